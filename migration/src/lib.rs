@@ -1,0 +1,1 @@
+//! relaykeeper's schema.

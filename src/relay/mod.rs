@@ -1,0 +1,1 @@
+//! The pure life cycle of a relay.

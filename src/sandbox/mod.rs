@@ -1,0 +1,1 @@
+//! Both vendors, simulated over HTTP on loopback.

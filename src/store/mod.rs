@@ -1,0 +1,1 @@
+//! Where state is kept: the only room that knows SQL.

@@ -1,0 +1,7 @@
+//! The vendors' APIs, as their documents have them, behind governors that keep to their quotas.
+
+pub mod agora;
+pub mod cloudflare;
+mod error;
+
+pub use error::{Class, Done, Vendor, VendorError};
