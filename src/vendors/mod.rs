@@ -3,5 +3,7 @@
 pub mod agora;
 pub mod cloudflare;
 mod error;
+pub mod governor;
+mod http;
 
 pub use error::{Class, Done, Vendor, VendorError};
