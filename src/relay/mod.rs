@@ -1,1 +1,364 @@
-//! The pure life cycle of a relay.
+//! The life of a relay, as a pure state machine: no clock, no network, no database, no secrets.
+//!
+//! A reader learns the product from here. [`Phase`] and [`TRANSITIONS`] say where a relay can be and what moves it;
+//! [`Durable`] is what is known of it for good, the sum of the [`Fact`]s of its journal; [`Event`]s come in, and each
+//! gives a [`Step`]: facts to store first, then [`Action`]s to carry out, whose results are events again.
+//!
+//! What is to be done is not remembered but seen from the state (the module `want`): a first try, a retry and a recovery after a crash
+//! follow the same rules. What is in flight or was only read is volatile: a reading that changes nothing for good is
+//! neither saved nor journaled, so polls write nothing.
+//!
+//! The unknown is looked at before it is repeated. A call that may have been carried out although it failed leaves its
+//! intent open; only a look settles it, and each call that must not happen twice is its own look: the same
+//! idempotency key, the same resource and body, the same name.
+
+mod action;
+mod answers;
+mod cost;
+mod deadlines;
+mod debt;
+mod event;
+mod fact;
+mod failure;
+mod mark;
+mod outcome;
+mod phase;
+mod presence;
+mod spec;
+mod state;
+mod volatile;
+mod want;
+mod watch;
+
+pub use action::{Action, ActionId, Call, Ignored, RecorderRef, Step};
+pub use cost::{Cost, Prices, Source};
+pub use debt::{Debt, Owed};
+pub use event::{Answer, Event, FeedReading, Hint, RecorderReading};
+pub use fact::{Announcement, Fact};
+pub use failure::{Class, Failure, Jitter, back_off};
+pub use mark::{Mark, NotAMark, Owner};
+pub use outcome::{Detail, Outcome, OutcomeCode};
+pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
+pub use presence::Presence;
+pub use spec::{Backend, Spec, Timing};
+pub use state::{Durable, InputStage, LiveInput, Recorder, RecorderStage, Video, VideoState};
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use strum::IntoEnumIterator;
+
+use presence::PresenceBook;
+use volatile::{Kind, Volatile};
+
+/// A wake later than this is not trusted: the process, the machine or the clock stood still.
+const LATE: TimeDelta = TimeDelta::seconds(30);
+/// After a recovery or a late wake, deadlines wait so long for one look to be answered.
+const HOLD: TimeDelta = TimeDelta::seconds(15);
+
+/// One relay: what is known of it for good, and what is only known now.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    durable: Durable,
+    volatile: Volatile,
+}
+
+impl Relay {
+    /// A relay that was just asked for. Its first step stores the request and acts on it.
+    ///
+    /// # Errors
+    /// Never for a sound core: see [`Relay::handle`].
+    pub fn request(spec: Spec, incarnation: u32) -> Result<(Self, Step), IllegalTransition> {
+        let now = spec.requested_at;
+        let mut relay = Self::load(Durable::new(spec), incarnation);
+        let mut step = Step {
+            facts: vec![Fact::Requested {
+                spec: Box::new(relay.durable.spec.clone()),
+            }],
+            announcements: vec![(1, Announcement::Starting)],
+            ..Step::default()
+        };
+        relay.plan(&mut step, now)?;
+        Ok((relay, step))
+    }
+
+    /// A relay from its stored state. It does nothing before it is told [`Event::Recovered`].
+    #[must_use]
+    pub fn load(durable: Durable, incarnation: u32) -> Self {
+        let timing = &durable.spec.timing;
+        let longest = timing.live_check_interval.max(timing.poll_interval);
+        let mut volatile = Volatile {
+            incarnation,
+            ..Volatile::default()
+        };
+        volatile.seller.book = PresenceBook::new(longest);
+        Self { durable, volatile }
+    }
+
+    /// What is known of it for good.
+    #[must_use]
+    pub fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
+    /// What is known of the seller.
+    #[must_use]
+    pub fn presence(&self, now: DateTime<Utc>) -> Presence {
+        self.volatile.seller.book.now(now)
+    }
+
+    /// The last failure of one of its calls.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<&Failure> {
+        self.volatile.last_failure.as_ref()
+    }
+
+    /// Whether the recorder is down for good, so that the channel's next relay may start its own.
+    #[must_use]
+    pub fn recorder_is_down(&self) -> bool {
+        !self.durable.phase.holds_slot()
+            && self.durable.open_recorder().is_none()
+            && self.volatile.recorder.flight.is_none()
+    }
+
+    /// Takes an event in. Facts of the step are to be stored before its actions are carried out.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`] when the core itself is at fault: no event of the outside can cause it.
+    pub fn handle(&mut self, event: Event, now: DateTime<Utc>) -> Result<Step, IllegalTransition> {
+        let mut step = Step::default();
+        self.distrust_a_late_wake(now);
+        match event {
+            Event::Tick => {}
+            Event::Recovered { jitter } => self.recovered(jitter, now),
+            Event::Answered {
+                action,
+                answer,
+                jitter,
+            } => self.answered(&mut step, action, answer, jitter, now)?,
+            Event::Failed {
+                action,
+                failure,
+                jitter,
+            } => self.failed(&mut step, action, failure, jitter, now)?,
+            Event::Stop => self.stop(&mut step, now)?,
+            Event::PredecessorDown => self.volatile.predecessor_down = true,
+            Event::Page {
+                attempt,
+                seq,
+                present,
+            } => self.page(&mut step, attempt, seq, present, now)?,
+            Event::Hint(hint) => self.hint(&mut step, hint, now)?,
+            Event::LateRecordings(videos) => self.late_recordings(&mut step, videos, now)?,
+        }
+        self.plan(&mut step, now)?;
+        Ok(step)
+    }
+
+    /// When it wants to hear [`Event::Tick`] at the latest; none: only an answer moves it on.
+    #[must_use]
+    pub fn wake_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let looks = Kind::iter()
+            .filter_map(|kind| self.want(kind, now))
+            .map(|want| want.due);
+        let deadline = self
+            .deadline()
+            .map(|(at, _)| self.volatile.hold_until.map_or(at, |hold| at.max(hold)));
+        looks.chain(deadline).min()
+    }
+
+    /// Adds a fact to the state and to the step.
+    fn record(
+        &mut self,
+        step: &mut Step,
+        fact: Fact,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        if let Some(told) = self.durable.apply(&fact, now)? {
+            step.announcements.push((self.durable.announced, told));
+        }
+        step.facts.push(fact);
+        Ok(())
+    }
+
+    /// Decides how it ends.
+    fn end(
+        &mut self,
+        step: &mut Step,
+        outcome: Outcome,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        self.record(
+            step,
+            Fact::Ending {
+                outcome: Box::new(outcome),
+            },
+            now,
+        )?;
+        self.volatile.input.rest();
+        self.volatile.recorder.rest();
+        self.volatile.last_look_until = None;
+        Ok(())
+    }
+
+    fn stop(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
+        if !self.durable.phase.holds_slot() {
+            step.ignored = Some(Ignored::Inapplicable);
+            return Ok(());
+        }
+        let was_live = self.durable.live_at.is_some();
+        let code = if was_live {
+            OutcomeCode::StoppedByRequest
+        } else {
+            OutcomeCode::Cancelled
+        };
+        self.end(step, Outcome::plain(code), now)
+    }
+
+    /// What was in flight is lost, and with it every answer: open intents are in doubt, and nothing is decided unseen.
+    fn recovered(&mut self, jitter: Jitter, now: DateTime<Utc>) {
+        let volatile = &mut self.volatile;
+        volatile.input_doubt = self.durable.live_input.stage == InputStage::Requested;
+        volatile.recorder_doubt = self
+            .durable
+            .open_recorder()
+            .is_some_and(|recorder| recorder.stage == RecorderStage::Starting);
+        volatile.acquired_early = false;
+        volatile.hold_until = Some(now + HOLD);
+        let timing = &self.durable.spec.timing;
+        let soon = now + jitter.of(timing.poll_interval);
+        volatile.feed.due = Some(soon);
+        volatile.hosts.due = Some(soon);
+        volatile.recordings.due = Some(now + jitter.of(timing.recordings_interval));
+        volatile.health.due = Some(now + jitter.of(timing.query_interval));
+        volatile.health_looks = usize::MAX;
+    }
+
+    /// A wake far too late says that time passed without our seeing what happened in it.
+    fn distrust_a_late_wake(&mut self, now: DateTime<Utc>) {
+        let late = self.wake_at(now).is_some_and(|at| now - at > LATE);
+        if late && self.volatile.hold_until.is_none() {
+            self.volatile.hold_until = Some(now + HOLD);
+            self.volatile.feed.hasten(now);
+            self.volatile.hosts.hasten(now);
+        }
+    }
+
+    /// Settles what needs no answer, acts on deadlines, and asks for the calls that are due.
+    fn plan(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
+        loop {
+            let facts = step.facts.len();
+            self.act_on_deadlines(step, now)?;
+            self.settle(step, now)?;
+            for kind in Kind::iter() {
+                if let Some(want) = self.want(kind, now).filter(|want| want.due <= now) {
+                    self.ask(step, kind, want.call, now)?;
+                }
+            }
+            if step.facts.len() == facts {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks for a call; the intent of one that must not happen twice is recorded with it.
+    fn ask(
+        &mut self,
+        step: &mut Step,
+        kind: Kind,
+        call: Call,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        match &call {
+            Call::CreateLiveInput { attempt }
+                if self.durable.live_input.stage == InputStage::Unrequested =>
+            {
+                self.record(step, Fact::LiveInputRequested { attempt: *attempt }, now)?;
+            }
+            Call::StartRecorder {
+                attempt,
+                resource_id,
+                ..
+            } if self.durable.open_recorder().is_none() => {
+                let (attempt, resource_id) = (*attempt, Some(resource_id.clone()));
+                let acquired_at = self.volatile.acquired.take().map(|(_, at)| at);
+                self.record(
+                    step,
+                    Fact::RecorderStarting {
+                        attempt,
+                        resource_id,
+                        acquired_at,
+                    },
+                    now,
+                )?;
+                self.volatile.prepaid = false;
+            }
+            Call::StartRecorder { .. } => self.volatile.prepaid = false,
+            Call::CreateConverter { attempt, .. } if self.durable.open_recorder().is_none() => {
+                let attempt = *attempt;
+                self.record(
+                    step,
+                    Fact::RecorderStarting {
+                        attempt,
+                        resource_id: None,
+                        acquired_at: None,
+                    },
+                    now,
+                )?;
+            }
+            Call::Acquire { .. } => {
+                self.volatile.acquired = None;
+                self.volatile.acquired_early = self.durable.live_input.stage != InputStage::Ready;
+            }
+            Call::UpdateRecorder { .. } => {
+                self.volatile.update_wanted = false;
+                self.volatile.updates += 1;
+            }
+            Call::LookAtFeed { .. } => self.volatile.feed.due = Some(now + self.look_interval(now)),
+            Call::LookAtHosts => self.volatile.hosts.due = Some(now + self.look_interval(now)),
+            Call::LookAtRecorder(_) => {
+                self.volatile.health.due = Some(now + self.next_health_look())
+            }
+            Call::LookForRecordings { .. } => {
+                self.volatile.recordings.due =
+                    Some(now + self.durable.spec.timing.recordings_interval);
+            }
+            Call::CreateLiveInput { .. }
+            | Call::FindLiveInput { .. }
+            | Call::CreateConverter { .. }
+            | Call::RotateKeys { .. }
+            | Call::StopRecorder(_)
+            | Call::DisableLiveInput { .. }
+            | Call::DeleteLiveInput { .. } => {}
+        }
+        self.volatile.numbers += 1;
+        let id = ActionId {
+            incarnation: self.volatile.incarnation,
+            number: self.volatile.numbers,
+        };
+        self.volatile.slot(kind).flight = Some((id, call.clone()));
+        step.actions.push(Action { id, call });
+        Ok(())
+    }
+
+    /// 5, 15 and 45 s after the recorder was accepted, then at every `query_interval`; more often while the feed is gone.
+    fn next_health_look(&mut self) -> Duration {
+        const AFTER_ACCEPTANCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(30)];
+        let timing = &self.durable.spec.timing;
+        let regular = AFTER_ACCEPTANCE
+            .get(self.volatile.health_looks)
+            .copied()
+            .unwrap_or(timing.query_interval);
+        self.volatile.health_looks = self.volatile.health_looks.saturating_add(1);
+        let gone = self.durable.feed_gone_since.is_some();
+        let patience = if gone {
+            timing.poll_interval * 3
+        } else {
+            timing.query_interval
+        };
+        regular.min(patience)
+    }
+}
+
+#[cfg(test)]
+mod tests;

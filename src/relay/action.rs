@@ -1,0 +1,186 @@
+//! What a relay asks of the shell.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::debt::Debt;
+use super::fact::{Announcement, Fact};
+
+/// Names one action of one incarnation of a relay; its result echoes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ActionId {
+    /// Which life of the relay's actor.
+    pub incarnation: u32,
+    /// Which of that life.
+    pub number: u32,
+}
+
+/// A vendor call to make, once the step it comes from is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// Its name.
+    pub id: ActionId,
+    /// The call.
+    pub call: Call,
+}
+
+/// A vendor call. Names vendor objects by their ids; secrets (a live input's keys) are the shell's affair.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::IntoStaticStr,
+)]
+#[serde(tag = "call", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Call {
+    /// Create the live input, under `Idempotency-Key` = mark: a repeat within 6 hours finds the same one.
+    CreateLiveInput {
+        /// Which try: part of the mark.
+        attempt: u32,
+    },
+    /// Find the live input by its mark in the list.
+    FindLiveInput {
+        /// Which try: part of the mark.
+        attempt: u32,
+    },
+    /// Cloud Recording: acquire a resource, with the permits for the start.
+    Acquire {
+        /// Which recorder: part of its cname.
+        attempt: u32,
+    },
+    /// Cloud Recording: start the recorder; byte for byte the same on a repeat.
+    StartRecorder {
+        /// Which recorder.
+        attempt: u32,
+        /// The resource.
+        resource_id: String,
+        /// Where it pushes.
+        live_input: String,
+        /// Its permit was taken with the resource's.
+        fresh: bool,
+    },
+    /// Media Push: create the converter; a repeat finds the same one under its name.
+    CreateConverter {
+        /// Which: part of its name.
+        attempt: u32,
+        /// Where it pushes.
+        live_input: String,
+    },
+    /// Give the live input new keys, so that no recorder of before can publish.
+    RotateKeys {
+        /// Which.
+        live_input: String,
+    },
+    /// Ask the public host whether the live input streams.
+    LookAtFeed {
+        /// Which.
+        live_input: String,
+        /// Whether to ask for the manifest too.
+        probe_manifest: bool,
+    },
+    /// Ask Agora how the recorder is.
+    LookAtRecorder(RecorderRef),
+    /// Ask Agora who is in the channel.
+    LookAtHosts,
+    /// Tell the recorder its target once more.
+    UpdateRecorder {
+        /// Which.
+        recorder: RecorderRef,
+        /// Where it pushes.
+        live_input: String,
+    },
+    /// Stop the recorder.
+    StopRecorder(RecorderRef),
+    /// Disable the live input.
+    DisableLiveInput {
+        /// Which.
+        live_input: String,
+        /// The recorder is not known to be stopped: this must not wait.
+        urgent: bool,
+    },
+    /// Look for the live input's videos.
+    LookForRecordings {
+        /// Which.
+        live_input: String,
+        /// Ask for this live input's own list, not the one shared with others.
+        thorough: bool,
+    },
+    /// Delete the live input; its videos stay.
+    DeleteLiveInput {
+        /// Which.
+        live_input: String,
+    },
+}
+
+/// A recorder by its vendor ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "product", rename_all = "snake_case")]
+pub enum RecorderRef {
+    /// A Cloud Recording task.
+    CloudRecording {
+        /// The resource it runs on.
+        resource_id: String,
+        /// Its session.
+        sid: String,
+        /// Its label.
+        cname: String,
+        /// Its uid.
+        uid: u32,
+    },
+    /// A Media Push converter.
+    MediaPush {
+        /// Its id.
+        converter_id: String,
+        /// Where it runs.
+        region: String,
+    },
+}
+
+/// What a relay does about an event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Step {
+    /// What to store before anything is done: none, and the durable state has not changed.
+    pub facts: Vec<Fact>,
+    /// What the marketplace is told, each with its sequence number.
+    pub announcements: Vec<(u32, Announcement)>,
+    /// What to do then.
+    pub actions: Vec<Action>,
+    /// Why the event meant nothing, when it did.
+    pub ignored: Option<Ignored>,
+}
+
+impl Step {
+    /// Whether there is something to store.
+    #[must_use]
+    pub fn durable_changed(&self) -> bool {
+        !self.facts.is_empty()
+    }
+
+    /// The debts among the facts: rows to be written with them.
+    pub fn debts(&self) -> impl Iterator<Item = &Debt> {
+        self.facts.iter().filter_map(|fact| {
+            if let Fact::Owed { debt } = fact {
+                Some(&**debt)
+            } else {
+                None
+            }
+        })
+    }
+}
+
+/// Why an event meant nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+pub enum Ignored {
+    /// The result of a call nobody waits for any more.
+    Stale,
+    /// It says what is known.
+    Duplicate,
+    /// It has no meaning in this phase.
+    Inapplicable,
+}
+
+/// When a call is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Want {
+    pub(super) call: Call,
+    pub(super) due: DateTime<Utc>,
+}

@@ -1,0 +1,98 @@
+//! What a relay cost, in integers: cents for the ledger, millionths of a dollar for the sums.
+
+use serde::{Deserialize, Serialize};
+
+/// Prices in millionths of a US dollar per 1,000 minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prices {
+    /// A minute stored at Cloudflare (5,000,000 by default: `cloudflare-stream.md §9`).
+    pub stored: u64,
+    /// A minute of the recorder (14,000,000 for web mode in HD: `agora.md §3.2`).
+    pub recorder: u64,
+}
+
+/// Where a duration comes from.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Source {
+    /// The sum of the durations of the relay's recordings.
+    Recording,
+    /// The time it was live, as observed.
+    Observed,
+}
+
+/// What a relay cost: one row in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Seconds, rounded up.
+    pub duration_seconds: u64,
+    /// Whole minutes of that, rounded up.
+    pub minutes: u64,
+    /// What Cloudflare stores it for, in cents, rounded up.
+    pub cost_cents: u64,
+    /// The same in millionths of a dollar, exact.
+    pub cost_micros: u64,
+    /// What Agora's recorders cost, in millionths of a dollar.
+    pub agora_cost_micros: u64,
+    /// Where the duration comes from.
+    pub source: Source,
+}
+
+impl Cost {
+    /// The cost of `duration_seconds` stored and of recorders that ran for `recorder_seconds`.
+    #[must_use]
+    pub fn new(
+        duration_seconds: u64,
+        source: Source,
+        recorder_seconds: u64,
+        prices: Prices,
+    ) -> Self {
+        let minutes = duration_seconds.div_ceil(60);
+        let cost_micros = (minutes * prices.stored).div_ceil(1000);
+        Self {
+            duration_seconds,
+            minutes,
+            cost_cents: (minutes * prices.stored).div_ceil(10_000_000),
+            cost_micros,
+            agora_cost_micros: (recorder_seconds.div_ceil(60) * prices.recorder).div_ceil(1000),
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: Prices = Prices {
+        stored: 5_000_000,
+        recorder: 14_000_000,
+    };
+
+    #[test]
+    fn half_an_hour_and_thirty_seconds_is_thirty_one_minutes_and_sixteen_cents() {
+        let cost = Cost::new(1830, Source::Recording, 1830, DEFAULT);
+        assert_eq!(
+            (
+                cost.minutes,
+                cost.cost_cents,
+                cost.cost_micros,
+                cost.agora_cost_micros
+            ),
+            (31, 16, 155_000, 434_000)
+        );
+    }
+
+    #[test]
+    fn a_second_is_a_minute_and_nothing_is_nothing() {
+        assert_eq!(
+            Cost::new(1, Source::Observed, 0, DEFAULT).cost_micros,
+            5_000
+        );
+        assert_eq!(Cost::new(1, Source::Observed, 0, DEFAULT).cost_cents, 1);
+        assert_eq!(Cost::new(0, Source::Observed, 0, DEFAULT).cost_cents, 0);
+    }
+}

@@ -1,0 +1,463 @@
+//! What time decides, and what needs no answer to be settled.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::action::Step;
+use super::cost::{Cost, Source};
+use super::debt::{Debt, Owed};
+use super::event::RecorderReading;
+use super::fact::Fact;
+use super::failure::Jitter;
+use super::outcome::{Detail, Outcome, OutcomeCode};
+use super::phase::{IllegalTransition, Phase};
+use super::spec::Backend;
+use super::state::{InputStage, RecorderStage, VideoState};
+use super::{Presence, Relay};
+
+/// How long a relay waits in `stopping` for what it takes down; what is still open then is owed.
+const STOPPING_PATIENCE: TimeDelta = TimeDelta::seconds(30);
+/// How long the last look before `live_timeout` is waited for.
+const LAST_LOOK: TimeDelta = TimeDelta::seconds(5);
+/// At most so many recorders take another's place.
+pub(super) const REPLACEMENTS: u32 = 2;
+/// After a 404 at Agora, the first time to look again: the task may be moving (`agora.md §8.2`).
+const RECHECK: TimeDelta = TimeDelta::seconds(30);
+/// When a recording that did not turn up is looked for again.
+const LATE_RECORDING: TimeDelta = TimeDelta::hours(1);
+/// When that is given up.
+const LATE_RECORDING_LIMIT: TimeDelta = TimeDelta::hours(25);
+
+/// What a deadline is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deadline {
+    /// The recorder had to accept.
+    Provisioning,
+    /// It had to be live.
+    Live,
+    /// It was live for long enough.
+    MaxDuration,
+    /// The seller had to be back.
+    SellerAway,
+    /// The feed had to be back.
+    FeedGone,
+    /// Everything had to be down.
+    Stopping,
+    /// The recordings had to be found.
+    Recordings,
+}
+
+impl Relay {
+    /// The earliest deadline.
+    pub(super) fn deadline(&self) -> Option<(DateTime<Utc>, Deadline)> {
+        let durable = &self.durable;
+        let timing = &durable.spec.timing;
+        let after =
+            |from: Option<DateTime<Utc>>, wait, deadline| from.map(|from| (from + wait, deadline));
+        match durable.phase {
+            Phase::Provisioning => after(
+                Some(durable.spec.requested_at),
+                timing.provisioning_timeout,
+                Deadline::Provisioning,
+            ),
+            Phase::AwaitingLive => {
+                match self.volatile.last_look_until.filter(|_| self.is_looking()) {
+                    Some(until) => Some((until, Deadline::Live)),
+                    None => after(durable.started_at, timing.live_timeout, Deadline::Live),
+                }
+            }
+            Phase::Live | Phase::Interrupted => [
+                after(durable.live_at, timing.max_duration, Deadline::MaxDuration),
+                after(
+                    durable.seller_away_since,
+                    timing.reconnect_window,
+                    Deadline::SellerAway,
+                ),
+                after(
+                    durable.feed_patience_from,
+                    timing.feed_timeout,
+                    Deadline::FeedGone,
+                ),
+            ]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at),
+            // What is in flight is waited for: only what failed, or was never asked, is given up.
+            Phase::Stopping
+                if self.volatile.input.flight.is_none()
+                    && self.volatile.recorder.flight.is_none() =>
+            {
+                durable
+                    .stopped_at
+                    .map(|from| (from + STOPPING_PATIENCE, Deadline::Stopping))
+            }
+            Phase::Finalizing
+                if !durable.recordings_settled && self.volatile.recordings.flight.is_none() =>
+            {
+                let unanswered = timing.recording_timeout * 2;
+                let (from, wait) = match durable.recordings_answered_at {
+                    Some(at) => (at, timing.recording_timeout),
+                    None => (durable.phase_since, unanswered),
+                };
+                Some((from + wait, Deadline::Recordings))
+            }
+            Phase::Stopping | Phase::Finalizing | Phase::Ended => None,
+        }
+    }
+
+    /// Acts on every deadline that has passed, unless that must wait for a look.
+    pub(super) fn act_on_deadlines(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        if self.volatile.hold_until.is_some_and(|until| now < until) {
+            return Ok(());
+        }
+        self.volatile.hold_until = None;
+        let Some((_, deadline)) = self.deadline().filter(|(at, _)| *at <= now) else {
+            return Ok(());
+        };
+        match deadline {
+            Deadline::Provisioning => {
+                let outcome = match &self.volatile.last_failure {
+                    Some(failure) if failure.class.may_pass() => Outcome::of(failure.clone()),
+                    Some(_) | None => Outcome::plain(OutcomeCode::ProvisioningTimeout),
+                };
+                self.end(step, outcome, now)
+            }
+            Deadline::Live => self.live_timeout(step, now),
+            Deadline::MaxDuration => self.end(step, Outcome::plain(OutcomeCode::MaxDuration), now),
+            Deadline::SellerAway => self.end(step, Outcome::plain(OutcomeCode::SellerLeft), now),
+            Deadline::FeedGone => self.feed_timeout(step, now),
+            Deadline::Stopping => self.owe_what_is_open(step, now),
+            Deadline::Recordings => self.give_up_recordings(step, now),
+        }
+    }
+
+    /// One last look at recorder, seller and feed, so that the reason can be told; then the end.
+    fn live_timeout(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let volatile = &mut self.volatile;
+        match volatile.last_look_until {
+            None => {
+                volatile.last_look_until = Some(now + LAST_LOOK);
+                for slot in [
+                    &mut volatile.health,
+                    &mut volatile.hosts,
+                    &mut volatile.feed,
+                ] {
+                    slot.due = Some(now);
+                }
+                volatile.seller.book.doubt_page();
+                Ok(())
+            }
+            Some(_) => {
+                let outcome = Outcome {
+                    code: OutcomeCode::LiveTimeout,
+                    detail: self.what_was_seen(now),
+                };
+                self.end(step, outcome, now)
+            }
+        }
+    }
+
+    /// Whether a look is in flight.
+    fn is_looking(&self) -> bool {
+        [
+            &self.volatile.health,
+            &self.volatile.hosts,
+            &self.volatile.feed,
+        ]
+        .iter()
+        .any(|slot| slot.flight.is_some())
+    }
+
+    /// The recorder answers and the feed stays away: it is stopped, and another takes its place.
+    fn feed_timeout(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let runs = self
+            .durable
+            .recorder
+            .as_ref()
+            .is_some_and(|recorder| recorder.stage == RecorderStage::Running);
+        if runs && self.recorder_ref().is_some() && self.durable.replacements < REPLACEMENTS {
+            self.volatile.recorder.rest();
+            return self.record(step, Fact::RecorderRetiring, now);
+        }
+        let outcome = Outcome {
+            code: OutcomeCode::RecorderLost,
+            detail: self.what_was_seen(now),
+        };
+        self.end(step, outcome, now)
+    }
+
+    /// What was last seen of everything, for an outcome's detail.
+    pub(super) fn what_was_seen(&self, now: DateTime<Utc>) -> Detail {
+        let recorder = match self.volatile.last_recorder {
+            Some(RecorderReading::Publishing) => Some("it says that it publishes"),
+            Some(RecorderReading::Connecting) => Some("it had not begun to publish"),
+            Some(RecorderReading::Disconnected) => Some("its output was refused or cut"),
+            Some(RecorderReading::Failed) => Some("its push failed"),
+            Some(RecorderReading::Exited) => Some("it had exited"),
+            Some(RecorderReading::NotFound) => Some("Agora did not know it"),
+            None => None,
+        };
+        let seller = match self.presence(now) {
+            Presence::Present => Some("in the channel"),
+            Presence::Absent => Some("not in the channel"),
+            Presence::Unknown => None,
+        };
+        Detail {
+            failure: self.volatile.last_failure.clone(),
+            seller: seller.map(Into::into),
+            recorder: recorder.map(Into::into),
+            feed: self
+                .volatile
+                .watch
+                .told_errored
+                .clone()
+                .or_else(|| self.volatile.watch.last.map(Into::into)),
+        }
+    }
+
+    /// Settles what needs no answer.
+    pub(super) fn settle(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let learnt = self.durable.open_recorder().filter(|recorder| {
+            recorder.stage == RecorderStage::Starting && self.volatile.recorder.flight.is_none()
+        });
+        if let Some(sid) = learnt.and_then(|recorder| recorder.sid.clone()) {
+            // Its session was named by a notification while its start was open: it runs.
+            self.accepted(step, Some(sid), None, Jitter::new(0), now)?;
+        }
+        match self.durable.phase {
+            Phase::Stopping => self.settle_stopping(step, now),
+            Phase::Finalizing => self.settle_finalizing(step, now),
+            Phase::Provisioning
+            | Phase::AwaitingLive
+            | Phase::Live
+            | Phase::Interrupted
+            | Phase::Ended => Ok(()),
+        }
+    }
+
+    fn settle_stopping(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        if self.volatile.recorder.flight.is_none() {
+            let stage = self.durable.open_recorder().map(|recorder| recorder.stage);
+            if stage == Some(RecorderStage::Starting) && !self.volatile.recorder_doubt {
+                self.record(
+                    step,
+                    Fact::RecorderGone {
+                        proof: "its start was never carried out".into(),
+                    },
+                    now,
+                )?;
+            } else if stage.is_some_and(|stage| stage != RecorderStage::Starting)
+                && self.recorder_ref().is_none()
+            {
+                self.owe_recorder(step, now, now)?;
+            }
+        }
+        let input = self.durable.live_input.stage;
+        if self.volatile.input.flight.is_none()
+            && input == InputStage::Requested
+            && !self.volatile.input_doubt
+        {
+            self.record(step, Fact::LiveInputGone, now)?;
+        }
+        let input_down = match self.durable.live_input.stage {
+            InputStage::Unrequested | InputStage::Disabled | InputStage::Settled => true,
+            InputStage::Requested | InputStage::Ready => false,
+        };
+        let in_flight =
+            self.volatile.input.flight.is_some() || self.volatile.recorder.flight.is_some();
+        if input_down && !in_flight && self.durable.open_recorder().is_none() {
+            self.record(step, Fact::TakenDown, now)?;
+            self.volatile.input.rest();
+            self.volatile.recordings.rest();
+        }
+        Ok(())
+    }
+
+    fn settle_finalizing(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        if !self.durable.recordings_settled && self.durable.live_input.uid.is_none() {
+            self.record(step, Fact::RecordingsSettled { missing: false }, now)?;
+        }
+        let keep = self.durable.spec.keep_live_input;
+        let input_done = match self.durable.live_input.stage {
+            InputStage::Unrequested | InputStage::Settled => true,
+            InputStage::Disabled => keep,
+            InputStage::Requested | InputStage::Ready => false,
+        };
+        if self.durable.recordings_settled && input_done && self.volatile.input.flight.is_none() {
+            let cost = self.cost(now);
+            self.record(step, Fact::Ended { cost }, now)?;
+        }
+        Ok(())
+    }
+
+    /// What it cost, when it went live or left a video.
+    fn cost(&self, now: DateTime<Utc>) -> Option<Cost> {
+        let durable = &self.durable;
+        if durable.live_at.is_none() && durable.videos.is_empty() {
+            return None;
+        }
+        let (seconds, source) = match durable.recorded_seconds() {
+            Some(seconds) => (seconds, Source::Recording),
+            None => (durable.live_seconds(now), Source::Observed),
+        };
+        Some(Cost::new(
+            seconds,
+            source,
+            durable.recorder_seconds,
+            durable.spec.prices,
+        ))
+    }
+
+    /// Patience is over in `stopping`: what is still open is owed.
+    fn owe_what_is_open(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        if self.durable.open_recorder().is_some() {
+            self.owe_recorder(step, now, now)?;
+        }
+        let input = &self.durable.live_input;
+        match (input.stage, input.uid.clone()) {
+            (InputStage::Requested, _) => {
+                let mark = self.durable.spec.mark(input.attempt).to_string();
+                self.owe(step, Owed::FindLiveInput { mark }, now, None, now)
+            }
+            (InputStage::Ready, Some(uid)) => {
+                self.owe(step, Owed::DisableLiveInput { uid }, now, None, now)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The open recorder becomes a debt, due at `due`.
+    pub(super) fn owe_recorder(
+        &mut self,
+        step: &mut Step,
+        due: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let Some((owed, expires)) = self.recorder_debt() else {
+            return Ok(());
+        };
+        self.owe(step, owed, due, expires, now)
+    }
+
+    /// What is owed for the recorder there is, and when the vendor's own limit ends it.
+    pub(super) fn recorder_debt(&self) -> Option<(Owed, Option<DateTime<Utc>>)> {
+        let durable = &self.durable;
+        let recorder = durable.recorder.as_ref()?;
+        let name = durable.spec.mark(recorder.attempt).to_string();
+        match &durable.spec.backend {
+            Backend::CloudRecording {
+                max_recording_hours,
+                ..
+            } => {
+                let from = recorder
+                    .accepted_at
+                    .or(recorder.acquired_at)
+                    .unwrap_or(durable.phase_since);
+                let hours = TimeDelta::hours(i64::from(*max_recording_hours) + 1);
+                let resource_id = recorder.resource_id.clone()?;
+                let uid = durable.recording_uid(recorder.attempt)?;
+                let owed = match recorder.sid.clone() {
+                    Some(sid) => Owed::StopRecorder {
+                        resource_id,
+                        sid,
+                        cname: name,
+                        uid,
+                    },
+                    None => Owed::UnknownRecorder {
+                        resource_id,
+                        cname: name,
+                        uid,
+                    },
+                };
+                Some((owed, Some(from + hours)))
+            }
+            Backend::MediaPush { region } => {
+                let region = region.clone();
+                let owed = match recorder.converter_id.clone() {
+                    Some(converter_id) => Owed::DeleteConverter {
+                        converter_id,
+                        region,
+                    },
+                    None => Owed::FindConverter { name, region },
+                };
+                Some((owed, None))
+            }
+        }
+    }
+
+    /// When to look again for a recorder that answered 404.
+    pub(super) fn recheck_at(now: DateTime<Utc>) -> DateTime<Utc> {
+        now + RECHECK
+    }
+
+    pub(super) fn owe(
+        &mut self,
+        step: &mut Step,
+        owed: Owed,
+        due: DateTime<Utc>,
+        expires: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        self.record(
+            step,
+            Fact::Owed {
+                debt: Box::new(Debt { owed, due, expires }),
+            },
+            now,
+        )
+    }
+
+    /// The search for recordings is given up, and made again later as a debt.
+    fn give_up_recordings(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let durable = &self.durable;
+        let found = durable.ready_videos().next().is_some();
+        let expected = durable.live_at.is_some()
+            || durable
+                .videos
+                .iter()
+                .any(|v| v.state == VideoState::Processing);
+        let missing = durable.spec.enable_recording && expected && !found;
+        if let Some(live_input) = durable.live_input.uid.clone() {
+            let owed = Owed::FindRecordings { live_input };
+            self.owe(
+                step,
+                owed,
+                now + LATE_RECORDING,
+                Some(now + LATE_RECORDING_LIMIT),
+                now,
+            )?;
+        }
+        self.record(step, Fact::RecordingsSettled { missing }, now)
+    }
+}

@@ -1,0 +1,169 @@
+//! What a relay hears: answers to its calls, hints from vendors, words from the marketplace, and time.
+
+use serde::{Deserialize, Serialize};
+
+use super::action::ActionId;
+use super::failure::{Failure, Jitter};
+use super::state::Video;
+
+/// Something a relay hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Time has passed.
+    Tick,
+    /// The relay was loaded from the store after its actor or the whole process died.
+    Recovered {
+        /// Spreads the first looks of many relays.
+        jitter: Jitter,
+    },
+    /// A call was answered.
+    Answered {
+        /// Which.
+        action: ActionId,
+        /// What came back.
+        answer: Answer,
+        /// Spreads the next look.
+        jitter: Jitter,
+    },
+    /// A call failed.
+    Failed {
+        /// Which.
+        action: ActionId,
+        /// How.
+        failure: Failure,
+        /// Spreads the next try.
+        jitter: Jitter,
+    },
+    /// Somebody wants it stopped.
+    Stop,
+    /// The recorder of the channel's last relay is down: ours may start.
+    PredecessorDown,
+    /// The recorder's page said whether the seller is there.
+    Page {
+        /// Which recorder's page.
+        attempt: u32,
+        /// Orders what one page says.
+        seq: u64,
+        /// Whether the seller is there.
+        present: bool,
+    },
+    /// A verified notification of a vendor: leads to a look, and is never trusted alone.
+    Hint(Hint),
+    /// Recordings that turned up after the search was over.
+    LateRecordings(Vec<Video>),
+}
+
+/// What came back from a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The live input is there.
+    LiveInput {
+        /// Cloudflare's uid.
+        uid: String,
+        /// Where buyers watch, over HLS.
+        hls_url: String,
+        /// The same over DASH.
+        dash_url: String,
+        /// Settings that came back otherwise than sent.
+        echo_differs: Vec<String>,
+    },
+    /// A resource to start a recorder on.
+    Acquired {
+        /// Its id.
+        resource_id: String,
+    },
+    /// The recorder runs: just started, or found running.
+    Recording {
+        /// Its session, unless Agora told only that it runs.
+        sid: Option<String>,
+    },
+    /// The resource is too old to start on.
+    ResourceExpired,
+    /// The converter runs: just created, or found under its name.
+    Converting {
+        /// Its id.
+        converter_id: String,
+    },
+    /// The live input has new keys.
+    KeysRotated,
+    /// What the public host says of the live input.
+    Feed(FeedReading),
+    /// What Agora says of the recorder.
+    Recorder(RecorderReading),
+    /// Whether the seller is among the channel's hosts.
+    Hosts {
+        /// Whether.
+        present: bool,
+    },
+    /// The recorder was told its target once more.
+    Updated,
+    /// The recorder is stopped.
+    Stopped,
+    /// The live input is disabled, or deleted, as asked.
+    Done,
+    /// It is not there.
+    NotFound,
+    /// The videos of the live input that the look could see.
+    Recordings(Vec<Video>),
+}
+
+/// What the public host says of a live input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedReading {
+    /// `/lifecycle`: it is actively streaming.
+    pub live: bool,
+    /// Whether the manifest can be played; none when it was not asked for.
+    pub playable: Option<bool>,
+    /// The video that is being recorded.
+    pub video_uid: Option<String>,
+}
+
+/// What Agora says of a recorder.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum RecorderReading {
+    /// Its output publishes.
+    Publishing,
+    /// It is on its way, or says something unknown.
+    Connecting,
+    /// It runs, its output does not.
+    Disconnected,
+    /// It has failed and will not mend itself, but is still there.
+    Failed,
+    /// It has exited.
+    Exited,
+    /// 404: gone, or moved by Agora and back in a while.
+    NotFound,
+}
+
+/// A vendor's notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// Cloudflare: an encoder has connected.
+    FeedConnected,
+    /// Cloudflare: the encoder has gone.
+    FeedDisconnected,
+    /// Cloudflare: the feed was refused.
+    FeedErrored {
+        /// Cloudflare's code and words.
+        reason: String,
+    },
+    /// Cloudflare: a video of this live input is ready or failed.
+    VideoDone,
+    /// Agora: the seller has joined.
+    SellerJoined,
+    /// Agora: the seller has left.
+    SellerLeft,
+    /// Agora: something has changed about the recorder with this session.
+    RecorderChanged {
+        /// Its label.
+        cname: String,
+        /// Its session.
+        sid: String,
+    },
+    /// Agora: something has changed about the converter.
+    ConverterChanged,
+}

@@ -1,0 +1,94 @@
+//! Vendor calls that failed, as the life cycle sees them, and when to try again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of failure it is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Class {
+    /// The credentials were refused.
+    Unauthorized,
+    /// The request was refused as wrong.
+    Rejected,
+    /// The object is not there.
+    NotFound,
+    /// Something is in the way.
+    Conflict,
+    /// Too many requests.
+    RateLimited,
+    /// The account holds as many of something as it may.
+    Quota,
+    /// The vendor could not be reached or failed.
+    Unavailable,
+    /// No answer in time.
+    Timeout,
+    /// An answer that does not follow the documents.
+    Unexpected,
+}
+
+impl Class {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::RateLimited | Self::Unavailable | Self::Timeout | Self::Unexpected => true,
+            Self::Unauthorized | Self::Rejected | Self::NotFound | Self::Conflict | Self::Quota => {
+                false
+            }
+        }
+    }
+}
+
+/// A vendor call that failed. Its texts hold no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Who was called: `cloudflare` or `agora`.
+    pub vendor: String,
+    /// Which call, in the vendor's words.
+    pub call: String,
+    /// What kind of failure it is.
+    pub class: Class,
+    /// Whether the call may have been carried out all the same.
+    pub maybe_done: bool,
+    /// The HTTP status, when there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The vendor's own words, secrets removed.
+    pub message: String,
+    /// How long the vendor asks to wait, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// A draw that spreads retries and polls: 0 to 999 thousandths. Given in, so that the life cycle stays a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jitter(u16);
+
+impl Jitter {
+    /// From any number.
+    #[must_use]
+    pub fn new(draw: u16) -> Self {
+        Self(draw % 1000)
+    }
+
+    /// That part of a duration.
+    #[must_use]
+    pub fn of(self, whole: Duration) -> Duration {
+        whole * u32::from(self.0) / 1000
+    }
+}
+
+/// The wait before the next try: doubling from `first` up to 15 s, between half and one and a half times of that, and
+/// never less than what the vendor asks for.
+#[must_use]
+pub fn back_off(first: Duration, failures: u32, jitter: Jitter, failure: &Failure) -> Duration {
+    let doubled = first * 2u32.saturating_pow(failures.saturating_sub(1).min(10));
+    let base = doubled.min(Duration::from_secs(15));
+    let spread = base / 2 + jitter.of(base);
+    spread.max(Duration::from_millis(failure.retry_after_ms.unwrap_or(0)))
+}

@@ -1,0 +1,144 @@
+//! The phases of a relay and the table of its transitions.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a relay is in its life.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Phase {
+    /// The live input is created and the recorder started.
+    Provisioning,
+    /// The recorder has accepted; nobody can press play yet.
+    AwaitingLive,
+    /// A buyer can press play.
+    Live,
+    /// It was live; the feed is gone or the seller is away.
+    Interrupted,
+    /// The outcome is decided; recorder and live input are taken down.
+    Stopping,
+    /// Recordings are found, the cost is written, the live input deleted.
+    Finalizing,
+    /// Nothing more happens, but for a recording that turns up late.
+    Ended,
+}
+
+/// What moves a relay from one phase to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+pub enum Move {
+    /// The first recorder was accepted.
+    Accepted,
+    /// A buyer can press play.
+    Playable,
+    /// The feed is gone or the seller is away.
+    Interrupted,
+    /// Both are back.
+    Resumed,
+    /// The outcome was decided.
+    Ending,
+    /// Recorder and live input are down, or owed as debts.
+    TakenDown,
+    /// Everything is accounted for.
+    Closed,
+}
+
+/// Every transition there is: from, what happened, to. Nothing leads back from `stopping`.
+pub const TRANSITIONS: &[(Phase, Move, Phase)] = &[
+    (Phase::Provisioning, Move::Accepted, Phase::AwaitingLive),
+    (Phase::AwaitingLive, Move::Playable, Phase::Live),
+    (Phase::Live, Move::Interrupted, Phase::Interrupted),
+    (Phase::Interrupted, Move::Resumed, Phase::Live),
+    (Phase::Provisioning, Move::Ending, Phase::Stopping),
+    (Phase::AwaitingLive, Move::Ending, Phase::Stopping),
+    (Phase::Live, Move::Ending, Phase::Stopping),
+    (Phase::Interrupted, Move::Ending, Phase::Stopping),
+    (Phase::Stopping, Move::TakenDown, Phase::Finalizing),
+    (Phase::Finalizing, Move::Closed, Phase::Ended),
+];
+
+/// A transition that is not in [`TRANSITIONS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no transition from {from} by {by}")]
+pub struct IllegalTransition {
+    /// Where the relay was.
+    pub from: Phase,
+    /// What was to move it.
+    pub by: Move,
+}
+
+impl Phase {
+    /// Where `by` leads from here.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`] when it leads nowhere.
+    pub fn after(self, by: Move) -> Result<Phase, IllegalTransition> {
+        TRANSITIONS
+            .iter()
+            .find(|(from, how, _)| *from == self && *how == by)
+            .map(|(_, _, to)| *to)
+            .ok_or(IllegalTransition { from: self, by })
+    }
+
+    /// Whether a relay in this phase holds its channel's slot: no other relay of the channel may start.
+    #[must_use]
+    pub fn holds_slot(self) -> bool {
+        match self {
+            Phase::Provisioning | Phase::AwaitingLive | Phase::Live | Phase::Interrupted => true,
+            Phase::Stopping | Phase::Finalizing | Phase::Ended => false,
+        }
+    }
+
+    /// Whether the relay was live the last time it was looked at, interrupted or not.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        matches!(self, Phase::Live | Phase::Interrupted)
+    }
+
+    /// Whether a recorder may be running and is watched.
+    #[must_use]
+    pub fn is_watched(self) -> bool {
+        matches!(self, Phase::AwaitingLive | Phase::Live | Phase::Interrupted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use strum::IntoEnumIterator;
+
+    #[test]
+    fn every_phase_that_holds_the_slot_can_be_ended_and_no_other() {
+        for phase in Phase::iter() {
+            assert_eq!(
+                phase.after(Move::Ending).is_ok(),
+                phase.holds_slot(),
+                "{phase}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_leads_back_from_stopping_and_nothing_out_of_ended() {
+        let later = [Phase::Stopping, Phase::Finalizing, Phase::Ended];
+        for (from, by, to) in TRANSITIONS {
+            assert!(
+                !later.contains(from) || later.contains(to),
+                "{from} by {by} to {to}"
+            );
+            assert_ne!(*from, Phase::Ended);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The durable state of a relay: saved, journaled, replayed.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::cost::Cost;
+use super::outcome::Outcome;
+use super::phase::Phase;
+use super::spec::{Backend, Spec};
+
+/// How far the live input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputStage {
+    /// Nothing was asked for.
+    Unrequested,
+    /// Its creation was asked for; whether it came about is open.
+    Requested,
+    /// It is there.
+    Ready,
+    /// It is disabled: nobody can publish.
+    Disabled,
+    /// It is not there, or a debt takes care of it.
+    Settled,
+}
+
+/// The Cloudflare live input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveInput {
+    /// How far it is.
+    pub stage: InputStage,
+    /// Which try at creating one, from 1: part of its mark.
+    pub attempt: u32,
+    /// When its creation was first asked for.
+    pub requested_at: Option<DateTime<Utc>>,
+    /// Cloudflare's uid.
+    pub uid: Option<String>,
+    /// Where buyers watch, over HLS.
+    pub hls_url: Option<String>,
+    /// The same over DASH.
+    pub dash_url: Option<String>,
+    /// Its keys must be rotated before a recorder may be started.
+    pub keys_stale: bool,
+}
+
+/// How far a recorder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecorderStage {
+    /// Its start was asked for; whether it runs is open.
+    Starting,
+    /// It was accepted.
+    Running,
+    /// It is being stopped so that another can take its place.
+    Retiring,
+    /// It is proved gone, or a debt takes care of it.
+    Settled,
+}
+
+/// The Agora task that pushes the channel to the live input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorder {
+    /// Which of this relay, from 1: part of its mark, which is its `cname` or name.
+    pub attempt: u32,
+    /// How far it is.
+    pub stage: RecorderStage,
+    /// Cloud Recording: the resource it was last started on.
+    pub resource_id: Option<String>,
+    /// Cloud Recording: when that was acquired; it lives 5 minutes (`agora.md §2.1`).
+    pub acquired_at: Option<DateTime<Utc>>,
+    /// Cloud Recording: its session. A recorder may run without our knowing it.
+    pub sid: Option<String>,
+    /// Media Push: the converter's id.
+    pub converter_id: Option<String>,
+    /// When its start was answered well.
+    pub accepted_at: Option<DateTime<Utc>>,
+}
+
+/// What is known of a video.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum VideoState {
+    /// Being recorded or processed.
+    Processing,
+    /// It can be watched.
+    Ready,
+    /// Cloudflare could not make it.
+    Failed,
+    /// It is owed as a deletion: recordings were not wanted.
+    Deleted,
+}
+
+/// A video Cloudflare keeps of this relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Video {
+    /// Cloudflare's uid.
+    pub uid: String,
+    /// What is known of it.
+    pub state: VideoState,
+    /// How long it is, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Where it is watched over HLS.
+    pub hls_url: Option<String>,
+    /// The same over DASH.
+    pub dash_url: Option<String>,
+    /// A picture of it.
+    pub thumbnail_url: Option<String>,
+}
+
+/// The state of a relay that survives a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durable {
+    /// What it is asked to do.
+    pub spec: Spec,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Since when.
+    pub phase_since: DateTime<Utc>,
+    /// The live input.
+    pub live_input: LiveInput,
+    /// The recorder: at most one that is not settled.
+    pub recorder: Option<Recorder>,
+    /// How many recorders have taken another's place, the one under way included.
+    pub replacements: u32,
+    /// How long the settled recorders ran.
+    pub recorder_seconds: u64,
+    /// When the first recorder was accepted.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When a buyer could first press play.
+    pub live_at: Option<DateTime<Utc>>,
+    /// Since when the feed is gone.
+    pub feed_gone_since: Option<DateTime<Utc>>,
+    /// From when the patience with a feed that is gone counts: it starts anew with a replacement.
+    pub feed_patience_from: Option<DateTime<Utc>>,
+    /// Since when the seller is away.
+    pub seller_away_since: Option<DateTime<Utc>>,
+    /// Whether it was ever interrupted: then there may be more videos than were seen.
+    pub was_interrupted: bool,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// When the outcome was decided.
+    pub stopped_at: Option<DateTime<Utc>>,
+    /// What Cloudflare keeps of it.
+    pub videos: Vec<Video>,
+    /// When a look for recordings was first answered.
+    pub recordings_answered_at: Option<DateTime<Utc>>,
+    /// Whether the search for recordings is over.
+    pub recordings_settled: bool,
+    /// What it cost.
+    pub cost: Option<Cost>,
+    /// When everything was accounted for.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How many events the marketplace was told, or will be.
+    pub announced: u32,
+}
+
+impl Durable {
+    /// A relay that was just requested.
+    #[must_use]
+    pub fn new(spec: Spec) -> Self {
+        Self {
+            phase: Phase::Provisioning,
+            phase_since: spec.requested_at,
+            live_input: LiveInput {
+                stage: InputStage::Unrequested,
+                attempt: 1,
+                requested_at: None,
+                uid: None,
+                hls_url: None,
+                dash_url: None,
+                keys_stale: false,
+            },
+            recorder: None,
+            replacements: 0,
+            recorder_seconds: 0,
+            started_at: None,
+            live_at: None,
+            feed_gone_since: None,
+            feed_patience_from: None,
+            seller_away_since: None,
+            was_interrupted: false,
+            outcome: None,
+            stopped_at: None,
+            videos: Vec::new(),
+            recordings_answered_at: None,
+            recordings_settled: false,
+            cost: None,
+            ended_at: None,
+            announced: 1,
+            spec,
+        }
+    }
+
+    /// The recorder that is not settled.
+    #[must_use]
+    pub fn open_recorder(&self) -> Option<&Recorder> {
+        self.recorder
+            .as_ref()
+            .filter(|recorder| recorder.stage != RecorderStage::Settled)
+    }
+
+    /// The recorder's uid in the channel (Cloud Recording): never the same for two attempts (`agora.md §8.1`).
+    #[must_use]
+    pub fn recording_uid(&self, attempt: u32) -> Option<u32> {
+        match &self.spec.backend {
+            Backend::CloudRecording {
+                recording_uid_base, ..
+            } => Some(recording_uid_base.saturating_add(attempt)),
+            Backend::MediaPush { .. } => None,
+        }
+    }
+
+    /// The attempt a recorder started now would be.
+    #[must_use]
+    pub fn next_attempt(&self) -> u32 {
+        self.recorder
+            .as_ref()
+            .map_or(1, |recorder| recorder.attempt + 1)
+    }
+
+    /// The sum of the durations of its recordings, rounded up; none when there is none.
+    #[must_use]
+    pub fn recorded_seconds(&self) -> Option<u64> {
+        let durations: Vec<u64> = self
+            .ready_videos()
+            .filter_map(|video| video.duration_ms)
+            .collect();
+        (!durations.is_empty()).then(|| durations.iter().sum::<u64>().div_ceil(1000))
+    }
+
+    /// The recording to show: the longest that is ready.
+    #[must_use]
+    pub fn main_recording(&self) -> Option<&Video> {
+        self.ready_videos().max_by_key(|video| video.duration_ms)
+    }
+
+    /// The videos that can be watched.
+    pub fn ready_videos(&self) -> impl Iterator<Item = &Video> {
+        self.videos
+            .iter()
+            .filter(|video| video.state == VideoState::Ready)
+    }
+
+    /// How long it was live up to `now`, interruptions included.
+    #[must_use]
+    pub fn live_seconds(&self, now: DateTime<Utc>) -> u64 {
+        self.live_at.map_or(0, |from| {
+            seconds_between(from, self.stopped_at.unwrap_or(now))
+        })
+    }
+}
+
+/// Whole seconds from one time to another, rounded down; none when it lies before.
+pub(super) fn seconds_between(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
+    u64::try_from((to - from).num_seconds()).unwrap_or(0)
+}

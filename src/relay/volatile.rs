@@ -1,0 +1,146 @@
+//! What a relay knows beside its durable state: calls in flight, the next looks, readings. Rebuilt after a crash.
+
+use chrono::{DateTime, Utc};
+
+use super::action::{ActionId, Call};
+use super::event::RecorderReading;
+use super::failure::Failure;
+use super::presence::PresenceBook;
+
+/// One kind of work, with at most one call in flight.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slot {
+    /// The call in flight.
+    pub(super) flight: Option<(ActionId, Call)>,
+    /// Not before this; none: at once.
+    pub(super) due: Option<DateTime<Utc>>,
+    /// Failures in a row.
+    pub(super) failures: u32,
+}
+
+impl Slot {
+    /// Nothing in flight, no failure, due at once.
+    pub(super) fn rest(&mut self) {
+        self.failures = 0;
+        self.due = None;
+    }
+
+    /// Due at `at`, or earlier if it already was.
+    pub(super) fn hasten(&mut self, at: DateTime<Utc>) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+}
+
+/// The kinds of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
+pub(super) enum Kind {
+    /// Create, rotate, disable, delete the live input.
+    Input,
+    /// Acquire, start, update, stop the recorder.
+    Recorder,
+    /// Look at the feed.
+    Feed,
+    /// Look at the recorder.
+    Health,
+    /// Look at the channel's hosts.
+    Hosts,
+    /// Look for recordings.
+    Recordings,
+}
+
+/// What was seen of the feed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FeedWatch {
+    /// The last reading: streaming and playable.
+    pub(super) good: bool,
+    /// The first of the bad readings in a row.
+    pub(super) bad_since: Option<DateTime<Utc>>,
+    /// A verified notification said that the encoder has gone: one bad reading is enough.
+    pub(super) told_gone: bool,
+    /// A verified notification said why Cloudflare refused the feed: one bad reading is enough.
+    pub(super) told_errored: Option<String>,
+    /// A verified notification said that an encoder connected: look often until then.
+    pub(super) eager_until: Option<DateTime<Utc>>,
+    /// What the last reading said, for people.
+    pub(super) last: Option<&'static str>,
+}
+
+/// What was seen of the seller.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SellerWatch {
+    /// What the sources say.
+    pub(super) book: PresenceBook,
+    /// The first of the readings in a row that said they are away.
+    pub(super) away_since: Option<DateTime<Utc>>,
+    /// A verified notification said that they left: one such reading is enough.
+    pub(super) told_left: bool,
+}
+
+/// Everything volatile.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Volatile {
+    pub(super) incarnation: u32,
+    pub(super) numbers: u32,
+    pub(super) input: Slot,
+    pub(super) recorder: Slot,
+    pub(super) feed: Slot,
+    pub(super) health: Slot,
+    pub(super) hosts: Slot,
+    pub(super) recordings: Slot,
+    /// A resource to start the next recorder on, and when it was acquired.
+    pub(super) acquired: Option<(String, DateTime<Utc>)>,
+    /// The permit for the next start was taken with its resource's.
+    pub(super) prepaid: bool,
+    /// A resource was acquired before the live input was there; a second time it waits for that.
+    pub(super) acquired_early: bool,
+    /// The start goes to a new resource, for the same recorder.
+    pub(super) reacquire: bool,
+    /// The creation of the live input may have been carried out.
+    pub(super) input_doubt: bool,
+    /// The start of the recorder may have been carried out.
+    pub(super) recorder_doubt: bool,
+    /// The recorder of the channel's last relay is down.
+    pub(super) predecessor_down: bool,
+    /// The last failure of a call.
+    pub(super) last_failure: Option<Failure>,
+    /// No deadline is acted on before this, or before one look was answered.
+    pub(super) hold_until: Option<DateTime<Utc>>,
+    pub(super) watch: FeedWatch,
+    pub(super) seller: SellerWatch,
+    /// 404s in a row for the recorder.
+    pub(super) misses: usize,
+    /// What was last seen of the recorder.
+    pub(super) last_recorder: Option<RecorderReading>,
+    /// Looks at the recorder since it was accepted.
+    pub(super) health_looks: usize,
+    /// The recorder is to be told its target once more.
+    pub(super) update_wanted: bool,
+    /// How often it was, since its output last published.
+    pub(super) updates: u32,
+    /// The last look before `live_timeout` is under way, until then at most.
+    pub(super) last_look_until: Option<DateTime<Utc>>,
+}
+
+impl Volatile {
+    pub(super) fn slot(&mut self, kind: Kind) -> &mut Slot {
+        match kind {
+            Kind::Input => &mut self.input,
+            Kind::Recorder => &mut self.recorder,
+            Kind::Feed => &mut self.feed,
+            Kind::Health => &mut self.health,
+            Kind::Hosts => &mut self.hosts,
+            Kind::Recordings => &mut self.recordings,
+        }
+    }
+
+    pub(super) fn slot_ref(&self, kind: Kind) -> &Slot {
+        match kind {
+            Kind::Input => &self.input,
+            Kind::Recorder => &self.recorder,
+            Kind::Feed => &self.feed,
+            Kind::Health => &self.health,
+            Kind::Hosts => &self.hosts,
+            Kind::Recordings => &self.recordings,
+        }
+    }
+}

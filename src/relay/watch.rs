@@ -1,0 +1,325 @@
+//! Watching: what readings of the feed, the recorder and the seller mean. One bad reading decides nothing, an error is
+//! no reading, and a vendor's notification counts for one of two.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::action::{Ignored, Step};
+use super::event::{FeedReading, Hint, RecorderReading};
+use super::fact::Fact;
+use super::failure::Jitter;
+use super::outcome::{Outcome, OutcomeCode};
+use super::phase::{IllegalTransition, Phase};
+use super::state::{Recorder, RecorderStage};
+use super::{Presence, Relay};
+
+/// How long a relay looks often after a notification that an encoder connected.
+const EAGER: TimeDelta = TimeDelta::seconds(15);
+/// How often a recorder whose output is cut is told its target again.
+const UPDATES: u32 = 3;
+
+impl Relay {
+    pub(super) fn feed_read(
+        &mut self,
+        step: &mut Step,
+        reading: FeedReading,
+        jitter: Jitter,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        if !self.durable.phase.is_watched() {
+            step.ignored = Some(Ignored::Inapplicable);
+            return Ok(());
+        }
+        if let Some(uid) = reading.video_uid
+            && !self.durable.videos.iter().any(|video| video.uid == uid)
+        {
+            self.record(step, Fact::VideoSeen { uid }, now)?;
+        }
+        let playable = reading.playable.unwrap_or(true);
+        self.volatile.watch.good = reading.live && playable;
+        self.volatile.watch.last = Some(match (reading.live, playable) {
+            (true, true) => "streaming",
+            (true, false) => "streaming, but not yet playable",
+            (false, _) => "not streaming",
+        });
+        if reading.live {
+            self.volatile.watch.told_errored = None;
+        } else if let Some(reason) = self.volatile.watch.told_errored.clone() {
+            let mut outcome = Outcome::plain(OutcomeCode::LiveInputErrored);
+            outcome.detail = self.what_was_seen(now);
+            outcome.detail.feed = Some(reason);
+            return self.end(step, outcome, now);
+        }
+        if reading.live {
+            self.volatile.watch.bad_since = None;
+            self.volatile.watch.told_gone = false;
+        }
+        match self.durable.phase {
+            Phase::Live if !reading.live => self.bad_feed(step, now)?,
+            Phase::Interrupted
+                if self.volatile.watch.good && self.durable.feed_gone_since.is_some() =>
+            {
+                self.record(step, Fact::FeedRestored, now)?;
+            }
+            Phase::Interrupted if !reading.live && self.durable.feed_gone_since.is_none() => {
+                self.bad_feed(step, now)?;
+            }
+            _ => {}
+        }
+        if self
+            .volatile
+            .seller
+            .book
+            .page_holds_until()
+            .is_some_and(|until| now < until)
+        {
+            self.seller_read(step, now)?;
+        }
+        self.may_be_live(step, now)?;
+        if self.durable.phase == Phase::Live && self.volatile.watch.bad_since.is_none() {
+            // Spread over the second half of the interval, so that relays that went live together drift apart.
+            let interval = self.look_interval(now);
+            let next = now + interval / 2 + jitter.of(interval / 2);
+            self.volatile.feed.hasten(next);
+            self.volatile.hosts.hasten(next);
+        }
+        Ok(())
+    }
+
+    /// A reading without a feed: the first asks for a second, the second (or the first after a notification) decides.
+    fn bad_feed(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
+        let since = *self.volatile.watch.bad_since.get_or_insert(now);
+        if !self.is_second(since, now) && !self.volatile.watch.told_gone {
+            self.volatile
+                .feed
+                .hasten(now + self.durable.spec.timing.poll_interval);
+            return Ok(());
+        }
+        self.volatile.watch.bad_since = None;
+        self.volatile.watch.told_gone = false;
+        self.volatile.health.hasten(now);
+        self.record(step, Fact::FeedLost { since }, now)?;
+        self.look_again_soon(now);
+        Ok(())
+    }
+
+    /// Whether a reading now is the second after one at `since`: a `poll_interval` apart, less what timers are off.
+    fn is_second(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        since + self.durable.spec.timing.poll_interval * 4 / 5 <= now
+    }
+
+    /// Once interrupted, looks come at `poll_interval`.
+    fn look_again_soon(&mut self, now: DateTime<Utc>) {
+        let soon = now + self.durable.spec.timing.poll_interval;
+        self.volatile.feed.hasten(soon);
+        self.volatile.hosts.hasten(soon);
+    }
+
+    pub(super) fn hosts_read(
+        &mut self,
+        step: &mut Step,
+        present: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        self.volatile.seller.book.hosts(present, now);
+        self.seller_read(step, now)?;
+        self.may_be_live(step, now)
+    }
+
+    pub(super) fn page(
+        &mut self,
+        step: &mut Step,
+        attempt: u32,
+        seq: u64,
+        present: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let current = self
+            .durable
+            .open_recorder()
+            .is_some_and(|recorder| recorder.attempt == attempt);
+        if !current || !self.durable.phase.holds_slot() {
+            step.ignored = Some(Ignored::Inapplicable);
+            return Ok(());
+        }
+        if !self.volatile.seller.book.page(attempt, seq, present, now) {
+            step.ignored = Some(Ignored::Duplicate);
+            return Ok(());
+        }
+        self.seller_read(step, now)?;
+        self.may_be_live(step, now)
+    }
+
+    /// A new word on the seller came in.
+    fn seller_read(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        match self.presence(now) {
+            Presence::Present => {
+                self.volatile.seller.away_since = None;
+                self.volatile.seller.told_left = false;
+                if self.durable.seller_away_since.is_some() {
+                    self.record(step, Fact::SellerBack, now)?;
+                }
+            }
+            Presence::Absent
+                if self.durable.phase.is_active() && self.durable.seller_away_since.is_none() =>
+            {
+                let since = *self.volatile.seller.away_since.get_or_insert(now);
+                if self.is_second(since, now) || self.volatile.seller.told_left {
+                    self.volatile.seller.told_left = false;
+                    self.record(step, Fact::SellerAway { since }, now)?;
+                }
+                self.look_again_soon(now);
+            }
+            Presence::Absent | Presence::Unknown => {}
+        }
+        Ok(())
+    }
+
+    /// Live means that a buyer can press play: it streams, the manifest is there, and the seller is not known to be away.
+    pub(super) fn may_be_live(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let playable = self.durable.phase == Phase::AwaitingLive && self.volatile.watch.good;
+        let seller = match self.presence(now) {
+            Presence::Present => true,
+            Presence::Absent => false,
+            Presence::Unknown => self.volatile.hosts.flight.is_none(),
+        };
+        if playable && seller {
+            self.volatile.watch.eager_until = None;
+            self.volatile.last_look_until = None;
+            self.record(step, Fact::Live, now)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn recorder_read(
+        &mut self,
+        step: &mut Step,
+        reading: RecorderReading,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        self.volatile.last_recorder = Some(reading);
+        let running = self
+            .durable
+            .recorder
+            .as_ref()
+            .is_some_and(|recorder| recorder.stage == RecorderStage::Running);
+        if !running || !self.durable.phase.is_watched() {
+            step.ignored = Some(Ignored::Inapplicable);
+            return Ok(());
+        }
+        if reading != RecorderReading::NotFound {
+            self.volatile.misses = 0;
+        }
+        match reading {
+            RecorderReading::Publishing => self.volatile.updates = 0,
+            RecorderReading::Connecting => {}
+            RecorderReading::Disconnected => {
+                self.volatile.update_wanted =
+                    self.is_cloud_recording() && self.volatile.updates < UPDATES;
+            }
+            RecorderReading::Failed => {
+                self.volatile.recorder.rest();
+                self.record(step, Fact::RecorderRetiring, now)?;
+            }
+            RecorderReading::Exited => self.recorder_gone(step, "it has exited", false, now)?,
+            RecorderReading::NotFound => match self.missed(now) {
+                Some(again) => self.volatile.health.due = Some(again),
+                // While the feed goes on somebody publishes: only when it is gone does a recorder nobody knows matter.
+                None if self.durable.phase == Phase::Live => self.volatile.misses = 0,
+                None if self.durable.phase == Phase::Interrupted
+                    && self.durable.feed_gone_since.is_none() =>
+                {
+                    self.volatile.misses = 0;
+                }
+                None => {
+                    self.recorder_gone(
+                        step,
+                        "Agora did not know it for the whole back-off",
+                        true,
+                        now,
+                    )?;
+                }
+            },
+        }
+        Ok(())
+    }
+
+    pub(super) fn hint(
+        &mut self,
+        step: &mut Step,
+        hint: Hint,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        if let Hint::RecorderChanged { cname, sid } = &hint
+            && self.learns_sid(cname)
+        {
+            return self.learn(step, sid.clone(), now);
+        }
+        if hint == Hint::VideoDone && self.durable.phase == Phase::Finalizing {
+            self.volatile.recordings.hasten(now);
+            return Ok(());
+        }
+        if !self.durable.phase.is_watched() {
+            step.ignored = Some(Ignored::Inapplicable);
+            return Ok(());
+        }
+        match hint {
+            Hint::FeedConnected => {
+                self.volatile.watch.eager_until = Some(now + EAGER);
+                self.volatile.feed.hasten(now);
+            }
+            Hint::FeedDisconnected => {
+                self.volatile.watch.told_gone = true;
+                self.volatile.feed.hasten(now);
+            }
+            Hint::FeedErrored { reason } => {
+                self.volatile.watch.told_errored = Some(reason);
+                self.volatile.feed.hasten(now);
+            }
+            Hint::SellerJoined => {
+                self.volatile.seller.book.doubt_page();
+                self.volatile.hosts.hasten(now);
+            }
+            Hint::SellerLeft => {
+                self.volatile.seller.told_left = true;
+                self.volatile.seller.book.doubt_page();
+                self.volatile.hosts.hasten(now);
+            }
+            Hint::RecorderChanged { .. } | Hint::ConverterChanged => {
+                // Inside the back-off after a 404 the next look keeps its time.
+                if self.volatile.misses == 0 {
+                    self.volatile.health.hasten(now);
+                }
+            }
+            Hint::VideoDone => step.ignored = Some(Ignored::Inapplicable),
+        }
+        Ok(())
+    }
+
+    /// Whether the recorder under this label runs, or may run, and we do not know its session.
+    fn learns_sid(&self, cname: &str) -> bool {
+        let nameless = |recorder: &&Recorder| {
+            recorder.sid.is_none() && self.durable.spec.mark(recorder.attempt).to_string() == cname
+        };
+        self.is_cloud_recording() && self.durable.open_recorder().filter(nameless).is_some()
+    }
+
+    /// A notification of this relay's own (cname, uid) named the session: with a start in doubt, that is its answer.
+    fn learn(
+        &mut self,
+        step: &mut Step,
+        sid: String,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        self.record(step, Fact::RecorderLearnt { sid }, now)?;
+        self.volatile.health.hasten(now);
+        Ok(())
+    }
+}
