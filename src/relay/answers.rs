@@ -92,10 +92,8 @@ impl Relay {
                 self.volatile.recorder.rest();
                 self.recorder_gone(step, "its stop was answered", false, now)
             }
-            Answer::Done => match call {
-                Call::DisableLiveInput { .. } => self.record(step, Fact::LiveInputDisabled, now),
-                _ => self.record(step, Fact::LiveInputGone, now),
-            },
+            Answer::Disabled => self.record(step, Fact::LiveInputDisabled, now),
+            Answer::Deleted => self.record(step, Fact::LiveInputGone, now),
             Answer::NotFound => self.not_found(step, &call, now),
             Answer::Recordings(videos) => self.recordings_read(step, videos, now),
         }
@@ -210,7 +208,21 @@ impl Relay {
                 None,
                 now,
             ),
-            _ => Ok(()),
+            // Tried again.
+            Call::FindLiveInput { .. }
+            | Call::RotateKeys { .. }
+            | Call::DisableLiveInput { .. }
+            | Call::DeleteLiveInput { .. } => Ok(()),
+            // Calls about other things.
+            Call::Acquire { .. }
+            | Call::StartRecorder { .. }
+            | Call::CreateConverter { .. }
+            | Call::UpdateRecorder { .. }
+            | Call::StopRecorder(_)
+            | Call::LookAtFeed { .. }
+            | Call::LookAtRecorder(_)
+            | Call::LookAtHosts
+            | Call::LookForRecordings { .. } => Ok(()),
         }
     }
 
@@ -285,8 +297,18 @@ impl Relay {
                 Outcome::of(failure).with_code(OutcomeCode::RecorderLost),
                 now,
             ),
-            // Telling the target again is a favour; the patience with the feed decides.
-            _ => Ok(()),
+            // A stop is tried again; telling the target again is a favour.
+            Call::StopRecorder(_) | Call::UpdateRecorder { .. } => Ok(()),
+            // Calls about other things.
+            Call::CreateLiveInput { .. }
+            | Call::FindLiveInput { .. }
+            | Call::RotateKeys { .. }
+            | Call::DisableLiveInput { .. }
+            | Call::DeleteLiveInput { .. }
+            | Call::LookAtFeed { .. }
+            | Call::LookAtRecorder(_)
+            | Call::LookAtHosts
+            | Call::LookForRecordings { .. } => Ok(()),
         }
     }
 

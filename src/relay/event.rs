@@ -99,8 +99,10 @@ pub enum Answer {
     Updated,
     /// The recorder is stopped.
     Stopped,
-    /// The live input is disabled, or deleted, as asked.
-    Done,
+    /// The live input is disabled.
+    Disabled,
+    /// The live input is deleted.
+    Deleted,
     /// It is not there.
     NotFound,
     /// The videos of the live input that the look could see.

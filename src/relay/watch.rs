@@ -63,7 +63,13 @@ impl Relay {
             Phase::Interrupted if !reading.live && self.durable.feed_gone_since.is_none() => {
                 self.bad_feed(step, now)?;
             }
-            _ => {}
+            Phase::Provisioning
+            | Phase::AwaitingLive
+            | Phase::Live
+            | Phase::Interrupted
+            | Phase::Stopping
+            | Phase::Finalizing
+            | Phase::Ended => {}
         }
         if self
             .volatile
