@@ -88,6 +88,17 @@ fn a_file_that_is_named_must_exist() {
 }
 
 #[test]
+fn the_file_beside_the_service_is_read_when_there_is_one() {
+    // No other test of this binary depends on the working directory.
+    let folder = tempfile::tempdir().unwrap();
+    std::env::set_current_dir(&folder).unwrap();
+    let load = || Settings::load(None, std::iter::empty()).unwrap();
+    assert_eq!(load().server.port, 8080);
+    std::fs::write("config.toml", "[server]\nport = 9090\n").unwrap();
+    assert_eq!(load().server.port, 9090);
+}
+
+#[test]
 fn the_file_wins_over_defaults_and_the_environment_over_the_file() {
     let file = "[relay]\npoll_interval = \"7s\"\nlive_timeout = \"90s\"\n";
     let settings = load(file, &[("RELAYKEEPER__RELAY__POLL_INTERVAL", "200ms")]).unwrap();
