@@ -190,8 +190,8 @@ mod tests {
             Priority::Finalize,
             Priority::Janitor,
         ];
-        for ticket in 0..4000 {
-            queue.push(waiter(ticket, kinds[ticket as usize % 4], now));
+        for (ticket, priority) in (0..4000).zip(kinds.into_iter().cycle()) {
+            queue.push(waiter(ticket, priority, now));
         }
         let order = served(&mut queue, 900, now);
         assert_eq!(count(&order, Priority::Start), 400);

@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// How long a use is remembered after it left the window: longer than a call may be under way.
 const LOOK_BACK: Duration = Duration::from_secs(60);
 
+/// The longest pause: no vendor blocks for longer, and a slip in a header must not silence us for good.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// On whose account a use goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purse {
@@ -128,9 +131,9 @@ impl Window {
             .filter(|pause| !pause.is_zero())
     }
 
-    /// Nobody gets a permit for so long.
+    /// Nobody gets a permit for so long, an hour at most.
     pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
-        let until = now + pause;
+        let until = now + pause.min(LONGEST_PAUSE);
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
     }
 
