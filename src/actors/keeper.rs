@@ -115,8 +115,9 @@ pub enum StopError {
     Internal(String),
 }
 
-/// The actors' door. Cheap to clone; works from any thread.
-#[derive(Debug, Clone)]
+/// The actors' door. Cheap to clone; works from any thread. The default one never acts: it is that of a process that does
+/// not hold the database.
+#[derive(Debug, Clone, Default)]
 pub struct Keeper {
     directory: Directory,
 }
