@@ -2,6 +2,7 @@
 
 mod directory;
 mod keeper;
+pub mod view;
 
 pub use directory::{Directory, Snapshot};
 pub use keeper::{
