@@ -8,4 +8,5 @@ pub mod relay;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod store;
+pub mod telemetry;
 pub mod vendors;

@@ -1,18 +1,59 @@
 //! Settings: `config.toml` < environment < flags. Secrets cannot be printed.
+//!
+//! [`Settings::load`] reads them, [`Settings::validate`] refuses what cannot work, [`Settings::warnings`] tells what
+//! looks wrong, and [`Settings::missing_for_serve`] what real vendors need and nobody has set.
 
-mod settings;
+mod agora;
+mod cloud_recording;
+mod cloudflare;
+mod environment;
+mod keys;
+mod load;
+mod media_push;
+mod pricing;
+mod problem;
+mod relay;
+mod server;
+mod validate;
+mod vendors;
+mod webhooks;
 
-pub use settings::*;
-
-use std::time::Duration;
+pub use agora::{Agora, AgoraBackend};
+pub use cloud_recording::{CloudRecording, CloudRecordingVideo, RECORDING_UID_ROOM, Storage};
+pub use cloudflare::Cloudflare;
+pub use environment::environment;
+pub use media_push::{MediaPush, MediaPushMode, MediaPushVideo};
+pub use pricing::Pricing;
+pub use problem::{Missing, Origin, Problem, SettingsError};
+pub use relay::{Janitor, LiveInputRetention, Relay};
+pub use server::{Auth, Database, Server};
+pub use vendors::Vendors;
+pub use webhooks::Webhooks;
 
 use serde::Deserialize;
 
-/// Reads a list of humantime strings.
-fn durations<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    texts
-        .iter()
-        .map(|text| humantime::parse_duration(text).map_err(serde::de::Error::custom))
-        .collect()
+/// Everything relaykeeper can be told.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How this service is reached.
+    pub server: Server,
+    /// Where state is kept.
+    pub database: Database,
+    /// Who may call.
+    pub auth: Auth,
+    /// The life of a relay.
+    pub relay: Relay,
+    /// What removes orphans and pays debts.
+    pub janitor: Janitor,
+    /// What holds for every vendor call.
+    pub vendors: Vendors,
+    /// Cloudflare Stream.
+    pub cloudflare: Cloudflare,
+    /// Agora.
+    pub agora: Agora,
+    /// Prices the cost ledger uses.
+    pub pricing: Pricing,
+    /// Webhooks to the marketplace.
+    pub webhooks: Webhooks,
 }

@@ -1,0 +1,129 @@
+//! Agora, whichever product carries the channel.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::problem::Report;
+use super::{CloudRecording, MediaPush};
+
+/// `[agora]`: Agora.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agora {
+    /// The project's App ID.
+    pub app_id: String,
+    /// The project's primary certificate; empty for a project without one.
+    pub app_certificate: SecretString,
+    /// The REST API's customer id.
+    pub customer_id: String,
+    /// The REST API's customer secret.
+    pub customer_secret: SecretString,
+    /// Where the API is.
+    #[serde(deserialize_with = "super::load::base_url")]
+    pub api_base_url: String,
+    /// Where it also is, in the order in which they are tried. Empty, unless set, when `api_base_url` isn't Agora's own.
+    #[serde(deserialize_with = "super::load::base_urls")]
+    pub fallback_base_urls: Vec<String>,
+    /// What carries a channel to the live input.
+    pub backend: AgoraBackend,
+    /// Verify Agora's notifications: one for each product. Empty switches their endpoint off.
+    pub webhook_secrets: Vec<SecretString>,
+    /// A 404 means *unknown* until these waits are used up.
+    #[serde(deserialize_with = "super::load::durations")]
+    pub not_found_backoff: Vec<Duration>,
+    /// Looks at a channel's hosts, per second.
+    pub channel_requests_per_second: u32,
+    /// `[agora.cloud_recording]`.
+    pub cloud_recording: CloudRecording,
+    /// `[agora.media_push]`.
+    pub media_push: MediaPush,
+}
+
+impl Default for Agora {
+    fn default() -> Self {
+        Self {
+            app_id: String::new(),
+            app_certificate: SecretString::default(),
+            customer_id: String::new(),
+            customer_secret: SecretString::default(),
+            api_base_url: "https://api.agora.io".into(),
+            fallback_base_urls: vec!["https://api.sd-rtn.com".into()],
+            backend: AgoraBackend::CloudRecording,
+            webhook_secrets: Vec::new(),
+            not_found_backoff: [5, 10, 15, 30, 60].map(Duration::from_secs).to_vec(),
+            channel_requests_per_second: 20,
+            cloud_recording: CloudRecording::default(),
+            media_push: MediaPush::default(),
+        }
+    }
+}
+
+/// What carries a channel to the live input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgoraBackend {
+    /// A Cloud Recording task in web mode that records our page and pushes it.
+    CloudRecording,
+    /// A Media Push converter.
+    MediaPush,
+}
+
+impl Agora {
+    pub(super) fn check(&self, report: &mut Report) {
+        report.credential("agora.app_id", &self.app_id);
+        report.credential(
+            "agora.app_certificate",
+            self.app_certificate.expose_secret(),
+        );
+        report.credential("agora.customer_id", &self.customer_id);
+        report.credential(
+            "agora.customer_secret",
+            self.customer_secret.expose_secret(),
+        );
+        report.base_url("agora.api_base_url", &self.api_base_url);
+        for url in &self.fallback_base_urls {
+            report.base_url("agora.fallback_base_urls", url);
+        }
+        report.secrets("agora.webhook_secrets", &self.webhook_secrets);
+        if self.not_found_backoff.is_empty() {
+            report.note(
+                "agora.not_found_backoff",
+                "needs at least one wait: one 404 during a fail-over is no proof",
+            );
+        }
+        for wait in &self.not_found_backoff {
+            report.positive("agora.not_found_backoff", *wait);
+        }
+        report.within(
+            "agora.channel_requests_per_second",
+            self.channel_requests_per_second,
+            1..=u32::MAX,
+            "",
+        );
+        self.cloud_recording.check(report);
+        self.media_push.check(report);
+    }
+
+    pub(super) fn doubts(&self, report: &mut Report) {
+        let odd = |text: &str| {
+            !text.is_empty() && (text.len() != 32 || !text.chars().all(|c| c.is_ascii_hexdigit()))
+        };
+        if odd(&self.app_id) {
+            report.note(
+                "agora.app_id",
+                "is not 32 hexadecimal digits, as Agora's are",
+            );
+        }
+        if odd(self.app_certificate.expose_secret()) {
+            report.note(
+                "agora.app_certificate",
+                "is not 32 hexadecimal digits, as Agora's are",
+            );
+        }
+        if self.backend == AgoraBackend::CloudRecording {
+            self.cloud_recording.doubts(report);
+        }
+    }
+}

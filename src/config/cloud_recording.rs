@@ -1,0 +1,171 @@
+//! Agora Cloud Recording in web mode.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::problem::Report;
+
+/// How many uids from `recording_uid_base` on are ours to give to recorders.
+pub const RECORDING_UID_ROOM: u32 = 1_000_000;
+
+/// `[agora.cloud_recording]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloudRecording {
+    /// The product's quota per App ID.
+    pub requests_per_second: u32,
+    /// Recorders at once; 0: not known. A start above it is refused, and the rate is at most 10 % of it.
+    pub max_concurrent: u32,
+    /// The page the cloud browser opens; empty: ours, under `server.public_url`.
+    pub page_url: String,
+    /// Between queries, besides those 5, 15 and 45 s after the start.
+    #[serde(with = "humantime_serde")]
+    pub query_interval: Duration,
+    /// The most hours a start asks for (`maxRecordingHour`).
+    pub max_recording_hours: u32,
+    /// The picture.
+    pub video: CloudRecordingVideo,
+    /// Where Agora uploads its own copy; web mode has no way without.
+    pub storage: Storage,
+    /// Recorders' uids are the [`RECORDING_UID_ROOM`] from here on; no seller or viewer may have one of them.
+    pub recording_uid_base: u32,
+}
+
+impl Default for CloudRecording {
+    fn default() -> Self {
+        Self {
+            requests_per_second: 10,
+            max_concurrent: 0,
+            page_url: String::new(),
+            query_interval: Duration::from_secs(120),
+            max_recording_hours: 25,
+            video: CloudRecordingVideo::default(),
+            storage: Storage::default(),
+            recording_uid_base: 900_000_000,
+        }
+    }
+}
+
+/// `agora.cloud_recording.video`: the picture.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloudRecordingVideo {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Frames a second.
+    pub frame_rate: u32,
+    /// kbit/s.
+    pub bitrate_kbps: u32,
+}
+
+impl Default for CloudRecordingVideo {
+    fn default() -> Self {
+        Self {
+            width: 1280,
+            height: 720,
+            frame_rate: 30,
+            bitrate_kbps: 3000,
+        }
+    }
+}
+
+/// `agora.cloud_recording.storage`: Agora's `storageConfig`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Agora's number of the storage vendor (1 is Amazon S3).
+    pub vendor: u32,
+    /// Agora's number of the vendor's region.
+    pub region: u32,
+    /// The bucket: give it a 1-day lifecycle rule.
+    pub bucket: String,
+    /// The bucket's access key.
+    pub access_key: SecretString,
+    /// The bucket's secret key.
+    pub secret_key: SecretString,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            vendor: 1,
+            region: 0,
+            bucket: String::new(),
+            access_key: SecretString::default(),
+            secret_key: SecretString::default(),
+        }
+    }
+}
+
+impl CloudRecording {
+    /// Ranges from `agora.md §3.1`; the least bit rate is Cloudflare's (`agora.md §4.7`).
+    pub(super) fn check(&self, report: &mut Report) {
+        report.within(
+            "agora.cloud_recording.requests_per_second",
+            self.requests_per_second,
+            1..=u32::MAX,
+            "",
+        );
+        if !self.page_url.is_empty() {
+            report.http_url("agora.cloud_recording.page_url", &self.page_url);
+        }
+        report.positive("agora.cloud_recording.query_interval", self.query_interval);
+        report.within(
+            "agora.cloud_recording.max_recording_hours",
+            self.max_recording_hours,
+            1..=720,
+            " h",
+        );
+        report.within(
+            "agora.cloud_recording.recording_uid_base",
+            self.recording_uid_base,
+            1..=u32::MAX - RECORDING_UID_ROOM,
+            "",
+        );
+        let video = &self.video;
+        report.picture(
+            "agora.cloud_recording.video",
+            video.width,
+            video.height,
+            240,
+        );
+        report.within(
+            "agora.cloud_recording.video.frame_rate",
+            video.frame_rate,
+            5..=60,
+            " frames a second",
+        );
+        report.within(
+            "agora.cloud_recording.video.bitrate_kbps",
+            video.bitrate_kbps,
+            2_000..=10_000,
+            " kbit/s",
+        );
+        report.credential(
+            "agora.cloud_recording.storage.access_key",
+            self.storage.access_key.expose_secret(),
+        );
+        report.credential(
+            "agora.cloud_recording.storage.secret_key",
+            self.storage.secret_key.expose_secret(),
+        );
+    }
+
+    pub(super) fn doubts(&self, report: &mut Report) {
+        match self.storage.vendor {
+            1 | 2 | 3 | 5 | 6 | 7 | 8 => {}
+            11 => report.note(
+                "agora.cloud_recording.storage.vendor",
+                "11 (any S3-compatible one) needs an endpoint, which there is no setting for",
+            ),
+            _ => report.note(
+                "agora.cloud_recording.storage.vendor",
+                "is none of Agora's numbers",
+            ),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Cloudflare Stream.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::problem::Report;
+
+/// `[cloudflare]`: Cloudflare Stream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cloudflare {
+    /// The account's id.
+    pub account_id: String,
+    /// A token with Stream:Edit.
+    pub api_token: SecretString,
+    /// Where the API is.
+    #[serde(deserialize_with = "super::load::base_url")]
+    pub api_base_url: String,
+    /// `https://customer-<code>.cloudflarestream.com`; learnt from the API when empty.
+    #[serde(deserialize_with = "super::load::base_url")]
+    pub customer_base_url: String,
+    /// The account's quota.
+    pub requests_per_5_minutes: u32,
+    /// The part of the quota that is ours to use, above 0 and at most 1.
+    pub budget_share: f64,
+    /// Requests a second to the customer host.
+    pub customer_requests_per_second: u32,
+    /// Between bulk looks for finished recordings.
+    #[serde(with = "humantime_serde")]
+    pub recordings_interval: Duration,
+    /// Verifies live notifications; empty switches their endpoint off.
+    pub live_webhook_secret: SecretString,
+    /// Verifies the Stream video webhook; empty switches its endpoint off.
+    pub stream_webhook_secret: SecretString,
+}
+
+impl Default for Cloudflare {
+    fn default() -> Self {
+        Self {
+            account_id: String::new(),
+            api_token: SecretString::default(),
+            api_base_url: "https://api.cloudflare.com/client/v4".into(),
+            customer_base_url: String::new(),
+            requests_per_5_minutes: 1200,
+            budget_share: 0.8,
+            customer_requests_per_second: 200,
+            recordings_interval: Duration::from_secs(20),
+            live_webhook_secret: SecretString::default(),
+            stream_webhook_secret: SecretString::default(),
+        }
+    }
+}
+
+impl Cloudflare {
+    pub(super) fn check(&self, report: &mut Report) {
+        report.credential("cloudflare.account_id", &self.account_id);
+        report.credential("cloudflare.api_token", self.api_token.expose_secret());
+        report.base_url("cloudflare.api_base_url", &self.api_base_url);
+        if !self.customer_base_url.is_empty() {
+            report.base_url("cloudflare.customer_base_url", &self.customer_base_url);
+        }
+        report.within(
+            "cloudflare.requests_per_5_minutes",
+            self.requests_per_5_minutes,
+            1..=u32::MAX,
+            "",
+        );
+        if !(self.budget_share > 0.0 && self.budget_share <= 1.0) {
+            report.note("cloudflare.budget_share", "must be above 0 and at most 1");
+        } else if f64::from(self.requests_per_5_minutes) * self.budget_share < 1.0 {
+            report.note(
+                "cloudflare.budget_share",
+                "leaves less than one call in 5 minutes",
+            );
+        }
+        report.within(
+            "cloudflare.customer_requests_per_second",
+            self.customer_requests_per_second,
+            1..=u32::MAX,
+            "",
+        );
+        report.positive("cloudflare.recordings_interval", self.recordings_interval);
+        for (key, secret) in [
+            ("cloudflare.live_webhook_secret", &self.live_webhook_secret),
+            (
+                "cloudflare.stream_webhook_secret",
+                &self.stream_webhook_secret,
+            ),
+        ] {
+            report.credential(key, secret.expose_secret());
+        }
+    }
+}

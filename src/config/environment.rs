@@ -1,0 +1,54 @@
+//! Which environment variable sets which key.
+
+/// The prefix of variables that name a key by its sections: `RELAYKEEPER__RELAY__POLL_INTERVAL`.
+pub(super) const PREFIX: &str = "RELAYKEEPER__";
+
+/// The customary names and their keys (`http-api.md`, Settings).
+pub(super) const CUSTOMARY: [(&str, &str); 17] = [
+    ("PORT", "server.port"),
+    ("DATABASE_URL", "database.url"),
+    ("RELAYKEEPER_API_TOKENS", "auth.api_tokens"),
+    ("RELAYKEEPER_ADMIN_TOKENS", "auth.admin_tokens"),
+    ("CLOUDFLARE_STREAM_ACCOUNT_ID", "cloudflare.account_id"),
+    ("CLOUDFLARE_STREAM_API_TOKEN", "cloudflare.api_token"),
+    ("CLOUDFLARE_API_BASE_URL", "cloudflare.api_base_url"),
+    (
+        "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
+        "cloudflare.customer_base_url",
+    ),
+    (
+        "CLOUDFLARE_LIVE_WEBHOOK_SECRET",
+        "cloudflare.live_webhook_secret",
+    ),
+    (
+        "CLOUDFLARE_STREAM_WEBHOOK_SECRET",
+        "cloudflare.stream_webhook_secret",
+    ),
+    ("AGORA_APP_ID", "agora.app_id"),
+    ("AGORA_APP_CERTIFICATE", "agora.app_certificate"),
+    ("AGORA_CUSTOMER_ID", "agora.customer_id"),
+    ("AGORA_CUSTOMER_SECRET", "agora.customer_secret"),
+    ("AGORA_API_BASE_URL", "agora.api_base_url"),
+    ("AGORA_BACKEND", "agora.backend"),
+    ("AGORA_WEBHOOK_SECRET", "agora.webhook_secrets"),
+];
+
+/// The variable a person would set `key` with: its customary name, or the long form.
+pub(super) fn variable(key: &str) -> String {
+    CUSTOMARY
+        .iter()
+        .find(|(_, customary)| *customary == key)
+        .map_or_else(|| long_form(key), |(name, _)| (*name).to_owned())
+}
+
+/// `relay.poll_interval` as `RELAYKEEPER__RELAY__POLL_INTERVAL`.
+pub(super) fn long_form(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// The environment of this process, as [`super::Settings::load`] takes it. A variable whose name or value is not
+/// Unicode is none of ours and left out.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

@@ -1,0 +1,121 @@
+//! Agora Media Push.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::problem::Report;
+
+/// `[agora.media_push]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MediaPush {
+    /// The product's quota.
+    pub requests_per_second: u32,
+    /// Converters at once; 0: not known. A start above it is refused, and the rate is at most 10 % of it.
+    pub max_concurrent: u32,
+    /// `cn`, `ap`, `na` or `eu`.
+    pub region: String,
+    /// A converter whose channel is empty for this long destroys itself.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// Between looks at a converter.
+    #[serde(with = "humantime_serde")]
+    pub query_interval: Duration,
+    /// Whether Agora transcodes.
+    pub mode: MediaPushMode,
+    /// The picture, when it does.
+    pub video: MediaPushVideo,
+}
+
+impl Default for MediaPush {
+    fn default() -> Self {
+        Self {
+            requests_per_second: 50,
+            max_concurrent: 0,
+            region: "na".into(),
+            idle_timeout: Duration::from_secs(240),
+            query_interval: Duration::from_secs(15),
+            mode: MediaPushMode::Transcoded,
+            video: MediaPushVideo::default(),
+        }
+    }
+}
+
+/// Whether Agora transcodes what it pushes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaPushMode {
+    /// `transcodeOptions`: a canvas of fixed size, whatever the seller sends.
+    Transcoded,
+    /// `rawOptions`: the seller's stream as it is.
+    Raw,
+}
+
+/// `agora.media_push.video`: the picture of a transcoded converter.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MediaPushVideo {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Frames a second.
+    pub frame_rate: u32,
+    /// Between two key frames: 2 to 10 (Cloudflare's limits).
+    pub gop_seconds: u32,
+    /// kbit/s, at least 2,000 with the audio (Cloudflare's limit).
+    pub bitrate_kbps: u32,
+}
+
+impl Default for MediaPushVideo {
+    fn default() -> Self {
+        Self {
+            width: 1280,
+            height: 720,
+            frame_rate: 30,
+            gop_seconds: 4,
+            bitrate_kbps: 3420,
+        }
+    }
+}
+
+impl MediaPush {
+    /// Ranges from `agora.md §4.2` and `§4.6`; the key frames and the least bit rate are Cloudflare's (`agora.md §4.7`).
+    pub(super) fn check(&self, report: &mut Report) {
+        report.within(
+            "agora.media_push.requests_per_second",
+            self.requests_per_second,
+            1..=u32::MAX,
+            "",
+        );
+        if !["cn", "ap", "na", "eu"].contains(&self.region.as_str()) {
+            report.note("agora.media_push.region", "must be one of cn, ap, na, eu");
+        }
+        report.positive("agora.media_push.query_interval", self.query_interval);
+        let idle = Duration::from_secs(5)..=Duration::from_secs(86_400);
+        if !idle.contains(&self.idle_timeout) {
+            report.note("agora.media_push.idle_timeout", "must be 5s to 1 day");
+        }
+        let video = &self.video;
+        report.picture("agora.media_push.video", video.width, video.height, 66);
+        report.within(
+            "agora.media_push.video.frame_rate",
+            video.frame_rate,
+            1..=30,
+            " frames a second",
+        );
+        report.within(
+            "agora.media_push.video.gop_seconds",
+            video.gop_seconds,
+            2..=10,
+            " s",
+        );
+        report.within(
+            "agora.media_push.video.bitrate_kbps",
+            video.bitrate_kbps,
+            2_000..=10_000,
+            " kbit/s",
+        );
+    }
+}

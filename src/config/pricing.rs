@@ -1,0 +1,87 @@
+//! Prices the cost ledger uses.
+
+use serde::Deserialize;
+
+use super::problem::Report;
+
+/// `[pricing]`: US dollars per 1,000 minutes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pricing {
+    /// A minute stored at Cloudflare.
+    pub cloudflare_stored: f64,
+    /// A minute of the recorder.
+    pub agora: f64,
+}
+
+impl Default for Pricing {
+    fn default() -> Self {
+        Self {
+            cloudflare_stored: 5.0,
+            agora: 14.0,
+        }
+    }
+}
+
+/// No price is higher, in US dollars per 1,000 minutes.
+const HIGHEST: f64 = 1_000_000.0;
+
+impl Pricing {
+    /// [`Pricing::cloudflare_stored`] in millionths of a dollar per 1,000 minutes, exact.
+    #[must_use]
+    pub fn cloudflare_stored_micros(&self) -> u64 {
+        micros(self.cloudflare_stored).unwrap_or_default()
+    }
+
+    /// [`Pricing::agora`] in millionths of a dollar per 1,000 minutes, exact.
+    #[must_use]
+    pub fn agora_micros(&self) -> u64 {
+        micros(self.agora).unwrap_or_default()
+    }
+
+    pub(super) fn check(&self, report: &mut Report) {
+        for (key, price) in [
+            ("pricing.cloudflare_stored", self.cloudflare_stored),
+            ("pricing.agora", self.agora),
+        ] {
+            if micros(price).is_none() {
+                report.note(
+                    key,
+                    "must be 0 to 1000000 US dollars, with at most 6 decimals",
+                );
+            }
+        }
+    }
+}
+
+/// A price in millionths of a dollar, by way of its decimals: no binary fraction gets a say. `None` when it is
+/// negative, too high or has more than six decimals.
+fn micros(price: f64) -> Option<u64> {
+    if !(0.0..=HIGHEST).contains(&price) {
+        return None;
+    }
+    let text = format!("{price:.6}");
+    if text.parse() != Ok(price) {
+        return None;
+    }
+    text.replace(['.', '-'], "").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_exact_in_millionths_of_a_dollar() {
+        assert_eq!(micros(5.0), Some(5_000_000));
+        assert_eq!(micros(7.99), Some(7_990_000));
+        assert_eq!(micros(1.1), Some(1_100_000));
+        assert_eq!(micros(0.000_001), Some(1));
+        assert_eq!(micros(0.0), Some(0));
+        assert_eq!(micros(-0.0), Some(0));
+        assert_eq!(micros(0.000_000_1), None);
+        assert_eq!(micros(-1.0), None);
+        assert_eq!(micros(f64::NAN), None);
+        assert_eq!(micros(f64::INFINITY), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! The life of a relay, and what cleans up behind it.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::problem::Report;
+
+/// What becomes of a live input when its relay has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveInputRetention {
+    /// It is deleted; its recordings stay.
+    Delete,
+    /// It is kept, disabled.
+    Keep,
+}
+
+/// `[relay]`: the life of a relay.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Relay {
+    /// Names this deployment in our mark on vendor objects: `[a-z0-9-]{1,16}`.
+    pub deployment: String,
+    /// Between looks until live, and while interrupted.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+    /// From accepting a start to the recorder accepting.
+    #[serde(with = "humantime_serde")]
+    pub provisioning_timeout: Duration,
+    /// From the recorder accepting to live.
+    #[serde(with = "humantime_serde")]
+    pub live_timeout: Duration,
+    /// Between looks while live.
+    #[serde(with = "humantime_serde")]
+    pub live_check_interval: Duration,
+    /// How long the seller may be away.
+    #[serde(with = "humantime_serde")]
+    pub reconnect_window: Duration,
+    /// How long the feed may be gone; sent to Cloudflare as `recording.timeoutSeconds`.
+    #[serde(with = "humantime_serde")]
+    pub feed_timeout: Duration,
+    /// The longest a relay stays live, interruptions included, unless its start says otherwise.
+    #[serde(with = "humantime_serde")]
+    pub max_duration: Duration,
+    /// From the first answered look for recordings to giving up.
+    #[serde(with = "humantime_serde")]
+    pub recording_timeout: Duration,
+    /// Cloudflare's `deleteRecordingAfterDays` (30 to 1096) unless a start says otherwise.
+    pub delete_recording_after_days: u16,
+    /// What becomes of the live input when its relay has ended.
+    pub live_input_retention: LiveInputRetention,
+    /// How long a start waits for the recorder to accept before it answers 202.
+    #[serde(with = "humantime_serde")]
+    pub start_wait: Duration,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self {
+            deployment: "relaykeeper".into(),
+            poll_interval: Duration::from_secs(5),
+            provisioning_timeout: Duration::from_secs(120),
+            live_timeout: Duration::from_secs(120),
+            live_check_interval: Duration::from_secs(30),
+            reconnect_window: Duration::from_secs(60),
+            feed_timeout: Duration::from_secs(180),
+            max_duration: Duration::from_secs(7200),
+            recording_timeout: Duration::from_secs(600),
+            delete_recording_after_days: 30,
+            live_input_retention: LiveInputRetention::Delete,
+            start_wait: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[janitor]`: what removes orphans and pays debts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Janitor {
+    /// Between two passes.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// An object younger than this is never an orphan.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+impl Default for Janitor {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(600),
+            grace: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Relay {
+    /// [`Relay::feed_timeout`] as Cloudflare takes it: in whole seconds, rounded up.
+    #[must_use]
+    pub fn feed_timeout_seconds(&self) -> u32 {
+        let seconds = self.feed_timeout.as_secs() + u64::from(self.feed_timeout.subsec_nanos() > 0);
+        u32::try_from(seconds).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn check(&self, report: &mut Report) {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !(1..=16).contains(&self.deployment.len()) || !self.deployment.chars().all(plain) {
+            report.note("relay.deployment", "must be 1 to 16 of a-z, 0-9 and -");
+        }
+        report.positive("relay.poll_interval", self.poll_interval);
+        report.positive("relay.provisioning_timeout", self.provisioning_timeout);
+        report.positive("relay.live_timeout", self.live_timeout);
+        report.positive("relay.live_check_interval", self.live_check_interval);
+        report.positive("relay.reconnect_window", self.reconnect_window);
+        report.positive("relay.max_duration", self.max_duration);
+        report.positive("relay.recording_timeout", self.recording_timeout);
+        report.bounded("relay.start_wait", self.start_wait);
+        // A `timeoutSeconds` of 0 is stored as null: the platform's default (`cloudflare-stream.md §1.2`).
+        if self.feed_timeout.is_zero() || self.feed_timeout > Duration::from_secs(86_400) {
+            report.note(
+                "relay.feed_timeout",
+                "must be longer than zero and at most 1 day",
+            );
+        }
+        report.within(
+            "relay.delete_recording_after_days",
+            self.delete_recording_after_days.into(),
+            30..=1096,
+            " days",
+        );
+    }
+}
+
+impl Janitor {
+    pub(super) fn check(&self, report: &mut Report) {
+        report.positive("janitor.interval", self.interval);
+        report.positive("janitor.grace", self.grace);
+    }
+}

@@ -1,0 +1,131 @@
+//! How this service is reached, where it keeps its state and who may call it.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::problem::Report;
+
+/// A token shorter than this may be guessed.
+const SHORT_TOKEN: usize = 16;
+
+/// `[server]`: how this service is reached.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The address to listen on.
+    pub bind: String,
+    /// The port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// How vendors' webhooks and Agora's cloud browser reach this service; empty when they cannot.
+    #[serde(deserialize_with = "super::load::base_url")]
+    pub public_url: String,
+    /// How long requests in flight may take to finish after SIGTERM.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_grace: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            bind: "127.0.0.1".into(),
+            port: 8080,
+            public_url: String::new(),
+            shutdown_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[database]`: where state is kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite://…` or `postgres://…`. May hold a password, so it is a secret.
+    pub url: SecretString,
+    /// How long a relay's journal is kept after its end.
+    #[serde(with = "humantime_serde")]
+    pub journal_retention: Duration,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: "sqlite://relaykeeper.db?mode=rwc".into(),
+            journal_retention: Duration::from_secs(90 * 24 * 3600),
+        }
+    }
+}
+
+/// `[auth]`: bearer tokens.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Tokens that reach `/v1` and `/trpc`.
+    pub api_tokens: Vec<SecretString>,
+    /// Tokens that reach those and `/admin`.
+    pub admin_tokens: Vec<SecretString>,
+}
+
+impl Server {
+    pub(super) fn check(&self, report: &mut Report) {
+        if self.bind.trim().is_empty() {
+            report.note(
+                "server.bind",
+                "must name an address, such as 127.0.0.1 or 0.0.0.0",
+            );
+        }
+        if !self.public_url.is_empty() {
+            report.base_url("server.public_url", &self.public_url);
+        }
+        report.bounded("server.shutdown_grace", self.shutdown_grace);
+    }
+}
+
+impl Database {
+    pub(super) fn check(&self, report: &mut Report) {
+        let url = self.url.expose_secret();
+        let known = ["sqlite:", "postgres://", "postgresql://"];
+        if !known.iter().any(|scheme| url.starts_with(scheme)) {
+            report.note("database.url", "must begin with sqlite:// or postgres://");
+        }
+        report.bounded("database.journal_retention", self.journal_retention);
+    }
+}
+
+impl Auth {
+    pub(super) fn check(&self, report: &mut Report) {
+        report.secrets("auth.api_tokens", &self.api_tokens);
+        report.secrets("auth.admin_tokens", &self.admin_tokens);
+    }
+
+    pub(super) fn doubts(&self, report: &mut Report) {
+        for (key, tokens) in [
+            ("auth.api_tokens", &self.api_tokens),
+            ("auth.admin_tokens", &self.admin_tokens),
+        ] {
+            if tokens
+                .iter()
+                .any(|token| token.expose_secret().len() < SHORT_TOKEN)
+            {
+                report.note(
+                    key,
+                    format!(
+                        "holds a token of less than {SHORT_TOKEN} characters: it may be guessed"
+                    ),
+                );
+            }
+        }
+        let both = self.api_tokens.iter().any(|api| {
+            self.admin_tokens
+                .iter()
+                .any(|admin| api.expose_secret() == admin.expose_secret())
+        });
+        if both {
+            report.note(
+                "auth.admin_tokens",
+                "holds a token that is in auth.api_tokens as well: the marketplace is an operator",
+            );
+        }
+    }
+}

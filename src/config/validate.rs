@@ -1,0 +1,160 @@
+//! What the settings must keep to, together.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::problem::{Missing, Problem, Report, SettingsError};
+use super::{AgoraBackend, Settings};
+
+/// By how much a converter must outlive the waits it serves.
+const IDLE_MARGIN: Duration = Duration::from_secs(30);
+
+impl Settings {
+    /// Refuses values out of range and contradictions between them. [`Settings::load`] has done so already; call it
+    /// after changing something.
+    ///
+    /// # Errors
+    /// [`SettingsError::Refused`] with all there is to say, at once.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        let mut report = Report::default();
+        self.server.check(&mut report);
+        self.database.check(&mut report);
+        self.auth.check(&mut report);
+        self.relay.check(&mut report);
+        self.janitor.check(&mut report);
+        self.vendors.check(&mut report);
+        self.cloudflare.check(&mut report);
+        self.agora.check(&mut report);
+        self.pricing.check(&mut report);
+        self.webhooks.check(&mut report);
+        self.check_idle_timeout(&mut report);
+        if report.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(SettingsError::Refused {
+                problems: report.problems,
+            })
+        }
+    }
+
+    /// A converter whose channel is empty must not destroy itself while a relay still waits for its seller.
+    fn check_idle_timeout(&self, report: &mut Report) {
+        if self.agora.backend != AgoraBackend::MediaPush {
+            return;
+        }
+        let longest = self.relay.live_timeout.max(self.relay.reconnect_window);
+        if self.agora.media_push.idle_timeout < longest.saturating_add(IDLE_MARGIN) {
+            let wait = humantime::format_duration(longest);
+            report.note(
+                "agora.media_push.idle_timeout",
+                format!("must exceed relay.live_timeout and relay.reconnect_window (the longer: {wait}) by 30s"),
+            );
+        }
+    }
+
+    /// What looks wrong but may be meant: for `check`, and for the log when the service starts.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut report = Report::default();
+        self.auth.doubts(&mut report);
+        self.agora.doubts(&mut report);
+        self.webhooks.doubts(&mut report);
+        if self.agora.backend == AgoraBackend::CloudRecording {
+            let hours = self.recording_hours();
+            let most = self.agora.cloud_recording.max_recording_hours;
+            if hours > u64::from(most) {
+                report.note(
+                    "agora.cloud_recording.max_recording_hours",
+                    format!("a relay of relay.max_duration needs {hours} h; Agora ends its recorder after {most} h"),
+                );
+            }
+        }
+        report.problems
+    }
+
+    /// The hours a relay of `relay.max_duration` asks of Cloud Recording, before the ceiling.
+    fn recording_hours(&self) -> u64 {
+        self.relay
+            .max_duration
+            .saturating_add(self.relay.live_timeout)
+            .saturating_add(Duration::from_secs(600))
+            .as_secs()
+            .div_ceil(3600)
+    }
+
+    /// What `serve` needs before it can work with the real vendors on the chosen backend, and nobody has set.
+    #[must_use]
+    pub fn missing_for_serve(&self) -> Vec<Missing> {
+        let unset = |secret: &SecretString| secret.expose_secret().is_empty();
+        let recording = &self.agora.cloud_recording;
+        let (cloudflare, agora, auth) = (&self.cloudflare, &self.agora, &self.auth);
+        let mut needed = vec![
+            (
+                auth.api_tokens.is_empty(),
+                "auth.api_tokens",
+                "the token the marketplace calls /v1 with: make one up, for example with `openssl rand -hex 32`",
+            ),
+            (
+                auth.admin_tokens.is_empty(),
+                "auth.admin_tokens",
+                "the token operators call /admin with: make up another one",
+            ),
+            (
+                cloudflare.account_id.is_empty(),
+                "cloudflare.account_id",
+                "the account Stream runs on: on the account's overview page in the Cloudflare dashboard",
+            ),
+            (
+                unset(&cloudflare.api_token),
+                "cloudflare.api_token",
+                "an API token for that account with the permission Stream:Edit: Cloudflare dashboard, My Profile, API Tokens",
+            ),
+            (
+                agora.app_id.is_empty(),
+                "agora.app_id",
+                "the App ID of the project the sellers' channels belong to: Agora Console, the project's page",
+            ),
+            (
+                agora.customer_id.is_empty(),
+                "agora.customer_id",
+                "the id that signs in to Agora's REST API, of the account that owns the App ID: Agora Console, RESTful API",
+            ),
+            (
+                unset(&agora.customer_secret),
+                "agora.customer_secret",
+                "the secret that belongs to that id; the Console lets you download it once",
+            ),
+        ];
+        if agora.backend == AgoraBackend::CloudRecording {
+            needed.extend([
+                (
+                    recording.page_url.is_empty() && self.server.public_url.is_empty(),
+                    "server.public_url",
+                    "where Agora's cloud browser reaches this service, to open the page it records; or set \
+                     agora.cloud_recording.page_url to a page of your own",
+                ),
+                (
+                    recording.storage.bucket.is_empty(),
+                    "agora.cloud_recording.storage.bucket",
+                    "the bucket Agora uploads its own copy to, which web mode always does: give it a 1-day lifecycle rule",
+                ),
+                (
+                    unset(&recording.storage.access_key),
+                    "agora.cloud_recording.storage.access_key",
+                    "an access key that may write to that bucket, from the storage vendor",
+                ),
+                (
+                    unset(&recording.storage.secret_key),
+                    "agora.cloud_recording.storage.secret_key",
+                    "the secret that belongs to that access key",
+                ),
+            ]);
+        }
+        needed
+            .into_iter()
+            .filter(|(missing, ..)| *missing)
+            .map(|(_, key, how)| Missing::new(key, how))
+            .collect()
+    }
+}
