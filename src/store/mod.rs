@@ -1,1 +1,259 @@
-//! Where state is kept: the only room that knows SQL.
+//! Where state is kept: the only room that knows SQL, on SQLite and PostgreSQL alike.
+//!
+//! A [`Store`] is a handle that is cheap to clone. What is read comes from a pool; what is written goes to one task, the
+//! writer, which commits all that wait in one transaction and answers after the commit. *Write first, act second* rests
+//! on that answer: `Ok` means that it is on disk, [`StoreError::Unavailable`] that nobody knows, and a repeat of the same
+//! request finds out.
+//!
+//! Which process may write is said twice: by the [`DatabaseLock`], and by the epoch that [`Store::take_epoch`] draws and
+//! every [`Save`] carries.
+
+mod connect;
+mod entities;
+mod error;
+mod lock;
+mod migrations;
+mod operations;
+mod page;
+mod queries;
+mod rows;
+mod sql;
+mod writer;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{DatabaseConnection, DbBackend};
+use uuid::Uuid;
+
+pub use error::StoreError;
+pub use lock::{DatabaseLock, HeldBy};
+pub use migrations::MigrationStatus;
+pub use operations::create::{Created, NewRelay};
+pub use operations::end_by_force::ForcedEnd;
+pub use operations::late_recording::LateRecording;
+pub use operations::purge::Purge;
+pub use operations::save::{Save, Saved};
+pub use page::{Page, PageRequest};
+pub use queries::RelayFilter;
+pub use rows::*;
+
+use connect::Target;
+use operations::alarms::{ClearAlarm, RaiseAlarm, Remember};
+use operations::debts::{AddDebts, PostponeDebt, SettleDebt};
+use operations::instance::{DrawInstance, TakeEpoch};
+use sql::Sql;
+use writer::Writer;
+
+use crate::config::Database;
+
+/// The phases in which a relay holds its channel's slot: at most one relay of a channel is in one of them.
+pub const SLOT_PHASES: [&str; 4] = ["provisioning", "awaiting_live", "live", "interrupted"];
+
+/// The database.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: Target,
+    reader: DatabaseConnection,
+    writer: Writer,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database, makes its file if the URL says so (`mode=rwc`), and starts the writer on the runtime this is
+    /// called on. The schema is left as it is: see [`Store::migrate`].
+    ///
+    /// # Errors
+    /// [`StoreError::BadUrl`]; [`StoreError::Unavailable`] when nobody answers within five seconds.
+    pub async fn connect(settings: &Database) -> Result<Self, StoreError> {
+        let target = Target::of(settings)?;
+        let connection = target.writer();
+        // SQLite makes the file, and switches it to WAL, on the first connection that may write.
+        connection.ping().await?;
+        let reader = target.reader(&connection);
+        reader.ping().await?;
+        let writer = Writer::start(target.clone(), connection);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                target,
+                reader,
+                writer,
+            }),
+        })
+    }
+
+    /// Finishes what was asked of the writer, and closes every connection. Requests that come later are told
+    /// [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+        // Whether the last connections say good-bye changes nothing.
+        let _ = self.inner.reader.close_by_ref().await;
+    }
+
+    /// Asks the database whether it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it is not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.inner.reader.ping().await?)
+    }
+
+    /// Which database this is, and its epoch; drawn the first time it is asked.
+    ///
+    /// # Errors
+    /// As every write here: [`StoreError::Unavailable`] (the outcome is unknown), [`StoreError::Refused`] (nothing was
+    /// written).
+    pub async fn instance(&self) -> Result<Instance, StoreError> {
+        use sea_orm::EntityTrait;
+        let known = entities::instance::Entity::find_by_id(1)
+            .one(&self.read())
+            .await?;
+        match known {
+            Some(known) => Ok(known.into()),
+            None => self.inner.writer.run(DrawInstance).await,
+        }
+    }
+
+    /// Takes the database over: one higher epoch, for this process and all unfinished relays. Saves under the last one
+    /// are fenced.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn take_epoch(&self) -> Result<i64, StoreError> {
+        self.inner.writer.run(TakeEpoch).await
+    }
+
+    /// Brings a relay into being, if its channel's slot is free.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn create(&self, relay: NewRelay) -> Result<Created, StoreError> {
+        self.inner.writer.run(relay).await
+    }
+
+    /// Stores a relay's next state and all that follows from it.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn save(&self, save: Save) -> Result<Saved, StoreError> {
+        self.inner.writer.run(save).await
+    }
+
+    /// Ends a relay that cannot end itself. One that has ended already is left as it is.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn end_by_force(&self, end: ForcedEnd) -> Result<Saved, StoreError> {
+        self.inner.writer.run(end).await
+    }
+
+    /// Stores a recording that came after its relay's end; answers whether it is news.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn record_late_recording(&self, late: LateRecording) -> Result<bool, StoreError> {
+        self.inner.writer.run(late).await
+    }
+
+    /// Takes debts on; what is owed already is not owed twice.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn add_debts(&self, debts: Vec<NewDebt>) -> Result<(), StoreError> {
+        self.inner.writer.run(AddDebts(debts)).await
+    }
+
+    /// Strikes a debt off: it is paid, or the vendor's own limit has passed.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn settle_debt(&self, id: Uuid) -> Result<(), StoreError> {
+        self.inner.writer.run(SettleDebt(id)).await
+    }
+
+    /// Puts a debt off after an attempt in vain, and counts it.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn postpone_debt(
+        &self,
+        id: Uuid,
+        next_attempt_at: DateTime<Utc>,
+        error: String,
+    ) -> Result<(), StoreError> {
+        let put_off = PostponeDebt {
+            id,
+            next_attempt_at,
+            error,
+        };
+        self.inner.writer.run(put_off).await
+    }
+
+    /// Remembers what a key was used for; answers what is remembered, which is an earlier use if there was one.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn remember_idempotency(
+        &self,
+        record: IdempotencyRecord,
+    ) -> Result<IdempotencyRecord, StoreError> {
+        self.inner.writer.run(Remember(record)).await
+    }
+
+    /// Raises an alarm, or says that its cause was seen again.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn raise_alarm(
+        &self,
+        code: &str,
+        subject: &str,
+        detail: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let alarm = RaiseAlarm {
+            code: code.to_owned(),
+            subject: subject.to_owned(),
+            detail: detail.to_owned(),
+            at,
+        };
+        self.inner.writer.run(alarm).await
+    }
+
+    /// Takes an alarm away: its cause is gone.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn clear_alarm(&self, code: &str, subject: &str) -> Result<(), StoreError> {
+        let alarm = ClearAlarm {
+            code: code.to_owned(),
+            subject: subject.to_owned(),
+        };
+        self.inner.writer.run(alarm).await
+    }
+
+    /// Lets a bounded piece go of what has been kept long enough; answers how many rows. Ask again until it is 0.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn purge(&self, purge: Purge) -> Result<u64, StoreError> {
+        self.inner.writer.run(purge).await
+    }
+
+    fn read(&self) -> Sql<'_, DatabaseConnection> {
+        Sql(&self.inner.reader)
+    }
+
+    fn backend(&self) -> DbBackend {
+        self.inner.reader.get_database_backend()
+    }
+}

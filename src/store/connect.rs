@@ -1,0 +1,127 @@
+//! Opening the database.
+//!
+//! SQLite: WAL, `synchronous=FULL` (intents, costs and the outbox survive a power loss), one connection that writes and a
+//! pool that cannot. In memory there is one connection for both. PostgreSQL: the same, with time limits everywhere, so
+//! that a server that hangs is a server that is gone.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sea_orm::sqlx::{
+    ConnectOptions,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
+use secrecy::ExposeSecret;
+
+use super::StoreError;
+use crate::config::Database;
+
+/// How long to wait for a connection, and how long SQLite waits for a lock.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Connections that read.
+const READERS: u32 = 8;
+/// PostgreSQL's own limits, milliseconds: a statement, a lock, and a transaction whose client has fallen silent.
+const LIMITS: [(&str, &str); 3] = [
+    ("statement_timeout", "10000"),
+    ("lock_timeout", "5000"),
+    ("idle_in_transaction_session_timeout", "30000"),
+];
+
+/// A database that can be opened any number of times.
+#[derive(Clone)]
+pub(super) enum Target {
+    /// A file.
+    File(SqliteConnectOptions),
+    /// SQLite in memory: gone with its one connection.
+    Memory(SqliteConnectOptions),
+    /// PostgreSQL.
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Target {
+    /// Reads `database.url`.
+    pub(super) fn of(settings: &Database) -> Result<Self, StoreError> {
+        let url = settings.url.expose_secret();
+        if url.starts_with("sqlite:") {
+            let options = url
+                .parse::<SqliteConnectOptions>()?
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(ACQUIRE)
+                .disable_statement_logging();
+            let memory = url.contains(":memory:") || url.contains("mode=memory");
+            return Ok(if memory {
+                Self::Memory(options)
+            } else {
+                Self::File(options)
+            });
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(Box::new(
+                url.parse::<PgConnectOptions>()?
+                    .options(LIMITS)
+                    .application_name("relaykeeper")
+                    .disable_statement_logging(),
+            )));
+        }
+        Err(StoreError::BadUrl("it is neither"))
+    }
+
+    /// The file, where there is one.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(options) => Some(options.get_filename().to_path_buf()),
+            Self::Memory(_) | Self::Postgres(_) => None,
+        }
+    }
+
+    /// One connection that writes, made when it is first used and again after it broke.
+    pub(super) fn writer(&self) -> DatabaseConnection {
+        match self {
+            Self::File(options) | Self::Memory(options) => {
+                SqlxSqliteConnector::from_sqlx_sqlite_pool(
+                    SqlitePoolOptions::new()
+                        .max_connections(1)
+                        .acquire_timeout(ACQUIRE)
+                        .idle_timeout(None)
+                        .max_lifetime(None)
+                        .connect_lazy_with(options.clone()),
+                )
+            }
+            Self::Postgres(options) => SqlxPostgresConnector::from_sqlx_postgres_pool(
+                PgPoolOptions::new()
+                    .max_connections(1)
+                    .acquire_timeout(ACQUIRE)
+                    .idle_timeout(None)
+                    .connect_lazy_with(*options.clone()),
+            ),
+        }
+    }
+
+    /// Connections that read, beside `writer`.
+    pub(super) fn reader(&self, writer: &DatabaseConnection) -> DatabaseConnection {
+        match self {
+            Self::Memory(_) => writer.clone(),
+            Self::File(options) => SqlxSqliteConnector::from_sqlx_sqlite_pool(
+                SqlitePoolOptions::new()
+                    .max_connections(READERS)
+                    .acquire_timeout(ACQUIRE)
+                    .connect_lazy_with(
+                        options
+                            .clone()
+                            .create_if_missing(false)
+                            .pragma("query_only", "ON"),
+                    ),
+            ),
+            Self::Postgres(options) => SqlxPostgresConnector::from_sqlx_postgres_pool(
+                PgPoolOptions::new()
+                    .max_connections(READERS)
+                    .acquire_timeout(ACQUIRE)
+                    .connect_lazy_with(*options.clone()),
+            ),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `alarms`: what needs a person.
+
+use sea_orm::entity::prelude::*;
+
+use crate::store::Alarm;
+
+/// A row of `alarms`.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "alarms")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub code: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub subject: String,
+    pub detail: String,
+    pub since: DateTimeUtc,
+    pub last_seen_at: DateTimeUtc,
+}
+
+/// None: rows are joined by hand.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl From<Model> for Alarm {
+    fn from(model: Model) -> Self {
+        Self {
+            code: model.code,
+            subject: model.subject,
+            detail: model.detail,
+            since: model.since,
+            last_seen_at: model.last_seen_at,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The tables as SeaORM knows them, one a file. They stay in this room: what leaves it are the structs of
+//! [`rows`](super::rows).
+
+#![expect(
+    unreachable_pub,
+    reason = "SeaORM's derive makes public items; the room's door keeps them in"
+)]
+
+pub mod alarm;
+pub mod cost;
+pub mod debt;
+pub mod id;
+pub mod idempotency_key;
+pub mod instance;
+pub mod outbox;
+pub mod recording;
+pub mod relay;
+pub mod relay_event;
+
+use super::StoreError;
+
+/// JSON as it is kept: text, so that what is read is what was written, on both databases.
+fn from_text(text: &str, what: &'static str) -> Result<serde_json::Value, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
+}

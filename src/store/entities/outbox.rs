@@ -1,0 +1,26 @@
+//! `outbox`: what the marketplace is to be told, in the order of `id`; `sequence` counts in each relay.
+
+use sea_orm::entity::prelude::*;
+
+use super::id::Id;
+
+/// A row of `outbox`.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "outbox")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub relay_id: Id,
+    pub channel_id: i64,
+    pub sequence: i64,
+    #[sea_orm(column_name = "type")]
+    pub kind: String,
+    pub body: String,
+    pub created_at: DateTimeUtc,
+}
+
+/// None: rows are joined by hand.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

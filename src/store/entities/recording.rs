@@ -1,0 +1,63 @@
+//! `recordings`: the videos Cloudflare kept.
+
+use sea_orm::entity::prelude::*;
+
+use super::id::Id;
+use crate::store::Recording;
+
+/// A row of `recordings`.
+#[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "recordings")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub video_uid: String,
+    pub relay_id: Id,
+    pub channel_id: i64,
+    pub state: String,
+    pub duration_seconds: Option<f64>,
+    pub hls_url: Option<String>,
+    pub dash_url: Option<String>,
+    pub thumbnail_url: Option<String>,
+    pub created_at: DateTimeUtc,
+    pub ready_at: Option<DateTimeUtc>,
+}
+
+/// None: rows are joined by hand.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl From<&Recording> for Model {
+    fn from(recording: &Recording) -> Self {
+        Self {
+            video_uid: recording.video_uid.clone(),
+            relay_id: recording.relay_id.into(),
+            channel_id: recording.channel_id,
+            state: recording.state.clone(),
+            duration_seconds: recording.duration_seconds,
+            hls_url: recording.hls_url.clone(),
+            dash_url: recording.dash_url.clone(),
+            thumbnail_url: recording.thumbnail_url.clone(),
+            created_at: recording.created_at,
+            ready_at: recording.ready_at,
+        }
+    }
+}
+
+impl From<Model> for Recording {
+    fn from(model: Model) -> Self {
+        Self {
+            video_uid: model.video_uid,
+            relay_id: model.relay_id.0,
+            channel_id: model.channel_id,
+            state: model.state,
+            duration_seconds: model.duration_seconds,
+            hls_url: model.hls_url,
+            dash_url: model.dash_url,
+            thumbnail_url: model.thumbnail_url,
+            created_at: model.created_at,
+            ready_at: model.ready_at,
+        }
+    }
+}

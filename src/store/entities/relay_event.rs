@@ -1,0 +1,60 @@
+//! `relay_events`: the journal. `seq` counts from 1 in each relay; its last is the relay's `revision`.
+
+use sea_orm::entity::prelude::*;
+use uuid::Uuid;
+
+use super::{from_text, id::Id};
+use crate::store::{JournalEntry, StoreError, StoredEntry};
+
+/// A row of `relay_events`.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "relay_events")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub relay_id: Id,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub seq: i64,
+    pub at: DateTimeUtc,
+    pub kind: String,
+    pub phase: String,
+    pub data: String,
+    pub actions: String,
+}
+
+/// None: rows are joined by hand.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The row as it is written.
+    pub fn new(relay_id: Uuid, seq: i64, entry: &JournalEntry) -> Self {
+        Self {
+            relay_id: relay_id.into(),
+            seq,
+            at: entry.at,
+            kind: entry.kind.clone(),
+            phase: entry.phase.clone(),
+            data: entry.data.to_string(),
+            actions: entry.actions.to_string(),
+        }
+    }
+}
+
+impl TryFrom<Model> for StoredEntry {
+    type Error = StoreError;
+
+    fn try_from(model: Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: model.seq,
+            entry: JournalEntry {
+                at: model.at,
+                kind: model.kind,
+                phase: model.phase,
+                data: from_text(&model.data, "relay_events.data")?,
+                actions: from_text(&model.actions, "relay_events.actions")?,
+            },
+        })
+    }
+}

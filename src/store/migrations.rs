@@ -1,0 +1,84 @@
+//! The schema, brought up and down.
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+
+use super::{Store, StoreError, connect::Target};
+
+/// Serialises migrations of several processes; apart from the lock a running service holds.
+const SERIALISE: &str = "SELECT pg_advisory_xact_lock(8097873492)";
+/// An index on someone's large table takes the time it takes.
+const UNHURRIED: &str = "SET LOCAL statement_timeout = 0";
+
+/// One migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it was applied.
+    pub applied: bool,
+}
+
+impl Store {
+    /// Applies what is missing of the schema: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; [`StoreError::Refused`] when one of our tables' names is taken.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let connection = self.migrating();
+        let transaction = begin(&connection).await?;
+        Migrator::up(&transaction, None).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Takes the last `steps` migrations back (`None`: all), with all they hold: all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`Store::migrate`].
+    pub async fn migrate_down(&self, steps: Option<u32>) -> Result<(), StoreError> {
+        let connection = self.migrating();
+        let transaction = begin(&connection).await?;
+        Migrator::down(&transaction, steps).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Every migration, in order. Writes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::migrate`].
+    pub async fn migration_status(&self) -> Result<Vec<MigrationStatus>, StoreError> {
+        let migrations = Migrator::get_migration_with_status_read_only(&self.inner.reader).await?;
+        Ok(migrations
+            .iter()
+            .map(|one| MigrationStatus {
+                name: one.name().to_owned(),
+                applied: one.status() == migration::MigrationStatus::Applied,
+            })
+            .collect())
+    }
+
+    /// A connection that may change the schema: one of its own, unless the database lives in the only one there is.
+    fn migrating(&self) -> DatabaseConnection {
+        match self.inner.target {
+            Target::Memory(_) => self.inner.reader.clone(),
+            Target::File(_) | Target::Postgres(_) => self.inner.target.writer(),
+        }
+    }
+}
+
+async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+    let transaction = connection
+        .begin_with_options(TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        })
+        .await?;
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        transaction.execute_unprepared(UNHURRIED).await?;
+        transaction.execute_unprepared(SERIALISE).await?;
+    }
+    Ok(transaction)
+}

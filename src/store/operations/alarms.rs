@@ -1,0 +1,74 @@
+//! Alarms raised and cleared, and idempotency keys of requests that create nothing.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{EntityTrait, IntoActiveModel};
+
+use super::parts::{recall, remember};
+use crate::store::entities::alarm;
+use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::{IdempotencyRecord, StoreError};
+
+/// Raises an alarm, or says that its cause was seen again.
+pub(crate) struct RaiseAlarm {
+    pub(crate) code: String,
+    pub(crate) subject: String,
+    pub(crate) detail: String,
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl Operation for RaiseAlarm {
+    type Answer = ();
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+        use alarm::Column as C;
+        let row = alarm::Model {
+            code: self.code.clone(),
+            subject: self.subject.clone(),
+            detail: self.detail.clone(),
+            since: self.at,
+            last_seen_at: self.at,
+        };
+        alarm::Entity::insert(row.into_active_model())
+            .on_conflict(
+                OnConflict::columns([C::Code, C::Subject])
+                    .update_columns([C::Detail, C::LastSeenAt])
+                    .to_owned(),
+            )
+            .exec_without_returning(&tx.sql)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Takes an alarm away: its cause is gone.
+pub(crate) struct ClearAlarm {
+    pub(crate) code: String,
+    pub(crate) subject: String,
+}
+
+impl Operation for ClearAlarm {
+    type Answer = ();
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+        alarm::Entity::delete_by_id((self.code.clone(), self.subject.clone()))
+            .exec(&tx.sql)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Remembers what a key was used for.
+pub(crate) struct Remember(pub(crate) IdempotencyRecord);
+
+impl Operation for Remember {
+    /// What is remembered: this, or what the key was used for before.
+    type Answer = IdempotencyRecord;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<IdempotencyRecord, Failure> {
+        remember(tx, &self.0).await?;
+        let known = recall(tx, &self.0.key).await?;
+        let gone = || StoreError::Unavailable("the key has just been purged".to_owned());
+        Ok(known.ok_or_else(gone)?)
+    }
+}

@@ -1,0 +1,113 @@
+//! A relay comes into being, if its channel's slot is free.
+
+use sea_orm::sea_query::{LockType, OnConflict};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+
+use super::parts::{add_outbox, append_journal, recall, remember};
+use super::projection::take_row;
+use crate::store::entities::{id::Id, instance, relay};
+use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::{
+    IdempotencyRecord, JournalEntry, OutboxEntry, Projection, RelayRow, SLOT_PHASES, StoreError,
+    StoredRelay,
+};
+
+/// A relay that is to come into being.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRelay {
+    /// The relay, in a phase that holds its channel's slot.
+    pub row: RelayRow,
+    /// The epoch this process took.
+    pub epoch: i64,
+    /// The journal so far.
+    pub journal: Vec<JournalEntry>,
+    /// What the marketplace is to be told.
+    pub outbox: Vec<OutboxEntry>,
+    /// What `channels` is to show from now on: of this relay, and no longer of the last one.
+    pub projection: Projection,
+    /// The key the start came with.
+    pub idempotency: Option<IdempotencyRecord>,
+}
+
+/// What became of a [`NewRelay`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// It is stored. Also the answer to a repeat of a create that had been committed.
+    Created,
+    /// Another relay holds the channel's slot: that one. Nothing was written.
+    SlotTaken(Box<StoredRelay>),
+    /// The key was used before: for this. Nothing was written.
+    Replayed(IdempotencyRecord),
+    /// Another process has taken the database over. Nothing was written.
+    Fenced,
+}
+
+impl Operation for NewRelay {
+    type Answer = Created;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Created, Failure> {
+        if epoch(tx).await? != Some(self.epoch) {
+            return Ok(Created::Fenced);
+        }
+        let id = self.row.id;
+        if let Some(record) = &self.idempotency {
+            match recall(tx, &record.key).await? {
+                Some(known) if known.relay_id == id => return Ok(Created::Created),
+                Some(known) => return Ok(Created::Replayed(known)),
+                None => remember(tx, record).await?,
+            }
+        }
+        let revision = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
+        let row = relay::Model::new(&self.row, self.epoch, revision);
+        let inserted = relay::Entity::insert(row.into_active_model())
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(&tx.sql)
+            .await?;
+        if inserted == 0 {
+            return self.met(tx).await;
+        }
+        append_journal(tx, id, 0, &self.journal).await?;
+        add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
+        take_row(tx, self.row.channel_id, id, &self.projection).await?;
+        Ok(Created::Created)
+    }
+}
+
+impl NewRelay {
+    /// What stood in the way: this relay itself, of a create whose answer was lost, or the slot's holder.
+    async fn met(&self, tx: &Tx<'_>) -> Result<Created, Failure> {
+        let itself = relay::Entity::find_by_id(Id(self.row.id))
+            .one(&tx.sql)
+            .await?;
+        if itself.is_some() {
+            return Ok(Created::Created);
+        }
+        let holder = relay::Entity::find()
+            .filter(relay::Column::ChannelId.eq(self.row.channel_id))
+            .filter(relay::Column::Phase.is_in(SLOT_PHASES))
+            .one(&tx.sql)
+            .await?;
+        let Some(holder) = holder else {
+            return Err(StoreError::Unavailable("the slot is just changing hands".into()).into());
+        };
+        if let Some(record) = &self.idempotency {
+            forget(tx, &record.key).await?;
+        }
+        Ok(Created::SlotTaken(Box::new(holder.into())))
+    }
+}
+
+/// The epoch whose saves count; it stands until this transaction ends.
+async fn epoch(tx: &Tx<'_>) -> Result<Option<i64>, Failure> {
+    let row = instance::Entity::find_by_id(1)
+        .lock(LockType::Share)
+        .one(&tx.sql)
+        .await?;
+    Ok(row.map(|row| row.epoch))
+}
+
+async fn forget(tx: &Tx<'_>, key: &str) -> Result<(), Failure> {
+    use crate::store::entities::idempotency_key::Entity;
+    Entity::delete_by_id(key.to_owned()).exec(&tx.sql).await?;
+    Ok(())
+}

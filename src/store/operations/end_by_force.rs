@@ -1,0 +1,79 @@
+//! A relay that cannot be driven any more (five deaths, a state nobody can read) is ended without asking it.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::parts::{add_debts, add_outbox, append_journal, first};
+use super::projection::refresh_row;
+use crate::store::entities::{id::Id, relay};
+use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::{JournalEntry, NewDebt, OutboxEntry, Projection, Saved};
+
+/// The end of a relay that cannot end itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForcedEnd {
+    /// Which relay.
+    pub relay_id: Uuid,
+    /// The epoch this process took.
+    pub epoch: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The outcome's code, unless the relay has one already.
+    pub outcome: String,
+    /// What its state becomes; `None` leaves it as it is, for whoever wants to know why.
+    pub state: Option<Value>,
+    /// What its journal says of it.
+    pub entry: JournalEntry,
+    /// One debt per vendor id in its columns.
+    pub debts: Vec<NewDebt>,
+    /// What the marketplace is to be told.
+    pub outbox: Vec<OutboxEntry>,
+    /// What `channels` is to show.
+    pub projection: Option<Projection>,
+}
+
+impl Operation for ForcedEnd {
+    type Answer = Saved;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
+        let found = relay::Entity::find_by_id(Id(self.relay_id))
+            .one(&tx.sql)
+            .await?;
+        let Some(mut row) = found.filter(|row| row.epoch == self.epoch) else {
+            return Ok(Saved::Fenced);
+        };
+        if row.ended_at.is_some() {
+            return Ok(Saved::Saved);
+        }
+        let (revision, channel_id) = (row.revision, row.channel_id);
+        append_journal(
+            tx,
+            self.relay_id,
+            revision,
+            std::slice::from_ref(&self.entry),
+        )
+        .await?;
+        "ended".clone_into(&mut row.phase);
+        if row.outcome.is_none() {
+            "failed".clone_into(&mut row.relay_status);
+            row.outcome = Some(self.outcome.clone());
+        }
+        row.stopped_at = Some(first(row.stopped_at, self.at));
+        row.ended_at = Some(self.at);
+        row.revision = revision + 1;
+        if let Some(state) = &self.state {
+            row.state = state.to_string();
+        }
+        relay::Entity::update(row.into_active_model().reset_all())
+            .exec_without_returning(&tx.sql)
+            .await?;
+        add_debts(tx, &self.debts).await?;
+        add_outbox(tx, self.relay_id, channel_id, &self.outbox).await?;
+        if let Some(projection) = &self.projection {
+            refresh_row(tx, channel_id, self.relay_id, projection).await?;
+        }
+        Ok(Saved::Saved)
+    }
+}

@@ -1,0 +1,65 @@
+//! Which database this is, and which process's saves count.
+
+use chrono::Utc;
+use rand::RngExt;
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+
+use crate::store::entities::{instance, relay};
+use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::{Instance, StoreError};
+
+/// Reads the instance; draws its database id when there is none yet.
+pub(crate) struct DrawInstance;
+
+impl Operation for DrawInstance {
+    type Answer = Instance;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Instance, Failure> {
+        let drawn = instance::Model {
+            id: 1,
+            database_id: format!("{:08x}", rand::rng().random::<u32>()),
+            epoch: 0,
+            created_at: Utc::now(),
+        };
+        instance::Entity::insert(drawn.into_active_model())
+            .on_conflict(
+                OnConflict::column(instance::Column::Id)
+                    .do_nothing()
+                    .to_owned(),
+            )
+            .exec_without_returning(&tx.sql)
+            .await?;
+        let row = instance::Entity::find_by_id(1).one(&tx.sql).await?;
+        Ok(row.ok_or_else(missing)?.into())
+    }
+}
+
+/// Takes the database over: whoever saves under an older epoch is fenced from now on.
+pub(crate) struct TakeEpoch;
+
+impl Operation for TakeEpoch {
+    type Answer = i64;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<i64, Failure> {
+        DrawInstance.run(tx).await?;
+        let taken = instance::Entity::update_many()
+            .col_expr(
+                instance::Column::Epoch,
+                Expr::col(instance::Column::Epoch).add(1),
+            )
+            .exec_with_returning(&tx.sql)
+            .await?;
+        let epoch = taken.first().ok_or_else(missing)?.epoch;
+        relay::Entity::update_many()
+            .col_expr(relay::Column::Epoch, Expr::val(epoch))
+            .filter(relay::Column::EndedAt.is_null())
+            .exec(&tx.sql)
+            .await?;
+        Ok(epoch)
+    }
+}
+
+fn missing() -> StoreError {
+    StoreError::Corrupt("the instance row is gone".to_owned())
+}

@@ -1,0 +1,12 @@
+//! What the writer can do, one operation with what belongs to it a file.
+
+pub(super) mod alarms;
+pub(super) mod create;
+pub(super) mod debts;
+pub(super) mod end_by_force;
+pub(super) mod instance;
+pub(super) mod late_recording;
+pub(super) mod parts;
+pub(super) mod projection;
+pub(super) mod purge;
+pub(super) mod save;

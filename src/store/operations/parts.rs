@@ -1,0 +1,155 @@
+//! What several operations write: journal, debts, recordings, cost, outbox, idempotency keys.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
+use uuid::Uuid;
+
+use crate::store::entities::{cost, debt, id::Id, idempotency_key, outbox, recording, relay_event};
+use crate::store::writer::{Failure, Tx};
+use crate::store::{Cost, IdempotencyRecord, JournalEntry, NewDebt, OutboxEntry, Recording};
+
+/// Appends to a relay's journal, whose last entry is number `last`.
+pub(crate) async fn append_journal(
+    tx: &Tx<'_>,
+    relay_id: Uuid,
+    last: i64,
+    entries: &[JournalEntry],
+) -> Result<(), Failure> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let rows = (last + 1..)
+        .zip(entries)
+        .map(|(seq, entry)| relay_event::Model::new(relay_id, seq, entry).into_active_model());
+    relay_event::Entity::insert_many(rows)
+        .exec_without_returning(&tx.sql)
+        .await?;
+    Ok(())
+}
+
+/// Takes debts on; what is owed already is not owed twice.
+pub(crate) async fn add_debts(tx: &Tx<'_>, debts: &[NewDebt]) -> Result<(), Failure> {
+    if debts.is_empty() {
+        return Ok(());
+    }
+    let rows = debts
+        .iter()
+        .map(|debt| debt::Model::from(debt).into_active_model());
+    debt::Entity::insert_many(rows)
+        .on_conflict(
+            OnConflict::columns([debt::Column::Kind, debt::Column::Target])
+                .do_nothing()
+                .to_owned(),
+        )
+        .exec_without_returning(&tx.sql)
+        .await?;
+    Ok(())
+}
+
+/// Writes recordings as they are now.
+pub(crate) async fn put_recordings(tx: &Tx<'_>, recordings: &[Recording]) -> Result<(), Failure> {
+    use recording::Column as C;
+    if recordings.is_empty() {
+        return Ok(());
+    }
+    let rows = recordings
+        .iter()
+        .map(|recording| recording::Model::from(recording).into_active_model());
+    recording::Entity::insert_many(rows)
+        .on_conflict(
+            OnConflict::column(C::VideoUid)
+                .update_columns([
+                    C::State,
+                    C::DurationSeconds,
+                    C::HlsUrl,
+                    C::DashUrl,
+                    C::ThumbnailUrl,
+                    C::ReadyAt,
+                ])
+                .to_owned(),
+        )
+        .exec_without_returning(&tx.sql)
+        .await?;
+    Ok(())
+}
+
+/// Enters a cost into the ledger, unless its relay has one.
+pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &Cost) -> Result<(), Failure> {
+    cost::Entity::insert(cost::ActiveModel::from(cost))
+        .on_conflict(
+            OnConflict::column(cost::Column::RelayId)
+                .do_nothing()
+                .to_owned(),
+        )
+        .exec_without_returning(&tx.sql)
+        .await?;
+    Ok(())
+}
+
+/// Puts messages into the outbox.
+pub(crate) async fn add_outbox(
+    tx: &Tx<'_>,
+    relay_id: Uuid,
+    channel_id: i64,
+    entries: &[OutboxEntry],
+) -> Result<(), Failure> {
+    // One by one: their order is that of their numbers, and a number not given follows the last.
+    for entry in entries {
+        let sequence = match entry.sequence {
+            Some(sequence) => sequence,
+            None => last_sequence(tx, relay_id).await? + 1,
+        };
+        outbox::Entity::insert(outbox::ActiveModel {
+            relay_id: Set(relay_id.into()),
+            channel_id: Set(channel_id),
+            sequence: Set(sequence),
+            kind: Set(entry.kind.clone()),
+            body: Set(entry.body.to_string()),
+            created_at: Set(entry.created_at),
+            ..Default::default()
+        })
+        .exec_without_returning(&tx.sql)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn last_sequence(tx: &Tx<'_>, relay_id: Uuid) -> Result<i64, Failure> {
+    let last = outbox::Entity::find()
+        .select_only()
+        .expr(Expr::col(outbox::Column::Sequence).max())
+        .filter(outbox::Column::RelayId.eq(Id(relay_id)))
+        .into_tuple::<Option<i64>>()
+        .one(&tx.sql)
+        .await?;
+    Ok(last.flatten().unwrap_or(0))
+}
+
+/// Remembers which relay a key made or met; the first to say so is right.
+pub(crate) async fn remember(tx: &Tx<'_>, record: &IdempotencyRecord) -> Result<(), Failure> {
+    idempotency_key::Entity::insert(idempotency_key::Model::from(record).into_active_model())
+        .on_conflict(
+            OnConflict::column(idempotency_key::Column::Key)
+                .do_nothing()
+                .to_owned(),
+        )
+        .exec_without_returning(&tx.sql)
+        .await?;
+    Ok(())
+}
+
+/// What is remembered of a key.
+pub(crate) async fn recall(tx: &Tx<'_>, key: &str) -> Result<Option<IdempotencyRecord>, Failure> {
+    let found = idempotency_key::Entity::find_by_id(key.to_owned())
+        .one(&tx.sql)
+        .await?;
+    Ok(found.map(Into::into))
+}
+
+/// The older of what stands and `time`: what was once set is not set again.
+pub(crate) fn first(stands: Option<DateTime<Utc>>, time: DateTime<Utc>) -> DateTime<Utc> {
+    stands.unwrap_or(time)
+}

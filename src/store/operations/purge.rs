@@ -1,0 +1,69 @@
+//! What has been kept long enough goes, a bounded piece at a time: nobody's save waits long behind it.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+
+use crate::store::entities::{idempotency_key, outbox, relay, relay_event};
+use crate::store::writer::{Failure, Operation, Tx};
+
+/// Relays whose journals go in one piece.
+const RELAYS: u64 = 50;
+/// Rows of other tables that go in one piece.
+const ROWS: u64 = 1000;
+
+/// What may go. Relays themselves, recordings and the ledger stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purge {
+    /// Journals of relays that ended before this.
+    pub journal_before: DateTime<Utc>,
+    /// Idempotency keys first used before this.
+    pub idempotency_before: DateTime<Utc>,
+    /// Messages to the marketplace that came to be before this.
+    pub outbox_before: DateTime<Utc>,
+}
+
+impl Operation for Purge {
+    /// How many rows went; when it is not 0 there may be more.
+    type Answer = u64;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<u64, Failure> {
+        let journalled = Query::select()
+            .expr(Expr::val(1))
+            .from(relay_event::Entity)
+            .and_where(
+                Expr::col((relay_event::Entity, relay_event::Column::RelayId))
+                    .equals((relay::Entity, relay::Column::Id)),
+            )
+            .to_owned();
+        let ended = relay::Entity::find()
+            .select_only()
+            .column(relay::Column::Id)
+            .filter(relay::Column::EndedAt.lt(self.journal_before))
+            .filter(Expr::exists(journalled))
+            .limit(RELAYS);
+        let entries = relay_event::Entity::delete_many()
+            .filter(relay_event::Column::RelayId.in_subquery(ended.into_query()))
+            .exec(&tx.sql)
+            .await?;
+        let used = idempotency_key::Entity::find()
+            .select_only()
+            .column(idempotency_key::Column::Key)
+            .filter(idempotency_key::Column::CreatedAt.lt(self.idempotency_before))
+            .limit(ROWS);
+        let keys = idempotency_key::Entity::delete_many()
+            .filter(idempotency_key::Column::Key.in_subquery(used.into_query()))
+            .exec(&tx.sql)
+            .await?;
+        let told = outbox::Entity::find()
+            .select_only()
+            .column(outbox::Column::Id)
+            .filter(outbox::Column::CreatedAt.lt(self.outbox_before))
+            .limit(ROWS);
+        let messages = outbox::Entity::delete_many()
+            .filter(outbox::Column::Id.in_subquery(told.into_query()))
+            .exec(&tx.sql)
+            .await?;
+        Ok(entries.rows_affected + keys.rows_affected + messages.rows_affected)
+    }
+}

@@ -1,0 +1,111 @@
+//! A relay moves on: its state, its journal and all that follows from them, in one.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+};
+
+use super::parts::{add_cost, add_debts, add_outbox, append_journal, put_recordings};
+use super::projection::refresh_row;
+use crate::store::entities::{id::Id, relay, relay_event};
+use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::{Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow};
+
+/// A relay's next state. It is written by the owner of `epoch` over revision `expected_revision` and nothing else, and
+/// saving the same thing twice is saving it once: a repeat after [`StoreError::Unavailable`](crate::store::StoreError)
+/// finds out whether the first had been committed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Save {
+    /// All columns.
+    pub row: RelayRow,
+    /// The revision this state was made from.
+    pub expected_revision: i64,
+    /// The epoch this process took.
+    pub epoch: i64,
+    /// What happened since; the new revision is the old one plus their number.
+    pub journal: Vec<JournalEntry>,
+    /// Debts to take on; one whose `kind` and `target` are owed already is ignored.
+    pub debts: Vec<NewDebt>,
+    /// Recordings as they are now.
+    pub recordings: Vec<Recording>,
+    /// What the relay cost; ignored when the ledger has it already.
+    pub cost: Option<Cost>,
+    /// What the marketplace is to be told.
+    pub outbox: Vec<OutboxEntry>,
+    /// What `channels` is to show, when that changed.
+    pub projection: Option<Projection>,
+}
+
+/// What became of a [`Save`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It is stored.
+    Saved,
+    /// The relay is not ours any more, or not as it was when this state was made. Nothing was written.
+    Fenced,
+}
+
+impl Operation for Save {
+    type Answer = Saved;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
+        use relay::Column as C;
+        let id = self.row.id;
+        let row = relay::Model::new(&self.row, self.epoch, self.revision());
+        let updated = relay::Entity::update_many()
+            .set(row.into_active_model().reset_all())
+            .filter(C::Id.eq(Id(id)))
+            .filter(C::Epoch.eq(self.epoch))
+            .filter(C::Revision.eq(self.expected_revision))
+            .exec(&tx.sql)
+            .await?;
+        if updated.rows_affected == 0 {
+            return Ok(if self.was_saved(tx).await? {
+                Saved::Saved
+            } else {
+                Saved::Fenced
+            });
+        }
+        append_journal(tx, id, self.expected_revision, &self.journal).await?;
+        add_debts(tx, &self.debts).await?;
+        put_recordings(tx, &self.recordings).await?;
+        if let Some(cost) = &self.cost {
+            add_cost(tx, cost).await?;
+        }
+        add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
+        if let Some(projection) = &self.projection {
+            refresh_row(tx, self.row.channel_id, id, projection).await?;
+        }
+        Ok(Saved::Saved)
+    }
+}
+
+impl Save {
+    fn revision(&self) -> i64 {
+        let entries = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
+        self.expected_revision.saturating_add(entries)
+    }
+
+    /// Whether this very save was committed before: same owner, same revision, and the journal ends as it would.
+    async fn was_saved(&self, tx: &Tx<'_>) -> Result<bool, Failure> {
+        use relay_event::Column as C;
+        let Some(stored) = relay::Entity::find_by_id(Id(self.row.id))
+            .one(&tx.sql)
+            .await?
+        else {
+            return Ok(false);
+        };
+        if stored.epoch != self.epoch || stored.revision != self.revision() {
+            return Ok(false);
+        }
+        let tail = relay_event::Entity::find()
+            .filter(C::RelayId.eq(Id(self.row.id)))
+            .filter(C::Seq.gt(self.expected_revision))
+            .order_by_asc(C::Seq)
+            .all(&tx.sql)
+            .await?;
+        let mine = (self.expected_revision + 1..)
+            .zip(&self.journal)
+            .map(|(seq, entry)| relay_event::Model::new(self.row.id, seq, entry));
+        Ok(tail.into_iter().eq(mine))
+    }
+}

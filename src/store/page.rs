@@ -1,0 +1,136 @@
+//! Lists, a page at a time: a page ends with a cursor that names its last row, so that rows written meanwhile neither
+//! shift nor repeat anything.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::StoreError;
+
+/// Which page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The most rows it may hold; at least one is given.
+    pub limit: u32,
+    /// The `next_cursor` of the page before; `None` for the first.
+    pub cursor: Option<String>,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Asks for the page after this one; `None` when this is the last.
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of `limit + 1` rows that were asked for: the one too many tells that there is another page.
+    pub(super) fn of(mut rows: Vec<T>, limit: u64, cursor: impl Fn(&T) -> String) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Self {
+            next_cursor: rows.last().filter(|_| more).map(cursor),
+            items: rows,
+        }
+    }
+}
+
+impl PageRequest {
+    /// How many rows the page may hold.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.max(1).into()
+    }
+
+    /// The place the page starts after, in a list by time and id.
+    pub(super) fn after_moment(&self) -> Result<Option<Moment>, StoreError> {
+        self.cursor.as_deref().map(Moment::read).transpose()
+    }
+
+    /// The place the page starts after, in a list by number; 0 before the first.
+    pub(super) fn after_number(&self) -> Result<i64, StoreError> {
+        let Some(cursor) = &self.cursor else {
+            return Ok(0);
+        };
+        bytes(cursor).map(i64::from_be_bytes)
+    }
+}
+
+/// A place in a list by time and id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub(super) time: DateTime<Utc>,
+    pub(super) id: Uuid,
+}
+
+impl Moment {
+    /// As a cursor.
+    pub(super) fn write(self) -> String {
+        let mut bytes = [0; 24];
+        let (time, id) = bytes.split_at_mut(8);
+        time.copy_from_slice(&self.time.timestamp_micros().to_be_bytes());
+        id.copy_from_slice(self.id.as_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn read(cursor: &str) -> Result<Self, StoreError> {
+        let bytes = u192(bytes(cursor)?);
+        let time = DateTime::from_timestamp_micros(bytes.0).ok_or(StoreError::BadCursor)?;
+        Ok(Self { time, id: bytes.1 })
+    }
+}
+
+/// A number as a cursor.
+pub(super) fn number(number: i64) -> String {
+    URL_SAFE_NO_PAD.encode(number.to_be_bytes())
+}
+
+fn u192(bytes: [u8; 24]) -> (i64, Uuid) {
+    let mut time = [0; 8];
+    let mut id = [0; 16];
+    let (first, rest) = bytes.split_at(8);
+    time.copy_from_slice(first);
+    id.copy_from_slice(rest);
+    (i64::from_be_bytes(time), Uuid::from_bytes(id))
+}
+
+fn bytes<const N: usize>(cursor: &str) -> Result<[u8; N], StoreError> {
+    URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(StoreError::BadCursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_its_place() {
+        let moment = Moment {
+            time: DateTime::from_timestamp_micros(1_763_800_000_123_456).unwrap(),
+            id: Uuid::from_u128(7),
+        };
+        let request = PageRequest {
+            limit: 10,
+            cursor: Some(moment.write()),
+        };
+        assert_eq!(request.after_moment(), Ok(Some(moment)));
+        assert_eq!(request.after_number(), Err(StoreError::BadCursor));
+    }
+
+    #[test]
+    fn a_cursor_nobody_gave_is_an_error() {
+        for cursor in ["", "abc", "not base64!", "AAAAAAAAAAA"] {
+            let request = PageRequest {
+                limit: 10,
+                cursor: Some(cursor.into()),
+            };
+            assert_eq!(request.after_moment(), Err(StoreError::BadCursor));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What can be asked of the store. Reads go past the writer and see what was committed.
+
+mod debts;
+mod ledger;
+mod recordings;
+mod relays;
+
+pub use relays::RelayFilter;

@@ -1,0 +1,44 @@
+//! Recordings.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use uuid::Uuid;
+
+use crate::store::entities::{id::Id, recording};
+use crate::store::{READY, Recording, Store, StoreError};
+
+impl Store {
+    /// A relay's recordings, oldest first.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn recordings_of(&self, relay_id: Uuid) -> Result<Vec<Recording>, StoreError> {
+        use recording::Column as C;
+        let rows = recording::Entity::find()
+            .filter(C::RelayId.eq(Id(relay_id)))
+            .order_by_asc(C::CreatedAt)
+            .order_by_asc(C::VideoUid)
+            .all(&self.read())
+            .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// The newest recording of a channel, of any relay, that can be played.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn last_ready_recording(
+        &self,
+        channel_id: i64,
+    ) -> Result<Option<Recording>, StoreError> {
+        use recording::Column as C;
+        let row = recording::Entity::find()
+            .filter(C::ChannelId.eq(channel_id))
+            .filter(C::State.eq(READY))
+            .filter(C::ReadyAt.is_not_null())
+            .order_by_desc(C::ReadyAt)
+            .order_by_desc(C::VideoUid)
+            .one(&self.read())
+            .await?;
+        Ok(row.map(Into::into))
+    }
+}

@@ -1,0 +1,156 @@
+//! Relays and their journals.
+
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use uuid::Uuid;
+
+use crate::store::entities::{id::Id, idempotency_key, relay, relay_event};
+use crate::store::page::{Moment, number};
+use crate::store::{
+    IdempotencyRecord, Page, PageRequest, SLOT_PHASES, Store, StoreError, StoredEntry, StoredRelay,
+};
+
+/// How many unfinished relays are read at once.
+const PIECE: u64 = 1000;
+
+/// Which relays a list is of; `None` is all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RelayFilter {
+    /// Those of one channel.
+    pub channel_id: Option<i64>,
+    /// Those in one phase.
+    pub phase: Option<String>,
+}
+
+impl Store {
+    /// One relay.
+    ///
+    /// # Errors
+    /// As every read here: [`StoreError::Unavailable`], and [`StoreError::Corrupt`] for a row that cannot be read.
+    pub async fn relay(&self, id: Uuid) -> Result<Option<StoredRelay>, StoreError> {
+        let found = relay::Entity::find_by_id(Id(id)).one(&self.read()).await?;
+        Ok(found.map(Into::into))
+    }
+
+    /// The relay that holds a channel's slot.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn slot_holder(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
+        let found = relay::Entity::find()
+            .filter(relay::Column::ChannelId.eq(channel_id))
+            .filter(relay::Column::Phase.is_in(SLOT_PHASES))
+            .one(&self.read())
+            .await?;
+        Ok(found.map(Into::into))
+    }
+
+    /// The channel's newest relay.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn newest_relay(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
+        let found = newest_first(relay::Entity::find())
+            .filter(relay::Column::ChannelId.eq(channel_id))
+            .one(&self.read())
+            .await?;
+        Ok(found.map(Into::into))
+    }
+
+    /// Relays, newest first.
+    ///
+    /// # Errors
+    /// As [`Store::relay`]; [`StoreError::BadCursor`].
+    pub async fn relays(
+        &self,
+        filter: &RelayFilter,
+        page: &PageRequest,
+    ) -> Result<Page<StoredRelay>, StoreError> {
+        use relay::Column as C;
+        let mut select = newest_first(relay::Entity::find()).limit(page.limit() + 1);
+        if let Some(channel_id) = filter.channel_id {
+            select = select.filter(C::ChannelId.eq(channel_id));
+        }
+        if let Some(phase) = &filter.phase {
+            select = select.filter(C::Phase.eq(phase));
+        }
+        if let Some(after) = page.after_moment()? {
+            let older = Condition::any().add(C::RequestedAt.lt(after.time)).add(
+                Condition::all()
+                    .add(C::RequestedAt.eq(after.time))
+                    .add(C::Id.lt(Id(after.id))),
+            );
+            select = select.filter(older);
+        }
+        let rows = select.all(&self.read()).await?;
+        let relays = rows.into_iter().map(Into::into).collect();
+        Ok(Page::of(relays, page.limit(), |relay: &StoredRelay| {
+            let (time, id) = (relay.row.requested_at, relay.row.id);
+            Moment { time, id }.write()
+        }))
+    }
+
+    /// All relays that have not ended, in the order of their ids. A state that is no JSON comes as `Null`, so that one
+    /// unreadable relay keeps none of the others from being recovered.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn unfinished(&self) -> Result<Vec<StoredRelay>, StoreError> {
+        let mut relays: Vec<StoredRelay> = Vec::new();
+        loop {
+            let mut select = relay::Entity::find()
+                .filter(relay::Column::EndedAt.is_null())
+                .order_by_asc(relay::Column::Id)
+                .limit(PIECE);
+            if let Some(last) = relays.last() {
+                select = select.filter(relay::Column::Id.gt(Id(last.row.id)));
+            }
+            let rows = select.all(&self.read()).await?;
+            let last = u64::try_from(rows.len()).unwrap_or(u64::MAX) < PIECE;
+            relays.extend(rows.into_iter().map(StoredRelay::from));
+            if last {
+                return Ok(relays);
+            }
+        }
+    }
+
+    /// A relay's journal, oldest first: the order in which it is read, and replayed.
+    ///
+    /// # Errors
+    /// As [`Store::relay`]; [`StoreError::BadCursor`].
+    pub async fn journal(
+        &self,
+        relay_id: Uuid,
+        page: &PageRequest,
+    ) -> Result<Page<StoredEntry>, StoreError> {
+        use relay_event::Column as C;
+        let rows = relay_event::Entity::find()
+            .filter(C::RelayId.eq(Id(relay_id)))
+            .filter(C::Seq.gt(page.after_number()?))
+            .order_by_asc(C::Seq)
+            .limit(page.limit() + 1)
+            .all(&self.read())
+            .await?;
+        let entries = rows
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect::<Result<Vec<StoredEntry>, _>>()?;
+        Ok(Page::of(entries, page.limit(), |entry| number(entry.seq)))
+    }
+
+    /// What a key was used for, as long as that is kept.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn idempotency(&self, key: &str) -> Result<Option<IdempotencyRecord>, StoreError> {
+        let found = idempotency_key::Entity::find_by_id(key.to_owned())
+            .one(&self.read())
+            .await?;
+        Ok(found.map(Into::into))
+    }
+}
+
+fn newest_first(select: Select<relay::Entity>) -> Select<relay::Entity> {
+    select
+        .order_by_desc(relay::Column::RequestedAt)
+        .order_by_desc(relay::Column::Id)
+}
