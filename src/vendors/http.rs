@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::{Class, Done, Vendor, VendorError};
 
@@ -10,7 +10,6 @@ use super::{Class, Done, Vendor, VendorError};
 const BODY_LIMIT: usize = 8 << 20;
 
 /// What came back, whatever its status.
-#[derive(Debug)]
 pub(crate) struct Answer {
     /// The HTTP status.
     pub(crate) status: u16,
@@ -18,6 +17,16 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// The body, as it came.
     pub(crate) body: Vec<u8>,
+}
+
+/// The body may hold a stream key, so it is not shown.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A client that follows no redirect (a credential must not travel) and keeps connections.
@@ -75,6 +84,17 @@ pub(crate) async fn send(
     }
 }
 
+/// What `Retry-After` says: seconds, or a date.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    let wait = date.signed_duration_since(chrono::Utc::now());
+    Some(wait.to_std().unwrap_or_default())
+}
+
 /// An exchange the transport broke. The URL is left out: it may hold a secret.
 fn broken(vendor: Vendor, call: &'static str, error: reqwest::Error) -> VendorError {
     let (class, done) = if error.is_connect() || error.is_builder() {
@@ -112,5 +132,44 @@ pub(crate) fn failure(
         code: None,
         message: message.chars().take(300).collect(),
         retry_after: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(value: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, value.parse().unwrap());
+        retry_after(&headers)
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(told("120"), Some(Duration::from_secs(120)));
+        assert_eq!(
+            told("Wed, 21 Oct 2015 07:28:00 GMT"),
+            Some(Duration::ZERO),
+            "a date that has passed"
+        );
+        let soon = chrono::Utc::now() + chrono::TimeDelta::seconds(90);
+        let wait = told(&soon.format("%a, %d %b %Y %H:%M:%S GMT").to_string()).unwrap();
+        assert!((80..=90).contains(&wait.as_secs()));
+        assert_eq!(told("later"), None);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn the_body_of_an_answer_is_never_shown() {
+        let answer = Answer {
+            status: 200,
+            headers: HeaderMap::new(),
+            body: b"streamKey".to_vec(),
+        };
+        assert_eq!(
+            format!("{answer:?}"),
+            "Answer { status: 200, bytes: 9, .. }"
+        );
     }
 }

@@ -1,1 +1,114 @@
-//! Cloudflare Stream.
+//! Cloudflare Stream: live inputs and their videos over the API, and what the public customer host says of a broadcast.
+//!
+//! Facts are from `cloudflare-stream.md`; where its sources disagree, every shape seen on the wire is read, and unknown
+//! states and fields never fail a decoder. Each call waits for its permit first; the budget is one for all clones.
+
+mod account;
+mod api;
+mod customer;
+mod envelope;
+mod live_input;
+mod live_inputs;
+mod playback;
+mod ratelimit;
+mod status;
+mod video;
+mod videos;
+mod wire;
+
+use tokio::time::Instant;
+
+use super::governor::Snapshot;
+use crate::config;
+use api::Api;
+
+pub use account::{StorageUsage, TokenState};
+pub use api::LastError;
+pub use customer::{CustomerHost, Lifecycle, Manifest};
+pub use live_input::{IngestTarget, LiveInput, LiveInputSummary, NewLiveInput, RecordingSettings};
+pub use live_inputs::{CreatedLiveInput, LiveInputList};
+pub use playback::Playback;
+pub use status::{FeedState, FeedStatus};
+pub use video::{Video, VideoState};
+pub use videos::VideoList;
+
+/// The settings do not make a client.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A setting is no URL.
+    #[error("cloudflare.{setting} is no URL")]
+    Url {
+        /// The setting's key.
+        setting: &'static str,
+        /// What is wrong with it.
+        source: url::ParseError,
+    },
+    /// A setting is a URL, but neither http nor https.
+    #[error("cloudflare.{setting} is no http or https URL")]
+    NotHttp {
+        /// The setting's key.
+        setting: &'static str,
+    },
+    /// The token holds characters no header can carry.
+    #[error("cloudflare.api_token holds characters that no HTTP header can carry")]
+    Token,
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be made")]
+    Client(#[from] reqwest::Error),
+}
+
+/// A client of one Cloudflare account. Clones share its budget, its connections and what it has learnt.
+#[derive(Debug, Clone)]
+pub struct Cloudflare {
+    api: Api,
+    customer: CustomerHost,
+}
+
+impl Cloudflare {
+    /// A client for the account in the settings. Nothing is called.
+    ///
+    /// # Errors
+    /// When a URL or the token cannot be used, or no TLS provider is installed.
+    pub fn new(
+        settings: &config::Cloudflare,
+        vendors: &config::Vendors,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            api: Api::new(settings, vendors)?,
+            customer: CustomerHost::new(settings, vendors)?,
+        })
+    }
+
+    /// The public host that serves this account's broadcasts.
+    #[must_use]
+    pub fn customer(&self) -> &CustomerHost {
+        &self.customer
+    }
+
+    /// The API's budget.
+    #[must_use]
+    pub fn budget(&self) -> Snapshot {
+        self.api.budget()
+    }
+
+    /// When the API last answered in a way that proves credentials and reach.
+    #[must_use]
+    pub fn last_success(&self) -> Option<Instant> {
+        self.api.last_success()
+    }
+
+    /// The last failure that was the vendor's, the credentials' or the network's, newer than the last success or not.
+    #[must_use]
+    pub fn last_error(&self) -> Option<LastError> {
+        self.api.last_error()
+    }
+}
+
+/// A base URL from the settings.
+fn base_url(setting: &'static str, text: &str) -> Result<url::Url, SetupError> {
+    let url = url::Url::parse(text).map_err(|source| SetupError::Url { setting, source })?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err(SetupError::NotHttp { setting }),
+    }
+}

@@ -1,0 +1,301 @@
+//! One call to Cloudflare's API: permit, request, answer, and what the answer says of the quota.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+
+use super::envelope::{Context, ray};
+use super::{SetupError, base_url, ratelimit};
+use crate::config;
+use crate::vendors::governor::{Caller, Governor, Snapshot};
+use crate::vendors::http::{self, Answer, failure};
+use crate::vendors::{Class, Done, Vendor, VendorError};
+
+/// How long nobody calls after a 429 that does not say how long.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// What is the same for every call.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    client: reqwest::Client,
+    base: Url,
+    account: String,
+    token: SecretString,
+    authorization: HeaderValue,
+    governor: Governor,
+    read_timeout: Duration,
+    write_timeout: Duration,
+    outcomes: Arc<Mutex<Outcomes>>,
+}
+
+/// What the last real calls came to.
+#[derive(Debug, Default)]
+struct Outcomes {
+    success: Option<Instant>,
+    error: Option<LastError>,
+}
+
+/// The last failure of a vendor, its credentials or the network.
+#[derive(Debug, Clone)]
+pub struct LastError {
+    /// When it came.
+    pub at: Instant,
+    /// What kind it was.
+    pub class: Class,
+    /// The whole error as text.
+    pub message: String,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    name: &'static str,
+    method: Method,
+    path: Vec<&'a str>,
+    query: Vec<(&'static str, String)>,
+    body: Option<Value>,
+    key: Option<&'a str>,
+}
+
+impl<'a> Call<'a> {
+    /// `path` is what follows the base URL, segment by segment.
+    pub(super) fn new(name: &'static str, method: Method, path: Vec<&'a str>) -> Self {
+        Self {
+            name,
+            method,
+            path,
+            query: Vec::new(),
+            body: None,
+            key: None,
+        }
+    }
+
+    pub(super) fn query(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((key, value.into()));
+        self
+    }
+
+    pub(super) fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// `Idempotency-Key`: at most 255 bytes, kept for 6 hours (`cloudflare-stream.md §1.2`).
+    pub(super) fn idempotency_key(mut self, key: &'a str) -> Self {
+        self.key = Some(key);
+        self
+    }
+}
+
+impl Api {
+    pub(super) fn new(
+        settings: &config::Cloudflare,
+        vendors: &config::Vendors,
+    ) -> Result<Self, SetupError> {
+        let token = settings.api_token.clone();
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| SetupError::Token)?;
+        authorization.set_sensitive(true);
+        Ok(Self {
+            client: http::client(concat!("relaykeeper/", env!("CARGO_PKG_VERSION")))?,
+            base: base_url("api_base_url", &settings.api_base_url)?,
+            account: settings.account_id.clone(),
+            token,
+            authorization,
+            governor: Governor::sliding_window(
+                "cloudflare",
+                settings.requests_per_5_minutes,
+                ratelimit::WINDOW,
+                settings.budget_share,
+            ),
+            read_timeout: vendors.read_timeout,
+            write_timeout: vendors.write_timeout,
+            outcomes: Arc::default(),
+        })
+    }
+
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
+
+    pub(super) fn token(&self) -> &str {
+        self.token.expose_secret()
+    }
+
+    pub(super) fn budget(&self) -> Snapshot {
+        self.governor.snapshot()
+    }
+
+    /// A call whose answer's `result` matters.
+    pub(super) async fn result<T: DeserializeOwned>(
+        &self,
+        caller: Caller,
+        call: Call<'_>,
+    ) -> Result<T, VendorError> {
+        let context = self.context(&call);
+        let outcome = self.exchange(caller, call).await?;
+        let result = outcome.and_then(|answer| context.result(&answer));
+        self.note(result.as_ref().map(|_| ()));
+        result
+    }
+
+    /// A call of which only the status matters: any 2xx, even empty, is done (`cloudflare-stream.md §1.7`).
+    pub(super) async fn send(&self, caller: Caller, call: Call<'_>) -> Result<Answer, VendorError> {
+        let outcome = self.exchange(caller, call).await?;
+        self.note(outcome.as_ref().map(|_| ()));
+        outcome
+    }
+
+    pub(super) fn context(&self, call: &Call<'_>) -> Context<'_> {
+        Context {
+            call: call.name,
+            writes: call.method != Method::GET,
+            token: self.token(),
+        }
+    }
+
+    pub(super) fn last_success(&self) -> Option<Instant> {
+        self.outcomes().success
+    }
+
+    pub(super) fn last_error(&self) -> Option<LastError> {
+        self.outcomes().error.clone()
+    }
+
+    /// The outer error: nothing was called. The inner result: what came of the call.
+    async fn exchange(
+        &self,
+        caller: Caller,
+        call: Call<'_>,
+    ) -> Result<Result<Answer, VendorError>, VendorError> {
+        let context = self.context(&call);
+        let timeout = match context.writes {
+            true => self.write_timeout,
+            false => self.read_timeout,
+        };
+        let url = self.url(&call)?;
+        let permit = self.governor.permit(caller).await.map_err(|denied| {
+            let message = "our own budget has no permit in time".to_owned();
+            VendorError {
+                retry_after: Some(denied.retry_after),
+                ..failure(
+                    Vendor::Cloudflare,
+                    call.name,
+                    Class::RateLimited,
+                    Done::No,
+                    message,
+                )
+            }
+        })?;
+        let mut request = self
+            .client
+            .request(call.method, url)
+            .header(AUTHORIZATION, self.authorization.clone());
+        if let Some(key) = call.key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let answer = match http::send(Vendor::Cloudflare, call.name, request, timeout).await {
+            Ok(answer) => answer,
+            Err(mut error) => {
+                if !context.writes {
+                    error.done = Done::No;
+                }
+                return Ok(Err(error));
+            }
+        };
+        let told = ratelimit::told(&answer.headers);
+        permit.answered(told.seen);
+        tracing::debug!(
+            call = call.name,
+            status = answer.status,
+            cf_ray = ray(&answer),
+            "Cloudflare answered"
+        );
+        if (200..300).contains(&answer.status) {
+            if let Some(pause) = told.empty_for {
+                self.governor.pause(pause);
+            }
+            return Ok(Ok(answer));
+        }
+        let mut error = context.refused(&answer);
+        if error.class == Class::RateLimited {
+            let pause = error.retry_after.or(told.empty_for).unwrap_or(PAUSE);
+            error.retry_after = Some(pause);
+            self.governor.pause(pause);
+        }
+        Ok(Err(error))
+    }
+
+    /// The call's URL. An id that is none would turn the call into another one: `DELETE …/live_inputs/`.
+    fn url(&self, call: &Call<'_>) -> Result<Url, VendorError> {
+        let rejected = |message: &str| {
+            failure(
+                Vendor::Cloudflare,
+                call.name,
+                Class::Rejected,
+                Done::No,
+                message.to_owned(),
+            )
+        };
+        if !call.path.iter().all(|segment| is_id(segment)) {
+            return Err(rejected("the account id or the object's id is none"));
+        }
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| rejected("cloudflare.api_base_url cannot be a base"))?
+            .pop_if_empty()
+            .extend(&call.path);
+        for (key, value) in &call.query {
+            url.query_pairs_mut().append_pair(key, value);
+        }
+        Ok(url)
+    }
+
+    /// Keeps what a call came to. What the vendor says of an object (not there, in the way, refused) proves credentials
+    /// and reach as well.
+    fn note(&self, outcome: Result<(), &VendorError>) {
+        let at = Instant::now();
+        let mut outcomes = self.outcomes();
+        match outcome {
+            Ok(()) => outcomes.success = Some(at),
+            Err(error) => match error.class {
+                Class::NotFound | Class::Conflict | Class::Rejected | Class::Quota => {
+                    outcomes.success = Some(at);
+                }
+                Class::Unauthorized
+                | Class::RateLimited
+                | Class::Unavailable
+                | Class::Timeout
+                | Class::Unexpected => {
+                    outcomes.error = Some(LastError {
+                        at,
+                        class: error.class,
+                        message: error.to_string(),
+                    });
+                }
+            },
+        }
+    }
+
+    fn outcomes(&self) -> std::sync::MutexGuard<'_, Outcomes> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a text can be a vendor's id or a word of a path.
+pub(super) fn is_id(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}

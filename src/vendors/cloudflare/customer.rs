@@ -1,0 +1,246 @@
+//! The public host that serves an account's broadcasts, `customer-<code>.cloudflarestream.com`: is one live, can it be
+//! played, who watches (`cloudflare-stream.md §5`, `§1.6`). No token is sent; the API's budget is not used.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::api::is_id;
+use super::playback::{believed, manifest};
+use super::wire::lenient;
+use super::{SetupError, base_url};
+use crate::config;
+use crate::vendors::governor::{Caller, Governor, Snapshot};
+use crate::vendors::http::{self, Answer, failure};
+use crate::vendors::{Class, Done, Vendor, VendorError};
+
+/// A client that names itself otherwise is refused with 403 `error code: 1010`.
+const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                          Chrome/142.0.0.0 Safari/537.36";
+
+/// How long nobody calls after a 429 that does not say how long.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What `/lifecycle` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// Whether a broadcast is going on.
+    pub live: bool,
+    /// Its video.
+    pub video_uid: Option<String>,
+}
+
+/// What the HLS manifest says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manifest {
+    /// 200 and a manifest. It stays so, frozen, for as long as the feed may be gone.
+    Playable,
+    /// 204: no broadcast.
+    Idle,
+    /// Another status, or 200 without a manifest.
+    Other(u16),
+}
+
+/// A client of the customer host. Clones share its budget and what has been learnt of where it is.
+#[derive(Debug, Clone)]
+pub struct CustomerHost {
+    client: reqwest::Client,
+    configured: Option<Arc<str>>,
+    learnt: Arc<RwLock<Option<Arc<str>>>>,
+    governor: Governor,
+    timeout: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireLifecycle {
+    live: bool,
+    #[serde(default, rename = "videoUID", deserialize_with = "lenient")]
+    video_uid: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireViews {
+    live_viewers: u64,
+}
+
+impl CustomerHost {
+    pub(super) fn new(
+        settings: &config::Cloudflare,
+        vendors: &config::Vendors,
+    ) -> Result<Self, SetupError> {
+        let configured = match settings.customer_base_url.trim_end_matches('/') {
+            "" => None,
+            text => {
+                base_url("customer_base_url", text)?;
+                Some(Arc::from(text))
+            }
+        };
+        Ok(Self {
+            client: http::client(USER_AGENT)?,
+            configured,
+            learnt: Arc::default(),
+            governor: Governor::per_second(
+                "cloudflare_customer_host",
+                settings.customer_requests_per_second,
+            ),
+            timeout: vendors.read_timeout,
+        })
+    }
+
+    /// Where it is: the settings' host, else the one learnt, without a slash at its end.
+    #[must_use]
+    pub fn base_url(&self) -> Option<Arc<str>> {
+        let learnt = || {
+            self.learnt
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        };
+        self.configured.clone().or_else(learnt)
+    }
+
+    /// Learns where it is from a playback URL or a base URL kept from an earlier answer. Returns whether the URL is on
+    /// a customer host; only such a one is believed.
+    pub fn learn(&self, url: &str) -> bool {
+        let Some(base) = believed(url) else {
+            return false;
+        };
+        self.remember(&base);
+        true
+    }
+
+    /// Whether a broadcast of this live input is going on, and its video.
+    ///
+    /// # Errors
+    /// [`Class::Unexpected`] when the answer has not the documented shape; [`Class::Unavailable`] also while the host
+    /// is not known.
+    pub async fn lifecycle(&self, caller: Caller, uid: &str) -> Result<Lifecycle, VendorError> {
+        const NAME: &str = "customer.lifecycle";
+        let answer = self.get(caller, NAME, uid, "lifecycle").await?;
+        let wire: WireLifecycle = json(NAME, &answer)?;
+        Ok(Lifecycle {
+            live: wire.live,
+            video_uid: wire.video_uid.filter(|uid| !uid.is_empty()),
+        })
+    }
+
+    /// How many watch a live input's broadcast.
+    ///
+    /// # Errors
+    /// As [`CustomerHost::lifecycle`].
+    pub async fn views(&self, caller: Caller, uid: &str) -> Result<u64, VendorError> {
+        const NAME: &str = "customer.views";
+        let answer = self.get(caller, NAME, uid, "views").await?;
+        let wire: WireViews = json(NAME, &answer)?;
+        Ok(wire.live_viewers)
+    }
+
+    /// Whether a live input or a video can be played over HLS.
+    ///
+    /// # Errors
+    /// When there was no answer, or a 429.
+    pub async fn manifest(&self, caller: Caller, uid: &str) -> Result<Manifest, VendorError> {
+        const NAME: &str = "customer.manifest";
+        let answer = self.get(caller, NAME, uid, "manifest/video.m3u8").await?;
+        let body = answer
+            .body
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&answer.body);
+        Ok(match answer.status {
+            200 if body.starts_with(b"#EXTM3U") => Manifest::Playable,
+            204 => Manifest::Idle,
+            status => Manifest::Other(status),
+        })
+    }
+
+    /// The host's budget.
+    #[must_use]
+    pub fn budget(&self) -> Snapshot {
+        self.governor.snapshot()
+    }
+
+    pub(super) fn remember(&self, base: &str) {
+        let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
+        if learnt.as_deref() != Some(base) {
+            *learnt = Some(Arc::from(base));
+        }
+    }
+
+    async fn get(
+        &self,
+        caller: Caller,
+        name: &'static str,
+        uid: &str,
+        what: &str,
+    ) -> Result<Answer, VendorError> {
+        let fail = |class, message: &str| {
+            failure(
+                Vendor::Cloudflare,
+                name,
+                class,
+                Done::No,
+                message.to_owned(),
+            )
+        };
+        let Some(base) = self.base_url() else {
+            return Err(fail(
+                Class::Unavailable,
+                "the customer host is not known yet",
+            ));
+        };
+        if !is_id(uid) {
+            return Err(fail(Class::Rejected, "the object's id is none"));
+        }
+        self.governor
+            .permits(caller, 1)
+            .await
+            .map_err(|denied| VendorError {
+                retry_after: Some(denied.retry_after),
+                ..fail(Class::RateLimited, "our own budget has no permit in time")
+            })?;
+        let url = match what.strip_prefix("manifest/") {
+            Some(file) => manifest(&base, uid, file),
+            None => format!("{base}/{uid}/{what}"),
+        };
+        let answer = http::send(Vendor::Cloudflare, name, self.client.get(url), self.timeout)
+            .await
+            .map_err(|error| VendorError {
+                done: Done::No,
+                ..error
+            })?;
+        if answer.status == 429 {
+            let pause = http::retry_after(&answer.headers).unwrap_or(PAUSE);
+            self.governor.pause(pause);
+            return Err(VendorError {
+                status: Some(429),
+                retry_after: Some(pause),
+                ..fail(Class::RateLimited, "too many requests")
+            });
+        }
+        Ok(answer)
+    }
+}
+
+/// The JSON of a 200. What else may come is documented nowhere, and no credentials were sent: 401 and 403 are as odd as
+/// an empty answer.
+fn json<T: serde::de::DeserializeOwned>(
+    name: &'static str,
+    answer: &Answer,
+) -> Result<T, VendorError> {
+    let (class, message) = match answer.status {
+        200 => match serde_json::from_slice(&answer.body) {
+            Ok(json) => return Ok(json),
+            Err(_) => (Class::Unexpected, "not the documented answer"),
+        },
+        404 => (Class::NotFound, "no such object"),
+        500.. => (Class::Unavailable, "the host failed"),
+        _ => (Class::Unexpected, "not the documented answer"),
+    };
+    let message = message.to_owned();
+    Err(VendorError {
+        status: Some(answer.status),
+        ..failure(Vendor::Cloudflare, name, class, Done::No, message)
+    })
+}

@@ -1,0 +1,193 @@
+//! Cloudflare's envelope `{success, errors, messages, result}`, and what a refusal means (`cloudflare-stream.md §8`).
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::vendors::http::{Answer, failure, retry_after};
+use crate::vendors::{Class, Done, Vendor, VendorError};
+
+/// The longest excerpt of an answer that is no JSON.
+const EXCERPT: usize = 80;
+/// The longest text of the vendor's own, so that `cf-ray` has room behind it.
+const TEXT: usize = 240;
+
+/// What is known of a call when its answer is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    /// The call's name.
+    pub(super) call: &'static str,
+    /// Whether it changes something.
+    pub(super) writes: bool,
+    /// A secret that must not be repeated in an error's text.
+    pub(super) token: &'a str,
+}
+
+/// One of the `errors`. `messages` look alike and are none: a token's verification succeeds with a message 10000.
+#[derive(Debug, Default)]
+struct Fault {
+    code: Option<i64>,
+    text: String,
+}
+
+impl Context<'_> {
+    /// The `result` of a 2xx answer.
+    ///
+    /// # Errors
+    /// When the envelope says the call failed; [`Class::Unexpected`] when there is no `result` of this shape: the call
+    /// may have been carried out.
+    pub(super) fn result<T: DeserializeOwned>(self, answer: &Answer) -> Result<T, VendorError> {
+        let mut body = match serde_json::from_slice::<Value>(&answer.body) {
+            Ok(body) => body,
+            Err(error) => return Err(self.unexpected(answer, &place(&error))),
+        };
+        if body.get("success").and_then(Value::as_bool) == Some(false) {
+            return Err(self.refused(answer));
+        }
+        let Some(result) = body.get_mut("result").map(Value::take) else {
+            return Err(self.unexpected(answer, "no result in the envelope"));
+        };
+        // serde's own words may repeat what it read, and that may be a stream key.
+        serde_json::from_value(result)
+            .map_err(|_| self.unexpected(answer, "a result of another shape than documented"))
+    }
+
+    /// An answer that is not what the documents say, to a call that may have been carried out.
+    pub(super) fn unexpected(self, answer: &Answer, what: &str) -> VendorError {
+        self.error(answer, Class::Unexpected, Done::Unknown, None, what)
+    }
+
+    /// Why the vendor refused.
+    pub(super) fn refused(self, answer: &Answer) -> VendorError {
+        let faults = faults(&answer.body);
+        let code = faults.iter().find_map(|fault| fault.code);
+        let text = if faults.is_empty() {
+            excerpt(&answer.body)
+        } else {
+            let texts: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
+            texts.join("; ")
+        };
+        let has = |wanted: &[i64]| {
+            faults
+                .iter()
+                .any(|fault| fault.code.is_some_and(|code| wanted.contains(&code)))
+        };
+        let (class, done) = match answer.status {
+            401 | 403 => (Class::Unauthorized, Done::No),
+            408 => (Class::Timeout, Done::Unknown),
+            409 => (Class::Conflict, Done::No),
+            429 => (Class::RateLimited, Done::No),
+            500.. => (Class::Unavailable, Done::Unknown),
+            // No such account, or a path that means nothing: never to be taken for an object that is gone.
+            400..500 if has(&[7000, 7003]) => (Class::Rejected, Done::No),
+            // A malformed or unknown token; no permission; not from this address; no subscription.
+            400..500 if has(&[1000, 6003, 6103, 6111, 9109, 10000, 10002]) => {
+                (Class::Unauthorized, Done::No)
+            }
+            400..500 if has(&[10046]) => (Class::Conflict, Done::No),
+            404 => (Class::NotFound, Done::No),
+            400..500 if has(&[10003]) => (Class::NotFound, Done::No),
+            400..500 => (Class::Rejected, Done::No),
+            // A 2xx whose envelope says that the call failed.
+            200..300 if has(&[10003]) => (Class::NotFound, Done::Unknown),
+            200..300 if has(&[10046]) => (Class::Conflict, Done::Unknown),
+            200..300 if has(&[1000, 9109, 10000, 10002]) => (Class::Unauthorized, Done::Unknown),
+            200..300 => (Class::Rejected, Done::Unknown),
+            _ => (Class::Unexpected, Done::Unknown),
+        };
+        self.error(answer, class, done, code, &text)
+    }
+
+    fn error(
+        self,
+        answer: &Answer,
+        class: Class,
+        done: Done,
+        code: Option<i64>,
+        text: &str,
+    ) -> VendorError {
+        let mut message: String = self.redacted(text).chars().take(TEXT).collect();
+        if let Some(ray) = ray(answer) {
+            message.push_str(" (cf-ray ");
+            message.push_str(ray);
+            message.push(')');
+        }
+        // A read that failed changed nothing.
+        let done = if self.writes { done } else { Done::No };
+        VendorError {
+            status: Some(answer.status),
+            code,
+            retry_after: retry_after(&answer.headers),
+            ..failure(Vendor::Cloudflare, self.call, class, done, message)
+        }
+    }
+
+    fn redacted(self, text: &str) -> String {
+        if self.token.is_empty() {
+            return text.to_owned();
+        }
+        text.replace(self.token, "[token]")
+    }
+}
+
+/// Cloudflare's name for this exchange, for its support.
+pub(super) fn ray(answer: &Answer) -> Option<&str> {
+    let ray = answer.headers.get("cf-ray")?.to_str().ok()?;
+    ray.get(..ray.len().min(40))
+}
+
+fn faults(body: &[u8]) -> Vec<Fault> {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return Vec::new();
+    };
+    let mut faults = Vec::new();
+    for error in body
+        .get("errors")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        faults.push(fault(error));
+        let chain = error.get("error_chain").and_then(Value::as_array);
+        faults.extend(chain.into_iter().flatten().map(fault));
+    }
+    faults
+}
+
+/// Some errors have no code; one that is text is a number all the same.
+fn fault(error: &Value) -> Fault {
+    let code = error.get("code");
+    let text = error.get("message").and_then(Value::as_str);
+    Fault {
+        code: code
+            .and_then(Value::as_i64)
+            .or_else(|| code?.as_str()?.parse().ok()),
+        text: text.unwrap_or("no message").to_owned(),
+    }
+}
+
+/// What there is to say of a refusal without `errors`: edge pages, `error code: 1010`, nothing at all.
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..body.len().min(4 * EXCERPT)).unwrap_or(body));
+    let text = text.trim();
+    if text.is_empty() {
+        "an empty answer".to_owned()
+    } else if text.starts_with('<') {
+        "an HTML page".to_owned()
+    } else if text.starts_with(['{', '[']) {
+        "JSON without errors".to_owned()
+    } else {
+        text.chars()
+            .filter(|character| !character.is_control())
+            .take(EXCERPT)
+            .collect()
+    }
+}
+
+/// Where a body stopped being JSON, without a word of it.
+fn place(error: &serde_json::Error) -> String {
+    format!(
+        "not JSON (line {}, column {})",
+        error.line(),
+        error.column()
+    )
+}

@@ -1,0 +1,307 @@
+//! The live input: what we ask for, what comes back, and where the two differ (`cloudflare-stream.md §1`).
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::playback::{Playback, WirePlayback, WireUrl, believed};
+use super::status::FeedStatus;
+use super::wire::{lenient, time};
+
+/// Without it a live input is neither recorded nor playable over HLS (§1.2).
+const MODE: &str = "automatic";
+
+/// The live input to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLiveInput {
+    /// Our mark: in `meta.relaykeeper`, and the call's `Idempotency-Key`. At most 255 bytes.
+    pub mark: String,
+    /// `meta.name`, for people in the dashboard.
+    pub name: String,
+    /// `recording.timeoutSeconds`: how long the feed may be gone until its video is closed. 1 to 86,400; 0 would mean a
+    /// default nobody documented.
+    pub timeout_seconds: u32,
+    /// `deleteRecordingAfterDays`: 30 to 1,096, or never.
+    pub delete_recording_after_days: Option<u16>,
+}
+
+impl NewLiveInput {
+    /// The body of the creating POST.
+    pub(super) fn create_body(&self) -> Value {
+        let mut body = json!({
+            "meta": { "name": self.name, "relaykeeper": self.mark },
+            // Always whole: whether a partial one merges is not documented.
+            "recording": {
+                "mode": MODE,
+                "timeoutSeconds": self.timeout_seconds,
+                "requireSignedURLs": false,
+            },
+        });
+        if let (Some(days), Some(object)) = (self.delete_recording_after_days, body.as_object_mut())
+        {
+            object.insert("deleteRecordingAfterDays".to_owned(), days.into());
+        }
+        body
+    }
+
+    /// The body of the correcting PUT: null takes a retention away, leaving it out would not.
+    pub(super) fn update_body(&self) -> Value {
+        let mut body = self.create_body();
+        if let Some(object) = body.as_object_mut() {
+            let days = self.delete_recording_after_days;
+            object.insert("deleteRecordingAfterDays".to_owned(), days.into());
+        }
+        body
+    }
+
+    /// The settings of an answer that are not as asked: Cloudflare takes some wrong ones in silence (§1.2).
+    pub(super) fn differences(&self, echo: &LiveInput) -> Vec<String> {
+        let days = self.delete_recording_after_days.map(u64::from);
+        let recording = &echo.recording;
+        [
+            ("recording.mode", self.mode_differs(echo)),
+            (
+                "recording.timeoutSeconds",
+                recording.timeout_seconds != Some(self.timeout_seconds.into()),
+            ),
+            (
+                "recording.requireSignedURLs",
+                recording.require_signed_urls == Some(true),
+            ),
+            (
+                "deleteRecordingAfterDays",
+                echo.delete_recording_after_days != days,
+            ),
+            ("meta.relaykeeper", echo.mark.as_ref() != Some(&self.mark)),
+            ("meta.name", echo.name.as_ref() != Some(&self.name)),
+        ]
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(field, _)| field.to_owned())
+        .collect()
+    }
+
+    /// Whether the answer's mode is not ours: then there would be nothing to watch.
+    pub(super) fn mode_differs(&self, echo: &LiveInput) -> bool {
+        echo.recording.mode.as_deref() != Some(MODE)
+    }
+}
+
+/// Where to publish over RTMPS.
+#[derive(Debug, Clone)]
+pub struct IngestTarget {
+    /// The same for everybody.
+    pub url: String,
+    /// Opaque text: whoever has it can publish.
+    pub stream_key: SecretString,
+}
+
+impl IngestTarget {
+    /// The URL an encoder publishes to: the key behind the URL, with one slash between them.
+    #[must_use]
+    pub fn publish_url(&self) -> SecretString {
+        let url = self.url.trim_end_matches('/');
+        let key = self.stream_key.expose_secret();
+        SecretString::from(format!("{url}/{key}"))
+    }
+}
+
+/// `recording` of a live input: settings only, never a recording (§1.3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordingSettings {
+    /// `automatic` or `off`.
+    pub mode: Option<String>,
+    /// See [`NewLiveInput::timeout_seconds`].
+    pub timeout_seconds: Option<u64>,
+    /// Whether playback needs a token.
+    pub require_signed_urls: Option<bool>,
+}
+
+/// A live input as created, read, updated or given new keys. Every field but the id may be missing.
+#[derive(Debug, Clone)]
+pub struct LiveInput {
+    /// Its id.
+    pub uid: String,
+    /// Where to publish; absent when the answer had no key.
+    pub rtmps: Option<IngestTarget>,
+    /// Where to watch; absent when the answer has no URLs and no customer host is known.
+    pub playback: Option<Playback>,
+    /// The customer host this answer names, if it is one.
+    pub customer_base_url: Option<String>,
+    /// When it was created, by Cloudflare's clock.
+    pub created: Option<DateTime<Utc>>,
+    /// When it was last changed, by Cloudflare's clock.
+    pub modified: Option<DateTime<Utc>>,
+    /// Whether it takes feeds; absent means it does.
+    pub enabled: Option<bool>,
+    /// `meta.relaykeeper`.
+    pub mark: Option<String>,
+    /// `meta.name`.
+    pub name: Option<String>,
+    /// Whether an encoder is attached.
+    pub status: FeedStatus,
+    /// How broadcasts are recorded.
+    pub recording: RecordingSettings,
+    /// For how many days recordings are kept; absent: for ever.
+    pub delete_recording_after_days: Option<u64>,
+}
+
+/// A live input in a list: no credentials, no settings, no status (§2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveInputSummary {
+    /// Its id.
+    pub uid: String,
+    /// `meta.relaykeeper`.
+    pub mark: Option<String>,
+    /// `meta.name`.
+    pub name: Option<String>,
+    /// When it was created, by Cloudflare's clock.
+    pub created: Option<DateTime<Utc>>,
+    /// When it was last changed, by Cloudflare's clock.
+    pub modified: Option<DateTime<Utc>>,
+    /// Whether it takes feeds; absent means it does.
+    pub enabled: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct WireMeta {
+    #[serde(default, deserialize_with = "lenient")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    relaykeeper: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireIngest {
+    url: String,
+    stream_key: SecretString,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRecording {
+    #[serde(default, deserialize_with = "lenient")]
+    mode: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    timeout_seconds: Option<u64>,
+    #[serde(default, rename = "requireSignedURLs", deserialize_with = "lenient")]
+    require_signed_urls: Option<bool>,
+}
+
+/// A live input on the wire, whole or in a list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireLiveInput {
+    uid: String,
+    #[serde(default, deserialize_with = "lenient")]
+    rtmps: Option<WireIngest>,
+    #[serde(default, deserialize_with = "lenient")]
+    playback: Option<WirePlayback>,
+    #[serde(default, rename = "webRTCPlayback", deserialize_with = "lenient")]
+    web_rtc_playback: Option<WireUrl>,
+    #[serde(default, deserialize_with = "time")]
+    created: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "time")]
+    modified: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "lenient")]
+    meta: Option<WireMeta>,
+    status: Option<Value>,
+    #[serde(default, deserialize_with = "lenient")]
+    recording: Option<WireRecording>,
+    #[serde(default, deserialize_with = "lenient")]
+    enabled: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    delete_recording_after_days: Option<u64>,
+}
+
+impl WireLiveInput {
+    /// The customer host this answer names: `playback.hls`, else `webRTCPlayback.url` (§1.6).
+    pub(super) fn customer_base_url(&self) -> Option<String> {
+        let hls = self
+            .playback
+            .as_ref()
+            .and_then(|playback| playback.hls.as_deref());
+        hls.and_then(believed)
+            .or_else(|| self.web_rtc_playback.as_ref()?.host())
+    }
+
+    /// `base` is the customer host to build URLs with that the answer has not.
+    pub(super) fn read(self, base: Option<&str>) -> LiveInput {
+        let customer_base_url = self.customer_base_url();
+        let base = base.or(customer_base_url.as_deref());
+        let playback = Playback::read(self.playback.as_ref(), base, &self.uid);
+        let meta = self.meta.unwrap_or_default();
+        let recording = self.recording.unwrap_or_default();
+        let rtmps = self
+            .rtmps
+            .filter(|rtmps| !rtmps.url.is_empty() && !rtmps.stream_key.expose_secret().is_empty());
+        LiveInput {
+            uid: self.uid,
+            rtmps: rtmps.map(|rtmps| IngestTarget {
+                url: rtmps.url,
+                stream_key: rtmps.stream_key,
+            }),
+            playback,
+            customer_base_url,
+            created: self.created,
+            modified: self.modified,
+            enabled: self.enabled,
+            mark: meta.relaykeeper,
+            name: meta.name,
+            status: FeedStatus::read(self.status),
+            recording: RecordingSettings {
+                mode: recording.mode,
+                timeout_seconds: recording.timeout_seconds,
+                require_signed_urls: recording.require_signed_urls,
+            },
+            delete_recording_after_days: self.delete_recording_after_days,
+        }
+    }
+
+    pub(super) fn summary(self) -> LiveInputSummary {
+        let meta = self.meta.unwrap_or_default();
+        LiveInputSummary {
+            uid: self.uid,
+            mark: meta.relaykeeper,
+            name: meta.name,
+            created: self.created,
+            modified: self.modified,
+            enabled: self.enabled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_follows_the_url_with_and_without_its_slash() {
+        for url in [
+            "rtmps://live.cloudflare.com:443/live/",
+            "rtmps://live.cloudflare.com:443/live",
+        ] {
+            let target = IngestTarget {
+                url: url.into(),
+                stream_key: "key".into(),
+            };
+            assert_eq!(
+                target.publish_url().expose_secret(),
+                "rtmps://live.cloudflare.com:443/live/key"
+            );
+        }
+    }
+
+    #[test]
+    fn a_live_input_of_which_only_the_id_is_known_is_one() {
+        let wire: WireLiveInput = serde_json::from_value(json!({ "uid": "u" })).unwrap();
+        let input = wire.read(None);
+        assert!(input.rtmps.is_none() && input.playback.is_none());
+        let odd = json!({ "uid": "u", "rtmps": {"url": "rtmps://x/"}, "playback": "https://x", "created": 7,
+            "meta": [], "status": 1, "recording": "on", "enabled": "yes", "deleteRecordingAfterDays": "30" });
+        let wire: WireLiveInput = serde_json::from_value(odd).unwrap();
+        assert!(wire.read(None).rtmps.is_none());
+    }
+}

@@ -1,0 +1,208 @@
+//! Calls on live inputs (`cloudflare-stream.md §1.1`, `§2`).
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Cloudflare;
+use super::api::Call;
+use super::live_input::{LiveInput, LiveInputSummary, NewLiveInput, WireLiveInput};
+use super::wire::Items;
+use crate::vendors::governor::Caller;
+use crate::vendors::http::failure;
+use crate::vendors::{Class, Done, Vendor, VendorError};
+
+/// How many a list is believed to hold at most; the cap is not documented (§2).
+const LIST_CAP: usize = 1000;
+
+/// What creating a live input led to.
+#[derive(Debug, Clone)]
+pub struct CreatedLiveInput {
+    /// The live input.
+    pub live_input: LiveInput,
+    /// The settings Cloudflare did not take, even when told again: `deleteRecordingAfterDays`. A person should know.
+    pub echo_differs: Vec<String>,
+}
+
+/// The account's live inputs.
+#[derive(Debug, Clone)]
+pub struct LiveInputList {
+    /// Those in the answer.
+    pub live_inputs: Vec<LiveInputSummary>,
+    /// Whether there may be more than the answer holds.
+    pub may_be_cut: bool,
+}
+
+impl Cloudflare {
+    /// Creates a live input, or finds the one that the same mark made within the last 6 hours. Settings that come back
+    /// other than sent are sent once more.
+    ///
+    /// # Errors
+    /// [`Class::Conflict`] when the mark's live input has been deleted. [`Class::Rejected`] when Cloudflare will not
+    /// record automatically, so that nobody could watch; the live input is deleted again ([`Done::Unknown`]: not
+    /// surely).
+    pub async fn create_live_input(
+        &self,
+        caller: Caller,
+        new: &NewLiveInput,
+    ) -> Result<CreatedLiveInput, VendorError> {
+        const NAME: &str = "live_inputs.create";
+        let call = Call::new(NAME, Method::POST, self.live_inputs())
+            .idempotency_key(&new.mark)
+            .body(new.create_body());
+        let mut live_input = self.live_input(caller, call).await?;
+        let mut echo_differs = new.differences(&live_input);
+        if !echo_differs.is_empty() {
+            let put = Call::new("live_inputs.update", Method::PUT, self.of(&live_input.uid))
+                .body(new.update_body());
+            match self.live_input(caller, put).await {
+                Ok(updated) => {
+                    echo_differs = new.differences(&updated);
+                    live_input = updated;
+                }
+                // The input is there, but would play nothing: the outcome is as unknown as if its creation were.
+                Err(error) if new.mode_differs(&live_input) => {
+                    return Err(VendorError {
+                        done: Done::Unknown,
+                        ..error
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a live input's settings could not be corrected")
+                }
+            }
+        }
+        if new.mode_differs(&live_input) {
+            let gone = self.delete_live_input(caller, &live_input.uid).await;
+            return Err(failure(
+                Vendor::Cloudflare,
+                NAME,
+                Class::Rejected,
+                if gone.is_ok() {
+                    Done::No
+                } else {
+                    Done::Unknown
+                },
+                "recording.mode is not automatic, though asked for twice".to_owned(),
+            ));
+        }
+        Ok(CreatedLiveInput {
+            live_input,
+            echo_differs,
+        })
+    }
+
+    /// Reads a live input with its credentials and status.
+    ///
+    /// # Errors
+    /// [`Class::NotFound`] when it is gone.
+    pub async fn get_live_input(
+        &self,
+        caller: Caller,
+        uid: &str,
+    ) -> Result<LiveInput, VendorError> {
+        let call = Call::new("live_inputs.get", Method::GET, self.of(uid));
+        self.live_input(caller, call).await
+    }
+
+    /// Lists the account's live inputs, ours and others'.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn list_live_inputs(&self, caller: Caller) -> Result<LiveInputList, VendorError> {
+        const NAME: &str = "live_inputs.list";
+        let call = Call::new(NAME, Method::GET, self.live_inputs()).query("include_counts", "true");
+        let result: Value = self.api.result(caller, call).await?;
+        let Some(Items { items, total }) = Items::of(result, "liveInputs") else {
+            return Err(failure(
+                Vendor::Cloudflare,
+                NAME,
+                Class::Unexpected,
+                Done::No,
+                "neither a list nor an object with liveInputs".to_owned(),
+            ));
+        };
+        let count = items.len();
+        let live_inputs: Vec<LiveInputSummary> = items
+            .into_iter()
+            .filter_map(|item| serde_json::from_value::<WireLiveInput>(item).ok())
+            .map(WireLiveInput::summary)
+            .collect();
+        let more =
+            total.is_some_and(|total| usize::try_from(total).is_ok_and(|total| total > count));
+        Ok(LiveInputList {
+            may_be_cut: more || count >= LIST_CAP || live_inputs.len() < count,
+            live_inputs,
+        })
+    }
+
+    /// Refuses feeds and ends a running broadcast.
+    ///
+    /// # Errors
+    /// [`Class::NotFound`] when it is gone; [`Class::Unexpected`] when it is still enabled afterwards.
+    pub async fn disable_live_input(&self, caller: Caller, uid: &str) -> Result<(), VendorError> {
+        let call = Call::new("live_inputs.disable", Method::PUT, self.of(uid))
+            .body(json!({ "enabled": false }));
+        let context = self.api.context(&call);
+        let answer = self.api.send(caller, call).await?;
+        if answer.body.is_empty() {
+            return Ok(());
+        }
+        let wire: WireLiveInput = context.result(&answer)?;
+        match self.learnt(wire).enabled {
+            Some(true) => Err(context.unexpected(&answer, "it is still enabled")),
+            Some(false) | None => Ok(()),
+        }
+    }
+
+    /// Gives a live input new credentials: same id, same playback, and whoever publishes with the old ones is cut off.
+    ///
+    /// # Errors
+    /// [`Class::NotFound`] when it is gone.
+    pub async fn rotate_keys(&self, caller: Caller, uid: &str) -> Result<LiveInput, VendorError> {
+        let mut path = self.of(uid);
+        path.push("rotate_keys");
+        let call = Call::new("live_inputs.rotate_keys", Method::POST, path);
+        self.live_input(caller, call).await
+    }
+
+    /// Deletes a live input; its recordings stay. One that is gone is deleted.
+    ///
+    /// # Errors
+    /// As every call that changes something.
+    pub async fn delete_live_input(&self, caller: Caller, uid: &str) -> Result<(), VendorError> {
+        let call = Call::new("live_inputs.delete", Method::DELETE, self.of(uid));
+        self.delete(caller, call).await
+    }
+
+    /// A call that deletes something: any 2xx is done, and so is what was gone.
+    pub(super) async fn delete(&self, caller: Caller, call: Call<'_>) -> Result<(), VendorError> {
+        match self.api.send(caller, call).await {
+            Err(error) if error.class != Class::NotFound => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn live_input(&self, caller: Caller, call: Call<'_>) -> Result<LiveInput, VendorError> {
+        let wire: WireLiveInput = self.api.result(caller, call).await?;
+        Ok(self.learnt(wire))
+    }
+
+    /// Reads a live input and keeps the customer host it names.
+    fn learnt(&self, wire: WireLiveInput) -> LiveInput {
+        if let Some(base) = wire.customer_base_url() {
+            self.customer.remember(&base);
+        }
+        wire.read(self.customer.base_url().as_deref())
+    }
+
+    fn live_inputs(&self) -> Vec<&str> {
+        vec!["accounts", self.api.account(), "stream", "live_inputs"]
+    }
+
+    /// The path of one live input.
+    pub(super) fn of<'a>(&'a self, uid: &'a str) -> Vec<&'a str> {
+        let mut path = self.live_inputs();
+        path.push(uid);
+        path
+    }
+}

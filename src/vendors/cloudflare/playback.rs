@@ -1,0 +1,143 @@
+//! Where buyers watch: the answer's own URLs, else the documented template on the customer host
+//! (`cloudflare-stream.md §1.6`).
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::{Host, Url};
+
+use super::api::is_id;
+use super::wire::lenient;
+
+/// Where a live input's current broadcast, or a video, is played. By a live input's id it is always the current
+/// broadcast, also before there is one: its presence says nothing about being live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Playback {
+    /// The HLS manifest.
+    pub hls_url: String,
+    /// The DASH manifest.
+    pub dash_url: String,
+}
+
+/// `playback` in an answer; absent from older APIs.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct WirePlayback {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) hls: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) dash: Option<String>,
+}
+
+/// `webRTCPlayback` in an answer. Its URL is a viewer's credential: only its host is of use.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireUrl {
+    #[serde(default)]
+    pub(super) url: SecretString,
+}
+
+impl WireUrl {
+    pub(super) fn host(&self) -> Option<String> {
+        believed(self.url.expose_secret())
+    }
+}
+
+impl Playback {
+    /// The answer's own URLs, each by the template when the answer has none.
+    pub(super) fn read(wire: Option<&WirePlayback>, base: Option<&str>, uid: &str) -> Option<Self> {
+        let hls = wire.and_then(|wire| wire.hls.as_deref()).and_then(web);
+        let dash = wire.and_then(|wire| wire.dash.as_deref()).and_then(web);
+        Some(Self {
+            hls_url: hls.or_else(|| Some(manifest(base?, uid, "video.m3u8")))?,
+            dash_url: dash.or_else(|| Some(manifest(base?, uid, "video.mpd")))?,
+        })
+    }
+}
+
+/// A manifest by the template.
+pub(super) fn manifest(base: &str, uid: &str, file: &str) -> String {
+    format!("{base}/{uid}/manifest/{file}")
+}
+
+/// A thumbnail by the template (§4).
+pub(super) fn thumbnail(base: &str, uid: &str) -> String {
+    format!("{base}/{uid}/thumbnails/thumbnail.jpg")
+}
+
+/// A URL a browser can open, else nothing.
+pub(super) fn web(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    matches!(url.scheme(), "http" | "https").then(|| text.to_owned())
+}
+
+/// The customer host a URL names, if it is one: `https://customer-<code>.cloudflarestream.com`, on the usual port and
+/// without credentials. Nothing else an answer names is believed.
+pub(super) fn believed(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.scheme() == "https"
+        && url.port().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    let Some(Host::Domain(host)) = url.host().filter(|_| plain) else {
+        return None;
+    };
+    let code = host
+        .strip_prefix("customer-")?
+        .strip_suffix(".cloudflarestream.com")?;
+    let is_code = code
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    (is_code && is_id(code)).then(|| format!("https://{host}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_customer_host_is_believed() {
+        let good = "https://customer-f33zs165nr7gyfy4.cloudflarestream.com";
+        for path in ["", "/", "/abc/manifest/video.m3u8?x=1"] {
+            assert_eq!(believed(&format!("{good}{path}")).as_deref(), Some(good));
+        }
+        assert_eq!(
+            believed("https://Customer-ABC.cloudflarestream.com/x").as_deref(),
+            Some("https://customer-abc.cloudflarestream.com"),
+            "host names have no case"
+        );
+        for bad in [
+            "http://customer-abc.cloudflarestream.com/x",
+            "https://customer-abc.cloudflarestream.com:8443/x",
+            "https://user@customer-abc.cloudflarestream.com/x",
+            "https://customer-abc.cloudflarestream.com.evil.example/x",
+            "https://evil.example/customer-abc.cloudflarestream.com",
+            "https://customer-.cloudflarestream.com/x",
+            "https://customer-a.b.cloudflarestream.com/x",
+            "https://customer-a-b.cloudflarestream.com/x",
+            "https://videodelivery.net/x",
+            "https://127.0.0.1/x",
+            "customer-abc.cloudflarestream.com",
+            "",
+        ] {
+            assert_eq!(believed(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_answers_own_urls_come_before_the_template() {
+        let wire = WirePlayback {
+            hls: Some("https://customer-abc.cloudflarestream.com/u/manifest/video.m3u8?own".into()),
+            dash: None,
+        };
+        let playback = Playback::read(Some(&wire), Some("https://host.example"), "u").unwrap();
+        assert!(playback.hls_url.ends_with("?own"));
+        assert_eq!(
+            playback.dash_url,
+            "https://host.example/u/manifest/video.mpd"
+        );
+        assert_eq!(Playback::read(None, None, "u"), None);
+        let odd = WirePlayback {
+            hls: Some("javascript:alert(1)".into()),
+            dash: Some("not a url".into()),
+        };
+        assert_eq!(Playback::read(Some(&odd), None, "u"), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! What an answer's `Ratelimit` and `Ratelimit-Policy` headers say of the quota (`cloudflare-stream.md §8`):
+//! `Ratelimit: "default";r=50;t=30` and `Ratelimit-Policy: "default";q=1200;w=300`.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+
+use crate::vendors::governor::Seen;
+
+/// The window the budget is for.
+pub(super) const WINDOW: Duration = Duration::from_secs(300);
+
+/// What an answer says of the quota.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// What is left of the quota for [`WINDOW`].
+    pub(super) seen: Option<Seen>,
+    /// Nothing is left of some quota for so long.
+    pub(super) empty_for: Option<Duration>,
+}
+
+/// One item of either header.
+#[derive(Debug)]
+struct Item {
+    name: String,
+    parameters: Vec<(String, u64)>,
+}
+
+impl Item {
+    fn get(&self, key: &str) -> Option<u64> {
+        self.parameters
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| *value)
+    }
+}
+
+/// Reads both headers. An item whose policy is for another window says nothing of ours, unless it is used up.
+pub(super) fn told(headers: &HeaderMap) -> Told {
+    let policies = items(headers, "ratelimit-policy");
+    let mut told = Told::default();
+    for item in items(headers, "ratelimit") {
+        let Some(remaining) = item.get("r") else {
+            continue;
+        };
+        if let (0, Some(seconds)) = (remaining, item.get("t")) {
+            let wait = Duration::from_secs(seconds);
+            told.empty_for = told.empty_for.max(Some(wait));
+        }
+        let policy = policies.iter().find(|policy| policy.name == item.name);
+        let window = policy.and_then(|policy| policy.get("w"));
+        if window.is_some_and(|seconds| seconds != WINDOW.as_secs()) {
+            continue;
+        }
+        let seen = Seen {
+            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+            quota: policy
+                .and_then(|policy| policy.get("q"))
+                .map(|quota| u32::try_from(quota).unwrap_or(u32::MAX)),
+        };
+        if told
+            .seen
+            .is_none_or(|other| seen.remaining < other.remaining)
+        {
+            told.seen = Some(seen);
+        }
+    }
+    told
+}
+
+fn items(headers: &HeaderMap, name: &str) -> Vec<Item> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            let name = parts
+                .next()
+                .unwrap_or_default()
+                .trim_matches('"')
+                .to_owned();
+            let parameters = parts
+                .filter_map(|part| part.split_once('='))
+                .filter_map(|(key, value)| {
+                    Some((key.trim().to_owned(), value.trim().parse().ok()?))
+                })
+                .collect();
+            Item { name, parameters }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(limit: &str, policy: Option<&str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("ratelimit", limit.parse().unwrap());
+        if let Some(policy) = policy {
+            headers.insert("ratelimit-policy", policy.parse().unwrap());
+        }
+        headers
+    }
+
+    fn seen(remaining: u32, quota: Option<u32>) -> Option<Seen> {
+        Some(Seen { remaining, quota })
+    }
+
+    #[test]
+    fn the_documented_header_is_read() {
+        let told = told(&headers("\"default\";r=50;t=30", None));
+        assert_eq!(told.seen, seen(50, None));
+        assert_eq!(told.empty_for, None);
+    }
+
+    #[test]
+    fn the_policy_of_the_same_name_tells_the_quota() {
+        let policy = "\"burst\";q=100;w=60, \"default\";q=1200;w=300";
+        assert_eq!(
+            told(&headers("\"default\";r=50;t=30", Some(policy))).seen,
+            seen(50, Some(1200))
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_another_window_is_not_taken_for_ours() {
+        let policy = "\"burst\";q=100;w=60, \"default\";q=1200;w=300";
+        let limit = "\"burst\";r=0;t=12, \"default\";r=800;t=30";
+        let told = told(&headers(limit, Some(policy)));
+        assert_eq!(told.seen, seen(800, Some(1200)));
+        assert_eq!(told.empty_for, Some(Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn a_header_of_another_form_says_nothing() {
+        for odd in [
+            "",
+            "50",
+            "limit=100, remaining=50",
+            "\"default\";r=many",
+            ";;,,=",
+        ] {
+            assert_eq!(told(&headers(odd, None)), Told::default(), "{odd}");
+        }
+        assert_eq!(told(&HeaderMap::new()), Told::default());
+    }
+}

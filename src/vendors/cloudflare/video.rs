@@ -1,0 +1,224 @@
+//! A video: what Cloudflare keeps of a broadcast (`cloudflare-stream.md §3`).
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::playback::{Playback, WirePlayback, believed, thumbnail, web};
+use super::wire::{lenient, time};
+
+/// How far a video is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum VideoState {
+    /// Waiting for an upload.
+    PendingUpload,
+    /// Being fetched.
+    Downloading,
+    /// Waiting to be encoded.
+    Queued,
+    /// Being encoded.
+    InProgress,
+    /// Ready to be watched.
+    Ready,
+    /// Failed.
+    Error,
+    /// Its broadcast is going on; it cannot be deleted yet.
+    LiveInProgress,
+    /// Another word, or none: `not-found` and `not-started` are seen while a recording is made.
+    #[default]
+    Unknown,
+}
+
+/// A video. Every field but the id may be missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Video {
+    /// Its id.
+    pub uid: String,
+    /// The live input whose broadcast it is.
+    pub live_input: Option<String>,
+    /// How far it is.
+    pub state: VideoState,
+    /// Why it failed: a code, `ERR_…`.
+    pub error_code: Option<String>,
+    /// Why it failed, in words.
+    pub error_text: Option<String>,
+    /// Whether it can be watched.
+    pub ready_to_stream: bool,
+    /// Its length; absent while unknown.
+    pub duration: Option<Duration>,
+    /// Its size in bytes; absent while unknown.
+    pub size: Option<u64>,
+    /// When it was created (the broadcast's start), by Cloudflare's clock.
+    pub created: Option<DateTime<Utc>>,
+    /// When it was last changed, by Cloudflare's clock.
+    pub modified: Option<DateTime<Utc>>,
+    /// When Cloudflare will delete it.
+    pub scheduled_deletion: Option<DateTime<Utc>>,
+    /// Where to watch; absent when the answer has no URLs and no customer host is known.
+    pub playback: Option<Playback>,
+    /// A still.
+    pub thumbnail_url: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireStatus {
+    #[serde(default, deserialize_with = "lenient")]
+    state: Option<String>,
+    /// Some documents spell it without the `or`.
+    #[serde(default, alias = "errReasonCode", deserialize_with = "lenient")]
+    error_reason_code: Option<String>,
+    #[serde(default, alias = "errReasonText", deserialize_with = "lenient")]
+    error_reason_text: Option<String>,
+}
+
+/// A video on the wire.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireVideo {
+    uid: String,
+    #[serde(default, deserialize_with = "lenient")]
+    live_input: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    status: Option<Value>,
+    #[serde(default, deserialize_with = "lenient")]
+    ready_to_stream: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    duration: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    size: Option<u64>,
+    #[serde(default, deserialize_with = "time")]
+    created: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "time")]
+    modified: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "time")]
+    scheduled_deletion: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "lenient")]
+    playback: Option<WirePlayback>,
+    #[serde(default, deserialize_with = "lenient")]
+    preview: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    thumbnail: Option<String>,
+}
+
+impl WireVideo {
+    /// The customer host this video names (§1.6).
+    pub(super) fn customer_base_url(&self) -> Option<String> {
+        let hls = self
+            .playback
+            .as_ref()
+            .and_then(|playback| playback.hls.as_deref());
+        [hls, self.preview.as_deref(), self.thumbnail.as_deref()]
+            .into_iter()
+            .flatten()
+            .find_map(believed)
+    }
+
+    /// `base` is the customer host to build URLs with that the answer has not.
+    pub(super) fn read(self, base: Option<&str>) -> Video {
+        let own = self.customer_base_url();
+        let base = base.or(own.as_deref());
+        let status = match self.status {
+            Some(Value::String(word)) => Some(WireStatus {
+                state: Some(word),
+                error_reason_code: None,
+                error_reason_text: None,
+            }),
+            other => other.and_then(|status| serde_json::from_value(status).ok()),
+        };
+        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let (state, error_code, error_text) = status.map_or((None, None, None), |status| {
+            let (code, text) = (status.error_reason_code, status.error_reason_text);
+            (status.state, said(code), said(text))
+        });
+        Video {
+            playback: Playback::read(self.playback.as_ref(), base, &self.uid),
+            thumbnail_url: self
+                .thumbnail
+                .as_deref()
+                .and_then(web)
+                .or_else(|| Some(thumbnail(base?, &self.uid))),
+            uid: self.uid,
+            live_input: self.live_input,
+            state: state.as_deref().map(self::state).unwrap_or_default(),
+            error_code,
+            error_text,
+            ready_to_stream: self.ready_to_stream.unwrap_or_default(),
+            // -1 stands for unknown.
+            duration: self
+                .duration
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            // -1 and 0 stand for unknown; -1 is no u64.
+            size: self.size.filter(|size| *size > 0),
+            created: self.created,
+            modified: self.modified,
+            scheduled_deletion: self.scheduled_deletion,
+        }
+    }
+}
+
+fn state(word: &str) -> VideoState {
+    match word {
+        "pendingupload" => VideoState::PendingUpload,
+        "downloading" => VideoState::Downloading,
+        "queued" => VideoState::Queued,
+        "inprogress" => VideoState::InProgress,
+        "ready" => VideoState::Ready,
+        "error" => VideoState::Error,
+        "live-inprogress" => VideoState::LiveInProgress,
+        _ => VideoState::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: Value) -> Video {
+        serde_json::from_value::<WireVideo>(value)
+            .unwrap()
+            .read(None)
+    }
+
+    #[test]
+    fn numbers_that_stand_for_unknown_are_not_taken_for_numbers() {
+        let video = read(json!({ "uid": "v", "duration": -1, "size": -1 }));
+        assert_eq!((video.duration, video.size), (None, None));
+        let video = read(json!({ "uid": "v", "duration": 7272, "size": 0 }));
+        assert_eq!(video.duration, Some(Duration::from_secs(7272)));
+        assert_eq!(video.size, None);
+        let video = read(json!({ "uid": "v", "duration": 12.5, "size": 77 }));
+        assert_eq!(video.duration, Some(Duration::from_millis(12_500)));
+        assert_eq!(video.size, Some(77));
+    }
+
+    #[test]
+    fn a_state_nobody_documented_fails_nothing() {
+        for status in [
+            json!({"state": "not-started"}),
+            json!("polishing"),
+            json!(7),
+            Value::Null,
+        ] {
+            let video = read(json!({ "uid": "v", "status": status }));
+            assert_eq!(video.state, VideoState::Unknown);
+        }
+        let video = read(json!({ "uid": "v", "status": "ready" }));
+        assert_eq!(video.state, VideoState::Ready);
+    }
+
+    #[test]
+    fn both_spellings_of_an_error_code_are_read() {
+        for key in ["errorReasonCode", "errReasonCode"] {
+            let video =
+                read(json!({ "uid": "v", "status": { "state": "error", key: "ERR_UNKNOWN" } }));
+            assert_eq!(video.error_code.as_deref(), Some("ERR_UNKNOWN"));
+        }
+        let fine = json!({ "uid": "v", "status": { "state": "ready", "errorReasonCode": "" } });
+        assert_eq!(read(fine).error_code, None);
+    }
+}

@@ -1,0 +1,146 @@
+//! Calls on videos (`cloudflare-stream.md §3`, `§4`).
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::Cloudflare;
+use super::api::Call;
+use super::video::{Video, VideoState, WireVideo};
+use super::wire::Items;
+use crate::vendors::governor::Caller;
+use crate::vendors::http::failure;
+use crate::vendors::{Class, Done, Vendor, VendorError};
+
+/// The most videos a list holds.
+const LIST_LIMIT: usize = 1000;
+
+/// Videos of many live inputs.
+#[derive(Debug, Clone)]
+pub struct VideoList {
+    /// Those in the answer.
+    pub videos: Vec<Video>,
+    /// Whether there may be more than the answer holds.
+    pub may_be_cut: bool,
+}
+
+impl Cloudflare {
+    /// The videos of a live input, in no order to rely on; after its deletion they are said to be listed no more.
+    ///
+    /// # Errors
+    /// [`Class::NotFound`] when the live input is gone.
+    pub async fn videos_of(&self, caller: Caller, uid: &str) -> Result<Vec<Video>, VendorError> {
+        let mut path = self.of(uid);
+        path.push("videos");
+        let call = Call::new("live_inputs.videos", Method::GET, path);
+        let (videos, _) = self.list(caller, call, "live_inputs.videos").await?;
+        Ok(of_input(videos, uid))
+    }
+
+    /// The videos of a live input that may be deleted already.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn videos_by_input(
+        &self,
+        caller: Caller,
+        uid: &str,
+    ) -> Result<Vec<Video>, VendorError> {
+        let call = Call::new("stream.list_by_input", Method::GET, self.stream())
+            .query("live_input_id", uid);
+        let (videos, _) = self.list(caller, call, "stream.list_by_input").await?;
+        Ok(of_input(videos, uid))
+    }
+
+    /// All broadcasts' recordings that are ready and were created after a time: one look for all relays.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn ready_live_recordings(
+        &self,
+        caller: Caller,
+        after: DateTime<Utc>,
+    ) -> Result<VideoList, VendorError> {
+        let call = Call::new("stream.list_ready", Method::GET, self.stream())
+            .query("type", "live")
+            .query("status", "ready")
+            .query("after", after.to_rfc3339_opts(SecondsFormat::Secs, true))
+            .query("limit", LIST_LIMIT.to_string());
+        let (mut videos, may_be_cut) = self.list(caller, call, "stream.list_ready").await?;
+        // A filter may be ignored.
+        videos.retain(|video| video.live_input.is_some() && video.state == VideoState::Ready);
+        Ok(VideoList { videos, may_be_cut })
+    }
+
+    /// One video.
+    ///
+    /// # Errors
+    /// [`Class::NotFound`] when it is gone.
+    pub async fn video(&self, caller: Caller, uid: &str) -> Result<Video, VendorError> {
+        let call = Call::new("stream.get", Method::GET, self.of_video(uid));
+        let wire: WireVideo = self.api.result(caller, call).await?;
+        Ok(self.learnt_video(wire))
+    }
+
+    /// Deletes a video. One that is gone is deleted.
+    ///
+    /// # Errors
+    /// [`Class::Conflict`] while its broadcast is going on: later it can be.
+    pub async fn delete_video(&self, caller: Caller, uid: &str) -> Result<(), VendorError> {
+        let call = Call::new("stream.delete", Method::DELETE, self.of_video(uid));
+        self.delete(caller, call).await
+    }
+
+    /// The videos of a list, and whether there may be more.
+    async fn list(
+        &self,
+        caller: Caller,
+        call: Call<'_>,
+        name: &'static str,
+    ) -> Result<(Vec<Video>, bool), VendorError> {
+        let result: Value = self.api.result(caller, call).await?;
+        let Some(Items { items, total }) = Items::of(result, "videos") else {
+            return Err(failure(
+                Vendor::Cloudflare,
+                name,
+                Class::Unexpected,
+                Done::No,
+                "neither a list nor an object with videos".to_owned(),
+            ));
+        };
+        let count = items.len();
+        let videos: Vec<Video> = items
+            .into_iter()
+            .filter_map(|item| serde_json::from_value::<WireVideo>(item).ok())
+            .map(|wire| self.learnt_video(wire))
+            .collect();
+        let more =
+            total.is_some_and(|total| usize::try_from(total).is_ok_and(|total| total > count));
+        let may_be_cut = more || count >= LIST_LIMIT || videos.len() < count;
+        Ok((videos, may_be_cut))
+    }
+
+    /// Reads a video and keeps the customer host it names.
+    fn learnt_video(&self, wire: WireVideo) -> Video {
+        if let Some(base) = wire.customer_base_url() {
+            self.customer.remember(&base);
+        }
+        wire.read(self.customer.base_url().as_deref())
+    }
+
+    fn stream(&self) -> Vec<&str> {
+        vec!["accounts", self.api.account(), "stream"]
+    }
+
+    fn of_video<'a>(&'a self, uid: &'a str) -> Vec<&'a str> {
+        let mut path = self.stream();
+        path.push(uid);
+        path
+    }
+}
+
+/// An ignored filter returns other people's videos (§3.1): each is checked.
+fn of_input(mut videos: Vec<Video>, uid: &str) -> Vec<Video> {
+    videos.retain(|video| video.live_input.as_deref() == Some(uid));
+    videos
+}

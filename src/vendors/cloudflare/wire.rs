@@ -1,0 +1,48 @@
+//! How a field that may be missing, null or of another shape than documented is read: as nothing.
+
+use chrono::{DateTime, Utc};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde_json::Value;
+
+/// A field of the shape it should have, else `None`.
+pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
+/// An RFC 3339 time with any number of fractional digits (`cloudflare-stream.md §1.3`), else `None`.
+pub(super) fn time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(value
+        .as_str()
+        .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
+        .map(|time| time.to_utc()))
+}
+
+/// The items of a list: a bare array, or an object that holds it under `key` with a `total` beside it (§2).
+pub(super) struct Items {
+    pub(super) items: Vec<Value>,
+    pub(super) total: Option<u64>,
+}
+
+impl Items {
+    pub(super) fn of(result: Value, key: &str) -> Option<Self> {
+        match result {
+            Value::Array(items) => Some(Self { items, total: None }),
+            Value::Object(mut object) => {
+                let total = object.get("total").and_then(Value::as_u64);
+                match object.remove(key) {
+                    Some(Value::Array(items)) => Some(Self { items, total }),
+                    Some(_) | None => None,
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The accounts and the queue together: who gets a permit now, who waits, who is told at once that waiting is of no
+//! use. Pure: `now` is an argument.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::queue::{Queue, Ticket, Waiter};
+use super::window::{Purse, Seen, Window};
+use super::{Caller, Denied, Priority};
+
+/// The shortest wait a refusal names.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// The book of one quota.
+#[derive(Debug)]
+pub(super) struct Book {
+    window: Window,
+    queue: Queue,
+    last_ticket: Ticket,
+    /// Permits given to waiters that have not yet come for them.
+    granted: HashMap<Ticket, Waiter>,
+}
+
+/// What asking led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The permits are out.
+    Granted,
+    /// A place in the queue.
+    Waiting(Ticket),
+}
+
+impl Book {
+    pub(super) fn new(window: Window) -> Self {
+        Self {
+            window,
+            queue: Queue::default(),
+            last_ticket: 0,
+            granted: HashMap::new(),
+        }
+    }
+
+    /// Asks for permits.
+    ///
+    /// # Errors
+    /// When it is plain that there will be none before `caller.until`.
+    pub(super) fn ask(
+        &mut self,
+        caller: Caller,
+        permits: u32,
+        now: Instant,
+    ) -> Result<Asked, Denied> {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        let waiter = Waiter {
+            ticket,
+            priority: caller.priority,
+            permits,
+            since: now,
+        };
+        self.queue.push(waiter);
+        self.serve(now);
+        if self.collect(ticket).is_some() {
+            return Ok(Asked::Granted);
+        }
+        let earliest = self.earliest(waiter, now);
+        if earliest > caller.until || now >= caller.until {
+            self.queue.remove(caller.priority, ticket);
+            return Err(denied(earliest, now));
+        }
+        Ok(Asked::Waiting(ticket))
+    }
+
+    /// Gives out what can be given out now. Returns who got permits.
+    pub(super) fn serve(&mut self, now: Instant) -> Vec<Ticket> {
+        let mut served = Vec::new();
+        while let Some((waiter, kept)) = self.candidate(now) {
+            let purse = purse(waiter.priority);
+            if !self.window.fits(purse, waiter.permits, now) {
+                break;
+            }
+            self.window.take(purse, waiter.permits);
+            if kept {
+                self.queue.remove(waiter.priority, waiter.ticket);
+            } else {
+                self.queue.serve(waiter, now);
+            }
+            self.granted.insert(waiter.ticket, waiter);
+            served.push(waiter.ticket);
+        }
+        served
+    }
+
+    /// A waiter comes for its permits.
+    pub(super) fn collect(&mut self, ticket: Ticket) -> Option<Waiter> {
+        self.granted.remove(&ticket)
+    }
+
+    /// A waiter goes; what it was given goes back.
+    pub(super) fn withdraw(&mut self, priority: Priority, ticket: Ticket) {
+        if let Some(waiter) = self.granted.remove(&ticket) {
+            self.window
+                .give_back(purse(waiter.priority), waiter.permits);
+        } else {
+            self.queue.remove(priority, ticket);
+        }
+    }
+
+    /// What to tell a waiter whose time is up.
+    pub(super) fn refusal(&mut self, priority: Priority, permits: u32, now: Instant) -> Denied {
+        let earliest = self
+            .window
+            .earliest(purse(priority), permits, now)
+            .unwrap_or(now);
+        denied(earliest, now)
+    }
+
+    /// When something can next be given out, if nothing happens before. `None`: nobody waits, or an answer is awaited.
+    pub(super) fn wake_at(&mut self, now: Instant) -> Option<Instant> {
+        let (waiter, _) = self.candidate(now)?;
+        let purse = purse(waiter.priority);
+        let permits = waiter.permits.min(self.window.capacity(purse));
+        self.window.earliest(purse, permits, now)
+    }
+
+    /// A call came home. Returns whether more may go out than before.
+    pub(super) fn answered(
+        &mut self,
+        priority: Priority,
+        permits: u32,
+        sent: Instant,
+        now: Instant,
+        seen: Option<Seen>,
+    ) -> bool {
+        self.window.done(purse(priority), permits, now);
+        self.window.observe(sent, now, seen)
+    }
+
+    /// A call will not come home: it may have arrived all the same.
+    pub(super) fn lost(&mut self, priority: Priority, permits: u32, now: Instant) {
+        self.window.done(purse(priority), permits, now);
+    }
+
+    /// Nobody gets a permit for so long.
+    pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
+        self.window.pause(now, pause);
+    }
+
+    /// The first of each queue.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Ticket> {
+        self.queue.heads().into_iter().flatten()
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// What is allowed, what of it is used, and for how long nobody gets any.
+    pub(super) fn figures(&mut self, now: Instant) -> (u32, u32, Option<Duration>) {
+        let used = self.window.used(now);
+        (self.window.allowed(), used, self.window.paused_for(now))
+    }
+
+    /// Who is next, and whether it is a stop within the part kept for stops. Nobody overtakes the one whose turn it is,
+    /// or a caller who needs two permits would wait for ever.
+    fn candidate(&mut self, now: Instant) -> Option<(Waiter, bool)> {
+        match self.queue.head(Priority::Stop) {
+            Some(stop) if self.window.is_kept_for(stop.permits, now) => Some((stop, true)),
+            Some(_) | None => self.queue.next().map(|waiter| (waiter, false)),
+        }
+    }
+
+    /// When a waiter at the end of its queue has its permits at the earliest.
+    fn earliest(&mut self, waiter: Waiter, now: Instant) -> Instant {
+        let purse = purse(waiter.priority);
+        let own = waiter.permits.min(self.window.capacity(purse));
+        let ahead = self
+            .queue
+            .permits(waiter.priority)
+            .saturating_sub(u64::from(waiter.permits));
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        self.window
+            .earliest(purse, ahead.saturating_add(own), now)
+            .unwrap_or(now)
+    }
+}
+
+fn denied(earliest: Instant, now: Instant) -> Denied {
+    Denied {
+        retry_after: earliest.saturating_duration_since(now).max(SHORTEST),
+    }
+}
+
+fn purse(priority: Priority) -> Purse {
+    match priority {
+        Priority::Stop => Purse::Stop,
+        Priority::Start | Priority::Recover | Priority::Finalize | Priority::Janitor => Purse::Rest,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! Who comes next when permits are short: shares by weight, with ageing.
+//!
+//! Each priority has a queue of its own, first come first served. Between them, stride scheduling: whoever was served
+//! steps back by a stride that is the shorter the heavier its weight, and the hindmost is served next. So no flood of
+//! one kind keeps another from its share, and what a priority leaves unused goes to the others.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Priority;
+
+/// The number of priorities.
+const KINDS: usize = 5;
+
+/// A stride of weight 1.
+const STRIDE: u64 = 1 << 20;
+
+/// For each of these that the head of a queue has waited its queue weighs one more, up to [`OLD`].
+const AGEING: Duration = Duration::from_secs(60);
+
+/// The weight age can give: that of a start.
+const OLD: u32 = 4;
+
+/// A place in a queue; the lower, the earlier it was taken.
+pub(super) type Ticket = u64;
+
+/// Somebody who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiter {
+    pub(super) ticket: Ticket,
+    pub(super) priority: Priority,
+    /// How many permits, given together.
+    pub(super) permits: u32,
+    pub(super) since: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: BTreeMap<Ticket, Waiter>,
+    permits: u64,
+    pass: u64,
+}
+
+/// All who wait.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lines: [Line; KINDS],
+    /// How far the last one served had come: nobody saves up shares while not waiting.
+    pass: u64,
+}
+
+impl Queue {
+    /// Takes a place at the end.
+    pub(super) fn push(&mut self, waiter: Waiter) {
+        let pass = self.pass;
+        let line = self.line(waiter.priority);
+        if line.waiting.is_empty() {
+            line.pass = line.pass.max(pass);
+        }
+        line.permits += u64::from(waiter.permits);
+        line.waiting.insert(waiter.ticket, waiter);
+    }
+
+    /// Gives a place up.
+    pub(super) fn remove(&mut self, priority: Priority, ticket: Ticket) -> Option<Waiter> {
+        let line = self.line(priority);
+        let waiter = line.waiting.remove(&ticket)?;
+        line.permits -= u64::from(waiter.permits);
+        Some(waiter)
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.lines.iter().map(|line| line.waiting.len()).sum()
+    }
+
+    /// The permits asked for by all of one priority.
+    pub(super) fn permits(&self, priority: Priority) -> u64 {
+        self.lines
+            .get(index(priority))
+            .map_or(0, |line| line.permits)
+    }
+
+    /// The first of each queue.
+    pub(super) fn heads(&self) -> [Option<Ticket>; KINDS] {
+        let mut heads = [None; KINDS];
+        for (head, line) in heads.iter_mut().zip(&self.lines) {
+            *head = line.waiting.keys().next().copied();
+        }
+        heads
+    }
+
+    /// The first of one queue.
+    pub(super) fn head(&self, priority: Priority) -> Option<Waiter> {
+        let line = self.lines.get(index(priority))?;
+        line.waiting.values().next().copied()
+    }
+
+    /// Whose turn it is.
+    pub(super) fn next(&self) -> Option<Waiter> {
+        self.lines
+            .iter()
+            .filter_map(|line| Some((line.pass, *line.waiting.values().next()?)))
+            .min_by_key(|(pass, waiter)| (*pass, index(waiter.priority)))
+            .map(|(_, waiter)| waiter)
+    }
+
+    /// Serves somebody whose turn it was.
+    pub(super) fn serve(&mut self, waiter: Waiter, now: Instant) {
+        let line = self.line(waiter.priority);
+        let pass = line.pass;
+        line.pass += STRIDE * u64::from(waiter.permits) / u64::from(weight(waiter, now));
+        self.pass = self.pass.max(pass);
+        self.remove(waiter.priority, waiter.ticket);
+    }
+
+    fn line(&mut self, priority: Priority) -> &mut Line {
+        let [stop, start, recover, finalize, janitor] = &mut self.lines;
+        match priority {
+            Priority::Stop => stop,
+            Priority::Start => start,
+            Priority::Recover => recover,
+            Priority::Finalize => finalize,
+            Priority::Janitor => janitor,
+        }
+    }
+}
+
+fn index(priority: Priority) -> usize {
+    match priority {
+        Priority::Stop => 0,
+        Priority::Start => 1,
+        Priority::Recover => 2,
+        Priority::Finalize => 3,
+        Priority::Janitor => 4,
+    }
+}
+
+/// What a waiter weighs beside the heads of the other queues.
+fn weight(waiter: Waiter, now: Instant) -> u32 {
+    let weight = match waiter.priority {
+        // Beyond the part that is kept for stops they still save money.
+        Priority::Stop => 8,
+        Priority::Start => 4,
+        Priority::Recover | Priority::Finalize => 2,
+        Priority::Janitor => 1,
+    };
+    let waited = now.saturating_duration_since(waiter.since).as_secs() / AGEING.as_secs();
+    let aged = u32::try_from(waited).unwrap_or(u32::MAX);
+    weight.max(OLD.min(aged.saturating_add(weight)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiter(ticket: Ticket, priority: Priority, since: Instant) -> Waiter {
+        Waiter {
+            ticket,
+            priority,
+            permits: 1,
+            since,
+        }
+    }
+
+    /// Who gets the next `turns` turns.
+    fn served(queue: &mut Queue, turns: usize, now: Instant) -> Vec<Priority> {
+        let mut order = Vec::new();
+        for _ in 0..turns {
+            let Some(next) = queue.next() else { break };
+            queue.serve(next, now);
+            order.push(next.priority);
+        }
+        order
+    }
+
+    fn count(order: &[Priority], priority: Priority) -> usize {
+        order.iter().filter(|other| **other == priority).count()
+    }
+
+    #[test]
+    fn shares_follow_the_weights() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        let kinds = [
+            Priority::Start,
+            Priority::Recover,
+            Priority::Finalize,
+            Priority::Janitor,
+        ];
+        for (ticket, priority) in (0..4000).zip(kinds.into_iter().cycle()) {
+            queue.push(waiter(ticket, priority, now));
+        }
+        let order = served(&mut queue, 900, now);
+        assert_eq!(count(&order, Priority::Start), 400);
+        assert_eq!(count(&order, Priority::Recover), 200);
+        assert_eq!(count(&order, Priority::Finalize), 200);
+        assert_eq!(count(&order, Priority::Janitor), 100);
+    }
+
+    #[test]
+    fn one_priority_is_served_in_the_order_of_asking() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        for ticket in [3, 5, 9] {
+            queue.push(waiter(ticket, Priority::Start, now));
+        }
+        assert_eq!(queue.next().map(|waiter| waiter.ticket), Some(3));
+        queue.remove(Priority::Start, 3);
+        assert_eq!(queue.next().map(|waiter| waiter.ticket), Some(5));
+    }
+
+    #[test]
+    fn whoever_comes_late_does_not_make_up_for_what_it_did_not_ask_for() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        for ticket in 0..2000 {
+            queue.push(waiter(ticket, Priority::Finalize, now));
+        }
+        served(&mut queue, 1000, now);
+        for ticket in 2000..3000 {
+            queue.push(waiter(ticket, Priority::Start, now));
+        }
+        let order = served(&mut queue, 300, now);
+        assert!((199..=201).contains(&count(&order, Priority::Start)));
+    }
+
+    #[test]
+    fn who_has_waited_for_minutes_weighs_as_much_as_a_start() {
+        let now = Instant::now();
+        let later = now + 3 * AGEING;
+        let mut queue = Queue::default();
+        for ticket in 0..1000 {
+            queue.push(waiter(ticket, Priority::Janitor, now));
+            queue.push(waiter(ticket + 1000, Priority::Start, later));
+        }
+        let order = served(&mut queue, 100, later);
+        assert_eq!(count(&order, Priority::Janitor), 50);
+    }
+}

@@ -1,0 +1,308 @@
+//! How much of a quota is used: an exact sliding window, without a clock of its own.
+//!
+//! A call counts from its permit until a whole window after it came home: the vendor counted it somewhere between, so
+//! whatever the way took, no window of the vendor's holds more than we allow. (A token bucket with a burst lets twice
+//! its quota through one window.)
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a use is remembered after it left the window: longer than a call may be under way.
+const LOOK_BACK: Duration = Duration::from_secs(60);
+
+/// The longest pause: no vendor blocks for longer, and a slip in a header must not silence us for good.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// On whose account a use goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purse {
+    /// A fifth of the budget is kept for stops.
+    Stop,
+    /// Everything else, other users of the same quota included.
+    Rest,
+}
+
+/// What an answer's `Ratelimit` and `Ratelimit-Policy` headers say (`cloudflare-stream.md §8`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// How many requests the vendor says are left (`r`).
+    pub remaining: u32,
+    /// The quota the vendor says this is of (`q`), when it says so.
+    pub quota: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    at: Instant,
+    purse: Purse,
+    count: u32,
+}
+
+/// So many uses per purse.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    stop: u32,
+    rest: u32,
+}
+
+impl Tally {
+    fn add(&mut self, purse: Purse, count: u32) {
+        let slot = self.slot(purse);
+        *slot = slot.saturating_add(count);
+    }
+
+    fn take(&mut self, purse: Purse, count: u32) {
+        let slot = self.slot(purse);
+        *slot = slot.saturating_sub(count);
+    }
+
+    fn slot(&mut self, purse: Purse) -> &mut u32 {
+        match purse {
+            Purse::Stop => &mut self.stop,
+            Purse::Rest => &mut self.rest,
+        }
+    }
+
+    fn total(self) -> u32 {
+        self.stop.saturating_add(self.rest)
+    }
+}
+
+/// The accounts of one quota.
+#[derive(Debug)]
+pub(super) struct Window {
+    length: Duration,
+    /// The quota the settings name.
+    quota: u32,
+    share: f64,
+    /// The most uses in any window.
+    allowed: u32,
+    /// The part of it that only stops may use.
+    kept: u32,
+    /// Whether it is known what others, or an earlier process, have used.
+    known: bool,
+    /// Uses by the time they count from, the oldest first.
+    log: VecDeque<Use>,
+    /// Uses that left the window a short while ago.
+    left: VecDeque<Use>,
+    /// The sum of `log`.
+    logged: Tally,
+    /// Permits out whose calls have not come home.
+    flying: Tally,
+    paused_until: Option<Instant>,
+}
+
+impl Window {
+    /// `share` of `quota` in every `length`, a fifth of it kept for stops. With `known`, nobody else uses the quota.
+    pub(super) fn new(quota: u32, length: Duration, share: f64, known: bool) -> Self {
+        let allowed = part(quota, share);
+        Self {
+            length,
+            quota,
+            share,
+            allowed,
+            kept: allowed / 5,
+            known,
+            log: VecDeque::new(),
+            left: VecDeque::new(),
+            logged: Tally::default(),
+            flying: Tally::default(),
+            paused_until: None,
+        }
+    }
+
+    /// The most uses in any window.
+    pub(super) fn allowed(&self) -> u32 {
+        self.allowed
+    }
+
+    /// The uses that count now.
+    pub(super) fn used(&mut self, now: Instant) -> u32 {
+        self.advance(now);
+        self.logged.total().saturating_add(self.flying.total())
+    }
+
+    /// How long nobody gets a permit.
+    pub(super) fn paused_for(&self, now: Instant) -> Option<Duration> {
+        self.paused_until
+            .and_then(|until| until.checked_duration_since(now))
+            .filter(|pause| !pause.is_zero())
+    }
+
+    /// Nobody gets a permit for so long, an hour at most.
+    pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
+        let until = now + pause.min(LONGEST_PAUSE);
+        self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
+    }
+
+    /// Whether `count` permits may go out now. More than the purse ever holds go when it is full, and are paid off in
+    /// the windows that follow.
+    pub(super) fn fits(&mut self, purse: Purse, count: u32, now: Instant) -> bool {
+        self.advance(now);
+        if self.paused_for(now).is_some() || self.waits_for_an_answer() {
+            return false;
+        }
+        self.free(purse, self.counting()) >= count.min(self.capacity(purse))
+    }
+
+    /// Whether `count` permits for stops are within the part kept for them.
+    pub(super) fn is_kept_for(&mut self, count: u32, now: Instant) -> bool {
+        self.advance(now);
+        self.counting().stop.saturating_add(count) <= self.kept
+    }
+
+    /// Permits go out.
+    pub(super) fn take(&mut self, purse: Purse, count: u32) {
+        self.flying.add(purse, count);
+    }
+
+    /// Permits come back without a call.
+    pub(super) fn give_back(&mut self, purse: Purse, count: u32) {
+        self.flying.take(purse, count);
+    }
+
+    /// Calls have come home, or will not: they count from now.
+    pub(super) fn done(&mut self, purse: Purse, count: u32, now: Instant) {
+        self.advance(now);
+        self.flying.take(purse, count);
+        let capacity = self.capacity(purse);
+        let (mut at, mut open) = (now, count);
+        while open > 0 {
+            let part = open.min(capacity);
+            self.enter(Use {
+                at,
+                purse,
+                count: part,
+            });
+            open -= part;
+            at += self.length;
+        }
+    }
+
+    /// A call sent at `sent` was answered, with or without word of what is left. The vendor's word counts when it is
+    /// the lower one. Returns whether more may go out than before.
+    pub(super) fn observe(&mut self, sent: Instant, now: Instant, seen: Option<Seen>) -> bool {
+        self.advance(now);
+        let before = (self.known, self.allowed);
+        self.known = true;
+        if let Some(seen) = seen {
+            let quota = seen.quota.unwrap_or(self.quota);
+            self.allowed = part(quota.min(self.quota), self.share);
+            self.kept = self.allowed / 5;
+            let theirs = quota.saturating_sub(seen.remaining);
+            // The vendor counted between `sent` and now: what has left the window since is in its count as well.
+            let gone = self
+                .left
+                .iter()
+                .filter(|used| used.at + self.length > sent)
+                .fold(0u32, |sum, used| sum.saturating_add(used.count));
+            let ours = self.counting().total().saturating_add(gone);
+            if theirs > ours {
+                self.enter(Use {
+                    at: now,
+                    purse: Purse::Rest,
+                    count: theirs - ours,
+                });
+            }
+        }
+        before.0 != self.known || before.1 < self.allowed
+    }
+
+    /// The earliest time at which `count` permits can have gone out one after the other, when nobody else asks; later
+    /// when calls under way come home late. `None`: that hangs on an answer that is still out.
+    pub(super) fn earliest(&mut self, purse: Purse, count: u32, now: Instant) -> Option<Instant> {
+        self.advance(now);
+        let start = self.paused_until.map_or(now, |until| until.max(now));
+        if self.waits_for_an_answer() {
+            return None;
+        }
+        let capacity = self.capacity(purse);
+        let rounds = count.saturating_sub(1) / capacity;
+        let first = count.saturating_sub(1) % capacity + 1;
+        Some(start.max(self.first_free(purse, first, now)) + self.length * rounds)
+    }
+
+    /// The first time at which `count` permits, at most the capacity, are free.
+    fn first_free(&self, purse: Purse, count: u32, now: Instant) -> Instant {
+        let mut counting = self.counting();
+        if self.free(purse, counting) >= count {
+            return now;
+        }
+        for used in &self.log {
+            counting.take(used.purse, used.count);
+            if self.free(purse, counting) >= count {
+                return used.at + self.length;
+            }
+        }
+        now + self.length
+    }
+
+    /// What a purse holds at most.
+    pub(super) fn capacity(&self, purse: Purse) -> u32 {
+        match purse {
+            Purse::Stop => self.allowed,
+            Purse::Rest => self.allowed - self.kept,
+        }
+    }
+
+    fn free(&self, purse: Purse, counting: Tally) -> u32 {
+        let held = match purse {
+            Purse::Stop => counting.stop,
+            Purse::Rest => counting.stop.max(self.kept),
+        };
+        self.allowed
+            .saturating_sub(held.saturating_add(counting.rest))
+    }
+
+    fn counting(&self) -> Tally {
+        Tally {
+            stop: self.logged.stop.saturating_add(self.flying.stop),
+            rest: self.logged.rest.saturating_add(self.flying.rest),
+        }
+    }
+
+    /// Until it is known what was used before, one call goes alone.
+    fn waits_for_an_answer(&self) -> bool {
+        !self.known && self.flying.total() > 0
+    }
+
+    fn enter(&mut self, used: Use) {
+        self.logged.add(used.purse, used.count);
+        let place = self.log.partition_point(|other| other.at <= used.at);
+        self.log.insert(place, used);
+    }
+
+    fn advance(&mut self, now: Instant) {
+        while let Some(used) = self.log.pop_front() {
+            if used.at + self.length > now {
+                self.log.push_front(used);
+                break;
+            }
+            self.logged.take(used.purse, used.count);
+            self.left.push_back(used);
+        }
+        while let Some(used) = self.left.front() {
+            if used.at + self.length + LOOK_BACK > now {
+                break;
+            }
+            self.left.pop_front();
+        }
+    }
+}
+
+/// The whole permits in `share` of `quota`, at least one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "there is no other way from a float to an integer; the value is between 0 and quota"
+)]
+fn part(quota: u32, share: f64) -> u32 {
+    // 0.29 of 100 is 28.999999999999996 in binary.
+    let part = f64::from(quota) * share.clamp(0.0, 1.0) + 1e-6;
+    (part as u32).min(quota).max(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+use super::*;
+
+const LENGTH: Duration = Duration::from_secs(300);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A window of 100 in 300 s, 20 of them kept for stops, on which nobody else calls.
+fn hundred() -> Window {
+    Window::new(100, LENGTH, 1.0, true)
+}
+
+/// Calls that went and came home at once.
+fn spend(window: &mut Window, purse: Purse, count: u32, now: Instant) {
+    window.take(purse, count);
+    window.done(purse, count, now);
+}
+
+fn seen(remaining: u32) -> Option<Seen> {
+    Some(Seen {
+        remaining,
+        quota: None,
+    })
+}
+
+#[test]
+fn a_share_is_rounded_down_and_never_nothing() {
+    assert_eq!(part(1200, 0.8), 960);
+    assert_eq!(part(100, 0.29), 29);
+    assert_eq!(part(10, 0.55), 5);
+    assert_eq!(part(3, 0.1), 1);
+    assert_eq!(part(0, 0.5), 1);
+    assert_eq!(part(10, 7.0), 10);
+    assert_eq!(part(u32::MAX, 1.0), u32::MAX);
+}
+
+#[test]
+fn a_fifth_is_kept_for_stops() {
+    let now = Instant::now();
+    let mut window = hundred();
+    spend(&mut window, Purse::Rest, 80, now);
+    assert!(!window.fits(Purse::Rest, 1, now));
+    assert!(window.is_kept_for(20, now));
+    assert!(!window.is_kept_for(21, now));
+    assert!(window.fits(Purse::Stop, 20, now));
+    assert!(!window.fits(Purse::Stop, 21, now));
+}
+
+#[test]
+fn stops_beyond_their_fifth_are_paid_from_the_rest() {
+    let now = Instant::now();
+    let mut window = hundred();
+    spend(&mut window, Purse::Stop, 20, now);
+    assert!(window.fits(Purse::Rest, 80, now));
+    spend(&mut window, Purse::Stop, 30, now);
+    assert!(window.fits(Purse::Rest, 50, now));
+    assert!(!window.fits(Purse::Rest, 51, now));
+}
+
+#[test]
+fn a_call_counts_until_a_whole_window_after_it_came_home() {
+    let start = Instant::now();
+    let mut window = hundred();
+    window.take(Purse::Rest, 80);
+    assert!(!window.fits(Purse::Rest, 1, start + 2 * LENGTH));
+    let home = start + 2 * LENGTH;
+    window.done(Purse::Rest, 80, home);
+    assert!(!window.fits(Purse::Rest, 1, home + LENGTH - Duration::from_nanos(1)));
+    assert!(window.fits(Purse::Rest, 80, home + LENGTH));
+    assert_eq!(window.used(home + LENGTH), 0);
+}
+
+#[test]
+fn a_permit_given_back_was_never_used() {
+    let now = Instant::now();
+    let mut window = hundred();
+    window.take(Purse::Rest, 80);
+    window.give_back(Purse::Rest, 1);
+    assert!(window.fits(Purse::Rest, 1, now));
+    assert!(!window.fits(Purse::Rest, 2, now));
+}
+
+#[test]
+fn more_than_the_purse_holds_is_paid_off_in_the_windows_that_follow() {
+    let now = Instant::now();
+    let mut window = Window::new(1, seconds(1), 1.0, true);
+    assert!(window.fits(Purse::Rest, 2, now));
+    spend(&mut window, Purse::Rest, 2, now);
+    assert!(!window.fits(Purse::Rest, 1, now + seconds(1)));
+    assert!(window.fits(Purse::Rest, 1, now + seconds(2)));
+}
+
+#[test]
+fn nobody_gets_a_permit_during_a_pause_and_a_shorter_one_does_not_end_it() {
+    let now = Instant::now();
+    let mut window = hundred();
+    window.pause(now, seconds(60));
+    window.pause(now, seconds(5));
+    assert!(!window.fits(Purse::Stop, 1, now + seconds(59)));
+    assert_eq!(window.paused_for(now + seconds(50)), Some(seconds(10)));
+    assert_eq!(
+        window.earliest(Purse::Rest, 1, now),
+        Some(now + seconds(60))
+    );
+    assert!(window.fits(Purse::Stop, 1, now + seconds(60)));
+    assert_eq!(window.paused_for(now + seconds(60)), None);
+    window.pause(now, Duration::MAX);
+    assert_eq!(window.paused_for(now), Some(LONGEST_PAUSE));
+}
+
+#[test]
+fn the_earliest_time_is_that_of_the_use_that_must_leave_first() {
+    let now = Instant::now();
+    let mut window = hundred();
+    spend(&mut window, Purse::Rest, 50, now);
+    spend(&mut window, Purse::Rest, 30, now + seconds(10));
+    let later = now + seconds(20);
+    assert_eq!(window.earliest(Purse::Stop, 20, later), Some(later));
+    assert_eq!(window.earliest(Purse::Rest, 50, later), Some(now + LENGTH));
+    assert_eq!(
+        window.earliest(Purse::Rest, 51, later),
+        Some(now + seconds(10) + LENGTH)
+    );
+    assert_eq!(
+        window.earliest(Purse::Rest, 81, later),
+        Some(now + LENGTH + LENGTH),
+        "the 81st goes a window after the first at the earliest"
+    );
+}
+
+#[test]
+fn a_new_process_lets_one_call_go_alone_until_its_answer_tells_what_was_used() {
+    let now = Instant::now();
+    let mut window = Window::new(1200, LENGTH, 0.8, false);
+    assert!(window.fits(Purse::Rest, 1, now));
+    window.take(Purse::Rest, 1);
+    assert!(!window.fits(Purse::Stop, 1, now));
+    assert_eq!(window.earliest(Purse::Rest, 1, now), None);
+    window.done(Purse::Rest, 1, now);
+    assert!(window.observe(now, now, seen(300)));
+    assert_eq!(window.used(now), 900);
+    assert!(window.fits(Purse::Stop, 60, now));
+    assert!(!window.fits(Purse::Stop, 61, now));
+    assert!(!window.fits(Purse::Rest, 1, now));
+    assert!(window.fits(Purse::Rest, 768, now + LENGTH));
+}
+
+#[test]
+fn the_first_call_was_lost_so_the_next_goes_alone_too() {
+    let now = Instant::now();
+    let mut window = Window::new(1200, LENGTH, 0.8, false);
+    window.take(Purse::Rest, 1);
+    window.done(Purse::Rest, 1, now);
+    assert!(window.fits(Purse::Rest, 1, now));
+    window.take(Purse::Rest, 1);
+    assert!(!window.fits(Purse::Rest, 1, now));
+}
+
+#[test]
+fn an_answer_without_the_header_frees_the_whole_budget() {
+    let now = Instant::now();
+    let mut window = Window::new(1200, LENGTH, 0.8, false);
+    spend(&mut window, Purse::Rest, 1, now);
+    assert!(window.observe(now, now, None));
+    assert!(window.fits(Purse::Rest, 767, now));
+    assert!(!window.fits(Purse::Rest, 768, now));
+}
+
+#[test]
+fn the_header_wins_when_it_is_lower_and_only_then() {
+    let now = Instant::now();
+    let mut window = hundred();
+    spend(&mut window, Purse::Rest, 40, now);
+    assert!(!window.observe(now, now, seen(90)));
+    assert_eq!(window.used(now), 40);
+    assert!(!window.observe(now, now, seen(30)));
+    assert_eq!(window.used(now), 70);
+}
+
+#[test]
+fn calls_that_left_the_window_while_an_answer_was_on_its_way_are_not_taken_for_anothers() {
+    let start = Instant::now();
+    let mut window = hundred();
+    spend(&mut window, Purse::Rest, 40, start);
+    let sent = start + LENGTH - seconds(1);
+    window.take(Purse::Rest, 1);
+    let home = start + LENGTH + seconds(1);
+    window.done(Purse::Rest, 1, home);
+    window.observe(sent, home, seen(59));
+    assert_eq!(window.used(home), 1);
+}
+
+#[test]
+fn a_quota_the_vendor_names_lowers_ours_but_does_not_raise_it() {
+    let now = Instant::now();
+    let mut window = hundred();
+    let told = |quota, remaining| {
+        Some(Seen {
+            remaining,
+            quota: Some(quota),
+        })
+    };
+    window.observe(now, now, told(50, 50));
+    assert_eq!(window.allowed(), 50);
+    assert_eq!(window.used(now), 0);
+    assert!(window.observe(now, now, told(5000, 4990)));
+    assert_eq!(window.allowed(), 100);
+    assert_eq!(window.used(now), 10);
+}
+
+#[test]
+fn a_vendor_that_has_more_left_than_our_quota_says_nothing_was_used() {
+    let now = Instant::now();
+    let mut window = hundred();
+    window.observe(now, now, seen(4000));
+    assert_eq!(window.used(now), 0);
+}

@@ -1,0 +1,221 @@
+//! What each refusal means to the caller.
+
+use std::time::Duration;
+
+use relaykeeper::config;
+use relaykeeper::vendors::cloudflare::{Cloudflare, SetupError};
+use relaykeeper::vendors::{Class, Done, VendorError};
+use serde_json::json;
+use tokio::net::TcpListener;
+use wiremock::ResponseTemplate;
+
+use crate::support::*;
+
+/// What a write and a read make of the same answer.
+async fn outcomes(answer: ResponseTemplate) -> (VendorError, VendorError) {
+    let at = stream(&format!("/live_inputs/{UID}"));
+    let server = answering("PUT", &at, answer.clone()).await;
+    let write = client(&server)
+        .disable_live_input(caller(), UID)
+        .await
+        .unwrap_err();
+    let server = answering("GET", &at, answer).await;
+    let read = client(&server)
+        .get_live_input(caller(), UID)
+        .await
+        .unwrap_err();
+    (write, read)
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_class() {
+    for (status, code, class) in [
+        (401, 10000, Class::Unauthorized),
+        (403, 10000, Class::Unauthorized),
+        (403, 9109, Class::Unauthorized),
+        (403, 10002, Class::Unauthorized),
+        (400, 6003, Class::Unauthorized),
+        (400, 10060, Class::Rejected),
+        (400, 7003, Class::Rejected),
+        (404, 7003, Class::Rejected),
+        (413, 1, Class::Rejected),
+        (404, 10003, Class::NotFound),
+        (400, 10003, Class::NotFound),
+        (409, 10046, Class::Conflict),
+        (400, 10046, Class::Conflict),
+    ] {
+        let (write, read) = outcomes(refused(status, code, "why")).await;
+        for error in [write, read] {
+            assert_eq!(
+                (error.class, error.done),
+                (class, Done::No),
+                "{status} {code}"
+            );
+            assert_eq!((error.status, error.code), (Some(status), Some(code)));
+            assert_eq!(error.message, "why");
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_failure_of_the_vendors_a_write_may_be_done_and_a_read_changed_nothing() {
+    for status in [500, 502, 503, 520, 524] {
+        let (write, read) = outcomes(ResponseTemplate::new(status).set_body_string("<html>")).await;
+        assert_eq!(
+            (write.class, write.done),
+            (Class::Unavailable, Done::Unknown)
+        );
+        assert_eq!((read.class, read.done), (Class::Unavailable, Done::No));
+        assert_eq!(write.message, "an HTML page");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_with_the_token() {
+    let elsewhere = wiremock::MockServer::start().await;
+    let answer = ResponseTemplate::new(307).insert_header("location", elsewhere.uri());
+    let (write, _) = outcomes(answer).await;
+    assert_eq!(
+        (write.class, write.done),
+        (Class::Unexpected, Done::Unknown)
+    );
+    assert!(calls(&elsewhere).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_envelope_is_quoted_in_brief_with_the_ray() {
+    let answer = ResponseTemplate::new(403)
+        .set_body_string("error code: 1010")
+        .insert_header("cf-ray", "8f1a2b3c4d5e6f70-FRA");
+    let (write, _) = outcomes(answer).await;
+    assert_eq!(write.class, Class::Unauthorized);
+    assert_eq!(
+        write.message,
+        "error code: 1010 (cf-ray 8f1a2b3c4d5e6f70-FRA)"
+    );
+    let (write, _) = outcomes(ResponseTemplate::new(400)).await;
+    assert_eq!(write.message, "an empty answer");
+}
+
+#[tokio::test]
+async fn errors_without_codes_with_codes_as_text_and_with_chains_are_read() {
+    let answer = ResponseTemplate::new(400).set_body_json(json!({
+        "success": false, "result": null, "messages": [ { "code": 10003, "message": "no error" } ],
+        "errors": [ { "message": "first" }, { "code": "6003", "message": "Invalid request headers",
+            "error_chain": [ { "code": 6111, "message": "Invalid format for Authorization header" } ] } ],
+    }));
+    let (write, _) = outcomes(answer).await;
+    assert_eq!((write.class, write.code), (Class::Unauthorized, Some(6003)));
+    assert_eq!(
+        write.message,
+        "first; Invalid request headers; Invalid format for Authorization header"
+    );
+}
+
+#[tokio::test]
+async fn a_2xx_that_says_it_failed_is_a_failure_whose_outcome_is_unknown() {
+    let (write, read) = outcomes(refused(200, 10003, "Not Found")).await;
+    assert_eq!((write.class, write.done), (Class::NotFound, Done::Unknown));
+    assert_eq!((read.class, read.done), (Class::NotFound, Done::No));
+    let (write, _) = outcomes(refused(200, 4242, "who knows")).await;
+    assert_eq!((write.class, write.done), (Class::Rejected, Done::Unknown));
+}
+
+#[tokio::test]
+async fn the_token_is_never_repeated_even_when_the_vendor_does() {
+    let (write, read) = outcomes(refused(400, 6003, &format!("Bearer {TOKEN} is odd"))).await;
+    for error in [write, read] {
+        assert_no_secret(&format!("{error} {error:?}"));
+        assert!(error.message.contains("[token]"));
+    }
+}
+
+#[tokio::test]
+async fn a_long_message_is_cut() {
+    let (write, _) = outcomes(refused(400, 1, &"ä".repeat(5000))).await;
+    assert!(write.message.chars().count() <= 300);
+}
+
+#[tokio::test]
+async fn no_connection_means_not_done_and_no_answer_means_perhaps() {
+    let server = wiremock::MockServer::start().await;
+    let mut settings = settings(&server);
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    settings.api_base_url = format!("http://{}/client/v4", nobody.local_addr().unwrap());
+    drop(nobody);
+    let error = client_of(&settings)
+        .delete_live_input(caller(), UID)
+        .await
+        .unwrap_err();
+    assert_eq!((error.class, error.done), (Class::Unavailable, Done::No));
+
+    let at = stream(&format!("/live_inputs/{UID}"));
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(30));
+    let server = answering("DELETE", &at, slow.clone()).await;
+    on(&server, "GET", &at, slow).await;
+    let vendors = config::Vendors {
+        read_timeout: Duration::from_millis(100),
+        write_timeout: Duration::from_millis(100),
+    };
+    let settings = crate::support::settings(&server);
+    let client = Cloudflare::new(&settings, &vendors).unwrap();
+    let error = client.delete_live_input(caller(), UID).await.unwrap_err();
+    assert_eq!((error.class, error.done), (Class::Timeout, Done::Unknown));
+    let error = client.get_live_input(caller(), UID).await.unwrap_err();
+    assert_eq!((error.class, error.done), (Class::Timeout, Done::No));
+    assert_no_secret(&error.to_string());
+}
+
+#[tokio::test]
+async fn the_last_real_outcomes_are_kept_for_health() {
+    let at = stream(&format!("/live_inputs/{UID}"));
+    let server = answering("GET", &at, refused(404, 10003, "Not Found")).await;
+    on(
+        &server,
+        "DELETE",
+        &at,
+        refused(403, 10000, "Authentication error"),
+    )
+    .await;
+    let client = client(&server);
+    assert!(client.last_success().is_none() && client.last_error().is_none());
+    let _ = client.get_live_input(caller(), UID).await;
+    let before = client.last_success().expect("a 404 proves the credentials");
+    assert!(client.last_error().is_none());
+    let _ = client.delete_live_input(caller(), UID).await;
+    let error = client.last_error().unwrap();
+    assert_eq!(error.class, Class::Unauthorized);
+    assert!(error.message.contains("Authentication error"));
+    assert!(error.at >= before);
+    assert_eq!(client.last_success(), Some(before));
+    assert!(client.clone().last_error().is_some(), "clones share it");
+}
+
+#[tokio::test]
+async fn settings_that_make_no_client_are_named() {
+    let server = wiremock::MockServer::start().await;
+    let good = settings(&server);
+    let vendors = config::Vendors::default();
+    let _ = client_of(&good);
+    for (setting, base) in [
+        ("api_base_url", "api.cloudflare.com"),
+        ("api_base_url", "ftp://x/"),
+    ] {
+        let error = Cloudflare::new(
+            &config::Cloudflare {
+                api_base_url: base.into(),
+                ..good.clone()
+            },
+            &vendors,
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains(setting), "{error}");
+    }
+    let odd = config::Cloudflare {
+        api_token: "two\nlines".into(),
+        ..good
+    };
+    let error = Cloudflare::new(&odd, &vendors).unwrap_err();
+    assert!(matches!(error, SetupError::Token));
+    assert!(!error.to_string().contains("lines"));
+}
