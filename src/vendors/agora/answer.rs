@@ -1,0 +1,178 @@
+//! What Agora's answers mean, whatever product they come from.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde_json::Value;
+
+use super::redact::redact;
+use crate::vendors::{Class, Done, Vendor, VendorError};
+
+/// The most of a vendor's words an error keeps, in characters.
+const WORDS: usize = 300;
+
+/// An HTTP answer to one of our calls, whatever its status.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) call: &'static str,
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    /// The body; null when it is no JSON.
+    pub(super) json: Value,
+    /// It came from another domain than the first in the settings, or after an attempt that may have been carried out:
+    /// a 404 in it says even less than usual.
+    pub(super) failed_over: bool,
+    /// What the call was.
+    pub(super) changes: bool,
+    /// The vendor's own words, secrets removed.
+    pub(super) words: String,
+}
+
+impl Reply {
+    /// Reads a body; `secrets` is what the request held.
+    pub(super) fn new(
+        call: &'static str,
+        answer: crate::vendors::http::Answer,
+        changes: bool,
+        failed_over: bool,
+        secrets: &[&str],
+    ) -> Self {
+        let json = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let words = redact(&words(&json, &answer.body), secrets);
+        Self {
+            call,
+            status: answer.status,
+            headers: answer.headers,
+            json,
+            failed_over,
+            changes,
+            words: words.chars().take(WORDS).collect(),
+        }
+    }
+
+    /// The body's `code` (Cloud Recording).
+    pub(super) fn code(&self) -> Option<i64> {
+        number(self.json.get("code")?)
+    }
+
+    /// 2xx, but not Agora's 206, which says that something is left open.
+    pub(super) fn is_done(&self) -> bool {
+        (200..300).contains(&self.status) && self.status != 206
+    }
+
+    /// 404 of the API itself; the gateway's 404 for a wrong path is none (`agora.md` §7.1).
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == 404 && !self.words.to_ascii_lowercase().contains("no route")
+    }
+
+    /// A header's text.
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        let text = self.headers.get(name)?.to_str().ok()?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// The error this answer is, for a call that does not expect it.
+    pub(super) fn refused(&self) -> VendorError {
+        let (class, done) = classify(self);
+        self.error(class, done, self.words.clone())
+    }
+
+    /// An answer that does not follow the documents: nobody knows whether it was carried out.
+    pub(super) fn unexpected(&self, what: &str) -> VendorError {
+        self.error(Class::Unexpected, Done::Unknown, what.to_owned())
+    }
+
+    fn error(&self, class: Class, done: Done, message: String) -> VendorError {
+        VendorError {
+            vendor: Vendor::Agora,
+            call: self.call,
+            class,
+            done: if self.changes { done } else { Done::No },
+            status: Some(self.status),
+            code: self.code(),
+            message,
+            retry_after: self.retry_after(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        seconds.parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// Class and outcome of an answer that is no success (`agora.md` §7.1, §7.2).
+fn classify(reply: &Reply) -> (Class, Done) {
+    let words = reply.words.to_ascii_lowercase();
+    match (reply.status, reply.code()) {
+        // 403 is Media Push that was not enabled for the App ID.
+        (401 | 403, _) => (Class::Unauthorized, Done::No),
+        (404, _) if !reply.is_not_found() => (Class::Rejected, Done::No),
+        (404, _) => (Class::NotFound, Done::Unknown),
+        (409, _) => (Class::Conflict, Done::No),
+        (429, _) => (too_many(&words), Done::No),
+        // Past 10 % of the concurrency Cloud Recording answers 400 (§2.5).
+        (400, _) if words.contains("rate limit") || words.contains("qps") => {
+            (Class::RateLimited, Done::No)
+        }
+        (400, Some(406)) => (Class::Quota, Done::No),
+        (206 | 408 | 504, _) | (500, Some(62)) => (Class::Timeout, Done::Unknown),
+        (499..=599, _) => (Class::Unavailable, Done::Unknown),
+        (400..=498, _) => (Class::Rejected, Done::No),
+        _ => (Class::Unexpected, Done::Unknown),
+    }
+}
+
+/// Three causes share 429 (`agora.md` §7.2); only the text tells them apart.
+fn too_many(words: &str) -> Class {
+    if words.contains("quota") {
+        Class::Quota
+    } else if words.contains("no available resource") {
+        Class::Unavailable
+    } else {
+        Class::RateLimited
+    }
+}
+
+/// The text of an error body in any of its three shapes (`agora.md` §1), or the body itself when it is short text.
+fn words(json: &Value, body: &[u8]) -> String {
+    let said: Vec<&str> = ["reason", "message", "msg"]
+        .iter()
+        .filter_map(|key| json.get(key)?.as_str())
+        .collect();
+    if !said.is_empty() {
+        return said.join("; ");
+    }
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    match json {
+        Value::Null if text.is_empty() => "an empty body".into(),
+        Value::Null if text.starts_with('<') => "a page instead of JSON".into(),
+        Value::Null => text.chars().take(WORDS).collect(),
+        Value::String(said) => said.clone(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            "no reason given".into()
+        }
+    }
+}
+
+/// A number that may come as text.
+pub(super) fn number(value: &Value) -> Option<i64> {
+    value
+        .as_i64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// A text that is not empty.
+pub(super) fn text(value: Option<&Value>) -> Option<String> {
+    let text = value?.as_str()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A list; null stands for an empty one.
+pub(super) fn list(value: &Value) -> Option<&[Value]> {
+    if value.is_null() {
+        return Some(&[]);
+    }
+    value.as_array().map(Vec::as_slice)
+}

@@ -1,0 +1,69 @@
+//! Who broadcasts in a channel (`agora.md` §12).
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::answer::{list, number};
+use super::encode;
+use super::transport::{Line, Request};
+use crate::config;
+use crate::vendors::VendorError;
+use crate::vendors::governor::Caller;
+
+/// The Channel Management API, behind a budget of its own. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Channels {
+    line: Line,
+    base: Arc<str>,
+}
+
+/// Who broadcasts in a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hosts {
+    /// Nobody is in the channel: it does not exist.
+    NoChannel,
+    /// The broadcasters (live profile) or all users (communication profile). A recorder that joined as host is among them.
+    Uids(Vec<u32>),
+}
+
+impl Channels {
+    pub(super) fn new(line: Line, settings: &config::Agora) -> Self {
+        let app_id = encode(&settings.app_id);
+        Self {
+            line,
+            base: format!("/dev/v1/channel/user/{app_id}").into(),
+        }
+    }
+
+    /// Who broadcasts in `channel`.
+    ///
+    /// # Errors
+    /// [`VendorError`]: no reading. An answer that names neither broadcasters nor users is one of them.
+    pub async fn hosts(&self, caller: Caller, channel: &str) -> Result<Hosts, VendorError> {
+        let path = format!("{}/{}/hosts_only", self.base, encode(channel));
+        let request = Request::read("channel.hosts", path);
+        let reply = self.line.exchange(caller, 1, &request).await?;
+        if !reply.is_done() {
+            return Err(reply.refused());
+        }
+        hosts(&reply.json)
+            .ok_or_else(|| reply.unexpected("the hosts of a channel came in an unknown shape"))
+    }
+}
+
+fn hosts(body: &Value) -> Option<Hosts> {
+    if body.get("success").and_then(Value::as_bool) == Some(false) {
+        return None;
+    }
+    let data = body.get("data")?;
+    if !data.get("channel_exist")?.as_bool()? {
+        return Some(Hosts::NoChannel);
+    }
+    let uids = list(data.get("broadcasters").or_else(|| data.get("users"))?)?;
+    let uids: Option<Vec<u32>> = uids
+        .iter()
+        .map(|uid| u32::try_from(number(uid)?).ok())
+        .collect();
+    uids.map(Hosts::Uids)
+}

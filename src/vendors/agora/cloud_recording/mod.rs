@@ -1,0 +1,288 @@
+//! Cloud Recording in web mode: a cloud browser opens a page and pushes what it shows (`agora.md` §2, §3).
+//!
+//! Nothing here is found again by listing: the resource id must be stored before the start, and a start whose answer was lost
+//! is looked up by the very same start again (`agora.md` §8.3).
+
+mod body;
+mod status;
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+pub use status::{OutputStatus, RecorderStatus};
+
+use super::answer::{self, Reply};
+use super::encode;
+use super::redact::secret_part;
+use super::transport::{Line, Repeat, Request};
+use crate::config;
+use crate::vendors::VendorError;
+use crate::vendors::governor::Caller;
+
+/// The API of one App ID. Clones share its budget.
+#[derive(Debug, Clone)]
+pub struct CloudRecording {
+    line: Line,
+    base: Arc<str>,
+    settings: Arc<config::CloudRecording>,
+}
+
+/// What a start asks for. The same request makes the same bytes, as its repetition is the look for a lost answer.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// From [`CloudRecording::acquire`]: good for 5 minutes and one recorder, and best used within 2 s.
+    pub resource_id: String,
+    /// The recorder's name, our mark. With `uid` it is the recorder's identity.
+    pub cname: String,
+    /// The recorder's uid, 1 to 2^32 - 1.
+    pub uid: u32,
+    /// The page to open; its query is a credential.
+    pub page_url: SecretString,
+    /// Where to push, stream key included.
+    pub rtmp_url: SecretString,
+    /// `maxRecordingHour`, 1 to 720: nothing else stops a forgotten recorder. The settings' ceiling is applied.
+    pub max_recording_hours: u32,
+    /// `readyTimeout`, 1 to 60: how long the page may take to call `notifyReady`, twice. 0: the recorder does not wait.
+    pub ready_timeout_seconds: u32,
+}
+
+/// What a start was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartAnswer {
+    /// Accepted, which is not yet success: query it.
+    Started {
+        /// The recorder's id; cannot be looked up later.
+        sid: String,
+    },
+    /// 201/7: this resource id was started before.
+    AlreadyStarted {
+        /// Documented without one.
+        sid: Option<String>,
+    },
+    /// 400/53: a recorder with this cname and uid runs already, under another resource id.
+    Conflict,
+    /// 433 or 432: the resource id is older than 5 minutes, or not of this cname and uid. This call did nothing; an earlier
+    /// one with the same resource id may have.
+    ResourceExpired,
+}
+
+/// A recorder that was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorder {
+    /// Its resource id.
+    pub resource_id: String,
+    /// Its id.
+    pub sid: String,
+    /// Its name, as at its start.
+    pub cname: String,
+    /// Its uid, as at its start.
+    pub uid: u32,
+}
+
+/// What a query was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueryAnswer {
+    /// It is there.
+    Found(RecorderStatus),
+    /// 404: it ended, never really started, or is moved to another machine (up to 90 s).
+    NotFound {
+        /// Another domain than the first one said so.
+        failed_over: bool,
+    },
+}
+
+/// What an update was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateAnswer {
+    /// Done.
+    Updated,
+    /// 404, as in [`QueryAnswer::NotFound`].
+    NotFound {
+        /// Another domain than the first one said so.
+        failed_over: bool,
+    },
+}
+
+/// What a stop was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopAnswer {
+    /// It stops: 200, 206/435 (nothing was recorded), 400/49 (it was stopping).
+    Stopped,
+    /// 404, as in [`QueryAnswer::NotFound`].
+    NotFound {
+        /// Another domain than the first one said so, or an earlier attempt of this call may have arrived.
+        failed_over: bool,
+    },
+}
+
+impl CloudRecording {
+    pub(super) fn new(line: Line, settings: &config::Agora) -> Self {
+        let app_id = encode(&settings.app_id);
+        Self {
+            line,
+            base: format!("/v1/apps/{app_id}/cloud_recording").into(),
+            settings: Arc::new(settings.cloud_recording.clone()),
+        }
+    }
+
+    /// Takes a resource id for (`cname`, `uid`): the right to start one recorder, costing nothing (`agora.md` §2.1). Waits for
+    /// *two* permits, its own and that of the start that follows within 2 s. `resource_expired_hours` (1 to 720) counts
+    /// from the start; after it the recorder can no longer be queried or stopped, so it must not be less than
+    /// `max_recording_hours`.
+    ///
+    /// # Errors
+    /// [`VendorError`]; [`Class::Quota`](crate::vendors::Class::Quota) when the account runs as many recorders as it may. Needs no look: acquire again.
+    pub async fn acquire(
+        &self,
+        caller: Caller,
+        cname: &str,
+        uid: u32,
+        resource_expired_hours: u32,
+    ) -> Result<String, VendorError> {
+        let request = Request::post(
+            "cloud_recording.acquire",
+            format!("{}/acquire", self.base),
+            &body::acquire(cname, uid, resource_expired_hours),
+            Repeat::Harmless,
+            Vec::new(),
+        )?;
+        let reply = self.line.exchange(caller, 2, &request).await?;
+        if !reply.is_done() {
+            return Err(reply.refused());
+        }
+        answer::text(reply.json.get("resourceId"))
+            .ok_or_else(|| reply.unexpected("an acquire was answered without a resourceId"))
+    }
+
+    /// Starts a recorder (`agora.md` §3.1). `prepaid`: the permit was taken by [`Self::acquire`].
+    ///
+    /// # Errors
+    /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 206/65, any 5xx, a timeout, a cut: start again with the same request.
+    pub async fn start(
+        &self,
+        caller: Caller,
+        start: &StartRequest,
+        prepaid: bool,
+    ) -> Result<StartAnswer, VendorError> {
+        let request = Request::post(
+            "cloud_recording.start",
+            format!(
+                "{}/resourceid/{}/mode/web/start",
+                self.base,
+                encode(&start.resource_id)
+            ),
+            &body::start(start, &self.settings),
+            Repeat::Never,
+            vec![
+                secret_part(start.rtmp_url.expose_secret()),
+                query(start.page_url.expose_secret()),
+            ],
+        )?;
+        let permits = u32::from(!prepaid);
+        let reply = self.line.exchange(caller, permits, &request).await?;
+        let sid = answer::text(reply.json.get("sid"));
+        match (reply.status, reply.code(), sid) {
+            (201, _, sid) => Ok(StartAnswer::AlreadyStarted { sid }),
+            (200, Some(7), sid) => Ok(StartAnswer::AlreadyStarted { sid }),
+            (200, _, Some(sid)) => Ok(StartAnswer::Started { sid }),
+            (200, ..) => Err(reply.unexpected("a start was answered without a sid")),
+            (400, Some(53), _) => Ok(StartAnswer::Conflict),
+            (400..=499, Some(432 | 433), _) => Ok(StartAnswer::ResourceExpired),
+            _ => Err(reply.refused()),
+        }
+    }
+
+    /// Asks for a recorder's state.
+    ///
+    /// # Errors
+    /// [`VendorError`]: no reading at all.
+    pub async fn query(
+        &self,
+        caller: Caller,
+        recorder: &Recorder,
+    ) -> Result<QueryAnswer, VendorError> {
+        let request = Request::read("cloud_recording.query", self.path(recorder, "query"));
+        let reply = self.line.exchange(caller, 1, &request).await?;
+        if let Some(failed_over) = not_found(&reply) {
+            return Ok(QueryAnswer::NotFound { failed_over });
+        }
+        if !reply.is_done() {
+            return Err(reply.refused());
+        }
+        RecorderStatus::read(&reply.json)
+            .map(QueryAnswer::Found)
+            .ok_or_else(|| reply.unexpected("a query was answered without a serverResponse"))
+    }
+
+    /// Makes a recorder push elsewhere, or again to where it pushed. One at a time: wait for each answer (`agora.md` §3.1).
+    ///
+    /// # Errors
+    /// [`VendorError`].
+    pub async fn update(
+        &self,
+        caller: Caller,
+        recorder: &Recorder,
+        rtmp_url: &SecretString,
+    ) -> Result<UpdateAnswer, VendorError> {
+        let request = Request::post(
+            "cloud_recording.update",
+            self.path(recorder, "update"),
+            &body::update(recorder, rtmp_url),
+            Repeat::Never,
+            vec![secret_part(rtmp_url.expose_secret())],
+        )?;
+        let reply = self.line.exchange(caller, 1, &request).await?;
+        match not_found(&reply) {
+            Some(failed_over) => Ok(UpdateAnswer::NotFound { failed_over }),
+            None if reply.is_done() => Ok(UpdateAnswer::Updated),
+            None => Err(reply.refused()),
+        }
+    }
+
+    /// Stops a recorder without waiting for its uploads.
+    ///
+    /// # Errors
+    /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 206/65 and 504/62: stop again.
+    pub async fn stop(
+        &self,
+        caller: Caller,
+        recorder: &Recorder,
+    ) -> Result<StopAnswer, VendorError> {
+        let request = Request::post(
+            "cloud_recording.stop",
+            self.path(recorder, "stop"),
+            &body::stop(recorder),
+            Repeat::Harmless,
+            Vec::new(),
+        )?;
+        let reply = self.line.exchange(caller, 1, &request).await?;
+        if let Some(failed_over) = not_found(&reply) {
+            return Ok(StopAnswer::NotFound { failed_over });
+        }
+        match (reply.status, reply.code()) {
+            (206, Some(435)) | (400, Some(49)) => Ok(StopAnswer::Stopped),
+            _ if reply.is_done() => Ok(StopAnswer::Stopped),
+            _ => Err(reply.refused()),
+        }
+    }
+
+    fn path(&self, recorder: &Recorder, call: &str) -> String {
+        format!(
+            "{}/resourceid/{}/sid/{}/mode/web/{call}",
+            self.base,
+            encode(&recorder.resource_id),
+            encode(&recorder.sid)
+        )
+    }
+}
+
+/// Whether it was the API's own 404, and then whether it came after a fail-over.
+fn not_found(reply: &Reply) -> Option<bool> {
+    reply.is_not_found().then_some(reply.failed_over)
+}
+
+/// The query of a URL.
+fn query(url: &str) -> &str {
+    url.split_once('?').map_or("", |(_, query)| query)
+}

@@ -1,0 +1,107 @@
+//! Agora's domains: which one is asked first, and which next.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use url::Url;
+
+use super::SetUpError;
+
+/// How long a call goes first to the domain that last answered in another's place.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// The base URLs, and which one works now when the first does not.
+#[derive(Debug)]
+pub(super) struct Domains {
+    urls: Vec<String>,
+    moved: Mutex<Option<(usize, Instant)>>,
+}
+
+impl Domains {
+    pub(super) fn new<'a>(urls: impl Iterator<Item = &'a str>) -> Result<Self, SetUpError> {
+        let mut checked: Vec<String> = Vec::new();
+        for text in urls {
+            let text = text.trim().trim_end_matches('/');
+            let valid = Url::parse(text).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.has_host()
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+            });
+            if !valid {
+                return Err(SetUpError::BaseUrl(text.into()));
+            }
+            if !checked.iter().any(|known| known == text) {
+                checked.push(text.into());
+            }
+        }
+        Ok(Self {
+            urls: checked,
+            moved: Mutex::new(None),
+        })
+    }
+
+    /// The order in which to try, each by its place in the settings and its URL.
+    pub(super) fn order(&self, now: Instant) -> Vec<(usize, &str)> {
+        let first = self.first(now);
+        let (before, from) = self.urls.split_at(first.min(self.urls.len()));
+        let numbered = (first..).zip(from).chain((0..).zip(before));
+        numbered.map(|(n, url)| (n, url.as_str())).collect()
+    }
+
+    /// `place` answered after others did not, or is to be asked first from now on.
+    pub(super) fn prefer(&self, place: usize, now: Instant) {
+        let moved = (place != 0).then(|| (place, now + REMEMBERED));
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = moved;
+    }
+
+    /// The one after `place`, in a circle.
+    pub(super) fn after(&self, place: usize) -> usize {
+        if place + 1 < self.urls.len() {
+            place + 1
+        } else {
+            0
+        }
+    }
+
+    fn first(&self, now: Instant) -> usize {
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        match *moved {
+            Some((place, until)) if now < until => place,
+            _ => {
+                *moved = None;
+                0
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(domains: &Domains, now: Instant) -> Vec<usize> {
+        domains.order(now).iter().map(|(n, _)| *n).collect()
+    }
+
+    #[test]
+    fn a_domain_that_worked_is_asked_first_for_ten_minutes() {
+        let domains =
+            Domains::new(["https://a", "https://b/", "https://c", "https://a"].into_iter())
+                .unwrap();
+        let now = Instant::now();
+        assert_eq!(places(&domains, now), [0, 1, 2]);
+        domains.prefer(1, now);
+        assert_eq!(places(&domains, now), [1, 2, 0]);
+        assert_eq!(domains.order(now)[0].1, "https://b");
+        assert_eq!(places(&domains, now + REMEMBERED), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_base_url_that_is_none_is_refused() {
+        for text in ["", "api.agora.io", "ftp://a", "https://a/?b"] {
+            assert!(Domains::new([text].into_iter()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What Media Push is sent: a converter whose stream Cloudflare takes (`agora.md` §4.2, §4.7).
+
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use super::NewConverter;
+use crate::config::{self, MediaPushMode};
+
+/// kbit/s of the audio.
+const AUDIO_BITRATE: u32 = 128;
+
+/// kbit/s in all below which Cloudflare does not take a stream.
+const LEAST_BITRATE: u32 = 2_000;
+
+/// kbit/s of video above which Agora does not go.
+const MOST_BITRATE: u32 = 10_000;
+
+#[derive(Serialize)]
+pub(super) struct Create<'a> {
+    converter: Converter<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Converter<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    source: Source<'a>,
+    rtmp_url: &'a str,
+    /// Seconds. One of two documented spellings (`idleTimeOut`): read it back.
+    idle_timeout: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Source<'a> {
+    TranscodeOptions(Transcode<'a>),
+    RawOptions(Raw<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw<'a> {
+    rtc_channel: &'a str,
+    rtc_stream_uid: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Transcode<'a> {
+    rtc_channel: &'a str,
+    audio_options: Audio,
+    video_options: Video,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Audio {
+    codec_profile: &'static str,
+    sample_rate: u32,
+    bitrate: u32,
+    audio_channels: u32,
+    rtc_stream_uids: [u32; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Video {
+    canvas: Canvas,
+    layout_type: u32,
+    layout: [Layout; 1],
+    codec: &'static str,
+    codec_profile: &'static str,
+    frame_rate: u32,
+    gop: u32,
+    bitrate: u32,
+}
+
+#[derive(Serialize)]
+struct Canvas {
+    width: u32,
+    height: u32,
+    color: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Layout {
+    rtc_stream_uid: u32,
+    region: Region,
+    fill_mode: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Region {
+    x_pos: u32,
+    y_pos: u32,
+    z_index: u32,
+    width: u32,
+    height: u32,
+}
+
+pub(super) fn create<'a>(new: &'a NewConverter, settings: &config::MediaPush) -> Create<'a> {
+    let source = match settings.mode {
+        MediaPushMode::Raw => Source::RawOptions(Raw {
+            rtc_channel: &new.channel,
+            rtc_stream_uid: new.seller_uid,
+        }),
+        MediaPushMode::Transcoded => Source::TranscodeOptions(Transcode {
+            rtc_channel: &new.channel,
+            audio_options: audio(new.seller_uid),
+            video_options: video(new.seller_uid, &settings.video),
+        }),
+    };
+    Create {
+        converter: Converter {
+            name: &new.name,
+            source,
+            rtmp_url: new.rtmp_url.expose_secret(),
+            idle_timeout: new.idle_timeout.as_secs().clamp(5, 86_400),
+        },
+    }
+}
+
+fn audio(seller_uid: u32) -> Audio {
+    Audio {
+        codec_profile: "LC-AAC",
+        sample_rate: 48_000,
+        bitrate: AUDIO_BITRATE,
+        audio_channels: 2,
+        rtc_stream_uids: [seller_uid],
+    }
+}
+
+/// The seller, whole, on a black canvas. What Cloudflare would refuse is brought into its limits: key frames 2 to 10 s
+/// apart, 2 Mbit/s with the audio.
+fn video(seller_uid: u32, video: &config::MediaPushVideo) -> Video {
+    let (width, height) = (video.width, video.height);
+    let frame_rate = video.frame_rate.clamp(1, 30);
+    Video {
+        canvas: Canvas {
+            width,
+            height,
+            color: 0,
+        },
+        layout_type: 0,
+        layout: [Layout {
+            rtc_stream_uid: seller_uid,
+            region: Region {
+                x_pos: 0,
+                y_pos: 0,
+                z_index: 1,
+                width,
+                height,
+            },
+            fill_mode: "fit",
+        }],
+        codec: "H.264",
+        codec_profile: "main",
+        frame_rate,
+        gop: video.gop_seconds.clamp(2, 10) * frame_rate,
+        bitrate: video
+            .bitrate_kbps
+            .clamp(LEAST_BITRATE - AUDIO_BITRATE, MOST_BITRATE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cloudflare_would_refuse_is_brought_into_its_limits() {
+        let small = config::MediaPushVideo {
+            width: 640,
+            height: 360,
+            frame_rate: 15,
+            gop_seconds: 1,
+            bitrate_kbps: 800,
+        };
+        let sent = video(7, &small);
+        assert_eq!(sent.gop, 30);
+        assert_eq!(sent.bitrate + AUDIO_BITRATE, 2_000);
+    }
+}

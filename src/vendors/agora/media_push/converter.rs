@@ -1,0 +1,123 @@
+//! A converter, as create, get and list tell of it.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::super::answer::{list, number, text};
+
+/// A converter.
+#[derive(Debug, Clone)]
+pub struct Converter {
+    /// Its id: 32 hex digits, in a list perhaps in the other case; compare with [`Self::is`].
+    pub id: String,
+    /// Its name; a mark when it is ours.
+    pub name: Option<String>,
+    /// The channel it carries.
+    pub channel: Option<String>,
+    /// How it is.
+    pub state: ConverterState,
+    /// Where it pushes, stream key included.
+    pub rtmp_url: Option<SecretString>,
+    /// Agora's clock at its creation.
+    pub created_at: Option<DateTime<Utc>>,
+    /// How long it outlives its channel, in seconds, as Agora understood it.
+    pub idle_timeout_seconds: Option<u64>,
+}
+
+/// How a converter is (`agora.md` §4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConverterState {
+    /// Joining the channel, or connecting to the ingest.
+    Connecting,
+    /// Pushing, as far as Agora knows.
+    Running,
+    /// It could not push.
+    Failed,
+    /// A word we do not know, or none.
+    Other(String),
+}
+
+impl ConverterState {
+    fn read(value: Option<&Value>) -> Self {
+        match value.and_then(Value::as_str).unwrap_or_default() {
+            "connecting" => Self::Connecting,
+            "running" => Self::Running,
+            "failed" => Self::Failed,
+            other => Self::Other(other.chars().take(40).collect()),
+        }
+    }
+}
+
+impl Converter {
+    /// Is this its id, in either case?
+    #[must_use]
+    pub fn is(&self, id: &str) -> bool {
+        self.id.eq_ignore_ascii_case(id)
+    }
+
+    /// Reads the answer to a create or a get: the documents have it both wrapped in `converter` and bare.
+    pub(super) fn read(body: &Value) -> Option<Self> {
+        let converter = body.get("converter").unwrap_or(body);
+        let channel = ["transcodeOptions", "rawOptions"]
+            .iter()
+            .find_map(|key| text(converter.get(key)?.get("rtcChannel")));
+        Self::fields(converter, "id", "name", "createTs", channel)
+    }
+
+    /// Reads a member of a list, whose fields have names of their own.
+    fn member(member: &Value) -> Option<Self> {
+        let channel = text(member.get("rtcChannel"));
+        Self::fields(member, "converterId", "converterName", "create", channel)
+    }
+
+    fn fields(
+        from: &Value,
+        id: &str,
+        name: &str,
+        created: &str,
+        channel: Option<String>,
+    ) -> Option<Self> {
+        let seconds = |key: &str| from.get(key).and_then(number);
+        Some(Self {
+            id: text(from.get(id))?,
+            name: text(from.get(name)),
+            channel,
+            state: ConverterState::read(from.get("state")),
+            rtmp_url: text(from.get("rtmpUrl")).map(SecretString::from),
+            created_at: seconds(created).and_then(|s| DateTime::from_timestamp(s, 0)),
+            idle_timeout_seconds: seconds("idleTimeout")
+                .or_else(|| seconds("idleTimeOut"))
+                .and_then(|s| u64::try_from(s).ok()),
+        })
+    }
+}
+
+/// A page of a list.
+pub(super) struct Page {
+    pub(super) converters: Vec<Converter>,
+    /// The next page; 0: there is none.
+    pub(super) cursor: i64,
+}
+
+impl Page {
+    /// Reads a page; a member without an id makes it unreadable, as nothing may be thought absent that is there.
+    pub(super) fn read(body: &Value) -> Option<Self> {
+        if body.get("success").and_then(Value::as_bool) == Some(false) {
+            return None;
+        }
+        let data = body.get("data")?.as_object()?;
+        let converters: Option<Vec<_>> = list(data.get("members")?)?
+            .iter()
+            .map(Converter::member)
+            .collect();
+        let cursor = match data.get("cursor") {
+            None | Some(Value::Null) => 0,
+            Some(cursor) => number(cursor)?,
+        };
+        Some(Self {
+            converters: converters?,
+            cursor,
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! What the last real calls came to, for `/v1/health`.
+
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::vendors::VendorError;
+
+/// A failure and when it was.
+#[derive(Debug, Clone)]
+pub struct LastError {
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// What it was.
+    pub error: VendorError,
+}
+
+/// The last success and the last failure.
+#[derive(Debug, Default)]
+pub(super) struct Outcome(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    success: Option<DateTime<Utc>>,
+    error: Option<LastError>,
+}
+
+impl Outcome {
+    pub(super) fn succeeded(&self) {
+        self.seen(|seen| seen.success = Some(Utc::now()));
+    }
+
+    pub(super) fn failed(&self, error: &VendorError) {
+        let error = LastError {
+            at: Utc::now(),
+            error: error.clone(),
+        };
+        self.seen(|seen| seen.error = Some(error));
+    }
+
+    pub(super) fn last_success(&self) -> Option<DateTime<Utc>> {
+        self.seen(|seen| seen.success)
+    }
+
+    pub(super) fn last_error(&self) -> Option<LastError> {
+        self.seen(|seen| seen.error.clone())
+    }
+
+    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

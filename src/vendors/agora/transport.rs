@@ -1,0 +1,297 @@
+//! One call over HTTP: credentials, domains, permits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::SetUpError;
+use super::answer::Reply;
+use super::domains::Domains;
+use super::outcome::Outcome;
+use crate::config;
+use crate::vendors::governor::{Caller, Governor};
+use crate::vendors::{Class, Done, Vendor, VendorError, http};
+
+/// Older documents insist on the charset (`agora.md` §1).
+const JSON: &str = "application/json;charset=utf-8";
+
+/// How long nobody calls a product that said "too many requests" without saying for how long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// May a call be sent again without a look in between?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It changes nothing: the same domain once more, then the next.
+    Read,
+    /// It changes something, and twice is as good as once: the next domain.
+    Harmless,
+    /// It must not happen twice blindly: the next domain only when the attempt surely did not arrive.
+    Never,
+}
+
+/// A call to make.
+pub(super) struct Request<'a> {
+    /// Its name, for errors and logs.
+    pub(super) call: &'static str,
+    pub(super) method: Method,
+    /// After the base URL, encoded.
+    pub(super) path: String,
+    pub(super) body: Option<String>,
+    pub(super) repeat: Repeat,
+    /// Send an `X-Request-ID` (Media Push).
+    pub(super) request_id: bool,
+    /// What of it no error may repeat.
+    pub(super) secrets: Vec<&'a str>,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn read(call: &'static str, path: String) -> Self {
+        Self {
+            call,
+            method: Method::GET,
+            path,
+            body: None,
+            repeat: Repeat::Read,
+            request_id: false,
+            secrets: Vec::new(),
+        }
+    }
+
+    pub(super) fn post(
+        call: &'static str,
+        path: String,
+        body: &impl serde::Serialize,
+        repeat: Repeat,
+        secrets: Vec<&'a str>,
+    ) -> Result<Self, VendorError> {
+        let body = serde_json::to_string(body).map_err(|_| {
+            let message = "the request cannot be written as JSON".to_owned();
+            http::failure(Vendor::Agora, call, Class::Rejected, Done::No, message)
+        })?;
+        Ok(Self {
+            method: Method::POST,
+            body: Some(body),
+            repeat,
+            secrets,
+            ..Self::read(call, path)
+        })
+    }
+}
+
+/// The way to Agora, shared by all products.
+#[derive(Debug)]
+pub(super) struct Transport {
+    client: reqwest::Client,
+    authorization: HeaderValue,
+    /// What no error may repeat, whatever the call.
+    secrets: Vec<SecretString>,
+    domains: Domains,
+    read_timeout: Duration,
+    write_timeout: Duration,
+    outcome: Outcome,
+}
+
+impl Transport {
+    pub(super) fn new(
+        settings: &config::Agora,
+        vendors: &config::Vendors,
+    ) -> Result<Self, SetUpError> {
+        let id = &settings.customer_id;
+        let pair = format!("{id}:{}", settings.customer_secret.expose_secret());
+        // Base64 is always a valid header.
+        let mut authorization = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
+            .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+        authorization.set_sensitive(true);
+        let bases = std::iter::once(&settings.api_base_url).chain(&settings.fallback_base_urls);
+        let domains = Domains::new(bases.map(String::as_str))?;
+        Ok(Self {
+            client: http::client(concat!("relaykeeper/", env!("CARGO_PKG_VERSION")))?,
+            authorization,
+            secrets: vec![
+                settings.customer_secret.clone(),
+                settings.cloud_recording.storage.access_key.clone(),
+                settings.cloud_recording.storage.secret_key.clone(),
+            ],
+            domains,
+            read_timeout: vendors.read_timeout,
+            write_timeout: vendors.write_timeout,
+            outcome: Outcome::default(),
+        })
+    }
+
+    pub(super) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// One attempt at one domain.
+    async fn attempt(
+        &self,
+        base: &str,
+        request: &Request<'_>,
+    ) -> Result<http::Answer, VendorError> {
+        let mut builder = self
+            .client
+            .request(request.method.clone(), format!("{base}{}", request.path))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, JSON);
+        let request_id = request.request_id.then(|| Uuid::new_v4().to_string());
+        if let Some(id) = &request_id {
+            builder = builder.header("X-Request-ID", id);
+        }
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        let timeout = match request.repeat {
+            Repeat::Read => self.read_timeout,
+            Repeat::Harmless | Repeat::Never => self.write_timeout,
+        };
+        let answer = http::send(Vendor::Agora, request.call, builder, timeout).await?;
+        // What Agora's support asks for (`agora.md` §7.2).
+        tracing::debug!(
+            call = request.call,
+            domain = base,
+            status = answer.status,
+            request_id,
+            answered_request_id = ?answer.headers.get("x-request-id"),
+            custom_request_id = ?answer.headers.get("x-custom-request-id"),
+            resource_id = ?answer.headers.get("x-resource-id"),
+            "agora answered"
+        );
+        Ok(answer)
+    }
+}
+
+/// The way to one product: the transport and the product's own budget.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    transport: Arc<Transport>,
+    governor: Governor,
+}
+
+impl Line {
+    pub(super) fn new(transport: Arc<Transport>, governor: Governor) -> Self {
+        Self {
+            transport,
+            governor,
+        }
+    }
+
+    /// Makes a call with `permits` permits (each further attempt takes one more) and tells what was answered.
+    ///
+    /// # Errors
+    /// No permit in time, or no answer from any domain that may be asked.
+    pub(super) async fn exchange(
+        &self,
+        caller: Caller,
+        permits: u32,
+        request: &Request<'_>,
+    ) -> Result<Reply, VendorError> {
+        if permits > 0 {
+            self.permit(caller, permits, request.call).await?;
+        }
+        let domains = &self.transport.domains;
+        let mut attempts = domains.order(Instant::now());
+        if let (Repeat::Read, Some(first)) = (request.repeat, attempts.first().copied()) {
+            attempts.insert(0, first);
+        }
+        let first = attempts.first().map_or(0, |(place, _)| *place);
+        let mut unsure = false;
+        let mut failure: Option<VendorError> = None;
+        for (place, base) in attempts {
+            if failure.is_some() && self.permit(caller, 1, request.call).await.is_err() {
+                break;
+            }
+            match self.transport.attempt(base, request).await {
+                Ok(answer) => {
+                    if place != first {
+                        domains.prefer(place, Instant::now());
+                    }
+                    return Ok(self.judge(answer, request, place != 0 || unsure));
+                }
+                Err(error) => {
+                    let arrived = error.done == Done::Unknown && request.repeat != Repeat::Read;
+                    unsure |= arrived;
+                    failure = Some(error);
+                    if arrived && request.repeat == Repeat::Never {
+                        // The caller looks; the look is not to wait for the same silence.
+                        domains.prefer(domains.after(place), Instant::now());
+                        break;
+                    }
+                }
+            }
+        }
+        let mut failure = failure.unwrap_or_else(|| {
+            let message = "no domain to ask".to_owned();
+            http::failure(
+                Vendor::Agora,
+                request.call,
+                Class::Unavailable,
+                Done::No,
+                message,
+            )
+        });
+        failure.done = if unsure { Done::Unknown } else { Done::No };
+        self.transport.outcome.failed(&failure);
+        Err(failure)
+    }
+
+    /// Agora was reached and believed us, though the call was refused.
+    pub(super) fn succeeded(&self) {
+        self.transport.outcome.succeeded();
+    }
+
+    /// Notes what an answer says about Agora as a whole, and keeps to a "too many requests".
+    fn judge(&self, answer: http::Answer, request: &Request<'_>, failed_over: bool) -> Reply {
+        let mut secrets = request.secrets.clone();
+        secrets.extend(
+            self.transport
+                .secrets
+                .iter()
+                .map(ExposeSecret::expose_secret),
+        );
+        let changes = request.repeat != Repeat::Read;
+        let reply = Reply::new(request.call, answer, changes, failed_over, &secrets);
+        if reply.is_done() || reply.status == 206 {
+            self.transport.outcome.succeeded();
+            return reply;
+        }
+        let refused = reply.refused();
+        if matches!(
+            refused.class,
+            Class::Rejected | Class::NotFound | Class::Conflict
+        ) {
+            self.transport.outcome.succeeded();
+        } else {
+            self.transport.outcome.failed(&refused);
+        }
+        if refused.class == Class::RateLimited {
+            self.governor.pause(refused.retry_after.unwrap_or(PAUSE));
+        }
+        reply
+    }
+
+    async fn permit(
+        &self,
+        caller: Caller,
+        permits: u32,
+        call: &'static str,
+    ) -> Result<(), VendorError> {
+        self.governor
+            .permits(caller, permits)
+            .await
+            .map_err(|denied| {
+                let message = "no permit in time within our own budget".to_owned();
+                VendorError {
+                    retry_after: Some(denied.retry_after),
+                    ..http::failure(Vendor::Agora, call, Class::RateLimited, Done::No, message)
+                }
+            })
+    }
+}

@@ -1,0 +1,44 @@
+//! Who broadcasts in a channel.
+
+use crate::*;
+
+#[rstest]
+#[case::nobody(json!({ "channel_exist": false }), Hosts::NoChannel)]
+#[case::live(json!({ "channel_exist": true, "mode": 2, "broadcasters": [12345, 7] }), Hosts::Uids(vec![12345, 7]))]
+#[case::audience_only(json!({ "channel_exist": true, "mode": 2, "broadcasters": [] }), Hosts::Uids(vec![]))]
+#[case::communication(json!({ "channel_exist": true, "mode": 1, "total": 1, "users": [9] }), Hosts::Uids(vec![9]))]
+#[tokio::test]
+async fn the_hosts_of_a_channel_are_read_in_both_profiles(
+    #[case] data: Value,
+    #[case] expected: Hosts,
+) {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path(
+            "/dev/v1/channel/user/app/a%2Fb%20%3C%26%3F/hosts_only",
+        ))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_json(json!({ "success": true, "data": data })),
+        )
+        .expect(1)
+        .mount(&server)
+        .await;
+    let hosts = agora(&server).channel().hosts(caller(), "a/b <&?").await;
+    assert_eq!(hosts.unwrap(), expected);
+}
+
+#[rstest]
+#[case(json!({ "success": true, "data": { "channel_exist": true, "mode": 2 } }))]
+#[case(json!({ "success": true, "data": { "channel_exist": true, "broadcasters": ["seller"] } }))]
+#[case(json!({ "success": false, "data": { "channel_exist": false } }))]
+#[case(json!({}))]
+#[tokio::test]
+async fn an_answer_that_names_nobody_is_no_reading_of_an_absent_seller(#[case] body: Value) {
+    let server = always(200, body).await;
+    let error = agora(&server)
+        .channel()
+        .hosts(caller(), "c")
+        .await
+        .unwrap_err();
+    assert_eq!(error.class, Class::Unexpected);
+}

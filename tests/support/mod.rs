@@ -1,0 +1,5 @@
+//! What several test binaries need.
+#![allow(dead_code, unreachable_pub, reason = "each binary takes what it needs")]
+
+pub mod database;
+pub mod postgres;
