@@ -1,0 +1,119 @@
+//! The vendors' webhooks, and the life of the vendors themselves.
+
+use std::time::{Duration, Instant};
+
+use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas, Vendors, WebhookUrls};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use strum::IntoEnumIterator;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+use super::support::*;
+
+#[tokio::test]
+async fn webhooks_come_signed_and_twice_if_so_wanted() {
+    let receiver = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&receiver)
+        .await;
+    let url = |path: &str| Some(format!("{}{path}", receiver.uri()));
+    let webhooks = WebhookUrls {
+        cloudflare_live: url("/live"),
+        cloudflare_stream: url("/stream"),
+        agora: url("/agora"),
+        duplicates: true,
+        reordered: true,
+    };
+    let sandbox = Sandbox::start(Options { webhooks, ..fast() });
+    let (uid, rtmp) = sandbox.live_input().await;
+    told(
+        sandbox
+            .push(Method::POST, "/na", "/rtmp-converters")
+            .json(&converter("n", &rtmp)),
+    )
+    .await;
+    until("live", || async {
+        sandbox.lifecycle(&uid).await["live"] == true
+    })
+    .await;
+    sandbox.vendors.set_seller("show68", Some(7), false);
+    told(sandbox.cloudflare(Method::DELETE, &format!("/live_inputs/{uid}"))).await;
+    let came = |path: &'static str| {
+        let receiver = &receiver;
+        async move {
+            receiver
+                .received_requests()
+                .await
+                .unwrap()
+                .into_iter()
+                .filter(|request| request.url.path() == path)
+                .collect::<Vec<_>>()
+        }
+    };
+    until("the video, twice", || async {
+        came("/stream").await.len() == 2
+    })
+    .await;
+    until(
+        "the live input, connected and disconnected, each twice",
+        || async { came("/live").await.len() == 4 },
+    )
+    .await;
+    let live = &came("/live").await[0];
+    assert_eq!(
+        live.headers["cf-webhook-auth"].to_str().unwrap(),
+        sandbox.vendors.live_webhook_secret()
+    );
+    let video: Value = came("/stream").await[0].body_json().unwrap();
+    assert_eq!(
+        (&video["liveInput"], &video["readyToStream"]),
+        (&json!(uid), &json!(true))
+    );
+    assert!(
+        came("/stream").await[0].headers["webhook-signature"]
+            .to_str()
+            .unwrap()
+            .starts_with("time=")
+    );
+    until("the seller left, and the converter failed", || async {
+        let events: Vec<(u64, u64)> = came("/agora")
+            .await
+            .iter()
+            .map(|request| request.body_json::<Value>().unwrap())
+            .map(|body| {
+                (
+                    body["productId"].as_u64().unwrap(),
+                    body["eventType"].as_u64().unwrap(),
+                )
+            })
+            .collect();
+        [(1, 104), (5, 1), (5, 3)]
+            .iter()
+            .all(|event| events.contains(event))
+    })
+    .await;
+    assert_eq!(
+        came("/agora").await[0].headers["agora-signature-v2"].len(),
+        64
+    );
+}
+
+#[test]
+fn it_runs_without_a_runtime_and_stops_when_it_is_dropped() {
+    let vendors = Vendors::start(Options::default()).unwrap();
+    let address = vendors.control_url().replace("http://", "");
+    assert!(std::net::TcpStream::connect(&address).is_ok());
+    assert_eq!(
+        (
+            vendors.account_id().len(),
+            vendors.cloudflare_api_token().len(),
+            vendors.agora_app_id().len()
+        ),
+        (32, 40, 32)
+    );
+    assert!(vendors.state().calls.is_empty());
+    drop(vendors);
+    assert!(std::net::TcpStream::connect(&address).is_err());
+}
