@@ -45,13 +45,20 @@ impl Directory {
     /// The relay's snapshot, while it is in work.
     #[must_use]
     pub fn get(&self, relay_id: Uuid) -> Option<Arc<Snapshot>> {
-        self.read().relays.get(&relay_id).map(|relay| relay.borrow().clone())
+        self.read()
+            .relays
+            .get(&relay_id)
+            .map(|relay| relay.borrow().clone())
     }
 
     /// All snapshots, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Snapshot>> {
-        self.read().relays.values().map(|relay| relay.borrow().clone()).collect()
+        self.read()
+            .relays
+            .values()
+            .map(|relay| relay.borrow().clone())
+            .collect()
     }
 
     /// How many relays are in work.
@@ -87,13 +94,19 @@ impl Directory {
     /// Follows a relay: every snapshot from now on, until it is no longer in work.
     #[must_use]
     pub fn follow(&self, relay_id: Uuid) -> Option<watch::Receiver<Arc<Snapshot>>> {
-        self.read().relays.get(&relay_id).map(watch::Sender::subscribe)
+        self.read()
+            .relays
+            .get(&relay_id)
+            .map(watch::Sender::subscribe)
     }
 
     /// Publishes a snapshot. Only the relay's actor and the registry do.
     pub(super) fn publish(&self, snapshot: Snapshot) {
         let snapshot = Arc::new(snapshot);
-        let (id, channel_id) = (snapshot.durable.spec.relay_id, snapshot.durable.spec.channel_id);
+        let (id, channel_id) = (
+            snapshot.durable.spec.relay_id,
+            snapshot.durable.spec.channel_id,
+        );
         {
             let inner = self.read();
             let known = snapshot.durable.live_input.uid.as_deref();
@@ -118,7 +131,9 @@ impl Directory {
     /// The relay is no longer in work.
     pub(super) fn remove(&self, relay_id: Uuid) {
         let mut inner = self.write();
-        let Some(relay) = inner.relays.remove(&relay_id) else { return };
+        let Some(relay) = inner.relays.remove(&relay_id) else {
+            return;
+        };
         let last = relay.borrow().clone();
         if let Some(uid) = &last.durable.live_input.uid {
             inner.live_inputs.remove(uid);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture,
+};
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
@@ -60,7 +62,10 @@ pub(super) struct Tell {
 
 impl From<Event> for Tell {
     fn from(event: Event) -> Self {
-        Self { event, stored: None }
+        Self {
+            event,
+            stored: None,
+        }
     }
 }
 
@@ -71,7 +76,16 @@ pub(super) struct Leave;
 
 impl RelayActor {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { shared, relay, revision, restarts, caller, last_word, last_error, beginning } = parts;
+        let Parts {
+            shared,
+            relay,
+            revision,
+            restarts,
+            caller,
+            last_word,
+            last_error,
+            beginning,
+        } = parts;
         let last_event_at = shared.clock.now();
         let durable = Arc::new(relay.durable().clone());
         Self {
@@ -122,16 +136,29 @@ impl RelayActor {
         self.revision += i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
         let shared = self.shared.clone();
         let stored = async move { shared.save(save).await };
-        ctx.wait(stored.into_actor(self).map(move |saved, actor, ctx| match saved {
-            Ok(()) => actor.act(step, tell.stored, ctx),
-            Err(Lost::Fenced) => ctx.notify(Leave),
-            Err(Lost::Refused(reason)) => actor.give_up(reason, ctx),
-        }));
+        ctx.wait(
+            stored
+                .into_actor(self)
+                .map(move |saved, actor, ctx| match saved {
+                    Ok(()) => actor.act(step, tell.stored, ctx),
+                    Err(Lost::Fenced) => ctx.notify(Leave),
+                    Err(Lost::Refused(reason)) => actor.give_up(reason, ctx),
+                }),
+        );
     }
 
     /// What was stored is carried out.
-    fn act(&mut self, step: Step, stored: Option<oneshot::Sender<Arc<Durable>>>, ctx: &mut Context<Self>) {
-        self.last_error = self.relay.last_failure().map(|failure| failure.message.clone()).or(self.last_error.take());
+    fn act(
+        &mut self,
+        step: Step,
+        stored: Option<oneshot::Sender<Arc<Durable>>>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.last_error = self
+            .relay
+            .last_failure()
+            .map(|failure| failure.message.clone())
+            .or(self.last_error.take());
         let over = self.durable.phase == Phase::Ended;
         self.publish();
         if !step.debts().count().eq(&0) {
@@ -144,7 +171,9 @@ impl RelayActor {
         }
         if !self.told_down && self.relay.recorder_is_down() {
             self.told_down = true;
-            self.shared.registry_hears(RecorderDown { channel_id: self.durable.spec.channel_id });
+            self.shared.registry_hears(RecorderDown {
+                channel_id: self.durable.spec.channel_id,
+            });
         }
         if over {
             ctx.notify(Leave);
@@ -156,14 +185,23 @@ impl RelayActor {
     fn perform(&self, actions: Vec<Action>, ctx: &mut Context<Self>) {
         for action in actions {
             let address = ctx.address();
-            self.caller.call(self.durable.clone(), action.call, move |result| {
-                let jitter = Jitter::new(rand::random());
-                let event = match result {
-                    Ok(answer) => Event::Answered { action: action.id, answer, jitter },
-                    Err(failure) => Event::Failed { action: action.id, failure, jitter },
-                };
-                address.do_send(Tell::from(event));
-            });
+            self.caller
+                .call(self.durable.clone(), action.call, move |result| {
+                    let jitter = Jitter::new(rand::random());
+                    let event = match result {
+                        Ok(answer) => Event::Answered {
+                            action: action.id,
+                            answer,
+                            jitter,
+                        },
+                        Err(failure) => Event::Failed {
+                            action: action.id,
+                            failure,
+                            jitter,
+                        },
+                    };
+                    address.do_send(Tell::from(event));
+                });
         }
     }
 

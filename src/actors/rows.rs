@@ -54,7 +54,10 @@ pub(super) fn save(
         expected_revision,
         epoch,
         journal: journal(durable, step, now),
-        debts: step.debts().map(|debt| new_debt(durable, debt, now)).collect(),
+        debts: step
+            .debts()
+            .map(|debt| new_debt(durable, debt, now))
+            .collect(),
         recordings: recordings(durable, step, now),
         cost: cost(durable, step),
         outbox: outbox(durable, step, now),
@@ -90,7 +93,10 @@ pub(super) fn row(durable: &Durable) -> RelayRow {
             .map(i64::from),
         agora_sid: recorder.and_then(|recorder| recorder.sid.clone()),
         agora_converter_id: recorder.and_then(|recorder| recorder.converter_id.clone()),
-        outcome: durable.outcome.as_ref().map(|outcome| outcome.code.to_string()),
+        outcome: durable
+            .outcome
+            .as_ref()
+            .map(|outcome| outcome.code.to_string()),
         requested_at: spec.requested_at,
         started_at: durable.started_at,
         live_at: durable.live_at,
@@ -118,7 +124,9 @@ pub(super) fn projection(durable: &Durable) -> Projection {
         channel_name: durable.spec.channel_name.clone(),
         stream_key_id: durable.live_input.uid.clone(),
         hls_playback_url: durable.live_input.hls_url.clone(),
-        stream_recording_url: durable.main_recording().and_then(|video| video.hls_url.clone()),
+        stream_recording_url: durable
+            .main_recording()
+            .and_then(|video| video.hls_url.clone()),
         agora_resource_id: row.0,
         agora_sid: row.1,
         agora_recording_uid: row.2,
@@ -128,7 +136,9 @@ pub(super) fn projection(durable: &Durable) -> Projection {
 }
 
 fn row_ids(durable: &Durable) -> (Option<String>, Option<String>, Option<i64>) {
-    let Some(recorder) = &durable.recorder else { return (None, None, None) };
+    let Some(recorder) = &durable.recorder else {
+        return (None, None, None);
+    };
     let uid = durable.recording_uid(recorder.attempt).map(i64::from);
     (recorder.resource_id.clone(), recorder.sid.clone(), uid)
 }
@@ -181,12 +191,13 @@ fn new_debt(durable: &Durable, debt: &Debt, now: DateTime<Utc>) -> NewDebt {
 }
 
 fn recordings(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<Recording> {
+    let named = |fact: &Fact, uid: &str| {
+        let seen = matches!(fact, Fact::VideoSeen { uid: seen } if seen == uid);
+        seen || matches!(fact, Fact::Recording { video } if video.uid == uid)
+    };
     let changed = |uid: &str| {
-        step.facts.iter().any(|fact| match fact {
-            Fact::VideoSeen { uid: seen } => seen == uid,
-            Fact::Recording { video } => video.uid == uid,
-            _ => false,
-        }) || step.debts().any(|debt| debt.owed.target() == uid)
+        step.facts.iter().any(|fact| named(fact, uid))
+            || step.debts().any(|debt| debt.owed.target() == uid)
     };
     let row = |video: &Video| Recording {
         video_uid: video.uid.clone(),
@@ -200,17 +211,28 @@ fn recordings(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<Recordi
         created_at: now,
         ready_at: (video.state == VideoState::Ready).then_some(now),
     };
-    durable.videos.iter().filter(|video| changed(&video.uid)).map(row).collect()
+    durable
+        .videos
+        .iter()
+        .filter(|video| changed(&video.uid))
+        .map(row)
+        .collect()
 }
 
 /// Milliseconds as seconds.
-#[allow(clippy::cast_precision_loss, reason = "a recording is at most 7 days: 2^30 ms")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a recording is at most 7 days: 2^30 ms"
+)]
 pub(super) fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
 fn cost(durable: &Durable, step: &Step) -> Option<Cost> {
-    let ended = step.facts.iter().any(|fact| matches!(fact, Fact::Ended { .. }));
+    let ended = step
+        .facts
+        .iter()
+        .any(|fact| matches!(fact, Fact::Ended { .. }));
     let cost = durable.cost.filter(|_| ended)?;
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     Some(Cost {
