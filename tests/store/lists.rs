@@ -8,7 +8,7 @@ on_both_databases!(
     a_journal_is_read_in_order_page_by_page,
     a_cursor_nobody_gave_is_an_error,
     the_last_recording_of_a_channel_is_the_newest_that_is_ready,
-    five_thousand_unfinished_relays_are_read_in_a_second,
+    five_thousand_unfinished_relays_are_read_at_once,
 );
 
 async fn pages_show_every_relay_once_newest_first(database: TestDatabase) {
@@ -125,7 +125,7 @@ async fn the_last_recording_of_a_channel_is_the_newest_that_is_ready(database: T
     assert_eq!(store.last_ready_recording(1).await, Ok(Some(ready)));
 }
 
-async fn five_thousand_unfinished_relays_are_read_in_a_second(database: TestDatabase) {
+async fn five_thousand_unfinished_relays_are_read_at_once(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let creates = (0..5000).map(|channel| {
@@ -145,6 +145,6 @@ async fn five_thousand_unfinished_relays_are_read_in_a_second(database: TestData
     let took = begun.elapsed();
     assert_eq!(unfinished.len(), 4990);
     assert!(unfinished.is_sorted_by_key(|relay| relay.row.id));
-    // Half a second in a debug build on the slowest machine tried.
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    // Without optimisation, on two busy cores, it took 0.2 to 0.9 s.
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }
