@@ -42,7 +42,6 @@ pub(super) struct Encoder {
     pub(super) since: DateTime<Utc>,
 }
 
-#[derive(Debug)]
 pub(super) struct LiveInput {
     pub(super) uid: String,
     pub(super) created: DateTime<Utc>,

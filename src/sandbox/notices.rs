@@ -12,7 +12,7 @@ use super::cloudflare;
 use super::world::{State, World};
 
 /// One message on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Notice {
     url: String,
     signer: Signer,
@@ -21,7 +21,7 @@ pub(super) struct Notice {
     delay: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Signer {
     /// The secret itself, in `cf-webhook-auth`.
     Verbatim(Option<String>),

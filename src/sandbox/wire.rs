@@ -97,7 +97,6 @@ impl Ask {
 }
 
 /// A response, before it is sent.
-#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,

@@ -49,7 +49,6 @@ pub struct CallRecord {
 }
 
 /// Work for the thread that plays the recorders.
-#[derive(Debug)]
 pub(super) enum Job {
     Task(String),
     Converter(String),

@@ -1,13 +1,9 @@
 //! A broadcast in time, on both backends, from an encoder's connection to a recording.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas, Vendors, WebhookUrls};
-use reqwest::{Method, RequestBuilder, Response};
-use serde_json::{Value, json};
-use strum::IntoEnumIterator;
-use wiremock::matchers::{method, path};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+use reqwest::Method;
+use serde_json::json;
 
 use super::support::*;
 

@@ -1,13 +1,10 @@
 //! The simulated Cloudflare API: live inputs, keys, refusals, limits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas, Vendors, WebhookUrls};
-use reqwest::{Method, RequestBuilder, Response};
+use relaykeeper::sandbox::{Options, Quotas};
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use strum::IntoEnumIterator;
-use wiremock::matchers::{method, path};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::support::*;
 

@@ -1,13 +1,11 @@
 //! Faults, as text, as values and over HTTP.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas, Vendors, WebhookUrls};
-use reqwest::{Method, RequestBuilder, Response};
-use serde_json::{Value, json};
+use relaykeeper::sandbox::{Call, Fault, FaultKind};
+use reqwest::Method;
+use serde_json::json;
 use strum::IntoEnumIterator;
-use wiremock::matchers::{method, path};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::support::*;
 

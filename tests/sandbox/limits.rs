@@ -1,13 +1,10 @@
 //! Agora's refusals, quotas and lists.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas, Vendors, WebhookUrls};
-use reqwest::{Method, RequestBuilder, Response};
+use relaykeeper::sandbox::{Options, Quotas};
+use reqwest::Method;
 use serde_json::{Value, json};
-use strum::IntoEnumIterator;
-use wiremock::matchers::{method, path};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::support::*;
 
@@ -169,4 +166,40 @@ async fn a_list_of_converters_comes_in_pages() {
         ),
         (&json!(0), 1)
     );
+}
+
+#[tokio::test]
+async fn an_update_of_a_converter_needs_a_mask_and_a_growing_sequence() {
+    let sandbox = Sandbox::start(fast());
+    let (uid, rtmp) = sandbox.live_input().await;
+    let create = sandbox.push(Method::POST, "/na", "/rtmp-converters");
+    let (_, created) = told(create.json(&converter("n", "rtmps://x/y"))).await;
+    let path = format!(
+        "/rtmp-converters/{}",
+        created["converter"]["id"].as_str().unwrap()
+    );
+    let patch = |query: &str, body: Value| {
+        told(
+            sandbox
+                .push(Method::PATCH, "/na", &format!("{path}{query}"))
+                .json(&body),
+        )
+    };
+    let body = json!({"converter": {"rtmpUrl": rtmp}, "fields": "rtmpUrl"});
+    assert_eq!(patch("", body.clone()).await.0, 400);
+    assert_eq!(
+        patch(
+            "?sequence=1",
+            json!({"converter": {"name": "m"}, "fields": "name"})
+        )
+        .await
+        .0,
+        400
+    );
+    assert_eq!(patch("?sequence=1", body.clone()).await.0, 200);
+    assert_eq!(patch("?sequence=1", body).await.0, 400);
+    until("live", || async {
+        sandbox.lifecycle(&uid).await["live"] == true
+    })
+    .await;
 }

@@ -15,4 +15,5 @@ mod faults;
 mod limits;
 mod recorder;
 mod support;
+mod token;
 mod webhooks;

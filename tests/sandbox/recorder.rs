@@ -1,13 +1,11 @@
 //! Cloud Recording: what a start must have, and how a task and its page behave.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas, Vendors, WebhookUrls};
-use reqwest::{Method, RequestBuilder, Response};
-use serde_json::{Value, json};
-use strum::IntoEnumIterator;
-use wiremock::matchers::{method, path};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+use relaykeeper::sandbox::Options;
+use reqwest::Method;
+use serde_json::json;
+use wiremock::MockServer;
 
 use super::support::*;
 
@@ -344,4 +342,37 @@ async fn a_push_can_be_given_another_address() {
         sandbox.lifecycle(&uid).await["live"] == true
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_task_nobody_stops_ends_after_its_hours() {
+    // 5 simulated seconds for an hour of the wire.
+    let options = Options {
+        wire_speed: Some(36_000.0),
+        ..uncertified()
+    };
+    let sandbox = Sandbox::start(options);
+    let page = page(&sandbox.vendors, false).await;
+    let url = format!("{}/recorder?a=b", page.uri());
+    let task = sandbox.start_task("relay", &url, "rtmps://x/y", 0).await;
+    until("ended", || async { sandbox.query(&task).await.0 == 404 }).await;
+    assert_eq!(sandbox.stop(&task).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_dead_application_does_not_end_a_task_that_is_pushing() {
+    let sandbox = Sandbox::start(uncertified());
+    let page = page(&sandbox.vendors, false).await;
+    let (uid, rtmp) = sandbox.live_input().await;
+    let url = format!("{}/recorder?a=b", page.uri());
+    let task = sandbox.start_task("relay", &url, &rtmp, 20).await;
+    until("live", || async {
+        sandbox.lifecycle(&uid).await["live"] == true
+    })
+    .await;
+    drop(page);
+    sandbox.vendors.set_seller("show68", None, false);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(sandbox.output(&task).await, "publishing");
+    assert_eq!(sandbox.lifecycle(&uid).await["live"], true);
 }

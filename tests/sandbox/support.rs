@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{Options, Quotas, Vendors};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use strum::IntoEnumIterator;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
@@ -239,6 +238,10 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut look: impl F
 
 /// A relaying service's page: opened, a token given (an app without a certificate takes any), presence taken.
 pub(crate) async fn page(vendors: &Vendors, leave: bool) -> MockServer {
+    page_with_token(vendors, leave, "007").await
+}
+
+pub(crate) async fn page_with_token(vendors: &Vendors, leave: bool, token: &str) -> MockServer {
     let page = MockServer::start().await;
     Mock::given(method("GET"))
         .and(path("/recorder"))
@@ -246,7 +249,7 @@ pub(crate) async fn page(vendors: &Vendors, leave: bool) -> MockServer {
         .mount(&page)
         .await;
     let token =
-        json!({"app_id": vendors.agora_app_id(), "channel": "show68", "uid": 55, "token": "007"});
+        json!({"app_id": vendors.agora_app_id(), "channel": "show68", "uid": 55, "token": token});
     Mock::given(method("POST"))
         .and(path("/recorder/token"))
         .respond_with(ResponseTemplate::new(200).set_body_json(token))

@@ -1,13 +1,10 @@
 //! The vendors' webhooks, and the life of the vendors themselves.
 
-use std::time::{Duration, Instant};
-
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas, Vendors, WebhookUrls};
-use reqwest::{Method, RequestBuilder, Response};
+use relaykeeper::sandbox::{Options, Vendors, WebhookUrls};
+use reqwest::Method;
 use serde_json::{Value, json};
-use strum::IntoEnumIterator;
-use wiremock::matchers::{method, path};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::support::*;
 
@@ -116,4 +113,59 @@ fn it_runs_without_a_runtime_and_stops_when_it_is_dropped() {
     assert!(vendors.state().calls.is_empty());
     drop(vendors);
     assert!(std::net::TcpStream::connect(&address).is_err());
+}
+
+#[tokio::test]
+async fn live_notifications_go_to_the_destinations_of_policies() {
+    let receiver = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&receiver)
+        .await;
+    let sandbox = Sandbox::start(fast());
+    let alerting = |path: &str, body: Value| {
+        let base = sandbox.vendors.cloudflare_api_base_url();
+        let url = format!(
+            "{base}/accounts/{}/alerting/v3/{path}",
+            sandbox.vendors.account_id()
+        );
+        told(
+            sandbox
+                .http
+                .post(url)
+                .bearer_auth(sandbox.vendors.cloudflare_api_token())
+                .json(&body),
+        )
+    };
+    let destination = json!({"name": "us", "url": receiver.uri(), "secret": "s3"});
+    let (_, made) = alerting("destinations/webhooks", destination).await;
+    let policy = |id: &Value| {
+        json!({"name": "live", "enabled": true, "alert_type": "stream_live_notifications",
+            "mechanisms": {"webhooks": [{"id": id}]}, "filters": {}})
+    };
+    assert_eq!(alerting("policies", policy(&json!("unknown"))).await.0, 400);
+    assert_eq!(
+        alerting("policies", policy(&made["result"]["id"])).await.0,
+        200
+    );
+    let (uid, rtmp) = sandbox.live_input().await;
+    told(
+        sandbox
+            .push(Method::POST, "/na", "/rtmp-converters")
+            .json(&converter("n", &rtmp)),
+    )
+    .await;
+    until("the test message and the event", || async {
+        receiver.received_requests().await.unwrap().len() == 2
+    })
+    .await;
+    let events = receiver.received_requests().await.unwrap();
+    assert!(
+        events
+            .iter()
+            .all(|event| event.headers["cf-webhook-auth"] == "s3")
+    );
+    let told: Value = events[1].body_json().unwrap();
+    assert_eq!(told["data"]["event_type"], "live_input.connected");
+    assert_eq!(told["data"]["input_id"], json!(uid));
 }

@@ -21,7 +21,6 @@ const UPDATABLE: [&str; 7] = [
     "transcodeOptions.audioOptions.rtcStreamUids",
 ];
 
-#[derive(Debug)]
 pub(in crate::sandbox) struct Converter {
     pub(in crate::sandbox) id: String,
     pub(in crate::sandbox) name: String,

@@ -54,7 +54,6 @@ impl Output {
 }
 
 /// A web-page recording.
-#[derive(Debug)]
 pub(in crate::sandbox) struct Task {
     pub(in crate::sandbox) sid: String,
     pub(in crate::sandbox) resource_id: String,

@@ -7,7 +7,6 @@ use super::super::clock::stamp;
 use super::super::wire::{Answer, Cx};
 use super::{bad_request, error, ok};
 
-#[derive(Debug)]
 pub(in crate::sandbox) struct Destination {
     pub(in crate::sandbox) id: String,
     pub(in crate::sandbox) name: String,
