@@ -75,10 +75,22 @@ pub(super) async fn sweep_forever(shared: Arc<Shared>) {
             idempotency_before: now - KEYS,
             outbox_before: now - OUTBOX,
         };
-        if let Err(error) = shared.store.purge(purge).await {
-            tracing::warn!(%error, "what was kept long enough was not purged");
-        }
+        purge_all(&shared, purge).await;
         tokio::time::sleep(shared.settings.janitor.interval).await;
+    }
+}
+
+/// What was kept long enough goes, piece by piece.
+async fn purge_all(shared: &Shared, purge: Purge) {
+    loop {
+        match shared.store.purge(purge).await {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "what was kept long enough was not purged");
+                return;
+            }
+        }
     }
 }
 

@@ -66,6 +66,11 @@ impl Keeper {
         self.shared.readiness()
     }
 
+    /// Going down: no new starts; stops are still stored.
+    pub fn drain(&self) {
+        self.shared.set_readiness(Readiness::Draining);
+    }
+
     /// Whether starts are taken and the database answers.
     #[must_use]
     pub fn is_ready(&self) -> bool {

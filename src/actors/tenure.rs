@@ -103,8 +103,3 @@ impl Tenure {
         &self.shared
     }
 }
-
-/// Going down: no new starts; stops are still stored.
-pub(crate) fn drain(shared: &Shared) {
-    shared.set_readiness(Readiness::Draining);
-}
