@@ -184,6 +184,9 @@ impl Relay {
             }
             Call::RotateKeys { .. } if failure.class == Class::NotFound => {
                 self.record(step, Fact::LiveInputGone, now)?;
+                if !self.durable.phase.holds_slot() {
+                    return Ok(());
+                }
                 self.end(
                     step,
                     Outcome::of(failure).with_code(OutcomeCode::LiveInputGone),
@@ -417,6 +420,9 @@ impl Relay {
             }
             Call::RotateKeys { .. } => {
                 self.record(step, Fact::LiveInputGone, now)?;
+                if !self.durable.phase.holds_slot() {
+                    return Ok(());
+                }
                 self.end(step, Outcome::plain(OutcomeCode::LiveInputGone), now)
             }
             Call::DisableLiveInput { .. } | Call::DeleteLiveInput { .. } => {
