@@ -79,6 +79,11 @@ impl Relay {
                 self.record(step, Fact::KeysRotated, now)
             }
             Answer::Feed(reading) => self.feed_read(step, reading, jitter, now),
+            // A slow look at a recorder that another has replaced meanwhile says nothing of that one.
+            Answer::Recorder(_) if !self.is_about_the_recorder(&call) => {
+                step.ignored = Some(Ignored::Stale);
+                Ok(())
+            }
             Answer::Recorder(reading) => self.recorder_read(step, reading, now),
             Answer::Hosts { present } => self.hosts_read(step, present, now),
             Answer::Updated => {
@@ -395,6 +400,11 @@ impl Relay {
         }
         self.volatile.input.rest();
         self.record(step, Fact::RecorderReplacing, now)
+    }
+
+    /// Whether a look was at the recorder there is now.
+    fn is_about_the_recorder(&self, call: &Call) -> bool {
+        matches!(call, Call::LookAtRecorder(asked) if self.recorder_ref().as_ref() == Some(asked))
     }
 
     fn not_found(
