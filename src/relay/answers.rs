@@ -467,15 +467,17 @@ impl Relay {
 
     /// Counts a 404 for the recorder. When to ask again; none: the back-off is used up, and it is gone.
     pub(super) fn missed(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let wait = self
-            .durable
-            .spec
-            .timing
-            .not_found_backoff
-            .get(self.volatile.misses)
-            .copied();
+        let waits = &self.durable.spec.timing.not_found_backoff;
+        let next = waits.get(self.volatile.misses).map(|wait| now + *wait);
+        let since = match self.volatile.misses {
+            0 => now,
+            _ => self.volatile.missing_since.unwrap_or(now),
+        };
+        self.volatile.missing_since = Some(since);
         self.volatile.misses += 1;
-        wait.map(|wait| now + wait)
+        // A look out of turn (the feed was lost, a stop was tried) uses up a wait, but not its time.
+        let over = since + waits.iter().sum::<std::time::Duration>();
+        next.or_else(|| Some(over).filter(|over| now < *over))
     }
 
     fn recordings_read(
