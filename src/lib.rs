@@ -3,6 +3,7 @@
 
 pub mod actors;
 pub mod api;
+pub mod application;
 pub mod config;
 pub mod relay;
 #[cfg(feature = "sandbox")]

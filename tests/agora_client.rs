@@ -19,6 +19,8 @@ mod media_push;
 #[path = "agora_client/whole.rs"]
 mod whole;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use relaykeeper::config;
@@ -143,12 +145,19 @@ async fn nobody() -> String {
 
 /// A server that reads a call and hangs up: it may have been carried out.
 async fn hangs_up() -> String {
+    hangs_up_counting(Arc::default()).await
+}
+
+/// The same, counting.
+async fn hangs_up_counting(calls: Arc<AtomicUsize>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut seen = [0_u8; 4096];
-            let _ = stream.read(&mut seen).await;
+            if stream.read(&mut seen).await.is_ok_and(|read| read > 0) {
+                calls.fetch_add(1, Ordering::SeqCst);
+            }
         }
     });
     format!("http://{address}")

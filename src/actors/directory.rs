@@ -1,9 +1,10 @@
 //! What everybody reads: one immutable snapshot per relay in work, published by its actor. No mailbox, no database.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::relay::{Durable, Presence};
@@ -12,7 +13,7 @@ use crate::relay::{Durable, Presence};
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// What is known of it for good, and is stored.
-    pub durable: Durable,
+    pub durable: Arc<Durable>,
     /// What is known of the seller.
     pub presence: Presence,
     /// When its actor last heard something.
@@ -23,48 +24,134 @@ pub struct Snapshot {
     pub last_error: Option<String>,
     /// How often its actor was restarted.
     pub restarts: u32,
+    /// Whether its recorder is down for good, or was never started.
+    pub recorder_is_down: bool,
 }
 
 /// The snapshots of all relays in work.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
-    relays: Arc<RwLock<HashMap<Uuid, Arc<Snapshot>>>>,
+    inner: Arc<RwLock<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    relays: HashMap<Uuid, watch::Sender<Arc<Snapshot>>>,
+    channels: HashMap<i64, Vec<Uuid>>,
+    live_inputs: HashMap<String, Uuid>,
 }
 
 impl Directory {
     /// The relay's snapshot, while it is in work.
     #[must_use]
     pub fn get(&self, relay_id: Uuid) -> Option<Arc<Snapshot>> {
-        self.relays
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.read()
+            .relays
             .get(&relay_id)
-            .cloned()
+            .map(|relay| relay.borrow().clone())
     }
 
     /// All snapshots, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Snapshot>> {
-        self.relays
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.read()
+            .relays
             .values()
-            .cloned()
+            .map(|relay| relay.borrow().clone())
             .collect()
     }
 
     /// How many relays are in work.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.relays
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.read().relays.len()
     }
 
     /// Whether no relay is in work.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The channel's relays in work, newest first: at most one of them holds the channel's slot.
+    #[must_use]
+    pub fn of_channel(&self, channel_id: i64) -> Vec<Arc<Snapshot>> {
+        let inner = self.read();
+        let ids = inner.channels.get(&channel_id).into_iter().flatten();
+        let relays = ids.filter_map(|id| inner.relays.get(id));
+        let mut relays: Vec<_> = relays.map(|relay| relay.borrow().clone()).collect();
+        relays.sort_by_key(|relay| std::cmp::Reverse(relay.durable.spec.requested_at));
+        relays
+    }
+
+    /// The relay in work that has this live input.
+    #[must_use]
+    pub fn with_live_input(&self, uid: &str) -> Option<Arc<Snapshot>> {
+        let relay_id = *self.read().live_inputs.get(uid)?;
+        self.get(relay_id)
+    }
+
+    /// Follows a relay: every snapshot from now on, until it is no longer in work.
+    #[must_use]
+    pub fn follow(&self, relay_id: Uuid) -> Option<watch::Receiver<Arc<Snapshot>>> {
+        self.read()
+            .relays
+            .get(&relay_id)
+            .map(watch::Sender::subscribe)
+    }
+
+    /// Publishes a snapshot. Only the relay's actor and the registry do.
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        let snapshot = Arc::new(snapshot);
+        let (id, channel_id) = (
+            snapshot.durable.spec.relay_id,
+            snapshot.durable.spec.channel_id,
+        );
+        {
+            let inner = self.read();
+            let known = snapshot.durable.live_input.uid.as_deref();
+            let indexed = known.is_none_or(|uid| inner.live_inputs.contains_key(uid));
+            if let Some(relay) = inner.relays.get(&id).filter(|_| indexed) {
+                relay.send_replace(snapshot);
+                return;
+            }
+        }
+        let mut inner = self.write();
+        if let Some(uid) = &snapshot.durable.live_input.uid {
+            inner.live_inputs.insert(uid.clone(), id);
+        }
+        if let Some(relay) = inner.relays.get(&id) {
+            relay.send_replace(snapshot);
+            return;
+        }
+        inner.relays.insert(id, watch::Sender::new(snapshot));
+        inner.channels.entry(channel_id).or_default().push(id);
+    }
+
+    /// The relay is no longer in work.
+    pub(super) fn remove(&self, relay_id: Uuid) {
+        let mut inner = self.write();
+        let Some(relay) = inner.relays.remove(&relay_id) else {
+            return;
+        };
+        let last = relay.borrow().clone();
+        if let Some(uid) = &last.durable.live_input.uid {
+            inner.live_inputs.remove(uid);
+        }
+        let channel_id = last.durable.spec.channel_id;
+        if let Some(ids) = inner.channels.get_mut(&channel_id) {
+            ids.retain(|id| *id != relay_id);
+            if ids.is_empty() {
+                inner.channels.remove(&channel_id);
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,34 @@
 //! The actors: a registry, one supervised actor per relay in work, the janitor; and the directory others read.
+//!
+//! A relay's actor is a thin shell: it takes an event, has the life cycle handle it, stores what that changed, and only
+//! then makes the calls it asked for. Nothing is decided here.
 
+mod calls;
+mod clock;
+mod debts;
 mod directory;
+mod forced_end;
+mod ghosts;
+mod janitor;
 mod keeper;
+mod recordings;
+mod registry;
+mod relay_actor;
+mod requests;
+mod rows;
+mod shared;
+mod spec;
+mod supervise;
+mod tenure;
 pub mod view;
 
+pub use calls::Vendors;
+pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
-pub use keeper::{
-    Keeper, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
+pub use keeper::Keeper;
+pub use requests::{
+    Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
 };
+pub use rows::{Unreadable, durable};
+pub use shared::{Readiness, Shared};
+pub use tenure::Tenure;

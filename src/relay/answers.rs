@@ -79,6 +79,11 @@ impl Relay {
                 self.record(step, Fact::KeysRotated, now)
             }
             Answer::Feed(reading) => self.feed_read(step, reading, jitter, now),
+            // A slow look at a recorder that another has replaced meanwhile says nothing of that one.
+            Answer::Recorder(_) if !self.is_about_the_recorder(&call) => {
+                step.ignored = Some(Ignored::Stale);
+                Ok(())
+            }
             Answer::Recorder(reading) => self.recorder_read(step, reading, now),
             Answer::Hosts { present } => self.hosts_read(step, present, now),
             Answer::Updated => {
@@ -184,6 +189,9 @@ impl Relay {
             }
             Call::RotateKeys { .. } if failure.class == Class::NotFound => {
                 self.record(step, Fact::LiveInputGone, now)?;
+                if !self.durable.phase.holds_slot() {
+                    return Ok(());
+                }
                 self.end(
                     step,
                     Outcome::of(failure).with_code(OutcomeCode::LiveInputGone),
@@ -394,6 +402,11 @@ impl Relay {
         self.record(step, Fact::RecorderReplacing, now)
     }
 
+    /// Whether a look was at the recorder there is now.
+    fn is_about_the_recorder(&self, call: &Call) -> bool {
+        matches!(call, Call::LookAtRecorder(asked) if self.recorder_ref().as_ref() == Some(asked))
+    }
+
     fn not_found(
         &mut self,
         step: &mut Step,
@@ -417,6 +430,9 @@ impl Relay {
             }
             Call::RotateKeys { .. } => {
                 self.record(step, Fact::LiveInputGone, now)?;
+                if !self.durable.phase.holds_slot() {
+                    return Ok(());
+                }
                 self.end(step, Outcome::plain(OutcomeCode::LiveInputGone), now)
             }
             Call::DisableLiveInput { .. } | Call::DeleteLiveInput { .. } => {
@@ -451,15 +467,17 @@ impl Relay {
 
     /// Counts a 404 for the recorder. When to ask again; none: the back-off is used up, and it is gone.
     pub(super) fn missed(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let wait = self
-            .durable
-            .spec
-            .timing
-            .not_found_backoff
-            .get(self.volatile.misses)
-            .copied();
+        let waits = &self.durable.spec.timing.not_found_backoff;
+        let next = waits.get(self.volatile.misses).map(|wait| now + *wait);
+        let since = match self.volatile.misses {
+            0 => now,
+            _ => self.volatile.missing_since.unwrap_or(now),
+        };
+        self.volatile.missing_since = Some(since);
         self.volatile.misses += 1;
-        wait.map(|wait| now + wait)
+        // A look out of turn (the feed was lost, a stop was tried) uses up a wait, but not its time.
+        let over = since + waits.iter().sum::<std::time::Duration>();
+        next.or_else(|| Some(over).filter(|over| now < *over))
     }
 
     fn recordings_read(

@@ -316,7 +316,8 @@ impl Durable {
             Fact::TakenDown => self.phase = self.phase.after(Move::TakenDown)?,
             Fact::RecordingsAnswered => self.recordings_answered_at = Some(at),
             Fact::Recording { video } => {
-                let ready = video.state == VideoState::Ready;
+                // One nobody wanted is owed as a deletion, and not told of.
+                let ready = video.state == VideoState::Ready && self.spec.enable_recording;
                 match self.videos.iter_mut().find(|known| known.uid == video.uid) {
                     Some(known) => {
                         told = (ready && known.state != VideoState::Ready)

@@ -109,6 +109,8 @@ pub(super) struct Volatile {
     pub(super) seller: SellerWatch,
     /// 404s in a row for the recorder.
     pub(super) misses: usize,
+    /// When the first of them came.
+    pub(super) missing_since: Option<DateTime<Utc>>,
     /// What was last seen of the recorder.
     pub(super) last_recorder: Option<RecorderReading>,
     /// Looks at the recorder since it was accepted.

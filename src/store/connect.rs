@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sea_orm::sqlx::{
-    ConnectOptions,
+    self, ConnectOptions, Connection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use super::StoreError;
 use crate::config::Database;
 
-/// How long to wait for a connection, and how long SQLite waits for a lock.
+/// How long to wait for a connection or its first answer, and how long SQLite waits for a lock.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// Connections that read.
 const READERS: u32 = 8;
@@ -68,6 +68,15 @@ impl Target {
             )));
         }
         Err(StoreError::BadUrl("it is neither"))
+    }
+
+    /// Asks once, directly, whether somebody answers: a pool would try again for as long as it may, and then not say why
+    /// it failed.
+    pub(super) async fn answers(&self) -> Result<(), StoreError> {
+        if let Self::Postgres(options) = self {
+            timely(timely(options.connect()).await?.close()).await?;
+        }
+        Ok(())
     }
 
     /// The file, where there is one.
@@ -123,5 +132,17 @@ impl Target {
                     .connect_lazy_with(*options.clone()),
             ),
         }
+    }
+}
+
+/// A PostgreSQL that does not answer in time is one that is gone.
+pub(super) async fn timely<T>(
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(ACQUIRE, work).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(StoreError::Unavailable(
+            "PostgreSQL does not answer".to_owned(),
+        )),
     }
 }

@@ -12,15 +12,14 @@ use std::time::Duration;
 use sea_orm::sqlx::{self, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{StoreError, connect::Target};
+use super::StoreError;
+use super::connect::{Target, timely};
 use crate::config::Database;
 
 /// Advisory locks are numbers, apart in each database: this one is "relaykpr".
 const KEY: i64 = i64::from_be_bytes(*b"relaykpr");
 /// Between two questions whether the connection still stands.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a connection, or an answer on it, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How a holder's connection is named, before its pid.
 const NAME: &str = "relaykeeper lock ";
 /// Makes the server notice within some ten seconds that a holder's machine is gone (seconds, seconds, times).
@@ -187,13 +186,4 @@ async fn keep(mut connection: PgConnection, lost: CancellationToken, released: C
     lost.disarm();
     // The server gives the lock back as well when the connection just ends.
     let _ = timely(connection.close()).await;
-}
-
-async fn timely<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(StoreError::Unavailable(
-            "PostgreSQL does not answer".to_owned(),
-        )),
-    }
 }

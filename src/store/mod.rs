@@ -76,6 +76,7 @@ impl Store {
     /// [`StoreError::BadUrl`]; [`StoreError::Unavailable`] when nobody answers within five seconds.
     pub async fn connect(settings: &Database) -> Result<Self, StoreError> {
         let target = Target::of(settings)?;
+        target.answers().await?;
         let connection = target.writer();
         // SQLite makes the file, and switches it to WAL, on the first connection that may write.
         connection.ping().await?;

@@ -77,24 +77,21 @@ impl Moment {
     }
 
     fn read(cursor: &str) -> Result<Self, StoreError> {
-        let bytes = u192(bytes(cursor)?);
-        let time = DateTime::from_timestamp_micros(bytes.0).ok_or(StoreError::BadCursor)?;
-        Ok(Self { time, id: bytes.1 })
+        let bytes: [u8; 24] = bytes(cursor)?;
+        let (first, rest) = bytes.split_at(8);
+        let (mut micros, mut id) = ([0; 8], [0; 16]);
+        micros.copy_from_slice(first);
+        id.copy_from_slice(rest);
+        let time = DateTime::from_timestamp_micros(i64::from_be_bytes(micros))
+            .ok_or(StoreError::BadCursor)?;
+        let id = Uuid::from_bytes(id);
+        Ok(Self { time, id })
     }
 }
 
 /// A number as a cursor.
 pub(super) fn number(number: i64) -> String {
     URL_SAFE_NO_PAD.encode(number.to_be_bytes())
-}
-
-fn u192(bytes: [u8; 24]) -> (i64, Uuid) {
-    let mut time = [0; 8];
-    let mut id = [0; 16];
-    let (first, rest) = bytes.split_at(8);
-    time.copy_from_slice(first);
-    id.copy_from_slice(rest);
-    (i64::from_be_bytes(time), Uuid::from_bytes(id))
 }
 
 fn bytes<const N: usize>(cursor: &str) -> Result<[u8; N], StoreError> {

@@ -126,11 +126,13 @@ async fn each_refusal_of_a_converter_says_what_can_be_done_in_agoras_words(
 #[case::bare(false)]
 #[tokio::test]
 async fn a_converter_is_read_wrapped_or_bare(#[case] wrapped: bool) {
-    let converter = json!({
-        "id": "4C01", "name": "mark", "transcodeOptions": { "rtcChannel": "show68" },
+    let mut converter = json!({
+        "name": "mark", "transcodeOptions": { "rtcChannel": "show68" },
         "rtmpUrl": format!("rtmps://live.cloudflare.com:443/live/{KEY}"),
         "idleTimeout": "240", "createTs": "1591786766", "updateTs": 1591786766, "state": "running" });
+    // The bare examples have no id.
     let body = if wrapped {
+        converter["id"] = "4C01".into();
         json!({ "converter": converter })
     } else {
         converter
@@ -173,6 +175,13 @@ async fn a_converter_in_a_state_we_do_not_know_is_still_a_converter() {
         panic!("not found");
     };
     assert_eq!(found.state, ConverterState::Other("resting".into()));
+}
+
+#[tokio::test]
+async fn an_answer_without_an_id_or_a_state_is_no_converter() {
+    let server = always(200, json!({ "message": "ok" })).await;
+    let got = agora(&server).media_push().get(caller(), "na", "c").await;
+    assert_eq!(got.unwrap_err().class, Class::Unexpected);
 }
 
 #[tokio::test]

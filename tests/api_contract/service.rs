@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relaykeeper::actors::Keeper;
+use relaykeeper::actors::{Keeper, Shared, Vendors};
 use relaykeeper::api::health::{Health, VendorWatch};
 use relaykeeper::api::{Api, Outside, Viewers, server};
 use relaykeeper::config::Settings;
@@ -53,7 +53,12 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
         on_ghost: Arc::new(|_| {}),
         node: "test".to_owned(),
     };
-    let api = Api::new(&settings, Keeper::default(), store.clone(), outside);
+    let settings = Arc::new(settings);
+    let runtime = tokio::runtime::Handle::current();
+    let vendors = Vendors::new(settings.clone(), runtime.clone()).unwrap();
+    // Nobody holds the database for it: it does not act.
+    let shared = Shared::new(settings.clone(), store.clone(), Arc::new(vendors), runtime);
+    let api = Api::new(&settings, Keeper::new(shared), store.clone(), outside);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let running = Arc::clone(&api);

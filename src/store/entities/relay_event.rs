@@ -4,6 +4,7 @@ use sea_orm::entity::prelude::*;
 use uuid::Uuid;
 
 use super::{from_text, id::Id};
+use crate::store::sql::to_the_microsecond;
 use crate::store::{JournalEntry, StoreError, StoredEntry};
 
 /// A row of `relay_events`.
@@ -28,12 +29,12 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// The row as it is written.
+    /// The row as it is written, and read again.
     pub fn new(relay_id: Uuid, seq: i64, entry: &JournalEntry) -> Self {
         Self {
             relay_id: relay_id.into(),
             seq,
-            at: entry.at,
+            at: to_the_microsecond(entry.at),
             kind: entry.kind.clone(),
             phase: entry.phase.clone(),
             data: entry.data.to_string(),

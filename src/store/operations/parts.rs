@@ -30,22 +30,24 @@ pub(crate) async fn append_journal(
     Ok(())
 }
 
+/// How many debts one statement takes on: databases count the values of a statement.
+const DEBTS_AT_ONCE: usize = 500;
+
 /// Takes debts on; what is owed already is not owed twice.
 pub(crate) async fn add_debts(tx: &Tx<'_>, debts: &[NewDebt]) -> Result<(), Failure> {
-    if debts.is_empty() {
-        return Ok(());
+    for some in debts.chunks(DEBTS_AT_ONCE) {
+        let rows = some
+            .iter()
+            .map(|debt| debt::Model::from(debt).into_active_model());
+        debt::Entity::insert_many(rows)
+            .on_conflict(
+                OnConflict::columns([debt::Column::Kind, debt::Column::Target])
+                    .do_nothing()
+                    .to_owned(),
+            )
+            .exec_without_returning(&tx.sql)
+            .await?;
     }
-    let rows = debts
-        .iter()
-        .map(|debt| debt::Model::from(debt).into_active_model());
-    debt::Entity::insert_many(rows)
-        .on_conflict(
-            OnConflict::columns([debt::Column::Kind, debt::Column::Target])
-                .do_nothing()
-                .to_owned(),
-        )
-        .exec_without_returning(&tx.sql)
-        .await?;
     Ok(())
 }
 

@@ -11,8 +11,7 @@ use crate::vendors::{Class, Done, Vendor, VendorError};
 /// The most of a vendor's words an error keeps, in characters.
 const WORDS: usize = 300;
 
-/// An HTTP answer to one of our calls, whatever its status.
-#[derive(Debug)]
+/// An HTTP answer to one of our calls, whatever its status. Its body may echo a stream key, so it is not printed.
 pub(super) struct Reply {
     pub(super) call: &'static str,
     pub(super) status: u16,

@@ -56,7 +56,8 @@ pub enum SetUpError {
 }
 
 impl Agora {
-    /// A client for the account of `settings`. Each product has a governor of its own; see [`budget`] for its rate.
+    /// A client for the account of `settings`. Each product has a governor of its own: its rate, and at
+    /// most 10 % of its concurrency when that is known (`agora.md` §2.5, §4.6), which counts as 2 a second at least.
     ///
     /// # Errors
     /// [`SetUpError`] when a base URL is none. A TLS provider has to be installed before. Empty credentials are no error here: the

@@ -56,31 +56,36 @@ impl Converter {
         self.id.eq_ignore_ascii_case(id)
     }
 
-    /// Reads the answer to a create or a get: the documents have it both wrapped in `converter` and bare.
-    pub(super) fn read(body: &Value) -> Option<Self> {
+    /// Reads the answer to a create, or to a get of `asked_for`: the documents have it both wrapped in `converter` and bare, and
+    /// bare without the id.
+    pub(super) fn read(body: &Value, asked_for: Option<&str>) -> Option<Self> {
         let converter = body.get("converter").unwrap_or(body);
+        let known = asked_for.filter(|_| converter.get("state").is_some_and(Value::is_string));
+        let id = text(converter.get("id")).or_else(|| known.map(str::to_owned))?;
         let channel = ["transcodeOptions", "rawOptions"]
             .iter()
             .find_map(|key| text(converter.get(key)?.get("rtcChannel")));
-        Self::fields(converter, "id", "name", "createTs", channel)
+        Some(Self::fields(converter, id, "name", "createTs", channel))
     }
 
     /// Reads a member of a list, whose fields have names of their own.
     fn member(member: &Value) -> Option<Self> {
         let channel = text(member.get("rtcChannel"));
-        Self::fields(member, "converterId", "converterName", "create", channel)
+        let id = text(member.get("converterId"))?;
+        let (name, created) = ("converterName", "create");
+        Some(Self::fields(member, id, name, created, channel))
     }
 
     fn fields(
         from: &Value,
-        id: &str,
+        id: String,
         name: &str,
         created: &str,
         channel: Option<String>,
-    ) -> Option<Self> {
+    ) -> Self {
         let seconds = |key: &str| from.get(key).and_then(number);
-        Some(Self {
-            id: text(from.get(id))?,
+        Self {
+            id,
             name: text(from.get(name)),
             channel,
             state: ConverterState::read(from.get("state")),
@@ -89,7 +94,7 @@ impl Converter {
             idle_timeout_seconds: seconds("idleTimeout")
                 .or_else(|| seconds("idleTimeOut"))
                 .and_then(|s| u64::try_from(s).ok()),
-        })
+        }
     }
 }
 

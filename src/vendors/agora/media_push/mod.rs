@@ -127,7 +127,7 @@ impl MediaPush {
         if !reply.is_done() {
             return Err(reply.refused());
         }
-        let converter = Converter::read(&reply.json)
+        let converter = Converter::read(&reply.json, None)
             .ok_or_else(|| reply.unexpected("a converter was created without an id"))?;
         Ok(CreateAnswer::Created {
             converter_id: converter.id,
@@ -157,9 +157,9 @@ impl MediaPush {
         if !reply.is_done() {
             return Err(reply.refused());
         }
-        Converter::read(&reply.json)
+        Converter::read(&reply.json, Some(converter_id))
             .map(GetAnswer::Found)
-            .ok_or_else(|| reply.unexpected("a converter came without an id"))
+            .ok_or_else(|| reply.unexpected("a converter came without an id and a state"))
     }
 
     /// All converters of the project, of all regions as far as Agora lists them (not documented).

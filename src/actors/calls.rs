@@ -1,0 +1,301 @@
+//! From a relay's calls to the vendors' APIs, and from their answers to what the life cycle understands. Secrets stop
+//! here: a live input's keys live in memory only, and are read again when they are not known.
+
+mod live_input;
+mod looks;
+mod recorder;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::recordings::RecordingsDesk;
+use crate::config::Settings;
+use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, Video, VideoState};
+use crate::vendors::agora::Agora;
+use crate::vendors::agora::page::Links;
+use crate::vendors::cloudflare::{self, Cloudflare};
+use crate::vendors::governor::{self, Priority};
+use crate::vendors::{self, Done, VendorError};
+
+/// How long a call whose end nobody waits for may wait for its permit.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The vendors, and what calls to them need besides.
+#[derive(Debug)]
+pub struct Vendors {
+    /// Cloudflare Stream.
+    pub cloudflare: Cloudflare,
+    /// Agora.
+    pub agora: Agora,
+    /// Links to the recorder's page; none when it has no address (Media Push needs none).
+    pub links: Option<Links>,
+    /// The look for recordings that all relays share.
+    pub(super) recordings: RecordingsDesk,
+    settings: Arc<Settings>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Vendors {
+    /// Clients of both vendors. Nothing is called. Calls run on `runtime`.
+    ///
+    /// # Errors
+    /// When the settings make no client.
+    pub fn new(settings: Arc<Settings>, runtime: tokio::runtime::Handle) -> anyhow::Result<Self> {
+        let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors)?;
+        let agora = Agora::new(&settings.agora, &settings.vendors)?;
+        let links = Links::new(&settings.agora, &settings.server.public_url).ok();
+        let recordings = RecordingsDesk::new(
+            cloudflare.clone(),
+            settings.cloudflare.recordings_interval,
+            runtime.clone(),
+        );
+        Ok(Self {
+            cloudflare,
+            agora,
+            links,
+            recordings,
+            settings,
+            runtime,
+        })
+    }
+}
+
+/// Makes the calls of one incarnation of one relay's actor.
+#[derive(Clone)]
+pub(super) struct Caller {
+    vendors: Arc<Vendors>,
+    /// Where the relay's recorder publishes, key included.
+    publish_url: Arc<Mutex<Option<SecretString>>>,
+    /// The calls in flight: a successor looks only when they have come home.
+    in_flight: TaskTracker,
+}
+
+impl Caller {
+    pub(super) fn new(vendors: Arc<Vendors>) -> Self {
+        Self {
+            vendors,
+            publish_url: Arc::default(),
+            in_flight: TaskTracker::new(),
+        }
+    }
+
+    /// The calls in flight.
+    pub(super) fn in_flight(&self) -> &TaskTracker {
+        &self.in_flight
+    }
+
+    /// Makes a call, and tells what came of it, once, whatever happens.
+    pub(super) fn call(
+        &self,
+        durable: Arc<Durable>,
+        call: Call,
+        done: impl FnOnce(Result<Answer, Failure>) + Send + 'static,
+    ) {
+        let caller = self.clone();
+        let runtime = self.vendors.runtime.clone();
+        let work = self.in_flight.track_future(async move {
+            let name = call.to_string();
+            let made = std::panic::AssertUnwindSafe(caller.make(&durable, call))
+                .catch_unwind()
+                .await;
+            let result = made.unwrap_or_else(|_| Err(fault(&name)));
+            if let Err(failure) = &result {
+                tracing::debug!(
+                    relay_id = %durable.spec.relay_id,
+                    call = name,
+                    class = %failure.class,
+                    error = failure.message,
+                    "a call failed"
+                );
+            }
+            done(result);
+        });
+        runtime.spawn(work);
+    }
+
+    async fn make(&self, durable: &Durable, call: Call) -> Result<Answer, Failure> {
+        match call {
+            Call::CreateLiveInput { attempt } => self.create_live_input(durable, attempt).await,
+            Call::FindLiveInput { attempt } => self.find_live_input(durable, attempt).await,
+            Call::RotateKeys { live_input } => self.rotate_keys(durable, &live_input).await,
+            Call::DisableLiveInput { live_input, urgent } => {
+                self.disable_live_input(&live_input, urgent).await
+            }
+            Call::DeleteLiveInput { live_input } => self.delete_live_input(&live_input).await,
+            Call::Acquire { attempt } => self.acquire(durable, attempt).await,
+            Call::StartRecorder {
+                attempt,
+                resource_id,
+                live_input,
+                fresh,
+            } => {
+                self.start_recorder(durable, attempt, resource_id, &live_input, fresh)
+                    .await
+            }
+            Call::CreateConverter {
+                attempt,
+                live_input,
+            } => self.create_converter(durable, attempt, &live_input).await,
+            Call::UpdateRecorder {
+                recorder,
+                live_input,
+            } => self.update_recorder(recorder, &live_input).await,
+            Call::StopRecorder(recorder) => self.stop_recorder(recorder).await,
+            Call::LookAtFeed {
+                live_input,
+                probe_manifest,
+            } => {
+                self.look_at_feed(durable, &live_input, probe_manifest)
+                    .await
+            }
+            Call::LookAtRecorder(recorder) => self.look_at_recorder(recorder).await,
+            Call::LookAtHosts => self.look_at_hosts(durable).await,
+            Call::LookForRecordings {
+                live_input,
+                thorough,
+            } => {
+                self.look_for_recordings(durable, &live_input, thorough)
+                    .await
+            }
+        }
+    }
+
+    fn keep_publish_url(&self, url: SecretString) {
+        *self
+            .publish_url
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(url);
+    }
+
+    /// Where the recorder publishes: kept from the answer that told it, or read again.
+    async fn publish_url(
+        &self,
+        live_input: &str,
+        asks: governor::Caller,
+    ) -> Result<SecretString, Failure> {
+        let kept = self
+            .publish_url
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(url) = kept {
+            return Ok(url);
+        }
+        let live_input = self
+            .vendors
+            .cloudflare
+            .get_live_input(asks, live_input)
+            .await
+            .map_err(failure)?;
+        let target = live_input
+            .rtmps
+            .ok_or_else(|| unexpected("live_inputs.get", "the live input has no rtmps"))?;
+        let url = target.publish_url();
+        self.keep_publish_url(url.clone());
+        Ok(url)
+    }
+}
+
+/// Asks for a permit, to be had within a minute.
+pub(super) fn asks(priority: Priority) -> governor::Caller {
+    governor::Caller {
+        priority,
+        until: Instant::now() + PATIENCE,
+    }
+}
+
+/// A call that brings a relay up: its permit is of use only as long as the relay may be provisioned. The look for such a
+/// call's lost answer while the relay is taken down is part of taking it down.
+fn asks_to_start(durable: &Durable) -> governor::Caller {
+    match durable.phase {
+        Phase::Stopping => asks(Priority::Stop),
+        Phase::Provisioning
+        | Phase::AwaitingLive
+        | Phase::Live
+        | Phase::Interrupted
+        | Phase::Finalizing
+        | Phase::Ended => governor::Caller {
+            priority: Priority::Start,
+            until: Instant::now() + durable.spec.timing.provisioning_timeout.min(PATIENCE),
+        },
+    }
+}
+
+/// A vendor's failure, as the life cycle sees it.
+pub(super) fn failure(error: VendorError) -> Failure {
+    Failure {
+        vendor: error.vendor.to_string(),
+        call: error.call.to_owned(),
+        class: match error.class {
+            vendors::Class::Unauthorized => Class::Unauthorized,
+            vendors::Class::Rejected => Class::Rejected,
+            vendors::Class::NotFound => Class::NotFound,
+            vendors::Class::Conflict => Class::Conflict,
+            vendors::Class::RateLimited => Class::RateLimited,
+            vendors::Class::Quota => Class::Quota,
+            vendors::Class::Unavailable => Class::Unavailable,
+            vendors::Class::Timeout => Class::Timeout,
+            vendors::Class::Unexpected => Class::Unexpected,
+        },
+        maybe_done: error.done == Done::Unknown,
+        status: error.status,
+        message: error.message,
+        retry_after_ms: error
+            .retry_after
+            .and_then(|wait| u64::try_from(wait.as_millis()).ok()),
+    }
+}
+
+/// An answer that lacks what it must have: what was asked for may have been done.
+fn unexpected(call: &str, message: &str) -> Failure {
+    Failure {
+        vendor: "cloudflare".into(),
+        call: call.into(),
+        class: Class::Unexpected,
+        maybe_done: true,
+        status: None,
+        message: message.into(),
+        retry_after_ms: None,
+    }
+}
+
+/// A call that panicked: our own fault, and what it did is unknown.
+fn fault(call: &str) -> Failure {
+    Failure {
+        vendor: "relaykeeper".into(),
+        ..unexpected(call, "the call panicked")
+    }
+}
+
+/// A video, as the life cycle sees it.
+pub(super) fn video(video: cloudflare::Video) -> Video {
+    let state = match video.state {
+        cloudflare::VideoState::Ready => VideoState::Ready,
+        cloudflare::VideoState::Error => VideoState::Failed,
+        cloudflare::VideoState::PendingUpload
+        | cloudflare::VideoState::Downloading
+        | cloudflare::VideoState::Queued
+        | cloudflare::VideoState::InProgress
+        | cloudflare::VideoState::LiveInProgress
+        | cloudflare::VideoState::Unknown => VideoState::Processing,
+    };
+    let (hls_url, dash_url) = match video.playback {
+        Some(playback) => (Some(playback.hls_url), Some(playback.dash_url)),
+        None => (None, None),
+    };
+    Video {
+        uid: video.uid,
+        state,
+        duration_ms: video
+            .duration
+            .and_then(|duration| u64::try_from(duration.as_millis()).ok()),
+        hls_url,
+        dash_url,
+        thumbnail_url: video.thumbnail_url,
+    }
+}

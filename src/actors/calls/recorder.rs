@@ -1,0 +1,342 @@
+//! Calls on the recorder, whichever of Agora's products it is.
+
+use secrecy::ExposeSecret;
+
+use super::{Caller, asks, asks_to_start, failure};
+use crate::relay::{Answer, Backend, Class, Durable, Failure, RecorderReading, RecorderRef};
+use crate::vendors::agora::cloud_recording::{
+    OutputStatus, QueryAnswer, Recorder, RecorderStatus, StartAnswer, StartRequest, StopAnswer,
+    UpdateAnswer,
+};
+use crate::vendors::agora::media_push::{
+    ConverterState, CreateAnswer, DeleteAnswer, GetAnswer, NewConverter,
+};
+use crate::vendors::agora::page::{PageClaims, Ready};
+use crate::vendors::governor::Priority;
+
+/// `readyTimeout` at its most: two misses end the task, and a seller has two minutes to come (`agora.md §3.1`).
+const READY_TIMEOUT_SECONDS: u32 = 60;
+
+impl Caller {
+    pub(super) async fn acquire(&self, durable: &Durable, attempt: u32) -> Result<Answer, Failure> {
+        let (cname, uid) = identity(durable, attempt)?;
+        let hours = match &durable.spec.backend {
+            Backend::CloudRecording {
+                max_recording_hours,
+                ..
+            } => *max_recording_hours,
+            Backend::MediaPush { .. } => 0,
+        };
+        // `maxRecordingHour` ends within the resource's life (`agora.md §3.1`).
+        let made = self
+            .vendors
+            .agora
+            .cloud_recording()
+            .acquire(asks_to_start(durable), &cname, uid, hours + 1)
+            .await;
+        Ok(Answer::Acquired {
+            resource_id: made.map_err(failure)?,
+        })
+    }
+
+    pub(super) async fn start_recorder(
+        &self,
+        durable: &Durable,
+        attempt: u32,
+        resource_id: String,
+        live_input: &str,
+        fresh: bool,
+    ) -> Result<Answer, Failure> {
+        let (cname, uid) = identity(durable, attempt)?;
+        let Backend::CloudRecording {
+            max_recording_hours,
+            ready_at_first_frame,
+            ..
+        } = &durable.spec.backend
+        else {
+            return Err(misfit("cloud_recording.start"));
+        };
+        let Some(links) = &self.vendors.links else {
+            return Err(Failure {
+                message: "the recorder's page has no address: set server.public_url".into(),
+                ..misfit("cloud_recording.start")
+            });
+        };
+        let claims = PageClaims {
+            relay: durable.spec.relay_id,
+            channel: durable.spec.channel_name.clone(),
+            seller_uid: durable.spec.seller_uid,
+            attempt,
+        };
+        let ready = if *ready_at_first_frame {
+            Ready::FirstFrame
+        } else {
+            Ready::Joined
+        };
+        let asks = asks_to_start(durable);
+        let request = StartRequest {
+            resource_id,
+            cname,
+            uid,
+            page_url: links.link(&claims, ready),
+            rtmp_url: self.publish_url(live_input, asks).await?,
+            max_recording_hours: *max_recording_hours,
+            ready_timeout_seconds: READY_TIMEOUT_SECONDS,
+        };
+        let started = self
+            .vendors
+            .agora
+            .cloud_recording()
+            .start(asks, &request, fresh)
+            .await;
+        Ok(match started.map_err(failure)? {
+            StartAnswer::Started { sid } => Answer::Recording { sid: Some(sid) },
+            StartAnswer::AlreadyStarted { sid } => Answer::Recording { sid },
+            StartAnswer::Conflict => Answer::Recording { sid: None },
+            StartAnswer::ResourceExpired => Answer::ResourceExpired,
+        })
+    }
+
+    /// Creates the converter, or finds the one of its name: ours if it carries this channel to this live input; else it
+    /// is deleted, so that the next try can take its name.
+    pub(super) async fn create_converter(
+        &self,
+        durable: &Durable,
+        attempt: u32,
+        live_input: &str,
+    ) -> Result<Answer, Failure> {
+        let Backend::MediaPush { region } = &durable.spec.backend else {
+            return Err(misfit("rtmp_converters.create"));
+        };
+        let asks = asks_to_start(durable);
+        let rtmp_url = self.publish_url(live_input, asks).await?;
+        let new = NewConverter {
+            name: durable.spec.mark(attempt).to_string(),
+            channel: durable.spec.channel_name.clone(),
+            seller_uid: durable.spec.seller_uid,
+            rtmp_url: rtmp_url.clone(),
+            idle_timeout: self.vendors.settings.agora.media_push.idle_timeout,
+            region: region.clone(),
+        };
+        let media_push = self.vendors.agora.media_push();
+        let taken = match media_push.create(asks, &new).await.map_err(failure)? {
+            CreateAnswer::Created {
+                converter_id,
+                state: _,
+            } => return Ok(Answer::Converting { converter_id }),
+            CreateAnswer::NameTaken { converter_id } => converter_id,
+        };
+        let taken = match taken {
+            Some(id) => match media_push.get(asks, region, &id).await.map_err(failure)? {
+                GetAnswer::Found(converter) => Some(converter),
+                GetAnswer::NotFound { .. } => None,
+            },
+            None => {
+                let list = media_push
+                    .list_channel(asks, &new.channel)
+                    .await
+                    .map_err(failure)?;
+                list.into_iter()
+                    .find(|converter| converter.name.as_ref() == Some(&new.name))
+            }
+        };
+        let Some(taken) = taken else {
+            return Err(in_the_way(
+                "a converter of this name is there, and cannot be found",
+            ));
+        };
+        let same_target = taken
+            .rtmp_url
+            .as_ref()
+            .is_none_or(|url| url.expose_secret() == rtmp_url.expose_secret());
+        let same_channel = taken
+            .channel
+            .as_ref()
+            .is_none_or(|channel| *channel == new.channel);
+        if same_target && same_channel {
+            return Ok(Answer::Converting {
+                converter_id: taken.id,
+            });
+        }
+        media_push
+            .delete(asks, region, &taken.id)
+            .await
+            .map_err(failure)?;
+        Err(in_the_way(
+            "a converter of this name pushed elsewhere, and was deleted",
+        ))
+    }
+
+    pub(super) async fn update_recorder(
+        &self,
+        recorder: RecorderRef,
+        live_input: &str,
+    ) -> Result<Answer, Failure> {
+        let asks = asks(Priority::Recover);
+        let RecorderRef::CloudRecording {
+            resource_id,
+            sid,
+            cname,
+            uid,
+        } = recorder
+        else {
+            return Ok(Answer::Updated);
+        };
+        let rtmp_url = self.publish_url(live_input, asks).await?;
+        let recorder = Recorder {
+            resource_id,
+            sid,
+            cname,
+            uid,
+        };
+        let updated = self
+            .vendors
+            .agora
+            .cloud_recording()
+            .update(asks, &recorder, &rtmp_url)
+            .await;
+        match updated.map_err(failure)? {
+            UpdateAnswer::Updated | UpdateAnswer::NotFound { .. } => Ok(Answer::Updated),
+        }
+    }
+
+    pub(super) async fn stop_recorder(&self, recorder: RecorderRef) -> Result<Answer, Failure> {
+        let asks = asks(Priority::Stop);
+        match recorder {
+            RecorderRef::CloudRecording {
+                resource_id,
+                sid,
+                cname,
+                uid,
+            } => {
+                let recorder = Recorder {
+                    resource_id,
+                    sid,
+                    cname,
+                    uid,
+                };
+                let stopped = self
+                    .vendors
+                    .agora
+                    .cloud_recording()
+                    .stop(asks, &recorder)
+                    .await;
+                Ok(match stopped.map_err(failure)? {
+                    StopAnswer::Stopped => Answer::Stopped,
+                    StopAnswer::NotFound { .. } => Answer::NotFound,
+                })
+            }
+            RecorderRef::MediaPush {
+                converter_id,
+                region,
+            } => {
+                let deleted = self
+                    .vendors
+                    .agora
+                    .media_push()
+                    .delete(asks, &region, &converter_id)
+                    .await;
+                Ok(match deleted.map_err(failure)? {
+                    DeleteAnswer::Deleted => Answer::Stopped,
+                    DeleteAnswer::NotFound { .. } => Answer::NotFound,
+                })
+            }
+        }
+    }
+
+    pub(super) async fn look_at_recorder(&self, recorder: RecorderRef) -> Result<Answer, Failure> {
+        let asks = asks(Priority::Recover);
+        let reading = match recorder {
+            RecorderRef::CloudRecording {
+                resource_id,
+                sid,
+                cname,
+                uid,
+            } => {
+                let recorder = Recorder {
+                    resource_id,
+                    sid,
+                    cname,
+                    uid,
+                };
+                let answer = self
+                    .vendors
+                    .agora
+                    .cloud_recording()
+                    .query(asks, &recorder)
+                    .await;
+                match answer.map_err(failure)? {
+                    QueryAnswer::Found(status) => reading(&status),
+                    QueryAnswer::NotFound { .. } => RecorderReading::NotFound,
+                }
+            }
+            RecorderRef::MediaPush {
+                converter_id,
+                region,
+            } => {
+                let answer = self
+                    .vendors
+                    .agora
+                    .media_push()
+                    .get(asks, &region, &converter_id)
+                    .await;
+                match answer.map_err(failure)? {
+                    GetAnswer::Found(converter) => match converter.state {
+                        ConverterState::Running => RecorderReading::Publishing,
+                        ConverterState::Failed => RecorderReading::Failed,
+                        ConverterState::Connecting | ConverterState::Other(_) => {
+                            RecorderReading::Connecting
+                        }
+                    },
+                    GetAnswer::NotFound { .. } => RecorderReading::NotFound,
+                }
+            }
+        };
+        Ok(Answer::Recorder(reading))
+    }
+}
+
+/// A task is judged by its output: one whose push is dead goes on with status 5.
+fn reading(status: &RecorderStatus) -> RecorderReading {
+    if status.recorder_exited {
+        return RecorderReading::Exited;
+    }
+    match status.output {
+        Some(OutputStatus::Publishing) => RecorderReading::Publishing,
+        Some(OutputStatus::Disconnected) => RecorderReading::Disconnected,
+        Some(OutputStatus::Connecting | OutputStatus::OnHold | OutputStatus::Unknown) | None => {
+            RecorderReading::Connecting
+        }
+    }
+}
+
+/// The recorder's identity at Agora: never the same for two attempts, never another one for the same.
+fn identity(durable: &Durable, attempt: u32) -> Result<(String, u32), Failure> {
+    let uid = durable
+        .recording_uid(attempt)
+        .ok_or_else(|| misfit("cloud_recording.acquire"))?;
+    Ok((durable.spec.mark(attempt).to_string(), uid))
+}
+
+/// A call that does not fit the relay's backend: a fault of our own.
+fn misfit(call: &str) -> Failure {
+    Failure {
+        vendor: "agora".into(),
+        call: call.into(),
+        class: Class::Rejected,
+        maybe_done: false,
+        status: None,
+        message: "the call does not fit the relay's backend".into(),
+        retry_after_ms: None,
+    }
+}
+
+/// Something bears the name we want; it may be gone at the next try.
+fn in_the_way(message: &str) -> Failure {
+    Failure {
+        class: Class::Unavailable,
+        message: message.into(),
+        maybe_done: true,
+        ..misfit("rtmp_converters.create")
+    }
+}

@@ -1,0 +1,295 @@
+//! What finished relays still owe the vendors, paid until the vendor says that it is done, or its own limit has passed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::calls::{asks, failure, video};
+use super::rows;
+use super::shared::Shared;
+use crate::relay::{Class, Event, Failure, Owed, Relay, Video, VideoState};
+use crate::store::{OpenDebt, Saved, StoreError};
+use crate::vendors;
+use crate::vendors::agora::cloud_recording::{Recorder, StopAnswer};
+use crate::vendors::agora::media_push::DeleteAnswer;
+use crate::vendors::cloudflare::Cloudflare;
+use crate::vendors::governor::Priority;
+
+/// So many debts are paid at once.
+const AT_ONCE: usize = 8;
+/// So many are read at once.
+const BATCH: u64 = 200;
+/// Between two looks for debts that are due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest wait between two tries.
+const AT_MOST: TimeDelta = TimeDelta::seconds(60);
+/// An Agora task that answers 404 may be moving, and come back: it is looked for again so long after the debt began
+/// (`agora.md §8.2`).
+const LOOK_AGAIN: [TimeDelta; 3] = [
+    TimeDelta::seconds(30),
+    TimeDelta::seconds(120),
+    TimeDelta::seconds(240),
+];
+/// A recording that did not turn up is looked for a last time so long after the debt began.
+const LAST_LOOK: TimeDelta = TimeDelta::hours(24);
+
+/// What a try at a debt came to.
+enum Paid {
+    /// Nothing is owed any more.
+    Settled,
+    /// Not yet; not before this.
+    Later(DateTime<Utc>, String),
+}
+
+/// Pays what is due, forever.
+pub(super) async fn pay_forever(shared: Arc<Shared>) {
+    loop {
+        let now = shared.clock.now();
+        let due = shared
+            .store
+            .open_debts(now, BATCH)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "debts were not read");
+                Vec::new()
+            });
+        let full = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
+        stream::iter(due)
+            .for_each_concurrent(AT_ONCE, |debt| pay_one(&shared, debt))
+            .await;
+        if !full {
+            let _ = tokio::time::timeout(LOOK_EVERY, shared.new_debt()).await;
+        }
+    }
+}
+
+/// Tries one debt, and writes down what came of it.
+pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
+    let now = shared.clock.now();
+    let debt = &open.debt;
+    let expired = debt.expires_at.is_some_and(|at| at <= now);
+    let paid = match serde_json::from_value::<Owed>(debt.data.clone()) {
+        // The vendor's own limit has settled it.
+        Ok(_) if expired => Paid::Settled,
+        Ok(owed) => match pay(shared, &open, &owed, now).await {
+            Ok(paid) => paid,
+            Err(failure) => Paid::Later(next_try(&open, &failure, now), failure.message),
+        },
+        Err(error) => Paid::Later(now + AT_MOST, format!("it cannot be read: {error}")),
+    };
+    let written = match paid {
+        Paid::Settled => {
+            tracing::info!(relay_id = %debt.relay_id, kind = debt.kind, target = debt.target, "a debt is settled");
+            shared.store.settle_debt(debt.id).await
+        }
+        Paid::Later(at, reason) => {
+            tracing::debug!(relay_id = %debt.relay_id, kind = debt.kind, target = debt.target, reason, "a debt stays");
+            shared.store.postpone_debt(debt.id, at, reason).await
+        }
+    };
+    if let Err(error) = written {
+        // Tried again: every payment may be made twice.
+        tracing::warn!(%error, "what came of a debt was not written down");
+    }
+}
+
+/// Doubling from a second to a minute, and never before the vendor's own wish.
+fn next_try(open: &OpenDebt, failure: &Failure, now: DateTime<Utc>) -> DateTime<Utc> {
+    let doubled = TimeDelta::seconds(1 << open.attempts.clamp(0, 6));
+    let asked = TimeDelta::milliseconds(
+        failure
+            .retry_after_ms
+            .and_then(|ms| i64::try_from(ms).ok())
+            .unwrap_or(0),
+    );
+    now + doubled.min(AT_MOST).max(asked)
+}
+
+async fn pay(
+    shared: &Shared,
+    open: &OpenDebt,
+    owed: &Owed,
+    now: DateTime<Utc>,
+) -> Result<Paid, Failure> {
+    let asks = asks(Priority::Janitor);
+    let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
+    match owed {
+        Owed::StopRecorder {
+            resource_id,
+            sid,
+            cname,
+            uid,
+        } => {
+            let recorder = Recorder {
+                resource_id: resource_id.clone(),
+                sid: sid.clone(),
+                cname: cname.clone(),
+                uid: *uid,
+            };
+            match agora
+                .cloud_recording()
+                .stop(asks, &recorder)
+                .await
+                .map_err(failure)?
+            {
+                StopAnswer::Stopped => Ok(Paid::Settled),
+                StopAnswer::NotFound { .. } => Ok(look_again(open, now)),
+            }
+        }
+        // Its sid comes with a notification, or it ends by itself; until then there is nothing to call.
+        Owed::UnknownRecorder { .. } => {
+            let at = open.debt.expires_at.unwrap_or(now + TimeDelta::days(1));
+            Ok(Paid::Later(at, "its sid is not known".into()))
+        }
+        Owed::DeleteConverter {
+            converter_id,
+            region,
+        } => {
+            match agora
+                .media_push()
+                .delete(asks, region, converter_id)
+                .await
+                .map_err(failure)?
+            {
+                DeleteAnswer::Deleted => Ok(Paid::Settled),
+                DeleteAnswer::NotFound { .. } => Ok(look_again(open, now)),
+            }
+        }
+        Owed::FindConverter { name, region } => {
+            let list = agora.media_push().list(asks).await.map_err(failure)?;
+            match list
+                .into_iter()
+                .find(|converter| converter.name.as_ref() == Some(name))
+            {
+                None => Ok(look_again(open, now)),
+                Some(found) => {
+                    agora
+                        .media_push()
+                        .delete(asks, region, &found.id)
+                        .await
+                        .map_err(failure)?;
+                    Ok(Paid::Settled)
+                }
+            }
+        }
+        Owed::FindLiveInput { mark } => find_live_input(cloudflare, open, mark, now).await,
+        Owed::DisableLiveInput { uid } => match cloudflare.disable_live_input(asks, uid).await {
+            Ok(()) => Ok(Paid::Settled),
+            Err(error) if error.class == vendors::Class::NotFound => Ok(Paid::Settled),
+            Err(error) => Err(failure(error)),
+        },
+        Owed::DeleteLiveInput { uid } => {
+            cloudflare
+                .delete_live_input(asks, uid)
+                .await
+                .map_err(failure)?;
+            Ok(Paid::Settled)
+        }
+        Owed::DeleteVideo { uid } => {
+            cloudflare.delete_video(asks, uid).await.map_err(failure)?;
+            Ok(Paid::Settled)
+        }
+        Owed::FindRecordings { live_input } => {
+            let videos = cloudflare
+                .videos_by_input(asks, live_input)
+                .await
+                .map_err(failure)?;
+            let videos: Vec<Video> = videos.into_iter().map(video).collect();
+            let settled = !videos.is_empty()
+                && videos
+                    .iter()
+                    .all(|video| video.state != VideoState::Processing);
+            tell_of_recordings(shared, open, videos).await?;
+            let last = open.debt.created_at + LAST_LOOK;
+            if settled || now >= last {
+                return Ok(Paid::Settled);
+            }
+            Ok(Paid::Later(last, "it has not turned up".into()))
+        }
+    }
+}
+
+/// A 404 is believed when the task was looked for again at every one of [`LOOK_AGAIN`].
+fn look_again(open: &OpenDebt, now: DateTime<Utc>) -> Paid {
+    let later = LOOK_AGAIN
+        .iter()
+        .map(|wait| open.debt.created_at + *wait)
+        .find(|at| *at > now);
+    later.map_or(Paid::Settled, |at| {
+        Paid::Later(at, "it was not there; it is looked for again".into())
+    })
+}
+
+async fn find_live_input(
+    cloudflare: &Cloudflare,
+    open: &OpenDebt,
+    mark: &str,
+    now: DateTime<Utc>,
+) -> Result<Paid, Failure> {
+    let list = cloudflare
+        .list_live_inputs(asks(Priority::Janitor))
+        .await
+        .map_err(failure)?;
+    let Some(found) = list
+        .live_inputs
+        .iter()
+        .find(|input| input.mark.as_deref() == Some(mark))
+    else {
+        if list.may_be_cut {
+            return Ok(Paid::Later(now + AT_MOST, "the list may be cut".into()));
+        }
+        return Ok(look_again(open, now));
+    };
+    cloudflare
+        .delete_live_input(asks(Priority::Janitor), &found.uid)
+        .await
+        .map_err(failure)?;
+    Ok(Paid::Settled)
+}
+
+/// Recordings that turned up late are told to the relay: it has ended, but its book is not closed to them.
+async fn tell_of_recordings(
+    shared: &Shared,
+    open: &OpenDebt,
+    videos: Vec<Video>,
+) -> Result<(), Failure> {
+    let relay_id = open.debt.relay_id;
+    if shared.directory.get(relay_id).is_some() {
+        // Still in work: it looks for itself.
+        return Ok(());
+    }
+    let broken = |message: String| Failure {
+        vendor: "relaykeeper".into(),
+        call: "late_recordings".into(),
+        class: Class::Unavailable,
+        maybe_done: false,
+        status: None,
+        message,
+        retry_after_ms: None,
+    };
+    let stored = shared
+        .store
+        .relay(relay_id)
+        .await
+        .map_err(|error| broken(error.to_string()))?;
+    let Some(stored) = stored else { return Ok(()) };
+    let durable = rows::durable(&stored).map_err(|error| broken(error.to_string()))?;
+    let now = shared.clock.now();
+    let mut relay = Relay::load(durable, 1);
+    let step = relay
+        .handle(Event::LateRecordings(videos), now)
+        .map_err(|error| broken(error.to_string()))?;
+    if !step.durable_changed() {
+        return Ok(());
+    }
+    let save = rows::save(relay.durable(), &step, now, stored.revision, stored.epoch);
+    match shared.store.save(save).await {
+        Ok(Saved::Saved) => Ok(()),
+        Ok(Saved::Fenced) => Err(broken("the relay has changed meanwhile".into())),
+        Err(StoreError::Unavailable(error)) => Err(broken(error)),
+        Err(error) => Err(broken(error.to_string())),
+    }
+}

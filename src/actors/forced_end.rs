@@ -1,0 +1,133 @@
+//! The end of a relay that cannot be driven: by plain SQL, with one debt for every vendor id in its columns.
+
+use std::time::Duration;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::rows;
+use super::shared::Shared;
+use crate::relay::{Detail, Outcome, OutcomeCode, Owed};
+use crate::store::{ForcedEnd, JournalEntry, NewDebt, OutboxEntry, StoreError, StoredRelay};
+
+/// Ends it; tried until the database has taken it.
+pub(super) async fn end(shared: &Shared, stored: &StoredRelay, reason: &str) {
+    let end = forced_end(shared, stored, reason);
+    loop {
+        match shared.store.end_by_force(end.clone()).await {
+            Ok(_) => return,
+            Err(StoreError::Unavailable(error)) => {
+                tracing::warn!(relay_id = %stored.row.id, error, "not ended; tried again");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => {
+                tracing::error!(relay_id = %stored.row.id, %error, "a relay that cannot be driven cannot be ended either");
+                return;
+            }
+        }
+    }
+}
+
+fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd {
+    let now = shared.clock.now();
+    let row = &stored.row;
+    let debts = owed(stored).into_iter().map(|owed| NewDebt {
+        id: Uuid::now_v7(),
+        relay_id: row.id,
+        channel_id: row.channel_id,
+        kind: owed.to_string(),
+        target: owed.target().to_owned(),
+        data: serde_json::to_value(&owed).unwrap_or_default(),
+        created_at: now,
+        next_attempt_at: now,
+        expires_at: None,
+    });
+    // A state that can be read is told with its outcome; one that cannot stays as it is, for whoever wants to know why.
+    let durable = rows::durable(stored).ok().map(|mut durable| {
+        let detail = Detail {
+            feed: None,
+            seller: None,
+            recorder: Some(reason.to_owned()),
+            failure: None,
+        };
+        durable.outcome.get_or_insert(Outcome {
+            code: OutcomeCode::Internal,
+            detail,
+        });
+        durable.stopped_at.get_or_insert(now);
+        durable.phase = crate::relay::Phase::Ended;
+        durable.phase_since = now;
+        durable.ended_at = Some(now);
+        durable
+    });
+    let told = ["relay.failed", "relay.ended"]
+        .iter()
+        .skip(usize::from(row.outcome.is_some()));
+    let outbox = told.map(|kind| OutboxEntry {
+        sequence: None,
+        kind: (*kind).to_owned(),
+        body: json!({
+            "type": kind,
+            "timestamp": now,
+            "data": { "relay": durable.as_ref().map(|durable| super::view::relay_json(durable, None, now)) },
+        }),
+        created_at: now,
+    });
+    ForcedEnd {
+        relay_id: row.id,
+        epoch: shared.epoch(),
+        at: now,
+        outcome: OutcomeCode::Internal.to_string(),
+        state: durable
+            .as_ref()
+            .and_then(|durable| serde_json::to_value(durable).ok()),
+        entry: JournalEntry {
+            at: now,
+            kind: "ended_by_force".into(),
+            phase: "ended".into(),
+            data: json!({ "reason": reason }),
+            actions: json!([]),
+        },
+        debts: debts.collect(),
+        outbox: outbox.collect(),
+        projection: durable.as_ref().map(rows::projection),
+    }
+}
+
+/// One debt for every vendor id in a relay's columns.
+fn owed(stored: &StoredRelay) -> Vec<Owed> {
+    let row = &stored.row;
+    let mut owed = Vec::new();
+    if let (Some(resource_id), Some(cname), Some(uid)) = (
+        &row.agora_resource_id,
+        &row.agora_recording_cname,
+        row.agora_recording_uid,
+    ) {
+        let (resource_id, cname) = (resource_id.clone(), cname.clone());
+        let uid = u32::try_from(uid).unwrap_or(0);
+        owed.push(match row.agora_sid.clone() {
+            Some(sid) => Owed::StopRecorder {
+                resource_id,
+                sid,
+                cname,
+                uid,
+            },
+            None => Owed::UnknownRecorder {
+                resource_id,
+                cname,
+                uid,
+            },
+        });
+    }
+    if let (Some(converter_id), Some(region)) = (row.agora_converter_id.clone(), row.region.clone())
+    {
+        owed.push(Owed::DeleteConverter {
+            converter_id,
+            region,
+        });
+    }
+    if let Some(uid) = row.live_input_uid.clone() {
+        owed.push(Owed::DeleteLiveInput { uid });
+    }
+    owed
+}

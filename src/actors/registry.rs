@@ -1,0 +1,424 @@
+//! The registry: one child per relay in work. It hears of every death, lets the dead actor's calls come home, loads the
+//! relay from the store and starts it again; who dies too often is ended by plain SQL.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix_rt::{Arbiter, ArbiterHandle};
+use uuid::Uuid;
+
+use super::calls::Caller;
+use super::forced_end;
+use super::relay_actor::{Beginning, Leave, Parts, RelayActor, Tell};
+use super::rows::{self, Unreadable};
+use super::shared::Shared;
+use super::supervise::{self, Cause, LastWord};
+use crate::relay::{Action, Durable, Event, Relay};
+use crate::store::StoredRelay;
+
+/// So many deaths within [`DEATHS_WITHIN`], and the relay is ended without being asked.
+const DEATHS: usize = 5;
+const DEATHS_WITHIN: Duration = Duration::from_secs(60);
+/// The wait before the first restart; doubled up to [`RESTART_AT_MOST`].
+const RESTART_AFTER: Duration = Duration::from_millis(50);
+const RESTART_AT_MOST: Duration = Duration::from_secs(5);
+/// How often it is checked that every child's thread still lives.
+const ROLL_CALL: Duration = Duration::from_secs(5);
+
+/// One relay in work.
+struct Child {
+    channel_id: i64,
+    generation: u32,
+    actor: Option<Addr<RelayActor>>,
+    caller: Caller,
+    deaths: VecDeque<Instant>,
+    restarts: u32,
+    /// What it was told while no actor was there to hear it.
+    waiting: Vec<Tell>,
+}
+
+/// The registry of relays in work.
+pub(super) struct Registry {
+    shared: Arc<Shared>,
+    arbiters: Vec<Arbiter>,
+    children: HashMap<Uuid, Child>,
+}
+
+/// A relay that was just stored begins its work.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Begin {
+    pub(super) relay: Relay,
+    pub(super) actions: Vec<Action>,
+    pub(super) revision: i64,
+}
+
+/// Relays that a process before this one left unfinished.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Recover {
+    pub(super) relays: Vec<StoredRelay>,
+}
+
+/// Something for one relay to hear.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct TellRelay {
+    pub(super) relay_id: Uuid,
+    pub(super) tell: Tell,
+}
+
+/// A channel's recorder is down: another relay of the channel may start its own.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct RecorderDown {
+    pub(super) channel_id: i64,
+}
+
+/// The database is another process's: all actors go without a word.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Abandon;
+
+/// A child has come to its end.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ChildExit {
+    relay_id: Uuid,
+    generation: u32,
+    cause: Cause,
+}
+
+impl Registry {
+    pub(super) fn start(shared: Arc<Shared>, threads: usize) -> Addr<Self> {
+        let arbiters = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
+        Self {
+            shared,
+            arbiters,
+            children: HashMap::new(),
+        }
+        .start()
+    }
+
+    /// The thread a relay lives on: always the same.
+    fn arbiter(&self, relay_id: Uuid) -> Option<ArbiterHandle> {
+        let threads = u128::try_from(self.arbiters.len()).unwrap_or(1).max(1);
+        let place = usize::try_from(relay_id.as_u128() % threads).unwrap_or(0);
+        self.arbiters.get(place).map(Arbiter::handle)
+    }
+
+    fn begin(
+        &mut self,
+        relay: Relay,
+        revision: i64,
+        beginning: Beginning,
+        ctx: &mut Context<Self>,
+    ) {
+        let relay_id = relay.durable().spec.relay_id;
+        let channel_id = relay.durable().spec.channel_id;
+        let mut child = Child {
+            channel_id,
+            generation: 0,
+            actor: None,
+            caller: Caller::new(self.shared.vendors.clone()),
+            deaths: VecDeque::new(),
+            restarts: 0,
+            waiting: Vec::new(),
+        };
+        self.spawn(&mut child, relay, revision, beginning, None, ctx);
+        self.children.insert(relay_id, child);
+        self.tell_if_down(channel_id);
+    }
+
+    fn spawn(
+        &self,
+        child: &mut Child,
+        relay: Relay,
+        revision: i64,
+        beginning: Beginning,
+        last_error: Option<String>,
+        ctx: &mut Context<Self>,
+    ) {
+        let relay_id = relay.durable().spec.relay_id;
+        let Some(arbiter) = self.arbiter(relay_id) else {
+            return;
+        };
+        child.generation += 1;
+        let (registry, generation) = (ctx.address(), child.generation);
+        let last_word = LastWord::default();
+        let parts = Parts {
+            shared: self.shared.clone(),
+            relay,
+            revision,
+            restarts: child.restarts,
+            caller: child.caller.clone(),
+            last_word: last_word.clone(),
+            last_error,
+            beginning,
+        };
+        let actor = supervise::start(
+            &arbiter,
+            move || RelayActor::new(parts),
+            last_word,
+            move |cause| {
+                registry.do_send(ChildExit {
+                    relay_id,
+                    generation,
+                    cause,
+                });
+            },
+        );
+        for tell in child.waiting.drain(..) {
+            actor.do_send(tell);
+        }
+        child.actor = Some(actor);
+    }
+
+    /// If nothing of the channel's relays before stands in the way, its newest one is told so.
+    fn tell_if_down(&self, channel_id: i64) {
+        let relays = self.shared.directory.of_channel(channel_id);
+        let holder = self
+            .children
+            .iter()
+            .filter(|(_, child)| child.channel_id == channel_id);
+        let in_the_way = relays
+            .iter()
+            .any(|relay| !relay.durable.phase.holds_slot() && !relay.recorder_is_down);
+        if in_the_way {
+            return;
+        }
+        for (_, child) in holder {
+            if let Some(actor) = &child.actor {
+                actor.do_send(Tell::from(Event::PredecessorDown));
+            }
+        }
+    }
+
+    /// A child died otherwise than by finishing: its calls come home, then it is loaded and started again.
+    fn restart(&mut self, relay_id: Uuid, reason: String, ctx: &mut Context<Self>) {
+        let Some(child) = self.children.get_mut(&relay_id) else {
+            return;
+        };
+        child.actor = None;
+        child.restarts += 1;
+        let now = Instant::now();
+        child.deaths.push_back(now);
+        while child
+            .deaths
+            .front()
+            .is_some_and(|death| now.duration_since(*death) > DEATHS_WITHIN)
+        {
+            child.deaths.pop_front();
+        }
+        let deaths = child.deaths.len();
+        tracing::error!(%relay_id, channel_id = child.channel_id, reason, deaths, "a relay's actor died");
+        let doubled = RESTART_AFTER
+            * 2u32.saturating_pow(u32::try_from(deaths.saturating_sub(1)).unwrap_or(8));
+        let wait = doubled.min(RESTART_AT_MOST);
+        let in_flight = child.caller.in_flight().clone();
+        let shared = self.shared.clone();
+        let load = async move {
+            in_flight.close();
+            in_flight.wait().await;
+            tokio::time::sleep(wait).await;
+            load(&shared, relay_id).await
+        };
+        let over = deaths > DEATHS;
+        ctx.spawn(
+            load.into_actor(self)
+                .map(move |loaded, registry, ctx| match loaded {
+                    None => registry.forget(relay_id),
+                    Some((stored, read)) if over || read.is_err() => {
+                        let reason = read
+                            .err()
+                            .map_or(reason, |unreadable| unreadable.to_string());
+                        registry.end_by_force(stored, reason, ctx);
+                    }
+                    Some((stored, Ok(durable))) => registry.revive(stored, durable, reason, ctx),
+                    Some((stored, Err(unreadable))) => {
+                        registry.end_by_force(stored, unreadable.to_string(), ctx)
+                    }
+                }),
+        );
+    }
+
+    fn revive(
+        &mut self,
+        stored: StoredRelay,
+        durable: Durable,
+        reason: String,
+        ctx: &mut Context<Self>,
+    ) {
+        let relay_id = stored.row.id;
+        let Some(mut child) = self.children.remove(&relay_id) else {
+            return;
+        };
+        child.caller = Caller::new(self.shared.vendors.clone());
+        let relay = Relay::load(durable, child.generation + 1);
+        self.spawn(
+            &mut child,
+            relay,
+            stored.revision,
+            Beginning::Recovered,
+            Some(reason),
+            ctx,
+        );
+        self.children.insert(relay_id, child);
+    }
+
+    fn end_by_force(&mut self, stored: StoredRelay, reason: String, ctx: &mut Context<Self>) {
+        let relay_id = stored.row.id;
+        tracing::error!(%relay_id, reason, "a relay cannot be driven; it is ended, and what it holds becomes debts");
+        let shared = self.shared.clone();
+        let end = async move { forced_end::end(&shared, &stored, &reason).await };
+        ctx.spawn(end.into_actor(self).map(move |(), registry, _| {
+            registry.forget(relay_id);
+            registry.shared.debts_changed();
+        }));
+    }
+
+    fn forget(&mut self, relay_id: Uuid) {
+        self.shared.directory.remove(relay_id);
+        let Some(child) = self.children.remove(&relay_id) else {
+            return;
+        };
+        self.tell_if_down(child.channel_id);
+    }
+}
+
+/// A relay and its state as stored; none when it is not there. Tried until the database answers.
+async fn load(
+    shared: &Shared,
+    relay_id: Uuid,
+) -> Option<(StoredRelay, Result<Durable, Unreadable>)> {
+    loop {
+        match shared.store.relay(relay_id).await {
+            Ok(stored) => return stored.map(|stored| (stored.clone(), rows::durable(&stored))),
+            Err(error) => {
+                tracing::warn!(%relay_id, %error, "not loaded; tried again");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(4096);
+        // A thread that is gone cannot tell that its actors are.
+        ctx.run_interval(ROLL_CALL, |registry, ctx| {
+            let gone = |child: &Child| child.actor.as_ref().is_some_and(|actor| !actor.connected());
+            let gone: Vec<_> = registry
+                .children
+                .iter()
+                .filter(|(_, child)| gone(child))
+                .map(|(relay_id, child)| (*relay_id, child.generation))
+                .collect();
+            for (relay_id, generation) in gone {
+                ctx.notify(ChildExit {
+                    relay_id,
+                    generation,
+                    cause: Cause::Cancelled,
+                });
+            }
+            for place in 0..registry.arbiters.len() {
+                if let Some(arbiter) = registry
+                    .arbiters
+                    .get_mut(place)
+                    .filter(|arbiter| !arbiter.alive())
+                {
+                    *arbiter = Arbiter::new();
+                }
+            }
+        });
+    }
+}
+
+impl Handler<Begin> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, begin: Begin, ctx: &mut Self::Context) {
+        let Begin {
+            relay,
+            actions,
+            revision,
+        } = begin;
+        self.begin(relay, revision, Beginning::Fresh(actions), ctx);
+    }
+}
+
+impl Handler<Recover> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, recover: Recover, ctx: &mut Self::Context) {
+        for stored in recover.relays {
+            match rows::durable(&stored) {
+                Ok(durable) => {
+                    // Numbers of calls do not meet those of the process before: their answers died with it.
+                    let relay = Relay::load(durable, 1);
+                    self.begin(relay, stored.revision, Beginning::Recovered, ctx);
+                }
+                Err(unreadable) => self.end_by_force(stored, unreadable.to_string(), ctx),
+            }
+        }
+    }
+}
+
+impl Handler<TellRelay> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: TellRelay, _: &mut Self::Context) {
+        let Some(child) = self.children.get_mut(&message.relay_id) else {
+            return;
+        };
+        match &child.actor {
+            Some(actor) if actor.connected() => actor.do_send(message.tell),
+            Some(_) | None => child.waiting.push(message.tell),
+        }
+    }
+}
+
+impl Handler<RecorderDown> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: RecorderDown, _: &mut Self::Context) {
+        self.tell_if_down(message.channel_id);
+    }
+}
+
+impl Handler<Abandon> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Abandon, _: &mut Self::Context) {
+        for (relay_id, child) in self.children.drain() {
+            self.shared.directory.remove(relay_id);
+            if let Some(actor) = child.actor {
+                actor.do_send(Leave);
+            }
+        }
+    }
+}
+
+impl Handler<ChildExit> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, exit: ChildExit, ctx: &mut Self::Context) {
+        let current = self
+            .children
+            .get(&exit.relay_id)
+            .is_some_and(|child| child.generation == exit.generation);
+        if !current {
+            return;
+        }
+        match exit.cause {
+            Cause::Finished => self.forget(exit.relay_id),
+            Cause::Failed(reason) => self.restart(exit.relay_id, reason, ctx),
+            Cause::Panicked(text) => self.restart(exit.relay_id, format!("panicked: {text}"), ctx),
+            Cause::Cancelled => self.restart(exit.relay_id, "its thread has gone".into(), ctx),
+        }
+    }
+}

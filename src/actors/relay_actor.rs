@@ -1,0 +1,274 @@
+//! The actor of one relay: a thin shell around its life cycle. Persist first, act second.
+
+use std::sync::Arc;
+
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture,
+};
+use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
+
+use super::calls::Caller;
+use super::directory::Snapshot;
+use super::registry::RecorderDown;
+use super::rows;
+use super::shared::{Lost, Shared};
+use super::supervise::LastWord;
+use crate::relay::{Action, Durable, Event, Jitter, Phase, Relay, Step};
+
+/// How an actor begins.
+pub(super) enum Beginning {
+    /// Its first step is stored; these are its actions.
+    Fresh(Vec<Action>),
+    /// It was loaded from the store.
+    Recovered,
+}
+
+/// What an actor is made of.
+pub(super) struct Parts {
+    pub(super) shared: Arc<Shared>,
+    pub(super) relay: Relay,
+    pub(super) revision: i64,
+    pub(super) restarts: u32,
+    pub(super) caller: Caller,
+    pub(super) last_word: LastWord,
+    pub(super) last_error: Option<String>,
+    pub(super) beginning: Beginning,
+}
+
+/// The actor of one relay.
+pub(super) struct RelayActor {
+    shared: Arc<Shared>,
+    relay: Relay,
+    durable: Arc<Durable>,
+    revision: i64,
+    restarts: u32,
+    caller: Caller,
+    last_word: LastWord,
+    last_error: Option<String>,
+    last_event_at: DateTime<Utc>,
+    beginning: Option<Beginning>,
+    timer: Option<SpawnHandle>,
+    told_down: bool,
+}
+
+/// Something for a relay to hear. `stored` is answered once what came of it is stored.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Tell {
+    pub(super) event: Event,
+    pub(super) stored: Option<oneshot::Sender<Arc<Durable>>>,
+}
+
+impl From<Event> for Tell {
+    fn from(event: Event) -> Self {
+        Self {
+            event,
+            stored: None,
+        }
+    }
+}
+
+/// The actor shall go without another word: its relay is another process's.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Leave;
+
+impl RelayActor {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts {
+            shared,
+            relay,
+            revision,
+            restarts,
+            caller,
+            last_word,
+            last_error,
+            beginning,
+        } = parts;
+        let last_event_at = shared.clock.now();
+        let durable = Arc::new(relay.durable().clone());
+        Self {
+            shared,
+            relay,
+            durable,
+            revision,
+            restarts,
+            caller,
+            last_word,
+            last_error,
+            last_event_at,
+            beginning: Some(beginning),
+            timer: None,
+            told_down: false,
+        }
+    }
+
+    /// Takes an event in: what it changes for good is stored before anything is done about it. Nothing else is heard
+    /// until then.
+    fn take(&mut self, tell: Tell, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
+        self.last_event_at = now;
+        let phase = self.durable.phase;
+        let step = match self.relay.handle(tell.event, now) {
+            Ok(step) => step,
+            Err(error) => return self.give_up(error.to_string(), ctx),
+        };
+        if let Some(reason) = step.ignored {
+            tracing::debug!(%reason, "ignored");
+        }
+        if !step.durable_changed() {
+            return self.act(step, tell.stored, ctx);
+        }
+        self.durable = Arc::new(self.relay.durable().clone());
+        if self.durable.phase != phase {
+            tracing::info!(
+                relay_id = %self.durable.spec.relay_id,
+                channel_id = self.durable.spec.channel_id,
+                from = %phase,
+                to = %self.durable.phase,
+                outcome = self.durable.outcome.as_ref().map(|outcome| tracing::field::display(outcome.code)),
+                "phase"
+            );
+        }
+        let epoch = self.shared.epoch();
+        let save = rows::save(&self.durable, &step, now, self.revision, epoch);
+        self.revision += i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
+        let shared = self.shared.clone();
+        let stored = async move { shared.save(save).await };
+        ctx.wait(
+            stored
+                .into_actor(self)
+                .map(move |saved, actor, ctx| match saved {
+                    Ok(()) => actor.act(step, tell.stored, ctx),
+                    Err(Lost::Fenced) => ctx.notify(Leave),
+                    Err(Lost::Refused(reason)) => actor.give_up(reason, ctx),
+                }),
+        );
+    }
+
+    /// What was stored is carried out.
+    fn act(
+        &mut self,
+        step: Step,
+        stored: Option<oneshot::Sender<Arc<Durable>>>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.last_error = self
+            .relay
+            .last_failure()
+            .map(|failure| failure.message.clone())
+            .or(self.last_error.take());
+        let over = self.durable.phase == Phase::Ended;
+        self.publish();
+        if !step.debts().count().eq(&0) {
+            self.shared.debts_changed();
+        }
+        self.perform(step.actions, ctx);
+        if let Some(stored) = stored {
+            // Who asked may have gone.
+            let _ = stored.send(self.durable.clone());
+        }
+        if !self.told_down && self.relay.recorder_is_down() {
+            self.told_down = true;
+            self.shared.registry_hears(RecorderDown {
+                channel_id: self.durable.spec.channel_id,
+            });
+        }
+        if over {
+            ctx.notify(Leave);
+        } else {
+            self.arm(ctx);
+        }
+    }
+
+    fn perform(&self, actions: Vec<Action>, ctx: &mut Context<Self>) {
+        for action in actions {
+            let address = ctx.address();
+            self.caller
+                .call(self.durable.clone(), action.call, move |result| {
+                    let jitter = Jitter::new(rand::random());
+                    let event = match result {
+                        Ok(answer) => Event::Answered {
+                            action: action.id,
+                            answer,
+                            jitter,
+                        },
+                        Err(failure) => Event::Failed {
+                            action: action.id,
+                            failure,
+                            jitter,
+                        },
+                    };
+                    address.do_send(Tell::from(event));
+                });
+        }
+    }
+
+    fn publish(&self) {
+        let now = self.shared.clock.now();
+        self.shared.directory.publish(Snapshot {
+            durable: self.durable.clone(),
+            presence: self.relay.presence(now),
+            last_event_at: self.last_event_at,
+            next_wake_at: self.relay.wake_at(now),
+            last_error: self.last_error.clone(),
+            restarts: self.restarts,
+            recorder_is_down: self.relay.recorder_is_down(),
+        });
+    }
+
+    /// Sets the clock for the next wake.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let now = self.shared.clock.now();
+        if let Some(at) = self.relay.wake_at(now) {
+            let wait = (at - now).to_std().unwrap_or_default();
+            // The clock counts milliseconds: one more, and the wake is never a moment early.
+            let wait = wait + std::time::Duration::from_millis(1);
+            self.timer = Some(ctx.notify_later(Tell::from(Event::Tick), wait));
+        }
+    }
+
+    fn give_up(&mut self, reason: String, ctx: &mut Context<Self>) {
+        self.last_word.say(reason);
+        ctx.notify(Leave);
+    }
+}
+
+impl Actor for RelayActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        match self.beginning.take() {
+            Some(Beginning::Fresh(actions)) => {
+                self.publish();
+                self.perform(actions, ctx);
+                self.arm(ctx);
+            }
+            Some(Beginning::Recovered) | None => {
+                // Before anything else is heard: what was in flight is in doubt.
+                let jitter = Jitter::new(rand::random());
+                self.take(Tell::from(Event::Recovered { jitter }), ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Tell> for RelayActor {
+    type Result = ();
+
+    fn handle(&mut self, tell: Tell, ctx: &mut Self::Context) {
+        self.take(tell, ctx);
+    }
+}
+
+impl Handler<Leave> for RelayActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Leave, ctx: &mut Self::Context) {
+        actix::ActorContext::stop(ctx);
+    }
+}

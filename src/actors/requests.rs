@@ -1,0 +1,133 @@
+//! What is asked of the actors, and what they answer.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::relay::{Durable, Mark};
+
+/// What makes a repeated request the same one.
+#[derive(Debug, Clone)]
+pub struct KeyedBy {
+    /// The `Idempotency-Key`.
+    pub key: String,
+    /// A hash of what was asked for.
+    pub request_hash: String,
+}
+
+/// A start, already validated.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// The marketplace's channel: 1 to 2^53 - 1.
+    pub channel_id: i64,
+    /// Agora's channel name.
+    pub channel_name: String,
+    /// The seller's uid.
+    pub seller_uid: u32,
+    /// Whether recordings are kept.
+    pub enable_recording: bool,
+    /// The longest the relay may be live; none: the setting.
+    pub max_duration: Option<Duration>,
+    /// Cloudflare's `deleteRecordingAfterDays`; outer none: the setting; inner none: never.
+    pub delete_recording_after_days: Option<Option<u16>>,
+    /// The request's idempotency key.
+    pub keyed_by: Option<KeyedBy>,
+    /// How long to wait for the recorder to accept.
+    pub wait: Duration,
+}
+
+/// What became of a start.
+#[derive(Debug, Clone)]
+pub enum StartAnswer {
+    /// The recorder has accepted.
+    Started(Durable),
+    /// The wait ran out first; it goes on.
+    Pending(Durable),
+    /// The channel had a relay already; or this key did; or the relay was stopped while the start waited.
+    Existing(Durable),
+}
+
+/// Why there is no relay to answer with.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StartError {
+    /// The channel's relay has another name or seller.
+    #[error("the channel has a relay with another channel_name or seller_uid")]
+    Conflict(Box<Durable>),
+    /// The relay failed while the start waited; its outcome says why. It has cleaned up, or is doing so.
+    #[error("the relay failed")]
+    Failed(Box<Durable>),
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyMismatch,
+    /// Not ready: the database is not ours yet.
+    #[error("starting")]
+    Starting,
+    /// Going down.
+    #[error("shutting down")]
+    ShuttingDown,
+    /// The database did not take it: nothing was begun.
+    #[error("the database is not available: {0}")]
+    Database(String),
+    /// A fault of our own.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// A stop.
+#[derive(Debug, Clone)]
+pub struct StopRequest {
+    /// The channel; none: by relay alone (an operator's stop).
+    pub channel_id: Option<i64>,
+    /// Only this relay, if given.
+    pub relay_id: Option<Uuid>,
+    /// The request's idempotency key.
+    pub keyed_by: Option<KeyedBy>,
+}
+
+/// What became of a stop.
+#[derive(Debug, Clone)]
+pub enum StopAnswer {
+    /// It is stored, and going on.
+    Accepted(Durable),
+    /// Nothing was running: the channel's last relay, or the one that was named.
+    NotRunning(Durable),
+}
+
+/// Why nothing could be stopped.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StopError {
+    /// A channel never seen, an unknown relay, or another channel's.
+    #[error("not found")]
+    NotFound,
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyMismatch,
+    /// Not ready: the database is not ours yet.
+    #[error("starting")]
+    Starting,
+    /// The database did not take it.
+    #[error("the database is not available: {0}")]
+    Database(String),
+    /// A fault of our own.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Something a verified notification spoke of that no relay in work drives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ghost {
+    /// Cloudflare: an encoder has connected to a live input that is unknown, or whose relay is stopping or over.
+    FeedConnected {
+        /// The live input.
+        live_input: String,
+    },
+    /// Agora: a recorder bears a mark, and no relay in work watches it.
+    Recorder {
+        /// Its label: the mark may be another deployment's or another database's.
+        mark: Mark,
+        /// Its session: what a debt without one waits for.
+        sid: String,
+        /// Whether the notification says that it is over.
+        is_over: bool,
+    },
+}

@@ -1,0 +1,249 @@
+//! From a step of the life cycle to the rows that are stored with it, in one transaction.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::view::relay_json;
+use crate::relay::{Backend, Debt, Durable, Fact, Step, Video, VideoState};
+use crate::store::{
+    Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow, Save, StoredRelay,
+};
+
+/// The form the durable state is stored in.
+const STATE_VERSION: i32 = 1;
+
+/// A stored state that cannot be read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the stored state of relay {relay_id} cannot be read: {reason}")]
+pub struct Unreadable {
+    /// Which relay.
+    pub relay_id: Uuid,
+    /// Why.
+    pub reason: String,
+}
+
+/// The durable state of a stored relay.
+///
+/// # Errors
+/// [`Unreadable`] when it is of a later version, or none at all.
+pub fn durable(stored: &StoredRelay) -> Result<Durable, Unreadable> {
+    let unreadable = |reason: String| Unreadable {
+        relay_id: stored.row.id,
+        reason,
+    };
+    if stored.row.state_version != STATE_VERSION {
+        return Err(unreadable(format!(
+            "it has version {}, this program reads {STATE_VERSION}",
+            stored.row.state_version
+        )));
+    }
+    serde_json::from_value(stored.row.state.clone()).map_err(|error| unreadable(error.to_string()))
+}
+
+/// What to store of a step.
+pub(super) fn save(
+    durable: &Durable,
+    step: &Step,
+    now: DateTime<Utc>,
+    expected_revision: i64,
+    epoch: i64,
+) -> Save {
+    Save {
+        row: row(durable),
+        expected_revision,
+        epoch,
+        journal: journal(durable, step, now),
+        debts: step
+            .debts()
+            .map(|debt| new_debt(durable, debt, now))
+            .collect(),
+        recordings: recordings(durable, step, now),
+        cost: cost(durable, step),
+        outbox: outbox(durable, step, now),
+        projection: Some(projection(durable)),
+    }
+}
+
+/// The relay's own row.
+pub(super) fn row(durable: &Durable) -> RelayRow {
+    let spec = &durable.spec;
+    let recorder = durable.recorder.as_ref();
+    let (backend, region, cname) = match &spec.backend {
+        Backend::CloudRecording { .. } => {
+            let cname = recorder.map(|recorder| spec.mark(recorder.attempt).to_string());
+            ("cloud_recording", None, cname)
+        }
+        Backend::MediaPush { region } => ("media_push", Some(region.clone()), None),
+    };
+    RelayRow {
+        id: spec.relay_id,
+        channel_id: spec.channel_id,
+        channel_name: spec.channel_name.clone(),
+        seller_uid: i64::from(spec.seller_uid),
+        phase: durable.phase.to_string(),
+        relay_status: relay_status(durable).to_owned(),
+        backend: backend.to_owned(),
+        region,
+        live_input_uid: durable.live_input.uid.clone(),
+        agora_resource_id: recorder.and_then(|recorder| recorder.resource_id.clone()),
+        agora_recording_cname: cname,
+        agora_recording_uid: recorder
+            .and_then(|recorder| durable.recording_uid(recorder.attempt))
+            .map(i64::from),
+        agora_sid: recorder.and_then(|recorder| recorder.sid.clone()),
+        agora_converter_id: recorder.and_then(|recorder| recorder.converter_id.clone()),
+        outcome: durable
+            .outcome
+            .as_ref()
+            .map(|outcome| outcome.code.to_string()),
+        requested_at: spec.requested_at,
+        started_at: durable.started_at,
+        live_at: durable.live_at,
+        stopped_at: durable.stopped_at,
+        ended_at: durable.ended_at,
+        state: serde_json::to_value(durable).unwrap_or(Value::Null),
+        state_version: STATE_VERSION,
+    }
+}
+
+/// The phase in the marketplace's words.
+pub(super) fn relay_status(durable: &Durable) -> &'static str {
+    match &durable.outcome {
+        Some(outcome) if outcome.code.ended_well() => "stopped",
+        Some(_) => "failed",
+        None if durable.phase.is_active() => "active",
+        None => "starting",
+    }
+}
+
+/// What `channels` shows.
+pub(super) fn projection(durable: &Durable) -> Projection {
+    let row = row_ids(durable);
+    Projection {
+        channel_name: durable.spec.channel_name.clone(),
+        stream_key_id: durable.live_input.uid.clone(),
+        hls_playback_url: durable.live_input.hls_url.clone(),
+        stream_recording_url: durable
+            .main_recording()
+            .and_then(|video| video.hls_url.clone()),
+        agora_resource_id: row.0,
+        agora_sid: row.1,
+        agora_recording_uid: row.2,
+        relay_status: relay_status(durable).to_owned(),
+        relay_started_at: durable.started_at,
+    }
+}
+
+fn row_ids(durable: &Durable) -> (Option<String>, Option<String>, Option<i64>) {
+    let Some(recorder) = &durable.recorder else {
+        return (None, None, None);
+    };
+    let uid = durable.recording_uid(recorder.attempt).map(i64::from);
+    (recorder.resource_id.clone(), recorder.sid.clone(), uid)
+}
+
+/// One entry a fact; what the step led to stands with the last.
+pub(super) fn journal(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<JournalEntry> {
+    let last = step.facts.len().saturating_sub(1);
+    let entry = |(place, fact): (usize, &Fact)| JournalEntry {
+        at: now,
+        kind: <&'static str>::from(fact).to_owned(),
+        phase: durable.phase.to_string(),
+        data: serde_json::to_value(fact).unwrap_or(Value::Null),
+        actions: if place == last {
+            serde_json::to_value(&step.actions).unwrap_or(Value::Null)
+        } else {
+            json!([])
+        },
+    };
+    step.facts.iter().enumerate().map(entry).collect()
+}
+
+/// What the marketplace is told.
+pub(super) fn outbox(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<OutboxEntry> {
+    let announced = step.announcements.iter();
+    let entry = |(sequence, told): &(u32, crate::relay::Announcement)| OutboxEntry {
+        sequence: Some(i64::from(*sequence)),
+        kind: told.to_string(),
+        body: json!({
+            "type": told.to_string(),
+            "timestamp": now,
+            "data": { "sequence": sequence, "relay": relay_json(durable, None, now) },
+        }),
+        created_at: now,
+    };
+    announced.map(entry).collect()
+}
+
+fn new_debt(durable: &Durable, debt: &Debt, now: DateTime<Utc>) -> NewDebt {
+    NewDebt {
+        id: Uuid::now_v7(),
+        relay_id: durable.spec.relay_id,
+        channel_id: durable.spec.channel_id,
+        kind: debt.owed.to_string(),
+        target: debt.owed.target().to_owned(),
+        data: serde_json::to_value(&debt.owed).unwrap_or(Value::Null),
+        created_at: now,
+        next_attempt_at: debt.due,
+        expires_at: debt.expires,
+    }
+}
+
+fn recordings(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<Recording> {
+    let named = |fact: &Fact, uid: &str| {
+        let seen = matches!(fact, Fact::VideoSeen { uid: seen } if seen == uid);
+        seen || matches!(fact, Fact::Recording { video } if video.uid == uid)
+    };
+    let changed = |uid: &str| {
+        step.facts.iter().any(|fact| named(fact, uid))
+            || step.debts().any(|debt| debt.owed.target() == uid)
+    };
+    let row = |video: &Video| Recording {
+        video_uid: video.uid.clone(),
+        relay_id: durable.spec.relay_id,
+        channel_id: durable.spec.channel_id,
+        state: video.state.to_string(),
+        duration_seconds: video.duration_ms.map(seconds),
+        hls_url: video.hls_url.clone(),
+        dash_url: video.dash_url.clone(),
+        thumbnail_url: video.thumbnail_url.clone(),
+        created_at: now,
+        ready_at: (video.state == VideoState::Ready).then_some(now),
+    };
+    durable
+        .videos
+        .iter()
+        .filter(|video| changed(&video.uid))
+        .map(row)
+        .collect()
+}
+
+/// Milliseconds as seconds.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a recording is at most 7 days: 2^30 ms"
+)]
+pub(super) fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+fn cost(durable: &Durable, step: &Step) -> Option<Cost> {
+    let ended = step
+        .facts
+        .iter()
+        .any(|fact| matches!(fact, Fact::Ended { .. }));
+    let cost = durable.cost.filter(|_| ended)?;
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    Some(Cost {
+        relay_id: durable.spec.relay_id,
+        channel_id: durable.spec.channel_id,
+        stream_key_id: durable.live_input.uid.clone(),
+        duration_seconds: whole(cost.duration_seconds),
+        cost_cents: whole(cost.cost_cents),
+        cost_micros: whole(cost.cost_micros),
+        agora_cost_micros: whole(cost.agora_cost_micros),
+        source: cost.source.to_string(),
+        created_at: durable.ended_at.unwrap_or(durable.phase_since),
+    })
+}

@@ -1,0 +1,204 @@
+//! What every actor has at hand.
+
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix::{Addr, Handler, Message};
+use tokio::sync::Notify;
+
+use super::calls::Vendors;
+use super::clock::Clock;
+use super::directory::Directory;
+use super::registry::Registry;
+use crate::config::Settings;
+use crate::relay::Owner;
+use crate::store::{Save, Saved, Store, StoreError};
+
+/// Between two tries at a save the database did not take.
+const SAVE_AGAIN: Duration = Duration::from_millis(500);
+
+/// Why a save will never succeed.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// The relay is another process's.
+    Fenced,
+    /// The database refuses it.
+    Refused(String),
+}
+
+/// Whether starts and stops are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// The database is not ours, or what is in it not loaded yet.
+    Starting,
+    /// Starts and stops are taken.
+    Ready,
+    /// Going down: no new starts.
+    Draining,
+}
+
+/// What every actor has at hand.
+#[derive(Debug)]
+pub struct Shared {
+    pub(super) clock: Clock,
+    pub(super) store: Store,
+    pub(super) vendors: Arc<Vendors>,
+    pub(super) directory: Directory,
+    pub(super) settings: Arc<Settings>,
+    pub(super) runtime: tokio::runtime::Handle,
+    owner: OnceLock<Owner>,
+    epoch: AtomicI64,
+    readiness: AtomicU8,
+    database_answers: AtomicU8,
+    registry: RwLock<Option<Addr<Registry>>>,
+    debts: Notify,
+}
+
+impl Shared {
+    /// Nothing is called, nothing is read.
+    #[must_use]
+    pub fn new(
+        settings: Arc<Settings>,
+        store: Store,
+        vendors: Arc<Vendors>,
+        runtime: tokio::runtime::Handle,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            clock: Clock::start(),
+            store,
+            vendors,
+            directory: Directory::default(),
+            settings,
+            runtime,
+            owner: OnceLock::new(),
+            epoch: AtomicI64::new(0),
+            readiness: AtomicU8::new(0),
+            database_answers: AtomicU8::new(1),
+            registry: RwLock::new(None),
+            debts: Notify::new(),
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The vendors.
+    #[must_use]
+    pub fn vendors(&self) -> &Arc<Vendors> {
+        &self.vendors
+    }
+
+    /// The clock deadlines are told by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Whose vendor objects are ours; none before the database was read.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        self.owner.get().cloned()
+    }
+
+    pub(super) fn owns(&self, owner: Owner) {
+        // Drawn once for a database: a second time it is the same.
+        let _ = self.owner.set(owner);
+    }
+
+    pub(super) fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_epoch(&self, epoch: i64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// Whether starts and stops are taken.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        match self.readiness.load(Ordering::Acquire) {
+            0 => Readiness::Starting,
+            1 => Readiness::Ready,
+            _ => Readiness::Draining,
+        }
+    }
+
+    pub(super) fn set_readiness(&self, readiness: Readiness) {
+        let number = match readiness {
+            Readiness::Starting => 0,
+            Readiness::Ready => 1,
+            Readiness::Draining => 2,
+        };
+        self.readiness.store(number, Ordering::Release);
+    }
+
+    /// Whether the last write reached the database.
+    #[must_use]
+    pub fn database_answers(&self) -> bool {
+        self.database_answers.load(Ordering::Acquire) == 1
+    }
+
+    pub(super) fn note_database(&self, answers: bool) {
+        self.database_answers
+            .store(u8::from(answers), Ordering::Release);
+    }
+
+    pub(super) fn set_registry(&self, registry: Addr<Registry>) {
+        *self
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(registry);
+    }
+
+    pub(super) fn registry(&self) -> Option<Addr<Registry>> {
+        self.registry
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Tells the registry something; it is lost only when there is none any more.
+    pub(super) fn registry_hears<M>(&self, message: M)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Registry: Handler<M>,
+    {
+        if let Some(registry) = self.registry() {
+            registry.do_send(message);
+        }
+    }
+
+    /// There is a new debt.
+    pub(super) fn debts_changed(&self) {
+        self.debts.notify_one();
+    }
+
+    /// Returns when there is a new debt.
+    pub(super) async fn new_debt(&self) {
+        self.debts.notified().await;
+    }
+
+    /// Saves until the database has taken it: nothing is done whose intent is not stored, and nothing is given up because
+    /// the database was away.
+    pub(super) async fn save(&self, save: Save) -> Result<(), Lost> {
+        loop {
+            match self.store.save(save.clone()).await {
+                Ok(Saved::Saved) => {
+                    self.note_database(true);
+                    return Ok(());
+                }
+                Ok(Saved::Fenced) => return Err(Lost::Fenced),
+                Err(StoreError::Unavailable(error)) => {
+                    self.note_database(false);
+                    tracing::warn!(relay_id = %save.row.id, error, "not saved; tried again");
+                    tokio::time::sleep(SAVE_AGAIN).await;
+                }
+                Err(error) => return Err(Lost::Refused(error.to_string())),
+            }
+        }
+    }
+}

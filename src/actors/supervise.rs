@@ -1,0 +1,93 @@
+//! Children whose death is heard of. actix's own `Supervisor` does not restart an actor that panics; so an actor is run
+//! as a task of its own whose end, whatever it was, is told to its parent.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::dev::channel;
+use actix::{Actor, Addr, Context};
+use actix_rt::ArbiterHandle;
+
+/// How a child came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Its work is done.
+    Finished,
+    /// It gave up, and said why.
+    Failed(String),
+    /// It panicked.
+    Panicked(String),
+    /// Its thread has gone.
+    Cancelled,
+}
+
+/// Where a child leaves a word before it gives up.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastWord(Arc<Mutex<Option<String>>>);
+
+impl LastWord {
+    /// Leaves it.
+    pub(super) fn say(&self, word: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(word);
+    }
+
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Tells the parent once, also when the child's thread goes and nothing runs any more.
+struct Notice<F: FnOnce(Cause)>(Option<F>);
+
+impl<F: FnOnce(Cause)> Notice<F> {
+    fn give(mut self, cause: Cause) {
+        if let Some(tell) = self.0.take() {
+            tell(cause);
+        }
+    }
+}
+
+impl<F: FnOnce(Cause)> Drop for Notice<F> {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(Cause::Cancelled);
+        }
+    }
+}
+
+/// Runs the actor that `build` makes on a thread. `on_exit` is called exactly once, when it has come to its end: also
+/// when `build` panics, or the thread is gone.
+pub(super) fn start<A>(
+    arbiter: &ArbiterHandle,
+    build: impl FnOnce() -> A + Send + 'static,
+    last_word: LastWord,
+    on_exit: impl FnOnce(Cause) + Send + 'static,
+) -> Addr<A>
+where
+    A: Actor<Context = Context<A>>,
+{
+    let (sender, receiver) = channel::channel(16);
+    let notice = Notice(Some(on_exit));
+    arbiter.spawn_fn(move || {
+        let life = actix_rt::spawn(async move {
+            Context::with_receiver(receiver).into_future(build()).await;
+        });
+        actix_rt::spawn(async move {
+            let cause = match life.await {
+                Ok(()) => last_word.take().map_or(Cause::Finished, Cause::Failed),
+                Err(error) if error.is_panic() => Cause::Panicked(text_of(&*error.into_panic())),
+                Err(_) => Cause::Cancelled,
+            };
+            notice.give(cause);
+        });
+    });
+    Addr::new(sender)
+}
+
+/// What a panic said.
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without words").to_owned()
+}

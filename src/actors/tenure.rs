@@ -1,0 +1,105 @@
+//! The time in which this process acts on its database: from taking the lock to losing it, or to the process's end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::registry::{Abandon, Recover, Registry};
+use super::shared::{Readiness, Shared};
+use super::{debts, janitor};
+use crate::relay::Owner;
+use crate::store::{DatabaseLock, StoreError};
+
+/// Between two tries at the lock, or at a database that does not answer.
+const TRY_EVERY: Duration = Duration::from_millis(500);
+
+/// Takes the database over when it is free, drives what is in it, and lets go when the lock is lost.
+#[derive(Debug)]
+pub struct Tenure {
+    shared: Arc<Shared>,
+}
+
+impl Tenure {
+    /// Starts the registry. Needs an actix system; relays are spread over `threads` threads.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, threads: usize) -> Self {
+        let registry = Registry::start(shared.clone(), threads);
+        shared.set_registry(registry);
+        Self { shared }
+    }
+
+    /// Holds the database whenever it can, forever.
+    pub async fn hold_forever(self) {
+        loop {
+            let lock = self.acquire().await;
+            if let Err(error) = self.take_over().await {
+                tracing::warn!(%error, "the database was not taken over; tried again");
+                tokio::time::sleep(TRY_EVERY).await;
+                continue;
+            }
+            let work = [
+                tokio::spawn(debts::pay_forever(self.shared.clone())),
+                tokio::spawn(janitor::sweep_forever(self.shared.clone())),
+            ];
+            lock.lost().await;
+            tracing::error!(
+                "the database lock was lost: this process stops acting until it has it again"
+            );
+            self.shared.set_readiness(Readiness::Starting);
+            self.shared.registry_hears(Abandon);
+            for task in work {
+                task.abort();
+            }
+        }
+    }
+
+    /// Waits for the lock.
+    async fn acquire(&self) -> DatabaseLock {
+        let mut told = false;
+        loop {
+            match DatabaseLock::try_acquire(&self.shared.settings.database).await {
+                Ok(Ok(lock)) => return lock,
+                Ok(Err(held)) => {
+                    if !std::mem::replace(&mut told, true) {
+                        let pid = held.pid;
+                        tracing::warn!(
+                            pid,
+                            "another process holds the database: this one serves reads, and waits"
+                        );
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the database lock was not tried"),
+            }
+            tokio::time::sleep(TRY_EVERY).await;
+        }
+    }
+
+    /// Brings the schema up to date, fences whoever had the database before, and has every unfinished relay go on.
+    async fn take_over(&self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        shared.store.migrate().await?;
+        let instance = shared.store.instance().await?;
+        shared.owns(Owner {
+            deployment: shared.settings.relay.deployment.clone(),
+            database: instance.database_id,
+        });
+        shared.set_epoch(shared.store.take_epoch().await?);
+        let relays = shared.store.unfinished().await?;
+        let unfinished = relays.len();
+        if let Some(registry) = shared.registry() {
+            // Answered when every one of them has its actor.
+            let _ = registry.send(Recover { relays }).await;
+        }
+        shared.note_database(true);
+        if shared.readiness() == Readiness::Starting {
+            shared.set_readiness(Readiness::Ready);
+        }
+        tracing::info!(unfinished, "ready");
+        Ok(())
+    }
+
+    /// What is shared with the actors.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}

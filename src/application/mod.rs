@@ -1,0 +1,119 @@
+//! The service, put together: store, vendors, actors, HTTP; built, and run until it is told to stop.
+
+mod outside;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::actors::{Keeper, Shared, Tenure, Vendors};
+use crate::api::{self, Api};
+use crate::config::Settings;
+use crate::store::Store;
+
+/// How long a process that goes down is still reachable, so that load balancers see that it is not ready, and stops
+/// that are on their way arrive.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// The service, listening but not yet answering.
+#[derive(Debug)]
+pub struct Application {
+    settings: Arc<Settings>,
+    listener: TcpListener,
+    store: Store,
+    shared: Arc<Shared>,
+}
+
+/// Runs a service on threads of its own: the HTTP workers' and the actors' are actix's, all else runs on `tokio`'s.
+///
+/// # Errors
+/// What the service fails with, and when the threads cannot be made.
+pub fn run<F: Future<Output = anyhow::Result<T>>, T>(service: F) -> anyhow::Result<T> {
+    // A second call finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let handle = runtime.handle().clone();
+    let system = actix_rt::System::with_tokio_rt(move || runtime);
+    let _guard = handle.enter();
+    system.block_on(service)
+}
+
+impl Application {
+    /// Opens the database, binds the port and makes the vendors' clients. Nothing is called yet.
+    ///
+    /// # Errors
+    /// When one of them fails; the message says which.
+    pub async fn build(mut settings: Settings) -> anyhow::Result<Self> {
+        let address = (settings.server.bind.as_str(), settings.server.port);
+        let listener = TcpListener::bind(address)
+            .with_context(|| format!("cannot listen on {}:{}", address.0, address.1))?;
+        listener.set_nonblocking(true)?;
+        settings.server.port = listener.local_addr()?.port();
+        Self::on(listener, settings).await
+    }
+
+    /// The same on a socket that is bound already.
+    ///
+    /// # Errors
+    /// As [`Application::build`].
+    pub async fn on(listener: TcpListener, settings: Settings) -> anyhow::Result<Self> {
+        let settings = Arc::new(settings);
+        let runtime = tokio::runtime::Handle::current();
+        let store = Store::connect(&settings.database)
+            .await
+            .context("the database cannot be opened")?;
+        let vendors = Arc::new(Vendors::new(settings.clone(), runtime.clone())?);
+        let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
+        Ok(Self {
+            settings,
+            listener,
+            store,
+            shared,
+        })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` returns; then takes no new starts, lets what is in flight finish, and returns. Recorders keep
+    /// running: the next process adopts them.
+    ///
+    /// # Errors
+    /// When the server cannot be started, or fails.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let keeper = Keeper::new(self.shared.clone());
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let tenure =
+            tokio::task::spawn_local(Tenure::new(self.shared.clone(), threads).hold_forever());
+        let outside = outside::outside(&self.shared, &keeper);
+        let api = Api::new(&self.settings, keeper.clone(), self.store.clone(), outside);
+        let grace = self.settings.server.shutdown_grace;
+        let server = api::server(self.listener, api.clone(), grace)?;
+        let handle = server.handle();
+        let serving = tokio::task::spawn_local(server);
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            ended = &mut serving => return Ok(ended??),
+            () = stop => {}
+        }
+        tracing::info!("going down: recorders keep running, the next process adopts them");
+        keeper.drain();
+        api.drain();
+        tokio::time::sleep(LAST_CALLS.min(grace)).await;
+        // Without a new connection, and for no longer than the grace.
+        let _ = tokio::time::timeout(grace, handle.stop(true)).await;
+        tenure.abort();
+        let _ = tokio::time::timeout(grace, self.store.close()).await;
+        tracing::info!("down");
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! `relaykeeper check`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use relaykeeper::application;
+use relaykeeper::config::{AgoraBackend, Settings};
+use relaykeeper::store::Store;
+use relaykeeper::vendors::agora::Agora;
+use relaykeeper::vendors::cloudflare::{Cloudflare, TokenState};
+use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::{Class, VendorError};
+
+/// What the checks found so far.
+#[derive(Default)]
+struct Report {
+    bad: usize,
+}
+
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+impl Report {
+    fn good(&self, what: &str, said: &str) {
+        println!("ok       {what}: {said}");
+    }
+
+    fn note(&self, what: &str, said: &str) {
+        println!("note     {what}: {said}");
+    }
+
+    fn bad(&mut self, what: &str, said: &str) {
+        self.bad += 1;
+        println!("WRONG    {what}: {said}");
+    }
+}
+
+pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    application::run(async move {
+        let mut report = Report::default();
+        for missing in settings.missing_for_serve() {
+            report.bad(
+                missing.key,
+                &format!("is missing: {} (or set {})", missing.how, missing.env),
+            );
+        }
+        for problem in settings.warnings() {
+            report.note("settings", &problem.to_string());
+        }
+        database(&settings, &mut report).await;
+        cloudflare(&settings, &mut report).await?;
+        agora(&settings, &mut report).await?;
+        Ok(if report.bad == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    })
+}
+
+async fn database(settings: &Settings, report: &mut Report) {
+    let store = match Store::connect(&settings.database).await {
+        Ok(store) => store,
+        Err(error) => return report.bad("database", &error.to_string()),
+    };
+    match store.migration_status().await {
+        Ok(migrations) => match migrations
+            .iter()
+            .filter(|migration| !migration.applied)
+            .count()
+        {
+            0 => report.good("database", "it answers, and its schema is up to date"),
+            _ => report.good(
+                "database",
+                "it answers; `serve` or `migrate up` will bring its schema up to date",
+            ),
+        },
+        Err(error) => report.bad("database", &error.to_string()),
+    }
+    store.close().await;
+}
+
+async fn cloudflare(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+    if settings.cloudflare.account_id.is_empty() {
+        return Ok(());
+    }
+    let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors)?;
+    match cloudflare.verify_token(asks()).await {
+        Ok(TokenState::Active) => report.good("Cloudflare token", "active"),
+        Ok(state) => report.bad(
+            "Cloudflare token",
+            &format!("it is {state:?}; make a new one with Stream:Edit"),
+        ),
+        Err(error) => report.bad(
+            "Cloudflare token",
+            &explain(&error, "make one with the permission Stream:Edit"),
+        ),
+    }
+    match cloudflare.storage_usage(asks()).await {
+        Ok(usage) => {
+            let limit = usage
+                .limit_minutes
+                .map(|limit| format!(" of {limit:.0}"))
+                .unwrap_or_default();
+            report.good(
+                "Cloudflare Stream",
+                &format!("{:.0}{limit} minutes stored", usage.total_minutes),
+            );
+            if usage
+                .limit_minutes
+                .is_some_and(|limit| usage.total_minutes >= limit)
+            {
+                report.bad(
+                    "Cloudflare Stream",
+                    "no storage is left: new broadcasts will be refused; buy more minutes",
+                );
+            }
+        }
+        Err(error) => report.bad(
+            "Cloudflare Stream",
+            &explain(
+                &error,
+                "the token needs Stream:Edit on this account, and the account Stream",
+            ),
+        ),
+    }
+    if settings.cloudflare.customer_base_url.is_empty() {
+        report.note(
+            "Cloudflare customer host",
+            "not set; it is learnt from Cloudflare's answers (CLOUDFLARE_STREAM_CUSTOMER_BASE_URL sets it)",
+        );
+    }
+    Ok(())
+}
+
+async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+    if settings.agora.app_id.is_empty() || settings.agora.customer_id.is_empty() {
+        return Ok(());
+    }
+    let agora = Agora::new(&settings.agora, &settings.vendors)?;
+    match agora.media_push().check_credentials(asks()).await {
+        Ok(()) => report.good("Agora credentials", "accepted"),
+        Err(error) => report.bad(
+            "Agora credentials",
+            &explain(&error, "take customer id and secret from the console, RESTful API, of the App ID's own account"),
+        ),
+    }
+    match settings.agora.backend {
+        AgoraBackend::CloudRecording => {
+            let uid = settings.agora.cloud_recording.recording_uid_base;
+            match agora
+                .cloud_recording()
+                .acquire(asks(), "relaykeeper-check", uid, 1)
+                .await
+            {
+                Ok(_) => report.good(
+                    "Agora Cloud Recording",
+                    "enabled (a resource was acquired; that costs nothing)",
+                ),
+                Err(error) => report.bad(
+                    "Agora Cloud Recording",
+                    &explain(
+                        &error,
+                        "enable Cloud Recording for the App ID in the console",
+                    ),
+                ),
+            }
+            report.note(
+                "Agora storage",
+                "the bucket's keys cannot be tried without recording: wrong ones end a recorder soon after its start",
+            );
+        }
+        AgoraBackend::MediaPush => match agora.media_push().list(asks()).await {
+            Ok(list) => report.good(
+                "Agora Media Push",
+                &format!("enabled; {} converters run", list.len()),
+            ),
+            Err(error) => report.bad(
+                "Agora Media Push",
+                &explain(
+                    &error,
+                    "enable the Media Push RESTful API for the App ID in the console",
+                ),
+            ),
+        },
+    }
+    Ok(())
+}
+
+fn asks() -> Caller {
+    Caller {
+        priority: Priority::Start,
+        until: tokio::time::Instant::now() + Duration::from_secs(30),
+    }
+}
+
+/// What went wrong, and what may help.
+fn explain(error: &VendorError, remedy: &str) -> String {
+    match error.class {
+        Class::Unavailable | Class::Timeout => {
+            format!("{error}; can this machine reach the vendor?")
+        }
+        Class::RateLimited => format!("{error}; try again later"),
+        Class::Unauthorized
+        | Class::Rejected
+        | Class::NotFound
+        | Class::Conflict
+        | Class::Quota
+        | Class::Unexpected => format!("{error}; {remedy}"),
+    }
+}

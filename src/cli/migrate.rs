@@ -1,0 +1,65 @@
+//! `relaykeeper migrate`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use relaykeeper::application;
+use relaykeeper::config::Settings;
+use relaykeeper::store::{DatabaseLock, Store};
+
+/// What to do about the schema.
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    #[command(subcommand)]
+    direction: Direction,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Direction {
+    /// Apply what is not applied yet. `serve` does it by itself.
+    Up,
+    /// Take migrations back, the last first. Tables of relaykeeper's own go with what is in them; of a `channels` table
+    /// that was there before, exactly the columns that were added.
+    Down {
+        /// How many; all when left out.
+        #[arg(long)]
+        steps: Option<u32>,
+    },
+    /// Show what is applied.
+    Status,
+}
+
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+pub(super) fn run(settings: Settings, migrate: &Migrate) -> anyhow::Result<ExitCode> {
+    let direction = migrate.direction;
+    application::run(async move {
+        let store = Store::connect(&settings.database).await?;
+        let _lock = match direction {
+            Direction::Status => None,
+            Direction::Up | Direction::Down { .. } => {
+                let Ok(lock) = DatabaseLock::try_acquire(&settings.database).await? else {
+                    anyhow::bail!("another process holds the database: stop it first");
+                };
+                Some(lock)
+            }
+        };
+        match direction {
+            Direction::Up => store.migrate().await?,
+            Direction::Down { steps } => store.migrate_down(steps).await?,
+            Direction::Status => {}
+        }
+        for migration in store.migration_status().await? {
+            println!(
+                "{:<8} {}",
+                if migration.applied {
+                    "applied"
+                } else {
+                    "pending"
+                },
+                migration.name
+            );
+        }
+        store.close().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,386 @@
+//! Media Push: converters (`agora.md §4`).
+
+use std::time::Duration;
+
+use chrono::Utc;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::super::wire::{Answer, Cx};
+use super::super::world::{Job, State, World};
+use super::{converter_body, destroyed, message};
+
+/// What an update may name (`agora.md §4.5`).
+const UPDATABLE: [&str; 7] = [
+    "rtmpUrl",
+    "transcodeOptions.videoOptions.canvas",
+    "transcodeOptions.videoOptions.layout",
+    "transcodeOptions.videoOptions.bitrate",
+    "transcodeOptions.videoOptions.frameRate",
+    "transcodeOptions.videoOptions.gop",
+    "transcodeOptions.audioOptions.rtcStreamUids",
+];
+
+pub(in crate::sandbox) struct Converter {
+    pub(in crate::sandbox) id: String,
+    pub(in crate::sandbox) name: String,
+    pub(in crate::sandbox) region: String,
+    pub(in crate::sandbox) channel: String,
+    pub(in crate::sandbox) uids: Vec<u32>,
+    pub(in crate::sandbox) raw: bool,
+    pub(in crate::sandbox) full_hd: bool,
+    pub(in crate::sandbox) rtmp_url: String,
+    /// Seconds of the wire.
+    pub(in crate::sandbox) idle_timeout: u64,
+    /// The options as they were sent.
+    options: Value,
+    pub(in crate::sandbox) created: i64,
+    pub(in crate::sandbox) updated: i64,
+    pub(in crate::sandbox) push_at: Duration,
+    /// Since when none of its sellers is there.
+    pub(in crate::sandbox) idle_since: Option<Duration>,
+    /// `connecting`, `running` or `failed`.
+    pub(in crate::sandbox) state: &'static str,
+    pub(in crate::sandbox) connection: Option<u64>,
+    pub(in crate::sandbox) destroyed: bool,
+    /// It moves to another machine: nobody knows it until then.
+    pub(in crate::sandbox) away_until: Option<Duration>,
+    pub(in crate::sandbox) drop_until: Option<Duration>,
+    sequence: Option<i64>,
+    pub(in crate::sandbox) wake: watch::Sender<u64>,
+}
+
+impl Converter {
+    fn reachable(&self) -> bool {
+        !self.destroyed && self.away_until.is_none()
+    }
+
+    pub(in crate::sandbox) fn nudge(&self) {
+        self.wake.send_modify(|count| *count += 1);
+    }
+
+    fn brief(&self) -> Value {
+        json!({"id": self.id, "createTs": self.created, "updateTs": self.updated, "state": self.state})
+    }
+
+    fn full(&self) -> Value {
+        let mut body = json!({
+            "name": self.name, "rtmpUrl": self.rtmp_url, "idleTimeout": self.idle_timeout,
+            "createTs": self.created, "updateTs": self.updated, "state": self.state,
+        });
+        if let Some(body) = body.as_object_mut() {
+            let options = if self.raw {
+                "rawOptions"
+            } else {
+                "transcodeOptions"
+            };
+            body.insert(options.to_owned(), self.options.clone());
+        }
+        body
+    }
+}
+
+impl State {
+    pub(in crate::sandbox) fn converter_notice(
+        &mut self,
+        id: &str,
+        event: u16,
+        fields: &str,
+        reason: Option<&str>,
+    ) {
+        let Some(converter) = self.converters.get(id) else {
+            return;
+        };
+        let mut told = if event == 1 {
+            converter.full()
+        } else {
+            converter.brief()
+        };
+        if let Some(told) = told.as_object_mut() {
+            told.insert("id".to_owned(), json!(id));
+            if event == 4 {
+                told.insert("name".to_owned(), json!(converter.name));
+                told.remove("state");
+            }
+        }
+        let mut payload = json!({"converter": told, "lts": Utc::now().timestamp(), "xRequestId": "", "fields": fields});
+        if let (Some(payload), Some(reason)) = (payload.as_object_mut(), reason) {
+            payload.insert("destroyReason".to_owned(), json!(reason));
+        }
+        self.agora_notice(5, event, payload);
+    }
+
+    pub(in crate::sandbox) fn set_converter(&mut self, id: &str, state: &'static str) {
+        let Some(converter) = self
+            .converters
+            .get_mut(id)
+            .filter(|converter| converter.state != state)
+        else {
+            return;
+        };
+        converter.state = state;
+        converter.updated = Utc::now().timestamp();
+        self.converter_notice(id, 3, "id,createTs,updateTs,state", None);
+    }
+
+    pub(in crate::sandbox) fn destroy_converter(
+        &mut self,
+        world: &World,
+        now: Duration,
+        id: &str,
+        reason: &str,
+    ) {
+        let Some(converter) = self
+            .converters
+            .get_mut(id)
+            .filter(|converter| !converter.destroyed)
+        else {
+            return;
+        };
+        converter.destroyed = true;
+        let connection = converter.connection.take();
+        converter.nudge();
+        if let Some(connection) = connection {
+            self.disconnect(world, now, connection);
+        }
+        self.converter_notice(id, 4, "id,name,createTs,updateTs", Some(reason));
+    }
+}
+
+fn not_enabled(cx: &Cx<'_>) -> Option<Answer> {
+    (!cx.world.options.media_push_enabled).then(|| {
+        Answer::json(
+            403,
+            &json!({"reason": "No valid permission to use this function"}),
+        )
+    })
+}
+
+pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
+    if let Some(refusal) = not_enabled(cx) {
+        return refusal;
+    }
+    let Some(body) = cx.ask.json().filter(|_| cx.ask.says_json()) else {
+        return message(400, "Invalid parameter: body");
+    };
+    let wanted = match converter_body::read(&body) {
+        Ok(wanted) => wanted,
+        Err(reason) => return message(400, &reason),
+    };
+    if !wanted.name.is_empty()
+        && let Some(other) = cx
+            .state
+            .converters
+            .values()
+            .find(|other| !other.destroyed && other.name == wanted.name)
+    {
+        let id = other.id.clone();
+        cx.state.violation("name_conflict", wanted.name);
+        return message(409, "Resource with the same name already exists.")
+            .with("X-Resource-ID", id);
+    }
+    let alive = || {
+        cx.state
+            .converters
+            .values()
+            .filter(|other| !other.destroyed)
+    };
+    let passed = alive().count() >= cx.state.quotas.max_converters;
+    if passed
+        || (wanted.full_hd
+            && alive().filter(|other| other.full_hd).count()
+                >= cx.state.quotas.max_full_hd_converters)
+    {
+        cx.state.violation("converters_passed", wanted.name);
+        return message(429, "Resource quota limit exceeded");
+    }
+    for uid in &wanted.uids {
+        cx.state.sellers.name(&wanted.channel, *uid);
+    }
+    let options = if wanted.raw {
+        "/converter/rawOptions"
+    } else {
+        "/converter/transcodeOptions"
+    };
+    let id = cx.state.dice.hex(32);
+    let now = Utc::now().timestamp();
+    let converter = Converter {
+        id: id.clone(),
+        name: wanted.name,
+        region: cx.ask.part(0).to_owned(),
+        channel: wanted.channel,
+        uids: wanted.uids,
+        raw: wanted.raw,
+        full_hd: wanted.full_hd,
+        rtmp_url: wanted.rtmp_url,
+        idle_timeout: wanted.idle_timeout,
+        options: body.pointer(options).cloned().unwrap_or_default(),
+        created: now,
+        updated: now,
+        push_at: cx.now + cx.world.options.converter_push_after,
+        idle_since: None,
+        state: "connecting",
+        connection: None,
+        destroyed: false,
+        away_until: None,
+        drop_until: None,
+        sequence: None,
+        wake: watch::Sender::new(0),
+    };
+    let answer = json!({"converter": converter.brief(), "fields": "id,createTs,updateTs,state"});
+    cx.state.converters.insert(id.clone(), converter);
+    cx.state
+        .converter_notice(&id, 1, "id,name,createTs,updateTs,state", None);
+    // Nobody plays recorders any more only while the sandbox stops.
+    let _ = cx.world.jobs.send(Job::Converter(id.clone()));
+    Answer::json(200, &answer).with("X-Resource-ID", id)
+}
+
+/// The converter of the path, in the region it was made in.
+fn found<'a>(cx: &'a Cx<'_>) -> Option<&'a Converter> {
+    cx.state
+        .converters
+        .get(&cx.ask.part(5).to_lowercase())
+        .filter(|converter| converter.reachable() && converter.region == cx.ask.part(0))
+}
+
+pub(super) fn get(cx: &mut Cx<'_>) -> Answer {
+    if let Some(refusal) = not_enabled(cx) {
+        return refusal;
+    }
+    let Some(converter) = found(cx) else {
+        return destroyed();
+    };
+    let full = converter.full();
+    let body = if cx.world.options.converter_wrapped {
+        json!({"converter": full})
+    } else {
+        full
+    };
+    Answer::json(200, &body).with("X-Resource-ID", converter.id.clone())
+}
+
+pub(super) fn delete(cx: &mut Cx<'_>) -> Answer {
+    if let Some(refusal) = not_enabled(cx) {
+        return refusal;
+    }
+    let Some(id) = found(cx).map(|converter| converter.id.clone()) else {
+        return destroyed();
+    };
+    cx.state
+        .destroy_converter(cx.world, cx.now, &id, "Delete Request");
+    Answer::empty(200).with("X-Resource-ID", id)
+}
+
+pub(super) fn list(cx: &mut Cx<'_>, channel: Option<&str>) -> Answer {
+    if let Some(refusal) = not_enabled(cx) {
+        return refusal;
+    }
+    let Ok(from) = cx.ask.query("cursor").unwrap_or("0").parse::<usize>() else {
+        return message(400, "Invalid parameter: cursor");
+    };
+    let mut all: Vec<&Converter> = cx
+        .state
+        .converters
+        .values()
+        .filter(|converter| {
+            converter.reachable() && channel.is_none_or(|channel| converter.channel == channel)
+        })
+        .collect();
+    all.sort_by_key(|converter| (converter.created, &converter.id));
+    let size = cx.world.options.converter_page_size.max(1);
+    let members: Vec<Value> = all
+        .iter()
+        .skip(from)
+        .take(size)
+        .map(|converter| {
+            json!({
+                "rtcChannel": converter.channel, "status": "200", "converterName": converter.name, "updateTs": converter.updated.to_string(),
+                "appId": cx.world.keys.app_id, "rtmpUrl": converter.rtmp_url, "ip": "127.0.0.1", "converterId": converter.id.to_uppercase(),
+                "create": converter.created.to_string(), "idleTimeout": converter.idle_timeout.to_string(), "state": converter.state,
+            })
+        })
+        .collect();
+    let next = if from + size < all.len() {
+        from + size
+    } else {
+        0
+    };
+    Answer::json(
+        200,
+        &json!({"success": true, "data": {"total_count": all.len(), "cursor": next, "members": members}}),
+    )
+}
+
+pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
+    if let Some(refusal) = not_enabled(cx) {
+        return refusal;
+    }
+    let Some(id) = found(cx).map(|converter| converter.id.clone()) else {
+        return destroyed();
+    };
+    let Some(body) = cx.ask.json().filter(|_| cx.ask.says_json()) else {
+        return message(400, "Invalid parameter: body");
+    };
+    let sequence = cx
+        .ask
+        .query("sequence")
+        .map(|text| text.parse::<i64>().ok().filter(|number| *number >= 0));
+    let Some(Some(sequence)) = sequence else {
+        return message(400, "Invalid parameter: sequence");
+    };
+    let Some(converter) = cx.state.converters.get_mut(&id) else {
+        return destroyed();
+    };
+    if converter.sequence.is_some_and(|last| sequence <= last) {
+        return message(400, "Invalid parameter: sequence must grow");
+    }
+    let fields: Vec<&str> = body
+        .get("fields")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .split(',')
+        .collect();
+    let known = |field: &&str| UPDATABLE.contains(field) && (!converter.raw || *field == "rtmpUrl");
+    if !fields.iter().all(known) {
+        return message(400, "Invalid parameter: fields");
+    }
+    let wanted = body.get("converter").cloned().unwrap_or_default();
+    let mut connection = None;
+    let mut moved = false;
+    for field in &fields {
+        let pointer = format!("/{}", field.replace('.', "/"));
+        let Some(value) = wanted.pointer(&pointer) else {
+            return message(400, "Invalid parameter: fields");
+        };
+        if *field == "rtmpUrl" {
+            match converter_body::rtmp_url(&wanted) {
+                Ok(url) => converter.rtmp_url = url,
+                Err(reason) => return message(400, &reason),
+            }
+            connection = converter.connection.take();
+            moved = true;
+        } else if let Some(place) = pointer
+            .strip_prefix("/transcodeOptions")
+            .and_then(|rest| converter.options.pointer_mut(rest))
+        {
+            *place = value.clone();
+        }
+    }
+    converter.sequence = Some(sequence);
+    converter.updated = Utc::now().timestamp();
+    converter.nudge();
+    if let Some(connection) = connection {
+        cx.state.disconnect(cx.world, cx.now, connection);
+    }
+    if moved {
+        cx.state.set_converter(&id, "connecting");
+    }
+    cx.state.converter_notice(&id, 2, &fields.join(","), None);
+    let brief = cx.state.converters.get(&id).map(Converter::brief);
+    Answer::json(
+        200,
+        &json!({"converter": brief, "fields": "id,createTs,updateTs,state"}),
+    )
+    .with("X-Resource-ID", id)
+}

@@ -1,0 +1,298 @@
+//! The simulated Agora: routes, authentication, quotas, and the shapes of its refusals (`agora.md §1, §7`).
+
+mod check;
+mod converter_body;
+mod media_push;
+mod recording;
+mod start;
+mod task;
+mod token;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+pub(super) use media_push::Converter;
+pub(super) use task::{Output, Phase, Resource, Task};
+pub(super) use token::verify as verify_token;
+
+use super::calls::{Call, Product};
+use super::wire::{Answer, Ask, Cx};
+
+/// Path prefixes of Cloud Recording's cross-region acceleration.
+const RECORDING_REGIONS: [&str; 4] = ["cn", "eu", "ap", "us"];
+/// Media Push's regions.
+const PUSH_REGIONS: [&str; 4] = ["cn", "ap", "na", "eu"];
+
+/// Which call a request is.
+pub(super) fn route(ask: &Ask) -> Option<Call> {
+    let parts = ask.parts();
+    let parts = parts.as_slice();
+    let method = ask.method.as_str();
+    let rest = match parts {
+        [region, rest @ ..] if RECORDING_REGIONS.contains(region) => rest,
+        _ => parts,
+    };
+    match (method, rest) {
+        ("POST", ["v1", "apps", _, "cloud_recording", "acquire"]) => return Some(Call::Acquire),
+        (
+            "POST",
+            [
+                "v1",
+                "apps",
+                _,
+                "cloud_recording",
+                "resourceid",
+                _,
+                "mode",
+                _,
+                "start",
+            ],
+        ) => return Some(Call::Start),
+        (
+            "GET",
+            [
+                "v1",
+                "apps",
+                _,
+                "cloud_recording",
+                "resourceid",
+                _,
+                "sid",
+                _,
+                "mode",
+                _,
+                "query",
+            ],
+        ) => return Some(Call::Query),
+        (
+            "POST",
+            [
+                "v1",
+                "apps",
+                _,
+                "cloud_recording",
+                "resourceid",
+                _,
+                "sid",
+                _,
+                "mode",
+                _,
+                "update",
+            ],
+        ) => return Some(Call::Update),
+        (
+            "POST",
+            [
+                "v1",
+                "apps",
+                _,
+                "cloud_recording",
+                "resourceid",
+                _,
+                "sid",
+                _,
+                "mode",
+                _,
+                "stop",
+            ],
+        ) => return Some(Call::Stop),
+        _ => {}
+    }
+    match (method, parts) {
+        ("GET", ["dev", "v1", "channel", "user", _, _, "hosts_only"]) => Some(Call::Hosts),
+        ("GET", ["dev", "v1", "channel", "user", _, _]) if ask.query("hosts_only").is_some() => {
+            Some(Call::Hosts)
+        }
+        ("GET", ["v1", "projects", _, "rtmp-converters"]) => Some(Call::ConverterList),
+        ("GET", ["v1", "projects", _, "channels", _, "rtmp-converters"]) => {
+            Some(Call::ConverterListChannel)
+        }
+        (method, [region, "v1", "projects", _, "rtmp-converters", rest @ ..])
+            if PUSH_REGIONS.contains(region) =>
+        {
+            match (method, rest) {
+                ("POST", []) => Some(Call::ConverterCreate),
+                ("GET", [_]) => Some(Call::ConverterGet),
+                ("PATCH", [_]) => Some(Call::ConverterUpdate),
+                ("DELETE", [_]) => Some(Call::ConverterDelete),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Authenticates, counts and answers a call.
+pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
+    if let Some(refusal) = authenticate(cx).or_else(|| count(call, cx)) {
+        return refusal;
+    }
+    let answer = match call {
+        Call::Acquire => recording::acquire(cx),
+        Call::Start => start::start(cx),
+        Call::Query => recording::query(cx),
+        Call::Update => recording::update(cx),
+        Call::Stop => recording::stop(cx),
+        Call::ConverterCreate => media_push::create(cx),
+        Call::ConverterGet => media_push::get(cx),
+        Call::ConverterUpdate => media_push::update(cx),
+        Call::ConverterDelete => media_push::delete(cx),
+        Call::ConverterList => media_push::list(cx, None),
+        Call::ConverterListChannel => {
+            let channel = cx.ask.part(4).to_owned();
+            media_push::list(cx, Some(&channel))
+        }
+        Call::Hosts => hosts(cx),
+        Call::LiveInputCreate
+        | Call::LiveInputList
+        | Call::LiveInputGet
+        | Call::LiveInputUpdate
+        | Call::LiveInputDelete
+        | Call::LiveInputRotateKeys
+        | Call::LiveInputVideos
+        | Call::VideoList
+        | Call::VideoGet
+        | Call::VideoDelete
+        | Call::StorageUsage
+        | Call::UserTokenVerify
+        | Call::AccountTokenVerify
+        | Call::WebhookPut
+        | Call::WebhookGet
+        | Call::WebhookDelete
+        | Call::DestinationCreate
+        | Call::DestinationList
+        | Call::PolicyCreate
+        | Call::PolicyList
+        | Call::Lifecycle
+        | Call::Views
+        | Call::Manifest
+        | Call::Thumbnail => no_route(),
+    };
+    match cx.ask.header("x-request-id") {
+        Some(id) => answer.with("X-Request-ID", id),
+        None => answer,
+    }
+}
+
+/// Basic authentication, and the app must be the account's.
+fn authenticate(cx: &Cx<'_>) -> Option<Answer> {
+    let keys = &cx.world.keys;
+    let wanted = STANDARD.encode(format!("{}:{}", keys.customer_id, keys.customer_secret));
+    let known = cx
+        .ask
+        .header("authorization")
+        .and_then(|header| header.strip_prefix("Basic "))
+        == Some(wanted.as_str());
+    let ours = cx.ask.path.contains(&keys.app_id);
+    (!known || !ours).then(|| {
+        Answer::json(
+            401,
+            &json!({"message": "Invalid authentication credentials"}),
+        )
+    })
+}
+
+fn count(call: Call, cx: &mut Cx<'_>) -> Option<Answer> {
+    let second = Duration::from_secs(1);
+    let quotas = &cx.state.quotas;
+    let admitted = match call.product() {
+        Product::MediaPush => {
+            cx.state
+                .push_quota
+                .admit(cx.now, second, quotas.media_push_per_second)
+        }
+        Product::Channel => cx
+            .state
+            .hosts_quota
+            .admit(cx.now, second, quotas.hosts_per_second),
+        Product::CloudRecording | Product::Cloudflare | Product::Customer => cx
+            .state
+            .recording_quota
+            .admit(cx.now, second, quotas.cloud_recording_per_second),
+    };
+    if admitted {
+        return None;
+    }
+    cx.state.violation("quota_passed", call.name());
+    let text = if call.product() == Product::MediaPush {
+        "Request rate limit exceeded"
+    } else {
+        "API rate limit exceeded"
+    };
+    Some(Answer::json(429, &json!({"message": text})))
+}
+
+/// Who broadcasts in a channel (`agora.md §12`).
+fn hosts(cx: &Cx<'_>) -> Answer {
+    let channel = cx.ask.part(5);
+    let hosts = cx.state.sellers.hosts(channel);
+    let watched = cx
+        .state
+        .tasks
+        .values()
+        .any(|task| task.joined.as_deref() == Some(channel));
+    if hosts.is_empty() && !watched {
+        return Answer::json(
+            200,
+            &json!({"success": true, "data": {"channel_exist": false}}),
+        );
+    }
+    Answer::json(
+        200,
+        &json!({"success": true, "data": {"channel_exist": true, "mode": 2, "broadcasters": hosts}}),
+    )
+}
+
+pub(super) fn no_route() -> Answer {
+    Answer::json(
+        404,
+        &json!({"message": "no Route matched with those values"}),
+    )
+}
+
+/// Cloud Recording's own refusals: a code and a reason.
+fn refused(status: u16, code: u16, reason: &str) -> Answer {
+    Answer::json(status, &json!({"code": code, "reason": reason}))
+}
+
+/// Media Push's refusals: a message.
+fn message(status: u16, text: &str) -> Answer {
+    Answer::json(status, &json!({"message": text}))
+}
+
+fn destroyed() -> Answer {
+    Answer::json(
+        404,
+        &json!({"reason": "Resource is not found and destroyed."}),
+    )
+}
+
+/// A body of JSON, said to be JSON.
+fn body(cx: &Cx<'_>) -> Result<Value, Answer> {
+    if !cx.ask.says_json() {
+        return Err(refused(400, 8, "the Content-Type must be application/json"));
+    }
+    cx.ask
+        .json()
+        .filter(Value::is_object)
+        .ok_or_else(|| refused(400, 8, "the body is no JSON object"))
+}
+
+/// A status without a reason, with the documented code where there is one (`agora.md §7`).
+pub(super) fn fault(call: Call, status: u16) -> Answer {
+    match (call.product(), status) {
+        (_, 401) => message(401, "Invalid authentication credentials"),
+        (_, 429) => message(429, "API rate limit exceeded"),
+        (Product::MediaPush, 404) => destroyed(),
+        (Product::MediaPush | Product::Channel, _) => message(status, "simulated fault"),
+        (_, 206) => refused(206, 65, "request not completed"),
+        (_, 404) => refused(404, 404, "failed to find worker"),
+        (_, 500) if call == Call::Acquire => refused(500, 500, "internal error"),
+        (_, 500 | 504) => refused(status, 62, "request timeout"),
+        (_, 400) => refused(400, 2, "invalid parameter"),
+        _ => refused(status, status, "simulated fault"),
+    }
+}

@@ -1,0 +1,179 @@
+//! A Cloud Recording task: what is known of it, and how it ends.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::super::world::{State, World};
+
+#[derive(Debug)]
+pub(in crate::sandbox) struct Resource {
+    pub(super) cname: String,
+    pub(super) uid: String,
+    pub(super) scene: u64,
+    pub(super) acquired: Duration,
+    /// On the wall clock: when the answer of acquire was on its way.
+    pub(super) acquired_at: Instant,
+    /// The task it was used for.
+    pub(super) sid: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::sandbox) enum Phase {
+    /// The page is being opened.
+    Starting,
+    /// The page is open and not ready.
+    Waiting,
+    /// The page is recorded.
+    Running,
+    /// It died and comes back elsewhere; nobody knows it meanwhile.
+    FailingOver,
+    /// It is over.
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sandbox) enum Output {
+    Connecting,
+    Publishing,
+    Onhold,
+    Disconnected,
+}
+
+impl Output {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Publishing => "publishing",
+            Self::Onhold => "onhold",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+/// A web-page recording.
+pub(in crate::sandbox) struct Task {
+    pub(in crate::sandbox) sid: String,
+    pub(in crate::sandbox) resource_id: String,
+    pub(in crate::sandbox) cname: String,
+    /// Another one after a fail-over.
+    pub(in crate::sandbox) uid: String,
+    /// The one of the start, which query, update and stop go on naming.
+    pub(in crate::sandbox) first_uid: String,
+    pub(in crate::sandbox) page_url: String,
+    pub(in crate::sandbox) ready_timeout: Option<Duration>,
+    pub(in crate::sandbox) ends_at: Duration,
+    pub(in crate::sandbox) push_at: Duration,
+    pub(in crate::sandbox) phase: Phase,
+    /// Whether anything was ever recorded.
+    pub(in crate::sandbox) recorded: bool,
+    /// `None`: the page is recorded and pushed nowhere.
+    pub(in crate::sandbox) rtmp_url: Option<String>,
+    pub(in crate::sandbox) output: Output,
+    pub(in crate::sandbox) connection: Option<u64>,
+    pub(in crate::sandbox) onhold: bool,
+    /// The channel its page is in.
+    pub(in crate::sandbox) joined: Option<String>,
+    pub(in crate::sandbox) stopped_at: Option<Duration>,
+    /// Told to die; comes back after this time, if at all.
+    pub(in crate::sandbox) crash: Option<Option<Duration>>,
+    pub(in crate::sandbox) drop_until: Option<Duration>,
+    pub(in crate::sandbox) page_loads: u32,
+    pub(in crate::sandbox) notices: u64,
+    /// Wakes those who play it.
+    pub(in crate::sandbox) wake: watch::Sender<u64>,
+}
+
+impl Task {
+    /// Whether query, update and stop find it.
+    pub(super) fn reachable(&self) -> bool {
+        !matches!(self.phase, Phase::Ended | Phase::FailingOver)
+    }
+
+    pub(in crate::sandbox) fn nudge(&self) {
+        self.wake.send_modify(|count| *count += 1);
+    }
+}
+
+impl State {
+    /// A Cloud Recording notification (product 3) of a task.
+    pub(in crate::sandbox) fn task_notice(
+        &mut self,
+        sid: &str,
+        event: u16,
+        service: u8,
+        mut details: Value,
+    ) {
+        let Some(task) = self.tasks.get_mut(sid) else {
+            return;
+        };
+        let sequence = task.notices;
+        task.notices += 1;
+        if let Some(details) = details.as_object_mut() {
+            details.insert("msgName".to_owned(), json!(name(event)));
+        }
+        let payload = json!({
+            "cname": task.cname, "uid": task.uid, "sid": task.sid, "sequence": sequence, "sendts": chrono::Utc::now().timestamp_millis(),
+            "serviceType": service, "serviceScene": "web_record", "details": details,
+        });
+        self.agora_notice(3, event, payload);
+    }
+
+    /// The push changed: noted, and told by event 100.
+    pub(in crate::sandbox) fn set_output(&mut self, sid: &str, output: Output) {
+        let Some(task) = self.tasks.get_mut(sid) else {
+            return;
+        };
+        if task.output == output {
+            return;
+        }
+        task.output = output;
+        let url = task.rtmp_url.clone();
+        self.task_notice(
+            sid,
+            100,
+            4,
+            json!({"rtmpUrl": url, "status": output.text()}),
+        );
+    }
+
+    /// A task is over; `code` as in event 71.
+    pub(in crate::sandbox) fn end_task(
+        &mut self,
+        world: &World,
+        now: Duration,
+        sid: &str,
+        code: u8,
+    ) {
+        let Some(task) = self
+            .tasks
+            .get_mut(sid)
+            .filter(|task| task.phase != Phase::Ended)
+        else {
+            return;
+        };
+        task.phase = Phase::Ended;
+        task.joined = None;
+        let connection = task.connection.take();
+        task.nudge();
+        if let Some(connection) = connection {
+            self.disconnect(world, now, connection);
+        }
+        self.task_notice(sid, 71, 6, json!({"code": code, "fileList": []}));
+        self.task_notice(sid, 11, 0, json!({"exitStatus": u8::from(code > 1)}));
+    }
+}
+
+fn name(event: u16) -> &'static str {
+    match event {
+        11 => "session_exit",
+        12 => "session_failover",
+        70 => "web_recorder_started",
+        71 => "web_recorder_stopped",
+        73 => "web_recorder_reload",
+        100 => "rtmp_publish_status",
+        _ => "cloud_recording_error",
+    }
+}

@@ -1,0 +1,126 @@
+//! The names of the calls, for faults and for the log.
+
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+
+/// Every call the simulated vendors answer. Iterate with [`strum::IntoEnumIterator`]; its text is the name used in a fault.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Display,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
+)]
+#[allow(missing_docs, reason = "each variant's text is its documentation")]
+pub enum Call {
+    #[strum(serialize = "cloudflare.live_inputs.create")]
+    LiveInputCreate,
+    #[strum(serialize = "cloudflare.live_inputs.list")]
+    LiveInputList,
+    #[strum(serialize = "cloudflare.live_inputs.get")]
+    LiveInputGet,
+    #[strum(serialize = "cloudflare.live_inputs.update")]
+    LiveInputUpdate,
+    #[strum(serialize = "cloudflare.live_inputs.delete")]
+    LiveInputDelete,
+    #[strum(serialize = "cloudflare.live_inputs.rotate_keys")]
+    LiveInputRotateKeys,
+    #[strum(serialize = "cloudflare.live_inputs.videos")]
+    LiveInputVideos,
+    #[strum(serialize = "cloudflare.videos.list")]
+    VideoList,
+    #[strum(serialize = "cloudflare.videos.get")]
+    VideoGet,
+    #[strum(serialize = "cloudflare.videos.delete")]
+    VideoDelete,
+    #[strum(serialize = "cloudflare.storage_usage")]
+    StorageUsage,
+    #[strum(serialize = "cloudflare.user_token.verify")]
+    UserTokenVerify,
+    #[strum(serialize = "cloudflare.account_token.verify")]
+    AccountTokenVerify,
+    #[strum(serialize = "cloudflare.webhook.put")]
+    WebhookPut,
+    #[strum(serialize = "cloudflare.webhook.get")]
+    WebhookGet,
+    #[strum(serialize = "cloudflare.webhook.delete")]
+    WebhookDelete,
+    #[strum(serialize = "cloudflare.alerting.destinations.create")]
+    DestinationCreate,
+    #[strum(serialize = "cloudflare.alerting.destinations.list")]
+    DestinationList,
+    #[strum(serialize = "cloudflare.alerting.policies.create")]
+    PolicyCreate,
+    #[strum(serialize = "cloudflare.alerting.policies.list")]
+    PolicyList,
+    #[strum(serialize = "customer.lifecycle")]
+    Lifecycle,
+    #[strum(serialize = "customer.views")]
+    Views,
+    #[strum(serialize = "customer.manifest")]
+    Manifest,
+    #[strum(serialize = "customer.thumbnail")]
+    Thumbnail,
+    #[strum(serialize = "agora.cloud_recording.acquire")]
+    Acquire,
+    #[strum(serialize = "agora.cloud_recording.start")]
+    Start,
+    #[strum(serialize = "agora.cloud_recording.query")]
+    Query,
+    #[strum(serialize = "agora.cloud_recording.update")]
+    Update,
+    #[strum(serialize = "agora.cloud_recording.stop")]
+    Stop,
+    #[strum(serialize = "agora.media_push.create")]
+    ConverterCreate,
+    #[strum(serialize = "agora.media_push.get")]
+    ConverterGet,
+    #[strum(serialize = "agora.media_push.update")]
+    ConverterUpdate,
+    #[strum(serialize = "agora.media_push.delete")]
+    ConverterDelete,
+    #[strum(serialize = "agora.media_push.list")]
+    ConverterList,
+    #[strum(serialize = "agora.media_push.list_channel")]
+    ConverterListChannel,
+    #[strum(serialize = "agora.channel.hosts")]
+    Hosts,
+}
+
+/// Whose quota and whose way of refusing a call is under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Product {
+    Cloudflare,
+    Customer,
+    CloudRecording,
+    MediaPush,
+    Channel,
+}
+
+impl Call {
+    /// The name, as in a fault.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    pub(super) fn product(self) -> Product {
+        let name = self.name();
+        if name.starts_with("cloudflare.") {
+            Product::Cloudflare
+        } else if name.starts_with("customer.") {
+            Product::Customer
+        } else if name.starts_with("agora.cloud_recording.") {
+            Product::CloudRecording
+        } else if name.starts_with("agora.media_push.") {
+            Product::MediaPush
+        } else {
+            Product::Channel
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The account's Stream webhook and the alerting destinations and policies (`cloudflare-stream.md §6`).
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::super::clock::stamp;
+use super::super::wire::{Answer, Cx};
+use super::{bad_request, error, ok};
+
+pub(in crate::sandbox) struct Destination {
+    pub(in crate::sandbox) id: String,
+    pub(in crate::sandbox) name: String,
+    pub(in crate::sandbox) url: String,
+    pub(in crate::sandbox) secret: Option<String>,
+}
+
+#[derive(Debug)]
+pub(in crate::sandbox) struct Policy {
+    pub(in crate::sandbox) id: String,
+    pub(in crate::sandbox) enabled: bool,
+    /// Inputs it is for; none are all.
+    pub(in crate::sandbox) input_ids: Vec<String>,
+    /// Ids of destinations.
+    pub(in crate::sandbox) destinations: Vec<String>,
+    body: Value,
+}
+
+pub(super) fn put_webhook(cx: &mut Cx<'_>) -> Answer {
+    let body = cx.ask.json().unwrap_or_default();
+    let url = body
+        .get("notificationUrl")
+        .or_else(|| body.get("notification_url"))
+        .and_then(Value::as_str);
+    let Some(url) = url.filter(|url| url.starts_with("http://") || url.starts_with("https://"))
+    else {
+        return bad_request("notificationUrl is no URL");
+    };
+    cx.state.webhooks.cloudflare_stream = Some(url.to_owned());
+    get_webhook(cx)
+}
+
+pub(super) fn get_webhook(cx: &mut Cx<'_>) -> Answer {
+    match &cx.state.webhooks.cloudflare_stream {
+        Some(url) => ok(
+            &json!({"notificationUrl": url, "notification_url": url, "modified": stamp(Utc::now()), "secret": cx.world.keys.stream_webhook_secret}),
+        ),
+        None => error(404, 10003, "Not Found: No active webhook found"),
+    }
+}
+
+pub(super) fn delete_webhook(cx: &mut Cx<'_>) -> Answer {
+    match cx.state.webhooks.cloudflare_stream.take() {
+        Some(_) => ok(&json!("")),
+        None => error(404, 10003, "Not Found: No active webhook found"),
+    }
+}
+
+pub(super) fn create_destination(cx: &mut Cx<'_>) -> Answer {
+    let body = cx.ask.json().unwrap_or_default();
+    let text = |name: &str| {
+        body.get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    let (Some(name), Some(url)) = (text("name"), text("url")) else {
+        return bad_request("name and url are required");
+    };
+    let id = cx.state.dice.hex(32);
+    let secret = text("secret");
+    cx.state
+        .destination_test(url.clone(), Some(secret.clone().unwrap_or_default()));
+    cx.state.destinations.push(Destination {
+        id: id.clone(),
+        name,
+        url,
+        secret,
+    });
+    ok(&json!({"id": id}))
+}
+
+pub(super) fn list_destinations(cx: &mut Cx<'_>) -> Answer {
+    let items: Vec<Value> = cx
+        .state
+        .destinations
+        .iter()
+        .map(|one| json!({"id": one.id, "name": one.name, "url": one.url, "type": "generic"}))
+        .collect();
+    ok(&Value::Array(items))
+}
+
+pub(super) fn create_policy(cx: &mut Cx<'_>) -> Answer {
+    let body = cx.ask.json().unwrap_or_default();
+    if body.get("alert_type").and_then(Value::as_str) != Some("stream_live_notifications") {
+        return bad_request("alert_type is unknown");
+    }
+    if body
+        .get("name")
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty)
+    {
+        return bad_request("name is required");
+    }
+    let Some(enabled) = body.get("enabled").and_then(Value::as_bool) else {
+        return bad_request("enabled is required");
+    };
+    let texts = |pointer: &str, key: Option<&str>| -> Vec<String> {
+        let list = body
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        list.iter()
+            .filter_map(|one| key.map_or(Some(one), |key| one.get(key)))
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    };
+    let destinations = texts("/mechanisms/webhooks", Some("id"));
+    if destinations.is_empty()
+        || !destinations
+            .iter()
+            .all(|id| cx.state.destinations.iter().any(|one| &one.id == id))
+    {
+        return bad_request("mechanisms.webhooks names no known destination");
+    }
+    let input_ids = texts("/filters/input_id", None);
+    let id = cx.state.dice.hex(32);
+    cx.state.policies.push(Policy {
+        id: id.clone(),
+        enabled,
+        input_ids,
+        destinations,
+        body,
+    });
+    ok(&json!({"id": id}))
+}
+
+pub(super) fn list_policies(cx: &mut Cx<'_>) -> Answer {
+    let items: Vec<Value> = cx
+        .state
+        .policies
+        .iter()
+        .map(|one| {
+            let mut body = one.body.clone();
+            if let Some(body) = body.as_object_mut() {
+                body.insert("id".to_owned(), json!(one.id));
+            }
+            body
+        })
+        .collect();
+    ok(&Value::Array(items))
+}

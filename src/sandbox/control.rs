@@ -1,0 +1,213 @@
+//! What tests may do to the vendors, over HTTP (the routes are in the module's documentation) and, without a runtime, from Rust.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::fault::Fault;
+use super::snapshot::{self, Snapshot};
+use super::wire::{Answer, Ask};
+use super::world::{State, World};
+
+impl World {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.with(|state, now| snapshot::of(state, |span| self.clock.to_wire(span), now))
+    }
+
+    pub(super) fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool) {
+        self.with(|state, _| {
+            let before = state.sellers.hosts(channel);
+            if !state.sellers.set(channel, uid, present) {
+                return;
+            }
+            let after = state.sellers.hosts(channel);
+            for uid in after.iter().filter(|uid| !before.contains(uid)) {
+                tell(state, channel, *uid, 103);
+            }
+            for uid in before.iter().filter(|uid| !after.contains(uid)) {
+                tell(state, channel, *uid, 104);
+            }
+            state
+                .tasks
+                .values()
+                .filter(|task| task.joined.as_deref() == Some(channel))
+                .for_each(super::agora::Task::nudge);
+            state
+                .converters
+                .values()
+                .filter(|converter| converter.channel == channel)
+                .for_each(super::agora::Converter::nudge);
+        });
+    }
+
+    /// A recorder dies without notice; it comes back after so much simulated time, if at all. False: there is none such.
+    pub(super) fn kill(&self, id: &str, back_after: Option<Duration>) -> bool {
+        self.with(|state, now| {
+            if let Some(task) = state.tasks.get_mut(id) {
+                task.crash = Some(back_after);
+                task.nudge();
+                return true;
+            }
+            let Some(converter) = state.converters.get_mut(id) else {
+                return false;
+            };
+            converter.away_until = back_after.map(|after| now + after);
+            converter.destroyed |= back_after.is_none();
+            converter.nudge();
+            if let Some(connection) = converter.connection.take() {
+                state.disconnect(self, now, connection);
+            }
+            true
+        })
+    }
+
+    /// A recorder stops pushing for so much simulated time. False: there is none such.
+    pub(super) fn drop_feed(&self, id: &str, pause: Duration) -> bool {
+        self.with(|state, now| {
+            if let Some(task) = state.tasks.get_mut(id) {
+                task.drop_until = Some(now + pause);
+                task.nudge();
+                return true;
+            }
+            let Some(converter) = state.converters.get_mut(id) else {
+                return false;
+            };
+            converter.drop_until = Some(now + pause);
+            converter.nudge();
+            true
+        })
+    }
+}
+
+/// Agora's RTC notification: 103 joined, 104 left.
+fn tell(state: &mut State, channel: &str, uid: u32, event: u16) {
+    let sequence = state.sellers.next_sequence(channel);
+    let mut payload = json!({"channelName": channel, "uid": uid, "clientSeq": sequence, "platform": 7, "ts": chrono::Utc::now().timestamp()});
+    if let Some(payload) = payload.as_object_mut().filter(|_| event == 104) {
+        payload.insert("reason".to_owned(), json!(1));
+    }
+    state.agora_notice(1, event, payload);
+}
+
+pub(super) fn answer(world: &World, ask: &Ask) -> Answer {
+    let body = ask.json().unwrap_or_default();
+    let outcome = match (ask.method.as_str(), ask.parts().as_slice()) {
+        ("GET", ["control", "state"]) => {
+            return serde_json::to_value(world.snapshot())
+                .map_or_else(|_| Answer::empty(500), |state| Answer::json(200, &state));
+        }
+        ("POST", ["control", "sellers"]) => sellers(world, &body),
+        ("POST", ["control", "faults"]) => faults(world, &body),
+        ("DELETE", ["control", "faults"]) => {
+            world.with(|state, _| state.faults.clear());
+            Ok(())
+        }
+        ("PUT", ["control", "webhooks"]) => webhooks(world, &body),
+        ("PUT", ["control", "quotas"]) => quotas(world, &body),
+        ("POST", ["control", "recorders", id, "kill"]) => {
+            seconds(&body, "back_after_seconds").and_then(|back| known(world.kill(id, back)))
+        }
+        ("POST", ["control", "recorders", id, "drop"]) => seconds(&body, "seconds")
+            .and_then(|pause| known(world.drop_feed(id, pause.ok_or("`seconds` is required")?))),
+        _ => Err("no such route; see the documentation of relaykeeper::sandbox".to_owned()),
+    };
+    match outcome {
+        Ok(()) => Answer::json(200, &json!({"ok": true})),
+        Err(reason) => Answer::json(400, &json!({"ok": false, "error": reason})),
+    }
+}
+
+fn known(found: bool) -> Result<(), String> {
+    if found {
+        Ok(())
+    } else {
+        Err("no such recorder".to_owned())
+    }
+}
+
+fn seconds(body: &Value, name: &str) -> Result<Option<Duration>, String> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let span = value
+                .as_f64()
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            span.map(Some)
+                .ok_or_else(|| format!("`{name}` must be a number of seconds"))
+        }
+    }
+}
+
+fn sellers(world: &World, body: &Value) -> Result<(), String> {
+    let channel = body
+        .get("channel")
+        .and_then(Value::as_str)
+        .ok_or("`channel` is required")?;
+    let present = body
+        .get("present")
+        .and_then(Value::as_bool)
+        .ok_or("`present` is required")?;
+    let uid = match body.get("uid") {
+        None | Some(Value::Null) => None,
+        Some(uid) => Some(
+            uid.as_u64()
+                .and_then(|uid| u32::try_from(uid).ok())
+                .ok_or("`uid` must be a number up to 4294967295")?,
+        ),
+    };
+    world.set_seller(channel, uid, present);
+    Ok(())
+}
+
+fn faults(world: &World, body: &Value) -> Result<(), String> {
+    let fault = body
+        .get("fault")
+        .and_then(Value::as_str)
+        .ok_or("`fault` is required")?;
+    let fault: Fault = fault
+        .parse()
+        .map_err(|error: super::fault::FaultError| error.to_string())?;
+    world.with(|state, _| state.faults.add(fault));
+    Ok(())
+}
+
+fn webhooks(world: &World, body: &Value) -> Result<(), String> {
+    let url = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+    let flag = |name: &str| body.get(name).and_then(Value::as_bool).unwrap_or(false);
+    world.with(|state, _| {
+        state.webhooks.cloudflare_live = url("cloudflare_live");
+        state.webhooks.cloudflare_stream = url("cloudflare_stream");
+        state.webhooks.agora = url("agora");
+        state.webhooks.duplicates = flag("duplicates");
+        state.webhooks.reordered = flag("reordered");
+    });
+    Ok(())
+}
+
+fn quotas(world: &World, body: &Value) -> Result<(), String> {
+    let body = body.as_object().ok_or("the body must be an object")?;
+    world.with(|state, _| {
+        for (name, value) in body {
+            let number = value
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or_else(|| format!("`{name}` must be a whole number"))?;
+            let size = usize::try_from(number).unwrap_or(usize::MAX);
+            let quotas = &mut state.quotas;
+            match name.as_str() {
+                "cloudflare_requests" => quotas.cloudflare_requests = number,
+                "cloudflare_window_seconds" => {
+                    quotas.cloudflare_window = Duration::from_secs(u64::from(number))
+                }
+                "cloud_recording_per_second" => quotas.cloud_recording_per_second = number,
+                "media_push_per_second" => quotas.media_push_per_second = number,
+                "hosts_per_second" => quotas.hosts_per_second = number,
+                "max_recorders" => quotas.max_recorders = size,
+                "max_converters" => quotas.max_converters = size,
+                "max_full_hd_converters" => quotas.max_full_hd_converters = size,
+                _ => return Err(format!("`{name}` is no quota")),
+            }
+        }
+        Ok(())
+    })
+}

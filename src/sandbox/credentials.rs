@@ -1,0 +1,68 @@
+//! What a run draws: credentials, ids, secrets.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// Draws texts of a given shape.
+#[derive(Debug)]
+pub(super) struct Dice(StdRng);
+
+impl Dice {
+    pub(super) fn new(seed: Option<u64>) -> Self {
+        Self(StdRng::seed_from_u64(seed.unwrap_or_else(rand::random)))
+    }
+
+    /// So many lower-case hexadecimal digits.
+    pub(super) fn hex(&mut self, digits: usize) -> String {
+        self.from(b"0123456789abcdef", digits)
+    }
+
+    /// So many letters and digits.
+    pub(super) fn word(&mut self, letters: usize) -> String {
+        self.from(
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+            letters,
+        )
+    }
+
+    /// From 0 to below `end`.
+    pub(super) fn below(&mut self, end: u32) -> u32 {
+        self.0.random_range(0..end.max(1))
+    }
+
+    fn from(&mut self, alphabet: &[u8], length: usize) -> String {
+        (0..length)
+            .filter_map(|_| alphabet.get(self.0.random_range(0..alphabet.len())))
+            .map(|byte| char::from(*byte))
+            .collect()
+    }
+}
+
+/// What the caller must know to be let in, and what the vendors sign with.
+pub(super) struct Credentials {
+    pub(super) account_id: String,
+    pub(super) cloudflare_token: String,
+    pub(super) app_id: String,
+    pub(super) app_certificate: String,
+    pub(super) customer_id: String,
+    pub(super) customer_secret: String,
+    pub(super) live_webhook_secret: String,
+    pub(super) stream_webhook_secret: String,
+    pub(super) agora_webhook_secret: String,
+}
+
+impl Credentials {
+    pub(super) fn draw(dice: &mut Dice) -> Self {
+        Self {
+            account_id: dice.hex(32),
+            cloudflare_token: dice.word(40),
+            app_id: dice.hex(32),
+            app_certificate: dice.hex(32),
+            customer_id: dice.hex(32),
+            customer_secret: dice.hex(32),
+            live_webhook_secret: dice.word(32),
+            stream_webhook_secret: dice.hex(40),
+            agora_webhook_secret: dice.word(20),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The simulated customer host: lifecycle, views, manifests, thumbnails (`cloudflare-stream.md §1.6, §5`).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::calls::Call;
+use super::ingest::{LiveInput, Video, VideoState};
+use super::wire::{Answer, Ask, Cx};
+
+/// Seconds of a segment.
+const SEGMENT: u64 = 2;
+/// Viewers of a broadcast with a picture.
+const VIEWERS: u64 = 7;
+
+pub(super) fn route(ask: &Ask) -> Option<Call> {
+    if ask.method != "GET" {
+        return None;
+    }
+    match ask.parts().as_slice() {
+        [_, "lifecycle"] => Some(Call::Lifecycle),
+        [_, "views"] => Some(Call::Views),
+        [
+            _,
+            "manifest",
+            "video.m3u8" | "video.mpd" | "stream_t720.m3u8",
+        ] => Some(Call::Manifest),
+        [_, "thumbnails", "thumbnail.jpg" | "thumbnail.gif"] => Some(Call::Thumbnail),
+        _ => None,
+    }
+}
+
+pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
+    let uid = cx.ask.part(0);
+    let input = cx.state.live_inputs.get(uid).filter(|input| !input.deleted);
+    let video = cx.state.videos.get(uid).filter(|video| !video.deleted);
+    if call == Call::Lifecycle {
+        lifecycle(cx, input, video)
+    } else if call == Call::Views {
+        views(cx, input)
+    } else if call == Call::Manifest {
+        manifest(cx, input, video)
+    } else {
+        thumbnail(cx, input, video)
+    }
+}
+
+fn views(cx: &Cx<'_>, input: Option<&LiveInput>) -> Answer {
+    match input {
+        Some(input) if input.recording.hide_live_viewer_count => {
+            Answer::text(403, "text/plain", "Forbidden")
+        }
+        Some(input) => Answer::json(
+            200,
+            &json!({"liveViewers": if input.playable(cx.now) { VIEWERS } else { 0 }}),
+        ),
+        None => Answer::text(404, "text/plain", "Not Found"),
+    }
+}
+
+fn lifecycle(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> Answer {
+    if let Some(input) = input {
+        let live = input.playable(cx.now)
+            || (cx.world.options.lifecycle_holds && input.has_manifest(cx.now));
+        let video = input.video.as_ref().filter(|_| live);
+        return Answer::json(
+            200,
+            &json!({"isInput": true, "videoUID": video, "live": live}),
+        );
+    }
+    match video {
+        Some(video) => {
+            let live = cx.state.live_inputs.get(&video.input).is_some_and(|input| {
+                input.video.as_ref() == Some(&video.uid) && input.playable(cx.now)
+            });
+            Answer::json(
+                200,
+                &json!({"isInput": false, "videoUID": video.uid, "live": live}),
+            )
+        }
+        None => Answer::text(404, "text/plain", "Not Found"),
+    }
+}
+
+/// Whether the caller looks like a browser; all others are turned away before anything is looked at.
+fn is_browser(ask: &Ask) -> bool {
+    ask.header("user-agent")
+        .is_some_and(|agent| agent.starts_with("Mozilla/"))
+}
+
+fn manifest(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> Answer {
+    if !is_browser(cx.ask) {
+        return Answer::text(403, "text/plain", "error code: 1010");
+    }
+    let signed = input
+        .map(|input| input.recording.require_signed_urls)
+        .or(video.map(|video| video.require_signed_urls));
+    let shown: Duration;
+    let mut over = false;
+    match (signed, input, video) {
+        (None, ..) => return Answer::text(404, "text/plain", "Not Found"),
+        (Some(true), ..) => return Answer::text(401, "text/plain", "Unauthorized"),
+        (Some(false), Some(input), _) => {
+            if !input.has_manifest(cx.now) {
+                return Answer::empty(204);
+            }
+            shown = input.shown(cx.now);
+        }
+        (Some(false), None, Some(video)) => match video.state {
+            VideoState::Live => {
+                let holder = cx
+                    .state
+                    .live_inputs
+                    .get(&video.input)
+                    .filter(|input| input.has_manifest(cx.now));
+                let Some(holder) = holder else {
+                    return Answer::empty(204);
+                };
+                shown = holder.shown(cx.now);
+            }
+            VideoState::Processing { .. } | VideoState::Ready => {
+                shown = video.length;
+                over = true;
+            }
+        },
+        (Some(false), None, None) => return Answer::empty(204),
+    }
+    match cx.ask.part(2) {
+        "video.mpd" => Answer::text(200, "application/dash+xml", dash(shown, over)),
+        "video.m3u8" => Answer::text(
+            200,
+            "application/x-mpegURL",
+            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f,mp4a.40.2\",BANDWIDTH=3600000,FRAME-RATE=30.000\nstream_t720.m3u8\n",
+        ),
+        _ => Answer::text(200, "application/x-mpegURL", playlist(shown, over)),
+    }
+}
+
+/// One rendition: the newest five segments of a broadcast, or all of a recording. While a feed is lost it does not move.
+fn playlist(shown: Duration, over: bool) -> String {
+    let end = shown.as_secs() / SEGMENT + 1;
+    let first = if over { 0 } else { end.saturating_sub(5) };
+    let mut text = format!(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT}\n#EXT-X-MEDIA-SEQUENCE:{first}\n"
+    );
+    for segment in first..end {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "#EXTINF:{SEGMENT}.000,\nseg_{segment}.ts");
+    }
+    if over {
+        text.push_str("#EXT-X-ENDLIST\n");
+    }
+    text
+}
+
+fn dash(shown: Duration, over: bool) -> String {
+    let kind = if over { "static" } else { "dynamic" };
+    format!(
+        "<?xml version=\"1.0\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"{kind}\" mediaPresentationDuration=\"PT{}S\"/>\n",
+        shown.as_secs()
+    )
+}
+
+fn thumbnail(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> Answer {
+    match (input, video) {
+        (Some(input), _) if !input.has_manifest(cx.now) => Answer::empty(204),
+        (None, None) => Answer::text(404, "text/plain", "Not Found"),
+        _ => Answer::text(200, "image/jpeg", "a simulated picture"),
+    }
+}

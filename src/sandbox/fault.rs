@@ -1,0 +1,195 @@
+//! Faults: what a vendor can be told to do wrong.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use strum::IntoEnumIterator;
+
+use super::calls::Call;
+
+/// The way a call goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Nothing is done; this status in the vendor's own shape, with `Retry-After` (wall-clock seconds) if given.
+    Status(u16, Option<u32>),
+    /// Everything is done, and this status is answered all the same.
+    StatusAfter(u16),
+    /// The connection is closed, nothing is done.
+    Refuse,
+    /// Everything is done, and the connection is closed without an answer.
+    CutAfter,
+    /// Nothing is done and nothing is answered, until the caller gives up.
+    Hang,
+    /// Everything is done, and the answer is 200 with a page of HTML.
+    NotJson,
+    /// From the first such call on and for this simulated time: 404 in the vendor's own shape, nothing done.
+    NotFoundFor(Duration),
+}
+
+/// A fault of one call.
+///
+/// As text: `CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS]` where `KIND` is one of `refuse`, `cut-after`, `hang`,
+/// `not-json`, `not-found-for:30s`, `status:503`, `status-after:503` or just `503`.
+///
+/// ```
+/// use relaykeeper::sandbox::{Call, Fault, FaultKind};
+/// let fault: Fault = "agora.cloud_recording.start=cut-after,times=2,after=1".parse().unwrap();
+/// assert_eq!((fault.call, fault.kind, fault.times, fault.after), (Call::Start, FaultKind::CutAfter, Some(2), 1));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Which call.
+    pub call: Call,
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// How many times; `None` is forever. For `NotFoundFor`, the time alone counts.
+    pub times: Option<u32>,
+    /// How many such calls go well before.
+    pub after: u32,
+}
+
+impl Fault {
+    /// A fault that happens once, at the next such call.
+    pub fn once(call: Call, kind: FaultKind) -> Self {
+        Self {
+            call,
+            kind,
+            times: Some(1),
+            after: 0,
+        }
+    }
+
+    /// A fault that stays until it is cleared.
+    pub fn forever(call: Call, kind: FaultKind) -> Self {
+        Self {
+            call,
+            kind,
+            times: None,
+            after: 0,
+        }
+    }
+}
+
+/// Why a text is no fault.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct FaultError(String);
+
+impl FromStr for Fault {
+    type Err = FaultError;
+
+    fn from_str(text: &str) -> Result<Self, FaultError> {
+        let (call, rest) =
+            text.split_once('=').ok_or_else(|| FaultError(format!("`{text}` is no fault: write CALL=KIND, as in agora.cloud_recording.start=cut-after,times=1")))?;
+        let call = Call::from_str(call.trim()).map_err(|_| {
+            let known: Vec<&str> = Call::iter().map(Call::name).collect();
+            FaultError(format!(
+                "`{}` is no call; known are {}",
+                call.trim(),
+                known.join(", ")
+            ))
+        })?;
+        let mut parts = rest.split(',').map(str::trim);
+        let mut kind = kind(parts.next().unwrap_or_default())?;
+        let (mut times, mut after) = (Some(1), 0);
+        for part in parts {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            let number = || {
+                value
+                    .parse::<u32>()
+                    .map_err(|_| FaultError(format!("`{part}`: `{value}` is no whole number")))
+            };
+            match key {
+                "times" if value == "forever" => times = None,
+                "times" => times = Some(number()?),
+                "after" => after = number()?,
+                "retry-after" => {
+                    let FaultKind::Status(_, retry_after) = &mut kind else {
+                        return Err(FaultError(
+                            "`retry-after` goes with a status only".to_owned(),
+                        ));
+                    };
+                    *retry_after = Some(number()?);
+                }
+                _ => {
+                    return Err(FaultError(format!(
+                        "`{part}` is unknown; known are times=N, times=forever, after=N, retry-after=SECONDS"
+                    )));
+                }
+            }
+        }
+        Ok(Self {
+            call,
+            kind,
+            times,
+            after,
+        })
+    }
+}
+
+fn kind(text: &str) -> Result<FaultKind, FaultError> {
+    let (word, value) = text.split_once(':').unwrap_or((text, ""));
+    let status = |value: &str| {
+        value
+            .parse::<u16>()
+            .ok()
+            .filter(|status| (200..600).contains(status))
+            .ok_or_else(|| FaultError(format!("`{value}` is no HTTP status")))
+    };
+    match word {
+        "refuse" => Ok(FaultKind::Refuse),
+        "cut-after" => Ok(FaultKind::CutAfter),
+        "hang" => Ok(FaultKind::Hang),
+        "not-json" => Ok(FaultKind::NotJson),
+        "not-found-for" => humantime::parse_duration(value)
+            .map(FaultKind::NotFoundFor)
+            .map_err(|_| FaultError(format!("`{value}` is no duration such as 30s"))),
+        "status" => Ok(FaultKind::Status(status(value)?, None)),
+        "status-after" => Ok(FaultKind::StatusAfter(status(value)?)),
+        number if number.parse::<u16>().is_ok() => Ok(FaultKind::Status(status(number)?, None)),
+        _ => Err(FaultError(format!(
+            "`{text}` is no kind of fault; known are refuse, cut-after, hang, not-json, not-found-for:30s, status:503, status-after:503, 503"
+        ))),
+    }
+}
+
+/// The faults that wait for their calls.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    fault: Fault,
+    until: Option<Duration>,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, fault: Fault) {
+        self.0.push(Waiting { fault, until: None });
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What goes wrong with this call, now.
+    pub(super) fn take(&mut self, call: Call, now: Duration) -> Option<FaultKind> {
+        self.0.retain(|waiting| {
+            waiting.until.is_none_or(|until| now < until) && waiting.fault.times != Some(0)
+        });
+        let waiting = self
+            .0
+            .iter_mut()
+            .find(|waiting| waiting.fault.call == call)?;
+        if waiting.fault.after > 0 {
+            waiting.fault.after -= 1;
+            return None;
+        }
+        if let FaultKind::NotFoundFor(span) = waiting.fault.kind {
+            waiting.until.get_or_insert(now + span);
+        } else if let Some(times) = &mut waiting.fault.times {
+            *times -= 1;
+        }
+        Some(waiting.fault.kind.clone())
+    }
+}

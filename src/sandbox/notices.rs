@@ -1,0 +1,202 @@
+//! The vendors' webhooks: made at once, delivered at least once, in any order (`cloudflare-stream.md §6`, `agora.md §6`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::cloudflare;
+use super::world::{State, World};
+
+/// One message on its way.
+#[derive(Clone)]
+pub(super) struct Notice {
+    url: String,
+    signer: Signer,
+    body: String,
+    copies: u8,
+    delay: Duration,
+}
+
+#[derive(Clone)]
+enum Signer {
+    /// The secret itself, in `cf-webhook-auth`.
+    Verbatim(Option<String>),
+    /// `Webhook-Signature`.
+    Stream,
+    /// `Agora-Signature-V2`.
+    Agora,
+}
+
+/// Lower-case hexadecimal of HMAC-SHA256.
+fn hmac_hex(key: &str, message: &[u8]) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else {
+        return String::new();
+    };
+    mac.update(message);
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+impl State {
+    fn send(&mut self, url: String, signer: Signer, body: &Value) {
+        let delay = if self.webhooks.reordered {
+            Duration::from_millis(u64::from(self.dice.below(5000)))
+        } else {
+            Duration::ZERO
+        };
+        let copies = if self.webhooks.duplicates { 2 } else { 1 };
+        self.notices.push(Notice {
+            url,
+            signer,
+            body: body.to_string(),
+            copies,
+            delay,
+        });
+    }
+
+    /// A notification of Agora's; `product` 1 RTC, 3 Cloud Recording, 5 Media Push.
+    pub(super) fn agora_notice(&mut self, product: u8, event: u16, payload: Value) {
+        let Some(url) = self.webhooks.agora.clone() else {
+            return;
+        };
+        self.next_notice += 1;
+        let body = json!({
+            "noticeId": format!("{}:{}:{event}", 2_000_000_000_u64 + self.next_notice, self.dice.below(10_000)),
+            "productId": product,
+            "eventType": event,
+            "notifyMs": Utc::now().timestamp_millis(),
+            "payload": payload,
+        });
+        self.send(url, Signer::Agora, &body);
+    }
+
+    /// What is sent when an alerting destination is made.
+    pub(super) fn destination_test(&mut self, url: String, secret: Option<String>) {
+        self.send(url, Signer::Verbatim(secret), &json!({"text": "Hello World! This is a test message sent from the simulated Cloudflare."}));
+    }
+}
+
+/// `live_input.connected`, `.disconnected` or `.errored` of an input.
+pub(super) fn live_input(state: &mut State, uid: &str, event: &str) {
+    let body = json!({
+        "name": "Live Webhook",
+        "text": format!("Notification type: Stream Live Input\nInput ID: {uid}\nEvent type: {event}"),
+        "data": {
+            "notification_name": "Stream Live Input",
+            "input_id": uid,
+            "event_type": event,
+            "updated_at": Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true),
+        },
+        "ts": Utc::now().timestamp(),
+    });
+    if let Some(url) = state.webhooks.cloudflare_live.clone() {
+        state.send(url, Signer::Verbatim(None), &body);
+    }
+    let wanted: Vec<&str> = state
+        .policies
+        .iter()
+        .filter(|policy| {
+            policy.enabled
+                && (policy.input_ids.is_empty() || policy.input_ids.iter().any(|id| id == uid))
+        })
+        .flat_map(|policy| policy.destinations.iter().map(String::as_str))
+        .collect();
+    let targets: Vec<(String, Option<String>)> = state
+        .destinations
+        .iter()
+        .filter(|destination| wanted.contains(&destination.id.as_str()))
+        .map(|destination| (destination.url.clone(), destination.secret.clone()))
+        .collect();
+    for (url, secret) in targets {
+        // An empty text is "no secret", as against the run's own one.
+        state.send(
+            url,
+            Signer::Verbatim(Some(secret.unwrap_or_default())),
+            &body,
+        );
+    }
+}
+
+/// A video is ready: its bare object.
+pub(super) fn video(state: &mut State, world: &World, uid: &str) {
+    let Some(url) = state.webhooks.cloudflare_stream.clone() else {
+        return;
+    };
+    if let Some(body) = state
+        .videos
+        .get(uid)
+        .map(|video| cloudflare::video_object(world, video))
+    {
+        state.send(url, Signer::Stream, &body);
+    }
+}
+
+/// Delivers a message: until it is answered 2xx, with three repeats.
+pub(super) async fn deliver(world: Arc<World>, notice: Notice) {
+    world.clock.sleep(notice.delay).await;
+    for _ in 0..notice.copies {
+        for pause in [1, 3, 6, 0] {
+            let mut request = world
+                .http
+                .post(&notice.url)
+                .header("Content-Type", "application/json")
+                .body(notice.body.clone());
+            request = match &notice.signer {
+                Signer::Verbatim(None) => {
+                    request.header("cf-webhook-auth", &world.keys.live_webhook_secret)
+                }
+                Signer::Verbatim(Some(secret)) if secret.is_empty() => request,
+                Signer::Verbatim(Some(secret)) => request.header("cf-webhook-auth", secret),
+                Signer::Stream => {
+                    let time = Utc::now().timestamp();
+                    let signature = hmac_hex(
+                        &world.keys.stream_webhook_secret,
+                        format!("{time}.{}", notice.body).as_bytes(),
+                    );
+                    request.header("Webhook-Signature", format!("time={time},sig1={signature}"))
+                }
+                Signer::Agora => request.header(
+                    "Agora-Signature-V2",
+                    hmac_hex(&world.keys.agora_webhook_secret, notice.body.as_bytes()),
+                ),
+            };
+            if request
+                .send()
+                .await
+                .is_ok_and(|response| response.status().is_success())
+            {
+                break;
+            }
+            world.clock.sleep(Duration::from_secs(pause)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hmac_hex;
+
+    #[test]
+    fn webhooks_are_signed_as_the_vendors_documents_say() {
+        let body = r#"{"uid":"0123456789abcdef0123456789abcdef","readyToStream":true,"status":{"state":"ready"}}"#;
+        assert_eq!(
+            hmac_hex(
+                "0123456789abcdef0123456789abcdef",
+                format!("1700000000.{body}").as_bytes()
+            ),
+            "a47633b017d53ea08fd1a3a065f3de2ec76b6382e2dacace79aa9e9a05fe2bd8"
+        );
+        let body = r#"{"eventMs":1560408533119,"eventType":10,"noticeId":"4eb720f0-8da7-11e9-a43e-53f411c2761f","notifyMs":1560408533119,"payload":{"a":"1","b":2},"productId":1}"#;
+        assert_eq!(
+            hmac_hex("secret", body.as_bytes()),
+            "6d3320c60b11101395b7fc8f9068748808a0aa1bfa064438e39d1bc2c7d74d99"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! Limits, counted exactly over a sliding window of simulated time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+#[derive(Debug, Default)]
+pub(super) struct Window(VecDeque<Duration>);
+
+impl Window {
+    fn expire(&mut self, now: Duration, span: Duration) {
+        while self.0.front().is_some_and(|first| *first + span <= now) {
+            self.0.pop_front();
+        }
+    }
+
+    /// Counts a call; false when the limit was reached before it.
+    pub(super) fn admit(&mut self, now: Duration, span: Duration, limit: u32) -> bool {
+        self.expire(now, span);
+        if u32::try_from(self.0.len()).unwrap_or(u32::MAX) >= limit {
+            return false;
+        }
+        self.0.push_back(now);
+        true
+    }
+
+    /// Calls left, and how long until the oldest counted one leaves the window.
+    pub(super) fn left(&mut self, now: Duration, span: Duration, limit: u32) -> (u32, Duration) {
+        self.expire(now, span);
+        let used = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        let reset = self
+            .0
+            .front()
+            .map_or(span, |first| (*first + span).saturating_sub(now));
+        (limit.saturating_sub(used), reset)
+    }
+}
+
+/// Cloudflare's: past the limit everything is blocked for a whole window (`cloudflare-stream.md §8`).
+#[derive(Debug, Default)]
+pub(super) struct Blocking {
+    window: Window,
+    blocked_until: Option<Duration>,
+}
+
+impl Blocking {
+    /// Counts a call; `Err` is how long everything stays blocked, with whether this call is the one that passed the limit.
+    pub(super) fn admit(
+        &mut self,
+        now: Duration,
+        span: Duration,
+        limit: u32,
+    ) -> Result<(), (Duration, bool)> {
+        if let Some(until) = self.blocked_until {
+            if now < until {
+                return Err((until.saturating_sub(now), false));
+            }
+            self.blocked_until = None;
+        }
+        if self.window.admit(now, span, limit) {
+            return Ok(());
+        }
+        self.blocked_until = Some(now + span);
+        Err((span, true))
+    }
+
+    pub(super) fn left(&mut self, now: Duration, span: Duration, limit: u32) -> (u32, Duration) {
+        match self.blocked_until {
+            Some(until) if now < until => (0, until.saturating_sub(now)),
+            Some(_) | None => self.window.left(now, span, limit),
+        }
+    }
+}

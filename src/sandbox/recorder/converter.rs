@@ -1,0 +1,107 @@
+//! A Media Push converter at work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::world::{State, World};
+use super::{Next, wait};
+
+/// With nothing due, a converter looks after itself this often.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// Plays a converter until it is destroyed.
+pub(in crate::sandbox) async fn run(world: Arc<World>, id: String) {
+    let Some(mut woken) = world.with(|state, _| {
+        state
+            .converters
+            .get(&id)
+            .map(|converter| converter.wake.subscribe())
+    }) else {
+        return;
+    };
+    loop {
+        match world.with(|state, now| step(state, &world, now, &id)) {
+            Next::Until(at) | Next::FailOver(at) => wait(&world, at, &mut woken).await,
+            Next::Over => return,
+        }
+    }
+}
+
+/// Does what is due.
+fn step(state: &mut State, world: &World, now: Duration, id: &str) -> Next {
+    let Some(converter) = state.converters.get_mut(id) else {
+        return Next::Over;
+    };
+    if converter.destroyed {
+        return Next::Over;
+    }
+    if let Some(until) = converter.away_until {
+        if now < until {
+            if let Some(connection) = converter.connection.take() {
+                state.disconnect(world, now, connection);
+            }
+            return Next::FailOver(until);
+        }
+        converter.away_until = None;
+        state.set_converter(id, "connecting");
+    }
+    let Some(converter) = state.converters.get_mut(id) else {
+        return Next::Over;
+    };
+    let present = state.sellers.any(&converter.channel, &converter.uids);
+    converter.idle_since = if present {
+        None
+    } else {
+        Some(converter.idle_since.unwrap_or(now))
+    };
+    let idle_until = converter
+        .idle_since
+        .map(|since| since + world.clock.of_wire(converter.idle_timeout));
+    if idle_until.is_some_and(|until| now >= until) {
+        state.destroy_converter(world, now, id, "Idle Timeout");
+        return Next::Over;
+    }
+    let later = idle_until.unwrap_or(now + IDLE);
+    let (connection, url, wake) = (
+        converter.connection,
+        converter.rtmp_url.clone(),
+        converter.wake.clone(),
+    );
+    let drop_until = converter.drop_until.filter(|until| *until > now);
+    // A raw converter has nothing to push without its seller; a transcoded one pushes its canvas.
+    let silent = (converter.raw && !present) || drop_until.is_some();
+    let (failed, push_at) = (converter.state == "failed", converter.push_at);
+    match connection {
+        Some(connection) if !state.connected(connection) => {
+            forget(state, id);
+            state.set_converter(id, "failed");
+        }
+        Some(connection) if silent => {
+            forget(state, id);
+            state.disconnect(world, now, connection);
+        }
+        None if !silent && !failed && now >= push_at => {
+            match state.connect(world, now, &url, id, &wake) {
+                Ok(connection) => {
+                    if let Some(converter) = state.converters.get_mut(id) {
+                        converter.connection = Some(connection);
+                    }
+                    state.set_converter(id, "running");
+                }
+                Err(reason) => {
+                    tracing::debug!(id, reason, "sandbox: Cloudflare refused the encoder");
+                    state.set_converter(id, "failed");
+                }
+            }
+        }
+        None if !silent && !failed => return Next::Until(push_at.min(later)),
+        Some(_) | None => {}
+    }
+    Next::Until(drop_until.unwrap_or(later).min(later))
+}
+
+fn forget(state: &mut State, id: &str) {
+    if let Some(converter) = state.converters.get_mut(id) {
+        converter.connection = None;
+    }
+}

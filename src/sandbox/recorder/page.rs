@@ -1,0 +1,287 @@
+//! The cloud browser: really opens the recorder's page, and does what the page's script would do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use url::Url;
+
+use super::super::agora::{Phase, verify_token};
+use super::super::world::World;
+use super::wait;
+
+/// What the cloud browser calls itself.
+const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36";
+/// How soon the script repeats a call that went wrong.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How soon the script looks again when it is never woken.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// How an opened page ended.
+enum Shown {
+    /// It was not ready in time.
+    NotReady,
+    /// The script has nothing more to do.
+    Left,
+}
+
+/// Opens the page; a page that is not ready in time is reloaded once (`agora.md §3.1`).
+pub(super) async fn show(world: &Arc<World>, sid: &str) {
+    let found = world.with(|state, _| {
+        state
+            .tasks
+            .get(sid)
+            .map(|task| (task.page_url.clone(), task.wake.subscribe()))
+    });
+    let Some((address, woken)) = found else {
+        return;
+    };
+    let Ok(url) = Url::parse(&address) else {
+        return;
+    };
+    for load in 0..2 {
+        let opened = world
+            .http
+            .get(url.clone())
+            .header("User-Agent", USER_AGENT)
+            .send()
+            .await;
+        if !opened.is_ok_and(|response| response.status() == 200) {
+            world.with(|state, now| state.end_task(world, now, sid, 5));
+            return;
+        }
+        let mut script = Script {
+            world,
+            sid,
+            url: &url,
+            woken: woken.clone(),
+            sequence: 0,
+            told: None,
+        };
+        match script.run().await {
+            Shown::Left => return,
+            Shown::NotReady if load == 0 => {
+                world.with(|state, _| {
+                    if let Some(task) = state.tasks.get_mut(sid) {
+                        task.joined = None;
+                        task.phase = Phase::Starting;
+                    }
+                    state.task_notice(sid, 73, 6, json!({"reason": "page_load_timeout"}));
+                });
+            }
+            Shown::NotReady => world.with(|state, now| state.end_task(world, now, sid, 4)),
+        }
+    }
+}
+
+struct Script<'a> {
+    world: &'a Arc<World>,
+    sid: &'a str,
+    url: &'a Url,
+    woken: watch::Receiver<u64>,
+    sequence: u64,
+    told: Option<bool>,
+}
+
+impl Script<'_> {
+    async fn run(&mut self) -> Shown {
+        let (sid, world) = (self.sid, self.world);
+        let loaded = world.clock.now();
+        let limit = world.with(|state, _| {
+            let task = state.tasks.get_mut(sid)?;
+            task.page_loads += 1;
+            task.phase = Phase::Waiting;
+            task.ready_timeout
+        });
+        let deadline = limit.map(|limit| loaded + limit);
+        if deadline.is_none() {
+            self.notify_ready();
+        }
+        // `notifyReady()` has no time limit in the script; the browser has.
+        let script = self.attend();
+        match deadline {
+            None => {
+                script.await;
+                Shown::Left
+            }
+            Some(deadline) => {
+                let mut script = std::pin::pin!(script);
+                let early = tokio::time::timeout(
+                    world.clock.real(deadline.saturating_sub(loaded)),
+                    &mut script,
+                )
+                .await;
+                if !world.with(|state, _| {
+                    state
+                        .tasks
+                        .get(sid)
+                        .is_some_and(|task| task.phase == Phase::Running)
+                }) {
+                    if early.is_ok() {
+                        // It left before it was ready: the browser waits on.
+                        world
+                            .clock
+                            .sleep(deadline.saturating_sub(world.clock.now()))
+                            .await;
+                    }
+                    return Shown::NotReady;
+                }
+                if early.is_err() {
+                    script.await;
+                }
+                Shown::Left
+            }
+        }
+    }
+
+    /// Joins, tells who is there, until it is told to leave.
+    async fn attend(&mut self) {
+        let Some(channel) = self.join().await else {
+            return;
+        };
+        let mut heartbeat = Duration::ZERO;
+        loop {
+            let now = self.world.clock.now();
+            let present = self.world.with(|state, _| state.sellers.any(&channel, &[]));
+            if present {
+                self.notify_ready();
+            }
+            if self.told != Some(present) || now >= heartbeat {
+                self.sequence += 1;
+                self.told = Some(present);
+                heartbeat = now + self.world.options.heartbeat;
+                let body = json!({"query": self.query(), "present": present, "seq": self.sequence});
+                let answer = self.post("/recorder/presence", body).await;
+                if answer.is_none() {
+                    heartbeat = now + AGAIN;
+                }
+                if answer.is_some_and(|answer| leaves(&answer)) {
+                    self.world.with(|state, _| {
+                        if let Some(task) = state.tasks.get_mut(self.sid) {
+                            task.joined = None;
+                        }
+                    });
+                    return;
+                }
+            }
+            wait(self.world, heartbeat.min(now + IDLE), &mut self.woken).await;
+        }
+    }
+
+    /// Gets the token and joins with it. `None`: it was told to leave, or the token is refused.
+    async fn join(&self) -> Option<String> {
+        loop {
+            let Some(answer) = self
+                .post("/recorder/token", json!({"query": self.query()}))
+                .await
+            else {
+                self.world.clock.sleep(AGAIN).await;
+                continue;
+            };
+            if leaves(&answer) {
+                return None;
+            }
+            let text = |name: &str| match answer.get(name) {
+                Some(Value::Number(number)) => number.to_string(),
+                value => value.and_then(Value::as_str).unwrap_or_default().to_owned(),
+            };
+            let (app, channel, uid, token) =
+                (text("app_id"), text("channel"), text("uid"), text("token"));
+            let verdict = self.verdict(&app, &channel, &uid, &token);
+            self.world.with(|state, _| match verdict {
+                Ok(()) => {
+                    if let Some(seller) = answer
+                        .get("seller_uid")
+                        .and_then(Value::as_u64)
+                        .and_then(|uid| u32::try_from(uid).ok())
+                    {
+                        state.sellers.name(&channel, seller);
+                    }
+                    if let Some(task) = state.tasks.get_mut(self.sid) {
+                        task.joined = Some(channel.clone());
+                    }
+                }
+                Err(reason) => state.violation("token_refused", format!("{}: {reason}", self.sid)),
+            });
+            return verdict.is_ok().then_some(channel);
+        }
+    }
+
+    fn verdict(
+        &self,
+        app: &str,
+        channel: &str,
+        uid: &str,
+        token: &str,
+    ) -> Result<(), &'static str> {
+        let keys = &self.world.keys;
+        if app != keys.app_id {
+            return Err("another app");
+        }
+        if channel.is_empty() || uid.parse::<u32>().is_err() {
+            return Err("no channel or no uid");
+        }
+        if !self.world.options.certificate {
+            return Ok(());
+        }
+        let now = u64::try_from(Utc::now().timestamp()).unwrap_or_default();
+        verify_token(token, app, &keys.app_certificate, channel, uid, now)
+    }
+
+    fn query(&self) -> &str {
+        self.url.query().unwrap_or_default()
+    }
+
+    /// `window.navigator.notifyReady()`: the browser begins to record.
+    fn notify_ready(&self) {
+        self.world.with(|state, _| {
+            let Some(task) = state
+                .tasks
+                .get_mut(self.sid)
+                .filter(|task| task.phase == Phase::Waiting)
+            else {
+                return;
+            };
+            task.phase = Phase::Running;
+            task.recorded = true;
+            task.nudge();
+            state.task_notice(
+                self.sid,
+                70,
+                6,
+                json!({"recorderStartTime": Utc::now().timestamp_millis()}),
+            );
+        });
+    }
+
+    /// Posts to the page's own origin. `None` when it is not answered 200 with JSON (an empty answer counts as `{}`).
+    async fn post(&self, path: &str, body: Value) -> Option<Value> {
+        let mut url = self.url.clone();
+        url.set_path(path);
+        url.set_query(None);
+        url.set_fragment(None);
+        let request = self
+            .world
+            .http
+            .post(url)
+            .header("User-Agent", USER_AGENT)
+            .header("Origin", self.url.origin().ascii_serialization())
+            .json(&body);
+        let response = request.send().await.ok()?;
+        if !response.status().is_success() {
+            return None;
+        }
+        let body = response.bytes().await.ok()?;
+        if body.is_empty() {
+            Some(json!({}))
+        } else {
+            serde_json::from_slice(&body).ok()
+        }
+    }
+}
+
+fn leaves(answer: &Value) -> bool {
+    answer.get("leave").and_then(Value::as_bool) == Some(true)
+}

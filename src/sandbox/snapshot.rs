@@ -1,0 +1,183 @@
+//! What a test may know of the vendors' inside: `GET /control/state`, and `Vendors::state`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::agora::Phase;
+use super::ingest::VideoState;
+use super::world::{CallRecord, State, Violation};
+
+/// Everything, at one moment. Holds no secret.
+#[derive(Clone, Debug, Serialize)]
+pub struct Snapshot {
+    /// The simulated clock, in seconds since the start.
+    pub simulated_seconds: f64,
+    /// All live inputs, deleted ones included, oldest first.
+    pub live_inputs: Vec<LiveInputState>,
+    /// All Cloud Recording tasks and Media Push converters, ended ones included.
+    pub recorders: Vec<RecorderState>,
+    /// All videos, deleted ones included, oldest first.
+    pub videos: Vec<VideoSnapshot>,
+    /// What callers did that a vendor does not forgive, oldest first.
+    pub violations: Vec<Violation>,
+    /// Every call answered, oldest first.
+    pub calls: Vec<CallRecord>,
+}
+
+/// A live input.
+#[derive(Clone, Debug, Serialize)]
+pub struct LiveInputState {
+    /// Its uid.
+    pub uid: String,
+    /// Its `meta`.
+    pub meta: Value,
+    /// Whether encoders are let in.
+    pub enabled: bool,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// When it was created, on the wall clock.
+    pub created: DateTime<Utc>,
+    /// `recording.mode`.
+    pub recording_mode: String,
+    /// `recording.timeoutSeconds`.
+    pub timeout_seconds: Option<u64>,
+    /// The recorders (sid or converter id) whose encoders are attached now.
+    pub encoders: Vec<String>,
+    /// Whether a viewer sees a moving picture.
+    pub playable: bool,
+    /// The video of the broadcast that is not over.
+    pub video_uid: Option<String>,
+}
+
+/// A Cloud Recording task or a Media Push converter.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecorderState {
+    /// `cloud_recording` or `media_push`.
+    pub product: &'static str,
+    /// The task's sid or the converter's id.
+    pub id: String,
+    /// The task's cname or the converter's name.
+    pub name: String,
+    /// The task's uid; after a fail-over a random one.
+    pub uid: Option<String>,
+    /// The task's resource id.
+    pub resource_id: Option<String>,
+    /// The channel of the converter, or the one the task's page is in.
+    pub channel: Option<String>,
+    /// A task's `starting`, `waiting`, `running`, `failing_over`, `ended`; a converter's `connecting`, `running`, `failed`,
+    /// `failing_over`, `ended`.
+    pub state: String,
+    /// Whether its encoder is attached to a live input.
+    pub publishing: bool,
+    /// How many times the task's page was opened.
+    pub page_loads: u32,
+}
+
+impl RecorderState {
+    /// Whether it still costs money, or will again when its fail-over is over.
+    pub fn is_alive(&self) -> bool {
+        self.state != "ended"
+    }
+}
+
+/// A video.
+#[derive(Clone, Debug, Serialize)]
+pub struct VideoSnapshot {
+    /// Its uid.
+    pub uid: String,
+    /// The live input it comes from.
+    pub live_input: String,
+    /// `live-inprogress`, `inprogress` or `ready`.
+    pub state: &'static str,
+    /// Seconds of the wire, as the API tells them once it is ready.
+    pub duration_seconds: f64,
+    /// Whether it was deleted.
+    pub deleted: bool,
+}
+
+pub(super) fn of(state: &State, to_wire: impl Fn(Duration) -> Duration, now: Duration) -> Snapshot {
+    let mut inputs: Vec<_> = state.live_inputs.values().collect();
+    inputs.sort_by_key(|input| input.created);
+    let mut videos: Vec<_> = state.videos.values().collect();
+    videos.sort_by_key(|video| video.created);
+    let publishing =
+        |connection: Option<u64>| connection.is_some_and(|connection| state.connected(connection));
+    let tasks = state.tasks.values().map(|task| RecorderState {
+        product: "cloud_recording",
+        id: task.sid.clone(),
+        name: task.cname.clone(),
+        uid: Some(task.uid.clone()),
+        resource_id: Some(task.resource_id.clone()),
+        channel: task.joined.clone(),
+        state: match task.phase {
+            Phase::Starting => "starting",
+            Phase::Waiting => "waiting",
+            Phase::Running => "running",
+            Phase::FailingOver => "failing_over",
+            Phase::Ended => "ended",
+        }
+        .to_owned(),
+        publishing: publishing(task.connection),
+        page_loads: task.page_loads,
+    });
+    let converters = state.converters.values().map(|converter| RecorderState {
+        product: "media_push",
+        id: converter.id.clone(),
+        name: converter.name.clone(),
+        uid: None,
+        resource_id: None,
+        channel: Some(converter.channel.clone()),
+        state: if converter.destroyed {
+            "ended"
+        } else if converter.away_until.is_some() {
+            "failing_over"
+        } else {
+            converter.state
+        }
+        .to_owned(),
+        publishing: publishing(converter.connection),
+        page_loads: 0,
+    });
+    Snapshot {
+        simulated_seconds: now.as_secs_f64(),
+        live_inputs: inputs
+            .into_iter()
+            .map(|input| LiveInputState {
+                uid: input.uid.clone(),
+                meta: input.meta.clone(),
+                enabled: input.enabled,
+                deleted: input.deleted,
+                created: input.created,
+                recording_mode: input.recording.mode.clone(),
+                timeout_seconds: input.recording.timeout_seconds,
+                encoders: input
+                    .connections
+                    .iter()
+                    .map(|one| one.recorder.clone())
+                    .collect(),
+                playable: input.playable(now),
+                video_uid: input.video.clone(),
+            })
+            .collect(),
+        recorders: tasks.chain(converters).collect(),
+        videos: videos
+            .into_iter()
+            .map(|video| VideoSnapshot {
+                uid: video.uid.clone(),
+                live_input: video.input.clone(),
+                state: match video.state {
+                    VideoState::Live => "live-inprogress",
+                    VideoState::Processing { .. } => "inprogress",
+                    VideoState::Ready => "ready",
+                },
+                duration_seconds: to_wire(video.length).as_secs_f64(),
+                deleted: video.deleted,
+            })
+            .collect(),
+        violations: state.violations.iter().cloned().collect(),
+        calls: state.calls.iter().cloned().collect(),
+    }
+}

@@ -1,0 +1,293 @@
+//! Starting, reaching and stopping the simulated vendors.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpServer};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::credentials::{Credentials, Dice};
+use super::fault::Fault;
+use super::options::{Options, Quotas, WebhookUrls};
+use super::snapshot::Snapshot;
+use super::wire::{self, Wire};
+use super::world::{Addresses, Job, World};
+use super::{notices, recorder};
+
+/// How long the cloud browser and the vendors' webhooks wait for an answer, on the wall clock.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// The largest body taken.
+const MAX_BODY: usize = 1024 * 1024;
+/// How often what fell due happens without a caller, on the wall clock.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Both vendors, running. Dropping it stops them.
+///
+/// Its methods need no runtime and never wait for the network.
+pub struct Vendors {
+    world: Arc<World>,
+    stop: UnboundedSender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Vendors {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Vendors")
+            .field("addresses", &self.world.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Vendors {
+    /// Starts both vendors on loopback, on a thread and an actix system of their own.
+    ///
+    /// # Errors
+    /// When an address cannot be bound, or the thread not be started.
+    pub fn start(options: Options) -> io::Result<Self> {
+        // Whoever was first is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        let listeners = [
+            bind(options.cloudflare_port)?,
+            bind(options.customer_port)?,
+            bind(options.agora_port)?,
+            bind(0)?,
+            bind(0)?,
+        ];
+        let mut ports = Vec::new();
+        for listener in &listeners {
+            ports.push(listener.local_addr()?.port());
+        }
+        let [cloudflare, customer, agora, agora_fallback, control] = ports.as_slice() else {
+            return Err(io::Error::other("five addresses were bound"));
+        };
+        let addresses = Addresses {
+            cloudflare: *cloudflare,
+            customer: *customer,
+            agora: *agora,
+            agora_fallback: *agora_fallback,
+            control: *control,
+        };
+        let http = reqwest::Client::builder()
+            .timeout(ANSWER_WITHIN)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(io::Error::other)?;
+        let mut dice = Dice::new(options.seed);
+        let keys = Credentials::draw(&mut dice);
+        let (jobs, work) = unbounded_channel();
+        let world = Arc::new(World::new(options, dice, keys, addresses, http, jobs));
+        let (stop, stopped) = unbounded_channel();
+        let (ready, started) = mpsc::channel();
+        let system = Arc::clone(&world);
+        let thread = std::thread::Builder::new()
+            .name("sandbox".to_owned())
+            .spawn(move || run(&system, listeners, work, stopped, &ready))?;
+        started.recv().map_err(io::Error::other)??;
+        Ok(Self {
+            world,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Cloudflare's API, ending in `/client/v4`.
+    pub fn cloudflare_api_base_url(&self) -> String {
+        self.world.cloudflare_url()
+    }
+
+    /// The host of lifecycle, manifests and thumbnails.
+    pub fn customer_base_url(&self) -> String {
+        self.world.customer_url()
+    }
+
+    /// Agora's API.
+    pub fn agora_base_url(&self) -> String {
+        Addresses::url(self.world.addresses.agora)
+    }
+
+    /// Agora's API under its other name.
+    pub fn agora_fallback_base_url(&self) -> String {
+        Addresses::url(self.world.addresses.agora_fallback)
+    }
+
+    /// Where tests tell the vendors what to do; the routes begin with `/control/`.
+    pub fn control_url(&self) -> String {
+        Addresses::url(self.world.addresses.control)
+    }
+
+    /// Cloudflare's account id.
+    pub fn account_id(&self) -> &str {
+        &self.world.keys.account_id
+    }
+
+    /// The token Cloudflare's API lets in.
+    pub fn cloudflare_api_token(&self) -> &str {
+        &self.world.keys.cloudflare_token
+    }
+
+    /// Agora's app id.
+    pub fn agora_app_id(&self) -> &str {
+        &self.world.keys.app_id
+    }
+
+    /// What the tokens of Agora's app are signed with.
+    pub fn agora_app_certificate(&self) -> &str {
+        &self.world.keys.app_certificate
+    }
+
+    /// The name Agora's REST API lets in.
+    pub fn agora_customer_id(&self) -> &str {
+        &self.world.keys.customer_id
+    }
+
+    /// The secret that goes with it.
+    pub fn agora_customer_secret(&self) -> &str {
+        &self.world.keys.customer_secret
+    }
+
+    /// What arrives in `cf-webhook-auth` at the address of [`WebhookUrls::cloudflare_live`].
+    pub fn live_webhook_secret(&self) -> &str {
+        &self.world.keys.live_webhook_secret
+    }
+
+    /// What Stream's webhook is signed with.
+    pub fn stream_webhook_secret(&self) -> &str {
+        &self.world.keys.stream_webhook_secret
+    }
+
+    /// What Agora's notifications are signed with.
+    pub fn agora_webhook_secret(&self) -> &str {
+        &self.world.keys.agora_webhook_secret
+    }
+
+    /// Every stream key, playback key and publish secret that was ever given out, for tests that look for leaks.
+    pub fn issued_secrets(&self) -> Vec<String> {
+        self.world.with(|state, _| state.secrets.clone())
+    }
+
+    /// Everything, as it is now.
+    pub fn state(&self) -> Snapshot {
+        self.world.snapshot()
+    }
+
+    /// A seller comes to a channel or leaves it. Without a uid: all sellers nobody spoke of.
+    pub fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool) {
+        self.world.set_seller(channel, uid, present);
+    }
+
+    /// Adds a fault.
+    pub fn fault(&self, fault: Fault) {
+        self.world.with(|state, _| state.faults.add(fault));
+    }
+
+    /// Takes all faults away. Calls that hang go on hanging.
+    pub fn clear_faults(&self) {
+        self.world.with(|state, _| state.faults.clear());
+    }
+
+    /// Sets where webhooks go, and how badly.
+    pub fn set_webhooks(&self, urls: WebhookUrls) {
+        self.world.with(|state, _| state.webhooks = urls);
+    }
+
+    /// Sets the limits.
+    pub fn set_quotas(&self, quotas: Quotas) {
+        self.world.with(|state, _| state.quotas = quotas);
+    }
+
+    /// A recorder (sid or converter id) dies without notice: its encoder is gone, and query, get and stop answer 404. With
+    /// `back_after` (simulated) it comes back elsewhere, a task under a random uid; without, never. False: there is none such.
+    pub fn kill(&self, recorder: &str, back_after: Option<Duration>) -> bool {
+        self.world.kill(recorder, back_after)
+    }
+
+    /// A recorder (sid or converter id) stops pushing for some simulated time. False: there is none such.
+    pub fn drop_feed(&self, recorder: &str, pause: Duration) -> bool {
+        self.world.drop_feed(recorder, pause)
+    }
+}
+
+impl Drop for Vendors {
+    fn drop(&mut self) {
+        let _ = self.stop.send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread: the servers, the recorders, the webhooks.
+fn run(
+    world: &Arc<World>,
+    listeners: [TcpListener; 5],
+    mut work: UnboundedReceiver<Job>,
+    mut stopped: UnboundedReceiver<()>,
+    ready: &mpsc::Sender<io::Result<()>>,
+) {
+    actix_web::rt::System::new().block_on(async {
+        let server = match serve(world, listeners) {
+            Ok(server) => server,
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return;
+            }
+        };
+        let handle = server.handle();
+        let server = actix_web::rt::spawn(server);
+        let _ = ready.send(Ok(()));
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut tasks = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                _ = stopped.recv() => break,
+                _ = tick.tick() => {
+                    world.with(|_, _| ());
+                    while tasks.try_join_next().is_some() {}
+                }
+                Some(job) = work.recv() => {
+                    let world = Arc::clone(world);
+                    match job {
+                        Job::Task(sid) => tasks.spawn_local(recorder::run_task(world, sid)),
+                        Job::Converter(id) => tasks.spawn_local(recorder::run_converter(world, id)),
+                        Job::Deliver(notice) => tasks.spawn_local(notices::deliver(world, notice)),
+                    };
+                }
+            }
+        }
+        handle.stop(false).await;
+        let _ = server.await;
+    });
+}
+
+fn serve(world: &Arc<World>, listeners: [TcpListener; 5]) -> io::Result<Server> {
+    let data = Data::new(Arc::clone(world));
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .app_data(web::PayloadConfig::new(MAX_BODY))
+            .default_service(web::to(wire::serve))
+    })
+    .workers(1)
+    .keep_alive(Duration::from_secs(75))
+    .disable_signals()
+    .on_connect(|connection, kept| {
+        let stream = connection.downcast_ref::<actix_web::rt::net::TcpStream>();
+        if let Some(stream) = stream.and_then(|stream| stream.as_fd().try_clone_to_owned().ok()) {
+            kept.insert(Wire(stream.into()));
+        }
+    });
+    for listener in listeners {
+        server = server.listen(listener)?;
+    }
+    Ok(server.run())
+}

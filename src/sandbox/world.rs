@@ -1,0 +1,231 @@
+//! The one state both vendors stand on, behind one lock, and what is noted about it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::agora::{Converter, Resource, Task};
+use super::calls::Call;
+use super::clock::Clock;
+use super::cloudflare::{Destination, Policy};
+use super::credentials::{Credentials, Dice};
+use super::fault::Faults;
+use super::ingest::{LiveInput, Video};
+use super::notices::Notice;
+use super::options::{Options, Quotas, WebhookUrls};
+use super::quota::{Blocking, Window};
+use super::sellers::Sellers;
+
+/// How many calls and violations are remembered.
+const REMEMBERED: usize = 200_000;
+
+/// Something a caller did that a vendor does not forgive.
+#[derive(Clone, Debug, Serialize)]
+pub struct Violation {
+    /// When, on the wall clock.
+    pub at: DateTime<Utc>,
+    /// `double_publish`, `quota_passed`, `start_too_late`, `recorders_passed`, `converters_passed`, `token_refused`,
+    /// `resource_reused`, `task_conflict` or `name_conflict`.
+    pub kind: &'static str,
+    /// What it was about: an id or the name of a call, never a secret.
+    pub subject: String,
+}
+
+/// One call that came in.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallRecord {
+    /// When it was answered, on the wall clock.
+    pub at: DateTime<Utc>,
+    /// Its name (see [`Call`]); `unknown` when no route matched.
+    pub call: &'static str,
+    /// `POST /v1/apps/…`, without the query.
+    pub line: String,
+    /// The status answered; `None` when nothing was (refused, cut, hung).
+    pub status: Option<u16>,
+}
+
+/// Work for the thread that plays the recorders.
+pub(super) enum Job {
+    Task(String),
+    Converter(String),
+    Deliver(Notice),
+}
+
+pub(super) struct World {
+    pub(super) options: Options,
+    pub(super) clock: Clock,
+    pub(super) keys: Credentials,
+    pub(super) addresses: Addresses,
+    pub(super) http: reqwest::Client,
+    pub(super) jobs: UnboundedSender<Job>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Addresses {
+    pub(super) cloudflare: u16,
+    pub(super) customer: u16,
+    pub(super) agora: u16,
+    pub(super) agora_fallback: u16,
+    pub(super) control: u16,
+}
+
+impl Addresses {
+    pub(super) fn url(port: u16) -> String {
+        format!("http://127.0.0.1:{port}")
+    }
+}
+
+pub(super) struct State {
+    pub(super) dice: Dice,
+    pub(super) quotas: Quotas,
+    pub(super) webhooks: WebhookUrls,
+    pub(super) faults: Faults,
+    pub(super) live_inputs: BTreeMap<String, LiveInput>,
+    /// Live inputs whose current broadcast is not over.
+    pub(super) open_inputs: BTreeSet<String>,
+    pub(super) idempotency: HashMap<String, (String, Duration)>,
+    pub(super) videos: BTreeMap<String, Video>,
+    /// Videos that are not ready yet though their broadcast is over.
+    pub(super) processing: BTreeSet<String>,
+    pub(super) next_connection: u64,
+    /// Which live input an attached encoder is at.
+    pub(super) connections: HashMap<u64, String>,
+    pub(super) destinations: Vec<Destination>,
+    pub(super) policies: Vec<Policy>,
+    pub(super) resources: HashMap<String, Resource>,
+    pub(super) tasks: BTreeMap<String, Task>,
+    pub(super) converters: BTreeMap<String, Converter>,
+    pub(super) sellers: Sellers,
+    pub(super) cloudflare_quota: Blocking,
+    pub(super) recording_quota: Window,
+    pub(super) push_quota: Window,
+    pub(super) hosts_quota: Window,
+    pub(super) violations: VecDeque<Violation>,
+    pub(super) calls: VecDeque<CallRecord>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) next_notice: u64,
+    /// Every secret that was ever given out, for tests that look for leaks.
+    pub(super) secrets: Vec<String>,
+}
+
+impl State {
+    pub(super) fn new(dice: Dice, options: &Options) -> Self {
+        let mut faults = Faults::default();
+        for fault in &options.faults {
+            faults.add(fault.clone());
+        }
+        Self {
+            dice,
+            quotas: options.quotas.clone(),
+            webhooks: options.webhooks.clone(),
+            faults,
+            live_inputs: BTreeMap::new(),
+            open_inputs: BTreeSet::new(),
+            idempotency: HashMap::new(),
+            videos: BTreeMap::new(),
+            processing: BTreeSet::new(),
+            next_connection: 0,
+            connections: HashMap::new(),
+            destinations: Vec::new(),
+            policies: Vec::new(),
+            resources: HashMap::new(),
+            tasks: BTreeMap::new(),
+            converters: BTreeMap::new(),
+            sellers: Sellers::new(options.sellers_present, options.seller_uid),
+            cloudflare_quota: Blocking::default(),
+            recording_quota: Window::default(),
+            push_quota: Window::default(),
+            hosts_quota: Window::default(),
+            violations: VecDeque::new(),
+            calls: VecDeque::new(),
+            notices: Vec::new(),
+            next_notice: 0,
+            secrets: Vec::new(),
+        }
+    }
+
+    pub(super) fn violation(&mut self, kind: &'static str, subject: impl Into<String>) {
+        let subject = subject.into();
+        tracing::debug!(kind, subject, "sandbox: a rule of the vendor was broken");
+        remember(
+            &mut self.violations,
+            Violation {
+                at: Utc::now(),
+                kind,
+                subject,
+            },
+        );
+    }
+
+    pub(super) fn called(&mut self, call: Option<Call>, line: String, status: Option<u16>) {
+        let call = call.map_or("unknown", Call::name);
+        remember(
+            &mut self.calls,
+            CallRecord {
+                at: Utc::now(),
+                call,
+                line,
+                status,
+            },
+        );
+    }
+}
+
+fn remember<T>(queue: &mut VecDeque<T>, item: T) {
+    if queue.len() == REMEMBERED {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
+
+impl World {
+    pub(super) fn new(
+        options: Options,
+        dice: Dice,
+        keys: Credentials,
+        addresses: Addresses,
+        http: reqwest::Client,
+        jobs: UnboundedSender<Job>,
+    ) -> Self {
+        let state = Mutex::new(State::new(dice, &options));
+        Self {
+            clock: Clock::new(options.speed, options.wire_speed),
+            keys,
+            addresses,
+            http,
+            jobs,
+            state,
+            options,
+        }
+    }
+
+    /// The state as it is now: what fell due since the last look has happened.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut State, Duration) -> T) -> T {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        state.settle(self, now);
+        let result = work(&mut state, now);
+        for notice in state.notices.drain(..) {
+            // Nobody listens any more only while the sandbox stops.
+            let _ = self.jobs.send(Job::Deliver(notice));
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cloudflare_url(&self) -> String {
+        format!("{}/client/v4", Addresses::url(self.addresses.cloudflare))
+    }
+
+    pub(super) fn customer_url(&self) -> String {
+        Addresses::url(self.addresses.customer)
+    }
+}

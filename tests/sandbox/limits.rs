@@ -1,0 +1,205 @@
+//! Agora's refusals, quotas and lists.
+
+use std::time::Duration;
+
+use relaykeeper::sandbox::{Options, Quotas};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::support::*;
+
+#[tokio::test]
+async fn agora_refuses_bad_credentials_and_routes_that_are_none() {
+    let sandbox = Sandbox::start(fast());
+    let url = format!(
+        "{}/v1/apps/{}/cloud_recording/acquire",
+        sandbox.vendors.agora_base_url(),
+        sandbox.vendors.agora_app_id()
+    );
+    let (status, body) = told(sandbox.http.post(&url).basic_auth("a", Some("b"))).await;
+    assert_eq!(
+        (status, &body["message"]),
+        (401, &json!("Invalid authentication credentials"))
+    );
+    assert_eq!(told(sandbox.recording(Method::GET, "acquire")).await.0, 404);
+    assert_eq!(
+        told(sandbox.push(Method::POST, "/NA", "/rtmp-converters"))
+            .await
+            .0,
+        404,
+        "regions are lower case"
+    );
+}
+
+#[tokio::test]
+async fn quotas_answer_as_agora_does() {
+    let quotas = Quotas {
+        hosts_per_second: 1,
+        max_recorders: 0,
+        max_converters: 1,
+        ..Quotas::default()
+    };
+    let sandbox = Sandbox::start(Options {
+        quotas,
+        speed: 1.0,
+        latency: Duration::ZERO,
+        acquire_latency: Duration::ZERO,
+        start_latency: Duration::ZERO,
+        ..fast()
+    });
+    let body = json!({"cname": "c", "uid": "1", "clientRequest": {"scene": 1}});
+    let (status, full) = told(sandbox.recording(Method::POST, "acquire").json(&body)).await;
+    assert_eq!((status, &full["code"]), (400, &json!(406)));
+    let create = |name: &str| {
+        told(
+            sandbox
+                .push(Method::POST, "/na", "/rtmp-converters")
+                .json(&converter(name, "rtmps://x/y")),
+        )
+    };
+    assert_eq!((create("a").await.0, create("b").await.0), (200, 429));
+    let hosts = format!(
+        "{}/dev/v1/channel/user/{}/c/hosts_only",
+        sandbox.vendors.agora_base_url(),
+        sandbox.vendors.agora_app_id()
+    );
+    let look = || {
+        told(sandbox.http.get(&hosts).basic_auth(
+            sandbox.vendors.agora_customer_id(),
+            Some(sandbox.vendors.agora_customer_secret()),
+        ))
+    };
+    assert_eq!((look().await.0, look().await.0), (200, 429));
+    assert_eq!(
+        sandbox.violations(),
+        ["recorders_passed", "converters_passed", "quota_passed"]
+    );
+}
+
+#[tokio::test]
+async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_not_enabled() {
+    let sandbox = Sandbox::start(fast());
+    let options = "/converter/transcodeOptions";
+    for (pointer, value) in [
+        ("/converter/name".to_owned(), json!("a b")),
+        ("/converter/rtmpUrl".to_owned(), json!("https://x")),
+        (format!("{options}/rtcChannel"), json!("")),
+        (
+            format!("{options}/audioOptions/rtcStreamUids"),
+            json!(["7"]),
+        ),
+        (format!("{options}/videoOptions/bitrate"), json!(10_001)),
+        (format!("{options}/videoOptions/frameRate"), json!(31)),
+        (
+            format!("{options}/videoOptions/layout/0/region/width"),
+            json!(1281),
+        ),
+        (options.to_owned(), json!({"rtcChannel": "c"})),
+    ] {
+        let mut body = converter("n", "rtmps://x/y");
+        *body.pointer_mut(&pointer).unwrap() = value;
+        assert_eq!(
+            told(
+                sandbox
+                    .push(Method::POST, "/na", "/rtmp-converters")
+                    .json(&body)
+            )
+            .await
+            .0,
+            400,
+            "{pointer}"
+        );
+    }
+    let mut both = converter("n", "rtmps://x/y");
+    both["converter"]["rawOptions"] = json!({"rtcChannel": "c", "rtcStreamUid": 7});
+    assert_eq!(
+        told(
+            sandbox
+                .push(Method::POST, "/na", "/rtmp-converters")
+                .json(&both)
+        )
+        .await
+        .0,
+        400
+    );
+    let sandbox = Sandbox::start(Options {
+        media_push_enabled: false,
+        ..fast()
+    });
+    let (status, body) = told(
+        sandbox
+            .push(Method::POST, "/na", "/rtmp-converters")
+            .json(&converter("n", "rtmps://x/y")),
+    )
+    .await;
+    assert_eq!(status, 403);
+    assert!(body["reason"].is_string());
+}
+
+#[tokio::test]
+async fn a_list_of_converters_comes_in_pages() {
+    let sandbox = Sandbox::start(Options {
+        converter_page_size: 2,
+        ..fast()
+    });
+    for name in ["a", "b", "c"] {
+        told(
+            sandbox
+                .push(Method::POST, "/na", "/rtmp-converters")
+                .json(&converter(name, "rtmps://x/y")),
+        )
+        .await;
+    }
+    let (_, first) = told(sandbox.push(Method::GET, "", "/rtmp-converters")).await;
+    assert_eq!(
+        (
+            &first["data"]["cursor"],
+            first["data"]["members"].as_array().unwrap().len()
+        ),
+        (&json!(2), 2)
+    );
+    let (_, last) = told(sandbox.push(Method::GET, "", "/rtmp-converters?cursor=2")).await;
+    assert_eq!(
+        (
+            &last["data"]["cursor"],
+            last["data"]["members"].as_array().unwrap().len()
+        ),
+        (&json!(0), 1)
+    );
+}
+
+#[tokio::test]
+async fn an_update_of_a_converter_needs_a_mask_and_a_growing_sequence() {
+    let sandbox = Sandbox::start(fast());
+    let (uid, rtmp) = sandbox.live_input().await;
+    let create = sandbox.push(Method::POST, "/na", "/rtmp-converters");
+    let (_, created) = told(create.json(&converter("n", "rtmps://x/y"))).await;
+    let path = format!(
+        "/rtmp-converters/{}",
+        created["converter"]["id"].as_str().unwrap()
+    );
+    let patch = |query: &str, body: Value| {
+        told(
+            sandbox
+                .push(Method::PATCH, "/na", &format!("{path}{query}"))
+                .json(&body),
+        )
+    };
+    let body = json!({"converter": {"rtmpUrl": rtmp}, "fields": "rtmpUrl"});
+    assert_eq!(patch("", body.clone()).await.0, 400);
+    assert_eq!(
+        patch(
+            "?sequence=1",
+            json!({"converter": {"name": "m"}, "fields": "name"})
+        )
+        .await
+        .0,
+        400
+    );
+    assert_eq!(patch("?sequence=1", body.clone()).await.0, 200);
+    assert_eq!(patch("?sequence=1", body).await.0, 400);
+    until("live", || async {
+        sandbox.lifecycle(&uid).await["live"] == true
+    })
+    .await;
+}

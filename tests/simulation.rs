@@ -1,0 +1,121 @@
+//! The core against a model of both vendors in virtual time: whatever fails, dies, is lost or comes late, nothing is
+//! left over and nothing is done twice.
+//!
+//! `SEED=…` runs one relay and prints its life; `SIM_RELAYS=…` sets how many are run, `SIM_FROM=…` the first seed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
+
+#[path = "simulation/dice.rs"]
+mod dice;
+#[path = "simulation/mutants.rs"]
+mod mutants;
+#[path = "simulation/run.rs"]
+mod run;
+#[path = "simulation/vendors.rs"]
+mod vendors;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mutants::Mutant;
+use run::{Broken, Report, Run};
+
+fn env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Runs seeds on all cores: what became of those that broke no rule, and who broke which, by seed.
+fn run_all(from: u64, relays: u64, mutant: Mutant) -> (Vec<Report>, Vec<Broken>) {
+    let next = AtomicU64::new(from);
+    let all = Mutex::new((Vec::new(), Vec::new()));
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let (mut reports, mut broken) = (Vec::new(), Vec::new());
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + relays {
+                        break;
+                    }
+                    match Run::of(seed, mutant, false) {
+                        Ok(report) => reports.push(report),
+                        Err(rule) => broken.push(rule),
+                    }
+                }
+                let mut all = all.lock().unwrap();
+                all.0.extend(reports);
+                all.1.extend(broken);
+            });
+        }
+    });
+    let (reports, mut broken) = all.into_inner().unwrap();
+    broken.sort_by_key(|broken: &Broken| broken.seed);
+    (reports, broken)
+}
+
+/// Which rules were broken, how often, and by which seed first.
+fn tally(broken: &[Broken]) -> BTreeMap<String, (usize, u64)> {
+    let mut rules = BTreeMap::new();
+    for broken in broken {
+        let rule = broken.rule.chars().filter(|c| !c.is_ascii_digit()).take(50);
+        let (times, _) = rules.entry(rule.collect()).or_insert((0, broken.seed));
+        *times += 1;
+    }
+    rules
+}
+
+fn tell(broken: &Broken) -> String {
+    format!(
+        "{}\nSEED={}: {}\n(run it alone: SEED={} cargo test --test simulation)",
+        broken.trace, broken.seed, broken.rule, broken.seed
+    )
+}
+
+#[test]
+fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
+    if let Some(seed) = env("SEED") {
+        let broken = Run::of(seed, Mutant::None, true);
+        panic!("{}", broken.map_or_else(|b| tell(&b), |r| format!("{r:?}")));
+    }
+    let relays = env("SIM_RELAYS").unwrap_or(100_000);
+    let (reports, broken) = run_all(env("SIM_FROM").unwrap_or(1), relays, Mutant::None);
+    if let Some(first) = broken.first() {
+        let first = Run::of(first.seed, Mutant::None, true).expect_err("a seed tells one story");
+        panic!(
+            "{}\n{} of {relays}: {:#?}",
+            tell(&first),
+            broken.len(),
+            tally(&broken)
+        );
+    }
+    let mut outcomes = BTreeMap::<String, usize>::new();
+    for report in &reports {
+        let name = report
+            .outcome
+            .map_or("never stored".into(), |o| o.to_string());
+        *outcomes.entry(name).or_default() += 1;
+    }
+    let sum = |of: fn(&Report) -> u32| reports.iter().map(|r| u64::from(of(r))).sum::<u64>();
+    println!(
+        "{} relays: {outcomes:?}; live {}, interrupted {}, replaced {}, crashes {}, faults {}, debts {}, events {}",
+        reports.len(),
+        reports.iter().filter(|r| r.live).count(),
+        reports.iter().filter(|r| r.interrupted).count(),
+        sum(|r| r.replacements),
+        sum(|r| r.crashes),
+        sum(|r| r.faults),
+        sum(|r| r.debts),
+        sum(|r| r.events),
+    );
+}

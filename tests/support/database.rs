@@ -1,0 +1,157 @@
+//! One test body, both databases.
+
+use std::sync::Arc;
+
+use relaykeeper::config;
+use relaykeeper::store::Store;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
+};
+
+use super::postgres::Postgres;
+
+/// A database of one test's own.
+#[derive(Debug, Clone)]
+pub struct TestDatabase {
+    /// Its URL.
+    pub url: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Sqlite(Arc<tempfile::TempDir>),
+    Postgres(Postgres),
+}
+
+impl TestDatabase {
+    /// A file that is gone with the last handle.
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self {
+            url: format!("sqlite://{}?mode=rwc", folder.path().join("t.db").display()),
+            kind: Kind::Sqlite(Arc::new(folder)),
+        }
+    }
+
+    /// A database on the tests' server.
+    pub async fn postgres() -> Self {
+        let made = Postgres::create().await;
+        Self {
+            url: made.url(),
+            kind: Kind::Postgres(made),
+        }
+    }
+
+    /// Removes it.
+    pub async fn remove(self) {
+        if let Kind::Postgres(made) = self.kind {
+            made.remove().await;
+        }
+    }
+
+    /// Whether it is SQLite.
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.kind, Kind::Sqlite(_))
+    }
+
+    /// As the settings name it.
+    pub fn settings(&self) -> config::Database {
+        config::Database {
+            url: self.url.clone().into(),
+            ..config::Database::default()
+        }
+    }
+
+    /// A store on it, its schema as it is.
+    pub async fn open(&self) -> Store {
+        Store::connect(&self.settings()).await.expect("a store")
+    }
+
+    /// A store on it, its schema up.
+    pub async fn store(&self) -> Store {
+        let store = self.open().await;
+        store.migrate().await.expect("the schema goes up");
+        store
+    }
+
+    /// Past the store: as someone else's program would look at it.
+    pub async fn raw(&self) -> Raw {
+        let mut options = ConnectOptions::new(&self.url);
+        options.max_connections(1);
+        Raw(Database::connect(options).await.expect("a connection"))
+    }
+}
+
+/// A connection past the store.
+#[derive(Debug)]
+pub struct Raw(pub DatabaseConnection);
+
+impl Raw {
+    /// Executes statements.
+    pub async fn execute(&self, sql: &str) {
+        self.0.execute_unprepared(sql).await.expect(sql);
+    }
+
+    /// The rows of a query of one text column.
+    pub async fn texts(&self, sql: &str) -> Vec<Option<String>> {
+        self.rows(sql)
+            .await
+            .iter()
+            .map(|row| row.try_get_by_index(0).expect("a text column"))
+            .collect()
+    }
+
+    /// The one number a query is for.
+    pub async fn number(&self, sql: &str) -> i64 {
+        self.rows(sql).await[0]
+            .try_get_by_index(0)
+            .expect("a 64-bit column")
+    }
+
+    async fn rows(&self, sql: &str) -> Vec<sea_orm::QueryResult> {
+        let backend: DbBackend = self.0.get_database_backend();
+        self.0
+            .query_all_raw(Statement::from_string(backend, sql))
+            .await
+            .expect(sql)
+    }
+}
+
+/// Runs a test body on a database that goes away whatever comes of it.
+pub async fn on<F>(database: TestDatabase, body: impl FnOnce(TestDatabase) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let outcome = tokio::spawn(body(database.clone())).await;
+    database.remove().await;
+    if let Err(failed) = outcome {
+        std::panic::resume_unwind(failed.into_panic());
+    }
+}
+
+/// Makes of each `async fn name(database: TestDatabase)` a test on SQLite and one on PostgreSQL.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let database = $crate::support::database::TestDatabase::sqlite();
+                    $crate::support::database::on(database, super::$name).await;
+                }
+            )+
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+                async fn $name() {
+                    let database = $crate::support::database::TestDatabase::postgres().await;
+                    $crate::support::database::on(database, super::$name).await;
+                }
+            )+
+        }
+    };
+}

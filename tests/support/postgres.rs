@@ -1,0 +1,50 @@
+//! PostgreSQL for tests: each test makes a database of its own on the server that `RELAYKEEPER_TEST_POSTGRES` names (the
+//! URL of a maintenance database, with the right to CREATE DATABASE), and drops it.
+
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+
+/// Where the tests' server is.
+pub const URL: &str = "RELAYKEEPER_TEST_POSTGRES";
+
+/// A database of this test's own.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    maintenance: String,
+    name: String,
+}
+
+impl Postgres {
+    /// Makes one.
+    pub async fn create() -> Self {
+        let maintenance = std::env::var(URL).expect("RELAYKEEPER_TEST_POSTGRES names a server");
+        let name = format!("relaykeeper_test_{}", uuid::Uuid::new_v4().simple());
+        let made = Self { maintenance, name };
+        made.maintain(&format!("CREATE DATABASE {}", made.name))
+            .await;
+        made
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        let mut url = url::Url::parse(&self.maintenance).expect("a URL");
+        url.set_path(&self.name);
+        url.into()
+    }
+
+    /// Drops it, whoever is still connected.
+    pub async fn remove(self) {
+        self.maintain(&format!("DROP DATABASE {} WITH (FORCE)", self.name))
+            .await;
+    }
+
+    async fn maintain(&self, statement: &str) {
+        let connection: DatabaseConnection = Database::connect(&self.maintenance)
+            .await
+            .expect("a server");
+        connection
+            .execute_unprepared(statement)
+            .await
+            .expect("the right to make databases");
+        connection.close().await.expect("a good-bye");
+    }
+}
