@@ -1197,10 +1197,7 @@ impl Run {
                 _ => false,
             });
             if !open && !owed {
-                return Err(format!(
-                    "recorder {} ({}) is nobody's",
-                    task.sid, task.cname
-                ));
+                return Err(format!("recorder {} is nobody's", task.sid));
             }
             if !open && task.may_publish(&self.vendors.inputs[task.input], self.now) {
                 let safe =
