@@ -55,7 +55,12 @@ pub enum Fact {
         resource_id: String,
         /// When it was acquired.
         acquired_at: DateTime<Utc>,
+        /// Whether the start on the resource before may have been carried out: then it may run there.
+        #[serde(default)]
+        in_doubt: bool,
     },
+    /// The recorder runs on a resource of before: its session belongs to that one (`agora.md §7.1`, 1003).
+    RecorderElsewhere,
     /// The recorder runs.
     RecorderAccepted {
         /// Cloud Recording: its session, if we were told.
@@ -209,6 +214,7 @@ impl Durable {
                     stage: RecorderStage::Starting,
                     resource_id: resource_id.clone(),
                     acquired_at: *acquired_at,
+                    earlier_resources: Vec::new(),
                     sid: None,
                     converter_id: None,
                     accepted_at: None,
@@ -217,15 +223,27 @@ impl Durable {
             Fact::RecorderReacquired {
                 resource_id,
                 acquired_at,
+                in_doubt,
             } => {
                 if let Some(recorder) = &mut self.recorder {
-                    recorder.resource_id = Some(resource_id.clone());
+                    let before = recorder.resource_id.replace(resource_id.clone());
+                    recorder
+                        .earlier_resources
+                        .extend(before.filter(|_| *in_doubt));
                     recorder.acquired_at = Some(*acquired_at);
+                }
+            }
+            Fact::RecorderElsewhere => {
+                if let Some(recorder) = &mut self.recorder
+                    && !recorder.earlier_resources.is_empty()
+                {
+                    recorder.resource_id = Some(recorder.earlier_resources.remove(0));
                 }
             }
             Fact::RecorderAccepted { sid, converter_id } => {
                 if let Some(recorder) = &mut self.recorder {
                     recorder.stage = RecorderStage::Running;
+                    recorder.earlier_resources.clear();
                     if sid.is_some() {
                         recorder.sid.clone_from(sid);
                     }

@@ -68,6 +68,9 @@ pub struct Recorder {
     pub resource_id: Option<String>,
     /// Cloud Recording: when that was acquired; it lives 5 minutes (`agora.md §2.1`).
     pub acquired_at: Option<DateTime<Utc>>,
+    /// Cloud Recording: resources of before on which it may have been started, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_resources: Vec<String>,
     /// Cloud Recording: its session. A recorder may run without our knowing it.
     pub sid: Option<String>,
     /// Media Push: the converter's id.

@@ -53,12 +53,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
         on_ghost: Arc::new(|_| {}),
         node: "test".to_owned(),
     };
-    let settings = Arc::new(settings);
-    let runtime = tokio::runtime::Handle::current();
-    let vendors = Vendors::new(settings.clone(), runtime.clone()).unwrap();
-    // Nobody holds the database for it: it does not act.
-    let shared = Shared::new(settings.clone(), store.clone(), Arc::new(vendors), runtime);
-    let api = Api::new(&settings, Keeper::new(shared), store.clone(), outside);
+    let api = Api::new(&settings, idle(&settings, &store), store.clone(), outside);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let running = Arc::clone(&api);
@@ -82,6 +77,19 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
         client,
         _directory: directory,
     }
+}
+
+/// Actors that never act: those of a process that does not hold the database.
+fn idle(settings: &Settings, store: &Store) -> Keeper {
+    let runtime = tokio::runtime::Handle::current();
+    let settings = Arc::new(settings.clone());
+    let vendors = Vendors::new(Arc::clone(&settings), runtime.clone()).unwrap();
+    Keeper::new(Shared::new(
+        settings,
+        store.clone(),
+        Arc::new(vendors),
+        runtime,
+    ))
 }
 
 pub(crate) async fn service() -> Service {

@@ -92,7 +92,7 @@ impl Caller {
         Ok(match started.map_err(failure)? {
             StartAnswer::Started { sid } => Answer::Recording { sid: Some(sid) },
             StartAnswer::AlreadyStarted { sid } => Answer::Recording { sid },
-            StartAnswer::Conflict => Answer::Recording { sid: None },
+            StartAnswer::Conflict => Answer::RecordingElsewhere,
             StartAnswer::ResourceExpired => Answer::ResourceExpired,
         })
     }
