@@ -93,6 +93,7 @@ fn recorder() -> Recorder {
         attempt: 1,
         stage: RecorderStage::Running,
         resource_id: None,
+        earlier_resources: Vec::new(),
         acquired_at: None,
         sid: None,
         converter_id: None,
