@@ -25,7 +25,8 @@ const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
 /// How long a stop waits to hear that its wish is stored.
 const STORED_WITHIN: Duration = Duration::from_secs(5);
 
-/// The actors' door. Cheap to clone; works from any thread.
+/// The actors' door. Cheap to clone; works from any thread. The default one never acts: it is that of a process that does
+/// not hold the database.
 #[derive(Debug, Clone)]
 pub struct Keeper {
     shared: Arc<Shared>,
