@@ -94,6 +94,7 @@ fn recorder() -> Recorder {
         stage: RecorderStage::Running,
         resource_id: None,
         acquired_at: None,
+        earlier_resources: Vec::new(),
         sid: None,
         converter_id: None,
         accepted_at: Some(at("10:00:01.250")),
