@@ -9,8 +9,9 @@ fn live_is_told_when_a_buyer_can_press_play_and_not_before() {
         let mut life = Life::awaiting(spec.clone());
         life.wait(20);
         assert_eq!(life.phase(), Phase::AwaitingLive, "nothing streams");
-        life.feed = Some(true);
         life.seller = Some(false);
+        life.wait(10);
+        life.feed = Some(true);
         life.wait(20);
         assert_eq!(life.phase(), Phase::AwaitingLive, "the seller is not there");
         life.seller = Some(true);

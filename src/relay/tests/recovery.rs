@@ -139,7 +139,7 @@ fn a_relay_goes_on_from_every_phase_to_its_end() {
             let mut life = before(spec);
             life.crash(10);
             life.tell(Event::Stop);
-            life.crash(10);
+            life.crash(1);
             assert_eq!(life.called, ["stop_recorder"]);
             life.answer("stop_recorder", Answer::Stopped);
             life.crash(10);
