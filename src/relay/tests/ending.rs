@@ -100,6 +100,9 @@ fn a_recorder_that_is_not_found_when_it_is_stopped_is_looked_for_again_by_a_debt
     on_both(|spec| {
         let mut life = stopped(spec);
         life.answer("stop_recorder", Answer::NotFound);
+        let disable = life.waiting("disable_live_input");
+        let urgent = matches!(disable, Some(Call::DisableLiveInput { urgent: true, .. }));
+        assert!(urgent, "it may still run");
         let due = life.journal.iter().find_map(|(_, fact)| match fact {
             Fact::Owed { debt } => Some(debt.due),
             _ => None,

@@ -148,7 +148,10 @@ fn a_session_nobody_ever_tells_is_owed_and_its_live_input_disabled() {
     life.tell(Event::Stop);
     assert!(matches!(life.debts()[..], [Owed::UnknownRecorder { .. }]));
     assert!(
-        life.waiting("disable_live_input").is_some(),
+        matches!(
+            life.waiting("disable_live_input"),
+            Some(Call::DisableLiveInput { urgent: true, .. })
+        ),
         "at once: nothing else stops it"
     );
 }
