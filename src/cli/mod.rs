@@ -7,6 +7,7 @@ mod replay;
 mod sandbox;
 mod serve;
 mod sweep;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +60,8 @@ enum Command {
     /// The running service does the same at every `janitor.interval`. Objects younger than `janitor.grace`, of unfinished
     /// relays, named by a debt, or kept by policy are left alone; marks of other deployments or databases are only shown.
     Sweep(sweep::SweepArgs),
+    /// Set up Cloudflare's webhooks, or show how they are set up.
+    Webhooks(webhooks::Webhooks),
     /// Run the service on simulated vendors: no account, no credentials, no cost.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Sandbox),
@@ -78,6 +81,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Check => load(&cli).and_then(check::run),
         Command::Replay(ref which) => load(&cli).and_then(|settings| replay::run(settings, which)),
         Command::Sweep(ref args) => load(&cli).and_then(|settings| sweep::run(settings, args)),
+        Command::Webhooks(ref which) => {
+            load(&cli).and_then(|settings| webhooks::run(settings, which))
+        }
         #[cfg(feature = "sandbox")]
         Command::Sandbox(sandbox) => sandbox::run(sandbox),
     };
