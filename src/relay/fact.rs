@@ -197,8 +197,9 @@ impl Durable {
                 uid,
                 hls_url,
                 dash_url,
-                echo_differs: _,
+                echo_differs,
             } => {
+                self.live_input.echo_differs.clone_from(echo_differs);
                 self.live_input.stage = InputStage::Ready;
                 self.live_input.uid = Some(uid.clone());
                 self.live_input.hls_url = Some(hls_url.clone());
@@ -435,7 +436,7 @@ impl Durable {
                     video.state = VideoState::Deleted;
                 }
             }
-            Owed::FindRecordings { .. } => {}
+            Owed::FindRecordings { .. } | Owed::DisableGhost { .. } => {}
         }
     }
 }

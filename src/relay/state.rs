@@ -39,6 +39,9 @@ pub struct LiveInput {
     pub hls_url: Option<String>,
     /// The same over DASH.
     pub dash_url: Option<String>,
+    /// Settings Cloudflare did not take over as sent: a person should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub echo_differs: Vec<String>,
     /// Its keys must be rotated before a recorder may be started.
     pub keys_stale: bool,
 }
@@ -187,6 +190,7 @@ impl Durable {
                 uid: None,
                 hls_url: None,
                 dash_url: None,
+                echo_differs: Vec::new(),
                 keys_stale: false,
             },
             recorder: None,
