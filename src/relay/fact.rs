@@ -244,7 +244,6 @@ impl Durable {
             Fact::RecorderAccepted { sid, converter_id } => {
                 if let Some(recorder) = &mut self.recorder {
                     recorder.stage = RecorderStage::Running;
-                    recorder.earlier_resources.clear();
                     if sid.is_some() {
                         recorder.sid.clone_from(sid);
                     }

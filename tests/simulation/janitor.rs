@@ -98,16 +98,18 @@ impl Run {
         let found = match &owed {
             Owed::StopRecorder {
                 resource_id,
+                other_resources,
                 sid,
                 cname,
                 uid,
-            } => self.stop_recorder(resource_id, sid, cname, *uid),
+            } => self.stop_one_of(resource_id, other_resources, sid, cname, *uid),
             Owed::UnknownRecorder {
                 resource_id,
+                other_resources,
                 cname,
                 uid,
             } => match self.debts[at].sid.clone() {
-                Some(sid) => self.stop_recorder(resource_id, &sid, cname, *uid),
+                Some(sid) => self.stop_one_of(resource_id, other_resources, &sid, cname, *uid),
                 None => {
                     self.debts[at].due = now + 3_600_000;
                     return Ok(false);
@@ -213,14 +215,28 @@ impl Run {
         Ok(false)
     }
 
-    fn stop_recorder(&mut self, resource_id: &str, sid: &str, cname: &str, uid: u32) -> bool {
-        let recorder = RecorderRef::CloudRecording {
-            resource_id: resource_id.into(),
-            sid: sid.into(),
-            cname: cname.into(),
-            uid,
-        };
-        self.vendors.stop(&recorder, self.now) == Answer::Stopped
+    /// Tries each resource the recorder may run on.
+    fn stop_one_of(
+        &mut self,
+        resource_id: &str,
+        others: &[String],
+        sid: &str,
+        cname: &str,
+        uid: u32,
+    ) -> bool {
+        let others = others.iter().map(String::as_str);
+        for resource_id in std::iter::once(resource_id).chain(others) {
+            let recorder = RecorderRef::CloudRecording {
+                resource_id: resource_id.into(),
+                sid: sid.into(),
+                cname: cname.into(),
+                uid,
+            };
+            if self.vendors.stop(&recorder, self.now) == Answer::Stopped {
+                return true;
+            }
+        }
+        false
     }
 }
 
