@@ -119,25 +119,29 @@ async fn pay(
     match owed {
         Owed::StopRecorder {
             resource_id,
+            other_resources,
             sid,
             cname,
             uid,
         } => {
-            let recorder = Recorder {
-                resource_id: resource_id.clone(),
-                sid: sid.clone(),
-                cname: cname.clone(),
-                uid: *uid,
-            };
-            match agora
-                .cloud_recording()
-                .stop(asks, &recorder)
-                .await
-                .map_err(failure)?
-            {
-                StopAnswer::Stopped => Ok(Paid::Settled),
-                StopAnswer::NotFound { .. } => Ok(look_again(open, now)),
+            for resource_id in std::iter::once(resource_id).chain(other_resources) {
+                let recorder = Recorder {
+                    resource_id: resource_id.clone(),
+                    sid: sid.clone(),
+                    cname: cname.clone(),
+                    uid: *uid,
+                };
+                match agora.cloud_recording().stop(asks, &recorder).await {
+                    Ok(StopAnswer::Stopped) => return Ok(Paid::Settled),
+                    Ok(StopAnswer::NotFound { .. }) => {}
+                    // 1003: the session is another resource's.
+                    Err(error)
+                        if error.class == vendors::Class::Rejected
+                            && !other_resources.is_empty() => {}
+                    Err(error) => return Err(failure(error)),
+                }
             }
+            Ok(look_again(open, now))
         }
         // Its sid comes with a notification, or it ends by itself; until then there is nothing to call.
         Owed::UnknownRecorder { .. } => {
