@@ -8,10 +8,11 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::directory::{Directory, Snapshot};
+use super::ghosts;
 use super::registry::{Begin, TellRelay};
 use super::relay_actor::Tell;
 use super::requests::{
-    KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
+    Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
 };
 use super::rows;
 use super::shared::{Readiness, Shared};
@@ -441,6 +442,25 @@ impl Keeper {
                 || (recorder.attempt == attempt && recorder.stage == RecorderStage::Settled)
         });
         superseded || !relay.durable.phase.holds_slot()
+    }
+
+    /// A vendor's verified notification spoke of something no relay in work drives.
+    pub fn ghost(&self, ghost: Ghost) {
+        let shared = self.shared.clone();
+        self.shared.runtime.spawn(async move {
+            let dealt_with = match ghost {
+                Ghost::FeedConnected { live_input } => {
+                    ghosts::feed_connected(&shared, live_input).await
+                }
+                Ghost::Recorder { mark, sid, is_over } => {
+                    ghosts::recorder(&shared, mark, sid, is_over).await
+                }
+            };
+            if let Err(error) = dealt_with {
+                // The janitor is the net.
+                tracing::warn!(%error, "a ghost was not dealt with");
+            }
+        });
     }
 
     /// A vendor's verified notification about a relay in work.

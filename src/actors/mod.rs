@@ -8,6 +8,7 @@ mod clock;
 mod debts;
 mod directory;
 mod forced_end;
+mod ghosts;
 mod janitor;
 mod keeper;
 mod recordings;
@@ -26,7 +27,7 @@ pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
 pub use keeper::Keeper;
 pub use requests::{
-    KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
+    Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
 };
 pub use rows::{Unreadable, durable};
 pub use shared::{Readiness, Shared};

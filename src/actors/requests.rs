@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::relay::Durable;
+use crate::relay::{Durable, Mark};
 
 /// What makes a repeated request the same one.
 #[derive(Debug, Clone)]
@@ -111,4 +111,23 @@ pub enum StopError {
     /// A fault of our own.
     #[error("{0}")]
     Internal(String),
+}
+
+/// Something a verified notification spoke of that no relay in work drives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ghost {
+    /// Cloudflare: an encoder has connected to a live input that is unknown, or whose relay is stopping or over.
+    FeedConnected {
+        /// The live input.
+        live_input: String,
+    },
+    /// Agora: a recorder bears a mark, and no relay in work watches it.
+    Recorder {
+        /// Its label: the mark may be another deployment's or another database's.
+        mark: Mark,
+        /// Its session: what a debt without one waits for.
+        sid: String,
+        /// Whether the notification says that it is over.
+        is_over: bool,
+    },
 }

@@ -218,4 +218,6 @@ pub fn relay_json(durable: &Durable, viewers: Option<u64>, now: DateTime<Utc>) -
 }
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;

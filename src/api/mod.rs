@@ -1,1 +1,203 @@
-//! The HTTP API: thin handlers.
+//! The HTTP side: thin handlers that read what is asked, ask the actors or the store, and put the answer in the
+//! marketplace's words.
+//!
+//! Reads never enter a mailbox: they come from the directory, or the store. Errors are RFC 9457 problems with a closed
+//! list of codes ([`problem::Code`]), the framework's own among them. `/v1` and `/admin` want a bearer token, the
+//! vendors' webhooks their signature, the recorder's page that of its link.
+
+mod admin;
+mod auth;
+mod envelope;
+mod headers;
+pub mod health;
+mod input;
+pub mod problem;
+mod recorder;
+mod relays;
+mod v1;
+mod viewers;
+pub mod webhooks;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::{Handler, Server};
+use actix_web::middleware::from_fn;
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{App, FromRequest, HttpResponse, HttpServer, Resource, Responder, guard, web};
+use chrono::{DateTime, Utc};
+use tracing_actix_web::TracingLogger;
+
+use crate::actors::Keeper;
+use crate::config::Settings;
+use crate::store::Store;
+use crate::telemetry::RequestSpan;
+use auth::Tokens;
+use health::Health;
+use problem::Problem;
+use recorder::Recorder;
+pub use viewers::{AskViewers, Viewers};
+use webhooks::{Ghost, Webhooks};
+
+/// The most of a body that is read, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+/// Agora advises to keep connections for 10 s at least (`agora.md` §6).
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// What the API needs besides the settings, the actors and the store.
+#[derive(Clone)]
+pub struct Outside {
+    /// Tells the time.
+    pub clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    /// How the vendors are.
+    pub health: Health,
+    /// How many watch.
+    pub viewers: Viewers,
+    /// Hears of what should not be there any more: see [`Ghost`].
+    pub on_ghost: Arc<dyn Fn(Ghost) + Send + Sync>,
+    /// This process's name, for operators.
+    pub node: String,
+}
+
+/// All that handlers work with. One for all of the server's threads.
+pub struct Api {
+    keeper: Keeper,
+    store: Store,
+    tokens: Tokens,
+    start_wait: Duration,
+    recorder: Option<Recorder>,
+    webhooks: Webhooks,
+    clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    health: Health,
+    viewers: Viewers,
+    on_ghost: Arc<dyn Fn(Ghost) + Send + Sync>,
+    node: String,
+    draining: AtomicBool,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// The API of these settings.
+    #[must_use]
+    pub fn new(settings: &Settings, keeper: Keeper, store: Store, outside: Outside) -> Arc<Self> {
+        Arc::new(Self {
+            keeper,
+            store,
+            tokens: Tokens::new(&settings.auth),
+            start_wait: settings.relay.start_wait,
+            recorder: Recorder::new(settings),
+            webhooks: Webhooks::new(settings),
+            clock: outside.clock,
+            health: outside.health,
+            viewers: outside.viewers,
+            on_ghost: outside.on_ghost,
+            node: outside.node,
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on `/readyz` says 503: no new work should come here.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        (self.clock)()
+    }
+}
+
+/// All routes, their scopes and limits. What wraps them is in [`server`].
+pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
+    config
+        .app_data(Data::from(Arc::clone(api)))
+        .app_data(web::PayloadConfig::new(BODY_LIMIT))
+        .service(reads("/livez", health::livez))
+        .service(reads("/readyz", health::readyz))
+        .service(
+            web::scope("/v1")
+                .wrap(from_fn(auth::any_token))
+                .configure(v1::routes)
+                .default_service(web::to(nowhere)),
+        )
+        .service(
+            web::scope("/admin")
+                .wrap(from_fn(auth::admin_token))
+                .configure(admin::routes)
+                .default_service(web::to(nowhere)),
+        )
+        .configure(recorder::routes)
+        .configure(webhooks::routes)
+        .default_service(web::to(nowhere));
+}
+
+/// The server on `listener`, not yet running: await it. It hears no signals: whoever runs it calls
+/// [`Api::drain`] and stops it through its handle; requests in flight then have `shutdown_grace` to finish.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn server(
+    listener: TcpListener,
+    api: Arc<Api>,
+    shutdown_grace: Duration,
+) -> std::io::Result<Server> {
+    let grace = shutdown_grace.as_millis().div_ceil(1000);
+    let server = HttpServer::new(move || {
+        App::new()
+            .configure(|config| configure(config, &api))
+            .wrap(from_fn(envelope::dress))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(envelope::identify))
+    });
+    Ok(server
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(u64::try_from(grace).unwrap_or(u64::MAX))
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
+/// A resource that is read.
+fn reads<H, Args>(path: &str, handler: H) -> Resource
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    let read = guard::Any(guard::Get()).or(guard::Head());
+    web::resource(path)
+        .route(web::route().guard(read).to(handler))
+        .default_service(web::to(|| refuse("GET, HEAD")))
+}
+
+/// A resource that is posted to.
+fn writes<H, Args>(path: &str, handler: H) -> Resource
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::post().to(handler))
+        .default_service(web::to(|| refuse("POST")))
+}
+
+async fn refuse(allow: &'static str) -> Result<HttpResponse, Problem> {
+    Err(Problem::method_not_allowed(allow))
+}
+
+async fn nowhere() -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found("No route leads here."))
+}

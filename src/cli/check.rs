@@ -37,7 +37,10 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     application::run(async move {
         let mut report = Report::default();
         for missing in settings.missing_for_serve() {
-            report.bad(&missing.key.to_string(), &format!("is missing: {} (or set {})", missing.how, missing.env));
+            report.bad(
+                missing.key,
+                &format!("is missing: {} (or set {})", missing.how, missing.env),
+            );
         }
         for problem in settings.warnings() {
             report.note("settings", &problem.to_string());
@@ -45,7 +48,11 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         database(&settings, &mut report).await;
         cloudflare(&settings, &mut report).await?;
         agora(&settings, &mut report).await?;
-        Ok(if report.bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if report.bad == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     })
 }
 
@@ -55,9 +62,16 @@ async fn database(settings: &Settings, report: &mut Report) {
         Err(error) => return report.bad("database", &error.to_string()),
     };
     match store.migration_status().await {
-        Ok(migrations) => match migrations.iter().filter(|migration| !migration.applied).count() {
+        Ok(migrations) => match migrations
+            .iter()
+            .filter(|migration| !migration.applied)
+            .count()
+        {
             0 => report.good("database", "it answers, and its schema is up to date"),
-            _ => report.good("database", "it answers; `serve` or `migrate up` will bring its schema up to date"),
+            _ => report.good(
+                "database",
+                "it answers; `serve` or `migrate up` will bring its schema up to date",
+            ),
         },
         Err(error) => report.bad("database", &error.to_string()),
     }
@@ -71,20 +85,41 @@ async fn cloudflare(settings: &Settings, report: &mut Report) -> anyhow::Result<
     let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors)?;
     match cloudflare.verify_token(asks()).await {
         Ok(TokenState::Active) => report.good("Cloudflare token", "active"),
-        Ok(state) => report.bad("Cloudflare token", &format!("it is {state:?}; make a new one with Stream:Edit")),
-        Err(error) => report.bad("Cloudflare token", &explain(&error, "make one with the permission Stream:Edit")),
+        Ok(state) => report.bad(
+            "Cloudflare token",
+            &format!("it is {state:?}; make a new one with Stream:Edit"),
+        ),
+        Err(error) => report.bad(
+            "Cloudflare token",
+            &explain(&error, "make one with the permission Stream:Edit"),
+        ),
     }
     match cloudflare.storage_usage(asks()).await {
         Ok(usage) => {
-            let limit = usage.limit_minutes.map(|limit| format!(" of {limit:.0}")).unwrap_or_default();
-            report.good("Cloudflare Stream", &format!("{:.0}{limit} minutes stored", usage.total_minutes));
-            if usage.limit_minutes.is_some_and(|limit| usage.total_minutes >= limit) {
-                report.bad("Cloudflare Stream", "no storage is left: new broadcasts will be refused; buy more minutes");
+            let limit = usage
+                .limit_minutes
+                .map(|limit| format!(" of {limit:.0}"))
+                .unwrap_or_default();
+            report.good(
+                "Cloudflare Stream",
+                &format!("{:.0}{limit} minutes stored", usage.total_minutes),
+            );
+            if usage
+                .limit_minutes
+                .is_some_and(|limit| usage.total_minutes >= limit)
+            {
+                report.bad(
+                    "Cloudflare Stream",
+                    "no storage is left: new broadcasts will be refused; buy more minutes",
+                );
             }
         }
         Err(error) => report.bad(
             "Cloudflare Stream",
-            &explain(&error, "the token needs Stream:Edit on this account, and the account Stream"),
+            &explain(
+                &error,
+                "the token needs Stream:Edit on this account, and the account Stream",
+            ),
         ),
     }
     if settings.cloudflare.customer_base_url.is_empty() {
@@ -111,11 +146,21 @@ async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
     match settings.agora.backend {
         AgoraBackend::CloudRecording => {
             let uid = settings.agora.cloud_recording.recording_uid_base;
-            match agora.cloud_recording().acquire(asks(), "relaykeeper-check", uid, 1).await {
-                Ok(_) => report.good("Agora Cloud Recording", "enabled (a resource was acquired; that costs nothing)"),
+            match agora
+                .cloud_recording()
+                .acquire(asks(), "relaykeeper-check", uid, 1)
+                .await
+            {
+                Ok(_) => report.good(
+                    "Agora Cloud Recording",
+                    "enabled (a resource was acquired; that costs nothing)",
+                ),
                 Err(error) => report.bad(
                     "Agora Cloud Recording",
-                    &explain(&error, "enable Cloud Recording for the App ID in the console"),
+                    &explain(
+                        &error,
+                        "enable Cloud Recording for the App ID in the console",
+                    ),
                 ),
             }
             report.note(
@@ -124,10 +169,16 @@ async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
             );
         }
         AgoraBackend::MediaPush => match agora.media_push().list(asks()).await {
-            Ok(list) => report.good("Agora Media Push", &format!("enabled; {} converters run", list.len())),
+            Ok(list) => report.good(
+                "Agora Media Push",
+                &format!("enabled; {} converters run", list.len()),
+            ),
             Err(error) => report.bad(
                 "Agora Media Push",
-                &explain(&error, "enable the Media Push RESTful API for the App ID in the console"),
+                &explain(
+                    &error,
+                    "enable the Media Push RESTful API for the App ID in the console",
+                ),
             ),
         },
     }
@@ -135,13 +186,18 @@ async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
 }
 
 fn asks() -> Caller {
-    Caller { priority: Priority::Start, until: tokio::time::Instant::now() + Duration::from_secs(30) }
+    Caller {
+        priority: Priority::Start,
+        until: tokio::time::Instant::now() + Duration::from_secs(30),
+    }
 }
 
 /// What went wrong, and what may help.
 fn explain(error: &VendorError, remedy: &str) -> String {
     match error.class {
-        Class::Unavailable | Class::Timeout => format!("{error}; can this machine reach the vendor?"),
+        Class::Unavailable | Class::Timeout => {
+            format!("{error}; can this machine reach the vendor?")
+        }
         Class::RateLimited => format!("{error}; try again later"),
         Class::Unauthorized
         | Class::Rejected

@@ -49,7 +49,15 @@ pub(super) fn run(settings: Settings, migrate: &Migrate) -> anyhow::Result<ExitC
             Direction::Status => {}
         }
         for migration in store.migration_status().await? {
-            println!("{:<8} {}", if migration.applied { "applied" } else { "pending" }, migration.name);
+            println!(
+                "{:<8} {}",
+                if migration.applied {
+                    "applied"
+                } else {
+                    "pending"
+                },
+                migration.name
+            );
         }
         store.close().await;
         Ok(ExitCode::SUCCESS)

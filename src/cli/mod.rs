@@ -61,7 +61,9 @@ pub(crate) fn run() -> ExitCode {
     }
     let done = match cli.command {
         Command::Serve => load(&cli).and_then(serve::run),
-        Command::Migrate(ref migrate) => load(&cli).and_then(|settings| migrate::run(settings, migrate)),
+        Command::Migrate(ref migrate) => {
+            load(&cli).and_then(|settings| migrate::run(settings, migrate))
+        }
         Command::Check => load(&cli).and_then(check::run),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(sandbox) => sandbox::run(sandbox),
@@ -71,7 +73,10 @@ pub(crate) fn run() -> ExitCode {
 
 /// The settings, as the file and the environment have them.
 fn load(cli: &Cli) -> anyhow::Result<Settings> {
-    Ok(Settings::load(cli.config.as_deref(), config::environment())?)
+    Ok(Settings::load(
+        cli.config.as_deref(),
+        config::environment(),
+    )?)
 }
 
 #[allow(clippy::print_stderr, reason = "the command line's own words")]

@@ -10,7 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let missing = settings.missing_for_serve();
     if !missing.is_empty() {
-        let lines = missing.iter().map(|missing| format!("\n  {} ({}): {}", missing.key, missing.env, missing.how));
+        let lines = missing
+            .iter()
+            .map(|missing| format!("\n  {} ({}): {}", missing.key, missing.env, missing.how));
         bail!("settings are missing:{}", lines.collect::<String>());
     }
     for problem in settings.warnings() {

@@ -1,5 +1,7 @@
 //! The service, put together: store, vendors, actors, HTTP; built, and run until it is told to stop.
 
+mod outside;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +33,9 @@ pub struct Application {
 pub fn run<F: Future<Output = anyhow::Result<T>>, T>(service: F) -> anyhow::Result<T> {
     // A second call finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let handle = runtime.handle().clone();
     let system = actix_rt::System::with_tokio_rt(move || runtime);
     let _guard = handle.enter();
@@ -59,10 +63,17 @@ impl Application {
     pub async fn on(listener: TcpListener, settings: Settings) -> anyhow::Result<Self> {
         let settings = Arc::new(settings);
         let runtime = tokio::runtime::Handle::current();
-        let store = Store::connect(&settings.database).await.context("the database cannot be opened")?;
+        let store = Store::connect(&settings.database)
+            .await
+            .context("the database cannot be opened")?;
         let vendors = Arc::new(Vendors::new(settings.clone(), runtime.clone())?);
         let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
-        Ok(Self { settings, listener, store, shared })
+        Ok(Self {
+            settings,
+            listener,
+            store,
+            shared,
+        })
     }
 
     /// Where it listens.
@@ -81,9 +92,12 @@ impl Application {
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let keeper = Keeper::new(self.shared.clone());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let tenure = tokio::task::spawn_local(Tenure::new(self.shared.clone(), threads).hold_forever());
-        let api = Api::new(keeper.clone(), self.store.clone());
-        let server = api::server(self.listener, api)?;
+        let tenure =
+            tokio::task::spawn_local(Tenure::new(self.shared.clone(), threads).hold_forever());
+        let outside = outside::outside(&self.shared, &keeper);
+        let api = Api::new(&self.settings, keeper.clone(), self.store.clone(), outside);
+        let grace = self.settings.server.shutdown_grace;
+        let server = api::server(self.listener, api.clone(), grace)?;
         let handle = server.handle();
         let serving = tokio::task::spawn_local(server);
         let mut serving = std::pin::pin!(serving);
@@ -93,7 +107,7 @@ impl Application {
         }
         tracing::info!("going down: recorders keep running, the next process adopts them");
         keeper.drain();
-        let grace = self.settings.server.shutdown_grace;
+        api.drain();
         tokio::time::sleep(LAST_CALLS.min(grace)).await;
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;

@@ -1,0 +1,126 @@
+//! A relay for unit tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::actors::Snapshot;
+use crate::relay::{
+    Backend, Durable, InputStage, Owner, Phase, Presence, Prices, Recorder, RecorderStage, Spec,
+    Timing,
+};
+
+pub(crate) const LIVE_INPUT: &str = "0123456789abcdef0123456789abcdef";
+
+/// A time of the fixture's day.
+pub(crate) fn at(time: &str) -> DateTime<Utc> {
+    format!("2026-11-22T{time}Z").parse().unwrap()
+}
+
+fn spec(backend: Backend) -> Spec {
+    let short = Duration::from_secs(5);
+    Spec {
+        relay_id: Uuid::from_u128(0x0192_f0c4_0000_7000_8000_0000_0000_0001),
+        owner: Owner {
+            deployment: "shop".into(),
+            database: "0a1b2c3d".into(),
+        },
+        channel_id: 42,
+        channel_name: "show68".into(),
+        seller_uid: 12345,
+        enable_recording: true,
+        delete_recording_after_days: Some(30),
+        keep_live_input: false,
+        backend,
+        timing: Timing {
+            poll_interval: short,
+            provisioning_timeout: short,
+            live_timeout: short,
+            live_check_interval: short,
+            reconnect_window: short,
+            feed_timeout: short,
+            max_duration: short,
+            recording_timeout: short,
+            recordings_interval: short,
+            query_interval: short,
+            not_found_backoff: Vec::new(),
+        },
+        prices: Prices {
+            stored: 5_000_000,
+            recorder: 14_000_000,
+        },
+        requested_at: at("10:00:00.000"),
+        recorder_not_before: None,
+    }
+}
+
+/// A relay that was just asked for.
+pub(crate) fn requested() -> Durable {
+    Durable::new(spec(Backend::CloudRecording {
+        recording_uid_base: 900_000_000,
+        page_url: "https://relay.example/recorder".into(),
+        max_recording_hours: 3,
+        ready_at_first_frame: true,
+    }))
+}
+
+/// One that is live.
+pub(crate) fn live() -> Durable {
+    let mut relay = on_air(requested());
+    relay.recorder = Some(Recorder {
+        resource_id: Some("resource".into()),
+        sid: Some("session".into()),
+        ..recorder()
+    });
+    relay
+}
+
+/// One that is live with the other backend.
+pub(crate) fn live_by_media_push() -> Durable {
+    let region = "na".into();
+    let mut relay = on_air(Durable::new(spec(Backend::MediaPush { region })));
+    relay.recorder = Some(Recorder {
+        converter_id: Some("abcdef".into()),
+        ..recorder()
+    });
+    relay
+}
+
+fn recorder() -> Recorder {
+    Recorder {
+        attempt: 1,
+        stage: RecorderStage::Running,
+        resource_id: None,
+        acquired_at: None,
+        sid: None,
+        converter_id: None,
+        accepted_at: Some(at("10:00:01.250")),
+    }
+}
+
+fn on_air(mut relay: Durable) -> Durable {
+    relay.phase = Phase::Live;
+    relay.phase_since = at("10:00:10.500");
+    relay.started_at = Some(at("10:00:01.250"));
+    relay.live_at = Some(at("10:00:10.500"));
+    relay.live_input.stage = InputStage::Ready;
+    relay.live_input.uid = Some(LIVE_INPUT.into());
+    let host = "https://customer-code.cloudflarestream.com";
+    relay.live_input.hls_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.m3u8"));
+    relay.live_input.dash_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.mpd"));
+    relay
+}
+
+/// A relay as its actor publishes it.
+pub(crate) fn snapshot(durable: Durable) -> Arc<Snapshot> {
+    Arc::new(Snapshot {
+        durable,
+        presence: Presence::Unknown,
+        last_event_at: at("10:00:11.000"),
+        next_wake_at: None,
+        last_error: None,
+        restarts: 0,
+    })
+}

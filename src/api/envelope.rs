@@ -1,0 +1,164 @@
+//! What every answer has in common: a request id, errors as problems, and no panic that shows.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use actix_web::Error;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use futures_util::FutureExt as _;
+use uuid::Uuid;
+
+use super::problem::Problem;
+
+/// Names a request, in both directions.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives the request its id: the caller's, if that is sane, else a new one. From here on the request's own header holds
+/// it, so that the log and the answer say the same.
+pub(super) async fn identify(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let id = request
+        .headers()
+        .get(X_REQUEST_ID)
+        .filter(|id| is_sane(id.as_bytes()))
+        .cloned()
+        .or_else(|| HeaderValue::from_str(&Uuid::new_v4().to_string()).ok());
+    let Some(id) = id else {
+        return Err(Problem::internal().into());
+    };
+    request.headers_mut().insert(X_REQUEST_ID, id.clone());
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    response.headers_mut().insert(X_REQUEST_ID, id);
+    Ok(response)
+}
+
+fn is_sane(id: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    (1..=128).contains(&id.len()) && id.iter().all(plain)
+}
+
+/// Turns errors, the framework's own among them, and panics into problems.
+pub(super) async fn dress(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let instance = request.path().to_owned();
+    let id = request.headers().get(X_REQUEST_ID);
+    let id = id
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let answer = AssertUnwindSafe(async move { next.call(request).await });
+    let mut response = match answer.catch_unwind().await {
+        Ok(Ok(response)) => response.map_into_boxed_body(),
+        Ok(Err(error)) => return Err(Problem::of(&error).answering(&instance, &id).into()),
+        Err(panic) => {
+            tracing::error!(panic = text_of(&*panic), "a handler panicked");
+            return Err(Problem::internal().answering(&instance, &id).into());
+        }
+    };
+    if let Some(problem) = problem_of(&response) {
+        return Ok(response.error_response(problem.answering(&instance, &id)));
+    }
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(response)
+}
+
+/// The problem behind a refusal; none when a handler has written the whole answer itself.
+fn problem_of(response: &ServiceResponse) -> Option<Problem> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    match response.response().error() {
+        Some(error) => Some(Problem::of(error)),
+        None if response.headers().contains_key(CONTENT_TYPE) => None,
+        None => {
+            let allow = response.headers().get(ALLOW);
+            let allow = allow
+                .and_then(|allow| allow.to_str().ok())
+                .map(str::to_owned);
+            Some(Problem::of_status(status, allow))
+        }
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
+    use actix_web::{App, HttpResponse, web};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_panic_is_a_problem_without_detail() {
+        async fn panics() -> HttpResponse {
+            panic!("the secret is canary");
+        }
+        let app = App::new()
+            .wrap(from_fn(dress))
+            .wrap(from_fn(identify))
+            .route("/", web::get().to(panics));
+        let app = init_service(app).await;
+        let request = TestRequest::get()
+            .uri("/?q=1")
+            .insert_header((X_REQUEST_ID, "mine-1"));
+        let Err(error) = actix_web::dev::Service::call(&app, request.to_request()).await else {
+            panic!("an error is what the server turns into the answer");
+        };
+        let answer = error.error_response();
+        assert_eq!(answer.status(), 500);
+        assert_eq!(answer.headers().get(X_REQUEST_ID).unwrap(), "mine-1");
+        let body = actix_web::body::to_bytes(answer.into_body())
+            .await
+            .ok()
+            .unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["code"], "internal");
+        assert_eq!(body["instance"], "/");
+        assert_eq!(body["request_id"], "mine-1");
+        assert!(!body.to_string().contains("canary"));
+    }
+
+    #[actix_web::test]
+    async fn a_request_id_with_anything_odd_in_it_is_replaced() {
+        let app = App::new().wrap(from_fn(dress)).wrap(from_fn(identify));
+        let app = init_service(app).await;
+        for odd in ["a b", "x\"y", "", &"a".repeat(129)] {
+            let request = TestRequest::get()
+                .uri("/nowhere")
+                .insert_header((X_REQUEST_ID, odd));
+            let answer = call_service(&app, request.to_request()).await;
+            let id = answer
+                .headers()
+                .get(X_REQUEST_ID)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            assert_eq!(id.len(), 36, "{odd}");
+            let body: Value = read_body_json(answer).await;
+            assert_eq!(body["request_id"], id.as_str());
+            assert_eq!(body["code"], "not-found");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Is it up, is it ready, are the vendors well: `/livez`, `/readyz`, `/v1/health`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::Api;
+use super::problem::{Code, Problem};
+use crate::actors::view::WireTime;
+use crate::store::{Alarm, DebtCount, StoreError};
+use crate::vendors::governor::Snapshot;
+use crate::vendors::{Class, VendorError};
+
+/// A success older than this proves nothing any more: the vendor is asked.
+const FRESH: TimeDelta = TimeDelta::seconds(60);
+/// How long the database may take to answer a probe.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a vendor may take.
+const VENDOR_PATIENCE: Duration = Duration::from_secs(8);
+
+/// A failed call and when it was.
+#[derive(Debug, Clone)]
+pub struct LastError {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub error: VendorError,
+}
+
+/// What the last real calls to a vendor came to, and how to make one.
+#[derive(Clone)]
+pub struct VendorWatch {
+    /// When a call last proved reach and credentials.
+    pub last_success: Arc<dyn Fn() -> Option<DateTime<Utc>> + Send + Sync>,
+    /// What last went wrong.
+    pub last_error: Arc<dyn Fn() -> Option<LastError> + Send + Sync>,
+    /// Makes a call that proves both.
+    pub ask: Arc<dyn Fn() -> BoxFuture<'static, Result<(), VendorError>> + Send + Sync>,
+    /// One at a time asks.
+    turn: Arc<Mutex<()>>,
+}
+
+impl VendorWatch {
+    /// A watch on one vendor.
+    pub fn new(
+        last_success: impl Fn() -> Option<DateTime<Utc>> + Send + Sync + 'static,
+        last_error: impl Fn() -> Option<LastError> + Send + Sync + 'static,
+        ask: impl Fn() -> BoxFuture<'static, Result<(), VendorError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            last_success: Arc::new(last_success),
+            last_error: Arc::new(last_error),
+            ask: Arc::new(ask),
+            turn: Arc::default(),
+        }
+    }
+
+    /// How the vendor is; it is asked only if no call has succeeded for a minute.
+    async fn state(&self, now: DateTime<Utc>) -> VendorState {
+        let is_fresh = || (self.last_success)().is_some_and(|at| now - at < FRESH);
+        if !is_fresh() {
+            let _turn = self.turn.lock().await;
+            if !is_fresh() {
+                return match timeout(VENDOR_PATIENCE, (self.ask)()).await {
+                    Ok(Ok(())) => self.known(Some(now), None),
+                    Ok(Err(error)) => self.known(None, Some(LastError { at: now, error })),
+                    Err(_) => VendorState {
+                        healthy: false,
+                        reachable: Some(false),
+                        ..self.known(None, None)
+                    },
+                };
+            }
+        }
+        self.known(None, None)
+    }
+
+    /// What follows from the newest of what is known.
+    fn known(&self, success: Option<DateTime<Utc>>, error: Option<LastError>) -> VendorState {
+        let success = success.max((self.last_success)());
+        let error = error.or_else(|| (self.last_error)());
+        let failed = error
+            .as_ref()
+            .filter(|error| success.is_none_or(|at| error.at > at));
+        let (reachable, credentials) = match failed {
+            None => (
+                success.map(|_| true),
+                success.map_or("unknown", |_| "accepted"),
+            ),
+            Some(failed) => match failed.error.class {
+                Class::Unauthorized => (Some(true), "refused"),
+                Class::Unavailable | Class::Timeout => (Some(false), "unknown"),
+                Class::RateLimited if failed.error.status.is_none() => (
+                    success.map(|_| true),
+                    success.map_or("unknown", |_| "accepted"),
+                ),
+                Class::Rejected
+                | Class::NotFound
+                | Class::Conflict
+                | Class::RateLimited
+                | Class::Quota
+                | Class::Unexpected => (Some(true), "accepted"),
+            },
+        };
+        VendorState {
+            healthy: reachable == Some(true) && credentials == "accepted",
+            reachable,
+            credentials,
+            last_success_at: success.map(WireTime),
+            last_error: error.map(|last| ErrorView {
+                at: WireTime(last.at),
+                call: last.error.call,
+                class: last.error.class.to_string(),
+                status: last.error.status,
+                message: last.error.message,
+            }),
+        }
+    }
+}
+
+/// What `/v1/health` needs to know of what is outside.
+#[derive(Clone)]
+pub struct Health {
+    /// Cloudflare's API.
+    pub cloudflare: VendorWatch,
+    /// Agora's.
+    pub agora: VendorWatch,
+    /// The vendors' budgets.
+    pub budgets: Arc<dyn Fn() -> Vec<Snapshot> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Health").finish_non_exhaustive()
+    }
+}
+
+/// How a vendor is.
+#[derive(Debug, PartialEq, Serialize)]
+struct VendorState {
+    healthy: bool,
+    reachable: Option<bool>,
+    credentials: &'static str,
+    last_success_at: Option<WireTime>,
+    last_error: Option<ErrorView>,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct ErrorView {
+    at: WireTime,
+    call: &'static str,
+    class: String,
+    status: Option<u16>,
+    message: String,
+}
+
+/// `GET /livez`: the process answers.
+pub(super) async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "ok"}))
+}
+
+/// `GET /readyz`: starts and stops are taken.
+pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    if api.is_draining() {
+        return Err(Problem::new(
+            Code::ShuttingDown,
+            "No new relay is started here.",
+        ));
+    }
+    if !api.keeper.is_ready() {
+        return Err(Problem::new(
+            Code::Starting,
+            "Unfinished relays are being loaded, or another process holds the database.",
+        ));
+    }
+    api.database_answers().await?;
+    Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
+}
+
+/// `GET /v1/health`: 200 whatever it says.
+pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
+    let now = api.now();
+    let (cloudflare, agora, database, debts, alarms) = futures_util::join!(
+        api.health.cloudflare.state(now),
+        api.health.agora.state(now),
+        api.database_answers(),
+        within(api.store.debt_counts()),
+        within(api.store.alarms()),
+    );
+    let database = database.is_ok() && debts.is_some() && alarms.is_some();
+    let budgets: Vec<Value> = (api.health.budgets)().iter().map(budget).collect();
+    HttpResponse::Ok().json(json!({
+        "healthy": cloudflare.healthy && agora.healthy && database,
+        "cloudflare": cloudflare,
+        "agora": agora,
+        "database": {"healthy": database, "acting": api.keeper.is_ready()},
+        "budgets": budgets,
+        "debts": debts.as_deref().map(debt_summary),
+        "alarms": alarms.map(|alarms| alarms.iter().map(alarm).collect::<Vec<_>>()),
+    }))
+}
+
+async fn within<T>(read: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+    timeout(DATABASE_PATIENCE, read).await.ok()?.ok()
+}
+
+fn budget(budget: &Snapshot) -> Value {
+    json!({
+        "name": budget.name,
+        "quota": budget.quota,
+        "used": budget.used,
+        "left": budget.left,
+        "waiting": budget.waiting,
+        "paused_for_seconds": budget.paused_for.map(|pause| pause.as_millis().div_ceil(1000)),
+    })
+}
+
+fn debt_summary(counts: &[DebtCount]) -> Value {
+    let kinds: Vec<Value> = counts
+        .iter()
+        .map(|count| json!({"kind": count.kind, "open": count.open, "oldest_at": WireTime(count.oldest)}))
+        .collect();
+    json!({"open": counts.iter().map(|count| count.open).sum::<i64>(), "kinds": kinds})
+}
+
+fn alarm(alarm: &Alarm) -> Value {
+    json!({
+        "code": alarm.code,
+        "subject": alarm.subject,
+        "detail": alarm.detail,
+        "since": WireTime(alarm.since),
+        "last_seen_at": WireTime(alarm.last_seen_at),
+    })
+}
+
+impl Api {
+    /// Asks the database whether it is there.
+    pub(super) async fn database_answers(&self) -> Result<(), Problem> {
+        match timeout(DATABASE_PATIENCE, self.store.ping()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Problem::new(
+                Code::Database,
+                "The database does not answer in time.",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::vendors::{Done, Vendor};
+
+    fn error(class: Class) -> VendorError {
+        VendorError {
+            vendor: Vendor::Agora,
+            call: "converters.list",
+            class,
+            done: Done::No,
+            status: Some(401),
+            code: None,
+            message: "no".into(),
+            retry_after: None,
+        }
+    }
+
+    fn watch(
+        success: Option<DateTime<Utc>>,
+        last: Option<LastError>,
+        answer: Result<(), VendorError>,
+    ) -> (VendorWatch, Arc<AtomicU32>) {
+        let asked = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&asked);
+        let watch = VendorWatch::new(
+            move || success,
+            move || last.clone(),
+            move || {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let answer = answer.clone();
+                Box::pin(async move { answer })
+            },
+        );
+        (watch, asked)
+    }
+
+    #[tokio::test]
+    async fn a_vendor_is_asked_only_if_no_call_succeeded_for_a_minute() {
+        let now = Utc::now();
+        let (fresh, asked) = watch(Some(now - TimeDelta::seconds(59)), None, Ok(()));
+        assert!(fresh.state(now).await.healthy);
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        let (stale, asked) = watch(Some(now - TimeDelta::seconds(61)), None, Ok(()));
+        assert!(stale.state(now).await.healthy);
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn refused_credentials_are_told_and_a_vendor_out_of_reach_leaves_them_open() {
+        let now = Utc::now();
+        let (refused, _) = watch(None, None, Err(error(Class::Unauthorized)));
+        let state = refused.state(now).await;
+        assert_eq!(
+            (state.healthy, state.reachable, state.credentials),
+            (false, Some(true), "refused")
+        );
+        let (away, _) = watch(None, None, Err(error(Class::Unavailable)));
+        let state = away.state(now).await;
+        assert_eq!(
+            (state.healthy, state.reachable, state.credentials),
+            (false, Some(false), "unknown")
+        );
+    }
+
+    #[tokio::test]
+    async fn the_newest_of_the_last_calls_decides() {
+        let now = Utc::now();
+        let success = Some(now - TimeDelta::seconds(20));
+        let failure = |ago| {
+            let at = now - TimeDelta::seconds(ago);
+            Some(LastError {
+                at,
+                error: error(Class::Unauthorized),
+            })
+        };
+        let (before, _) = watch(success, failure(30), Ok(()));
+        assert!(before.state(now).await.healthy);
+        let (after, asked) = watch(success, failure(10), Ok(()));
+        assert!(!after.state(now).await.healthy);
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+    }
+}

@@ -1,0 +1,299 @@
+//! What comes in, read strictly: each mistake is told by its place, all of a body's at once, and what is not known is
+//! refused.
+
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::problem::{FieldError, Problem};
+use crate::store::PageRequest;
+
+/// The largest integer a JSON number holds exactly everywhere: 2^53 - 1.
+const LARGEST_ID: i64 = (1 << 53) - 1;
+/// The rows of a page when none are asked for.
+const USUAL_LIMIT: u32 = 50;
+/// The most rows of a page.
+const LARGEST_LIMIT: u32 = 200;
+
+/// A channel's id in a path.
+pub(super) fn channel_id(text: &str) -> Result<i64, Problem> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    let id = text
+        .parse()
+        .ok()
+        .filter(|id| plain && (1..=LARGEST_ID).contains(id));
+    id.ok_or_else(|| Problem::parameter("channel_id", "an integer from 1 to 9007199254740991"))
+}
+
+/// A relay's id in a path.
+pub(super) fn relay_id(text: &str) -> Result<Uuid, Problem> {
+    uuid(text).ok_or_else(|| Problem::parameter("relay_id", "a UUID"))
+}
+
+fn uuid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
+}
+
+/// The fields of a JSON object, taken one by one.
+#[derive(Debug)]
+pub(super) struct Fields {
+    rest: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Reads a body that must be a JSON object.
+    ///
+    /// # Errors
+    /// 400 when it is no JSON, 422 when it is no object.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(rest)) => Ok(Self {
+                rest,
+                errors: Vec::new(),
+            }),
+            Ok(_) => Err(Problem::invalid(vec![FieldError {
+                pointer: String::new(),
+                detail: "a JSON object".to_owned(),
+            }])),
+            Err(error) => Err(Problem::body(format!("not JSON: {error}"))),
+        }
+    }
+
+    /// The same of a body that may be left out.
+    ///
+    /// # Errors
+    /// As [`Fields::read`].
+    pub(super) fn read_optional(body: &[u8]) -> Result<Self, Problem> {
+        Self::read(if body.trim_ascii().is_empty() {
+            b"{}"
+        } else {
+            body
+        })
+    }
+
+    /// All of it in one form, whatever its order and spacing.
+    pub(super) fn canonical(&self) -> String {
+        let mut text = String::new();
+        write_canonical(&Value::Object(self.rest.clone()), &mut text);
+        text
+    }
+
+    /// A field that may be left out.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.rest.remove(name)?;
+        read(&value).map_err(|detail| self.wrong(name, detail)).ok()
+    }
+
+    /// A field that must be there.
+    pub(super) fn required<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.rest.contains_key(name) {
+            self.wrong(name, "is required".to_owned());
+            return None;
+        }
+        self.optional(name, read)
+    }
+
+    /// Refuses what was not taken.
+    ///
+    /// # Errors
+    /// 422 that tells everything that is wrong.
+    pub(super) fn finish(mut self) -> Result<(), Problem> {
+        let unknown: Vec<String> = self.rest.keys().cloned().collect();
+        for name in unknown {
+            self.wrong(&name, "is not a field of this request".to_owned());
+        }
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        Err(Problem::invalid(self.errors))
+    }
+
+    fn wrong(&mut self, name: &str, detail: String) {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        self.errors.push(FieldError {
+            pointer: format!("/{name}"),
+            detail,
+        });
+    }
+}
+
+/// Writes JSON with the fields of each object in order.
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut names: Vec<&String> = fields.keys().collect();
+            names.sort();
+            out.push('{');
+            for (place, name) in names.into_iter().enumerate() {
+                if place > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push(':');
+                write_canonical(fields.get(name).unwrap_or(&Value::Null), out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.push_str(&value.to_string());
+        }
+    }
+}
+
+/// An integer within bounds.
+pub(super) fn integer(range: RangeInclusive<u64>) -> impl FnOnce(&Value) -> Result<u64, String> {
+    move |value| {
+        let number = value.as_u64().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("an integer from {} to {}", range.start(), range.end()))
+    }
+}
+
+/// True or false.
+pub(super) fn boolean(value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| "true or false".to_owned())
+}
+
+/// A relay's id in a body.
+pub(super) fn relay_id_field(value: &Value) -> Result<Uuid, String> {
+    let id = value.as_str().and_then(uuid);
+    id.ok_or_else(|| "a relay's id: a UUID".to_owned())
+}
+
+/// The name of an Agora channel: 1 to 64 of its 89 characters (`agora.md` §2.1), which are one byte each.
+pub(super) fn channel_name(value: &Value) -> Result<String, String> {
+    const MARKS: &str = " !#$%&()+-:;<=.>?@[]^_{}|~,";
+    let known = |letter: char| letter.is_ascii_alphanumeric() || MARKS.contains(letter);
+    let name = value.as_str().unwrap_or_default();
+    if (1..=64).contains(&name.len()) && name.chars().all(known) {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "1 to 64 ASCII letters, digits and characters of \"{MARKS}\""
+    ))
+}
+
+/// The parameters of a query.
+#[derive(Debug)]
+pub(super) struct Query {
+    given: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Reads a query of which these names are known. A name without a value counts as left out.
+    ///
+    /// # Errors
+    /// 400 for another name, and for one that is given twice.
+    pub(super) fn read(query: &str, known: &[&str]) -> Result<Self, Problem> {
+        let mut given: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if !known.contains(&&*name) {
+                return Err(Problem::parameter(
+                    &name,
+                    "is not a parameter of this request",
+                ));
+            }
+            if given.iter().any(|(other, _)| *other == name) {
+                return Err(Problem::parameter(&name, "is given twice"));
+            }
+            if !value.is_empty() {
+                given.push((name.into_owned(), value.into_owned()));
+            }
+        }
+        Ok(Self { given })
+    }
+
+    /// A parameter, if it is given.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.given.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Which page of a list: `limit` and `cursor`.
+    ///
+    /// # Errors
+    /// 400 for a limit out of bounds.
+    pub(super) fn page(&self) -> Result<PageRequest, Problem> {
+        let limit = match self.get("limit") {
+            None => Some(USUAL_LIMIT),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|n| (1..=LARGEST_LIMIT).contains(n)),
+        };
+        let wrong = || Problem::parameter("limit", format!("an integer from 1 to {LARGEST_LIMIT}"));
+        Ok(PageRequest {
+            limit: limit.ok_or_else(wrong)?,
+            cursor: self.get("cursor").map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_channel_name_is_made_of_agoras_89_characters() {
+        let taken = (0..=u8::MAX)
+            .filter(|byte| channel_name(&json!(char::from(*byte).to_string())).is_ok())
+            .count();
+        assert_eq!(taken, 89);
+        for bad in ["", "a/b", "a\"b", "a'b", "a*b", "a`b", "a\\b", "ü", "a\n"] {
+            assert!(channel_name(&json!(bad)).is_err(), "{bad:?}");
+        }
+        assert!(channel_name(&json!("a".repeat(64))).is_ok());
+        assert!(channel_name(&json!("a".repeat(65))).is_err());
+        assert!(channel_name(&json!(7)).is_err());
+    }
+
+    #[test]
+    fn a_channel_id_is_a_plain_integer_that_every_client_can_hold() {
+        assert_eq!(channel_id("1").unwrap(), 1);
+        assert_eq!(channel_id("9007199254740991").unwrap(), LARGEST_ID);
+        for bad in [
+            "0",
+            "-1",
+            "+1",
+            "01",
+            "9007199254740992",
+            "1.0",
+            "x",
+            "",
+            "99999999999999999999",
+        ] {
+            assert!(channel_id(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_same_request_in_another_order_and_spacing_is_the_same() {
+        let one = Fields::read(br#"{"b":[1,{"z":"\u0041","y":null}],"a":1.50}"#).unwrap();
+        let other = Fields::read(b"{ \"a\" : 1.5,\n\"b\":[1,{\"y\":null,\"z\":\"A\"}]}").unwrap();
+        let another = Fields::read(br#"{"b":[1,{"z":"A","y":null}],"a":1.6}"#).unwrap();
+        assert_eq!(one.canonical(), other.canonical());
+        assert_ne!(one.canonical(), another.canonical());
+    }
+}

@@ -1,0 +1,465 @@
+//! Errors as RFC 9457 problems. The list of codes is closed: clients branch on them.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::envelope::X_REQUEST_ID;
+use crate::actors::view::RelayView;
+use crate::relay::{Durable, OutcomeCode};
+use crate::store::StoreError;
+
+/// What went wrong, for machines.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::IntoStaticStr, strum::EnumIter,
+)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Code {
+    /// The request cannot be read (400), or says something it may not (422).
+    InvalidRequest,
+    /// No token or signature, or a wrong one.
+    Unauthorized,
+    /// The token does not reach this far.
+    Forbidden,
+    /// There is no such thing.
+    NotFound,
+    /// The channel has nothing to play.
+    NoPlayback,
+    /// The route knows other methods.
+    MethodNotAllowed,
+    /// The channel's relay has another name or seller.
+    Conflict,
+    /// The key was used for another request.
+    IdempotencyMismatch,
+    /// The body is longer than we read.
+    TooLarge,
+    /// Too many requests to us.
+    RateLimited,
+    /// A vendor refused our credentials.
+    VendorUnauthorized,
+    /// A vendor refused a request as wrong.
+    VendorRejected,
+    /// A vendor's rate limit left no room.
+    VendorRateLimited,
+    /// A vendor's quota is used up.
+    VendorQuota,
+    /// A vendor could not be reached or failed.
+    VendorUnavailable,
+    /// A vendor did not get ready in time.
+    VendorTimeout,
+    /// Not ready yet.
+    Starting,
+    /// Going down.
+    ShuttingDown,
+    /// The database does not answer.
+    Database,
+    /// A fault of our own.
+    Internal,
+}
+
+impl Code {
+    /// The HTTP status it comes with, unless a problem says otherwise.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::NoPlayback => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::VendorUnauthorized | Self::VendorRejected => StatusCode::BAD_GATEWAY,
+            Self::VendorRateLimited
+            | Self::VendorQuota
+            | Self::VendorUnavailable
+            | Self::Starting
+            | Self::ShuttingDown
+            | Self::Database => StatusCode::SERVICE_UNAVAILABLE,
+            Self::VendorTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The same in words, for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "The request is not valid",
+            Self::Unauthorized => "Who is calling is not known",
+            Self::Forbidden => "This caller may not do that",
+            Self::NotFound => "There is no such thing",
+            Self::NoPlayback => "There is nothing to play",
+            Self::MethodNotAllowed => "This method is not known here",
+            Self::Conflict => "The channel has another relay",
+            Self::IdempotencyMismatch => "The idempotency key was used for another request",
+            Self::TooLarge => "The request is too large",
+            Self::RateLimited => "Too many requests",
+            Self::VendorUnauthorized => "A vendor refused our credentials",
+            Self::VendorRejected => "A vendor refused the request",
+            Self::VendorRateLimited => "A vendor's rate limit is reached",
+            Self::VendorQuota => "A vendor's quota is used up",
+            Self::VendorUnavailable => "A vendor is not available",
+            Self::VendorTimeout => "A vendor did not get ready in time",
+            Self::Starting => "The service is starting",
+            Self::ShuttingDown => "The service is shutting down",
+            Self::Database => "The database is not available",
+            Self::Internal => "Something went wrong on our side",
+        }
+    }
+
+    /// The code of a status somebody else chose: the framework's own refusals.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::UNAUTHORIZED => Self::Unauthorized,
+            StatusCode::FORBIDDEN => Self::Forbidden,
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            status if status.is_client_error() => Self::InvalidRequest,
+            _ => Self::Internal,
+        }
+    }
+
+    /// What a start answers whose relay ended so while it waited.
+    fn of_outcome(outcome: OutcomeCode) -> Self {
+        match outcome {
+            OutcomeCode::VendorUnauthorized => Self::VendorUnauthorized,
+            OutcomeCode::VendorRejected
+            | OutcomeCode::LiveInputGone
+            | OutcomeCode::LiveInputErrored => Self::VendorRejected,
+            OutcomeCode::VendorQuota => Self::VendorQuota,
+            OutcomeCode::VendorRateLimited => Self::VendorRateLimited,
+            OutcomeCode::VendorUnavailable | OutcomeCode::RecorderLost => Self::VendorUnavailable,
+            OutcomeCode::ProvisioningTimeout | OutcomeCode::LiveTimeout => Self::VendorTimeout,
+            OutcomeCode::Internal
+            | OutcomeCode::StoppedByRequest
+            | OutcomeCode::Cancelled
+            | OutcomeCode::SellerLeft
+            | OutcomeCode::MaxDuration => Self::Internal,
+        }
+    }
+
+    /// Seconds after which a repeat may help.
+    fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::Starting | Self::ShuttingDown | Self::Database | Self::RateLimited => Some(2),
+            Self::VendorUnavailable | Self::VendorTimeout => Some(5),
+            Self::VendorRateLimited | Self::VendorQuota => Some(30),
+            Self::InvalidRequest
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::NotFound
+            | Self::NoPlayback
+            | Self::MethodNotAllowed
+            | Self::Conflict
+            | Self::IdempotencyMismatch
+            | Self::TooLarge
+            | Self::VendorUnauthorized
+            | Self::VendorRejected
+            | Self::Internal => None,
+        }
+    }
+}
+
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Where: a JSON pointer into the body (RFC 6901), or `/` and the name of a parameter or header.
+    pub pointer: String,
+    /// What.
+    pub detail: String,
+}
+
+/// An answer that is an error.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
+    code: Code,
+    status: StatusCode,
+    detail: String,
+    errors: Vec<FieldError>,
+    relay_id: Option<Uuid>,
+    relay: Option<RelayView>,
+    allow: Option<String>,
+    challenge: Option<&'static str>,
+    retry_after: Option<u64>,
+    instance: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Problem {
+    /// A problem with this code.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            status: code.status(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            relay_id: None,
+            relay: None,
+            allow: None,
+            challenge: None,
+            retry_after: code.retry_after(),
+            instance: None,
+            request_id: None,
+        }))
+    }
+
+    /// 404 `not-found`.
+    #[must_use]
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, detail)
+    }
+
+    /// 500 `internal`: the reason is for the log, not for the caller.
+    #[must_use]
+    pub fn internal() -> Self {
+        let detail = "The request could not be carried out. The log says why.";
+        Self::new(Code::Internal, detail)
+    }
+
+    /// 400 `invalid-request`: it cannot be read.
+    #[must_use]
+    pub fn unreadable(errors: Vec<FieldError>) -> Self {
+        let detail = "The request cannot be read; see errors.";
+        let mut problem = Self::new(Code::InvalidRequest, detail);
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// 422 `invalid-request`: it can be read, and says something it may not.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = "The request is not valid; see errors.";
+        let mut problem = Self::new(Code::InvalidRequest, detail);
+        problem.0.status = StatusCode::UNPROCESSABLE_ENTITY;
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// 400 `invalid-request` about one parameter or header.
+    #[must_use]
+    pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        Self::unreadable(vec![FieldError {
+            pointer: format!("/{name}"),
+            detail: detail.into(),
+        }])
+    }
+
+    /// 400 `invalid-request`: the whole body is not what it should be.
+    #[must_use]
+    pub fn body(detail: impl Into<String>) -> Self {
+        Self::unreadable(vec![FieldError {
+            pointer: String::new(),
+            detail: detail.into(),
+        }])
+    }
+
+    /// 405 with what the route knows.
+    #[must_use]
+    pub(super) fn method_not_allowed(allow: impl Into<String>) -> Self {
+        let allow = allow.into();
+        let mut problem = Self::new(Code::MethodNotAllowed, format!("Allowed: {allow}."));
+        problem.0.allow = Some(allow);
+        problem
+    }
+
+    /// 401 that asks for a bearer token.
+    #[must_use]
+    pub(super) fn unauthorized(detail: &str, challenge: &'static str) -> Self {
+        let mut problem = Self::new(Code::Unauthorized, detail);
+        problem.0.challenge = Some(challenge);
+        problem
+    }
+
+    /// Whether nobody knows who is calling.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.0.code == Code::Unauthorized
+    }
+
+    /// A start whose relay failed while it waited.
+    #[must_use]
+    pub(super) fn failed_start(durable: &Durable) -> Self {
+        let outcome = durable.outcome.as_ref();
+        let code = outcome.map_or(Code::Internal, |end| Code::of_outcome(end.code));
+        let failure = outcome.and_then(|end| end.detail.failure.as_ref());
+        let sentence = outcome.map_or("The relay failed.", |end| end.code.sentence());
+        let detail = match failure {
+            Some(failure) => format!(
+                "{sentence} {} {}: {}",
+                failure.vendor, failure.call, failure.message
+            ),
+            None => sentence.to_owned(),
+        };
+        let asked = failure
+            .and_then(|failure| failure.retry_after_ms)
+            .map(|ms| ms.div_ceil(1000).max(1));
+        let mut problem = Self::new(code, detail);
+        problem.0.relay_id = Some(durable.spec.relay_id);
+        problem.0.retry_after = problem.0.retry_after.map(|usual| asked.unwrap_or(usual));
+        problem
+    }
+
+    /// Carries the relay it is about.
+    #[must_use]
+    pub(super) fn about(mut self, relay_id: Uuid, relay: Option<RelayView>) -> Self {
+        self.0.relay_id = Some(relay_id);
+        self.0.relay = relay;
+        self
+    }
+
+    /// Says which request it answers.
+    #[must_use]
+    pub(super) fn answering(mut self, instance: &str, request_id: &str) -> Self {
+        self.0.instance = Some(instance.to_owned());
+        self.0.request_id = Some(request_id.to_owned());
+        self
+    }
+
+    /// What the framework, or a handler of ours, refused with.
+    pub(super) fn of(error: &actix_web::Error) -> Self {
+        if let Some(problem) = error.as_error::<Self>() {
+            return problem.clone();
+        }
+        Self::of_status(error.as_response_error().status_code(), None)
+    }
+
+    /// What the framework refused with, without a word.
+    pub(super) fn of_status(status: StatusCode, allow: Option<String>) -> Self {
+        let code = Code::of_status(status);
+        match (code, allow) {
+            (Code::MethodNotAllowed, Some(allow)) => Self::method_not_allowed(allow),
+            (Code::Internal, _) => Self::internal(),
+            (Code::TooLarge, _) => Self::new(code, "The body may hold 65,536 bytes at most."),
+            (Code::NotFound, _) => Self::not_found("No route leads here."),
+            (code, _) => Self::new(code, status.canonical_reason().unwrap_or_default()),
+        }
+    }
+}
+
+/// A problem as it goes over the wire.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    code: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relay_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relay: Option<&'a RelayView>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let code: &'static str = self.0.code.into();
+        let body = Body {
+            r#type: format!("urn:relaykeeper:problem:{code}"),
+            code,
+            title: self.0.code.title(),
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
+            instance: self.0.instance.as_deref(),
+            request_id: self.0.request_id.as_deref(),
+            relay_id: self.0.relay_id,
+            errors: &self.0.errors,
+            relay: self.0.relay.as_ref(),
+        };
+        let mut answer = HttpResponse::build(self.0.status);
+        answer
+            .content_type("application/problem+json")
+            .insert_header((CACHE_CONTROL, "no-store"));
+        if let Some(seconds) = self.0.retry_after {
+            answer.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(allow) = &self.0.allow {
+            answer.insert_header((ALLOW, allow.as_str()));
+        }
+        if let Some(challenge) = self.0.challenge {
+            answer.insert_header((WWW_AUTHENTICATE, challenge));
+        }
+        if let Some(id) = &self.0.request_id {
+            answer.insert_header((X_REQUEST_ID, id.as_str()));
+        }
+        answer.body(serde_json::to_string(&body).unwrap_or_default())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::BadCursor => Self::parameter("cursor", "not a cursor of this list"),
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "a read found no database");
+                Self::new(Code::Database, "The database does not answer.")
+            }
+            StoreError::Refused(_) | StoreError::Corrupt(_) | StoreError::BadUrl(_) => {
+                tracing::error!(%error, "a read failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_name_a_status_and_a_title_of_its_own() {
+        let names: HashSet<String> = Code::iter().map(|code| code.to_string()).collect();
+        let titles: HashSet<&str> = Code::iter().map(Code::title).collect();
+        assert_eq!((names.len(), titles.len()), (20, 20));
+        assert!(Code::iter().all(|code| code.status().as_u16() >= 400));
+        assert!(names.contains("vendor-rate-limited") && names.contains("no-playback"));
+    }
+
+    #[test]
+    fn a_failed_start_answers_with_the_class_of_its_vendor_error() {
+        let answers = [
+            (OutcomeCode::VendorUnauthorized, 502, "vendor-unauthorized"),
+            (OutcomeCode::VendorRejected, 502, "vendor-rejected"),
+            (OutcomeCode::VendorRateLimited, 503, "vendor-rate-limited"),
+            (OutcomeCode::VendorQuota, 503, "vendor-quota"),
+            (OutcomeCode::VendorUnavailable, 503, "vendor-unavailable"),
+            (OutcomeCode::ProvisioningTimeout, 504, "vendor-timeout"),
+            (OutcomeCode::Internal, 500, "internal"),
+        ];
+        for (outcome, status, code) in answers {
+            let answer = Code::of_outcome(outcome);
+            assert_eq!(
+                (answer.status().as_u16(), answer.to_string()),
+                (status, code.to_owned())
+            );
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The recorder's page and what its script calls. The query of its link is a credential: it is in no log and no answer.
+
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::problem::{Code, Problem};
+use super::{Api, reads, writes};
+use crate::config::Settings;
+use crate::vendors::agora::page::{self, Links, PageClaims};
+use crate::vendors::agora::token::{MAX_SALT, Subscriber};
+
+const PAGE: &str = include_str!("recorder/page.html");
+const SCRIPT: &str = include_str!("recorder/page.js");
+/// Another site's frame must not hold the page, nor learn where it came from.
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+
+/// How long the page's token lives, in seconds.
+const TOKEN_LIFE_SECONDS: u32 = 600;
+/// The page's uids are drawn from here up to 2^32 - 1: far from recorders' uids, and from where people's begin.
+const FIRST_UID: u32 = 3_000_000_000;
+
+/// What the recorder's page needs.
+pub(super) struct Recorder {
+    links: Links,
+    app_id: String,
+    app_certificate: SecretString,
+}
+
+impl Recorder {
+    /// None when there is nothing to sign links with, or no address for them: then nobody has a link either.
+    pub(super) fn new(settings: &Settings) -> Option<Self> {
+        let links = Links::new(&settings.agora, &settings.server.public_url).ok()?;
+        Some(Self {
+            links,
+            app_id: settings.agora.app_id.clone(),
+            app_certificate: settings.agora.app_certificate.clone(),
+        })
+    }
+
+    /// What the signed query says.
+    fn claims(&self, query: &str) -> Result<PageClaims, Problem> {
+        let refused = || Problem::new(Code::Forbidden, "This link was not signed here.");
+        self.links.verify(query).ok_or_else(refused)
+    }
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(reads("/recorder", page))
+        .service(reads("/recorder/page.js", script))
+        .service(writes("/recorder/token", token))
+        .service(writes("/recorder/presence", presence));
+}
+
+/// Whether a link still leads somewhere.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// Its recorder is the relay's.
+    Current,
+    /// Its relay is in work, its recorder is not the relay's any more.
+    Superseded,
+    /// Its relay is over.
+    Over,
+}
+
+impl Api {
+    fn recorder(&self) -> Result<&Recorder, Problem> {
+        let recorder = self.recorder.as_ref();
+        recorder.ok_or_else(|| Problem::not_found("This service has no recorder's page."))
+    }
+
+    /// What a process that does not act yet does not know, it does not decide.
+    fn standing(&self, claims: &PageClaims) -> Result<Standing, Problem> {
+        if self.keeper.directory().get(claims.relay).is_none() {
+            return if self.keeper.is_ready() {
+                Ok(Standing::Over)
+            } else {
+                Err(Problem::new(
+                    Code::Starting,
+                    "This process does not act yet.",
+                ))
+            };
+        }
+        if self.keeper.page_shall_leave(claims.relay, claims.attempt) {
+            return Ok(Standing::Superseded);
+        }
+        Ok(Standing::Current)
+    }
+}
+
+async fn page(request: HttpRequest, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    let claims = api.recorder()?.claims(request.query_string())?;
+    if api.standing(&claims)? == Standing::Over {
+        return Err(Problem::not_found("This relay is over."));
+    }
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .insert_header((CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY))
+        .insert_header((
+            PERMISSIONS_POLICY,
+            "camera=(), microphone=(), geolocation=()",
+        ))
+        .body(PAGE))
+}
+
+async fn script() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/javascript; charset=utf-8")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .body(SCRIPT)
+}
+
+/// The page asks to join; with the uid it has when it has one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenRequest {
+    query: String,
+    #[serde(default)]
+    uid: Option<u32>,
+}
+
+/// The page says whether the seller is there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PresenceReport {
+    query: String,
+    present: bool,
+    seq: u64,
+}
+
+#[derive(Serialize)]
+struct Leave {
+    leave: bool,
+}
+
+/// With what the page joins.
+#[derive(Serialize)]
+struct Ticket<'a> {
+    app_id: &'a str,
+    channel: &'a str,
+    uid: u32,
+    seller_uid: u32,
+    /// None in a project without a certificate.
+    token: Option<&'a str>,
+    expires_in_seconds: u32,
+}
+
+/// What a script of ours sent. The reason of a refusal is left out: it might quote the query.
+fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|_| Problem::body("not what the recorder's page sends"))
+}
+
+async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    let recorder = api.recorder()?;
+    let asked: TokenRequest = read(&body)?;
+    let claims = recorder.claims(&asked.query)?;
+    if api.standing(&claims)? != Standing::Current {
+        return Ok(HttpResponse::Ok().json(Leave { leave: true }));
+    }
+    let uid = asked.uid.filter(|uid| may_join(*uid, &claims));
+    let uid = uid.unwrap_or_else(|| fresh_uid(&claims));
+    let token = if recorder.app_certificate.expose_secret().is_empty() {
+        None
+    } else {
+        let subscriber = Subscriber {
+            app_id: &recorder.app_id,
+            channel: &claims.channel,
+            uid,
+            issued_at: u32::try_from(api.now().timestamp()).unwrap_or_default(),
+            expires_in_seconds: TOKEN_LIFE_SECONDS,
+            salt: rand::random_range(1..=MAX_SALT),
+        };
+        let token = subscriber.token(&recorder.app_certificate);
+        Some(token.map_err(|_| Problem::internal())?)
+    };
+    Ok(HttpResponse::Ok().json(Ticket {
+        app_id: &recorder.app_id,
+        channel: &claims.channel,
+        uid,
+        seller_uid: claims.seller_uid,
+        token: token.as_ref().map(|token| token.expose_secret()),
+        expires_in_seconds: TOKEN_LIFE_SECONDS,
+    }))
+}
+
+/// A uid of the page: one that joins as the seller would throw the seller out.
+fn may_join(uid: u32, claims: &PageClaims) -> bool {
+    uid >= FIRST_UID && uid != claims.seller_uid
+}
+
+fn fresh_uid(claims: &PageClaims) -> u32 {
+    loop {
+        let uid = rand::random_range(FIRST_UID..=u32::MAX);
+        if may_join(uid, claims) {
+            return uid;
+        }
+    }
+}
+
+async fn presence(body: web::Bytes, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    let report: PresenceReport = read(&body)?;
+    let claims = api.recorder()?.claims(&report.query)?;
+    let leave = match api.standing(&claims)? {
+        Standing::Over | Standing::Superseded => true,
+        Standing::Current => {
+            api.keeper
+                .page_presence(claims.relay, claims.attempt, report.seq, report.present)
+                .await
+        }
+    };
+    Ok(HttpResponse::Ok().json(Leave { leave }))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_page_never_joins_as_the_seller_and_keeps_only_a_uid_of_ours() {
+        let claims = PageClaims {
+            relay: Uuid::nil(),
+            channel: "show".into(),
+            seller_uid: FIRST_UID + 5,
+            attempt: 1,
+        };
+        assert!(!may_join(FIRST_UID + 5, &claims));
+        assert!(!may_join(0, &claims) && !may_join(12345, &claims));
+        assert!(may_join(FIRST_UID, &claims));
+        for _ in 0..1000 {
+            assert!(may_join(fresh_uid(&claims), &claims));
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Relays to answer with: what the directory knows, else what is stored.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::Api;
+use super::problem::Problem;
+use crate::actors::Snapshot;
+use crate::actors::view::{
+    OutcomeView, RecorderView, RecordingView, RelayView, WireTime, relay_status,
+};
+use crate::relay::{Detail, Durable, OutcomeCode, Phase};
+use crate::store::{self, READY, StoredRelay};
+
+impl Api {
+    /// The relay as it is now, for an answer about it alone.
+    pub(super) async fn view_of(&self, durable: &Durable) -> RelayView {
+        let viewers = self.viewers.of(durable).await;
+        RelayView::of(durable, viewers, self.now())
+    }
+
+    /// One relay.
+    pub(super) async fn relay(&self, id: Uuid) -> Result<Option<RelayView>, Problem> {
+        if let Some(snapshot) = self.keeper.directory().get(id) {
+            return Ok(Some(self.view_of(&snapshot.durable).await));
+        }
+        match self.store.relay(id).await? {
+            Some(stored) => Ok(Some(self.whole(&stored).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The channel's newest relay. While one is in work this needs no database.
+    pub(super) async fn newest_relay(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
+        let in_work = self.keeper.channel(channel_id);
+        let stored = match self.store.newest_relay(channel_id).await {
+            Ok(stored) => stored,
+            Err(_) if in_work.is_some() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let is_newer = |snapshot: &Arc<Snapshot>| match &stored {
+            Some(stored) => {
+                let spec = &snapshot.durable.spec;
+                spec.relay_id == stored.row.id || spec.requested_at > stored.row.requested_at
+            }
+            None => true,
+        };
+        if let Some(snapshot) = in_work.filter(is_newer) {
+            return Ok(Some(self.view_of(&snapshot.durable).await));
+        }
+        match stored {
+            Some(stored) => self.relay_or(stored).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A row of a list: no vendor is asked for it.
+    pub(super) fn row(&self, stored: &StoredRelay) -> RelayView {
+        match self.keeper.directory().get(stored.row.id) {
+            Some(snapshot) => RelayView::of(
+                &snapshot.durable,
+                self.viewers.known(&snapshot.durable),
+                self.now(),
+            ),
+            None => stored_view(stored, self.now()),
+        }
+    }
+
+    async fn relay_or(&self, stored: StoredRelay) -> Result<RelayView, Problem> {
+        match self.keeper.directory().get(stored.row.id) {
+            Some(snapshot) => Ok(self.view_of(&snapshot.durable).await),
+            None => self.whole(&stored).await,
+        }
+    }
+
+    /// A stored relay with the recordings that came after its end.
+    async fn whole(&self, stored: &StoredRelay) -> Result<RelayView, Problem> {
+        let mut view = stored_view(stored, self.now());
+        add_recordings(&mut view, &self.store.recordings_of(stored.row.id).await?);
+        Ok(view)
+    }
+}
+
+/// What a stored relay looks like. A relay that could not be driven was ended in its columns alone: they overrule its
+/// state, and stand for it when nobody can read it.
+pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView {
+    let row = &stored.row;
+    let mut view = match serde_json::from_value::<Durable>(row.state.clone()) {
+        Ok(durable) => RelayView::of(&durable, None, now),
+        Err(_) => bare(stored),
+    };
+    if view.phase == row.phase {
+        return view;
+    }
+    let phase: Option<Phase> = row.phase.parse().ok();
+    let code: Option<OutcomeCode> = row.outcome.as_deref().and_then(|code| code.parse().ok());
+    view.phase.clone_from(&row.phase);
+    view.relay_status = phase.map_or("failed", |phase| relay_status(phase, code));
+    view.is_active = phase.is_some_and(Phase::is_active);
+    view.is_live = phase == Some(Phase::Live);
+    view.stopped_at = row.stopped_at.map(WireTime);
+    view.ended_at = row.ended_at.map(WireTime);
+    view.live_seconds = live_seconds(row, now);
+    if view.outcome.is_none() {
+        view.outcome = row.outcome.clone().map(|code_text| OutcomeView {
+            code: code_text,
+            message: code.map_or("The relay ended.", OutcomeCode::sentence),
+            detail: Detail::default(),
+        });
+    }
+    view
+}
+
+/// A relay of which only the columns can be read.
+fn bare(stored: &StoredRelay) -> RelayView {
+    let row = &stored.row;
+    RelayView {
+        id: row.id,
+        channel_id: row.channel_id,
+        channel_name: row.channel_name.clone(),
+        seller_uid: u32::try_from(row.seller_uid).unwrap_or_default(),
+        phase: String::new(),
+        relay_status: "failed",
+        is_active: false,
+        is_live: false,
+        hls_playback_url: None,
+        dash_playback_url: None,
+        stream_key_id: row.live_input_uid.clone(),
+        agora: RecorderView {
+            backend: row.backend.clone(),
+            resource_id: row.agora_resource_id.clone(),
+            sid: row.agora_sid.clone(),
+            recording_uid: row
+                .agora_recording_uid
+                .and_then(|uid| u32::try_from(uid).ok()),
+            converter_id: row.agora_converter_id.clone(),
+            replacements: 0,
+        },
+        recordings: Vec::new(),
+        recording_url: None,
+        live_seconds: 0,
+        viewer_count: None,
+        outcome: None,
+        cost: None,
+        requested_at: WireTime(row.requested_at),
+        started_at: row.started_at.map(WireTime),
+        live_at: row.live_at.map(WireTime),
+        stopped_at: None,
+        ended_at: None,
+    }
+}
+
+fn live_seconds(row: &store::RelayRow, now: DateTime<Utc>) -> u64 {
+    let until = row.stopped_at.unwrap_or(now);
+    let live = row.live_at.map(|from| (until - from).num_seconds());
+    live.and_then(|seconds| u64::try_from(seconds).ok())
+        .unwrap_or_default()
+}
+
+/// A stored recording as the marketplace sees it.
+pub(super) fn recording_view(recording: &store::Recording) -> RecordingView {
+    RecordingView {
+        video_uid: recording.video_uid.clone(),
+        state: recording.state.clone(),
+        hls_url: recording.hls_url.clone(),
+        dash_url: recording.dash_url.clone(),
+        thumbnail_url: recording.thumbnail_url.clone(),
+        duration_seconds: recording.duration_seconds.and_then(whole_seconds),
+    }
+}
+
+/// Seconds rounded up.
+fn whole_seconds(seconds: f64) -> Option<u64> {
+    std::time::Duration::try_from_secs_f64(seconds)
+        .ok()
+        .map(|length| {
+            u64::try_from(length.as_millis())
+                .unwrap_or(u64::MAX)
+                .div_ceil(1000)
+        })
+}
+
+/// Adds what the state does not know: a recording that came late is in its table only.
+pub(super) fn add_recordings(view: &mut RelayView, rows: &[store::Recording]) {
+    for row in rows {
+        let known = view
+            .recordings
+            .iter_mut()
+            .find(|known| known.video_uid == row.video_uid);
+        match known {
+            Some(known) if row.state == READY && known.state != READY => {
+                *known = recording_view(row)
+            }
+            Some(_) => {}
+            None => view.recordings.push(recording_view(row)),
+        }
+    }
+    let ready = view
+        .recordings
+        .iter()
+        .filter(|recording| recording.state == READY);
+    let main = ready.max_by_key(|recording| recording.duration_seconds);
+    view.recording_url = main.and_then(|recording| recording.hls_url.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::actors::view::fixture::{at, live};
+    use crate::store::RelayRow;
+
+    fn stored(durable: &Durable) -> StoredRelay {
+        StoredRelay {
+            row: RelayRow {
+                id: durable.spec.relay_id,
+                channel_id: 42,
+                channel_name: "show68".into(),
+                seller_uid: 12345,
+                phase: durable.phase.to_string(),
+                relay_status: "active".into(),
+                backend: "cloud_recording".into(),
+                region: None,
+                live_input_uid: Some("input".into()),
+                agora_resource_id: None,
+                agora_recording_cname: None,
+                agora_recording_uid: Some(900_000_001),
+                agora_sid: Some("session".into()),
+                agora_converter_id: None,
+                outcome: None,
+                requested_at: durable.spec.requested_at,
+                started_at: durable.started_at,
+                live_at: durable.live_at,
+                stopped_at: None,
+                ended_at: None,
+                state: serde_json::to_value(durable).unwrap(),
+                state_version: 1,
+            },
+            epoch: 1,
+            revision: 1,
+        }
+    }
+
+    fn ended_by_force(mut stored: StoredRelay) -> StoredRelay {
+        stored.row.phase = "ended".into();
+        stored.row.relay_status = "failed".into();
+        stored.row.outcome = Some("internal".into());
+        stored.row.stopped_at = Some(at("10:10:10.500"));
+        stored.row.ended_at = Some(at("10:10:10.500"));
+        stored
+    }
+
+    #[test]
+    fn what_is_stored_and_what_is_in_work_read_the_same() {
+        let live = live();
+        let now = at("10:20:00.000");
+        assert_eq!(
+            stored_view(&stored(&live), now),
+            RelayView::of(&live, None, now)
+        );
+    }
+
+    #[test]
+    fn a_relay_that_was_ended_by_force_reads_as_ended_whatever_its_state_says() {
+        let view = stored_view(&ended_by_force(stored(&live())), at("11:00:00.000"));
+        let view = serde_json::to_value(view).unwrap();
+        assert_eq!(view["phase"], "ended");
+        assert_eq!(view["relay_status"], "failed");
+        assert_eq!(view["is_live"], false);
+        assert_eq!(view["outcome"]["code"], "internal");
+        assert_eq!(view["live_seconds"], 600);
+        assert_eq!(view["ended_at"], "2026-11-22T10:10:10.500Z");
+        assert_eq!(view["agora"]["sid"], "session");
+    }
+
+    #[test]
+    fn a_state_nobody_can_read_leaves_what_the_columns_say() {
+        for state in [Value::Null, json!({"phase": "dreaming"})] {
+            let mut stored = ended_by_force(stored(&live()));
+            stored.row.state = state;
+            let view = serde_json::to_value(stored_view(&stored, at("11:00:00.000"))).unwrap();
+            assert_eq!(view["phase"], "ended");
+            assert_eq!(view["channel_name"], "show68");
+            assert_eq!(view["stream_key_id"], "input");
+            assert_eq!(view["outcome"]["code"], "internal");
+        }
+    }
+
+    #[test]
+    fn a_recording_that_came_late_is_shown_and_is_the_main_one_when_it_is_the_longest() {
+        let late = store::Recording {
+            video_uid: "late".into(),
+            relay_id: live().spec.relay_id,
+            channel_id: 42,
+            state: "ready".into(),
+            duration_seconds: Some(12.25),
+            hls_url: Some("https://host/late.m3u8".into()),
+            dash_url: None,
+            thumbnail_url: None,
+            created_at: at("11:00:00.000"),
+            ready_at: Some(at("11:00:00.000")),
+        };
+        let mut view = RelayView::of(&live(), None, at("11:00:00.000"));
+        add_recordings(&mut view, &[late]);
+        assert_eq!(view.recordings[0].duration_seconds, Some(13));
+        assert_eq!(
+            view.recording_url.as_deref(),
+            Some("https://host/late.m3u8")
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! `/v1/channels/{channel_id}`: a channel, what it plays, what it played.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::relays::page_of;
+use crate::actors::view::{RecordingView, RelayView, relay_status};
+use crate::api::Api;
+use crate::api::input::{Query, channel_id};
+use crate::api::problem::{Code, Problem};
+use crate::api::relays::recording_view;
+use crate::relay::Phase;
+use crate::store::RelayFilter;
+
+/// A channel.
+#[derive(Debug, Serialize)]
+struct Channel {
+    channel_id: i64,
+    relay: RelayView,
+    last_recording: Option<RecordingView>,
+}
+
+/// What a channel plays.
+#[derive(Debug, Serialize)]
+struct Playback {
+    channel_id: i64,
+    hls_url: String,
+    dash_url: Option<String>,
+    is_live: bool,
+    /// `live`: the relay's broadcast, on air or about to be; `recording`: the last recording.
+    source: &'static str,
+    relay_id: Uuid,
+    relay_status: Option<&'static str>,
+    video_uid: Option<String>,
+    thumbnail_url: Option<String>,
+    duration_seconds: Option<u64>,
+}
+
+pub(super) async fn channel(
+    request: HttpRequest,
+    path: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let channel_id = channel_id(&path)?;
+    Query::read(request.query_string(), &[])?;
+    let Some(relay) = api.newest_relay(channel_id).await? else {
+        return Err(Problem::not_found("This channel never had a relay."));
+    };
+    let last_recording = api.store.last_ready_recording(channel_id).await?;
+    Ok(HttpResponse::Ok().json(Channel {
+        channel_id,
+        relay,
+        last_recording: last_recording.as_ref().map(recording_view),
+    }))
+}
+
+/// The broadcast of the relay that holds the channel's slot; without one, the last recording.
+pub(super) async fn playback(
+    request: HttpRequest,
+    path: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let channel_id = channel_id(&path)?;
+    Query::read(request.query_string(), &[])?;
+    let on_air = api.keeper.channel(channel_id);
+    let broadcast = on_air.as_ref().and_then(|snapshot| {
+        let relay = &snapshot.durable;
+        if !relay.phase.holds_slot() {
+            return None;
+        }
+        Some(Playback {
+            channel_id,
+            hls_url: relay.live_input.hls_url.clone()?,
+            dash_url: relay.live_input.dash_url.clone(),
+            is_live: relay.phase == Phase::Live,
+            source: "live",
+            relay_id: relay.spec.relay_id,
+            relay_status: Some(relay_status(relay.phase, None)),
+            video_uid: None,
+            thumbnail_url: None,
+            duration_seconds: None,
+        })
+    });
+    if let Some(broadcast) = broadcast {
+        return Ok(HttpResponse::Ok().json(broadcast));
+    }
+    let recording = api.store.last_ready_recording(channel_id).await?;
+    let recorded = recording.and_then(|recording| {
+        let view = recording_view(&recording);
+        Some(Playback {
+            channel_id,
+            hls_url: view.hls_url?,
+            dash_url: view.dash_url,
+            is_live: false,
+            source: "recording",
+            relay_id: recording.relay_id,
+            relay_status: None,
+            video_uid: Some(view.video_uid),
+            thumbnail_url: view.thumbnail_url,
+            duration_seconds: view.duration_seconds,
+        })
+    });
+    match recorded {
+        Some(recorded) => Ok(HttpResponse::Ok().json(recorded)),
+        None => Err(Problem::new(
+            Code::NoPlayback,
+            "The channel is not on air and has no recording.",
+        )),
+    }
+}
+
+pub(super) async fn history(
+    request: HttpRequest,
+    path: web::Path<String>,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let filter = RelayFilter {
+        channel_id: Some(channel_id(&path)?),
+        phase: None,
+    };
+    let query = Query::read(request.query_string(), &["limit", "cursor"])?;
+    page_of(&api, &filter, &query).await
+}

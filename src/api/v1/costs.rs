@@ -1,0 +1,104 @@
+//! `GET /v1/costs`: the ledger, summed.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::api::input::Query;
+use crate::api::problem::Problem;
+use crate::store::{CostGroup, CostSum, GroupBy};
+
+/// The sums of relays that ended from `from` up to, but not at, `to`. A date stands for its whole UTC day: `from` for its
+/// beginning, `to` for its end.
+pub(super) async fn costs(
+    request: HttpRequest,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let query = Query::read(request.query_string(), &["from", "to", "group_by"])?;
+    let from = query
+        .get("from")
+        .map(|text| moment("from", text, 0))
+        .transpose()?;
+    let to = query
+        .get("to")
+        .map(|text| moment("to", text, 1))
+        .transpose()?;
+    let group_by = match query.get("group_by") {
+        None | Some("channel") => GroupBy::Channel,
+        Some("day") => GroupBy::Day,
+        Some(_) => return Err(Problem::parameter("group_by", "channel or day")),
+    };
+    let from = from.unwrap_or(DateTime::UNIX_EPOCH);
+    let to = to.unwrap_or_else(|| api.now().max(from));
+    if from > to {
+        return Err(Problem::parameter("to", "lies before from"));
+    }
+    let sums = api.store.costs(from, to, group_by).await?;
+    let costs: Vec<Value> = sums.iter().map(sum).collect();
+    Ok(HttpResponse::Ok().json(json!({"costs": costs, "next_cursor": null})))
+}
+
+/// An RFC 3339 time, or the beginning of the day `days` after a date. A `+` that was not escaped has become a space.
+fn moment(name: &str, text: &str, days: u64) -> Result<DateTime<Utc>, Problem> {
+    let wrong = || {
+        Problem::parameter(
+            name,
+            "an RFC 3339 time or a date: 2026-11-22T08:30:00Z, 2026-11-22",
+        )
+    };
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        let day = date.checked_add_days(Days::new(days)).ok_or_else(wrong)?;
+        return sane(day.and_time(NaiveTime::MIN).and_utc()).ok_or_else(wrong);
+    }
+    let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).map_err(|_| wrong())?;
+    sane(time.to_utc()).ok_or_else(wrong)
+}
+
+/// Years every database can hold.
+fn sane(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    use chrono::Datelike as _;
+    (1..=9999).contains(&time.year()).then_some(time)
+}
+
+fn sum(sum: &CostSum) -> Value {
+    let mut row = json!({
+        "relays": sum.relays,
+        "duration_seconds": sum.duration_seconds,
+        "cost_cents": sum.cost_cents,
+        "cost_micros": sum.cost_micros,
+        "agora_cost_micros": sum.agora_cost_micros,
+    });
+    let (name, key) = match sum.group {
+        CostGroup::Channel(id) => ("channel_id", json!(id)),
+        CostGroup::Day(day) => ("day", json!(day.format("%Y-%m-%d").to_string())),
+    };
+    if let Value::Object(row) = &mut row {
+        row.insert(name.to_owned(), key);
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_its_whole_day_and_a_time_is_itself() {
+        let text = |name, text, days| moment(name, text, days).unwrap().to_rfc3339();
+        assert_eq!(text("from", "2026-11-22", 0), "2026-11-22T00:00:00+00:00");
+        assert_eq!(text("to", "2026-11-22", 1), "2026-11-23T00:00:00+00:00");
+        assert_eq!(
+            text("to", "2026-11-22T01:00:00 02:00", 1),
+            "2026-11-21T23:00:00+00:00"
+        );
+        for bad in [
+            "yesterday",
+            "2026-13-01",
+            "2026-11-22T01:00:00",
+            "+262142-12-31",
+        ] {
+            assert!(moment("from", bad, 0).is_err(), "{bad}");
+        }
+    }
+}

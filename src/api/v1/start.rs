@@ -1,0 +1,131 @@
+//! `POST /v1/channels/{channel_id}/start`.
+
+use std::time::Duration;
+
+use actix_web::http::header::{LOCATION, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::actors::{StartAnswer, StartError, StartRequest};
+use crate::api::Api;
+use crate::api::headers::{PREFERENCE_APPLIED, keyed_by, wait, wait_or};
+use crate::api::input::{Fields, boolean, channel_id, channel_name, integer};
+use crate::api::problem::{Code, Problem};
+use crate::relay::Durable;
+
+/// Seconds after which a start that goes on is worth a look.
+const LOOK_AGAIN: &str = "2";
+
+pub(super) async fn start(
+    request: HttpRequest,
+    path: web::Path<String>,
+    body: web::Bytes,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let channel_id = channel_id(&path)?;
+    let fields = Fields::read(&body)?;
+    let route = format!("/v1/channels/{channel_id}/start");
+    let preferred = wait(&request);
+    let start = StartRequest {
+        keyed_by: keyed_by(&request, &route, &fields.canonical())?,
+        wait: wait_or(preferred, api.start_wait),
+        ..asked_for(channel_id, fields)?
+    };
+    let mut answer = match api.keeper.start(start).await {
+        Ok(StartAnswer::Started(relay)) => {
+            let mut answer = HttpResponse::Created();
+            answer.insert_header((LOCATION, location(&relay)));
+            answer.json(api.view_of(&relay).await)
+        }
+        Ok(StartAnswer::Pending(relay)) => {
+            let mut answer = HttpResponse::Accepted();
+            answer
+                .insert_header((LOCATION, location(&relay)))
+                .insert_header((RETRY_AFTER, LOOK_AGAIN));
+            answer.json(api.view_of(&relay).await)
+        }
+        Ok(StartAnswer::Existing(relay)) => HttpResponse::Ok().json(api.view_of(&relay).await),
+        Err(error) => return Err(refusal(&api, error).await),
+    };
+    if let Some(applied) = preferred.and_then(|wait| format!("wait={wait}").parse().ok()) {
+        answer.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
+    Ok(answer)
+}
+
+fn location(relay: &Durable) -> String {
+    format!("/v1/relays/{}", relay.spec.relay_id)
+}
+
+/// What the body asks for. How long to wait and the key are not in it.
+fn asked_for(channel_id: i64, mut fields: Fields) -> Result<StartRequest, Problem> {
+    let name = fields.required("channel_name", channel_name);
+    let seller_uid = fields.required("seller_uid", integer(1..=u64::from(u32::MAX)));
+    let enable_recording = fields.optional("enable_recording", boolean).unwrap_or(true);
+    let max_duration = fields.optional("max_duration_seconds", integer(60..=86_400));
+    let delete_after = fields.optional("delete_recording_after_days", |days| {
+        if days.is_null() {
+            return Ok(None);
+        }
+        let days = integer(30..=1096)(days).map_err(|detail| format!("null, or {detail}"))?;
+        Ok(u16::try_from(days).ok())
+    });
+    fields.finish()?;
+    let (Some(channel_name), Some(seller_uid)) = (name, seller_uid) else {
+        return Err(Problem::internal());
+    };
+    Ok(StartRequest {
+        channel_id,
+        channel_name,
+        seller_uid: u32::try_from(seller_uid).map_err(|_| Problem::internal())?,
+        enable_recording,
+        max_duration: max_duration.map(Duration::from_secs),
+        delete_recording_after_days: delete_after,
+        keyed_by: None,
+        wait: Duration::ZERO,
+    })
+}
+
+async fn refusal(api: &Api, error: StartError) -> Problem {
+    match error {
+        StartError::Conflict(relay) => {
+            let view = api.view_of(&relay).await;
+            Problem::new(
+                Code::Conflict,
+                "The channel has a relay with another channel_name or seller_uid: stop it first.",
+            )
+            .about(relay.spec.relay_id, Some(view))
+        }
+        StartError::Failed(relay) => Problem::failed_start(&relay),
+        StartError::KeyMismatch => key_mismatch(),
+        StartError::Starting => starting(),
+        StartError::ShuttingDown => {
+            Problem::new(Code::ShuttingDown, "No new relay is started here any more.")
+        }
+        StartError::Database(reason) => database(&reason),
+        StartError::Internal(reason) => internal(&reason),
+    }
+}
+
+pub(super) fn key_mismatch() -> Problem {
+    Problem::new(
+        Code::IdempotencyMismatch,
+        "The Idempotency-Key came with another request before.",
+    )
+}
+
+pub(super) fn starting() -> Problem {
+    Problem::new(Code::Starting, "This process does not act yet.")
+}
+
+pub(super) fn database(reason: &str) -> Problem {
+    tracing::warn!(reason, "the database did not take a request");
+    Problem::new(
+        Code::Database,
+        "The database did not take it: nothing was begun.",
+    )
+}
+
+pub(super) fn internal(reason: &str) -> Problem {
+    tracing::error!(reason, "a request could not be carried out");
+    Problem::internal()
+}

@@ -1,0 +1,281 @@
+//! Agora's notifications (`agora.md` §6, §12).
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::Value;
+
+use super::ghost::{Ghost, RecorderEvent};
+use super::memory::Order;
+use super::signature::is_signed_by_agora;
+use super::{Meaning, header, json_of, not_signed, number, switched_off, take, text};
+use crate::actors::Snapshot;
+use crate::api::Api;
+use crate::api::problem::Problem;
+use crate::relay::{Hint, Mark};
+
+/// `POST /webhooks/agora`: all products, each with a secret of its own.
+pub(super) async fn notify(
+    request: HttpRequest,
+    body: web::Bytes,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let secrets = &api.webhooks.agora;
+    if secrets.is_empty() {
+        return Err(switched_off());
+    }
+    if !is_signed_by_agora(header(&request, "agora-signature-v2"), &body, secrets) {
+        return Err(not_signed());
+    }
+    let notice = json_of(&body)?;
+    // `notifyMs` changes when a notice is repeated, its id does not.
+    let id = match text(&notice, "/noticeId") {
+        "" => body.as_ref(),
+        id => id.as_bytes(),
+    };
+    let order = &api.webhooks.order;
+    take(&api, "agora", id, |relays| meaning(&notice, relays, order)).await
+}
+
+fn meaning(notice: &Value, relays: &[Arc<Snapshot>], order: &Order) -> Vec<Meaning> {
+    let event = number(notice, "/eventType");
+    match (number(notice, "/productId"), event) {
+        (Some(1), Some(103)) => seller(notice, relays, order, Hint::SellerJoined),
+        (Some(1), Some(104)) => seller(notice, relays, order, Hint::SellerLeft),
+        (Some(3), Some(event)) => RecorderEvent::of(event)
+            .and_then(|event| recorder(notice, relays, event))
+            .into_iter()
+            .collect(),
+        (Some(5), Some(1..=4)) => converter(notice, relays).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A broadcaster came or went: of interest when it is the seller of a relay that holds its slot. An event that was
+/// overtaken by a later one says nothing.
+fn seller(notice: &Value, relays: &[Arc<Snapshot>], order: &Order, hint: Hint) -> Vec<Meaning> {
+    let channel = text(notice, "/payload/channelName");
+    let uid = number(notice, "/payload/uid").and_then(|uid| u32::try_from(uid).ok());
+    let Some(uid) = uid else {
+        return Vec::new();
+    };
+    let theirs: Vec<&Arc<Snapshot>> = relays
+        .iter()
+        .filter(|relay| relay.durable.phase.holds_slot())
+        .filter(|relay| {
+            let spec = &relay.durable.spec;
+            spec.channel_name == channel && spec.seller_uid == uid
+        })
+        .collect();
+    let sequence = number(notice, "/payload/clientSeq");
+    if theirs.is_empty() || !sequence.is_none_or(|sequence| order.is_news(channel, uid, sequence)) {
+        return Vec::new();
+    }
+    let hinted = |relay: &Arc<Snapshot>| Meaning::Hint(relay.durable.spec.relay_id, hint.clone());
+    theirs.into_iter().map(hinted).collect()
+}
+
+/// Something happened to a recorder of ours. While its relay still watches it, the relay shall hear of it.
+fn recorder(notice: &Value, relays: &[Arc<Snapshot>], event: RecorderEvent) -> Option<Meaning> {
+    let cname = text(notice, "/payload/cname");
+    let sid = text(notice, "/payload/sid");
+    let mark: Mark = cname.parse().ok()?;
+    if sid.is_empty() {
+        return None;
+    }
+    let relay = of_mark(relays, &mark);
+    let watched = relay.filter(|relay| {
+        let recorder = relay.durable.open_recorder();
+        recorder.is_some_and(|recorder| recorder.attempt == mark.attempt)
+    });
+    Some(match watched {
+        Some(relay) => Meaning::Hint(
+            relay.durable.spec.relay_id,
+            Hint::RecorderChanged {
+                cname: cname.to_owned(),
+                sid: sid.to_owned(),
+            },
+        ),
+        None => Meaning::Ghost(Ghost::Recorder {
+            mark,
+            sid: sid.to_owned(),
+            event,
+        }),
+    })
+}
+
+/// Something happened to a converter: its name is told only with its creation and its end, else its id alone.
+fn converter(notice: &Value, relays: &[Arc<Snapshot>]) -> Option<Meaning> {
+    let id = text(notice, "/payload/converter/id");
+    let by_name = text(notice, "/payload/converter/name")
+        .parse()
+        .ok()
+        .and_then(|mark| of_mark(relays, &mark));
+    let by_id = || {
+        relays.iter().find(|relay| {
+            let recorder = relay.durable.recorder.as_ref();
+            let known = recorder.and_then(|recorder| recorder.converter_id.as_deref());
+            known.is_some_and(|known| !id.is_empty() && known.eq_ignore_ascii_case(id))
+        })
+    };
+    let relay = by_name.or_else(by_id)?;
+    Some(Meaning::Hint(
+        relay.durable.spec.relay_id,
+        Hint::ConverterChanged,
+    ))
+}
+
+/// The relay in work that made this mark: same id, same owner.
+fn of_mark<'a>(relays: &'a [Arc<Snapshot>], mark: &Mark) -> Option<&'a Arc<Snapshot>> {
+    relays.iter().find(|relay| {
+        let spec = &relay.durable.spec;
+        spec.relay_id == mark.relay && spec.owner == mark.owner
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::actors::view::fixture;
+    use crate::relay::{Phase, RecorderStage};
+
+    fn rtc(event: i64, channel: &str, uid: Value, sequence: i64) -> Value {
+        json!({"noticeId": "n", "productId": 1, "eventType": event, "notifyMs": 1,
+            "payload": {"channelName": channel, "uid": uid, "clientSeq": sequence, "platform": 1}})
+    }
+
+    fn cloud_recording(event: i64, cname: &str, sid: &str) -> Value {
+        json!({"noticeId": "n", "productId": 3, "eventType": event, "notifyMs": 1, "payload": {
+            "cname": cname, "uid": "900000001", "sid": sid, "sequence": 0, "sendts": 1, "serviceType": 6,
+            "details": {"msgName": "rtmp_publish_status", "rtmpUrl": "rtmps://x/live/key"}}})
+    }
+
+    fn all(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
+        meaning(notice, relays, &Order::default())
+    }
+
+    #[test]
+    fn only_the_seller_of_a_relay_that_is_on_air_comes_and_goes() {
+        let live = fixture::live();
+        let id = live.spec.relay_id;
+        let relays = [fixture::snapshot(live.clone())];
+        assert_eq!(
+            all(&rtc(103, "show68", json!(12345), 1), &relays),
+            [Meaning::Hint(id, Hint::SellerJoined)]
+        );
+        assert_eq!(
+            all(&rtc(104, "show68", json!("12345"), 1), &relays),
+            [Meaning::Hint(id, Hint::SellerLeft)]
+        );
+        for other in [
+            rtc(103, "show68", json!(12346), 1),
+            rtc(103, "show6", json!(12345), 1),
+            rtc(105, "show68", json!(12345), 1),
+            rtc(103, "test_webhook", json!(12_121_212), 1),
+        ] {
+            assert_eq!(all(&other, &relays), [], "{other}");
+        }
+        let mut stopping = live;
+        stopping.phase = Phase::Stopping;
+        let relays = [fixture::snapshot(stopping)];
+        assert_eq!(all(&rtc(103, "show68", json!(12345), 1), &relays), []);
+    }
+
+    #[test]
+    fn a_leave_that_a_later_join_has_overtaken_is_not_told() {
+        let relays = [fixture::snapshot(fixture::live())];
+        let order = Order::default();
+        let heard = |event, sequence| {
+            !meaning(
+                &rtc(event, "show68", json!(12345), sequence),
+                &relays,
+                &order,
+            )
+            .is_empty()
+        };
+        assert!(heard(103, 10));
+        assert!(heard(103, 12));
+        assert!(!heard(104, 11));
+        assert!(heard(104, 13));
+    }
+
+    #[test]
+    fn the_session_of_our_recorder_is_told_to_its_relay() {
+        let live = fixture::live();
+        let (id, cname) = (live.spec.relay_id, live.spec.mark(1).to_string());
+        let relays = [fixture::snapshot(live)];
+        for event in [1, 11, 12, 70, 71, 100] {
+            let hint = Hint::RecorderChanged {
+                cname: cname.clone(),
+                sid: "s1".into(),
+            };
+            assert_eq!(
+                all(&cloud_recording(event, &cname, "s1"), &relays),
+                [Meaning::Hint(id, hint)]
+            );
+        }
+        for event in [2, 4, 31, 40, 1001] {
+            assert_eq!(
+                all(&cloud_recording(event, &cname, "s1"), &relays),
+                [],
+                "{event}"
+            );
+        }
+        assert_eq!(all(&cloud_recording(70, "show68", "s1"), &relays), []);
+    }
+
+    #[test]
+    fn a_recorder_that_no_relay_watches_any_more_is_a_ghost() {
+        let mut live = fixture::live();
+        let mark = live.spec.mark(1);
+        let notice = cloud_recording(70, &mark.to_string(), "s9");
+        let ghost = || {
+            let (mark, sid) = (mark.clone(), "s9".to_owned());
+            [Meaning::Ghost(Ghost::Recorder {
+                mark,
+                sid,
+                event: RecorderEvent::PageStarted,
+            })]
+        };
+        assert_eq!(all(&notice, &[]), ghost());
+        live.recorder.as_mut().unwrap().stage = RecorderStage::Settled;
+        assert_eq!(all(&notice, &[fixture::snapshot(live.clone())]), ghost());
+        live.recorder.as_mut().unwrap().stage = RecorderStage::Running;
+        live.recorder.as_mut().unwrap().attempt = 2;
+        assert_eq!(all(&notice, &[fixture::snapshot(live)]), ghost());
+    }
+
+    #[test]
+    fn a_converter_is_known_by_its_name_or_its_id() {
+        let live = fixture::live_by_media_push();
+        let (id, name) = (live.spec.relay_id, live.spec.mark(1).to_string());
+        let relays = [fixture::snapshot(live)];
+        let notice = |event, converter: Value| json!({"noticeId": "n", "productId": 5, "eventType": event, "payload": {"converter": converter, "lts": 1}});
+        let told = [Meaning::Hint(id, Hint::ConverterChanged)];
+        assert_eq!(
+            all(&notice(1, json!({"id": "other", "name": name})), &relays),
+            told
+        );
+        assert_eq!(
+            all(
+                &notice(3, json!({"id": "ABCDEF", "state": "failed"})),
+                &relays
+            ),
+            told
+        );
+        assert_eq!(
+            all(
+                &notice(3, json!({"id": "other", "state": "failed"})),
+                &relays
+            ),
+            []
+        );
+        assert_eq!(
+            all(&notice(3, json!({"id": "", "state": "failed"})), &relays),
+            []
+        );
+        assert_eq!(all(&notice(5, json!({"id": "abcdef"})), &relays), []);
+    }
+}

@@ -1,0 +1,235 @@
+//! Cloudflare's two systems of notifications (`cloudflare-stream.md` §6).
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::ghost::Ghost;
+use super::signature::{is_secret, is_signed_by_cloudflare};
+use super::{Meaning, header, json_of, not_signed, switched_off, take, text};
+use crate::actors::Snapshot;
+use crate::api::Api;
+use crate::api::problem::Problem;
+use crate::relay::Hint;
+
+/// The most of Cloudflare's words that is kept.
+const REASON: usize = 300;
+
+/// `POST /webhooks/cloudflare/live`: an encoder came, went or was refused.
+pub(super) async fn live(
+    request: HttpRequest,
+    body: web::Bytes,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let secret = api
+        .webhooks
+        .cloudflare_live
+        .as_ref()
+        .ok_or_else(switched_off)?;
+    let given = request.headers().get("cf-webhook-auth");
+    if !given.is_some_and(|given| is_secret(given.as_bytes(), secret)) {
+        return Err(not_signed());
+    }
+    let notice = json_of(&body)?;
+    // It has no id: the same event of the same input at the same time is the same. A test message is its own.
+    let of = |name| text(&notice, name);
+    let (input, event, at) = (
+        of("/data/input_id"),
+        of("/data/event_type"),
+        of("/data/updated_at"),
+    );
+    let id = format!("{input}\n{event}\n{at}");
+    let id = if at.is_empty() { &body } else { id.as_bytes() };
+    take(&api, "cloudflare/live", id, |relays| {
+        live_meaning(&notice, relays)
+    })
+    .await
+}
+
+fn live_meaning(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
+    let live_input = text(notice, "/data/input_id");
+    if live_input.is_empty() {
+        return Vec::new();
+    }
+    let relay = of_live_input(relays, live_input);
+    let holder = relay.filter(|relay| relay.durable.phase.holds_slot());
+    let hint = match text(notice, "/data/event_type") {
+        "live_input.connected" if holder.is_none() => {
+            return vec![Meaning::Ghost(Ghost::FeedConnected {
+                live_input: live_input.to_owned(),
+                relay_id: relay.map(|relay| relay.durable.spec.relay_id),
+                at: time(text(notice, "/data/updated_at")),
+            })];
+        }
+        "live_input.connected" => Hint::FeedConnected,
+        "live_input.disconnected" => Hint::FeedDisconnected,
+        "live_input.errored" => Hint::FeedErrored {
+            reason: reason(notice),
+        },
+        _ => return Vec::new(),
+    };
+    let relay = relay.map(|relay| relay.durable.spec.relay_id);
+    relay
+        .map(|relay| Meaning::Hint(relay, hint))
+        .into_iter()
+        .collect()
+}
+
+fn of_live_input<'a>(relays: &'a [Arc<Snapshot>], uid: &str) -> Option<&'a Arc<Snapshot>> {
+    relays
+        .iter()
+        .find(|relay| relay.durable.live_input.uid.as_deref() == Some(uid))
+}
+
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(|time| time.to_utc())
+}
+
+/// Cloudflare's code and words about a feed it refused.
+fn reason(notice: &Value) -> String {
+    let of = |name| text(notice, name).trim();
+    let code = of("/data/live_input_errored/error/code");
+    let message = of("/data/live_input_errored/error/message");
+    let words = [code, message]
+        .into_iter()
+        .filter(|words| !words.is_empty());
+    words
+        .collect::<Vec<_>>()
+        .join(": ")
+        .chars()
+        .take(REASON)
+        .collect()
+}
+
+/// `POST /webhooks/cloudflare/stream`: a video is ready, or could not be made.
+pub(super) async fn stream(
+    request: HttpRequest,
+    body: web::Bytes,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let secret = api
+        .webhooks
+        .cloudflare_stream
+        .as_ref()
+        .ok_or_else(switched_off)?;
+    let signature = header(&request, "webhook-signature");
+    if !is_signed_by_cloudflare(signature, &body, secret, Utc::now()) {
+        return Err(not_signed());
+    }
+    let video = json_of(&body)?;
+    take(&api, "cloudflare/stream", &body, |relays| {
+        video_meaning(&video, relays)
+    })
+    .await
+}
+
+fn video_meaning(video: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
+    let live_input = match text(video, "/liveInput") {
+        "" => text(video, "/liveInput/uid"),
+        uid => uid,
+    };
+    if live_input.is_empty() {
+        return Vec::new();
+    }
+    let relay = of_live_input(relays, live_input);
+    relay
+        .map(|relay| Meaning::Hint(relay.durable.spec.relay_id, Hint::VideoDone))
+        .into_iter()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::actors::view::fixture;
+    use crate::relay::Phase;
+
+    fn notice(input: &str, event: &str) -> Value {
+        json!({"name": "n", "text": "t", "ts": 1_642_074_233, "data": {
+            "notification_name": "Stream Live Input", "input_id": input, "event_type": event,
+            "updated_at": "2022-01-13T11:43:41.855717910Z",
+            "live_input_errored": {"error": {"code": "ERR_GOP_OUT_OF_RANGE", "message": "GOP of 12 s"}},
+        }})
+    }
+
+    fn relays(phase: Phase) -> Vec<Arc<Snapshot>> {
+        let mut relay = fixture::live();
+        relay.phase = phase;
+        vec![fixture::snapshot(relay)]
+    }
+
+    #[test]
+    fn each_event_is_told_by_its_exact_name() {
+        let relays = relays(Phase::Live);
+        let id = relays[0].durable.spec.relay_id;
+        let meaning = |event: &str| live_meaning(&notice(fixture::LIVE_INPUT, event), &relays);
+        assert_eq!(
+            meaning("live_input.connected"),
+            [Meaning::Hint(id, Hint::FeedConnected)]
+        );
+        assert_eq!(
+            meaning("live_input.disconnected"),
+            [Meaning::Hint(id, Hint::FeedDisconnected)]
+        );
+        let reason = "ERR_GOP_OUT_OF_RANGE: GOP of 12 s".to_owned();
+        assert_eq!(
+            meaning("live_input.errored"),
+            [Meaning::Hint(id, Hint::FeedErrored { reason })]
+        );
+        for unknown in [
+            "live_input.reconnected",
+            "connected",
+            "LIVE_INPUT.CONNECTED",
+            "",
+        ] {
+            assert_eq!(meaning(unknown), [], "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_feed_that_connects_to_a_relay_that_is_stopping_or_to_no_relay_is_a_ghost() {
+        let at = time("2022-01-13T11:43:41.855717910Z");
+        assert!(at.is_some());
+        let relays = relays(Phase::Finalizing);
+        let meaning = |input| live_meaning(&notice(input, "live_input.connected"), &relays);
+        let ghost = |live_input: &str, relay_id| {
+            let live_input = live_input.to_owned();
+            [Meaning::Ghost(Ghost::FeedConnected {
+                live_input,
+                relay_id,
+                at,
+            })]
+        };
+        let id = relays[0].durable.spec.relay_id;
+        assert_eq!(
+            meaning(fixture::LIVE_INPUT),
+            ghost(fixture::LIVE_INPUT, Some(id))
+        );
+        assert_eq!(meaning("another"), ghost("another", None));
+    }
+
+    #[test]
+    fn the_test_message_of_a_new_destination_means_nothing() {
+        let hello = json!({"text": "Hello World! This is a test message sent from Cloudflare."});
+        assert_eq!(live_meaning(&hello, &relays(Phase::Live)), []);
+    }
+
+    #[test]
+    fn a_video_belongs_to_the_relay_of_its_live_input() {
+        let relays = relays(Phase::Finalizing);
+        let id = relays[0].durable.spec.relay_id;
+        let video = json!({"uid": "v", "readyToStream": true, "liveInput": fixture::LIVE_INPUT});
+        assert_eq!(
+            video_meaning(&video, &relays),
+            [Meaning::Hint(id, Hint::VideoDone)]
+        );
+        assert_eq!(video_meaning(&json!({"uid": "v"}), &relays), []);
+        assert_eq!(video_meaning(&json!({"liveInput": "other"}), &relays), []);
+    }
+}

@@ -1,0 +1,117 @@
+//! What was heard already: notices, for a day, and each seller's last comings and goings. Both are bounded.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+
+/// How long a notice is remembered.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The most that is remembered of either.
+const MOST: usize = 100_000;
+
+type Key = [u8; 32];
+
+/// The notices that were carried out.
+#[derive(Debug, Default)]
+pub(super) struct Notices(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    known: HashSet<Key>,
+    by_age: VecDeque<(Instant, Key)>,
+}
+
+/// What names a notice: where it came in, and what it calls itself.
+pub(super) fn key(endpoint: &str, id: &[u8]) -> Key {
+    let mut hash = Sha256::new();
+    hash.update(endpoint);
+    hash.update([0]);
+    hash.update(id);
+    hash.finalize().into()
+}
+
+impl Notices {
+    pub(super) fn knows(&self, key: &Key) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .known
+            .contains(key)
+    }
+
+    /// Remembers a notice once it was carried out: one that was not must work when it is repeated.
+    pub(super) fn remember(&self, key: Key, now: Instant) {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((at, oldest)) = book.by_age.front().copied() {
+            if book.by_age.len() < MOST && now.duration_since(at) < DAY {
+                break;
+            }
+            book.by_age.pop_front();
+            book.known.remove(&oldest);
+        }
+        if book.known.insert(key) {
+            book.by_age.push_back((now, key));
+        }
+    }
+}
+
+/// The order in which users came and went, by their own count (`clientSeq`, `agora.md` §12).
+#[derive(Debug, Default)]
+pub(super) struct Order(Mutex<HashMap<(String, u32), i64>>);
+
+impl Order {
+    /// Whether this is news of the user, and not overtaken by what was heard before.
+    pub(super) fn is_news(&self, channel: &str, uid: u32, sequence: i64) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() >= MOST {
+            last.clear();
+        }
+        let known = last.entry((channel.to_owned(), uid)).or_insert(i64::MIN);
+        let news = sequence > *known;
+        *known = sequence.max(*known);
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_remembered_for_a_day() {
+        let notices = Notices::default();
+        let start = Instant::now();
+        let (one, other) = (key("a", b"1"), key("a", b"2"));
+        assert!(!notices.knows(&one));
+        notices.remember(one, start);
+        assert!(notices.knows(&one) && !notices.knows(&key("b", b"1")));
+        notices.remember(other, start + DAY - Duration::from_secs(1));
+        assert!(notices.knows(&one));
+        notices.remember(other, start + DAY);
+        assert!(!notices.knows(&one) && notices.knows(&other));
+    }
+
+    #[test]
+    fn notices_without_end_do_not_fill_the_memory() {
+        let notices = Notices::default();
+        let start = Instant::now();
+        for number in 0..=MOST {
+            notices.remember(key("a", &number.to_le_bytes()), start);
+        }
+        assert!(!notices.knows(&key("a", &0_usize.to_le_bytes())));
+        assert!(notices.knows(&key("a", &MOST.to_le_bytes())));
+        assert_eq!(notices.0.lock().unwrap().known.len(), MOST);
+    }
+
+    #[test]
+    fn what_a_user_did_before_is_no_news_after_what_they_did_later() {
+        let order = Order::default();
+        assert!(order.is_news("show", 7, 2));
+        assert!(!order.is_news("show", 7, 1));
+        assert!(!order.is_news("show", 7, 2));
+        assert!(order.is_news("show", 7, 3));
+        assert!(order.is_news("show", 8, 1) && order.is_news("other", 7, 1));
+    }
+}

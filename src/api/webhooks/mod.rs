@@ -1,0 +1,135 @@
+//! Vendors calling in. A notification is a hint: it makes a relay look, is never trusted alone and never needed. Unknown
+//! events and unknown relays are answered 200, or the vendor would go on repeating them.
+
+mod agora;
+mod cloudflare;
+mod ghost;
+mod memory;
+mod signature;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub use ghost::{Ghost, RecorderEvent};
+
+use super::problem::{Code, Problem};
+use super::{Api, writes};
+use crate::actors::Snapshot;
+use crate::config::Settings;
+use crate::relay::Hint;
+use memory::{Notices, Order};
+
+/// The secrets, and what was heard already.
+pub(super) struct Webhooks {
+    cloudflare_live: Option<SecretString>,
+    cloudflare_stream: Option<SecretString>,
+    agora: Vec<SecretString>,
+    notices: Notices,
+    order: Order,
+}
+
+impl Webhooks {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let set = |secret: &SecretString| !secret.expose_secret().is_empty();
+        let one = |secret: &SecretString| Some(secret.clone()).filter(set);
+        let agora = settings.agora.webhook_secrets.iter();
+        Self {
+            cloudflare_live: one(&settings.cloudflare.live_webhook_secret),
+            cloudflare_stream: one(&settings.cloudflare.stream_webhook_secret),
+            agora: agora.filter(|secret| set(secret)).cloned().collect(),
+            notices: Notices::default(),
+            order: Order::default(),
+        }
+    }
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(writes("/webhooks/cloudflare/live", cloudflare::live))
+        .service(writes("/webhooks/cloudflare/stream", cloudflare::stream))
+        .service(writes("/webhooks/agora", agora::notify));
+}
+
+/// What a notification means.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    /// A relay in work shall hear of it.
+    Hint(Uuid, Hint),
+    /// It speaks of something that should not be there.
+    Ghost(Ghost),
+}
+
+/// Answers a verified notification; `id` is what it calls itself.
+///
+/// # Errors
+/// 503 while nobody could act on it: the vendor repeats.
+async fn take(
+    api: &Api,
+    endpoint: &str,
+    id: &[u8],
+    meaning: impl FnOnce(&[Arc<Snapshot>]) -> Vec<Meaning>,
+) -> Result<HttpResponse, Problem> {
+    if !api.keeper.is_ready() {
+        return Err(Problem::new(
+            Code::Starting,
+            "This process does not act yet.",
+        ));
+    }
+    api.database_answers().await?;
+    let key = memory::key(endpoint, id);
+    if !api.webhooks.notices.knows(&key) {
+        for meaning in meaning(&api.keeper.directory().all()) {
+            match meaning {
+                Meaning::Hint(relay, hint) => api.keeper.hint(relay, hint),
+                Meaning::Ghost(ghost) => ghost::report_ghost(api, ghost),
+            }
+        }
+        api.webhooks.notices.remember(key, Instant::now());
+    }
+    Ok(HttpResponse::Ok().json(json!({"received": true})))
+}
+
+fn switched_off() -> Problem {
+    Problem::not_found("This webhook has no secret, and is switched off.")
+}
+
+fn not_signed() -> Problem {
+    Problem::new(
+        Code::Unauthorized,
+        "The signature is missing, wrong or too old.",
+    )
+}
+
+fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
+    let header = request.headers().get(name);
+    header
+        .and_then(|header| header.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// The body of a verified notification.
+fn json_of(body: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(body).map_err(|_| Problem::body("not JSON"))
+}
+
+/// A text in a notification; empty when there is none.
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// A number in a notification, whether it is written as one or as text.
+fn number(value: &Value, pointer: &str) -> Option<i64> {
+    match value.pointer(pointer)? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}

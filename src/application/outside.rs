@@ -1,0 +1,147 @@
+//! What the API is told of the world behind the actors: how the vendors are, how many watch, and who hears of ghosts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use tokio::time::Instant;
+
+use crate::actors::{Ghost, Keeper, Shared};
+use crate::api::health::{Health, LastError, VendorWatch};
+use crate::api::webhooks::{self, RecorderEvent};
+use crate::api::{Outside, Viewers};
+use crate::vendors::governor::{Caller, Priority};
+use crate::vendors::{Done, Vendor, VendorError};
+
+/// How long a probe may wait for its permit.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// All of it, from what the actors share.
+pub(super) fn outside(shared: &Arc<Shared>, keeper: &Keeper) -> Outside {
+    let clock = shared.clock();
+    let keeper = keeper.clone();
+    Outside {
+        clock: Arc::new(move || clock.now()),
+        health: Health {
+            cloudflare: cloudflare(shared),
+            agora: agora(shared),
+            budgets: budgets(shared),
+        },
+        viewers: viewers(shared),
+        on_ghost: Arc::new(move |ghost| on_ghost(&keeper, ghost)),
+        node: node(),
+    }
+}
+
+/// A notification that is older than the relay's end is no ghost: it is late.
+fn on_ghost(keeper: &Keeper, ghost: webhooks::Ghost) {
+    match ghost {
+        webhooks::Ghost::FeedConnected {
+            live_input,
+            relay_id,
+            at,
+        } => {
+            let relay = relay_id.and_then(|relay_id| keeper.directory().get(relay_id));
+            let stopped_at = relay.and_then(|relay| relay.durable.stopped_at);
+            if stopped_at
+                .zip(at)
+                .is_none_or(|(stopped_at, at)| at > stopped_at)
+            {
+                keeper.ghost(Ghost::FeedConnected { live_input });
+            }
+        }
+        webhooks::Ghost::Recorder { mark, sid, event } => {
+            let is_over = matches!(
+                event,
+                RecorderEvent::SessionExit | RecorderEvent::PageStopped
+            );
+            keeper.ghost(Ghost::Recorder { mark, sid, is_over });
+        }
+    }
+}
+
+/// This process's name: the machine's, and its number there.
+fn node() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}/{}", host.trim(), std::process::id())
+}
+
+fn asks() -> Caller {
+    Caller {
+        priority: Priority::Recover,
+        until: Instant::now() + PATIENCE,
+    }
+}
+
+fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
+    let vendors = shared.vendors();
+    let (success, error, ask) = (vendors.clone(), vendors.clone(), vendors.clone());
+    let ago = |at: Instant| Utc::now() - TimeDelta::from_std(at.elapsed()).unwrap_or_default();
+    VendorWatch::new(
+        move || success.cloudflare.last_success().map(ago),
+        move || {
+            error.cloudflare.last_error().map(|last| LastError {
+                at: ago(last.at),
+                error: VendorError {
+                    vendor: Vendor::Cloudflare,
+                    call: "last",
+                    class: last.class,
+                    done: Done::Unknown,
+                    status: None,
+                    code: None,
+                    message: last.message,
+                    retry_after: None,
+                },
+            })
+        },
+        move || {
+            let vendors = ask.clone();
+            Box::pin(async move { vendors.cloudflare.storage_usage(asks()).await.map(|_| ()) })
+        },
+    )
+}
+
+fn agora(shared: &Arc<Shared>) -> VendorWatch {
+    let vendors = shared.vendors();
+    let (success, error, ask) = (vendors.clone(), vendors.clone(), vendors.clone());
+    VendorWatch::new(
+        move || success.agora.last_success(),
+        move || {
+            error.agora.last_error().map(|last| LastError {
+                at: last.at,
+                error: last.error,
+            })
+        },
+        move || {
+            let vendors = ask.clone();
+            Box::pin(async move { vendors.agora.media_push().check_credentials(asks()).await })
+        },
+    )
+}
+
+fn budgets(
+    shared: &Arc<Shared>,
+) -> Arc<dyn Fn() -> Vec<crate::vendors::governor::Snapshot> + Send + Sync> {
+    let vendors = shared.vendors().clone();
+    Arc::new(move || {
+        vec![
+            vendors.cloudflare.budget(),
+            vendors.cloudflare.customer().budget(),
+        ]
+    })
+}
+
+fn viewers(shared: &Arc<Shared>) -> Viewers {
+    let vendors = shared.vendors().clone();
+    Viewers::new(Arc::new(move |live_input| {
+        let vendors = vendors.clone();
+        Box::pin(async move {
+            vendors
+                .cloudflare
+                .customer()
+                .views(asks(), &live_input)
+                .await
+                .ok()
+        })
+    }))
+}
