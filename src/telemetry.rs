@@ -18,8 +18,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// What is logged when `RUST_LOG` is not set. sqlx and SeaORM would tell each statement.
-const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
+/// What is usually logged when `RUST_LOG` is not set. sqlx and SeaORM would tell each statement.
+pub const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
 
 /// Whatever `RUST_LOG` says, these tell nothing below INFO: there, transports tell headers and addresses with their queries.
 const QUIET: [&str; 9] = [
@@ -58,12 +58,15 @@ pub enum TelemetryError {
     Again(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Sends this process's logs to standard error, filtered by `RUST_LOG` (`info` when it is not set or empty).
+/// Sends this process's logs to standard error, filtered by `RUST_LOG`; by `unset` when it is not set or empty.
 ///
 /// # Errors
 /// [`TelemetryError`]: `RUST_LOG` is no filter, or this is the second call.
-pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
-    let filter = std::env::var("RUST_LOG").unwrap_or_default();
+pub fn init(format: LogFormat, unset: &str) -> Result<(), TelemetryError> {
+    let mut filter = std::env::var("RUST_LOG").unwrap_or_default();
+    if filter.trim().is_empty() {
+        unset.clone_into(&mut filter);
+    }
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     subscriber(format, &filter, colours, std::io::stderr)?.try_init()?;
     Ok(())

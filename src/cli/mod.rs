@@ -46,17 +46,34 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Are the settings complete, and do both vendors take the credentials?
     ///
-    /// Says what is missing and how to get it. Calls both vendors, creates nothing. Exit code 1 when something is wrong.
+    /// Says what is missing and how to get it. Calls both vendors, but nothing that costs money. Exit code 1 when something
+    /// is wrong.
     Check,
     /// Run the service on simulated vendors: no account, no credentials, no cost.
+    ///
+    /// Starts both vendors on this machine and the service on them, prints its address, its tokens and what to try, and runs
+    /// until Ctrl-C. With --demo: one relay from its start to its end, told as it happens.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Sandbox),
+}
+
+impl Command {
+    /// What is logged when `RUST_LOG` does not say.
+    fn usual_logs(&self) -> &'static str {
+        match self {
+            Self::Serve => telemetry::DEFAULT_FILTER,
+            // What these print is their answer: logs would only get in between.
+            Self::Migrate(_) | Self::Check => "warn",
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox(_) => "warn",
+        }
+    }
 }
 
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = telemetry::init(cli.log_format) {
+    if let Err(error) = telemetry::init(cli.log_format, cli.command.usual_logs()) {
         return failed(&anyhow::Error::new(error));
     }
     let done = match cli.command {
@@ -66,7 +83,9 @@ pub(crate) fn run() -> ExitCode {
         }
         Command::Check => load(&cli).and_then(check::run),
         #[cfg(feature = "sandbox")]
-        Command::Sandbox(sandbox) => sandbox::run(sandbox),
+        Command::Sandbox(ref sandbox) => {
+            load(&cli).and_then(|settings| sandbox::run(sandbox, settings))
+        }
     };
     done.unwrap_or_else(|error| failed(&error))
 }

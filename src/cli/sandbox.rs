@@ -78,7 +78,7 @@ struct Door {
     admin_token: SecretString,
 }
 
-pub(super) fn run(told: Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> {
+pub(super) fn run(told: &Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> {
     application::run(async move {
         let listener = listen(told.port, loaded.server.port)?;
         listener.set_nonblocking(true)?;
@@ -87,9 +87,9 @@ pub(super) fn run(told: Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> {
             api_token: told.api_token.clone().unwrap_or_else(token),
             admin_token: told.admin_token.clone().unwrap_or_else(token),
         };
-        let vendors = Vendors::start(vendors_options(&told, &door))
+        let vendors = Vendors::start(vendors_options(told, &door))
             .context("the simulated vendors cannot be started")?;
-        let mut settings = settings(loaded, &told, &vendors, &door);
+        let mut settings = settings(loaded, told, &vendors, &door);
         settings.server.port = listener.local_addr()?.port();
         if told.demo {
             demo::quicken(&mut settings);
@@ -113,7 +113,7 @@ pub(super) fn run(told: Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> {
         });
         let work = async {
             let done = tokio::select! {
-                done = work(&told, &door, &vendors, backend) => done,
+                done = work(told, &door, &vendors, backend) => done,
                 () = told_to_stop => if told.demo { Err(anyhow::anyhow!("told to stop before the demo's end")) } else { Ok(()) },
             };
             drop(finish);
@@ -183,9 +183,7 @@ fn introduce(told: &Sandbox, door: &Door, vendors: &Vendors, backend: AgoraBacke
          -d '{{\"channel_name\":\"show68\",\"seller_uid\":12345}}'"
     );
     println!("  curl {url}/v1/channels/42 -H 'Authorization: Bearer {token}'");
-    println!(
-        "  curl -X POST {url}/v1/channels/42/stop -H 'Authorization: Bearer {token}'\n"
-    );
+    println!("  curl -X POST {url}/v1/channels/42/stop -H 'Authorization: Bearer {token}'\n");
     let (present, does) = if told.absent {
         (true, "comes to")
     } else {
@@ -221,7 +219,10 @@ fn listen(asked: Option<u16>, usual: u16) -> anyhow::Result<TcpListener> {
 }
 
 fn vendors_options(told: &Sandbox, door: &Door) -> Options {
-    let address = |path| told.webhooks.then(|| format!("{}/webhooks/{path}", door.url));
+    let address = |path| {
+        told.webhooks
+            .then(|| format!("{}/webhooks/{path}", door.url))
+    };
     Options {
         speed: told
             .speed
@@ -311,7 +312,9 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
 /// What an earlier run left speaks of vendors that are gone.
 async fn begin_anew(database: &Database) -> anyhow::Result<()> {
     let Ok(_lock) = DatabaseLock::try_acquire(database).await? else {
-        bail!("another sandbox runs in this folder: end it first, or start this one in another folder");
+        bail!(
+            "another sandbox runs in this folder: end it first, or start this one in another folder"
+        );
     };
     for ending in ["", "-wal", "-shm"] {
         let file = format!("{DATABASE}{ending}");

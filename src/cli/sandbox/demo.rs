@@ -80,7 +80,14 @@ pub(super) async fn run(
         backend_name(backend),
         door.url
     ));
-    let mut demo = Demo { http, door, vendors, timeline, relay: String::new(), told: 0 };
+    let mut demo = Demo {
+        http,
+        door,
+        vendors,
+        timeline,
+        relay: String::new(),
+        told: 0,
+    };
     let played = tokio::time::timeout(LONGEST, demo.play()).await;
     demo.timeline.close();
     played.with_context(|| format!("the demo did not come to its end within {LONGEST:?}"))?
@@ -120,7 +127,9 @@ impl Demo<'_> {
         self.rest().await?;
 
         self.timeline.say("the marketplace says stop");
-        let stop = self.http.post(self.url(&format!("/v1/channels/{CHANNEL}/stop")));
+        let stop = self
+            .http
+            .post(self.url(&format!("/v1/channels/{CHANNEL}/stop")));
         self.ask(stop, "the stop").await?;
         self.until(Phase::Ended).await?;
         self.conclude().await
@@ -130,12 +139,17 @@ impl Demo<'_> {
     async fn until(&mut self, wanted: Phase) -> anyhow::Result<()> {
         loop {
             let relay = self.look().await?;
-            let phase: Phase = text(&relay, "phase").parse().context("a phase nobody knows")?;
+            let phase: Phase = text(&relay, "phase")
+                .parse()
+                .context("a phase nobody knows")?;
             if phase == wanted {
                 return Ok(());
             }
             if phase == Phase::Ended {
-                bail!("the relay ended before it was {wanted}: {}", how_it_ended(&relay));
+                bail!(
+                    "the relay ended before it was {wanted}: {}",
+                    how_it_ended(&relay)
+                );
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -153,12 +167,19 @@ impl Demo<'_> {
 
     /// Looks at the relay, and tells what is new in its journal.
     async fn look(&mut self) -> anyhow::Result<Value> {
-        let relay = self.http.get(self.url(&format!("/v1/relays/{}", self.relay)));
+        let relay = self
+            .http
+            .get(self.url(&format!("/v1/relays/{}", self.relay)));
         let relay = self.ask(relay, "a look at the relay").await?;
-        let journal = self.http.get(self.url(&format!("/v1/relays/{}/events", self.relay)));
+        let journal = self
+            .http
+            .get(self.url(&format!("/v1/relays/{}/events", self.relay)));
         let journal = self.ask(journal, "a look at its journal").await?;
         for event in list(&journal, "events") {
-            let sequence = event.get("sequence").and_then(Value::as_i64).unwrap_or_default();
+            let sequence = event
+                .get("sequence")
+                .and_then(Value::as_i64)
+                .unwrap_or_default();
             if sequence > self.told {
                 self.told = sequence;
                 self.timeline.tell(event);
@@ -172,13 +193,22 @@ impl Demo<'_> {
         let relay = self.look().await?;
         let code = relay.pointer("/outcome/code").and_then(Value::as_str);
         if code != Some("stopped_by_request") {
-            bail!("the relay ended otherwise than by the stop: {}", how_it_ended(&relay));
+            bail!(
+                "the relay ended otherwise than by the stop: {}",
+                how_it_ended(&relay)
+            );
         }
         let phases = self.timeline.phases();
         if phases != PHASES.map(|phase| phase.to_string()) {
-            bail!("the relay went another way than it should: {}", phases.join(", "));
+            bail!(
+                "the relay went another way than it should: {}",
+                phases.join(", ")
+            );
         }
-        let Some(recording) = list(&relay, "recordings").iter().find(|one| text(one, "state") == "ready") else {
+        let Some(recording) = list(&relay, "recordings")
+            .iter()
+            .find(|one| text(one, "state") == "ready")
+        else {
             bail!("no recording turned up");
         };
         let Some(cost) = relay.get("cost").filter(|cost| !cost.is_null()) else {
@@ -192,7 +222,10 @@ impl Demo<'_> {
         self.timeline.close();
         self.timeline.sum_up(&[
             ("HLS URL", hls),
-            ("recording", format!("{} ({seconds} s)", text(&relay, "recording_url"))),
+            (
+                "recording",
+                format!("{} ({seconds} s)", text(&relay, "recording_url")),
+            ),
             (
                 "cost",
                 format!(
@@ -201,10 +234,21 @@ impl Demo<'_> {
                     dollars(number(cost, "agora_cost_micros"))
                 ),
             ),
-            ("left behind", if left.is_empty() { "nothing, at either vendor".to_owned() } else { left.join(", ") }),
+            (
+                "left behind",
+                if left.is_empty() {
+                    "nothing, at either vendor".to_owned()
+                } else {
+                    left.join(", ")
+                },
+            ),
         ]);
         match self.vendors.state().violations.first() {
-            Some(violation) => bail!("a vendor would not have forgiven {}: {}", violation.kind, violation.subject),
+            Some(violation) => bail!(
+                "a vendor would not have forgiven {}: {}",
+                violation.kind,
+                violation.subject
+            ),
             None if left.is_empty() => Ok(()),
             None => bail!("the relay left something behind: {}", left.join(", ")),
         }
@@ -217,7 +261,10 @@ impl Demo<'_> {
             let state = self.vendors.state();
             let inputs = state.live_inputs.iter().filter(|input| !input.deleted);
             let inputs = inputs.map(|LiveInputState { uid, .. }| format!("live input {uid}"));
-            let recorders = state.recorders.iter().filter(|recorder| recorder.is_alive());
+            let recorders = state
+                .recorders
+                .iter()
+                .filter(|recorder| recorder.is_alive());
             let recorders = recorders.map(|RecorderState { id, .. }| format!("recorder {id}"));
             let left: Vec<String> = inputs.chain(recorders).collect();
             if left.is_empty() || Instant::now() >= until {
@@ -252,13 +299,25 @@ impl Demo<'_> {
 
 fn how_it_ended(relay: &Value) -> String {
     let outcome = relay.get("outcome").unwrap_or(&Value::Null);
-    let detail = outcome.get("detail").filter(|detail| detail.as_object().is_some_and(|known| !known.is_empty()));
-    let detail = detail.map(|detail| format!(" {detail}")).unwrap_or_default();
-    format!("{} ({}){detail}", text(outcome, "code"), text(outcome, "message"))
+    let detail = outcome
+        .get("detail")
+        .filter(|detail| detail.as_object().is_some_and(|known| !known.is_empty()));
+    let detail = detail
+        .map(|detail| format!(" {detail}"))
+        .unwrap_or_default();
+    format!(
+        "{} ({}){detail}",
+        text(outcome, "code"),
+        text(outcome, "message")
+    )
 }
 
 fn text(value: &Value, key: &str) -> String {
-    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn number(value: &Value, key: &str) -> u64 {
@@ -266,7 +325,10 @@ fn number(value: &Value, key: &str) -> u64 {
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 /// Millionths of a dollar, exactly.

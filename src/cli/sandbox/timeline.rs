@@ -28,14 +28,25 @@ impl Timeline {
             progress.set_style(style);
         }
         progress.enable_steady_tick(Duration::from_millis(100));
-        Self { began: None, phases: Vec::new(), progress }
+        Self {
+            began: None,
+            phases: Vec::new(),
+            progress,
+        }
     }
 
     /// An entry of the journal.
     pub(super) fn tell(&mut self, event: &Value) {
-        let at = event.get("at").and_then(Value::as_str).and_then(|at| at.parse().ok());
+        let at = event
+            .get("at")
+            .and_then(Value::as_str)
+            .and_then(|at| at.parse().ok());
         self.began = self.began.or(at);
-        let phase = event.get("phase").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let phase = event
+            .get("phase")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         if self.phases.last() != Some(&phase) {
             self.progress.inc(1);
             self.progress.set_message(phase.clone());
@@ -52,7 +63,8 @@ impl Timeline {
     fn line(&self, at: DateTime<Utc>, phase: &str, what: &str) {
         let since = (at - self.began.unwrap_or(at)).num_milliseconds().max(0);
         let (seconds, tenths) = (since / 1000, since % 1000 / 100);
-        self.progress.suspend(|| println!("  {seconds:>3}.{tenths} s  {phase:<13}  {what}"));
+        self.progress
+            .suspend(|| println!("  {seconds:>3}.{tenths} s  {phase:<13}  {what}"));
     }
 
     /// The phases in the order in which they were entered.
@@ -76,8 +88,16 @@ impl Timeline {
 
 /// An entry of the journal in plain words.
 fn words(event: &Value) -> String {
-    let kind = event.get("event").and_then(Value::as_str).unwrap_or_default();
-    let data = |path: &str| event.pointer(&format!("/data{path}")).and_then(Value::as_str).unwrap_or_default();
+    let kind = event
+        .get("event")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let data = |path: &str| {
+        event
+            .pointer(&format!("/data{path}"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let plain = match kind {
         "requested" => "a start was asked for: the channel's slot is taken",
         "live_input_requested" => "Cloudflare is asked for a live input",
@@ -99,7 +119,12 @@ fn words(event: &Value) -> String {
         "ending" => return format!("it ends: {}", data("/outcome/code")),
         "live_input_disabled" => "the live input is disabled",
         "live_input_gone" => "the live input is gone",
-        "owed" => return format!("something is left for later: {}", data("/debt/owed/kind")),
+        "owed" => {
+            return format!(
+                "something is left for later: {}",
+                data("/debt/kind").replace('_', " ")
+            );
+        }
         "taken_down" => "recorder and live input are down",
         "recordings_answered" => "recordings are looked for",
         "recording" => return format!("the recording is {}", data("/video/state")),
