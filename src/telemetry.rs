@@ -116,15 +116,25 @@ fn route(pattern: Option<String>) -> String {
     pattern.unwrap_or_else(|| "unmatched".to_owned())
 }
 
+/// The id the API has put into the request's header after it made sure of it, else the one the span's crate gave.
+fn request_id(request: &ServiceRequest) -> Option<String> {
+    let header = request.headers().get("x-request-id");
+    let header = header.and_then(|id| id.to_str().ok()).map(str::to_owned);
+    header.or_else(|| {
+        let given = request.extensions().get::<RequestId>().copied();
+        given.map(|id| id.to_string())
+    })
+}
+
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        let id = request.extensions().get::<RequestId>().copied();
+        let id = request_id(request);
         request.extensions_mut().insert(Arrived(Instant::now()));
         info_span!(
             "request",
             method = %request.method(),
             route = route(request.match_pattern()),
-            request_id = id.map(tracing::field::display),
+            request_id = id,
         )
     }
 

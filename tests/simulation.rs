@@ -119,3 +119,79 @@ fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
         sum(|r| r.events),
     );
 }
+
+/// Plants a bug: within the first few thousand relays it must break the rule it is known by.
+fn caught(mutant: Mutant, by: &str) {
+    const AT_ONCE: u64 = 500;
+    let mut seen = BTreeMap::new();
+    for part in 0..20 {
+        let (_, broken) = run_all(1 + part * AT_ONCE, AT_ONCE, mutant);
+        let caught = broken.iter().find(|broken| broken.rule.contains(by));
+        if let Some(Broken { seed, rule, .. }) = caught {
+            println!("{mutant:?} is caught in relay {seed}: {rule}");
+            return;
+        }
+        seen.append(&mut tally(&broken));
+    }
+    panic!("{mutant:?} was not seen as \"{by}\", only as {seen:?}");
+}
+
+/// Stands for a core that repeats a start whose outcome is open as a new one, instead of making the same start again.
+#[test]
+fn a_start_repeated_without_looking_is_caught() {
+    caught(Mutant::StartWithoutLooking, "is nobody's");
+}
+
+/// Stands for a core that forgets the idempotency key of a creation whose outcome is open.
+#[test]
+fn a_live_input_created_twice_is_caught() {
+    caught(Mutant::CreateWithoutKey, "is nobody's");
+}
+
+/// Stands for a core that starts a second recorder on the keys of the first.
+#[test]
+fn a_replacement_without_new_keys_is_caught() {
+    caught(Mutant::ReplaceWithoutRotating, "recorders can publish");
+}
+
+/// Stands for a core that takes Agora's first 404 for the recorder's end, while Agora moves it.
+#[test]
+fn one_404_taken_for_the_end_is_caught() {
+    caught(Mutant::OneMissMeansGone, "is not proved gone");
+}
+
+/// Stands for a core that settles its recorder without stopping it.
+#[test]
+fn a_recorder_nobody_stops_is_caught() {
+    caught(Mutant::StopForgetsRecorder, "is nobody's");
+}
+
+/// Stands for a core that goes on without having disabled its live input.
+#[test]
+fn a_live_input_nobody_disables_is_caught() {
+    caught(Mutant::DisableForgotten, "is not disabled");
+}
+
+/// Stands for a core that ends without having deleted its live input.
+#[test]
+fn a_live_input_nobody_deletes_is_caught() {
+    caught(Mutant::DeleteForgotten, "is nobody's");
+}
+
+/// Stands for a core that goes on without an answer and writes no debt.
+#[test]
+fn a_debt_nobody_writes_down_is_caught() {
+    caught(Mutant::DebtsDropped, "is nobody's");
+}
+
+/// Stands for a shell that calls first and stores later.
+#[test]
+fn a_call_whose_intent_is_not_stored_is_caught() {
+    caught(Mutant::ActBeforeStore, "is nobody's");
+}
+
+/// Stands for a store that loses the last transaction it said it had kept.
+#[test]
+fn a_store_that_forgets_is_caught() {
+    caught(Mutant::LastEntryLost, "out of order");
+}

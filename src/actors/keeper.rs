@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::directory::{Directory, Snapshot};
 use super::ghosts;
+use super::janitor::{self, Sweep, SweepError};
 use super::registry::{Begin, TellRelay};
 use super::relay_actor::Tell;
 use super::requests::{
@@ -17,6 +18,7 @@ use super::requests::{
 use super::rows;
 use super::shared::{Readiness, Shared};
 use super::spec::spec;
+use crate::config::AgoraBackend;
 use crate::relay::{Durable, Event, Hint, OutcomeCode, Phase, RecorderStage, Relay};
 use crate::store::{Created, IdempotencyRecord, NewRelay, StoreError, StoredRelay};
 
@@ -25,7 +27,8 @@ const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
 /// How long a stop waits to hear that its wish is stored.
 const STORED_WITHIN: Duration = Duration::from_secs(5);
 
-/// The actors' door. Cheap to clone; works from any thread.
+/// The actors' door. Cheap to clone; works from any thread. The default one never acts: it is that of a process that does
+/// not hold the database.
 #[derive(Debug, Clone)]
 pub struct Keeper {
     shared: Arc<Shared>,
@@ -104,6 +107,7 @@ impl Keeper {
         {
             return self.existing(&request, (*holder.durable).clone()).await;
         }
+        self.within_quota()?;
         let wait = request.wait;
         // Goes on when the caller hangs up: a relay that is stored must begin.
         let keeper = self.clone();
@@ -118,6 +122,34 @@ impl Keeper {
             Begun::New(relay_id) => self.wait_for_recorder(relay_id, wait).await,
             Begun::Met(answer) => Ok(*answer),
         }
+    }
+
+    /// Refuses a start above the concurrency the vendor grants, where that is known: Agora would refuse it as well, but
+    /// only after a live input was made.
+    fn within_quota(&self) -> Result<(), StartError> {
+        let agora = &self.shared.settings.agora;
+        let (setting, limit) = match agora.backend {
+            AgoraBackend::CloudRecording => (
+                "agora.cloud_recording.max_concurrent",
+                agora.cloud_recording.max_concurrent,
+            ),
+            AgoraBackend::MediaPush => (
+                "agora.media_push.max_concurrent",
+                agora.media_push.max_concurrent,
+            ),
+        };
+        let running = || {
+            self.shared
+                .directory
+                .all()
+                .iter()
+                .filter(|relay| !relay.recorder_is_down)
+                .count()
+        };
+        if limit > 0 && running() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(StartError::Quota { setting, limit });
+        }
+        Ok(())
     }
 
     /// Stores a new relay, and has its actor begin.
@@ -442,6 +474,14 @@ impl Keeper {
                 || (recorder.attempt == attempt && recorder.stage == RecorderStage::Settled)
         });
         superseded || !relay.durable.phase.holds_slot()
+    }
+
+    /// One pass of the janitor over what the vendors hold; with `dry_run` nothing is removed.
+    ///
+    /// # Errors
+    /// When a list or a deletion fails, or the database does not answer.
+    pub async fn sweep(&self, dry_run: bool) -> Result<Sweep, SweepError> {
+        janitor::sweep(&self.shared, None, dry_run).await
     }
 
     /// A vendor's verified notification spoke of something no relay in work drives.

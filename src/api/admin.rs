@@ -74,5 +74,5 @@ async fn stop(
         keyed_by: None,
     };
     let answer = api.keeper.stop(stop).await;
-    answered(&api, answer).await
+    answered(&api, answer)
 }

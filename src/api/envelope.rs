@@ -106,8 +106,10 @@ mod tests {
     use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
     use actix_web::{App, HttpResponse, web};
     use serde_json::Value;
+    use tracing_actix_web::TracingLogger;
 
     use super::*;
+    use crate::telemetry::RequestSpan;
 
     #[actix_web::test]
     async fn a_panic_is_a_problem_without_detail() {
@@ -137,6 +139,43 @@ mod tests {
         assert_eq!(body["instance"], "/");
         assert_eq!(body["request_id"], "mine-1");
         assert!(!body.to_string().contains("canary"));
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_log_names_a_request_as_its_answer_does_and_never_tells_its_query() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let app = App::new()
+            .wrap(from_fn(dress))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(identify));
+        let app = init_service(app).await;
+        let request = TestRequest::get().uri("/recorder?sig=canary");
+        let request = request.insert_header((X_REQUEST_ID, "mine-1"));
+        call_service(&app, request.to_request()).await;
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            text.contains("mine-1") && !text.contains("canary"),
+            "{text}"
+        );
     }
 
     #[actix_web::test]

@@ -7,16 +7,21 @@ use uuid::Uuid;
 
 use super::Api;
 use super::problem::Problem;
-use crate::actors::Snapshot;
 use crate::actors::view::{
     OutcomeView, RecorderView, RecordingView, RelayView, WireTime, relay_status,
 };
+use crate::actors::{self, Snapshot};
 use crate::relay::{Detail, Durable, OutcomeCode, Phase};
 use crate::store::{self, READY, StoredRelay};
 
 impl Api {
-    /// The relay as it is now, for an answer about it alone.
-    pub(super) async fn view_of(&self, durable: &Durable) -> RelayView {
+    /// The relay as it is now, without asking anybody.
+    pub(super) fn view(&self, durable: &Durable) -> RelayView {
+        RelayView::of(durable, self.viewers.known(durable), self.now())
+    }
+
+    /// The relay as it is now, and how many watch.
+    async fn view_with_viewers(&self, durable: &Durable) -> RelayView {
         let viewers = self.viewers.of(durable).await;
         RelayView::of(durable, viewers, self.now())
     }
@@ -24,7 +29,7 @@ impl Api {
     /// One relay.
     pub(super) async fn relay(&self, id: Uuid) -> Result<Option<RelayView>, Problem> {
         if let Some(snapshot) = self.keeper.directory().get(id) {
-            return Ok(Some(self.view_of(&snapshot.durable).await));
+            return Ok(Some(self.view_with_viewers(&snapshot.durable).await));
         }
         match self.store.relay(id).await? {
             Some(stored) => Ok(Some(self.whole(&stored).await?)),
@@ -48,7 +53,7 @@ impl Api {
             None => true,
         };
         if let Some(snapshot) = in_work.filter(is_newer) {
-            return Ok(Some(self.view_of(&snapshot.durable).await));
+            return Ok(Some(self.view_with_viewers(&snapshot.durable).await));
         }
         match stored {
             Some(stored) => self.relay_or(stored).await.map(Some),
@@ -56,21 +61,27 @@ impl Api {
         }
     }
 
+    /// The relay that holds the channel's slot. A process that does not act knows it from the store.
+    pub(super) async fn on_air(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
+        let in_work = self.keeper.channel(channel_id);
+        if let Some(holder) = in_work.filter(|relay| relay.durable.phase.holds_slot()) {
+            return Ok(Some(self.view(&holder.durable)));
+        }
+        let stored = self.store.slot_holder(channel_id).await?;
+        Ok(stored.map(|stored| self.row(&stored)))
+    }
+
     /// A row of a list: no vendor is asked for it.
     pub(super) fn row(&self, stored: &StoredRelay) -> RelayView {
         match self.keeper.directory().get(stored.row.id) {
-            Some(snapshot) => RelayView::of(
-                &snapshot.durable,
-                self.viewers.known(&snapshot.durable),
-                self.now(),
-            ),
+            Some(snapshot) => self.view(&snapshot.durable),
             None => stored_view(stored, self.now()),
         }
     }
 
     async fn relay_or(&self, stored: StoredRelay) -> Result<RelayView, Problem> {
         match self.keeper.directory().get(stored.row.id) {
-            Some(snapshot) => Ok(self.view_of(&snapshot.durable).await),
+            Some(snapshot) => Ok(self.view_with_viewers(&snapshot.durable).await),
             None => self.whole(&stored).await,
         }
     }
@@ -87,7 +98,7 @@ impl Api {
 /// state, and stand for it when nobody can read it.
 pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView {
     let row = &stored.row;
-    let mut view = match serde_json::from_value::<Durable>(row.state.clone()) {
+    let mut view = match actors::durable(stored) {
         Ok(durable) => RelayView::of(&durable, None, now),
         Err(_) => bare(stored),
     };

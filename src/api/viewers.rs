@@ -19,11 +19,14 @@ const MOST: usize = 10_000;
 /// Asks for the number of viewers of a live input; none when it cannot be had.
 pub type AskViewers = Arc<dyn Fn(String) -> BoxFuture<'static, Option<u64>> + Send + Sync>;
 
+/// A number and when it was asked for.
+type Number = (Instant, Option<u64>);
+
 /// The numbers of viewers.
 #[derive(Clone)]
 pub struct Viewers {
     ask: Option<AskViewers>,
-    known: Arc<Mutex<HashMap<String, (Instant, Option<u64>)>>>,
+    known: Arc<Mutex<HashMap<String, Number>>>,
 }
 
 impl std::fmt::Debug for Viewers {

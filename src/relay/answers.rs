@@ -66,6 +66,10 @@ impl Relay {
             }
             Answer::Acquired { resource_id } => self.acquired(step, resource_id, now),
             Answer::Recording { sid } => self.accepted(step, sid, None, jitter, now),
+            Answer::RecordingElsewhere => {
+                self.record(step, Fact::RecorderElsewhere, now)?;
+                self.accepted(step, None, None, jitter, now)
+            }
             Answer::Converting { converter_id } => {
                 self.accepted(step, None, Some(converter_id), jitter, now)
             }
@@ -335,6 +339,7 @@ impl Relay {
                 Fact::RecorderReacquired {
                     resource_id,
                     acquired_at: now,
+                    in_doubt: self.volatile.recorder_doubt,
                 },
                 now,
             );

@@ -233,7 +233,10 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let learnt = self.durable.open_recorder().filter(|recorder| {
-            recorder.stage == RecorderStage::Starting && self.volatile.recorder.flight.is_none()
+            // On which of several resources it runs, only the answer to a start can tell.
+            recorder.stage == RecorderStage::Starting
+                && recorder.earlier_resources.is_empty()
+                && self.volatile.recorder.flight.is_none()
         });
         if let Some(sid) = learnt.and_then(|recorder| recorder.sid.clone()) {
             // Its session was named by a notification while its start was open: it runs.

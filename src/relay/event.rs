@@ -77,6 +77,8 @@ pub enum Answer {
         /// Its session, unless Agora told only that it runs.
         sid: Option<String>,
     },
+    /// It runs already, on an earlier resource of the same cname and uid (400/53): its session was told to nobody.
+    RecordingElsewhere,
     /// The resource is too old to start on.
     ResourceExpired,
     /// The converter runs: just created, or found under its name.

@@ -55,7 +55,12 @@ pub enum Fact {
         resource_id: String,
         /// When it was acquired.
         acquired_at: DateTime<Utc>,
+        /// Whether the start on the resource before may have been carried out: then it may run there.
+        #[serde(default)]
+        in_doubt: bool,
     },
+    /// The recorder runs on a resource of before: its session belongs to that one (`agora.md §7.1`, 1003).
+    RecorderElsewhere,
     /// The recorder runs.
     RecorderAccepted {
         /// Cloud Recording: its session, if we were told.
@@ -192,8 +197,9 @@ impl Durable {
                 uid,
                 hls_url,
                 dash_url,
-                echo_differs: _,
+                echo_differs,
             } => {
+                self.live_input.echo_differs.clone_from(echo_differs);
                 self.live_input.stage = InputStage::Ready;
                 self.live_input.uid = Some(uid.clone());
                 self.live_input.hls_url = Some(hls_url.clone());
@@ -209,6 +215,7 @@ impl Durable {
                     stage: RecorderStage::Starting,
                     resource_id: resource_id.clone(),
                     acquired_at: *acquired_at,
+                    earlier_resources: Vec::new(),
                     sid: None,
                     converter_id: None,
                     accepted_at: None,
@@ -217,15 +224,27 @@ impl Durable {
             Fact::RecorderReacquired {
                 resource_id,
                 acquired_at,
+                in_doubt,
             } => {
                 if let Some(recorder) = &mut self.recorder {
-                    recorder.resource_id = Some(resource_id.clone());
+                    let before = recorder.resource_id.replace(resource_id.clone());
+                    recorder
+                        .earlier_resources
+                        .extend(before.filter(|_| *in_doubt));
                     recorder.acquired_at = Some(*acquired_at);
+                }
+            }
+            Fact::RecorderElsewhere => {
+                if let Some(recorder) = &mut self.recorder
+                    && !recorder.earlier_resources.is_empty()
+                {
+                    recorder.resource_id = Some(recorder.earlier_resources.remove(0));
                 }
             }
             Fact::RecorderAccepted { sid, converter_id } => {
                 if let Some(recorder) = &mut self.recorder {
                     recorder.stage = RecorderStage::Running;
+                    recorder.earlier_resources.clear();
                     if sid.is_some() {
                         recorder.sid.clone_from(sid);
                     }
@@ -414,7 +433,7 @@ impl Durable {
                     video.state = VideoState::Deleted;
                 }
             }
-            Owed::FindRecordings { .. } => {}
+            Owed::FindRecordings { .. } | Owed::DisableGhost { .. } => {}
         }
     }
 }

@@ -39,6 +39,9 @@ pub struct LiveInput {
     pub hls_url: Option<String>,
     /// The same over DASH.
     pub dash_url: Option<String>,
+    /// Settings Cloudflare did not take over as sent: a person should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub echo_differs: Vec<String>,
     /// Its keys must be rotated before a recorder may be started.
     pub keys_stale: bool,
 }
@@ -68,6 +71,9 @@ pub struct Recorder {
     pub resource_id: Option<String>,
     /// Cloud Recording: when that was acquired; it lives 5 minutes (`agora.md §2.1`).
     pub acquired_at: Option<DateTime<Utc>>,
+    /// Cloud Recording: resources of before on which it may have been started, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_resources: Vec<String>,
     /// Cloud Recording: its session. A recorder may run without our knowing it.
     pub sid: Option<String>,
     /// Media Push: the converter's id.
@@ -171,6 +177,7 @@ impl Durable {
                 uid: None,
                 hls_url: None,
                 dash_url: None,
+                echo_differs: Vec::new(),
                 keys_stale: false,
             },
             recorder: None,

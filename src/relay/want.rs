@@ -175,9 +175,10 @@ impl Relay {
         let alive = recorder
             .acquired_at
             .is_some_and(|at| now - at <= RESOURCE_LIFE);
-        let again = alive
-            && !self.volatile.reacquire
-            && self.volatile.recorder.failures < STARTS_PER_RESOURCE;
+        // Taken down, it is only asked whether it runs: a new resource would blur on which.
+        let tries = self.durable.phase == Phase::Stopping
+            || self.volatile.recorder.failures < STARTS_PER_RESOURCE;
+        let again = alive && !self.volatile.reacquire && tries;
         match &recorder.resource_id {
             Some(resource_id) if again => {
                 let fresh = self.volatile.prepaid;

@@ -61,6 +61,8 @@ enum Item {
     News(Hint),
     Restart,
     Janitor,
+    /// Somebody deletes the live input by hand.
+    Meddler,
 }
 
 /// What becomes of a request.
@@ -148,6 +150,7 @@ pub struct Run {
     doubted: Vec<Call>,
     signs: Vec<Signs>,
     down: Vec<(Ms, Ms, Fate)>,
+    grudge: Option<(&'static str, Fate)>,
     lost_time: Ms,
     late: Ms,
     page_seq: u64,
@@ -288,6 +291,31 @@ impl Run {
             ]);
             down.push((from, from + long, fate));
         }
+        // One kind of call mostly goes wrong, always in the same way.
+        let kinds = [
+            "create_live_input",
+            "acquire",
+            "start_recorder",
+            "create_converter",
+            "rotate_keys",
+            "stop_recorder",
+            "disable_live_input",
+            "delete_live_input",
+            "look_at_feed",
+            "look_at_hosts",
+            "look_at_recorder",
+            "look_for_recordings",
+        ];
+        let fates = [
+            Fate::DoneUnheard,
+            Fate::DoneUnheard,
+            Fate::Lost,
+            Fate::Refused(Class::Unavailable),
+            Fate::Refused(Class::Rejected),
+        ];
+        let grudge = dice
+            .chance(200)
+            .then(|| (dice.one_of(&kinds), dice.one_of(&fates)));
         let back_off = spec.timing.not_found_backoff.iter().sum::<Duration>();
         let back_off = u64::try_from(back_off.as_millis()).unwrap();
         let vendors = Vendors::new(spec.clone(), wear, seller, Dice::new(dice.draw()));
@@ -313,6 +341,7 @@ impl Run {
             doubted: Vec::new(),
             signs: Vec::new(),
             down,
+            grudge,
             lost_time: 0,
             late: 0,
             page_seq: 0,
@@ -380,6 +409,15 @@ impl Run {
         if self.spec.recorder_not_before.is_some() && self.dice.chance(500) {
             let wait = self.dice.between(0, 12_000);
             self.later(wait, Item::PredecessorDown);
+        }
+        if self.dice.chance(15) {
+            let wait = self.dice.between(0, 200_000);
+            self.later(wait, Item::Meddler);
+        }
+        if self.dice.chance(15) {
+            let wait = self.dice.between(0, 200_000);
+            let reason = String::new();
+            self.later(wait, Item::Hint(Hint::FeedErrored { reason }));
         }
         self.take(step)?;
         self.news();
@@ -517,6 +555,13 @@ impl Run {
             Item::Home(incarnation, action, result) => self.home(incarnation, action, result)?,
             Item::Restart => self.restart()?,
             Item::Janitor => self.pay()?,
+            Item::Meddler => {
+                self.note(|| "somebody deletes the live input".into());
+                for input in &mut self.vendors.inputs {
+                    input.deleted = true;
+                }
+                self.vendors.refresh(self.now);
+            }
         }
         Ok(())
     }
@@ -697,13 +742,19 @@ impl Run {
 
     // ---- calls
 
-    fn fate(&mut self) -> Fate {
+    fn fate(&mut self, call: &str) -> Fate {
         let out = self
             .down
             .iter()
             .find(|(from, to, _)| (*from..*to).contains(&self.now));
         if let Some((_, _, fate)) = out {
             return *fate;
+        }
+        if let Some((kind, fate)) = self.grudge
+            && kind == call
+            && self.dice.chance(800)
+        {
+            return fate;
         }
         if !self.dice.chance(self.weather.faults) {
             return Fate::Done;
@@ -724,7 +775,7 @@ impl Run {
     }
 
     fn act(&mut self, action: Action) -> Result<(), String> {
-        let fate = self.fate();
+        let fate = self.fate((&action.call).into());
         let reads = matches!(
             action.call,
             Call::LookAtFeed { .. }
@@ -973,7 +1024,7 @@ impl Run {
     }
 
     fn try_to_pay(&mut self, at: usize) -> Result<bool, String> {
-        let fate = self.fate();
+        let fate = self.fate("");
         let tries = self.debts[at].tries;
         if !matches!(fate, Fate::Done | Fate::DoneUnheard) {
             let wait = 1_000u64 << tries.min(6);
@@ -1035,7 +1086,7 @@ impl Run {
                 }
                 true
             }
-            Owed::DisableLiveInput { uid } => input_gone(
+            Owed::DisableLiveInput { uid } | Owed::DisableGhost { uid } => input_gone(
                 &mut self.vendors,
                 Call::DisableLiveInput {
                     live_input: uid.clone(),
@@ -1146,10 +1197,7 @@ impl Run {
                 _ => false,
             });
             if !open && !owed {
-                return Err(format!(
-                    "recorder {} ({}) is nobody's",
-                    task.sid, task.cname
-                ));
+                return Err(format!("recorder {} is nobody's", task.sid));
             }
             if !open && task.may_publish(&self.vendors.inputs[task.input], self.now) {
                 let safe =

@@ -365,7 +365,7 @@ impl Vendors {
             .iter()
             .any(|task| task.alive(now) && task.cname == cname)
         {
-            return Ok(Answer::Recording { sid: None });
+            return Ok(Answer::RecordingElsewhere);
         }
         let sid = self.run(attempt, Some(at), live_input, key, other, now);
         self.resources[at].task = Some(self.tasks.len() - 1);

@@ -3,3 +3,5 @@
 
 pub mod database;
 pub mod postgres;
+#[cfg(feature = "sandbox")]
+pub mod service;

@@ -93,6 +93,7 @@ fn recorder() -> Recorder {
         attempt: 1,
         stage: RecorderStage::Running,
         resource_id: None,
+        earlier_resources: Vec::new(),
         acquired_at: None,
         sid: None,
         converter_id: None,
@@ -116,11 +117,12 @@ fn on_air(mut relay: Durable) -> Durable {
 /// A relay as its actor publishes it.
 pub(crate) fn snapshot(durable: Durable) -> Arc<Snapshot> {
     Arc::new(Snapshot {
-        durable,
+        durable: Arc::new(durable),
         presence: Presence::Unknown,
         last_event_at: at("10:00:11.000"),
         next_wake_at: None,
         last_error: None,
         restarts: 0,
+        recorder_is_down: false,
     })
 }

@@ -5,12 +5,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::relays::page_of;
-use crate::actors::view::{RecordingView, RelayView, relay_status};
+use crate::actors::view::{RecordingView, RelayView};
 use crate::api::Api;
 use crate::api::input::{Query, channel_id};
 use crate::api::problem::{Code, Problem};
 use crate::api::relays::recording_view;
-use crate::relay::Phase;
 use crate::store::RelayFilter;
 
 /// A channel.
@@ -63,20 +62,16 @@ pub(super) async fn playback(
 ) -> Result<HttpResponse, Problem> {
     let channel_id = channel_id(&path)?;
     Query::read(request.query_string(), &[])?;
-    let on_air = api.keeper.channel(channel_id);
-    let broadcast = on_air.as_ref().and_then(|snapshot| {
-        let relay = &snapshot.durable;
-        if !relay.phase.holds_slot() {
-            return None;
-        }
+    let on_air = api.on_air(channel_id).await?;
+    let broadcast = on_air.and_then(|relay| {
         Some(Playback {
             channel_id,
-            hls_url: relay.live_input.hls_url.clone()?,
-            dash_url: relay.live_input.dash_url.clone(),
-            is_live: relay.phase == Phase::Live,
+            hls_url: relay.hls_playback_url?,
+            dash_url: relay.dash_playback_url,
+            is_live: relay.is_live,
             source: "live",
-            relay_id: relay.spec.relay_id,
-            relay_status: Some(relay_status(relay.phase, None)),
+            relay_id: relay.id,
+            relay_status: Some(relay.relay_status),
             video_uid: None,
             thumbnail_url: None,
             duration_seconds: None,

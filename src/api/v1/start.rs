@@ -34,17 +34,17 @@ pub(super) async fn start(
         Ok(StartAnswer::Started(relay)) => {
             let mut answer = HttpResponse::Created();
             answer.insert_header((LOCATION, location(&relay)));
-            answer.json(api.view_of(&relay).await)
+            answer.json(api.view(&relay))
         }
         Ok(StartAnswer::Pending(relay)) => {
             let mut answer = HttpResponse::Accepted();
             answer
                 .insert_header((LOCATION, location(&relay)))
                 .insert_header((RETRY_AFTER, LOOK_AGAIN));
-            answer.json(api.view_of(&relay).await)
+            answer.json(api.view(&relay))
         }
-        Ok(StartAnswer::Existing(relay)) => HttpResponse::Ok().json(api.view_of(&relay).await),
-        Err(error) => return Err(refusal(&api, error).await),
+        Ok(StartAnswer::Existing(relay)) => HttpResponse::Ok().json(api.view(&relay)),
+        Err(error) => return Err(refusal(&api, error)),
     };
     if let Some(applied) = preferred.and_then(|wait| format!("wait={wait}").parse().ok()) {
         answer.headers_mut().insert(PREFERENCE_APPLIED, applied);
@@ -85,10 +85,10 @@ fn asked_for(channel_id: i64, mut fields: Fields) -> Result<StartRequest, Proble
     })
 }
 
-async fn refusal(api: &Api, error: StartError) -> Problem {
+fn refusal(api: &Api, error: StartError) -> Problem {
     match error {
         StartError::Conflict(relay) => {
-            let view = api.view_of(&relay).await;
+            let view = api.view(&relay);
             Problem::new(
                 Code::Conflict,
                 "The channel has a relay with another channel_name or seller_uid: stop it first.",
@@ -97,6 +97,7 @@ async fn refusal(api: &Api, error: StartError) -> Problem {
         }
         StartError::Failed(relay) => Problem::failed_start(&relay),
         StartError::KeyMismatch => key_mismatch(),
+        StartError::Quota { .. } => Problem::new(Code::VendorQuota, error.to_string()),
         StartError::Starting => starting(),
         StartError::ShuttingDown => {
             Problem::new(Code::ShuttingDown, "No new relay is started here any more.")

@@ -27,11 +27,11 @@ pub(super) async fn stop(
         keyed_by,
     };
     let answer = api.keeper.stop(stop).await;
-    answered(&api, answer).await
+    answered(&api, answer)
 }
 
 /// What a stop answers, the marketplace's and an operator's alike.
-pub(in crate::api) async fn answered(
+pub(in crate::api) fn answered(
     api: &Api,
     answer: Result<StopAnswer, StopError>,
 ) -> Result<HttpResponse, Problem> {
@@ -40,7 +40,7 @@ pub(in crate::api) async fn answered(
         Ok(StopAnswer::NotRunning(relay)) => (HttpResponse::Ok(), relay),
         Err(error) => return Err(refusal(error)),
     };
-    Ok(status.json(api.view_of(&relay).await))
+    Ok(status.json(api.view(&relay)))
 }
 
 fn refusal(error: StopError) -> Problem {

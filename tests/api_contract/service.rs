@@ -1,0 +1,152 @@
+//! The server under test, and how to call it.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relaykeeper::actors::{Keeper, Shared, Vendors};
+use relaykeeper::api::health::{Health, VendorWatch};
+use relaykeeper::api::{Api, Outside, Viewers, server};
+use relaykeeper::config::Settings;
+use relaykeeper::store::Store;
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+
+pub(crate) const API: &str = "api-token";
+pub(crate) const ADMIN: &str = "admin-token";
+
+pub(crate) struct Service {
+    pub(crate) api: Arc<Api>,
+    pub(crate) store: Store,
+    pub(crate) base: String,
+    client: reqwest::Client,
+    _directory: tempfile::TempDir,
+}
+
+/// A service with tokens, and whatever `more` sets.
+pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = Settings::default();
+    let file = directory.path().join("test.db");
+    settings.database.url = format!("sqlite://{}?mode=rwc", file.display()).into();
+    settings.auth.api_tokens = vec!["older-token".into(), API.into()];
+    settings.auth.admin_tokens = vec![ADMIN.into()];
+    more(&mut settings);
+    let store = Store::connect(&settings.database).await.unwrap();
+    store.migrate().await.unwrap();
+    let watch = || {
+        VendorWatch::new(
+            || Some(chrono::Utc::now()),
+            || None,
+            || Box::pin(async { Ok(()) }),
+        )
+    };
+    let outside = Outside {
+        clock: Arc::new(chrono::Utc::now),
+        health: Health {
+            cloudflare: watch(),
+            agora: watch(),
+            budgets: Arc::new(Vec::new),
+        },
+        viewers: Viewers::none(),
+        on_ghost: Arc::new(|_| {}),
+        node: "test".to_owned(),
+    };
+    let api = Api::new(&settings, idle(&settings, &store), store.clone(), outside);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let running = Arc::clone(&api);
+    std::thread::spawn(move || {
+        let server = actix_web::rt::System::new().block_on(async {
+            server(listener, running, Duration::from_secs(1))
+                .unwrap()
+                .await
+        });
+        server.unwrap();
+    });
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap();
+    Service {
+        api,
+        store,
+        base,
+        client,
+        _directory: directory,
+    }
+}
+
+/// Actors that never act: those of a process that does not hold the database.
+fn idle(settings: &Settings, store: &Store) -> Keeper {
+    let runtime = tokio::runtime::Handle::current();
+    let settings = Arc::new(settings.clone());
+    let vendors = Vendors::new(Arc::clone(&settings), runtime.clone()).unwrap();
+    Keeper::new(Shared::new(
+        settings,
+        store.clone(),
+        Arc::new(vendors),
+        runtime,
+    ))
+}
+
+pub(crate) async fn service() -> Service {
+    service_with(|_| {}).await
+}
+
+impl Service {
+    /// A request without a token.
+    pub(crate) fn anonymous(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// A request of the marketplace.
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        self.anonymous(method, path).bearer_auth(API)
+    }
+
+    /// A start of channel 42 with this body.
+    pub(crate) fn start(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        self.request("POST", "/v1/channels/42/start").body(body)
+    }
+}
+
+/// The answer, which must be a problem with this status and code.
+pub(crate) async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
+    let answer = request.send().await.unwrap();
+    let url = answer.url().clone();
+    assert_eq!(
+        answer.headers()["content-type"],
+        "application/problem+json",
+        "{url}"
+    );
+    let id = header(&answer, "x-request-id");
+    assert_eq!(answer.status(), status, "{url}");
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["code"], code, "{url}: {body}");
+    assert_eq!(body["type"], format!("urn:relaykeeper:problem:{code}"));
+    assert_eq!(body["status"], status);
+    assert_eq!(body["instance"], url.path());
+    assert_eq!(body["request_id"], id.as_str());
+    assert!(body["title"].is_string() && body["detail"].is_string());
+    body
+}
+
+pub(crate) fn header(answer: &Response, name: &str) -> String {
+    let value = answer.headers().get(name);
+    value
+        .map(|value| value.to_str().unwrap().to_owned())
+        .unwrap_or_default()
+}
+
+/// Where a request is wrong.
+pub(crate) fn pointers(problem: &Value) -> Vec<&str> {
+    let errors = problem["errors"].as_array().unwrap();
+    errors
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect()
+}

@@ -1,0 +1,330 @@
+//! The whole service on the simulated vendors, over real HTTP.
+
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use relaykeeper::application::{self, Application};
+use relaykeeper::config::{AgoraBackend, Settings};
+use relaykeeper::sandbox::{Options, Vendors};
+use relaykeeper::telemetry;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::database::TestDatabase;
+
+/// The marketplace's token.
+pub const API_TOKEN: &str = "api-token-of-the-tests";
+/// The operator's.
+pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
+/// How long anything that is waited for may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Both backends: what holds for one must hold for the other.
+pub const BACKENDS: [AgoraBackend; 2] = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
+
+/// Vendors whose clock runs 20 times as fast as ours, but for what we tell them in seconds.
+pub fn options() -> Options {
+    Options {
+        speed: 20.0,
+        wire_speed: Some(1.0),
+        ..Options::default()
+    }
+}
+
+/// The service's settings on these vendors, with timers a test can wait for.
+pub fn settings(vendors: &Vendors, backend: AgoraBackend, database_url: &str) -> Settings {
+    let mut settings = Settings::default();
+    settings.database.url = database_url.into();
+    settings.auth.api_tokens = vec![API_TOKEN.into()];
+    settings.auth.admin_tokens = vec![ADMIN_TOKEN.into()];
+    settings.server.shutdown_grace = Duration::from_secs(3);
+    let relay = &mut settings.relay;
+    relay.deployment = "tests".into();
+    relay.poll_interval = Duration::from_millis(200);
+    relay.provisioning_timeout = Duration::from_secs(10);
+    relay.live_timeout = Duration::from_secs(5);
+    relay.live_check_interval = Duration::from_millis(300);
+    relay.reconnect_window = Duration::from_secs(2);
+    relay.feed_timeout = Duration::from_secs(3);
+    relay.recording_timeout = Duration::from_secs(8);
+    settings.janitor.interval = Duration::from_secs(1);
+    settings.janitor.grace = Duration::from_secs(60);
+    settings.vendors.read_timeout = Duration::from_secs(2);
+    settings.vendors.write_timeout = Duration::from_secs(3);
+    let cloudflare = &mut settings.cloudflare;
+    cloudflare.account_id = vendors.account_id().into();
+    cloudflare.api_token = vendors.cloudflare_api_token().into();
+    cloudflare.api_base_url = vendors.cloudflare_api_base_url();
+    cloudflare.customer_base_url = vendors.customer_base_url();
+    cloudflare.recordings_interval = Duration::from_millis(300);
+    cloudflare.live_webhook_secret = vendors.live_webhook_secret().into();
+    cloudflare.stream_webhook_secret = vendors.stream_webhook_secret().into();
+    let agora = &mut settings.agora;
+    agora.backend = backend;
+    agora.app_id = vendors.agora_app_id().into();
+    agora.app_certificate = vendors.agora_app_certificate().into();
+    agora.customer_id = vendors.agora_customer_id().into();
+    agora.customer_secret = vendors.agora_customer_secret().into();
+    agora.api_base_url = vendors.agora_base_url();
+    agora.fallback_base_urls = vec![vendors.agora_fallback_base_url()];
+    agora.webhook_secrets = vec![vendors.agora_webhook_secret().into()];
+    agora.not_found_backoff = [100, 200, 400].map(Duration::from_millis).to_vec();
+    agora.cloud_recording.query_interval = Duration::from_millis(500);
+    agora.cloud_recording.storage.bucket = "bucket".into();
+    agora.cloud_recording.storage.access_key = "storage-access-key".into();
+    agora.cloud_recording.storage.secret_key = "storage-secret-key".into();
+    agora.media_push.query_interval = Duration::from_millis(500);
+    settings
+}
+
+/// A running service; stopped when dropped.
+pub struct Service {
+    /// Where it listens.
+    pub url: String,
+    http: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Service {
+    /// Starts it, and waits until it is ready.
+    pub async fn start(settings: Settings) -> Self {
+        let service = Self::start_unready(settings);
+        service.wait_until_ready().await;
+        service
+    }
+
+    /// Starts it.
+    pub fn start_unready(mut settings: Settings) -> Self {
+        // A second service of the same test finds it set up.
+        let _ = telemetry::init(telemetry::LogFormat::Pretty);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        settings.server.public_url.clone_from(&url);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (told, heard) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            application::run(async move {
+                let application = Application::on(listener, settings)
+                    .await
+                    .expect("it builds");
+                told.send(()).expect("the test waits");
+                let stop = async move {
+                    let _ = stopped.await;
+                };
+                application.run_until(stop).await
+            })
+            .expect("it runs");
+        });
+        heard.recv().expect("it builds");
+        Self {
+            url,
+            http: reqwest::Client::new(),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// Waits until `/readyz` says so.
+    pub async fn wait_until_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if self
+                .http
+                .get(format!("{}/readyz", self.url))
+                .send()
+                .await
+                .is_ok_and(|a| a.status() == 200)
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Stops it as SIGTERM does, and waits until it is gone.
+    pub fn shut_down(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(
+                ended.is_ok() || std::thread::panicking(),
+                "the service panicked"
+            );
+        }
+    }
+
+    /// A request with the marketplace's token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(API_TOKEN)
+    }
+
+    /// A request with the operator's.
+    pub fn as_admin(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(ADMIN_TOKEN)
+    }
+
+    /// Reads something.
+    pub async fn get(&self, path: &str) -> Value {
+        let answer = self
+            .request(Method::GET, path)
+            .send()
+            .await
+            .expect("an answer");
+        let (status, body) = (answer.status(), answer.text().await.expect("a body"));
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// Starts a channel; the status and the body.
+    pub async fn start_channel(&self, channel_id: i64, body: &Value) -> (StatusCode, Value) {
+        let path = format!("/v1/channels/{channel_id}/start");
+        let answer = self
+            .request(Method::POST, &path)
+            .json(body)
+            .send()
+            .await
+            .expect("an answer");
+        (answer.status(), answer.json().await.expect("JSON"))
+    }
+
+    /// Stops a channel; the status and the body.
+    pub async fn stop_channel(&self, channel_id: i64) -> (StatusCode, Value) {
+        let path = format!("/v1/channels/{channel_id}/stop");
+        let answer = self
+            .request(Method::POST, &path)
+            .send()
+            .await
+            .expect("an answer");
+        (answer.status(), answer.json().await.expect("JSON"))
+    }
+
+    /// The relay, once it is as wanted.
+    pub async fn relay_when(
+        &self,
+        relay: &Value,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let path = format!("/v1/relays/{}", relay["id"].as_str().expect("an id"));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let relay = self.get(&path).await;
+            if wanted(&relay) {
+                return relay;
+            }
+            assert!(Instant::now() < deadline, "never {what}: {relay:#}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The relay, once it is in this phase.
+    pub async fn in_phase(&self, relay: &Value, phase: &str) -> Value {
+        self.relay_when(relay, phase, |relay| relay["phase"] == phase)
+            .await
+    }
+
+    /// The phases its journal says it went through.
+    pub async fn phases(&self, relay: &Value) -> Vec<String> {
+        let path = format!(
+            "/v1/relays/{}/events?limit=200",
+            relay["id"].as_str().expect("an id")
+        );
+        let events = self.get(&path).await;
+        let mut phases: Vec<String> = events["events"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|event| event["phase"].as_str().expect("a phase").to_owned())
+            .collect();
+        phases.dedup();
+        phases
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The service on simulated vendors and a database of its own.
+pub struct Stage {
+    /// The simulated vendors.
+    pub vendors: Vendors,
+    /// The service on them.
+    pub service: Service,
+    /// Its database; the file goes with it.
+    pub database: TestDatabase,
+}
+
+impl Stage {
+    /// With the vendors and settings of [`options`] and [`settings`].
+    pub async fn new(backend: AgoraBackend) -> Self {
+        Self::with(backend, options(), |_| {}).await
+    }
+
+    /// With other vendors or settings.
+    pub async fn with(
+        backend: AgoraBackend,
+        options: Options,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let vendors = Vendors::start(options).expect("vendors");
+        let database = TestDatabase::sqlite();
+        let mut settings = settings(&vendors, backend, &database.url);
+        change(&mut settings);
+        let service = Service::start(settings).await;
+        Self {
+            vendors,
+            service,
+            database,
+        }
+    }
+}
+
+/// A start's body.
+pub fn show(channel_name: &str) -> Value {
+    json!({ "channel_name": channel_name, "seller_uid": 12345 })
+}
+
+/// Waits for something the vendors know.
+pub async fn vendors_when<T>(
+    vendors: &Vendors,
+    what: &str,
+    look: impl Fn(&Vendors) -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look(vendors) {
+            return seen;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "never {what}: {:#?}",
+            vendors.state()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Nothing of ours is left that costs money: no live input, no recorder.
+pub fn nothing_is_left(vendors: &Vendors) -> bool {
+    let state = vendors.state();
+    state.live_inputs.iter().all(|input| input.deleted)
+        && !state.recorders.iter().any(|recorder| recorder.is_alive())
+}
