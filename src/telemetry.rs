@@ -58,11 +58,19 @@ pub enum TelemetryError {
     Again(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Sends this process's logs to standard error, filtered by `RUST_LOG`; by `unset` when it is not set or empty.
+/// Sends this process's logs to standard error, filtered by `RUST_LOG` (`info` when it is not set or empty).
 ///
 /// # Errors
 /// [`TelemetryError`]: `RUST_LOG` is no filter, or this is the second call.
-pub fn init(format: LogFormat, unset: &str) -> Result<(), TelemetryError> {
+pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
+    init_or(format, DEFAULT_FILTER)
+}
+
+/// The same, filtered by `unset` when `RUST_LOG` is not set or empty.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_or(format: LogFormat, unset: &str) -> Result<(), TelemetryError> {
     let mut filter = std::env::var("RUST_LOG").unwrap_or_default();
     if filter.trim().is_empty() {
         unset.clone_into(&mut filter);

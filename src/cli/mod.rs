@@ -73,7 +73,7 @@ impl Command {
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = telemetry::init(cli.log_format, cli.command.usual_logs()) {
+    if let Err(error) = telemetry::init_or(cli.log_format, cli.command.usual_logs()) {
         return failed(&anyhow::Error::new(error));
     }
     let done = match cli.command {
