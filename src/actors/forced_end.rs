@@ -83,7 +83,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
             .and_then(|durable| serde_json::to_value(durable).ok()),
         entry: JournalEntry {
             at: now,
-            kind: "ended_by_force".into(),
+            kind: rows::ENDED_BY_FORCE.into(),
             phase: "ended".into(),
             data: json!({ "reason": reason }),
             actions: json!([]),

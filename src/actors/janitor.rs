@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::calls::asks;
+use super::calls::{Vendors, asks};
 use super::rows;
 use super::shared::Shared;
+use crate::config::Settings;
 use crate::relay::{Mark, Owner};
-use crate::store::{Purge, StoreError};
+use crate::store::{Purge, Store, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
@@ -302,4 +303,28 @@ async fn region_of(shared: &Shared, mark: &Mark) -> Result<String, SweepError> {
     let stored = shared.store.relay(mark.relay).await?;
     let region = stored.and_then(|stored| stored.row.region);
     Ok(region.unwrap_or_else(|| shared.settings.agora.media_push.region.clone()))
+}
+
+/// One pass without a service: by the database alone, so an unfinished relay's objects are safe whoever drives it.
+///
+/// # Errors
+/// When the database or a vendor does not answer.
+pub async fn sweep_once(
+    settings: Settings,
+    database: Option<&str>,
+    dry_run: bool,
+) -> anyhow::Result<Sweep> {
+    let settings = Arc::new(settings);
+    let runtime = tokio::runtime::Handle::current();
+    let store = Store::connect(&settings.database).await?;
+    let vendors = Arc::new(Vendors::new(settings.clone(), runtime.clone())?);
+    let instance = store.instance().await?;
+    let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
+    shared.owns(Owner {
+        deployment: settings.relay.deployment.clone(),
+        database: instance.database_id,
+    });
+    let sweep = sweep(&shared, database, dry_run).await?;
+    store.close().await;
+    Ok(sweep)
 }

@@ -19,7 +19,7 @@ use super::rows;
 use super::shared::{Readiness, Shared};
 use super::spec::spec;
 use crate::config::AgoraBackend;
-use crate::relay::{Durable, Event, Hint, OutcomeCode, Phase, RecorderStage, Relay};
+use crate::relay::{Durable, Event, Hint, OutcomeCode, Phase, Relay};
 use crate::store::{Created, IdempotencyRecord, NewRelay, StoreError, StoredRelay};
 
 /// How long a new relay's recorder waits for that of the channel's last relay.
@@ -470,8 +470,7 @@ impl Keeper {
         };
         let recorder = relay.durable.recorder.as_ref();
         let superseded = recorder.is_some_and(|recorder| {
-            recorder.attempt > attempt
-                || (recorder.attempt == attempt && recorder.stage == RecorderStage::Settled)
+            recorder.attempt > attempt || (recorder.attempt == attempt && !recorder.stage.is_open())
         });
         superseded || !relay.durable.phase.holds_slot()
     }

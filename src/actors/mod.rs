@@ -15,6 +15,7 @@ mod keeper;
 mod recordings;
 mod registry;
 mod relay_actor;
+mod replay;
 mod requests;
 mod rows;
 mod shared;
@@ -26,8 +27,9 @@ pub mod view;
 pub use calls::Vendors;
 pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
-pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict};
+pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict, sweep_once};
 pub use keeper::Keeper;
+pub use replay::{Replay, Replayed, replay};
 pub use requests::{
     Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
 };

@@ -2,9 +2,12 @@
 
 mod check;
 mod migrate;
+mod replay;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod serve;
+mod sweep;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +52,17 @@ enum Command {
     /// Says what is missing and how to get it. Calls both vendors, but nothing that costs money. Exit code 1 when something
     /// is wrong.
     Check,
+    /// Fold a relay's journal through the life cycle again, and compare what comes out with what is stored.
+    ///
+    /// Shows each entry: time, fact, phase after it, calls that were asked for. Exit code 1 when the stored state differs.
+    Replay(replay::Replays),
+    /// Remove from the vendors what is ours and nobody's: once, and show all that bears a mark.
+    ///
+    /// The running service does the same at every `janitor.interval`. Objects younger than `janitor.grace`, of unfinished
+    /// relays, named by a debt, or kept by policy are left alone; marks of other deployments or databases are only shown.
+    Sweep(sweep::SweepArgs),
+    /// Set up Cloudflare's webhooks, or show how they are set up.
+    Webhooks(webhooks::Webhooks),
     /// Run the service on simulated vendors: no account, no credentials, no cost.
     ///
     /// Starts both vendors on this machine and the service on them, prints its address, its tokens and what to try, and runs
@@ -82,6 +96,11 @@ pub(crate) fn run() -> ExitCode {
             load(&cli).and_then(|settings| migrate::run(settings, migrate))
         }
         Command::Check => load(&cli).and_then(check::run),
+        Command::Replay(ref which) => load(&cli).and_then(|settings| replay::run(settings, which)),
+        Command::Sweep(ref args) => load(&cli).and_then(|settings| sweep::run(settings, args)),
+        Command::Webhooks(ref which) => {
+            load(&cli).and_then(|settings| webhooks::run(settings, which))
+        }
         #[cfg(feature = "sandbox")]
         Command::Sandbox(ref sandbox) => {
             load(&cli).and_then(|settings| sandbox::run(sandbox, settings))

@@ -422,6 +422,9 @@ impl Durable {
             | Owed::FindConverter { .. } => {
                 if self.open_recorder().is_some() {
                     self.settle_recorder(at);
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.stage = RecorderStage::Owed;
+                    }
                 }
             }
             Owed::FindLiveInput { .. } | Owed::DeleteLiveInput { .. } => {

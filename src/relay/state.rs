@@ -56,8 +56,21 @@ pub enum RecorderStage {
     Running,
     /// It is being stopped so that another can take its place.
     Retiring,
-    /// It is proved gone, or a debt takes care of it.
+    /// A debt takes care of it: it may still run.
+    Owed,
+    /// It is proved gone.
     Settled,
+}
+
+impl RecorderStage {
+    /// Whether the relay itself has to take care of it.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Starting | Self::Running | Self::Retiring => true,
+            Self::Owed | Self::Settled => false,
+        }
+    }
 }
 
 /// The Agora task that pushes the channel to the live input.
@@ -201,12 +214,12 @@ impl Durable {
         }
     }
 
-    /// The recorder that is not settled.
+    /// The recorder that is neither settled nor owed.
     #[must_use]
     pub fn open_recorder(&self) -> Option<&Recorder> {
         self.recorder
             .as_ref()
-            .filter(|recorder| recorder.stage != RecorderStage::Settled)
+            .filter(|recorder| recorder.stage.is_open())
     }
 
     /// The recorder's uid in the channel (Cloud Recording): never the same for two attempts (`agora.md §8.1`).
