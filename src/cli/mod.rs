@@ -77,7 +77,11 @@ impl Command {
         match self {
             Self::Serve => telemetry::DEFAULT_FILTER,
             // What these print is their answer: logs would only get in between.
-            Self::Migrate(_) | Self::Check => "warn",
+            Self::Migrate(_)
+            | Self::Check
+            | Self::Replay(_)
+            | Self::Sweep(_)
+            | Self::Webhooks(_) => "warn",
             #[cfg(feature = "sandbox")]
             Self::Sandbox(_) => "warn",
         }
