@@ -16,6 +16,8 @@ mod registry;
 mod relay_actor;
 mod requests;
 mod rows;
+#[cfg(feature = "sandbox")]
+pub mod sabotage;
 mod shared;
 mod spec;
 mod supervise;
