@@ -176,11 +176,13 @@ async fn pay(
             }
         }
         Owed::FindLiveInput { mark } => find_live_input(cloudflare, open, mark, now).await,
-        Owed::DisableLiveInput { uid } => match cloudflare.disable_live_input(asks, uid).await {
-            Ok(()) => Ok(Paid::Settled),
-            Err(error) if error.class == vendors::Class::NotFound => Ok(Paid::Settled),
-            Err(error) => Err(failure(error)),
-        },
+        Owed::DisableLiveInput { uid } | Owed::DisableGhost { uid } => {
+            match cloudflare.disable_live_input(asks, uid).await {
+                Ok(()) => Ok(Paid::Settled),
+                Err(error) if error.class == vendors::Class::NotFound => Ok(Paid::Settled),
+                Err(error) => Err(failure(error)),
+            }
+        }
         Owed::DeleteLiveInput { uid } => {
             cloudflare
                 .delete_live_input(asks, uid)

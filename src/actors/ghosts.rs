@@ -57,18 +57,11 @@ pub(super) async fn feed_connected(
         return Ok(());
     };
     tracing::error!(live_input, relay_id = %mark.relay, "a ghost: something publishes into a live input whose relay is over");
-    let now = shared.clock.now();
-    let detail =
-        "Something published into this live input after its relay was over; it is disabled.";
-    shared
-        .store
-        .raise_alarm("ghost", &live_input, detail, now)
-        .await?;
     owe(
         shared,
         mark.relay,
         stored.row.channel_id,
-        Owed::DisableLiveInput { uid: live_input },
+        Owed::DisableGhost { uid: live_input },
     )
     .await
 }

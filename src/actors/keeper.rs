@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::directory::{Directory, Snapshot};
 use super::ghosts;
+use super::janitor::{self, Sweep, SweepError};
 use super::registry::{Begin, TellRelay};
 use super::relay_actor::Tell;
 use super::requests::{
@@ -17,7 +18,8 @@ use super::requests::{
 use super::rows;
 use super::shared::{Readiness, Shared};
 use super::spec::spec;
-use crate::relay::{Durable, Event, Hint, OutcomeCode, Phase, RecorderStage, Relay};
+use crate::config::AgoraBackend;
+use crate::relay::{Durable, Event, Hint, OutcomeCode, Phase, Relay};
 use crate::store::{Created, IdempotencyRecord, NewRelay, StoreError, StoredRelay};
 
 /// How long a new relay's recorder waits for that of the channel's last relay.
@@ -135,6 +137,7 @@ impl Keeper {
         {
             return self.existing(&request, (*holder.durable).clone()).await;
         }
+        self.within_quota()?;
         let wait = request.wait;
         // Goes on when the caller hangs up: a relay that is stored must begin.
         let keeper = self.clone();
@@ -149,6 +152,34 @@ impl Keeper {
             Begun::New(relay_id) => self.wait_for_recorder(relay_id, wait).await,
             Begun::Met(answer) => Ok(*answer),
         }
+    }
+
+    /// Refuses a start above the concurrency the vendor grants, where that is known: Agora would refuse it as well, but
+    /// only after a live input was made.
+    fn within_quota(&self) -> Result<(), StartError> {
+        let agora = &self.shared.settings.agora;
+        let (setting, limit) = match agora.backend {
+            AgoraBackend::CloudRecording => (
+                "agora.cloud_recording.max_concurrent",
+                agora.cloud_recording.max_concurrent,
+            ),
+            AgoraBackend::MediaPush => (
+                "agora.media_push.max_concurrent",
+                agora.media_push.max_concurrent,
+            ),
+        };
+        let running = || {
+            self.shared
+                .directory
+                .all()
+                .iter()
+                .filter(|relay| !relay.recorder_is_down)
+                .count()
+        };
+        if limit > 0 && running() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(StartError::Quota { setting, limit });
+        }
+        Ok(())
     }
 
     /// Stores a new relay, and has its actor begin.
@@ -468,10 +499,17 @@ impl Keeper {
         };
         let recorder = relay.durable.recorder.as_ref();
         let superseded = recorder.is_some_and(|recorder| {
-            recorder.attempt > attempt
-                || (recorder.attempt == attempt && recorder.stage == RecorderStage::Settled)
+            recorder.attempt > attempt || (recorder.attempt == attempt && !recorder.stage.is_open())
         });
         superseded || !relay.durable.phase.holds_slot()
+    }
+
+    /// One pass of the janitor over what the vendors hold; with `dry_run` nothing is removed.
+    ///
+    /// # Errors
+    /// When a list or a deletion fails, or the database does not answer.
+    pub async fn sweep(&self, dry_run: bool) -> Result<Sweep, SweepError> {
+        janitor::sweep(&self.shared, None, dry_run).await
     }
 
     /// A vendor's verified notification spoke of something no relay in work drives.

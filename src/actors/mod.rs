@@ -3,6 +3,7 @@
 //! A relay's actor is a thin shell: it takes an event, has the life cycle handle it, stores what that changed, and only
 //! then makes the calls it asked for. Nothing is decided here.
 
+mod alarms;
 mod calls;
 mod clock;
 mod debts;
@@ -27,6 +28,7 @@ pub mod view;
 pub use calls::Vendors;
 pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
+pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict};
 pub use keeper::Keeper;
 pub use requests::{
     Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::registry::{Abandon, Recover, Registry};
 use super::shared::{Readiness, Shared};
-use super::{debts, janitor};
+use super::{alarms, debts, janitor};
 use crate::relay::Owner;
 use crate::store::{DatabaseLock, StoreError};
 
@@ -43,6 +43,7 @@ impl Tenure {
                 tokio::spawn(debts::pay_forever(self.shared.clone())),
                 tokio::spawn(janitor::sweep_forever(self.shared.clone())),
                 tokio::spawn(watch_database(self.shared.clone())),
+                tokio::spawn(alarms::watch_forever(self.shared.clone())),
             ];
             lock.lost().await;
             tracing::error!(

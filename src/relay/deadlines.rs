@@ -165,7 +165,7 @@ impl Relay {
     }
 
     /// Whether a look is in flight.
-    fn is_looking(&self) -> bool {
+    pub(super) fn is_looking(&self) -> bool {
         [
             &self.volatile.health,
             &self.volatile.hosts,

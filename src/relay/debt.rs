@@ -56,6 +56,11 @@ pub enum Owed {
         /// Its uid.
         uid: String,
     },
+    /// Disable this live input: something published into it after its relay was over.
+    DisableGhost {
+        /// Its uid.
+        uid: String,
+    },
     /// Delete this live input.
     DeleteLiveInput {
         /// Its uid.
@@ -84,6 +89,7 @@ impl Owed {
             Self::FindConverter { name, .. } => name,
             Self::FindLiveInput { mark } => mark,
             Self::DisableLiveInput { uid }
+            | Self::DisableGhost { uid }
             | Self::DeleteLiveInput { uid }
             | Self::DeleteVideo { uid } => uid,
             Self::FindRecordings { live_input } => live_input,

@@ -1086,7 +1086,7 @@ impl Run {
                 }
                 true
             }
-            Owed::DisableLiveInput { uid } => input_gone(
+            Owed::DisableLiveInput { uid } | Owed::DisableGhost { uid } => input_gone(
                 &mut self.vendors,
                 Call::DisableLiveInput {
                     live_input: uid.clone(),

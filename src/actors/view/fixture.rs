@@ -95,6 +95,7 @@ fn recorder() -> Recorder {
         resource_id: None,
         earlier_resources: Vec::new(),
         acquired_at: None,
+        earlier_resources: Vec::new(),
         sid: None,
         converter_id: None,
         accepted_at: Some(at("10:00:01.250")),
