@@ -27,6 +27,9 @@ const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
 /// How long a stop waits to hear that its wish is stored.
 const STORED_WITHIN: Duration = Duration::from_secs(5);
 
+/// Between two rounds of stopping everything.
+const STOP_AGAIN: Duration = Duration::from_millis(500);
+
 /// The actors' door. Cheap to clone; works from any thread. The default one never acts: it is that of a process that does
 /// not hold the database.
 #[derive(Debug, Clone)]
@@ -68,6 +71,33 @@ impl Keeper {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness()
+    }
+
+    /// Stops every relay, and returns when all their recorders are down and their live inputs let nobody in; what of it
+    /// a vendor did not answer is a debt by then. False: `limit` was over first.
+    pub async fn stop_all(&self, limit: Duration) -> bool {
+        let all_down = async {
+            loop {
+                let relays = self.shared.directory.all();
+                let phases = relays.iter().map(|relay| relay.durable.phase);
+                if !phases
+                    .into_iter()
+                    .any(|phase| phase.holds_slot() || phase == Phase::Stopping)
+                {
+                    return;
+                }
+                // Again and again: a start that was under way may come late, and hearing it twice changes nothing.
+                for relay in relays
+                    .iter()
+                    .filter(|relay| relay.durable.phase.holds_slot())
+                {
+                    let (relay_id, tell) = (relay.durable.spec.relay_id, Tell::from(Event::Stop));
+                    self.shared.registry_hears(TellRelay { relay_id, tell });
+                }
+                tokio::time::sleep(STOP_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(limit, all_down).await.is_ok()
     }
 
     /// Going down: no new starts; stops are still stored.
@@ -226,7 +256,6 @@ impl Keeper {
                     Err(error) => tracing::debug!(%relay_id, %error, "not looked up yet"),
                 }
             };
-            shared.note_database(true);
             if let Some(stored) = stored.filter(|stored| stored.epoch == shared.epoch()) {
                 shared.registry_hears(super::registry::Recover {
                     relays: vec![stored],

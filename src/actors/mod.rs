@@ -18,6 +18,8 @@ mod relay_actor;
 mod replay;
 mod requests;
 mod rows;
+#[cfg(feature = "sandbox")]
+pub mod sabotage;
 mod shared;
 mod spec;
 mod supervise;

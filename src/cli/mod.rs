@@ -44,7 +44,7 @@ enum Command {
     /// Brings the database's schema up to date, goes on with every relay a process before it left unfinished, and runs
     /// until SIGTERM or SIGINT. Recorders keep running when it goes down: the next process adopts them. A second process
     /// on the same database serves reads, is not ready, and waits.
-    Serve,
+    Serve(serve::Serve),
     /// Bring the database's schema up, take it down, or show how far it is.
     Migrate(migrate::Migrate),
     /// Are the settings complete, and do both vendors take the credentials?
@@ -95,7 +95,7 @@ pub(crate) fn run() -> ExitCode {
         return failed(&anyhow::Error::new(error));
     }
     let done = match cli.command {
-        Command::Serve => load(&cli).and_then(serve::run),
+        Command::Serve(ref serve) => load(&cli).and_then(|settings| serve::run(settings, serve)),
         Command::Migrate(ref migrate) => {
             load(&cli).and_then(|settings| migrate::run(settings, migrate))
         }
