@@ -5,6 +5,8 @@
 
 mod calls;
 mod clock;
+#[cfg(feature = "sandbox")]
+pub mod crash;
 mod debts;
 mod directory;
 mod forced_end;
