@@ -8,6 +8,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::calls::{asks, failure, video};
+#[cfg(feature = "sandbox")]
+use super::crash::{self, CrashPoint, Deed};
 use super::rows;
 use super::shared::Shared;
 use crate::relay::{Class, Event, Failure, Owed, Relay, Video, VideoState};
@@ -71,6 +73,8 @@ pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
     let now = shared.clock.now();
     let debt = &open.debt;
     let expired = debt.expires_at.is_some_and(|at| at <= now);
+    #[cfg(feature = "sandbox")]
+    crash::point(CrashPoint::Before(Deed::PayDebt));
     let paid = match serde_json::from_value::<Owed>(debt.data.clone()) {
         // The vendor's own limit has settled it.
         Ok(_) if expired => Paid::Settled,
@@ -80,6 +84,8 @@ pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
         },
         Err(error) => Paid::Later(now + AT_MOST, format!("it cannot be read: {error}")),
     };
+    #[cfg(feature = "sandbox")]
+    crash::point(CrashPoint::After(Deed::PayDebt));
     let written = match paid {
         Paid::Settled => {
             tracing::info!(relay_id = %debt.relay_id, kind = debt.kind, target = debt.target, "a debt is settled");

@@ -7,6 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+#[cfg(feature = "sandbox")]
+use super::crash::{self, CrashPoint, Deed};
 use super::directory::{Directory, Snapshot};
 use super::ghosts;
 use super::janitor::{self, Sweep, SweepError};
@@ -206,7 +208,12 @@ impl Keeper {
                 .as_ref()
                 .map(|keyed_by| record(keyed_by, relay_id, now)),
         };
-        match shared.store.create(new).await {
+        #[cfg(feature = "sandbox")]
+        crash::point(CrashPoint::Before(Deed::StoreRelay));
+        let created = shared.store.create(new).await;
+        #[cfg(feature = "sandbox")]
+        crash::point(CrashPoint::After(Deed::StoreRelay));
+        match created {
             Ok(Created::Created) => {
                 shared.note_database(true);
                 let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);

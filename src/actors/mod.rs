@@ -6,6 +6,8 @@
 mod alarms;
 mod calls;
 mod clock;
+#[cfg(feature = "sandbox")]
+pub mod crash;
 mod debts;
 mod directory;
 mod forced_end;
