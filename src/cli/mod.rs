@@ -75,7 +75,7 @@ impl Command {
     /// What is logged when `RUST_LOG` does not say.
     fn usual_logs(&self) -> &'static str {
         match self {
-            Self::Serve => telemetry::DEFAULT_FILTER,
+            Self::Serve(_) => telemetry::DEFAULT_FILTER,
             // What these print is their answer: logs would only get in between.
             Self::Migrate(_)
             | Self::Check
