@@ -104,6 +104,7 @@ fn words(event: &Value) -> String {
         "live_input_ready" => "the live input is there, and with it the HLS URL",
         "recorder_starting" => "Agora is asked to start a recorder",
         "recorder_reacquired" => "the same recorder is asked for on a new resource",
+        "recorder_elsewhere" => "the recorder runs on the resource it was first asked for",
         "recorder_accepted" => "Agora has accepted the recorder",
         "recorder_learnt" => "a notification named the recorder's session",
         "recorder_retiring" => "the recorder must give way to another",
