@@ -206,9 +206,9 @@ impl Life {
             Call::RotateKeys { .. } if odd == 0 => Answer::NotFound,
             Call::RotateKeys { .. } => Answer::KeysRotated,
             Call::LookAtFeed { .. } => Answer::Feed(FeedReading {
-                live: how % 4 > 0,
-                playable: Some(how % 5 > 0),
-                video_uid: (how % 2 == 0).then(|| "video0".into()),
+                live: !how.is_multiple_of(4),
+                playable: Some(!how.is_multiple_of(5)),
+                video_uid: (how.is_multiple_of(2)).then(|| "video0".into()),
             }),
             Call::LookAtRecorder(_) => Answer::Recorder(match how % 12 {
                 0 => RecorderReading::Failed,
@@ -219,7 +219,7 @@ impl Life {
                 _ => RecorderReading::Publishing,
             }),
             Call::LookAtHosts => Answer::Hosts {
-                present: how % 3 > 0,
+                present: !how.is_multiple_of(3),
             },
             Call::UpdateRecorder { .. } => Answer::Updated,
             Call::StopRecorder(_) | Call::DisableLiveInput { .. } if odd == 0 => Answer::NotFound,
@@ -256,7 +256,7 @@ impl Life {
             Class::Unauthorized,
         ];
         let class = classes[usize::from(how) % classes.len()];
-        let maybe_done = class.may_pass() && how % 2 == 0;
+        let maybe_done = class.may_pass() && how.is_multiple_of(2);
         let conflict = class == Class::Conflict && matches!(call, Call::CreateLiveInput { .. });
         match identity(&call) {
             Some(identity) if maybe_done => self.doubts.push(identity),
@@ -336,7 +336,7 @@ impl Life {
             165..172 => self.tell(Event::Page {
                 attempt: u32::from(how % 3) + 1,
                 seq: u64::from(how / 3),
-                present: how % 2 == 0,
+                present: how.is_multiple_of(2),
             }),
             172..176 => self.crash(how),
             176 => self.tell(Event::Stop),

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::calls::{Vendors, asks};
 use super::rows;
 use super::shared::Shared;
-use crate::config::Settings;
+use crate::config::{AgoraBackend, Settings};
 use crate::relay::{Mark, Owner};
 use crate::store::{Purge, Store, StoreError};
 use crate::vendors::governor::Priority;
@@ -157,7 +157,10 @@ pub(super) async fn sweep(
     }
     let mut sweep = Sweep::default();
     sweep_live_inputs(shared, &owner, dry_run, &mut sweep).await?;
-    sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
+    // Without Media Push the project may not have it enabled: asking would look like refused credentials.
+    if shared.settings.agora.backend == AgoraBackend::MediaPush {
+        sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
+    }
     Ok(sweep)
 }
 
