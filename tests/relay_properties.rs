@@ -7,6 +7,7 @@
     clippy::panic,
     missing_docs,
     clippy::wildcard_enum_match_arm,
+    clippy::manual_is_multiple_of,
     reason = "tests"
 )]
 
