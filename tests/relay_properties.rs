@@ -139,6 +139,15 @@ impl Life {
             self.announced += 1;
             assert_eq!(*number, self.announced, "announcements are gapless");
         }
+        for fact in &step.facts {
+            let gone = match fact {
+                Fact::RecorderGone { .. } => "recorder",
+                Fact::LiveInputGone => "live input",
+                _ => continue,
+            };
+            let doubt = self.doubts.iter().find(|(kind, _)| *kind == gone);
+            assert_eq!(doubt, None, "it is not known to be gone: {fact:?}");
+        }
         let now = self.now;
         let facts = step.facts.iter().cloned();
         self.journal.extend(facts.map(|fact| (now, fact)));
