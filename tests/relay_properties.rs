@@ -7,6 +7,7 @@
     clippy::panic,
     missing_docs,
     clippy::wildcard_enum_match_arm,
+    clippy::manual_is_multiple_of,
     reason = "tests"
 )]
 
@@ -137,6 +138,15 @@ impl Life {
         for (number, _) in &step.announcements {
             self.announced += 1;
             assert_eq!(*number, self.announced, "announcements are gapless");
+        }
+        for fact in &step.facts {
+            let gone = match fact {
+                Fact::RecorderGone { .. } => "recorder",
+                Fact::LiveInputGone => "live input",
+                _ => continue,
+            };
+            let doubt = self.doubts.iter().find(|(kind, _)| *kind == gone);
+            assert_eq!(doubt, None, "it is not known to be gone: {fact:?}");
         }
         let now = self.now;
         let facts = step.facts.iter().cloned();

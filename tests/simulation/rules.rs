@@ -4,6 +4,10 @@ use super::*;
 use crate::vendors::Task;
 
 impl Run {
+    fn mark(&self, attempt: u32) -> &String {
+        &self.marks[usize::try_from(attempt).unwrap()]
+    }
+
     /// What must hold after every step.
     pub(super) fn obey(&mut self) -> Result<(), String> {
         for input in &self.vendors.inputs {
@@ -24,10 +28,8 @@ impl Run {
         let durable = self.durable();
         for task in self.vendors.tasks.iter().filter(|t| t.alive(self.now)) {
             let open = durable.is_some_and(|durable| {
-                let ours = durable
-                    .open_recorder()
-                    .map(|r| durable.spec.mark(r.attempt));
-                durable.phase != Phase::Ended && ours.is_some_and(|m| m.to_string() == task.cname)
+                let ours = durable.open_recorder().map(|r| self.mark(r.attempt));
+                durable.phase != Phase::Ended && ours == Some(&task.cname)
             });
             let owed = self.debts.iter().any(|open| match &open.debt.owed {
                 Owed::StopRecorder { sid, .. } => *sid == task.sid,
@@ -58,8 +60,7 @@ impl Run {
                 owed(|o| matches!(o, Owed::FindLiveInput { .. } | Owed::DeleteLiveInput { .. }));
             let disabling = owed(|o| matches!(o, Owed::DisableLiveInput { .. }));
             let ours = durable.filter(|durable| {
-                let mark = durable.spec.mark(durable.live_input.attempt).to_string();
-                mark == input.mark
+                *self.mark(durable.live_input.attempt) == input.mark
                     && durable.live_input.stage != relaykeeper::relay::InputStage::Settled
             });
             let ended = durable.is_some_and(|durable| durable.phase == Phase::Ended);

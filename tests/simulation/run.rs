@@ -70,6 +70,8 @@ pub struct Run {
     queue: BinaryHeap<Reverse<Queued>>,
     tick_at: Option<Ms>,
     pub spec: Spec,
+    /// The marks of its first attempts.
+    marks: Vec<String>,
     /// The waits after a 404 the core has to keep, in all.
     back_off: Ms,
     relay: Option<Relay>,
@@ -125,6 +127,7 @@ impl Run {
             numbers: 0,
             queue: BinaryHeap::new(),
             tick_at: None,
+            marks: (0..10).map(|at| spec.mark(at).to_string()).collect(),
             spec,
             back_off,
             relay: None,
