@@ -145,6 +145,8 @@ impl Relay {
                 let asked = failure.retry_after_ms.map(|_| retry_at);
                 let slot = self.volatile.slot(kind);
                 slot.due = slot.due.max(asked);
+                // What was read of the feed before is too old to go live on.
+                self.volatile.watch.good &= kind != Kind::Feed;
                 self.may_be_live(step, now)
             }
             Kind::Input => {
@@ -372,6 +374,7 @@ impl Relay {
         let volatile = &mut self.volatile;
         volatile.recorder.rest();
         volatile.recorder_doubt = false;
+        volatile.watch.good = false;
         volatile.misses = 0;
         volatile.updates = 0;
         volatile.health_looks = 0;

@@ -113,11 +113,12 @@ impl Relay {
         self.volatile.last_failure.as_ref()
     }
 
-    /// Whether the recorder is down for good, so that the channel's next relay may start its own.
+    /// Whether the recorder is known to be down, so that the channel's next relay may start its own.
     #[must_use]
     pub fn recorder_is_down(&self) -> bool {
+        let recorder = self.durable.recorder.as_ref();
         !self.durable.phase.holds_slot()
-            && self.durable.open_recorder().is_none()
+            && recorder.is_none_or(|recorder| recorder.stage == RecorderStage::Settled)
             && self.volatile.recorder.flight.is_none()
     }
 

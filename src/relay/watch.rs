@@ -93,7 +93,8 @@ impl Relay {
 
     /// A reading without a feed: the first asks for a second, the second (or the first after a notification) decides.
     fn bad_feed(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
-        let since = *self.volatile.watch.bad_since.get_or_insert(now);
+        let since = self.first_of_row(self.volatile.watch.bad_since, now);
+        self.volatile.watch.bad_since = Some(since);
         if !self.is_second(since, now) && !self.volatile.watch.told_gone {
             self.volatile
                 .feed
@@ -111,6 +112,14 @@ impl Relay {
     /// Whether a reading now is the second after one at `since`: a `poll_interval` apart, less what timers are off.
     fn is_second(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         since + self.durable.spec.timing.poll_interval * 4 / 5 <= now
+    }
+
+    /// The first of the bad readings in a row, of which the last is now: after a silence of three looks (errors are no
+    /// readings) a row begins anew.
+    fn first_of_row(&self, first: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+        let timing = &self.durable.spec.timing;
+        let silence = timing.poll_interval.max(timing.live_check_interval) * 3;
+        first.filter(|first| *first + silence > now).unwrap_or(now)
     }
 
     /// Once interrupted, looks come at `poll_interval`.
@@ -172,7 +181,8 @@ impl Relay {
             Presence::Absent
                 if self.durable.phase.is_active() && self.durable.seller_away_since.is_none() =>
             {
-                let since = *self.volatile.seller.away_since.get_or_insert(now);
+                let since = self.first_of_row(self.volatile.seller.away_since, now);
+                self.volatile.seller.away_since = Some(since);
                 if self.is_second(since, now) || self.volatile.seller.told_left {
                     self.volatile.seller.told_left = false;
                     self.record(step, Fact::SellerAway { since }, now)?;
@@ -198,6 +208,9 @@ impl Relay {
         };
         if playable && seller {
             self.volatile.watch.eager_until = None;
+            self.volatile.watch.bad_since = None;
+            self.volatile.seller.away_since = None;
+            self.volatile.seller.told_left = false;
             self.volatile.last_look_until = None;
             self.record(step, Fact::Live, now)?;
         }

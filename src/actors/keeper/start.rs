@@ -100,8 +100,11 @@ impl Keeper {
         let owner = shared.owner().ok_or(StartError::Starting)?;
         let now = shared.clock.now();
         let channel = shared.directory.of_channel(request.channel_id);
-        let in_the_way = channel.iter().any(|relay| !relay.recorder_is_down);
-        let not_before = in_the_way.then(|| now + PREDECESSOR);
+        let in_the_way = channel.iter().filter(|relay| !relay.recorder_is_down);
+        let not_before = in_the_way
+            .map(|relay| relay.durable.stopped_at.unwrap_or(now) + PREDECESSOR)
+            .filter(|at| *at > now)
+            .max();
         let spec = spec(&shared.settings, owner, &request, now, not_before);
         let relay_id = spec.relay_id;
         let (relay, step) =

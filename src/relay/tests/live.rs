@@ -146,6 +146,26 @@ fn one_reading_interrupts_nothing_and_an_error_is_no_reading() {
 }
 
 #[test]
+fn a_bad_reading_long_after_another_is_a_first_one_again() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        for what in ["the first", "one after half an hour without readings"] {
+            (life.feed, life.seller) = (Some(false), Some(false));
+            while life.waiting("look_at_feed").is_none() || life.waiting("look_at_hosts").is_none()
+            {
+                life.now = life.relay.wake_at(life.now).unwrap();
+                life.tell(Event::Tick);
+            }
+            life.look();
+            assert_eq!(life.phase(), Phase::Live, "{what}");
+            (life.feed, life.seller) = (None, None);
+            life.wait(1800);
+            assert_eq!(life.phase(), Phase::Live, "{what}");
+        }
+    });
+}
+
+#[test]
 fn two_bad_readings_with_a_good_one_between_them_interrupt_nothing() {
     let mut life = Life::live(push());
     for good in [false, true, false, true] {
