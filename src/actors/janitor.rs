@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::calls::asks;
+use super::calls::{Vendors, asks};
 use super::rows;
 use super::shared::Shared;
+use crate::config::{AgoraBackend, Settings};
 use crate::relay::{Mark, Owner};
-use crate::store::{Purge, StoreError};
+use crate::store::{Purge, Store, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
@@ -152,11 +153,14 @@ pub(super) async fn sweep(
 ) -> Result<Sweep, SweepError> {
     let mut owner = shared.owner().ok_or(SweepError::Starting)?;
     if let Some(database) = database {
-        database.clone_into(&mut owner.database);
+        owner.database = database.to_owned();
     }
     let mut sweep = Sweep::default();
     sweep_live_inputs(shared, &owner, dry_run, &mut sweep).await?;
-    sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
+    // Without Media Push the project may not have it enabled: asking would look like refused credentials.
+    if shared.settings.agora.backend == AgoraBackend::MediaPush {
+        sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
+    }
     Ok(sweep)
 }
 
@@ -271,6 +275,10 @@ async fn judge(
     if created.is_none_or(|created| shared.clock.now() - created < grace) {
         return Ok(Verdict::Young);
     }
+    if shared.owner().as_ref() != Some(owner) {
+        // The marks of a database that is gone: nobody knows more of them.
+        return Ok(Verdict::Orphan);
+    }
     if shared.directory.get(mark.relay).is_some() {
         return Ok(Verdict::Owned);
     }
@@ -302,4 +310,28 @@ async fn region_of(shared: &Shared, mark: &Mark) -> Result<String, SweepError> {
     let stored = shared.store.relay(mark.relay).await?;
     let region = stored.and_then(|stored| stored.row.region);
     Ok(region.unwrap_or_else(|| shared.settings.agora.media_push.region.clone()))
+}
+
+/// One pass without a service: by the database alone, so an unfinished relay's objects are safe whoever drives it.
+///
+/// # Errors
+/// When the database or a vendor does not answer.
+pub async fn sweep_once(
+    settings: Settings,
+    database: Option<&str>,
+    dry_run: bool,
+) -> anyhow::Result<Sweep> {
+    let settings = Arc::new(settings);
+    let runtime = tokio::runtime::Handle::current();
+    let store = Store::connect(&settings.database).await?;
+    let vendors = Arc::new(Vendors::new(settings.clone(), runtime.clone())?);
+    let instance = store.instance().await?;
+    let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
+    shared.owns(Owner {
+        deployment: settings.relay.deployment.clone(),
+        database: instance.database_id,
+    });
+    let sweep = sweep(&shared, database, dry_run).await?;
+    store.close().await;
+    Ok(sweep)
 }

@@ -6,6 +6,8 @@
 mod alarms;
 mod calls;
 mod clock;
+#[cfg(feature = "sandbox")]
+pub mod crash;
 mod debts;
 mod directory;
 mod forced_end;
@@ -15,6 +17,7 @@ mod keeper;
 mod recordings;
 mod registry;
 mod relay_actor;
+mod replay;
 mod requests;
 mod rows;
 #[cfg(feature = "sandbox")]
@@ -28,8 +31,9 @@ pub mod view;
 pub use calls::Vendors;
 pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
-pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict};
+pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict, sweep_once};
 pub use keeper::Keeper;
+pub use replay::{Replay, Replayed, replay};
 pub use requests::{
     Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
 };

@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::calls::Caller;
+#[cfg(feature = "sandbox")]
+use super::crash::{self, CrashPoint, Deed};
 use super::directory::Snapshot;
 use super::registry::RecorderDown;
 use super::rows;
@@ -137,7 +139,14 @@ impl RelayActor {
         let save = rows::save(&self.durable, &step, now, self.revision, epoch);
         self.revision += i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
         let shared = self.shared.clone();
-        let stored = async move { shared.save(save).await };
+        let stored = async move {
+            #[cfg(feature = "sandbox")]
+            crash::point(CrashPoint::Before(Deed::Save));
+            let saved = shared.save(save).await;
+            #[cfg(feature = "sandbox")]
+            crash::point(CrashPoint::After(Deed::Save));
+            saved
+        };
         ctx.wait(
             stored
                 .into_actor(self)

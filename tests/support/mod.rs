@@ -4,4 +4,6 @@
 pub mod database;
 pub mod postgres;
 #[cfg(feature = "sandbox")]
+pub mod process;
+#[cfg(feature = "sandbox")]
 pub mod service;

@@ -95,7 +95,6 @@ fn recorder() -> Recorder {
         resource_id: None,
         earlier_resources: Vec::new(),
         acquired_at: None,
-        earlier_resources: Vec::new(),
         sid: None,
         converter_id: None,
         accepted_at: Some(at("10:00:01.250")),
