@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::rows;
 use super::shared::Shared;
-use crate::relay::{Detail, Outcome, OutcomeCode, Owed};
-use crate::store::{ForcedEnd, JournalEntry, NewDebt, OutboxEntry, StoreError, StoredRelay};
+use crate::relay::{Cost, Detail, Outcome, OutcomeCode, Owed, Prices, Source};
+use crate::store::{
+    ForcedEnd, JournalEntry, NewDebt, OutboxEntry, RelayRow, StoreError, StoredRelay,
+};
 
 /// Ends it; tried until the database has taken it.
 pub(super) async fn end(shared: &Shared, stored: &StoredRelay, reason: &str) {
@@ -42,6 +45,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         next_attempt_at: now,
         expires_at: None,
     });
+    let cost = cost(shared, row, now);
     // A state that can be read is told with its outcome; one that cannot stays as it is, for whoever wants to know why.
     let durable = rows::durable(stored).ok().map(|mut durable| {
         let detail = Detail {
@@ -58,6 +62,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         durable.phase = crate::relay::Phase::Ended;
         durable.phase_since = now;
         durable.ended_at = Some(now);
+        durable.cost = durable.cost.or(cost);
         durable
     });
     let told = ["relay.failed", "relay.ended"]
@@ -89,9 +94,24 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
             actions: json!([]),
         },
         debts: debts.collect(),
+        cost: cost.map(|cost| rows::ledger(row, cost, now)),
         outbox: outbox.collect(),
         projection: durable.as_ref().map(rows::projection),
     }
+}
+
+/// What it cost, as far as its columns tell: the time it was live, as observed.
+fn cost(shared: &Shared, row: &RelayRow, now: DateTime<Utc>) -> Option<Cost> {
+    let until = row.stopped_at.unwrap_or(now);
+    let seconds = |from: DateTime<Utc>| u64::try_from((until - from).num_seconds()).unwrap_or(0);
+    let pricing = &shared.settings.pricing;
+    let prices = Prices {
+        stored: pricing.cloudflare_stored_micros(),
+        recorder: pricing.agora_micros(),
+    };
+    let live = seconds(row.live_at?);
+    let recorder = row.started_at.map_or(0, seconds);
+    Some(Cost::new(live, Source::Observed, recorder, prices))
 }
 
 /// One debt for every vendor id in a relay's columns.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::view::relay_json;
-use crate::relay::{Backend, Debt, Durable, Fact, Step, Video, VideoState};
+use crate::relay::{self, Backend, Debt, Durable, Fact, Step, Video, VideoState};
 use crate::store::{
     Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow, Save, StoredRelay,
 };
@@ -237,16 +237,22 @@ fn cost(durable: &Durable, step: &Step) -> Option<Cost> {
         .iter()
         .any(|fact| matches!(fact, Fact::Ended { .. }));
     let cost = durable.cost.filter(|_| ended)?;
+    let ended_at = durable.ended_at.unwrap_or(durable.phase_since);
+    Some(ledger(&row(durable), cost, ended_at))
+}
+
+/// A relay's row in the ledger.
+pub(super) fn ledger(row: &RelayRow, cost: relay::Cost, created_at: DateTime<Utc>) -> Cost {
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    Some(Cost {
-        relay_id: durable.spec.relay_id,
-        channel_id: durable.spec.channel_id,
-        stream_key_id: durable.live_input.uid.clone(),
+    Cost {
+        relay_id: row.id,
+        channel_id: row.channel_id,
+        stream_key_id: row.live_input_uid.clone(),
         duration_seconds: whole(cost.duration_seconds),
         cost_cents: whole(cost.cost_cents),
         cost_micros: whole(cost.cost_micros),
         agora_cost_micros: whole(cost.agora_cost_micros),
         source: cost.source.to_string(),
-        created_at: durable.ended_at.unwrap_or(durable.phase_since),
-    })
+        created_at,
+    }
 }

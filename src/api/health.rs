@@ -251,6 +251,13 @@ fn alarm(alarm: &Alarm) -> Value {
 impl Api {
     /// Asks the database whether it is there.
     pub(super) async fn database_answers(&self) -> Result<(), Problem> {
+        // It may be there to be read and take no write: then nothing that is asked for can be done.
+        if !self.keeper.shared().database_answers() {
+            return Err(Problem::new(
+                Code::Database,
+                "The database takes no writes.",
+            ));
+        }
         match timeout(DATABASE_PATIENCE, self.store.ping()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(error.into()),

@@ -200,6 +200,7 @@ fn forced(relay: &RelayRow, epoch: i64) -> ForcedEnd {
         state: None,
         entry: entry("ended_by_force"),
         debts: vec![debt(relay, "delete_live_input", "input")],
+        cost: None,
         outbox: vec![message(None, "relay.failed"), message(None, "relay.ended")],
         projection: Some(shown("failed")),
     }

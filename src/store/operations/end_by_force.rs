@@ -5,11 +5,11 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::parts::{add_debts, add_outbox, append_journal, first};
+use super::parts::{add_cost, add_debts, add_outbox, append_journal, first};
 use super::projection::refresh_row;
 use crate::store::entities::{id::Id, relay};
 use crate::store::writer::{Failure, Operation, Tx};
-use crate::store::{JournalEntry, NewDebt, OutboxEntry, Projection, Saved};
+use crate::store::{Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Saved};
 
 /// The end of a relay that cannot end itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct ForcedEnd {
     pub entry: JournalEntry,
     /// One debt per vendor id in its columns.
     pub debts: Vec<NewDebt>,
+    /// What the relay cost; ignored when the ledger has it already.
+    pub cost: Option<Cost>,
     /// What the marketplace is to be told.
     pub outbox: Vec<OutboxEntry>,
     /// What `channels` is to show.
@@ -70,6 +72,9 @@ impl Operation for ForcedEnd {
             .exec_without_returning(&tx.sql)
             .await?;
         add_debts(tx, &self.debts).await?;
+        if let Some(cost) = &self.cost {
+            add_cost(tx, cost).await?;
+        }
         add_outbox(tx, self.relay_id, channel_id, &self.outbox).await?;
         if let Some(projection) = &self.projection {
             refresh_row(tx, channel_id, self.relay_id, projection).await?;
