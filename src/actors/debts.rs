@@ -125,25 +125,29 @@ async fn pay(
     match owed {
         Owed::StopRecorder {
             resource_id,
+            other_resources,
             sid,
             cname,
             uid,
         } => {
-            let recorder = Recorder {
-                resource_id: resource_id.clone(),
-                sid: sid.clone(),
-                cname: cname.clone(),
-                uid: *uid,
-            };
-            match agora
-                .cloud_recording()
-                .stop(asks, &recorder)
-                .await
-                .map_err(failure)?
-            {
-                StopAnswer::Stopped => Ok(Paid::Settled),
-                StopAnswer::NotFound { .. } => Ok(look_again(open, now)),
+            for resource_id in std::iter::once(resource_id).chain(other_resources) {
+                let recorder = Recorder {
+                    resource_id: resource_id.clone(),
+                    sid: sid.clone(),
+                    cname: cname.clone(),
+                    uid: *uid,
+                };
+                match agora.cloud_recording().stop(asks, &recorder).await {
+                    Ok(StopAnswer::Stopped) => return Ok(Paid::Settled),
+                    Ok(StopAnswer::NotFound { .. }) => {}
+                    // 1003: the session is another resource's.
+                    Err(error)
+                        if error.class == vendors::Class::Rejected
+                            && !other_resources.is_empty() => {}
+                    Err(error) => return Err(failure(error)),
+                }
             }
+            Ok(look_again(open, now))
         }
         // Its sid comes with a notification, or it ends by itself; until then there is nothing to call.
         Owed::UnknownRecorder { .. } => {
@@ -182,11 +186,13 @@ async fn pay(
             }
         }
         Owed::FindLiveInput { mark } => find_live_input(cloudflare, open, mark, now).await,
-        Owed::DisableLiveInput { uid } => match cloudflare.disable_live_input(asks, uid).await {
-            Ok(()) => Ok(Paid::Settled),
-            Err(error) if error.class == vendors::Class::NotFound => Ok(Paid::Settled),
-            Err(error) => Err(failure(error)),
-        },
+        Owed::DisableLiveInput { uid } | Owed::DisableGhost { uid } => {
+            match cloudflare.disable_live_input(asks, uid).await {
+                Ok(()) => Ok(Paid::Settled),
+                Err(error) if error.class == vendors::Class::NotFound => Ok(Paid::Settled),
+                Err(error) => Err(failure(error)),
+            }
+        }
         Owed::DeleteLiveInput { uid } => {
             cloudflare
                 .delete_live_input(asks, uid)

@@ -83,7 +83,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
             .and_then(|durable| serde_json::to_value(durable).ok()),
         entry: JournalEntry {
             at: now,
-            kind: "ended_by_force".into(),
+            kind: rows::ENDED_BY_FORCE.into(),
             phase: "ended".into(),
             data: json!({ "reason": reason }),
             actions: json!([]),
@@ -108,12 +108,14 @@ fn owed(stored: &StoredRelay) -> Vec<Owed> {
         owed.push(match row.agora_sid.clone() {
             Some(sid) => Owed::StopRecorder {
                 resource_id,
+                other_resources: Vec::new(),
                 sid,
                 cname,
                 uid,
             },
             None => Owed::UnknownRecorder {
                 resource_id,
+                other_resources: Vec::new(),
                 cname,
                 uid,
             },

@@ -57,18 +57,11 @@ pub(super) async fn feed_connected(
         return Ok(());
     };
     tracing::error!(live_input, relay_id = %mark.relay, "a ghost: something publishes into a live input whose relay is over");
-    let now = shared.clock.now();
-    let detail =
-        "Something published into this live input after its relay was over; it is disabled.";
-    shared
-        .store
-        .raise_alarm("ghost", &live_input, detail, now)
-        .await?;
     owe(
         shared,
         mark.relay,
         stored.row.channel_id,
-        Owed::DisableLiveInput { uid: live_input },
+        Owed::DisableGhost { uid: live_input },
     )
     .await
 }
@@ -92,6 +85,7 @@ pub(super) async fn recorder(
     if !is_over
         && let Ok(Owed::UnknownRecorder {
             resource_id,
+            other_resources,
             cname,
             uid,
         }) = serde_json::from_value(open.debt.data.clone())
@@ -103,6 +97,7 @@ pub(super) async fn recorder(
             open.debt.channel_id,
             Owed::StopRecorder {
                 resource_id,
+                other_resources,
                 sid,
                 cname,
                 uid,

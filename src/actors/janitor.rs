@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::calls::asks;
+use super::calls::{Vendors, asks};
 use super::rows;
 use super::shared::Shared;
-use crate::config::AgoraBackend;
+use crate::config::Settings;
 use crate::relay::{Mark, Owner};
-use crate::store::{Purge, StoreError};
+use crate::store::{Purge, Store, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
@@ -21,7 +21,7 @@ const OUTBOX: TimeDelta = TimeDelta::days(7);
 
 /// Why a pass did not get through.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SweepError {
+pub enum SweepError {
     /// A list, or a deletion.
     #[error(transparent)]
     Vendor(#[from] VendorError),
@@ -33,55 +33,105 @@ pub(super) enum SweepError {
     Starting,
 }
 
-/// What a pass found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Sweep {
-    /// Objects with our own mark.
-    pub(super) ours: usize,
-    /// Those of them that were removed.
-    pub(super) removed: usize,
-    /// Objects with a mark of another deployment or database.
-    pub(super) foreign: usize,
+/// What kind of object it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Kind {
+    /// A Cloudflare live input.
+    LiveInput,
+    /// An Agora Media Push converter.
+    Converter,
+}
+
+/// What is to become of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Verdict {
+    /// Its mark is another deployment's or another database's: left alone.
+    Foreign,
+    /// Too young to be called an orphan, or of unknown age.
+    Young,
+    /// An unfinished relay owns it.
+    Owned,
+    /// A debt names it.
+    Owed,
+    /// Its relay's policy keeps it.
+    Retained,
+    /// Nobody's: it would be removed.
+    Orphan,
+    /// Nobody's: it was removed.
+    Removed,
 }
 
 /// An object at a vendor that bears a mark.
-struct Marked {
-    mark: Mark,
-    created: Option<DateTime<Utc>>,
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Finding {
+    /// What kind of object.
+    pub kind: Kind,
     /// The vendor's id.
-    id: String,
+    pub id: String,
+    /// Its mark.
+    pub mark: String,
+    /// When it was created, by the vendor's clock.
+    pub created: Option<DateTime<Utc>>,
+    /// What is to become of it.
+    pub verdict: Verdict,
+}
+
+/// What a pass found.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Sweep {
+    /// Everything that bears a mark.
+    pub findings: Vec<Finding>,
+    /// The list of live inputs may be cut: what is behind its end was not seen.
+    pub may_be_cut: bool,
+}
+
+impl Sweep {
+    /// How many findings came to this verdict.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.findings
+            .iter()
+            .filter(|finding| finding.verdict == verdict)
+            .count()
+    }
 }
 
 /// Sweeps at the start and then at every interval, forever.
 pub(super) async fn sweep_forever(shared: Arc<Shared>) {
     loop {
-        match sweep(&shared).await {
-            Ok(Sweep {
-                ours,
-                removed,
-                foreign,
-            }) => {
-                tracing::info!(ours, removed, foreign, "the janitor has been round");
+        match sweep(&shared, None, false).await {
+            Ok(sweep) => {
+                tracing::info!(
+                    marked = sweep.findings.len(),
+                    removed = sweep.count(Verdict::Removed),
+                    foreign = sweep.count(Verdict::Foreign),
+                    "the janitor has been round"
+                );
+                shared.alarms.swept(&sweep);
             }
             Err(error) => tracing::warn!(%error, "the janitor did not get round"),
         }
-        let now = shared.clock.now();
-        let journal = TimeDelta::from_std(shared.settings.database.journal_retention)
-            .unwrap_or(TimeDelta::MAX);
-        let purge = Purge {
-            journal_before: now
-                .checked_sub_signed(journal)
-                .unwrap_or(DateTime::UNIX_EPOCH),
-            idempotency_before: now - KEYS,
-            outbox_before: now - OUTBOX,
-        };
-        purge_all(&shared, purge).await;
+        purge_all(&shared).await;
         tokio::time::sleep(shared.settings.janitor.interval).await;
     }
 }
 
 /// What was kept long enough goes, piece by piece.
-async fn purge_all(shared: &Shared, purge: Purge) {
+async fn purge_all(shared: &Shared) {
+    let now = shared.clock.now();
+    let journal =
+        TimeDelta::from_std(shared.settings.database.journal_retention).unwrap_or(TimeDelta::MAX);
+    let purge = Purge {
+        journal_before: now
+            .checked_sub_signed(journal)
+            .unwrap_or(DateTime::UNIX_EPOCH),
+        idempotency_before: now - KEYS,
+        outbox_before: now - OUTBOX,
+    };
     loop {
         match shared.store.purge(purge).await {
             Ok(0) => return,
@@ -94,30 +144,32 @@ async fn purge_all(shared: &Shared, purge: Purge) {
     }
 }
 
-/// One pass over what the vendors hold.
-pub(super) async fn sweep(shared: &Shared) -> Result<Sweep, SweepError> {
-    let owner = shared.owner().ok_or(SweepError::Starting)?;
-    let mut sweep = Sweep::default();
-    sweep_live_inputs(shared, &owner, &mut sweep).await?;
-    if shared.settings.agora.backend == AgoraBackend::MediaPush {
-        sweep_converters(shared, &owner, &mut sweep).await?;
+/// One pass over what the vendors hold. `database`: whose marks are ours for once, an operator's way to clean up after a
+/// database that is gone.
+pub(super) async fn sweep(
+    shared: &Shared,
+    database: Option<&str>,
+    dry_run: bool,
+) -> Result<Sweep, SweepError> {
+    let mut owner = shared.owner().ok_or(SweepError::Starting)?;
+    if let Some(database) = database {
+        owner.database = database.to_owned();
     }
+    let mut sweep = Sweep::default();
+    sweep_live_inputs(shared, &owner, dry_run, &mut sweep).await?;
+    sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
     Ok(sweep)
 }
 
 async fn sweep_live_inputs(
     shared: &Shared,
     owner: &Owner,
+    dry_run: bool,
     sweep: &mut Sweep,
 ) -> Result<(), SweepError> {
     let cloudflare = &shared.vendors.cloudflare;
     let list = cloudflare.list_live_inputs(asks(Priority::Janitor)).await?;
-    if list.may_be_cut {
-        tracing::error!(
-            listed = list.live_inputs.len(),
-            "the list of live inputs may be cut: what is behind its end is not swept"
-        );
-    }
+    sweep.may_be_cut = list.may_be_cut;
     for input in list.live_inputs {
         let Some(mark) = input
             .mark
@@ -126,18 +178,30 @@ async fn sweep_live_inputs(
         else {
             continue;
         };
-        let object = Marked {
-            mark,
-            created: input.created,
-            id: input.uid,
-        };
-        if is_orphan(shared, owner, &object, Kind::LiveInput, sweep).await? {
-            tracing::warn!(live_input = object.id, mark = %object.mark, "an orphan: a live input nobody owns is deleted");
+        let mut verdict = judge(
+            shared,
+            owner,
+            &mark,
+            Kind::LiveInput,
+            &input.uid,
+            input.created,
+        )
+        .await?;
+        if verdict == Verdict::Orphan && !dry_run {
+            tracing::warn!(live_input = input.uid, %mark, "an orphan: a live input nobody owns is deleted");
             cloudflare
-                .delete_live_input(asks(Priority::Janitor), &object.id)
+                .delete_live_input(asks(Priority::Janitor), &input.uid)
                 .await?;
-            sweep.removed += 1;
+            verdict = Verdict::Removed;
         }
+        let (id, mark, created) = (input.uid, mark.to_string(), input.created);
+        sweep.findings.push(Finding {
+            kind: Kind::LiveInput,
+            id,
+            mark,
+            created,
+            verdict,
+        });
     }
     Ok(())
 }
@@ -145,15 +209,15 @@ async fn sweep_live_inputs(
 async fn sweep_converters(
     shared: &Shared,
     owner: &Owner,
+    dry_run: bool,
     sweep: &mut Sweep,
 ) -> Result<(), SweepError> {
     let media_push = shared.vendors.agora.media_push();
     let list = match media_push.list(asks(Priority::Janitor)).await {
-        // Media Push is not enabled for this project: then it holds nothing of ours.
-        Err(error) if error.class == Class::Unauthorized => return Ok(()),
+        // Media Push is not enabled for this project (403), or not known to it (404): then it holds nothing of ours.
+        Err(error) if matches!(error.class, Class::Unauthorized | Class::NotFound) => return Ok(()),
         list => list?,
     };
-    let region = &shared.settings.agora.media_push.region;
     for converter in list {
         let Some(mark) = converter
             .name
@@ -162,74 +226,109 @@ async fn sweep_converters(
         else {
             continue;
         };
-        let object = Marked {
-            mark,
-            created: converter.created_at,
-            id: converter.id,
-        };
-        if is_orphan(shared, owner, &object, Kind::Converter, sweep).await? {
-            tracing::warn!(converter = object.id, mark = %object.mark, "an orphan: a converter nobody owns is deleted");
-            let region = region_of(shared, &object.mark)
-                .await?
-                .unwrap_or_else(|| region.clone());
+        let created = converter.created_at;
+        let mut verdict = judge(
+            shared,
+            owner,
+            &mark,
+            Kind::Converter,
+            &converter.id,
+            created,
+        )
+        .await?;
+        if verdict == Verdict::Orphan && !dry_run {
+            tracing::warn!(converter = converter.id, %mark, "an orphan: a converter nobody owns is deleted");
+            let region = region_of(shared, &mark).await?;
             media_push
-                .delete(asks(Priority::Janitor), &region, &object.id)
+                .delete(asks(Priority::Janitor), &region, &converter.id)
                 .await?;
-            sweep.removed += 1;
+            verdict = Verdict::Removed;
         }
+        let (id, mark) = (converter.id, mark.to_string());
+        sweep.findings.push(Finding {
+            kind: Kind::Converter,
+            id,
+            mark,
+            created,
+            verdict,
+        });
     }
     Ok(())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    LiveInput,
-    Converter,
-}
-
-/// Whether an object is ours and nobody's.
-async fn is_orphan(
+/// Whose an object is.
+async fn judge(
     shared: &Shared,
     owner: &Owner,
-    object: &Marked,
+    mark: &Mark,
     kind: Kind,
-    sweep: &mut Sweep,
-) -> Result<bool, SweepError> {
-    if object.mark.owner != *owner {
-        sweep.foreign += 1;
-        return Ok(false);
+    id: &str,
+    created: Option<DateTime<Utc>>,
+) -> Result<Verdict, SweepError> {
+    if mark.owner != *owner {
+        return Ok(Verdict::Foreign);
     }
-    sweep.ours += 1;
     let grace = TimeDelta::from_std(shared.settings.janitor.grace).unwrap_or(TimeDelta::MAX);
-    let Some(age) = object.created.map(|created| shared.clock.now() - created) else {
-        return Ok(false);
-    };
-    if age < grace || shared.directory.get(object.mark.relay).is_some() {
-        return Ok(false);
+    if created.is_none_or(|created| shared.clock.now() - created < grace) {
+        return Ok(Verdict::Young);
     }
-    let Some(stored) = shared.store.relay(object.mark.relay).await? else {
-        // Our own database, and it does not know the relay: its start was never stored, or it was restored from a backup.
-        return Ok(true);
+    if shared.owner().as_ref() != Some(owner) {
+        // The marks of a database that is gone: nobody knows more of them.
+        return Ok(Verdict::Orphan);
+    }
+    if shared.directory.get(mark.relay).is_some() {
+        return Ok(Verdict::Owned);
+    }
+    let Some(stored) = shared.store.relay(mark.relay).await? else {
+        // Our own database, and it does not know the relay: it was restored from a backup, or another one's marks are
+        // cleaned up by hand.
+        return Ok(Verdict::Orphan);
     };
     if stored.row.ended_at.is_none() {
-        return Ok(false);
+        return Ok(Verdict::Owned);
     }
-    let owes = shared.store.debts_of(object.mark.relay).await?;
-    if owes.iter().any(|open| open.debt.target == object.id) {
-        return Ok(false);
+    let owed = shared.store.debts_of(mark.relay).await?;
+    if owed.iter().any(|open| open.debt.target == id) {
+        return Ok(Verdict::Owed);
     }
-    let kept = rows::durable(&stored).is_ok_and(|durable| {
-        durable.spec.keep_live_input
-            && durable.live_input.uid.as_deref() == Some(object.id.as_str())
-    });
-    Ok(!(kind == Kind::LiveInput && kept))
+    let kept = kind == Kind::LiveInput
+        && rows::durable(&stored).is_ok_and(|durable| {
+            durable.spec.keep_live_input && durable.live_input.uid.as_deref() == Some(id)
+        });
+    Ok(if kept {
+        Verdict::Retained
+    } else {
+        Verdict::Orphan
+    })
 }
 
 /// Where a relay's converters run.
-async fn region_of(shared: &Shared, mark: &Mark) -> Result<Option<String>, SweepError> {
-    Ok(shared
-        .store
-        .relay(mark.relay)
-        .await?
-        .and_then(|stored| stored.row.region))
+async fn region_of(shared: &Shared, mark: &Mark) -> Result<String, SweepError> {
+    let stored = shared.store.relay(mark.relay).await?;
+    let region = stored.and_then(|stored| stored.row.region);
+    Ok(region.unwrap_or_else(|| shared.settings.agora.media_push.region.clone()))
+}
+
+/// One pass without a service: by the database alone, so an unfinished relay's objects are safe whoever drives it.
+///
+/// # Errors
+/// When the database or a vendor does not answer.
+pub async fn sweep_once(
+    settings: Settings,
+    database: Option<&str>,
+    dry_run: bool,
+) -> anyhow::Result<Sweep> {
+    let settings = Arc::new(settings);
+    let runtime = tokio::runtime::Handle::current();
+    let store = Store::connect(&settings.database).await?;
+    let vendors = Arc::new(Vendors::new(settings.clone(), runtime.clone())?);
+    let instance = store.instance().await?;
+    let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
+    shared.owns(Owner {
+        deployment: settings.relay.deployment.clone(),
+        database: instance.database_id,
+    });
+    let sweep = sweep(&shared, database, dry_run).await?;
+    store.close().await;
+    Ok(sweep)
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::crash::{self, CrashPoint, Deed};
 use super::directory::{Directory, Snapshot};
 use super::ghosts;
+use super::janitor::{self, Sweep, SweepError};
 use super::registry::{Begin, TellRelay};
 use super::relay_actor::Tell;
 use super::requests::{
@@ -19,13 +20,17 @@ use super::requests::{
 use super::rows;
 use super::shared::{Readiness, Shared};
 use super::spec::spec;
-use crate::relay::{Durable, Event, Hint, OutcomeCode, Phase, RecorderStage, Relay};
+use crate::config::AgoraBackend;
+use crate::relay::{Durable, Event, Hint, OutcomeCode, Phase, Relay};
 use crate::store::{Created, IdempotencyRecord, NewRelay, StoreError, StoredRelay};
 
 /// How long a new relay's recorder waits for that of the channel's last relay.
 const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
 /// How long a stop waits to hear that its wish is stored.
 const STORED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Between two rounds of stopping everything.
+const STOP_AGAIN: Duration = Duration::from_millis(500);
 
 /// The actors' door. Cheap to clone; works from any thread. The default one never acts: it is that of a process that does
 /// not hold the database.
@@ -70,6 +75,33 @@ impl Keeper {
         self.shared.readiness()
     }
 
+    /// Stops every relay, and returns when all their recorders are down and their live inputs let nobody in; what of it
+    /// a vendor did not answer is a debt by then. False: `limit` was over first.
+    pub async fn stop_all(&self, limit: Duration) -> bool {
+        let all_down = async {
+            loop {
+                let relays = self.shared.directory.all();
+                let phases = relays.iter().map(|relay| relay.durable.phase);
+                if !phases
+                    .into_iter()
+                    .any(|phase| phase.holds_slot() || phase == Phase::Stopping)
+                {
+                    return;
+                }
+                // Again and again: a start that was under way may come late, and hearing it twice changes nothing.
+                for relay in relays
+                    .iter()
+                    .filter(|relay| relay.durable.phase.holds_slot())
+                {
+                    let (relay_id, tell) = (relay.durable.spec.relay_id, Tell::from(Event::Stop));
+                    self.shared.registry_hears(TellRelay { relay_id, tell });
+                }
+                tokio::time::sleep(STOP_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(limit, all_down).await.is_ok()
+    }
+
     /// Going down: no new starts; stops are still stored.
     pub fn drain(&self) {
         self.shared.set_readiness(Readiness::Draining);
@@ -107,6 +139,7 @@ impl Keeper {
         {
             return self.existing(&request, (*holder.durable).clone()).await;
         }
+        self.within_quota()?;
         let wait = request.wait;
         // Goes on when the caller hangs up: a relay that is stored must begin.
         let keeper = self.clone();
@@ -121,6 +154,34 @@ impl Keeper {
             Begun::New(relay_id) => self.wait_for_recorder(relay_id, wait).await,
             Begun::Met(answer) => Ok(*answer),
         }
+    }
+
+    /// Refuses a start above the concurrency the vendor grants, where that is known: Agora would refuse it as well, but
+    /// only after a live input was made.
+    fn within_quota(&self) -> Result<(), StartError> {
+        let agora = &self.shared.settings.agora;
+        let (setting, limit) = match agora.backend {
+            AgoraBackend::CloudRecording => (
+                "agora.cloud_recording.max_concurrent",
+                agora.cloud_recording.max_concurrent,
+            ),
+            AgoraBackend::MediaPush => (
+                "agora.media_push.max_concurrent",
+                agora.media_push.max_concurrent,
+            ),
+        };
+        let running = || {
+            self.shared
+                .directory
+                .all()
+                .iter()
+                .filter(|relay| !relay.recorder_is_down)
+                .count()
+        };
+        if limit > 0 && running() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(StartError::Quota { setting, limit });
+        }
+        Ok(())
     }
 
     /// Stores a new relay, and has its actor begin.
@@ -202,7 +263,6 @@ impl Keeper {
                     Err(error) => tracing::debug!(%relay_id, %error, "not looked up yet"),
                 }
             };
-            shared.note_database(true);
             if let Some(stored) = stored.filter(|stored| stored.epoch == shared.epoch()) {
                 shared.registry_hears(super::registry::Recover {
                     relays: vec![stored],
@@ -446,10 +506,17 @@ impl Keeper {
         };
         let recorder = relay.durable.recorder.as_ref();
         let superseded = recorder.is_some_and(|recorder| {
-            recorder.attempt > attempt
-                || (recorder.attempt == attempt && recorder.stage == RecorderStage::Settled)
+            recorder.attempt > attempt || (recorder.attempt == attempt && !recorder.stage.is_open())
         });
         superseded || !relay.durable.phase.holds_slot()
+    }
+
+    /// One pass of the janitor over what the vendors hold; with `dry_run` nothing is removed.
+    ///
+    /// # Errors
+    /// When a list or a deletion fails, or the database does not answer.
+    pub async fn sweep(&self, dry_run: bool) -> Result<Sweep, SweepError> {
+        janitor::sweep(&self.shared, None, dry_run).await
     }
 
     /// A vendor's verified notification spoke of something no relay in work drives.

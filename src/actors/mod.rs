@@ -3,6 +3,7 @@
 //! A relay's actor is a thin shell: it takes an event, has the life cycle handle it, stores what that changed, and only
 //! then makes the calls it asked for. Nothing is decided here.
 
+mod alarms;
 mod calls;
 mod clock;
 #[cfg(feature = "sandbox")]
@@ -16,8 +17,11 @@ mod keeper;
 mod recordings;
 mod registry;
 mod relay_actor;
+mod replay;
 mod requests;
 mod rows;
+#[cfg(feature = "sandbox")]
+pub mod sabotage;
 mod shared;
 mod spec;
 mod supervise;
@@ -27,7 +31,9 @@ pub mod view;
 pub use calls::Vendors;
 pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
+pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict, sweep_once};
 pub use keeper::Keeper;
+pub use replay::{Replay, Replayed, replay};
 pub use requests::{
     Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
 };

@@ -109,6 +109,8 @@ impl RelayActor {
     /// Takes an event in: what it changes for good is stored before anything is done about it. Nothing else is heard
     /// until then.
     fn take(&mut self, tell: Tell, ctx: &mut Context<Self>) {
+        #[cfg(feature = "sandbox")]
+        super::sabotage::hears(&self.durable.spec, &tell.event);
         let now = self.shared.clock.now();
         self.last_event_at = now;
         let phase = self.durable.phase;
@@ -168,6 +170,10 @@ impl RelayActor {
             .last_failure()
             .map(|failure| failure.message.clone())
             .or(self.last_error.take());
+        #[cfg(feature = "sandbox")]
+        if step.durable_changed() {
+            super::sabotage::comes_to(&self.durable.spec, super::sabotage::Moment::Acting);
+        }
         let over = self.durable.phase == Phase::Ended;
         self.publish();
         if !step.debts().count().eq(&0) {

@@ -59,6 +59,14 @@ pub enum StartError {
     /// The key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyMismatch,
+    /// As many recorders run as the settings allow.
+    #[error("{setting} allows {limit} recorders at once, and as many run")]
+    Quota {
+        /// The setting.
+        setting: &'static str,
+        /// What it says.
+        limit: u32,
+    },
     /// Not ready: the database is not ours yet.
     #[error("starting")]
     Starting,

@@ -10,6 +10,9 @@ use crate::store::{
     Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow, Save, StoredRelay,
 };
 
+/// The kind of the journal's last entry of a relay that could not be driven: no fact, but a word on its end.
+pub(super) const ENDED_BY_FORCE: &str = "ended_by_force";
+
 /// The form the durable state is stored in.
 const STATE_VERSION: i32 = 1;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::{Addr, Handler, Message};
 use tokio::sync::Notify;
 
+use super::alarms::Alarms;
 use super::calls::Vendors;
 use super::clock::Clock;
 use super::directory::Directory;
@@ -53,6 +54,7 @@ pub struct Shared {
     database_answers: AtomicU8,
     registry: RwLock<Option<Addr<Registry>>>,
     debts: Notify,
+    pub(super) alarms: Alarms,
 }
 
 impl Shared {
@@ -77,6 +79,7 @@ impl Shared {
             database_answers: AtomicU8::new(1),
             registry: RwLock::new(None),
             debts: Notify::new(),
+            alarms: Alarms::default(),
         })
     }
 

@@ -6,17 +6,18 @@ use uuid::Uuid;
 
 use super::Api;
 use super::input::{Fields, Query, relay_id};
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::v1::stop::answered;
 use super::{reads, writes};
 use crate::actors::view::WireTime;
-use crate::actors::{Snapshot, StopRequest};
+use crate::actors::{Snapshot, StopRequest, SweepError};
 
 /// The routes, inside their scope.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(reads("/actors", actors))
-        .service(writes("/relays/{relay_id}/stop", stop));
+        .service(writes("/relays/{relay_id}/stop", stop))
+        .service(writes("/sweep", sweep));
 }
 
 /// What runs now and what it waits for, in the order of the relays' ids, which is that of their age.
@@ -75,4 +76,27 @@ async fn stop(
     };
     let answer = api.keeper.stop(stop).await;
     answered(&api, answer)
+}
+
+/// One pass of the janitor by hand: what the vendors hold with a mark, and what became of it.
+async fn sweep(request: HttpRequest, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    let query = Query::read(request.query_string(), &["dry_run"])?;
+    let dry_run = match query.get("dry_run") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Problem::parameter("dry_run", "true or false")),
+    };
+    match api.keeper.sweep(dry_run).await {
+        Ok(sweep) => Ok(HttpResponse::Ok().json(json!({
+            "dry_run": dry_run,
+            "findings": sweep.findings,
+            "may_be_cut": sweep.may_be_cut,
+        }))),
+        Err(SweepError::Starting) => Err(Problem::new(
+            Code::Starting,
+            "This process does not hold the database.",
+        )),
+        Err(SweepError::Store(error)) => Err(error.into()),
+        Err(SweepError::Vendor(error)) => Err(Problem::from(&error)),
+    }
 }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::Api;
 use super::problem::{Code, Problem};
+use crate::actors::Readiness;
 use crate::actors::view::WireTime;
 use crate::store::{Alarm, DebtCount, StoreError};
 use crate::vendors::governor::Snapshot;
@@ -168,16 +169,23 @@ pub(super) async fn livez() -> HttpResponse {
 
 /// `GET /readyz`: starts and stops are taken.
 pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    if api.is_draining() {
+    let readiness = api.keeper.readiness();
+    if api.is_draining() || readiness == Readiness::Draining {
         return Err(Problem::new(
             Code::ShuttingDown,
             "No new relay is started here.",
         ));
     }
-    if !api.keeper.is_ready() {
+    if readiness == Readiness::Starting {
         return Err(Problem::new(
             Code::Starting,
             "Unfinished relays are being loaded, or another process holds the database.",
+        ));
+    }
+    if !api.keeper.is_ready() {
+        return Err(Problem::new(
+            Code::Database,
+            "The last write did not reach the database.",
         ));
     }
     api.database_answers().await?;
@@ -200,7 +208,7 @@ pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
         "healthy": cloudflare.healthy && agora.healthy && database,
         "cloudflare": cloudflare,
         "agora": agora,
-        "database": {"healthy": database, "acting": api.keeper.is_ready()},
+        "database": {"healthy": database, "acting": api.acts()},
         "budgets": budgets,
         "debts": debts.as_deref().map(debt_summary),
         "alarms": alarms.map(|alarms| alarms.iter().map(alarm).collect::<Vec<_>>()),

@@ -30,7 +30,7 @@ use actix_web::{App, FromRequest, HttpResponse, HttpServer, Resource, Responder,
 use chrono::{DateTime, Utc};
 use tracing_actix_web::TracingLogger;
 
-use crate::actors::Keeper;
+use crate::actors::{Keeper, Readiness};
 use crate::config::Settings;
 use crate::store::Store;
 use crate::telemetry::RequestSpan;
@@ -112,6 +112,11 @@ impl Api {
 
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether this process drives the relays: it holds the database and has loaded them. One that goes down still does.
+    fn acts(&self) -> bool {
+        self.keeper.readiness() != Readiness::Starting
     }
 
     fn now(&self) -> DateTime<Utc> {

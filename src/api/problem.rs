@@ -10,6 +10,7 @@ use super::envelope::X_REQUEST_ID;
 use crate::actors::view::RelayView;
 use crate::relay::{Durable, OutcomeCode};
 use crate::store::StoreError;
+use crate::vendors::{Class, VendorError};
 
 /// What went wrong, for machines.
 #[derive(
@@ -407,6 +408,20 @@ impl ResponseError for Problem {
             answer.insert_header((X_REQUEST_ID, id.as_str()));
         }
         answer.body(serde_json::to_string(&body).unwrap_or_default())
+    }
+}
+
+impl From<&VendorError> for Problem {
+    fn from(error: &VendorError) -> Self {
+        let code = match error.class {
+            Class::Unauthorized => Code::VendorUnauthorized,
+            Class::RateLimited => Code::VendorRateLimited,
+            Class::Quota => Code::VendorQuota,
+            Class::Unavailable | Class::Unexpected => Code::VendorUnavailable,
+            Class::Timeout => Code::VendorTimeout,
+            Class::Rejected | Class::NotFound | Class::Conflict => Code::VendorRejected,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

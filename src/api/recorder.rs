@@ -76,7 +76,7 @@ impl Api {
     /// What a process that does not act yet does not know, it does not decide.
     fn standing(&self, claims: &PageClaims) -> Result<Standing, Problem> {
         if self.keeper.directory().get(claims.relay).is_none() {
-            return if self.keeper.is_ready() {
+            return if self.acts() {
                 Ok(Standing::Over)
             } else {
                 Err(Problem::new(

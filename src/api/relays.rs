@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::Api;
 use super::problem::Problem;
-use crate::actors::Snapshot;
 use crate::actors::view::{
     OutcomeView, RecorderView, RecordingView, RelayView, WireTime, relay_status,
 };
+use crate::actors::{self, Snapshot};
 use crate::relay::{Detail, Durable, OutcomeCode, Phase};
 use crate::store::{self, READY, StoredRelay};
 
@@ -98,7 +98,7 @@ impl Api {
 /// state, and stand for it when nobody can read it.
 pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView {
     let row = &stored.row;
-    let mut view = match serde_json::from_value::<Durable>(row.state.clone()) {
+    let mut view = match actors::durable(stored) {
         Ok(durable) => RelayView::of(&durable, None, now),
         Err(_) => bare(stored),
     };

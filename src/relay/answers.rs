@@ -42,8 +42,8 @@ impl Relay {
             step.ignored = Some(Ignored::Stale);
             return Ok(());
         };
-        self.volatile.hold_until = None;
         self.volatile.slot(kind).failures = 0;
+        self.let_go(kind);
         match answer {
             Answer::LiveInput {
                 uid,
@@ -105,6 +105,15 @@ impl Relay {
             Answer::Deleted => self.record(step, Fact::LiveInputGone, now),
             Answer::NotFound => self.not_found(step, &call, now),
             Answer::Recordings(videos) => self.recordings_read(step, videos, now),
+        }
+    }
+
+    /// A deadline held back is let go by an answer: of a watched relay, by one on its feed or its seller, and when the
+    /// other is not being asked for. The feed comes first, and says nothing of a seller who is back.
+    fn let_go(&mut self, kind: Kind) {
+        let seen = matches!(kind, Kind::Feed | Kind::Hosts) || !self.durable.phase.is_watched();
+        if seen && !self.is_looking() {
+            self.volatile.hold_until = None;
         }
     }
 

@@ -15,6 +15,9 @@ pub enum Owed {
     StopRecorder {
         /// The resource it runs on.
         resource_id: String,
+        /// Resources it may run on instead: a start on each may have been carried out, and the answers were lost.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        other_resources: Vec<String>,
         /// Its session.
         sid: String,
         /// Its label.
@@ -27,6 +30,9 @@ pub enum Owed {
     UnknownRecorder {
         /// The resource it was started on.
         resource_id: String,
+        /// Resources it may run on instead: a start on each may have been carried out, and the answers were lost.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        other_resources: Vec<String>,
         /// Its label.
         cname: String,
         /// Its uid.
@@ -53,6 +59,11 @@ pub enum Owed {
     },
     /// Disable this live input.
     DisableLiveInput {
+        /// Its uid.
+        uid: String,
+    },
+    /// Disable this live input: something published into it after its relay was over.
+    DisableGhost {
         /// Its uid.
         uid: String,
     },
@@ -84,6 +95,7 @@ impl Owed {
             Self::FindConverter { name, .. } => name,
             Self::FindLiveInput { mark } => mark,
             Self::DisableLiveInput { uid }
+            | Self::DisableGhost { uid }
             | Self::DeleteLiveInput { uid }
             | Self::DeleteVideo { uid } => uid,
             Self::FindRecordings { live_input } => live_input,

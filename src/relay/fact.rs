@@ -197,8 +197,9 @@ impl Durable {
                 uid,
                 hls_url,
                 dash_url,
-                echo_differs: _,
+                echo_differs,
             } => {
+                self.live_input.echo_differs.clone_from(echo_differs);
                 self.live_input.stage = InputStage::Ready;
                 self.live_input.uid = Some(uid.clone());
                 self.live_input.hls_url = Some(hls_url.clone());
@@ -243,7 +244,6 @@ impl Durable {
             Fact::RecorderAccepted { sid, converter_id } => {
                 if let Some(recorder) = &mut self.recorder {
                     recorder.stage = RecorderStage::Running;
-                    recorder.earlier_resources.clear();
                     if sid.is_some() {
                         recorder.sid.clone_from(sid);
                     }
@@ -422,6 +422,9 @@ impl Durable {
                 if self.open_recorder().is_some() {
                     self.settle_recorder(at);
                 }
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.stage = RecorderStage::Owed;
+                }
             }
             Owed::FindLiveInput { .. } | Owed::DeleteLiveInput { .. } => {
                 self.live_input.stage = InputStage::Settled;
@@ -432,7 +435,7 @@ impl Durable {
                     video.state = VideoState::Deleted;
                 }
             }
-            Owed::FindRecordings { .. } => {}
+            Owed::FindRecordings { .. } | Owed::DisableGhost { .. } => {}
         }
     }
 }

@@ -72,7 +72,7 @@ impl PresenceBook {
     pub(super) fn now(&self, now: DateTime<Utc>) -> Presence {
         let fresh = |word: Option<(DateTime<Utc>, bool)>, holds: Duration| {
             word.filter(|(at, _)| {
-                now - *at <= chrono::TimeDelta::from_std(holds).unwrap_or_default()
+                now - *at < chrono::TimeDelta::from_std(holds).unwrap_or_default()
             })
         };
         match fresh(self.page, PAGE_FRESH).or_else(|| fresh(self.hosts, self.hosts_fresh)) {

@@ -39,6 +39,9 @@ pub struct LiveInput {
     pub hls_url: Option<String>,
     /// The same over DASH.
     pub dash_url: Option<String>,
+    /// Settings Cloudflare did not take over as sent: a person should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub echo_differs: Vec<String>,
     /// Its keys must be rotated before a recorder may be started.
     pub keys_stale: bool,
 }
@@ -53,8 +56,21 @@ pub enum RecorderStage {
     Running,
     /// It is being stopped so that another can take its place.
     Retiring,
-    /// It is proved gone, or a debt takes care of it.
+    /// A debt takes care of it: it may still run.
+    Owed,
+    /// It is proved gone.
     Settled,
+}
+
+impl RecorderStage {
+    /// Whether the relay itself has to take care of it.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Starting | Self::Running | Self::Retiring => true,
+            Self::Owed | Self::Settled => false,
+        }
+    }
 }
 
 /// The Agora task that pushes the channel to the live input.
@@ -174,6 +190,7 @@ impl Durable {
                 uid: None,
                 hls_url: None,
                 dash_url: None,
+                echo_differs: Vec::new(),
                 keys_stale: false,
             },
             recorder: None,
@@ -197,12 +214,12 @@ impl Durable {
         }
     }
 
-    /// The recorder that is not settled.
+    /// The recorder that is neither settled nor owed.
     #[must_use]
     pub fn open_recorder(&self) -> Option<&Recorder> {
         self.recorder
             .as_ref()
-            .filter(|recorder| recorder.stage != RecorderStage::Settled)
+            .filter(|recorder| recorder.stage.is_open())
     }
 
     /// The recorder's uid in the channel (Cloud Recording): never the same for two attempts (`agora.md §8.1`).

@@ -72,8 +72,14 @@ impl Relay {
                 Some((Call::RotateKeys { live_input: uid()? }, None))
             }
             (Phase::Stopping, InputStage::Ready) => {
-                let urgent = self.durable.open_recorder().is_some();
-                let patient = urgent && self.volatile.recorder.failures == 0;
+                let open = self.durable.open_recorder().is_some();
+                let patient = open && self.volatile.recorder.failures == 0;
+                // One that is owed may still run: nothing but this keeps it from publishing.
+                let urgent = self
+                    .durable
+                    .recorder
+                    .as_ref()
+                    .is_some_and(|recorder| recorder.stage != RecorderStage::Settled);
                 let wait = self
                     .durable
                     .stopped_at
@@ -99,7 +105,7 @@ impl Relay {
     fn want_recorder(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
         let durable = &self.durable;
         match &durable.recorder {
-            Some(recorder) if recorder.stage != RecorderStage::Settled => match recorder.stage {
+            Some(recorder) if recorder.stage.is_open() => match recorder.stage {
                 RecorderStage::Starting
                     if durable.phase.holds_slot() || durable.phase == Phase::Stopping =>
                 {
@@ -122,7 +128,10 @@ impl Relay {
                         None,
                     ))
                 }
-                RecorderStage::Starting | RecorderStage::Running | RecorderStage::Settled => None,
+                RecorderStage::Starting
+                | RecorderStage::Running
+                | RecorderStage::Owed
+                | RecorderStage::Settled => None,
             },
             Some(_) | None if durable.phase.holds_slot() => self.want_first_start(now),
             Some(_) | None => None,
@@ -175,8 +184,9 @@ impl Relay {
         let alive = recorder
             .acquired_at
             .is_some_and(|at| now - at <= RESOURCE_LIFE);
-        // Taken down, it is only asked whether it runs: a new resource would blur on which.
+        // Taken down, or known to run, it is only asked where it runs: a new resource would blur that.
         let tries = self.durable.phase == Phase::Stopping
+            || recorder.sid.is_some()
             || self.volatile.recorder.failures < STARTS_PER_RESOURCE;
         let again = alive && !self.volatile.reacquire && tries;
         match &recorder.resource_id {

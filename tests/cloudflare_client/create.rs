@@ -268,7 +268,7 @@ async fn playback_urls_are_built_when_an_older_api_sends_none() {
 }
 
 #[tokio::test]
-async fn the_operators_customer_host_is_used_for_urls_the_answer_has_not() {
+async fn the_operators_customer_host_is_where_buyers_are_sent_whatever_an_answer_names() {
     let old = without(live_input(), "playback");
     let server = answering("POST", &stream(INPUTS), ok(old)).await;
     on(&server, "GET", &stream(&input()), ok(live_input())).await;
@@ -286,8 +286,7 @@ async fn the_operators_customer_host_is_used_for_urls_the_answer_has_not() {
     let read = client.get_live_input(caller(), UID).await.unwrap();
     assert_eq!(
         read.playback.unwrap().hls_url,
-        format!("{HOST}/{UID}/manifest/video.m3u8"),
-        "the answer's own URL comes first"
+        format!("http://media.internal:8081/cdn/{UID}/manifest/video.m3u8")
     );
 }
 

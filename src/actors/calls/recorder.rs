@@ -49,6 +49,7 @@ impl Caller {
     ) -> Result<Answer, Failure> {
         let (cname, uid) = identity(durable, attempt)?;
         let Backend::CloudRecording {
+            page_url,
             max_recording_hours,
             ready_at_first_frame,
             ..
@@ -56,7 +57,12 @@ impl Caller {
         else {
             return Err(misfit("cloud_recording.start"));
         };
-        let Some(links) = &self.vendors.links else {
+        let links = self
+            .vendors
+            .links
+            .as_ref()
+            .and_then(|links| links.on(page_url).ok());
+        let Some(links) = links else {
             return Err(Failure {
                 message: "the recorder's page has no address: set server.public_url".into(),
                 ..misfit("cloud_recording.start")

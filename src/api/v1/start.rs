@@ -97,6 +97,7 @@ fn refusal(api: &Api, error: StartError) -> Problem {
         }
         StartError::Failed(relay) => Problem::failed_start(&relay),
         StartError::KeyMismatch => key_mismatch(),
+        StartError::Quota { .. } => Problem::new(Code::VendorQuota, error.to_string()),
         StartError::Starting => starting(),
         StartError::ShuttingDown => {
             Problem::new(Code::ShuttingDown, "No new relay is started here any more.")

@@ -74,7 +74,7 @@ async fn take(
     id: &[u8],
     meaning: impl FnOnce(&[Arc<Snapshot>]) -> Vec<Meaning>,
 ) -> Result<HttpResponse, Problem> {
-    if !api.keeper.is_ready() {
+    if !api.acts() {
         return Err(Problem::new(
             Code::Starting,
             "This process does not act yet.",

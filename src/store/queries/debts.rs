@@ -46,6 +46,22 @@ impl Store {
             .collect()
     }
 
+    /// What debts of a kind are owed for: the vendor's ids.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn targets_owed(&self, kind: &str) -> Result<Vec<String>, StoreError> {
+        let rows = debt::Entity::find()
+            .select_only()
+            .column(debt::Column::Target)
+            .filter(debt::Column::Kind.eq(kind))
+            .order_by_asc(debt::Column::Target)
+            .into_tuple::<String>()
+            .all(&self.read())
+            .await?;
+        Ok(rows)
+    }
+
     /// How much is owed, by kind.
     ///
     /// # Errors

@@ -107,6 +107,18 @@ impl Links {
         })
     }
 
+    /// The same links on another page: a relay's recorder keeps the page it was begun with, whatever the settings say.
+    ///
+    /// # Errors
+    /// [`LinkError::Address`].
+    pub fn on(&self, page: &str) -> Result<Self, LinkError> {
+        let page = Url::parse(page).map_err(|_| LinkError::Address)?;
+        Ok(Self {
+            page,
+            key: self.key.clone(),
+        })
+    }
+
     /// The link of one recorder: the same for the same arguments and settings.
     #[must_use]
     pub fn link(&self, claims: &PageClaims, ready: Ready) -> SecretString {

@@ -14,6 +14,7 @@ mod ratelimit;
 mod status;
 mod video;
 mod videos;
+mod webhooks;
 mod wire;
 
 use tokio::time::Instant;
@@ -31,6 +32,7 @@ pub use playback::Playback;
 pub use status::{FeedState, FeedStatus};
 pub use video::{Video, VideoState};
 pub use videos::VideoList;
+pub use webhooks::{Destination, Policy, StreamWebhook};
 
 /// The settings do not make a client.
 #[derive(Debug, thiserror::Error)]

@@ -41,13 +41,15 @@ impl WireUrl {
 }
 
 impl Playback {
-    /// The answer's own URLs, each by the template when the answer has none.
+    /// Where to watch on the customer host `base`: the answer's own URLs when they are on it, else the template. What an
+    /// answer names elsewhere is not believed: buyers are sent there.
     pub(super) fn read(wire: Option<&WirePlayback>, base: Option<&str>, uid: &str) -> Option<Self> {
-        let hls = wire.and_then(|wire| wire.hls.as_deref()).and_then(web);
-        let dash = wire.and_then(|wire| wire.dash.as_deref()).and_then(web);
+        let base = base?;
+        let hls = wire.and_then(|wire| on(base, wire.hls.as_deref()));
+        let dash = wire.and_then(|wire| on(base, wire.dash.as_deref()));
         Some(Self {
-            hls_url: hls.or_else(|| Some(manifest(base?, uid, "video.m3u8")))?,
-            dash_url: dash.or_else(|| Some(manifest(base?, uid, "video.mpd")))?,
+            hls_url: hls.unwrap_or_else(|| manifest(base, uid, "video.m3u8")),
+            dash_url: dash.unwrap_or_else(|| manifest(base, uid, "video.mpd")),
         })
     }
 }
@@ -62,10 +64,10 @@ pub(super) fn thumbnail(base: &str, uid: &str) -> String {
     format!("{base}/{uid}/thumbnails/thumbnail.jpg")
 }
 
-/// A URL a browser can open, else nothing.
-pub(super) fn web(text: &str) -> Option<String> {
-    let url = Url::parse(text).ok()?;
-    matches!(url.scheme(), "http" | "https").then(|| text.to_owned())
+/// A URL an answer names, if it is on the customer host.
+pub(super) fn on(base: &str, text: Option<&str>) -> Option<String> {
+    let path = text?.strip_prefix(base)?;
+    path.starts_with('/').then(|| format!("{base}{path}"))
 }
 
 /// The customer host a URL names, if it is one: `https://customer-<code>.cloudflarestream.com`, on the usual port and
@@ -122,22 +124,32 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_own_urls_come_before_the_template() {
+    fn the_answers_own_urls_come_before_the_template_when_they_are_on_the_customer_host() {
+        let base = "https://customer-abc.cloudflarestream.com";
         let wire = WirePlayback {
-            hls: Some("https://customer-abc.cloudflarestream.com/u/manifest/video.m3u8?own".into()),
-            dash: None,
+            hls: Some(format!("{base}/u/manifest/video.m3u8?own")),
+            dash: Some("https://evil.example/u/manifest/video.mpd".into()),
         };
-        let playback = Playback::read(Some(&wire), Some("https://host.example"), "u").unwrap();
+        let playback = Playback::read(Some(&wire), Some(base), "u").unwrap();
         assert!(playback.hls_url.ends_with("?own"));
+        assert_eq!(playback.dash_url, format!("{base}/u/manifest/video.mpd"));
+        let configured = Playback::read(Some(&wire), Some("http://127.0.0.1:9"), "u").unwrap();
         assert_eq!(
-            playback.dash_url,
-            "https://host.example/u/manifest/video.mpd"
+            configured.hls_url,
+            "http://127.0.0.1:9/u/manifest/video.m3u8"
         );
-        assert_eq!(Playback::read(None, None, "u"), None);
-        let odd = WirePlayback {
-            hls: Some("javascript:alert(1)".into()),
-            dash: Some("not a url".into()),
-        };
-        assert_eq!(Playback::read(Some(&odd), None, "u"), None);
+        assert_eq!(Playback::read(Some(&wire), None, "u"), None);
+    }
+
+    #[test]
+    fn a_host_that_only_begins_like_the_customer_host_is_another_one() {
+        let base = "https://customer-abc.cloudflarestream.com";
+        assert_eq!(
+            on(
+                base,
+                Some("https://customer-abc.cloudflarestream.com.evil.example/u")
+            ),
+            None
+        );
     }
 }

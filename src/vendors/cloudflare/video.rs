@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::playback::{Playback, WirePlayback, believed, thumbnail, web};
+use super::playback::{Playback, WirePlayback, believed, on, thumbnail};
 use super::wire::{lenient, time};
 
 /// How far a video is.
@@ -135,11 +135,9 @@ impl WireVideo {
         });
         Video {
             playback: Playback::read(self.playback.as_ref(), base, &self.uid),
-            thumbnail_url: self
-                .thumbnail
-                .as_deref()
-                .and_then(web)
-                .or_else(|| Some(thumbnail(base?, &self.uid))),
+            thumbnail_url: base.map(|base| {
+                on(base, self.thumbnail.as_deref()).unwrap_or_else(|| thumbnail(base, &self.uid))
+            }),
             uid: self.uid,
             live_input: self.live_input,
             state: state.as_deref().map(self::state).unwrap_or_default(),

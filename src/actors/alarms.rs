@@ -1,0 +1,186 @@
+//! What needs a person: a row each, raised while its cause stands, gone when it does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::janitor::{Sweep, Verdict};
+use super::shared::Shared;
+use crate::store::{Alarm, StoreError};
+use crate::vendors::Class;
+
+/// Between two looks at the causes.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A debt older than this wants a person.
+const OVERDUE: TimeDelta = TimeDelta::days(1);
+/// A budget blocked for longer than this wants one too.
+const BLOCKED: Duration = Duration::from_secs(5);
+
+/// What alarms are about: the closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
+#[strum(serialize_all = "kebab-case")]
+pub(super) enum Code {
+    /// A debt has not been paid for a day.
+    DebtOverdue,
+    /// Objects bear marks of another deployment or database.
+    ForeignMarks,
+    /// Something published into a live input whose relay is over.
+    Ghost,
+    /// Cloudflare did not take settings over as sent.
+    EchoDiffers,
+    /// A list may be cut, and what is behind its end is not seen.
+    ListCut,
+    /// A vendor refuses our credentials.
+    CredentialsRefused,
+    /// A vendor blocks us.
+    BudgetBlocked,
+}
+
+/// What the janitor last saw.
+#[derive(Debug, Default)]
+pub(super) struct Alarms(Mutex<Swept>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Swept {
+    foreign: usize,
+    may_be_cut: bool,
+}
+
+impl Alarms {
+    /// The janitor has been round.
+    pub(super) fn swept(&self, sweep: &Sweep) {
+        let swept = Swept {
+            foreign: sweep.count(Verdict::Foreign),
+            may_be_cut: sweep.may_be_cut,
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = swept;
+    }
+
+    fn last(&self) -> Swept {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Alarms by code and subject, and what each says.
+type Causes = BTreeMap<(Code, String), String>;
+
+/// Keeps the rows in step with their causes, forever.
+pub(super) async fn watch_forever(shared: Arc<Shared>) {
+    loop {
+        if let Err(error) = reconcile(&shared).await {
+            tracing::debug!(%error, "alarms were not brought up to date");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn reconcile(shared: &Shared) -> Result<(), StoreError> {
+    let causes = causes(shared).await?;
+    let now = shared.clock.now();
+    let raised = shared.store.alarms().await?;
+    let stands = |alarm: &Alarm| {
+        causes
+            .keys()
+            .any(|(code, subject)| alarm.code == code.to_string() && alarm.subject == *subject)
+    };
+    for alarm in raised.iter().filter(|alarm| !stands(alarm)) {
+        tracing::info!(
+            code = alarm.code,
+            subject = alarm.subject,
+            "an alarm is over"
+        );
+        shared
+            .store
+            .clear_alarm(&alarm.code, &alarm.subject)
+            .await?;
+    }
+    for ((code, subject), detail) in &causes {
+        let code = code.to_string();
+        let known = raised
+            .iter()
+            .any(|alarm| alarm.code == code && alarm.subject == *subject);
+        if !known {
+            tracing::error!(code, subject, detail, "alarm");
+        }
+        shared
+            .store
+            .raise_alarm(&code, subject, detail, now)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
+    let mut causes = Causes::new();
+    let now = shared.clock.now();
+    for count in shared.store.debt_counts().await? {
+        if now - count.oldest > OVERDUE {
+            let detail = format!("{} open, the oldest since {}.", count.open, count.oldest);
+            causes.insert((Code::DebtOverdue, count.kind), detail);
+        }
+    }
+    for live_input in shared.store.targets_owed(GHOSTS).await? {
+        let detail = "Something published into this live input after its relay was over; it is being disabled.";
+        causes.insert((Code::Ghost, live_input), detail.into());
+    }
+    let swept = shared.alarms.last();
+    if swept.foreign > 0 {
+        let detail = format!(
+            "{} objects bear marks of another deployment or database.",
+            swept.foreign
+        );
+        causes.insert((Code::ForeignMarks, String::new()), detail);
+    }
+    if swept.may_be_cut {
+        let detail =
+            "Cloudflare's list of live inputs may be cut: what is behind its end is not swept.";
+        causes.insert((Code::ListCut, "live_inputs".into()), detail.into());
+    }
+    for relay in shared.directory.all() {
+        let fields = &relay.durable.live_input.echo_differs;
+        if !fields.is_empty() {
+            let detail = format!(
+                "Cloudflare did not take over, though told twice: {}.",
+                fields.join(", ")
+            );
+            causes.insert(
+                (Code::EchoDiffers, relay.durable.spec.relay_id.to_string()),
+                detail,
+            );
+        }
+    }
+    let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
+    if let Some(last) = cloudflare.last_error()
+        && last.class == Class::Unauthorized
+        && cloudflare.last_success().is_none_or(|at| at < last.at)
+    {
+        causes.insert(
+            (Code::CredentialsRefused, "cloudflare".into()),
+            last.message,
+        );
+    }
+    if let Some(last) = agora.last_error()
+        && last.error.class == Class::Unauthorized
+        && agora.last_success().is_none_or(|at| at < last.at)
+    {
+        causes.insert(
+            (Code::CredentialsRefused, "agora".into()),
+            last.error.to_string(),
+        );
+    }
+    for budget in [cloudflare.budget(), cloudflare.customer().budget()] {
+        if let Some(pause) = budget.paused_for.filter(|pause| *pause > BLOCKED) {
+            let detail = format!(
+                "Nobody calls for another {} s: the vendor said so.",
+                pause.as_secs()
+            );
+            causes.insert((Code::BudgetBlocked, budget.name.to_owned()), detail);
+        }
+    }
+    Ok(causes)
+}
+
+/// The kind of debt a ghost leaves.
+pub(super) const GHOSTS: &str = "disable_ghost";

@@ -1,0 +1,73 @@
+//! `relaykeeper sweep`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use relaykeeper::actors::{Sweep, Verdict, sweep_once};
+use relaykeeper::application;
+use relaykeeper::config::Settings;
+
+/// How to sweep.
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// Show what would be removed; remove nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Sweep the marks of this database (8 hexadecimal digits) instead of the one in the settings: for a database that
+    /// is gone for good. Look at a --dry-run first.
+    #[arg(long, value_name = "ID", value_parser = database_id)]
+    database: Option<String>,
+}
+
+/// A database's id, as it stands in marks.
+fn database_id(text: &str) -> Result<String, String> {
+    let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+    if text.len() == 8 && text.bytes().all(hex) {
+        Ok(text.to_owned())
+    } else {
+        Err("a database's id is 8 lower-case hexadecimal digits: the second part of a mark".into())
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+pub(super) fn run(settings: Settings, args: &SweepArgs) -> anyhow::Result<ExitCode> {
+    let (dry_run, database) = (args.dry_run, args.database.clone());
+    application::run(async move {
+        let sweep = sweep_once(settings, database.as_deref(), dry_run).await?;
+        println!(
+            "{:<10} {:<34} {:<24} {:<9} MARK",
+            "KIND", "ID", "CREATED", "VERDICT"
+        );
+        for finding in &sweep.findings {
+            let created = finding
+                .created
+                .map(|at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string());
+            let (kind, verdict) = (finding.kind.to_string(), finding.verdict.to_string());
+            let created = created.as_deref().unwrap_or("-");
+            println!(
+                "{kind:<10} {:<34} {created:<24} {verdict:<9} {}",
+                finding.id, finding.mark
+            );
+        }
+        println!("{}", summary(&sweep, dry_run));
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn summary(sweep: &Sweep, dry_run: bool) -> String {
+    let cut = if sweep.may_be_cut {
+        "; the vendor's list may be cut: run it again"
+    } else {
+        ""
+    };
+    let (verdict, what) = if dry_run {
+        (Verdict::Orphan, "would be removed")
+    } else {
+        (Verdict::Removed, "removed")
+    };
+    let (marked, foreign) = (sweep.findings.len(), sweep.count(Verdict::Foreign));
+    format!(
+        "{marked} marked, {} {what}, {foreign} of others left alone{cut}",
+        sweep.count(verdict)
+    )
+}

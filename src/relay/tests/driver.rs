@@ -1,0 +1,386 @@
+//! A relay, and a world that does what the test says.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::relay::*;
+
+pub(super) fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(super) fn jitter() -> Jitter {
+    Jitter::new(500)
+}
+
+pub(super) fn spec(backend: Backend) -> Spec {
+    let query_interval = match backend {
+        Backend::CloudRecording { .. } => secs(120),
+        Backend::MediaPush { .. } => secs(15),
+    };
+    Spec {
+        relay_id: Uuid::from_u128(0x0192_f0c4_0000_7000_8000_0000_0000_0001),
+        owner: Owner {
+            deployment: "shop".into(),
+            database: "0a1b2c3d".into(),
+        },
+        channel_id: 42,
+        channel_name: "show".into(),
+        seller_uid: 7,
+        enable_recording: true,
+        delete_recording_after_days: Some(30),
+        keep_live_input: false,
+        backend,
+        timing: Timing {
+            poll_interval: secs(5),
+            provisioning_timeout: secs(120),
+            live_timeout: secs(120),
+            live_check_interval: secs(30),
+            reconnect_window: secs(60),
+            feed_timeout: secs(180),
+            max_duration: secs(7200),
+            recording_timeout: secs(600),
+            recordings_interval: secs(20),
+            query_interval,
+            not_found_backoff: [5, 10, 15, 30, 60].into_iter().map(secs).collect(),
+        },
+        prices: Prices {
+            stored: 5_000_000,
+            recorder: 14_000_000,
+        },
+        requested_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        recorder_not_before: None,
+    }
+}
+
+pub(super) fn web() -> Spec {
+    spec(Backend::CloudRecording {
+        recording_uid_base: 900_000_000,
+        page_url: "https://relays.example.com/recorder".into(),
+        max_recording_hours: 3,
+        ready_at_first_frame: true,
+    })
+}
+
+pub(super) fn push() -> Spec {
+    spec(Backend::MediaPush {
+        region: "na".into(),
+    })
+}
+
+/// Once for each backend.
+pub(super) fn on_both(promise: impl Fn(Spec)) {
+    promise(web());
+    promise(push());
+}
+
+pub(super) fn failure(class: Class, maybe_done: bool) -> Failure {
+    Failure {
+        vendor: "agora".into(),
+        call: "call".into(),
+        class,
+        maybe_done,
+        status: None,
+        message: "words".into(),
+        retry_after_ms: None,
+    }
+}
+
+pub(super) fn video(uid: &str, state: VideoState, seconds: u64) -> Video {
+    Video {
+        uid: uid.into(),
+        state,
+        duration_ms: (state == VideoState::Ready).then_some(seconds * 1000),
+        hls_url: None,
+        dash_url: None,
+        thumbnail_url: None,
+    }
+}
+
+pub(super) fn name(call: &Call) -> &'static str {
+    call.into()
+}
+
+/// A relay and what is known of its world. Looks are answered as the world is; other calls wait for the test.
+pub(super) struct Life {
+    pub(super) relay: Relay,
+    pub(super) now: DateTime<Utc>,
+    pub(super) open: Vec<Action>,
+    /// Every call but looks, by name, in order.
+    pub(super) called: Vec<&'static str>,
+    pub(super) looks: Vec<&'static str>,
+    pub(super) journal: Vec<(DateTime<Utc>, Fact)>,
+    pub(super) told: Vec<Announcement>,
+    /// What the public host says; none: it cannot be reached.
+    pub(super) feed: Option<bool>,
+    pub(super) seller: Option<bool>,
+    pub(super) recorder: Option<RecorderReading>,
+}
+
+impl Life {
+    pub(super) fn begin(spec: Spec) -> Self {
+        let now = spec.requested_at;
+        let (relay, step) = Relay::request(spec, 1).unwrap();
+        let mut life = Self {
+            relay,
+            now,
+            open: Vec::new(),
+            called: Vec::new(),
+            looks: Vec::new(),
+            journal: Vec::new(),
+            told: Vec::new(),
+            feed: Some(false),
+            seller: Some(true),
+            recorder: Some(RecorderReading::Publishing),
+        };
+        life.take(&step);
+        life
+    }
+
+    fn take(&mut self, step: &Step) {
+        let now = self.now;
+        self.journal
+            .extend(step.facts.iter().cloned().map(|fact| (now, fact)));
+        self.told.extend(step.announcements.iter().map(|(_, a)| *a));
+        for action in &step.actions {
+            let name = name(&action.call);
+            if name.starts_with("look_at") {
+                self.looks.push(name);
+            } else {
+                self.called.push(name);
+            }
+            self.open.push(action.clone());
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: Event) -> Step {
+        let step = self.relay.handle(event, self.now).unwrap();
+        self.take(&step);
+        let wake = self.relay.wake_at(self.now);
+        assert!(wake.is_none_or(|at| at > self.now), "it wakes in the past");
+        step
+    }
+
+    /// The call of a name that waits for its answer.
+    pub(super) fn waiting(&self, name: &str) -> Option<&Call> {
+        let found = self.open.iter().find(|a| self::name(&a.call) == name);
+        found.map(|action| &action.call)
+    }
+
+    fn land(&mut self, name: &str) -> ActionId {
+        let at = self.open.iter().position(|a| self::name(&a.call) == name);
+        let at = at.unwrap_or_else(|| panic!("no {name} is open, but {:?}", self.open));
+        self.open.remove(at).id
+    }
+
+    pub(super) fn answer(&mut self, name: &str, answer: Answer) -> Step {
+        let action = self.land(name);
+        let jitter = jitter();
+        self.tell(Event::Answered {
+            action,
+            answer,
+            jitter,
+        })
+    }
+
+    pub(super) fn fail(&mut self, name: &str, class: Class, maybe_done: bool) -> Step {
+        let action = self.land(name);
+        let jitter = jitter();
+        self.tell(Event::Failed {
+            action,
+            failure: failure(class, maybe_done),
+            jitter,
+        })
+    }
+
+    /// Answers the looks that are open as the world is.
+    pub(super) fn look(&mut self) {
+        for _ in 0..20 {
+            let looks = ["look_at_feed", "look_at_hosts", "look_at_recorder"];
+            let open = looks.into_iter().find(|name| self.waiting(name).is_some());
+            let Some(open) = open else { return };
+            let answer = match open {
+                "look_at_feed" => self.feed.map(|live| {
+                    Answer::Feed(FeedReading {
+                        live,
+                        playable: Some(live),
+                        video_uid: live.then(|| "video".into()),
+                    })
+                }),
+                "look_at_hosts" => self.seller.map(|present| Answer::Hosts { present }),
+                _ => self.recorder.map(Answer::Recorder),
+            };
+            match answer {
+                Some(answer) => self.answer(open, answer),
+                None => self.fail(open, Class::Timeout, false),
+            };
+        }
+        panic!("it looks without end");
+    }
+
+    /// Lets time pass: wakes are kept, looks answered.
+    pub(super) fn wait(&mut self, seconds: u64) {
+        let until = self.now + secs(seconds);
+        self.look();
+        for _ in 0..10_000 {
+            let wake = self.relay.wake_at(self.now).filter(|at| *at <= until);
+            let Some(at) = wake else {
+                self.now = until;
+                return;
+            };
+            self.now = at;
+            self.tell(Event::Tick);
+            self.look();
+        }
+        panic!("it wakes without end");
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.relay.durable().phase
+    }
+
+    pub(super) fn outcome(&self) -> Option<OutcomeCode> {
+        self.relay.durable().outcome.as_ref().map(|o| o.code)
+    }
+
+    pub(super) fn detail(&self) -> Detail {
+        self.relay.durable().outcome.clone().unwrap().detail
+    }
+
+    pub(super) fn debts(&self) -> Vec<Owed> {
+        let owed = self.journal.iter().filter_map(|(_, fact)| match fact {
+            Fact::Owed { debt } => Some(debt.owed.clone()),
+            _ => None,
+        });
+        owed.collect()
+    }
+
+    pub(super) fn is_web(&self) -> bool {
+        matches!(
+            self.relay.durable().spec.backend,
+            Backend::CloudRecording { .. }
+        )
+    }
+
+    /// The call that starts a recorder.
+    pub(super) fn start_call(&self) -> &'static str {
+        if self.is_web() {
+            "start_recorder"
+        } else {
+            "create_converter"
+        }
+    }
+
+    pub(super) fn answer_create(&mut self) -> Step {
+        self.answer(
+            "create_live_input",
+            Answer::LiveInput {
+                uid: "input".into(),
+                hls_url: "https://customer-x.cloudflarestream.com/input/manifest/video.m3u8".into(),
+                dash_url: "https://customer-x.cloudflarestream.com/input/manifest/video.mpd".into(),
+                echo_differs: Vec::new(),
+            },
+        )
+    }
+
+    pub(super) fn answer_acquire(&mut self, resource: &str) -> Step {
+        let resource_id = resource.into();
+        self.answer("acquire", Answer::Acquired { resource_id })
+    }
+
+    /// The start is accepted, acquired before if need be.
+    pub(super) fn accept(&mut self, id: &str) {
+        if self.waiting("acquire").is_some() {
+            self.answer_acquire(&format!("resource-{id}"));
+        }
+        let id = id.to_owned();
+        if self.is_web() {
+            self.answer("start_recorder", Answer::Recording { sid: Some(id) });
+        } else {
+            self.answer("create_converter", Answer::Converting { converter_id: id });
+        }
+    }
+
+    /// A relay whose start was sent and not answered.
+    pub(super) fn starting(spec: Spec) -> Self {
+        let mut life = Self::begin(spec);
+        if life.is_web() {
+            life.answer_acquire("resource");
+        }
+        life.answer_create();
+        assert!(life.waiting(life.start_call()).is_some());
+        life
+    }
+
+    pub(super) fn awaiting(spec: Spec) -> Self {
+        let mut life = Self::begin(spec);
+        life.answer_create();
+        life.accept("first");
+        assert_eq!(life.phase(), Phase::AwaitingLive);
+        life
+    }
+
+    pub(super) fn live(spec: Spec) -> Self {
+        let mut life = Self::awaiting(spec);
+        life.feed = Some(true);
+        life.wait(10);
+        assert_eq!(life.phase(), Phase::Live);
+        life
+    }
+
+    /// The feed is gone, the recorder answers.
+    pub(super) fn without_feed(spec: Spec) -> Self {
+        let mut life = Self::live(spec);
+        life.feed = Some(false);
+        life.wait(40);
+        assert_eq!(life.phase(), Phase::Interrupted);
+        life
+    }
+
+    /// The process dies; another loads what was stored.
+    pub(super) fn crash(&mut self, down_seconds: u64) -> Step {
+        let journal = self.journal.iter().map(|(at, fact)| (*at, fact));
+        let stored = Durable::replay(journal).unwrap().unwrap();
+        assert_eq!(&stored, self.relay.durable());
+        self.relay = Relay::load(stored, 2);
+        self.open.clear();
+        self.called.clear();
+        self.looks.clear();
+        self.now += secs(down_seconds);
+        self.tell(Event::Recovered { jitter: jitter() })
+    }
+
+    /// Everything that is asked for in taking it down is answered well; then the recordings are these.
+    pub(super) fn take_down(&mut self, recordings: &[Video]) {
+        for _ in 0..40 {
+            let Some(action) = self
+                .open
+                .iter()
+                .find(|a| !name(&a.call).starts_with("look_at"))
+            else {
+                self.look();
+                let Some(at) = self.relay.wake_at(self.now) else {
+                    return;
+                };
+                self.now = at;
+                self.tell(Event::Tick);
+                continue;
+            };
+            let answer = match &action.call {
+                Call::StopRecorder(_) => Answer::Stopped,
+                Call::DisableLiveInput { .. } => Answer::Disabled,
+                Call::DeleteLiveInput { .. } => Answer::Deleted,
+                Call::LookForRecordings { .. } => Answer::Recordings(recordings.to_vec()),
+                other => panic!("{other:?}"),
+            };
+            self.answer(name(&action.call.clone()), answer);
+        }
+        panic!("it does not come down: {:?}", self.relay.durable());
+    }
+
+    pub(super) fn since(&self, then: DateTime<Utc>) -> TimeDelta {
+        self.now - then
+    }
+}

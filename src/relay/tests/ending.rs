@@ -1,0 +1,313 @@
+//! Taking down, recordings, cost.
+
+use super::driver::*;
+use crate::relay::*;
+
+fn stopped(spec: Spec) -> Life {
+    let mut life = Life::live(spec);
+    life.wait(60);
+    life.tell(Event::Stop);
+    life
+}
+
+/// Down, and looking for recordings.
+fn finalizing(spec: Spec) -> Life {
+    let mut life = stopped(spec);
+    life.answer("stop_recorder", Answer::Stopped);
+    life.answer("disable_live_input", Answer::Disabled);
+    assert_eq!(life.phase(), Phase::Finalizing);
+    life
+}
+
+#[test]
+fn a_stop_is_honoured_in_every_phase_and_a_second_one_means_nothing() {
+    type Before = fn(Spec) -> Life;
+    let phases: [(Before, OutcomeCode); 5] = [
+        (Life::begin, OutcomeCode::Cancelled),
+        (Life::starting, OutcomeCode::Cancelled),
+        (Life::awaiting, OutcomeCode::Cancelled),
+        (Life::live, OutcomeCode::StoppedByRequest),
+        (Life::without_feed, OutcomeCode::StoppedByRequest),
+    ];
+    for (before, code) in phases {
+        on_both(|spec| {
+            let mut life = before(spec);
+            life.tell(Event::Stop);
+            assert_eq!(
+                (life.phase(), life.outcome()),
+                (Phase::Stopping, Some(code))
+            );
+            let again = life.tell(Event::Stop);
+            assert_eq!(again.ignored, Some(Ignored::Inapplicable));
+            assert_eq!(life.told.last(), Some(&Announcement::Stopped));
+        });
+    }
+}
+
+#[test]
+fn the_recorder_is_stopped_first_and_the_live_input_disabled_then() {
+    on_both(|spec| {
+        let mut life = stopped(spec);
+        assert_eq!(life.called.last(), Some(&"stop_recorder"));
+        assert!(!life.relay.recorder_is_down());
+        life.answer("stop_recorder", Answer::Stopped);
+        assert!(life.relay.recorder_is_down());
+        assert_eq!(life.called.last(), Some(&"disable_live_input"));
+    });
+}
+
+#[test]
+fn a_stop_nobody_answers_does_not_keep_the_live_input_open() {
+    on_both(|spec| {
+        let mut life = stopped(spec);
+        life.now += secs(5);
+        life.tell(Event::Tick);
+        let disable = life.waiting("disable_live_input");
+        assert!(matches!(
+            disable,
+            Some(Call::DisableLiveInput { urgent: true, .. })
+        ));
+    });
+}
+
+#[test]
+fn what_cannot_be_taken_down_within_half_a_minute_is_owed_and_the_relay_goes_on() {
+    on_both(|spec| {
+        let mut life = stopped(spec);
+        let from = life.now;
+        while life.phase() == Phase::Stopping {
+            for call in ["stop_recorder", "disable_live_input"] {
+                if life.waiting(call).is_some() {
+                    life.fail(call, Class::Unavailable, true);
+                }
+            }
+            life.wait(1);
+        }
+        assert!((30..=31).contains(&life.since(from).num_seconds()));
+        let debts = life.debts();
+        let [
+            Owed::StopRecorder { .. } | Owed::DeleteConverter { .. },
+            Owed::DisableLiveInput { .. },
+        ] = &debts[..]
+        else {
+            panic!("{debts:?}");
+        };
+    });
+}
+
+#[test]
+fn a_recorder_that_is_not_found_when_it_is_stopped_is_looked_for_again_by_a_debt() {
+    on_both(|spec| {
+        let mut life = stopped(spec);
+        life.answer("stop_recorder", Answer::NotFound);
+        let disable = life.waiting("disable_live_input");
+        let urgent = matches!(disable, Some(Call::DisableLiveInput { urgent: true, .. }));
+        assert!(urgent, "it may still run");
+        let due = life.journal.iter().find_map(|(_, fact)| match fact {
+            Fact::Owed { debt } => Some(debt.due),
+            _ => None,
+        });
+        assert_eq!((due.unwrap() - life.now).num_seconds(), 30);
+    });
+}
+
+#[test]
+fn one_recording_is_found_told_of_and_paid_for() {
+    on_both(|spec| {
+        let mut life = finalizing(spec);
+        life.answer(
+            "look_for_recordings",
+            Answer::Recordings(vec![video("video", VideoState::Processing, 0)]),
+        );
+        assert_eq!(life.phase(), Phase::Finalizing, "it is still being made");
+        life.wait(20);
+        life.answer(
+            "look_for_recordings",
+            Answer::Recordings(vec![video("video", VideoState::Ready, 1830)]),
+        );
+        life.answer("delete_live_input", Answer::Deleted);
+        assert_eq!(life.phase(), Phase::Ended);
+        let cost = life.relay.durable().cost.unwrap();
+        assert_eq!(
+            (
+                cost.source,
+                cost.duration_seconds,
+                cost.minutes,
+                cost.cost_cents
+            ),
+            (Source::Recording, 1830, 31, 16)
+        );
+        use Announcement::*;
+        assert_eq!(life.told, [Starting, Live, Stopped, RecordingReady, Ended]);
+        assert!(life.relay.wake_at(life.now).is_none());
+    });
+}
+
+#[test]
+fn several_recordings_after_an_interruption_are_summed_and_the_longest_is_shown() {
+    let mut life = Life::without_feed(push());
+    life.feed = Some(true);
+    life.wait(10);
+    life.tell(Event::Stop);
+    life.answer("stop_recorder", Answer::Stopped);
+    life.answer("disable_live_input", Answer::Disabled);
+    let look = life.waiting("look_for_recordings");
+    assert!(
+        matches!(look, Some(Call::LookForRecordings { thorough: true, .. })),
+        "there may be more than were seen"
+    );
+    let videos = vec![
+        video("video", VideoState::Ready, 40),
+        video("other", VideoState::Ready, 50),
+    ];
+    life.answer("look_for_recordings", Answer::Recordings(videos));
+    life.answer("delete_live_input", Answer::Deleted);
+    let durable = life.relay.durable();
+    assert_eq!(durable.main_recording().unwrap().uid, "other");
+    assert_eq!(durable.cost.unwrap().duration_seconds, 90);
+}
+
+#[test]
+fn a_recording_that_does_not_turn_up_is_told_as_missing_looked_for_later_and_the_cost_is_what_was_observed()
+ {
+    on_both(|spec| {
+        let mut life = finalizing(spec);
+        let mut looks = 0;
+        while life.waiting("delete_live_input").is_none() {
+            if life.waiting("look_for_recordings").is_some() {
+                life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
+                looks += 1;
+            }
+            life.wait(1);
+        }
+        assert!(looks > 10);
+        assert!(matches!(life.debts()[..], [Owed::FindRecordings { .. }]));
+        life.answer("delete_live_input", Answer::Deleted);
+        assert_eq!(
+            life.told[3..],
+            [Announcement::RecordingMissing, Announcement::Ended]
+        );
+        assert_eq!(life.relay.durable().cost.unwrap().source, Source::Observed);
+
+        let cost = life.relay.durable().cost;
+        let late = vec![video("video", VideoState::Ready, 60)];
+        let step = life.tell(Event::LateRecordings(late.clone()));
+        assert_eq!(life.told.last(), Some(&Announcement::RecordingReady));
+        assert!(step.actions.is_empty());
+        assert_eq!(life.relay.durable().cost, cost, "the row is written once");
+        assert!(
+            life.tell(Event::LateRecordings(late)).facts.is_empty(),
+            "told once"
+        );
+    });
+}
+
+#[test]
+fn recording_timeout_counts_from_the_first_answered_look() {
+    let mut life = finalizing(push());
+    for _ in 0..300 {
+        if life.waiting("look_for_recordings").is_some() {
+            life.fail("look_for_recordings", Class::Unavailable, false);
+        }
+        life.wait(1);
+    }
+    life.wait(20);
+    life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
+    let first = life.now;
+    while life.waiting("delete_live_input").is_none() {
+        if life.waiting("look_for_recordings").is_some() {
+            life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
+        }
+        life.wait(1);
+    }
+    assert!(
+        (600..=602).contains(&life.since(first).num_seconds()),
+        "{}",
+        life.since(first)
+    );
+}
+
+#[test]
+fn a_relay_that_was_never_live_looks_once_and_raises_no_alarm() {
+    on_both(|spec| {
+        let mut life = Life::awaiting(spec);
+        life.tell(Event::Stop);
+        life.take_down(&[]);
+        assert_eq!(life.phase(), Phase::Ended);
+        let looks = life
+            .called
+            .iter()
+            .filter(|c| **c == "look_for_recordings")
+            .count();
+        assert_eq!(looks, 1);
+        use Announcement::*;
+        assert_eq!(life.told, [Starting, Stopped, Ended]);
+        assert_eq!(life.relay.durable().cost, None);
+    });
+}
+
+#[test]
+fn recordings_nobody_wanted_are_owed_as_deletions_and_not_told_of() {
+    on_both(|mut spec| {
+        spec.enable_recording = false;
+        let mut life = stopped(spec);
+        let videos = [
+            video("video", VideoState::Ready, 40),
+            video("other", VideoState::Processing, 0),
+        ];
+        life.take_down(&videos);
+        let mut owed: Vec<String> = life.debts().iter().map(|d| d.target().to_owned()).collect();
+        owed.sort();
+        assert_eq!(owed, ["other", "video"]);
+        assert!(!life.told.contains(&Announcement::RecordingReady));
+        assert!(!life.told.contains(&Announcement::RecordingMissing));
+        assert_eq!(life.relay.durable().cost.unwrap().source, Source::Observed);
+    });
+}
+
+#[test]
+fn a_live_input_that_is_to_be_kept_is_disabled_and_not_deleted() {
+    on_both(|mut spec| {
+        spec.keep_live_input = true;
+        let mut life = stopped(spec);
+        life.take_down(&[video("video", VideoState::Ready, 40)]);
+        assert_eq!(life.phase(), Phase::Ended);
+        assert!(!life.called.contains(&"delete_live_input"));
+    });
+}
+
+#[test]
+fn a_live_input_that_cannot_be_deleted_is_owed() {
+    let mut life = finalizing(push());
+    life.answer(
+        "look_for_recordings",
+        Answer::Recordings(vec![video("video", VideoState::Ready, 40)]),
+    );
+    while life.phase() != Phase::Ended {
+        if life.waiting("delete_live_input").is_some() {
+            life.fail("delete_live_input", Class::Unavailable, true);
+        }
+        life.wait(1);
+    }
+    assert!(matches!(life.debts()[..], [Owed::DeleteLiveInput { .. }]));
+}
+
+#[test]
+fn a_notification_hastens_the_look_for_recordings() {
+    let mut life = finalizing(push());
+    life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
+    life.now += secs(1);
+    life.tell(Event::Hint(Hint::VideoDone));
+    assert!(life.waiting("look_for_recordings").is_some());
+}
+
+#[test]
+fn the_recorders_time_is_paid_for_from_acceptance_to_its_end() {
+    let mut life = Life::live(web());
+    let accepted = life.relay.durable().started_at.unwrap();
+    life.wait(300);
+    life.tell(Event::Stop);
+    life.answer("stop_recorder", Answer::Stopped);
+    let ran = u64::try_from((life.now - accepted).num_seconds()).unwrap();
+    assert_eq!(life.relay.durable().recorder_seconds, ran);
+}

@@ -1,0 +1,276 @@
+//! From acceptance through live and interrupted: what is seen, and what it means.
+
+use super::driver::*;
+use crate::relay::*;
+
+#[test]
+fn live_is_told_when_a_buyer_can_press_play_and_not_before() {
+    on_both(|spec| {
+        let mut life = Life::awaiting(spec.clone());
+        life.wait(20);
+        assert_eq!(life.phase(), Phase::AwaitingLive, "nothing streams");
+        life.seller = Some(false);
+        life.wait(10);
+        life.feed = Some(true);
+        life.wait(20);
+        assert_eq!(life.phase(), Phase::AwaitingLive, "the seller is not there");
+        life.seller = Some(true);
+        life.wait(6);
+        assert_eq!(life.phase(), Phase::Live);
+        assert_eq!(life.told, [Announcement::Starting, Announcement::Live]);
+    });
+}
+
+#[test]
+fn streaming_without_a_manifest_is_not_live() {
+    let mut life = Life::awaiting(push());
+    life.look();
+    let reading = FeedReading {
+        live: true,
+        playable: Some(false),
+        video_uid: None,
+    };
+    life.now += secs(5);
+    life.tell(Event::Tick);
+    life.answer("look_at_feed", Answer::Feed(reading));
+    life.look();
+    assert_eq!(life.phase(), Phase::AwaitingLive);
+}
+
+#[test]
+fn a_seller_nobody_can_tell_of_counts_as_present() {
+    let mut life = Life::awaiting(push());
+    life.feed = Some(true);
+    life.seller = None;
+    life.wait(10);
+    assert_eq!(life.phase(), Phase::Live);
+}
+
+#[test]
+fn a_seller_who_never_comes_is_live_timeout_after_one_last_look_and_the_reason_is_told() {
+    on_both(|spec| {
+        let mut life = Life::awaiting(spec);
+        let from = life.now;
+        life.seller = Some(false);
+        life.feed = Some(true);
+        life.wait(119);
+        assert_eq!(life.phase(), Phase::AwaitingLive);
+        life.looks.clear();
+        life.wait(10);
+        for look in ["look_at_feed", "look_at_hosts", "look_at_recorder"] {
+            assert!(life.looks.contains(&look), "{look}");
+        }
+        assert_eq!(life.outcome(), Some(OutcomeCode::LiveTimeout));
+        let stopped_at = life.relay.durable().stopped_at.unwrap();
+        assert_eq!((stopped_at - from).num_seconds(), 120);
+        let detail = life.detail();
+        assert_eq!(detail.seller.as_deref(), Some("not in the channel"));
+        assert_eq!(
+            detail.recorder.as_deref(),
+            Some("it says that it publishes")
+        );
+        assert_eq!(detail.feed.as_deref(), Some("streaming"));
+    });
+}
+
+#[test]
+fn looks_that_hang_do_not_hold_live_timeout_for_more_than_five_seconds() {
+    let mut life = Life::awaiting(push());
+    life.wait(119);
+    life.now += secs(2);
+    life.tell(Event::Tick);
+    assert!(life.waiting("look_at_feed").is_some());
+    life.now += secs(5);
+    life.tell(Event::Tick);
+    assert_eq!(life.outcome(), Some(OutcomeCode::LiveTimeout));
+}
+
+#[test]
+fn a_seller_who_returns_within_the_window_keeps_the_same_recorder() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.seller = Some(false);
+        life.wait(45);
+        assert_eq!(life.phase(), Phase::Interrupted);
+        life.seller = Some(true);
+        life.wait(10);
+        assert_eq!(life.phase(), Phase::Live);
+        life.wait(120);
+        assert_eq!(life.phase(), Phase::Live);
+        use Announcement::*;
+        assert_eq!(life.told, [Starting, Live, Interrupted, Resumed]);
+        assert_eq!(life.relay.durable().replacements, 0);
+    });
+}
+
+#[test]
+fn a_seller_who_leaves_for_good_ends_it_after_the_window() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.seller = Some(false);
+        life.wait(120);
+        assert_eq!(life.outcome(), Some(OutcomeCode::SellerLeft));
+        let away = life.journal.iter().find_map(|(_, fact)| match fact {
+            Fact::SellerAway { since } => Some(*since),
+            _ => None,
+        });
+        let stopped_at = life.relay.durable().stopped_at.unwrap();
+        assert_eq!((stopped_at - away.unwrap()).num_seconds(), 60);
+        life.take_down(&[video("video", VideoState::Ready, 30)]);
+        assert_eq!(life.phase(), Phase::Ended);
+    });
+}
+
+#[test]
+fn one_reading_interrupts_nothing_and_an_error_is_no_reading() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.feed = Some(false);
+        life.seller = Some(false);
+        while life.waiting("look_at_feed").is_none() {
+            life.now = life.relay.wake_at(life.now).unwrap();
+            life.tell(Event::Tick);
+        }
+        life.look();
+        assert_eq!(life.phase(), Phase::Live, "one");
+        life.feed = None;
+        life.seller = None;
+        life.wait(60);
+        assert_eq!(life.phase(), Phase::Live, "errors");
+        life.feed = Some(true);
+        life.seller = Some(true);
+        life.wait(40);
+        assert_eq!(life.phase(), Phase::Live);
+        assert_eq!(life.relay.durable().replacements, 0);
+    });
+}
+
+#[test]
+fn two_bad_readings_with_a_good_one_between_them_interrupt_nothing() {
+    let mut life = Life::live(push());
+    for good in [false, true, false, true] {
+        life.feed = Some(good);
+        life.tell(Event::Hint(Hint::FeedConnected));
+        life.look();
+        life.now += secs(5);
+    }
+    assert_eq!(life.phase(), Phase::Live);
+}
+
+#[test]
+fn a_notification_and_one_reading_are_enough() {
+    let mut life = Life::live(push());
+    life.feed = Some(false);
+    life.tell(Event::Hint(Hint::FeedDisconnected));
+    assert_eq!(life.phase(), Phase::Live, "a notification alone is not");
+    life.look();
+    assert_eq!(life.phase(), Phase::Interrupted);
+
+    let mut life = Life::live(push());
+    life.seller = Some(false);
+    life.tell(Event::Hint(Hint::SellerLeft));
+    assert_eq!(life.phase(), Phase::Live);
+    life.look();
+    assert_eq!(life.phase(), Phase::Interrupted);
+}
+
+#[test]
+fn a_notification_that_a_reading_contradicts_changes_nothing() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.tell(Event::Hint(Hint::FeedDisconnected));
+        life.tell(Event::Hint(Hint::SellerLeft));
+        let reason = "ERR_GOP_OUT_OF_RANGE".into();
+        life.tell(Event::Hint(Hint::FeedErrored { reason }));
+        life.look();
+        life.wait(120);
+        assert_eq!(life.phase(), Phase::Live);
+        assert_eq!(life.told, [Announcement::Starting, Announcement::Live]);
+    });
+}
+
+#[test]
+fn a_feed_cloudflare_refuses_ends_it_with_cloudflares_own_words() {
+    on_both(|spec| {
+        let mut life = Life::awaiting(spec);
+        life.look();
+        let reason = "ERR_GOP_OUT_OF_RANGE".to_owned();
+        life.tell(Event::Hint(Hint::FeedErrored { reason }));
+        life.look();
+        assert_eq!(life.outcome(), Some(OutcomeCode::LiveInputErrored));
+        assert_eq!(life.detail().feed.as_deref(), Some("ERR_GOP_OUT_OF_RANGE"));
+    });
+}
+
+#[test]
+fn the_page_is_believed_before_the_hosts_and_only_in_its_own_order() {
+    let mut life = Life::live(web());
+    let page = |attempt, seq, present| Event::Page {
+        attempt,
+        seq,
+        present,
+    };
+    life.tell(page(1, 5, true));
+    life.seller = Some(false);
+    let before = life.looks.iter().filter(|l| **l == "look_at_hosts").count();
+    life.wait(30);
+    let after = life.looks.iter().filter(|l| **l == "look_at_hosts").count();
+    assert_eq!(before, after, "while the page speaks nobody asks the hosts");
+    assert_eq!(life.phase(), Phase::Live);
+    let step = life.tell(page(1, 4, false));
+    assert_eq!(step.ignored, Some(Ignored::Duplicate), "an older word");
+    let step = life.tell(page(2, 9, false));
+    assert_eq!(
+        step.ignored,
+        Some(Ignored::Inapplicable),
+        "another recorder's page"
+    );
+    assert_eq!(life.relay.presence(life.now), Presence::Present);
+    life.tell(page(1, 6, false));
+    assert_eq!(life.phase(), Phase::Live, "one word");
+    life.now += secs(5);
+    life.tell(page(1, 7, false));
+    assert_eq!(life.phase(), Phase::Interrupted);
+}
+
+#[test]
+fn a_page_that_falls_silent_is_followed_by_the_hosts() {
+    let mut life = Life::live(web());
+    life.tell(Event::Page {
+        attempt: 1,
+        seq: 1,
+        present: true,
+    });
+    life.seller = Some(false);
+    life.wait(44);
+    assert_eq!(life.relay.presence(life.now), Presence::Present);
+    life.wait(20);
+    assert_eq!(life.relay.presence(life.now), Presence::Absent);
+    assert_eq!(life.phase(), Phase::Interrupted);
+}
+
+#[test]
+fn the_longest_a_relay_may_be_live_counts_through_interruptions() {
+    on_both(|mut spec| {
+        spec.timing.max_duration = secs(300);
+        let mut life = Life::live(spec);
+        let live_at = life.relay.durable().live_at.unwrap();
+        life.wait(240);
+        life.seller = Some(false);
+        life.wait(120);
+        assert_eq!(life.outcome(), Some(OutcomeCode::MaxDuration));
+        let stopped_at = life.relay.durable().stopped_at.unwrap();
+        assert_eq!((stopped_at - live_at).num_seconds(), 300);
+    });
+}
+
+#[test]
+fn a_live_relay_polls_without_writing_anything() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        let facts = life.journal.len();
+        life.wait(600);
+        assert_eq!(life.journal.len(), facts);
+        assert!(life.looks.len() > 40);
+    });
+}

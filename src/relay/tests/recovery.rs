@@ -1,0 +1,196 @@
+//! What a relay does when its process was dead, or asleep.
+
+use super::driver::*;
+use crate::relay::*;
+
+#[test]
+fn a_live_relay_is_recovered_without_a_call_to_an_api_that_counts() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.crash(20);
+        assert!(
+            life.called.is_empty() && life.looks.is_empty(),
+            "{:?}",
+            life.open
+        );
+        life.wait(5);
+        assert!(life.called.is_empty());
+        assert!(life.looks.contains(&"look_at_feed") && life.looks.contains(&"look_at_hosts"));
+        assert!(!life.looks.contains(&"look_at_recorder"));
+        assert_eq!(life.phase(), Phase::Live);
+    });
+}
+
+#[test]
+fn an_open_intent_is_looked_up_by_the_same_call() {
+    on_both(|spec| {
+        let mut life = Life::begin(spec.clone());
+        life.crash(5);
+        let create = life.waiting("create_live_input");
+        assert_eq!(create, Some(&Call::CreateLiveInput { attempt: 1 }));
+
+        let mut life = Life::starting(spec);
+        life.crash(5);
+        assert_eq!(life.called, [life.start_call()]);
+        let call = life.waiting(life.start_call()).unwrap();
+        assert!(matches!(
+            call,
+            Call::StartRecorder {
+                attempt: 1,
+                fresh: false,
+                ..
+            } | Call::CreateConverter { attempt: 1, .. }
+        ));
+    });
+}
+
+#[test]
+fn an_intent_left_open_by_a_crash_is_not_taken_for_never_carried_out_when_a_stop_comes() {
+    on_both(|spec| {
+        let mut life = Life::starting(spec);
+        life.crash(5);
+        life.tell(Event::Stop);
+        life.accept("found");
+        assert!(life.waiting("stop_recorder").is_some());
+    });
+}
+
+#[test]
+fn a_deadline_that_passed_while_the_process_was_dead_waits_for_a_look() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.seller = Some(false);
+        life.wait(50);
+        assert_eq!(life.phase(), Phase::Interrupted);
+        life.seller = Some(true);
+        life.crash(600);
+        assert_eq!(
+            life.phase(),
+            Phase::Interrupted,
+            "nothing is decided unseen"
+        );
+        life.wait(6);
+        assert_eq!(life.phase(), Phase::Live, "the seller is back");
+    });
+}
+
+#[test]
+fn the_feeds_answer_does_not_decide_that_the_seller_has_left() {
+    let mut life = Life::live(push());
+    life.seller = Some(false);
+    life.wait(50);
+    life.seller = Some(true);
+    life.crash(600);
+    while life.open.len() < 2 {
+        life.now = life.relay.wake_at(life.now).unwrap();
+        life.tell(Event::Tick);
+    }
+    let reading = FeedReading {
+        live: true,
+        playable: Some(true),
+        video_uid: None,
+    };
+    life.answer("look_at_feed", Answer::Feed(reading));
+    assert_eq!(
+        life.phase(),
+        Phase::Interrupted,
+        "the hosts are still being asked"
+    );
+    life.look();
+    assert_eq!(life.phase(), Phase::Live);
+}
+
+#[test]
+fn deadlines_wait_for_a_look_for_fifteen_seconds_at_most() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.seller = Some(false);
+        life.wait(50);
+        life.crash(600);
+        life.feed = None;
+        life.seller = None;
+        life.wait(14);
+        assert_eq!(life.phase(), Phase::Interrupted);
+        life.wait(1);
+        assert_eq!(life.outcome(), Some(OutcomeCode::SellerLeft));
+    });
+}
+
+#[test]
+fn a_wake_far_too_late_is_treated_like_a_recovery() {
+    let mut life = Life::live(push());
+    life.seller = Some(false);
+    life.wait(50);
+    assert_eq!(life.phase(), Phase::Interrupted);
+    life.seller = Some(true);
+    life.now += secs(300);
+    life.tell(Event::Tick);
+    assert_eq!(life.phase(), Phase::Interrupted);
+    life.look();
+    assert_eq!(life.phase(), Phase::Live);
+}
+
+#[test]
+fn a_relay_goes_on_from_every_phase_to_its_end() {
+    type Before = fn(Spec) -> Life;
+    let phases: [Before; 3] = [Life::awaiting, Life::live, Life::without_feed];
+    for before in phases {
+        on_both(|spec| {
+            let mut life = before(spec);
+            life.crash(10);
+            life.tell(Event::Stop);
+            life.crash(1);
+            assert_eq!(life.called, ["stop_recorder"]);
+            life.answer("stop_recorder", Answer::Stopped);
+            life.crash(10);
+            assert_eq!(life.called, ["disable_live_input"]);
+            life.answer("disable_live_input", Answer::Disabled);
+            life.crash(10);
+            assert_eq!(life.phase(), Phase::Finalizing);
+            life.wait(20);
+            let videos = vec![video("video", VideoState::Ready, 30)];
+            life.answer("look_for_recordings", Answer::Recordings(videos));
+            life.crash(10);
+            assert_eq!(life.called, ["delete_live_input"]);
+            life.answer("delete_live_input", Answer::NotFound);
+            assert_eq!(life.phase(), Phase::Ended);
+        });
+    }
+}
+
+#[test]
+fn a_replacement_goes_on_behind_new_keys_after_a_crash() {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        life.recorder = Some(RecorderReading::Exited);
+        life.wait(16);
+        life.crash(5);
+        assert_eq!(life.called, ["rotate_keys"]);
+        life.answer("rotate_keys", Answer::KeysRotated);
+        life.accept("second");
+        assert_eq!(life.relay.durable().recorder.as_ref().unwrap().attempt, 2);
+    });
+}
+
+#[test]
+fn an_answer_to_another_lifes_call_is_stale() {
+    let mut life = Life::begin(push());
+    let call = life.open[0].clone();
+    life.crash(5);
+    let answer = Answer::NotFound;
+    let step = life.tell(Event::Answered {
+        action: call.id,
+        answer,
+        jitter: jitter(),
+    });
+    assert_eq!(step.ignored, Some(Ignored::Stale));
+    assert!(step.facts.is_empty());
+}
+
+#[test]
+fn a_resource_from_before_the_crash_is_not_used() {
+    let mut life = Life::begin(web());
+    life.answer_acquire("lost");
+    life.crash(1);
+    assert_eq!(life.called, ["create_live_input", "acquire"]);
+}

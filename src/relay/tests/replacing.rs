@@ -1,0 +1,276 @@
+//! A recorder that is lost, and another in its place.
+
+use super::driver::*;
+use crate::relay::*;
+
+/// Answers what a replacement asks for, up to the start.
+fn replace(life: &mut Life, id: &str) {
+    life.answer("rotate_keys", Answer::KeysRotated);
+    life.accept(id);
+}
+
+#[test]
+fn losing_the_feed_asks_the_recorder_at_once() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.wait(60);
+        life.looks.clear();
+        life.feed = Some(false);
+        life.tell(Event::Hint(Hint::FeedDisconnected));
+        life.look();
+        assert_eq!(life.phase(), Phase::Interrupted);
+        assert!(life.looks.contains(&"look_at_recorder"));
+    });
+}
+
+#[test]
+fn a_recorder_that_answers_while_the_feed_stays_away_is_replaced_after_feed_timeout_behind_new_keys()
+ {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        let gone = life.relay.durable().feed_gone_since.unwrap();
+        while life.waiting("stop_recorder").is_none() {
+            life.wait(1);
+        }
+        assert!((180..=181).contains(&life.since(gone).num_seconds()));
+        life.called.clear();
+        life.answer("stop_recorder", Answer::Stopped);
+        assert_eq!(
+            life.called,
+            ["rotate_keys"],
+            "nothing starts on the old keys"
+        );
+        replace(&mut life, "second");
+        life.feed = Some(true);
+        life.wait(10);
+        assert_eq!(life.phase(), Phase::Live);
+        let durable = life.relay.durable();
+        assert_eq!(
+            (durable.replacements, durable.live_input.uid.as_deref()),
+            (1, Some("input"))
+        );
+        assert_eq!(durable.recorder.as_ref().unwrap().attempt, 2);
+    });
+}
+
+#[test]
+fn a_recorder_agora_does_not_know_is_replaced_only_when_the_whole_back_off_is_used_up() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.recorder = Some(RecorderReading::NotFound);
+        life.feed = Some(false);
+        life.tell(Event::Hint(Hint::FeedDisconnected));
+        let from = life.now;
+        while life.waiting("rotate_keys").is_none() {
+            life.wait(1);
+        }
+        assert!(
+            (120..=122).contains(&life.since(from).num_seconds()),
+            "{}",
+            life.since(from)
+        );
+        let [debt] = &life.debts()[..] else { panic!() };
+        assert!(
+            matches!(
+                debt,
+                Owed::StopRecorder { .. } | Owed::DeleteConverter { .. }
+            ),
+            "it may come back"
+        );
+    });
+}
+
+#[test]
+fn a_recorder_that_is_back_within_the_back_off_is_kept() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.recorder = Some(RecorderReading::NotFound);
+        life.feed = Some(false);
+        life.wait(110);
+        life.recorder = Some(RecorderReading::Publishing);
+        life.feed = Some(true);
+        life.wait(60);
+        assert_eq!(life.phase(), Phase::Live);
+        assert_eq!(life.relay.durable().replacements, 0);
+        assert!(!life.called.contains(&"stop_recorder"));
+    });
+}
+
+#[test]
+fn looks_out_of_turn_do_not_shorten_the_back_off() {
+    let mut life = Life::live(push());
+    life.recorder = Some(RecorderReading::NotFound);
+    let from = life.now;
+    life.wait(70);
+    assert_eq!(
+        life.phase(),
+        Phase::Live,
+        "while the feed goes on somebody publishes"
+    );
+    life.feed = Some(false);
+    life.tell(Event::Hint(Hint::FeedDisconnected));
+    life.look();
+    while life.relay.durable().replacements == 0 {
+        life.wait(1);
+    }
+    assert!(
+        life.since(from).num_seconds() >= 120,
+        "{}",
+        life.since(from)
+    );
+}
+
+#[test]
+fn a_recorder_that_has_exited_is_replaced_at_once() {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        life.recorder = Some(RecorderReading::Exited);
+        life.wait(16);
+        assert!(life.waiting("rotate_keys").is_some());
+        assert_eq!(life.debts(), []);
+    });
+}
+
+#[test]
+fn a_recorder_that_has_failed_is_stopped_before_another_starts() {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        life.recorder = Some(RecorderReading::Failed);
+        life.wait(16);
+        assert!(life.waiting("stop_recorder").is_some());
+        assert!(life.waiting("rotate_keys").is_none());
+        life.answer("stop_recorder", Answer::Stopped);
+        assert!(life.waiting("rotate_keys").is_some());
+    });
+}
+
+#[test]
+fn two_are_replaced_and_the_third_loss_is_the_end() {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        for id in ["second", "third"] {
+            life.recorder = Some(RecorderReading::Exited);
+            life.wait(16);
+            life.recorder = Some(RecorderReading::Connecting);
+            replace(&mut life, id);
+        }
+        life.recorder = Some(RecorderReading::Exited);
+        life.wait(16);
+        let disable = life.waiting("disable_live_input");
+        let calm = matches!(disable, Some(Call::DisableLiveInput { urgent: false, .. }));
+        assert!(calm, "it is proved gone");
+        assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
+        assert_eq!(life.detail().recorder.as_deref(), Some("it had exited"));
+        assert_eq!(life.relay.durable().replacements, 2);
+    });
+}
+
+#[test]
+fn feed_timeout_starts_anew_when_a_replacement_is_accepted() {
+    let mut life = Life::without_feed(push());
+    life.recorder = Some(RecorderReading::Exited);
+    life.wait(100);
+    life.recorder = Some(RecorderReading::Publishing);
+    replace(&mut life, "second");
+    let accepted = life.now;
+    while life.waiting("stop_recorder").is_none() {
+        life.wait(1);
+    }
+    assert!((180..=181).contains(&life.since(accepted).num_seconds()));
+}
+
+#[test]
+fn a_late_word_on_the_first_recorder_is_not_taken_for_the_seconds() {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        while life.waiting("look_at_recorder").is_none() {
+            life.now = life.relay.wake_at(life.now).unwrap();
+            life.tell(Event::Tick);
+        }
+        let asked = life
+            .open
+            .iter()
+            .position(|a| name(&a.call) == "look_at_recorder")
+            .unwrap();
+        let late = life.open.remove(asked);
+        life.look();
+        while life.waiting("stop_recorder").is_none() {
+            life.wait(1);
+        }
+        life.answer("stop_recorder", Answer::Stopped);
+        replace(&mut life, "second");
+        let answer = Answer::Recorder(RecorderReading::Exited);
+        let step = life.tell(Event::Answered {
+            action: late.id,
+            answer,
+            jitter: jitter(),
+        });
+        assert_eq!(step.ignored, Some(Ignored::Stale));
+        assert_eq!(life.relay.durable().replacements, 1, "the second runs on");
+    });
+}
+
+#[test]
+fn a_live_input_that_is_gone_when_its_keys_are_to_be_rotated_is_the_end() {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        life.recorder = Some(RecorderReading::Exited);
+        life.wait(16);
+        life.answer("rotate_keys", Answer::NotFound);
+        assert_eq!(life.outcome(), Some(OutcomeCode::LiveInputGone));
+        life.take_down(&[video("video", VideoState::Ready, 20)]);
+        assert_eq!(life.phase(), Phase::Ended);
+    });
+}
+
+#[test]
+fn a_live_input_found_gone_after_a_stop_changes_the_outcome_no_more() {
+    for failed in [false, true] {
+        let mut life = Life::without_feed(push());
+        life.recorder = Some(RecorderReading::Exited);
+        life.wait(16);
+        life.tell(Event::Stop);
+        if failed {
+            life.fail("rotate_keys", Class::NotFound, false);
+        } else {
+            life.answer("rotate_keys", Answer::NotFound);
+        }
+        assert_eq!(life.outcome(), Some(OutcomeCode::StoppedByRequest));
+        assert_eq!(life.phase(), Phase::Finalizing);
+    }
+}
+
+#[test]
+fn a_recorder_whose_output_was_cut_is_told_its_target_again_but_not_for_ever() {
+    let mut life = Life::live(web());
+    life.recorder = Some(RecorderReading::Disconnected);
+    for _ in 0..6 {
+        life.wait(130);
+        if life.waiting("update_recorder").is_some() {
+            life.answer("update_recorder", Answer::Updated);
+        }
+    }
+    let updates = life
+        .called
+        .iter()
+        .filter(|c| **c == "update_recorder")
+        .count();
+    assert_eq!(updates, 3);
+}
+
+#[test]
+fn the_last_recorder_given_up_unproved_has_its_live_input_disabled_urgently() {
+    let mut life = Life::without_feed(push());
+    for id in ["second", "third"] {
+        life.recorder = Some(RecorderReading::Exited);
+        life.wait(16);
+        life.recorder = Some(RecorderReading::Connecting);
+        replace(&mut life, id);
+    }
+    life.recorder = Some(RecorderReading::NotFound);
+    life.wait(150);
+    assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
+    let disable = life.waiting("disable_live_input");
+    let urgent = matches!(disable, Some(Call::DisableLiveInput { urgent: true, .. }));
+    assert!(urgent, "it may come back");
+}

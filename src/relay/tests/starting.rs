@@ -1,0 +1,367 @@
+//! From the request to the recorder's acceptance.
+
+use super::driver::*;
+use crate::relay::*;
+
+#[test]
+fn the_live_input_and_the_resource_are_asked_for_side_by_side_and_the_intent_is_told_first() {
+    let life = Life::begin(web());
+    assert_eq!(life.called, ["create_live_input", "acquire"]);
+    let kinds: Vec<&str> = life.journal.iter().map(|(_, fact)| fact.into()).collect();
+    assert_eq!(kinds, ["requested", "live_input_requested"]);
+    assert_eq!(Life::begin(push()).called, ["create_live_input"]);
+}
+
+#[test]
+fn the_recorder_starts_when_both_are_there_on_the_resource_that_was_acquired() {
+    let life = Life::starting(web());
+    let call = life.waiting("start_recorder").unwrap();
+    let expected = Call::StartRecorder {
+        attempt: 1,
+        resource_id: "resource".into(),
+        live_input: "input".into(),
+        fresh: true,
+    };
+    assert_eq!(*call, expected);
+}
+
+#[test]
+fn a_resource_acquired_long_before_the_live_input_is_dropped_and_acquired_anew() {
+    let mut life = Life::begin(web());
+    life.answer_acquire("too old");
+    life.wait(10);
+    assert_eq!(
+        life.called,
+        ["create_live_input", "acquire"],
+        "it waits for the live input"
+    );
+    life.answer_create();
+    assert_eq!(life.called, ["create_live_input", "acquire", "acquire"]);
+    life.answer_acquire("new");
+    let start = life.waiting("start_recorder");
+    assert!(matches!(start, Some(Call::StartRecorder { resource_id, .. }) if resource_id == "new"));
+}
+
+#[test]
+fn a_recorder_waits_for_its_predecessor_but_not_for_ever() {
+    on_both(|mut spec| {
+        spec.recorder_not_before = Some(spec.requested_at + secs(10));
+        let mut life = Life::begin(spec.clone());
+        life.answer_create();
+        life.wait(9);
+        assert_eq!(
+            life.called,
+            ["create_live_input"],
+            "the live input waits for nobody"
+        );
+        life.wait(1);
+        assert_eq!(life.called.len(), 2);
+
+        let mut life = Life::begin(spec);
+        life.answer_create();
+        life.tell(Event::PredecessorDown);
+        assert_eq!(life.called.len(), 2, "it is down: ours starts at once");
+    });
+}
+
+#[test]
+fn a_start_whose_answer_was_lost_is_looked_up_by_the_same_start() {
+    on_both(|spec| {
+        let mut life = Life::starting(spec);
+        let call = life.start_call();
+        let first = life.waiting(call).cloned().unwrap();
+        life.fail(call, Class::Timeout, true);
+        life.wait(5);
+        let again = life.waiting(call).cloned().unwrap();
+        match (first, again) {
+            (
+                Call::StartRecorder {
+                    resource_id: one,
+                    attempt: 1,
+                    ..
+                },
+                Call::StartRecorder {
+                    resource_id: other,
+                    attempt: 1,
+                    fresh: false,
+                    ..
+                },
+            ) => assert_eq!(one, other),
+            (first, again) => assert_eq!(first, again),
+        }
+        life.accept("found");
+        assert_eq!(life.phase(), Phase::AwaitingLive);
+        assert_eq!(life.relay.durable().recorder.as_ref().unwrap().attempt, 1);
+    });
+}
+
+#[test]
+fn a_start_refused_for_certain_is_made_anew_under_the_same_name() {
+    on_both(|spec| {
+        let mut life = Life::starting(spec);
+        life.fail(life.start_call(), Class::Unavailable, false);
+        life.wait(5);
+        if life.is_web() {
+            assert!(matches!(
+                life.waiting("acquire"),
+                Some(Call::Acquire { attempt: 1 })
+            ));
+        }
+        life.accept("second");
+        assert_eq!(life.phase(), Phase::AwaitingLive);
+        assert_eq!(life.relay.durable().recorder.as_ref().unwrap().attempt, 1);
+    });
+}
+
+#[test]
+fn a_recorder_that_runs_without_telling_its_session_is_gone_on_with() {
+    let mut life = Life::starting(web());
+    life.fail("start_recorder", Class::Timeout, true);
+    life.wait(5);
+    life.answer("start_recorder", Answer::Recording { sid: None });
+    assert_eq!(life.phase(), Phase::AwaitingLive);
+    life.feed = Some(true);
+    life.wait(10);
+    assert_eq!(life.phase(), Phase::Live);
+    assert!(
+        !life.looks.contains(&"look_at_recorder"),
+        "there is no session to ask for"
+    );
+    let cname = life.relay.durable().spec.mark(1).to_string();
+    let sid = "told".into();
+    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    assert!(life.looks.contains(&"look_at_recorder"));
+    life.look();
+    life.tell(Event::Stop);
+    let stop = life.waiting("stop_recorder");
+    assert!(
+        matches!(stop, Some(Call::StopRecorder(RecorderRef::CloudRecording { sid, .. })) if sid == "told")
+    );
+}
+
+#[test]
+fn a_session_nobody_ever_tells_is_owed_and_its_live_input_disabled() {
+    let mut life = Life::starting(web());
+    life.fail("start_recorder", Class::Timeout, true);
+    life.wait(5);
+    life.answer("start_recorder", Answer::Recording { sid: None });
+    life.tell(Event::Stop);
+    assert!(matches!(life.debts()[..], [Owed::UnknownRecorder { .. }]));
+    assert!(
+        matches!(
+            life.waiting("disable_live_input"),
+            Some(Call::DisableLiveInput { urgent: true, .. })
+        ),
+        "at once: nothing else stops it"
+    );
+}
+
+#[test]
+fn a_notification_answers_a_start_whose_answer_was_lost() {
+    let mut life = Life::starting(web());
+    life.fail("start_recorder", Class::Timeout, true);
+    let cname = life.relay.durable().spec.mark(1).to_string();
+    let other = life.relay.durable().spec.mark(2).to_string();
+    let sid = "another's".to_owned();
+    life.tell(Event::Hint(Hint::RecorderChanged { cname: other, sid }));
+    assert_eq!(life.phase(), Phase::Provisioning, "another identity's");
+    let sid = "told".to_owned();
+    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    assert_eq!(life.phase(), Phase::AwaitingLive);
+    let recorder = life.relay.durable().recorder.clone().unwrap();
+    assert_eq!(recorder.sid.as_deref(), Some("told"));
+}
+
+#[test]
+fn after_five_minutes_a_lost_start_is_looked_up_on_a_new_resource_of_the_same_identity() {
+    let mut life = Life::starting(web());
+    life.crash(301);
+    assert!(matches!(
+        life.waiting("acquire"),
+        Some(Call::Acquire { attempt: 1 })
+    ));
+    life.answer_acquire("new");
+    let start = life.waiting("start_recorder").unwrap();
+    assert!(
+        matches!(start, Call::StartRecorder { attempt: 1, resource_id, .. } if resource_id == "new")
+    );
+}
+
+#[test]
+fn a_recorder_that_runs_on_an_earlier_resource_is_stopped_on_that_one() {
+    let mut spec = web();
+    spec.timing.provisioning_timeout = secs(600);
+    let mut life = Life::starting(spec);
+    life.crash(301);
+    life.answer_acquire("new");
+    life.answer("start_recorder", Answer::RecordingElsewhere);
+    assert_eq!(life.phase(), Phase::AwaitingLive);
+    let cname = life.relay.durable().spec.mark(1).to_string();
+    let sid = "told".into();
+    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    life.tell(Event::Stop);
+    let stop = life.waiting("stop_recorder");
+    let on_it = |r: &RecorderRef| matches!(r, RecorderRef::CloudRecording { resource_id, .. } if resource_id == "resource");
+    assert!(
+        matches!(stop, Some(Call::StopRecorder(r)) if on_it(r)),
+        "{stop:?}"
+    );
+}
+
+#[test]
+fn a_live_input_whose_answer_was_lost_is_asked_for_under_the_same_key() {
+    on_both(|spec| {
+        let mut life = Life::begin(spec);
+        life.fail("create_live_input", Class::Timeout, true);
+        life.wait(5);
+        let again = life.waiting("create_live_input");
+        assert_eq!(again, Some(&Call::CreateLiveInput { attempt: 1 }));
+    });
+}
+
+#[test]
+fn after_six_hours_a_live_input_is_looked_for_by_its_mark_and_only_then_asked_for_anew() {
+    let mut spec = push();
+    spec.timing.provisioning_timeout = secs(8 * 3600);
+    let mut life = Life::begin(spec);
+    life.crash(6 * 3600 + 1);
+    assert_eq!(life.called, ["find_live_input"]);
+    life.answer("find_live_input", Answer::NotFound);
+    let again = life.waiting("create_live_input");
+    assert_eq!(again, Some(&Call::CreateLiveInput { attempt: 2 }));
+}
+
+#[test]
+fn a_refusal_no_repeat_can_mend_ends_it_with_its_own_code_and_leaves_nothing() {
+    let cases = [
+        (Class::Unauthorized, OutcomeCode::VendorUnauthorized),
+        (Class::Rejected, OutcomeCode::VendorRejected),
+        (Class::Quota, OutcomeCode::VendorQuota),
+    ];
+    for (class, code) in cases {
+        on_both(|spec| {
+            let mut life = Life::begin(spec.clone());
+            life.fail("create_live_input", class, false);
+            if life.is_web() {
+                life.answer_acquire("resource");
+            }
+            assert_eq!(life.outcome(), Some(code));
+            assert_eq!(life.phase(), Phase::Ended, "there is nothing to take down");
+
+            let mut life = Life::starting(spec);
+            life.fail(life.start_call(), class, false);
+            assert_eq!(life.outcome(), Some(code));
+            let told = life.detail().failure.unwrap();
+            assert_eq!((told.class, &*told.message), (class, "words"));
+            life.take_down(&[]);
+            assert_eq!(life.phase(), Phase::Ended);
+            assert!(life.called.contains(&"delete_live_input"));
+            assert_eq!(life.debts(), [], "the start was refused for certain");
+            assert_eq!(life.relay.durable().cost, None);
+        });
+    }
+}
+
+#[test]
+fn failures_that_may_pass_end_it_only_at_the_deadline_and_say_which() {
+    let cases = [
+        (Class::Unavailable, OutcomeCode::VendorUnavailable),
+        (Class::RateLimited, OutcomeCode::VendorRateLimited),
+        (Class::Timeout, OutcomeCode::ProvisioningTimeout),
+    ];
+    for (class, code) in cases {
+        let mut life = Life::begin(push());
+        let from = life.now;
+        while life.phase() == Phase::Provisioning {
+            if life.waiting("create_live_input").is_some() {
+                life.fail("create_live_input", class, false);
+            }
+            life.wait(1);
+        }
+        assert_eq!(life.outcome(), Some(code));
+        assert_eq!(life.since(from).num_seconds(), 120);
+    }
+}
+
+#[test]
+fn a_stop_before_anything_is_there_cancels_and_leaves_nothing() {
+    on_both(|spec| {
+        let mut life = Life::begin(spec);
+        life.tell(Event::Stop);
+        assert_eq!(life.outcome(), Some(OutcomeCode::Cancelled));
+        assert_eq!(life.phase(), Phase::Stopping, "the creation is waited for");
+        if life.is_web() {
+            life.answer_acquire("resource");
+        }
+        life.answer_create();
+        life.take_down(&[]);
+        assert_eq!(life.phase(), Phase::Ended);
+        assert!(life.called.contains(&"delete_live_input"));
+        assert!(!life.called.contains(&life.start_call()));
+    });
+}
+
+#[test]
+fn a_stop_while_the_start_is_under_way_stops_what_it_started() {
+    on_both(|spec| {
+        let mut life = Life::starting(spec.clone());
+        life.tell(Event::Stop);
+        life.accept("late");
+        assert!(life.waiting("stop_recorder").is_some());
+        life.take_down(&[]);
+        assert_eq!(life.phase(), Phase::Ended);
+
+        let mut life = Life::starting(spec);
+        life.tell(Event::Stop);
+        life.fail(life.start_call(), Class::Timeout, true);
+        life.wait(5);
+        life.accept("found");
+        assert!(
+            life.waiting("stop_recorder").is_some(),
+            "looked up, and stopped"
+        );
+    });
+}
+
+#[test]
+fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_may_run_on() {
+    let mut spec = web();
+    spec.timing.provisioning_timeout = secs(600);
+    let mut life = Life::starting(spec);
+    life.crash(301);
+    life.answer_acquire("new");
+    life.fail("start_recorder", Class::Timeout, true);
+    let cname = life.relay.durable().spec.mark(1).to_string();
+    let sid = "told".into();
+    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    assert_eq!(
+        life.phase(),
+        Phase::Provisioning,
+        "where it runs, only a start can tell"
+    );
+    life.tell(Event::Stop);
+    for _ in 0..32 {
+        if life.waiting("start_recorder").is_some() {
+            life.fail("start_recorder", Class::Unavailable, false);
+        }
+        if life.waiting("disable_live_input").is_some() {
+            life.answer("disable_live_input", Answer::Disabled);
+        }
+        life.wait(1);
+    }
+    let debts = life.debts();
+    let [
+        Owed::StopRecorder {
+            resource_id,
+            other_resources,
+            ..
+        },
+    ] = &debts[..]
+    else {
+        panic!("{debts:?}");
+    };
+    assert_eq!(
+        (&**resource_id, &other_resources[..]),
+        ("new", &["resource".to_owned()][..])
+    );
+}

@@ -1,0 +1,225 @@
+//! Setting up Cloudflare's two kinds of webhook (`cloudflare-stream.md §6`): the Stream video webhook, of which an account
+//! has one, and live notifications, which go by a policy to a destination.
+
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Cloudflare;
+use super::api::Call;
+use super::wire::lenient;
+use crate::vendors::governor::Caller;
+use crate::vendors::{Class, VendorError};
+
+/// The kind of alert that tells of live inputs.
+const LIVE_ALERT: &str = "stream_live_notifications";
+
+/// The account's one Stream video webhook.
+#[derive(Debug, Clone)]
+pub struct StreamWebhook {
+    /// Where it goes.
+    pub notification_url: String,
+    /// What signs it; told when it is set.
+    pub secret: Option<SecretString>,
+}
+
+/// The webhook on the wire: its URL comes under either name, or under both.
+#[derive(Debug, Deserialize)]
+struct WireWebhook {
+    #[serde(default, rename = "notificationUrl", deserialize_with = "lenient")]
+    camel: Option<String>,
+    #[serde(default, rename = "notification_url", deserialize_with = "lenient")]
+    snake: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    secret: Option<SecretString>,
+}
+
+impl From<WireWebhook> for StreamWebhook {
+    fn from(wire: WireWebhook) -> Self {
+        Self {
+            notification_url: wire.camel.or(wire.snake).unwrap_or_default(),
+            secret: wire.secret,
+        }
+    }
+}
+
+/// A destination of notifications.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Destination {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Where it goes; absent from the answer that creates one.
+    #[serde(default, deserialize_with = "lenient")]
+    pub url: Option<String>,
+}
+
+/// A policy: which alerts go where.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Policy {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Whether it is switched on.
+    #[serde(default, deserialize_with = "lenient")]
+    pub enabled: Option<bool>,
+    /// What it tells of.
+    #[serde(default)]
+    pub alert_type: String,
+    /// By what means.
+    #[serde(default)]
+    mechanisms: Mechanisms,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Mechanisms {
+    #[serde(default)]
+    webhooks: Vec<Reference>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Reference {
+    id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Created {
+    id: String,
+}
+
+impl Policy {
+    /// Whether it sends live inputs' events to this destination.
+    #[must_use]
+    pub fn tells_of_live_inputs(&self, destination: &str) -> bool {
+        self.alert_type == LIVE_ALERT
+            && self.enabled != Some(false)
+            && self
+                .mechanisms
+                .webhooks
+                .iter()
+                .any(|webhook| webhook.id == destination)
+    }
+}
+
+impl Cloudflare {
+    /// The account's Stream video webhook; none when none is set.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn stream_webhook(
+        &self,
+        caller: Caller,
+    ) -> Result<Option<StreamWebhook>, VendorError> {
+        let call = Call::new("stream.webhook.get", Method::GET, self.webhook());
+        match self.api.result::<WireWebhook>(caller, call).await {
+            Ok(webhook) => Ok(Some(webhook.into())),
+            Err(error) if error.class == Class::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets the account's one Stream video webhook: another one is overwritten. Its secret is in the answer.
+    ///
+    /// # Errors
+    /// As every call that changes something.
+    pub async fn set_stream_webhook(
+        &self,
+        caller: Caller,
+        url: &str,
+    ) -> Result<StreamWebhook, VendorError> {
+        let call = Call::new("stream.webhook.set", Method::PUT, self.webhook())
+            .body(json!({ "notificationUrl": url }));
+        Ok(self.api.result::<WireWebhook>(caller, call).await?.into())
+    }
+
+    /// The account's destinations of notifications.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn notification_destinations(
+        &self,
+        caller: Caller,
+    ) -> Result<Vec<Destination>, VendorError> {
+        let call = Call::new(
+            "alerting.destinations.list",
+            Method::GET,
+            self.alerting(&["destinations", "webhooks"]),
+        );
+        self.api.result(caller, call).await
+    }
+
+    /// Makes a destination; what it is sent bears `secret` in `cf-webhook-auth`. A test message goes there at once.
+    ///
+    /// # Errors
+    /// As every call that changes something.
+    pub async fn create_notification_destination(
+        &self,
+        caller: Caller,
+        name: &str,
+        url: &str,
+        secret: &SecretString,
+    ) -> Result<String, VendorError> {
+        let call = Call::new(
+            "alerting.destinations.create",
+            Method::POST,
+            self.alerting(&["destinations", "webhooks"]),
+        )
+        .body(json!({ "name": name, "url": url, "secret": secret.expose_secret() }));
+        let created: Created = self.api.result(caller, call).await?;
+        Ok(created.id)
+    }
+
+    /// The account's policies.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn notification_policies(&self, caller: Caller) -> Result<Vec<Policy>, VendorError> {
+        let call = Call::new(
+            "alerting.policies.list",
+            Method::GET,
+            self.alerting(&["policies"]),
+        );
+        self.api.result(caller, call).await
+    }
+
+    /// Sends the events of all live inputs to a destination.
+    ///
+    /// # Errors
+    /// As every call that changes something.
+    pub async fn create_live_policy(
+        &self,
+        caller: Caller,
+        name: &str,
+        destination: &str,
+    ) -> Result<String, VendorError> {
+        let call = Call::new(
+            "alerting.policies.create",
+            Method::POST,
+            self.alerting(&["policies"]),
+        )
+        .body(json!({
+            "name": name,
+            "enabled": true,
+            "alert_type": LIVE_ALERT,
+            "mechanisms": { "webhooks": [ { "id": destination } ] },
+            "filters": {},
+        }));
+        let created: Created = self.api.result(caller, call).await?;
+        Ok(created.id)
+    }
+
+    fn webhook(&self) -> Vec<&str> {
+        vec!["accounts", self.api.account(), "stream", "webhook"]
+    }
+
+    fn alerting<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {
+        let mut path = vec!["accounts", self.api.account(), "alerting", "v3"];
+        path.extend(rest);
+        path
+    }
+}
