@@ -76,10 +76,10 @@ impl Scene {
 }
 
 /// A recorder whose session was told to a process that died before it had stored it runs nameless, unless a notification
-/// names it. When its feed goes, it cannot be asked whether it has gone, and no second one may start beside it.
+/// names it. When nothing comes from it, it cannot be asked whether it has gone, and no second one may start beside it.
 pub(crate) fn was_lost(relay: &Value) -> bool {
-    let agora = &relay["agora"];
-    relay["outcome"]["code"] == "recorder_lost"
+    let (agora, outcome) = (&relay["agora"], &relay["outcome"]["code"]);
+    (outcome == "recorder_lost" || outcome == "live_timeout")
         && agora["backend"] == "cloud_recording"
         && agora["sid"].is_null()
 }
@@ -137,37 +137,12 @@ impl Stage {
         let relay = self.command("start", Some(show("show68"))).await?;
         let id = relay["id"].as_str().ok_or("no id")?.to_owned();
         let relay = self
-            .relay_when(&id, "live", |relay| relay["phase"] == "live")
-            .await?;
-        let watched_at = |relay: &Value| {
-            (
-                relay["stream_key_id"].clone(),
-                relay["hls_playback_url"].clone(),
-            )
-        };
-        let before = watched_at(&relay);
-        let replacements = &relay["agora"]["replacements"];
-        let state = self.vendors.state();
-        let running: Vec<_> = state
-            .recorders
-            .iter()
-            .filter(|one| one.is_alive())
-            .collect();
-        let [recorder] = running.as_slice() else {
-            return Err(format!("live with {} recorders", running.len()));
-        };
-        self.vendors.kill(&recorder.id, None);
-        let replaced = self
-            .relay_when(&id, "live with another recorder", |relay| {
-                let replaced = relay["agora"]["replacements"] != *replacements;
-                (relay["phase"] == "live" && replaced) || was_lost(relay)
+            .relay_when(&id, "live", |relay| {
+                relay["phase"] == "live" || was_lost(relay)
             })
             .await?;
-        let after = watched_at(&replaced);
-        if before != after {
-            return Err(format!(
-                "where it is watched has changed: {before:?}, {after:?}"
-            ));
+        if !was_lost(&relay) {
+            self.recorder_dies(&id, &relay).await?;
         }
         self.command("stop", None).await?;
         let relay = self
@@ -178,10 +153,42 @@ impl Stage {
         }
         let raw = self.database.raw().await;
         self.rest(&raw).await?;
+        let state = self.vendors.state();
+        let crashed = self.house.lives().len() > 1;
         let checked =
-            invariants::check(&self.vendors.state(), &raw, &relay, self.most_replacements).await;
+            invariants::check(&state, &raw, &relay, self.most_replacements, crashed).await;
         raw.0.close().await.map_err(|error| error.to_string())?;
         checked
+    }
+
+    /// Its recorder dies at the vendor, and another takes its place behind the same address.
+    async fn recorder_dies(&self, id: &str, relay: &Value) -> Result<(), String> {
+        let watched_at = |relay: &Value| {
+            (
+                relay["stream_key_id"].clone(),
+                relay["hls_playback_url"].clone(),
+            )
+        };
+        let state = self.vendors.state();
+        let mut running = state.recorders.iter().filter(|one| one.is_alive());
+        let (Some(recorder), None) = (running.next(), running.next()) else {
+            return Err(format!("live, and recorders {:?}", state.recorders));
+        };
+        self.vendors.kill(&recorder.id, None);
+        let replacements = &relay["agora"]["replacements"];
+        let replaced = self
+            .relay_when(id, "live with another recorder", |relay| {
+                let replaced = relay["agora"]["replacements"] != *replacements;
+                (relay["phase"] == "live" && replaced) || was_lost(relay)
+            })
+            .await?;
+        let (before, after) = (watched_at(relay), watched_at(&replaced));
+        if before != after && !was_lost(&replaced) {
+            return Err(format!(
+                "where it is watched has changed: {before:?}, {after:?}"
+            ));
+        }
+        Ok(())
     }
 
     /// Waits until nothing is left and nothing is owed. What an Agora task that answered 404 is looked for again after 30 s,
@@ -238,7 +245,7 @@ impl Stage {
             if Instant::now() >= deadline {
                 return Err(format!("{what} was never taken: {said}"));
             }
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -273,7 +280,7 @@ impl Stage {
             if Instant::now() >= deadline {
                 return Err(format!("never {what}: {last:#}"));
             }
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }

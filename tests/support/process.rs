@@ -181,7 +181,7 @@ fn environment(
         ("RELAYKEEPER__RELAY__DEPLOYMENT", "tests"),
         ("RELAYKEEPER__RELAY__POLL_INTERVAL", "200ms"),
         ("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "30s"),
-        ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "30s"),
+        ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "25s"),
         ("RELAYKEEPER__RELAY__LIVE_CHECK_INTERVAL", "300ms"),
         ("RELAYKEEPER__RELAY__RECONNECT_WINDOW", "30s"),
         // Passes only where a recorder's session is not known. Longer than a restart on a loaded machine.
