@@ -31,9 +31,27 @@ use rstest::rstest;
 #[rstest]
 #[case::cloud_recording(Scene::sqlite(CloudRecording))]
 #[case::media_push(Scene::sqlite(MediaPush))]
-#[case::cloud_recording_with_webhooks(Scene::sqlite(CloudRecording).with_webhooks())]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_point_a_relay_goes_on_and_leaves_nothing_behind(#[case] scene: Scene) {
+    let points = every_point(scene).await;
+    killed_at_each(scene, points, 1).await;
+}
+
+#[rstest]
+#[case::cloud_recording(Scene::sqlite(CloudRecording).with_webhooks())]
+#[case::media_push(Scene::sqlite(MediaPush))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_the_same_point_again_it_goes_on_all_the_same(#[case] scene: Scene) {
+    let points = every_point(scene).await;
+    killed_at_each(scene, points, 2).await;
+}
+
+#[rstest]
+#[case::cloud_recording(Scene::postgres(CloudRecording))]
+#[case::media_push(Scene::postgres(MediaPush))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn so_it_is_on_postgresql(#[case] scene: Scene) {
     let points = every_point(scene).await;
     killed_at_each(scene, points, 1).await;
 }

@@ -291,6 +291,15 @@ impl Relay {
                 if mends || (replacing && failure.class == Class::Quota) {
                     return Ok(());
                 }
+                let is_look = self.volatile.recorder_doubt
+                    && failure.class == Class::Rejected
+                    && matches!(call, Call::StartRecorder { .. });
+                if is_look && !std::mem::replace(&mut self.volatile.look_refused, true) {
+                    // Its resource was used, and what was started on it may be gone: another resource for the same
+                    // recorder tells. That one's start is refused no second time without an end.
+                    self.volatile.reacquire = true;
+                    return Ok(());
+                }
                 let starting = self
                     .durable
                     .open_recorder()
@@ -375,6 +384,7 @@ impl Relay {
         volatile.recorder.rest();
         volatile.recorder_doubt = false;
         volatile.watch.good = false;
+        volatile.look_refused = false;
         volatile.misses = 0;
         volatile.updates = 0;
         volatile.health_looks = 0;

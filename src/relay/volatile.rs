@@ -99,6 +99,8 @@ pub(super) struct Volatile {
     pub(super) input_doubt: bool,
     /// The start of the recorder may have been carried out.
     pub(super) recorder_doubt: bool,
+    /// A start repeated as the look for one that may have been carried out was refused.
+    pub(super) look_refused: bool,
     /// The recorder of the channel's last relay is down.
     pub(super) predecessor_down: bool,
     /// The last failure of a call.

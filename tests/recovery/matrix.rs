@@ -14,6 +14,8 @@ use super::life::Scene;
 const AT_ONCE: usize = 8;
 /// A point before or after a look is tried so often: the clock repeats looks as long as there is time.
 const LOOKS: u32 = 2;
+/// Set to `full`, a process is killed twice at looks as well, which change nothing: it takes a quarter longer.
+const MATRIX: &str = "RELAYKEEPER_CRASH_MATRIX";
 
 /// A point and which time it is reached, as `before_save:3`.
 fn read(reached: &str) -> (CrashPoint, u32) {
@@ -46,11 +48,14 @@ pub(crate) async fn every_point(scene: Scene) -> Vec<String> {
     let known: HashSet<CrashPoint> = reached.iter().map(|reached| read(reached).0).collect();
     let never = never_reached(scene.backend);
     for point in CrashPoint::all() {
-        assert_eq!(
-            !known.contains(&point),
-            never.contains(&point.deed()),
+        let deed = point.deed();
+        let reached = known.contains(&point);
+        // Whether there is a look depends on who told first.
+        assert!(
+            reached || never.contains(&deed) || deed.is_a_look(),
             "{point}"
         );
+        assert!(!reached || !never.contains(&deed), "{point}");
     }
     reached
         .into_iter()
@@ -65,7 +70,11 @@ pub(crate) async fn every_point(scene: Scene) -> Vec<String> {
 /// Plays a life for each of these points, killed there; and then as many more times as `kills` says at the same point again.
 pub(crate) async fn killed_at_each(scene: Scene, points: Vec<String>, kills: usize) {
     let began = Instant::now();
-    let cases = points.into_iter().map(|first| async move {
+    let full = kills < 2 || std::env::var(MATRIX).is_ok_and(|matrix| matrix == "full");
+    let points = points
+        .into_iter()
+        .filter(|point| full || !read(point).0.deed().is_a_look());
+    let cases = points.map(|first| async move {
         let again = format!("{}:1", read(&first).0);
         let mut points = vec![first];
         points.resize(kills, again);
@@ -96,6 +105,8 @@ pub(crate) async fn killed_at_each(scene: Scene, points: Vec<String>, kills: usi
         "{scene:?}: {cases} cases in {:.1?}; cases by kills: {kills:?}; never reached: {missed:?}",
         began.elapsed()
     );
+    // The last saves are one more or less, by who was first to tell.
+    assert!(missed.len() * 20 <= cases, "most points were not reached");
     assert!(
         wrong.is_empty(),
         "{} of {cases} cases: {}",

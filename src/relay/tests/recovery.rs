@@ -188,6 +188,19 @@ fn an_answer_to_another_lifes_call_is_stale() {
 }
 
 #[test]
+fn a_look_for_a_start_that_is_refused_once_is_taken_to_another_resource_and_not_a_third_time() {
+    let mut life = Life::starting(web());
+    life.crash(1);
+    life.fail("start_recorder", Class::Rejected, false);
+    assert_eq!(life.phase(), Phase::Provisioning);
+    life.wait(5);
+    life.answer_acquire("another");
+    assert!(life.waiting("start_recorder").is_some());
+    life.fail("start_recorder", Class::Rejected, false);
+    assert_eq!(life.phase(), Phase::Stopping);
+}
+
+#[test]
 fn a_resource_from_before_the_crash_is_not_used() {
     let mut life = Life::begin(web());
     life.answer_acquire("lost");
