@@ -4,4 +4,6 @@
 pub mod database;
 pub mod postgres;
 #[cfg(feature = "sandbox")]
+pub mod program;
+#[cfg(feature = "sandbox")]
 pub mod service;

@@ -175,6 +175,16 @@ impl Service {
         }
     }
 
+    /// One that runs elsewhere.
+    pub fn at(url: String) -> Self {
+        Self {
+            url,
+            http: reqwest::Client::new(),
+            stop: None,
+            thread: None,
+        }
+    }
+
     /// Waits until `/readyz` says so.
     pub async fn wait_until_ready(&self) {
         let deadline = Instant::now() + PATIENCE;
@@ -357,6 +367,8 @@ impl Stage {
         let vendors = Vendors::start(options).expect("vendors");
         let database = TestDatabase::sqlite();
         let mut settings = settings(&vendors, backend, &database.url);
+        // Nothing comes any more when a stage is taken down.
+        settings.server.shutdown_grace = Duration::from_millis(200);
         change(&mut settings);
         let service = Service::start(settings).await;
         Self {
