@@ -18,8 +18,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// What is logged when `RUST_LOG` is not set. sqlx and SeaORM would tell each statement.
-const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
+/// What is usually logged when `RUST_LOG` is not set. sqlx and SeaORM would tell each statement.
+pub const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
 
 /// Whatever `RUST_LOG` says, these tell nothing below INFO: there, transports tell headers and addresses with their queries.
 const QUIET: [&str; 9] = [
@@ -63,7 +63,18 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`]: `RUST_LOG` is no filter, or this is the second call.
 pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
-    let filter = std::env::var("RUST_LOG").unwrap_or_default();
+    init_or(format, DEFAULT_FILTER)
+}
+
+/// The same, filtered by `unset` when `RUST_LOG` is not set or empty.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_or(format: LogFormat, unset: &str) -> Result<(), TelemetryError> {
+    let mut filter = std::env::var("RUST_LOG").unwrap_or_default();
+    if filter.trim().is_empty() {
+        unset.clone_into(&mut filter);
+    }
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     subscriber(format, &filter, colours, std::io::stderr)?.try_init()?;
     Ok(())

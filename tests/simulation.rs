@@ -18,10 +18,16 @@
 mod dice;
 #[path = "simulation/mutants.rs"]
 mod mutants;
+#[path = "simulation/queue.rs"]
+mod queue;
 #[path = "simulation/run.rs"]
 mod run;
+#[path = "simulation/things.rs"]
+mod things;
 #[path = "simulation/vendors.rs"]
 mod vendors;
+#[path = "simulation/weather.rs"]
+mod weather;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -118,6 +124,26 @@ fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
         sum(|r| r.debts),
         sum(|r| r.events),
     );
+    if relays >= 10_000 {
+        // What is not met with is not shown.
+        assert!(
+            reports.iter().any(|r| r.unknown_recorder),
+            "a session nobody told"
+        );
+        assert!(
+            reports.iter().any(|r| r.replacements == 2),
+            "two replacements"
+        );
+        for code in [
+            "seller_left",
+            "live_timeout",
+            "recorder_lost",
+            "live_input_gone",
+            "max_duration",
+        ] {
+            assert!(outcomes.contains_key(code), "{code} in {outcomes:?}");
+        }
+    }
 }
 
 /// Plants a bug: within the first few thousand relays it must break the rule it is known by.

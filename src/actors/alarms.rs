@@ -170,7 +170,8 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
             last.error.to_string(),
         );
     }
-    for budget in [cloudflare.budget(), cloudflare.customer().budget()] {
+    let ours = [cloudflare.budget(), cloudflare.customer().budget()];
+    for budget in ours.into_iter().chain(agora.budgets()) {
         if let Some(pause) = budget.paused_for.filter(|pause| *pause > BLOCKED) {
             let detail = format!(
                 "Nobody calls for another {} s: the vendor said so.",

@@ -13,6 +13,8 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+#[cfg(feature = "sandbox")]
+use super::crash::{self, CrashPoint, Deed};
 use super::recordings::RecordingsDesk;
 use crate::config::Settings;
 use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, Video, VideoState};
@@ -100,6 +102,10 @@ impl Caller {
         let runtime = self.vendors.runtime.clone();
         let work = self.in_flight.track_future(async move {
             let name = call.to_string();
+            #[cfg(feature = "sandbox")]
+            let deed = Deed::of(&call);
+            #[cfg(feature = "sandbox")]
+            crash::point(CrashPoint::Before(deed));
             let made = std::panic::AssertUnwindSafe(caller.make(&durable, call))
                 .catch_unwind()
                 .await;
@@ -113,6 +119,8 @@ impl Caller {
                     "a call failed"
                 );
             }
+            #[cfg(feature = "sandbox")]
+            crash::point(CrashPoint::After(deed));
             done(result);
         });
         runtime.spawn(work);

@@ -8,6 +8,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::calls::{asks, failure, video};
+#[cfg(feature = "sandbox")]
+use super::crash::{self, CrashPoint, Deed};
 use super::rows;
 use super::shared::Shared;
 use crate::relay::{Class, Event, Failure, Owed, Relay, Video, VideoState};
@@ -71,6 +73,8 @@ pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
     let now = shared.clock.now();
     let debt = &open.debt;
     let expired = debt.expires_at.is_some_and(|at| at <= now);
+    #[cfg(feature = "sandbox")]
+    crash::point(CrashPoint::Before(Deed::PayDebt));
     let paid = match serde_json::from_value::<Owed>(debt.data.clone()) {
         // The vendor's own limit has settled it.
         Ok(_) if expired => Paid::Settled,
@@ -80,6 +84,8 @@ pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
         },
         Err(error) => Paid::Later(now + AT_MOST, format!("it cannot be read: {error}")),
     };
+    #[cfg(feature = "sandbox")]
+    crash::point(CrashPoint::After(Deed::PayDebt));
     let written = match paid {
         Paid::Settled => {
             tracing::info!(relay_id = %debt.relay_id, kind = debt.kind, target = debt.target, "a debt is settled");
@@ -119,25 +125,29 @@ async fn pay(
     match owed {
         Owed::StopRecorder {
             resource_id,
+            other_resources,
             sid,
             cname,
             uid,
         } => {
-            let recorder = Recorder {
-                resource_id: resource_id.clone(),
-                sid: sid.clone(),
-                cname: cname.clone(),
-                uid: *uid,
-            };
-            match agora
-                .cloud_recording()
-                .stop(asks, &recorder)
-                .await
-                .map_err(failure)?
-            {
-                StopAnswer::Stopped => Ok(Paid::Settled),
-                StopAnswer::NotFound { .. } => Ok(look_again(open, now)),
+            for resource_id in std::iter::once(resource_id).chain(other_resources) {
+                let recorder = Recorder {
+                    resource_id: resource_id.clone(),
+                    sid: sid.clone(),
+                    cname: cname.clone(),
+                    uid: *uid,
+                };
+                match agora.cloud_recording().stop(asks, &recorder).await {
+                    Ok(StopAnswer::Stopped) => return Ok(Paid::Settled),
+                    Ok(StopAnswer::NotFound { .. }) => {}
+                    // 1003: the session is another resource's.
+                    Err(error)
+                        if error.class == vendors::Class::Rejected
+                            && !other_resources.is_empty() => {}
+                    Err(error) => return Err(failure(error)),
+                }
             }
+            Ok(look_again(open, now))
         }
         // Its sid comes with a notification, or it ends by itself; until then there is nothing to call.
         Owed::UnknownRecorder { .. } => {

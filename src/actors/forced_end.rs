@@ -108,12 +108,14 @@ fn owed(stored: &StoredRelay) -> Vec<Owed> {
         owed.push(match row.agora_sid.clone() {
             Some(sid) => Owed::StopRecorder {
                 resource_id,
+                other_resources: Vec::new(),
                 sid,
                 cname,
                 uid,
             },
             None => Owed::UnknownRecorder {
                 resource_id,
+                other_resources: Vec::new(),
                 cname,
                 uid,
             },

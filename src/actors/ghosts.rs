@@ -85,6 +85,7 @@ pub(super) async fn recorder(
     if !is_over
         && let Ok(Owed::UnknownRecorder {
             resource_id,
+            other_resources,
             cname,
             uid,
         }) = serde_json::from_value(open.debt.data.clone())
@@ -96,6 +97,7 @@ pub(super) async fn recorder(
             open.debt.channel_id,
             Owed::StopRecorder {
                 resource_id,
+                other_resources,
                 sid,
                 cname,
                 uid,

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::calls::{Vendors, asks};
 use super::rows;
 use super::shared::Shared;
-use crate::config::Settings;
+use crate::config::{AgoraBackend, Settings};
 use crate::relay::{Mark, Owner};
 use crate::store::{Purge, Store, StoreError};
 use crate::vendors::governor::Priority;
@@ -153,11 +153,14 @@ pub(super) async fn sweep(
 ) -> Result<Sweep, SweepError> {
     let mut owner = shared.owner().ok_or(SweepError::Starting)?;
     if let Some(database) = database {
-        database.clone_into(&mut owner.database);
+        owner.database = database.to_owned();
     }
     let mut sweep = Sweep::default();
     sweep_live_inputs(shared, &owner, dry_run, &mut sweep).await?;
-    sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
+    // Without Media Push the project may not have it enabled: asking would look like refused credentials.
+    if shared.settings.agora.backend == AgoraBackend::MediaPush {
+        sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
+    }
     Ok(sweep)
 }
 
@@ -271,6 +274,10 @@ async fn judge(
     let grace = TimeDelta::from_std(shared.settings.janitor.grace).unwrap_or(TimeDelta::MAX);
     if created.is_none_or(|created| shared.clock.now() - created < grace) {
         return Ok(Verdict::Young);
+    }
+    if shared.owner().as_ref() != Some(owner) {
+        // The marks of a database that is gone: nobody knows more of them.
+        return Ok(Verdict::Orphan);
     }
     if shared.directory.get(mark.relay).is_some() {
         return Ok(Verdict::Owned);

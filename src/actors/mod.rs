@@ -6,6 +6,8 @@
 mod alarms;
 mod calls;
 mod clock;
+#[cfg(feature = "sandbox")]
+pub mod crash;
 mod debts;
 mod directory;
 mod forced_end;
@@ -18,6 +20,8 @@ mod relay_actor;
 mod replay;
 mod requests;
 mod rows;
+#[cfg(feature = "sandbox")]
+pub mod sabotage;
 mod shared;
 mod spec;
 mod supervise;

@@ -102,11 +102,16 @@ impl Registry {
         .start()
     }
 
-    /// The thread a relay lives on: always the same.
-    fn arbiter(&self, relay_id: Uuid) -> Option<ArbiterHandle> {
+    /// The thread a relay lives on: always the same, or the one that took the place of a dead one.
+    fn arbiter(&mut self, relay_id: Uuid) -> Option<ArbiterHandle> {
         let threads = u128::try_from(self.arbiters.len()).unwrap_or(1).max(1);
         let place = usize::try_from(relay_id.as_u128() % threads).unwrap_or(0);
-        self.arbiters.get(place).map(Arbiter::handle)
+        let arbiter = self.arbiters.get_mut(place)?;
+        if !arbiter.alive() {
+            tracing::error!("a thread of relays has gone; another takes its place");
+            *arbiter = Arbiter::new();
+        }
+        Some(arbiter.handle())
     }
 
     fn begin(
@@ -133,7 +138,7 @@ impl Registry {
     }
 
     fn spawn(
-        &self,
+        &mut self,
         child: &mut Child,
         relay: Relay,
         revision: i64,
@@ -294,7 +299,12 @@ async fn load(
     relay_id: Uuid,
 ) -> Option<(StoredRelay, Result<Durable, Unreadable>)> {
     loop {
-        match shared.store.relay(relay_id).await {
+        // A save the dead actor asked for may still be on its way: whoever loads before it lands would be fenced by it.
+        let loaded = match shared.store.ping_writer().await {
+            Ok(()) => shared.store.relay(relay_id).await,
+            Err(error) => Err(error),
+        };
+        match loaded {
             Ok(stored) => return stored.map(|stored| (stored.clone(), rows::durable(&stored))),
             Err(error) => {
                 tracing::warn!(%relay_id, %error, "not loaded; tried again");
@@ -324,15 +334,6 @@ impl Actor for Registry {
                     generation,
                     cause: Cause::Cancelled,
                 });
-            }
-            for place in 0..registry.arbiters.len() {
-                if let Some(arbiter) = registry
-                    .arbiters
-                    .get_mut(place)
-                    .filter(|arbiter| !arbiter.alive())
-                {
-                    *arbiter = Arbiter::new();
-                }
             }
         });
     }

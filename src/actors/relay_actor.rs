@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::calls::Caller;
+#[cfg(feature = "sandbox")]
+use super::crash::{self, CrashPoint, Deed};
 use super::directory::Snapshot;
 use super::registry::RecorderDown;
 use super::rows;
@@ -107,6 +109,8 @@ impl RelayActor {
     /// Takes an event in: what it changes for good is stored before anything is done about it. Nothing else is heard
     /// until then.
     fn take(&mut self, tell: Tell, ctx: &mut Context<Self>) {
+        #[cfg(feature = "sandbox")]
+        super::sabotage::hears(&self.durable.spec, &tell.event);
         let now = self.shared.clock.now();
         self.last_event_at = now;
         let phase = self.durable.phase;
@@ -135,7 +139,14 @@ impl RelayActor {
         let save = rows::save(&self.durable, &step, now, self.revision, epoch);
         self.revision += i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
         let shared = self.shared.clone();
-        let stored = async move { shared.save(save).await };
+        let stored = async move {
+            #[cfg(feature = "sandbox")]
+            crash::point(CrashPoint::Before(Deed::Save));
+            let saved = shared.save(save).await;
+            #[cfg(feature = "sandbox")]
+            crash::point(CrashPoint::After(Deed::Save));
+            saved
+        };
         ctx.wait(
             stored
                 .into_actor(self)
@@ -159,6 +170,10 @@ impl RelayActor {
             .last_failure()
             .map(|failure| failure.message.clone())
             .or(self.last_error.take());
+        #[cfg(feature = "sandbox")]
+        if step.durable_changed() {
+            super::sabotage::comes_to(&self.durable.spec, super::sabotage::Moment::Acting);
+        }
         let over = self.durable.phase == Phase::Ended;
         self.publish();
         if !step.debts().count().eq(&0) {

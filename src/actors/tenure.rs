@@ -12,6 +12,9 @@ use crate::store::{DatabaseLock, StoreError};
 /// Between two tries at the lock, or at a database that does not answer.
 const TRY_EVERY: Duration = Duration::from_millis(500);
 
+/// Between two questions whether the database takes writes: it may fall ill while nobody has anything to save.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+
 /// Takes the database over when it is free, drives what is in it, and lets go when the lock is lost.
 #[derive(Debug)]
 pub struct Tenure {
@@ -39,6 +42,7 @@ impl Tenure {
             let work = [
                 tokio::spawn(debts::pay_forever(self.shared.clone())),
                 tokio::spawn(janitor::sweep_forever(self.shared.clone())),
+                tokio::spawn(watch_database(self.shared.clone())),
                 tokio::spawn(alarms::watch_forever(self.shared.clone())),
             ];
             lock.lost().await;
@@ -102,5 +106,17 @@ impl Tenure {
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+}
+
+/// Keeps what is known of the database true, also when nobody writes.
+async fn watch_database(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        let answers = shared.store.ping_writer().await;
+        if let Err(error) = &answers {
+            tracing::warn!(%error, "the database takes no writes");
+        }
+        shared.note_database(answers.is_ok());
     }
 }

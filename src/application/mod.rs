@@ -17,6 +17,9 @@ use crate::store::Store;
 /// that are on their way arrive.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
+/// How long stopping every relay may take: a relay is down within 30 s, or what is left of it is a debt.
+pub const STOP_ALL_WITHIN: Duration = Duration::from_secs(120);
+
 /// The service, listening but not yet answering.
 #[derive(Debug)]
 pub struct Application {
@@ -24,6 +27,7 @@ pub struct Application {
     listener: TcpListener,
     store: Store,
     shared: Arc<Shared>,
+    stops_all: bool,
 }
 
 /// Runs a service on threads of its own: the HTTP workers' and the actors' are actix's, all else runs on `tokio`'s.
@@ -73,7 +77,16 @@ impl Application {
             listener,
             store,
             shared,
+            stops_all: false,
         })
+    }
+
+    /// When told to stop, it stops every relay first, and waits up to [`STOP_ALL_WITHIN`] until they are down: the
+    /// opposite of a deploy.
+    #[must_use]
+    pub fn stopping_all_on_exit(mut self, stops_all: bool) -> Self {
+        self.stops_all = stops_all;
+        self
     }
 
     /// Where it listens.
@@ -85,7 +98,7 @@ impl Application {
     }
 
     /// Serves until `stop` returns; then takes no new starts, lets what is in flight finish, and returns. Recorders keep
-    /// running: the next process adopts them.
+    /// running: the next process adopts them; unless it was told [to stop them](Application::stopping_all_on_exit).
     ///
     /// # Errors
     /// When the server cannot be started, or fails.
@@ -105,9 +118,16 @@ impl Application {
             ended = &mut serving => return Ok(ended??),
             () = stop => {}
         }
-        tracing::info!("going down: recorders keep running, the next process adopts them");
         keeper.drain();
         api.drain();
+        if self.stops_all {
+            tracing::info!("going down: every relay is stopped first");
+            if !keeper.stop_all(STOP_ALL_WITHIN).await {
+                tracing::error!("not every relay is down; the next process goes on with them");
+            }
+        } else {
+            tracing::info!("going down: recorders keep running, the next process adopts them");
+        }
         tokio::time::sleep(LAST_CALLS.min(grace)).await;
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;

@@ -10,7 +10,7 @@ use crate::actors::{Ghost, Keeper, Shared};
 use crate::api::health::{Health, LastError, VendorWatch};
 use crate::api::webhooks::{self, RecorderEvent};
 use crate::api::{Outside, Viewers};
-use crate::vendors::governor::{Caller, Priority};
+use crate::vendors::governor::{Caller, Priority, Snapshot};
 use crate::vendors::{Done, Vendor, VendorError};
 
 /// How long a probe may wait for its permit.
@@ -119,15 +119,13 @@ fn agora(shared: &Arc<Shared>) -> VendorWatch {
     )
 }
 
-fn budgets(
-    shared: &Arc<Shared>,
-) -> Arc<dyn Fn() -> Vec<crate::vendors::governor::Snapshot> + Send + Sync> {
+fn budgets(shared: &Arc<Shared>) -> Arc<dyn Fn() -> Vec<Snapshot> + Send + Sync> {
     let vendors = shared.vendors().clone();
     Arc::new(move || {
-        vec![
-            vendors.cloudflare.budget(),
-            vendors.cloudflare.customer().budget(),
-        ]
+        let (cloudflare, agora) = (&vendors.cloudflare, &vendors.agora);
+        let mut budgets = vec![cloudflare.budget(), cloudflare.customer().budget()];
+        budgets.extend(agora.budgets());
+        budgets
     })
 }
 

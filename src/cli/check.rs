@@ -10,6 +10,7 @@ use relaykeeper::vendors::agora::Agora;
 use relaykeeper::vendors::cloudflare::{Cloudflare, TokenState};
 use relaykeeper::vendors::governor::{Caller, Priority};
 use relaykeeper::vendors::{Class, VendorError};
+use secrecy::ExposeSecret as _;
 
 /// What the checks found so far.
 #[derive(Default)]
@@ -31,6 +32,18 @@ impl Report {
         self.bad += 1;
         println!("WRONG    {what}: {said}");
     }
+
+    fn sum(&self) -> ExitCode {
+        match self.bad {
+            0 => {
+                println!("\nNothing is wrong: `relaykeeper serve` can start.");
+                return ExitCode::SUCCESS;
+            }
+            1 => println!("\nOne thing is wrong."),
+            many => println!("\n{many} things are wrong."),
+        }
+        ExitCode::FAILURE
+    }
 }
 
 pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
@@ -39,7 +52,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         for missing in settings.missing_for_serve() {
             report.bad(
                 missing.key,
-                &format!("is missing: {} (or set {})", missing.how, missing.env),
+                &format!("is missing; set {}: {}", missing.env, missing.how),
             );
         }
         for problem in settings.warnings() {
@@ -48,11 +61,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         database(&settings, &mut report).await;
         cloudflare(&settings, &mut report).await?;
         agora(&settings, &mut report).await?;
-        Ok(if report.bad == 0 {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(report.sum())
     })
 }
 
@@ -79,7 +88,8 @@ async fn database(settings: &Settings, report: &mut Report) {
 }
 
 async fn cloudflare(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
-    if settings.cloudflare.account_id.is_empty() {
+    let ours = &settings.cloudflare;
+    if ours.account_id.is_empty() || ours.api_token.expose_secret().is_empty() {
         return Ok(());
     }
     let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors)?;
@@ -132,16 +142,22 @@ async fn cloudflare(settings: &Settings, report: &mut Report) -> anyhow::Result<
 }
 
 async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
-    if settings.agora.app_id.is_empty() || settings.agora.customer_id.is_empty() {
+    let ours = &settings.agora;
+    let secret = ours.customer_secret.expose_secret();
+    if ours.app_id.is_empty() || ours.customer_id.is_empty() || secret.is_empty() {
         return Ok(());
     }
     let agora = Agora::new(&settings.agora, &settings.vendors)?;
     match agora.media_push().check_credentials(asks()).await {
         Ok(()) => report.good("Agora credentials", "accepted"),
-        Err(error) => report.bad(
-            "Agora credentials",
-            &explain(&error, "take customer id and secret from the console, RESTful API, of the App ID's own account"),
-        ),
+        Err(error) => {
+            let remedy = "take customer id and secret from the console, RESTful API, of the App ID's own account";
+            report.bad("Agora credentials", &explain(&error, remedy));
+            if error.class == Class::Unauthorized {
+                // The products would only say the same.
+                return Ok(());
+            }
+        }
     }
     match settings.agora.backend {
         AgoraBackend::CloudRecording => {
@@ -163,6 +179,10 @@ async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
                     ),
                 ),
             }
+            report.note(
+                "the recorder's page",
+                "whether Agora's cloud browser reaches it cannot be tried from here: server.public_url must be open to the internet",
+            );
             report.note(
                 "Agora storage",
                 "the bucket's keys cannot be tried without recording: wrong ones end a recorder soon after its start",

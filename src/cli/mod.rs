@@ -44,12 +44,13 @@ enum Command {
     /// Brings the database's schema up to date, goes on with every relay a process before it left unfinished, and runs
     /// until SIGTERM or SIGINT. Recorders keep running when it goes down: the next process adopts them. A second process
     /// on the same database serves reads, is not ready, and waits.
-    Serve,
+    Serve(serve::Serve),
     /// Bring the database's schema up, take it down, or show how far it is.
     Migrate(migrate::Migrate),
     /// Are the settings complete, and do both vendors take the credentials?
     ///
-    /// Says what is missing and how to get it. Calls both vendors, creates nothing. Exit code 1 when something is wrong.
+    /// Says what is missing and how to get it. Calls both vendors, but nothing that costs money. Exit code 1 when something
+    /// is wrong.
     Check,
     /// Fold a relay's journal through the life cycle again, and compare what comes out with what is stored.
     ///
@@ -63,18 +64,38 @@ enum Command {
     /// Set up Cloudflare's webhooks, or show how they are set up.
     Webhooks(webhooks::Webhooks),
     /// Run the service on simulated vendors: no account, no credentials, no cost.
+    ///
+    /// Starts both vendors on this machine and the service on them, prints its address, its tokens and what to try, and runs
+    /// until Ctrl-C. With --demo: one relay from its start to its end, told as it happens.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Sandbox),
+}
+
+impl Command {
+    /// What is logged when `RUST_LOG` does not say.
+    fn usual_logs(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => telemetry::DEFAULT_FILTER,
+            // What these print is their answer: logs would only get in between.
+            Self::Migrate(_)
+            | Self::Check
+            | Self::Replay(_)
+            | Self::Sweep(_)
+            | Self::Webhooks(_) => "warn",
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox(_) => "warn",
+        }
+    }
 }
 
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = telemetry::init(cli.log_format) {
+    if let Err(error) = telemetry::init_or(cli.log_format, cli.command.usual_logs()) {
         return failed(&anyhow::Error::new(error));
     }
     let done = match cli.command {
-        Command::Serve => load(&cli).and_then(serve::run),
+        Command::Serve(ref serve) => load(&cli).and_then(|settings| serve::run(settings, serve)),
         Command::Migrate(ref migrate) => {
             load(&cli).and_then(|settings| migrate::run(settings, migrate))
         }
@@ -85,7 +106,9 @@ pub(crate) fn run() -> ExitCode {
             load(&cli).and_then(|settings| webhooks::run(settings, which))
         }
         #[cfg(feature = "sandbox")]
-        Command::Sandbox(sandbox) => sandbox::run(sandbox),
+        Command::Sandbox(ref sandbox) => {
+            load(&cli).and_then(|settings| sandbox::run(sandbox, settings))
+        }
     };
     done.unwrap_or_else(|error| failed(&error))
 }

@@ -1,13 +1,365 @@
-//! `relaykeeper sandbox`.
+//! `relaykeeper sandbox`: the service as it is, on vendors that are simulated.
+//!
+//! The simulated vendors may run faster than the wall clock; the service's own timers never do, so what it tells the
+//! vendors in seconds (`timeoutSeconds`, `idleTimeout`, …) is meant in seconds of the wall clock.
 
+mod demo;
+mod timeline;
+
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Args;
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use relaykeeper::application::{self, Application};
+use relaykeeper::config::{
+    Agora, AgoraBackend, Auth, CloudRecording, Cloudflare, Database, Server, Settings, Storage,
+};
+use relaykeeper::sandbox::{Call, Fault, Options, Vendors, WebhookUrls};
+use relaykeeper::store::DatabaseLock;
+use secrecy::{ExposeSecret as _, SecretString};
+use strum::IntoEnumIterator as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Where the sandbox keeps its state: what the vendors held is gone with the run, so it begins anew with each.
+const DATABASE: &str = "relaykeeper-sandbox.db";
+/// How much faster than the wall clock the vendors are in the demo.
+const DEMO_SPEED: f64 = 4.0;
+/// How long the service may take to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the sandbox can be told.
 #[derive(Debug, Args)]
-pub(super) struct Sandbox {}
+pub(super) struct Sandbox {
+    /// Run one relay through all its phases, tell what happens as it happens, and exit: 0 if all went as it should.
+    #[arg(long)]
+    demo: bool,
+    /// Listen on this port of 127.0.0.1. When left out: the one of the settings (8080), or a free one if that is taken.
+    #[arg(long)]
+    port: Option<u16>,
+    /// How much faster than the wall clock the simulated vendors are (1 when left out, 4 in the demo). The service's own
+    /// timers stay as they are set.
+    #[arg(long, value_parser = speed)]
+    speed: Option<f64>,
+    /// What carries the channel to Cloudflare. When left out: the one of the settings (cloud_recording).
+    #[arg(long, value_enum)]
+    backend: Option<Backend>,
+    /// Let a vendor's call go wrong; may be given several times. See --help for the calls and the ways.
+    #[arg(long = "fault", value_name = "CALL=KIND[,…]", value_parser = fault, long_help = fault_help())]
+    faults: Vec<Fault>,
+    /// Sellers are not in their channels unless the control address says so.
+    #[arg(long)]
+    absent: bool,
+    /// The simulated vendors send their webhooks to the service.
+    #[arg(long)]
+    webhooks: bool,
+    /// The token for /v1, instead of one made for this run.
+    #[arg(long, value_name = "TOKEN")]
+    api_token: Option<SecretString>,
+    /// The token for /admin, instead of one made for this run.
+    #[arg(long, value_name = "TOKEN")]
+    admin_token: Option<SecretString>,
+}
 
-pub(super) fn run(_: Sandbox) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Backend {
+    /// A Cloud Recording task in web mode.
+    CloudRecording,
+    /// A Media Push converter.
+    MediaPush,
+}
+
+/// The service's own address and who may call it.
+struct Door {
+    url: String,
+    api_token: SecretString,
+    admin_token: SecretString,
+}
+
+pub(super) fn run(told: &Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> {
+    application::run(async move {
+        let listener = listen(told.port, loaded.server.port)?;
+        listener.set_nonblocking(true)?;
+        let door = Door {
+            url: format!("http://{}", listener.local_addr()?),
+            api_token: told.api_token.clone().unwrap_or_else(token),
+            admin_token: told.admin_token.clone().unwrap_or_else(token),
+        };
+        let vendors = Vendors::start(vendors_options(told, &door))
+            .context("the simulated vendors cannot be started")?;
+        let mut settings = settings(loaded, told, &vendors, &door);
+        settings.server.port = listener.local_addr()?.port();
+        if told.demo {
+            demo::quicken(&mut settings);
+        } else {
+            begin_anew(&settings.database).await?;
+        }
+        settings.validate()?;
+        let backend = settings.agora.backend;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let told_to_stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        let application = Application::on(listener, settings).await?;
+        let service = application.run_until(async {
+            let _ = finished.await;
+        });
+        let work = async {
+            let done = tokio::select! {
+                done = work(told, &door, &vendors, backend) => done,
+                () = told_to_stop => if told.demo { Err(anyhow::anyhow!("told to stop before the demo's end")) } else { Ok(()) },
+            };
+            drop(finish);
+            done
+        };
+        let (served, done) = tokio::join!(service, work);
+        served?;
+        done?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What the sandbox is for: the demo, or to be there.
+async fn work(
+    told: &Sandbox,
+    door: &Door,
+    vendors: &Vendors,
+    backend: AgoraBackend,
+) -> anyhow::Result<()> {
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()?;
+    wait_until_ready(&http, door).await?;
+    if told.demo {
+        return demo::run(http, door, vendors, backend).await;
+    }
+    introduce(told, door, vendors, backend);
+    std::future::pending().await
+}
+
+/// A start that comes too early would be answered `starting`.
+async fn wait_until_ready(http: &reqwest::Client, door: &Door) -> anyhow::Result<()> {
+    let asked = async {
+        loop {
+            let answer = http.get(format!("{}/readyz", door.url)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(READY_WITHIN, asked)
+        .await
+        .context("the service did not become ready")
+}
+
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+fn introduce(told: &Sandbox, door: &Door, vendors: &Vendors, backend: AgoraBackend) {
+    let Door { url, .. } = door;
+    let token = door.api_token.expose_secret();
+    let control = vendors.control_url();
+    let backend = backend_name(backend);
+    let speed = told.speed.unwrap_or(1.0);
+    println!(
+        "relaykeeper's sandbox: the service as it is, both vendors simulated ({backend}, {speed} × real time)."
+    );
+    println!("Ctrl-C ends it.\n");
+    println!("  address       {url}");
+    println!("  api token     {token}");
+    println!("  admin token   {}", door.admin_token.expose_secret());
+    println!("  database      ./{DATABASE}, begun anew with each run");
+    println!("  vendors       {control}/control/state shows all they hold\n");
+    println!("Put a channel on air, look at it, take it down:\n");
+    println!(
+        "  curl -X POST {url}/v1/channels/42/start -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
+         -d '{{\"channel_name\":\"show68\",\"seller_uid\":12345}}'"
+    );
+    println!("  curl {url}/v1/channels/42 -H 'Authorization: Bearer {token}'");
+    println!("  curl -X POST {url}/v1/channels/42/stop -H 'Authorization: Bearer {token}'\n");
+    let (present, does) = if told.absent {
+        (true, "comes to")
+    } else {
+        (false, "leaves")
+    };
+    println!("The seller {does} the channel:\n");
+    println!(
+        "  curl -X POST {control}/control/sellers -d '{{\"channel\":\"show68\",\"uid\":12345,\"present\":{present}}}'"
+    );
+}
+
+fn backend_name(backend: AgoraBackend) -> &'static str {
+    match backend {
+        AgoraBackend::CloudRecording => "cloud_recording",
+        AgoraBackend::MediaPush => "media_push",
+    }
+}
+
+/// The port that was asked for; else the usual one, or a free one.
+#[allow(clippy::print_stderr, reason = "the command line's own words")]
+fn listen(asked: Option<u16>, usual: u16) -> anyhow::Result<TcpListener> {
+    let port = asked.unwrap_or(usual);
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(listener) => Ok(listener),
+        Err(error) if asked.is_none() && error.kind() == std::io::ErrorKind::AddrInUse => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let free = listener.local_addr()?.port();
+            eprintln!("Port {port} is taken: using {free}.");
+            Ok(listener)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot listen on 127.0.0.1:{port}")),
+    }
+}
+
+fn vendors_options(told: &Sandbox, door: &Door) -> Options {
+    let address = |path| {
+        told.webhooks
+            .then(|| format!("{}/webhooks/{path}", door.url))
+    };
+    Options {
+        speed: told
+            .speed
+            .unwrap_or(if told.demo { DEMO_SPEED } else { 1.0 }),
+        wire_speed: Some(1.0),
+        faults: told.faults.clone(),
+        sellers_present: !told.absent,
+        webhooks: WebhookUrls {
+            cloudflare_live: address("cloudflare/live"),
+            cloudflare_stream: address("cloudflare/stream"),
+            agora: address("agora"),
+            ..WebhookUrls::default()
+        },
+        ..Options::default()
+    }
+}
+
+/// Timers and prices as the file and the environment have them; addresses and credentials are the simulated vendors',
+/// whatever else is set.
+fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) -> Settings {
+    let usual = Settings::default();
+    let backend = match told.backend {
+        None => loaded.agora.backend,
+        Some(Backend::CloudRecording) => AgoraBackend::CloudRecording,
+        Some(Backend::MediaPush) => AgoraBackend::MediaPush,
+    };
+    let database = if told.demo {
+        "sqlite::memory:".to_owned()
+    } else {
+        format!("sqlite://{DATABASE}?mode=rwc")
+    };
+    Settings {
+        server: Server {
+            public_url: door.url.clone(),
+            shutdown_grace: loaded.server.shutdown_grace,
+            ..usual.server
+        },
+        database: Database {
+            url: database.into(),
+            ..usual.database
+        },
+        auth: Auth {
+            api_tokens: vec![door.api_token.clone()],
+            admin_tokens: vec![door.admin_token.clone()],
+        },
+        relay: loaded.relay,
+        janitor: loaded.janitor,
+        vendors: loaded.vendors,
+        cloudflare: Cloudflare {
+            account_id: vendors.account_id().to_owned(),
+            api_token: vendors.cloudflare_api_token().into(),
+            api_base_url: vendors.cloudflare_api_base_url(),
+            customer_base_url: vendors.customer_base_url(),
+            recordings_interval: loaded.cloudflare.recordings_interval,
+            live_webhook_secret: vendors.live_webhook_secret().into(),
+            stream_webhook_secret: vendors.stream_webhook_secret().into(),
+            ..usual.cloudflare
+        },
+        agora: Agora {
+            app_id: vendors.agora_app_id().to_owned(),
+            app_certificate: vendors.agora_app_certificate().into(),
+            customer_id: vendors.agora_customer_id().to_owned(),
+            customer_secret: vendors.agora_customer_secret().into(),
+            api_base_url: vendors.agora_base_url(),
+            fallback_base_urls: vec![vendors.agora_fallback_base_url()],
+            backend,
+            webhook_secrets: vec![vendors.agora_webhook_secret().into()],
+            not_found_backoff: loaded.agora.not_found_backoff,
+            cloud_recording: CloudRecording {
+                page_url: String::new(),
+                storage: Storage {
+                    bucket: "sandbox".into(),
+                    access_key: "sandbox".into(),
+                    secret_key: "sandbox".into(),
+                    ..Storage::default()
+                },
+                ..loaded.agora.cloud_recording
+            },
+            media_push: loaded.agora.media_push,
+            ..usual.agora
+        },
+        pricing: loaded.pricing,
+        webhooks: usual.webhooks,
+    }
+}
+
+/// What an earlier run left speaks of vendors that are gone.
+async fn begin_anew(database: &Database) -> anyhow::Result<()> {
+    let Ok(_lock) = DatabaseLock::try_acquire(database).await? else {
+        bail!(
+            "another sandbox runs in this folder: end it first, or start this one in another folder"
+        );
+    };
+    for ending in ["", "-wal", "-shm"] {
+        let file = format!("{DATABASE}{ending}");
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot begin {file} anew"));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn token() -> SecretString {
+    uuid::Uuid::new_v4().simple().to_string().into()
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.1..=1000.0).contains(&speed) => Ok(speed),
+        Ok(_) | Err(_) => Err("a number from 0.1 to 1000 is wanted".to_owned()),
+    }
+}
+
+fn fault(text: &str) -> Result<Fault, String> {
+    text.parse::<Fault>().map_err(|error| {
+        let error = error.to_string();
+        let what = error.split("; known are").next().unwrap_or_default();
+        format!("{what}\n\n{}", fault_help())
+    })
+}
+
+fn fault_help() -> String {
+    let calls: String = Call::iter().map(|call| format!("  {call}\n")).collect();
+    format!(
+        "Let a vendor's call go wrong: CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS], once when `times` is left \
+         out, at the first call when `after` is. May be given several times.\n\n\
+         Ways to go wrong:\n  \
+         503 or status:503     nothing is done, this status is answered\n  \
+         status-after:503      it is done, and this status is answered\n  \
+         refuse                nothing is done, the connection is closed\n  \
+         cut-after             it is done, and the connection is closed without an answer\n  \
+         hang                  nothing is done, nothing is answered\n  \
+         not-json              it is done, and the answer is a page of HTML\n  \
+         not-found-for:30s     404 for so long\n\n\
+         Calls:\n{calls}"
+    )
 }

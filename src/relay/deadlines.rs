@@ -385,16 +385,19 @@ impl Relay {
                     .unwrap_or(durable.phase_since);
                 let hours = TimeDelta::hours(i64::from(*max_recording_hours) + 1);
                 let resource_id = recorder.resource_id.clone()?;
+                let other_resources = recorder.earlier_resources.clone();
                 let uid = durable.recording_uid(recorder.attempt)?;
                 let owed = match recorder.sid.clone() {
                     Some(sid) => Owed::StopRecorder {
                         resource_id,
+                        other_resources,
                         sid,
                         cname: name,
                         uid,
                     },
                     None => Owed::UnknownRecorder {
                         resource_id,
+                        other_resources,
                         cname: name,
                         uid,
                     },

@@ -15,6 +15,9 @@ pub enum Owed {
     StopRecorder {
         /// The resource it runs on.
         resource_id: String,
+        /// Resources it may run on instead: a start on each may have been carried out, and the answers were lost.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        other_resources: Vec<String>,
         /// Its session.
         sid: String,
         /// Its label.
@@ -27,6 +30,9 @@ pub enum Owed {
     UnknownRecorder {
         /// The resource it was started on.
         resource_id: String,
+        /// Resources it may run on instead: a start on each may have been carried out, and the answers were lost.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        other_resources: Vec<String>,
         /// Its label.
         cname: String,
         /// Its uid.

@@ -244,7 +244,6 @@ impl Durable {
             Fact::RecorderAccepted { sid, converter_id } => {
                 if let Some(recorder) = &mut self.recorder {
                     recorder.stage = RecorderStage::Running;
-                    recorder.earlier_resources.clear();
                     if sid.is_some() {
                         recorder.sid.clone_from(sid);
                     }
@@ -422,9 +421,9 @@ impl Durable {
             | Owed::FindConverter { .. } => {
                 if self.open_recorder().is_some() {
                     self.settle_recorder(at);
-                    if let Some(recorder) = &mut self.recorder {
-                        recorder.stage = RecorderStage::Owed;
-                    }
+                }
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.stage = RecorderStage::Owed;
                 }
             }
             Owed::FindLiveInput { .. } | Owed::DeleteLiveInput { .. } => {

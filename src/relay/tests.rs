@@ -1,5 +1,7 @@
 //! The life of a relay, as sentences.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "tests")]
+
 mod driver;
 mod ending;
 mod live;

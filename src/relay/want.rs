@@ -184,8 +184,9 @@ impl Relay {
         let alive = recorder
             .acquired_at
             .is_some_and(|at| now - at <= RESOURCE_LIFE);
-        // Taken down, it is only asked whether it runs: a new resource would blur on which.
+        // Taken down, or known to run, it is only asked where it runs: a new resource would blur that.
         let tries = self.durable.phase == Phase::Stopping
+            || recorder.sid.is_some()
             || self.volatile.recorder.failures < STARTS_PER_RESOURCE;
         let again = alive && !self.volatile.reacquire && tries;
         match &recorder.resource_id {

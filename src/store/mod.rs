@@ -41,7 +41,7 @@ pub use rows::*;
 use connect::Target;
 use operations::alarms::{ClearAlarm, RaiseAlarm, Remember};
 use operations::debts::{AddDebts, PostponeDebt, SettleDebt};
-use operations::instance::{DrawInstance, TakeEpoch};
+use operations::instance::{DrawInstance, Probe, TakeEpoch};
 use sql::Sql;
 use writer::Writer;
 
@@ -106,6 +106,15 @@ impl Store {
     /// [`StoreError::Unavailable`] when it is not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.inner.reader.ping().await?)
+    }
+
+    /// Asks the database whether it takes writes; returns after everything that was asked of the writer before is done,
+    /// or was not.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not.
+    pub async fn ping_writer(&self) -> Result<(), StoreError> {
+        self.inner.writer.run(Probe).await
     }
 
     /// Which database this is, and its epoch; drawn the first time it is asked.

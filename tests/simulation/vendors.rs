@@ -6,9 +6,7 @@ use relaykeeper::relay::{
 };
 
 use super::dice::Dice;
-
-/// Milliseconds of the world's own time. Every process's clock may be off by something.
-pub type Ms = u64;
+pub use super::things::{Input, Ms, News, Recorded, Task, Wear};
 
 /// A resource can be started on for 5 minutes (`agora.md §2.1`).
 const RESOURCE_LIFE: Ms = 300_000;
@@ -18,75 +16,10 @@ const KEY_LIFE: Ms = 6 * 3_600_000;
 const IDLE: Ms = 240_000;
 
 #[derive(Debug)]
-pub struct Input {
-    pub uid: String,
-    pub mark: String,
-    pub key: u32,
-    pub enabled: bool,
-    pub deleted: bool,
-    pub created: Ms,
-    pub streaming_since: Option<Ms>,
-    pub videos: Vec<Recorded>,
-}
-
-/// A video as Cloudflare makes it.
-#[derive(Debug)]
-pub struct Recorded {
-    pub uid: String,
-    pub streamed: Ms,
-    pub gap_since: Option<Ms>,
-    pub closed: Option<Ms>,
-    pub processing: Ms,
-    pub fails: bool,
-    pub deleted: bool,
-}
-
-#[derive(Debug)]
-pub struct Task {
-    /// The label: our mark. With the uid, its identity.
-    pub cname: String,
-    /// The session, or the converter's id.
-    pub sid: String,
-    pub resource: Option<usize>,
-    pub input: usize,
-    pub key: u32,
-    pub attempt: u32,
-    pub publishes_from: Ms,
-    /// Agora moves it: 404 from here to there, then it is back.
-    pub moves: Option<(Ms, Ms)>,
-    /// It ends by itself.
-    pub ends: Ms,
-    pub exit_is_told: bool,
-    pub cut_from: Option<Ms>,
-    pub fails_from: Option<Ms>,
-    pub stopped: bool,
-    idle_edge: Ms,
-}
-
-#[derive(Debug)]
 struct Resource {
     attempt: u32,
     at: Ms,
     task: Option<usize>,
-}
-
-/// How often the vendors' own machines go wrong, per mille of recorders.
-#[derive(Debug, Clone, Copy)]
-pub struct Wear {
-    pub moves: u64,
-    pub exits: u64,
-    pub cuts: u64,
-    pub fails: u64,
-    pub bad_videos: u64,
-}
-
-/// What happened that a notification may tell.
-#[derive(Debug, Clone)]
-pub enum News {
-    /// Now, or at a time.
-    At(Ms, Hint),
-    /// Look again at what time has changed.
-    Edge(Ms),
 }
 
 #[derive(Debug)]
@@ -112,30 +45,6 @@ fn failure(class: Class, message: &str) -> Failure {
         status: None,
         message: message.into(),
         retry_after_ms: None,
-    }
-}
-
-impl Task {
-    pub fn alive(&self, now: Ms) -> bool {
-        !self.stopped && now < self.ends
-    }
-
-    pub fn hidden(&self, now: Ms) -> bool {
-        self.moves
-            .is_some_and(|(from, to)| (from..to).contains(&now))
-    }
-
-    /// It could push into this input, now or when Agora has moved it.
-    pub fn may_publish(&self, input: &Input, now: Ms) -> bool {
-        self.alive(now) && self.key == input.key && input.enabled && !input.deleted
-    }
-
-    fn publishes(&self, input: &Input, now: Ms) -> bool {
-        self.may_publish(input, now)
-            && now >= self.publishes_from
-            && !self.hidden(now)
-            && self.cut_from.is_none_or(|at| now < at)
-            && self.fails_from.is_none_or(|at| now < at)
     }
 }
 
@@ -629,25 +538,6 @@ impl Vendors {
                 }
                 (None, false) | (Some(_), true) => {}
             }
-        }
-    }
-}
-
-impl Recorded {
-    pub fn told(&self, now: Ms) -> Video {
-        let done = self.closed.is_some_and(|at| at + self.processing <= now);
-        let state = match (done, self.fails) {
-            (false, _) => VideoState::Processing,
-            (true, false) => VideoState::Ready,
-            (true, true) => VideoState::Failed,
-        };
-        Video {
-            uid: self.uid.clone(),
-            state,
-            duration_ms: (state == VideoState::Ready).then_some(self.streamed),
-            hls_url: None,
-            dash_url: None,
-            thumbnail_url: None,
         }
     }
 }

@@ -4,6 +4,8 @@
 pub mod database;
 pub mod postgres;
 #[cfg(feature = "sandbox")]
+pub mod process;
+#[cfg(feature = "sandbox")]
 pub mod program;
 #[cfg(feature = "sandbox")]
 pub mod service;

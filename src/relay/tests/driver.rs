@@ -295,12 +295,11 @@ impl Life {
         if self.waiting("acquire").is_some() {
             self.answer_acquire(&format!("resource-{id}"));
         }
-        let id = Some(id.to_owned());
+        let id = id.to_owned();
         if self.is_web() {
-            self.answer("start_recorder", Answer::Recording { sid: id });
+            self.answer("start_recorder", Answer::Recording { sid: Some(id) });
         } else {
-            let converter_id = id.unwrap();
-            self.answer("create_converter", Answer::Converting { converter_id });
+            self.answer("create_converter", Answer::Converting { converter_id: id });
         }
     }
 

@@ -156,6 +156,9 @@ fn two_are_replaced_and_the_third_loss_is_the_end() {
         }
         life.recorder = Some(RecorderReading::Exited);
         life.wait(16);
+        let disable = life.waiting("disable_live_input");
+        let calm = matches!(disable, Some(Call::DisableLiveInput { urgent: false, .. }));
+        assert!(calm, "it is proved gone");
         assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
         assert_eq!(life.detail().recorder.as_deref(), Some("it had exited"));
         assert_eq!(life.relay.durable().replacements, 2);
@@ -253,4 +256,21 @@ fn a_recorder_whose_output_was_cut_is_told_its_target_again_but_not_for_ever() {
         .filter(|c| **c == "update_recorder")
         .count();
     assert_eq!(updates, 3);
+}
+
+#[test]
+fn the_last_recorder_given_up_unproved_has_its_live_input_disabled_urgently() {
+    let mut life = Life::without_feed(push());
+    for id in ["second", "third"] {
+        life.recorder = Some(RecorderReading::Exited);
+        life.wait(16);
+        life.recorder = Some(RecorderReading::Connecting);
+        replace(&mut life, id);
+    }
+    life.recorder = Some(RecorderReading::NotFound);
+    life.wait(150);
+    assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
+    let disable = life.waiting("disable_live_input");
+    let urgent = matches!(disable, Some(Call::DisableLiveInput { urgent: true, .. }));
+    assert!(urgent, "it may come back");
 }

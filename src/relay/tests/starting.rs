@@ -322,3 +322,46 @@ fn a_stop_while_the_start_is_under_way_stops_what_it_started() {
         );
     });
 }
+
+#[test]
+fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_may_run_on() {
+    let mut spec = web();
+    spec.timing.provisioning_timeout = secs(600);
+    let mut life = Life::starting(spec);
+    life.crash(301);
+    life.answer_acquire("new");
+    life.fail("start_recorder", Class::Timeout, true);
+    let cname = life.relay.durable().spec.mark(1).to_string();
+    let sid = "told".into();
+    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    assert_eq!(
+        life.phase(),
+        Phase::Provisioning,
+        "where it runs, only a start can tell"
+    );
+    life.tell(Event::Stop);
+    for _ in 0..32 {
+        if life.waiting("start_recorder").is_some() {
+            life.fail("start_recorder", Class::Unavailable, false);
+        }
+        if life.waiting("disable_live_input").is_some() {
+            life.answer("disable_live_input", Answer::Disabled);
+        }
+        life.wait(1);
+    }
+    let debts = life.debts();
+    let [
+        Owed::StopRecorder {
+            resource_id,
+            other_resources,
+            ..
+        },
+    ] = &debts[..]
+    else {
+        panic!("{debts:?}");
+    };
+    assert_eq!(
+        (&**resource_id, &other_resources[..]),
+        ("new", &["resource".to_owned()][..])
+    );
+}

@@ -35,6 +35,17 @@ impl Operation for DrawInstance {
     }
 }
 
+/// Writes nothing: whether, and when, the database would take something.
+pub(crate) struct Probe;
+
+impl Operation for Probe {
+    type Answer = ();
+
+    async fn run(&self, _: &Tx<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 /// Takes the database over: whoever saves under an older epoch is fenced from now on.
 pub(crate) struct TakeEpoch;
 

@@ -32,7 +32,7 @@ pub use media_push::MediaPush;
 pub use outcome::LastError;
 use transport::{Line, Transport};
 
-use super::governor::Governor;
+use super::governor::{Governor, Snapshot};
 use crate::config;
 
 /// Agora's APIs with their budgets. Clones share them.
@@ -42,6 +42,7 @@ pub struct Agora {
     cloud_recording: CloudRecording,
     media_push: MediaPush,
     channel: Channels,
+    governors: [Governor; 3],
 }
 
 /// Why the settings do not make a client.
@@ -64,33 +65,25 @@ impl Agora {
     /// first call tells.
     pub fn new(settings: &config::Agora, vendors: &config::Vendors) -> Result<Self, SetUpError> {
         let transport = Arc::new(Transport::new(settings, vendors)?);
-        let line = |name, rate, concurrent| {
-            let governor = Governor::per_second(name, budget(rate, concurrent));
-            Line::new(Arc::clone(&transport), governor)
-        };
         let recording = &settings.cloud_recording;
         let push = &settings.media_push;
+        let recording_rate = budget(recording.requests_per_second, recording.max_concurrent);
+        let push_rate = budget(push.requests_per_second, push.max_concurrent);
+        let governors = [
+            Governor::per_second("agora_cloud_recording", recording_rate),
+            Governor::per_second("agora_media_push", push_rate),
+            Governor::per_second(
+                "agora_channel",
+                budget(settings.channel_requests_per_second, 0),
+            ),
+        ];
+        let line = |governor: &Governor| Line::new(Arc::clone(&transport), governor.clone());
+        let [of_recording, of_push, of_channel] = &governors;
         Ok(Self {
-            cloud_recording: CloudRecording::new(
-                line(
-                    "agora_cloud_recording",
-                    recording.requests_per_second,
-                    recording.max_concurrent,
-                ),
-                settings,
-            ),
-            media_push: MediaPush::new(
-                line(
-                    "agora_media_push",
-                    push.requests_per_second,
-                    push.max_concurrent,
-                ),
-                settings,
-            ),
-            channel: Channels::new(
-                line("agora_channel", settings.channel_requests_per_second, 0),
-                settings,
-            ),
+            cloud_recording: CloudRecording::new(line(of_recording), settings),
+            media_push: MediaPush::new(line(of_push), settings),
+            channel: Channels::new(line(of_channel), settings),
+            governors,
             transport,
         })
     }
@@ -111,6 +104,12 @@ impl Agora {
     #[must_use]
     pub fn channel(&self) -> &Channels {
         &self.channel
+    }
+
+    /// The products' budgets.
+    #[must_use]
+    pub fn budgets(&self) -> Vec<Snapshot> {
+        self.governors.iter().map(Governor::snapshot).collect()
     }
 
     /// When Agora last answered a call of ours as it should: it was reached and believed our credentials.

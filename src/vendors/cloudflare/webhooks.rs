@@ -16,15 +16,32 @@ use crate::vendors::{Class, VendorError};
 const LIVE_ALERT: &str = "stream_live_notifications";
 
 /// The account's one Stream video webhook.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub struct StreamWebhook {
     /// Where it goes.
-    #[serde(alias = "notification_url")]
     pub notification_url: String,
     /// What signs it; told when it is set.
-    #[serde(default, deserialize_with = "lenient")]
     pub secret: Option<SecretString>,
+}
+
+/// The webhook on the wire: its URL comes under either name, or under both.
+#[derive(Debug, Deserialize)]
+struct WireWebhook {
+    #[serde(default, rename = "notificationUrl", deserialize_with = "lenient")]
+    camel: Option<String>,
+    #[serde(default, rename = "notification_url", deserialize_with = "lenient")]
+    snake: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    secret: Option<SecretString>,
+}
+
+impl From<WireWebhook> for StreamWebhook {
+    fn from(wire: WireWebhook) -> Self {
+        Self {
+            notification_url: wire.camel.or(wire.snake).unwrap_or_default(),
+            secret: wire.secret,
+        }
+    }
 }
 
 /// A destination of notifications.
@@ -99,8 +116,8 @@ impl Cloudflare {
         caller: Caller,
     ) -> Result<Option<StreamWebhook>, VendorError> {
         let call = Call::new("stream.webhook.get", Method::GET, self.webhook());
-        match self.api.result(caller, call).await {
-            Ok(webhook) => Ok(Some(webhook)),
+        match self.api.result::<WireWebhook>(caller, call).await {
+            Ok(webhook) => Ok(Some(webhook.into())),
             Err(error) if error.class == Class::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -117,7 +134,7 @@ impl Cloudflare {
     ) -> Result<StreamWebhook, VendorError> {
         let call = Call::new("stream.webhook.set", Method::PUT, self.webhook())
             .body(json!({ "notificationUrl": url }));
-        self.api.result(caller, call).await
+        Ok(self.api.result::<WireWebhook>(caller, call).await?.into())
     }
 
     /// The account's destinations of notifications.

@@ -1,0 +1,194 @@
+//! Where a test kills the process: before and after everything that must not be torn from what belongs to it.
+//!
+//! With [`AT`] in the environment each point that is reached is told on standard error, `crash point before_save:3` for the
+//! third save about to be made. At the point that [`AT`] names, `crash here before_save:3` is told instead, and the thread
+//! that reached it goes no further: whoever reads that kills the process. Only SIGKILL from outside is as sudden as a machine
+//! that loses power, and the point is exact, because nothing behind it is done. Without the variable nothing is told.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use strum::IntoEnumIterator;
+
+use crate::relay::Call;
+
+/// The environment variable: a point and which time it is reached, as `after_start_recorder:1`; empty: only tell.
+pub const AT: &str = "RELAYKEEPER_CRASH_AT";
+/// What a line begins with that tells of a point that was reached.
+pub const REACHED: &str = "crash point ";
+/// What the last line begins with: the process is to be killed.
+pub const HERE: &str = "crash here ";
+
+/// What the process may be killed before or after.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::EnumIter, strum::EnumString,
+)]
+#[strum(serialize_all = "snake_case")]
+pub enum Deed {
+    /// A new relay is stored.
+    StoreRelay,
+    /// A step of a relay is stored.
+    Save,
+    /// A debt is tried; after: before it is stored what came of it.
+    PayDebt,
+    /// [`Call::CreateLiveInput`], its answer not yet told to the relay when it is over; and so on below.
+    CreateLiveInput,
+    /// [`Call::FindLiveInput`].
+    FindLiveInput,
+    /// [`Call::Acquire`].
+    Acquire,
+    /// [`Call::StartRecorder`].
+    StartRecorder,
+    /// [`Call::CreateConverter`].
+    CreateConverter,
+    /// [`Call::RotateKeys`].
+    RotateKeys,
+    /// [`Call::LookAtFeed`].
+    LookAtFeed,
+    /// [`Call::LookAtRecorder`].
+    LookAtRecorder,
+    /// [`Call::LookAtHosts`].
+    LookAtHosts,
+    /// [`Call::UpdateRecorder`].
+    UpdateRecorder,
+    /// [`Call::StopRecorder`].
+    StopRecorder,
+    /// [`Call::DisableLiveInput`].
+    DisableLiveInput,
+    /// [`Call::LookForRecordings`].
+    LookForRecordings,
+    /// [`Call::DeleteLiveInput`].
+    DeleteLiveInput,
+}
+
+impl Deed {
+    /// The deed a vendor call is.
+    pub(super) fn of(call: &Call) -> Self {
+        match call {
+            Call::CreateLiveInput { .. } => Self::CreateLiveInput,
+            Call::FindLiveInput { .. } => Self::FindLiveInput,
+            Call::Acquire { .. } => Self::Acquire,
+            Call::StartRecorder { .. } => Self::StartRecorder,
+            Call::CreateConverter { .. } => Self::CreateConverter,
+            Call::RotateKeys { .. } => Self::RotateKeys,
+            Call::LookAtFeed { .. } => Self::LookAtFeed,
+            Call::LookAtRecorder(_) => Self::LookAtRecorder,
+            Call::LookAtHosts => Self::LookAtHosts,
+            Call::UpdateRecorder { .. } => Self::UpdateRecorder,
+            Call::StopRecorder(_) => Self::StopRecorder,
+            Call::DisableLiveInput { .. } => Self::DisableLiveInput,
+            Call::LookForRecordings { .. } => Self::LookForRecordings,
+            Call::DeleteLiveInput { .. } => Self::DeleteLiveInput,
+        }
+    }
+
+    /// Whether the clock repeats it, as often as there is time for: how many times it happens says nothing.
+    #[must_use]
+    pub fn is_a_look(self) -> bool {
+        matches!(
+            self,
+            Self::LookAtFeed
+                | Self::LookAtRecorder
+                | Self::LookAtHosts
+                | Self::LookForRecordings
+                | Self::FindLiveInput
+        )
+    }
+}
+
+/// A place where the process may be killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CrashPoint {
+    /// Nothing of it is done.
+    Before(Deed),
+    /// It is done, and nothing has come of it yet.
+    After(Deed),
+}
+
+impl CrashPoint {
+    /// Every one there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Deed::iter().flat_map(|deed| [Self::Before(deed), Self::After(deed)])
+    }
+
+    /// What it is before or after.
+    #[must_use]
+    pub fn deed(self) -> Deed {
+        match self {
+            Self::Before(deed) | Self::After(deed) => deed,
+        }
+    }
+}
+
+impl fmt::Display for CrashPoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Before(deed) => write!(formatter, "before_{deed}"),
+            Self::After(deed) => write!(formatter, "after_{deed}"),
+        }
+    }
+}
+
+impl FromStr for CrashPoint {
+    type Err = strum::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (when, deed) = text
+            .split_once('_')
+            .ok_or(strum::ParseError::VariantNotFound)?;
+        let deed = deed.parse()?;
+        match when {
+            "before" => Ok(Self::Before(deed)),
+            "after" => Ok(Self::After(deed)),
+            _ => Err(strum::ParseError::VariantNotFound),
+        }
+    }
+}
+
+/// The point at which to stop and how often each was reached; none: this is no such test.
+static PLAN: LazyLock<Option<Plan>> = LazyLock::new(|| {
+    let at = std::env::var(AT).ok()?;
+    Some(Plan {
+        at,
+        reached: Mutex::default(),
+    })
+});
+
+struct Plan {
+    at: String,
+    reached: Mutex<HashMap<CrashPoint, u32>>,
+}
+
+/// The process is at this point.
+pub(super) fn point(point: CrashPoint) {
+    let Some(plan) = &*PLAN else { return };
+    let times = {
+        let mut reached = plan.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = reached.entry(point).or_default();
+        *times += 1;
+        *times
+    };
+    let here = format!("{point}:{times}");
+    if here == plan.at {
+        eprintln!("{HERE}{here}");
+        loop {
+            std::thread::park();
+        }
+    }
+    eprintln!("{REACHED}{here}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_point_is_named_as_it_is_read() {
+        for point in CrashPoint::all() {
+            assert_eq!(point.to_string().parse(), Ok(point));
+        }
+        assert_eq!(CrashPoint::all().count(), Deed::iter().count() * 2);
+    }
+}

@@ -1,0 +1,283 @@
+//! Putting a channel on air: stored, begun, and waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::{Keeper, record};
+#[cfg(feature = "sandbox")]
+use crate::actors::crash::{self, CrashPoint, Deed};
+use crate::actors::directory::Snapshot;
+use crate::actors::registry::{Begin, Recover};
+use crate::actors::requests::{KeyedBy, StartAnswer, StartError, StartRequest};
+use crate::actors::rows;
+use crate::actors::shared::Readiness;
+use crate::actors::spec::spec;
+use crate::config::AgoraBackend;
+use crate::relay::{Durable, OutcomeCode, Phase, Relay};
+use crate::store::{Created, IdempotencyRecord, NewRelay, StoreError, StoredRelay};
+
+/// How long a new relay's recorder waits for that of the channel's last relay.
+const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
+
+impl Keeper {
+    /// Puts a channel on air.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(&self, request: StartRequest) -> Result<StartAnswer, StartError> {
+        match self.shared.readiness() {
+            Readiness::Starting => return Err(StartError::Starting),
+            Readiness::Draining => return Err(StartError::ShuttingDown),
+            Readiness::Ready => {}
+        }
+        if let Some(keyed_by) = &request.keyed_by
+            && let Some(record) = self
+                .shared
+                .store
+                .idempotency(&keyed_by.key)
+                .await
+                .map_err(start_error)?
+        {
+            return self.replayed(keyed_by, &record).await;
+        }
+        if let Some(holder) = self
+            .channel(request.channel_id)
+            .filter(|relay| relay.durable.phase.holds_slot())
+        {
+            return self.existing(&request, (*holder.durable).clone()).await;
+        }
+        self.within_quota()?;
+        let wait = request.wait;
+        // Goes on when the caller hangs up: a relay that is stored must begin.
+        let keeper = self.clone();
+        let created = self
+            .shared
+            .runtime
+            .spawn(async move { keeper.create(request).await });
+        match created
+            .await
+            .map_err(|error| StartError::Internal(error.to_string()))??
+        {
+            Begun::New(relay_id) => self.wait_for_recorder(relay_id, wait).await,
+            Begun::Met(answer) => Ok(*answer),
+        }
+    }
+
+    /// Refuses a start above the concurrency the vendor grants, where that is known: Agora would refuse it as well, but
+    /// only after a live input was made.
+    fn within_quota(&self) -> Result<(), StartError> {
+        let agora = &self.shared.settings.agora;
+        let (setting, limit) = match agora.backend {
+            AgoraBackend::CloudRecording => (
+                "agora.cloud_recording.max_concurrent",
+                agora.cloud_recording.max_concurrent,
+            ),
+            AgoraBackend::MediaPush => (
+                "agora.media_push.max_concurrent",
+                agora.media_push.max_concurrent,
+            ),
+        };
+        let running = || {
+            self.shared
+                .directory
+                .all()
+                .iter()
+                .filter(|relay| !relay.recorder_is_down)
+                .count()
+        };
+        if limit > 0 && running() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(StartError::Quota { setting, limit });
+        }
+        Ok(())
+    }
+
+    /// Stores a new relay, and has its actor begin.
+    async fn create(&self, request: StartRequest) -> Result<Begun, StartError> {
+        let shared = &self.shared;
+        let owner = shared.owner().ok_or(StartError::Starting)?;
+        let now = shared.clock.now();
+        let channel = shared.directory.of_channel(request.channel_id);
+        let in_the_way = channel.iter().any(|relay| !relay.recorder_is_down);
+        let not_before = in_the_way.then(|| now + PREDECESSOR);
+        let spec = spec(&shared.settings, owner, &request, now, not_before);
+        let relay_id = spec.relay_id;
+        let (relay, step) =
+            Relay::request(spec, 1).map_err(|error| StartError::Internal(error.to_string()))?;
+        let durable = relay.durable();
+        let new = NewRelay {
+            row: rows::row(durable),
+            epoch: shared.epoch(),
+            journal: rows::journal(durable, &step, now),
+            outbox: rows::outbox(durable, &step, now),
+            projection: rows::projection(durable),
+            idempotency: request
+                .keyed_by
+                .as_ref()
+                .map(|keyed_by| record(keyed_by, relay_id, now)),
+        };
+        #[cfg(feature = "sandbox")]
+        crash::point(CrashPoint::Before(Deed::StoreRelay));
+        let created = shared.store.create(new).await;
+        #[cfg(feature = "sandbox")]
+        crash::point(CrashPoint::After(Deed::StoreRelay));
+        match created {
+            Ok(Created::Created) => {
+                shared.note_database(true);
+                let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
+                tracing::info!(%relay_id, channel_id = request.channel_id, "a relay begins");
+                shared.directory.publish(Snapshot {
+                    durable: Arc::new(durable.clone()),
+                    presence: relay.presence(now),
+                    last_event_at: now,
+                    next_wake_at: relay.wake_at(now),
+                    last_error: None,
+                    restarts: 0,
+                    recorder_is_down: false,
+                });
+                shared.registry_hears(Begin {
+                    relay,
+                    actions: step.actions,
+                    revision,
+                });
+                Ok(Begun::New(relay_id))
+            }
+            Ok(Created::SlotTaken(holder)) => {
+                let durable = read(&holder)?;
+                self.existing(&request, durable).await.map(Begun::met)
+            }
+            Ok(Created::Replayed(record)) => match &request.keyed_by {
+                Some(keyed_by) => self.replayed(keyed_by, &record).await.map(Begun::met),
+                None => Err(StartError::KeyMismatch),
+            },
+            Ok(Created::Fenced) => Err(StartError::Starting),
+            Err(StoreError::Unavailable(error)) => {
+                shared.note_database(false);
+                self.look_later(relay_id);
+                Err(StartError::Database(error))
+            }
+            Err(error) => Err(StartError::Internal(error.to_string())),
+        }
+    }
+
+    /// The answer to a create was lost: if it was committed, the relay is there and must be driven.
+    fn look_later(&self, relay_id: Uuid) {
+        let shared = self.shared.clone();
+        self.shared.runtime.spawn(async move {
+            let stored = loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                match shared.store.relay(relay_id).await {
+                    Ok(stored) => break stored,
+                    Err(error) => tracing::debug!(%relay_id, %error, "not looked up yet"),
+                }
+            };
+            if let Some(stored) = stored.filter(|stored| stored.epoch == shared.epoch()) {
+                shared.registry_hears(Recover {
+                    relays: vec![stored],
+                });
+            }
+        });
+    }
+
+    /// The channel has a relay: that one, or a conflict.
+    async fn existing(
+        &self,
+        request: &StartRequest,
+        durable: Durable,
+    ) -> Result<StartAnswer, StartError> {
+        let spec = &durable.spec;
+        if spec.channel_name != request.channel_name || spec.seller_uid != request.seller_uid {
+            return Err(StartError::Conflict(Box::new(durable)));
+        }
+        if let Some(keyed_by) = &request.keyed_by {
+            let record = record(keyed_by, spec.relay_id, self.shared.clock.now());
+            self.shared
+                .store
+                .remember_idempotency(record)
+                .await
+                .map_err(start_error)?;
+        }
+        Ok(StartAnswer::Existing(durable))
+    }
+
+    async fn replayed(
+        &self,
+        keyed_by: &KeyedBy,
+        record: &IdempotencyRecord,
+    ) -> Result<StartAnswer, StartError> {
+        if record.request_hash != keyed_by.request_hash {
+            return Err(StartError::KeyMismatch);
+        }
+        match self.find(record.relay_id).await.map_err(start_error)? {
+            Some(durable) => Ok(StartAnswer::Existing(durable)),
+            None => Err(StartError::Internal("the key's relay is gone".into())),
+        }
+    }
+
+    /// Waits until the recorder has accepted, the relay has failed, or the wait is over.
+    async fn wait_for_recorder(
+        &self,
+        relay_id: Uuid,
+        wait: Duration,
+    ) -> Result<StartAnswer, StartError> {
+        let Some(mut relay) = self.shared.directory.follow(relay_id) else {
+            return Err(StartError::Internal("the relay is gone".into()));
+        };
+        let decided = relay.wait_for(|relay| relay.durable.phase != Phase::Provisioning);
+        let draining = async {
+            while self.shared.readiness() != Readiness::Draining {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let durable = tokio::select! {
+            decided = tokio::time::timeout(wait, decided) => decided.ok().map(|decided| {
+                decided.map(|relay| relay.durable.clone())
+            }),
+            () = draining => None,
+        };
+        let durable = match durable {
+            None => return Ok(StartAnswer::Pending((*relay.borrow().durable).clone())),
+            Some(Ok(durable)) => durable,
+            // It ended between two looks; its last word stands.
+            Some(Err(_)) => relay.borrow().durable.clone(),
+        };
+        let durable = (*durable).clone();
+        match durable.outcome.as_ref().map(|outcome| outcome.code) {
+            None => Ok(StartAnswer::Started(durable)),
+            Some(OutcomeCode::Cancelled | OutcomeCode::StoppedByRequest) => {
+                Ok(StartAnswer::Existing(durable))
+            }
+            Some(_) => Err(StartError::Failed(Box::new(durable))),
+        }
+    }
+}
+
+/// How a start began.
+enum Begun {
+    /// A new relay.
+    New(Uuid),
+    /// There was one.
+    Met(Box<StartAnswer>),
+}
+
+impl Begun {
+    fn met(answer: StartAnswer) -> Self {
+        Self::Met(Box::new(answer))
+    }
+}
+
+fn read(stored: &StoredRelay) -> Result<Durable, StartError> {
+    rows::durable(stored).map_err(|error| StartError::Internal(error.to_string()))
+}
+
+fn start_error(error: StoreError) -> StartError {
+    match error {
+        StoreError::Unavailable(ref reason) => StartError::Database(reason.clone()),
+        StoreError::Refused(_)
+        | StoreError::Corrupt(_)
+        | StoreError::BadCursor
+        | StoreError::BadUrl(_) => StartError::Internal(error.to_string()),
+    }
+}

@@ -1,0 +1,177 @@
+//! Taking a channel down: the wish is stored before it is answered.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{Keeper, record};
+use crate::actors::registry::TellRelay;
+use crate::actors::relay_actor::Tell;
+use crate::actors::requests::{StopAnswer, StopError, StopRequest};
+use crate::actors::rows;
+use crate::actors::shared::Readiness;
+use crate::relay::{Durable, Event, Phase};
+use crate::store::StoreError;
+
+/// How long a stop waits to hear that its wish is stored.
+const STORED_WITHIN: Duration = Duration::from_secs(5);
+/// Between two rounds of stopping everything.
+const STOP_AGAIN: Duration = Duration::from_millis(500);
+
+impl Keeper {
+    /// Takes a channel down. Returns once the wish is stored.
+    ///
+    /// # Errors
+    /// See [`StopError`].
+    pub async fn stop(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
+        if self.shared.readiness() == Readiness::Starting {
+            return Err(StopError::Starting);
+        }
+        if let Some(keyed_by) = &request.keyed_by
+            && let Some(record) = self
+                .shared
+                .store
+                .idempotency(&keyed_by.key)
+                .await
+                .map_err(stop_error)?
+        {
+            if record.request_hash != keyed_by.request_hash {
+                return Err(StopError::KeyMismatch);
+            }
+            let durable = self
+                .find(record.relay_id)
+                .await
+                .map_err(stop_error)?
+                .ok_or(StopError::NotFound)?;
+            return Ok(StopAnswer::NotRunning(durable));
+        }
+        let keyed_by = request.keyed_by.clone();
+        let answer = self.stop_one(request).await?;
+        if let (Some(keyed_by), StopAnswer::Accepted(durable) | StopAnswer::NotRunning(durable)) =
+            (keyed_by, &answer)
+        {
+            let record = record(&keyed_by, durable.spec.relay_id, self.shared.clock.now());
+            self.shared
+                .store
+                .remember_idempotency(record)
+                .await
+                .map_err(stop_error)?;
+        }
+        Ok(answer)
+    }
+
+    async fn stop_one(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
+        let named = match request.relay_id {
+            Some(relay_id) => {
+                let durable = self
+                    .find(relay_id)
+                    .await
+                    .map_err(stop_error)?
+                    .ok_or(StopError::NotFound)?;
+                if request
+                    .channel_id
+                    .is_some_and(|channel_id| channel_id != durable.spec.channel_id)
+                {
+                    return Err(StopError::NotFound);
+                }
+                Some(durable)
+            }
+            None => None,
+        };
+        let running = match (&named, request.channel_id) {
+            (Some(durable), _) => self.shared.directory.get(durable.spec.relay_id),
+            (None, Some(channel_id)) => self.channel(channel_id),
+            (None, None) => None,
+        };
+        match running.filter(|relay| relay.durable.phase.holds_slot()) {
+            Some(relay) => self.stop_running(relay.durable.spec.relay_id).await,
+            None => match (named, request.channel_id) {
+                (Some(durable), _) => Ok(StopAnswer::NotRunning(durable)),
+                (None, Some(channel_id)) => {
+                    let newest = self.newest(channel_id).await?.ok_or(StopError::NotFound)?;
+                    // Stored, but not in the Directory: its actor is just being made.
+                    if newest.phase.holds_slot() {
+                        return self.stop_running(newest.spec.relay_id).await;
+                    }
+                    Ok(StopAnswer::NotRunning(newest))
+                }
+                (None, None) => Err(StopError::NotFound),
+            },
+        }
+    }
+
+    async fn stop_running(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
+        let (stored, is_stored) = oneshot::channel();
+        let tell = Tell {
+            event: Event::Stop,
+            stored: Some(stored),
+        };
+        self.shared.registry_hears(TellRelay { relay_id, tell });
+        match tokio::time::timeout(STORED_WITHIN, is_stored).await {
+            Ok(Ok(durable)) => Ok(StopAnswer::Accepted((*durable).clone())),
+            // Its actor went while the wish waited: either it has ended, or another actor will hear it.
+            Ok(Err(_)) => match self.find(relay_id).await.map_err(stop_error)? {
+                Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
+                _ => Err(StopError::Database(
+                    "the stop could not be stored; ask again".into(),
+                )),
+            },
+            Err(_) => Err(StopError::Database("the stop is not stored yet".into())),
+        }
+    }
+
+    async fn newest(&self, channel_id: i64) -> Result<Option<Durable>, StopError> {
+        if let Some(relay) = self.channel(channel_id) {
+            return Ok(Some((*relay.durable).clone()));
+        }
+        let stored = self
+            .shared
+            .store
+            .newest_relay(channel_id)
+            .await
+            .map_err(stop_error)?;
+        stored
+            .map(|stored| {
+                rows::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
+            })
+            .transpose()
+    }
+
+    /// Stops every relay, and returns when all their recorders are down and their live inputs let nobody in; what of it
+    /// a vendor did not answer is a debt by then. False: `limit` was over first.
+    pub async fn stop_all(&self, limit: Duration) -> bool {
+        let all_down = async {
+            loop {
+                let relays = self.shared.directory.all();
+                let phases = relays.iter().map(|relay| relay.durable.phase);
+                if !phases
+                    .into_iter()
+                    .any(|phase| phase.holds_slot() || phase == Phase::Stopping)
+                {
+                    return;
+                }
+                // Again and again: a start that was under way may come late, and hearing it twice changes nothing.
+                for relay in relays
+                    .iter()
+                    .filter(|relay| relay.durable.phase.holds_slot())
+                {
+                    let (relay_id, tell) = (relay.durable.spec.relay_id, Tell::from(Event::Stop));
+                    self.shared.registry_hears(TellRelay { relay_id, tell });
+                }
+                tokio::time::sleep(STOP_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(limit, all_down).await.is_ok()
+    }
+}
+
+fn stop_error(error: StoreError) -> StopError {
+    match error {
+        StoreError::Unavailable(ref reason) => StopError::Database(reason.clone()),
+        StoreError::Refused(_)
+        | StoreError::Corrupt(_)
+        | StoreError::BadCursor
+        | StoreError::BadUrl(_) => StopError::Internal(error.to_string()),
+    }
+}

@@ -1,0 +1,94 @@
+//! Deaths on purpose, for tests of what outlives them. Compiled with the `sandbox` feature only, and does nothing until a
+//! test calls [`sabotage`]; no setting and no request leads here.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use crate::relay::{Event, Spec};
+
+/// What happens to a relay's actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Its handler panics.
+    Panic,
+    /// The thread it lives on ends, and with it every actor there.
+    EndThread,
+}
+
+/// What an actor was about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// To hear of anything at all, its own recovery among it.
+    Anything,
+    /// To hear the answer to a call.
+    Answer,
+    /// To hear that somebody wants it stopped.
+    Stop,
+    /// To act on what it has just stored.
+    Acting,
+}
+
+/// A plan: it is carried out whenever an actor it is about comes to its moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Relays of channels whose names begin so.
+    pub channels: String,
+    /// When.
+    pub moment: Moment,
+    /// What.
+    pub deed: Deed,
+    /// How often for each relay; none: every time.
+    pub times: Option<u32>,
+}
+
+static PLANS: Mutex<Vec<(Plan, HashMap<Uuid, u32>)>> = Mutex::new(Vec::new());
+
+/// Adds a plan, for every service of this process.
+pub fn sabotage(plan: Plan) {
+    let mut plans = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    plans.push((plan, HashMap::new()));
+}
+
+/// The moment an event is.
+pub(super) fn hears(spec: &Spec, event: &Event) {
+    comes_to(spec, Moment::Anything);
+    match event {
+        Event::Answered { .. } => comes_to(spec, Moment::Answer),
+        Event::Stop => comes_to(spec, Moment::Stop),
+        Event::Tick
+        | Event::Recovered { .. }
+        | Event::Failed { .. }
+        | Event::PredecessorDown
+        | Event::Page { .. }
+        | Event::Hint(_)
+        | Event::LateRecordings(_) => {}
+    }
+}
+
+/// Carries out what is planned for this moment.
+#[allow(clippy::panic, reason = "that is what it is for")]
+pub(super) fn comes_to(spec: &Spec, moment: Moment) {
+    match due(spec, moment) {
+        None => {}
+        Some(Deed::Panic) => panic!("sabotage"),
+        Some(Deed::EndThread) => {
+            if let Some(arbiter) = actix_rt::Arbiter::try_current() {
+                arbiter.stop();
+            }
+        }
+    }
+}
+
+fn due(spec: &Spec, moment: Moment) -> Option<Deed> {
+    let mut plans = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (plan, done) = plans.iter_mut().find(|(plan, done)| {
+        let done = done.get(&spec.relay_id).copied().unwrap_or(0);
+        plan.moment == moment
+            && spec.channel_name.starts_with(&plan.channels)
+            && plan.times.is_none_or(|times| done < times)
+    })?;
+    *done.entry(spec.relay_id).or_default() += 1;
+    Some(plan.deed)
+}

@@ -1,0 +1,337 @@
+//! `relaykeeper sandbox --demo`: one relay from its start to its end, through the service's real API.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use relaykeeper::config::{AgoraBackend, Relay, Settings, Vendors as VendorSettings};
+use relaykeeper::relay::Phase;
+use relaykeeper::sandbox::{LiveInputState, RecorderState, Vendors};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::timeline::Timeline;
+use super::{Door, backend_name};
+
+/// The channel that is put on air.
+const CHANNEL: u64 = 42;
+const CHANNEL_NAME: &str = "show68";
+const SELLER: u32 = 12345;
+
+/// Between two looks at the relay.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long each scene is left as it is.
+const SCENE: Duration = Duration::from_secs(2);
+/// How long the demo takes at most; an ordinary one takes a third of it.
+const LONGEST: Duration = Duration::from_secs(55);
+/// How long after the relay's end its last objects at the vendors may take to go.
+const TIDY_WITHIN: Duration = Duration::from_secs(3);
+
+/// What an ordinary relay goes through.
+const PHASES: [Phase; 8] = [
+    Phase::Provisioning,
+    Phase::AwaitingLive,
+    Phase::Live,
+    Phase::Interrupted,
+    Phase::Live,
+    Phase::Stopping,
+    Phase::Finalizing,
+    Phase::Ended,
+];
+
+/// Timers with which a relay, well or not, is over before anybody is bored.
+pub(super) fn quicken(settings: &mut Settings) {
+    settings.relay = Relay {
+        poll_interval: Duration::from_millis(500),
+        provisioning_timeout: Duration::from_secs(15),
+        live_timeout: Duration::from_secs(15),
+        live_check_interval: Duration::from_secs(1),
+        reconnect_window: Duration::from_secs(15),
+        feed_timeout: Duration::from_secs(10),
+        recording_timeout: Duration::from_secs(10),
+        ..settings.relay.clone()
+    };
+    settings.vendors = VendorSettings {
+        read_timeout: Duration::from_secs(2),
+        write_timeout: Duration::from_secs(4),
+    };
+    settings.cloudflare.recordings_interval = Duration::from_millis(500);
+    settings.agora.not_found_backoff = [500, 500, 1000, 1000, 2000]
+        .map(Duration::from_millis)
+        .to_vec();
+    settings.agora.cloud_recording.query_interval = Duration::from_secs(1);
+    settings.agora.media_push.query_interval = Duration::from_secs(1);
+    settings.server.shutdown_grace = Duration::from_millis(100);
+}
+
+/// Plays it.
+///
+/// # Errors
+/// What went otherwise than it should.
+pub(super) async fn run(
+    http: Client,
+    door: &Door,
+    vendors: &Vendors,
+    backend: AgoraBackend,
+) -> anyhow::Result<()> {
+    let timeline = Timeline::begin(&format!(
+        "One relay on simulated vendors ({}), through the API at {}:",
+        backend_name(backend),
+        door.url
+    ));
+    let mut demo = Demo {
+        http,
+        door,
+        vendors,
+        timeline,
+        relay: String::new(),
+        told: 0,
+    };
+    let played = tokio::time::timeout(LONGEST, demo.play()).await;
+    demo.timeline.close();
+    played.with_context(|| format!("the demo did not come to its end within {LONGEST:?}"))?
+}
+
+struct Demo<'a> {
+    http: Client,
+    door: &'a Door,
+    vendors: &'a Vendors,
+    timeline: Timeline,
+    /// The relay's id.
+    relay: String,
+    /// The last entry of its journal that was told.
+    told: i64,
+}
+
+impl Demo<'_> {
+    async fn play(&mut self) -> anyhow::Result<()> {
+        let start = self
+            .http
+            .post(self.url(&format!("/v1/channels/{CHANNEL}/start")))
+            .header("Prefer", "wait=0")
+            .json(&json!({"channel_name": CHANNEL_NAME, "seller_uid": SELLER}));
+        let relay = self.ask(start, "the start").await?;
+        self.relay = text(&relay, "id");
+        self.until(Phase::Live).await?;
+        self.rest().await?;
+
+        self.timeline.say("the seller leaves the channel");
+        self.vendors.set_seller(CHANNEL_NAME, Some(SELLER), false);
+        self.until(Phase::Interrupted).await?;
+        self.rest().await?;
+
+        self.timeline.say("the seller comes back");
+        self.vendors.set_seller(CHANNEL_NAME, Some(SELLER), true);
+        self.until(Phase::Live).await?;
+        self.rest().await?;
+
+        self.timeline.say("the marketplace says stop");
+        let stop = self
+            .http
+            .post(self.url(&format!("/v1/channels/{CHANNEL}/stop")));
+        self.ask(stop, "the stop").await?;
+        self.until(Phase::Ended).await?;
+        self.conclude().await
+    }
+
+    /// Follows the relay until it is in `wanted`; a relay that ends before is followed to its end, and that is an error.
+    async fn until(&mut self, wanted: Phase) -> anyhow::Result<()> {
+        loop {
+            let relay = self.look().await?;
+            let phase: Phase = text(&relay, "phase")
+                .parse()
+                .context("a phase nobody knows")?;
+            if phase == wanted {
+                return Ok(());
+            }
+            if phase == Phase::Ended {
+                bail!(
+                    "the relay ended before it was {wanted}: {}",
+                    how_it_ended(&relay)
+                );
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Leaves the scene as it is for a while.
+    async fn rest(&mut self) -> anyhow::Result<()> {
+        let until = Instant::now() + SCENE;
+        while Instant::now() < until {
+            self.look().await?;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Looks at the relay, and tells what is new in its journal.
+    async fn look(&mut self) -> anyhow::Result<Value> {
+        let relay = self
+            .http
+            .get(self.url(&format!("/v1/relays/{}", self.relay)));
+        let relay = self.ask(relay, "a look at the relay").await?;
+        let journal = self
+            .http
+            .get(self.url(&format!("/v1/relays/{}/events", self.relay)));
+        let journal = self.ask(journal, "a look at its journal").await?;
+        for event in list(&journal, "events") {
+            let sequence = event
+                .get("sequence")
+                .and_then(Value::as_i64)
+                .unwrap_or_default();
+            if sequence > self.told {
+                self.told = sequence;
+                self.timeline.tell(event);
+            }
+        }
+        Ok(relay)
+    }
+
+    /// Whether all was as it should be, and what came of it.
+    async fn conclude(&mut self) -> anyhow::Result<()> {
+        let relay = self.look().await?;
+        let code = relay.pointer("/outcome/code").and_then(Value::as_str);
+        if code != Some("stopped_by_request") {
+            bail!(
+                "the relay ended otherwise than by the stop: {}",
+                how_it_ended(&relay)
+            );
+        }
+        let phases = self.timeline.phases();
+        if phases != PHASES.map(|phase| phase.to_string()) {
+            bail!(
+                "the relay went another way than it should: {}",
+                phases.join(", ")
+            );
+        }
+        let Some(recording) = list(&relay, "recordings")
+            .iter()
+            .find(|one| text(one, "state") == "ready")
+        else {
+            bail!("no recording turned up");
+        };
+        let Some(cost) = relay.get("cost").filter(|cost| !cost.is_null()) else {
+            bail!("no cost was written");
+        };
+        let left = self.what_is_left().await;
+        let hls = text(&relay, "hls_playback_url");
+        let seconds = number(recording, "duration_seconds");
+        let minutes = number(cost, "minutes");
+        let plural = if minutes == 1 { "" } else { "s" };
+        self.timeline.close();
+        self.timeline.sum_up(&[
+            ("HLS URL", hls),
+            (
+                "recording",
+                format!("{} ({seconds} s)", text(&relay, "recording_url")),
+            ),
+            (
+                "cost",
+                format!(
+                    "{} for {minutes} minute{plural} at Cloudflare, {} for Agora's recorder",
+                    dollars(number(cost, "cost_micros")),
+                    dollars(number(cost, "agora_cost_micros"))
+                ),
+            ),
+            (
+                "left behind",
+                if left.is_empty() {
+                    "nothing, at either vendor".to_owned()
+                } else {
+                    left.join(", ")
+                },
+            ),
+        ]);
+        match self.vendors.state().violations.first() {
+            Some(violation) => bail!(
+                "a vendor would not have forgiven {}: {}",
+                violation.kind,
+                violation.subject
+            ),
+            None if left.is_empty() => Ok(()),
+            None => bail!("the relay left something behind: {}", left.join(", ")),
+        }
+    }
+
+    /// What still costs money at the vendors, after the debts had time to be paid.
+    async fn what_is_left(&self) -> Vec<String> {
+        let until = Instant::now() + TIDY_WITHIN;
+        loop {
+            let state = self.vendors.state();
+            let inputs = state.live_inputs.iter().filter(|input| !input.deleted);
+            let inputs = inputs.map(|LiveInputState { uid, .. }| format!("live input {uid}"));
+            let recorders = state
+                .recorders
+                .iter()
+                .filter(|recorder| recorder.is_alive());
+            let recorders = recorders.map(|RecorderState { id, .. }| format!("recorder {id}"));
+            let left: Vec<String> = inputs.chain(recorders).collect();
+            if left.is_empty() || Instant::now() >= until {
+                return left;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.door.url)
+    }
+
+    /// The JSON of an answer that is not an error.
+    async fn ask(&self, request: RequestBuilder, what: &str) -> anyhow::Result<Value> {
+        let answer = request
+            .bearer_auth(self.door.api_token.expose_secret())
+            .send()
+            .await
+            .with_context(|| format!("{what} was not answered"))?;
+        let status: StatusCode = answer.status();
+        let body: Value = answer
+            .json()
+            .await
+            .with_context(|| format!("{what} was answered {status} without JSON"))?;
+        if !status.is_success() {
+            bail!("{what} was answered {status}: {}", text(&body, "detail"));
+        }
+        Ok(body)
+    }
+}
+
+fn how_it_ended(relay: &Value) -> String {
+    let outcome = relay.get("outcome").unwrap_or(&Value::Null);
+    let detail = outcome
+        .get("detail")
+        .filter(|detail| detail.as_object().is_some_and(|known| !known.is_empty()));
+    let detail = detail
+        .map(|detail| format!(" {detail}"))
+        .unwrap_or_default();
+    format!(
+        "{} ({}){detail}",
+        text(outcome, "code"),
+        text(outcome, "message")
+    )
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn number(value: &Value, key: &str) -> u64 {
+    value.get(key).and_then(Value::as_u64).unwrap_or_default()
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// Millionths of a dollar, exactly.
+fn dollars(micros: u64) -> String {
+    format!("${}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}

@@ -1,0 +1,137 @@
+//! What happens to the demo's relay, told as it happens: a line for each entry of its journal, and on a terminal a line
+//! that shows how far it is.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+/// How many phases an ordinary relay enters.
+const STEPS: u64 = 8;
+
+/// The lines so far.
+pub(super) struct Timeline {
+    began: Option<DateTime<Utc>>,
+    phases: Vec<String>,
+    progress: ProgressBar,
+}
+
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+impl Timeline {
+    /// Says what is about to be told.
+    pub(super) fn begin(title: &str) -> Self {
+        println!("{title}\n");
+        // On standard error; drawn on a terminal only.
+        let progress = ProgressBar::new(STEPS);
+        if let Ok(style) = ProgressStyle::with_template("  {spinner} {bar:32} {pos}/{len} {msg}") {
+            progress.set_style(style);
+        }
+        progress.enable_steady_tick(Duration::from_millis(100));
+        Self {
+            began: None,
+            phases: Vec::new(),
+            progress,
+        }
+    }
+
+    /// An entry of the journal.
+    pub(super) fn tell(&mut self, event: &Value) {
+        let at = event
+            .get("at")
+            .and_then(Value::as_str)
+            .and_then(|at| at.parse().ok());
+        self.began = self.began.or(at);
+        let phase = event
+            .get("phase")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        if self.phases.last() != Some(&phase) {
+            self.progress.inc(1);
+            self.progress.set_message(phase.clone());
+            self.phases.push(phase.clone());
+        }
+        self.line(at.unwrap_or_else(Utc::now), &phase, &words(event));
+    }
+
+    /// Something the demo itself does.
+    pub(super) fn say(&self, what: &str) {
+        self.line(Utc::now(), "", &format!("→ {what}"));
+    }
+
+    fn line(&self, at: DateTime<Utc>, phase: &str, what: &str) {
+        let since = (at - self.began.unwrap_or(at)).num_milliseconds().max(0);
+        let (seconds, tenths) = (since / 1000, since % 1000 / 100);
+        self.progress
+            .suspend(|| println!("  {seconds:>3}.{tenths} s  {phase:<13}  {what}"));
+    }
+
+    /// The phases in the order in which they were entered.
+    pub(super) fn phases(&self) -> &[String] {
+        &self.phases
+    }
+
+    /// Takes the progress line away.
+    pub(super) fn close(&self) {
+        self.progress.finish_and_clear();
+    }
+
+    /// What came of it.
+    pub(super) fn sum_up(&self, results: &[(&str, String)]) {
+        println!();
+        for (name, value) in results {
+            println!("  {name:<12} {value}");
+        }
+    }
+}
+
+/// An entry of the journal in plain words.
+fn words(event: &Value) -> String {
+    let kind = event
+        .get("event")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let data = |path: &str| {
+        event
+            .pointer(&format!("/data{path}"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let plain = match kind {
+        "requested" => "a start was asked for: the channel's slot is taken",
+        "live_input_requested" => "Cloudflare is asked for a live input",
+        "live_input_ready" => "the live input is there, and with it the HLS URL",
+        "recorder_starting" => "Agora is asked to start a recorder",
+        "recorder_reacquired" => "the same recorder is asked for on a new resource",
+        "recorder_elsewhere" => "the recorder runs on the resource it was first asked for",
+        "recorder_accepted" => "Agora has accepted the recorder",
+        "recorder_learnt" => "a notification named the recorder's session",
+        "recorder_retiring" => "the recorder must give way to another",
+        "recorder_gone" => return format!("the recorder is gone: {}", data("/proof")),
+        "recorder_replacing" => "another recorder takes its place",
+        "keys_rotated" => "the live input has new keys: nobody but the new recorder can publish",
+        "live" => "a buyer can press play",
+        "video_seen" => "Cloudflare records",
+        "feed_lost" => "the feed is gone",
+        "feed_restored" => "the feed is back",
+        "seller_away" => "the seller is away: buyers are told to wait",
+        "seller_back" => "the seller is back",
+        "ending" => return format!("it ends: {}", data("/outcome/code")),
+        "live_input_disabled" => "the live input is disabled",
+        "live_input_gone" => "the live input is gone",
+        "owed" => {
+            return format!(
+                "something is left for later: {}",
+                data("/debt/kind").replace('_', " ")
+            );
+        }
+        "taken_down" => "recorder and live input are down",
+        "recordings_answered" => "recordings are looked for",
+        "recording" => return format!("the recording is {}", data("/video/state")),
+        "recordings_settled" => "the search for recordings is over",
+        "ended" => "everything is accounted for",
+        other => return other.replace('_', " "),
+    };
+    plain.to_owned()
+}

@@ -1,0 +1,105 @@
+//! The matrix: which points there are, and a case for each.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use relaykeeper::actors::crash::{CrashPoint, Deed};
+use relaykeeper::config::AgoraBackend;
+
+use super::life::Scene;
+
+/// So many cases run at once: most of their time is waiting.
+const AT_ONCE: usize = 8;
+/// A point before or after a look is tried so often: the clock repeats looks as long as there is time.
+const LOOKS: u32 = 2;
+
+/// A point and which time it is reached, as `before_save:3`.
+fn read(reached: &str) -> (CrashPoint, u32) {
+    let (point, times) = reached.split_once(':').expect("a point and a number");
+    (
+        point.parse().expect("a point"),
+        times.parse().expect("a number"),
+    )
+}
+
+/// What a life without a crash never comes by: an input is looked for in the list hours later only, a recorder is updated
+/// when its push hangs.
+fn never_reached(backend: AgoraBackend) -> Vec<Deed> {
+    let mut never = vec![Deed::FindLiveInput, Deed::UpdateRecorder];
+    never.extend(match backend {
+        AgoraBackend::CloudRecording => vec![Deed::CreateConverter],
+        AgoraBackend::MediaPush => vec![Deed::Acquire, Deed::StartRecorder],
+    });
+    never
+}
+
+/// Every point that a life without a crash reaches, as often as it does.
+pub(crate) async fn every_point(scene: Scene) -> Vec<String> {
+    let lives = scene
+        .play(Vec::new())
+        .await
+        .unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(lives.len(), 1, "it was not killed");
+    let reached: Vec<&String> = lives.iter().flat_map(|life| &life.reached).collect();
+    let known: HashSet<CrashPoint> = reached.iter().map(|reached| read(reached).0).collect();
+    let never = never_reached(scene.backend);
+    for point in CrashPoint::all() {
+        assert_eq!(
+            !known.contains(&point),
+            never.contains(&point.deed()),
+            "{point}"
+        );
+    }
+    reached
+        .into_iter()
+        .filter(|reached| {
+            let (point, times) = read(reached);
+            !point.deed().is_a_look() || times <= LOOKS
+        })
+        .cloned()
+        .collect()
+}
+
+/// Plays a life for each of these points, killed there; and then as many more times as `kills` says at the same point again.
+pub(crate) async fn killed_at_each(scene: Scene, points: Vec<String>, kills: usize) {
+    let began = Instant::now();
+    let cases = points.into_iter().map(|first| async move {
+        let again = format!("{}:1", read(&first).0);
+        let mut points = vec![first];
+        points.resize(kills, again);
+        let lives = scene.play(points.clone()).await;
+        (points, lives)
+    });
+    let played: Vec<_> = stream::iter(cases)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let mut kills: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut missed = Vec::new();
+    let mut wrong = Vec::new();
+    let cases = played.len();
+    for (points, lives) in played {
+        match lives {
+            Ok(lives) => {
+                let killed = lives.iter().filter(|life| life.killed_at.is_some()).count();
+                *kills.entry(killed).or_default() += 1;
+                if killed == 0 {
+                    missed.extend(points.into_iter().next());
+                }
+            }
+            Err(what) => wrong.push(what),
+        }
+    }
+    println!(
+        "{scene:?}: {cases} cases in {:.1?}; cases by kills: {kills:?}; never reached: {missed:?}",
+        began.elapsed()
+    );
+    assert!(
+        wrong.is_empty(),
+        "{} of {cases} cases: {}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
+}

@@ -1,0 +1,181 @@
+//! Calls on their way to a vendor and back.
+
+use super::*;
+
+impl Run {
+    pub(super) fn fate(&mut self, call: &str) -> Fate {
+        let out = self
+            .down
+            .filter(|(from, to, _)| (*from..*to).contains(&self.now));
+        if let Some((_, _, fate)) = out {
+            return fate;
+        }
+        if let Some((kind, fate)) = self.grudge
+            && kind == call
+            && self.dice.chance(800)
+        {
+            return fate;
+        }
+        if !self.dice.chance(self.weather.faults) {
+            return Fate::Done;
+        }
+        self.report.faults += 1;
+        match self.dice.between(0, 100) {
+            0..35 => Fate::DoneUnheard,
+            35..60 => Fate::Lost,
+            60..80 => Fate::Refused(Class::Unavailable),
+            80..95 => Fate::Refused(Class::RateLimited),
+            95..97 => Fate::Refused(Class::Quota),
+            97..99 => Fate::Refused(Class::Unexpected),
+            _ => self.dice.one_of(&[
+                Fate::Refused(Class::Unauthorized),
+                Fate::Refused(Class::Rejected),
+            ]),
+        }
+    }
+
+    pub(super) fn act(&mut self, action: Action) -> Result<(), String> {
+        let fate = self.fate((&action.call).into());
+        let reads = matches!(
+            action.call,
+            Call::LookAtFeed { .. }
+                | Call::LookAtHosts
+                | Call::LookAtRecorder(_)
+                | Call::LookForRecordings { .. }
+        );
+        if reads || self.dice.chance(700) {
+            return self.arrives(self.incarnation, action, fate);
+        }
+        let wait = self.dice.between(0, 400);
+        self.later(wait, Item::Arrives(self.incarnation, action, fate));
+        Ok(())
+    }
+
+    pub(super) fn arrives(
+        &mut self,
+        incarnation: u32,
+        action: Action,
+        fate: Fate,
+    ) -> Result<(), String> {
+        let result = match fate {
+            Fate::Done | Fate::DoneUnheard => {
+                self.before_it_is_done(&action.call)?;
+                let result = self.perform(&action.call);
+                self.news();
+                match fate {
+                    Fate::DoneUnheard => Err(self.failure(Class::Timeout, true)),
+                    _ => result,
+                }
+            }
+            Fate::Lost => Err(self.failure(Class::Timeout, true)),
+            Fate::Refused(class) => Err(self.failure(class, false)),
+        };
+        let call: &'static str = (&action.call).into();
+        self.note(|| format!("    {call}: {fate:?} {result:?}"));
+        let wait = match fate {
+            Fate::Done | Fate::Refused(_) if self.dice.chance(900) => self.dice.between(30, 600),
+            Fate::Done | Fate::Refused(_) => self.dice.between(600, 6_000),
+            Fate::DoneUnheard | Fate::Lost => self.dice.one_of(&[200, 5_000, 15_000]),
+        };
+        self.later(wait, Item::Home(incarnation, action, result));
+        Ok(())
+    }
+
+    fn failure(&mut self, class: Class, maybe_done: bool) -> Failure {
+        let retry_after_ms = (class == Class::RateLimited).then(|| self.dice.between(500, 30_000));
+        Failure {
+            vendor: String::new(),
+            call: String::new(),
+            class,
+            maybe_done,
+            status: None,
+            message: String::new(),
+            retry_after_ms,
+        }
+    }
+
+    fn perform(&mut self, call: &Call) -> Result<Answer, Failure> {
+        let input = self.vendors.inputs.last().map_or(1, |input| input.key);
+        let key = *self.key.get_or_insert(input);
+        if let Some(answer) = self.mutant.instead(
+            call,
+            self.doubted.contains(call),
+            key,
+            self.now,
+            &mut self.vendors,
+        ) {
+            self.vendors.refresh(self.now);
+            return answer;
+        }
+        self.vendors.perform(call, key, self.now)
+    }
+
+    pub(super) fn home(
+        &mut self,
+        incarnation: u32,
+        action: Action,
+        result: Result<Answer, Failure>,
+    ) -> Result<(), String> {
+        if incarnation != self.incarnation && self.dice.chance(500) {
+            return Ok(());
+        }
+        if self.relay.is_none() {
+            return Ok(());
+        }
+        let Action { id, call } = action;
+        if incarnation == self.incarnation {
+            self.hear(&call, &result);
+        }
+        let jitter = self.jitter();
+        let event = match result {
+            Ok(answer) => Event::Answered {
+                action: id,
+                answer,
+                jitter,
+            },
+            Err(failure) => {
+                if failure.maybe_done {
+                    self.doubted.push(call);
+                }
+                Event::Failed {
+                    action: id,
+                    failure,
+                    jitter,
+                }
+            }
+        };
+        self.tell(event)
+    }
+
+    /// What the process learns from an answer, for the rules and for the key it keeps in memory.
+    fn hear(&mut self, call: &Call, result: &Result<Answer, Failure>) {
+        let of = |recorder: &RecorderRef, vendors: &Vendors| {
+            vendors.task(recorder).map(|at| vendors.tasks[at].attempt)
+        };
+        let (attempt, silent) = match (call, result) {
+            (Call::RotateKeys { .. }, Ok(Answer::KeysRotated)) => {
+                self.key = None;
+                return;
+            }
+            (Call::StopRecorder(r), Ok(Answer::NotFound))
+            | (Call::LookAtRecorder(r), Ok(Answer::Recorder(RecorderReading::NotFound))) => {
+                (of(r, &self.vendors), true)
+            }
+            (Call::LookAtRecorder(r), Ok(Answer::Recorder(_))) => (of(r, &self.vendors), false),
+            _ => return,
+        };
+        let Some(attempt) = attempt.map(|a| a as usize) else {
+            return;
+        };
+        if self.signs.len() <= attempt {
+            self.signs.resize(attempt + 1, Signs::default());
+        }
+        let signs = &mut self.signs[attempt];
+        if silent {
+            signs.silent_since.get_or_insert(self.now);
+            signs.silent_until = self.now;
+        } else {
+            signs.silent_since = None;
+        }
+    }
+}

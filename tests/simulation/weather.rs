@@ -1,0 +1,177 @@
+//! What a relay is asked to do, and what befalls it: drawn from its seed.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use relaykeeper::relay::{Backend, Class, Owner, Prices, Spec, Timing};
+use uuid::Uuid;
+
+use super::dice::Dice;
+use super::queue::Fate;
+use super::vendors::{Ms, Wear};
+
+/// The world begins here.
+pub const START: Ms = 1_700_000_000_000;
+
+/// How bad the world is for this relay, per mille.
+#[derive(Debug, Clone, Copy)]
+pub struct Weather {
+    pub faults: u64,
+    pub crashes: u64,
+    pub hints: u64,
+    pub page: bool,
+    pub jumps: u64,
+}
+
+pub fn clock(ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(ms).unwrap()
+}
+
+pub fn spec(dice: &mut Dice) -> Spec {
+    let secs = Duration::from_secs;
+    let web = dice.chance(500);
+    let backend = if web {
+        Backend::CloudRecording {
+            recording_uid_base: 900_000_000,
+            page_url: String::new(),
+            max_recording_hours: 1,
+            ready_at_first_frame: true,
+        }
+    } else {
+        Backend::MediaPush {
+            region: "na".into(),
+        }
+    };
+    let requested_at = clock(i64::try_from(START).unwrap());
+    Spec {
+        relay_id: Uuid::from_u128(u128::from(dice.draw())),
+        owner: Owner {
+            deployment: "shop".into(),
+            database: "0a1b2c3d".into(),
+        },
+        channel_id: 42,
+        channel_name: "show".into(),
+        seller_uid: 7,
+        enable_recording: dice.chance(800),
+        delete_recording_after_days: Some(30),
+        keep_live_input: dice.chance(200),
+        backend,
+        timing: Timing {
+            poll_interval: secs(5),
+            provisioning_timeout: secs(120),
+            live_timeout: secs(dice.one_of(&[60, 120])),
+            live_check_interval: secs(dice.one_of(&[5, 30])),
+            reconnect_window: secs(dice.one_of(&[20, 60])),
+            feed_timeout: secs(dice.one_of(&[60, 180])),
+            max_duration: secs(dice.between(60, 600)),
+            recording_timeout: secs(dice.one_of(&[60, 600])),
+            recordings_interval: secs(20),
+            query_interval: secs(if web { 120 } else { 15 }),
+            not_found_backoff: [5, 10, 15, 30, 60].into_iter().map(secs).collect(),
+        },
+        prices: Prices {
+            stored: 5_000_000,
+            recorder: 14_000_000,
+        },
+        requested_at,
+        recorder_not_before: dice
+            .chance(150)
+            .then(|| requested_at + Duration::from_secs(10)),
+    }
+}
+
+/// When the seller comes, leaves, comes …
+pub fn seller(dice: &mut Dice) -> Vec<Ms> {
+    let mut edges = Vec::new();
+    if dice.chance(40) {
+        return edges;
+    }
+    let mut at = START
+        + if dice.chance(800) {
+            dice.between(0, 15_000)
+        } else {
+            dice.between(0, 150_000)
+        };
+    edges.push(at);
+    while dice.chance(450) && edges.len() < 7 {
+        at += dice.between(5_000, 120_000);
+        edges.push(at);
+        if dice.chance(300) {
+            break;
+        }
+        at += dice.between(2_000, 80_000);
+        edges.push(at);
+    }
+    edges
+}
+
+impl Weather {
+    pub fn draw(dice: &mut Dice) -> Self {
+        let (faults, crashes, jumps) = match dice.between(0, 100) {
+            0..35 => (3, 2, 0),
+            35..75 => (50, 15, 1),
+            75..92 => (250, 60, 3),
+            _ => (30, 150, 5),
+        };
+        Self {
+            faults,
+            crashes,
+            jumps,
+            hints: dice.one_of(&[0, 0, 700, 1000]),
+            page: dice.chance(300),
+        }
+    }
+}
+
+pub fn wear(dice: &mut Dice) -> Wear {
+    Wear {
+        moves: dice.one_of(&[0, 100, 600]),
+        exits: dice.one_of(&[0, 50, 500]),
+        cuts: dice.one_of(&[0, 50, 300]),
+        fails: dice.one_of(&[0, 50, 300]),
+        bad_videos: dice.one_of(&[0, 50]),
+    }
+}
+
+/// From when to when no call goes well, and how it goes instead.
+pub fn outage(dice: &mut Dice) -> Option<(Ms, Ms, Fate)> {
+    if !dice.chance(80) {
+        return None;
+    }
+    let from = START + dice.between(0, 200_000);
+    let long = dice.one_of(&[10_000, 100_000, 400_000, 2_000_000]);
+    let fate = dice.one_of(&[
+        Fate::Lost,
+        Fate::Refused(Class::Unavailable),
+        Fate::Refused(Class::Unauthorized),
+        Fate::Refused(Class::Quota),
+    ]);
+    Some((from, from + long, fate))
+}
+
+/// One kind of call that mostly goes wrong, always in the same way.
+pub fn grudge(dice: &mut Dice) -> Option<(&'static str, Fate)> {
+    let kinds = [
+        "create_live_input",
+        "acquire",
+        "start_recorder",
+        "create_converter",
+        "rotate_keys",
+        "stop_recorder",
+        "disable_live_input",
+        "delete_live_input",
+        "look_at_feed",
+        "look_at_hosts",
+        "look_at_recorder",
+        "look_for_recordings",
+    ];
+    let fates = [
+        Fate::DoneUnheard,
+        Fate::DoneUnheard,
+        Fate::Lost,
+        Fate::Refused(Class::Unavailable),
+        Fate::Refused(Class::Rejected),
+    ];
+    dice.chance(200)
+        .then(|| (dice.one_of(&kinds), dice.one_of(&fates)))
+}

@@ -1,0 +1,249 @@
+//! The real binary, `relaykeeper serve`, killed at a point and started again on the same database and the same port.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use relaykeeper::actors::crash;
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::Vendors;
+
+use super::service::{ADMIN_TOKEN, API_TOKEN};
+
+/// What became of one process.
+#[derive(Debug, Clone, Default)]
+pub struct Life {
+    /// Where it was killed; none: it was not.
+    pub killed_at: Option<String>,
+    /// The points it reached, as `before_save:3`.
+    pub reached: Vec<String>,
+    /// Its log.
+    pub log: Vec<String>,
+}
+
+/// `relaykeeper serve`, as whoever runs it keeps it running: each time it dies it is started again.
+#[derive(Debug)]
+pub struct House {
+    /// Where it listens, in all its lives.
+    pub url: String,
+    closing: Arc<AtomicBool>,
+    child: Arc<Mutex<Option<Child>>>,
+    lives: Arc<Mutex<Vec<Life>>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl House {
+    /// Starts it. Its first life ends at the first of the points (`before_save:3`), its second at the second, and so on.
+    pub fn open(
+        vendors: &Vendors,
+        backend: AgoraBackend,
+        database_url: &str,
+        points: &[String],
+    ) -> Self {
+        let port = a_port();
+        let mut environment = environment(vendors, backend, database_url);
+        environment.push(("RELAYKEEPER__SERVER__PORT", port.to_string()));
+        let url = format!("http://127.0.0.1:{port}");
+        environment.push(("RELAYKEEPER__SERVER__PUBLIC_URL", url.clone()));
+        let closing = Arc::<AtomicBool>::default();
+        let child = Arc::<Mutex<Option<Child>>>::default();
+        let lives = Arc::<Mutex<Vec<Life>>>::default();
+        let keeper = std::thread::spawn({
+            let (closing, child, lives) = (closing.clone(), child.clone(), lives.clone());
+            let points = points.to_vec();
+            move || {
+                // Far from any config.toml.
+                let folder = tempfile::tempdir().expect("a folder");
+                for life in 0.. {
+                    let at = points.get(life).map_or("", String::as_str);
+                    let mut command = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
+                    command
+                        .arg("serve")
+                        .env_clear()
+                        .envs(environment.iter().map(|(name, value)| (name, value)))
+                        .env(crash::AT, at)
+                        .current_dir(folder.path())
+                        .stdin(Stdio::null())
+                        .stdout(Stdio::null())
+                        .stderr(Stdio::piped());
+                    let stderr = {
+                        let mut child = child.lock().unwrap();
+                        if closing.load(Ordering::SeqCst) {
+                            return;
+                        }
+                        let mut started = command.spawn().expect("the binary starts");
+                        let stderr = started.stderr.take().expect("it is piped");
+                        *child = Some(started);
+                        stderr
+                    };
+                    lives.lock().unwrap().push(Life::default());
+                    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                        let mut lives = lives.lock().unwrap();
+                        let life = lives.last_mut().expect("it was begun");
+                        if let Some(point) = line.strip_prefix(crash::REACHED) {
+                            life.reached.push(point.to_owned());
+                        } else if let Some(point) = line.strip_prefix(crash::HERE) {
+                            life.reached.push(point.to_owned());
+                            life.killed_at = Some(point.to_owned());
+                            kill(&child);
+                        } else {
+                            life.log.push(line);
+                        }
+                    }
+                    if let Some(mut dead) = child.lock().unwrap().take() {
+                        let _ = dead.wait();
+                    }
+                    if !closing.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                }
+            }
+        });
+        Self {
+            url,
+            closing,
+            child,
+            lives,
+            keeper: Some(keeper),
+        }
+    }
+
+    /// Its lives so far.
+    pub fn lives(&self) -> Vec<Life> {
+        self.lives.lock().unwrap().clone()
+    }
+
+    /// What it logged, all lives.
+    pub fn log(&self) -> String {
+        let lives = self.lives();
+        let told = lives.iter().enumerate().map(|(life, told)| {
+            let killed_at = told.killed_at.as_deref().unwrap_or("the end");
+            format!(
+                "-- life {life}, until {killed_at}\n{}\n",
+                told.log.join("\n")
+            )
+        });
+        told.collect()
+    }
+
+    fn close(&mut self) {
+        self.closing.store(true, Ordering::SeqCst);
+        kill(&self.child);
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// SIGKILL.
+fn kill(child: &Mutex<Option<Child>>) {
+    if let Some(child) = child.lock().unwrap().as_mut() {
+        let _ = child.kill();
+    }
+}
+
+/// A port that stays free while the process is dead: outside the range from which connections take theirs.
+fn a_port() -> u16 {
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    let next = NEXT.get_or_init(|| AtomicU16::new(rand::random_range(10_000..19_000)));
+    loop {
+        let port = 10_000 + next.fetch_add(1, Ordering::SeqCst) % 9_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The settings, as the environment has them: with timers a test can wait for.
+fn environment(
+    vendors: &Vendors,
+    backend: AgoraBackend,
+    database_url: &str,
+) -> Vec<(&'static str, String)> {
+    let backend = match backend {
+        AgoraBackend::CloudRecording => "cloud_recording",
+        AgoraBackend::MediaPush => "media_push",
+    };
+    [
+        ("RUST_LOG", "info,relaykeeper=debug,sqlx=warn"),
+        ("DATABASE_URL", database_url),
+        ("RELAYKEEPER_API_TOKENS", API_TOKEN),
+        ("RELAYKEEPER_ADMIN_TOKENS", ADMIN_TOKEN),
+        ("RELAYKEEPER__RELAY__DEPLOYMENT", "tests"),
+        ("RELAYKEEPER__RELAY__POLL_INTERVAL", "200ms"),
+        ("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "30s"),
+        ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "30s"),
+        ("RELAYKEEPER__RELAY__LIVE_CHECK_INTERVAL", "300ms"),
+        ("RELAYKEEPER__RELAY__RECONNECT_WINDOW", "30s"),
+        // The patience with a recorder whose name is not known: the only timer that has to pass.
+        ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "4s"),
+        ("RELAYKEEPER__RELAY__RECORDING_TIMEOUT", "30s"),
+        ("RELAYKEEPER__JANITOR__INTERVAL", "1s"),
+        ("RELAYKEEPER__JANITOR__GRACE", "10m"),
+        ("RELAYKEEPER__VENDORS__READ_TIMEOUT", "5s"),
+        ("RELAYKEEPER__VENDORS__WRITE_TIMEOUT", "5s"),
+        ("CLOUDFLARE_STREAM_ACCOUNT_ID", vendors.account_id()),
+        (
+            "CLOUDFLARE_STREAM_API_TOKEN",
+            vendors.cloudflare_api_token(),
+        ),
+        (
+            "CLOUDFLARE_API_BASE_URL",
+            &vendors.cloudflare_api_base_url(),
+        ),
+        (
+            "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
+            &vendors.customer_base_url(),
+        ),
+        (
+            "CLOUDFLARE_LIVE_WEBHOOK_SECRET",
+            vendors.live_webhook_secret(),
+        ),
+        (
+            "CLOUDFLARE_STREAM_WEBHOOK_SECRET",
+            vendors.stream_webhook_secret(),
+        ),
+        ("RELAYKEEPER__CLOUDFLARE__RECORDINGS_INTERVAL", "300ms"),
+        ("AGORA_BACKEND", backend),
+        ("AGORA_APP_ID", vendors.agora_app_id()),
+        ("AGORA_APP_CERTIFICATE", vendors.agora_app_certificate()),
+        ("AGORA_CUSTOMER_ID", vendors.agora_customer_id()),
+        ("AGORA_CUSTOMER_SECRET", vendors.agora_customer_secret()),
+        ("AGORA_API_BASE_URL", &vendors.agora_base_url()),
+        (
+            "RELAYKEEPER__AGORA__FALLBACK_BASE_URLS",
+            &vendors.agora_fallback_base_url(),
+        ),
+        ("AGORA_WEBHOOK_SECRET", vendors.agora_webhook_secret()),
+        ("RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF", "100ms,200ms,400ms"),
+        (
+            "RELAYKEEPER__AGORA__CLOUD_RECORDING__QUERY_INTERVAL",
+            "500ms",
+        ),
+        (
+            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__BUCKET",
+            "bucket",
+        ),
+        (
+            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__ACCESS_KEY",
+            "storage-access-key",
+        ),
+        (
+            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__SECRET_KEY",
+            "storage-secret-key",
+        ),
+        ("RELAYKEEPER__AGORA__MEDIA_PUSH__QUERY_INTERVAL", "500ms"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
+}
