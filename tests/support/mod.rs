@@ -6,4 +6,6 @@ pub mod postgres;
 #[cfg(feature = "sandbox")]
 pub mod process;
 #[cfg(feature = "sandbox")]
+pub mod program;
+#[cfg(feature = "sandbox")]
 pub mod service;

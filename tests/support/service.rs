@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::sandbox::{Options, Vendors};
+use relaykeeper::sandbox::{Call, CallRecord, Options, RecorderState, Vendors, WebhookUrls};
 use relaykeeper::telemetry;
+use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -19,7 +20,7 @@ pub const API_TOKEN: &str = "api-token-of-the-tests";
 /// The operator's.
 pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
 /// How long anything that is waited for may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Both backends: what holds for one must hold for the other.
 pub const BACKENDS: [AgoraBackend; 2] = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
@@ -79,6 +80,52 @@ pub fn settings(vendors: &Vendors, backend: AgoraBackend, database_url: &str) ->
     settings
 }
 
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body; null when it is no JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// What comes of a request.
+    pub async fn to(request: RequestBuilder) -> Self {
+        let answer = request.send().await.expect("an answer");
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let body = answer.bytes().await.expect("a body");
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// A header's text; empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().expect("plain text"))
+    }
+
+    /// Asserts that it is this problem, as problem+json.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, code: &str) {
+        assert_eq!(
+            (self.status, &self.body["code"]),
+            (status, &json!(code)),
+            "{self:#?}"
+        );
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["type"], format!("urn:relaykeeper:problem:{code}"));
+        assert_eq!(self.body["status"], status);
+        assert!(self.body["request_id"].is_string(), "{self:#?}");
+    }
+}
+
 /// A running service; stopped when dropped.
 pub struct Service {
     /// Where it listens.
@@ -125,6 +172,16 @@ impl Service {
             http: reqwest::Client::new(),
             stop: Some(stop),
             thread: Some(thread),
+        }
+    }
+
+    /// One that runs elsewhere.
+    pub fn at(url: String) -> Self {
+        Self {
+            url,
+            http: reqwest::Client::new(),
+            stop: None,
+            thread: None,
         }
     }
 
@@ -213,6 +270,29 @@ impl Service {
         (answer.status(), answer.json().await.expect("JSON"))
     }
 
+    /// Posts to a channel's `start` or `stop`, with headers of the caller's own.
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let mut request = self.request(Method::POST, path).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::to(request).await
+    }
+
+    /// Starts a channel and waits until it is live.
+    pub async fn go_live(&self, channel_id: i64, body: &Value) -> Value {
+        let (status, relay) = self.start_channel(channel_id, body).await;
+        assert!(status == 201 || status == 202, "{status} {relay:#}");
+        self.in_phase(&relay, "live").await
+    }
+
+    /// Stops a channel and waits until its relay has ended.
+    pub async fn come_down(&self, channel_id: i64) -> Value {
+        let (status, relay) = self.stop_channel(channel_id).await;
+        assert_eq!(status, 202, "{relay:#}");
+        self.in_phase(&relay, "ended").await
+    }
+
     /// The relay, once it is as wanted.
     pub async fn relay_when(
         &self,
@@ -287,6 +367,8 @@ impl Stage {
         let vendors = Vendors::start(options).expect("vendors");
         let database = TestDatabase::sqlite();
         let mut settings = settings(&vendors, backend, &database.url);
+        // Nothing comes any more when a stage is taken down.
+        settings.server.shutdown_grace = Duration::from_millis(200);
         change(&mut settings);
         let service = Service::start(settings).await;
         Self {
@@ -295,6 +377,49 @@ impl Stage {
             database,
         }
     }
+}
+
+impl Stage {
+    /// The vendors' webhooks begin to arrive at the service.
+    pub fn webhooks_on(&self) {
+        self.vendors.set_webhooks(webhooks(&self.service.url));
+    }
+
+    /// What a raw query counts in the database.
+    pub async fn count(&self, sql: &str) -> i64 {
+        self.database.raw().await.number(sql).await
+    }
+}
+
+/// All webhooks of the vendors, at a service's addresses.
+pub fn webhooks(service_url: &str) -> WebhookUrls {
+    let at = |path: &str| Some(format!("{service_url}/webhooks/{path}"));
+    WebhookUrls {
+        cloudflare_live: at("cloudflare/live"),
+        cloudflare_stream: at("cloudflare/stream"),
+        agora: at("agora"),
+        ..WebhookUrls::default()
+    }
+}
+
+/// The answered calls of one kind, oldest first.
+pub fn calls(vendors: &Vendors, call: Call) -> Vec<CallRecord> {
+    let mut calls = vendors.state().calls;
+    calls.retain(|record| record.call == call.name());
+    calls
+}
+
+/// The kinds of violations there were.
+pub fn violations(vendors: &Vendors) -> Vec<&'static str> {
+    let violations = vendors.state().violations;
+    violations.iter().map(|one| one.kind).collect()
+}
+
+/// The recorders that still cost money.
+pub fn alive(vendors: &Vendors) -> Vec<RecorderState> {
+    let mut recorders = vendors.state().recorders;
+    recorders.retain(RecorderState::is_alive);
+    recorders
 }
 
 /// A start's body.

@@ -1,0 +1,262 @@
+//! The vendors' odd answers, each as documented: one show, one live input, one recorder, and nothing left in the end.
+#![cfg(feature = "sandbox")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::{Call, Fault, Options};
+use rstest::rstest;
+use serde_json::Value;
+use support::service::{
+    PATIENCE, Stage, alive, calls, nothing_is_left, options, show, vendors_when, violations,
+};
+
+/// A life under these faults.
+async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &[&str]) -> Stage {
+    let stage = Stage::with(backend, options, |settings| {
+        settings.relay.live_timeout = Duration::from_secs(40);
+        settings.relay.feed_timeout = Duration::from_secs(40);
+        settings.relay.provisioning_timeout = Duration::from_secs(40);
+        settings.relay.start_wait = Duration::from_secs(60);
+        settings.relay.recording_timeout = Duration::from_secs(30);
+        settings.vendors.read_timeout = Duration::from_secs(1);
+        settings.vendors.write_timeout = Duration::from_millis(1500);
+    })
+    .await;
+    if webhooks {
+        stage.webhooks_on();
+    }
+    for fault in faults {
+        stage.vendors.fault(fault.parse::<Fault>().unwrap());
+    }
+    let (vendors, service) = (&stage.vendors, &stage.service);
+    let relay = service.go_live(42, &show("show68")).await;
+    let state = vendors.state();
+    assert_eq!(
+        (state.live_inputs.len(), state.recorders.len()),
+        (1, 1),
+        "{state:#?}"
+    );
+    let url = relay["hls_playback_url"].as_str().unwrap();
+    assert!(
+        url.starts_with(&vendors.customer_base_url()) && url.contains(&state.live_inputs[0].uid),
+        "{url}"
+    );
+    // Long enough for a few looks at a live relay.
+    let looks = calls(vendors, Call::Lifecycle).len();
+    vendors_when(vendors, "looked at while live", |vendors| {
+        (calls(vendors, Call::Lifecycle).len() >= looks + 3).then_some(())
+    })
+    .await;
+    let relay = service.come_down(42).await;
+    assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay:#}");
+    assert_eq!(relay["agora"]["replacements"], 0);
+    assert_eq!(relay["recordings"].as_array().map(Vec::len), Some(1));
+    stage
+}
+
+/// Nothing is left at the vendors, and nothing owed.
+async fn settled(stage: &Stage) {
+    vendors_when(&stage.vendors, "nothing left", |vendors| {
+        nothing_is_left(vendors).then_some(())
+    })
+    .await;
+    let deadline = Instant::now() + PATIENCE;
+    while stage.count("SELECT COUNT(*) FROM debts").await > 0 {
+        assert!(Instant::now() < deadline, "a debt is never paid");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[rstest]
+#[case::the_answer_to_create_is_lost("cloudflare.live_inputs.create=cut-after")]
+#[case::create_fails_and_was_done("cloudflare.live_inputs.create=status-after:500")]
+#[case::create_answers_a_page("cloudflare.live_inputs.create=not-json")]
+#[case::create_hangs("cloudflare.live_inputs.create=hang")]
+#[case::lifecycle_fails("customer.lifecycle=503,times=5")]
+#[case::lifecycle_answers_a_page("customer.lifecycle=not-json,times=5")]
+#[case::connected_and_not_yet_playable("customer.manifest=404,times=5")]
+#[case::manifest_without_content("customer.manifest=status:204,times=5")]
+#[case::manifest_is_a_page("customer.manifest=not-json,times=5")]
+#[case::hosts_never_answer("agora.channel.hosts=500,times=forever")]
+#[case::hosts_answer_a_page("agora.channel.hosts=not-json,times=forever")]
+#[case::disable_fails_and_was_done("cloudflare.live_inputs.update=status-after:500")]
+#[case::disable_is_cut("cloudflare.live_inputs.update=cut-after")]
+#[case::disable_answers_a_page("cloudflare.live_inputs.update=not-json")]
+#[case::disable_hangs("cloudflare.live_inputs.update=hang")]
+#[case::delete_was_done_and_is_then_not_found("cloudflare.live_inputs.delete=status-after:500")]
+#[case::delete_answers_a_page("cloudflare.live_inputs.delete=not-json")]
+#[case::delete_is_cut("cloudflare.live_inputs.delete=cut-after")]
+#[case::delete_hangs("cloudflare.live_inputs.delete=hang")]
+#[case::the_list_of_videos_fails("cloudflare.videos.list=500,times=2")]
+#[case::the_list_of_videos_is_a_page("cloudflare.videos.list=not-json,times=2")]
+#[tokio::test]
+async fn of_cloudflare(#[case] fault: &str) {
+    let lives = support::service::BACKENDS.map(async |backend| {
+        let stage = life(backend, options(), false, &[fault]).await;
+        settled(&stage).await;
+        assert_eq!(violations(&stage.vendors), [""; 0]);
+    });
+    join_all(lives).await;
+}
+
+#[rstest]
+#[case::acquire_is_not_completed("agora.cloud_recording.acquire=206")]
+#[case::acquire_fails("agora.cloud_recording.acquire=500,times=2")]
+#[case::the_answer_to_acquire_is_lost("agora.cloud_recording.acquire=cut-after")]
+#[case::acquire_answers_a_page("agora.cloud_recording.acquire=not-json")]
+#[case::acquire_hangs("agora.cloud_recording.acquire=hang")]
+#[case::start_is_refused_for_now("agora.cloud_recording.start=503")]
+#[case::query_is_not_completed("agora.cloud_recording.query=206,times=3")]
+#[case::query_answers_a_page("agora.cloud_recording.query=not-json,times=3")]
+#[case::query_finds_nothing_for_a_while("agora.cloud_recording.query=not-found-for:4s")]
+#[case::stop_is_not_completed("agora.cloud_recording.stop=206,times=2")]
+#[case::stop_was_done_and_is_then_invalid("agora.cloud_recording.stop=status-after:504")]
+#[case::the_answer_to_stop_is_lost("agora.cloud_recording.stop=cut-after")]
+#[case::stop_answers_a_page("agora.cloud_recording.stop=not-json")]
+#[case::stop_hangs("agora.cloud_recording.stop=hang")]
+#[tokio::test]
+async fn of_cloud_recording(#[case] fault: &str) {
+    let stage = life(AgoraBackend::CloudRecording, options(), false, &[fault]).await;
+    settled(&stage).await;
+    assert_eq!(violations(&stage.vendors), [""; 0]);
+}
+
+/// 206/65, a cut, a page: the start is repeated on the same resource, and 201/7 says that it runs.
+#[rstest]
+#[case::not_completed_and_not_done("agora.cloud_recording.start=206")]
+#[case::not_completed_and_done("agora.cloud_recording.start=status-after:206")]
+#[case::timed_out_and_done("agora.cloud_recording.start=status-after:504")]
+#[case::cut("agora.cloud_recording.start=cut-after")]
+#[case::a_page("agora.cloud_recording.start=not-json")]
+#[case::hung("agora.cloud_recording.start=hang")]
+#[tokio::test]
+async fn a_start_of_unknown_outcome_is_asked_about_by_the_same_start(#[case] fault: &str) {
+    let stage = life(AgoraBackend::CloudRecording, options(), true, &[fault]).await;
+    settled(&stage).await;
+    assert_eq!(
+        violations(&stage.vendors),
+        [""; 0],
+        "no task met another, no resource was used twice"
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_runs_on_an_earlier_resource_is_met_as_a_conflict_and_kept() {
+    // The first start is carried out; nothing is heard of it until its resource is given up.
+    let faults = [
+        "agora.cloud_recording.start=cut-after",
+        "agora.cloud_recording.start=503,times=2",
+    ];
+    let stage = life(AgoraBackend::CloudRecording, options(), false, &faults).await;
+    let vendors = &stage.vendors;
+    assert_eq!(violations(vendors), ["task_conflict"], "400/53");
+    assert_eq!(vendors.state().recorders.len(), 1);
+    let input = &vendors.state().live_inputs[0];
+    assert!(input.deleted && input.encoders.is_empty());
+    for recorder in alive(vendors) {
+        assert!(!recorder.publishing, "{recorder:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_before_anything_was_recorded_is_a_stop() {
+    let stage = Stage::with(AgoraBackend::CloudRecording, options(), |settings| {
+        settings.relay.live_timeout = Duration::from_secs(40);
+    })
+    .await;
+    let (vendors, service) = (&stage.vendors, &stage.service);
+    vendors.set_seller("show68", None, false);
+    let (status, relay) = service.start_channel(42, &show("show68")).await;
+    assert_eq!(status, 201);
+    assert_eq!(service.stop_channel(42).await.0, 202);
+    let relay = service.in_phase(&relay, "ended").await;
+    assert_eq!(relay["outcome"]["code"], "cancelled");
+    let stops = calls(vendors, Call::Stop);
+    assert_eq!(stops.len(), 1, "{stops:#?}");
+    assert_eq!(stops[0].status, Some(206), "206/435");
+    settled(&stage).await;
+}
+
+#[rstest]
+#[case::the_answer_to_create_is_lost("agora.media_push.create=cut-after", &["name_conflict"])]
+#[case::create_fails_and_was_done("agora.media_push.create=status-after:500", &["name_conflict"])]
+#[case::create_answers_a_page("agora.media_push.create=not-json", &["name_conflict"])]
+#[case::create_hangs("agora.media_push.create=hang", &[])]
+#[case::get_fails("agora.media_push.get=500,times=3", &[])]
+#[case::get_answers_a_page("agora.media_push.get=not-json,times=3", &[])]
+#[case::get_finds_nothing_for_a_while("agora.media_push.get=not-found-for:4s", &[])]
+#[case::delete_was_done_and_is_then_not_found("agora.media_push.delete=status-after:500", &[])]
+#[case::delete_answers_a_page("agora.media_push.delete=not-json", &[])]
+#[case::delete_is_cut("agora.media_push.delete=cut-after", &[])]
+#[case::delete_hangs("agora.media_push.delete=hang", &[])]
+#[tokio::test]
+async fn of_media_push(#[case] fault: &str, #[case] expected: &[&str]) {
+    let stage = life(AgoraBackend::MediaPush, options(), false, &[fault]).await;
+    // After a 404 at Agora it is looked for again later: a debt may stay, a converter may not.
+    vendors_when(&stage.vendors, "nothing left", |vendors| {
+        nothing_is_left(vendors).then_some(())
+    })
+    .await;
+    assert_eq!(violations(&stage.vendors), expected);
+}
+
+#[rstest]
+#[case::no_playback_in_answers(Options { playback_in_answers: false, ..options() })]
+#[case::status_is_a_word(Options { status_as_text: true, ..options() })]
+#[case::status_is_missing(Options { status_null: false, ..options() })]
+#[case::converters_come_bare(Options { converter_wrapped: false, ..options() })]
+#[case::lists_have_a_page_of_one(Options { converter_page_size: 1, ..options() })]
+#[case::lifecycle_holds_a_lost_feed(Options { lifecycle_holds: true, ..options() })]
+#[case::the_token_is_the_accounts(Options { account_owned_token: true, ..options() })]
+#[tokio::test]
+async fn of_the_shapes_that_are_documented_twice(
+    #[case] options: Options,
+    #[values(AgoraBackend::CloudRecording, AgoraBackend::MediaPush)] backend: AgoraBackend,
+    #[values(false, true)] webhooks: bool,
+) {
+    let stage = life(backend, options, webhooks, &[]).await;
+    settled(&stage).await;
+    assert_eq!(violations(&stage.vendors), [""; 0]);
+    let health = stage.service.get("/v1/health").await;
+    assert_eq!(health["healthy"], Value::Bool(true), "{health:#}");
+}
+
+#[rstest]
+#[case::cloud_recording(AgoraBackend::CloudRecording)]
+#[case::media_push(AgoraBackend::MediaPush)]
+#[tokio::test]
+async fn an_app_without_a_certificate_needs_no_tokens(#[case] backend: AgoraBackend) {
+    let options = Options {
+        certificate: false,
+        ..options()
+    };
+    let stage = Stage::with(backend, options, |settings| {
+        settings.agora.app_certificate = "".into();
+    })
+    .await;
+    stage.service.go_live(42, &show("show68")).await;
+    stage.service.come_down(42).await;
+    settled(&stage).await;
+}
+
+/// A repeat under Agora's other name is a repeat of a call of unknown outcome.
+#[rstest]
+#[case::cloud_recording(AgoraBackend::CloudRecording, "agora.cloud_recording.acquire=refuse")]
+#[case::media_push(AgoraBackend::MediaPush, "agora.media_push.create=refuse")]
+#[tokio::test]
+async fn agora_is_reached_under_its_other_name(#[case] backend: AgoraBackend, #[case] fault: &str) {
+    let stage = life(backend, options(), false, &[fault]).await;
+    settled(&stage).await;
+}

@@ -1,0 +1,176 @@
+//! The real program, `relaykeeper serve`, as a process of its own on simulated vendors.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::Vendors;
+
+use super::service::{ADMIN_TOKEN, API_TOKEN, Service};
+
+/// The storage's access key in its environment.
+pub const STORAGE_ACCESS_KEY: &str = "storage-access-key-of-the-tests";
+/// The storage's secret key in its environment.
+pub const STORAGE_SECRET_KEY: &str = "storage-secret-key-of-the-tests";
+
+/// A running program; killed when dropped.
+pub struct Program {
+    /// Its API.
+    pub service: Service,
+    child: Child,
+    log: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Program {
+    /// Starts `relaykeeper serve`; more settings come as environment variables.
+    pub fn serve(
+        vendors: &Vendors,
+        backend: AgoraBackend,
+        database_url: &str,
+        more: &[(&str, &str)],
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("log");
+        let port = free_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let backend = match backend {
+            AgoraBackend::CloudRecording => "cloud_recording",
+            AgoraBackend::MediaPush => "media_push",
+        };
+        let child = Command::new(env!("CARGO_BIN_EXE_relaykeeper"))
+            .arg("serve")
+            .current_dir(folder.path())
+            .env_clear()
+            .env("RUST_BACKTRACE", "0")
+            .env("DATABASE_URL", database_url)
+            .env("RELAYKEEPER__SERVER__PORT", port.to_string())
+            .env("RELAYKEEPER__SERVER__PUBLIC_URL", &url)
+            .env("RELAYKEEPER__SERVER__SHUTDOWN_GRACE", "3s")
+            .env("RELAYKEEPER_API_TOKENS", API_TOKEN)
+            .env("RELAYKEEPER_ADMIN_TOKENS", ADMIN_TOKEN)
+            .env("RELAYKEEPER__RELAY__DEPLOYMENT", "tests")
+            .env("RELAYKEEPER__RELAY__POLL_INTERVAL", "200ms")
+            .env("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "20s")
+            .env("RELAYKEEPER__RELAY__LIVE_CHECK_INTERVAL", "300ms")
+            .env("RELAYKEEPER__RELAY__RECONNECT_WINDOW", "20s")
+            .env("RELAYKEEPER__RELAY__FEED_TIMEOUT", "20s")
+            .env("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "10s")
+            .env("RELAYKEEPER__RELAY__RECORDING_TIMEOUT", "8s")
+            .env("RELAYKEEPER__JANITOR__INTERVAL", "1s")
+            .env("RELAYKEEPER__JANITOR__GRACE", "60s")
+            .env("CLOUDFLARE_STREAM_ACCOUNT_ID", vendors.account_id())
+            .env(
+                "CLOUDFLARE_STREAM_API_TOKEN",
+                vendors.cloudflare_api_token(),
+            )
+            .env("CLOUDFLARE_API_BASE_URL", vendors.cloudflare_api_base_url())
+            .env(
+                "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
+                vendors.customer_base_url(),
+            )
+            .env(
+                "CLOUDFLARE_LIVE_WEBHOOK_SECRET",
+                vendors.live_webhook_secret(),
+            )
+            .env(
+                "CLOUDFLARE_STREAM_WEBHOOK_SECRET",
+                vendors.stream_webhook_secret(),
+            )
+            .env("RELAYKEEPER__CLOUDFLARE__RECORDINGS_INTERVAL", "300ms")
+            .env("AGORA_BACKEND", backend)
+            .env("AGORA_APP_ID", vendors.agora_app_id())
+            .env("AGORA_APP_CERTIFICATE", vendors.agora_app_certificate())
+            .env("AGORA_CUSTOMER_ID", vendors.agora_customer_id())
+            .env("AGORA_CUSTOMER_SECRET", vendors.agora_customer_secret())
+            .env("AGORA_API_BASE_URL", vendors.agora_base_url())
+            .env("AGORA_WEBHOOK_SECRET", vendors.agora_webhook_secret())
+            .env("RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF", "100ms,200ms,400ms")
+            .env(
+                "RELAYKEEPER__AGORA__CLOUD_RECORDING__QUERY_INTERVAL",
+                "500ms",
+            )
+            .env(
+                "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__BUCKET",
+                "bucket",
+            )
+            .env(
+                "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__ACCESS_KEY",
+                STORAGE_ACCESS_KEY,
+            )
+            .env(
+                "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__SECRET_KEY",
+                STORAGE_SECRET_KEY,
+            )
+            .env("RELAYKEEPER__AGORA__MEDIA_PUSH__QUERY_INTERVAL", "500ms")
+            .envs(more.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(File::create(folder.path().join("out")).expect("a file"))
+            .stderr(File::create(&log).expect("a file"))
+            .spawn()
+            .expect("the program starts");
+        Self {
+            service: Service::at(url),
+            child,
+            log,
+            _folder: folder,
+        }
+    }
+
+    /// All it has logged.
+    pub fn log(&self) -> String {
+        let log = std::fs::read(&self.log).expect("a log");
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Waits until it is ready.
+    pub async fn wait_until_ready(&mut self) {
+        let ready = self.service.wait_until_ready();
+        tokio::pin!(ready);
+        loop {
+            tokio::select! {
+                () = &mut ready => return,
+                () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {
+                    let ended = self.child.try_wait().expect("a child");
+                    let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                    assert!(ended.is_none(), "it ended: {ended:?}\n{log}");
+                }
+            }
+        }
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// Ends it without a warning, as a crash does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to go, as a deployment does, and waits until it has.
+    pub fn terminate(&mut self) {
+        let told = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(told.is_ok_and(|status| status.success()), "it is there");
+        let status = self.child.wait().expect("an exit code");
+        assert!(status.success(), "{status}\n{}", self.log());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port nobody listens on now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
