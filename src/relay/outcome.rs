@@ -158,4 +158,10 @@ impl Outcome {
             },
         }
     }
+
+    /// The same reason under another code.
+    #[must_use]
+    pub(super) fn with_code(self, code: OutcomeCode) -> Self {
+        Self { code, ..self }
+    }
 }
