@@ -192,6 +192,30 @@ async fn a_vendor_that_is_down_is_told_and_everything_is_cleaned_up(
     .await;
 }
 
+#[rstest]
+#[case::cloud_recording(AgoraBackend::CloudRecording)]
+#[case::media_push(AgoraBackend::MediaPush)]
+#[tokio::test]
+async fn a_vendor_that_never_answers_is_told_as_a_timeout(#[case] backend: AgoraBackend) {
+    let stage = stage(backend, |settings| {
+        settings.vendors.write_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let hangs = Fault::forever(start_call(backend), FaultKind::Hang);
+    stage.vendors.fault(hangs);
+    let service = &stage.service;
+    let answer = service.post(START, &[], &show("show68")).await;
+    answer.is_problem(504, "vendor-timeout");
+    assert!(!answer.header("retry-after").is_empty());
+    stage.vendors.clear_faults();
+    let relay = json!({ "id": answer.body["relay_id"] });
+    service.in_phase(&relay, "ended").await;
+    vendors_when(&stage.vendors, "nothing left", |vendors| {
+        nothing_is_left(vendors).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_second_start_with_another_name_or_seller_is_a_conflict_with_the_relay_there_is() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
