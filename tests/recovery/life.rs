@@ -154,9 +154,9 @@ impl Stage {
         let raw = self.database.raw().await;
         self.rest(&raw).await?;
         let state = self.vendors.state();
-        let crashed = self.house.lives().len() > 1;
+        let crashes = u64::try_from(self.house.lives().len() - 1).unwrap_or(0);
         let checked =
-            invariants::check(&state, &raw, &relay, self.most_replacements, crashed).await;
+            invariants::check(&state, &raw, &relay, self.most_replacements, crashes).await;
         raw.0.close().await.map_err(|error| error.to_string())?;
         checked
     }
