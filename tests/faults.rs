@@ -55,7 +55,7 @@ fn a_call_that_goes_wrong_once_keeps_no_channel_off_air(#[case] wrong: Wrong) {
 #[test]
 fn a_call_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing() {
     // Most of them wait half a minute for a relay's patience with what it takes down.
-    at_once(40, representative(), forever);
+    at_once(32, representative(), forever);
 }
 
 #[rstest]

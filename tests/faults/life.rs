@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::sandbox::{Call, Snapshot, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{Call, Options, Snapshot, Vendors, WebhookUrls};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -67,13 +67,19 @@ impl World {
     }
 
     async fn with(backend: AgoraBackend, change: impl FnOnce(&Vendors, &mut Settings)) -> Self {
-        let vendors = Vendors::start(options()).unwrap();
+        // How prompt the service is on a busy machine is not what is tried here.
+        let patient = Options {
+            start_within: PATIENCE,
+            ..options()
+        };
+        let vendors = Vendors::start(patient).unwrap();
         let database = TestDatabase::sqlite();
         let mut settings = settings(&vendors, backend, &database.url);
         settings.server.shutdown_grace = Duration::from_millis(100);
         settings.relay.provisioning_timeout = Duration::from_secs(6);
         settings.relay.live_timeout = Duration::from_secs(6);
         settings.relay.recording_timeout = Duration::from_secs(3);
+        settings.relay.feed_timeout = Duration::from_secs(8);
         settings.vendors.read_timeout = Duration::from_secs(1);
         settings.vendors.write_timeout = Duration::from_secs(1);
         let page = Gate::to(&vendors.control_url());
