@@ -37,8 +37,22 @@ fn never_reached(backend: AgoraBackend) -> Vec<Deed> {
     never
 }
 
-/// Every point that a life without a crash reaches, as often as it does.
+/// So many lives without a crash tell which points there are.
+const PLAIN_LIVES: usize = 4;
+
+/// Every point that a life without a crash reaches, as often as each of several does: the last saves are one more or
+/// less, by who is first to tell.
 pub(crate) async fn every_point(scene: Scene) -> Vec<String> {
+    let lives = (0..PLAIN_LIVES).map(|_| points_of_a_life(scene));
+    let mut lives = futures_util::future::join_all(lives).await.into_iter();
+    let first = lives.next().expect("a life");
+    let others: Vec<HashSet<String>> = lives.map(HashSet::from_iter).collect();
+    let common = |point: &String| others.iter().all(|life| life.contains(point));
+    first.into_iter().filter(common).collect()
+}
+
+/// Every point that one life without a crash reaches.
+async fn points_of_a_life(scene: Scene) -> Vec<String> {
     let lives = scene
         .play(Vec::new())
         .await
@@ -105,8 +119,7 @@ pub(crate) async fn killed_at_each(scene: Scene, points: Vec<String>, kills: usi
         "{scene:?}: {cases} cases in {:.1?}; cases by kills: {kills:?}; never reached: {missed:?}",
         began.elapsed()
     );
-    // The last saves are one more or less, by who was first to tell.
-    assert!(missed.len() * 10 <= cases, "most points were not reached");
+    assert!(missed.len() * 20 <= cases, "most points were not reached");
     assert!(
         wrong.is_empty(),
         "{} of {cases} cases: {}",
