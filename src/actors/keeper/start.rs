@@ -1,6 +1,5 @@
 //! Putting a channel on air: stored, begun, and waited for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -131,15 +130,8 @@ impl Keeper {
                 shared.note_database(true);
                 let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
                 tracing::info!(%relay_id, channel_id = request.channel_id, "a relay begins");
-                shared.directory.publish(Snapshot {
-                    durable: Arc::new(durable.clone()),
-                    presence: relay.presence(now),
-                    last_event_at: now,
-                    next_wake_at: relay.wake_at(now),
-                    last_error: None,
-                    restarts: 0,
-                    recorder_is_down: false,
-                });
+                let snapshot = Snapshot::before_its_actor(&relay, now);
+                shared.directory.publish(snapshot);
                 shared.registry_hears(Begin {
                     relay,
                     actions: step.actions,
