@@ -41,7 +41,7 @@ pub use rows::*;
 use connect::Target;
 use operations::alarms::{ClearAlarm, RaiseAlarm, Remember};
 use operations::debts::{AddDebts, PostponeDebt, SettleDebt};
-use operations::instance::{DrawInstance, Probe, TakeEpoch};
+use operations::instance::{DrawInstance, Probe, TakeEpoch, TryWrite};
 use sql::Sql;
 use writer::Writer;
 
@@ -115,6 +115,14 @@ impl Store {
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping_writer(&self) -> Result<(), StoreError> {
         self.inner.writer.run(Probe).await
+    }
+
+    /// Asks the database whether it takes writes again after it did not: something is written, which a full disk refuses.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        self.inner.writer.run(TryWrite).await
     }
 
     /// Which database this is, and its epoch; drawn the first time it is asked.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::{Keeper, record};
+use super::{AWAY, Keeper, record};
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashPoint, Deed};
 use crate::actors::directory::Snapshot;
@@ -28,6 +28,9 @@ impl Keeper {
     /// See [`StartError`].
     pub async fn start(&self, request: StartRequest) -> Result<StartAnswer, StartError> {
         match self.shared.readiness() {
+            Readiness::Starting if !self.shared.database_answers() => {
+                return Err(StartError::Database(AWAY.to_owned()));
+            }
             Readiness::Starting => return Err(StartError::Starting),
             Readiness::Draining => return Err(StartError::ShuttingDown),
             Readiness::Ready => {}
