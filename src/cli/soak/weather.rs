@@ -33,9 +33,12 @@ impl<'a> Weather<'a> {
     /// Blows until the day is nearly over.
     pub(super) async fn blow(mut self, day: Duration) {
         let over = Instant::now() + day.mul_f64(UNTIL);
-        while Instant::now() < over {
-            let wait = Duration::from_secs_f64(self.dice.random_range(EVERY));
-            tokio::time::sleep(wait).await;
+        loop {
+            let next = Instant::now() + Duration::from_secs_f64(self.dice.random_range(EVERY));
+            tokio::time::sleep_until(next.min(over)).await;
+            if next >= over {
+                return;
+            }
             match self.dice.random_range(0..100) {
                 0..80 => self.a_call(),
                 80..88 => self.a_recorder_dies(),
@@ -59,10 +62,8 @@ impl<'a> Weather<'a> {
             4 => FaultKind::CutAfter,
             5 => FaultKind::Hang,
             6 => FaultKind::NotJson,
-            // Only at Agora is it a lie that the service knows of (`agora.md §8.2`).
-            _ if call.name().starts_with("agora.") => {
-                FaultKind::NotFoundFor(self.simulated(20..90))
-            }
+            // A recorder that moves is not there for a while (`agora.md §8.1`).
+            _ if asks_for_a_recorder(call) => FaultKind::NotFoundFor(self.simulated(20..90)),
             _ => FaultKind::StatusAfter(503),
         };
         self.vendors.fault(Fault {
@@ -127,4 +128,15 @@ fn is_made(call: Call) -> bool {
     !["token.verify", "webhook", "alerting", "storage_usage"]
         .iter()
         .any(|setup| name.contains(setup))
+}
+
+/// Whether it names a recorder that may be moving.
+fn asks_for_a_recorder(call: Call) -> bool {
+    [
+        Call::Query,
+        Call::Stop,
+        Call::ConverterGet,
+        Call::ConverterDelete,
+    ]
+    .contains(&call)
 }
