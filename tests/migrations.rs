@@ -145,11 +145,13 @@ async fn the_schema_goes_up_down_and_up_again(database: TestDatabase) {
                 "idempotency_keys",
                 "instance",
                 "outbox",
+                "outbox_head",
                 "recordings",
                 "relay_events",
                 "relaykeeper_migrations",
                 "relays",
                 "stream_costs",
+                "webhook_deliveries",
             ]
         );
         store.migrate_down(None).await.unwrap();
