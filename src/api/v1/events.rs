@@ -30,6 +30,7 @@ pub(super) async fn events(
     let mut answer = HttpResponse::Ok();
     answer
         .content_type("text/event-stream")
+        .force_close()
         .insert_header((X_ACCEL_BUFFERING, "no"));
     if request.method() == Method::HEAD {
         return Ok(answer.finish());
