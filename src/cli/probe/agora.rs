@@ -318,10 +318,14 @@ impl Probe {
     }
 }
 
-/// A session that never was must be 404.
+/// A session that never was: 404, or that it does not belong to the resource (400, code 1003; `agora.md` §7.1).
 fn judge_gone(findings: &mut Findings, name: &'static str, answer: Result<Answer, String>) {
     match answer {
-        Ok(answer) => findings.judge(name, answer.status == 404, answer.said()),
+        Ok(answer) => {
+            let code = answer.body.get("code").and_then(Value::as_i64);
+            let gone = answer.status == 404 || (answer.status == 400 && code == Some(1003));
+            findings.judge(name, gone, answer.said());
+        }
         Err(why) => findings.unclear(name, why),
     }
 }

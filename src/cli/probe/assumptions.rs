@@ -77,8 +77,14 @@ pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
         "cr-acquire",
         "acquire answers a resourceId, and does so again for the same cname and uid",
     ),
-    ("cr-query", "a query of a session that is not there: 404"),
-    ("cr-stop", "a stop of a session that is not there: 404"),
+    (
+        "cr-query",
+        "a query of a session that is not there: 404, or 400/1003",
+    ),
+    (
+        "cr-stop",
+        "a stop of a session that is not there: 404, or 400/1003",
+    ),
     (
         "mp-create",
         "a converter is created, and has an id and a state",
