@@ -250,7 +250,7 @@ async fn a_listener_that_does_not_read_is_let_go_and_holds_nobody_up() {
         assert!(slow.read_buf(&mut got).await.unwrap() > 0);
     }
     // More than a connection's buffers and what a listener may fall behind hold together.
-    const EVENTS: i64 = 16_000;
+    const EVENTS: i64 = 12_000;
     for channel in 2..(2 + EVENTS / 2000) {
         messages::write(&store, channel, 2000, Utc::now()).await;
         assert_eq!(good.take(2000).await.len(), 2000);
