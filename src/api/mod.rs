@@ -11,6 +11,7 @@ mod envelope;
 mod headers;
 pub mod health;
 mod input;
+mod metrics;
 pub mod problem;
 mod recorder;
 mod relays;
@@ -131,6 +132,7 @@ pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
         .app_data(web::PayloadConfig::new(BODY_LIMIT))
         .service(reads("/livez", health::livez))
         .service(reads("/readyz", health::readyz))
+        .service(reads("/metrics", metrics::metrics).wrap(from_fn(auth::scraper)))
         .service(
             web::scope("/v1")
                 .wrap(from_fn(auth::any_token))
