@@ -1,6 +1,15 @@
 //! What is counted: `docs/metrics.md`, the dashboard, the alert rules and `/metrics` speak of the same figures, and a
 //! relay's life shows in them.
 #![cfg(feature = "sandbox")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    reason = "tests"
+)]
 
 mod support;
 
