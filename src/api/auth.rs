@@ -3,7 +3,11 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
+<<<<<<< HEAD
 use actix_web::http::header::{ACCEPT, AUTHORIZATION, FORWARDED, LOCATION, X_FORWARDED_FOR};
+=======
+use actix_web::http::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION};
+>>>>>>> main
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -87,7 +91,7 @@ pub(super) async fn any_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match admit(&request, Scope::Api) {
+    match admit_request(&request, Scope::Api) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(problem) => Ok(request.error_response(problem)),
     }
@@ -101,7 +105,7 @@ pub(super) async fn admin_token(
     if request.path() == SIGN_IN {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    match admit(&request, Scope::Admin) {
+    match admit_request(&request, Scope::Admin) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(problem) if problem.is_unauthorized() && is_browser(&request) => {
             let sign_in = HttpResponse::SeeOther()
@@ -113,6 +117,7 @@ pub(super) async fn admin_token(
     }
 }
 
+<<<<<<< HEAD
 /// Lets in who scrapes from this machine, and elsewhere who has an admin token. A proxy on this machine speaks for somebody
 /// else: it says so, and then the token is wanted.
 pub(super) async fn scraper(
@@ -137,10 +142,21 @@ fn is_local(request: &ServiceRequest) -> bool {
 }
 
 fn admit(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
+=======
+fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
+>>>>>>> main
     let Some(api) = request.app_data::<web::Data<Api>>() else {
         return Err(Problem::internal());
     };
-    let Some(token) = bearer(request) else {
+    admit(api, request.headers(), needed)
+}
+
+/// Whether the bearer token among these headers reaches as far as `needed`.
+///
+/// # Errors
+/// 401 without a token that is known, 403 with one that does not reach so far.
+pub(super) fn admit(api: &Api, headers: &HeaderMap, needed: Scope) -> Result<(), Problem> {
+    let Some(token) = bearer(headers) else {
         return Err(Problem::unauthorized("A bearer token is needed.", "Bearer"));
     };
     match api.tokens.scope(token) {
@@ -155,8 +171,8 @@ fn admit(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
     }
 }
 
-fn bearer(request: &ServiceRequest) -> Option<&[u8]> {
-    let header = request.headers().get(AUTHORIZATION)?.as_bytes();
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let header = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = header.split_at_checked(7)?;
     scheme
         .eq_ignore_ascii_case(b"bearer ")

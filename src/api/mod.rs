@@ -2,8 +2,8 @@
 //! marketplace's words.
 //!
 //! Reads never enter a mailbox: they come from the directory, or the store. Errors are RFC 9457 problems with a closed
-//! list of codes ([`problem::Code`]), the framework's own among them. `/v1` and `/admin` want a bearer token, the
-//! vendors' webhooks their signature, the recorder's page that of its link.
+//! list of codes ([`problem::Code`]), the framework's own among them; under `/trpc` they come in tRPC's envelope. `/v1`, `/trpc`
+//! and `/admin` want a bearer token, the vendors' webhooks their signature, the recorder's page that of its link.
 
 mod admin;
 mod auth;
@@ -12,9 +12,11 @@ mod headers;
 pub mod health;
 mod input;
 mod metrics;
+mod playback;
 pub mod problem;
 mod recorder;
 mod relays;
+mod trpc;
 mod v1;
 mod viewers;
 pub mod webhooks;
@@ -145,6 +147,7 @@ pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
                 .configure(admin::routes)
                 .default_service(web::to(nowhere)),
         )
+        .configure(trpc::routes)
         .configure(recorder::routes)
         .configure(webhooks::routes)
         .default_service(web::to(nowhere));
