@@ -3,11 +3,9 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-<<<<<<< HEAD
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, FORWARDED, LOCATION, X_FORWARDED_FOR};
-=======
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION};
->>>>>>> main
+use actix_web::http::header::{
+    ACCEPT, AUTHORIZATION, FORWARDED, HeaderMap, LOCATION, X_FORWARDED_FOR,
+};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -117,7 +115,6 @@ pub(super) async fn admin_token(
     }
 }
 
-<<<<<<< HEAD
 /// Lets in who scrapes from this machine, and elsewhere who has an admin token. A proxy on this machine speaks for somebody
 /// else: it says so, and then the token is wanted.
 pub(super) async fn scraper(
@@ -127,7 +124,7 @@ pub(super) async fn scraper(
     if is_local(&request) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    match admit(&request, Scope::Admin) {
+    match admit_request(&request, Scope::Admin) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(problem) => Ok(request.error_response(problem)),
     }
@@ -141,10 +138,7 @@ fn is_local(request: &ServiceRequest) -> bool {
     !forwarded && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
 }
 
-fn admit(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
-=======
 fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
->>>>>>> main
     let Some(api) = request.app_data::<web::Data<Api>>() else {
         return Err(Problem::internal());
     };
