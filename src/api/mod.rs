@@ -12,6 +12,7 @@ mod feed;
 mod headers;
 pub mod health;
 mod input;
+mod metrics;
 mod playback;
 pub mod problem;
 mod recorder;
@@ -149,6 +150,7 @@ pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
         .app_data(web::PayloadConfig::new(BODY_LIMIT))
         .service(reads("/livez", health::livez))
         .service(reads("/readyz", health::readyz))
+        .service(reads("/metrics", metrics::metrics).wrap(from_fn(auth::scraper)))
         .service(
             web::scope("/v1")
                 .wrap(from_fn(auth::any_token))
