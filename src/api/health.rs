@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -194,61 +194,129 @@ pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem>
 
 /// `GET /v1/health`: 200 whatever it says.
 pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
-    let now = api.now();
-    let (cloudflare, agora, database, debts, alarms) = futures_util::join!(
-        api.health.cloudflare.state(now),
-        api.health.agora.state(now),
-        api.database_answers(),
-        within(api.store.debt_counts()),
-        within(api.store.alarms()),
-    );
-    let database = database.is_ok() && debts.is_some() && alarms.is_some();
-    let budgets: Vec<Value> = (api.health.budgets)().iter().map(budget).collect();
-    HttpResponse::Ok().json(json!({
-        "healthy": cloudflare.healthy && agora.healthy && database,
-        "cloudflare": cloudflare,
-        "agora": agora,
-        "database": {"healthy": database, "acting": api.acts()},
-        "budgets": budgets,
-        "debts": debts.as_deref().map(debt_summary),
-        "alarms": alarms.map(|alarms| alarms.iter().map(alarm).collect::<Vec<_>>()),
-    }))
+    HttpResponse::Ok().json(api.health_report().await)
+}
+
+/// How the service is.
+#[derive(Debug, Serialize)]
+pub(super) struct HealthReport {
+    /// Both vendors and the database are.
+    pub(super) healthy: bool,
+    cloudflare: VendorState,
+    agora: VendorState,
+    database: DatabaseState,
+    budgets: Vec<Budget>,
+    /// Null when the database does not say.
+    debts: Option<Debts>,
+    /// Null when the database does not say.
+    alarms: Option<Vec<AlarmView>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DatabaseState {
+    healthy: bool,
+    /// This process drives the relays.
+    acting: bool,
+}
+
+/// What is left of a vendor's rate limit.
+#[derive(Debug, Serialize)]
+struct Budget {
+    name: &'static str,
+    quota: u32,
+    used: u32,
+    left: u32,
+    waiting: usize,
+    paused_for_seconds: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Debts {
+    open: i64,
+    kinds: Vec<DebtKind>,
+}
+
+#[derive(Debug, Serialize)]
+struct DebtKind {
+    kind: String,
+    open: i64,
+    oldest_at: WireTime,
+}
+
+#[derive(Debug, Serialize)]
+struct AlarmView {
+    code: String,
+    subject: String,
+    detail: String,
+    since: WireTime,
+    last_seen_at: WireTime,
 }
 
 async fn within<T>(read: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
     timeout(DATABASE_PATIENCE, read).await.ok()?.ok()
 }
 
-fn budget(budget: &Snapshot) -> Value {
-    json!({
-        "name": budget.name,
-        "quota": budget.quota,
-        "used": budget.used,
-        "left": budget.left,
-        "waiting": budget.waiting,
-        "paused_for_seconds": budget.paused_for.map(|pause| pause.as_millis().div_ceil(1000)),
-    })
+fn budget(budget: &Snapshot) -> Budget {
+    Budget {
+        name: budget.name,
+        quota: budget.quota,
+        used: budget.used,
+        left: budget.left,
+        waiting: budget.waiting,
+        paused_for_seconds: budget
+            .paused_for
+            .map(|pause| u64::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)),
+    }
 }
 
-fn debt_summary(counts: &[DebtCount]) -> Value {
-    let kinds: Vec<Value> = counts
-        .iter()
-        .map(|count| json!({"kind": count.kind, "open": count.open, "oldest_at": WireTime(count.oldest)}))
-        .collect();
-    json!({"open": counts.iter().map(|count| count.open).sum::<i64>(), "kinds": kinds})
+fn debts(counts: &[DebtCount]) -> Debts {
+    let kind = |count: &DebtCount| DebtKind {
+        kind: count.kind.clone(),
+        open: count.open,
+        oldest_at: WireTime(count.oldest),
+    };
+    Debts {
+        open: counts.iter().map(|count| count.open).sum(),
+        kinds: counts.iter().map(kind).collect(),
+    }
 }
 
-fn alarm(alarm: &Alarm) -> Value {
-    json!({
-        "code": alarm.code,
-        "subject": alarm.subject,
-        "detail": alarm.detail,
-        "since": WireTime(alarm.since),
-        "last_seen_at": WireTime(alarm.last_seen_at),
-    })
+fn alarm(alarm: &Alarm) -> AlarmView {
+    AlarmView {
+        code: alarm.code.clone(),
+        subject: alarm.subject.clone(),
+        detail: alarm.detail.clone(),
+        since: WireTime(alarm.since),
+        last_seen_at: WireTime(alarm.last_seen_at),
+    }
 }
 
 impl Api {
+    /// Asks the database, and each vendor unless a call to it has succeeded of late.
+    pub(super) async fn health_report(&self) -> HealthReport {
+        let now = self.now();
+        let (cloudflare, agora, database, counts, alarms) = futures_util::join!(
+            self.health.cloudflare.state(now),
+            self.health.agora.state(now),
+            self.database_answers(),
+            within(self.store.debt_counts()),
+            within(self.store.alarms()),
+        );
+        let database = database.is_ok() && counts.is_some() && alarms.is_some();
+        HealthReport {
+            healthy: cloudflare.healthy && agora.healthy && database,
+            cloudflare,
+            agora,
+            database: DatabaseState {
+                healthy: database,
+                acting: self.acts(),
+            },
+            budgets: (self.health.budgets)().iter().map(budget).collect(),
+            debts: counts.as_deref().map(debts),
+            alarms: alarms.map(|alarms| alarms.iter().map(alarm).collect()),
+        }
+    }
+
     /// Asks the database whether it is there.
     pub(super) async fn database_answers(&self) -> Result<(), Problem> {
         // It may be there to be read and take no write: then nothing that is asked for can be done.

@@ -3,6 +3,8 @@
 
 pub mod cluster;
 pub mod database;
+pub mod listener;
+pub mod messages;
 pub mod postgres;
 #[cfg(feature = "sandbox")]
 pub mod process;

@@ -9,6 +9,7 @@ use super::{AWAY, Keeper, record};
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashPoint, Deed};
 use crate::actors::directory::Snapshot;
+use crate::actors::figures;
 use crate::actors::registry::{Begin, Recover};
 use crate::actors::requests::{KeyedBy, StartAnswer, StartError, StartRequest};
 use crate::actors::rows;
@@ -132,6 +133,7 @@ impl Keeper {
             Ok(Created::Created) => {
                 shared.note_database(true);
                 let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
+                figures::begun(&step);
                 tracing::info!(%relay_id, channel_id = request.channel_id, "a relay begins");
                 let snapshot = Snapshot::before_its_actor(&relay, now);
                 shared.directory.publish(snapshot);
