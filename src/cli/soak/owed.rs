@@ -42,10 +42,8 @@ impl Owed {
         };
         match kind {
             "find_recordings" => self.late_recordings += 1,
-            "unknown_recorder" if alive(target) => self.nameless.push(target.to_owned()),
-            "stop_recorder" | "delete_converter" | "find_converter" | "unknown_recorder"
-                if !alive(target) =>
-            {
+            "unknown_recorder" => self.nameless.push(target.to_owned()),
+            "stop_recorder" | "delete_converter" | "find_converter" if !alive(target) => {
                 self.second_looks += 1;
             }
             _ => self.open.push(format!("{kind} {target}")),

@@ -235,7 +235,8 @@ impl Ledger {
         if !belongs {
             self.wrong.push(format!("{relay} has a row of {seconds} s"));
         } else if cost.get("source").and_then(Value::as_str) == Some("recording") {
-            let vendors: f64 = recorded.iter().sum();
+            // To the millisecond, as the vendor's API tells it.
+            let vendors = (recorded.iter().sum::<f64>() * 1000.0).round() / 1000.0;
             self.seconds += seconds;
             self.recorded_seconds += vendors;
             if Duration::from_secs(seconds) == Duration::from_secs_f64(vendors.ceil()) {

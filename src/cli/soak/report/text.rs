@@ -80,7 +80,12 @@ impl Report {
         writeln!(text, "| debts open | {} |", owed.open.len())?;
         writeln!(
             text,
-            "| recorders nobody can name, cut off from Cloudflare, owed until they end by themselves | {} |",
+            "| sessions of recorders nobody was told, owed until their own hours are over | {} |",
+            owed.nameless.len()
+        )?;
+        writeln!(
+            text,
+            "| of these recorders that still run, cut off from Cloudflare | {} |",
             left.cut_off.len()
         )?;
         writeln!(
