@@ -167,7 +167,7 @@ impl Kept {
         };
         let new = NewRelay {
             row,
-            epoch: 0,
+            epoch: store.take_epoch().await.unwrap(),
             journal: self.journal.clone(),
             outbox: Vec::new(),
             projection: Projection::default(),
