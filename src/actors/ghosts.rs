@@ -60,7 +60,7 @@ pub(super) async fn feed_connected(
         // Its actor is just being made, or is another process's.
         return Ok(());
     }
-    tracing::error!(live_input, relay_id = %mark.relay, "a ghost: something publishes into a live input whose relay is over");
+    tracing::error!(live_input, relay_id = %mark.relay, channel_id = stored.row.channel_id, "a ghost: something publishes into a live input whose relay is over");
     owe(
         shared,
         mark.relay,
