@@ -367,11 +367,12 @@ async fn a_process_killed_between_a_change_and_its_delivery_loses_no_message() {
     // Killed with a message on its way, at three places of a life.
     let mut program = serve();
     program.wait_until_ready().await;
+    let mut relay = Value::Null;
     for place in ["start", "live", "stop"] {
         marketplace.answers(|_| (200, Duration::from_secs(30)));
-        let relay = match place {
+        relay = match place {
             "start" => program.service.start_channel(42, &show("show68")).await.1,
-            "live" => program.service.go_live(42, &show("show68")).await,
+            "live" => program.service.in_phase(&relay, "live").await,
             _ => program.service.stop_channel(42).await.1,
         };
         assert!(relay["id"].is_string(), "{relay:#}");
