@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod database;
 pub mod listener;
+pub mod marketplace;
 pub mod messages;
 pub mod postgres;
 #[cfg(feature = "sandbox")]
