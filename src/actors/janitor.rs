@@ -34,7 +34,7 @@ pub enum SweepError {
 }
 
 /// What kind of object it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Kind {
@@ -45,7 +45,7 @@ pub enum Kind {
 }
 
 /// What is to become of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Verdict {
@@ -66,17 +66,20 @@ pub enum Verdict {
 }
 
 /// An object at a vendor that bears a mark.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Finding {
     /// What kind of object.
+    #[schema(inline)]
     pub kind: Kind,
     /// The vendor's id.
     pub id: String,
     /// Its mark.
     pub mark: String,
     /// When it was created, by the vendor's clock.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub created: Option<DateTime<Utc>>,
     /// What is to become of it.
+    #[schema(inline)]
     pub verdict: Verdict,
 }
 
