@@ -37,6 +37,7 @@ pub enum SweepError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[schema(as = FindingKind)]
 pub enum Kind {
     /// A Cloudflare live input.
     LiveInput,
@@ -48,6 +49,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[schema(as = FindingVerdict)]
 pub enum Verdict {
     /// Its mark is another deployment's or another database's: left alone.
     Foreign,
@@ -69,7 +71,6 @@ pub enum Verdict {
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Finding {
     /// What kind of object.
-    #[schema(inline)]
     pub kind: Kind,
     /// The vendor's id.
     pub id: String,
@@ -79,7 +80,6 @@ pub struct Finding {
     #[schema(value_type = Option<String>, format = DateTime)]
     pub created: Option<DateTime<Utc>>,
     /// What is to become of it.
-    #[schema(inline)]
     pub verdict: Verdict,
 }
 

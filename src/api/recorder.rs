@@ -5,10 +5,12 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::input::whole;
 use super::openapi::requests::PageLink;
 use super::problem::{Code, Problem};
 use super::routes::Routes;
@@ -144,7 +146,7 @@ pub(super) async fn script() -> HttpResponse {
 pub(super) struct TokenRequest {
     /// The query of the page's link.
     query: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     uid: Option<u32>,
 }
 
@@ -156,7 +158,17 @@ pub(super) struct PresenceReport {
     query: String,
     present: bool,
     /// Counts the page's reports.
+    #[serde(deserialize_with = "whole_number")]
     seq: u64,
+}
+
+/// A number, or null, that is written with or without a point.
+fn whole_number<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    let value = match Value::deserialize(from)? {
+        Value::Number(number) => whole(&number).map_or(Value::Number(number), Value::from),
+        other => other,
+    };
+    T::deserialize(value).map_err(serde::de::Error::custom)
 }
 
 /// Whether the page shall leave the channel.

@@ -8,11 +8,11 @@ use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{Components, Content, ContentBuilder, OpenApi, Ref, RefOr};
+use utoipa::openapi::{Components, Content, ContentBuilder, OpenApi, Ref, RefOr, Required};
 
 use super::examples;
 use crate::api::problem::Code;
@@ -44,12 +44,14 @@ impl Modify for Finish {
                 if !IN_PARTS.contains(&name.as_str()) {
                     object.required = object.properties.keys().cloned().collect();
                 }
+                drop_widths(object);
                 object.examples.extend(examples::of(name));
             }
         }
         for (path, item) in &mut document.paths.paths {
             for operation in operations(item) {
                 secure(path, operation);
+                say_what_may_be_left_out(operation);
                 add_problems(path, operation);
                 add_examples(operation);
                 add_headers(operation);
@@ -129,6 +131,43 @@ fn secure(path: &str, operation: &mut Operation) {
     if operation.security.is_none() {
         let none: [&str; 0] = [];
         operation.security = Some(vec![SecurityRequirement::new(token, none)]);
+    }
+}
+
+/// A body that may be left out is none, not null.
+fn say_what_may_be_left_out(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else {
+        return;
+    };
+    for content in body.content.values_mut() {
+        if let RefOr::T(content) = content
+            && let Some(RefOr::T(Schema::OneOf(either))) = &content.schema
+            && let Some(schema) = either
+                .items
+                .iter()
+                .find(|item| matches!(item, RefOr::Ref(_)))
+        {
+            content.schema = Some(schema.clone());
+            body.required = Some(Required::False);
+        }
+    }
+}
+
+/// JSON has one kind of number, and its bounds stand beside it.
+fn drop_widths(object: &mut Object) {
+    let is_integer = |kind: &Type| *kind == Type::Integer;
+    let integer = match &object.schema_type {
+        SchemaType::Type(kind) => is_integer(kind),
+        SchemaType::Array(kinds) => kinds.iter().any(is_integer),
+        SchemaType::AnyValue => false,
+    };
+    if integer {
+        object.format = None;
+    }
+    for property in object.properties.values_mut() {
+        if let RefOr::T(Schema::Object(property)) = property {
+            drop_widths(property);
+        }
     }
 }
 

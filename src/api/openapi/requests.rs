@@ -34,8 +34,7 @@ pub(in crate::api) struct PageQuery {
     /// The most rows of the page; 50 when it is left out.
     #[param(minimum = 1, maximum = 200, example = 20)]
     limit: Option<u32>,
-    /// Where the page begins: the last page's `next_cursor`.
-    #[param(min_length = 1)]
+    /// Where the page begins: the last page's `next_cursor`. Empty is as if it were left out.
     cursor: Option<String>,
 }
 
@@ -53,10 +52,10 @@ pub(in crate::api) struct RelayQuery {
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct CostQuery {
     /// From here: an RFC 3339 time, or a date, which is its beginning in UTC. From the beginning when it is left out.
-    #[param(min_length = 1, example = "2026-11-01")]
+    #[param(example = "2026-11-01")]
     from: Option<String>,
     /// Up to, but not at, this time; a date is its end. Until now when it is left out.
-    #[param(min_length = 1, example = "2026-11-30")]
+    #[param(example = "2026-11-30")]
     to: Option<String>,
     /// What is summed; by channel when it is left out.
     #[param(schema_with = groups)]
@@ -131,11 +130,11 @@ pub(in crate::api) struct StartBody {
     )]
     channel_name: String,
     /// The seller's uid in the channel.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4294967295_i64)]
     seller_uid: u32,
-    /// Whether recordings are kept. Cloudflare records all the same, since what it does not record it does not play: with false
+    /// Whether recordings are kept; true when it is left out. Cloudflare records all the same, since what it does not record it does not play: with false
     /// they are deleted after the relay.
-    #[schema(default = true, nullable = false)]
+    #[schema(nullable = false)]
     enable_recording: Option<bool>,
     /// How long it may be live; `relay.max_duration` of the settings when it is left out.
     #[schema(minimum = 60, maximum = 86400, nullable = false)]

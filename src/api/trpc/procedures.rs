@@ -6,10 +6,8 @@ use super::call::{Call, Procedure};
 use super::described::{Accept, ChannelInput, HealthCheck, PlaybackUrl, Refusals, StreamStatus};
 use super::envelope::{Issue, TrpcError};
 use crate::api::Api;
+use crate::api::input::{LARGEST_ID, whole};
 use crate::api::problem::Problem;
-
-/// The largest integer of JavaScript.
-const LARGEST_ID: i64 = (1 << 53) - 1;
 
 /// Carries a call out.
 pub(super) async fn answer(api: &Api, call: &Call) -> Result<Value, TrpcError> {
@@ -122,20 +120,6 @@ fn channel_id(input: &Result<Option<Value>, TrpcError>) -> Result<i64, TrpcError
             Err(issue("invalid_type", "number", received, path, &message))
         }
     }
-}
-
-/// A whole number, also one that is written 42.0; those beyond 64 bits are the largest and the smallest.
-fn whole(number: &serde_json::Number) -> Option<i64> {
-    if let Some(whole) = number.as_i64() {
-        return Some(whole);
-    }
-    let float = number.as_f64()?;
-    if float.fract() != 0.0 {
-        return None;
-    }
-    let plain = format!("{float:.0}");
-    let beyond = if float < 0.0 { i64::MIN } else { i64::MAX };
-    Some(plain.parse().unwrap_or(beyond))
 }
 
 /// JavaScript's word for what a value is.
