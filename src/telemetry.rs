@@ -3,13 +3,15 @@
 //! Levels say what an operator must do. ERROR: someone must act. WARN: we recovered, look later. INFO: what happened.
 //! A query, a header or a body never reaches a log: they hold tokens, signatures and stream keys.
 
+pub mod metrics;
+
 use std::io::IsTerminal;
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::{Level, Span, Subscriber, debug, error, info, info_span, warn};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_subscriber::filter::filter_fn;
@@ -22,8 +24,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 pub const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
 
 /// Whatever `RUST_LOG` says, these tell nothing below INFO: there, transports tell headers and addresses with their queries.
-const QUIET: [&str; 9] = [
-    "actix_http",
+const QUIET: [&str; 8] = [
     "actix_web",
     "h2",
     "hyper",
@@ -33,6 +34,9 @@ const QUIET: [&str; 9] = [
     "tower_http",
     "tungstenite",
 ];
+
+/// Tells as an ERROR what a caller sends that is no HTTP, or that a caller has gone: nobody here must act on it.
+const ABOUT_CALLERS: &str = "actix_http";
 
 /// Probes and scrapes: too many to be told at INFO.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
@@ -96,7 +100,7 @@ where
     };
     let quiet = filter_fn(|about| {
         let source = about.target().split("::").next().unwrap_or_default();
-        *about.level() <= Level::INFO || !QUIET.contains(&source)
+        source != ABOUT_CALLERS && (*about.level() <= Level::INFO || !QUIET.contains(&source))
     });
     let lines = fmt::layer().with_ansi(colours).with_writer(writer);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
@@ -122,6 +126,18 @@ struct Arrived(Instant);
 /// What a request is called in logs: its pattern (`/v1/relays/{relay_id}`), never its path.
 fn route(pattern: Option<String>) -> String {
     pattern.unwrap_or_else(|| "unmatched".to_owned())
+}
+
+/// Counts an answered request. Methods are a closed list here: a caller may make up any.
+fn count(request: &HttpRequest, status: StatusCode, arrived: Option<Arrived>) {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let method = request.method().as_str();
+    let known = METHODS.into_iter().find(|known| *known == method);
+    let route = route(request.match_pattern());
+    metrics::REQUESTS.add(1, [known.unwrap_or("other"), &route, status.as_str()]);
+    if let Some(Arrived(at)) = arrived {
+        metrics::REQUEST_DURATION.observe(at.elapsed().as_secs_f64(), [&route]);
+    }
 }
 
 /// The id the API has put into the request's header after it made sure of it, else the one the span's crate gave.
@@ -162,6 +178,9 @@ impl RootSpanBuilder for RequestSpan {
         let latency_ms =
             arrived.map(|Arrived(at)| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         let code = status.as_u16();
+        if let Ok(response) = outcome {
+            count(response.request(), status, arrived);
+        }
         span.in_scope(|| {
             if probe {
                 debug!(status = code, latency_ms, "answered");
@@ -212,6 +231,19 @@ mod tests {
         let lines = lines.clone();
         let subscriber = subscriber(format, filter, false, move || lines.clone()).unwrap();
         tracing::subscriber::set_default(subscriber)
+    }
+
+    #[test]
+    fn a_caller_who_speaks_no_http_is_no_error_of_ours() {
+        let lines = Lines::default();
+        let _guard = log_to(&lines, LogFormat::Pretty, "trace");
+        tracing::error!(target: "actix_http::h1::dispatcher", "stream error: request parse error");
+        tracing::error!(target: "actix_server::worker", "a worker died");
+        let text = lines.text();
+        assert!(
+            text.contains("a worker died") && !text.contains("parse error"),
+            "{text}"
+        );
     }
 
     async fn one_request(uri: &str, status: u16) {

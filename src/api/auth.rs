@@ -3,7 +3,9 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION};
+use actix_web::http::header::{
+    ACCEPT, AUTHORIZATION, FORWARDED, HeaderMap, LOCATION, X_FORWARDED_FOR,
+};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -113,6 +115,29 @@ pub(super) async fn admin_token(
     }
 }
 
+/// Lets in who scrapes from this machine, and elsewhere who has an admin token. A proxy on this machine speaks for somebody
+/// else: it says so, and then the token is wanted.
+pub(super) async fn scraper(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if is_local(&request) {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    }
+    match admit_request(&request, Scope::Admin) {
+        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Err(problem) => Ok(request.error_response(problem)),
+    }
+}
+
+fn is_local(request: &ServiceRequest) -> bool {
+    let forwarded = [FORWARDED, X_FORWARDED_FOR]
+        .iter()
+        .any(|header| request.headers().contains_key(header));
+    let peer = request.peer_addr();
+    !forwarded && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+}
+
 fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
     let Some(api) = request.app_data::<web::Data<Api>>() else {
         return Err(Problem::internal());
@@ -159,6 +184,8 @@ fn is_browser(request: &ServiceRequest) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     fn tokens() -> Tokens {
@@ -174,6 +201,28 @@ mod tests {
         assert_eq!(tokens.scope(b"first"), Some(Scope::Api));
         assert_eq!(tokens.scope(b"second"), Some(Scope::Api));
         assert_eq!(tokens.scope(b"boss"), Some(Scope::Admin));
+    }
+
+    #[test]
+    fn only_a_peer_on_this_machine_that_speaks_for_itself_is_local() {
+        let local = |peer: &str, header: Option<(&str, &str)>| {
+            let request = TestRequest::get().peer_addr(peer.parse().unwrap());
+            let request = header
+                .into_iter()
+                .fold(request, |request, header| request.insert_header(header));
+            is_local(&request.to_srv_request())
+        };
+        assert!(local("127.0.0.1:9", None));
+        assert!(local("[::1]:9", None));
+        assert!(local("[::ffff:127.0.0.1]:9", None));
+        assert!(!local("10.0.0.1:9", None));
+        assert!(!local("[2001:db8::1]:9", None));
+        assert!(!local(
+            "127.0.0.1:9",
+            Some(("x-forwarded-for", "127.0.0.1"))
+        ));
+        assert!(!local("127.0.0.1:9", Some(("forwarded", "for=127.0.0.1"))));
+        assert!(!is_local(&TestRequest::get().to_srv_request()));
     }
 
     #[test]

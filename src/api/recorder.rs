@@ -164,11 +164,14 @@ pub(super) struct PresenceReport {
 
 /// A number, or null, that is written with or without a point.
 fn whole_number<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
-    let value = match Value::deserialize(from)? {
-        Value::Number(number) => whole(&number).map_or(Value::Number(number), Value::from),
-        other => other,
+    let given = Value::deserialize(from)?;
+    let number = match &given {
+        Value::Number(number) => whole(number).map(Value::from),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
     };
-    T::deserialize(value).map_err(serde::de::Error::custom)
+    T::deserialize(number.unwrap_or(given)).map_err(serde::de::Error::custom)
 }
 
 /// Whether the page shall leave the channel.

@@ -40,11 +40,7 @@ impl<'a> Routes<'a> {
         Args: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
-        let read = guard::Any(guard::Get()).or(guard::Head());
-        let resource = web::resource(path)
-            .route(web::route().guard(read).to(handler))
-            .default_service(web::to(|| refuse("GET, HEAD")));
-        self.service(&[("get", path)], resource)
+        self.service(&[("get", path)], reading(path, handler))
     }
 
     /// A resource that is posted to.
@@ -73,6 +69,19 @@ impl<'a> Routes<'a> {
         self.config.service(service);
         self
     }
+}
+
+/// A resource that is read, not yet put up: to be wrapped in something.
+pub(super) fn reading<H, Args>(path: &str, handler: H) -> Resource
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    let read = guard::Any(guard::Get()).or(guard::Head());
+    web::resource(path)
+        .route(web::route().guard(read).to(handler))
+        .default_service(web::to(|| refuse("GET, HEAD")))
 }
 
 async fn refuse(allow: &'static str) -> Result<HttpResponse, Problem> {

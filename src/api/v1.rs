@@ -2,6 +2,7 @@
 
 pub(super) mod channels;
 pub(super) mod costs;
+pub(super) mod events;
 pub(super) mod relays;
 pub(super) mod start;
 pub(super) mod stop;
@@ -22,5 +23,6 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
         .reads("/relays/{relay_id}/events", relays::events)
         .reads("/relays/{relay_id}/recordings", relays::recordings)
         .reads("/costs", costs::costs)
+        .reads("/events", events::events)
         .reads("/health", health::health);
 }

@@ -7,6 +7,7 @@
 //! (see [`Save`](super::Save)).
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -14,10 +15,11 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{StoreError, connect::Target, sql::Sql};
+use crate::telemetry::metrics;
 
 /// The most requests that share a commit.
 const BATCH: usize = 256;
@@ -58,12 +60,15 @@ pub(super) struct Tx<'a> {
     pub(super) sql: Sql<'a, DatabaseTransaction>,
     /// Whether `channels` is written as well.
     pub(super) project: bool,
+    /// Set when the outbox, or what is to be delivered of it, was written: whoever waits for that is told after the commit.
+    pub(super) told: &'a AtomicBool,
 }
 
 /// Hands requests to the writer's task.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
+    told: watch::Sender<()>,
     closing: CancellationToken,
     closed: CancellationToken,
 }
@@ -72,12 +77,14 @@ impl Writer {
     /// Starts the task, on the runtime this is called on.
     pub(super) fn start(target: Target, connection: DatabaseConnection) -> Self {
         let (queue, requests) = mpsc::channel(WAITING);
+        let told = watch::Sender::new(());
         let closing = CancellationToken::new();
         let closed = CancellationToken::new();
         let task = Task {
             requests,
             target,
             connection,
+            told: told.clone(),
             closing: closing.clone(),
         };
         let done = closed.clone().drop_guard();
@@ -87,9 +94,15 @@ impl Writer {
         });
         Self {
             queue,
+            told,
             closing,
             closed,
         }
+    }
+
+    /// Changes when the outbox was written by this process: after the commit.
+    pub(super) fn told(&self) -> watch::Receiver<()> {
+        self.told.subscribe()
     }
 
     /// Has the operation done; answers after its commit.
@@ -166,6 +179,7 @@ struct Task {
     requests: mpsc::Receiver<Box<dyn Job>>,
     target: Target,
     connection: DatabaseConnection,
+    told: watch::Sender<()>,
     closing: CancellationToken,
 }
 
@@ -190,7 +204,8 @@ impl Task {
 
     async fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let begun = Instant::now();
-        let attempt = AssertUnwindSafe(transact(&self.connection, batch)).catch_unwind();
+        let told = AtomicBool::new(false);
+        let attempt = AssertUnwindSafe(transact(&self.connection, batch, &told)).catch_unwind();
         let committed = match tokio::time::timeout(PATIENCE, attempt).await {
             Ok(Ok(committed)) => committed,
             Ok(Err(_)) => Err(StoreError::Unavailable("a write panicked".to_owned())),
@@ -198,9 +213,16 @@ impl Task {
         };
         if let Err(error) = &committed {
             tracing::warn!(%error, requests = batch.len(), "a batch was not committed");
+            metrics::COMMITS_FAILED.add(1, []);
             self.renew();
         }
+        if told.load(Ordering::Relaxed) {
+            self.told.send_replace(());
+        }
         let seconds = begun.elapsed().as_secs_f64();
+        metrics::COMMIT_DURATION.observe(seconds, []);
+        let size = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        metrics::COMMIT_BATCH.observe(f64::from(size), []);
         if begun.elapsed() > SLOW {
             tracing::warn!(seconds, requests = batch.len(), "the database is slow");
         }
@@ -224,6 +246,7 @@ impl Task {
 async fn transact(
     connection: &DatabaseConnection,
     batch: &mut [Box<dyn Job>],
+    told: &AtomicBool,
 ) -> Result<(), StoreError> {
     let transaction = connection
         .begin_with_options(TransactionOptions {
@@ -232,18 +255,23 @@ async fn transact(
         })
         .await?;
     for job in batch {
-        attempt(&transaction, job.as_mut()).await?;
+        attempt(&transaction, job.as_mut(), told).await?;
     }
     Ok(transaction.commit().await?)
 }
 
 /// Runs one job in its savepoint. An error here is the whole batch's: the transaction is gone.
-async fn attempt(transaction: &DatabaseTransaction, job: &mut dyn Job) -> Result<(), StoreError> {
+async fn attempt(
+    transaction: &DatabaseTransaction,
+    job: &mut dyn Job,
+    told: &AtomicBool,
+) -> Result<(), StoreError> {
     let mut project = true;
     loop {
         let tx = Tx {
             sql: Sql(transaction),
             project,
+            told,
         };
         transaction.execute_unprepared("SAVEPOINT request").await?;
         let ran = job.run(&tx).await;

@@ -20,7 +20,7 @@ pub(super) fn article(name: &str, schema: &RefOr<Schema>) -> String {
                 format!("{about}<table>{}</table>", rows(object))
             }
         }
-        other => format!("<p>{}</p>", kind(other)),
+        RefOr::Ref(_) | RefOr::T(_) => format!("<p>{}</p>", kind(schema)),
     };
     format!("{head}{body}</article>")
 }
@@ -36,7 +36,7 @@ fn rows(object: &Object) -> String {
             RefOr::T(Schema::Object(inner)) if !inner.properties.is_empty() => {
                 format!("<table>{}</table>", rows(inner))
             }
-            _ => String::new(),
+            RefOr::Ref(_) | RefOr::T(_) => String::new(),
         };
         format!(
             "<tr><th><code>{}</code>{optional}</th><td>{}<br>{}{within}</td></tr>",

@@ -1,6 +1,6 @@
 //! An example of each schema that is a body: the same relay in all of them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::problem::Code;
 
@@ -79,23 +79,29 @@ pub(super) fn problem(code: Code, status: u16, path: &str) -> Value {
     let instance = path
         .replace("{channel_id}", "42")
         .replace("{relay_id}", RELAY);
-    let mut problem = json!({
+    let common = json!({
         "type": format!("urn:relaykeeper:problem:{code}"), "code": code.to_string(), "title": code.title(), "status": status,
         "detail": "What went wrong this time.", "instance": instance, "request_id": "0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52",
     });
-    if code == Code::InvalidRequest {
-        let pointer = if status == 422 {
-            "/channel_name"
-        } else {
-            "/limit"
-        };
-        problem["errors"] = json!([{"pointer": pointer, "detail": "is required"}]);
-    }
-    if code == Code::Conflict {
-        problem["relay_id"] = json!(RELAY);
-        problem["relay"] = relay();
-    }
-    problem
+    let pointer = if status == 422 {
+        "/channel_name"
+    } else {
+        "/limit"
+    };
+    let more = if code == Code::InvalidRequest {
+        json!({"errors": [{"pointer": pointer, "detail": "is required"}]})
+    } else if code == Code::Conflict {
+        json!({"relay_id": RELAY, "relay": relay()})
+    } else {
+        json!({})
+    };
+    let members = [common, more].into_iter().filter_map(|part| match part {
+        Value::Object(members) => Some(members),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            None
+        }
+    });
+    members.flatten().collect::<Map<_, _>>().into()
 }
 
 fn manifest(uid: &str, ending: &str) -> String {

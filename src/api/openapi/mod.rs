@@ -20,7 +20,7 @@ use utoipa::openapi::OpenApi;
 
 use super::problem::Body;
 use super::routes::Routes;
-use super::{admin, docs, health, recorder, trpc, v1, webhooks};
+use super::{admin, docs, health, metrics, recorder, trpc, v1, webhooks};
 use finish::Finish;
 
 #[derive(utoipa::OpenApi)]
@@ -37,6 +37,7 @@ use finish::Finish;
     tags(
         (name = "channels", description = "A channel is put on air, looked at and taken off."),
         (name = "relays", description = "A relay is one broadcast of a channel, from its start to its end."),
+        (name = "events", description = "What happens, as it happens."),
         (name = "costs", description = "What relays cost, in integers."),
         (name = "health", description = "Vendors, database, budgets, debts, alarms."),
         (name = "trpc", description = "Three queries in tRPC 11's protocol: docs/trpc.md."),
@@ -56,6 +57,7 @@ use finish::Finish;
         v1::relays::relay,
         v1::relays::events,
         v1::relays::recordings,
+        v1::events::events,
         v1::costs::costs,
         health::health,
         trpc::procedures::playback_url,
@@ -67,6 +69,7 @@ use finish::Finish;
         admin::sweep,
         health::livez,
         health::readyz,
+        metrics::metrics,
         openapi_json,
         docs::page,
         docs::style,

@@ -47,6 +47,27 @@ pub(in crate::api) struct RelayQuery {
     phase: Option<String>,
 }
 
+/// Which events.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct EventQuery {
+    /// Only those of this channel.
+    #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
+    channel_id: Option<i64>,
+    /// Go on after this one, if the header does not say.
+    #[param(minimum = 0)]
+    last_event_id: Option<i64>,
+}
+
+/// Where a stream goes on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::api) struct LastEventId {
+    /// Go on after this one; from now on when nothing says where.
+    #[param(rename = "Last-Event-ID", minimum = 0)]
+    id: Option<i64>,
+}
+
 /// Which part of the ledger.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

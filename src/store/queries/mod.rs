@@ -2,6 +2,7 @@
 
 mod debts;
 mod ledger;
+mod outbox;
 mod recordings;
 mod relays;
 
