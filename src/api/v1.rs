@@ -2,6 +2,7 @@
 
 pub(super) mod channels;
 pub(super) mod costs;
+pub(super) mod deliveries;
 pub(super) mod events;
 pub(super) mod relays;
 pub(super) mod start;
@@ -24,5 +25,7 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
         .reads("/relays/{relay_id}/recordings", relays::recordings)
         .reads("/costs", costs::costs)
         .reads("/events", events::events)
+        .reads("/webhooks/deliveries", deliveries::deliveries)
+        .writes("/webhooks/deliveries/{id}/redeliver", deliveries::redeliver)
         .reads("/health", health::health);
 }

@@ -41,6 +41,8 @@ pub(super) fn of(schema: &str) -> Option<Value> {
                 "agora_cost_micros": 434_000,
             }),
         ),
+        "DeliveryPage" => page("deliveries", delivery()),
+        "Delivery" => delivery(),
         "Health" => json!({
             "healthy": true, "cloudflare": vendor(), "agora": vendor(), "database": {"healthy": true, "acting": true},
             "budgets": [{"name": "cloudflare", "quota": 960, "used": 12, "left": 948, "waiting": 0, "paused_for_seconds": null}],
@@ -128,6 +130,14 @@ fn recording() -> Value {
     json!({
         "video_uid": VIDEO, "state": "ready", "hls_url": manifest(VIDEO, "m3u8"), "dash_url": manifest(VIDEO, "mpd"),
         "thumbnail_url": format!("{HOST}/{VIDEO}/thumbnails/thumbnail.jpg"), "duration_seconds": 1830,
+    })
+}
+
+fn delivery() -> Value {
+    json!({
+        "id": 7, "type": "relay.live", "relay_id": RELAY, "channel_id": 42, "sequence": 2, "status": "delivered", "attempts": 1,
+        "created_at": "2026-11-22T10:09:30.000Z", "next_attempt_at": null, "last_attempt_at": "2026-11-22T10:09:30.050Z",
+        "delivered_at": "2026-11-22T10:09:30.090Z", "response_status": 204, "last_error": null,
     })
 }
 

@@ -58,6 +58,8 @@ use finish::Finish;
         v1::relays::events,
         v1::relays::recordings,
         v1::events::events,
+        v1::deliveries::deliveries,
+        v1::deliveries::redeliver,
         v1::costs::costs,
         health::health,
         trpc::procedures::playback_url,

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::actors::view::words;
+use crate::api::v1::deliveries::statuses;
 
 /// A channel in the path.
 #[derive(IntoParams)]
@@ -66,6 +67,27 @@ pub(in crate::api) struct LastEventId {
     /// Go on after this one; from now on when nothing says where.
     #[param(rename = "Last-Event-ID", minimum = 0)]
     id: Option<i64>,
+}
+
+/// Which deliveries.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct DeliveryQuery {
+    /// Only those that stand so.
+    #[param(schema_with = statuses)]
+    status: Option<String>,
+    /// Only those of this channel.
+    #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
+    channel_id: Option<i64>,
+}
+
+/// A delivery in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct DeliveryPath {
+    /// Its id, which is the `webhook-id`.
+    #[param(minimum = 0, maximum = 9007199254740991_i64, example = 7)]
+    id: i64,
 }
 
 /// Which part of the ledger.
