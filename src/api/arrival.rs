@@ -1,5 +1,5 @@
 //! A request's body must arrive in time: who sends a byte now and then would hold a handler for ever. The framework sees to
-//! the head.
+//! the head, and in some cases to the body, with a 408.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
