@@ -2,6 +2,7 @@
 
 mod channels;
 mod costs;
+mod deliveries;
 mod events;
 mod relays;
 mod start;
@@ -25,5 +26,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(reads("/relays/{relay_id}/recordings", relays::recordings))
         .service(reads("/costs", costs::costs))
         .service(reads("/events", events::events))
+        .service(reads("/webhooks/deliveries", deliveries::deliveries))
+        .service(writes(
+            "/webhooks/deliveries/{id}/redeliver",
+            deliveries::redeliver,
+        ))
         .service(reads("/health", health::health));
 }

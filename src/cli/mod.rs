@@ -68,7 +68,7 @@ enum Command {
     /// The running service does the same at every `janitor.interval`. Objects younger than `janitor.grace`, of unfinished
     /// relays, named by a debt, or kept by policy are left alone; marks of other deployments or databases are only shown.
     Sweep(sweep::SweepArgs),
-    /// Set up Cloudflare's webhooks, or show how they are set up.
+    /// Set up Cloudflare's webhooks, show how they are set up, or send a test message to the marketplace.
     Webhooks(webhooks::Webhooks),
     /// Run the service on simulated vendors: no account, no credentials, no cost.
     ///

@@ -1,9 +1,11 @@
 //! What can be asked of the store. Reads go past the writer and see what was committed.
 
 mod debts;
+mod deliveries;
 mod ledger;
 mod outbox;
 mod recordings;
 mod relays;
 
+pub use deliveries::DeliveryFilter;
 pub use relays::RelayFilter;
