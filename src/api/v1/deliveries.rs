@@ -3,24 +3,29 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use strum::IntoEnumIterator as _;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 use uuid::Uuid;
 
-use crate::actors::view::WireTime;
+use crate::actors::view::{WireTime, words};
 use crate::api::Api;
 use crate::api::input::{self, Fields, Query};
+use crate::api::openapi::requests::{DeliveryPath, DeliveryQuery, EmptyBody, PageQuery};
 use crate::api::problem::{Code, Problem};
 use crate::store::{Delivery, DeliveryFilter, DeliveryStatus};
 
 /// A page of deliveries.
-#[derive(Debug, Serialize)]
-struct DeliveryPage {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct DeliveryPage {
     deliveries: Vec<DeliveryView>,
+    /// For the next page; null on the last.
     next_cursor: Option<String>,
 }
 
 /// A delivery as the marketplace sees it.
-#[derive(Debug, Serialize)]
-struct DeliveryView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub(in crate::api) struct DeliveryView {
     /// The `webhook-id`, and the `id` in the event stream.
     id: i64,
     /// The type of the message.
@@ -30,6 +35,7 @@ struct DeliveryView {
     channel_id: i64,
     /// Its place among its relay's messages.
     sequence: i64,
+    #[schema(schema_with = statuses)]
     status: DeliveryStatus,
     /// How often it was tried, since it was last asked for.
     attempts: i32,
@@ -64,7 +70,19 @@ impl From<Delivery> for DeliveryView {
     }
 }
 
-pub(super) async fn deliveries(
+pub(in crate::api) fn statuses() -> Object {
+    words::one_of(DeliveryStatus::iter())
+}
+
+/// Messages to the marketplace
+///
+/// What became of each on its way to `webhooks.endpoint`, newest first.
+#[utoipa::path(
+    get, path = "/v1/webhooks/deliveries", tag = "events", operation_id = "listDeliveries",
+    params(DeliveryQuery, PageQuery),
+    responses((status = 200, body = DeliveryPage, description = "A page of deliveries.")),
+)]
+pub(in crate::api) async fn deliveries(
     request: HttpRequest,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
@@ -90,8 +108,16 @@ fn status(text: &str) -> Result<DeliveryStatus, Problem> {
     })
 }
 
-/// Puts a message in the queue again, whatever became of it; also one that came to be before there was an endpoint.
-pub(super) async fn redeliver(
+/// Deliver a message again
+///
+/// It is put in the queue again, whatever became of it; also one that came to be before there was an endpoint.
+#[utoipa::path(
+    post, path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "events", operation_id = "redeliver",
+    params(DeliveryPath), request_body = Option<EmptyBody>,
+    responses((status = 202, body = DeliveryView, description = "It waits for its turn.")),
+    extensions(("x-problems" = json!(["not-found", "conflict", "starting"]))),
+)]
+pub(in crate::api) async fn redeliver(
     path: web::Path<String>,
     body: web::Bytes,
     api: web::Data<Api>,
