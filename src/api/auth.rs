@@ -28,7 +28,8 @@ pub(super) enum Scope {
     Admin,
 }
 
-type Digest = [u8; 32];
+/// A token, so that it can be compared and kept, and not read.
+pub(super) type Digest = [u8; 32];
 
 /// The tokens that are believed, as digests: nothing here can be printed or guessed byte by byte.
 #[derive(Clone)]
@@ -77,6 +78,14 @@ impl Tokens {
         } else {
             bool::from(api).then_some(Scope::Api)
         }
+    }
+}
+
+impl Tokens {
+    /// The digest of the bearer token among these headers, if it is one we know.
+    pub(super) fn known(&self, headers: &HeaderMap) -> Option<Digest> {
+        let token = bearer(headers)?;
+        self.scope(token).map(|_| digest(token))
     }
 }
 

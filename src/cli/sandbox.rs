@@ -258,6 +258,8 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
         server: Server {
             public_url: door.url.clone(),
             shutdown_grace: loaded.server.shutdown_grace,
+            requests_per_second: loaded.server.requests_per_second,
+            cors_origins: loaded.server.cors_origins,
             ..usual.server
         },
         database: Database {
