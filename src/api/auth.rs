@@ -1,4 +1,5 @@
-//! Who may call: bearer tokens with two scopes.
+//! Who may call: bearer tokens with two scopes. A session of the console stands for an admin token, but changes
+//! something only with its token against forged requests.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -11,11 +12,9 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::Api;
+use super::console::{self, CSRF};
 use super::problem::{Code, Problem};
 use crate::config;
-
-/// Where a browser without a token is led.
-const SIGN_IN: &str = "/admin/sign-in";
 
 /// How far a token reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,14 +97,14 @@ pub(super) async fn admin_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if request.path() == SIGN_IN {
+    if console::is_open(request.path()) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     match admit(&request, Scope::Admin) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(problem) if problem.is_unauthorized() && is_browser(&request) => {
             let sign_in = HttpResponse::SeeOther()
-                .insert_header((LOCATION, SIGN_IN))
+                .insert_header((LOCATION, console::SIGN_IN))
                 .finish();
             Ok(request.into_response(sign_in))
         }
@@ -118,7 +117,20 @@ fn admit(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
         return Err(Problem::internal());
     };
     let Some(token) = bearer(request) else {
-        return Err(Problem::unauthorized("A bearer token is needed.", "Bearer"));
+        let Some(session) = api.session(request.headers()) else {
+            return Err(Problem::unauthorized("A bearer token is needed.", "Bearer"));
+        };
+        let csrf = request.headers().get(CSRF);
+        let vouched_for = csrf.is_some_and(|csrf| session.vouches_for(csrf.as_bytes()));
+        return if request.method().is_safe()
+            || vouched_for
+            || console::checks_itself(request.path())
+        {
+            Ok(())
+        } else {
+            let detail = "A session changes something only with its X-CSRF-Token.";
+            Err(Problem::new(Code::Forbidden, detail))
+        };
     };
     match api.tokens.scope(token) {
         None => Err(Problem::unauthorized(

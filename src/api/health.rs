@@ -145,21 +145,21 @@ impl std::fmt::Debug for Health {
 
 /// How a vendor is.
 #[derive(Debug, PartialEq, Serialize)]
-struct VendorState {
-    healthy: bool,
-    reachable: Option<bool>,
-    credentials: &'static str,
-    last_success_at: Option<WireTime>,
-    last_error: Option<ErrorView>,
+pub(super) struct VendorState {
+    pub(super) healthy: bool,
+    pub(super) reachable: Option<bool>,
+    pub(super) credentials: &'static str,
+    pub(super) last_success_at: Option<WireTime>,
+    pub(super) last_error: Option<ErrorView>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
-struct ErrorView {
-    at: WireTime,
+pub(super) struct ErrorView {
+    pub(super) at: WireTime,
     call: &'static str,
     class: String,
     status: Option<u16>,
-    message: String,
+    pub(super) message: String,
 }
 
 /// `GET /livez`: the process answers.
@@ -192,25 +192,37 @@ pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem>
     Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
 }
 
+/// How everything is.
+pub(super) struct Report {
+    pub(super) cloudflare: VendorState,
+    pub(super) agora: VendorState,
+    /// Whether the database answers.
+    pub(super) database: bool,
+    pub(super) budgets: Vec<Snapshot>,
+    /// None when the database did not say.
+    pub(super) debts: Option<Vec<DebtCount>>,
+    /// None when the database did not say.
+    pub(super) alarms: Option<Vec<Alarm>>,
+}
+
+impl Report {
+    pub(super) fn healthy(&self) -> bool {
+        self.cloudflare.healthy && self.agora.healthy && self.database
+    }
+}
+
 /// `GET /v1/health`: 200 whatever it says.
 pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
-    let now = api.now();
-    let (cloudflare, agora, database, debts, alarms) = futures_util::join!(
-        api.health.cloudflare.state(now),
-        api.health.agora.state(now),
-        api.database_answers(),
-        within(api.store.debt_counts()),
-        within(api.store.alarms()),
-    );
-    let database = database.is_ok() && debts.is_some() && alarms.is_some();
-    let budgets: Vec<Value> = (api.health.budgets)().iter().map(budget).collect();
+    let report = api.health_report().await;
+    let budgets: Vec<Value> = report.budgets.iter().map(budget).collect();
+    let alarms = report.alarms.as_deref();
     HttpResponse::Ok().json(json!({
-        "healthy": cloudflare.healthy && agora.healthy && database,
-        "cloudflare": cloudflare,
-        "agora": agora,
-        "database": {"healthy": database, "acting": api.acts()},
+        "healthy": report.healthy(),
+        "cloudflare": report.cloudflare,
+        "agora": report.agora,
+        "database": {"healthy": report.database, "acting": api.acts()},
         "budgets": budgets,
-        "debts": debts.as_deref().map(debt_summary),
+        "debts": report.debts.as_deref().map(debt_summary),
         "alarms": alarms.map(|alarms| alarms.iter().map(alarm).collect::<Vec<_>>()),
     }))
 }
@@ -249,6 +261,26 @@ fn alarm(alarm: &Alarm) -> Value {
 }
 
 impl Api {
+    /// How everything is, from the last real calls where they are fresh.
+    pub(super) async fn health_report(&self) -> Report {
+        let now = self.now();
+        let (cloudflare, agora, database, debts, alarms) = futures_util::join!(
+            self.health.cloudflare.state(now),
+            self.health.agora.state(now),
+            self.database_answers(),
+            within(self.store.debt_counts()),
+            within(self.store.alarms()),
+        );
+        Report {
+            cloudflare,
+            agora,
+            database: database.is_ok() && debts.is_some() && alarms.is_some(),
+            budgets: (self.health.budgets)(),
+            debts,
+            alarms,
+        }
+    }
+
     /// Asks the database whether it is there.
     pub(super) async fn database_answers(&self) -> Result<(), Problem> {
         // It may be there to be read and take no write: then nothing that is asked for can be done.

@@ -7,6 +7,7 @@
 
 mod admin;
 mod auth;
+mod console;
 mod envelope;
 mod headers;
 pub mod health;
@@ -35,6 +36,7 @@ use crate::config::Settings;
 use crate::store::Store;
 use crate::telemetry::RequestSpan;
 use auth::Tokens;
+use console::Console;
 use health::Health;
 use problem::Problem;
 use recorder::Recorder;
@@ -66,6 +68,7 @@ pub struct Api {
     keeper: Keeper,
     store: Store,
     tokens: Tokens,
+    console: Console,
     start_wait: Duration,
     recorder: Option<Recorder>,
     webhooks: Webhooks,
@@ -93,6 +96,7 @@ impl Api {
             keeper,
             store,
             tokens: Tokens::new(&settings.auth),
+            console: Console::new(settings),
             start_wait: settings.relay.start_wait,
             recorder: Recorder::new(settings),
             webhooks: Webhooks::new(settings),
@@ -141,6 +145,7 @@ pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
             web::scope("/admin")
                 .wrap(from_fn(auth::admin_token))
                 .configure(admin::routes)
+                .configure(console::routes)
                 .default_service(web::to(nowhere)),
         )
         .configure(recorder::routes)

@@ -281,6 +281,11 @@ impl Problem {
         problem
     }
 
+    /// What went wrong, for people.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// Whether nobody knows who is calling.
     pub(super) fn is_unauthorized(&self) -> bool {
         self.0.code == Code::Unauthorized

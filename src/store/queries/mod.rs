@@ -1,6 +1,7 @@
 //! What can be asked of the store. Reads go past the writer and see what was committed.
 
 mod debts;
+mod history;
 mod ledger;
 mod recordings;
 mod relays;
