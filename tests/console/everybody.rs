@@ -46,6 +46,7 @@ async fn every_page_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_on_
     ];
     for (name, path) in &pages {
         if *name == "sign-in" {
+            browser.go("/admin").await;
             browser.click(".bar form button").await;
         }
         browser.go(path).await;

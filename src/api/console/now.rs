@@ -126,7 +126,7 @@ fn vendor(name: &'static str, state: VendorState) -> Vendor {
     }
 }
 
-/// Turns at 60 and 80 % of what may be used: a fifth is kept for stops, so starts begin to wait there.
+/// Turns above 60 and 80 % of what may be used: a fifth is kept for stops, so starts begin to wait there.
 fn budget(budget: &Snapshot) -> Budget {
     let part = |percent: u64| {
         u32::try_from(u64::from(budget.quota) * percent / 100).unwrap_or(budget.quota)
@@ -141,8 +141,8 @@ fn budget(budget: &Snapshot) -> Budget {
             "bad",
             format!("blocked for {}", say::lasting(pause.as_secs() + 1)),
         ),
-        None if budget.used >= high => ("bad", "nearly used up".to_owned()),
-        None if budget.used >= low => ("unsure", "getting short".to_owned()),
+        None if budget.used > high => ("bad", "nearly used up".to_owned()),
+        None if budget.used > low => ("unsure", "getting short".to_owned()),
         None => ("good", "plenty".to_owned()),
     };
     Budget {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_gauge_turns_before_it_hurts() {
-        let told = [(575, None), (576, None), (768, None), (0, Some(9))];
+        let told = [(576, None), (577, None), (769, None), (0, Some(9))];
         let told = told.map(|(used, paused)| state(used, paused));
         assert_eq!(told, ["good", "unsure", "bad", "bad"]);
     }

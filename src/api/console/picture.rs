@@ -97,7 +97,7 @@ pub(super) fn picture(journal: &[StoredEntry], until: DateTime<Utc>) -> Option<P
             phase: (*phase).to_owned(),
             x,
             width,
-            lasted: say::lasting(millis(*begun, end) / 1000),
+            lasted: say::short(millis(*begun, end)),
             has_room: width.is_at_least(ROOM),
         }
     });

@@ -29,6 +29,8 @@ struct Relay {
     phase: String,
     phase_name: String,
     may_stop: bool,
+    /// Nothing more happens.
+    over: bool,
     viewers: Option<u64>,
     facts: Vec<(&'static str, String)>,
     outcome: Option<Outcome>,
@@ -104,6 +106,7 @@ async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<Relay, Prob
         channel_name: view.channel_name.clone(),
         phase_name: say::plain(&view.phase),
         may_stop: phase.is_some_and(Phase::holds_slot),
+        over: phase == Some(Phase::Ended),
         viewers: view.viewer_count,
         facts: facts(&view),
         outcome: view.outcome.as_ref().map(outcome),
