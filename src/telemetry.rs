@@ -3,13 +3,15 @@
 //! Levels say what an operator must do. ERROR: someone must act. WARN: we recovered, look later. INFO: what happened.
 //! A query, a header or a body never reaches a log: they hold tokens, signatures and stream keys.
 
+pub mod metrics;
+
 use std::io::IsTerminal;
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::{Level, Span, Subscriber, debug, error, info, info_span, warn};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_subscriber::filter::filter_fn;
@@ -124,6 +126,18 @@ fn route(pattern: Option<String>) -> String {
     pattern.unwrap_or_else(|| "unmatched".to_owned())
 }
 
+/// Counts an answered request. Methods are a closed list here: a caller may make up any.
+fn count(request: &HttpRequest, status: StatusCode, arrived: Option<Arrived>) {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let method = request.method().as_str();
+    let known = METHODS.into_iter().find(|known| *known == method);
+    let route = route(request.match_pattern());
+    metrics::REQUESTS.add(1, [known.unwrap_or("other"), &route, status.as_str()]);
+    if let Some(Arrived(at)) = arrived {
+        metrics::REQUEST_DURATION.observe(at.elapsed().as_secs_f64(), [&route]);
+    }
+}
+
 /// The id the API has put into the request's header after it made sure of it, else the one the span's crate gave.
 fn request_id(request: &ServiceRequest) -> Option<String> {
     let header = request.headers().get("x-request-id");
@@ -162,6 +176,9 @@ impl RootSpanBuilder for RequestSpan {
         let latency_ms =
             arrived.map(|Arrived(at)| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         let code = status.as_u16();
+        if let Ok(response) = outcome {
+            count(response.request(), status, arrived);
+        }
         span.in_scope(|| {
             if probe {
                 debug!(status = code, latency_ms, "answered");

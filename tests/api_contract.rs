@@ -22,6 +22,8 @@ mod reads;
 mod seed;
 #[path = "api_contract/service.rs"]
 mod service;
+#[path = "api_contract/trpc.rs"]
+mod trpc;
 #[path = "api_contract/validation.rs"]
 mod validation;
 #[path = "api_contract/vendors.rs"]

@@ -19,9 +19,11 @@ const OVERDUE: TimeDelta = TimeDelta::days(1);
 const BLOCKED: Duration = Duration::from_secs(5);
 
 /// What alarms are about: the closed list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::VariantNames,
+)]
 #[strum(serialize_all = "kebab-case")]
-pub(super) enum Code {
+pub enum AlarmCode {
     /// A debt has not been paid for a day.
     DebtOverdue,
     /// Objects bear marks of another deployment or database.
@@ -64,7 +66,7 @@ impl Alarms {
 }
 
 /// Alarms by code and subject, and what each says.
-type Causes = BTreeMap<(Code, String), String>;
+type Causes = BTreeMap<(AlarmCode, String), String>;
 
 /// Keeps the rows in step with their causes, forever.
 pub(super) async fn watch_forever(shared: Arc<Shared>) {
@@ -118,12 +120,12 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
     for count in shared.store.debt_counts().await? {
         if now - count.oldest > OVERDUE {
             let detail = format!("{} open, the oldest since {}.", count.open, count.oldest);
-            causes.insert((Code::DebtOverdue, count.kind), detail);
+            causes.insert((AlarmCode::DebtOverdue, count.kind), detail);
         }
     }
     for live_input in shared.store.targets_owed(GHOSTS).await? {
         let detail = "Something published into this live input after its relay was over; it is being disabled.";
-        causes.insert((Code::Ghost, live_input), detail.into());
+        causes.insert((AlarmCode::Ghost, live_input), detail.into());
     }
     let swept = shared.alarms.last();
     if swept.foreign > 0 {
@@ -131,12 +133,12 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
             "{} objects bear marks of another deployment or database.",
             swept.foreign
         );
-        causes.insert((Code::ForeignMarks, String::new()), detail);
+        causes.insert((AlarmCode::ForeignMarks, String::new()), detail);
     }
     if swept.may_be_cut {
         let detail =
             "Cloudflare's list of live inputs may be cut: what is behind its end is not swept.";
-        causes.insert((Code::ListCut, "live_inputs".into()), detail.into());
+        causes.insert((AlarmCode::ListCut, "live_inputs".into()), detail.into());
     }
     for relay in shared.directory.all() {
         let fields = &relay.durable.live_input.echo_differs;
@@ -146,7 +148,10 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
                 fields.join(", ")
             );
             causes.insert(
-                (Code::EchoDiffers, relay.durable.spec.relay_id.to_string()),
+                (
+                    AlarmCode::EchoDiffers,
+                    relay.durable.spec.relay_id.to_string(),
+                ),
                 detail,
             );
         }
@@ -157,7 +162,7 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
         && cloudflare.last_success().is_none_or(|at| at < last.at)
     {
         causes.insert(
-            (Code::CredentialsRefused, "cloudflare".into()),
+            (AlarmCode::CredentialsRefused, "cloudflare".into()),
             last.message,
         );
     }
@@ -166,7 +171,7 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
         && agora.last_success().is_none_or(|at| at < last.at)
     {
         causes.insert(
-            (Code::CredentialsRefused, "agora".into()),
+            (AlarmCode::CredentialsRefused, "agora".into()),
             last.error.to_string(),
         );
     }
@@ -177,7 +182,7 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
                 "Nobody calls for another {} s: the vendor said so.",
                 pause.as_secs()
             );
-            causes.insert((Code::BudgetBlocked, budget.name.to_owned()), detail);
+            causes.insert((AlarmCode::BudgetBlocked, budget.name.to_owned()), detail);
         }
     }
     Ok(causes)

@@ -14,6 +14,7 @@ use super::rows;
 use super::shared::Shared;
 use crate::relay::{Class, Event, Failure, Owed, Relay, Video, VideoState};
 use crate::store::{OpenDebt, Saved, StoreError};
+use crate::telemetry::metrics;
 use crate::vendors;
 use crate::vendors::agora::cloud_recording::{Recorder, StopAnswer};
 use crate::vendors::agora::media_push::DeleteAnswer;
@@ -88,11 +89,12 @@ pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
     crash::point(CrashPoint::After(Deed::PayDebt));
     let written = match paid {
         Paid::Settled => {
-            tracing::info!(relay_id = %debt.relay_id, kind = debt.kind, target = debt.target, "a debt is settled");
+            tracing::info!(relay_id = %debt.relay_id, channel_id = debt.channel_id, kind = debt.kind, target = debt.target, "a debt is settled");
+            metrics::DEBTS_SETTLED.add(1, [&debt.kind]);
             shared.store.settle_debt(debt.id).await
         }
         Paid::Later(at, reason) => {
-            tracing::debug!(relay_id = %debt.relay_id, kind = debt.kind, target = debt.target, reason, "a debt stays");
+            tracing::debug!(relay_id = %debt.relay_id, channel_id = debt.channel_id, kind = debt.kind, target = debt.target, reason, "a debt stays");
             shared.store.postpone_debt(debt.id, at, reason).await
         }
     };

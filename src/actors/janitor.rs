@@ -11,6 +11,7 @@ use super::shared::Shared;
 use crate::config::{AgoraBackend, Settings};
 use crate::relay::{Mark, Owner};
 use crate::store::{Purge, Store, StoreError};
+use crate::telemetry::metrics::{self, Metric};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
@@ -34,7 +35,9 @@ pub enum SweepError {
 }
 
 /// What kind of object it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::VariantNames, serde::Serialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Kind {
@@ -112,8 +115,12 @@ pub(super) async fn sweep_forever(shared: Arc<Shared>) {
                     "the janitor has been round"
                 );
                 shared.alarms.swept(&sweep);
+                metrics::JANITOR_PASSES.add(1, ["done"]);
             }
-            Err(error) => tracing::warn!(%error, "the janitor did not get round"),
+            Err(error) => {
+                tracing::warn!(%error, "the janitor did not get round");
+                metrics::JANITOR_PASSES.add(1, ["failed"]);
+            }
         }
         purge_all(&shared).await;
         tokio::time::sleep(shared.settings.janitor.interval).await;
@@ -191,10 +198,12 @@ async fn sweep_live_inputs(
         )
         .await?;
         if verdict == Verdict::Orphan && !dry_run {
+            count(&metrics::ORPHANS_FOUND, Kind::LiveInput);
             tracing::warn!(live_input = input.uid, %mark, "an orphan: a live input nobody owns is deleted");
             cloudflare
                 .delete_live_input(asks(Priority::Janitor), &input.uid)
                 .await?;
+            count(&metrics::ORPHANS_REMOVED, Kind::LiveInput);
             verdict = Verdict::Removed;
         }
         let (id, mark, created) = (input.uid, mark.to_string(), input.created);
@@ -240,11 +249,13 @@ async fn sweep_converters(
         )
         .await?;
         if verdict == Verdict::Orphan && !dry_run {
+            count(&metrics::ORPHANS_FOUND, Kind::Converter);
             tracing::warn!(converter = converter.id, %mark, "an orphan: a converter nobody owns is deleted");
             let region = region_of(shared, &mark).await?;
             media_push
                 .delete(asks(Priority::Janitor), &region, &converter.id)
                 .await?;
+            count(&metrics::ORPHANS_REMOVED, Kind::Converter);
             verdict = Verdict::Removed;
         }
         let (id, mark) = (converter.id, mark.to_string());
@@ -257,6 +268,10 @@ async fn sweep_converters(
         });
     }
     Ok(())
+}
+
+fn count(metric: &Metric, kind: Kind) {
+    metric.add(1, [&kind.to_string()]);
 }
 
 /// Whose an object is.

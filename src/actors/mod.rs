@@ -10,6 +10,7 @@ mod clock;
 pub mod crash;
 mod debts;
 mod directory;
+mod figures;
 mod forced_end;
 mod ghosts;
 mod janitor;
@@ -28,6 +29,7 @@ mod supervise;
 mod tenure;
 pub mod view;
 
+pub use alarms::AlarmCode;
 pub use calls::Vendors;
 pub use clock::Clock;
 pub use directory::{Directory, Snapshot};

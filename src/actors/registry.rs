@@ -15,8 +15,9 @@ use super::relay_actor::{Beginning, Leave, Parts, RelayActor, Tell};
 use super::rows::{self, Unreadable};
 use super::shared::Shared;
 use super::supervise::{self, Cause, LastWord};
-use crate::relay::{Action, Durable, Event, Relay};
+use crate::relay::{Action, Durable, Event, OutcomeCode, Relay};
 use crate::store::StoredRelay;
+use crate::telemetry::metrics;
 
 /// So many deaths within [`DEATHS_WITHIN`], and the relay is ended without being asked.
 const DEATHS: usize = 5;
@@ -218,6 +219,7 @@ impl Registry {
             child.deaths.pop_front();
         }
         let deaths = child.deaths.len();
+        metrics::RESTARTS.add(1, []);
         tracing::error!(%relay_id, channel_id = child.channel_id, reason, deaths, "a relay's actor died");
         let doubled = RESTART_AFTER
             * 2u32.saturating_pow(u32::try_from(deaths.saturating_sub(1)).unwrap_or(8));
@@ -275,7 +277,11 @@ impl Registry {
 
     fn end_by_force(&mut self, stored: StoredRelay, reason: String, ctx: &mut Context<Self>) {
         let relay_id = stored.row.id;
-        tracing::error!(%relay_id, reason, "a relay cannot be driven; it is ended, and what it holds becomes debts");
+        metrics::FORCED_ENDS.add(1, []);
+        if stored.row.outcome.is_none() {
+            metrics::OUTCOMES.add(1, [&OutcomeCode::Internal.to_string()]);
+        }
+        tracing::error!(%relay_id, channel_id = stored.row.channel_id, reason, "a relay cannot be driven; it is ended, and what it holds becomes debts");
         let shared = self.shared.clone();
         let end = async move { forced_end::end(&shared, &stored, &reason).await };
         ctx.spawn(end.into_actor(self).map(move |(), registry, _| {

@@ -12,6 +12,7 @@ use super::calls::Caller;
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashPoint, Deed};
 use super::directory::Snapshot;
+use super::figures;
 use super::registry::RecorderDown;
 use super::rows;
 use super::shared::{Lost, Shared};
@@ -120,11 +121,12 @@ impl RelayActor {
         };
         if let Some(reason) = step.ignored {
             tracing::debug!(%reason, "ignored");
+            figures::ignored(reason);
         }
         if !step.durable_changed() {
             return self.act(step, tell.stored, ctx);
         }
-        self.durable = Arc::new(self.relay.durable().clone());
+        let before = std::mem::replace(&mut self.durable, Arc::new(self.relay.durable().clone()));
         if self.durable.phase != phase {
             tracing::info!(
                 relay_id = %self.durable.spec.relay_id,
@@ -151,7 +153,10 @@ impl RelayActor {
             stored
                 .into_actor(self)
                 .map(move |saved, actor, ctx| match saved {
-                    Ok(()) => actor.act(step, tell.stored, ctx),
+                    Ok(()) => {
+                        figures::stored(&before, &step, now);
+                        actor.act(step, tell.stored, ctx);
+                    }
                     Err(Lost::Fenced) => ctx.notify(Leave),
                     Err(Lost::Refused(reason)) => actor.give_up(reason, ctx),
                 }),

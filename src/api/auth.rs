@@ -1,10 +1,11 @@
-//! Who may call: bearer tokens with two scopes. A session of the console stands for an admin token, but changes
-//! something only with its token against forged requests.
+//! Who may call: bearer tokens with two scopes. A session of the console stands for an admin token.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, LOCATION};
+use actix_web::http::header::{
+    ACCEPT, AUTHORIZATION, FORWARDED, HeaderMap, LOCATION, X_FORWARDED_FOR,
+};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::Api;
-use super::console::{self, CSRF};
+use super::console::{self, CSRF, Session};
 use super::problem::{Code, Problem};
 use crate::config;
 
@@ -86,7 +87,7 @@ pub(super) async fn any_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match admit(&request, Scope::Api) {
+    match admit_request(&request, Scope::Api) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(problem) => Ok(request.error_response(problem)),
     }
@@ -100,7 +101,7 @@ pub(super) async fn admin_token(
     if console::is_open(request.path()) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    match admit(&request, Scope::Admin) {
+    match admit_request(&request, Scope::Admin) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(problem) if problem.is_unauthorized() && is_browser(&request) => {
             let sign_in = HttpResponse::SeeOther()
@@ -112,25 +113,58 @@ pub(super) async fn admin_token(
     }
 }
 
-fn admit(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
+/// Lets in who scrapes from this machine, and elsewhere who has an admin token. A proxy on this machine speaks for somebody
+/// else: it says so, and then the token is wanted.
+pub(super) async fn scraper(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if is_local(&request) {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    }
+    match admit_request(&request, Scope::Admin) {
+        Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+        Err(problem) => Ok(request.error_response(problem)),
+    }
+}
+
+fn is_local(request: &ServiceRequest) -> bool {
+    let forwarded = [FORWARDED, X_FORWARDED_FOR]
+        .iter()
+        .any(|header| request.headers().contains_key(header));
+    let peer = request.peer_addr();
+    !forwarded && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+}
+
+fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
     let Some(api) = request.app_data::<web::Data<Api>>() else {
         return Err(Problem::internal());
     };
-    let Some(token) = bearer(request) else {
-        let Some(session) = api.session(request.headers()) else {
-            return Err(Problem::unauthorized("A bearer token is needed.", "Bearer"));
-        };
-        let csrf = request.headers().get(CSRF);
-        let vouched_for = csrf.is_some_and(|csrf| session.vouches_for(csrf.as_bytes()));
-        return if request.method().is_safe()
-            || vouched_for
-            || console::checks_itself(request.path())
-        {
-            Ok(())
-        } else {
-            let detail = "A session changes something only with its X-CSRF-Token.";
-            Err(Problem::new(Code::Forbidden, detail))
-        };
+    let headers = request.headers();
+    match api.session(headers).filter(|_| bearer(headers).is_none()) {
+        Some(session) => admit_session(&session, request),
+        None => admit(api, headers, needed),
+    }
+}
+
+/// A browser sends its cookie with whatever any page makes it send: what changes something needs a proof of ours besides.
+fn admit_session(session: &Session, request: &ServiceRequest) -> Result<(), Problem> {
+    let proof = request.headers().get(CSRF);
+    let proved = proof.is_some_and(|proof| session.vouches_for(proof.as_bytes()));
+    if request.method().is_safe() || proved || console::checks_itself(request.path()) {
+        return Ok(());
+    }
+    let detail = "A session changes something only with its X-CSRF-Token.";
+    Err(Problem::new(Code::Forbidden, detail))
+}
+
+/// Whether the bearer token among these headers reaches as far as `needed`.
+///
+/// # Errors
+/// 401 without a token that is known, 403 with one that does not reach so far.
+pub(super) fn admit(api: &Api, headers: &HeaderMap, needed: Scope) -> Result<(), Problem> {
+    let Some(token) = bearer(headers) else {
+        return Err(Problem::unauthorized("A bearer token is needed.", "Bearer"));
     };
     match api.tokens.scope(token) {
         None => Err(Problem::unauthorized(
@@ -144,8 +178,8 @@ fn admit(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
     }
 }
 
-fn bearer(request: &ServiceRequest) -> Option<&[u8]> {
-    let header = request.headers().get(AUTHORIZATION)?.as_bytes();
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let header = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = header.split_at_checked(7)?;
     scheme
         .eq_ignore_ascii_case(b"bearer ")
@@ -163,6 +197,8 @@ fn is_browser(request: &ServiceRequest) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     fn tokens() -> Tokens {
@@ -178,6 +214,28 @@ mod tests {
         assert_eq!(tokens.scope(b"first"), Some(Scope::Api));
         assert_eq!(tokens.scope(b"second"), Some(Scope::Api));
         assert_eq!(tokens.scope(b"boss"), Some(Scope::Admin));
+    }
+
+    #[test]
+    fn only_a_peer_on_this_machine_that_speaks_for_itself_is_local() {
+        let local = |peer: &str, header: Option<(&str, &str)>| {
+            let request = TestRequest::get().peer_addr(peer.parse().unwrap());
+            let request = header
+                .into_iter()
+                .fold(request, |request, header| request.insert_header(header));
+            is_local(&request.to_srv_request())
+        };
+        assert!(local("127.0.0.1:9", None));
+        assert!(local("[::1]:9", None));
+        assert!(local("[::ffff:127.0.0.1]:9", None));
+        assert!(!local("10.0.0.1:9", None));
+        assert!(!local("[2001:db8::1]:9", None));
+        assert!(!local(
+            "127.0.0.1:9",
+            Some(("x-forwarded-for", "127.0.0.1"))
+        ));
+        assert!(!local("127.0.0.1:9", Some(("forwarded", "for=127.0.0.1"))));
+        assert!(!is_local(&TestRequest::get().to_srv_request()));
     }
 
     #[test]

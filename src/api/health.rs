@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -156,9 +156,9 @@ pub(super) struct VendorState {
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct ErrorView {
     pub(super) at: WireTime,
-    call: &'static str,
-    class: String,
-    status: Option<u16>,
+    pub(super) call: &'static str,
+    pub(super) class: String,
+    pub(super) status: Option<u16>,
     pub(super) message: String,
 }
 
@@ -192,92 +192,128 @@ pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem>
     Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
 }
 
-/// How everything is.
-pub(super) struct Report {
-    pub(super) cloudflare: VendorState,
-    pub(super) agora: VendorState,
-    /// Whether the database answers.
-    pub(super) database: bool,
-    pub(super) budgets: Vec<Snapshot>,
-    /// None when the database did not say.
-    pub(super) debts: Option<Vec<DebtCount>>,
-    /// None when the database did not say.
-    pub(super) alarms: Option<Vec<Alarm>>,
-}
-
-impl Report {
-    pub(super) fn healthy(&self) -> bool {
-        self.cloudflare.healthy && self.agora.healthy && self.database
-    }
-}
-
 /// `GET /v1/health`: 200 whatever it says.
 pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
-    let report = api.health_report().await;
-    let budgets: Vec<Value> = report.budgets.iter().map(budget).collect();
-    let alarms = report.alarms.as_deref();
-    HttpResponse::Ok().json(json!({
-        "healthy": report.healthy(),
-        "cloudflare": report.cloudflare,
-        "agora": report.agora,
-        "database": {"healthy": report.database, "acting": api.acts()},
-        "budgets": budgets,
-        "debts": report.debts.as_deref().map(debt_summary),
-        "alarms": alarms.map(|alarms| alarms.iter().map(alarm).collect::<Vec<_>>()),
-    }))
+    HttpResponse::Ok().json(api.health_report().await)
+}
+
+/// How the service is.
+#[derive(Debug, Serialize)]
+pub(super) struct HealthReport {
+    /// Both vendors and the database are.
+    pub(super) healthy: bool,
+    pub(super) cloudflare: VendorState,
+    pub(super) agora: VendorState,
+    pub(super) database: DatabaseState,
+    pub(super) budgets: Vec<Budget>,
+    /// Null when the database does not say.
+    pub(super) debts: Option<Debts>,
+    /// Null when the database does not say.
+    pub(super) alarms: Option<Vec<AlarmView>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DatabaseState {
+    pub(super) healthy: bool,
+    /// This process drives the relays.
+    pub(super) acting: bool,
+}
+
+/// What is left of a vendor's rate limit.
+#[derive(Debug, Serialize)]
+pub(super) struct Budget {
+    pub(super) name: &'static str,
+    pub(super) quota: u32,
+    pub(super) used: u32,
+    pub(super) left: u32,
+    pub(super) waiting: usize,
+    pub(super) paused_for_seconds: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Debts {
+    pub(super) open: i64,
+    pub(super) kinds: Vec<DebtKind>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DebtKind {
+    pub(super) kind: String,
+    pub(super) open: i64,
+    pub(super) oldest_at: WireTime,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct AlarmView {
+    pub(super) code: String,
+    pub(super) subject: String,
+    pub(super) detail: String,
+    pub(super) since: WireTime,
+    pub(super) last_seen_at: WireTime,
 }
 
 async fn within<T>(read: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
     timeout(DATABASE_PATIENCE, read).await.ok()?.ok()
 }
 
-fn budget(budget: &Snapshot) -> Value {
-    json!({
-        "name": budget.name,
-        "quota": budget.quota,
-        "used": budget.used,
-        "left": budget.left,
-        "waiting": budget.waiting,
-        "paused_for_seconds": budget.paused_for.map(|pause| pause.as_millis().div_ceil(1000)),
-    })
+fn budget(budget: &Snapshot) -> Budget {
+    Budget {
+        name: budget.name,
+        quota: budget.quota,
+        used: budget.used,
+        left: budget.left,
+        waiting: budget.waiting,
+        paused_for_seconds: budget
+            .paused_for
+            .map(|pause| u64::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)),
+    }
 }
 
-fn debt_summary(counts: &[DebtCount]) -> Value {
-    let kinds: Vec<Value> = counts
-        .iter()
-        .map(|count| json!({"kind": count.kind, "open": count.open, "oldest_at": WireTime(count.oldest)}))
-        .collect();
-    json!({"open": counts.iter().map(|count| count.open).sum::<i64>(), "kinds": kinds})
+fn debts(counts: &[DebtCount]) -> Debts {
+    let kind = |count: &DebtCount| DebtKind {
+        kind: count.kind.clone(),
+        open: count.open,
+        oldest_at: WireTime(count.oldest),
+    };
+    Debts {
+        open: counts.iter().map(|count| count.open).sum(),
+        kinds: counts.iter().map(kind).collect(),
+    }
 }
 
-fn alarm(alarm: &Alarm) -> Value {
-    json!({
-        "code": alarm.code,
-        "subject": alarm.subject,
-        "detail": alarm.detail,
-        "since": WireTime(alarm.since),
-        "last_seen_at": WireTime(alarm.last_seen_at),
-    })
+fn alarm(alarm: &Alarm) -> AlarmView {
+    AlarmView {
+        code: alarm.code.clone(),
+        subject: alarm.subject.clone(),
+        detail: alarm.detail.clone(),
+        since: WireTime(alarm.since),
+        last_seen_at: WireTime(alarm.last_seen_at),
+    }
 }
 
 impl Api {
-    /// How everything is, from the last real calls where they are fresh.
-    pub(super) async fn health_report(&self) -> Report {
+    /// Asks the database, and each vendor unless a call to it has succeeded of late.
+    pub(super) async fn health_report(&self) -> HealthReport {
         let now = self.now();
-        let (cloudflare, agora, database, debts, alarms) = futures_util::join!(
+        let (cloudflare, agora, database, counts, alarms) = futures_util::join!(
             self.health.cloudflare.state(now),
             self.health.agora.state(now),
             self.database_answers(),
             within(self.store.debt_counts()),
             within(self.store.alarms()),
         );
-        Report {
+        let database = database.is_ok() && counts.is_some() && alarms.is_some();
+        HealthReport {
+            healthy: cloudflare.healthy && agora.healthy && database,
             cloudflare,
             agora,
-            database: database.is_ok() && debts.is_some() && alarms.is_some(),
-            budgets: (self.health.budgets)(),
-            debts,
-            alarms,
+            database: DatabaseState {
+                healthy: database,
+                acting: self.acts(),
+            },
+            budgets: (self.health.budgets)().iter().map(budget).collect(),
+            debts: counts.as_deref().map(debts),
+            alarms: alarms.map(|alarms| alarms.iter().map(alarm).collect()),
         }
     }
 

@@ -2,8 +2,8 @@
 //! marketplace's words.
 //!
 //! Reads never enter a mailbox: they come from the directory, or the store. Errors are RFC 9457 problems with a closed
-//! list of codes ([`problem::Code`]), the framework's own among them. `/v1` and `/admin` want a bearer token, the
-//! vendors' webhooks their signature, the recorder's page that of its link.
+//! list of codes ([`problem::Code`]), the framework's own among them; under `/trpc` they come in tRPC's envelope. `/v1`, `/trpc`
+//! and `/admin` want a bearer token, the vendors' webhooks their signature, the recorder's page that of its link.
 
 mod admin;
 mod auth;
@@ -12,9 +12,12 @@ mod envelope;
 mod headers;
 pub mod health;
 mod input;
+mod metrics;
+mod playback;
 pub mod problem;
 mod recorder;
 mod relays;
+mod trpc;
 mod v1;
 mod viewers;
 pub mod webhooks;
@@ -135,6 +138,7 @@ pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
         .app_data(web::PayloadConfig::new(BODY_LIMIT))
         .service(reads("/livez", health::livez))
         .service(reads("/readyz", health::readyz))
+        .service(reads("/metrics", metrics::metrics).wrap(from_fn(auth::scraper)))
         .service(
             web::scope("/v1")
                 .wrap(from_fn(auth::any_token))
@@ -148,6 +152,7 @@ pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
                 .configure(console::routes)
                 .default_service(web::to(nowhere)),
         )
+        .configure(trpc::routes)
         .configure(recorder::routes)
         .configure(webhooks::routes)
         .default_service(web::to(nowhere));

@@ -281,9 +281,19 @@ impl Problem {
         problem
     }
 
+    /// What went wrong, for machines.
+    pub(super) fn code(&self) -> Code {
+        self.0.code
+    }
+
     /// What went wrong, for people.
     pub(super) fn detail(&self) -> &str {
         &self.0.detail
+    }
+
+    /// What it asks a caller who is not known to come with.
+    pub(super) fn challenge(&self) -> Option<&'static str> {
+        self.0.challenge
     }
 
     /// Whether nobody knows who is calling.

@@ -12,6 +12,7 @@ use crate::actors::{Keeper, Shared, Tenure, Vendors};
 use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::store::Store;
+use crate::telemetry::metrics;
 
 /// How long a process that goes down is still reachable, so that load balancers see that it is not ready, and stops
 /// that are on their way arrive.
@@ -65,6 +66,7 @@ impl Application {
     /// # Errors
     /// As [`Application::build`].
     pub async fn on(listener: TcpListener, settings: Settings) -> anyhow::Result<Self> {
+        metrics::install();
         let settings = Arc::new(settings);
         let runtime = tokio::runtime::Handle::current();
         let store = Store::connect(&settings.database)
@@ -107,6 +109,7 @@ impl Application {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let tenure =
             tokio::task::spawn_local(Tenure::new(self.shared.clone(), threads).hold_forever());
+        let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
         let outside = outside::outside(&self.shared, &keeper);
         let api = Api::new(&self.settings, keeper.clone(), self.store.clone(), outside);
         let grace = self.settings.server.shutdown_grace;
@@ -132,6 +135,7 @@ impl Application {
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;
         tenure.abort();
+        upkeep.abort();
         let _ = tokio::time::timeout(grace, self.store.close()).await;
         tracing::info!("down");
         Ok(())

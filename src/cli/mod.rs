@@ -2,6 +2,7 @@
 
 mod check;
 mod migrate;
+mod probe;
 mod replay;
 #[cfg(feature = "sandbox")]
 mod sandbox;
@@ -52,6 +53,12 @@ enum Command {
     /// Says what is missing and how to get it. Calls both vendors, but nothing that costs money. Exit code 1 when something
     /// is wrong.
     Check,
+    /// Try at the real vendors what is assumed of them, at no cost: docs/vendor-assumptions.md, row by row.
+    ///
+    /// Makes one live input (Media Push: and one converter for a channel nobody is in), reads, changes and deletes it, and
+    /// asks for what is not there. Says of each assumption whether it holds. Exit code 1 when one differs, or when something
+    /// could not be deleted.
+    Probe(probe::ProbeArgs),
     /// Fold a relay's journal through the life cycle again, and compare what comes out with what is stored.
     ///
     /// Shows each entry: time, fact, phase after it, calls that were asked for. Exit code 1 when the stored state differs.
@@ -79,6 +86,7 @@ impl Command {
             // What these print is their answer: logs would only get in between.
             Self::Migrate(_)
             | Self::Check
+            | Self::Probe(_)
             | Self::Replay(_)
             | Self::Sweep(_)
             | Self::Webhooks(_) => "warn",
@@ -100,6 +108,7 @@ pub(crate) fn run() -> ExitCode {
             load(&cli).and_then(|settings| migrate::run(settings, migrate))
         }
         Command::Check => load(&cli).and_then(check::run),
+        Command::Probe(ref args) => load(&cli).and_then(|settings| probe::run(settings, args)),
         Command::Replay(ref which) => load(&cli).and_then(|settings| replay::run(settings, which)),
         Command::Sweep(ref args) => load(&cli).and_then(|settings| sweep::run(settings, args)),
         Command::Webhooks(ref which) => {

@@ -167,7 +167,7 @@ impl Step {
 }
 
 /// Why an event meant nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Ignored {
     /// The result of a call nobody waits for any more.

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{StoreError, connect::Target, sql::Sql};
+use crate::telemetry::metrics;
 
 /// The most requests that share a commit.
 const BATCH: usize = 256;
@@ -198,9 +199,13 @@ impl Task {
         };
         if let Err(error) = &committed {
             tracing::warn!(%error, requests = batch.len(), "a batch was not committed");
+            metrics::COMMITS_FAILED.add(1, []);
             self.renew();
         }
         let seconds = begun.elapsed().as_secs_f64();
+        metrics::COMMIT_DURATION.observe(seconds, []);
+        let size = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        metrics::COMMIT_BATCH.observe(f64::from(size), []);
         if begun.elapsed() > SLOW {
             tracing::warn!(seconds, requests = batch.len(), "the database is slow");
         }

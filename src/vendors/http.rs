@@ -1,10 +1,11 @@
 //! One HTTP exchange with a vendor: what came back, or whether the request may have arrived all the same.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::{Class, Done, Vendor, VendorError};
+use crate::telemetry::metrics;
 
 /// The most of an answer that is read, in bytes.
 const BODY_LIMIT: usize = 8 << 20;
@@ -49,6 +50,39 @@ pub(crate) fn client(user_agent: &str) -> reqwest::Result<reqwest::Client> {
 /// # Errors
 /// [`Class::Unavailable`] with [`Done::No`] when no connection came about, else [`Done::Unknown`].
 pub(crate) async fn send(
+    vendor: Vendor,
+    call: &'static str,
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+) -> Result<Answer, VendorError> {
+    let begun = Instant::now();
+    let answer = exchange(vendor, call, request, timeout).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    let name = vendor.to_string();
+    metrics::VENDOR_CALL_DURATION.observe(seconds, [&name, call]);
+    let came_to = came_to(&answer).map_or("ok".to_owned(), |class| class.to_string());
+    metrics::VENDOR_CALLS.add(1, [&name, call, &came_to]);
+    answer
+}
+
+/// What came of an exchange, by its status alone; none: all went well.
+fn came_to(answer: &Result<Answer, VendorError>) -> Option<Class> {
+    match answer {
+        Err(error) => Some(error.class),
+        Ok(answer) => match answer.status {
+            200..=299 => None,
+            401 | 403 => Some(Class::Unauthorized),
+            404 => Some(Class::NotFound),
+            409 => Some(Class::Conflict),
+            429 => Some(Class::RateLimited),
+            400..=499 => Some(Class::Rejected),
+            500..=599 => Some(Class::Unavailable),
+            _ => Some(Class::Unexpected),
+        },
+    }
+}
+
+async fn exchange(
     vendor: Vendor,
     call: &'static str,
     request: reqwest::RequestBuilder,

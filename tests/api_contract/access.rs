@@ -108,6 +108,7 @@ async fn a_method_a_route_does_not_know_is_told_those_it_knows() {
     let routes = [
         ("/livez", "GET, HEAD"),
         ("/readyz", "GET, HEAD"),
+        ("/metrics", "GET, HEAD"),
         ("/v1/channels/42/start", "POST"),
         ("/v1/channels/42/stop", "POST"),
         ("/v1/channels/42", "GET, HEAD"),

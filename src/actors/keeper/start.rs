@@ -10,6 +10,7 @@ use super::{Keeper, record};
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashPoint, Deed};
 use crate::actors::directory::Snapshot;
+use crate::actors::figures;
 use crate::actors::registry::{Begin, Recover};
 use crate::actors::requests::{KeyedBy, StartAnswer, StartError, StartRequest};
 use crate::actors::rows;
@@ -130,6 +131,7 @@ impl Keeper {
             Ok(Created::Created) => {
                 shared.note_database(true);
                 let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
+                figures::begun(&step);
                 tracing::info!(%relay_id, channel_id = request.channel_id, "a relay begins");
                 shared.directory.publish(Snapshot {
                     durable: Arc::new(durable.clone()),

@@ -29,7 +29,8 @@ use super::problem::Problem;
 use super::{Api, reads, refuse, writes};
 use crate::config::Settings;
 use attempts::Attempts;
-use session::{Session, Sessions};
+pub(super) use session::Session;
+use session::Sessions;
 
 /// Where a browser without a token is led.
 pub(super) const SIGN_IN: &str = "/admin/sign-in";

@@ -8,10 +8,9 @@ use super::relays::all_rows;
 use super::rows::Row;
 use super::{Frame, page_or, say};
 use crate::api::Api;
-use crate::api::health::{Report, VendorState};
+use crate::api::health::{self, HealthReport, VendorState};
 use crate::api::problem::Problem;
 use crate::relay::Phase;
-use crate::vendors::governor::Snapshot;
 
 #[derive(Template)]
 #[template(path = "console/now.html")]
@@ -82,8 +81,8 @@ async fn now(api: &Api, frame: Frame) -> Result<Now, Problem> {
         phases: counts(&rows),
         total: rows.len(),
         troubled: rows.iter().filter(troubled).count(),
-        healthy: report.healthy(),
-        database: report.database,
+        healthy: report.healthy,
+        database: report.database.healthy,
         budgets: report.budgets.iter().map(budget).collect(),
         alarms: alarms(&report),
         debts: debts(&report),
@@ -127,7 +126,7 @@ fn vendor(name: &'static str, state: VendorState) -> Vendor {
 }
 
 /// Turns above 60 and 80 % of what may be used: a fifth is kept for stops, so starts begin to wait there.
-fn budget(budget: &Snapshot) -> Budget {
+fn budget(budget: &health::Budget) -> Budget {
     let part = |percent: u64| {
         u32::try_from(u64::from(budget.quota) * percent / 100).unwrap_or(budget.quota)
     };
@@ -136,11 +135,8 @@ fn budget(budget: &Snapshot) -> Budget {
         0 => String::new(),
         waiting => format!(", {waiting} waiting"),
     };
-    let (state, word) = match budget.paused_for {
-        Some(pause) => (
-            "bad",
-            format!("blocked for {}", say::lasting(pause.as_secs() + 1)),
-        ),
+    let (state, word) = match budget.paused_for_seconds {
+        Some(pause) => ("bad", format!("blocked for {}", say::lasting(pause))),
         None if budget.used > high => ("bad", "nearly used up".to_owned()),
         None if budget.used > low => ("unsure", "getting short".to_owned()),
         None => ("good", "plenty".to_owned()),
@@ -157,39 +153,37 @@ fn budget(budget: &Snapshot) -> Budget {
     }
 }
 
-fn alarms(report: &Report) -> Option<Vec<Alarm>> {
+fn alarms(report: &HealthReport) -> Option<Vec<Alarm>> {
     let alarms = report.alarms.as_ref()?.iter().map(|alarm| Alarm {
         name: say::plain(&alarm.code),
         subject: alarm.subject.clone(),
         detail: alarm.detail.clone(),
-        since: say::moment(alarm.since),
+        since: say::moment(alarm.since.0),
     });
     Some(alarms.collect())
 }
 
-fn debts(report: &Report) -> Option<Vec<Debt>> {
-    let debts = report.debts.as_ref()?.iter().map(|debt| Debt {
+fn debts(report: &HealthReport) -> Option<Vec<Debt>> {
+    let debts = report.debts.as_ref()?.kinds.iter().map(|debt| Debt {
         name: say::plain(&debt.kind),
         open: debt.open,
-        since: say::moment(debt.oldest),
+        since: say::moment(debt.oldest_at.0),
     });
     Some(debts.collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn state(used: u32, paused: Option<u64>) -> &'static str {
-        let snapshot = Snapshot {
+        let snapshot = health::Budget {
             name: "cloudflare",
             quota: 960,
             used,
             left: 960 - used,
             waiting: 0,
-            paused_for: paused.map(Duration::from_secs),
+            paused_for_seconds: paused,
         };
         budget(&snapshot).state
     }

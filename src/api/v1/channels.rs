@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::relays::page_of;
 use crate::actors::view::{RecordingView, RelayView};
@@ -18,22 +17,6 @@ struct Channel {
     channel_id: i64,
     relay: RelayView,
     last_recording: Option<RecordingView>,
-}
-
-/// What a channel plays.
-#[derive(Debug, Serialize)]
-struct Playback {
-    channel_id: i64,
-    hls_url: String,
-    dash_url: Option<String>,
-    is_live: bool,
-    /// `live`: the relay's broadcast, on air or about to be; `recording`: the last recording.
-    source: &'static str,
-    relay_id: Uuid,
-    relay_status: Option<&'static str>,
-    video_uid: Option<String>,
-    thumbnail_url: Option<String>,
-    duration_seconds: Option<u64>,
 }
 
 pub(super) async fn channel(
@@ -54,7 +37,6 @@ pub(super) async fn channel(
     }))
 }
 
-/// The broadcast of the relay that holds the channel's slot; without one, the last recording.
 pub(super) async fn playback(
     request: HttpRequest,
     path: web::Path<String>,
@@ -62,42 +44,8 @@ pub(super) async fn playback(
 ) -> Result<HttpResponse, Problem> {
     let channel_id = channel_id(&path)?;
     Query::read(request.query_string(), &[])?;
-    let on_air = api.on_air(channel_id).await?;
-    let broadcast = on_air.and_then(|relay| {
-        Some(Playback {
-            channel_id,
-            hls_url: relay.hls_playback_url?,
-            dash_url: relay.dash_playback_url,
-            is_live: relay.is_live,
-            source: "live",
-            relay_id: relay.id,
-            relay_status: Some(relay.relay_status),
-            video_uid: None,
-            thumbnail_url: None,
-            duration_seconds: None,
-        })
-    });
-    if let Some(broadcast) = broadcast {
-        return Ok(HttpResponse::Ok().json(broadcast));
-    }
-    let recording = api.store.last_ready_recording(channel_id).await?;
-    let recorded = recording.and_then(|recording| {
-        let view = recording_view(&recording);
-        Some(Playback {
-            channel_id,
-            hls_url: view.hls_url?,
-            dash_url: view.dash_url,
-            is_live: false,
-            source: "recording",
-            relay_id: recording.relay_id,
-            relay_status: None,
-            video_uid: Some(view.video_uid),
-            thumbnail_url: view.thumbnail_url,
-            duration_seconds: view.duration_seconds,
-        })
-    });
-    match recorded {
-        Some(recorded) => Ok(HttpResponse::Ok().json(recorded)),
+    match api.playback(channel_id).await? {
+        Some(playback) => Ok(HttpResponse::Ok().json(playback)),
         None => Err(Problem::new(
             Code::NoPlayback,
             "The channel is not on air and has no recording.",

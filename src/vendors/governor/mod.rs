@@ -20,6 +20,8 @@ use book::{Asked, Book};
 use queue::Ticket;
 use window::Window;
 
+use crate::telemetry::metrics;
+
 pub use window::Seen;
 
 /// A per-second window is longer by this: a call arrives later than its permit, and not always by as much.
@@ -158,6 +160,20 @@ impl Governor {
     }
 
     async fn take(&self, caller: Caller, permits: u32) -> Result<Permit, Denied> {
+        let asked = Instant::now();
+        let taken = self.wait(caller, permits).await;
+        let priority = caller.priority.to_string();
+        match &taken {
+            Ok(_) => {
+                let seconds = asked.elapsed().as_secs_f64();
+                metrics::GOVERNOR_WAIT.observe(seconds, [self.name, &priority]);
+            }
+            Err(_) => metrics::GOVERNOR_DENIED.add(1, [self.name, &priority]),
+        }
+        taken
+    }
+
+    async fn wait(&self, caller: Caller, permits: u32) -> Result<Permit, Denied> {
         let Some(place) = self.ask(caller, permits)? else {
             return Ok(self.issue(caller.priority, permits));
         };

@@ -1,0 +1,57 @@
+//! What is counted of relays' lives: once it is stored.
+
+use chrono::{DateTime, Utc};
+
+use crate::relay::{Durable, Ignored, Step};
+use crate::telemetry::metrics;
+
+/// A relay was begun by this step.
+pub(super) fn begun(step: &Step) {
+    metrics::STARTS.add(1, []);
+    written(step);
+}
+
+/// An event meant nothing.
+pub(super) fn ignored(reason: Ignored) {
+    metrics::EVENTS_IGNORED.add(1, [&reason.to_string()]);
+}
+
+/// A step that a relay took from `before` was stored. A step may pass through several phases: each is counted.
+pub(super) fn stored(before: &Durable, step: &Step, now: DateTime<Utc>) {
+    written(step);
+    let mut relay = before.clone();
+    let mut from = before.phase;
+    for fact in &step.facts {
+        // It was applied before, so it can be again.
+        if relay.apply(fact, now).is_err() {
+            return;
+        }
+        if relay.phase != from {
+            metrics::TRANSITIONS.add(1, [&from.to_string(), &relay.phase.to_string()]);
+            from = relay.phase;
+        }
+    }
+    let requested_at = before.spec.requested_at;
+    let since = |at: DateTime<Utc>| {
+        (at - requested_at)
+            .to_std()
+            .unwrap_or_default()
+            .as_secs_f64()
+    };
+    if let (None, Some(at)) = (before.started_at, relay.started_at) {
+        metrics::START_DURATION.observe(since(at), []);
+    }
+    if let (None, Some(at)) = (before.live_at, relay.live_at) {
+        metrics::TIME_TO_LIVE.observe(since(at), []);
+    }
+    if let (None, Some(outcome)) = (&before.outcome, &relay.outcome) {
+        metrics::OUTCOMES.add(1, [&outcome.code.to_string()]);
+    }
+    let replaced = relay.replacements.saturating_sub(before.replacements);
+    metrics::REPLACEMENTS.add(u64::from(replaced), []);
+}
+
+fn written(step: &Step) {
+    let facts = u64::try_from(step.facts.len()).unwrap_or(u64::MAX);
+    metrics::JOURNAL_ENTRIES.add(facts, []);
+}

@@ -1,0 +1,130 @@
+//! `GET /metrics`: Prometheus' text format.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use strum::{IntoEnumIterator as _, VariantNames as _};
+use tokio::time::timeout;
+
+use super::Api;
+use crate::actors::{AlarmCode, Kind, Readiness};
+use crate::relay::{Ignored, OutcomeCode, Owed, Phase, TRANSITIONS};
+use crate::store::{Alarm, DebtCount};
+use crate::telemetry::metrics::{self, Metric};
+use crate::vendors::governor::Priority;
+
+/// How long the database may take: a scrape that gets no answer says so.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The format's version that is spoken.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is counted, and what stands now.
+pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
+    let stored = timeout(DATABASE_PATIENCE, async {
+        tokio::try_join!(api.store.debt_counts(), api.store.alarms()).ok()
+    });
+    let stored = stored.await.ok().flatten();
+    let text = metrics::render(|| {
+        begin_at_zero(&api);
+        relays(&api);
+        budgets(&api);
+        let up = stored.is_some() && api.keeper.shared().database_answers();
+        metrics::DATABASE_UP.set(yes(up), []);
+        let ready = api.keeper.readiness() == Readiness::Ready && !api.is_draining();
+        metrics::READY.set(yes(ready), []);
+        if let Some((debts, alarms)) = &stored {
+            owed(debts, api.now());
+            raised(alarms);
+        }
+    });
+    HttpResponse::Ok().content_type(TEXT).body(text)
+}
+
+/// What has not happened yet is 0, not missing: a rate over a counter's first value would not see it.
+fn begin_at_zero(api: &Api) {
+    for (from, _, to) in TRANSITIONS {
+        metrics::TRANSITIONS.add(0, [&from.to_string(), &to.to_string()]);
+    }
+    for outcome in OutcomeCode::iter() {
+        metrics::OUTCOMES.add(0, [&outcome.to_string()]);
+    }
+    for reason in Ignored::VARIANTS {
+        metrics::EVENTS_IGNORED.add(0, [reason]);
+    }
+    for kind in Owed::VARIANTS {
+        metrics::DEBTS_SETTLED.add(0, [kind]);
+    }
+    for kind in Kind::VARIANTS {
+        metrics::ORPHANS_FOUND.add(0, [kind]);
+        metrics::ORPHANS_REMOVED.add(0, [kind]);
+    }
+    for result in ["done", "failed"] {
+        metrics::JANITOR_PASSES.add(0, [result]);
+    }
+    for budget in (api.health.budgets)() {
+        for priority in Priority::iter() {
+            metrics::GOVERNOR_DENIED.add(0, [budget.name, &priority.to_string()]);
+        }
+    }
+}
+
+fn relays(api: &Api) {
+    let in_work = api.keeper.directory().all();
+    let phases = tally(in_work.iter().map(|relay| relay.durable.phase));
+    for phase in Phase::iter().filter(|phase| *phase != Phase::Ended) {
+        let relays = phases.get(&phase).copied().unwrap_or(0);
+        metrics::RELAYS.set(f64::from(relays), [&phase.to_string()]);
+    }
+}
+
+fn budgets(api: &Api) {
+    for budget in (api.health.budgets)() {
+        let waiting = u32::try_from(budget.waiting).unwrap_or(u32::MAX);
+        let paused = budget.paused_for.unwrap_or_default().as_secs_f64();
+        metrics::GOVERNOR_QUOTA.set(f64::from(budget.quota), [budget.name]);
+        metrics::GOVERNOR_LEFT.set(f64::from(budget.left), [budget.name]);
+        metrics::GOVERNOR_WAITING.set(f64::from(waiting), [budget.name]);
+        metrics::GOVERNOR_PAUSED.set(paused, [budget.name]);
+    }
+}
+
+fn owed(debts: &[DebtCount], now: DateTime<Utc>) {
+    let open = debts.iter().map(|debt| {
+        let open = u32::try_from(debt.open).unwrap_or(u32::MAX);
+        (debt.kind.as_str(), open)
+    });
+    closed(&metrics::DEBTS, Owed::VARIANTS, &open.collect());
+    let ages = debts.iter().map(|debt| now - debt.oldest);
+    let oldest = ages.max().unwrap_or_default();
+    let seconds = oldest.to_std().unwrap_or_default().as_secs_f64();
+    metrics::OLDEST_DEBT.set(seconds, []);
+}
+
+fn raised(alarms: &[Alarm]) {
+    let codes = tally(alarms.iter().map(|alarm| alarm.code.as_str()));
+    closed(&metrics::ALARMS, AlarmCode::VARIANTS, &codes);
+}
+
+/// Sets a figure for each word of a closed list: those that do not occur are 0, and none stays from before.
+fn closed(metric: &Metric, words: &[&str], counts: &HashMap<&str, u32>) {
+    for word in words {
+        let count = counts.get(word).copied().unwrap_or(0);
+        metric.set(f64::from(count), [word]);
+    }
+}
+
+fn tally<T: Eq + Hash>(things: impl Iterator<Item = T>) -> HashMap<T, u32> {
+    let mut counts = HashMap::new();
+    for thing in things {
+        *counts.entry(thing).or_insert(0) += 1;
+    }
+    counts
+}
+
+fn yes(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}

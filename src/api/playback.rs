@@ -1,0 +1,64 @@
+//! What a channel plays.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Api;
+use super::problem::Problem;
+use super::relays::recording_view;
+
+/// What a channel plays.
+#[derive(Debug, Serialize)]
+pub(super) struct Playback {
+    pub(super) channel_id: i64,
+    pub(super) hls_url: String,
+    dash_url: Option<String>,
+    is_live: bool,
+    /// `live`: the relay's broadcast, on air or about to be; `recording`: the last recording.
+    source: &'static str,
+    relay_id: Uuid,
+    relay_status: Option<&'static str>,
+    video_uid: Option<String>,
+    thumbnail_url: Option<String>,
+    duration_seconds: Option<u64>,
+}
+
+impl Api {
+    /// The broadcast of the relay that holds the channel's slot; without one, the last recording.
+    pub(super) async fn playback(&self, channel_id: i64) -> Result<Option<Playback>, Problem> {
+        let on_air = self.on_air(channel_id).await?;
+        let broadcast = on_air.and_then(|relay| {
+            Some(Playback {
+                channel_id,
+                hls_url: relay.hls_playback_url?,
+                dash_url: relay.dash_playback_url,
+                is_live: relay.is_live,
+                source: "live",
+                relay_id: relay.id,
+                relay_status: Some(relay.relay_status),
+                video_uid: None,
+                thumbnail_url: None,
+                duration_seconds: None,
+            })
+        });
+        if broadcast.is_some() {
+            return Ok(broadcast);
+        }
+        let recording = self.store.last_ready_recording(channel_id).await?;
+        Ok(recording.and_then(|recording| {
+            let view = recording_view(&recording);
+            Some(Playback {
+                channel_id,
+                hls_url: view.hls_url?,
+                dash_url: view.dash_url,
+                is_live: false,
+                source: "recording",
+                relay_id: recording.relay_id,
+                relay_status: None,
+                video_uid: Some(view.video_uid),
+                thumbnail_url: view.thumbnail_url,
+                duration_seconds: view.duration_seconds,
+            })
+        }))
+    }
+}

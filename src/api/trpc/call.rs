@@ -1,0 +1,176 @@
+//! What a request to `/trpc/…` asks for: one call, or a batch of them.
+
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::envelope::{Answer, TrpcError};
+
+/// The most calls of a batch.
+const LARGEST_BATCH: usize = 100;
+
+/// The queries there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString)]
+pub(super) enum Procedure {
+    /// Where a channel is watched.
+    #[strum(serialize = "streaming.getPlaybackUrl")]
+    GetPlaybackUrl,
+    /// Whether a channel is live.
+    #[strum(serialize = "streaming.getStreamStatus")]
+    GetStreamStatus,
+    /// Whether the service is well.
+    #[strum(serialize = "streaming.healthCheck")]
+    HealthCheck,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Call {
+    /// The procedure's name as the caller wrote it.
+    pub(super) path: String,
+    /// None when there is no such procedure.
+    pub(super) procedure: Option<Procedure>,
+    /// None when there is none; an error when nobody can read it, which only matters to a procedure that wants one.
+    pub(super) input: Result<Option<Value>, TrpcError>,
+}
+
+/// What a request asks for.
+#[derive(Debug, PartialEq)]
+pub(super) struct Asked {
+    pub(super) is_batch: bool,
+    /// One at least.
+    pub(super) calls: Vec<Call>,
+}
+
+impl Asked {
+    /// Reads the path behind `/trpc/` and the query. Parameters other than `batch` and `input` are left aside.
+    ///
+    /// # Errors
+    /// When `batch` is anything but 1, and when there are too many calls.
+    pub(super) fn read(path: &str, query: &str) -> Result<Self, TrpcError> {
+        let parameter = |name: &str| {
+            form_urlencoded::parse(query.as_bytes())
+                .find(|(other, _)| other == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let is_batch = match parameter("batch").as_deref() {
+            None => false,
+            Some("1") => true,
+            Some(_) => return Err(TrpcError::bad_request("\"batch\" is 1, or left out")),
+        };
+        let paths: Vec<&str> = if is_batch {
+            path.split(',').collect()
+        } else {
+            vec![path]
+        };
+        if paths.len() > LARGEST_BATCH {
+            let message = format!("a batch may hold {LARGEST_BATCH} calls at most");
+            return Err(TrpcError::bad_request(message));
+        }
+        let given = parameter("input").filter(|input| !input.is_empty());
+        let input = given.map(|input| serde_json::from_str(&input));
+        let input = input
+            .transpose()
+            .map_err(|error| TrpcError::bad_request(format!("\"input\" is not JSON: {error}")));
+        let inputs = if is_batch {
+            input.and_then(by_place)
+        } else {
+            input.map(Inputs::One)
+        };
+        let call = |(place, path): (usize, &str)| Call {
+            path: path.to_owned(),
+            procedure: path.parse().ok(),
+            input: inputs.clone().map(|inputs| inputs.of(place)),
+        };
+        Ok(Self {
+            is_batch,
+            calls: paths.into_iter().enumerate().map(call).collect(),
+        })
+    }
+
+    /// The same kind of error for each call.
+    pub(super) fn all(&self, error: impl Fn(&Call) -> TrpcError) -> Vec<Answer> {
+        self.calls
+            .iter()
+            .map(|call| Answer::of(Err(error(call)), &call.path))
+            .collect()
+    }
+}
+
+#[derive(Clone)]
+enum Inputs {
+    One(Option<Value>),
+    ByPlace(Map<String, Value>),
+}
+
+impl Inputs {
+    fn of(&self, place: usize) -> Option<Value> {
+        match self {
+            Self::One(input) => input.clone(),
+            Self::ByPlace(inputs) => inputs.get(&place.to_string()).cloned(),
+        }
+    }
+}
+
+fn by_place(input: Option<Value>) -> Result<Inputs, TrpcError> {
+    match input {
+        None => Ok(Inputs::ByPlace(Map::new())),
+        Some(Value::Object(inputs)) => Ok(Inputs::ByPlace(inputs)),
+        Some(_) => Err(TrpcError::bad_request(
+            "\"input\" of a batch is an object: {\"0\": …, \"1\": …}",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn inputs(path: &str, query: &str) -> Vec<Option<Value>> {
+        let asked = Asked::read(path, query).unwrap();
+        asked
+            .calls
+            .into_iter()
+            .map(|call| call.input.unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_batch_names_its_calls_by_comma_and_their_inputs_by_place() {
+        let query = "batch=1&input=%7B%221%22%3A%7B%22channelId%22%3A7%7D%7D";
+        let asked = Asked::read("streaming.healthCheck,streaming.getStreamStatus", query).unwrap();
+        assert!(asked.is_batch);
+        let procedures: Vec<_> = asked.calls.iter().map(|call| call.procedure).collect();
+        assert_eq!(
+            procedures,
+            [
+                Some(Procedure::HealthCheck),
+                Some(Procedure::GetStreamStatus)
+            ]
+        );
+        assert_eq!(inputs("a,b", query), [None, Some(json!({"channelId": 7}))]);
+    }
+
+    #[test]
+    fn without_batch_a_comma_is_part_of_a_name_nobody_has() {
+        let asked = Asked::read("streaming.healthCheck,streaming.healthCheck", "").unwrap();
+        assert_eq!((asked.calls.len(), asked.calls[0].procedure), (1, None));
+    }
+
+    #[test]
+    fn an_input_nobody_can_read_fails_only_who_reads_it() {
+        let asked = Asked::read("a,b", "batch=1&input=%7B").unwrap();
+        assert!(asked.calls.iter().all(|call| call.input.is_err()));
+        let asked = Asked::read("a", "batch=1&input=[]").unwrap();
+        assert!(asked.calls[0].input.is_err());
+        assert_eq!(inputs("a", "input="), [None]);
+    }
+
+    #[test]
+    fn a_batch_has_an_end() {
+        assert!(Asked::read(&vec!["a"; 100].join(","), "batch=1").is_ok());
+        assert!(Asked::read(&vec!["a"; 101].join(","), "batch=1").is_err());
+        assert!(Asked::read("a", "batch=true").is_err());
+    }
+}

@@ -1,0 +1,260 @@
+//! tRPC's envelope: results and errors as JSON, arrays and JSON lines of them, and the status over all.
+//!
+//! The words and numbers are those of tRPC 11: errors bear JSON-RPC's code (-32000 less the last digits of the status, or
+//! one of JSON-RPC's own) and tRPC's name for it.
+
+use actix_web::http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::api::problem::{Code, Problem};
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TrpcError {
+    kind: Kind,
+    message: String,
+}
+
+/// tRPC's names, as far as they are needed here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+enum Kind {
+    BadRequest,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    MethodNotSupported,
+    TooManyRequests,
+    InternalServerError,
+    ServiceUnavailable,
+}
+
+impl Kind {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotSupported => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn number(self) -> i32 {
+        match self {
+            Self::BadRequest => -32600,
+            Self::Unauthorized => -32001,
+            Self::Forbidden => -32003,
+            Self::NotFound => -32004,
+            Self::MethodNotSupported => -32005,
+            Self::TooManyRequests => -32029,
+            Self::InternalServerError | Self::ServiceUnavailable => -32603,
+        }
+    }
+}
+
+impl TrpcError {
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// The request makes no sense.
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(Kind::BadRequest, message)
+    }
+
+    /// What was asked for is not there.
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// There is no procedure of this name.
+    pub(super) fn no_procedure(path: &str) -> Self {
+        Self::not_found(format!("No procedure found on path \"{path}\""))
+    }
+
+    /// A query was not read.
+    pub(super) fn method_not_supported(method: &str, path: &str) -> Self {
+        let message = format!("Unsupported {method}-request to query procedure at path \"{path}\"");
+        Self::new(Kind::MethodNotSupported, message)
+    }
+
+    /// The input is not what the procedure takes; the message lists why, as zod's does.
+    pub(super) fn invalid_input(issues: &[Issue]) -> Self {
+        Self::bad_request(serde_json::to_string_pretty(issues).unwrap_or_default())
+    }
+}
+
+impl From<&Problem> for TrpcError {
+    fn from(problem: &Problem) -> Self {
+        let kind = match problem.code() {
+            Code::InvalidRequest | Code::IdempotencyMismatch | Code::TooLarge | Code::Conflict => {
+                Kind::BadRequest
+            }
+            Code::Unauthorized => Kind::Unauthorized,
+            Code::Forbidden => Kind::Forbidden,
+            Code::NotFound | Code::NoPlayback => Kind::NotFound,
+            Code::MethodNotAllowed => Kind::MethodNotSupported,
+            Code::RateLimited => Kind::TooManyRequests,
+            Code::VendorUnauthorized
+            | Code::VendorRejected
+            | Code::VendorRateLimited
+            | Code::VendorQuota
+            | Code::VendorUnavailable
+            | Code::VendorTimeout
+            | Code::Starting
+            | Code::ShuttingDown
+            | Code::Database => Kind::ServiceUnavailable,
+            Code::Internal => Kind::InternalServerError,
+        };
+        Self::new(kind, problem.detail())
+    }
+}
+
+/// One thing that is wrong with an input, in zod's words.
+#[derive(Debug, Serialize)]
+pub(super) struct Issue {
+    pub(super) code: &'static str,
+    pub(super) expected: &'static str,
+    pub(super) received: &'static str,
+    pub(super) path: &'static [&'static str],
+    pub(super) message: String,
+}
+
+/// What a call is answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
+    envelope: Value,
+    status: StatusCode,
+}
+
+impl Answer {
+    /// The answer to the call of `path`.
+    pub(super) fn of(answer: Result<Value, TrpcError>, path: &str) -> Self {
+        match answer {
+            Ok(data) => Self {
+                envelope: json!({"result": {"data": data}}),
+                status: StatusCode::OK,
+            },
+            Err(error) => Self::error(&error, Some(path)),
+        }
+    }
+
+    /// An error about the whole request.
+    pub(super) fn refusal(error: &TrpcError) -> Self {
+        Self::error(error, None)
+    }
+
+    fn error(error: &TrpcError, path: Option<&str>) -> Self {
+        let status = error.kind.status();
+        let name: &'static str = error.kind.into();
+        let mut data = json!({"code": name, "httpStatus": status.as_u16()});
+        if let (Value::Object(data), Some(path)) = (&mut data, path) {
+            data.insert("path".to_owned(), path.into());
+        }
+        let envelope = json!({"error": {
+            "message": error.message, "code": error.kind.number(), "data": data,
+        }});
+        Self { envelope, status }
+    }
+
+    /// As it goes over the wire.
+    pub(super) fn to_json(&self) -> String {
+        self.envelope.to_string()
+    }
+}
+
+/// The status over all answers: theirs when they agree, else 207.
+pub(super) fn status<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> StatusCode {
+    let mut all = answers.into_iter().map(|answer| answer.status);
+    let first = all.next().unwrap_or(StatusCode::OK);
+    if all.all(|status| status == first) {
+        first
+    } else {
+        StatusCode::MULTI_STATUS
+    }
+}
+
+/// A batch's answers.
+pub(super) fn array(answers: &[Answer]) -> String {
+    let all: Vec<&Value> = answers.iter().map(|answer| &answer.envelope).collect();
+    json!(all).to_string()
+}
+
+/// The first of the JSON lines: an object with a place for each call, which says that its value follows.
+///
+/// A value is written `[[value], …what is still to come…]`; `[null, 0, n]` means that the whole of it comes in chunk n.
+pub(super) fn head(calls: usize) -> String {
+    let head = (0..calls).map(|place| (place.to_string(), json!([[0], [null, 0, place]])));
+    line(&Value::Object(head.collect()))
+}
+
+/// A later line: the value of one place. An error is a value too: its envelope says so.
+pub(super) fn chunk(place: usize, answer: &Answer) -> String {
+    line(&json!([place, 0, [[answer.envelope]]]))
+}
+
+fn line(value: &Value) -> String {
+    format!("{value}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there() -> Answer {
+        Answer::of(Ok(json!({"healthy": true})), "streaming.healthCheck")
+    }
+
+    fn missing() -> Answer {
+        Answer::of(Err(TrpcError::not_found("no")), "streaming.getPlaybackUrl")
+    }
+
+    #[test]
+    fn an_error_bears_its_number_name_status_and_path() {
+        assert_eq!(
+            missing().envelope,
+            json!({"error": {"message": "no", "code": -32004, "data":
+                {"code": "NOT_FOUND", "httpStatus": 404, "path": "streaming.getPlaybackUrl"}}})
+        );
+    }
+
+    #[test]
+    fn a_batch_that_went_well_in_part_is_207() {
+        assert_eq!(status([&there(), &there()]), 200);
+        assert_eq!(status([&missing(), &missing()]), 404);
+        assert_eq!(status([&there(), &missing()]), 207);
+    }
+
+    #[test]
+    fn json_lines_promise_each_call_and_then_keep_the_promise() {
+        assert_eq!(head(2), "{\"0\":[[0],[null,0,0]],\"1\":[[0],[null,0,1]]}\n");
+        assert_eq!(
+            chunk(1, &there()),
+            "[1,0,[[{\"result\":{\"data\":{\"healthy\":true}}}]]]\n"
+        );
+    }
+
+    #[test]
+    fn who_is_not_let_in_reads_so_in_trpcs_words() {
+        for (code, number, name) in [
+            (Code::Unauthorized, -32001, "UNAUTHORIZED"),
+            (Code::Forbidden, -32003, "FORBIDDEN"),
+            (Code::Database, -32603, "SERVICE_UNAVAILABLE"),
+        ] {
+            let error = TrpcError::from(&Problem::new(code, "why"));
+            let answer = Answer::refusal(&error);
+            assert_eq!(answer.status, code.status());
+            assert_eq!(answer.envelope["error"]["code"], number);
+            assert_eq!(answer.envelope["error"]["data"]["code"], name);
+            assert_eq!(answer.envelope["error"]["message"], "why");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The three queries themselves.
+
+use serde_json::{Value, json};
+
+use super::call::{Call, Procedure};
+use super::envelope::{Issue, TrpcError};
+use crate::api::Api;
+use crate::api::problem::Problem;
+
+/// The largest integer of JavaScript.
+const LARGEST_ID: i64 = (1 << 53) - 1;
+
+/// Carries a call out.
+pub(super) async fn answer(api: &Api, call: &Call) -> Result<Value, TrpcError> {
+    let Some(procedure) = call.procedure else {
+        return Err(TrpcError::no_procedure(&call.path));
+    };
+    match procedure {
+        Procedure::GetPlaybackUrl => playback_url(api, channel_id(&call.input)?).await,
+        Procedure::GetStreamStatus => stream_status(api, channel_id(&call.input)?).await,
+        Procedure::HealthCheck => Ok(json!({"healthy": api.health_report().await.healthy})),
+    }
+}
+
+async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
+    match api.playback(channel_id).await.map_err(told)? {
+        Some(playback) => Ok(json!({"hlsUrl": playback.hls_url})),
+        None => Err(TrpcError::not_found(
+            "The channel is not on air and has no recording.",
+        )),
+    }
+}
+
+/// The newest relay's length: what was recorded once that is known, until then the time it has been live.
+async fn stream_status(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
+    let relay = api.newest_relay(channel_id).await.map_err(told)?;
+    let recording = api.store.last_ready_recording(channel_id).await;
+    let recording = recording.map_err(Problem::from).map_err(told)?;
+    let playback = api.playback(channel_id).await.map_err(told)?;
+    let seconds = relay.as_ref().map_or(0, |relay| match &relay.cost {
+        Some(cost) => cost.duration_seconds,
+        None => relay.live_seconds,
+    });
+    Ok(json!({
+        "isLive": relay.is_some_and(|relay| relay.is_live),
+        "hlsUrl": playback.map(|playback| playback.hls_url),
+        "durationSeconds": seconds,
+        "recordingAvailable": recording.is_some(),
+    }))
+}
+
+fn told(problem: Problem) -> TrpcError {
+    TrpcError::from(&problem)
+}
+
+/// The channel an input names. Other fields are left aside, as zod does.
+fn channel_id(input: &Result<Option<Value>, TrpcError>) -> Result<i64, TrpcError> {
+    let input = input.as_ref().map_err(Clone::clone)?;
+    let issue = |code, expected, received, path, message: &str| {
+        TrpcError::invalid_input(&[Issue {
+            code,
+            expected,
+            received,
+            path,
+            message: message.to_owned(),
+        }])
+    };
+    let field = match input {
+        Some(Value::Object(fields)) => fields.get("channelId"),
+        other => {
+            let received = kind(other.as_ref());
+            let message = format!("Expected object, received {received}");
+            return Err(issue("invalid_type", "object", received, &[], &message));
+        }
+    };
+    let path: &[_] = &["channelId"];
+    match field {
+        Some(Value::Number(number)) => {
+            let Some(id) = whole(number) else {
+                let message = "Expected integer, received float";
+                return Err(issue("invalid_type", "integer", "float", path, message));
+            };
+            let range = "Number must be from 1 to 9007199254740991";
+            match id {
+                ..1 => Err(issue("too_small", "integer", "integer", path, range)),
+                1..=LARGEST_ID => Ok(id),
+                _ => Err(issue("too_big", "integer", "integer", path, range)),
+            }
+        }
+        other => {
+            let received = kind(other);
+            let message = other.map_or("Required".to_owned(), |_| {
+                format!("Expected number, received {received}")
+            });
+            Err(issue("invalid_type", "number", received, path, &message))
+        }
+    }
+}
+
+/// A whole number, also one that is written 42.0; those beyond 64 bits are the largest and the smallest.
+fn whole(number: &serde_json::Number) -> Option<i64> {
+    if let Some(whole) = number.as_i64() {
+        return Some(whole);
+    }
+    let float = number.as_f64()?;
+    if float.fract() != 0.0 {
+        return None;
+    }
+    let plain = format!("{float:.0}");
+    let beyond = if float < 0.0 { i64::MIN } else { i64::MAX };
+    Some(plain.parse().unwrap_or(beyond))
+}
+
+/// JavaScript's word for what a value is.
+fn kind(value: Option<&Value>) -> &'static str {
+    match value {
+        None => "undefined",
+        Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "boolean",
+        Some(Value::Number(_)) => "number",
+        Some(Value::String(_)) => "string",
+        Some(Value::Array(_)) => "array",
+        Some(Value::Object(_)) => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::envelope::Answer;
+    use super::*;
+
+    /// zod's issue about an input.
+    fn issue(input: Option<Value>) -> Value {
+        let error = channel_id(&Ok(input)).unwrap_err();
+        let answer: Value = serde_json::from_str(&Answer::refusal(&error).to_json()).unwrap();
+        assert_eq!(answer["error"]["code"], -32600);
+        assert_eq!(answer["error"]["data"]["code"], "BAD_REQUEST");
+        let issues: Value =
+            serde_json::from_str(answer["error"]["message"].as_str().unwrap()).unwrap();
+        issues[0].clone()
+    }
+
+    #[test]
+    fn an_input_that_is_wrong_is_told_as_zod_tells_it() {
+        let missing = issue(Some(json!({})));
+        assert_eq!(
+            missing,
+            json!({"code": "invalid_type", "expected": "number", "received": "undefined",
+                   "path": ["channelId"], "message": "Required"})
+        );
+        assert_eq!(issue(None)["path"], json!([]));
+        assert_eq!(
+            issue(Some(json!({"channelId": "42"})))["received"],
+            "string"
+        );
+        assert_eq!(
+            issue(Some(json!({"channelId": 1.5})))["expected"],
+            "integer"
+        );
+        assert_eq!(issue(Some(json!({"channelId": 0})))["code"], "too_small");
+        for large in [json!(1_u64 << 53), json!(u64::MAX), json!(1e300)] {
+            assert_eq!(issue(Some(json!({"channelId": large})))["code"], "too_big");
+        }
+    }
+
+    #[test]
+    fn a_channel_id_goes_up_to_the_largest_integer_of_javascript() {
+        let id = |id: Value| channel_id(&Ok(Some(json!({"channelId": id, "more": 1}))));
+        assert_eq!(id(json!(1)), Ok(1));
+        assert_eq!(id(json!(42.0)), Ok(42));
+        assert_eq!(id(json!(LARGEST_ID)), Ok(LARGEST_ID));
+    }
+}

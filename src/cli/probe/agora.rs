@@ -1,0 +1,331 @@
+//! Agora: credentials, who is in a channel, and of the product the settings choose what can be tried without a broadcast
+//! (`agora.md` §2, §4, §12).
+
+use relaykeeper::config::{AgoraBackend, Settings};
+use reqwest::Method;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::assumptions::Findings;
+use super::wire::{Answer, Ask, Auth, Wire};
+
+/// A channel nobody is in.
+const CHANNEL: &str = "relaykeeper-probe";
+
+/// What is being probed, and what of it has to be deleted.
+pub(super) struct Probe {
+    base: String,
+    app_id: String,
+    region: String,
+    backend: AgoraBackend,
+    idle_seconds: u64,
+    uid: u32,
+    auth: Auth,
+    bad_auth: Auth,
+    mark: String,
+    /// A converter may be there: its id, once that is known.
+    converter: Option<Option<String>>,
+}
+
+impl Probe {
+    pub(super) fn new(settings: &Settings, mark: &str) -> Self {
+        let agora = &settings.agora;
+        let secret = agora.customer_secret.expose_secret().to_owned();
+        Self {
+            base: agora.api_base_url.trim_end_matches('/').to_owned(),
+            app_id: agora.app_id.clone(),
+            region: agora.media_push.region.clone(),
+            backend: agora.backend,
+            idle_seconds: agora.media_push.idle_timeout.as_secs(),
+            uid: agora.cloud_recording.recording_uid_base,
+            bad_auth: Auth::Basic(agora.customer_id.clone(), format!("{secret}x")),
+            auth: Auth::Basic(agora.customer_id.clone(), secret),
+            mark: mark.to_owned(),
+            converter: None,
+        }
+    }
+
+    /// Tries one assumption after the other.
+    pub(super) async fn walk(&mut self, wire: &mut Wire, findings: &mut Findings) {
+        if !self.credentials(wire, findings).await {
+            return;
+        }
+        self.hosts(wire, findings).await;
+        match self.backend {
+            AgoraBackend::CloudRecording => self.cloud_recording(wire, findings).await,
+            AgoraBackend::MediaPush => self.media_push(wire, findings).await,
+        }
+    }
+
+    async fn credentials(&self, wire: &mut Wire, findings: &mut Findings) -> bool {
+        let list = Ask::new(
+            "converters.list.bad",
+            Method::GET,
+            self.converters(),
+            &self.bad_auth,
+        );
+        match wire.ask(list).await {
+            Ok(answer) => findings.judge("ag-bad-credentials", answer.status == 401, answer.said()),
+            Err(why) => findings.unclear("ag-bad-credentials", why),
+        }
+        match wire
+            .ask(self.get("converters.list", self.converters()))
+            .await
+        {
+            Ok(answer) => {
+                // 403 and 404: believed, but Media Push is not switched on.
+                let taken = matches!(answer.status, 200 | 403 | 404);
+                findings.judge("ag-credentials", taken, answer.said());
+                taken
+            }
+            Err(why) => {
+                findings.unclear("ag-credentials", why);
+                false
+            }
+        }
+    }
+
+    async fn hosts(&self, wire: &mut Wire, findings: &mut Findings) {
+        let url = format!(
+            "{}/dev/v1/channel/user/{}/{CHANNEL}/hosts_only",
+            self.base, self.app_id
+        );
+        match wire.ask(self.get("channel.hosts", url)).await {
+            Ok(answer) => {
+                let exists = answer.body.pointer("/data/channel_exist");
+                let saw = format!(
+                    "{}, channel_exist: {}",
+                    answer.said(),
+                    exists.unwrap_or(&Value::Null)
+                );
+                findings.judge("ag-hosts", exists == Some(&Value::Bool(false)), saw);
+            }
+            Err(why) => findings.unclear("ag-hosts", why),
+        }
+    }
+
+    async fn cloud_recording(&self, wire: &mut Wire, findings: &mut Findings) {
+        let base = format!("{}/v1/apps/{}/cloud_recording", self.base, self.app_id);
+        let identity = json!({
+            "cname": self.mark,
+            "uid": self.uid.to_string(),
+            "clientRequest": { "scene": 1, "resourceExpiredHour": 1 },
+        });
+        let mut resource = None;
+        let mut said = Vec::new();
+        for name in ["cloud_recording.acquire", "cloud_recording.acquire.again"] {
+            let url = format!("{base}/acquire");
+            let ask = Ask::new(name, Method::POST, url, &self.auth).body(identity.clone());
+            match wire.ask(ask).await {
+                Ok(answer) => {
+                    resource = answer.text("/resourceId").map(str::to_owned);
+                    said.push(answer.said());
+                }
+                Err(why) => return findings.unclear("cr-acquire", why),
+            }
+        }
+        findings.judge("cr-acquire", resource.is_some(), said.join(", then "));
+        let Some(resource) = resource else { return };
+        let session = format!(
+            "{base}/resourceid/{resource}/sid/{}/mode/web",
+            Uuid::new_v4().simple()
+        );
+        let query = self.get("cloud_recording.query.unknown", format!("{session}/query"));
+        judge_gone(findings, "cr-query", wire.ask(query).await);
+        let stop = json!({
+            "cname": self.mark,
+            "uid": self.uid.to_string(),
+            "clientRequest": { "async_stop": true },
+        });
+        let url = format!("{session}/stop");
+        let ask = Ask::new(
+            "cloud_recording.stop.unknown",
+            Method::POST,
+            url,
+            &self.auth,
+        )
+        .body(stop);
+        judge_gone(findings, "cr-stop", wire.ask(ask).await);
+    }
+
+    async fn media_push(&mut self, wire: &mut Wire, findings: &mut Findings) {
+        self.converter = Some(None);
+        let id = match wire.ask(self.create_ask("converters.create")).await {
+            Ok(answer) => {
+                let text = |key: &str| {
+                    let wrapped = format!("/converter/{key}");
+                    answer.text(&wrapped).map(str::to_owned)
+                };
+                let (id, state) = (text("id"), text("state"));
+                let saw = format!(
+                    "{}, state {}",
+                    answer.said(),
+                    state.as_deref().unwrap_or("not told")
+                );
+                findings.judge(
+                    "mp-create",
+                    answer.done() && id.is_some() && state.is_some(),
+                    saw,
+                );
+                id
+            }
+            Err(why) => {
+                findings.unclear("mp-create", why);
+                None
+            }
+        };
+        let Some(id) = id else { return };
+        self.converter = Some(Some(id.clone()));
+        match wire.ask(self.create_ask("converters.create.again")).await {
+            Ok(answer) => {
+                let named = answer.header("x-resource-id");
+                let same = named.is_some_and(|named| named.eq_ignore_ascii_case(&id));
+                let saw = format!(
+                    "{}, X-Resource-ID {}",
+                    answer.said(),
+                    named.unwrap_or("not told")
+                );
+                findings.judge("mp-name", answer.status == 409 && same, saw);
+            }
+            Err(why) => findings.unclear("mp-name", why),
+        }
+        match wire
+            .ask(self.get("converters.get", self.converter_url(&id)))
+            .await
+        {
+            Ok(answer) => {
+                let wrapped = answer.body.get("converter");
+                let converter = wrapped.unwrap_or(&answer.body);
+                let idle = ["idleTimeout", "idleTimeOut"]
+                    .into_iter()
+                    .find_map(|key| Some((key, converter.get(key)?)));
+                let shows = converter.get("rtmpUrl").is_some();
+                let saw = format!(
+                    "{}, {}, rtmpUrl shown: {shows}, {}",
+                    answer.said(),
+                    if wrapped.is_some() {
+                        "wrapped"
+                    } else {
+                        "not wrapped"
+                    },
+                    idle.map_or("no idleTimeout".to_owned(), |(key, value)| format!(
+                        "{key}: {value}"
+                    )),
+                );
+                findings.judge("mp-get", idle.is_some() && shows, saw);
+            }
+            Err(why) => findings.unclear("mp-get", why),
+        }
+        match wire
+            .ask(self.get("converters.list.with", self.converters()))
+            .await
+        {
+            Ok(answer) => {
+                let members = answer
+                    .body
+                    .pointer("/data/members")
+                    .and_then(Value::as_array);
+                let name = |member: &Value| {
+                    member.get("converterName").and_then(Value::as_str) == Some(&self.mark)
+                };
+                let listed = members.is_some_and(|members| members.iter().any(name));
+                findings.judge(
+                    "mp-list",
+                    listed,
+                    format!("{}, listed: {listed}", answer.said()),
+                );
+            }
+            Err(why) => findings.unclear("mp-list", why),
+        }
+        let deleted = wire.ask(self.delete_ask("converters.delete", &id)).await;
+        let read = wire
+            .ask(self.get("converters.get.deleted", self.converter_url(&id)))
+            .await;
+        match (deleted, read) {
+            (Ok(deleted), Ok(read)) => {
+                let saw = format!("{}, then {}", deleted.said(), read.said());
+                findings.judge("mp-delete", deleted.done() && read.status == 404, saw);
+            }
+            (Err(why), _) | (_, Err(why)) => findings.unclear("mp-delete", why),
+        }
+    }
+
+    /// Deletes the converter if one may be there; answers it when it would not go. One whose id was never told is
+    /// found by its name: creating it again says 409 and the id, or makes it.
+    pub(super) async fn clean_up(&mut self, wire: &mut Wire) -> Vec<String> {
+        let id = match self.converter.take() {
+            None => return Vec::new(),
+            Some(Some(id)) => Some(id),
+            Some(None) => match wire.ask(self.create_ask("converters.create.look")).await {
+                Ok(answer) => {
+                    let named = answer.header("x-resource-id");
+                    answer.text("/converter/id").or(named).map(str::to_owned)
+                }
+                Err(_) => None,
+            },
+        };
+        let gone = match &id {
+            Some(id) => wire
+                .ask(self.delete_ask("converters.clean_up", id))
+                .await
+                .is_ok_and(|answer| answer.done() || answer.status == 404),
+            None => false,
+        };
+        match gone {
+            true => Vec::new(),
+            false => vec![format!(
+                "perhaps the converter named {} ({})",
+                self.mark,
+                id.unwrap_or_default()
+            )],
+        }
+    }
+
+    fn converters(&self) -> String {
+        format!("{}/v1/projects/{}/rtmp-converters", self.base, self.app_id)
+    }
+
+    fn regional(&self) -> String {
+        format!(
+            "{}/{}/v1/projects/{}/rtmp-converters",
+            self.base, self.region, self.app_id
+        )
+    }
+
+    fn converter_url(&self, id: &str) -> String {
+        format!("{}/{id}", self.regional())
+    }
+
+    fn get(&self, name: &'static str, url: String) -> Ask {
+        Ask::new(name, Method::GET, url, &self.auth)
+    }
+
+    fn delete_ask(&self, name: &'static str, id: &str) -> Ask {
+        Ask::new(name, Method::DELETE, self.converter_url(id), &self.auth)
+    }
+
+    /// A converter of a channel nobody is in, to a key nobody has: it never carries anything.
+    fn create_ask(&self, name: &'static str) -> Ask {
+        Ask::new(name, Method::POST, self.regional(), &self.auth).body(json!({
+            "converter": {
+                "name": self.mark,
+                "rawOptions": { "rtcChannel": CHANNEL, "rtcStreamUid": 1 },
+                "rtmpUrl": "rtmps://live.cloudflare.com:443/live/relaykeeper-probe",
+                "idleTimeout": self.idle_seconds,
+            },
+        }))
+    }
+}
+
+/// A session that never was: 404, or that it does not belong to the resource (400, code 1003; `agora.md` §7.1).
+fn judge_gone(findings: &mut Findings, name: &'static str, answer: Result<Answer, String>) {
+    match answer {
+        Ok(answer) => {
+            let code = answer.body.get("code").and_then(Value::as_i64);
+            let gone = answer.status == 404 || (answer.status == 400 && code == Some(1003));
+            findings.judge(name, gone, answer.said());
+        }
+        Err(why) => findings.unclear(name, why),
+    }
+}

@@ -1,0 +1,176 @@
+//! What is tried, and what came of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Every assumption that can be tried without a broadcast, in the order they are tried: its name, and the sentence.
+/// `docs/vendor-assumptions.md` has the same names.
+pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
+    ("cf-token", "the token is active"),
+    ("cf-bad-token", "a wrong token is refused with 401 or 403"),
+    (
+        "cf-not-found",
+        "a live input that is not there: 404 with errors",
+    ),
+    (
+        "cf-retention",
+        "deleteRecordingAfterDays of 1 is refused: 400, code 10060",
+    ),
+    (
+        "cf-create",
+        "a live input is created with any 2xx, and has uid and RTMPS key",
+    ),
+    ("cf-echo", "its settings come back as sent"),
+    ("cf-meta", "its meta comes back as sent"),
+    (
+        "cf-playback",
+        "its playback URLs are in the answer, on a customer host",
+    ),
+    ("cf-ratelimit", "Ratelimit headers say what is left"),
+    (
+        "cf-key-replay",
+        "the same Idempotency-Key answers the same live input",
+    ),
+    (
+        "cf-list",
+        "the list is an array or {liveInputs}, and shows it with its meta",
+    ),
+    (
+        "cf-lifecycle",
+        "/lifecycle answers {\"live\": false} without a token",
+    ),
+    (
+        "cf-manifest",
+        "the manifest of a live input without a broadcast is none",
+    ),
+    (
+        "cf-rotate",
+        "rotate_keys gives a new key, same uid, same playback",
+    ),
+    (
+        "cf-disable",
+        "PUT {enabled: false} alone disables, and leaves recording as it was",
+    ),
+    ("cf-videos", "live_inputs/{uid}/videos is a list"),
+    (
+        "cf-video-filter",
+        "GET /stream?live_input_id= is a list of its videos only",
+    ),
+    (
+        "cf-bulk-filter",
+        "GET /stream?type=live&status=ready&after= lists such videos only",
+    ),
+    ("cf-delete", "DELETE answers any 2xx"),
+    ("cf-delete-again", "DELETE of what is gone: 404"),
+    (
+        "cf-deleted-videos",
+        "the videos of a deleted live input: 404, or none",
+    ),
+    ("cf-key-deleted", "the key of a deleted live input: 409"),
+    ("ag-credentials", "customer id and secret are taken"),
+    ("ag-bad-credentials", "a wrong secret is refused with 401"),
+    (
+        "ag-hosts",
+        "hosts_only of an empty channel: channel_exist is false",
+    ),
+    (
+        "cr-acquire",
+        "acquire answers a resourceId, and does so again for the same cname and uid",
+    ),
+    (
+        "cr-query",
+        "a query of a session that is not there: 404, or 400/1003",
+    ),
+    (
+        "cr-stop",
+        "a stop of a session that is not there: 404, or 400/1003",
+    ),
+    (
+        "mp-create",
+        "a converter is created, and has an id and a state",
+    ),
+    (
+        "mp-name",
+        "its name is taken: 409 with its id in X-Resource-ID",
+    ),
+    ("mp-get", "it is read back with idleTimeout and rtmpUrl"),
+    ("mp-list", "the list shows it by its name"),
+    ("mp-delete", "it is deleted with any 2xx, and is 404 then"),
+];
+
+/// How an assumption did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is so.
+    Holds,
+    /// It is not so.
+    Differs,
+    /// The answers do not say.
+    Unclear,
+}
+
+/// What came of the assumptions that were tried.
+#[derive(Debug, Default)]
+pub(super) struct Findings(BTreeMap<&'static str, (Verdict, String)>);
+
+impl Findings {
+    /// It holds when `so`, else it differs; `saw` is what was seen.
+    pub(super) fn judge(&mut self, name: &'static str, so: bool, saw: impl Into<String>) {
+        let verdict = if so { Verdict::Holds } else { Verdict::Differs };
+        self.0.insert(name, (verdict, saw.into()));
+    }
+
+    /// Nothing was learnt.
+    pub(super) fn unclear(&mut self, name: &'static str, why: impl Into<String>) {
+        self.0.insert(name, (Verdict::Unclear, why.into()));
+    }
+
+    /// How many differ.
+    pub(super) fn differing(&self) -> usize {
+        let differ = |(verdict, _): &&(Verdict, String)| *verdict == Verdict::Differs;
+        self.0.values().filter(differ).count()
+    }
+
+    /// All assumptions, tried or not, and a sum.
+    pub(super) fn table(&self) -> String {
+        let untried = (Verdict::Unclear, "not tried".to_owned());
+        let mut table = String::new();
+        let mut held = 0;
+        for (name, sentence) in ASSUMPTIONS {
+            let (verdict, saw) = self.0.get(name).unwrap_or(&untried);
+            held += usize::from(*verdict == Verdict::Holds);
+            let word = match verdict {
+                Verdict::Holds => "holds",
+                Verdict::Differs => "DIFFERS",
+                Verdict::Unclear => "unclear",
+            };
+            // A String takes every write.
+            let _ = writeln!(table, "{word:<8} {name:<19} {sentence}\n{:29}{saw}", "");
+        }
+        let differ = self.differing();
+        let unclear = ASSUMPTIONS.len() - held - differ;
+        let _ = writeln!(table, "\n{held} hold, {differ} differ, {unclear} unclear");
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_tried_is_told_as_unclear() {
+        let mut findings = Findings::default();
+        findings.judge("cf-token", true, "active");
+        findings.judge("cf-echo", false, "mode: off");
+        let table = findings.table();
+        assert!(table.contains("holds    cf-token"), "{table}");
+        assert!(table.contains("DIFFERS  cf-echo"), "{table}");
+        assert!(table.contains("unclear  mp-list"), "{table}");
+        let rest = ASSUMPTIONS.len() - 2;
+        assert!(
+            table.ends_with(&format!("\n1 hold, 1 differ, {rest} unclear\n")),
+            "{table}"
+        );
+    }
+}

@@ -1,0 +1,313 @@
+//! Cloudflare Stream: one live input from its creation to its deletion (`cloudflare-stream.md §1` to `§5`, `§8`).
+
+mod looks;
+
+use relaykeeper::config::Settings;
+use reqwest::Method;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::assumptions::Findings;
+use super::wire::{Answer, Ask, Auth, Wire};
+
+/// The refusal of a retention out of bounds (`cloudflare-stream.md §1.2`).
+const BAD_RETENTION: i64 = 10_060;
+
+/// What is being probed, and what of it has to be deleted.
+pub(super) struct Probe {
+    account: String,
+    base: String,
+    customer: Option<String>,
+    auth: Auth,
+    bad_auth: Auth,
+    mark: String,
+    /// A create is under way, or its answer was lost.
+    asked_for: bool,
+    made: Vec<String>,
+}
+
+impl Probe {
+    pub(super) fn new(settings: &Settings, mark: &str) -> Self {
+        let cloudflare = &settings.cloudflare;
+        let base = cloudflare.api_base_url.trim_end_matches('/').to_owned();
+        let token = cloudflare.api_token.expose_secret();
+        let customer = cloudflare.customer_base_url.trim_end_matches('/');
+        Self {
+            account: format!("{base}/accounts/{}", cloudflare.account_id),
+            base,
+            customer: Some(customer.to_owned()).filter(|customer| !customer.is_empty()),
+            auth: Auth::Bearer(token.to_owned()),
+            bad_auth: Auth::Bearer(spoilt(token)),
+            mark: mark.to_owned(),
+            asked_for: false,
+            made: Vec::new(),
+        }
+    }
+
+    /// Tries one assumption after the other; without a token or a live input there is nothing more to try.
+    pub(super) async fn walk(&mut self, wire: &mut Wire, findings: &mut Findings) {
+        if !self.credentials(wire, findings).await {
+            return;
+        }
+        self.refusals(wire, findings).await;
+        let Some((uid, created)) = self.create(wire, findings).await else {
+            return;
+        };
+        self.looks(wire, findings, &uid, &created).await;
+        self.changes(wire, findings, &uid, &created).await;
+        self.recordings(wire, findings, &uid).await;
+        self.delete(wire, findings, &uid).await;
+    }
+
+    async fn credentials(&self, wire: &mut Wire, findings: &mut Findings) -> bool {
+        let url = format!("{}/user/tokens/verify", self.base);
+        let bad = Ask::new("tokens.verify.bad", Method::GET, url, &self.bad_auth);
+        match wire.ask(bad).await {
+            Ok(answer) => {
+                let refused = matches!(answer.status, 401 | 403);
+                findings.judge("cf-bad-token", refused, answer.said());
+            }
+            Err(why) => findings.unclear("cf-bad-token", why),
+        }
+        // An account's own token is verified by the account, any other by the user.
+        let mut why = String::new();
+        let (user, account) = (format!("{}/user", self.base), &self.account);
+        for url in [&user, account].map(|owner| format!("{owner}/tokens/verify")) {
+            match wire.ask(self.get("tokens.verify", url)).await {
+                Ok(answer) if answer.text("/result/status") == Some("active") => {
+                    findings.judge("cf-token", true, "active");
+                    return true;
+                }
+                Ok(answer) => why = answer.said(),
+                Err(error) => why = error,
+            }
+        }
+        findings.judge("cf-token", false, why);
+        false
+    }
+
+    async fn refusals(&mut self, wire: &mut Wire, findings: &mut Findings) {
+        let nobody = self.live_input(&Uuid::new_v4().simple().to_string());
+        match wire.ask(self.get("live_inputs.get.unknown", nobody)).await {
+            Ok(answer) => {
+                let told = answer.status == 404 && answer.body.pointer("/errors/0").is_some();
+                findings.judge("cf-not-found", told, answer.said());
+            }
+            Err(why) => findings.unclear("cf-not-found", why),
+        }
+        let mut body = self.wanted();
+        if let Some(body) = body.as_object_mut() {
+            body.insert("deleteRecordingAfterDays".into(), 1.into());
+        }
+        let url = format!("{}/stream/live_inputs", self.account);
+        let ask = Ask::new("live_inputs.create.refused", Method::POST, url, &self.auth).body(body);
+        match wire.ask(ask).await {
+            Ok(answer) => {
+                self.made.extend(uid_of(&answer));
+                let code = answer
+                    .body
+                    .pointer("/errors/0/code")
+                    .and_then(Value::as_i64);
+                let refused = answer.status == 400 && code == Some(BAD_RETENTION);
+                findings.judge("cf-retention", refused, answer.said());
+            }
+            Err(why) => findings.unclear("cf-retention", why),
+        }
+    }
+
+    async fn create(
+        &mut self,
+        wire: &mut Wire,
+        findings: &mut Findings,
+    ) -> Option<(String, Answer)> {
+        self.asked_for = true;
+        let created = match wire.ask(self.create_ask("live_inputs.create")).await {
+            Ok(created) => created,
+            Err(why) => {
+                findings.unclear("cf-create", why);
+                return None;
+            }
+        };
+        let uid = uid_of(&created);
+        let keyed = created.text("/result/rtmps/streamKey").is_some();
+        let good = created.done() && uid.is_some() && keyed;
+        findings.judge("cf-create", good, created.said());
+        let uid = uid.filter(|_| created.done())?;
+        self.made.push(uid.clone());
+        self.asked_for = false;
+        let differing = differences(&self.wanted(), created.body.get("result"));
+        findings.judge("cf-echo", differing.is_empty(), told(&differing));
+        let meta = created.text("/result/meta/relaykeeper");
+        findings.judge(
+            "cf-meta",
+            meta == Some(&self.mark),
+            meta.unwrap_or("no meta"),
+        );
+        self.playback(findings, &created);
+        match (
+            created.header("ratelimit"),
+            created.header("ratelimit-policy"),
+        ) {
+            (Some(limit), policy) => {
+                let saw = format!("{limit}; policy {}", policy.unwrap_or("not told"));
+                findings.judge("cf-ratelimit", limit.contains(";r="), saw);
+            }
+            (None, _) => findings.judge("cf-ratelimit", false, "no Ratelimit header"),
+        }
+        match wire.ask(self.create_ask("live_inputs.create.again")).await {
+            Ok(again) => {
+                let second = uid_of(&again);
+                let same = second.as_ref() == Some(&uid);
+                self.made.extend(second.filter(|_| !same));
+                let saw = format!(
+                    "{}, {} live input",
+                    again.said(),
+                    if same { "the same" } else { "another" }
+                );
+                findings.judge("cf-key-replay", same, saw);
+            }
+            Err(why) => findings.unclear("cf-key-replay", why),
+        }
+        Some((uid, created))
+    }
+
+    /// Where buyers would watch: its host is the customer host, unless the settings name one.
+    fn playback(&mut self, findings: &mut Findings, created: &Answer) {
+        let hls = created.text("/result/playback/hls");
+        let host = hls.and_then(|hls| url::Url::parse(hls).ok());
+        let host = host.map(|url| url.origin().ascii_serialization());
+        let known = host.as_ref().is_some_and(|host| {
+            self.customer.as_ref() == Some(host)
+                || (host.starts_with("https://customer-")
+                    && host.ends_with(".cloudflarestream.com"))
+        });
+        findings.judge(
+            "cf-playback",
+            known,
+            host.as_deref().unwrap_or("no playback.hls"),
+        );
+        self.customer = self.customer.take().or(host);
+    }
+
+    async fn delete(&mut self, wire: &mut Wire, findings: &mut Findings, uid: &str) {
+        match wire.ask(self.delete_ask("live_inputs.delete", uid)).await {
+            Ok(answer) => findings.judge("cf-delete", answer.done(), answer.said()),
+            Err(why) => return findings.unclear("cf-delete", why),
+        }
+        match wire
+            .ask(self.delete_ask("live_inputs.delete.again", uid))
+            .await
+        {
+            Ok(answer) => findings.judge("cf-delete-again", answer.status == 404, answer.said()),
+            Err(why) => findings.unclear("cf-delete-again", why),
+        }
+        let videos = format!("{}/videos", self.live_input(uid));
+        match wire
+            .ask(self.get("live_inputs.videos.deleted", videos))
+            .await
+        {
+            Ok(answer) => {
+                let none = answer.body.get("result") == Some(&json!([]));
+                findings.judge(
+                    "cf-deleted-videos",
+                    answer.status == 404 || none,
+                    answer.said(),
+                );
+            }
+            Err(why) => findings.unclear("cf-deleted-videos", why),
+        }
+        match wire
+            .ask(self.create_ask("live_inputs.create.deleted"))
+            .await
+        {
+            Ok(answer) => {
+                self.made.extend(uid_of(&answer));
+                findings.judge("cf-key-deleted", answer.status == 409, answer.said());
+            }
+            Err(why) => {
+                self.asked_for = true;
+                findings.unclear("cf-key-deleted", why);
+            }
+        }
+    }
+
+    /// Deletes what was made and is still there; answers what would not go.
+    pub(super) async fn clean_up(&mut self, wire: &mut Wire) -> Vec<String> {
+        if self.asked_for
+            && let Ok(answer) = wire.ask(self.create_ask("live_inputs.create.look")).await
+        {
+            self.made.extend(uid_of(&answer));
+        }
+        let mut left = Vec::new();
+        for uid in std::mem::take(&mut self.made) {
+            let gone = wire
+                .ask(self.delete_ask("live_inputs.clean_up", &uid))
+                .await;
+            if !gone.is_ok_and(|answer| answer.done() || answer.status == 404) {
+                left.push(format!("live input {uid}"));
+            }
+        }
+        left
+    }
+
+    fn live_input(&self, uid: &str) -> String {
+        format!("{}/stream/live_inputs/{uid}", self.account)
+    }
+
+    fn get(&self, name: &'static str, url: String) -> Ask {
+        Ask::new(name, Method::GET, url, &self.auth)
+    }
+
+    fn create_ask(&self, name: &'static str) -> Ask {
+        let url = format!("{}/stream/live_inputs", self.account);
+        Ask::new(name, Method::POST, url, &self.auth)
+            .key(&self.mark)
+            .body(self.wanted())
+    }
+
+    fn delete_ask(&self, name: &'static str, uid: &str) -> Ask {
+        Ask::new(name, Method::DELETE, self.live_input(uid), &self.auth)
+    }
+
+    /// What a relay would ask for.
+    fn wanted(&self) -> Value {
+        json!({
+            "meta": { "name": "relaykeeper probe", "relaykeeper": self.mark },
+            "recording": { "mode": "automatic", "timeoutSeconds": 180, "requireSignedURLs": false },
+            "deleteRecordingAfterDays": 30,
+        })
+    }
+}
+
+/// The uid of the live input in an answer.
+fn uid_of(answer: &Answer) -> Option<String> {
+    answer.text("/result/uid").map(str::to_owned)
+}
+
+/// Which of the wanted settings came back otherwise.
+fn differences(wanted: &Value, got: Option<&Value>) -> Vec<String> {
+    [
+        "/recording/mode",
+        "/recording/timeoutSeconds",
+        "/recording/requireSignedURLs",
+        "/deleteRecordingAfterDays",
+    ]
+    .into_iter()
+    .filter(|pointer| wanted.pointer(pointer) != got.and_then(|got| got.pointer(pointer)))
+    .map(str::to_owned)
+    .collect()
+}
+
+fn told(differing: &[String]) -> String {
+    match differing {
+        [] => "as sent".to_owned(),
+        some => format!("other than sent: {}", some.join(", ")),
+    }
+}
+
+/// A token of the same form that is none.
+fn spoilt(token: &str) -> String {
+    let flipped = |c: char| if c.is_ascii_digit() { '0' } else { 'x' };
+    token.chars().map(flipped).collect()
+}

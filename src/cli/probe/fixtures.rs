@@ -1,0 +1,22 @@
+//! The tape as files that can be dropped into `tests/fixtures/`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+/// Writes one file an exchange, `03-live_inputs.create.json`; answers how many.
+pub(super) fn write(
+    folder: &Path,
+    tape: impl Iterator<Item = (&'static str, Value)>,
+) -> anyhow::Result<usize> {
+    let mut files = 0;
+    for (name, exchange) in tape {
+        files += 1;
+        let path = folder.join(format!("{files:02}-{name}.json"));
+        let text = serde_json::to_string_pretty(&exchange)?;
+        std::fs::write(&path, text + "\n")
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(files)
+}

@@ -1,0 +1,215 @@
+//! One exchange with a vendor, and the tape of all of them.
+
+use std::time::Duration;
+
+use relaykeeper::config::Settings;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use super::redact::{Redactor, leave_others_out};
+
+/// The customer host refuses clients that name themselves otherwise (`cloudflare-stream.md §5`).
+const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                          Chrome/142.0.0.0 Safari/537.36";
+
+/// What of an answer's headers is kept: those the code reads, and what names the exchange.
+const HEADERS: [&str; 7] = [
+    "content-type",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "cf-ray",
+    "x-request-id",
+    "x-resource-id",
+];
+
+/// How a request says who asks.
+#[derive(Debug, Clone)]
+pub(super) enum Auth {
+    /// Nobody: the public customer host.
+    None,
+    /// Cloudflare's token.
+    Bearer(String),
+    /// Agora's customer id and secret.
+    Basic(String, String),
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(super) struct Ask {
+    name: &'static str,
+    method: Method,
+    url: String,
+    auth: Auth,
+    key: Option<String>,
+    body: Option<Value>,
+}
+
+impl Ask {
+    /// `name` is the call's, and its fixture's.
+    pub(super) fn new(name: &'static str, method: Method, url: String, auth: &Auth) -> Self {
+        Self {
+            name,
+            method,
+            url,
+            auth: auth.clone(),
+            key: None,
+            body: None,
+        }
+    }
+
+    /// An `Idempotency-Key`.
+    pub(super) fn key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// A JSON body.
+    pub(super) fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The status.
+    pub(super) status: u16,
+    /// The headers.
+    pub(super) headers: HeaderMap,
+    /// The body; a text when it is no JSON, `Null` when it is empty.
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// Whether the status is a 2xx.
+    pub(super) fn done(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// What stands at a JSON pointer, as text.
+    pub(super) fn text(&self, pointer: &str) -> Option<&str> {
+        self.body.pointer(pointer)?.as_str()
+    }
+
+    /// A header, as text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Status and the vendor's own code, for people.
+    pub(super) fn said(&self) -> String {
+        let code = ["/errors/0/code", "/code"]
+            .iter()
+            .find_map(|pointer| self.body.pointer(pointer));
+        match code {
+            Some(code) => format!("{}, code {code}", self.status),
+            None => self.status.to_string(),
+        }
+    }
+}
+
+/// Sends, and keeps what was said.
+pub(super) struct Wire {
+    client: reqwest::Client,
+    timeout: Duration,
+    mark: String,
+    redactor: Redactor,
+    tape: Vec<(&'static str, Value)>,
+}
+
+impl Wire {
+    /// `mark` is what our own objects bear.
+    pub(super) fn new(settings: &Settings, mark: &str) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        let (cloudflare, agora) = (&settings.cloudflare, &settings.agora);
+        let redactor = Redactor::new([
+            (cloudflare.api_token.expose_secret(), "<api-token>"),
+            (&cloudflare.account_id, "<account>"),
+            (agora.customer_secret.expose_secret(), "<customer-secret>"),
+            (&agora.customer_id, "<customer-id>"),
+            (&agora.app_id, "<app-id>"),
+        ]);
+        Ok(Self {
+            client,
+            timeout: settings.vendors.write_timeout,
+            mark: mark.to_owned(),
+            redactor,
+            tape: Vec::new(),
+        })
+    }
+
+    /// Asks once. `Err` is why there was no answer, without the URL.
+    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Answer, String> {
+        let mut request = self
+            .client
+            .request(ask.method.clone(), &ask.url)
+            .timeout(self.timeout);
+        request = match &ask.auth {
+            Auth::None => request,
+            Auth::Bearer(token) => request.bearer_auth(token),
+            Auth::Basic(user, password) => request.basic_auth(user, Some(password)),
+        };
+        if let Some(key) = &ask.key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Some(body) = &ask.body {
+            request = request.json(body);
+        }
+        let told = |error: reqwest::Error| format!("no answer: {}", error.without_url());
+        let response = request.send().await.map_err(told)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.map_err(told)?;
+        let body = match text.as_str() {
+            "" => Value::Null,
+            json => serde_json::from_str(json).unwrap_or(Value::String(text)),
+        };
+        self.redactor.learn(&body);
+        self.keep(&ask, status, &headers, &body);
+        Ok(Answer {
+            status: status.as_u16(),
+            headers,
+            body,
+        })
+    }
+
+    fn keep(&mut self, ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &Value) {
+        let kept: serde_json::Map<String, Value> = HEADERS
+            .iter()
+            .filter_map(|name| {
+                Some((
+                    (*name).to_owned(),
+                    headers.get(*name)?.to_str().ok()?.into(),
+                ))
+            })
+            .collect();
+        let mut body = body.clone();
+        let left_out = leave_others_out(&mut body, &self.mark);
+        let exchange = json!({
+            "call": ask.name,
+            "request": {
+                "method": ask.method.as_str(),
+                "url": ask.url,
+                "idempotency_key": ask.key,
+                "body": ask.body,
+            },
+            "response": { "status": status.as_u16(), "headers": kept, "body": body },
+            "others_left_out": left_out,
+        });
+        self.tape.push((ask.name, exchange));
+    }
+
+    /// All exchanges so far, without secrets, in their order.
+    pub(super) fn tape(&self) -> impl Iterator<Item = (&'static str, Value)> {
+        self.tape
+            .iter()
+            .map(|(name, exchange)| (*name, self.redactor.redacted(exchange)))
+    }
+}
