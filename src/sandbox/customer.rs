@@ -11,6 +11,10 @@ use super::wire::{Answer, Ask, Cx};
 
 /// Seconds of a segment.
 const SEGMENT: u64 = 2;
+/// Every segment is the same two seconds of a moving test picture.
+const PICTURE: &[u8] = include_bytes!("customer/segment.ts");
+/// A still of it.
+const STILL: &[u8] = include_bytes!("customer/thumbnail.jpg");
 /// Viewers of a broadcast with a picture.
 const VIEWERS: u64 = 7;
 
@@ -26,6 +30,7 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
             "manifest",
             "video.m3u8" | "video.mpd" | "stream_t720.m3u8",
         ] => Some(Call::Manifest),
+        [_, "manifest", file] if file.starts_with("seg_") => Some(Call::Manifest),
         [_, "thumbnails", "thumbnail.jpg" | "thumbnail.gif"] => Some(Call::Thumbnail),
         _ => None,
     }
@@ -40,7 +45,8 @@ pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
     } else if call == Call::Views {
         views(cx, input)
     } else if call == Call::Manifest {
-        manifest(cx, input, video)
+        // Players in pages of anywhere read them.
+        manifest(cx, input, video).with("Access-Control-Allow-Origin", "*")
     } else {
         thumbnail(cx, input, video)
     }
@@ -133,7 +139,8 @@ fn manifest(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> An
             "application/x-mpegURL",
             "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f,mp4a.40.2\",BANDWIDTH=3600000,FRAME-RATE=30.000\nstream_t720.m3u8\n",
         ),
-        _ => Answer::text(200, "application/x-mpegURL", playlist(shown, over)),
+        "stream_t720.m3u8" => Answer::text(200, "application/x-mpegURL", playlist(shown, over)),
+        _ => Answer::file("video/mp2t", PICTURE),
     }
 }
 
@@ -146,7 +153,10 @@ fn playlist(shown: Duration, over: bool) -> String {
     );
     for segment in first..end {
         // Writing to a text cannot fail.
-        let _ = writeln!(text, "#EXTINF:{SEGMENT}.000,\nseg_{segment}.ts");
+        let _ = writeln!(
+            text,
+            "#EXT-X-DISCONTINUITY\n#EXTINF:{SEGMENT}.000,\nseg_{segment}.ts"
+        );
     }
     if over {
         text.push_str("#EXT-X-ENDLIST\n");
@@ -166,6 +176,6 @@ fn thumbnail(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> A
     match (input, video) {
         (Some(input), _) if !input.has_manifest(cx.now) => Answer::empty(204),
         (None, None) => Answer::text(404, "text/plain", "Not Found"),
-        _ => Answer::text(200, "image/jpeg", "a simulated picture"),
+        _ => Answer::file("image/jpeg", STILL),
     }
 }

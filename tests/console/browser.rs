@@ -74,7 +74,7 @@ impl Browser {
     pub(crate) async fn signed_in(service: &Service) -> Self {
         let browser = Self::open(service).await;
         browser.sign_in(ADMIN_TOKEN).await;
-        browser.wait_for("main h1").await;
+        browser.wait_for(".bar nav").await;
         browser
     }
 

@@ -31,6 +31,7 @@ async fn every_page_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_on_
     let mut settings = settings(&vendors, AgoraBackend::CloudRecording, &database.url);
     settings.relay.live_timeout = Duration::from_secs(3);
     settings.relay.reconnect_window = Duration::from_secs(60);
+    settings.agora.cloud_recording.query_interval = Duration::from_secs(5);
     let service = Service::start(settings).await;
     let (live, failed) = shows(&service, &vendors).await;
 
@@ -83,14 +84,16 @@ async fn shows(service: &Service, vendors: &Vendors) -> (String, String) {
     for (channel, name) in (41..).zip(names) {
         let relay = service.go_live(channel, &show(name)).await;
         if name == "garden" {
-            vendors.set_seller(name, Some(12345), false);
-            first = service.in_phase(&relay, "interrupted").await;
-            vendors.set_seller(name, Some(12345), true);
-            service.in_phase(&relay, "live").await;
+            first = relay;
         }
-        if name == "vinyl" {
-            vendors.set_seller(name, Some(12345), false);
-            service.in_phase(&relay, "interrupted").await;
+    }
+    for (channel, name, back) in [(41, "garden", true), (43, "vinyl", false)] {
+        vendors.set_seller(name, Some(12345), false);
+        let relay = service.get(&format!("/v1/channels/{channel}")).await;
+        service.in_phase(&relay["relay"], "interrupted").await;
+        if back {
+            vendors.set_seller(name, Some(12345), true);
+            service.in_phase(&first, "live").await;
         }
     }
     vendors.set_seller("nobody-came", Some(12345), false);

@@ -61,6 +61,10 @@ async fn a_relay_comes_is_opened_stopped_and_goes_without_reloading() {
     assert!(journal.contains("a buyer can press play"), "{journal}");
     browser.click("#journal li:last-child summary").await;
     browser.wait_for_text("\"event\": ").await;
+    browser.click("[data-play]").await;
+    browser
+        .wait("document.querySelector('video')?.currentTime > 0.5")
+        .await;
 
     browser.run("window.neverReloaded = true").await;
     browser.click("#stop").await;
@@ -77,6 +81,12 @@ async fn a_relay_comes_is_opened_stopped_and_goes_without_reloading() {
     browser.wait_for("#acts .phase-ended").await;
     browser.wait_for_text("at Cloudflare (1 min stored)").await;
     browser.wait_for("#journal details[open]").await;
+    browser
+        .run("document.querySelector('#recordings img').scrollIntoView()")
+        .await;
+    browser
+        .wait("document.querySelector('#recordings img').naturalWidth > 0")
+        .await;
     assert_eq!(
         browser.run("return window.neverReloaded").await,
         json!(true)

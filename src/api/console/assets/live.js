@@ -30,9 +30,9 @@ function tick() {
   }
 }
 
-// Puts the new content in; what was open stays open, what had the focus has it again.
+// Puts the new content in; what was open stays open, what had the focus has it again, what plays goes on.
 function put(old, fresh) {
-  if (old.innerHTML === fresh.innerHTML) return;
+  if (old.innerHTML === fresh.innerHTML || old.querySelector("video, iframe")) return;
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
   const open = [...old.querySelectorAll("details[open]")].map((details) => details.id);
   const scrolled = [...old.querySelectorAll(".scroll")].map((part) => part.scrollLeft);
