@@ -103,7 +103,7 @@ pub(super) fn picture(journal: &[StoredEntry], until: DateTime<Utc>) -> Option<P
     });
     let spans = spans.filter(|span| span.phase != "ended").collect();
     let ticks = (0..=TICKS).map(|tick| {
-        let after = say::lasting(whole * tick / TICKS / 1000);
+        let after = say::short(whole * tick / TICKS);
         (Percent::of(tick, TICKS), after)
     });
     Some(Picture {
@@ -205,7 +205,7 @@ mod tests {
                 ("awaiting live", "25.00%".to_owned(), "75.00%".to_owned()),
             ]
         );
-        assert_eq!(picture.ticks.last().unwrap().1, "40 s");
+        assert_eq!(picture.ticks.last().unwrap().1, "40.0 s");
         assert_eq!(picture.marks.len(), 3);
     }
 

@@ -164,7 +164,7 @@ fn facts(view: &RelayView) -> Vec<(&'static str, String)> {
         ),
         ("Recorders replaced", Some(agora.replacements.to_string())),
         ("Live input", view.stream_key_id.clone()),
-        ("Resource", agora.resource_id.clone()),
+        ("Resource", agora.resource_id.as_deref().map(begin)),
         ("Session (sid)", agora.sid.clone()),
         (
             "Recorder's uid",
@@ -177,6 +177,14 @@ fn facts(view: &RelayView) -> Vec<(&'static str, String)> {
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| (name, value)))
         .collect()
+}
+
+/// The beginning of a long id; the journal has all of it.
+fn begin(id: &str) -> String {
+    match id.char_indices().nth(24) {
+        Some((end, _)) => format!("{}…", id.get(..end).unwrap_or_default()),
+        None => id.to_owned(),
+    }
 }
 
 fn outcome(view: &OutcomeView) -> Outcome {
