@@ -6,6 +6,7 @@
 
 pub mod m20261122_000001_own_tables;
 pub mod m20261122_000002_channels;
+pub mod m20261126_000003_webhook_deliveries;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_own_tables::Migration),
             Box::new(m20261122_000002_channels::Migration),
+            Box::new(m20261126_000003_webhook_deliveries::Migration),
         ]
     }
 

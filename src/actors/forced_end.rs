@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::rows;
 use super::shared::Shared;
+use super::view::{WireTime, relay_json};
 use crate::relay::{Cost, Detail, Outcome, OutcomeCode, Owed, Prices, Source};
 use crate::store::{
     ForcedEnd, JournalEntry, NewDebt, OutboxEntry, RelayRow, StoreError, StoredRelay,
@@ -47,7 +48,12 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
     });
     let cost = cost(shared, row, now);
     // A state that can be read is told with its outcome; one that cannot stays as it is, for whoever wants to know why.
+    let told = ["relay.failed", "relay.ended"]
+        .iter()
+        .skip(usize::from(row.outcome.is_some()));
     let durable = rows::durable(stored).ok().map(|mut durable| {
+        // The store numbers what is told now; a late recording is numbered after it.
+        durable.announced += u32::try_from(told.len()).unwrap_or_default();
         let detail = Detail {
             feed: None,
             seller: None,
@@ -65,16 +71,13 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         durable.cost = durable.cost.or(cost);
         durable
     });
-    let told = ["relay.failed", "relay.ended"]
-        .iter()
-        .skip(usize::from(row.outcome.is_some()));
     let outbox = told.map(|kind| OutboxEntry {
         sequence: None,
         kind: (*kind).to_owned(),
         body: json!({
             "type": kind,
-            "timestamp": now,
-            "data": { "relay": durable.as_ref().map(|durable| super::view::relay_json(durable, None, now)) },
+            "timestamp": WireTime(now),
+            "data": { "relay": durable.as_ref().map(|durable| relay_json(durable, None, now)) },
         }),
         created_at: now,
     });

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::view::relay_json;
+use super::view::{WireTime, relay_json};
 use crate::relay::{self, Backend, Debt, Durable, Fact, Step, Video, VideoState};
 use crate::store::{
     Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow, Save, StoredRelay,
@@ -171,7 +171,7 @@ pub(super) fn outbox(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<
         kind: told.to_string(),
         body: json!({
             "type": told.to_string(),
-            "timestamp": now,
+            "timestamp": WireTime(now),
             "data": { "sequence": sequence, "relay": relay_json(durable, None, now) },
         }),
         created_at: now,

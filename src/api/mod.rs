@@ -9,6 +9,7 @@ mod admin;
 mod auth;
 mod console;
 mod envelope;
+mod feed;
 mod headers;
 pub mod health;
 mod input;
@@ -40,6 +41,7 @@ use crate::store::Store;
 use crate::telemetry::RequestSpan;
 use auth::Tokens;
 use console::Console;
+use feed::Feed;
 use health::Health;
 use problem::Problem;
 use recorder::Recorder;
@@ -50,6 +52,8 @@ use webhooks::{Ghost, Webhooks};
 const BODY_LIMIT: usize = 64 * 1024;
 /// Agora advises to keep connections for 10 s at least (`agora.md` §6).
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Who takes nothing of what it is sent for so long is cut off, by the kernel.
+const TAKES_NOTHING: Duration = Duration::from_secs(30);
 
 /// What the API needs besides the settings, the actors and the store.
 #[derive(Clone)]
@@ -70,6 +74,7 @@ pub struct Outside {
 pub struct Api {
     keeper: Keeper,
     store: Store,
+    feed: Feed,
     tokens: Tokens,
     console: Console,
     start_wait: Duration,
@@ -97,6 +102,7 @@ impl Api {
     pub fn new(settings: &Settings, keeper: Keeper, store: Store, outside: Outside) -> Arc<Self> {
         Arc::new(Self {
             keeper,
+            feed: Feed::new(store.clone()),
             store,
             tokens: Tokens::new(&settings.auth),
             console: Console::new(settings),
@@ -115,6 +121,16 @@ impl Api {
     /// From now on `/readyz` says 503: no new work should come here.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whoever listens at `/v1/events` what is new in the outbox, until [`Api::hang_up`].
+    pub async fn tell_listeners(&self) {
+        self.feed.tell_forever().await;
+    }
+
+    /// Ends every event stream: listeners come back elsewhere, and go on where they were.
+    pub fn hang_up(&self) {
+        self.feed.close();
     }
 
     fn is_draining(&self) -> bool {
@@ -178,10 +194,21 @@ pub fn server(
     });
     Ok(server
         .keep_alive(KEEP_ALIVE)
+        .on_connect(|io, _| cut_off_who_takes_nothing(io))
         .shutdown_timeout(u64::try_from(grace).unwrap_or(u64::MAX))
         .disable_signals()
         .listen(listener)?
         .run())
+}
+
+/// A connection whose other end does not read holds a body that is never asked for its next piece, so that nothing here
+/// would ever notice: the kernel does.
+fn cut_off_who_takes_nothing(io: &dyn std::any::Any) {
+    if let Some(stream) = io.downcast_ref::<actix_web::rt::net::TcpStream>()
+        && let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TAKES_NOTHING))
+    {
+        tracing::debug!(%error, "a connection has no time limit for what it is sent");
+    }
 }
 
 /// A resource that is read.

@@ -2,6 +2,7 @@
 
 mod channels;
 mod costs;
+mod events;
 mod relays;
 mod start;
 pub(super) mod stop;
@@ -23,5 +24,6 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(reads("/relays/{relay_id}/events", relays::events))
         .service(reads("/relays/{relay_id}/recordings", relays::recordings))
         .service(reads("/costs", costs::costs))
+        .service(reads("/events", events::events))
         .service(reads("/health", health::health));
 }

@@ -112,6 +112,10 @@ impl Application {
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
         let outside = outside::outside(&self.shared, &keeper);
         let api = Api::new(&self.settings, keeper.clone(), self.store.clone(), outside);
+        let telling = tokio::spawn({
+            let api = api.clone();
+            async move { api.tell_listeners().await }
+        });
         let grace = self.settings.server.shutdown_grace;
         let server = api::server(self.listener, api.clone(), grace)?;
         let handle = server.handle();
@@ -132,9 +136,11 @@ impl Application {
             tracing::info!("going down: recorders keep running, the next process adopts them");
         }
         tokio::time::sleep(LAST_CALLS.min(grace)).await;
+        api.hang_up();
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;
         tenure.abort();
+        telling.abort();
         upkeep.abort();
         let _ = tokio::time::timeout(grace, self.store.close()).await;
         tracing::info!("down");

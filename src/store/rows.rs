@@ -244,7 +244,7 @@ pub struct DebtCount {
 /// What the marketplace is to be told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxEntry {
-    /// Its place among its relay's, from 1; `None`: after the last one.
+    /// Its place among its relay's, from 1; `None`: after the last one, which `data.sequence` of its body is then told.
     pub sequence: Option<i64>,
     /// The type of the message: `relay.live`.
     pub kind: String,
@@ -252,6 +252,19 @@ pub struct OutboxEntry {
     pub body: Value,
     /// When it came to be.
     pub created_at: DateTime<Utc>,
+}
+
+/// A message that stands in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxMessage {
+    /// Its number: counted in the order of the commits, without gaps.
+    pub id: i64,
+    /// The channel it is about.
+    pub channel_id: i64,
+    /// The type of the message: `relay.live`.
+    pub kind: String,
+    /// What it says: JSON on one line, always the same bytes.
+    pub body: String,
 }
 
 /// Which relay a request with an `Idempotency-Key` made or met.

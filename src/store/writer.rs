@@ -7,6 +7,7 @@
 //! (see [`Save`](super::Save)).
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -14,7 +15,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{StoreError, connect::Target, sql::Sql};
@@ -59,12 +60,15 @@ pub(super) struct Tx<'a> {
     pub(super) sql: Sql<'a, DatabaseTransaction>,
     /// Whether `channels` is written as well.
     pub(super) project: bool,
+    /// Set when the outbox, or what is to be delivered of it, was written: whoever waits for that is told after the commit.
+    pub(super) told: &'a AtomicBool,
 }
 
 /// Hands requests to the writer's task.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
+    told: watch::Sender<()>,
     closing: CancellationToken,
     closed: CancellationToken,
 }
@@ -73,12 +77,14 @@ impl Writer {
     /// Starts the task, on the runtime this is called on.
     pub(super) fn start(target: Target, connection: DatabaseConnection) -> Self {
         let (queue, requests) = mpsc::channel(WAITING);
+        let told = watch::Sender::new(());
         let closing = CancellationToken::new();
         let closed = CancellationToken::new();
         let task = Task {
             requests,
             target,
             connection,
+            told: told.clone(),
             closing: closing.clone(),
         };
         let done = closed.clone().drop_guard();
@@ -88,9 +94,15 @@ impl Writer {
         });
         Self {
             queue,
+            told,
             closing,
             closed,
         }
+    }
+
+    /// Changes when the outbox was written by this process: after the commit.
+    pub(super) fn told(&self) -> watch::Receiver<()> {
+        self.told.subscribe()
     }
 
     /// Has the operation done; answers after its commit.
@@ -167,6 +179,7 @@ struct Task {
     requests: mpsc::Receiver<Box<dyn Job>>,
     target: Target,
     connection: DatabaseConnection,
+    told: watch::Sender<()>,
     closing: CancellationToken,
 }
 
@@ -191,7 +204,8 @@ impl Task {
 
     async fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let begun = Instant::now();
-        let attempt = AssertUnwindSafe(transact(&self.connection, batch)).catch_unwind();
+        let told = AtomicBool::new(false);
+        let attempt = AssertUnwindSafe(transact(&self.connection, batch, &told)).catch_unwind();
         let committed = match tokio::time::timeout(PATIENCE, attempt).await {
             Ok(Ok(committed)) => committed,
             Ok(Err(_)) => Err(StoreError::Unavailable("a write panicked".to_owned())),
@@ -201,6 +215,9 @@ impl Task {
             tracing::warn!(%error, requests = batch.len(), "a batch was not committed");
             metrics::COMMITS_FAILED.add(1, []);
             self.renew();
+        }
+        if told.load(Ordering::Relaxed) {
+            self.told.send_replace(());
         }
         let seconds = begun.elapsed().as_secs_f64();
         metrics::COMMIT_DURATION.observe(seconds, []);
@@ -229,6 +246,7 @@ impl Task {
 async fn transact(
     connection: &DatabaseConnection,
     batch: &mut [Box<dyn Job>],
+    told: &AtomicBool,
 ) -> Result<(), StoreError> {
     let transaction = connection
         .begin_with_options(TransactionOptions {
@@ -237,18 +255,23 @@ async fn transact(
         })
         .await?;
     for job in batch {
-        attempt(&transaction, job.as_mut()).await?;
+        attempt(&transaction, job.as_mut(), told).await?;
     }
     Ok(transaction.commit().await?)
 }
 
 /// Runs one job in its savepoint. An error here is the whole batch's: the transaction is gone.
-async fn attempt(transaction: &DatabaseTransaction, job: &mut dyn Job) -> Result<(), StoreError> {
+async fn attempt(
+    transaction: &DatabaseTransaction,
+    job: &mut dyn Job,
+    told: &AtomicBool,
+) -> Result<(), StoreError> {
     let mut project = true;
     loop {
         let tx = Tx {
             sql: Sql(transaction),
             project,
+            told,
         };
         transaction.execute_unprepared("SAVEPOINT request").await?;
         let ran = job.run(&tx).await;

@@ -1,5 +1,7 @@
 //! What an operator does: sign in, watch, open, stop.
 
+use std::time::{Duration, Instant};
+
 use relaykeeper::config::AgoraBackend;
 use serde_json::json;
 
@@ -42,8 +44,15 @@ async fn a_relay_comes_is_opened_stopped_and_goes_without_reloading() {
     browser.go("/admin/relays").await;
     browser.run("window.neverReloaded = true").await;
     browser.wait_for_text("No relay in work fits.").await;
+    browser.wait_for_text("told of every change").await;
     let relay = stage.service.go_live(42, &show("show68")).await;
+    let live = Instant::now();
     browser.wait_for("tbody .phase-live").await;
+    let told = live.elapsed();
+    assert!(
+        told < Duration::from_secs(4),
+        "told after {told:?}: looked up, not told"
+    );
     assert_eq!(
         browser.run("return window.neverReloaded").await,
         json!(true)

@@ -15,6 +15,7 @@ mod channels;
 mod ledger;
 mod lists;
 mod lock;
+mod outbox;
 mod saves;
 mod slots;
 mod upkeep;

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each binary takes what it needs")]
 
 pub mod database;
+pub mod listener;
+pub mod messages;
 pub mod postgres;
 #[cfg(feature = "sandbox")]
 pub mod process;

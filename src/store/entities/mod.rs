@@ -13,6 +13,7 @@ pub mod id;
 pub mod idempotency_key;
 pub mod instance;
 pub mod outbox;
+pub mod outbox_head;
 pub mod recording;
 pub mod relay;
 pub mod relay_event;

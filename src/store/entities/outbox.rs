@@ -3,12 +3,13 @@
 use sea_orm::entity::prelude::*;
 
 use super::id::Id;
+use crate::store::OutboxMessage;
 
 /// A row of `outbox`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
-    #[sea_orm(primary_key)]
+    #[sea_orm(primary_key, auto_increment = false)]
     pub id: i64,
     pub relay_id: Id,
     pub channel_id: i64,
@@ -24,3 +25,14 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl From<Model> for OutboxMessage {
+    fn from(model: Model) -> Self {
+        Self {
+            id: model.id,
+            channel_id: model.channel_id,
+            kind: model.kind,
+            body: model.body,
+        }
+    }
+}

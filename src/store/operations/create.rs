@@ -3,7 +3,8 @@
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
 
-use super::parts::{add_outbox, append_journal, recall, remember};
+use super::outbox::add_outbox;
+use super::parts::{append_journal, recall, remember};
 use super::projection::take_row;
 use crate::store::entities::{id::Id, instance, relay};
 use crate::store::writer::{Failure, Operation, Tx};

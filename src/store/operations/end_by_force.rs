@@ -5,7 +5,8 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::parts::{add_cost, add_debts, add_outbox, append_journal, first};
+use super::outbox::add_outbox;
+use super::parts::{add_cost, add_debts, append_journal, first};
 use super::projection::refresh_row;
 use crate::store::entities::{id::Id, relay};
 use crate::store::writer::{Failure, Operation, Tx};

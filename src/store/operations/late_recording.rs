@@ -2,7 +2,8 @@
 
 use sea_orm::EntityTrait;
 
-use super::parts::{add_outbox, put_recordings};
+use super::outbox::add_outbox;
+use super::parts::put_recordings;
 use super::projection::show_recording;
 use crate::store::entities::recording;
 use crate::store::writer::{Failure, Operation, Tx};

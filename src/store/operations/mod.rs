@@ -6,6 +6,7 @@ pub(super) mod debts;
 pub(super) mod end_by_force;
 pub(super) mod instance;
 pub(super) mod late_recording;
+pub(super) mod outbox;
 pub(super) mod parts;
 pub(super) mod projection;
 pub(super) mod purge;

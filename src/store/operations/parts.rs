@@ -1,15 +1,13 @@
-//! What several operations write: journal, debts, recordings, cost, outbox, idempotency keys.
+//! What several operations write: journal, debts, recordings, cost, idempotency keys.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
-};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
-use crate::store::entities::{cost, debt, id::Id, idempotency_key, outbox, recording, relay_event};
+use crate::store::entities::{cost, debt, idempotency_key, recording, relay_event};
 use crate::store::writer::{Failure, Tx};
-use crate::store::{Cost, IdempotencyRecord, JournalEntry, NewDebt, OutboxEntry, Recording};
+use crate::store::{Cost, IdempotencyRecord, JournalEntry, NewDebt, Recording};
 
 /// Appends to a relay's journal, whose last entry is number `last`.
 pub(crate) async fn append_journal(
@@ -89,45 +87,6 @@ pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &Cost) -> Result<(), Failure> {
         .exec_without_returning(&tx.sql)
         .await?;
     Ok(())
-}
-
-/// Puts messages into the outbox.
-pub(crate) async fn add_outbox(
-    tx: &Tx<'_>,
-    relay_id: Uuid,
-    channel_id: i64,
-    entries: &[OutboxEntry],
-) -> Result<(), Failure> {
-    // One by one: their order is that of their numbers, and a number not given follows the last.
-    for entry in entries {
-        let sequence = match entry.sequence {
-            Some(sequence) => sequence,
-            None => last_sequence(tx, relay_id).await? + 1,
-        };
-        outbox::Entity::insert(outbox::ActiveModel {
-            relay_id: Set(relay_id.into()),
-            channel_id: Set(channel_id),
-            sequence: Set(sequence),
-            kind: Set(entry.kind.clone()),
-            body: Set(entry.body.to_string()),
-            created_at: Set(entry.created_at),
-            ..Default::default()
-        })
-        .exec_without_returning(&tx.sql)
-        .await?;
-    }
-    Ok(())
-}
-
-async fn last_sequence(tx: &Tx<'_>, relay_id: Uuid) -> Result<i64, Failure> {
-    let last = outbox::Entity::find()
-        .select_only()
-        .expr(Expr::col(outbox::Column::Sequence).max())
-        .filter(outbox::Column::RelayId.eq(Id(relay_id)))
-        .into_tuple::<Option<i64>>()
-        .one(&tx.sql)
-        .await?;
-    Ok(last.flatten().unwrap_or(0))
 }
 
 /// Remembers which relay a key made or met; the first to say so is right.

@@ -4,7 +4,8 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
 };
 
-use super::parts::{add_cost, add_debts, add_outbox, append_journal, put_recordings};
+use super::outbox::add_outbox;
+use super::parts::{add_cost, add_debts, append_journal, put_recordings};
 use super::projection::refresh_row;
 use crate::store::entities::{id::Id, relay, relay_event};
 use crate::store::writer::{Failure, Operation, Tx};

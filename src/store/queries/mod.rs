@@ -3,6 +3,7 @@
 mod debts;
 mod history;
 mod ledger;
+mod outbox;
 mod recordings;
 mod relays;
 

@@ -3,14 +3,16 @@
 "use strict";
 
 const QUICK = 2000;
-const SLOW = 15000;
-const SETTLE = 400;
+const SLOW = 5000;
+const HIDDEN = 30000;
+const SETTLE = 700;
 
 const freshness = document.getElementById("freshness");
 let streaming = false;
 let busy = false;
 let again = false;
 let timer = null;
+let due = Infinity;
 
 function lasting(seconds) {
   const two = (n) => String(n).padStart(2, "0");
@@ -55,7 +57,7 @@ async function look() {
       if (fresh) put(old, fresh);
     }
     tick();
-    freshness.textContent = streaming ? "live" : "looked up every two seconds";
+    freshness.textContent = streaming ? "told of every change" : "looked up every two seconds";
     freshness.className = "";
   } catch {
     freshness.textContent = "no connection: what you see may be old";
@@ -69,26 +71,33 @@ async function look() {
 
 function plan(wait) {
   clearTimeout(timer);
-  timer = setTimeout(look, document.hidden ? SLOW : wait);
+  const then = document.hidden ? HIDDEN : wait;
+  due = Date.now() + then;
+  timer = setTimeout(look, then);
+}
+
+// Many events in a row lead to one look, and none puts it off.
+function soon() {
+  if (due > Date.now() + SETTLE) plan(SETTLE);
 }
 
 function listen() {
   const types = ["relay.starting", "relay.live", "relay.interrupted", "relay.resumed", "relay.stopped", "relay.failed",
     "relay.ended", "recording.ready", "recording.missing"];
   const stream = new EventSource("/v1/events");
-  const heard = () => plan(SETTLE);
-  for (const type of types) stream.addEventListener(type, heard);
-  stream.onmessage = heard;
-  stream.onopen = () => { streaming = true; plan(SETTLE); };
+  for (const type of types) stream.addEventListener(type, soon);
+  stream.onmessage = soon;
+  stream.onopen = () => { streaming = true; soon(); };
   stream.onerror = () => {
     streaming = false;
     plan(QUICK);
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, SLOW);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, HIDDEN);
   };
 }
 
 if (document.querySelector("[data-live]")) {
   plan(QUICK);
+  listen();
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
 }

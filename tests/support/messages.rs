@@ -1,0 +1,63 @@
+//! Messages of relays nobody drives, as another process would write them.
+
+use chrono::{DateTime, Utc};
+use relaykeeper::store::{
+    Created, JournalEntry, NewRelay, OutboxEntry, Projection, RelayRow, Store,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+/// Writes a relay of this channel that is over, with `count` messages, in one transaction; the relay's id.
+pub async fn write(store: &Store, channel_id: i64, count: i64, at: DateTime<Utc>) -> Uuid {
+    let id = Uuid::now_v7();
+    let message = |sequence: i64| OutboxEntry {
+        sequence: Some(sequence),
+        kind: "relay.live".into(),
+        body: json!({
+            "type": "relay.live",
+            "timestamp": at,
+            "data": { "sequence": sequence, "relay": { "id": id, "channel_id": channel_id, "filler": "x".repeat(1000) } },
+        }),
+        created_at: at,
+    };
+    let relay = NewRelay {
+        row: RelayRow {
+            id,
+            channel_id,
+            channel_name: format!("show{channel_id}"),
+            seller_uid: 1,
+            phase: "ended".into(),
+            relay_status: "stopped".into(),
+            backend: "cloud_recording".into(),
+            region: None,
+            live_input_uid: None,
+            agora_resource_id: None,
+            agora_recording_cname: None,
+            agora_recording_uid: None,
+            agora_sid: None,
+            agora_converter_id: None,
+            outcome: Some("stopped_by_request".into()),
+            requested_at: at,
+            started_at: None,
+            live_at: None,
+            stopped_at: Some(at),
+            ended_at: Some(at),
+            state: json!({}),
+            state_version: 1,
+        },
+        epoch: store.instance().await.expect("a database").epoch,
+        journal: vec![JournalEntry {
+            at,
+            kind: "requested".into(),
+            phase: "ended".into(),
+            data: json!({}),
+            actions: json!([]),
+        }],
+        outbox: (1..=count).map(message).collect(),
+        projection: Projection::default(),
+        idempotency: None,
+    };
+    let created = store.create(relay).await.expect("it is written");
+    assert_eq!(created, Created::Created);
+    id
+}
