@@ -23,19 +23,9 @@ pub(crate) struct Browser {
 impl Browser {
     /// Opens one for this service.
     pub(crate) async fn open(service: &Service) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromium-driver is installed: ./scripts/test does that");
-        let said = BufReader::new(driver.stdout.take().unwrap());
-        let port = said.lines().find_map(|line| {
-            let line = line.unwrap();
-            let port = line.split("successfully on port ").nth(1)?;
-            Some(port.trim_end_matches('.').parse::<u16>().unwrap())
-        });
-        let port = port.expect("chromedriver says its port");
+        // Two drivers that start at once may choose the same port: one of them is gone at once.
+        let started = (0..5).find_map(|_| start_driver());
+        let (driver, port) = started.expect("a chromedriver that says its port");
         let profile = tempfile::tempdir().unwrap();
         let flags = [
             "--headless",
@@ -221,6 +211,29 @@ impl Browser {
         assert!(status.is_success(), "{path}: {body:#}");
         body["value"].clone()
     }
+}
+
+/// A driver and its port; none when it did not start.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromium-driver is installed: ./scripts/test does that");
+    let mut lines = BufReader::new(driver.stdout.take()?).lines();
+    let port = lines.find_map(|line| {
+        let line = line.ok()?;
+        let port = line.split("successfully on port ").nth(1)?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    let Some(port) = port else {
+        let _ = driver.wait();
+        return None;
+    };
+    // What it says later is read too, or else it would stand still, or end.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some((driver, port))
 }
 
 impl Drop for Browser {
