@@ -1,5 +1,7 @@
 //! The simulated customer host: lifecycle, views, manifests, thumbnails (`cloudflare-stream.md §1.6, §5`).
 
+mod picture;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -11,10 +13,6 @@ use super::wire::{Answer, Ask, Cx};
 
 /// Seconds of a segment.
 const SEGMENT: u64 = 2;
-/// Every segment is the same two seconds of a moving test picture.
-const PICTURE: &[u8] = include_bytes!("customer/segment.ts");
-/// A still of it.
-const STILL: &[u8] = include_bytes!("customer/thumbnail.jpg");
 /// Viewers of a broadcast with a picture.
 const VIEWERS: u64 = 7;
 
@@ -30,7 +28,8 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
             "manifest",
             "video.m3u8" | "video.mpd" | "stream_t720.m3u8",
         ] => Some(Call::Manifest),
-        [_, "manifest", file] if file.starts_with("seg_") => Some(Call::Manifest),
+        [_, "manifest", "init.mp4"] => Some(Call::Manifest),
+        [_, "manifest", file] if segment(file).is_some() => Some(Call::Manifest),
         [_, "thumbnails", "thumbnail.jpg" | "thumbnail.gif"] => Some(Call::Thumbnail),
         _ => None,
     }
@@ -137,11 +136,22 @@ fn manifest(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> An
         "video.m3u8" => Answer::text(
             200,
             "application/x-mpegURL",
-            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f,mp4a.40.2\",BANDWIDTH=3600000,FRAME-RATE=30.000\nstream_t720.m3u8\n",
+            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f\",BANDWIDTH=3600000,FRAME-RATE=30.000\nstream_t720.m3u8\n",
         ),
         "stream_t720.m3u8" => Answer::text(200, "application/x-mpegURL", playlist(shown, over)),
-        _ => Answer::file("video/mp2t", PICTURE),
+        file => match segment(file) {
+            Some(number) => Answer::file("video/mp4", picture::segment(number)),
+            None => Answer::file("video/mp4", picture::INIT),
+        },
     }
+}
+
+/// The number in a segment's name.
+fn segment(file: &str) -> Option<u64> {
+    file.strip_prefix("seg_")?
+        .strip_suffix(".m4s")?
+        .parse()
+        .ok()
 }
 
 /// One rendition: the newest five segments of a broadcast, or all of a recording. While a feed is lost it does not move.
@@ -149,14 +159,11 @@ fn playlist(shown: Duration, over: bool) -> String {
     let end = shown.as_secs() / SEGMENT + 1;
     let first = if over { 0 } else { end.saturating_sub(5) };
     let mut text = format!(
-        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT}\n#EXT-X-MEDIA-SEQUENCE:{first}\n"
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT}\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-MAP:URI=\"init.mp4\"\n"
     );
     for segment in first..end {
         // Writing to a text cannot fail.
-        let _ = writeln!(
-            text,
-            "#EXT-X-DISCONTINUITY\n#EXTINF:{SEGMENT}.000,\nseg_{segment}.ts"
-        );
+        let _ = writeln!(text, "#EXTINF:{SEGMENT}.000,\nseg_{segment}.m4s");
     }
     if over {
         text.push_str("#EXT-X-ENDLIST\n");
@@ -176,6 +183,6 @@ fn thumbnail(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> A
     match (input, video) {
         (Some(input), _) if !input.has_manifest(cx.now) => Answer::empty(204),
         (None, None) => Answer::text(404, "text/plain", "Not Found"),
-        _ => Answer::file("image/jpeg", STILL),
+        _ => Answer::file("image/jpeg", picture::STILL),
     }
 }

@@ -121,9 +121,9 @@ impl Answer {
         }
     }
 
-    pub(super) fn file(kind: &'static str, file: &'static [u8]) -> Self {
+    pub(super) fn file(kind: &'static str, file: impl Into<Vec<u8>>) -> Self {
         Self {
-            body: Bytes::from_static(file),
+            body: Bytes::from(file.into()),
             ..Self::text(200, kind, "")
         }
     }
