@@ -4,6 +4,7 @@
 //! A query, a header or a body never reaches a log: they hold tokens, signatures and stream keys.
 
 pub mod metrics;
+mod traces;
 
 use std::io::IsTerminal;
 use std::time::Instant;
@@ -12,13 +13,18 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::{Error, HttpMessage, HttpRequest};
-use tracing::{Level, Span, Subscriber, debug, error, info, info_span, warn};
+use tracing::field::Empty;
+use tracing::{Level, Span, Subscriber, debug, error, error_span, info, warn};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+pub(crate) use traces::traced;
+#[cfg(feature = "otlp")]
+pub use traces::{Exporter, ExporterError};
 
 /// What is usually logged when `RUST_LOG` is not set. sqlx and SeaORM would tell each statement.
 pub const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
@@ -40,7 +46,8 @@ const QUIET: [&str; 9] = [
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// One line an event, for people; with colours on a terminal.
     #[default]
@@ -58,6 +65,26 @@ pub enum TelemetryError {
     /// Logs are set up already.
     #[error("logging is set up already")]
     Again(#[from] tracing_subscriber::util::TryInitError),
+    /// Traces cannot be sent.
+    #[cfg(feature = "otlp")]
+    #[error(transparent)]
+    Exporter(#[from] ExporterError),
+}
+
+/// Sends what is left of the traces when it is dropped, at the end of the process.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    #[cfg(feature = "otlp")]
+    exporter: Option<Exporter>,
+}
+
+#[cfg(feature = "otlp")]
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(exporter) = &self.exporter {
+            exporter.shut_down();
+        }
+    }
 }
 
 /// Sends this process's logs to standard error, filtered by `RUST_LOG` (`info` when it is not set or empty).
@@ -65,32 +92,64 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`]: `RUST_LOG` is no filter, or this is the second call.
 pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
-    init_or(format, DEFAULT_FILTER)
+    init_or(format, DEFAULT_FILTER, "").map(drop)
 }
 
-/// The same, filtered by `unset` when `RUST_LOG` is not set or empty.
+/// The same, filtered by `unset` when `RUST_LOG` is not set or empty; and traces go to the collector at `otlp_endpoint`,
+/// unless that is empty or the feature `otlp` is off.
 ///
 /// # Errors
-/// As [`init`].
-pub fn init_or(format: LogFormat, unset: &str) -> Result<(), TelemetryError> {
+/// As [`init`], and when traces cannot be sent.
+pub fn init_or(
+    format: LogFormat,
+    unset: &str,
+    otlp_endpoint: &str,
+) -> Result<Telemetry, TelemetryError> {
     let mut filter = std::env::var("RUST_LOG").unwrap_or_default();
     if filter.trim().is_empty() {
         unset.clone_into(&mut filter);
     }
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    subscriber(format, &filter, colours, std::io::stderr)?.try_init()?;
-    Ok(())
+    let mut layers = vec![lines(format, colours, std::io::stderr)];
+    let telemetry = exporting(otlp_endpoint, &mut layers)?;
+    subscriber(layers, &filter)?.try_init()?;
+    Ok(telemetry)
 }
 
-fn subscriber<W>(
-    format: LogFormat,
-    filter: &str,
-    colours: bool,
-    writer: W,
-) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+#[cfg(feature = "otlp")]
+fn exporting(endpoint: &str, layers: &mut Vec<BoxedLayer>) -> Result<Telemetry, TelemetryError> {
+    if endpoint.is_empty() {
+        return Ok(Telemetry::default());
+    }
+    let exporter = Exporter::to(endpoint)?;
+    layers.push(Box::new(exporter.layer()));
+    Ok(Telemetry {
+        exporter: Some(exporter),
+    })
+}
+
+#[cfg(not(feature = "otlp"))]
+fn exporting(_: &str, _: &mut Vec<BoxedLayer>) -> Result<Telemetry, TelemetryError> {
+    Ok(Telemetry::default())
+}
+
+fn lines<W>(format: LogFormat, colours: bool, writer: W) -> BoxedLayer
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    let lines = fmt::layer().with_ansi(colours).with_writer(writer);
+    match format {
+        LogFormat::Pretty => Box::new(lines),
+        LogFormat::Json => Box::new(lines.json().flatten_event(true)),
+    }
+}
+
+fn subscriber(
+    layers: Vec<BoxedLayer>,
+    filter: &str,
+) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError> {
     let filter = if filter.trim().is_empty() {
         DEFAULT_FILTER
     } else {
@@ -100,13 +159,8 @@ where
         let source = about.target().split("::").next().unwrap_or_default();
         *about.level() <= Level::INFO || !QUIET.contains(&source)
     });
-    let lines = fmt::layer().with_ansi(colours).with_writer(writer);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        LogFormat::Pretty => Box::new(lines),
-        LogFormat::Json => Box::new(lines.json().flatten_event(true)),
-    };
     let subscriber = tracing_subscriber::registry()
-        .with(lines)
+        .with(layers)
         .with(EnvFilter::try_new(filter)?)
         .with(quiet);
     Ok(Box::new(subscriber))
@@ -152,12 +206,16 @@ impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = request_id(request);
         request.extensions_mut().insert(Arrived(Instant::now()));
-        info_span!(
+        // At ERROR, so that no filter takes the request's name from the lines it lets through.
+        let span = error_span!(
             "request",
             method = %request.method(),
             route = route(request.match_pattern()),
             request_id = id,
-        )
+            trace_id = Empty,
+        );
+        traces::adopt(&span, request.headers());
+        span
     }
 
     fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
@@ -227,7 +285,8 @@ mod tests {
 
     fn log_to(lines: &Lines, format: LogFormat, filter: &str) -> tracing::subscriber::DefaultGuard {
         let lines = lines.clone();
-        let subscriber = subscriber(format, filter, false, move || lines.clone()).unwrap();
+        let lines = super::lines(format, false, move || lines.clone());
+        let subscriber = subscriber(vec![lines], filter).unwrap();
         tracing::subscriber::set_default(subscriber)
     }
 
@@ -331,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_none_is_refused() {
-        let refused = subscriber(LogFormat::Json, "info,=nonsense=", false, std::io::sink);
+        let refused = subscriber(Vec::new(), "info,=nonsense=");
         assert!(matches!(refused, Err(TelemetryError::Filter(_))));
     }
 }

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashPoint, Deed};
@@ -112,7 +113,6 @@ impl Caller {
             let result = made.unwrap_or_else(|_| Err(fault(&name)));
             if let Err(failure) = &result {
                 tracing::debug!(
-                    relay_id = %durable.spec.relay_id,
                     call = name,
                     class = %failure.class,
                     error = failure.message,
@@ -123,7 +123,7 @@ impl Caller {
             crash::point(CrashPoint::After(deed));
             done(result);
         });
-        runtime.spawn(work);
+        runtime.spawn(work.in_current_span());
     }
 
     async fn make(&self, durable: &Durable, call: Call) -> Result<Answer, Failure> {

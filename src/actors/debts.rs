@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use futures_util::stream;
+use tracing::Instrument as _;
 
 use super::calls::{asks, failure, video};
 #[cfg(feature = "sandbox")]
@@ -61,7 +62,11 @@ pub(super) async fn pay_forever(shared: Arc<Shared>) {
             });
         let full = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
         stream::iter(due)
-            .for_each_concurrent(AT_ONCE, |debt| pay_one(&shared, debt))
+            .for_each_concurrent(AT_ONCE, |open| {
+                let (relay_id, channel_id) = (open.debt.relay_id, open.debt.channel_id);
+                let span = tracing::error_span!("relay", %relay_id, channel_id);
+                pay_one(&shared, open).instrument(span)
+            })
             .await;
         if !full {
             let _ = tokio::time::timeout(LOOK_EVERY, shared.new_debt()).await;
@@ -89,12 +94,17 @@ pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
     crash::point(CrashPoint::After(Deed::PayDebt));
     let written = match paid {
         Paid::Settled => {
-            tracing::info!(relay_id = %debt.relay_id, channel_id = debt.channel_id, kind = debt.kind, target = debt.target, "a debt is settled");
+            tracing::info!(kind = debt.kind, target = debt.target, "a debt is settled");
             metrics::DEBTS_SETTLED.add(1, [&debt.kind]);
             shared.store.settle_debt(debt.id).await
         }
         Paid::Later(at, reason) => {
-            tracing::debug!(relay_id = %debt.relay_id, channel_id = debt.channel_id, kind = debt.kind, target = debt.target, reason, "a debt stays");
+            tracing::debug!(
+                kind = debt.kind,
+                target = debt.target,
+                reason,
+                "a debt stays"
+            );
             shared.store.postpone_debt(debt.id, at, reason).await
         }
     };

@@ -21,11 +21,11 @@ pub(super) async fn end(shared: &Shared, stored: &StoredRelay, reason: &str) {
         match shared.store.end_by_force(end.clone()).await {
             Ok(_) => return,
             Err(StoreError::Unavailable(error)) => {
-                tracing::warn!(relay_id = %stored.row.id, error, "not ended; tried again");
+                tracing::warn!(relay_id = %stored.row.id, channel_id = stored.row.channel_id, error, "not ended; tried again");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             Err(error) => {
-                tracing::error!(relay_id = %stored.row.id, %error, "a relay that cannot be driven cannot be ended either");
+                tracing::error!(relay_id = %stored.row.id, channel_id = stored.row.channel_id, %error, "a relay that cannot be driven cannot be ended either");
                 return;
             }
         }

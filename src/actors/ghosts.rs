@@ -56,7 +56,7 @@ pub(super) async fn feed_connected(
     let Some(stored) = shared.store.relay(mark.relay).await? else {
         return Ok(());
     };
-    tracing::error!(live_input, relay_id = %mark.relay, "a ghost: something publishes into a live input whose relay is over");
+    tracing::error!(live_input, relay_id = %mark.relay, channel_id = stored.row.channel_id, "a ghost: something publishes into a live input whose relay is over");
     owe(
         shared,
         mark.relay,

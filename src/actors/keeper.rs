@@ -6,6 +6,7 @@ mod stop;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::directory::{Directory, Snapshot};
@@ -151,7 +152,11 @@ impl Keeper {
 
     /// A vendor's verified notification about a relay in work.
     pub fn hint(&self, relay_id: Uuid, hint: Hint) {
-        let tell = Tell::from(Event::Hint(hint));
+        let tell = Tell {
+            event: Event::Hint(hint),
+            stored: None,
+            because: Span::current(),
+        };
         self.shared.registry_hears(TellRelay { relay_id, tell });
     }
 }

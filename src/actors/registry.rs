@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use actix_rt::{Arbiter, ArbiterHandle};
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::calls::Caller;
@@ -40,6 +41,15 @@ struct Child {
     waiting: Vec<Tell>,
 }
 
+/// With what an actor is made.
+struct Start {
+    relay: Relay,
+    revision: i64,
+    beginning: Beginning,
+    last_error: Option<String>,
+    because: Span,
+}
+
 /// The registry of relays in work.
 pub(super) struct Registry {
     shared: Arc<Shared>,
@@ -54,6 +64,8 @@ pub(super) struct Begin {
     pub(super) relay: Relay,
     pub(super) actions: Vec<Action>,
     pub(super) revision: i64,
+    /// The request's span.
+    pub(super) because: Span,
 }
 
 /// Relays that a process before this one left unfinished.
@@ -120,6 +132,7 @@ impl Registry {
         relay: Relay,
         revision: i64,
         beginning: Beginning,
+        because: Span,
         ctx: &mut Context<Self>,
     ) {
         let relay_id = relay.durable().spec.relay_id;
@@ -133,20 +146,26 @@ impl Registry {
             restarts: 0,
             waiting: Vec::new(),
         };
-        self.spawn(&mut child, relay, revision, beginning, None, ctx);
+        let parts = Start {
+            relay,
+            revision,
+            beginning,
+            last_error: None,
+            because,
+        };
+        self.spawn(&mut child, parts, ctx);
         self.children.insert(relay_id, child);
         self.tell_if_down(channel_id);
     }
 
-    fn spawn(
-        &mut self,
-        child: &mut Child,
-        relay: Relay,
-        revision: i64,
-        beginning: Beginning,
-        last_error: Option<String>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn spawn(&mut self, child: &mut Child, start: Start, ctx: &mut Context<Self>) {
+        let Start {
+            relay,
+            revision,
+            beginning,
+            last_error,
+            because,
+        } = start;
         let relay_id = relay.durable().spec.relay_id;
         let Some(arbiter) = self.arbiter(relay_id) else {
             return;
@@ -163,6 +182,7 @@ impl Registry {
             last_word: last_word.clone(),
             last_error,
             beginning,
+            because,
         };
         let actor = supervise::start(
             &arbiter,
@@ -232,6 +252,8 @@ impl Registry {
             tokio::time::sleep(wait).await;
             load(&shared, relay_id).await
         };
+        let span = tracing::error_span!("relay", %relay_id, channel_id = child.channel_id);
+        let load = load.instrument(span);
         let over = deaths > DEATHS;
         ctx.spawn(
             load.into_actor(self)
@@ -264,14 +286,14 @@ impl Registry {
         };
         child.caller = Caller::new(self.shared.vendors.clone());
         let relay = Relay::load(durable, child.generation + 1);
-        self.spawn(
-            &mut child,
+        let start = Start {
             relay,
-            stored.revision,
-            Beginning::Recovered,
-            Some(reason),
-            ctx,
-        );
+            revision: stored.revision,
+            beginning: Beginning::Recovered,
+            last_error: Some(reason),
+            because: Span::none(),
+        };
+        self.spawn(&mut child, start, ctx);
         self.children.insert(relay_id, child);
     }
 
@@ -313,7 +335,7 @@ async fn load(
         match loaded {
             Ok(stored) => return stored.map(|stored| (stored.clone(), rows::durable(&stored))),
             Err(error) => {
-                tracing::warn!(%relay_id, %error, "not loaded; tried again");
+                tracing::warn!(%error, "not loaded; tried again");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         }
@@ -353,8 +375,9 @@ impl Handler<Begin> for Registry {
             relay,
             actions,
             revision,
+            because,
         } = begin;
-        self.begin(relay, revision, Beginning::Fresh(actions), ctx);
+        self.begin(relay, revision, Beginning::Fresh(actions), because, ctx);
     }
 }
 
@@ -367,7 +390,8 @@ impl Handler<Recover> for Registry {
                 Ok(durable) => {
                     // Numbers of calls do not meet those of the process before: their answers died with it.
                     let relay = Relay::load(durable, 1);
-                    self.begin(relay, stored.revision, Beginning::Recovered, ctx);
+                    let none = Span::none();
+                    self.begin(relay, stored.revision, Beginning::Recovered, none, ctx);
                 }
                 Err(unreadable) => self.end_by_force(stored, unreadable.to_string(), ctx),
             }

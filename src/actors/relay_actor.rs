@@ -7,6 +7,7 @@ use actix::{
 };
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
+use tracing::{Instrument as _, Span};
 
 use super::calls::Caller;
 #[cfg(feature = "sandbox")]
@@ -37,6 +38,8 @@ pub(super) struct Parts {
     pub(super) last_word: LastWord,
     pub(super) last_error: Option<String>,
     pub(super) beginning: Beginning,
+    /// What it was made for: the request that started the relay, if one did.
+    pub(super) because: Span,
 }
 
 /// The actor of one relay.
@@ -51,6 +54,7 @@ pub(super) struct RelayActor {
     last_error: Option<String>,
     last_event_at: DateTime<Utc>,
     beginning: Option<Beginning>,
+    because: Span,
     timer: Option<SpawnHandle>,
     told_down: bool,
 }
@@ -61,6 +65,9 @@ pub(super) struct RelayActor {
 pub(super) struct Tell {
     pub(super) event: Event,
     pub(super) stored: Option<oneshot::Sender<Arc<Durable>>>,
+    /// What it is said for: a request's span. What comes of it is told and traced under that; the hands of a clock have
+    /// none.
+    pub(super) because: Span,
 }
 
 impl From<Event> for Tell {
@@ -68,6 +75,7 @@ impl From<Event> for Tell {
         Self {
             event,
             stored: None,
+            because: Span::none(),
         }
     }
 }
@@ -88,6 +96,7 @@ impl RelayActor {
             last_word,
             last_error,
             beginning,
+            because,
         } = parts;
         let last_event_at = shared.clock.now();
         let durable = Arc::new(relay.durable().clone());
@@ -102,9 +111,17 @@ impl RelayActor {
             last_error,
             last_event_at,
             beginning: Some(beginning),
+            because,
             timer: None,
             told_down: false,
         }
+    }
+
+    /// What this relay does about something is told and traced under its cause. At ERROR, so that no filter takes the
+    /// relay's name from the lines it lets through.
+    fn span(&self, because: &Span) -> Span {
+        let spec = &self.durable.spec;
+        tracing::error_span!(parent: because.id(), "relay", relay_id = %spec.relay_id, channel_id = spec.channel_id)
     }
 
     /// Takes an event in: what it changes for good is stored before anything is done about it. Nothing else is heard
@@ -112,10 +129,17 @@ impl RelayActor {
     fn take(&mut self, tell: Tell, ctx: &mut Context<Self>) {
         #[cfg(feature = "sandbox")]
         super::sabotage::hears(&self.durable.spec, &tell.event);
+        let Tell {
+            event,
+            stored: told,
+            because,
+        } = tell;
+        let span = self.span(&because);
+        let _in_span = span.clone().entered();
         let now = self.shared.clock.now();
         self.last_event_at = now;
         let phase = self.durable.phase;
-        let step = match self.relay.handle(tell.event, now) {
+        let step = match self.relay.handle(event, now) {
             Ok(step) => step,
             Err(error) => return self.give_up(error.to_string(), ctx),
         };
@@ -124,13 +148,11 @@ impl RelayActor {
             figures::ignored(reason);
         }
         if !step.durable_changed() {
-            return self.act(step, tell.stored, ctx);
+            return self.act(step, told, because, ctx);
         }
         let before = std::mem::replace(&mut self.durable, Arc::new(self.relay.durable().clone()));
         if self.durable.phase != phase {
             tracing::info!(
-                relay_id = %self.durable.spec.relay_id,
-                channel_id = self.durable.spec.channel_id,
                 from = %phase,
                 to = %self.durable.phase,
                 outcome = self.durable.outcome.as_ref().map(|outcome| tracing::field::display(outcome.code)),
@@ -151,14 +173,17 @@ impl RelayActor {
         };
         ctx.wait(
             stored
+                .instrument(span.clone())
                 .into_actor(self)
-                .map(move |saved, actor, ctx| match saved {
-                    Ok(()) => {
-                        figures::stored(&before, &step, now);
-                        actor.act(step, tell.stored, ctx);
-                    }
-                    Err(Lost::Fenced) => ctx.notify(Leave),
-                    Err(Lost::Refused(reason)) => actor.give_up(reason, ctx),
+                .map(move |saved, actor, ctx| {
+                    span.in_scope(|| match saved {
+                        Ok(()) => {
+                            figures::stored(&before, &step, now);
+                            actor.act(step, told, because, ctx);
+                        }
+                        Err(Lost::Fenced) => ctx.notify(Leave),
+                        Err(Lost::Refused(reason)) => actor.give_up(reason, ctx),
+                    })
                 }),
         );
     }
@@ -168,6 +193,7 @@ impl RelayActor {
         &mut self,
         step: Step,
         stored: Option<oneshot::Sender<Arc<Durable>>>,
+        because: Span,
         ctx: &mut Context<Self>,
     ) {
         self.last_error = self
@@ -184,7 +210,7 @@ impl RelayActor {
         if !step.debts().count().eq(&0) {
             self.shared.debts_changed();
         }
-        self.perform(step.actions, ctx);
+        self.perform(step.actions, &because, ctx);
         if let Some(stored) = stored {
             // Who asked may have gone.
             let _ = stored.send(self.durable.clone());
@@ -202,9 +228,9 @@ impl RelayActor {
         }
     }
 
-    fn perform(&self, actions: Vec<Action>, ctx: &mut Context<Self>) {
+    fn perform(&self, actions: Vec<Action>, because: &Span, ctx: &mut Context<Self>) {
         for action in actions {
-            let address = ctx.address();
+            let (address, because) = (ctx.address(), because.clone());
             self.caller
                 .call(self.durable.clone(), action.call, move |result| {
                     let jitter = Jitter::new(rand::random());
@@ -220,7 +246,11 @@ impl RelayActor {
                             jitter,
                         },
                     };
-                    address.do_send(Tell::from(event));
+                    address.do_send(Tell {
+                        event,
+                        stored: None,
+                        because,
+                    });
                 });
         }
     }
@@ -264,8 +294,10 @@ impl Actor for RelayActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         match self.beginning.take() {
             Some(Beginning::Fresh(actions)) => {
+                let because = std::mem::replace(&mut self.because, Span::none());
+                let _in_span = self.span(&because).entered();
                 self.publish();
-                self.perform(actions, ctx);
+                self.perform(actions, &because, ctx);
                 self.arm(ctx);
             }
             Some(Beginning::Recovered) | None => {

@@ -197,7 +197,7 @@ impl Shared {
                 Ok(Saved::Fenced) => return Err(Lost::Fenced),
                 Err(StoreError::Unavailable(error)) => {
                     self.note_database(false);
-                    tracing::warn!(relay_id = %save.row.id, error, "not saved; tried again");
+                    tracing::warn!(error, "not saved; tried again");
                     tokio::time::sleep(SAVE_AGAIN).await;
                 }
                 Err(error) => return Err(Lost::Refused(error.to_string())),

@@ -31,9 +31,9 @@ struct Cli {
     /// Read the settings from this file instead of ./config.toml.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How log lines look (on standard error; RUST_LOG sets what is logged).
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Pretty)]
-    log_format: LogFormat,
+    /// How log lines look (on standard error; RUST_LOG sets what is logged). Without it the settings say.
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Command,
 }
@@ -99,24 +99,32 @@ impl Command {
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = telemetry::init_or(cli.log_format, cli.command.usual_logs()) {
-        return failed(&anyhow::Error::new(error));
-    }
+    let settings = load(&cli);
+    let told = settings.as_ref().map(|settings| &settings.telemetry);
+    let format = cli
+        .log_format
+        .or(told.ok().map(|told| told.log_format))
+        .unwrap_or_default();
+    let collector = told.map_or("", |told| &told.otlp_endpoint);
+    let _telemetry = match telemetry::init_or(format, cli.command.usual_logs(), collector) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return failed(&anyhow::Error::new(error)),
+    };
     let done = match cli.command {
-        Command::Serve(ref serve) => load(&cli).and_then(|settings| serve::run(settings, serve)),
+        Command::Serve(ref serve) => settings.and_then(|settings| serve::run(settings, serve)),
         Command::Migrate(ref migrate) => {
-            load(&cli).and_then(|settings| migrate::run(settings, migrate))
+            settings.and_then(|settings| migrate::run(settings, migrate))
         }
-        Command::Check => load(&cli).and_then(check::run),
-        Command::Probe(ref args) => load(&cli).and_then(|settings| probe::run(settings, args)),
-        Command::Replay(ref which) => load(&cli).and_then(|settings| replay::run(settings, which)),
-        Command::Sweep(ref args) => load(&cli).and_then(|settings| sweep::run(settings, args)),
+        Command::Check => settings.and_then(check::run),
+        Command::Probe(ref args) => settings.and_then(|settings| probe::run(settings, args)),
+        Command::Replay(ref which) => settings.and_then(|settings| replay::run(settings, which)),
+        Command::Sweep(ref args) => settings.and_then(|settings| sweep::run(settings, args)),
         Command::Webhooks(ref which) => {
-            load(&cli).and_then(|settings| webhooks::run(settings, which))
+            settings.and_then(|settings| webhooks::run(settings, which))
         }
         #[cfg(feature = "sandbox")]
         Command::Sandbox(ref sandbox) => {
-            load(&cli).and_then(|settings| sandbox::run(sandbox, settings))
+            settings.and_then(|settings| sandbox::run(sandbox, settings))
         }
     };
     done.unwrap_or_else(|error| failed(&error))

@@ -286,6 +286,7 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
         relay: loaded.relay,
         janitor: loaded.janitor,
         vendors: loaded.vendors,
+        telemetry: loaded.telemetry,
         cloudflare: Cloudflare {
             account_id: vendors.account_id().to_owned(),
             api_token: vendors.cloudflare_api_token().into(),

@@ -14,6 +14,7 @@ mod pricing;
 mod problem;
 mod relay;
 mod server;
+mod telemetry;
 mod validate;
 mod vendors;
 mod webhooks;
@@ -27,6 +28,7 @@ pub use pricing::Pricing;
 pub use problem::{Missing, Origin, Problem, SettingsError};
 pub use relay::{Janitor, LiveInputRetention, Relay};
 pub use server::{Auth, Database, Server};
+pub use telemetry::Telemetry;
 pub use vendors::Vendors;
 pub use webhooks::Webhooks;
 
@@ -56,4 +58,6 @@ pub struct Settings {
     pub pricing: Pricing,
     /// Webhooks to the marketplace.
     pub webhooks: Webhooks,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
 }

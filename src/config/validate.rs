@@ -28,6 +28,7 @@ impl Settings {
         self.agora.check(&mut report);
         self.pricing.check(&mut report);
         self.webhooks.check(&mut report);
+        self.telemetry.check(&mut report);
         self.check_idle_timeout(&mut report);
         if report.problems.is_empty() {
             Ok(())
@@ -60,6 +61,7 @@ impl Settings {
         self.auth.doubts(&mut report);
         self.agora.doubts(&mut report);
         self.webhooks.doubts(&mut report);
+        self.telemetry.doubts(&mut report);
         if self.agora.backend == AgoraBackend::CloudRecording {
             let hours = self.recording_hours();
             let most = self.agora.cloud_recording.max_recording_hours;

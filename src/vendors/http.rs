@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use tracing::Instrument as _;
 
 use super::{Class, Done, Vendor, VendorError};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, traced};
 
 /// The most of an answer that is read, in bytes.
 const BODY_LIMIT: usize = 8 << 20;
@@ -56,7 +57,9 @@ pub(crate) async fn send(
     timeout: Duration,
 ) -> Result<Answer, VendorError> {
     let begun = Instant::now();
-    let answer = exchange(vendor, call, request, timeout).await;
+    let span = tracing::error_span!("vendor_call", %vendor, call);
+    let exchange = exchange(vendor, call, traced(request, &span), timeout);
+    let answer = exchange.instrument(span).await;
     let seconds = begun.elapsed().as_secs_f64();
     let name = vendor.to_string();
     metrics::VENDOR_CALL_DURATION.observe(seconds, [&name, call]);

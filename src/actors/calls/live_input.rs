@@ -29,7 +29,6 @@ impl Caller {
         } = made.map_err(failure)?;
         if !echo_differs.is_empty() {
             tracing::error!(
-                relay_id = %spec.relay_id,
                 live_input = live_input.uid,
                 fields = ?echo_differs,
                 "Cloudflare did not take over settings of a live input, though told twice"

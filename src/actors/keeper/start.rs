@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::{Keeper, record};
@@ -57,7 +58,7 @@ impl Keeper {
         let created = self
             .shared
             .runtime
-            .spawn(async move { keeper.create(request).await });
+            .spawn(async move { keeper.create(request).await }.in_current_span());
         match created
             .await
             .map_err(|error| StartError::Internal(error.to_string()))??
@@ -146,6 +147,7 @@ impl Keeper {
                     relay,
                     actions: step.actions,
                     revision,
+                    because: Span::current(),
                 });
                 Ok(Begun::New(relay_id))
             }
@@ -160,7 +162,7 @@ impl Keeper {
             Ok(Created::Fenced) => Err(StartError::Starting),
             Err(StoreError::Unavailable(error)) => {
                 shared.note_database(false);
-                self.look_later(relay_id);
+                self.look_later(relay_id, request.channel_id);
                 Err(StartError::Database(error))
             }
             Err(error) => Err(StartError::Internal(error.to_string())),
@@ -168,14 +170,14 @@ impl Keeper {
     }
 
     /// The answer to a create was lost: if it was committed, the relay is there and must be driven.
-    fn look_later(&self, relay_id: Uuid) {
+    fn look_later(&self, relay_id: Uuid, channel_id: i64) {
         let shared = self.shared.clone();
-        self.shared.runtime.spawn(async move {
+        let look = async move {
             let stored = loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 match shared.store.relay(relay_id).await {
                     Ok(stored) => break stored,
-                    Err(error) => tracing::debug!(%relay_id, %error, "not looked up yet"),
+                    Err(error) => tracing::debug!(%error, "not looked up yet"),
                 }
             };
             if let Some(stored) = stored.filter(|stored| stored.epoch == shared.epoch()) {
@@ -183,7 +185,9 @@ impl Keeper {
                     relays: vec![stored],
                 });
             }
-        });
+        };
+        let span = tracing::error_span!("relay", %relay_id, channel_id);
+        self.shared.runtime.spawn(look.instrument(span));
     }
 
     /// The channel has a relay: that one, or a conflict.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{Keeper, record};
@@ -106,6 +107,7 @@ impl Keeper {
         let tell = Tell {
             event: Event::Stop,
             stored: Some(stored),
+            because: Span::current(),
         };
         self.shared.registry_hears(TellRelay { relay_id, tell });
         match tokio::time::timeout(STORED_WITHIN, is_stored).await {

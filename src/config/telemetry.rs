@@ -1,0 +1,33 @@
+//! How logs look, and where traces go.
+
+use serde::Deserialize;
+
+use super::problem::Report;
+use crate::telemetry::LogFormat;
+
+/// `[telemetry]`: logs and traces.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// How log lines look. `--log-format` wins.
+    pub log_format: LogFormat,
+    /// An OpenTelemetry collector that takes traces over OTLP/HTTP: `http://localhost:4318`; empty: none.
+    pub otlp_endpoint: String,
+}
+
+impl Telemetry {
+    pub(super) fn check(&self, report: &mut Report) {
+        if !self.otlp_endpoint.is_empty() {
+            report.base_url("telemetry.otlp_endpoint", &self.otlp_endpoint);
+        }
+    }
+
+    pub(super) fn doubts(&self, report: &mut Report) {
+        if !self.otlp_endpoint.is_empty() && !cfg!(feature = "otlp") {
+            report.note(
+                "telemetry.otlp_endpoint",
+                "is set, but this program was built without the feature otlp: no traces are sent",
+            );
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Traces: a request, what the relay did about it, and the vendor calls that came of it are one. With the feature `otlp`
+//! and `telemetry.otlp_endpoint` they are sent to a collector; without, the caller's trace id is in the log.
+//!
+//! `traceparent` (W3C Trace Context) is taken from callers. To vendors it is sent only while traces are exported: else
+//! there is nothing it could name.
+
+#[cfg(feature = "otlp")]
+mod otlp;
+
+use actix_web::http::header::HeaderMap;
+use tracing::Span;
+
+#[cfg(feature = "otlp")]
+pub use otlp::{Exporter, ExporterError};
+
+/// Where a caller names its trace.
+const TRACEPARENT: &str = "traceparent";
+
+/// A request to a vendor, with the trace it is made in.
+#[cfg(feature = "otlp")]
+pub(crate) fn traced(request: reqwest::RequestBuilder, span: &Span) -> reqwest::RequestBuilder {
+    otlp::inject(request, span)
+}
+
+/// A request to a vendor: traces are not exported.
+#[cfg(not(feature = "otlp"))]
+pub(crate) fn traced(request: reqwest::RequestBuilder, _: &Span) -> reqwest::RequestBuilder {
+    request
+}
+
+/// The request's span becomes a part of its caller's trace.
+pub(super) fn adopt(span: &Span, headers: &HeaderMap) {
+    let Some(parent) = headers.get(TRACEPARENT).and_then(|it| it.to_str().ok()) else {
+        return;
+    };
+    if let Some(trace_id) = trace_id(parent) {
+        span.record("trace_id", trace_id);
+        #[cfg(feature = "otlp")]
+        otlp::adopt(span, parent);
+    }
+}
+
+/// The trace a `traceparent` names: version, 32 hexadecimal digits that are not all 0, 16 such, flags.
+fn trace_id(parent: &str) -> Option<&str> {
+    let is_hex = |text: &str, digits: usize| {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        text.len() == digits && text.bytes().all(hex)
+    };
+    let is_id = |text: &str, digits| is_hex(text, digits) && text.bytes().any(|byte| byte != b'0');
+    let mut parts = parent.split('-');
+    let (version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
+    let flags = parts.next()?;
+    let well_formed = is_hex(version, 2) && version != "ff" && is_hex(flags, 2);
+    // A later version may say more behind the flags.
+    let whole = version != "00" || parts.next().is_none();
+    (well_formed && whole && is_id(trace, 32) && is_id(span, 16)).then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_well_formed_traceparent_names_a_trace() {
+        const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let zeros = "0".repeat(32);
+        assert_eq!(
+            trace_id(&format!("00-{TRACE}-00f067aa0ba902b7-01")),
+            Some(TRACE)
+        );
+        assert_eq!(
+            trace_id(&format!("01-{TRACE}-00f067aa0ba902b7-01-more")),
+            Some(TRACE)
+        );
+        for odd in [
+            String::new(),
+            TRACE.to_owned(),
+            format!("00-{TRACE}-00f067aa0ba902b7"),
+            format!("00-{TRACE}-00f067aa0ba902b7-01-more"),
+            format!("ff-{TRACE}-00f067aa0ba902b7-01"),
+            format!("00-{zeros}-00f067aa0ba902b7-01"),
+            format!("00-{TRACE}-0000000000000000-01"),
+            format!("00-{}-00f067aa0ba902b7-01", TRACE.to_uppercase()),
+            format!("00-{TRACE}\"-00f067aa0ba902b7-01"),
+        ] {
+            assert_eq!(trace_id(&odd), None, "{odd}");
+        }
+    }
+}

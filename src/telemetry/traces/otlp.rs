@@ -1,0 +1,99 @@
+//! Traces to an OpenTelemetry collector, over OTLP/HTTP.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_http::HeaderInjector;
+use opentelemetry_otlp::{
+    ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use super::TRACEPARENT;
+
+/// How long the collector may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Where a collector takes traces, below its address.
+const PATH: &str = "/v1/traces";
+/// What is traced: our own spans.
+const OURS: &str = "off,relaykeeper=trace";
+
+/// The exporter could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ExporterError {
+    /// Its HTTP client.
+    #[error("the HTTP client for traces could not be made")]
+    Client(#[from] reqwest::Error),
+    /// The exporter itself.
+    #[error("the exporter of traces could not be made")]
+    Exporter(#[from] ExporterBuildError),
+}
+
+/// Sends traces, in the background, until it is shut down.
+#[derive(Debug, Clone)]
+pub struct Exporter(SdkTracerProvider);
+
+impl Exporter {
+    /// An exporter to the collector at this address.
+    ///
+    /// # Errors
+    /// When it cannot be made; a collector that does not answer is no error.
+    pub fn to(endpoint: &str) -> Result<Self, ExporterError> {
+        // A second call finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::blocking::Client::builder()
+            .timeout(PATIENCE)
+            .build()?;
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_endpoint(format!("{}{PATH}", endpoint.trim_end_matches('/')))
+            .build()?;
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_resource(Resource::builder().with_service_name("relaykeeper").build())
+            .build();
+        Ok(Self(provider))
+    }
+
+    /// What hears of spans.
+    pub(crate) fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
+    where
+        S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    {
+        let tracer = self.0.tracer("relaykeeper");
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_filter(EnvFilter::new(OURS))
+    }
+
+    /// Sends what is left. Nothing is sent afterwards.
+    pub fn shut_down(&self) {
+        if let Err(error) = self.0.shutdown() {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+    }
+}
+
+/// Makes `span` a child of the trace that `parent`, a `traceparent`, names.
+pub(super) fn adopt(span: &Span, parent: &str) {
+    let carrier = HashMap::from([(TRACEPARENT.to_owned(), parent.to_owned())]);
+    // Refused only when nothing is exported.
+    let _ = span.set_parent(TraceContextPropagator::new().extract(&carrier));
+}
+
+/// Names the span's trace in a request.
+pub(super) fn inject(request: reqwest::RequestBuilder, span: &Span) -> reqwest::RequestBuilder {
+    let mut headers = reqwest::header::HeaderMap::new();
+    let context = span.context();
+    TraceContextPropagator::new().inject_context(&context, &mut HeaderInjector(&mut headers));
+    request.headers(headers)
+}
