@@ -143,7 +143,7 @@ impl Wanted {
     }
 
     fn query(&self, sort: Sort, down: bool, page: usize) -> String {
-        let mut query = Serializer::new(String::from("?"));
+        let mut query = Serializer::new(String::new());
         if !self.words.is_empty() {
             query.append_pair("q", &self.words);
         }
@@ -160,7 +160,7 @@ impl Wanted {
         if page > 1 {
             query.append_pair("page", &page.to_string());
         }
-        query.finish()
+        format!("?{}", query.finish())
     }
 
     /// The rows of the page, how many there are on all pages, and which page it is.

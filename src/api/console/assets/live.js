@@ -78,7 +78,8 @@ function plan(wait) {
 
 // Many events in a row lead to one look, and none puts it off.
 function soon() {
-  if (due > Date.now() + SETTLE) plan(SETTLE);
+  if (busy) again = true;
+  else if (due > Date.now() + SETTLE) plan(SETTLE);
 }
 
 function listen() {
