@@ -107,7 +107,6 @@ async fn what_buyers_see_plays_in_the_page() {
     let options = Options {
         speed: 1.0,
         push_after: Duration::from_millis(300),
-        playable_after: Duration::from_millis(300),
         ..options()
     };
     let stage = Stage::with(AgoraBackend::CloudRecording, options, |_| {}).await;
