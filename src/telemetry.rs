@@ -30,8 +30,7 @@ pub use traces::{Exporter, ExporterError};
 pub const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
 
 /// Whatever `RUST_LOG` says, these tell nothing below INFO: there, transports tell headers and addresses with their queries.
-const QUIET: [&str; 9] = [
-    "actix_http",
+const QUIET: [&str; 8] = [
     "actix_web",
     "h2",
     "hyper",
@@ -41,6 +40,9 @@ const QUIET: [&str; 9] = [
     "tower_http",
     "tungstenite",
 ];
+
+/// Tells as an ERROR what a caller sends that is no HTTP, or that a caller has gone: nobody here must act on it.
+const ABOUT_CALLERS: &str = "actix_http";
 
 /// Probes and scrapes: too many to be told at INFO.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
@@ -157,7 +159,7 @@ fn subscriber(
     };
     let quiet = filter_fn(|about| {
         let source = about.target().split("::").next().unwrap_or_default();
-        *about.level() <= Level::INFO || !QUIET.contains(&source)
+        source != ABOUT_CALLERS && (*about.level() <= Level::INFO || !QUIET.contains(&source))
     });
     let subscriber = tracing_subscriber::registry()
         .with(layers)
@@ -288,6 +290,19 @@ mod tests {
         let lines = super::lines(format, false, move || lines.clone());
         let subscriber = subscriber(vec![lines], filter).unwrap();
         tracing::subscriber::set_default(subscriber)
+    }
+
+    #[test]
+    fn a_caller_who_speaks_no_http_is_no_error_of_ours() {
+        let lines = Lines::default();
+        let _guard = log_to(&lines, LogFormat::Pretty, "trace");
+        tracing::error!(target: "actix_http::h1::dispatcher", "stream error: request parse error");
+        tracing::error!(target: "actix_server::worker", "a worker died");
+        let text = lines.text();
+        assert!(
+            text.contains("a worker died") && !text.contains("parse error"),
+            "{text}"
+        );
     }
 
     async fn one_request(uri: &str, status: u16) {

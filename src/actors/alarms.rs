@@ -38,6 +38,8 @@ pub enum AlarmCode {
     CredentialsRefused,
     /// A vendor blocks us.
     BudgetBlocked,
+    /// The marketplace's endpoint did not take a message for as long as it was tried.
+    WebhookEndpoint,
 }
 
 /// What the janitor last saw.
@@ -126,6 +128,15 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
     for live_input in shared.store.targets_owed(GHOSTS).await? {
         let detail = "Something published into this live input after its relay was over; it is being disabled.";
         causes.insert((AlarmCode::Ghost, live_input), detail.into());
+    }
+    if shared.delivers()
+        && let Some((since, waiting)) = shared.store.endpoint_disabled().await?
+    {
+        let detail = format!(
+            "The marketplace's endpoint did not take a message for 3 days, and counts as disabled since {since}: one message \
+             is tried every hour, {waiting} wait. The first that is taken, or asked for again by hand, ends this."
+        );
+        causes.insert((AlarmCode::WebhookEndpoint, String::new()), detail);
     }
     let swept = shared.alarms.last();
     if swept.foreign > 0 {

@@ -36,10 +36,19 @@ pub enum SweepError {
 
 /// What kind of object it is.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::VariantNames, serde::Serialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    strum::Display,
+    strum::VariantNames,
+    serde::Serialize,
+    utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[schema(as = FindingKind)]
 pub enum Kind {
     /// A Cloudflare live input.
     LiveInput,
@@ -48,9 +57,10 @@ pub enum Kind {
 }
 
 /// What is to become of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[schema(as = FindingVerdict)]
 pub enum Verdict {
     /// Its mark is another deployment's or another database's: left alone.
     Foreign,
@@ -69,7 +79,7 @@ pub enum Verdict {
 }
 
 /// An object at a vendor that bears a mark.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Finding {
     /// What kind of object.
     pub kind: Kind,
@@ -78,6 +88,7 @@ pub struct Finding {
     /// Its mark.
     pub mark: String,
     /// When it was created, by the vendor's clock.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub created: Option<DateTime<Utc>>,
     /// What is to become of it.
     pub verdict: Verdict,

@@ -73,6 +73,12 @@ impl Keeper {
         self.shared.readiness() == Readiness::Ready && self.shared.database_answers()
     }
 
+    /// Whether the marketplace has an endpoint that is told.
+    #[must_use]
+    pub fn delivers(&self) -> bool {
+        self.shared.delivers()
+    }
+
     /// A relay as it is now: in work, or stored.
     ///
     /// # Errors

@@ -89,6 +89,11 @@ impl Shared {
         &self.settings
     }
 
+    /// Whether the marketplace has an endpoint that is told.
+    pub(super) fn delivers(&self) -> bool {
+        !self.settings.webhooks.endpoint.is_empty()
+    }
+
     /// The vendors.
     #[must_use]
     pub fn vendors(&self) -> &Arc<Vendors> {

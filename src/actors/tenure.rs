@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::registry::{Abandon, Recover, Registry};
 use super::shared::{Readiness, Shared};
-use super::{alarms, debts, janitor};
+use super::{alarms, debts, dispatcher, janitor};
 use crate::relay::Owner;
 use crate::store::{DatabaseLock, StoreError};
 
@@ -44,6 +44,7 @@ impl Tenure {
                 tokio::spawn(janitor::sweep_forever(self.shared.clone())),
                 tokio::spawn(watch_database(self.shared.clone())),
                 tokio::spawn(alarms::watch_forever(self.shared.clone())),
+                tokio::spawn(dispatcher::deliver_forever(self.shared.clone())),
             ];
             lock.lost().await;
             tracing::error!(
@@ -88,6 +89,7 @@ impl Tenure {
             database: instance.database_id,
         });
         shared.set_epoch(shared.store.take_epoch().await?);
+        shared.store.deliver_messages(shared.delivers()).await?;
         let relays = shared.store.unfinished().await?;
         let unfinished = relays.len();
         if let Some(registry) = shared.registry() {

@@ -1,17 +1,38 @@
 //! A relay as the marketplace sees it: in answers, in the outbox, in the event stream.
 
+pub(crate) mod words;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize as _, Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use uuid::Uuid;
 
 use crate::relay::{
-    Backend, Cost, Detail, Durable, Fact, Outcome, OutcomeCode, Phase, Video, VideoState,
+    Backend, Cost, Detail, Durable, Fact, Outcome, OutcomeCode, Phase, Source, Video, VideoState,
 };
 
 /// A time as it goes over the wire: RFC 3339, UTC with `Z`, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WireTime(pub DateTime<Utc>);
+
+impl utoipa::PartialSchema for WireTime {
+    fn schema() -> RefOr<Schema> {
+        let time = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("A time in UTC, with milliseconds."));
+        time.into()
+    }
+}
+
+impl ToSchema for WireTime {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+}
 
 impl Serialize for WireTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -20,7 +41,8 @@ impl Serialize for WireTime {
 }
 
 /// A relay in the marketplace's words, its fields in the order of the wire contract.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Relay)]
 pub struct RelayView {
     /// The relay's id.
     pub id: Uuid,
@@ -31,8 +53,10 @@ pub struct RelayView {
     /// The seller's uid in it.
     pub seller_uid: u32,
     /// Where the relay is in its life; a word that is no [`Phase`] of today is shown as it is stored.
+    #[schema(schema_with = words::phase)]
     pub phase: String,
     /// The phase in fewer words: starting, active, stopped, failed.
+    #[schema(schema_with = words::relay_status)]
     pub relay_status: &'static str,
     /// Live or interrupted.
     pub is_active: bool,
@@ -57,7 +81,7 @@ pub struct RelayView {
     /// How it ended.
     pub outcome: Option<OutcomeView>,
     /// What it cost, once it has ended.
-    pub cost: Option<Cost>,
+    pub cost: Option<CostView>,
     /// When the start was accepted.
     pub requested_at: WireTime,
     /// When the recorder accepted.
@@ -70,10 +94,12 @@ pub struct RelayView {
     pub ended_at: Option<WireTime>,
 }
 
-/// The recorder of a [`RelayView`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// The recorder of a relay.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Recorder)]
 pub struct RecorderView {
     /// `cloud_recording` or `media_push`.
+    #[schema(schema_with = words::backend)]
     pub backend: String,
     /// Cloud Recording: the resource it runs on.
     pub resource_id: Option<String>,
@@ -87,12 +113,14 @@ pub struct RecorderView {
     pub replacements: u32,
 }
 
-/// A recording of a [`RelayView`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A recording of a relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Recording)]
 pub struct RecordingView {
     /// Cloudflare's uid of the video.
     pub video_uid: String,
     /// processing, ready, failed, deleted.
+    #[schema(schema_with = words::recording_state)]
     pub state: String,
     /// Where it is watched over HLS.
     pub hls_url: Option<String>,
@@ -104,15 +132,50 @@ pub struct RecordingView {
     pub duration_seconds: Option<u64>,
 }
 
-/// The end of a [`RelayView`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The end of a relay.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Outcome)]
 pub struct OutcomeView {
-    /// For machines.
+    /// For machines: a closed list.
+    #[schema(schema_with = words::outcome_code)]
     pub code: String,
     /// For people.
     pub message: &'static str,
     /// What is known about the reason.
+    #[schema(schema_with = words::detail)]
     pub detail: Detail,
+}
+
+/// What a relay cost: Cloudflare's part by the minute stored, Agora's by the minute its recorders ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Cost)]
+pub struct CostView {
+    /// Seconds, rounded up.
+    pub duration_seconds: u64,
+    /// Whole minutes of that, rounded up.
+    pub minutes: u64,
+    /// What Cloudflare stores it for, in US cents, rounded up.
+    pub cost_cents: u64,
+    /// The same in millionths of a US dollar, exact.
+    pub cost_micros: u64,
+    /// What Agora's recorders cost, in millionths of a US dollar.
+    pub agora_cost_micros: u64,
+    /// Where the duration comes from: the recordings, or the time it was live as observed.
+    #[schema(schema_with = words::cost_source)]
+    pub source: Source,
+}
+
+impl From<Cost> for CostView {
+    fn from(cost: Cost) -> Self {
+        Self {
+            duration_seconds: cost.duration_seconds,
+            minutes: cost.minutes,
+            cost_cents: cost.cost_cents,
+            cost_micros: cost.cost_micros,
+            agora_cost_micros: cost.agora_cost_micros,
+            source: cost.source,
+        }
+    }
 }
 
 impl RelayView {
@@ -142,7 +205,7 @@ impl RelayView {
             live_seconds: durable.live_seconds(now),
             viewer_count: viewers,
             outcome: durable.outcome.as_ref().map(OutcomeView::of),
-            cost: durable.cost,
+            cost: durable.cost.map(CostView::from),
             requested_at: WireTime(spec.requested_at),
             started_at: wire(durable.started_at),
             live_at: wire(durable.live_at),

@@ -1,27 +1,80 @@
 //! `/admin`: what operators see and do, for machines; for people it is [`super::console`].
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Api;
 use super::input::{Fields, Query, relay_id};
+use super::openapi::requests::{EmptyBody, PageQuery, RelayPath, SweepQuery};
 use super::problem::{Code, Problem};
+use super::routes::Routes;
 use super::v1::stop::answered;
-use super::{reads, writes};
-use crate::actors::view::WireTime;
-use crate::actors::{Snapshot, StopRequest, SweepError};
+use crate::actors::view::{RelayView, WireTime, words};
+use crate::actors::{Finding, Snapshot, StopRequest, SweepError};
 
 /// The routes, inside their scope.
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(reads("/actors", actors))
-        .service(writes("/relays/{relay_id}/stop", stop))
-        .service(writes("/sweep", sweep));
+pub(super) fn routes(routes: &mut Routes<'_>) {
+    routes
+        .reads("/actors", actors)
+        .writes("/relays/{relay_id}/stop", stop)
+        .writes("/sweep", sweep);
 }
 
-/// What runs now and what it waits for, in the order of the relays' ids, which is that of their age.
-async fn actors(request: HttpRequest, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+/// Actors, the oldest relay's first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ActorPage {
+    actors: Vec<Actor>,
+    /// How many there are on all pages.
+    total: usize,
+    /// For the next page; null on the last.
+    next_cursor: Option<Uuid>,
+}
+
+/// What drives one relay.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Actor {
+    relay_id: Uuid,
+    channel_id: i64,
+    channel_name: String,
+    #[schema(schema_with = words::phase)]
+    phase: String,
+    /// When the phase began.
+    since: WireTime,
+    /// How often it was started again.
+    restarts: u32,
+    last_event_at: WireTime,
+    /// When it looks next, if nothing comes before.
+    next_wake_at: Option<WireTime>,
+    last_error: Option<String>,
+    /// The process it runs in.
+    node: String,
+}
+
+/// What a pass of the janitor found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sweep)]
+pub(super) struct SweepReport {
+    dry_run: bool,
+    /// Everything that bears a mark.
+    findings: Vec<Finding>,
+    /// The vendor's list may be cut: what is behind its end was not seen.
+    may_be_cut: bool,
+}
+
+/// What runs now and what it waits for
+///
+/// In the order of the relays' ids, which is that of their age.
+#[utoipa::path(
+    get, path = "/admin/actors", tag = "operators", operation_id = "listActors",
+    params(PageQuery),
+    responses((status = 200, body = ActorPage, description = "A page of actors.")),
+)]
+pub(super) async fn actors(
+    request: HttpRequest,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
     let query = Query::read(request.query_string(), &["limit", "cursor"])?;
     let page = query.page()?;
     let after = page.cursor.as_deref().map(Uuid::try_parse).transpose();
@@ -34,35 +87,43 @@ async fn actors(request: HttpRequest, api: web::Data<Api>) -> Result<HttpRespons
     let more = all.len() > limit;
     all.truncate(limit);
     let last = all.last().filter(|_| more);
-    let actors: Vec<Value> = all
-        .iter()
-        .map(|snapshot| actor(snapshot, &api.node))
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({
-        "actors": actors,
-        "total": total,
-        "next_cursor": last.map(|last| last.durable.spec.relay_id),
-    })))
+    Ok(HttpResponse::Ok().json(ActorPage {
+        total,
+        next_cursor: last.map(|last| last.durable.spec.relay_id),
+        actors: all
+            .iter()
+            .map(|snapshot| actor(snapshot, &api.node))
+            .collect(),
+    }))
 }
 
-fn actor(snapshot: &Snapshot, node: &str) -> Value {
+fn actor(snapshot: &Snapshot, node: &str) -> Actor {
     let durable = &snapshot.durable;
-    json!({
-        "relay_id": durable.spec.relay_id,
-        "channel_id": durable.spec.channel_id,
-        "channel_name": durable.spec.channel_name,
-        "phase": durable.phase,
-        "since": WireTime(durable.phase_since),
-        "restarts": snapshot.restarts,
-        "last_event_at": WireTime(snapshot.last_event_at),
-        "next_wake_at": snapshot.next_wake_at.map(WireTime),
-        "last_error": snapshot.last_error,
-        "node": node,
-    })
+    Actor {
+        relay_id: durable.spec.relay_id,
+        channel_id: durable.spec.channel_id,
+        channel_name: durable.spec.channel_name.clone(),
+        phase: durable.phase.to_string(),
+        since: WireTime(durable.phase_since),
+        restarts: snapshot.restarts,
+        last_event_at: WireTime(snapshot.last_event_at),
+        next_wake_at: snapshot.next_wake_at.map(WireTime),
+        last_error: snapshot.last_error.clone(),
+        node: node.to_owned(),
+    }
 }
 
-/// Stops a relay by hand.
-async fn stop(
+/// Stop a relay by hand
+#[utoipa::path(
+    post, path = "/admin/relays/{relay_id}/stop", tag = "operators", operation_id = "stopRelayByHand",
+    params(RelayPath), request_body = Option<EmptyBody>,
+    responses(
+        (status = 202, body = RelayView, description = "Accepted, and going on."),
+        (status = 200, body = RelayView, description = "It had ended already."),
+    ),
+    extensions(("x-problems" = json!(["not-found", "starting"]))),
+)]
+pub(super) async fn stop(
     path: web::Path<String>,
     body: web::Bytes,
     api: web::Data<Api>,
@@ -78,8 +139,19 @@ async fn stop(
     answered(&api, answer)
 }
 
-/// One pass of the janitor by hand: what the vendors hold with a mark, and what became of it.
-async fn sweep(request: HttpRequest, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+/// One pass of the janitor by hand
+///
+/// What the vendors hold with a mark, and what became of it.
+#[utoipa::path(
+    post, path = "/admin/sweep", tag = "operators", operation_id = "sweep",
+    params(SweepQuery),
+    responses((status = 200, body = SweepReport, description = "What was found.")),
+    extensions(("x-problems" = json!(["vendor-unauthorized", "vendor-rejected", "vendor-rate-limited", "vendor-quota", "vendor-unavailable", "vendor-timeout", "starting"]))),
+)]
+pub(super) async fn sweep(
+    request: HttpRequest,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
     let query = Query::read(request.query_string(), &["dry_run"])?;
     let dry_run = match query.get("dry_run") {
         None | Some("false") => false,
@@ -87,11 +159,11 @@ async fn sweep(request: HttpRequest, api: web::Data<Api>) -> Result<HttpResponse
         Some(_) => return Err(Problem::parameter("dry_run", "true or false")),
     };
     match api.keeper.sweep(dry_run).await {
-        Ok(sweep) => Ok(HttpResponse::Ok().json(json!({
-            "dry_run": dry_run,
-            "findings": sweep.findings,
-            "may_be_cut": sweep.may_be_cut,
-        }))),
+        Ok(sweep) => Ok(HttpResponse::Ok().json(SweepReport {
+            dry_run,
+            findings: sweep.findings,
+            may_be_cut: sweep.may_be_cut,
+        })),
         Err(SweepError::Starting) => Err(Problem::new(
             Code::Starting,
             "This process does not hold the database.",

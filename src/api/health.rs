@@ -7,14 +7,16 @@ use actix_web::{HttpResponse, web};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
 use super::Api;
 use super::problem::{Code, Problem};
+use super::routes::Routes;
 use crate::actors::Readiness;
-use crate::actors::view::WireTime;
+use crate::actors::view::{WireTime, words};
 use crate::store::{Alarm, DebtCount, StoreError};
 use crate::vendors::governor::Snapshot;
 use crate::vendors::{Class, VendorError};
@@ -144,30 +146,63 @@ impl std::fmt::Debug for Health {
 }
 
 /// How a vendor is.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(super) struct VendorState {
+    /// It is reachable and takes our credentials.
     pub(super) healthy: bool,
+    /// Null when that is not known.
     pub(super) reachable: Option<bool>,
+    #[schema(schema_with = credentials)]
     pub(super) credentials: &'static str,
     pub(super) last_success_at: Option<WireTime>,
     pub(super) last_error: Option<ErrorView>,
 }
 
-#[derive(Debug, PartialEq, Serialize)]
+/// A call that failed.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = VendorFailure)]
 pub(super) struct ErrorView {
     pub(super) at: WireTime,
     pub(super) call: &'static str,
     pub(super) class: String,
+    /// The vendor's HTTP status, when it answered.
     pub(super) status: Option<u16>,
     pub(super) message: String,
 }
 
-/// `GET /livez`: the process answers.
-pub(super) async fn livez() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "ok"}))
+fn credentials() -> Object {
+    words::one_of(["accepted", "refused", "unknown"])
 }
 
-/// `GET /readyz`: starts and stops are taken.
+/// The platform's probes.
+pub(super) fn probes(routes: &mut Routes<'_>) {
+    routes.reads("/livez", livez).reads("/readyz", readyz);
+}
+
+/// A probe's answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Probe {
+    /// `ok`, `ready`.
+    status: &'static str,
+}
+
+/// Is the process up
+#[utoipa::path(
+    get, path = "/livez", tag = "probes", operation_id = "livez",
+    responses((status = 200, body = Probe, description = "It is.")),
+)]
+pub(super) async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(Probe { status: "ok" })
+}
+
+/// Does the service take starts and stops
+///
+/// Not while it starts, waits for another process's hold on the database, has no database, or goes down.
+#[utoipa::path(
+    get, path = "/readyz", tag = "probes", operation_id = "readyz",
+    responses((status = 200, body = Probe, description = "It does.")),
+    extensions(("x-problems" = json!(["starting", "shutting-down", "database"]))),
+)]
 pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let readiness = api.keeper.readiness();
     if api.is_draining() || readiness == Readiness::Draining {
@@ -189,16 +224,23 @@ pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem>
         ));
     }
     api.database_answers().await?;
-    Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
+    Ok(HttpResponse::Ok().json(Probe { status: "ready" }))
 }
 
-/// `GET /v1/health`: 200 whatever it says.
+/// How the service is
+///
+/// Taken from the last real calls; a vendor is asked only if none of them succeeded for a minute. Always 200: `healthy` says it.
+#[utoipa::path(
+    get, path = "/v1/health", tag = "health", operation_id = "getHealth",
+    responses((status = 200, body = HealthReport, description = "How it is, well or not.")),
+)]
 pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
     HttpResponse::Ok().json(api.health_report().await)
 }
 
 /// How the service is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
 pub(super) struct HealthReport {
     /// Both vendors and the database are.
     pub(super) healthy: bool,
@@ -212,40 +254,51 @@ pub(super) struct HealthReport {
     pub(super) alarms: Option<Vec<AlarmView>>,
 }
 
-#[derive(Debug, Serialize)]
+/// How the database is.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DatabaseState {
+    /// It answers and takes writes.
     pub(super) healthy: bool,
     /// This process drives the relays.
     pub(super) acting: bool,
 }
 
 /// What is left of a vendor's rate limit.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Budget {
+    /// Whose.
     pub(super) name: &'static str,
+    /// The most calls of any window.
     pub(super) quota: u32,
     pub(super) used: u32,
     pub(super) left: u32,
+    /// Callers who wait for a permit.
     pub(super) waiting: usize,
+    /// How long nobody may call, after the vendor said so.
     pub(super) paused_for_seconds: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+/// What finished relays still owe a vendor.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Debts {
     pub(super) open: i64,
     pub(super) kinds: Vec<DebtKind>,
 }
 
-#[derive(Debug, Serialize)]
+/// Open debts of one kind.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DebtKind {
     pub(super) kind: String,
     pub(super) open: i64,
     pub(super) oldest_at: WireTime,
 }
 
-#[derive(Debug, Serialize)]
+/// Something that wants a person.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Alarm)]
 pub(super) struct AlarmView {
     pub(super) code: String,
+    /// What it is about: a relay's id, a vendor's, or empty.
     pub(super) subject: String,
     pub(super) detail: String,
     pub(super) since: WireTime,

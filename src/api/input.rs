@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use super::problem::{FieldError, Problem};
 use crate::store::PageRequest;
 
 /// The largest integer a JSON number holds exactly everywhere: 2^53 - 1.
-const LARGEST_ID: i64 = (1 << 53) - 1;
+pub(super) const LARGEST_ID: i64 = (1 << 53) - 1;
 /// The rows of a page when none are asked for.
 const USUAL_LIMIT: u32 = 50;
 /// The most rows of a page.
@@ -161,10 +161,32 @@ fn write_canonical(value: &Value, out: &mut String) {
     }
 }
 
+/// A whole number. One that is written 42.0 is one too: JSON has only one kind of number. Those beyond 64 bits are the
+/// largest and the smallest.
+pub(super) fn whole(number: &Number) -> Option<i64> {
+    if let Some(whole) = number.as_i64() {
+        return Some(whole);
+    }
+    let float = number.as_f64()?;
+    if float.fract() != 0.0 {
+        return None;
+    }
+    let beyond = if float < 0.0 { i64::MIN } else { i64::MAX };
+    Some(format!("{float:.0}").parse().unwrap_or(beyond))
+}
+
 /// An integer within bounds.
 pub(super) fn integer(range: RangeInclusive<u64>) -> impl FnOnce(&Value) -> Result<u64, String> {
     move |value| {
-        let number = value.as_u64().filter(|number| range.contains(number));
+        let number = match value {
+            Value::Number(number) => whole(number).and_then(|number| u64::try_from(number).ok()),
+            Value::Null
+            | Value::Bool(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
+        };
+        let number = number.filter(|number| range.contains(number));
         number.ok_or_else(|| format!("an integer from {} to {}", range.start(), range.end()))
     }
 }
@@ -285,6 +307,22 @@ mod tests {
             "99999999999999999999",
         ] {
             assert!(channel_id(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let read = |value: Value| integer(1..=u64::from(u32::MAX))(&value);
+        assert_eq!(read(json!(42.0)), Ok(42));
+        assert_eq!(read(json!(4_294_967_295.0)), Ok(4_294_967_295));
+        for bad in [
+            json!(1.5),
+            json!(0.0),
+            json!(-1.0),
+            json!(1e300),
+            json!("42"),
+        ] {
+            assert!(read(bad.clone()).is_err(), "{bad}");
         }
     }
 

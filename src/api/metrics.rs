@@ -22,7 +22,15 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
 /// The format's version that is spoken.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What is counted, and what stands now.
+/// Prometheus' metrics
+///
+/// What is counted, and what stands now: docs/metrics.md. Open to who scrapes from this machine without a proxy.
+#[utoipa::path(
+    get, path = "/metrics", tag = "probes", operation_id = "metrics",
+    security((), ("admin_token" = [])),
+    responses((status = 200, body = String, content_type = "text/plain", description = "Prometheus' text format.")),
+    extensions(("x-problems" = json!(["unauthorized", "forbidden"]))),
+)]
 pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     let stored = timeout(DATABASE_PATIENCE, async {
         tokio::try_join!(api.store.debt_counts(), api.store.alarms()).ok()

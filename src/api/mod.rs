@@ -8,30 +8,34 @@
 mod admin;
 mod auth;
 mod console;
+mod docs;
 mod envelope;
 mod feed;
 mod headers;
 pub mod health;
 mod input;
 mod metrics;
+pub mod openapi;
 mod playback;
 pub mod problem;
 mod recorder;
 mod relays;
+mod routes;
 mod trpc;
 mod v1;
 mod viewers;
 pub mod webhooks;
 
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::dev::{Handler, Server};
+use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::{App, FromRequest, HttpResponse, HttpServer, Resource, Responder, guard, web};
+use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::{DateTime, Utc};
 use tracing_actix_web::TracingLogger;
 
@@ -45,6 +49,7 @@ use feed::Feed;
 use health::Health;
 use problem::Problem;
 use recorder::Recorder;
+use routes::{Routed, Routes};
 pub use viewers::{AskViewers, Viewers};
 use webhooks::{Ghost, Webhooks};
 
@@ -151,26 +156,41 @@ impl Api {
 pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
     config
         .app_data(Data::from(Arc::clone(api)))
-        .app_data(web::PayloadConfig::new(BODY_LIMIT))
-        .service(reads("/livez", health::livez))
-        .service(reads("/readyz", health::readyz))
-        .service(reads("/metrics", metrics::metrics).wrap(from_fn(auth::scraper)))
+        .app_data(web::PayloadConfig::new(BODY_LIMIT));
+    routes(config, &Routed::default());
+}
+
+/// All routes, noted in `routed`. A new one is described above its handler (`#[utoipa::path]`) and named in
+/// [`openapi::Document`]; a test compares.
+fn routes(config: &mut ServiceConfig, routed: &Routed) {
+    health::probes(&mut Routes::below("", config, routed));
+    Routes::below("", config, routed).service(
+        &[("get", "/metrics")],
+        routes::reading("/metrics", metrics::metrics).wrap(from_fn(auth::scraper)),
+    );
+    openapi::routes(&mut Routes::below("", config, routed));
+    docs::routes(&mut Routes::below("", config, routed));
+    trpc::routes(&mut Routes::below("", config, routed));
+    recorder::routes(&mut Routes::below("", config, routed));
+    webhooks::routes(&mut Routes::below("", config, routed));
+    let within = |prefix, add: fn(&mut Routes<'_>)| {
+        let routed = Rc::clone(routed);
+        move |config: &mut ServiceConfig| add(&mut Routes::below(prefix, config, &routed))
+    };
+    config
         .service(
             web::scope("/v1")
                 .wrap(from_fn(auth::any_token))
-                .configure(v1::routes)
+                .configure(within("/v1", v1::routes))
                 .default_service(web::to(nowhere)),
         )
         .service(
             web::scope("/admin")
                 .wrap(from_fn(auth::admin_token))
-                .configure(admin::routes)
+                .configure(within("/admin", admin::routes))
                 .configure(console::routes)
                 .default_service(web::to(nowhere)),
         )
-        .configure(trpc::routes)
-        .configure(recorder::routes)
-        .configure(webhooks::routes)
         .default_service(web::to(nowhere));
 }
 
@@ -209,35 +229,6 @@ fn cut_off_who_takes_nothing(io: &dyn std::any::Any) {
     {
         tracing::debug!(%error, "a connection has no time limit for what it is sent");
     }
-}
-
-/// A resource that is read.
-fn reads<H, Args>(path: &str, handler: H) -> Resource
-where
-    H: Handler<Args>,
-    Args: FromRequest + 'static,
-    H::Output: Responder + 'static,
-{
-    let read = guard::Any(guard::Get()).or(guard::Head());
-    web::resource(path)
-        .route(web::route().guard(read).to(handler))
-        .default_service(web::to(|| refuse("GET, HEAD")))
-}
-
-/// A resource that is posted to.
-fn writes<H, Args>(path: &str, handler: H) -> Resource
-where
-    H: Handler<Args>,
-    Args: FromRequest + 'static,
-    H::Output: Responder + 'static,
-{
-    web::resource(path)
-        .route(web::post().to(handler))
-        .default_service(web::to(|| refuse("POST")))
-}
-
-async fn refuse(allow: &'static str) -> Result<HttpResponse, Problem> {
-    Err(Problem::method_not_allowed(allow))
 }
 
 async fn nowhere() -> Result<HttpResponse, Problem> {

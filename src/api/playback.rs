@@ -1,26 +1,42 @@
 //! What a channel plays.
 
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 use uuid::Uuid;
 
 use super::Api;
 use super::problem::Problem;
 use super::relays::recording_view;
+use crate::actors::view::words;
 
 /// What a channel plays.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Playback {
     pub(super) channel_id: i64,
     pub(super) hls_url: String,
     dash_url: Option<String>,
+    /// A buyer can press play on a broadcast.
     is_live: bool,
     /// `live`: the relay's broadcast, on air or about to be; `recording`: the last recording.
+    #[schema(schema_with = source)]
     source: &'static str,
     relay_id: Uuid,
+    /// Null for a recording.
+    #[schema(schema_with = status)]
     relay_status: Option<&'static str>,
+    /// The recording's uid at Cloudflare; null for a broadcast, as are the next two.
     video_uid: Option<String>,
     thumbnail_url: Option<String>,
     duration_seconds: Option<u64>,
+}
+
+fn source() -> Object {
+    words::one_of(["live", "recording"])
+}
+
+fn status() -> Object {
+    words::nullable(words::relay_status())
 }
 
 impl Api {

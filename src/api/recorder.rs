@@ -5,10 +5,15 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::Api;
+use super::input::whole;
+use super::openapi::requests::PageLink;
 use super::problem::{Code, Problem};
-use super::{Api, reads, writes};
+use super::routes::Routes;
 use crate::config::Settings;
 use crate::vendors::agora::page::{self, Links, PageClaims};
 use crate::vendors::agora::token::{MAX_SALT, Subscriber};
@@ -48,12 +53,12 @@ impl Recorder {
     }
 }
 
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(reads("/recorder", page))
-        .service(reads("/recorder/page.js", script))
-        .service(writes("/recorder/token", token))
-        .service(writes("/recorder/presence", presence));
+pub(super) fn routes(routes: &mut Routes<'_>) {
+    routes
+        .reads("/recorder", page)
+        .reads("/recorder/page.js", script)
+        .writes("/recorder/token", token)
+        .writes("/recorder/presence", presence);
 }
 
 /// Whether a link still leads somewhere.
@@ -92,7 +97,19 @@ impl Api {
     }
 }
 
-async fn page(request: HttpRequest, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+/// The recorder's page
+///
+/// Agora's cloud browser opens it in web mode, by a link that only this service signs.
+#[utoipa::path(
+    get, path = "/recorder", tag = "recorder", operation_id = "recorderPage",
+    params(PageLink),
+    responses((status = 200, body = String, content_type = "text/html", description = "The page.")),
+    extensions(("x-problems" = json!(["forbidden", "not-found", "starting"]))),
+)]
+pub(super) async fn page(
+    request: HttpRequest,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
     let claims = api.recorder()?.claims(request.query_string())?;
     if api.standing(&claims)? == Standing::Over {
         return Err(Problem::not_found("This relay is over."));
@@ -109,7 +126,12 @@ async fn page(request: HttpRequest, api: web::Data<Api>) -> Result<HttpResponse,
         .body(PAGE))
 }
 
-async fn script() -> HttpResponse {
+/// The page's script
+#[utoipa::path(
+    get, path = "/recorder/page.js", tag = "recorder", operation_id = "recorderScript",
+    responses((status = 200, body = String, content_type = "text/javascript", description = "The script.")),
+)]
+pub(super) async fn script() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/javascript; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -118,31 +140,49 @@ async fn script() -> HttpResponse {
 }
 
 /// The page asks to join; with the uid it has when it has one.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct TokenRequest {
+#[schema(as = PageTokenRequest)]
+pub(super) struct TokenRequest {
+    /// The query of the page's link.
     query: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     uid: Option<u32>,
 }
 
 /// The page says whether the seller is there.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PresenceReport {
+pub(super) struct PresenceReport {
+    /// The query of the page's link.
     query: String,
     present: bool,
+    /// Counts the page's reports.
+    #[serde(deserialize_with = "whole_number")]
     seq: u64,
 }
 
-#[derive(Serialize)]
-struct Leave {
+/// A number, or null, that is written with or without a point.
+fn whole_number<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    let given = Value::deserialize(from)?;
+    let number = match &given {
+        Value::Number(number) => whole(number).map(Value::from),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
+    };
+    T::deserialize(number.unwrap_or(given)).map_err(serde::de::Error::custom)
+}
+
+/// Whether the page shall leave the channel.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Leave {
     leave: bool,
 }
 
 /// With what the page joins.
-#[derive(Serialize)]
-struct Ticket<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ticket<'a> {
     app_id: &'a str,
     channel: &'a str,
     uid: u32,
@@ -152,17 +192,36 @@ struct Ticket<'a> {
     expires_in_seconds: u32,
 }
 
+/// What the page is answered.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum TicketOrLeave<'a> {
+    /// It may join.
+    Ticket(Ticket<'a>),
+    /// It shall leave.
+    Leave(Leave),
+}
+
 /// What a script of ours sent. The reason of a refusal is left out: it might quote the query.
 fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|_| Problem::body("not what the recorder's page sends"))
 }
 
-async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+/// A token for the page
+///
+/// With what the page joins the channel as audience; or that it shall leave, when its relay is over or another recorder's.
+#[utoipa::path(
+    post, path = "/recorder/token", tag = "recorder", operation_id = "recorderToken",
+    request_body = TokenRequest,
+    responses((status = 200, body = TicketOrLeave<'static>, description = "A ticket for 10 minutes, or that the page shall leave.")),
+    extensions(("x-problems" = json!(["forbidden", "not-found", "starting"]))),
+)]
+pub(super) async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let recorder = api.recorder()?;
     let asked: TokenRequest = read(&body)?;
     let claims = recorder.claims(&asked.query)?;
     if api.standing(&claims)? != Standing::Current {
-        return Ok(HttpResponse::Ok().json(Leave { leave: true }));
+        return Ok(HttpResponse::Ok().json(TicketOrLeave::Leave(Leave { leave: true })));
     }
     let uid = asked.uid.filter(|uid| may_join(*uid, &claims));
     let uid = uid.unwrap_or_else(|| fresh_uid(&claims));
@@ -180,14 +239,15 @@ async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpResponse, Pr
         let token = subscriber.token(&recorder.app_certificate);
         Some(token.map_err(|_| Problem::internal())?)
     };
-    Ok(HttpResponse::Ok().json(Ticket {
+    let ticket = Ticket {
         app_id: &recorder.app_id,
         channel: &claims.channel,
         uid,
         seller_uid: claims.seller_uid,
         token: token.as_ref().map(|token| token.expose_secret()),
         expires_in_seconds: TOKEN_LIFE_SECONDS,
-    }))
+    };
+    Ok(HttpResponse::Ok().json(TicketOrLeave::Ticket(ticket)))
 }
 
 /// A uid of the page: one that joins as the seller would throw the seller out.
@@ -204,7 +264,17 @@ fn fresh_uid(claims: &PageClaims) -> u32 {
     }
 }
 
-async fn presence(body: web::Bytes, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+/// The page reports the seller
+#[utoipa::path(
+    post, path = "/recorder/presence", tag = "recorder", operation_id = "recorderPresence",
+    request_body = PresenceReport,
+    responses((status = 200, body = Leave, description = "Taken.")),
+    extensions(("x-problems" = json!(["forbidden", "not-found", "starting"]))),
+)]
+pub(super) async fn presence(
+    body: web::Bytes,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
     let report: PresenceReport = read(&body)?;
     let claims = api.recorder()?.claims(&report.query)?;
     let leave = match api.standing(&claims)? {

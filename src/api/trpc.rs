@@ -5,8 +5,9 @@
 //! soon as it is known. Errors come in tRPC's envelope, those about tokens too.
 
 mod call;
+mod described;
 mod envelope;
-mod procedures;
+pub(super) mod procedures;
 
 use actix_web::http::Method;
 use actix_web::http::header::{ACCEPT, ALLOW, HeaderMap, HeaderName, VARY, WWW_AUTHENTICATE};
@@ -17,7 +18,9 @@ use futures_util::stream::{self, Stream};
 use super::Api;
 use super::auth::{self, Scope};
 use super::problem::Problem;
+use super::routes::Routes;
 use call::{Asked, Call};
+use described::{Accept, BatchInput, BatchPath, Failures, Outcome};
 use envelope::{Answer, TrpcError};
 
 /// Asks for JSON lines, as does `Accept`.
@@ -27,11 +30,32 @@ const JSON_LINES: &str = "application/jsonl";
 const AT_ONCE: usize = 8;
 
 /// The route: whatever is behind `/trpc/` names calls.
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/trpc/{calls:.*}").default_service(web::to(trpc)));
+pub(super) fn routes(routes: &mut Routes<'_>) {
+    let all = web::resource("/trpc/{calls:.*}").default_service(web::to(trpc));
+    let described = [
+        ("get", "/trpc/streaming.getPlaybackUrl"),
+        ("get", "/trpc/streaming.getStreamStatus"),
+        ("get", "/trpc/streaming.healthCheck"),
+        ("get", "/trpc/{calls}"),
+    ];
+    routes.service(&described, all);
 }
 
-async fn trpc(
+/// Several queries at once
+///
+/// Answered in their order when all are known; with `trpc-accept: application/jsonl` as tRPC's JSON lines, each as soon as it is
+/// known, always with status 200.
+#[utoipa::path(
+    get, path = "/trpc/{calls}", tag = "trpc", operation_id = "trpcBatch",
+    params(BatchPath, BatchInput, Accept),
+    responses(
+        (status = 200, body = Vec<Outcome>, description = "All went well."),
+        (status = 207, body = Vec<Outcome>, description = "Each answer says how it went."),
+        (status = "4XX", body = Failures, description = "All went wrong in the same way, or the request makes no sense."),
+        (status = "5XX", body = Failures, description = "All went wrong on our side, in the same way."),
+    ),
+)]
+pub(super) async fn trpc(
     request: HttpRequest,
     path: web::Path<String>,
     api: web::Data<Api>,

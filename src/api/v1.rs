@@ -1,29 +1,31 @@
 //! `/v1`: what the marketplace calls.
 
-mod channels;
-mod costs;
-mod events;
-mod relays;
-mod start;
+pub(super) mod channels;
+pub(super) mod costs;
+pub(super) mod deliveries;
+pub(super) mod events;
+pub(super) mod relays;
+pub(super) mod start;
 pub(super) mod stop;
 
-use actix_web::web::ServiceConfig;
-
-use super::{health, reads, writes};
+use super::health;
+use super::routes::Routes;
 
 /// The routes, inside their scope.
-pub(super) fn routes(config: &mut ServiceConfig) {
-    config
-        .service(writes("/channels/{channel_id}/start", start::start))
-        .service(writes("/channels/{channel_id}/stop", stop::stop))
-        .service(reads("/channels/{channel_id}", channels::channel))
-        .service(reads("/channels/{channel_id}/playback", channels::playback))
-        .service(reads("/channels/{channel_id}/relays", channels::history))
-        .service(reads("/relays", relays::relays))
-        .service(reads("/relays/{relay_id}", relays::relay))
-        .service(reads("/relays/{relay_id}/events", relays::events))
-        .service(reads("/relays/{relay_id}/recordings", relays::recordings))
-        .service(reads("/costs", costs::costs))
-        .service(reads("/events", events::events))
-        .service(reads("/health", health::health));
+pub(super) fn routes(routes: &mut Routes<'_>) {
+    routes
+        .writes("/channels/{channel_id}/start", start::start)
+        .writes("/channels/{channel_id}/stop", stop::stop)
+        .reads("/channels/{channel_id}", channels::channel)
+        .reads("/channels/{channel_id}/playback", channels::playback)
+        .reads("/channels/{channel_id}/relays", channels::history)
+        .reads("/relays", relays::relays)
+        .reads("/relays/{relay_id}", relays::relay)
+        .reads("/relays/{relay_id}/events", relays::events)
+        .reads("/relays/{relay_id}/recordings", relays::recordings)
+        .reads("/costs", costs::costs)
+        .reads("/events", events::events)
+        .reads("/webhooks/deliveries", deliveries::deliveries)
+        .writes("/webhooks/deliveries/{id}/redeliver", deliveries::redeliver)
+        .reads("/health", health::health);
 }

@@ -68,8 +68,10 @@ enum Command {
     /// The running service does the same at every `janitor.interval`. Objects younger than `janitor.grace`, of unfinished
     /// relays, named by a debt, or kept by policy are left alone; marks of other deployments or databases are only shown.
     Sweep(sweep::SweepArgs),
-    /// Set up Cloudflare's webhooks, or show how they are set up.
+    /// Set up Cloudflare's webhooks, show how they are set up, or send a test message to the marketplace.
     Webhooks(webhooks::Webhooks),
+    /// Print the OpenAPI document of the API.
+    Openapi,
     /// Run the service on simulated vendors: no account, no credentials, no cost.
     ///
     /// Starts both vendors on this machine and the service on them, prints its address, its tokens and what to try, and runs
@@ -86,6 +88,7 @@ impl Command {
             // What these print is their answer: logs would only get in between.
             Self::Migrate(_)
             | Self::Check
+            | Self::Openapi
             | Self::Probe(_)
             | Self::Replay(_)
             | Self::Sweep(_)
@@ -116,6 +119,7 @@ pub(crate) fn run() -> ExitCode {
             settings.and_then(|settings| migrate::run(settings, migrate))
         }
         Command::Check => settings.and_then(check::run),
+        Command::Openapi => Ok(openapi()),
         Command::Probe(ref args) => settings.and_then(|settings| probe::run(settings, args)),
         Command::Replay(ref which) => settings.and_then(|settings| replay::run(settings, which)),
         Command::Sweep(ref args) => settings.and_then(|settings| sweep::run(settings, args)),
@@ -128,6 +132,13 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     done.unwrap_or_else(|error| failed(&error))
+}
+
+/// What `GET /openapi.json` serves: no settings are needed for it.
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+fn openapi() -> ExitCode {
+    print!("{}", relaykeeper::api::openapi::text());
+    ExitCode::SUCCESS
 }
 
 /// The settings, as the file and the environment have them.

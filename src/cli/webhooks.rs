@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use relaykeeper::actors::Endpoint;
+use relaykeeper::actors::view::WireTime;
 use relaykeeper::application;
 use relaykeeper::config::Settings;
 use relaykeeper::vendors::cloudflare::Cloudflare;
 use relaykeeper::vendors::governor::{Caller, Priority};
 use secrecy::{ExposeSecret, SecretString};
 
-/// What to do about Cloudflare's webhooks. They are hints: without them relaykeeper polls. Agora's are set up in its console.
+/// What to do about webhooks: Cloudflare's to this service (they are hints: without them relaykeeper polls; Agora's are set
+/// up in its console), and this service's to the marketplace.
 #[derive(Debug, Args)]
 pub(super) struct Webhooks {
     #[command(subcommand)]
@@ -37,21 +40,62 @@ enum Command {
     },
     /// Show what Cloudflare calls now.
     Status,
+    /// Send a signed test message to the marketplace's endpoint, once, and say what came back.
+    ///
+    /// Its type is `webhook.test`. Needs webhooks.endpoint and webhooks.secrets, and no database. Exit code 1 when it is not
+    /// taken.
+    SendTest,
 }
 
 pub(super) fn run(settings: Settings, webhooks: &Webhooks) -> anyhow::Result<ExitCode> {
     let command = webhooks.command.clone();
     application::run(async move {
-        let urls = Urls::of(&settings)?;
-        let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors)?;
+        let cloudflare = || Cloudflare::new(&settings.cloudflare, &settings.vendors);
         match command {
-            Command::Status => status(&cloudflare, &urls).await,
+            Command::SendTest => send_test(&settings).await,
+            Command::Status => status(&cloudflare()?, &Urls::of(&settings)?).await,
             Command::Register {
                 replace,
                 secrets_file,
-            } => register(&cloudflare, &settings, &urls, replace, &secrets_file).await,
+            } => {
+                let urls = Urls::of(&settings)?;
+                register(&cloudflare()?, &settings, &urls, replace, &secrets_file).await
+            }
         }
     })
+}
+
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+async fn send_test(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let Some(endpoint) = Endpoint::of(&settings.webhooks)? else {
+        bail!("set webhooks.endpoint first: it is where messages to the marketplace go");
+    };
+    let now = chrono::Utc::now();
+    let id = format!("test_{}", uuid::Uuid::new_v4().simple());
+    let body = serde_json::json!({
+        "type": "webhook.test",
+        "timestamp": WireTime(now),
+        "data": {},
+    });
+    match endpoint.send(&id, body.to_string(), now).await {
+        Ok(answered) => {
+            let was_taken = answered.was_taken();
+            let word = if was_taken { "taken" } else { "NOT taken" };
+            println!("{id}: {word}, the endpoint answered {}", answered.status);
+            if !answered.excerpt.trim().is_empty() {
+                println!("{}", answered.excerpt.trim());
+            }
+            Ok(if was_taken {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+        Err(error) => {
+            println!("{id}: NOT taken: {error}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 /// Where Cloudflare is to call.

@@ -1,25 +1,47 @@
 //! Webhooks to the marketplace.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::Deserialize;
 
 use super::problem::Report;
 
 /// `[webhooks]`: to the marketplace.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Webhooks {
-    /// The marketplace's receiver; empty: none.
+    /// The marketplace's receiver; empty: none. May hold a secret in its path, so it is not logged.
     pub endpoint: String,
     /// `whsec_…`; the first signs.
     pub secrets: Vec<SecretString>,
     /// Let the endpoint be a private or loopback address.
     pub allow_private: bool,
+    /// How long the receiver may take to answer.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            secrets: Vec::new(),
+            allow_private: false,
+            timeout: Duration::from_secs(15),
+        }
+    }
 }
 
 impl Webhooks {
+    /// The key of the first secret; none when there is none, or it is none.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<SecretSlice<u8>> {
+        key(self.secrets.first()?).map(Into::into)
+    }
+
     pub(super) fn check(&self, report: &mut Report) {
         if !self.endpoint.is_empty() {
             report.http_url("webhooks.endpoint", &self.endpoint);
@@ -29,8 +51,15 @@ impl Webhooks {
                     "needs a secret to sign with, as webhooks.endpoint is set",
                 );
             }
+            if self.secrets.iter().any(|secret| key(secret).is_none()) {
+                report.note(
+                    "webhooks.secrets",
+                    "holds one that is not whsec_ and a key in base64 behind it",
+                );
+            }
         }
         report.secrets("webhooks.secrets", &self.secrets);
+        report.positive("webhooks.timeout", self.timeout);
     }
 
     pub(super) fn doubts(&self, report: &mut Report) {
@@ -53,4 +82,10 @@ impl Webhooks {
             }
         }
     }
+}
+
+/// What is behind `whsec_`.
+fn key(secret: &SecretString) -> Option<Vec<u8>> {
+    let text = secret.expose_secret().strip_prefix("whsec_")?;
+    STANDARD.decode(text).ok().filter(|key| !key.is_empty())
 }

@@ -30,17 +30,19 @@ pub use error::StoreError;
 pub use lock::{DatabaseLock, HeldBy};
 pub use migrations::MigrationStatus;
 pub use operations::create::{Created, NewRelay};
+pub use operations::deliveries::{Attempt, AttemptResult};
 pub use operations::end_by_force::ForcedEnd;
 pub use operations::late_recording::LateRecording;
 pub use operations::purge::Purge;
 pub use operations::save::{Save, Saved};
 pub use page::{Page, PageRequest};
-pub use queries::RelayFilter;
+pub use queries::{DeliveryFilter, RelayFilter};
 pub use rows::*;
 
 use connect::Target;
 use operations::alarms::{ClearAlarm, RaiseAlarm, Remember};
 use operations::debts::{AddDebts, PostponeDebt, SettleDebt};
+use operations::deliveries::{Redeliver, SetDelivers};
 use operations::instance::{DrawInstance, Probe, TakeEpoch};
 use sql::Sql;
 use writer::Writer;
@@ -249,6 +251,32 @@ impl Store {
             subject: subject.to_owned(),
         };
         self.inner.writer.run(alarm).await
+    }
+
+    /// Says whether messages are to be delivered: those that come to be from now on. Saying no forgets that the endpoint
+    /// was disabled.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn deliver_messages(&self, delivers: bool) -> Result<(), StoreError> {
+        self.inner.writer.run(SetDelivers(delivers)).await
+    }
+
+    /// Writes down what came of an attempt to deliver a message.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn note_attempt(&self, attempt: Attempt) -> Result<(), StoreError> {
+        self.inner.writer.run(attempt).await
+    }
+
+    /// Has a message delivered again, in its channel's order, and counts the endpoint as enabled; answers whether the
+    /// message is kept.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn redeliver(&self, id: i64, at: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.inner.writer.run(Redeliver { id, at }).await
     }
 
     /// Lets a bounded piece go of what has been kept long enough; answers how many rows. Ask again until it is 0.

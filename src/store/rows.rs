@@ -267,6 +267,75 @@ pub struct OutboxMessage {
     pub body: String,
 }
 
+/// What became of a message on its way to the marketplace.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    strum::Display,
+    strum::EnumString,
+    strum::EnumIter,
+    serde::Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// It waits, for its time or for the message before it.
+    Pending,
+    /// It was taken.
+    Delivered,
+    /// It was given up.
+    Failed,
+}
+
+/// A message on its way to the marketplace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The message's number.
+    pub id: i64,
+    /// The type of the message.
+    pub kind: String,
+    /// Whose it is.
+    pub relay_id: Uuid,
+    /// Its channel.
+    pub channel_id: i64,
+    /// Its place among its relay's.
+    pub sequence: i64,
+    /// What became of it.
+    pub status: DeliveryStatus,
+    /// How often it was tried since it was last asked for.
+    pub attempts: i32,
+    /// When the message came to be.
+    pub created_at: DateTime<Utc>,
+    /// When it is tried next, if it waits.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// When it was last tried.
+    pub last_attempt_at: Option<DateTime<Utc>>,
+    /// When it was taken.
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// The HTTP status last answered.
+    pub response_status: Option<u16>,
+    /// Why it was last not taken.
+    pub last_error: Option<String>,
+}
+
+/// A message whose time has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueDelivery {
+    /// Its number.
+    pub id: i64,
+    /// Its channel.
+    pub channel_id: i64,
+    /// What it says, as it is sent.
+    pub body: String,
+    /// How often it was tried in vain.
+    pub attempts: i32,
+    /// It is not tried after this.
+    pub give_up_at: DateTime<Utc>,
+}
+
 /// Which relay a request with an `Idempotency-Key` made or met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyRecord {

@@ -12,6 +12,7 @@
 mod support;
 
 mod channels;
+mod deliveries;
 mod ledger;
 mod lists;
 mod lock;

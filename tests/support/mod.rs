@@ -3,6 +3,7 @@
 
 pub mod database;
 pub mod listener;
+pub mod marketplace;
 pub mod messages;
 pub mod postgres;
 #[cfg(feature = "sandbox")]

@@ -25,8 +25,9 @@ use actix_web::{HttpResponse, ResponseError as _, guard, web};
 use askama::Template;
 use url::Url;
 
+use super::Api;
 use super::problem::Problem;
-use super::{Api, reads, refuse, writes};
+use super::routes::{reading, refuse};
 use crate::config::Settings;
 use attempts::Attempts;
 pub(super) use session::Session;
@@ -79,24 +80,28 @@ pub(super) fn checks_itself(path: &str) -> bool {
     path == SIGN_OUT
 }
 
-/// The routes, inside `/admin`.
+/// The routes, inside `/admin`. They are pages for people, no part of the contract: the OpenAPI document leaves them out.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let read = || guard::Any(guard::Get()).or(guard::Head());
     config
-        .service(reads("", now::page))
-        .service(reads("/relays", relays::page))
-        .service(reads("/relays/{relay_id}", relay::page))
-        .service(reads("/history", history::page))
-        .service(reads("/history/days.csv", history::days_csv))
-        .service(reads("/history/channels.csv", history::channels_csv))
+        .service(reading("", now::page))
+        .service(reading("/relays", relays::page))
+        .service(reading("/relays/{relay_id}", relay::page))
+        .service(reading("/history", history::page))
+        .service(reading("/history/days.csv", history::days_csv))
+        .service(reading("/history/channels.csv", history::channels_csv))
         .service(
             web::resource("/sign-in")
                 .route(web::route().guard(read()).to(sign_in::page))
                 .route(web::post().to(sign_in::sign_in))
                 .default_service(web::to(|| refuse("GET, HEAD, POST"))),
         )
-        .service(writes("/sign-out", sign_in::sign_out))
-        .service(reads("/assets/{name}", assets::asset));
+        .service(
+            web::resource("/sign-out")
+                .route(web::post().to(sign_in::sign_out))
+                .default_service(web::to(|| refuse("POST"))),
+        )
+        .service(reading("/assets/{name}", assets::asset));
 }
 
 /// What every page shows around what it is about.

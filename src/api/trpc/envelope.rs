@@ -11,7 +11,7 @@ use crate::api::problem::{Code, Problem};
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TrpcError {
+pub(in crate::api) struct TrpcError {
     kind: Kind,
     message: String,
 }

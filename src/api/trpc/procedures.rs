@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use super::call::{Call, Procedure};
+use super::described::{Accept, ChannelInput, HealthCheck, PlaybackUrl, Refusals, StreamStatus};
 use super::envelope::{Issue, TrpcError};
 use crate::api::Api;
+use crate::api::input::{LARGEST_ID, whole};
 use crate::api::problem::Problem;
-
-/// The largest integer of JavaScript.
-const LARGEST_ID: i64 = (1 << 53) - 1;
 
 /// Carries a call out.
 pub(super) async fn answer(api: &Api, call: &Call) -> Result<Value, TrpcError> {
@@ -18,11 +17,19 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Value, TrpcError> {
     match procedure {
         Procedure::GetPlaybackUrl => playback_url(api, channel_id(&call.input)?).await,
         Procedure::GetStreamStatus => stream_status(api, channel_id(&call.input)?).await,
-        Procedure::HealthCheck => Ok(json!({"healthy": api.health_report().await.healthy})),
+        Procedure::HealthCheck => Ok(health_check(api).await),
     }
 }
 
-async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
+/// Where a channel is watched
+///
+/// The broadcast on air, else the last recording; `NOT_FOUND` without either.
+#[utoipa::path(
+    get, path = "/trpc/streaming.getPlaybackUrl", tag = "trpc", operation_id = "trpcGetPlaybackUrl",
+    params(ChannelInput, Accept),
+    responses((status = 200, body = PlaybackUrl, description = "Its HLS URL."), Refusals),
+)]
+pub(in crate::api) async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     match api.playback(channel_id).await.map_err(told)? {
         Some(playback) => Ok(json!({"hlsUrl": playback.hls_url})),
         None => Err(TrpcError::not_found(
@@ -31,8 +38,16 @@ async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     }
 }
 
-/// The newest relay's length: what was recorded once that is known, until then the time it has been live.
-async fn stream_status(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
+/// Whether a channel is live
+///
+/// `durationSeconds` is the newest relay's length: what was recorded once that is known, until then the time it has been live. A
+/// channel that was never seen is not live, and has nothing.
+#[utoipa::path(
+    get, path = "/trpc/streaming.getStreamStatus", tag = "trpc", operation_id = "trpcGetStreamStatus",
+    params(ChannelInput, Accept),
+    responses((status = 200, body = StreamStatus, description = "How it is."), Refusals),
+)]
+pub(in crate::api) async fn stream_status(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     let relay = api.newest_relay(channel_id).await.map_err(told)?;
     let recording = api.store.last_ready_recording(channel_id).await;
     let recording = recording.map_err(Problem::from).map_err(told)?;
@@ -47,6 +62,16 @@ async fn stream_status(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
         "durationSeconds": seconds,
         "recordingAvailable": recording.is_some(),
     }))
+}
+
+/// Whether the service is well
+#[utoipa::path(
+    get, path = "/trpc/streaming.healthCheck", tag = "trpc", operation_id = "trpcHealthCheck",
+    params(Accept),
+    responses((status = 200, body = HealthCheck, description = "Both vendors and the database, in one word."), Refusals),
+)]
+pub(in crate::api) async fn health_check(api: &Api) -> Value {
+    json!({"healthy": api.health_report().await.healthy})
 }
 
 fn told(problem: Problem) -> TrpcError {
@@ -95,20 +120,6 @@ fn channel_id(input: &Result<Option<Value>, TrpcError>) -> Result<i64, TrpcError
             Err(issue("invalid_type", "number", received, path, &message))
         }
     }
-}
-
-/// A whole number, also one that is written 42.0; those beyond 64 bits are the largest and the smallest.
-fn whole(number: &serde_json::Number) -> Option<i64> {
-    if let Some(whole) = number.as_i64() {
-        return Some(whole);
-    }
-    let float = number.as_f64()?;
-    if float.fract() != 0.0 {
-        return None;
-    }
-    let plain = format!("{float:.0}");
-    let beyond = if float < 0.0 { i64::MIN } else { i64::MAX };
-    Some(plain.parse().unwrap_or(beyond))
 }
 
 /// JavaScript's word for what a value is.

@@ -2,24 +2,38 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::relays::page_of;
+use super::relays::{RelayPage, page_of};
 use crate::actors::view::{RecordingView, RelayView};
 use crate::api::Api;
 use crate::api::input::{Query, channel_id};
+use crate::api::openapi::requests::{ChannelPath, PageQuery};
+use crate::api::playback::Playback;
 use crate::api::problem::{Code, Problem};
 use crate::api::relays::recording_view;
 use crate::store::RelayFilter;
 
 /// A channel.
-#[derive(Debug, Serialize)]
-struct Channel {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Channel {
     channel_id: i64,
+    /// Its newest relay.
     relay: RelayView,
+    /// The newest recording that is ready, of any of its relays.
     last_recording: Option<RecordingView>,
 }
 
-pub(super) async fn channel(
+/// A channel
+///
+/// Its newest relay, whatever its phase, and its newest recording.
+#[utoipa::path(
+    get, path = "/v1/channels/{channel_id}", tag = "channels", operation_id = "getChannel",
+    params(ChannelPath),
+    responses((status = 200, body = Channel, description = "The channel.")),
+    extensions(("x-problems" = json!(["not-found"]))),
+)]
+pub(in crate::api) async fn channel(
     request: HttpRequest,
     path: web::Path<String>,
     api: web::Data<Api>,
@@ -37,7 +51,17 @@ pub(super) async fn channel(
     }))
 }
 
-pub(super) async fn playback(
+/// What a channel plays
+///
+/// The broadcast of the relay that holds the channel's slot, on air or about to be (`source` is `live`); without one, the last
+/// recording.
+#[utoipa::path(
+    get, path = "/v1/channels/{channel_id}/playback", tag = "channels", operation_id = "getPlayback",
+    params(ChannelPath),
+    responses((status = 200, body = Playback, description = "What to play.")),
+    extensions(("x-problems" = json!(["no-playback"]))),
+)]
+pub(in crate::api) async fn playback(
     request: HttpRequest,
     path: web::Path<String>,
     api: web::Data<Api>,
@@ -53,7 +77,15 @@ pub(super) async fn playback(
     }
 }
 
-pub(super) async fn history(
+/// A channel's relays
+///
+/// Newest first.
+#[utoipa::path(
+    get, path = "/v1/channels/{channel_id}/relays", tag = "channels", operation_id = "listChannelRelays",
+    params(ChannelPath, PageQuery),
+    responses((status = 200, body = RelayPage, description = "A page of relays.")),
+)]
+pub(in crate::api) async fn history(
     request: HttpRequest,
     path: web::Path<String>,
     api: web::Data<Api>,

@@ -2,16 +2,56 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::Api;
 use crate::api::input::Query;
+use crate::api::openapi::requests::CostQuery;
 use crate::api::problem::Problem;
 use crate::store::{CostGroup, CostSum, GroupBy};
 
+/// Sums of the ledger.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct CostPage {
+    costs: Vec<CostRow>,
+    /// The sums are one page.
+    next_cursor: Option<String>,
+}
+
+/// What one channel's, or one day's, relays cost.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct CostRow {
+    /// With `group_by=channel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    channel_id: Option<i64>,
+    /// With `group_by=day`: a UTC day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = Date)]
+    day: Option<String>,
+    /// How many relays.
+    relays: i64,
+    /// Their seconds.
+    duration_seconds: i64,
+    /// Cloudflare's part in US cents, each relay's rounded up.
+    cost_cents: i64,
+    /// The same in millionths of a US dollar, exact.
+    cost_micros: i64,
+    /// Agora's part in millionths of a US dollar.
+    agora_cost_micros: i64,
+}
+
+/// What relays cost
+///
 /// The sums of relays that ended from `from` up to, but not at, `to`. A date stands for its whole UTC day: `from` for its
 /// beginning, `to` for its end.
-pub(super) async fn costs(
+#[utoipa::path(
+    get, path = "/v1/costs", tag = "costs", operation_id = "getCosts",
+    params(CostQuery),
+    responses((status = 200, body = CostPage, description = "The sums.")),
+)]
+pub(in crate::api) async fn costs(
     request: HttpRequest,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
@@ -35,8 +75,10 @@ pub(super) async fn costs(
         return Err(Problem::parameter("to", "lies before from"));
     }
     let sums = api.store.costs(from, to, group_by).await?;
-    let costs: Vec<Value> = sums.iter().map(sum).collect();
-    Ok(HttpResponse::Ok().json(json!({"costs": costs, "next_cursor": null})))
+    Ok(HttpResponse::Ok().json(CostPage {
+        costs: sums.iter().map(row).collect(),
+        next_cursor: None,
+    }))
 }
 
 /// An RFC 3339 time, or the beginning of the day `days` after a date. A `+` that was not escaped has become a space.
@@ -61,22 +103,20 @@ fn sane(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
     (1..=9999).contains(&time.year()).then_some(time)
 }
 
-fn sum(sum: &CostSum) -> Value {
-    let mut row = json!({
-        "relays": sum.relays,
-        "duration_seconds": sum.duration_seconds,
-        "cost_cents": sum.cost_cents,
-        "cost_micros": sum.cost_micros,
-        "agora_cost_micros": sum.agora_cost_micros,
-    });
-    let (name, key) = match sum.group {
-        CostGroup::Channel(id) => ("channel_id", json!(id)),
-        CostGroup::Day(day) => ("day", json!(day.format("%Y-%m-%d").to_string())),
+fn row(sum: &CostSum) -> CostRow {
+    let (channel_id, day) = match sum.group {
+        CostGroup::Channel(id) => (Some(id), None),
+        CostGroup::Day(day) => (None, Some(day.format("%Y-%m-%d").to_string())),
     };
-    if let Value::Object(row) = &mut row {
-        row.insert(name.to_owned(), key);
+    CostRow {
+        channel_id,
+        day,
+        relays: sum.relays,
+        duration_seconds: sum.duration_seconds,
+        cost_cents: sum.cost_cents,
+        cost_micros: sum.cost_micros,
+        agora_cost_micros: sum.agora_cost_micros,
     }
-    row
 }
 
 #[cfg(test)]

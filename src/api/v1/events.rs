@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::actors::view::WireTime;
 use crate::api::Api;
 use crate::api::input::{self, Query};
+use crate::api::openapi::requests::{EventQuery, LastEventId};
 use crate::api::problem::Problem;
 
 /// What a browser's `EventSource` sends when it comes back.
@@ -14,8 +15,19 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Asks proxies of nginx's kind to pass on each piece as it comes.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The header wins over the query: an `EventSource` that comes back repeats the query it was made with.
-pub(super) async fn events(
+/// Every change of every relay
+///
+/// Server-sent events, as they happen: `event` is the change (`relay.live`, …), `data` what the marketplace's webhook would carry,
+/// `id` the number to go on from. A comment keeps a quiet stream alive. `events.missed` says that what was asked for is not kept
+/// any more.
+///
+/// `Last-Event-ID` wins over the query: an `EventSource` that comes back repeats the query it was made with.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events", operation_id = "streamEvents",
+    params(EventQuery, LastEventId),
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "The stream. It does not end.")),
+)]
+pub(in crate::api) async fn events(
     request: HttpRequest,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {

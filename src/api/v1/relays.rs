@@ -2,30 +2,68 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use strum::IntoEnumIterator as _;
+use utoipa::ToSchema;
 
-use crate::actors::view::{RecordingView, RelayView, WireTime};
+use crate::actors::view::{RecordingView, RelayView, WireTime, words};
 use crate::api::Api;
 use crate::api::input::{Query, relay_id};
+use crate::api::openapi::requests::{PageQuery, RelayPath, RelayQuery};
 use crate::api::problem::Problem;
 use crate::relay::Phase;
 use crate::store::{RelayFilter, StoredEntry};
 
-#[derive(Debug, Serialize)]
-struct RelayPage {
+/// Relays, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct RelayPage {
     relays: Vec<RelayView>,
+    /// For the next page; null on the last.
     next_cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct RecordingPage {
+/// What happened to a relay, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct EventPage {
+    events: Vec<Event>,
+    /// For the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// One thing that happened to a relay, for good.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Event {
+    /// From 1, without gaps.
+    sequence: i64,
+    at: WireTime,
+    /// Its name.
+    event: String,
+    /// The phase after it.
+    #[schema(schema_with = words::phase)]
+    phase: String,
+    /// What is known about it.
+    data: Value,
+    /// The vendor calls it led to.
+    actions: Value,
+}
+
+/// A relay's recordings.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct RecordingPage {
     recordings: Vec<RecordingView>,
     /// A relay has few recordings: they are one page.
     next_cursor: Option<String>,
 }
 
-pub(super) async fn relays(
+/// All relays
+///
+/// Newest first; `phase=live` is what is on air now.
+#[utoipa::path(
+    get, path = "/v1/relays", tag = "relays", operation_id = "listRelays",
+    params(RelayQuery, PageQuery),
+    responses((status = 200, body = RelayPage, description = "A page of relays.")),
+)]
+pub(in crate::api) async fn relays(
     request: HttpRequest,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
@@ -70,7 +108,14 @@ pub(super) async fn page_of(
     }))
 }
 
-pub(super) async fn relay(
+/// A relay
+#[utoipa::path(
+    get, path = "/v1/relays/{relay_id}", tag = "relays", operation_id = "getRelay",
+    params(RelayPath),
+    responses((status = 200, body = RelayView, description = "The relay.")),
+    extensions(("x-problems" = json!(["not-found"]))),
+)]
+pub(in crate::api) async fn relay(
     request: HttpRequest,
     path: web::Path<String>,
     api: web::Data<Api>,
@@ -87,7 +132,16 @@ fn unknown() -> Problem {
     Problem::not_found("There is no such relay.")
 }
 
-pub(super) async fn events(
+/// A relay's journal
+///
+/// All that happened to it for good, oldest first: what its state is the sum of.
+#[utoipa::path(
+    get, path = "/v1/relays/{relay_id}/events", tag = "relays", operation_id = "listRelayEvents",
+    params(RelayPath, PageQuery),
+    responses((status = 200, body = EventPage, description = "A page of the journal.")),
+    extensions(("x-problems" = json!(["not-found"]))),
+)]
+pub(in crate::api) async fn events(
     request: HttpRequest,
     path: web::Path<String>,
     api: web::Data<Api>,
@@ -98,23 +152,32 @@ pub(super) async fn events(
     if page.items.is_empty() && api.store.relay(id).await?.is_none() {
         return Err(unknown());
     }
-    let events: Vec<Value> = page.items.iter().map(event).collect();
-    Ok(HttpResponse::Ok().json(json!({"events": events, "next_cursor": page.next_cursor})))
+    Ok(HttpResponse::Ok().json(EventPage {
+        events: page.items.iter().map(event).collect(),
+        next_cursor: page.next_cursor,
+    }))
 }
 
-fn event(stored: &StoredEntry) -> Value {
+fn event(stored: &StoredEntry) -> Event {
     let entry = &stored.entry;
-    json!({
-        "sequence": stored.seq,
-        "at": WireTime(entry.at),
-        "event": entry.kind,
-        "phase": entry.phase,
-        "data": entry.data,
-        "actions": entry.actions,
-    })
+    Event {
+        sequence: stored.seq,
+        at: WireTime(entry.at),
+        event: entry.kind.clone(),
+        phase: entry.phase.clone(),
+        data: entry.data.clone(),
+        actions: entry.actions.clone(),
+    }
 }
 
-pub(super) async fn recordings(
+/// A relay's recordings
+#[utoipa::path(
+    get, path = "/v1/relays/{relay_id}/recordings", tag = "relays", operation_id = "listRelayRecordings",
+    params(RelayPath),
+    responses((status = 200, body = RecordingPage, description = "Its recordings.")),
+    extensions(("x-problems" = json!(["not-found"]))),
+)]
+pub(in crate::api) async fn recordings(
     request: HttpRequest,
     path: web::Path<String>,
     api: web::Data<Api>,

@@ -5,17 +5,41 @@ use std::time::Duration;
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use crate::actors::view::RelayView;
 use crate::actors::{StartAnswer, StartError, StartRequest};
 use crate::api::Api;
 use crate::api::headers::{PREFERENCE_APPLIED, keyed_by, wait, wait_or};
 use crate::api::input::{Fields, boolean, channel_id, channel_name, integer};
+use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, Prefer, StartBody};
 use crate::api::problem::{Code, Problem};
 use crate::relay::Durable;
 
 /// Seconds after which a start that goes on is worth a look.
 const LOOK_AGAIN: &str = "2";
 
-pub(super) async fn start(
+/// Put a channel on air
+///
+/// The channel's slot is taken, a live input is created and Agora is asked to push the channel into it. The answer waits until the
+/// recorder has accepted and the HLS URL is known, at most `Prefer: wait` seconds (10 when it is left out). Buyers can press play
+/// once the relay is `live`.
+#[utoipa::path(
+    post, path = "/v1/channels/{channel_id}/start", tag = "channels", operation_id = "startRelay",
+    params(ChannelPath, IdempotencyKey, Prefer), request_body = StartBody,
+    responses(
+        (status = 201, body = RelayView, description = "The recorder has accepted.", headers(
+            ("Location" = String, description = "The relay."),
+            ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
+        (status = 202, body = RelayView, description = "The wait ran out first, or the service is going down: the start goes on.", headers(
+            ("Location" = String, description = "The relay."),
+            ("Retry-After" = String, description = "Seconds until a look is worth it."),
+            ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
+        (status = 200, body = RelayView, description = "The channel has a relay already: that one, unchanged. Or the relay this \
+            idempotency key started, as it is now. Or the relay was stopped while this start waited.", headers(
+            ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
+    ),
+    extensions(("x-problems" = json!(["conflict", "idempotency-mismatch", "vendor-unauthorized", "vendor-rejected", "vendor-rate-limited", "vendor-quota", "vendor-unavailable", "vendor-timeout", "starting", "shutting-down"]))),
+)]
+pub(in crate::api) async fn start(
     request: HttpRequest,
     path: web::Path<String>,
     body: web::Bytes,

@@ -3,13 +3,28 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::start::{database, internal, key_mismatch, starting};
+use crate::actors::view::RelayView;
 use crate::actors::{StopAnswer, StopError, StopRequest};
 use crate::api::Api;
 use crate::api::headers::keyed_by;
 use crate::api::input::{Fields, channel_id, relay_id_field};
+use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, StopBody};
 use crate::api::problem::Problem;
 
-pub(super) async fn stop(
+/// Take a channel off the air
+///
+/// The channel is free for its next start at once; what there is at the vendors is taken down behind the answer. With a `relay_id`
+/// nothing but that relay is stopped, so that a late duplicate never ends the next show.
+#[utoipa::path(
+    post, path = "/v1/channels/{channel_id}/stop", tag = "channels", operation_id = "stopRelay",
+    params(ChannelPath, IdempotencyKey), request_body = Option<StopBody>,
+    responses(
+        (status = 202, body = RelayView, description = "Accepted, and going on."),
+        (status = 200, body = RelayView, description = "Nothing to stop: the last relay, or the one that was named."),
+    ),
+    extensions(("x-problems" = json!(["not-found", "idempotency-mismatch", "starting"]))),
+)]
+pub(in crate::api) async fn stop(
     request: HttpRequest,
     path: web::Path<String>,
     body: web::Bytes,

@@ -8,14 +8,23 @@ use serde_json::Value;
 use super::ghost::{Ghost, RecorderEvent};
 use super::memory::Order;
 use super::signature::is_signed_by_agora;
-use super::{Meaning, header, json_of, not_signed, number, switched_off, take, text};
+use super::{Meaning, Received, header, json_of, not_signed, number, switched_off, take, text};
 use crate::actors::Snapshot;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::relay::{Hint, Mark};
 
-/// `POST /webhooks/agora`: all products, each with a secret of its own.
-pub(super) async fn notify(
+/// Agora: notifications
+///
+/// Of all its products, each with a secret of its own.
+#[utoipa::path(
+    post, path = "/webhooks/agora", tag = "webhooks", operation_id = "agora",
+    security(("agora_signature" = [])),
+    request_body(content = serde_json::Value, description = "The vendor's notification, read over its raw bytes."),
+    responses((status = 200, body = Received, description = "Taken; also what is unknown, or a test.")),
+    extensions(("x-problems" = json!(["unauthorized", "not-found", "starting", "database"]))),
+)]
+pub(in crate::api) async fn notify(
     request: HttpRequest,
     body: web::Bytes,
     api: web::Data<Api>,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ghost::Ghost;
 use super::signature::{is_secret, is_signed_by_cloudflare};
-use super::{Meaning, header, json_of, not_signed, switched_off, take, text};
+use super::{Meaning, Received, header, json_of, not_signed, switched_off, take, text};
 use crate::actors::Snapshot;
 use crate::api::Api;
 use crate::api::problem::Problem;
@@ -17,8 +17,17 @@ use crate::relay::Hint;
 /// The most of Cloudflare's words that is kept.
 const REASON: usize = 300;
 
-/// `POST /webhooks/cloudflare/live`: an encoder came, went or was refused.
-pub(super) async fn live(
+/// Cloudflare: a live input's encoder
+///
+/// It came, went or was refused.
+#[utoipa::path(
+    post, path = "/webhooks/cloudflare/live", tag = "webhooks", operation_id = "cloudflareLive",
+    security(("cloudflare_live_secret" = [])),
+    request_body(content = serde_json::Value, description = "The vendor's notification, read over its raw bytes."),
+    responses((status = 200, body = Received, description = "Taken; also what is unknown, or a test.")),
+    extensions(("x-problems" = json!(["unauthorized", "not-found", "starting", "database"]))),
+)]
+pub(in crate::api) async fn live(
     request: HttpRequest,
     body: web::Bytes,
     api: web::Data<Api>,
@@ -105,8 +114,17 @@ fn reason(notice: &Value) -> String {
         .collect()
 }
 
-/// `POST /webhooks/cloudflare/stream`: a video is ready, or could not be made.
-pub(super) async fn stream(
+/// Cloudflare: a video
+///
+/// It is ready, or could not be made.
+#[utoipa::path(
+    post, path = "/webhooks/cloudflare/stream", tag = "webhooks", operation_id = "cloudflareStream",
+    security(("cloudflare_stream_signature" = [])),
+    request_body(content = serde_json::Value, description = "The vendor's notification, read over its raw bytes."),
+    responses((status = 200, body = Received, description = "Taken; also what is unknown, or a test.")),
+    extensions(("x-problems" = json!(["unauthorized", "not-found", "starting", "database"]))),
+)]
+pub(in crate::api) async fn stream(
     request: HttpRequest,
     body: web::Bytes,
     api: web::Data<Api>,

@@ -1,8 +1,8 @@
 //! Vendors calling in. A notification is a hint: it makes a relay look, is never trusted alone and never needed. Unknown
 //! events and unknown relays are answered 200, or the vendor would go on repeating them.
 
-mod agora;
-mod cloudflare;
+pub(super) mod agora;
+pub(super) mod cloudflare;
 mod ghost;
 mod memory;
 mod signature;
@@ -10,15 +10,18 @@ mod signature;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use ghost::{Ghost, RecorderEvent};
 
+use super::Api;
 use super::problem::{Code, Problem};
-use super::{Api, writes};
+use super::routes::Routes;
 use crate::actors::Snapshot;
 use crate::config::Settings;
 use crate::relay::Hint;
@@ -48,11 +51,17 @@ impl Webhooks {
     }
 }
 
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(writes("/webhooks/cloudflare/live", cloudflare::live))
-        .service(writes("/webhooks/cloudflare/stream", cloudflare::stream))
-        .service(writes("/webhooks/agora", agora::notify));
+pub(super) fn routes(routes: &mut Routes<'_>) {
+    routes
+        .writes("/webhooks/cloudflare/live", cloudflare::live)
+        .writes("/webhooks/cloudflare/stream", cloudflare::stream)
+        .writes("/webhooks/agora", agora::notify);
+}
+
+/// A notification was taken, whether it means anything or not.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Received {
+    received: bool,
 }
 
 /// What a notification means.
@@ -91,7 +100,7 @@ async fn take(
         }
         api.webhooks.notices.remember(key, Instant::now());
     }
-    Ok(HttpResponse::Ok().json(json!({"received": true})))
+    Ok(HttpResponse::Ok().json(Received { received: true }))
 }
 
 fn switched_off() -> Problem {

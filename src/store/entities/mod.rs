@@ -17,6 +17,7 @@ pub mod outbox_head;
 pub mod recording;
 pub mod relay;
 pub mod relay_event;
+pub mod webhook_delivery;
 
 use super::StoreError;
 

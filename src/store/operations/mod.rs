@@ -3,6 +3,7 @@
 pub(super) mod alarms;
 pub(super) mod create;
 pub(super) mod debts;
+pub(super) mod deliveries;
 pub(super) mod end_by_force;
 pub(super) mod instance;
 pub(super) mod late_recording;

@@ -12,7 +12,8 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelec
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::store::entities::{id::Id, outbox, outbox_head};
+use super::deliveries::new_delivery;
+use crate::store::entities::{id::Id, outbox, outbox_head, webhook_delivery};
 use crate::store::writer::{Failure, Tx};
 use crate::store::{OutboxEntry, StoreError};
 
@@ -26,7 +27,7 @@ pub(crate) async fn add_outbox(
     if entries.is_empty() {
         return Ok(());
     }
-    let first = draw(tx, entries.len()).await?;
+    let (first, delivers) = draw(tx, entries.len()).await?;
     for (id, entry) in (first..).zip(entries) {
         let mut body = entry.body.clone();
         let sequence = match entry.sequence {
@@ -51,13 +52,19 @@ pub(crate) async fn add_outbox(
         outbox::Entity::insert(row.into_active_model())
             .exec_without_returning(&tx.sql)
             .await?;
+        if delivers {
+            let delivery = new_delivery(id, channel_id, entry.created_at);
+            webhook_delivery::Entity::insert(delivery.into_active_model())
+                .exec_without_returning(&tx.sql)
+                .await?;
+        }
     }
     tx.told.store(true, Ordering::Relaxed);
     Ok(())
 }
 
-/// The first of `count` numbers.
-async fn draw(tx: &Tx<'_>, count: usize) -> Result<i64, Failure> {
+/// The first of `count` numbers, and whether messages are to be delivered.
+async fn draw(tx: &Tx<'_>, count: usize) -> Result<(i64, bool), Failure> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let heads = outbox_head::Entity::update_many()
         .col_expr(
@@ -68,7 +75,7 @@ async fn draw(tx: &Tx<'_>, count: usize) -> Result<i64, Failure> {
         .await?;
     let gone = || StoreError::Corrupt("the outbox_head row is gone".to_owned());
     let head = heads.first().ok_or_else(gone)?;
-    Ok(head.last_id - count + 1)
+    Ok((head.last_id - count + 1, head.delivers))
 }
 
 async fn last_sequence(tx: &Tx<'_>, relay_id: Uuid) -> Result<i64, Failure> {

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
-use crate::store::entities::{idempotency_key, outbox, relay, relay_event};
+use crate::store::entities::{idempotency_key, outbox, relay, relay_event, webhook_delivery};
 use crate::store::writer::{Failure, Operation, Tx};
 
 /// Relays whose journals go in one piece.
@@ -19,7 +19,7 @@ pub struct Purge {
     pub journal_before: DateTime<Utc>,
     /// Idempotency keys first used before this.
     pub idempotency_before: DateTime<Utc>,
-    /// Messages to the marketplace that came to be before this.
+    /// Messages to the marketplace that came to be before this, and what became of them.
     pub outbox_before: DateTime<Utc>,
 }
 
@@ -59,7 +59,12 @@ impl Operation for Purge {
             .select_only()
             .column(outbox::Column::Id)
             .filter(outbox::Column::CreatedAt.lt(self.outbox_before))
+            .order_by_asc(outbox::Column::Id)
             .limit(ROWS);
+        webhook_delivery::Entity::delete_many()
+            .filter(webhook_delivery::Column::OutboxId.in_subquery(told.clone().into_query()))
+            .exec(&tx.sql)
+            .await?;
         let messages = outbox::Entity::delete_many()
             .filter(outbox::Column::Id.in_subquery(told.into_query()))
             .exec(&tx.sql)

@@ -1,10 +1,12 @@
 //! What can be asked of the store. Reads go past the writer and see what was committed.
 
 mod debts;
+mod deliveries;
 mod history;
 mod ledger;
 mod outbox;
 mod recordings;
 mod relays;
 
+pub use deliveries::DeliveryFilter;
 pub use relays::RelayFilter;

@@ -1,0 +1,9 @@
+// A client generated from docs/openapi.json: paths, bodies and answers are checked by the compiler.
+import createClient from "openapi-fetch";
+import type { components, paths } from "./api.js";
+
+export type Relay = components["schemas"]["Relay"];
+export type Problem = components["schemas"]["Problem"];
+
+export const relaykeeper = (baseUrl: string, token: string) =>
+  createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${token}` } });

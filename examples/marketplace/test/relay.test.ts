@@ -1,0 +1,48 @@
+// A show from its start to its end, by the generated client.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
+import { relaykeeper, type Relay } from "../src/client.js";
+import { ADDRESS, API_TOKEN } from "./sandbox.js";
+
+const client = relaykeeper(ADDRESS, API_TOKEN);
+const path = { channel_id: 4242 };
+const body = { channel_name: "marketplace", seller_uid: 12345 };
+
+async function relayWhen(id: string, phase: Relay["phase"]): Promise<Relay> {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await wait(100)) {
+    const { data } = await client.GET("/v1/relays/{relay_id}", { params: { path: { relay_id: id } } });
+    if (data?.phase === phase) return data;
+  }
+  throw new Error(`relay ${id} was never ${phase}`);
+}
+
+test("a channel is put on air, watched, taken down and accounted for", async () => {
+  const header = { "Idempotency-Key": randomUUID() };
+  const start = () => client.POST("/v1/channels/{channel_id}/start", { params: { path, header }, body });
+  const started = await start();
+  assert.equal(started.response.status, 201, JSON.stringify(started.error));
+  assert(started.data?.hls_playback_url);
+  const repeated = await start();
+  assert.equal(repeated.response.status, 200);
+  assert.equal(repeated.data?.id, started.data.id);
+
+  await relayWhen(started.data.id, "live");
+  const playback = await client.GET("/v1/channels/{channel_id}/playback", { params: { path } });
+  assert.equal(playback.data?.hls_url, started.data.hls_playback_url);
+  assert.equal(playback.data?.is_live, true);
+
+  const stopped = await client.POST("/v1/channels/{channel_id}/stop", { params: { path }, body: { relay_id: started.data.id } });
+  assert.equal(stopped.response.status, 202);
+  assert.equal(stopped.data?.outcome?.code, "stopped_by_request");
+  const ended = await relayWhen(started.data.id, "ended");
+  assert.equal(ended.recordings[0]?.state, "ready");
+  assert(ended.cost && ended.cost.cost_cents >= 1);
+});
+
+test("what is wrong with a request is told by its code and its place", async () => {
+  const refused = await client.POST("/v1/channels/{channel_id}/start", { params: { path }, body: { ...body, seller_uid: 0 } });
+  assert.equal(refused.error?.code, "invalid-request");
+  assert.deepEqual(refused.error?.errors?.map((one) => one.pointer), ["/seller_uid"]);
+});

@@ -1,0 +1,9 @@
+// Where the sandbox is, as whoever started it says.
+function setting(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: scripts/contract starts a sandbox and sets it`);
+  return value;
+}
+
+export const ADDRESS = setting("RELAYKEEPER_URL");
+export const API_TOKEN = setting("RELAYKEEPER_TOKEN");

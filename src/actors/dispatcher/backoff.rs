@@ -1,0 +1,42 @@
+//! When a message that was not taken is tried again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The longest wait.
+const AT_MOST: TimeDelta = TimeDelta::hours(1);
+
+/// After `attempts` earlier ones and one more at `now`: 1, 2, 4, 8 s later, doubling to an hour, the last time at
+/// `give_up_at`; none when that has passed.
+pub(super) fn next_attempt(
+    attempts: i32,
+    now: DateTime<Utc>,
+    give_up_at: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let doubled = TimeDelta::seconds(1 << attempts.clamp(0, 12));
+    let next = now + doubled.min(AT_MOST);
+    (now < give_up_at).then_some(next.min(give_up_at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_tried_after_1_2_4_8_seconds_doubling_to_an_hour_for_three_days() {
+        let begun = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let give_up_at = begun + TimeDelta::days(3);
+        let (mut now, mut attempts, mut waits) = (begun, 0, Vec::new());
+        while let Some(next) = next_attempt(attempts, now, give_up_at) {
+            waits.push((next - now).num_seconds());
+            (now, attempts) = (next, attempts + 1);
+        }
+        assert_eq!(
+            waits[..14],
+            [
+                1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600
+            ]
+        );
+        assert_eq!(now, give_up_at, "the last try is at the end");
+        assert!(waits.iter().all(|wait| (1..=3600).contains(wait)));
+    }
+}

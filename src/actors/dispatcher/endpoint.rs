@@ -1,0 +1,214 @@
+//! The marketplace's endpoint: how a message is signed and posted (Standard Webhooks).
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::header::CONTENT_TYPE;
+use secrecy::{ExposeSecret as _, SecretSlice};
+use sha2::Sha256;
+use url::{Host, Url};
+
+use super::address::{OnlyPrivate, PublicOnly, is_public};
+use crate::config::Webhooks;
+
+/// The most of an answer that is read, in bytes: it is for people.
+const EXCERPT: usize = 500;
+
+/// Why nothing can be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum BadEndpoint {
+    /// The settings were not checked.
+    #[error("webhooks.endpoint is no URL, or webhooks.secrets holds no secret that can sign")]
+    Settings,
+    /// No client can be made.
+    #[error("no HTTP client can be made: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// A message was not taken, and there was no answer either.
+#[derive(Debug, thiserror::Error)]
+pub enum Untaken {
+    /// The endpoint is an address it may not be.
+    #[error(transparent)]
+    Private(#[from] PrivateAddress),
+    /// No answer in time.
+    #[error("no answer within {}", humantime::format_duration(*.0))]
+    Timeout(Duration),
+    /// It cannot be reached, or broke off.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// The endpoint's own address is private.
+#[derive(Debug, thiserror::Error)]
+#[error("webhooks.endpoint is a private address, and webhooks.allow_private is off")]
+pub struct PrivateAddress;
+
+/// What the endpoint answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The HTTP status.
+    pub status: u16,
+    /// The beginning of the body.
+    pub excerpt: String,
+}
+
+impl Answered {
+    /// Whether the message was taken: any 2xx. A redirect is not followed.
+    #[must_use]
+    pub fn was_taken(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Where messages go.
+pub struct Endpoint {
+    client: reqwest::Client,
+    url: Url,
+    key: SecretSlice<u8>,
+    allow_private: bool,
+    timeout: Duration,
+}
+
+/// The URL may hold a secret.
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// The endpoint of the settings; none when none is set.
+    ///
+    /// # Errors
+    /// When settings that were not validated cannot be used, or no TLS provider is installed.
+    pub fn of(settings: &Webhooks) -> Result<Option<Self>, BadEndpoint> {
+        if settings.endpoint.is_empty() {
+            return Ok(None);
+        }
+        let url = Url::parse(&settings.endpoint).map_err(|_| BadEndpoint::Settings)?;
+        let key = settings.signing_key().ok_or(BadEndpoint::Settings)?;
+        let mut client = reqwest::Client::builder()
+            .user_agent(concat!("relaykeeper/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .no_proxy();
+        if !settings.allow_private {
+            client = client.dns_resolver(PublicOnly);
+        }
+        Ok(Some(Self {
+            client: client.build()?,
+            url,
+            key,
+            allow_private: settings.allow_private,
+            timeout: settings.timeout,
+        }))
+    }
+
+    /// Posts a message once, signed for `now`.
+    ///
+    /// # Errors
+    /// When there is no answer; a refusal is one.
+    pub async fn send(
+        &self,
+        id: &str,
+        body: String,
+        now: DateTime<Utc>,
+    ) -> Result<Answered, Untaken> {
+        self.check_address()?;
+        let timestamp = now.timestamp().to_string();
+        let signature = sign(self.key.expose_secret(), id, &timestamp, &body);
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", signature)
+            .body(body);
+        let exchange = async {
+            let mut response = request.send().await?;
+            let mut excerpt = Vec::new();
+            while excerpt.len() < EXCERPT
+                && let Some(chunk) = response.chunk().await?
+            {
+                excerpt.extend_from_slice(&chunk);
+            }
+            excerpt.truncate(EXCERPT);
+            Ok::<_, reqwest::Error>(Answered {
+                status: response.status().as_u16(),
+                excerpt: String::from_utf8_lossy(&excerpt).into_owned(),
+            })
+        };
+        match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(Ok(answered)) => Ok(answered),
+            Ok(Err(error)) => Err(broken(error)),
+            Err(_) => Err(Untaken::Timeout(self.timeout)),
+        }
+    }
+
+    /// A literal address is asked of no resolver.
+    fn check_address(&self) -> Result<(), PrivateAddress> {
+        let literal = match self.url.host() {
+            Some(Host::Ipv4(v4)) => Some(v4.into()),
+            Some(Host::Ipv6(v6)) => Some(v6.into()),
+            Some(Host::Domain(_)) | None => None,
+        };
+        if self.allow_private || literal.is_none_or(is_public) {
+            Ok(())
+        } else {
+            Err(PrivateAddress)
+        }
+    }
+}
+
+/// `webhook-signature`: an HMAC-SHA256 over id, time and body, with dots between.
+fn sign(key: &[u8], id: &str, timestamp: &str, body: &str) -> String {
+    // HMAC takes a key of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return String::new();
+    };
+    for part in [id, ".", timestamp, ".", body] {
+        mac.update(part.as_bytes());
+    }
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+/// The URL is left out: it may hold a secret.
+fn broken(error: reqwest::Error) -> Untaken {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.is::<OnlyPrivate>() {
+            text = cause.to_string();
+            break;
+        }
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    Untaken::Broken(text.chars().take(300).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the Standard Webhooks reference libraries.
+    #[test]
+    fn a_message_is_signed_as_standard_webhooks_wants_it() {
+        let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let signature = sign(
+            &key,
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            "1614265330",
+            r#"{"test": 2432232314}"#,
+        );
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+}

@@ -1,0 +1,204 @@
+//! What comes in, as the OpenAPI document shows it: paths, queries, headers, bodies. [`crate::api::input`] and
+//! [`crate::api::headers`] read it, strictly; the schemathesis run in `scripts/contract` holds the two together.
+#![allow(dead_code, reason = "described only")]
+
+use serde::Deserialize;
+use utoipa::openapi::schema::Object;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::actors::view::words;
+use crate::api::v1::deliveries::statuses;
+
+/// A channel in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct ChannelPath {
+    /// The marketplace's channel.
+    #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
+    channel_id: i64,
+}
+
+/// A relay in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct RelayPath {
+    /// The relay's id.
+    #[param(example = "0192f0c4-0000-7000-8000-000000000001")]
+    relay_id: Uuid,
+}
+
+/// A page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct PageQuery {
+    /// The most rows of the page; 50 when it is left out.
+    #[param(minimum = 1, maximum = 200, example = 20)]
+    limit: Option<u32>,
+    /// Where the page begins: the last page's `next_cursor`. Empty is as if it were left out.
+    cursor: Option<String>,
+}
+
+/// Which relays.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct RelayQuery {
+    /// Only those in this phase.
+    #[param(schema_with = words::phase)]
+    phase: Option<String>,
+}
+
+/// Which events.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct EventQuery {
+    /// Only those of this channel.
+    #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
+    channel_id: Option<i64>,
+    /// Go on after this one, if the header does not say.
+    #[param(minimum = 0)]
+    last_event_id: Option<i64>,
+}
+
+/// Where a stream goes on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::api) struct LastEventId {
+    /// Go on after this one; from now on when nothing says where.
+    #[param(rename = "Last-Event-ID", minimum = 0)]
+    id: Option<i64>,
+}
+
+/// Which deliveries.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct DeliveryQuery {
+    /// Only those that stand so.
+    #[param(schema_with = statuses)]
+    status: Option<String>,
+    /// Only those of this channel.
+    #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
+    channel_id: Option<i64>,
+}
+
+/// A delivery in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::api) struct DeliveryPath {
+    /// Its id, which is the `webhook-id`.
+    #[param(minimum = 0, maximum = 9007199254740991_i64, example = 7)]
+    id: i64,
+}
+
+/// Which part of the ledger.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct CostQuery {
+    /// From here: an RFC 3339 time, or a date, which is its beginning in UTC. From the beginning when it is left out.
+    #[param(example = "2026-11-01")]
+    from: Option<String>,
+    /// Up to, but not at, this time; a date is its end. Until now when it is left out.
+    #[param(example = "2026-11-30")]
+    to: Option<String>,
+    /// What is summed; by channel when it is left out.
+    #[param(schema_with = groups)]
+    group_by: Option<String>,
+}
+
+fn groups() -> Object {
+    words::one_of(["channel", "day"])
+}
+
+/// How to sweep.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct SweepQuery {
+    /// Only look.
+    #[param(example = true)]
+    dry_run: Option<bool>,
+}
+
+/// The query of a page's link. It is signed as a whole: nobody else can make one.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct PageLink {
+    /// Agora's name of the channel.
+    channel: String,
+    /// The relay.
+    relay: String,
+    /// The seller's uid.
+    seller: String,
+    /// Which of the relay's recorders.
+    attempt: String,
+    /// When the page tells Agora that it is ready.
+    ready: String,
+    /// The signature over all of it.
+    sig: String,
+}
+
+/// Makes a repeat of a request the same request.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::api) struct IdempotencyKey {
+    /// A key for 24 hours: with the same body it answers 200 with the same relay as it is then, with another body 422.
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]+$",
+        example = "order-7"
+    )]
+    key: Option<String>,
+}
+
+/// RFC 7240.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::api) struct Prefer {
+    /// `wait=N`: wait for the recorder for N seconds at most, 0 to 25. What cannot be read is left aside.
+    #[param(rename = "Prefer", example = "wait=5")]
+    prefer: Option<String>,
+}
+
+/// What is put on air.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Start)]
+pub(in crate::api) struct StartBody {
+    /// Agora's name of the channel: 1 to 64 of its 89 characters.
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[a-zA-Z0-9 !#$%&()+\\-:;<=.>?@\\[\\]^_{}|~,]{1,64}$"
+    )]
+    channel_name: String,
+    /// The seller's uid in the channel.
+    #[schema(minimum = 1, maximum = 4294967295_i64)]
+    seller_uid: u32,
+    /// Whether recordings are kept; true when it is left out. Cloudflare records all the same, since what it does not record it does not play: with false
+    /// they are deleted after the relay.
+    #[schema(nullable = false)]
+    enable_recording: Option<bool>,
+    /// How long it may be live; `relay.max_duration` of the settings when it is left out.
+    #[schema(minimum = 60, maximum = 86400, nullable = false)]
+    max_duration_seconds: Option<u32>,
+    /// How long Cloudflare keeps the recordings; null: for ever. When it is left out, as the settings have it.
+    #[schema(minimum = 30, maximum = 1096)]
+    delete_recording_after_days: Option<u16>,
+}
+
+/// What is taken off the air.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Stop)]
+pub(in crate::api) struct StopBody {
+    /// Only this relay.
+    #[schema(nullable = false)]
+    relay_id: Option<Uuid>,
+}
+
+/// Nothing, or an object with nothing in it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Empty)]
+pub(in crate::api) struct EmptyBody {}

@@ -1,0 +1,147 @@
+//! `/v1/webhooks/deliveries`: what became of messages on their way to the marketplace, and one more try by hand.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use strum::IntoEnumIterator as _;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
+use uuid::Uuid;
+
+use crate::actors::view::{WireTime, words};
+use crate::api::Api;
+use crate::api::input::{self, Fields, Query};
+use crate::api::openapi::requests::{DeliveryPath, DeliveryQuery, EmptyBody, PageQuery};
+use crate::api::problem::{Code, Problem};
+use crate::store::{Delivery, DeliveryFilter, DeliveryStatus};
+
+/// A page of deliveries.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct DeliveryPage {
+    deliveries: Vec<DeliveryView>,
+    /// For the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// A delivery as the marketplace sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub(in crate::api) struct DeliveryView {
+    /// The `webhook-id`, and the `id` in the event stream.
+    id: i64,
+    /// The type of the message.
+    #[serde(rename = "type")]
+    kind: String,
+    relay_id: Uuid,
+    channel_id: i64,
+    /// Its place among its relay's messages.
+    sequence: i64,
+    #[schema(schema_with = statuses)]
+    status: DeliveryStatus,
+    /// How often it was tried, since it was last asked for.
+    attempts: i32,
+    created_at: WireTime,
+    /// When it is tried again; it may have to wait for an earlier message of its channel besides.
+    next_attempt_at: Option<WireTime>,
+    last_attempt_at: Option<WireTime>,
+    delivered_at: Option<WireTime>,
+    /// What the endpoint last answered.
+    response_status: Option<u16>,
+    /// Why it was last not taken.
+    last_error: Option<String>,
+}
+
+impl From<Delivery> for DeliveryView {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            id: delivery.id,
+            kind: delivery.kind,
+            relay_id: delivery.relay_id,
+            channel_id: delivery.channel_id,
+            sequence: delivery.sequence,
+            status: delivery.status,
+            attempts: delivery.attempts,
+            created_at: WireTime(delivery.created_at),
+            next_attempt_at: delivery.next_attempt_at.map(WireTime),
+            last_attempt_at: delivery.last_attempt_at.map(WireTime),
+            delivered_at: delivery.delivered_at.map(WireTime),
+            response_status: delivery.response_status,
+            last_error: delivery.last_error,
+        }
+    }
+}
+
+pub(in crate::api) fn statuses() -> Object {
+    words::one_of(DeliveryStatus::iter())
+}
+
+/// Messages to the marketplace
+///
+/// What became of each on its way to `webhooks.endpoint`, newest first.
+#[utoipa::path(
+    get, path = "/v1/webhooks/deliveries", tag = "events", operation_id = "listDeliveries",
+    params(DeliveryQuery, PageQuery),
+    responses((status = 200, body = DeliveryPage, description = "A page of deliveries.")),
+)]
+pub(in crate::api) async fn deliveries(
+    request: HttpRequest,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let known = ["status", "channel_id", "limit", "cursor"];
+    let query = Query::read(request.query_string(), &known)?;
+    let filter = DeliveryFilter {
+        channel_id: query.get("channel_id").map(input::channel_id).transpose()?,
+        status: query.get("status").map(status).transpose()?,
+    };
+    let page = api.store.deliveries(filter, &query.page()?).await?;
+    Ok(HttpResponse::Ok().json(DeliveryPage {
+        deliveries: page.items.into_iter().map(Into::into).collect(),
+        next_cursor: page.next_cursor,
+    }))
+}
+
+fn status(text: &str) -> Result<DeliveryStatus, Problem> {
+    text.parse().map_err(|_| {
+        let all: Vec<String> = DeliveryStatus::iter()
+            .map(|status| status.to_string())
+            .collect();
+        Problem::parameter("status", format!("one of {}", all.join(", ")))
+    })
+}
+
+/// Deliver a message again
+///
+/// It is put in the queue again, whatever became of it; also one that came to be before there was an endpoint.
+#[utoipa::path(
+    post, path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "events", operation_id = "redeliver",
+    params(DeliveryPath), request_body = Option<EmptyBody>,
+    responses((status = 202, body = DeliveryView, description = "It waits for its turn.")),
+    extensions(("x-problems" = json!(["not-found", "conflict", "starting"]))),
+)]
+pub(in crate::api) async fn redeliver(
+    path: web::Path<String>,
+    body: web::Bytes,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    let id = delivery_id(&path)?;
+    Fields::read_optional(&body)?.finish()?;
+    if !api.acts() {
+        let detail = "This process does not hold the database.";
+        return Err(Problem::new(Code::Starting, detail));
+    }
+    if !api.keeper.delivers() {
+        let detail = "There is nowhere to deliver to: webhooks.endpoint is not set.";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    let unknown = || Problem::not_found("There is no such message, or it is not kept any more.");
+    if !api.store.redeliver(id, api.now()).await? {
+        return Err(unknown());
+    }
+    let delivery = api.store.delivery(id).await?.ok_or_else(unknown)?;
+    Ok(HttpResponse::Accepted().json(DeliveryView::from(delivery)))
+}
+
+fn delivery_id(text: &str) -> Result<i64, Problem> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let id = text.parse().ok().filter(|_| plain);
+    id.ok_or_else(|| Problem::parameter("id", "the id of a delivery: an integer"))
+}

@@ -1,0 +1,163 @@
+//! Messages on their way to the marketplace.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::store::entities::{outbox, outbox_head, webhook_delivery};
+use crate::store::page::number;
+use crate::store::{Delivery, DeliveryStatus, DueDelivery, Page, PageRequest, Store, StoreError};
+
+/// Which deliveries a list is of; `None` is all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeliveryFilter {
+    /// Those of one channel.
+    pub channel_id: Option<i64>,
+    /// Those that came to this.
+    pub status: Option<DeliveryStatus>,
+}
+
+impl Store {
+    /// Messages that are due, the oldest first: of each channel the first one that waits, as the others wait for it. None
+    /// of the channels in `busy`.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn due_deliveries(
+        &self,
+        now: DateTime<Utc>,
+        busy: Vec<i64>,
+        limit: u64,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        use webhook_delivery::Column as C;
+        let pending = DeliveryStatus::Pending.to_string();
+        let firsts = Query::select()
+            .expr(Expr::col(C::OutboxId).min())
+            .from(webhook_delivery::Entity)
+            .and_where(Expr::col(C::Status).eq(pending.clone()))
+            .group_by_col(C::ChannelId)
+            .to_owned();
+        let rows = webhook_delivery::Entity::find()
+            .filter(C::OutboxId.in_subquery(firsts))
+            .filter(C::Status.eq(pending))
+            .filter(C::NextAttemptAt.lte(now))
+            .filter(C::ChannelId.is_not_in(busy))
+            .order_by_asc(C::OutboxId)
+            .limit(limit)
+            .all(&self.read())
+            .await?;
+        let mut messages = self.messages(&rows).await?;
+        let due = |row: webhook_delivery::Model| {
+            // Purged in between: it is not due any more.
+            let message = messages.remove(&row.outbox_id)?;
+            Some(DueDelivery {
+                id: row.outbox_id,
+                channel_id: row.channel_id,
+                body: message.body,
+                attempts: row.attempts,
+                give_up_at: row.give_up_at,
+            })
+        };
+        Ok(rows.into_iter().filter_map(due).collect())
+    }
+
+    /// Deliveries, the newest message first.
+    ///
+    /// # Errors
+    /// As [`Store::relay`]; [`StoreError::BadCursor`].
+    pub async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Delivery>, StoreError> {
+        use webhook_delivery::Column as C;
+        let mut select = webhook_delivery::Entity::find()
+            .order_by_desc(C::OutboxId)
+            .limit(page.limit() + 1);
+        if let Some(channel_id) = filter.channel_id {
+            select = select.filter(C::ChannelId.eq(channel_id));
+        }
+        if let Some(status) = filter.status {
+            select = select.filter(C::Status.eq(status.to_string()));
+        }
+        if page.cursor.is_some() {
+            select = select.filter(C::OutboxId.lt(page.after_number()?));
+        }
+        let rows = select.all(&self.read()).await?;
+        let deliveries = self.whole(rows).await?;
+        Ok(Page::of(deliveries, page.limit(), |one| number(one.id)))
+    }
+
+    /// One delivery.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn delivery(&self, id: i64) -> Result<Option<Delivery>, StoreError> {
+        let row = webhook_delivery::Entity::find_by_id(id)
+            .one(&self.read())
+            .await?;
+        let mut deliveries = self.whole(row.into_iter().collect()).await?;
+        Ok(deliveries.pop())
+    }
+
+    /// Since when the endpoint counts as disabled, and how many messages wait for it.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn endpoint_disabled(&self) -> Result<Option<(DateTime<Utc>, u64)>, StoreError> {
+        let head = outbox_head::Entity::find_by_id(1).one(&self.read()).await?;
+        let Some(since) = head.and_then(|head| head.disabled_since) else {
+            return Ok(None);
+        };
+        let waiting = webhook_delivery::Entity::find()
+            .filter(webhook_delivery::Column::Status.eq(DeliveryStatus::Pending.to_string()))
+            .count(&self.read())
+            .await?;
+        Ok(Some((since, waiting)))
+    }
+
+    /// The messages of deliveries, by their numbers.
+    async fn messages(
+        &self,
+        rows: &[webhook_delivery::Model],
+    ) -> Result<BTreeMap<i64, outbox::Model>, StoreError> {
+        let ids = rows.iter().map(|row| row.outbox_id);
+        let messages = outbox::Entity::find()
+            .filter(outbox::Column::Id.is_in(ids))
+            .all(&self.read())
+            .await?;
+        Ok(messages.into_iter().map(|one| (one.id, one)).collect())
+    }
+
+    async fn whole(&self, rows: Vec<webhook_delivery::Model>) -> Result<Vec<Delivery>, StoreError> {
+        let mut messages = self.messages(&rows).await?;
+        let corrupt = || StoreError::Corrupt("webhook_deliveries".to_owned());
+        let mut deliveries = Vec::new();
+        for row in rows {
+            let Some(message) = messages.remove(&row.outbox_id) else {
+                continue;
+            };
+            let status: DeliveryStatus = row.status.parse().map_err(|_| corrupt())?;
+            deliveries.push(Delivery {
+                id: row.outbox_id,
+                kind: message.kind,
+                relay_id: message.relay_id.0,
+                channel_id: row.channel_id,
+                sequence: message.sequence,
+                status,
+                attempts: row.attempts,
+                created_at: message.created_at,
+                next_attempt_at: (status == DeliveryStatus::Pending).then_some(row.next_attempt_at),
+                last_attempt_at: row.last_attempt_at,
+                delivered_at: row.delivered_at,
+                response_status: row
+                    .response_status
+                    .and_then(|code| u16::try_from(code).ok()),
+                last_error: row.last_error,
+            });
+        }
+        Ok(deliveries)
+    }
+}
