@@ -8,6 +8,7 @@
 mod admin;
 mod arrival;
 mod auth;
+mod console;
 mod cors;
 mod docs;
 mod envelope;
@@ -48,6 +49,7 @@ use crate::config::Settings;
 use crate::store::Store;
 use crate::telemetry::RequestSpan;
 use auth::Tokens;
+use console::Console;
 use feed::Feed;
 use health::Health;
 use limit::Limits;
@@ -89,6 +91,7 @@ pub struct Api {
     cors_origins: Vec<String>,
     request_timeout: Duration,
     max_connections: usize,
+    console: Console,
     start_wait: Duration,
     recorder: Option<Recorder>,
     webhooks: Webhooks,
@@ -121,6 +124,7 @@ impl Api {
             cors_origins: settings.server.cors_origins.clone(),
             request_timeout: settings.server.request_timeout,
             max_connections: usize::try_from(settings.server.max_connections).unwrap_or(usize::MAX),
+            console: Console::new(settings),
             start_wait: settings.relay.start_wait,
             recorder: Recorder::new(settings),
             webhooks: Webhooks::new(settings),
@@ -198,6 +202,7 @@ fn routes(config: &mut ServiceConfig, routed: &Routed) {
             web::scope("/admin")
                 .wrap(from_fn(auth::admin_token))
                 .configure(within("/admin", admin::routes))
+                .configure(console::routes)
                 .default_service(web::to(nowhere)),
         )
         .default_service(web::to(nowhere));
