@@ -182,3 +182,31 @@ async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(#[cas
     }
     assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_cuts_the_stopping_of_everything_short() {
+    let vendors = Vendors::start(options()).unwrap();
+    let database = TestDatabase::sqlite();
+    let port = free_port();
+    let arguments = ["--stop-all-on-exit"];
+    let mut first = Process::serve(&vendors, "media_push", &database.url, port, &arguments).await;
+    assert_eq!(first.start(1, 10).await.0, 201);
+    first.in_phase(1, "live").await;
+    vendors.fault(Fault::forever(
+        Call::ConverterDelete,
+        FaultKind::Status(503, None),
+    ));
+    first.terminate();
+    first.in_phase(1, "stopping").await;
+    first.terminate();
+    let (status, took) = first.ended().await;
+    assert_eq!(status.code(), Some(0));
+    // It would have waited for the relay's patience with a vendor, half a minute.
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    // The next process goes on with what was begun.
+    vendors.clear_faults();
+    let second = Process::serve(&vendors, "media_push", &database.url, port, &[]).await;
+    let relay = second.in_phase(1, "ended").await;
+    assert_eq!(relay["outcome"]["code"], "stopped_by_request");
+    assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());
+}

@@ -11,6 +11,10 @@
     reason = "tests"
 )]
 
+#[path = "storage/full_disk.rs"]
+mod full_disk;
+#[path = "storage/restart.rs"]
+mod restart;
 mod support;
 
 use std::time::{Duration, Instant};
@@ -58,10 +62,13 @@ async fn until_unready(service: &Service) {
 
 /// A notification of Cloudflare's, as it would be signed.
 async fn notify(stage: &Stage) -> StatusCode {
-    let answer = stage
-        .service
+    notify_at(&stage.service, &stage.vendors).await
+}
+
+async fn notify_at(service: &Service, vendors: &Vendors) -> StatusCode {
+    let answer = service
         .request(Method::POST, "/webhooks/cloudflare/live")
-        .header("cf-webhook-auth", stage.vendors.live_webhook_secret())
+        .header("cf-webhook-auth", vendors.live_webhook_secret())
         .json(&serde_json::json!({ "data": {} }))
         .send()
         .await

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::relay::{Durable, Presence};
+use crate::relay::{Durable, Presence, Relay};
 
 /// A relay in work, as its actor last knew it.
 #[derive(Debug, Clone)]
@@ -26,6 +26,21 @@ pub struct Snapshot {
     pub restarts: u32,
     /// Whether its recorder is down for good, or was never started.
     pub recorder_is_down: bool,
+}
+
+impl Snapshot {
+    /// A relay whose actor has heard nothing yet.
+    pub(super) fn before_its_actor(relay: &Relay, now: DateTime<Utc>) -> Self {
+        Self {
+            durable: Arc::new(relay.durable().clone()),
+            presence: relay.presence(now),
+            last_event_at: now,
+            next_wake_at: relay.wake_at(now),
+            last_error: None,
+            restarts: 0,
+            recorder_is_down: relay.recorder_is_down(),
+        }
+    }
 }
 
 /// The snapshots of all relays in work.
@@ -100,7 +115,7 @@ impl Directory {
             .map(watch::Sender::subscribe)
     }
 
-    /// Publishes a snapshot. Only the relay's actor and the registry do.
+    /// Publishes a snapshot: who stored the relay or loaded it does, and from then on its actor.
     pub(super) fn publish(&self, snapshot: Snapshot) {
         let snapshot = Arc::new(snapshot);
         let (id, channel_id) = (

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::calls::asks;
 use super::shared::Shared;
 use crate::relay::{Mark, Owed};
-use crate::store::{NewDebt, StoreError};
+use crate::store::{NewDebt, SLOT_PHASES, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
@@ -56,6 +56,10 @@ pub(super) async fn feed_connected(
     let Some(stored) = shared.store.relay(mark.relay).await? else {
         return Ok(());
     };
+    if SLOT_PHASES.contains(&stored.row.phase.as_str()) {
+        // Its actor is just being made, or is another process's.
+        return Ok(());
+    }
     tracing::error!(live_input, relay_id = %mark.relay, channel_id = stored.row.channel_id, "a ghost: something publishes into a live input whose relay is over");
     owe(
         shared,

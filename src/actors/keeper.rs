@@ -20,6 +20,9 @@ use super::shared::{Readiness, Shared};
 use crate::relay::{Durable, Event, Hint};
 use crate::store::{IdempotencyRecord, StoreError};
 
+/// What is said while this process has lost the database, and nobody answers there.
+const AWAY: &str = "nobody answers";
+
 /// The actors' door. Cheap to clone; works from any thread.
 #[derive(Debug, Clone)]
 pub struct Keeper {

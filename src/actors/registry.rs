@@ -11,6 +11,7 @@ use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::calls::Caller;
+use super::directory::Snapshot;
 use super::forced_end;
 use super::relay_actor::{Beginning, Leave, Parts, RelayActor, Tell};
 use super::rows::{self, Unreadable};
@@ -205,18 +206,15 @@ impl Registry {
     /// If nothing of the channel's relays before stands in the way, its newest one is told so.
     fn tell_if_down(&self, channel_id: i64) {
         let relays = self.shared.directory.of_channel(channel_id);
-        let holder = self
-            .children
-            .iter()
-            .filter(|(_, child)| child.channel_id == channel_id);
         let in_the_way = relays
             .iter()
             .any(|relay| !relay.durable.phase.holds_slot() && !relay.recorder_is_down);
         if in_the_way {
             return;
         }
-        for (_, child) in holder {
-            if let Some(actor) = &child.actor {
+        for relay in relays {
+            let child = self.children.get(&relay.durable.spec.relay_id);
+            if let Some(actor) = child.and_then(|child| child.actor.as_ref()) {
                 actor.do_send(Tell::from(Event::PredecessorDown));
             }
         }
@@ -385,16 +383,24 @@ impl Handler<Recover> for Registry {
     type Result = ();
 
     fn handle(&mut self, recover: Recover, ctx: &mut Self::Context) {
+        let now = self.shared.clock.now();
+        let mut relays = Vec::new();
         for stored in recover.relays {
             match rows::durable(&stored) {
                 Ok(durable) => {
                     // Numbers of calls do not meet those of the process before: their answers died with it.
                     let relay = Relay::load(durable, 1);
-                    let none = Span::none();
-                    self.begin(relay, stored.revision, Beginning::Recovered, none, ctx);
+                    // Known before anybody outside is let in: a page the Directory does not know is told to leave, and a
+                    // feed is a ghost.
+                    let snapshot = Snapshot::before_its_actor(&relay, now);
+                    self.shared.directory.publish(snapshot);
+                    relays.push((relay, stored.revision));
                 }
                 Err(unreadable) => self.end_by_force(stored, unreadable.to_string(), ctx),
             }
+        }
+        for (relay, revision) in relays {
+            self.begin(relay, revision, Beginning::Recovered, Span::none(), ctx);
         }
     }
 }

@@ -65,6 +65,7 @@ impl Tenure {
             match DatabaseLock::try_acquire(&self.shared.settings.database).await {
                 Ok(Ok(lock)) => return lock,
                 Ok(Err(held)) => {
+                    self.shared.note_database(true);
                     if !std::mem::replace(&mut told, true) {
                         let pid = held.pid;
                         tracing::warn!(
@@ -73,7 +74,10 @@ impl Tenure {
                         );
                     }
                 }
-                Err(error) => tracing::warn!(%error, "the database lock was not tried"),
+                Err(error) => {
+                    self.shared.note_database(false);
+                    tracing::warn!(%error, "the database lock was not tried");
+                }
             }
             tokio::time::sleep(TRY_EVERY).await;
         }
@@ -115,7 +119,12 @@ impl Tenure {
 async fn watch_database(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(ASK_EVERY).await;
-        let answers = shared.store.ping_writer().await;
+        // What did not take the last write is believed when it takes one.
+        let answers = if shared.database_answers() {
+            shared.store.ping_writer().await
+        } else {
+            shared.store.try_write().await
+        };
         if let Err(error) = &answers {
             tracing::warn!(%error, "the database takes no writes");
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 
 use crate::actors::{Keeper, Shared, Tenure, Vendors};
 use crate::api::{self, Api};
@@ -22,13 +23,23 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 pub const STOP_ALL_WITHIN: Duration = Duration::from_secs(120);
 
 /// The service, listening but not yet answering.
-#[derive(Debug)]
 pub struct Application {
     settings: Arc<Settings>,
     listener: TcpListener,
     store: Store,
     shared: Arc<Shared>,
-    stops_all: bool,
+    /// Whether every relay is stopped at the end, and what cuts that short.
+    stops_all: Option<BoxFuture<'static, ()>>,
+}
+
+impl std::fmt::Debug for Application {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Application")
+            .field("listener", &self.listener)
+            .field("stops_all", &self.stops_all.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Runs a service on threads of its own: the HTTP workers' and the actors' are actix's, all else runs on `tokio`'s.
@@ -79,15 +90,18 @@ impl Application {
             listener,
             store,
             shared,
-            stops_all: false,
+            stops_all: None,
         })
     }
 
-    /// When told to stop, it stops every relay first, and waits up to [`STOP_ALL_WITHIN`] until they are down: the
-    /// opposite of a deploy.
+    /// When told to stop, it stops every relay first, and waits until they are down: up to [`STOP_ALL_WITHIN`], or until
+    /// `hurry` returns. The opposite of a deploy.
     #[must_use]
-    pub fn stopping_all_on_exit(mut self, stops_all: bool) -> Self {
-        self.stops_all = stops_all;
+    pub fn stopping_all_on_exit(
+        mut self,
+        hurry: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        self.stops_all = Some(Box::pin(hurry));
         self
     }
 
@@ -127,9 +141,13 @@ impl Application {
         }
         keeper.drain();
         api.drain();
-        if self.stops_all {
+        if let Some(hurry) = self.stops_all {
             tracing::info!("going down: every relay is stopped first");
-            if !keeper.stop_all(STOP_ALL_WITHIN).await {
+            let all_down = tokio::select! {
+                all_down = keeper.stop_all(STOP_ALL_WITHIN) => all_down,
+                () = hurry => false,
+            };
+            if !all_down {
                 tracing::error!("not every relay is down; the next process goes on with them");
             }
         } else {

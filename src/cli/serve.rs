@@ -7,13 +7,14 @@ use clap::Args;
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::Settings;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 /// How to serve.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// On SIGTERM or SIGINT stop every relay, and exit when all recorders are down and no live input lets anybody in.
     ///
-    /// Waits two minutes at most; what is not down by then, and what vendors did not answer, the next process on the same
+    /// Waits two minutes at most, or until a second signal; what is not down by then, and what vendors did not answer, the next process on the same
     /// database goes on with. Recordings are found and live inputs deleted by that process as well. Without this flag
     /// nothing is stopped: recorders keep running, and the next process adopts them.
     #[arg(long)]
@@ -33,19 +34,38 @@ pub(super) fn run(settings: Settings, serve: &Serve) -> anyhow::Result<ExitCode>
     }
     let stops_all = serve.stop_all_on_exit;
     application::run(async move {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let application = Application::build(settings)
-            .await?
-            .stopping_all_on_exit(stops_all);
+        let signals = signals()?;
+        let mut application = Application::build(settings).await?;
+        if stops_all {
+            application = application.stopping_all_on_exit(heard(signals.clone(), 2));
+        }
         tracing::info!(address = %application.address()?, "listening");
-        let stop = async move {
+        application.run_until(heard(signals, 1)).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Counts the signals that tell a process to go.
+fn signals() -> std::io::Result<watch::Receiver<u32>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-        };
-        application.run_until(stop).await?;
-        Ok(ExitCode::SUCCESS)
-    })
+            count.send_modify(|count| *count += 1);
+        }
+    });
+    Ok(counted)
+}
+
+/// Returns when so many have come.
+async fn heard(mut signals: watch::Receiver<u32>, times: u32) {
+    if signals.wait_for(|count| *count >= times).await.is_err() {
+        // Nobody counts any more: then none comes.
+        std::future::pending::<()>().await;
+    }
 }

@@ -155,7 +155,10 @@ fn kind(text: &str) -> Result<FaultKind, FaultError> {
 
 /// The faults that wait for their calls.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<Waiting>);
+pub(super) struct Faults {
+    waiting: Vec<Waiting>,
+    happened: u64,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -165,20 +168,25 @@ struct Waiting {
 
 impl Faults {
     pub(super) fn add(&mut self, fault: Fault) {
-        self.0.push(Waiting { fault, until: None });
+        self.waiting.push(Waiting { fault, until: None });
+    }
+
+    /// How many calls have gone wrong.
+    pub(super) fn happened(&self) -> u64 {
+        self.happened
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.waiting.clear();
     }
 
     /// What goes wrong with this call, now.
     pub(super) fn take(&mut self, call: Call, now: Duration) -> Option<FaultKind> {
-        self.0.retain(|waiting| {
+        self.waiting.retain(|waiting| {
             waiting.until.is_none_or(|until| now < until) && waiting.fault.times != Some(0)
         });
         let waiting = self
-            .0
+            .waiting
             .iter_mut()
             .find(|waiting| waiting.fault.call == call)?;
         if waiting.fault.after > 0 {
@@ -190,6 +198,7 @@ impl Faults {
         } else if let Some(times) = &mut waiting.fault.times {
             *times -= 1;
         }
+        self.happened += 1;
         Some(waiting.fault.kind.clone())
     }
 }

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub violations: Vec<Violation>,
     /// Every call answered, oldest first.
     pub calls: Vec<CallRecord>,
+    /// How many calls a fault has made go wrong.
+    pub faults: u64,
 }
 
 /// A live input.
@@ -179,5 +181,6 @@ pub(super) fn of(state: &State, to_wire: impl Fn(Duration) -> Duration, now: Dur
             .collect(),
         violations: state.violations.iter().cloned().collect(),
         calls: state.calls.iter().cloned().collect(),
+        faults: state.faults.happened(),
     }
 }

@@ -43,7 +43,7 @@ use connect::Target;
 use operations::alarms::{ClearAlarm, RaiseAlarm, Remember};
 use operations::debts::{AddDebts, PostponeDebt, SettleDebt};
 use operations::deliveries::{Redeliver, SetDelivers};
-use operations::instance::{DrawInstance, Probe, TakeEpoch};
+use operations::instance::{DrawInstance, Probe, TakeEpoch, TryWrite};
 use sql::Sql;
 use writer::Writer;
 
@@ -117,6 +117,14 @@ impl Store {
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping_writer(&self) -> Result<(), StoreError> {
         self.inner.writer.run(Probe).await
+    }
+
+    /// Asks the database whether it takes writes again after it did not: something is written, which a full disk refuses.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        self.inner.writer.run(TryWrite).await
     }
 
     /// Which database this is, and its epoch; drawn the first time it is asked.

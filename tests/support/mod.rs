@@ -1,6 +1,7 @@
 //! What several test binaries need.
 #![allow(dead_code, unreachable_pub, reason = "each binary takes what it needs")]
 
+pub mod cluster;
 pub mod database;
 pub mod listener;
 pub mod marketplace;

@@ -32,6 +32,27 @@ impl Program {
         database_url: &str,
         more: &[(&str, &str)],
     ) -> Self {
+        let mut serve = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
+        serve.arg("serve");
+        Self::spawn(serve, vendors, backend, database_url, more)
+    }
+
+    /// The same, for a test that will limit its files: what goes beyond is an error of the write, not the program's end.
+    pub fn serve_unlimited(vendors: &Vendors, backend: AgoraBackend, database_url: &str) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", "trap '' XFSZ; exec \"$0\" serve"])
+            .arg(env!("CARGO_BIN_EXE_relaykeeper"));
+        Self::spawn(shell, vendors, backend, database_url, &[])
+    }
+
+    fn spawn(
+        mut command: Command,
+        vendors: &Vendors,
+        backend: AgoraBackend,
+        database_url: &str,
+        more: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("log");
         let port = free_port();
@@ -40,8 +61,7 @@ impl Program {
             AgoraBackend::CloudRecording => "cloud_recording",
             AgoraBackend::MediaPush => "media_push",
         };
-        let child = Command::new(env!("CARGO_BIN_EXE_relaykeeper"))
-            .arg("serve")
+        let child = command
             .current_dir(folder.path())
             .env_clear()
             .env("RUST_BACKTRACE", "0")
@@ -139,6 +159,11 @@ impl Program {
                 }
             }
         }
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it still runs.

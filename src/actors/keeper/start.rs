@@ -1,13 +1,12 @@
 //! Putting a channel on air: stored, begun, and waited for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::{Keeper, record};
+use super::{AWAY, Keeper, record};
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashPoint, Deed};
 use crate::actors::directory::Snapshot;
@@ -31,6 +30,9 @@ impl Keeper {
     /// See [`StartError`].
     pub async fn start(&self, request: StartRequest) -> Result<StartAnswer, StartError> {
         match self.shared.readiness() {
+            Readiness::Starting if !self.shared.database_answers() => {
+                return Err(StartError::Database(AWAY.to_owned()));
+            }
             Readiness::Starting => return Err(StartError::Starting),
             Readiness::Draining => return Err(StartError::ShuttingDown),
             Readiness::Ready => {}
@@ -134,15 +136,8 @@ impl Keeper {
                 let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
                 figures::begun(&step);
                 tracing::info!(%relay_id, channel_id = request.channel_id, "a relay begins");
-                shared.directory.publish(Snapshot {
-                    durable: Arc::new(durable.clone()),
-                    presence: relay.presence(now),
-                    last_event_at: now,
-                    next_wake_at: relay.wake_at(now),
-                    last_error: None,
-                    restarts: 0,
-                    recorder_is_down: false,
-                });
+                let snapshot = Snapshot::before_its_actor(&relay, now);
+                shared.directory.publish(snapshot);
                 shared.registry_hears(Begin {
                     relay,
                     actions: step.actions,

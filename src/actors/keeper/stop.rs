@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::{Keeper, record};
+use super::{AWAY, Keeper, record};
 use crate::actors::registry::TellRelay;
 use crate::actors::relay_actor::Tell;
 use crate::actors::requests::{StopAnswer, StopError, StopRequest};
@@ -27,7 +27,11 @@ impl Keeper {
     /// See [`StopError`].
     pub async fn stop(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
         if self.shared.readiness() == Readiness::Starting {
-            return Err(StopError::Starting);
+            return Err(if self.shared.database_answers() {
+                StopError::Starting
+            } else {
+                StopError::Database(AWAY.to_owned())
+            });
         }
         if let Some(keyed_by) = &request.keyed_by
             && let Some(record) = self

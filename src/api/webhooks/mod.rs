@@ -83,13 +83,13 @@ async fn take(
     id: &[u8],
     meaning: impl FnOnce(&[Arc<Snapshot>]) -> Vec<Meaning>,
 ) -> Result<HttpResponse, Problem> {
+    api.database_answers().await?;
     if !api.acts() {
         return Err(Problem::new(
             Code::Starting,
             "This process does not act yet.",
         ));
     }
-    api.database_answers().await?;
     let key = memory::key(endpoint, id);
     if !api.webhooks.notices.knows(&key) {
         for meaning in meaning(&api.keeper.directory().all()) {

@@ -5,7 +5,7 @@ use rand::RngExt;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
-use crate::store::entities::{instance, relay};
+use crate::store::entities::{alarm, instance, relay};
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{Instance, StoreError};
 
@@ -42,6 +42,31 @@ impl Operation for Probe {
     type Answer = ();
 
     async fn run(&self, _: &Tx<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Writes something and takes it back in the same transaction: whether there is room for more. A commit that changes
+/// nothing succeeds on a full disk too.
+pub(crate) struct TryWrite;
+
+impl Operation for TryWrite {
+    type Answer = ();
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+        let now = Utc::now();
+        let key = ("try_write".to_owned(), String::new());
+        let row = alarm::Model {
+            code: key.0.clone(),
+            subject: key.1.clone(),
+            detail: String::new(),
+            since: now,
+            last_seen_at: now,
+        };
+        alarm::Entity::insert(row.into_active_model())
+            .exec_without_returning(&tx.sql)
+            .await?;
+        alarm::Entity::delete_by_id(key).exec(&tx.sql).await?;
         Ok(())
     }
 }

@@ -1,0 +1,140 @@
+//! The marketplace and its sellers: starts each show, lets it have its way, stops it.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use indicatif::ProgressBar;
+use relaykeeper::sandbox::Vendors;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::door::Door;
+use super::shows::{Channel, Plot, SHORTEST_LIMIT, Show};
+
+/// Between two tries at what was not answered.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How long somebody whose start or stop is never taken keeps trying.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Everybody outside.
+pub(super) struct Marketplace<'a> {
+    door: Door,
+    vendors: &'a Vendors,
+}
+
+/// A channel's name and its seller.
+fn name(channel: u64) -> String {
+    format!("show-{channel}")
+}
+
+fn seller(channel: u64) -> u32 {
+    u32::try_from(channel).unwrap_or(0).saturating_add(1000)
+}
+
+impl<'a> Marketplace<'a> {
+    pub(super) fn new(door: Door, vendors: &'a Vendors) -> Self {
+        Self { door, vendors }
+    }
+
+    /// Plays the whole day, all channels side by side; the ids of all relays that were started.
+    pub(super) async fn play(
+        &self,
+        channels: Vec<Channel>,
+        began: Instant,
+        progress: &ProgressBar,
+    ) -> Vec<String> {
+        let channels = channels.into_iter().map(|channel| async move {
+            let mut started = Vec::new();
+            for show in &channel.shows {
+                tokio::time::sleep_until(began + show.begins).await;
+                started.extend(self.show(channel.id, show, began).await);
+                progress.inc(1);
+            }
+            started
+        });
+        join_all(channels).await.into_iter().flatten().collect()
+    }
+
+    /// Plays one show; its relay's id, when the start was ever taken.
+    async fn show(&self, channel: u64, show: &Show, began: Instant) -> Option<String> {
+        let seller_is = |present| {
+            self.vendors
+                .set_seller(&name(channel), Some(seller(channel)), present)
+        };
+        seller_is(show.plot != Plot::Missing);
+        let relay = self.start(channel, show).await?;
+        let ends = began + show.ends;
+        let left = ends.saturating_duration_since(Instant::now());
+        match show.plot {
+            Plot::Plain | Plot::Unrecorded | Plot::Limited | Plot::Missing => {
+                tokio::time::sleep_until(ends).await;
+            }
+            Plot::Cancelled => {}
+            Plot::Interrupted => {
+                tokio::time::sleep(left / 2).await;
+                seller_is(false);
+                tokio::time::sleep((left / 4).min(Duration::from_secs(3))).await;
+                seller_is(true);
+                tokio::time::sleep_until(ends).await;
+            }
+            Plot::Left => {
+                tokio::time::sleep(left / 2).await;
+                seller_is(false);
+                tokio::time::sleep_until(ends).await;
+            }
+        }
+        self.stop(channel, &relay).await;
+        Some(relay)
+    }
+
+    async fn start(&self, channel: u64, show: &Show) -> Option<String> {
+        let mut body = json!({ "channel_name": name(channel), "seller_uid": seller(channel) });
+        let more = match show.plot {
+            Plot::Unrecorded => Some(("enable_recording", json!(false))),
+            Plot::Limited => Some(("max_duration_seconds", json!(SHORTEST_LIMIT.as_secs()))),
+            Plot::Plain | Plot::Interrupted | Plot::Left | Plot::Missing | Plot::Cancelled => None,
+        };
+        if let (Some((key, value)), Some(body)) = (more, body.as_object_mut()) {
+            body.insert(key.to_owned(), value);
+        }
+        let key = format!("start-{}", show.number);
+        let path = format!("/v1/channels/{channel}/start");
+        let relay = self.until_taken(&path, &key, &body).await?;
+        Some(relay.get("id")?.as_str()?.to_owned())
+    }
+
+    async fn stop(&self, channel: u64, relay: &str) {
+        let body = json!({ "relay_id": relay });
+        let path = format!("/v1/channels/{channel}/stop");
+        self.until_taken(&path, &format!("stop-{relay}"), &body)
+            .await;
+    }
+
+    /// Says it again and again, under one key, until it is answered with a relay.
+    async fn until_taken(&self, path: &str, key: &str, body: &Value) -> Option<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let answer = self
+                .door
+                .ask(Method::POST, path, Some(key), Some(body))
+                .await;
+            if let Some((status, relay)) = answer
+                && status.is_success()
+            {
+                return Some(relay);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        None
+    }
+
+    /// The relays as they are now; those that are not answered for are missing.
+    pub(super) async fn relays(&self, ids: &[String]) -> Vec<Value> {
+        let mut relays = Vec::new();
+        for id in ids {
+            relays.extend(self.door.relay(id).await);
+        }
+        relays
+    }
+}
