@@ -153,7 +153,8 @@ pub(super) async fn sweep(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::read(request.query_string(), &["dry_run"])?;
-    let dry_run = match query.get("dry_run") {
+    // Whoever begins to write it does not want a sweep in earnest.
+    let dry_run = match query.get_or_empty("dry_run") {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => return Err(Problem::parameter("dry_run", "true or false")),

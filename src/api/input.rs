@@ -238,15 +238,18 @@ impl Query {
             if given.iter().any(|(other, _)| *other == name) {
                 return Err(Problem::parameter(&name, "is given twice"));
             }
-            if !value.is_empty() {
-                given.push((name.into_owned(), value.into_owned()));
-            }
+            given.push((name.into_owned(), value.into_owned()));
         }
         Ok(Self { given })
     }
 
-    /// A parameter, if it is given.
+    /// A parameter, if it is given and has a value.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.get_or_empty(name).filter(|value| !value.is_empty())
+    }
+
+    /// A parameter, if it is given, with a value or without.
+    pub(super) fn get_or_empty(&self, name: &str) -> Option<&str> {
         let found = self.given.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
     }

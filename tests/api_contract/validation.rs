@@ -213,3 +213,14 @@ async fn an_operators_stop_names_a_relay() {
     .await;
     problem(stop("42"), 400, "invalid-request").await;
 }
+
+#[tokio::test]
+async fn a_sweep_is_only_looked_at_or_in_earnest_never_half_said() {
+    let service = service().await;
+    for half in ["dry_run=", "dry_run", "dry_run=1", "dry_run=True"] {
+        let path = format!("/admin/sweep?{half}");
+        let sweep = service.anonymous("POST", &path).bearer_auth(ADMIN);
+        let refused = problem(sweep, 400, "invalid-request").await;
+        assert_eq!(pointers(&refused), ["/dry_run"], "{half}");
+    }
+}

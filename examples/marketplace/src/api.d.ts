@@ -182,6 +182,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every change of every relay
+         * @description Server-sent events, as they happen: `event` is the change (`relay.live`, …), `data` what the marketplace's webhook would carry,
+         *     `id` the number to go on from. A comment keeps a quiet stream alive. `events.missed` says that what was asked for is not kept
+         *     any more.
+         *
+         *     `Last-Event-ID` wins over the query: an `EventSource` that comes back repeats the query it was made with.
+         */
+        get: operations["streamEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Messages to the marketplace
+         * @description What became of each on its way to `webhooks.endpoint`, newest first.
+         */
+        get: operations["listDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/deliveries/{id}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Deliver a message again
+         * @description It is put in the queue again, whatever became of it; also one that came to be before there was an endpoint.
+         */
+        post: operations["redeliver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/costs": {
         parameters: {
             query?: never;
@@ -388,6 +452,26 @@ export interface paths {
          * @description Not while it starts, waits for another process's hold on the database, has no database, or goes down.
          */
         get: operations["readyz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prometheus' metrics
+         * @description What is counted, and what stands now: docs/metrics.md. Open to who scrapes from this machine without a proxy.
+         */
+        get: operations["metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -829,6 +913,75 @@ export interface components {
         Debts: {
             open: number;
             kinds: components["schemas"]["DebtKind"][];
+        };
+        /**
+         * @description A delivery as the marketplace sees it.
+         * @example {
+         *       "attempts": 1,
+         *       "channel_id": 42,
+         *       "created_at": "2026-11-22T10:09:30.000Z",
+         *       "delivered_at": "2026-11-22T10:09:30.090Z",
+         *       "id": 7,
+         *       "last_attempt_at": "2026-11-22T10:09:30.050Z",
+         *       "last_error": null,
+         *       "next_attempt_at": null,
+         *       "relay_id": "0192f0c4-0000-7000-8000-000000000001",
+         *       "response_status": 204,
+         *       "sequence": 2,
+         *       "status": "delivered",
+         *       "type": "relay.live"
+         *     }
+         */
+        Delivery: {
+            /** @description The `webhook-id`, and the `id` in the event stream. */
+            id: number;
+            /** @description The type of the message. */
+            type: string;
+            /** Format: uuid */
+            relay_id: string;
+            channel_id: number;
+            /** @description Its place among its relay's messages. */
+            sequence: number;
+            /** @enum {string} */
+            status: "pending" | "delivered" | "failed";
+            /** @description How often it was tried, since it was last asked for. */
+            attempts: number;
+            created_at: components["schemas"]["Time"];
+            next_attempt_at: components["schemas"]["Time"] | null;
+            last_attempt_at: components["schemas"]["Time"] | null;
+            delivered_at: components["schemas"]["Time"] | null;
+            /** @description What the endpoint last answered. */
+            response_status: number | null;
+            /** @description Why it was last not taken. */
+            last_error: string | null;
+        };
+        /**
+         * @description A page of deliveries.
+         * @example {
+         *       "deliveries": [
+         *         {
+         *           "attempts": 1,
+         *           "channel_id": 42,
+         *           "created_at": "2026-11-22T10:09:30.000Z",
+         *           "delivered_at": "2026-11-22T10:09:30.090Z",
+         *           "id": 7,
+         *           "last_attempt_at": "2026-11-22T10:09:30.050Z",
+         *           "last_error": null,
+         *           "next_attempt_at": null,
+         *           "relay_id": "0192f0c4-0000-7000-8000-000000000001",
+         *           "response_status": 204,
+         *           "sequence": 2,
+         *           "status": "delivered",
+         *           "type": "relay.live"
+         *         }
+         *       ],
+         *       "next_cursor": null
+         *     }
+         */
+        DeliveryPage: {
+            deliveries: components["schemas"]["Delivery"][];
+            /** @description For the next page; null on the last. */
+            next_cursor: string | null;
         };
         /**
          * @description Nothing, or an object with nothing in it.
@@ -1357,11 +1510,10 @@ export interface components {
             /** @description The seller's uid in the channel. */
             seller_uid: number;
             /**
-             * @description Whether recordings are kept. Cloudflare records all the same, since what it does not record it does not play: with false
+             * @description Whether recordings are kept; true when it is left out. Cloudflare records all the same, since what it does not record it does not play: with false
              *     they are deleted after the relay.
-             * @default true
              */
-            enable_recording: boolean;
+            enable_recording?: boolean;
             /** @description How long it may be live; `relay.max_duration` of the settings when it is left out. */
             max_duration_seconds?: number;
             /** @description How long Cloudflare keeps the recordings; null: for ever. When it is left out, as the settings have it. */
@@ -3269,6 +3421,410 @@ export interface operations {
             };
         };
     };
+    streamEvents: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those of this channel.
+                 * @example 42
+                 */
+                channel_id?: number;
+                /** @description Go on after this one, if the header does not say. */
+                last_event_id?: number;
+            };
+            header?: {
+                /** @description Go on after this one; from now on when nothing says where. */
+                "Last-Event-ID"?: number | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream. It does not end. */
+            200: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `invalid-request`: The request is not valid. */
+            400: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: Who is calling is not known. */
+            401: {
+                headers: {
+                    /**
+                     * @description Asks for a bearer token.
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Something went wrong on our side. */
+            500: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database`: The database is not available. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds after which a repeat may help.
+                     * @example 5
+                     */
+                    "Retry-After"?: string;
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listDeliveries: {
+        parameters: {
+            query?: {
+                status?: "pending" | "delivered" | "failed";
+                /**
+                 * @description Only those of this channel.
+                 * @example 42
+                 */
+                channel_id?: number;
+                /**
+                 * @description The most rows of the page; 50 when it is left out.
+                 * @example 20
+                 */
+                limit?: number;
+                /** @description Where the page begins: the last page's `next_cursor`. Empty is as if it were left out. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of deliveries. */
+            200: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "deliveries": [
+                     *         {
+                     *           "attempts": 1,
+                     *           "channel_id": 42,
+                     *           "created_at": "2026-11-22T10:09:30.000Z",
+                     *           "delivered_at": "2026-11-22T10:09:30.090Z",
+                     *           "id": 7,
+                     *           "last_attempt_at": "2026-11-22T10:09:30.050Z",
+                     *           "last_error": null,
+                     *           "next_attempt_at": null,
+                     *           "relay_id": "0192f0c4-0000-7000-8000-000000000001",
+                     *           "response_status": 204,
+                     *           "sequence": 2,
+                     *           "status": "delivered",
+                     *           "type": "relay.live"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid. */
+            400: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: Who is calling is not known. */
+            401: {
+                headers: {
+                    /**
+                     * @description Asks for a bearer token.
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Something went wrong on our side. */
+            500: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database`: The database is not available. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds after which a repeat may help.
+                     * @example 5
+                     */
+                    "Retry-After"?: string;
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    redeliver: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Its id, which is the `webhook-id`.
+                 * @example 7
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description It waits for its turn. */
+            202: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "attempts": 1,
+                     *       "channel_id": 42,
+                     *       "created_at": "2026-11-22T10:09:30.000Z",
+                     *       "delivered_at": "2026-11-22T10:09:30.090Z",
+                     *       "id": 7,
+                     *       "last_attempt_at": "2026-11-22T10:09:30.050Z",
+                     *       "last_error": null,
+                     *       "next_attempt_at": null,
+                     *       "relay_id": "0192f0c4-0000-7000-8000-000000000001",
+                     *       "response_status": 204,
+                     *       "sequence": 2,
+                     *       "status": "delivered",
+                     *       "type": "relay.live"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid. */
+            400: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthorized`: Who is calling is not known. */
+            401: {
+                headers: {
+                    /**
+                     * @description Asks for a bearer token.
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: There is no such thing. */
+            404: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: The channel has another relay. */
+            409: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request is too large. */
+            413: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid-request`: The request is not valid. */
+            422: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Something went wrong on our side. */
+            500: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `starting`: The service is starting. `database`: The database is not available. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds after which a repeat may help.
+                     * @example 5
+                     */
+                    "Retry-After"?: string;
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getCosts: {
         parameters: {
             query?: {
@@ -4827,6 +5383,78 @@ export interface operations {
                      * @example 5
                      */
                     "Retry-After"?: string;
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Prometheus' text format. */
+            200: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description `unauthorized`: Who is calling is not known. */
+            401: {
+                headers: {
+                    /**
+                     * @description Asks for a bearer token.
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This caller may not do that. */
+            403: {
+                headers: {
+                    /**
+                     * @description Names the request here and in the log.
+                     * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52
+                     */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Something went wrong on our side. */
+            500: {
+                headers: {
                     /**
                      * @description Names the request here and in the log.
                      * @example 0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52

@@ -30,7 +30,7 @@ use finish::Finish;
         description = "Puts a seller's Agora channel on air over Cloudflare Stream, keeps it there, takes it down and accounts for it.\n\n\
             JSON in UTF-8; times are RFC 3339 in UTC; lists come with a `next_cursor`. Errors are RFC 9457 problems with a `code` from a \
             closed list and a `request_id` that the log has too; under `/trpc` they come in tRPC's envelope. Unknown fields and \
-            parameters are refused. Every answer bears `X-Request-Id`: the caller's, if it sent a sane one. \
+            parameters are refused; a parameter without a value counts as left out. Every answer bears `X-Request-Id`: the caller's, if it sent a sane one. \
             A method that a route does not know is answered 405 `method-not-allowed` with `Allow`; HEAD goes wherever GET goes.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
