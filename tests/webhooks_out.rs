@@ -72,6 +72,18 @@ async fn deliveries_when(
     }
 }
 
+/// How many attempts are counted as ended so.
+async fn counted(service: &Service, result: &str) -> u32 {
+    let scraped = reqwest::get(format!("{}/metrics", service.url)).await;
+    let text = scraped.unwrap().text().await.unwrap();
+    let series = format!("relaykeeper_webhook_deliveries_total{{result=\"{result}\"}} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&series));
+    value
+        .unwrap_or_else(|| panic!("no {series}"))
+        .parse()
+        .unwrap()
+}
+
 async fn redeliver(service: &Service, id: &str) -> Answer {
     let path = format!("/v1/webhooks/deliveries/{id}/redeliver");
     Answer::to(service.request(Method::POST, &path)).await
@@ -178,6 +190,9 @@ async fn a_message_not_taken_comes_again_the_same_and_only_its_channel_waits() {
         (&taken[8]["id"], &taken[8]["attempts"]),
         (&json!(1), &json!(3))
     );
+    assert_eq!(counted(&stage.service, "delivered").await, 9);
+    assert_eq!(counted(&stage.service, "failed").await, 2);
+    assert_eq!(counted(&stage.service, "given_up").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,6 +233,7 @@ async fn a_message_not_taken_for_three_days_is_given_up_and_the_endpoint_counts_
         (&failed[0]["id"], &failed[0]["attempts"]),
         (&json!(1), &json!(1))
     );
+    assert_eq!(counted(service, "given_up").await, 1);
     // It is tried now and then: once now, and not again for an hour. Nothing else is.
     messages::write(&store, 2, 2, Utc::now()).await;
     messages::write(&store, 3, 2, Utc::now()).await;

@@ -20,6 +20,7 @@ pub use endpoint::{Answered, BadEndpoint, Endpoint, PrivateAddress, Untaken};
 
 use super::shared::Shared;
 use crate::store::{Attempt, AttemptResult, DueDelivery, StoreError};
+use crate::telemetry::metrics;
 
 /// So many messages are under way at once, each of another channel.
 const AT_ONCE: usize = 32;
@@ -115,6 +116,18 @@ impl Dispatcher {
     }
 }
 
+/// What came of each attempt that is counted.
+pub const DELIVERY_RESULTS: [&str; 3] = ["delivered", "failed", "given_up"];
+
+fn counted(result: &AttemptResult) -> &'static str {
+    let [delivered, failed, given_up] = DELIVERY_RESULTS;
+    match result {
+        AttemptResult::Delivered => delivered,
+        AttemptResult::Again { .. } => failed,
+        AttemptResult::GivenUp { .. } => given_up,
+    }
+}
+
 /// One attempt, and what came of it written down.
 async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
     let DueDelivery {
@@ -124,9 +137,11 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
         attempts,
         give_up_at,
     } = message;
+    let begun = Instant::now();
     let answer = endpoint
         .send(&id.to_string(), body, shared.clock.now())
         .await;
+    metrics::DELIVERY_DURATION.observe(begun.elapsed().as_secs_f64(), []);
     let at = shared.clock.now();
     let (response_status, result) = match answer {
         Ok(answered) if answered.was_taken() => (Some(answered.status), AttemptResult::Delivered),
@@ -145,6 +160,7 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
             (status, result)
         }
     };
+    metrics::DELIVERIES.add(1, [counted(&result)]);
     match &result {
         AttemptResult::Delivered => {
             tracing::debug!(id, channel_id, attempts, "a message was taken")

@@ -34,7 +34,7 @@ pub use alarms::AlarmCode;
 pub use calls::Vendors;
 pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
-pub use dispatcher::{Answered, BadEndpoint, Endpoint, PrivateAddress, Untaken};
+pub use dispatcher::{Answered, BadEndpoint, DELIVERY_RESULTS, Endpoint, PrivateAddress, Untaken};
 pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict, sweep_once};
 pub use keeper::Keeper;
 pub use replay::{Replay, Replayed, replay};

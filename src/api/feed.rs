@@ -71,6 +71,11 @@ impl Feed {
         }
     }
 
+    /// How many listen to what is new.
+    pub(super) fn listeners(&self) -> u32 {
+        u32::try_from(self.events.receiver_count()).unwrap_or(u32::MAX)
+    }
+
     /// Ends all streams.
     pub(super) fn close(&self) {
         self.closing.cancel();

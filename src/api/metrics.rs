@@ -10,7 +10,7 @@ use strum::{IntoEnumIterator as _, VariantNames as _};
 use tokio::time::timeout;
 
 use super::Api;
-use crate::actors::{AlarmCode, Kind, Readiness};
+use crate::actors::{AlarmCode, DELIVERY_RESULTS, Kind, Readiness};
 use crate::relay::{Ignored, OutcomeCode, Owed, Phase, TRANSITIONS};
 use crate::store::{Alarm, DebtCount};
 use crate::telemetry::metrics::{self, Metric};
@@ -40,6 +40,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
         begin_at_zero(&api);
         relays(&api);
         budgets(&api);
+        metrics::LISTENERS.set(f64::from(api.feed.listeners()), []);
         let up = stored.is_some() && api.keeper.shared().database_answers();
         metrics::DATABASE_UP.set(yes(up), []);
         let ready = api.keeper.readiness() == Readiness::Ready && !api.is_draining();
@@ -69,6 +70,9 @@ fn begin_at_zero(api: &Api) {
     for kind in Kind::VARIANTS {
         metrics::ORPHANS_FOUND.add(0, [kind]);
         metrics::ORPHANS_REMOVED.add(0, [kind]);
+    }
+    for result in DELIVERY_RESULTS {
+        metrics::DELIVERIES.add(0, [result]);
     }
     for result in ["done", "failed"] {
         metrics::JANITOR_PASSES.add(0, [result]);

@@ -86,6 +86,10 @@ metrics! {
     COMMIT_BATCH: Histogram "relaykeeper_commit_batch_size" [] "Writes that shared a commit." in BATCH;
     COMMITS_FAILED: Counter "relaykeeper_commits_failed_total" [] "Commits that failed, or whose end is not known.";
 
+    DELIVERIES: Counter "relaykeeper_webhook_deliveries_total" ["result"] "Attempts to deliver a message to the marketplace: delivered, failed (to be tried again), or given_up.";
+    DELIVERY_DURATION: Histogram "relaykeeper_webhook_delivery_duration_seconds" [] "From sending a message to the marketplace to its answer, or to giving up on one." in ANSWER;
+    LISTENERS: Gauge "relaykeeper_event_stream_listeners" [] "Who listens to the event stream, and has caught up.";
+
     REQUESTS: Counter "relaykeeper_http_requests_total" ["method", "route", "status"] "Requests that were answered.";
     REQUEST_DURATION: Histogram "relaykeeper_http_request_duration_seconds" ["route"] "From a request's arrival to the head of its answer." in ANSWER;
 }
