@@ -3,7 +3,7 @@
 pub(crate) mod words;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize as _, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use uuid::Uuid;
 
 use crate::relay::{
-    Backend, Cost, Detail, Durable, Outcome, OutcomeCode, Phase, Source, Video, VideoState,
+    Backend, Cost, Detail, Durable, Fact, Outcome, OutcomeCode, Phase, Source, Video, VideoState,
 };
 
 /// A time as it goes over the wire: RFC 3339, UTC with `Z`, milliseconds.
@@ -271,6 +271,15 @@ pub fn relay_status(phase: Phase, outcome: Option<OutcomeCode>) -> &'static str 
                 "failed"
             }
         }
+    }
+}
+
+/// An entry of a journal in plain words: its fact's, or its name's where nobody can read it.
+#[must_use]
+pub fn in_words(kind: &str, data: &Value) -> String {
+    match Fact::deserialize(data) {
+        Ok(fact) => fact.words(),
+        Err(_) => kind.replace('_', " "),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may call: bearer tokens with two scopes.
+//! Who may call: bearer tokens with two scopes. A session of the console stands for an admin token.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -13,11 +13,9 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::Api;
+use super::console::{self, CSRF, Session};
 use super::problem::{Code, Problem};
 use crate::config;
-
-/// Where a browser without a token is led.
-const SIGN_IN: &str = "/admin/sign-in";
 
 /// How far a token reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +26,8 @@ pub(super) enum Scope {
     Admin,
 }
 
-type Digest = [u8; 32];
+/// A token, so that it can be compared and kept, and not read.
+pub(super) type Digest = [u8; 32];
 
 /// The tokens that are believed, as digests: nothing here can be printed or guessed byte by byte.
 #[derive(Clone)]
@@ -80,6 +79,14 @@ impl Tokens {
     }
 }
 
+impl Tokens {
+    /// The digest of the bearer token among these headers, if it is one we know.
+    pub(super) fn known(&self, headers: &HeaderMap) -> Option<Digest> {
+        let token = bearer(headers)?;
+        self.scope(token).map(|_| digest(token))
+    }
+}
+
 fn digest(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
@@ -100,14 +107,14 @@ pub(super) async fn admin_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if request.path() == SIGN_IN {
+    if console::is_open(request.path()) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     match admit_request(&request, Scope::Admin) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(problem) if problem.is_unauthorized() && is_browser(&request) => {
             let sign_in = HttpResponse::SeeOther()
-                .insert_header((LOCATION, SIGN_IN))
+                .insert_header((LOCATION, console::SIGN_IN))
                 .finish();
             Ok(request.into_response(sign_in))
         }
@@ -142,7 +149,22 @@ fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem>
     let Some(api) = request.app_data::<web::Data<Api>>() else {
         return Err(Problem::internal());
     };
-    admit(api, request.headers(), needed)
+    let headers = request.headers();
+    match api.session(headers).filter(|_| bearer(headers).is_none()) {
+        Some(session) => admit_session(&session, request),
+        None => admit(api, headers, needed),
+    }
+}
+
+/// A browser sends its cookie with whatever any page makes it send: what changes something needs a proof of ours besides.
+fn admit_session(session: &Session, request: &ServiceRequest) -> Result<(), Problem> {
+    let proof = request.headers().get(CSRF);
+    let proved = proof.is_some_and(|proof| session.vouches_for(proof.as_bytes()));
+    if request.method().is_safe() || proved || console::checks_itself(request.path()) {
+        return Ok(());
+    }
+    let detail = "A session changes something only with its X-CSRF-Token.";
+    Err(Problem::new(Code::Forbidden, detail))
 }
 
 /// Whether the bearer token among these headers reaches as far as `needed`.

@@ -149,25 +149,25 @@ impl std::fmt::Debug for Health {
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(super) struct VendorState {
     /// It is reachable and takes our credentials.
-    healthy: bool,
+    pub(super) healthy: bool,
     /// Null when that is not known.
-    reachable: Option<bool>,
+    pub(super) reachable: Option<bool>,
     #[schema(schema_with = credentials)]
-    credentials: &'static str,
-    last_success_at: Option<WireTime>,
-    last_error: Option<ErrorView>,
+    pub(super) credentials: &'static str,
+    pub(super) last_success_at: Option<WireTime>,
+    pub(super) last_error: Option<ErrorView>,
 }
 
 /// A call that failed.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = VendorFailure)]
 pub(super) struct ErrorView {
-    at: WireTime,
-    call: &'static str,
-    class: String,
+    pub(super) at: WireTime,
+    pub(super) call: &'static str,
+    pub(super) class: String,
     /// The vendor's HTTP status, when it answered.
-    status: Option<u16>,
-    message: String,
+    pub(super) status: Option<u16>,
+    pub(super) message: String,
 }
 
 fn credentials() -> Object {
@@ -244,65 +244,65 @@ pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
 pub(super) struct HealthReport {
     /// Both vendors and the database are.
     pub(super) healthy: bool,
-    cloudflare: VendorState,
-    agora: VendorState,
-    database: DatabaseState,
-    budgets: Vec<Budget>,
+    pub(super) cloudflare: VendorState,
+    pub(super) agora: VendorState,
+    pub(super) database: DatabaseState,
+    pub(super) budgets: Vec<Budget>,
     /// Null when the database does not say.
-    debts: Option<Debts>,
+    pub(super) debts: Option<Debts>,
     /// Null when the database does not say.
-    alarms: Option<Vec<AlarmView>>,
+    pub(super) alarms: Option<Vec<AlarmView>>,
 }
 
 /// How the database is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DatabaseState {
     /// It answers and takes writes.
-    healthy: bool,
+    pub(super) healthy: bool,
     /// This process drives the relays.
-    acting: bool,
+    pub(super) acting: bool,
 }
 
 /// What is left of a vendor's rate limit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Budget {
     /// Whose.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// The most calls of any window.
-    quota: u32,
-    used: u32,
-    left: u32,
+    pub(super) quota: u32,
+    pub(super) used: u32,
+    pub(super) left: u32,
     /// Callers who wait for a permit.
-    waiting: usize,
+    pub(super) waiting: usize,
     /// How long nobody may call, after the vendor said so.
-    paused_for_seconds: Option<u64>,
+    pub(super) paused_for_seconds: Option<u64>,
 }
 
 /// What finished relays still owe a vendor.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Debts {
-    open: i64,
-    kinds: Vec<DebtKind>,
+    pub(super) open: i64,
+    pub(super) kinds: Vec<DebtKind>,
 }
 
 /// Open debts of one kind.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DebtKind {
-    kind: String,
-    open: i64,
-    oldest_at: WireTime,
+    pub(super) kind: String,
+    pub(super) open: i64,
+    pub(super) oldest_at: WireTime,
 }
 
 /// Something that wants a person.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Alarm)]
 pub(super) struct AlarmView {
-    code: String,
+    pub(super) code: String,
     /// What it is about: a relay's id, a vendor's, or empty.
-    subject: String,
-    detail: String,
-    since: WireTime,
-    last_seen_at: WireTime,
+    pub(super) subject: String,
+    pub(super) detail: String,
+    pub(super) since: WireTime,
+    pub(super) last_seen_at: WireTime,
 }
 
 async fn within<T>(read: impl Future<Output = Result<T, StoreError>>) -> Option<T> {

@@ -6,13 +6,17 @@
 //! and `/admin` want a bearer token, the vendors' webhooks their signature, the recorder's page that of its link.
 
 mod admin;
+mod arrival;
 mod auth;
+mod console;
+mod cors;
 mod docs;
 mod envelope;
 mod feed;
 mod headers;
 pub mod health;
 mod input;
+mod limit;
 mod metrics;
 pub mod openapi;
 mod playback;
@@ -31,8 +35,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::{DateTime, Utc};
@@ -43,8 +49,10 @@ use crate::config::Settings;
 use crate::store::Store;
 use crate::telemetry::RequestSpan;
 use auth::Tokens;
+use console::Console;
 use feed::Feed;
 use health::Health;
+use limit::Limits;
 use problem::Problem;
 use recorder::Recorder;
 use routes::{Routed, Routes};
@@ -79,6 +87,11 @@ pub struct Api {
     store: Store,
     feed: Feed,
     tokens: Tokens,
+    limits: Option<Limits>,
+    cors_origins: Vec<String>,
+    request_timeout: Duration,
+    max_connections: usize,
+    console: Console,
     start_wait: Duration,
     recorder: Option<Recorder>,
     webhooks: Webhooks,
@@ -107,6 +120,11 @@ impl Api {
             feed: Feed::new(store.clone()),
             store,
             tokens: Tokens::new(&settings.auth),
+            limits: Limits::new(settings.server.requests_per_second),
+            cors_origins: settings.server.cors_origins.clone(),
+            request_timeout: settings.server.request_timeout,
+            max_connections: usize::try_from(settings.server.max_connections).unwrap_or(usize::MAX),
+            console: Console::new(settings),
             start_wait: settings.relay.start_wait,
             recorder: Recorder::new(settings),
             webhooks: Webhooks::new(settings),
@@ -184,13 +202,15 @@ fn routes(config: &mut ServiceConfig, routed: &Routed) {
             web::scope("/admin")
                 .wrap(from_fn(auth::admin_token))
                 .configure(within("/admin", admin::routes))
+                .configure(console::routes)
                 .default_service(web::to(nowhere)),
         )
         .default_service(web::to(nowhere));
 }
 
 /// The server on `listener`, not yet running: await it. It hears no signals: whoever runs it calls
-/// [`Api::drain`] and stops it through its handle; requests in flight then have `shutdown_grace` to finish.
+/// [`Api::drain`] and stops it through its handle; requests in flight then have `shutdown_grace` to finish. With `tls` it
+/// answers nobody who does not speak TLS.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -198,28 +218,49 @@ pub fn server(
     listener: TcpListener,
     api: Arc<Api>,
     shutdown_grace: Duration,
+    tls: Option<rustls::ServerConfig>,
 ) -> std::io::Result<Server> {
     let grace = shutdown_grace.as_millis().div_ceil(1000);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let (max_connections, request_timeout) = (api.max_connections, api.request_timeout);
+    let strict = tls.is_some();
     let server = HttpServer::new(move || {
+        let origins = &api.cors_origins;
         App::new()
             .configure(|config| configure(config, &api))
+            .wrap(from_fn(arrival::await_body))
+            .wrap(from_fn(limit::limit))
+            .wrap(Condition::new(!origins.is_empty(), cors::of(origins)))
             .wrap(from_fn(envelope::dress))
+            .wrap(Condition::new(strict, envelope::strict_transport()))
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(envelope::identify))
     });
-    Ok(server
+    let server = server
+        .workers(workers)
+        .max_connections(max_connections.div_ceil(workers))
+        .client_request_timeout(request_timeout)
+        .tls_handshake_timeout(request_timeout)
         .keep_alive(KEEP_ALIVE)
         .on_connect(|io, _| cut_off_who_takes_nothing(io))
         .shutdown_timeout(u64::try_from(grace).unwrap_or(u64::MAX))
-        .disable_signals()
-        .listen(listener)?
-        .run())
+        .disable_signals();
+    let server = match tls {
+        None => server.listen(listener)?,
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+    };
+    Ok(server.run())
 }
 
 /// A connection whose other end does not read holds a body that is never asked for its next piece, so that nothing here
 /// would ever notice: the kernel does.
 fn cut_off_who_takes_nothing(io: &dyn std::any::Any) {
-    if let Some(stream) = io.downcast_ref::<actix_web::rt::net::TcpStream>()
+    let over_tls = || {
+        let tls = io.downcast_ref::<TlsStream<TcpStream>>()?;
+        Some(tls.get_ref().0)
+    };
+    let stream = io.downcast_ref::<TcpStream>().or_else(over_tls);
+    if let Some(stream) = stream
         && let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TAKES_NOTHING))
     {
         tracing::debug!(%error, "a connection has no time limit for what it is sent");

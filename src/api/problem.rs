@@ -174,6 +174,13 @@ impl Problem {
         problem
     }
 
+    /// Says when a repeat may help.
+    #[must_use]
+    pub(super) fn retry_in(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
     /// Carries the relay it is about.
     #[must_use]
     pub(super) fn about(mut self, relay_id: Uuid, relay: Option<RelayView>) -> Self {

@@ -84,6 +84,7 @@ where
         .default_service(web::to(|| refuse("GET, HEAD")))
 }
 
-async fn refuse(allow: &'static str) -> Result<HttpResponse, Problem> {
+/// What a route answers to methods it does not know.
+pub(super) async fn refuse(allow: &'static str) -> Result<HttpResponse, Problem> {
     Err(Problem::method_not_allowed(allow))
 }

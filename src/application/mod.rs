@@ -1,6 +1,7 @@
 //! The service, put together: store, vendors, actors, HTTP; built, and run until it is told to stop.
 
 mod outside;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::store::Store;
 use crate::telemetry::metrics;
+use tls::Certificate;
 
 /// How long a process that goes down is still reachable, so that load balancers see that it is not ready, and stops
 /// that are on their way arrive.
@@ -28,6 +30,7 @@ pub struct Application {
     listener: TcpListener,
     store: Store,
     shared: Arc<Shared>,
+    certificate: Option<Arc<Certificate>>,
     /// Whether every relay is stopped at the end, and what cuts that short.
     stops_all: Option<BoxFuture<'static, ()>>,
 }
@@ -79,6 +82,10 @@ impl Application {
     pub async fn on(listener: TcpListener, settings: Settings) -> anyhow::Result<Self> {
         metrics::install();
         let settings = Arc::new(settings);
+        let server = &settings.server;
+        let certificate = (!server.tls_certificate.as_os_str().is_empty())
+            .then(|| Certificate::read(&server.tls_certificate, &server.tls_key))
+            .transpose()?;
         let runtime = tokio::runtime::Handle::current();
         let store = Store::connect(&settings.database)
             .await
@@ -90,6 +97,7 @@ impl Application {
             listener,
             store,
             shared,
+            certificate,
             stops_all: None,
         })
     }
@@ -131,7 +139,12 @@ impl Application {
             async move { api.tell_listeners().await }
         });
         let grace = self.settings.server.shutdown_grace;
-        let server = api::server(self.listener, api.clone(), grace)?;
+        let tls = self.certificate.as_ref();
+        let tls = tls.map(|certificate| certificate.server()).transpose()?;
+        let renewal = self
+            .certificate
+            .map(|certificate| tokio::task::spawn_local(certificate.renew_forever()));
+        let server = api::server(self.listener, api.clone(), grace, tls)?;
         let handle = server.handle();
         let serving = tokio::task::spawn_local(server);
         let mut serving = std::pin::pin!(serving);
@@ -160,6 +173,9 @@ impl Application {
         tenure.abort();
         telling.abort();
         upkeep.abort();
+        if let Some(renewal) = renewal {
+            renewal.abort();
+        }
         let _ = tokio::time::timeout(grace, self.store.close()).await;
         tracing::info!("down");
         Ok(())

@@ -4,6 +4,7 @@
 //! vendors in seconds (`timeoutSeconds`, `idleTimeout`, …) is meant in seconds of the wall clock.
 
 mod demo;
+mod fleet;
 mod timeline;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -35,6 +36,9 @@ pub(super) struct Sandbox {
     /// Run one relay through all its phases, tell what happens as it happens, and exit: 0 if all went as it should.
     #[arg(long)]
     demo: bool,
+    /// Keep so many channels coming and going (1 to 5000), so that the console has something to show.
+    #[arg(long, value_name = "CHANNELS", conflicts_with = "demo", value_parser = clap::value_parser!(u32).range(1..=5000))]
+    demo_fleet: Option<u32>,
     /// Listen on this port of 127.0.0.1. When left out: the one of the settings (8080), or a free one if that is taken.
     #[arg(long)]
     port: Option<u16>,
@@ -96,6 +100,9 @@ pub(super) fn run(told: &Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> 
         } else {
             begin_anew(&settings.database).await?;
         }
+        if let Some(channels) = told.demo_fleet {
+            fleet::quicken(&mut settings, channels);
+        }
         settings.validate()?;
         let backend = settings.agora.backend;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -142,7 +149,13 @@ async fn work(
         return demo::run(http, door, vendors, backend).await;
     }
     introduce(told, door, vendors, backend);
-    std::future::pending().await
+    match told.demo_fleet {
+        Some(channels) => {
+            fleet::run(&http, door, vendors, channels).await;
+            Ok(())
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// A start that comes too early would be answered `starting`.
@@ -173,6 +186,7 @@ fn introduce(told: &Sandbox, door: &Door, vendors: &Vendors, backend: AgoraBacke
     );
     println!("Ctrl-C ends it.\n");
     println!("  address       {url}");
+    println!("  console       {url}/admin (sign in with the admin token)");
     println!("  api token     {token}");
     println!("  admin token   {}", door.admin_token.expose_secret());
     println!("  database      ./{DATABASE}, begun anew with each run");
@@ -230,6 +244,7 @@ fn vendors_options(told: &Sandbox, door: &Door) -> Options {
         wire_speed: Some(1.0),
         faults: told.faults.clone(),
         sellers_present: !told.absent,
+        quotas: told.demo_fleet.map(fleet::quotas).unwrap_or_default(),
         webhooks: WebhookUrls {
             cloudflare_live: address("cloudflare/live"),
             cloudflare_stream: address("cloudflare/stream"),
@@ -258,6 +273,8 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
         server: Server {
             public_url: door.url.clone(),
             shutdown_grace: loaded.server.shutdown_grace,
+            requests_per_second: loaded.server.requests_per_second,
+            cors_origins: loaded.server.cors_origins,
             ..usual.server
         },
         database: Database {

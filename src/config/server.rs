@@ -1,5 +1,6 @@
 //! How this service is reached, where it keeps its state and who may call it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -24,6 +25,19 @@ pub struct Server {
     /// How long requests in flight may take to finish after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
+    /// How long a request's head may take to arrive, and its body.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// Requests a second for each token; 0: no limit.
+    pub requests_per_second: u32,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// The origins whose pages may call from a browser: `https://shop.example`.
+    pub cors_origins: Vec<String>,
+    /// A certificate chain in PEM: then only TLS is spoken. Empty: TLS is for what stands in front.
+    pub tls_certificate: PathBuf,
+    /// Its key, in PEM.
+    pub tls_key: PathBuf,
 }
 
 impl Default for Server {
@@ -33,6 +47,12 @@ impl Default for Server {
             port: 8080,
             public_url: String::new(),
             shutdown_grace: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(10),
+            requests_per_second: 5000,
+            max_connections: 20_000,
+            cors_origins: Vec::new(),
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
         }
     }
 }
@@ -79,6 +99,29 @@ impl Server {
             report.base_url("server.public_url", &self.public_url);
         }
         report.bounded("server.shutdown_grace", self.shutdown_grace);
+        report.positive("server.request_timeout", self.request_timeout);
+        report.within(
+            "server.max_connections",
+            self.max_connections,
+            1..=u32::MAX,
+            "",
+        );
+        for origin in &self.cors_origins {
+            // As a browser writes it: scheme and host, and a port only if it is not the usual one.
+            let url = url::Url::parse(origin).ok();
+            if url.is_none_or(|url| url.origin().ascii_serialization() != *origin) {
+                report.note(
+                    "server.cors_origins",
+                    format!("holds {origin:?}, which is no origin such as https://shop.example"),
+                );
+            }
+        }
+        if self.tls_certificate.as_os_str().is_empty() != self.tls_key.as_os_str().is_empty() {
+            report.note(
+                "server.tls_certificate",
+                "and server.tls_key are set together, or not at all",
+            );
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod state;
 mod volatile;
 mod want;
 mod watch;
+mod words;
 
 pub use action::{Action, ActionId, Call, Ignored, RecorderRef, Step};
 pub use cost::{Cost, Prices, Source};

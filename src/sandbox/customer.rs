@@ -1,5 +1,7 @@
 //! The simulated customer host: lifecycle, views, manifests, thumbnails (`cloudflare-stream.md §1.6, §5`).
 
+mod picture;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
             "manifest",
             "video.m3u8" | "video.mpd" | "stream_t720.m3u8",
         ] => Some(Call::Manifest),
+        [_, "manifest", "init.mp4"] => Some(Call::Manifest),
+        [_, "manifest", file] if segment(file).is_some() => Some(Call::Manifest),
         [_, "thumbnails", "thumbnail.jpg" | "thumbnail.gif"] => Some(Call::Thumbnail),
         _ => None,
     }
@@ -40,7 +44,8 @@ pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
     } else if call == Call::Views {
         views(cx, input)
     } else if call == Call::Manifest {
-        manifest(cx, input, video)
+        // Players in pages of anywhere read them.
+        manifest(cx, input, video).with("Access-Control-Allow-Origin", "*")
     } else {
         thumbnail(cx, input, video)
     }
@@ -131,10 +136,22 @@ fn manifest(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> An
         "video.m3u8" => Answer::text(
             200,
             "application/x-mpegURL",
-            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f,mp4a.40.2\",BANDWIDTH=3600000,FRAME-RATE=30.000\nstream_t720.m3u8\n",
+            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f\",BANDWIDTH=3600000,FRAME-RATE=30.000\nstream_t720.m3u8\n",
         ),
-        _ => Answer::text(200, "application/x-mpegURL", playlist(shown, over)),
+        "stream_t720.m3u8" => Answer::text(200, "application/x-mpegURL", playlist(shown, over)),
+        file => match segment(file) {
+            Some(number) => Answer::file("video/mp4", picture::segment(number)),
+            None => Answer::file("video/mp4", picture::INIT),
+        },
     }
+}
+
+/// The number in a segment's name.
+fn segment(file: &str) -> Option<u64> {
+    file.strip_prefix("seg_")?
+        .strip_suffix(".m4s")?
+        .parse()
+        .ok()
 }
 
 /// One rendition: the newest five segments of a broadcast, or all of a recording. While a feed is lost it does not move.
@@ -142,11 +159,11 @@ fn playlist(shown: Duration, over: bool) -> String {
     let end = shown.as_secs() / SEGMENT + 1;
     let first = if over { 0 } else { end.saturating_sub(5) };
     let mut text = format!(
-        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT}\n#EXT-X-MEDIA-SEQUENCE:{first}\n"
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT}\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-MAP:URI=\"init.mp4\"\n"
     );
     for segment in first..end {
         // Writing to a text cannot fail.
-        let _ = writeln!(text, "#EXTINF:{SEGMENT}.000,\nseg_{segment}.ts");
+        let _ = writeln!(text, "#EXTINF:{SEGMENT}.000,\nseg_{segment}.m4s");
     }
     if over {
         text.push_str("#EXT-X-ENDLIST\n");
@@ -166,6 +183,6 @@ fn thumbnail(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> A
     match (input, video) {
         (Some(input), _) if !input.has_manifest(cx.now) => Answer::empty(204),
         (None, None) => Answer::text(404, "text/plain", "Not Found"),
-        _ => Answer::text(200, "image/jpeg", "a simulated picture"),
+        _ => Answer::file("image/jpeg", picture::STILL),
     }
 }

@@ -101,7 +101,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) kind: &'static str,
-    pub(super) body: String,
+    pub(super) body: Bytes,
     /// How much later than usual it comes.
     pub(super) delay: Duration,
 }
@@ -116,8 +116,15 @@ impl Answer {
             status,
             headers: Vec::new(),
             kind,
-            body: body.into(),
+            body: Bytes::from(body.into()),
             delay: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn file(kind: &'static str, file: impl Into<Vec<u8>>) -> Self {
+        Self {
+            body: Bytes::from(file.into()),
+            ..Self::text(200, kind, "")
         }
     }
 

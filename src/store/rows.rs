@@ -75,6 +75,17 @@ pub struct StoredRelay {
     pub revision: i64,
 }
 
+/// A relay, as far as its history counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// When the start was accepted.
+    pub requested_at: DateTime<Utc>,
+    /// When a buyer could first press play.
+    pub live_at: Option<DateTime<Utc>>,
+    /// The outcome's code; none while it is not decided.
+    pub outcome: Option<String>,
+}
+
 /// One event of a relay, and what it led to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {

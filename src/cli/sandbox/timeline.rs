@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
+use relaykeeper::actors::view::in_words;
 use serde_json::Value;
 
 /// How many phases an ordinary relay enters.
@@ -92,46 +93,5 @@ fn words(event: &Value) -> String {
         .get("event")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let data = |path: &str| {
-        event
-            .pointer(&format!("/data{path}"))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    let plain = match kind {
-        "requested" => "a start was asked for: the channel's slot is taken",
-        "live_input_requested" => "Cloudflare is asked for a live input",
-        "live_input_ready" => "the live input is there, and with it the HLS URL",
-        "recorder_starting" => "Agora is asked to start a recorder",
-        "recorder_reacquired" => "the same recorder is asked for on a new resource",
-        "recorder_elsewhere" => "the recorder runs on the resource it was first asked for",
-        "recorder_accepted" => "Agora has accepted the recorder",
-        "recorder_learnt" => "a notification named the recorder's session",
-        "recorder_retiring" => "the recorder must give way to another",
-        "recorder_gone" => return format!("the recorder is gone: {}", data("/proof")),
-        "recorder_replacing" => "another recorder takes its place",
-        "keys_rotated" => "the live input has new keys: nobody but the new recorder can publish",
-        "live" => "a buyer can press play",
-        "video_seen" => "Cloudflare records",
-        "feed_lost" => "the feed is gone",
-        "feed_restored" => "the feed is back",
-        "seller_away" => "the seller is away: buyers are told to wait",
-        "seller_back" => "the seller is back",
-        "ending" => return format!("it ends: {}", data("/outcome/code")),
-        "live_input_disabled" => "the live input is disabled",
-        "live_input_gone" => "the live input is gone",
-        "owed" => {
-            return format!(
-                "something is left for later: {}",
-                data("/debt/kind").replace('_', " ")
-            );
-        }
-        "taken_down" => "recorder and live input are down",
-        "recordings_answered" => "recordings are looked for",
-        "recording" => return format!("the recording is {}", data("/video/state")),
-        "recordings_settled" => "the search for recordings is over",
-        "ended" => "everything is accounted for",
-        other => return other.replace('_', " "),
-    };
-    plain.to_owned()
+    in_words(kind, event.get("data").unwrap_or(&Value::Null))
 }

@@ -2,6 +2,7 @@
 
 mod debts;
 mod deliveries;
+mod history;
 mod ledger;
 mod outbox;
 mod recordings;

@@ -1,0 +1,180 @@
+// Acts: asks first, shows that it is at it, and says what happened. Every request carries the session's token.
+"use strict";
+
+const dialog = document.getElementById("ask");
+const part = (name) => document.getElementById(`ask-${name}`);
+const csrf = document.querySelector("meta[name=csrf]").content;
+
+async function post(url, body) {
+  const headers = { "X-CSRF-Token": csrf, "Content-Type": "application/json" };
+  try {
+    const answer = await fetch(url, { method: "POST", headers, body: body ? JSON.stringify(body) : undefined });
+    return { ok: answer.ok, status: answer.status, body: await answer.json() };
+  } catch {
+    return { ok: false, status: 0, body: { detail: "The service did not answer." } };
+  }
+}
+
+function why(answer) {
+  const errors = (answer.body.errors ?? []).map((error) => `${error.pointer.slice(1)}: ${error.detail}`);
+  return [answer.body.detail ?? "It did not work.", ...errors].join(" ");
+}
+
+function element(name, text, attributes = {}) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function say(text, look) {
+  part("said").textContent = text;
+  part("said").className = look ? `note ${look}` : "";
+}
+
+// Asks; `act` is called with the form's values each time the button is pressed, until it returns nothing more to ask.
+function ask({ title, text, button, fields = [], act }) {
+  part("title").textContent = title;
+  part("text").textContent = text;
+  part("yes").textContent = button;
+  part("yes").hidden = false;
+  part("yes").disabled = false;
+  part("no").textContent = "Cancel";
+  part("fields").replaceChildren(...fields.map(([name, label, attributes]) => {
+    const line = element("label", `${label} `);
+    line.append(element("input", "", { name, required: "", ...attributes }));
+    return line;
+  }));
+  part("found").replaceChildren();
+  say("", "");
+  part("form").onsubmit = async (event) => {
+    event.preventDefault();
+    const values = Object.fromEntries(new FormData(part("form")));
+    part("yes").disabled = true;
+    const next = await act(values);
+    look();
+    if (next) {
+      part("yes").textContent = next.button;
+      part("yes").disabled = false;
+      act = next.act;
+    } else {
+      part("yes").hidden = true;
+      part("no").textContent = "Close";
+      part("no").focus();
+    }
+  };
+  dialog.showModal();
+  (fields.length ? part("fields").querySelector("input") : part("no")).focus();
+}
+
+part("no").addEventListener("click", () => dialog.close());
+
+function stop(id, name) {
+  ask({
+    title: `Stop ${name}?`,
+    text: "Buyers will see the show end. The recording is kept as the start asked for. A relay that is stopped does not come back.",
+    button: "Stop it",
+    act: async () => {
+      say("Stopping…", "");
+      const answer = await post(`/admin/relays/${id}/stop`);
+      if (answer.ok) say(answer.status === 202 ? `${name} is being stopped.` : `${name} was not running any more.`, "good");
+      else say(why(answer), "bad");
+    },
+  });
+}
+
+function start() {
+  const act = async (values) => {
+    say("Starting… the answer comes when Agora has accepted the recorder.", "");
+    const { channel_id, channel_name, seller_uid } = values;
+    const answer = await post(`/v1/channels/${Number(channel_id)}/start`, { channel_name, seller_uid: Number(seller_uid) });
+    if (!answer.ok) {
+      say(why(answer), "bad");
+      return { button: "Try again", act };
+    }
+    const words = { 200: "was running already", 201: "is on its way to live", 202: "is being started" };
+    say(`${channel_name} ${words[answer.status] ?? "was started"}.`, "good");
+    part("found").replaceChildren(element("a", "Open the relay", { href: `/admin/relays/${answer.body.id}` }));
+  };
+  ask({
+    title: "Start a channel",
+    text: "Puts the seller's Agora channel on air. It costs money at both vendors from the moment it starts.",
+    button: "Start it",
+    fields: [
+      ["channel_id", "Channel id", { type: "number", min: 1, max: 9007199254740991, step: 1 }],
+      ["channel_name", "Agora channel name", { maxlength: 64, autocomplete: "off" }],
+      ["seller_uid", "Seller's uid", { type: "number", min: 1, max: 4294967295, step: 1 }],
+    ],
+    act,
+  });
+}
+
+function findings(sweep) {
+  const table = document.createElement("table");
+  table.append(element("caption", `${sweep.findings.length} objects at the vendors bear a mark`));
+  const head = table.createTHead().insertRow();
+  for (const name of ["What", "Verdict", "Mark"]) head.append(element("th", name, { scope: "col" }));
+  const body = table.createTBody();
+  const first = { orphan: 0, removed: 1 };
+  const rank = (finding) => first[finding.verdict] ?? 2;
+  for (const finding of [...sweep.findings].sort((a, b) => rank(a) - rank(b)).slice(0, 100)) {
+    const row = body.insertRow();
+    for (const text of [finding.kind.replaceAll("_", " "), finding.verdict, finding.mark]) row.insertCell().textContent = text;
+  }
+  const scroll = element("div", "", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Findings" });
+  scroll.append(table);
+  return scroll;
+}
+
+function sweep() {
+  const remove = async () => {
+    say("Removing…", "");
+    const answer = await post("/admin/sweep");
+    if (!answer.ok) { say(why(answer), "bad"); return; }
+    const removed = answer.body.findings.filter((finding) => finding.verdict === "removed").length;
+    say(`Done: ${removed} removed.`, "good");
+    part("found").replaceChildren(findings(answer.body));
+  };
+  const act = async () => {
+    say("Looking at both vendors…", "");
+    const answer = await post("/admin/sweep?dry_run=true");
+    if (!answer.ok) { say(why(answer), "bad"); return undefined; }
+    const orphans = answer.body.findings.filter((finding) => finding.verdict === "orphan").length;
+    part("found").replaceChildren(findings(answer.body));
+    if (orphans === 0) { say("Nothing is left over: nothing to remove.", "good"); return undefined; }
+    say(`${orphans} are nobody's, and would be removed.`, "unsure");
+    return { button: `Remove ${orphans}`, act: remove };
+  };
+  ask({
+    title: "Sweep",
+    text: "First a look, which removes nothing: what do the vendors hold that bears our mark and belongs to no relay?",
+    button: "Look",
+    act,
+  });
+}
+
+function play(player) {
+  const said = player.querySelector("[role=status]");
+  const embed = () => {
+    if (!player.dataset.player) { said.textContent = "This browser cannot play it."; return; }
+    player.replaceChildren(element("iframe", "", { src: player.dataset.player, title: "Cloudflare's player", allow: "autoplay; fullscreen", allowfullscreen: "" }));
+  };
+  const video = document.createElement("video");
+  if (!video.canPlayType("application/vnd.apple.mpegurl")) { embed(); return; }
+  for (const name of ["controls", "muted", "autoplay", "playsinline"]) video.setAttribute(name, "");
+  video.muted = true;
+  video.addEventListener("error", embed);
+  video.addEventListener("playing", () => { said.textContent = ""; });
+  video.src = player.dataset.hls;
+  player.querySelector("[data-play]").replaceWith(video);
+  said.textContent = "Loading…";
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.dataset.stop) stop(button.dataset.stop, button.dataset.name);
+  if ("start" in button.dataset) start();
+  if ("sweep" in button.dataset) sweep();
+  if ("play" in button.dataset) play(document.getElementById("player"));
+});

@@ -1,0 +1,197 @@
+//! The first page: is anything wrong, and what runs.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use strum::IntoEnumIterator as _;
+
+use super::relays::all_rows;
+use super::rows::Row;
+use super::{Frame, page_or, say};
+use crate::api::Api;
+use crate::api::health::{self, HealthReport, VendorState};
+use crate::api::problem::Problem;
+use crate::relay::Phase;
+
+#[derive(Template)]
+#[template(path = "console/now.html")]
+struct Now {
+    frame: Frame,
+    phases: Vec<Count>,
+    total: usize,
+    troubled: usize,
+    vendors: [Vendor; 2],
+    budgets: Vec<Budget>,
+    alarms: Option<Vec<Alarm>>,
+    debts: Option<Vec<Debt>>,
+    database: bool,
+    healthy: bool,
+}
+
+struct Count {
+    phase: String,
+    name: String,
+    count: usize,
+}
+
+struct Vendor {
+    name: &'static str,
+    state: &'static str,
+    word: &'static str,
+    credentials: &'static str,
+    last_success: Option<String>,
+    last_error: Option<(String, String)>,
+}
+
+struct Budget {
+    name: String,
+    quota: u32,
+    used: u32,
+    left: u32,
+    low: u32,
+    high: u32,
+    state: &'static str,
+    word: String,
+}
+
+struct Alarm {
+    name: String,
+    subject: String,
+    detail: String,
+    since: String,
+}
+
+struct Debt {
+    name: String,
+    open: i64,
+    since: String,
+}
+
+pub(super) async fn page(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
+    let made = now(&api, api.frame("now", request.headers())).await;
+    page_or(&api, request.headers(), made)
+}
+
+async fn now(api: &Api, frame: Frame) -> Result<Now, Problem> {
+    let (report, rows) = futures_util::join!(api.health_report(), all_rows(api));
+    // Without a database there is still much to say.
+    let rows = rows.unwrap_or_default();
+    let troubled = |row: &&Row| row.last_error.is_some() || row.restarts > 0;
+    Ok(Now {
+        frame,
+        phases: counts(&rows),
+        total: rows.len(),
+        troubled: rows.iter().filter(troubled).count(),
+        healthy: report.healthy,
+        database: report.database.healthy,
+        budgets: report.budgets.iter().map(budget).collect(),
+        alarms: alarms(&report),
+        debts: debts(&report),
+        vendors: [
+            vendor("Cloudflare", report.cloudflare),
+            vendor("Agora", report.agora),
+        ],
+    })
+}
+
+fn counts(rows: &[Row]) -> Vec<Count> {
+    let count = |phase: Phase| {
+        let phase = phase.to_string();
+        Count {
+            name: say::plain(&phase),
+            count: rows.iter().filter(|row| row.phase == phase).count(),
+            phase,
+        }
+    };
+    let in_work = Phase::iter().filter(|phase| *phase != Phase::Ended);
+    in_work.map(count).collect()
+}
+
+fn vendor(name: &'static str, state: VendorState) -> Vendor {
+    let (look, word) = match (state.healthy, state.reachable) {
+        (true, _) => ("good", "healthy"),
+        (false, Some(false)) => ("bad", "out of reach"),
+        (false, Some(true)) => ("bad", "refuses our credentials"),
+        (false, None) => ("unsure", "not known yet"),
+    };
+    Vendor {
+        name,
+        state: look,
+        word,
+        credentials: state.credentials,
+        last_success: state.last_success_at.map(|at| say::moment(at.0)),
+        last_error: state
+            .last_error
+            .map(|error| (say::moment(error.at.0), error.message)),
+    }
+}
+
+/// Turns above 60 and 80 % of what may be used: a fifth is kept for stops, so starts begin to wait there.
+fn budget(budget: &health::Budget) -> Budget {
+    let part = |percent: u64| {
+        u32::try_from(u64::from(budget.quota) * percent / 100).unwrap_or(budget.quota)
+    };
+    let (low, high) = (part(60), part(80));
+    let waiting = match budget.waiting {
+        0 => String::new(),
+        waiting => format!(", {waiting} waiting"),
+    };
+    let (state, word) = match budget.paused_for_seconds {
+        Some(pause) => ("bad", format!("blocked for {}", say::lasting(pause))),
+        None if budget.used > high => ("bad", "nearly used up".to_owned()),
+        None if budget.used > low => ("unsure", "getting short".to_owned()),
+        None => ("good", "plenty".to_owned()),
+    };
+    Budget {
+        name: say::plain(budget.name),
+        quota: budget.quota,
+        used: budget.used,
+        left: budget.left,
+        low,
+        high,
+        state,
+        word: word + &waiting,
+    }
+}
+
+fn alarms(report: &HealthReport) -> Option<Vec<Alarm>> {
+    let alarms = report.alarms.as_ref()?.iter().map(|alarm| Alarm {
+        name: say::plain(&alarm.code),
+        subject: alarm.subject.clone(),
+        detail: alarm.detail.clone(),
+        since: say::moment(alarm.since.0),
+    });
+    Some(alarms.collect())
+}
+
+fn debts(report: &HealthReport) -> Option<Vec<Debt>> {
+    let debts = report.debts.as_ref()?.kinds.iter().map(|debt| Debt {
+        name: say::plain(&debt.kind),
+        open: debt.open,
+        since: say::moment(debt.oldest_at.0),
+    });
+    Some(debts.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(used: u32, paused: Option<u64>) -> &'static str {
+        let snapshot = health::Budget {
+            name: "cloudflare",
+            quota: 960,
+            used,
+            left: 960 - used,
+            waiting: 0,
+            paused_for_seconds: paused,
+        };
+        budget(&snapshot).state
+    }
+
+    #[test]
+    fn a_gauge_turns_before_it_hurts() {
+        let told = [(576, None), (577, None), (769, None), (0, Some(9))];
+        let told = told.map(|(used, paused)| state(used, paused));
+        assert_eq!(told, ["good", "unsure", "bad", "bad"]);
+    }
+}

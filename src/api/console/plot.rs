@@ -1,0 +1,271 @@
+//! Where things lie in a plot: across in percent, so that a plot fills its place and its letters keep their size; down in
+//! pixels.
+
+use std::fmt;
+
+/// How high a plot is, in pixels.
+pub(super) const HEIGHT: u64 = 160;
+/// The most labels below a plot.
+const LABELS: usize = 7;
+
+/// Hundredths of a percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Percent(u64);
+
+impl Percent {
+    /// `part` of `whole`, at most all of it.
+    pub(super) fn of(part: u64, whole: u64) -> Self {
+        Self(part.saturating_mul(10_000) / whole.max(1)).min(Self(10_000))
+    }
+
+    /// From `self` to a later place.
+    pub(super) fn to(self, end: Self) -> Self {
+        Self(end.0.saturating_sub(self.0))
+    }
+
+    /// Whether it is so many percent at least.
+    pub(super) fn is_at_least(self, percent: u64) -> bool {
+        self.0 >= percent * 100
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}%", self.0 / 100, self.0 % 100)
+    }
+}
+
+/// A line across, and what it stands for.
+pub(super) struct Grid {
+    pub(super) y: u64,
+    pub(super) label: String,
+}
+
+/// What one column is made of, from the bottom up: its look, what it says, how much.
+pub(super) struct Heap {
+    pub(super) label: String,
+    pub(super) parts: Vec<(&'static str, String, u64)>,
+}
+
+/// A part of a column.
+pub(super) struct Part {
+    pub(super) class: &'static str,
+    pub(super) y: u64,
+    pub(super) height: u64,
+    pub(super) title: String,
+}
+
+/// A column.
+pub(super) struct Column {
+    pub(super) x: Percent,
+    pub(super) middle: Percent,
+    pub(super) width: Percent,
+    /// Empty where there is no room for it.
+    pub(super) label: String,
+    pub(super) parts: Vec<Part>,
+}
+
+/// Columns that are heaps.
+pub(super) struct Bars {
+    pub(super) columns: Vec<Column>,
+    pub(super) grid: Vec<Grid>,
+}
+
+/// Heaps side by side; `say` tells a number.
+pub(super) fn bars(heaps: Vec<Heap>, say: impl Fn(u64) -> String) -> Bars {
+    let height = |heap: &Heap| heap.parts.iter().map(|part| part.2).sum::<u64>();
+    let top = round_up(heaps.iter().map(height).max().unwrap_or_default());
+    let count = heaps.len();
+    let column = |(place, heap): (usize, Heap)| {
+        let mut sum = 0;
+        let parts = heap.parts.into_iter().filter(|part| part.2 > 0);
+        let parts = parts.map(|(class, title, value)| {
+            let bottom = down(sum, top);
+            sum += value;
+            let y = down(sum, top).min(bottom.saturating_sub(1));
+            Part {
+                class,
+                y,
+                height: bottom - y,
+                title,
+            }
+        });
+        Column {
+            x: across(place * 10 + 2, count),
+            middle: across(place * 10 + 5, count),
+            width: across(6, count),
+            parts: parts.collect(),
+            label: label(heap.label, place, count),
+        }
+    };
+    Bars {
+        columns: heaps.into_iter().enumerate().map(column).collect(),
+        grid: grid(top, say),
+    }
+}
+
+/// A point of a line.
+pub(super) struct Point {
+    pub(super) x: Percent,
+    pub(super) y: u64,
+    pub(super) title: String,
+}
+
+/// From one point to the next.
+pub(super) struct Segment {
+    pub(super) from: (Percent, u64),
+    pub(super) to: (Percent, u64),
+}
+
+/// One row of numbers.
+pub(super) struct Line {
+    pub(super) class: &'static str,
+    pub(super) points: Vec<Point>,
+    pub(super) segments: Vec<Segment>,
+}
+
+/// Lines in one plot.
+pub(super) struct Lines {
+    pub(super) lines: Vec<Line>,
+    pub(super) grid: Vec<Grid>,
+    pub(super) labels: Vec<(Percent, String)>,
+}
+
+/// Rows of numbers over the same labels; a gap where there is no number.
+pub(super) fn lines(
+    labels: &[String],
+    rows: &[(&'static str, &'static str, Vec<Option<u64>>)],
+    say: impl Fn(u64) -> String,
+) -> Lines {
+    let numbers = rows.iter().flat_map(|row| row.2.iter().flatten());
+    let top = round_up(numbers.max().copied().unwrap_or_default());
+    let count = labels.len();
+    let line = |(class, name, numbers): &(&'static str, &'static str, Vec<Option<u64>>)| {
+        let at = |place: usize| across(place * 10 + 5, count);
+        let known = numbers.iter().zip(labels).enumerate();
+        let known = known.filter_map(|(place, (number, label))| number.map(|n| (place, n, label)));
+        let points: Vec<Point> = known
+            .map(|(place, number, label)| Point {
+                x: at(place),
+                y: down(number, top),
+                title: format!("{label}: {name} {}", say(number)),
+            })
+            .collect();
+        let pairs = points.iter().zip(points.iter().skip(1));
+        let segments = pairs.map(|(from, to)| Segment {
+            from: (from.x, from.y),
+            to: (to.x, to.y),
+        });
+        let segments = segments.collect();
+        Line {
+            class,
+            points,
+            segments,
+        }
+    };
+    let below = labels.iter().enumerate();
+    let below = below.map(|(place, text)| {
+        let text = label(text.clone(), place, count);
+        (across(place * 10 + 5, count), text)
+    });
+    Lines {
+        lines: rows.iter().map(line).collect(),
+        labels: below.filter(|(_, text)| !text.is_empty()).collect(),
+        grid: grid(top, say),
+    }
+}
+
+/// A place in tenths of a column.
+fn across(tenths: usize, columns: usize) -> Percent {
+    let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+    Percent::of(number(tenths), number(columns * 10))
+}
+
+fn down(value: u64, top: u64) -> u64 {
+    HEIGHT - (value.saturating_mul(HEIGHT) / top.max(1)).min(HEIGHT)
+}
+
+fn grid(top: u64, say: impl Fn(u64) -> String) -> Vec<Grid> {
+    let line = |value| Grid {
+        y: down(value, top),
+        label: say(value),
+    };
+    [top, top / 2].map(line).into()
+}
+
+fn label(text: String, place: usize, count: usize) -> String {
+    let every = count.div_ceil(LABELS).max(1);
+    let from_the_end = count.saturating_sub(place + 1);
+    if from_the_end.is_multiple_of(every) {
+        text
+    } else {
+        String::new()
+    }
+}
+
+/// The next of 2, 4, 10, 20, 40, 100, …: it can be halved.
+fn round_up(value: u64) -> u64 {
+    let mut step = 1_u64;
+    loop {
+        for times in [2, 4, 10] {
+            let top = step.saturating_mul(times);
+            if top >= value {
+                return top;
+            }
+        }
+        step = step.saturating_mul(10);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heap(values: &[u64]) -> Heap {
+        Heap {
+            label: "22".into(),
+            parts: values.iter().map(|v| ("", String::new(), *v)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_heaps_parts_lie_on_one_another_and_fill_their_share_of_the_height() {
+        let bars = bars(vec![heap(&[5, 5]), heap(&[0, 1])], |n| n.to_string());
+        let parts = |place: usize| -> Vec<(u64, u64)> {
+            let column = &bars.columns[place];
+            column.parts.iter().map(|p| (p.y, p.height)).collect()
+        };
+        assert_eq!(parts(0), [(80, 80), (0, 80)]);
+        assert_eq!(parts(1), [(144, 16)]);
+        assert_eq!(bars.grid[0].label, "10");
+    }
+
+    #[test]
+    fn a_small_part_of_a_large_heap_can_still_be_seen() {
+        let bars = bars(vec![heap(&[100_000, 1])], |n| n.to_string());
+        assert!(bars.columns[0].parts.iter().all(|part| part.height >= 1));
+    }
+
+    #[test]
+    fn a_missing_number_is_a_gap_that_the_line_bridges() {
+        let labels = ["a", "b", "c"].map(str::to_owned);
+        let lines = lines(
+            &labels,
+            &[("", "median", vec![Some(1), None, Some(2)])],
+            |n| n.to_string(),
+        );
+        assert_eq!(
+            (lines.lines[0].points.len(), lines.lines[0].segments.len()),
+            (2, 1)
+        );
+        assert_eq!(lines.lines[0].points[1].y, 0);
+    }
+
+    #[test]
+    fn places_stay_within_the_plot() {
+        assert_eq!(Percent::of(5, 0).to_string(), "100.00%");
+        assert_eq!(Percent::of(1, 3).to_string(), "33.33%");
+        assert_eq!(bars(Vec::new(), |n| n.to_string()).columns.len(), 0);
+        assert!(round_up(u64::MAX) == u64::MAX);
+    }
+}

@@ -1,0 +1,261 @@
+//! The table of relays in work: filtered, searched, sorted and cut into pages here, so that a browser gets one page of
+//! thousands.
+
+use std::cmp::Ordering;
+
+use chrono::{DateTime, Utc};
+use strum::{EnumString, IntoStaticStr};
+use url::form_urlencoded::Serializer;
+use uuid::Uuid;
+
+use crate::actors::Snapshot;
+use crate::api::input::Query;
+use crate::relay::Phase;
+use crate::store::StoredRelay;
+
+/// Rows on a page.
+pub(super) const PAGE: usize = 50;
+
+/// A relay in work.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    pub(super) id: Uuid,
+    pub(super) channel_id: i64,
+    pub(super) channel_name: String,
+    pub(super) phase: String,
+    pub(super) since: DateTime<Utc>,
+    pub(super) viewers: Option<u64>,
+    pub(super) next_wake_at: Option<DateTime<Utc>>,
+    pub(super) restarts: u32,
+    pub(super) last_error: Option<String>,
+}
+
+impl Row {
+    /// A relay this process drives.
+    pub(super) fn driven(snapshot: &Snapshot, viewers: Option<u64>) -> Self {
+        let durable = &snapshot.durable;
+        Self {
+            id: durable.spec.relay_id,
+            channel_id: durable.spec.channel_id,
+            channel_name: durable.spec.channel_name.clone(),
+            phase: durable.phase.to_string(),
+            since: durable.phase_since,
+            viewers,
+            next_wake_at: snapshot.next_wake_at,
+            restarts: snapshot.restarts,
+            last_error: snapshot.last_error.clone(),
+        }
+    }
+
+    /// A relay another process drives, as it is stored.
+    pub(super) fn stored(stored: &StoredRelay) -> Self {
+        let row = &stored.row;
+        let since = row
+            .state
+            .get("phase_since")
+            .and_then(|since| since.as_str());
+        Self {
+            id: row.id,
+            channel_id: row.channel_id,
+            channel_name: row.channel_name.clone(),
+            phase: row.phase.clone(),
+            since: since
+                .and_then(|since| since.parse().ok())
+                .unwrap_or(row.requested_at),
+            viewers: None,
+            next_wake_at: None,
+            restarts: 0,
+            last_error: None,
+        }
+    }
+
+    fn holds(&self, words: &str) -> bool {
+        let texts = [
+            self.channel_id.to_string(),
+            self.channel_name.to_lowercase(),
+            self.id.to_string(),
+            self.last_error.clone().unwrap_or_default().to_lowercase(),
+        ];
+        texts.iter().any(|text| text.contains(words))
+    }
+
+    fn place(&self) -> usize {
+        use strum::IntoEnumIterator as _;
+        Phase::iter()
+            .position(|phase| phase.to_string() == self.phase)
+            .unwrap_or(usize::MAX)
+    }
+}
+
+/// What the table is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum Sort {
+    Channel,
+    Phase,
+    Since,
+    Viewers,
+    Wake,
+    Restarts,
+}
+
+/// What is to be seen of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) words: String,
+    pub(super) phase: Option<Phase>,
+    pub(super) failing: bool,
+    pub(super) sort: Sort,
+    pub(super) down: bool,
+    pub(super) page: usize,
+}
+
+impl Wanted {
+    /// The names of a query's parameters.
+    pub(super) const NAMES: [&'static str; 6] = ["q", "phase", "failing", "sort", "down", "page"];
+
+    /// What a query asks for; what nobody can read counts as left out.
+    pub(super) fn read(query: &Query) -> Self {
+        let sort = query.get("sort").and_then(|sort| sort.parse().ok());
+        Self {
+            words: query.get("q").unwrap_or_default().trim().to_owned(),
+            phase: query.get("phase").and_then(|phase| phase.parse().ok()),
+            failing: query.get("failing").is_some(),
+            sort: sort.unwrap_or(Sort::Since),
+            down: sort.is_none() || query.get("down").is_some(),
+            page: query
+                .get("page")
+                .and_then(|page| page.parse().ok())
+                .filter(|page| *page > 0)
+                .unwrap_or(1),
+        }
+    }
+
+    /// The query that asks for the same on another page.
+    pub(super) fn on_page(&self, page: usize) -> String {
+        self.query(self.sort, self.down, page)
+    }
+
+    /// The query that sorts by this, and the other way round the second time.
+    pub(super) fn sorted_by(&self, sort: Sort) -> String {
+        let down = self.sort == sort && !self.down;
+        self.query(sort, down, 1)
+    }
+
+    fn query(&self, sort: Sort, down: bool, page: usize) -> String {
+        let mut query = Serializer::new(String::new());
+        if !self.words.is_empty() {
+            query.append_pair("q", &self.words);
+        }
+        if let Some(phase) = self.phase {
+            query.append_pair("phase", &phase.to_string());
+        }
+        if self.failing {
+            query.append_pair("failing", "1");
+        }
+        query.append_pair("sort", sort.into());
+        if down {
+            query.append_pair("down", "1");
+        }
+        if page > 1 {
+            query.append_pair("page", &page.to_string());
+        }
+        format!("?{}", query.finish())
+    }
+
+    /// The rows of the page, how many there are on all pages, and which page it is.
+    pub(super) fn of(&self, mut rows: Vec<Row>) -> (Vec<Row>, usize, usize) {
+        let words = self.words.to_lowercase();
+        let phase = self.phase.map(|phase| phase.to_string());
+        rows.retain(|row| {
+            phase.as_ref().is_none_or(|phase| row.phase == *phase)
+                && (!self.failing || row.last_error.is_some() || row.restarts > 0)
+                && (words.is_empty() || row.holds(&words))
+        });
+        rows.sort_by(|a, b| {
+            let order = self.compare(a, b);
+            let order = if self.down { order.reverse() } else { order };
+            order.then(a.id.cmp(&b.id))
+        });
+        let total = rows.len();
+        let page = self.page.min(total.div_ceil(PAGE)).max(1);
+        let rows = rows.into_iter().skip((page - 1) * PAGE).take(PAGE);
+        (rows.collect(), total, page)
+    }
+
+    fn compare(&self, a: &Row, b: &Row) -> Ordering {
+        match self.sort {
+            Sort::Channel => a.channel_id.cmp(&b.channel_id),
+            Sort::Phase => a.place().cmp(&b.place()),
+            Sort::Since => a.since.cmp(&b.since),
+            Sort::Viewers => a.viewers.cmp(&b.viewers),
+            Sort::Wake => a.next_wake_at.cmp(&b.next_wake_at),
+            Sort::Restarts => a.restarts.cmp(&b.restarts),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(number: u32) -> Row {
+        Row {
+            id: Uuid::from_u128(u128::from(number)),
+            channel_id: number.into(),
+            channel_name: format!("Show{number}"),
+            phase: if number.is_multiple_of(2) {
+                "live"
+            } else {
+                "stopping"
+            }
+            .into(),
+            since: DateTime::from_timestamp(number.into(), 0).unwrap(),
+            viewers: None,
+            next_wake_at: None,
+            restarts: number % 3,
+            last_error: (number == 7).then(|| "Timeout at Agora".into()),
+        }
+    }
+
+    fn shown(query: &str) -> (Vec<i64>, usize, usize) {
+        let query = Query::read(query, &Wanted::NAMES).unwrap();
+        let (rows, total, page) = Wanted::read(&query).of((1..=120).map(row).collect());
+        (rows.iter().map(|row| row.channel_id).collect(), total, page)
+    }
+
+    #[test]
+    fn a_page_holds_fifty_rows_and_the_last_one_the_rest() {
+        let (rows, total, page) = shown("");
+        assert_eq!((rows.len(), rows[0], total, page), (50, 120, 120, 1));
+        assert_eq!(shown("page=3").0.len(), 20);
+        assert_eq!(shown("page=99").2, 3);
+    }
+
+    #[test]
+    fn rows_are_found_by_channel_name_and_error_in_any_case() {
+        assert_eq!(shown("q=SHOW77").0, [77]);
+        assert_eq!(shown("q=timeout").0, [7]);
+        assert_eq!(shown("q=nothing").1, 0);
+    }
+
+    #[test]
+    fn rows_are_filtered_by_phase_and_by_trouble() {
+        assert_eq!(shown("phase=live").1, 60);
+        assert!(shown("failing=1&phase=stopping").0.contains(&7));
+        assert_eq!(shown("failing=1").1, 80);
+    }
+
+    #[test]
+    fn a_column_sorts_up_first_and_down_the_second_time() {
+        assert_eq!(shown("sort=channel").0[0], 1);
+        assert_eq!(shown("sort=channel&down=1").0[0], 120);
+        let query = Query::read("sort=channel&q=a%26b", &Wanted::NAMES).unwrap();
+        let wanted = Wanted::read(&query);
+        assert_eq!(
+            wanted.sorted_by(Sort::Channel),
+            "?q=a%26b&sort=channel&down=1"
+        );
+        assert_eq!(wanted.on_page(2), "?q=a%26b&sort=channel&page=2");
+    }
+}

@@ -1,0 +1,194 @@
+//! Sessions of the console: a cookie that the admin token itself has signed.
+//!
+//! Nothing is stored: the key is derived from the token, so that a session outlives a restart and ends with its token.
+//! Only what was signed out is remembered, by this process, until it would have expired.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
+
+/// The cookie's name.
+pub(in crate::api) const COOKIE: &str = "relaykeeper_session";
+/// How long a session lasts.
+pub(super) const LASTS: TimeDelta = TimeDelta::hours(12);
+
+type Key = [u8; 32];
+
+/// A signed-in operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::api) struct Session {
+    /// What a request that changes something must carry besides the cookie.
+    pub(in crate::api) csrf: String,
+    value: String,
+    expires: DateTime<Utc>,
+}
+
+/// Who is signed in.
+pub(in crate::api) struct Sessions {
+    keys: Vec<Key>,
+    ended: Mutex<HashMap<String, DateTime<Utc>>>,
+}
+
+impl Sessions {
+    /// Sessions of these admin tokens. An empty one is none.
+    pub(in crate::api) fn new(admin_tokens: &[SecretString]) -> Self {
+        let tokens = admin_tokens
+            .iter()
+            .map(|token| token.expose_secret().trim());
+        let tokens = tokens.filter(|token| !token.is_empty());
+        Self {
+            keys: tokens
+                .map(|token| sign(token.as_bytes(), &["relaykeeper console"]))
+                .collect(),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// The cookie's value for whoever knows an admin token; none for others.
+    pub(super) fn open(&self, token: &str, now: DateTime<Utc>) -> Option<String> {
+        let given = sign(token.trim().as_bytes(), &["relaykeeper console"]);
+        let known = self.keys.iter().map(|key| key.ct_eq(&given));
+        if !bool::from(known.fold(Choice::from(0), |any, same| any | same)) {
+            return None;
+        }
+        let expires = (now + LASTS).timestamp().to_string();
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        let proof = encode(&sign(&given, &["session", &expires, &nonce]));
+        Some(format!("{expires}.{nonce}.{proof}"))
+    }
+
+    /// The session a cookie's value stands for.
+    pub(super) fn find(&self, value: &str, now: DateTime<Utc>) -> Option<Session> {
+        let mut parts = value.splitn(3, '.');
+        let (expires, nonce, proof) = (parts.next()?, parts.next()?, parts.next()?);
+        let expires_at = DateTime::from_timestamp(expires.parse().ok()?, 0)?;
+        let proof: Key = URL_SAFE_NO_PAD.decode(proof).ok()?.try_into().ok()?;
+        let (mut found, mut signer) = (Choice::from(0), Key::default());
+        for key in &self.keys {
+            let same = sign(key, &["session", expires, nonce]).ct_eq(&proof);
+            for (to, from) in signer.iter_mut().zip(key) {
+                to.conditional_assign(from, same);
+            }
+            found |= same;
+        }
+        if !bool::from(found) || expires_at <= now || self.ended().contains_key(value) {
+            return None;
+        }
+        Some(Session {
+            csrf: encode(&sign(&signer, &["csrf", value])),
+            value: value.to_owned(),
+            expires: expires_at,
+        })
+    }
+
+    /// Ends a session: its cookie is worth nothing any more.
+    pub(super) fn end(&self, session: &Session, now: DateTime<Utc>) {
+        let mut ended = self.ended();
+        ended.retain(|_, expires| *expires > now);
+        ended.insert(session.value.clone(), session.expires);
+    }
+
+    fn ended(&self) -> std::sync::MutexGuard<'_, HashMap<String, DateTime<Utc>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// Whether this is the session's token against forged requests.
+    pub(in crate::api) fn vouches_for(&self, csrf: &[u8]) -> bool {
+        self.csrf.as_bytes().ct_eq(csrf).into()
+    }
+}
+
+/// An HMAC-SHA256 over parts that hold no line break.
+fn sign(key: &[u8], parts: &[&str]) -> Key {
+    // A key may have any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return Key::default();
+    };
+    mac.update(parts.join("\n").as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions(tokens: &[&str]) -> Sessions {
+        let tokens: Vec<SecretString> = tokens.iter().map(|&token| token.into()).collect();
+        Sessions::new(&tokens)
+    }
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_session_lasts_twelve_hours_and_outlives_a_restart() {
+        let value = sessions(&["one", "two"]).open("two", now()).unwrap();
+        let restarted = sessions(&["two", "one"]);
+        assert!(restarted.find(&value, now()).is_some());
+        let last = now() + LASTS - TimeDelta::seconds(1);
+        assert!(restarted.find(&value, last).is_some());
+        assert!(restarted.find(&value, now() + LASTS).is_none());
+    }
+
+    #[test]
+    fn only_an_admin_token_opens_one() {
+        for wrong in ["", "on", "one ", "three"] {
+            let opened = sessions(&["one", " "]).open(wrong, now());
+            assert_eq!(opened.is_some(), wrong == "one ", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_rotated_token_ends_its_sessions() {
+        let value = sessions(&["one", "two"]).open("one", now()).unwrap();
+        assert!(sessions(&["two"]).find(&value, now()).is_none());
+    }
+
+    #[test]
+    fn a_session_cannot_be_made_up_or_prolonged() {
+        let sessions = sessions(&["one"]);
+        let value = sessions.open("one", now()).unwrap();
+        let (expires, rest) = value.split_once('.').unwrap();
+        let later = format!("{}.{rest}", expires.parse::<i64>().unwrap() + 1);
+        for forged in ["", "..", "1.2.3", &later, value.trim_end_matches(|_| true)] {
+            assert!(sessions.find(forged, now()).is_none(), "{forged}");
+        }
+    }
+
+    #[test]
+    fn signing_out_ends_that_session_and_no_other() {
+        let sessions = sessions(&["one"]);
+        let (mine, other) = (sessions.open("one", now()), sessions.open("one", now()));
+        let session = sessions.find(&mine.clone().unwrap(), now()).unwrap();
+        sessions.end(&session, now());
+        assert!(sessions.find(&mine.unwrap(), now()).is_none());
+        assert!(sessions.find(&other.unwrap(), now()).is_some());
+    }
+
+    #[test]
+    fn each_session_has_its_own_token_against_forgery() {
+        let sessions = sessions(&["one"]);
+        let session = || {
+            let value = sessions.open("one", now()).unwrap();
+            sessions.find(&value, now()).unwrap()
+        };
+        let (mine, other) = (session(), session());
+        assert!(mine.vouches_for(mine.csrf.as_bytes()));
+        assert!(!mine.vouches_for(other.csrf.as_bytes()));
+        assert!(!mine.vouches_for(b""));
+    }
+}

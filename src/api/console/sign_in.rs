@@ -1,0 +1,114 @@
+//! In and out: an admin token opens a session, a button ends it.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use tokio::time::Instant;
+use url::form_urlencoded;
+
+use super::session::COOKIE;
+use super::{SIGN_IN, session};
+use crate::api::Api;
+use crate::api::problem::{Code, Problem};
+
+#[derive(Template)]
+#[template(path = "console/sign_in.html")]
+struct SignIn {
+    refused: Option<&'static str>,
+}
+
+fn form(api: &Api, status: StatusCode, refused: Option<&'static str>) -> HttpResponse {
+    super::page(api, status, &SignIn { refused })
+}
+
+/// The page with the form; who is signed in already is led on.
+pub(super) async fn page(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
+    match api.session(request.headers()) {
+        Some(_) => see("/admin"),
+        None => form(&api, StatusCode::OK, None),
+    }
+}
+
+/// Opens a session for an admin token.
+pub(super) async fn sign_in(
+    request: HttpRequest,
+    body: web::Bytes,
+    api: web::Data<Api>,
+) -> HttpResponse {
+    let (origin, now) = (origin(&request), Instant::now());
+    if let Some(wait) = api.console.attempts.wait(&origin, now) {
+        let refused = Some("Too many wrong tokens came from here. Try again in a minute.");
+        let mut answer = form(&api, StatusCode::TOO_MANY_REQUESTS, refused);
+        let seconds = HeaderValue::from(wait.as_secs() + 1);
+        answer.headers_mut().insert(RETRY_AFTER, seconds);
+        return answer;
+    }
+    let token = field(&body, "token");
+    let Some(value) = api.console.sessions.open(&token, api.now()) else {
+        api.console.attempts.failed(&origin, now);
+        tracing::warn!(origin, "a sign-in with a wrong token");
+        let refused = Some("This is not an admin token of this service.");
+        return form(&api, StatusCode::UNAUTHORIZED, refused);
+    };
+    tracing::info!(origin, "an operator has signed in");
+    let mut answer = see("/admin");
+    let age = session::LASTS.num_seconds();
+    set_cookie(&mut answer, &request, &value, age);
+    answer
+}
+
+/// Ends the session. Its form carries the token against forgery.
+pub(super) async fn sign_out(
+    request: HttpRequest,
+    body: web::Bytes,
+    api: web::Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    if let Some(session) = api.session(request.headers()) {
+        if !session.vouches_for(field(&body, "csrf").as_bytes()) {
+            let detail = "The form is not of this session.";
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
+        api.console.sessions.end(&session, api.now());
+    }
+    let mut answer = see(SIGN_IN);
+    set_cookie(&mut answer, &request, "", 0);
+    Ok(answer)
+}
+
+fn see(place: &'static str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((LOCATION, place))
+        .finish()
+}
+
+fn field(body: &[u8], name: &str) -> String {
+    form_urlencoded::parse(body)
+        .find(|(field, _)| field == name)
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+/// `Secure` where the browser's side is HTTPS, as the proxy in front of us says.
+fn set_cookie(answer: &mut HttpResponse, request: &HttpRequest, value: &str, age: i64) {
+    let secure = if request.connection_info().scheme() == "https" {
+        "; Secure"
+    } else {
+        ""
+    };
+    let cookie =
+        format!("{COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        answer.headers_mut().insert(SET_COOKIE, cookie);
+    }
+}
+
+/// Whence a request comes: the peer, and whom a proxy in front of us has named last.
+fn origin(request: &HttpRequest) -> String {
+    let peer = request.peer_addr().map(|peer| peer.ip().to_string());
+    let named = request.headers().get("x-forwarded-for");
+    let named = named.and_then(|named| named.to_str().ok());
+    let last = named.and_then(|named| named.rsplit(',').next());
+    let last: String = last.unwrap_or_default().trim().chars().take(45).collect();
+    format!("{} {last}", peer.unwrap_or_default())
+}

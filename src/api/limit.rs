@@ -1,0 +1,171 @@
+//! How often one may call: so many requests a second for each token, and for each address that shows none we know. What
+//! is left is told in `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
+
+mod bucket;
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use actix_web::Error;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+
+use super::Api;
+use super::auth::Digest;
+use super::problem::{Code, Problem};
+use bucket::{Buckets, Level};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Where tokens are shown. Probes stay open, and vendors are not held up.
+const LIMITED: [&str; 4] = ["/v1", "/trpc", "/admin", "/metrics"];
+
+/// Requests without a token that is known, for one address, a second: far fewer than it takes to guess one, and more
+/// than a caller with a typing error makes.
+const UNKNOWN_PER_SECOND: u32 = 100;
+/// So many of them may come at once.
+const UNKNOWN_AT_ONCE: u32 = 1000;
+
+/// What one of those who call may do.
+pub(super) struct Limits {
+    /// By the digest of a known token.
+    known: Buckets<Digest>,
+    /// By the address of whoever shows none. Of IPv6 the network: one caller has all of it.
+    unknown: Buckets<IpAddr>,
+}
+
+impl Limits {
+    /// So many requests a second for each token; none: there is no limit.
+    pub(super) fn new(per_second: u32) -> Option<Self> {
+        (per_second > 0).then(|| Self {
+            known: Buckets::new("token", per_second, per_second),
+            unknown: Buckets::new("address", UNKNOWN_PER_SECOND, UNKNOWN_AT_ONCE),
+        })
+    }
+
+    fn take(&self, api: &Api, request: &ServiceRequest) -> Level {
+        let now = Instant::now();
+        match api.tokens.known(request.headers()) {
+            Some(token) => self.known.take(token, now),
+            None => {
+                let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+                let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+                self.unknown.take(network(peer), now)
+            }
+        }
+    }
+}
+
+/// Refuses who calls too often, and tells everybody what is left.
+pub(super) async fn limit(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let api = request.app_data::<Data<Api>>().cloned();
+    let limits = api
+        .as_ref()
+        .and_then(|api| Some((api, api.limits.as_ref()?)));
+    let Some((api, limits)) = limits.filter(|_| is_limited(request.path())) else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let level = limits.take(api, &request);
+    let mut response = match level.wait {
+        None => next.call(request).await?.map_into_boxed_body(),
+        Some(wait) => {
+            let detail = format!(
+                "More than {} requests at once by this {}.",
+                level.quota, level.whose
+            );
+            request.error_response(Problem::new(Code::RateLimited, detail).retry_in(seconds(wait)))
+        }
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (
+            RATE_LIMIT_POLICY,
+            format!(
+                "\"{}\";q={};w={}",
+                level.whose,
+                level.quota,
+                seconds(level.window)
+            ),
+        ),
+        (
+            RATE_LIMIT,
+            format!(
+                "\"{}\";r={};t={}",
+                level.whose,
+                level.left,
+                seconds(level.full_in)
+            ),
+        ),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+fn is_limited(path: &str) -> bool {
+    LIMITED.iter().any(|scope| {
+        let rest = path.strip_prefix(scope);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+fn network(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(peer) => {
+            let [a, b, c, d, ..] = peer.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_tokens_are_shown_is_there_a_limit() {
+        for path in [
+            "/v1",
+            "/v1/relays",
+            "/admin/actors",
+            "/trpc/a,b",
+            "/metrics",
+        ] {
+            assert!(is_limited(path), "{path}");
+        }
+        for path in [
+            "/livez",
+            "/readyz",
+            "/docs",
+            "/v10",
+            "/recorder",
+            "/webhooks/agora",
+            "/",
+        ] {
+            assert!(!is_limited(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_caller_has_a_whole_ipv6_network() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+}

@@ -1,0 +1,129 @@
+//! A bucket of requests for each caller, refilled steadily. It is kept as the moment at which it would be full again
+//! (GCRA): one time stamp each, and a full bucket need not be kept at all.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// With more callers than this, those whose bucket is full are forgotten.
+const MANY: usize = 10_000;
+
+/// What a caller has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Level {
+    /// Whose bucket it is: a token's or an address's.
+    pub(super) whose: &'static str,
+    /// How much a full one holds.
+    pub(super) quota: u32,
+    /// How long it takes to fill an empty one.
+    pub(super) window: Duration,
+    /// What is left, after this request.
+    pub(super) left: u32,
+    /// How long until it is full again.
+    pub(super) full_in: Duration,
+    /// How long to wait for the next request; none: this one may go.
+    pub(super) wait: Option<Duration>,
+}
+
+/// The buckets of all callers of one kind.
+pub(super) struct Buckets<K> {
+    whose: &'static str,
+    quota: u32,
+    /// What one request takes.
+    each: Duration,
+    full_at: Mutex<HashMap<K, Instant>>,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    /// `per_second` flow in, `quota` fit; both more than 0.
+    pub(super) fn new(whose: &'static str, per_second: u32, quota: u32) -> Self {
+        Self {
+            whose,
+            quota: quota.max(1),
+            each: Duration::from_secs(1) / per_second.max(1),
+            full_at: Mutex::default(),
+        }
+    }
+
+    /// Takes a request out of the caller's bucket, if there is one in it.
+    pub(super) fn take(&self, caller: K, now: Instant) -> Level {
+        let window = self.each * self.quota;
+        let mut callers = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if callers.len() >= MANY {
+            callers.retain(|_, full_at| *full_at > now);
+        }
+        let full_at = callers.entry(caller).or_insert(now);
+        let before = full_at.saturating_duration_since(now);
+        let after = before + self.each;
+        let level = Level {
+            whose: self.whose,
+            quota: self.quota,
+            window,
+            left: 0,
+            full_in: before,
+            wait: None,
+        };
+        if after > window {
+            return Level {
+                wait: Some(after - window),
+                ..level
+            };
+        }
+        *full_at = now + after;
+        let room = (window - after).as_nanos() / self.each.as_nanos().max(1);
+        Level {
+            left: u32::try_from(room).unwrap_or(u32::MAX),
+            full_in: after,
+            ..level
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_what_is_in_it_and_then_what_flows_in() {
+        let buckets = Buckets::new("token", 10, 3);
+        let now = Instant::now();
+        let left: Vec<_> = (0..3)
+            .map(|_| buckets.take("a", now))
+            .map(|level| (level.wait, level.left))
+            .collect();
+        assert_eq!(left, [(None, 2), (None, 1), (None, 0)]);
+        let refused = buckets.take("a", now);
+        assert_eq!(refused.wait, Some(Duration::from_millis(100)));
+        assert_eq!(refused.full_in, Duration::from_millis(300));
+        let later = now + Duration::from_millis(100);
+        assert_eq!(buckets.take("a", later).wait, None);
+        assert!(
+            buckets.take("a", later).wait.is_some(),
+            "refusals cost nothing, but give nothing"
+        );
+    }
+
+    #[test]
+    fn callers_do_not_share_a_bucket_and_a_full_one_holds_no_more_than_its_quota() {
+        let buckets = Buckets::new("token", 10, 1);
+        let now = Instant::now();
+        assert_eq!(buckets.take("a", now).wait, None);
+        assert!(buckets.take("a", now).wait.is_some());
+        assert_eq!(buckets.take("b", now).wait, None);
+        let much_later = now + Duration::from_secs(3600);
+        assert_eq!(buckets.take("a", much_later).wait, None);
+        assert!(buckets.take("a", much_later).wait.is_some());
+    }
+
+    #[test]
+    fn callers_that_came_once_are_forgotten() {
+        let buckets = Buckets::new("address", 10, 1);
+        let now = Instant::now();
+        for caller in 0..MANY {
+            buckets.take(caller, now);
+        }
+        buckets.take(MANY, now + Duration::from_secs(1));
+        assert_eq!(buckets.full_at.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,41 @@
+//! What the simulated broadcasts show: a moving test picture of two seconds, over and over, so that a player in a page plays.
+
+/// The picture's format: one track, 15,000 units a second.
+pub(super) const INIT: &[u8] = include_bytes!("init.mp4");
+/// A still of it.
+pub(super) const STILL: &[u8] = include_bytes!("thumbnail.jpg");
+const SEGMENT: &[u8] = include_bytes!("segment.m4s");
+/// How long a segment is, in the track's units.
+const LASTS: u64 = 30_000;
+/// From the name of the box with the segment's time to the time: version and flags.
+const TO_TIME: usize = 8;
+
+/// The `number`-th segment, which begins where the one before ends; none of it is as in a real broadcast but its time.
+pub(super) fn segment(number: u64) -> Vec<u8> {
+    let mut segment = SEGMENT.to_vec();
+    let time = segment.windows(4).position(|name| name == b"tfdt");
+    let place = time.and_then(|at| segment.get_mut(at + TO_TIME..at + TO_TIME + 8));
+    if let Some(place) = place {
+        place.copy_from_slice(&number.saturating_mul(LASTS).to_be_bytes());
+    }
+    segment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_differ_in_their_time_alone() {
+        let differ = |number| {
+            let (first, other) = (segment(0), segment(number));
+            let differ: Vec<usize> = (0..first.len())
+                .filter(|at| first[*at] != other[*at])
+                .collect();
+            (first.len() == other.len(), differ.len())
+        };
+        assert_eq!(differ(0), (true, 0));
+        assert_eq!(differ(1), (true, 2));
+        assert!(segment(7) != segment(8));
+    }
+}

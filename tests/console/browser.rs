@@ -1,0 +1,260 @@
+//! Chromium, driven over the WebDriver protocol. The crates for that bring code under the MPL, and it is not much.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::support::service::{ADMIN_TOKEN, PATIENCE, Service};
+
+/// A browser with nothing in it; gone when dropped.
+pub(crate) struct Browser {
+    driver: Child,
+    http: reqwest::Client,
+    session: String,
+    base: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Opens one for this service.
+    pub(crate) async fn open(service: &Service) -> Self {
+        // Two drivers that start at once may choose the same port: one of them is gone at once.
+        let started = (0..5).find_map(|_| start_driver());
+        let (driver, port) = started.expect("a chromedriver that says its port");
+        let profile = tempfile::tempdir().unwrap();
+        let flags = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+        ];
+        let mut flags = flags.map(str::to_owned).to_vec();
+        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": {"args": flags},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }}});
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut browser = Self {
+            driver,
+            http,
+            session: format!("http://127.0.0.1:{port}/session"),
+            base: service.url.clone(),
+            _profile: profile,
+        };
+        let opened = browser.ask("", wanted).await;
+        let id = opened["sessionId"].as_str().unwrap();
+        browser.session = format!("{}/{id}", browser.session);
+        browser.size(1280, 900).await;
+        browser
+    }
+
+    /// The same, signed in.
+    pub(crate) async fn signed_in(service: &Service) -> Self {
+        let browser = Self::open(service).await;
+        browser.sign_in(ADMIN_TOKEN).await;
+        browser.wait_for(".bar nav").await;
+        browser
+    }
+
+    /// Sends the sign-in form.
+    pub(crate) async fn sign_in(&self, token: &str) {
+        self.go("/admin/sign-in").await;
+        self.fill("#token", token).await;
+        self.click("form button").await;
+    }
+
+    /// Goes to a page of the service.
+    pub(crate) async fn go(&self, path: &str) {
+        let url = format!("{}{path}", self.base);
+        self.ask("/url", json!({"url": url})).await;
+    }
+
+    /// The path it is at.
+    pub(crate) async fn path(&self) -> String {
+        let path = self.run("return location.pathname").await;
+        path.as_str().unwrap().to_owned()
+    }
+
+    /// What a script in the page returns.
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        self.ask("/execute/sync", json!({"script": script, "args": []}))
+            .await
+    }
+
+    /// What a script's promise comes to.
+    pub(crate) async fn run_async(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[0]; ({script})().then(done);");
+        self.ask("/execute/async", json!({"script": script, "args": []}))
+            .await
+    }
+
+    /// Waits until an expression in the page is true.
+    pub(crate) async fn wait(&self, expression: &str) {
+        let script = format!("return Boolean({expression})");
+        let deadline = Instant::now() + PATIENCE;
+        while self.run(&script).await != json!(true) {
+            if Instant::now() >= deadline {
+                let page = self.run("return document.body.innerText").await;
+                panic!("never {expression}: {}", page.as_str().unwrap());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until there is such an element.
+    pub(crate) async fn wait_for(&self, css: &str) {
+        self.wait(&format!("document.querySelector({})", json!(css)))
+            .await;
+    }
+
+    /// Waits until this can be read on the page.
+    pub(crate) async fn wait_for_text(&self, text: &str) {
+        self.wait(&format!(
+            "document.body.innerText.includes({})",
+            json!(text)
+        ))
+        .await;
+    }
+
+    /// What can be read in an element.
+    pub(crate) async fn text(&self, css: &str) -> String {
+        let script = format!("return document.querySelector({}).innerText", json!(css));
+        self.run(&script).await.as_str().unwrap().to_owned()
+    }
+
+    /// Clicks as a person does: where the element is.
+    pub(crate) async fn click(&self, css: &str) {
+        let element = self.element(css).await;
+        self.ask(&format!("/element/{element}/click"), json!({}))
+            .await;
+    }
+
+    /// Types into a field.
+    pub(crate) async fn fill(&self, css: &str, text: &str) {
+        let element = self.element(css).await;
+        self.ask(&format!("/element/{element}/value"), json!({"text": text}))
+            .await;
+    }
+
+    async fn element(&self, css: &str) -> String {
+        self.wait_for(css).await;
+        let found = json!({"using": "css selector", "value": css});
+        let found = self.ask("/element", found).await;
+        let id = found.as_object().unwrap().values().next().unwrap();
+        id.as_str().unwrap().to_owned()
+    }
+
+    /// The window's size.
+    pub(crate) async fn size(&self, width: u32, height: u32) {
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}),
+        )
+        .await;
+    }
+
+    /// Whether the person prefers dark pages.
+    pub(crate) async fn dark(&self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            json!({"features": [{"name": "prefers-color-scheme", "value": value}]}),
+        )
+        .await;
+    }
+
+    async fn devtools(&self, command: &str, params: Value) {
+        self.ask(
+            "/goog/cdp/execute",
+            json!({"cmd": command, "params": params}),
+        )
+        .await;
+    }
+
+    /// Writes what is seen to `target/screenshots`, the whole page or the window.
+    pub(crate) async fn screenshot(&self, name: &str, whole: bool) {
+        let picture = json!({"captureBeyondViewport": whole});
+        let picture = json!({"cmd": "Page.captureScreenshot", "params": picture});
+        let picture = self.ask("/goog/cdp/execute", picture).await;
+        let folder = target().join("screenshots");
+        std::fs::create_dir_all(&folder).unwrap();
+        let picture = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+    }
+
+    /// What the console has said since the last time: errors, and what the page's policy refused.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let log = self.ask("/se/log", json!({"type": "browser"})).await;
+        let said = log.as_array().unwrap().iter();
+        let said = said.filter(|line| line["level"] != "INFO" && line["level"] != "DEBUG");
+        said.map(|line| line["message"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    async fn ask(&self, path: &str, body: Value) -> Value {
+        let request = self.http.post(format!("{}{path}", self.session));
+        let answer = request.json(&body).send().await.expect("an answer");
+        let (status, body) = (answer.status(), answer.text().await.unwrap());
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        assert!(status.is_success(), "{path}: {body:#}");
+        body["value"].clone()
+    }
+}
+
+/// A driver and its port; none when it did not start.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromium-driver is installed: ./scripts/test does that");
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = lines.find_map(|line| {
+        let line = line.ok()?;
+        let port = line.split("successfully on port ").nth(1)?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    let Some(port) = port else {
+        let _ = driver.wait();
+        return None;
+    };
+    // What it says later is read too, or else it would stand still, or end.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some((driver, port))
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The driver ends the browser when it is asked to go, and not when it is killed.
+        let session = self.session.clone();
+        let asked = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let http = reqwest::Client::builder().no_proxy().build().unwrap();
+            runtime.block_on(async { http.delete(session).send().await.map(|_| ()) })
+        });
+        let _ = asked.join();
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// Where what is built goes.
+pub(crate) fn target() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target")
+}
