@@ -147,6 +147,7 @@ pub(super) struct TokenRequest {
     /// The query of the page's link.
     query: String,
     #[serde(default, deserialize_with = "whole_number")]
+    #[schema(maximum = 4294967295_i64)]
     uid: Option<u32>,
 }
 
@@ -159,6 +160,7 @@ pub(super) struct PresenceReport {
     present: bool,
     /// Counts the page's reports.
     #[serde(deserialize_with = "whole_number")]
+    #[schema(maximum = 9007199254740991_i64)]
     seq: u64,
 }
 

@@ -44,7 +44,7 @@ pub(in crate::api) struct PageQuery {
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct RelayQuery {
     /// Only those in this phase.
-    #[param(schema_with = words::phase)]
+    #[param(schema_with = phases)]
     phase: Option<String>,
 }
 
@@ -74,7 +74,7 @@ pub(in crate::api) struct LastEventId {
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct DeliveryQuery {
     /// Only those that stand so.
-    #[param(schema_with = statuses)]
+    #[param(schema_with = standings)]
     status: Option<String>,
     /// Only those of this channel.
     #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
@@ -105,8 +105,24 @@ pub(in crate::api) struct CostQuery {
     group_by: Option<String>,
 }
 
+/// A parameter without a value counts as left out.
+fn or_empty(mut words: Object) -> Object {
+    if let Some(words) = &mut words.enum_values {
+        words.push("".into());
+    }
+    words
+}
+
+fn phases() -> Object {
+    or_empty(words::phase())
+}
+
+fn standings() -> Object {
+    or_empty(statuses())
+}
+
 fn groups() -> Object {
-    words::one_of(["channel", "day"])
+    or_empty(words::one_of(["channel", "day"]))
 }
 
 /// How to sweep.

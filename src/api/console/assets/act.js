@@ -163,7 +163,13 @@ function play(player) {
   if (!video.canPlayType("application/vnd.apple.mpegurl")) { embed(); return; }
   for (const name of ["controls", "muted", "autoplay", "playsinline"]) video.setAttribute(name, "");
   video.muted = true;
-  video.addEventListener("error", embed);
+  // At the beginning of a broadcast there is too little for some players: a little later there is enough.
+  let tries = 0;
+  video.addEventListener("error", () => {
+    tries += 1;
+    if (tries > 4) { embed(); return; }
+    setTimeout(() => { video.src = player.dataset.hls; video.play().catch(() => {}); }, 2000);
+  });
   video.addEventListener("playing", () => { said.textContent = ""; });
   video.src = player.dataset.hls;
   player.querySelector("[data-play]").replaceWith(video);
