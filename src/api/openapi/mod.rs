@@ -2,8 +2,8 @@
 //!
 //! Each handler is described where it stands, by `#[utoipa::path]`: its doc comment is the summary and the description; `tag`,
 //! `operation_id`, `params`, `request_body` and the answers that are no problems follow. The problems are named by their codes in
-//! `extensions(("x-problems" = json!([…])))`; [`finish`] makes answers of them, adds those that follow from the request itself,
-//! and says which token a path wants. Then the handler is named in [`Document`]. [`examples`] holds an example of each schema.
+//! `extensions(("x-problems" = json!([…])))`; `finish` makes answers of them, adds those that follow from the request itself,
+//! and says which token a path wants. Then the handler is named in `Document`. `examples` holds an example of each schema.
 //! `UPDATE_OPENAPI=1 cargo test --lib openapi` writes `docs/openapi.json` anew.
 
 mod examples;
