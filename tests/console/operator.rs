@@ -7,6 +7,7 @@ use relaykeeper::sandbox::Options;
 use serde_json::json;
 
 use crate::browser::Browser;
+use crate::support::marketplace::{Marketplace, Message};
 use crate::support::service::{ADMIN_TOKEN, API_TOKEN, Stage, options, show};
 
 const NOTHING: [&str; 0] = [];
@@ -118,6 +119,44 @@ async fn what_buyers_see_plays_in_the_page() {
     browser
         .wait("document.querySelector('video')?.currentTime > 0.5")
         .await;
+    assert_eq!(browser.complaints().await, NOTHING);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium: ./scripts/test runs it"]
+async fn a_message_is_delivered_again() {
+    let marketplace = Marketplace::start().await;
+    let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
+        settings.webhooks.endpoint = marketplace.url();
+        settings.webhooks.secrets = vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()];
+        settings.webhooks.allow_private = true;
+    })
+    .await;
+    let relay = stage.service.go_live(42, &show("told")).await;
+    let told = |all: &[Message]| {
+        all.iter()
+            .filter(|one| one.json()["type"] == "relay.live")
+            .count()
+    };
+    marketplace.when("relay.live", |all| told(all) == 1).await;
+    let browser = Browser::signed_in(&stage.service).await;
+    let id = relay["id"].as_str().unwrap();
+    browser.go(&format!("/admin/relays/{id}")).await;
+    browser.wait_for_text("delivered").await;
+    browser.click("[data-name='relay.live']").await;
+    browser.click("#ask-yes").await;
+    browser
+        .wait_for_text("relay.live waits for its turn.")
+        .await;
+    let all = marketplace.when("it again", |all| told(all) == 2).await;
+    let twice: Vec<&Message> = all
+        .iter()
+        .filter(|one| one.json()["type"] == "relay.live")
+        .collect();
+    assert_eq!(
+        (&twice[0].id, &twice[0].body),
+        (&twice[1].id, &twice[1].body)
+    );
     assert_eq!(browser.complaints().await, NOTHING);
 }
 

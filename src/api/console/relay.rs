@@ -12,10 +12,12 @@ use crate::api::Api;
 use crate::api::input::relay_id;
 use crate::api::problem::Problem;
 use crate::relay::{Detail, OutcomeCode, Phase};
-use crate::store::{PageRequest, StoredEntry};
+use crate::store::{Delivery, PageRequest, StoredEntry};
 
 /// The most entries of a journal that are shown.
 const MOST: usize = 2000;
+/// The most messages that are shown.
+const MOST_TOLD: u64 = 200;
 /// Entries read at once.
 const PIECE: u32 = 500;
 
@@ -39,6 +41,7 @@ struct Relay {
     player_url: Option<String>,
     recordings: Vec<Recording>,
     cost: Option<Cost>,
+    deliveries: Vec<Told>,
     journal: Vec<Entry>,
     /// Whether the journal goes on behind what is shown.
     cut: bool,
@@ -69,6 +72,16 @@ struct Cost {
     source: &'static str,
 }
 
+/// A message to the marketplace, and what became of it.
+struct Told {
+    id: i64,
+    kind: String,
+    status: String,
+    attempts: i32,
+    clock: String,
+    said: String,
+}
+
 struct Entry {
     seq: i64,
     at: String,
@@ -95,6 +108,7 @@ async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<Relay, Prob
         return Err(Problem::not_found("There is no such relay."));
     };
     let (journal, cut) = journal(api, id).await?;
+    let deliveries = api.store.deliveries_of(id, MOST_TOLD).await?;
     let until = view.ended_at.map_or_else(|| api.now(), |at| at.0);
     let phase: Option<Phase> = view.phase.parse().ok();
     let live = phase.is_some_and(Phase::is_active);
@@ -115,6 +129,7 @@ async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<Relay, Prob
         hls_url,
         recordings: recordings(&view),
         cost: cost(&view),
+        deliveries: deliveries.iter().map(told).collect(),
         journal: journal.iter().map(entry).collect(),
         cut,
         phase: view.phase,
@@ -244,6 +259,18 @@ fn cost(view: &RelayView) -> Option<Cost> {
             crate::relay::Source::Observed => "the time it was live, as observed",
         },
     })
+}
+
+fn told(delivery: &Delivery) -> Told {
+    let answered = delivery.response_status.map(|status| status.to_string());
+    Told {
+        id: delivery.id,
+        kind: delivery.kind.clone(),
+        status: delivery.status.to_string(),
+        attempts: delivery.attempts,
+        clock: say::clock(delivery.created_at),
+        said: delivery.last_error.clone().or(answered).unwrap_or_default(),
+    }
 }
 
 fn entry(stored: &StoredEntry) -> Entry {

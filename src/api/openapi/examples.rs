@@ -58,9 +58,9 @@ pub(super) fn of(schema: &str) -> Option<Value> {
             "kind": "live_input", "id": INPUT, "mark": "shop_0a1b2c3d_0192f0c4000070008000000000000001_1",
             "created": "2026-11-22T10:08:10Z", "verdict": "owned",
         }], "may_be_cut": false}),
-        "PageTokenRequest" => json!({"query": "channel=show68&relay=…&sig=…", "uid": null}),
+        "PageTokenRequest" => json!({"query": "channel=show68&relay=…", "uid": null}),
         "PresenceReport" => {
-            json!({"query": "channel=show68&relay=…&sig=…", "present": true, "seq": 3})
+            json!({"query": "channel=show68&relay=…", "present": true, "seq": 3})
         }
         "TicketOrLeave" | "Leave" => json!({"leave": true}),
         "Received" => json!({"received": true}),

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
 
-use crate::store::entities::{outbox, outbox_head, webhook_delivery};
+use crate::store::entities::{id::Id, outbox, outbox_head, webhook_delivery};
 use crate::store::page::number;
 use crate::store::{Delivery, DeliveryStatus, DueDelivery, Page, PageRequest, Store, StoreError};
 
@@ -88,6 +89,32 @@ impl Store {
         let rows = select.all(&self.read()).await?;
         let deliveries = self.whole(rows).await?;
         Ok(Page::of(deliveries, page.limit(), |one| number(one.id)))
+    }
+
+    /// The deliveries of a relay's newest messages, at most `limit`, in their order.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn deliveries_of(
+        &self,
+        relay_id: Uuid,
+        limit: u64,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let ids: Vec<i64> = outbox::Entity::find()
+            .select_only()
+            .column(outbox::Column::Id)
+            .filter(outbox::Column::RelayId.eq(Id(relay_id)))
+            .order_by_desc(outbox::Column::Id)
+            .limit(limit)
+            .into_tuple()
+            .all(&self.read())
+            .await?;
+        let rows = webhook_delivery::Entity::find()
+            .filter(webhook_delivery::Column::OutboxId.is_in(ids))
+            .order_by_asc(webhook_delivery::Column::OutboxId)
+            .all(&self.read())
+            .await?;
+        self.whole(rows).await
     }
 
     /// One delivery.

@@ -83,6 +83,20 @@ function stop(id, name) {
   });
 }
 
+function redeliver(id, name) {
+  ask({
+    title: `Deliver ${name} again?`,
+    text: "The marketplace gets the same message once more, with the same id, as soon as it is its turn in its channel.",
+    button: "Deliver it",
+    act: async () => {
+      say("Putting it in the queue…", "");
+      const answer = await post(`/v1/webhooks/deliveries/${id}/redeliver`);
+      if (answer.ok) say(`${name} waits for its turn.`, "good");
+      else say(why(answer), "bad");
+    },
+  });
+}
+
 function start() {
   const act = async (values) => {
     say("Starting… the answer comes when Agora has accepted the recorder.", "");
@@ -180,6 +194,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   if (button.dataset.stop) stop(button.dataset.stop, button.dataset.name);
+  if (button.dataset.redeliver) redeliver(button.dataset.redeliver, button.dataset.name);
   if ("start" in button.dataset) start();
   if ("sweep" in button.dataset) sweep();
   if ("play" in button.dataset) play(document.getElementById("player"));
