@@ -60,6 +60,13 @@ async fn a_token_that_calls_too_often_waits_and_no_other_does() {
         .post("/v1/channels/42/start", &[], &show("late"))
         .await;
     start.is_problem(429, "rate-limited");
+    while read().await.status != 429 {}
+    let query = stage
+        .service
+        .request(Method::GET, "/trpc/streaming.healthCheck");
+    let query = Answer::to(query).await;
+    assert_eq!((query.status, query.header("retry-after")), (429, "1"));
+    assert_eq!(query.body["error"]["data"]["code"], "TOO_MANY_REQUESTS");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(read().await.status, 200);
 }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
 use super::Api;
 use super::auth::Digest;
 use super::problem::{Code, Problem};
+use super::trpc;
 use bucket::{Buckets, Level};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -80,7 +81,15 @@ pub(super) async fn limit(
                 "More than {} requests at once by this {}.",
                 level.quota, level.whose
             );
-            request.error_response(Problem::new(Code::RateLimited, detail).retry_in(seconds(wait)))
+            let wait = seconds(wait);
+            let problem = Problem::new(Code::RateLimited, detail).retry_in(wait);
+            if request.path().starts_with("/trpc/") {
+                let mut refusal = trpc::refusal(&problem);
+                refusal.headers_mut().insert(RETRY_AFTER, wait.into());
+                request.into_response(refusal)
+            } else {
+                request.error_response(problem)
+            }
         }
     };
     let headers = response.headers_mut();
@@ -111,7 +120,8 @@ pub(super) async fn limit(
     Ok(response)
 }
 
-fn is_limited(path: &str) -> bool {
+/// Whether requests to this path are counted.
+pub(super) fn is_limited(path: &str) -> bool {
     LIMITED.iter().any(|scope| {
         let rest = path.strip_prefix(scope);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -115,6 +115,11 @@ fn reads(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
+/// What keeps a request from being looked at, as the whole answer.
+pub(super) fn refusal(problem: &Problem) -> HttpResponse {
+    whole(&Answer::refusal(&TrpcError::from(problem)))
+}
+
 /// Nobody gets as far as a procedure. A client that waits for lines reads a refusal as one object.
 fn refused(asked: &Asked, streams: bool, problem: &Problem) -> HttpResponse {
     let all = asked.all(|_| TrpcError::from(problem));

@@ -15,6 +15,7 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{Components, Content, ContentBuilder, OpenApi, Ref, RefOr, Required};
 
 use super::examples;
+use crate::api::limit::is_limited;
 use crate::api::problem::Code;
 
 /// How an operation names its problems.
@@ -54,7 +55,7 @@ impl Modify for Finish {
                 say_what_may_be_left_out(operation);
                 add_problems(path, operation);
                 add_examples(operation);
-                add_headers(operation);
+                add_headers(path, operation);
             }
         }
     }
@@ -219,6 +220,9 @@ fn add_problems(path: &str, operation: &mut Operation) {
             add(Code::InvalidRequest, Some(422));
         }
     }
+    if is_limited(path) {
+        add(Code::RateLimited, None);
+    }
     if path.starts_with("/admin") {
         add(Code::Forbidden, None);
     }
@@ -308,8 +312,8 @@ fn name(schema: &RefOr<Schema>) -> Option<&str> {
     }
 }
 
-/// Every answer says which request it answers.
-fn add_headers(operation: &mut Operation) {
+/// Every answer says which request it answers, and what is left to its caller where that is counted.
+fn add_headers(path: &str, operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else {
             continue;
@@ -318,6 +322,17 @@ fn add_headers(operation: &mut Operation) {
             "Names the request here and in the log.",
             &json!("0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52"),
         );
+        if is_limited(path) {
+            let left = header(
+                "What is left to this caller, and in how many seconds all of it is back (draft-ietf-httpapi-ratelimit-headers). \
+                 Left out when there is no limit.",
+                &json!("\"token\";r=4990;t=1"),
+            );
+            let policy = header("The limit itself.", &json!("\"token\";q=5000;w=1"));
+            let headers = &mut response.headers;
+            headers.insert("RateLimit".to_owned(), left.into());
+            headers.insert("RateLimit-Policy".to_owned(), policy.into());
+        }
         response
             .headers
             .insert("X-Request-Id".to_owned(), id.into());

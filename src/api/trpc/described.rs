@@ -184,6 +184,7 @@ impl IntoResponses for Refusals {
                 "404",
                 "`NOT_FOUND`: there is nothing to play, or no such procedure.",
             ),
+            ("429", "`TOO_MANY_REQUESTS`: by this caller."),
             ("500", "`INTERNAL_SERVER_ERROR`: a fault of ours."),
             (
                 "503",
