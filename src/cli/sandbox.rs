@@ -16,6 +16,7 @@ use clap::{Args, ValueEnum};
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{
     Agora, AgoraBackend, Auth, CloudRecording, Cloudflare, Database, Server, Settings, Storage,
+    Webhooks,
 };
 use relaykeeper::sandbox::{Call, Fault, Options, Vendors, WebhookUrls};
 use relaykeeper::store::DatabaseLock;
@@ -58,6 +59,13 @@ pub(super) struct Sandbox {
     /// The simulated vendors send their webhooks to the service.
     #[arg(long)]
     webhooks: bool,
+    /// Deliver messages to this receiver, signed with --receiver-secret. The endpoint of the settings hears nothing of a
+    /// sandbox.
+    #[arg(long, value_name = "URL", requires = "receiver_secret")]
+    receiver: Option<String>,
+    /// The secret that signs them: whsec_ and 24 to 64 bytes in base64.
+    #[arg(long, value_name = "SECRET", requires = "receiver")]
+    receiver_secret: Option<SecretString>,
     /// The token for /v1, instead of one made for this run.
     #[arg(long, value_name = "TOKEN")]
     api_token: Option<SecretString>,
@@ -323,7 +331,12 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
             ..usual.agora
         },
         pricing: loaded.pricing,
-        webhooks: usual.webhooks,
+        webhooks: Webhooks {
+            endpoint: told.receiver.clone().unwrap_or_default(),
+            secrets: told.receiver_secret.iter().cloned().collect(),
+            allow_private: true,
+            ..usual.webhooks
+        },
     }
 }
 

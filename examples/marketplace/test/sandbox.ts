@@ -7,3 +7,5 @@ function setting(name: string): string {
 
 export const ADDRESS = setting("RELAYKEEPER_URL");
 export const API_TOKEN = setting("RELAYKEEPER_TOKEN");
+export const RECEIVER_PORT = Number(setting("RELAYKEEPER_RECEIVER_PORT"));
+export const WEBHOOK_SECRET = setting("RELAYKEEPER_WEBHOOK_SECRET");
