@@ -220,8 +220,8 @@ impl Mishaps {
         Self(StdRng::seed_from_u64(dice.random()))
     }
 
-    /// Leaves the service no peace until the day is nearly over. Each life has the other backend than the one before or
-    /// the same, by chance: relays keep theirs.
+    /// Leaves the service no peace until the day is nearly over: killed first, that even a short day has it, and from then on
+    /// three times in four. Each life has the other backend than the one before or the same, by chance: relays keep theirs.
     pub(super) async fn happen(
         mut self,
         service: &mut Service,
@@ -240,7 +240,7 @@ impl Mishaps {
             if Instant::now() >= over {
                 return Ok(());
             }
-            if self.0.random_bool(0.75) {
+            if service.lives.killed == 0 || self.0.random_bool(0.75) {
                 service.kill();
             } else {
                 service.terminate().await;
