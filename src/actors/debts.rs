@@ -306,7 +306,7 @@ async fn tell_of_recordings(
     let step = relay
         .handle(Event::LateRecordings(videos), now)
         .map_err(|error| broken(error.to_string()))?;
-    if !step.durable_changed() {
+    if !step.must_be_stored() {
         return Ok(());
     }
     let save = rows::save(relay.durable(), &step, now, stored.revision, stored.epoch);

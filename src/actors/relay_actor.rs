@@ -147,7 +147,7 @@ impl RelayActor {
             tracing::debug!(%reason, "ignored");
             figures::ignored(reason);
         }
-        if !step.durable_changed() {
+        if !step.must_be_stored() {
             return self.act(step, told, because, ctx);
         }
         let before = std::mem::replace(&mut self.durable, Arc::new(self.relay.durable().clone()));
@@ -202,7 +202,7 @@ impl RelayActor {
             .map(|failure| failure.message.clone())
             .or(self.last_error.take());
         #[cfg(feature = "sandbox")]
-        if step.durable_changed() {
+        if step.must_be_stored() {
             super::sabotage::comes_to(&self.durable.spec, super::sabotage::Moment::Acting);
         }
         let over = self.durable.phase == Phase::Ended;

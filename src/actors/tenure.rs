@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::registry::{Abandon, Recover, Registry};
 use super::shared::{Readiness, Shared};
 use super::{alarms, debts, dispatcher, janitor};
@@ -30,32 +32,57 @@ impl Tenure {
         Self { shared }
     }
 
-    /// Holds the database whenever it can, forever.
-    pub async fn hold_forever(self) {
+    /// Holds the database whenever it can, until `end` returns.
+    pub async fn hold_until(self, end: impl Future<Output = ()>) {
+        let mut end = std::pin::pin!(end);
         loop {
-            let lock = self.acquire().await;
-            if let Err(error) = self.take_over().await {
-                tracing::warn!(%error, "the database was not taken over; tried again");
-                tokio::time::sleep(TRY_EVERY).await;
-                continue;
+            let lock = tokio::select! {
+                lock = self.take() => lock,
+                () = &mut end => return,
+            };
+            let mut work = self.work();
+            let lost = tokio::select! {
+                () = lock.lost() => true,
+                () = &mut end => false,
+            };
+            if lost {
+                tracing::error!(
+                    "the database lock was lost: this process stops acting until it has it again"
+                );
+                self.shared.set_readiness(Readiness::Starting);
+                self.shared.registry_hears(Abandon);
             }
-            let work = [
-                tokio::spawn(debts::pay_forever(self.shared.clone())),
-                tokio::spawn(janitor::sweep_forever(self.shared.clone())),
-                tokio::spawn(watch_database(self.shared.clone())),
-                tokio::spawn(alarms::watch_forever(self.shared.clone())),
-                tokio::spawn(dispatcher::deliver_forever(self.shared.clone())),
-            ];
-            lock.lost().await;
-            tracing::error!(
-                "the database lock was lost: this process stops acting until it has it again"
-            );
-            self.shared.set_readiness(Readiness::Starting);
-            self.shared.registry_hears(Abandon);
-            for task in work {
-                task.abort();
+            // While the lock is still held, and the database still open.
+            work.shutdown().await;
+            if !lost {
+                return;
             }
         }
+    }
+
+    /// Waits until the database is free and was taken over.
+    async fn take(&self) -> DatabaseLock {
+        loop {
+            let lock = self.acquire().await;
+            match self.take_over().await {
+                Ok(()) => return lock,
+                Err(error) => {
+                    tracing::warn!(%error, "the database was not taken over; tried again");
+                    tokio::time::sleep(TRY_EVERY).await;
+                }
+            }
+        }
+    }
+
+    /// What is done for all relays while the database is held.
+    fn work(&self) -> JoinSet<()> {
+        let mut work = JoinSet::new();
+        work.spawn(debts::pay_forever(self.shared.clone()));
+        work.spawn(janitor::sweep_forever(self.shared.clone()));
+        work.spawn(watch_database(self.shared.clone()));
+        work.spawn(alarms::watch_forever(self.shared.clone()));
+        work.spawn(dispatcher::deliver_forever(self.shared.clone()));
+        work
     }
 
     /// Waits for the lock.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
 use crate::actors::{Keeper, Shared, Tenure, Vendors};
 use crate::api::{self, Api};
@@ -129,8 +130,11 @@ impl Application {
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let keeper = Keeper::new(self.shared.clone());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let tenure =
-            tokio::task::spawn_local(Tenure::new(self.shared.clone(), threads).hold_forever());
+        let tenure_ends = CancellationToken::new();
+        let tenure = tokio::task::spawn_local(
+            Tenure::new(self.shared.clone(), threads)
+                .hold_until(tenure_ends.clone().cancelled_owned()),
+        );
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
         let outside = outside::outside(&self.shared, &keeper);
         let api = Api::new(&self.settings, keeper.clone(), self.store.clone(), outside);
@@ -170,7 +174,8 @@ impl Application {
         api.hang_up();
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;
-        tenure.abort();
+        tenure_ends.cancel();
+        let _ = tokio::time::timeout(grace, tenure).await;
         telling.abort();
         upkeep.abort();
         if let Some(renewal) = renewal {

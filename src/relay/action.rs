@@ -150,7 +150,7 @@ pub struct Step {
 impl Step {
     /// Whether there is something to store.
     #[must_use]
-    pub fn durable_changed(&self) -> bool {
+    pub fn must_be_stored(&self) -> bool {
         !self.facts.is_empty()
     }
 

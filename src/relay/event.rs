@@ -144,7 +144,8 @@ pub enum RecorderReading {
 }
 
 /// A vendor's notification.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum Hint {
     /// Cloudflare: an encoder has connected.
     FeedConnected,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
 use super::debt::{Debt, Owed};
+use super::event::Hint;
 use super::outcome::Outcome;
 use super::phase::{IllegalTransition, Move, Phase};
 use super::spec::Spec;
@@ -72,6 +73,11 @@ pub enum Fact {
     RecorderLearnt {
         /// Its session.
         sid: String,
+    },
+    /// A vendor told something that led to a look. It is kept for people: by itself it changes nothing.
+    Notified {
+        /// What.
+        hint: Hint,
     },
     /// The recorder answers, but must give way to another: it is stopped first.
     RecorderRetiring,
@@ -187,7 +193,7 @@ impl Durable {
         let before = self.phase;
         let mut told = None;
         match fact {
-            Fact::Requested { .. } => told = None,
+            Fact::Requested { .. } | Fact::Notified { .. } => told = None,
             Fact::LiveInputRequested { attempt } => {
                 self.live_input.stage = InputStage::Requested;
                 self.live_input.attempt = *attempt;

@@ -281,14 +281,16 @@ impl Relay {
         {
             return self.learn(step, sid.clone(), now);
         }
-        if hint == Hint::VideoDone && self.durable.phase == Phase::Finalizing {
-            self.volatile.recordings.hasten(now);
-            return Ok(());
-        }
-        if !self.durable.phase.is_watched() {
+        let is_of_use = if hint == Hint::VideoDone {
+            self.durable.phase == Phase::Finalizing
+        } else {
+            self.durable.phase.is_watched()
+        };
+        if !is_of_use {
             step.ignored = Some(Ignored::Inapplicable);
             return Ok(());
         }
+        self.record(step, Fact::Notified { hint: hint.clone() }, now)?;
         match hint {
             Hint::FeedConnected => {
                 self.volatile.watch.eager_until = Some(now + EAGER);
@@ -317,7 +319,7 @@ impl Relay {
                     self.volatile.health.hasten(now);
                 }
             }
-            Hint::VideoDone => step.ignored = Some(Ignored::Inapplicable),
+            Hint::VideoDone => self.volatile.recordings.hasten(now),
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The entries of a journal in plain words, for people.
 
+use super::event::Hint;
 use super::fact::Fact;
 
 impl Fact {
@@ -15,6 +16,7 @@ impl Fact {
             Self::RecorderElsewhere => "the recorder runs on the resource it was first asked for",
             Self::RecorderAccepted { .. } => "Agora has accepted the recorder",
             Self::RecorderLearnt { .. } => "a notification named the recorder's session",
+            Self::Notified { hint } => return hint.words(),
             Self::RecorderRetiring => "the recorder must give way to another",
             Self::RecorderGone { proof } => return format!("the recorder is gone: {proof}"),
             Self::RecorderReplacing => "another recorder takes its place",
@@ -63,6 +65,7 @@ impl Fact {
             | Self::LiveInputReady { .. }
             | Self::RecorderAccepted { .. }
             | Self::RecorderLearnt { .. }
+            | Self::Notified { .. }
             | Self::RecorderGone { .. }
             | Self::KeysRotated
             | Self::Live
@@ -76,5 +79,24 @@ impl Fact {
             | Self::Recording { .. }
             | Self::Ended { .. } => false,
         }
+    }
+}
+
+impl Hint {
+    fn words(&self) -> String {
+        let plain = match self {
+            Self::FeedConnected => "Cloudflare notified us: an encoder has connected",
+            Self::FeedDisconnected => "Cloudflare notified us: the encoder has gone",
+            Self::FeedErrored { reason } => {
+                return format!("Cloudflare notified us: the feed was refused ({reason})");
+            }
+            Self::VideoDone => "Cloudflare notified us: a video is ready, or failed",
+            Self::SellerJoined => "Agora notified us: the seller has joined",
+            Self::SellerLeft => "Agora notified us: the seller has left",
+            Self::RecorderChanged { .. } | Self::ConverterChanged => {
+                "Agora notified us: something changed about the recorder"
+            }
+        };
+        plain.to_owned()
     }
 }

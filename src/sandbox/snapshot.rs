@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::agora::Phase;
+use super::cloudflare::told_seconds;
 use super::ingest::VideoState;
 use super::world::{CallRecord, State, Violation};
 
@@ -175,7 +176,7 @@ pub(super) fn of(state: &State, to_wire: impl Fn(Duration) -> Duration, now: Dur
                     VideoState::Processing { .. } => "inprogress",
                     VideoState::Ready => "ready",
                 },
-                duration_seconds: to_wire(video.length).as_secs_f64(),
+                duration_seconds: told_seconds(to_wire(video.length)),
                 deleted: video.deleted,
             })
             .collect(),

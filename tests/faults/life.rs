@@ -154,13 +154,13 @@ impl World {
             }
             Life::Meddled => {
                 self.restart().await;
-                for enabled in [false, true] {
-                    self.enable(enabled).await;
-                }
+                self.enable(false).await;
+                // It stays away until it may connect again: a short gap would be missed on a busy machine.
                 self.when("aware that the feed is gone", |relay| {
                     relay["phase"] != "live"
                 })
                 .await;
+                self.enable(true).await;
                 self.live_again_or_over(0).await
             }
         }

@@ -49,6 +49,7 @@ pub fn kind_of(kept: &Kept) -> String {
         ("recorder_learnt", "start_lost"),
         ("seller_away", "interrupted"),
         ("feed_lost", "feed_lost"),
+        ("notified", "notified"),
         ("owed", "owed"),
         ("ended_by_force", "ended_by_force"),
     ];

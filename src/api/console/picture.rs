@@ -134,7 +134,7 @@ fn marks(journal: &[StoredEntry], at: &impl Fn(DateTime<Utc>) -> Percent) -> Vec
         if fact.is_trouble() {
             mark(Row::Trouble, fact.words());
         }
-        if matches!(fact, Fact::RecorderLearnt { .. }) {
+        if matches!(fact, Fact::RecorderLearnt { .. } | Fact::Notified { .. }) {
             mark(Row::Told, fact.words());
         }
         match (&mut relay, &fact) {
@@ -207,6 +207,15 @@ mod tests {
         );
         assert_eq!(picture.ticks.last().unwrap().1, "40.0 s");
         assert_eq!(picture.marks.len(), 3);
+    }
+
+    #[test]
+    fn a_vendors_notification_is_a_webhook_on_the_picture() {
+        let told = json!({"fact": "notified", "hint": {"event": "seller_left"}});
+        let journal = [entry(1, 0, "live", json!({})), entry(2, 5, "live", told)];
+        let picture = picture(&journal, at("10:00:10.000")).unwrap();
+        let mark = picture.marks.iter().find(|mark| mark.row == Row::Told);
+        assert!(mark.unwrap().title.contains("the seller has left"));
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub(super) struct Ledger {
     pub(super) wrong: Vec<String>,
     /// Seconds in the rows that go by recordings.
     pub(super) seconds: u64,
-    /// Seconds of the vendor's recordings of the same relays.
-    pub(super) recorded_seconds: f64,
+    /// How long the vendor's recordings of the same relays are.
+    pub(super) recorded: Duration,
 }
 
 /// The day.
@@ -216,6 +216,11 @@ impl Left {
     }
 }
 
+/// A video's length as the vendor's API tells it.
+fn milliseconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64((seconds * 1000.0).round() / 1000.0)
+}
+
 impl Ledger {
     fn add(&mut self, relay: &str, went_live: bool, recorded: &[f64], cost: Option<&Value>) {
         let cost = cost.filter(|cost| !cost.is_null());
@@ -235,15 +240,16 @@ impl Ledger {
         if !belongs {
             self.wrong.push(format!("{relay} has a row of {seconds} s"));
         } else if cost.get("source").and_then(Value::as_str) == Some("recording") {
-            // To the millisecond, as the vendor's API tells it.
-            let vendors = (recorded.iter().sum::<f64>() * 1000.0).round() / 1000.0;
+            // Each to the millisecond, as the vendor's API tells them; floats do not add up to whole seconds.
+            let vendors: Duration = recorded.iter().map(|one| milliseconds(*one)).sum();
             self.seconds += seconds;
-            self.recorded_seconds += vendors;
-            if Duration::from_secs(seconds) == Duration::from_secs_f64(vendors.ceil()) {
+            self.recorded += vendors;
+            let rounded_up = vendors.as_secs() + u64::from(vendors.subsec_nanos() > 0);
+            if seconds == rounded_up {
                 self.exact += 1;
             } else {
                 self.wrong
-                    .push(format!("{relay} tells {seconds} s of {vendors:.3} s"));
+                    .push(format!("{relay} tells {seconds} s of {vendors:?}"));
             }
         } else {
             self.by_time += 1;
@@ -271,6 +277,8 @@ mod tests {
     fn a_row_tells_the_vendors_seconds_rounded_up() {
         assert_eq!(ledger(true, &[9.2, 3.1], row(13)).exact, 1);
         assert_eq!(ledger(true, &[9.2, 3.1], row(12)).wrong.len(), 1);
+        // As floats they add up to 60.00000000000001.
+        assert_eq!(ledger(true, &[24.1, 19.3, 16.6], row(60)).exact, 1);
     }
 
     #[test]

@@ -195,6 +195,19 @@ fn a_notification_and_one_reading_are_enough() {
 }
 
 #[test]
+fn a_notification_that_led_to_a_look_is_kept_and_by_itself_changes_nothing() {
+    let mut life = Life::live(push());
+    let before = life.relay.durable().clone();
+    let step = life.tell(Event::Hint(Hint::SellerLeft));
+    let hint = Hint::SellerLeft;
+    assert_eq!(step.facts, [Fact::Notified { hint }]);
+    assert_eq!(*life.relay.durable(), before);
+    let step = life.tell(Event::Hint(Hint::VideoDone));
+    assert_eq!(step.ignored, Some(Ignored::Inapplicable));
+    assert_eq!(step.facts, [], "what is of no use is not kept");
+}
+
+#[test]
 fn a_notification_that_a_reading_contradicts_changes_nothing() {
     on_both(|spec| {
         let mut life = Life::live(spec);

@@ -7,7 +7,7 @@ mod videos;
 use serde_json::{Value, json};
 
 pub(super) use notifications::{Destination, Policy};
-pub(super) use videos::video_object;
+pub(super) use videos::{told_seconds, video_object};
 
 use super::calls::Call;
 use super::wire::{Answer, Ask, Cx};

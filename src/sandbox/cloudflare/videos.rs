@@ -1,5 +1,7 @@
 //! Videos (`cloudflare-stream.md §3, §4`).
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -192,12 +194,7 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &Video) -> Value {
         "playback": {"hls": format!("{base}/manifest/video.m3u8"), "dash": format!("{base}/manifest/video.mpd")},
     });
     if ready && let Some(body) = body.as_object_mut() {
-        // Milliseconds are enough, and the same at every look.
-        let milliseconds = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
-        body.insert(
-            "duration".to_owned(),
-            json!(f64::from(milliseconds) / 1000.0),
-        );
+        body.insert("duration".to_owned(), json!(told_seconds(length)));
         body.insert(
             "size".to_owned(),
             json!(
@@ -213,4 +210,9 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &Video) -> Value {
         }
     }
     body
+}
+
+/// The seconds of a video as the API tells them: milliseconds are enough, and the same at every look.
+pub(in crate::sandbox) fn told_seconds(length: Duration) -> f64 {
+    f64::from(u32::try_from(length.as_millis()).unwrap_or(u32::MAX)) / 1000.0
 }

@@ -107,7 +107,9 @@ impl Report {
         writeln!(
             text,
             "| of these as the vendor's recordings are, to the second | {} ({} s for {:.1} s) |",
-            ledger.exact, ledger.seconds, ledger.recorded_seconds
+            ledger.exact,
+            ledger.seconds,
+            ledger.recorded.as_secs_f64()
         )?;
         writeln!(text, "| of these by the time live | {} |", ledger.by_time)?;
         writeln!(
