@@ -34,6 +34,7 @@ use relaykeeper::vendors::agora::media_push::{
 };
 use relaykeeper::vendors::agora::{Agora, SetUpError};
 use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, Done, VendorError};
 use rstest::rstest;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -69,7 +70,7 @@ fn settings(base: &str, fallbacks: &[String]) -> config::Agora {
 
 fn build(settings: &config::Agora) -> Agora {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Agora::new(settings, &vendors()).unwrap()
+    Agora::new(settings, &vendors(), &Lease::for_good()).unwrap()
 }
 
 /// Short enough for a test that waits one out, long enough for a busy machine to answer in.

@@ -1,4 +1,5 @@
-//! Two processes on one database: one acts, the other reads and waits, and takes over when the first goes.
+//! Two processes on one SQLite file: one acts, the other reads and waits, and takes over when the first goes. (Several
+//! processes on one PostgreSQL all act: `fleet.rs`.)
 #![cfg(feature = "sandbox")]
 #![allow(
     clippy::unwrap_used,
@@ -37,6 +38,11 @@ async fn takes_over(database: TestDatabase, backend: AgoraBackend, goes: Goes) {
 
     let mut second = Program::serve(&vendors, backend, &database.url, &[]);
     waits_and_reads(&vendors, &mut second, &path).await;
+    let waits_for = format!("Process {} holds the database", first.id());
+    let asked = Answer::to(second.service.request(Method::GET, "/readyz")).await;
+    let told = asked.body["detail"].as_str().unwrap_or_default();
+    assert!(told.contains(&waits_for), "{asked:#?}");
+    assert!(second.log().contains(&first.id().to_string()));
 
     match goes {
         Goes::Killed => first.kill(),
@@ -119,20 +125,20 @@ async fn alive(program: &mut Program) {
     }
 }
 
-async fn a_second_process_reads_and_waits_and_takes_over_after_a_crash(database: TestDatabase) {
-    takes_over(database, AgoraBackend::CloudRecording, Goes::Killed).await;
+#[tokio::test]
+async fn a_second_process_reads_and_waits_and_takes_over_after_a_crash() {
+    let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::CloudRecording);
+    takes_over(database, backend, Goes::Killed).await;
 }
 
-async fn a_second_process_takes_a_converter_over_after_a_crash(database: TestDatabase) {
-    takes_over(database, AgoraBackend::MediaPush, Goes::Killed).await;
+#[tokio::test]
+async fn a_second_process_takes_a_converter_over_after_a_crash() {
+    let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::MediaPush);
+    takes_over(database, backend, Goes::Killed).await;
 }
 
-async fn a_second_process_takes_over_when_the_first_is_told_to_go(database: TestDatabase) {
-    takes_over(database, AgoraBackend::MediaPush, Goes::Told).await;
+#[tokio::test]
+async fn a_second_process_takes_over_when_the_first_is_told_to_go() {
+    let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::MediaPush);
+    takes_over(database, backend, Goes::Told).await;
 }
-
-on_both_databases!(
-    a_second_process_reads_and_waits_and_takes_over_after_a_crash,
-    a_second_process_takes_a_converter_over_after_a_crash,
-    a_second_process_takes_over_when_the_first_is_told_to_go,
-);

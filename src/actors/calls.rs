@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use secrecy::SecretString;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -22,7 +23,8 @@ use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, Video, VideoSta
 use crate::vendors::agora::Agora;
 use crate::vendors::agora::page::Links;
 use crate::vendors::cloudflare::{self, Cloudflare};
-use crate::vendors::governor::{self, Priority};
+use crate::vendors::governor::{self, Governor, Priority};
+use crate::vendors::lease::Lease;
 use crate::vendors::{self, Done, VendorError};
 
 /// How long a call whose end nobody waits for may wait for its permit.
@@ -39,18 +41,24 @@ pub struct Vendors {
     pub links: Option<Links>,
     /// The look for recordings that all relays share.
     pub(super) recordings: RecordingsDesk,
+    /// Whether this process may call them.
+    pub(super) lease: Lease,
     settings: Arc<Settings>,
     runtime: tokio::runtime::Handle,
 }
 
 impl Vendors {
-    /// Clients of both vendors. Nothing is called. Calls run on `runtime`.
+    /// Clients of both vendors, which call while `lease` allows it, on `runtime`. Nothing is called yet.
     ///
     /// # Errors
     /// When the settings make no client.
-    pub fn new(settings: Arc<Settings>, runtime: tokio::runtime::Handle) -> anyhow::Result<Self> {
-        let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors)?;
-        let agora = Agora::new(&settings.agora, &settings.vendors)?;
+    pub fn new(
+        settings: Arc<Settings>,
+        runtime: tokio::runtime::Handle,
+        lease: Lease,
+    ) -> anyhow::Result<Self> {
+        let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors, &lease)?;
+        let agora = Agora::new(&settings.agora, &settings.vendors, &lease)?;
         let links = Links::new(&settings.agora, &settings.server.public_url).ok();
         let recordings = RecordingsDesk::new(
             cloudflare.clone(),
@@ -62,9 +70,16 @@ impl Vendors {
             agora,
             links,
             recordings,
+            lease,
             settings,
             runtime,
         })
+    }
+
+    /// All budgets of theirs.
+    pub(super) fn governors(&self) -> impl Iterator<Item = &Governor> {
+        let cloudflare = self.cloudflare.governors();
+        cloudflare.into_iter().chain(self.agora.governors())
     }
 }
 
@@ -74,8 +89,10 @@ pub(super) struct Caller {
     vendors: Arc<Vendors>,
     /// Where the relay's recorder publishes, key included.
     publish_url: Arc<Mutex<Option<SecretString>>>,
-    /// The calls in flight: a successor looks only when they have come home.
+    /// The calls in flight: a successor looks only when they have come home. Once it is closed no more are made.
     in_flight: TaskTracker,
+    /// Cuts those that are.
+    cut: CancellationToken,
 }
 
 impl Caller {
@@ -84,6 +101,7 @@ impl Caller {
             vendors,
             publish_url: Arc::default(),
             in_flight: TaskTracker::new(),
+            cut: CancellationToken::new(),
         }
     }
 
@@ -92,14 +110,38 @@ impl Caller {
         &self.in_flight
     }
 
-    /// Makes a call, and tells what came of it, once, whatever happens.
+    /// Whether no more calls are made: the actor is over, or its relay another process's.
+    pub(super) fn is_closed(&self) -> bool {
+        self.in_flight.is_closed()
+    }
+
+    /// Makes no more calls, and gives up those that are under way: what came of them is for whoever has the relay then to
+    /// find out.
+    pub(super) fn abandon(&self) {
+        self.in_flight.close();
+        self.cut.cancel();
+    }
+
+    /// Makes no more calls, and lets those under way come home; what has not by `limit` is given up.
+    pub(super) async fn wind_up(&self, limit: Duration) {
+        self.in_flight.close();
+        let _ = tokio::time::timeout(limit, self.in_flight.wait()).await;
+        self.abandon();
+        self.in_flight.wait().await;
+    }
+
+    /// Makes a call, and tells what came of it, once, whatever happens; unless no more calls are made.
     pub(super) fn call(
         &self,
         durable: Arc<Durable>,
         call: Call,
         done: impl FnOnce(Result<Answer, Failure>) + Send + 'static,
     ) {
+        if self.is_closed() {
+            return;
+        }
         let caller = self.clone();
+        let cut = self.cut.clone();
         let runtime = self.vendors.runtime.clone();
         let work = self.in_flight.track_future(async move {
             let name = call.to_string();
@@ -123,6 +165,7 @@ impl Caller {
             crash::point(CrashPoint::After(deed));
             done(result);
         });
+        let work = async move { cut.run_until_cancelled(work).await };
         runtime.spawn(work.in_current_span());
     }
 

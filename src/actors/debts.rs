@@ -281,10 +281,6 @@ async fn tell_of_recordings(
     videos: Vec<Video>,
 ) -> Result<(), Failure> {
     let relay_id = open.debt.relay_id;
-    if shared.directory.get(relay_id).is_some() {
-        // Still in work: it looks for itself.
-        return Ok(());
-    }
     let broken = |message: String| Failure {
         vendor: "relaykeeper".into(),
         call: "late_recordings".into(),
@@ -299,7 +295,10 @@ async fn tell_of_recordings(
         .relay(relay_id)
         .await
         .map_err(|error| broken(error.to_string()))?;
-    let Some(stored) = stored else { return Ok(()) };
+    // Still in work: it looks for itself.
+    let Some(stored) = stored.filter(|stored| stored.row.ended_at.is_some()) else {
+        return Ok(());
+    };
     let durable = rows::durable(&stored).map_err(|error| broken(error.to_string()))?;
     let now = shared.clock.now();
     let mut relay = Relay::load(durable, 1);

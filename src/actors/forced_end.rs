@@ -83,7 +83,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
     });
     ForcedEnd {
         relay_id: row.id,
-        epoch: shared.epoch(),
+        epoch: stored.epoch,
         at: now,
         outcome: OutcomeCode::Internal.to_string(),
         state: durable

@@ -13,6 +13,7 @@ use crate::relay::{Mark, Owner};
 use crate::store::{Purge, Store, StoreError};
 use crate::telemetry::metrics::{self, Metric};
 use crate::vendors::governor::Priority;
+use crate::vendors::lease::Lease;
 use crate::vendors::{Class, VendorError};
 
 /// Idempotency keys are kept so long.
@@ -350,7 +351,11 @@ pub async fn sweep_once(
     let settings = Arc::new(settings);
     let runtime = tokio::runtime::Handle::current();
     let store = Store::connect(&settings.database).await?;
-    let vendors = Arc::new(Vendors::new(settings.clone(), runtime.clone())?);
+    let vendors = Arc::new(Vendors::new(
+        settings.clone(),
+        runtime.clone(),
+        Lease::for_good(),
+    )?);
     let instance = store.instance().await?;
     let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
     shared.owns(Owner {

@@ -1,5 +1,6 @@
 //! The door to the actors: what the API asks of them.
 
+mod elsewhere;
 mod start;
 mod stop;
 
@@ -19,6 +20,8 @@ use super::rows;
 use super::shared::{Readiness, Shared};
 use crate::relay::{Durable, Event, Hint};
 use crate::store::{IdempotencyRecord, StoreError};
+
+pub use elsewhere::Standing;
 
 /// What is said while this process has lost the database, and nobody answers there.
 const AWAY: &str = "nobody answers";
@@ -70,10 +73,11 @@ impl Keeper {
         self.shared.set_readiness(Readiness::Draining);
     }
 
-    /// Whether starts are taken and the database answers.
+    /// Whether starts are taken, the database answers and vendors may be called.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.shared.readiness() == Readiness::Ready && self.shared.database_answers()
+        let database = self.shared.database_answers();
+        self.shared.readiness() == Readiness::Ready && database && self.lease_holds()
     }
 
     /// Whether the marketplace has an endpoint that is told.
@@ -98,38 +102,17 @@ impl Keeper {
             .transpose()
     }
 
-    /// The recorder's page spoke. True: it shall leave.
-    pub async fn page_presence(
-        &self,
-        relay_id: Uuid,
-        attempt: u32,
-        seq: u64,
-        present: bool,
-    ) -> bool {
-        let leave = self.page_shall_leave(relay_id, attempt);
-        if !leave {
-            let tell = Tell::from(Event::Page {
-                attempt,
-                seq,
-                present,
-            });
-            self.shared.registry_hears(TellRelay { relay_id, tell });
+    /// The recorder's page spoke: a page that is to stay.
+    pub async fn page_presence(&self, relay_id: Uuid, attempt: u32, seq: u64, present: bool) {
+        if self.shared.directory.get(relay_id).is_none() {
+            return self.page_elsewhere(relay_id, attempt, seq, present).await;
         }
-        leave
-    }
-
-    /// Whether the page of this recorder shall leave the channel: its recorder is not the relay's any more.
-    #[must_use]
-    pub fn page_shall_leave(&self, relay_id: Uuid, attempt: u32) -> bool {
-        let Some(relay) = self.shared.directory.get(relay_id) else {
-            // Before the database was read nobody knows; a page that left could not be called back.
-            return self.shared.readiness() != Readiness::Starting;
-        };
-        let recorder = relay.durable.recorder.as_ref();
-        let superseded = recorder.is_some_and(|recorder| {
-            recorder.attempt > attempt || (recorder.attempt == attempt && !recorder.stage.is_open())
+        let tell = Tell::from(Event::Page {
+            attempt,
+            seq,
+            present,
         });
-        superseded || !relay.durable.phase.holds_slot()
+        self.shared.registry_hears(TellRelay { relay_id, tell });
     }
 
     /// One pass of the janitor over what the vendors hold; with `dry_run` nothing is removed.

@@ -4,6 +4,7 @@
 //! then makes the calls it asked for. Nothing is decided here.
 
 mod alarms;
+mod budgets;
 mod calls;
 mod clock;
 #[cfg(feature = "sandbox")]
@@ -12,6 +13,7 @@ mod debts;
 mod directory;
 mod dispatcher;
 mod figures;
+mod fleet;
 mod forced_end;
 mod ghosts;
 mod janitor;
@@ -36,7 +38,7 @@ pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
 pub use dispatcher::{Answered, BadEndpoint, DELIVERY_RESULTS, Endpoint, PrivateAddress, Untaken};
 pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict, sweep_once};
-pub use keeper::Keeper;
+pub use keeper::{Keeper, Standing};
 pub use replay::{Replay, Replayed, replay};
 pub use requests::{
     Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,

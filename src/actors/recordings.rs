@@ -1,7 +1,7 @@
 //! One look for the recordings of all relays that wait for theirs: a list of what is ready costs one call, however many
 //! relays it serves.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,12 +9,20 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::calls::asks;
+use crate::store::{Look, Looked, Store};
 use crate::vendors::cloudflare::{Cloudflare, Video};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// Cloudflare's clock and ours may differ by so much.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
+
+/// What the look is called among processes.
+const LOOK: &str = "ready_recordings";
+/// A process that does not come back with what it found within this is passed over.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks whether another process has found something.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 type Found = Result<Vec<Video>, VendorError>;
 
@@ -40,6 +48,8 @@ pub(super) struct RecordingsDesk {
     interval: Duration,
     runtime: tokio::runtime::Handle,
     queue: Arc<Mutex<Queue>>,
+    /// Where several processes share one look, and what this one calls itself there.
+    others: Arc<OnceLock<(Store, i64)>>,
 }
 
 impl RecordingsDesk {
@@ -53,7 +63,14 @@ impl RecordingsDesk {
             interval,
             runtime,
             queue: Arc::default(),
+            others: Arc::default(),
         }
+    }
+
+    /// From now on one process looks for all that share this database.
+    pub(super) fn share(&self, store: Store) {
+        // Set once, when the service is put together.
+        let _ = self.others.set((store, rand::random()));
     }
 
     /// The recordings of a live input that are ready, as of the next look: at most one in every interval.
@@ -78,7 +95,9 @@ impl RecordingsDesk {
                 desk.serve().await;
             });
         }
-        found.await.unwrap_or_else(|_| Err(unanswered()))
+        found
+            .await
+            .unwrap_or_else(|_| Err(unanswered("the shared look was given up".into())))
     }
 
     async fn serve(&self) {
@@ -91,25 +110,15 @@ impl RecordingsDesk {
         let Some(oldest) = waiting.iter().map(|waiting| waiting.since).min() else {
             return;
         };
-        match self
-            .cloudflare
-            .ready_live_recordings(asks(Priority::Finalize), oldest - SKEW)
-            .await
-        {
-            Ok(list) => {
-                if list.may_be_cut {
-                    tracing::warn!(
-                        videos = list.videos.len(),
-                        "the list of ready recordings may be cut"
-                    );
-                }
+        match self.found(oldest - SKEW).await {
+            Ok(videos) => {
                 for Waiting {
                     live_input, answer, ..
                 } in waiting
                 {
                     let of_it = |video: &&Video| video.live_input.as_ref() == Some(&live_input);
                     // Who asked may have gone.
-                    let _ = answer.send(Ok(list.videos.iter().filter(of_it).cloned().collect()));
+                    let _ = answer.send(Ok(videos.iter().filter(of_it).cloned().collect()));
                 }
             }
             Err(error) => {
@@ -121,8 +130,67 @@ impl RecordingsDesk {
     }
 }
 
+impl RecordingsDesk {
+    /// All recordings that are ready and were made since then, as of this moment or, where others look as well, the last
+    /// interval.
+    async fn found(&self, since: DateTime<Utc>) -> Found {
+        let Some((store, own)) = self.others.get() else {
+            return self.list(since).await;
+        };
+        let look = Look {
+            name: LOOK,
+            since,
+            interval: self.interval,
+            patience: PATIENCE,
+            asked: self.interval,
+        };
+        let give_up = Instant::now() + PATIENCE;
+        while Instant::now() < give_up {
+            match store.shared_look(*own, &look).await {
+                Ok(Looked::Found(found)) => return read(&found),
+                Ok(Looked::Yours) => return self.list_for_all(store, *own, since).await,
+                Ok(Looked::NotYet) => tokio::time::sleep(LOOK_AGAIN.min(self.interval)).await,
+                Err(error) => return Err(unanswered(error.to_string())),
+            }
+        }
+        Err(unanswered("the other process's look was not made".into()))
+    }
+
+    async fn list_for_all(&self, store: &Store, own: i64, since: DateTime<Utc>) -> Found {
+        let found = self.list(since).await;
+        let told = match &found {
+            Ok(videos) => match serde_json::to_string(videos) {
+                Ok(text) => store.put_look(own, LOOK, since, text).await,
+                Err(_) => store.give_up_look(own, LOOK).await,
+            },
+            Err(_) => store.give_up_look(own, LOOK).await,
+        };
+        if let Err(error) = told {
+            // The others pass it over.
+            tracing::debug!(%error, "what a look found was not put down for all");
+        }
+        found
+    }
+
+    async fn list(&self, since: DateTime<Utc>) -> Found {
+        let asks = asks(Priority::Finalize);
+        let list = self.cloudflare.ready_live_recordings(asks, since).await?;
+        if list.may_be_cut {
+            tracing::warn!(
+                videos = list.videos.len(),
+                "the list of ready recordings may be cut"
+            );
+        }
+        Ok(list.videos)
+    }
+}
+
+fn read(found: &str) -> Found {
+    serde_json::from_str(found).map_err(|error| unanswered(error.to_string()))
+}
+
 /// The look was given up before it was made.
-fn unanswered() -> VendorError {
+fn unanswered(message: String) -> VendorError {
     VendorError {
         vendor: Vendor::Cloudflare,
         call: "stream.list_ready",
@@ -130,7 +198,7 @@ fn unanswered() -> VendorError {
         done: Done::No,
         status: None,
         code: None,
-        message: "the shared look was given up".into(),
+        message,
         retry_after: None,
     }
 }

@@ -5,19 +5,22 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, MessageResult, WrapFuture,
+};
 use actix_rt::{Arbiter, ArbiterHandle};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::calls::Caller;
 use super::directory::Snapshot;
+use super::fleet::letters;
 use super::forced_end;
 use super::relay_actor::{Beginning, Leave, Parts, RelayActor, Tell};
 use super::rows::{self, Unreadable};
 use super::shared::Shared;
 use super::supervise::{self, Cause, LastWord};
-use crate::relay::{Action, Durable, Event, OutcomeCode, Relay};
+use crate::relay::{Action, Durable, Event, OutcomeCode, Phase, Relay};
 use crate::store::StoredRelay;
 use crate::telemetry::metrics;
 
@@ -33,7 +36,10 @@ const ROLL_CALL: Duration = Duration::from_secs(5);
 /// One relay in work.
 struct Child {
     channel_id: i64,
-    generation: u32,
+    /// The epoch under which this process has it.
+    epoch: i64,
+    /// Which of all the actors there were it has: a notice of one that is gone is not taken for this one's.
+    generation: u64,
     actor: Option<Addr<RelayActor>>,
     caller: Caller,
     deaths: VecDeque<Instant>,
@@ -56,6 +62,7 @@ pub(super) struct Registry {
     shared: Arc<Shared>,
     arbiters: Vec<Arbiter>,
     children: HashMap<Uuid, Child>,
+    last_generation: u64,
 }
 
 /// A relay that was just stored begins its work.
@@ -65,11 +72,13 @@ pub(super) struct Begin {
     pub(super) relay: Relay,
     pub(super) actions: Vec<Action>,
     pub(super) revision: i64,
+    /// The epoch it was stored under.
+    pub(super) epoch: i64,
     /// The request's span.
     pub(super) because: Span,
 }
 
-/// Relays that a process before this one left unfinished.
+/// Relays that were left unfinished, and are this process's now.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Recover {
@@ -91,17 +100,28 @@ pub(super) struct RecorderDown {
     pub(super) channel_id: i64,
 }
 
-/// The database is another process's: all actors go without a word.
+/// The relays are another process's: all actors go without a word. Answers whose calls may still be under way.
 #[derive(Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Vec<Caller>")]
 pub(super) struct Abandon;
+
+/// At most so many relays shall go to another process: live ones, of which nothing is under way. Answers which, and whose
+/// calls may be under way after all.
+#[derive(Message)]
+#[rtype(result = "Vec<(Uuid, Caller)>")]
+pub(super) struct Release(pub(super) usize);
+
+/// Which relays this process has.
+#[derive(Message)]
+#[rtype(result = "Vec<Uuid>")]
+pub(super) struct RollCall;
 
 /// A child has come to its end.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct ChildExit {
     relay_id: Uuid,
-    generation: u32,
+    generation: u64,
     cause: Cause,
 }
 
@@ -112,6 +132,7 @@ impl Registry {
             shared,
             arbiters,
             children: HashMap::new(),
+            last_generation: 0,
         }
         .start()
     }
@@ -130,16 +151,26 @@ impl Registry {
 
     fn begin(
         &mut self,
-        relay: Relay,
-        revision: i64,
+        epoch: i64,
+        (relay, revision): (Relay, i64),
         beginning: Beginning,
         because: Span,
         ctx: &mut Context<Self>,
     ) {
         let relay_id = relay.durable().spec.relay_id;
         let channel_id = relay.durable().spec.channel_id;
+        let waits = relay.durable().spec.recorder_not_before.is_some();
+        if self.children.contains_key(&relay_id) {
+            return;
+        }
+        if epoch != self.shared.epoch() {
+            // It was this process's, under a lease that is lost.
+            self.shared.directory.remove(relay_id);
+            return;
+        }
         let mut child = Child {
             channel_id,
+            epoch,
             generation: 0,
             actor: None,
             caller: Caller::new(self.shared.vendors.clone()),
@@ -156,7 +187,9 @@ impl Registry {
         };
         self.spawn(&mut child, parts, ctx);
         self.children.insert(relay_id, child);
-        self.tell_if_down(channel_id);
+        if waits {
+            self.tell_if_down(channel_id);
+        }
     }
 
     fn spawn(&mut self, child: &mut Child, start: Start, ctx: &mut Context<Self>) {
@@ -171,13 +204,15 @@ impl Registry {
         let Some(arbiter) = self.arbiter(relay_id) else {
             return;
         };
-        child.generation += 1;
+        self.last_generation += 1;
+        child.generation = self.last_generation;
         let (registry, generation) = (ctx.address(), child.generation);
         let last_word = LastWord::default();
         let parts = Parts {
             shared: self.shared.clone(),
             relay,
             revision,
+            epoch: child.epoch,
             restarts: child.restarts,
             caller: child.caller.clone(),
             last_word: last_word.clone(),
@@ -205,6 +240,9 @@ impl Registry {
 
     /// If nothing of the channel's relays before stands in the way, its newest one is told so.
     fn tell_if_down(&self, channel_id: i64) {
+        if self.shared.store.is_shared() {
+            return letters::tell_if_down(&self.shared, channel_id);
+        }
         let relays = self.shared.directory.of_channel(channel_id);
         let in_the_way = relays
             .iter()
@@ -253,10 +291,14 @@ impl Registry {
         let span = tracing::error_span!("relay", %relay_id, channel_id = child.channel_id);
         let load = load.instrument(span);
         let over = deaths > DEATHS;
+        let (epoch, generation) = (child.epoch, child.generation);
         ctx.spawn(
             load.into_actor(self)
                 .map(move |loaded, registry, ctx| match loaded {
+                    // It went to another process meanwhile, and may even have come back.
+                    _ if !registry.is_at(relay_id, generation) => {}
                     None => registry.forget(relay_id),
+                    Some((stored, _)) if stored.epoch != epoch => registry.forget(relay_id),
                     Some((stored, read)) if over || read.is_err() => {
                         let reason = read
                             .err()
@@ -283,7 +325,8 @@ impl Registry {
             return;
         };
         child.caller = Caller::new(self.shared.vendors.clone());
-        let relay = Relay::load(durable, child.generation + 1);
+        let incarnation = child.restarts.saturating_add(1);
+        let relay = Relay::load(durable, incarnation);
         let start = Start {
             relay,
             revision: stored.revision,
@@ -308,6 +351,25 @@ impl Registry {
             registry.forget(relay_id);
             registry.shared.debts_changed();
         }));
+    }
+
+    /// Whether the relay has this actor, or had it last.
+    fn is_at(&self, relay_id: Uuid, generation: u64) -> bool {
+        self.children
+            .get(&relay_id)
+            .is_some_and(|child| child.generation == generation)
+    }
+
+    /// A relay goes to another process. Its calls may still be under way.
+    fn let_go(&mut self, relay_id: Uuid) -> Option<Caller> {
+        let child = self.children.remove(&relay_id)?;
+        // No call is made from here on, whatever its actor is about.
+        child.caller.in_flight().close();
+        self.shared.directory.remove(relay_id);
+        if let Some(actor) = child.actor {
+            actor.do_send(Leave);
+        }
+        Some(child.caller)
     }
 
     fn forget(&mut self, relay_id: Uuid) {
@@ -373,9 +435,11 @@ impl Handler<Begin> for Registry {
             relay,
             actions,
             revision,
+            epoch,
             because,
         } = begin;
-        self.begin(relay, revision, Beginning::Fresh(actions), because, ctx);
+        let beginning = Beginning::Fresh(actions);
+        self.begin(epoch, (relay, revision), beginning, because, ctx);
     }
 }
 
@@ -386,6 +450,9 @@ impl Handler<Recover> for Registry {
         let now = self.shared.clock.now();
         let mut relays = Vec::new();
         for stored in recover.relays {
+            if self.children.contains_key(&stored.row.id) {
+                continue;
+            }
             match rows::durable(&stored) {
                 Ok(durable) => {
                     // Numbers of calls do not meet those of the process before: their answers died with it.
@@ -394,13 +461,13 @@ impl Handler<Recover> for Registry {
                     // feed is a ghost.
                     let snapshot = Snapshot::before_its_actor(&relay, now);
                     self.shared.directory.publish(snapshot);
-                    relays.push((relay, stored.revision));
+                    relays.push((stored.epoch, (relay, stored.revision)));
                 }
                 Err(unreadable) => self.end_by_force(stored, unreadable.to_string(), ctx),
             }
         }
-        for (relay, revision) in relays {
-            self.begin(relay, revision, Beginning::Recovered, Span::none(), ctx);
+        for (epoch, relay) in relays {
+            self.begin(epoch, relay, Beginning::Recovered, Span::none(), ctx);
         }
     }
 }
@@ -428,15 +495,36 @@ impl Handler<RecorderDown> for Registry {
 }
 
 impl Handler<Abandon> for Registry {
-    type Result = ();
+    type Result = MessageResult<Abandon>;
 
-    fn handle(&mut self, _: Abandon, _: &mut Self::Context) {
-        for (relay_id, child) in self.children.drain() {
-            self.shared.directory.remove(relay_id);
-            if let Some(actor) = child.actor {
-                actor.do_send(Leave);
-            }
-        }
+    fn handle(&mut self, _: Abandon, _: &mut Self::Context) -> Self::Result {
+        let all: Vec<Uuid> = self.children.keys().copied().collect();
+        MessageResult(all.into_iter().filter_map(|id| self.let_go(id)).collect())
+    }
+}
+
+impl Handler<Release> for Registry {
+    type Result = MessageResult<Release>;
+
+    fn handle(&mut self, Release(most): Release, _: &mut Self::Context) -> Self::Result {
+        let live = |(relay_id, child): (&Uuid, &Child)| {
+            let relay = self.shared.directory.get(*relay_id)?;
+            let busy = !child.caller.in_flight().is_empty();
+            (relay.durable.phase == Phase::Live).then_some((busy, *relay_id))
+        };
+        let mut live: Vec<(bool, Uuid)> = self.children.iter().filter_map(live).collect();
+        live.sort_unstable();
+        live.truncate(most);
+        let gone = |(_, relay_id)| Some((relay_id, self.let_go(relay_id)?));
+        MessageResult(live.into_iter().filter_map(gone).collect())
+    }
+}
+
+impl Handler<RollCall> for Registry {
+    type Result = MessageResult<RollCall>;
+
+    fn handle(&mut self, _: RollCall, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.children.keys().copied().collect())
     }
 }
 
@@ -444,11 +532,7 @@ impl Handler<ChildExit> for Registry {
     type Result = ();
 
     fn handle(&mut self, exit: ChildExit, ctx: &mut Self::Context) {
-        let current = self
-            .children
-            .get(&exit.relay_id)
-            .is_some_and(|child| child.generation == exit.generation);
-        if !current {
+        if !self.is_at(exit.relay_id, exit.generation) {
             return;
         }
         match exit.cause {

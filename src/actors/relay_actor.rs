@@ -33,6 +33,8 @@ pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) relay: Relay,
     pub(super) revision: i64,
+    /// The epoch under which this process has the relay.
+    pub(super) epoch: i64,
     pub(super) restarts: u32,
     pub(super) caller: Caller,
     pub(super) last_word: LastWord,
@@ -48,6 +50,7 @@ pub(super) struct RelayActor {
     relay: Relay,
     durable: Arc<Durable>,
     revision: i64,
+    epoch: i64,
     restarts: u32,
     caller: Caller,
     last_word: LastWord,
@@ -91,6 +94,7 @@ impl RelayActor {
             shared,
             relay,
             revision,
+            epoch,
             restarts,
             caller,
             last_word,
@@ -105,6 +109,7 @@ impl RelayActor {
             relay,
             durable,
             revision,
+            epoch,
             restarts,
             caller,
             last_word,
@@ -129,6 +134,10 @@ impl RelayActor {
     fn take(&mut self, tell: Tell, ctx: &mut Context<Self>) {
         #[cfg(feature = "sandbox")]
         super::sabotage::hears(&self.durable.spec, &tell.event);
+        if self.caller.is_closed() {
+            // The relay is another process's, or about to be.
+            return ctx.notify(Leave);
+        }
         let Tell {
             event,
             stored: told,
@@ -159,8 +168,7 @@ impl RelayActor {
                 "phase"
             );
         }
-        let epoch = self.shared.epoch();
-        let save = rows::save(&self.durable, &step, now, self.revision, epoch);
+        let save = rows::save(&self.durable, &step, now, self.revision, self.epoch);
         self.revision += i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
         let shared = self.shared.clone();
         let stored = async move {
@@ -177,6 +185,7 @@ impl RelayActor {
                 .into_actor(self)
                 .map(move |saved, actor, ctx| {
                     span.in_scope(|| match saved {
+                        Ok(()) if actor.caller.is_closed() => ctx.notify(Leave),
                         Ok(()) => {
                             figures::stored(&before, &step, now);
                             actor.act(step, told, because, ctx);

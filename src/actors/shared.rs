@@ -11,6 +11,7 @@ use super::alarms::Alarms;
 use super::calls::Vendors;
 use super::clock::Clock;
 use super::directory::Directory;
+use super::fleet::state::State;
 use super::registry::Registry;
 use crate::config::Settings;
 use crate::relay::Owner;
@@ -40,7 +41,6 @@ pub enum Readiness {
 }
 
 /// What every actor has at hand.
-#[derive(Debug)]
 pub struct Shared {
     pub(super) clock: Clock,
     pub(super) store: Store,
@@ -55,6 +55,23 @@ pub struct Shared {
     registry: RwLock<Option<Addr<Registry>>>,
     debts: Notify,
     pub(super) alarms: Alarms,
+    pub(super) fleet: State,
+    /// What this process is called.
+    pub(super) node: String,
+    /// Reads a vendor's notification that another node passed on.
+    overhears: OnceLock<Overhears>,
+}
+
+/// Takes an endpoint's name, and what is read of the body that came there.
+type Overhears = Box<dyn Fn(&str, &serde_json::Value) + Send + Sync>;
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("node", &self.node)
+            .field("readiness", &self.readiness())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -66,6 +83,9 @@ impl Shared {
         vendors: Arc<Vendors>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Self> {
+        if store.is_shared() {
+            vendors.recordings.share(store.clone());
+        }
         Arc::new(Self {
             clock: Clock::start(),
             store,
@@ -80,7 +100,28 @@ impl Shared {
             registry: RwLock::new(None),
             debts: Notify::new(),
             alarms: Alarms::default(),
+            fleet: State::default(),
+            node: node(),
+            overhears: OnceLock::new(),
         })
+    }
+
+    /// What this process is called: its machine's name, and its number there.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Who understands vendors' notifications that another node passes on: told the endpoint's name, and what is read of the body.
+    pub fn on_notice(&self, overhears: impl Fn(&str, &serde_json::Value) + Send + Sync + 'static) {
+        // Set once, when the service is put together.
+        let _ = self.overhears.set(Box::new(overhears));
+    }
+
+    pub(super) fn overhear(&self, endpoint: &str, notice: &serde_json::Value) {
+        if let Some(overhears) = self.overhears.get() {
+            overhears(endpoint, notice);
+        }
     }
 
     /// The settings.
@@ -209,4 +250,10 @@ impl Shared {
             }
         }
     }
+}
+
+/// This process's name: the machine's, and its number there.
+fn node() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}/{}", host.trim(), std::process::id())
 }

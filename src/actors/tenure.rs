@@ -1,13 +1,14 @@
-//! The time in which this process acts on its database: from taking the lock to losing it, or to the process's end.
+//! The time in which this process acts on its database: on SQLite from taking the file's lock to its end, on PostgreSQL as
+//! a node among others, as long as its lease is renewed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::registry::{Abandon, Recover, Registry};
+use super::fleet::{Member, once_for_all};
+use super::registry::{Recover, Registry};
 use super::shared::{Readiness, Shared};
-use super::{alarms, debts, dispatcher, janitor};
 use crate::relay::Owner;
 use crate::store::{DatabaseLock, StoreError};
 
@@ -17,7 +18,7 @@ const TRY_EVERY: Duration = Duration::from_millis(500);
 /// Between two questions whether the database takes writes: it may fall ill while nobody has anything to save.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
-/// Takes the database over when it is free, drives what is in it, and lets go when the lock is lost.
+/// Takes the database over when it may, drives what is this process's to drive, and lets go of it.
 #[derive(Debug)]
 pub struct Tenure {
     shared: Arc<Shared>,
@@ -32,30 +33,81 @@ impl Tenure {
         Self { shared }
     }
 
-    /// Holds the database whenever it can, until `end` returns.
+    /// Acts whenever it may, until `end` returns.
     pub async fn hold_until(self, end: impl Future<Output = ()>) {
+        let mut watch = JoinSet::new();
+        watch.spawn(watch_database(self.shared.clone()));
+        match self.shared.store.is_shared() {
+            true => self.among_others(end).await,
+            false => self.alone(end).await,
+        }
+        // While the database is still open.
+        watch.shutdown().await;
+    }
+
+    async fn alone(&self, end: impl Future<Output = ()>) {
+        let mut end = std::pin::pin!(end);
+        let _lock = tokio::select! {
+            lock = self.take() => lock,
+            () = &mut end => return,
+        };
+        let mut work = once_for_all(&self.shared);
+        end.await;
+        // While the lock is still held.
+        work.shutdown().await;
+    }
+
+    async fn among_others(&self, end: impl Future<Output = ()>) {
         let mut end = std::pin::pin!(end);
         loop {
-            let lock = tokio::select! {
-                lock = self.take() => lock,
+            let mut member = tokio::select! {
+                member = self.join() => member,
                 () = &mut end => return,
             };
-            let mut work = self.work();
             let lost = tokio::select! {
-                () = lock.lost() => true,
-                () = &mut end => false,
+                lost = member.act() => lost,
+                () = &mut end => return member.leave().await,
             };
-            if lost {
-                tracing::error!(
-                    "the database lock was lost: this process stops acting until it has it again"
-                );
+            tracing::error!(
+                %lost,
+                "this process is no node any more: it drops its relays, and joins anew"
+            );
+            self.waits("This process lost its lease on its relays, and joins anew.");
+            if self.shared.readiness() == Readiness::Ready {
                 self.shared.set_readiness(Readiness::Starting);
-                self.shared.registry_hears(Abandon);
             }
-            // While the lock is still held, and the database still open.
-            work.shutdown().await;
-            if !lost {
-                return;
+            member.abandon().await;
+        }
+    }
+
+    /// Waits until this process is a node, with what it is to drive in its actors' hands.
+    async fn join(&self) -> Member {
+        loop {
+            match self.shared.store.is_held_by_an_older_version().await {
+                Ok(true) => {
+                    tracing::warn!(
+                        "a process of an older version holds the database: stop it first"
+                    );
+                    self.waits("A process of an older version holds the database; this one waits.");
+                    tokio::time::sleep(TRY_EVERY).await;
+                    continue;
+                }
+                Ok(false) | Err(_) => {}
+            }
+            let joined = match self.prepare().await {
+                Ok(()) => Member::join(self.shared.clone()).await,
+                Err(error) => Err(error),
+            };
+            match joined {
+                Ok(member) => {
+                    self.is_ready();
+                    return member;
+                }
+                Err(error) => {
+                    self.shared.note_database(false);
+                    tracing::warn!(%error, "this process did not become a node; tried again");
+                    tokio::time::sleep(TRY_EVERY).await;
+                }
             }
         }
     }
@@ -74,22 +126,11 @@ impl Tenure {
         }
     }
 
-    /// What is done for all relays while the database is held.
-    fn work(&self) -> JoinSet<()> {
-        let mut work = JoinSet::new();
-        work.spawn(debts::pay_forever(self.shared.clone()));
-        work.spawn(janitor::sweep_forever(self.shared.clone()));
-        work.spawn(watch_database(self.shared.clone()));
-        work.spawn(alarms::watch_forever(self.shared.clone()));
-        work.spawn(dispatcher::deliver_forever(self.shared.clone()));
-        work
-    }
-
     /// Waits for the lock.
     async fn acquire(&self) -> DatabaseLock {
         let mut told = false;
         loop {
-            match DatabaseLock::try_acquire(&self.shared.settings.database).await {
+            match DatabaseLock::try_acquire(&self.shared.settings.database) {
                 Ok(Ok(lock)) => return lock,
                 Ok(Err(held)) => {
                     self.shared.note_database(true);
@@ -100,6 +141,10 @@ impl Tenure {
                             "another process holds the database: this one serves reads, and waits"
                         );
                     }
+                    self.waits(&match held.pid {
+                        Some(pid) => format!("Process {pid} holds the database; this one waits."),
+                        None => "Another process holds the database; this one waits.".to_owned(),
+                    });
                 }
                 Err(error) => {
                     self.shared.note_database(false);
@@ -110,8 +155,25 @@ impl Tenure {
         }
     }
 
-    /// Brings the schema up to date, fences whoever had the database before, and has every unfinished relay go on.
+    /// Fences whoever had the database before, and has every unfinished relay go on.
     async fn take_over(&self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        self.waits("Unfinished relays are being loaded.");
+        self.prepare().await?;
+        shared.set_epoch(shared.store.take_epoch().await?);
+        let relays = shared.store.unfinished().await?;
+        let unfinished = relays.len();
+        if let Some(registry) = shared.registry() {
+            // Answered when every one of them has its actor.
+            let _ = registry.send(Recover { relays }).await;
+        }
+        self.is_ready();
+        tracing::info!(unfinished, "ready");
+        Ok(())
+    }
+
+    /// Brings the schema up to date, and reads whose database it is.
+    async fn prepare(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
         shared.store.migrate().await?;
         let instance = shared.store.instance().await?;
@@ -119,20 +181,19 @@ impl Tenure {
             deployment: shared.settings.relay.deployment.clone(),
             database: instance.database_id,
         });
-        shared.set_epoch(shared.store.take_epoch().await?);
-        shared.store.deliver_messages(shared.delivers()).await?;
-        let relays = shared.store.unfinished().await?;
-        let unfinished = relays.len();
-        if let Some(registry) = shared.registry() {
-            // Answered when every one of them has its actor.
-            let _ = registry.send(Recover { relays }).await;
+        shared.store.deliver_messages(shared.delivers()).await
+    }
+
+    fn is_ready(&self) {
+        self.shared.note_database(true);
+        self.shared.fleet.waits(None);
+        if self.shared.readiness() == Readiness::Starting {
+            self.shared.set_readiness(Readiness::Ready);
         }
-        shared.note_database(true);
-        if shared.readiness() == Readiness::Starting {
-            shared.set_readiness(Readiness::Ready);
-        }
-        tracing::info!(unfinished, "ready");
-        Ok(())
+    }
+
+    fn waits(&self, reason: &str) {
+        self.shared.fleet.waits(Some(reason.to_owned()));
     }
 
     /// What is shared with the actors.
@@ -146,6 +207,9 @@ impl Tenure {
 async fn watch_database(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(ASK_EVERY).await;
+        if shared.readiness() == Readiness::Starting {
+            continue;
+        }
         // What did not take the last write is believed when it takes one.
         let answers = if shared.database_answers() {
             shared.store.ping_writer().await

@@ -65,7 +65,8 @@ pub(super) struct SweepReport {
 
 /// What runs now and what it waits for
 ///
-/// In the order of the relays' ids, which is that of their age.
+/// On all processes, in the order of the relays' ids, which is that of their age. Of another process's relays it is told what
+/// is stored; what its actor alone knows (restarts, the last event and error) is told by that process.
 #[utoipa::path(
     get, path = "/admin/actors", tag = "operators", operation_id = "listActors",
     params(PageQuery),
@@ -79,20 +80,20 @@ pub(super) async fn actors(
     let page = query.page()?;
     let after = page.cursor.as_deref().map(Uuid::try_parse).transpose();
     let after = after.map_err(|_| Problem::parameter("cursor", "not a cursor of this list"))?;
-    let mut all = api.keeper.directory().all();
+    let mut all = api.keeper.all().await?;
     let total = all.len();
-    all.sort_unstable_by_key(|snapshot| snapshot.durable.spec.relay_id);
-    all.retain(|snapshot| after.is_none_or(|after| snapshot.durable.spec.relay_id > after));
+    all.sort_unstable_by_key(|(snapshot, _)| snapshot.durable.spec.relay_id);
+    all.retain(|(snapshot, _)| after.is_none_or(|after| snapshot.durable.spec.relay_id > after));
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let more = all.len() > limit;
     all.truncate(limit);
     let last = all.last().filter(|_| more);
     Ok(HttpResponse::Ok().json(ActorPage {
         total,
-        next_cursor: last.map(|last| last.durable.spec.relay_id),
+        next_cursor: last.map(|(last, _)| last.durable.spec.relay_id),
         actors: all
             .iter()
-            .map(|snapshot| actor(snapshot, &api.node))
+            .map(|(snapshot, node)| actor(snapshot, node))
             .collect(),
     }))
 }

@@ -212,9 +212,16 @@ pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem>
         ));
     }
     if readiness == Readiness::Starting {
+        let reason = api.keeper.reason();
         return Err(Problem::new(
             Code::Starting,
-            "Unfinished relays are being loaded, or another process holds the database.",
+            reason.unwrap_or_else(|| "Unfinished relays are being loaded.".to_owned()),
+        ));
+    }
+    if !api.keeper.lease_holds() {
+        return Err(Problem::new(
+            Code::Database,
+            "This process's lease on its relays was not renewed: it calls no vendor until it is.",
         ));
     }
     if !api.keeper.is_ready() {

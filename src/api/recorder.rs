@@ -14,6 +14,7 @@ use super::input::whole;
 use super::openapi::requests::PageLink;
 use super::problem::{Code, Problem};
 use super::routes::Routes;
+use crate::actors::Standing;
 use crate::config::Settings;
 use crate::vendors::agora::page::{self, Links, PageClaims};
 use crate::vendors::agora::token::{MAX_SALT, Subscriber};
@@ -61,17 +62,6 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
         .writes("/recorder/presence", presence);
 }
 
-/// Whether a link still leads somewhere.
-#[derive(Debug, PartialEq, Eq)]
-enum Standing {
-    /// Its recorder is the relay's.
-    Current,
-    /// Its relay is in work, its recorder is not the relay's any more.
-    Superseded,
-    /// Its relay is over.
-    Over,
-}
-
 impl Api {
     fn recorder(&self) -> Result<&Recorder, Problem> {
         let recorder = self.recorder.as_ref();
@@ -79,21 +69,9 @@ impl Api {
     }
 
     /// What a process that does not act yet does not know, it does not decide.
-    fn standing(&self, claims: &PageClaims) -> Result<Standing, Problem> {
-        if self.keeper.directory().get(claims.relay).is_none() {
-            return if self.acts() {
-                Ok(Standing::Over)
-            } else {
-                Err(Problem::new(
-                    Code::Starting,
-                    "This process does not act yet.",
-                ))
-            };
-        }
-        if self.keeper.page_shall_leave(claims.relay, claims.attempt) {
-            return Ok(Standing::Superseded);
-        }
-        Ok(Standing::Current)
+    async fn standing(&self, claims: &PageClaims) -> Result<Standing, Problem> {
+        let standing = self.keeper.standing(claims.relay, claims.attempt).await?;
+        standing.ok_or_else(|| Problem::new(Code::Starting, "This process does not act yet."))
     }
 }
 
@@ -111,7 +89,7 @@ pub(super) async fn page(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let claims = api.recorder()?.claims(request.query_string())?;
-    if api.standing(&claims)? == Standing::Over {
+    if api.standing(&claims).await? == Standing::Over {
         return Err(Problem::not_found("This relay is over."));
     }
     Ok(HttpResponse::Ok()
@@ -222,7 +200,7 @@ pub(super) async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpR
     let recorder = api.recorder()?;
     let asked: TokenRequest = read(&body)?;
     let claims = recorder.claims(&asked.query)?;
-    if api.standing(&claims)? != Standing::Current {
+    if api.standing(&claims).await? != Standing::Current {
         return Ok(HttpResponse::Ok().json(TicketOrLeave::Leave(Leave { leave: true })));
     }
     let uid = asked.uid.filter(|uid| may_join(*uid, &claims));
@@ -279,14 +257,12 @@ pub(super) async fn presence(
 ) -> Result<HttpResponse, Problem> {
     let report: PresenceReport = read(&body)?;
     let claims = api.recorder()?.claims(&report.query)?;
-    let leave = match api.standing(&claims)? {
-        Standing::Over | Standing::Superseded => true,
-        Standing::Current => {
-            api.keeper
-                .page_presence(claims.relay, claims.attempt, report.seq, report.present)
-                .await
-        }
-    };
+    let leave = api.standing(&claims).await? != Standing::Current;
+    if !leave {
+        api.keeper
+            .page_presence(claims.relay, claims.attempt, report.seq, report.present)
+            .await;
+    }
     Ok(HttpResponse::Ok().json(Leave { leave }))
 }
 

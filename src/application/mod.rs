@@ -16,11 +16,15 @@ use crate::api::{self, Api};
 use crate::config::Settings;
 use crate::store::Store;
 use crate::telemetry::metrics;
+use crate::vendors::lease::Lease;
 use tls::Certificate;
 
 /// How long a process that goes down is still reachable, so that load balancers see that it is not ready, and stops
 /// that are on their way arrive.
 const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// How long a node has for leaving its fleet: calls under way come home first.
+const LEAVES_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long stopping every relay may take: a relay is down within 30 s, or what is left of it is a debt.
 pub const STOP_ALL_WITHIN: Duration = Duration::from_secs(120);
@@ -91,7 +95,12 @@ impl Application {
         let store = Store::connect(&settings.database)
             .await
             .context("the database cannot be opened")?;
-        let vendors = Arc::new(Vendors::new(settings.clone(), runtime.clone())?);
+        // On a database of its own a process that acts holds its lock.
+        let lease = match store.is_shared() {
+            true => Lease::not_yet(),
+            false => Lease::for_good(),
+        };
+        let vendors = Arc::new(Vendors::new(settings.clone(), runtime.clone(), lease)?);
         let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
         Ok(Self {
             settings,
@@ -138,6 +147,10 @@ impl Application {
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
         let outside = outside::outside(&self.shared, &keeper);
         let api = Api::new(&self.settings, keeper.clone(), self.store.clone(), outside);
+        self.shared.on_notice({
+            let api = api.clone();
+            move |endpoint, notice| api.overhear(endpoint, notice)
+        });
         let telling = tokio::spawn({
             let api = api.clone();
             async move { api.tell_listeners().await }
@@ -175,7 +188,7 @@ impl Application {
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;
         tenure_ends.cancel();
-        let _ = tokio::time::timeout(grace, tenure).await;
+        let _ = tokio::time::timeout(grace.max(LEAVES_WITHIN), tenure).await;
         telling.abort();
         upkeep.abort();
         if let Some(renewal) = renewal {

@@ -29,7 +29,7 @@ pub(super) fn outside(shared: &Arc<Shared>, keeper: &Keeper) -> Outside {
         },
         viewers: viewers(shared),
         on_ghost: Arc::new(move |ghost| on_ghost(&keeper, ghost)),
-        node: node(),
+        node: shared.node().to_owned(),
     }
 }
 
@@ -58,12 +58,6 @@ fn on_ghost(keeper: &Keeper, ghost: webhooks::Ghost) {
             keeper.ghost(Ghost::Recorder { mark, sid, is_over });
         }
     }
-}
-
-/// This process's name: the machine's, and its number there.
-fn node() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}/{}", host.trim(), std::process::id())
 }
 
 fn asks() -> Caller {

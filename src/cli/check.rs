@@ -9,6 +9,7 @@ use relaykeeper::store::Store;
 use relaykeeper::vendors::agora::Agora;
 use relaykeeper::vendors::cloudflare::{Cloudflare, TokenState};
 use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, VendorError};
 use secrecy::ExposeSecret as _;
 
@@ -92,7 +93,7 @@ async fn cloudflare(settings: &Settings, report: &mut Report) -> anyhow::Result<
     if ours.account_id.is_empty() || ours.api_token.expose_secret().is_empty() {
         return Ok(());
     }
-    let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors)?;
+    let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors, &Lease::for_good())?;
     match cloudflare.verify_token(asks()).await {
         Ok(TokenState::Active) => report.good("Cloudflare token", "active"),
         Ok(state) => report.bad(
@@ -147,7 +148,7 @@ async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
     if ours.app_id.is_empty() || ours.customer_id.is_empty() || secret.is_empty() {
         return Ok(());
     }
-    let agora = Agora::new(&settings.agora, &settings.vendors)?;
+    let agora = Agora::new(&settings.agora, &settings.vendors, &Lease::for_good())?;
     match agora.media_push().check_credentials(asks()).await {
         Ok(()) => report.good("Agora credentials", "accepted"),
         Err(error) => {

@@ -37,7 +37,7 @@ pub(super) fn run(settings: Settings, migrate: &Migrate) -> anyhow::Result<ExitC
         let _lock = match direction {
             Direction::Status => None,
             Direction::Up | Direction::Down { .. } => {
-                let Ok(lock) = DatabaseLock::try_acquire(&settings.database).await? else {
+                let Ok(lock) = DatabaseLock::try_acquire(&settings.database)? else {
                     anyhow::bail!("another process holds the database: stop it first");
                 };
                 Some(lock)
@@ -45,7 +45,16 @@ pub(super) fn run(settings: Settings, migrate: &Migrate) -> anyhow::Result<ExitC
         };
         match direction {
             Direction::Up => store.migrate().await?,
-            Direction::Down { steps } => store.migrate_down(steps).await?,
+            Direction::Down { steps } => {
+                let acting = store.acting().await?;
+                if !acting.is_empty() {
+                    anyhow::bail!(
+                        "{} act on this database: stop them first",
+                        acting.join(", ")
+                    );
+                }
+                store.migrate_down(steps).await?;
+            }
             Direction::Status => {}
         }
         for migration in store.migration_status().await? {

@@ -293,6 +293,7 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
             api_tokens: vec![door.api_token.clone()],
             admin_tokens: vec![door.admin_token.clone()],
         },
+        fleet: loaded.fleet,
         relay: loaded.relay,
         janitor: loaded.janitor,
         vendors: loaded.vendors,
@@ -342,7 +343,7 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
 
 /// What an earlier run left speaks of vendors that are gone.
 async fn begin_anew(database: &Database) -> anyhow::Result<()> {
-    let Ok(_lock) = DatabaseLock::try_acquire(database).await? else {
+    let Ok(_lock) = DatabaseLock::try_acquire(database)? else {
         bail!(
             "another sandbox runs in this folder: end it first, or start this one in another folder"
         );

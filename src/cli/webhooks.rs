@@ -15,6 +15,7 @@ use relaykeeper::application;
 use relaykeeper::config::Settings;
 use relaykeeper::vendors::cloudflare::Cloudflare;
 use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::lease::Lease;
 use secrecy::{ExposeSecret, SecretString};
 
 /// What to do about webhooks: Cloudflare's to this service (they are hints: without them relaykeeper polls; Agora's are set
@@ -50,7 +51,8 @@ enum Command {
 pub(super) fn run(settings: Settings, webhooks: &Webhooks) -> anyhow::Result<ExitCode> {
     let command = webhooks.command.clone();
     application::run(async move {
-        let cloudflare = || Cloudflare::new(&settings.cloudflare, &settings.vendors);
+        let cloudflare =
+            || Cloudflare::new(&settings.cloudflare, &settings.vendors, &Lease::for_good());
         match command {
             Command::SendTest => send_test(&settings).await,
             Command::Status => status(&cloudflare()?, &Urls::of(&settings)?).await,

@@ -7,6 +7,7 @@ mod agora;
 mod cloud_recording;
 mod cloudflare;
 mod environment;
+mod fleet;
 mod keys;
 mod load;
 mod media_push;
@@ -23,6 +24,7 @@ pub use agora::{Agora, AgoraBackend};
 pub use cloud_recording::{CloudRecording, CloudRecordingVideo, RECORDING_UID_ROOM, Storage};
 pub use cloudflare::Cloudflare;
 pub use environment::environment;
+pub use fleet::Fleet;
 pub use media_push::{MediaPush, MediaPushMode, MediaPushVideo};
 pub use pricing::Pricing;
 pub use problem::{Missing, Origin, Problem, SettingsError};
@@ -42,6 +44,8 @@ pub struct Settings {
     pub server: Server,
     /// Where state is kept.
     pub database: Database,
+    /// Several processes on one PostgreSQL.
+    pub fleet: Fleet,
     /// Who may call.
     pub auth: Auth,
     /// The life of a relay.

@@ -20,13 +20,15 @@ use crate::config::Database;
 
 /// How long to wait for a connection or its first answer, and how long SQLite waits for a lock.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// Connections for what must not wait behind the writer.
+const FLEET: u32 = 2;
 /// Connections that read.
 const READERS: u32 = 8;
 /// PostgreSQL's own limits, milliseconds: a statement, a lock, and a transaction whose client has fallen silent.
 const LIMITS: [(&str, &str); 3] = [
     ("statement_timeout", "10000"),
     ("lock_timeout", "5000"),
-    ("idle_in_transaction_session_timeout", "30000"),
+    ("idle_in_transaction_session_timeout", "5000"),
 ];
 
 /// A database that can be opened any number of times.
@@ -105,6 +107,19 @@ impl Target {
                     .max_connections(1)
                     .acquire_timeout(ACQUIRE)
                     .idle_timeout(None)
+                    .connect_lazy_with(*options.clone()),
+            ),
+        }
+    }
+
+    /// Connections for a fleet's own statements, where there may be one; else those that read.
+    pub(super) fn fleet(&self, reader: &DatabaseConnection) -> DatabaseConnection {
+        match self {
+            Self::Memory(_) | Self::File(_) => reader.clone(),
+            Self::Postgres(options) => SqlxPostgresConnector::from_sqlx_postgres_pool(
+                PgPoolOptions::new()
+                    .max_connections(FLEET)
+                    .acquire_timeout(ACQUIRE)
                     .connect_lazy_with(*options.clone()),
             ),
         }

@@ -1,38 +1,20 @@
-//! One process acts on a database at a time: who holds its lock.
-//!
-//! SQLite: an exclusive lock on `<file>.lock`, which the kernel gives back when the process dies. PostgreSQL: an advisory
-//! lock on a connection of its own, which the server gives back when the connection ends; it is asked every second whether
-//! it still stands. Saves are fenced by epoch besides: who lost the lock without noticing writes nothing.
+//! One process acts on a SQLite file at a time: who holds its lock, an exclusive one on `<file>.lock`, which the kernel gives
+//! back when the process dies. On PostgreSQL several act, each on what is its own: see [`Store::join`](super::Store::join).
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use sea_orm::sqlx::{self, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::StoreError;
-use super::connect::{Target, timely};
+use super::connect::Target;
 use crate::config::Database;
-
-/// Advisory locks are numbers, apart in each database: this one is "relaykpr".
-const KEY: i64 = i64::from_be_bytes(*b"relaykpr");
-/// Between two questions whether the connection still stands.
-const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// How a holder's connection is named, before its pid.
-const NAME: &str = "relaykeeper lock ";
-/// Makes the server notice within some ten seconds that a holder's machine is gone (seconds, seconds, times).
-const KEEPALIVE: [(&str, &str); 3] = [
-    ("tcp_keepalives_idle", "5"),
-    ("tcp_keepalives_interval", "2"),
-    ("tcp_keepalives_count", "3"),
-];
 
 /// The right to act on a database; given back when dropped.
 #[derive(Debug)]
 pub struct DatabaseLock {
-    held: Held,
+    /// The lock lives as long as the file is open. Others than a file need none: a database in memory has nobody to share it
+    /// with, and PostgreSQL's is for all.
+    _open: Option<File>,
 }
 
 /// Another process holds the lock.
@@ -42,41 +24,16 @@ pub struct HeldBy {
     pub pid: Option<u32>,
 }
 
-#[derive(Debug)]
-enum Held {
-    /// A database in memory has nobody to share it with.
-    Alone,
-    /// The lock lives as long as the file is open.
-    File { _open: File },
-    /// The lock lives as long as the task that keeps the connection.
-    Connection {
-        lost: CancellationToken,
-        _keep: DropGuard,
-    },
-}
-
 impl DatabaseLock {
     /// Takes the lock if nobody holds it; never waits for a holder.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the database, or the lock file, cannot be reached; [`StoreError::BadUrl`].
-    pub async fn try_acquire(settings: &Database) -> Result<Result<Self, HeldBy>, StoreError> {
-        let target = Target::of(settings)?;
-        if let Some(file) = target.file() {
-            return lock_file(&file)
-                .map_err(|error| StoreError::Unavailable(format!("the lock file: {error}")));
-        }
-        match target {
-            Target::Postgres(options) => lock_connection(*options).await,
-            Target::Memory(_) | Target::File(_) => Ok(Ok(Self { held: Held::Alone })),
-        }
-    }
-
-    /// Returns when the lock was lost, so that its holder stops acting. A file's lock is never lost.
-    pub async fn lost(&self) {
-        match &self.held {
-            Held::Connection { lost, .. } => lost.cancelled().await,
-            Held::Alone | Held::File { .. } => std::future::pending().await,
+    /// [`StoreError::Unavailable`] when the lock file cannot be reached; [`StoreError::BadUrl`].
+    pub fn try_acquire(settings: &Database) -> Result<Result<Self, HeldBy>, StoreError> {
+        match Target::of(settings)?.file() {
+            Some(file) => lock_file(&file)
+                .map_err(|error| StoreError::Unavailable(format!("the lock file: {error}"))),
+            None => Ok(Ok(Self { _open: None })),
         }
     }
 }
@@ -94,8 +51,7 @@ fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
             write!(file, "{}", std::process::id())?;
             file.flush()?;
             file.rewind()?;
-            let held = Held::File { _open: file };
-            Ok(Ok(DatabaseLock { held }))
+            Ok(Ok(DatabaseLock { _open: Some(file) }))
         }
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -125,65 +81,4 @@ fn lock_path(database: &Path) -> std::io::Result<PathBuf> {
     let mut path = real.into_os_string();
     path.push(".lock");
     Ok(path.into())
-}
-
-async fn lock_connection(
-    options: PgConnectOptions,
-) -> Result<Result<DatabaseLock, HeldBy>, StoreError> {
-    let options = options
-        .application_name(&format!("{NAME}{}", std::process::id()))
-        .options(KEEPALIVE);
-    let mut connection = timely(options.connect()).await?;
-    let taken = timely(
-        sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)")
-            .bind(KEY)
-            .fetch_one(&mut connection),
-    )
-    .await?;
-    if !taken {
-        let pid = timely(holder(&mut connection)).await?;
-        return Ok(Err(HeldBy { pid }));
-    }
-    let lost = CancellationToken::new();
-    let released = CancellationToken::new();
-    tokio::spawn(keep(connection, lost.clone(), released.clone()));
-    let _keep = released.drop_guard();
-    Ok(Ok(DatabaseLock {
-        held: Held::Connection { lost, _keep },
-    }))
-}
-
-/// The pid in the name of the connection that holds the lock; PostgreSQL shows it to the same role only.
-async fn holder(connection: &mut PgConnection) -> Result<Option<u32>, sqlx::Error> {
-    let name = sqlx::query_scalar::<_, Option<String>>(
-        "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
-         WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
-         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-         AND (l.classid::bigint << 32) | l.objid::bigint = $1",
-    )
-    .bind(KEY)
-    .fetch_optional(connection)
-    .await?
-    .flatten();
-    Ok(name.and_then(|name| name.strip_prefix(NAME)?.parse().ok()))
-}
-
-/// Keeps the connection until it breaks or its lock is given back.
-async fn keep(mut connection: PgConnection, lost: CancellationToken, released: CancellationToken) {
-    let lost = lost.drop_guard();
-    loop {
-        tokio::select! {
-            () = released.cancelled() => break,
-            () = tokio::time::sleep(PING_INTERVAL) => {
-                if let Err(error) = timely(connection.ping()).await {
-                    tracing::error!(%error, "the lock on the database was lost");
-                    return;
-                }
-            }
-        }
-    }
-    // Given back, not lost.
-    lost.disarm();
-    // The server gives the lock back as well when the connection just ends.
-    let _ = timely(connection.close()).await;
 }

@@ -5,12 +5,14 @@
 //! on that answer: `Ok` means that it is on disk, [`StoreError::Unavailable`] that nobody knows, and a repeat of the same
 //! request finds out.
 //!
-//! Which process may write is said twice: by the [`DatabaseLock`], and by the epoch that [`Store::take_epoch`] draws and
-//! every [`Save`] carries.
+//! Which process may write what is said by the epoch it drew, which every [`Save`] carries: on SQLite the one process that
+//! holds the [`DatabaseLock`] takes all ([`Store::take_epoch`]); on PostgreSQL there may be several ([`Store::join`]), and
+//! each relay belongs to one of them.
 
 mod connect;
 mod entities;
 mod error;
+mod fleet;
 mod lock;
 mod migrations;
 mod operations;
@@ -27,6 +29,7 @@ use sea_orm::{DatabaseConnection, DbBackend};
 use uuid::Uuid;
 
 pub use error::StoreError;
+pub use fleet::{Fleet, Heard, Listener, Look, Looked, Node, Share, ShareChange, Shares};
 pub use lock::{DatabaseLock, HeldBy};
 pub use migrations::MigrationStatus;
 pub use operations::create::{Created, NewRelay};
@@ -62,6 +65,8 @@ struct Inner {
     target: Target,
     reader: DatabaseConnection,
     writer: Writer,
+    /// For what must not wait behind the writer: leases, and what nodes tell each other.
+    fleet: DatabaseConnection,
 }
 
 impl std::fmt::Debug for Store {
@@ -84,12 +89,14 @@ impl Store {
         connection.ping().await?;
         let reader = target.reader(&connection);
         reader.ping().await?;
+        let fleet = target.fleet(&reader);
         let writer = Writer::start(target.clone(), connection);
         Ok(Self {
             inner: Arc::new(Inner {
                 target,
                 reader,
                 writer,
+                fleet,
             }),
         })
     }
@@ -100,6 +107,7 @@ impl Store {
         self.inner.writer.close().await;
         // Whether the last connections say good-bye changes nothing.
         let _ = self.inner.reader.close_by_ref().await;
+        let _ = self.inner.fleet.close_by_ref().await;
     }
 
     /// Asks the database whether it is there.
@@ -143,8 +151,8 @@ impl Store {
         }
     }
 
-    /// Takes the database over: one higher epoch, for this process and all unfinished relays. Saves under the last one
-    /// are fenced.
+    /// Takes the database over: one higher epoch, for this process, which is the only node from now on, and for all
+    /// unfinished relays. Saves under any other are fenced.
     ///
     /// # Errors
     /// As [`Store::instance`].

@@ -18,7 +18,7 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, connect::Target, sql::Sql};
+use super::{StoreError, connect::Target, operations::outbox::hold_head, sql::Sql};
 use crate::telemetry::metrics;
 
 /// The most requests that share a commit.
@@ -34,6 +34,12 @@ const SLOW: Duration = Duration::from_secs(1);
 pub(super) trait Operation: Send + Sync + 'static {
     /// What it answers.
     type Answer: Send + 'static;
+
+    /// Whether it may write to the outbox, whose head is then held from the batch's beginning: two processes' batches that
+    /// came to it with rows in hand could each wait for the other's.
+    fn writes_outbox(&self) -> bool {
+        false
+    }
 
     /// Does it. Whatever it wrote is taken back when it fails.
     fn run(&self, tx: &Tx<'_>) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
@@ -105,6 +111,11 @@ impl Writer {
         self.told.subscribe()
     }
 
+    /// Another process has written to the outbox.
+    pub(super) fn outbox_was_written(&self) {
+        self.told.send_replace(());
+    }
+
     /// Has the operation done; answers after its commit.
     pub(super) async fn run<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
@@ -127,6 +138,8 @@ impl Writer {
 
 /// A request whose type is its own business.
 trait Job: Send {
+    /// See [`Operation::writes_outbox`].
+    fn writes_outbox(&self) -> bool;
     /// Runs it; whether it succeeded.
     fn run<'a>(&'a mut self, tx: &'a Tx<'a>) -> BoxFuture<'a, Ran>;
     /// Answers it, now that its batch was committed or not.
@@ -148,6 +161,10 @@ struct Waiting<O: Operation> {
 }
 
 impl<O: Operation> Job for Waiting<O> {
+    fn writes_outbox(&self) -> bool {
+        self.operation.writes_outbox()
+    }
+
     fn run<'a>(&'a mut self, tx: &'a Tx<'a>) -> BoxFuture<'a, Ran> {
         Box::pin(async move {
             match self.operation.run(tx).await {
@@ -254,6 +271,9 @@ async fn transact(
             ..TransactionOptions::default()
         })
         .await?;
+    if batch.iter().any(|job| job.writes_outbox()) {
+        hold_head(&transaction).await?;
+    }
     for job in batch {
         attempt(&transaction, job.as_mut(), told).await?;
     }

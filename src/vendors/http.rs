@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use tracing::Instrument as _;
 
+use super::lease::{Allowed, Lease};
 use super::{Class, Done, Vendor, VendorError};
 use crate::telemetry::{metrics, traced};
 
@@ -46,19 +47,25 @@ pub(crate) fn client(user_agent: &str) -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-/// Sends a request and reads its answer within `timeout`.
+/// Sends a request and reads its answer within `timeout`, or what the lease leaves of it.
 ///
 /// # Errors
-/// [`Class::Unavailable`] with [`Done::No`] when no connection came about, else [`Done::Unknown`].
+/// [`Class::Unavailable`] with [`Done::No`] when no connection came about, or the lease allows no call; else
+/// [`Done::Unknown`].
 pub(crate) async fn send(
     vendor: Vendor,
     call: &'static str,
     request: reqwest::RequestBuilder,
     timeout: Duration,
+    lease: &Lease,
 ) -> Result<Answer, VendorError> {
+    let Some(allowed) = lease.begin(timeout).await else {
+        let message = "this process's lease on its relays was not renewed in time".to_owned();
+        return Err(failure(vendor, call, Class::Unavailable, Done::No, message));
+    };
     let begun = Instant::now();
     let span = tracing::error_span!("vendor_call", %vendor, call);
-    let exchange = exchange(vendor, call, traced(request, &span), timeout);
+    let exchange = exchange(vendor, call, traced(request, &span), &allowed);
     let answer = exchange.instrument(span).await;
     let seconds = begun.elapsed().as_secs_f64();
     let name = vendor.to_string();
@@ -89,7 +96,7 @@ async fn exchange(
     vendor: Vendor,
     call: &'static str,
     request: reqwest::RequestBuilder,
-    timeout: Duration,
+    allowed: &Allowed,
 ) -> Result<Answer, VendorError> {
     let exchange = async {
         let mut response = request.send().await?;
@@ -108,17 +115,33 @@ async fn exchange(
             body,
         })
     };
-    match tokio::time::timeout(timeout, exchange).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(broken(vendor, call, error)),
-        Err(_) => Err(failure(
+    match within(allowed, exchange).await {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(error)) => Err(broken(vendor, call, error)),
+        None => Err(failure(
             vendor,
             call,
             Class::Timeout,
             Done::Unknown,
-            format!("no answer within {}", humantime::format_duration(timeout)),
+            format!("no answer within {}", shown(allowed.length())),
         )),
     }
+}
+
+/// As tokio's timeout, which asks the future first: a process that was frozen past the end goes no step further with it.
+async fn within<F: Future>(allowed: &Allowed, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let timely = std::future::poll_fn(|cx| match allowed.is_over() {
+        true => std::task::Poll::Ready(None),
+        false => future.as_mut().poll(cx).map(Some),
+    });
+    let timely = tokio::time::timeout_at(allowed.until(), timely).await;
+    timely.ok().flatten()
+}
+
+fn shown(duration: Duration) -> humantime::FormattedDuration {
+    let whole = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(whole))
 }
 
 /// What `Retry-After` says: seconds, or a date.

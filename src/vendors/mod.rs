@@ -5,5 +5,6 @@ pub mod cloudflare;
 mod error;
 pub mod governor;
 mod http;
+pub mod lease;
 
 pub use error::{Class, Done, Vendor, VendorError};

@@ -162,7 +162,7 @@ async fn silence_is_a_timeout_of_unknown_outcome() {
         write_timeout: Duration::from_millis(50),
         ..vendors()
     };
-    let error = Agora::new(&settings(&server.uri(), &[]), &vendors)
+    let error = Agora::new(&settings(&server.uri(), &[]), &vendors, &Lease::for_good())
         .unwrap()
         .cloud_recording()
         .start(caller(), &start_request(), true)
@@ -173,6 +173,11 @@ async fn silence_is_a_timeout_of_unknown_outcome() {
 
 #[test]
 fn a_base_url_that_is_none_is_refused_at_once() {
-    let error = Agora::new(&settings("api.agora.io", &[]), &vendors()).unwrap_err();
+    let error = Agora::new(
+        &settings("api.agora.io", &[]),
+        &vendors(),
+        &Lease::for_good(),
+    )
+    .unwrap_err();
     assert!(matches!(error, SetUpError::BaseUrl(_)));
 }

@@ -9,6 +9,7 @@ use relaykeeper::api::health::{Health, VendorWatch};
 use relaykeeper::api::{Api, Outside, Viewers, server};
 use relaykeeper::config::Settings;
 use relaykeeper::store::Store;
+use relaykeeper::vendors::lease::Lease;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
@@ -83,7 +84,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
 fn idle(settings: &Settings, store: &Store) -> Keeper {
     let runtime = tokio::runtime::Handle::current();
     let settings = Arc::new(settings.clone());
-    let vendors = Vendors::new(Arc::clone(&settings), runtime.clone()).unwrap();
+    let vendors = Vendors::new(Arc::clone(&settings), runtime.clone(), Lease::for_good()).unwrap();
     Keeper::new(Shared::new(
         settings,
         store.clone(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use relaykeeper::config;
 use relaykeeper::vendors::cloudflare::{Cloudflare, SetupError};
+use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, Done, VendorError};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -158,7 +159,7 @@ async fn no_connection_means_not_done_and_no_answer_means_perhaps() {
         write_timeout: Duration::from_millis(100),
     };
     let settings = crate::support::settings(&server);
-    let client = Cloudflare::new(&settings, &vendors).unwrap();
+    let client = Cloudflare::new(&settings, &vendors, &Lease::for_good()).unwrap();
     let error = client.delete_live_input(caller(), UID).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Timeout, Done::Unknown));
     let error = client.get_live_input(caller(), UID).await.unwrap_err();
@@ -207,6 +208,7 @@ async fn settings_that_make_no_client_are_named() {
                 ..good.clone()
             },
             &vendors,
+            &Lease::for_good(),
         )
         .unwrap_err();
         assert!(error.to_string().contains(setting), "{error}");
@@ -215,7 +217,7 @@ async fn settings_that_make_no_client_are_named() {
         api_token: "two\nlines".into(),
         ..good
     };
-    let error = Cloudflare::new(&odd, &vendors).unwrap_err();
+    let error = Cloudflare::new(&odd, &vendors, &Lease::for_good()).unwrap_err();
     assert!(matches!(error, SetupError::Token));
     assert!(!error.to_string().contains("lines"));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use relaykeeper::config;
 use relaykeeper::vendors::cloudflare::{Cloudflare, NewLiveInput};
 use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::lease::Lease;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use wiremock::matchers::{method, path};
@@ -29,7 +30,7 @@ pub(crate) fn settings(server: &MockServer) -> config::Cloudflare {
 
 pub(crate) fn client_of(settings: &config::Cloudflare) -> Cloudflare {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Cloudflare::new(settings, &config::Vendors::default()).unwrap()
+    Cloudflare::new(settings, &config::Vendors::default(), &Lease::for_good()).unwrap()
 }
 
 pub(crate) fn client(server: &MockServer) -> Cloudflare {

@@ -1,46 +1,31 @@
-//! One process acts on a database at a time.
+//! One process acts on a SQLite file at a time.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 use super::*;
 
-on_both_databases!(
-    a_lock_has_one_holder_and_is_free_when_it_is_given_back,
-    a_lock_held_by_another_process_names_it_and_ends_with_it,
-);
-
 const CHILD: &str = "RELAYKEEPER_TEST_LOCK";
 
-async fn take(database: &TestDatabase) -> Result<DatabaseLock, HeldBy> {
-    DatabaseLock::try_acquire(&database.settings())
-        .await
-        .unwrap()
+fn take(database: &TestDatabase) -> Result<DatabaseLock, HeldBy> {
+    DatabaseLock::try_acquire(&database.settings()).unwrap()
 }
 
-/// A holder's end is noticed by the server in its own time.
-async fn take_soon(database: &TestDatabase) -> DatabaseLock {
-    let patience = Instant::now() + Duration::from_secs(10);
-    loop {
-        match take(database).await {
-            Ok(lock) => return lock,
-            Err(held) => assert!(Instant::now() < patience, "{held:?}"),
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-async fn a_lock_has_one_holder_and_is_free_when_it_is_given_back(database: TestDatabase) {
-    let held = take(&database).await.unwrap();
+#[tokio::test]
+async fn a_lock_has_one_holder_and_is_free_when_it_is_given_back() {
+    let database = TestDatabase::sqlite();
+    let held = take(&database).unwrap();
     let me = Some(std::process::id());
-    assert_eq!(take(&database).await.unwrap_err(), HeldBy { pid: me });
+    assert_eq!(take(&database).unwrap_err(), HeldBy { pid: me });
     // Who only wants to read may.
     database.store().await.unfinished().await.unwrap();
     drop(held);
-    take_soon(&database).await;
+    take(&database).unwrap();
 }
 
-async fn a_lock_held_by_another_process_names_it_and_ends_with_it(database: TestDatabase) {
+#[tokio::test]
+async fn a_lock_held_by_another_process_names_it_and_ends_with_it() {
+    let database = TestDatabase::sqlite();
     let mut other = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -56,10 +41,10 @@ async fn a_lock_held_by_another_process_names_it_and_ends_with_it(database: Test
     let mut said = BufReader::new(other.stdout.take().unwrap()).lines();
     assert!(said.any(|line| line.unwrap().contains("the lock is held")));
     let pid = Some(other.id());
-    assert_eq!(take(&database).await.unwrap_err(), HeldBy { pid });
+    assert_eq!(take(&database).unwrap_err(), HeldBy { pid });
     other.kill().unwrap();
     other.wait().unwrap();
-    take_soon(&database).await;
+    take(&database).unwrap();
 }
 
 /// Not a test of its own: what another process does in the one above.
@@ -73,32 +58,12 @@ async fn the_other_process() {
         url: url.into(),
         ..Default::default()
     };
-    let _held = DatabaseLock::try_acquire(&settings).await.unwrap().unwrap();
+    let _held = DatabaseLock::try_acquire(&settings).unwrap().unwrap();
     println!("the lock is held");
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()))
         .await
         .unwrap()
         .unwrap();
-}
-
-#[tokio::test]
-#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn who_loses_the_lock_on_postgresql_hears_of_it() {
-    let database = TestDatabase::postgres().await;
-    support::database::on(database, async |database: TestDatabase| {
-        let held = take(&database).await.unwrap();
-        let raw = database.raw().await;
-        raw.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = current_database() AND application_name LIKE 'relaykeeper lock %'",
-        )
-        .await;
-        tokio::time::timeout(Duration::from_secs(10), held.lost())
-            .await
-            .expect("it is heard of");
-        take(&database).await.unwrap();
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -113,12 +78,12 @@ async fn a_file_is_locked_under_all_its_names_and_memory_not_at_all() {
         url: url.into(),
         ..Default::default()
     };
-    let _held = take(&database).await.unwrap();
+    let _held = take(&database).unwrap();
     let alias = named(format!("sqlite://{}", alias.display()));
-    assert!(DatabaseLock::try_acquire(&alias).await.unwrap().is_err());
+    assert!(DatabaseLock::try_acquire(&alias).unwrap().is_err());
     for _ in 0..2 {
         let memory = named("sqlite::memory:".into());
-        let held = DatabaseLock::try_acquire(&memory).await.unwrap();
+        let held = DatabaseLock::try_acquire(&memory).unwrap();
         std::mem::forget(held.unwrap());
     }
 }

@@ -11,5 +11,6 @@ pub mod postgres;
 pub mod process;
 #[cfg(feature = "sandbox")]
 pub mod program;
+pub mod proxy;
 #[cfg(feature = "sandbox")]
 pub mod service;

@@ -69,6 +69,8 @@ impl Program {
             .env("RELAYKEEPER__SERVER__PORT", port.to_string())
             .env("RELAYKEEPER__SERVER__PUBLIC_URL", &url)
             .env("RELAYKEEPER__SERVER__SHUTDOWN_GRACE", "3s")
+            .env("RELAYKEEPER__FLEET__LEASE", "6s")
+            .env("RELAYKEEPER__FLEET__RENEWAL", "1s")
             .env("RELAYKEEPER_API_TOKENS", API_TOKEN)
             .env("RELAYKEEPER_ADMIN_TOKENS", ADMIN_TOKEN)
             .env("RELAYKEEPER__RELAY__DEPLOYMENT", "tests")
@@ -177,12 +179,17 @@ impl Program {
         let _ = self.child.wait();
     }
 
-    /// Asks it to go, as a deployment does, and waits until it has.
-    pub fn terminate(&mut self) {
+    /// Sends it a signal: `STOP` freezes it, `CONT` wakes it.
+    pub fn signal(&self, name: &str) {
         let told = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([&format!("-{name}"), &self.child.id().to_string()])
             .status();
         assert!(told.is_ok_and(|status| status.success()), "it is there");
+    }
+
+    /// Asks it to go, as a deployment does, and waits until it has.
+    pub fn terminate(&mut self) {
+        self.signal("TERM");
         let status = self.child.wait().expect("an exit code");
         assert!(status.success(), "{status}\n{}", self.log());
     }

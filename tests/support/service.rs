@@ -41,6 +41,8 @@ pub fn settings(vendors: &Vendors, backend: AgoraBackend, database_url: &str) ->
     settings.auth.api_tokens = vec![API_TOKEN.into()];
     settings.auth.admin_tokens = vec![ADMIN_TOKEN.into()];
     settings.server.shutdown_grace = Duration::from_secs(3);
+    settings.fleet.lease = Duration::from_secs(6);
+    settings.fleet.renewal = Duration::from_secs(1);
     let relay = &mut settings.relay;
     relay.deployment = "tests".into();
     relay.poll_interval = Duration::from_millis(200);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
@@ -20,6 +20,13 @@ use crate::config::AgoraBackend;
 use crate::relay::{Durable, OutcomeCode, Phase, Relay};
 use crate::store::{Created, IdempotencyRecord, NewRelay, StoreError, StoredRelay};
 
+/// What is said when a channel is not free in time.
+const STOPS: &str =
+    "the channel's last relay is to stop, and nobody has acted on it yet; ask again";
+/// What is said while this process may call nobody.
+const SILENT: &str = "this process's lease was not renewed";
+/// How long a start waits for whoever drives the channel's relay to act on a stop that was asked for before.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// How long a new relay's recorder waits for that of the channel's last relay.
 const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
 
@@ -35,6 +42,9 @@ impl Keeper {
             }
             Readiness::Starting => return Err(StartError::Starting),
             Readiness::Draining => return Err(StartError::ShuttingDown),
+            Readiness::Ready if !self.lease_holds() => {
+                return Err(StartError::Database(SILENT.to_owned()));
+            }
             Readiness::Ready => {}
         }
         if let Some(keyed_by) = &request.keyed_by
@@ -53,7 +63,7 @@ impl Keeper {
         {
             return self.existing(&request, (*holder.durable).clone()).await;
         }
-        self.within_quota()?;
+        self.within_quota().await?;
         let wait = request.wait;
         // Goes on when the caller hangs up: a relay that is stored must begin.
         let keeper = self.clone();
@@ -72,7 +82,7 @@ impl Keeper {
 
     /// Refuses a start above the concurrency the vendor grants, where that is known: Agora would refuse it as well, but
     /// only after a live input was made.
-    fn within_quota(&self) -> Result<(), StartError> {
+    async fn within_quota(&self) -> Result<(), StartError> {
         let agora = &self.shared.settings.agora;
         let (setting, limit) = match agora.backend {
             AgoraBackend::CloudRecording => (
@@ -84,39 +94,93 @@ impl Keeper {
                 agora.media_push.max_concurrent,
             ),
         };
-        let running = || {
-            self.shared
-                .directory
-                .all()
-                .iter()
-                .filter(|relay| !relay.recorder_is_down)
-                .count()
-        };
-        if limit > 0 && running() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+        if limit > 0 && self.recorders().await? >= u64::from(limit) {
             return Err(StartError::Quota { setting, limit });
         }
         Ok(())
     }
 
-    /// Stores a new relay, and has its actor begin.
+    /// How many recorders run, of all processes. Two starts at once in two processes do not see each other; then it is Agora
+    /// that refuses.
+    async fn recorders(&self) -> Result<u64, StartError> {
+        let store = &self.shared.store;
+        if store.is_shared() {
+            return store.recorders().await.map_err(start_error);
+        }
+        let all = self.shared.directory.all();
+        let running = all.iter().filter(|relay| !relay.recorder_is_down);
+        Ok(u64::try_from(running.count()).unwrap_or(u64::MAX))
+    }
+
+    /// Until when the recorder of a channel's new relay waits for those of the relays before.
+    async fn not_before(
+        &self,
+        channel_id: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StartError> {
+        let shared = &self.shared;
+        let here = shared.directory.of_channel(channel_id);
+        let in_the_way = here.iter().filter(|relay| !relay.recorder_is_down);
+        let mut stopped: Vec<_> = in_the_way.map(|relay| relay.durable.stopped_at).collect();
+        if shared.store.is_shared() {
+            let all = shared.store.unfinished_of_channel(channel_id).await;
+            let elsewhere = all
+                .map_err(start_error)?
+                .into_iter()
+                .filter(|stored| shared.directory.get(stored.row.id).is_none())
+                .filter(|stored| stored.row.phase == Phase::Stopping.to_string());
+            stopped.extend(elsewhere.map(|stored| stored.row.stopped_at));
+        }
+        let until = stopped
+            .into_iter()
+            .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR);
+        Ok(until.filter(|at| *at > now).max())
+    }
+
+    /// Stores a new relay, and has its actor begin. Meets one that somebody asked to stop, and nobody has acted on it: waits.
     async fn create(&self, request: StartRequest) -> Result<Begun, StartError> {
+        let patience = tokio::time::Instant::now() + STOP_WITHIN;
+        loop {
+            let begun = self.try_create(&request).await?;
+            if let Begun::Met(answer) = &begun
+                && let StartAnswer::Existing(durable) = &**answer
+                && durable.phase.holds_slot()
+                && self.is_to_stop(durable.spec.relay_id).await?
+            {
+                if tokio::time::Instant::now() > patience {
+                    return Err(StartError::Database(STOPS.to_owned()));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            return Ok(begun);
+        }
+    }
+
+    /// Whether a relay of another process's is to stop.
+    async fn is_to_stop(&self, relay_id: Uuid) -> Result<bool, StartError> {
+        let shared = &self.shared;
+        if !shared.store.is_shared() || shared.directory.get(relay_id).is_some() {
+            return Ok(false);
+        }
+        let asked = shared.store.stop_is_requested(relay_id).await;
+        asked.map_err(start_error)
+    }
+
+    async fn try_create(&self, request: &StartRequest) -> Result<Begun, StartError> {
         let shared = &self.shared;
         let owner = shared.owner().ok_or(StartError::Starting)?;
         let now = shared.clock.now();
-        let channel = shared.directory.of_channel(request.channel_id);
-        let in_the_way = channel.iter().filter(|relay| !relay.recorder_is_down);
-        let not_before = in_the_way
-            .map(|relay| relay.durable.stopped_at.unwrap_or(now) + PREDECESSOR)
-            .filter(|at| *at > now)
-            .max();
-        let spec = spec(&shared.settings, owner, &request, now, not_before);
+        let not_before = self.not_before(request.channel_id, now).await?;
+        let spec = spec(&shared.settings, owner, request, now, not_before);
         let relay_id = spec.relay_id;
         let (relay, step) =
             Relay::request(spec, 1).map_err(|error| StartError::Internal(error.to_string()))?;
         let durable = relay.durable();
+        let epoch = shared.epoch();
         let new = NewRelay {
             row: rows::row(durable),
-            epoch: shared.epoch(),
+            epoch,
             journal: rows::journal(durable, &step, now),
             outbox: rows::outbox(durable, &step, now),
             projection: rows::projection(durable),
@@ -142,13 +206,14 @@ impl Keeper {
                     relay,
                     actions: step.actions,
                     revision,
+                    epoch,
                     because: Span::current(),
                 });
                 Ok(Begun::New(relay_id))
             }
             Ok(Created::SlotTaken(holder)) => {
                 let durable = read(&holder)?;
-                self.existing(&request, durable).await.map(Begun::met)
+                self.existing(request, durable).await.map(Begun::met)
             }
             Ok(Created::Replayed(record)) => match &request.keyed_by {
                 Some(keyed_by) => self.replayed(keyed_by, &record).await.map(Begun::met),
@@ -157,7 +222,7 @@ impl Keeper {
             Ok(Created::Fenced) => Err(StartError::Starting),
             Err(StoreError::Unavailable(error)) => {
                 shared.note_database(false);
-                self.look_later(relay_id, request.channel_id);
+                self.look_later(relay_id, request.channel_id, epoch);
                 Err(StartError::Database(error))
             }
             Err(error) => Err(StartError::Internal(error.to_string())),
@@ -165,7 +230,7 @@ impl Keeper {
     }
 
     /// The answer to a create was lost: if it was committed, the relay is there and must be driven.
-    fn look_later(&self, relay_id: Uuid, channel_id: i64) {
+    fn look_later(&self, relay_id: Uuid, channel_id: i64, epoch: i64) {
         let shared = self.shared.clone();
         let look = async move {
             let stored = loop {
@@ -175,7 +240,7 @@ impl Keeper {
                     Err(error) => tracing::debug!(%error, "not looked up yet"),
                 }
             };
-            if let Some(stored) = stored.filter(|stored| stored.epoch == shared.epoch()) {
+            if let Some(stored) = stored.filter(|stored| stored.epoch == epoch) {
                 shared.registry_hears(Recover {
                     relays: vec![stored],
                 });

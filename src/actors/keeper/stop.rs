@@ -92,17 +92,23 @@ impl Keeper {
         match running.filter(|relay| relay.durable.phase.holds_slot()) {
             Some(relay) => self.stop_running(relay.durable.spec.relay_id).await,
             None => match (named, request.channel_id) {
-                (Some(durable), _) => Ok(StopAnswer::NotRunning(durable)),
+                (Some(durable), _) => self.stop_stored(durable).await,
                 (None, Some(channel_id)) => {
                     let newest = self.newest(channel_id).await?.ok_or(StopError::NotFound)?;
-                    // Stored, but not in the Directory: its actor is just being made.
-                    if newest.phase.holds_slot() {
-                        return self.stop_running(newest.spec.relay_id).await;
-                    }
-                    Ok(StopAnswer::NotRunning(newest))
+                    self.stop_stored(newest).await
                 }
                 (None, None) => Err(StopError::NotFound),
             },
+        }
+    }
+
+    /// Stops a relay as it is stored: it is over, or another process's, or its actor is just being made.
+    async fn stop_stored(&self, durable: Durable) -> Result<StopAnswer, StopError> {
+        let relay_id = durable.spec.relay_id;
+        match durable.phase.holds_slot() {
+            false => Ok(StopAnswer::NotRunning(durable)),
+            true if self.shared.store.is_shared() => self.stop_elsewhere(relay_id).await,
+            true => self.stop_running(relay_id).await,
         }
     }
 
@@ -117,6 +123,7 @@ impl Keeper {
         match tokio::time::timeout(STORED_WITHIN, is_stored).await {
             Ok(Ok(durable)) => Ok(StopAnswer::Accepted((*durable).clone())),
             // Its actor went while the wish waited: either it has ended, or another actor will hear it.
+            Ok(Err(_)) if self.shared.store.is_shared() => self.stop_elsewhere(relay_id).await,
             Ok(Err(_)) => match self.find(relay_id).await.map_err(stop_error)? {
                 Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
                 _ => Err(StopError::Database(
@@ -128,15 +135,13 @@ impl Keeper {
     }
 
     async fn newest(&self, channel_id: i64) -> Result<Option<Durable>, StopError> {
-        if let Some(relay) = self.channel(channel_id) {
+        let store = &self.shared.store;
+        if !store.is_shared()
+            && let Some(relay) = self.channel(channel_id)
+        {
             return Ok(Some((*relay.durable).clone()));
         }
-        let stored = self
-            .shared
-            .store
-            .newest_relay(channel_id)
-            .await
-            .map_err(stop_error)?;
+        let stored = store.newest_relay(channel_id).await.map_err(stop_error)?;
         stored
             .map(|stored| {
                 rows::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
@@ -172,7 +177,7 @@ impl Keeper {
     }
 }
 
-fn stop_error(error: StoreError) -> StopError {
+pub(super) fn stop_error(error: StoreError) -> StopError {
     match error {
         StoreError::Unavailable(ref reason) => StopError::Database(reason.clone()),
         StoreError::Refused(_)

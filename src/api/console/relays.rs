@@ -89,8 +89,10 @@ async fn table(request: &HttpRequest, api: &Api) -> Result<Relays, Problem> {
 /// All relays in work. A process that does not act knows them from the store.
 pub(super) async fn all_rows(api: &Api) -> Result<Vec<Row>, StoreError> {
     if api.acts() {
-        let all = api.keeper.directory().all();
-        let row = |relay: &Arc<Snapshot>| Row::driven(relay, api.viewers.known(&relay.durable));
+        let all = api.keeper.all().await?;
+        let row = |(relay, _): &(Arc<Snapshot>, String)| {
+            Row::driven(relay, api.viewers.known(&relay.durable))
+        };
         return Ok(all.iter().map(row).collect());
     }
     let unfinished = api.store.unfinished().await?;

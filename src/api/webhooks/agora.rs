@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::ghost::{Ghost, RecorderEvent};
 use super::memory::Order;
 use super::signature::is_signed_by_agora;
-use super::{Meaning, Received, header, json_of, not_signed, number, switched_off, take, text};
+use super::{
+    AGORA, Meaning, Received, header, json_of, not_signed, number, switched_off, take, text,
+};
 use crate::actors::Snapshot;
 use crate::api::Api;
 use crate::api::problem::Problem;
@@ -43,10 +45,13 @@ pub(in crate::api) async fn notify(
         id => id.as_bytes(),
     };
     let order = &api.webhooks.order;
-    take(&api, "agora", id, |relays| meaning(&notice, relays, order)).await
+    take(&api, AGORA, id, &notice, |relays| {
+        meaning(&notice, relays, order)
+    })
+    .await
 }
 
-fn meaning(notice: &Value, relays: &[Arc<Snapshot>], order: &Order) -> Vec<Meaning> {
+pub(super) fn meaning(notice: &Value, relays: &[Arc<Snapshot>], order: &Order) -> Vec<Meaning> {
     let event = number(notice, "/eventType");
     match (number(notice, "/productId"), event) {
         (Some(1), Some(103)) => seller(notice, relays, order, Hint::SellerJoined),

@@ -8,7 +8,10 @@ use serde_json::Value;
 
 use super::ghost::Ghost;
 use super::signature::{is_secret, is_signed_by_cloudflare};
-use super::{Meaning, Received, header, json_of, not_signed, switched_off, take, text};
+use super::{
+    CLOUDFLARE_LIVE, CLOUDFLARE_STREAM, Meaning, Received, header, json_of, not_signed,
+    switched_off, take, text,
+};
 use crate::actors::Snapshot;
 use crate::api::Api;
 use crate::api::problem::Problem;
@@ -51,13 +54,13 @@ pub(in crate::api) async fn live(
     );
     let id = format!("{input}\n{event}\n{at}");
     let id = if at.is_empty() { &body } else { id.as_bytes() };
-    take(&api, "cloudflare/live", id, |relays| {
+    take(&api, CLOUDFLARE_LIVE, id, &notice, |relays| {
         live_meaning(&notice, relays)
     })
     .await
 }
 
-fn live_meaning(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
+pub(super) fn live_meaning(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
     let live_input = text(notice, "/data/input_id");
     if live_input.is_empty() {
         return Vec::new();
@@ -139,13 +142,13 @@ pub(in crate::api) async fn stream(
         return Err(not_signed());
     }
     let video = json_of(&body)?;
-    take(&api, "cloudflare/stream", &body, |relays| {
+    take(&api, CLOUDFLARE_STREAM, &body, &video, |relays| {
         video_meaning(&video, relays)
     })
     .await
 }
 
-fn video_meaning(video: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
+pub(super) fn video_meaning(video: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
     let live_input = match text(video, "/liveInput") {
         "" => text(video, "/liveInput/uid"),
         uid => uid,

@@ -27,6 +27,11 @@ use crate::config::Settings;
 use crate::relay::Hint;
 use memory::{Notices, Order};
 
+/// What the endpoints are called between processes, and in the memory of what was heard.
+const AGORA: &str = "agora";
+const CLOUDFLARE_LIVE: &str = "cloudflare/live";
+const CLOUDFLARE_STREAM: &str = "cloudflare/stream";
+
 /// The secrets, and what was heard already.
 pub(super) struct Webhooks {
     cloudflare_live: Option<SecretString>,
@@ -73,7 +78,8 @@ enum Meaning {
     Ghost(Ghost),
 }
 
-/// Answers a verified notification; `id` is what it calls itself.
+/// Answers a verified notification; `id` is what it calls itself. What means nothing to this process's relays may mean
+/// something to another's.
 ///
 /// # Errors
 /// 503 while nobody could act on it: the vendor repeats.
@@ -81,6 +87,7 @@ async fn take(
     api: &Api,
     endpoint: &str,
     id: &[u8],
+    notice: &Value,
     meaning: impl FnOnce(&[Arc<Snapshot>]) -> Vec<Meaning>,
 ) -> Result<HttpResponse, Problem> {
     api.database_answers().await?;
@@ -92,15 +99,76 @@ async fn take(
     }
     let key = memory::key(endpoint, id);
     if !api.webhooks.notices.knows(&key) {
+        let mut ours = false;
         for meaning in meaning(&api.keeper.directory().all()) {
             match meaning {
-                Meaning::Hint(relay, hint) => api.keeper.hint(relay, hint),
+                Meaning::Hint(relay, hint) => {
+                    ours = true;
+                    api.keeper.hint(relay, hint);
+                }
                 Meaning::Ghost(ghost) => ghost::report_ghost(api, ghost),
             }
+        }
+        if !ours {
+            api.keeper.pass_on(endpoint, bare(notice)).await;
         }
         api.webhooks.notices.remember(key, Instant::now());
     }
     Ok(HttpResponse::Ok().json(Received { received: true }))
+}
+
+impl Api {
+    /// A notification that another process verified, and passed on: it may speak of a relay of ours. Ghosts were seen to there.
+    pub fn overhear(&self, endpoint: &str, notice: &Value) {
+        let relays = self.keeper.directory().all();
+        let meanings = match endpoint {
+            AGORA => agora::meaning(notice, &relays, &self.webhooks.order),
+            CLOUDFLARE_LIVE => cloudflare::live_meaning(notice, &relays),
+            CLOUDFLARE_STREAM => cloudflare::video_meaning(notice, &relays),
+            _ => Vec::new(),
+        };
+        for meaning in meanings {
+            if let Meaning::Hint(relay, hint) = meaning {
+                self.keeper.hint(relay, hint);
+            }
+        }
+    }
+}
+
+/// What is read of any notification.
+const READ: [&str; 14] = [
+    "/productId",
+    "/eventType",
+    "/payload/channelName",
+    "/payload/uid",
+    "/payload/clientSeq",
+    "/payload/cname",
+    "/payload/sid",
+    "/payload/converter/id",
+    "/payload/converter/name",
+    "/data/input_id",
+    "/data/event_type",
+    "/data/updated_at",
+    "/data/live_input_errored",
+    "/liveInput",
+];
+
+/// A notification with nothing in it but what is read of it: some hold a stream key, which is written down nowhere.
+fn bare(notice: &Value) -> Value {
+    read_of(notice, "").unwrap_or_default()
+}
+
+fn read_of(value: &Value, pointer: &str) -> Option<Value> {
+    if READ.contains(&pointer) {
+        return Some(value.clone());
+    }
+    let fields = value.as_object()?.iter();
+    let read = fields.filter_map(|(key, value)| {
+        let read = read_of(value, &format!("{pointer}/{key}"))?;
+        Some((key.clone(), read))
+    });
+    let read: serde_json::Map<_, _> = read.collect();
+    (!read.is_empty()).then_some(Value::Object(read))
 }
 
 fn switched_off() -> Problem {
@@ -140,5 +208,22 @@ fn number(value: &Value, pointer: &str) -> Option<i64> {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_notification_that_is_passed_on_holds_no_stream_key() {
+        let notice = json!({"noticeId": "n", "productId": 3, "eventType": 100, "payload": {"cname": "c", "sid": "s",
+            "details": {"rtmpUrl": "rtmps://x/live/key"}}});
+        let expected =
+            json!({"productId": 3, "eventType": 100, "payload": {"cname": "c", "sid": "s"}});
+        assert_eq!(bare(&notice), expected);
+        assert_eq!(bare(&json!("odd")), Value::Null);
     }
 }

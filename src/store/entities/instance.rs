@@ -1,4 +1,4 @@
-//! `instance`: the one row that says which database this is and which process's saves count.
+//! `instance`: the one row that says which database this is, which epoch was drawn last, and who does what is done once for all.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,6 +13,8 @@ pub struct Model {
     pub database_id: String,
     pub epoch: i64,
     pub created_at: DateTimeUtc,
+    /// The epoch of the node that does what is done once for all.
+    pub steward: i64,
 }
 
 /// None: rows are joined by hand.

@@ -12,6 +12,8 @@ pub mod debt;
 pub mod id;
 pub mod idempotency_key;
 pub mod instance;
+pub mod mail;
+pub mod node;
 pub mod outbox;
 pub mod outbox_head;
 pub mod recording;

@@ -34,6 +34,8 @@ pub struct Model {
     pub state_version: i32,
     pub epoch: i64,
     pub revision: i64,
+    /// Not the owner's: who asks for a stop writes it, whoever the owner is.
+    pub stop_requested_at: Option<DateTimeUtc>,
 }
 
 /// None: rows are joined by hand.
@@ -70,6 +72,7 @@ impl Model {
             state_version: row.state_version,
             epoch,
             revision,
+            stop_requested_at: None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `relay_events`: the journal. `seq` counts from 1 in each relay; its last is the relay's `revision`.
+//! `relay_events`: the journal. `seq` counts from 1 in each relay; its last is the relay's `revision`. `epoch`: the
+//! node that wrote it; none in what was written before there were any.
 
 use sea_orm::entity::prelude::*;
 use uuid::Uuid;
@@ -20,6 +21,7 @@ pub struct Model {
     pub phase: String,
     pub data: String,
     pub actions: String,
+    pub epoch: Option<i64>,
 }
 
 /// None: rows are joined by hand.
@@ -30,7 +32,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
     /// The row as it is written, and read again.
-    pub fn new(relay_id: Uuid, seq: i64, entry: &JournalEntry) -> Self {
+    pub fn new(relay_id: Uuid, epoch: i64, seq: i64, entry: &JournalEntry) -> Self {
         Self {
             relay_id: relay_id.into(),
             seq,
@@ -39,6 +41,7 @@ impl Model {
             phase: entry.phase.clone(),
             data: entry.data.to_string(),
             actions: entry.actions.to_string(),
+            epoch: Some(epoch),
         }
     }
 }

@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelec
 use super::outbox::add_outbox;
 use super::parts::{append_journal, recall, remember};
 use super::projection::take_row;
-use crate::store::entities::{id::Id, instance, relay};
+use crate::store::entities::{id::Id, node, relay};
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{
     IdempotencyRecord, JournalEntry, OutboxEntry, Projection, RelayRow, SLOT_PHASES, StoreError,
@@ -39,15 +39,19 @@ pub enum Created {
     SlotTaken(Box<StoredRelay>),
     /// The key was used before: for this. Nothing was written.
     Replayed(IdempotencyRecord),
-    /// Another process has taken the database over. Nothing was written.
+    /// This process is no node any more. Nothing was written.
     Fenced,
 }
 
 impl Operation for NewRelay {
     type Answer = Created;
 
+    fn writes_outbox(&self) -> bool {
+        true
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<Created, Failure> {
-        if epoch(tx).await? != Some(self.epoch) {
+        if !is_node(tx, self.epoch).await? {
             return Ok(Created::Fenced);
         }
         let id = self.row.id;
@@ -67,7 +71,7 @@ impl Operation for NewRelay {
         if inserted == 0 {
             return self.met(tx).await;
         }
-        append_journal(tx, id, 0, &self.journal).await?;
+        append_journal(tx, id, self.epoch, 0, &self.journal).await?;
         add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
         take_row(tx, self.row.channel_id, id, &self.projection).await?;
         Ok(Created::Created)
@@ -98,13 +102,13 @@ impl NewRelay {
     }
 }
 
-/// The epoch whose saves count; it stands until this transaction ends.
-async fn epoch(tx: &Tx<'_>) -> Result<Option<i64>, Failure> {
-    let row = instance::Entity::find_by_id(1)
+/// Whether this is a node's epoch; it stays one until this transaction ends.
+async fn is_node(tx: &Tx<'_>, epoch: i64) -> Result<bool, Failure> {
+    let row = node::Entity::find_by_id(epoch)
         .lock(LockType::Share)
         .one(&tx.sql)
         .await?;
-    Ok(row.map(|row| row.epoch))
+    Ok(row.is_some())
 }
 
 async fn forget(tx: &Tx<'_>, key: &str) -> Result<(), Failure> {

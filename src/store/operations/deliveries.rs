@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
+use super::outbox::tell_others;
 use crate::store::DeliveryStatus;
 use crate::store::entities::{outbox, outbox_head, webhook_delivery};
 use crate::store::writer::{Failure, Operation, Tx};
@@ -34,6 +35,10 @@ pub(crate) struct SetDelivers(pub(crate) bool);
 
 impl Operation for SetDelivers {
     type Answer = ();
+
+    fn writes_outbox(&self) -> bool {
+        true
+    }
 
     async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         use outbox_head::Column as C;
@@ -123,6 +128,10 @@ impl Operation for Redeliver {
     /// Whether the message is kept.
     type Answer = bool;
 
+    fn writes_outbox(&self) -> bool {
+        true
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<bool, Failure> {
         use webhook_delivery::Column as C;
         let Some(message) = outbox::Entity::find_by_id(self.id).one(&tx.sql).await? else {
@@ -139,6 +148,7 @@ impl Operation for Redeliver {
             .await?;
         enable(tx).await?;
         tx.told.store(true, Ordering::Relaxed);
+        tell_others(tx).await?;
         Ok(true)
     }
 }

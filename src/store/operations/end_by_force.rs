@@ -40,6 +40,10 @@ pub struct ForcedEnd {
 impl Operation for ForcedEnd {
     type Answer = Saved;
 
+    fn writes_outbox(&self) -> bool {
+        true
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
         let found = relay::Entity::find_by_id(Id(self.relay_id))
             .one(&tx.sql)
@@ -54,6 +58,7 @@ impl Operation for ForcedEnd {
         append_journal(
             tx,
             self.relay_id,
+            self.epoch,
             revision,
             std::slice::from_ref(&self.entry),
         )

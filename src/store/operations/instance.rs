@@ -6,6 +6,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::store::entities::{alarm, instance, relay};
+use crate::store::fleet::alone;
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{Instance, StoreError};
 
@@ -21,6 +22,7 @@ impl Operation for DrawInstance {
             database_id: format!("{:08x}", rand::rng().random::<u32>()),
             epoch: 0,
             created_at: Utc::now(),
+            steward: 0,
         };
         instance::Entity::insert(drawn.into_active_model())
             .on_conflict(
@@ -74,19 +76,31 @@ impl Operation for TryWrite {
 /// Takes the database over: whoever saves under an older epoch is fenced from now on.
 pub(crate) struct TakeEpoch;
 
-impl Operation for TakeEpoch {
+/// Draws an epoch that nobody had before.
+pub(crate) struct DrawEpoch;
+
+impl Operation for DrawEpoch {
     type Answer = i64;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<i64, Failure> {
         DrawInstance.run(tx).await?;
-        let taken = instance::Entity::update_many()
+        let drawn = instance::Entity::update_many()
             .col_expr(
                 instance::Column::Epoch,
                 Expr::col(instance::Column::Epoch).add(1),
             )
             .exec_with_returning(&tx.sql)
             .await?;
-        let epoch = taken.first().ok_or_else(missing)?.epoch;
+        Ok(drawn.first().ok_or_else(missing)?.epoch)
+    }
+}
+
+impl Operation for TakeEpoch {
+    type Answer = i64;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<i64, Failure> {
+        let epoch = DrawEpoch.run(tx).await?;
+        alone(tx, epoch).await?;
         relay::Entity::update_many()
             .col_expr(relay::Column::Epoch, Expr::val(epoch))
             .filter(relay::Column::EndedAt.is_null())

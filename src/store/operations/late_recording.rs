@@ -22,6 +22,10 @@ impl Operation for LateRecording {
     /// Whether it is news; a recording that was ready before is not touched.
     type Answer = bool;
 
+    fn writes_outbox(&self) -> bool {
+        true
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<bool, Failure> {
         let recording = &self.recording;
         let known = recording::Entity::find_by_id(recording.video_uid.clone())

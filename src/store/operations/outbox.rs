@@ -8,12 +8,16 @@
 use std::sync::atomic::Ordering;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel,
+    QueryFilter, QuerySelect, Statement,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::deliveries::new_delivery;
 use crate::store::entities::{id::Id, outbox, outbox_head, webhook_delivery};
+use crate::store::fleet::{CHANNEL, Heard, payload};
 use crate::store::writer::{Failure, Tx};
 use crate::store::{OutboxEntry, StoreError};
 
@@ -60,6 +64,30 @@ pub(crate) async fn add_outbox(
         }
     }
     tx.told.store(true, Ordering::Relaxed);
+    tell_others(tx).await
+}
+
+/// Other processes hear of it with the commit.
+pub(crate) async fn tell_others(tx: &Tx<'_>) -> Result<(), Failure> {
+    if tx.sql.get_database_backend() == DbBackend::Postgres {
+        let notice = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT pg_notify($1, $2)",
+            [CHANNEL.into(), payload(None, Heard::Outbox).into()],
+        );
+        tx.sql.execute_raw(notice).await?;
+    }
+    Ok(())
+}
+
+/// Holds the head until the transaction ends. One process at a time writes on SQLite anyway.
+pub(crate) async fn hold_head(transaction: &DatabaseTransaction) -> Result<(), StoreError> {
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        outbox_head::Entity::find_by_id(1)
+            .lock_exclusive()
+            .one(transaction)
+            .await?;
+    }
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! A relay moves on: its state, its journal and all that follows from them, in one.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder,
 };
 
 use super::outbox::add_outbox;
@@ -48,12 +49,19 @@ pub enum Saved {
 impl Operation for Save {
     type Answer = Saved;
 
+    fn writes_outbox(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
         use relay::Column as C;
         let id = self.row.id;
-        let row = relay::Model::new(&self.row, self.epoch, self.revision());
+        let mut row = relay::Model::new(&self.row, self.epoch, self.revision())
+            .into_active_model()
+            .reset_all();
+        row.stop_requested_at = ActiveValue::NotSet;
         let updated = relay::Entity::update_many()
-            .set(row.into_active_model().reset_all())
+            .set(row)
             .filter(C::Id.eq(Id(id)))
             .filter(C::Epoch.eq(self.epoch))
             .filter(C::Revision.eq(self.expected_revision))
@@ -66,7 +74,7 @@ impl Operation for Save {
                 Saved::Fenced
             });
         }
-        append_journal(tx, id, self.expected_revision, &self.journal).await?;
+        append_journal(tx, id, self.epoch, self.expected_revision, &self.journal).await?;
         add_debts(tx, &self.debts).await?;
         put_recordings(tx, &self.recordings).await?;
         if let Some(cost) = &self.cost {
@@ -106,7 +114,7 @@ impl Save {
             .await?;
         let mine = (self.expected_revision + 1..)
             .zip(&self.journal)
-            .map(|(seq, entry)| relay_event::Model::new(self.row.id, seq, entry));
+            .map(|(seq, entry)| relay_event::Model::new(self.row.id, self.epoch, seq, entry));
         Ok(tail.into_iter().eq(mine))
     }
 }

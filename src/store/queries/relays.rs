@@ -1,6 +1,9 @@
 //! Relays and their journals.
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
+};
 use uuid::Uuid;
 
 use crate::store::entities::{id::Id, idempotency_key, relay, relay_event};
@@ -9,6 +12,8 @@ use crate::store::{
     IdempotencyRecord, Page, PageRequest, SLOT_PHASES, Store, StoreError, StoredEntry, StoredRelay,
 };
 
+/// The phase in which a relay has no recorder any more, and looks for its recordings.
+const FINALIZING: &str = "finalizing";
 /// How many unfinished relays are read at once.
 const PIECE: u64 = 1000;
 
@@ -42,6 +47,34 @@ impl Store {
             .one(&self.read())
             .await?;
         Ok(found.map(Into::into))
+    }
+
+    /// The channel's relays that are in work, whoever drives them.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn unfinished_of_channel(
+        &self,
+        channel_id: i64,
+    ) -> Result<Vec<StoredRelay>, StoreError> {
+        let found = relay::Entity::find()
+            .filter(relay::Column::ChannelId.eq(channel_id))
+            .filter(relay::Column::EndedAt.is_null())
+            .all(&self.read())
+            .await?;
+        Ok(found.into_iter().map(Into::into).collect())
+    }
+
+    /// How many relays have, or may have, a recorder: those in work that are not just looking for their recordings.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn recorders(&self) -> Result<u64, StoreError> {
+        Ok(relay::Entity::find()
+            .filter(relay::Column::EndedAt.is_null())
+            .filter(relay::Column::Phase.ne(FINALIZING))
+            .count(&self.read())
+            .await?)
     }
 
     /// The channel's newest relay.

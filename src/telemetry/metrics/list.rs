@@ -62,6 +62,7 @@ metrics! {
     REPLACEMENTS: Counter "relaykeeper_recorder_replacements_total" [] "Recorders that took another's place.";
     EVENTS_IGNORED: Counter "relaykeeper_events_ignored_total" ["reason"] "Events that meant nothing to their relay.";
     RESTARTS: Counter "relaykeeper_actor_restarts_total" [] "Deaths of relays' actors.";
+    RELAYS_CLAIMED: Counter "relaykeeper_relays_claimed_total" [] "Relays this process took over from nodes that had gone or had too many.";
     FORCED_ENDS: Counter "relaykeeper_forced_ends_total" [] "Relays that could not be driven, and were ended without being asked.";
 
     VENDOR_CALLS: Counter "relaykeeper_vendor_calls_total" ["vendor", "call", "class"] "Requests sent to vendors, and what came of them: ok, or the class of the failure.";

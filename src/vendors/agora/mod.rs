@@ -33,6 +33,7 @@ pub use outcome::LastError;
 use transport::{Line, Transport};
 
 use super::governor::{Governor, Snapshot};
+use super::lease::Lease;
 use crate::config;
 
 /// Agora's APIs with their budgets. Clones share them.
@@ -57,14 +58,18 @@ pub enum SetUpError {
 }
 
 impl Agora {
-    /// A client for the account of `settings`. Each product has a governor of its own: its rate, and at
+    /// A client for the account of `settings`, which calls while `lease` allows it. Each product has a governor of its own: its rate, and at
     /// most 10 % of its concurrency when that is known (`agora.md` §2.5, §4.6), which counts as 2 a second at least.
     ///
     /// # Errors
     /// [`SetUpError`] when a base URL is none. A TLS provider has to be installed before. Empty credentials are no error here: the
     /// first call tells.
-    pub fn new(settings: &config::Agora, vendors: &config::Vendors) -> Result<Self, SetUpError> {
-        let transport = Arc::new(Transport::new(settings, vendors)?);
+    pub fn new(
+        settings: &config::Agora,
+        vendors: &config::Vendors,
+        lease: &Lease,
+    ) -> Result<Self, SetUpError> {
+        let transport = Arc::new(Transport::new(settings, vendors, lease)?);
         let recording = &settings.cloud_recording;
         let push = &settings.media_push;
         let recording_rate = budget(recording.requests_per_second, recording.max_concurrent);
@@ -107,6 +112,11 @@ impl Agora {
     }
 
     /// The products' budgets.
+    pub(crate) fn governors(&self) -> [&Governor; 3] {
+        self.governors.each_ref()
+    }
+
+    /// How the products' budgets are.
     #[must_use]
     pub fn budgets(&self) -> Vec<Snapshot> {
         self.governors.iter().map(Governor::snapshot).collect()

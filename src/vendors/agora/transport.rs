@@ -17,6 +17,7 @@ use super::domains::Domains;
 use super::outcome::Outcome;
 use crate::config;
 use crate::vendors::governor::{Caller, Governor};
+use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
 
 /// Older documents insist on the charset (`agora.md` §1).
@@ -95,6 +96,7 @@ pub(super) struct Transport {
     domains: Domains,
     read_timeout: Duration,
     write_timeout: Duration,
+    lease: Lease,
     outcome: Outcome,
 }
 
@@ -102,6 +104,7 @@ impl Transport {
     pub(super) fn new(
         settings: &config::Agora,
         vendors: &config::Vendors,
+        lease: &Lease,
     ) -> Result<Self, SetUpError> {
         let id = &settings.customer_id;
         let pair = format!("{id}:{}", settings.customer_secret.expose_secret());
@@ -122,6 +125,7 @@ impl Transport {
             domains,
             read_timeout: vendors.read_timeout,
             write_timeout: vendors.write_timeout,
+            lease: lease.clone(),
             outcome: Outcome::default(),
         })
     }
@@ -152,7 +156,8 @@ impl Transport {
             Repeat::Read => self.read_timeout,
             Repeat::Harmless | Repeat::Never => self.write_timeout,
         };
-        let answer = http::send(Vendor::Agora, request.call, builder, timeout).await?;
+        let (vendor, lease) = (Vendor::Agora, &self.lease);
+        let answer = http::send(vendor, request.call, builder, timeout, lease).await?;
         // What Agora's support asks for (`agora.md` §7.2).
         tracing::debug!(
             call = request.call,

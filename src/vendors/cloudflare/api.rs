@@ -16,6 +16,7 @@ use super::{SetupError, base_url, ratelimit};
 use crate::config;
 use crate::vendors::governor::{Caller, Governor, Snapshot};
 use crate::vendors::http::{self, Answer, failure};
+use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// How long nobody calls after a 429 that does not say how long.
@@ -32,6 +33,7 @@ pub(super) struct Api {
     governor: Governor,
     read_timeout: Duration,
     write_timeout: Duration,
+    lease: Lease,
     outcomes: Arc<Mutex<Outcomes>>,
 }
 
@@ -98,6 +100,7 @@ impl Api {
     pub(super) fn new(
         settings: &config::Cloudflare,
         vendors: &config::Vendors,
+        lease: &Lease,
     ) -> Result<Self, SetupError> {
         let token = settings.api_token.clone();
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
@@ -117,6 +120,7 @@ impl Api {
             ),
             read_timeout: vendors.read_timeout,
             write_timeout: vendors.write_timeout,
+            lease: lease.clone(),
             outcomes: Arc::default(),
         })
     }
@@ -127,6 +131,10 @@ impl Api {
 
     pub(super) fn token(&self) -> &str {
         self.token.expose_secret()
+    }
+
+    pub(super) fn governor(&self) -> &Governor {
+        &self.governor
     }
 
     pub(super) fn budget(&self) -> Snapshot {
@@ -204,7 +212,8 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let answer = match http::send(Vendor::Cloudflare, call.name, request, timeout).await {
+        let (vendor, lease) = (Vendor::Cloudflare, &self.lease);
+        let answer = match http::send(vendor, call.name, request, timeout, lease).await {
             Ok(answer) => answer,
             Err(mut error) => {
                 if !context.writes {

@@ -13,6 +13,7 @@ use super::{SetupError, base_url};
 use crate::config;
 use crate::vendors::governor::{Caller, Governor, Snapshot};
 use crate::vendors::http::{self, Answer, failure};
+use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// A client that names itself otherwise is refused with 403 `error code: 1010`.
@@ -50,6 +51,7 @@ pub struct CustomerHost {
     learnt: Arc<RwLock<Option<Arc<str>>>>,
     governor: Governor,
     timeout: Duration,
+    lease: Lease,
 }
 
 #[derive(Debug, Deserialize)]
@@ -69,6 +71,7 @@ impl CustomerHost {
     pub(super) fn new(
         settings: &config::Cloudflare,
         vendors: &config::Vendors,
+        lease: &Lease,
     ) -> Result<Self, SetupError> {
         let configured = match settings.customer_base_url.trim_end_matches('/') {
             "" => None,
@@ -86,7 +89,12 @@ impl CustomerHost {
                 settings.customer_requests_per_second,
             ),
             timeout: vendors.read_timeout,
+            lease: lease.clone(),
         })
+    }
+
+    pub(super) fn governor(&self) -> &Governor {
+        &self.governor
     }
 
     /// Where it is: the settings' host, else the one learnt, without a slash at its end.
@@ -204,7 +212,8 @@ impl CustomerHost {
             Some(file) => manifest(&base, uid, file),
             None => format!("{base}/{uid}/{what}"),
         };
-        let answer = http::send(Vendor::Cloudflare, name, self.client.get(url), self.timeout)
+        let (vendor, request) = (Vendor::Cloudflare, self.client.get(url));
+        let answer = http::send(vendor, name, request, self.timeout, &self.lease)
             .await
             .map_err(|error| VendorError {
                 done: Done::No,

@@ -19,7 +19,8 @@ mod wire;
 
 use tokio::time::Instant;
 
-use super::governor::Snapshot;
+use super::governor::{Governor, Snapshot};
+use super::lease::Lease;
 use crate::config;
 use api::Api;
 
@@ -67,17 +68,18 @@ pub struct Cloudflare {
 }
 
 impl Cloudflare {
-    /// A client for the account in the settings. Nothing is called.
+    /// A client for the account in the settings, which calls while `lease` allows it. Nothing is called yet.
     ///
     /// # Errors
     /// When a URL or the token cannot be used, or no TLS provider is installed.
     pub fn new(
         settings: &config::Cloudflare,
         vendors: &config::Vendors,
+        lease: &Lease,
     ) -> Result<Self, SetupError> {
         Ok(Self {
-            api: Api::new(settings, vendors)?,
-            customer: CustomerHost::new(settings, vendors)?,
+            api: Api::new(settings, vendors, lease)?,
+            customer: CustomerHost::new(settings, vendors, lease)?,
         })
     }
 
@@ -85,6 +87,11 @@ impl Cloudflare {
     #[must_use]
     pub fn customer(&self) -> &CustomerHost {
         &self.customer
+    }
+
+    /// Its budgets: the API's and the customer host's.
+    pub(crate) fn governors(&self) -> [&Governor; 2] {
+        [self.api.governor(), self.customer.governor()]
     }
 
     /// The API's budget.

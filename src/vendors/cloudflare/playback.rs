@@ -2,7 +2,7 @@
 //! (`cloudflare-stream.md §1.6`).
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::api::is_id;
@@ -10,7 +10,7 @@ use super::wire::lenient;
 
 /// Where a live input's current broadcast, or a video, is played. By a live input's id it is always the current
 /// broadcast, also before there is one: its presence says nothing about being live.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Playback {
     /// The HLS manifest.
     pub hls_url: String,

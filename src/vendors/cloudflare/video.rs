@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::playback::{Playback, WirePlayback, believed, on, thumbnail};
 use super::wire::{lenient, time};
 
 /// How far a video is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VideoState {
     /// Waiting for an upload.
     PendingUpload,
@@ -32,7 +32,7 @@ pub enum VideoState {
 }
 
 /// A video. Every field but the id may be missing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Video {
     /// Its id.
     pub uid: String,

@@ -148,6 +148,21 @@ impl Book {
         self.window.pause(now, pause);
     }
 
+    /// This process may use no more than so many.
+    pub(super) fn set_own(&mut self, own: u32) {
+        self.window.set_own(own);
+    }
+
+    /// The most calls of all processes in any window.
+    pub(super) fn allowed(&self) -> u32 {
+        self.window.allowed()
+    }
+
+    /// What this process has used, of what now counts.
+    pub(super) fn used_by_us(&mut self, now: Instant) -> u32 {
+        self.window.used_by_us(now)
+    }
+
     /// The first of each queue.
     pub(super) fn heads(&self) -> impl Iterator<Item = Ticket> {
         self.queue.heads().into_iter().flatten()
@@ -158,10 +173,12 @@ impl Book {
         self.queue.len()
     }
 
-    /// What is allowed, what of it is used, and for how long nobody gets any.
-    pub(super) fn figures(&mut self, now: Instant) -> (u32, u32, Option<Duration>) {
+    /// What this process may use, what counts now of everybody's, what is left to this process, and for how long nobody gets
+    /// any.
+    pub(super) fn figures(&mut self, now: Instant) -> (u32, u32, u32, Option<Duration>) {
         let used = self.window.used(now);
-        (self.window.allowed(), used, self.window.paused_for(now))
+        let left = self.window.left(now);
+        (self.window.share(), used, left, self.window.paused_for(now))
     }
 
     /// Who is next, and whether it is a stop within the part kept for stops. Nobody overtakes the one whose turn it is,

@@ -64,7 +64,7 @@ pub struct Denied {
 pub struct Snapshot {
     /// Whose budget it is.
     pub name: &'static str,
-    /// The most calls we make in any window.
+    /// The most calls this process makes in any window.
     pub quota: u32,
     /// Those that count now: ours, under way or in the window, and what the vendor says others have used.
     pub used: u32,
@@ -90,6 +90,8 @@ struct Desk {
     waiting: HashMap<Ticket, Arc<Notify>>,
     /// The heads that were told to watch the clock.
     heads: Vec<Ticket>,
+    /// Whether nobody gets a permit.
+    closed: bool,
 }
 
 impl Governor {
@@ -115,6 +117,7 @@ impl Governor {
                 book: Book::new(window),
                 waiting: HashMap::new(),
                 heads: Vec::new(),
+                closed: false,
             })),
         }
     }
@@ -141,18 +144,59 @@ impl Governor {
         self.desk().book.pause(Instant::now(), pause);
     }
 
+    /// This process may use no more than so many in any window, of a quota it shares with others of ours. What it has used
+    /// already counts, so that it may have to wait until that has left the window.
+    pub(crate) fn set_share(&self, permits: u32) {
+        let mut desk = self.desk();
+        desk.book.set_own(permits);
+        desk.call(Instant::now(), true);
+    }
+
+    /// The most calls of all processes in any window.
+    pub(crate) fn allowed(&self) -> u32 {
+        self.desk().book.allowed()
+    }
+
+    /// Nobody gets a permit any more, and whoever waits for one is told so.
+    pub(crate) fn close(&self) {
+        self.set_closed(true);
+    }
+
+    /// Permits go out again.
+    pub(crate) fn open(&self) {
+        self.set_closed(false);
+    }
+
+    fn set_closed(&self, closed: bool) {
+        let mut desk = self.desk();
+        desk.closed = closed;
+        for called in desk.waiting.values() {
+            called.notify_one();
+        }
+    }
+
+    /// What this process has used, of what now counts.
+    pub(crate) fn used_by_us(&self) -> u32 {
+        self.desk().book.used_by_us(Instant::now())
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The state of the budget.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut desk = self.desk();
-        let (quota, used, paused_for) = desk.book.figures(Instant::now());
+        let (quota, used, left, paused_for) = desk.book.figures(Instant::now());
         Snapshot {
             name: self.name,
             quota,
             used,
             left: match paused_for {
                 Some(_) => 0,
-                None => quota.saturating_sub(used),
+                None => left,
             },
             waiting: desk.book.waiting(),
             paused_for,
@@ -192,6 +236,9 @@ impl Governor {
     fn ask(&self, caller: Caller, permits: u32) -> Result<Option<Place>, Denied> {
         let now = Instant::now();
         let mut desk = self.desk();
+        if desk.closed {
+            return Err(desk.book.refusal(caller.priority, permits, now));
+        }
         let asked = desk.book.ask(caller, permits, now);
         desk.call(now, false);
         let Asked::Waiting(ticket) = asked? else {
@@ -266,7 +313,7 @@ impl Place {
         if desk.book.collect(self.ticket).is_some() {
             return Ok(None);
         }
-        if now >= self.caller.until {
+        if now >= self.caller.until || desk.closed {
             return Err(desk.book.refusal(self.caller.priority, self.permits, now));
         }
         let watches = desk.heads.contains(&self.ticket);

@@ -20,8 +20,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 pub(super) enum Purse {
     /// A fifth of the budget is kept for stops.
     Stop,
-    /// Everything else, other users of the same quota included.
+    /// Everything else of ours.
     Rest,
+    /// What other users of the same quota did, other processes of ours included.
+    Others,
 }
 
 /// What an answer's `Ratelimit` and `Ratelimit-Policy` headers say (`cloudflare-stream.md §8`).
@@ -45,6 +47,7 @@ struct Use {
 struct Tally {
     stop: u32,
     rest: u32,
+    others: u32,
 }
 
 impl Tally {
@@ -62,10 +65,15 @@ impl Tally {
         match purse {
             Purse::Stop => &mut self.stop,
             Purse::Rest => &mut self.rest,
+            Purse::Others => &mut self.others,
         }
     }
 
     fn total(self) -> u32 {
+        self.own().saturating_add(self.others)
+    }
+
+    fn own(self) -> u32 {
         self.stop.saturating_add(self.rest)
     }
 }
@@ -81,8 +89,12 @@ pub(super) struct Window {
     allowed: u32,
     /// The part of it that only stops may use.
     kept: u32,
+    /// The most uses of this process in any window, where it is not alone.
+    own: Option<u32>,
     /// Whether it is known what others, or an earlier process, have used.
     known: bool,
+    /// Whether the vendor tells what is left, so that it can be asked.
+    tells: bool,
     /// Uses by the time they count from, the oldest first.
     log: VecDeque<Use>,
     /// Uses that left the window a short while ago.
@@ -104,7 +116,9 @@ impl Window {
             share,
             allowed,
             kept: allowed / 5,
+            own: None,
             known,
+            tells: !known,
             log: VecDeque::new(),
             left: VecDeque::new(),
             logged: Tally::default(),
@@ -118,10 +132,37 @@ impl Window {
         self.allowed
     }
 
+    /// The most of them that may be this process's.
+    pub(super) fn share(&self) -> u32 {
+        self.own.map_or(self.allowed, |own| own.min(self.allowed))
+    }
+
     /// The uses that count now.
     pub(super) fn used(&mut self, now: Instant) -> u32 {
         self.advance(now);
         self.logged.total().saturating_add(self.flying.total())
+    }
+
+    /// What this process may still use at once.
+    pub(super) fn left(&mut self, now: Instant) -> u32 {
+        self.advance(now);
+        self.free(Purse::Stop, self.counting())
+    }
+
+    /// This process's part of them.
+    pub(super) fn used_by_us(&mut self, now: Instant) -> u32 {
+        self.advance(now);
+        self.counting().own()
+    }
+
+    /// From now on this process may use so many in any window, however many are left to all. What it has used already
+    /// counts. If that is more than before, others may have used the difference: where the vendor tells what is left, one call
+    /// goes alone, and finds out.
+    pub(super) fn set_own(&mut self, own: u32) {
+        let before = self.own.replace(own);
+        if self.tells && before.is_some_and(|before| own > before) {
+            self.known = false;
+        }
     }
 
     /// How long nobody gets a permit.
@@ -144,13 +185,17 @@ impl Window {
         if self.paused_for(now).is_some() || self.waits_for_an_answer() {
             return false;
         }
-        self.free(purse, self.counting()) >= count.min(self.capacity(purse))
+        let capacity = self.capacity(purse);
+        capacity > 0 && self.free(purse, self.counting()) >= count.min(capacity)
     }
 
     /// Whether `count` permits for stops are within the part kept for them.
     pub(super) fn is_kept_for(&mut self, count: u32, now: Instant) -> bool {
         self.advance(now);
-        self.counting().stop.saturating_add(count) <= self.kept
+        let kept = self
+            .own
+            .map_or(self.kept, |own| self.kept.min(kept_of(own)));
+        self.counting().stop.saturating_add(count) <= kept
     }
 
     /// Permits go out.
@@ -167,7 +212,7 @@ impl Window {
     pub(super) fn done(&mut self, purse: Purse, count: u32, now: Instant) {
         self.advance(now);
         self.flying.take(purse, count);
-        let capacity = self.capacity(purse);
+        let capacity = self.capacity(purse).max(1);
         let (mut at, mut open) = (now, count);
         while open > 0 {
             let part = open.min(capacity);
@@ -202,7 +247,7 @@ impl Window {
             if theirs > ours {
                 self.enter(Use {
                     at: now,
-                    purse: Purse::Rest,
+                    purse: Purse::Others,
                     count: theirs - ours,
                 });
             }
@@ -211,14 +256,15 @@ impl Window {
     }
 
     /// The earliest time at which `count` permits can have gone out one after the other, when nobody else asks; later
-    /// when calls under way come home late. `None`: that hangs on an answer that is still out.
+    /// when calls under way come home late. `None`: that hangs on an answer that is still out, or on this process's being
+    /// given a share.
     pub(super) fn earliest(&mut self, purse: Purse, count: u32, now: Instant) -> Option<Instant> {
         self.advance(now);
         let start = self.paused_until.map_or(now, |until| until.max(now));
-        if self.waits_for_an_answer() {
+        let capacity = self.capacity(purse);
+        if self.waits_for_an_answer() || capacity == 0 {
             return None;
         }
-        let capacity = self.capacity(purse);
         let rounds = count.saturating_sub(1) / capacity;
         let first = count.saturating_sub(1) % capacity + 1;
         Some(start.max(self.first_free(purse, first, now)) + self.length * rounds)
@@ -241,25 +287,31 @@ impl Window {
 
     /// What a purse holds at most.
     pub(super) fn capacity(&self, purse: Purse) -> u32 {
-        match purse {
-            Purse::Stop => self.allowed,
-            Purse::Rest => self.allowed - self.kept,
-        }
+        let nothing = Tally::default();
+        self.free(purse, nothing)
     }
 
+    /// How much is left of all that is allowed, and of this process's share of it.
     fn free(&self, purse: Purse, counting: Tally) -> u32 {
-        let held = match purse {
-            Purse::Stop => counting.stop,
-            Purse::Rest => counting.stop.max(self.kept),
+        let left = |most: u32, kept: u32| {
+            let held = match purse {
+                Purse::Stop => counting.stop,
+                Purse::Rest | Purse::Others => counting.stop.max(kept),
+            };
+            most.saturating_sub(held.saturating_add(counting.rest))
         };
-        self.allowed
-            .saturating_sub(held.saturating_add(counting.rest))
+        let of_all = left(self.allowed, self.kept).saturating_sub(counting.others);
+        match self.own {
+            Some(own) => of_all.min(left(own, kept_of(own))),
+            None => of_all,
+        }
     }
 
     fn counting(&self) -> Tally {
         Tally {
             stop: self.logged.stop.saturating_add(self.flying.stop),
             rest: self.logged.rest.saturating_add(self.flying.rest),
+            others: self.logged.others,
         }
     }
 
@@ -289,6 +341,14 @@ impl Window {
             }
             self.left.pop_front();
         }
+    }
+}
+
+/// What is kept for stops of a share: a fifth at least, if it can be divided at all.
+fn kept_of(own: u32) -> u32 {
+    match own {
+        0 | 1 => 0,
+        own => own.div_ceil(5),
     }
 }
 

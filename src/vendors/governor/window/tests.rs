@@ -216,3 +216,77 @@ fn a_vendor_that_has_more_left_than_our_quota_says_nothing_was_used() {
     window.observe(now, now, seen(4000));
     assert_eq!(window.used(now), 0);
 }
+
+#[test]
+fn a_share_bounds_what_is_used_here_and_keeps_a_fifth_of_itself_for_stops() {
+    let now = Instant::now();
+    let mut window = Window::new(100, LENGTH, 1.0, true);
+    window.set_own(10);
+    assert_eq!(window.capacity(Purse::Stop), 10);
+    assert!(window.fits(Purse::Rest, 8, now));
+    spend(&mut window, Purse::Rest, 8, now);
+    assert!(!window.fits(Purse::Rest, 1, now));
+    assert!(window.fits(Purse::Stop, 2, now));
+    // What was used under a larger share counts.
+    window.set_own(4);
+    assert!(!window.fits(Purse::Stop, 1, now));
+    assert_eq!(window.used_by_us(now), 8);
+    assert!(window.fits(Purse::Stop, 4, now + LENGTH));
+}
+
+#[test]
+fn what_others_use_is_not_taken_from_a_share_but_from_all() {
+    let now = Instant::now();
+    let mut window = Window::new(100, LENGTH, 1.0, true);
+    window.set_own(50);
+    let seen = Seen {
+        remaining: 60,
+        quota: None,
+    };
+    window.observe(now, now, Some(seen));
+    assert_eq!(window.used_by_us(now), 0);
+    assert!(window.fits(Purse::Stop, 50, now));
+    let seen = Seen {
+        remaining: 30,
+        quota: None,
+    };
+    window.observe(now, now, Some(seen));
+    assert!(window.fits(Purse::Stop, 30, now));
+    assert!(!window.fits(Purse::Stop, 31, now));
+}
+
+#[test]
+fn a_share_that_grew_is_used_once_the_vendor_has_told_what_is_left() {
+    let now = Instant::now();
+    let mut window = Window::new(100, LENGTH, 1.0, true);
+    window.set_own(10);
+    let seen = Seen {
+        remaining: 100,
+        quota: None,
+    };
+    window.observe(now, now, Some(seen));
+    window.set_own(50);
+    assert!(window.fits(Purse::Rest, 1, now));
+    window.take(Purse::Rest, 1);
+    assert!(!window.fits(Purse::Rest, 1, now), "one goes alone");
+    window.done(Purse::Rest, 1, now);
+    let seen = Seen {
+        remaining: 20,
+        quota: None,
+    };
+    window.observe(now, now, Some(seen));
+    assert!(window.fits(Purse::Stop, 20, now));
+    assert!(
+        !window.fits(Purse::Stop, 21, now),
+        "what the other has used"
+    );
+}
+
+#[test]
+fn without_a_share_nobody_is_served_and_no_time_is_named() {
+    let now = Instant::now();
+    let mut window = Window::new(100, LENGTH, 1.0, true);
+    window.set_own(0);
+    assert!(!window.fits(Purse::Stop, 1, now));
+    assert_eq!(window.earliest(Purse::Stop, 1, now), None);
+}

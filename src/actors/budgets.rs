@@ -1,0 +1,335 @@
+//! One vendor's quota, several nodes: who may use how much of it. Pure but for `settle`.
+//!
+//! The shares of all nodes, those of nodes just gone included, never add up to more than the quota. A node with more than its
+//! part uses less first, and writes it down once what it has used fits; one with less takes what that sets free. A node that
+//! is gone keeps its share until its last calls have arrived: who takes it over then, of a quota whose window is long, has the
+//! vendor tell what is left before it uses more.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::shared::Shared;
+use crate::store::{ShareChange, Shares, StoreError};
+
+/// A node that is gone has its share until the calls it made have arrived and left a window of a second. Where the window is
+/// longer, the vendor tells what is left of it.
+const UNTIL_CALLS_ARE_OLD: Duration = Duration::from_secs(3);
+/// Two calls may go together, so that less than two is of no use, and shares of one could add up to more than the quota.
+const LEAST: u32 = 2;
+/// Pauses that differ by less are the same.
+const SAME: Duration = Duration::from_secs(1);
+
+/// What one node knows of one budget.
+#[derive(Debug, Clone)]
+struct Own {
+    name: &'static str,
+    /// The most calls of all nodes in any window.
+    quota: u32,
+    /// Those of this node that count now.
+    used: u32,
+    /// How much longer nobody may call, as this node was told by the vendor.
+    pause: Option<Duration>,
+}
+
+/// What is to be done about one budget.
+#[derive(Debug, Default, PartialEq)]
+struct Plan {
+    /// The most this node may use from now on, at once; what is to be held of it needs no more than this.
+    share: u32,
+    /// What is to be written.
+    changes: Vec<ShareChange>,
+}
+
+/// The share of one of so many nodes.
+fn part(quota: u32, nodes: usize) -> u32 {
+    let nodes = u32::try_from(nodes.max(1)).unwrap_or(u32::MAX);
+    (quota / nodes).max(LEAST.min(quota))
+}
+
+/// What the node of this epoch does about a budget, one of so many nodes.
+fn plan(own: &Own, epoch: i64, nodes: usize, shares: &Shares) -> Plan {
+    let mut changes = Vec::new();
+    let mut others = 0u32;
+    let mut held = 0;
+    for share in shares.all.iter().filter(|share| share.budget == own.name) {
+        let (budget, of) = (share.budget.clone(), share.epoch);
+        if share.epoch == epoch {
+            held = share.permits;
+            continue;
+        }
+        match share.expires_in {
+            None if share.orphaned => changes.push(ShareChange::Expire {
+                budget,
+                epoch: of,
+                after: UNTIL_CALLS_ARE_OLD,
+            }),
+            Some(Duration::ZERO) if share.orphaned => {
+                changes.push(ShareChange::Forget { budget, epoch: of });
+                continue;
+            }
+            Some(_) | None => {}
+        }
+        others = others.saturating_add(share.permits);
+    }
+    let part = part(own.quota, nodes);
+    let free = own.quota.saturating_sub(others);
+    let share = match part.min(free) {
+        // What cannot be of use is left to those who can add something to it.
+        little if little < LEAST.min(own.quota) => 0,
+        share => share,
+    };
+    // What was used under the larger share counts until it has left the window.
+    let hold = match share < held {
+        true => share.max(own.used.min(held)),
+        false => share,
+    };
+    if hold != held {
+        changes.push(ShareChange::Hold {
+            budget: own.name.to_owned(),
+            permits: hold,
+        });
+    }
+    if let Some(pause) = own.pause {
+        let known = shares.pauses.get(own.name).copied().unwrap_or_default();
+        if pause > known + SAME {
+            changes.push(ShareChange::Pause {
+                budget: own.name.to_owned(),
+                pause,
+            });
+        }
+    }
+    Plan { share, changes }
+}
+
+/// Takes this node's share of every budget, and gives up what is more than it.
+///
+/// # Errors
+/// When the database does not answer. Nothing more is used then than before.
+pub(super) async fn settle(shared: &Shared, epoch: i64, nodes: usize) -> Result<(), StoreError> {
+    let own: Vec<_> = shared.vendors.governors().map(own).collect();
+    let shares = shared.store.shares().await?;
+    let plans: Vec<_> = own
+        .iter()
+        .map(|own| plan(own, epoch, nodes, &shares))
+        .collect();
+    for (governor, (own, plan)) in shared.vendors.governors().zip(own.iter().zip(&plans)) {
+        let known = shares.pauses.get(own.name).copied().unwrap_or_default();
+        if known > own.pause.unwrap_or_default() + SAME {
+            governor.pause(known);
+        }
+        // Less is used at once; more only when it is written.
+        let held = |share: &crate::store::Share| share.budget == own.name && share.epoch == epoch;
+        let held = shares.all.iter().find(|share| held(share));
+        governor.set_share(plan.share.min(held.map_or(0, |share| share.permits)));
+    }
+    if plans.iter().all(|plan| plan.changes.is_empty()) {
+        return Ok(());
+    }
+    let mut decided = Vec::new();
+    let done = shared
+        .store
+        .change_shares(epoch, |shares| {
+            // Uses that came meanwhile came under the share that was just set.
+            decided = own
+                .iter()
+                .map(|own| plan(own, epoch, nodes, shares))
+                .collect();
+            decided
+                .iter()
+                .flat_map(|plan: &Plan| plan.changes.clone())
+                .collect()
+        })
+        .await?;
+    if done {
+        for (governor, plan) in shared.vendors.governors().zip(&decided) {
+            governor.set_share(plan.share);
+        }
+    }
+    tell_of_nothing(&own, &decided);
+    Ok(())
+}
+
+fn own(governor: &crate::vendors::governor::Governor) -> Own {
+    let snapshot = governor.snapshot();
+    Own {
+        name: governor.name(),
+        quota: governor.allowed(),
+        used: governor.used_by_us(),
+        pause: snapshot.paused_for,
+    }
+}
+
+/// A node without a share of some budget is of little use.
+fn tell_of_nothing(own: &[Own], plans: &[Plan]) {
+    let without: BTreeSet<_> = own
+        .iter()
+        .zip(plans)
+        .filter(|(_, plan)| plan.share == 0)
+        .map(|(own, _)| own.name)
+        .collect();
+    if !without.is_empty() {
+        tracing::info!(
+            budgets = ?without,
+            "no share of these budgets yet: one that has more than its part has used it, or they are too small for so many nodes"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::store::Share;
+
+    const NAME: &str = "cloudflare";
+
+    fn own(quota: u32, used: u32) -> Own {
+        Own {
+            name: NAME,
+            quota,
+            used,
+            pause: None,
+        }
+    }
+
+    fn shares(all: &[(i64, u32)]) -> Shares {
+        let share = |(epoch, permits): &(i64, u32)| Share {
+            budget: NAME.to_owned(),
+            epoch: *epoch,
+            permits: *permits,
+            orphaned: false,
+            expires_in: None,
+        };
+        Shares {
+            all: all.iter().map(share).collect(),
+            pauses: HashMap::new(),
+        }
+    }
+
+    fn hold(permits: u32) -> ShareChange {
+        ShareChange::Hold {
+            budget: NAME.to_owned(),
+            permits,
+        }
+    }
+
+    #[test]
+    fn a_node_alone_has_all_of_it() {
+        let plan = plan(&own(960, 0), 1, 1, &shares(&[]));
+        assert_eq!((plan.share, plan.changes), (960, vec![hold(960)]));
+    }
+
+    #[test]
+    fn a_node_that_joins_takes_what_is_free_and_waits_for_the_rest() {
+        let joins = plan(&own(960, 0), 2, 2, &shares(&[(1, 960)]));
+        assert_eq!(joins, Plan::default(), "nothing is free yet");
+        let joins = plan(&own(960, 0), 2, 2, &shares(&[(1, 900)]));
+        assert_eq!((joins.share, joins.changes), (60, vec![hold(60)]));
+    }
+
+    #[test]
+    fn who_has_too_much_uses_less_first_and_gives_it_up_when_its_use_fits() {
+        let before = plan(&own(960, 900), 1, 2, &shares(&[(1, 960)]));
+        assert_eq!((before.share, before.changes), (480, vec![hold(900)]));
+        let after = plan(&own(960, 300), 1, 2, &shares(&[(1, 900), (2, 60)]));
+        assert_eq!((after.share, after.changes), (480, vec![hold(480)]));
+        let settled = plan(&own(960, 300), 1, 2, &shares(&[(1, 480), (2, 480)]));
+        assert_eq!((settled.share, settled.changes), (480, Vec::new()));
+    }
+
+    #[test]
+    fn the_share_of_one_that_is_gone_is_free_only_when_its_calls_are_old() {
+        let mut shares = shares(&[(1, 480), (2, 480)]);
+        shares.all[1].orphaned = true;
+        let gone = plan(&own(960, 0), 1, 1, &shares);
+        assert_eq!(gone.share, 480);
+        assert_eq!(
+            gone.changes,
+            [ShareChange::Expire {
+                budget: NAME.to_owned(),
+                epoch: 2,
+                after: UNTIL_CALLS_ARE_OLD
+            }]
+        );
+        shares.all[1].expires_in = Some(Duration::from_secs(1));
+        assert_eq!(plan(&own(960, 0), 1, 1, &shares).changes, []);
+        shares.all[1].expires_in = Some(Duration::ZERO);
+        let old = plan(&own(960, 0), 1, 1, &shares);
+        assert_eq!(old.share, 960);
+        assert_eq!(old.changes.len(), 2, "{:?}", old.changes);
+    }
+
+    #[test]
+    fn the_shares_of_a_fleet_never_add_up_to_more_than_the_quota() {
+        // Nodes join, use all they may, and go, in every order a simple generator comes to.
+        let mut seed = 7u64;
+        let mut draw = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        for quota in [2, 7, 10, 960] {
+            let mut fleet = shares(&[]);
+            let mut used: HashMap<i64, u32> = HashMap::new();
+            for step in 0..2000i64 {
+                match draw(10) {
+                    0 if used.len() < 5 => {
+                        used.insert(step, 0);
+                    }
+                    1 if used.len() > 1 => {
+                        let gone = *used.keys().min().unwrap();
+                        used.remove(&gone);
+                        for share in fleet.all.iter_mut().filter(|share| share.epoch == gone) {
+                            share.orphaned = true;
+                        }
+                    }
+                    2 => {
+                        for share in fleet.all.iter_mut().filter(|share| share.orphaned) {
+                            share.expires_in = Some(Duration::ZERO);
+                        }
+                    }
+                    _ => {}
+                }
+                let epochs: Vec<i64> = used.keys().copied().collect();
+                for epoch in &epochs {
+                    let mine = own(quota, used[epoch]);
+                    let plan = plan(&mine, *epoch, epochs.len(), &fleet);
+                    for change in plan.changes {
+                        match change {
+                            ShareChange::Hold { permits, .. } => {
+                                assert!(permits >= used[epoch], "what is used is held");
+                                fleet.all.retain(|share| share.epoch != *epoch);
+                                fleet.all.extend(shares(&[(*epoch, permits)]).all);
+                            }
+                            ShareChange::Forget { epoch, .. } => {
+                                fleet.all.retain(|share| share.epoch != epoch);
+                            }
+                            ShareChange::Expire { .. } | ShareChange::Pause { .. } => {}
+                        }
+                    }
+                    let may = u64::from(plan.share);
+                    let drawn = u32::try_from(draw(may + 1)).unwrap();
+                    used.insert(*epoch, drawn.max(used[epoch] / 2));
+                }
+                let sum: u32 = fleet.all.iter().map(|share| share.permits).sum();
+                assert!(sum <= quota, "{sum} of {quota} at {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pause_is_told_to_the_others_once() {
+        let mut own = own(960, 0);
+        own.pause = Some(Duration::from_secs(30));
+        let mut known = shares(&[(1, 960)]);
+        let told = plan(&own, 1, 1, &known);
+        assert!(matches!(
+            told.changes.as_slice(),
+            [ShareChange::Pause { .. }]
+        ));
+        known
+            .pauses
+            .insert(NAME.to_owned(), Duration::from_millis(29_500));
+        assert_eq!(plan(&own, 1, 1, &known).changes, []);
+    }
+}

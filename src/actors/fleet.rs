@@ -1,0 +1,409 @@
+//! This process as a node of a fleet: several processes on one PostgreSQL, each driving the relays that bear its epoch.
+//!
+//! Everything here is done again and again and starts from what the database says: who the nodes are, which relays are
+//! free, what was asked of this node. Being told at once (NOTIFY) saves time and is never needed. The lease in front of
+//! vendors' calls (`vendors::lease`) is kept in this process's own time and counts from the moment a renewal was sent, so
+//! that it ends here before it can have ended in the database.
+
+mod balance;
+pub(super) mod letters;
+pub(super) mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+use uuid::Uuid;
+
+use super::registry::{Abandon, Recover, Release, RollCall, TellRelay};
+use super::relay_actor::Tell;
+use super::shared::{Readiness, Shared};
+use super::{alarms, budgets, debts, dispatcher, janitor};
+use crate::relay::Event;
+use crate::store::{Fleet, Heard, Listener, StoreError};
+use crate::telemetry::metrics;
+use crate::vendors::governor::Governor;
+use crate::vendors::lease::Moment;
+use balance::{Balance, Move};
+
+/// Between two rounds.
+const ROUND: Duration = Duration::from_secs(1);
+/// Between two looks for stops and mail while nothing is heard.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// So long a node waits to hear itself before it takes it that it hears nothing.
+const DEAF_AFTER: Duration = Duration::from_secs(2);
+/// How long calls under way have to come home before their relay is another's.
+const COME_HOME: Duration = Duration::from_secs(5);
+/// The same for relays that are given to a node that has fewer: they are on air, and what they do is look.
+const LOOK_HOME: Duration = Duration::from_secs(1);
+/// Between two comparisons of what this node has with what the database says it has.
+const ROLL_CALL: Duration = Duration::from_secs(10);
+
+/// Why a node is none any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum Lost {
+    /// Another node found its lease over.
+    Buried,
+    /// The lease ended without a renewal.
+    Expired,
+}
+
+/// This process, as long as it is a node.
+pub(super) struct Member {
+    shared: Arc<Shared>,
+    epoch: i64,
+    /// When the last renewal that is known to have been done was sent.
+    renewed: Moment,
+    /// Whether it was said that this node goes.
+    announced: bool,
+    balance: Balance,
+    /// What is done once for all, while it is this node that does it.
+    steward: Option<JoinSet<()>>,
+    /// Relays on their way to other nodes.
+    releases: JoinSet<()>,
+    listener: Listener,
+    /// When it last told itself something, and whether that was heard.
+    pinged: Option<Instant>,
+    hears: bool,
+    roll_called: Instant,
+}
+
+impl Member {
+    /// Joins, and claims this node's share of what nobody drives.
+    pub(super) async fn join(shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let lease = shared.settings.fleet.lease;
+        let sent = Moment::now();
+        let epoch = shared.store.join(&shared.node, lease).await?;
+        shared.set_epoch(epoch);
+        let mut member = Self {
+            listener: shared.store.listen(epoch),
+            shared,
+            epoch,
+            renewed: sent,
+            announced: false,
+            balance: Balance::default(),
+            steward: None,
+            releases: JoinSet::new(),
+            pinged: None,
+            hears: true,
+            roll_called: Instant::now(),
+        };
+        match member.begin().await {
+            Ok(()) => {
+                tracing::info!(epoch, "joined");
+                Ok(member)
+            }
+            Err(error) => {
+                member.abandon().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let nodes = shared.store.fleet().await?.nodes.len();
+        // Before its share of the vendors' budgets is known nothing is called.
+        budgets::settle(shared, self.epoch, nodes).await?;
+        shared.vendors.governors().for_each(Governor::open);
+        let lease = shared.settings.fleet.lease;
+        shared.vendors.lease.renewed(self.renewed, lease);
+        self.round().await
+    }
+
+    /// Acts as a node until it is none any more.
+    pub(super) async fn act(&mut self) -> Lost {
+        let renewals = renew_forever(self.shared.clone(), self.epoch, self.renewed);
+        tokio::select! {
+            lost = renewals => lost,
+            never = self.go_round() => match never {},
+        }
+    }
+
+    /// The relays are other nodes', or free: everything of this one's ends here.
+    pub(super) async fn abandon(mut self) {
+        // What is on its way to the registry under this epoch is dropped there.
+        self.shared.set_epoch(0);
+        self.shared.fleet.forget();
+        self.releases.shutdown().await;
+        self.let_go(Duration::ZERO).await;
+    }
+
+    /// Goes of its own will: what is under way comes home first, and then everything is free at once.
+    pub(super) async fn leave(mut self) {
+        if let Err(error) = self.shared.store.announce_leaving(self.epoch).await {
+            tracing::warn!(%error, "it was not announced that this node leaves");
+        }
+        let released = async { while self.releases.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LOOK_HOME, released).await;
+        self.let_go(COME_HOME).await;
+        match self.shared.store.leave(self.epoch).await {
+            Ok(()) => tracing::info!(epoch = self.epoch, "left: what this node drove is free"),
+            // Its lease will be over.
+            Err(error) => tracing::warn!(%error, "this node's row was not deleted"),
+        }
+    }
+
+    async fn let_go(&mut self, limit: Duration) {
+        self.shared.vendors.lease.revoke();
+        self.shared.vendors.governors().for_each(Governor::close);
+        if let Some(mut steward) = self.steward.take() {
+            steward.shutdown().await;
+        }
+        let Some(registry) = self.shared.registry() else {
+            return;
+        };
+        let callers = registry.send(Abandon).await.unwrap_or_default();
+        join_all(callers.iter().map(|caller| caller.wind_up(limit))).await;
+    }
+
+    async fn go_round(&mut self) -> std::convert::Infallible {
+        let mut rounds = tokio::time::interval(ROUND);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let look = if self.hears { ROUND } else { LOOK_EVERY };
+            let done = tokio::select! {
+                _ = rounds.tick() => self.round().await,
+                heard = self.listener.next() => self.hear(heard).await,
+                () = tokio::time::sleep(look) => self.asked().await,
+            };
+            if let Err(error) = done {
+                // The next round begins anew; what it cannot do in time the lease stops.
+                tracing::debug!(%error, "a round was not finished");
+            }
+        }
+    }
+
+    async fn hear(&mut self, heard: Heard) -> Result<(), StoreError> {
+        match heard {
+            Heard::Free | Heard::Anew => self.round().await,
+            Heard::Stop | Heard::Mail => self.asked().await,
+            Heard::Ping => {
+                self.pinged = None;
+                if !std::mem::replace(&mut self.hears, true) {
+                    tracing::info!("this node hears the others again");
+                }
+                Ok(())
+            }
+            // Told to whoever waits for the outbox.
+            Heard::Outbox => Ok(()),
+        }
+    }
+
+    /// Everything a node has to see to.
+    async fn round(&mut self) -> Result<(), StoreError> {
+        let fleet = self.shared.store.fleet().await?;
+        if !fleet.nodes.iter().any(|node| node.epoch == self.epoch) {
+            // The next renewal says so as well, and ends this.
+            return Ok(());
+        }
+        self.announce().await?;
+        budgets::settle(&self.shared, self.epoch, fleet.nodes.len()).await?;
+        self.succeed(&fleet).await?;
+        let fleet = self.balance(fleet).await?;
+        self.shared.fleet.note(fleet);
+        self.asked().await?;
+        self.answer_roll_call().await?;
+        self.ping().await
+    }
+
+    /// A node that goes down is to be given nothing more.
+    async fn announce(&mut self) -> Result<(), StoreError> {
+        if !self.announced && self.shared.readiness() == Readiness::Draining {
+            self.shared.store.announce_leaving(self.epoch).await?;
+            self.announced = true;
+        }
+        Ok(())
+    }
+
+    /// What was asked of this node.
+    async fn asked(&self) -> Result<(), StoreError> {
+        for relay_id in self.shared.store.stops_requested(self.epoch).await? {
+            let tell = Tell::from(Event::Stop);
+            self.shared.registry_hears(TellRelay { relay_id, tell });
+        }
+        for letter in self.shared.store.take_mail(self.epoch).await? {
+            letters::read(&self.shared, &letter);
+        }
+        Ok(())
+    }
+
+    /// Takes its share of what is free, and gives up what is more than its share.
+    async fn balance(&mut self, mut fleet: Fleet) -> Result<Fleet, StoreError> {
+        loop {
+            match self.balance.next(&fleet, self.epoch, Instant::now()) {
+                Move::Nothing => return Ok(fleet),
+                Move::Release(most) => {
+                    self.release(most).await;
+                    return Ok(fleet);
+                }
+                Move::Claim(most) => {
+                    let claimed = self.claim(most).await?;
+                    if claimed < balance::CLAIM {
+                        return Ok(fleet);
+                    }
+                    // There may be more than are claimed at once.
+                    fleet = self.shared.store.fleet().await?;
+                }
+            }
+        }
+    }
+
+    async fn claim(&self, most: u64) -> Result<u64, StoreError> {
+        let relays = self.shared.store.claim(self.epoch, most).await?;
+        let claimed = u64::try_from(relays.len()).unwrap_or(u64::MAX);
+        if relays.is_empty() {
+            return Ok(0);
+        }
+        tracing::info!(relays = relays.len(), "claimed");
+        metrics::RELAYS_CLAIMED.add(claimed, []);
+        if let Some(registry) = self.shared.registry() {
+            // Answered when every one of them has its actor.
+            let _ = registry.send(Recover { relays }).await;
+        }
+        Ok(claimed)
+    }
+
+    async fn release(&mut self, most: u64) {
+        while self.releases.try_join_next().is_some() {}
+        let Some(registry) = self.shared.registry().filter(|_| self.releases.is_empty()) else {
+            return;
+        };
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let gone = registry.send(Release(most)).await.unwrap_or_default();
+        if gone.is_empty() {
+            return;
+        }
+        let (store, epoch) = (self.shared.store.clone(), self.epoch);
+        // Nobody waits for it: stops come in.
+        self.releases.spawn(async move {
+            join_all(gone.iter().map(|(_, caller)| caller.wind_up(LOOK_HOME))).await;
+            let relays: Vec<Uuid> = gone.into_iter().map(|(relay_id, _)| relay_id).collect();
+            // Until it is answered: one that is executed late must not find its relay taken up again.
+            while let Err(error) = store.release(epoch, &relays).await {
+                tracing::warn!(%error, "released, and not written down; tried again");
+                tokio::time::sleep(ROUND).await;
+            }
+            tracing::info!(relays = relays.len(), "released to other nodes");
+        });
+    }
+
+    /// Does what is done once for all, as soon as nobody else does.
+    async fn succeed(&mut self, fleet: &Fleet) -> Result<(), StoreError> {
+        let has_one = fleet.nodes.iter().any(|node| node.epoch == fleet.steward);
+        if fleet.steward == self.epoch {
+            self.serve();
+        } else if !has_one && self.shared.store.succeed_steward(self.epoch).await? {
+            tracing::info!(
+                epoch = self.epoch,
+                "this node does what is done once for all"
+            );
+            self.serve();
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self) {
+        self.steward
+            .get_or_insert_with(|| once_for_all(&self.shared));
+    }
+
+    /// A relay that bears this node's epoch and has no actor here is taken up: the answer to a claim or a release was lost.
+    async fn answer_roll_call(&mut self) -> Result<(), StoreError> {
+        if self.roll_called.elapsed() < ROLL_CALL || !self.releases.is_empty() {
+            return Ok(());
+        }
+        self.roll_called = Instant::now();
+        let Some(registry) = self.shared.registry() else {
+            return Ok(());
+        };
+        let here = registry.send(RollCall).await.unwrap_or_default();
+        let missing = |stored: &Vec<Uuid>| -> Vec<Uuid> {
+            let here: std::collections::HashSet<_> = here.iter().collect();
+            stored
+                .iter()
+                .copied()
+                .filter(|id| !here.contains(id))
+                .collect()
+        };
+        for relay_id in missing(&self.shared.store.driven_by(self.epoch).await?) {
+            // A start that is just being answered is not in the registry yet: then its actor is there before this one.
+            let stored = self.shared.store.relay(relay_id).await?;
+            let ours = |relay: &crate::store::StoredRelay| {
+                relay.epoch == self.epoch && relay.row.ended_at.is_none()
+            };
+            if let Some(stored) = stored.filter(ours) {
+                tracing::debug!(%relay_id, "without an actor; taken up");
+                let relays = vec![stored];
+                let _ = registry.send(Recover { relays }).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this node hears what it tells itself.
+    async fn ping(&mut self) -> Result<(), StoreError> {
+        match self.pinged {
+            Some(at) if at.elapsed() < DEAF_AFTER => return Ok(()),
+            Some(_) if self.hears => {
+                self.hears = false;
+                tracing::warn!(
+                    "this node hears nothing of the others (LISTEN gets through to no connection of its own: a pooler?): it \
+                     looks every 250 ms instead"
+                );
+            }
+            Some(_) | None => {}
+        }
+        self.pinged = Some(Instant::now());
+        self.shared.store.tell(Some(self.epoch), Heard::Ping).await
+    }
+}
+
+/// Renews the lease until it is lost.
+async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: Moment) -> Lost {
+    let (lease, every) = (shared.settings.fleet.lease, shared.settings.fleet.renewal);
+    let mut renewed = renewed.at();
+    let mut next = renewed + every;
+    loop {
+        let expires = renewed + lease;
+        tokio::time::sleep_until(next.min(expires)).await;
+        let sent = Moment::now();
+        if sent.at() >= expires {
+            return Lost::Expired;
+        }
+        // One that hangs is not waited for longer than until the next would be due.
+        let patience = expires.min(sent.at() + every);
+        let renewal = shared.store.renew(epoch, lease);
+        match tokio::time::timeout_at(patience, renewal).await {
+            Ok(Ok(true)) => {
+                shared.vendors.lease.renewed(sent, lease);
+                renewed = sent.at();
+                next = renewed + every;
+            }
+            Ok(Ok(false)) => return Lost::Buried,
+            failed => {
+                let reason = match failed {
+                    Ok(Err(error)) => error.to_string(),
+                    Ok(Ok(_)) | Err(_) => "no answer in time".to_owned(),
+                };
+                let silent = renewed.elapsed().as_secs();
+                tracing::warn!(reason, silent, "the lease was not renewed; tried again");
+                shared.note_database(false);
+                next = Instant::now() + ROUND.min(every);
+            }
+        }
+    }
+}
+
+/// What one node does for all.
+pub(super) fn once_for_all(shared: &Arc<Shared>) -> JoinSet<()> {
+    let mut work = JoinSet::new();
+    work.spawn(debts::pay_forever(shared.clone()));
+    work.spawn(janitor::sweep_forever(shared.clone()));
+    work.spawn(alarms::watch_forever(shared.clone()));
+    work.spawn(dispatcher::deliver_forever(shared.clone()));
+    work
+}

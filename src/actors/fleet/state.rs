@@ -1,0 +1,60 @@
+//! What this process knows of the fleet it is in, for those who ask it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::store::Fleet;
+
+/// What is known of the fleet.
+#[derive(Debug, Default)]
+pub(in crate::actors) struct State(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    fleet: Fleet,
+    /// Why this process waits instead of acting.
+    waits: Option<String>,
+}
+
+impl State {
+    /// The fleet is so.
+    pub(super) fn note(&self, fleet: Fleet) {
+        self.known().fleet = fleet;
+    }
+
+    /// This process is no node any more: what it knew is of no use.
+    pub(super) fn forget(&self) {
+        self.known().fleet = Fleet::default();
+    }
+
+    /// This process waits for something; none: it does not.
+    pub(in crate::actors) fn waits(&self, reason: Option<String>) {
+        self.known().waits = reason;
+    }
+
+    /// Why this process waits.
+    pub(in crate::actors) fn reason(&self) -> Option<String> {
+        self.known().waits.clone()
+    }
+
+    /// All nodes, by their epochs.
+    pub(in crate::actors) fn epochs(&self) -> Vec<i64> {
+        self.known()
+            .fleet
+            .nodes
+            .iter()
+            .map(|node| node.epoch)
+            .collect()
+    }
+
+    /// The name of the node of this epoch.
+    pub(in crate::actors) fn name_of(&self, epoch: i64) -> Option<String> {
+        let known = self.known();
+        let mut nodes = known.fleet.nodes.iter();
+        let node = nodes.find(|node| node.epoch == epoch)?;
+        Some(node.name.clone())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

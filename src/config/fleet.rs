@@ -1,0 +1,44 @@
+//! Several processes on one PostgreSQL.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::problem::Report;
+
+/// The shortest lease: what is shorter expires while a database is merely slow.
+const SHORTEST: Duration = Duration::from_secs(4);
+
+/// `[fleet]`: several processes on one PostgreSQL. On SQLite there is one, and nothing of this is used.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fleet {
+    /// How long a process that has fallen silent keeps its relays; it stops acting after half of it.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    /// Between two renewals of the lease.
+    #[serde(with = "humantime_serde")]
+    pub renewal: Duration,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(45),
+            renewal: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Fleet {
+    pub(super) fn check(&self, report: &mut Report) {
+        report.positive("fleet.renewal", self.renewal);
+        if self.lease < SHORTEST {
+            report.note("fleet.lease", "must be at least 4s");
+        }
+        // Two renewals may be lost before half the lease is over.
+        if self.renewal * 4 > self.lease {
+            report.note("fleet.renewal", "must be at most a quarter of fleet.lease");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Several processes on one database, and what is asked of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures_util::stream;
+use futures_util::{FutureExt, StreamExt};
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::Vendors;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::database::{Raw, TestDatabase};
+use crate::support::program::Program;
+use crate::support::service::{Answer, PATIENCE, show};
+
+/// Requests under way at once.
+const AT_ONCE: usize = 16;
+
+/// Runs a test on a database of its own, which is gone afterwards.
+pub async fn on_postgres(test: impl AsyncFnOnce(TestDatabase)) {
+    let database = TestDatabase::postgres().await;
+    let ran = std::panic::AssertUnwindSafe(test(database.clone()))
+        .catch_unwind()
+        .await;
+    database.remove().await;
+    if let Err(panic) = ran {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Processes on one PostgreSQL.
+pub struct Nodes {
+    pub vendors: Vendors,
+    pub database: TestDatabase,
+    pub raw: Raw,
+    pub all: Vec<Program>,
+    /// What each is told besides what all tests tell.
+    pub told: Vec<(&'static str, String)>,
+}
+
+impl Nodes {
+    pub async fn start(
+        vendors: Vendors,
+        database: TestDatabase,
+        count: usize,
+        told: Vec<(&'static str, String)>,
+    ) -> Self {
+        let raw = database.raw().await;
+        let mut nodes = Self {
+            vendors,
+            database,
+            raw,
+            all: Vec::new(),
+            told,
+        };
+        for _ in 0..count {
+            nodes.add().await;
+        }
+        nodes
+    }
+
+    /// One more.
+    pub async fn add(&mut self) {
+        let url = self.database.url.clone();
+        self.add_at(&url).await;
+    }
+
+    /// One more, which reaches the database so.
+    pub async fn add_at(&mut self, url: &str) {
+        let told: Vec<_> = self
+            .told
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let mut node = Program::serve(&self.vendors, AgoraBackend::MediaPush, url, &told);
+        node.wait_until_ready().await;
+        self.all.push(node);
+    }
+
+    /// Starts so many channels, each where the turn is, and waits until all are live.
+    pub async fn go_live(&self, channels: std::ops::Range<i64>) {
+        stream::iter(channels.clone())
+            .map(|channel| self.start_at(usize::try_from(channel).unwrap(), channel))
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        let wanted = channels.end - channels.start;
+        self.until("all live", async || {
+            self.number("phase = 'live'").await == wanted
+        })
+        .await;
+    }
+
+    async fn start_at(&self, turn: usize, channel: i64) {
+        let node = &self.all[turn % self.all.len()];
+        let (status, relay) = node
+            .service
+            .start_channel(channel, &show(&format!("show{channel}")))
+            .await;
+        assert!(status == 201 || status == 202, "{status} {relay:#}");
+    }
+
+    /// How many relays there are of which this is true.
+    pub async fn number(&self, of_which: &str) -> i64 {
+        let count = format!("SELECT count(*) FROM relays WHERE {of_which}");
+        self.raw.number(&count).await
+    }
+
+    /// Waits until this is so; how long it took.
+    pub async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
+        let began = Instant::now();
+        while !is_so().await {
+            assert!(
+                began.elapsed() < 2 * PATIENCE,
+                "never {what}\n{}",
+                self.state().await
+            );
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        began.elapsed()
+    }
+
+    async fn state(&self) -> String {
+        let relays = "SELECT phase || ' ' || epoch || ': ' || count(*) FROM relays GROUP BY phase, epoch ORDER BY 1";
+        let nodes = "SELECT 'node ' || epoch || ' ' || name || ' ' || lease_until FROM nodes";
+        let shares =
+            "SELECT name || ' of ' || epoch || ': ' || permits FROM budget_shares ORDER BY 1";
+        let mut lines = Vec::new();
+        for sql in [relays, nodes, shares] {
+            lines.extend(self.raw.texts(sql).await.into_iter().flatten());
+        }
+        for node in &self.all {
+            let log = node.log();
+            let from = log.len().saturating_sub(3000);
+            let from = (from..log.len())
+                .find(|at| log.is_char_boundary(*at))
+                .unwrap_or(0);
+            lines.push(format!("--- {}\n{}", node.id(), &log[from..]));
+        }
+        lines.join("\n")
+    }
+
+    /// How many unfinished relays the living nodes drive, by epoch; those of nobody are 0's.
+    pub async fn driven(&self) -> BTreeMap<i64, i64> {
+        let mut driven = BTreeMap::new();
+        let epochs = "SELECT epoch || ':' || (SELECT count(*) FROM relays r WHERE r.epoch = n.epoch \
+            AND ended_at IS NULL) FROM nodes n WHERE lease_until > clock_timestamp()";
+        for line in self.raw.texts(epochs).await.into_iter().flatten() {
+            let (epoch, count) = line.split_once(':').unwrap();
+            driven.insert(epoch.parse().unwrap(), count.parse().unwrap());
+        }
+        let free = self
+            .number("ended_at IS NULL AND epoch NOT IN (SELECT epoch FROM nodes WHERE lease_until > clock_timestamp())")
+            .await;
+        driven.insert(0, free);
+        driven
+    }
+
+    /// Waits until so many nodes drive all relays, and none has many more than its share; how long it took.
+    pub async fn until_spread(&self, nodes: usize) -> Duration {
+        self.until("spread", async || {
+            let mut driven = self.driven().await;
+            let free = driven.remove(&0).unwrap_or_default();
+            let total: i64 = driven.values().sum();
+            let share = total / i64::try_from(nodes).unwrap() + 1;
+            let most = driven.values().max().copied().unwrap_or(0);
+            free == 0 && driven.len() == nodes && most <= share + share / 5 + 5
+        })
+        .await
+    }
+
+    /// Waits until living nodes drive all relays; how long it took.
+    pub async fn until_driven(&self) -> Duration {
+        self.until("driven", async || self.driven().await.get(&0) == Some(&0))
+            .await
+    }
+
+    /// Everybody's list of actors, as each node tells it, is the whole fleet's.
+    pub async fn tell_the_same(&self, relays: i64) {
+        for node in &self.all {
+            let asked = node
+                .service
+                .as_admin(Method::GET, "/admin/actors?limit=200");
+            let page = Answer::to(asked).await;
+            assert_eq!(page.body["total"], relays, "{:#?}", page.body);
+            let names: BTreeSet<&str> = page.body["actors"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|actor| actor["node"].as_str().unwrap())
+                .collect();
+            assert!(names.len() <= self.all.len(), "{names:?}");
+        }
+    }
+
+    /// Stops so many channels, each where its relay most likely is not; how long each stop took to be heard, sorted.
+    pub async fn stop(&self, channels: std::ops::Range<i64>) -> Vec<Duration> {
+        let mut took: Vec<Duration> = stream::iter(channels)
+            .map(|channel| self.stop_at(usize::try_from(channel).unwrap() + 1, channel))
+            .buffer_unordered(4)
+            .collect()
+            .await;
+        took.sort();
+        took
+    }
+
+    async fn stop_at(&self, turn: usize, channel: i64) -> Duration {
+        let asked = Instant::now();
+        let node = &self.all[turn % self.all.len()];
+        let (status, relay): (_, Value) = node.service.stop_channel(channel).await;
+        assert_eq!(status, 202, "{relay:#}");
+        assert_ne!(relay["phase"], "live", "nobody has heard it: {relay:#}");
+        asked.elapsed()
+    }
+}

@@ -1,0 +1,71 @@
+//! A TCP proxy that a test can cut: whoever comes through it then hears nothing more, as when a network goes.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Passes on whatever comes, until it is cut.
+pub struct Proxy {
+    port: u16,
+    passes: Arc<watch::Sender<bool>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Listens on a port of its own, for `target`.
+    pub async fn to(target: (&str, u16)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let passes = Arc::new(watch::Sender::new(true));
+        let target = format!("{}:{}", target.0, target.1);
+        let gate = passes.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(&target).await else {
+                    continue;
+                };
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = server.into_split();
+                tokio::spawn(pass(from_client, to_server, gate.subscribe()));
+                tokio::spawn(pass(from_server, to_client, gate.subscribe()));
+            }
+        });
+        Self { port, passes, task }
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Nothing passes any more; connections stay as they are.
+    pub fn cut(&self) {
+        self.passes.send_replace(false);
+    }
+
+    /// Passes on again, what was waiting as well.
+    pub fn mend(&self) {
+        self.passes.send_replace(true);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::Receiver<bool>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count) = from.read(&mut buffer).await {
+        if gate.wait_for(|passes| *passes).await.is_err() {
+            return;
+        }
+        if count == 0 || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
