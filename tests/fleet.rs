@@ -17,16 +17,22 @@ mod support;
 mod check;
 #[path = "fleet/nodes.rs"]
 mod nodes;
+#[path = "fleet/trouble.rs"]
+mod trouble;
 
 use std::time::{Duration, Instant};
 
 use check::check;
 use futures_util::future::join_all;
 use nodes::{Nodes, on_postgres};
+use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{Options, Quotas, Vendors};
 use reqwest::Method;
+use support::listener::Listener;
 use support::proxy::Proxy;
-use support::service::{Answer, nothing_is_left, options, show, vendors_when, violations};
+use support::service::{
+    Answer, nothing_is_left, options, show, vendors_when, violations, webhooks,
+};
 
 /// How many relays the fleet holds; `RELAYKEEPER_FLEET_RELAYS` says otherwise.
 const RELAYS: i64 = 300;
@@ -234,6 +240,63 @@ async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stoppe
         .await;
         assert_eq!(fleet.vendors.state().recorders.len(), 5);
         assert_eq!(violations(&fleet.vendors), [""; 0]);
+    })
+    .await;
+}
+
+/// Vendors and marketplace know one address, behind which any node may answer: here it is always the one that does not have
+/// the relay.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn what_the_vendors_tell_one_node_is_heard_by_the_one_that_has_the_relay() {
+    on_postgres(async |database| {
+        let vendors = Vendors::start(options()).unwrap();
+        let mut fleet = Nodes::start(vendors, database, 0, Vec::new()).await;
+        fleet.backend = AgoraBackend::CloudRecording;
+        fleet.add().await;
+        let told = fleet.all[0].service.url.clone();
+        fleet
+            .told
+            .push(("RELAYKEEPER__SERVER__PUBLIC_URL", told.clone()));
+        fleet.add().await;
+        fleet.vendors.set_webhooks(webhooks(&told));
+        let [other, owner] = fleet.all.as_slice() else {
+            panic!("two nodes");
+        };
+        let listen = other.service.request(Method::GET, "/v1/events");
+        let mut listener = Listener::of(listen.send().await.unwrap());
+        // The page's link leads to the other node, and so does all that the page says.
+        let relay = owner.service.go_live(7, &show("show7")).await;
+        fleet.vendors.set_seller("show7", Some(12345), false);
+        owner.service.in_phase(&relay, "interrupted").await;
+        fleet.vendors.set_seller("show7", Some(12345), true);
+        owner.service.in_phase(&relay, "live").await;
+        // A notification that meant something to the relay is kept in its journal.
+        let notified = "SELECT count(*) FROM relay_events WHERE kind = 'notified'";
+        let heard = async || fleet.raw.number(notified).await > 0;
+        fleet.until("heard of", heard).await;
+        let page = format!("/v1/relays/{}", relay["id"].as_str().unwrap());
+        assert_eq!(other.service.get(&page).await["phase"], "live");
+        // A second relay of the channel at the other node waits for the recorder of the first one.
+        assert_eq!(other.service.stop_channel(7).await.0, 202);
+        let second = other.service.go_live(7, &show("show7")).await;
+        assert_ne!(second["id"], relay["id"]);
+        owner.service.in_phase(&relay, "ended").await;
+        assert_eq!(owner.service.stop_channel(7).await.0, 202);
+        other.service.in_phase(&second, "ended").await;
+        let mut kinds = Vec::new();
+        while kinds.iter().filter(|kind| *kind == "relay.ended").count() < 2 {
+            kinds.push(listener.next().await.unwrap().kind);
+        }
+        for kind in ["relay.starting", "relay.live", "relay.stopped"] {
+            let count = kinds.iter().filter(|one| *one == kind).count();
+            assert_eq!(count, 2, "{kind} in {kinds:?}");
+        }
+        assert_eq!(violations(&fleet.vendors), [""; 0]);
+        vendors_when(&fleet.vendors, "nothing left", |vendors| {
+            nothing_is_left(vendors).then_some(())
+        })
+        .await;
     })
     .await;
 }

@@ -34,6 +34,8 @@ const ROUND: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// So long a node waits to hear itself before it takes it that it hears nothing.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
+/// A node that hears nothing listens anew so often.
+const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 /// How long calls under way have to come home before their relay is another's.
 const COME_HOME: Duration = Duration::from_secs(5);
 /// The same for relays that are given to a node that has fewer: they are on air, and what they do is look.
@@ -65,6 +67,7 @@ pub(super) struct Member {
     /// Relays on their way to other nodes.
     releases: JoinSet<()>,
     listener: Listener,
+    listens_since: Instant,
     /// When it last told itself something, and whether that was heard.
     pinged: Option<Instant>,
     hears: bool,
@@ -87,11 +90,14 @@ impl Member {
             balance: Balance::default(),
             steward: None,
             releases: JoinSet::new(),
+            listens_since: Instant::now(),
             pinged: None,
             hears: true,
             roll_called: Instant::now(),
         };
-        match member.begin().await {
+        // A connection that hangs may do so for a quarter of an hour.
+        let begun = tokio::time::timeout(lease, member.begin()).await;
+        match begun.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into()))) {
             Ok(()) => {
                 tracing::info!(epoch, "joined");
                 Ok(member)
@@ -354,6 +360,11 @@ impl Member {
                     "this node hears nothing of the others (LISTEN gets through to no connection of its own: a pooler?): it \
                      looks every 250 ms instead"
                 );
+            }
+            Some(_) if self.listens_since.elapsed() > LISTEN_AGAIN => {
+                // Its connection may be one that hangs.
+                self.listener = self.shared.store.listen(self.epoch);
+                self.listens_since = Instant::now();
             }
             Some(_) | None => {}
         }

@@ -48,10 +48,23 @@ pub(super) struct Allowed {
     from: Moment,
     /// How long after that it is cut.
     limit: Duration,
-    begun: Instant,
+    /// How long it may take in all.
+    length: Duration,
+    until: Instant,
 }
 
 impl Allowed {
+    /// One that begins now, so long after `from`, and is cut at the limit.
+    fn new(from: Moment, passed: Duration, limit: Duration) -> Self {
+        let length = limit.saturating_sub(passed);
+        Self {
+            from,
+            limit,
+            length,
+            until: Instant::now() + length,
+        }
+    }
+
     /// Whether it is to be cut now.
     pub(super) fn is_over(&self) -> bool {
         self.from.passed() >= self.limit
@@ -59,12 +72,12 @@ impl Allowed {
 
     /// When it is to be cut, by this process's clock.
     pub(super) fn until(&self) -> Instant {
-        self.from.at + self.limit
+        self.until
     }
 
     /// How long it may take in all.
     pub(super) fn length(&self) -> Duration {
-        self.until().saturating_duration_since(self.begun)
+        self.length
     }
 }
 
@@ -93,11 +106,8 @@ impl Term {
     fn allows(&self, timeout: Duration) -> Option<Allowed> {
         let passed = self.sent.passed();
         let end = self.length - MARGIN.min(self.length / MARGIN_PART);
-        (passed < self.length / 2).then(|| Allowed {
-            from: self.sent,
-            limit: end.min(passed + timeout),
-            begun: Instant::now(),
-        })
+        let allowed = || Allowed::new(self.sent, passed, end.min(passed + timeout));
+        (passed < self.length / 2).then(allowed)
     }
 }
 
@@ -146,11 +156,7 @@ impl Lease {
         let give_up = Instant::now() + timeout;
         loop {
             let allowed = match *held.borrow_and_update() {
-                Held::ForGood => Some(Allowed {
-                    from: Moment::now(),
-                    limit: timeout,
-                    begun: Instant::now(),
-                }),
+                Held::ForGood => Some(Allowed::new(Moment::now(), Duration::ZERO, timeout)),
                 Held::For(term) => term.allows(timeout),
                 Held::Not => return None,
             };
@@ -184,7 +190,7 @@ mod tests {
         lease.renewed(Moment::now(), LEASE);
         let allowed = length(&lease, LONG).await.unwrap();
         assert!(allowed <= seconds(40) && allowed > seconds(39));
-        assert!(length(&lease, seconds(10)).await.unwrap() <= seconds(10));
+        assert_eq!(length(&lease, seconds(10)).await, Some(seconds(10)));
         tokio::time::advance(seconds(22)).await;
         let begun = lease.begin(LONG).await.unwrap();
         assert!(begun.length() <= seconds(18) && !begun.is_over());

@@ -53,7 +53,11 @@ async fn journals(nodes: &Nodes) {
 async fn messages(nodes: &Nodes) {
     let gaps = "SELECT count(*) FROM (SELECT 1 FROM outbox GROUP BY channel_id \
         HAVING min(sequence) <> 1 OR max(sequence) <> count(*)) x";
-    assert_eq!(nodes.raw.number(gaps).await, 0, "a gap in a channel's messages");
+    assert_eq!(
+        nodes.raw.number(gaps).await,
+        0,
+        "a gap in a channel's messages"
+    );
     let back = "SELECT count(*) FROM outbox a JOIN outbox b ON a.channel_id = b.channel_id \
         AND b.sequence = a.sequence + 1 WHERE b.id <= a.id";
     assert_eq!(nodes.raw.number(back).await, 0, "messages out of order");

@@ -35,6 +35,7 @@ pub struct Nodes {
     pub database: TestDatabase,
     pub raw: Raw,
     pub all: Vec<Program>,
+    pub backend: AgoraBackend,
     /// What each is told besides what all tests tell.
     pub told: Vec<(&'static str, String)>,
 }
@@ -52,6 +53,7 @@ impl Nodes {
             database,
             raw,
             all: Vec::new(),
+            backend: AgoraBackend::MediaPush,
             told,
         };
         for _ in 0..count {
@@ -73,7 +75,7 @@ impl Nodes {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        let mut node = Program::serve(&self.vendors, AgoraBackend::MediaPush, url, &told);
+        let mut node = Program::serve(&self.vendors, self.backend, url, &told);
         node.wait_until_ready().await;
         self.all.push(node);
     }
@@ -99,6 +101,17 @@ impl Nodes {
             .start_channel(channel, &show(&format!("show{channel}")))
             .await;
         assert!(status == 201 || status == 202, "{status} {relay:#}");
+    }
+
+    /// All that connect from now on may only read, or may write again; who is connected is not any more.
+    pub async fn read_only(&self, only: bool) {
+        let name = self.raw.texts("SELECT current_database()").await;
+        let name = name[0].as_deref().unwrap();
+        let changed = format!("ALTER DATABASE {name} SET default_transaction_read_only = {only}");
+        self.raw.execute(&changed).await;
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        self.raw.execute(cut).await;
     }
 
     /// How many relays there are of which this is true.

@@ -13,6 +13,7 @@ mod support;
 
 mod channels;
 mod deliveries;
+mod fleet;
 mod ledger;
 mod lists;
 mod lock;

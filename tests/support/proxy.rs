@@ -17,6 +17,15 @@ pub struct Proxy {
 impl Proxy {
     /// Listens on a port of its own, for `target`.
     pub async fn to(target: (&str, u16)) -> Self {
+        Self::with(target, false).await
+    }
+
+    /// The same for a PostgreSQL, of which nobody hears what others tell with NOTIFY.
+    pub async fn deaf_to(target: (&str, u16)) -> Self {
+        Self::with(target, true).await
+    }
+
+    async fn with(target: (&str, u16), deaf: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let passes = Arc::new(watch::Sender::new(true));
@@ -30,7 +39,11 @@ impl Proxy {
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
                 tokio::spawn(pass(from_client, to_server, gate.subscribe()));
-                tokio::spawn(pass(from_server, to_client, gate.subscribe()));
+                if deaf {
+                    tokio::spawn(pass_but_notices(from_server, to_client));
+                } else {
+                    tokio::spawn(pass(from_server, to_client, gate.subscribe()));
+                }
             }
         });
         Self { port, passes, task }
@@ -65,6 +78,36 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::
             return;
         }
         if count == 0 || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a PostgreSQL answers, without its notifications: messages of a letter and their length. What comes first, to the question
+/// whether it speaks TLS, is a letter alone.
+async fn pass_but_notices(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    let mut first = true;
+    loop {
+        let Ok(kind) = from.read_u8().await else {
+            return;
+        };
+        if std::mem::take(&mut first) && kind == b'N' && to.write_u8(kind).await.is_ok() {
+            continue;
+        }
+        let Ok(length) = from.read_u32().await else {
+            return;
+        };
+        let mut body = vec![0; usize::try_from(length).unwrap_or(0).saturating_sub(4)];
+        if from.read_exact(&mut body).await.is_err() {
+            return;
+        }
+        if kind == b'A' {
+            continue;
+        }
+        let mut message = vec![kind];
+        message.extend(length.to_be_bytes());
+        message.extend(body);
+        if to.write_all(&message).await.is_err() {
             return;
         }
     }

@@ -258,7 +258,7 @@ fn what_others_use_is_not_taken_from_a_share_but_from_all() {
 #[test]
 fn a_share_that_grew_is_used_once_the_vendor_has_told_what_is_left() {
     let now = Instant::now();
-    let mut window = Window::new(100, LENGTH, 1.0, true);
+    let mut window = Window::new(100, LENGTH, 1.0, false);
     window.set_own(10);
     let seen = Seen {
         remaining: 100,

@@ -1,0 +1,163 @@
+//! What several nodes on one PostgreSQL hold, how long it takes until a dead one's relays are others', and what they ask of the
+//! database: `docs/performance.md`, "Several nodes".
+//!
+//! ```sh
+//! RELAYKEEPER_TEST_POSTGRES=postgres://postgres@127.0.0.1/postgres cargo bench --bench fleet
+//! ```
+//!
+//! `RELAYKEEPER_FLEET_RELAYS` says how many relays (1000). Everything runs on one machine: nodes, vendors, database.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "a benchmark"
+)]
+
+#[path = "../tests/fleet/nodes.rs"]
+mod nodes;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use nodes::{Nodes, on_postgres};
+use relaykeeper::sandbox::{Options, Quotas, Vendors};
+
+/// How long the fleet is watched while nothing happens.
+const QUIET: Duration = Duration::from_secs(30);
+
+#[tokio::main]
+async fn main() {
+    if std::env::var_os(support::postgres::URL).is_none() {
+        // `cargo test --benches` comes here as well.
+        println!(
+            "{} names no server: nothing is measured",
+            support::postgres::URL
+        );
+        return;
+    }
+    let relays = std::env::var("RELAYKEEPER_FLEET_RELAYS");
+    let relays = relays.map_or(1000, |relays| relays.parse().expect("a number"));
+    println!(
+        "| nodes | relays | live after | commits/s | rows read/s | a node: CPU | memory | failover |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for count in [1, 2, 4] {
+        on_postgres(async |database| {
+            let vendors = Vendors::start(options()).expect("vendors");
+            let mut fleet = Nodes::start(vendors, database, count, told()).await;
+            let began = Instant::now();
+            fleet.go_live(1..relays + 1).await;
+            let live = began.elapsed().as_secs_f64();
+            fleet.until_spread(count).await;
+            let (commits, rows, cpu) = quiet(&fleet).await;
+            let memory = memory(fleet.all[0].id());
+            let failover = failover(&mut fleet).await;
+            println!(
+                "| {count} | {relays} | {live:.0} s | {commits:.0} | {rows:.0} | {:.0} % | {memory} MiB | {:.1} s |",
+                cpu * 100.0,
+                failover.as_secs_f64()
+            );
+        })
+        .await;
+    }
+}
+
+/// Real time, and room for all.
+fn options() -> Options {
+    Options {
+        speed: 1.0,
+        wire_speed: None,
+        quotas: Quotas {
+            cloudflare_requests: 100_000,
+            media_push_per_second: 1000,
+            hosts_per_second: 1000,
+            max_converters: 100_000,
+            ..Quotas::default()
+        },
+        ..support::service::options()
+    }
+}
+
+/// As it is delivered, but for quotas of an account that holds so many.
+fn told() -> Vec<(&'static str, String)> {
+    let told = [
+        ("RELAYKEEPER__FLEET__LEASE", "45s"),
+        ("RELAYKEEPER__FLEET__RENEWAL", "10s"),
+        ("RELAYKEEPER__RELAY__POLL_INTERVAL", "5s"),
+        ("RELAYKEEPER__RELAY__LIVE_CHECK_INTERVAL", "30s"),
+        ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "120s"),
+        ("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "60s"),
+        ("RELAYKEEPER__CLOUDFLARE__REQUESTS_PER_5_MINUTES", "100000"),
+        (
+            "RELAYKEEPER__CLOUDFLARE__CUSTOMER_REQUESTS_PER_SECOND",
+            "1000",
+        ),
+        ("RELAYKEEPER__AGORA__CHANNEL_REQUESTS_PER_SECOND", "1000"),
+        (
+            "RELAYKEEPER__AGORA__MEDIA_PUSH__REQUESTS_PER_SECOND",
+            "1000",
+        ),
+        ("RELAYKEEPER__AGORA__MEDIA_PUSH__QUERY_INTERVAL", "30s"),
+        ("RELAYKEEPER__JANITOR__INTERVAL", "10m"),
+        ("RELAYKEEPER__SERVER__REQUESTS_PER_SECOND", "0"),
+    ];
+    told.map(|(name, value)| (name, value.to_owned())).into()
+}
+
+/// Commits and rows read a second of the database, and the part of one processor the first node uses, while all relays are
+/// just watched.
+async fn quiet(fleet: &Nodes) -> (f64, f64, f64) {
+    let figures = async || {
+        let commits = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+        let rows = "SELECT tup_returned FROM pg_stat_database WHERE datname = current_database()";
+        let commits = fleet.raw.number(commits).await;
+        let rows = fleet.raw.number(rows).await;
+        (commits, rows, cpu_seconds(fleet.all[0].id()))
+    };
+    let before = figures().await;
+    let began = Instant::now();
+    tokio::time::sleep(QUIET).await;
+    let after = figures().await;
+    let seconds = began.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let rate = |before: i64, after: i64| (after - before) as f64 / seconds;
+    let cpu = (after.2 - before.2) / seconds;
+    (rate(before.0, after.0), rate(before.1, after.1), cpu)
+}
+
+/// From a node's death until others have all its relays; a node alone has a successor that is started at once.
+async fn failover(fleet: &mut Nodes) -> Duration {
+    let mut node = fleet.all.remove(0);
+    let began = Instant::now();
+    node.kill();
+    if fleet.all.is_empty() {
+        fleet.add().await;
+    }
+    fleet.until_driven().await;
+    began.elapsed()
+}
+
+/// The processor time a process has used (`/proc/<pid>/stat`, in hundredths of a second).
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
+    let ticks: u32 = fields
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u32>().expect("a number"))
+        .sum();
+    f64::from(ticks) / 100.0
+}
+
+/// The memory a process has, in MiB (`/proc/<pid>/status`).
+fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.expect("a figure").parse::<u64>().expect("a number") / 1024
+}

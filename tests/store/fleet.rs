@@ -1,0 +1,276 @@
+//! Several processes on one PostgreSQL: who has what, by what the database says.
+
+use relaykeeper::store::{Fleet, Heard, Look, Looked, ShareChange};
+
+use super::*;
+use crate::support::database::on;
+
+const LEASE: Duration = Duration::from_secs(30);
+const OVER: Duration = Duration::ZERO;
+
+async fn on_postgres<F>(test: impl FnOnce(TestDatabase) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    on(TestDatabase::postgres().await, test).await;
+}
+
+async fn joined(store: &Store) -> i64 {
+    store.join("here/1", LEASE).await.unwrap()
+}
+
+/// So many relays of a node's.
+async fn driven(store: &Store, epoch: i64, channels: std::ops::Range<i64>) -> Vec<RelayRow> {
+    let mut rows = Vec::new();
+    for channel in channels {
+        rows.push(made(store, row(channel), epoch).await);
+    }
+    rows
+}
+
+fn counts(fleet: &Fleet) -> Vec<(i64, u64)> {
+    let count = |node: &relaykeeper::store::Node| (node.epoch, node.relays);
+    fleet.nodes.iter().map(count).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn what_a_node_had_is_free_when_its_lease_is_over_and_is_claimed_once() {
+    on_postgres(async |database: TestDatabase| {
+        let (one, other) = (database.store().await, database.store().await);
+        let dead = joined(&one).await;
+        driven(&one, dead, 1..21).await;
+        let (a, b) = (joined(&one).await, joined(&other).await);
+        assert_eq!(
+            counts(&one.fleet().await.unwrap()),
+            [(dead, 20), (a, 0), (b, 0)]
+        );
+        assert_eq!(one.claim(a, 20).await.unwrap(), [], "nothing is free");
+        assert!(one.renew(dead, OVER).await.unwrap());
+        let fleet = other.fleet().await.unwrap();
+        assert_eq!((counts(&fleet), fleet.free), (vec![(a, 0), (b, 0)], 20));
+        assert!(!one.renew(dead, LEASE).await.unwrap(), "it is buried");
+        // Both want all: each relay is somebody's, and nobody's twice.
+        let (of_a, of_b) = tokio::join!(one.claim(a, 20), other.claim(b, 20));
+        let (of_a, of_b) = (of_a.unwrap(), of_b.unwrap());
+        let ids: std::collections::BTreeSet<_> =
+            of_a.iter().chain(&of_b).map(|relay| relay.row.id).collect();
+        assert_eq!((of_a.len() + of_b.len(), ids.len()), (20, 20));
+        assert!(of_a.iter().all(|relay| relay.epoch == a));
+        let mut stored = one.driven_by(b).await.unwrap();
+        stored.sort();
+        let mut told: Vec<_> = of_b.iter().map(|relay| relay.row.id).collect();
+        told.sort();
+        assert_eq!(stored, told);
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn who_is_no_node_creates_saves_and_claims_nothing() {
+    on_postgres(async |database: TestDatabase| {
+        let store = database.store().await;
+        let old = joined(&store).await;
+        let rows = driven(&store, old, 1..3).await;
+        store.renew(old, OVER).await.unwrap();
+        // Its lease is over, and nobody has noticed: what it has is still its own.
+        let saved = store.save(next(rows[0].clone(), 1, old)).await;
+        assert_eq!(saved, Ok(Saved::Saved));
+        let new = joined(&store).await;
+        store.fleet().await.unwrap();
+        assert_eq!(store.claim(old, 9).await.unwrap(), []);
+        assert_eq!(store.claim(new, 9).await.unwrap().len(), 2);
+        let saved = store.save(next(rows[0].clone(), 2, old)).await;
+        assert_eq!(saved, Ok(Saved::Fenced));
+        let saved = store.save(next(rows[0].clone(), 2, new)).await;
+        assert_eq!(saved, Ok(Saved::Saved));
+        let created = store.create(super::new(row(9), old)).await;
+        assert_eq!(created, Ok(Created::Fenced));
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn a_node_that_goes_leaves_everything_free_and_one_gives_up_only_its_own() {
+    on_postgres(async |database: TestDatabase| {
+        let store = database.store().await;
+        let (a, b) = (joined(&store).await, joined(&store).await);
+        let of_a: Vec<_> = driven(&store, a, 1..5).await.iter().map(|r| r.id).collect();
+        let of_b: Vec<_> = driven(&store, b, 5..7).await.iter().map(|r| r.id).collect();
+        let both: Vec<_> = of_a[..2].iter().chain(&of_b).copied().collect();
+        store.release(a, &both).await.unwrap();
+        let fleet = store.fleet().await.unwrap();
+        assert_eq!((counts(&fleet), fleet.free), (vec![(a, 2), (b, 2)], 2));
+        store.announce_leaving(a).await.unwrap();
+        assert!(store.fleet().await.unwrap().nodes[0].leaving);
+        store.leave(a).await.unwrap();
+        let fleet = store.fleet().await.unwrap();
+        assert_eq!((counts(&fleet), fleet.free), (vec![(b, 2)], 4));
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn one_node_does_what_is_done_once_for_all() {
+    on_postgres(async |database: TestDatabase| {
+        let (one, other) = (database.store().await, database.store().await);
+        let (a, b) = (joined(&one).await, joined(&other).await);
+        let (of_a, of_b) = tokio::join!(one.succeed_steward(a), other.succeed_steward(b));
+        assert_ne!(of_a, of_b, "one of them");
+        let (steward, heir) = if of_a.unwrap() { (a, b) } else { (b, a) };
+        assert_eq!(one.fleet().await.unwrap().steward, steward);
+        one.leave(steward).await.unwrap();
+        assert!(other.succeed_steward(heir).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn a_stop_is_kept_for_whoever_has_the_relay_and_told_at_once() {
+    on_postgres(async |database: TestDatabase| {
+        let (one, other) = (database.store().await, database.store().await);
+        let (a, b) = (joined(&one).await, joined(&other).await);
+        let rows = driven(&one, a, 1..3).await;
+        let mut hears = one.listen(a);
+        assert_eq!(hears.next().await, Heard::Anew);
+        assert!(other.request_stop(rows[0].id, at(50)).await.unwrap());
+        assert_eq!(hears.next().await, Heard::Stop);
+        assert_eq!(one.stops_requested(a).await.unwrap(), [rows[0].id]);
+        assert!(one.stop_is_requested(rows[0].id).await.unwrap());
+        assert!(!one.stop_is_requested(rows[1].id).await.unwrap());
+        // Nobody has heard it: the next owner finds it.
+        one.leave(a).await.unwrap();
+        other.claim(b, 9).await.unwrap();
+        assert_eq!(other.stops_requested(b).await.unwrap(), [rows[0].id]);
+        // Whoever acts on it saves a phase that holds no slot.
+        let mut row = rows[0].clone();
+        row.phase = "stopping".into();
+        assert_eq!(other.save(next(row, 1, b)).await, Ok(Saved::Saved));
+        assert_eq!(other.stops_requested(b).await.unwrap(), [Uuid::nil(); 0]);
+        assert!(!other.request_stop(rows[0].id, at(60)).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn letters_are_read_once_in_order_and_those_to_the_dead_are_thrown_away() {
+    on_postgres(async |database: TestDatabase| {
+        let store = database.store().await;
+        let (a, b) = (joined(&store).await, joined(&store).await);
+        for letter in ["one", "two"] {
+            store.send_mail(a, letter.into()).await.unwrap();
+        }
+        store.send_mail(b, "three".into()).await.unwrap();
+        assert_eq!(store.take_mail(a).await.unwrap(), ["one", "two"]);
+        assert_eq!(store.take_mail(a).await.unwrap(), [""; 0]);
+        store.leave(b).await.unwrap();
+        assert_eq!(store.take_mail(b).await.unwrap(), [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn one_look_is_made_for_all_and_one_that_does_not_come_back_is_passed_over() {
+    on_postgres(async |database: TestDatabase| {
+        let (one, other) = (database.store().await, database.store().await);
+        let mut look = Look {
+            name: "recordings",
+            since: at(100),
+            interval: Duration::from_millis(200),
+            patience: Duration::from_secs(30),
+            asked: Duration::from_secs(30),
+        };
+        assert_eq!(one.shared_look(1, &look).await, Ok(Looked::Yours));
+        assert_eq!(other.shared_look(2, &look).await, Ok(Looked::NotYet));
+        let found = || "found".to_owned();
+        one.put_look(1, "recordings", at(100), found())
+            .await
+            .unwrap();
+        assert_eq!(
+            other.shared_look(2, &look).await,
+            Ok(Looked::Found(found()))
+        );
+        // It does not go back far enough.
+        look.since = at(99);
+        let until = Instant::now() + Duration::from_secs(10);
+        while other.shared_look(2, &look).await != Ok(Looked::Yours) {
+            assert!(Instant::now() < until);
+        }
+        look.patience = Duration::from_millis(300);
+        let until = Instant::now() + Duration::from_secs(10);
+        while one.shared_look(1, &look).await != Ok(Looked::Yours) {
+            assert!(Instant::now() < until);
+        }
+        // What the other brings now is not taken.
+        other
+            .put_look(2, "recordings", at(99), "late".into())
+            .await
+            .unwrap();
+        assert_eq!(other.shared_look(2, &look).await, Ok(Looked::NotYet));
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn shares_are_changed_one_after_the_other_and_only_by_nodes() {
+    on_postgres(async |database: TestDatabase| {
+        let (one, other) = (database.store().await, database.store().await);
+        let (a, b) = (joined(&one).await, joined(&other).await);
+        let hold = |permits| ShareChange::Hold {
+            budget: "cloudflare".into(),
+            permits,
+        };
+        // Each takes what the other has left of ten.
+        let take = |store: Store, epoch: i64| async move {
+            let decide = |shares: &relaykeeper::store::Shares| {
+                let taken: u32 = shares.all.iter().map(|share| share.permits).sum();
+                vec![hold((10 - taken).min(7))]
+            };
+            store.change_shares(epoch, decide).await.unwrap()
+        };
+        let (of_a, of_b) = tokio::join!(take(one.clone(), a), take(other.clone(), b));
+        assert!(of_a && of_b);
+        let sum = |shares: relaykeeper::store::Shares| -> u32 {
+            shares.all.iter().map(|share| share.permits).sum()
+        };
+        assert_eq!(sum(one.shares().await.unwrap()), 10);
+        one.leave(a).await.unwrap();
+        assert!(!one.change_shares(a, |_| vec![hold(10)]).await.unwrap());
+        let shares = one.shares().await.unwrap();
+        assert!(
+            shares
+                .all
+                .iter()
+                .any(|share| share.epoch == a && share.orphaned)
+        );
+        let gone = |after| ShareChange::Expire {
+            budget: "cloudflare".into(),
+            epoch: a,
+            after,
+        };
+        let forget = || ShareChange::Forget {
+            budget: "cloudflare".into(),
+            epoch: a,
+        };
+        let later = Duration::from_secs(60);
+        one.change_shares(b, |_| vec![gone(later), forget()])
+            .await
+            .unwrap();
+        assert_eq!(sum(one.shares().await.unwrap()), 10, "it is not old yet");
+        let pause = ShareChange::Pause {
+            budget: "cloudflare".into(),
+            pause: later,
+        };
+        one.change_shares(b, |_| vec![pause]).await.unwrap();
+        let paused = one.shares().await.unwrap().pauses["cloudflare"];
+        assert!(paused > later / 2 && paused <= later, "{paused:?}");
+    })
+    .await;
+}
