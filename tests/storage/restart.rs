@@ -62,14 +62,12 @@ async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[c
 
     cluster.start_again();
     service.wait_until_ready().await;
-    // Nobody noticed on channel 1, and channel 2's recorder could be stored now.
+    // Channel 2's recorder could be stored now. Channel 1's stop was not stored in time to be answered; it may be by now.
     service.in_phase(&begun, "live").await;
-    assert_eq!(
-        service.get("/v1/channels/1").await["relay"]["phase"],
-        "live"
-    );
     for (channel, relay) in [(1, &live), (2, &begun)] {
-        assert_eq!(service.stop_channel(channel).await.0, 202);
+        let (status, stopped) = service.stop_channel(channel).await;
+        assert!(status == 202 || (channel, status.as_u16()) == (1, 200));
+        assert_eq!(stopped["id"], relay["id"]);
         let ended = service.in_phase(relay, "ended").await;
         assert_eq!(ended["outcome"]["code"], "stopped_by_request");
     }

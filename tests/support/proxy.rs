@@ -36,6 +36,9 @@ impl Proxy {
                 let Ok(server) = TcpStream::connect(&target).await else {
                     continue;
                 };
+                // What comes in small pieces goes on as it comes.
+                client.set_nodelay(true).expect("a socket");
+                server.set_nodelay(true).expect("a socket");
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
                 tokio::spawn(pass(from_client, to_server, gate.subscribe()));
