@@ -133,11 +133,17 @@ async fn quiet(fleet: &Nodes) -> (f64, f64, f64) {
 /// From a node's death until others have all its relays; a node alone has a successor that is started at once.
 async fn failover(fleet: &mut Nodes) -> Duration {
     let mut node = fleet.all.remove(0);
+    let epoch = format!("SELECT epoch FROM nodes WHERE name LIKE '%/{}'", node.id());
+    let epoch = fleet.raw.number(&epoch).await;
     let began = Instant::now();
     node.kill();
     if fleet.all.is_empty() {
         fleet.add().await;
     }
+    let its = format!("ended_at IS NULL AND epoch = {epoch}");
+    fleet
+        .until("others'", async || fleet.number(&its).await == 0)
+        .await;
     fleet.until_driven().await;
     began.elapsed()
 }

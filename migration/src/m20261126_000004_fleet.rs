@@ -18,7 +18,11 @@ impl MigrationName for Migration {
 /// Tables this migration makes, the last first.
 const TABLES: [&str; 5] = ["shared_looks", "budget_shares", "budgets", "mail", "nodes"];
 /// Indexes it makes on tables that were there.
-const INDEXES: [&str; 2] = ["relays_by_owner", "relays_stop_requested"];
+const INDEXES: [&str; 3] = [
+    "relays_by_owner",
+    "relays_stop_requested",
+    "relays_by_live_input",
+];
 
 #[expect(
     elided_lifetimes_in_paths,
@@ -148,7 +152,7 @@ fn shared_looks() -> TableCreateStatement {
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {
-    let [by_owner, stop_requested] = INDEXES;
+    let [by_owner, stop_requested, by_live_input] = INDEXES;
     let unfinished = || Expr::col("ended_at").is_null();
     vec![
         // What a node drives, and what nobody does.
@@ -158,6 +162,10 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index(stop_requested, "relays", "epoch")
             .and_where(unfinished())
             .and_where(Expr::col("stop_requested_at").is_not_null())
+            .take(),
+        // Whose live input a notification speaks of.
+        index(by_live_input, "relays", "live_input_uid")
+            .and_where(unfinished())
             .take(),
         index("mail_by_recipient", "mail", "recipient"),
     ]

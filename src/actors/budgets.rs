@@ -8,14 +8,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::shared::Shared;
-use crate::store::{ShareChange, Shares, StoreError};
+use crate::store::{Fleet, ShareChange, Shares, StoreError};
 
 /// A node that is gone has its share until the calls it made have arrived and left a window of a second. Where the window is
 /// longer, the vendor tells what is left of it.
 const UNTIL_CALLS_ARE_OLD: Duration = Duration::from_secs(3);
 /// Two calls may go together, so that less than two is of no use, and shares of one could add up to more than the quota.
 const LEAST: u32 = 2;
+/// How long a turn is, in seconds, at a quota that is too small for all nodes at once: handing it over takes two.
+const TURN: i64 = 6;
 /// Pauses that differ by less are the same.
 const SAME: Duration = Duration::from_secs(1);
 
@@ -40,14 +44,45 @@ struct Plan {
     changes: Vec<ShareChange>,
 }
 
-/// The share of one of so many nodes.
-fn part(quota: u32, nodes: usize) -> u32 {
-    let nodes = u32::try_from(nodes.max(1)).unwrap_or(u32::MAX);
-    (quota / nodes).max(LEAST.min(quota))
+/// A node's place among all.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    nodes: u32,
+    /// How many joined before it.
+    rank: u32,
+    /// Which turn it is, where not all can have a share at once.
+    turn: u32,
 }
 
-/// What the node of this epoch does about a budget, one of so many nodes.
-fn plan(own: &Own, epoch: i64, nodes: usize, shares: &Shares) -> Plan {
+impl Place {
+    fn of(fleet: &Fleet, epoch: i64, now: DateTime<Utc>) -> Self {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let before = fleet.nodes.iter().filter(|node| node.epoch < epoch);
+        Self {
+            nodes: number(fleet.nodes.len()).max(1),
+            rank: number(before.count()),
+            turn: u32::try_from(now.timestamp() / TURN).unwrap_or_default(),
+        }
+    }
+
+    /// Its part of a quota. One that is too small for all is had by some at a time, in turns.
+    fn part(self, quota: u32) -> u32 {
+        let least = LEAST.min(quota).max(1);
+        if quota / self.nodes >= least {
+            return quota / self.nodes;
+        }
+        let seats = (quota / least).max(1);
+        let first = u64::from(self.turn) * u64::from(seats) % u64::from(self.nodes);
+        let (rank, nodes) = (u64::from(self.rank), u64::from(self.nodes));
+        match (rank + nodes - first) % nodes < u64::from(seats) {
+            true => quota / seats,
+            false => 0,
+        }
+    }
+}
+
+/// What the node of this epoch does about a budget.
+fn plan(own: &Own, epoch: i64, place: Place, shares: &Shares) -> Plan {
     let mut changes = Vec::new();
     let mut others = 0u32;
     let mut held = 0;
@@ -71,7 +106,7 @@ fn plan(own: &Own, epoch: i64, nodes: usize, shares: &Shares) -> Plan {
         }
         others = others.saturating_add(share.permits);
     }
-    let part = part(own.quota, nodes);
+    let part = place.part(own.quota);
     let free = own.quota.saturating_sub(others);
     let share = match part.min(free) {
         // What cannot be of use is left to those who can add something to it.
@@ -105,12 +140,14 @@ fn plan(own: &Own, epoch: i64, nodes: usize, shares: &Shares) -> Plan {
 ///
 /// # Errors
 /// When the database does not answer. Nothing more is used then than before.
-pub(super) async fn settle(shared: &Shared, epoch: i64, nodes: usize) -> Result<(), StoreError> {
-    let own: Vec<_> = shared.vendors.governors().map(own).collect();
+pub(super) async fn settle(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result<(), StoreError> {
+    let place = Place::of(fleet, epoch, Utc::now());
+    let all = || -> Vec<Own> { shared.vendors.governors().map(own).collect() };
+    let own = all();
     let shares = shared.store.shares().await?;
     let plans: Vec<_> = own
         .iter()
-        .map(|own| plan(own, epoch, nodes, &shares))
+        .map(|own| plan(own, epoch, place, &shares))
         .collect();
     for (governor, (own, plan)) in shared.vendors.governors().zip(own.iter().zip(&plans)) {
         let known = shares.pauses.get(own.name).copied().unwrap_or_default();
@@ -129,10 +166,10 @@ pub(super) async fn settle(shared: &Shared, epoch: i64, nodes: usize) -> Result<
     let done = shared
         .store
         .change_shares(epoch, |shares| {
-            // Uses that came meanwhile came under the share that was just set.
-            decided = own
+            // What was used up to now counts; what comes from now on comes under the share that was just set.
+            decided = all()
                 .iter()
-                .map(|own| plan(own, epoch, nodes, shares))
+                .map(|own| plan(own, epoch, place, shares))
                 .collect();
             decided
                 .iter()
@@ -193,6 +230,14 @@ mod tests {
         }
     }
 
+    fn one_of(nodes: usize) -> Place {
+        Place {
+            nodes: u32::try_from(nodes).unwrap(),
+            rank: 0,
+            turn: 0,
+        }
+    }
+
     fn shares(all: &[(i64, u32)]) -> Shares {
         let share = |(epoch, permits): &(i64, u32)| Share {
             budget: NAME.to_owned(),
@@ -216,25 +261,25 @@ mod tests {
 
     #[test]
     fn a_node_alone_has_all_of_it() {
-        let plan = plan(&own(960, 0), 1, 1, &shares(&[]));
+        let plan = plan(&own(960, 0), 1, one_of(1), &shares(&[]));
         assert_eq!((plan.share, plan.changes), (960, vec![hold(960)]));
     }
 
     #[test]
     fn a_node_that_joins_takes_what_is_free_and_waits_for_the_rest() {
-        let joins = plan(&own(960, 0), 2, 2, &shares(&[(1, 960)]));
+        let joins = plan(&own(960, 0), 2, one_of(2), &shares(&[(1, 960)]));
         assert_eq!(joins, Plan::default(), "nothing is free yet");
-        let joins = plan(&own(960, 0), 2, 2, &shares(&[(1, 900)]));
+        let joins = plan(&own(960, 0), 2, one_of(2), &shares(&[(1, 900)]));
         assert_eq!((joins.share, joins.changes), (60, vec![hold(60)]));
     }
 
     #[test]
     fn who_has_too_much_uses_less_first_and_gives_it_up_when_its_use_fits() {
-        let before = plan(&own(960, 900), 1, 2, &shares(&[(1, 960)]));
+        let before = plan(&own(960, 900), 1, one_of(2), &shares(&[(1, 960)]));
         assert_eq!((before.share, before.changes), (480, vec![hold(900)]));
-        let after = plan(&own(960, 300), 1, 2, &shares(&[(1, 900), (2, 60)]));
+        let after = plan(&own(960, 300), 1, one_of(2), &shares(&[(1, 900), (2, 60)]));
         assert_eq!((after.share, after.changes), (480, vec![hold(480)]));
-        let settled = plan(&own(960, 300), 1, 2, &shares(&[(1, 480), (2, 480)]));
+        let settled = plan(&own(960, 300), 1, one_of(2), &shares(&[(1, 480), (2, 480)]));
         assert_eq!((settled.share, settled.changes), (480, Vec::new()));
     }
 
@@ -242,7 +287,7 @@ mod tests {
     fn the_share_of_one_that_is_gone_is_free_only_when_its_calls_are_old() {
         let mut shares = shares(&[(1, 480), (2, 480)]);
         shares.all[1].orphaned = true;
-        let gone = plan(&own(960, 0), 1, 1, &shares);
+        let gone = plan(&own(960, 0), 1, one_of(1), &shares);
         assert_eq!(gone.share, 480);
         assert_eq!(
             gone.changes,
@@ -253,9 +298,9 @@ mod tests {
             }]
         );
         shares.all[1].expires_in = Some(Duration::from_secs(1));
-        assert_eq!(plan(&own(960, 0), 1, 1, &shares).changes, []);
+        assert_eq!(plan(&own(960, 0), 1, one_of(1), &shares).changes, []);
         shares.all[1].expires_in = Some(Duration::ZERO);
-        let old = plan(&own(960, 0), 1, 1, &shares);
+        let old = plan(&own(960, 0), 1, one_of(1), &shares);
         assert_eq!(old.share, 960);
         assert_eq!(old.changes.len(), 2, "{:?}", old.changes);
     }
@@ -293,7 +338,7 @@ mod tests {
                 let epochs: Vec<i64> = used.keys().copied().collect();
                 for epoch in &epochs {
                     let mine = own(quota, used[epoch]);
-                    let plan = plan(&mine, *epoch, epochs.len(), &fleet);
+                    let plan = plan(&mine, *epoch, one_of(epochs.len()), &fleet);
                     for change in plan.changes {
                         match change {
                             ShareChange::Hold { permits, .. } => {
@@ -318,11 +363,38 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_that_is_too_small_for_all_is_had_in_turns() {
+        for (quota, nodes) in [(1, 3), (2, 2), (2, 5), (5, 4), (7, 4)] {
+            let mut had = vec![0; nodes];
+            for turn in 0..u32::try_from(nodes).unwrap() * 10 {
+                let mut sum = 0;
+                for (rank, had) in (0..).zip(&mut had) {
+                    let place = Place {
+                        rank,
+                        turn,
+                        ..one_of(nodes)
+                    };
+                    let part = place.part(quota);
+                    assert!(part == 0 || part >= quota.min(LEAST));
+                    sum += part;
+                    *had += part;
+                }
+                assert!(sum <= quota && sum > 0, "{quota} for {nodes}: {sum}");
+            }
+            assert!(
+                had.iter().all(|one| *one == had[0]),
+                "{quota} for {nodes}: {had:?}"
+            );
+        }
+        assert_eq!(one_of(4).part(960), 240);
+    }
+
+    #[test]
     fn a_pause_is_told_to_the_others_once() {
         let mut own = own(960, 0);
         own.pause = Some(Duration::from_secs(30));
         let mut known = shares(&[(1, 960)]);
-        let told = plan(&own, 1, 1, &known);
+        let told = plan(&own, 1, one_of(1), &known);
         assert!(matches!(
             told.changes.as_slice(),
             [ShareChange::Pause { .. }]
@@ -330,6 +402,6 @@ mod tests {
         known
             .pauses
             .insert(NAME.to_owned(), Duration::from_millis(29_500));
-        assert_eq!(plan(&own, 1, 1, &known).changes, []);
+        assert_eq!(plan(&own, 1, one_of(1), &known).changes, []);
     }
 }

@@ -9,6 +9,7 @@ mod balance;
 pub(super) mod letters;
 pub(super) mod state;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +18,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
-use super::registry::{Abandon, Recover, Release, RollCall, TellRelay};
+use super::registry::{Abandon, LetGo, Recover, Release, RollCall, TellRelay};
 use super::relay_actor::Tell;
 use super::shared::{Readiness, Shared};
 use super::{alarms, budgets, debts, dispatcher, janitor};
 use crate::relay::Event;
-use crate::store::{Fleet, Heard, Listener, StoreError};
+use crate::store::{Fleet, Heard, Listener, StoreError, StoredRelay};
 use crate::telemetry::metrics;
 use crate::vendors::governor::Governor;
 use crate::vendors::lease::Moment;
@@ -40,6 +41,8 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 const COME_HOME: Duration = Duration::from_secs(5);
 /// The same for relays that are given to a node that has fewer: they are on air, and what they do is look.
 const LOOK_HOME: Duration = Duration::from_secs(1);
+/// A round that takes so long hangs: PostgreSQL itself ends a statement sooner.
+const HANGS_AFTER: Duration = Duration::from_secs(20);
 /// Between two comparisons of what this node has with what the database says it has.
 const ROLL_CALL: Duration = Duration::from_secs(10);
 
@@ -103,7 +106,11 @@ impl Member {
                 Ok(member)
             }
             Err(error) => {
+                // Nobody is to count on it meanwhile.
+                let store = member.shared.store.clone();
+                store.reconnect();
                 member.abandon().await;
+                let _ = tokio::time::timeout(COME_HOME, store.leave(epoch)).await;
                 Err(error)
             }
         }
@@ -111,9 +118,9 @@ impl Member {
 
     async fn begin(&mut self) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let nodes = shared.store.fleet().await?.nodes.len();
+        let fleet = shared.store.fleet().await?;
         // Before its share of the vendors' budgets is known nothing is called.
-        budgets::settle(shared, self.epoch, nodes).await?;
+        budgets::settle(shared, &fleet, self.epoch).await?;
         shared.vendors.governors().for_each(Governor::open);
         let lease = shared.settings.fleet.lease;
         shared.vendors.lease.renewed(self.renewed, lease);
@@ -172,9 +179,9 @@ impl Member {
         loop {
             let look = if self.hears { ROUND } else { LOOK_EVERY };
             let done = tokio::select! {
-                _ = rounds.tick() => self.round().await,
-                heard = self.listener.next() => self.hear(heard).await,
-                () = tokio::time::sleep(look) => self.asked().await,
+                _ = rounds.tick() => in_time(self.round()).await,
+                heard = self.listener.next() => in_time(self.hear(heard)).await,
+                () = tokio::time::sleep(look) => in_time(self.asked()).await,
             };
             if let Err(error) = done {
                 // The next round begins anew; what it cannot do in time the lease stops.
@@ -201,17 +208,17 @@ impl Member {
 
     /// Everything a node has to see to.
     async fn round(&mut self) -> Result<(), StoreError> {
+        self.asked().await?;
         let fleet = self.shared.store.fleet().await?;
         if !fleet.nodes.iter().any(|node| node.epoch == self.epoch) {
             // The next renewal says so as well, and ends this.
             return Ok(());
         }
         self.announce().await?;
-        budgets::settle(&self.shared, self.epoch, fleet.nodes.len()).await?;
+        budgets::settle(&self.shared, &fleet, self.epoch).await?;
         self.succeed(&fleet).await?;
         let fleet = self.balance(fleet).await?;
         self.shared.fleet.note(fleet);
-        self.asked().await?;
         self.answer_roll_call().await?;
         self.ping().await
     }
@@ -300,14 +307,17 @@ impl Member {
     /// Does what is done once for all, as soon as nobody else does.
     async fn succeed(&mut self, fleet: &Fleet) -> Result<(), StoreError> {
         let has_one = fleet.nodes.iter().any(|node| node.epoch == fleet.steward);
-        if fleet.steward == self.epoch {
+        let seen = fleet.steward;
+        if seen == self.epoch {
             self.serve();
-        } else if !has_one && self.shared.store.succeed_steward(self.epoch).await? {
+        } else if !has_one && self.shared.store.succeed_steward(self.epoch, seen).await? {
             tracing::info!(
                 epoch = self.epoch,
                 "this node does what is done once for all"
             );
             self.serve();
+        } else if let Some(mut steward) = self.steward.take() {
+            steward.shutdown().await;
         }
         Ok(())
     }
@@ -317,7 +327,8 @@ impl Member {
             .get_or_insert_with(|| once_for_all(&self.shared));
     }
 
-    /// A relay that bears this node's epoch and has no actor here is taken up: the answer to a claim or a release was lost.
+    /// A relay that bears this node's epoch and has no actor here is taken up: the answer to a claim or a release was lost. One
+    /// that has an actor here and bears another's is let go of.
     async fn answer_roll_call(&mut self) -> Result<(), StoreError> {
         if self.roll_called.elapsed() < ROLL_CALL || !self.releases.is_empty() {
             return Ok(());
@@ -327,20 +338,24 @@ impl Member {
             return Ok(());
         };
         let here = registry.send(RollCall).await.unwrap_or_default();
-        let missing = |stored: &Vec<Uuid>| -> Vec<Uuid> {
-            let here: std::collections::HashSet<_> = here.iter().collect();
-            stored
-                .iter()
-                .copied()
-                .filter(|id| !here.contains(id))
-                .collect()
-        };
-        for relay_id in missing(&self.shared.store.driven_by(self.epoch).await?) {
+        let here: HashSet<Uuid> = here.into_iter().collect();
+        // Looked up after the call: what was here then is stored.
+        let stored = self.shared.store.driven_by(self.epoch).await?;
+        let stored: HashSet<Uuid> = stored.into_iter().collect();
+        for relay_id in here.difference(&stored).copied() {
+            let relay = self.shared.store.relay(relay_id).await?;
+            // One that has ended goes by itself.
+            let unfinished = |relay: &StoredRelay| relay.row.ended_at.is_none();
+            if relay.is_none_or(|relay| unfinished(&relay) && relay.epoch != self.epoch) {
+                tracing::warn!(%relay_id, "another node's; let go of");
+                registry.do_send(LetGo(relay_id));
+            }
+        }
+        for relay_id in stored.difference(&here).copied() {
             // A start that is just being answered is not in the registry yet: then its actor is there before this one.
             let stored = self.shared.store.relay(relay_id).await?;
-            let ours = |relay: &crate::store::StoredRelay| {
-                relay.epoch == self.epoch && relay.row.ended_at.is_none()
-            };
+            let ours =
+                |relay: &StoredRelay| relay.epoch == self.epoch && relay.row.ended_at.is_none();
             if let Some(stored) = stored.filter(ours) {
                 tracing::debug!(%relay_id, "without an actor; taken up");
                 let relays = vec![stored];
@@ -373,6 +388,12 @@ impl Member {
     }
 }
 
+/// What hangs is given up, and begun anew on other connections.
+async fn in_time(work: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
+    let done = tokio::time::timeout(HANGS_AFTER, work).await;
+    done.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
+}
+
 /// Renews the lease until it is lost.
 async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: Moment) -> Lost {
     let (lease, every) = (shared.settings.fleet.lease, shared.settings.fleet.renewal);
@@ -398,7 +419,10 @@ async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: Moment) -> Lost
             failed => {
                 let reason = match failed {
                     Ok(Err(error)) => error.to_string(),
-                    Ok(Ok(_)) | Err(_) => "no answer in time".to_owned(),
+                    Ok(Ok(_)) | Err(_) => {
+                        shared.store.reconnect();
+                        "no answer in time".to_owned()
+                    }
                 };
                 let silent = renewed.elapsed().as_secs();
                 tracing::warn!(reason, silent, "the lease was not renewed; tried again");

@@ -28,6 +28,10 @@ pub(super) async fn feed_connected(
     shared: &Arc<Shared>,
     live_input: String,
 ) -> Result<(), GhostError> {
+    if shared.store.is_shared() && shared.store.is_live_input_of_a_holder(&live_input).await? {
+        // Another node's, which was told.
+        return Ok(());
+    }
     let cloudflare = &shared.vendors.cloudflare;
     let found = match cloudflare
         .get_live_input(asks(Priority::Stop), &live_input)

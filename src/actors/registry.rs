@@ -111,6 +111,11 @@ pub(super) struct Abandon;
 #[rtype(result = "Vec<(Uuid, Caller)>")]
 pub(super) struct Release(pub(super) usize);
 
+/// A relay turned out to be another process's.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LetGo(pub(super) Uuid);
+
 /// Which relays this process has.
 #[derive(Message)]
 #[rtype(result = "Vec<Uuid>")]
@@ -520,6 +525,16 @@ impl Handler<Release> for Registry {
     }
 }
 
+impl Handler<LetGo> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, LetGo(relay_id): LetGo, _: &mut Self::Context) {
+        if let Some(caller) = self.let_go(relay_id) {
+            caller.abandon();
+        }
+    }
+}
+
 impl Handler<RollCall> for Registry {
     type Result = MessageResult<RollCall>;
 
@@ -533,6 +548,10 @@ impl Handler<ChildExit> for Registry {
 
     fn handle(&mut self, exit: ChildExit, ctx: &mut Self::Context) {
         if !self.is_at(exit.relay_id, exit.generation) {
+            if !self.children.contains_key(&exit.relay_id) {
+                // It may have published once more as it went.
+                self.shared.directory.remove(exit.relay_id);
+            }
             return;
         }
         match exit.cause {

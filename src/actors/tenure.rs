@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use super::fleet::{Member, once_for_all};
@@ -22,6 +23,9 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Tenure {
     shared: Arc<Shared>,
+    /// Whether the schema was brought up to date. Once is enough: a later version may have gone beyond what this one knows, and
+    /// it goes on until it is replaced.
+    migrated: OnceCell<()>,
 }
 
 impl Tenure {
@@ -30,7 +34,8 @@ impl Tenure {
     pub fn new(shared: Arc<Shared>, threads: usize) -> Self {
         let registry = Registry::start(shared.clone(), threads);
         shared.set_registry(registry);
-        Self { shared }
+        let migrated = OnceCell::new();
+        Self { shared, migrated }
     }
 
     /// Acts whenever it may, until `end` returns.
@@ -175,7 +180,9 @@ impl Tenure {
     /// Brings the schema up to date, and reads whose database it is.
     async fn prepare(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
-        shared.store.migrate().await?;
+        self.migrated
+            .get_or_try_init(|| shared.store.migrate())
+            .await?;
         let instance = shared.store.instance().await?;
         shared.owns(Owner {
             deployment: shared.settings.relay.deployment.clone(),

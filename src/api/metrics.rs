@@ -10,7 +10,7 @@ use strum::{IntoEnumIterator as _, VariantNames as _};
 use tokio::time::timeout;
 
 use super::Api;
-use crate::actors::{AlarmCode, DELIVERY_RESULTS, Kind, Readiness};
+use crate::actors::{AlarmCode, DELIVERY_RESULTS, Kind};
 use crate::relay::{Ignored, OutcomeCode, Owed, Phase, TRANSITIONS};
 use crate::store::{Alarm, DebtCount};
 use crate::telemetry::metrics::{self, Metric};
@@ -43,7 +43,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
         metrics::LISTENERS.set(f64::from(api.feed.listeners()), []);
         let up = stored.is_some() && api.keeper.shared().database_answers();
         metrics::DATABASE_UP.set(yes(up), []);
-        let ready = api.keeper.readiness() == Readiness::Ready && !api.is_draining();
+        let ready = api.keeper.is_ready() && !api.is_draining();
         metrics::READY.set(yes(ready), []);
         if let Some((debts, alarms)) = &stored {
             owed(debts, api.now());

@@ -20,8 +20,10 @@ use crate::config::Database;
 
 /// How long to wait for a connection or its first answer, and how long SQLite waits for a lock.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// Connections for what must not wait behind the writer.
+/// Connections for what nodes tell each other, which must not wait behind the writer.
 const FLEET: u32 = 2;
+/// Connections for renewals, which must wait behind nothing.
+const RENEWALS: u32 = 1;
 /// Connections that read.
 const READERS: u32 = 8;
 /// PostgreSQL's own limits, milliseconds: a statement, a lock, and a transaction whose client has fallen silent.
@@ -30,6 +32,17 @@ const LIMITS: [(&str, &str); 3] = [
     ("lock_timeout", "5000"),
     ("idle_in_transaction_session_timeout", "5000"),
 ];
+
+/// Connections by what they are for.
+#[derive(Debug, Clone)]
+pub(super) struct Pools {
+    /// For reads.
+    pub(super) reader: DatabaseConnection,
+    /// For what nodes tell each other.
+    pub(super) fleet: DatabaseConnection,
+    /// For renewals of leases.
+    pub(super) renewals: DatabaseConnection,
+}
 
 /// A database that can be opened any number of times.
 #[derive(Clone)]
@@ -112,21 +125,27 @@ impl Target {
         }
     }
 
-    /// Connections for a fleet's own statements, where there may be one; else those that read.
-    pub(super) fn fleet(&self, reader: &DatabaseConnection) -> DatabaseConnection {
-        match self {
+    /// All connections but the writer's.
+    pub(super) fn pools(&self, writer: &DatabaseConnection) -> Pools {
+        let reader = self.reader(writer);
+        let apart = |most| match self {
             Self::Memory(_) | Self::File(_) => reader.clone(),
             Self::Postgres(options) => SqlxPostgresConnector::from_sqlx_postgres_pool(
                 PgPoolOptions::new()
-                    .max_connections(FLEET)
+                    .max_connections(most)
                     .acquire_timeout(ACQUIRE)
                     .connect_lazy_with(*options.clone()),
             ),
+        };
+        Pools {
+            fleet: apart(FLEET),
+            renewals: apart(RENEWALS),
+            reader,
         }
     }
 
     /// Connections that read, beside `writer`.
-    pub(super) fn reader(&self, writer: &DatabaseConnection) -> DatabaseConnection {
+    fn reader(&self, writer: &DatabaseConnection) -> DatabaseConnection {
         match self {
             Self::Memory(_) => writer.clone(),
             Self::File(options) => SqlxSqliteConnector::from_sqlx_sqlite_pool(

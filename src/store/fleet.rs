@@ -18,8 +18,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, FromQueryResult,
-    IntoActiveModel, QueryFilter, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IntoActiveModel,
+    QueryFilter, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ pub use shares::{Share, ShareChange, Shares};
 use super::connect::Target;
 use super::entities::{id::Id, instance, node, relay};
 use super::operations::instance::DrawEpoch;
-use super::sql::Sql;
+use super::sql::OwnSql;
 use super::writer::{Failure, Operation, Tx};
 use super::{SLOT_PHASES, Store, StoreError, StoredRelay};
 
@@ -113,15 +113,21 @@ const NODES: &str = "SELECT epoch, name, joined_at, leaving, \
     FROM nodes WHERE lease_until >= clock_timestamp() ORDER BY epoch";
 const FREE: &str = "SELECT steward, (SELECT count(*) FROM relays WHERE ended_at IS NULL \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = relays.epoch)) AS free FROM instance WHERE id = 1";
-const CLAIM: &str = "UPDATE relays SET epoch = $1 WHERE id IN (SELECT id FROM relays WHERE ended_at IS NULL \
-    AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = relays.epoch) ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED) \
+/// What is free is found first. A row that another node claimed since then is looked at anew as it is locked, and only what
+/// stands in the row itself counts in that: that it still bears the epoch it had.
+const CLAIM: &str = "WITH free AS MATERIALIZED (SELECT id, epoch FROM relays WHERE ended_at IS NULL \
+    AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = relays.epoch)), \
+    taken AS (SELECT relays.id FROM relays JOIN free ON relays.id = free.id AND relays.epoch = free.epoch \
+    WHERE relays.ended_at IS NULL ORDER BY relays.id LIMIT $2 FOR UPDATE OF relays SKIP LOCKED) \
+    UPDATE relays SET epoch = $1 WHERE id IN (SELECT id FROM taken) \
     AND EXISTS (SELECT FROM nodes WHERE epoch = $1) RETURNING *";
 /// The advisory lock of a version before there were nodes: "relaykpr" as a number.
 const OLD_LOCK: &str = "SELECT 1 AS held FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 \
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
     AND (classid::bigint << 32) | objid::bigint = 8243113858876272754 LIMIT 1";
-const SUCCEED: &str = "UPDATE instance SET steward = $1 WHERE id = 1 \
-    AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = instance.steward)";
+/// As with a claim: who comes second finds another steward than the one it saw.
+const SUCCEED: &str = "UPDATE instance SET steward = $1 WHERE id = 1 AND steward = $2 \
+    AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = $2)";
 
 #[derive(FromQueryResult)]
 struct NodeRow {
@@ -165,7 +171,8 @@ impl Store {
     /// # Errors
     /// As [`Store::relay`].
     pub async fn renew(&self, epoch: i64, lease: Duration) -> Result<bool, StoreError> {
-        let renewed = self.fleet_sql().execute_raw(renewal(epoch, lease)).await?;
+        let sql = OwnSql(self.pools().renewals);
+        let renewed = sql.execute_raw(renewal(epoch, lease)).await?;
         Ok(renewed.rows_affected() > 0)
     }
 
@@ -305,14 +312,14 @@ impl Store {
         self.tell(None, Heard::Free).await
     }
 
-    /// Becomes the one who does what is done once for all, if nobody is; whether it did.
+    /// Becomes the one who does what is done once for all after the one that was seen, who is no node any more; whether it did.
     ///
     /// # Errors
     /// As [`Store::relay`].
-    pub async fn succeed_steward(&self, epoch: i64) -> Result<bool, StoreError> {
+    pub async fn succeed_steward(&self, epoch: i64, seen: i64) -> Result<bool, StoreError> {
         let became = self
             .fleet_sql()
-            .execute_raw(statement(SUCCEED, [epoch.into()]))
+            .execute_raw(statement(SUCCEED, [epoch.into(), seen.into()]))
             .await?;
         Ok(became.rows_affected() > 0)
     }
@@ -375,8 +382,8 @@ impl Store {
     }
 
     /// Where the fleet's own statements go: they wait for no batch of the writer's.
-    fn fleet_sql(&self) -> Sql<'_, DatabaseConnection> {
-        Sql(&self.inner.fleet)
+    fn fleet_sql(&self) -> OwnSql {
+        OwnSql(self.pools().fleet)
     }
 }
 

@@ -50,7 +50,8 @@ impl Store {
     /// # Errors
     /// As [`Store::migrate`].
     pub async fn migration_status(&self) -> Result<Vec<MigrationStatus>, StoreError> {
-        let migrations = Migrator::get_migration_with_status_read_only(&self.inner.reader).await?;
+        let migrations =
+            Migrator::get_migration_with_status_read_only(&self.pools().reader).await?;
         Ok(migrations
             .iter()
             .map(|one| MigrationStatus {
@@ -63,7 +64,7 @@ impl Store {
     /// A connection that may change the schema: one of its own, unless the database lives in the only one there is.
     fn migrating(&self) -> DatabaseConnection {
         match self.inner.target {
-            Target::Memory(_) => self.inner.reader.clone(),
+            Target::Memory(_) => self.pools().reader,
             Target::File(_) | Target::Postgres(_) => self.inner.target.writer(),
         }
     }

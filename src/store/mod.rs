@@ -22,10 +22,10 @@ mod rows;
 mod sql;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::DbBackend;
 use uuid::Uuid;
 
 pub use error::StoreError;
@@ -42,12 +42,12 @@ pub use page::{Page, PageRequest};
 pub use queries::{DeliveryFilter, RelayFilter};
 pub use rows::*;
 
-use connect::Target;
+use connect::{Pools, Target};
 use operations::alarms::{ClearAlarm, RaiseAlarm, Remember};
 use operations::debts::{AddDebts, PostponeDebt, SettleDebt};
 use operations::deliveries::{Redeliver, SetDelivers};
 use operations::instance::{DrawInstance, Probe, TakeEpoch, TryWrite};
-use sql::Sql;
+use sql::OwnSql;
 use writer::Writer;
 
 use crate::config::Database;
@@ -63,10 +63,9 @@ pub struct Store {
 
 struct Inner {
     target: Target,
-    reader: DatabaseConnection,
     writer: Writer,
-    /// For what must not wait behind the writer: leases, and what nodes tell each other.
-    fleet: DatabaseConnection,
+    /// Replaced when they seem to hang.
+    pools: RwLock<Pools>,
 }
 
 impl std::fmt::Debug for Store {
@@ -87,16 +86,14 @@ impl Store {
         let connection = target.writer();
         // SQLite makes the file, and switches it to WAL, on the first connection that may write.
         connection.ping().await?;
-        let reader = target.reader(&connection);
-        reader.ping().await?;
-        let fleet = target.fleet(&reader);
+        let pools = target.pools(&connection);
+        pools.reader.ping().await?;
         let writer = Writer::start(target.clone(), connection);
         Ok(Self {
             inner: Arc::new(Inner {
                 target,
-                reader,
                 writer,
-                fleet,
+                pools: RwLock::new(pools),
             }),
         })
     }
@@ -106,8 +103,28 @@ impl Store {
     pub async fn close(&self) {
         self.inner.writer.close().await;
         // Whether the last connections say good-bye changes nothing.
-        let _ = self.inner.reader.close_by_ref().await;
-        let _ = self.inner.fleet.close_by_ref().await;
+        let pools = self.pools();
+        for pool in [pools.reader, pools.fleet, pools.renewals] {
+            let _ = pool.close_by_ref().await;
+        }
+    }
+
+    fn pools(&self) -> Pools {
+        let pools = self.inner.pools.read();
+        pools.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes new connections to a PostgreSQL: those there are may hang, when its machine has gone without a word, for as long
+    /// as the network waits for it. The writer does so by itself.
+    pub fn reconnect(&self) {
+        if let Target::Postgres(_) = self.inner.target {
+            let mut pools = self
+                .inner
+                .pools
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            *pools = self.inner.target.pools(&pools.reader);
+        }
     }
 
     /// Asks the database whether it is there.
@@ -115,7 +132,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] when it is not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.inner.reader.ping().await?)
+        Ok(self.pools().reader.ping().await?)
     }
 
     /// Asks the database whether it takes writes; returns after everything that was asked of the writer before is done,
@@ -303,11 +320,11 @@ impl Store {
         self.inner.writer.run(purge).await
     }
 
-    fn read(&self) -> Sql<'_, DatabaseConnection> {
-        Sql(&self.inner.reader)
+    fn read(&self) -> OwnSql {
+        OwnSql(self.pools().reader)
     }
 
     fn backend(&self) -> DbBackend {
-        self.inner.reader.get_database_backend()
+        self.pools().reader.get_database_backend()
     }
 }

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::prelude::async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    Value,
+};
 
 /// A connection or transaction whose times are cut to the microsecond (what PostgreSQL keeps) and whose UUIDs are text
 /// on SQLite (see [`Id`](super::entities::id::Id)).
@@ -48,5 +51,32 @@ impl<C: ConnectionTrait> ConnectionTrait for Sql<'_, C> {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.0.query_all_raw(self.same(statement)).await
+    }
+}
+
+/// The same with connections of its own: those of a moment, that may be replaced meanwhile.
+#[derive(Debug)]
+pub(super) struct OwnSql(pub(super) DatabaseConnection);
+
+#[async_trait]
+impl ConnectionTrait for OwnSql {
+    fn get_database_backend(&self) -> DbBackend {
+        self.0.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        Sql(&self.0).execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.0.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        Sql(&self.0).query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        Sql(&self.0).query_all_raw(statement).await
     }
 }

@@ -59,9 +59,8 @@ pub(crate) async fn send(
     timeout: Duration,
     lease: &Lease,
 ) -> Result<Answer, VendorError> {
-    let Some(allowed) = lease.begin(timeout).await else {
-        let message = "this process's lease on its relays was not renewed in time".to_owned();
-        return Err(failure(vendor, call, Class::Unavailable, Done::No, message));
+    let Some(allowed) = lease.begin(timeout) else {
+        return Err(without_lease(vendor, call));
     };
     let begun = Instant::now();
     let span = tracing::error_span!("vendor_call", %vendor, call);
@@ -73,6 +72,12 @@ pub(crate) async fn send(
     let came_to = came_to(&answer).map_or("ok".to_owned(), |class| class.to_string());
     metrics::VENDOR_CALLS.add(1, [&name, call, &came_to]);
     answer
+}
+
+/// Nothing was called: it could have been on behalf of relays that are another process's.
+pub(crate) fn without_lease(vendor: Vendor, call: &'static str) -> VendorError {
+    let message = "this process's lease on its relays was not renewed in time".to_owned();
+    failure(vendor, call, Class::Unavailable, Done::No, message)
 }
 
 /// What came of an exchange, by its status alone; none: all went well.

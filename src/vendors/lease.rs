@@ -45,29 +45,34 @@ impl Moment {
 /// A call that may be made, until an end that no pause moves.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowed {
-    from: Moment,
-    /// How long after that it is cut.
-    limit: Duration,
     /// How long it may take in all.
     length: Duration,
     until: Instant,
+    /// When the lease began, and how long after that, by either clock, it is cut.
+    cut: Option<(Moment, Duration)>,
 }
 
 impl Allowed {
-    /// One that begins now, so long after `from`, and is cut at the limit.
-    fn new(from: Moment, passed: Duration, limit: Duration) -> Self {
-        let length = limit.saturating_sub(passed);
+    fn for_good(length: Duration) -> Self {
         Self {
-            from,
-            limit,
             length,
             until: Instant::now() + length,
+            cut: None,
+        }
+    }
+
+    /// One that begins now, when so much of the lease has passed, and is cut at the limit.
+    fn under(lease: Moment, passed: Duration, limit: Duration) -> Self {
+        Self {
+            cut: Some((lease, limit)),
+            ..Self::for_good(limit.saturating_sub(passed))
         }
     }
 
     /// Whether it is to be cut now.
     pub(super) fn is_over(&self) -> bool {
-        self.from.passed() >= self.limit
+        let cut = self.cut;
+        Instant::now() >= self.until || cut.is_some_and(|(from, limit)| from.passed() >= limit)
     }
 
     /// When it is to be cut, by this process's clock.
@@ -106,7 +111,7 @@ impl Term {
     fn allows(&self, timeout: Duration) -> Option<Allowed> {
         let passed = self.sent.passed();
         let end = self.length - MARGIN.min(self.length / MARGIN_PART);
-        let allowed = || Allowed::new(self.sent, passed, end.min(passed + timeout));
+        let allowed = || Allowed::under(self.sent, passed, end.min(passed + timeout));
         (passed < self.length / 2).then(allowed)
     }
 }
@@ -150,20 +155,28 @@ impl Lease {
         }
     }
 
-    /// Waits, for no longer than `timeout`, until a call may begin, which then may take as long. `None`: it may not.
-    pub(super) async fn begin(&self, timeout: Duration) -> Option<Allowed> {
+    /// Waits until a call may begin; false: it may not, or not in time. Asked before a permit is: what is permitted is sent.
+    pub(super) async fn opens(&self, until: Instant) -> bool {
         let mut held = self.held.subscribe();
-        let give_up = Instant::now() + timeout;
         loop {
-            let allowed = match *held.borrow_and_update() {
-                Held::ForGood => Some(Allowed::new(Moment::now(), Duration::ZERO, timeout)),
-                Held::For(term) => term.allows(timeout),
-                Held::Not => return None,
-            };
-            if let Some(allowed) = allowed {
-                return Some(allowed);
+            match *held.borrow_and_update() {
+                Held::ForGood => return true,
+                Held::For(term) if term.allows(Duration::ZERO).is_some() => return true,
+                Held::For(_) => {}
+                Held::Not => return false,
             }
-            timeout_at(give_up, held.changed()).await.ok()?.ok()?;
+            if !matches!(timeout_at(until, held.changed()).await, Ok(Ok(()))) {
+                return false;
+            }
+        }
+    }
+
+    /// A call that begins now and takes as long at most. `None`: it may not.
+    pub(super) fn begin(&self, timeout: Duration) -> Option<Allowed> {
+        match *self.held.borrow() {
+            Held::ForGood => Some(Allowed::for_good(timeout)),
+            Held::For(term) => term.allows(timeout),
+            Held::Not => None,
         }
     }
 }
@@ -179,8 +192,8 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    async fn length(lease: &Lease, timeout: Duration) -> Option<Duration> {
-        lease.begin(timeout).await.map(|allowed| allowed.length())
+    fn length(lease: &Lease, timeout: Duration) -> Option<Duration> {
+        lease.begin(timeout).map(|allowed| allowed.length())
     }
 
     #[tokio::test(start_paused = true)]
@@ -188,15 +201,15 @@ mod tests {
         let lease = Lease::not_yet();
         assert!(!lease.holds());
         lease.renewed(Moment::now(), LEASE);
-        let allowed = length(&lease, LONG).await.unwrap();
+        let allowed = length(&lease, LONG).unwrap();
         assert!(allowed <= seconds(40) && allowed > seconds(39));
-        assert_eq!(length(&lease, seconds(10)).await, Some(seconds(10)));
+        assert_eq!(length(&lease, seconds(10)), Some(seconds(10)));
         tokio::time::advance(seconds(22)).await;
-        let begun = lease.begin(LONG).await.unwrap();
+        let begun = lease.begin(LONG).unwrap();
         assert!(begun.length() <= seconds(18) && !begun.is_over());
         tokio::time::advance(seconds(1)).await;
         assert!(!lease.holds());
-        assert_eq!(length(&lease, seconds(10)).await, None);
+        assert_eq!(length(&lease, seconds(10)), None);
         tokio::time::advance(seconds(18)).await;
         assert!(begun.is_over());
     }
@@ -207,7 +220,7 @@ mod tests {
         let sent = Moment::now();
         tokio::time::advance(seconds(10)).await;
         lease.renewed(sent, LEASE);
-        assert!(length(&lease, LONG).await.unwrap() <= seconds(30));
+        assert!(length(&lease, LONG).unwrap() <= seconds(30));
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,27 +235,31 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_waits_for_the_renewal_and_is_refused_once_it_is_revoked() {
         let lease = Lease::not_yet();
-        assert_eq!(length(&lease, LONG).await, None);
+        let opens = |lease: Lease| async move { lease.opens(Instant::now() + LONG).await };
+        assert!(!opens(lease.clone()).await);
         lease.renewed(Moment::now(), LEASE);
+        assert!(opens(lease.clone()).await);
         tokio::time::advance(seconds(30)).await;
-        let waiting = tokio::spawn({
-            let lease = lease.clone();
-            async move { length(&lease, LONG).await }
-        });
+        let waiting = tokio::spawn(opens(lease.clone()));
         tokio::time::advance(seconds(5)).await;
         lease.renewed(Moment::now(), LEASE);
-        assert!(waiting.await.unwrap().is_some());
+        assert!(waiting.await.unwrap());
+        tokio::time::advance(seconds(30)).await;
+        assert!(
+            !lease.opens(Instant::now() + seconds(1)).await,
+            "not in time"
+        );
         lease.revoke();
-        assert_eq!(length(&lease, seconds(5)).await, None);
+        assert_eq!(length(&lease, seconds(5)), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_short_lease_has_a_short_margin_and_one_for_good_has_none() {
         let lease = Lease::not_yet();
         lease.renewed(Moment::now(), seconds(9));
-        let allowed = length(&lease, LONG).await.unwrap();
+        let allowed = length(&lease, LONG).unwrap();
         assert!(allowed <= seconds(8) && allowed > seconds(7));
-        let allowed = length(&Lease::for_good(), LONG).await.unwrap();
+        let allowed = length(&Lease::for_good(), LONG).unwrap();
         assert!(allowed > seconds(59));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use relaykeeper::sandbox::{Call, Snapshot};
+
 use crate::nodes::Nodes;
 
 /// What a recovery's look for a lost answer may make the vendor note.
@@ -21,6 +23,7 @@ pub async fn check(nodes: &Nodes, relays: usize) {
     assert_eq!(state.recorders.len(), relays, "a recorder each");
     assert!(state.live_inputs.iter().all(|input| input.deleted));
     assert!(state.recorders.iter().all(|one| !one.is_alive()));
+    one_list_for_all(&state);
     let raw = &nodes.raw;
     let relays = i64::try_from(relays).unwrap();
     assert_eq!(nodes.number("ended_at IS NOT NULL").await, relays);
@@ -34,6 +37,25 @@ pub async fn check(nodes: &Nodes, relays: usize) {
     assert_eq!(raw.number("SELECT count(*) FROM debts").await, 0);
     journals(nodes).await;
     messages(nodes).await;
+}
+
+/// However many nodes have relays that wait for their recordings, there is one list in every interval.
+fn one_list_for_all(state: &Snapshot) {
+    let lists = state.calls.iter();
+    let lists = lists.filter(|call| call.call == Call::VideoList.name());
+    let mut at: Vec<_> = lists.map(|call| call.at).collect();
+    at.sort();
+    let closest = at.windows(2).map(|two| two[1] - two[0]).min();
+    println!(
+        "{} lists of recordings, {closest:?} apart at least",
+        at.len()
+    );
+    // Their interval is 2 s; one may be answered later than the next.
+    let second = chrono::TimeDelta::seconds(1);
+    assert!(
+        closest.is_some_and(|closest| closest > second),
+        "{closest:?}"
+    );
 }
 
 /// A relay's journal is one life: numbered without a gap, never going back, and as long as its row says. Whoever wrote an entry

@@ -62,6 +62,18 @@ async fn what_a_node_had_is_free_when_its_lease_is_over_and_is_claimed_once() {
         let mut told: Vec<_> = of_b.iter().map(|relay| relay.row.id).collect();
         told.sort();
         assert_eq!(stored, told);
+        // Again and again, as the two come upon each other at another moment each time.
+        let (mut of_a, mut of_b) = (of_a, of_b);
+        for _ in 0..30 {
+            for (epoch, relays) in [(a, of_a), (b, of_b)] {
+                let ids: Vec<_> = relays.iter().map(|relay| relay.row.id).collect();
+                one.release(epoch, &ids).await.unwrap();
+            }
+            let claims = tokio::join!(one.claim(a, 20), other.claim(b, 20));
+            (of_a, of_b) = (claims.0.unwrap(), claims.1.unwrap());
+            let stored = one.driven_by(a).await.unwrap().len();
+            assert_eq!((stored, of_a.len() + of_b.len()), (of_a.len(), 20));
+        }
     })
     .await;
 }
@@ -118,12 +130,12 @@ async fn one_node_does_what_is_done_once_for_all() {
     on_postgres(async |database: TestDatabase| {
         let (one, other) = (database.store().await, database.store().await);
         let (a, b) = (joined(&one).await, joined(&other).await);
-        let (of_a, of_b) = tokio::join!(one.succeed_steward(a), other.succeed_steward(b));
+        let (of_a, of_b) = tokio::join!(one.succeed_steward(a, 0), other.succeed_steward(b, 0));
         assert_ne!(of_a, of_b, "one of them");
         let (steward, heir) = if of_a.unwrap() { (a, b) } else { (b, a) };
         assert_eq!(one.fleet().await.unwrap().steward, steward);
         one.leave(steward).await.unwrap();
-        assert!(other.succeed_steward(heir).await.unwrap());
+        assert!(other.succeed_steward(heir, steward).await.unwrap());
     })
     .await;
 }

@@ -60,6 +60,7 @@ impl Keeper {
         if let Some(holder) = self
             .channel(request.channel_id)
             .filter(|relay| relay.durable.phase.holds_slot())
+            && !self.is_to_stop(holder.durable.spec.relay_id).await?
         {
             return self.existing(&request, (*holder.durable).clone()).await;
         }
@@ -157,13 +158,13 @@ impl Keeper {
         }
     }
 
-    /// Whether a relay of another process's is to stop.
+    /// Whether somebody asked another process to stop a relay.
     async fn is_to_stop(&self, relay_id: Uuid) -> Result<bool, StartError> {
-        let shared = &self.shared;
-        if !shared.store.is_shared() || shared.directory.get(relay_id).is_some() {
+        let store = &self.shared.store;
+        if !store.is_shared() {
             return Ok(false);
         }
-        let asked = shared.store.stop_is_requested(relay_id).await;
+        let asked = store.stop_is_requested(relay_id).await;
         asked.map_err(start_error)
     }
 
@@ -292,7 +293,7 @@ impl Keeper {
         wait: Duration,
     ) -> Result<StartAnswer, StartError> {
         let Some(mut relay) = self.shared.directory.follow(relay_id) else {
-            return Err(StartError::Internal("the relay is gone".into()));
+            return self.begun_elsewhere(relay_id).await;
         };
         let decided = relay.wait_for(|relay| relay.durable.phase != Phase::Provisioning);
         let draining = async {
@@ -313,12 +314,25 @@ impl Keeper {
             Some(Err(_)) => relay.borrow().durable.clone(),
         };
         let durable = (*durable).clone();
+        if durable.phase == Phase::Provisioning {
+            return self.begun_elsewhere(relay_id).await;
+        }
         match durable.outcome.as_ref().map(|outcome| outcome.code) {
             None => Ok(StartAnswer::Started(durable)),
             Some(OutcomeCode::Cancelled | OutcomeCode::StoppedByRequest) => {
                 Ok(StartAnswer::Existing(durable))
             }
             Some(_) => Err(StartError::Failed(Box::new(durable))),
+        }
+    }
+}
+
+impl Keeper {
+    /// The relay went to another process before anything was decided.
+    async fn begun_elsewhere(&self, relay_id: Uuid) -> Result<StartAnswer, StartError> {
+        match self.find(relay_id).await.map_err(start_error)? {
+            Some(durable) => Ok(StartAnswer::Pending(durable)),
+            None => Err(StartError::Internal("the relay is gone".into())),
         }
     }
 }

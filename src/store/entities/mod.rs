@@ -12,7 +12,6 @@ pub mod debt;
 pub mod id;
 pub mod idempotency_key;
 pub mod instance;
-pub mod mail;
 pub mod node;
 pub mod outbox;
 pub mod outbox_head;

@@ -1,11 +1,13 @@
 //! Mail between nodes: a row each, read once. It is for what may be lost with its reader: hints, and questions.
 
-use sea_orm::{ActiveValue, EntityTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::{Heard, statement};
-use crate::store::entities::mail;
+use super::{CHANNEL, Heard, payload, statement};
 use crate::store::{Store, StoreError};
 
+/// Written and told at once.
+const SEND: &str = "WITH sent AS (INSERT INTO mail (recipient, body) VALUES ($1, $2) RETURNING id) \
+    SELECT pg_notify($3, $4) FROM sent";
 /// All that there is for a node, the oldest first.
 const TAKE: &str = "WITH taken AS (DELETE FROM mail WHERE recipient = $1 RETURNING id, body) \
     SELECT body FROM taken ORDER BY id";
@@ -21,15 +23,10 @@ impl Store {
     /// # Errors
     /// As [`Store::relay`].
     pub async fn send_mail(&self, recipient: i64, body: String) -> Result<(), StoreError> {
-        let letter = mail::ActiveModel {
-            id: ActiveValue::NotSet,
-            recipient: ActiveValue::Set(recipient),
-            body: ActiveValue::Set(body),
-        };
-        mail::Entity::insert(letter)
-            .exec_without_returning(&self.fleet_sql())
-            .await?;
-        self.tell(Some(recipient), Heard::Mail).await
+        let told = payload(Some(recipient), Heard::Mail);
+        let send = [recipient.into(), body.into(), CHANNEL.into(), told.into()];
+        self.fleet_sql().execute_raw(statement(SEND, send)).await?;
+        Ok(())
     }
 
     /// Takes all letters to a node, the oldest first.

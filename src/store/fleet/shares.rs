@@ -123,7 +123,7 @@ impl Store {
         decide: impl FnOnce(&Shares) -> Vec<ShareChange> + Send,
     ) -> Result<bool, StoreError> {
         self.fleet_sql().execute_raw(statement(BEGIN, [])).await?;
-        let transaction = self.inner.fleet.begin().await?;
+        let transaction = self.pools().fleet.begin().await?;
         let sql = Sql(&transaction);
         sql.execute_raw(statement(LOCK, [])).await?;
         let changes = decide(&read(&sql).await?);
@@ -157,7 +157,7 @@ impl Store {
     }
 }
 
-async fn read<C: ConnectionTrait>(sql: &Sql<'_, C>) -> Result<Shares, StoreError> {
+async fn read(sql: &impl ConnectionTrait) -> Result<Shares, StoreError> {
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     let shares = ShareRow::find_by_statement(statement(SHARES, []))
         .all(sql)

@@ -50,8 +50,8 @@ impl Store {
         Ok(oldest.map(|oldest| oldest.id))
     }
 
-    /// Changes when this process has written to the outbox, or to what is to be delivered: after the commit. What another
-    /// process writes is only found by looking.
+    /// Changes when this process has written to the outbox, or to what is to be delivered: after the commit. So it does when
+    /// another node tells that it has; that may be missed, and is then found by looking.
     #[must_use]
     pub fn outbox_changes(&self) -> watch::Receiver<()> {
         self.inner.writer.told()

@@ -65,6 +65,20 @@ impl Store {
         Ok(found.into_iter().map(Into::into).collect())
     }
 
+    /// Whether a relay that holds its channel's slot, whoever drives it, has this live input.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn is_live_input_of_a_holder(&self, uid: &str) -> Result<bool, StoreError> {
+        let found = relay::Entity::find()
+            .filter(relay::Column::LiveInputUid.eq(uid))
+            .filter(relay::Column::EndedAt.is_null())
+            .filter(relay::Column::Phase.is_in(SLOT_PHASES))
+            .count(&self.read())
+            .await?;
+        Ok(found > 0)
+    }
+
     /// How many relays have, or may have, a recorder: those in work that are not just looking for their recordings.
     ///
     /// # Errors

@@ -288,6 +288,9 @@ impl Line {
         permits: u32,
         call: &'static str,
     ) -> Result<(), VendorError> {
+        if !self.transport.lease.opens(caller.until).await {
+            return Err(http::without_lease(Vendor::Agora, call));
+        }
         self.governor
             .permits(caller, permits)
             .await

@@ -189,6 +189,9 @@ impl Api {
             false => self.read_timeout,
         };
         let url = self.url(&call)?;
+        if !self.lease.opens(caller.until).await {
+            return Err(http::without_lease(Vendor::Cloudflare, call.name));
+        }
         let permit = self.governor.permit(caller).await.map_err(|denied| {
             let message = "our own budget has no permit in time".to_owned();
             VendorError {

@@ -201,6 +201,9 @@ impl CustomerHost {
         if !is_id(uid) {
             return Err(fail(Class::Rejected, "the object's id is none"));
         }
+        if !self.lease.opens(caller.until).await {
+            return Err(http::without_lease(Vendor::Cloudflare, name));
+        }
         self.governor
             .permits(caller, 1)
             .await

@@ -1,0 +1,265 @@
+//! Relays held at once: what they cost at several numbers of them, what a SIGKILL costs, and a long hold at the default quotas.
+//!
+//! Media Push, because it is the lighter one: Cloud Recording's page is served by this process too. The simulated vendors hold
+//! to their documented quotas while it is measured, and note who passes them.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use futures_util::{StreamExt as _, stream};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::process::{Used, cpu_seconds, resident_kib};
+use crate::ramp;
+use crate::results::{Part, Row, percentile, sorted};
+use crate::service::{Metrics, Service};
+use crate::size::Size;
+use crate::support::database::TestDatabase;
+use crate::vendors::{House, Limits, Summary, Told};
+
+/// Reads that a measurement times, and so many of them at once.
+const READS: usize = 200;
+const READS_AT_ONCE: usize = 8;
+/// Between two samples of a hold.
+const SAMPLE: Duration = Duration::from_secs(10);
+
+/// All of it.
+pub async fn measure(size: &Size) -> Part {
+    let mut part = Part::default();
+    let mut vendors = House::open(&Told::default());
+    let database = TestDatabase::sqlite();
+    let mut steps = Vec::new();
+    let mut before = 0;
+    let mut last = None;
+    for relays in size.steps() {
+        drop(last.take());
+        println!("  … {relays} relays");
+        let step = step(size, &mut vendors, &database, before, relays).await;
+        let (figures, service) = step;
+        println!("  {figures}");
+        steps.push(figures);
+        before = relays;
+        last = Some(service);
+    }
+    memory(&mut part, &steps);
+    last.expect("a step").kill();
+    let service = killed(&mut part, &vendors, &database, size).await;
+    let samples = hold(&mut part, &mut vendors, &service, size).await;
+    part.samples = json!({ "steps": steps, "hold": samples });
+    service.terminate();
+    part
+}
+
+/// So many relays on air, in a service with the settings it is delivered with; and what they cost there.
+async fn step(
+    size: &Size,
+    vendors: &mut House,
+    database: &TestDatabase,
+    before: usize,
+    relays: usize,
+) -> (Value, Service) {
+    vendors.set_limits(Limits::Raised);
+    if before > 0 {
+        ramp::look_seldom(database).await;
+    }
+    let mut service = Service::spawn(&vendors.at, &database.url, &ramp::settings());
+    service.ready().await;
+    let began = Utc::now();
+    let starts = ramp::go_live(&service, before + 1..relays + 1, relays).await;
+    let ramp = (Utc::now() - began).as_seconds_f64();
+    let ramped_kib = resident_kib(service.id());
+    service.terminate();
+    ramp::look_as_delivered(database).await;
+    vendors.set_limits(Limits::Documented);
+
+    let mut service = Service::spawn(&vendors.at, &database.url, &Vec::new());
+    service.ready().await;
+    service.until_live(relays).await;
+    // Each relay has looked once by then, or waits for its turn.
+    tokio::time::sleep(size.or(Duration::from_secs(40), Duration::from_secs(5))).await;
+    let (since, used, theirs) = (Utc::now(), Used::by(service.id()), Used::by(vendors.id()));
+    tokio::time::sleep(size.or(Duration::from_secs(30), Duration::from_secs(5))).await;
+    let (cpu, their_cpu) = (used.percent(), theirs.percent());
+    let seconds = (Utc::now() - since).as_seconds_f64();
+    let called = vendors.since(since);
+    // A channel's first read in 30 s asks the customer host how many watch; the next ones know.
+    let first = reads(&service, relays).await;
+    let reads = reads(&service, relays).await;
+    let resident = resident_kib(service.id());
+    let figures = json!({
+        "relays": relays,
+        "ramp_seconds": round(ramp),
+        "start_p50_ms": round(percentile(&starts, 50.0)),
+        "start_p99_ms": round(percentile(&starts, 99.0)),
+        "resident_kib": resident,
+        "resident_kib_ramped": ramped_kib,
+        "cpu_percent": round(cpu),
+        "vendors_cpu_percent": round(their_cpu),
+        "read_p50_ms": round(percentile(&reads, 50.0)),
+        "read_p99_ms": round(percentile(&reads, 99.0)),
+        "first_read_p50_ms": round(percentile(&first, 50.0)),
+        "first_read_p99_ms": round(percentile(&first, 99.0)),
+        "calls_per_second": {
+            "cloudflare": round(called.of("cloudflare.") as f64 / seconds),
+            "customer": round(called.of("customer.") as f64 / seconds),
+            "media_push": round(called.of("agora.media_push.") as f64 / seconds),
+            "hosts": round(called.of("agora.channel.") as f64 / seconds),
+        },
+        "refused": called.refused(),
+    });
+    (figures, service)
+}
+
+/// How long reads of channels take, a few at once, in milliseconds, sorted.
+async fn reads(service: &Service, relays: usize) -> Vec<f64> {
+    let took = stream::iter(0..READS)
+        .map(async |read| {
+            let path = format!("/v1/channels/{}", read * relays / READS + 1);
+            let began = Instant::now();
+            let answer = service.request(Method::GET, &path).send().await;
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            answer.bytes().await.expect("a body");
+            began.elapsed().as_secs_f64() * 1000.0
+        })
+        .buffer_unordered(READS_AT_ONCE)
+        .collect()
+        .await;
+    sorted(took)
+}
+
+fn memory(part: &mut Part, steps: &[Value]) {
+    let of = |key: &str, step: &Value| step[key].as_f64().expect("a figure");
+    let last = steps.last().expect("a step");
+    let first = steps.iter().find(|step| step["relays"] == 1000);
+    let first = first.unwrap_or(&steps[0]);
+    let more = of("relays", last) - of("relays", first);
+    let each = |key: &str| (of(key, last) - of(key, first)) / more;
+    let steady = each("resident_kib");
+    let row = format!(
+        "resident memory per live relay, {} → {}",
+        first["relays"], last["relays"]
+    );
+    let note = format!(
+        "{:.0} → {:.0} MiB, 70 s after a start on them; in the process that brought them on air: {:.1} KiB each",
+        of("resident_kib", first) / 1024.0,
+        of("resident_kib", last) / 1024.0,
+        each("resident_kib_ramped")
+    );
+    let row = Row::told(row, format!("{steady:.1} KiB"));
+    part.row(row.against("≤ 10 KiB", steady <= 10.0).note(note));
+}
+
+/// A SIGKILL was just before: how long until the next process has them all.
+async fn killed(part: &mut Part, vendors: &House, database: &TestDatabase, size: &Size) -> Service {
+    let relays = size.channels;
+    let mut service = Service::spawn(&vendors.at, &database.url, &Vec::new());
+    let ready = service.ready().await.as_secs_f64();
+    let back = service.all_back(relays).await.as_secs_f64();
+    let figure = |what| format!("{relays} live relays, SIGKILL, restart on SQLite: {what}");
+    let row = Row::told(figure("ready"), format!("{ready:.2} s"));
+    part.row(row.against("≤ 1 s", ready <= 1.0));
+    let row = Row::told(figure("all actors back"), format!("{back:.2} s"));
+    part.row(row.against("≤ 10 s", back <= 10.0));
+    service
+}
+
+/// Nothing happens, for long.
+async fn hold(part: &mut Part, vendors: &mut House, service: &Service, size: &Size) -> Value {
+    tokio::time::sleep(size.or(Duration::from_secs(60), Duration::from_secs(5))).await;
+    let (mut since, used, theirs) = (Utc::now(), Used::by(service.id()), Used::by(vendors.id()));
+    let before = service.metrics().await;
+    let (mut called, mut samples, mut live) = (Summary::default(), Vec::new(), Vec::new());
+    let began = Instant::now();
+    while began.elapsed() < size.hold {
+        tokio::time::sleep(SAMPLE.min(size.hold)).await;
+        let now = Utc::now();
+        called.add(vendors.since(since));
+        since = now;
+        let metrics = service.metrics().await;
+        live.push(metrics.sum("relaykeeper_relays{phase=\"live\"}") as usize);
+        samples.push(json!({
+            "seconds": began.elapsed().as_secs(),
+            "live": live.last(),
+            "cpu_seconds": round(cpu_seconds(service.id())),
+            "resident_kib": resident_kib(service.id()),
+            "waiting": metrics.sum("relaykeeper_governor_waiting"),
+        }));
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let (cpu, their_cpu) = (used.percent(), theirs.percent());
+    let after = service.metrics().await;
+    held(part, size, &live, &called, seconds);
+    calls(part, &called, seconds);
+    denied(part, &before, &after, seconds);
+    let figure = format!("processor while {} are live", size.channels);
+    let note =
+        format!("of one core, over {seconds:.0} s; the simulated vendors took {their_cpu:.0} %");
+    let row = Row::told(figure, format!("{cpu:.0} %"));
+    part.row(row.against("≤ 50 %", cpu <= 50.0).note(note));
+    json!({ "called": called, "samples": samples })
+}
+
+fn held(part: &mut Part, size: &Size, live: &[usize], called: &Summary, seconds: f64) {
+    let least = live.iter().min().copied().unwrap_or(0);
+    let figure =
+        format!("live relays held at once, one process, {seconds:.0} s at the default quotas");
+    let row = Row::told(figure, least.to_string());
+    let row = row.against(size.channels.to_string(), least == size.channels);
+    let note = format!(
+        "the least of {} looks; {} recorders were pushing at the end",
+        live.len(),
+        called.publishing
+    );
+    part.row(row.note(note));
+    let refused = called.refused() + called.violations.values().sum::<u64>();
+    let row = Row::told("calls refused by a vendor meanwhile", refused.to_string());
+    let row = row.against("0", refused == 0);
+    part.row(row.note(match called.violations.is_empty() {
+        true => "429, and quotas passed".to_owned(),
+        false => format!("{:?}", called.violations),
+    }));
+}
+
+fn calls(part: &mut Part, called: &Summary, seconds: f64) {
+    let of = |name: &str| called.of(name) as f64 / seconds;
+    let note = format!(
+        "a second: customer host {:.0}, Media Push {:.1}, channel hosts {:.1}",
+        of("customer."),
+        of("agora.media_push."),
+        of("agora.channel.")
+    );
+    let list = called.of("cloudflare.live_inputs.list");
+    let by_relays = called.of("cloudflare.") - list;
+    let row = Row::told("Cloudflare API calls of live relays", by_relays.to_string());
+    let row = row.against("0", by_relays == 0);
+    part.row(row.note(format!(
+        "and {list} lists of the janitor's, for all; {note}"
+    )));
+}
+
+/// Looks that were not made, because no permit would have come in time.
+fn denied(part: &mut Part, before: &Metrics, after: &Metrics, seconds: f64) {
+    const DENIED: &str = "relaykeeper_governor_denied_total";
+    let rate = |name: &str| (after.sum(name) - before.sum(name)) / seconds;
+    let of = |governor: &str| rate(&format!("{DENIED}{{governor=\"{governor}\""));
+    let names = [
+        "cloudflare_customer_host",
+        "agora_media_push",
+        "agora_channel",
+    ];
+    let told = names.map(|name| format!("{name} {:.0}", of(name)));
+    let waiting = after.sum("relaykeeper_governor_waiting");
+    let figure = "looks given up for want of a permit, a second";
+    let note = format!(
+        "{}; {waiting:.0} wait for a permit at the end",
+        told.join(", ")
+    );
+    part.row(Row::told(figure, format!("{:.0}", rate(DENIED))).note(note));
+}
+
+/// Three digits after the point are enough.
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

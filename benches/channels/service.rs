@@ -1,0 +1,289 @@
+//! `relaykeeper serve` as a process of its own, with the settings it is delivered with but for what a measurement changes.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::process;
+use crate::vendors::Addresses;
+
+const API_TOKEN: &str = "api-token-of-the-benchmark";
+const ADMIN_TOKEN: &str = "admin-token-of-the-benchmark";
+/// How long anything that is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// Between two looks whether it is ready: less than what is measured.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Settings, by their variables.
+pub type Settings = Vec<(&'static str, String)>;
+
+/// A running service; killed when dropped.
+pub struct Service {
+    pub url: String,
+    child: Child,
+    http: reqwest::Client,
+    began: Instant,
+    folder: tempfile::TempDir,
+}
+
+/// What an answered start says.
+#[derive(Debug, Clone)]
+pub struct Started {
+    pub asked: DateTime<Utc>,
+    pub took: Duration,
+    pub relay: Value,
+}
+
+impl Service {
+    /// Starts it on these vendors and this database, with Media Push unless told otherwise.
+    pub fn spawn(vendors: &Addresses, database_url: &str, more: &Settings) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let began = Instant::now();
+        let child = Command::new(env!("CARGO_BIN_EXE_relaykeeper"))
+            .arg("serve")
+            .current_dir(folder.path())
+            .env_clear()
+            .envs(delivered(vendors, database_url, &url))
+            .env("RELAYKEEPER__SERVER__PORT", port.to_string())
+            .envs(more.iter().map(|(name, value)| (*name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(folder.path().join("log")).expect("a file"))
+            .spawn()
+            .expect("the service starts");
+        Self {
+            url,
+            child,
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client"),
+            began,
+            folder,
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Since its process was started.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Waits until it takes starts; its age then.
+    pub async fn ready(&mut self) -> Duration {
+        loop {
+            let asked = self.http.get(format!("{}/readyz", self.url)).send().await;
+            if asked.is_ok_and(|answer| answer.status() == 200) {
+                return self.age();
+            }
+            let ended = self.child.try_wait().expect("a child");
+            assert!(ended.is_none(), "it ended\n{}", self.log());
+            assert!(self.age() < PATIENCE, "never ready\n{}", self.log());
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until so many relays have their actors; its age then.
+    pub async fn all_back(&self, relays: usize) -> Duration {
+        loop {
+            let asked = self.as_admin(Method::GET, "/admin/actors?limit=1");
+            if let Ok(answer) = asked.send().await
+                && let Ok(page) = answer.json::<Value>().await
+                && page["total"] == relays
+            {
+                return self.age();
+            }
+            assert!(
+                self.age() < PATIENCE,
+                "they never came back\n{}",
+                self.log()
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The end of what it has logged.
+    pub fn log(&self) -> String {
+        let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
+        let from = log.len().saturating_sub(4000);
+        String::from_utf8_lossy(&log[from..]).into_owned()
+    }
+
+    pub fn as_admin(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        request.bearer_auth(ADMIN_TOKEN)
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        request.bearer_auth(API_TOKEN)
+    }
+
+    /// Starts a channel; asks again while it is refused for want of a permit.
+    pub async fn start(&self, channel: usize, wait: Option<u32>) -> Started {
+        let path = format!("/v1/channels/{channel}/start");
+        let body = json!({ "channel_name": format!("show{channel}"), "seller_uid": 12345 });
+        loop {
+            let mut request = self.request(Method::POST, &path).json(&body);
+            if let Some(seconds) = wait {
+                request = request.header("prefer", format!("wait={seconds}"));
+            }
+            let (asked, began) = (Utc::now(), Instant::now());
+            let answer = request.send().await.expect("an answer");
+            let status = answer.status().as_u16();
+            let relay: Value = answer.json().await.expect("JSON");
+            if status == 201 || status == 202 {
+                let took = began.elapsed();
+                return Started { asked, took, relay };
+            }
+            assert!(status == 429 || status == 503, "{status} {relay:#}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Stops a channel.
+    pub async fn stop(&self, channel: usize) {
+        let path = format!("/v1/channels/{channel}/stop");
+        let answer = self.request(Method::POST, &path).send().await;
+        let status = answer.expect("an answer").status().as_u16();
+        assert!(status == 202 || status == 409, "{status}");
+    }
+
+    /// All of its metrics.
+    pub async fn metrics(&self) -> Metrics {
+        let asked = self.http.get(format!("{}/metrics", self.url)).send().await;
+        let text = asked.expect("an answer").text().await.expect("text");
+        Metrics(text)
+    }
+
+    /// How many relays are live.
+    pub async fn live(&self) -> usize {
+        let metrics = self.metrics().await;
+        metrics.sum("relaykeeper_relays{phase=\"live\"}") as usize
+    }
+
+    /// Waits until so many are.
+    pub async fn until_live(&self, relays: usize) {
+        let began = Instant::now();
+        loop {
+            let live = self.live().await;
+            if live == relays {
+                return;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{live} of {relays} are live\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// Asks it to go, and waits until it has; how long that took.
+    pub fn terminate(mut self) -> Duration {
+        process::terminate(&mut self.child)
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        process::kill(&mut self.child);
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        process::kill(&mut self.child);
+    }
+}
+
+/// What `/metrics` says.
+pub struct Metrics(String);
+
+impl Metrics {
+    /// The sum of all series whose line begins so.
+    pub fn sum(&self, prefix: &str) -> f64 {
+        let lines = self.0.lines().filter(|line| line.starts_with(prefix));
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+}
+
+/// The environment of a service as it is delivered.
+fn delivered(at: &Addresses, database_url: &str, url: &str) -> Vec<(&'static str, String)> {
+    [
+        ("DATABASE_URL", database_url),
+        ("RUST_BACKTRACE", "0"),
+        ("RELAYKEEPER__SERVER__PUBLIC_URL", url),
+        ("RELAYKEEPER_API_TOKENS", API_TOKEN),
+        ("RELAYKEEPER_ADMIN_TOKENS", ADMIN_TOKEN),
+        ("CLOUDFLARE_STREAM_ACCOUNT_ID", &at.account_id),
+        ("CLOUDFLARE_STREAM_API_TOKEN", &at.cloudflare_token),
+        ("CLOUDFLARE_API_BASE_URL", &at.cloudflare),
+        ("CLOUDFLARE_STREAM_CUSTOMER_BASE_URL", &at.customer),
+        ("AGORA_BACKEND", "media_push"),
+        ("AGORA_APP_ID", &at.app_id),
+        ("AGORA_APP_CERTIFICATE", &at.app_certificate),
+        ("AGORA_CUSTOMER_ID", &at.customer_id),
+        ("AGORA_CUSTOMER_SECRET", &at.customer_secret),
+        ("AGORA_API_BASE_URL", &at.agora),
+        (
+            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__BUCKET",
+            "bucket",
+        ),
+        (
+            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__ACCESS_KEY",
+            "storage-access-key",
+        ),
+        (
+            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__SECRET_KEY",
+            "storage-secret-key",
+        ),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
+}
+
+/// Budgets that nobody ever uses up.
+pub fn raised() -> Settings {
+    [
+        ("RELAYKEEPER__CLOUDFLARE__REQUESTS_PER_5_MINUTES", "1000000"),
+        (
+            "RELAYKEEPER__CLOUDFLARE__CUSTOMER_REQUESTS_PER_SECOND",
+            "100000",
+        ),
+        ("RELAYKEEPER__AGORA__CHANNEL_REQUESTS_PER_SECOND", "100000"),
+        (
+            "RELAYKEEPER__AGORA__CLOUD_RECORDING__REQUESTS_PER_SECOND",
+            "100000",
+        ),
+        (
+            "RELAYKEEPER__AGORA__MEDIA_PUSH__REQUESTS_PER_SECOND",
+            "100000",
+        ),
+        ("RELAYKEEPER__SERVER__REQUESTS_PER_SECOND", "0"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
+}
+
+/// The header that lets in.
+pub fn authorization() -> String {
+    format!("Authorization: Bearer {API_TOKEN}")
+}
+
+/// A port nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

@@ -1,0 +1,187 @@
+//! How many channels can be kept on air for good at Cloudflare's default quota, as shows end and others begin: computed, and the row
+//! of half-hour shows simulated with the program's own governor, in virtual time.
+//!
+//! A relay costs three calls (create, disable, delete), and all of them together one list of recordings every 20 s.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use relaykeeper::vendors::governor::{Caller, Governor, Priority};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::results::{Part, Row, percentile, sorted};
+
+const QUOTA: u32 = 1200;
+const WINDOW: Duration = Duration::from_secs(300);
+const SHARE: f64 = 0.8;
+/// Kept for stops: a fifth. A relay that ends well takes none of it, since its recorder's stop was answered.
+const KEPT: f64 = 0.2;
+const CALLS: f64 = 3.0;
+const LIST_EVERY: Duration = Duration::from_secs(20);
+const SHOWS: [(&str, u64); 3] = [("30 min", 1800), ("1 h", 3600), ("2 h", 7200)];
+/// How long a start may take to be on air, and how long the simulation runs.
+const DAY: Duration = Duration::from_secs(6 * 3600);
+
+/// Relays a second, when so much of the share goes to them.
+fn per_second(part: f64) -> f64 {
+    let permits = f64::from(QUOTA) * SHARE * part / WINDOW.as_secs_f64();
+    (permits - 1.0 / LIST_EVERY.as_secs_f64()) / CALLS
+}
+
+/// All of it.
+pub fn measure() -> Part {
+    let mut part = Part::default();
+    let mut samples = Vec::new();
+    for (name, seconds) in SHOWS {
+        let all = per_second(1.0) * seconds as f64;
+        let calm = per_second(1.0 - KEPT) * seconds as f64;
+        let row = Row::told(
+            format!("sustained live channels at the default quota, shows of {name}, computed"),
+            format!("{all:.0}"),
+        );
+        part.row(row.note(format!(
+            "{calm:.0} while the fifth that is kept for stops is not used"
+        )));
+        samples.push(
+            json!({ "show_seconds": seconds, "of_the_share": all, "without_the_kept_fifth": calm }),
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let local = tokio::task::LocalSet::new();
+    let show = Duration::from_secs(SHOWS[0].1);
+    for of_calm in [0.98, 1.1] {
+        let rate = per_second(1.0 - KEPT) * of_calm;
+        let seen = local.block_on(&runtime, simulate(rate, show));
+        let row = Row::told(
+            format!(
+                "the same for 30 min, simulated: {rate:.2} starts a second for 6 h of virtual time"
+            ),
+            format!("{} live", seen["live_at_the_end"]),
+        );
+        part.row(row.note(format!(
+            "{} of {} starts had their permit within 60 s (p99 {} s); {} calls wait at the end; the most calls in any window: {}",
+            seen["started"], seen["asked"], seen["start_wait_p99"], seen["waiting_at_the_end"], seen["most_in_a_window"]
+        )));
+        samples.push(seen);
+    }
+    part.samples = json!(samples);
+    part
+}
+
+#[derive(Default)]
+struct Seen {
+    live: i64,
+    asked: u64,
+    started: u64,
+    waits: Vec<f64>,
+    calls: Vec<Instant>,
+}
+
+type Book = Rc<RefCell<Seen>>;
+
+/// Channels start at this rate and show for so long, in virtual time.
+async fn simulate(rate: f64, show: Duration) -> Value {
+    let governor = Governor::sliding_window("cloudflare", QUOTA, WINDOW, SHARE);
+    let book = Book::default();
+    let began = Instant::now();
+    tokio::task::spawn_local(lists(governor.clone(), Rc::clone(&book)));
+    let mut turn = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
+    while began.elapsed() < DAY {
+        turn.tick().await;
+        tokio::task::spawn_local(relay(governor.clone(), Rc::clone(&book), show));
+    }
+    let waiting = governor.snapshot().waiting;
+    let seen = book.take();
+    json!({
+        "starts_per_second": rate,
+        "asked": seen.asked,
+        "started": seen.started,
+        "live_at_the_end": seen.live,
+        "start_wait_p99": percentile(&sorted(seen.waits), 99.0).round(),
+        "waiting_at_the_end": waiting,
+        "most_in_a_window": most(&seen.calls),
+    })
+}
+
+/// One relay: create, a show, disable, the recordings, delete.
+async fn relay(governor: Governor, book: Book, show: Duration) {
+    book.borrow_mut().asked += 1;
+    let asked = Instant::now();
+    if !call(&governor, &book, Priority::Start, Duration::from_secs(60)).await {
+        return;
+    }
+    {
+        let mut book = book.borrow_mut();
+        book.started += 1;
+        book.live += 1;
+        book.waits.push(asked.elapsed().as_secs_f64());
+    }
+    tokio::time::sleep(show).await;
+    book.borrow_mut().live -= 1;
+    // Each is asked for until it is done, as the life cycle does.
+    while !call(
+        &governor,
+        &book,
+        Priority::Finalize,
+        Duration::from_secs(60),
+    )
+    .await
+    {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+    }
+    tokio::time::sleep(LIST_EVERY).await;
+    while !call(
+        &governor,
+        &book,
+        Priority::Finalize,
+        Duration::from_secs(60),
+    )
+    .await
+    {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+    }
+}
+
+/// The list of recordings all relays share.
+async fn lists(governor: Governor, book: Book) {
+    loop {
+        call(
+            &governor,
+            &book,
+            Priority::Finalize,
+            Duration::from_secs(60),
+        )
+        .await;
+        tokio::time::sleep(LIST_EVERY).await;
+    }
+}
+
+/// A call that takes 300 ms; whether its permit came in time.
+async fn call(governor: &Governor, book: &Book, priority: Priority, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    let Ok(permit) = governor.permit(Caller { priority, until }).await else {
+        return false;
+    };
+    book.borrow_mut().calls.push(Instant::now());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    permit.answered(None);
+    true
+}
+
+/// The most calls in any window.
+fn most(calls: &[Instant]) -> usize {
+    let mut first = 0;
+    let counts = calls.iter().enumerate().map(|(last, at)| {
+        while calls[first] + WINDOW <= *at {
+            first += 1;
+        }
+        last - first + 1
+    });
+    counts.max().unwrap_or(0)
+}
