@@ -88,16 +88,12 @@ impl Tenure {
     /// Waits until this process is a node, with what it is to drive in its actors' hands.
     async fn join(&self) -> Member {
         loop {
-            match self.shared.store.is_held_by_an_older_version().await {
-                Ok(true) => {
-                    tracing::warn!(
-                        "a process of an older version holds the database: stop it first"
-                    );
-                    self.waits("A process of an older version holds the database; this one waits.");
-                    tokio::time::sleep(TRY_EVERY).await;
-                    continue;
-                }
-                Ok(false) | Err(_) => {}
+            // A database that does not answer says so below.
+            if let Ok(true) = self.shared.store.is_held_by_an_older_version().await {
+                tracing::warn!("a process of an older version holds the database: stop it first");
+                self.waits("A process of an older version holds the database; this one waits.");
+                tokio::time::sleep(TRY_EVERY).await;
+                continue;
             }
             let joined = match self.prepare().await {
                 Ok(()) => Member::join(self.shared.clone()).await,
