@@ -232,6 +232,7 @@ async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stoppe
                 assert_eq!(&relay["id"], ids[0]);
             }
         }
+        schema_is_not_taken_down_under(&fleet);
         let over = async || fleet.number("ended_at IS NULL").await == 0;
         fleet.until("all over", over).await;
         vendors_when(&fleet.vendors, "nothing left", |vendors| {
@@ -242,6 +243,21 @@ async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stoppe
         assert_eq!(violations(&fleet.vendors), [""; 0]);
     })
     .await;
+}
+
+/// Whoever takes the schema down is told who acts on it.
+fn schema_is_not_taken_down_under(fleet: &Nodes) {
+    let mut down = std::process::Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
+    down.args(["migrate", "down"])
+        .env_clear()
+        .env("DATABASE_URL", &fleet.database.url);
+    let told = down.output().unwrap();
+    assert!(!told.status.success());
+    let told = String::from_utf8_lossy(&told.stderr);
+    for node in &fleet.all {
+        let name = format!("/{}", node.id());
+        assert!(told.contains(&name), "{told}");
+    }
 }
 
 /// Vendors and marketplace know one address, behind which any node may answer: here it is always the one that does not have

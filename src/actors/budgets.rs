@@ -40,6 +40,8 @@ struct Own {
 struct Plan {
     /// The most this node may use from now on, at once; what is to be held of it needs no more than this.
     share: u32,
+    /// Whether it should have something, and nothing is free.
+    waits: bool,
     /// What is to be written.
     changes: Vec<ShareChange>,
 }
@@ -133,7 +135,11 @@ fn plan(own: &Own, epoch: i64, place: Place, shares: &Shares) -> Plan {
             });
         }
     }
-    Plan { share, changes }
+    Plan {
+        share,
+        waits: share == 0 && part > 0,
+        changes,
+    }
 }
 
 /// Takes this node's share of every budget, and gives up what is more than it.
@@ -201,13 +207,13 @@ fn tell_of_nothing(own: &[Own], plans: &[Plan]) {
     let without: BTreeSet<_> = own
         .iter()
         .zip(plans)
-        .filter(|(_, plan)| plan.share == 0)
+        .filter(|(_, plan)| plan.waits)
         .map(|(own, _)| own.name)
         .collect();
     if !without.is_empty() {
         tracing::info!(
             budgets = ?without,
-            "no share of these budgets yet: one that has more than its part has used it, or they are too small for so many nodes"
+            "no share of these budgets yet: a node that has more than its part has used it, or one that is gone keeps it for a moment"
         );
     }
 }
@@ -268,7 +274,8 @@ mod tests {
     #[test]
     fn a_node_that_joins_takes_what_is_free_and_waits_for_the_rest() {
         let joins = plan(&own(960, 0), 2, one_of(2), &shares(&[(1, 960)]));
-        assert_eq!(joins, Plan::default(), "nothing is free yet");
+        assert_eq!((joins.share, joins.waits), (0, true), "nothing is free yet");
+        assert_eq!(joins.changes, []);
         let joins = plan(&own(960, 0), 2, one_of(2), &shares(&[(1, 900)]));
         assert_eq!((joins.share, joins.changes), (60, vec![hold(60)]));
     }
