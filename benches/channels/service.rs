@@ -45,6 +45,8 @@ impl Service {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
+        let http = reqwest::Client::builder().no_proxy().build();
+        let http = http.expect("a client");
         let began = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_relaykeeper"))
             .arg("serve")
@@ -61,10 +63,7 @@ impl Service {
         Self {
             url,
             child,
-            http: reqwest::Client::builder()
-                .no_proxy()
-                .build()
-                .expect("a client"),
+            http,
             began,
             folder,
         }

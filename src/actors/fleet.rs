@@ -245,7 +245,19 @@ impl Member {
     }
 
     /// Takes its share of what is free, and gives up what is more than its share.
-    async fn balance(&mut self, mut fleet: Fleet) -> Result<Fleet, StoreError> {
+    async fn balance(&mut self, fleet: Fleet) -> Result<Fleet, StoreError> {
+        let mut taken = Vec::new();
+        let fleet = self.take_share(fleet, &mut taken).await;
+        // All at once: those that act do not hold up those that are still to be claimed.
+        self.take_up(taken).await;
+        fleet
+    }
+
+    async fn take_share(
+        &mut self,
+        mut fleet: Fleet,
+        taken: &mut Vec<StoredRelay>,
+    ) -> Result<Fleet, StoreError> {
         loop {
             match self.balance.next(&fleet, self.epoch, Instant::now()) {
                 Move::Nothing => return Ok(fleet),
@@ -254,7 +266,9 @@ impl Member {
                     return Ok(fleet);
                 }
                 Move::Claim(most) => {
-                    let claimed = self.claim(most).await?;
+                    let before = taken.len();
+                    taken.extend(self.shared.store.claim(self.epoch, most).await?);
+                    let claimed = u64::try_from(taken.len() - before).unwrap_or(u64::MAX);
                     if claimed < balance::CLAIM {
                         return Ok(fleet);
                     }
@@ -265,19 +279,16 @@ impl Member {
         }
     }
 
-    async fn claim(&self, most: u64) -> Result<u64, StoreError> {
-        let relays = self.shared.store.claim(self.epoch, most).await?;
-        let claimed = u64::try_from(relays.len()).unwrap_or(u64::MAX);
+    async fn take_up(&self, relays: Vec<StoredRelay>) {
         if relays.is_empty() {
-            return Ok(0);
+            return;
         }
         tracing::info!(relays = relays.len(), "claimed");
-        metrics::RELAYS_CLAIMED.add(claimed, []);
+        metrics::RELAYS_CLAIMED.add(u64::try_from(relays.len()).unwrap_or(u64::MAX), []);
         if let Some(registry) = self.shared.registry() {
             // Answered when every one of them has its actor.
             let _ = registry.send(Recover { relays }).await;
         }
-        Ok(claimed)
     }
 
     async fn release(&mut self, most: u64) {

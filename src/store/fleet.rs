@@ -114,10 +114,11 @@ const NODES: &str = "SELECT epoch, name, joined_at, leaving, \
 const FREE: &str = "SELECT steward, (SELECT count(*) FROM relays WHERE ended_at IS NULL \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = relays.epoch)) AS free FROM instance WHERE id = 1";
 /// What is free is found first. A row that another node claimed since then is looked at anew as it is locked, and only what
-/// stands in the row itself counts in that: that it still bears the epoch it had.
+/// stands in the row itself counts in that: that it still bears the epoch it had. (`+ 0`: rows are looked up by their ids, as a
+/// dead node's epoch finds thousands of them each time.)
 const CLAIM: &str = "WITH free AS MATERIALIZED (SELECT id, epoch FROM relays WHERE ended_at IS NULL \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = relays.epoch)), \
-    taken AS (SELECT relays.id FROM relays JOIN free ON relays.id = free.id AND relays.epoch = free.epoch \
+    taken AS (SELECT relays.id FROM relays JOIN free ON relays.id = free.id AND relays.epoch + 0 = free.epoch \
     WHERE relays.ended_at IS NULL ORDER BY relays.id LIMIT $2 FOR UPDATE OF relays SKIP LOCKED) \
     UPDATE relays SET epoch = $1 WHERE id IN (SELECT id FROM taken) \
     AND EXISTS (SELECT FROM nodes WHERE epoch = $1) RETURNING *";

@@ -146,7 +146,7 @@ impl Keeper {
         let here = shared.directory.all().into_iter();
         let mut all: Vec<_> = here.map(|relay| (relay, shared.node.clone())).collect();
         if shared.store.is_shared() {
-            let unfinished = shared.store.unfinished().await?;
+            let unfinished = shared.store.unfinished_but_of(shared.epoch()).await?;
             let elsewhere = unfinished
                 .iter()
                 .filter(|stored| shared.directory.get(stored.row.id).is_none());

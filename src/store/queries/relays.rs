@@ -142,12 +142,27 @@ impl Store {
     /// # Errors
     /// As [`Store::relay`].
     pub async fn unfinished(&self) -> Result<Vec<StoredRelay>, StoreError> {
+        self.all_unfinished(None).await
+    }
+
+    /// The same without those of one epoch.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn unfinished_but_of(&self, epoch: i64) -> Result<Vec<StoredRelay>, StoreError> {
+        self.all_unfinished(Some(epoch)).await
+    }
+
+    async fn all_unfinished(&self, without: Option<i64>) -> Result<Vec<StoredRelay>, StoreError> {
         let mut relays: Vec<StoredRelay> = Vec::new();
         loop {
             let mut select = relay::Entity::find()
                 .filter(relay::Column::EndedAt.is_null())
                 .order_by_asc(relay::Column::Id)
                 .limit(PIECE);
+            if let Some(epoch) = without {
+                select = select.filter(relay::Column::Epoch.ne(epoch));
+            }
             if let Some(last) = relays.last() {
                 select = select.filter(relay::Column::Id.gt(Id(last.row.id)));
             }
