@@ -13,6 +13,7 @@
 //! |---|---|---|
 //! | `RELAYKEEPER_CHANNELS` | 10000 | relays held at once; with fewer everything is shorter |
 //! | `RELAYKEEPER_HOLD_SECONDS` | 600 | how long they are held |
+//! | `RELAYKEEPER_STEPS` | 100,1000,2500,5000 | the numbers of relays that are looked at before that one |
 //! | `RELAYKEEPER_TEST_POSTGRES` | none | a server (the URL of a maintenance database), for the lives on PostgreSQL |
 //!
 //! Service and simulated vendors are processes of their own, on this machine; what the service costs is read from `/proc`.

@@ -17,6 +17,8 @@ use crate::process;
 pub enum Limits {
     /// As the vendors document them, but for how many recorders may run at once: an account that holds so many.
     Documented,
+    /// The same, but for Cloudflare's: its window of five minutes remembers what was called while it was raised.
+    PerSecond,
     /// None that is ever reached.
     Raised,
 }
@@ -242,6 +244,10 @@ fn quotas(limits: Limits) -> Quotas {
     };
     match limits {
         Limits::Documented => account,
+        Limits::PerSecond => Quotas {
+            cloudflare_requests: NEVER,
+            ..account
+        },
         Limits::Raised => Quotas {
             cloudflare_requests: NEVER,
             cloud_recording_per_second: NEVER,

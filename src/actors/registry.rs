@@ -1,26 +1,31 @@
 //! The registry: one child per relay in work. It hears of every death, lets the dead actor's calls come home, loads the
 //! relay from the store and starts it again; who dies too often is ended by plain SQL.
 
+mod hand_over;
+mod messages;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, MessageResult, WrapFuture,
-};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use actix_rt::{Arbiter, ArbiterHandle};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
+
+pub(super) use messages::{
+    Abandon, Begin, LetGo, RecorderDown, Recover, Release, RollCall, TellRelay,
+};
 
 use super::calls::Caller;
 use super::directory::Snapshot;
 use super::fleet::letters;
 use super::forced_end;
-use super::relay_actor::{Beginning, Leave, Parts, RelayActor, Tell};
+use super::relay_actor::{Beginning, Parts, RelayActor, Tell};
 use super::rows::{self, Unreadable};
 use super::shared::Shared;
 use super::supervise::{self, Cause, LastWord};
-use crate::relay::{Action, Durable, Event, OutcomeCode, Phase, Relay};
+use crate::relay::{Durable, Event, OutcomeCode, Relay};
 use crate::store::StoredRelay;
 use crate::telemetry::metrics;
 
@@ -64,62 +69,6 @@ pub(super) struct Registry {
     children: HashMap<Uuid, Child>,
     last_generation: u64,
 }
-
-/// A relay that was just stored begins its work.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Begin {
-    pub(super) relay: Relay,
-    pub(super) actions: Vec<Action>,
-    pub(super) revision: i64,
-    /// The epoch it was stored under.
-    pub(super) epoch: i64,
-    /// The request's span.
-    pub(super) because: Span,
-}
-
-/// Relays that were left unfinished, and are this process's now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Recover {
-    pub(super) relays: Vec<StoredRelay>,
-}
-
-/// Something for one relay to hear.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct TellRelay {
-    pub(super) relay_id: Uuid,
-    pub(super) tell: Tell,
-}
-
-/// A channel's recorder is down: another relay of the channel may start its own.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct RecorderDown {
-    pub(super) channel_id: i64,
-}
-
-/// The relays are another process's: all actors go without a word. Answers whose calls may still be under way.
-#[derive(Message)]
-#[rtype(result = "Vec<Caller>")]
-pub(super) struct Abandon;
-
-/// At most so many relays shall go to another process: live ones, of which nothing is under way. Answers which, and whose
-/// calls may be under way after all.
-#[derive(Message)]
-#[rtype(result = "Vec<(Uuid, Caller)>")]
-pub(super) struct Release(pub(super) usize);
-
-/// A relay turned out to be another process's.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct LetGo(pub(super) Uuid);
-
-/// Which relays this process has.
-#[derive(Message)]
-#[rtype(result = "Vec<Uuid>")]
-pub(super) struct RollCall;
 
 /// A child has come to its end.
 #[derive(Message)]
@@ -365,18 +314,6 @@ impl Registry {
             .is_some_and(|child| child.generation == generation)
     }
 
-    /// A relay goes to another process. Its calls may still be under way.
-    fn let_go(&mut self, relay_id: Uuid) -> Option<Caller> {
-        let child = self.children.remove(&relay_id)?;
-        // No call is made from here on, whatever its actor is about.
-        child.caller.in_flight().close();
-        self.shared.directory.remove(relay_id);
-        if let Some(actor) = child.actor {
-            actor.do_send(Leave);
-        }
-        Some(child.caller)
-    }
-
     fn forget(&mut self, relay_id: Uuid) {
         self.shared.directory.remove(relay_id);
         let Some(child) = self.children.remove(&relay_id) else {
@@ -496,50 +433,6 @@ impl Handler<RecorderDown> for Registry {
 
     fn handle(&mut self, message: RecorderDown, _: &mut Self::Context) {
         self.tell_if_down(message.channel_id);
-    }
-}
-
-impl Handler<Abandon> for Registry {
-    type Result = MessageResult<Abandon>;
-
-    fn handle(&mut self, _: Abandon, _: &mut Self::Context) -> Self::Result {
-        let all: Vec<Uuid> = self.children.keys().copied().collect();
-        MessageResult(all.into_iter().filter_map(|id| self.let_go(id)).collect())
-    }
-}
-
-impl Handler<Release> for Registry {
-    type Result = MessageResult<Release>;
-
-    fn handle(&mut self, Release(most): Release, _: &mut Self::Context) -> Self::Result {
-        let live = |(relay_id, child): (&Uuid, &Child)| {
-            let relay = self.shared.directory.get(*relay_id)?;
-            let busy = !child.caller.in_flight().is_empty();
-            (relay.durable.phase == Phase::Live).then_some((busy, *relay_id))
-        };
-        let mut live: Vec<(bool, Uuid)> = self.children.iter().filter_map(live).collect();
-        live.sort_unstable();
-        live.truncate(most);
-        let gone = |(_, relay_id)| Some((relay_id, self.let_go(relay_id)?));
-        MessageResult(live.into_iter().filter_map(gone).collect())
-    }
-}
-
-impl Handler<LetGo> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, LetGo(relay_id): LetGo, _: &mut Self::Context) {
-        if let Some(caller) = self.let_go(relay_id) {
-            caller.abandon();
-        }
-    }
-}
-
-impl Handler<RollCall> for Registry {
-    type Result = MessageResult<RollCall>;
-
-    fn handle(&mut self, _: RollCall, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.children.keys().copied().collect())
     }
 }
 

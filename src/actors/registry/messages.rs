@@ -1,0 +1,66 @@
+//! What the registry is told and asked.
+
+use actix::Message;
+use tracing::Span;
+use uuid::Uuid;
+
+use crate::actors::calls::Caller;
+use crate::actors::relay_actor::Tell;
+use crate::relay::{Action, Relay};
+use crate::store::StoredRelay;
+
+/// A relay that was just stored begins its work.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct Begin {
+    pub(in crate::actors) relay: Relay,
+    pub(in crate::actors) actions: Vec<Action>,
+    pub(in crate::actors) revision: i64,
+    /// The epoch it was stored under.
+    pub(in crate::actors) epoch: i64,
+    /// The request's span.
+    pub(in crate::actors) because: Span,
+}
+
+/// Relays that were left unfinished, and are this process's now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct Recover {
+    pub(in crate::actors) relays: Vec<StoredRelay>,
+}
+
+/// Something for one relay to hear.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct TellRelay {
+    pub(in crate::actors) relay_id: Uuid,
+    pub(in crate::actors) tell: Tell,
+}
+
+/// A channel's recorder is down: another relay of the channel may start its own.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct RecorderDown {
+    pub(in crate::actors) channel_id: i64,
+}
+
+/// The relays are another process's: all actors go without a word. Answers whose calls may still be under way.
+#[derive(Message)]
+#[rtype(result = "Vec<Caller>")]
+pub(in crate::actors) struct Abandon;
+
+/// At most so many relays shall go to another process: live ones, of which nothing is under way. Answers which, and whose
+/// calls may be under way after all.
+#[derive(Message)]
+#[rtype(result = "Vec<(Uuid, Caller)>")]
+pub(in crate::actors) struct Release(pub(in crate::actors) usize);
+
+/// A relay turned out to be another process's.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct LetGo(pub(in crate::actors) Uuid);
+
+/// Which relays this process has.
+#[derive(Message)]
+#[rtype(result = "Vec<Uuid>")]
+pub(in crate::actors) struct RollCall;
