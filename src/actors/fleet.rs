@@ -7,27 +7,28 @@
 
 mod balance;
 pub(super) mod letters;
+mod renewal;
+mod sharing;
 pub(super) mod state;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
-use uuid::Uuid;
 
-use super::registry::{Abandon, LetGo, Recover, Release, RollCall, TellRelay};
+use super::registry::{Abandon, TellRelay};
 use super::relay_actor::Tell;
 use super::shared::{Readiness, Shared};
 use super::{alarms, budgets, debts, dispatcher, janitor};
 use crate::relay::Event;
-use crate::store::{Fleet, Heard, Listener, StoreError, StoredRelay};
-use crate::telemetry::metrics;
+use crate::store::{Fleet, Heard, Listener, Store, StoreError};
 use crate::vendors::governor::Governor;
 use crate::vendors::lease::Moment;
-use balance::{Balance, Move};
+use balance::Balance;
+pub(super) use renewal::Lost;
+use renewal::renew_forever;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(1);
@@ -43,18 +44,6 @@ const COME_HOME: Duration = Duration::from_secs(5);
 const LOOK_HOME: Duration = Duration::from_secs(1);
 /// A round that takes so long hangs: PostgreSQL itself ends a statement sooner.
 const HANGS_AFTER: Duration = Duration::from_secs(20);
-/// Between two comparisons of what this node has with what the database says it has.
-const ROLL_CALL: Duration = Duration::from_secs(10);
-
-/// Why a node is none any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
-#[strum(serialize_all = "snake_case")]
-pub(super) enum Lost {
-    /// Another node found its lease over.
-    Buried,
-    /// The lease ended without a renewal.
-    Expired,
-}
 
 /// This process, as long as it is a node.
 pub(super) struct Member {
@@ -174,14 +163,15 @@ impl Member {
     }
 
     async fn go_round(&mut self) -> std::convert::Infallible {
+        let store = self.shared.store.clone();
         let mut rounds = tokio::time::interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let look = if self.hears { ROUND } else { LOOK_EVERY };
             let done = tokio::select! {
-                _ = rounds.tick() => in_time(self.round()).await,
-                heard = self.listener.next() => in_time(self.hear(heard)).await,
-                () = tokio::time::sleep(look) => in_time(self.asked()).await,
+                _ = rounds.tick() => in_time(&store, self.round()).await,
+                heard = self.listener.next() => in_time(&store, self.hear(heard)).await,
+                () = tokio::time::sleep(look) => in_time(&store, self.asked()).await,
             };
             if let Err(error) = done {
                 // The next round begins anew; what it cannot do in time the lease stops.
@@ -244,77 +234,6 @@ impl Member {
         Ok(())
     }
 
-    /// Takes its share of what is free, and gives up what is more than its share.
-    async fn balance(&mut self, fleet: Fleet) -> Result<Fleet, StoreError> {
-        let mut taken = Vec::new();
-        let fleet = self.take_share(fleet, &mut taken).await;
-        // All at once: those that act do not hold up those that are still to be claimed.
-        self.take_up(taken).await;
-        fleet
-    }
-
-    async fn take_share(
-        &mut self,
-        mut fleet: Fleet,
-        taken: &mut Vec<StoredRelay>,
-    ) -> Result<Fleet, StoreError> {
-        loop {
-            match self.balance.next(&fleet, self.epoch, Instant::now()) {
-                Move::Nothing => return Ok(fleet),
-                Move::Release(most) => {
-                    self.release(most).await;
-                    return Ok(fleet);
-                }
-                Move::Claim(most) => {
-                    let before = taken.len();
-                    taken.extend(self.shared.store.claim(self.epoch, most).await?);
-                    let claimed = u64::try_from(taken.len() - before).unwrap_or(u64::MAX);
-                    if claimed < balance::CLAIM {
-                        return Ok(fleet);
-                    }
-                    // There may be more than are claimed at once.
-                    fleet = self.shared.store.fleet().await?;
-                }
-            }
-        }
-    }
-
-    async fn take_up(&self, relays: Vec<StoredRelay>) {
-        if relays.is_empty() {
-            return;
-        }
-        tracing::info!(relays = relays.len(), "claimed");
-        metrics::RELAYS_CLAIMED.add(u64::try_from(relays.len()).unwrap_or(u64::MAX), []);
-        if let Some(registry) = self.shared.registry() {
-            // Answered when every one of them has its actor.
-            let _ = registry.send(Recover { relays }).await;
-        }
-    }
-
-    async fn release(&mut self, most: u64) {
-        while self.releases.try_join_next().is_some() {}
-        let Some(registry) = self.shared.registry().filter(|_| self.releases.is_empty()) else {
-            return;
-        };
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let gone = registry.send(Release(most)).await.unwrap_or_default();
-        if gone.is_empty() {
-            return;
-        }
-        let (store, epoch) = (self.shared.store.clone(), self.epoch);
-        // Nobody waits for it: stops come in.
-        self.releases.spawn(async move {
-            join_all(gone.iter().map(|(_, caller)| caller.wind_up(LOOK_HOME))).await;
-            let relays: Vec<Uuid> = gone.into_iter().map(|(relay_id, _)| relay_id).collect();
-            // Until it is answered: one that is executed late must not find its relay taken up again.
-            while let Err(error) = store.release(epoch, &relays).await {
-                tracing::warn!(%error, "released, and not written down; tried again");
-                tokio::time::sleep(ROUND).await;
-            }
-            tracing::info!(relays = relays.len(), "released to other nodes");
-        });
-    }
-
     /// Does what is done once for all, as soon as nobody else does.
     async fn succeed(&mut self, fleet: &Fleet) -> Result<(), StoreError> {
         let has_one = fleet.nodes.iter().any(|node| node.epoch == fleet.steward);
@@ -336,44 +255,6 @@ impl Member {
     fn serve(&mut self) {
         self.steward
             .get_or_insert_with(|| once_for_all(&self.shared));
-    }
-
-    /// A relay that bears this node's epoch and has no actor here is taken up: the answer to a claim or a release was lost. One
-    /// that has an actor here and bears another's is let go of.
-    async fn answer_roll_call(&mut self) -> Result<(), StoreError> {
-        if self.roll_called.elapsed() < ROLL_CALL || !self.releases.is_empty() {
-            return Ok(());
-        }
-        self.roll_called = Instant::now();
-        let Some(registry) = self.shared.registry() else {
-            return Ok(());
-        };
-        let here = registry.send(RollCall).await.unwrap_or_default();
-        let here: HashSet<Uuid> = here.into_iter().collect();
-        // Looked up after the call: what was here then is stored.
-        let stored = self.shared.store.driven_by(self.epoch).await?;
-        let stored: HashSet<Uuid> = stored.into_iter().collect();
-        for relay_id in here.difference(&stored).copied() {
-            let relay = self.shared.store.relay(relay_id).await?;
-            // One that has ended goes by itself.
-            let unfinished = |relay: &StoredRelay| relay.row.ended_at.is_none();
-            if relay.is_none_or(|relay| unfinished(&relay) && relay.epoch != self.epoch) {
-                tracing::warn!(%relay_id, "another node's; let go of");
-                registry.do_send(LetGo(relay_id));
-            }
-        }
-        for relay_id in stored.difference(&here).copied() {
-            // A start that is just being answered is not in the registry yet: then its actor is there before this one.
-            let stored = self.shared.store.relay(relay_id).await?;
-            let ours =
-                |relay: &StoredRelay| relay.epoch == self.epoch && relay.row.ended_at.is_none();
-            if let Some(stored) = stored.filter(ours) {
-                tracing::debug!(%relay_id, "without an actor; taken up");
-                let relays = vec![stored];
-                let _ = registry.send(Recover { relays }).await;
-            }
-        }
-        Ok(())
     }
 
     /// Whether this node hears what it tells itself.
@@ -400,48 +281,15 @@ impl Member {
 }
 
 /// What hangs is given up, and begun anew on other connections.
-async fn in_time(work: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
+async fn in_time(
+    store: &Store,
+    work: impl Future<Output = Result<(), StoreError>>,
+) -> Result<(), StoreError> {
     let done = tokio::time::timeout(HANGS_AFTER, work).await;
-    done.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
-}
-
-/// Renews the lease until it is lost.
-async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: Moment) -> Lost {
-    let (lease, every) = (shared.settings.fleet.lease, shared.settings.fleet.renewal);
-    let mut renewed = renewed.at();
-    let mut next = renewed + every;
-    loop {
-        let expires = renewed + lease;
-        tokio::time::sleep_until(next.min(expires)).await;
-        let sent = Moment::now();
-        if sent.at() >= expires {
-            return Lost::Expired;
-        }
-        // One that hangs is not waited for longer than until the next would be due.
-        let patience = expires.min(sent.at() + every);
-        let renewal = shared.store.renew(epoch, lease);
-        match tokio::time::timeout_at(patience, renewal).await {
-            Ok(Ok(true)) => {
-                shared.vendors.lease.renewed(sent, lease);
-                renewed = sent.at();
-                next = renewed + every;
-            }
-            Ok(Ok(false)) => return Lost::Buried,
-            failed => {
-                let reason = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    Ok(Ok(_)) | Err(_) => {
-                        shared.store.reconnect();
-                        "no answer in time".to_owned()
-                    }
-                };
-                let silent = renewed.elapsed().as_secs();
-                tracing::warn!(reason, silent, "the lease was not renewed; tried again");
-                shared.note_database(false);
-                next = Instant::now() + ROUND.min(every);
-            }
-        }
-    }
+    done.unwrap_or_else(|_| {
+        store.reconnect();
+        Err(StoreError::Unavailable("no answer in time".into()))
+    })
 }
 
 /// What one node does for all.

@@ -3,14 +3,15 @@
 
 mod hand_over;
 mod messages;
+mod restart;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use actix_rt::{Arbiter, ArbiterHandle};
-use tracing::{Instrument as _, Span};
+use tracing::Span;
 use uuid::Uuid;
 
 pub(super) use messages::{
@@ -20,21 +21,12 @@ pub(super) use messages::{
 use super::calls::Caller;
 use super::directory::Snapshot;
 use super::fleet::letters;
-use super::forced_end;
 use super::relay_actor::{Beginning, Parts, RelayActor, Tell};
-use super::rows::{self, Unreadable};
+use super::rows;
 use super::shared::Shared;
 use super::supervise::{self, Cause, LastWord};
-use crate::relay::{Durable, Event, OutcomeCode, Relay};
-use crate::store::StoredRelay;
-use crate::telemetry::metrics;
+use crate::relay::{Event, Relay};
 
-/// So many deaths within [`DEATHS_WITHIN`], and the relay is ended without being asked.
-const DEATHS: usize = 5;
-const DEATHS_WITHIN: Duration = Duration::from_secs(60);
-/// The wait before the first restart; doubled up to [`RESTART_AT_MOST`].
-const RESTART_AFTER: Duration = Duration::from_millis(50);
-const RESTART_AT_MOST: Duration = Duration::from_secs(5);
 /// How often it is checked that every child's thread still lives.
 const ROLL_CALL: Duration = Duration::from_secs(5);
 
@@ -212,101 +204,6 @@ impl Registry {
         }
     }
 
-    /// A child died otherwise than by finishing: its calls come home, then it is loaded and started again.
-    fn restart(&mut self, relay_id: Uuid, reason: String, ctx: &mut Context<Self>) {
-        let Some(child) = self.children.get_mut(&relay_id) else {
-            return;
-        };
-        child.actor = None;
-        child.restarts += 1;
-        let now = Instant::now();
-        child.deaths.push_back(now);
-        while child
-            .deaths
-            .front()
-            .is_some_and(|death| now.duration_since(*death) > DEATHS_WITHIN)
-        {
-            child.deaths.pop_front();
-        }
-        let deaths = child.deaths.len();
-        metrics::RESTARTS.add(1, []);
-        tracing::error!(%relay_id, channel_id = child.channel_id, reason, deaths, "a relay's actor died");
-        let doubled = RESTART_AFTER
-            * 2u32.saturating_pow(u32::try_from(deaths.saturating_sub(1)).unwrap_or(8));
-        let wait = doubled.min(RESTART_AT_MOST);
-        let in_flight = child.caller.in_flight().clone();
-        let shared = self.shared.clone();
-        let load = async move {
-            in_flight.close();
-            in_flight.wait().await;
-            tokio::time::sleep(wait).await;
-            load(&shared, relay_id).await
-        };
-        let span = tracing::error_span!("relay", %relay_id, channel_id = child.channel_id);
-        let load = load.instrument(span);
-        let over = deaths > DEATHS;
-        let (epoch, generation) = (child.epoch, child.generation);
-        ctx.spawn(
-            load.into_actor(self)
-                .map(move |loaded, registry, ctx| match loaded {
-                    // It went to another process meanwhile, and may even have come back.
-                    _ if !registry.is_at(relay_id, generation) => {}
-                    None => registry.forget(relay_id),
-                    Some((stored, _)) if stored.epoch != epoch => registry.forget(relay_id),
-                    Some((stored, read)) if over || read.is_err() => {
-                        let reason = read
-                            .err()
-                            .map_or(reason, |unreadable| unreadable.to_string());
-                        registry.end_by_force(stored, reason, ctx);
-                    }
-                    Some((stored, Ok(durable))) => registry.revive(stored, durable, reason, ctx),
-                    Some((stored, Err(unreadable))) => {
-                        registry.end_by_force(stored, unreadable.to_string(), ctx)
-                    }
-                }),
-        );
-    }
-
-    fn revive(
-        &mut self,
-        stored: StoredRelay,
-        durable: Durable,
-        reason: String,
-        ctx: &mut Context<Self>,
-    ) {
-        let relay_id = stored.row.id;
-        let Some(mut child) = self.children.remove(&relay_id) else {
-            return;
-        };
-        child.caller = Caller::new(self.shared.vendors.clone());
-        let incarnation = child.restarts.saturating_add(1);
-        let relay = Relay::load(durable, incarnation);
-        let start = Start {
-            relay,
-            revision: stored.revision,
-            beginning: Beginning::Recovered,
-            last_error: Some(reason),
-            because: Span::none(),
-        };
-        self.spawn(&mut child, start, ctx);
-        self.children.insert(relay_id, child);
-    }
-
-    fn end_by_force(&mut self, stored: StoredRelay, reason: String, ctx: &mut Context<Self>) {
-        let relay_id = stored.row.id;
-        metrics::FORCED_ENDS.add(1, []);
-        if stored.row.outcome.is_none() {
-            metrics::OUTCOMES.add(1, [&OutcomeCode::Internal.to_string()]);
-        }
-        tracing::error!(%relay_id, channel_id = stored.row.channel_id, reason, "a relay cannot be driven; it is ended, and what it holds becomes debts");
-        let shared = self.shared.clone();
-        let end = async move { forced_end::end(&shared, &stored, &reason).await };
-        ctx.spawn(end.into_actor(self).map(move |(), registry, _| {
-            registry.forget(relay_id);
-            registry.shared.debts_changed();
-        }));
-    }
-
     /// Whether the relay has this actor, or had it last.
     fn is_at(&self, relay_id: Uuid, generation: u64) -> bool {
         self.children
@@ -320,27 +217,6 @@ impl Registry {
             return;
         };
         self.tell_if_down(child.channel_id);
-    }
-}
-
-/// A relay and its state as stored; none when it is not there. Tried until the database answers.
-async fn load(
-    shared: &Shared,
-    relay_id: Uuid,
-) -> Option<(StoredRelay, Result<Durable, Unreadable>)> {
-    loop {
-        // A save the dead actor asked for may still be on its way: whoever loads before it lands would be fenced by it.
-        let loaded = match shared.store.ping_writer().await {
-            Ok(()) => shared.store.relay(relay_id).await,
-            Err(error) => Err(error),
-        };
-        match loaded {
-            Ok(stored) => return stored.map(|stored| (stored.clone(), rows::durable(&stored))),
-            Err(error) => {
-                tracing::warn!(%error, "not loaded; tried again");
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        }
     }
 }
 
