@@ -38,6 +38,8 @@ pub enum AlarmCode {
     CredentialsRefused,
     /// A vendor blocks us.
     BudgetBlocked,
+    /// The customer host's `/lifecycle` does not answer as it is documented.
+    LifecycleUndocumented,
     /// The marketplace's endpoint did not take a message for as long as it was tried.
     WebhookEndpoint,
 }
@@ -185,6 +187,13 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
             (AlarmCode::CredentialsRefused, "agora".into()),
             last.error.to_string(),
         );
+    }
+    if let Some(said) = shared.vendors.lifecycle.complaint() {
+        let detail = format!(
+            "/lifecycle does not answer as documented ({said}): whether relays are live comes from GET live_inputs/{{uid}}, as often \
+             as half the API's budget allows, which is rarer. It is tried again every minute."
+        );
+        causes.insert((AlarmCode::LifecycleUndocumented, String::new()), detail);
     }
     let ours = [cloudflare.budget(), cloudflare.customer().budget()];
     for budget in ours.into_iter().chain(agora.budgets()) {

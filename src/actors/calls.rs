@@ -1,6 +1,7 @@
 //! From a relay's calls to the vendors' APIs, and from their answers to what the life cycle understands. Secrets stop
 //! here: a live input's keys live in memory only, and are read again when they are not known.
 
+mod lifecycle;
 mod live_input;
 mod looks;
 mod recorder;
@@ -26,6 +27,7 @@ use crate::vendors::cloudflare::{self, Cloudflare};
 use crate::vendors::governor::{self, Governor, Priority};
 use crate::vendors::lease::Lease;
 use crate::vendors::{self, Done, VendorError};
+use lifecycle::LifecycleTrust;
 
 /// How long a call whose end nobody waits for may wait for its permit.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,6 +43,8 @@ pub struct Vendors {
     pub links: Option<Links>,
     /// The look for recordings that all relays share.
     pub(super) recordings: RecordingsDesk,
+    /// What is thought of the customer host's word on feeds.
+    pub(super) lifecycle: LifecycleTrust,
     /// Whether this process may call them.
     pub(super) lease: Lease,
     settings: Arc<Settings>,
@@ -70,6 +74,7 @@ impl Vendors {
             agora,
             links,
             recordings,
+            lifecycle: LifecycleTrust::default(),
             lease,
             settings,
             runtime,
@@ -200,9 +205,10 @@ impl Caller {
             Call::LookAtFeed {
                 live_input,
                 probe_manifest,
+                manifest_first,
             } => {
-                self.look_at_feed(durable, &live_input, probe_manifest)
-                    .await
+                let manifest = (probe_manifest, manifest_first);
+                self.look_at_feed(durable, &live_input, manifest).await
             }
             Call::LookAtRecorder(recorder) => self.look_at_recorder(recorder).await,
             Call::LookAtHosts => self.look_at_hosts(durable).await,

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::pace::Census;
 use crate::relay::{Durable, Presence, Relay};
 
 /// A relay in work, as its actor last knew it.
@@ -16,6 +17,8 @@ pub struct Snapshot {
     pub durable: Arc<Durable>,
     /// What is known of the seller.
     pub presence: Presence,
+    /// Whether the recorder's page tells it, so that the channel's hosts need not be asked.
+    pub page_speaks: bool,
     /// When its actor last heard something.
     pub last_event_at: DateTime<Utc>,
     /// When it wakes by itself.
@@ -34,6 +37,7 @@ impl Snapshot {
         Self {
             durable: Arc::new(relay.durable().clone()),
             presence: relay.presence(now),
+            page_speaks: relay.page_speaks(now),
             last_event_at: now,
             next_wake_at: relay.wake_at(now),
             last_error: None,
@@ -47,6 +51,7 @@ impl Snapshot {
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
     inner: Arc<RwLock<Inner>>,
+    census: Arc<Census>,
 }
 
 #[derive(Debug, Default)]
@@ -127,8 +132,7 @@ impl Directory {
             let known = snapshot.durable.live_input.uid.as_deref();
             let indexed = known.is_none_or(|uid| inner.live_inputs.contains_key(uid));
             if let Some(relay) = inner.relays.get(&id).filter(|_| indexed) {
-                relay.send_replace(snapshot);
-                return;
+                return self.replace(relay, snapshot);
             }
         }
         let mut inner = self.write();
@@ -136,11 +140,21 @@ impl Directory {
             inner.live_inputs.insert(uid.clone(), id);
         }
         if let Some(relay) = inner.relays.get(&id) {
-            relay.send_replace(snapshot);
-            return;
+            return self.replace(relay, snapshot);
         }
+        self.census.changed(None, Some(&snapshot));
         inner.relays.insert(id, watch::Sender::new(snapshot));
         inner.channels.entry(channel_id).or_default().push(id);
+    }
+
+    fn replace(&self, relay: &watch::Sender<Arc<Snapshot>>, snapshot: Arc<Snapshot>) {
+        let before = relay.send_replace(snapshot.clone());
+        self.census.changed(Some(&before), Some(&snapshot));
+    }
+
+    /// How many relays look at what.
+    pub(super) fn census(&self) -> &Census {
+        &self.census
     }
 
     /// The relay is no longer in work.
@@ -150,6 +164,7 @@ impl Directory {
             return;
         };
         let last = relay.borrow().clone();
+        self.census.changed(Some(&last), None);
         if let Some(uid) = &last.durable.live_input.uid {
             inner.live_inputs.remove(uid);
         }

@@ -18,6 +18,7 @@ mod forced_end;
 mod ghosts;
 mod janitor;
 mod keeper;
+mod pace;
 mod recordings;
 mod registry;
 mod relay_actor;

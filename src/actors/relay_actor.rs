@@ -14,6 +14,7 @@ use super::calls::Caller;
 use super::crash::{self, CrashPoint, Deed};
 use super::directory::Snapshot;
 use super::figures;
+use super::pace;
 use super::registry::RecorderDown;
 use super::rows;
 use super::shared::{Lost, Shared};
@@ -148,6 +149,8 @@ impl RelayActor {
         let now = self.shared.clock.now();
         self.last_event_at = now;
         let phase = self.durable.phase;
+        self.relay
+            .keep_pace(pace::pace(&self.shared, &self.durable.spec.backend));
         let step = match self.relay.handle(event, now) {
             Ok(step) => step,
             Err(error) => return self.give_up(error.to_string(), ctx),
@@ -269,6 +272,7 @@ impl RelayActor {
         self.shared.directory.publish(Snapshot {
             durable: self.durable.clone(),
             presence: self.relay.presence(now),
+            page_speaks: self.relay.page_speaks(now),
             last_event_at: self.last_event_at,
             next_wake_at: self.relay.wake_at(now),
             last_error: self.last_error.clone(),

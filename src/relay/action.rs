@@ -75,6 +75,9 @@ pub enum Call {
         live_input: String,
         /// Whether to ask for the manifest too.
         probe_manifest: bool,
+        /// Whether to ask for it first, and for nothing else while it is not there.
+        #[serde(default)]
+        manifest_first: bool,
     },
     /// Ask Agora how the recorder is.
     LookAtRecorder(RecorderRef),

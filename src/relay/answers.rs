@@ -39,7 +39,9 @@ impl Relay {
             return Ok(());
         };
         self.volatile.slot(kind).failures = 0;
+        self.volatile.jitter = jitter;
         self.let_go(kind);
+        self.space_out(kind, now);
         match answer {
             Answer::LiveInput {
                 uid,
@@ -78,7 +80,12 @@ impl Relay {
                 self.volatile.input.rest();
                 self.record(step, Fact::KeysRotated, now)
             }
-            Answer::Feed(reading) => self.feed_read(step, reading, jitter, now),
+            Answer::Feed(reading) => self.feed_read(step, reading, now),
+            Answer::NotYetPlayable => {
+                self.volatile.watch.good = false;
+                self.volatile.watch.last = Some("not yet playable");
+                Ok(())
+            }
             // A slow look at a recorder that another has replaced meanwhile says nothing of that one.
             Answer::Recorder(_) if !self.is_about_the_recorder(&call) => {
                 step.ignored = Some(Ignored::Stale);
@@ -125,6 +132,7 @@ impl Relay {
             step.ignored = Some(Ignored::Stale);
             return Ok(());
         };
+        self.volatile.jitter = jitter;
         let slot = self.volatile.slot(kind);
         slot.failures += 1;
         let failures = slot.failures;

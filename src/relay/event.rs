@@ -90,6 +90,8 @@ pub enum Answer {
     KeysRotated,
     /// What the public host says of the live input.
     Feed(FeedReading),
+    /// There is no manifest; whether something streams was not asked.
+    NotYetPlayable,
     /// What Agora says of the recorder.
     Recorder(RecorderReading),
     /// Whether the seller is among the channel's hosts.

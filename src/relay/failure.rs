@@ -66,7 +66,7 @@ pub struct Failure {
 }
 
 /// A draw that spreads retries and polls: 0 to 999 thousandths. Given in, so that the life cycle stays a function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jitter(u16);
 
 impl Jitter {

@@ -22,6 +22,7 @@ mod fact;
 mod failure;
 mod mark;
 mod outcome;
+mod pace;
 mod phase;
 mod presence;
 mod spec;
@@ -39,12 +40,11 @@ pub use fact::{Announcement, Fact};
 pub use failure::{Class, Failure, Jitter, back_off};
 pub use mark::{Mark, NotAMark, Owner};
 pub use outcome::{Detail, Outcome, OutcomeCode};
+pub use pace::{Intervals, Pace};
 pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
 pub use presence::Presence;
 pub use spec::{Backend, Spec, Timing};
 pub use state::{Durable, InputStage, LiveInput, Recorder, RecorderStage, Video, VideoState};
-
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use strum::IntoEnumIterator;
@@ -106,6 +106,13 @@ impl Relay {
     #[must_use]
     pub fn presence(&self, now: DateTime<Utc>) -> Presence {
         self.volatile.seller.book.now(now)
+    }
+
+    /// Whether the recorder's page tells of the seller now.
+    #[must_use]
+    pub fn page_speaks(&self, now: DateTime<Utc>) -> bool {
+        let until = self.volatile.seller.book.page_holds_until();
+        until.is_some_and(|until| now < until)
     }
 
     /// The last failure of one of its calls.
@@ -227,13 +234,8 @@ impl Relay {
             .is_some_and(|recorder| recorder.stage == RecorderStage::Starting);
         volatile.acquired_early = false;
         volatile.hold_until = Some(now + HOLD);
-        let timing = &self.durable.spec.timing;
-        let soon = now + jitter.of(timing.poll_interval);
-        volatile.feed.due = Some(soon);
-        volatile.hosts.due = Some(soon);
-        volatile.recordings.due = Some(now + jitter.of(timing.recordings_interval));
-        volatile.health.due = Some(now + jitter.of(timing.query_interval));
-        volatile.health_looks = usize::MAX;
+        volatile.jitter = jitter;
+        self.space_out_recovered(now);
     }
 
     /// A wake far too late says that time passed without our seeing what happened in it.
@@ -316,10 +318,10 @@ impl Relay {
                 self.volatile.update_wanted = false;
                 self.volatile.updates += 1;
             }
-            Call::LookAtFeed { .. } => self.volatile.feed.due = Some(now + self.look_interval(now)),
-            Call::LookAtHosts => self.volatile.hosts.due = Some(now + self.look_interval(now)),
+            Call::LookAtFeed { .. } => self.volatile.feed.due = Some(now + self.feed_interval(now)),
+            Call::LookAtHosts => self.volatile.hosts.due = Some(now + self.hosts_interval()),
             Call::LookAtRecorder(_) => {
-                self.volatile.health.due = Some(now + self.next_health_look())
+                self.volatile.health.due = Some(now + self.next_recorder_look())
             }
             Call::LookForRecordings { .. } => {
                 self.volatile.recordings.due =
@@ -341,24 +343,6 @@ impl Relay {
         self.volatile.slot(kind).flight = Some((id, call.clone()));
         step.actions.push(Action { id, call });
         Ok(())
-    }
-
-    /// 5, 15 and 45 s after the recorder was accepted, then at every `query_interval`; more often while the feed is gone.
-    fn next_health_look(&mut self) -> Duration {
-        const AFTER_ACCEPTANCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(30)];
-        let timing = &self.durable.spec.timing;
-        let regular = AFTER_ACCEPTANCE
-            .get(self.volatile.health_looks)
-            .copied()
-            .unwrap_or(timing.query_interval);
-        self.volatile.health_looks = self.volatile.health_looks.saturating_add(1);
-        let gone = self.durable.feed_gone_since.is_some();
-        let patience = if gone {
-            timing.poll_interval * 3
-        } else {
-            timing.query_interval
-        };
-        regular.min(patience)
     }
 }
 

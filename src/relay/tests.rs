@@ -5,6 +5,7 @@
 mod driver;
 mod ending;
 mod live;
+mod pace;
 mod recovery;
 mod replacing;
 mod starting;

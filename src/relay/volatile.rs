@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::action::{ActionId, Call};
 use super::event::RecorderReading;
-use super::failure::Failure;
+use super::failure::{Failure, Jitter};
+use super::pace::Pace;
 use super::presence::PresenceBook;
 
 /// One kind of work, with at most one call in flight.
@@ -121,6 +122,10 @@ pub(super) struct Volatile {
     pub(super) update_wanted: bool,
     /// How often it was, since its output last published.
     pub(super) updates: u32,
+    /// How often it may look.
+    pub(super) pace: Pace,
+    /// Spreads its next looks: drawn anew with every answer.
+    pub(super) jitter: Jitter,
     /// The last look before `live_timeout` is under way, until then at most.
     pub(super) last_look_until: Option<DateTime<Utc>>,
 }

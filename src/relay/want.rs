@@ -1,7 +1,5 @@
 //! What a relay wants done, from its state alone: the same rules carry a first start, a retry and a recovery.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Relay;
@@ -32,7 +30,7 @@ impl Relay {
         let (call, not_before) = match kind {
             Kind::Input => self.want_input(now),
             Kind::Recorder => self.want_recorder(now),
-            Kind::Feed => self.want_feed(),
+            Kind::Feed => self.want_feed(now),
             Kind::Health => self.want_health(),
             Kind::Hosts => self.want_hosts(),
             Kind::Recordings => self.want_recordings(),
@@ -203,17 +201,22 @@ impl Relay {
         }
     }
 
-    fn want_feed(&self) -> Option<(Call, Option<DateTime<Utc>>)> {
+    fn want_feed(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
         let input = &self.durable.live_input;
         let live_input = input
             .uid
             .clone()
             .filter(|_| self.durable.phase.is_watched())?;
         let probe_manifest = self.durable.phase != Phase::Live;
+        // While a feed is gone its manifest stays, frozen: only before the first picture does it tell something new.
+        let manifest_first = self.durable.phase == Phase::AwaitingLive
+            && self.is_eager(now)
+            && self.volatile.last_look_until.is_none();
         Some((
             Call::LookAtFeed {
                 live_input,
                 probe_manifest,
+                manifest_first,
             },
             None,
         ))
@@ -271,31 +274,6 @@ impl Relay {
                 converter_id: recorder.converter_id.clone()?,
                 region: region.clone(),
             }),
-        }
-    }
-
-    /// The interval between two looks at the feed and at the hosts.
-    pub(super) fn look_interval(&self, now: DateTime<Utc>) -> Duration {
-        let timing = &self.durable.spec.timing;
-        match self.durable.phase {
-            Phase::Live => timing.live_check_interval,
-            Phase::Provisioning
-            | Phase::AwaitingLive
-            | Phase::Interrupted
-            | Phase::Stopping
-            | Phase::Finalizing
-            | Phase::Ended => {
-                let eager = self
-                    .volatile
-                    .watch
-                    .eager_until
-                    .is_some_and(|until| now < until);
-                if eager {
-                    timing.poll_interval.min(Duration::from_millis(500))
-                } else {
-                    timing.poll_interval
-                }
-            }
         }
     }
 }

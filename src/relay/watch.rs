@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::action::{Ignored, Step};
 use super::event::{FeedReading, Hint, RecorderReading};
 use super::fact::Fact;
-use super::failure::Jitter;
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::state::{Recorder, RecorderStage};
@@ -22,7 +21,6 @@ impl Relay {
         &mut self,
         step: &mut Step,
         reading: FeedReading,
-        jitter: Jitter,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         if !self.durable.phase.is_watched() {
@@ -71,24 +69,10 @@ impl Relay {
             | Phase::Finalizing
             | Phase::Ended => {}
         }
-        if self
-            .volatile
-            .seller
-            .book
-            .page_holds_until()
-            .is_some_and(|until| now < until)
-        {
+        if self.page_speaks(now) {
             self.seller_read(step, now)?;
         }
-        self.may_be_live(step, now)?;
-        if self.durable.phase == Phase::Live && self.volatile.watch.bad_since.is_none() {
-            // Spread over the second half of the interval, so that relays that went live together drift apart.
-            let interval = self.look_interval(now);
-            let next = now + interval / 2 + jitter.of(interval / 2);
-            self.volatile.feed.hasten(next);
-            self.volatile.hosts.hasten(next);
-        }
-        Ok(())
+        self.may_be_live(step, now)
     }
 
     /// A reading without a feed: the first asks for a second, the second (or the first after a notification) decides.
@@ -213,6 +197,7 @@ impl Relay {
             self.volatile.seller.told_left = false;
             self.volatile.last_look_until = None;
             self.record(step, Fact::Live, now)?;
+            self.space_out_first(now);
         }
         Ok(())
     }

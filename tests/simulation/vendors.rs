@@ -184,7 +184,14 @@ impl Vendors {
             Call::LookAtFeed {
                 live_input,
                 probe_manifest,
-            } => Ok(Answer::Feed(self.feed(live_input, *probe_manifest, now))),
+                manifest_first,
+            } => {
+                let reading = self.feed(live_input, *probe_manifest, now);
+                Ok(match *manifest_first && reading.playable != Some(true) {
+                    true => Answer::NotYetPlayable,
+                    false => Answer::Feed(reading),
+                })
+            }
             Call::LookAtRecorder(recorder) => Ok(Answer::Recorder(self.look(recorder, now))),
             Call::LookAtHosts => Ok(Answer::Hosts {
                 present: self.seller_is_there(now),

@@ -1,21 +1,28 @@
 //! Looks: at the feed, at the seller, for recordings.
 
-use super::{Caller, asks, failure, video};
+use tokio::time::Instant;
+
+use super::lifecycle::Source;
+use super::{Caller, asks, failure, unexpected, video};
 use crate::relay::{Answer, Durable, Failure, FeedReading};
 use crate::vendors::Class;
 use crate::vendors::agora::channel::Hosts;
-use crate::vendors::cloudflare::Manifest;
-use crate::vendors::governor::Priority;
+use crate::vendors::cloudflare::{FeedState, Lifecycle, Manifest};
+use crate::vendors::governor::{self, Priority};
 
 impl Caller {
-    /// Asks the public host, which no API budget counts; the API only when no such host is known.
+    /// Asks the public host, which no API budget counts; the API only while that host cannot be believed.
     pub(super) async fn look_at_feed(
         &self,
         durable: &Durable,
         live_input: &str,
-        probe_manifest: bool,
+        (probe_manifest, manifest_first): (bool, bool),
     ) -> Result<Answer, Failure> {
-        let asks = asks(Priority::Recover);
+        // Until a buyer can press play somebody waits for it.
+        let asks = asks(match durable.live_at {
+            None => Priority::Start,
+            Some(_) => Priority::Recover,
+        });
         let customer = self.vendors.cloudflare.customer();
         if customer.base_url().is_none() {
             // After a restart nothing is learnt yet; what was learnt at the start stands in the relay.
@@ -23,22 +30,68 @@ impl Caller {
                 customer.learn(url);
             }
         }
-        let lifecycle = customer
-            .lifecycle(asks, live_input)
-            .await
-            .map_err(failure)?;
+        let manifest = async || {
+            let manifest = customer.manifest(asks, live_input).await;
+            manifest
+                .map(|manifest| manifest == Manifest::Playable)
+                .map_err(failure)
+        };
+        if manifest_first && !manifest().await? {
+            return Ok(Answer::NotYetPlayable);
+        }
+        let lifecycle = self.lifecycle(asks, live_input).await?;
         let playable = match (probe_manifest, lifecycle.live) {
+            (_, true) if manifest_first => Some(true),
             (false, _) => None,
             (true, false) => Some(false),
-            (true, true) => Some(
-                customer.manifest(asks, live_input).await.map_err(failure)? == Manifest::Playable,
-            ),
+            (true, true) => Some(manifest().await?),
         };
         Ok(Answer::Feed(FeedReading {
             live: lifecycle.live,
             playable,
             video_uid: lifecycle.video_uid,
         }))
+    }
+
+    /// Whether the live input streams, from whoever can be believed.
+    async fn lifecycle(
+        &self,
+        asks: governor::Caller,
+        live_input: &str,
+    ) -> Result<Lifecycle, Failure> {
+        let (cloudflare, trust) = (&self.vendors.cloudflare, &self.vendors.lifecycle);
+        match trust.source(Instant::now()) {
+            Source::Lifecycle => {
+                let said = cloudflare.customer().lifecycle(asks, live_input).await;
+                match &said {
+                    Ok(_) => trust.documented(),
+                    Err(error) if matches!(error.class, Class::Unexpected | Class::NotFound) => {
+                        trust.odd(&error.message);
+                    }
+                    Err(_) => {}
+                }
+                said.map_err(failure)
+            }
+            Source::Api => {
+                // Starts come before looks in the API's budget.
+                let asks = super::asks(Priority::Recover);
+                let found = cloudflare.get_live_input(asks, live_input).await;
+                match &found {
+                    Ok(_) => trust.api_knows(Instant::now()),
+                    Err(error) if error.class == Class::NotFound => trust.api_does_not_know(),
+                    Err(_) => {}
+                }
+                let state = found.map_err(failure)?.status.state;
+                if let FeedState::Unknown(word) = state {
+                    let message = format!("a state nobody documented: {word}");
+                    return Err(unexpected("live_inputs.get", &message));
+                }
+                Ok(Lifecycle {
+                    live: state == FeedState::Connected,
+                    video_uid: None,
+                })
+            }
+        }
     }
 
     pub(super) async fn look_at_hosts(&self, durable: &Durable) -> Result<Answer, Failure> {

@@ -46,6 +46,13 @@ impl State {
             .collect()
     }
 
+    /// How many nodes there are, this one included.
+    pub(in crate::actors) fn size(&self) -> u32 {
+        u32::try_from(self.known().fleet.nodes.len())
+            .unwrap_or(u32::MAX)
+            .max(1)
+    }
+
     /// The name of the node of this epoch.
     pub(in crate::actors) fn name_of(&self, epoch: i64) -> Option<String> {
         let known = self.known();

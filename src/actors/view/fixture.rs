@@ -119,6 +119,7 @@ pub(crate) fn snapshot(durable: Durable) -> Arc<Snapshot> {
     Arc::new(Snapshot {
         durable: Arc::new(durable),
         presence: Presence::Unknown,
+        page_speaks: false,
         last_event_at: at("10:00:11.000"),
         next_wake_at: None,
         last_error: None,

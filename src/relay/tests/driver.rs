@@ -117,6 +117,8 @@ pub(super) struct Life {
     pub(super) feed: Option<bool>,
     pub(super) seller: Option<bool>,
     pub(super) recorder: Option<RecorderReading>,
+    /// With what answers spread the next looks.
+    pub(super) draw: u16,
 }
 
 impl Life {
@@ -134,6 +136,7 @@ impl Life {
             feed: Some(false),
             seller: Some(true),
             recorder: Some(RecorderReading::Publishing),
+            draw: 500,
         };
         life.take(&step);
         life
@@ -177,7 +180,7 @@ impl Life {
 
     pub(super) fn answer(&mut self, name: &str, answer: Answer) -> Step {
         let action = self.land(name);
-        let jitter = jitter();
+        let jitter = Jitter::new(self.draw);
         self.tell(Event::Answered {
             action,
             answer,
@@ -187,7 +190,7 @@ impl Life {
 
     pub(super) fn fail(&mut self, name: &str, class: Class, maybe_done: bool) -> Step {
         let action = self.land(name);
-        let jitter = jitter();
+        let jitter = Jitter::new(self.draw);
         self.tell(Event::Failed {
             action,
             failure: failure(class, maybe_done),

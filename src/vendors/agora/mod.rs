@@ -77,7 +77,7 @@ impl Agora {
         let governors = [
             Governor::per_second("agora_cloud_recording", recording_rate),
             Governor::per_second("agora_media_push", push_rate),
-            Governor::per_second(
+            Governor::looks_per_second(
                 "agora_channel",
                 budget(settings.channel_requests_per_second, 0),
             ),
@@ -114,6 +114,11 @@ impl Agora {
     /// The products' budgets.
     pub(crate) fn governors(&self) -> [&Governor; 3] {
         self.governors.each_ref()
+    }
+
+    /// How often the calls of each may be made in a second, by all processes: Cloud Recording, Media Push, channels.
+    pub(crate) fn rates(&self) -> [f64; 3] {
+        self.governors.each_ref().map(Governor::rate)
     }
 
     /// How the products' budgets are.

@@ -84,7 +84,7 @@ impl CustomerHost {
             client: http::client(USER_AGENT)?,
             configured,
             learnt: Arc::default(),
-            governor: Governor::per_second(
+            governor: Governor::looks_per_second(
                 "cloudflare_customer_host",
                 settings.customer_requests_per_second,
             ),

@@ -94,6 +94,11 @@ impl Cloudflare {
         [self.api.governor(), self.customer.governor()]
     }
 
+    /// How often the API and the customer host may be called in a second, by all processes.
+    pub(crate) fn rates(&self) -> [f64; 2] {
+        self.governors().map(Governor::rate)
+    }
+
     /// The API's budget.
     #[must_use]
     pub fn budget(&self) -> Snapshot {

@@ -153,6 +153,11 @@ impl Book {
         self.window.set_own(own);
     }
 
+    /// The most calls a second of all processes.
+    pub(super) fn rate(&self) -> f64 {
+        self.window.rate()
+    }
+
     /// The most calls of all processes in any window.
     pub(super) fn allowed(&self) -> u32 {
         self.window.allowed()

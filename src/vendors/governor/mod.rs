@@ -2,7 +2,7 @@
 //!
 //! [`Governor::sliding_window`] is Cloudflare's: an exact window of whose earlier use a new process knows nothing.
 //! [`Governor::per_second`] is everybody else's. Both share one queue: a fifth of the budget is kept for
-//! [`Priority::Stop`], the rest goes by weight (stop 8, start 4, recover 2, finalize 2, janitor 1; one more for each
+//! [`Priority::Stop`] (but of a host that is only looked at), the rest goes by weight (stop 8, start 4, recover 2, finalize 2, janitor 1; one more for each
 //! minute waited, up to 4), and a caller who cannot be served in time is told so at once.
 
 mod book;
@@ -103,6 +103,13 @@ impl Governor {
         Self::new(name, window)
     }
 
+    /// The same for calls that only look: nothing is kept for stops, as there are none.
+    #[must_use]
+    pub fn looks_per_second(name: &'static str, permits: u32) -> Self {
+        let window = Window::new(permits, Duration::from_secs(1) + SLACK, 1.0, true);
+        Self::new(name, window.without_stops())
+    }
+
     /// `share` (above 0, at most 1) of a vendor's `quota` in every `window`. What was used before is not known: one
     /// call goes alone, and its answer's [`Seen`] tells. Take permits with [`Governor::permit`].
     #[must_use]
@@ -150,6 +157,11 @@ impl Governor {
         let mut desk = self.desk();
         desk.book.set_own(permits);
         desk.call(Instant::now(), true);
+    }
+
+    /// The most calls a second of all processes, in the long run.
+    pub(crate) fn rate(&self) -> f64 {
+        self.desk().book.rate()
     }
 
     /// The most calls of all processes in any window.

@@ -87,8 +87,8 @@ pub(super) struct Window {
     share: f64,
     /// The most uses in any window.
     allowed: u32,
-    /// The part of it that only stops may use.
-    kept: u32,
+    /// Whether a fifth of it is kept for stops.
+    keeps: bool,
     /// The most uses of this process in any window, where it is not alone.
     own: Option<u32>,
     /// Whether it is known what others, or an earlier process, have used.
@@ -115,7 +115,7 @@ impl Window {
             quota,
             share,
             allowed,
-            kept: allowed / 5,
+            keeps: true,
             own: None,
             known,
             tells: !known,
@@ -125,6 +125,17 @@ impl Window {
             flying: Tally::default(),
             paused_until: None,
         }
+    }
+
+    /// Nothing is kept for stops: there are none.
+    pub(super) fn without_stops(mut self) -> Self {
+        self.keeps = false;
+        self
+    }
+
+    /// The most uses a second, of all processes, in the long run.
+    pub(super) fn rate(&self) -> f64 {
+        f64::from(self.allowed) / self.length.as_secs_f64()
     }
 
     /// The most uses in any window.
@@ -192,9 +203,10 @@ impl Window {
     /// Whether `count` permits for stops are within the part kept for them.
     pub(super) fn is_kept_for(&mut self, count: u32, now: Instant) -> bool {
         self.advance(now);
+        let kept = self.kept();
         let kept = self
             .own
-            .map_or(self.kept, |own| self.kept.min(kept_of(own)));
+            .map_or(kept, |own| kept.min(self.kept_of_share(own)));
         self.counting().stop.saturating_add(count) <= kept
     }
 
@@ -235,7 +247,6 @@ impl Window {
         if let Some(seen) = seen {
             let quota = seen.quota.unwrap_or(self.quota);
             self.allowed = part(quota.min(self.quota), self.share);
-            self.kept = self.allowed / 5;
             let theirs = quota.saturating_sub(seen.remaining);
             // The vendor counted between `sent` and now: what has left the window since is in its count as well.
             let gone = self
@@ -300,10 +311,27 @@ impl Window {
             };
             most.saturating_sub(held.saturating_add(counting.rest))
         };
-        let of_all = left(self.allowed, self.kept).saturating_sub(counting.others);
+        let of_all = left(self.allowed, self.kept()).saturating_sub(counting.others);
         match self.own {
-            Some(own) => of_all.min(left(own, kept_of(own))),
+            Some(own) => of_all.min(left(own, self.kept_of_share(own))),
             None => of_all,
+        }
+    }
+
+    /// The part of what all may use that only stops may use.
+    fn kept(&self) -> u32 {
+        match self.keeps {
+            true => self.allowed / 5,
+            false => 0,
+        }
+    }
+
+    /// The same of a share: a fifth at least, if it can be divided at all.
+    fn kept_of_share(&self, own: u32) -> u32 {
+        match own {
+            0 | 1 => 0,
+            own if self.keeps => own.div_ceil(5),
+            _ => 0,
         }
     }
 
@@ -341,14 +369,6 @@ impl Window {
             }
             self.left.pop_front();
         }
-    }
-}
-
-/// What is kept for stops of a share: a fifth at least, if it can be divided at all.
-fn kept_of(own: u32) -> u32 {
-    match own {
-        0 | 1 => 0,
-        own => own.div_ceil(5),
     }
 }
 

@@ -1,0 +1,237 @@
+//! How often relays may look at their feeds, their hosts and their recorders, from how many they are and what the vendors'
+//! budgets allow. A relay waits for its next look, not for the permit of one it has begun: thousands that queue would cost
+//! memory, and would learn late what those behind them cannot wait for.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::directory::Snapshot;
+use super::shared::Shared;
+use crate::relay::{Backend, Intervals, Pace, Phase};
+
+/// The part of a quota that serves nothing but looks which relays use: the rest keeps their wait for a permit short, and
+/// is used by reads and by the last looks before a deadline.
+const OF_LOOKS: f64 = 0.8;
+/// The part of a quota that carries starts and stops as well which looks may use.
+const OF_WORK: f64 = 0.5;
+/// A look at a feed that is not yet there asks for the manifest too.
+const CALLS_UNTIL_LIVE: f64 = 2.0;
+/// The least part of what looks may use that is left to relays that are live and well.
+const LIVE_AT_LEAST: f64 = 0.25;
+
+/// What a relay looks at, as far as it counts for a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Looks {
+    is_live: bool,
+    asks_hosts: bool,
+    is_media_push: bool,
+}
+
+impl Looks {
+    /// None: it does not look at all.
+    fn of(snapshot: &Snapshot) -> Option<Self> {
+        let durable = &snapshot.durable;
+        durable.phase.is_watched().then(|| Self {
+            is_live: durable.phase == Phase::Live,
+            asks_hosts: !snapshot.page_speaks,
+            is_media_push: matches!(durable.spec.backend, Backend::MediaPush { .. }),
+        })
+    }
+}
+
+/// So many relays look at something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Crowd {
+    live: u32,
+    /// Until live, and while interrupted.
+    urgent: u32,
+}
+
+impl Crowd {
+    fn count(&mut self, is_live: bool, by: i8) {
+        let number = if is_live {
+            &mut self.live
+        } else {
+            &mut self.urgent
+        };
+        *number = number.saturating_add_signed(i32::from(by));
+    }
+
+    /// The shortest intervals, live and urgent, at which all their calls fit into `rate` a second, if each of the urgent wants
+    /// to look every `poll` and makes `calls` then. They come first, as long as the others are not forgotten.
+    fn intervals(self, rate: f64, poll: Duration, calls: f64, check: Duration) -> (f64, f64) {
+        let wanted = |count: u32, interval: Duration| f64::from(count) / interval.as_secs_f64();
+        let urgent = wanted(self.urgent, poll) * calls;
+        let live_may = (rate - urgent).max(rate * LIVE_AT_LEAST);
+        let urgent_may = rate - wanted(self.live, check).min(live_may);
+        let urgent_floor = match self.urgent {
+            0 => 0.0,
+            some => f64::from(some) * calls / urgent_may,
+        };
+        (f64::from(self.live) / live_may, urgent_floor)
+    }
+}
+
+/// How many relays look at what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    feeds: Crowd,
+    hosts: Crowd,
+    recorders: Crowd,
+    converters: Crowd,
+}
+
+/// The relays in work, as far as they look at anything. Kept by the Directory.
+#[derive(Debug, Default)]
+pub(super) struct Census(Mutex<Counts>);
+
+impl Census {
+    /// A relay is now as `now` says, and was as `before` said.
+    pub(super) fn changed(&self, before: Option<&Snapshot>, now: Option<&Snapshot>) {
+        let (before, now) = (before.and_then(Looks::of), now.and_then(Looks::of));
+        if before == now {
+            return;
+        }
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (looks, by) in [(before, -1), (now, 1)] {
+            let Some(looks) = looks else { continue };
+            counts.feeds.count(looks.is_live, by);
+            if looks.asks_hosts {
+                counts.hosts.count(looks.is_live, by);
+            }
+            let recorders = match looks.is_media_push {
+                true => &mut counts.converters,
+                false => &mut counts.recorders,
+            };
+            recorders.count(looks.is_live, by);
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a relay of this backend may do now.
+pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
+    let counts = shared.directory.census().counts();
+    let nodes = f64::from(shared.fleet.size());
+    let [api, customer] = shared.vendors.cloudflare.rates();
+    let [recording, push, channel] = shared.vendors.agora.rates();
+    let feeds = match shared.vendors.lifecycle.is_trusted() {
+        true => customer * OF_LOOKS,
+        false => api * OF_WORK,
+    };
+    let settings = &shared.settings;
+    let (poll, check) = (
+        settings.relay.poll_interval,
+        settings.relay.live_check_interval,
+    );
+    let (crowd, rate, query) = match backend {
+        Backend::CloudRecording { .. } => {
+            let query = settings.agora.cloud_recording.query_interval;
+            (counts.recorders, recording, query)
+        }
+        Backend::MediaPush { .. } => {
+            let query = settings.agora.media_push.query_interval;
+            (counts.converters, push, query)
+        }
+    };
+    let feed = counts
+        .feeds
+        .intervals(feeds / nodes, poll, CALLS_UNTIL_LIVE, check);
+    let hosts = counts
+        .hosts
+        .intervals(channel * OF_LOOKS / nodes, poll, 1.0, check);
+    let recorder = crowd.intervals(rate * OF_WORK / nodes, poll * 3, 1.0, query);
+    Pace {
+        live: intervals(feed.0, hosts.0, recorder.0),
+        urgent: intervals(feed.1, hosts.1, recorder.1),
+    }
+}
+
+fn intervals(feed: f64, hosts: f64, recorder: f64) -> Intervals {
+    // A day is as good as never.
+    let seconds =
+        |seconds: f64| Duration::try_from_secs_f64(seconds.min(86_400.0)).unwrap_or(Duration::ZERO);
+    Intervals {
+        feed: seconds(feed),
+        hosts: seconds(hosts),
+        recorder: seconds(recorder),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::view::fixture::{live, snapshot};
+
+    const POLL: Duration = Duration::from_secs(5);
+    const CHECK: Duration = Duration::from_secs(30);
+
+    /// The calls a second that a crowd makes at its intervals, or at those it wants if they are longer.
+    fn calls(crowd: Crowd, rate: f64) -> f64 {
+        let (live, urgent) = crowd.intervals(rate, POLL, CALLS_UNTIL_LIVE, CHECK);
+        f64::from(crowd.live) / live.max(CHECK.as_secs_f64())
+            + f64::from(crowd.urgent) * CALLS_UNTIL_LIVE / urgent.max(POLL.as_secs_f64())
+    }
+
+    #[test]
+    fn however_many_look_the_budget_is_kept_and_nobody_is_forgotten() {
+        for live in [0, 1, 20, 1000, 4000, 10_000, 100_000] {
+            for urgent in [0, 1, 20, 300, 1000, 10_000] {
+                let crowd = Crowd { live, urgent };
+                let rate = 160.0;
+                assert!(calls(crowd, rate) <= rate * 1.000_001, "{crowd:?}");
+                let (live_waits, urgent_waits) =
+                    crowd.intervals(rate, POLL, CALLS_UNTIL_LIVE, CHECK);
+                assert!(live_waits <= f64::from(live) / (rate * LIVE_AT_LEAST) + 1e-6);
+                assert!(urgent_waits.is_finite());
+            }
+        }
+    }
+
+    #[test]
+    fn who_waits_to_be_live_comes_first() {
+        let crowd = Crowd {
+            live: 10_000,
+            urgent: 100,
+        };
+        let (live, urgent) = crowd.intervals(160.0, POLL, CALLS_UNTIL_LIVE, CHECK);
+        assert!(urgent <= 5.0, "every 5 s, as they want: {urgent}");
+        assert!(
+            (83.0..84.0).contains(&live),
+            "of the 120 that are left: {live}"
+        );
+    }
+
+    #[test]
+    fn a_few_look_as_often_as_their_settings_say() {
+        let crowd = Crowd {
+            live: 100,
+            urgent: 10,
+        };
+        let (live, urgent) = crowd.intervals(160.0, POLL, CALLS_UNTIL_LIVE, CHECK);
+        assert!(live < 1.0 && urgent < 1.0);
+    }
+
+    #[test]
+    fn a_relay_counts_from_when_it_is_watched_until_it_is_not() {
+        let census = Census::default();
+        let on_air = snapshot(live());
+        let mut stopping = live();
+        stopping.phase = Phase::Stopping;
+        let stopping = snapshot(stopping);
+        let mut interrupted = live();
+        interrupted.phase = Phase::Interrupted;
+        let interrupted = snapshot(interrupted);
+        census.changed(None, Some(&on_air));
+        assert_eq!(census.counts().feeds, Crowd { live: 1, urgent: 0 });
+        assert_eq!(census.counts().recorders.live, 1, "Cloud Recording");
+        census.changed(Some(&on_air), Some(&interrupted));
+        assert_eq!(census.counts().feeds, Crowd { live: 0, urgent: 1 });
+        census.changed(Some(&interrupted), Some(&stopping));
+        census.changed(Some(&stopping), None);
+        assert_eq!(census.counts(), Counts::default());
+    }
+}

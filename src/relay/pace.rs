@@ -1,0 +1,163 @@
+//! How often a relay may look, so that all relays together stay within the vendors' budgets; and when, so that they do
+//! not all look at once.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::Relay;
+use super::phase::Phase;
+use super::volatile::Kind;
+
+/// How long a relay looks at the manifest only, and often, after a notification that an encoder connected
+/// ([`super::Hint::FeedConnected`]): between two such looks at least so long.
+const EAGER: Duration = Duration::from_millis(500);
+/// 5, 15 and 45 s after the recorder was accepted, then at every `query_interval`.
+const AFTER_ACCEPTANCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(30)];
+
+/// The shortest intervals between two looks of one relay at which the looks of all fit into the budgets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Intervals {
+    /// At the feed.
+    pub feed: Duration,
+    /// At the channel's hosts.
+    pub hosts: Duration,
+    /// At the recorder.
+    pub recorder: Duration,
+}
+
+/// What the budgets leave to each relay. Zero: whatever its own intervals ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// To one that is live and well.
+    pub live: Intervals,
+    /// To one that waits to be live, or is interrupted: it has the first call on what there is.
+    pub urgent: Intervals,
+}
+
+impl Relay {
+    /// From now on it looks no more often than this. What is due already stays so.
+    pub fn keep_pace(&mut self, pace: Pace) {
+        self.volatile.pace = pace;
+    }
+
+    fn floor(&self) -> Intervals {
+        match self.durable.phase {
+            Phase::Live => self.volatile.pace.live,
+            Phase::Provisioning
+            | Phase::AwaitingLive
+            | Phase::Interrupted
+            | Phase::Stopping
+            | Phase::Finalizing
+            | Phase::Ended => self.volatile.pace.urgent,
+        }
+    }
+
+    /// Whether a notification said that an encoder connected, not long ago, and nothing has come of it yet.
+    pub(super) fn is_eager(&self, now: DateTime<Utc>) -> bool {
+        let until = self.volatile.watch.eager_until;
+        self.durable.phase != Phase::Live && until.is_some_and(|until| now < until)
+    }
+
+    /// The interval between two looks at the feed.
+    pub(super) fn feed_interval(&self, now: DateTime<Utc>) -> Duration {
+        let floor = self.floor().feed;
+        match self.is_eager(now) {
+            // The floor is of looks that make two calls; such a one makes a single one.
+            true => self.look_interval().min(EAGER.max(floor / 2)),
+            false => self.look_interval().max(floor),
+        }
+    }
+
+    /// The interval between two looks at the hosts.
+    pub(super) fn hosts_interval(&self) -> Duration {
+        self.look_interval().max(self.floor().hosts)
+    }
+
+    /// The interval between two looks at the recorder once it runs; more often while the feed is gone.
+    fn recorder_interval(&self) -> Duration {
+        let timing = &self.durable.spec.timing;
+        let regular = match self.durable.feed_gone_since {
+            Some(_) => timing.query_interval.min(timing.poll_interval * 3),
+            None => timing.query_interval,
+        };
+        regular.max(self.floor().recorder)
+    }
+
+    /// What a relay's own settings say.
+    fn look_interval(&self) -> Duration {
+        let timing = &self.durable.spec.timing;
+        match self.durable.phase {
+            Phase::Live => timing.live_check_interval,
+            Phase::Provisioning
+            | Phase::AwaitingLive
+            | Phase::Interrupted
+            | Phase::Stopping
+            | Phase::Finalizing
+            | Phase::Ended => timing.poll_interval,
+        }
+    }
+
+    /// The wait before the next look at the recorder, which is asked for now.
+    pub(super) fn next_recorder_look(&mut self) -> Duration {
+        let early = AFTER_ACCEPTANCE.get(self.volatile.health_looks).copied();
+        self.volatile.health_looks = self.volatile.health_looks.saturating_add(1);
+        let regular = self.recorder_interval();
+        early.map_or(regular, |early| {
+            early.max(self.floor().recorder).min(regular)
+        })
+    }
+
+    /// The look of a live relay was answered: the next one comes an interval later on average, an eighth sooner or later,
+    /// so that relays that began together drift apart. What was hastened meanwhile stays so.
+    pub(super) fn space_out(&mut self, kind: Kind, now: DateTime<Utc>) {
+        if self.durable.phase != Phase::Live {
+            return;
+        }
+        let interval = match kind {
+            Kind::Feed => self.feed_interval(now),
+            Kind::Hosts => self.hosts_interval(),
+            Kind::Health if self.volatile.health_looks > AFTER_ACCEPTANCE.len() => {
+                self.recorder_interval()
+            }
+            Kind::Health | Kind::Input | Kind::Recorder | Kind::Recordings => return,
+        };
+        let jitter = self.volatile.jitter;
+        let slot = self.volatile.slot(kind);
+        if slot.due.is_some_and(|due| due > now) {
+            slot.due = Some(now + interval * 7 / 8 + jitter.of(interval) / 4);
+        }
+    }
+
+    /// It has just gone live, perhaps together with many others: its first looks as such are spread over the second half
+    /// of the interval.
+    pub(super) fn space_out_first(&mut self, now: DateTime<Utc>) {
+        let jitter = self.volatile.jitter;
+        let spread = |interval: Duration| now + interval / 2 + jitter.of(interval) / 2;
+        let (feed, hosts) = (self.feed_interval(now), self.hosts_interval());
+        self.volatile.feed.due = Some(spread(feed));
+        self.volatile.hosts.due = Some(spread(hosts));
+    }
+
+    /// The first looks after a recovery, perhaps of very many relays at once: spread over as long as all of them take. One
+    /// that is about to be ended by a deadline looks before.
+    pub(super) fn space_out_recovered(&mut self, now: DateTime<Utc>) {
+        let jitter = self.volatile.jitter;
+        let timing = &self.durable.spec.timing;
+        let (poll, query, bulk) = (
+            timing.poll_interval,
+            timing.query_interval,
+            timing.recordings_interval,
+        );
+        let floor = match self.deadline() {
+            Some((at, _)) if at <= now + super::HOLD => Intervals::default(),
+            Some(_) | None => self.floor(),
+        };
+        let volatile = &mut self.volatile;
+        volatile.feed.due = Some(now + jitter.of(poll.max(floor.feed)));
+        volatile.hosts.due = Some(now + jitter.of(poll.max(floor.hosts)));
+        volatile.recordings.due = Some(now + jitter.of(bulk));
+        volatile.health.due = Some(now + jitter.of(query.max(floor.recorder)));
+        volatile.health_looks = usize::MAX;
+    }
+}
