@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Fault, Options};
+use relaykeeper::sandbox::{Call, Fault, FaultKind, Options};
 use rstest::rstest;
 use serde_json::Value;
 use support::service::{
@@ -259,4 +259,53 @@ async fn an_app_without_a_certificate_needs_no_tokens(#[case] backend: AgoraBack
 async fn agora_is_reached_under_its_other_name(#[case] backend: AgoraBackend, #[case] fault: &str) {
     let stage = life(backend, options(), false, &[fault]).await;
     settled(&stage).await;
+}
+
+/// Which alarms are raised, by code.
+async fn alarms(stage: &Stage) -> Vec<String> {
+    let health = stage.service.get("/v1/health").await;
+    let alarms = health["alarms"].as_array().unwrap().iter();
+    alarms
+        .map(|alarm| alarm["code"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A host that changed its mind for good: the API is asked, within its budget, and a person is told, until it is as before.
+#[tokio::test]
+async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
+    let stage = Stage::new(AgoraBackend::MediaPush).await;
+    let (vendors, service) = (&stage.vendors, &stage.service);
+    let until = |raised: bool| {
+        let stage = &stage;
+        async move {
+            let deadline = Instant::now() + PATIENCE;
+            let code = "lifecycle-undocumented".to_owned();
+            while alarms(stage).await.contains(&code) != raised {
+                assert!(Instant::now() < deadline, "raised: never {raised}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    };
+    vendors.fault(Fault::forever(Call::Lifecycle, FaultKind::NotJson));
+    let relay = service.go_live(42, &show("show68")).await;
+    until(true).await;
+    // While it is live it is still watched: a feed that goes is seen.
+    let gets = calls(vendors, Call::LiveInputGet).len();
+    vendors_when(vendors, "looked at through the API", |vendors| {
+        (calls(vendors, Call::LiveInputGet).len() >= gets + 3).then_some(())
+    })
+    .await;
+    vendors.clear_faults();
+    until(false).await;
+    let gets = calls(vendors, Call::LiveInputGet).len();
+    let looks = calls(vendors, Call::Lifecycle).len();
+    vendors_when(vendors, "looked at as before", |vendors| {
+        (calls(vendors, Call::Lifecycle).len() >= looks + 3).then_some(())
+    })
+    .await;
+    assert_eq!(calls(vendors, Call::LiveInputGet).len(), gets);
+    assert_eq!(service.phases(&relay).await.last().unwrap(), "live");
+    service.come_down(42).await;
+    settled(&stage).await;
+    assert_eq!(violations(vendors), [""; 0]);
 }

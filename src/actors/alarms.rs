@@ -191,7 +191,7 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
     if let Some(said) = shared.vendors.lifecycle.complaint() {
         let detail = format!(
             "/lifecycle does not answer as documented ({said}): whether relays are live comes from GET live_inputs/{{uid}}, as often \
-             as half the API's budget allows, which is rarer. It is tried again every minute."
+             as half the API's budget allows, which is rarer. It is tried again now and then."
         );
         causes.insert((AlarmCode::LifecycleUndocumented, String::new()), detail);
     }

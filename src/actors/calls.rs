@@ -74,7 +74,7 @@ impl Vendors {
             agora,
             links,
             recordings,
-            lifecycle: LifecycleTrust::default(),
+            lifecycle: LifecycleTrust::new(settings.relay.poll_interval),
             lease,
             settings,
             runtime,

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 /// So many odd answers in a row, whichever relay asked, and the API is asked whether it is the host's fault.
 const ODD: u32 = 3;
-/// How often it is tried again while it is not believed.
-const TRY_AGAIN: Duration = Duration::from_secs(60);
+/// After so many of the intervals at which relays look it is tried again, while it is not believed.
+const TRY_AGAIN: u32 = 12;
 
 /// Who is asked whether a live input streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,12 @@ pub(super) enum Source {
 }
 
 /// What is thought of `/lifecycle`, by all relays together.
-#[derive(Debug, Default)]
-pub(in crate::actors) struct LifecycleTrust(Mutex<Thought>);
+#[derive(Debug)]
+pub(in crate::actors) struct LifecycleTrust {
+    thought: Mutex<Thought>,
+    /// How often it is tried again while it is not believed.
+    try_again: Duration,
+}
 
 #[derive(Debug, Default)]
 struct Thought {
@@ -35,6 +39,14 @@ struct Thought {
 }
 
 impl LifecycleTrust {
+    /// It is believed. `poll_interval` is how often relays look.
+    pub(super) fn new(poll_interval: Duration) -> Self {
+        Self {
+            thought: Mutex::default(),
+            try_again: poll_interval * TRY_AGAIN,
+        }
+    }
+
     /// Whether it answers as documented, as far as is known.
     pub(in crate::actors) fn is_trusted(&self) -> bool {
         self.thought().distrusted.is_none()
@@ -50,7 +62,7 @@ impl LifecycleTrust {
     pub(super) fn source(&self, now: Instant) -> Source {
         let mut thought = self.thought();
         match thought.distrusted {
-            Some(tried) if now.duration_since(tried) >= TRY_AGAIN => {
+            Some(tried) if now.duration_since(tried) >= self.try_again => {
                 thought.distrusted = Some(now);
                 Source::Lifecycle
             }
@@ -90,7 +102,7 @@ impl LifecycleTrust {
     }
 
     fn thought(&self) -> MutexGuard<'_, Thought> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.thought.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,9 +110,13 @@ impl LifecycleTrust {
 mod tests {
     use super::*;
 
+    fn trust() -> (LifecycleTrust, Instant) {
+        (LifecycleTrust::new(Duration::from_secs(5)), Instant::now())
+    }
+
     #[test]
     fn it_is_not_believed_after_three_odd_answers_if_the_api_knows_better() {
-        let (trust, now) = (LifecycleTrust::default(), Instant::now());
+        let (trust, now) = trust();
         for _ in 0..2 {
             trust.odd("HTML");
             assert_eq!(trust.source(now), Source::Lifecycle);
@@ -115,12 +131,12 @@ mod tests {
 
     #[test]
     fn it_is_tried_again_now_and_then_and_believed_once_it_answers() {
-        let (trust, now) = (LifecycleTrust::default(), Instant::now());
+        let (trust, now) = trust();
         for _ in 0..3 {
             trust.odd("HTML");
         }
         trust.api_knows(now);
-        let later = now + TRY_AGAIN;
+        let later = now + Duration::from_secs(60);
         assert_eq!(trust.source(later), Source::Lifecycle);
         assert_eq!(trust.source(later), Source::Api, "one of all tries");
         trust.documented();
@@ -130,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_live_input_that_is_gone_says_nothing_of_the_host() {
-        let (trust, now) = (LifecycleTrust::default(), Instant::now());
+        let (trust, now) = trust();
         for _ in 0..3 {
             trust.odd("no such object");
         }
@@ -142,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_documented_answer_between_odd_ones_starts_the_count_anew() {
-        let (trust, now) = (LifecycleTrust::default(), Instant::now());
+        let (trust, now) = trust();
         for _ in 0..5 {
             trust.odd("HTML");
             trust.odd("HTML");
