@@ -35,7 +35,7 @@ impl Snapshot {
     /// A relay whose actor has heard nothing yet.
     pub(super) fn before_its_actor(relay: &Relay, now: DateTime<Utc>) -> Self {
         Self {
-            durable: Arc::new(relay.durable().clone()),
+            durable: relay.durable().clone(),
             presence: relay.presence(now),
             page_speaks: relay.page_speaks(now),
             last_event_at: now,

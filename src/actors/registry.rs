@@ -15,14 +15,13 @@ use tracing::Span;
 use uuid::Uuid;
 
 pub(super) use messages::{
-    Abandon, Begin, LetGo, RecorderDown, Recover, Release, RollCall, TellRelay,
+    Abandon, Begin, LetGo, RecorderDown, Recover, Recovered, Release, RollCall, TellRelay,
 };
 
 use super::calls::Caller;
 use super::directory::Snapshot;
 use super::fleet::letters;
 use super::relay_actor::{Beginning, Parts, RelayActor, Tell};
-use super::rows;
 use super::shared::Shared;
 use super::supervise::{self, Cause, LastWord};
 use crate::relay::{Event, Relay};
@@ -47,7 +46,7 @@ struct Child {
 
 /// With what an actor is made.
 struct Start {
-    relay: Relay,
+    relay: Box<Relay>,
     revision: i64,
     beginning: Beginning,
     last_error: Option<String>,
@@ -98,7 +97,7 @@ impl Registry {
     fn begin(
         &mut self,
         epoch: i64,
-        (relay, revision): (Relay, i64),
+        (relay, revision): (Box<Relay>, i64),
         beginning: Beginning,
         because: Span,
         ctx: &mut Context<Self>,
@@ -257,7 +256,8 @@ impl Handler<Begin> for Registry {
             because,
         } = begin;
         let beginning = Beginning::Fresh(actions);
-        self.begin(epoch, (relay, revision), beginning, because, ctx);
+        let relay = (Box::new(relay), revision);
+        self.begin(epoch, relay, beginning, because, ctx);
     }
 }
 
@@ -267,21 +267,25 @@ impl Handler<Recover> for Registry {
     fn handle(&mut self, recover: Recover, ctx: &mut Self::Context) {
         let now = self.shared.clock.now();
         let mut relays = Vec::new();
-        for stored in recover.relays {
-            if self.children.contains_key(&stored.row.id) {
+        for recovered in recover.relays {
+            if self.children.contains_key(&recovered.relay_id()) {
                 continue;
             }
-            match rows::durable(&stored) {
-                Ok(durable) => {
-                    // Numbers of calls do not meet those of the process before: their answers died with it.
-                    let relay = Relay::load(durable, 1);
+            match recovered {
+                Recovered::Relay {
+                    relay,
+                    revision,
+                    epoch,
+                } => {
                     // Known before anybody outside is let in: a page the Directory does not know is told to leave, and a
                     // feed is a ghost.
                     let snapshot = Snapshot::before_its_actor(&relay, now);
                     self.shared.directory.publish(snapshot);
-                    relays.push((stored.epoch, (relay, stored.revision)));
+                    relays.push((epoch, (relay, revision)));
                 }
-                Err(unreadable) => self.end_by_force(stored, unreadable.to_string(), ctx),
+                Recovered::Unreadable { stored, reason } => {
+                    self.end_by_force(*stored, reason, ctx);
+                }
             }
         }
         for (epoch, relay) in relays {

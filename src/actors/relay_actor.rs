@@ -32,7 +32,7 @@ pub(super) enum Beginning {
 /// What an actor is made of.
 pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
-    pub(super) relay: Relay,
+    pub(super) relay: Box<Relay>,
     pub(super) revision: i64,
     /// The epoch under which this process has the relay.
     pub(super) epoch: i64,
@@ -48,8 +48,7 @@ pub(super) struct Parts {
 /// The actor of one relay.
 pub(super) struct RelayActor {
     shared: Arc<Shared>,
-    relay: Relay,
-    durable: Arc<Durable>,
+    relay: Box<Relay>,
     revision: i64,
     epoch: i64,
     restarts: u32,
@@ -104,11 +103,9 @@ impl RelayActor {
             because,
         } = parts;
         let last_event_at = shared.clock.now();
-        let durable = Arc::new(relay.durable().clone());
         Self {
             shared,
             relay,
-            durable,
             revision,
             epoch,
             restarts,
@@ -126,7 +123,7 @@ impl RelayActor {
     /// What this relay does about something is told and traced under its cause. At ERROR, so that no filter takes the
     /// relay's name from the lines it lets through.
     fn span(&self, because: &Span) -> Span {
-        let spec = &self.durable.spec;
+        let spec = &self.relay.durable().spec;
         tracing::error_span!(parent: because.id(), "relay", relay_id = %spec.relay_id, channel_id = spec.channel_id)
     }
 
@@ -134,7 +131,7 @@ impl RelayActor {
     /// until then.
     fn take(&mut self, tell: Tell, ctx: &mut Context<Self>) {
         #[cfg(feature = "sandbox")]
-        super::sabotage::hears(&self.durable.spec, &tell.event);
+        super::sabotage::hears(&self.relay.durable().spec, &tell.event);
         if self.caller.is_closed() {
             // The relay is another process's, or about to be.
             return ctx.notify(Leave);
@@ -148,9 +145,9 @@ impl RelayActor {
         let _in_span = span.clone().entered();
         let now = self.shared.clock.now();
         self.last_event_at = now;
-        let phase = self.durable.phase;
+        let before = self.relay.durable().clone();
         self.relay
-            .keep_pace(pace::pace(&self.shared, &self.durable.spec.backend));
+            .keep_pace(pace::pace(&self.shared, &before.spec.backend));
         let step = match self.relay.handle(event, now) {
             Ok(step) => step,
             Err(error) => return self.give_up(error.to_string(), ctx),
@@ -162,16 +159,16 @@ impl RelayActor {
         if !step.must_be_stored() {
             return self.act(step, told, because, ctx);
         }
-        let before = std::mem::replace(&mut self.durable, Arc::new(self.relay.durable().clone()));
-        if self.durable.phase != phase {
+        let durable = self.relay.durable();
+        if durable.phase != before.phase {
             tracing::info!(
-                from = %phase,
-                to = %self.durable.phase,
-                outcome = self.durable.outcome.as_ref().map(|outcome| tracing::field::display(outcome.code)),
+                from = %before.phase,
+                to = %durable.phase,
+                outcome = durable.outcome.as_ref().map(|outcome| tracing::field::display(outcome.code)),
                 "phase"
             );
         }
-        let save = rows::save(&self.durable, &step, now, self.revision, self.epoch);
+        let save = rows::save(durable, &step, now, self.revision, self.epoch);
         self.revision += i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
         let shared = self.shared.clone();
         let stored = async move {
@@ -215,9 +212,9 @@ impl RelayActor {
             .or(self.last_error.take());
         #[cfg(feature = "sandbox")]
         if step.must_be_stored() {
-            super::sabotage::comes_to(&self.durable.spec, super::sabotage::Moment::Acting);
+            super::sabotage::comes_to(&self.relay.durable().spec, super::sabotage::Moment::Acting);
         }
-        let over = self.durable.phase == Phase::Ended;
+        let over = self.relay.durable().phase == Phase::Ended;
         self.publish();
         if !step.debts().count().eq(&0) {
             self.shared.debts_changed();
@@ -225,12 +222,12 @@ impl RelayActor {
         self.perform(step.actions, &because, ctx);
         if let Some(stored) = stored {
             // Who asked may have gone.
-            let _ = stored.send(self.durable.clone());
+            let _ = stored.send(self.relay.durable().clone());
         }
         if !self.told_down && self.relay.recorder_is_down() {
             self.told_down = true;
             self.shared.registry_hears(RecorderDown {
-                channel_id: self.durable.spec.channel_id,
+                channel_id: self.relay.durable().spec.channel_id,
             });
         }
         if over {
@@ -244,7 +241,7 @@ impl RelayActor {
         for action in actions {
             let (address, because) = (ctx.address(), because.clone());
             self.caller
-                .call(self.durable.clone(), action.call, move |result| {
+                .call(self.relay.durable().clone(), action.call, move |result| {
                     let jitter = Jitter::new(rand::random());
                     let event = match result {
                         Ok(answer) => Event::Answered {
@@ -270,7 +267,7 @@ impl RelayActor {
     fn publish(&self) {
         let now = self.shared.clock.now();
         self.shared.directory.publish(Snapshot {
-            durable: self.durable.clone(),
+            durable: self.relay.durable().clone(),
             presence: self.relay.presence(now),
             page_speaks: self.relay.page_speaks(now),
             last_event_at: self.last_event_at,

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use super::fleet::{Member, once_for_all};
-use super::registry::{Recover, Registry};
+use super::registry::{Recover, Recovered, Registry};
 use super::shared::{Readiness, Shared};
 use crate::relay::Owner;
 use crate::store::{DatabaseLock, StoreError};
@@ -162,7 +162,9 @@ impl Tenure {
         self.waits("Unfinished relays are being loaded.");
         self.prepare().await?;
         shared.set_epoch(shared.store.take_epoch().await?);
-        let relays = shared.store.unfinished().await?;
+        let mut relays: Vec<Recovered> = Vec::new();
+        let loaded = |stored| relays.push(Recovered::from(stored));
+        shared.store.each_unfinished(loaded).await?;
         let unfinished = relays.len();
         if let Some(registry) = shared.registry() {
             // Answered when every one of them has its actor.

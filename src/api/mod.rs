@@ -218,10 +218,10 @@ pub fn server(
     listener: TcpListener,
     api: Arc<Api>,
     shutdown_grace: Duration,
+    workers: usize,
     tls: Option<rustls::ServerConfig>,
 ) -> std::io::Result<Server> {
     let grace = shutdown_grace.as_millis().div_ceil(1000);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let (max_connections, request_timeout) = (api.max_connections, api.request_timeout);
     let strict = tls.is_some();
     let server = HttpServer::new(move || {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actors::{Keeper, Shared, Tenure, Vendors};
 use crate::api::{self, Api};
-use crate::config::Settings;
+use crate::config::{Runtime, Settings};
 use crate::store::Store;
 use crate::telemetry::metrics;
 use crate::vendors::lease::Lease;
@@ -55,9 +55,21 @@ impl std::fmt::Debug for Application {
 /// # Errors
 /// What the service fails with, and when the threads cannot be made.
 pub fn run<F: Future<Output = anyhow::Result<T>>, T>(service: F) -> anyhow::Result<T> {
+    run_on(&Runtime::default(), service)
+}
+
+/// The same with as many threads as the settings say.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on<F: Future<Output = anyhow::Result<T>>, T>(
+    threads: &Runtime,
+    service: F,
+) -> anyhow::Result<T> {
     // A second call finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(Runtime::threads(threads.tokio_workers))
         .enable_all()
         .build()?;
     let handle = runtime.handle().clone();
@@ -138,10 +150,14 @@ impl Application {
     /// When the server cannot be started, or fails.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let keeper = Keeper::new(self.shared.clone());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = &self.settings.runtime;
+        let (arbiters, workers) = (
+            Runtime::threads(threads.arbiters),
+            Runtime::threads(threads.http_workers),
+        );
         let tenure_ends = CancellationToken::new();
         let tenure = tokio::task::spawn_local(
-            Tenure::new(self.shared.clone(), threads)
+            Tenure::new(self.shared.clone(), arbiters)
                 .hold_until(tenure_ends.clone().cancelled_owned()),
         );
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
@@ -161,7 +177,7 @@ impl Application {
         let renewal = self
             .certificate
             .map(|certificate| tokio::task::spawn_local(certificate.renew_forever()));
-        let server = api::server(self.listener, api.clone(), grace, tls)?;
+        let server = api::server(self.listener, api.clone(), grace, workers, tls)?;
         let handle = server.handle();
         let serving = tokio::task::spawn_local(server);
         let mut serving = std::pin::pin!(serving);

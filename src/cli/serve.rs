@@ -33,7 +33,8 @@ pub(super) fn run(settings: Settings, serve: &Serve) -> anyhow::Result<ExitCode>
         tracing::warn!("{problem}");
     }
     let stops_all = serve.stop_all_on_exit;
-    application::run(async move {
+    let threads = settings.runtime.clone();
+    application::run_on(&threads, async move {
         let signals = signals()?;
         let mut application = Application::build(settings).await?;
         if stops_all {

@@ -14,6 +14,7 @@ mod media_push;
 mod pricing;
 mod problem;
 mod relay;
+mod runtime;
 mod server;
 mod telemetry;
 mod validate;
@@ -29,6 +30,7 @@ pub use media_push::{MediaPush, MediaPushMode, MediaPushVideo};
 pub use pricing::Pricing;
 pub use problem::{Missing, Origin, Problem, SettingsError};
 pub use relay::{Janitor, LiveInputRetention, Relay};
+pub use runtime::Runtime;
 pub use server::{Auth, Database, Server};
 pub use telemetry::Telemetry;
 pub use vendors::Vendors;
@@ -44,6 +46,8 @@ pub struct Settings {
     pub server: Server,
     /// Where state is kept.
     pub database: Database,
+    /// The threads of a process.
+    pub runtime: Runtime,
     /// Several processes on one PostgreSQL.
     pub fleet: Fleet,
     /// Who may call.

@@ -66,6 +66,8 @@ pub struct Database {
     /// How long a relay's journal is kept after its end.
     #[serde(with = "humantime_serde")]
     pub journal_retention: Duration,
+    /// The most connections that read, for the API's lists and the console; one more writes.
+    pub read_connections: u32,
 }
 
 impl Default for Database {
@@ -73,6 +75,7 @@ impl Default for Database {
         Self {
             url: "sqlite://relaykeeper.db?mode=rwc".into(),
             journal_retention: Duration::from_secs(90 * 24 * 3600),
+            read_connections: 8,
         }
     }
 }
@@ -133,6 +136,12 @@ impl Database {
             report.note("database.url", "must begin with sqlite:// or postgres://");
         }
         report.bounded("database.journal_retention", self.journal_retention);
+        report.within(
+            "database.read_connections",
+            self.read_connections,
+            1..=1000,
+            "",
+        );
     }
 }
 

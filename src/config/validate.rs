@@ -20,6 +20,7 @@ impl Settings {
         let mut report = Report::default();
         self.server.check(&mut report);
         self.database.check(&mut report);
+        self.runtime.check(&mut report);
         self.fleet.check(&mut report);
         self.auth.check(&mut report);
         self.relay.check(&mut report);

@@ -16,6 +16,8 @@ pub struct Vendors {
     /// How long a call that changes something may take.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
+    /// The most connections kept open to each host while nobody uses them.
+    pub idle_connections: u32,
 }
 
 impl Default for Vendors {
@@ -23,6 +25,7 @@ impl Default for Vendors {
         Self {
             read_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(15),
+            idle_connections: 64,
         }
     }
 }

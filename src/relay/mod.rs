@@ -46,6 +46,8 @@ pub use presence::Presence;
 pub use spec::{Backend, Spec, Timing};
 pub use state::{Durable, InputStage, LiveInput, Recorder, RecorderStage, Video, VideoState};
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use strum::IntoEnumIterator;
 
@@ -60,7 +62,8 @@ const HOLD: TimeDelta = TimeDelta::seconds(15);
 /// One relay: what is known of it for good, and what is only known now.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    durable: Durable,
+    /// Shared with whoever was given it: what changes it leaves theirs as it is.
+    durable: Arc<Durable>,
     volatile: Volatile,
 }
 
@@ -85,7 +88,8 @@ impl Relay {
 
     /// A relay from its stored state. It does nothing before it is told [`Event::Recovered`].
     #[must_use]
-    pub fn load(durable: Durable, incarnation: u32) -> Self {
+    pub fn load(durable: impl Into<Arc<Durable>>, incarnation: u32) -> Self {
+        let durable = durable.into();
         let timing = &durable.spec.timing;
         let longest = timing.live_check_interval.max(timing.poll_interval);
         let mut volatile = Volatile {
@@ -98,7 +102,7 @@ impl Relay {
 
     /// What is known of it for good.
     #[must_use]
-    pub fn durable(&self) -> &Durable {
+    pub fn durable(&self) -> &Arc<Durable> {
         &self.durable
     }
 
@@ -183,7 +187,7 @@ impl Relay {
         fact: Fact,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        if let Some(told) = self.durable.apply(&fact, now)? {
+        if let Some(told) = Arc::make_mut(&mut self.durable).apply(&fact, now)? {
             step.announcements.push((self.durable.announced, told));
         }
         step.facts.push(fact);

@@ -24,8 +24,6 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 const FLEET: u32 = 2;
 /// Connections for renewals, which must wait behind nothing.
 const RENEWALS: u32 = 1;
-/// Connections that read.
-const READERS: u32 = 8;
 /// PostgreSQL's own limits, milliseconds: a statement, a lock, and a transaction whose client has fallen silent.
 const LIMITS: [(&str, &str); 3] = [
     ("statement_timeout", "10000"),
@@ -126,8 +124,8 @@ impl Target {
     }
 
     /// All connections but the writer's.
-    pub(super) fn pools(&self, writer: &DatabaseConnection) -> Pools {
-        let reader = self.reader(writer);
+    pub(super) fn pools(&self, writer: &DatabaseConnection, readers: u32) -> Pools {
+        let reader = self.reader(writer, readers);
         let apart = |most| match self {
             Self::Memory(_) | Self::File(_) => reader.clone(),
             Self::Postgres(options) => SqlxPostgresConnector::from_sqlx_postgres_pool(
@@ -145,12 +143,12 @@ impl Target {
     }
 
     /// Connections that read, beside `writer`.
-    fn reader(&self, writer: &DatabaseConnection) -> DatabaseConnection {
+    fn reader(&self, writer: &DatabaseConnection, readers: u32) -> DatabaseConnection {
         match self {
             Self::Memory(_) => writer.clone(),
             Self::File(options) => SqlxSqliteConnector::from_sqlx_sqlite_pool(
                 SqlitePoolOptions::new()
-                    .max_connections(READERS)
+                    .max_connections(readers)
                     .acquire_timeout(ACQUIRE)
                     .connect_lazy_with(
                         options
@@ -161,7 +159,7 @@ impl Target {
             ),
             Self::Postgres(options) => SqlxPostgresConnector::from_sqlx_postgres_pool(
                 PgPoolOptions::new()
-                    .max_connections(READERS)
+                    .max_connections(readers)
                     .acquire_timeout(ACQUIRE)
                     .connect_lazy_with(*options.clone()),
             ),

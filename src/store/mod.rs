@@ -63,6 +63,8 @@ pub struct Store {
 
 struct Inner {
     target: Target,
+    /// The most connections that read.
+    readers: u32,
     writer: Writer,
     /// Replaced when they seem to hang.
     pools: RwLock<Pools>,
@@ -86,12 +88,13 @@ impl Store {
         let connection = target.writer();
         // SQLite makes the file, and switches it to WAL, on the first connection that may write.
         connection.ping().await?;
-        let pools = target.pools(&connection);
+        let pools = target.pools(&connection, settings.read_connections);
         pools.reader.ping().await?;
         let writer = Writer::start(target.clone(), connection);
         Ok(Self {
             inner: Arc::new(Inner {
                 target,
+                readers: settings.read_connections,
                 writer,
                 pools: RwLock::new(pools),
             }),
@@ -123,7 +126,7 @@ impl Store {
                 .pools
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
-            *pools = self.inner.target.pools(&pools.reader);
+            *pools = self.inner.target.pools(&pools.reader, self.inner.readers);
         }
     }
 

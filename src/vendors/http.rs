@@ -32,16 +32,17 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// A client that follows no redirect (a credential must not travel) and keeps connections.
+/// A client that follows no redirect (a credential must not travel) and keeps up to `idle` connections to each host.
 ///
 /// # Errors
 /// When no TLS provider is installed.
-pub(crate) fn client(user_agent: &str) -> reqwest::Result<reqwest::Client> {
+pub(crate) fn client(user_agent: &str, idle: u32) -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .user_agent(user_agent)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
         .pool_idle_timeout(Duration::from_secs(60))
+        .pool_max_idle_per_host(usize::try_from(idle).unwrap_or(usize::MAX))
         .tcp_keepalive(Duration::from_secs(30))
         .no_proxy()
         .build()

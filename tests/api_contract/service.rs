@@ -60,7 +60,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
     let running = Arc::clone(&api);
     std::thread::spawn(move || {
         let server = actix_web::rt::System::new().block_on(async {
-            server(listener, running, Duration::from_secs(1), None)
+            server(listener, running, Duration::from_secs(1), 2, None)
                 .unwrap()
                 .await
         });

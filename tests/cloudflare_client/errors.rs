@@ -157,6 +157,7 @@ async fn no_connection_means_not_done_and_no_answer_means_perhaps() {
     let vendors = config::Vendors {
         read_timeout: Duration::from_millis(100),
         write_timeout: Duration::from_millis(100),
+        ..config::Vendors::default()
     };
     let settings = crate::support::settings(&server);
     let client = Cloudflare::new(&settings, &vendors, &Lease::for_good()).unwrap();

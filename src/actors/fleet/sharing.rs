@@ -59,6 +59,7 @@ impl Member {
         tracing::info!(relays = relays.len(), "claimed");
         metrics::RELAYS_CLAIMED.add(u64::try_from(relays.len()).unwrap_or(u64::MAX), []);
         if let Some(registry) = self.shared.registry() {
+            let relays = relays.into_iter().map(Into::into).collect();
             // Answered when every one of them has its actor.
             let _ = registry.send(Recover { relays }).await;
         }
@@ -119,7 +120,7 @@ impl Member {
                 |relay: &StoredRelay| relay.epoch == self.epoch && relay.row.ended_at.is_none();
             if let Some(stored) = stored.filter(ours) {
                 tracing::debug!(%relay_id, "without an actor; taken up");
-                let relays = vec![stored];
+                let relays = vec![stored.into()];
                 let _ = registry.send(Recover { relays }).await;
             }
         }

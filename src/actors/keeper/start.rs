@@ -243,7 +243,7 @@ impl Keeper {
             };
             if let Some(stored) = stored.filter(|stored| stored.epoch == epoch) {
                 shared.registry_hears(Recover {
-                    relays: vec![stored],
+                    relays: vec![stored.into()],
                 });
             }
         };

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::actors::calls::Caller;
 use crate::actors::relay_actor::Tell;
+use crate::actors::rows;
 use crate::relay::{Action, Relay};
 use crate::store::StoredRelay;
 
@@ -26,7 +27,49 @@ pub(in crate::actors) struct Begin {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct Recover {
-    pub(in crate::actors) relays: Vec<StoredRelay>,
+    pub(in crate::actors) relays: Vec<Recovered>,
+}
+
+/// A relay as it was found in the store.
+pub(in crate::actors) enum Recovered {
+    /// It can go on.
+    Relay {
+        relay: Box<Relay>,
+        revision: i64,
+        epoch: i64,
+    },
+    /// Its state cannot be read.
+    Unreadable {
+        stored: Box<StoredRelay>,
+        reason: String,
+    },
+}
+
+impl From<StoredRelay> for Recovered {
+    fn from(stored: StoredRelay) -> Self {
+        match rows::durable(&stored) {
+            // Numbers of calls do not meet those of the process before: their answers died with it.
+            Ok(durable) => Self::Relay {
+                relay: Box::new(Relay::load(durable, 1)),
+                revision: stored.revision,
+                epoch: stored.epoch,
+            },
+            Err(unreadable) => Self::Unreadable {
+                reason: unreadable.to_string(),
+                stored: Box::new(stored),
+            },
+        }
+    }
+}
+
+impl Recovered {
+    /// Which relay it is.
+    pub(super) fn relay_id(&self) -> Uuid {
+        match self {
+            Self::Relay { relay, .. } => relay.durable().spec.relay_id,
+            Self::Unreadable { stored, .. } => stored.row.id,
+        }
+    }
 }
 
 /// Something for one relay to hear.

@@ -91,7 +91,7 @@ impl Registry {
         };
         child.caller = Caller::new(self.shared.vendors.clone());
         let incarnation = child.restarts.saturating_add(1);
-        let relay = Relay::load(durable, incarnation);
+        let relay = Box::new(Relay::load(durable, incarnation));
         let start = Start {
             relay,
             revision: stored.revision,

@@ -346,7 +346,7 @@ impl Life {
     pub(super) fn crash(&mut self, down_seconds: u64) -> Step {
         let journal = self.journal.iter().map(|(at, fact)| (*at, fact));
         let stored = Durable::replay(journal).unwrap().unwrap();
-        assert_eq!(&stored, self.relay.durable());
+        assert_eq!(stored, **self.relay.durable());
         self.relay = Relay::load(stored, 2);
         self.open.clear();
         self.called.clear();

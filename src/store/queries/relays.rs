@@ -142,7 +142,17 @@ impl Store {
     /// # Errors
     /// As [`Store::relay`].
     pub async fn unfinished(&self) -> Result<Vec<StoredRelay>, StoreError> {
-        self.all_unfinished(None).await
+        let mut relays = Vec::new();
+        self.each_unfinished(|relay| relays.push(relay)).await?;
+        Ok(relays)
+    }
+
+    /// The same one after the other, for who makes something smaller of each: a stored state is large.
+    ///
+    /// # Errors
+    /// As [`Store::relay`]; some relays may have been told then.
+    pub async fn each_unfinished(&self, tell: impl FnMut(StoredRelay)) -> Result<(), StoreError> {
+        self.tell_unfinished(None, tell).await
     }
 
     /// The same without those of one epoch.
@@ -150,11 +160,18 @@ impl Store {
     /// # Errors
     /// As [`Store::relay`].
     pub async fn unfinished_but_of(&self, epoch: i64) -> Result<Vec<StoredRelay>, StoreError> {
-        self.all_unfinished(Some(epoch)).await
+        let mut relays = Vec::new();
+        self.tell_unfinished(Some(epoch), |relay| relays.push(relay))
+            .await?;
+        Ok(relays)
     }
 
-    async fn all_unfinished(&self, without: Option<i64>) -> Result<Vec<StoredRelay>, StoreError> {
-        let mut relays: Vec<StoredRelay> = Vec::new();
+    async fn tell_unfinished(
+        &self,
+        without: Option<i64>,
+        mut tell: impl FnMut(StoredRelay),
+    ) -> Result<(), StoreError> {
+        let mut after = None;
         loop {
             let mut select = relay::Entity::find()
                 .filter(relay::Column::EndedAt.is_null())
@@ -163,14 +180,17 @@ impl Store {
             if let Some(epoch) = without {
                 select = select.filter(relay::Column::Epoch.ne(epoch));
             }
-            if let Some(last) = relays.last() {
-                select = select.filter(relay::Column::Id.gt(Id(last.row.id)));
+            if let Some(after) = after {
+                select = select.filter(relay::Column::Id.gt(Id(after)));
             }
             let rows = select.all(&self.read()).await?;
             let last = u64::try_from(rows.len()).unwrap_or(u64::MAX) < PIECE;
-            relays.extend(rows.into_iter().map(StoredRelay::from));
+            for stored in rows.into_iter().map(StoredRelay::from) {
+                after = Some(stored.row.id);
+                tell(stored);
+            }
             if last {
-                return Ok(relays);
+                return Ok(());
             }
         }
     }

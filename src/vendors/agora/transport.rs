@@ -115,7 +115,10 @@ impl Transport {
         let bases = std::iter::once(&settings.api_base_url).chain(&settings.fallback_base_urls);
         let domains = Domains::new(bases.map(String::as_str))?;
         Ok(Self {
-            client: http::client(concat!("relaykeeper/", env!("CARGO_PKG_VERSION")))?,
+            client: http::client(
+                concat!("relaykeeper/", env!("CARGO_PKG_VERSION")),
+                vendors.idle_connections,
+            )?,
             authorization,
             secrets: vec![
                 settings.customer_secret.clone(),

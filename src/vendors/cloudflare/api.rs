@@ -107,7 +107,10 @@ impl Api {
             .map_err(|_| SetupError::Token)?;
         authorization.set_sensitive(true);
         Ok(Self {
-            client: http::client(concat!("relaykeeper/", env!("CARGO_PKG_VERSION")))?,
+            client: http::client(
+                concat!("relaykeeper/", env!("CARGO_PKG_VERSION")),
+                vendors.idle_connections,
+            )?,
             base: base_url("api_base_url", &settings.api_base_url)?,
             account: settings.account_id.clone(),
             token,

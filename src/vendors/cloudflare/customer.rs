@@ -81,7 +81,7 @@ impl CustomerHost {
             }
         };
         Ok(Self {
-            client: http::client(USER_AGENT)?,
+            client: http::client(USER_AGENT, vendors.idle_connections)?,
             configured,
             learnt: Arc::default(),
             governor: Governor::looks_per_second(
