@@ -23,8 +23,6 @@ const READS: usize = 200;
 const READS_AT_ONCE: usize = 8;
 /// How long they are to be held.
 const TARGET: Duration = Duration::from_secs(600);
-/// Cloudflare's window. A shorter hold is without its quota: the ramp's calls would count.
-const WINDOW: Duration = Duration::from_secs(300);
 /// Between two samples of a hold.
 const SAMPLE: Duration = Duration::from_secs(10);
 
@@ -49,11 +47,6 @@ pub async fn measure(size: &Size) -> Part {
     memory(&mut part, &steps);
     last.expect("a step").kill();
     let service = killed(&mut part, &vendors, &database, size).await;
-    if size.hold >= WINDOW {
-        // What the ramp called has left Cloudflare's window.
-        tokio::time::sleep(WINDOW).await;
-        vendors.set_limits(Limits::Documented);
-    }
     let samples = hold(&mut part, &mut vendors, &service, size).await;
     part.samples = json!({ "steps": steps, "hold": samples });
     service.terminate();
@@ -80,7 +73,7 @@ async fn step(
     let ramped_kib = resident_kib(service.id());
     service.terminate();
     ramp::look_as_delivered(database).await;
-    vendors.set_limits(Limits::PerSecond);
+    vendors.set_limits(Limits::Documented);
 
     let mut service = Service::spawn(&vendors.at, &database.url, &Vec::new());
     service.ready().await;

@@ -17,8 +17,6 @@ use crate::process;
 pub enum Limits {
     /// As the vendors document them, but for how many recorders may run at once: an account that holds so many.
     Documented,
-    /// The same, but for Cloudflare's: its window of five minutes remembers what was called while it was raised.
-    PerSecond,
     /// None that is ever reached.
     Raised,
 }
@@ -151,6 +149,7 @@ impl House {
         self.child.id()
     }
 
+    /// What was called before does not count.
     pub fn set_limits(&mut self, limits: Limits) {
         let () = self.ask(&Ask::Limits(limits));
     }
@@ -193,7 +192,7 @@ pub fn serve() {
                 vendors.set_quotas(quotas(limits));
                 say(&());
             }
-            Ask::Summary { since } => say(&summary(&vendors.state(), since)),
+            Ask::Summary { since } => say(&summary(&vendors.state_since(since))),
             Ask::Starts => say(&starts(&vendors.state())),
         }
     }
@@ -244,10 +243,6 @@ fn quotas(limits: Limits) -> Quotas {
     };
     match limits {
         Limits::Documented => account,
-        Limits::PerSecond => Quotas {
-            cloudflare_requests: NEVER,
-            ..account
-        },
         Limits::Raised => Quotas {
             cloudflare_requests: NEVER,
             cloud_recording_per_second: NEVER,
@@ -258,14 +253,14 @@ fn quotas(limits: Limits) -> Quotas {
     }
 }
 
-fn summary(state: &Snapshot, since: DateTime<Utc>) -> Summary {
+fn summary(state: &Snapshot) -> Summary {
     let mut summary = Summary::default();
-    for call in state.calls.iter().filter(|call| call.at >= since) {
+    for call in &state.calls {
         let sum = summary.calls.entry(call.call.to_owned()).or_default();
         sum.0 += 1;
         sum.1 += u64::from(call.status == Some(429));
     }
-    for violation in state.violations.iter().filter(|one| one.at >= since) {
+    for violation in &state.violations {
         *summary
             .violations
             .entry(violation.kind.to_owned())

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use crate::actors::view::{
     OutcomeView, RecorderView, RecordingView, RelayView, WireTime, relay_status,
 };
-use crate::actors::{self, Snapshot};
+use crate::actors::{self, Readiness, Snapshot};
 use crate::relay::{Detail, Durable, OutcomeCode, Phase};
 use crate::store::{self, READY, StoredRelay};
 
@@ -20,16 +20,16 @@ impl Api {
         RelayView::of(durable, self.viewers.known(durable), self.now())
     }
 
-    /// The relay as it is now, and how many watch.
-    async fn view_with_viewers(&self, durable: &Durable) -> RelayView {
-        let viewers = self.viewers.of(durable).await;
+    /// The same; and how many watch is found out for the next read.
+    fn view_with_viewers(&self, durable: &Durable) -> RelayView {
+        let viewers = self.viewers.of(durable);
         RelayView::of(durable, viewers, self.now())
     }
 
     /// One relay.
     pub(super) async fn relay(&self, id: Uuid) -> Result<Option<RelayView>, Problem> {
         if let Some(snapshot) = self.keeper.directory().get(id) {
-            return Ok(Some(self.view_with_viewers(&snapshot.durable).await));
+            return Ok(Some(self.view_with_viewers(&snapshot.durable)));
         }
         match self.store.relay(id).await? {
             Some(stored) => Ok(Some(self.whole(&stored).await?)),
@@ -37,9 +37,13 @@ impl Api {
         }
     }
 
-    /// The channel's newest relay. While one is in work this needs no database.
+    /// The channel's newest relay. While that holds the channel's slot this needs no database: no relay begins beside it. A
+    /// relay that only looks for its recordings may have been followed by one that has ended already.
     pub(super) async fn newest_relay(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
         let in_work = self.keeper.channel(channel_id);
+        if let Some(holder) = in_work.as_ref().filter(|relay| holds_slot(relay)) {
+            return Ok(Some(self.view_with_viewers(&holder.durable)));
+        }
         let stored = match self.store.newest_relay(channel_id).await {
             Ok(stored) => stored,
             Err(_) if in_work.is_some() => None,
@@ -53,7 +57,7 @@ impl Api {
             None => true,
         };
         if let Some(snapshot) = in_work.filter(is_newer) {
-            return Ok(Some(self.view_with_viewers(&snapshot.durable).await));
+            return Ok(Some(self.view_with_viewers(&snapshot.durable)));
         }
         match stored {
             Some(stored) => self.relay_or(stored).await.map(Some),
@@ -61,11 +65,15 @@ impl Api {
         }
     }
 
-    /// The relay that holds the channel's slot. A process that does not act knows it from the store.
+    /// The relay that holds the channel's slot. A process that acts alone drives every such relay; others know them from the
+    /// store.
     pub(super) async fn on_air(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
         let in_work = self.keeper.channel(channel_id);
-        if let Some(holder) = in_work.filter(|relay| relay.durable.phase.holds_slot()) {
+        if let Some(holder) = in_work.filter(|relay| holds_slot(relay)) {
             return Ok(Some(self.view(&holder.durable)));
+        }
+        if self.keeper.readiness() == Readiness::Ready && !self.store.is_shared() {
+            return Ok(None);
         }
         let stored = self.store.slot_holder(channel_id).await?;
         Ok(stored.map(|stored| self.row(&stored)))
@@ -81,7 +89,7 @@ impl Api {
 
     async fn relay_or(&self, stored: StoredRelay) -> Result<RelayView, Problem> {
         match self.keeper.directory().get(stored.row.id) {
-            Some(snapshot) => Ok(self.view_with_viewers(&snapshot.durable).await),
+            Some(snapshot) => Ok(self.view_with_viewers(&snapshot.durable)),
             None => self.whole(&stored).await,
         }
     }
@@ -92,6 +100,10 @@ impl Api {
         add_recordings(&mut view, &self.store.recordings_of(stored.row.id).await?);
         Ok(view)
     }
+}
+
+fn holds_slot(relay: &Arc<Snapshot>) -> bool {
+    relay.durable.phase.holds_slot()
 }
 
 /// What a stored relay looks like. A relay that could not be driven was ended in its columns alone: they overrule its

@@ -1,7 +1,8 @@
-//! How many watch: asked only for relays somebody reads, and kept for 30 seconds (`cloudflare-stream.md` §5).
+//! How many watch: asked only for relays somebody reads, behind the reader's back, and no more often than every 30 seconds
+//! (`cloudflare-stream.md` §5).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -9,24 +10,31 @@ use tokio::time::{Instant, timeout};
 
 use crate::relay::Durable;
 
-/// How long a number holds.
+/// A number is asked for anew when it is so old.
 const HOLDS: Duration = Duration::from_secs(30);
-/// A read waits no longer than this for a number.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The most numbers that are kept.
-const MOST: usize = 10_000;
+/// A number that is older is told to nobody: who reads once a minute still sees one.
+const OLDEST: Duration = Duration::from_secs(120);
+/// Asking takes no longer than this.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// With more numbers than this, old ones are forgotten.
+const MANY: usize = 10_000;
 
 /// Asks for the number of viewers of a live input; none when it cannot be had.
 pub type AskViewers = Arc<dyn Fn(String) -> BoxFuture<'static, Option<u64>> + Send + Sync>;
 
-/// A number and when it was asked for.
-type Number = (Instant, Option<u64>);
+/// What is known of a live input's viewers.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    asked_at: Instant,
+    /// The last answer, and when it came.
+    told: Option<(Instant, u64)>,
+}
 
 /// The numbers of viewers.
 #[derive(Clone)]
 pub struct Viewers {
     ask: Option<AskViewers>,
-    known: Arc<Mutex<HashMap<String, Number>>>,
+    known: Arc<Mutex<HashMap<String, Known>>>,
 }
 
 impl std::fmt::Debug for Viewers {
@@ -54,43 +62,49 @@ impl Viewers {
         }
     }
 
-    /// How many watch this relay. While one read asks, others take what was known before.
-    pub(super) async fn of(&self, durable: &Durable) -> Option<u64> {
+    /// How many watch this relay, as far as that is known now; if it is time, it is found out for the next read.
+    pub(super) fn of(&self, durable: &Durable) -> Option<u64> {
         let ask = self.ask.as_ref()?;
         let uid = live_input(durable)?;
-        let before = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            match known.get(uid).copied() {
-                Some((at, number)) if now.duration_since(at) < HOLDS => return number,
-                before => {
-                    if known.len() >= MOST {
-                        known.retain(|_, (at, _)| now.duration_since(*at) < HOLDS);
-                    }
-                    let before = before.and_then(|(_, number)| number);
-                    known.insert(uid.to_owned(), (now, before));
-                    before
-                }
+        let now = Instant::now();
+        let mut numbers = self.lock();
+        let known = numbers.get(uid).copied();
+        let told = known.and_then(|known| known.told);
+        if known.is_none_or(|known| now.duration_since(known.asked_at) >= HOLDS) {
+            if numbers.len() >= MANY {
+                numbers.retain(|_, known| now.duration_since(known.asked_at) < HOLDS);
             }
-        };
-        let number = match timeout(PATIENCE, ask(uid.to_owned())).await {
-            Ok(number) => number,
-            Err(_) => before,
-        };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(uid.to_owned(), (Instant::now(), number));
-        number
+            // Who reads meanwhile does not ask again.
+            let asked_at = now;
+            numbers.insert(uid.to_owned(), Known { asked_at, told });
+            tokio::spawn(self.clone().find_out(ask(uid.to_owned()), uid.to_owned()));
+        }
+        told.and_then(|told| still(told, now))
     }
 
     /// The number that is known already.
     pub(super) fn known(&self, durable: &Durable) -> Option<u64> {
-        let uid = live_input(durable)?;
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(uid)
-            .filter(|(at, _)| at.elapsed() < HOLDS)
-            .and_then(|(_, number)| *number)
+        let known = *self.lock().get(live_input(durable)?)?;
+        still(known.told?, Instant::now())
     }
+
+    async fn find_out(self, answer: BoxFuture<'static, Option<u64>>, uid: String) {
+        let Ok(Some(number)) = timeout(PATIENCE, answer).await else {
+            return;
+        };
+        if let Some(known) = self.lock().get_mut(&uid) {
+            known.told = Some((Instant::now(), number));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The number, unless it is too old.
+fn still((at, number): (Instant, u64), now: Instant) -> Option<u64> {
+    (now.duration_since(at) < OLDEST).then_some(number)
 }
 
 /// The live input buyers may be watching.
@@ -110,6 +124,11 @@ mod tests {
     use crate::actors::view::fixture;
     use crate::relay::Phase;
 
+    /// Lets what was begun come to its end.
+    async fn found_out() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_number_is_asked_once_in_30_seconds_and_only_of_a_relay_that_is_on_air() {
         let asked = Arc::new(AtomicU64::new(0));
@@ -120,20 +139,50 @@ mod tests {
         }));
         let mut relay = fixture::live();
         assert_eq!(viewers.known(&relay), None);
-        assert_eq!(viewers.of(&relay).await, Some(100));
-        assert_eq!(viewers.of(&relay).await, Some(100));
+        assert_eq!(viewers.of(&relay), None);
+        assert_eq!(viewers.of(&relay), None);
+        found_out().await;
+        assert_eq!(viewers.of(&relay), Some(100));
         assert_eq!(viewers.known(&relay), Some(100));
         tokio::time::advance(HOLDS).await;
-        assert_eq!(viewers.of(&relay).await, Some(101));
+        assert_eq!(viewers.of(&relay), Some(100));
+        found_out().await;
+        assert_eq!(viewers.of(&relay), Some(101));
         relay.phase = Phase::Stopping;
         tokio::time::advance(HOLDS).await;
-        assert_eq!(viewers.of(&relay).await, None);
+        assert_eq!(viewers.of(&relay), None);
+        found_out().await;
         assert_eq!(asked.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_read_does_not_wait_for_a_host_that_hangs() {
-        let viewers = Viewers::new(Arc::new(|_| Box::pin(std::future::pending())));
-        assert_eq!(viewers.of(&fixture::live()).await, None);
+    async fn a_number_that_is_old_is_not_told() {
+        let viewers = Viewers::new(Arc::new(|_| Box::pin(async { Some(113) })));
+        let relay = fixture::live();
+        assert_eq!(viewers.of(&relay), None);
+        found_out().await;
+        tokio::time::advance(OLDEST).await;
+        assert_eq!(viewers.known(&relay), None);
+        assert_eq!(viewers.of(&relay), None);
+        found_out().await;
+        assert_eq!(viewers.of(&relay), Some(113));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_hangs_is_asked_again_after_a_while() {
+        let asked = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&asked);
+        let viewers = Viewers::new(Arc::new(move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            Box::pin(std::future::pending())
+        }));
+        for _ in 0..3 {
+            assert_eq!(viewers.of(&fixture::live()), None);
+            found_out().await;
+        }
+        tokio::time::advance(HOLDS).await;
+        assert_eq!(viewers.of(&fixture::live()), None);
+        found_out().await;
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::fault::Fault;
@@ -11,7 +12,11 @@ use super::world::{State, World};
 
 impl World {
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.with(|state, now| snapshot::of(state, |span| self.clock.to_wire(span), now))
+        self.snapshot_since(DateTime::<Utc>::MIN_UTC)
+    }
+
+    pub(super) fn snapshot_since(&self, since: DateTime<Utc>) -> Snapshot {
+        self.with(|state, now| snapshot::of(state, |span| self.clock.to_wire(span), now, since))
     }
 
     pub(super) fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool) {
@@ -48,11 +53,13 @@ impl World {
                 task.nudge();
                 return true;
             }
+            if back_after.is_none() {
+                state.converters.destroy(id);
+            }
             let Some(converter) = state.converters.get_mut(id) else {
                 return false;
             };
             converter.away_until = back_after.map(|after| now + after);
-            converter.destroyed |= back_after.is_none();
             converter.nudge();
             if let Some(connection) = converter.connection.take() {
                 state.disconnect(self, now, connection);
@@ -187,13 +194,13 @@ fn webhooks(world: &World, body: &Value) -> Result<(), String> {
 fn quotas(world: &World, body: &Value) -> Result<(), String> {
     let body = body.as_object().ok_or("the body must be an object")?;
     world.with(|state, _| {
+        let mut quotas = state.quotas.clone();
         for (name, value) in body {
             let number = value
                 .as_u64()
                 .and_then(|number| u32::try_from(number).ok())
                 .ok_or_else(|| format!("`{name}` must be a whole number"))?;
             let size = usize::try_from(number).unwrap_or(usize::MAX);
-            let quotas = &mut state.quotas;
             match name.as_str() {
                 "cloudflare_requests" => quotas.cloudflare_requests = number,
                 "cloudflare_window_seconds" => {
@@ -208,6 +215,7 @@ fn quotas(world: &World, body: &Value) -> Result<(), String> {
                 _ => return Err(format!("`{name}` is no quota")),
             }
         }
+        state.set_quotas(quotas);
         Ok(())
     })
 }

@@ -1,6 +1,7 @@
 //! Cloudflare's side of a broadcast in time: encoders, the picture, the hold after a loss, the videos
 //! (`cloudflare-stream.md §1.5, §3.2`).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, Utc};
@@ -103,6 +104,15 @@ pub(super) struct Video {
     pub(super) deleted: bool,
 }
 
+/// What will happen by itself, by its moment: so that a call costs what fell due, and not what is on air.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// Live inputs whose feed was lost, and may have come back since.
+    losses: BTreeSet<(Duration, String)>,
+    /// Videos that are being made, and may have been deleted since.
+    videos: BTreeSet<(Duration, String)>,
+}
+
 impl LiveInput {
     /// Whether a viewer sees a moving picture.
     pub(super) fn playable(&self, now: Duration) -> bool {
@@ -197,7 +207,6 @@ impl State {
                 self.videos.insert(video.uid.clone(), video);
             }
         }
-        self.open_inputs.insert(uid.clone());
         self.connections.insert(id, uid.clone());
         if double {
             self.violation("double_publish", uid);
@@ -262,7 +271,9 @@ impl State {
             .map_or(world.options.default_timeout, |seconds| {
                 world.clock.of_wire(seconds)
             });
-        input.hold_until = Some(now + hold);
+        let hold_until = now + hold;
+        input.hold_until = Some(hold_until);
+        self.due.losses.insert((hold_until, uid.to_owned()));
         input.status("disconnected", reason);
         if let Some(video) = input
             .video
@@ -281,53 +292,41 @@ impl State {
         };
         input.hold_until = None;
         input.shown = Duration::ZERO;
-        self.open_inputs.remove(uid);
         if let Some(video) = input.video.take()
             && let Some(entry) = self.videos.get_mut(&video)
         {
-            entry.state = VideoState::Processing {
-                ready_at: now + world.options.recording_ready_after,
-            };
-            self.processing.insert(video);
+            let ready_at = now + world.options.recording_ready_after;
+            entry.state = VideoState::Processing { ready_at };
+            self.due.videos.insert((ready_at, video));
         }
     }
 
-    /// Makes happen what fell due up to now.
+    /// Makes happen what fell due up to now, each thing at its moment.
     pub(super) fn settle(&mut self, world: &World, now: Duration) {
-        let over: Vec<(String, Duration)> = self
-            .open_inputs
-            .iter()
-            .filter_map(|uid| self.live_inputs.get(uid))
-            .filter(|input| input.connections.is_empty())
-            .filter_map(|input| {
-                input
-                    .hold_until
-                    .filter(|until| *until <= now)
-                    .map(|until| (input.uid.clone(), until))
-            })
-            .collect();
-        for (uid, at) in over {
-            self.end_broadcast(world, at, &uid);
-        }
-        let mut made = Vec::new();
-        for uid in &self.processing {
-            let Some(video) = self.videos.get_mut(uid) else {
-                continue;
-            };
-            if let VideoState::Processing { ready_at } = video.state
-                && ready_at <= now
-            {
-                video.state = VideoState::Ready;
-                video.modified = Utc::now();
-                video.scheduled_deletion = video
-                    .retention_days
-                    .and_then(|days| Utc::now().checked_add_days(Days::new(days)));
-                made.push(uid.clone());
+        while let Some((at, uid)) = take_due(&mut self.due.losses, now) {
+            let input = self.live_inputs.get(&uid);
+            if input.is_some_and(|input| input.hold_until == Some(at)) {
+                self.end_broadcast(world, at, &uid);
             }
         }
-        for uid in made {
-            self.processing.remove(&uid);
+        while let Some((_, uid)) = take_due(&mut self.due.videos, now) {
+            let Some(video) = self.videos.get_mut(&uid).filter(|video| !video.deleted) else {
+                continue;
+            };
+            video.state = VideoState::Ready;
+            video.modified = Utc::now();
+            video.scheduled_deletion = video
+                .retention_days
+                .and_then(|days| Utc::now().checked_add_days(Days::new(days)));
             notices::video(self, world, &uid);
         }
+    }
+}
+
+fn take_due(due: &mut BTreeSet<(Duration, String)>, now: Duration) -> Option<(Duration, String)> {
+    if due.first().is_some_and(|(at, _)| *at <= now) {
+        due.pop_first()
+    } else {
+        None
     }
 }

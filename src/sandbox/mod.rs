@@ -63,7 +63,7 @@
 //! | `POST /control/faults` | `{"fault":"agora.cloud_recording.start=cut-after,times=1"}` |
 //! | `DELETE /control/faults` | takes all away |
 //! | `PUT /control/webhooks` | `{"cloudflare_live":url,"cloudflare_stream":url,"agora":url,"duplicates":bool,"reordered":bool}`; what is missing is off |
-//! | `PUT /control/quotas` | any of [`Quotas`]' names (`cloudflare_window_seconds` for the window) with a number |
+//! | `PUT /control/quotas` | any of [`Quotas`]' names (`cloudflare_window_seconds` for the window) with a number; one that changes starts a new window, and no block outlasts it |
 //! | `POST /control/recorders/{sid or converter id}/kill` | `{"back_after_seconds":60}`; null or missing: it never comes back |
 //! | `POST /control/recorders/{sid or converter id}/drop` | `{"seconds":20}`: it does not push for so long |
 

@@ -16,6 +16,10 @@ pub enum StartRule {
 }
 
 /// The vendors' limits. Windows are simulated time.
+///
+/// They can be set anew while the vendors run. No vendor does that; it is for callers that bring many things up at raised
+/// limits and then hold to the documented ones. A limit per time that is changed starts a new window: what was called before
+/// is not counted, and a block it led to is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quotas {
     /// Cloudflare API calls in any window of `cloudflare_window` (`cloudflare-stream.md §8`).

@@ -1,5 +1,6 @@
 //! What a test may know of the vendors' inside: `GET /control/state`, and `Vendors::state`.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -101,7 +102,13 @@ pub struct VideoSnapshot {
     pub deleted: bool,
 }
 
-pub(super) fn of(state: &State, to_wire: impl Fn(Duration) -> Duration, now: Duration) -> Snapshot {
+/// Everything; of calls and violations only those since then.
+pub(super) fn of(
+    state: &State,
+    to_wire: impl Fn(Duration) -> Duration,
+    now: Duration,
+    since: DateTime<Utc>,
+) -> Snapshot {
     let mut inputs: Vec<_> = state.live_inputs.values().collect();
     inputs.sort_by_key(|input| input.created);
     let mut videos: Vec<_> = state.videos.values().collect();
@@ -133,7 +140,7 @@ pub(super) fn of(state: &State, to_wire: impl Fn(Duration) -> Duration, now: Dur
         uid: None,
         resource_id: None,
         channel: Some(converter.channel.clone()),
-        state: if converter.destroyed {
+        state: if converter.is_destroyed() {
             "ended"
         } else if converter.away_until.is_some() {
             "failing_over"
@@ -180,8 +187,20 @@ pub(super) fn of(state: &State, to_wire: impl Fn(Duration) -> Duration, now: Dur
                 deleted: video.deleted,
             })
             .collect(),
-        violations: state.violations.iter().cloned().collect(),
-        calls: state.calls.iter().cloned().collect(),
+        violations: newest(&state.violations, |one| one.at >= since),
+        calls: newest(&state.calls, |call| call.at >= since),
         faults: state.faults.happened(),
     }
+}
+
+/// The newest ones that are wanted, oldest first.
+fn newest<T: Clone>(all: &VecDeque<T>, wanted: impl Fn(&T) -> bool) -> Vec<T> {
+    let mut newest: Vec<T> = all
+        .iter()
+        .rev()
+        .take_while(|one| wanted(one))
+        .cloned()
+        .collect();
+    newest.reverse();
+    newest
 }

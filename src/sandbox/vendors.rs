@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::credentials::{Credentials, Dice};
@@ -179,6 +180,12 @@ impl Vendors {
         self.world.snapshot()
     }
 
+    /// The same, but of calls and violations only those since then: there may be hundreds of thousands, and while they are
+    /// copied nobody is answered.
+    pub fn state_since(&self, since: DateTime<Utc>) -> Snapshot {
+        self.world.snapshot_since(since)
+    }
+
     /// A seller comes to a channel or leaves it. Without a uid: all sellers nobody spoke of.
     pub fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool) {
         self.world.set_seller(channel, uid, present);
@@ -199,9 +206,9 @@ impl Vendors {
         self.world.with(|state, _| state.webhooks = urls);
     }
 
-    /// Sets the limits.
+    /// Sets the limits. One that changed counts from now on: see [`Quotas`].
     pub fn set_quotas(&self, quotas: Quotas) {
-        self.world.with(|state, _| state.quotas = quotas);
+        self.world.with(|state, _| state.set_quotas(quotas));
     }
 
     /// A recorder (sid or converter id) dies without notice: its encoder is gone, and query, get and stop answer 404. With

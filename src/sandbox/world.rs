@@ -1,6 +1,6 @@
 //! The one state both vendors stand on, behind one lock, and what is noted about it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::agora::{Converter, Resource, Task};
+use super::agora::{Converters, Resource, Tasks};
 use super::calls::Call;
 use super::clock::Clock;
 use super::cloudflare::{Destination, Policy};
 use super::credentials::{Credentials, Dice};
 use super::fault::Faults;
-use super::ingest::{LiveInput, Video};
+use super::ingest::{Due, LiveInput, Video};
 use super::notices::Notice;
 use super::options::{Options, Quotas, WebhookUrls};
 use super::quota::{Blocking, Window};
@@ -86,20 +86,17 @@ pub(super) struct State {
     pub(super) webhooks: WebhookUrls,
     pub(super) faults: Faults,
     pub(super) live_inputs: BTreeMap<String, LiveInput>,
-    /// Live inputs whose current broadcast is not over.
-    pub(super) open_inputs: BTreeSet<String>,
     pub(super) idempotency: HashMap<String, (String, Duration)>,
     pub(super) videos: BTreeMap<String, Video>,
-    /// Videos that are not ready yet though their broadcast is over.
-    pub(super) processing: BTreeSet<String>,
+    pub(super) due: Due,
     pub(super) next_connection: u64,
     /// Which live input an attached encoder is at.
     pub(super) connections: HashMap<u64, String>,
     pub(super) destinations: Vec<Destination>,
     pub(super) policies: Vec<Policy>,
     pub(super) resources: HashMap<String, Resource>,
-    pub(super) tasks: BTreeMap<String, Task>,
-    pub(super) converters: BTreeMap<String, Converter>,
+    pub(super) tasks: Tasks,
+    pub(super) converters: Converters,
     pub(super) sellers: Sellers,
     pub(super) cloudflare_quota: Blocking,
     pub(super) recording_quota: Window,
@@ -125,17 +122,16 @@ impl State {
             webhooks: options.webhooks.clone(),
             faults,
             live_inputs: BTreeMap::new(),
-            open_inputs: BTreeSet::new(),
             idempotency: HashMap::new(),
             videos: BTreeMap::new(),
-            processing: BTreeSet::new(),
+            due: Due::default(),
             next_connection: 0,
             connections: HashMap::new(),
             destinations: Vec::new(),
             policies: Vec::new(),
             resources: HashMap::new(),
-            tasks: BTreeMap::new(),
-            converters: BTreeMap::new(),
+            tasks: Tasks::default(),
+            converters: Converters::default(),
             sellers: Sellers::new(options.sellers_present, options.seller_uid),
             cloudflare_quota: Blocking::default(),
             recording_quota: Window::default(),
@@ -146,6 +142,38 @@ impl State {
             notices: Vec::new(),
             next_notice: 0,
             secrets: Vec::new(),
+        }
+    }
+
+    /// Sets the limits; those that change count from now on.
+    pub(super) fn set_quotas(&mut self, new: Quotas) {
+        let old = std::mem::replace(&mut self.quotas, new);
+        let new = &self.quotas;
+        if (old.cloudflare_requests, old.cloudflare_window)
+            != (new.cloudflare_requests, new.cloudflare_window)
+        {
+            self.cloudflare_quota = Blocking::default();
+        }
+        for (before, after, window) in [
+            (
+                old.cloud_recording_per_second,
+                new.cloud_recording_per_second,
+                &mut self.recording_quota,
+            ),
+            (
+                old.media_push_per_second,
+                new.media_push_per_second,
+                &mut self.push_quota,
+            ),
+            (
+                old.hosts_per_second,
+                new.hosts_per_second,
+                &mut self.hosts_quota,
+            ),
+        ] {
+            if before != after {
+                *window = Window::default();
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod connect;
 mod entities;
 mod error;
 mod fleet;
+mod last_recordings;
 mod lock;
 mod migrations;
 mod operations;
@@ -43,6 +44,7 @@ pub use queries::{DeliveryFilter, RelayFilter};
 pub use rows::*;
 
 use connect::{Pools, Target};
+use last_recordings::LastRecordings;
 use operations::alarms::{ClearAlarm, RaiseAlarm, Remember};
 use operations::debts::{AddDebts, PostponeDebt, SettleDebt};
 use operations::deliveries::{Redeliver, SetDelivers};
@@ -68,6 +70,7 @@ struct Inner {
     writer: Writer,
     /// Replaced when they seem to hang.
     pools: RwLock<Pools>,
+    last_recordings: Arc<LastRecordings>,
 }
 
 impl std::fmt::Debug for Store {
@@ -90,13 +93,15 @@ impl Store {
         connection.ping().await?;
         let pools = target.pools(&connection, settings.read_connections);
         pools.reader.ping().await?;
-        let writer = Writer::start(target.clone(), connection);
+        let last_recordings = Arc::<LastRecordings>::default();
+        let writer = Writer::start(target.clone(), connection, last_recordings.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 target,
                 readers: settings.read_connections,
                 writer,
                 pools: RwLock::new(pools),
+                last_recordings,
             }),
         })
     }
@@ -177,7 +182,11 @@ impl Store {
     /// # Errors
     /// As [`Store::instance`].
     pub async fn take_epoch(&self) -> Result<i64, StoreError> {
-        self.inner.writer.run(TakeEpoch).await
+        let epoch = self.inner.writer.run(TakeEpoch).await?;
+        if !self.is_shared() {
+            self.inner.last_recordings.alone();
+        }
+        Ok(epoch)
     }
 
     /// Brings a relay into being, if its channel's slot is free.

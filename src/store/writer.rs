@@ -7,6 +7,7 @@
 //! (see [`Save`](super::Save)).
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, connect::Target, operations::outbox::hold_head, sql::Sql};
+use super::last_recordings::LastRecordings;
+use super::{Recording, StoreError, connect::Target, operations::outbox::hold_head, sql::Sql};
 use crate::telemetry::metrics;
 
 /// The most requests that share a commit.
@@ -39,6 +41,11 @@ pub(super) trait Operation: Send + Sync + 'static {
     /// came to it with rows in hand could each wait for the other's.
     fn writes_outbox(&self) -> bool {
         false
+    }
+
+    /// The recordings it may write: see [`put_recordings`](super::operations::parts::put_recordings).
+    fn recordings(&self) -> &[Recording] {
+        &[]
     }
 
     /// Does it. Whatever it wrote is taken back when it fails.
@@ -81,7 +88,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the task, on the runtime this is called on.
-    pub(super) fn start(target: Target, connection: DatabaseConnection) -> Self {
+    pub(super) fn start(
+        target: Target,
+        connection: DatabaseConnection,
+        last_recordings: Arc<LastRecordings>,
+    ) -> Self {
         let (queue, requests) = mpsc::channel(WAITING);
         let told = watch::Sender::new(());
         let closing = CancellationToken::new();
@@ -90,6 +101,7 @@ impl Writer {
             requests,
             target,
             connection,
+            last_recordings,
             told: told.clone(),
             closing: closing.clone(),
         };
@@ -140,6 +152,8 @@ impl Writer {
 trait Job: Send {
     /// See [`Operation::writes_outbox`].
     fn writes_outbox(&self) -> bool;
+    /// See [`Operation::recordings`].
+    fn recordings(&self) -> &[Recording];
     /// Runs it; whether it succeeded.
     fn run<'a>(&'a mut self, tx: &'a Tx<'a>) -> BoxFuture<'a, Ran>;
     /// Answers it, now that its batch was committed or not.
@@ -163,6 +177,10 @@ struct Waiting<O: Operation> {
 impl<O: Operation> Job for Waiting<O> {
     fn writes_outbox(&self) -> bool {
         self.operation.writes_outbox()
+    }
+
+    fn recordings(&self) -> &[Recording] {
+        self.operation.recordings()
     }
 
     fn run<'a>(&'a mut self, tx: &'a Tx<'a>) -> BoxFuture<'a, Ran> {
@@ -196,6 +214,7 @@ struct Task {
     requests: mpsc::Receiver<Box<dyn Job>>,
     target: Target,
     connection: DatabaseConnection,
+    last_recordings: Arc<LastRecordings>,
     told: watch::Sender<()>,
     closing: CancellationToken,
 }
@@ -242,6 +261,10 @@ impl Task {
         metrics::COMMIT_BATCH.observe(f64::from(size), []);
         if begun.elapsed() > SLOW {
             tracing::warn!(seconds, requests = batch.len(), "the database is slow");
+        }
+        // Before anybody is answered, and also when nobody knows whether it was committed.
+        for recording in batch.iter().flat_map(|job| job.recordings()) {
+            self.last_recordings.forget(recording.channel_id);
         }
         for job in batch.drain(..) {
             let outcome = committed

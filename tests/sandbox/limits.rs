@@ -203,3 +203,64 @@ async fn an_update_of_a_converter_needs_a_mask_and_a_growing_sequence() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_quota_that_is_changed_counts_from_then_on_and_no_other_does() {
+    let quotas = Quotas {
+        cloudflare_requests: 2,
+        ..Quotas::default()
+    };
+    let sandbox = Sandbox::start(Options { quotas, ..fast() });
+    let look = || async {
+        told(sandbox.cloudflare(Method::GET, "/live_inputs"))
+            .await
+            .0
+    };
+    let set = |quotas: Value| {
+        let url = format!("{}/control/quotas", sandbox.vendors.control_url());
+        told(sandbox.http.put(url).json(&quotas))
+    };
+    assert_eq!((look().await, look().await, look().await), (200, 200, 429));
+    for same in [
+        json!({"hosts_per_second": 1}),
+        json!({"cloudflare_requests": 2}),
+    ] {
+        assert_eq!(set(same.clone()).await.0, 200);
+        assert_eq!(look().await, 429, "{same}");
+    }
+    let refused = set(json!({"cloudflare_requests": 9, "no_quota": 1})).await;
+    assert_eq!((refused.0, look().await), (400, 429), "all or nothing");
+    assert_eq!(set(json!({"cloudflare_requests": 3})).await.0, 200);
+    assert_eq!((look().await, look().await, look().await), (200, 200, 200));
+    assert_eq!(look().await, 429);
+    assert_eq!(sandbox.violations(), ["quota_passed", "quota_passed"]);
+}
+
+#[tokio::test]
+async fn a_converters_name_and_place_are_free_when_it_is_destroyed() {
+    let quotas = Quotas {
+        max_converters: 2,
+        ..Quotas::default()
+    };
+    let sandbox = Sandbox::start(Options { quotas, ..fast() });
+    let create = |name: &str| {
+        told(
+            sandbox
+                .push(Method::POST, "/na", "/rtmp-converters")
+                .json(&converter(name, "rtmps://x/y")),
+        )
+    };
+    let id = |created: &Value| created["converter"]["id"].as_str().unwrap().to_owned();
+    let (_, first) = create("a").await;
+    assert_eq!((create("a").await.0, create("b").await.0), (409, 200));
+    assert_eq!(create("c").await.0, 429);
+    let path = format!("/rtmp-converters/{}", id(&first));
+    assert_eq!(
+        told(sandbox.push(Method::DELETE, "/na", &path)).await.0,
+        200
+    );
+    let (status, again) = create("a").await;
+    assert_eq!((status, create("c").await.0), (200, 429));
+    assert!(sandbox.vendors.kill(&id(&again), None));
+    assert_eq!((create("a").await.0, create("a").await.0), (200, 409));
+}

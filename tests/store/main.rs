@@ -18,6 +18,7 @@ mod ledger;
 mod lists;
 mod lock;
 mod outbox;
+mod recordings;
 mod saves;
 mod slots;
 mod upkeep;

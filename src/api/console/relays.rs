@@ -102,11 +102,9 @@ pub(super) async fn all_rows(api: &Api) -> Result<Vec<Row>, StoreError> {
 /// Finds out for the next look how many watch what is on the page: nobody waits for it.
 fn ask_for_viewers(api: &Api, rows: &[Row]) {
     for row in rows {
-        let Some(relay) = api.keeper.directory().get(row.id) else {
-            continue;
-        };
-        let viewers = api.viewers.clone();
-        actix_web::rt::spawn(async move { viewers.of(&relay.durable).await });
+        if let Some(relay) = api.keeper.directory().get(row.id) {
+            let _ = api.viewers.of(&relay.durable);
+        }
     }
 }
 

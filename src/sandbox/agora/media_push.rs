@@ -1,13 +1,12 @@
 //! Media Push: converters (`agora.md §4`).
 
-use std::time::Duration;
-
 use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::super::wire::{Answer, Cx};
-use super::super::world::{Job, State, World};
+use super::super::world::Job;
+use super::converter::Converter;
 use super::{converter_body, destroyed, message};
 
 /// What an update may name (`agora.md §4.5`).
@@ -20,132 +19,6 @@ const UPDATABLE: [&str; 7] = [
     "transcodeOptions.videoOptions.gop",
     "transcodeOptions.audioOptions.rtcStreamUids",
 ];
-
-pub(in crate::sandbox) struct Converter {
-    pub(in crate::sandbox) id: String,
-    pub(in crate::sandbox) name: String,
-    pub(in crate::sandbox) region: String,
-    pub(in crate::sandbox) channel: String,
-    pub(in crate::sandbox) uids: Vec<u32>,
-    pub(in crate::sandbox) raw: bool,
-    pub(in crate::sandbox) full_hd: bool,
-    pub(in crate::sandbox) rtmp_url: String,
-    /// Seconds of the wire.
-    pub(in crate::sandbox) idle_timeout: u64,
-    /// The options as they were sent.
-    options: Value,
-    pub(in crate::sandbox) created: i64,
-    pub(in crate::sandbox) updated: i64,
-    pub(in crate::sandbox) push_at: Duration,
-    /// Since when none of its sellers is there.
-    pub(in crate::sandbox) idle_since: Option<Duration>,
-    /// `connecting`, `running` or `failed`.
-    pub(in crate::sandbox) state: &'static str,
-    pub(in crate::sandbox) connection: Option<u64>,
-    pub(in crate::sandbox) destroyed: bool,
-    /// It moves to another machine: nobody knows it until then.
-    pub(in crate::sandbox) away_until: Option<Duration>,
-    pub(in crate::sandbox) drop_until: Option<Duration>,
-    sequence: Option<i64>,
-    pub(in crate::sandbox) wake: watch::Sender<u64>,
-}
-
-impl Converter {
-    fn reachable(&self) -> bool {
-        !self.destroyed && self.away_until.is_none()
-    }
-
-    pub(in crate::sandbox) fn nudge(&self) {
-        self.wake.send_modify(|count| *count += 1);
-    }
-
-    fn brief(&self) -> Value {
-        json!({"id": self.id, "createTs": self.created, "updateTs": self.updated, "state": self.state})
-    }
-
-    fn full(&self) -> Value {
-        let mut body = json!({
-            "name": self.name, "rtmpUrl": self.rtmp_url, "idleTimeout": self.idle_timeout,
-            "createTs": self.created, "updateTs": self.updated, "state": self.state,
-        });
-        if let Some(body) = body.as_object_mut() {
-            let options = if self.raw {
-                "rawOptions"
-            } else {
-                "transcodeOptions"
-            };
-            body.insert(options.to_owned(), self.options.clone());
-        }
-        body
-    }
-}
-
-impl State {
-    pub(in crate::sandbox) fn converter_notice(
-        &mut self,
-        id: &str,
-        event: u16,
-        fields: &str,
-        reason: Option<&str>,
-    ) {
-        let Some(converter) = self.converters.get(id) else {
-            return;
-        };
-        let mut told = if event == 1 {
-            converter.full()
-        } else {
-            converter.brief()
-        };
-        if let Some(told) = told.as_object_mut() {
-            told.insert("id".to_owned(), json!(id));
-            if event == 4 {
-                told.insert("name".to_owned(), json!(converter.name));
-                told.remove("state");
-            }
-        }
-        let mut payload = json!({"converter": told, "lts": Utc::now().timestamp(), "xRequestId": "", "fields": fields});
-        if let (Some(payload), Some(reason)) = (payload.as_object_mut(), reason) {
-            payload.insert("destroyReason".to_owned(), json!(reason));
-        }
-        self.agora_notice(5, event, payload);
-    }
-
-    pub(in crate::sandbox) fn set_converter(&mut self, id: &str, state: &'static str) {
-        let Some(converter) = self
-            .converters
-            .get_mut(id)
-            .filter(|converter| converter.state != state)
-        else {
-            return;
-        };
-        converter.state = state;
-        converter.updated = Utc::now().timestamp();
-        self.converter_notice(id, 3, "id,createTs,updateTs,state", None);
-    }
-
-    pub(in crate::sandbox) fn destroy_converter(
-        &mut self,
-        world: &World,
-        now: Duration,
-        id: &str,
-        reason: &str,
-    ) {
-        let Some(converter) = self
-            .converters
-            .get_mut(id)
-            .filter(|converter| !converter.destroyed)
-        else {
-            return;
-        };
-        converter.destroyed = true;
-        let connection = converter.connection.take();
-        converter.nudge();
-        if let Some(connection) = connection {
-            self.disconnect(world, now, connection);
-        }
-        self.converter_notice(id, 4, "id,name,createTs,updateTs", Some(reason));
-    }
-}
 
 fn not_enabled(cx: &Cx<'_>) -> Option<Answer> {
     (!cx.world.options.media_push_enabled).then(|| {
@@ -167,29 +40,15 @@ pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
         Ok(wanted) => wanted,
         Err(reason) => return message(400, &reason),
     };
-    if !wanted.name.is_empty()
-        && let Some(other) = cx
-            .state
-            .converters
-            .values()
-            .find(|other| !other.destroyed && other.name == wanted.name)
-    {
-        let id = other.id.clone();
+    if let Some(id) = cx.state.converters.named(&wanted.name) {
+        let id = id.to_owned();
         cx.state.violation("name_conflict", wanted.name);
         return message(409, "Resource with the same name already exists.")
             .with("X-Resource-ID", id);
     }
-    let alive = || {
-        cx.state
-            .converters
-            .values()
-            .filter(|other| !other.destroyed)
-    };
-    let passed = alive().count() >= cx.state.quotas.max_converters;
-    if passed
-        || (wanted.full_hd
-            && alive().filter(|other| other.full_hd).count()
-                >= cx.state.quotas.max_full_hd_converters)
+    let (alive, quotas) = (&cx.state.converters, &cx.state.quotas);
+    if alive.count() >= quotas.max_converters
+        || (wanted.full_hd && alive.full_hd() >= quotas.max_full_hd_converters)
     {
         cx.state.violation("converters_passed", wanted.name);
         return message(429, "Resource quota limit exceeded");
@@ -228,7 +87,7 @@ pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
         wake: watch::Sender::new(0),
     };
     let answer = json!({"converter": converter.brief(), "fields": "id,createTs,updateTs,state"});
-    cx.state.converters.insert(id.clone(), converter);
+    cx.state.converters.insert(converter);
     cx.state
         .converter_notice(&id, 1, "id,name,createTs,updateTs,state", None);
     // Nobody plays recorders any more only while the sandbox stops.

@@ -1,6 +1,7 @@
 //! The simulated Agora: routes, authentication, quotas, and the shapes of its refusals (`agora.md §1, §7`).
 
 mod check;
+mod converter;
 mod converter_body;
 mod media_push;
 mod recording;
@@ -14,8 +15,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-pub(super) use media_push::Converter;
-pub(super) use task::{Output, Phase, Resource, Task};
+pub(super) use converter::{Converter, Converters};
+pub(super) use task::{Output, Phase, Resource, Task, Tasks};
 pub(super) use token::verify as verify_token;
 
 use super::calls::{Call, Product};
@@ -229,12 +230,8 @@ fn count(call: Call, cx: &mut Cx<'_>) -> Option<Answer> {
 fn hosts(cx: &Cx<'_>) -> Answer {
     let channel = cx.ask.part(5);
     let hosts = cx.state.sellers.hosts(channel);
-    let watched = cx
-        .state
-        .tasks
-        .values()
-        .any(|task| task.joined.as_deref() == Some(channel));
-    if hosts.is_empty() && !watched {
+    let mut tasks = cx.state.tasks.values();
+    if hosts.is_empty() && !tasks.any(|task| task.joined.as_deref() == Some(channel)) {
         return Answer::json(
             200,
             &json!({"success": true, "data": {"channel_exist": false}}),

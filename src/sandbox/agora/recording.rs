@@ -23,13 +23,7 @@ pub(super) fn acquire(cx: &mut Cx<'_>) -> Answer {
         Ok(read) => read,
         Err(answer) => return answer,
     };
-    let running = cx
-        .state
-        .tasks
-        .values()
-        .filter(|task| task.phase != Phase::Ended)
-        .count();
-    if running >= cx.state.quotas.max_recorders {
+    if cx.state.tasks.unfinished() >= cx.state.quotas.max_recorders {
         cx.state.violation("recorders_passed", cname);
         return refused(400, 406, "vendor_over_load");
     }

@@ -41,12 +41,7 @@ pub(super) fn start(cx: &mut Cx<'_>) -> Answer {
         return refused(400, 1001, "the resourceId cannot be parsed");
     };
     let (cname, uid) = (resource.cname.clone(), resource.uid.clone());
-    let conflict = cx
-        .state
-        .tasks
-        .values()
-        .any(|task| task.phase != Phase::Ended && task.cname == cname && task.first_uid == uid);
-    if conflict {
+    if cx.state.tasks.conflicts(&cname, &uid) {
         cx.state.violation("task_conflict", cname);
         return refused(400, 53, "task conflict");
     }
@@ -77,7 +72,7 @@ pub(super) fn start(cx: &mut Cx<'_>) -> Answer {
         notices: 0,
         wake: watch::Sender::new(0),
     };
-    cx.state.tasks.insert(sid.clone(), task);
+    cx.state.tasks.insert(task);
     if let Some(resource) = cx.state.resources.get_mut(&resource_id) {
         resource.sid = Some(sid.clone());
     }

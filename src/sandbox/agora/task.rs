@@ -1,5 +1,6 @@
 //! A Cloud Recording task: what is known of it, and how it ends.
 
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -97,6 +98,58 @@ impl Task {
     }
 }
 
+/// All tasks there ever were. What is asked with every acquire and start is not looked for among thousands.
+#[derive(Default)]
+pub(in crate::sandbox) struct Tasks {
+    all: BTreeMap<String, Task>,
+    /// `cname` and first `uid` of those that are not over: no two have the same.
+    unfinished: HashSet<(String, String)>,
+}
+
+impl Tasks {
+    pub(in crate::sandbox) fn get(&self, sid: &str) -> Option<&Task> {
+        self.all.get(sid)
+    }
+
+    pub(in crate::sandbox) fn get_mut(&mut self, sid: &str) -> Option<&mut Task> {
+        self.all.get_mut(sid)
+    }
+
+    /// All of them, those that are over included.
+    pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &Task> {
+        self.all.values()
+    }
+
+    /// How many are not over.
+    pub(super) fn unfinished(&self) -> usize {
+        self.unfinished.len()
+    }
+
+    /// Whether one of this `cname` and first `uid` is not over.
+    pub(super) fn conflicts(&self, cname: &str, uid: &str) -> bool {
+        self.unfinished
+            .contains(&(cname.to_owned(), uid.to_owned()))
+    }
+
+    pub(super) fn insert(&mut self, task: Task) {
+        self.unfinished
+            .insert((task.cname.clone(), task.first_uid.clone()));
+        self.all.insert(task.sid.clone(), task);
+    }
+
+    /// Ends one that is not over yet.
+    pub(in crate::sandbox) fn end(&mut self, sid: &str) -> Option<&mut Task> {
+        let task = self
+            .all
+            .get_mut(sid)
+            .filter(|task| task.phase != Phase::Ended)?;
+        task.phase = Phase::Ended;
+        self.unfinished
+            .remove(&(task.cname.clone(), task.first_uid.clone()));
+        Some(task)
+    }
+}
+
 impl State {
     /// A Cloud Recording notification (product 3) of a task.
     pub(in crate::sandbox) fn task_notice(
@@ -147,14 +200,9 @@ impl State {
         sid: &str,
         code: u8,
     ) {
-        let Some(task) = self
-            .tasks
-            .get_mut(sid)
-            .filter(|task| task.phase != Phase::Ended)
-        else {
+        let Some(task) = self.tasks.end(sid) else {
             return;
         };
-        task.phase = Phase::Ended;
         task.joined = None;
         let connection = task.connection.take();
         task.nudge();

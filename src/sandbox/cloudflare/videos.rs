@@ -60,7 +60,6 @@ pub(super) fn delete(cx: &mut Cx<'_>) -> Answer {
         return error(409, 10046, "Not Implemented: Feature not supported");
     }
     video.deleted = true;
-    cx.state.processing.remove(&uid);
     Answer::empty(200)
 }
 

@@ -32,7 +32,7 @@ fn step(state: &mut State, world: &World, now: Duration, id: &str) -> Next {
     let Some(converter) = state.converters.get_mut(id) else {
         return Next::Over;
     };
-    if converter.destroyed {
+    if converter.is_destroyed() {
         return Next::Over;
     }
     if let Some(until) = converter.away_until {

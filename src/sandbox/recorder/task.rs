@@ -83,13 +83,13 @@ fn step(state: &mut State, world: &World, now: Duration, sid: &str) -> Next {
         return Next::Over;
     }
     if let Some(back) = task.crash.take() {
-        task.phase = if back.is_some() {
-            Phase::FailingOver
-        } else {
-            Phase::Ended
-        };
+        task.phase = Phase::FailingOver;
         task.joined = None;
-        if let Some(connection) = task.connection.take() {
+        let connection = task.connection.take();
+        if back.is_none() {
+            state.tasks.end(sid);
+        }
+        if let Some(connection) = connection {
             state.disconnect(world, now, connection);
         }
         return back.map_or(Next::Over, |after| Next::FailOver(now + after));

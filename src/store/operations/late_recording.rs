@@ -26,6 +26,10 @@ impl Operation for LateRecording {
         true
     }
 
+    fn recordings(&self) -> &[Recording] {
+        std::slice::from_ref(&self.recording)
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<bool, Failure> {
         let recording = &self.recording;
         let known = recording::Entity::find_by_id(recording.video_uid.clone())
@@ -34,7 +38,7 @@ impl Operation for LateRecording {
         if known.is_some_and(|known| known.state == READY) {
             return Ok(false);
         }
-        put_recordings(tx, std::slice::from_ref(recording)).await?;
+        put_recordings(tx, self).await?;
         add_outbox(tx, recording.relay_id, recording.channel_id, &self.outbox).await?;
         if let Some(url) = recording
             .hls_url

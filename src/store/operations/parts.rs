@@ -6,8 +6,8 @@ use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
 use crate::store::entities::{cost, debt, idempotency_key, recording, relay_event};
-use crate::store::writer::{Failure, Tx};
-use crate::store::{Cost, IdempotencyRecord, JournalEntry, NewDebt, Recording};
+use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::{Cost, IdempotencyRecord, JournalEntry, NewDebt};
 
 /// Appends to a relay's journal, whose last entry is number `last`, as the node of this epoch.
 pub(crate) async fn append_journal(
@@ -50,9 +50,11 @@ pub(crate) async fn add_debts(tx: &Tx<'_>, debts: &[NewDebt]) -> Result<(), Fail
     Ok(())
 }
 
-/// Writes recordings as they are now.
-pub(crate) async fn put_recordings(tx: &Tx<'_>, recordings: &[Recording]) -> Result<(), Failure> {
+/// Writes an operation's recordings as they are now. Nothing else writes recordings: what is remembered of channels' last
+/// ones is forgotten by what an operation says it writes.
+pub(crate) async fn put_recordings(tx: &Tx<'_>, operation: &impl Operation) -> Result<(), Failure> {
     use recording::Column as C;
+    let recordings = operation.recordings();
     if recordings.is_empty() {
         return Ok(());
     }

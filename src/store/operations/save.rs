@@ -53,6 +53,10 @@ impl Operation for Save {
         !self.outbox.is_empty()
     }
 
+    fn recordings(&self) -> &[Recording] {
+        &self.recordings
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
         use relay::Column as C;
         let id = self.row.id;
@@ -76,7 +80,7 @@ impl Operation for Save {
         }
         append_journal(tx, id, self.epoch, self.expected_revision, &self.journal).await?;
         add_debts(tx, &self.debts).await?;
-        put_recordings(tx, &self.recordings).await?;
+        put_recordings(tx, self).await?;
         if let Some(cost) = &self.cost {
             add_cost(tx, cost).await?;
         }

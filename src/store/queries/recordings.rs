@@ -1,9 +1,13 @@
 //! Recordings.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use crate::store::entities::{id::Id, recording};
+use crate::store::last_recordings::Look;
 use crate::store::{READY, Recording, Store, StoreError};
 
 impl Store {
@@ -22,7 +26,8 @@ impl Store {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// The newest recording of a channel, of any relay, that can be played.
+    /// The newest recording of a channel, of any relay, that can be played. The database is asked the first time, and again
+    /// when this process has written one; where other processes may, every second.
     ///
     /// # Errors
     /// As [`Store::relay`].
@@ -31,6 +36,11 @@ impl Store {
         channel_id: i64,
     ) -> Result<Option<Recording>, StoreError> {
         use recording::Column as C;
+        let (known, asked_at) = (&self.inner.last_recordings, Instant::now());
+        let ticket = match known.look(channel_id, asked_at) {
+            Look::Known(last) => return Ok(last.map(Arc::unwrap_or_clone)),
+            Look::Ask(ticket) => ticket,
+        };
         let row = recording::Entity::find()
             .filter(C::ChannelId.eq(channel_id))
             .filter(C::State.eq(READY))
@@ -39,6 +49,8 @@ impl Store {
             .order_by_desc(C::VideoUid)
             .one(&self.read())
             .await?;
-        Ok(row.map(Into::into))
+        let last: Option<Arc<Recording>> = row.map(|row| Arc::new(row.into()));
+        known.learn(channel_id, ticket, last.clone(), asked_at);
+        Ok(last.map(Arc::unwrap_or_clone))
     }
 }

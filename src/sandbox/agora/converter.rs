@@ -1,0 +1,195 @@
+//! A Media Push converter: what is known of it, and how it ends (`agora.md §4`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use chrono::Utc;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::super::world::{State, World};
+
+pub(in crate::sandbox) struct Converter {
+    pub(in crate::sandbox) id: String,
+    pub(in crate::sandbox) name: String,
+    pub(in crate::sandbox) region: String,
+    pub(in crate::sandbox) channel: String,
+    pub(in crate::sandbox) uids: Vec<u32>,
+    pub(in crate::sandbox) raw: bool,
+    pub(in crate::sandbox) full_hd: bool,
+    pub(in crate::sandbox) rtmp_url: String,
+    /// Seconds of the wire.
+    pub(in crate::sandbox) idle_timeout: u64,
+    /// The options as they were sent.
+    pub(super) options: Value,
+    pub(in crate::sandbox) created: i64,
+    pub(in crate::sandbox) updated: i64,
+    pub(in crate::sandbox) push_at: Duration,
+    /// Since when none of its sellers is there.
+    pub(in crate::sandbox) idle_since: Option<Duration>,
+    /// `connecting`, `running` or `failed`.
+    pub(in crate::sandbox) state: &'static str,
+    pub(in crate::sandbox) connection: Option<u64>,
+    pub(super) destroyed: bool,
+    /// It moves to another machine: nobody knows it until then.
+    pub(in crate::sandbox) away_until: Option<Duration>,
+    pub(in crate::sandbox) drop_until: Option<Duration>,
+    pub(super) sequence: Option<i64>,
+    pub(in crate::sandbox) wake: watch::Sender<u64>,
+}
+
+impl Converter {
+    pub(in crate::sandbox) fn is_destroyed(&self) -> bool {
+        self.destroyed
+    }
+
+    pub(super) fn reachable(&self) -> bool {
+        !self.destroyed && self.away_until.is_none()
+    }
+
+    pub(in crate::sandbox) fn nudge(&self) {
+        self.wake.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn brief(&self) -> Value {
+        json!({"id": self.id, "createTs": self.created, "updateTs": self.updated, "state": self.state})
+    }
+
+    pub(super) fn full(&self) -> Value {
+        let mut body = json!({
+            "name": self.name, "rtmpUrl": self.rtmp_url, "idleTimeout": self.idle_timeout,
+            "createTs": self.created, "updateTs": self.updated, "state": self.state,
+        });
+        if let Some(body) = body.as_object_mut() {
+            let options = if self.raw {
+                "rawOptions"
+            } else {
+                "transcodeOptions"
+            };
+            body.insert(options.to_owned(), self.options.clone());
+        }
+        body
+    }
+}
+
+/// All converters there ever were. What is asked with every creation is not looked for among thousands.
+#[derive(Default)]
+pub(in crate::sandbox) struct Converters {
+    all: BTreeMap<String, Converter>,
+    /// Of those not destroyed: the ids of those that have a name, how many there are, and how many of full HD.
+    named: HashMap<String, String>,
+    count: usize,
+    full_hd: usize,
+}
+
+impl Converters {
+    pub(in crate::sandbox) fn get(&self, id: &str) -> Option<&Converter> {
+        self.all.get(id)
+    }
+
+    pub(in crate::sandbox) fn get_mut(&mut self, id: &str) -> Option<&mut Converter> {
+        self.all.get_mut(id)
+    }
+
+    /// All of them, destroyed ones included.
+    pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &Converter> {
+        self.all.values()
+    }
+
+    /// The id of the one of this name that is not destroyed.
+    pub(super) fn named(&self, name: &str) -> Option<&str> {
+        self.named.get(name).map(String::as_str)
+    }
+
+    /// How many are not destroyed.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Of these, how many are of full HD.
+    pub(super) fn full_hd(&self) -> usize {
+        self.full_hd
+    }
+
+    pub(super) fn insert(&mut self, converter: Converter) {
+        self.count += 1;
+        self.full_hd += usize::from(converter.full_hd);
+        if !converter.name.is_empty() {
+            self.named
+                .insert(converter.name.clone(), converter.id.clone());
+        }
+        self.all.insert(converter.id.clone(), converter);
+    }
+
+    /// Destroys one that is not destroyed yet.
+    pub(in crate::sandbox) fn destroy(&mut self, id: &str) -> Option<&mut Converter> {
+        let converter = self.all.get_mut(id).filter(|one| !one.destroyed)?;
+        converter.destroyed = true;
+        self.named.remove(&converter.name);
+        self.count -= 1;
+        self.full_hd -= usize::from(converter.full_hd);
+        Some(converter)
+    }
+}
+
+impl State {
+    pub(in crate::sandbox) fn converter_notice(
+        &mut self,
+        id: &str,
+        event: u16,
+        fields: &str,
+        reason: Option<&str>,
+    ) {
+        let Some(converter) = self.converters.get(id) else {
+            return;
+        };
+        let mut told = if event == 1 {
+            converter.full()
+        } else {
+            converter.brief()
+        };
+        if let Some(told) = told.as_object_mut() {
+            told.insert("id".to_owned(), json!(id));
+            if event == 4 {
+                told.insert("name".to_owned(), json!(converter.name));
+                told.remove("state");
+            }
+        }
+        let mut payload = json!({"converter": told, "lts": Utc::now().timestamp(), "xRequestId": "", "fields": fields});
+        if let (Some(payload), Some(reason)) = (payload.as_object_mut(), reason) {
+            payload.insert("destroyReason".to_owned(), json!(reason));
+        }
+        self.agora_notice(5, event, payload);
+    }
+
+    pub(in crate::sandbox) fn set_converter(&mut self, id: &str, state: &'static str) {
+        let Some(converter) = self
+            .converters
+            .get_mut(id)
+            .filter(|converter| converter.state != state)
+        else {
+            return;
+        };
+        converter.state = state;
+        converter.updated = Utc::now().timestamp();
+        self.converter_notice(id, 3, "id,createTs,updateTs,state", None);
+    }
+
+    pub(in crate::sandbox) fn destroy_converter(
+        &mut self,
+        world: &World,
+        now: Duration,
+        id: &str,
+        reason: &str,
+    ) {
+        let Some(converter) = self.converters.destroy(id) else {
+            return;
+        };
+        let connection = converter.connection.take();
+        converter.nudge();
+        if let Some(connection) = connection {
+            self.disconnect(world, now, connection);
+        }
+        self.converter_notice(id, 4, "id,name,createTs,updateTs", Some(reason));
+    }
+}
