@@ -170,7 +170,7 @@ impl Life {
         );
         let durable = self.relay.durable();
         let text = serde_json::to_string(durable).unwrap();
-        assert_eq!(&serde_json::from_str::<Durable>(&text).unwrap(), durable);
+        assert_eq!(serde_json::from_str::<Durable>(&text).unwrap(), **durable);
     }
 
     fn jitter(how: u16) -> Jitter {
@@ -306,8 +306,8 @@ impl Life {
         let replayed = Durable::replay(stored.iter().map(|(at, fact)| (*at, fact)));
         let replayed = replayed.unwrap().unwrap();
         assert_eq!(
-            &replayed,
-            self.relay.durable(),
+            replayed,
+            **self.relay.durable(),
             "the journal adds up to the state"
         );
         self.incarnation += 1;

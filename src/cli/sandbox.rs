@@ -91,7 +91,8 @@ struct Door {
 }
 
 pub(super) fn run(told: &Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> {
-    application::run(async move {
+    let threads = loaded.runtime.clone();
+    application::run_on(&threads, async move {
         let listener = listen(told.port, loaded.server.port)?;
         listener.set_nonblocking(true)?;
         let door = Door {
@@ -293,6 +294,7 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
             api_tokens: vec![door.api_token.clone()],
             admin_tokens: vec![door.admin_token.clone()],
         },
+        runtime: loaded.runtime,
         fleet: loaded.fleet,
         relay: loaded.relay,
         janitor: loaded.janitor,

@@ -181,7 +181,7 @@ impl Run {
     pub fn durable(&self) -> Option<&Durable> {
         self.relay
             .as_ref()
-            .map(Relay::durable)
+            .map(|relay| &**relay.durable())
             .or(self.stored.as_ref())
     }
 

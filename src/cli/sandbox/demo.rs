@@ -55,6 +55,7 @@ pub(super) fn quicken(settings: &mut Settings) {
     settings.vendors = VendorSettings {
         read_timeout: Duration::from_secs(2),
         write_timeout: Duration::from_secs(4),
+        ..settings.vendors
     };
     settings.cloudflare.recordings_interval = Duration::from_millis(500);
     settings.agora.not_found_backoff = [500, 500, 1000, 1000, 2000]
