@@ -78,6 +78,7 @@ fn vendors() -> config::Vendors {
     config::Vendors {
         read_timeout: Duration::from_secs(5),
         write_timeout: Duration::from_secs(5),
+        ..config::Vendors::default()
     }
 }
 
