@@ -3,7 +3,8 @@
 //! ```sh
 //! cargo bench --bench channels
 //! RELAYKEEPER_CHANNELS=200 cargo bench --bench channels        # a try, in a minute; it writes nothing into the repository
-//! RELAYKEEPER_PARTS=reads,plain cargo bench --bench channels   # some parts only: held, added, reads, plain, sustained, lives
+//! RELAYKEEPER_PARTS=reads,plain cargo bench --bench channels   # some parts only: held, added, watched, reads, plain,
+//!                                                              # sustained, lives
 //! ```
 //!
 //! It prints one table, with the machine it ran on, and writes `benches/results/<date>.json`; the part `held` also draws
@@ -63,6 +64,8 @@ mod support;
 mod sustained;
 #[path = "channels/vendors.rs"]
 mod vendors;
+#[path = "channels/watched.rs"]
+mod watched;
 
 use results::Results;
 use size::Size;
@@ -103,6 +106,9 @@ fn measure() {
         }
         if size.wants("added") {
             results.add("added", added::measure(&size).await);
+        }
+        if size.wants("watched") {
+            results.add("watched", watched::measure(&size).await);
         }
         if size.wants("held") {
             results.add("held", held::measure(&size).await);

@@ -236,6 +236,8 @@ fn delivered(at: &Addresses, database_url: &str, url: &str) -> Vec<(&'static str
         ("AGORA_CUSTOMER_ID", &at.customer_id),
         ("AGORA_CUSTOMER_SECRET", &at.customer_secret),
         ("AGORA_API_BASE_URL", &at.agora),
+        ("CLOUDFLARE_LIVE_WEBHOOK_SECRET", &at.live_webhook_secret),
+        ("AGORA_WEBHOOK_SECRET", &at.agora_webhook_secret),
         (
             "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__BUCKET",
             "bucket",

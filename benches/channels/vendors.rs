@@ -11,6 +11,7 @@ use relaykeeper::sandbox::{Options, Quotas, Snapshot, Vendors};
 use serde::{Deserialize, Serialize};
 
 use crate::process;
+use crate::support::service::webhooks;
 
 /// The vendors' limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,8 @@ pub struct Addresses {
     pub app_certificate: String,
     pub customer_id: String,
     pub customer_secret: String,
+    pub live_webhook_secret: String,
+    pub agora_webhook_secret: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,6 +76,8 @@ enum Ask {
     Limits(Limits),
     Summary { since: DateTime<Utc> },
     Starts,
+    Playable,
+    Webhooks { service: String },
 }
 
 /// What was called.
@@ -164,6 +169,17 @@ impl House {
         self.ask(&Ask::Starts)
     }
 
+    /// Since when each live input can be watched, by its uid. Their time runs as ours.
+    pub fn playable(&mut self) -> BTreeMap<String, DateTime<Utc>> {
+        self.ask(&Ask::Playable)
+    }
+
+    /// Notifications go to this service from now on.
+    pub fn notify(&mut self, service: &str) {
+        let service = service.to_owned();
+        let () = self.ask(&Ask::Webhooks { service });
+    }
+
     fn ask<T: for<'a> Deserialize<'a>>(&mut self, what: &impl Serialize) -> T {
         let line = serde_json::to_string(what).expect("JSON");
         writeln!(self.told, "{line}").expect("it listens");
@@ -193,6 +209,11 @@ pub fn serve() {
                 say(&());
             }
             Ask::Summary { since } => say(&summary(&vendors.state_since(since))),
+            Ask::Playable => say(&playable(&vendors.state())),
+            Ask::Webhooks { service } => {
+                vendors.set_webhooks(webhooks(&service));
+                say(&());
+            }
             Ask::Starts => say(&starts(&vendors.state())),
         }
     }
@@ -213,6 +234,8 @@ fn addresses(vendors: &Vendors) -> Addresses {
         app_certificate: vendors.agora_app_certificate().to_owned(),
         customer_id: vendors.agora_customer_id().to_owned(),
         customer_secret: vendors.agora_customer_secret().to_owned(),
+        live_webhook_secret: vendors.live_webhook_secret().to_owned(),
+        agora_webhook_secret: vendors.agora_webhook_secret().to_owned(),
     }
 }
 
@@ -272,6 +295,16 @@ fn summary(state: &Snapshot) -> Summary {
     summary.recorders = alive.clone().count();
     summary.publishing = alive.filter(|one| one.publishing).count();
     summary
+}
+
+fn playable(state: &Snapshot) -> BTreeMap<String, DateTime<Utc>> {
+    let now = Utc::now();
+    let since = |input: &relaykeeper::sandbox::LiveInputState| {
+        let ago = state.simulated_seconds - input.playable_since_seconds?;
+        let ago = chrono::TimeDelta::from_std(Duration::from_secs_f64(ago)).ok()?;
+        Some((input.uid.clone(), now - ago))
+    };
+    state.live_inputs.iter().filter_map(since).collect()
 }
 
 fn starts(state: &Snapshot) -> BTreeMap<String, DateTime<Utc>> {

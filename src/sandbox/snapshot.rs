@@ -52,6 +52,8 @@ pub struct LiveInputState {
     pub encoders: Vec<String>,
     /// Whether a viewer sees a moving picture.
     pub playable: bool,
+    /// Since when, in seconds of the simulated clock.
+    pub playable_since_seconds: Option<f64>,
     /// The video of the broadcast that is not over.
     pub video_uid: Option<String>,
 }
@@ -169,6 +171,9 @@ pub(super) fn of(
                     .map(|one| one.recorder.clone())
                     .collect(),
                 playable: input.playable(now),
+                playable_since_seconds: input
+                    .playable(now)
+                    .then(|| input.playable_at.as_secs_f64()),
                 video_uid: input.video.clone(),
             })
             .collect(),

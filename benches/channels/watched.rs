@@ -1,0 +1,81 @@
+//! From when buyers can press play to when this program says so, with the vendors' notifications and without.
+//!
+//! Fifty channels start at once, Media Push, at budgets nobody uses up but for the customer host's default 200 requests a second.
+//! A converter pushes 2 s after its creation, which Cloudflare tells of (`connected`), and 4 s after that there is a picture. Both
+//! times are of this machine's clock: the simulator's for the picture, the relay's `live_at` for ours.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::results::{Part, Row, percentile, sorted};
+use crate::service::{Service, raised};
+use crate::size::Size;
+use crate::support::database::TestDatabase;
+use crate::vendors::{House, Told};
+
+/// Channels that start at once.
+const AT_ONCE: usize = 50;
+/// The delivered `poll_interval`.
+const POLL: Duration = Duration::from_secs(5);
+
+/// All of it.
+pub async fn measure(size: &Size) -> Part {
+    let mut part = Part::default();
+    let rounds = size.or(4, 1);
+    let told = live_after(rounds, true).await;
+    let (p50, p99) = (percentile(&told, 50.0), percentile(&told, 99.0));
+    let figure = "from playable to `live`, with notifications";
+    let row = Row::told(figure, format!("p50 {p50:.2} s, p99 {p99:.2} s"));
+    let row = row.against("p99 ≤ 1 s", p99 <= 1.0);
+    part.row(row.note(format!("{} starts, {AT_ONCE} at once", told.len())));
+    let polled = live_after(rounds, false).await;
+    let (p50, p99) = (percentile(&polled, 50.0), percentile(&polled, 99.0));
+    let most = POLL.as_secs_f64() + 1.0;
+    let row = Row::told("the same by polls alone", format!("p50 {p50:.2} s, p99 {p99:.2} s"));
+    part.row(row.against(format!("≤ {most:.0} s"), p99 <= most));
+    part.samples = json!({ "with_notifications_s": told, "by_polls_s": polled });
+    part
+}
+
+/// How long after the picture each relay was live, in seconds, sorted.
+async fn live_after(rounds: usize, notifications: bool) -> Vec<f64> {
+    let mut vendors = House::open(&Told {
+        push_ms: 2000,
+        playable_ms: 4000,
+        ..Told::default()
+    });
+    let database = TestDatabase::sqlite();
+    let mut settings = raised();
+    settings.retain(|(name, _)| *name != "RELAYKEEPER__CLOUDFLARE__CUSTOMER_REQUESTS_PER_SECOND");
+    let mut service = Service::spawn(&vendors.at, &database.url, &settings);
+    service.ready().await;
+    if notifications {
+        vendors.notify(&service.url);
+    }
+    for round in 0..rounds {
+        let from = round * AT_ONCE;
+        join_all((from..from + AT_ONCE).map(|channel| service.start(channel + 1, None))).await;
+        service.until_live(from + AT_ONCE).await;
+    }
+    let playable = vendors.playable();
+    let mut after = Vec::new();
+    for channel in 1..=rounds * AT_ONCE {
+        let relay = relay(&service, channel).await;
+        let live_at: DateTime<Utc> = serde_json::from_value(relay["live_at"].clone()).expect("live");
+        let uid = relay["stream_key_id"].as_str().expect("a live input");
+        after.push((live_at - playable[uid]).as_seconds_f64());
+    }
+    service.terminate();
+    sorted(after)
+}
+
+async fn relay(service: &Service, channel: usize) -> Value {
+    let path = format!("/v1/channels/{channel}");
+    let answer = service.request(Method::GET, &path).send().await;
+    let mut channel: Value = answer.expect("an answer").json().await.expect("JSON");
+    channel["relay"].take()
+}
