@@ -53,6 +53,10 @@ impl Operation for Save {
         !self.outbox.is_empty()
     }
 
+    fn leaves_rows(&self) -> bool {
+        true
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
         use relay::Column as C;
         let id = self.row.id;
@@ -74,7 +78,7 @@ impl Operation for Save {
                 Saved::Fenced
             });
         }
-        append_journal(tx, id, self.epoch, self.expected_revision, &self.journal).await?;
+        append_journal(tx, id, self.epoch, self.expected_revision, &self.journal);
         add_debts(tx, &self.debts).await?;
         put_recordings(tx, &self.recordings).await?;
         if let Some(cost) = &self.cost {
@@ -106,6 +110,7 @@ impl Save {
         if stored.epoch != self.epoch || stored.revision != self.revision() {
             return Ok(false);
         }
+        tx.write_down().await?;
         let tail = relay_event::Entity::find()
             .filter(C::RelayId.eq(Id(self.row.id)))
             .filter(C::Seq.gt(self.expected_revision))
