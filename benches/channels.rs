@@ -36,6 +36,8 @@
 mod added;
 #[path = "channels/constant.rs"]
 mod constant;
+#[path = "channels/direct.rs"]
+mod direct;
 #[path = "channels/held.rs"]
 mod held;
 #[path = "channels/lives.rs"]

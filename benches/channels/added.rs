@@ -3,14 +3,19 @@
 //!
 //! Cloud Recording, simulated at 400 ms for the live input, 300 ms for `acquire`, 500 ms for `start`: a start's critical path is
 //! 900 ms. From when the request was sent (by this process's clock) to when the simulator answered `start` (by its time stamp,
-//! on the same machine's clock), less those 900 ms. The stores' commits are in it, and the simulator's own timers.
+//! on the same machine's clock), less those 900 ms. The store's commits are in it, and the simulator's own timers; what of it
+//! this machine adds without a service in between is measured beside (see [`direct`](crate::direct)).
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::direct;
 use crate::results::{Part, Row, percentile, sorted};
-use crate::service::{Service, Started, raised};
+use crate::service::{Service, raised};
 use crate::size::Size;
 use crate::support::database::TestDatabase;
 use crate::vendors::{House, Told};
@@ -38,6 +43,7 @@ pub async fn measure(size: &Size) -> Part {
     // The first start makes connections, and is not counted.
     service.start(1, None).await;
     let rounds = size.or(5, 2);
+    let floor = sorted(direct::starts(&mut vendors, rounds, AT_ONCE).await);
     let (mut added, mut answered) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         connect(&service).await;
@@ -47,7 +53,10 @@ pub async fn measure(size: &Size) -> Part {
         // Nothing of this round is under way any more when the next begins.
         service.until_live(1 + (round + 1) * AT_ONCE).await;
         let theirs = vendors.starts();
-        added.extend(started.iter().filter_map(|one| beyond(one, &theirs)));
+        added.extend(started.iter().filter_map(|one| {
+            let resource = one.relay["agora"]["resource_id"].as_str()?;
+            beyond(resource, one.asked, &theirs)
+        }));
         answered.extend(started.iter().map(|one| millis(one.took) - path()));
     }
     let starts = rounds * AT_ONCE;
@@ -55,13 +64,15 @@ pub async fn measure(size: &Size) -> Part {
     let (added, answered) = (sorted(added), sorted(answered));
     let of = |values: &[f64]| (percentile(values, 50.0), percentile(values, 99.0));
     let ((p50, p99), (whole50, whole99)) = (of(&added), of(&answered));
+    let (floor50, floor99) = of(&floor);
     let figure = "time added to a start, 100 at once, SQLite, Cloud Recording";
     let row = Row::told(figure, format!("p50 {p50:.0} ms, p99 {p99:.0} ms"));
     let row = row.against("p50 ≤ 25 ms, p99 ≤ 100 ms", p50 <= 25.0 && p99 <= 100.0);
     part.row(row.note(format!(
-        "{starts} starts in {rounds} rounds; to the answer at the client: p50 {whole50:.0} ms, p99 {whole99:.0} ms"
+        "{starts} starts in {rounds} rounds; to the answer at the client: p50 {whole50:.0} ms, p99 {whole99:.0} ms; \
+         the vendors' clients alone, without service and database: p50 {floor50:.0} ms, p99 {floor99:.0} ms"
     )));
-    part.samples = json!({ "added_ms": added, "answered_ms": answered });
+    part.samples = json!({ "added_ms": added, "answered_ms": answered, "direct_ms": floor });
     service.terminate();
     part
 }
@@ -74,13 +85,14 @@ async fn connect(service: &Service) {
     }
 }
 
-fn beyond(
-    started: &Started,
-    theirs: &std::collections::BTreeMap<String, chrono::DateTime<chrono::Utc>>,
+/// How much later than it could a start was answered by the vendor, in milliseconds.
+pub fn beyond(
+    resource: &str,
+    asked: DateTime<Utc>,
+    theirs: &BTreeMap<String, DateTime<Utc>>,
 ) -> Option<f64> {
-    let resource = started.relay["agora"]["resource_id"].as_str()?;
     let answered = theirs.get(resource)?;
-    Some((*answered - started.asked).as_seconds_f64() * 1000.0 - path())
+    Some((*answered - asked).as_seconds_f64() * 1000.0 - path())
 }
 
 /// The vendors' own critical path, in milliseconds.

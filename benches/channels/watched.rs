@@ -35,7 +35,10 @@ pub async fn measure(size: &Size) -> Part {
     let polled = live_after(rounds, false).await;
     let (p50, p99) = (percentile(&polled, 50.0), percentile(&polled, 99.0));
     let most = POLL.as_secs_f64() + 1.0;
-    let row = Row::told("the same by polls alone", format!("p50 {p50:.2} s, p99 {p99:.2} s"));
+    let row = Row::told(
+        "the same by polls alone",
+        format!("p50 {p50:.2} s, p99 {p99:.2} s"),
+    );
     part.row(row.against(format!("≤ {most:.0} s"), p99 <= most));
     part.samples = json!({ "with_notifications_s": told, "by_polls_s": polled });
     part
@@ -65,7 +68,8 @@ async fn live_after(rounds: usize, notifications: bool) -> Vec<f64> {
     let mut after = Vec::new();
     for channel in 1..=rounds * AT_ONCE {
         let relay = relay(&service, channel).await;
-        let live_at: DateTime<Utc> = serde_json::from_value(relay["live_at"].clone()).expect("live");
+        let live_at: DateTime<Utc> =
+            serde_json::from_value(relay["live_at"].clone()).expect("live");
         let uid = relay["stream_key_id"].as_str().expect("a live input");
         after.push((live_at - playable[uid]).as_seconds_f64());
     }

@@ -1,10 +1,13 @@
 //! The writer: one task, one connection, one commit for all that wait.
 //!
 //! While a batch is being committed the next one gathers; so the more is written, the more shares one fsync, and a write
-//! that comes alone waits for nobody. Within a batch every request stands in a savepoint of its own and fails alone. An
+//! that comes alone waits for nobody. Within a batch every request fails alone (see [`batch`]). An
 //! answer is given after the commit and never before. When the commit fails or the connection breaks, everyone in the
 //! batch hears [`StoreError::Unavailable`]: the outcome is unknown, and a repeat of the same request finds out
 //! (see [`Save`](super::Save)).
+
+mod batch;
+mod tx;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,19 +15,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, future::BoxFuture};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
-};
+use sea_orm::DatabaseConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::last_recordings::LastRecordings;
-use super::{Recording, StoreError, connect::Target, operations::outbox::hold_head, sql::Sql};
+use super::{Recording, StoreError, connect::Target};
 use crate::telemetry::metrics;
+
+use batch::transact;
+pub(super) use tx::Tx;
 
 /// The most requests that share a commit.
 const BATCH: usize = 256;
+/// The most that do while commits are cheap and few wait: the first need not wait for the hundredth.
+const FEW: usize = 16;
+/// So many who wait are not few.
+const MANY: usize = 128;
+/// A commit that takes longer is dear.
+const DEAR: Duration = Duration::from_millis(4);
 /// The most requests that wait; who comes then waits for room.
 const WAITING: usize = 1024;
 /// How long a batch may take: longer than any limit the database has itself.
@@ -48,6 +57,12 @@ pub(super) trait Operation: Send + Sync + 'static {
         &[]
     }
 
+    /// Whether it leaves rows to be written with those of its batch, and reads nothing of what others leave so: journals and
+    /// the outbox. Before any other operation they are written.
+    fn leaves_rows(&self) -> bool {
+        false
+    }
+
     /// Does it. Whatever it wrote is taken back when it fails.
     fn run(&self, tx: &Tx<'_>) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 }
@@ -65,16 +80,6 @@ impl<E: Into<StoreError>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Whole(error.into())
     }
-}
-
-/// The transaction an operation works in.
-pub(super) struct Tx<'a> {
-    /// Where its statements go.
-    pub(super) sql: Sql<'a, DatabaseTransaction>,
-    /// Whether `channels` is written as well.
-    pub(super) project: bool,
-    /// Set when the outbox, or what is to be delivered of it, was written: whoever waits for that is told after the commit.
-    pub(super) told: &'a AtomicBool,
 }
 
 /// Hands requests to the writer's task.
@@ -102,6 +107,7 @@ impl Writer {
             target,
             connection,
             last_recordings,
+            commits_are_dear: false,
             told: told.clone(),
             closing: closing.clone(),
         };
@@ -154,8 +160,12 @@ trait Job: Send {
     fn writes_outbox(&self) -> bool;
     /// See [`Operation::recordings`].
     fn recordings(&self) -> &[Recording];
+    /// See [`Operation::leaves_rows`].
+    fn leaves_rows(&self) -> bool;
     /// Runs it; whether it succeeded.
     fn run<'a>(&'a mut self, tx: &'a Tx<'a>) -> BoxFuture<'a, Ran>;
+    /// It ran well, but what it left to be written was refused.
+    fn fail(&mut self, failure: Failure) -> Ran;
     /// Answers it, now that its batch was committed or not.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -183,6 +193,10 @@ impl<O: Operation> Job for Waiting<O> {
         self.operation.recordings()
     }
 
+    fn leaves_rows(&self) -> bool {
+        self.operation.leaves_rows()
+    }
+
     fn run<'a>(&'a mut self, tx: &'a Tx<'a>) -> BoxFuture<'a, Ran> {
         Box::pin(async move {
             match self.operation.run(tx).await {
@@ -190,13 +204,19 @@ impl<O: Operation> Job for Waiting<O> {
                     self.result = Some(Ok(answer));
                     Ran::Well
                 }
-                Err(Failure::Whole(error)) => {
-                    self.result = Some(Err(error));
-                    Ran::Badly
-                }
-                Err(Failure::Projection(error)) => Ran::Projection(error),
+                Err(failure) => self.fail(failure),
             }
         })
+    }
+
+    fn fail(&mut self, failure: Failure) -> Ran {
+        match failure {
+            Failure::Whole(error) => {
+                self.result = Some(Err(error));
+                Ran::Badly
+            }
+            Failure::Projection(error) => Ran::Projection(error),
+        }
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
@@ -215,6 +235,7 @@ struct Task {
     target: Target,
     connection: DatabaseConnection,
     last_recordings: Arc<LastRecordings>,
+    commits_are_dear: bool,
     told: watch::Sender<()>,
     closing: CancellationToken,
 }
@@ -223,10 +244,11 @@ impl Task {
     async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            let most = self.most();
             tokio::select! {
                 biased;
                 () = self.closing.cancelled(), if !self.requests.is_closed() => self.requests.close(),
-                count = self.requests.recv_many(&mut batch, BATCH) => {
+                count = self.requests.recv_many(&mut batch, most) => {
                     if count == 0 {
                         break;
                     }
@@ -238,18 +260,28 @@ impl Task {
         let _ = self.connection.close().await;
     }
 
+    /// How many may share the next commit.
+    fn most(&self) -> usize {
+        if self.commits_are_dear || self.requests.len() > MANY {
+            BATCH
+        } else {
+            FEW
+        }
+    }
+
     async fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let begun = Instant::now();
         let told = AtomicBool::new(false);
         let attempt = AssertUnwindSafe(transact(&self.connection, batch, &told)).catch_unwind();
         let committed = match tokio::time::timeout(PATIENCE, attempt).await {
-            Ok(Ok(committed)) => committed,
+            Ok(Ok(committed)) => committed.map(|took| self.commits_are_dear = took > DEAR),
             Ok(Err(_)) => Err(StoreError::Unavailable("a write panicked".to_owned())),
             Err(_) => Err(StoreError::Unavailable("it took too long".to_owned())),
         };
         if let Err(error) = &committed {
             tracing::warn!(%error, requests = batch.len(), "a batch was not committed");
             metrics::COMMITS_FAILED.add(1, []);
+            self.commits_are_dear = true;
             self.renew();
         }
         if told.load(Ordering::Relaxed) {
@@ -278,60 +310,6 @@ impl Task {
     fn renew(&mut self) {
         if !matches!(self.target, Target::Memory(_)) {
             self.connection = self.target.writer();
-        }
-    }
-}
-
-/// One transaction for the whole batch.
-async fn transact(
-    connection: &DatabaseConnection,
-    batch: &mut [Box<dyn Job>],
-    told: &AtomicBool,
-) -> Result<(), StoreError> {
-    let transaction = connection
-        .begin_with_options(TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        })
-        .await?;
-    if batch.iter().any(|job| job.writes_outbox()) {
-        hold_head(&transaction).await?;
-    }
-    for job in batch {
-        attempt(&transaction, job.as_mut(), told).await?;
-    }
-    Ok(transaction.commit().await?)
-}
-
-/// Runs one job in its savepoint. An error here is the whole batch's: the transaction is gone.
-async fn attempt(
-    transaction: &DatabaseTransaction,
-    job: &mut dyn Job,
-    told: &AtomicBool,
-) -> Result<(), StoreError> {
-    let mut project = true;
-    loop {
-        let tx = Tx {
-            sql: Sql(transaction),
-            project,
-            told,
-        };
-        transaction.execute_unprepared("SAVEPOINT request").await?;
-        let ran = job.run(&tx).await;
-        if !matches!(ran, Ran::Well) {
-            transaction
-                .execute_unprepared("ROLLBACK TO SAVEPOINT request")
-                .await?;
-        }
-        transaction
-            .execute_unprepared("RELEASE SAVEPOINT request")
-            .await?;
-        if let Ran::Projection(error) = ran {
-            // The relay's life does not hang on what someone else's table takes.
-            tracing::error!(%error, "the channels table refuses what relaykeeper writes; the relay goes on without");
-            project = false;
-        } else {
-            return Ok(());
         }
     }
 }

@@ -6,6 +6,7 @@ on_both_databases!(
     what_is_saved_is_what_is_read,
     of_many_that_wait_only_the_bad_one_fails,
     a_save_whose_answer_was_lost_may_be_repeated,
+    a_save_said_twice_at_once_is_saved_once,
     a_save_from_an_old_state_is_fenced,
     who_lost_the_database_writes_nothing_more,
     a_broken_connection_fails_the_batch_and_the_next_one_succeeds,
@@ -81,6 +82,23 @@ async fn of_many_that_wait_only_the_bad_one_fails(database: TestDatabase) {
     }
     let raw = database.raw().await;
     assert_eq!(raw.number("SELECT count(*) FROM relay_events").await, 599);
+}
+
+/// In one commit: the second finds the first one's journal, which is written with those of the others.
+async fn a_save_said_twice_at_once_is_saved_once(database: TestDatabase) {
+    let store = database.store().await;
+    let epoch = store.take_epoch().await.unwrap();
+    let relays = join_all((0..8).map(|number| made(&store, row(number), epoch))).await;
+    let saves = relays.into_iter().flat_map(|relay| {
+        let mut save = next(relay, 1, epoch);
+        save.outbox.push(message(Some(2), "relay.live"));
+        [store.save(save.clone()), store.save(save)]
+    });
+    for answer in join_all(saves).await {
+        assert_eq!(answer, Ok(Saved::Saved));
+    }
+    let raw = database.raw().await;
+    assert_eq!(raw.number("SELECT count(*) FROM relay_events").await, 16);
 }
 
 async fn a_save_whose_answer_was_lost_may_be_repeated(database: TestDatabase) {

@@ -50,6 +50,10 @@ impl Operation for NewRelay {
         true
     }
 
+    fn leaves_rows(&self) -> bool {
+        true
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<Created, Failure> {
         if !is_node(tx, self.epoch).await? {
             return Ok(Created::Fenced);
@@ -71,7 +75,7 @@ impl Operation for NewRelay {
         if inserted == 0 {
             return self.met(tx).await;
         }
-        append_journal(tx, id, self.epoch, 0, &self.journal).await?;
+        append_journal(tx, id, self.epoch, 0, &self.journal);
         add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
         take_row(tx, self.row.channel_id, id, &self.projection).await?;
         Ok(Created::Created)
@@ -104,11 +108,15 @@ impl NewRelay {
 
 /// Whether this is a node's epoch; it stays one until this transaction ends.
 async fn is_node(tx: &Tx<'_>, epoch: i64) -> Result<bool, Failure> {
+    if tx.pending().node == Some(epoch) {
+        return Ok(true);
+    }
     let row = node::Entity::find_by_id(epoch)
         .lock(LockType::Share)
         .one(&tx.sql)
         .await?;
-    Ok(row.is_some())
+    tx.pending().node = row.map(|node| node.epoch);
+    Ok(tx.pending().node.is_some())
 }
 
 async fn forget(tx: &Tx<'_>, key: &str) -> Result<(), Failure> {

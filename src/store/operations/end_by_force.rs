@@ -61,8 +61,7 @@ impl Operation for ForcedEnd {
             self.epoch,
             revision,
             std::slice::from_ref(&self.entry),
-        )
-        .await?;
+        );
         "ended".clone_into(&mut row.phase);
         if row.outcome.is_none() {
             "failed".clone_into(&mut row.relay_status);

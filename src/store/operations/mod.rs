@@ -9,6 +9,7 @@ pub(super) mod instance;
 pub(super) mod late_recording;
 pub(super) mod outbox;
 pub(super) mod parts;
+pub(super) mod pending;
 pub(super) mod projection;
 pub(super) mod purge;
 pub(super) mod save;

@@ -16,51 +16,69 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::deliveries::new_delivery;
+use super::pending::{Message, pieces};
 use crate::store::entities::{id::Id, outbox, outbox_head, webhook_delivery};
 use crate::store::fleet::{CHANNEL, Heard, payload};
 use crate::store::writer::{Failure, Tx};
 use crate::store::{OutboxEntry, StoreError};
 
-/// Puts messages into the outbox, in their order.
+/// Puts messages into the outbox, in their order and behind those of others: they are written, and numbered, with theirs.
 pub(crate) async fn add_outbox(
     tx: &Tx<'_>,
     relay_id: Uuid,
     channel_id: i64,
     entries: &[OutboxEntry],
 ) -> Result<(), Failure> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let (first, delivers) = draw(tx, entries.len()).await?;
-    for (id, entry) in (first..).zip(entries) {
-        let mut body = entry.body.clone();
-        let sequence = match entry.sequence {
-            Some(sequence) => sequence,
-            None => {
-                let next = last_sequence(tx, relay_id).await? + 1;
-                if let Some(data) = body.get_mut("data").and_then(Value::as_object_mut) {
-                    data.insert("sequence".to_owned(), next.into());
-                }
-                next
-            }
-        };
-        let row = outbox::Model {
-            id,
-            relay_id: relay_id.into(),
+    for entry in entries {
+        let mut message = Message {
+            relay_id,
             channel_id,
-            sequence,
+            sequence: 0,
             kind: entry.kind.clone(),
-            body: body.to_string(),
+            body: String::new(),
             created_at: entry.created_at,
         };
-        outbox::Entity::insert(row.into_active_model())
+        if let Some(sequence) = entry.sequence {
+            message.sequence = sequence;
+            message.body = entry.body.to_string();
+        } else {
+            tx.write_down().await?;
+            message.sequence = last_sequence(tx, relay_id).await? + 1;
+            let mut body = entry.body.clone();
+            if let Some(data) = body.get_mut("data").and_then(Value::as_object_mut) {
+                data.insert("sequence".to_owned(), message.sequence.into());
+            }
+            message.body = body.to_string();
+        }
+        tx.pending().outbox.push(message);
+    }
+    Ok(())
+}
+
+/// Numbers messages and writes them.
+pub(crate) async fn write_messages(tx: &Tx<'_>, messages: Vec<Message>) -> Result<(), Failure> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let (first, delivers) = draw(tx, messages.len()).await?;
+    let rows: Vec<_> = (first..)
+        .zip(messages)
+        .map(|(id, message)| message.numbered(id))
+        .collect();
+    for piece in pieces(&rows) {
+        let rows = piece.iter().cloned();
+        outbox::Entity::insert_many(rows.map(IntoActiveModel::into_active_model))
             .exec_without_returning(&tx.sql)
             .await?;
         if delivers {
-            let delivery = new_delivery(id, channel_id, entry.created_at);
-            webhook_delivery::Entity::insert(delivery.into_active_model())
-                .exec_without_returning(&tx.sql)
-                .await?;
+            let deliveries = piece
+                .iter()
+                .map(|row| new_delivery(row.id, row.channel_id, row.created_at));
+            webhook_delivery::Entity::insert_many(
+                deliveries.map(IntoActiveModel::into_active_model),
+            )
+            .exec_without_returning(&tx.sql)
+            .await?;
         }
     }
     tx.told.store(true, Ordering::Relaxed);

@@ -9,24 +9,18 @@ use crate::store::entities::{cost, debt, idempotency_key, recording, relay_event
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{Cost, IdempotencyRecord, JournalEntry, NewDebt};
 
-/// Appends to a relay's journal, whose last entry is number `last`, as the node of this epoch.
-pub(crate) async fn append_journal(
+/// Appends to a relay's journal, whose last entry is number `last`, as the node of this epoch: with the journals of others.
+pub(crate) fn append_journal(
     tx: &Tx<'_>,
     relay_id: Uuid,
     epoch: i64,
     last: i64,
     entries: &[JournalEntry],
-) -> Result<(), Failure> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let rows = (last + 1..).zip(entries).map(|(seq, entry)| {
-        relay_event::Model::new(relay_id, epoch, seq, entry).into_active_model()
-    });
-    relay_event::Entity::insert_many(rows)
-        .exec_without_returning(&tx.sql)
-        .await?;
-    Ok(())
+) {
+    let rows = (last + 1..)
+        .zip(entries)
+        .map(|(seq, entry)| relay_event::Model::new(relay_id, epoch, seq, entry));
+    tx.pending().journal.extend(rows);
 }
 
 /// How many debts one statement takes on: databases count the values of a statement.

@@ -107,12 +107,17 @@ fn values(projection: &Projection) -> Vec<(&'static str, SimpleExpr)> {
 
 /// Whether our own migration made the table.
 async fn ours(tx: &Tx<'_>) -> Result<bool, StoreError> {
+    if let Some(known) = tx.pending().channels_are_ours {
+        return Ok(known);
+    }
     let made = Query::select()
         .expr(Expr::val(1))
         .from("channels_additions")
         .and_where(Expr::col("kind").eq("table"))
         .to_owned();
-    Ok(tx.sql.query_one(&made).await?.is_some())
+    let ours = tx.sql.query_one(&made).await?.is_some();
+    tx.pending().channels_are_ours = Some(ours);
+    Ok(ours)
 }
 
 async fn execute(tx: &Tx<'_>, statement: &impl StatementBuilder) -> Result<u64, Failure> {

@@ -57,6 +57,10 @@ impl Operation for Save {
         &self.recordings
     }
 
+    fn leaves_rows(&self) -> bool {
+        true
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
         use relay::Column as C;
         let id = self.row.id;
@@ -78,7 +82,7 @@ impl Operation for Save {
                 Saved::Fenced
             });
         }
-        append_journal(tx, id, self.epoch, self.expected_revision, &self.journal).await?;
+        append_journal(tx, id, self.epoch, self.expected_revision, &self.journal);
         add_debts(tx, &self.debts).await?;
         put_recordings(tx, self).await?;
         if let Some(cost) = &self.cost {
@@ -110,6 +114,7 @@ impl Save {
         if stored.epoch != self.epoch || stored.revision != self.revision() {
             return Ok(false);
         }
+        tx.write_down().await?;
         let tail = relay_event::Entity::find()
             .filter(C::RelayId.eq(Id(self.row.id)))
             .filter(C::Seq.gt(self.expected_revision))

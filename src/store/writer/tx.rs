@@ -1,0 +1,54 @@
+//! The transaction operations work in, and what they leave to be written for all of them together.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sea_orm::DatabaseTransaction;
+
+use super::Failure;
+use crate::store::operations::pending::Pending;
+use crate::store::sql::Sql;
+
+/// The transaction an operation works in.
+pub(in crate::store) struct Tx<'a> {
+    /// Where its statements go.
+    pub(in crate::store) sql: Sql<'a, DatabaseTransaction>,
+    /// Whether `channels` is written as well.
+    pub(in crate::store) project: bool,
+    /// Set when the outbox, or what is to be delivered of it, was written: whoever waits for that is told after the commit.
+    pub(in crate::store) told: &'a AtomicBool,
+    pending: Mutex<Pending>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(transaction: &'a DatabaseTransaction, told: &'a AtomicBool) -> Self {
+        Self {
+            sql: Sql(transaction),
+            project: true,
+            told,
+            pending: Mutex::default(),
+        }
+    }
+
+    /// The same, but `channels` is left as it is.
+    pub(super) fn without_projection(
+        transaction: &'a DatabaseTransaction,
+        told: &'a AtomicBool,
+    ) -> Self {
+        Self {
+            project: false,
+            ..Self::new(transaction, told)
+        }
+    }
+
+    /// What is left to be written, and what is known of what stands.
+    pub(in crate::store) fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what was left to be written, and takes nothing for known any more.
+    pub(in crate::store) async fn write_down(&self) -> Result<(), Failure> {
+        let pending = std::mem::take(&mut *self.pending());
+        pending.write(self).await
+    }
+}
