@@ -78,8 +78,8 @@ async fn step(
     let mut service = Service::spawn(&vendors.at, &database.url, &Vec::new());
     service.ready().await;
     service.until_live(relays).await;
-    // Each relay has looked once by then, at the customer host's default 200 requests a second.
-    let once = Duration::from_secs_f64(relays as f64 / 200.0);
+    // Each relay has looked once by then, at four fifths of the customer host's default 200 requests a second.
+    let once = Duration::from_secs_f64(relays as f64 / 140.0);
     tokio::time::sleep(once + size.or(Duration::from_secs(10), Duration::from_secs(5))).await;
     let (since, used, theirs) = (Utc::now(), Used::by(service.id()), Used::by(vendors.id()));
     tokio::time::sleep(size.or(Duration::from_secs(20), Duration::from_secs(5))).await;

@@ -223,6 +223,8 @@ fn delivered(at: &Addresses, database_url: &str, url: &str) -> Vec<(&'static str
     [
         ("DATABASE_URL", database_url),
         ("RUST_BACKTRACE", "0"),
+        // As deploy/ runs it.
+        ("MALLOC_ARENA_MAX", "2"),
         ("RELAYKEEPER__SERVER__PUBLIC_URL", url),
         ("RELAYKEEPER_API_TOKENS", API_TOKEN),
         ("RELAYKEEPER_ADMIN_TOKENS", ADMIN_TOKEN),
