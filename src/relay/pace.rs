@@ -108,7 +108,7 @@ impl Relay {
         })
     }
 
-    /// The look of a live relay was answered: the next one comes an interval later on average, an eighth sooner or later,
+    /// The look of a live relay was answered: the next one comes an interval later on average, a quarter sooner or later,
     /// so that relays that began together drift apart. What was hastened meanwhile stays so.
     pub(super) fn space_out(&mut self, kind: Kind, now: DateTime<Utc>) {
         if self.durable.phase != Phase::Live {
@@ -125,7 +125,7 @@ impl Relay {
         let jitter = self.volatile.jitter;
         let slot = self.volatile.slot(kind);
         if slot.due.is_some_and(|due| due > now) {
-            slot.due = Some(now + interval * 7 / 8 + jitter.of(interval) / 4);
+            slot.due = Some(now + interval * 3 / 4 + jitter.of(interval) / 2);
         }
     }
 
