@@ -69,7 +69,7 @@ impl Api {
     /// store.
     pub(super) async fn on_air(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
         let in_work = self.keeper.channel(channel_id);
-        if let Some(holder) = in_work.filter(|relay| holds_slot(relay)) {
+        if let Some(holder) = in_work.filter(holds_slot) {
             return Ok(Some(self.view(&holder.durable)));
         }
         if self.keeper.readiness() == Readiness::Ready && !self.store.is_shared() {
