@@ -60,9 +60,9 @@ fn on_ghost(keeper: &Keeper, ghost: webhooks::Ghost) {
     }
 }
 
-fn asks() -> Caller {
+fn asks(priority: Priority) -> Caller {
     Caller {
-        priority: Priority::Recover,
+        priority,
         until: Instant::now() + PATIENCE,
     }
 }
@@ -90,7 +90,13 @@ fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
         },
         move || {
             let vendors = ask.clone();
-            Box::pin(async move { vendors.cloudflare.storage_usage(asks()).await.map(|_| ()) })
+            Box::pin(async move {
+                vendors
+                    .cloudflare
+                    .storage_usage(asks(Priority::Recover))
+                    .await
+                    .map(|_| ())
+            })
         },
     )
 }
@@ -108,7 +114,13 @@ fn agora(shared: &Arc<Shared>) -> VendorWatch {
         },
         move || {
             let vendors = ask.clone();
-            Box::pin(async move { vendors.agora.media_push().check_credentials(asks()).await })
+            Box::pin(async move {
+                vendors
+                    .agora
+                    .media_push()
+                    .check_credentials(asks(Priority::Recover))
+                    .await
+            })
         },
     )
 }
@@ -131,7 +143,8 @@ fn viewers(shared: &Arc<Shared>) -> Viewers {
             vendors
                 .cloudflare
                 .customer()
-                .views(asks(), &live_input)
+                // After the looks at relays.
+                .views(asks(Priority::Janitor), &live_input)
                 .await
                 .ok()
         })
