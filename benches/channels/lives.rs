@@ -59,7 +59,10 @@ fn settings() -> Settings {
             ("RELAYKEEPER__SERVER__SHUTDOWN_GRACE", "1s"),
             // Looks share the machine with the starts and stops that are measured: without a limit five thousand relays that
             // wait to be live ask for thirty thousand a second.
-            ("RELAYKEEPER__CLOUDFLARE__CUSTOMER_REQUESTS_PER_SECOND", "500"),
+            (
+                "RELAYKEEPER__CLOUDFLARE__CUSTOMER_REQUESTS_PER_SECOND",
+                "500",
+            ),
             ("RELAYKEEPER__AGORA__CHANNEL_REQUESTS_PER_SECOND", "500"),
         ]
         .map(|(name, value)| (name, value.to_owned())),

@@ -251,6 +251,9 @@ impl Governor {
         if desk.closed {
             return Err(desk.book.refusal(caller.priority, permits, now));
         }
+        // Whoever can be served is served here, where it is called as well: left to the asking below, all but those who watch
+        // the clock would find out when their time is up.
+        desk.call(now, false);
         let asked = desk.book.ask(caller, permits, now);
         desk.call(now, false);
         let Asked::Waiting(ticket) = asked? else {

@@ -197,3 +197,22 @@ async fn an_exact_window_holds_at_every_moment_of_a_long_rush() {
         assert!(inside <= 64, "80 less the 16 kept for stops, not {inside}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn those_who_are_served_because_another_asks_are_called() {
+    let governor = Governor::per_second("test", 10);
+    let ask = || governor.ask(within(START, seconds(60)), 1).unwrap();
+    for _ in 0..8 {
+        assert!(ask().is_none());
+        governor.issue(START, 1).answered(None);
+    }
+    let waiting: Vec<_> = (0..3).map(|_| ask().unwrap()).collect();
+    // The window is free again, and before anybody's clock has rung somebody else comes.
+    tokio::time::advance(seconds(1) + SLACK).await;
+    assert!(ask().is_none());
+    for place in &waiting {
+        let called = tokio::time::timeout(Duration::ZERO, place.called.notified());
+        assert!(called.await.is_ok());
+        assert_eq!(place.look(), Ok(None));
+    }
+}
