@@ -82,7 +82,7 @@ fn clients(at: &Addresses) -> (Cloudflare, Agora) {
     };
     let mut agora = config::Agora {
         app_id: at.app_id.clone(),
-        customer_id: at.customer_id.clone().into(),
+        customer_id: at.customer_id.clone(),
         customer_secret: at.customer_secret.clone().into(),
         api_base_url: at.agora.clone(),
         fallback_base_urls: Vec::new(),
