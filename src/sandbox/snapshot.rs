@@ -173,7 +173,7 @@ pub(super) fn of(
                 playable: input.playable(now),
                 playable_since_seconds: input
                     .playable(now)
-                    .then(|| input.playable_at.as_secs_f64()),
+                    .then_some(input.playable_at.as_secs_f64()),
                 video_uid: input.video.clone(),
             })
             .collect(),
