@@ -6,8 +6,8 @@ use chrono::DateTime;
 use relaykeeper::vendors::cloudflare::{TokenState, VideoState};
 use relaykeeper::vendors::{Class, Done};
 use serde_json::{Value, json};
-use wiremock::ResponseTemplate;
-use wiremock::matchers::any;
+use wiremock::matchers::{any, path, query_param};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::*;
 
@@ -89,6 +89,34 @@ async fn a_thousand_recordings_may_not_be_all() {
         .unwrap();
     assert!(list.may_be_cut);
     assert_eq!(list.videos.len(), 1000);
+}
+
+#[tokio::test]
+async fn a_list_that_is_full_is_read_on_from_its_oldest_video() {
+    let made = |number: usize| {
+        let mut video = video(&number.to_string(), UID, "ready");
+        video["created"] = json!("2026-11-22T01:02:03.456Z");
+        video
+    };
+    let first: Vec<Value> = (0..1000).map(made).collect();
+    let second: Vec<Value> = (999..1003).map(made).collect();
+    let server = MockServer::start().await;
+    Mock::given(path(stream("")))
+        .and(query_param("before", "2026-11-22T01:02:04Z"))
+        .respond_with(ok(json!(second)))
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    Mock::given(path(stream("")))
+        .respond_with(ok(json!(first)))
+        .mount(&server)
+        .await;
+    let list = client(&server)
+        .ready_live_recordings(caller(), DateTime::UNIX_EPOCH)
+        .await
+        .unwrap();
+    assert!(!list.may_be_cut);
+    assert_eq!(list.videos.len(), 1003, "each once");
 }
 
 #[tokio::test]

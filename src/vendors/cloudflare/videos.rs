@@ -1,6 +1,8 @@
 //! Calls on videos (`cloudflare-stream.md §3`, `§4`).
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use std::collections::HashSet;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -14,6 +16,8 @@ use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// The most videos a list holds.
 const LIST_LIMIT: usize = 1000;
+/// The most pages of a list that are read.
+const PAGES: usize = 10;
 
 /// Videos of many live inputs.
 #[derive(Debug, Clone)]
@@ -52,7 +56,8 @@ impl Cloudflare {
         Ok(of_input(videos, uid))
     }
 
-    /// All broadcasts' recordings that are ready and were created after a time: one look for all relays.
+    /// All broadcasts' recordings that are ready and were created after a time: one look for all relays. A list that is full is
+    /// read on from its oldest video, a call for each page.
     ///
     /// # Errors
     /// As every read.
@@ -61,15 +66,39 @@ impl Cloudflare {
         caller: Caller,
         after: DateTime<Utc>,
     ) -> Result<VideoList, VendorError> {
-        let call = Call::new("stream.list_ready", Method::GET, self.stream())
-            .query("type", "live")
-            .query("status", "ready")
-            .query("after", after.to_rfc3339_opts(SecondsFormat::Secs, true))
-            .query("limit", LIST_LIMIT.to_string());
-        let (mut videos, may_be_cut) = self.list(caller, call, "stream.list_ready").await?;
+        let seconds = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        let (mut before, mut may_be_cut) = (None, true);
+        for _ in 0..PAGES {
+            let mut call = Call::new("stream.list_ready", Method::GET, self.stream())
+                .query("type", "live")
+                .query("status", "ready")
+                .query("after", seconds(after))
+                .query("limit", LIST_LIMIT.to_string());
+            if let Some(before) = before {
+                call = call.query("before", seconds(before));
+            }
+            let (videos, is_full) = self.list(caller, call, "stream.list_ready").await?;
+            // Newest first, to the second: those of its last second may come again.
+            let oldest = videos.iter().filter_map(|video| video.created).min();
+            let known = all.len();
+            all.extend(
+                videos
+                    .into_iter()
+                    .filter(|video| seen.insert(video.uid.clone())),
+            );
+            may_be_cut = is_full;
+            before = oldest.map(|oldest| oldest + TimeDelta::seconds(1));
+            if !is_full || all.len() == known || before.is_none() {
+                break;
+            }
+        }
         // A filter may be ignored.
-        videos.retain(|video| video.live_input.is_some() && video.state == VideoState::Ready);
-        Ok(VideoList { videos, may_be_cut })
+        all.retain(|video| video.live_input.is_some() && video.state == VideoState::Ready);
+        Ok(VideoList {
+            videos: all,
+            may_be_cut,
+        })
     }
 
     /// One video.
