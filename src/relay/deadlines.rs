@@ -1,17 +1,14 @@
-//! What time decides, and what needs no answer to be settled.
+//! What time decides.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::action::Step;
-use super::cost::{Cost, Source};
-use super::debt::{Debt, Owed};
+use super::debt::Owed;
 use super::event::RecorderReading;
 use super::fact::Fact;
-use super::failure::Jitter;
 use super::outcome::{Detail, Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
-use super::spec::Backend;
-use super::state::{InputStage, RecorderStage, VideoState};
+use super::state::{RecorderStage, VideoState};
 use super::{Presence, Relay};
 
 /// How long a relay waits in `stopping` for what it takes down; what is still open then is owed.
@@ -20,8 +17,6 @@ const STOPPING_PATIENCE: TimeDelta = TimeDelta::seconds(30);
 const LAST_LOOK: TimeDelta = TimeDelta::seconds(5);
 /// At most so many recorders take another's place.
 pub(super) const REPLACEMENTS: u32 = 2;
-/// After a 404 at Agora, the first time to look again: the task may be moving (`agora.md §8.2`).
-const RECHECK: TimeDelta = TimeDelta::seconds(30);
 /// When a recording that did not turn up is looked for again.
 const LATE_RECORDING: TimeDelta = TimeDelta::hours(1);
 /// When that is given up.
@@ -224,220 +219,6 @@ impl Relay {
                 .clone()
                 .or_else(|| self.volatile.watch.last.map(Into::into)),
         }
-    }
-
-    /// Settles what needs no answer.
-    pub(super) fn settle(
-        &mut self,
-        step: &mut Step,
-        now: DateTime<Utc>,
-    ) -> Result<(), IllegalTransition> {
-        let learnt = self.durable.open_recorder().filter(|recorder| {
-            // On which of several resources it runs, only the answer to a start can tell.
-            recorder.stage == RecorderStage::Starting
-                && recorder.earlier_resources.is_empty()
-                && self.volatile.recorder.flight.is_none()
-        });
-        if let Some(sid) = learnt.and_then(|recorder| recorder.sid.clone()) {
-            // Its session was named by a notification while its start was open: it runs.
-            self.accepted(step, Some(sid), None, Jitter::new(0), now)?;
-        }
-        match self.durable.phase {
-            Phase::Stopping => self.settle_stopping(step, now),
-            Phase::Finalizing => self.settle_finalizing(step, now),
-            Phase::Provisioning
-            | Phase::AwaitingLive
-            | Phase::Live
-            | Phase::Interrupted
-            | Phase::Ended => Ok(()),
-        }
-    }
-
-    fn settle_stopping(
-        &mut self,
-        step: &mut Step,
-        now: DateTime<Utc>,
-    ) -> Result<(), IllegalTransition> {
-        if self.volatile.recorder.flight.is_none() {
-            let stage = self.durable.open_recorder().map(|recorder| recorder.stage);
-            if stage == Some(RecorderStage::Starting) && !self.volatile.recorder_doubt {
-                self.record(
-                    step,
-                    Fact::RecorderGone {
-                        proof: "its start was never carried out".into(),
-                    },
-                    now,
-                )?;
-            } else if stage.is_some_and(|stage| stage != RecorderStage::Starting)
-                && self.recorder_ref().is_none()
-            {
-                self.owe_recorder(step, now, now)?;
-            }
-        }
-        let input = self.durable.live_input.stage;
-        if self.volatile.input.flight.is_none()
-            && input == InputStage::Requested
-            && !self.volatile.input_doubt
-        {
-            self.record(step, Fact::LiveInputGone, now)?;
-        }
-        let input_down = match self.durable.live_input.stage {
-            InputStage::Unrequested | InputStage::Disabled | InputStage::Settled => true,
-            InputStage::Requested | InputStage::Ready => false,
-        };
-        let in_flight =
-            self.volatile.input.flight.is_some() || self.volatile.recorder.flight.is_some();
-        if input_down && !in_flight && self.durable.open_recorder().is_none() {
-            self.record(step, Fact::TakenDown, now)?;
-            self.volatile.input.rest();
-            self.volatile.recordings.rest();
-        }
-        Ok(())
-    }
-
-    fn settle_finalizing(
-        &mut self,
-        step: &mut Step,
-        now: DateTime<Utc>,
-    ) -> Result<(), IllegalTransition> {
-        if !self.durable.recordings_settled && self.durable.live_input.uid.is_none() {
-            self.record(step, Fact::RecordingsSettled { missing: false }, now)?;
-        }
-        let keep = self.durable.spec.keep_live_input;
-        let input_done = match self.durable.live_input.stage {
-            InputStage::Unrequested | InputStage::Settled => true,
-            InputStage::Disabled => keep,
-            InputStage::Requested | InputStage::Ready => false,
-        };
-        if self.durable.recordings_settled && input_done && self.volatile.input.flight.is_none() {
-            let cost = self.cost(now);
-            self.record(step, Fact::Ended { cost }, now)?;
-        }
-        Ok(())
-    }
-
-    /// What it cost, when it went live or left a video.
-    fn cost(&self, now: DateTime<Utc>) -> Option<Cost> {
-        let durable = &self.durable;
-        if durable.live_at.is_none() && durable.videos.is_empty() {
-            return None;
-        }
-        let (seconds, source) = match durable.recorded_seconds() {
-            Some(seconds) => (seconds, Source::Recording),
-            None => (durable.live_seconds(now), Source::Observed),
-        };
-        Some(Cost::new(
-            seconds,
-            source,
-            durable.recorder_seconds,
-            durable.spec.prices,
-        ))
-    }
-
-    /// Patience is over in `stopping`: what is still open is owed.
-    fn owe_what_is_open(
-        &mut self,
-        step: &mut Step,
-        now: DateTime<Utc>,
-    ) -> Result<(), IllegalTransition> {
-        if self.durable.open_recorder().is_some() {
-            self.owe_recorder(step, now, now)?;
-        }
-        let input = &self.durable.live_input;
-        match (input.stage, input.uid.clone()) {
-            (InputStage::Requested, _) => {
-                let mark = self.durable.spec.mark(input.attempt).to_string();
-                self.owe(step, Owed::FindLiveInput { mark }, now, None, now)
-            }
-            (InputStage::Ready, Some(uid)) => {
-                self.owe(step, Owed::DisableLiveInput { uid }, now, None, now)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The open recorder becomes a debt, due at `due`.
-    pub(super) fn owe_recorder(
-        &mut self,
-        step: &mut Step,
-        due: DateTime<Utc>,
-        now: DateTime<Utc>,
-    ) -> Result<(), IllegalTransition> {
-        let Some((owed, expires)) = self.recorder_debt() else {
-            return Ok(());
-        };
-        self.owe(step, owed, due, expires, now)
-    }
-
-    /// What is owed for the recorder there is, and when the vendor's own limit ends it.
-    pub(super) fn recorder_debt(&self) -> Option<(Owed, Option<DateTime<Utc>>)> {
-        let durable = &self.durable;
-        let recorder = durable.recorder.as_ref()?;
-        let name = durable.spec.mark(recorder.attempt).to_string();
-        match &durable.spec.backend {
-            Backend::CloudRecording {
-                max_recording_hours,
-                ..
-            } => {
-                let from = recorder
-                    .accepted_at
-                    .or(recorder.acquired_at)
-                    .unwrap_or(durable.phase_since);
-                let hours = TimeDelta::hours(i64::from(*max_recording_hours) + 1);
-                let resource_id = recorder.resource_id.clone()?;
-                let other_resources = recorder.earlier_resources.clone();
-                let uid = durable.recording_uid(recorder.attempt)?;
-                let owed = match recorder.sid.clone() {
-                    Some(sid) => Owed::StopRecorder {
-                        resource_id,
-                        other_resources,
-                        sid,
-                        cname: name,
-                        uid,
-                    },
-                    None => Owed::UnknownRecorder {
-                        resource_id,
-                        other_resources,
-                        cname: name,
-                        uid,
-                    },
-                };
-                Some((owed, Some(from + hours)))
-            }
-            Backend::MediaPush { region } => {
-                let region = region.clone();
-                let owed = match recorder.converter_id.clone() {
-                    Some(converter_id) => Owed::DeleteConverter {
-                        converter_id,
-                        region,
-                    },
-                    None => Owed::FindConverter { name, region },
-                };
-                Some((owed, None))
-            }
-        }
-    }
-
-    /// When to look again for a recorder that answered 404.
-    pub(super) fn recheck_at(now: DateTime<Utc>) -> DateTime<Utc> {
-        now + RECHECK
-    }
-
-    pub(super) fn owe(
-        &mut self,
-        step: &mut Step,
-        owed: Owed,
-        due: DateTime<Utc>,
-        expires: Option<DateTime<Utc>>,
-        now: DateTime<Utc>,
-    ) -> Result<(), IllegalTransition> {
-        self.record(
-            step,
-            Fact::Owed {
-                debt: Box::new(Debt { owed, due, expires }),
-            },
-            now,
-        )
     }
 
     /// The search for recordings is given up, and made again later as a debt.

@@ -25,6 +25,7 @@ mod outcome;
 mod pace;
 mod phase;
 mod presence;
+mod settling;
 mod spec;
 mod state;
 mod volatile;
