@@ -4,129 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::BoxFuture;
 use serde::Serialize;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::Object;
 
 use super::Api;
 use super::problem::{Code, Problem};
 use super::routes::Routes;
+use super::vendor_watch::{VendorState, VendorWatch};
 use crate::actors::Readiness;
-use crate::actors::view::{WireTime, words};
+use crate::actors::view::WireTime;
 use crate::store::{Alarm, DebtCount, StoreError};
 use crate::vendors::governor::Snapshot;
-use crate::vendors::{Class, VendorError};
 
-/// A success older than this proves nothing any more: the vendor is asked.
-const FRESH: TimeDelta = TimeDelta::seconds(60);
 /// How long the database may take to answer a probe.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
-/// How long a vendor may take.
-const VENDOR_PATIENCE: Duration = Duration::from_secs(8);
-
-/// A failed call and when it was.
-#[derive(Debug, Clone)]
-pub struct LastError {
-    /// When.
-    pub at: DateTime<Utc>,
-    /// What.
-    pub error: VendorError,
-}
-
-/// What the last real calls to a vendor came to, and how to make one.
-#[derive(Clone)]
-pub struct VendorWatch {
-    /// When a call last proved reach and credentials.
-    pub last_success: Arc<dyn Fn() -> Option<DateTime<Utc>> + Send + Sync>,
-    /// What last went wrong.
-    pub last_error: Arc<dyn Fn() -> Option<LastError> + Send + Sync>,
-    /// Makes a call that proves both.
-    pub ask: Arc<dyn Fn() -> BoxFuture<'static, Result<(), VendorError>> + Send + Sync>,
-    /// One at a time asks.
-    turn: Arc<Mutex<()>>,
-}
-
-impl VendorWatch {
-    /// A watch on one vendor.
-    pub fn new(
-        last_success: impl Fn() -> Option<DateTime<Utc>> + Send + Sync + 'static,
-        last_error: impl Fn() -> Option<LastError> + Send + Sync + 'static,
-        ask: impl Fn() -> BoxFuture<'static, Result<(), VendorError>> + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            last_success: Arc::new(last_success),
-            last_error: Arc::new(last_error),
-            ask: Arc::new(ask),
-            turn: Arc::default(),
-        }
-    }
-
-    /// How the vendor is; it is asked only if no call has succeeded for a minute.
-    async fn state(&self, now: DateTime<Utc>) -> VendorState {
-        let is_fresh = || (self.last_success)().is_some_and(|at| now - at < FRESH);
-        if !is_fresh() {
-            let _turn = self.turn.lock().await;
-            if !is_fresh() {
-                return match timeout(VENDOR_PATIENCE, (self.ask)()).await {
-                    Ok(Ok(())) => self.known(Some(now), None),
-                    Ok(Err(error)) => self.known(None, Some(LastError { at: now, error })),
-                    Err(_) => VendorState {
-                        healthy: false,
-                        reachable: Some(false),
-                        ..self.known(None, None)
-                    },
-                };
-            }
-        }
-        self.known(None, None)
-    }
-
-    /// What follows from the newest of what is known.
-    fn known(&self, success: Option<DateTime<Utc>>, error: Option<LastError>) -> VendorState {
-        let success = success.max((self.last_success)());
-        let error = error.or_else(|| (self.last_error)());
-        let failed = error
-            .as_ref()
-            .filter(|error| success.is_none_or(|at| error.at > at));
-        let (reachable, credentials) = match failed {
-            None => (
-                success.map(|_| true),
-                success.map_or("unknown", |_| "accepted"),
-            ),
-            Some(failed) => match failed.error.class {
-                Class::Unauthorized => (Some(true), "refused"),
-                Class::Unavailable | Class::Timeout => (Some(false), "unknown"),
-                Class::RateLimited if failed.error.status.is_none() => (
-                    success.map(|_| true),
-                    success.map_or("unknown", |_| "accepted"),
-                ),
-                Class::Rejected
-                | Class::NotFound
-                | Class::Conflict
-                | Class::RateLimited
-                | Class::Quota
-                | Class::Unexpected => (Some(true), "accepted"),
-            },
-        };
-        VendorState {
-            healthy: reachable == Some(true) && credentials == "accepted",
-            reachable,
-            credentials,
-            last_success_at: success.map(WireTime),
-            last_error: error.map(|last| ErrorView {
-                at: WireTime(last.at),
-                call: last.error.call,
-                class: last.error.class.to_string(),
-                status: last.error.status,
-                message: last.error.message,
-            }),
-        }
-    }
-}
 
 /// What `/v1/health` needs to know of what is outside.
 #[derive(Clone)]
@@ -143,35 +35,6 @@ impl std::fmt::Debug for Health {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Health").finish_non_exhaustive()
     }
-}
-
-/// How a vendor is.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(super) struct VendorState {
-    /// It is reachable and takes our credentials.
-    pub(super) healthy: bool,
-    /// Null when that is not known.
-    pub(super) reachable: Option<bool>,
-    #[schema(schema_with = credentials)]
-    pub(super) credentials: &'static str,
-    pub(super) last_success_at: Option<WireTime>,
-    pub(super) last_error: Option<ErrorView>,
-}
-
-/// A call that failed.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
-#[schema(as = VendorFailure)]
-pub(super) struct ErrorView {
-    pub(super) at: WireTime,
-    pub(super) call: &'static str,
-    pub(super) class: String,
-    /// The vendor's HTTP status, when it answered.
-    pub(super) status: Option<u16>,
-    pub(super) message: String,
-}
-
-fn credentials() -> Object {
-    words::one_of(["accepted", "refused", "unknown"])
 }
 
 /// The platform's probes.
@@ -394,91 +257,5 @@ impl Api {
                 "The database does not answer in time.",
             )),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use super::*;
-    use crate::vendors::{Done, Vendor};
-
-    fn error(class: Class) -> VendorError {
-        VendorError {
-            vendor: Vendor::Agora,
-            call: "converters.list",
-            class,
-            done: Done::No,
-            status: Some(401),
-            code: None,
-            message: "no".into(),
-            retry_after: None,
-        }
-    }
-
-    fn watch(
-        success: Option<DateTime<Utc>>,
-        last: Option<LastError>,
-        answer: Result<(), VendorError>,
-    ) -> (VendorWatch, Arc<AtomicU32>) {
-        let asked = Arc::new(AtomicU32::new(0));
-        let counter = Arc::clone(&asked);
-        let watch = VendorWatch::new(
-            move || success,
-            move || last.clone(),
-            move || {
-                counter.fetch_add(1, Ordering::SeqCst);
-                let answer = answer.clone();
-                Box::pin(async move { answer })
-            },
-        );
-        (watch, asked)
-    }
-
-    #[tokio::test]
-    async fn a_vendor_is_asked_only_if_no_call_succeeded_for_a_minute() {
-        let now = Utc::now();
-        let (fresh, asked) = watch(Some(now - TimeDelta::seconds(59)), None, Ok(()));
-        assert!(fresh.state(now).await.healthy);
-        assert_eq!(asked.load(Ordering::SeqCst), 0);
-        let (stale, asked) = watch(Some(now - TimeDelta::seconds(61)), None, Ok(()));
-        assert!(stale.state(now).await.healthy);
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn refused_credentials_are_told_and_a_vendor_out_of_reach_leaves_them_open() {
-        let now = Utc::now();
-        let (refused, _) = watch(None, None, Err(error(Class::Unauthorized)));
-        let state = refused.state(now).await;
-        assert_eq!(
-            (state.healthy, state.reachable, state.credentials),
-            (false, Some(true), "refused")
-        );
-        let (away, _) = watch(None, None, Err(error(Class::Unavailable)));
-        let state = away.state(now).await;
-        assert_eq!(
-            (state.healthy, state.reachable, state.credentials),
-            (false, Some(false), "unknown")
-        );
-    }
-
-    #[tokio::test]
-    async fn the_newest_of_the_last_calls_decides() {
-        let now = Utc::now();
-        let success = Some(now - TimeDelta::seconds(20));
-        let failure = |ago| {
-            let at = now - TimeDelta::seconds(ago);
-            Some(LastError {
-                at,
-                error: error(Class::Unauthorized),
-            })
-        };
-        let (before, _) = watch(success, failure(30), Ok(()));
-        assert!(before.state(now).await.healthy);
-        let (after, asked) = watch(success, failure(10), Ok(()));
-        assert!(!after.state(now).await.healthy);
-        assert_eq!(asked.load(Ordering::SeqCst), 0);
     }
 }

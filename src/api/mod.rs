@@ -26,6 +26,7 @@ mod relays;
 mod routes;
 mod trpc;
 mod v1;
+mod vendor_watch;
 mod viewers;
 pub mod webhooks;
 
@@ -56,6 +57,7 @@ use limit::Limits;
 use problem::Problem;
 use recorder::Recorder;
 use routes::{Routed, Routes};
+pub use vendor_watch::{LastError, VendorWatch};
 pub use viewers::{AskViewers, Viewers};
 use webhooks::{Ghost, Webhooks};
 

@@ -7,9 +7,9 @@ use chrono::{TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::actors::{Ghost, Keeper, Shared};
-use crate::api::health::{Health, LastError, VendorWatch};
+use crate::api::health::Health;
 use crate::api::webhooks::{self, RecorderEvent};
-use crate::api::{Outside, Viewers};
+use crate::api::{LastError, Outside, VendorWatch, Viewers};
 use crate::vendors::governor::{Caller, Priority, Snapshot};
 use crate::vendors::{Done, Vendor, VendorError};
 

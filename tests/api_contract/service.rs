@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relaykeeper::actors::{Keeper, Shared, Vendors};
-use relaykeeper::api::health::{Health, VendorWatch};
+use relaykeeper::api::VendorWatch;
+use relaykeeper::api::health::Health;
 use relaykeeper::api::{Api, Outside, Viewers, server};
 use relaykeeper::config::Settings;
 use relaykeeper::store::Store;

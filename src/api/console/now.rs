@@ -8,8 +8,9 @@ use super::relays::all_rows;
 use super::rows::Row;
 use super::{Frame, page_or, say};
 use crate::api::Api;
-use crate::api::health::{self, HealthReport, VendorState};
+use crate::api::health::{self, HealthReport};
 use crate::api::problem::Problem;
+use crate::api::vendor_watch::VendorState;
 use crate::relay::Phase;
 
 #[derive(Template)]
