@@ -66,7 +66,7 @@ impl Operation for Remember {
     type Answer = IdempotencyRecord;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<IdempotencyRecord, Failure> {
-        remember(tx, &self.0).await?;
+        remember(tx, std::slice::from_ref(&self.0)).await?;
         let known = recall(tx, &self.0.key).await?;
         let gone = || StoreError::Unavailable("the key has just been purged".to_owned());
         Ok(known.ok_or_else(gone)?)

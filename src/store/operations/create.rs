@@ -1,11 +1,14 @@
 //! A relay comes into being, if its channel's slot is free.
 
-use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use std::slice;
+
+use sea_orm::sea_query::LockType;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::outbox::add_outbox;
 use super::parts::{append_journal, recall, remember};
-use super::projection::take_row;
+use super::projection::Shown;
+use super::relays;
 use crate::store::entities::{id::Id, node, relay};
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{
@@ -59,30 +62,43 @@ impl Operation for NewRelay {
             return Ok(Created::Fenced);
         }
         let id = self.row.id;
-        if let Some(record) = &self.idempotency {
-            match recall(tx, &record.key).await? {
-                Some(known) if known.relay_id == id => return Ok(Created::Created),
-                Some(known) => return Ok(Created::Replayed(known)),
-                None => remember(tx, record).await?,
-            }
-        }
         let revision = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
         let row = relay::Model::new(&self.row, self.epoch, revision);
-        let inserted = relay::Entity::insert(row.into_active_model())
-            .on_conflict(OnConflict::new().do_nothing().to_owned())
-            .exec_without_returning(&tx.sql)
-            .await?;
-        if inserted == 0 {
-            return self.met(tx).await;
+        if tx.together {
+            // What stands in the way shows when the rows are written.
+            let mut pending = tx.pending();
+            pending.keys.extend(self.idempotency.clone());
+            pending.created.push(row);
+        } else if let Some(met) = self.insert(tx, row).await? {
+            return Ok(met);
         }
         append_journal(tx, id, self.epoch, 0, &self.journal);
         add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
-        take_row(tx, self.row.channel_id, id, &self.projection).await?;
+        tx.pending().taken.push(Shown {
+            channel_id: self.row.channel_id,
+            relay_id: id,
+            projection: self.projection.clone(),
+        });
         Ok(Created::Created)
     }
 }
 
 impl NewRelay {
+    /// Inserts it, or says what stands in the way.
+    async fn insert(&self, tx: &Tx<'_>, row: relay::Model) -> Result<Option<Created>, Failure> {
+        if let Some(record) = &self.idempotency {
+            match recall(tx, &record.key).await? {
+                Some(known) if known.relay_id == self.row.id => return Ok(Some(Created::Created)),
+                Some(known) => return Ok(Some(Created::Replayed(known))),
+                None => remember(tx, slice::from_ref(record)).await?,
+            };
+        }
+        if relays::insert(tx, &[row]).await? == 0 {
+            return self.met(tx).await.map(Some);
+        }
+        Ok(None)
+    }
+
     /// What stood in the way: this relay itself, of a create whose answer was lost, or the slot's holder.
     async fn met(&self, tx: &Tx<'_>) -> Result<Created, Failure> {
         let itself = relay::Entity::find_by_id(Id(self.row.id))

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::outbox::add_outbox;
 use super::parts::{add_cost, add_debts, append_journal, first};
-use super::projection::refresh_row;
+use super::projection::Shown;
 use crate::store::entities::{id::Id, relay};
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Saved};
@@ -82,7 +82,11 @@ impl Operation for ForcedEnd {
         }
         add_outbox(tx, self.relay_id, channel_id, &self.outbox).await?;
         if let Some(projection) = &self.projection {
-            refresh_row(tx, channel_id, self.relay_id, projection).await?;
+            tx.pending().refreshed.push(Shown {
+                channel_id,
+                relay_id: self.relay_id,
+                projection: projection.clone(),
+            });
         }
         Ok(Saved::Saved)
     }

@@ -16,7 +16,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::deliveries::new_delivery;
-use super::pending::{Message, pieces};
+use super::many::pieces;
+use super::pending::Message;
 use crate::store::entities::{id::Id, outbox, outbox_head, webhook_delivery};
 use crate::store::fleet::{CHANNEL, Heard, payload};
 use crate::store::writer::{Failure, Tx};

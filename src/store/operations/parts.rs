@@ -5,6 +5,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
+use super::many::pieces;
 use crate::store::entities::{cost, debt, idempotency_key, recording, relay_event};
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{Cost, IdempotencyRecord, JournalEntry, NewDebt};
@@ -86,17 +87,22 @@ pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &Cost) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Remembers which relay a key made or met; the first to say so is right.
-pub(crate) async fn remember(tx: &Tx<'_>, record: &IdempotencyRecord) -> Result<(), Failure> {
-    idempotency_key::Entity::insert(idempotency_key::Model::from(record).into_active_model())
-        .on_conflict(
-            OnConflict::column(idempotency_key::Column::Key)
-                .do_nothing()
-                .to_owned(),
-        )
-        .exec_without_returning(&tx.sql)
-        .await?;
-    Ok(())
+/// Remembers which relays keys made or met, and says how many; the first to say so of a key is right.
+pub(crate) async fn remember(tx: &Tx<'_>, keys: &[IdempotencyRecord]) -> Result<u64, Failure> {
+    let mut remembered = 0;
+    for piece in pieces(keys) {
+        let rows = piece.iter().map(idempotency_key::Model::from);
+        remembered +=
+            idempotency_key::Entity::insert_many(rows.map(IntoActiveModel::into_active_model))
+                .on_conflict(
+                    OnConflict::column(idempotency_key::Column::Key)
+                        .do_nothing()
+                        .to_owned(),
+                )
+                .exec_without_returning(&tx.sql)
+                .await?;
+    }
+    Ok(remembered)
 }
 
 /// What is remembered of a key.

@@ -1,21 +1,33 @@
-//! What operations of one transaction leave to be written together: a statement for all of their journals, and one for all
-//! of their messages. Nobody reads either before it is written.
+//! What operations of one transaction leave to be written together: a statement for all rows of a table. Nobody reads any of
+//! them before they are written.
 
 use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
+use super::many::pieces;
 use super::outbox::write_messages;
-use crate::store::entities::{outbox, relay_event};
+use super::parts::remember;
+use super::projection::{Shown, refresh_rows, take_rows};
+use super::relays::{self, Change};
+use crate::store::entities::{outbox, relay, relay_event};
 use crate::store::writer::{Failure, Tx};
-
-/// The most rows of one statement: databases count its values.
-const ROWS: usize = 64;
+use crate::store::{IdempotencyRecord, StoreError};
 
 /// What is to be written, and what is known of what nobody writes in this transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
+    /// New relays.
+    pub(crate) created: Vec<relay::Model>,
+    /// The keys their starts came with; none is known yet.
+    pub(crate) keys: Vec<IdempotencyRecord>,
+    /// Relays that move on.
+    pub(crate) changed: Vec<Change>,
     /// Entries of journals.
     pub(crate) journal: Vec<relay_event::Model>,
+    /// What new relays show in `channels`.
+    pub(crate) taken: Vec<Shown>,
+    /// What relays show in `channels` from now on.
+    pub(crate) refreshed: Vec<Shown>,
     /// Messages, in their order.
     pub(crate) outbox: Vec<Message>,
     /// The epoch that was found to be a node's.
@@ -50,24 +62,30 @@ impl Message {
 }
 
 impl Pending {
-    /// Writes it.
+    /// Writes it, all of it or an error. Who moves on first: a channel's slot may be given up by one relay for another. And
+    /// who takes a channel's row takes it before the relay that had it shows its recording.
     pub(crate) async fn write(self, tx: &Tx<'_>) -> Result<(), Failure> {
+        all_of(relays::update(tx, &self.changed).await?, self.changed.len())?;
+        all_of(remember(tx, &self.keys).await?, self.keys.len())?;
+        all_of(relays::insert(tx, &self.created).await?, self.created.len())?;
         for rows in pieces(&self.journal) {
             let rows = rows.iter().cloned().map(IntoActiveModel::into_active_model);
             relay_event::Entity::insert_many(rows)
                 .exec_without_returning(&tx.sql)
                 .await?;
         }
+        take_rows(tx, &self.taken).await?;
+        refresh_rows(tx, &self.refreshed).await?;
         write_messages(tx, self.outbox).await
     }
 }
 
-/// Rows in pieces whose lengths are powers of two: so there are few different statements, and each stays prepared.
-pub(crate) fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let length = 1 << rows.len().min(ROWS).checked_ilog2()?;
-        let (piece, rest) = rows.split_at(length);
-        rows = rest;
-        Some(piece)
-    })
+fn all_of(written: u64, rows: usize) -> Result<(), StoreError> {
+    if written == rows as u64 {
+        Ok(())
+    } else {
+        Err(StoreError::Refused(format!(
+            "{written} of {rows} rows were written"
+        )))
+    }
 }

@@ -4,61 +4,97 @@
 //! The table may be someone else's. Then no row is made, and the columns may be of other types than ours: values go in as
 //! text, 64-bit integer, UUID and time with zone, which PostgreSQL casts on assignment.
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query, SimpleExpr, UpdateStatement};
-use sea_orm::{ConnectionTrait, StatementBuilder};
+use sea_orm::sea_query::{
+    Expr, ExprTrait, InsertStatement, OnConflict, Query, SimpleExpr, UpdateStatement,
+};
+use sea_orm::{ConnectionTrait, StatementBuilder, Value};
 use uuid::Uuid;
 
+use super::many::{given, pieces, update_from};
 use crate::store::writer::{Failure, Tx};
 use crate::store::{Projection, StoreError};
 
 const CHANNELS: &str = "channels";
+const ID: &str = "id";
+const RELAY: &str = "relay_id";
+const RECORDING: &str = "stream_recording_url";
 
-/// A new relay takes its channel's row.
-pub(crate) async fn take_row(
-    tx: &Tx<'_>,
-    channel_id: i64,
-    relay_id: Uuid,
-    projection: &Projection,
-) -> Result<(), Failure> {
-    if !tx.project {
+/// What a relay shows in its channel's row.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) channel_id: i64,
+    pub(crate) relay_id: Uuid,
+    pub(crate) projection: Projection,
+}
+
+impl Shown {
+    const COLUMNS: [&str; 11] = [
+        ID,
+        RELAY,
+        "channel_name",
+        "stream_key_id",
+        "hls_playback_url",
+        RECORDING,
+        "agora_resource_id",
+        "agora_sid",
+        "agora_recording_uid",
+        "relay_status",
+        "relay_started_at",
+    ];
+
+    fn values(&self) -> [Value; 11] {
+        let p = self.projection.clone();
+        [
+            self.channel_id.into(),
+            self.relay_id.into(),
+            p.channel_name.into(),
+            p.stream_key_id.into(),
+            p.hls_playback_url.into(),
+            p.stream_recording_url.into(),
+            p.agora_resource_id.into(),
+            p.agora_sid.into(),
+            p.agora_recording_uid.into(),
+            p.relay_status.into(),
+            p.relay_started_at.into(),
+        ]
+    }
+}
+
+/// New relays take their channels' rows.
+pub(crate) async fn take_rows(tx: &Tx<'_>, relays: &[Shown]) -> Result<(), Failure> {
+    if relays.is_empty() || !tx.project {
         return Ok(());
     }
-    let mut values = values(projection);
-    values.push(("relay_id", Expr::val(relay_id)));
-    if ours(tx).await.map_err(Failure::Projection)? {
-        let (columns, values): (Vec<_>, Vec<_>) = values.into_iter().unzip();
-        let insert = Query::insert()
-            .into_table(CHANNELS)
-            .columns(columns.iter().copied().chain(["id"]))
-            .values(values.into_iter().chain([Expr::val(channel_id)]))
-            .map_err(|error| StoreError::Refused(error.to_string()))?
-            .on_conflict(OnConflict::column("id").update_columns(columns).to_owned())
-            .to_owned();
-        execute(tx, &insert).await?;
-    } else {
-        execute(tx, update(channel_id).values(values)).await?;
+    let ours = ours(tx).await.map_err(Failure::Projection)?;
+    for piece in pieces(relays) {
+        if ours {
+            execute(tx, &insert(piece)?).await?;
+        } else {
+            execute(tx, &update(piece)).await?;
+        }
     }
     Ok(())
 }
 
-/// A relay shows itself in the row it holds; without it, only its recording, where the newer relay has none.
-pub(crate) async fn refresh_row(
-    tx: &Tx<'_>,
-    channel_id: i64,
-    relay_id: Uuid,
-    projection: &Projection,
-) -> Result<(), Failure> {
+/// Relays show themselves in the rows they hold; without one, only their recording, where the newer relay has none.
+pub(crate) async fn refresh_rows(tx: &Tx<'_>, relays: &[Shown]) -> Result<(), Failure> {
     if !tx.project {
         return Ok(());
     }
-    let mine = update(channel_id)
-        .values(values(projection))
-        .and_where(shown().eq(relay_id.to_string()))
-        .to_owned();
-    if execute(tx, &mine).await? == 0
-        && let Some(url) = &projection.stream_recording_url
-    {
-        show_recording(tx, channel_id, url).await?;
+    for piece in pieces(relays) {
+        let mine = update(piece)
+            .and_where(text(Expr::col((CHANNELS, RELAY))).eq(text(given(RELAY))))
+            .to_owned();
+        let refreshed = execute(tx, &mine).await?;
+        if refreshed == piece.len() as u64 {
+            continue;
+        }
+        // Those that did hold theirs show a recording by now, if they have one.
+        for relay in piece {
+            if let Some(url) = &relay.projection.stream_recording_url {
+                show_recording(tx, relay.channel_id, url).await?;
+            }
+        }
     }
     Ok(())
 }
@@ -68,41 +104,47 @@ pub(crate) async fn show_recording(tx: &Tx<'_>, channel_id: i64, url: &str) -> R
     if !tx.project {
         return Ok(());
     }
-    let column = "stream_recording_url";
-    let statement = update(channel_id)
-        .value(column, url)
-        .and_where(Expr::col("relay_id").is_not_null())
-        .and_where(Expr::col(column).is_null())
+    let statement = Query::update()
+        .table(CHANNELS)
+        .value(RECORDING, url)
+        .and_where(Expr::col(ID).eq(channel_id))
+        .and_where(Expr::col(RELAY).is_not_null())
+        .and_where(Expr::col(RECORDING).is_null())
         .to_owned();
     execute(tx, &statement).await?;
     Ok(())
 }
 
-fn update(channel_id: i64) -> UpdateStatement {
-    Query::update()
-        .table(CHANNELS)
-        .and_where(Expr::col("id").eq(channel_id))
-        .to_owned()
+fn insert(relays: &[Shown]) -> Result<InsertStatement, Failure> {
+    let shown = Shown::COLUMNS.into_iter().filter(|column| *column != ID);
+    let mut insert = Query::insert()
+        .into_table(CHANNELS)
+        .columns(Shown::COLUMNS)
+        .on_conflict(OnConflict::column(ID).update_columns(shown).to_owned())
+        .to_owned();
+    for relay in relays {
+        insert
+            .values(relay.values().map(Expr::val))
+            .map_err(|error| StoreError::Refused(error.to_string()))?;
+    }
+    Ok(insert)
 }
 
-/// The relay the row shows, whatever the column's type.
-fn shown() -> SimpleExpr {
-    Expr::col("relay_id").cast_as("text")
+fn update(relays: &[Shown]) -> UpdateStatement {
+    let shown = Shown::COLUMNS.into_iter().filter(|column| *column != ID);
+    update_from(
+        Shown::COLUMNS,
+        relays.iter().map(|relay| relay.values().into()),
+    )
+    .table(CHANNELS)
+    .values(shown.map(|column| (column, given(column))))
+    .and_where(Expr::col((CHANNELS, ID)).eq(given(ID)))
+    .to_owned()
 }
 
-fn values(projection: &Projection) -> Vec<(&'static str, SimpleExpr)> {
-    let p = projection.clone();
-    vec![
-        ("channel_name", Expr::val(p.channel_name)),
-        ("stream_key_id", Expr::val(p.stream_key_id)),
-        ("hls_playback_url", Expr::val(p.hls_playback_url)),
-        ("stream_recording_url", Expr::val(p.stream_recording_url)),
-        ("agora_resource_id", Expr::val(p.agora_resource_id)),
-        ("agora_sid", Expr::val(p.agora_sid)),
-        ("agora_recording_uid", Expr::val(p.agora_recording_uid)),
-        ("relay_status", Expr::val(p.relay_status)),
-        ("relay_started_at", Expr::val(p.relay_started_at)),
-    ]
+/// A relay's id, whatever the column's type.
+fn text(relay: Expr) -> SimpleExpr {
+    relay.cast_as("text")
 }
 
 /// Whether our own migration made the table.

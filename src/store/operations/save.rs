@@ -1,13 +1,11 @@
 //! A relay moves on: its state, its journal and all that follows from them, in one.
 
-use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::outbox::add_outbox;
 use super::parts::{add_cost, add_debts, append_journal, put_recordings};
-use super::projection::refresh_row;
+use super::projection::Shown;
+use super::relays::{self, Change};
 use crate::store::entities::{id::Id, relay, relay_event};
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow};
@@ -62,20 +60,15 @@ impl Operation for Save {
     }
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
-        use relay::Column as C;
         let id = self.row.id;
-        let mut row = relay::Model::new(&self.row, self.epoch, self.revision())
-            .into_active_model()
-            .reset_all();
-        row.stop_requested_at = ActiveValue::NotSet;
-        let updated = relay::Entity::update_many()
-            .set(row)
-            .filter(C::Id.eq(Id(id)))
-            .filter(C::Epoch.eq(self.epoch))
-            .filter(C::Revision.eq(self.expected_revision))
-            .exec(&tx.sql)
-            .await?;
-        if updated.rows_affected == 0 {
+        let change = Change {
+            row: relay::Model::new(&self.row, self.epoch, self.revision()),
+            expected_revision: self.expected_revision,
+        };
+        if tx.together {
+            // Whether it is ours shows when the rows are written.
+            tx.pending().changed.push(change);
+        } else if relays::update(tx, &[change]).await? == 0 {
             return Ok(if self.was_saved(tx).await? {
                 Saved::Saved
             } else {
@@ -90,7 +83,11 @@ impl Operation for Save {
         }
         add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
         if let Some(projection) = &self.projection {
-            refresh_row(tx, self.row.channel_id, id, projection).await?;
+            tx.pending().refreshed.push(Shown {
+                channel_id: self.row.channel_id,
+                relay_id: id,
+                projection: projection.clone(),
+            });
         }
         Ok(Saved::Saved)
     }
@@ -114,7 +111,6 @@ impl Save {
         if stored.epoch != self.epoch || stored.revision != self.revision() {
             return Ok(false);
         }
-        tx.write_down().await?;
         let tail = relay_event::Entity::find()
             .filter(C::RelayId.eq(Id(self.row.id)))
             .filter(C::Seq.gt(self.expected_revision))

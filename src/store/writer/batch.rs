@@ -58,7 +58,7 @@ async fn together(
     batch: &mut [Box<dyn Job>],
     told: &AtomicBool,
 ) -> bool {
-    let tx = Tx::new(transaction, told);
+    let tx = Tx::together(transaction, told);
     for job in batch {
         if !job.leaves_rows() && tx.write_down().await.is_err() {
             return false;
@@ -76,7 +76,7 @@ async fn alone(
     job: &mut dyn Job,
     told: &AtomicBool,
 ) -> Result<(), StoreError> {
-    let mut tx = Tx::new(transaction, told);
+    let mut tx = Tx::alone(transaction, told);
     loop {
         transaction.execute_unprepared("SAVEPOINT request").await?;
         let mut ran = job.run(&tx).await;

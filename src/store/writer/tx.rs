@@ -13,6 +13,9 @@ use crate::store::sql::Sql;
 pub(in crate::store) struct Tx<'a> {
     /// Where its statements go.
     pub(in crate::store) sql: Sql<'a, DatabaseTransaction>,
+    /// Whether operations run together: then rows may wait to be written with those of others, and what is not as it should
+    /// be fails all of them. Each then runs alone, and finds out.
+    pub(in crate::store) together: bool,
     /// Whether `channels` is written as well.
     pub(in crate::store) project: bool,
     /// Set when the outbox, or what is to be delivered of it, was written: whoever waits for that is told after the commit.
@@ -21,12 +24,22 @@ pub(in crate::store) struct Tx<'a> {
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(transaction: &'a DatabaseTransaction, told: &'a AtomicBool) -> Self {
+    /// For operations that run together.
+    pub(super) fn together(transaction: &'a DatabaseTransaction, told: &'a AtomicBool) -> Self {
         Self {
             sql: Sql(transaction),
+            together: true,
             project: true,
             told,
             pending: Mutex::default(),
+        }
+    }
+
+    /// For one operation.
+    pub(super) fn alone(transaction: &'a DatabaseTransaction, told: &'a AtomicBool) -> Self {
+        Self {
+            together: false,
+            ..Self::together(transaction, told)
         }
     }
 
@@ -37,7 +50,7 @@ impl<'a> Tx<'a> {
     ) -> Self {
         Self {
             project: false,
-            ..Self::new(transaction, told)
+            ..Self::alone(transaction, told)
         }
     }
 
