@@ -1,16 +1,21 @@
 //! One look for the recordings of all relays that wait for theirs: a list of what is ready costs one call, however many
-//! relays it serves.
+//! relays it serves. A list holds a thousand: it is read on as long as that is cheaper than to ask for each relay that may be
+//! behind its end.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::calls::asks;
 use crate::store::{Look, Looked, Store};
-use crate::vendors::cloudflare::{Cloudflare, Video};
+use crate::vendors::cloudflare::{Cloudflare, Video, VideoState};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
@@ -18,13 +23,40 @@ use crate::vendors::{Class, Done, Vendor, VendorError};
 const SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// What the look is called among processes.
-const LOOK: &str = "ready_recordings";
+const LOOK: &str = "recordings";
+/// The calls of one look at the most.
+const CALLS: usize = 10;
+/// So many relays are asked for rather than the list read on.
+const FEW: usize = 3;
 /// A process that does not come back with what it found within this is passed over.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks whether another process has found something.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 type Found = Result<Vec<Video>, VendorError>;
+
+/// What the list brought.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct List {
+    /// By their live inputs.
+    videos: HashMap<String, Vec<Video>>,
+    /// Where it ends; none: it holds all that was asked for.
+    ends: Option<DateTime<Utc>>,
+    /// How many calls it took.
+    calls: usize,
+}
+
+impl List {
+    /// The recordings of a relay; none when they may be behind the list's end.
+    fn of(&self, waiting: &Waiting) -> Option<&[Video]> {
+        let is_behind = self.ends.is_some_and(|ends| waiting.since - SKEW <= ends);
+        match self.videos.get(&waiting.live_input) {
+            Some(videos) => Some(videos),
+            None if is_behind => None,
+            None => Some(&[]),
+        }
+    }
+}
 
 /// Who waits for a look.
 #[derive(Debug)]
@@ -110,32 +142,58 @@ impl RecordingsDesk {
         let Some(oldest) = waiting.iter().map(|waiting| waiting.since).min() else {
             return;
         };
-        match self.found(oldest - SKEW).await {
-            Ok(videos) => {
-                for Waiting {
-                    live_input, answer, ..
-                } in waiting
-                {
-                    let of_it = |video: &&Video| video.live_input.as_ref() == Some(&live_input);
-                    // Who asked may have gone.
-                    let _ = answer.send(Ok(videos.iter().filter(of_it).cloned().collect()));
-                }
-            }
+        let list = match self.found(oldest - SKEW, &waiting).await {
+            Ok(list) => list,
             Err(error) => {
                 for Waiting { answer, .. } in waiting {
+                    // Who asked may have gone.
                     let _ = answer.send(Err(error.clone()));
                 }
+                return;
+            }
+        };
+        let mut behind = Vec::new();
+        for waiting in waiting {
+            match list.of(&waiting) {
+                Some(videos) => drop(waiting.answer.send(Ok(videos.to_vec()))),
+                None => behind.push(waiting),
             }
         }
+        // Another look, other relays.
+        behind.shuffle(&mut rand::rng());
+        let asked = CALLS.saturating_sub(list.calls).min(behind.len());
+        if asked < behind.len() {
+            tracing::warn!(
+                relays = behind.len() - asked,
+                "more recordings than one look finds: some relays wait for another"
+            );
+        }
+        for Waiting { answer, .. } in behind.drain(asked..) {
+            let _ = answer.send(Ok(Vec::new()));
+        }
+        join_all(behind.into_iter().map(|waiting| self.ask(waiting))).await;
+    }
+
+    /// Asks for one relay's recordings.
+    async fn ask(&self, waiting: Waiting) {
+        let asks = asks(Priority::Finalize);
+        let found = self
+            .cloudflare
+            .videos_by_input(asks, &waiting.live_input)
+            .await;
+        let ready = |video: &Video| video.state == VideoState::Ready;
+        let _ = waiting
+            .answer
+            .send(found.map(|videos| videos.into_iter().filter(ready).collect()));
     }
 }
 
 impl RecordingsDesk {
     /// All recordings that are ready and were made since then, as of this moment or, where others look as well, the last
     /// interval.
-    async fn found(&self, since: DateTime<Utc>) -> Found {
+    async fn found(&self, since: DateTime<Utc>, waiting: &[Waiting]) -> Result<List, VendorError> {
         let Some((store, own)) = self.others.get() else {
-            return self.list(since).await;
+            return self.list(since, waiting).await;
         };
         let look = Look {
             name: LOOK,
@@ -148,7 +206,7 @@ impl RecordingsDesk {
         while Instant::now() < give_up {
             match store.shared_look(*own, &look).await {
                 Ok(Looked::Found(found)) => return read(&found),
-                Ok(Looked::Yours) => return self.list_for_all(store, *own, since).await,
+                Ok(Looked::Yours) => return self.list_for_all(store, *own, since, waiting).await,
                 Ok(Looked::NotYet) => tokio::time::sleep(LOOK_AGAIN.min(self.interval)).await,
                 Err(error) => return Err(unanswered(error.to_string())),
             }
@@ -156,10 +214,16 @@ impl RecordingsDesk {
         Err(unanswered("the other process's look was not made".into()))
     }
 
-    async fn list_for_all(&self, store: &Store, own: i64, since: DateTime<Utc>) -> Found {
-        let found = self.list(since).await;
+    async fn list_for_all(
+        &self,
+        store: &Store,
+        own: i64,
+        since: DateTime<Utc>,
+        waiting: &[Waiting],
+    ) -> Result<List, VendorError> {
+        let found = self.list(since, waiting).await;
         let told = match &found {
-            Ok(videos) => match serde_json::to_string(videos) {
+            Ok(list) => match serde_json::to_string(list) {
                 Ok(text) => store.put_look(own, LOOK, since, text).await,
                 Err(_) => store.give_up_look(own, LOOK).await,
             },
@@ -172,20 +236,44 @@ impl RecordingsDesk {
         found
     }
 
-    async fn list(&self, since: DateTime<Utc>) -> Found {
+    async fn list(&self, since: DateTime<Utc>, waiting: &[Waiting]) -> Result<List, VendorError> {
         let asks = asks(Priority::Finalize);
-        let list = self.cloudflare.ready_live_recordings(asks, since).await?;
-        if list.may_be_cut {
-            tracing::warn!(
-                videos = list.videos.len(),
-                "the list of ready recordings may be cut"
-            );
+        let mut list = List::default();
+        let mut seen = HashSet::new();
+        while list.calls < CALLS {
+            let page = self
+                .cloudflare
+                .ready_live_recordings(asks, since, list.ends);
+            let page = match page.await {
+                Ok(page) => page,
+                Err(error) if list.calls == 0 => return Err(error),
+                // What was read before it is as good as it was.
+                Err(error) => {
+                    tracing::debug!(%error, "the list of recordings was not read on");
+                    break;
+                }
+            };
+            let known = seen.len();
+            for video in page.videos {
+                if let Some(live_input) = &video.live_input
+                    && seen.insert(video.uid.clone())
+                {
+                    let of_it = list.videos.entry(live_input.clone()).or_default();
+                    of_it.push(video);
+                }
+            }
+            list.ends = page.goes_on_before;
+            list.calls += 1;
+            let behind = waiting.iter().filter(|one| list.of(one).is_none());
+            if list.ends.is_none() || seen.len() == known || behind.count() <= FEW {
+                break;
+            }
         }
-        Ok(list.videos)
+        Ok(list)
     }
 }
 
-fn read(found: &str) -> Found {
+fn read(found: &str) -> Result<List, VendorError> {
     serde_json::from_str(found).map_err(|error| unanswered(error.to_string()))
 }
 
@@ -202,3 +290,6 @@ fn unanswered(message: String) -> VendorError {
         retry_after: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@ use chrono::DateTime;
 use relaykeeper::vendors::cloudflare::{TokenState, VideoState};
 use relaykeeper::vendors::{Class, Done};
 use serde_json::{Value, json};
-use wiremock::matchers::{any, path, query_param};
-use wiremock::{Mock, MockServer, ResponseTemplate};
+use wiremock::matchers::any;
+use wiremock::ResponseTemplate;
 
 use crate::support::*;
 
@@ -65,7 +65,7 @@ async fn one_look_finds_all_ready_recordings() {
     let server = answering("GET", &stream(""), ok(list)).await;
     let after = DateTime::parse_from_rfc3339("2026-11-22T01:02:03.456Z").unwrap();
     let list = client(&server)
-        .ready_live_recordings(caller(), after.to_utc())
+        .ready_live_recordings(caller(), after.to_utc(), None)
         .await
         .unwrap();
     assert_eq!(
@@ -74,49 +74,41 @@ async fn one_look_finds_all_ready_recordings() {
     );
     let found: Vec<_> = list.videos.iter().map(|video| video.uid.as_str()).collect();
     assert_eq!(found, ["done", "other"], "an ignored filter harms nobody");
-    assert!(!list.may_be_cut);
+    assert_eq!(list.goes_on_before, None);
 }
 
 #[tokio::test]
-async fn a_thousand_recordings_may_not_be_all() {
+async fn a_list_that_is_full_goes_on_before_its_oldest_video() {
+    let oldest = "2026-11-22T01:02:03.000456Z";
     let full: Vec<Value> = (0..1000)
-        .map(|number| video(&number.to_string(), UID, "ready"))
+        .map(|number: usize| {
+            let mut video = video(&number.to_string(), UID, "ready");
+            let created = if number == 500 {
+                oldest
+            } else {
+                "2026-11-22T01:02:04Z"
+            };
+            video["created"] = json!(created);
+            video
+        })
         .collect();
     let server = answering("GET", &stream(""), ok(json!(full))).await;
-    let list = client(&server)
-        .ready_live_recordings(caller(), DateTime::UNIX_EPOCH)
-        .await
-        .unwrap();
-    assert!(list.may_be_cut);
-    assert_eq!(list.videos.len(), 1000);
-}
-
-#[tokio::test]
-async fn a_list_that_is_full_is_read_on_from_its_oldest_video() {
-    let made = |number: usize| {
-        let mut video = video(&number.to_string(), UID, "ready");
-        video["created"] = json!("2026-11-22T01:02:03.456Z");
-        video
-    };
-    let first: Vec<Value> = (0..1000).map(made).collect();
-    let second: Vec<Value> = (999..1003).map(made).collect();
-    let server = MockServer::start().await;
-    Mock::given(path(stream("")))
-        .and(query_param("before", "2026-11-22T01:02:04Z"))
-        .respond_with(ok(json!(second)))
-        .with_priority(1)
-        .mount(&server)
-        .await;
-    Mock::given(path(stream("")))
-        .respond_with(ok(json!(first)))
-        .mount(&server)
-        .await;
-    let list = client(&server)
-        .ready_live_recordings(caller(), DateTime::UNIX_EPOCH)
-        .await
-        .unwrap();
-    assert!(!list.may_be_cut);
-    assert_eq!(list.videos.len(), 1003, "each once");
+    let client = client(&server);
+    let page = client.ready_live_recordings(caller(), DateTime::UNIX_EPOCH, None);
+    let page = page.await.unwrap();
+    assert_eq!(page.videos.len(), 1000);
+    let oldest = DateTime::parse_from_rfc3339(oldest).unwrap().to_utc();
+    assert_eq!(page.goes_on_before, Some(oldest));
+    let next = client.ready_live_recordings(caller(), DateTime::UNIX_EPOCH, Some(oldest));
+    next.await.unwrap();
+    let first = "GET /stream?type=live&status=ready&after=1970-01-01T00%3A00%3A00Z&limit=1000";
+    assert_eq!(
+        calls(&server).await,
+        [
+            first.to_owned(),
+            format!("{first}&before=2026-11-22T01%3A02%3A03.000456Z")
+        ]
+    );
 }
 
 #[tokio::test]

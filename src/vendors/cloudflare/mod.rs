@@ -32,7 +32,7 @@ pub use live_inputs::{CreatedLiveInput, LiveInputList};
 pub use playback::Playback;
 pub use status::{FeedState, FeedStatus};
 pub use video::{Video, VideoState};
-pub use videos::VideoList;
+pub use videos::VideoPage;
 pub use webhooks::{Destination, Policy, StreamWebhook};
 
 /// The settings do not make a client.

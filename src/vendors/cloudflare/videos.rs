@@ -1,8 +1,6 @@
 //! Calls on videos (`cloudflare-stream.md §3`, `§4`).
 
-use std::collections::HashSet;
-
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -16,16 +14,14 @@ use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// The most videos a list holds.
 const LIST_LIMIT: usize = 1000;
-/// The most pages of a list that are read.
-const PAGES: usize = 10;
 
-/// Videos of many live inputs.
+/// A page of the list of videos of many live inputs.
 #[derive(Debug, Clone)]
-pub struct VideoList {
+pub struct VideoPage {
     /// Those in the answer.
     pub videos: Vec<Video>,
-    /// Whether there may be more than the answer holds.
-    pub may_be_cut: bool,
+    /// When the oldest of the answer was created, if there may be older ones that it does not hold.
+    pub goes_on_before: Option<DateTime<Utc>>,
 }
 
 impl Cloudflare {
@@ -56,8 +52,8 @@ impl Cloudflare {
         Ok(of_input(videos, uid))
     }
 
-    /// All broadcasts' recordings that are ready and were created after a time: one look for all relays. A list that is full is
-    /// read on from its oldest video, a call for each page.
+    /// All broadcasts' recordings that are ready and were created after a time, newest first: one look for all relays. A list
+    /// that is full goes on before its oldest video.
     ///
     /// # Errors
     /// As every read.
@@ -65,39 +61,26 @@ impl Cloudflare {
         &self,
         caller: Caller,
         after: DateTime<Utc>,
-    ) -> Result<VideoList, VendorError> {
-        let seconds = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let (mut all, mut seen) = (Vec::new(), HashSet::new());
-        let (mut before, mut may_be_cut) = (None, true);
-        for _ in 0..PAGES {
-            let mut call = Call::new("stream.list_ready", Method::GET, self.stream())
-                .query("type", "live")
-                .query("status", "ready")
-                .query("after", seconds(after))
-                .query("limit", LIST_LIMIT.to_string());
-            if let Some(before) = before {
-                call = call.query("before", seconds(before));
-            }
-            let (videos, is_full) = self.list(caller, call, "stream.list_ready").await?;
-            // Newest first, to the second: those of its last second may come again.
-            let oldest = videos.iter().filter_map(|video| video.created).min();
-            let known = all.len();
-            all.extend(
-                videos
-                    .into_iter()
-                    .filter(|video| seen.insert(video.uid.clone())),
-            );
-            may_be_cut = is_full;
-            before = oldest.map(|oldest| oldest + TimeDelta::seconds(1));
-            if !is_full || all.len() == known || before.is_none() {
-                break;
-            }
+        before: Option<DateTime<Utc>>,
+    ) -> Result<VideoPage, VendorError> {
+        let after = after.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let mut call = Call::new("stream.list_ready", Method::GET, self.stream())
+            .query("type", "live")
+            .query("status", "ready")
+            .query("after", after)
+            .query("limit", LIST_LIMIT.to_string());
+        if let Some(before) = before {
+            // As finely as Cloudflare itself tells it.
+            let before = before.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+            call = call.query("before", before);
         }
+        let (mut videos, is_full) = self.list(caller, call, "stream.list_ready").await?;
+        let oldest = videos.iter().filter_map(|video| video.created).min();
         // A filter may be ignored.
-        all.retain(|video| video.live_input.is_some() && video.state == VideoState::Ready);
-        Ok(VideoList {
-            videos: all,
-            may_be_cut,
+        videos.retain(|video| video.live_input.is_some() && video.state == VideoState::Ready);
+        Ok(VideoPage {
+            videos,
+            goes_on_before: oldest.filter(|_| is_full),
         })
     }
 
