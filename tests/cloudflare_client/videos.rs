@@ -6,8 +6,8 @@ use chrono::DateTime;
 use relaykeeper::vendors::cloudflare::{TokenState, VideoState};
 use relaykeeper::vendors::{Class, Done};
 use serde_json::{Value, json};
-use wiremock::matchers::any;
 use wiremock::ResponseTemplate;
+use wiremock::matchers::any;
 
 use crate::support::*;
 

@@ -6,6 +6,7 @@ on_both_databases!(
     the_newest_relay_has_the_channels_row_and_an_older_one_only_adds_its_recording,
     a_foreign_channels_table_is_only_updated_whatever_its_types,
     a_channels_table_that_refuses_does_not_stop_the_relay,
+    a_slot_that_changes_hands_within_a_commit_leaves_the_newer_relay_shown,
 );
 
 /// What `channels` shows, as someone else's program reads it.
@@ -130,4 +131,34 @@ async fn ids_in_sqlite_are_text_anyone_can_read() {
     let raw = database.raw().await;
     let joined = "SELECT r.id FROM relays r JOIN channels c ON c.relay_id = r.id";
     assert_eq!(raw.texts(joined).await, [Some(relay.id.to_string())]);
+}
+
+/// In one commit: what one relay gives up the next one takes.
+async fn a_slot_that_changes_hands_within_a_commit_leaves_the_newer_relay_shown(
+    database: TestDatabase,
+) {
+    let store = database.store().await;
+    let epoch = store.take_epoch().await.unwrap();
+    let old = join_all((0..8).map(|number| made(&store, row(number), epoch))).await;
+    let recording = |channel: i64| format!("https://customer.example/{channel}.m3u8");
+    let saves = old.iter().map(|relay| {
+        let mut save = next(relay.clone(), 1, epoch);
+        save.row.phase = "stopping".into();
+        save.projection = Some(Projection {
+            stream_recording_url: Some(recording(relay.channel_id)),
+            ..shown("stopped")
+        });
+        store.save(save)
+    });
+    let new: Vec<_> = (0..8).map(|number| new(row(number), epoch)).collect();
+    let creates = new.iter().map(|relay| store.create(relay.clone()));
+    let (saved, created) = tokio::join!(join_all(saves), join_all(creates));
+    assert!(saved.iter().all(|answer| *answer == Ok(Saved::Saved)));
+    assert!(created.iter().all(|answer| *answer == Ok(Created::Created)));
+    let raw = database.raw().await;
+    let shown = "SELECT concat_ws('|', relay_id, relay_status) FROM channels ORDER BY id";
+    let newer = new
+        .iter()
+        .map(|relay| Some(format!("{}|starting", relay.row.id)));
+    assert_eq!(raw.texts(shown).await, newer.collect::<Vec<_>>());
 }

@@ -8,6 +8,7 @@ on_both_databases!(
     a_save_whose_answer_was_lost_may_be_repeated,
     a_save_said_twice_at_once_is_saved_once,
     a_save_from_an_old_state_is_fenced,
+    of_many_that_wait_only_what_is_not_as_expected_is_not_written,
     who_lost_the_database_writes_nothing_more,
     a_broken_connection_fails_the_batch_and_the_next_one_succeeds,
     a_closed_store_finishes_what_was_asked_and_refuses_the_rest,
@@ -145,6 +146,57 @@ async fn a_save_from_an_old_state_is_fenced(database: TestDatabase) {
         "a relay nobody created"
     );
     assert_eq!(store.relay(relay.id).await.unwrap().unwrap().revision, 2);
+}
+
+/// In one commit: starts whose slot is held or whose key was used, and saves from old states, among good ones.
+async fn of_many_that_wait_only_what_is_not_as_expected_is_not_written(database: TestDatabase) {
+    let store = database.store().await;
+    let epoch = store.take_epoch().await.unwrap();
+    let relays = join_all((0..20).map(|number| made(&store, row(number), epoch))).await;
+    let used = key("used", "hash", relays[0].id);
+    store.remember_idempotency(used.clone()).await.unwrap();
+    let saves = relays.iter().map(|relay| {
+        let expected = if relay.channel_id == 7 { 5 } else { 1 };
+        store.save(next(relay.clone(), expected, epoch))
+    });
+    let creates = (100..120).map(|channel| {
+        let mut start = new(row(if channel == 103 { 3 } else { channel }), epoch);
+        let name = if channel == 104 {
+            "used".to_owned()
+        } else {
+            channel.to_string()
+        };
+        start.idempotency = Some(key(&name, "hash", start.row.id));
+        store.create(start)
+    });
+    let (saved, created) = tokio::join!(join_all(saves), join_all(creates));
+    for (number, answer) in saved.into_iter().enumerate() {
+        let expected = if number == 7 {
+            Saved::Fenced
+        } else {
+            Saved::Saved
+        };
+        assert_eq!(answer, Ok(expected), "{number}");
+    }
+    for (number, answer) in created.into_iter().enumerate() {
+        match (number, answer.unwrap()) {
+            (3, Created::SlotTaken(holder)) => assert_eq!(holder.row.id, relays[3].id),
+            (4, Created::Replayed(known)) => assert_eq!(known, used),
+            (_, answer) => assert_eq!(answer, Created::Created, "{number}"),
+        }
+    }
+    assert_eq!(store.idempotency("103").await, Ok(None), "not used up");
+    let raw = database.raw().await;
+    assert_eq!(raw.number("SELECT count(*) FROM relays").await, 38);
+    assert_eq!(
+        raw.number("SELECT count(*) FROM relay_events").await,
+        38 + 19
+    );
+    assert_eq!(raw.number("SELECT count(*) FROM channels").await, 38);
+    assert_eq!(
+        raw.number("SELECT count(*) FROM idempotency_keys").await,
+        19
+    );
 }
 
 async fn who_lost_the_database_writes_nothing_more(database: TestDatabase) {

@@ -1,11 +1,11 @@
 //! One transaction for all that wait.
 //!
 //! First they run together, without savepoints, and what they leave to be [written down](Tx::write_down) is written in a few
-//! statements for all. When one of them fails, all of that is taken back, and each runs again in a savepoint of its own, so
-//! that it fails alone. Failures are rare; savepoints and statements of one's own are most of what a write costs.
+//! statements for all. When one of them fails, or a row is not as it should be, all of that is taken back, and each runs again
+//! in a savepoint of its own, so that it fails alone. That is rare; savepoints and statements of one's own are most of what a
+//! write costs.
 
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
@@ -16,12 +16,12 @@ use super::{Job, Ran, Tx};
 use crate::store::StoreError;
 use crate::store::operations::outbox::hold_head;
 
-/// Runs all jobs and commits them; how long the commit itself took. An error is everybody's: the transaction is gone.
+/// Runs all jobs and commits them. An error is everybody's: the transaction is gone.
 pub(super) async fn transact(
     connection: &DatabaseConnection,
     batch: &mut [Box<dyn Job>],
     told: &AtomicBool,
-) -> Result<Duration, StoreError> {
+) -> Result<(), StoreError> {
     let writes_outbox = batch.iter().any(|job| job.writes_outbox());
     let mut transaction = begin(connection, writes_outbox).await?;
     if !together(&transaction, batch, told).await {
@@ -31,9 +31,8 @@ pub(super) async fn transact(
             alone(&transaction, job.as_mut(), told).await?;
         }
     }
-    let begun = Instant::now();
     transaction.commit().await?;
-    Ok(begun.elapsed())
+    Ok(())
 }
 
 async fn begin(
