@@ -28,6 +28,12 @@ pub(super) use tx::Tx;
 
 /// The most requests that share a commit.
 const BATCH: usize = 256;
+/// The most that do while commits are cheap and few wait: the first need not wait for the hundredth.
+const FEW: usize = 16;
+/// So many who wait are not few.
+const MANY: usize = 128;
+/// A commit that takes longer is dear.
+const DEAR: Duration = Duration::from_millis(4);
 /// The most requests that wait; who comes then waits for room.
 const WAITING: usize = 1024;
 /// How long a batch may take: longer than any limit the database has itself.
@@ -101,6 +107,7 @@ impl Writer {
             target,
             connection,
             last_recordings,
+            commits_are_dear: false,
             told: told.clone(),
             closing: closing.clone(),
         };
@@ -228,6 +235,7 @@ struct Task {
     target: Target,
     connection: DatabaseConnection,
     last_recordings: Arc<LastRecordings>,
+    commits_are_dear: bool,
     told: watch::Sender<()>,
     closing: CancellationToken,
 }
@@ -236,10 +244,11 @@ impl Task {
     async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            let most = self.most();
             tokio::select! {
                 biased;
                 () = self.closing.cancelled(), if !self.requests.is_closed() => self.requests.close(),
-                count = self.requests.recv_many(&mut batch, BATCH) => {
+                count = self.requests.recv_many(&mut batch, most) => {
                     if count == 0 {
                         break;
                     }
@@ -251,18 +260,28 @@ impl Task {
         let _ = self.connection.close().await;
     }
 
+    /// How many may share the next commit.
+    fn most(&self) -> usize {
+        if self.commits_are_dear || self.requests.len() > MANY {
+            BATCH
+        } else {
+            FEW
+        }
+    }
+
     async fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let begun = Instant::now();
         let told = AtomicBool::new(false);
         let attempt = AssertUnwindSafe(transact(&self.connection, batch, &told)).catch_unwind();
         let committed = match tokio::time::timeout(PATIENCE, attempt).await {
-            Ok(Ok(committed)) => committed,
+            Ok(Ok(committed)) => committed.map(|took| self.commits_are_dear = took > DEAR),
             Ok(Err(_)) => Err(StoreError::Unavailable("a write panicked".to_owned())),
             Err(_) => Err(StoreError::Unavailable("it took too long".to_owned())),
         };
         if let Err(error) = &committed {
             tracing::warn!(%error, requests = batch.len(), "a batch was not committed");
             metrics::COMMITS_FAILED.add(1, []);
+            self.commits_are_dear = true;
             self.renew();
         }
         if told.load(Ordering::Relaxed) {

@@ -6,6 +6,7 @@
 //! write costs.
 
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
@@ -16,12 +17,12 @@ use super::{Job, Ran, Tx};
 use crate::store::StoreError;
 use crate::store::operations::outbox::hold_head;
 
-/// Runs all jobs and commits them. An error is everybody's: the transaction is gone.
+/// Runs all jobs and commits them; how long the commit itself took. An error is everybody's: the transaction is gone.
 pub(super) async fn transact(
     connection: &DatabaseConnection,
     batch: &mut [Box<dyn Job>],
     told: &AtomicBool,
-) -> Result<(), StoreError> {
+) -> Result<Duration, StoreError> {
     let writes_outbox = batch.iter().any(|job| job.writes_outbox());
     let mut transaction = begin(connection, writes_outbox).await?;
     if !together(&transaction, batch, told).await {
@@ -31,8 +32,9 @@ pub(super) async fn transact(
             alone(&transaction, job.as_mut(), told).await?;
         }
     }
+    let begun = Instant::now();
     transaction.commit().await?;
-    Ok(())
+    Ok(begun.elapsed())
 }
 
 async fn begin(
