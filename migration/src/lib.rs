@@ -8,6 +8,7 @@ pub mod m20261122_000001_own_tables;
 pub mod m20261122_000002_channels;
 pub mod m20261126_000003_webhook_deliveries;
 pub mod m20261126_000004_fleet;
+pub mod m20261128_000005_ended_relays;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_channels::Migration),
             Box::new(m20261126_000003_webhook_deliveries::Migration),
             Box::new(m20261126_000004_fleet::Migration),
+            Box::new(m20261128_000005_ended_relays::Migration),
         ]
     }
 

@@ -148,3 +148,21 @@ async fn five_thousand_unfinished_relays_are_read_at_once(database: TestDatabase
     // Without optimisation, on two busy cores, it took 0.2 to 0.9 s.
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
+
+/// Else all of them are read and sorted for each piece.
+#[tokio::test]
+async fn unfinished_relays_are_read_in_the_order_of_their_index() {
+    let database = TestDatabase::sqlite();
+    let _store = database.store().await;
+    let raw = database.raw().await;
+    let sql = "SELECT * FROM relays WHERE ended_at IS NULL AND id > 'a' ORDER BY id LIMIT 1000";
+    let plan = raw.rows(&format!("EXPLAIN QUERY PLAN {sql}")).await;
+    let steps: Vec<String> = plan
+        .iter()
+        .map(|row| row.try_get("", "detail").unwrap())
+        .collect();
+    assert_eq!(
+        steps,
+        ["SEARCH relays USING INDEX relays_unfinished (id>?)"]
+    );
+}

@@ -109,7 +109,7 @@ impl Raw {
             .expect("a 64-bit column")
     }
 
-    async fn rows(&self, sql: &str) -> Vec<sea_orm::QueryResult> {
+    pub async fn rows(&self, sql: &str) -> Vec<sea_orm::QueryResult> {
         let backend: DbBackend = self.0.get_database_backend();
         self.0
             .query_all_raw(Statement::from_string(backend, sql))
