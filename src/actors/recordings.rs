@@ -2,17 +2,20 @@
 //! relays it serves. A list holds a thousand: it is read on as long as that is cheaper than to ask for each relay that may be
 //! behind its end.
 
-use std::collections::{HashMap, HashSet};
+mod list;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use rand::seq::SliceRandom;
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::list::List;
 use super::calls::asks;
 use crate::store::{Look, Looked, Store};
 use crate::vendors::cloudflare::{Cloudflare, Video, VideoState};
@@ -24,8 +27,10 @@ const SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// What the look is called among processes.
 const LOOK: &str = "recordings";
-/// The calls of one look at the most.
+/// The calls of one look at the most: of one process, where several share what the list brought.
 const CALLS: usize = 10;
+/// Of these, the most that read the list; the others ask for relays that may be behind its end.
+const PAGES: usize = 5;
 /// So many relays are asked for rather than the list read on.
 const FEW: usize = 3;
 /// A process that does not come back with what it found within this is passed over.
@@ -35,35 +40,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 type Found = Result<Vec<Video>, VendorError>;
 
-/// What the list brought.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct List {
-    /// By their live inputs.
-    videos: HashMap<String, Vec<Video>>,
-    /// Where it ends; none: it holds all that was asked for.
-    ends: Option<DateTime<Utc>>,
-    /// How many calls it took.
-    calls: usize,
-}
-
-impl List {
-    /// The recordings of a relay; none when they may be behind the list's end.
-    fn of(&self, waiting: &Waiting) -> Option<&[Video]> {
-        let is_behind = self.ends.is_some_and(|ends| waiting.since - SKEW <= ends);
-        match self.videos.get(&waiting.live_input) {
-            Some(videos) => Some(videos),
-            None if is_behind => None,
-            None => Some(&[]),
-        }
-    }
-}
-
 /// Who waits for a look.
 #[derive(Debug)]
 struct Waiting {
     live_input: String,
     since: DateTime<Utc>,
     answer: oneshot::Sender<Found>,
+}
+
+impl Waiting {
+    fn is_behind(&self, list: &List) -> bool {
+        list.may_lack(&self.live_input, self.since)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -142,7 +130,8 @@ impl RecordingsDesk {
         let Some(oldest) = waiting.iter().map(|waiting| waiting.since).min() else {
             return;
         };
-        let list = match self.found(oldest - SKEW, &waiting).await {
+        let mut calls = 0;
+        let list = match self.found(oldest - SKEW, &waiting, &mut calls).await {
             Ok(list) => list,
             Err(error) => {
                 for Waiting { answer, .. } in waiting {
@@ -152,24 +141,25 @@ impl RecordingsDesk {
                 return;
             }
         };
-        let mut behind = Vec::new();
-        for waiting in waiting {
-            match list.of(&waiting) {
-                Some(videos) => drop(waiting.answer.send(Ok(videos.to_vec()))),
-                None => behind.push(waiting),
-            }
-        }
-        // Another look, other relays.
+        let (mut behind, mut there): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|waiting| waiting.is_behind(&list));
+        // Another look, other relays; who has none at all first.
         behind.shuffle(&mut rand::rng());
-        let asked = CALLS.saturating_sub(list.calls).min(behind.len());
+        behind.sort_by_key(|waiting| !list.of(&waiting.live_input).is_empty());
+        let asked = CALLS.saturating_sub(calls).min(behind.len());
         if asked < behind.len() {
             tracing::warn!(
                 relays = behind.len() - asked,
                 "more recordings than one look finds: some relays wait for another"
             );
         }
-        for Waiting { answer, .. } in behind.drain(asked..) {
-            let _ = answer.send(Ok(Vec::new()));
+        there.extend(behind.drain(asked..));
+        for Waiting {
+            live_input, answer, ..
+        } in there
+        {
+            let _ = answer.send(Ok(list.of(&live_input).to_vec()));
         }
         join_all(behind.into_iter().map(|waiting| self.ask(waiting))).await;
     }
@@ -189,11 +179,16 @@ impl RecordingsDesk {
 }
 
 impl RecordingsDesk {
-    /// All recordings that are ready and were made since then, as of this moment or, where others look as well, the last
-    /// interval.
-    async fn found(&self, since: DateTime<Utc>, waiting: &[Waiting]) -> Result<List, VendorError> {
+    /// Recordings that are ready and were made since then, as of this moment or, where others look as well, the last interval:
+    /// as far as they are looked for in the list.
+    async fn found(
+        &self,
+        since: DateTime<Utc>,
+        waiting: &[Waiting],
+        calls: &mut usize,
+    ) -> Result<List, VendorError> {
         let Some((store, own)) = self.others.get() else {
-            return self.list(since, waiting).await;
+            return self.list(since, waiting, calls).await;
         };
         let look = Look {
             name: LOOK,
@@ -205,8 +200,17 @@ impl RecordingsDesk {
         let give_up = Instant::now() + PATIENCE;
         while Instant::now() < give_up {
             match store.shared_look(*own, &look).await {
-                Ok(Looked::Found(found)) => return read(&found),
-                Ok(Looked::Yours) => return self.list_for_all(store, *own, since, waiting).await,
+                Ok(Looked::Found(found)) => {
+                    let mut list = read(&found)?;
+                    // Who looked may have had nobody behind its end.
+                    self.read_on(&mut list, since, waiting, calls).await;
+                    return Ok(list);
+                }
+                Ok(Looked::Yours) => {
+                    let found = self.list(since, waiting, calls).await;
+                    self.tell_all(store, *own, since, &found).await;
+                    return found;
+                }
                 Ok(Looked::NotYet) => tokio::time::sleep(LOOK_AGAIN.min(self.interval)).await,
                 Err(error) => return Err(unanswered(error.to_string())),
             }
@@ -214,62 +218,70 @@ impl RecordingsDesk {
         Err(unanswered("the other process's look was not made".into()))
     }
 
-    async fn list_for_all(
+    async fn tell_all(
         &self,
         store: &Store,
         own: i64,
         since: DateTime<Utc>,
-        waiting: &[Waiting],
-    ) -> Result<List, VendorError> {
-        let found = self.list(since, waiting).await;
-        let told = match &found {
-            Ok(list) => match serde_json::to_string(list) {
-                Ok(text) => store.put_look(own, LOOK, since, text).await,
-                Err(_) => store.give_up_look(own, LOOK).await,
-            },
-            Err(_) => store.give_up_look(own, LOOK).await,
+        found: &Result<List, VendorError>,
+    ) {
+        let told = match found.as_ref().map(serde_json::to_string) {
+            Ok(Ok(text)) => store.put_look(own, LOOK, since, text).await,
+            Ok(Err(_)) | Err(_) => store.give_up_look(own, LOOK).await,
         };
         if let Err(error) = told {
             // The others pass it over.
             tracing::debug!(%error, "what a look found was not put down for all");
         }
-        found
     }
 
-    async fn list(&self, since: DateTime<Utc>, waiting: &[Waiting]) -> Result<List, VendorError> {
-        let asks = asks(Priority::Finalize);
+    async fn list(
+        &self,
+        since: DateTime<Utc>,
+        waiting: &[Waiting],
+        calls: &mut usize,
+    ) -> Result<List, VendorError> {
         let mut list = List::default();
-        let mut seen = HashSet::new();
-        while list.calls < CALLS {
-            let page = self
-                .cloudflare
-                .ready_live_recordings(asks, since, list.ends);
-            let page = match page.await {
-                Ok(page) => page,
-                Err(error) if list.calls == 0 => return Err(error),
+        self.page(&mut list, since, calls).await?;
+        self.read_on(&mut list, since, waiting, calls).await;
+        Ok(list)
+    }
+
+    /// Reads a list on as long as that is cheaper than to ask for each relay that may be behind its end.
+    async fn read_on(
+        &self,
+        list: &mut List,
+        since: DateTime<Utc>,
+        waiting: &[Waiting],
+        calls: &mut usize,
+    ) {
+        let many = |list: &List| waiting.iter().filter(|one| one.is_behind(list)).count() > FEW;
+        while *calls < PAGES && many(list) {
+            match self.page(list, since, calls).await {
+                Ok(true) => {}
+                Ok(false) => break,
                 // What was read before it is as good as it was.
                 Err(error) => {
                     tracing::debug!(%error, "the list of recordings was not read on");
                     break;
                 }
-            };
-            let known = seen.len();
-            for video in page.videos {
-                if let Some(live_input) = &video.live_input
-                    && seen.insert(video.uid.clone())
-                {
-                    let of_it = list.videos.entry(live_input.clone()).or_default();
-                    of_it.push(video);
-                }
-            }
-            list.ends = page.goes_on_before;
-            list.calls += 1;
-            let behind = waiting.iter().filter(|one| list.of(one).is_none());
-            if list.ends.is_none() || seen.len() == known || behind.count() <= FEW {
-                break;
             }
         }
-        Ok(list)
+    }
+
+    /// Reads the list's next page; whether it brought anything.
+    async fn page(
+        &self,
+        list: &mut List,
+        since: DateTime<Utc>,
+        calls: &mut usize,
+    ) -> Result<bool, VendorError> {
+        *calls += 1;
+        let asks = asks(Priority::Finalize);
+        let page = self
+            .cloudflare
+            .ready_live_recordings(asks, since, list.ends);
+        Ok(list.go_on(page.await?))
     }
 }
 
@@ -290,6 +302,3 @@ fn unanswered(message: String) -> VendorError {
         retry_after: None,
     }
 }
-
-#[cfg(test)]
-mod tests;

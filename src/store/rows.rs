@@ -6,6 +6,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::SLOT_PHASES;
+
 /// Which database this is, and which process's saves count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
@@ -73,6 +75,14 @@ pub struct StoredRelay {
     pub epoch: i64,
     /// How many entries its journal has.
     pub revision: i64,
+}
+
+impl StoredRelay {
+    /// Whether it holds its channel's slot.
+    #[must_use]
+    pub fn holds_slot(&self) -> bool {
+        SLOT_PHASES.contains(&self.row.phase.as_str())
+    }
 }
 
 /// A relay, as far as its history counts.

@@ -113,29 +113,37 @@ impl Keeper {
         Ok(u64::try_from(running.count()).unwrap_or(u64::MAX))
     }
 
+    /// A channel's relays that other processes drive.
+    async fn elsewhere(&self, channel_id: i64) -> Result<Vec<StoredRelay>, StartError> {
+        let shared = &self.shared;
+        if !shared.store.is_shared() {
+            return Ok(Vec::new());
+        }
+        let all = shared.store.unfinished_of_channel(channel_id).await;
+        let mut elsewhere = all.map_err(start_error)?;
+        elsewhere.retain(|stored| shared.directory.get(stored.row.id).is_none());
+        Ok(elsewhere)
+    }
+
     /// Until when the recorder of a channel's new relay waits for those of the relays before.
-    async fn not_before(
+    fn not_before(
         &self,
         channel_id: i64,
+        elsewhere: &[StoredRelay],
         now: DateTime<Utc>,
-    ) -> Result<Option<DateTime<Utc>>, StartError> {
-        let shared = &self.shared;
-        let here = shared.directory.of_channel(channel_id);
+    ) -> Option<DateTime<Utc>> {
+        let here = self.shared.directory.of_channel(channel_id);
         let in_the_way = here.iter().filter(|relay| !relay.recorder_is_down);
-        let mut stopped: Vec<_> = in_the_way.map(|relay| relay.durable.stopped_at).collect();
-        if shared.store.is_shared() {
-            let all = shared.store.unfinished_of_channel(channel_id).await;
-            let elsewhere = all
-                .map_err(start_error)?
-                .into_iter()
-                .filter(|stored| shared.directory.get(stored.row.id).is_none())
-                .filter(|stored| stored.row.phase == Phase::Stopping.to_string());
-            stopped.extend(elsewhere.map(|stored| stored.row.stopped_at));
-        }
-        let until = stopped
-            .into_iter()
-            .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR);
-        Ok(until.filter(|at| *at > now).max())
+        let here = in_the_way.map(|relay| relay.durable.stopped_at);
+        let stopping = Phase::Stopping.to_string();
+        let elsewhere = elsewhere
+            .iter()
+            .filter(|stored| stored.row.phase == stopping)
+            .map(|stored| stored.row.stopped_at);
+        here.chain(elsewhere)
+            .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR)
+            .filter(|at| *at > now)
+            .max()
     }
 
     /// Stores a new relay, and has its actor begin. Meets one that somebody asked to stop, and nobody has acted on it: waits.
@@ -172,7 +180,13 @@ impl Keeper {
         let shared = &self.shared;
         let owner = shared.owner().ok_or(StartError::Starting)?;
         let now = shared.clock.now();
-        let not_before = self.not_before(request.channel_id, now).await?;
+        let elsewhere = self.elsewhere(request.channel_id).await?;
+        // The store would find out as well, but a start that meets a relay there makes the writes of others run twice.
+        if let Some(holder) = elsewhere.iter().find(|stored| stored.holds_slot()) {
+            let durable = read(holder)?;
+            return self.existing(request, durable).await.map(Begun::met);
+        }
+        let not_before = self.not_before(request.channel_id, &elsewhere, now);
         let spec = spec(&shared.settings, owner, request, now, not_before);
         let relay_id = spec.relay_id;
         let (relay, step) =

@@ -101,7 +101,7 @@ async fn a_full_list_is_read_on_while_many_may_be_behind_its_end() {
     next.extend((0..18).map(|number| video(&format!("relay-{number}"), 35)));
     answers(&server, Some("2026-11-22T12:40:00Z"), next).await;
     answers_each(&server).await;
-    assert_eq!(found(&desk(&server), 0..20, 30).await, 20);
+    assert_eq!(found(&desk(&server), 0..20, 31).await, 20);
     assert_eq!(lists_and_asks(&server).await, (2, 2), "two are asked for");
 }
 
@@ -129,4 +129,17 @@ async fn one_look_takes_ten_calls_at_most_and_the_next_looks_find_the_rest() {
     assert_eq!(lists_and_asks(&server).await, (2, 8));
     assert_eq!(found(&desk, 20..30, 30).await, 8);
     assert_eq!(lists_and_asks(&server).await, (4, 16));
+}
+
+#[tokio::test]
+async fn a_list_without_end_leaves_calls_to_ask_for_relays() {
+    let server = MockServer::start().await;
+    answers(&server, None, page_of_others(50)).await;
+    for minute in [49, 48, 47, 46, 45, 44, 43] {
+        let before = format!("2026-11-22T12:{:02}:00Z", minute + 1);
+        answers(&server, Some(&before), page_of_others(minute)).await;
+    }
+    answers_each(&server).await;
+    assert_eq!(found(&desk(&server), 0..20, 10).await, 5);
+    assert_eq!(lists_and_asks(&server).await, (5, 5));
 }

@@ -20,7 +20,8 @@ const LIST_LIMIT: usize = 1000;
 pub struct VideoPage {
     /// Those in the answer.
     pub videos: Vec<Video>,
-    /// When the oldest of the answer was created, if there may be older ones that it does not hold.
+    /// When the oldest of the answer was created, if there may be older ones that it does not hold; where none says when, the end
+    /// of what was asked for.
     pub goes_on_before: Option<DateTime<Utc>>,
 }
 
@@ -80,7 +81,7 @@ impl Cloudflare {
         videos.retain(|video| video.live_input.is_some() && video.state == VideoState::Ready);
         Ok(VideoPage {
             videos,
-            goes_on_before: oldest.filter(|_| is_full),
+            goes_on_before: is_full.then(|| oldest.or(before).unwrap_or_else(Utc::now)),
         })
     }
 
