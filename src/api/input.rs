@@ -222,7 +222,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Reads a query of which these names are known. A name without a value counts as left out.
+    /// Reads a query of which these names are known. A name without a value counts as left out, but for `limit`.
     ///
     /// # Errors
     /// 400 for another name, and for one that is given twice.
@@ -257,9 +257,9 @@ impl Query {
     /// Which page of a list: `limit` and `cursor`.
     ///
     /// # Errors
-    /// 400 for a limit out of bounds.
+    /// 400 for a limit out of bounds, and for one without a value: the description of the API promises integers only.
     pub(super) fn page(&self) -> Result<PageRequest, Problem> {
-        let limit = match self.get("limit") {
+        let limit = match self.get_or_empty("limit") {
             None => Some(USUAL_LIMIT),
             Some(text) => text
                 .parse()

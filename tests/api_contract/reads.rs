@@ -52,6 +52,7 @@ async fn what_was_never_there_is_not_found_and_its_lists_are_empty() {
 #[case("/v1/relays?limit=0", "/limit")]
 #[case("/v1/relays?limit=201", "/limit")]
 #[case("/v1/relays?limit=x", "/limit")]
+#[case("/v1/relays?limit=", "/limit")]
 #[case("/v1/relays?cursor=nonsense", "/cursor")]
 #[case("/v1/relays?phse=live", "/phse")]
 #[case("/v1/relays?phase=live&phase=ended", "/phase")]
