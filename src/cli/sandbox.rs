@@ -393,6 +393,9 @@ fn fault_help() -> String {
          cut-after             it is done, and the connection is closed without an answer\n  \
          hang                  nothing is done, nothing is answered\n  \
          not-json              it is done, and the answer is a page of HTML\n  \
+         page or page:200      nothing is done, the answer is a page of HTML\n  \
+         page:403              nothing is done, this status with a page of HTML\n  \
+         code:400:65           nothing is done, this status with this code of the vendor's\n  \
          not-found-for:30s     404 for so long\n\n\
          Calls:\n{calls}"
     )

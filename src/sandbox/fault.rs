@@ -22,6 +22,10 @@ pub enum FaultKind {
     Hang,
     /// Everything is done, and the answer is 200 with a page of HTML.
     NotJson,
+    /// Nothing is done; this status with a page of HTML, as a proxy or a bot challenge in front of the vendor sends it.
+    Page(u16),
+    /// Nothing is done; this status with this code in the vendor's own shape.
+    Code(u16, u32),
     /// From the first such call on and for this simulated time: 404 in the vendor's own shape, nothing done.
     NotFoundFor(Duration),
 }
@@ -29,7 +33,8 @@ pub enum FaultKind {
 /// A fault of one call.
 ///
 /// As text: `CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS]` where `KIND` is one of `refuse`, `cut-after`, `hang`,
-/// `not-json`, `not-found-for:30s`, `status:503`, `status-after:503` or just `503`.
+/// `not-json`, `page` (the same as `page:200`), `page:403`, `code:400:65`, `not-found-for:30s`, `status:503`, `status-after:503` or
+/// just `503`.
 ///
 /// ```
 /// use relaykeeper::sandbox::{Call, Fault, FaultKind};
@@ -141,6 +146,15 @@ fn kind(text: &str) -> Result<FaultKind, FaultError> {
         "cut-after" => Ok(FaultKind::CutAfter),
         "hang" => Ok(FaultKind::Hang),
         "not-json" => Ok(FaultKind::NotJson),
+        "page" if value.is_empty() => Ok(FaultKind::Page(200)),
+        "page" => Ok(FaultKind::Page(status(value)?)),
+        "code" => {
+            let (answered, code) = value.split_once(':').unwrap_or((value, ""));
+            let code = code
+                .parse()
+                .map_err(|_| FaultError(format!("`{code}` is no whole number")))?;
+            Ok(FaultKind::Code(status(answered)?, code))
+        }
         "not-found-for" => humantime::parse_duration(value)
             .map(FaultKind::NotFoundFor)
             .map_err(|_| FaultError(format!("`{value}` is no duration such as 30s"))),
@@ -148,7 +162,7 @@ fn kind(text: &str) -> Result<FaultKind, FaultError> {
         "status-after" => Ok(FaultKind::StatusAfter(status(value)?)),
         number if number.parse::<u16>().is_ok() => Ok(FaultKind::Status(status(number)?, None)),
         _ => Err(FaultError(format!(
-            "`{text}` is no kind of fault; known are refuse, cut-after, hang, not-json, not-found-for:30s, status:503, status-after:503, 503"
+            "`{text}` is no kind of fault; known are refuse, cut-after, hang, not-json, page, page:403, code:400:65, not-found-for:30s, status:503, status-after:503, 503"
         ))),
     }
 }

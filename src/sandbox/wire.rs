@@ -221,6 +221,14 @@ async fn answer(world: &World, call: Call, ask: &Ask) -> Option<Answer> {
             });
         }
         Some(FaultKind::NotFoundFor(_)) => return Some(refusal(call, 404)),
+        Some(FaultKind::Page(status)) => {
+            world.clock.sleep(world.options.latency).await;
+            return Some(page(*status));
+        }
+        Some(FaultKind::Code(status, code)) => {
+            world.clock.sleep(world.options.latency).await;
+            return Some(coded(call, *status, *code));
+        }
         Some(FaultKind::StatusAfter(_) | FaultKind::CutAfter | FaultKind::NotJson) | None => {}
     }
     let options = &world.options;
@@ -251,13 +259,14 @@ async fn answer(world: &World, call: Call, ask: &Ask) -> Option<Answer> {
     match fault {
         Some(FaultKind::CutAfter) => None,
         Some(FaultKind::StatusAfter(status)) => Some(refusal(call, status)),
-        Some(FaultKind::NotJson) => Some(Answer::text(
-            200,
-            "text/html",
-            "<!doctype html><title>One moment</title>",
-        )),
+        Some(FaultKind::NotJson) => Some(page(200)),
         Some(
-            FaultKind::Status(..) | FaultKind::Refuse | FaultKind::Hang | FaultKind::NotFoundFor(_),
+            FaultKind::Status(..)
+            | FaultKind::Refuse
+            | FaultKind::Hang
+            | FaultKind::Page(_)
+            | FaultKind::Code(..)
+            | FaultKind::NotFoundFor(_),
         )
         | None => Some(answer),
     }
@@ -269,6 +278,26 @@ fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
         Product::Customer => customer::dispatch(call, cx),
         Product::CloudRecording | Product::MediaPush | Product::Channel => {
             agora::dispatch(call, cx)
+        }
+    }
+}
+
+/// An answer that is not the API's own.
+fn page(status: u16) -> Answer {
+    Answer::text(
+        status,
+        "text/html",
+        "<!doctype html><title>One moment</title>",
+    )
+}
+
+/// A status and a code nobody earned, in the vendor's own shape.
+fn coded(call: Call, status: u16, code: u32) -> Answer {
+    match call.product() {
+        Product::Cloudflare => cloudflare::error(status, code, "Simulated fault"),
+        Product::Customer => Answer::text(status, "text/plain", format!("error code: {code}")),
+        Product::CloudRecording | Product::MediaPush | Product::Channel => {
+            agora::refused(status, code, "simulated fault")
         }
     }
 }

@@ -45,6 +45,18 @@ async fn every_kind_of_fault_does_what_it_says() {
     let answer = create().await.unwrap();
     assert!(answer.status() == 200 && answer.text().await.unwrap().starts_with("<!doctype"));
     assert_eq!(made(), 2);
+    for status in [200, 401, 403] {
+        fault(FaultKind::Page(status));
+        let answer = create().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+        assert_eq!(answer.headers()["content-type"], "text/html");
+        assert_eq!(made(), 2, "nothing is done");
+    }
+    fault(FaultKind::Code(403, 10005));
+    let answer = create().await.unwrap();
+    assert_eq!((answer.status().as_u16(), made()), (403, 2));
+    let body: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(body["errors"][0]["code"], 10005);
     fault(FaultKind::StatusAfter(500));
     assert_eq!(
         (create().await.unwrap().status().as_u16(), made()),
@@ -72,8 +84,19 @@ async fn every_kind_of_fault_does_what_it_says() {
         .map(|call| call.status)
         .collect();
     assert_eq!(
-        statuses[..6],
-        [Some(503), None, None, Some(200), Some(500), Some(404)]
+        statuses[..10],
+        [
+            Some(503),
+            None,
+            None,
+            Some(200),
+            Some(200),
+            Some(401),
+            Some(403),
+            Some(403),
+            Some(500),
+            Some(404)
+        ]
     );
 }
 
@@ -97,6 +120,16 @@ fn a_fault_is_written_as_text_for_every_call() {
             after: 2
         }
     );
+    for (text, kind) in [
+        ("page", FaultKind::Page(200)),
+        ("page:403", FaultKind::Page(403)),
+        ("code:400:65", FaultKind::Code(400, 65)),
+    ] {
+        assert_eq!(
+            format!("agora.cloud_recording.stop={text}").parse(),
+            Ok(Fault::once(Call::Stop, kind))
+        );
+    }
     assert_eq!(
         "customer.lifecycle=429,retry-after=3".parse(),
         Ok(Fault::once(
@@ -112,6 +145,8 @@ fn a_fault_is_written_as_text_for_every_call() {
         ("customer.views=melt", "`melt` is no kind"),
         ("customer.views", "CALL=KIND"),
         ("customer.views=hang,times=x", "no whole number"),
+        ("customer.views=page:99", "no HTTP status"),
+        ("customer.views=code:400", "no whole number"),
     ] {
         let error = text.parse::<Fault>().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");

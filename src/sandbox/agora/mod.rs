@@ -251,7 +251,7 @@ pub(super) fn no_route() -> Answer {
 }
 
 /// Cloud Recording's own refusals: a code and a reason.
-fn refused(status: u16, code: u16, reason: &str) -> Answer {
+pub(super) fn refused(status: u16, code: u32, reason: &str) -> Answer {
     Answer::json(status, &json!({"code": code, "reason": reason}))
 }
 
@@ -290,6 +290,6 @@ pub(super) fn fault(call: Call, status: u16) -> Answer {
         (_, 500) if call == Call::Acquire => refused(500, 500, "internal error"),
         (_, 500 | 504) => refused(status, 62, "request timeout"),
         (_, 400) => refused(400, 2, "invalid parameter"),
-        _ => refused(status, status, "simulated fault"),
+        _ => refused(status, u32::from(status), "simulated fault"),
     }
 }

@@ -195,7 +195,7 @@ fn ok(result: &Value) -> Answer {
 }
 
 /// The envelope of failure.
-fn error(status: u16, code: u32, message: &str) -> Answer {
+pub(super) fn error(status: u16, code: u32, message: &str) -> Answer {
     Answer::json(
         status,
         &json!({"result": null, "success": false, "errors": [{"code": code, "message": message}], "messages": []}),
