@@ -15,12 +15,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
 use reqwest::Method;
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 use support::database::TestDatabase;
-use support::service::{Stage, options, show};
+use support::service::{Service, Stage, calls, options, settings, show};
 
 /// Runs the binary with these settings in its environment, and nothing else.
 async fn relaykeeper(
@@ -211,14 +211,28 @@ async fn an_orphan_is_swept_and_what_is_anothers_is_left_alone() {
     );
 }
 
+/// A service as it is before its webhooks are set up: no secret of theirs is configured.
+async fn without_webhook_secrets() -> Stage {
+    Stage::with(AgoraBackend::CloudRecording, options(), |settings| {
+        settings.cloudflare.live_webhook_secret = "".into();
+        settings.cloudflare.stream_webhook_secret = "".into();
+        settings.agora.webhook_secrets.clear();
+    })
+    .await
+}
+
 #[tokio::test]
-async fn webhooks_are_registered_once_and_their_secrets_go_to_a_file_and_nowhere_else() {
-    let vendors = Vendors::start(options()).expect("vendors");
-    let database = TestDatabase::sqlite();
+async fn webhooks_are_registered_on_a_running_service_and_their_secrets_go_to_a_file_and_nowhere_else()
+ {
+    let Stage {
+        vendors,
+        service,
+        database,
+    } = without_webhook_secrets().await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("secrets.env");
     let path = file.to_str().expect("a path");
-    let public = [("RELAYKEEPER__SERVER__PUBLIC_URL", "http://127.0.0.1:9")];
+    let public = [("RELAYKEEPER__SERVER__PUBLIC_URL", service.url.as_str())];
     let output = relaykeeper(&vendors, &database, &["webhooks", "status"], &public).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(out(&output).contains("not set"), "{}", out(&output));
@@ -227,51 +241,148 @@ async fn webhooks_are_registered_once_and_their_secrets_go_to_a_file_and_nowhere
     let output = relaykeeper(&vendors, &database, &register, &public).await;
     assert!(output.status.success(), "{}", out(&output));
     let written = std::fs::read_to_string(&file).expect("the file");
-    assert_eq!(
-        std::fs::metadata(&file)
-            .expect("the file")
-            .permissions()
-            .mode()
-            & 0o777,
-        0o600
-    );
-    for name in [
-        "CLOUDFLARE_LIVE_WEBHOOK_SECRET=",
-        "CLOUDFLARE_STREAM_WEBHOOK_SECRET=",
-    ] {
-        let secret = written
-            .lines()
+    let mode = std::fs::metadata(&file).expect("it").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let secret = |name: &str| {
+        let mut lines = written.lines();
+        let secret = lines
             .find_map(|line| line.strip_prefix(name))
-            .expect(name);
-        assert!(
-            secret.len() >= 32 && !out(&output).contains(secret),
-            "{name}"
-        );
+            .expect("a line");
+        assert!(secret.len() >= 32 && !out(&output).contains(secret));
+        secret.to_owned()
+    };
+    let live = secret("CLOUDFLARE_LIVE_WEBHOOK_SECRET=");
+    let stream = secret("CLOUDFLARE_STREAM_WEBHOOK_SECRET=");
+    let status = relaykeeper(&vendors, &database, &["webhooks", "status"], &public).await;
+    assert!(status.status.success(), "{}", out(&status));
+
+    // Once more: nothing changes.
+    let again = relaykeeper(&vendors, &database, &register, &public).await;
+    assert!(again.status.success(), "{}", out(&again));
+    assert_eq!(std::fs::read_to_string(&file).expect("the file"), written);
+    for call in [
+        Call::DestinationCreate,
+        Call::PolicyCreate,
+        Call::WebhookPut,
+    ] {
+        assert_eq!(calls(&vendors, call).len(), 1, "{call}");
     }
-    let output = relaykeeper(&vendors, &database, &["webhooks", "status"], &public).await;
+
+    // The service is restarted with the lines of the file: what was registered is believed.
+    service.shut_down();
+    let mut settings = settings(&vendors, AgoraBackend::CloudRecording, &database.url);
+    settings.cloudflare.live_webhook_secret = live.clone().into();
+    settings.cloudflare.stream_webhook_secret = stream.into();
+    let service = Service::start(settings).await;
+    let notify = |secret: &str| {
+        let body = json!({"data": {"input_id": "x", "event_type": "live_input.disconnected"}});
+        let url = format!("{}/webhooks/cloudflare/live", service.url);
+        let request = reqwest::Client::new().post(url).json(&body);
+        request.header("cf-webhook-auth", secret.to_owned()).send()
+    };
+    assert_eq!(notify(&live).await.expect("an answer").status(), 200);
+    assert_eq!(notify("another").await.expect("an answer").status(), 401);
+}
+
+#[tokio::test]
+async fn webhooks_that_cannot_be_registered_leave_nothing_behind_and_the_next_run_succeeds() {
+    let Stage {
+        vendors,
+        service,
+        database,
+    } = without_webhook_secrets().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secrets.env");
+    let path = file.to_str().expect("a path");
+    let register = ["webhooks", "register", "--secrets-file", path];
+    let nothing_is_left = async || {
+        let state = alerting(&vendors).await;
+        assert_eq!(state, [json!([]), json!([])], "destinations and policies");
+        let left = std::fs::read_dir(folder.path()).expect("the folder");
+        assert_eq!(left.count(), 0);
+    };
+
+    // Nobody answers there: Cloudflare refuses the destination.
+    let nowhere = [("RELAYKEEPER__SERVER__PUBLIC_URL", "http://127.0.0.1:9")];
+    let output = relaykeeper(&vendors, &database, &register, &nowhere).await;
+    assert!(!output.status.success());
+    assert!(
+        out(&output).contains("server.public_url"),
+        "{}",
+        out(&output)
+    );
+    nothing_is_left().await;
+    let public = [("RELAYKEEPER__SERVER__PUBLIC_URL", service.url.as_str())];
+    for (call, kind) in [
+        (Call::DestinationCreate, FaultKind::CutAfter),
+        (Call::PolicyCreate, FaultKind::Status(500, None)),
+        (Call::PolicyCreate, FaultKind::CutAfter),
+        (Call::WebhookPut, FaultKind::Status(500, None)),
+    ] {
+        vendors.fault(Fault::once(call, kind.clone()));
+        let output = relaykeeper(&vendors, &database, &register, &public).await;
+        assert!(!output.status.success(), "{call} {kind:?}");
+        nothing_is_left().await;
+    }
+    let output = relaykeeper(&vendors, &database, &register, &public).await;
     assert!(output.status.success(), "{}", out(&output));
 
-    let output = relaykeeper(&vendors, &database, &register, &public).await;
-    assert!(
-        !output.status.success(),
-        "a file that is there is not overwritten"
-    );
     let other = [("RELAYKEEPER__SERVER__PUBLIC_URL", "http://127.0.0.1:10")];
-    let file = folder.path().join("other.env");
-    let register = [
-        "webhooks",
-        "register",
-        "--secrets-file",
-        file.to_str().expect("a path"),
-    ];
     let output = relaykeeper(&vendors, &database, &register, &other).await;
     assert!(
         !output.status.success() && out(&output).contains("--replace"),
         "{}",
         out(&output)
     );
-    assert!(!file.exists(), "nothing is half done");
-    let replace = [&register[..], &["--replace"]].concat();
-    let output = relaykeeper(&vendors, &database, &replace, &other).await;
-    assert!(output.status.success(), "{}", out(&output));
+    std::fs::write(&file, "PATH=/bin\n").expect("written");
+    let output = relaykeeper(&vendors, &database, &register, &public).await;
+    assert!(
+        !output.status.success() && out(&output).contains("something else"),
+        "a file that is not ours stays: {}",
+        out(&output)
+    );
+}
+
+#[tokio::test]
+async fn a_vendors_test_of_the_address_is_answered_200_before_its_secret_is_known_and_nothing_else_is()
+ {
+    let stage = without_webhook_secrets().await;
+    let test =
+        json!({"text": "Hello World! This is a test message sent from https://cloudflare.com."});
+    let mut event = test.clone();
+    event["data"] = json!({"input_id": "x", "event_type": "live_input.connected"});
+    let agora = |channel: &str| {
+        json!({"noticeId": "n", "productId": 1, "eventType": 103, "notifyMs": 1,
+            "payload": {"channelName": channel, "uid": 12_121_212, "clientSeq": 1}})
+    };
+    let post = async |service: &str, path: &str, body: &Value| {
+        let url = format!("{service}/webhooks/{path}");
+        let request = reqwest::Client::new().post(url).json(body);
+        let request = request
+            .header("cf-webhook-auth", "new")
+            .header("Agora-Signature-V2", "new");
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    let configured = Stage::new(AgoraBackend::CloudRecording).await;
+    for (stage, refused) in [(&stage, 404), (&configured, 401)] {
+        let at = stage.service.url.as_str();
+        assert_eq!(post(at, "cloudflare/live", &test).await, 200);
+        assert_eq!(post(at, "cloudflare/live", &event).await, refused);
+        assert_eq!(post(at, "cloudflare/stream", &test).await, refused);
+        assert_eq!(post(at, "agora", &agora("test_webhook")).await, 200);
+        assert_eq!(post(at, "agora", &agora("show68")).await, refused);
+    }
+}
+
+/// The account's destinations and policies.
+async fn alerting(vendors: &Vendors) -> [Value; 2] {
+    let (base, account) = (vendors.cloudflare_api_base_url(), vendors.account_id());
+    let list = async |what: &str| {
+        let url = format!("{base}/accounts/{account}/alerting/v3/{what}");
+        let request = reqwest::Client::new().get(url);
+        let answer = request.bearer_auth(vendors.cloudflare_api_token()).send();
+        let body: Value = answer.await.expect("it").json().await.expect("JSON");
+        body["result"].clone()
+    };
+    [list("destinations/webhooks").await, list("policies").await]
 }

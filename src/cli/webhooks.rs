@@ -1,13 +1,13 @@
 //! `relaykeeper webhooks`.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+mod register;
+mod secrets_file;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use relaykeeper::actors::Endpoint;
 use relaykeeper::actors::view::WireTime;
@@ -16,7 +16,6 @@ use relaykeeper::config::Settings;
 use relaykeeper::vendors::cloudflare::Cloudflare;
 use relaykeeper::vendors::governor::{Caller, Priority};
 use relaykeeper::vendors::lease::Lease;
-use secrecy::{ExposeSecret, SecretString};
 
 /// What to do about webhooks: Cloudflare's to this service (they are hints: without them relaykeeper polls; Agora's are set
 /// up in its console), and this service's to the marketplace.
@@ -30,12 +29,14 @@ pub(super) struct Webhooks {
 enum Command {
     /// Have Cloudflare call this service at server.public_url: live notifications, and the Stream video webhook.
     ///
-    /// The token needs Notifications:Edit besides Stream:Edit. The secrets go to a file that only its owner can read.
+    /// `serve` must be running and reachable there: Cloudflare tests the address first. The token needs Notifications:Edit
+    /// besides Stream:Edit. The secrets go to a file that only its owner can read. A run that fails leaves everything as it
+    /// was; a repeated run changes nothing that is set up already.
     Register {
         /// Take the account's one Stream webhook over from whoever has it now.
         #[arg(long)]
         replace: bool,
-        /// Where the secrets go, as lines to put into the environment. It must not exist yet.
+        /// Where the secrets go, as lines to put into the environment. It may hold those of an earlier run.
         #[arg(long, value_name = "FILE", default_value = "relaykeeper-webhooks.env")]
         secrets_file: PathBuf,
     },
@@ -61,7 +62,7 @@ pub(super) fn run(settings: Settings, webhooks: &Webhooks) -> anyhow::Result<Exi
                 secrets_file,
             } => {
                 let urls = Urls::of(&settings)?;
-                register(&cloudflare()?, &settings, &urls, replace, &secrets_file).await
+                register::register(&cloudflare()?, &settings, &urls, replace, &secrets_file).await
             }
         }
     })
@@ -143,8 +144,8 @@ async fn status(cloudflare: &Cloudflare, urls: &Urls) -> anyhow::Result<ExitCode
         }
     }
     match live_destination(cloudflare, urls).await? {
-        Some((_, true)) => println!("live notifications: go to us"),
-        Some((_, false)) => {
+        Some(ours) if ours.is_used => println!("live notifications: go to us"),
+        Some(_) => {
             complete = false;
             println!("live notifications: the destination is there, a policy that uses it is not");
         }
@@ -160,108 +161,28 @@ async fn status(cloudflare: &Cloudflare, urls: &Urls) -> anyhow::Result<ExitCode
     })
 }
 
-/// Our destination's id, and whether a policy sends live inputs' events there.
+/// Our destination of live notifications.
+struct Destination {
+    id: String,
+    /// Whether a policy sends live inputs' events there.
+    is_used: bool,
+}
+
 async fn live_destination(
     cloudflare: &Cloudflare,
     urls: &Urls,
-) -> anyhow::Result<Option<(String, bool)>> {
+) -> anyhow::Result<Option<Destination>> {
     let destinations = cloudflare.notification_destinations(asks()).await?;
     let ours = destinations
         .into_iter()
         .find(|destination| destination.url.as_ref() == Some(&urls.live));
     let Some(ours) = ours else { return Ok(None) };
     let policies = cloudflare.notification_policies(asks()).await?;
-    let used = policies
+    let is_used = policies
         .iter()
         .any(|policy| policy.tells_of_live_inputs(&ours.id));
-    Ok(Some((ours.id, used)))
-}
-
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
-async fn register(
-    cloudflare: &Cloudflare,
-    settings: &Settings,
-    urls: &Urls,
-    replace: bool,
-    secrets_file: &PathBuf,
-) -> anyhow::Result<ExitCode> {
-    let current = cloudflare.stream_webhook(asks()).await?;
-    if let Some(other) = current
-        .as_ref()
-        .filter(|webhook| webhook.notification_url != urls.stream)
-        && !replace
-    {
-        bail!(
-            "the account's only Stream webhook goes to {}; --replace takes it over",
-            other.notification_url
-        );
-    }
-    // Before anything is changed: a secret that cannot be written down would be lost.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(secrets_file)
-        .with_context(|| {
-            format!(
-                "the secrets cannot be written to {}",
-                secrets_file.display()
-            )
-        })?;
-    let live = match live_destination(cloudflare, urls).await? {
-        Some((id, used)) => {
-            if !used {
-                cloudflare
-                    .create_live_policy(asks(), &settings.relay.deployment, &id)
-                    .await?;
-            }
-            println!(
-                "live notifications: the destination was there; its secret cannot be read again and stays as it is"
-            );
-            None
-        }
-        None => {
-            let secret = random_secret();
-            let name = format!("relaykeeper {}", settings.relay.deployment);
-            let id = cloudflare
-                .create_notification_destination(asks(), &name, &urls.live, &secret)
-                .await?;
-            writeln!(
-                file,
-                "CLOUDFLARE_LIVE_WEBHOOK_SECRET={}",
-                secret.expose_secret()
-            )?;
-            cloudflare.create_live_policy(asks(), &name, &id).await?;
-            Some(id)
-        }
-    };
-    let webhook = cloudflare.set_stream_webhook(asks(), &urls.stream).await?;
-    let secret = webhook
-        .secret
-        .context("Cloudflare set the Stream webhook and did not tell its secret")?;
-    writeln!(
-        file,
-        "CLOUDFLARE_STREAM_WEBHOOK_SECRET={}",
-        secret.expose_secret()
-    )?;
-    file.sync_all()?;
-    println!("Stream webhook: goes to {}", urls.stream);
-    if live.is_some() {
-        println!("live notifications: go to {}", urls.live);
-    }
-    println!(
-        "the secrets are in {}: put its lines into the environment of `serve`",
-        secrets_file.display()
-    );
-    Ok(ExitCode::SUCCESS)
-}
-
-/// 32 random bytes, in hexadecimal digits.
-fn random_secret() -> SecretString {
-    let bytes: [u8; 32] = rand::random();
-    bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        .into()
+    Ok(Some(Destination {
+        id: ours.id,
+        is_used,
+    }))
 }

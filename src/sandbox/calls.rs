@@ -55,10 +55,14 @@ pub enum Call {
     DestinationCreate,
     #[strum(serialize = "cloudflare.alerting.destinations.list")]
     DestinationList,
+    #[strum(serialize = "cloudflare.alerting.destinations.delete")]
+    DestinationDelete,
     #[strum(serialize = "cloudflare.alerting.policies.create")]
     PolicyCreate,
     #[strum(serialize = "cloudflare.alerting.policies.list")]
     PolicyList,
+    #[strum(serialize = "cloudflare.alerting.policies.delete")]
+    PolicyDelete,
     #[strum(serialize = "customer.lifecycle")]
     Lifecycle,
     #[strum(serialize = "customer.views")]

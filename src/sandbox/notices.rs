@@ -76,11 +76,19 @@ impl State {
         });
         self.send(url, Signer::Agora, &body);
     }
+}
 
-    /// What is sent when an alerting destination is made.
-    pub(super) fn destination_test(&mut self, url: String, secret: Option<String>) {
-        self.send(url, Signer::Verbatim(secret), &json!({"text": "Hello World! This is a test message sent from the simulated Cloudflare."}));
-    }
+/// Sends the test message of a new alerting destination once, and returns whether the address answered with 2xx.
+pub(super) async fn is_taken_as_test(world: &World, url: String, secret: Option<String>) -> bool {
+    let text = "Hello World! This is a test message sent from https://cloudflare.com. If you can see this, your webhook is configured properly.";
+    let notice = Notice {
+        url,
+        signer: Signer::Verbatim(Some(secret.unwrap_or_default())),
+        body: json!({ "text": text }).to_string(),
+        copies: 1,
+        delay: Duration::ZERO,
+    };
+    is_taken(world, &notice).await
 }
 
 /// `live_input.connected`, `.disconnected` or `.errored` of an input.
@@ -143,40 +151,44 @@ pub(super) async fn deliver(world: Arc<World>, notice: Notice) {
     world.clock.sleep(notice.delay).await;
     for _ in 0..notice.copies {
         for pause in [1, 3, 6, 0] {
-            let mut request = world
-                .http
-                .post(&notice.url)
-                .header("Content-Type", "application/json")
-                .body(notice.body.clone());
-            request = match &notice.signer {
-                Signer::Verbatim(None) => {
-                    request.header("cf-webhook-auth", &world.keys.live_webhook_secret)
-                }
-                Signer::Verbatim(Some(secret)) if secret.is_empty() => request,
-                Signer::Verbatim(Some(secret)) => request.header("cf-webhook-auth", secret),
-                Signer::Stream => {
-                    let time = Utc::now().timestamp();
-                    let signature = hmac_hex(
-                        &world.keys.stream_webhook_secret,
-                        format!("{time}.{}", notice.body).as_bytes(),
-                    );
-                    request.header("Webhook-Signature", format!("time={time},sig1={signature}"))
-                }
-                Signer::Agora => request.header(
-                    "Agora-Signature-V2",
-                    hmac_hex(&world.keys.agora_webhook_secret, notice.body.as_bytes()),
-                ),
-            };
-            if request
-                .send()
-                .await
-                .is_ok_and(|response| response.status().is_success())
-            {
+            if is_taken(&world, &notice).await {
                 break;
             }
             world.clock.sleep(Duration::from_secs(pause)).await;
         }
     }
+}
+
+/// Sends a message once, and returns whether it was answered with 2xx.
+async fn is_taken(world: &World, notice: &Notice) -> bool {
+    let mut request = world
+        .http
+        .post(&notice.url)
+        .header("Content-Type", "application/json")
+        .body(notice.body.clone());
+    request = match &notice.signer {
+        Signer::Verbatim(None) => {
+            request.header("cf-webhook-auth", &world.keys.live_webhook_secret)
+        }
+        Signer::Verbatim(Some(secret)) if secret.is_empty() => request,
+        Signer::Verbatim(Some(secret)) => request.header("cf-webhook-auth", secret),
+        Signer::Stream => {
+            let time = Utc::now().timestamp();
+            let signature = hmac_hex(
+                &world.keys.stream_webhook_secret,
+                format!("{time}.{}", notice.body).as_bytes(),
+            );
+            request.header("Webhook-Signature", format!("time={time},sig1={signature}"))
+        }
+        Signer::Agora => request.header(
+            "Agora-Signature-V2",
+            hmac_hex(&world.keys.agora_webhook_secret, notice.body.as_bytes()),
+        ),
+    };
+    request
+        .send()
+        .await
+        .is_ok_and(|response| response.status().is_success())
 }
 
 #[cfg(test)]

@@ -255,6 +255,10 @@ async fn answer(world: &World, call: Call, ask: &Ask) -> Option<Answer> {
             },
         )
     });
+    let answer = match call {
+        Call::DestinationCreate => cloudflare::test_destination(world, answer).await,
+        _ => answer,
+    };
     world.clock.sleep(half + answer.delay).await;
     match fault {
         Some(FaultKind::CutAfter) => None,

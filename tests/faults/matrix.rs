@@ -67,8 +67,10 @@ pub fn usage(call: Call) -> Use {
         | Call::WebhookDelete
         | Call::DestinationCreate
         | Call::DestinationList
+        | Call::DestinationDelete
         | Call::PolicyCreate
-        | Call::PolicyList => Use::Never("a matter of set-up, not of relays"),
+        | Call::PolicyList
+        | Call::PolicyDelete => Use::Never("a matter of set-up, not of relays"),
     }
 }
 

@@ -137,6 +137,12 @@ async fn live_notifications_go_to_the_destinations_of_policies() {
                 .json(&body),
         )
     };
+    // Cloudflare keeps no destination whose address does not answer its test with 2xx.
+    let refuses = MockServer::start().await;
+    for dead in ["http://127.0.0.1:9", &refuses.uri()] {
+        let destination = json!({"name": "us", "url": dead, "secret": "s3"});
+        assert_eq!(alerting("destinations/webhooks", destination).await.0, 400);
+    }
     let destination = json!({"name": "us", "url": receiver.uri(), "secret": "s3"});
     let (_, made) = alerting("destinations/webhooks", destination).await;
     let policy = |id: &Value| {

@@ -165,8 +165,10 @@ pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
         | Call::WebhookDelete
         | Call::DestinationCreate
         | Call::DestinationList
+        | Call::DestinationDelete
         | Call::PolicyCreate
         | Call::PolicyList
+        | Call::PolicyDelete
         | Call::Lifecycle
         | Call::Views
         | Call::Manifest

@@ -6,7 +6,7 @@ mod videos;
 
 use serde_json::{Value, json};
 
-pub(super) use notifications::{Destination, Policy};
+pub(super) use notifications::{Destination, Policy, test_destination};
 pub(super) use videos::{told_seconds, video_object};
 
 use super::calls::Call;
@@ -41,8 +41,12 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
         ("DELETE", ["stream", _]) => Some(Call::VideoDelete),
         ("POST", ["alerting", "v3", "destinations", "webhooks"]) => Some(Call::DestinationCreate),
         ("GET", ["alerting", "v3", "destinations", "webhooks"]) => Some(Call::DestinationList),
+        ("DELETE", ["alerting", "v3", "destinations", "webhooks", _]) => {
+            Some(Call::DestinationDelete)
+        }
         ("POST", ["alerting", "v3", "policies"]) => Some(Call::PolicyCreate),
         ("GET", ["alerting", "v3", "policies"]) => Some(Call::PolicyList),
+        ("DELETE", ["alerting", "v3", "policies", _]) => Some(Call::PolicyDelete),
         _ => None,
     }
 }
@@ -110,6 +114,8 @@ fn handle(call: Call, cx: &mut Cx<'_>) -> Answer {
         Call::DestinationList => notifications::list_destinations(cx),
         Call::PolicyCreate => notifications::create_policy(cx),
         Call::PolicyList => notifications::list_policies(cx),
+        Call::DestinationDelete => notifications::delete_destination(cx),
+        Call::PolicyDelete => notifications::delete_policy(cx),
         Call::Lifecycle
         | Call::Views
         | Call::Manifest

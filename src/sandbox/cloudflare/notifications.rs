@@ -4,8 +4,10 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::super::clock::stamp;
+use super::super::notices;
 use super::super::wire::{Answer, Cx};
-use super::{bad_request, error, ok};
+use super::super::world::World;
+use super::{bad_request, error, not_found, ok};
 
 pub(in crate::sandbox) struct Destination {
     pub(in crate::sandbox) id: String,
@@ -68,8 +70,6 @@ pub(super) fn create_destination(cx: &mut Cx<'_>) -> Answer {
     };
     let id = cx.state.dice.hex(32);
     let secret = text("secret");
-    cx.state
-        .destination_test(url.clone(), Some(secret.clone().unwrap_or_default()));
     cx.state.destinations.push(Destination {
         id: id.clone(),
         name,
@@ -77,6 +77,47 @@ pub(super) fn create_destination(cx: &mut Cx<'_>) -> Answer {
         secret,
     });
     ok(&json!({"id": id}))
+}
+
+/// Sends the test message to the destination that `made` answers with. Cloudflare keeps no destination whose address does
+/// not answer with 2xx (`cloudflare-stream.md §6b`).
+pub(in crate::sandbox) async fn test_destination(world: &World, made: Answer) -> Answer {
+    let body: Value = serde_json::from_slice(&made.body).unwrap_or_default();
+    let Some(id) = body.pointer("/result/id").and_then(Value::as_str) else {
+        return made;
+    };
+    let one = world.with(|state, _| {
+        let one = state.destinations.iter().find(|one| one.id == id);
+        one.map(|one| (one.url.clone(), one.secret.clone()))
+    });
+    let Some((url, secret)) = one else {
+        return made;
+    };
+    if notices::is_taken_as_test(world, url, secret).await {
+        return made;
+    }
+    world.with(|state, _| state.destinations.retain(|one| one.id != id));
+    bad_request("the webhook's address did not answer the test message with 2xx")
+}
+
+pub(super) fn delete_destination(cx: &mut Cx<'_>) -> Answer {
+    // …/client/v4/accounts/{account}/alerting/v3/destinations/webhooks/{id}
+    let id = cx.ask.part(8).to_owned();
+    let before = cx.state.destinations.len();
+    cx.state.destinations.retain(|one| one.id != id);
+    deleted(before > cx.state.destinations.len())
+}
+
+pub(super) fn delete_policy(cx: &mut Cx<'_>) -> Answer {
+    // …/client/v4/accounts/{account}/alerting/v3/policies/{id}
+    let id = cx.ask.part(7).to_owned();
+    let before = cx.state.policies.len();
+    cx.state.policies.retain(|one| one.id != id);
+    deleted(before > cx.state.policies.len())
+}
+
+fn deleted(found: bool) -> Answer {
+    if found { ok(&Value::Null) } else { not_found() }
 }
 
 pub(super) fn list_destinations(cx: &mut Cx<'_>) -> Answer {

@@ -93,16 +93,17 @@ struct Created {
 }
 
 impl Policy {
+    /// Whether it sends anything to this destination.
+    #[must_use]
+    pub fn uses(&self, destination: &str) -> bool {
+        let mut webhooks = self.mechanisms.webhooks.iter();
+        webhooks.any(|webhook| webhook.id == destination)
+    }
+
     /// Whether it sends live inputs' events to this destination.
     #[must_use]
     pub fn tells_of_live_inputs(&self, destination: &str) -> bool {
-        self.alert_type == LIVE_ALERT
-            && self.enabled != Some(false)
-            && self
-                .mechanisms
-                .webhooks
-                .iter()
-                .any(|webhook| webhook.id == destination)
+        self.alert_type == LIVE_ALERT && self.enabled != Some(false) && self.uses(destination)
     }
 }
 
@@ -153,7 +154,8 @@ impl Cloudflare {
         self.api.result(caller, call).await
     }
 
-    /// Makes a destination; what it is sent bears `secret` in `cf-webhook-auth`. A test message goes there at once.
+    /// Makes a destination; what it is sent bears `secret` in `cf-webhook-auth`. Cloudflare sends a test message to the
+    /// address first, and refuses the destination when the answer is not 2xx.
     ///
     /// # Errors
     /// As every call that changes something.
@@ -211,6 +213,34 @@ impl Cloudflare {
         }));
         let created: Created = self.api.result(caller, call).await?;
         Ok(created.id)
+    }
+
+    /// Deletes a destination. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// As every call that changes something.
+    pub async fn delete_notification_destination(
+        &self,
+        caller: Caller,
+        id: &str,
+    ) -> Result<(), VendorError> {
+        let path = self.alerting(&["destinations", "webhooks", id]);
+        let call = Call::new("alerting.destinations.delete", Method::DELETE, path);
+        self.delete(caller, call).await
+    }
+
+    /// Deletes a policy. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// As every call that changes something.
+    pub async fn delete_notification_policy(
+        &self,
+        caller: Caller,
+        id: &str,
+    ) -> Result<(), VendorError> {
+        let path = self.alerting(&["policies", id]);
+        let call = Call::new("alerting.policies.delete", Method::DELETE, path);
+        self.delete(caller, call).await
     }
 
     fn webhook(&self) -> Vec<&str> {

@@ -1,0 +1,127 @@
+//! The file that `webhooks register` writes the secrets to, as lines for the environment.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use secrecy::{ExposeSecret as _, SecretString};
+
+const LIVE: &str = "CLOUDFLARE_LIVE_WEBHOOK_SECRET";
+const STREAM: &str = "CLOUDFLARE_STREAM_WEBHOOK_SECRET";
+
+/// The secrets, and the file they are kept in.
+pub(super) struct SecretsFile {
+    path: PathBuf,
+    /// What the file held before this run.
+    before: Option<Secrets>,
+    pub(super) secrets: Secrets,
+}
+
+/// What the file holds.
+#[derive(Clone, Default)]
+pub(super) struct Secrets {
+    pub(super) live: Option<SecretString>,
+    pub(super) stream: Option<SecretString>,
+}
+
+impl SecretsFile {
+    /// Reads what an earlier run wrote, and makes sure that the file can be written.
+    ///
+    /// # Errors
+    /// When the file holds anything else, or its folder does not take it.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let before = match std::fs::read_to_string(path) {
+            Ok(text) => Some(Secrets::read(&text, path)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} cannot be read", path.display()));
+            }
+        };
+        let file = Self {
+            path: path.to_owned(),
+            secrets: before.clone().unwrap_or_default(),
+            before,
+        };
+        file.write_draft("")?;
+        std::fs::remove_file(file.draft())?;
+        Ok(file)
+    }
+
+    /// Writes the secrets, whole or not at all, readable by the owner only.
+    pub(super) fn save(&self) -> anyhow::Result<()> {
+        self.put(&self.secrets)
+    }
+
+    /// Leaves the file as it was before this run.
+    pub(super) fn restore(&self) -> anyhow::Result<()> {
+        match &self.before {
+            Some(before) if !before.is_empty() => self.put(before),
+            _ if self.path.exists() => std::fs::remove_file(&self.path)
+                .with_context(|| format!("{} cannot be removed", self.path.display())),
+            _ => Ok(()),
+        }
+    }
+
+    fn put(&self, secrets: &Secrets) -> anyhow::Result<()> {
+        self.write_draft(&secrets.lines())?;
+        std::fs::rename(self.draft(), &self.path).with_context(|| self.refused())
+    }
+
+    fn write_draft(&self, text: &str) -> anyhow::Result<()> {
+        let draft = self.draft();
+        if draft.exists() {
+            std::fs::remove_file(&draft).with_context(|| self.refused())?;
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)
+            .with_context(|| self.refused())?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .with_context(|| self.refused())
+    }
+
+    fn draft(&self) -> PathBuf {
+        let mut draft = self.path.clone().into_os_string();
+        draft.push(".new");
+        draft.into()
+    }
+
+    fn refused(&self) -> String {
+        format!("the secrets cannot be written to {}", self.path.display())
+    }
+}
+
+impl Secrets {
+    fn read(text: &str, path: &Path) -> anyhow::Result<Self> {
+        let mut secrets = Self::default();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            match line.trim().split_once('=') {
+                Some((LIVE, value)) => secrets.live = Some(value.into()),
+                Some((STREAM, value)) => secrets.stream = Some(value.into()),
+                _ => bail!(
+                    "{} holds something else than the secrets of an earlier run; name another file with --secrets-file",
+                    path.display()
+                ),
+            }
+        }
+        Ok(secrets)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.live.is_none() && self.stream.is_none()
+    }
+
+    fn lines(&self) -> String {
+        [(LIVE, &self.live), (STREAM, &self.stream)]
+            .into_iter()
+            .filter_map(|(name, secret)| {
+                Some(format!("{name}={}\n", secret.as_ref()?.expose_secret()))
+            })
+            .collect()
+    }
+}
