@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tracing::Instrument as _;
 
 use super::lease::{Allowed, Lease};
@@ -11,6 +11,8 @@ use crate::telemetry::{metrics, traced};
 
 /// The most of an answer that is read, in bytes.
 const BODY_LIMIT: usize = 8 << 20;
+/// The content type of a web page.
+const HTML: &[u8] = b"text/html";
 
 /// What came back, whatever its status.
 pub(crate) struct Answer {
@@ -20,6 +22,27 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// The body, as it came.
     pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether the body is a web page: a proxy, a bot challenge or a captive portal wrote it, not a vendor's API.
+    pub(crate) fn is_page(&self) -> bool {
+        let body = self.body.trim_ascii_start();
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let html = self.headers.get(CONTENT_TYPE).is_some_and(|kind| {
+            let kind = kind.as_bytes();
+            kind.len() >= HTML.len()
+                && kind
+                    .iter()
+                    .zip(HTML)
+                    .all(|(a, b)| a.eq_ignore_ascii_case(b))
+        });
+        match body.trim_ascii_start().first() {
+            Some(b'<') => true,
+            Some(b'{' | b'[') | None => false,
+            Some(_) => html,
+        }
+    }
 }
 
 /// The body may hold a stream key, so it is not shown.
@@ -86,6 +109,7 @@ fn came_to(answer: &Result<Answer, VendorError>) -> Option<Class> {
     match answer {
         Err(error) => Some(error.class),
         Ok(answer) => match answer.status {
+            200..=299 if answer.is_page() => Some(Class::Unexpected),
             200..=299 => None,
             401 | 403 => Some(Class::Unauthorized),
             404 => Some(Class::NotFound),
@@ -224,6 +248,41 @@ mod tests {
         assert!((80..=90).contains(&wait.as_secs()));
         assert_eq!(told("later"), None);
         assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_web_page_is_told_from_json_text_and_nothing() {
+        let answer = |kind: Option<&str>, body: &str| {
+            let mut headers = HeaderMap::new();
+            if let Some(kind) = kind {
+                headers.insert(CONTENT_TYPE, kind.parse().unwrap());
+            }
+            let body = body.as_bytes().to_vec();
+            let status = 200;
+            Answer {
+                status,
+                headers,
+                body,
+            }
+        };
+        for (kind, body) in [
+            (Some("text/html"), "<html>"),
+            (Some("Text/HTML; charset=utf-8"), "Attention required"),
+            (Some("application/json"), "\n <!doctype html>"),
+            (None, "\u{feff}<html>"),
+        ] {
+            assert!(answer(kind, body).is_page(), "{kind:?} {body}");
+        }
+        for (kind, body) in [
+            (Some("text/html"), ""),
+            (Some("text/html"), " {\"success\":true}"),
+            (Some("text/plain"), "ok"),
+            (Some("text"), "ok"),
+            (None, "ok"),
+            (None, ""),
+        ] {
+            assert!(!answer(kind, body).is_page(), "{kind:?} {body}");
+        }
     }
 
     #[test]

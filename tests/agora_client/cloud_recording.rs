@@ -154,25 +154,77 @@ async fn each_refusal_of_a_start_says_what_can_be_done(
     );
 }
 
+/// A proxy answered in Agora's place, or Agora otherwise than documented: none of it shows that the call was carried out.
+#[rstest]
+#[case::a_page("text/html", "<html>welcome</html>")]
+#[case::a_page_said_to_be_json("application/json", "<!doctype html><title>One moment</title>")]
+#[case::nothing("application/json", "")]
+#[case::null("application/json", "null")]
+#[case::an_empty_object("application/json", "{}")]
+#[case::a_list("application/json", "[]")]
+#[case::words("text/plain", "ok")]
+#[case::a_message("application/json", r#"{"message":"ok"}"#)]
+#[case::empty_names(
+    "application/json",
+    r#"{"resourceId":"","sid":"","converter":{"id":""}}"#
+)]
 #[tokio::test]
-async fn a_success_without_json_is_an_unknown_outcome() {
+async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unknown(
+    #[case] kind: &str,
+    #[case] body: &str,
+    #[values(200, 201, 202)] status: u16,
+) {
     let server = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(200).set_body_string("<html>welcome</html>"))
-        .mount(&server)
-        .await;
+    let answer = ResponseTemplate::new(status).set_body_raw(body, kind);
+    Mock::given(any()).respond_with(answer).mount(&server).await;
     let agora = agora(&server);
-    let recording = agora.cloud_recording();
-    let acquired = recording.acquire(caller(), "mark", 1, 1).await;
-    let started = recording.start(caller(), &start_request(), true).await;
-    let created = agora.media_push().create(caller(), &converter()).await;
-    for error in [
-        acquired.unwrap_err(),
-        started.unwrap_err(),
-        created.unwrap_err(),
-    ] {
+    let (recording, push) = (agora.cloud_recording(), agora.media_push());
+    let mut errors = vec![
+        recording.acquire(caller(), "mark", 1, 1).await.unwrap_err(),
+        recording
+            .start(caller(), &start_request(), true)
+            .await
+            .unwrap_err(),
+        recording
+            .update(caller(), &recorder(), &rtmp_url())
+            .await
+            .unwrap_err(),
+        recording.stop(caller(), &recorder()).await.unwrap_err(),
+        push.create(caller(), &converter()).await.unwrap_err(),
+    ];
+    // Documented without a body: any is good but a web page.
+    let deleted = push.delete(caller(), "na", "c").await;
+    if body.starts_with('<') {
+        errors.push(deleted.unwrap_err());
+    } else {
+        assert_eq!(deleted.unwrap(), DeleteAnswer::Deleted);
+    }
+    for error in errors {
+        assert_eq!(told(&error), (Class::Unexpected, Done::Unknown), "{error}");
+        assert_eq!(error.status, Some(status));
+    }
+}
+
+#[rstest]
+#[case::not_found(404)]
+#[case::name_taken(409)]
+#[case::bad_request(400)]
+#[tokio::test]
+async fn a_web_page_in_place_of_a_refusal_says_nothing_of_the_recorder(#[case] status: u16) {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(status).set_body_raw("<html>sorry</html>", "text/html");
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let agora = agora(&server);
+    let (recording, push) = (agora.cloud_recording(), agora.media_push());
+    let stopped = recording.stop(caller(), &recorder()).await.unwrap_err();
+    let created = push.create(caller(), &converter()).await.unwrap_err();
+    let deleted = push.delete(caller(), "na", "c").await.unwrap_err();
+    for error in [stopped, created, deleted] {
         assert_eq!(told(&error), (Class::Unexpected, Done::Unknown), "{error}");
     }
+    let queried = recording.query(caller(), &recorder()).await.unwrap_err();
+    assert_eq!(told(&queried), (Class::Unexpected, Done::No));
+    assert!(agora.last_success().is_none(), "it was not Agora");
 }
 
 #[tokio::test]
@@ -298,6 +350,7 @@ async fn an_update_names_the_new_output() {
 
 #[rstest]
 #[case::stopped(200, json!({ "serverResponse": { "extensionServiceState": [] } }))]
+#[case::stopped_at_once(200, json!({ "cname": "mark", "uid": "900000001", "resourceId": "res", "sid": "sid1" }))]
 #[case::nothing_recorded(206, json!({ "code": 435, "reason": "no recorded data" }))]
 #[case::was_stopping(400, json!({ "code": 49, "reason": "invalid operation" }))]
 #[tokio::test]
@@ -326,6 +379,7 @@ async fn a_stop_does_not_wait_for_uploads_and_knows_what_counts_as_stopped(
 
 #[rstest]
 #[case(206, json!({ "code": 65 }), Class::Timeout, Done::Unknown)]
+#[case(200, json!({ "code": 500, "resourceId": "res", "sid": "sid1" }), Class::Unexpected, Done::Unknown)]
 #[case(504, json!({ "code": 62 }), Class::Timeout, Done::Unknown)]
 #[case(400, json!({ "code": 2 }), Class::Rejected, Done::No)]
 #[tokio::test]

@@ -159,12 +159,7 @@ async fn disabling_sends_that_field_alone() {
 }
 
 #[tokio::test]
-async fn a_live_input_is_disabled_when_the_answer_is_empty_but_not_when_it_says_enabled() {
-    let server = answering("PUT", &input(), ResponseTemplate::new(204)).await;
-    client(&server)
-        .disable_live_input(caller(), UID)
-        .await
-        .unwrap();
+async fn a_live_input_is_disabled_when_the_answer_is_that_live_input_and_does_not_say_enabled() {
     let silent = without(live_input(), "enabled");
     let server = answering("PUT", &input(), ok(silent)).await;
     client(&server)
@@ -181,6 +176,67 @@ async fn a_live_input_is_disabled_when_the_answer_is_empty_but_not_when_it_says_
         (error.class, error.done),
         (Class::Unexpected, Done::Unknown)
     );
+}
+
+fn page(status: u16) -> ResponseTemplate {
+    ResponseTemplate::new(status)
+        .set_body_raw("<!doctype html><title>One moment</title>", "text/html")
+}
+
+#[tokio::test]
+async fn a_2xx_that_is_not_the_documented_live_input_leaves_the_call_unknown() {
+    let another = with(live_input(), "/uid", json!("another"));
+    for answer in [
+        page(200),
+        ResponseTemplate::new(204),
+        ResponseTemplate::new(200).set_body_string("ok"),
+        ResponseTemplate::new(200).set_body_string("{}"),
+        ok(Value::Null),
+        ok(json!({})),
+        ok(json!({ "uid": "", "enabled": false })),
+        ok(with(another, "/enabled", json!(false))),
+    ] {
+        let server = answering("PUT", &input(), answer.clone()).await;
+        on(&server, "POST", &format!("{}/rotate_keys", input()), answer).await;
+        let client = client(&server);
+        let disabled = client.disable_live_input(caller(), UID).await.unwrap_err();
+        let rotated = client.rotate_keys(caller(), UID).await.unwrap_err();
+        for error in [disabled, rotated] {
+            assert_eq!(
+                (error.class, error.done),
+                (Class::Unexpected, Done::Unknown),
+                "{error}"
+            );
+        }
+        assert!(client.last_success().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_web_page_deletes_nothing_whatever_its_status() {
+    for status in [200, 202, 400, 404, 409] {
+        let server = answering("DELETE", &input(), page(status)).await;
+        on(&server, "DELETE", &stream("/v1"), page(status)).await;
+        let client = client(&server);
+        let input = client.delete_live_input(caller(), UID).await.unwrap_err();
+        let video = client.delete_video(caller(), "v1").await.unwrap_err();
+        for error in [input, video] {
+            assert_eq!(
+                (error.class, error.done),
+                (Class::Unexpected, Done::Unknown),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_whose_envelope_says_that_it_failed_is_not_done() {
+    let server = answering("DELETE", &input(), refused(200, 4242, "not now")).await;
+    let client = client(&server);
+    let error = client.delete_live_input(caller(), UID).await.unwrap_err();
+    assert_eq!((error.class, error.done), (Class::Rejected, Done::Unknown));
+    assert_eq!(error.message, "not now");
 }
 
 #[tokio::test]

@@ -74,6 +74,24 @@ pub fn usage(call: Call) -> Use {
     }
 }
 
+/// Whether a call of a relay's life changes something at a vendor.
+fn changes(call: Call) -> bool {
+    [
+        Call::LiveInputCreate,
+        Call::LiveInputUpdate,
+        Call::LiveInputDelete,
+        Call::LiveInputRotateKeys,
+        Call::VideoDelete,
+        Call::Acquire,
+        Call::Start,
+        Call::Update,
+        Call::Stop,
+        Call::ConverterCreate,
+        Call::ConverterDelete,
+    ]
+    .contains(&call)
+}
+
 /// The ways to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub enum Wrong {
@@ -84,6 +102,8 @@ pub enum Wrong {
     CutAfter,
     Hang,
     NotJson,
+    /// A page of HTML that says 200, and nothing is done.
+    Page,
 }
 
 impl Wrong {
@@ -96,12 +116,18 @@ impl Wrong {
             Self::CutAfter => FaultKind::CutAfter,
             Self::Hang => FaultKind::Hang,
             Self::NotJson => FaultKind::NotJson,
+            Self::Page => FaultKind::Page(200),
         }
     }
 
     /// Whether the call is carried out all the same.
     pub fn is_done(self) -> bool {
         matches!(self, Self::CutAfter | Self::NotJson)
+    }
+
+    /// Whether it is of interest only where a call changes something: a read takes it as it takes [`Self::NotJson`].
+    fn is_for_changes(self) -> bool {
+        self == Self::Page
     }
 
     /// The outcome of a relay that could not be brought up because of it, and the code of the problem its start is
@@ -118,7 +144,8 @@ impl Wrong {
             | Self::Unavailable
             | Self::CutBefore
             | Self::CutAfter
-            | Self::NotJson => ("vendor_unavailable", "vendor-unavailable"),
+            | Self::NotJson
+            | Self::Page => ("vendor_unavailable", "vendor-unavailable"),
         }
     }
 }
@@ -155,6 +182,9 @@ pub fn cases(wrong: Wrong) -> Vec<Case> {
     let turn = Wrong::iter().position(|other| other == wrong).unwrap();
     let mut cases = Vec::new();
     for (place, call) in Call::iter().enumerate() {
+        if wrong.is_for_changes() && !changes(call) {
+            continue;
+        }
         let (on, life): (&[AgoraBackend], _) = match usage(call) {
             Use::Both(life) if everything() => (&backends, life),
             Use::Both(life) => (&backends[(place + turn) % 2..][..1], life),

@@ -54,7 +54,7 @@ impl<'a> Weather<'a> {
         let Some(call) = calls.get(self.dice.random_range(0..calls.len())).copied() else {
             return;
         };
-        let kind = match self.dice.random_range(0..8) {
+        let kind = match self.dice.random_range(0..9) {
             0 => FaultKind::Status(500, None),
             1 => FaultKind::Status(503, None),
             2 => FaultKind::Status(429, Some(1)),
@@ -62,6 +62,7 @@ impl<'a> Weather<'a> {
             4 => FaultKind::CutAfter,
             5 => FaultKind::Hang,
             6 => FaultKind::NotJson,
+            7 => FaultKind::Page(200),
             // A recorder that moves is not there for a while (`agora.md §8.1`).
             _ if asks_for_a_recorder(call) => FaultKind::NotFoundFor(self.simulated(20..90)),
             _ => FaultKind::StatusAfter(503),

@@ -18,6 +18,8 @@ pub(super) struct Reply {
     pub(super) headers: HeaderMap,
     /// The body; null when it is no JSON.
     pub(super) json: Value,
+    /// The body is a web page: not the API's own answer, whatever its status says.
+    pub(super) is_page: bool,
     /// It came from another domain than the first in the settings, or after an attempt that may have been carried out:
     /// a 404 in it says even less than usual.
     pub(super) failed_over: bool,
@@ -41,6 +43,7 @@ impl Reply {
         Self {
             call,
             status: answer.status,
+            is_page: answer.is_page(),
             headers: answer.headers,
             json,
             failed_over,
@@ -54,14 +57,31 @@ impl Reply {
         number(self.json.get("code")?)
     }
 
-    /// 2xx, but not Agora's 206, which says that something is left open.
+    /// 2xx of the API itself, but not Agora's 206, which says that something is left open. It proves that a call was carried
+    /// out only where the documented answer has no body; for others see [`Self::documented`].
     pub(super) fn is_done(&self) -> bool {
-        (200..300).contains(&self.status) && self.status != 206
+        (200..300).contains(&self.status) && self.status != 206 && !self.is_page
     }
 
-    /// 404 of the API itself; the gateway's 404 for a wrong path is none (`agora.md` §7.1).
+    /// What a 2xx answer shows, where the documents describe its body.
+    ///
+    /// # Errors
+    /// The refusal that the answer is; or, when `read` does not find what is documented, an unknown outcome.
+    pub(super) fn documented<T>(
+        &self,
+        missing: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<T, VendorError> {
+        if !self.is_done() {
+            return Err(self.refused());
+        }
+        read(&self.json).ok_or_else(|| self.unexpected(missing))
+    }
+
+    /// 404 of the API itself; the gateway's 404 for a wrong path is none (`agora.md` §7.1), nor is a web page.
     pub(super) fn is_not_found(&self) -> bool {
-        self.status == 404 && !self.words.to_ascii_lowercase().contains("no route")
+        let no_route = self.words.to_ascii_lowercase().contains("no route");
+        self.status == 404 && !self.is_page && !no_route
     }
 
     /// A header's text.
@@ -104,6 +124,10 @@ impl Reply {
 fn classify(reply: &Reply) -> (Class, Done) {
     let words = reply.words.to_ascii_lowercase();
     match (reply.status, reply.code()) {
+        // A proxy answered in the API's place: whether it passed the call on is unknown.
+        (200..=498, _) if reply.is_page && !matches!(reply.status, 401 | 403 | 408 | 429) => {
+            (Class::Unexpected, Done::Unknown)
+        }
         // 403 is Media Push that was not enabled for the App ID.
         (401 | 403, _) => (Class::Unauthorized, Done::No),
         (404, _) if !reply.is_not_found() => (Class::Rejected, Done::No),

@@ -44,11 +44,7 @@ impl Channels {
         let path = format!("{}/{}/hosts_only", self.base, encode(channel));
         let request = Request::read("channel.hosts", path);
         let reply = self.line.exchange(caller, 1, &request).await?;
-        if !reply.is_done() {
-            return Err(reply.refused());
-        }
-        hosts(&reply.json)
-            .ok_or_else(|| reply.unexpected("the hosts of a channel came in an unknown shape"))
+        reply.documented("the hosts of a channel came in an unknown shape", hosts)
     }
 }
 

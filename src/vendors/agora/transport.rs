@@ -266,7 +266,7 @@ impl Line {
         );
         let changes = request.repeat != Repeat::Read;
         let reply = Reply::new(request.call, answer, changes, failed_over, &secrets);
-        if reply.is_done() || reply.status == 206 {
+        if reply.is_done() || (reply.status == 206 && !reply.is_page) {
             self.transport.outcome.succeeded();
             return reply;
         }

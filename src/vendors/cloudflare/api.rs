@@ -144,27 +144,46 @@ impl Api {
         self.governor.snapshot()
     }
 
-    /// A call whose answer's `result` matters.
+    /// A call whose answer is documented to have a `result` of this shape.
     pub(super) async fn result<T: DeserializeOwned>(
         &self,
         caller: Caller,
         call: Call<'_>,
     ) -> Result<T, VendorError> {
+        self.result_if(caller, call, |_| None).await
+    }
+
+    /// The same; `flaw` says why a `result` does not show that the call was carried out: then the outcome is unknown.
+    pub(super) async fn result_if<T: DeserializeOwned>(
+        &self,
+        caller: Caller,
+        call: Call<'_>,
+        flaw: impl FnOnce(&T) -> Option<&'static str>,
+    ) -> Result<T, VendorError> {
         let context = self.context(&call);
         let outcome = self.exchange(caller, call).await?;
-        let result = outcome.and_then(|answer| context.result(&answer));
+        let result = outcome.and_then(|answer| {
+            let result = context.result(&answer)?;
+            match flaw(&result) {
+                Some(what) => Err(context.unexpected(&answer, what)),
+                None => Ok(result),
+            }
+        });
         self.note(result.as_ref().map(|_| ()));
         result
     }
 
-    /// A call of which only the status matters: any 2xx, even empty, is done (`cloudflare-stream.md §1.7`).
-    pub(super) async fn send(&self, caller: Caller, call: Call<'_>) -> Result<Answer, VendorError> {
+    /// A call whose answer is documented without a body: any 2xx, even empty, is done (`cloudflare-stream.md §1.7`), but not
+    /// a web page or an envelope that says it failed.
+    pub(super) async fn send(&self, caller: Caller, call: Call<'_>) -> Result<(), VendorError> {
+        let context = self.context(&call);
         let outcome = self.exchange(caller, call).await?;
-        self.note(outcome.as_ref().map(|_| ()));
-        outcome
+        let result = outcome.and_then(|answer| context.accepted(&answer));
+        self.note(result.as_ref().map(|_| ()));
+        result
     }
 
-    pub(super) fn context(&self, call: &Call<'_>) -> Context<'_> {
+    fn context(&self, call: &Call<'_>) -> Context<'_> {
         Context {
             call: call.name,
             writes: call.method != Method::GET,

@@ -51,6 +51,19 @@ impl Context<'_> {
             .map_err(|_| self.unexpected(answer, "a result of another shape than documented"))
     }
 
+    /// Checks a 2xx answer of which no body is documented.
+    ///
+    /// # Errors
+    /// When it is a web page, or an envelope that says that the call failed.
+    pub(super) fn accepted(self, answer: &Answer) -> Result<(), VendorError> {
+        let body = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+        let failed = body.get("success").and_then(Value::as_bool) == Some(false);
+        if failed || answer.is_page() {
+            return Err(self.refused(answer));
+        }
+        Ok(())
+    }
+
     /// An answer that is not what the documents say, to a call that may have been carried out.
     pub(super) fn unexpected(self, answer: &Answer, what: &str) -> VendorError {
         self.error(answer, Class::Unexpected, Done::Unknown, None, what)
@@ -72,6 +85,10 @@ impl Context<'_> {
                 .any(|fault| fault.code.is_some_and(|code| wanted.contains(&code)))
         };
         let (class, done) = match answer.status {
+            // A proxy answered in the API's place: whether it passed the call on is unknown.
+            ..500 if answer.is_page() && !matches!(answer.status, 401 | 403 | 408 | 429) => {
+                (Class::Unexpected, Done::Unknown)
+            }
             401 | 403 => (Class::Unauthorized, Done::No),
             408 => (Class::Timeout, Done::Unknown),
             409 => (Class::Conflict, Done::No),

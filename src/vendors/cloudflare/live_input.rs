@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::api::is_id;
 use super::playback::{Playback, WirePlayback, WireUrl, believed};
 use super::status::FeedStatus;
 use super::wire::{lenient, time};
@@ -211,12 +212,21 @@ pub(super) struct WireLiveInput {
     #[serde(default, deserialize_with = "lenient")]
     recording: Option<WireRecording>,
     #[serde(default, deserialize_with = "lenient")]
-    enabled: Option<bool>,
+    pub(super) enabled: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     delete_recording_after_days: Option<u64>,
 }
 
 impl WireLiveInput {
+    /// Why it is not the live input of this id, or none at all.
+    pub(super) fn flaw(&self, uid: Option<&str>) -> Option<&'static str> {
+        match uid {
+            _ if !is_id(&self.uid) => Some("a live input without an id"),
+            Some(uid) if self.uid != uid => Some("another live input than asked for"),
+            _ => None,
+        }
+    }
+
     /// The customer host this answer names: `playback.hls`, else `webRTCPlayback.url` (§1.6).
     pub(super) fn customer_base_url(&self) -> Option<String> {
         let hls = self

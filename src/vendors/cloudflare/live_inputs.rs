@@ -49,12 +49,13 @@ impl Cloudflare {
         let call = Call::new(NAME, Method::POST, self.live_inputs())
             .idempotency_key(&new.mark)
             .body(new.create_body());
-        let mut live_input = self.live_input(caller, call).await?;
+        let mut live_input = self.live_input(caller, call, None).await?;
         let mut echo_differs = new.differences(&live_input);
         if !echo_differs.is_empty() {
-            let put = Call::new("live_inputs.update", Method::PUT, self.of(&live_input.uid))
-                .body(new.update_body());
-            match self.live_input(caller, put).await {
+            let uid = live_input.uid.clone();
+            let put =
+                Call::new("live_inputs.update", Method::PUT, self.of(&uid)).body(new.update_body());
+            match self.live_input(caller, put, Some(&uid)).await {
                 Ok(updated) => {
                     echo_differs = new.differences(&updated);
                     live_input = updated;
@@ -101,7 +102,7 @@ impl Cloudflare {
         uid: &str,
     ) -> Result<LiveInput, VendorError> {
         let call = Call::new("live_inputs.get", Method::GET, self.of(uid));
-        self.live_input(caller, call).await
+        self.live_input(caller, call, Some(uid)).await
     }
 
     /// Lists the account's live inputs, ours and others'.
@@ -138,20 +139,21 @@ impl Cloudflare {
     /// Refuses feeds and ends a running broadcast.
     ///
     /// # Errors
-    /// [`Class::NotFound`] when it is gone; [`Class::Unexpected`] when it is still enabled afterwards.
+    /// [`Class::NotFound`] when it is gone; [`Class::Unexpected`] when the answer is not this live input, or it is still
+    /// enabled afterwards.
     pub async fn disable_live_input(&self, caller: Caller, uid: &str) -> Result<(), VendorError> {
         let call = Call::new("live_inputs.disable", Method::PUT, self.of(uid))
             .body(json!({ "enabled": false }));
-        let context = self.api.context(&call);
-        let answer = self.api.send(caller, call).await?;
-        if answer.body.is_empty() {
-            return Ok(());
-        }
-        let wire: WireLiveInput = context.result(&answer)?;
-        match self.learnt(wire).enabled {
-            Some(true) => Err(context.unexpected(&answer, "it is still enabled")),
-            Some(false) | None => Ok(()),
-        }
+        let flaw = |wire: &WireLiveInput| {
+            wire.flaw(Some(uid)).or_else(|| {
+                wire.enabled
+                    .unwrap_or_default()
+                    .then_some("it is still enabled")
+            })
+        };
+        let wire = self.api.result_if(caller, call, flaw).await?;
+        self.learnt(wire);
+        Ok(())
     }
 
     /// Gives a live input new credentials: same id, same playback, and whoever publishes with the old ones is cut off.
@@ -162,7 +164,7 @@ impl Cloudflare {
         let mut path = self.of(uid);
         path.push("rotate_keys");
         let call = Call::new("live_inputs.rotate_keys", Method::POST, path);
-        self.live_input(caller, call).await
+        self.live_input(caller, call, Some(uid)).await
     }
 
     /// Deletes a live input; its recordings stay. One that is gone is deleted.
@@ -174,16 +176,23 @@ impl Cloudflare {
         self.delete(caller, call).await
     }
 
-    /// A call that deletes something: any 2xx is done, and so is what was gone.
+    /// A call that deletes something, and succeeds when it is gone already.
     pub(super) async fn delete(&self, caller: Caller, call: Call<'_>) -> Result<(), VendorError> {
         match self.api.send(caller, call).await {
             Err(error) if error.class != Class::NotFound => Err(error),
-            Ok(_) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    async fn live_input(&self, caller: Caller, call: Call<'_>) -> Result<LiveInput, VendorError> {
-        let wire: WireLiveInput = self.api.result(caller, call).await?;
+    /// A call that answers a live input: the one of this id, where it is known.
+    async fn live_input(
+        &self,
+        caller: Caller,
+        call: Call<'_>,
+        uid: Option<&str>,
+    ) -> Result<LiveInput, VendorError> {
+        let flaw = |wire: &WireLiveInput| wire.flaw(uid);
+        let wire = self.api.result_if(caller, call, flaw).await?;
         Ok(self.learnt(wire))
     }
 

@@ -135,7 +135,12 @@ impl Cloudflare {
     ) -> Result<StreamWebhook, VendorError> {
         let call = Call::new("stream.webhook.set", Method::PUT, self.webhook())
             .body(json!({ "notificationUrl": url }));
-        Ok(self.api.result::<WireWebhook>(caller, call).await?.into())
+        let flaw = |webhook: &WireWebhook| {
+            let url = webhook.camel.as_ref().or(webhook.snake.as_ref());
+            url.is_none_or(String::is_empty)
+                .then_some("a webhook without a URL")
+        };
+        Ok(self.api.result_if(caller, call, flaw).await?.into())
     }
 
     /// The account's destinations of notifications.

@@ -9,6 +9,7 @@ mod status;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 
 pub use status::{OutputStatus, RecorderStatus};
 
@@ -148,11 +149,9 @@ impl CloudRecording {
             Vec::new(),
         )?;
         let reply = self.line.exchange(caller, 2, &request).await?;
-        if !reply.is_done() {
-            return Err(reply.refused());
-        }
-        answer::text(reply.json.get("resourceId"))
-            .ok_or_else(|| reply.unexpected("an acquire was answered without a resourceId"))
+        reply.documented("an acquire was answered without a resourceId", |body| {
+            answer::text(body.get("resourceId"))
+        })
     }
 
     /// Starts a recorder (`agora.md` §3.1). `prepaid`: the permit was taken by [`Self::acquire`].
@@ -183,10 +182,10 @@ impl CloudRecording {
         let reply = self.line.exchange(caller, permits, &request).await?;
         let sid = answer::text(reply.json.get("sid"));
         match (reply.status, reply.code(), sid) {
-            (201, _, sid) => Ok(StartAnswer::AlreadyStarted { sid }),
-            (200, Some(7), sid) => Ok(StartAnswer::AlreadyStarted { sid }),
+            (200 | 201, Some(7), sid) => Ok(StartAnswer::AlreadyStarted { sid }),
+            (201, _, Some(sid)) => Ok(StartAnswer::AlreadyStarted { sid: Some(sid) }),
             (200, _, Some(sid)) => Ok(StartAnswer::Started { sid }),
-            (200, ..) => Err(reply.unexpected("a start was answered without a sid")),
+            (200 | 201, ..) => Err(reply.unexpected("a start was answered without a sid")),
             (400, Some(53), _) => Ok(StartAnswer::Conflict),
             (400..=499, Some(432 | 433), _) => Ok(StartAnswer::ResourceExpired),
             _ => Err(reply.refused()),
@@ -207,12 +206,9 @@ impl CloudRecording {
         if let Some(failed_over) = not_found(&reply) {
             return Ok(QueryAnswer::NotFound { failed_over });
         }
-        if !reply.is_done() {
-            return Err(reply.refused());
-        }
-        RecorderStatus::read(&reply.json)
-            .map(QueryAnswer::Found)
-            .ok_or_else(|| reply.unexpected("a query was answered without a serverResponse"))
+        let missing = "a query was answered without a serverResponse";
+        let status = reply.documented(missing, RecorderStatus::read)?;
+        Ok(QueryAnswer::Found(status))
     }
 
     /// Makes a recorder push elsewhere, or again to where it pushed. One at a time: wait for each answer (`agora.md` §3.1).
@@ -233,11 +229,11 @@ impl CloudRecording {
             vec![secret_part(rtmp_url.expose_secret())],
         )?;
         let reply = self.line.exchange(caller, 1, &request).await?;
-        match not_found(&reply) {
-            Some(failed_over) => Ok(UpdateAnswer::NotFound { failed_over }),
-            None if reply.is_done() => Ok(UpdateAnswer::Updated),
-            None => Err(reply.refused()),
+        if let Some(failed_over) = not_found(&reply) {
+            return Ok(UpdateAnswer::NotFound { failed_over });
         }
+        reply.documented("an update was answered without a session", session)?;
+        Ok(UpdateAnswer::Updated)
     }
 
     /// Stops a recorder without waiting for its uploads.
@@ -260,11 +256,11 @@ impl CloudRecording {
         if let Some(failed_over) = not_found(&reply) {
             return Ok(StopAnswer::NotFound { failed_over });
         }
-        match (reply.status, reply.code()) {
-            (206, Some(435)) | (400, Some(49)) => Ok(StopAnswer::Stopped),
-            _ if reply.is_done() => Ok(StopAnswer::Stopped),
-            _ => Err(reply.refused()),
+        if let (206, Some(435)) | (400, Some(49)) = (reply.status, reply.code()) {
+            return Ok(StopAnswer::Stopped);
         }
+        reply.documented("a stop was answered without a session", session)?;
+        Ok(StopAnswer::Stopped)
     }
 
     fn path(&self, recorder: &Recorder, call: &str) -> String {
@@ -280,6 +276,14 @@ impl CloudRecording {
 /// Whether it was the API's own 404, and then whether it came after a fail-over.
 fn not_found(reply: &Reply) -> Option<bool> {
     reply.is_not_found().then_some(reply.failed_over)
+}
+
+/// Whether a body is one that update and stop are documented to answer: it names the session, or says how its services are,
+/// and has no error code.
+fn session(body: &Value) -> Option<()> {
+    let names = |key| answer::text(body.get(key)).is_some();
+    let shown = names("sid") || names("resourceId") || body.get("serverResponse")?.is_object();
+    (shown && body.get("code").is_none_or(Value::is_null)).then_some(())
 }
 
 /// The query of a URL.

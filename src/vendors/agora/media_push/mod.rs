@@ -120,15 +120,13 @@ impl MediaPush {
             )?
         };
         let reply = self.line.exchange(caller, 1, &request).await?;
-        if reply.status == 409 {
+        if reply.status == 409 && !reply.is_page {
             let converter_id = reply.header("x-resource-id");
             return Ok(CreateAnswer::NameTaken { converter_id });
         }
-        if !reply.is_done() {
-            return Err(reply.refused());
-        }
-        let converter = Converter::read(&reply.json, None)
-            .ok_or_else(|| reply.unexpected("a converter was created without an id"))?;
+        let converter = reply.documented("a converter was created without an id", |body| {
+            Converter::read(body, None)
+        })?;
         Ok(CreateAnswer::Created {
             converter_id: converter.id,
             state: converter.state,
@@ -154,12 +152,9 @@ impl MediaPush {
             let failed_over = reply.failed_over;
             return Ok(GetAnswer::NotFound { failed_over });
         }
-        if !reply.is_done() {
-            return Err(reply.refused());
-        }
-        Converter::read(&reply.json, Some(converter_id))
-            .map(GetAnswer::Found)
-            .ok_or_else(|| reply.unexpected("a converter came without an id and a state"))
+        let missing = "a converter came without an id and a state";
+        let found = reply.documented(missing, |body| Converter::read(body, Some(converter_id)))?;
+        Ok(GetAnswer::Found(found))
     }
 
     /// All converters of the project, of all regions as far as Agora lists them (not documented).
@@ -198,7 +193,7 @@ impl MediaPush {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         let request = read("rtmp_converters.list", path);
         let reply = self.line.exchange(caller, 1, &request).await?;
-        if reply.is_done() || matches!(reply.status, 403 | 404) {
+        if reply.is_done() || (matches!(reply.status, 403 | 404) && !reply.is_page) {
             self.line.succeeded();
             return Ok(());
         }
@@ -228,6 +223,7 @@ impl MediaPush {
             let failed_over = reply.failed_over;
             return Ok(DeleteAnswer::NotFound { failed_over });
         }
+        // Documented without a body.
         if reply.is_done() {
             return Ok(DeleteAnswer::Deleted);
         }
@@ -249,11 +245,7 @@ impl MediaPush {
                 cursor => format!("{path}?cursor={cursor}"),
             };
             let reply = self.line.exchange(caller, 1, &read(call, path)).await?;
-            if !reply.is_done() {
-                return Err(reply.refused());
-            }
-            let page = Page::read(&reply.json)
-                .ok_or_else(|| reply.unexpected("a list of converters in an unknown shape"))?;
+            let page = reply.documented("a list of converters in an unknown shape", Page::read)?;
             converters.extend(page.converters);
             match page.cursor {
                 0 => return Ok(converters),
