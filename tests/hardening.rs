@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+#[path = "hardening/connections.rs"]
+mod connections;
 mod support;
 
 use std::path::Path;

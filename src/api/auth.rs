@@ -1,5 +1,7 @@
 //! Who may call: bearer tokens with two scopes. A session of the console stands for an admin token.
 
+use std::sync::Arc;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -13,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::Api;
+use super::connections::Connection;
 use super::console::{self, CSRF, Session};
 use super::problem::{Code, Problem};
 use crate::config;
@@ -153,6 +156,15 @@ fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem>
     match api.session(headers).filter(|_| bearer(headers).is_none()) {
         Some(session) => admit_session(&session, request),
         None => admit(api, headers, needed),
+    }?;
+    note_token(request.conn_data());
+    Ok(())
+}
+
+/// A request with a valid token has come over this connection.
+pub(super) fn note_token(connection: Option<&Arc<Connection>>) {
+    if let Some(connection) = connection {
+        connection.is_of_a_known_caller();
     }
 }
 

@@ -128,7 +128,8 @@ pub(super) fn is_limited(path: &str) -> bool {
     })
 }
 
-fn network(peer: IpAddr) -> IpAddr {
+/// Whose address it is: of IPv6 the network, which one caller has all of.
+pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(_) => peer,
         IpAddr::V6(peer) => {

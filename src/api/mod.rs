@@ -6,8 +6,8 @@
 //! and `/admin` want a bearer token, the vendors' webhooks their signature, the recorder's page that of its link.
 
 mod admin;
-mod arrival;
 mod auth;
+mod connections;
 mod console;
 mod cors;
 mod docs;
@@ -24,32 +24,28 @@ pub mod problem;
 mod recorder;
 mod relays;
 mod routes;
+mod server;
 mod trpc;
 mod v1;
 mod vendor_watch;
 mod viewers;
 pub mod webhooks;
 
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::dev::Server;
-use actix_web::middleware::{Condition, from_fn};
-use actix_web::rt::net::TcpStream;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
-use tracing_actix_web::TracingLogger;
 
 use crate::actors::{Keeper, Readiness};
 use crate::config::Settings;
 use crate::store::Store;
-use crate::telemetry::RequestSpan;
 use auth::Tokens;
+use connections::{Allowed, Connections};
 use console::Console;
 use feed::Feed;
 use health::Health;
@@ -57,6 +53,7 @@ use limit::Limits;
 use problem::Problem;
 use recorder::Recorder;
 use routes::{Routed, Routes};
+pub use server::server;
 pub use vendor_watch::{LastError, VendorWatch};
 pub use viewers::{AskViewers, Viewers};
 use webhooks::{Ghost, Webhooks};
@@ -65,8 +62,6 @@ use webhooks::{Ghost, Webhooks};
 const BODY_LIMIT: usize = 64 * 1024;
 /// Agora advises to keep connections for 10 s at least (`agora.md` §6).
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Who takes nothing of what it is sent for so long is cut off, by the kernel.
-const TAKES_NOTHING: Duration = Duration::from_secs(30);
 
 /// What the API needs besides the settings, the actors and the store.
 #[derive(Clone)]
@@ -91,8 +86,7 @@ pub struct Api {
     tokens: Tokens,
     limits: Option<Limits>,
     cors_origins: Vec<String>,
-    request_timeout: Duration,
-    max_connections: usize,
+    connections: Arc<Connections>,
     console: Console,
     start_wait: Duration,
     recorder: Option<Recorder>,
@@ -124,8 +118,7 @@ impl Api {
             tokens: Tokens::new(&settings.auth),
             limits: Limits::new(settings.server.requests_per_second),
             cors_origins: settings.server.cors_origins.clone(),
-            request_timeout: settings.server.request_timeout,
-            max_connections: usize::try_from(settings.server.max_connections).unwrap_or(usize::MAX),
+            connections: Connections::new(Allowed::by(&settings.server)),
             console: Console::new(settings),
             start_wait: settings.relay.start_wait,
             recorder: Recorder::new(settings),
@@ -168,7 +161,7 @@ impl Api {
     }
 }
 
-/// All routes, their scopes and limits. What wraps them is in [`server`].
+/// All routes, their scopes and limits. What wraps them is in [`server()`].
 pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
     config
         .app_data(Data::from(Arc::clone(api)))
@@ -208,65 +201,6 @@ fn routes(config: &mut ServiceConfig, routed: &Routed) {
                 .default_service(web::to(nowhere)),
         )
         .default_service(web::to(nowhere));
-}
-
-/// The server on `listener`, not yet running: await it. It hears no signals: whoever runs it calls
-/// [`Api::drain`] and stops it through its handle; requests in flight then have `shutdown_grace` to finish. With `tls` it
-/// answers nobody who does not speak TLS.
-///
-/// # Errors
-/// When the listener cannot be used.
-pub fn server(
-    listener: TcpListener,
-    api: Arc<Api>,
-    shutdown_grace: Duration,
-    workers: usize,
-    tls: Option<rustls::ServerConfig>,
-) -> std::io::Result<Server> {
-    let grace = shutdown_grace.as_millis().div_ceil(1000);
-    let (max_connections, request_timeout) = (api.max_connections, api.request_timeout);
-    let strict = tls.is_some();
-    let server = HttpServer::new(move || {
-        let origins = &api.cors_origins;
-        App::new()
-            .configure(|config| configure(config, &api))
-            .wrap(from_fn(arrival::await_body))
-            .wrap(from_fn(limit::limit))
-            .wrap(Condition::new(!origins.is_empty(), cors::of(origins)))
-            .wrap(from_fn(envelope::dress))
-            .wrap(Condition::new(strict, envelope::strict_transport()))
-            .wrap(TracingLogger::<RequestSpan>::new())
-            .wrap(from_fn(envelope::identify))
-    });
-    let server = server
-        .workers(workers)
-        .max_connections(max_connections.div_ceil(workers))
-        .client_request_timeout(request_timeout)
-        .tls_handshake_timeout(request_timeout)
-        .keep_alive(KEEP_ALIVE)
-        .on_connect(|io, _| cut_off_who_takes_nothing(io))
-        .shutdown_timeout(u64::try_from(grace).unwrap_or(u64::MAX))
-        .disable_signals();
-    let server = match tls {
-        None => server.listen(listener)?,
-        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
-    };
-    Ok(server.run())
-}
-
-/// A connection whose other end does not read holds a body that is never asked for its next piece, so that nothing here
-/// would ever notice: the kernel does.
-fn cut_off_who_takes_nothing(io: &dyn std::any::Any) {
-    let over_tls = || {
-        let tls = io.downcast_ref::<TlsStream<TcpStream>>()?;
-        Some(tls.get_ref().0)
-    };
-    let stream = io.downcast_ref::<TcpStream>().or_else(over_tls);
-    if let Some(stream) = stream
-        && let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TAKES_NOTHING))
-    {
-        tracing::debug!(%error, "a connection has no time limit for what it is sent");
-    }
 }
 
 async fn nowhere() -> Result<HttpResponse, Problem> {

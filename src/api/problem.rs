@@ -2,6 +2,9 @@
 
 mod code;
 
+use std::io::ErrorKind;
+
+use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
@@ -201,6 +204,14 @@ impl Problem {
     pub(super) fn of(error: &actix_web::Error) -> Self {
         if let Some(problem) = error.as_error::<Self>() {
             return problem.clone();
+        }
+        if let Some(PayloadError::Io(error)) = error.as_error::<PayloadError>() {
+            if error.kind() == ErrorKind::TimedOut {
+                return Self::body("it did not arrive in time");
+            }
+            if error.kind() == ErrorKind::QuotaExceeded {
+                return Self::new(Code::RateLimited, "Too many request bodies are being read.");
+            }
         }
         Self::of_status(error.as_response_error().status_code(), None)
     }

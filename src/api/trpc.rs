@@ -68,6 +68,7 @@ pub(super) async fn trpc(
     if let Err(problem) = auth::admit(&api, request.headers(), Scope::Api) {
         return Ok(refused(&asked, streams, &problem));
     }
+    auth::note_token(request.conn_data());
     if streams && !asked.is_batch {
         let error = TrpcError::bad_request("JSON lines are for batches: a batch may hold one call");
         return Ok(whole(&Answer::refusal(&error)));

@@ -32,6 +32,8 @@ pub struct Server {
     pub requests_per_second: u32,
     /// Connections at once.
     pub max_connections: u32,
+    /// Connections at once of one address; of IPv6 the /64 is one address.
+    pub connections_per_address: u32,
     /// The origins whose pages may call from a browser: `https://shop.example`.
     pub cors_origins: Vec<String>,
     /// A certificate chain in PEM: then only TLS is spoken. Empty: TLS is for what stands in front.
@@ -50,6 +52,7 @@ impl Default for Server {
             request_timeout: Duration::from_secs(10),
             requests_per_second: 5000,
             max_connections: 20_000,
+            connections_per_address: 1000,
             cors_origins: Vec::new(),
             tls_certificate: PathBuf::new(),
             tls_key: PathBuf::new(),
@@ -106,6 +109,12 @@ impl Server {
         report.within(
             "server.max_connections",
             self.max_connections,
+            1..=u32::MAX,
+            "",
+        );
+        report.within(
+            "server.connections_per_address",
+            self.connections_per_address,
             1..=u32::MAX,
             "",
         );

@@ -1,0 +1,270 @@
+//! The connections of callers: how many there are, how long each stays, and which of them gives way to a new one.
+//!
+//! The server library limits the head of a connection's first request, and an idle connection until its first byte. It does not
+//! limit the head of a later request, a peer that reads nothing of its answer, or a request body nobody reads. Here a
+//! connection has a deadline at every moment, except while a handler works or a stream of events runs; the wrapped socket
+//! ([`Guarded`]) ends the connection when the deadline is over.
+
+mod arriving;
+mod attend;
+mod guarded;
+mod state;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix_web::rt::net::TcpStream;
+
+use super::KEEP_ALIVE;
+use super::limit::network;
+pub(super) use attend::attend;
+pub(super) use guarded::Guarded;
+pub(super) use state::Connection;
+
+use crate::config;
+
+/// A peer that reads nothing for this long is cut off: by the kernel, and by the deadline of an answer that does not advance.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// How often the log says that connections give way.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// What the settings allow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowed {
+    /// Connections at once.
+    pub(super) total: usize,
+    /// Connections at once of one address.
+    pub(super) per_address: usize,
+    /// How long a request's head, and then its body, may take.
+    pub(super) request_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub(super) keep_alive: Duration,
+}
+
+impl Allowed {
+    pub(super) fn by(settings: &config::Server) -> Self {
+        let of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        Self {
+            total: of(settings.max_connections),
+            per_address: of(settings.connections_per_address),
+            request_timeout: settings.request_timeout,
+            keep_alive: KEEP_ALIVE,
+        }
+    }
+}
+
+/// All connections of this process.
+pub(super) struct Connections {
+    allowed: Allowed,
+    table: Mutex<Table>,
+    bodies: Bodies,
+}
+
+#[derive(Default)]
+struct Table {
+    next_id: u64,
+    count: usize,
+    by_address: HashMap<IpAddr, HashMap<u64, Arc<Connection>>>,
+    warned_at: Option<Instant>,
+}
+
+/// Bytes of request bodies that are being read, over all connections.
+#[derive(Debug, Default)]
+struct Bodies {
+    /// On connections that never showed a valid token.
+    of_unknown: AtomicUsize,
+    /// On the others.
+    of_known: AtomicUsize,
+}
+
+impl Bodies {
+    /// The most bytes of bodies that are held for callers without a valid token, and for the others.
+    const MOST: usize = 8 * 1024 * 1024;
+
+    fn of(&self, known: bool) -> &AtomicUsize {
+        if known {
+            &self.of_known
+        } else {
+            &self.of_unknown
+        }
+    }
+
+    fn take(&self, known: bool, bytes: usize) -> bool {
+        let held = self.of(known).fetch_add(bytes, Ordering::Relaxed);
+        held.saturating_add(bytes) <= Self::MOST
+    }
+
+    fn give_back(&self, known: bool, bytes: usize) {
+        self.of(known).fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Connections {
+    pub(super) fn new(allowed: Allowed) -> Arc<Self> {
+        Arc::new(Self {
+            allowed,
+            table: Mutex::default(),
+            bodies: Bodies::default(),
+        })
+    }
+
+    pub(super) fn allowed(&self) -> Allowed {
+        self.allowed
+    }
+
+    /// Admits a connection. At a limit the one that has been idle longest gives way.
+    ///
+    /// # Errors
+    /// When the peer has gone already, and when none of the others is idle.
+    pub(super) fn admit(self: &Arc<Self>, stream: TcpStream) -> io::Result<Guarded<TcpStream>> {
+        let peer = stream.peer_addr()?;
+        let socket = socket2::SockRef::from(&stream);
+        if let Err(error) = socket.set_tcp_user_timeout(Some(STALLED_AFTER)) {
+            tracing::debug!(%error, "a connection has no time limit for what it is sent");
+        }
+        let connection = self.enter(peer)?;
+        let entry = Entry {
+            connections: Arc::clone(self),
+            connection,
+            peer,
+        };
+        Ok(Guarded::new(stream, entry))
+    }
+
+    fn enter(&self, peer: SocketAddr) -> io::Result<Arc<Connection>> {
+        let address = network(peer.ip().to_canonical());
+        let mut table = self.table();
+        let of_address = table.by_address.get(&address).map_or(0, HashMap::len);
+        if of_address >= self.allowed.per_address {
+            let theirs = table.by_address.get(&address).into_iter().flatten();
+            let idle = longest_idle(theirs.map(|(_, connection)| connection));
+            table.make_room(idle, "server.connections_per_address")?;
+        }
+        if table.count >= self.allowed.total {
+            let all = table.by_address.values().flatten();
+            let idle = longest_idle(all.map(|(_, connection)| connection));
+            table.make_room(idle, "server.max_connections")?;
+        }
+        table.next_id += 1;
+        table.count += 1;
+        let id = table.next_id;
+        let connection = Arc::new(Connection::new(id, address, self.allowed));
+        let theirs = table.by_address.entry(address).or_default();
+        theirs.insert(id, Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Ends an idle connection for a new one.
+    fn make_room(&mut self, idle: Option<Arc<Connection>>, limit: &str) -> io::Result<()> {
+        let now = Instant::now();
+        if self.warned_at.is_none_or(|at| now - at >= WARN_EVERY) {
+            self.warned_at = Some(now);
+            tracing::warn!(
+                limit,
+                "as many connections are open as the settings allow: idle ones are closed for new ones"
+            );
+        }
+        let idle = idle.ok_or(io::ErrorKind::ConnectionRefused)?;
+        self.remove(&idle);
+        idle.end();
+        Ok(())
+    }
+
+    /// Forgets a connection. A second call does nothing.
+    fn remove(&mut self, connection: &Connection) {
+        let address = connection.address();
+        let Some(theirs) = self.by_address.get_mut(&address) else {
+            return;
+        };
+        if theirs.remove(&connection.id()).is_some() {
+            self.count -= 1;
+        }
+        if theirs.is_empty() {
+            self.by_address.remove(&address);
+        }
+    }
+}
+
+/// The connection that gives way first: one that never showed a valid token before one that did, and then the one that has been idle
+/// longest.
+fn longest_idle<'a>(all: impl Iterator<Item = &'a Arc<Connection>>) -> Option<Arc<Connection>> {
+    let idle = all.filter_map(|connection| Some((connection.idle()?, connection)));
+    idle.min_by_key(|(idle, _)| *idle)
+        .map(|(_, connection)| Arc::clone(connection))
+}
+
+/// A connection's place in the table; given up when dropped.
+pub(super) struct Entry {
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+    peer: SocketAddr,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.connections.table().remove(&self.connection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn connections(total: usize, per_address: usize) -> Arc<Connections> {
+        Connections::new(Allowed {
+            total,
+            per_address,
+            request_timeout: SECOND,
+            keep_alive: SECOND,
+        })
+    }
+
+    fn from(connections: &Connections, peer: &str) -> io::Result<Arc<Connection>> {
+        connections.enter(peer.parse().unwrap())
+    }
+
+    #[test]
+    fn the_longest_idle_connection_of_the_address_gives_way_and_one_at_work_never_does() {
+        let connections = connections(10, 2);
+        let other = from(&connections, "192.0.2.9:1").unwrap();
+        let first = from(&connections, "192.0.2.1:1").unwrap();
+        let second = from(&connections, "192.0.2.1:2").unwrap();
+        let _work = first.begin();
+        let third = from(&connections, "192.0.2.1:3").unwrap();
+        assert!(second.is_ended() && !first.is_ended() && !other.is_ended());
+        let _more = third.begin();
+        assert!(from(&connections, "192.0.2.1:4").is_err());
+        assert!(from(&connections, "192.0.2.2:1").is_ok());
+    }
+
+    #[test]
+    fn one_that_showed_a_token_gives_way_last() {
+        let connections = connections(2, 2);
+        let known = from(&connections, "192.0.2.1:1").unwrap();
+        known.is_of_a_known_caller();
+        let unknown = from(&connections, "192.0.2.2:1").unwrap();
+        from(&connections, "192.0.2.3:1").unwrap();
+        assert!(unknown.is_ended() && !known.is_ended());
+        assert_eq!(connections.table().count, 2);
+    }
+
+    #[test]
+    fn a_whole_ipv6_network_is_one_address() {
+        let connections = connections(10, 1);
+        let first = from(&connections, "[2001:db8::1]:1").unwrap();
+        from(&connections, "[2001:db8::2]:1").unwrap();
+        assert!(first.is_ended());
+    }
+}

@@ -1,0 +1,111 @@
+//! Each request between its arrival and the end of its answer.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::middleware::Next;
+use actix_web::web::{Bytes, Data};
+use actix_web::{Error, HttpMessage as _};
+
+use super::Connection;
+use super::arriving::Arriving;
+use super::state::{Stage, Turn};
+use crate::api::Api;
+use crate::api::problem::Problem;
+
+/// The most of an answer that is handed to the connection at once: what does not read it makes nobody hold more.
+const PIECE: usize = 16 * 1024;
+
+/// Keeps the account of a connection's requests, limits their bodies in time, and sends answers piece by piece.
+pub(in crate::api) async fn attend(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<Sent>, Error> {
+    let connection = request.conn_data::<Arc<Connection>>().cloned();
+    let api = request.app_data::<Data<Api>>().cloned();
+    let Some((connection, api)) = connection.zip(api) else {
+        return Err(Problem::internal().into());
+    };
+    let turn = Rc::new(RefCell::new(connection.begin()));
+    let payload = request.take_payload();
+    let has_body = !matches!(payload, Payload::None);
+    let mut body = has_body.then(|| Arriving::new(payload, turn.clone(), &api.connections));
+    if let Some(body) = &body {
+        request.set_payload(Payload::Stream {
+            payload: Box::pin(body.clone()),
+        });
+    }
+    let answer = next.call(request).await;
+    if let Some(arriving) = &mut body
+        && arriving.is_here().await
+    {
+        body = None;
+    }
+    match answer {
+        Ok(answer) => Ok(answer.map_body(|_, answer| Sent::new(answer.boxed(), turn, body))),
+        Err(error) => {
+            let answer = error.error_response();
+            let answer = answer.map_body(|_, answer| Sent::new(answer, turn, body).boxed());
+            Err(InternalError::from_response(error, answer).into())
+        }
+    }
+}
+
+/// The body of an answer while it is sent.
+pub(in crate::api) struct Sent {
+    rest: Rest,
+    size: BodySize,
+    _turn: Rc<RefCell<Turn>>,
+    /// What the request has not sent: see [`Arriving`].
+    _unread: Option<Arriving>,
+}
+
+enum Rest {
+    Bytes(Bytes),
+    Stream(BoxBody),
+}
+
+impl Sent {
+    fn new(body: BoxBody, turn: Rc<RefCell<Turn>>, unread: Option<Arriving>) -> Self {
+        let size = body.size();
+        let (rest, stage) = match body.try_into_bytes() {
+            Ok(bytes) => (Rest::Bytes(bytes), Stage::Sending),
+            Err(stream) => (Rest::Stream(stream), Stage::Streaming),
+        };
+        turn.borrow_mut().enters(stage);
+        Self {
+            rest,
+            size,
+            _turn: turn,
+            _unread: unread,
+        }
+    }
+}
+
+impl MessageBody for Sent {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        match &mut self.rest {
+            Rest::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Rest::Bytes(bytes) => {
+                let piece = bytes.split_to(PIECE.min(bytes.len()));
+                Poll::Ready(Some(Ok(piece)))
+            }
+            Rest::Stream(stream) => Pin::new(stream).poll_next(cx),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A socket that ends its connection at its deadline, and reads no further request while the peer takes nothing.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use actix_rt::net::{ActixStream, Ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep_until};
+
+use super::{Connection, Entry};
+
+/// The socket of a connection.
+pub(in crate::api) struct Guarded<S> {
+    stream: S,
+    entry: Entry,
+    /// The peer takes nothing at the moment.
+    is_full: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Guarded<S> {
+    pub(super) fn new(stream: S, entry: Entry) -> Self {
+        Self {
+            stream,
+            entry,
+            is_full: false,
+            timer: None,
+        }
+    }
+
+    pub(in crate::api) fn peer(&self) -> SocketAddr {
+        self.entry.peer
+    }
+
+    pub(in crate::api) fn connection(&self) -> &Arc<Connection> {
+        &self.entry.connection
+    }
+
+    /// Fails when the deadline is over; else the task is woken then.
+    fn in_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        loop {
+            let Some(deadline) = self.entry.connection.deadline(cx.waker()) else {
+                return Ok(());
+            };
+            if deadline <= Instant::now() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let deadline = deadline.into();
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            // One that fires too early is only looked at again; most deadlines move on before they come.
+            if timer.is_elapsed() || timer.deadline() > deadline {
+                timer.as_mut().reset(deadline);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wrote(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Pending => {
+                self.is_full = true;
+                self.in_time(cx)?;
+            }
+            Poll::Ready(Ok(_)) => {
+                self.entry.connection.advanced();
+                if std::mem::take(&mut self.is_full) {
+                    // What was not read meanwhile is read now.
+                    cx.waker().wake_by_ref();
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+        written
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.in_time(cx)?;
+        if self.is_full {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.entry.connection.heard();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The library flushes at the end of each turn: the deadline may be a new one.
+        self.in_time(cx)?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S: ActixStream> ActixStream for Guarded<S> {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.stream.poll_read_ready(cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.stream.poll_write_ready(cx)
+    }
+}
