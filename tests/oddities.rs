@@ -261,6 +261,65 @@ async fn agora_is_reached_under_its_other_name(#[case] backend: AgoraBackend, #[
     settled(&stage).await;
 }
 
+/// Two pieces, both ready, and the length of the second is told as -1: it is not booked as nothing.
+#[rstest]
+#[case::for_good(false)]
+#[case::at_first(true)]
+#[tokio::test]
+async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_nothing(
+    #[case] is_told_in_time: bool,
+) {
+    // `timeoutSeconds` passes in less than a second, so that a short loss of the feed begins another video.
+    let options = Options {
+        wire_speed: Some(4.0),
+        ..options()
+    };
+    let stage = Stage::with(AgoraBackend::MediaPush, options, |settings| {
+        let seconds = if is_told_in_time { 30 } else { 2 };
+        settings.relay.recording_timeout = Duration::from_secs(seconds);
+        settings.relay.live_timeout = Duration::from_secs(40);
+    })
+    .await;
+    let (vendors, service) = (&stage.vendors, &stage.service);
+    let relay = service.go_live(42, &show("show68")).await;
+    let converter = alive(vendors)[0].id.clone();
+    assert!(vendors.drop_feed(&converter, Duration::from_secs(24)));
+    let second = vendors_when(vendors, "a second video", |vendors| {
+        vendors.state().videos.get(1).map(|video| video.uid.clone())
+    })
+    .await;
+    assert!(vendors.hide_length(&second, true));
+    service
+        .relay_when(&relay, "live for six seconds", |relay| {
+            relay["live_seconds"].as_u64() >= Some(6)
+        })
+        .await;
+    service.stop_channel(42).await;
+    if is_told_in_time {
+        service.in_phase(&relay, "finalizing").await;
+        vendors_when(vendors, "looked for while both are ready", |vendors| {
+            let state = vendors.state();
+            let ready = state.videos.iter().all(|video| video.state == "ready");
+            (ready && calls(vendors, Call::LiveInputVideos).len() > 3).then_some(())
+        })
+        .await;
+        assert!(vendors.hide_length(&second, false));
+    }
+    let relay = service.in_phase(&relay, "ended").await;
+    let cost = &relay["cost"];
+    let lengths = vendors.state().videos;
+    let lengths: f64 = lengths.iter().map(|video| video.duration_seconds).sum();
+    if is_told_in_time {
+        assert_eq!(cost["source"], "recording", "{relay:#}");
+        assert_eq!(cost["duration_seconds"].as_f64(), Some(lengths.ceil()));
+    } else {
+        assert_eq!(cost["source"], "observed", "{relay:#}");
+        assert_eq!(cost["duration_seconds"], relay["live_seconds"]);
+    }
+    let recordings = relay["recordings"].as_array().unwrap();
+    assert!(recordings.iter().all(|one| one["state"] == "ready"));
+}
+
 /// Which alarms are raised, by code.
 async fn alarms(stage: &Stage) -> Vec<String> {
     let health = stage.service.get("/v1/health").await;

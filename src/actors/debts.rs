@@ -13,7 +13,7 @@ use super::calls::{asks, failure, video};
 use super::crash::{self, CrashPoint, Deed};
 use super::rows;
 use super::shared::Shared;
-use crate::relay::{Class, Event, Failure, Owed, Relay, Video, VideoState};
+use crate::relay::{Class, Event, Failure, Owed, Relay, Video};
 use crate::store::{OpenDebt, Saved, StoreError};
 use crate::telemetry::metrics;
 use crate::vendors;
@@ -222,10 +222,7 @@ async fn pay(
                 .await
                 .map_err(failure)?;
             let videos: Vec<Video> = videos.into_iter().map(video).collect();
-            let settled = !videos.is_empty()
-                && videos
-                    .iter()
-                    .all(|video| video.state != VideoState::Processing);
+            let settled = !videos.is_empty() && !videos.iter().any(Video::is_open);
             tell_of_recordings(shared, open, videos).await?;
             let last = open.debt.created_at + LAST_LOOK;
             if settled || now >= last {

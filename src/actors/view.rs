@@ -160,7 +160,7 @@ pub struct CostView {
     pub cost_micros: u64,
     /// What Agora's recorders cost, in millionths of a US dollar.
     pub agora_cost_micros: u64,
-    /// Where the duration comes from: the recordings, or the time it was live as observed.
+    /// Where the duration comes from: the recordings, or, where a recording or its length is unknown and this is more, the time it was live as observed.
     #[schema(schema_with = words::cost_source)]
     pub source: Source,
 }

@@ -27,9 +27,9 @@ pub struct Prices {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Source {
-    /// The sum of the durations of the relay's recordings.
+    /// The sum of the known durations of the relay's recordings.
     Recording,
-    /// The time it was live, as observed.
+    /// The time it was live, as observed: no recording's duration is known, or one's is not and this is more.
     Observed,
 }
 

@@ -112,9 +112,13 @@ impl Relay {
         if durable.live_at.is_none() && durable.videos.is_empty() {
             return None;
         }
+        let observed = durable.live_seconds(now);
         let (seconds, source) = match durable.recorded_seconds() {
-            Some(seconds) => (seconds, Source::Recording),
-            None => (durable.live_seconds(now), Source::Observed),
+            // What is still unknown of a recording at the deadline counts as observed, never as nothing.
+            Some(recorded) if recorded >= observed || !durable.has_open_videos() => {
+                (recorded, Source::Recording)
+            }
+            Some(_) | None => (observed, Source::Observed),
         };
         Some(Cost::new(
             seconds,

@@ -128,7 +128,7 @@ pub struct Video {
     pub uid: String,
     /// What is known of it.
     pub state: VideoState,
-    /// How long it is, in milliseconds.
+    /// How long it is, in milliseconds; none while that is unknown.
     pub duration_ms: Option<u64>,
     /// Where it is watched over HLS.
     pub hls_url: Option<String>,
@@ -136,6 +136,18 @@ pub struct Video {
     pub dash_url: Option<String>,
     /// A picture of it.
     pub thumbnail_url: Option<String>,
+}
+
+impl Video {
+    /// Whether more is to be learnt of it: it is being made, or its length is not known yet (`cloudflare-stream.md §3`).
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match self.state {
+            VideoState::Processing => true,
+            VideoState::Ready => self.duration_ms.is_none(),
+            VideoState::Failed | VideoState::Deleted => false,
+        }
+    }
 }
 
 /// The state of a relay that survives a crash.
@@ -250,14 +262,18 @@ impl Durable {
             .map_or(1, |recorder| recorder.attempt + 1)
     }
 
-    /// The sum of the durations of its recordings, rounded up; none when there is none.
+    /// The sum of the known durations of its recordings, rounded up; none when none is known.
     #[must_use]
     pub fn recorded_seconds(&self) -> Option<u64> {
-        let durations: Vec<u64> = self
-            .ready_videos()
-            .filter_map(|video| video.duration_ms)
-            .collect();
-        (!durations.is_empty()).then(|| durations.iter().sum::<u64>().div_ceil(1000))
+        let durations = self.ready_videos().filter_map(|video| video.duration_ms);
+        let sum = durations.reduce(u64::saturating_add)?;
+        Some(sum.div_ceil(1000))
+    }
+
+    /// Whether more is to be learnt of a recording: the sum of their durations is not the whole.
+    #[must_use]
+    pub fn has_open_videos(&self) -> bool {
+        self.videos.iter().any(Video::is_open)
     }
 
     /// The recording to show: the longest that is ready.

@@ -68,6 +68,14 @@ impl World {
         })
     }
 
+    /// Whether a video's length is told once it is ready. False: there is none such.
+    pub(super) fn hide_length(&self, video: &str, hidden: bool) -> bool {
+        self.with(|state, _| {
+            let video = state.videos.get_mut(video);
+            video.map(|video| video.length_hidden = hidden).is_some()
+        })
+    }
+
     /// A recorder stops pushing for so much simulated time. False: there is none such.
     pub(super) fn drop_feed(&self, id: &str, pause: Duration) -> bool {
         self.with(|state, now| {
@@ -116,6 +124,7 @@ pub(super) fn answer(world: &World, ask: &Ask) -> Answer {
         }
         ("POST", ["control", "recorders", id, "drop"]) => seconds(&body, "seconds")
             .and_then(|pause| known(world.drop_feed(id, pause.ok_or("`seconds` is required")?))),
+        ("POST", ["control", "videos", uid, "length"]) => length(world, uid, &body),
         _ => Err("no such route; see the documentation of relaykeeper::sandbox".to_owned()),
     };
     match outcome {
@@ -129,6 +138,15 @@ fn known(found: bool) -> Result<(), String> {
         Ok(())
     } else {
         Err("no such recorder".to_owned())
+    }
+}
+
+fn length(world: &World, uid: &str, body: &Value) -> Result<(), String> {
+    let known = body.get("known").and_then(Value::as_bool);
+    let known = known.ok_or("`known` is required")?;
+    match world.hide_length(uid, !known) {
+        true => Ok(()),
+        false => Err("no such video".to_owned()),
     }
 }
 

@@ -98,6 +98,8 @@ pub(super) struct Video {
     pub(super) state: VideoState,
     /// Simulated time with an encoder attached.
     pub(super) length: Duration,
+    /// Its length is not told, though it is ready.
+    pub(super) length_hidden: bool,
     pub(super) require_signed_urls: bool,
     pub(super) retention_days: Option<u64>,
     pub(super) scheduled_deletion: Option<DateTime<Utc>>,
@@ -197,6 +199,7 @@ impl State {
                     modified: Utc::now(),
                     state: VideoState::Live,
                     length: Duration::ZERO,
+                    length_hidden: false,
                     require_signed_urls: input.recording.require_signed_urls,
                     retention_days: input.delete_recording_after_days,
                     scheduled_deletion: None,

@@ -66,6 +66,7 @@
 //! | `PUT /control/quotas` | any of [`Quotas`]' names (`cloudflare_window_seconds` for the window) with a number; one that changes starts a new window, and no block outlasts it |
 //! | `POST /control/recorders/{sid or converter id}/kill` | `{"back_after_seconds":60}`; null or missing: it never comes back |
 //! | `POST /control/recorders/{sid or converter id}/drop` | `{"seconds":20}`: it does not push for so long |
+//! | `POST /control/videos/{uid}/length` | `{"known":false}`: -1 is told, though it is ready |
 
 mod agora;
 mod calls;

@@ -217,6 +217,11 @@ impl Vendors {
         self.world.kill(recorder, back_after)
     }
 
+    /// The length of a video is no longer told, though it is ready (-1), or told again. False: there is none such.
+    pub fn hide_length(&self, video: &str, hidden: bool) -> bool {
+        self.world.hide_length(video, hidden)
+    }
+
     /// A recorder (sid or converter id) stops pushing for some simulated time. False: there is none such.
     pub fn drop_feed(&self, recorder: &str, pause: Duration) -> bool {
         self.world.drop_feed(recorder, pause)

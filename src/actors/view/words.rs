@@ -56,7 +56,7 @@ pub(super) fn outcome_code() -> Object {
 pub(super) fn cost_source() -> Object {
     described(
         one_of(Source::iter()),
-        "Where the duration comes from: the recordings, or the time it was live as observed.",
+        "Where the duration comes from: the recordings, or, where a recording or its length is unknown and this is more, the time it was live as observed.",
     )
 }
 

@@ -21,10 +21,7 @@ impl Relay {
         }
         self.take_recordings(step, videos, now)?;
         let durable = &self.durable;
-        let open = durable
-            .videos
-            .iter()
-            .any(|video| video.state == VideoState::Processing);
+        let open = durable.has_open_videos();
         let ready = durable.ready_videos().next().is_some();
         let expected = durable.spec.enable_recording && durable.live_at.is_some();
         if open || (expected && durable.videos.is_empty()) {

@@ -167,6 +167,82 @@ fn several_recordings_after_an_interruption_are_summed_and_the_longest_is_shown(
     assert_eq!(durable.cost.unwrap().duration_seconds, 90);
 }
 
+/// A ready recording whose length Cloudflare does not tell.
+fn of_unknown_length(uid: &str) -> Video {
+    Video {
+        duration_ms: None,
+        ..video(uid, VideoState::Ready, 0)
+    }
+}
+
+#[test]
+fn a_ready_recording_of_unknown_length_is_waited_for_and_told_of_once() {
+    on_both(|spec| {
+        let mut life = finalizing(spec);
+        let known = video("video", VideoState::Ready, 10);
+        life.answer(
+            "look_for_recordings",
+            Answer::Recordings(vec![known.clone(), of_unknown_length("other")]),
+        );
+        assert_eq!(life.phase(), Phase::Finalizing, "its length is not known");
+        life.wait(20);
+        let both = vec![known, video("other", VideoState::Ready, 1820)];
+        life.answer("look_for_recordings", Answer::Recordings(both));
+        life.answer("delete_live_input", Answer::Deleted);
+        let cost = life.relay.durable().cost.unwrap();
+        assert_eq!(
+            (cost.source, cost.duration_seconds),
+            (Source::Recording, 1830)
+        );
+        use Announcement::*;
+        let told = [
+            Starting,
+            Live,
+            Stopped,
+            RecordingReady,
+            RecordingReady,
+            Ended,
+        ];
+        assert_eq!(life.told, told);
+    });
+}
+
+#[test]
+fn at_the_deadline_a_recording_of_unknown_length_counts_as_observed_if_that_is_more() {
+    for (known, open, source) in [
+        (10, of_unknown_length("other"), Source::Observed),
+        (
+            10,
+            video("other", VideoState::Processing, 0),
+            Source::Observed,
+        ),
+        (90, of_unknown_length("other"), Source::Recording),
+        (10, video("other", VideoState::Failed, 0), Source::Recording),
+    ] {
+        on_both(|spec| {
+            let mut life = finalizing(spec);
+            let videos = [video("video", VideoState::Ready, known), open.clone()];
+            while life.waiting("delete_live_input").is_none() {
+                if life.waiting("look_for_recordings").is_some() {
+                    life.answer("look_for_recordings", Answer::Recordings(videos.to_vec()));
+                }
+                life.wait(1);
+            }
+            life.answer("delete_live_input", Answer::Deleted);
+            let durable = life.relay.durable();
+            let observed = durable.live_seconds(life.now);
+            assert!((60..90).contains(&observed), "{observed}");
+            let cost = durable.cost.unwrap();
+            let expected = match source {
+                Source::Observed => observed,
+                Source::Recording => known,
+            };
+            assert_eq!((cost.source, cost.duration_seconds), (source, expected));
+            assert!(!life.told.contains(&Announcement::RecordingMissing));
+        });
+    }
+}
+
 #[test]
 fn a_recording_that_does_not_turn_up_is_told_as_missing_looked_for_later_and_the_cost_is_what_was_observed()
  {

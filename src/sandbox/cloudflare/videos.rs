@@ -193,7 +193,9 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &Video) -> Value {
         "playback": {"hls": format!("{base}/manifest/video.m3u8"), "dash": format!("{base}/manifest/video.mpd")},
     });
     if ready && let Some(body) = body.as_object_mut() {
-        body.insert("duration".to_owned(), json!(told_seconds(length)));
+        if !video.length_hidden {
+            body.insert("duration".to_owned(), json!(told_seconds(length)));
+        }
         body.insert(
             "size".to_owned(),
             json!(

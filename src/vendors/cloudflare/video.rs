@@ -9,6 +9,11 @@ use serde_json::Value;
 use super::playback::{Playback, WirePlayback, believed, on, thumbnail};
 use super::wire::{lenient, time};
 
+/// A shorter length stands for an unknown one.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// A longer one is a number gone wrong.
+const LONGEST: Duration = Duration::from_secs(31 * 86_400);
+
 /// How far a video is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VideoState {
@@ -46,7 +51,7 @@ pub struct Video {
     pub error_text: Option<String>,
     /// Whether it can be watched.
     pub ready_to_stream: bool,
-    /// Its length; absent while unknown.
+    /// Its length; absent while unknown. Never zero.
     pub duration: Option<Duration>,
     /// Its size in bytes; absent while unknown.
     pub size: Option<u64>,
@@ -144,10 +149,11 @@ impl WireVideo {
             error_code,
             error_text,
             ready_to_stream: self.ready_to_stream.unwrap_or_default(),
-            // -1 stands for unknown.
+            // -1 stands for unknown; a broadcast has no recording of no length, nor one of more than its first 7 days (§9).
             duration: self
                 .duration
-                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .filter(|length| (SHORTEST..=LONGEST).contains(length)),
             // -1 and 0 stand for unknown; -1 is no u64.
             size: self.size.filter(|size| *size > 0),
             created: self.created,
@@ -189,6 +195,17 @@ mod tests {
         let video = read(json!({ "uid": "v", "duration": 7272, "size": 0 }));
         assert_eq!(video.duration, Some(Duration::from_secs(7272)));
         assert_eq!(video.size, None);
+        for unknown in [
+            json!(0),
+            json!(0.0),
+            json!(-0.5),
+            json!(1e300),
+            Value::Null,
+            json!("12"),
+        ] {
+            let video = read(json!({ "uid": "v", "duration": unknown }));
+            assert_eq!(video.duration, None, "{unknown}");
+        }
         let video = read(json!({ "uid": "v", "duration": 12.5, "size": 77 }));
         assert_eq!(video.duration, Some(Duration::from_millis(12_500)));
         assert_eq!(video.size, Some(77));
