@@ -14,9 +14,10 @@ mod support;
 use std::time::Duration;
 
 use relaykeeper::config::{AgoraBackend, MediaPushMode, Settings};
+use relaykeeper::sandbox::{Call, Options};
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::service::{Stage, nothing_is_left, options, show, violations};
+use support::service::{Stage, calls, nothing_is_left, options, show, vendors_when, violations};
 
 const SELLER: Option<u32> = Some(12345);
 
@@ -149,6 +150,39 @@ async fn a_seller_who_returns_within_the_window_keeps_the_same_recording(
         (1, 1, 1)
     );
     assert!(nothing_is_left(vendors));
+}
+
+/// Their entries in the list of hosts say nothing of the seller, and do not hide them.
+#[tokio::test]
+async fn hosts_that_cannot_be_read_do_not_hide_whether_the_seller_is_there() {
+    let options = Options {
+        odd_entries: true,
+        ..options()
+    };
+    let stage = Stage::with(AgoraBackend::MediaPush, options, |settings| {
+        settings.relay.live_timeout = Duration::from_secs(40);
+    })
+    .await;
+    let (vendors, service) = (&stage.vendors, &stage.service);
+    vendors.set_seller("show68", SELLER, false);
+    let (status, relay) = service.start_channel(42, &show("show68")).await;
+    assert_eq!(status, 201, "{relay:#}");
+    vendors_when(vendors, "its canvas shown, and looked at", |vendors| {
+        let shown = vendors.state().live_inputs[0].playable;
+        (shown && calls(vendors, Call::Hosts).len() > 5).then_some(())
+    })
+    .await;
+    assert_eq!(
+        service.phases(&relay).await.last().unwrap(),
+        "awaiting_live"
+    );
+    vendors.set_seller("show68", SELLER, true);
+    service.in_phase(&relay, "live").await;
+    vendors.set_seller("show68", SELLER, false);
+    let relay = service.in_phase(&relay, "ended").await;
+    assert_eq!(relay["outcome"]["code"], "seller_left", "{relay:#}");
+    assert_eq!(relay["recordings"].as_array().map(Vec::len), Some(1));
+    assert!(nothing_is_left(vendors), "{:#?}", vendors.state());
 }
 
 #[tokio::test]

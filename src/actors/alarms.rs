@@ -52,6 +52,7 @@ pub(super) struct Alarms(Mutex<Swept>);
 struct Swept {
     foreign: usize,
     may_be_cut: bool,
+    converters_may_be_cut: bool,
 }
 
 impl Alarms {
@@ -60,6 +61,7 @@ impl Alarms {
         let swept = Swept {
             foreign: sweep.count(Verdict::Foreign),
             may_be_cut: sweep.may_be_cut,
+            converters_may_be_cut: sweep.converters_may_be_cut,
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = swept;
     }
@@ -152,6 +154,11 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
         let detail =
             "Cloudflare's list of live inputs may be cut: what is behind its end is not swept.";
         causes.insert((AlarmCode::ListCut, "live_inputs".into()), detail.into());
+    }
+    if swept.converters_may_be_cut {
+        let detail =
+            "Agora's list of converters has entries that cannot be read: those are not swept.";
+        causes.insert((AlarmCode::ListCut, "converters".into()), detail.into());
     }
     for relay in shared.directory.all() {
         let fields = &relay.durable.live_input.echo_differs;

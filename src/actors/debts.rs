@@ -183,9 +183,13 @@ async fn pay(
         Owed::FindConverter { name, region } => {
             let list = agora.media_push().list(asks).await.map_err(failure)?;
             match list
+                .converters
                 .into_iter()
                 .find(|converter| converter.name.as_ref() == Some(name))
             {
+                None if list.may_be_cut => {
+                    Ok(Paid::Later(now + AT_MOST, "the list may be cut".into()))
+                }
                 None => Ok(look_again(open, now)),
                 Some(found) => {
                     agora

@@ -102,6 +102,8 @@ pub struct Sweep {
     pub findings: Vec<Finding>,
     /// The list of live inputs may be cut: what is behind its end was not seen.
     pub may_be_cut: bool,
+    /// The list of converters may be cut.
+    pub converters_may_be_cut: bool,
 }
 
 impl Sweep {
@@ -242,7 +244,8 @@ async fn sweep_converters(
         Err(error) if matches!(error.class, Class::Unauthorized | Class::NotFound) => return Ok(()),
         list => list?,
     };
-    for converter in list {
+    sweep.converters_may_be_cut = list.may_be_cut;
+    for converter in list.converters {
         let Some(mark) = converter
             .name
             .as_deref()

@@ -164,7 +164,7 @@ pub(super) async fn sweep(
         Ok(sweep) => Ok(HttpResponse::Ok().json(SweepReport {
             dry_run,
             findings: sweep.findings,
-            may_be_cut: sweep.may_be_cut,
+            may_be_cut: sweep.may_be_cut || sweep.converters_may_be_cut,
         })),
         Err(SweepError::Starting) => Err(Problem::new(
             Code::Starting,

@@ -192,7 +192,7 @@ async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         AgoraBackend::MediaPush => match agora.media_push().list(asks()).await {
             Ok(list) => report.good(
                 "Agora Media Push",
-                &format!("enabled; {} converters run", list.len()),
+                &format!("enabled; {} converters run", list.converters.len()),
             ),
             Err(error) => report.bad(
                 "Agora Media Push",

@@ -55,7 +55,7 @@ pub(super) fn run(settings: Settings, args: &SweepArgs) -> anyhow::Result<ExitCo
 }
 
 fn summary(sweep: &Sweep, dry_run: bool) -> String {
-    let cut = if sweep.may_be_cut {
+    let cut = if sweep.may_be_cut || sweep.converters_may_be_cut {
         "; the vendor's list may be cut: run it again"
     } else {
         ""

@@ -139,6 +139,9 @@ pub struct Options {
     pub converter_wrapped: bool,
     /// How many converters a page of a list has.
     pub converter_page_size: usize,
+    /// Whether the lists of hosts, converters, live inputs and videos have entries beside the documented ones that nobody can
+    /// read.
+    pub odd_entries: bool,
     /// The vendors' webhooks.
     pub webhooks: WebhookUrls,
 }
@@ -178,6 +181,7 @@ impl Default for Options {
             media_push_enabled: true,
             converter_wrapped: true,
             converter_page_size: 500,
+            odd_entries: false,
             webhooks: WebhookUrls::default(),
         }
     }

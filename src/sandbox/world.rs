@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::agora::{Converters, Resource, Tasks};
@@ -247,6 +248,21 @@ impl World {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Entries of a list that are not what its documents say, if lists have such.
+    pub(super) fn odd_entries(&self) -> Vec<Value> {
+        if !self.options.odd_entries {
+            return Vec::new();
+        }
+        let beyond = u64::from(u32::MAX) + 1;
+        vec![
+            json!("alice"),
+            json!(-5),
+            Value::Null,
+            json!(beyond),
+            json!({"state": 7}),
+        ]
     }
 
     pub(super) fn cloudflare_url(&self) -> String {

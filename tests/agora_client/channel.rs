@@ -6,6 +6,8 @@ use crate::*;
 #[case::nobody(json!({ "channel_exist": false }), Hosts::NoChannel)]
 #[case::live(json!({ "channel_exist": true, "mode": 2, "broadcasters": [12345, 7] }), Hosts::Uids(vec![12345, 7]))]
 #[case::audience_only(json!({ "channel_exist": true, "mode": 2, "broadcasters": [] }), Hosts::Uids(vec![]))]
+#[case::entries_that_are_no_uid(json!({ "channel_exist": true, "broadcasters": ["alice", -1, null, 12345, {}, 4294967296_u64, 1.5, "7", 9.0] }), Hosts::Uids(vec![12345, 7, 9]))]
+#[case::only_such_entries(json!({ "channel_exist": true, "broadcasters": ["alice", -1, null, {}] }), Hosts::Uids(vec![]))]
 #[case::communication(json!({ "channel_exist": true, "mode": 1, "total": 1, "users": [9] }), Hosts::Uids(vec![9]))]
 #[tokio::test]
 async fn the_hosts_of_a_channel_are_read_in_both_profiles(
@@ -29,7 +31,8 @@ async fn the_hosts_of_a_channel_are_read_in_both_profiles(
 
 #[rstest]
 #[case(json!({ "success": true, "data": { "channel_exist": true, "mode": 2 } }))]
-#[case(json!({ "success": true, "data": { "channel_exist": true, "broadcasters": ["seller"] } }))]
+#[case(json!({ "success": true, "data": { "channel_exist": true, "broadcasters": [{ "uid": 12345 }] } }))]
+#[case(json!({ "success": true, "data": { "channel_exist": true, "broadcasters": "12345" } }))]
 #[case(json!({ "success": false, "data": { "channel_exist": false } }))]
 #[case(json!({}))]
 #[tokio::test]

@@ -260,7 +260,9 @@ async fn a_list_is_read_to_its_last_page(#[case] next: Value, #[case] end: Value
         .list_channel(caller(), "a&b")
         .await
         .unwrap();
-    for found in [project, channel] {
+    for list in [project, channel] {
+        assert!(!list.may_be_cut);
+        let found = list.converters;
         let ids: Vec<_> = found.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["889B1", "889B2"]);
         assert!(found[0].is("889b1"));
@@ -277,21 +279,24 @@ async fn an_empty_list_is_a_list() {
         json!({ "success": true, "data": { "total_count": 0, "cursor": null, "members": null } }),
     ] {
         let server = always(200, body).await;
-        assert!(
-            agora(&server)
-                .media_push()
-                .list(caller())
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        let list = agora(&server).media_push().list(caller()).await.unwrap();
+        assert!(list.converters.is_empty() && !list.may_be_cut);
     }
+}
+
+#[tokio::test]
+async fn a_member_that_cannot_be_read_hides_no_other_and_the_list_counts_as_cut() {
+    let members = json!([null, member(1), "alice", { "state": "running" }, member(2)]);
+    let body = json!({ "success": true, "data": { "cursor": 0, "members": members } });
+    let server = always(200, body).await;
+    let list = agora(&server).media_push().list(caller()).await.unwrap();
+    let ids: Vec<_> = list.converters.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!((ids, list.may_be_cut), (vec!["889B1", "889B2"], true));
 }
 
 #[rstest]
 #[case::failed(json!({ "success": false, "data": { "members": [] } }))]
 #[case::no_members(json!({ "success": true, "data": {} }))]
-#[case::nameless(json!({ "success": true, "data": { "cursor": 0, "members": [{ "state": "running" }] } }))]
 #[case::endless(json!({ "success": true, "data": { "cursor": 7, "members": [] } }))]
 #[tokio::test]
 async fn a_list_that_cannot_be_read_whole_is_no_list(#[case] body: Value) {

@@ -142,7 +142,8 @@ impl Caller {
                     .list_channel(asks, &new.channel)
                     .await
                     .map_err(failure)?;
-                list.into_iter()
+                list.converters
+                    .into_iter()
                     .find(|converter| converter.name.as_ref() == Some(&new.name))
             }
         };

@@ -148,7 +148,8 @@ pub(super) fn list(cx: &mut Cx<'_>, channel: Option<&str>) -> Answer {
         .collect();
     all.sort_by_key(|converter| (converter.created, &converter.id));
     let size = cx.world.options.converter_page_size.max(1);
-    let members: Vec<Value> = all
+    let mut members = cx.world.odd_entries();
+    let known = all
         .iter()
         .skip(from)
         .take(size)
@@ -158,8 +159,8 @@ pub(super) fn list(cx: &mut Cx<'_>, channel: Option<&str>) -> Answer {
                 "appId": cx.world.keys.app_id, "rtmpUrl": converter.rtmp_url, "ip": "127.0.0.1", "converterId": converter.id.to_uppercase(),
                 "create": converter.created.to_string(), "idleTimeout": converter.idle_timeout.to_string(), "state": converter.state,
             })
-        })
-        .collect();
+        });
+    members.extend(known);
     let next = if from + size < all.len() {
         from + size
     } else {

@@ -231,7 +231,8 @@ fn count(call: Call, cx: &mut Cx<'_>) -> Option<Answer> {
 /// Who broadcasts in a channel (`agora.md §12`).
 fn hosts(cx: &Cx<'_>) -> Answer {
     let channel = cx.ask.part(5);
-    let hosts = cx.state.sellers.hosts(channel);
+    let mut hosts = cx.world.odd_entries();
+    hosts.extend(cx.state.sellers.hosts(channel).into_iter().map(Value::from));
     let mut tasks = cx.state.tasks.values();
     if hosts.is_empty() && !tasks.any(|task| task.joined.as_deref() == Some(channel)) {
         return Answer::json(

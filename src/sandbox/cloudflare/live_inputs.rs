@@ -94,15 +94,13 @@ pub(super) fn list(cx: &mut Cx<'_>) -> Answer {
         .filter(|input| !input.deleted)
         .collect();
     inputs.sort_by_key(|input| std::cmp::Reverse(input.created));
-    let items: Vec<Value> = inputs
-        .iter()
-        .map(|input| {
-            json!({
-                "uid": input.uid, "created": stamp(input.created), "modified": stamp(input.modified), "meta": input.meta,
-                "enabled": input.enabled, "deleteRecordingAfterDays": input.delete_recording_after_days,
-            })
+    let mut items = cx.world.odd_entries();
+    items.extend(inputs.iter().map(|input| {
+        json!({
+            "uid": input.uid, "created": stamp(input.created), "modified": stamp(input.modified), "meta": input.meta,
+            "enabled": input.enabled, "deleteRecordingAfterDays": input.delete_recording_after_days,
         })
-        .collect();
+    }));
     if cx.ask.query("include_counts") == Some("true") {
         let total = items.len();
         return ok(&json!({"liveInputs": items, "range": total, "total": total}));

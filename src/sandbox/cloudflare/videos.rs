@@ -36,10 +36,9 @@ pub(super) fn of_input(cx: &mut Cx<'_>) -> Answer {
             std::cmp::Reverse(video.created),
         )
     });
-    ok(&videos
-        .iter()
-        .map(|video| video_object(cx.world, video))
-        .collect())
+    let mut items = cx.world.odd_entries();
+    items.extend(videos.iter().map(|video| video_object(cx.world, video)));
+    ok(&Value::Array(items))
 }
 
 pub(super) fn get(cx: &mut Cx<'_>) -> Answer {
@@ -118,11 +117,9 @@ pub(super) fn list(cx: &mut Cx<'_>) -> Answer {
         videos.reverse();
     }
     let total = videos.len();
-    let items: Vec<Value> = videos
-        .into_iter()
-        .take(limit)
-        .map(|video| video_object(cx.world, video))
-        .collect();
+    let mut items = cx.world.odd_entries();
+    let known = videos.into_iter().take(limit);
+    items.extend(known.map(|video| video_object(cx.world, video)));
     if ask.query("include_counts") == Some("true") {
         let range = items.len();
         let body = json!({"result": items, "success": true, "errors": [], "messages": [], "range": range.to_string(), "total": total.to_string()});

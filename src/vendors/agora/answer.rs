@@ -179,10 +179,15 @@ fn words(json: &Value, body: &[u8]) -> String {
     }
 }
 
-/// A number that may come as text.
+/// A whole number, which may come as 7.0 or as text.
 pub(super) fn number(value: &Value) -> Option<i64> {
+    let whole = |number: f64| {
+        let digits = (number.fract() == 0.0).then(|| format!("{number:.0}"));
+        digits.and_then(|digits| digits.parse().ok())
+    };
     value
         .as_i64()
+        .or_else(|| whole(value.as_f64()?))
         .or_else(|| value.as_str()?.trim().parse().ok())
 }
 

@@ -39,7 +39,8 @@ impl Channels {
     /// Who broadcasts in `channel`.
     ///
     /// # Errors
-    /// [`VendorError`]: no reading. An answer that names neither broadcasters nor users is one of them.
+    /// [`VendorError`]: no reading. An answer without a list of broadcasters or users is one of them; an entry that is no
+    /// uid is skipped.
     pub async fn hosts(&self, caller: Caller, channel: &str) -> Result<Hosts, VendorError> {
         let path = format!("{}/{}/hosts_only", self.base, encode(channel));
         let request = Request::read("channel.hosts", path);
@@ -53,13 +54,15 @@ fn hosts(body: &Value) -> Option<Hosts> {
         return None;
     }
     let data = body.get("data")?;
-    if !data.get("channel_exist")?.as_bool()? {
+    if data.get("channel_exist").and_then(Value::as_bool) == Some(false) {
         return Some(Hosts::NoChannel);
     }
-    let uids = list(data.get("broadcasters").or_else(|| data.get("users"))?)?;
-    let uids: Option<Vec<u32>> = uids
-        .iter()
-        .map(|uid| u32::try_from(number(uid)?).ok())
-        .collect();
-    uids.map(Hosts::Uids)
+    let entries = list(data.get("broadcasters").or_else(|| data.get("users"))?)?;
+    // A list of objects has another shape, and may name the seller. Elsewhere what is no uid cannot be the seller.
+    let is_scalar = |entry: &Value| !entry.is_object() && !entry.is_array();
+    if !entries.is_empty() && !entries.iter().any(is_scalar) {
+        return None;
+    }
+    let uid = |entry: &Value| u32::try_from(number(entry)?).ok();
+    Some(Hosts::Uids(entries.iter().filter_map(uid).collect()))
 }

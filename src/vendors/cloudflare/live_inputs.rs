@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Cloudflare;
 use super::api::Call;
 use super::live_input::{LiveInput, LiveInputSummary, NewLiveInput, WireLiveInput};
-use super::wire::Items;
+use super::wire::{Items, readable};
 use crate::vendors::governor::Caller;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, Vendor, VendorError};
@@ -123,9 +123,8 @@ impl Cloudflare {
             ));
         };
         let count = items.len();
-        let live_inputs: Vec<LiveInputSummary> = items
+        let live_inputs: Vec<LiveInputSummary> = readable(items)
             .into_iter()
-            .filter_map(|item| serde_json::from_value::<WireLiveInput>(item).ok())
             .map(WireLiveInput::summary)
             .collect();
         let more =

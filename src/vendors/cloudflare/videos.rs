@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Cloudflare;
 use super::api::Call;
 use super::video::{Video, VideoState, WireVideo};
-use super::wire::Items;
+use super::wire::{Items, readable};
 use crate::vendors::governor::Caller;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, Vendor, VendorError};
@@ -122,9 +122,8 @@ impl Cloudflare {
             ));
         };
         let count = items.len();
-        let videos: Vec<Video> = items
+        let videos: Vec<Video> = readable(items)
             .into_iter()
-            .filter_map(|item| serde_json::from_value::<WireVideo>(item).ok())
             .map(|wire| self.learnt_video(wire))
             .collect();
         let more =

@@ -4,11 +4,11 @@
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Cloudflare;
 use super::api::Call;
-use super::wire::lenient;
+use super::wire::{lenient, readable};
 use crate::vendors::governor::Caller;
 use crate::vendors::{Class, VendorError};
 
@@ -79,12 +79,7 @@ pub struct Policy {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Mechanisms {
     #[serde(default)]
-    webhooks: Vec<Reference>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Reference {
-    id: String,
+    webhooks: Vec<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,7 +92,7 @@ impl Policy {
     #[must_use]
     pub fn uses(&self, destination: &str) -> bool {
         let mut webhooks = self.mechanisms.webhooks.iter();
-        webhooks.any(|webhook| webhook.id == destination)
+        webhooks.any(|webhook| webhook.get("id").and_then(Value::as_str) == Some(destination))
     }
 
     /// Whether it sends live inputs' events to this destination.
@@ -156,7 +151,7 @@ impl Cloudflare {
             Method::GET,
             self.alerting(&["destinations", "webhooks"]),
         );
-        self.api.result(caller, call).await
+        Ok(readable(self.api.result(caller, call).await?))
     }
 
     /// Makes a destination; what it is sent bears `secret` in `cf-webhook-auth`. Cloudflare sends a test message to the
@@ -191,7 +186,7 @@ impl Cloudflare {
             Method::GET,
             self.alerting(&["policies"]),
         );
-        self.api.result(caller, call).await
+        Ok(readable(self.api.result(caller, call).await?))
     }
 
     /// Sends the events of all live inputs to a destination.

@@ -25,6 +25,12 @@ pub(super) fn time<'de, D: Deserializer<'de>>(
         .map(|time| time.to_utc()))
 }
 
+/// The items that can be read: one in another shape says nothing of the others.
+pub(super) fn readable<T: DeserializeOwned>(items: Vec<Value>) -> Vec<T> {
+    let read = |item| serde_json::from_value(item).ok();
+    items.into_iter().filter_map(read).collect()
+}
+
 /// The items of a list: a bare array, or an object that holds it under `key` with a `total` beside it (§2).
 pub(super) struct Items {
     pub(super) items: Vec<Value>,

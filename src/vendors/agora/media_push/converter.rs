@@ -98,30 +98,40 @@ impl Converter {
     }
 }
 
+/// The converters of a project or a channel.
+#[derive(Debug, Clone, Default)]
+pub struct ConverterList {
+    /// Those that could be read.
+    pub converters: Vec<Converter>,
+    /// An entry could not be read: a converter that is not in the list may exist all the same.
+    pub may_be_cut: bool,
+}
+
 /// A page of a list.
 pub(super) struct Page {
     pub(super) converters: Vec<Converter>,
+    /// An entry could not be read.
+    pub(super) may_be_cut: bool,
     /// The next page; 0: there is none.
     pub(super) cursor: i64,
 }
 
 impl Page {
-    /// Reads a page; a member without an id makes it unreadable, as nothing may be thought absent that is there.
+    /// Reads a page. A member without an id is skipped, and the page says so: nothing may be thought absent that is there.
     pub(super) fn read(body: &Value) -> Option<Self> {
         if body.get("success").and_then(Value::as_bool) == Some(false) {
             return None;
         }
         let data = body.get("data")?.as_object()?;
-        let converters: Option<Vec<_>> = list(data.get("members")?)?
-            .iter()
-            .map(Converter::member)
-            .collect();
+        let members = list(data.get("members")?)?;
+        let converters: Vec<_> = members.iter().filter_map(Converter::member).collect();
         let cursor = match data.get("cursor") {
             None | Some(Value::Null) => 0,
             Some(cursor) => number(cursor)?,
         };
         Some(Self {
-            converters: converters?,
+            may_be_cut: converters.len() < members.len(),
+            converters,
             cursor,
         })
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use converter::{Converter, ConverterState};
+pub use converter::{Converter, ConverterList, ConverterState};
 
 use super::encode;
 use super::redact::secret_part;
@@ -161,7 +161,7 @@ impl MediaPush {
     ///
     /// # Errors
     /// [`VendorError`]: then no converter is known to be absent.
-    pub async fn list(&self, caller: Caller) -> Result<Vec<Converter>, VendorError> {
+    pub async fn list(&self, caller: Caller) -> Result<ConverterList, VendorError> {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         self.pages(caller, "rtmp_converters.list", path).await
     }
@@ -174,7 +174,7 @@ impl MediaPush {
         &self,
         caller: Caller,
         channel: &str,
-    ) -> Result<Vec<Converter>, VendorError> {
+    ) -> Result<ConverterList, VendorError> {
         let channel = encode(channel);
         let path = format!(
             "/v1/projects/{}/channels/{channel}/rtmp-converters",
@@ -236,8 +236,8 @@ impl MediaPush {
         caller: Caller,
         call: &'static str,
         path: String,
-    ) -> Result<Vec<Converter>, VendorError> {
-        let mut converters = Vec::new();
+    ) -> Result<ConverterList, VendorError> {
+        let mut list = ConverterList::default();
         let mut cursor = 0;
         for _ in 0..PAGES {
             let path = match cursor {
@@ -246,9 +246,10 @@ impl MediaPush {
             };
             let reply = self.line.exchange(caller, 1, &read(call, path)).await?;
             let page = reply.documented("a list of converters in an unknown shape", Page::read)?;
-            converters.extend(page.converters);
+            list.converters.extend(page.converters);
+            list.may_be_cut |= page.may_be_cut;
             match page.cursor {
-                0 => return Ok(converters),
+                0 => return Ok(list),
                 next if next == cursor => {
                     return Err(reply.unexpected("a list of converters that does not go on"));
                 }
