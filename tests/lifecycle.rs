@@ -5,11 +5,19 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::wildcard_enum_match_arm,
     missing_docs,
+    unreachable_pub,
     reason = "tests"
 )]
 
+#[path = "lifecycle/contract.rs"]
+mod contract;
+#[path = "lifecycle/schemas.rs"]
+mod schemas;
 mod support;
+#[path = "lifecycle/tap.rs"]
+mod tap;
 
 use std::time::{Duration, Instant};
 

@@ -19,7 +19,7 @@ impl World {
         self.with(|state, now| snapshot::of(state, |span| self.clock.to_wire(span), now, since))
     }
 
-    pub(super) fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool) {
+    pub(super) fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool, by: By) {
         self.with(|state, _| {
             let before = state.sellers.hosts(channel);
             if !state.sellers.set(channel, uid, present) {
@@ -27,10 +27,10 @@ impl World {
             }
             let after = state.sellers.hosts(channel);
             for uid in after.iter().filter(|uid| !before.contains(uid)) {
-                tell(state, channel, *uid, 103);
+                tell(state, channel, *uid, by.came());
             }
             for uid in before.iter().filter(|uid| !after.contains(uid)) {
-                tell(state, channel, *uid, 104);
+                tell(state, channel, *uid, by.went());
             }
             state
                 .tasks
@@ -94,12 +94,43 @@ impl World {
     }
 }
 
-/// Agora's RTC notification: 103 joined, 104 left.
+/// How a seller becomes a broadcaster of a channel, or ceases to be one.
+#[derive(Clone, Copy)]
+pub(super) enum By {
+    /// It joins and leaves.
+    Joining,
+    /// It switches roles with the audience, and stays.
+    Role,
+}
+
+impl By {
+    fn came(self) -> u16 {
+        match self {
+            Self::Joining => 103,
+            Self::Role => 111,
+        }
+    }
+
+    fn went(self) -> u16 {
+        match self {
+            Self::Joining => 104,
+            Self::Role => 112,
+        }
+    }
+}
+
+/// Agora's RTC notification. A switch of roles does not tell the platform.
 fn tell(state: &mut State, channel: &str, uid: u32, event: u16) {
     let sequence = state.sellers.next_sequence(channel);
-    let mut payload = json!({"channelName": channel, "uid": uid, "clientSeq": sequence, "platform": 7, "ts": chrono::Utc::now().timestamp()});
-    if let Some(payload) = payload.as_object_mut().filter(|_| event == 104) {
-        payload.insert("reason".to_owned(), json!(1));
+    let mut payload = json!({"channelName": channel, "uid": uid, "clientSeq": sequence, "ts": chrono::Utc::now().timestamp()});
+    if let Some(payload) = payload.as_object_mut() {
+        if event <= 104 {
+            payload.insert("platform".to_owned(), json!(7));
+        }
+        if event == 104 {
+            payload.insert("reason".to_owned(), json!(1));
+            payload.insert("duration".to_owned(), json!(600));
+        }
     }
     state.agora_notice(1, event, payload);
 }
@@ -180,7 +211,12 @@ fn sellers(world: &World, body: &Value) -> Result<(), String> {
                 .ok_or("`uid` must be a number up to 4294967295")?,
         ),
     };
-    world.set_seller(channel, uid, present);
+    let by = match body.get("by").and_then(Value::as_str) {
+        None => By::Joining,
+        Some("role") => By::Role,
+        Some(_) => return Err("`by` must be `role` or missing".to_owned()),
+    };
+    world.set_seller(channel, uid, present, by);
     Ok(())
 }
 

@@ -59,7 +59,7 @@
 //! | call | body |
 //! |---|---|
 //! | `GET /control/state` | answers a [`Snapshot`] |
-//! | `POST /control/sellers` | `{"channel":"show","uid":7,"present":false}`; without `uid`: every seller nobody spoke of |
+//! | `POST /control/sellers` | `{"channel":"show","uid":7,"present":false}`; without `uid`: every seller nobody spoke of; `"by":"role"`: it switches roles instead of joining or leaving |
 //! | `POST /control/faults` | `{"fault":"agora.cloud_recording.start=cut-after,times=1"}` |
 //! | `DELETE /control/faults` | takes all away |
 //! | `PUT /control/webhooks` | `{"cloudflare_live":url,"cloudflare_stream":url,"agora":url,"duplicates":bool,"reordered":bool}`; what is missing is off |

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::digest::KeyInit;
+use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
+use sha1::Sha1;
 use sha2::Sha256;
 
 use super::cloudflare;
@@ -27,17 +29,17 @@ enum Signer {
     Verbatim(Option<String>),
     /// `Webhook-Signature`.
     Stream,
-    /// `Agora-Signature-V2`.
+    /// `Agora-Signature` and `Agora-Signature-V2`.
     Agora,
 }
 
-/// Lower-case hexadecimal of HMAC-SHA256.
-fn hmac_hex(key: &str, message: &[u8]) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else {
+/// Lower-case hexadecimal of an HMAC.
+fn hmac_hex<M: Mac + KeyInit>(key: &str, message: &[u8]) -> String {
+    let Ok(mac) = <M as KeyInit>::new_from_slice(key.as_bytes()) else {
         return String::new();
     };
-    mac.update(message);
-    mac.finalize()
+    mac.chain_update(message)
+        .finalize()
         .into_bytes()
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -174,16 +176,18 @@ async fn is_taken(world: &World, notice: &Notice) -> bool {
         Signer::Verbatim(Some(secret)) => request.header("cf-webhook-auth", secret),
         Signer::Stream => {
             let time = Utc::now().timestamp();
-            let signature = hmac_hex(
+            let signature = hmac_hex::<Hmac<Sha256>>(
                 &world.keys.stream_webhook_secret,
                 format!("{time}.{}", notice.body).as_bytes(),
             );
             request.header("Webhook-Signature", format!("time={time},sig1={signature}"))
         }
-        Signer::Agora => request.header(
-            "Agora-Signature-V2",
-            hmac_hex(&world.keys.agora_webhook_secret, notice.body.as_bytes()),
-        ),
+        Signer::Agora => {
+            let (secret, body) = (&world.keys.agora_webhook_secret, notice.body.as_bytes());
+            request
+                .header("Agora-Signature", hmac_hex::<Hmac<Sha1>>(secret, body))
+                .header("Agora-Signature-V2", hmac_hex::<Hmac<Sha256>>(secret, body))
+        }
     };
     request
         .send()
@@ -193,13 +197,13 @@ async fn is_taken(world: &World, notice: &Notice) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::hmac_hex;
+    use super::{Hmac, Sha1, Sha256, hmac_hex};
 
     #[test]
     fn webhooks_are_signed_as_the_vendors_documents_say() {
         let body = r#"{"uid":"0123456789abcdef0123456789abcdef","readyToStream":true,"status":{"state":"ready"}}"#;
         assert_eq!(
-            hmac_hex(
+            hmac_hex::<Hmac<Sha256>>(
                 "0123456789abcdef0123456789abcdef",
                 format!("1700000000.{body}").as_bytes()
             ),
@@ -207,7 +211,11 @@ mod tests {
         );
         let body = r#"{"eventMs":1560408533119,"eventType":10,"noticeId":"4eb720f0-8da7-11e9-a43e-53f411c2761f","notifyMs":1560408533119,"payload":{"a":"1","b":2},"productId":1}"#;
         assert_eq!(
-            hmac_hex("secret", body.as_bytes()),
+            hmac_hex::<Hmac<Sha1>>("secret", body.as_bytes()),
+            "033c62f40f687675f17f0f41f91a40c71c0f134c"
+        );
+        assert_eq!(
+            hmac_hex::<Hmac<Sha256>>("secret", body.as_bytes()),
             "6d3320c60b11101395b7fc8f9068748808a0aa1bfa064438e39d1bc2c7d74d99"
         );
     }

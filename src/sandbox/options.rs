@@ -137,6 +137,9 @@ pub struct Options {
     pub media_push_enabled: bool,
     /// Whether a converter is told as `{"converter":{…}}` (else its fields stand at the top).
     pub converter_wrapped: bool,
+    /// Whether the answer to a converter's `GET` has `state`, `createTs` and `updateTs` (one of three examples has them, the
+    /// schema does not).
+    pub converter_state_in_answers: bool,
     /// How many converters a page of a list has.
     pub converter_page_size: usize,
     /// Whether the lists of hosts, converters, live inputs and videos have entries beside the documented ones that nobody can
@@ -180,6 +183,7 @@ impl Default for Options {
             heartbeat: Duration::from_secs(30),
             media_push_enabled: true,
             converter_wrapped: true,
+            converter_state_in_answers: true,
             converter_page_size: 500,
             odd_entries: false,
             webhooks: WebhookUrls::default(),

@@ -13,6 +13,7 @@ use actix_web::{App, HttpServer};
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::control::By;
 use super::credentials::{Credentials, Dice};
 use super::fault::Fault;
 use super::options::{Options, Quotas, WebhookUrls};
@@ -188,7 +189,13 @@ impl Vendors {
 
     /// A seller comes to a channel or leaves it. Without a uid: all sellers nobody spoke of.
     pub fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool) {
-        self.world.set_seller(channel, uid, present);
+        self.world.set_seller(channel, uid, present, By::Joining);
+    }
+
+    /// A seller in a channel goes on stage or down to the audience, without joining or leaving.
+    pub fn switch_role(&self, channel: &str, uid: u32, on_stage: bool) {
+        self.world
+            .set_seller(channel, Some(uid), on_stage, By::Role);
     }
 
     /// Adds a fault.

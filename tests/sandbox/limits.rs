@@ -137,6 +137,39 @@ async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_no
 }
 
 #[tokio::test]
+async fn a_cname_has_128_bytes_at_most() {
+    let sandbox = Sandbox::start(fast());
+    for (length, wanted) in [(128, 200), (129, 400)] {
+        let body = json!({"cname": "c".repeat(length), "uid": "1", "clientRequest": {"scene": 1}});
+        let (status, answer) = told(sandbox.recording(Method::POST, "acquire").json(&body)).await;
+        assert_eq!(status, wanted, "{length}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_converter_that_is_not_there_is_said_in_reason_to_a_get_and_in_message_to_others() {
+    let sandbox = Sandbox::start(fast());
+    for (method, member) in [(Method::GET, "reason"), (Method::DELETE, "message")] {
+        let request = sandbox.push(method, "/na", "/rtmp-converters/none");
+        let (status, answer) = told(request).await;
+        assert_eq!(status, 404);
+        assert!(answer[member].is_string(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_stream_webhook_is_set_and_told_under_its_documented_name_only() {
+    let sandbox = Sandbox::start(fast());
+    let put = |body| told(sandbox.cloudflare(Method::PUT, "/webhook").json(&body));
+    let (status, _) = put(json!({"notification_url": "https://a.example/"})).await;
+    assert_eq!(status, 400);
+    let (status, answer) = put(json!({"notificationUrl": "https://a.example/"})).await;
+    assert_eq!(status, 200);
+    let members: Vec<&String> = answer["result"].as_object().unwrap().keys().collect();
+    assert_eq!(members, ["modified", "notificationUrl", "secret"]);
+}
+
+#[tokio::test]
 async fn a_list_of_converters_comes_in_pages() {
     let sandbox = Sandbox::start(Options {
         converter_page_size: 2,

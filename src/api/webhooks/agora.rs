@@ -57,8 +57,9 @@ fn is_console_test(notice: &Value) -> bool {
 pub(super) fn meaning(notice: &Value, relays: &[Arc<Snapshot>], order: &Order) -> Vec<Meaning> {
     let event = number(notice, "/eventType");
     match (number(notice, "/productId"), event) {
-        (Some(1), Some(103)) => seller(notice, relays, order, Hint::SellerJoined),
-        (Some(1), Some(104)) => seller(notice, relays, order, Hint::SellerLeft),
+        // A broadcaster joined, or a user's role became broadcaster; a broadcaster left, or became audience.
+        (Some(1), Some(103 | 111)) => seller(notice, relays, order, Hint::SellerJoined),
+        (Some(1), Some(104 | 112)) => seller(notice, relays, order, Hint::SellerLeft),
         (Some(3), Some(event)) => RecorderEvent::of(event)
             .and_then(|event| recorder(notice, relays, event))
             .into_iter()
@@ -198,6 +199,19 @@ mod tests {
         stopping.phase = Phase::Stopping;
         let relays = [fixture::snapshot(stopping)];
         assert_eq!(all(&rtc(103, "show68", json!(12345), 1), &relays), []);
+    }
+
+    #[test]
+    fn a_seller_who_switches_roles_comes_on_stage_and_leaves_it() {
+        let live = fixture::live();
+        let id = live.spec.relay_id;
+        let relays = [fixture::snapshot(live)];
+        for (event, hint) in [(111, Hint::SellerJoined), (112, Hint::SellerLeft)] {
+            let notice = rtc(event, "show68", json!(12345), 1);
+            assert_eq!(all(&notice, &relays), [Meaning::Hint(id, hint)], "{event}");
+            let other = rtc(event, "show68", json!(12346), 1);
+            assert_eq!(all(&other, &relays), [], "{event}");
+        }
     }
 
     #[test]

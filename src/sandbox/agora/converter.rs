@@ -55,20 +55,68 @@ impl Converter {
         json!({"id": self.id, "createTs": self.created, "updateTs": self.updated, "state": self.state})
     }
 
-    pub(super) fn full(&self) -> Value {
-        let mut body = json!({
-            "name": self.name, "rtmpUrl": self.rtmp_url, "idleTimeout": self.idle_timeout,
-            "createTs": self.created, "updateTs": self.updated, "state": self.state,
-        });
+    /// What it was made with.
+    pub(super) fn settings(&self) -> Value {
+        let options = if self.raw {
+            "rawOptions"
+        } else {
+            "transcodeOptions"
+        };
+        json!({"name": self.name, "rtmpUrl": self.rtmp_url, "idleTimeout": self.idle_timeout, options: self.options})
+    }
+
+    /// The answer to a GET: it has no id, its `idleTimeout` is text, and its state and times are missing but in an example.
+    pub(super) fn answer(&self, with_state: bool) -> Value {
+        let mut body = self.settings();
         if let Some(body) = body.as_object_mut() {
-            let options = if self.raw {
-                "rawOptions"
-            } else {
-                "transcodeOptions"
-            };
-            body.insert(options.to_owned(), self.options.clone());
+            body.insert(
+                "idleTimeout".to_owned(),
+                json!(self.idle_timeout.to_string()),
+            );
+            if with_state {
+                body.insert("createTs".to_owned(), json!(self.created));
+                body.insert("updateTs".to_owned(), json!(self.updated));
+                body.insert("state".to_owned(), json!(self.state));
+            }
         }
         body
+    }
+
+    /// All of it, as event 1 tells it.
+    fn whole(&self) -> Value {
+        let mut body = self.brief();
+        if let (Some(body), Value::Object(settings)) = (body.as_object_mut(), self.settings()) {
+            body.extend(settings);
+        }
+        body
+    }
+}
+
+/// A notification of Media Push (`agora.md §6`).
+pub(in crate::sandbox) enum ConverterEvent<'a> {
+    /// 1; `request` is the `X-Request-ID` of the call.
+    Created { request: &'a str },
+    /// 2; `fields` are those of the call.
+    Updated { request: &'a str, fields: &'a str },
+    /// 3.
+    StateChanged,
+    /// 4.
+    Destroyed { reason: &'a str },
+}
+
+/// The members of [`Converter::brief`].
+pub(super) const BRIEF: &str = "id,createTs,updateTs,state";
+
+/// Sets a member by its dotted path.
+fn put(body: &mut Value, path: &str, value: Value) {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let Some(body) = body.as_object_mut() else {
+        return;
+    };
+    if rest.is_empty() {
+        body.insert(first.to_owned(), value);
+    } else {
+        put(body.entry(first).or_insert_with(|| json!({})), rest, value);
     }
 }
 
@@ -133,33 +181,43 @@ impl Converters {
 }
 
 impl State {
-    pub(in crate::sandbox) fn converter_notice(
-        &mut self,
-        id: &str,
-        event: u16,
-        fields: &str,
-        reason: Option<&str>,
-    ) {
+    /// A Media Push notification (product 5) of a converter. Which members it has depends on the event.
+    pub(in crate::sandbox) fn converter_notice(&mut self, id: &str, event: &ConverterEvent<'_>) {
         let Some(converter) = self.converters.get(id) else {
             return;
         };
-        let mut told = if event == 1 {
-            converter.full()
-        } else {
-            converter.brief()
-        };
-        if let Some(told) = told.as_object_mut() {
-            told.insert("id".to_owned(), json!(id));
-            if event == 4 {
-                told.insert("name".to_owned(), json!(converter.name));
-                told.remove("state");
+        let lts = Utc::now().timestamp();
+        let (number, payload) = match event {
+            ConverterEvent::Created { request } => (
+                1,
+                json!({"converter": converter.whole(), "lts": lts, "xRequestId": request}),
+            ),
+            ConverterEvent::Updated { request, fields } => {
+                let (mut changed, settings) = (converter.brief(), converter.settings());
+                for field in fields.split(',') {
+                    let pointer = format!("/{}", field.replace('.', "/"));
+                    if let Some(value) = settings.pointer(&pointer) {
+                        put(&mut changed, field, value.clone());
+                    }
+                }
+                (
+                    2,
+                    json!({"converter": changed, "lts": lts, "xRequestId": request, "fields": format!("{BRIEF},{fields}")}),
+                )
             }
-        }
-        let mut payload = json!({"converter": told, "lts": Utc::now().timestamp(), "xRequestId": "", "fields": fields});
-        if let (Some(payload), Some(reason)) = (payload.as_object_mut(), reason) {
-            payload.insert("destroyReason".to_owned(), json!(reason));
-        }
-        self.agora_notice(5, event, payload);
+            ConverterEvent::StateChanged => (
+                3,
+                json!({"converter": converter.brief(), "lts": lts, "fields": BRIEF}),
+            ),
+            ConverterEvent::Destroyed { reason } => (
+                4,
+                json!({
+                    "converter": {"id": converter.id, "name": converter.name, "createTs": converter.created, "updateTs": converter.updated},
+                    "lts": lts, "destroyReason": reason, "fields": "id,name,createTs,updateTs",
+                }),
+            ),
+        };
+        self.agora_notice(5, number, payload);
     }
 
     pub(in crate::sandbox) fn set_converter(&mut self, id: &str, state: &'static str) {
@@ -172,7 +230,7 @@ impl State {
         };
         converter.state = state;
         converter.updated = Utc::now().timestamp();
-        self.converter_notice(id, 3, "id,createTs,updateTs,state", None);
+        self.converter_notice(id, &ConverterEvent::StateChanged);
     }
 
     pub(in crate::sandbox) fn destroy_converter(
@@ -190,6 +248,6 @@ impl State {
         if let Some(connection) = connection {
             self.disconnect(world, now, connection);
         }
-        self.converter_notice(id, 4, "id,name,createTs,updateTs", Some(reason));
+        self.converter_notice(id, &ConverterEvent::Destroyed { reason });
     }
 }

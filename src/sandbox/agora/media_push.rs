@@ -4,9 +4,10 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::super::calls::Call;
 use super::super::wire::{Answer, Cx};
 use super::super::world::Job;
-use super::converter::Converter;
+use super::converter::{BRIEF, Converter, ConverterEvent};
 use super::{converter_body, destroyed, message};
 
 /// What an update may name (`agora.md §4.5`).
@@ -86,13 +87,22 @@ pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
         sequence: None,
         wake: watch::Sender::new(0),
     };
-    let answer = json!({"converter": converter.brief(), "fields": "id,createTs,updateTs,state"});
+    let answer = json!({"converter": converter.brief(), "fields": BRIEF});
     cx.state.converters.insert(converter);
+    let request = request_id(cx);
     cx.state
-        .converter_notice(&id, 1, "id,name,createTs,updateTs,state", None);
+        .converter_notice(&id, &ConverterEvent::Created { request: &request });
     // Nobody plays recorders any more only while the sandbox stops.
     let _ = cx.world.jobs.send(Job::Converter(id.clone()));
     Answer::json(200, &answer).with("X-Resource-ID", id)
+}
+
+/// The call's `X-Request-ID`; the vendor makes one up for a call without it.
+fn request_id(cx: &mut Cx<'_>) -> String {
+    match cx.ask.header("x-request-id") {
+        Some(id) => id.to_owned(),
+        None => cx.state.dice.hex(32),
+    }
 }
 
 /// The converter of the path, in the region it was made in.
@@ -108,15 +118,16 @@ pub(super) fn get(cx: &mut Cx<'_>) -> Answer {
         return refusal;
     }
     let Some(converter) = found(cx) else {
-        return destroyed();
+        return destroyed(Call::ConverterGet);
     };
-    let full = converter.full();
-    let body = if cx.world.options.converter_wrapped {
-        json!({"converter": full})
+    let options = &cx.world.options;
+    let answer = converter.answer(options.converter_state_in_answers);
+    let body = if options.converter_wrapped {
+        json!({"converter": answer})
     } else {
-        full
+        answer
     };
-    Answer::json(200, &body).with("X-Resource-ID", converter.id.clone())
+    Answer::json(200, &body)
 }
 
 pub(super) fn delete(cx: &mut Cx<'_>) -> Answer {
@@ -124,7 +135,7 @@ pub(super) fn delete(cx: &mut Cx<'_>) -> Answer {
         return refusal;
     }
     let Some(id) = found(cx).map(|converter| converter.id.clone()) else {
-        return destroyed();
+        return destroyed(Call::ConverterDelete);
     };
     cx.state
         .destroy_converter(cx.world, cx.now, &id, "Delete Request");
@@ -177,7 +188,7 @@ pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
         return refusal;
     }
     let Some(id) = found(cx).map(|converter| converter.id.clone()) else {
-        return destroyed();
+        return destroyed(Call::ConverterUpdate);
     };
     let Some(body) = cx.ask.json().filter(|_| cx.ask.says_json()) else {
         return message(400, "Invalid parameter: body");
@@ -190,7 +201,7 @@ pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
         return message(400, "Invalid parameter: sequence");
     };
     let Some(converter) = cx.state.converters.get_mut(&id) else {
-        return destroyed();
+        return destroyed(Call::ConverterUpdate);
     };
     if converter.sequence.is_some_and(|last| sequence <= last) {
         return message(400, "Invalid parameter: sequence must grow");
@@ -236,11 +247,12 @@ pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
     if moved {
         cx.state.set_converter(&id, "connecting");
     }
-    cx.state.converter_notice(&id, 2, &fields.join(","), None);
+    let (request, fields) = (request_id(cx), fields.join(","));
+    let event = ConverterEvent::Updated {
+        request: &request,
+        fields: &fields,
+    };
+    cx.state.converter_notice(&id, &event);
     let brief = cx.state.converters.get(&id).map(Converter::brief);
-    Answer::json(
-        200,
-        &json!({"converter": brief, "fields": "id,createTs,updateTs,state"}),
-    )
-    .with("X-Resource-ID", id)
+    Answer::json(200, &json!({"converter": brief, "fields": BRIEF})).with("X-Resource-ID", id)
 }

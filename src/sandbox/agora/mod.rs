@@ -263,11 +263,14 @@ fn message(status: u16, text: &str) -> Answer {
     Answer::json(status, &json!({"message": text}))
 }
 
-fn destroyed() -> Answer {
-    Answer::json(
-        404,
-        &json!({"reason": "Resource is not found and destroyed."}),
-    )
+/// No such converter: a `GET` says so in `reason`, the others in `message`.
+fn destroyed(call: Call) -> Answer {
+    let text = "Resource is not found and destroyed.";
+    if call == Call::ConverterGet {
+        Answer::json(404, &json!({"reason": text}))
+    } else {
+        message(404, text)
+    }
 }
 
 /// A body of JSON, said to be JSON.
@@ -286,7 +289,7 @@ pub(super) fn fault(call: Call, status: u16) -> Answer {
     match (call.product(), status) {
         (_, 401) => message(401, "Invalid authentication credentials"),
         (_, 429) => message(429, "API rate limit exceeded"),
-        (Product::MediaPush, 404) => destroyed(),
+        (Product::MediaPush, 404) => destroyed(call),
         (Product::MediaPush | Product::Channel, _) => message(status, "simulated fault"),
         (_, 206) => refused(206, 65, "request not completed"),
         (_, 404) => refused(404, 404, "failed to find worker"),

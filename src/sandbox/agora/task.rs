@@ -187,7 +187,7 @@ impl State {
         self.task_notice(
             sid,
             100,
-            4,
+            6,
             json!({"rtmpUrl": url, "status": output.text()}),
         );
     }
@@ -209,8 +209,27 @@ impl State {
         if let Some(connection) = connection {
             self.disconnect(world, now, connection);
         }
-        self.task_notice(sid, 71, 6, json!({"code": code, "fileList": []}));
+        let (message, details) = why_stopped(code);
+        self.task_notice(
+            sid,
+            71,
+            6,
+            json!({"code": code, "message": message, "details": details, "fileList": []}),
+        );
         self.task_notice(sid, 11, 0, json!({"exitStatus": u8::from(code > 1)}));
+    }
+}
+
+/// `message` and `details` of event 71, for its `code`.
+fn why_stopped(code: u8) -> (&'static str, &'static str) {
+    match code {
+        0 => ("normal", "stopped by a request"),
+        1 => ("max_recording_hour", "the max recording hour is reached"),
+        2 => ("capability_limit", "the page needs more than there is"),
+        3 => ("start_engine_failed", "the browser did not start"),
+        4 => ("page_load_timeout", "the page was not ready in time"),
+        5 => ("access_url_failed", "the page could not be opened"),
+        _ => ("recorder_error", "the recorder failed"),
     }
 }
 

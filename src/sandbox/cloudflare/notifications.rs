@@ -29,10 +29,7 @@ pub(in crate::sandbox) struct Policy {
 
 pub(super) fn put_webhook(cx: &mut Cx<'_>) -> Answer {
     let body = cx.ask.json().unwrap_or_default();
-    let url = body
-        .get("notificationUrl")
-        .or_else(|| body.get("notification_url"))
-        .and_then(Value::as_str);
+    let url = body.get("notificationUrl").and_then(Value::as_str);
     let Some(url) = url.filter(|url| url.starts_with("http://") || url.starts_with("https://"))
     else {
         return bad_request("notificationUrl is no URL");
@@ -44,7 +41,7 @@ pub(super) fn put_webhook(cx: &mut Cx<'_>) -> Answer {
 pub(super) fn get_webhook(cx: &mut Cx<'_>) -> Answer {
     match &cx.state.webhooks.cloudflare_stream {
         Some(url) => ok(
-            &json!({"notificationUrl": url, "notification_url": url, "modified": stamp(Utc::now()), "secret": cx.world.keys.stream_webhook_secret}),
+            &json!({"notificationUrl": url, "modified": stamp(Utc::now()), "secret": cx.world.keys.stream_webhook_secret}),
         ),
         None => error(404, 10003, "Not Found: No active webhook found"),
     }
