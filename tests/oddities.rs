@@ -118,6 +118,7 @@ async fn of_cloudflare(#[case] fault: &str) {
 #[case::acquire_answers_a_page("agora.cloud_recording.acquire=not-json")]
 #[case::acquire_hangs("agora.cloud_recording.acquire=hang")]
 #[case::start_is_refused_for_now("agora.cloud_recording.start=503")]
+#[case::the_resource_of_a_start_is_not_known("agora.cloud_recording.start=code:400:1001")]
 #[case::query_is_not_completed("agora.cloud_recording.query=206,times=3")]
 #[case::query_answers_a_page("agora.cloud_recording.query=not-json,times=3")]
 #[case::query_finds_nothing_for_a_while("agora.cloud_recording.query=not-found-for:4s")]
@@ -138,6 +139,7 @@ async fn of_cloud_recording(#[case] fault: &str) {
 #[case::not_completed_and_not_done("agora.cloud_recording.start=206")]
 #[case::not_completed_and_done("agora.cloud_recording.start=status-after:206")]
 #[case::timed_out_and_done("agora.cloud_recording.start=status-after:504")]
+#[case::not_completed_as_a_refusal("agora.cloud_recording.start=code:400:65")]
 #[case::cut("agora.cloud_recording.start=cut-after")]
 #[case::a_page("agora.cloud_recording.start=not-json")]
 #[case::hung("agora.cloud_recording.start=hang")]
@@ -318,6 +320,37 @@ async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_n
     }
     let recordings = relay["recordings"].as_array().unwrap();
     assert!(recordings.iter().all(|one| one["state"] == "ready"));
+}
+
+/// A limit of the account is told as one, with what to do, and the stop of another relay does not wait because of it.
+#[rstest]
+#[case::storage("429:10011", "Storage capacity exceeded", "buy more")]
+#[case::not_enabled("403:10005", "Cloudflare Stream not enabled", "subscribe to it")]
+#[tokio::test]
+async fn a_limit_of_the_cloudflare_account_is_a_quota_and_holds_back_no_stop(
+    #[case] answer: &str,
+    #[case] words: &str,
+    #[case] remedy: &str,
+) {
+    let stage = Stage::new(AgoraBackend::MediaPush).await;
+    let (vendors, service) = (&stage.vendors, &stage.service);
+    service.go_live(41, &show("show41")).await;
+    let fault = format!("cloudflare.live_inputs.create=code:{answer},times=forever");
+    vendors.fault(fault.parse().unwrap());
+    let (status, problem) = service.start_channel(42, &show("show42")).await;
+    assert_eq!(status, 503, "{problem:#}");
+    assert_eq!(problem["code"], "vendor-quota");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains(words) && detail.contains(remedy),
+        "{detail}"
+    );
+    let begun = Instant::now();
+    service.come_down(41).await;
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(25), "a pause is 30 s: {took:?}");
+    assert_eq!(alarms(&stage).await, [""; 0]);
+    settled(&stage).await;
 }
 
 /// Which alarms are raised, by code.

@@ -4,6 +4,8 @@ mod live_input;
 mod recorder;
 mod recordings;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use strum::IntoEnumIterator;
 
@@ -11,7 +13,7 @@ use super::Relay;
 use super::action::{ActionId, Call, Ignored, Step};
 use super::event::Answer;
 use super::fact::Fact;
-use super::failure::{Failure, Jitter, back_off};
+use super::failure::{Failure, Jitter, back_off, doubled};
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::volatile::Kind;
@@ -72,8 +74,14 @@ impl Relay {
                 self.accepted(step, None, Some(converter_id), jitter, now)
             }
             Answer::ResourceExpired => {
-                self.volatile.reacquire = true;
-                self.volatile.recorder.rest();
+                let first = self.first_wait();
+                let volatile = &mut self.volatile;
+                volatile.reacquire = true;
+                volatile.recorder.rest();
+                // A new resource is expected to do; one refused as well is not replaced at once.
+                let wait = doubled(first, volatile.resources_refused, jitter);
+                volatile.recorder.due = (volatile.resources_refused > 0).then_some(now + wait);
+                volatile.resources_refused += 1;
                 Ok(())
             }
             Answer::KeysRotated => {
@@ -136,13 +144,7 @@ impl Relay {
         let slot = self.volatile.slot(kind);
         slot.failures += 1;
         let failures = slot.failures;
-        let first = self
-            .durable
-            .spec
-            .timing
-            .poll_interval
-            .min(std::time::Duration::from_secs(1));
-        let retry_at = now + back_off(first, failures, jitter, &failure);
+        let retry_at = now + back_off(self.first_wait(), failures, jitter, &failure);
         match kind {
             // A look that failed is no reading; the next one comes at its time, or later if the vendor asks for that.
             Kind::Feed | Kind::Health | Kind::Hosts | Kind::Recordings => {
@@ -164,6 +166,12 @@ impl Relay {
                 self.recorder_failed(step, &call, failure, now)
             }
         }
+    }
+
+    /// The wait after a first failure.
+    fn first_wait(&self) -> Duration {
+        let poll = self.durable.spec.timing.poll_interval;
+        poll.min(Duration::from_secs(1))
     }
 
     fn not_found(

@@ -87,8 +87,14 @@ impl Jitter {
 /// never less than what the vendor asks for.
 #[must_use]
 pub fn back_off(first: Duration, failures: u32, jitter: Jitter, failure: &Failure) -> Duration {
-    let doubled = first * 2u32.saturating_pow(failures.saturating_sub(1).min(10));
-    let base = doubled.min(Duration::from_secs(15));
-    let spread = base / 2 + jitter.of(base);
+    let spread = doubled(first, failures, jitter);
     spread.max(Duration::from_millis(failure.retry_after_ms.unwrap_or(0)))
+}
+
+/// The wait after so many tries in a row: doubling from `first` up to 15 s, between half and one and a half times of that.
+#[must_use]
+pub(super) fn doubled(first: Duration, tries: u32, jitter: Jitter) -> Duration {
+    let doubled = first * 2u32.saturating_pow(tries.saturating_sub(1).min(10));
+    let base = doubled.min(Duration::from_secs(15));
+    base / 2 + jitter.of(base)
 }

@@ -96,6 +96,8 @@ pub(super) struct Volatile {
     pub(super) acquired_early: bool,
     /// The start goes to a new resource, for the same recorder.
     pub(super) reacquire: bool,
+    /// Starts in a row whose resource Agora did not take.
+    pub(super) resources_refused: u32,
     /// The creation of the live input may have been carried out.
     pub(super) input_doubt: bool,
     /// The start of the recorder may have been carried out.

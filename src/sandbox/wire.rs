@@ -298,7 +298,7 @@ fn page(status: u16) -> Answer {
 /// A status and a code nobody earned, in the vendor's own shape.
 fn coded(call: Call, status: u16, code: u32) -> Answer {
     match call.product() {
-        Product::Cloudflare => cloudflare::error(status, code, "Simulated fault"),
+        Product::Cloudflare => cloudflare::coded(status, code),
         Product::Customer => Answer::text(status, "text/plain", format!("error code: {code}")),
         Product::CloudRecording | Product::MediaPush | Product::Channel => {
             agora::refused(status, code, "simulated fault")

@@ -26,7 +26,7 @@ pub enum Class {
     Conflict,
     /// Too many requests, told by the vendor or by our own governor.
     RateLimited,
-    /// The account holds as many of something as it may.
+    /// The account holds as many of something as it may, or a product is not enabled for it.
     Quota,
     /// The vendor could not be reached or failed (5xx).
     Unavailable,

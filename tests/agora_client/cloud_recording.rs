@@ -98,6 +98,11 @@ async fn a_start_keeps_to_the_ceiling_of_hours_and_leaves_readiness_out_when_it_
 #[case::code_as_text(400, json!({ "code": "53" }), StartAnswer::Conflict)]
 #[case::resource_too_old(400, json!({ "code": 433, "reason": "resourceId expired" }), StartAnswer::ResourceExpired)]
 #[case::resource_of_another(400, json!({ "code": 432 }), StartAnswer::ResourceExpired)]
+#[case::resource_not_known(400, json!({ "code": 1001, "reason": "cannot parse resourceId" }), StartAnswer::ResourceExpired)]
+#[case::resource_not_known_here(500, json!({ "code": "1001" }), StartAnswer::ResourceExpired)]
+#[case::resource_too_old_as_a_failure(503, json!({ "code": 433 }), StartAnswer::ResourceExpired)]
+#[case::resource_of_another_as_forbidden(403, json!({ "code": 432 }), StartAnswer::ResourceExpired)]
+#[case::resource_too_old_as_a_success(200, json!({ "code": 433 }), StartAnswer::ResourceExpired)]
 #[tokio::test]
 async fn each_answer_to_a_start_is_told_apart(
     #[case] status: u16,
@@ -116,6 +121,12 @@ async fn each_answer_to_a_start_is_told_apart(
 #[rstest]
 #[case::no_sid(200, json!({ "sid": "" }), Class::Unexpected, Done::Unknown)]
 #[case::left_open(206, json!({ "code": 65, "reason": "request not completed" }), Class::Timeout, Done::Unknown)]
+#[case::left_open_as_a_refusal(400, json!({ "code": 65, "reason": "request not completed" }), Class::Timeout, Done::Unknown)]
+#[case::timeout_inside_as_a_refusal(400, json!({ "code": 62, "reason": "request timeout" }), Class::Timeout, Done::Unknown)]
+#[case::left_open_as_forbidden(403, json!({ "code": 65 }), Class::Timeout, Done::Unknown)]
+#[case::left_open_as_missing(404, json!({ "code": "65" }), Class::Timeout, Done::Unknown)]
+#[case::left_open_as_too_many(429, json!({ "code": 65 }), Class::Timeout, Done::Unknown)]
+#[case::left_open_as_a_failure(503, json!({ "code": 62 }), Class::Timeout, Done::Unknown)]
 #[case::timeout_inside(500, json!({ "code": 62, "reason": "request timeout" }), Class::Timeout, Done::Unknown)]
 #[case::no_worker(500, json!({ "code": 502, "reason": "Failed to allocate worker" }), Class::Unavailable, Done::Unknown)]
 #[case::undocumented(500, json!({ "code": 15, "resourceId": "r", "sid": "" }), Class::Unavailable, Done::Unknown)]
@@ -142,7 +153,8 @@ async fn each_refusal_of_a_start_says_what_can_be_done(
         .unwrap_err();
     assert_eq!(told(&error), (class, done), "{error}");
     assert_eq!(error.status, Some(status));
-    assert_eq!(error.code, body["code"].as_i64());
+    let code = body["code"].as_str().and_then(|code| code.parse().ok());
+    assert_eq!(error.code, body["code"].as_i64().or(code));
     if status != 200 {
         let words = body["reason"].as_str().or(body["message"].as_str());
         assert_eq!(error.message, words.unwrap_or("no reason given"));
@@ -379,6 +391,8 @@ async fn a_stop_does_not_wait_for_uploads_and_knows_what_counts_as_stopped(
 
 #[rstest]
 #[case(206, json!({ "code": 65 }), Class::Timeout, Done::Unknown)]
+#[case(400, json!({ "code": 65 }), Class::Timeout, Done::Unknown)]
+#[case(404, json!({ "code": 62 }), Class::Timeout, Done::Unknown)]
 #[case(200, json!({ "code": 500, "resourceId": "res", "sid": "sid1" }), Class::Unexpected, Done::Unknown)]
 #[case(504, json!({ "code": 62 }), Class::Timeout, Done::Unknown)]
 #[case(400, json!({ "code": 2 }), Class::Rejected, Done::No)]

@@ -34,12 +34,11 @@ async fn each_refusal_has_its_class() {
         (401, 10000, Class::Unauthorized),
         (403, 10000, Class::Unauthorized),
         (403, 9109, Class::Unauthorized),
-        (403, 10002, Class::Unauthorized),
         (400, 6003, Class::Unauthorized),
         (400, 10060, Class::Rejected),
         (400, 7003, Class::Rejected),
         (404, 7003, Class::Rejected),
-        (413, 1, Class::Rejected),
+        (400, 10005, Class::Rejected),
         (404, 10003, Class::NotFound),
         (400, 10003, Class::NotFound),
         (409, 10046, Class::Conflict),
@@ -56,6 +55,140 @@ async fn each_refusal_has_its_class() {
             assert_eq!(error.message, "why");
         }
     }
+}
+
+/// The envelope of a refusal whose reason may stand among the messages.
+fn limited(status: u16, code: i64, error: &str, told: &str) -> ResponseTemplate {
+    ResponseTemplate::new(status)
+        .insert_header("retry-after", "600")
+        .set_body_json(json!({
+            "result": null, "success": false, "errors": [ { "code": code, "message": error } ],
+            "messages": if told.is_empty() { json!([]) } else { json!([ { "code": code, "message": told } ]) },
+        }))
+}
+
+#[tokio::test]
+async fn a_limit_of_the_account_is_a_quota_with_words_for_the_operator() {
+    const STORAGE: &str = "delete recordings or buy more";
+    const INPUTS: &str = "delete some or ask Cloudflare for more";
+    const NOT_ENABLED: &str = "subscribe to it";
+    for (status, code, error, told, remedy) in [
+        (
+            413,
+            10011,
+            "Storage capacity exceeded",
+            "You are allocated 0 minutes",
+            STORAGE,
+        ),
+        (403, 10011, "Storage capacity exceeded", "", STORAGE),
+        (413, 1, "too much", "", "a limit of the account"),
+        (
+            400,
+            4242,
+            "You have reached your storage limit",
+            "",
+            STORAGE,
+        ),
+        (429, 4242, "Storage quota exceeded", "", STORAGE),
+        (429, 4242, "Live input limit reached", "", INPUTS),
+        (
+            400,
+            4242,
+            "The maximum number of live inputs exists",
+            "",
+            INPUTS,
+        ),
+        (403, 10002, "Cloudflare Stream not enabled", "", NOT_ENABLED),
+        (
+            403,
+            10005,
+            "Authorization Failure",
+            "Cloudflare Stream not enabled",
+            NOT_ENABLED,
+        ),
+        (
+            403,
+            10000,
+            "Stream is not enabled for this account",
+            "",
+            NOT_ENABLED,
+        ),
+        (
+            402,
+            4242,
+            "A quota was used up",
+            "",
+            "a limit of the account",
+        ),
+    ] {
+        let (write, read) = outcomes(limited(status, code, error, told)).await;
+        for failed in [write, read] {
+            assert_eq!(
+                (failed.class, failed.done),
+                (Class::Quota, Done::No),
+                "{failed}"
+            );
+            for words in [remedy, error, told] {
+                assert!(failed.message.contains(words), "{words} in {failed}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_speaks_of_no_limit_of_the_account_is_no_quota() {
+    for (status, code, error, class) in [
+        (
+            429,
+            10000,
+            "Rate limit exceeded: more than 1200 requests",
+            Class::RateLimited,
+        ),
+        (
+            429,
+            971,
+            "Please wait and consider throttling your request speed",
+            Class::RateLimited,
+        ),
+        (403, 10000, "Authentication error", Class::Unauthorized),
+        (
+            400,
+            10060,
+            "deleteRecordingAfterDays must be between 30 and 1096 days",
+            Class::Rejected,
+        ),
+        (
+            404,
+            10003,
+            "live input not found in storage quota",
+            Class::NotFound,
+        ),
+    ] {
+        let (write, _) = outcomes(refused(status, code, error)).await;
+        assert_eq!(write.class, class, "{write}");
+    }
+}
+
+#[tokio::test]
+async fn a_quota_holds_back_no_other_call_of_the_account() {
+    let at = stream("/live_inputs");
+    let full = limited(429, 10011, "Storage capacity exceeded", "");
+    let server = answering("POST", &at, full).await;
+    on(
+        &server,
+        "DELETE",
+        &stream(&format!("/live_inputs/{UID}")),
+        ResponseTemplate::new(200),
+    )
+    .await;
+    let client = client(&server);
+    let error = client
+        .create_live_input(caller(), &new_live_input())
+        .await
+        .unwrap_err();
+    assert_eq!(error.class, Class::Quota);
+    client.delete_live_input(caller(), UID).await.unwrap();
+    assert!(client.last_success().is_some() && client.last_error().is_none());
 }
 
 #[tokio::test]

@@ -57,6 +57,10 @@ async fn every_kind_of_fault_does_what_it_says() {
     assert_eq!((answer.status().as_u16(), made()), (403, 2));
     let body: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(body["errors"][0]["code"], 10005);
+    assert_eq!(
+        body["messages"][0]["message"],
+        "Cloudflare Stream not enabled"
+    );
     fault(FaultKind::StatusAfter(500));
     assert_eq!(
         (create().await.unwrap().status().as_u16(), made()),

@@ -59,9 +59,10 @@ pub(super) fn advice(code: OutcomeCode) -> Advice {
             "Run relaykeeper check, and renew the token or the customer secret it names. Then start again.",
         ),
         OutcomeCode::VendorQuota => (
-            "The account holds as many recorders, converters or live inputs as it may, or its storage is full.",
-            "Wait until other shows end, or ask the vendor for more. A sweep (dry run first) shows whether something is \
-             left over.",
+            "The account holds as many recorders, converters or live inputs as it may, its storage is full, or a product \
+             is not enabled for it.",
+            "Read the vendor's words below. Wait until other shows end, ask the vendor for more, buy storage or delete \
+             recordings. A sweep (dry run first) shows whether something is left over.",
         ),
         OutcomeCode::VendorRateLimited => (
             "The calls this start needed did not fit into the vendor's rate limit in time.",

@@ -136,6 +136,7 @@ impl Relay {
         volatile.recorder_doubt = false;
         volatile.watch.good = false;
         volatile.look_refused = false;
+        volatile.resources_refused = 0;
         volatile.misses = 0;
         volatile.updates = 0;
         volatile.health_looks = 0;

@@ -96,6 +96,28 @@ fn a_start_whose_answer_was_lost_is_looked_up_by_the_same_start() {
 }
 
 #[test]
+fn a_resource_that_is_refused_is_replaced_at_once_and_the_next_ones_ever_later() {
+    let mut life = Life::starting(web());
+    let begun = life.now;
+    life.answer("start_recorder", Answer::ResourceExpired);
+    life.answer_acquire("second");
+    assert_eq!(life.now, begun, "a resource may have been too old");
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        life.answer("start_recorder", Answer::ResourceExpired);
+        let refused = life.now;
+        while life.waiting("acquire").is_none() {
+            life.wait(1);
+        }
+        waits.push(life.since(refused).num_seconds());
+        life.answer_acquire("another");
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 15, 15]);
+    life.accept("started");
+    assert_eq!(life.phase(), Phase::AwaitingLive);
+}
+
+#[test]
 fn a_start_refused_for_certain_is_made_anew_under_the_same_name() {
     on_both(|spec| {
         let mut life = Life::starting(spec);

@@ -201,7 +201,7 @@ fn ok(result: &Value) -> Answer {
 }
 
 /// The envelope of failure.
-pub(super) fn error(status: u16, code: u32, message: &str) -> Answer {
+fn error(status: u16, code: u32, message: &str) -> Answer {
     Answer::json(
         status,
         &json!({"result": null, "success": false, "errors": [{"code": code, "message": message}], "messages": []}),
@@ -222,6 +222,28 @@ fn bad_request(message: &str) -> Answer {
 
 pub(super) fn no_route() -> Answer {
     error(404, 7000, "No route for that URI")
+}
+
+/// A status and a code nobody earned, in words seen with that code.
+pub(super) fn coded(status: u16, code: u32) -> Answer {
+    let text = match code {
+        10000 => "Authentication error",
+        10002 => "Cloudflare Stream not enabled",
+        10011 => {
+            "Storage capacity exceeded: You have uploaded 1000.00 minutes and are allocated 1000 minutes."
+        }
+        // The reason stands among the messages.
+        10005 if status == 403 => {
+            let told = json!({"code": 10002, "message": "Cloudflare Stream not enabled"});
+            let error = json!({"code": code, "message": "Authorization Failure"});
+            return Answer::json(
+                status,
+                &json!({"result": null, "success": false, "errors": [error], "messages": [told]}),
+            );
+        }
+        _ => "Simulated fault",
+    };
+    error(status, code, text)
 }
 
 /// A status without a reason.

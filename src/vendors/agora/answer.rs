@@ -81,7 +81,13 @@ impl Reply {
     /// 404 of the API itself; the gateway's 404 for a wrong path is none (`agora.md` §7.1), nor is a web page.
     pub(super) fn is_not_found(&self) -> bool {
         let no_route = self.words.to_ascii_lowercase().contains("no route");
-        self.status == 404 && !self.is_page && !no_route
+        self.status == 404 && !self.is_page && !no_route && !self.is_left_open()
+    }
+
+    /// Codes 62 and 65: a back end of Agora's got the call and did not answer in time, whatever the HTTP status. At acquire 62
+    /// says that the service is not enabled (`agora.md` §7.1).
+    fn is_left_open(&self) -> bool {
+        matches!(self.code(), Some(62 | 65)) && self.call != "cloud_recording.acquire"
     }
 
     /// A header's text.
@@ -128,6 +134,7 @@ fn classify(reply: &Reply) -> (Class, Done) {
         (200..=498, _) if reply.is_page && !matches!(reply.status, 401 | 403 | 408 | 429) => {
             (Class::Unexpected, Done::Unknown)
         }
+        _ if reply.is_left_open() => (Class::Timeout, Done::Unknown),
         // 403 is Media Push that was not enabled for the App ID.
         (401 | 403, _) => (Class::Unauthorized, Done::No),
         (404, _) if !reply.is_not_found() => (Class::Rejected, Done::No),
@@ -139,7 +146,7 @@ fn classify(reply: &Reply) -> (Class, Done) {
             (Class::RateLimited, Done::No)
         }
         (400, Some(406)) => (Class::Quota, Done::No),
-        (206 | 408 | 504, _) | (500, Some(62)) => (Class::Timeout, Done::Unknown),
+        (206 | 408 | 504, _) => (Class::Timeout, Done::Unknown),
         (499..=599, _) => (Class::Unavailable, Done::Unknown),
         (400..=498, _) => (Class::Rejected, Done::No),
         _ => (Class::Unexpected, Done::Unknown),

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::limit::Limit;
 use crate::vendors::http::{Answer, failure, retry_after};
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
@@ -22,11 +23,12 @@ pub(super) struct Context<'a> {
     pub(super) token: &'a str,
 }
 
-/// One of the `errors`. `messages` look alike and are none: a token's verification succeeds with a message 10000.
-#[derive(Debug, Default)]
-struct Fault {
-    code: Option<i64>,
-    text: String,
+/// One of the `errors`, or of the `messages`. Those of a success are no errors: a token's verification succeeds with a message
+/// 10000. Those of a refusal may hold its reason: "Authorization Failure", and in the messages "Cloudflare Stream not enabled".
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    pub(super) code: Option<i64>,
+    pub(super) text: String,
 }
 
 impl Context<'_> {
@@ -71,16 +73,18 @@ impl Context<'_> {
 
     /// Why the vendor refused.
     pub(super) fn refused(self, answer: &Answer) -> VendorError {
-        let faults = faults(&answer.body);
-        let code = faults.iter().find_map(|fault| fault.code);
-        let text = if faults.is_empty() {
-            excerpt(&answer.body)
-        } else {
-            let texts: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
-            texts.join("; ")
+        let errors = faults(&answer.body, "errors");
+        let code = errors.iter().find_map(|fault| fault.code);
+        let mut told = faults(&answer.body, "messages");
+        told.splice(0..0, errors.iter().cloned());
+        let limit = Limit::of(answer.status, &told);
+        let text = match limit {
+            Some(limit) => format!("{} ({})", limit.remedy(), texts(&told)),
+            None if errors.is_empty() => excerpt(&answer.body),
+            None => texts(&errors),
         };
         let has = |wanted: &[i64]| {
-            faults
+            errors
                 .iter()
                 .any(|fault| fault.code.is_some_and(|code| wanted.contains(&code)))
         };
@@ -89,6 +93,8 @@ impl Context<'_> {
             ..500 if answer.is_page() && !matches!(answer.status, 401 | 403 | 408 | 429) => {
                 (Class::Unexpected, Done::Unknown)
             }
+            200..300 if limit.is_some() => (Class::Quota, Done::Unknown),
+            400..500 if limit.is_some() => (Class::Quota, Done::No),
             401 | 403 => (Class::Unauthorized, Done::No),
             408 => (Class::Timeout, Done::Unknown),
             409 => (Class::Conflict, Done::No),
@@ -96,8 +102,8 @@ impl Context<'_> {
             500.. => (Class::Unavailable, Done::Unknown),
             // No such account, or a path that means nothing: never to be taken for an object that is gone.
             400..500 if has(&[7000, 7003]) => (Class::Rejected, Done::No),
-            // A malformed or unknown token; no permission; not from this address; no subscription.
-            400..500 if has(&[1000, 6003, 6103, 6111, 9109, 10000, 10002]) => {
+            // A malformed or unknown token; no permission; not from this address.
+            400..500 if has(&[1000, 6003, 6103, 6111, 9109, 10000]) => {
                 (Class::Unauthorized, Done::No)
             }
             400..500 if has(&[10046]) => (Class::Conflict, Done::No),
@@ -107,7 +113,7 @@ impl Context<'_> {
             // A 2xx whose envelope says that the call failed.
             200..300 if has(&[10003]) => (Class::NotFound, Done::Unknown),
             200..300 if has(&[10046]) => (Class::Conflict, Done::Unknown),
-            200..300 if has(&[1000, 9109, 10000, 10002]) => (Class::Unauthorized, Done::Unknown),
+            200..300 if has(&[1000, 9109, 10000]) => (Class::Unauthorized, Done::Unknown),
             200..300 => (Class::Rejected, Done::Unknown),
             _ => (Class::Unexpected, Done::Unknown),
         };
@@ -152,13 +158,14 @@ pub(super) fn ray(answer: &Answer) -> Option<&str> {
     ray.get(..ray.len().min(40))
 }
 
-fn faults(body: &[u8]) -> Vec<Fault> {
+/// The faults under a key of the envelope.
+fn faults(body: &[u8], key: &str) -> Vec<Fault> {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return Vec::new();
     };
     let mut faults = Vec::new();
     for error in body
-        .get("errors")
+        .get(key)
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
@@ -168,6 +175,11 @@ fn faults(body: &[u8]) -> Vec<Fault> {
         faults.extend(chain.into_iter().flatten().map(fault));
     }
     faults
+}
+
+fn texts(faults: &[Fault]) -> String {
+    let texts: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
+    texts.join("; ")
 }
 
 /// Some errors have no code; one that is text is a number all the same.

@@ -7,6 +7,7 @@ mod account;
 mod api;
 mod customer;
 mod envelope;
+mod limit;
 mod live_input;
 mod live_inputs;
 mod playback;

@@ -63,8 +63,8 @@ pub enum StartAnswer {
     },
     /// 400/53: a recorder with this cname and uid runs already, under another resource id.
     Conflict,
-    /// 433 or 432: the resource id is older than 5 minutes, or not of this cname and uid. This call did nothing; an earlier
-    /// one with the same resource id may have.
+    /// 433, 432 or 1001: the resource id is older than 5 minutes, not of this cname and uid, or not known to who answered.
+    /// This call did nothing; an earlier one with the same resource id may have.
     ResourceExpired,
 }
 
@@ -157,7 +157,7 @@ impl CloudRecording {
     /// Starts a recorder (`agora.md` §3.1). `prepaid`: the permit was taken by [`Self::acquire`].
     ///
     /// # Errors
-    /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 206/65, any 5xx, a timeout, a cut: start again with the same request.
+    /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 62, 65, any 5xx, a timeout, a cut: start again with the same request.
     pub async fn start(
         &self,
         caller: Caller,
@@ -185,9 +185,11 @@ impl CloudRecording {
             (200 | 201, Some(7), sid) => Ok(StartAnswer::AlreadyStarted { sid }),
             (201, _, Some(sid)) => Ok(StartAnswer::AlreadyStarted { sid: Some(sid) }),
             (200, _, Some(sid)) => Ok(StartAnswer::Started { sid }),
-            (200 | 201, ..) => Err(reply.unexpected("a start was answered without a sid")),
             (400, Some(53), _) => Ok(StartAnswer::Conflict),
-            (400..=499, Some(432 | 433), _) => Ok(StartAnswer::ResourceExpired),
+            // Whatever the status that carries them.
+            (_, Some(432 | 433 | 1001), _) => Ok(StartAnswer::ResourceExpired),
+            (_, Some(62 | 65), _) => Err(reply.refused()),
+            (200 | 201, ..) => Err(reply.unexpected("a start was answered without a sid")),
             _ => Err(reply.refused()),
         }
     }

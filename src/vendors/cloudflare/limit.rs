@@ -1,0 +1,79 @@
+//! A limit of the account in a refusal: its storage, its live inputs, a product it has not (`cloudflare-stream.md §8`, `§9`).
+
+use super::envelope::Fault;
+
+/// Storage capacity exceeded: answered with 413.
+const STORAGE: &[i64] = &[10011];
+/// "Cloudflare Stream not enabled": answered with 403.
+const NOT_ENABLED: &[i64] = &[10002];
+/// "Authorization Failure", with "Cloudflare Stream not enabled" in the messages: answered with 403. With 400 it is another error.
+const NOT_ALLOWED: &[i64] = &[10005];
+
+/// Which limit of the account a refusal names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// The minutes of video it may store.
+    Storage,
+    /// The live inputs it may have.
+    LiveInputs,
+    /// It has no subscription to the product.
+    NotEnabled,
+    /// Another.
+    Other,
+}
+
+impl Limit {
+    /// The limit that a refusal names, by code or in words. `faults`: its errors and messages.
+    pub(super) fn of(status: u16, faults: &[Fault]) -> Option<Self> {
+        if matches!(status, 404 | 408 | 409) {
+            return None;
+        }
+        let has = |codes: &[i64]| {
+            let mut given = faults.iter().filter_map(|fault| fault.code);
+            given.any(|code| codes.contains(&code))
+        };
+        let words = faults.iter().map(|fault| fault.text.to_ascii_lowercase());
+        let words = words.collect::<Vec<_>>().join("; ");
+        let says = |any: &[&str]| any.iter().any(|word| words.contains(word));
+        if has(STORAGE) {
+            return Some(Self::Storage);
+        }
+        let is_forbidden = matches!(status, 401 | 403) && has(NOT_ALLOWED);
+        if is_forbidden
+            || has(NOT_ENABLED)
+            || says(&["not enabled", "not subscribed", "not entitled"])
+        {
+            return Some(Self::NotEnabled);
+        }
+        if says(&["rate limit", "rate-limit", "too many requests"]) {
+            return None;
+        }
+        let is_used_up = says(&["exceed", "limit", "quota", "capacity", "maximum number"]);
+        if is_used_up && says(&["storage", "minutes"]) {
+            Some(Self::Storage)
+        } else if is_used_up && says(&["live input", "live_input"]) {
+            Some(Self::LiveInputs)
+        } else if says(&["quota"]) || status == 413 {
+            // No body of ours is too large.
+            Some(Self::Other)
+        } else {
+            None
+        }
+    }
+
+    /// What it is and what an operator can do about it.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Self::Storage => {
+                "the account's Stream storage is used up: delete recordings or buy more"
+            }
+            Self::LiveInputs => {
+                "the account has as many live inputs as it may: delete some or ask Cloudflare for more"
+            }
+            Self::NotEnabled => {
+                "Stream is not enabled for the account: subscribe to it in the dashboard"
+            }
+            Self::Other => "a limit of the account is reached: ask Cloudflare for more",
+        }
+    }
+}
