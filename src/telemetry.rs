@@ -44,6 +44,9 @@ const QUIET: [&str; 8] = [
 /// Tells as an ERROR what a caller sends that is no HTTP, or that a caller has gone: nobody here must act on it.
 const ABOUT_CALLERS: &str = "actix_http";
 
+/// Logs, at WARN, the values of a database URL and the lines of a `.pgpass` that it cannot read: passwords.
+const ABOUT_URLS: &str = "sqlx_postgres::options";
+
 /// Probes and scrapes: too many to be told at INFO.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
@@ -159,7 +162,9 @@ fn subscriber(
     };
     let quiet = filter_fn(|about| {
         let source = about.target().split("::").next().unwrap_or_default();
-        source != ABOUT_CALLERS && (*about.level() <= Level::INFO || !QUIET.contains(&source))
+        source != ABOUT_CALLERS
+            && !about.target().starts_with(ABOUT_URLS)
+            && (*about.level() <= Level::INFO || !QUIET.contains(&source))
     });
     let subscriber = tracing_subscriber::registry()
         .with(layers)

@@ -9,6 +9,9 @@
     reason = "tests"
 )]
 
+#[path = "cli/database_url.rs"]
+mod database_url;
+
 use std::process::{Command, Output};
 
 use tempfile::TempDir;

@@ -6,6 +6,7 @@
 mod agora;
 mod cloud_recording;
 mod cloudflare;
+mod database_url;
 mod environment;
 mod fleet;
 mod keys;
@@ -24,6 +25,7 @@ mod webhooks;
 pub use agora::{Agora, AgoraBackend};
 pub use cloud_recording::{CloudRecording, CloudRecordingVideo, RECORDING_UID_ROOM, Storage};
 pub use cloudflare::Cloudflare;
+pub(crate) use database_url::{DatabaseKind, DatabaseUrl};
 pub use environment::environment;
 pub use fleet::Fleet;
 pub use media_push::{MediaPush, MediaPushMode, MediaPushVideo};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::database_url::DatabaseUrl;
 use super::problem::Report;
 
 /// A token shorter than this may be guessed.
@@ -76,7 +77,7 @@ pub struct Database {
 impl Default for Database {
     fn default() -> Self {
         Self {
-            url: "sqlite://relaykeeper.db?mode=rwc".into(),
+            url: "sqlite://relaykeeper.db".into(),
             journal_retention: Duration::from_secs(90 * 24 * 3600),
             read_connections: 8,
         }
@@ -139,10 +140,8 @@ impl Server {
 
 impl Database {
     pub(super) fn check(&self, report: &mut Report) {
-        let url = self.url.expose_secret();
-        let known = ["sqlite:", "postgres://", "postgresql://"];
-        if !known.iter().any(|scheme| url.starts_with(scheme)) {
-            report.note("database.url", "must begin with sqlite:// or postgres://");
+        if let Err(message) = DatabaseUrl::parse(self.url.expose_secret()) {
+            report.note("database.url", message);
         }
         report.bounded("database.journal_retention", self.journal_retention);
         report.within(
@@ -151,6 +150,15 @@ impl Database {
             1..=1000,
             "",
         );
+    }
+}
+
+impl Database {
+    pub(super) fn doubts(&self, report: &mut Report) {
+        let url = DatabaseUrl::parse(self.url.expose_secret());
+        for doubt in url.into_iter().flat_map(|url| url.doubts) {
+            report.note("database.url", doubt);
+        }
     }
 }
 

@@ -60,6 +60,7 @@ impl Settings {
     #[must_use]
     pub fn warnings(&self) -> Vec<Problem> {
         let mut report = Report::default();
+        self.database.doubts(&mut report);
         self.auth.doubts(&mut report);
         self.agora.doubts(&mut report);
         self.webhooks.doubts(&mut report);

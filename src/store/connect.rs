@@ -16,7 +16,7 @@ use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
 use secrecy::ExposeSecret;
 
 use super::StoreError;
-use crate::config::Database;
+use crate::config::{Database, DatabaseKind, DatabaseUrl};
 
 /// How long to wait for a connection or its first answer, and how long SQLite waits for a lock.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -56,31 +56,36 @@ pub(super) enum Target {
 impl Target {
     /// Reads `database.url`.
     pub(super) fn of(settings: &Database) -> Result<Self, StoreError> {
-        let url = settings.url.expose_secret();
-        if url.starts_with("sqlite:") {
-            let options = url
-                .parse::<SqliteConnectOptions>()?
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(ACQUIRE)
-                .disable_statement_logging();
-            let memory = url.contains(":memory:") || url.contains("mode=memory");
-            return Ok(if memory {
-                Self::Memory(options)
-            } else {
-                Self::File(options)
-            });
-        }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Postgres(Box::new(
-                url.parse::<PgConnectOptions>()?
+        let url = DatabaseUrl::parse(settings.url.expose_secret()).map_err(StoreError::BadUrl)?;
+        let text = url.text.expose_secret();
+        Ok(match url.kind {
+            DatabaseKind::File => Self::File(sqlite(text)?),
+            DatabaseKind::Memory => Self::Memory(sqlite(text)?),
+            DatabaseKind::Postgres => Self::Postgres(Box::new(
+                text.parse::<PgConnectOptions>()?
                     .options(LIMITS)
                     .application_name("relaykeeper")
                     .disable_statement_logging(),
-            )));
+            )),
+        })
+    }
+
+    /// Explains, before the file is opened, why it cannot be: SQLite says the same of every reason.
+    pub(super) fn check_folder(&self) -> Result<(), StoreError> {
+        let Some(file) = self.file() else {
+            return Ok(());
+        };
+        let folder = file
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        match folder {
+            Some(folder) if !folder.is_dir() => Err(StoreError::BadUrl(format!(
+                "names a file in {}, which is not a folder: make it first (an absolute path has three slashes, \
+                 sqlite:///var/lib/relaykeeper.db)",
+                folder.display()
+            ))),
+            _ => Ok(()),
         }
-        Err(StoreError::BadUrl("it is neither"))
     }
 
     /// Asks once, directly, whether somebody answers: a pool would try again for as long as it may, and then not say why
@@ -165,6 +170,16 @@ impl Target {
             ),
         }
     }
+}
+
+fn sqlite(text: &str) -> Result<SqliteConnectOptions, StoreError> {
+    Ok(text
+        .parse::<SqliteConnectOptions>()?
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(ACQUIRE)
+        .disable_statement_logging())
 }
 
 /// A PostgreSQL that does not answer in time is one that is gone.

@@ -19,8 +19,8 @@ pub enum StoreError {
     #[error("this cursor is not one of ours")]
     BadCursor,
     /// The settings name no database that can be opened.
-    #[error("`database.url` must be sqlite://… or postgres://…: {0}")]
-    BadUrl(&'static str),
+    #[error("database.url (DATABASE_URL) {0}")]
+    BadUrl(String),
 }
 
 impl From<DbErr> for StoreError {
@@ -58,7 +58,7 @@ impl From<&sqlx::Error> for StoreError {
         }
         if matches!(error, E::Configuration(_)) {
             // Its text may quote the URL.
-            return Self::BadUrl("it cannot be read");
+            return Self::BadUrl("cannot be read by the driver".to_owned());
         }
         let text = error.to_string();
         if matches!(

@@ -80,13 +80,14 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the database, makes its file if the URL says so (`mode=rwc`), and starts the writer on the runtime this is
+    /// Opens the database, makes its file when it is missing (unless the URL says `mode=rw`), and starts the writer on the runtime this is
     /// called on. The schema is left as it is: see [`Store::migrate`].
     ///
     /// # Errors
     /// [`StoreError::BadUrl`]; [`StoreError::Unavailable`] when nobody answers within five seconds.
     pub async fn connect(settings: &Database) -> Result<Self, StoreError> {
         let target = Target::of(settings)?;
+        target.check_folder()?;
         target.answers().await?;
         let connection = target.writer();
         // SQLite makes the file, and switches it to WAL, on the first connection that may write.

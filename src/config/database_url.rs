@@ -1,0 +1,374 @@
+//! Reads `database.url` before a driver sees it: the drivers log or ignore what they do not know, and that may be part of
+//! a password. What is wrong is said without repeating any value.
+
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// Why a URL of PostgreSQL cannot be taken apart.
+const ESCAPE: &str = "cannot be taken apart: in the user name and the password, percent-encode everything but letters, digits and \
+                      -._~ (# is %23, ? is %3F, / is %2F, @ is %40, % is %25); it names one host, and the port is a number";
+const SSLMODES: [&str; 6] = [
+    "disable",
+    "allow",
+    "prefer",
+    "require",
+    "verify-ca",
+    "verify-full",
+];
+/// Parameters the driver understands and whose values it takes as they are.
+const TAKEN: [&str; 12] = [
+    "application_name",
+    "dbname",
+    "options",
+    "password",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslrootcert",
+    "user",
+];
+/// Parameters of other clients that are left aside.
+const IGNORED: [&str; 26] = [
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "connection_limit",
+    "fallback_application_name",
+    "gssencmode",
+    "gsslib",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "krbsrvname",
+    "load_balance_hosts",
+    "pgbouncer",
+    "pool_timeout",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "schema",
+    "sslcompression",
+    "sslcrl",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslsni",
+    "target_session_attrs",
+    "tcp_user_timeout",
+];
+
+/// `database.url`, as a driver may see it.
+pub(crate) struct DatabaseUrl {
+    /// Which database.
+    pub(crate) kind: DatabaseKind,
+    /// For the driver: with no parameter that it does not know.
+    pub(crate) text: SecretString,
+    /// What was left aside, and why.
+    pub(crate) doubts: Vec<String>,
+}
+
+/// Which database a URL names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DatabaseKind {
+    /// SQLite, in a file.
+    File,
+    /// SQLite, in memory.
+    Memory,
+    /// PostgreSQL.
+    Postgres,
+}
+
+impl DatabaseUrl {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong and what to write instead, without a value.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if let Some(rest) = text.strip_prefix("sqlite:") {
+            return sqlite(rest);
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return postgres(text);
+        }
+        let hint = match text.starts_with(['"', '\'']) {
+            true => ", without quotation marks around it",
+            false => "",
+        };
+        Err(format!(
+            "must begin with sqlite:// or postgres://{hint}: sqlite://relaykeeper.db, or postgres://user:password@host/database"
+        ))
+    }
+}
+
+fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    if file.is_empty() {
+        return Err("names no file: write sqlite://relaykeeper.db".to_owned());
+    }
+    let mut kind = match file {
+        ":memory:" => DatabaseKind::Memory,
+        _ => DatabaseKind::File,
+    };
+    let mut has_mode = false;
+    for (key, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
+        let wrong = |key: &str, allowed: &str| Err(format!("{key} must be {allowed}"));
+        match (&*key, &*value) {
+            ("mode", "rw" | "rwc") => has_mode = true,
+            ("mode", "memory") => {
+                has_mode = true;
+                kind = DatabaseKind::Memory;
+            }
+            ("mode", _) => {
+                return wrong(
+                    "mode",
+                    "rwc (the file is made when it is missing) or rw: it is written to",
+                );
+            }
+            ("cache", "private" | "shared") | ("vfs", _) => {}
+            ("cache", _) => return wrong("cache", "private or shared"),
+            ("immutable", "false" | "0") => {}
+            ("immutable", _) => return wrong("immutable", "left out: the file is written to"),
+            (other, _) => {
+                return Err(format!(
+                    "{other} is not a parameter of an SQLite URL; there are mode, cache, immutable and vfs (a ? in the \
+                     file's name is %3F)"
+                ));
+            }
+        }
+    }
+    let mut text = format!("sqlite://{rest}");
+    if kind == DatabaseKind::File && !has_mode {
+        text.push(if rest.contains('?') { '&' } else { '?' });
+        text.push_str("mode=rwc");
+    }
+    Ok(DatabaseUrl {
+        kind,
+        text: text.into(),
+        doubts: Vec::new(),
+    })
+}
+
+fn postgres(text: &str) -> Result<DatabaseUrl, String> {
+    let mut url = match Url::parse(text) {
+        // `user:password@/database?host=…`, with the host as a parameter, which wins.
+        Err(url::ParseError::EmptyHost) => Url::parse(&text.replacen("@/", "@localhost/", 1)),
+        parsed => parsed,
+    }
+    .map_err(|_| ESCAPE.to_owned())?;
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let known = |key: &str| {
+        let own = [
+            "sslmode",
+            "ssl-mode",
+            "host",
+            "hostaddr",
+            "port",
+            "statement-cache-capacity",
+        ];
+        TAKEN.contains(&key) || own.contains(&key) || key.starts_with("options[")
+    };
+    // The @ before the host stands behind a character that ended the password too early.
+    let is_stray =
+        |(key, value): &(String, String)| !known(key) && (key.contains('@') || value.contains('@'));
+    let parts = [
+        url.username(),
+        url.password().unwrap_or_default(),
+        url.path(),
+    ];
+    if url.fragment().is_some()
+        || url.path().contains('@')
+        || url.host_str().is_some_and(|host| host.contains(','))
+        || pairs.iter().any(is_stray)
+        || parts.iter().any(|part| !is_utf8(part))
+    {
+        return Err(ESCAPE.to_owned());
+    }
+    // A & in a password that is given as a parameter begins another parameter: then no name is repeated.
+    let nameable = !pairs.iter().any(|(key, _)| key.contains("password"));
+    let mut doubts = Vec::new();
+    let mut kept = Vec::new();
+    for (key, value) in pairs {
+        match key.as_str() {
+            "sslmode" | "ssl-mode" => {
+                if !SSLMODES.contains(&value.to_ascii_lowercase().as_str()) {
+                    return Err(format!(
+                        "{key} must be one of {}; what other clients call no-verify is require here: it encrypts, and does not \
+                         verify the certificate",
+                        SSLMODES.join(", ")
+                    ));
+                }
+                kept.push((key, value));
+            }
+            "host" => kept.push((key, without_brackets(&value).to_owned())),
+            "hostaddr" => {
+                let address: IpAddr = without_brackets(&value)
+                    .parse()
+                    .map_err(|_| "hostaddr must be an IP address; a name goes into host")?;
+                kept.push((key, address.to_string()));
+            }
+            "port" if value.parse::<u16>().is_err() => {
+                return Err("port must be a number up to 65535".to_owned());
+            }
+            "statement-cache-capacity" if value.parse::<usize>().is_err() => {
+                return Err("statement-cache-capacity must be a number".to_owned());
+            }
+            "port" | "statement-cache-capacity" => kept.push((key, value)),
+            taken if TAKEN.contains(&taken) || taken.starts_with("options[") => {
+                kept.push((key, value));
+            }
+            "sslpassword" => doubts
+                .push("sslpassword is left aside: name an sslkey that is not encrypted".to_owned()),
+            "ssl" => {
+                return Err("ssl is not a parameter here: write sslmode=require".to_owned());
+            }
+            ignored if IGNORED.contains(&ignored) => doubts.push(format!(
+                "the parameter {ignored} is left aside; take it out of the URL"
+            )),
+            _ => return Err(unknown(&key, nameable)),
+        }
+    }
+    // The driver would look an address in brackets up as a name.
+    if let Some(host) = url.host_str().filter(|host| host.starts_with('[')) {
+        kept.insert(0, ("host".to_owned(), without_brackets(host).to_owned()));
+    }
+    url.set_query(None);
+    if !kept.is_empty() {
+        url.query_pairs_mut().extend_pairs(kept);
+    }
+    Ok(DatabaseUrl {
+        kind: DatabaseKind::Postgres,
+        text: String::from(url).into(),
+        doubts,
+    })
+}
+
+fn unknown(key: &str, nameable: bool) -> String {
+    let plain = |key: &str| {
+        key.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    };
+    let what = match nameable && plain(key) {
+        true => format!("the parameter {key}"),
+        false => "a parameter".to_owned(),
+    };
+    format!(
+        "{what} is not known: take it out; a ? or & in a password is percent-encoded (%3F, %26)"
+    )
+}
+
+fn without_brackets(host: &str) -> &str {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    inner.unwrap_or(host)
+}
+
+fn is_utf8(part: &str) -> bool {
+    percent_encoding::percent_decode_str(part)
+        .decode_utf8()
+        .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn error(text: &str) -> String {
+        match DatabaseUrl::parse(text) {
+            Ok(url) => panic!("taken: {}", url.text.expose_secret()),
+            Err(error) => error,
+        }
+    }
+
+    #[rstest]
+    #[case("sqlite://new.db", "sqlite://new.db?mode=rwc")]
+    #[case("sqlite:new.db", "sqlite://new.db?mode=rwc")]
+    #[case("sqlite://a.db?cache=private", "sqlite://a.db?cache=private&mode=rwc")]
+    #[case("sqlite:///var/a.db?mode=rw", "sqlite:///var/a.db?mode=rw")]
+    #[case("sqlite::memory:", "sqlite://:memory:")]
+    #[case(
+        "postgres://u:p@[::1]:5433/d",
+        "postgres://u:p@[::1]:5433/d?host=%3A%3A1"
+    )]
+    #[case(
+        "postgresql://u:p%23%3F@h/d?sslmode=require",
+        "postgresql://u:p%23%3F@h/d?sslmode=require"
+    )]
+    #[case(
+        "postgres:///d?host=/run/pg&user=a@b",
+        "postgres:///d?host=%2Frun%2Fpg&user=a%40b"
+    )]
+    #[case(
+        "postgres://h/d?hostaddr=[::1]&connect_timeout=9",
+        "postgres://h/d?hostaddr=%3A%3A1"
+    )]
+    #[case(
+        "postgres://u:p@/d?host=/cloudsql/x",
+        "postgres://u:p@localhost/d?host=%2Fcloudsql%2Fx"
+    )]
+    fn a_url_is_passed_on_with_what_its_driver_knows(#[case] text: &str, #[case] passed: &str) {
+        let url = DatabaseUrl::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(url.text.expose_secret(), passed);
+    }
+
+    #[rstest]
+    #[case("postgres://u:canary#canary@h/d", "%23")]
+    #[case("postgres://u:canary?canary@h/d", "%3F")]
+    #[case("postgres://u:12?canary@h/d", "%3F")]
+    #[case("postgres://u:12/canary@h/d", "%2F")]
+    #[case("postgres://u:12#canary@h/d", "%23")]
+    #[case("postgres://u:p@canary?x=canary&y@h/d", "%3F")]
+    #[case("postgres://u:canary%ff@h/d", "percent-encode")]
+    #[case("postgres://u:canary@h:canary/d", "port")]
+    #[case("postgres://u:canary@a,b/d", "one host")]
+    #[case("postgres://h/d?password=a&canary", "%26")]
+    #[case(
+        "postgres://u:canary@h/d?sslmode=no-verify",
+        "sslmode must be one of disable"
+    )]
+    #[case("postgres://u:canary@h/d?sslmode=canary", "no-verify is require")]
+    #[case("postgres://u:canary@h/d?ssl=true", "sslmode=require")]
+    #[case(
+        "postgres://u:canary@h/d?sslmod=require",
+        "the parameter sslmod is not known"
+    )]
+    #[case("postgres://u:canary@h/d?port=canary", "port must be")]
+    #[case("postgres://u:canary@h/d?hostaddr=canary", "hostaddr must be")]
+    #[case("\"postgres://u:canary@h/d\"", "without quotation marks")]
+    #[case("mysql://u:canary@h/d", "must begin with sqlite:// or postgres://")]
+    #[case("sqlite://", "names no file")]
+    #[case("sqlite://a.db?mode=ro", "mode must be rwc")]
+    #[case("sqlite://a.db?immutable=1", "immutable must be left out")]
+    #[case("sqlite://a.db?journal=wal", "journal is not a parameter")]
+    fn what_is_wrong_is_named_with_its_remedy_and_no_value_is_repeated(
+        #[case] text: &str,
+        #[case] said: &str,
+    ) {
+        let error = error(text);
+        assert!(error.contains(said) && !error.contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn what_other_clients_know_is_left_aside_and_said_without_its_value() {
+        let text = "postgres://u:p@h/d?sslpassword=canary&channel_binding=require";
+        let url = DatabaseUrl::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(url.text.expose_secret(), "postgres://u:p@h/d");
+        let doubts = url.doubts.join("\n");
+        assert!(
+            doubts.contains("sslpassword")
+                && doubts.contains("channel_binding")
+                && !doubts.contains("canary"),
+            "{doubts}"
+        );
+    }
+}
