@@ -86,7 +86,7 @@ pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
         Ok(_) if expired => Paid::Settled,
         Ok(owed) => match pay(shared, &open, &owed, now).await {
             Ok(paid) => paid,
-            Err(failure) => Paid::Later(next_try(&open, &failure, now), failure.message),
+            Err(failure) => Paid::Later(next_try(open.attempts, &failure, now), failure.message),
         },
         Err(error) => Paid::Later(now + AT_MOST, format!("it cannot be read: {error}")),
     };
@@ -114,16 +114,11 @@ pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
     }
 }
 
-/// Doubling from a second to a minute, and never before the vendor's own wish.
-fn next_try(open: &OpenDebt, failure: &Failure, now: DateTime<Utc>) -> DateTime<Utc> {
-    let doubled = TimeDelta::seconds(1 << open.attempts.clamp(0, 6));
-    let asked = TimeDelta::milliseconds(
-        failure
-            .retry_after_ms
-            .and_then(|ms| i64::try_from(ms).ok())
-            .unwrap_or(0),
-    );
-    now + doubled.min(AT_MOST).max(asked)
+/// Doubles the wait from a second to a minute; waits longer where the vendor asks for it, 5 minutes at most.
+fn next_try(attempts: i32, failure: &Failure, now: DateTime<Utc>) -> DateTime<Utc> {
+    let doubled = TimeDelta::seconds(1 << attempts.clamp(0, 6));
+    let asked = failure.asked_wait().unwrap_or_default();
+    now + TimeDelta::from_std(asked).map_or(AT_MOST, |asked| doubled.min(AT_MOST).max(asked))
 }
 
 async fn pay(
@@ -315,5 +310,35 @@ async fn tell_of_recordings(
         Ok(Saved::Fenced) => Err(broken("the relay has changed meanwhile".into())),
         Err(StoreError::Unavailable(error)) => Err(broken(error)),
         Err(error) => Err(broken(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debt_is_tried_again_within_five_minutes_whatever_the_vendor_asks_for() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let wait = |attempts, retry_after_ms| {
+            let failure = Failure {
+                vendor: "cloudflare".into(),
+                call: "live_inputs.delete".into(),
+                class: Class::RateLimited,
+                maybe_done: false,
+                status: Some(429),
+                message: "words".into(),
+                retry_after_ms,
+            };
+            (next_try(attempts, &failure, now) - now).num_seconds()
+        };
+        assert_eq!(
+            (wait(0, None), wait(3, None), wait(i32::MAX, None)),
+            (1, 8, 60)
+        );
+        assert_eq!((wait(0, Some(20_000)), wait(6, Some(20_000))), (20, 60));
+        for absurd in [1_800_000_000_000, u64::MAX] {
+            assert_eq!(wait(0, Some(absurd)), 300);
+        }
     }
 }

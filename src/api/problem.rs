@@ -16,7 +16,7 @@ pub use code::Code;
 
 use super::envelope::X_REQUEST_ID;
 use crate::actors::view::RelayView;
-use crate::relay::Durable;
+use crate::relay::{Durable, Failure};
 use crate::store::StoreError;
 use crate::vendors::{Class, VendorError};
 
@@ -169,8 +169,8 @@ impl Problem {
             None => sentence.to_owned(),
         };
         let asked = failure
-            .and_then(|failure| failure.retry_after_ms)
-            .map(|ms| ms.div_ceil(1000).max(1));
+            .and_then(Failure::asked_wait)
+            .map(|wait| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1));
         let mut problem = Self::new(code, detail);
         problem.0.relay_id = Some(durable.spec.relay_id);
         problem.0.retry_after = problem.0.retry_after.map(|usual| asked.unwrap_or(usual));

@@ -32,7 +32,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Whether the same request may succeed later.
+    /// Whether the same request may succeed later. A refusal of credentials is judged where it is met.
     #[must_use]
     pub fn may_pass(self) -> bool {
         match self {
@@ -65,6 +65,18 @@ pub struct Failure {
     pub retry_after_ms: Option<u64>,
 }
 
+/// The longest wait a vendor can ask for. What the shell hands in is bounded already; a journal may hold more.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+impl Failure {
+    /// How long the vendor asks to wait, 5 minutes at most.
+    #[must_use]
+    pub fn asked_wait(&self) -> Option<Duration> {
+        let asked = Duration::from_millis(self.retry_after_ms?);
+        Some(asked.min(LONGEST_WAIT))
+    }
+}
+
 /// A draw that spreads retries and polls: 0 to 999 thousandths. Given in, so that the life cycle stays a function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jitter(u16);
@@ -88,7 +100,7 @@ impl Jitter {
 #[must_use]
 pub fn back_off(first: Duration, failures: u32, jitter: Jitter, failure: &Failure) -> Duration {
     let spread = doubled(first, failures, jitter);
-    spread.max(Duration::from_millis(failure.retry_after_ms.unwrap_or(0)))
+    spread.max(failure.asked_wait().unwrap_or_default())
 }
 
 /// The wait after so many tries in a row: doubling from `first` up to 15 s, between half and one and a half times of that.

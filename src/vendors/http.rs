@@ -1,6 +1,6 @@
 //! One HTTP exchange with a vendor: what came back, or whether the request may have arrived all the same.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tracing::Instrument as _;
@@ -13,6 +13,16 @@ use crate::telemetry::{metrics, traced};
 const BODY_LIMIT: usize = 8 << 20;
 /// The content type of a web page.
 const HTML: &[u8] = b"text/html";
+
+/// The shortest wait a vendor can ask for.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait a vendor can ask for: the time for which Cloudflare blocks an account (`cloudflare-stream.md §8`).
+/// A header that names more is wrong, and must not stop all calls for hours.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// From here on, a number of seconds is a date (2001 or later) rather than a wait.
+const SECONDS_SINCE_1970: f64 = 1e9;
 
 /// What came back, whatever its status.
 pub(crate) struct Answer {
@@ -111,6 +121,7 @@ fn came_to(answer: &Result<Answer, VendorError>) -> Option<Class> {
         Ok(answer) => match answer.status {
             200..=299 if answer.is_page() => Some(Class::Unexpected),
             200..=299 => None,
+            401 | 403 if answer.is_page() => Some(Class::Unavailable),
             401 | 403 => Some(Class::Unauthorized),
             404 => Some(Class::NotFound),
             409 => Some(Class::Conflict),
@@ -174,15 +185,27 @@ fn shown(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_millis(whole))
 }
 
-/// What `Retry-After` says: seconds, or a date.
+/// The wait that `Retry-After` asks for.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-    let wait = date.signed_duration_since(chrono::Utc::now());
-    Some(wait.to_std().unwrap_or_default())
+    asked_wait(headers.get(RETRY_AFTER)?.to_str().ok()?)
+}
+
+/// The wait that a header's value asks for: seconds, an HTTP date, or a date in seconds since 1970. The result is within
+/// [`SHORTEST_WAIT`] and [`LONGEST_WAIT`]. Other texts ask for nothing: each caller has a wait of its own.
+pub(crate) fn asked_wait(text: &str) -> Option<Duration> {
+    let until = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
+    let text = text.trim();
+    let wait = match text.parse::<f64>() {
+        Ok(seconds) if !seconds.is_finite() => return None,
+        Ok(seconds) if seconds >= SECONDS_SINCE_1970 => Duration::try_from_secs_f64(seconds)
+            .ok()
+            .and_then(|since| UNIX_EPOCH.checked_add(since))
+            .map_or(LONGEST_WAIT, until),
+        // A negative number: the time is over.
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+        Err(_) => until(chrono::DateTime::parse_from_rfc2822(text).ok()?.into()),
+    };
+    Some(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))
 }
 
 /// An exchange the transport broke. The URL is left out: it may hold a secret.
@@ -238,15 +261,13 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         assert_eq!(told("120"), Some(Duration::from_secs(120)));
-        assert_eq!(
-            told("Wed, 21 Oct 2015 07:28:00 GMT"),
-            Some(Duration::ZERO),
-            "a date that has passed"
-        );
+        assert_eq!(told(" 1.5 "), Some(Duration::from_millis(1500)));
         let soon = chrono::Utc::now() + chrono::TimeDelta::seconds(90);
-        let wait = told(&soon.format("%a, %d %b %Y %H:%M:%S GMT").to_string()).unwrap();
-        assert!((80..=90).contains(&wait.as_secs()));
-        assert_eq!(told("later"), None);
+        let date = soon.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        for soon in [date, soon.timestamp().to_string()] {
+            let wait = told(&soon).unwrap();
+            assert!((80..=90).contains(&wait.as_secs()), "{soon}: {wait:?}");
+        }
         assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
@@ -282,6 +303,39 @@ mod tests {
             (None, ""),
         ] {
             assert!(!answer(kind, body).is_page(), "{kind:?} {body}");
+        }
+    }
+
+    #[test]
+    fn no_retry_after_asks_for_less_than_a_second_or_more_than_five_minutes() {
+        let over = (chrono::Utc::now() - chrono::TimeDelta::days(9)).timestamp();
+        for past in [
+            "0",
+            "-0",
+            "-1",
+            "-1e300",
+            "0.001",
+            "Wed, 21 Oct 2015 07:28:00 GMT",
+        ] {
+            assert_eq!(told(past), Some(SHORTEST_WAIT), "{past}");
+        }
+        assert_eq!(told(&over.to_string()), Some(SHORTEST_WAIT));
+        for far in [
+            "301",
+            "3600",
+            "999999999",
+            "18446744073709551615",
+            "99999999999999999999999999",
+            "1e300",
+            "1790000000000",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+        ] {
+            assert_eq!(told(far), Some(LONGEST_WAIT), "{far}");
+        }
+        for nothing in [
+            "", "later", "inf", "-inf", "nan", "1e999", "0x10", "10 s", "1,000",
+        ] {
+            assert_eq!(told(nothing), None, "{nothing}");
         }
     }
 

@@ -137,6 +137,7 @@ async fn each_answer_to_a_start_is_told_apart(
 #[case::too_fast_for_the_concurrency(400, json!({ "message": "QPS exceeds 10% of concurrency" }), Class::RateLimited, Done::No)]
 #[case::too_fast(429, json!({ "message": "API rate limit exceeded" }), Class::RateLimited, Done::No)]
 #[case::bad_credentials(401, json!({ "message": "Invalid authentication credentials" }), Class::Unauthorized, Done::No)]
+#[case::a_foreign_gateway(403, json!({ "message": "Forbidden" }), Class::Unavailable, Done::Unknown)]
 #[case::wrong_path(404, json!({ "message": "no Route matched with those values" }), Class::Rejected, Done::No)]
 #[tokio::test]
 async fn each_refusal_of_a_start_says_what_can_be_done(
@@ -240,6 +241,35 @@ async fn a_web_page_in_place_of_a_refusal_says_nothing_of_the_recorder(#[case] s
 }
 
 #[tokio::test]
+async fn a_page_refuses_nothing_and_says_nothing_of_an_object() {
+    for (status, class) in [
+        (401, Class::Unavailable),
+        (403, Class::Unavailable),
+        (400, Class::Unexpected),
+        (404, Class::Unexpected),
+        (409, Class::Unexpected),
+    ] {
+        let server = MockServer::start().await;
+        let page = ResponseTemplate::new(status).set_body_string("<html>One moment</html>");
+        Mock::given(any()).respond_with(page).mount(&server).await;
+        let agora = agora(&server);
+        let (recording, push) = (agora.cloud_recording(), agora.media_push());
+        for error in [
+            recording.stop(caller(), &recorder()).await.unwrap_err(),
+            recording
+                .start(caller(), &start_request(), true)
+                .await
+                .unwrap_err(),
+            push.delete(caller(), "na", "c").await.unwrap_err(),
+        ] {
+            assert_eq!(told(&error), (class, Done::Unknown), "{error}");
+        }
+        let error = push.check_credentials(caller()).await.unwrap_err();
+        assert_eq!(error.class, class);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_says_how_long_to_wait() {
     let server = MockServer::start().await;
     Mock::given(any())
@@ -253,6 +283,28 @@ async fn a_refusal_says_how_long_to_wait() {
         .unwrap_err();
     assert_eq!(error.class, Class::RateLimited);
     assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
+    for absurd in [
+        "4294967295",
+        "18446744073709551615",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+    ] {
+        let server = MockServer::start().await;
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(429).insert_header("Retry-After", absurd))
+            .mount(&server)
+            .await;
+        let agora = agora(&server);
+        let asked = agora.cloud_recording().query(caller(), &recorder()).await;
+        let most = Duration::from_secs(300);
+        assert_eq!(asked.unwrap_err().retry_after, Some(most), "{absurd}");
+        let budgets = agora.budgets();
+        let paused = budgets.iter().find_map(|budget| budget.paused_for).unwrap();
+        assert!(paused <= most, "{paused:?}");
+    }
 }
 
 fn status_body(status: Value, services: Value) -> Value {

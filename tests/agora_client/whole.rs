@@ -37,7 +37,10 @@ async fn the_last_outcome_is_known_for_the_health_page() {
     assert!(agora.last_success().is_none() && agora.last_error().is_none());
 
     Mock::given(any())
-        .respond_with(ResponseTemplate::new(401).set_body_json(json!({ "message": "no" })))
+        .respond_with(
+            ResponseTemplate::new(401)
+                .set_body_json(json!({ "message": "Invalid authentication credentials" })),
+        )
         .up_to_n_times(1)
         .mount(&server)
         .await;

@@ -100,6 +100,27 @@ async fn after_a_429_nobody_calls_until_it_is_over() {
 }
 
 #[tokio::test]
+async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
+    let most = Duration::from_secs(300);
+    for (status, header, value) in [
+        (429, "retry-after", "4294967295"),
+        (429, "retry-after", "18446744073709551615"),
+        (429, "ratelimit", "\"default\";r=0;t=4294967295"),
+        (200, "ratelimit", "\"default\";r=0;t=4294967295"),
+    ] {
+        let answer = ResponseTemplate::new(status).insert_header(header, value);
+        let server = answering("DELETE", &at(), answer).await;
+        let client = client(&server);
+        let told = client.delete_live_input(caller(), UID).await;
+        if let Err(error) = told {
+            assert_eq!(error.retry_after, Some(most), "{value}");
+        }
+        let paused = client.budget().paused_for.unwrap();
+        assert!(paused > most / 2 && paused <= most, "{value}: {paused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_429_without_retry_after_is_waited_out_by_its_reset() {
     let answer = ResponseTemplate::new(429).insert_header("ratelimit", "\"default\";r=0;t=77");
     let server = answering("DELETE", &at(), answer).await;

@@ -222,13 +222,45 @@ async fn a_body_that_is_no_envelope_is_quoted_in_brief_with_the_ray() {
         .set_body_string("error code: 1010")
         .insert_header("cf-ray", "8f1a2b3c4d5e6f70-FRA");
     let (write, _) = outcomes(answer).await;
-    assert_eq!(write.class, Class::Unauthorized);
     assert_eq!(
         write.message,
         "error code: 1010 (cf-ray 8f1a2b3c4d5e6f70-FRA)"
     );
     let (write, _) = outcomes(ResponseTemplate::new(400)).await;
     assert_eq!(write.message, "an empty answer");
+}
+
+#[tokio::test]
+async fn only_the_apis_own_envelope_refuses_the_credentials() {
+    let page = "<!doctype html><title>Just a moment...</title>";
+    for status in [401, 403] {
+        for answer in [
+            ResponseTemplate::new(status).set_body_raw(page, "text/html"),
+            ResponseTemplate::new(status).set_body_string("error code: 1010"),
+            ResponseTemplate::new(status),
+            ResponseTemplate::new(status).set_body_json(json!({ "message": "Forbidden" })),
+            ResponseTemplate::new(status).set_body_json(json!({ "success": false, "errors": [] })),
+            ResponseTemplate::new(status).set_body_json(json!([{ "code": 10000 }])),
+        ] {
+            let (write, read) = outcomes(answer).await;
+            let (unavailable, unknown) = (Class::Unavailable, Done::Unknown);
+            assert_eq!((write.class, write.done), (unavailable, unknown), "{write}");
+            assert_eq!((read.class, read.done), (unavailable, Done::No), "{read}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_nothing_of_an_object() {
+    for status in [400, 404, 405, 409, 413] {
+        let answer = ResponseTemplate::new(status).set_body_string("<html>nginx</html>");
+        let (write, read) = outcomes(answer).await;
+        assert_eq!(
+            (write.class, write.done),
+            (Class::Unexpected, Done::Unknown)
+        );
+        assert_eq!(read.class, Class::Unexpected);
+    }
 }
 
 #[tokio::test]

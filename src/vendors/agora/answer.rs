@@ -1,11 +1,10 @@
 //! What Agora's answers mean, whatever product they come from.
 
-use std::time::Duration;
-
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::redact::redact;
+use crate::vendors::http::retry_after;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// The most of a vendor's words an error keeps, in characters.
@@ -90,6 +89,17 @@ impl Reply {
         matches!(self.code(), Some(62 | 65)) && self.call != "cloud_recording.acquire"
     }
 
+    /// 401 or 403 in Agora's own words (`agora.md` §7): `{"message": "Invalid authentication credentials"}` of its gateway,
+    /// or a `reason`. Pages, empty bodies and the JSON of others, such as `{"message": "Forbidden"}`, refuse nothing.
+    fn refuses_credentials(&self) -> bool {
+        let message = self.json.get("message").and_then(Value::as_str);
+        let message = message.unwrap_or_default().to_ascii_lowercase();
+        self.json.get("reason").is_some_and(Value::is_string)
+            || ["credential", "permission", "auth"]
+                .iter()
+                .any(|word| message.contains(word))
+    }
+
     /// A header's text.
     pub(super) fn header(&self, name: &str) -> Option<String> {
         let text = self.headers.get(name)?.to_str().ok()?.trim();
@@ -116,13 +126,8 @@ impl Reply {
             status: Some(self.status),
             code: self.code(),
             message,
-            retry_after: self.retry_after(),
+            retry_after: retry_after(&self.headers),
         }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        seconds.parse().ok().map(Duration::from_secs)
     }
 }
 
@@ -136,7 +141,8 @@ fn classify(reply: &Reply) -> (Class, Done) {
         }
         _ if reply.is_left_open() => (Class::Timeout, Done::Unknown),
         // 403 is Media Push that was not enabled for the App ID.
-        (401 | 403, _) => (Class::Unauthorized, Done::No),
+        (401 | 403, _) if reply.refuses_credentials() => (Class::Unauthorized, Done::No),
+        (401 | 403, _) => (Class::Unavailable, Done::Unknown),
         (404, _) if !reply.is_not_found() => (Class::Rejected, Done::No),
         (404, _) => (Class::NotFound, Done::Unknown),
         (409, _) => (Class::Conflict, Done::No),

@@ -95,11 +95,12 @@ impl Context<'_> {
             }
             200..300 if limit.is_some() => (Class::Quota, Done::Unknown),
             400..500 if limit.is_some() => (Class::Quota, Done::No),
-            401 | 403 => (Class::Unauthorized, Done::No),
+            401 | 403 if is_refusal(&answer.body) => (Class::Unauthorized, Done::No),
+            401 | 403 => (Class::Unavailable, Done::Unknown),
             408 => (Class::Timeout, Done::Unknown),
-            409 => (Class::Conflict, Done::No),
             429 => (Class::RateLimited, Done::No),
             500.. => (Class::Unavailable, Done::Unknown),
+            409 => (Class::Conflict, Done::No),
             // No such account, or a path that means nothing: never to be taken for an object that is gone.
             400..500 if has(&[7000, 7003]) => (Class::Rejected, Done::No),
             // A malformed or unknown token; no permission; not from this address.
@@ -156,6 +157,18 @@ impl Context<'_> {
 pub(super) fn ray(answer: &Answer) -> Option<&str> {
     let ray = answer.headers.get("cf-ray")?.to_str().ok()?;
     ray.get(..ray.len().min(40))
+}
+
+/// Whether it is the API itself that refuses: its envelope, with a code. A challenge page, an empty body and the JSON of
+/// others refuse nothing.
+fn is_refusal(body: &[u8]) -> bool {
+    let success = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|body| body.get("success")?.as_bool());
+    success == Some(false)
+        && faults(body, "errors")
+            .iter()
+            .any(|fault| fault.code.is_some())
 }
 
 /// The faults under a key of the envelope.

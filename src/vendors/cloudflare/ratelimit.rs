@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 
 use crate::vendors::governor::Seen;
+use crate::vendors::http::asked_wait;
 
 /// The window the budget is for.
 pub(super) const WINDOW: Duration = Duration::from_secs(300);
@@ -23,15 +24,18 @@ pub(super) struct Told {
 #[derive(Debug)]
 struct Item {
     name: String,
-    parameters: Vec<(String, u64)>,
+    parameters: Vec<(String, String)>,
 }
 
 impl Item {
-    fn get(&self, key: &str) -> Option<u64> {
-        self.parameters
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| *value)
+    fn text(&self, key: &str) -> Option<&str> {
+        let mut parameters = self.parameters.iter();
+        let (_, value) = parameters.find(|(name, _)| name == key)?;
+        Some(value)
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.text(key)?.parse().ok()
     }
 }
 
@@ -40,22 +44,22 @@ pub(super) fn told(headers: &HeaderMap) -> Told {
     let policies = items(headers, "ratelimit-policy");
     let mut told = Told::default();
     for item in items(headers, "ratelimit") {
-        let Some(remaining) = item.get("r") else {
+        let Some(remaining) = item.number("r") else {
             continue;
         };
-        if let (0, Some(seconds)) = (remaining, item.get("t")) {
-            let wait = Duration::from_secs(seconds);
-            told.empty_for = told.empty_for.max(Some(wait));
+        if remaining == 0 {
+            let wait = item.text("t").and_then(asked_wait);
+            told.empty_for = told.empty_for.max(wait);
         }
         let policy = policies.iter().find(|policy| policy.name == item.name);
-        let window = policy.and_then(|policy| policy.get("w"));
+        let window = policy.and_then(|policy| policy.number("w"));
         if window.is_some_and(|seconds| seconds != WINDOW.as_secs()) {
             continue;
         }
         let seen = Seen {
             remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
             quota: policy
-                .and_then(|policy| policy.get("q"))
+                .and_then(|policy| policy.number("q"))
                 .map(|quota| u32::try_from(quota).unwrap_or(u32::MAX)),
         };
         if told
@@ -83,9 +87,7 @@ fn items(headers: &HeaderMap, name: &str) -> Vec<Item> {
                 .to_owned();
             let parameters = parts
                 .filter_map(|part| part.split_once('='))
-                .filter_map(|(key, value)| {
-                    Some((key.trim().to_owned(), value.trim().parse().ok()?))
-                })
+                .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
                 .collect();
             Item { name, parameters }
         })
@@ -132,6 +134,20 @@ mod tests {
         let told = told(&headers(limit, Some(policy)));
         assert_eq!(told.seen, seen(800, Some(1200)));
         assert_eq!(told.empty_for, Some(Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn an_empty_quota_stops_calls_for_five_minutes_at_most() {
+        for (reset, seconds) in [("1790000000000", 300), ("86400", 300), ("0", 1), ("-5", 1)] {
+            let told = told(&headers(&format!("\"default\";r=0;t={reset}"), None));
+            assert_eq!(
+                told.empty_for,
+                Some(Duration::from_secs(seconds)),
+                "{reset}"
+            );
+        }
+        let told = told(&headers("\"default\";r=0;t=inf", None));
+        assert_eq!((told.seen, told.empty_for), (seen(0, None), None));
     }
 
     #[test]

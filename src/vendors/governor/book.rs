@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::queue::{Queue, Ticket, Waiter};
 use super::window::{Purse, Seen, Window};
 use super::{Caller, Denied, Priority};
+use crate::vendors::http::LONGEST_WAIT;
 
 /// The shortest wait a refusal names.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -212,7 +213,9 @@ impl Book {
 
 fn denied(earliest: Instant, now: Instant) -> Denied {
     Denied {
-        retry_after: earliest.saturating_duration_since(now).max(SHORTEST),
+        retry_after: earliest
+            .saturating_duration_since(now)
+            .clamp(SHORTEST, LONGEST_WAIT),
     }
 }
 

@@ -146,7 +146,7 @@ impl Governor {
         self.take(caller, 1).await
     }
 
-    /// The vendor said to stop for so long: nobody gets a permit until then, or for an hour if that is sooner.
+    /// Gives no permit for as long as the vendor asks, 5 minutes at most.
     pub fn pause(&self, pause: Duration) {
         self.desk().book.pause(Instant::now(), pause);
     }

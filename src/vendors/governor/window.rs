@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::vendors::http::LONGEST_WAIT;
+
 /// How long a use is remembered after it left the window: longer than a call may be under way.
 const LOOK_BACK: Duration = Duration::from_secs(60);
-
-/// The longest pause: no vendor blocks for longer, and a slip in a header must not silence us for good.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// On whose account a use goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,9 +182,9 @@ impl Window {
             .filter(|pause| !pause.is_zero())
     }
 
-    /// Nobody gets a permit for so long, an hour at most.
+    /// Gives no permit for `pause`, or for [`LONGEST_WAIT`] if that is shorter.
     pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
-        let until = now + pause.min(LONGEST_PAUSE);
+        let until = now + pause.min(LONGEST_WAIT);
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
     }
 

@@ -193,7 +193,7 @@ impl MediaPush {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         let request = read("rtmp_converters.list", path);
         let reply = self.line.exchange(caller, 1, &request).await?;
-        if reply.is_done() || (matches!(reply.status, 403 | 404) && !reply.is_page) {
+        if reply.is_done() || (matches!(reply.status, 403 | 404) && reply.json.is_object()) {
             self.line.succeeded();
             return Ok(());
         }

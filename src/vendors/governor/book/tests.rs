@@ -83,16 +83,16 @@ fn a_caller_who_cannot_be_served_in_time_is_told_so_at_once() {
 #[test]
 fn those_ahead_in_the_same_queue_count_in_what_a_caller_is_told() {
     let now = Instant::now();
-    let mut book = book(10, seconds(300));
+    let mut book = book(10, seconds(100));
     drain(&mut book, Priority::Start, now);
-    let until = now + seconds(300);
+    let until = now + seconds(100);
     for _ in 0..8 {
         assert!(book.ask(caller(Priority::Start, until), 1, now).is_ok());
     }
     assert_eq!(
         book.ask(caller(Priority::Start, until), 1, now),
         Err(Denied {
-            retry_after: seconds(600)
+            retry_after: seconds(200)
         })
     );
 }

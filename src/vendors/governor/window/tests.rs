@@ -106,7 +106,7 @@ fn nobody_gets_a_permit_during_a_pause_and_a_shorter_one_does_not_end_it() {
     assert!(window.fits(Purse::Stop, 1, now + seconds(60)));
     assert_eq!(window.paused_for(now + seconds(60)), None);
     window.pause(now, Duration::MAX);
-    assert_eq!(window.paused_for(now), Some(LONGEST_PAUSE));
+    assert_eq!(window.paused_for(now), Some(LONGEST_WAIT));
 }
 
 #[test]
