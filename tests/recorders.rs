@@ -81,6 +81,48 @@ async fn a_recorder_that_dies_is_replaced_behind_the_same_url(
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
+async fn refusals_and_pages_end_no_show_whose_recorder_is_replaced_and_keep_no_stop_back(
+    #[case] backend: AgoraBackend,
+    #[values(FaultKind::Page(403), FaultKind::Status(403, None))] kind: FaultKind,
+) {
+    let stage = Stage::with(backend, options(), |settings| {
+        settings.relay.feed_timeout = Duration::from_secs(60);
+    })
+    .await;
+    let (vendors, service) = (&stage.vendors, &stage.service);
+    let (start, stop): (&[Call], _) = match backend {
+        AgoraBackend::CloudRecording => (&[Call::Acquire, Call::Start], Call::Stop),
+        AgoraBackend::MediaPush => (&[Call::ConverterCreate], Call::ConverterDelete),
+    };
+    let twice = |call: Call| {
+        vendors.fault(Fault {
+            times: Some(2),
+            ..Fault::once(call, kind.clone())
+        });
+    };
+    let before = service.go_live(42, &show("show68")).await;
+    twice(Call::LiveInputRotateKeys);
+    start.iter().copied().for_each(twice);
+    assert!(vendors.kill(&publisher(vendors).await, None));
+    let relay = service
+        .relay_when(&before, "live with another", |relay| {
+            assert_eq!(relay["outcome"], Value::Null);
+            relay["phase"] == "live" && relay["agora"]["replacements"] == 1
+        })
+        .await;
+    assert_eq!(relay["hls_playback_url"], before["hls_playback_url"]);
+    for call in [stop, Call::LiveInputUpdate, Call::LiveInputDelete] {
+        twice(call);
+    }
+    let relay = service.come_down(42).await;
+    assert_eq!(relay["outcome"]["code"], "stopped_by_request");
+    assert!(nothing_is_left(vendors), "{:#?}", vendors.state());
+}
+
+#[rstest]
+#[case::cloud_recording(AgoraBackend::CloudRecording)]
+#[case::media_push(AgoraBackend::MediaPush)]
+#[tokio::test]
 async fn a_recorder_that_comes_back_from_a_fail_over_is_not_replaced(
     #[case] backend: AgoraBackend,
     #[values(false, true)] webhooks: bool,

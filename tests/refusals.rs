@@ -98,6 +98,44 @@ async fn a_secret_agora_does_not_know_is_told_at_once(#[case] backend: AgoraBack
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
+async fn one_passing_refusal_and_pages_that_are_not_the_apis_end_no_start(
+    #[case] backend: AgoraBackend,
+) {
+    let stage = Stage::new(backend).await;
+    let recorder = match backend {
+        AgoraBackend::CloudRecording => [Call::Acquire, Call::Start],
+        AgoraBackend::MediaPush => [Call::ConverterCreate; 2],
+    };
+    let mut channel = 0;
+    for call in [Call::LiveInputCreate].into_iter().chain(recorder) {
+        for (kind, times) in [
+            (FaultKind::Page(403), 2),
+            (FaultKind::Page(401), 1),
+            (FaultKind::Status(403, None), 1),
+            (FaultKind::Status(401, None), 1),
+        ] {
+            channel += 1;
+            let fault = Fault::once(call, kind);
+            let times = Some(times);
+            stage.vendors.fault(Fault {
+                times,
+                ..fault.clone()
+            });
+            let body = show(&format!("show{channel}"));
+            let (status, relay) = stage.service.start_channel(channel, &body).await;
+            assert_eq!(status, 201, "{fault:?} {relay:#}");
+        }
+    }
+    for channel in 1..=channel {
+        stage.service.come_down(channel).await;
+    }
+    assert!(nothing_is_left(&stage.vendors));
+}
+
+#[rstest]
+#[case::cloud_recording(AgoraBackend::CloudRecording)]
+#[case::media_push(AgoraBackend::MediaPush)]
+#[tokio::test]
 async fn a_quota_that_is_used_up_is_named(#[case] backend: AgoraBackend) {
     let options = Options {
         quotas: Quotas {

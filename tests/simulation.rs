@@ -140,6 +140,7 @@ fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
             "recorder_lost",
             "live_input_gone",
             "max_duration",
+            "vendor_unauthorized",
         ] {
             assert!(outcomes.contains_key(code), "{code} in {outcomes:?}");
         }

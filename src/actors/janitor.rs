@@ -232,6 +232,11 @@ async fn sweep_live_inputs(
     Ok(())
 }
 
+fn is_not_enabled(error: &VendorError) -> bool {
+    error.class == Class::NotFound
+        || (error.class == Class::Unauthorized && error.status == Some(403))
+}
+
 async fn sweep_converters(
     shared: &Shared,
     owner: &Owner,
@@ -241,7 +246,7 @@ async fn sweep_converters(
     let media_push = shared.vendors.agora.media_push();
     let list = match media_push.list(asks(Priority::Janitor)).await {
         // Media Push is not enabled for this project (403), or not known to it (404): then it holds nothing of ours.
-        Err(error) if matches!(error.class, Class::Unauthorized | Class::NotFound) => return Ok(()),
+        Err(error) if is_not_enabled(&error) => return Ok(()),
         list => list?,
     };
     sweep.converters_may_be_cut = list.may_be_cut;

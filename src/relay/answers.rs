@@ -13,10 +13,13 @@ use super::Relay;
 use super::action::{ActionId, Call, Ignored, Step};
 use super::event::Answer;
 use super::fact::Fact;
-use super::failure::{Failure, Jitter, back_off, doubled};
+use super::failure::{Class, Failure, Jitter, back_off, doubled};
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::volatile::Kind;
+
+/// The least time between two calls of which both may be refused for their credentials.
+const REFUSED_AGAIN: Duration = Duration::from_secs(1);
 
 impl Relay {
     /// The call an id names, no longer in flight; none when nobody waits for it.
@@ -40,7 +43,9 @@ impl Relay {
             step.ignored = Some(Ignored::Stale);
             return Ok(());
         };
-        self.volatile.slot(kind).failures = 0;
+        let slot = self.volatile.slot(kind);
+        slot.failures = 0;
+        slot.refused.take_if(|name| *name == <&str>::from(&call));
         self.volatile.jitter = jitter;
         self.let_go(kind);
         self.space_out(kind, now);
@@ -144,7 +149,12 @@ impl Relay {
         let slot = self.volatile.slot(kind);
         slot.failures += 1;
         let failures = slot.failures;
-        let retry_at = now + back_off(self.first_wait(), failures, jitter, &failure);
+        let mut wait = back_off(self.first_wait(), failures, jitter, &failure);
+        if failure.class == Class::Unauthorized {
+            wait = wait.max(REFUSED_AGAIN);
+        }
+        let retry_at = now + wait;
+        let mends = self.is_tried_again(kind, &call, failure.class);
         match kind {
             // A look that failed is no reading; the next one comes at its time, or later if the vendor asks for that.
             Kind::Feed | Kind::Health | Kind::Hosts | Kind::Recordings => {
@@ -158,12 +168,12 @@ impl Relay {
             Kind::Input => {
                 self.volatile.input.due = Some(retry_at);
                 self.volatile.last_failure = Some(failure.clone());
-                self.input_failed(step, &call, failure, failures, now)
+                self.input_failed(step, &call, failure, (mends, failures), now)
             }
             Kind::Recorder => {
                 self.volatile.recorder.due = Some(retry_at);
                 self.volatile.last_failure = Some(failure.clone());
-                self.recorder_failed(step, &call, failure, now)
+                self.recorder_failed(step, &call, failure, mends, now)
             }
         }
     }
@@ -172,6 +182,18 @@ impl Relay {
     fn first_wait(&self) -> Duration {
         let poll = self.durable.spec.timing.poll_interval;
         poll.min(Duration::from_secs(1))
+    }
+
+    /// Whether a call that failed is made again. Vendors refuse good credentials now and then, so a refusal counts only
+    /// while the relay is provisioned, and only when the same call was refused twice in a row. A relay that is on air goes
+    /// on until a deadline ends it, and one that is taken down until its patience is over.
+    fn is_tried_again(&mut self, kind: Kind, call: &Call, class: Class) -> bool {
+        if class != Class::Unauthorized {
+            return class.may_pass();
+        }
+        let name: &'static str = call.into();
+        let before = self.volatile.slot(kind).refused.replace(name);
+        self.durable.phase != Phase::Provisioning || before != Some(name)
     }
 
     fn not_found(

@@ -6,6 +6,7 @@ use super::action::Step;
 use super::debt::Owed;
 use super::event::RecorderReading;
 use super::fact::Fact;
+use super::failure::Class;
 use super::outcome::{Detail, Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::state::{RecorderStage, VideoState};
@@ -115,7 +116,11 @@ impl Relay {
         match deadline {
             Deadline::Provisioning => {
                 let outcome = match &self.volatile.last_failure {
-                    Some(failure) if failure.class.may_pass() => Outcome::of(failure.clone()),
+                    Some(failure)
+                        if failure.class.may_pass() || failure.class == Class::Unauthorized =>
+                    {
+                        Outcome::of(failure.clone())
+                    }
                     Some(_) | None => Outcome::plain(OutcomeCode::ProvisioningTimeout),
                 };
                 self.end(step, outcome, now)

@@ -17,6 +17,8 @@ pub(super) struct Slot {
     pub(super) due: Option<DateTime<Utc>>,
     /// Failures in a row.
     pub(super) failures: u32,
+    /// The name of the call whose credentials were refused last, until that call is answered.
+    pub(super) refused: Option<&'static str>,
 }
 
 impl Slot {

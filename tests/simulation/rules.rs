@@ -26,6 +26,12 @@ impl Run {
             }
         }
         let durable = self.durable();
+        let outcome = durable.and_then(|durable| Some((durable, durable.outcome.as_ref()?)));
+        if outcome.is_some_and(|(durable, outcome)| {
+            durable.started_at.is_some() && outcome.code == OutcomeCode::VendorUnauthorized
+        }) {
+            return Err("refused credentials ended a relay that was started".into());
+        }
         for task in self.vendors.tasks.iter().filter(|t| t.alive(self.now)) {
             let open = durable.is_some_and(|durable| {
                 let ours = durable.open_recorder().map(|r| self.mark(r.attempt));

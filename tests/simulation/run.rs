@@ -116,6 +116,13 @@ impl Run {
         let wear = wear(&mut dice);
         let seller = seller(&mut dice);
         let (down, grudge) = (outage(&mut dice), grudge(&mut dice));
+        // Drawn from the seed, so that the stories of other seeds stay the same.
+        let grudge = grudge.map(|(call, fate)| match fate {
+            Fate::Refused(Class::Rejected) if seed % 2 == 0 => {
+                (call, Fate::Refused(Class::Unauthorized))
+            }
+            fate => (call, fate),
+        });
         let back_off = spec.timing.not_found_backoff.iter().sum::<Duration>();
         let back_off = u64::try_from(back_off.as_millis()).unwrap();
         let vendors = Vendors::new(spec.clone(), wear, seller, Dice::new(dice.draw()));

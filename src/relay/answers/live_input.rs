@@ -20,10 +20,9 @@ impl Relay {
         step: &mut Step,
         call: &Call,
         failure: Failure,
-        failures: u32,
+        (mends, failures): (bool, u32),
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let mends = failure.class.may_pass();
         match call {
             Call::CreateLiveInput { attempt } if failure.class == Class::Conflict => {
                 // The key's live input was deleted (`cloudflare-stream.md §1.2`): this try is over, for certain.

@@ -18,9 +18,9 @@ impl Relay {
         step: &mut Step,
         call: &Call,
         failure: Failure,
+        mends: bool,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let mends = failure.class.may_pass();
         let replacing = self.durable.phase.is_watched();
         match call {
             Call::StartRecorder { .. } | Call::CreateConverter { .. } | Call::Acquire { .. } => {

@@ -387,3 +387,22 @@ fn the_recorders_time_is_paid_for_from_acceptance_to_its_end() {
     let ran = u64::try_from((life.now - accepted).num_seconds()).unwrap();
     assert_eq!(life.relay.durable().recorder_seconds, ran);
 }
+
+#[test]
+fn a_stop_that_is_refused_for_its_credentials_is_tried_again_and_owed_only_after_30_s() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.tell(Event::Stop);
+        let stopped = life.now;
+        while life.phase() == Phase::Stopping {
+            for call in ["stop_recorder", "disable_live_input"] {
+                if life.waiting(call).is_some() {
+                    life.fail(call, Class::Unauthorized, false);
+                }
+            }
+            life.wait(1);
+        }
+        assert!((30..=32).contains(&life.since(stopped).num_seconds()));
+        assert_eq!(life.debts().len(), 2);
+    });
+}

@@ -145,6 +145,56 @@ fn a_recorder_that_has_failed_is_stopped_before_another_starts() {
 }
 
 #[test]
+fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        life.recorder = Some(RecorderReading::Failed);
+        life.wait(16);
+        life.recorder = Some(RecorderReading::Publishing);
+        let refused = |life: &mut Life, call: &str| {
+            for _ in 0..3 {
+                life.fail(call, Class::Unauthorized, false);
+                life.wait(8);
+            }
+            assert_eq!(life.phase(), Phase::Interrupted, "{call}");
+        };
+        refused(&mut life, "stop_recorder");
+        life.answer("stop_recorder", Answer::Stopped);
+        refused(&mut life, "rotate_keys");
+        life.answer("rotate_keys", Answer::KeysRotated);
+        if life.is_web() {
+            refused(&mut life, "acquire");
+            life.answer_acquire("resource");
+        }
+        let call = life.start_call();
+        life.fail(call, Class::Unauthorized, false);
+        life.wait(8);
+        if life.is_web() {
+            life.answer_acquire("another");
+        }
+        life.fail(call, Class::Unauthorized, false);
+        life.wait(8);
+        life.accept("second");
+        life.feed = Some(true);
+        life.wait(10);
+        assert_eq!(life.phase(), Phase::Live);
+
+        let mut life = Life::without_feed(life.relay.durable().spec.clone());
+        life.recorder = Some(RecorderReading::Exited);
+        life.wait(16);
+        while life.phase() == Phase::Interrupted {
+            if life.waiting("rotate_keys").is_some() {
+                life.fail("rotate_keys", Class::Unauthorized, false);
+            }
+            life.wait(1);
+        }
+        assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
+        let told = life.detail().failure.unwrap();
+        assert_eq!(told.class, Class::Unauthorized);
+    });
+}
+
+#[test]
 fn two_are_replaced_and_the_third_loss_is_the_end() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);

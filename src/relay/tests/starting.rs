@@ -256,7 +256,6 @@ fn after_six_hours_a_live_input_is_looked_for_by_its_mark_and_only_then_asked_fo
 #[test]
 fn a_refusal_no_repeat_can_mend_ends_it_with_its_own_code_and_leaves_nothing() {
     let cases = [
-        (Class::Unauthorized, OutcomeCode::VendorUnauthorized),
         (Class::Rejected, OutcomeCode::VendorRejected),
         (Class::Quota, OutcomeCode::VendorQuota),
     ];
@@ -281,6 +280,82 @@ fn a_refusal_no_repeat_can_mend_ends_it_with_its_own_code_and_leaves_nothing() {
             assert_eq!(life.debts(), [], "the start was refused for certain");
             assert_eq!(life.relay.durable().cost, None);
         });
+    }
+}
+
+#[test]
+fn credentials_refused_twice_in_a_row_end_a_start_within_two_seconds() {
+    let waits = |life: &mut Life, call: &str| {
+        let from = life.now;
+        life.wait(2);
+        life.fail(call, Class::Unauthorized, false);
+        assert!(life.since(from).num_seconds() <= 2);
+        assert_eq!(life.outcome(), Some(OutcomeCode::VendorUnauthorized));
+    };
+    on_both(|spec| {
+        let mut life = Life::begin(spec.clone());
+        life.fail("create_live_input", Class::Unauthorized, false);
+        assert_eq!(life.outcome(), None);
+        life.now += std::time::Duration::from_millis(999);
+        life.tell(Event::Tick);
+        assert_eq!(life.waiting("create_live_input"), None, "not so soon again");
+        waits(&mut life, "create_live_input");
+        if life.is_web() {
+            life.answer_acquire("resource");
+        }
+        assert_eq!(life.phase(), Phase::Ended, "there is nothing to take down");
+
+        let mut life = Life::starting(spec);
+        let call = life.start_call();
+        life.fail(call, Class::Unauthorized, false);
+        life.wait(2);
+        if life.is_web() {
+            // Each start of a recorder needs a resource of its own.
+            life.answer_acquire("another");
+        }
+        waits(&mut life, call);
+        life.take_down(&[]);
+        assert_eq!(life.debts(), []);
+    });
+}
+
+#[test]
+fn one_passing_refusal_of_good_credentials_ends_no_start() {
+    on_both(|spec| {
+        let mut life = Life::begin(spec);
+        life.fail("create_live_input", Class::Unauthorized, false);
+        life.wait(2);
+        life.answer_create();
+        if life.is_web() {
+            life.fail("acquire", Class::Unauthorized, false);
+            life.wait(2);
+            life.answer_acquire("resource");
+        }
+        let call = life.start_call();
+        life.fail(call, Class::Unauthorized, false);
+        life.wait(2);
+        life.accept("first");
+        assert_eq!(life.phase(), Phase::AwaitingLive);
+    });
+}
+
+#[test]
+fn no_wait_a_vendor_asks_for_is_longer_than_five_minutes() {
+    for asked in [300_001, 1_800_000_000_000, u64::MAX] {
+        let mut spec = push();
+        spec.timing.provisioning_timeout = secs(3600);
+        let mut life = Life::begin(spec);
+        let (action, jitter) = (life.open.remove(0).id, jitter());
+        let failure = Failure {
+            retry_after_ms: Some(asked),
+            ..failure(Class::RateLimited, false)
+        };
+        life.tell(Event::Failed {
+            action,
+            failure,
+            jitter,
+        });
+        assert_eq!(life.relay.wake_at(life.now), Some(life.now + secs(300)));
     }
 }
 
