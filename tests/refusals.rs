@@ -11,6 +11,9 @@
 
 mod support;
 
+#[path = "refusals/keys.rs"]
+mod keys;
+
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::{AgoraBackend, Settings};

@@ -55,10 +55,8 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         // The store numbers what is told now; a late recording is numbered after it.
         durable.announced += u32::try_from(told.len()).unwrap_or_default();
         let detail = Detail {
-            feed: None,
-            seller: None,
             recorder: Some(reason.to_owned()),
-            failure: None,
+            ..Detail::default()
         };
         durable.outcome.get_or_insert(Outcome {
             code: OutcomeCode::Internal,

@@ -1,12 +1,12 @@
 //! The door to the actors: what the API asks of them.
 
 mod elsewhere;
+mod keys;
 mod start;
 mod stop;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use tracing::Span;
 use uuid::Uuid;
 
@@ -15,11 +15,11 @@ use super::ghosts;
 use super::janitor::{self, Sweep, SweepError};
 use super::registry::TellRelay;
 use super::relay_actor::Tell;
-use super::requests::{Ghost, KeyedBy};
+use super::requests::Ghost;
 use super::rows;
 use super::shared::{Readiness, Shared};
 use crate::relay::{Durable, Event, Hint};
-use crate::store::{IdempotencyRecord, StoreError};
+use crate::store::StoreError;
 
 pub use elsewhere::Standing;
 
@@ -150,15 +150,5 @@ impl Keeper {
             because: Span::current(),
         };
         self.shared.registry_hears(TellRelay { relay_id, tell });
-    }
-}
-
-/// What a key is remembered by.
-fn record(keyed_by: &KeyedBy, relay_id: Uuid, now: DateTime<Utc>) -> IdempotencyRecord {
-    IdempotencyRecord {
-        key: keyed_by.key.clone(),
-        request_hash: keyed_by.request_hash.clone(),
-        relay_id,
-        created_at: now,
     }
 }

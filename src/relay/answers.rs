@@ -47,6 +47,7 @@ impl Relay {
         slot.failures = 0;
         slot.refused.take_if(|name| *name == <&str>::from(&call));
         self.volatile.jitter = jitter;
+        self.volatile.called |= !matches!(answer, Answer::Acquired { .. });
         self.let_go(kind);
         self.space_out(kind, now);
         match answer {
@@ -146,6 +147,7 @@ impl Relay {
             return Ok(());
         };
         self.volatile.jitter = jitter;
+        self.volatile.called |= !failure.is_own_budget();
         let slot = self.volatile.slot(kind);
         slot.failures += 1;
         let failures = slot.failures;

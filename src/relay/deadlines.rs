@@ -223,6 +223,7 @@ impl Relay {
                 .told_errored
                 .clone()
                 .or_else(|| self.volatile.watch.last.map(Into::into)),
+            untried: false,
         }
     }
 

@@ -75,6 +75,12 @@ impl Failure {
         let asked = Duration::from_millis(self.retry_after_ms?);
         Some(asked.min(LONGEST_WAIT))
     }
+
+    /// Whether the vendor never got the call: our own rate budget had no permit before the deadline.
+    #[must_use]
+    pub fn is_own_budget(&self) -> bool {
+        self.class == Class::RateLimited && self.status.is_none()
+    }
 }
 
 /// A draw that spreads retries and polls: 0 to 999 thousandths. Given in, so that the life cycle stays a function.

@@ -199,9 +199,10 @@ impl Relay {
     fn end(
         &mut self,
         step: &mut Step,
-        outcome: Outcome,
+        mut outcome: Outcome,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
+        outcome.detail.untried = !outcome.code.ended_well() && self.is_untried();
         self.record(
             step,
             Fact::Ending {
@@ -213,6 +214,15 @@ impl Relay {
         self.volatile.recorder.rest();
         self.volatile.last_look_until = None;
         Ok(())
+    }
+
+    /// Whether no vendor was asked to make anything. A call in flight may have reached its vendor.
+    fn is_untried(&self) -> bool {
+        let volatile = &self.volatile;
+        self.durable.phase == Phase::Provisioning
+            && !volatile.called
+            && volatile.input.flight.is_none()
+            && volatile.recorder.flight.is_none()
     }
 
     fn stop(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
@@ -238,6 +248,7 @@ impl Relay {
             .open_recorder()
             .is_some_and(|recorder| recorder.stage == RecorderStage::Starting);
         volatile.acquired_early = false;
+        volatile.called = true;
         volatile.hold_until = Some(now + HOLD);
         volatile.jitter = jitter;
         self.space_out_recovered(now);

@@ -127,6 +127,10 @@ pub struct Detail {
     /// What was seen of the feed last, or the vendor's own words about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<String>,
+    /// Whether the relay failed before any vendor was asked to make anything: its start may be repeated as if it had never
+    /// been asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untried: bool,
 }
 
 impl Outcome {

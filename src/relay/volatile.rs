@@ -108,6 +108,8 @@ pub(super) struct Volatile {
     pub(super) look_refused: bool,
     /// The recorder of the channel's last relay is down.
     pub(super) predecessor_down: bool,
+    /// A call that makes something reached its vendor. An acquired resource makes nothing: it expires unused.
+    pub(super) called: bool,
     /// The last failure of a call.
     pub(super) last_failure: Option<Failure>,
     /// No deadline is acted on before this, or before one look was answered.

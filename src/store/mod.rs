@@ -45,7 +45,7 @@ pub use rows::*;
 
 use connect::{Pools, Target};
 use last_recordings::LastRecordings;
-use operations::alarms::{ClearAlarm, RaiseAlarm, Remember};
+use operations::alarms::{ClearAlarm, Forget, RaiseAlarm, Remember};
 use operations::debts::{AddDebts, PostponeDebt, SettleDebt};
 use operations::deliveries::{Redeliver, SetDelivers};
 use operations::instance::{DrawInstance, Probe, TakeEpoch, TryWrite};
@@ -265,6 +265,14 @@ impl Store {
         record: IdempotencyRecord,
     ) -> Result<IdempotencyRecord, StoreError> {
         self.inner.writer.run(Remember(record)).await
+    }
+
+    /// Frees a key, unless it was used again since it was read.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn forget_idempotency(&self, record: IdempotencyRecord) -> Result<(), StoreError> {
+        self.inner.writer.run(Forget(record)).await
     }
 
     /// Raises an alarm, or says that its cause was seen again.

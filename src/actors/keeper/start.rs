@@ -6,19 +6,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::{AWAY, Keeper, record};
+use super::keys::{Key, record, start_failed};
+use super::{AWAY, Keeper};
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashPoint, Deed};
 use crate::actors::directory::Snapshot;
 use crate::actors::figures;
 use crate::actors::registry::{Begin, Recover};
-use crate::actors::requests::{KeyedBy, StartAnswer, StartError, StartRequest};
+use crate::actors::requests::{StartAnswer, StartError, StartRequest};
 use crate::actors::rows;
 use crate::actors::shared::Readiness;
 use crate::actors::spec::spec;
 use crate::config::AgoraBackend;
-use crate::relay::{Durable, OutcomeCode, Phase, Relay};
-use crate::store::{Created, IdempotencyRecord, NewRelay, StoreError, StoredRelay};
+use crate::relay::{Durable, Phase, Relay};
+use crate::store::{Created, NewRelay, StoreError, StoredRelay};
 
 /// What is said when a channel is not free in time.
 const STOPS: &str =
@@ -47,15 +48,9 @@ impl Keeper {
             }
             Readiness::Ready => {}
         }
-        if let Some(keyed_by) = &request.keyed_by
-            && let Some(record) = self
-                .shared
-                .store
-                .idempotency(&keyed_by.key)
-                .await
-                .map_err(start_error)?
-        {
-            return self.replayed(keyed_by, &record).await;
+        let key = self.key(request.keyed_by.as_ref()).await;
+        if let Some(answer) = repeated(key.map_err(start_error)?)? {
+            return Ok(answer);
         }
         if let Some(holder) = self
             .channel(request.channel_id)
@@ -150,7 +145,9 @@ impl Keeper {
     async fn create(&self, request: StartRequest) -> Result<Begun, StartError> {
         let patience = tokio::time::Instant::now() + STOP_WITHIN;
         loop {
-            let begun = self.try_create(&request).await?;
+            let Some(begun) = self.try_create(&request).await? else {
+                continue;
+            };
             if let Begun::Met(answer) = &begun
                 && let StartAnswer::Existing(durable) = &**answer
                 && durable.phase.holds_slot()
@@ -176,7 +173,8 @@ impl Keeper {
         asked.map_err(start_error)
     }
 
-    async fn try_create(&self, request: &StartRequest) -> Result<Begun, StartError> {
+    /// `None`: the request's key was freed just now, and the start may be tried again.
+    async fn try_create(&self, request: &StartRequest) -> Result<Option<Begun>, StartError> {
         let shared = &self.shared;
         let owner = shared.owner().ok_or(StartError::Starting)?;
         let now = shared.clock.now();
@@ -224,14 +222,17 @@ impl Keeper {
                     epoch,
                     because: Span::current(),
                 });
-                Ok(Begun::New(relay_id))
+                Ok(Some(Begun::New(relay_id)))
             }
             Ok(Created::SlotTaken(holder)) => {
                 let durable = read(&holder)?;
                 self.existing(request, durable).await.map(Begun::met)
             }
             Ok(Created::Replayed(record)) => match &request.keyed_by {
-                Some(keyed_by) => self.replayed(keyed_by, &record).await.map(Begun::met),
+                Some(keyed_by) => {
+                    let key = self.recorded(keyed_by, record).await;
+                    Ok(repeated(key.map_err(start_error)?)?.and_then(Begun::met))
+                }
                 None => Err(StartError::KeyMismatch),
             },
             Ok(Created::Fenced) => Err(StartError::Starting),
@@ -286,20 +287,6 @@ impl Keeper {
         Ok(StartAnswer::Existing(durable))
     }
 
-    async fn replayed(
-        &self,
-        keyed_by: &KeyedBy,
-        record: &IdempotencyRecord,
-    ) -> Result<StartAnswer, StartError> {
-        if record.request_hash != keyed_by.request_hash {
-            return Err(StartError::KeyMismatch);
-        }
-        match self.find(record.relay_id).await.map_err(start_error)? {
-            Some(durable) => Ok(StartAnswer::Existing(durable)),
-            None => Err(StartError::Internal("the key's relay is gone".into())),
-        }
-    }
-
     /// Waits until the recorder has accepted, the relay has failed, or the wait is over.
     async fn wait_for_recorder(
         &self,
@@ -331,13 +318,16 @@ impl Keeper {
         if durable.phase == Phase::Provisioning {
             return self.begun_elsewhere(relay_id).await;
         }
-        match durable.outcome.as_ref().map(|outcome| outcome.code) {
-            None => Ok(StartAnswer::Started(durable)),
-            Some(OutcomeCode::Cancelled | OutcomeCode::StoppedByRequest) => {
-                Ok(StartAnswer::Existing(durable))
-            }
-            Some(_) => Err(StartError::Failed(Box::new(durable))),
+        if start_failed(&durable) {
+            return Err(StartError::Failed(Box::new(durable)));
         }
+        let stopped = durable.outcome.as_ref();
+        Ok(
+            match stopped.is_some_and(|outcome| outcome.code.ended_well()) {
+                true => StartAnswer::Existing(durable),
+                false => StartAnswer::Started(durable),
+            },
+        )
     }
 }
 
@@ -360,8 +350,20 @@ enum Begun {
 }
 
 impl Begun {
-    fn met(answer: StartAnswer) -> Self {
-        Self::Met(Box::new(answer))
+    /// Always there: for a start that may not be tried again.
+    fn met(answer: StartAnswer) -> Option<Self> {
+        Some(Self::Met(Box::new(answer)))
+    }
+}
+
+/// The first answer to a request whose key was used before, as far as it does not change: a start that failed is refused as
+/// it was. `None` when the key is free.
+fn repeated(key: Key) -> Result<Option<StartAnswer>, StartError> {
+    match key {
+        Key::Free => Ok(None),
+        Key::Mismatch => Err(StartError::KeyMismatch),
+        Key::Used(durable) if start_failed(&durable) => Err(StartError::Failed(durable)),
+        Key::Used(durable) => Ok(Some(StartAnswer::Existing(*durable))),
     }
 }
 

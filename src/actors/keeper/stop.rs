@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::{AWAY, Keeper, record};
+use super::keys::{Key, record};
+use super::{AWAY, Keeper};
 use crate::actors::registry::TellRelay;
 use crate::actors::relay_actor::Tell;
 use crate::actors::requests::{StopAnswer, StopError, StopRequest};
@@ -33,23 +34,14 @@ impl Keeper {
                 StopError::Database(AWAY.to_owned())
             });
         }
-        if let Some(keyed_by) = &request.keyed_by
-            && let Some(record) = self
-                .shared
-                .store
-                .idempotency(&keyed_by.key)
-                .await
-                .map_err(stop_error)?
+        match self
+            .key(request.keyed_by.as_ref())
+            .await
+            .map_err(stop_error)?
         {
-            if record.request_hash != keyed_by.request_hash {
-                return Err(StopError::KeyMismatch);
-            }
-            let durable = self
-                .find(record.relay_id)
-                .await
-                .map_err(stop_error)?
-                .ok_or(StopError::NotFound)?;
-            return Ok(StopAnswer::NotRunning(durable));
+            Key::Free => {}
+            Key::Mismatch => return Err(StopError::KeyMismatch),
+            Key::Used(durable) => return Ok(StopAnswer::NotRunning(*durable)),
         }
         let keyed_by = request.keyed_by.clone();
         let answer = self.stop_one(request).await?;

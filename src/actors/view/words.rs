@@ -83,5 +83,13 @@ pub(super) fn detail() -> Object {
             "feed",
             text().description(Some("What was seen of the feed last.")),
         )
+        .property(
+            "untried",
+            ObjectBuilder::new()
+                .schema_type(Type::Boolean)
+                .description(Some(
+                    "True: no vendor was asked to make anything, and the start's idempotency key is free again.",
+                )),
+        )
         .build()
 }

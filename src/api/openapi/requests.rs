@@ -156,7 +156,8 @@ pub(in crate::api) struct PageLink {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct IdempotencyKey {
-    /// A key for 24 hours: with the same body it answers 200 with the same relay as it is then, with another body 422.
+    /// A key for 24 hours: with the same body it answers 200 with the same relay as it is then, or refuses as before where the
+    /// start failed; with another body 422. The key of a request that was refused before any vendor was asked is free again.
     #[param(
         rename = "Idempotency-Key",
         min_length = 1,

@@ -34,7 +34,7 @@ const LOOK_AGAIN: &str = "2";
             ("Retry-After" = String, description = "Seconds until a look is worth it."),
             ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
         (status = 200, body = RelayView, description = "The channel has a relay already: that one, unchanged. Or the relay this \
-            idempotency key started, as it is now. Or the relay was stopped while this start waited.", headers(
+            idempotency key started, as it is now, unless that start failed: then the first refusal is repeated. Or the relay was stopped while this start waited.", headers(
             ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
     ),
     extensions(("x-problems" = json!(["conflict", "idempotency-mismatch", "vendor-unauthorized", "vendor-rejected", "vendor-rate-limited", "vendor-quota", "vendor-unavailable", "vendor-timeout", "starting", "shutting-down"]))),

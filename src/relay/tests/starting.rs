@@ -381,6 +381,36 @@ fn failures_that_may_pass_end_it_only_at_the_deadline_and_say_which() {
 }
 
 #[test]
+fn a_start_that_only_our_own_budget_refused_is_untried_and_one_that_a_vendor_may_have_heard_is_not()
+{
+    on_both(|spec| {
+        let untried = |class, crashes: bool| {
+            let mut life = Life::begin(spec.clone());
+            if life.is_web() {
+                life.answer_acquire("resource");
+            }
+            life.fail("create_live_input", class, false);
+            if crashes {
+                life.crash(1);
+            }
+            while life.phase() == Phase::Provisioning {
+                if life.waiting("create_live_input").is_some() {
+                    life.fail("create_live_input", Class::RateLimited, false);
+                }
+                life.wait(1);
+            }
+            life.detail().untried
+        };
+        assert!(untried(Class::RateLimited, false));
+        assert!(!untried(Class::Unavailable, false));
+        assert!(
+            !untried(Class::RateLimited, true),
+            "what was called before is unknown"
+        );
+    });
+}
+
+#[test]
 fn a_stop_before_anything_is_there_cancels_and_leaves_nothing() {
     on_both(|spec| {
         let mut life = Life::begin(spec);

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{EntityTrait, IntoActiveModel};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use super::parts::{recall, remember};
-use crate::store::entities::alarm;
+use crate::store::entities::id::Id;
+use crate::store::entities::{alarm, idempotency_key};
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{IdempotencyRecord, StoreError};
 
@@ -70,5 +71,20 @@ impl Operation for Remember {
         let known = recall(tx, &self.0.key).await?;
         let gone = || StoreError::Unavailable("the key has just been purged".to_owned());
         Ok(known.ok_or_else(gone)?)
+    }
+}
+
+/// Frees a key, unless it was used again since it was read.
+pub(crate) struct Forget(pub(crate) IdempotencyRecord);
+
+impl Operation for Forget {
+    type Answer = ();
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+        idempotency_key::Entity::delete_by_id(self.0.key.clone())
+            .filter(idempotency_key::Column::RelayId.eq(Id(self.0.relay_id)))
+            .exec(&tx.sql)
+            .await?;
+        Ok(())
     }
 }

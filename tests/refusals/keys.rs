@@ -1,0 +1,117 @@
+//! What a repeated `Idempotency-Key` of a start answers, when the start did not go well.
+
+use std::time::Duration;
+
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{START, stage};
+use crate::on_both_databases;
+use crate::support::database::TestDatabase;
+use crate::support::service::{Answer, Service, calls, options, settings, show, vendors_when};
+
+const KEY: [(&str, &str); 1] = [("Idempotency-Key", "order-1")];
+
+/// The status and the problem, without the id of the one request that it answers.
+fn refusal(answer: &Answer) -> (u16, Value) {
+    let mut body = answer.body.clone();
+    body["request_id"].take();
+    (answer.status, body)
+}
+
+async fn a_start_that_failed_is_refused_alike_each_time_after_a_restart_and_on_another_node(
+    database: TestDatabase,
+) {
+    let vendors = Vendors::start(options()).unwrap();
+    let mut settings = settings(&vendors, AgoraBackend::MediaPush, &database.url);
+    settings.relay.start_wait = Duration::from_secs(25);
+    settings.server.shutdown_grace = Duration::from_millis(200);
+    let rejected = Fault::once(Call::ConverterCreate, FaultKind::Status(400, None));
+    vendors.fault(rejected);
+    let first = Service::start(settings.clone()).await;
+    let refused = first.post(START, &KEY, &show("show68")).await;
+    refused.is_problem(502, "vendor-rejected");
+    let again = first.post(START, &KEY, &show("show68")).await;
+    assert_eq!(refusal(&again), refusal(&refused));
+    let relay = json!({ "id": refused.body["relay_id"] });
+    first.in_phase(&relay, "ended").await;
+    let other = first.post(START, &KEY, &show("show69")).await;
+    other.is_problem(422, "idempotency-mismatch");
+
+    let next = first.go_live(42, &show("show68")).await;
+    assert_ne!(next["id"], relay["id"]);
+    let other_node = (!database.is_sqlite()).then_some(first);
+    let second = Service::start(settings).await;
+    let again = second.post(START, &KEY, &show("show68")).await;
+    assert_eq!(refusal(&again), refusal(&refused));
+    drop(other_node);
+}
+
+on_both_databases!(
+    a_start_that_failed_is_refused_alike_each_time_after_a_restart_and_on_another_node
+);
+
+#[rstest]
+#[case::cloud_recording(AgoraBackend::CloudRecording)]
+#[case::media_push(AgoraBackend::MediaPush)]
+#[tokio::test]
+async fn the_key_of_a_start_that_our_own_budget_had_no_room_for_is_free_again(
+    #[case] backend: AgoraBackend,
+) {
+    let stage = stage(backend, |_| {}).await;
+    let (service, vendors) = (&stage.service, &stage.vendors);
+    let pause = FaultKind::Status(429, Some(120));
+    vendors.fault(Fault::once(Call::LiveInputList, pause));
+    vendors_when(vendors, "told to pause", |vendors| {
+        let lists = calls(vendors, Call::LiveInputList);
+        lists
+            .iter()
+            .any(|call| call.status == Some(429))
+            .then_some(())
+    })
+    .await;
+    let first = service.post(START, &KEY, &show("show68")).await;
+    first.is_problem(503, "vendor-rate-limited");
+    assert_eq!(calls(vendors, Call::LiveInputCreate).len(), 0);
+    // A free key belongs to no request: the body may be another one.
+    let second = service.post(START, &KEY, &show("show69")).await;
+    second.is_problem(503, "vendor-rate-limited");
+    assert_ne!(second.body["relay_id"], first.body["relay_id"]);
+    assert_eq!(stage.count("SELECT COUNT(*) FROM relays").await, 2);
+}
+
+#[tokio::test]
+async fn the_key_of_a_start_that_met_a_conflict_is_free_again() {
+    let stage = stage(AgoraBackend::MediaPush, |_| {}).await;
+    let service = &stage.service;
+    service.go_live(42, &show("show68")).await;
+    let refused = service.post(START, &KEY, &show("show69")).await;
+    refused.is_problem(409, "conflict");
+    service.come_down(42).await;
+    let started = service.post(START, &KEY, &show("show69")).await;
+    assert_eq!(started.status, 201, "{:#}", started.body);
+}
+
+#[tokio::test]
+async fn a_start_that_succeeded_answers_its_relay_again_even_when_that_failed_later() {
+    let stage = stage(AgoraBackend::MediaPush, |settings| {
+        settings.relay.live_timeout = Duration::from_millis(500);
+    })
+    .await;
+    for call in [Call::Lifecycle, Call::Manifest] {
+        let down = FaultKind::Status(503, None);
+        stage.vendors.fault(Fault::forever(call, down));
+    }
+    let service = &stage.service;
+    let started = service.post(START, &KEY, &show("show68")).await;
+    assert_eq!(started.status, 201, "{:#}", started.body);
+    let relay = service.in_phase(&started.body, "ended").await;
+    assert_eq!(relay["outcome"]["code"], "live_timeout");
+    let again = service.post(START, &KEY, &show("show68")).await;
+    assert_eq!(
+        (again.status, &again.body["id"], &again.body["relay_status"]),
+        (200, &relay["id"], &json!("failed"))
+    );
+}
