@@ -36,6 +36,19 @@ fn uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
 
+/// The JSON of a body. A byte order mark before it is skipped (RFC 8259 §8.1).
+///
+/// # Errors
+/// 400 when it is no JSON.
+pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(without_mark(body))
+        .map_err(|error| Problem::body(format!("not JSON: {error}")))
+}
+
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
 /// The fields of a JSON object, taken one by one.
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -49,46 +62,71 @@ impl Fields {
     /// # Errors
     /// 400 when it is no JSON, 422 when it is no object.
     pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(rest)) => Ok(Self {
-                rest,
-                errors: Vec::new(),
-            }),
-            Ok(_) => Err(Problem::invalid(vec![FieldError {
-                pointer: String::new(),
-                detail: "a JSON object".to_owned(),
-            }])),
-            Err(error) => Err(Problem::body(format!("not JSON: {error}"))),
-        }
+        Self::of(json(body)?)
     }
 
-    /// The same of a body that may be left out.
+    /// The same of a body that may be left out. `null` leaves it out.
     ///
     /// # Errors
     /// As [`Fields::read`].
     pub(super) fn read_optional(body: &[u8]) -> Result<Self, Problem> {
-        Self::read(if body.trim_ascii().is_empty() {
-            b"{}"
-        } else {
-            body
-        })
+        let left_out = without_mark(body).trim_ascii().is_empty();
+        match if left_out { Value::Null } else { json(body)? } {
+            Value::Null => Self::of(Value::Object(Map::new())),
+            given => Self::of(given),
+        }
     }
 
-    /// All of it in one form, whatever its order and spacing.
-    pub(super) fn canonical(&self) -> String {
+    fn of(body: Value) -> Result<Self, Problem> {
+        match body {
+            Value::Object(rest) => Ok(Self {
+                rest,
+                errors: Vec::new(),
+            }),
+            _ => Err(Problem::invalid(vec![FieldError {
+                pointer: String::new(),
+                detail: "a JSON object".to_owned(),
+            }])),
+        }
+    }
+
+    /// The body in one form, whatever its order and spacing. A null is left out, unless its field is in `nullable`.
+    pub(super) fn canonical(&self, nullable: &[&str]) -> String {
+        let mut given = self.rest.clone();
+        given.retain(|name, value| !value.is_null() || nullable.contains(&&**name));
         let mut text = String::new();
-        write_canonical(&Value::Object(self.rest.clone()), &mut text);
+        write_canonical(&Value::Object(given), &mut text);
         text
     }
 
-    /// A field that may be left out.
+    /// A field that may be left out. `null` leaves it out.
     pub(super) fn optional<T>(
         &mut self,
         name: &str,
         read: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
-        let value = self.rest.remove(name)?;
-        read(&value).map_err(|detail| self.wrong(name, detail)).ok()
+        self.nullable(name, read).flatten()
+    }
+
+    /// A field that may be left out, and whose `null` has a meaning of its own: the inner `None`.
+    pub(super) fn nullable<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        match self.rest.remove(name)? {
+            Value::Null => Some(None),
+            value => self.taken(name, &value, read).map(Some),
+        }
+    }
+
+    fn taken<T>(
+        &mut self,
+        name: &str,
+        value: &Value,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        read(value).map_err(|detail| self.wrong(name, detail)).ok()
     }
 
     /// A field that must be there.
@@ -97,11 +135,11 @@ impl Fields {
         name: &str,
         read: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
-        if !self.rest.contains_key(name) {
+        let Some(value) = self.rest.remove(name) else {
             self.wrong(name, "is required".to_owned());
             return None;
-        }
-        self.optional(name, read)
+        };
+        self.taken(name, &value, read)
     }
 
     /// Refuses what was not taken.
@@ -202,16 +240,18 @@ pub(super) fn relay_id_field(value: &Value) -> Result<Uuid, String> {
     id.ok_or_else(|| "a relay's id: a UUID".to_owned())
 }
 
-/// The name of an Agora channel: 1 to 64 of its 89 characters (`agora.md` §2.1), which are one byte each.
+/// The name of an Agora channel: 1 to 64 of its 89 characters (`agora.md` §2.1), which are one byte each. `.` and `..` are
+/// refused although Agora allows them: as a part of a URL's path they name another path, encoded or not.
 pub(super) fn channel_name(value: &Value) -> Result<String, String> {
     const MARKS: &str = " !#$%&()+-:;<=.>?@[]^_{}|~,";
     let known = |letter: char| letter.is_ascii_alphanumeric() || MARKS.contains(letter);
     let name = value.as_str().unwrap_or_default();
-    if (1..=64).contains(&name.len()) && name.chars().all(known) {
+    let is_dots = matches!(name, "." | "..");
+    if (1..=64).contains(&name.len()) && name.chars().all(known) && !is_dots {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "1 to 64 ASCII letters, digits and characters of \"{MARKS}\""
+        "1 to 64 ASCII letters, digits and characters of \"{MARKS}\", but not \".\" or \"..\""
     ))
 }
 
@@ -283,10 +323,15 @@ mod tests {
     #[test]
     fn a_channel_name_is_made_of_agoras_89_characters() {
         let taken = (0..=u8::MAX)
-            .filter(|byte| channel_name(&json!(char::from(*byte).to_string())).is_ok())
+            .filter(|byte| channel_name(&json!(format!("a{}", char::from(*byte)))).is_ok())
             .count();
         assert_eq!(taken, 89);
-        for bad in ["", "a/b", "a\"b", "a'b", "a*b", "a`b", "a\\b", "ü", "a\n"] {
+        for dots in ["...", ".a", "a.."] {
+            assert!(channel_name(&json!(dots)).is_ok(), "{dots}");
+        }
+        for bad in [
+            "", ".", "..", "a/b", "a\"b", "a'b", "a*b", "a`b", "a\\b", "ü", "a\n",
+        ] {
             assert!(channel_name(&json!(bad)).is_err(), "{bad:?}");
         }
         assert!(channel_name(&json!("a".repeat(64))).is_ok());
@@ -331,10 +376,35 @@ mod tests {
 
     #[test]
     fn the_same_request_in_another_order_and_spacing_is_the_same() {
-        let one = Fields::read(br#"{"b":[1,{"z":"\u0041","y":null}],"a":1.50}"#).unwrap();
-        let other = Fields::read(b"{ \"a\" : 1.5,\n\"b\":[1,{\"y\":null,\"z\":\"A\"}]}").unwrap();
-        let another = Fields::read(br#"{"b":[1,{"z":"A","y":null}],"a":1.6}"#).unwrap();
-        assert_eq!(one.canonical(), other.canonical());
-        assert_ne!(one.canonical(), another.canonical());
+        let canonical = |text: &[u8]| Fields::read(text).unwrap().canonical(&["n"]);
+        let one = canonical(br#"{"b":[1,{"z":"\u0041","y":null}],"a":1.50}"#);
+        let other = b"\xef\xbb\xbf{ \"a\" : 1.5,\n\"c\":null,\"b\":[1,{\"y\":null,\"z\":\"A\"}]}";
+        assert_eq!(one, canonical(other));
+        assert_ne!(one, canonical(br#"{"b":[1,{"z":"A","y":null}],"a":1.6}"#));
+        assert_ne!(canonical(b"{}"), canonical(br#"{"n":null}"#));
+    }
+
+    #[test]
+    fn null_leaves_out_a_body_and_a_field_that_may_be_left_out() {
+        for body in [
+            "",
+            " ",
+            "null",
+            "\u{feff}",
+            "\u{feff} null\n",
+            "{}",
+            r#"{"a":null}"#,
+        ] {
+            let mut fields = Fields::read_optional(body.as_bytes()).unwrap();
+            assert_eq!(fields.optional("a", boolean), None, "{body:?}");
+            assert!(fields.finish().is_ok(), "{body:?}");
+        }
+        let mut fields = Fields::read(br#"{"a":null,"b":null,"c":null}"#).unwrap();
+        assert_eq!(fields.nullable("a", boolean), Some(None));
+        assert_eq!(fields.required("b", boolean), None);
+        assert!(fields.finish().is_err(), "c is not known");
+        for bad in ["[]", "false", "0", "\"\"", "nul"] {
+            assert!(Fields::read_optional(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

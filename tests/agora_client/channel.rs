@@ -45,3 +45,15 @@ async fn an_answer_that_names_nobody_is_no_reading_of_an_absent_seller(#[case] b
         .unwrap_err();
     assert_eq!(error.class, Class::Unexpected);
 }
+
+#[rstest]
+#[case::here(".")]
+#[case::above("..")]
+#[case::nothing("")]
+#[tokio::test]
+async fn a_name_that_would_make_another_call_of_the_path_is_sent_to_nobody(#[case] name: &str) {
+    let server = MockServer::start().await;
+    let hosts = agora(&server).channel().hosts(caller(), name).await;
+    assert_eq!(hosts.unwrap_err().class, Class::Rejected);
+    assert!(server.received_requests().await.unwrap().is_empty());
+}

@@ -16,6 +16,8 @@ fn body(change: impl FnOnce(&mut Value)) -> String {
 #[rstest]
 #[case(json!({}))]
 #[case(json!({"enable_recording": false, "max_duration_seconds": 60, "delete_recording_after_days": null}))]
+#[case(json!({"enable_recording": null, "max_duration_seconds": null}))]
+#[case(json!({"channel_name": "..."}))]
 #[case(json!({"enable_recording": true, "max_duration_seconds": 86400, "delete_recording_after_days": 1096}))]
 #[case(json!({"seller_uid": 4_294_967_295_u32, "delete_recording_after_days": 30}))]
 #[case(json!({"channel_name": " <&>=~,|{}_^[]@?;:-+()%$#!."}))]
@@ -34,6 +36,8 @@ async fn a_valid_start_reaches_the_actors(#[case] more: Value) {
 #[case("channel_name", json!(null))]
 #[case("channel_name", json!(""))]
 #[case("channel_name", json!("a/b"))]
+#[case("channel_name", json!("."))]
+#[case("channel_name", json!(".."))]
 #[case("channel_name", json!("schön"))]
 #[case("channel_name", json!("x".repeat(65)))]
 #[case("channel_name", json!(68))]
@@ -43,10 +47,8 @@ async fn a_valid_start_reaches_the_actors(#[case] more: Value) {
 #[case("seller_uid", json!(1.5))]
 #[case("seller_uid", json!("12345"))]
 #[case("enable_recording", json!("yes"))]
-#[case("enable_recording", json!(null))]
 #[case("max_duration_seconds", json!(59))]
 #[case("max_duration_seconds", json!(86401))]
-#[case("max_duration_seconds", json!(null))]
 #[case("delete_recording_after_days", json!(29))]
 #[case("delete_recording_after_days", json!(1097))]
 #[case("delete_recording_after_days", json!("30"))]
@@ -87,6 +89,56 @@ async fn a_body_that_is_no_json_object_is_refused() {
     }
     let deep = "[".repeat(50_000);
     problem(service.start(deep), 400, "invalid-request").await;
+}
+
+#[rstest]
+#[case("/v1/channels/42/start", 422, "invalid-request")]
+#[case("/v1/channels/42/stop", 503, "starting")]
+#[case("/v1/webhooks/deliveries/1/redeliver", 503, "starting")]
+#[case(
+    "/admin/relays/0192f0c4-0000-7000-8000-000000000001/stop",
+    503,
+    "starting"
+)]
+#[case("/admin/sweep?dry_run=true", 503, "starting")]
+#[tokio::test]
+async fn a_body_that_is_null_is_left_out(
+    #[case] path: &str,
+    #[case] status: u16,
+    #[case] code: &str,
+) {
+    let service = service().await;
+    let post = service.anonymous("POST", path).bearer_auth(ADMIN);
+    problem(post.body("null"), status, code).await;
+}
+
+#[tokio::test]
+async fn a_body_may_begin_with_a_byte_order_mark() {
+    let service = service().await;
+    let text = format!("\u{feff}{}", body(|_| {}));
+    problem(service.start(text), 503, "starting").await;
+}
+
+#[rstest]
+#[case("gzip")]
+#[case("X-Gzip")]
+#[case("identity, br")]
+#[tokio::test]
+async fn a_compressed_body_is_told_what_would_be_read(#[case] coding: &str) {
+    let service = service().await;
+    let coded = || {
+        let gzip = b"\x1f\x8b\x08\0\0\0\0\0".to_vec();
+        service.start(gzip).header("content-encoding", coding)
+    };
+    problem(coded(), 415, "invalid-request").await;
+    let answer = coded().send().await.unwrap();
+    assert_eq!(answer.headers()["accept-encoding"], "identity");
+    for plain in ["identity", "utf-8", ""] {
+        let plain = service
+            .start(body(|_| {}))
+            .header("content-encoding", plain);
+        problem(plain, 503, "starting").await;
+    }
 }
 
 #[tokio::test]
@@ -162,15 +214,14 @@ async fn a_stop_may_say_nothing_or_which_relay() {
     for text in [
         "",
         "{}",
+        "null",
+        "\u{feff}{}",
+        "{\"relay_id\":null}",
         "{\"relay_id\":\"0192f0c4-0000-7000-8000-000000000001\"}",
     ] {
         problem(stop(text), 503, "starting").await;
     }
-    for text in [
-        "{\"relay_id\":7}",
-        "{\"relay_id\":null}",
-        "{\"relay_id\":\"x\"}",
-    ] {
+    for text in ["{\"relay_id\":7}", "{\"relay_id\":\"x\"}"] {
         let refused = problem(stop(text), 422, "invalid-request").await;
         assert_eq!(pointers(&refused), ["/relay_id"], "{text}");
     }

@@ -135,20 +135,15 @@ fn secure(path: &str, operation: &mut Operation) {
     }
 }
 
-/// A body that may be left out is none, not null.
+/// A body that may be left out may be null, too.
 fn say_what_may_be_left_out(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else {
         return;
     };
     for content in body.content.values_mut() {
         if let RefOr::T(content) = content
-            && let Some(RefOr::T(Schema::OneOf(either))) = &content.schema
-            && let Some(schema) = either
-                .items
-                .iter()
-                .find(|item| matches!(item, RefOr::Ref(_)))
+            && let Some(RefOr::T(Schema::OneOf(_))) = &content.schema
         {
-            content.schema = Some(schema.clone());
             body.required = Some(Required::False);
         }
     }
@@ -211,6 +206,7 @@ fn add_problems(path: &str, operation: &mut Operation) {
     }
     if operation.request_body.is_some() {
         add(Code::TooLarge, None);
+        add(Code::InvalidRequest, Some(415));
     }
     let tokens = path.starts_with("/v1/") || path.starts_with("/admin");
     if tokens {

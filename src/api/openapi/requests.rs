@@ -85,7 +85,7 @@ pub(in crate::api) struct DeliveryQuery {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::api) struct DeliveryPath {
-    /// Its id, which is the `webhook-id`.
+    /// Its number, which is its `id` in the event stream.
     #[param(minimum = 0, maximum = 9007199254740991_i64, example = 7)]
     id: i64,
 }
@@ -182,11 +182,11 @@ pub(in crate::api) struct Prefer {
 #[serde(deny_unknown_fields)]
 #[schema(as = Start)]
 pub(in crate::api) struct StartBody {
-    /// Agora's name of the channel: 1 to 64 of its 89 characters.
+    /// Agora's name of the channel: 1 to 64 of its 89 characters, but not `.` or `..`.
     #[schema(
         min_length = 1,
         max_length = 64,
-        pattern = "^[a-zA-Z0-9 !#$%&()+\\-:;<=.>?@\\[\\]^_{}|~,]{1,64}$"
+        pattern = "^(?!\\.{1,2}$)[a-zA-Z0-9 !#$%&()+\\-:;<=.>?@\\[\\]^_{}|~,]{1,64}$"
     )]
     channel_name: String,
     /// The seller's uid in the channel.
@@ -194,10 +194,9 @@ pub(in crate::api) struct StartBody {
     seller_uid: u32,
     /// Whether recordings are kept; true when it is left out. Cloudflare records all the same, since what it does not record it does not play: with false
     /// they are deleted after the relay.
-    #[schema(nullable = false)]
     enable_recording: Option<bool>,
     /// How long it may be live; `relay.max_duration` of the settings when it is left out.
-    #[schema(minimum = 60, maximum = 86400, nullable = false)]
+    #[schema(minimum = 60, maximum = 86400)]
     max_duration_seconds: Option<u32>,
     /// How long Cloudflare keeps the recordings; null: for ever. When it is left out, as the settings have it.
     #[schema(minimum = 30, maximum = 1096)]
@@ -210,7 +209,6 @@ pub(in crate::api) struct StartBody {
 #[schema(as = Stop)]
 pub(in crate::api) struct StopBody {
     /// Only this relay.
-    #[schema(nullable = false)]
     relay_id: Option<Uuid>,
 }
 

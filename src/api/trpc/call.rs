@@ -53,7 +53,7 @@ impl Asked {
                 .map(|(_, value)| value.into_owned())
         };
         let is_batch = match parameter("batch").as_deref() {
-            None => false,
+            None | Some("") => false,
             Some("1") => true,
             Some(_) => return Err(TrpcError::bad_request("\"batch\" is 1, or left out")),
         };
@@ -113,7 +113,7 @@ impl Inputs {
 
 fn by_place(input: Option<Value>) -> Result<Inputs, TrpcError> {
     match input {
-        None => Ok(Inputs::ByPlace(Map::new())),
+        None | Some(Value::Null) => Ok(Inputs::ByPlace(Map::new())),
         Some(Value::Object(inputs)) => Ok(Inputs::ByPlace(inputs)),
         Some(_) => Err(TrpcError::bad_request(
             "\"input\" of a batch is an object: {\"0\": …, \"1\": …}",
@@ -164,7 +164,8 @@ mod tests {
         assert!(asked.calls.iter().all(|call| call.input.is_err()));
         let asked = Asked::read("a", "batch=1&input=[]").unwrap();
         assert!(asked.calls[0].input.is_err());
-        assert_eq!(inputs("a", "input="), [None]);
+        assert_eq!(inputs("a", "batch=&input="), [None]);
+        assert_eq!(inputs("a", "batch=1&input=null"), [None]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::relay::Durable;
 
 /// Seconds after which a start that goes on is worth a look.
 const LOOK_AGAIN: &str = "2";
+/// Its null says "never".
+const DELETE_AFTER: &str = "delete_recording_after_days";
 
 /// Put a channel on air
 ///
@@ -50,7 +52,7 @@ pub(in crate::api) async fn start(
     let route = format!("/v1/channels/{channel_id}/start");
     let preferred = wait(&request);
     let start = StartRequest {
-        keyed_by: keyed_by(&request, &route, &fields.canonical())?,
+        keyed_by: keyed_by(&request, &route, &fields.canonical(&[DELETE_AFTER]))?,
         wait: wait_or(preferred, api.start_wait),
         ..asked_for(channel_id, fields)?
     };
@@ -86,12 +88,9 @@ fn asked_for(channel_id: i64, mut fields: Fields) -> Result<StartRequest, Proble
     let seller_uid = fields.required("seller_uid", integer(1..=u64::from(u32::MAX)));
     let enable_recording = fields.optional("enable_recording", boolean).unwrap_or(true);
     let max_duration = fields.optional("max_duration_seconds", integer(60..=86_400));
-    let delete_after = fields.optional("delete_recording_after_days", |days| {
-        if days.is_null() {
-            return Ok(None);
-        }
+    let delete_after = fields.nullable(DELETE_AFTER, |days| {
         let days = integer(30..=1096)(days).map_err(|detail| format!("null, or {detail}"))?;
-        Ok(u16::try_from(days).ok())
+        u16::try_from(days).map_err(|error| error.to_string())
     });
     fields.finish()?;
     let (Some(channel_name), Some(seller_uid)) = (name, seller_uid) else {

@@ -33,7 +33,7 @@ pub(in crate::api) async fn stop(
     let channel_id = channel_id(&path)?;
     let mut fields = Fields::read_optional(&body)?;
     let route = format!("/v1/channels/{channel_id}/stop");
-    let keyed_by = keyed_by(&request, &route, &fields.canonical())?;
+    let keyed_by = keyed_by(&request, &route, &fields.canonical(&[]))?;
     let relay_id = fields.optional("relay_id", relay_id_field);
     fields.finish()?;
     let stop = StopRequest {

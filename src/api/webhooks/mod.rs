@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub use ghost::{Ghost, RecorderEvent};
 
 use super::Api;
+use super::input::json;
 use super::problem::{Code, Problem};
 use super::routes::Routes;
 use crate::actors::Snapshot;
@@ -212,7 +213,7 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
 
 /// The body of a verified notification.
 fn json_of(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body).map_err(|_| Problem::body("not JSON"))
+    json(body).map_err(|_| Problem::body("not JSON"))
 }
 
 /// A text in a notification; empty when there is none.

@@ -183,6 +183,12 @@ pub(super) struct Line {
     governor: Governor,
 }
 
+/// Whether a path is sent as it is written: URLs drop `.` and `..`, and a part that is empty shifts the others.
+fn is_one_path(path: &str) -> bool {
+    let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
+    parts.all(|part| !matches!(part, "" | "." | ".."))
+}
+
 impl Line {
     pub(super) fn new(transport: Arc<Transport>, governor: Governor) -> Self {
         Self {
@@ -201,6 +207,19 @@ impl Line {
         permits: u32,
         request: &Request<'_>,
     ) -> Result<Reply, VendorError> {
+        if !is_one_path(&request.path) {
+            let message =
+                "a part of the path is empty, \".\" or \"..\": it would name another call"
+                    .to_owned();
+            let (vendor, call) = (Vendor::Agora, request.call);
+            return Err(http::failure(
+                vendor,
+                call,
+                Class::Rejected,
+                Done::No,
+                message,
+            ));
+        }
         if permits > 0 {
             self.permit(caller, permits, request.call).await?;
         }
