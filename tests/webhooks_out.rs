@@ -11,6 +11,10 @@
 
 mod support;
 
+#[path = "webhooks_out/restored.rs"]
+mod restored;
+
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -121,7 +125,6 @@ async fn a_relays_whole_life_is_told_in_order_signed_with_the_first_secret() {
     for (place, message) in heard.iter().enumerate() {
         assert!(verifies(message, SECRET), "{message:#?}");
         assert!(!verifies(message, OLD_SECRET));
-        assert_eq!(message.id, (place + 1).to_string());
         assert_eq!(message.json()["data"]["sequence"], place + 1);
         assert_eq!(message.json()["data"]["relay"]["id"], relay["id"]);
         assert_eq!(stored[place].as_ref(), Some(&message.body));
@@ -131,7 +134,8 @@ async fn a_relays_whole_life_is_told_in_order_signed_with_the_first_secret() {
         all.iter().all(|one| one["status"] == "delivered")
     })
     .await;
-    assert_eq!(told.len(), 5);
+    let ids: Vec<&Value> = told.iter().rev().map(|one| &one["webhook_id"]).collect();
+    assert_eq!(ids, heard.iter().map(|one| &one.id).collect::<Vec<_>>());
     let newest = &told[0];
     assert_eq!(
         (
@@ -164,19 +168,20 @@ async fn a_message_not_taken_comes_again_the_same_and_only_its_channel_waits() {
         .when("eleven messages", |all| all.len() >= 11)
         .await;
     let of = |channel: i64| heard.iter().filter(move |one| one.channel() == channel);
-    let ids: Vec<&str> = of(1).map(|one| one.id.as_str()).collect();
-    assert_eq!(ids, ["1", "1", "1", "2", "3"]);
+    let places: Vec<i64> = of(1).map(Message::sequence).collect();
+    assert_eq!(places, [1, 1, 1, 2, 3]);
+    let ids: BTreeSet<&str> = heard.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(ids.len(), 9);
     let tries: Vec<&Message> = of(1).take(3).collect();
-    assert!(tries.iter().all(|one| one.body == tries[0].body));
+    let same = |one: &&Message| (&one.id, &one.body) == (&tries[0].id, &tries[0].body);
+    assert!(tries.iter().all(same));
     assert!(tries.iter().all(|one| verifies(one, SECRET)));
     let waits = [tries[1].at - tries[0].at, tries[2].at - tries[1].at];
     assert!(waits[0] >= Duration::from_millis(950), "{waits:?}");
     assert!(waits[1] >= Duration::from_millis(1950), "{waits:?}");
     for channel in [2, 3] {
-        let ids: Vec<&str> = of(channel).map(|one| one.id.as_str()).collect();
-        let first = (channel - 1) * 3 + 1;
-        let expected: Vec<String> = (first..first + 3).map(|id| id.to_string()).collect();
-        assert_eq!(ids, expected);
+        let places: Vec<i64> = of(channel).map(Message::sequence).collect();
+        assert_eq!(places, [1, 2, 3]);
         assert!(
             of(channel).all(|one| one.at < tries[2].at),
             "it did not wait"
@@ -238,7 +243,7 @@ async fn a_message_not_taken_for_three_days_is_given_up_and_the_endpoint_counts_
     messages::write(&store, 2, 2, Utc::now()).await;
     messages::write(&store, 3, 2, Utc::now()).await;
     let tried = marketplace.when("a try", |all| all.len() >= 2).await;
-    assert_eq!(tried[1].id, "2");
+    assert_eq!((tried[1].channel(), tried[1].sequence()), (2, 1));
     let deadline = Instant::now() + support::service::PATIENCE;
     while alarms(service).await.is_empty() {
         assert!(Instant::now() < deadline, "never an alarm");
@@ -254,17 +259,11 @@ async fn a_message_not_taken_for_three_days_is_given_up_and_the_endpoint_counts_
     })
     .await;
     assert_eq!(marketplace.taken(1).len(), 1);
-    let ids = |channel| -> Vec<String> {
-        marketplace
-            .taken(channel)
-            .iter()
-            .map(|one| one.id.clone())
-            .collect()
+    let places = |channel| -> Vec<i64> {
+        let taken = marketplace.taken(channel);
+        taken.iter().map(Message::sequence).collect()
     };
-    assert_eq!(
-        (ids(2), ids(3)),
-        (vec!["2".into(), "3".into()], vec!["4".into(), "5".into()])
-    );
+    assert_eq!((places(2), places(3)), (vec![1, 2], vec![1, 2]));
     while !alarms(service).await.is_empty() {
         assert!(Instant::now() < deadline, "the alarm stays");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -340,10 +339,10 @@ async fn what_came_to_be_before_there_was_an_endpoint_is_not_delivered_but_may_b
     let service = Service::start(settings).await;
     messages::write(&store, 2, 1, Utc::now()).await;
     let heard = marketplace.when("the second", |all| !all.is_empty()).await;
-    assert_eq!(heard[0].id, "2");
+    assert_eq!(heard[0].channel(), 2);
     assert_eq!(redeliver(&service, "1").await.status, 202);
     let heard = marketplace.when("the first", |all| all.len() >= 2).await;
-    assert_eq!(heard[1].id, "1");
+    assert_eq!(heard[1].channel(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -402,11 +401,14 @@ async fn a_process_killed_between_a_change_and_its_delivery_loses_no_message() {
             .when("told by the next process", |all| all.len() > before)
             .await;
     }
-    let ended = |all: &[Message]| all.iter().any(|one| one.json()["type"] == "relay.ended");
+    let ended = |all: &[Message]| all.iter().any(is_end);
     let heard = marketplace.when("the end", ended).await;
-    let mut ids: Vec<i64> = heard.iter().map(|one| one.id.parse().unwrap()).collect();
-    ids.dedup();
-    let repeated = heard.len() - ids.len();
+    let mut told: Vec<(&str, &str)> = heard
+        .iter()
+        .map(|one| (one.id.as_str(), one.body.as_str()))
+        .collect();
+    told.dedup();
+    let repeated = heard.len() - told.len();
     assert!(
         repeated >= 1,
         "at least one was on its way when its process was killed"
@@ -416,15 +418,17 @@ async fn a_process_killed_between_a_change_and_its_delivery_loses_no_message() {
         .await
         .texts("SELECT body FROM outbox ORDER BY id")
         .await;
-    assert_eq!(
-        ids,
-        (1..=i64::try_from(stored.len()).unwrap()).collect::<Vec<_>>(),
-        "all, in order"
-    );
-    for message in &heard {
-        let id: usize = message.id.parse().unwrap();
-        assert_eq!(Some(&message.body), stored[id - 1].as_ref());
-    }
+    let bodies: Vec<Option<String>> = told
+        .iter()
+        .map(|(_, body)| Some((*body).to_owned()))
+        .collect();
+    assert_eq!(bodies, stored, "all, in order");
+    let ids: BTreeSet<&str> = told.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids.len(), stored.len(), "each with an id of its own");
+}
+
+fn is_end(message: &Message) -> bool {
+    message.json()["type"] == "relay.ended"
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,6 +132,7 @@ fn counted(result: &AttemptResult) -> &'static str {
 async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
     let DueDelivery {
         id,
+        webhook_id,
         channel_id,
         body,
         attempts,
@@ -139,7 +140,7 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
     } = message;
     let begun = Instant::now();
     let answer = endpoint
-        .send(&id.to_string(), body, shared.clock.now())
+        .send(&webhook_id.to_string(), body, shared.clock.now())
         .await;
     metrics::DELIVERY_DURATION.observe(begun.elapsed().as_secs_f64(), []);
     let at = shared.clock.now();

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::SLOT_PHASES;
@@ -305,6 +306,8 @@ pub enum DeliveryStatus {
 pub struct Delivery {
     /// The message's number.
     pub id: i64,
+    /// What its receiver knows it by.
+    pub webhook_id: Uuid,
     /// The type of the message.
     pub kind: String,
     /// Whose it is.
@@ -331,11 +334,23 @@ pub struct Delivery {
     pub last_error: Option<String>,
 }
 
+/// What a receiver knows a message by: a digest of all it says. A body holds its relay's id, its sequence in it and its time, so
+/// another message has another id, in another database and in one that was restored too; and every repeat has the same.
+pub(crate) fn webhook_id(body: &str) -> Uuid {
+    let mut id = [0; 16];
+    id.iter_mut()
+        .zip(Sha256::digest(body))
+        .for_each(|(to, from)| *to = from);
+    uuid::Builder::from_custom_bytes(id).into_uuid()
+}
+
 /// A message whose time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueDelivery {
     /// Its number.
     pub id: i64,
+    /// What its receiver knows it by.
+    pub webhook_id: Uuid,
     /// Its channel.
     pub channel_id: i64,
     /// What it says, as it is sent.

@@ -32,6 +32,12 @@ impl Message {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
+    /// Its place among its relay's messages.
+    pub fn sequence(&self) -> i64 {
+        let sequence = self.json()["data"]["sequence"].as_i64();
+        sequence.expect("a sequence")
+    }
+
     /// The channel it is about.
     pub fn channel(&self) -> i64 {
         let channel = self.json()["data"]["relay"]["channel_id"].as_i64();

@@ -135,7 +135,7 @@ fn recording() -> Value {
 
 fn delivery() -> Value {
     json!({
-        "id": 7, "type": "relay.live", "relay_id": RELAY, "channel_id": 42, "sequence": 2, "status": "delivered", "attempts": 1,
+        "id": 7, "webhook_id": "6f1f8a52-94c1-8d0e-b6a3-0d3c5e0f7a21", "type": "relay.live", "relay_id": RELAY, "channel_id": 42, "sequence": 2, "status": "delivered", "attempts": 1,
         "created_at": "2026-11-22T10:09:30.000Z", "next_attempt_at": null, "last_attempt_at": "2026-11-22T10:09:30.050Z",
         "delivered_at": "2026-11-22T10:09:30.090Z", "response_status": 204, "last_error": null,
     })

@@ -26,8 +26,10 @@ pub(in crate::api) struct DeliveryPage {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Delivery)]
 pub(in crate::api) struct DeliveryView {
-    /// The `webhook-id`, and the `id` in the event stream.
+    /// Its number here, which is its `id` in the event stream.
     id: i64,
+    /// Its `webhook-id`: no other message has it, of another database either.
+    webhook_id: Uuid,
     /// The type of the message.
     #[serde(rename = "type")]
     kind: String,
@@ -54,6 +56,7 @@ impl From<Delivery> for DeliveryView {
     fn from(delivery: Delivery) -> Self {
         Self {
             id: delivery.id,
+            webhook_id: delivery.webhook_id,
             kind: delivery.kind,
             relay_id: delivery.relay_id,
             channel_id: delivery.channel_id,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::store::entities::{id::Id, outbox, outbox_head, webhook_delivery};
 use crate::store::page::number;
+use crate::store::rows::webhook_id;
 use crate::store::{Delivery, DeliveryStatus, DueDelivery, Page, PageRequest, Store, StoreError};
 
 /// Which deliveries a list is of; `None` is all.
@@ -55,6 +56,7 @@ impl Store {
             let message = messages.remove(&row.outbox_id)?;
             Some(DueDelivery {
                 id: row.outbox_id,
+                webhook_id: webhook_id(&message.body),
                 channel_id: row.channel_id,
                 body: message.body,
                 attempts: row.attempts,
@@ -169,6 +171,7 @@ impl Store {
             let status: DeliveryStatus = row.status.parse().map_err(|_| corrupt())?;
             deliveries.push(Delivery {
                 id: row.outbox_id,
+                webhook_id: webhook_id(&message.body),
                 kind: message.kind,
                 relay_id: message.relay_id.0,
                 channel_id: row.channel_id,
