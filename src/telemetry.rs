@@ -182,7 +182,8 @@ pub struct RequestSpan;
 #[derive(Clone, Copy)]
 struct Arrived(Instant);
 
-/// What a request is called in logs: its pattern (`/v1/relays/{relay_id}`), never its path.
+/// What a request is called in logs: its pattern (`/v1/relays/{relay_id}`), never its path. Matched against the path as the router
+/// reads it: `/%761/relays` is `/v1/relays`.
 fn route(pattern: Option<String>) -> String {
     pattern.unwrap_or_else(|| "unmatched".to_owned())
 }
@@ -217,7 +218,7 @@ impl RootSpanBuilder for RequestSpan {
         let span = error_span!(
             "request",
             method = %request.method(),
-            route = route(request.match_pattern()),
+            route = route(request.resource_map().match_pattern(request.match_info().as_str())),
             request_id = id,
             trace_id = Empty,
         );

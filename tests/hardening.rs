@@ -100,6 +100,159 @@ async fn who_shows_no_known_token_is_stopped_by_address_and_who_does_is_not() {
     assert!(known.header("ratelimit").starts_with("\"token\""));
 }
 
+/// The status of a request whose target is sent as it is written.
+async fn status_of(stage: &Stage, line: &str, headers: &str) -> String {
+    let head = format!("{line} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{headers}\r\n");
+    let answer = unfinished(stage, &head).await;
+    answer.get(9..12).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn another_spelling_of_a_path_is_limited_like_the_path() {
+    let stage = stage(|settings| settings.server.requests_per_second = 3).await;
+    let token = format!("authorization: Bearer {}\r\n", support::service::API_TOKEN);
+    for path in [
+        "/%761/relays",
+        "/v%31/relays",
+        "/%74rpc/streaming.healthCheck",
+    ] {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let line = format!("GET {path}");
+            let all = (0..8).map(|_| status_of(&stage, &line, &token));
+            let all = futures_util::future::join_all(all).await;
+            if all.iter().any(|status| status == "429") {
+                break;
+            }
+            assert!(all.iter().all(|status| status == "200"), "{path}: {all:?}");
+            assert!(Instant::now() < deadline, "{path} is never limited");
+        }
+    }
+    let metrics = stage.service.as_admin(Method::GET, "/metrics");
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("route=\"/v1/relays\""), "{metrics}");
+}
+
+#[tokio::test]
+async fn wrong_tokens_from_everywhere_keep_no_operator_out() {
+    let stage = stage(|settings| {
+        settings.server.trusted_proxies = vec!["127.0.0.0/8".to_owned()];
+    })
+    .await;
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let sign_in = |token: &str, from: String| {
+        let post = client.post(format!("{}/admin/sign-in", stage.service.url));
+        let post = post.header("x-forwarded-for", from);
+        Answer::to(post.body(format!("token={token}")))
+    };
+    // One network of IPv6 counts as one.
+    for host in 0..10 {
+        let wrong = sign_in("wrong", format!("2001:db8::{host}")).await;
+        assert_eq!(wrong.status, 401);
+    }
+    let wrong = sign_in("wrong", "2001:db8::ffff:1".to_owned()).await;
+    assert_eq!(wrong.status, 429);
+    assert!(!wrong.header("retry-after").is_empty());
+    for place in 0..200 {
+        sign_in("wrong", format!("198.51.100.{place}")).await;
+    }
+    let wrong = sign_in("wrong", "203.0.113.1".to_owned()).await;
+    assert_eq!(wrong.status, 429);
+    for from in ["203.0.113.1", "2001:db8::1"] {
+        let token = support::service::ADMIN_TOKEN;
+        let right = sign_in(token, from.to_owned()).await;
+        assert_eq!(right.status, 303, "{from}");
+    }
+}
+
+#[tokio::test]
+async fn a_forwarded_address_is_believed_from_configured_proxies_only() {
+    let stage = stage(|_| {}).await;
+    let client = reqwest::Client::new();
+    let sign_in = |place: u32| {
+        let post = client.post(format!("{}/admin/sign-in", stage.service.url));
+        let post = post.header("x-forwarded-for", format!("198.51.100.{place}"));
+        Answer::to(post.body("token=wrong"))
+    };
+    for place in 0..10 {
+        assert_eq!(sign_in(place).await.status, 401);
+    }
+    assert_eq!(sign_in(11).await.status, 429, "all came from one peer");
+}
+
+#[tokio::test]
+async fn a_session_is_not_held_up_by_strangers_at_its_address() {
+    let stage = stage(|settings| settings.server.requests_per_second = 1000).await;
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let sign_in = || {
+        let post = client.post(format!("{}/admin/sign-in", stage.service.url));
+        Answer::to(post.body(format!("token={}", support::service::ADMIN_TOKEN)))
+    };
+    let signed_in = sign_in().await;
+    let cookie = signed_in.header("set-cookie").split(';').next().unwrap();
+    let guess = || {
+        let get = client.get(format!("{}/v1/relays", stage.service.url));
+        Answer::to(get.bearer_auth("a-guess"))
+    };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let guesses = futures_util::future::join_all((0..32).map(|_| guess())).await;
+        if guesses.iter().any(|answer| answer.status == 429) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "never stopped");
+    }
+    let get = client.get(format!("{}/v1/relays", stage.service.url));
+    let read = Answer::to(get.header("cookie", cookie)).await;
+    assert_eq!(read.status, 200);
+    assert_eq!(sign_in().await.status, 303);
+}
+
+#[tokio::test]
+async fn callers_who_speak_http_1_0_get_no_chunks() {
+    let stage = stage(|_| {}).await;
+    let token = support::service::API_TOKEN;
+    let ask = |path: &str, more: &str| {
+        format!("GET {path} HTTP/1.0\r\nauthorization: Bearer {token}\r\n{more}\r\n")
+    };
+    let batch = "/trpc/streaming.healthCheck,streaming.healthCheck?batch=1";
+    let lines = ask(batch, "trpc-accept: application/jsonl\r\n");
+    for (request, body) in [
+        (lines.clone(), "{\"0\":[["),
+        (
+            lines.replace("\r\n\r\n", "\r\nconnection: keep-alive\r\n\r\n"),
+            "{\"0\":[[",
+        ),
+        (ask("/openapi.json", ""), "{"),
+        (ask("/docs", ""), "<!doctype html>"),
+        (ask("/metrics", ""), "#"),
+    ] {
+        let answer = unfinished(&stage, &request).await;
+        let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
+        assert!(rest.to_lowercase().starts_with(body), "{answer:.300}");
+    }
+    let address = stage.service.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = ask("/v1/events?last_event_id=0", "");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"id: 0\n\n") {
+        let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut answer)).await;
+        assert_ne!(read.unwrap().unwrap(), 0);
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
+    assert!(rest.starts_with("retry: "), "{answer}");
+}
+
 /// What comes back for a request that is sent piece by piece and never finished.
 async fn unfinished(stage: &Stage, head: &str) -> String {
     let address = stage.service.url.strip_prefix("http://").unwrap();
@@ -155,9 +308,10 @@ async fn other_origins_are_let_in_only_if_the_settings_name_them() {
         let request = reqwest::Client::new().request(Method::OPTIONS, url);
         let request = request.header("origin", origin);
         let request = request.header("access-control-request-method", "POST");
+        // As a browser asks for a page that traces its calls.
         Answer::to(request.header(
             "access-control-request-headers",
-            "authorization,idempotency-key",
+            "authorization,baggage,idempotency-key,sentry-trace,traceparent,tracestate",
         ))
     };
     let allowed = preflight(origin).await;

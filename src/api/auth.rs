@@ -18,6 +18,7 @@ use super::Api;
 use super::connections::Connection;
 use super::console::{self, CSRF, Session};
 use super::problem::{Code, Problem};
+use super::routes::route_path;
 use crate::config;
 
 /// How far a token reaches.
@@ -90,6 +91,15 @@ impl Tokens {
     }
 }
 
+impl Api {
+    /// Who calls, if that is known: the digest of a token, or of a session's.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Option<Digest> {
+        let session = || self.session(headers);
+        let token = self.tokens.known(headers);
+        token.or_else(|| session().map(|session| digest(session.csrf.as_bytes())))
+    }
+}
+
 fn digest(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
@@ -110,7 +120,7 @@ pub(super) async fn admin_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if console::is_open(request.path()) {
+    if console::is_open(route_path(&request)) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     match admit_request(&request, Scope::Admin) {
@@ -153,10 +163,11 @@ fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem>
         return Err(Problem::internal());
     };
     let headers = request.headers();
-    match api.session(headers).filter(|_| bearer(headers).is_none()) {
+    // A token that is not ours may come from a proxy that signs people in: it does not stand in a session's way.
+    admit(api, headers, needed).or_else(|problem| match api.session(headers) {
         Some(session) => admit_session(&session, request),
-        None => admit(api, headers, needed),
-    }?;
+        None => Err(problem),
+    })?;
     note_token(request.conn_data());
     Ok(())
 }
@@ -172,7 +183,7 @@ pub(super) fn note_token(connection: Option<&Arc<Connection>>) {
 fn admit_session(session: &Session, request: &ServiceRequest) -> Result<(), Problem> {
     let proof = request.headers().get(CSRF);
     let proved = proof.is_some_and(|proof| session.vouches_for(proof.as_bytes()));
-    if request.method().is_safe() || proved || console::checks_itself(request.path()) {
+    if request.method().is_safe() || proved || console::checks_itself(route_path(request)) {
         return Ok(());
     }
     let detail = "A session changes something only with its X-CSRF-Token.";

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use actix_web::rt::net::TcpStream;
 
 use super::KEEP_ALIVE;
-use super::limit::network;
+use super::origin::network;
 pub(super) use attend::attend;
 pub(super) use guarded::Guarded;
 pub(super) use state::Connection;

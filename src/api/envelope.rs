@@ -4,13 +4,15 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use actix_web::Error;
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONNECTION,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
-    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
+use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::{DefaultHeaders, Next};
 use futures_util::FutureExt as _;
 use uuid::Uuid;
@@ -76,11 +78,23 @@ pub(super) async fn dress(
         }
     }
     guard(response.headers_mut());
+    end_with_the_connection(&mut response);
     Ok(response)
 }
 
+/// HTTP/1.0 knows no chunks: a body of unknown length ends with its connection (RFC 9112 §6.1).
+fn end_with_the_connection(response: &mut ServiceResponse<BoxBody>) {
+    let unsized_body = matches!(response.response().body().size(), BodySize::Stream);
+    if unsized_body && response.request().version() < Version::HTTP_11 {
+        let head = response.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
+}
+
 /// What a refusal bears besides its problem.
-const KEPT: [HeaderName; 5] = [
+const KEPT: [HeaderName; 6] = [
+    ACCEPT_ENCODING,
     ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS,
     CONNECTION,

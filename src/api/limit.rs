@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
 use super::Api;
 use super::auth::Digest;
+use super::console::SIGN_IN;
 use super::problem::{Code, Problem};
+use super::routes::route_path;
 use super::trpc;
 use bucket::{Buckets, Level};
 
@@ -33,9 +36,9 @@ const UNKNOWN_AT_ONCE: u32 = 1000;
 
 /// What one of those who call may do.
 pub(super) struct Limits {
-    /// By the digest of a known token.
+    /// By the digest of a known token, or of a session's.
     known: Buckets<Digest>,
-    /// By the address of whoever shows none. Of IPv6 the network: one caller has all of it.
+    /// By the address of whoever shows none.
     unknown: Buckets<IpAddr>,
 }
 
@@ -50,12 +53,12 @@ impl Limits {
 
     fn take(&self, api: &Api, request: &ServiceRequest) -> Level {
         let now = Instant::now();
-        match api.tokens.known(request.headers()) {
-            Some(token) => self.known.take(token, now),
+        match api.caller(request.headers()) {
+            Some(caller) => self.known.take(caller, now),
             None => {
-                let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
-                let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
-                self.unknown.take(network(peer), now)
+                let peer = request.peer_addr().map(|peer| peer.ip());
+                let origin = api.proxies.origin(peer, request.headers());
+                self.unknown.take(origin, now)
             }
         }
     }
@@ -70,7 +73,7 @@ pub(super) async fn limit(
     let limits = api
         .as_ref()
         .and_then(|api| Some((api, api.limits.as_ref()?)));
-    let Some((api, limits)) = limits.filter(|_| is_limited(request.path())) else {
+    let Some((api, limits)) = limits.filter(|_| counts(&request)) else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
     let level = limits.take(api, &request);
@@ -83,7 +86,7 @@ pub(super) async fn limit(
             );
             let wait = seconds(wait);
             let problem = Problem::new(Code::RateLimited, detail).retry_in(wait);
-            if request.path().starts_with("/trpc/") {
+            if route_path(&request).starts_with("/trpc/") {
                 let mut refusal = trpc::refusal(&problem);
                 refusal.headers_mut().insert(RETRY_AFTER, wait.into());
                 request.into_response(refusal)
@@ -120,7 +123,7 @@ pub(super) async fn limit(
     Ok(response)
 }
 
-/// Whether requests to this path are counted.
+/// Whether requests to this path, as the router reads it, are counted.
 pub(super) fn is_limited(path: &str) -> bool {
     LIMITED.iter().any(|scope| {
         let rest = path.strip_prefix(scope);
@@ -128,15 +131,11 @@ pub(super) fn is_limited(path: &str) -> bool {
     })
 }
 
-/// Whose address it is: of IPv6 the network, which one caller has all of.
-pub(super) fn network(peer: IpAddr) -> IpAddr {
-    match peer {
-        IpAddr::V4(_) => peer,
-        IpAddr::V6(peer) => {
-            let [a, b, c, d, ..] = peer.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-    }
+/// A sign-in shows its token in the body, and counts its wrong ones itself: others at its address do not stand in the way of a
+/// right one.
+fn counts(request: &ServiceRequest) -> bool {
+    let path = route_path(request);
+    is_limited(path) && !(path == SIGN_IN && request.method() == Method::POST)
 }
 
 /// Whole seconds, rounded up.
@@ -170,13 +169,5 @@ mod tests {
         ] {
             assert!(!is_limited(path), "{path}");
         }
-    }
-
-    #[test]
-    fn a_caller_has_a_whole_ipv6_network() {
-        let of = |text: &str| network(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 }

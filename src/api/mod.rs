@@ -7,6 +7,7 @@
 
 mod admin;
 mod auth;
+mod coding;
 mod connections;
 mod console;
 mod cors;
@@ -19,6 +20,7 @@ mod input;
 mod limit;
 mod metrics;
 pub mod openapi;
+mod origin;
 mod playback;
 pub mod problem;
 mod recorder;
@@ -38,7 +40,7 @@ use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 
 use crate::actors::{Keeper, Readiness};
@@ -50,6 +52,7 @@ use console::Console;
 use feed::Feed;
 use health::Health;
 use limit::Limits;
+use origin::Proxies;
 use problem::Problem;
 use recorder::Recorder;
 use routes::{Routed, Routes};
@@ -87,6 +90,7 @@ pub struct Api {
     limits: Option<Limits>,
     cors_origins: Vec<String>,
     connections: Arc<Connections>,
+    proxies: Proxies,
     console: Console,
     start_wait: Duration,
     recorder: Option<Recorder>,
@@ -119,6 +123,7 @@ impl Api {
             limits: Limits::new(settings.server.requests_per_second),
             cors_origins: settings.server.cors_origins.clone(),
             connections: Connections::new(Allowed::by(&settings.server)),
+            proxies: Proxies::new(&settings.server.trusted_proxies),
             console: Console::new(settings),
             start_wait: settings.relay.start_wait,
             recorder: Recorder::new(settings),
@@ -203,6 +208,17 @@ fn routes(config: &mut ServiceConfig, routed: &Routed) {
         .default_service(web::to(nowhere));
 }
 
-async fn nowhere() -> Result<HttpResponse, Problem> {
-    Err(Problem::not_found("No route leads here."))
+/// 404; a path that would lead somewhere without its extra slashes is told where. It is no redirect: clients that follow one
+/// may turn a POST into a GET, or leave out its body or its token.
+async fn nowhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let parts = request.match_info().as_str().split('/');
+    let path: String = parts
+        .filter(|part| !part.is_empty())
+        .flat_map(|part| ["/", part])
+        .collect();
+    let detail = match request.resource_map().has_resource(&path) {
+        true => format!("No route leads here. Without its extra slashes it is {path}."),
+        false => "No route leads here.".to_owned(),
+    };
+    Err(Problem::not_found(detail))
 }

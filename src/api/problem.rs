@@ -117,6 +117,16 @@ impl Problem {
         }])
     }
 
+    /// 415 `invalid-request`: the body bears a content coding.
+    #[must_use]
+    pub(super) fn coded(coding: &str) -> Self {
+        let detail =
+            format!("A body with Content-Encoding: {coding} is not read: send it without.");
+        let mut problem = Self::new(Code::InvalidRequest, detail);
+        problem.0.status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        problem
+    }
+
     /// 405 with what the route knows.
     #[must_use]
     pub(super) fn method_not_allowed(allow: impl Into<String>) -> Self {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use actix_web::dev::{Handler, HttpServiceFactory};
+use actix_web::dev::{Handler, HttpServiceFactory, ServiceRequest};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, HttpResponse, Resource, Responder, guard};
 
@@ -82,6 +82,12 @@ where
     web::resource(path)
         .route(web::route().guard(read).to(handler))
         .default_service(web::to(|| refuse("GET, HEAD")))
+}
+
+/// The path as the router reads it, with its escapes decoded. What is decided by path is decided by this one: a route has other
+/// spellings (`/%761/relays`).
+pub(super) fn route_path(request: &ServiceRequest) -> &str {
+    request.match_info().as_str()
 }
 
 /// What a route answers to methods it does not know.

@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing_actix_web::TracingLogger;
 
 use super::connections::{Connections, Guarded, attend};
-use super::{Api, KEEP_ALIVE, configure, cors, envelope, limit};
+use super::{Api, KEEP_ALIVE, coding, configure, cors, envelope, limit};
 use crate::telemetry::RequestSpan;
 
 /// How long a connection is read on after an answer to a request that has not come as a whole: a reset would take the answer from
@@ -122,6 +122,7 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     let origins = &api.cors_origins;
     let app = App::new()
         .configure(|config| configure(config, &api))
+        .wrap(from_fn(coding::refuse))
         .wrap(from_fn(limit::limit))
         .wrap(Condition::new(!origins.is_empty(), cors::of(origins)))
         .wrap(from_fn(envelope::dress))

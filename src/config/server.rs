@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::database_url::DatabaseUrl;
+use super::network::Network;
 use super::problem::Report;
 
 /// A token shorter than this may be guessed.
@@ -37,6 +38,8 @@ pub struct Server {
     pub connections_per_address: u32,
     /// The origins whose pages may call from a browser: `https://shop.example`.
     pub cors_origins: Vec<String>,
+    /// The proxies in front, as addresses or ranges: `10.0.0.0/8`. Only these are believed in `X-Forwarded-For` and `Forwarded`.
+    pub trusted_proxies: Vec<String>,
     /// A certificate chain in PEM: then only TLS is spoken. Empty: TLS is for what stands in front.
     pub tls_certificate: PathBuf,
     /// Its key, in PEM.
@@ -55,6 +58,7 @@ impl Default for Server {
             max_connections: 20_000,
             connections_per_address: 1000,
             cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
             tls_certificate: PathBuf::new(),
             tls_key: PathBuf::new(),
         }
@@ -126,6 +130,14 @@ impl Server {
                 report.note(
                     "server.cors_origins",
                     format!("holds {origin:?}, which is no origin such as https://shop.example"),
+                );
+            }
+        }
+        for proxy in &self.trusted_proxies {
+            if let Err(error) = proxy.parse::<Network>() {
+                report.note(
+                    "server.trusted_proxies",
+                    format!("holds {proxy:?}, which is {error}"),
                 );
             }
         }

@@ -195,3 +195,24 @@ async fn probes_are_open_and_tell_starting_from_draining() {
         200
     );
 }
+
+#[tokio::test]
+async fn a_path_with_extra_slashes_is_told_where_it_would_lead() {
+    let service = service().await;
+    for (method, path, right) in [
+        ("POST", "/v1/channels/42/start/", "/v1/channels/42/start"),
+        ("GET", "/v1/relays/", "/v1/relays"),
+        ("GET", "/v1//relays", "/v1/relays"),
+        ("GET", "/admin/", "/admin"),
+        ("GET", "/livez/", "/livez"),
+        ("POST", "/webhooks/agora/", "/webhooks/agora"),
+    ] {
+        let request = service.anonymous(method, path).bearer_auth(ADMIN);
+        let refused = problem(request, 404, "not-found").await;
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.ends_with(&format!(" {right}.")), "{path}: {detail}");
+    }
+    let nowhere = service.anonymous("GET", "/v1/nowhere/").bearer_auth(ADMIN);
+    let refused = problem(nowhere, 404, "not-found").await;
+    assert_eq!(refused["detail"], "No route leads here.");
+}

@@ -1,6 +1,7 @@
 //! How often somebody may try to sign in: wrong tokens are counted by whence they come, and all together.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(60);
 /// So many may come from one place.
 const FROM_ONE: u32 = 10;
-/// So many from everywhere: who forges where a request comes from gains little.
+/// So many from everywhere: more than that fill a log.
 const FROM_ALL: u32 = 200;
 
 /// Counts wrong tokens.
@@ -21,7 +22,7 @@ pub(in crate::api) struct Attempts(Mutex<Window>);
 struct Window {
     began: Instant,
     all: u32,
-    by_origin: HashMap<String, u32>,
+    by_origin: HashMap<IpAddr, u32>,
 }
 
 impl Attempts {
@@ -33,19 +34,17 @@ impl Attempts {
         }))
     }
 
-    /// How long to wait before the next try from here; none when it may be made now.
-    pub(super) fn wait(&self, origin: &str, now: Instant) -> Option<Duration> {
-        let window = self.window(now);
-        let here = window.by_origin.get(origin).copied().unwrap_or_default();
-        (here >= FROM_ONE || window.all >= FROM_ALL)
-            .then(|| WINDOW.saturating_sub(now - window.began))
-    }
-
-    /// A token from here was wrong.
-    pub(super) fn failed(&self, origin: &str, now: Instant) {
+    /// Counts a wrong token from here. How long to wait before the next one, when there were too many; then it is not counted,
+    /// so that no more is kept than may come.
+    pub(super) fn failed(&self, origin: IpAddr, now: Instant) -> Option<Duration> {
         let mut window = self.window(now);
-        window.all = window.all.saturating_add(1);
-        *window.by_origin.entry(origin.to_owned()).or_default() += 1;
+        let here = window.by_origin.get(&origin).copied().unwrap_or_default();
+        if here >= FROM_ONE || window.all >= FROM_ALL {
+            return Some(WINDOW.saturating_sub(now - window.began));
+        }
+        window.all += 1;
+        window.by_origin.insert(origin, here + 1);
+        None
     }
 
     fn window(&self, now: Instant) -> std::sync::MutexGuard<'_, Window> {
@@ -65,26 +64,31 @@ impl Attempts {
 mod tests {
     use super::*;
 
+    fn place(number: u32) -> IpAddr {
+        std::net::Ipv4Addr::from(number).into()
+    }
+
     #[test]
     fn after_ten_wrong_tokens_one_place_has_to_wait_and_others_do_not() {
         let attempts = Attempts::new();
         let now = Instant::now();
         for _ in 0..FROM_ONE {
-            assert_eq!(attempts.wait("here", now), None);
-            attempts.failed("here", now);
+            assert_eq!(attempts.failed(place(1), now), None);
         }
-        assert!(attempts.wait("here", now).is_some());
-        assert_eq!(attempts.wait("there", now), None);
-        assert_eq!(attempts.wait("here", now + WINDOW), None);
+        assert!(attempts.failed(place(1), now).is_some());
+        assert_eq!(attempts.failed(place(2), now), None);
+        assert_eq!(attempts.failed(place(1), now + WINDOW), None);
     }
 
     #[test]
-    fn who_comes_from_everywhere_has_to_wait_too() {
+    fn wrong_tokens_from_everywhere_have_to_wait_and_are_not_kept() {
         let attempts = Attempts::new();
         let now = Instant::now();
-        for place in 0..FROM_ALL {
-            attempts.failed(&place.to_string(), now);
+        for number in 0..FROM_ALL {
+            assert_eq!(attempts.failed(place(number), now), None);
         }
-        assert!(attempts.wait("elsewhere", now).is_some());
+        assert!(attempts.failed(place(FROM_ALL), now).is_some());
+        let kept = attempts.window(now).by_origin.len();
+        assert_eq!(kept, usize::try_from(FROM_ALL).unwrap());
     }
 }

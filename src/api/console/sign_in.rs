@@ -1,5 +1,7 @@
 //! In and out: an admin token opens a session, a button ends it.
 
+use std::net::IpAddr;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -36,25 +38,30 @@ pub(super) async fn sign_in(
     body: web::Bytes,
     api: web::Data<Api>,
 ) -> HttpResponse {
-    let (origin, now) = (origin(&request), Instant::now());
-    if let Some(wait) = api.console.attempts.wait(&origin, now) {
-        let refused = Some("Too many wrong tokens came from here. Try again in a minute.");
-        let mut answer = form(&api, StatusCode::TOO_MANY_REQUESTS, refused);
-        let seconds = HeaderValue::from(wait.as_secs() + 1);
-        answer.headers_mut().insert(RETRY_AFTER, seconds);
-        return answer;
-    }
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let origin = api.proxies.origin(peer, request.headers());
     let token = field(&body, "token");
     let Some(value) = api.console.sessions.open(&token, api.now()) else {
-        api.console.attempts.failed(&origin, now);
-        tracing::warn!(origin, "a sign-in with a wrong token");
-        let refused = Some("This is not an admin token of this service.");
-        return form(&api, StatusCode::UNAUTHORIZED, refused);
+        return refuse(&api, origin);
     };
-    tracing::info!(origin, "an operator has signed in");
+    tracing::info!(%origin, "an operator has signed in");
     let mut answer = see("/admin");
     let age = session::LASTS.num_seconds();
     set_cookie(&mut answer, &request, &value, age);
+    answer
+}
+
+/// Refuses a wrong token. A right one is never kept waiting for others' wrong ones.
+fn refuse(api: &Api, origin: IpAddr) -> HttpResponse {
+    let Some(wait) = api.console.attempts.failed(origin, Instant::now()) else {
+        tracing::warn!(%origin, "a sign-in with a wrong token");
+        let refused = Some("This is not an admin token of this service.");
+        return form(api, StatusCode::UNAUTHORIZED, refused);
+    };
+    let refused = Some("Too many wrong tokens came from here. Try again in a minute.");
+    let mut answer = form(api, StatusCode::TOO_MANY_REQUESTS, refused);
+    let seconds = HeaderValue::from(wait.as_secs() + 1);
+    answer.headers_mut().insert(RETRY_AFTER, seconds);
     answer
 }
 
@@ -101,14 +108,4 @@ fn set_cookie(answer: &mut HttpResponse, request: &HttpRequest, value: &str, age
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         answer.headers_mut().insert(SET_COOKIE, cookie);
     }
-}
-
-/// Whence a request comes: the peer, and whom a proxy in front of us has named last.
-fn origin(request: &HttpRequest) -> String {
-    let peer = request.peer_addr().map(|peer| peer.ip().to_string());
-    let named = request.headers().get("x-forwarded-for");
-    let named = named.and_then(|named| named.to_str().ok());
-    let last = named.and_then(|named| named.rsplit(',').next());
-    let last: String = last.unwrap_or_default().trim().chars().take(45).collect();
-    format!("{} {last}", peer.unwrap_or_default())
 }

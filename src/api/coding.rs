@@ -1,0 +1,43 @@
+//! Content codings of requests: none is read, and a caller who uses one is told so.
+
+use actix_web::Error;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
+use actix_web::middleware::Next;
+
+use super::problem::Problem;
+
+/// The registered codings that change a body. Anything else (`utf-8`, `identity`) says nothing of how to read it.
+const CODINGS: [&str; 7] = [
+    "gzip",
+    "x-gzip",
+    "deflate",
+    "br",
+    "zstd",
+    "compress",
+    "x-compress",
+];
+
+/// Refuses coded bodies with 415, and names what is read (RFC 9110 §15.5.16).
+pub(super) async fn refuse(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let named = request.headers().get_all(CONTENT_ENCODING);
+    let coding = named
+        .filter_map(|named| named.to_str().ok())
+        .flat_map(|named| named.split(','))
+        .find_map(|name| {
+            CODINGS
+                .iter()
+                .find(|coding| coding.eq_ignore_ascii_case(name.trim()))
+        });
+    let Some(coding) = coding else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let mut answer = request.error_response(Problem::coded(coding));
+    let plain = HeaderValue::from_static("identity");
+    answer.headers_mut().insert(ACCEPT_ENCODING, plain);
+    Ok(answer)
+}

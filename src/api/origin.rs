@@ -1,0 +1,134 @@
+//! Where a request comes from: the address that counts for limits and for wrong tokens.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use actix_web::http::header::{FORWARDED, HeaderMap, X_FORWARDED_FOR};
+
+use crate::config::Network;
+
+/// The proxies whose word on an address is believed.
+pub(super) struct Proxies(Vec<Network>);
+
+impl Proxies {
+    /// The proxies of `server.trusted_proxies`; what is no address there was refused with the settings.
+    pub(super) fn new(trusted: &[String]) -> Self {
+        Self(trusted.iter().filter_map(|one| one.parse().ok()).collect())
+    }
+
+    /// Where a request comes from: its peer, or the last address a trusted proxy names that is no trusted proxy itself. IPv6
+    /// addresses stand for their /64, all of which one caller has.
+    pub(super) fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
+        let mut origin = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
+            peer.to_canonical()
+        });
+        let mut named = named(headers).into_iter().rev();
+        while self.is_trusted(origin)
+            && let Some(before) = named.next()
+        {
+            // A trusted proxy that hides where a request comes from speaks for itself.
+            let Some(before) = address(&before) else {
+                break;
+            };
+            origin = before;
+        }
+        network(origin)
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+}
+
+/// The addresses that proxies have added, the nearest last. `X-Forwarded-For` is what most proxies write; `Forwarded` (RFC 7239)
+/// counts where it is alone.
+fn named(headers: &HeaderMap) -> Vec<String> {
+    let lists = |name| {
+        let values = headers.get_all(name);
+        let texts = values.filter_map(|value| value.to_str().ok());
+        texts.flat_map(|text| text.split(',')).map(str::trim)
+    };
+    if headers.contains_key(X_FORWARDED_FOR) {
+        return lists(X_FORWARDED_FOR).map(str::to_owned).collect();
+    }
+    lists(FORWARDED)
+        .map(|element| {
+            let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+            let by = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
+            by.map_or_else(String::new, |(_, value)| {
+                value.trim().trim_matches('"').to_owned()
+            })
+        })
+        .collect()
+}
+
+/// An address as proxies write it: alone, or with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let text = bare.map_or(text, |(address, _)| address);
+    let address: Option<IpAddr> = text.parse().ok();
+    let with_port = || {
+        text.parse()
+            .ok()
+            .map(|socket: std::net::SocketAddr| socket.ip())
+    };
+    address
+        .or_else(with_port)
+        .map(|address| address.to_canonical())
+}
+
+/// The network that one caller has: of IPv6 a /64.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn origin(trusted: &[&str], peer: &str, header: (&str, &str)) -> String {
+        let trusted: Vec<String> = trusted.iter().map(|&one| one.to_owned()).collect();
+        let request = TestRequest::get().insert_header(header).to_http_request();
+        let peer = peer.parse().ok();
+        Proxies::new(&trusted)
+            .origin(peer, request.headers())
+            .to_string()
+    }
+
+    #[test]
+    fn a_forwarded_address_counts_only_if_a_trusted_proxy_names_it() {
+        let forged = ("x-forwarded-for", "198.51.100.1, 203.0.113.9");
+        assert_eq!(origin(&[], "192.0.2.1", forged), "192.0.2.1");
+        assert_eq!(origin(&["10.0.0.0/8"], "192.0.2.1", forged), "192.0.2.1");
+        assert_eq!(origin(&["192.0.2.1"], "192.0.2.1", forged), "203.0.113.9");
+        let chain = ("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.7:443");
+        assert_eq!(origin(&["10.0.0.0/8"], "10.0.0.1", chain), "203.0.113.9");
+        let all = ("x-forwarded-for", "10.0.0.9");
+        assert_eq!(origin(&["10.0.0.0/8"], "10.0.0.1", all), "10.0.0.9");
+        for hidden in ["", "unknown", "_gateway"] {
+            let hidden = ("x-forwarded-for", hidden);
+            assert_eq!(origin(&["10.0.0.0/8"], "10.0.0.1", hidden), "10.0.0.1");
+        }
+        let standard = (
+            "forwarded",
+            "for=198.51.100.1, proto=https;For=\"[2001:db8::7]:4711\"",
+        );
+        assert_eq!(origin(&["10.0.0.0/8"], "10.0.0.1", standard), "2001:db8::");
+    }
+
+    #[test]
+    fn a_caller_has_a_whole_ipv6_network() {
+        let of = |peer: &str| origin(&[], peer, ("x-nothing", ""));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
+    }
+}
