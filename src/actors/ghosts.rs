@@ -1,10 +1,14 @@
 //! What a vendor's notification spoke of and no relay in work drives. A notification is never trusted alone: a live input
 //! is looked at first, and only what bears our own mark is touched.
 
+mod reads;
+
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(super) use self::reads::StrayReads;
 use super::calls::asks;
 use super::shared::Shared;
 use crate::relay::{Mark, Owed};
@@ -23,31 +27,55 @@ pub(super) enum GhostError {
     Store(#[from] StoreError),
 }
 
-/// An encoder has connected to a live input whose relay is stopping, over or unknown.
+/// A Cloudflare uid has 32 characters; a longer one is not remembered.
+const LONGEST_UID: usize = 64;
+
+/// An encoder has connected to a live input whose relay is stopping, over or unknown. Mostly it is somebody else's live input:
+/// each is read rarely, and behind every call of a relay.
 pub(super) async fn feed_connected(
     shared: &Arc<Shared>,
     live_input: String,
 ) -> Result<(), GhostError> {
-    if shared.store.is_shared() && shared.store.is_live_input_of_a_holder(&live_input).await? {
+    let (reads, cloudflare) = (&shared.stray_reads, &shared.vendors.cloudflare);
+    let Some(owner) = shared.owner() else {
+        return Ok(());
+    };
+    if live_input.len() > LONGEST_UID || !reads.begin(&live_input, Instant::now()) {
+        return Ok(());
+    }
+    let phases = shared.store.phases_with_live_input(&live_input).await?;
+    if phases
+        .iter()
+        .any(|phase| SLOT_PHASES.contains(&phase.as_str()))
+    {
         // Another node's, which was told.
         return Ok(());
     }
-    let cloudflare = &shared.vendors.cloudflare;
-    let found = match cloudflare
-        .get_live_input(asks(Priority::Stop), &live_input)
-        .await
-    {
-        Err(error) if error.class == Class::NotFound => return Ok(()),
+    if phases.is_empty() && !reads.take_unknown(cloudflare.budget().quota, Instant::now()) {
+        tracing::debug!(
+            live_input,
+            "an encoder connected to an unknown live input; too many of those were read of late"
+        );
+        return Ok(());
+    }
+    let asks = asks(Priority::Janitor);
+    let found = match cloudflare.get_live_input(asks, &live_input).await {
+        Err(error) if error.class == Class::NotFound => {
+            reads.not_ours(&live_input, Instant::now());
+            return Ok(());
+        }
         found => found?,
     };
-    let Some(mark) = found
+    let mark = found
         .mark
         .as_deref()
         .and_then(|mark| mark.parse::<Mark>().ok())
-    else {
+        .filter(|mark| mark.owner == owner);
+    let Some(mark) = mark else {
+        reads.not_ours(&live_input, Instant::now());
         return Ok(());
     };
-    if shared.owner().as_ref() != Some(&mark.owner) || found.enabled == Some(false) {
+    if found.enabled == Some(false) {
         return Ok(());
     }
     if shared

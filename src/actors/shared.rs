@@ -12,6 +12,7 @@ use super::calls::Vendors;
 use super::clock::Clock;
 use super::directory::Directory;
 use super::fleet::state::State;
+use super::ghosts::StrayReads;
 use super::registry::Registry;
 use crate::config::Settings;
 use crate::relay::Owner;
@@ -55,6 +56,7 @@ pub struct Shared {
     registry: RwLock<Option<Addr<Registry>>>,
     debts: Notify,
     pub(super) alarms: Alarms,
+    pub(super) stray_reads: StrayReads,
     pub(super) fleet: State,
     /// What this process is called.
     pub(super) node: String,
@@ -100,6 +102,7 @@ impl Shared {
             registry: RwLock::new(None),
             debts: Notify::new(),
             alarms: Alarms::default(),
+            stray_reads: StrayReads::default(),
             fleet: State::default(),
             node: node(),
             overhears: OnceLock::new(),

@@ -16,6 +16,8 @@ use crate::vendors::{Class, VendorError};
 
 /// A success older than this proves nothing any more: the vendor is asked.
 const FRESH: TimeDelta = TimeDelta::seconds(60);
+/// After a call that did not succeed, what came of it is told for so long: readers cause no more calls than this.
+const AGAIN_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// How long a vendor may take.
 const VENDOR_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -37,8 +39,8 @@ pub struct VendorWatch {
     pub last_error: Arc<dyn Fn() -> Option<LastError> + Send + Sync>,
     /// Makes a call that proves both.
     pub ask: Arc<dyn Fn() -> BoxFuture<'static, Result<(), VendorError>> + Send + Sync>,
-    /// One at a time asks.
-    turn: Arc<Mutex<()>>,
+    /// One at a time asks; when the last call was made that did not succeed, and what came of it.
+    turn: Arc<Mutex<Option<(DateTime<Utc>, VendorState)>>>,
 }
 
 impl VendorWatch {
@@ -60,10 +62,17 @@ impl VendorWatch {
     pub(super) async fn state(&self, now: DateTime<Utc>) -> VendorState {
         let is_fresh = || (self.last_success)().is_some_and(|at| now - at < FRESH);
         if !is_fresh() {
-            let _turn = self.turn.lock().await;
+            let mut last = self.turn.lock().await;
+            if let Some((at, state)) = &*last
+                && (now - *at).abs() < AGAIN_AFTER
+                && !is_fresh()
+            {
+                return state.clone();
+            }
+            *last = None;
             if !is_fresh() {
-                return match timeout(VENDOR_PATIENCE, (self.ask)()).await {
-                    Ok(Ok(())) => self.known(Some(now), None),
+                let state = match timeout(VENDOR_PATIENCE, (self.ask)()).await {
+                    Ok(Ok(())) => return self.known(Some(now), None),
                     Ok(Err(error)) => self.known(None, Some(LastError { at: now, error })),
                     Err(_) => VendorState {
                         healthy: false,
@@ -71,6 +80,8 @@ impl VendorWatch {
                         ..self.known(None, None)
                     },
                 };
+                *last = Some((now, state.clone()));
+                return state;
             }
         }
         self.known(None, None)
@@ -120,7 +131,7 @@ impl VendorWatch {
 }
 
 /// How a vendor is.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct VendorState {
     /// It is reachable and takes our credentials.
     pub(super) healthy: bool,
@@ -133,7 +144,7 @@ pub(super) struct VendorState {
 }
 
 /// A call that failed.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = VendorFailure)]
 pub(super) struct ErrorView {
     pub(super) at: WireTime,
@@ -196,6 +207,22 @@ mod tests {
         let (stale, asked) = watch(Some(now - TimeDelta::seconds(61)), None, Ok(()));
         assert!(stale.state(now).await.healthy);
         assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_does_not_answer_well_is_asked_once_in_ten_seconds_however_many_want_to_know()
+     {
+        let now = Utc::now();
+        let (refused, asked) = watch(None, None, Err(error(Class::Unauthorized)));
+        for tenth in 0..100 {
+            let state = refused
+                .state(now + TimeDelta::milliseconds(100 * tenth))
+                .await;
+            assert_eq!((state.healthy, state.credentials), (false, "refused"));
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        refused.state(now + AGAIN_AFTER).await;
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use crate::api::{LastError, Outside, VendorWatch, Viewers};
 use crate::vendors::governor::{Caller, Priority, Snapshot};
 use crate::vendors::{Done, Vendor, VendorError};
 
-/// How long a probe may wait for its permit.
+/// How long a probe may wait for its permit. All of them are asked for from outside, so every call of a relay comes before them.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All of it, from what the actors share.
@@ -93,7 +93,7 @@ fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
             Box::pin(async move {
                 vendors
                     .cloudflare
-                    .storage_usage(asks(Priority::Recover))
+                    .storage_usage(asks(Priority::Janitor))
                     .await
                     .map(|_| ())
             })
@@ -118,7 +118,7 @@ fn agora(shared: &Arc<Shared>) -> VendorWatch {
                 vendors
                     .agora
                     .media_push()
-                    .check_credentials(asks(Priority::Recover))
+                    .check_credentials(asks(Priority::Janitor))
                     .await
             })
         },

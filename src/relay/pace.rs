@@ -84,6 +84,28 @@ impl Relay {
         regular.max(self.floor().recorder)
     }
 
+    /// A notification brings a poll forward. There may be any number of them, so the polls they lead to keep a distance: the
+    /// eager one's, but for recordings, each of which is a call of the API's budget.
+    pub(super) fn hint_hastens(&mut self, kind: Kind, now: DateTime<Utc>) {
+        let (floor, poll) = (self.floor(), self.durable.spec.timing.poll_interval);
+        let eager = EAGER.min(poll / 5);
+        let distance = match kind {
+            Kind::Feed => eager.max(floor.feed / 2),
+            Kind::Hosts => eager.max(floor.hosts / 2),
+            Kind::Health => eager.max(floor.recorder / 2),
+            Kind::Recordings | Kind::Input | Kind::Recorder => poll,
+        };
+        let slot = self.volatile.slot(kind);
+        let at = match slot.hinted_at {
+            // Others were told of before, and their poll is still to come.
+            Some(at) if at > now => at,
+            Some(at) => now.max(at + distance),
+            None => now,
+        };
+        slot.hinted_at = Some(at);
+        slot.hasten(at);
+    }
+
     /// What a relay's own settings say.
     fn look_interval(&self) -> Duration {
         let timing = &self.durable.spec.timing;

@@ -15,6 +15,8 @@ pub(super) struct Slot {
     pub(super) flight: Option<(ActionId, Call)>,
     /// Not before this; none: at once.
     pub(super) due: Option<DateTime<Utc>>,
+    /// The time to which a notification last brought a call forward.
+    pub(super) hinted_at: Option<DateTime<Utc>>,
     /// Failures in a row.
     pub(super) failures: u32,
     /// The name of the call whose credentials were refused last, until that call is answered.

@@ -9,6 +9,7 @@ use super::fact::Fact;
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::state::{Recorder, RecorderStage};
+use super::volatile::Kind;
 use super::{Presence, Relay};
 
 /// How long a relay looks often after a notification that an encoder connected.
@@ -279,32 +280,32 @@ impl Relay {
         match hint {
             Hint::FeedConnected => {
                 self.volatile.watch.eager_until = Some(now + EAGER);
-                self.volatile.feed.hasten(now);
+                self.hint_hastens(Kind::Feed, now);
             }
             Hint::FeedDisconnected => {
                 self.volatile.watch.told_gone = true;
-                self.volatile.feed.hasten(now);
+                self.hint_hastens(Kind::Feed, now);
             }
             Hint::FeedErrored { reason } => {
                 self.volatile.watch.told_errored = Some(reason);
-                self.volatile.feed.hasten(now);
+                self.hint_hastens(Kind::Feed, now);
             }
             Hint::SellerJoined => {
                 self.volatile.seller.book.doubt_page();
-                self.volatile.hosts.hasten(now);
+                self.hint_hastens(Kind::Hosts, now);
             }
             Hint::SellerLeft => {
                 self.volatile.seller.told_left = true;
                 self.volatile.seller.book.doubt_page();
-                self.volatile.hosts.hasten(now);
+                self.hint_hastens(Kind::Hosts, now);
             }
             Hint::RecorderChanged { .. } | Hint::ConverterChanged => {
                 // Inside the back-off after a 404 the next look keeps its time.
                 if self.volatile.misses == 0 {
-                    self.volatile.health.hasten(now);
+                    self.hint_hastens(Kind::Health, now);
                 }
             }
-            Hint::VideoDone => self.volatile.recordings.hasten(now),
+            Hint::VideoDone => self.hint_hastens(Kind::Recordings, now),
         }
         Ok(())
     }
@@ -325,7 +326,7 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         self.record(step, Fact::RecorderLearnt { sid }, now)?;
-        self.volatile.health.hasten(now);
+        self.hint_hastens(Kind::Health, now);
         Ok(())
     }
 }

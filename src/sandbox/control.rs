@@ -5,7 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::cloudflare::blank;
 use super::fault::Fault;
+use super::notices;
 use super::snapshot::{self, Snapshot};
 use super::wire::{Answer, Ask};
 use super::world::{State, World};
@@ -66,6 +68,26 @@ impl World {
             }
             true
         })
+    }
+
+    /// Makes a live input that somebody else in the account has.
+    pub(super) fn foreign_live_input(&self) -> String {
+        self.with(|state, _| {
+            let mut input = blank(state);
+            input.meta = json!({"name": "somebody else's"});
+            let uid = input.uid.clone();
+            state.live_inputs.insert(uid.clone(), input);
+            uid
+        })
+    }
+
+    /// An encoder connects and goes again, as far as notifications tell.
+    pub(super) fn reconnect(&self, live_input: &str) {
+        self.with(|state, _| {
+            for event in ["live_input.connected", "live_input.disconnected"] {
+                notices::live_input(state, live_input, event);
+            }
+        });
     }
 
     /// Whether a video's length is told once it is ready. False: there is none such.
@@ -155,6 +177,13 @@ pub(super) fn answer(world: &World, ask: &Ask) -> Answer {
         }
         ("POST", ["control", "recorders", id, "drop"]) => seconds(&body, "seconds")
             .and_then(|pause| known(world.drop_feed(id, pause.ok_or("`seconds` is required")?))),
+        ("POST", ["control", "live_inputs"]) => {
+            return Answer::json(200, &json!({"ok": true, "uid": world.foreign_live_input()}));
+        }
+        ("POST", ["control", "live_inputs", uid, "reconnect"]) => {
+            world.reconnect(uid);
+            Ok(())
+        }
         ("POST", ["control", "videos", uid, "length"]) => length(world, uid, &body),
         _ => Err("no such route; see the documentation of relaykeeper::sandbox".to_owned()),
     };

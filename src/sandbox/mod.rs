@@ -66,6 +66,8 @@
 //! | `PUT /control/quotas` | any of [`Quotas`]' names (`cloudflare_window_seconds` for the window) with a number; one that changes starts a new window, and no block outlasts it |
 //! | `POST /control/recorders/{sid or converter id}/kill` | `{"back_after_seconds":60}`; null or missing: it never comes back |
 //! | `POST /control/recorders/{sid or converter id}/drop` | `{"seconds":20}`: it does not push for so long |
+//! | `POST /control/live_inputs` | answers the `uid` of a live input that somebody else in the account has |
+//! | `POST /control/live_inputs/{uid}/reconnect` | its encoder connects and goes again: notified, and nothing else |
 //! | `POST /control/videos/{uid}/length` | `{"known":false}`: -1 is told, though it is ready |
 
 mod agora;

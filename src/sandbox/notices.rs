@@ -154,6 +154,7 @@ pub(super) async fn deliver(world: Arc<World>, notice: Notice) {
     for _ in 0..notice.copies {
         for pause in [1, 3, 6, 0] {
             if is_taken(&world, &notice).await {
+                world.with(|state, _| state.delivered += 1);
                 break;
             }
             world.clock.sleep(Duration::from_secs(pause)).await;

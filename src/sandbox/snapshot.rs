@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub calls: Vec<CallRecord>,
     /// How many calls a fault has made go wrong.
     pub faults: u64,
+    /// How many messages of webhooks were answered 2xx.
+    pub delivered: u64,
 }
 
 /// A live input.
@@ -195,6 +197,7 @@ pub(super) fn of(
         violations: newest(&state.violations, |one| one.at >= since),
         calls: newest(&state.calls, |call| call.at >= since),
         faults: state.faults.happened(),
+        delivered: state.delivered,
     }
 }
 

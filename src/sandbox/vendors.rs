@@ -218,6 +218,16 @@ impl Vendors {
         self.world.with(|state, _| state.set_quotas(quotas));
     }
 
+    /// Makes a live input of somebody else's in the same account, and tells its uid.
+    pub fn foreign_live_input(&self) -> String {
+        self.world.foreign_live_input()
+    }
+
+    /// An encoder connects to a live input and goes again, which is notified and changes nothing else.
+    pub fn reconnect(&self, live_input: &str) {
+        self.world.reconnect(live_input);
+    }
+
     /// A recorder (sid or converter id) dies without notice: its encoder is gone, and query, get and stop answer 404. With
     /// `back_after` (simulated) it comes back elsewhere, a task under a random uid; without, never. False: there is none such.
     pub fn kill(&self, recorder: &str, back_after: Option<Duration>) -> bool {

@@ -107,6 +107,7 @@ pub(super) struct State {
     pub(super) calls: VecDeque<CallRecord>,
     pub(super) notices: Vec<Notice>,
     pub(super) next_notice: u64,
+    pub(super) delivered: u64,
     /// Every secret that was ever given out, for tests that look for leaks.
     pub(super) secrets: Vec<String>,
 }
@@ -142,6 +143,7 @@ impl State {
             calls: VecDeque::new(),
             notices: Vec::new(),
             next_notice: 0,
+            delivered: 0,
             secrets: Vec::new(),
         }
     }

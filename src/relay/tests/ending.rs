@@ -1,5 +1,7 @@
 //! Taking down, recordings, cost.
 
+use chrono::TimeDelta;
+
 use super::driver::*;
 use crate::relay::*;
 
@@ -375,6 +377,22 @@ fn a_notification_hastens_the_look_for_recordings() {
     life.now += secs(1);
     life.tell(Event::Hint(Hint::VideoDone));
     assert!(life.waiting("look_for_recordings").is_some());
+}
+
+#[test]
+fn notifications_without_end_hasten_a_look_for_recordings_once_in_a_poll_interval() {
+    let mut life = finalizing(push());
+    let mut looks = 0;
+    for _ in 0..300 {
+        if life.waiting("look_for_recordings").is_some() {
+            life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
+            looks += 1;
+        }
+        life.tell(Event::Hint(Hint::VideoDone));
+        life.now += TimeDelta::milliseconds(100);
+        life.tell(Event::Tick);
+    }
+    assert!((6..=7).contains(&looks), "{looks} in half a minute");
 }
 
 #[test]

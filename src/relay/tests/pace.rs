@@ -1,6 +1,6 @@
 //! Looks keep the pace that the budgets leave, and drift apart.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::driver::*;
 use crate::relay::*;
@@ -54,6 +54,31 @@ fn an_interrupted_relay_does_not_wait_with_those_that_are_well() {
     life.wait(MINUTE);
     let looks = count(&life, "look_at_feed");
     assert!((11..=13).contains(&looks), "every 5 s: {looks}");
+}
+
+/// An encoder, a seller or a recorder that comes and goes all the time is notified all the time.
+#[test]
+fn notifications_without_end_hasten_a_look_once_in_half_a_second() {
+    let hints = [
+        (Hint::FeedConnected, "look_at_feed"),
+        (Hint::FeedDisconnected, "look_at_feed"),
+        (Hint::SellerJoined, "look_at_hosts"),
+        (Hint::SellerLeft, "look_at_hosts"),
+        (Hint::ConverterChanged, "look_at_recorder"),
+    ];
+    for (hint, look) in hints {
+        let mut life = Life::live(push());
+        life.wait(MINUTE);
+        life.looks.clear();
+        for _ in 0..100 {
+            life.tell(Event::Hint(hint.clone()));
+            life.now += TimeDelta::milliseconds(100);
+            life.tell(Event::Tick);
+            life.wait(0);
+        }
+        let looks = count(&life, look);
+        assert!((5..=21).contains(&looks), "{hint:?}: {looks} in 10 s");
+    }
 }
 
 #[test]

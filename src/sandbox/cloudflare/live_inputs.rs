@@ -24,6 +24,34 @@ struct Wanted {
     recording: Option<Recording>,
 }
 
+/// A live input without settings.
+pub(in crate::sandbox) fn blank(state: &mut State) -> LiveInput {
+    let uid = state.dice.hex(32);
+    let now = Utc::now();
+    LiveInput {
+        uid: uid.clone(),
+        created: now,
+        modified: now,
+        meta: json!({}),
+        enabled: true,
+        prefer_low_latency: None,
+        delete_recording_after_days: None,
+        recording: Recording::default(),
+        stream_key: format!("{}k{uid}", state.dice.hex(32)),
+        playback_key: format!("{}k{uid}", state.dice.hex(32)),
+        publish_secret: format!("{}k{uid}", state.dice.hex(32)),
+        keys_rotated_at: None,
+        deleted: false,
+        connections: Vec::new(),
+        playable_at: Duration::ZERO,
+        video: None,
+        hold_until: None,
+        shown: Duration::ZERO,
+        status: None,
+        history: Vec::new(),
+    }
+}
+
 pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
     let key = cx.ask.header("idempotency-key").map(str::to_owned);
     if key
@@ -49,30 +77,8 @@ pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
             ),
         };
     }
-    let uid = cx.state.dice.hex(32);
-    let now = Utc::now();
-    let mut input = LiveInput {
-        uid: uid.clone(),
-        created: now,
-        modified: now,
-        meta: json!({}),
-        enabled: true,
-        prefer_low_latency: None,
-        delete_recording_after_days: None,
-        recording: Recording::default(),
-        stream_key: format!("{}k{uid}", cx.state.dice.hex(32)),
-        playback_key: format!("{}k{uid}", cx.state.dice.hex(32)),
-        publish_secret: format!("{}k{uid}", cx.state.dice.hex(32)),
-        keys_rotated_at: None,
-        deleted: false,
-        connections: Vec::new(),
-        playable_at: Duration::ZERO,
-        video: None,
-        hold_until: None,
-        shown: Duration::ZERO,
-        status: None,
-        history: Vec::new(),
-    };
+    let mut input = blank(cx.state);
+    let uid = input.uid.clone();
     apply(&mut input, wanted);
     note_secrets(cx.state, &input);
     let mut body = full(cx.world, &input);

@@ -6,6 +6,7 @@ mod videos;
 
 use serde_json::{Value, json};
 
+pub(super) use live_inputs::blank;
 pub(super) use notifications::{Destination, Policy, test_destination};
 pub(super) use videos::{told_seconds, video_object};
 

@@ -65,18 +65,19 @@ impl Store {
         Ok(found.into_iter().map(Into::into).collect())
     }
 
-    /// Whether a relay that holds its channel's slot, whoever drives it, has this live input.
+    /// The phases of the unfinished relays that have this live input, whichever node drives them.
     ///
     /// # Errors
     /// As [`Store::relay`].
-    pub async fn is_live_input_of_a_holder(&self, uid: &str) -> Result<bool, StoreError> {
-        let found = relay::Entity::find()
+    pub async fn phases_with_live_input(&self, uid: &str) -> Result<Vec<String>, StoreError> {
+        Ok(relay::Entity::find()
+            .select_only()
+            .column(relay::Column::Phase)
             .filter(relay::Column::LiveInputUid.eq(uid))
             .filter(relay::Column::EndedAt.is_null())
-            .filter(relay::Column::Phase.is_in(SLOT_PHASES))
-            .count(&self.read())
-            .await?;
-        Ok(found > 0)
+            .into_tuple()
+            .all(&self.read())
+            .await?)
     }
 
     /// How many relays have, or may have, a recorder: those in work that are not just looking for their recordings.
