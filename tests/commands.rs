@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+#[path = "commands/clock.rs"]
+mod clock;
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

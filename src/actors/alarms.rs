@@ -40,6 +40,8 @@ pub enum AlarmCode {
     BudgetBlocked,
     /// The customer host's `/lifecycle` does not answer as it is documented.
     LifecycleUndocumented,
+    /// The wall clock was set, or the machine slept.
+    ClockStepped,
     /// The marketplace's endpoint did not take a message for as long as it was tried.
     WebhookEndpoint,
 }
@@ -175,6 +177,14 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
                 detail,
             );
         }
+    }
+    if let Some(step) = shared.clock.step() {
+        let detail = format!(
+            "The wall clock of this node stepped by {} s within the last hour. Relays in progress keep their own time; \
+             signatures, tokens and new relays follow it. Check NTP; a machine that was suspended steps as well.",
+            step.by.num_seconds()
+        );
+        causes.insert((AlarmCode::ClockStepped, shared.node.clone()), detail);
     }
     let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
     if let Some(last) = cloudflare.last_error()

@@ -51,7 +51,7 @@ enum Paid {
 /// Pays what is due, forever.
 pub(super) async fn pay_forever(shared: Arc<Shared>) {
     loop {
-        let now = shared.clock.now();
+        let now = shared.clock.due();
         let due = shared
             .store
             .open_debts(now, BATCH)
@@ -76,7 +76,7 @@ pub(super) async fn pay_forever(shared: Arc<Shared>) {
 
 /// Tries one debt, and writes down what came of it.
 pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
-    let now = shared.clock.now();
+    let now = shared.clock.due();
     let debt = &open.debt;
     let expired = debt.expires_at.is_some_and(|at| at <= now);
     #[cfg(feature = "sandbox")]
@@ -304,7 +304,14 @@ async fn tell_of_recordings(
     if !step.must_be_stored() {
         return Ok(());
     }
-    let save = rows::save(relay.durable(), &step, now, stored.revision, stored.epoch);
+    let save = rows::save(
+        relay.durable(),
+        &step,
+        now,
+        now,
+        stored.revision,
+        stored.epoch,
+    );
     match shared.store.save(save).await {
         Ok(Saved::Saved) => Ok(()),
         Ok(Saved::Fenced) => Err(broken("the relay has changed meanwhile".into())),

@@ -7,12 +7,15 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::clock::Clock;
 use super::pace::Census;
 use crate::relay::{Durable, Presence, Relay};
 
 /// A relay in work, as its actor last knew it.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// The clock of its own times.
+    pub clock: Clock,
     /// What is known of it for good, and is stored.
     pub durable: Arc<Durable>,
     /// What is known of the seller.
@@ -35,6 +38,7 @@ impl Snapshot {
     /// A relay whose actor has heard nothing yet.
     pub(super) fn before_its_actor(relay: &Relay, now: DateTime<Utc>) -> Self {
         Self {
+            clock: Clock::of(relay.durable()),
             durable: relay.durable().clone(),
             presence: relay.presence(now),
             page_speaks: relay.page_speaks(now),

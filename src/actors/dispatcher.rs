@@ -97,7 +97,7 @@ impl Dispatcher {
             return Ok(Vec::new());
         }
         let busy = self.channels.values().copied().collect();
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.due();
         let limit = u64::try_from(free).unwrap_or(u64::MAX);
         let due = self.shared.store.due_deliveries(now, busy, limit).await?;
         if disabled && !due.is_empty() {
@@ -154,7 +154,7 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
                 ),
                 Err(untaken) => (None, untaken.to_string()),
             };
-            let result = match backoff::next_attempt(attempts, at, give_up_at) {
+            let result = match backoff::next_attempt(attempts, shared.clock.due(), give_up_at) {
                 Some(at) => AttemptResult::Again { at, error },
                 None => AttemptResult::GivenUp { error },
             };

@@ -19,6 +19,7 @@ pub(super) use messages::{
 };
 
 use super::calls::Caller;
+use super::clock::Clock;
 use super::directory::Snapshot;
 use super::fleet::letters;
 use super::relay_actor::{Beginning, Parts, RelayActor, Tell};
@@ -153,7 +154,11 @@ impl Registry {
         child.generation = self.last_generation;
         let (registry, generation) = (ctx.address(), child.generation);
         let last_word = LastWord::default();
+        // An actor that is started again keeps its relay's clock.
+        let known = self.shared.directory.get(relay_id);
+        let clock = known.map_or_else(|| Clock::of(relay.durable()), |known| known.clock);
         let parts = Parts {
+            clock,
             shared: self.shared.clone(),
             relay,
             revision,

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tracing::{Instrument as _, Span};
 
 use super::calls::Caller;
+use super::clock::Clock;
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashPoint, Deed};
 use super::directory::Snapshot;
@@ -31,6 +32,7 @@ pub(super) enum Beginning {
 
 /// What an actor is made of.
 pub(super) struct Parts {
+    pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
     pub(super) relay: Box<Relay>,
     pub(super) revision: i64,
@@ -47,6 +49,7 @@ pub(super) struct Parts {
 
 /// The actor of one relay.
 pub(super) struct RelayActor {
+    clock: Clock,
     shared: Arc<Shared>,
     relay: Box<Relay>,
     revision: i64,
@@ -91,6 +94,7 @@ pub(super) struct Leave;
 impl RelayActor {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts {
+            clock,
             shared,
             relay,
             revision,
@@ -102,8 +106,9 @@ impl RelayActor {
             beginning,
             because,
         } = parts;
-        let last_event_at = shared.clock.now();
+        let last_event_at = clock.now();
         Self {
+            clock,
             shared,
             relay,
             revision,
@@ -143,7 +148,7 @@ impl RelayActor {
         } = tell;
         let span = self.span(&because);
         let _in_span = span.clone().entered();
-        let now = self.shared.clock.now();
+        let now = self.clock.now();
         self.last_event_at = now;
         let before = self.relay.durable().clone();
         self.relay
@@ -159,6 +164,7 @@ impl RelayActor {
         if !step.must_be_stored() {
             return self.act(step, told, because, ctx);
         }
+        let wall = self.shared.clock.now();
         let durable = self.relay.durable();
         if durable.phase != before.phase {
             tracing::info!(
@@ -168,7 +174,7 @@ impl RelayActor {
                 "phase"
             );
         }
-        let save = rows::save(durable, &step, now, self.revision, self.epoch);
+        let save = rows::save(durable, &step, now, wall, self.revision, self.epoch);
         self.revision += i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
         let shared = self.shared.clone();
         let stored = async move {
@@ -265,8 +271,9 @@ impl RelayActor {
     }
 
     fn publish(&self) {
-        let now = self.shared.clock.now();
+        let now = self.clock.now();
         self.shared.directory.publish(Snapshot {
+            clock: self.clock,
             durable: self.relay.durable().clone(),
             presence: self.relay.presence(now),
             page_speaks: self.relay.page_speaks(now),
@@ -283,7 +290,7 @@ impl RelayActor {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        let now = self.shared.clock.now();
+        let now = self.clock.now();
         if let Some(at) = self.relay.wake_at(now) {
             let wait = (at - now).to_std().unwrap_or_default();
             // The clock counts milliseconds: one more, and the wake is never a moment early.

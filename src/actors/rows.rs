@@ -44,11 +44,12 @@ pub fn durable(stored: &StoredRelay) -> Result<Durable, Unreadable> {
     serde_json::from_value(stored.row.state.clone()).map_err(|error| unreadable(error.to_string()))
 }
 
-/// What to store of a step.
+/// What to store of a step that came at `now` by the relay's own clock, and at `wall` for others.
 pub(super) fn save(
     durable: &Durable,
     step: &Step,
     now: DateTime<Utc>,
+    wall: DateTime<Utc>,
     expected_revision: i64,
     epoch: i64,
 ) -> Save {
@@ -63,7 +64,7 @@ pub(super) fn save(
             .collect(),
         recordings: recordings(durable, step, now),
         cost: cost(durable, step),
-        outbox: outbox(durable, step, now),
+        outbox: outbox(durable, step, now, wall),
         projection: Some(projection(durable)),
     }
 }
@@ -164,17 +165,22 @@ pub(super) fn journal(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec
 }
 
 /// What the marketplace is told.
-pub(super) fn outbox(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<OutboxEntry> {
+pub(super) fn outbox(
+    durable: &Durable,
+    step: &Step,
+    now: DateTime<Utc>,
+    wall: DateTime<Utc>,
+) -> Vec<OutboxEntry> {
     let announced = step.announcements.iter();
     let entry = |(sequence, told): &(u32, crate::relay::Announcement)| OutboxEntry {
         sequence: Some(i64::from(*sequence)),
         kind: told.to_string(),
         body: json!({
             "type": told.to_string(),
-            "timestamp": WireTime(now),
+            "timestamp": WireTime(wall),
             "data": { "sequence": sequence, "relay": relay_json(durable, None, now) },
         }),
-        created_at: now,
+        created_at: wall,
     };
     announced.map(entry).collect()
 }

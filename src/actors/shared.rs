@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::{Addr, Handler, Message};
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use super::alarms::Alarms;
 use super::calls::Vendors;
-use super::clock::Clock;
+use super::clock::ProcessClock;
 use super::directory::Directory;
 use super::fleet::state::State;
 use super::ghosts::StrayReads;
@@ -43,7 +44,7 @@ pub enum Readiness {
 
 /// What every actor has at hand.
 pub struct Shared {
-    pub(super) clock: Clock,
+    pub(super) clock: ProcessClock,
     pub(super) store: Store,
     pub(super) vendors: Arc<Vendors>,
     pub(super) directory: Directory,
@@ -89,7 +90,7 @@ impl Shared {
             vendors.recordings.share(store.clone());
         }
         Arc::new(Self {
-            clock: Clock::start(),
+            clock: ProcessClock::start(),
             store,
             vendors,
             directory: Directory::default(),
@@ -144,10 +145,15 @@ impl Shared {
         &self.vendors
     }
 
-    /// The clock deadlines are told by.
+    /// The wall clock of this moment.
     #[must_use]
-    pub fn clock(&self) -> Clock {
-        self.clock
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Notices when the wall clock is set, forever.
+    pub async fn watch_clock(&self) {
+        self.clock.watch_forever().await;
     }
 
     /// Whose vendor objects are ours; none before the database was read.

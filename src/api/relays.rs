@@ -17,13 +17,19 @@ use crate::store::{self, READY, StoredRelay};
 impl Api {
     /// The relay as it is now, without asking anybody.
     pub(super) fn view(&self, durable: &Durable) -> RelayView {
-        RelayView::of(durable, self.viewers.known(durable), self.now())
+        RelayView::of(durable, self.viewers.known(durable), self.time_of(durable))
     }
 
     /// The same; and how many watch is found out for the next read.
     fn view_with_viewers(&self, durable: &Durable) -> RelayView {
         let viewers = self.viewers.of(durable);
-        RelayView::of(durable, viewers, self.now())
+        RelayView::of(durable, viewers, self.time_of(durable))
+    }
+
+    /// Now, by the relay's own clock while it is in work.
+    fn time_of(&self, durable: &Durable) -> DateTime<Utc> {
+        let known = self.keeper.directory().get(durable.spec.relay_id);
+        known.map_or_else(|| self.now(), |known| known.clock.now())
     }
 
     /// One relay.

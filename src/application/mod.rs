@@ -161,6 +161,8 @@ impl Application {
                 .hold_until(tenure_ends.clone().cancelled_owned()),
         );
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
+        let clock = self.shared.clone();
+        let clock = tokio::spawn(async move { clock.watch_clock().await });
         let outside = outside::outside(&self.shared, &keeper);
         let api = Api::new(&self.settings, keeper.clone(), self.store.clone(), outside);
         self.shared.on_notice({
@@ -207,6 +209,7 @@ impl Application {
         let _ = tokio::time::timeout(grace.max(LEAVES_WITHIN), tenure).await;
         telling.abort();
         upkeep.abort();
+        clock.abort();
         if let Some(renewal) = renewal {
             renewal.abort();
         }

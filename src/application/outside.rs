@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All of it, from what the actors share.
 pub(super) fn outside(shared: &Arc<Shared>, keeper: &Keeper) -> Outside {
-    let clock = shared.clock();
+    let clock = shared.clone();
     let keeper = keeper.clone();
     Outside {
         clock: Arc::new(move || clock.now()),

@@ -195,7 +195,7 @@ impl Keeper {
             row: rows::row(durable),
             epoch,
             journal: rows::journal(durable, &step, now),
-            outbox: rows::outbox(durable, &step, now),
+            outbox: rows::outbox(durable, &step, now, now),
             projection: rows::projection(durable),
             idempotency: request
                 .keyed_by

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::actors::Snapshot;
+use crate::actors::{Clock, Snapshot};
 use crate::relay::{
     Backend, Durable, InputStage, Owner, Phase, Presence, Prices, Recorder, RecorderStage, Spec,
     Timing,
@@ -117,6 +117,7 @@ fn on_air(mut relay: Durable) -> Durable {
 /// A relay as its actor publishes it.
 pub(crate) fn snapshot(durable: Durable) -> Arc<Snapshot> {
     Arc::new(Snapshot {
+        clock: Clock::of(&durable),
         durable: Arc::new(durable),
         presence: Presence::Unknown,
         page_speaks: false,
