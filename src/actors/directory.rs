@@ -62,7 +62,6 @@ pub struct Directory {
 struct Inner {
     relays: HashMap<Uuid, watch::Sender<Arc<Snapshot>>>,
     channels: HashMap<i64, Vec<Uuid>>,
-    live_inputs: HashMap<String, Uuid>,
 }
 
 impl Directory {
@@ -108,13 +107,6 @@ impl Directory {
         relays
     }
 
-    /// The relay in work that has this live input.
-    #[must_use]
-    pub fn with_live_input(&self, uid: &str) -> Option<Arc<Snapshot>> {
-        let relay_id = *self.read().live_inputs.get(uid)?;
-        self.get(relay_id)
-    }
-
     /// Follows a relay: every snapshot from now on, until it is no longer in work.
     #[must_use]
     pub fn follow(&self, relay_id: Uuid) -> Option<watch::Receiver<Arc<Snapshot>>> {
@@ -133,16 +125,11 @@ impl Directory {
         );
         {
             let inner = self.read();
-            let known = snapshot.durable.live_input.uid.as_deref();
-            let indexed = known.is_none_or(|uid| inner.live_inputs.contains_key(uid));
-            if let Some(relay) = inner.relays.get(&id).filter(|_| indexed) {
+            if let Some(relay) = inner.relays.get(&id) {
                 return self.replace(relay, snapshot);
             }
         }
         let mut inner = self.write();
-        if let Some(uid) = &snapshot.durable.live_input.uid {
-            inner.live_inputs.insert(uid.clone(), id);
-        }
         if let Some(relay) = inner.relays.get(&id) {
             return self.replace(relay, snapshot);
         }
@@ -169,9 +156,6 @@ impl Directory {
         };
         let last = relay.borrow().clone();
         self.census.changed(Some(&last), None);
-        if let Some(uid) = &last.durable.live_input.uid {
-            inner.live_inputs.remove(uid);
-        }
         let channel_id = last.durable.spec.channel_id;
         if let Some(ids) = inner.channels.get_mut(&channel_id) {
             ids.retain(|id| *id != relay_id);

@@ -46,4 +46,4 @@ pub use requests::{
 };
 pub use rows::{Unreadable, durable};
 pub use shared::{Readiness, Shared};
-pub use tenure::Tenure;
+pub use tenure::{TakenOver, Tenure};

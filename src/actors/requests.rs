@@ -76,6 +76,9 @@ pub enum StartError {
     /// The database did not take it: nothing was begun.
     #[error("the database is not available: {0}")]
     Database(String),
+    /// The database did not answer in time: what it has taken is carried out.
+    #[error("the database has not confirmed it: {0}")]
+    Unconfirmed(String),
     /// A fault of our own.
     #[error("{0}")]
     Internal(String),
@@ -113,9 +116,12 @@ pub enum StopError {
     /// Not ready: the database is not ours yet.
     #[error("starting")]
     Starting,
-    /// The database did not take it.
+    /// The database did not take it: nothing is stopped.
     #[error("the database is not available: {0}")]
     Database(String),
+    /// The database did not answer in time: the stop may be stored, now or later, and is then carried out.
+    #[error("the database has not confirmed it: {0}")]
+    Unconfirmed(String),
     /// A fault of our own.
     #[error("{0}")]
     Internal(String),

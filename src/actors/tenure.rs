@@ -19,6 +19,11 @@ const TRY_EVERY: Duration = Duration::from_millis(500);
 /// Between two questions whether the database takes writes: it may fall ill while nobody has anything to save.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
+/// Another process acts on this process's SQLite file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("another process took the database over: the lock beside its file was lost")]
+pub struct TakenOver;
+
 /// Takes the database over when it may, drives what is this process's to drive, and lets go of it.
 #[derive(Debug)]
 pub struct Tenure {
@@ -39,27 +44,56 @@ impl Tenure {
     }
 
     /// Acts whenever it may, until `end` returns.
-    pub async fn hold_until(self, end: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// [`TakenOver`]: before `end` returned.
+    pub async fn hold_until(self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
         let mut watch = JoinSet::new();
         watch.spawn(watch_database(self.shared.clone()));
-        match self.shared.store.is_shared() {
-            true => self.among_others(end).await,
+        let held = match self.shared.store.is_shared() {
+            true => {
+                self.among_others(end).await;
+                Ok(())
+            }
             false => self.alone(end).await,
-        }
+        };
         // While the database is still open.
         watch.shutdown().await;
+        held
     }
 
-    async fn alone(&self, end: impl Future<Output = ()>) {
+    async fn alone(&self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
         let mut end = std::pin::pin!(end);
         let _lock = tokio::select! {
             lock = self.take() => lock,
-            () = &mut end => return,
+            () = &mut end => return Ok(()),
         };
         let mut work = once_for_all(&self.shared);
-        end.await;
+        let held = tokio::select! {
+            () = &mut end => Ok(()),
+            () = self.taken_over() => Err(TakenOver),
+        };
+        if held.is_err() {
+            self.waits("Another process took the database over; this one ends.");
+            self.shared.set_readiness(Readiness::Starting);
+        }
         // While the lock is still held.
         work.shutdown().await;
+        held
+    }
+
+    /// Returns when another process has drawn an epoch: the lock was lost, for example because its file was removed. Nothing
+    /// that this process saves counts any more.
+    async fn taken_over(&self) {
+        loop {
+            tokio::time::sleep(ASK_EVERY).await;
+            match self.shared.store.instance().await {
+                Ok(instance) if instance.epoch != self.shared.epoch() => return,
+                Ok(_) => {}
+                // That the database does not answer is noted elsewhere.
+                Err(error) => tracing::debug!(%error, "the epoch was not read"),
+            }
+        }
     }
 
     async fn among_others(&self, end: impl Future<Output = ()>) {

@@ -147,7 +147,7 @@ impl Application {
     /// running: the next process adopts them; unless it was told [to stop them](Application::stopping_all_on_exit).
     ///
     /// # Errors
-    /// When the server cannot be started, or fails.
+    /// When the server cannot be started, or fails; on SQLite, when another process took the database over.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let keeper = Keeper::new(self.shared.clone());
         let threads = &self.settings.runtime;
@@ -156,7 +156,7 @@ impl Application {
             Runtime::threads(threads.http_workers),
         );
         let tenure_ends = CancellationToken::new();
-        let tenure = tokio::task::spawn_local(
+        let mut tenure = tokio::task::spawn_local(
             Tenure::new(self.shared.clone(), arbiters)
                 .hold_until(tenure_ends.clone().cancelled_owned()),
         );
@@ -183,13 +183,16 @@ impl Application {
         let handle = server.handle();
         let serving = tokio::task::spawn_local(server);
         let mut serving = std::pin::pin!(serving);
-        tokio::select! {
+        let taken_over = tokio::select! {
             ended = &mut serving => return Ok(ended??),
-            () = stop => {}
-        }
+            held = &mut tenure => Some(held?),
+            () = stop => None,
+        };
         keeper.drain();
         api.drain();
-        if let Some(hurry) = self.stops_all {
+        if let Some(Err(taken_over)) = &taken_over {
+            tracing::error!(%taken_over, "going down: this process may not act any more");
+        } else if let Some(hurry) = self.stops_all {
             tracing::info!("going down: every relay is stopped first");
             let all_down = tokio::select! {
                 all_down = keeper.stop_all(STOP_ALL_WITHIN) => all_down,
@@ -206,7 +209,9 @@ impl Application {
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;
         tenure_ends.cancel();
-        let _ = tokio::time::timeout(grace.max(LEAVES_WITHIN), tenure).await;
+        if taken_over.is_none() {
+            let _ = tokio::time::timeout(grace.max(LEAVES_WITHIN), tenure).await;
+        }
         telling.abort();
         upkeep.abort();
         clock.abort();
@@ -215,6 +220,6 @@ impl Application {
         }
         let _ = tokio::time::timeout(grace, self.store.close()).await;
         tracing::info!("down");
-        Ok(())
+        Ok(taken_over.transpose().map(|_| ())?)
     }
 }

@@ -67,6 +67,9 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn database(settings: &Settings, report: &mut Report) {
+    if settings.database.is_in_memory() {
+        return report.bad("database", super::IN_MEMORY);
+    }
     let store = match Store::connect(&settings.database).await {
         Ok(store) => store,
         Err(error) => return report.bad("database", &error.to_string()),
@@ -84,6 +87,20 @@ async fn database(settings: &Settings, report: &mut Report) {
             ),
         },
         Err(error) => report.bad("database", &error.to_string()),
+    }
+    match store.quick_check().await {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => report.bad(
+            "database",
+            &format!("it is damaged, restore a backup: {}", found.join("; ")),
+        ),
+        Err(error) => report.bad("database", &format!("its own check failed: {error}")),
+    }
+    if let Some(mode) = store.open_to_others() {
+        report.note(
+            "database",
+            &format!("its file can be read by others (mode {mode:03o}): chmod 600"),
+        );
     }
     store.close().await;
 }

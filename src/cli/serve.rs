@@ -29,6 +29,9 @@ pub(super) fn run(settings: Settings, serve: &Serve) -> anyhow::Result<ExitCode>
             .map(|missing| format!("\n  {} ({}): {}", missing.key, missing.env, missing.how));
         bail!("settings are missing:{}", lines.collect::<String>());
     }
+    if settings.database.is_in_memory() {
+        bail!(super::IN_MEMORY);
+    }
     for problem in settings.warnings() {
         tracing::warn!("{problem}");
     }
@@ -50,6 +53,8 @@ pub(super) fn run(settings: Settings, serve: &Serve) -> anyhow::Result<ExitCode>
 fn signals() -> std::io::Result<watch::Receiver<u32>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Once it is listened to, it no longer ends the process. Who has a certificate reads it again.
+    let _hang_up = signal(SignalKind::hangup())?;
     let (count, counted) = watch::channel(0);
     tokio::spawn(async move {
         loop {

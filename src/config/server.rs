@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::database_url::DatabaseUrl;
+use super::database_url::{DatabaseKind, DatabaseUrl};
 use super::network::Network;
 use super::problem::Report;
 
@@ -151,6 +151,22 @@ impl Server {
 }
 
 impl Database {
+    /// Whether it is SQLite in memory: gone with the process.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        let url = DatabaseUrl::parse(self.url.expose_secret());
+        url.is_ok_and(|url| url.kind == DatabaseKind::Memory)
+    }
+
+    /// Whether SQLite's file is to be there already: the URL says how it is opened, and not that it may be made.
+    pub(crate) fn must_exist(&self) -> bool {
+        let url = self.url.expose_secret();
+        let mode = url
+            .split(['?', '&'])
+            .find_map(|part| part.strip_prefix("mode="));
+        mode.is_some_and(|mode| mode != "rwc")
+    }
+
     pub(super) fn check(&self, report: &mut Report) {
         if let Err(message) = DatabaseUrl::parse(self.url.expose_secret()) {
             report.note("database.url", message);

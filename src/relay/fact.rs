@@ -16,6 +16,7 @@ use super::state::{
 /// An entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(tag = "fact", rename_all = "snake_case")]
+#[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "snake_case")]
 pub enum Fact {
     /// The start was accepted. Always the first, and only the first.

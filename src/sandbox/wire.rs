@@ -255,9 +255,10 @@ async fn answer(world: &World, call: Call, ask: &Ask) -> Option<Answer> {
             },
         )
     });
-    let answer = match call {
-        Call::DestinationCreate => cloudflare::test_destination(world, answer).await,
-        _ => answer,
+    let answer = if call == Call::DestinationCreate {
+        cloudflare::test_destination(world, answer).await
+    } else {
+        answer
     };
     world.clock.sleep(half + answer.delay).await;
     match fault {

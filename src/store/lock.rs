@@ -3,6 +3,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -44,6 +45,8 @@ fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
         .write(true)
         .create(true)
         .truncate(false)
+        // Others could lock what they can open.
+        .mode(0o600)
         .open(lock_path(database)?)?;
     match file.try_lock() {
         Ok(()) => {

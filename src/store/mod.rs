@@ -12,6 +12,7 @@
 mod connect;
 mod entities;
 mod error;
+mod file;
 mod fleet;
 mod last_recordings;
 mod lock;
@@ -36,7 +37,6 @@ pub use migrations::MigrationStatus;
 pub use operations::create::{Created, NewRelay};
 pub use operations::deliveries::{Attempt, AttemptResult};
 pub use operations::end_by_force::ForcedEnd;
-pub use operations::late_recording::LateRecording;
 pub use operations::purge::Purge;
 pub use operations::save::{Save, Saved};
 pub use page::{Page, PageRequest};
@@ -88,6 +88,9 @@ impl Store {
     pub async fn connect(settings: &Database) -> Result<Self, StoreError> {
         let target = Target::of(settings)?;
         target.check_folder()?;
+        if let Some(path) = target.file().filter(|_| !settings.must_exist()) {
+            file::make(&path);
+        }
         target.answers().await?;
         let connection = target.writer();
         // SQLite makes the file, and switches it to WAL, on the first connection that may write.
@@ -212,14 +215,6 @@ impl Store {
     /// As [`Store::instance`].
     pub async fn end_by_force(&self, end: ForcedEnd) -> Result<Saved, StoreError> {
         self.inner.writer.run(end).await
-    }
-
-    /// Stores a recording that came after its relay's end; answers whether it is news.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
-    pub async fn record_late_recording(&self, late: LateRecording) -> Result<bool, StoreError> {
-        self.inner.writer.run(late).await
     }
 
     /// Takes debts on; what is owed already is not owed twice.

@@ -23,11 +23,9 @@ async fn a_recording_shows_when_its_commit_is_answered(database: TestDatabase) {
         ready_at: Some(at(50)),
         ..recording(&relay, "late", "ready")
     };
-    let told = LateRecording {
-        recording: late.clone(),
-        outbox: vec![],
-    };
-    assert_eq!(store.record_late_recording(told).await, Ok(true));
+    let mut save = next(relay.clone(), 2, epoch);
+    save.recordings = vec![late.clone()];
+    store.save(save).await.unwrap();
     assert_eq!(store.last_ready_recording(1).await, Ok(Some(late)));
     assert_eq!(store.last_ready_recording(2).await, Ok(None));
 }

@@ -1,4 +1,4 @@
-//! What happens beside the life of a relay: identity, alarms, forced ends, late recordings, the outbox, retention.
+//! What happens beside the life of a relay: identity, alarms, forced ends, the outbox, retention.
 
 use super::*;
 
@@ -6,7 +6,6 @@ on_both_databases!(
     the_database_id_is_drawn_once,
     an_alarm_stands_until_it_is_cleared,
     a_relay_nobody_can_read_is_still_listed_and_ended,
-    a_late_recording_is_news_once,
     messages_are_numbered_in_each_relay,
     what_was_kept_long_enough_goes,
 );
@@ -84,31 +83,6 @@ async fn a_relay_nobody_can_read_is_still_listed_and_ended(database: TestDatabas
     );
     // Its actor, should it not be as dead as it seemed, is fenced.
     assert_eq!(store.save(next(relay, 1, epoch)).await, Ok(Saved::Fenced));
-}
-
-async fn a_late_recording_is_news_once(database: TestDatabase) {
-    let store = database.store().await;
-    let raw = database.raw().await;
-    let epoch = store.take_epoch().await.unwrap();
-    let mut relay = row(1);
-    relay.phase = "ended".into();
-    relay.ended_at = Some(at(5));
-    let relay = made(&store, relay, epoch).await;
-    let late = LateRecording {
-        recording: recording(&relay, "video", "ready"),
-        outbox: vec![message(None, "recording.ready")],
-    };
-    assert_eq!(store.record_late_recording(late.clone()).await, Ok(true));
-    assert_eq!(store.record_late_recording(late.clone()).await, Ok(false));
-    assert_eq!(
-        store.recordings_of(relay.id).await.unwrap(),
-        [late.recording]
-    );
-    assert_eq!(raw.number("SELECT count(*) FROM outbox").await, 2);
-    assert_eq!(
-        raw.texts("SELECT stream_recording_url FROM channels").await,
-        [Some("https://customer.example/video.m3u8".to_owned())]
-    );
 }
 
 async fn messages_are_numbered_in_each_relay(database: TestDatabase) {

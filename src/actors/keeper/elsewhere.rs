@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Keeper;
-use super::stop::stop_error;
+use super::stop::unconfirmed;
 use crate::actors::directory::Snapshot;
 use crate::actors::fleet::letters::{self, Letter};
 use crate::actors::requests::{StopAnswer, StopError};
@@ -53,7 +53,7 @@ impl Keeper {
         let asked = store
             .request_stop(relay_id, now)
             .await
-            .map_err(stop_error)?;
+            .map_err(unconfirmed)?;
         if asked {
             let heard = async {
                 while self.stored(relay_id).await?.phase.holds_slot() {
@@ -75,7 +75,7 @@ impl Keeper {
 
     async fn stored(&self, relay_id: Uuid) -> Result<Durable, StopError> {
         let stored = self.shared.store.relay(relay_id).await;
-        let stored = stored.map_err(stop_error)?.ok_or(StopError::NotFound)?;
+        let stored = stored.map_err(unconfirmed)?.ok_or(StopError::NotFound)?;
         rows::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
     }
 

@@ -239,7 +239,7 @@ impl Keeper {
             Err(StoreError::Unavailable(error)) => {
                 shared.note_database(false);
                 self.look_later(relay_id, request.channel_id, epoch);
-                Err(StartError::Database(error))
+                Err(StartError::Unconfirmed(error))
             }
             Err(error) => Err(StartError::Internal(error.to_string())),
         }

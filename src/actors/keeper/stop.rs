@@ -53,7 +53,7 @@ impl Keeper {
                 .store
                 .remember_idempotency(record)
                 .await
-                .map_err(stop_error)?;
+                .map_err(unconfirmed)?;
         }
         Ok(answer)
     }
@@ -118,11 +118,11 @@ impl Keeper {
             Ok(Err(_)) if self.shared.store.is_shared() => self.stop_elsewhere(relay_id).await,
             Ok(Err(_)) => match self.find(relay_id).await.map_err(stop_error)? {
                 Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
-                _ => Err(StopError::Database(
-                    "the stop could not be stored; ask again".into(),
+                _ => Err(StopError::Unconfirmed(
+                    "the relay's actor ended while the stop waited".into(),
                 )),
             },
-            Err(_) => Err(StopError::Database("the stop is not stored yet".into())),
+            Err(_) => Err(StopError::Unconfirmed("the stop is not stored yet".into())),
         }
     }
 
@@ -169,6 +169,16 @@ impl Keeper {
     }
 }
 
+/// Of a write, or of what follows one: the stop may be stored.
+pub(super) fn unconfirmed(error: StoreError) -> StopError {
+    let error = stop_error(error);
+    if let StopError::Database(reason) = error {
+        return StopError::Unconfirmed(reason);
+    }
+    error
+}
+
+/// Of a read before anything was written.
 pub(super) fn stop_error(error: StoreError) -> StopError {
     match error {
         StoreError::Unavailable(ref reason) => StopError::Database(reason.clone()),

@@ -64,16 +64,11 @@ impl Registry {
                     _ if !registry.is_at(relay_id, generation) => {}
                     None => registry.forget(relay_id),
                     Some((stored, _)) if stored.epoch != epoch => registry.forget(relay_id),
-                    Some((stored, read)) if over || read.is_err() => {
-                        let reason = read
-                            .err()
-                            .map_or(reason, |unreadable| unreadable.to_string());
-                        registry.end_by_force(stored, reason, ctx);
-                    }
-                    Some((stored, Ok(durable))) => registry.revive(stored, durable, reason, ctx),
                     Some((stored, Err(unreadable))) => {
-                        registry.end_by_force(stored, unreadable.to_string(), ctx)
+                        registry.end_by_force(stored, unreadable.to_string(), ctx);
                     }
+                    Some((stored, Ok(_))) if over => registry.end_by_force(stored, reason, ctx),
+                    Some((stored, Ok(durable))) => registry.revive(stored, durable, reason, ctx),
                 }),
         );
     }

@@ -31,7 +31,7 @@ pub(super) fn of(schema: &str) -> Option<Value> {
         "EventPage" => page(
             "events",
             json!({
-                "sequence": 7, "at": "2026-11-22T10:09:30.000Z", "event": "went_live", "phase": "live", "data": {}, "actions": [],
+                "sequence": 7, "at": "2026-11-22T10:09:30.000Z", "event": "live", "phase": "live", "data": {}, "actions": [],
             }),
         ),
         "CostPage" => page(

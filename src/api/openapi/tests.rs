@@ -141,3 +141,13 @@ fn each_path_asks_for_the_token_its_scope_wants() {
         }
     }
 }
+
+#[test]
+fn the_events_of_examples_are_facts_of_the_journal() {
+    use strum::VariantNames as _;
+    let page = super::examples::of("EventPage").unwrap();
+    for event in page["events"].as_array().unwrap() {
+        let name = event["event"].as_str().unwrap();
+        assert!(crate::relay::Fact::VARIANTS.contains(&name), "{name}");
+    }
+}

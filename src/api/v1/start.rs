@@ -126,6 +126,7 @@ fn refusal(api: &Api, error: StartError) -> Problem {
             Problem::new(Code::ShuttingDown, "No new relay is started here any more.")
         }
         StartError::Database(reason) => database(&reason),
+        StartError::Unconfirmed(reason) => unconfirmed(&reason),
         StartError::Internal(reason) => internal(&reason),
     }
 }
@@ -146,6 +147,15 @@ pub(super) fn database(reason: &str) -> Problem {
     Problem::new(
         Code::Database,
         "The database did not take it: nothing was begun.",
+    )
+}
+
+/// A write whose outcome is not known, or that waits: it is carried out once the database has it.
+pub(super) fn unconfirmed(reason: &str) -> Problem {
+    tracing::warn!(reason, "the database did not confirm a request in time");
+    Problem::new(
+        Code::Database,
+        "The database did not answer in time: the request may still be carried out, as soon as the database does. Repeat it until it is confirmed.",
     )
 }
 

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::start::{database, internal, key_mismatch, starting};
+use super::start::{database, internal, key_mismatch, starting, unconfirmed};
 use crate::actors::view::RelayView;
 use crate::actors::{StopAnswer, StopError, StopRequest};
 use crate::api::Api;
@@ -64,6 +64,7 @@ fn refusal(error: StopError) -> Problem {
         StopError::KeyMismatch => key_mismatch(),
         StopError::Starting => starting(),
         StopError::Database(reason) => database(&reason),
+        StopError::Unconfirmed(reason) => unconfirmed(&reason),
         StopError::Internal(reason) => internal(&reason),
     }
 }

@@ -6,7 +6,6 @@ pub(super) mod debts;
 pub(super) mod deliveries;
 pub(super) mod end_by_force;
 pub(super) mod instance;
-pub(super) mod late_recording;
 pub(super) mod many;
 pub(super) mod outbox;
 pub(super) mod parts;

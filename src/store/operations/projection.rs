@@ -100,7 +100,7 @@ pub(crate) async fn refresh_rows(tx: &Tx<'_>, relays: &[Shown]) -> Result<(), Fa
 }
 
 /// Shows a recording where none is shown.
-pub(crate) async fn show_recording(tx: &Tx<'_>, channel_id: i64, url: &str) -> Result<(), Failure> {
+async fn show_recording(tx: &Tx<'_>, channel_id: i64, url: &str) -> Result<(), Failure> {
     if !tx.project {
         return Ok(());
     }

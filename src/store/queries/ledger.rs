@@ -5,10 +5,9 @@ use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
 use sea_orm::{
     ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
 };
-use uuid::Uuid;
 
-use crate::store::entities::{cost, id::Id};
-use crate::store::{Cost, CostGroup, CostSum, GroupBy, Store, StoreError};
+use crate::store::entities::cost;
+use crate::store::{CostGroup, CostSum, GroupBy, Store, StoreError};
 
 #[derive(FromQueryResult)]
 struct Sum {
@@ -58,18 +57,6 @@ impl Store {
             .into_iter()
             .map(|sum| sum.of(group_by))
             .collect()
-    }
-
-    /// What one relay cost.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
-    pub async fn cost_of(&self, relay_id: Uuid) -> Result<Option<Cost>, StoreError> {
-        let row = cost::Entity::find()
-            .filter(cost::Column::RelayId.eq(Id(relay_id)))
-            .one(&self.read())
-            .await?;
-        Ok(row.map(Into::into))
     }
 }
 
