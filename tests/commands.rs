@@ -388,3 +388,28 @@ async fn alerting(vendors: &Vendors) -> [Value; 2] {
     };
     [list("destinations/webhooks").await, list("policies").await]
 }
+
+#[tokio::test]
+async fn check_finds_a_damaged_database_and_one_that_others_may_read() {
+    let vendors = Vendors::start(options()).unwrap();
+    let database = TestDatabase::sqlite();
+    let check = async || out(&relaykeeper(&vendors, &database, &["check"], &[]).await);
+    relaykeeper(&vendors, &database, &["migrate", "up"], &[]).await;
+    let said = check().await;
+    assert!(said.contains("ok       database"), "{said}");
+    assert!(!said.contains("chmod"), "{said}");
+
+    let file = database.url.trim_start_matches("sqlite://");
+    let file = file.split('?').next().unwrap();
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = check().await;
+    assert!(said.contains("chmod 600"), "{said}");
+
+    // All but the first page, which says what the file is.
+    let mut bytes = std::fs::read(file).unwrap();
+    let last = bytes.len() - 4096;
+    bytes[last..].fill(0xff);
+    std::fs::write(file, bytes).unwrap();
+    let said = check().await;
+    assert!(said.contains("WRONG    database: it"), "{said}");
+}

@@ -144,6 +144,7 @@ async fn the_schema_goes_up_down_and_up_again(database: TestDatabase) {
                 "channels",
                 "channels_additions",
                 "debts",
+                "ended_sessions",
                 "idempotency_keys",
                 "instance",
                 "mail",
@@ -180,7 +181,7 @@ async fn a_channels_table_of_ours_comes_and_goes_as_a_whole(database: TestDataba
     assert_eq!(columns(&raw, &database, "channels").await, expected);
     assert!(has_index(&raw, &database).await);
     raw.execute("INSERT INTO channels (id) VALUES (42)").await;
-    store.migrate_down(Some(4)).await.unwrap();
+    store.migrate_down(Some(5)).await.unwrap();
     let left = tables(&raw, &database).await;
     assert!(!left.contains(&"channels".to_owned()), "{left:?}");
     assert!(left.contains(&"relays".to_owned()), "{left:?}");

@@ -12,6 +12,9 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{Call, Vendors};
 use reqwest::Method;
@@ -141,4 +144,65 @@ async fn a_second_process_takes_a_converter_over_after_a_crash() {
 async fn a_second_process_takes_over_when_the_first_is_told_to_go() {
     let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::MediaPush);
     takes_over(database, backend, Goes::Told).await;
+}
+
+/// The files of a database, its lock included.
+fn files(database: &TestDatabase) -> Vec<std::path::PathBuf> {
+    let file = database.url.trim_start_matches("sqlite://");
+    let file = Path::new(file.split('?').next().unwrap());
+    let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+    let found = std::fs::read_dir(file.parent().unwrap()).unwrap();
+    let found = found.map(|one| one.unwrap().path());
+    found
+        .filter(|one| {
+            one.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with(&name)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_process_whose_database_was_taken_over_is_not_ready_and_ends() {
+    let vendors = Vendors::start(options()).unwrap();
+    let database = TestDatabase::sqlite();
+    let backend = AgoraBackend::MediaPush;
+    let mut first = Program::serve(&vendors, backend, &database.url, &[]);
+    first.wait_until_ready().await;
+    let relay = first.service.go_live(42, &show("show68")).await;
+    for file in files(&database) {
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{file:?}");
+    }
+    // It reads its certificate again, where it has one.
+    first.signal("HUP");
+    let lock = files(&database);
+    let lock = lock
+        .iter()
+        .find(|file| file.extension().is_some_and(|end| end == "lock"));
+    std::fs::remove_file(lock.unwrap()).unwrap();
+    let mut second = Program::serve(&vendors, backend, &database.url, &[]);
+    second.wait_until_ready().await;
+    let status = first.ends().await;
+    assert!(!status.success(), "{status}");
+    let log = first.log();
+    assert!(log.contains("took the database over"), "{log}");
+    let relay = second.service.in_phase(&relay, "live").await;
+    assert_eq!(relay["agora"]["replacements"], 0);
+    second.service.come_down(42).await;
+    assert_eq!(violations(&vendors), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_not_served_from() {
+    let vendors = Vendors::start(options()).unwrap();
+    for url in ["sqlite::memory:", "sqlite://x.db?mode=memory"] {
+        let mut program = Program::serve(&vendors, AgoraBackend::MediaPush, url, &[]);
+        let status = program.ends().await;
+        assert!(!status.success(), "{url}");
+        let log = program.log();
+        assert!(log.contains("in memory"), "{log}");
+    }
 }

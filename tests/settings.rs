@@ -180,8 +180,11 @@ fn the_customary_names_are_understood() {
         ("AGORA_API_BASE_URL", "http://127.0.0.1:3"),
         ("AGORA_BACKEND", "media_push"),
         ("AGORA_WEBHOOK_SECRET", "one,two"),
-        ("RELAYKEEPER_API_TOKENS", "a, b,"),
-        ("RELAYKEEPER_ADMIN_TOKENS", "c"),
+        (
+            "RELAYKEEPER_API_TOKENS",
+            "a-token-of-the-api, another-of-the-api,",
+        ),
+        ("RELAYKEEPER_ADMIN_TOKENS", "a-token-of-an-admin"),
         ("RUST_LOG", "debug"),
         ("RELAYKEEPER_PORT", "tcp://10.0.0.1:8080"),
     ]);
@@ -208,8 +211,14 @@ fn the_customary_names_are_understood() {
     assert_eq!(agora.api_base_url, "http://127.0.0.1:3");
     assert_eq!(agora.backend, AgoraBackend::MediaPush);
     assert_eq!(exposed(&agora.webhook_secrets), ["one", "two"]);
-    assert_eq!(exposed(&settings.auth.api_tokens), ["a", "b"]);
-    assert_eq!(exposed(&settings.auth.admin_tokens), ["c"]);
+    assert_eq!(
+        exposed(&settings.auth.api_tokens),
+        ["a-token-of-the-api", "another-of-the-api"]
+    );
+    assert_eq!(
+        exposed(&settings.auth.admin_tokens),
+        ["a-token-of-an-admin"]
+    );
 }
 
 #[test]
@@ -460,7 +469,7 @@ fn a_value_of_the_wrong_kind_in_a_file_is_refused() {
     "query"
 )]
 #[case("CLOUDFLARE_STREAM_API_TOKEN", "with a blank", "a blank")]
-#[case("RELAYKEEPER_API_TOKENS", "line\nend", "a blank")]
+#[case("RELAYKEEPER_API_TOKENS", "a-much-longer-line\nend", "a blank")]
 #[case("DATABASE_URL", "mysql://localhost/db", "sqlite:// or postgres://")]
 #[case("RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF", "", "at least one wait")]
 #[case("RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF", "5s,0s", "longer than zero")]
@@ -619,6 +628,10 @@ fn what_serve_lacks_is_named_with_its_variable_and_where_to_get_it() {
                 missing.env.clone(),
                 if missing.key.ends_with("url") {
                     "https://example.com"
+                } else if missing.key == "auth.api_tokens" {
+                    "a-token-of-the-api"
+                } else if missing.key == "auth.admin_tokens" {
+                    "a-token-of-an-admin"
                 } else {
                     "set"
                 },
@@ -657,11 +670,6 @@ fn what_looks_wrong_but_may_be_meant_is_only_warned_about() {
     let settings = from_env(&[
         ("AGORA_APP_ID", "short"),
         ("AGORA_APP_CERTIFICATE", "short"),
-        ("RELAYKEEPER_API_TOKENS", "tiny"),
-        (
-            "RELAYKEEPER_ADMIN_TOKENS",
-            "tiny,long-enough-not-to-be-guessed",
-        ),
         ("RELAYKEEPER__RELAY__MAX_DURATION", "30h"),
         ("RELAYKEEPER__WEBHOOKS__SECRETS", "plain"),
         ("RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__VENDOR", "11"),
@@ -674,9 +682,6 @@ fn what_looks_wrong_but_may_be_meant_is_only_warned_about() {
     assert_eq!(
         keys,
         [
-            "auth.api_tokens",
-            "auth.admin_tokens",
-            "auth.admin_tokens",
             "agora.app_id",
             "agora.app_certificate",
             "agora.cloud_recording.storage.vendor",
@@ -713,6 +718,10 @@ fn no_secret_is_printed_with_the_settings() {
                 name.as_str(),
                 if name.ends_with("URL") {
                     "postgres://u:canary@db/x"
+                } else if name.ends_with("API_TOKENS") {
+                    "canary-of-the-api"
+                } else if name.ends_with("ADMIN_TOKENS") {
+                    "canary-of-an-admin"
                 } else {
                     "canary"
                 },
@@ -756,5 +765,32 @@ fn no_value_is_printed_with_a_refusal() {
             .unwrap_err()
             .to_string();
         assert!(!told.contains("canary"), "{told}");
+    }
+}
+
+#[test]
+fn tokens_that_are_short_or_in_both_lists_are_refused() {
+    let long = "0123456789abcdef";
+    let refused = |api: &str, admin: &str| {
+        let tokens = [
+            ("RELAYKEEPER_API_TOKENS", api),
+            ("RELAYKEEPER_ADMIN_TOKENS", admin),
+        ];
+        load("", &tokens).err().map(|error| error.to_string())
+    };
+    assert_eq!(refused(long, "fedcba9876543210"), None);
+    for (api, admin, key, why) in [
+        (
+            &long[1..],
+            "fedcba9876543210",
+            "auth.api_tokens",
+            "less than 16",
+        ),
+        (long, "short", "auth.admin_tokens", "less than 16"),
+        (long, long, "auth.admin_tokens", "auth.api_tokens as well"),
+    ] {
+        let told = refused(api, admin).unwrap();
+        assert!(told.contains(key) && told.contains(why), "{told}");
+        assert!(!told.contains(api), "{told}");
     }
 }

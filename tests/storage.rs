@@ -104,6 +104,8 @@ async fn a_locked_database_holds_a_stop_back_and_it_is_made_when_the_lock_is_gon
         // Behind the stop, in the one queue of writes.
         service.start_channel(2, &show("show2")).await
     });
+    let told = stop.1["detail"].as_str().unwrap();
+    assert!(told.contains("may still be carried out"), "{told}");
     for (status, problem) in [&stop, &start] {
         assert_eq!(
             (*status, &problem["code"]),

@@ -9,6 +9,7 @@ pub mod m20261122_000002_channels;
 pub mod m20261126_000003_webhook_deliveries;
 pub mod m20261126_000004_fleet;
 pub mod m20261128_000005_ended_relays;
+pub mod m20261128_000006_ended_sessions;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000003_webhook_deliveries::Migration),
             Box::new(m20261126_000004_fleet::Migration),
             Box::new(m20261128_000005_ended_relays::Migration),
+            Box::new(m20261128_000006_ended_sessions::Migration),
         ]
     }
 

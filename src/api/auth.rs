@@ -5,9 +5,7 @@ use std::sync::Arc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{
-    ACCEPT, AUTHORIZATION, FORWARDED, HeaderMap, LOCATION, X_FORWARDED_FOR,
-};
+use actix_web::http::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -150,10 +148,25 @@ pub(super) async fn scraper(
     }
 }
 
+/// Headers that a proxy adds, besides `X-Forwarded-*`.
+const FORWARDING: [&str; 11] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-envoy-external-address",
+    "x-proxyuser-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+];
+
 fn is_local(request: &ServiceRequest) -> bool {
-    let forwarded = [FORWARDED, X_FORWARDED_FOR]
-        .iter()
-        .any(|header| request.headers().contains_key(header));
+    let forwarded = request.headers().keys().any(|name| {
+        name.as_str().starts_with("x-forwarded") || FORWARDING.contains(&name.as_str())
+    });
     let peer = request.peer_addr();
     !forwarded && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
 }
@@ -266,7 +279,16 @@ mod tests {
             "127.0.0.1:9",
             Some(("x-forwarded-for", "127.0.0.1"))
         ));
-        assert!(!local("127.0.0.1:9", Some(("forwarded", "for=127.0.0.1"))));
+        for header in [
+            "Forwarded",
+            "X-Real-IP",
+            "Via",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Host",
+            "CF-Connecting-IP",
+        ] {
+            assert!(!local("127.0.0.1:9", Some((header, "x"))), "{header}");
+        }
         assert!(!is_local(&TestRequest::get().to_srv_request()));
     }
 

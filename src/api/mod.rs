@@ -124,7 +124,7 @@ impl Api {
             cors_origins: settings.server.cors_origins.clone(),
             connections: Connections::new(Allowed::by(&settings.server)),
             proxies: Proxies::new(&settings.server.trusted_proxies),
-            console: Console::new(settings),
+            console: Console::new(settings, (outside.clock)()),
             start_wait: settings.relay.start_wait,
             recorder: Recorder::new(settings),
             webhooks: Webhooks::new(settings),

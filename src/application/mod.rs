@@ -173,6 +173,10 @@ impl Application {
             let api = api.clone();
             async move { api.tell_listeners().await }
         });
+        let sharing = tokio::spawn({
+            let api = api.clone();
+            async move { api.share_sign_outs().await }
+        });
         let grace = self.settings.server.shutdown_grace;
         let tls = self.certificate.as_ref();
         let tls = tls.map(|certificate| certificate.server()).transpose()?;
@@ -213,6 +217,7 @@ impl Application {
             let _ = tokio::time::timeout(grace.max(LEAVES_WITHIN), tenure).await;
         }
         telling.abort();
+        sharing.abort();
         upkeep.abort();
         clock.abort();
         if let Some(renewal) = renewal {

@@ -194,35 +194,31 @@ impl Auth {
     pub(super) fn check(&self, report: &mut Report) {
         report.secrets("auth.api_tokens", &self.api_tokens);
         report.secrets("auth.admin_tokens", &self.admin_tokens);
-    }
-
-    pub(super) fn doubts(&self, report: &mut Report) {
         for (key, tokens) in [
             ("auth.api_tokens", &self.api_tokens),
             ("auth.admin_tokens", &self.admin_tokens),
         ] {
-            if tokens
-                .iter()
-                .any(|token| token.expose_secret().len() < SHORT_TOKEN)
-            {
+            let is_short = |token: &SecretString| trimmed(token).chars().count() < SHORT_TOKEN;
+            if tokens.iter().any(is_short) {
                 report.note(
                     key,
-                    format!(
-                        "holds a token of less than {SHORT_TOKEN} characters: it may be guessed"
-                    ),
+                    format!("holds a token of less than {SHORT_TOKEN} characters, which may be guessed: make one with `openssl rand -hex 32`"),
                 );
             }
         }
-        let both = self.api_tokens.iter().any(|api| {
-            self.admin_tokens
-                .iter()
-                .any(|admin| api.expose_secret() == admin.expose_secret())
-        });
-        if both {
+        let is_admin = |api: &SecretString| {
+            let mut admins = self.admin_tokens.iter();
+            admins.any(|admin| trimmed(admin) == trimmed(api))
+        };
+        if self.api_tokens.iter().any(is_admin) {
             report.note(
                 "auth.admin_tokens",
-                "holds a token that is in auth.api_tokens as well: the marketplace is an operator",
+                "holds a token that is in auth.api_tokens as well: the marketplace would be an operator",
             );
         }
     }
+}
+
+fn trimmed(token: &SecretString) -> &str {
+    token.expose_secret().trim()
 }

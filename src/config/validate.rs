@@ -61,7 +61,6 @@ impl Settings {
     pub fn warnings(&self) -> Vec<Problem> {
         let mut report = Report::default();
         self.database.doubts(&mut report);
-        self.auth.doubts(&mut report);
         self.agora.doubts(&mut report);
         self.webhooks.doubts(&mut report);
         self.telemetry.doubts(&mut report);

@@ -21,6 +21,7 @@ mod operations;
 mod page;
 mod queries;
 mod rows;
+mod sessions;
 mod sql;
 mod writer;
 
@@ -42,6 +43,7 @@ pub use operations::save::{Save, Saved};
 pub use page::{Page, PageRequest};
 pub use queries::{DeliveryFilter, RelayFilter};
 pub use rows::*;
+pub use sessions::EndedSession;
 
 use connect::{Pools, Target};
 use last_recordings::LastRecordings;

@@ -2,7 +2,7 @@
 
 use reqwest::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 
-use crate::service::{ADMIN, API, header, problem, service};
+use crate::service::{ADMIN, API, header, problem, service, service_with};
 
 const V1: &str = "/v1/relays";
 
@@ -215,4 +215,30 @@ async fn a_path_with_extra_slashes_is_told_where_it_would_lead() {
     let nowhere = service.anonymous("GET", "/v1/nowhere/").bearer_auth(ADMIN);
     let refused = problem(nowhere, 404, "not-found").await;
     assert_eq!(refused["detail"], "No route leads here.");
+}
+
+#[tokio::test]
+async fn behind_an_https_public_url_the_session_is_a_secure_cookie_of_this_host_alone() {
+    let service = service_with(|settings| {
+        settings.server.public_url = "https://relay.example".into();
+    })
+    .await;
+    let sign_in = service.anonymous("POST", "/admin/sign-in");
+    let signed_in = sign_in.body(format!("token={ADMIN}")).send().await.unwrap();
+    let cookie = header(&signed_in, "set-cookie").to_owned();
+    assert!(cookie.starts_with("__Host-"), "{cookie}");
+    assert!(
+        cookie.contains("; Secure") && cookie.contains("; Path=/;"),
+        "{cookie}"
+    );
+    let cookie = cookie.split(';').next().unwrap();
+    let value = cookie.split_once('=').unwrap().1;
+    for (cookie, status) in [
+        (cookie.to_owned(), 200),
+        (format!("relaykeeper_session={value}"), 401),
+    ] {
+        let get = service.anonymous("GET", "/admin/actors");
+        let answer = get.header("Cookie", &cookie).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{cookie}");
+    }
 }

@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Options;
+use relaykeeper::sandbox::{Options, Vendors};
 use serde_json::json;
 
 use crate::browser::Browser;
+use crate::support::database::TestDatabase;
 use crate::support::marketplace::{Marketplace, Message};
-use crate::support::service::{ADMIN_TOKEN, API_TOKEN, Stage, options, show};
+use crate::support::service::{
+    ADMIN_TOKEN, API_TOKEN, PATIENCE, Service, Stage, options, settings, show,
+};
 
 const NOTHING: [&str; 0] = [];
 
@@ -214,6 +217,10 @@ async fn a_session_changes_nothing_without_its_token_against_forgery() {
     for part in ["; HttpOnly", "; SameSite=Strict", "; Secure"] {
         assert!(cookie.contains(part), "{cookie}");
     }
+    assert!(
+        cookie.starts_with("__Host-relaykeeper_session="),
+        "{cookie}"
+    );
     let cookie = cookie.split(';').next().unwrap();
     let get = |path: &str| http.get(url(path)).header("Cookie", cookie);
     for path in ["/admin", "/admin/actors", "/v1/health"] {
@@ -272,4 +279,50 @@ async fn who_guesses_tokens_has_to_wait_and_who_knows_one_has_not() {
         303,
         "nobody else's guesses keep an operator out"
     );
+}
+
+#[tokio::test]
+async fn a_sign_out_holds_over_a_restart_and_another_session_goes_on() {
+    let vendors = Vendors::start(options()).unwrap();
+    let database = TestDatabase::sqlite();
+    let start = || Service::start(settings(&vendors, AgoraBackend::MediaPush, &database.url));
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let service = start().await;
+    let url = |service: &Service, path: &str| format!("{}{path}", service.url);
+    let sign_in = async || {
+        let signed_in = http.post(url(&service, "/admin/sign-in"));
+        let signed_in = signed_in.body(format!("token={ADMIN_TOKEN}")).send().await;
+        let signed_in = signed_in.unwrap();
+        let cookie = signed_in.headers()["set-cookie"].to_str().unwrap();
+        cookie.split(';').next().unwrap().to_owned()
+    };
+    let (mine, other) = (sign_in().await, sign_in().await);
+    let page = http.get(url(&service, "/admin")).header("Cookie", &mine);
+    let page = page.send().await.unwrap().text().await.unwrap();
+    let csrf = page.split("name=\"csrf\" content=\"").nth(1).unwrap();
+    let csrf = csrf.split('"').next().unwrap();
+    let out = http
+        .post(url(&service, "/admin/sign-out"))
+        .header("Cookie", &mine);
+    let out = out.body(format!("csrf={csrf}")).send().await.unwrap();
+    assert_eq!(out.status(), 303);
+    service.shut_down();
+
+    let service = start().await;
+    let get = async |cookie: &str| {
+        let get = http
+            .get(url(&service, "/admin/actors"))
+            .header("Cookie", cookie);
+        get.send().await.unwrap().status().as_u16()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while get(&other).await != 200 {
+        assert!(Instant::now() < deadline, "the other session is gone");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(get(&mine).await, 401);
 }

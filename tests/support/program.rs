@@ -173,6 +173,18 @@ impl Program {
         self.child.try_wait().expect("a child").is_none()
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ends(&mut self) -> std::process::ExitStatus {
+        let deadline = std::time::Instant::now() + super::service::PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(std::time::Instant::now() < deadline, "{}", self.log());
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
     /// Ends it without a warning, as a crash does.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

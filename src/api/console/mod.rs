@@ -17,18 +17,22 @@ mod say;
 mod session;
 mod sign_in;
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CONTENT_SECURITY_POLICY, COOKIE, HeaderMap, HeaderName, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 use actix_web::{HttpResponse, ResponseError as _, guard, web};
 use askama::Template;
+use chrono::{DateTime, Utc};
 use url::Url;
 
 use super::Api;
 use super::problem::Problem;
 use super::routes::{reading, refuse};
 use crate::config::Settings;
+use crate::store::StoreError;
 use attempts::Attempts;
 pub(super) use session::Session;
 use session::Sessions;
@@ -41,20 +45,66 @@ pub(super) const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 /// Cloudflare's hosts, from which pictures, manifests and its player come.
 const STREAM_HOSTS: &str = "https://*.cloudflarestream.com https://*.videodelivery.net";
 
+/// Between two readings of what was signed out elsewhere, and after one that failed.
+const SIGN_OUTS_EVERY: Duration = Duration::from_secs(5);
+const SIGN_OUTS_AGAIN: Duration = Duration::from_millis(200);
+
 /// What the console keeps.
 pub(super) struct Console {
     sessions: Sessions,
+    /// Whether browsers come over HTTPS, by the settings.
+    is_https: bool,
     attempts: Attempts,
     policy: String,
 }
 
 impl Console {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
         Self {
-            sessions: Sessions::new(&settings.auth.admin_tokens),
+            sessions: Sessions::new(&settings.auth.admin_tokens, now),
+            is_https: settings.server.public_url.starts_with("https://"),
             attempts: Attempts::new(),
             policy: policy(&settings.cloudflare.customer_base_url),
         }
+    }
+}
+
+impl Console {
+    /// Whether a cookie of this name is a session's. Where everybody comes over HTTPS, none other than HTTPS's own is.
+    fn is_session(&self, name: &str) -> bool {
+        name == session::SECURE_COOKIE || (name == session::COOKIE && !self.is_https)
+    }
+}
+
+impl Api {
+    /// Stores what was signed out here, and reads what was elsewhere, as long as it runs.
+    pub async fn share_sign_outs(&self) {
+        loop {
+            let pause = match self.share_sign_outs_once().await {
+                Ok(()) => SIGN_OUTS_EVERY,
+                Err(error) => {
+                    tracing::debug!(%error, "sign-outs were not stored or read; tried again");
+                    SIGN_OUTS_AGAIN
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn share_sign_outs_once(&self) -> Result<(), StoreError> {
+        self.store_sign_outs().await?;
+        let now = self.now();
+        let stored = self.store.ended_sessions(now).await?;
+        self.console.sessions.read(stored, now);
+        Ok(())
+    }
+
+    async fn store_sign_outs(&self) -> Result<(), StoreError> {
+        for ended in self.console.sessions.unsaved() {
+            self.store.end_session(ended.clone(), self.now()).await?;
+            self.console.sessions.saved(&ended);
+        }
+        Ok(())
     }
 }
 
@@ -125,7 +175,7 @@ impl Api {
         let mut cookies = cookies
             .flat_map(|value| value.split(';'))
             .filter_map(|cookie| cookie.trim().split_once('='))
-            .filter(|(name, _)| *name == session::COOKIE);
+            .filter(|(name, _)| self.console.is_session(name));
         cookies.find_map(|(_, value)| self.console.sessions.find(value, now))
     }
 

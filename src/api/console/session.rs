@@ -1,7 +1,7 @@
 //! Sessions of the console: a cookie that the admin token itself has signed.
 //!
-//! Nothing is stored: the key is derived from the token, so that a session outlives a restart and ends with its token.
-//! Only what was signed out is remembered, by this process, until it would have expired.
+//! The key is derived from the token, so that a session outlives a restart and ends with its token. What was signed out is
+//! stored until it would have expired, and read again every few seconds: other processes end sessions too.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,11 +11,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
-/// The cookie's name.
-pub(in crate::api) const COOKIE: &str = "relaykeeper_session";
+use crate::store::EndedSession;
+
+/// The cookie's name over plain HTTP.
+pub(super) const COOKIE: &str = "relaykeeper_session";
+/// The cookie's name over HTTPS: browsers take a cookie of such a name only with `Secure`, for this host and every path.
+pub(super) const SECURE_COOKIE: &str = "__Host-relaykeeper_session";
 /// How long a session lasts.
 pub(super) const LASTS: TimeDelta = TimeDelta::hours(12);
 
@@ -33,12 +37,25 @@ pub(in crate::api) struct Session {
 /// Who is signed in.
 pub(in crate::api) struct Sessions {
     keys: Vec<Key>,
-    ended: Mutex<HashMap<String, DateTime<Utc>>>,
+    /// Since when this process knows of every sign-out itself.
+    since: DateTime<Utc>,
+    ended: Mutex<Ended>,
+}
+
+/// What was signed out.
+#[derive(Default)]
+struct Ended {
+    /// Digests of cookies, and when they expire.
+    sessions: HashMap<String, DateTime<Utc>>,
+    /// Those of them that are not stored yet.
+    unsaved: Vec<EndedSession>,
+    /// Whether those were read that are stored.
+    is_read: bool,
 }
 
 impl Sessions {
     /// Sessions of these admin tokens. An empty one is none.
-    pub(in crate::api) fn new(admin_tokens: &[SecretString]) -> Self {
+    pub(in crate::api) fn new(admin_tokens: &[SecretString], now: DateTime<Utc>) -> Self {
         let tokens = admin_tokens
             .iter()
             .map(|token| token.expose_secret().trim());
@@ -47,6 +64,7 @@ impl Sessions {
             keys: tokens
                 .map(|token| sign(token.as_bytes(), &["relaykeeper console"]))
                 .collect(),
+            since: now,
             ended: Mutex::default(),
         }
     }
@@ -64,7 +82,7 @@ impl Sessions {
         Some(format!("{expires}.{nonce}.{proof}"))
     }
 
-    /// The session a cookie's value stands for.
+    /// The session a cookie's value stands for. One older than this process is invalid until it is known what was signed out.
     pub(super) fn find(&self, value: &str, now: DateTime<Utc>) -> Option<Session> {
         let mut parts = value.splitn(3, '.');
         let (expires, nonce, proof) = (parts.next()?, parts.next()?, parts.next()?);
@@ -78,7 +96,7 @@ impl Sessions {
             }
             found |= same;
         }
-        if !bool::from(found) || expires_at <= now || self.ended().contains_key(value) {
+        if !bool::from(found) || expires_at <= now || self.is_ended(value, expires_at) {
             return None;
         }
         Some(Session {
@@ -88,14 +106,43 @@ impl Sessions {
         })
     }
 
-    /// Ends a session: its cookie is worth nothing any more.
-    pub(super) fn end(&self, session: &Session, now: DateTime<Utc>) {
-        let mut ended = self.ended();
-        ended.retain(|_, expires| *expires > now);
-        ended.insert(session.value.clone(), session.expires);
+    fn is_ended(&self, value: &str, expires: DateTime<Utc>) -> bool {
+        let ended = self.ended();
+        let is_older = expires - LASTS < self.since - TimeDelta::seconds(1);
+        (is_older && !ended.is_read) || ended.sessions.contains_key(&digest(value))
     }
 
-    fn ended(&self) -> std::sync::MutexGuard<'_, HashMap<String, DateTime<Utc>>> {
+    /// Ends a session: from now on its cookie is invalid. See [`Sessions::unsaved`].
+    pub(super) fn end(&self, session: &Session) {
+        let ended = EndedSession {
+            session: digest(&session.value),
+            expires_at: session.expires,
+        };
+        let mut all = self.ended();
+        all.sessions.insert(ended.session.clone(), ended.expires_at);
+        all.unsaved.push(ended);
+    }
+
+    /// What is to be stored.
+    pub(super) fn unsaved(&self) -> Vec<EndedSession> {
+        self.ended().unsaved.clone()
+    }
+
+    /// This was stored.
+    pub(super) fn saved(&self, ended: &EndedSession) {
+        self.ended().unsaved.retain(|one| one != ended);
+    }
+
+    /// These are stored.
+    pub(super) fn read(&self, stored: Vec<EndedSession>, now: DateTime<Utc>) {
+        let mut all = self.ended();
+        all.sessions.retain(|_, expires| *expires > now);
+        all.sessions
+            .extend(stored.into_iter().map(|one| (one.session, one.expires_at)));
+        all.is_read = true;
+    }
+
+    fn ended(&self) -> std::sync::MutexGuard<'_, Ended> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -117,6 +164,11 @@ fn sign(key: &[u8], parts: &[&str]) -> Key {
     mac.finalize().into_bytes().into()
 }
 
+/// What stands for a cookie where it is kept.
+fn digest(value: &str) -> String {
+    encode(&Sha256::digest(value.as_bytes()))
+}
+
 fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -127,7 +179,7 @@ mod tests {
 
     fn sessions(tokens: &[&str]) -> Sessions {
         let tokens: Vec<SecretString> = tokens.iter().map(|&token| token.into()).collect();
-        Sessions::new(&tokens)
+        Sessions::new(&tokens, now())
     }
 
     fn now() -> DateTime<Utc> {
@@ -174,9 +226,27 @@ mod tests {
         let sessions = sessions(&["one"]);
         let (mine, other) = (sessions.open("one", now()), sessions.open("one", now()));
         let session = sessions.find(&mine.clone().unwrap(), now()).unwrap();
-        sessions.end(&session, now());
+        sessions.end(&session);
         assert!(sessions.find(&mine.unwrap(), now()).is_none());
         assert!(sessions.find(&other.unwrap(), now()).is_some());
+    }
+
+    #[test]
+    fn a_session_older_than_the_process_is_invalid_until_the_stored_sign_outs_are_read() {
+        let before = sessions(&["one"]);
+        let (mine, other) = (before.open("one", now()), before.open("one", now()));
+        let (mine, other) = (mine.unwrap(), other.unwrap());
+        before.end(&before.find(&mine, now()).unwrap());
+        let later = now() + TimeDelta::minutes(1);
+        let restarted = Sessions::new(&["one".into()], later);
+        for value in [&mine, &other] {
+            assert!(restarted.find(value, later).is_none());
+        }
+        let young = restarted.open("one", later).unwrap();
+        assert!(restarted.find(&young, later).is_some());
+        restarted.read(before.unsaved(), later);
+        assert!(restarted.find(&mine, later).is_none());
+        assert!(restarted.find(&other, later).is_some());
     }
 
     #[test]

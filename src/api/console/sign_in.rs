@@ -9,7 +9,7 @@ use askama::Template;
 use tokio::time::Instant;
 use url::form_urlencoded;
 
-use super::session::COOKIE;
+use super::session::{COOKIE, SECURE_COOKIE};
 use super::{SIGN_IN, session};
 use crate::api::Api;
 use crate::api::problem::{Code, Problem};
@@ -47,7 +47,7 @@ pub(super) async fn sign_in(
     tracing::info!(%origin, "an operator has signed in");
     let mut answer = see("/admin");
     let age = session::LASTS.num_seconds();
-    set_cookie(&mut answer, &request, &value, age);
+    set_cookie(&mut answer, is_https(&api, &request), &value, age);
     answer
 }
 
@@ -76,10 +76,13 @@ pub(super) async fn sign_out(
             let detail = "The form is not of this session.";
             return Err(Problem::new(Code::Forbidden, detail));
         }
-        api.console.sessions.end(&session, api.now());
+        api.console.sessions.end(&session);
+        if let Err(error) = api.store_sign_outs().await {
+            tracing::warn!(%error, "a sign-out is not stored yet: it holds here, and is tried again");
+        }
     }
     let mut answer = see(SIGN_IN);
-    set_cookie(&mut answer, &request, "", 0);
+    set_cookie(&mut answer, is_https(&api, &request), "", 0);
     Ok(answer)
 }
 
@@ -96,15 +99,19 @@ fn field(body: &[u8], name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// `Secure` where the browser's side is HTTPS, as the proxy in front of us says.
-fn set_cookie(answer: &mut HttpResponse, request: &HttpRequest, value: &str, age: i64) {
-    let secure = if request.connection_info().scheme() == "https" {
-        "; Secure"
+/// Whether the browser's side is HTTPS: the settings say so, or the proxy in front of us, or we speak it.
+fn is_https(api: &Api, request: &HttpRequest) -> bool {
+    api.console.is_https || request.connection_info().scheme() == "https"
+}
+
+fn set_cookie(answer: &mut HttpResponse, secure: bool, value: &str, age: i64) {
+    let (name, secure) = if secure {
+        (SECURE_COOKIE, "; Secure")
     } else {
-        ""
+        (COOKIE, "")
     };
     let cookie =
-        format!("{COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
+        format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         answer.headers_mut().insert(SET_COOKIE, cookie);
     }

@@ -9,6 +9,7 @@
 pub mod alarm;
 pub mod cost;
 pub mod debt;
+pub mod ended_session;
 pub mod id;
 pub mod idempotency_key;
 pub mod instance;

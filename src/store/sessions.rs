@@ -1,0 +1,78 @@
+//! Sessions of the console that were signed out.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
+
+use super::entities::ended_session::{ActiveModel, Column, Entity, Model};
+use super::writer::{Failure, Operation, Tx};
+use super::{Store, StoreError};
+
+/// A session that was signed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedSession {
+    /// A digest of its cookie.
+    pub session: String,
+    /// When it would have expired.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Stores one, and forgets those that have expired.
+struct EndSession {
+    ended: EndedSession,
+    now: DateTime<Utc>,
+}
+
+impl Operation for EndSession {
+    type Answer = ();
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+        Entity::delete_many()
+            .filter(Column::ExpiresAt.lte(self.now))
+            .exec(&tx.sql)
+            .await?;
+        let row: ActiveModel = Model {
+            session: self.ended.session.clone(),
+            expires_at: self.ended.expires_at,
+        }
+        .into_active_model();
+        Entity::insert(row)
+            .on_conflict(OnConflict::column(Column::Session).do_nothing().to_owned())
+            .exec_without_returning(&tx.sql)
+            .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Stores that a session was signed out.
+    ///
+    /// # Errors
+    /// As [`Store::instance`].
+    pub async fn end_session(
+        &self,
+        ended: EndedSession,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.inner.writer.run(EndSession { ended, now }).await
+    }
+
+    /// The sessions that were signed out and would not have expired yet.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn ended_sessions(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<EndedSession>, StoreError> {
+        let rows = Entity::find()
+            .filter(Column::ExpiresAt.gt(now))
+            .all(&self.read())
+            .await?;
+        let ended = rows.into_iter().map(|row| EndedSession {
+            session: row.session,
+            expires_at: row.expires_at,
+        });
+        Ok(ended.collect())
+    }
+}
