@@ -6,5 +6,6 @@ mod error;
 pub mod governor;
 mod http;
 pub mod lease;
+mod number;
 
 pub use error::{Class, Done, Vendor, VendorError};

@@ -177,11 +177,79 @@ async fn a_converter_in_a_state_we_do_not_know_is_still_a_converter() {
     assert_eq!(found.state, ConverterState::Other("resting".into()));
 }
 
+#[rstest]
+#[case(json!({ "message": "ok" }))]
+#[case(json!({ "converter": {} }))]
+#[case(json!({ "name": "", "rtmpUrl": null, "state": 1 }))]
 #[tokio::test]
-async fn an_answer_without_an_id_or_a_state_is_no_converter() {
-    let server = always(200, json!({ "message": "ok" })).await;
+async fn an_answer_that_shows_nothing_of_a_converter_is_none(#[case] body: Value) {
+    let server = always(200, body).await;
     let got = agora(&server).media_push().get(caller(), "na", "c").await;
     assert_eq!(got.unwrap_err().class, Class::Unexpected);
+}
+
+/// The schema of a GET has neither `id` nor `state`; the list has both.
+#[rstest]
+#[case::wrapped(json!({ "converter": { "name": "mark", "rawOptions": { "rtcChannel": "show68" },
+    "rtmpUrl": "rtmps://x/y", "idleTimeout": 240 } }), "/channels/show68/rtmp-converters")]
+#[case::bare(json!({ "name": "mark", "transcodeOptions": { "rtcChannel": "show68" },
+    "rtmpUrl": "rtmps://x/y", "idleTimeout": "240" }), "/channels/show68/rtmp-converters")]
+#[case::only_a_url(json!({ "converter": { "rtmpUrl": "rtmps://x/y" } }), "/rtmp-converters")]
+#[case::only_a_name(json!({ "name": "mark" }), "/rtmp-converters")]
+#[tokio::test]
+async fn a_state_that_a_get_does_not_tell_is_taken_from_the_list(
+    #[case] body: Value,
+    #[case] list: &str,
+) {
+    let server = MockServer::start().await;
+    Mock::given(path("/na/v1/projects/app/rtmp-converters/4c01"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(body))
+        .mount(&server)
+        .await;
+    let member =
+        |id: &str, state: &str| json!({ "converterId": id, "converterName": "n", "state": state });
+    let members = json!([member("4C02", "failed"), member("4C01", "running")]);
+    Mock::given(path(format!("/v1/projects/app{list}")))
+        .respond_with(ResponseTemplate::new(200).set_body_json(
+            json!({ "success": true, "data": { "total_count": "2", "cursor": 0.0, "members": members } }),
+        ))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let agora = agora(&server);
+    let push = agora.media_push();
+    let GetAnswer::Found(got) = push.get(caller(), "na", "4c01").await.unwrap() else {
+        panic!("not found");
+    };
+    assert_eq!(
+        (got.id.as_str(), &got.state),
+        ("4c01", &ConverterState::Absent)
+    );
+    let GetAnswer::Found(looked) = push.look(caller(), "na", "4c01").await.unwrap() else {
+        panic!("not found");
+    };
+    assert_eq!(looked.state, ConverterState::Running);
+}
+
+#[tokio::test]
+async fn a_converter_whose_state_is_not_in_the_list_either_is_still_there() {
+    let server = MockServer::start().await;
+    Mock::given(path("/na/v1/projects/app/rtmp-converters/4c01"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "name": "mark" })))
+        .mount(&server)
+        .await;
+    Mock::given(path("/v1/projects/app/rtmp-converters"))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_json(json!({ "data": { "members": [] } })),
+        )
+        .mount(&server)
+        .await;
+    let looked = agora(&server)
+        .media_push()
+        .look(caller(), "na", "4c01")
+        .await
+        .unwrap();
+    assert!(matches!(looked, GetAnswer::Found(found) if found.state == ConverterState::Absent));
 }
 
 #[tokio::test]

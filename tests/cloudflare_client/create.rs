@@ -142,6 +142,19 @@ async fn settings_that_are_still_other_than_asked_are_named_and_the_live_input_i
 }
 
 #[tokio::test]
+async fn a_number_in_an_echo_is_the_same_number_however_it_is_written() {
+    let echo = with(live_input(), "/deleteRecordingAfterDays", json!(30.0));
+    let echo = with(echo, "/recording/timeoutSeconds", json!(180.0));
+    let server = answering("POST", &stream(INPUTS), ok(echo)).await;
+    let created = client(&server)
+        .create_live_input(caller(), &new_live_input())
+        .await
+        .unwrap();
+    assert_eq!(created.echo_differs, [""; 0]);
+    assert_eq!(calls(&server).await.len(), 1, "nothing is corrected");
+}
+
+#[tokio::test]
 async fn a_correction_that_fails_leaves_the_live_input_usable_and_the_difference_told() {
     let differs = without(live_input(), "deleteRecordingAfterDays");
     let server = answering("POST", &stream(INPUTS), ok(differs)).await;

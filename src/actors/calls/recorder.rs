@@ -285,15 +285,15 @@ impl Caller {
                     .vendors
                     .agora
                     .media_push()
-                    .get(asks, &region, &converter_id)
+                    .look(asks, &region, &converter_id)
                     .await;
                 match answer.map_err(failure)? {
                     GetAnswer::Found(converter) => match converter.state {
                         ConverterState::Running => RecorderReading::Publishing,
                         ConverterState::Failed => RecorderReading::Failed,
-                        ConverterState::Connecting | ConverterState::Other(_) => {
-                            RecorderReading::Connecting
-                        }
+                        ConverterState::Connecting
+                        | ConverterState::Other(_)
+                        | ConverterState::Absent => RecorderReading::Connecting,
                     },
                     GetAnswer::NotFound { .. } => RecorderReading::NotFound,
                 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::redact::redact;
 use crate::vendors::http::retry_after;
+use crate::vendors::number::whole;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// The most of a vendor's words an error keeps, in characters.
@@ -53,7 +54,7 @@ impl Reply {
 
     /// The body's `code` (Cloud Recording).
     pub(super) fn code(&self) -> Option<i64> {
-        number(self.json.get("code")?)
+        whole(self.json.get("code")?)
     }
 
     /// 2xx of the API itself, but not Agora's 206, which says that something is left open. It proves that a call was carried
@@ -190,18 +191,6 @@ fn words(json: &Value, body: &[u8]) -> String {
             "no reason given".into()
         }
     }
-}
-
-/// A whole number, which may come as 7.0 or as text.
-pub(super) fn number(value: &Value) -> Option<i64> {
-    let whole = |number: f64| {
-        let digits = (number.fract() == 0.0).then(|| format!("{number:.0}"));
-        digits.and_then(|digits| digits.parse().ok())
-    };
-    value
-        .as_i64()
-        .or_else(|| whole(value.as_f64()?))
-        .or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// A text that is not empty.

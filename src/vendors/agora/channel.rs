@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::answer::{list, number};
+use super::answer::list;
 use super::encode;
 use super::transport::{Line, Request};
 use crate::config;
 use crate::vendors::VendorError;
 use crate::vendors::governor::Caller;
+use crate::vendors::number::whole;
 
 /// The Channel Management API, behind a budget of its own. Clones share it.
 #[derive(Debug, Clone)]
@@ -63,6 +64,6 @@ fn hosts(body: &Value) -> Option<Hosts> {
     if !entries.is_empty() && !entries.iter().any(is_scalar) {
         return None;
     }
-    let uid = |entry: &Value| u32::try_from(number(entry)?).ok();
+    let uid = |entry: &Value| u32::try_from(whole(entry)?).ok();
     Some(Hosts::Uids(entries.iter().filter_map(uid).collect()))
 }

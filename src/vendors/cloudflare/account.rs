@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::Cloudflare;
 use super::api::Call;
-use super::wire::lenient;
+use super::wire::{count, lenient};
 use crate::vendors::governor::Caller;
 use crate::vendors::{Class, VendorError};
 
@@ -44,7 +44,7 @@ struct WireUsage {
     total_storage_minutes: f64,
     #[serde(default, deserialize_with = "lenient")]
     total_storage_minutes_limit: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "count")]
     video_count: Option<u64>,
 }
 

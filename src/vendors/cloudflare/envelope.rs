@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::limit::Limit;
 use crate::vendors::http::{Answer, failure, retry_after};
+use crate::vendors::number::whole;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// The longest excerpt of an answer that is no JSON.
@@ -197,12 +198,9 @@ fn texts(faults: &[Fault]) -> String {
 
 /// Some errors have no code; one that is text is a number all the same.
 fn fault(error: &Value) -> Fault {
-    let code = error.get("code");
     let text = error.get("message").and_then(Value::as_str);
     Fault {
-        code: code
-            .and_then(Value::as_i64)
-            .or_else(|| code?.as_str()?.parse().ok()),
+        code: error.get("code").and_then(whole),
         text: text.unwrap_or("no message").to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::api::is_id;
 use super::playback::{Playback, WirePlayback, WireUrl, believed};
 use super::status::FeedStatus;
-use super::wire::{lenient, time};
+use super::wire::{count, lenient, time};
 
 /// Without it a live input is neither recorded nor playable over HLS (§1.2).
 const MODE: &str = "automatic";
@@ -185,7 +185,7 @@ struct WireIngest {
 struct WireRecording {
     #[serde(default, deserialize_with = "lenient")]
     mode: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "count")]
     timeout_seconds: Option<u64>,
     #[serde(default, rename = "requireSignedURLs", deserialize_with = "lenient")]
     require_signed_urls: Option<bool>,
@@ -213,7 +213,7 @@ pub(super) struct WireLiveInput {
     recording: Option<WireRecording>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) enabled: Option<bool>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "count")]
     delete_recording_after_days: Option<u64>,
 }
 

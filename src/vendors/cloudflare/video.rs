@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::playback::{Playback, WirePlayback, believed, on, thumbnail};
-use super::wire::{lenient, time};
+use super::wire::{count, lenient, time};
 
 /// A shorter length stands for an unknown one.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -92,7 +92,7 @@ pub(super) struct WireVideo {
     ready_to_stream: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     duration: Option<f64>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "count")]
     size: Option<u64>,
     #[serde(default, deserialize_with = "time")]
     created: Option<DateTime<Utc>>,

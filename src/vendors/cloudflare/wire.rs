@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
 
+use crate::vendors::number::whole;
+
 /// A field of the shape it should have, else `None`.
 pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -12,6 +14,12 @@ where
 {
     let value = Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).ok())
+}
+
+/// A whole number from 0 on, also when it is written as 30.0, else `None`.
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(whole(&value).and_then(|number| u64::try_from(number).ok()))
 }
 
 /// An RFC 3339 time with any number of fractional digits (`cloudflare-stream.md §1.3`), else `None`.
@@ -42,7 +50,8 @@ impl Items {
         match result {
             Value::Array(items) => Some(Self { items, total: None }),
             Value::Object(mut object) => {
-                let total = object.get("total").and_then(Value::as_u64);
+                let total = object.get("total").and_then(whole);
+                let total = total.and_then(|total| u64::try_from(total).ok());
                 match object.remove(key) {
                     Some(Value::Array(items)) => Some(Self { items, total }),
                     Some(_) | None => None,

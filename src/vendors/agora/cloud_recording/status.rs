@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::answer::{number, text};
+use super::super::answer::text;
+use crate::vendors::number::whole;
 
 /// How a recorder is. Only `output` says whether it pushes: a task whose push is dead goes on with status 5 (`agora.md` §3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl RecorderStatus {
     /// Reads a query's body. The order of the services is not promised: they are found by name.
     pub(super) fn read(body: &Value) -> Option<Self> {
         let response = body.get("serverResponse")?.as_object()?;
-        let service_status = response.get("status").and_then(number);
+        let service_status = response.get("status").and_then(whole);
         let services = response.get("extensionServiceState");
         let payload = |name: &str| {
             services?

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::super::answer::{list, number, text};
+use super::super::answer::{list, text};
+use crate::vendors::number::whole;
 
 /// A converter.
 #[derive(Debug, Clone)]
@@ -34,8 +35,10 @@ pub enum ConverterState {
     Running,
     /// It could not push.
     Failed,
-    /// A word we do not know, or none.
+    /// A word we do not know.
     Other(String),
+    /// The answer does not say: see [`super::MediaPush::look`].
+    Absent,
 }
 
 impl ConverterState {
@@ -44,6 +47,7 @@ impl ConverterState {
             "connecting" => Self::Connecting,
             "running" => Self::Running,
             "failed" => Self::Failed,
+            "" => Self::Absent,
             other => Self::Other(other.chars().take(40).collect()),
         }
     }
@@ -57,10 +61,12 @@ impl Converter {
     }
 
     /// Reads the answer to a create, or to a get of `asked_for`: the documents have it both wrapped in `converter` and bare, and
-    /// bare without the id.
+    /// a get's without the id, and mostly without the state (`agora.md` §13).
     pub(super) fn read(body: &Value, asked_for: Option<&str>) -> Option<Self> {
         let converter = body.get("converter").unwrap_or(body);
-        let known = asked_for.filter(|_| converter.get("state").is_some_and(Value::is_string));
+        let shown = ["name", "rtmpUrl", "state"];
+        let is_one = shown.iter().any(|key| text(converter.get(key)).is_some());
+        let known = asked_for.filter(|_| is_one);
         let id = text(converter.get("id")).or_else(|| known.map(str::to_owned))?;
         let channel = ["transcodeOptions", "rawOptions"]
             .iter()
@@ -83,7 +89,7 @@ impl Converter {
         created: &str,
         channel: Option<String>,
     ) -> Self {
-        let seconds = |key: &str| from.get(key).and_then(number);
+        let seconds = |key: &str| from.get(key).and_then(whole);
         Self {
             id,
             name: text(from.get(name)),
@@ -127,7 +133,7 @@ impl Page {
         let converters: Vec<_> = members.iter().filter_map(Converter::member).collect();
         let cursor = match data.get("cursor") {
             None | Some(Value::Null) => 0,
-            Some(cursor) => number(cursor)?,
+            Some(cursor) => whole(cursor)?,
         };
         Some(Self {
             may_be_cut: converters.len() < members.len(),

@@ -133,7 +133,34 @@ impl MediaPush {
         })
     }
 
-    /// Asks for a converter's state, in the region it was created in.
+    /// Asks for a converter and its state, in the region it was created in. A state that the answer does not tell is taken from
+    /// the list of its channel, which takes a permit more.
+    ///
+    /// # Errors
+    /// [`VendorError`]: no reading.
+    pub async fn look(
+        &self,
+        caller: Caller,
+        region: &str,
+        converter_id: &str,
+    ) -> Result<GetAnswer, VendorError> {
+        let mut answer = self.get(caller, region, converter_id).await?;
+        if let GetAnswer::Found(found) = &mut answer
+            && found.state == ConverterState::Absent
+        {
+            let list = match &found.channel {
+                Some(channel) => self.list_channel(caller, channel).await?,
+                None => self.list(caller).await?,
+            };
+            let mut listed = list.converters.into_iter();
+            if let Some(listed) = listed.find(|listed| listed.is(converter_id)) {
+                found.state = listed.state;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Asks for a converter, in the region it was created in.
     ///
     /// # Errors
     /// [`VendorError`]: no reading.
@@ -152,7 +179,7 @@ impl MediaPush {
             let failed_over = reply.failed_over;
             return Ok(GetAnswer::NotFound { failed_over });
         }
-        let missing = "a converter came without an id and a state";
+        let missing = "a converter came without an id, a name, a URL and a state";
         let found = reply.documented(missing, |body| Converter::read(body, Some(converter_id)))?;
         Ok(GetAnswer::Found(found))
     }
