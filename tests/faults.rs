@@ -2,7 +2,7 @@
 //! nothing is left behind.
 //!
 //! Calls that both backends make are tried on one of them, in turn, and what goes wrong for good is tried in three of
-//! eight ways for each call; `RELAYKEEPER_TEST_FAULTS=all` tries everything, and `RELAYKEEPER_TEST_FAULT=agora` only the
+//! ten ways for each call; `RELAYKEEPER_TEST_FAULTS=all` tries everything, and `RELAYKEEPER_TEST_FAULT=agora` only the
 //! cases whose description contains that.
 #![cfg(feature = "sandbox")]
 #![allow(
@@ -49,6 +49,8 @@ fn every_call_is_tried_or_there_is_a_reason_why_not() {
 #[case(Wrong::Hang)]
 #[case(Wrong::NotJson)]
 #[case(Wrong::Page)]
+#[case(Wrong::Blocked)]
+#[case(Wrong::Refused)]
 fn a_call_that_goes_wrong_once_keeps_no_channel_off_air(#[case] wrong: Wrong) {
     at_once(12, cases(wrong), once);
 }

@@ -190,6 +190,10 @@ impl Relay {
     /// while the relay is provisioned, and only when the same call was refused twice in a row. A relay that is on air goes
     /// on until a deadline ends it, and one that is taken down until its patience is over.
     fn is_tried_again(&mut self, kind: Kind, call: &Call, class: Class) -> bool {
+        if class == Class::Quota {
+            // Other relays end and make room; one that is on air waits for it.
+            return self.durable.phase.is_watched();
+        }
         if class != Class::Unauthorized {
             return class.may_pass();
         }

@@ -104,6 +104,10 @@ pub enum Wrong {
     NotJson,
     /// A page of HTML that says 200, and nothing is done.
     Page,
+    /// A page of HTML that says 403, as a bot challenge in front of the vendor does.
+    Blocked,
+    /// A 403 of the vendor's own: reported with good credentials, too.
+    Refused,
 }
 
 impl Wrong {
@@ -117,6 +121,8 @@ impl Wrong {
             Self::Hang => FaultKind::Hang,
             Self::NotJson => FaultKind::NotJson,
             Self::Page => FaultKind::Page(200),
+            Self::Blocked => FaultKind::Page(403),
+            Self::Refused => FaultKind::Status(403, None),
         }
     }
 
@@ -125,9 +131,9 @@ impl Wrong {
         matches!(self, Self::CutAfter | Self::NotJson)
     }
 
-    /// Whether it is of interest only where a call changes something: a read takes it as it takes [`Self::NotJson`].
+    /// Whether it is of interest most where a call changes something: a read takes it as it takes [`Self::NotJson`].
     fn is_for_changes(self) -> bool {
-        self == Self::Page
+        matches!(self, Self::Page | Self::Blocked | Self::Refused)
     }
 
     /// The outcome of a relay that could not be brought up because of it, and the code of the problem its start is
@@ -140,12 +146,14 @@ impl Wrong {
             Self::InternalError if call == Call::Start => {
                 ("provisioning_timeout", "vendor-timeout")
             }
+            Self::Refused => ("vendor_unauthorized", "vendor-unauthorized"),
             Self::InternalError
             | Self::Unavailable
             | Self::CutBefore
             | Self::CutAfter
             | Self::NotJson
-            | Self::Page => ("vendor_unavailable", "vendor-unavailable"),
+            | Self::Page
+            | Self::Blocked => ("vendor_unavailable", "vendor-unavailable"),
         }
     }
 }
@@ -182,7 +190,7 @@ pub fn cases(wrong: Wrong) -> Vec<Case> {
     let turn = Wrong::iter().position(|other| other == wrong).unwrap();
     let mut cases = Vec::new();
     for (place, call) in Call::iter().enumerate() {
-        if wrong.is_for_changes() && !changes(call) {
+        if wrong.is_for_changes() && !changes(call) && !everything() {
             continue;
         }
         let (on, life): (&[AgoraBackend], _) = match usage(call) {

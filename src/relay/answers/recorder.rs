@@ -39,7 +39,7 @@ impl Relay {
                         Ok(())
                     };
                 }
-                if mends || (replacing && failure.class == Class::Quota) {
+                if mends {
                     return Ok(());
                 }
                 let is_look = self.volatile.recorder_doubt

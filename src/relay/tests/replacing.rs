@@ -195,6 +195,30 @@ fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
 }
 
 #[test]
+fn a_quota_that_is_used_up_ends_no_relay_on_air_before_a_deadline_does() {
+    on_both(|spec| {
+        let mut life = Life::without_feed(spec);
+        life.recorder = Some(RecorderReading::Failed);
+        life.wait(16);
+        life.recorder = Some(RecorderReading::Publishing);
+        life.fail("stop_recorder", Class::Quota, false);
+        life.wait(8);
+        life.answer("stop_recorder", Answer::Stopped);
+        life.fail("rotate_keys", Class::Quota, false);
+        life.wait(8);
+        life.answer("rotate_keys", Answer::KeysRotated);
+        if life.is_web() {
+            life.fail("acquire", Class::Quota, false);
+            life.wait(8);
+        }
+        life.accept("second");
+        life.feed = Some(true);
+        life.wait(10);
+        assert_eq!(life.phase(), Phase::Live);
+    });
+}
+
+#[test]
 fn two_are_replaced_and_the_third_loss_is_the_end() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);

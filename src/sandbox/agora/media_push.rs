@@ -8,7 +8,7 @@ use super::super::calls::Call;
 use super::super::wire::{Answer, Cx};
 use super::super::world::Job;
 use super::converter::{BRIEF, Converter, ConverterEvent};
-use super::{converter_body, destroyed, message};
+use super::{converter_body, destroyed, message, no_permission};
 
 /// What an update may name (`agora.md §4.5`).
 const UPDATABLE: [&str; 7] = [
@@ -22,12 +22,7 @@ const UPDATABLE: [&str; 7] = [
 ];
 
 fn not_enabled(cx: &Cx<'_>) -> Option<Answer> {
-    (!cx.world.options.media_push_enabled).then(|| {
-        Answer::json(
-            403,
-            &json!({"reason": "No valid permission to use this function"}),
-        )
-    })
+    (!cx.world.options.media_push_enabled).then(no_permission)
 }
 
 pub(super) fn create(cx: &mut Cx<'_>) -> Answer {

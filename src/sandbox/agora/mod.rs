@@ -258,6 +258,14 @@ pub(super) fn refused(status: u16, code: u32, reason: &str) -> Answer {
     Answer::json(status, &json!({"code": code, "reason": reason}))
 }
 
+/// The project may not use the product.
+fn no_permission() -> Answer {
+    Answer::json(
+        403,
+        &json!({"reason": "No valid permission to use this function"}),
+    )
+}
+
 /// Media Push's refusals: a message.
 fn message(status: u16, text: &str) -> Answer {
     Answer::json(status, &json!({"message": text}))
@@ -289,6 +297,7 @@ pub(super) fn fault(call: Call, status: u16) -> Answer {
     match (call.product(), status) {
         (_, 401) => message(401, "Invalid authentication credentials"),
         (_, 429) => message(429, "API rate limit exceeded"),
+        (_, 403) => no_permission(),
         (Product::MediaPush, 404) => destroyed(call),
         (Product::MediaPush | Product::Channel, _) => message(status, "simulated fault"),
         (_, 206) => refused(206, 65, "request not completed"),
