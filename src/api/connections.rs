@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use actix_web::rt::net::TcpStream;
 
 use super::KEEP_ALIVE;
-use super::origin::network;
+use super::origin::{Proxies, network};
 pub(super) use attend::attend;
 pub(super) use guarded::Guarded;
 pub(super) use state::Connection;
@@ -60,6 +60,8 @@ impl Allowed {
 /// All connections of this process.
 pub(super) struct Connections {
     allowed: Allowed,
+    /// The connections of a proxy are those of many callers.
+    proxies: Proxies,
     table: Mutex<Table>,
     bodies: Bodies,
 }
@@ -104,9 +106,10 @@ impl Bodies {
 }
 
 impl Connections {
-    pub(super) fn new(allowed: Allowed) -> Arc<Self> {
+    pub(super) fn new(allowed: Allowed, proxies: Proxies) -> Arc<Self> {
         Arc::new(Self {
             allowed,
+            proxies,
             table: Mutex::default(),
             bodies: Bodies::default(),
         })
@@ -136,10 +139,11 @@ impl Connections {
     }
 
     fn enter(&self, peer: SocketAddr) -> io::Result<Arc<Connection>> {
-        let address = network(peer.ip().to_canonical());
+        let peer = peer.ip().to_canonical();
+        let address = network(peer);
         let mut table = self.table();
         let of_address = table.by_address.get(&address).map_or(0, HashMap::len);
-        if of_address >= self.allowed.per_address {
+        if of_address >= self.allowed.per_address && !self.proxies.is_trusted(peer) {
             let theirs = table.by_address.get(&address).into_iter().flatten();
             let idle = longest_idle(theirs.map(|(_, connection)| connection));
             table.make_room(idle, "server.connections_per_address")?;
@@ -223,12 +227,15 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn connections(total: usize, per_address: usize) -> Arc<Connections> {
-        Connections::new(Allowed {
-            total,
-            per_address,
-            request_timeout: SECOND,
-            keep_alive: SECOND,
-        })
+        Connections::new(
+            Allowed {
+                total,
+                per_address,
+                request_timeout: SECOND,
+                keep_alive: SECOND,
+            },
+            Proxies::new(&["10.0.0.0/8".to_owned()]),
+        )
     }
 
     fn from(connections: &Connections, peer: &str) -> io::Result<Arc<Connection>> {
@@ -247,6 +254,10 @@ mod tests {
         let _more = third.begin();
         assert!(from(&connections, "192.0.2.1:4").is_err());
         assert!(from(&connections, "192.0.2.2:1").is_ok());
+        for port in 1..4 {
+            let of_a_proxy = from(&connections, &format!("10.0.0.1:{port}")).unwrap();
+            assert!(!of_a_proxy.is_ended());
+        }
     }
 
     #[test]

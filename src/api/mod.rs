@@ -115,6 +115,7 @@ impl Api {
     /// The API of these settings.
     #[must_use]
     pub fn new(settings: &Settings, keeper: Keeper, store: Store, outside: Outside) -> Arc<Self> {
+        let proxies = Proxies::new(&settings.server.trusted_proxies);
         Arc::new(Self {
             keeper,
             feed: Feed::new(store.clone()),
@@ -122,8 +123,8 @@ impl Api {
             tokens: Tokens::new(&settings.auth),
             limits: Limits::new(settings.server.requests_per_second),
             cors_origins: settings.server.cors_origins.clone(),
-            connections: Connections::new(Allowed::by(&settings.server)),
-            proxies: Proxies::new(&settings.server.trusted_proxies),
+            connections: Connections::new(Allowed::by(&settings.server), proxies.clone()),
+            proxies,
             console: Console::new(settings, (outside.clock)()),
             start_wait: settings.relay.start_wait,
             recorder: Recorder::new(settings),

@@ -7,6 +7,7 @@ use actix_web::http::header::{FORWARDED, HeaderMap, X_FORWARDED_FOR};
 use crate::config::Network;
 
 /// The proxies whose word on an address is believed.
+#[derive(Clone, Default)]
 pub(super) struct Proxies(Vec<Network>);
 
 impl Proxies {
@@ -34,7 +35,7 @@ impl Proxies {
         network(origin)
     }
 
-    fn is_trusted(&self, address: IpAddr) -> bool {
+    pub(super) fn is_trusted(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }

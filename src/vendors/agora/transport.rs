@@ -185,6 +185,7 @@ pub(super) struct Line {
 
 /// Whether a path is sent as it is written: URLs drop `.` and `..`, and a part that is empty shifts the others.
 fn is_one_path(path: &str) -> bool {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
     let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
     parts.all(|part| !matches!(part, "" | "." | ".."))
 }
