@@ -11,6 +11,9 @@
 
 #[path = "cli/database_url.rs"]
 mod database_url;
+#[cfg(feature = "sandbox")]
+#[path = "cli/setting_up.rs"]
+mod setting_up;
 
 use std::process::{Command, Output};
 
@@ -431,7 +434,7 @@ mod sandbox {
     }
 
     /// The environment of a deployment on the simulated vendors.
-    fn environment(vendors: &Vendors) -> Vec<(&'static str, String)> {
+    pub(super) fn environment(vendors: &Vendors) -> Vec<(&'static str, String)> {
         [
             ("RELAYKEEPER_API_TOKENS", "0123456789abcdef0123"),
             ("RELAYKEEPER_ADMIN_TOKENS", "fedcba98765432100000"),

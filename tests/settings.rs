@@ -190,7 +190,7 @@ fn the_customary_names_are_understood() {
     ]);
     assert_eq!(
         (settings.server.bind.as_str(), settings.server.port),
-        ("0.0.0.0", 3000)
+        ("::", 3000)
     );
     assert_eq!(
         settings.database.url.expose_secret(),
@@ -229,7 +229,7 @@ fn the_long_form_of_a_name_wins_over_the_customary_one() {
 
 #[rstest]
 #[case::nothing_set("", &[], "127.0.0.1")]
-#[case::port_from_the_environment("", &[("PORT", "80")], "0.0.0.0")]
+#[case::port_from_the_environment("", &[("PORT", "80")], "::")]
 #[case::bind_in_the_file("[server]\nbind = \"127.0.0.1\"\n", &[("PORT", "80")], "127.0.0.1")]
 #[case::bind_in_the_environment("", &[("PORT", "80"), ("RELAYKEEPER__SERVER__BIND", "::1")], "::1")]
 #[case::port_in_the_file("[server]\nport = 80\n", &[], "127.0.0.1")]

@@ -78,15 +78,35 @@ pub fn run_on<F: Future<Output = anyhow::Result<T>>, T>(
     system.block_on(service)
 }
 
+/// Listens. `::` is every address of both families, or IPv4's on a machine without IPv6.
+fn listen(bind: &str, port: u16) -> std::io::Result<TcpListener> {
+    if bind != "::" {
+        return TcpListener::bind((bind, port));
+    }
+    let both = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None)?;
+        socket.set_only_v6(false)?;
+        socket.set_reuse_address(true)?;
+        let address = std::net::SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
+        socket.bind(&address.into())?;
+        socket.listen(1024)?;
+        Ok(TcpListener::from(socket))
+    };
+    both().or_else(|error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => Err(error),
+        _ => TcpListener::bind(("0.0.0.0", port)),
+    })
+}
+
 impl Application {
     /// Opens the database, binds the port and makes the vendors' clients. Nothing is called yet.
     ///
     /// # Errors
     /// When one of them fails; the message says which.
     pub async fn build(mut settings: Settings) -> anyhow::Result<Self> {
-        let address = (settings.server.bind.as_str(), settings.server.port);
-        let listener = TcpListener::bind(address)
-            .with_context(|| format!("cannot listen on {}:{}", address.0, address.1))?;
+        let (bind, port) = (settings.server.bind.as_str(), settings.server.port);
+        let listener =
+            listen(bind, port).with_context(|| format!("cannot listen on {bind}:{port}"))?;
         listener.set_nonblocking(true)?;
         settings.server.port = listener.local_addr()?.port();
         Self::on(listener, settings).await

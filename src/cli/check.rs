@@ -6,6 +6,7 @@ use std::time::Duration;
 use relaykeeper::application;
 use relaykeeper::config::{AgoraBackend, Settings};
 use relaykeeper::store::Store;
+use relaykeeper::vendors;
 use relaykeeper::vendors::agora::Agora;
 use relaykeeper::vendors::cloudflare::{Cloudflare, TokenState};
 use relaykeeper::vendors::governor::{Caller, Priority};
@@ -58,6 +59,22 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         for problem in settings.warnings() {
             report.note("settings", &problem.to_string());
+        }
+        if let Some(what) = settings.page_out_of_reach() {
+            report.bad(
+                "the recorder's page",
+                &format!(
+                    "{what}: Agora's cloud browser must open it from the internet, over https"
+                ),
+            );
+        }
+        match vendors::proxy() {
+            Ok(Some(proxy)) => report.note("proxy", &format!("{proxy} for calls to vendors")),
+            Ok(None) => report.note(
+                "proxy",
+                "none: HTTPS_PROXY is not set, vendors are called directly",
+            ),
+            Err(error) => report.bad("proxy", &error.to_string()),
         }
         database(&settings, &mut report).await;
         cloudflare(&settings, &mut report).await?;

@@ -35,6 +35,9 @@ pub(super) fn run(settings: Settings, serve: &Serve) -> anyhow::Result<ExitCode>
     for problem in settings.warnings() {
         tracing::warn!("{problem}");
     }
+    if let Some(proxy) = relaykeeper::vendors::proxy()? {
+        tracing::info!(%proxy, "vendors are called through a proxy");
+    }
     let stops_all = serve.stop_all_on_exit;
     let threads = settings.runtime.clone();
     application::run_on(&threads, async move {

@@ -24,7 +24,7 @@ impl Settings {
     ///
     /// Where a key has both its customary name (`PORT`) and its long form (`RELAYKEEPER__SERVER__PORT`), the long form
     /// wins. Every environment value is text, read as the key's type wants it; lists are split at commas. `PORT` makes
-    /// `server.bind` 0.0.0.0 unless that is set, and an `agora.api_base_url` that isn't Agora's own leaves
+    /// `server.bind` `::` (every address, IPv4 too) unless that is set, and an `agora.api_base_url` that isn't Agora's own leaves
     /// `agora.fallback_base_urls` empty unless they are set: credentials go only where they were meant to go.
     ///
     /// # Errors
@@ -127,11 +127,20 @@ impl Draft {
             self.refuse(&key, Origin::Environment(name.clone()), message);
         }
         if env.contains_key("PORT") && !self.values.contains_key("server.bind") {
-            self.take_text("server.bind", "PORT", "0.0.0.0");
+            self.take_text("server.bind", "PORT", "::");
         }
     }
 
     fn take_text(&mut self, key: &str, name: &str, text: &str) {
+        if is_quoted(text) || text.split(',').any(is_quoted) {
+            let origin = Origin::Environment(name.to_owned());
+            self.refuse(
+                key,
+                origin,
+                "stands in quotation marks, which are part of the value: an env file is read without a shell, so leave them out",
+            );
+            return;
+        }
         let value = self.keys.value_from_text(key, text);
         let origin = Origin::Environment(name.to_owned());
         self.values.insert(key.to_owned(), (value, origin));
@@ -270,6 +279,14 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
         }
     }
     found
+}
+
+fn is_quoted(text: &str) -> bool {
+    let text = text.trim();
+    text.len() >= 2
+        && ['"', '\'']
+            .iter()
+            .any(|mark| text.starts_with(*mark) && text.ends_with(*mark))
 }
 
 /// Whether Agora serves its API there (`agora.md §1`).

@@ -108,6 +108,13 @@ impl Server {
         }
         if !self.public_url.is_empty() {
             report.base_url("server.public_url", &self.public_url);
+            let path = url::Url::parse(&self.public_url).map(|url| url.path().to_owned());
+            if path.is_ok_and(|path| path != "/") {
+                report.note(
+                    "server.public_url",
+                    "must not hold a path: the console and its redirects stand at the root of a host",
+                );
+            }
         }
         report.bounded("server.shutdown_grace", self.shutdown_grace);
         report.positive("server.request_timeout", self.request_timeout);

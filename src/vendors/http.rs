@@ -6,6 +6,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tracing::Instrument as _;
 
 use super::lease::{Allowed, Lease};
+use super::proxy::Proxy;
 use super::{Class, Done, Vendor, VendorError};
 use crate::telemetry::{metrics, traced};
 
@@ -65,20 +66,25 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// A client that follows no redirect (a credential must not travel) and keeps up to `idle` connections to each host.
+/// A client that calls through the environment's [`Proxy`], follows no redirect (a credential must not travel) and keeps up to `idle` connections to each host.
 ///
 /// # Errors
 /// When no TLS provider is installed.
 pub(crate) fn client(user_agent: &str, idle: u32) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .user_agent(user_agent)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
         .pool_idle_timeout(Duration::from_secs(60))
         .pool_max_idle_per_host(usize::try_from(idle).unwrap_or(usize::MAX))
         .tcp_keepalive(Duration::from_secs(30))
-        .no_proxy()
-        .build()
+        .no_proxy();
+    match Proxy::of_environment() {
+        Ok(Some(proxy)) => builder.proxy(proxy.rule()?),
+        // `check` says what is wrong with it.
+        Ok(None) | Err(_) => builder,
+    }
+    .build()
 }
 
 /// Sends a request and reads its answer within `timeout`, or what the lease leaves of it.

@@ -7,5 +7,7 @@ pub mod governor;
 mod http;
 pub mod lease;
 mod number;
+mod proxy;
 
 pub use error::{Class, Done, Vendor, VendorError};
+pub use proxy::{BadProxy, Proxy, proxy};

@@ -1,9 +1,11 @@
 //! Which addresses the marketplace's endpoint may have: this service must not be made to call what only its own network
 //! reaches. Looked at when a connection is made, on what the name leads to then.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use crate::config::is_public;
 
 /// A name leads to no public address.
 #[derive(Debug, thiserror::Error)]
@@ -24,44 +26,6 @@ impl Resolve for PublicOnly {
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
-    }
-}
-
-/// Whether anybody on the Internet could be there.
-pub(super) fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    }
-}
-
-fn is_public_v4(v4: Ipv4Addr) -> bool {
-    let [a, b, c, _] = v4.octets();
-    let special = v4.is_private()
-        || v4.is_loopback()
-        || v4.is_link_local()
-        || v4.is_multicast()
-        || v4.is_documentation()
-        || a == 0
-        || a >= 240
-        // Carriers' own (RFC 6598), protocol assignments (RFC 6890), benchmarks (RFC 2544).
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (b == 18 || b == 19));
-    !special
-}
-
-/// Global unicast is 2000::/3; addresses in which an IPv4 one is wrapped lead to that one.
-fn is_public_v6(v6: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = v6.segments();
-    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match (a, b) {
-        (0, 0) if (c, d, e, f) == (0, 0, 0, 0xffff) => is_public_v4(v4(g, h)),
-        (0x64, 0xff9b) if (c, d, e, f) == (0, 0, 0, 0) => is_public_v4(v4(g, h)),
-        (0x2002, _) => is_public_v4(v4(b, c)),
-        // Documentation, and what tunnels or is reserved for protocols.
-        (0x2001, 0x0db8 | 0..=0x01ff) | (0x3fff, 0..=0x0fff) => false,
-        _ => (a & 0xe000) == 0x2000,
     }
 }
 

@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::Sha256;
 use url::{Host, Url};
 
-use super::address::{OnlyPrivate, PublicOnly, is_public};
-use crate::config::Webhooks;
+use super::address::{OnlyPrivate, PublicOnly};
+use crate::config::{Webhooks, is_public};
 
 /// The most of an answer that is read, in bytes: it is for people.
 const EXCERPT: usize = 500;

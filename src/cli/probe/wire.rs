@@ -124,11 +124,15 @@ pub(super) struct Wire {
 impl Wire {
     /// `mark` is what our own objects bear.
     pub(super) fn new(settings: &Settings, mark: &str) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()?;
+            .no_proxy();
+        let client = match relaykeeper::vendors::proxy()? {
+            Some(proxy) => builder.proxy(proxy.rule()?),
+            None => builder,
+        }
+        .build()?;
         let (cloudflare, agora) = (&settings.cloudflare, &settings.agora);
         let redactor = Redactor::new([
             (cloudflare.api_token.expose_secret(), "<api-token>"),

@@ -1,0 +1,79 @@
+//! The proxy that vendors are called through: `HTTPS_PROXY`, with the exceptions of `NO_PROXY`. Nothing else goes through it:
+//! the database and the marketplace's endpoint are in our own network.
+
+use url::Url;
+
+/// Never called through a proxy.
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+
+/// The proxy cannot be used. Its text does not repeat the URL, which may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[error("HTTPS_PROXY must be a URL such as http://proxy.example:3128")]
+pub struct BadProxy;
+
+/// A proxy for calls over https.
+pub struct Proxy {
+    url: Url,
+    exceptions: String,
+}
+
+/// Scheme, host and port: a user name and a password may stand in the URL.
+impl std::fmt::Display for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}://{}",
+            self.url.scheme(),
+            self.url.host_str().unwrap_or_default()
+        )?;
+        if let Some(port) = self.url.port() {
+            write!(f, ":{port}")?;
+        }
+        write!(f, " (HTTPS_PROXY), but not to {}", self.exceptions)
+    }
+}
+
+impl Proxy {
+    pub(super) fn of_environment() -> Result<Option<Self>, BadProxy> {
+        let of = |names: [&str; 2]| {
+            let set = names
+                .into_iter()
+                .filter_map(|name| std::env::var(name).ok());
+            set.map(|text| text.trim().to_owned())
+                .find(|text| !text.is_empty())
+        };
+        let Some(text) = of(["HTTPS_PROXY", "https_proxy"]) else {
+            return Ok(None);
+        };
+        let url = match text.contains("://") {
+            true => Url::parse(&text),
+            false => Url::parse(&format!("http://{text}")),
+        };
+        let url = url.map_err(|_| BadProxy)?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(BadProxy);
+        }
+        let exceptions = match of(["NO_PROXY", "no_proxy"]) {
+            Some(more) => format!("{LOOPBACK},{more}"),
+            None => LOOPBACK.to_owned(),
+        };
+        Ok(Some(Self { url, exceptions }))
+    }
+
+    /// As a rule for an HTTP client.
+    ///
+    /// # Errors
+    /// When the client cannot use such a URL.
+    pub fn rule(&self) -> reqwest::Result<reqwest::Proxy> {
+        let exceptions = reqwest::NoProxy::from_string(&self.exceptions);
+        Ok(reqwest::Proxy::https(self.url.clone())?.no_proxy(exceptions))
+    }
+}
+
+/// The proxy that vendors are called through, if there is one.
+///
+/// # Errors
+/// When `HTTPS_PROXY` is not the URL of a proxy.
+pub fn proxy() -> Result<Option<Proxy>, BadProxy> {
+    Proxy::of_environment()
+}
