@@ -346,6 +346,49 @@ async fn webhooks_that_cannot_be_registered_leave_nothing_behind_and_the_next_ru
 }
 
 #[tokio::test]
+async fn check_finds_a_customer_host_that_contradicts_cloudflares_own_answers() {
+    const HOST: &str = "https://customer-f33zs165nr7gyfy4.cloudflarestream.com";
+    let named = relaykeeper::sandbox::Options {
+        customer_host_in_answers: Some(HOST.to_owned()),
+        ..options()
+    };
+    let stage = Stage::with(AgoraBackend::MediaPush, named, |_| {}).await;
+    let (vendors, database) = (&stage.vendors, &stage.database);
+    let account = format!(
+        "https://customer-{}.cloudflarestream.com",
+        vendors.account_id()
+    );
+    let customer_host = async |host: &str| {
+        let more = [
+            ("CLOUDFLARE_STREAM_CUSTOMER_BASE_URL", host),
+            ("AGORA_BACKEND", "media_push"),
+        ];
+        let said = out(&relaykeeper(vendors, database, &["check"], &more).await);
+        let lines = said.lines().filter(|line| line.contains("customer host"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let said = customer_host(&account).await;
+    assert!(
+        said.starts_with("WRONG") && said.contains("account id"),
+        "{said}"
+    );
+    // From now on there is a video, whose URLs name the host.
+    stage.service.go_live(7, &show("show7")).await;
+    stage.service.come_down(7).await;
+    for wrong in [&account, "https://customer-another.cloudflarestream.com"] {
+        let said = customer_host(wrong).await;
+        assert!(said.starts_with("WRONG") && said.contains(HOST), "{said}");
+    }
+    for right in [
+        HOST,
+        &vendors.customer_base_url(),
+        "https://video.shop.example",
+    ] {
+        assert_eq!(customer_host(right).await, "", "{right}");
+    }
+}
+
+#[tokio::test]
 async fn a_vendors_test_of_the_address_is_answered_200_before_its_secret_is_known_and_nothing_else_is()
  {
     let stage = without_webhook_secrets().await;

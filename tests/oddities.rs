@@ -358,6 +358,24 @@ async fn a_limit_of_the_cloudflare_account_is_a_quota_and_holds_back_no_stop(
     settled(&stage).await;
 }
 
+#[tokio::test]
+async fn a_customer_host_that_holds_the_account_id_raises_an_alarm() {
+    let stage = Stage::with(AgoraBackend::MediaPush, Options::default(), |settings| {
+        let account = &settings.cloudflare.account_id;
+        let host = format!("https://customer-{account}.cloudflarestream.com");
+        settings.cloudflare.customer_base_url = host;
+    })
+    .await;
+    let deadline = Instant::now() + PATIENCE;
+    while !alarms(&stage)
+        .await
+        .contains(&"customer-host-differs".to_owned())
+    {
+        assert!(Instant::now() < deadline, "no alarm");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Which alarms are raised, by code.
 async fn alarms(stage: &Stage) -> Vec<String> {
     let health = stage.service.get("/v1/health").await;

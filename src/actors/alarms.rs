@@ -40,6 +40,8 @@ pub enum AlarmCode {
     BudgetBlocked,
     /// The customer host's `/lifecycle` does not answer as it is documented.
     LifecycleUndocumented,
+    /// The configured customer host is not the one that Cloudflare's answers name.
+    CustomerHostDiffers,
     /// The wall clock was set, or the machine slept.
     ClockStepped,
     /// The marketplace's endpoint did not take a message for as long as it was tried.
@@ -187,6 +189,12 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
         causes.insert((AlarmCode::ClockStepped, shared.node.clone()), detail);
     }
     let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
+    if let Some(what) = cloudflare.customer().contradiction() {
+        let detail = format!(
+            "{what}. Buyers are sent there, and no relay goes live: correct CLOUDFLARE_STREAM_CUSTOMER_BASE_URL, or leave it out."
+        );
+        causes.insert((AlarmCode::CustomerHostDiffers, String::new()), detail);
+    }
     if let Some(last) = cloudflare.last_error()
         && last.class == Class::Unauthorized
         && cloudflare.last_success().is_none_or(|at| at < last.at)

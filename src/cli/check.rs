@@ -167,7 +167,14 @@ async fn cloudflare(settings: &Settings, report: &mut Report) -> anyhow::Result<
             ),
         ),
     }
-    if settings.cloudflare.customer_base_url.is_empty() {
+    // Without an answer only the settings are judged.
+    let _ = cloudflare.learn_customer_host(asks()).await;
+    if let Some(what) = cloudflare.customer().contradiction() {
+        report.bad(
+            "Cloudflare customer host",
+            &format!("{what}; correct CLOUDFLARE_STREAM_CUSTOMER_BASE_URL, or leave it out"),
+        );
+    } else if settings.cloudflare.customer_base_url.is_empty() {
         report.note(
             "Cloudflare customer host",
             "not set; it is learnt from Cloudflare's answers (CLOUDFLARE_STREAM_CUSTOMER_BASE_URL sets it)",

@@ -111,6 +111,8 @@ pub struct Options {
     pub default_timeout: Duration,
     /// Whether `/lifecycle` goes on saying `live` while a lost feed is held (unverified at the vendor).
     pub lifecycle_holds: bool,
+    /// The customer host that answers name, such as `https://customer-abc.cloudflarestream.com`; `None`: the simulated one.
+    pub customer_host_in_answers: Option<String>,
     /// Whether a live input carries `playback` (`cloudflare-stream.md §1.6`: yes now, no before).
     pub playback_in_answers: bool,
     /// Whether `GET` of a live input that never had an encoder carries `status: null` (else the key is missing).
@@ -170,6 +172,7 @@ impl Default for Options {
             recording_ready_after: Duration::from_secs(8),
             default_timeout: Duration::from_secs(60),
             lifecycle_holds: false,
+            customer_host_in_answers: None,
             playback_in_answers: true,
             status_null: true,
             status_as_text: false,

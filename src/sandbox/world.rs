@@ -271,6 +271,12 @@ impl World {
         format!("{}/client/v4", Addresses::url(self.addresses.cloudflare))
     }
 
+    /// The customer host that answers name.
+    pub(super) fn named_customer_url(&self) -> String {
+        let named = self.options.customer_host_in_answers.clone();
+        named.unwrap_or_else(|| self.customer_url())
+    }
+
     pub(super) fn customer_url(&self) -> String {
         Addresses::url(self.addresses.customer)
     }

@@ -322,7 +322,7 @@ fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, Answer
 
 /// The live input with credentials and status, as create, get, update and rotate_keys answer it.
 fn full(world: &World, input: &LiveInput) -> Value {
-    let customer = world.customer_url();
+    let customer = world.named_customer_url();
     let uid = &input.uid;
     let rtmps = |key: &str| json!({"url": RTMPS_URL, "streamKey": key});
     let srt = |id: String, key: &str| json!({"url": "srt://live.cloudflare.com:778", "streamId": id, "passphrase": key});

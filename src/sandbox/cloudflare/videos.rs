@@ -164,7 +164,7 @@ fn name(video: &Video) -> String {
 
 /// A video, as every call and the webhook tell it: -1 stands for what is not known yet.
 pub(in crate::sandbox) fn video_object(world: &World, video: &Video) -> Value {
-    let base = format!("{}/{}", world.customer_url(), video.uid);
+    let base = format!("{}/{}", world.named_customer_url(), video.uid);
     let ready = video.state == VideoState::Ready;
     let length = world.clock.to_wire(video.length);
     let mut status = json!({"state": state(video), "errorReasonCode": "", "errorReasonText": ""});

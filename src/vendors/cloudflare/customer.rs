@@ -48,6 +48,8 @@ pub enum Manifest {
 pub struct CustomerHost {
     client: reqwest::Client,
     configured: Option<Arc<str>>,
+    /// The configured host holds the account's id, where the customer code belongs.
+    holds_account_id: bool,
     learnt: Arc<RwLock<Option<Arc<str>>>>,
     governor: Governor,
     timeout: Duration,
@@ -73,7 +75,7 @@ impl CustomerHost {
         vendors: &config::Vendors,
         lease: &Lease,
     ) -> Result<Self, SetupError> {
-        let configured = match settings.customer_base_url.trim_end_matches('/') {
+        let configured: Option<Arc<str>> = match settings.customer_base_url.trim_end_matches('/') {
             "" => None,
             text => {
                 base_url("customer_base_url", text)?;
@@ -82,6 +84,9 @@ impl CustomerHost {
         };
         Ok(Self {
             client: http::client(USER_AGENT, vendors.idle_connections)?,
+            holds_account_id: configured.as_deref().is_some_and(|base| {
+                !settings.account_id.is_empty() && base.contains(&settings.account_id)
+            }),
             configured,
             learnt: Arc::default(),
             governor: Governor::looks_per_second(
@@ -107,6 +112,25 @@ impl CustomerHost {
                 .clone()
         };
         self.configured.clone().or_else(learnt)
+    }
+
+    /// Why the configured host cannot be the account's: Cloudflare's answers name another one, or the account id stands
+    /// where the customer code belongs. A host that is none of Cloudflare's (a proxy, a simulated vendor) is meant.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<String> {
+        let configured = believed(self.configured.as_deref()?)?;
+        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
+        match learnt.as_deref() {
+            Some(answered) if answered == configured => None,
+            Some(answered) => Some(format!(
+                "cloudflare.customer_base_url is {configured}, but Cloudflare's own answers name {answered}"
+            )),
+            None if self.holds_account_id => Some(format!(
+                "cloudflare.customer_base_url is {configured}: the account id stands where the customer code belongs, as in the \
+                 URL of any video of the account"
+            )),
+            None => None,
+        }
     }
 
     /// Learns where it is from a playback URL or a base URL kept from an earlier answer. Returns whether the URL is on

@@ -85,6 +85,16 @@ impl Cloudflare {
         })
     }
 
+    /// Asks for the newest video of the account, whose URLs name the customer host.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn learn_customer_host(&self, caller: Caller) -> Result<(), VendorError> {
+        let call = Call::new("stream.list_newest", Method::GET, self.stream()).query("limit", "1");
+        self.list(caller, call, "stream.list_newest").await?;
+        Ok(())
+    }
+
     /// One video.
     ///
     /// # Errors
