@@ -66,7 +66,7 @@ async fn start(cloudflare: &Cloudflare, agora: &Agora, number: usize) -> String 
         max_recording_hours: 3,
         ready_timeout_seconds: 60,
     };
-    let started = recording.start(caller(), &request, false).await;
+    let started = recording.start(caller(), &request).await;
     started.expect("it starts");
     request.resource_id
 }

@@ -188,9 +188,8 @@ impl Caller {
                 attempt,
                 resource_id,
                 live_input,
-                fresh,
             } => {
-                self.start_recorder(durable, attempt, resource_id, &live_input, fresh)
+                self.start_recorder(durable, attempt, resource_id, &live_input)
                     .await
             }
             Call::CreateConverter {

@@ -54,8 +54,6 @@ pub enum Call {
         resource_id: String,
         /// Where it pushes.
         live_input: String,
-        /// Its permit was taken with the resource's.
-        fresh: bool,
     },
     /// Media Push: create the converter; a repeat finds the same one under its name.
     CreateConverter {

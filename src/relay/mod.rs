@@ -311,9 +311,7 @@ impl Relay {
                     },
                     now,
                 )?;
-                self.volatile.prepaid = false;
             }
-            Call::StartRecorder { .. } => self.volatile.prepaid = false,
             Call::CreateConverter { attempt, .. } if self.durable.open_recorder().is_none() => {
                 let attempt = *attempt;
                 self.record(
@@ -345,6 +343,7 @@ impl Relay {
             }
             Call::CreateLiveInput { .. }
             | Call::FindLiveInput { .. }
+            | Call::StartRecorder { .. }
             | Call::CreateConverter { .. }
             | Call::RotateKeys { .. }
             | Call::StopRecorder(_)

@@ -94,8 +94,6 @@ pub(super) struct Volatile {
     pub(super) recordings: Slot,
     /// A resource to start the next recorder on, and when it was acquired.
     pub(super) acquired: Option<(String, DateTime<Utc>)>,
-    /// The permit for the next start was taken with its resource's.
-    pub(super) prepaid: bool,
     /// A resource was acquired before the live input was there; a second time it waits for that.
     pub(super) acquired_early: bool,
     /// The start goes to a new resource, for the same recorder.

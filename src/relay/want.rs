@@ -158,7 +158,6 @@ impl Relay {
                         attempt,
                         resource_id: resource_id.clone(),
                         live_input: input.uid.clone()?,
-                        fresh: self.volatile.prepaid,
                     }
                 }
                 _ if ready => Call::Acquire { attempt },
@@ -188,15 +187,11 @@ impl Relay {
             || self.volatile.recorder.failures < STARTS_PER_RESOURCE;
         let again = alive && !self.volatile.reacquire && tries;
         match &recorder.resource_id {
-            Some(resource_id) if again => {
-                let fresh = self.volatile.prepaid;
-                Some(Call::StartRecorder {
-                    attempt,
-                    resource_id: resource_id.clone(),
-                    live_input,
-                    fresh,
-                })
-            }
+            Some(resource_id) if again => Some(Call::StartRecorder {
+                attempt,
+                resource_id: resource_id.clone(),
+                live_input,
+            }),
             _ => Some(Call::Acquire { attempt }),
         }
     }

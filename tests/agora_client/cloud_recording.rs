@@ -35,10 +35,10 @@ async fn acquire_asks_for_a_web_page_recorder_with_basic_credentials() {
 async fn a_start_says_what_the_documents_want_and_repeats_it_byte_for_byte() {
     let server = always(200, json!({ "resourceId": "res/1", "sid": "38f8" })).await;
     let agora = agora(&server);
-    for prepaid in [true, false] {
+    for _ in 0..2 {
         let answer = agora
             .cloud_recording()
-            .start(caller(), &start_request(), prepaid)
+            .start(caller(), &start_request())
             .await
             .unwrap();
         assert_eq!(answer, StartAnswer::Started { sid: "38f8".into() });
@@ -78,7 +78,7 @@ async fn a_start_keeps_to_the_ceiling_of_hours_and_leaves_readiness_out_when_it_
     };
     agora(&server)
         .cloud_recording()
-        .start(caller(), &start, true)
+        .start(caller(), &start)
         .await
         .unwrap();
     let body: Value = server.received_requests().await.unwrap()[0]
@@ -112,7 +112,7 @@ async fn each_answer_to_a_start_is_told_apart(
     let server = always(status, body).await;
     let answer = agora(&server)
         .cloud_recording()
-        .start(caller(), &start_request(), true)
+        .start(caller(), &start_request())
         .await
         .unwrap();
     assert_eq!(answer, expected);
@@ -149,7 +149,7 @@ async fn each_refusal_of_a_start_says_what_can_be_done(
     let server = always(status, body.clone()).await;
     let error = agora(&server)
         .cloud_recording()
-        .start(caller(), &start_request(), true)
+        .start(caller(), &start_request())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (class, done), "{error}");
@@ -195,7 +195,7 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
     let mut errors = vec![
         recording.acquire(caller(), "mark", 1, 1).await.unwrap_err(),
         recording
-            .start(caller(), &start_request(), true)
+            .start(caller(), &start_request())
             .await
             .unwrap_err(),
         recording
@@ -257,7 +257,7 @@ async fn a_page_refuses_nothing_and_says_nothing_of_an_object() {
         for error in [
             recording.stop(caller(), &recorder()).await.unwrap_err(),
             recording
-                .start(caller(), &start_request(), true)
+                .start(caller(), &start_request())
                 .await
                 .unwrap_err(),
             push.delete(caller(), "na", "c").await.unwrap_err(),

@@ -41,7 +41,7 @@ async fn a_start_that_surely_did_not_arrive_goes_to_the_next_domain() {
     let agora = build(&settings(&nobody().await, &[fallback.uri()]));
     let answer = agora
         .cloud_recording()
-        .start(caller(), &start_request(), true)
+        .start(caller(), &start_request())
         .await
         .unwrap();
     assert_eq!(answer, StartAnswer::Started { sid: "s".into() });
@@ -55,7 +55,7 @@ async fn calls_that_may_have_arrived_and_must_not_happen_twice_are_left_to_the_c
     let started = agora()
         .await
         .cloud_recording()
-        .start(caller(), &start_request(), true)
+        .start(caller(), &start_request())
         .await;
     let updated = agora()
         .await
@@ -83,14 +83,11 @@ async fn the_look_after_a_lost_start_goes_to_the_next_domain() {
     let agora = build(&settings(&hangs_up().await, &[fallback.uri()]));
     let recording = agora.cloud_recording();
     recording
-        .start(caller(), &start_request(), true)
+        .start(caller(), &start_request())
         .await
         .unwrap_err();
     assert_eq!(
-        recording
-            .start(caller(), &start_request(), false)
-            .await
-            .unwrap(),
+        recording.start(caller(), &start_request()).await.unwrap(),
         StartAnswer::AlreadyStarted { sid: None }
     );
 }
@@ -136,7 +133,7 @@ async fn when_no_domain_answers_the_outcome_is_as_sure_as_the_least_sure_attempt
     let refused = build(&settings(&nobody().await, &[nobody().await]));
     let error = refused
         .cloud_recording()
-        .start(caller(), &start_request(), true)
+        .start(caller(), &start_request())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (Class::Unavailable, Done::No));
@@ -165,7 +162,7 @@ async fn silence_is_a_timeout_of_unknown_outcome() {
     let error = Agora::new(&settings(&server.uri(), &[]), &vendors, &Lease::for_good())
         .unwrap()
         .cloud_recording()
-        .start(caller(), &start_request(), true)
+        .start(caller(), &start_request())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (Class::Timeout, Done::Unknown));

@@ -12,7 +12,7 @@ async fn no_secret_comes_back_in_an_error_or_is_printed() {
         let server = always(status, json!({ "code": 2, "reason": echo })).await;
         let agora = agora(&server);
         let (start, new) = (start_request(), converter());
-        let started = agora.cloud_recording().start(caller(), &start, true).await;
+        let started = agora.cloud_recording().start(caller(), &start).await;
         let created = agora.media_push().create(caller(), &new).await;
         for error in [started.unwrap_err(), created.unwrap_err()] {
             assert!(error.message.contains("live.cloudflare.com:443/[redacted]"));

@@ -45,7 +45,6 @@ impl Caller {
         attempt: u32,
         resource_id: String,
         live_input: &str,
-        fresh: bool,
     ) -> Result<Answer, Failure> {
         let (cname, uid) = identity(durable, attempt)?;
         let Backend::CloudRecording {
@@ -93,7 +92,7 @@ impl Caller {
             .vendors
             .agora
             .cloud_recording()
-            .start(asks, &request, fresh)
+            .start(asks, &request)
             .await;
         Ok(match started.map_err(failure)? {
             StartAnswer::Started { sid } => Answer::Recording { sid: Some(sid) },

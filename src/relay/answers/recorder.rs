@@ -103,7 +103,6 @@ impl Relay {
     ) -> Result<(), IllegalTransition> {
         self.volatile.recorder.rest();
         self.volatile.reacquire = false;
-        self.volatile.prepaid = true;
         if self.durable.open_recorder().is_some() {
             return self.record(
                 step,

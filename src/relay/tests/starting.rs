@@ -20,7 +20,6 @@ fn the_recorder_starts_when_both_are_there_on_the_resource_that_was_acquired() {
         attempt: 1,
         resource_id: "resource".into(),
         live_input: "input".into(),
-        fresh: true,
     };
     assert_eq!(*call, expected);
 }
@@ -83,7 +82,6 @@ fn a_start_whose_answer_was_lost_is_looked_up_by_the_same_start() {
                 Call::StartRecorder {
                     resource_id: other,
                     attempt: 1,
-                    fresh: false,
                     ..
                 },
             ) => assert_eq!(one, other),

@@ -45,7 +45,7 @@ impl Channels {
     pub async fn hosts(&self, caller: Caller, channel: &str) -> Result<Hosts, VendorError> {
         let path = format!("{}/{}/hosts_only", self.base, encode(channel));
         let request = Request::read("channel.hosts", path);
-        let reply = self.line.exchange(caller, 1, &request).await?;
+        let reply = self.line.exchange(caller, &request).await?;
         reply.documented("the hosts of a channel came in an unknown shape", hosts)
     }
 }

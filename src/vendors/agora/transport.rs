@@ -16,7 +16,7 @@ use super::answer::Reply;
 use super::domains::Domains;
 use super::outcome::Outcome;
 use crate::config;
-use crate::vendors::governor::{Caller, Governor};
+use crate::vendors::governor::{Caller, Governor, Permit};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
 
@@ -198,14 +198,24 @@ impl Line {
         }
     }
 
-    /// Makes a call with `permits` permits (each further attempt takes one more) and tells what was answered.
+    /// Makes a call and returns the answer. Each attempt takes a permit.
     ///
     /// # Errors
     /// No permit in time, or no answer from any domain that may be asked.
     pub(super) async fn exchange(
         &self,
         caller: Caller,
-        permits: u32,
+        request: &Request<'_>,
+    ) -> Result<Reply, VendorError> {
+        let permit = self.permits(caller, 1, request.call).await?;
+        self.exchange_with(permit, caller, request).await
+    }
+
+    /// The same, with a permit for the first attempt.
+    pub(super) async fn exchange_with(
+        &self,
+        permit: Permit,
+        caller: Caller,
         request: &Request<'_>,
     ) -> Result<Reply, VendorError> {
         if !is_one_path(&request.path) {
@@ -221,9 +231,7 @@ impl Line {
                 message,
             ));
         }
-        if permits > 0 {
-            self.permit(caller, permits, request.call).await?;
-        }
+        let mut permit = Some(permit);
         let domains = &self.transport.domains;
         let mut attempts = domains.order(Instant::now());
         if let (Repeat::Read, Some(first)) = (request.repeat, attempts.first().copied()) {
@@ -233,11 +241,16 @@ impl Line {
         let mut unsure = false;
         let mut failure: Option<VendorError> = None;
         for (place, base) in attempts {
-            if failure.is_some() && self.permit(caller, 1, request.call).await.is_err() {
-                break;
-            }
+            let permit = match permit.take() {
+                Some(permit) => permit,
+                None => match self.permits(caller, 1, request.call).await {
+                    Ok(permit) => permit,
+                    Err(_) => break,
+                },
+            };
             match self.transport.attempt(base, request).await {
                 Ok(answer) => {
+                    permit.answered(None);
                     if place != first {
                         domains.prefer(place, Instant::now());
                     }
@@ -305,12 +318,16 @@ impl Line {
         reply
     }
 
-    async fn permit(
+    /// Waits for permits, given together.
+    ///
+    /// # Errors
+    /// None in time.
+    pub(super) async fn permits(
         &self,
         caller: Caller,
         permits: u32,
         call: &'static str,
-    ) -> Result<(), VendorError> {
+    ) -> Result<Permit, VendorError> {
         if !self.transport.lease.opens(caller.until).await {
             return Err(http::without_lease(Vendor::Agora, call));
         }

@@ -228,8 +228,9 @@ impl CustomerHost {
         if !self.lease.opens(caller.until).await {
             return Err(http::without_lease(Vendor::Cloudflare, name));
         }
-        self.governor
-            .permits(caller, 1)
+        let permit = self
+            .governor
+            .permit(caller)
             .await
             .map_err(|denied| VendorError {
                 retry_after: Some(denied.retry_after),
@@ -246,6 +247,7 @@ impl CustomerHost {
                 done: Done::No,
                 ..error
             })?;
+        permit.answered(None);
         if answer.status == 429 {
             let pause = http::retry_after(&answer.headers).unwrap_or(PAUSE);
             self.governor.pause(pause);

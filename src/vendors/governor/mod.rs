@@ -24,9 +24,6 @@ use crate::telemetry::metrics;
 
 pub use window::Seen;
 
-/// A per-second window is longer by this: a call arrives later than its permit, and not always by as much.
-const SLACK: Duration = Duration::from_millis(100);
-
 /// What a call is for; the order in which permits go out when they are short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::EnumIter)]
 #[strum(serialize_all = "snake_case")]
@@ -95,18 +92,17 @@ struct Desk {
 }
 
 impl Governor {
-    /// So many permits in every second. The window is a tenth of a second longer, so that calls which take different
-    /// times to arrive do not pass the quota at the vendor.
+    /// Gives `permits` permits in every second.
     #[must_use]
     pub fn per_second(name: &'static str, permits: u32) -> Self {
-        let window = Window::new(permits, Duration::from_secs(1) + SLACK, 1.0, true);
+        let window = Window::new(permits, Duration::from_secs(1), 1.0, true);
         Self::new(name, window)
     }
 
     /// The same for calls that only look: nothing is kept for stops, as there are none.
     #[must_use]
     pub fn looks_per_second(name: &'static str, permits: u32) -> Self {
-        let window = Window::new(permits, Duration::from_secs(1) + SLACK, 1.0, true);
+        let window = Window::new(permits, Duration::from_secs(1), 1.0, true);
         Self::new(name, window.without_stops())
     }
 
@@ -129,13 +125,12 @@ impl Governor {
         }
     }
 
-    /// Waits for `permits` permits, given together, for calls whose answers say nothing of the quota.
+    /// Waits for `permits` permits, given together.
     ///
     /// # Errors
     /// [`Denied`] when they cannot be had before `caller.until`.
-    pub async fn permits(&self, caller: Caller, permits: u32) -> Result<(), Denied> {
-        self.take(caller, permits).await?.answered(None);
-        Ok(())
+    pub async fn permits(&self, caller: Caller, permits: u32) -> Result<Permit, Denied> {
+        self.take(caller, permits).await
     }
 
     /// Waits for a permit for one call, to be told what came of it.
@@ -349,7 +344,8 @@ impl Drop for Place {
     }
 }
 
-/// Permits that are out. Dropped before an answer, the call counts as made.
+/// Permits that are out. A call counts until a whole window after its answer, as the vendor counted it at some moment
+/// between. A permit that is dropped before an answer counts as if the answer came then.
 #[derive(Debug)]
 pub struct Permit {
     governor: Governor,
@@ -360,6 +356,17 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Takes one permit out of several, for another call.
+    pub(crate) fn split(&mut self) -> Self {
+        let one = self.permits.min(1);
+        self.permits -= one;
+        Self {
+            permits: one,
+            governor: self.governor.clone(),
+            ..*self
+        }
+    }
+
     /// The call was answered, whatever its status; `seen` is what the answer says of the quota, if it does.
     pub fn answered(mut self, seen: Option<Seen>) {
         self.answered = true;

@@ -4,6 +4,7 @@
 //! is looked up by the very same start again (`agora.md` §8.3).
 
 mod body;
+mod prepaid;
 mod status;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use prepaid::Prepaid;
 pub use status::{OutputStatus, RecorderStatus};
 
 use super::answer::{self, Reply};
@@ -27,6 +29,7 @@ pub struct CloudRecording {
     line: Line,
     base: Arc<str>,
     settings: Arc<config::CloudRecording>,
+    prepaid: Prepaid,
 }
 
 /// What a start asks for. The same request makes the same bytes, as its repetition is the look for a lost answer.
@@ -124,6 +127,7 @@ impl CloudRecording {
             line,
             base: format!("/v1/apps/{app_id}/cloud_recording").into(),
             settings: Arc::new(settings.cloud_recording.clone()),
+            prepaid: Prepaid::default(),
         }
     }
 
@@ -148,13 +152,18 @@ impl CloudRecording {
             Repeat::Harmless,
             Vec::new(),
         )?;
-        let reply = self.line.exchange(caller, 2, &request).await?;
-        reply.documented("an acquire was answered without a resourceId", |body| {
-            answer::text(body.get("resourceId"))
-        })
+        let mut permit = self.line.permits(caller, 2, request.call).await?;
+        let of_start = permit.split();
+        let reply = self.line.exchange_with(permit, caller, &request).await?;
+        let resource_id = reply
+            .documented("an acquire was answered without a resourceId", |body| {
+                answer::text(body.get("resourceId"))
+            })?;
+        self.prepaid.keep(&resource_id, of_start);
+        Ok(resource_id)
     }
 
-    /// Starts a recorder (`agora.md` §3.1). `prepaid`: the permit was taken by [`Self::acquire`].
+    /// Starts a recorder (`agora.md` §3.1), with the permit that [`Self::acquire`] took for it.
     ///
     /// # Errors
     /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 62, 65, any 5xx, a timeout, a cut: start again with the same request.
@@ -162,7 +171,6 @@ impl CloudRecording {
         &self,
         caller: Caller,
         start: &StartRequest,
-        prepaid: bool,
     ) -> Result<StartAnswer, VendorError> {
         let request = Request::post(
             "cloud_recording.start",
@@ -178,8 +186,11 @@ impl CloudRecording {
                 query(start.page_url.expose_secret()),
             ],
         )?;
-        let permits = u32::from(!prepaid);
-        let reply = self.line.exchange(caller, permits, &request).await?;
+        let permit = match self.prepaid.take(&start.resource_id) {
+            Some(permit) => permit,
+            None => self.line.permits(caller, 1, request.call).await?,
+        };
+        let reply = self.line.exchange_with(permit, caller, &request).await?;
         let sid = answer::text(reply.json.get("sid"));
         match (reply.status, reply.code(), sid) {
             (200 | 201, Some(7), sid) => Ok(StartAnswer::AlreadyStarted { sid }),
@@ -204,7 +215,7 @@ impl CloudRecording {
         recorder: &Recorder,
     ) -> Result<QueryAnswer, VendorError> {
         let request = Request::read("cloud_recording.query", self.path(recorder, "query"));
-        let reply = self.line.exchange(caller, 1, &request).await?;
+        let reply = self.line.exchange(caller, &request).await?;
         if let Some(failed_over) = not_found(&reply) {
             return Ok(QueryAnswer::NotFound { failed_over });
         }
@@ -230,7 +241,7 @@ impl CloudRecording {
             Repeat::Never,
             vec![secret_part(rtmp_url.expose_secret())],
         )?;
-        let reply = self.line.exchange(caller, 1, &request).await?;
+        let reply = self.line.exchange(caller, &request).await?;
         if let Some(failed_over) = not_found(&reply) {
             return Ok(UpdateAnswer::NotFound { failed_over });
         }
@@ -254,7 +265,7 @@ impl CloudRecording {
             Repeat::Harmless,
             Vec::new(),
         )?;
-        let reply = self.line.exchange(caller, 1, &request).await?;
+        let reply = self.line.exchange(caller, &request).await?;
         if let Some(failed_over) = not_found(&reply) {
             return Ok(StopAnswer::NotFound { failed_over });
         }

@@ -119,7 +119,7 @@ impl MediaPush {
                 vec![secret_part(new.rtmp_url.expose_secret())],
             )?
         };
-        let reply = self.line.exchange(caller, 1, &request).await?;
+        let reply = self.line.exchange(caller, &request).await?;
         if reply.status == 409 && !reply.is_page {
             let converter_id = reply.header("x-resource-id");
             return Ok(CreateAnswer::NameTaken { converter_id });
@@ -173,7 +173,7 @@ impl MediaPush {
         let path = self.regional(region, Some(converter_id));
         let reply = self
             .line
-            .exchange(caller, 1, &read("rtmp_converters.get", path))
+            .exchange(caller, &read("rtmp_converters.get", path))
             .await?;
         if reply.is_not_found() {
             let failed_over = reply.failed_over;
@@ -219,7 +219,7 @@ impl MediaPush {
     pub async fn check_credentials(&self, caller: Caller) -> Result<(), VendorError> {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         let request = read("rtmp_converters.list", path);
-        let reply = self.line.exchange(caller, 1, &request).await?;
+        let reply = self.line.exchange(caller, &request).await?;
         if reply.is_done() || (matches!(reply.status, 403 | 404) && reply.json.is_object()) {
             self.line.succeeded();
             return Ok(());
@@ -245,7 +245,7 @@ impl MediaPush {
                 self.regional(region, Some(converter_id)),
             )
         };
-        let reply = self.line.exchange(caller, 1, &request).await?;
+        let reply = self.line.exchange(caller, &request).await?;
         if reply.is_not_found() {
             let failed_over = reply.failed_over;
             return Ok(DeleteAnswer::NotFound { failed_over });
@@ -271,7 +271,7 @@ impl MediaPush {
                 0 => path.clone(),
                 cursor => format!("{path}?cursor={cursor}"),
             };
-            let reply = self.line.exchange(caller, 1, &read(call, path)).await?;
+            let reply = self.line.exchange(caller, &read(call, path)).await?;
             let page = reply.documented("a list of converters in an unknown shape", Page::read)?;
             list.converters.extend(page.converters);
             list.may_be_cut |= page.may_be_cut;

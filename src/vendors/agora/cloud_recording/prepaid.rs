@@ -1,0 +1,35 @@
+//! Permits of starts: each is taken together with that of the acquire before it, and kept until the start is made.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::vendors::governor::Permit;
+
+/// A start follows its acquire within 2 s (`agora.md` §2.1). A permit that was not used after this time is given up.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// The permits by resource id.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Prepaid(Arc<Mutex<HashMap<String, Permit>>>);
+
+impl Prepaid {
+    /// Keeps a permit for the start on a resource.
+    pub(super) fn keep(&self, resource_id: &str, permit: Permit) {
+        self.permits().insert(resource_id.to_owned(), permit);
+        let (prepaid, resource_id) = (self.clone(), resource_id.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(KEPT).await;
+            prepaid.take(&resource_id);
+        });
+    }
+
+    /// Takes the permit for the start on a resource, if there is one.
+    pub(super) fn take(&self, resource_id: &str) -> Option<Permit> {
+        self.permits().remove(resource_id)
+    }
+
+    fn permits(&self) -> MutexGuard<'_, HashMap<String, Permit>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
