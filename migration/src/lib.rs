@@ -10,6 +10,7 @@ pub mod m20261126_000003_webhook_deliveries;
 pub mod m20261126_000004_fleet;
 pub mod m20261128_000005_ended_relays;
 pub mod m20261128_000006_ended_sessions;
+pub mod m20261128_000007_alarms_by_node;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000004_fleet::Migration),
             Box::new(m20261128_000005_ended_relays::Migration),
             Box::new(m20261128_000006_ended_sessions::Migration),
+            Box::new(m20261128_000007_alarms_by_node::Migration),
         ]
     }
 

@@ -1,4 +1,5 @@
-//! What needs a person: a row each, raised while its cause stands, gone when it does.
+//! What needs a person: a row each, raised while its cause stands, gone when it does. Each node raises and clears what it
+//! sees itself; the steward what all nodes share, and it clears what a node that is gone had raised.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,7 @@ use chrono::TimeDelta;
 
 use super::janitor::{Sweep, Verdict};
 use super::shared::Shared;
-use crate::store::{Alarm, StoreError};
+use crate::store::{Alarm, AlarmKey, StoreError};
 use crate::vendors::Class;
 
 /// Between two looks at the causes.
@@ -78,53 +79,91 @@ impl Alarms {
 /// Alarms by code and subject, and what each says.
 type Causes = BTreeMap<(AlarmCode, String), String>;
 
-/// Keeps the rows in step with their causes, forever.
+/// The node of an alarm whose cause all nodes share.
+const ALL: &str = "";
+
+/// Keeps the rows of causes that all nodes share in step with them, forever.
 pub(super) async fn watch_forever(shared: Arc<Shared>) {
     loop {
-        if let Err(error) = reconcile(&shared).await {
+        let watched = async {
+            reconcile(&shared, ALL, &causes_of_all(&shared).await?).await?;
+            clear_what_gone_nodes_raised(&shared).await
+        };
+        if let Err(error) = watched.await {
             tracing::debug!(%error, "alarms were not brought up to date");
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-async fn reconcile(shared: &Shared) -> Result<(), StoreError> {
-    let causes = causes(shared).await?;
-    let now = shared.clock.now();
-    let raised = shared.store.alarms().await?;
-    let stands = |alarm: &Alarm| {
-        causes
-            .keys()
-            .any(|(code, subject)| alarm.code == code.to_string() && alarm.subject == *subject)
-    };
-    for alarm in raised.iter().filter(|alarm| !stands(alarm)) {
-        tracing::info!(
-            code = alarm.code,
-            subject = alarm.subject,
-            "an alarm is over"
-        );
-        shared
-            .store
-            .clear_alarm(&alarm.code, &alarm.subject)
-            .await?;
+/// The same for what this node sees.
+pub(super) async fn watch_own_forever(shared: Arc<Shared>) {
+    loop {
+        if let Err(error) = reconcile(&shared, &shared.node, &own_causes(&shared)).await {
+            tracing::debug!(%error, "this node's alarms were not brought up to date");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    for ((code, subject), detail) in &causes {
-        let code = code.to_string();
-        let known = raised
-            .iter()
-            .any(|alarm| alarm.code == code && alarm.subject == *subject);
-        if !known {
+}
+
+/// Raises and clears the alarms of one node.
+async fn reconcile(shared: &Shared, node: &str, causes: &Causes) -> Result<(), StoreError> {
+    let now = shared.clock.now();
+    let mut raised = shared.store.alarms().await?;
+    raised.retain(|alarm| alarm.node == node);
+    let is_for = |alarm: &Alarm, (code, subject): &(AlarmCode, String)| {
+        alarm.code == code.to_string() && alarm.subject == *subject
+    };
+    for alarm in &raised {
+        if !causes.keys().any(|key| is_for(alarm, key)) {
+            clear(shared, alarm).await?;
+        }
+    }
+    for (key, detail) in causes {
+        let (code, subject) = (key.0.to_string(), key.1.clone());
+        if !raised.iter().any(|alarm| is_for(alarm, key)) {
             tracing::error!(code, subject, detail, "alarm");
         }
-        shared
-            .store
-            .raise_alarm(&code, subject, detail, now)
-            .await?;
+        let node = node.to_owned();
+        let key = AlarmKey {
+            code,
+            subject,
+            node,
+        };
+        shared.store.raise_alarm(key, detail, now).await?;
     }
     Ok(())
 }
 
-async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
+async fn clear(shared: &Shared, alarm: &Alarm) -> Result<(), StoreError> {
+    tracing::info!(
+        code = alarm.code,
+        subject = alarm.subject,
+        node = alarm.node,
+        "an alarm is over"
+    );
+    shared.store.clear_alarm(alarm.into()).await
+}
+
+async fn clear_what_gone_nodes_raised(shared: &Shared) -> Result<(), StoreError> {
+    // A process that has its database to itself is no row of `nodes`.
+    let nodes = match shared.store.is_shared() {
+        true => shared.store.fleet().await?.nodes,
+        false => Vec::new(),
+    };
+    let is_there = |name: &str| {
+        name == ALL || name == shared.node || nodes.iter().any(|node| node.name == name)
+    };
+    for alarm in shared.store.alarms().await? {
+        if !is_there(&alarm.node) {
+            clear(shared, &alarm).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What the database and the janitor tell, to whichever node asks.
+async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
     let mut causes = Causes::new();
     let now = shared.clock.now();
     for count in shared.store.debt_counts().await? {
@@ -164,6 +203,12 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
             "Agora's list of converters has entries that cannot be read: those are not swept.";
         causes.insert((AlarmCode::ListCut, "converters".into()), detail.into());
     }
+    Ok(causes)
+}
+
+/// What this node has seen of its relays and of the vendors.
+fn own_causes(shared: &Shared) -> Causes {
+    let mut causes = Causes::new();
     for relay in shared.directory.all() {
         let fields = &relay.durable.live_input.echo_differs;
         if !fields.is_empty() {
@@ -230,7 +275,7 @@ async fn causes(shared: &Shared) -> Result<Causes, StoreError> {
             causes.insert((AlarmCode::BudgetBlocked, budget.name.to_owned()), detail);
         }
     }
-    Ok(causes)
+    causes
 }
 
 /// The kind of debt a ghost leaves.

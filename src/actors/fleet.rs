@@ -56,6 +56,8 @@ pub(super) struct Member {
     balance: Balance,
     /// What is done once for all, while it is this node that does it.
     steward: Option<JoinSet<()>>,
+    /// What every node does for itself.
+    own: JoinSet<()>,
     /// Relays on their way to other nodes.
     releases: JoinSet<()>,
     listener: Listener,
@@ -81,6 +83,7 @@ impl Member {
             announced: false,
             balance: Balance::default(),
             steward: None,
+            own: JoinSet::new(),
             releases: JoinSet::new(),
             listens_since: Instant::now(),
             pinged: None,
@@ -113,6 +116,7 @@ impl Member {
         shared.vendors.governors().for_each(Governor::open);
         let lease = shared.settings.fleet.lease;
         shared.vendors.lease.renewed(self.renewed, lease);
+        self.own.spawn(alarms::watch_own_forever(shared.clone()));
         self.round().await
     }
 
@@ -152,6 +156,7 @@ impl Member {
     async fn let_go(&mut self, limit: Duration) {
         self.shared.vendors.lease.revoke();
         self.shared.vendors.governors().for_each(Governor::close);
+        self.own.shutdown().await;
         if let Some(mut steward) = self.steward.take() {
             steward.shutdown().await;
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
+use super::alarms;
 use super::fleet::{Member, once_for_all};
 use super::registry::{Recover, Recovered, Registry};
 use super::shared::{Readiness, Shared};
@@ -69,6 +70,7 @@ impl Tenure {
             () = &mut end => return Ok(()),
         };
         let mut work = once_for_all(&self.shared);
+        work.spawn(alarms::watch_own_forever(self.shared.clone()));
         let held = tokio::select! {
             () = &mut end => Ok(()),
             () = self.taken_over() => Err(TakenOver),

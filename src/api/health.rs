@@ -170,6 +170,8 @@ pub(super) struct AlarmView {
     pub(super) code: String,
     /// What it is about: a relay's id, a vendor's, or empty.
     pub(super) subject: String,
+    /// The node that sees it; null when all nodes see the same.
+    pub(super) node: Option<String>,
     pub(super) detail: String,
     pub(super) since: WireTime,
     pub(super) last_seen_at: WireTime,
@@ -208,6 +210,7 @@ fn alarm(alarm: &Alarm) -> AlarmView {
     AlarmView {
         code: alarm.code.clone(),
         subject: alarm.subject.clone(),
+        node: (!alarm.node.is_empty()).then(|| alarm.node.clone()),
         detail: alarm.detail.clone(),
         since: WireTime(alarm.since),
         last_seen_at: WireTime(alarm.last_seen_at),

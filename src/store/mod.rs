@@ -278,17 +278,12 @@ impl Store {
     /// As [`Store::instance`].
     pub async fn raise_alarm(
         &self,
-        code: &str,
-        subject: &str,
+        key: AlarmKey,
         detail: &str,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let alarm = RaiseAlarm {
-            code: code.to_owned(),
-            subject: subject.to_owned(),
-            detail: detail.to_owned(),
-            at,
-        };
+        let detail = detail.to_owned();
+        let alarm = RaiseAlarm { key, detail, at };
         self.inner.writer.run(alarm).await
     }
 
@@ -296,12 +291,8 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::instance`].
-    pub async fn clear_alarm(&self, code: &str, subject: &str) -> Result<(), StoreError> {
-        let alarm = ClearAlarm {
-            code: code.to_owned(),
-            subject: subject.to_owned(),
-        };
-        self.inner.writer.run(alarm).await
+    pub async fn clear_alarm(&self, key: AlarmKey) -> Result<(), StoreError> {
+        self.inner.writer.run(ClearAlarm(key)).await
     }
 
     /// Says whether messages are to be delivered: those that come to be from now on. Saying no forgets that the endpoint

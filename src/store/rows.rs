@@ -397,6 +397,27 @@ pub struct Projection {
     pub relay_started_at: Option<DateTime<Utc>>,
 }
 
+/// Which alarm: one row each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmKey {
+    /// What it is.
+    pub code: String,
+    /// What it is about.
+    pub subject: String,
+    /// The name of the node that sees its cause; empty for a cause that all nodes share.
+    pub node: String,
+}
+
+impl From<&Alarm> for AlarmKey {
+    fn from(alarm: &Alarm) -> Self {
+        Self {
+            code: alarm.code.clone(),
+            subject: alarm.subject.clone(),
+            node: alarm.node.clone(),
+        }
+    }
+}
+
 /// Something that needs a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
@@ -404,6 +425,8 @@ pub struct Alarm {
     pub code: String,
     /// What it is about: a relay's id, a vendor's, or empty.
     pub subject: String,
+    /// The name of the node that sees its cause; empty for a cause that all nodes share.
+    pub node: String,
     /// A sentence.
     pub detail: String,
     /// Since when.

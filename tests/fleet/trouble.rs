@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta};
 use relaykeeper::sandbox::{Call, Vendors};
 use reqwest::Method;
+use serde_json::Value;
 
 use crate::nodes::{Nodes, on_postgres};
+use crate::support::program::Program;
 use crate::support::proxy::Proxy;
 use crate::support::service::{Answer, calls, nothing_is_left, options, vendors_when, violations};
 
@@ -95,6 +98,47 @@ async fn nodes_that_do_not_hear_each_other_look_and_say_so() {
             .await;
         println!("all over {:.1?} later", asked.elapsed());
         over(&fleet).await;
+    })
+    .await;
+}
+
+/// The steward's own credentials are good, so it sees no reason for the alarm of the other node.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_gone() {
+    on_postgres(async |database| {
+        let vendors = Vendors::start(options()).unwrap();
+        let mut fleet = Nodes::start(vendors, database, 1, Vec::new()).await;
+        let wrong = ("CLOUDFLARE_STREAM_API_TOKEN", "a-wrong-token".to_owned());
+        fleet.told.push(wrong);
+        fleet.add().await;
+        let name = format!("/{}", fleet.all[1].id());
+        let refused = async |node: &Program| {
+            let health = node.service.get("/v1/health").await;
+            let alarms = health["alarms"].as_array().unwrap().clone();
+            let mut alarms = alarms.into_iter();
+            alarms.find(|alarm| alarm["code"] == "credentials-refused")
+        };
+        let time = |alarm: &Value, field: &str| {
+            DateTime::parse_from_rfc3339(alarm[field].as_str().unwrap()).unwrap()
+        };
+        for node in &fleet.all {
+            // For two rounds of the steward, which does not clear it.
+            fleet
+                .until("an alarm that stands", async || {
+                    // The other node asks Cloudflare when it is asked.
+                    fleet.all[1].service.get("/v1/health").await;
+                    refused(node).await.is_some_and(|alarm| {
+                        assert_eq!(alarm["subject"], "cloudflare");
+                        assert!(alarm["node"].as_str().unwrap().ends_with(&name));
+                        time(&alarm, "last_seen_at") - time(&alarm, "since") > TimeDelta::seconds(9)
+                    })
+                })
+                .await;
+        }
+        fleet.all.pop().unwrap().kill();
+        let over = async || refused(&fleet.all[0]).await.is_none();
+        fleet.until("over with its node", over).await;
     })
     .await;
 }

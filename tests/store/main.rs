@@ -28,9 +28,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::future::join_all;
 use relaykeeper::store::{
-    Cost, CostGroup, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy, IdempotencyRecord,
-    JournalEntry, NewDebt, NewRelay, OutboxEntry, PageRequest, Projection, Purge, Recording,
-    RelayFilter, RelayRow, Save, Saved, Store, StoreError,
+    AlarmKey, Cost, CostGroup, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
+    IdempotencyRecord, JournalEntry, NewDebt, NewRelay, OutboxEntry, PageRequest, Projection,
+    Purge, Recording, RelayFilter, RelayRow, Save, Saved, Store, StoreError,
 };
 use serde_json::json;
 use support::database::TestDatabase;

@@ -31,11 +31,22 @@ async fn the_database_id_is_drawn_once(database: TestDatabase) {
 
 async fn an_alarm_stands_until_it_is_cleared(database: TestDatabase) {
     let store = database.store().await;
-    store.raise_alarm("ghost", "a", "one", at(1)).await.unwrap();
-    store.raise_alarm("ghost", "a", "two", at(9)).await.unwrap();
-    store.raise_alarm("ghost", "", "all", at(2)).await.unwrap();
+    let key = |subject: &str, node: &str| AlarmKey {
+        code: "ghost".into(),
+        subject: subject.into(),
+        node: node.into(),
+    };
+    for (subject, node, detail, when) in [
+        ("a", "", "one", 1),
+        ("a", "", "two", 9),
+        ("", "", "all", 2),
+        ("a", "host/7", "another's", 3),
+    ] {
+        let raised = store.raise_alarm(key(subject, node), detail, at(when));
+        raised.await.unwrap();
+    }
     let alarms = store.alarms().await.unwrap();
-    assert_eq!(alarms.len(), 2);
+    assert_eq!(alarms.len(), 3);
     assert_eq!(
         (
             alarms[0].detail.as_str(),
@@ -44,9 +55,11 @@ async fn an_alarm_stands_until_it_is_cleared(database: TestDatabase) {
         ),
         ("two", at(1), at(9))
     );
-    store.clear_alarm("ghost", "a").await.unwrap();
-    store.clear_alarm("ghost", "a").await.unwrap();
-    assert_eq!(store.alarms().await.unwrap().len(), 1);
+    store.clear_alarm(key("a", "")).await.unwrap();
+    store.clear_alarm(key("a", "")).await.unwrap();
+    let left = store.alarms().await.unwrap();
+    let details: Vec<_> = left.iter().map(|alarm| alarm.detail.as_str()).collect();
+    assert_eq!(details, ["all", "another's"]);
 }
 
 async fn a_relay_nobody_can_read_is_still_listed_and_ended(database: TestDatabase) {

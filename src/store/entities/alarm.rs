@@ -12,6 +12,8 @@ pub struct Model {
     pub code: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub subject: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub node: String,
     pub detail: String,
     pub since: DateTimeUtc,
     pub last_seen_at: DateTimeUtc,
@@ -28,6 +30,7 @@ impl From<Model> for Alarm {
         Self {
             code: model.code,
             subject: model.subject,
+            node: model.node,
             detail: model.detail,
             since: model.since,
             last_seen_at: model.last_seen_at,

@@ -8,12 +8,11 @@ use super::parts::{recall, remember};
 use crate::store::entities::id::Id;
 use crate::store::entities::{alarm, idempotency_key};
 use crate::store::writer::{Failure, Operation, Tx};
-use crate::store::{IdempotencyRecord, StoreError};
+use crate::store::{AlarmKey, IdempotencyRecord, StoreError};
 
 /// Raises an alarm, or says that its cause was seen again.
 pub(crate) struct RaiseAlarm {
-    pub(crate) code: String,
-    pub(crate) subject: String,
+    pub(crate) key: AlarmKey,
     pub(crate) detail: String,
     pub(crate) at: DateTime<Utc>,
 }
@@ -23,16 +22,22 @@ impl Operation for RaiseAlarm {
 
     async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         use alarm::Column as C;
+        let AlarmKey {
+            code,
+            subject,
+            node,
+        } = self.key.clone();
         let row = alarm::Model {
-            code: self.code.clone(),
-            subject: self.subject.clone(),
+            code,
+            subject,
+            node,
             detail: self.detail.clone(),
             since: self.at,
             last_seen_at: self.at,
         };
         alarm::Entity::insert(row.into_active_model())
             .on_conflict(
-                OnConflict::columns([C::Code, C::Subject])
+                OnConflict::columns([C::Code, C::Subject, C::Node])
                     .update_columns([C::Detail, C::LastSeenAt])
                     .to_owned(),
             )
@@ -43,16 +48,18 @@ impl Operation for RaiseAlarm {
 }
 
 /// Takes an alarm away: its cause is gone.
-pub(crate) struct ClearAlarm {
-    pub(crate) code: String,
-    pub(crate) subject: String,
-}
+pub(crate) struct ClearAlarm(pub(crate) AlarmKey);
 
 impl Operation for ClearAlarm {
     type Answer = ();
 
     async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
-        alarm::Entity::delete_by_id((self.code.clone(), self.subject.clone()))
+        let AlarmKey {
+            code,
+            subject,
+            node,
+        } = self.0.clone();
+        alarm::Entity::delete_by_id((code, subject, node))
             .exec(&tx.sql)
             .await?;
         Ok(())

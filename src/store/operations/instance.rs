@@ -57,10 +57,11 @@ impl Operation for TryWrite {
 
     async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
         let now = Utc::now();
-        let key = ("try_write".to_owned(), String::new());
+        let key = ("try_write".to_owned(), String::new(), String::new());
         let row = alarm::Model {
             code: key.0.clone(),
             subject: key.1.clone(),
+            node: key.2.clone(),
             detail: String::new(),
             since: now,
             last_seen_at: now,

@@ -92,6 +92,7 @@ impl Store {
             .order_by_asc(alarm::Column::Since)
             .order_by_asc(alarm::Column::Code)
             .order_by_asc(alarm::Column::Subject)
+            .order_by_asc(alarm::Column::Node)
             .all(&self.read())
             .await?;
         Ok(rows.into_iter().map(Into::into).collect())
