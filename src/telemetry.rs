@@ -3,6 +3,7 @@
 //! Levels say what an operator must do. ERROR: someone must act. WARN: we recovered, look later. INFO: what happened.
 //! A query, a header or a body never reaches a log: they hold tokens, signatures and stream keys.
 
+mod bounded;
 pub mod metrics;
 mod traces;
 
@@ -22,6 +23,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use bounded::{Bounded, Refusals};
 pub(crate) use traces::traced;
 #[cfg(feature = "otlp")]
 pub use traces::{Exporter, ExporterError};
@@ -144,7 +146,7 @@ fn lines<W>(format: LogFormat, colours: bool, writer: W) -> BoxedLayer
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines = fmt::layer().with_ansi(colours).with_writer(writer);
+    let lines = fmt::layer().with_ansi(colours).with_writer(Bounded(writer));
     match format {
         LogFormat::Pretty => Box::new(lines),
         LogFormat::Json => Box::new(lines.json().flatten_event(true)),
@@ -178,6 +180,9 @@ fn subscriber(
 #[derive(Debug, Clone, Copy)]
 pub struct RequestSpan;
 
+/// Those of this process.
+static REFUSALS: Refusals = Refusals::new();
+
 /// When a request came in.
 #[derive(Clone, Copy)]
 struct Arrived(Instant);
@@ -188,13 +193,11 @@ fn route(pattern: Option<String>) -> String {
     pattern.unwrap_or_else(|| "unmatched".to_owned())
 }
 
-/// Counts an answered request. Methods are a closed list here: a caller may make up any.
+/// Counts an answered request.
 fn count(request: &HttpRequest, status: StatusCode, arrived: Option<Arrived>) {
-    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    let method = request.method().as_str();
-    let known = METHODS.into_iter().find(|known| *known == method);
+    let method = bounded::method(request.method());
     let route = route(request.match_pattern());
-    metrics::REQUESTS.add(1, [known.unwrap_or("other"), &route, status.as_str()]);
+    metrics::REQUESTS.add(1, [method, &route, status.as_str()]);
     if let Some(Arrived(at)) = arrived {
         metrics::REQUEST_DURATION.observe(at.elapsed().as_secs_f64(), [&route]);
     }
@@ -217,7 +220,7 @@ impl RootSpanBuilder for RequestSpan {
         // At ERROR, so that no filter takes the request's name from the lines it lets through.
         let span = error_span!(
             "request",
-            method = %request.method(),
+            method = bounded::method(request.method()),
             route = route(request.resource_map().match_pattern(request.match_info().as_str())),
             request_id = id,
             trace_id = Empty,
@@ -252,6 +255,8 @@ impl RootSpanBuilder for RequestSpan {
                 error!(status = code, latency_ms, "answered");
             } else if status.is_server_error() {
                 warn!(status = code, latency_ms, "answered");
+            } else if status.is_client_error() && !REFUSALS.is_logged(Instant::now()) {
+                debug!(status = code, latency_ms, "answered");
             } else {
                 info!(status = code, latency_ms, "answered");
             }

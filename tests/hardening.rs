@@ -11,6 +11,8 @@
 
 #[path = "hardening/connections.rs"]
 mod connections;
+#[path = "hardening/memory.rs"]
+mod memory;
 #[path = "hardening/strays.rs"]
 mod strays;
 mod support;

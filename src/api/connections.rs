@@ -84,8 +84,10 @@ struct Bodies {
 }
 
 impl Bodies {
-    /// The most bytes of bodies that are held for callers without a valid token, and for the others.
-    const MOST: usize = 8 * 1024 * 1024;
+    /// The most bytes that are held for callers without a valid token: vendors' notifications are short, and come at once.
+    const MOST_OF_UNKNOWN: usize = 2 * 1024 * 1024;
+    /// The most that are held for the others.
+    const MOST_OF_KNOWN: usize = 16 * 1024 * 1024;
 
     fn of(&self, known: bool) -> &AtomicUsize {
         if known {
@@ -97,7 +99,12 @@ impl Bodies {
 
     fn take(&self, known: bool, bytes: usize) -> bool {
         let held = self.of(known).fetch_add(bytes, Ordering::Relaxed);
-        held.saturating_add(bytes) <= Self::MOST
+        let most = if known {
+            Self::MOST_OF_KNOWN
+        } else {
+            Self::MOST_OF_UNKNOWN
+        };
+        held.saturating_add(bytes) <= most
     }
 
     fn give_back(&self, known: bool, bytes: usize) {

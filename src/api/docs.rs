@@ -7,10 +7,11 @@ mod text;
 
 use std::sync::LazyLock;
 
-use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::openapi;
+use super::prepared::Prepared;
 use super::routes::Routes;
 
 const STYLE: &str = include_str!("docs/style.css");
@@ -33,12 +34,14 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
     get, path = "/docs", tag = "documentation", operation_id = "docs",
     responses((status = 200, body = String, content_type = "text/html", description = "The page.")),
 )]
-pub(super) async fn page() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/html; charset=utf-8")
+pub(super) async fn page(request: HttpRequest) -> HttpResponse {
+    static PREPARED: LazyLock<Prepared> =
+        LazyLock::new(|| Prepared::new("text/html; charset=utf-8", &PAGE));
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .body(PAGE.as_str())
+        .insert_header((REFERRER_POLICY, "no-referrer"));
+    PREPARED.answer_with(&request, answer)
 }
 
 /// The page's style
@@ -46,10 +49,10 @@ pub(super) async fn page() -> HttpResponse {
     get, path = "/docs/style.css", tag = "documentation", operation_id = "docsStyle",
     responses((status = 200, body = String, content_type = "text/css", description = "CSS.")),
 )]
-pub(super) async fn style() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/css; charset=utf-8")
-        .body(STYLE)
+pub(super) async fn style(request: HttpRequest) -> HttpResponse {
+    static PREPARED: LazyLock<Prepared> =
+        LazyLock::new(|| Prepared::new("text/css; charset=utf-8", STYLE));
+    PREPARED.answer(&request)
 }
 
 /// The page's search
@@ -57,10 +60,10 @@ pub(super) async fn style() -> HttpResponse {
     get, path = "/docs/search.js", tag = "documentation", operation_id = "docsScript",
     responses((status = 200, body = String, content_type = "text/javascript", description = "JavaScript.")),
 )]
-pub(super) async fn script() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/javascript; charset=utf-8")
-        .body(SCRIPT)
+pub(super) async fn script(request: HttpRequest) -> HttpResponse {
+    static PREPARED: LazyLock<Prepared> =
+        LazyLock::new(|| Prepared::new("text/javascript; charset=utf-8", SCRIPT));
+    PREPARED.answer(&request)
 }
 
 #[cfg(test)]

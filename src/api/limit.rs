@@ -25,8 +25,15 @@ use bucket::{Buckets, Level};
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Where tokens are shown. Probes stay open, and vendors are not held up.
-const LIMITED: [&str; 4] = ["/v1", "/trpc", "/admin", "/metrics"];
+/// Where tokens are shown, and large answers are open. Probes stay open, and vendors are not held up.
+const LIMITED: [&str; 6] = [
+    "/v1",
+    "/trpc",
+    "/admin",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+];
 
 /// Requests without a token that is known, for one address, a second: far fewer than it takes to guess one, and more
 /// than a caller with a typing error makes.
@@ -148,20 +155,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_where_tokens_are_shown_is_there_a_limit() {
+    fn where_tokens_are_shown_and_answers_are_large_there_is_a_limit() {
         for path in [
             "/v1",
             "/v1/relays",
             "/admin/actors",
             "/trpc/a,b",
             "/metrics",
+            "/docs/style.css",
+            "/openapi.json",
         ] {
             assert!(is_limited(path), "{path}");
         }
         for path in [
             "/livez",
             "/readyz",
-            "/docs",
             "/v10",
             "/recorder",
             "/webhooks/agora",

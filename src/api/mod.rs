@@ -22,6 +22,7 @@ mod metrics;
 pub mod openapi;
 mod origin;
 mod playback;
+mod prepared;
 pub mod problem;
 mod recorder;
 mod relays;

@@ -29,6 +29,22 @@ pub struct FieldError {
     pub detail: String,
 }
 
+/// The most of what is wrong that one answer tells.
+const MOST_ERRORS: usize = 50;
+/// The longest text of a caller's that an answer repeats, in characters.
+const LONGEST_ECHO: usize = 300;
+/// The longest detail, which may hold a vendor's words.
+const LONGEST_DETAIL: usize = 2000;
+
+/// A text of others, as far as it is repeated.
+fn echo(text: &str, longest: usize) -> String {
+    let mut echo: String = text.chars().take(longest).collect();
+    if echo.len() < text.len() {
+        echo.push('…');
+    }
+    echo
+}
+
 /// An answer that is an error.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Parts>);
@@ -55,7 +71,7 @@ impl Problem {
         Self(Box::new(Parts {
             code,
             status: code.status(),
-            detail: detail.into(),
+            detail: echo(&detail.into(), LONGEST_DETAIL),
             errors: Vec::new(),
             relay_id: None,
             relay: None,
@@ -85,7 +101,7 @@ impl Problem {
     pub fn unreadable(errors: Vec<FieldError>) -> Self {
         let detail = "The request cannot be read; see errors.";
         let mut problem = Self::new(Code::InvalidRequest, detail);
-        problem.0.errors = errors;
+        problem.tells(errors);
         problem
     }
 
@@ -95,8 +111,18 @@ impl Problem {
         let detail = "The request is not valid; see errors.";
         let mut problem = Self::new(Code::InvalidRequest, detail);
         problem.0.status = StatusCode::UNPROCESSABLE_ENTITY;
-        problem.0.errors = errors;
+        problem.tells(errors);
         problem
+    }
+
+    fn tells(&mut self, errors: Vec<FieldError>) {
+        let told = errors.into_iter().take(MOST_ERRORS);
+        self.0.errors = told
+            .map(|error| FieldError {
+                pointer: echo(&error.pointer, LONGEST_ECHO),
+                ..error
+            })
+            .collect();
     }
 
     /// 400 `invalid-request` about one parameter or header.
@@ -205,7 +231,7 @@ impl Problem {
     /// Says which request it answers.
     #[must_use]
     pub(super) fn answering(mut self, instance: &str, request_id: &str) -> Self {
-        self.0.instance = Some(instance.to_owned());
+        self.0.instance = Some(echo(instance, LONGEST_ECHO));
         self.0.request_id = Some(request_id.to_owned());
         self
     }
@@ -232,7 +258,7 @@ impl Problem {
         match (code, allow) {
             (Code::MethodNotAllowed, Some(allow)) => Self::method_not_allowed(allow),
             (Code::Internal, _) => Self::internal(),
-            (Code::TooLarge, _) => Self::new(code, "The body may hold 65,536 bytes at most."),
+            (Code::TooLarge, _) => Self::new(code, "The body is longer than this route reads."),
             (Code::NotFound, _) => Self::not_found("No route leads here."),
             (code, _) => Self::new(code, status.canonical_reason().unwrap_or_default()),
         }

@@ -54,12 +54,15 @@ impl Recorder {
     }
 }
 
+/// What the page's script sends is short, and nobody has shown a token yet.
+const BODY_LIMIT: usize = 8 * 1024;
+
 pub(super) fn routes(routes: &mut Routes<'_>) {
     routes
         .reads("/recorder", page)
         .reads("/recorder/page.js", script)
-        .writes("/recorder/token", token)
-        .writes("/recorder/presence", presence);
+        .writes_up_to(BODY_LIMIT, "/recorder/token", token)
+        .writes_up_to(BODY_LIMIT, "/recorder/presence", presence);
 }
 
 impl Api {

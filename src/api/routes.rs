@@ -7,6 +7,7 @@ use actix_web::dev::{Handler, HttpServiceFactory, ServiceRequest};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, HttpResponse, Resource, Responder, guard};
 
+use super::BODY_LIMIT;
 use super::problem::Problem;
 
 /// What was put up: method and path.
@@ -50,7 +51,23 @@ impl<'a> Routes<'a> {
         Args: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
+        self.writes_up_to(BODY_LIMIT, path, handler)
+    }
+
+    /// A resource that is posted to, with another limit of the body in bytes.
+    pub(super) fn writes_up_to<H, Args>(
+        &mut self,
+        limit: usize,
+        path: &str,
+        handler: H,
+    ) -> &mut Self
+    where
+        H: Handler<Args>,
+        Args: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
         let resource: Resource = web::resource(path)
+            .app_data(web::PayloadConfig::new(limit))
             .route(web::post().to(handler))
             .default_service(web::to(|| refuse("POST")));
         self.service(&[("post", path)], resource)

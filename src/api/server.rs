@@ -29,8 +29,8 @@ use crate::telemetry::RequestSpan;
 /// How long a connection is read on after an answer to a request that has not come as a whole: a reset would take the answer from
 /// the caller.
 const LINGERS: Duration = Duration::from_secs(1);
-/// Connections above the limit that a worker accepts: they take the place of idle ones.
-const ABOVE: usize = 64;
+/// Connections above the limit that are accepted: they take the place of idle ones.
+const ABOVE: usize = 32;
 
 type Socket = Guarded<TcpStream>;
 
@@ -50,7 +50,7 @@ pub fn server(
     let grace = shutdown_grace.as_millis().div_ceil(1000);
     let connections = api.connections.clone();
     let allowed = connections.allowed();
-    let per_worker = allowed.total.div_ceil(workers).saturating_add(ABOVE);
+    let per_worker = allowed.total.saturating_add(ABOVE).div_ceil(workers);
     let builder = Server::build()
         .workers(workers)
         .max_concurrent_connections(per_worker)

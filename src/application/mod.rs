@@ -1,5 +1,6 @@
 //! The service, put together: store, vendors, actors, HTTP; built, and run until it is told to stop.
 
+pub mod descriptors;
 mod outside;
 mod tls;
 
@@ -68,6 +69,7 @@ pub fn run_on<F: Future<Output = anyhow::Result<T>>, T>(
 ) -> anyhow::Result<T> {
     // A second call finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(Runtime::threads(threads.tokio_workers))
         .enable_all()
@@ -116,8 +118,10 @@ impl Application {
     ///
     /// # Errors
     /// As [`Application::build`].
-    pub async fn on(listener: TcpListener, settings: Settings) -> anyhow::Result<Self> {
+    pub async fn on(listener: TcpListener, mut settings: Settings) -> anyhow::Result<Self> {
         metrics::install();
+        let wanted = settings.server.max_connections;
+        settings.server.max_connections = descriptors::connections(wanted, descriptors::raise());
         let settings = Arc::new(settings);
         let server = &settings.server;
         let certificate = (!server.tls_certificate.as_os_str().is_empty())

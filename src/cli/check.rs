@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use relaykeeper::application;
+use relaykeeper::application::{self, descriptors};
 use relaykeeper::config::{AgoraBackend, Settings};
 use relaykeeper::store::Store;
 use relaykeeper::vendors;
@@ -76,11 +76,29 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             ),
             Err(error) => report.bad("proxy", &error.to_string()),
         }
+        open_files(&settings, &report);
         database(&settings, &mut report).await;
         cloudflare(&settings, &mut report).await?;
         agora(&settings, &mut report).await?;
         Ok(report.sum())
     })
+}
+
+fn open_files(settings: &Settings, report: &Report) {
+    let limit = descriptors::raise();
+    let wanted = settings.server.max_connections;
+    let connections = descriptors::connections(wanted, limit);
+    let limit = limit.map_or("no limit".to_owned(), |limit| limit.to_string());
+    if connections < wanted {
+        report.note(
+            "open files",
+            &format!(
+                "{limit}: `serve` takes {connections} connections instead of server.max_connections ({wanted}); raise the limit (ulimit -Hn, LimitNOFILE, --ulimit nofile)"
+            ),
+        );
+    } else {
+        report.good("open files", &limit);
+    }
 }
 
 async fn database(settings: &Settings, report: &mut Report) {

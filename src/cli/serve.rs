@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
-use relaykeeper::application::{self, Application};
+use relaykeeper::application::{self, Application, descriptors};
 use relaykeeper::config::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -37,6 +37,15 @@ pub(super) fn run(settings: Settings, serve: &Serve) -> anyhow::Result<ExitCode>
     }
     if let Some(proxy) = relaykeeper::vendors::proxy()? {
         tracing::info!(%proxy, "vendors are called through a proxy");
+    }
+    let (limit, wanted) = (descriptors::raise(), settings.server.max_connections);
+    let connections = descriptors::connections(wanted, limit);
+    if connections < wanted {
+        tracing::warn!(
+            open_files = limit,
+            connections,
+            "the limit of open files is too low for server.max_connections: fewer connections are served"
+        );
     }
     let stops_all = serve.stop_all_on_exit;
     let threads = settings.runtime.clone();

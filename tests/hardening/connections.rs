@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::Vendors;
-use reqwest::Method;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -204,4 +203,19 @@ async fn an_idle_connection_of_the_same_address_gives_way_to_a_new_one() {
     assert_eq!(closed, 10, "the first ones give way");
     let last = idle.last().unwrap();
     last.shutdown(Shutdown::Both).unwrap();
+}
+
+#[tokio::test]
+async fn who_shows_no_token_is_refused_before_its_body_is_read() {
+    let stage = stage(|_| {}).await;
+    for path in ["/v1/channels/42/start", "/admin/sweep"] {
+        let mut stream = connect(&stage.service.url);
+        let head = format!("POST {path} HTTP/1.1\r\nhost: here\r\ncontent-length: 60000\r\n\r\n{{");
+        stream.write_all(head.as_bytes()).unwrap();
+        // Long before the body's 10 s are over.
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        assert!(read_head(&mut stream).starts_with("HTTP/1.1 401"), "{path}");
+    }
 }

@@ -46,6 +46,25 @@ impl Program {
         Self::spawn(shell, vendors, backend, database_url, &[])
     }
 
+    /// The same with so many files at most; and its soft limit is half of that before it starts.
+    pub fn serve_with_files(
+        files: u32,
+        vendors: &Vendors,
+        backend: AgoraBackend,
+        database_url: &str,
+        more: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        let script = format!(
+            "ulimit -H -n {files}; ulimit -S -n {}; exec \"$0\" serve",
+            files / 2
+        );
+        shell
+            .args(["-c", &script])
+            .arg(env!("CARGO_BIN_EXE_relaykeeper"));
+        Self::spawn(shell, vendors, backend, database_url, more)
+    }
+
     fn spawn(
         mut command: Command,
         vendors: &Vendors,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -59,29 +59,24 @@ pub(in crate::api) async fn attend(
 
 /// The body of an answer while it is sent.
 pub(in crate::api) struct Sent {
-    rest: Rest,
-    size: BodySize,
+    body: BoxBody,
+    /// What the body has given and the connection has not taken.
+    rest: Bytes,
     _turn: Rc<RefCell<Turn>>,
     /// What the request has not sent: see [`Arriving`].
     _unread: Option<Arriving>,
 }
 
-enum Rest {
-    Bytes(Bytes),
-    Stream(BoxBody),
-}
-
 impl Sent {
     fn new(body: BoxBody, turn: Rc<RefCell<Turn>>, unread: Option<Arriving>) -> Self {
-        let size = body.size();
-        let (rest, stage) = match body.try_into_bytes() {
-            Ok(bytes) => (Rest::Bytes(bytes), Stage::Sending),
-            Err(stream) => (Rest::Stream(stream), Stage::Streaming),
+        let stage = match body.size() {
+            BodySize::Stream => Stage::Streaming,
+            BodySize::None | BodySize::Sized(_) => Stage::Sending,
         };
         turn.borrow_mut().enters(stage);
         Self {
-            rest,
-            size,
+            body,
+            rest: Bytes::new(),
             _turn: turn,
             _unread: unread,
         }
@@ -92,20 +87,20 @@ impl MessageBody for Sent {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {
-        self.size
+        self.body.size()
     }
 
     fn poll_next(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        match &mut self.rest {
-            Rest::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Rest::Bytes(bytes) => {
-                let piece = bytes.split_to(PIECE.min(bytes.len()));
-                Poll::Ready(Some(Ok(piece)))
+        while self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_next(cx)) {
+                Some(Ok(chunk)) => self.rest = chunk,
+                end => return Poll::Ready(end),
             }
-            Rest::Stream(stream) => Pin::new(stream).poll_next(cx),
         }
+        let piece = PIECE.min(self.rest.len());
+        Poll::Ready(Some(Ok(self.rest.split_to(piece))))
     }
 }

@@ -13,12 +13,17 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::{Connection, Entry};
 
+/// The most that is read before the library looks at it, in bytes: it reads on while there is something, and keeps the buffer.
+const READ_AT_ONCE: usize = 8 * 1024;
+
 /// The socket of a connection.
 pub(in crate::api) struct Guarded<S> {
     stream: S,
     entry: Entry,
     /// The peer takes nothing at the moment.
     is_full: bool,
+    /// Bytes that were read since the library was last told to look at them.
+    read: usize,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -28,6 +33,7 @@ impl<S> Guarded<S> {
             stream,
             entry,
             is_full: false,
+            read: 0,
             timer: None,
         }
     }
@@ -96,9 +102,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         if self.is_full {
             return Poll::Pending;
         }
+        if self.read >= READ_AT_ONCE {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() {
+            self.read = 0;
+        }
+        ready!(read)?;
+        let bytes = buf.filled().len() - before;
+        self.read += bytes;
+        if bytes > 0 {
             self.entry.connection.heard();
         }
         Poll::Ready(Ok(()))

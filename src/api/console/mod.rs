@@ -130,6 +130,9 @@ pub(super) fn checks_itself(path: &str) -> bool {
     path == SIGN_OUT
 }
 
+/// The most of a sign-in's body, which is read before anybody has shown a token.
+const SIGN_IN_LIMIT: usize = 8 * 1024;
+
 /// The routes, inside `/admin`. They are pages for people, no part of the contract: the OpenAPI document leaves them out.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let read = || guard::Any(guard::Get()).or(guard::Head());
@@ -142,6 +145,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(reading("/history/channels.csv", history::channels_csv))
         .service(
             web::resource("/sign-in")
+                .app_data(web::PayloadConfig::new(SIGN_IN_LIMIT))
                 .route(web::route().guard(read()).to(sign_in::page))
                 .route(web::post().to(sign_in::sign_in))
                 .default_service(web::to(|| refuse("GET, HEAD, POST"))),

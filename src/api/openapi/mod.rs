@@ -14,10 +14,11 @@ mod tests;
 
 use std::sync::LazyLock;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpRequest, HttpResponse};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
+use super::prepared::Prepared;
 use super::problem::Body;
 use super::routes::Routes;
 use super::{admin, docs, health, metrics, recorder, trpc, v1, webhooks};
@@ -115,8 +116,8 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
     get, path = "/openapi.json", tag = "documentation", operation_id = "openapi",
     responses((status = 200, body = serde_json::Value, description = "OpenAPI 3.1.")),
 )]
-async fn openapi_json() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .body(text())
+async fn openapi_json(request: HttpRequest) -> HttpResponse {
+    static PREPARED: LazyLock<Prepared> =
+        LazyLock::new(|| Prepared::new("application/json", text()));
+    PREPARED.answer(&request)
 }
