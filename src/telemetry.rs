@@ -221,7 +221,11 @@ impl RootSpanBuilder for RequestSpan {
         let span = error_span!(
             "request",
             method = bounded::method(request.method()),
-            route = route(request.resource_map().match_pattern(request.match_info().as_str())),
+            route = route(
+                request
+                    .resource_map()
+                    .match_pattern(request.match_info().as_str())
+            ),
             request_id = id,
             trace_id = Empty,
         );

@@ -101,7 +101,7 @@ fn field(body: &[u8], name: &str) -> String {
 
 /// Whether the browser's side is HTTPS: the settings say so, or the proxy in front of us, or we speak it.
 fn is_https(api: &Api, request: &HttpRequest) -> bool {
-    api.console.is_https || request.connection_info().scheme() == "https"
+    api.console.is_https || api.speaks_tls || request.connection_info().scheme() == "https"
 }
 
 fn set_cookie(answer: &mut HttpResponse, secure: bool, value: &str, age: i64) {
