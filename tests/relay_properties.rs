@@ -347,8 +347,13 @@ impl Life {
             150..165 => self.hint(how),
             165..172 => self.tell(Event::Page {
                 attempt: u32::from(how % 3) + 1,
-                seq: u64::from(how / 3),
-                present: how.is_multiple_of(2),
+                report: match how {
+                    240.. => PageReport::CannotJoin(PageTrouble::Timeout),
+                    _ => PageReport::Seller {
+                        seq: u64::from(how / 3),
+                        present: how.is_multiple_of(2),
+                    },
+                },
             }),
             172..176 => self.crash(how),
             176 => self.tell(Event::Stop),

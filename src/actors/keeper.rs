@@ -18,7 +18,7 @@ use super::relay_actor::Tell;
 use super::requests::Ghost;
 use super::rows;
 use super::shared::{Readiness, Shared};
-use crate::relay::{Durable, Event, Hint};
+use crate::relay::{Durable, Event, Hint, PageReport};
 use crate::store::StoreError;
 
 pub use elsewhere::Standing;
@@ -102,16 +102,12 @@ impl Keeper {
             .transpose()
     }
 
-    /// The recorder's page spoke: a page that is to stay.
-    pub async fn page_presence(&self, relay_id: Uuid, attempt: u32, seq: u64, present: bool) {
+    /// The recorder's page reported: a page that is to stay.
+    pub async fn page_report(&self, relay_id: Uuid, attempt: u32, report: PageReport) {
         if self.shared.directory.get(relay_id).is_none() {
-            return self.page_elsewhere(relay_id, attempt, seq, present).await;
+            return self.page_elsewhere(relay_id, attempt, report).await;
         }
-        let tell = Tell::from(Event::Page {
-            attempt,
-            seq,
-            present,
-        });
+        let tell = Tell::from(Event::Page { attempt, report });
         self.shared.registry_hears(TellRelay { relay_id, tell });
     }
 

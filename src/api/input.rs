@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::problem::{FieldError, Problem};
+use super::strict_json;
 use crate::store::PageRequest;
 
 /// The largest integer a JSON number holds exactly everywhere: 2^53 - 1.
@@ -39,10 +40,14 @@ fn uuid(text: &str) -> Option<Uuid> {
 /// The JSON of a body. A byte order mark before it is skipped (RFC 8259 §8.1).
 ///
 /// # Errors
-/// 400 when it is no JSON.
+/// 400 when it is no JSON, or has a key twice.
 pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(without_mark(body))
-        .map_err(|error| Problem::body(format!("not JSON: {error}")))
+    strict_json::read(without_mark(body)).map_err(|error| {
+        Problem::body(match error.is_data() {
+            true => error.to_string(),
+            false => format!("not JSON: {error}"),
+        })
+    })
 }
 
 fn without_mark(body: &[u8]) -> &[u8] {
@@ -226,6 +231,24 @@ pub(super) fn integer(range: RangeInclusive<u64>) -> impl FnOnce(&Value) -> Resu
         };
         let number = number.filter(|number| range.contains(number));
         number.ok_or_else(|| format!("an integer from {} to {}", range.start(), range.end()))
+    }
+}
+
+/// A seller's uid: none that is given to recorders, or drawn by their page.
+pub(super) fn seller_uid(
+    recorders: &RangeInclusive<u32>,
+    pages: &RangeInclusive<u32>,
+) -> impl FnOnce(&Value) -> Result<u32, String> {
+    move |value| {
+        let number = integer(1..=u64::from(u32::MAX))(value)?;
+        let uid = u32::try_from(number).map_err(|error| error.to_string())?;
+        for (range, whose) in [(recorders, "recorders"), (pages, "the recorder's page")] {
+            if range.contains(&uid) {
+                let (first, last) = (range.start(), range.end());
+                return Err(format!("not a uid of {whose}: those are {first} to {last}"));
+            }
+        }
+        Ok(uid)
     }
 }
 

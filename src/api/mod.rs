@@ -28,12 +28,14 @@ mod recorder;
 mod relays;
 mod routes;
 mod server;
+mod strict_json;
 mod trpc;
 mod v1;
 mod vendor_watch;
 mod viewers;
 pub mod webhooks;
 
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,6 +97,8 @@ pub struct Api {
     proxies: Proxies,
     console: Console,
     start_wait: Duration,
+    /// Uids that are given to recorders: no seller has one of them.
+    recorder_uids: RangeInclusive<u32>,
     recorder: Option<Recorder>,
     webhooks: Webhooks,
     clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
@@ -130,6 +134,7 @@ impl Api {
             speaks_tls: !settings.server.tls_certificate.as_os_str().is_empty(),
             console: Console::new(settings, (outside.clock)()),
             start_wait: settings.relay.start_wait,
+            recorder_uids: settings.agora.cloud_recording.recorder_uids(),
             recorder: Recorder::new(settings),
             webhooks: Webhooks::new(settings),
             clock: outside.clock,

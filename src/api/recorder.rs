@@ -1,5 +1,7 @@
 //! The recorder's page and what its script calls. The query of its link is a credential: it is in no log and no answer.
 
+use std::ops::RangeInclusive;
+
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY,
 };
@@ -12,10 +14,11 @@ use utoipa::ToSchema;
 use super::Api;
 use super::input::whole;
 use super::openapi::requests::PageLink;
-use super::problem::{Code, Problem};
+use super::problem::{Code, FieldError, Problem};
 use super::routes::Routes;
 use crate::actors::Standing;
 use crate::config::Settings;
+use crate::relay::{PageReport, PageTrouble};
 use crate::vendors::agora::page::{self, Links, PageClaims};
 use crate::vendors::agora::token::{MAX_SALT, Subscriber};
 
@@ -28,6 +31,11 @@ const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-poli
 const TOKEN_LIFE_SECONDS: u32 = 600;
 /// The page's uids are drawn from here up to 2^32 - 1: far from recorders' uids, and from where people's begin.
 const FIRST_UID: u32 = 3_000_000_000;
+/// The page's uids: no seller has one of them.
+pub(super) const PAGE_UIDS: RangeInclusive<u32> = FIRST_UID..=u32::MAX;
+/// The page numbers its reports by its clock, in milliseconds: a number further ahead of ours than this would hide the reports
+/// that follow.
+const SEQ_AHEAD_MS: u64 = 5 * 60 * 1000;
 
 /// What the recorder's page needs.
 pub(super) struct Recorder {
@@ -132,17 +140,42 @@ pub(super) struct TokenRequest {
     uid: Option<u32>,
 }
 
-/// The page says whether the seller is there.
+/// The page says whether the seller is there, or that it cannot find out.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PresenceReport {
     /// The query of the page's link.
     query: String,
-    present: bool,
-    /// Counts the page's reports.
+    /// Whether the seller is there; left out with `cannot_join`.
+    present: Option<bool>,
+    /// Why the page is not in the channel.
+    cannot_join: Option<JoinTrouble>,
+    /// Counts the page's reports: at most five minutes ahead of this service's clock, in milliseconds.
     #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 9007199254740991_i64)]
     seq: u64,
+}
+
+/// Why the page is not in the channel.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum JoinTrouble {
+    /// Agora's Web SDK could not be loaded.
+    NoSdk,
+    /// Agora did not answer in time.
+    Timeout,
+    /// Agora refused, or the connection failed.
+    Refused,
+}
+
+impl From<JoinTrouble> for PageTrouble {
+    fn from(trouble: JoinTrouble) -> Self {
+        match trouble {
+            JoinTrouble::NoSdk => Self::NoSdk,
+            JoinTrouble::Timeout => Self::Timeout,
+            JoinTrouble::Refused => Self::Refused,
+        }
+    }
 }
 
 /// A number, or null, that is written with or without a point.
@@ -240,7 +273,7 @@ fn may_join(uid: u32, claims: &PageClaims) -> bool {
 
 fn fresh_uid(claims: &PageClaims) -> u32 {
     loop {
-        let uid = rand::random_range(FIRST_UID..=u32::MAX);
+        let uid = rand::random_range(PAGE_UIDS);
         if may_join(uid, claims) {
             return uid;
         }
@@ -248,6 +281,8 @@ fn fresh_uid(claims: &PageClaims) -> u32 {
 }
 
 /// The page reports the seller
+///
+/// Or that it cannot join the channel: an operator sees that in the relay's journal and among the actors.
 #[utoipa::path(
     post, path = "/recorder/presence", tag = "recorder", operation_id = "recorderPresence",
     request_body = PresenceReport,
@@ -260,10 +295,30 @@ pub(super) async fn presence(
 ) -> Result<HttpResponse, Problem> {
     let report: PresenceReport = read(&body)?;
     let claims = api.recorder()?.claims(&report.query)?;
+    let wrong = |field: &str, detail: &str| {
+        Problem::invalid(vec![FieldError {
+            pointer: format!("/{field}"),
+            detail: detail.to_owned(),
+        }])
+    };
+    let now = u64::try_from(api.now().timestamp_millis()).unwrap_or_default();
+    if report.seq > now.saturating_add(SEQ_AHEAD_MS) {
+        return Err(wrong("seq", "is far ahead of this service's clock"));
+    }
+    let said = match (report.present, report.cannot_join) {
+        (Some(present), None) => PageReport::Seller {
+            seq: report.seq,
+            present,
+        },
+        (None, Some(trouble)) => PageReport::CannotJoin(trouble.into()),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(wrong("present", "is required, unless cannot_join is given"));
+        }
+    };
     let leave = api.standing(&claims).await? != Standing::Current;
     if !leave {
         api.keeper
-            .page_presence(claims.relay, claims.attempt, report.seq, report.present)
+            .page_report(claims.relay, claims.attempt, said)
             .await;
     }
     Ok(HttpResponse::Ok().json(Leave { leave }))

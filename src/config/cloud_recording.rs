@@ -1,5 +1,6 @@
 //! Agora Cloud Recording in web mode.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use super::problem::Report;
 
 /// How many uids from `recording_uid_base` on are ours to give to recorders.
-pub const RECORDING_UID_ROOM: u32 = 1_000_000;
+const RECORDING_UID_ROOM: u32 = 1_000_000;
 
 /// `[agora.cloud_recording]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,7 +30,7 @@ pub struct CloudRecording {
     pub video: CloudRecordingVideo,
     /// Where Agora uploads its own copy; web mode has no way without.
     pub storage: Storage,
-    /// Recorders' uids are the [`RECORDING_UID_ROOM`] from here on; no seller or viewer may have one of them.
+    /// Recorders' uids are the million from here on; no seller or viewer may have one of them.
     pub recording_uid_base: u32,
 }
 
@@ -102,6 +103,13 @@ impl Default for Storage {
 }
 
 impl CloudRecording {
+    /// The uids that are given to recorders.
+    #[must_use]
+    pub fn recorder_uids(&self) -> RangeInclusive<u32> {
+        let base = self.recording_uid_base;
+        base..=base.saturating_add(RECORDING_UID_ROOM - 1)
+    }
+
     /// Ranges from `agora.md §3.1`; the least bit rate is Cloudflare's (`agora.md §4.7`).
     pub(super) fn check(&self, report: &mut Report) {
         report.within(

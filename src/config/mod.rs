@@ -25,7 +25,7 @@ mod vendors;
 mod webhooks;
 
 pub use agora::{Agora, AgoraBackend};
-pub use cloud_recording::{CloudRecording, CloudRecordingVideo, RECORDING_UID_ROOM, Storage};
+pub use cloud_recording::{CloudRecording, CloudRecordingVideo, Storage};
 pub use cloudflare::Cloudflare;
 pub(crate) use database_url::{DatabaseKind, DatabaseUrl};
 pub use environment::environment;

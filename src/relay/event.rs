@@ -38,19 +38,58 @@ pub enum Event {
     Stop,
     /// The recorder of the channel's last relay is down: ours may start.
     PredecessorDown,
-    /// The recorder's page said whether the seller is there.
+    /// The recorder's page reported.
     Page {
         /// Which recorder's page.
         attempt: u32,
-        /// Orders what one page says.
-        seq: u64,
-        /// Whether the seller is there.
-        present: bool,
+        /// What.
+        report: PageReport,
     },
     /// A verified notification of a vendor: leads to a look, and is never trusted alone.
     Hint(Hint),
     /// Recordings that turned up after the search was over.
     LateRecordings(Vec<Video>),
+}
+
+/// What the recorder's page reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageReport {
+    /// Whether the seller is there.
+    Seller {
+        /// Orders what one page says.
+        seq: u64,
+        /// Whether the seller is there.
+        present: bool,
+    },
+    /// It is not in the channel, and shows nothing.
+    CannotJoin(PageTrouble),
+}
+
+/// Why the recorder's page is not in the channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageTrouble {
+    /// Agora's Web SDK could not be loaded.
+    NoSdk,
+    /// Agora did not answer in time.
+    Timeout,
+    /// Agora refused, or the connection failed.
+    Refused,
+}
+
+impl PageTrouble {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoSdk => "the recorder's page cannot load Agora's Web SDK",
+            Self::Timeout => "the recorder's page cannot join the channel: Agora does not answer",
+            Self::Refused => {
+                "the recorder's page cannot join the channel: Agora refuses, or the connection fails"
+            }
+        }
+    }
 }
 
 /// What came back from a call.
@@ -173,4 +212,9 @@ pub enum Hint {
     },
     /// Agora: something has changed about the converter.
     ConverterChanged,
+    /// The recorder's page: it cannot join the channel.
+    PageCannotJoin {
+        /// Why.
+        trouble: PageTrouble,
+    },
 }

@@ -36,7 +36,7 @@ mod words;
 pub use action::{Action, ActionId, Call, Ignored, RecorderRef, Step};
 pub use cost::{Cost, Prices, Source};
 pub use debt::{Debt, Owed};
-pub use event::{Answer, Event, FeedReading, Hint, RecorderReading};
+pub use event::{Answer, Event, FeedReading, Hint, PageReport, PageTrouble, RecorderReading};
 pub use fact::{Announcement, Fact};
 pub use failure::{Class, Failure, Jitter, back_off};
 pub use mark::{Mark, NotAMark, Owner};
@@ -157,11 +157,7 @@ impl Relay {
             } => self.failed(&mut step, action, failure, jitter, now)?,
             Event::Stop => self.stop(&mut step, now)?,
             Event::PredecessorDown => self.volatile.predecessor_down = true,
-            Event::Page {
-                attempt,
-                seq,
-                present,
-            } => self.page(&mut step, attempt, seq, present, now)?,
+            Event::Page { attempt, report } => self.page(&mut step, attempt, report, now)?,
             Event::Hint(hint) => self.hint(&mut step, hint, now)?,
             Event::LateRecordings(videos) => self.late_recordings(&mut step, videos, now)?,
         }

@@ -128,6 +128,8 @@ pub(super) struct Volatile {
     pub(super) update_wanted: bool,
     /// How often it was, since its output last published.
     pub(super) updates: u32,
+    /// When the recorder's page last reported that it cannot join, as far as the journal has it.
+    pub(super) page_trouble_at: Option<DateTime<Utc>>,
     /// How often it may look.
     pub(super) pace: Pace,
     /// Spreads its next looks: drawn anew with every answer.

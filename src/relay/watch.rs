@@ -4,8 +4,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::action::{Ignored, Step};
-use super::event::{FeedReading, Hint, RecorderReading};
+use super::event::{FeedReading, Hint, PageReport, PageTrouble, RecorderReading};
 use super::fact::Fact;
+use super::failure::{Class, Failure};
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::state::{Recorder, RecorderStage};
@@ -14,6 +15,8 @@ use super::{Presence, Relay};
 
 /// How long a relay looks often after a notification that an encoder connected.
 const EAGER: TimeDelta = TimeDelta::seconds(15);
+/// A page that cannot join says so again and again: the journal keeps one report in this time.
+const TROUBLE_AGAIN: TimeDelta = TimeDelta::seconds(60);
 /// How often a recorder whose output is cut is told its target again.
 const UPDATES: u32 = 3;
 
@@ -129,8 +132,7 @@ impl Relay {
         &mut self,
         step: &mut Step,
         attempt: u32,
-        seq: u64,
-        present: bool,
+        report: PageReport,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let current = self
@@ -141,12 +143,42 @@ impl Relay {
             step.ignored = Some(Ignored::Inapplicable);
             return Ok(());
         }
+        let (seq, present) = match report {
+            PageReport::Seller { seq, present } => (seq, present),
+            PageReport::CannotJoin(trouble) => return self.page_in_trouble(step, trouble, now),
+        };
         if !self.volatile.seller.book.page(attempt, seq, present, now) {
             step.ignored = Some(Ignored::Duplicate);
             return Ok(());
         }
         self.seller_read(step, now)?;
         self.may_be_live(step, now)
+    }
+
+    /// The page shows nothing: kept for people, in the journal and as the last error.
+    fn page_in_trouble(
+        &mut self,
+        step: &mut Step,
+        trouble: PageTrouble,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        let last = self.volatile.page_trouble_at;
+        if last.is_some_and(|at| now < at + TROUBLE_AGAIN) {
+            step.ignored = Some(Ignored::Duplicate);
+            return Ok(());
+        }
+        self.volatile.page_trouble_at = Some(now);
+        self.volatile.last_failure = Some(Failure {
+            vendor: "agora".into(),
+            call: "recorder_page.join".into(),
+            class: Class::Unavailable,
+            maybe_done: false,
+            status: None,
+            message: trouble.words().into(),
+            retry_after_ms: None,
+        });
+        let hint = Hint::PageCannotJoin { trouble };
+        self.record(step, Fact::Notified { hint }, now)
     }
 
     /// A new word on the seller came in.
@@ -306,6 +338,7 @@ impl Relay {
                 }
             }
             Hint::VideoDone => self.hint_hastens(Kind::Recordings, now),
+            Hint::PageCannotJoin { .. } => {}
         }
         Ok(())
     }

@@ -93,6 +93,7 @@ impl Hint {
             Self::VideoDone => "Cloudflare notified us: a video is ready, or failed",
             Self::SellerJoined => "Agora notified us: the seller has joined",
             Self::SellerLeft => "Agora notified us: the seller has left",
+            Self::PageCannotJoin { trouble } => trouble.words(),
             Self::RecorderChanged { .. } | Self::ConverterChanged => {
                 "Agora notified us: something changed about the recorder"
             }

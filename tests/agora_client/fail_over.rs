@@ -21,6 +21,33 @@ async fn a_read_goes_on_to_the_next_domain_which_is_then_asked_first() {
     }
 }
 
+/// As a gateway does that shows what it was sent.
+#[tokio::test]
+async fn an_answer_that_echoes_our_authorization_tells_nobody_what_it_is() {
+    let server = MockServer::start().await;
+    Mock::given(wiremock::matchers::any())
+        .respond_with(|request: &wiremock::Request| {
+            let sent = request.headers["authorization"].to_str().unwrap();
+            ResponseTemplate::new(400)
+                .set_body_json(json!({ "reason": format!("Authorization: {sent}; {sent}") }))
+        })
+        .mount(&server)
+        .await;
+    let agora = agora(&server);
+    let error = agora
+        .cloud_recording()
+        .query(caller(), &recorder())
+        .await
+        .unwrap_err();
+    let sent = &server.received_requests().await.unwrap()[0];
+    let sent = sent.headers["authorization"].to_str().unwrap();
+    let credential = sent.strip_prefix("Basic ").unwrap();
+    let core = credential.trim_end_matches('=');
+    let told = format!("{error} {error:?} {:?}", agora.last_error());
+    assert!(told.contains("Authorization: Basic [redacted]"), "{told}");
+    assert!(!told.contains(core), "{told}");
+}
+
 #[tokio::test]
 async fn a_read_is_tried_twice_at_the_first_domain() {
     let attempts = Arc::new(AtomicUsize::new(0));

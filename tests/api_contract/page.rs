@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::service::{header, problem, service, service_with};
+use crate::service::{header, pointers, problem, service, service_with};
 
 fn with_a_page(settings: &mut Settings) {
     settings.server.public_url = "https://relay.example".into();
@@ -93,6 +93,7 @@ async fn what_the_page_does_not_send_is_refused_without_being_quoted() {
             "[]",
             "{\"query\":\"canary\",\"more\":1}",
             "{\"query\":\"canary\",\"uid\":-1}",
+            "{\"query\":\"canary\",\"query\":\"canary\"}",
         ] {
             let refused = problem(
                 service.anonymous("POST", path).body(body),
@@ -103,6 +104,46 @@ async fn what_the_page_does_not_send_is_refused_without_being_quoted() {
             assert!(!refused.to_string().contains("canary"), "{refused}");
         }
     }
+}
+
+/// It would hide all later reports of the page.
+#[tokio::test]
+async fn a_report_that_is_numbered_far_ahead_of_now_is_refused() {
+    let service = service_with(with_a_page).await;
+    let now = u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap();
+    let report = |seq: u64| {
+        let body = json!({"query": query(), "present": true, "seq": seq}).to_string();
+        service.anonymous("POST", "/recorder/presence").body(body)
+    };
+    for ahead in [now + 600_000, 9_007_199_254_740_991, u64::MAX] {
+        let refused = problem(report(ahead), 422, "invalid-request").await;
+        assert_eq!(pointers(&refused), ["/seq"]);
+    }
+    for taken in [1, now, now + 60_000] {
+        problem(report(taken), 503, "starting").await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_whether_the_seller_is_there_or_why_it_does_not_know() {
+    let service = service_with(with_a_page).await;
+    let report = |said: serde_json::Value| {
+        let mut body = json!({"query": query(), "seq": 1});
+        body.as_object_mut()
+            .unwrap()
+            .extend(said.as_object().unwrap().clone());
+        service
+            .anonymous("POST", "/recorder/presence")
+            .body(body.to_string())
+    };
+    for said in [json!({"present": false}), json!({"cannot_join": "timeout"})] {
+        problem(report(said), 503, "starting").await;
+    }
+    for said in [json!({}), json!({"present": true, "cannot_join": "no_sdk"})] {
+        problem(report(said), 422, "invalid-request").await;
+    }
+    let unknown = report(json!({"cannot_join": "bored"}));
+    problem(unknown, 400, "invalid-request").await;
 }
 
 #[tokio::test]

@@ -19,7 +19,9 @@ fn body(change: impl FnOnce(&mut Value)) -> String {
 #[case(json!({"enable_recording": null, "max_duration_seconds": null}))]
 #[case(json!({"channel_name": "..."}))]
 #[case(json!({"enable_recording": true, "max_duration_seconds": 86400, "delete_recording_after_days": 1096}))]
-#[case(json!({"seller_uid": 4_294_967_295_u32, "delete_recording_after_days": 30}))]
+#[case(json!({"seller_uid": 899_999_999}))]
+#[case(json!({"seller_uid": 901_000_000}))]
+#[case(json!({"seller_uid": 2_999_999_999_u32, "delete_recording_after_days": 30}))]
 #[case(json!({"channel_name": " <&>=~,|{}_^[]@?;:-+()%$#!."}))]
 #[tokio::test]
 async fn a_valid_start_reaches_the_actors(#[case] more: Value) {
@@ -44,6 +46,10 @@ async fn a_valid_start_reaches_the_actors(#[case] more: Value) {
 #[case("seller_uid", json!(0))]
 #[case("seller_uid", json!(-1))]
 #[case("seller_uid", json!(4_294_967_296_u64))]
+#[case::a_recorders("seller_uid", json!(900_000_000))]
+#[case::the_last_recorders("seller_uid", json!(900_999_999))]
+#[case::a_pages("seller_uid", json!(3_000_000_000_u32))]
+#[case::the_last_pages("seller_uid", json!(4_294_967_295_u32))]
 #[case("seller_uid", json!(1.5))]
 #[case("seller_uid", json!("12345"))]
 #[case("enable_recording", json!("yes"))]
@@ -59,6 +65,29 @@ async fn a_field_that_is_wrong_is_pointed_at(#[case] field: &str, #[case] value:
     let text = body(|body| body[field] = value);
     let refused = problem(service.start(text), 422, "invalid-request").await;
     assert_eq!(pointers(&refused), [format!("/{field}")]);
+}
+
+/// Of a key that is given twice, readers disagree on which value counts.
+#[rstest]
+#[case(
+    "/v1/channels/42/start",
+    r#"{"channel_name":"show68","seller_uid":1,"seller_uid":2}"#
+)]
+#[case(
+    "/v1/channels/42/start",
+    r#"{"channel_name":"show68","seller_uid":1,"seller\u005fuid":1}"#
+)]
+#[case("/v1/channels/42/stop", r#"{"relay_id":null,"relay_id":null}"#)]
+#[case(
+    "/recorder/presence",
+    r#"{"query":"x","present":true,"seq":1,"seq":2}"#
+)]
+#[tokio::test]
+async fn a_key_that_is_given_twice_is_refused(#[case] path: &str, #[case] body: &'static str) {
+    let service = service().await;
+    let request = service.request("POST", path).body(body);
+    let path = problem(request, 400, "invalid-request").await;
+    assert!(!path.to_string().contains("seller"), "{path}");
 }
 
 #[tokio::test]

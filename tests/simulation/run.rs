@@ -8,7 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::{
     Action, Announcement, Answer, Backend, Call, Class, Debt, Durable, Event, Fact, Failure, Hint,
-    Jitter, Outcome, OutcomeCode, Owed, Phase, RecorderReading, RecorderRef, Relay, Spec, Step,
+    Jitter, Outcome, OutcomeCode, Owed, PageReport, Phase, RecorderReading, RecorderRef, Relay,
+    Spec, Step,
 };
 
 use super::dice::Dice;
@@ -344,11 +345,8 @@ impl Run {
                 present,
             } => {
                 self.note(|| format!("page {attempt} {seq} present {present}"));
-                self.tell(Event::Page {
-                    attempt,
-                    seq,
-                    present,
-                })?;
+                let report = PageReport::Seller { seq, present };
+                self.tell(Event::Page { attempt, report })?;
             }
             Item::Stop => {
                 self.note(|| "stop".into());

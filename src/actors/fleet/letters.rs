@@ -10,19 +10,18 @@ use uuid::Uuid;
 use crate::actors::registry::TellRelay;
 use crate::actors::relay_actor::Tell;
 use crate::actors::shared::Shared;
-use crate::relay::{Event, Phase};
+use crate::relay::{Event, PageReport, Phase};
 use crate::store::StoreError;
 
 /// A letter from one node to another.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::actors) enum Letter {
-    /// The recorder's page of a relay of yours spoke here.
-    Page {
+    /// The recorder's page of a relay of yours reported here.
+    PageReport {
         relay_id: Uuid,
         attempt: u32,
-        seq: u64,
-        present: bool,
+        report: PageReport,
     },
     /// Nothing stands in the way of your relay's recorder any more.
     PredecessorDown { relay_id: Uuid },
@@ -44,19 +43,11 @@ pub(in crate::actors) async fn send(shared: &Shared, recipient: i64, letter: &Le
 /// Acts on a letter. One of a later version is passed over.
 pub(super) fn read(shared: &Arc<Shared>, letter: &str) {
     let (relay_id, event) = match serde_json::from_str(letter) {
-        Ok(Letter::Page {
+        Ok(Letter::PageReport {
             relay_id,
             attempt,
-            seq,
-            present,
-        }) => (
-            relay_id,
-            Event::Page {
-                attempt,
-                seq,
-                present,
-            },
-        ),
+            report,
+        }) => (relay_id, Event::Page { attempt, report }),
         Ok(Letter::PredecessorDown { relay_id }) => (relay_id, Event::PredecessorDown),
         Ok(Letter::Notice { endpoint, notice }) => return shared.overhear(&endpoint, &notice),
         Err(error) => {

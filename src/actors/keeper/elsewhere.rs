@@ -12,7 +12,7 @@ use crate::actors::directory::Snapshot;
 use crate::actors::fleet::letters::{self, Letter};
 use crate::actors::requests::{StopAnswer, StopError};
 use crate::actors::rows;
-use crate::relay::{Durable, Relay};
+use crate::relay::{Durable, PageReport, Relay};
 use crate::store::{StoreError, StoredRelay};
 
 /// Whoever drives a relay acts on a stop within a second; then its wish is answered as stored, and nothing more.
@@ -108,23 +108,16 @@ impl Keeper {
     }
 
     /// Tells whoever drives a relay what its recorder's page said here.
-    pub(super) async fn page_elsewhere(
-        &self,
-        relay_id: Uuid,
-        attempt: u32,
-        seq: u64,
-        present: bool,
-    ) {
+    pub(super) async fn page_elsewhere(&self, relay_id: Uuid, attempt: u32, report: PageReport) {
         let owner = match self.shared.store.relay(relay_id).await {
             Ok(stored) => stored.map(|stored| stored.epoch),
             Err(_) => None,
         };
         if let Some(epoch) = owner {
-            let letter = Letter::Page {
+            let letter = Letter::PageReport {
                 relay_id,
                 attempt,
-                seq,
-                present,
+                report,
             };
             letters::send(&self.shared, epoch, &letter).await;
         }

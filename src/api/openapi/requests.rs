@@ -189,8 +189,9 @@ pub(in crate::api) struct StartBody {
         pattern = "^(?!\\.{1,2}$)[a-zA-Z0-9 !#$%&()+\\-:;<=.>?@\\[\\]^_{}|~,]{1,64}$"
     )]
     channel_name: String,
-    /// The seller's uid in the channel.
-    #[schema(minimum = 1, maximum = 4294967295_i64)]
+    /// The seller's uid in the channel. Not one of the million from `agora.cloud_recording.recording_uid_base` on (900,000,000),
+    /// which are recorders'; those above the maximum are the recorder's page's.
+    #[schema(minimum = 1, maximum = 2999999999_i64)]
     seller_uid: u32,
     /// Whether recordings are kept; true when it is left out. Cloudflare records all the same, since what it does not record it does not play: with false
     /// they are deleted after the relay.

@@ -7,6 +7,9 @@
   const REQUEST_TIMEOUT_MS = 10_000;
   const MAX_WAIT_MS = 30_000;
   const SETTLE_MS = 3_000;
+  // The Web SDK sets its own calls no limit: out of Agora's reach they neither come true nor fail.
+  const JOIN_TIMEOUT_MS = 20_000;
+  const CALL_TIMEOUT_MS = 10_000;
   // Web SDK: the token is renewed this long before it expires, at the latest halfway through its life.
   const RENEW_BEFORE_S = 60;
 
@@ -22,6 +25,14 @@
   let readyTold = false;
   let renewal = 0;
   let seq = 0;
+
+  // What a call comes to, or TIMED_OUT as its failure.
+  const TIMED_OUT = new Error("timed out");
+  const within = (ms, call) => {
+    let timer = 0;
+    const limit = new Promise((_, fail) => { timer = setTimeout(() => fail(TIMED_OUT), ms); });
+    return Promise.race([call, limit]).finally(() => clearTimeout(timer));
+  };
 
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
   const backoff = (failures) => Math.min(MAX_WAIT_MS, 1000 * 2 ** Math.min(failures, 5)) * (0.5 + Math.random() / 2);
@@ -59,7 +70,7 @@
     left = true;
     clearTimeout(renewal);
     try {
-      await client?.leave();
+      await within(CALL_TIMEOUT_MS, client?.leave());
     } catch {
       // Gone either way.
     }
@@ -87,6 +98,11 @@
     wake();
   }
 
+  // Greater than any number before, those of this page's earlier loads included.
+  const nextSeq = () => (seq = Math.max(seq + 1, Date.now()));
+  // Tells the operator why nothing is shown.
+  const reportTrouble = (trouble) => post("recorder/presence", { query, cannot_join: trouble, seq: nextSeq() });
+
   // One sender, so that reports are never in flight side by side; a report that failed is repeated as things are then.
   async function reportPresence() {
     let failures = 0;
@@ -96,9 +112,7 @@
       }
       changed = false;
       if (left || !sees()) continue;
-      // Greater than any number before, those of this page's earlier loads included.
-      seq = Math.max(seq + 1, Date.now());
-      const answer = await post("recorder/presence", { query, present: present(), seq });
+      const answer = await post("recorder/presence", { query, present: present(), seq: nextSeq() });
       failures = answer ? 0 : failures + 1;
       if (failures && changed) await sleep(backoff(failures));
     }
@@ -111,7 +125,7 @@
     for (let failures = 0; !left && client.remoteUsers.includes(user); failures += 1) {
       if (kind === "video" ? !user.hasVideo : !user.hasAudio) return;
       try {
-        const track = await client.subscribe(user, kind);
+        const track = await within(CALL_TIMEOUT_MS, client.subscribe(user, kind));
         if (kind === "audio") {
           track.play();
           return;
@@ -145,7 +159,7 @@
       if (left || joined !== mine) break;
       if (answer?.uid === mine.uid) {
         try {
-          if (answer.token) await client.renewToken(answer.token);
+          if (answer.token) await within(CALL_TIMEOUT_MS, client.renewToken(answer.token));
           scheduleRenewal(answer.expires_in_seconds);
           break;
         } catch {
@@ -167,15 +181,21 @@
       const answer = await fetchToken();
       if (left) return;
       if (answer?.app_id) {
+        const mine = client;
+        const call = mine.join(answer.app_id, answer.channel, answer.token || null, answer.uid);
         try {
-          await client.join(answer.app_id, answer.channel, answer.token || null, answer.uid);
-          if (left) return void (await client.leave());
+          await within(JOIN_TIMEOUT_MS, call);
+          if (left) return void (await within(CALL_TIMEOUT_MS, mine.leave()));
           joined = answer;
           scheduleRenewal(answer.expires_in_seconds);
           if (!readyAtFirstFrame) tellReady();
           return;
-        } catch {
-          // The next attempt takes a new token and a new uid.
+        } catch (error) {
+          // The next attempt takes a new client, a new token and a new uid. Should this one come true after all, it leaves.
+          call.then(() => mine.leave()).catch(() => {});
+          client = newClient();
+          within(CALL_TIMEOUT_MS, mine.leave()).catch(() => {});
+          await reportTrouble(error === TIMED_OUT ? "timeout" : "refused");
         }
       }
       await sleep(backoff(failures));
@@ -189,32 +209,43 @@
     clearTimeout(renewal);
     joined = null;
     try {
-      await client.leave();
-    } catch {
-      // It had left already.
+      await within(CALL_TIMEOUT_MS, client.leave());
+    } catch (error) {
+      // It had left already; or it cannot, and another takes its place.
+      if (error === TIMED_OUT) client = newClient();
     }
     await join();
     joining = false;
   }
 
+  // A client of which only the present one is listened to.
+  function newClient() {
+    const mine = AgoraRTC.createClient({ mode: "live", codec: "vp8", role: "audience" });
+    const on = (event, listener) => mine.on(event, (...told) => {
+      if (mine === client) listener(...told);
+    });
+    on("user-published", show);
+    on("user-joined", presenceChanged);
+    on("user-left", presenceChanged);
+    on("token-privilege-will-expire", renew);
+    on("token-privilege-did-expire", rejoin);
+    on("connection-state-change", (now, before, reason) => {
+      if (now === "CONNECTED") connected();
+      if (now === "DISCONNECTED" && reason !== "LEAVE" && joined) rejoin();
+    });
+    return mine;
+  }
+
   async function run() {
     if (typeof AgoraRTC === "undefined") {
       // The CDN did not answer, or not with the file we know.
+      await reportTrouble("no_sdk");
       await sleep(5000);
       location.reload();
       return;
     }
     AgoraRTC.setLogLevel(3);
-    client = AgoraRTC.createClient({ mode: "live", codec: "vp8", role: "audience" });
-    client.on("user-published", show);
-    client.on("user-joined", presenceChanged);
-    client.on("user-left", presenceChanged);
-    client.on("token-privilege-will-expire", renew);
-    client.on("token-privilege-did-expire", rejoin);
-    client.on("connection-state-change", (now, before, reason) => {
-      if (now === "CONNECTED") connected();
-      if (now === "DISCONNECTED" && reason !== "LEAVE" && joined) rejoin();
-    });
+    client = newClient();
     reportPresence();
     await rejoin();
   }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::envelope::{Answer, TrpcError};
+use crate::api::strict_json;
 
 /// The most calls of a batch.
 const LARGEST_BATCH: usize = 100;
@@ -67,7 +68,7 @@ impl Asked {
             return Err(TrpcError::bad_request(message));
         }
         let given = parameter("input").filter(|input| !input.is_empty());
-        let input = given.map(|input| serde_json::from_str(&input));
+        let input = given.map(|input| strict_json::read(input.as_bytes()));
         let input = input
             .transpose()
             .map_err(|error| TrpcError::bad_request(format!("\"input\" is not JSON: {error}")));
@@ -134,6 +135,13 @@ mod tests {
             .into_iter()
             .map(|call| call.input.unwrap())
             .collect()
+    }
+
+    #[test]
+    fn an_input_with_a_key_given_twice_is_refused() {
+        let query = "input=%7B%22channelId%22:1,%22channelId%22:2%7D";
+        let asked = Asked::read("streaming.getStreamStatus", query).unwrap();
+        assert!(asked.calls[0].input.is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `POST /v1/channels/{channel_id}/start`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
@@ -9,9 +10,10 @@ use crate::actors::view::RelayView;
 use crate::actors::{StartAnswer, StartError, StartRequest};
 use crate::api::Api;
 use crate::api::headers::{PREFERENCE_APPLIED, keyed_by, wait, wait_or};
-use crate::api::input::{Fields, boolean, channel_id, channel_name, integer};
+use crate::api::input::{Fields, boolean, channel_id, channel_name, integer, seller_uid};
 use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, Prefer, StartBody};
 use crate::api::problem::{Code, Problem};
+use crate::api::recorder::PAGE_UIDS;
 use crate::relay::Durable;
 
 /// Seconds after which a start that goes on is worth a look.
@@ -54,7 +56,7 @@ pub(in crate::api) async fn start(
     let start = StartRequest {
         keyed_by: keyed_by(&request, &route, &fields.canonical(&[DELETE_AFTER]))?,
         wait: wait_or(preferred, api.start_wait),
-        ..asked_for(channel_id, fields)?
+        ..asked_for(channel_id, fields, &api.recorder_uids)?
     };
     let mut answer = match api.keeper.start(start).await {
         Ok(StartAnswer::Started(relay)) => {
@@ -83,9 +85,13 @@ fn location(relay: &Durable) -> String {
 }
 
 /// What the body asks for. How long to wait and the key are not in it.
-fn asked_for(channel_id: i64, mut fields: Fields) -> Result<StartRequest, Problem> {
+fn asked_for(
+    channel_id: i64,
+    mut fields: Fields,
+    recorder_uids: &RangeInclusive<u32>,
+) -> Result<StartRequest, Problem> {
     let name = fields.required("channel_name", channel_name);
-    let seller_uid = fields.required("seller_uid", integer(1..=u64::from(u32::MAX)));
+    let seller_uid = fields.required("seller_uid", seller_uid(recorder_uids, &PAGE_UIDS));
     let enable_recording = fields.optional("enable_recording", boolean).unwrap_or(true);
     let max_duration = fields.optional("max_duration_seconds", integer(60..=86_400));
     let delete_after = fields.nullable(DELETE_AFTER, |days| {
@@ -99,7 +105,7 @@ fn asked_for(channel_id: i64, mut fields: Fields) -> Result<StartRequest, Proble
     Ok(StartRequest {
         channel_id,
         channel_name,
-        seller_uid: u32::try_from(seller_uid).map_err(|_| Problem::internal())?,
+        seller_uid,
         enable_recording,
         max_duration: max_duration.map(Duration::from_secs),
         delete_recording_after_days: delete_after,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use relaykeeper::config::Settings;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
@@ -134,7 +136,10 @@ impl Wire {
         }
         .build()?;
         let (cloudflare, agora) = (&settings.cloudflare, &settings.agora);
+        let secret = agora.customer_secret.expose_secret();
+        let basic = STANDARD.encode(format!("{}:{secret}", agora.customer_id));
         let redactor = Redactor::new([
+            (basic.trim_end_matches('='), "<authorization>"),
             (cloudflare.api_token.expose_secret(), "<api-token>"),
             (&cloudflare.account_id, "<account>"),
             (agora.customer_secret.expose_secret(), "<customer-secret>"),

@@ -240,8 +240,7 @@ fn the_page_is_believed_before_the_hosts_and_only_in_its_own_order() {
     let mut life = Life::live(web());
     let page = |attempt, seq, present| Event::Page {
         attempt,
-        seq,
-        present,
+        report: PageReport::Seller { seq, present },
     };
     life.tell(page(1, 5, true));
     life.seller = Some(false);
@@ -267,12 +266,52 @@ fn the_page_is_believed_before_the_hosts_and_only_in_its_own_order() {
 }
 
 #[test]
+fn a_page_that_cannot_join_is_told_to_people_once_a_minute() {
+    let mut life = Life::awaiting(web());
+    let trouble = PageTrouble::Timeout;
+    let cannot_join = |attempt| Event::Page {
+        attempt,
+        report: PageReport::CannotJoin(trouble),
+    };
+    life.feed = Some(false);
+    let told = |step: Step| {
+        step.facts
+            == [Fact::Notified {
+                hint: Hint::PageCannotJoin { trouble },
+            }]
+    };
+    assert!(told(life.tell(cannot_join(1))));
+    assert!(
+        life.relay
+            .last_failure()
+            .unwrap()
+            .message
+            .contains("cannot join")
+    );
+    life.wait(59);
+    assert_eq!(life.tell(cannot_join(1)).ignored, Some(Ignored::Duplicate));
+    life.wait(1);
+    assert_eq!(
+        life.tell(cannot_join(2)).ignored,
+        Some(Ignored::Inapplicable)
+    );
+    assert!(told(life.tell(cannot_join(1))));
+    assert_eq!(
+        life.relay.presence(life.now),
+        Presence::Present,
+        "as the hosts say"
+    );
+}
+
+#[test]
 fn a_page_that_falls_silent_is_followed_by_the_hosts() {
     let mut life = Life::live(web());
     life.tell(Event::Page {
         attempt: 1,
-        seq: 1,
-        present: true,
+        report: PageReport::Seller {
+            seq: 1,
+            present: true,
+        },
     });
     life.seller = Some(false);
     life.wait(44);

@@ -30,10 +30,17 @@ pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
             out.push_str(authority.rsplit('@').next().unwrap_or_default());
             out.push('/');
             out.push_str(GONE);
-        } else if let Some((path, _)) = url.split_once('?') {
+        } else if let Some((path, _)) = url
+            .split_once('?')
+            .filter(|(path, _)| !path.contains("://"))
+        {
             out.push_str(path);
             out.push('?');
             out.push_str(GONE);
+        } else if url.contains("://") {
+            // Another URL begins in it.
+            rest = after;
+            continue;
         } else {
             out.push_str(url);
         }

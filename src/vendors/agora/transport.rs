@@ -109,7 +109,8 @@ impl Transport {
         let id = &settings.customer_id;
         let pair = format!("{id}:{}", settings.customer_secret.expose_secret());
         // Base64 is always a valid header.
-        let mut authorization = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
+        let credential = STANDARD.encode(pair);
+        let mut authorization = HeaderValue::from_str(&format!("Basic {credential}"))
             .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
         authorization.set_sensitive(true);
         let bases = std::iter::once(&settings.api_base_url).chain(&settings.fallback_base_urls);
@@ -121,6 +122,8 @@ impl Transport {
             )?,
             authorization,
             secrets: vec![
+                // An echo may encode the padding.
+                credential.trim_end_matches('=').into(),
                 settings.customer_secret.clone(),
                 settings.cloud_recording.storage.access_key.clone(),
                 settings.cloud_recording.storage.secret_key.clone(),
