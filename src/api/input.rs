@@ -76,23 +76,25 @@ impl Fields {
     /// As [`Fields::read`].
     pub(super) fn read_optional(body: &[u8]) -> Result<Self, Problem> {
         let left_out = without_mark(body).trim_ascii().is_empty();
-        match if left_out { Value::Null } else { json(body)? } {
-            Value::Null => Self::of(Value::Object(Map::new())),
-            given => Self::of(given),
-        }
+        let body = if left_out { Value::Null } else { json(body)? };
+        Self::of(if body.is_null() {
+            Value::Object(Map::new())
+        } else {
+            body
+        })
     }
 
     fn of(body: Value) -> Result<Self, Problem> {
-        match body {
-            Value::Object(rest) => Ok(Self {
-                rest,
-                errors: Vec::new(),
-            }),
-            _ => Err(Problem::invalid(vec![FieldError {
+        let Value::Object(rest) = body else {
+            return Err(Problem::invalid(vec![FieldError {
                 pointer: String::new(),
                 detail: "a JSON object".to_owned(),
-            }])),
-        }
+            }]));
+        };
+        Ok(Self {
+            rest,
+            errors: Vec::new(),
+        })
     }
 
     /// The body in one form, whatever its order and spacing. A null is left out, unless its field is in `nullable`.
@@ -119,10 +121,11 @@ impl Fields {
         name: &str,
         read: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<Option<T>> {
-        match self.rest.remove(name)? {
-            Value::Null => Some(None),
-            value => self.taken(name, &value, read).map(Some),
+        let value = self.rest.remove(name)?;
+        if value.is_null() {
+            return Some(None);
         }
+        self.taken(name, &value, read).map(Some)
     }
 
     fn taken<T>(
