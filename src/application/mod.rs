@@ -94,9 +94,12 @@ fn listen(bind: &str, port: u16) -> std::io::Result<TcpListener> {
         socket.listen(1024)?;
         Ok(TcpListener::from(socket))
     };
-    both().or_else(|error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => Err(error),
-        _ => TcpListener::bind(("0.0.0.0", port)),
+    both().or_else(|error: std::io::Error| {
+        use std::io::ErrorKind::{AddrInUse, PermissionDenied};
+        if [AddrInUse, PermissionDenied].contains(&error.kind()) {
+            return Err(error);
+        }
+        TcpListener::bind(("0.0.0.0", port))
     })
 }
 
