@@ -136,6 +136,14 @@ impl Wrong {
         matches!(self, Self::Page | Self::Blocked | Self::Refused)
     }
 
+    /// Whether the customer host then answers other than documented, so that its word is no longer taken.
+    pub fn is_odd_of_the_customer_host(self) -> bool {
+        matches!(
+            self,
+            Self::NotJson | Self::Page | Self::Blocked | Self::Refused
+        )
+    }
+
     /// The outcome of a relay that could not be brought up because of it, and the code of the problem its start is
     /// answered with.
     pub fn outcome(self, call: Call) -> (&'static str, &'static str) {
