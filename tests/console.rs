@@ -19,6 +19,8 @@ mod everybody;
 mod operator;
 #[path = "console/past.rs"]
 mod past;
+#[path = "console/recorder_page.rs"]
+mod recorder_page;
 #[path = "console/thousands.rs"]
 mod thousands;
 

@@ -38,6 +38,8 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--hide-scrollbars",
+            // No page needs another host, and none shall wait for one.
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ];
         let mut flags = flags.map(str::to_owned).to_vec();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
@@ -173,6 +175,12 @@ impl Browser {
             json!({"features": [{"name": "prefers-color-scheme", "value": value}]}),
         )
         .await;
+    }
+
+    /// Runs a script in each page from now on, before the page's own.
+    pub(crate) async fn before_each_page(&self, script: &str) {
+        let command = "Page.addScriptToEvaluateOnNewDocument";
+        self.devtools(command, json!({"source": script})).await;
     }
 
     async fn devtools(&self, command: &str, params: Value) {
