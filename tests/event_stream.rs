@@ -19,7 +19,7 @@ use relaykeeper::config::AgoraBackend;
 use reqwest::Method;
 use support::listener::{Event, Listener};
 use support::messages;
-use support::service::{Answer, Service, Stage, options, settings, show};
+use support::service::{Answer, Service, Stage, settings, show};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
@@ -269,10 +269,7 @@ async fn a_listener_that_does_not_read_is_let_go_and_holds_nobody_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_listeners_hear_everything_and_a_relay_is_as_fast_as_without_them() {
-    let stage = Stage::with(AgoraBackend::CloudRecording, options(), |settings| {
-        settings.server.connections_per_address = 2000;
-    })
-    .await;
+    let stage = stage().await;
     let service = &stage.service;
     let alone = lives(service, 1..=3).await;
     let mut listeners = Vec::new();

@@ -149,10 +149,18 @@ impl Connections {
         let peer = peer.ip().to_canonical();
         let address = network(peer);
         let mut table = self.table();
-        let of_address = table.by_address.get(&address).map_or(0, HashMap::len);
-        if of_address >= self.allowed.per_address && !self.proxies.is_trusted(peer) {
+        // Callers with a valid token do not count: many may share the address of a gateway, each with an event stream.
+        let unknown = || {
             let theirs = table.by_address.get(&address).into_iter().flatten();
-            let idle = longest_idle(theirs.map(|(_, connection)| connection));
+            let theirs = theirs.map(|(_, connection)| connection);
+            theirs.filter(|connection| !connection.is_known())
+        };
+        let of_address = table.by_address.get(&address).map_or(0, HashMap::len);
+        if of_address >= self.allowed.per_address
+            && unknown().count() >= self.allowed.per_address
+            && !self.proxies.is_trusted(peer)
+        {
+            let idle = longest_idle(unknown());
             table.make_room(idle, "server.connections_per_address")?;
         }
         if table.count >= self.allowed.total {
@@ -276,6 +284,19 @@ mod tests {
         from(&connections, "192.0.2.3:1").unwrap();
         assert!(unknown.is_ended() && !known.is_ended());
         assert_eq!(connections.table().count, 2);
+    }
+
+    #[test]
+    fn those_that_showed_a_token_do_not_count_against_their_address() {
+        let connections = connections(10, 2);
+        let known: Vec<_> = (1..4)
+            .map(|port| from(&connections, &format!("192.0.2.1:{port}")).unwrap())
+            .inspect(|connection| connection.is_of_a_known_caller())
+            .collect();
+        let unknown = from(&connections, "192.0.2.1:4").unwrap();
+        from(&connections, "192.0.2.1:5").unwrap();
+        from(&connections, "192.0.2.1:6").unwrap();
+        assert!(unknown.is_ended() && !known.iter().any(|known| known.is_ended()));
     }
 
     #[test]

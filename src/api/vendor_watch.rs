@@ -39,9 +39,12 @@ pub struct VendorWatch {
     pub last_error: Arc<dyn Fn() -> Option<LastError> + Send + Sync>,
     /// Makes a call that proves both.
     pub ask: Arc<dyn Fn() -> BoxFuture<'static, Result<(), VendorError>> + Send + Sync>,
-    /// One at a time asks; when the last call was made that did not succeed, and what came of it.
-    turn: Arc<Mutex<Option<(DateTime<Utc>, VendorState)>>>,
+    /// One caller at a time asks. The last call, if it did not succeed.
+    turn: Arc<Mutex<Option<Failed>>>,
 }
+
+/// When a call was made that did not succeed, and how the vendor was found.
+type Failed = (DateTime<Utc>, VendorState);
 
 impl VendorWatch {
     /// A watch on one vendor.

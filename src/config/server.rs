@@ -34,7 +34,7 @@ pub struct Server {
     pub requests_per_second: u32,
     /// Connections at once.
     pub max_connections: u32,
-    /// Connections at once of one address; of IPv6 the /64 is one address.
+    /// Connections at once of one address on which no valid token was shown; an IPv6 /64 is one address.
     pub connections_per_address: u32,
     /// The origins whose pages may call from a browser: `https://shop.example`.
     pub cors_origins: Vec<String>,

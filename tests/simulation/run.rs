@@ -119,7 +119,7 @@ impl Run {
         let (down, grudge) = (outage(&mut dice), grudge(&mut dice));
         // Drawn from the seed, so that the stories of other seeds stay the same.
         let grudge = grudge.map(|(call, fate)| match fate {
-            Fate::Refused(Class::Rejected) if seed % 2 == 0 => {
+            Fate::Refused(Class::Rejected) if seed.is_multiple_of(2) => {
                 (call, Fate::Refused(Class::Unauthorized))
             }
             fate => (call, fate),

@@ -22,6 +22,7 @@ use super::transport::{Line, Repeat, Request};
 use crate::config;
 use crate::vendors::VendorError;
 use crate::vendors::governor::Caller;
+use crate::vendors::number::whole;
 
 /// The API of one App ID. Clones share its budget.
 #[derive(Debug, Clone)]
@@ -296,7 +297,11 @@ fn not_found(reply: &Reply) -> Option<bool> {
 fn session(body: &Value) -> Option<()> {
     let names = |key| answer::text(body.get(key)).is_some();
     let shown = names("sid") || names("resourceId") || body.get("serverResponse")?.is_object();
-    (shown && body.get("code").is_none_or(Value::is_null)).then_some(())
+    let failed = body
+        .get("code")
+        .and_then(whole)
+        .is_some_and(|code| code != 0);
+    (shown && !failed).then_some(())
 }
 
 /// The query of a URL.
