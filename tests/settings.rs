@@ -149,7 +149,7 @@ fn a_secret_of_digits_or_with_a_comma_or_like_toml_stays_as_it_is() {
         "[x]",
         "{a=1}",
         "1e5",
-        "\"q\"",
+        "a\"q\"",
     ] {
         let settings = from_env(&[
             ("CLOUDFLARE_STREAM_API_TOKEN", secret),
