@@ -21,6 +21,20 @@ use super::volatile::Kind;
 /// The least time between two calls of which both may be refused for their credentials.
 const REFUSED_AGAIN: Duration = Duration::from_secs(1);
 
+/// When something that the vendor refused is tried with a new name: at once, as that is expected to do, and ever later when
+/// that is refused as well. Counts the refusals in a row.
+fn due_anew(
+    refused: &mut u32,
+    first: Duration,
+    jitter: Jitter,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let wait = doubled(first, *refused, jitter);
+    let due = (*refused > 0).then_some(now + wait);
+    *refused = refused.saturating_add(1);
+    due
+}
+
 impl Relay {
     /// The call an id names, no longer in flight; none when nobody waits for it.
     fn landed(&mut self, action: ActionId) -> Option<(Kind, Call)> {
@@ -58,6 +72,7 @@ impl Relay {
                 echo_differs,
             } => {
                 self.volatile.input_doubt = false;
+                self.volatile.keys_refused = 0;
                 self.volatile.input.rest();
                 self.record(
                     step,
@@ -84,10 +99,8 @@ impl Relay {
                 let volatile = &mut self.volatile;
                 volatile.reacquire = true;
                 volatile.recorder.rest();
-                // A new resource is expected to do; one refused as well is not replaced at once.
-                let wait = doubled(first, volatile.resources_refused, jitter);
-                volatile.recorder.due = (volatile.resources_refused > 0).then_some(now + wait);
-                volatile.resources_refused += 1;
+                volatile.recorder.due =
+                    due_anew(&mut volatile.resources_refused, first, jitter, now);
                 Ok(())
             }
             Answer::KeysRotated => {
@@ -151,6 +164,9 @@ impl Relay {
         let slot = self.volatile.slot(kind);
         slot.failures += 1;
         let failures = slot.failures;
+        if failure.class != Class::Unauthorized {
+            slot.refused.take_if(|name| *name == <&str>::from(&call));
+        }
         let mut wait = back_off(self.first_wait(), failures, jitter, &failure);
         if failure.class == Class::Unauthorized {
             wait = wait.max(REFUSED_AGAIN);

@@ -19,7 +19,7 @@ pub(super) struct Slot {
     pub(super) hinted_at: Option<DateTime<Utc>>,
     /// Failures in a row.
     pub(super) failures: u32,
-    /// The name of the call whose credentials were refused last, until that call is answered.
+    /// The name of the call whose credentials were refused last, until that call is answered or fails otherwise.
     pub(super) refused: Option<&'static str>,
 }
 
@@ -100,6 +100,8 @@ pub(super) struct Volatile {
     pub(super) reacquire: bool,
     /// Starts in a row whose resource Agora did not take.
     pub(super) resources_refused: u32,
+    /// Creations of the live input in a row whose key's live input was deleted.
+    pub(super) keys_refused: u32,
     /// The creation of the live input may have been carried out.
     pub(super) input_doubt: bool,
     /// The start of the recorder may have been carried out.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::due_anew;
 use crate::relay::Relay;
 use crate::relay::action::{Call, Step};
 use crate::relay::debt::Owed;
@@ -30,7 +31,10 @@ impl Relay {
                 if self.durable.phase == Phase::Stopping {
                     return Ok(());
                 }
+                let (first, jitter) = (self.first_wait(), self.volatile.jitter);
+                let due = due_anew(&mut self.volatile.keys_refused, first, jitter, now);
                 self.volatile.input.rest();
+                self.volatile.input.due = due;
                 self.record(
                     step,
                     Fact::LiveInputRequested {

@@ -116,6 +116,29 @@ fn a_resource_that_is_refused_is_replaced_at_once_and_the_next_ones_ever_later()
 }
 
 #[test]
+fn a_key_whose_live_input_is_gone_is_replaced_at_once_and_the_next_ones_ever_later() {
+    let mut spec = push();
+    spec.timing.provisioning_timeout = secs(3600);
+    let mut life = Life::begin(spec);
+    let begun = life.now;
+    life.fail("create_live_input", Class::Conflict, false);
+    assert!(life.waiting("create_live_input").is_some());
+    assert_eq!(life.now, begun, "a new key is expected to do");
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        life.fail("create_live_input", Class::Conflict, false);
+        let refused = life.now;
+        while life.waiting("create_live_input").is_none() {
+            life.wait(1);
+        }
+        waits.push(life.since(refused).num_seconds());
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 15, 15]);
+    life.answer_create();
+    assert!(life.waiting("create_converter").is_some());
+}
+
+#[test]
 fn a_start_refused_for_certain_is_made_anew_under_the_same_name() {
     on_both(|spec| {
         let mut life = Life::starting(spec);
@@ -335,6 +358,22 @@ fn one_passing_refusal_of_good_credentials_ends_no_start() {
         life.accept("first");
         assert_eq!(life.phase(), Phase::AwaitingLive);
     });
+}
+
+#[test]
+fn refusals_of_credentials_with_another_failure_in_between_are_not_two_in_a_row() {
+    for between in [Class::Unavailable, Class::Timeout, Class::Unexpected] {
+        let mut life = Life::begin(push());
+        for class in [Class::Unauthorized, between, Class::Unauthorized] {
+            life.fail("create_live_input", class, false);
+            assert_eq!(life.outcome(), None, "{class:?} after {between:?}");
+            while life.waiting("create_live_input").is_none() {
+                life.wait(1);
+            }
+        }
+        life.fail("create_live_input", Class::Unauthorized, false);
+        assert_eq!(life.outcome(), Some(OutcomeCode::VendorUnauthorized));
+    }
 }
 
 #[test]
