@@ -10,7 +10,6 @@ use chrono::TimeDelta;
 use super::janitor::{Sweep, Verdict};
 use super::shared::Shared;
 use crate::store::{Alarm, AlarmKey, StoreError};
-use crate::vendors::Class;
 
 /// Between two looks at the causes.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -240,19 +239,13 @@ fn own_causes(shared: &Shared) -> Causes {
         );
         causes.insert((AlarmCode::CustomerHostDiffers, String::new()), detail);
     }
-    if let Some(last) = cloudflare.last_error()
-        && last.class == Class::Unauthorized
-        && cloudflare.last_success().is_none_or(|at| at < last.at)
-    {
+    if let Some(last) = cloudflare.refusal() {
         causes.insert(
             (AlarmCode::CredentialsRefused, "cloudflare".into()),
             last.message,
         );
     }
-    if let Some(last) = agora.last_error()
-        && last.error.class == Class::Unauthorized
-        && agora.last_success().is_none_or(|at| at < last.at)
-    {
+    if let Some(last) = agora.refusal() {
         causes.insert(
             (AlarmCode::CredentialsRefused, "agora".into()),
             last.error.to_string(),

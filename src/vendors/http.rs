@@ -36,6 +36,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Whether the answer has no body.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.body.trim_ascii().is_empty()
+    }
+
     /// Whether the body is a web page: a proxy, a bot challenge or a captive portal wrote it, not a vendor's API.
     pub(crate) fn is_page(&self) -> bool {
         let body = self.body.trim_ascii_start();

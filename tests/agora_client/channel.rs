@@ -8,6 +8,11 @@ use crate::*;
 #[case::audience_only(json!({ "channel_exist": true, "mode": 2, "broadcasters": [] }), Hosts::Uids(vec![]))]
 #[case::entries_that_are_no_uid(json!({ "channel_exist": true, "broadcasters": ["alice", -1, null, 12345, {}, 4294967296_u64, 1.5, "7", 9.0] }), Hosts::Uids(vec![12345, 7, 9]))]
 #[case::only_such_entries(json!({ "channel_exist": true, "broadcasters": ["alice", -1, null, {}] }), Hosts::Uids(vec![]))]
+#[case::objects_with_a_uid(json!({ "channel_exist": true, "broadcasters": [{ "uid": 12345 }, { "uid": "7", "role": 1 }, { "uid": "alice" }] }), Hosts::Uids(vec![12345, 7]))]
+#[case::no_broadcasters_but_users(json!({ "channel_exist": true, "broadcasters": null, "users": [1] }), Hosts::Uids(vec![1]))]
+#[case::neither(json!({ "channel_exist": true, "broadcasters": null, "users": null }), Hosts::Uids(vec![]))]
+#[case::an_object_that_may_be_anybody(json!({ "channel_exist": true, "broadcasters": [5, { "name": 12345 }] }), Hosts::Partly(vec![5]))]
+#[case::a_list_that_may_be_anybody(json!({ "channel_exist": true, "broadcasters": [[12345], 5] }), Hosts::Partly(vec![5]))]
 #[case::communication(json!({ "channel_exist": true, "mode": 1, "total": 1, "users": [9] }), Hosts::Uids(vec![9]))]
 #[tokio::test]
 async fn the_hosts_of_a_channel_are_read_in_both_profiles(
@@ -31,7 +36,6 @@ async fn the_hosts_of_a_channel_are_read_in_both_profiles(
 
 #[rstest]
 #[case(json!({ "success": true, "data": { "channel_exist": true, "mode": 2 } }))]
-#[case(json!({ "success": true, "data": { "channel_exist": true, "broadcasters": [{ "uid": 12345 }] } }))]
 #[case(json!({ "success": true, "data": { "channel_exist": true, "broadcasters": "12345" } }))]
 #[case(json!({ "success": false, "data": { "channel_exist": false } }))]
 #[case(json!({}))]

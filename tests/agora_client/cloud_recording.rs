@@ -219,25 +219,70 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
 }
 
 #[rstest]
-#[case::not_found(404)]
-#[case::name_taken(409)]
-#[case::bad_request(400)]
+#[case::a_page("<html>sorry</html>")]
+#[case::json_of_another(r#"{"error":"blocked"}"#)]
+#[case::a_code_that_is_none(r#"{"code":null,"reason":{},"message":[]}"#)]
+#[case::a_list(r#"[{"code":404,"reason":"failed to find worker"}]"#)]
+#[case::cut(r#"{"code":404,"reason":"failed to"#)]
+#[case::text("quota exceeded, blocked")]
 #[tokio::test]
-async fn a_web_page_in_place_of_a_refusal_says_nothing_of_the_recorder(#[case] status: u16) {
+async fn an_answer_of_another_says_nothing_of_a_recorder_or_a_converter(
+    #[case] body: &str,
+    #[values(400, 404, 405, 409, 410, 451)] status: u16,
+) {
     let server = MockServer::start().await;
-    let answer = ResponseTemplate::new(status).set_body_raw("<html>sorry</html>", "text/html");
+    let answer = ResponseTemplate::new(status).set_body_string(body);
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let agora = agora(&server);
     let (recording, push) = (agora.cloud_recording(), agora.media_push());
-    let stopped = recording.stop(caller(), &recorder()).await.unwrap_err();
-    let created = push.create(caller(), &converter()).await.unwrap_err();
-    let deleted = push.delete(caller(), "na", "c").await.unwrap_err();
-    for error in [stopped, created, deleted] {
+    for error in [
+        recording.acquire(caller(), "mark", 1, 1).await.unwrap_err(),
+        recording
+            .start(caller(), &start_request())
+            .await
+            .unwrap_err(),
+        recording.stop(caller(), &recorder()).await.unwrap_err(),
+        push.create(caller(), &converter()).await.unwrap_err(),
+        push.delete(caller(), "na", "c").await.unwrap_err(),
+    ] {
         assert_eq!(told(&error), (Class::Unexpected, Done::Unknown), "{error}");
     }
-    let queried = recording.query(caller(), &recorder()).await.unwrap_err();
-    assert_eq!(told(&queried), (Class::Unexpected, Done::No));
+    for error in [
+        recording.query(caller(), &recorder()).await.unwrap_err(),
+        push.get(caller(), "na", "c").await.unwrap_err(),
+        push.list(caller()).await.unwrap_err(),
+        push.check_credentials(caller()).await.unwrap_err(),
+    ] {
+        assert_eq!(told(&error), (Class::Unexpected, Done::No), "{error}");
+    }
     assert!(agora.last_success().is_none(), "it was not Agora");
+}
+
+#[tokio::test]
+async fn a_missing_list_without_agoras_words_is_no_empty_list() {
+    let server = MockServer::start().await;
+    let missing = ResponseTemplate::new(404);
+    Mock::given(any())
+        .respond_with(missing)
+        .mount(&server)
+        .await;
+    let agora = agora(&server);
+    let error = agora.media_push().list(caller()).await.unwrap_err();
+    assert_eq!(error.class, Class::Unexpected);
+    assert!(agora.last_success().is_none());
+}
+
+#[tokio::test]
+async fn the_429_of_another_is_about_the_rate_whatever_its_words() {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(429).set_body_string("quota exceeded");
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let created = agora(&server)
+        .media_push()
+        .create(caller(), &converter())
+        .await;
+    let error = created.unwrap_err();
+    assert_eq!(told(&error), (Class::RateLimited, Done::No));
 }
 
 #[tokio::test]

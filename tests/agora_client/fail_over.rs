@@ -52,7 +52,11 @@ async fn an_answer_that_echoes_our_authorization_tells_nobody_what_it_is() {
 async fn a_read_is_tried_twice_at_the_first_domain() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let primary = hangs_up_counting(Arc::clone(&attempts)).await;
-    let fallback = always(404, json!({})).await;
+    let fallback = always(
+        404,
+        json!({ "code": 404, "reason": "failed to find worker" }),
+    )
+    .await;
     build(&settings(&primary, &[fallback.uri()]))
         .cloud_recording()
         .query(caller(), &recorder())
@@ -144,7 +148,11 @@ async fn a_stop_and_a_delete_may_be_repeated_elsewhere_and_their_404_says_so() {
 #[tokio::test]
 async fn an_answer_that_fails_is_an_answer_and_no_other_domain_is_asked() {
     let primary = always(503, json!({ "message": "busy" })).await;
-    let fallback = always(404, json!({})).await;
+    let fallback = always(
+        404,
+        json!({ "code": 404, "reason": "failed to find worker" }),
+    )
+    .await;
     let agora = build(&settings(&primary.uri(), &[fallback.uri()]));
     let error = agora
         .cloud_recording()

@@ -49,6 +49,22 @@ async fn the_last_outcome_is_known_for_the_health_page() {
     let last = agora.last_error().unwrap();
     assert_eq!(last.error.class, Class::Unauthorized);
 
+    // What another answered says nothing of the credentials.
+    for (status, body) in [
+        (404, json!({ "error": "blocked" })),
+        (200, json!({ "ok": true })),
+    ] {
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(status).set_body_json(body))
+            .up_to_n_times(1)
+            .mount(&server)
+            .await;
+        agora.channel().hosts(caller(), "c").await.unwrap_err();
+    }
+    assert!(agora.last_success().is_none());
+    let refusal = agora.refusal().unwrap();
+    assert_eq!(refusal.error.class, Class::Unauthorized);
+
     // One object's 404 says that Agora is there and believes us.
     Mock::given(any())
         .respond_with(ResponseTemplate::new(404).set_body_json(json!({ "reason": "gone" })))
@@ -56,4 +72,5 @@ async fn the_last_outcome_is_known_for_the_health_page() {
         .await;
     agora.media_push().get(caller(), "na", "c").await.unwrap();
     assert!(agora.last_success().unwrap() >= last.at);
+    assert!(agora.refusal().is_none());
 }

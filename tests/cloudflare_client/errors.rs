@@ -89,8 +89,8 @@ async fn a_limit_of_the_account_is_a_quota_with_words_for_the_operator() {
             "",
             STORAGE,
         ),
-        (429, 4242, "Storage quota exceeded", "", STORAGE),
-        (429, 4242, "Live input limit reached", "", INPUTS),
+        (429, 10011, "Storage capacity exceeded", "", STORAGE),
+        (400, 4242, "Live input limit reached", "", INPUTS),
         (
             400,
             4242,
@@ -149,6 +149,20 @@ async fn a_refusal_that_speaks_of_no_limit_of_the_account_is_no_quota() {
             971,
             "Please wait and consider throttling your request speed",
             Class::RateLimited,
+        ),
+        (
+            429,
+            971,
+            "You exceeded the allowed requests, wait 5 minutes",
+            Class::RateLimited,
+        ),
+        (429, 4242, "Storage quota exceeded", Class::RateLimited),
+        (429, 4242, "Live input limit reached", Class::RateLimited),
+        (
+            400,
+            4242,
+            "Unlimited storage is limited to some plans",
+            Class::Rejected,
         ),
         (403, 10000, "Authentication error", Class::Unauthorized),
         (
@@ -250,17 +264,78 @@ async fn only_the_apis_own_envelope_refuses_the_credentials() {
     }
 }
 
+/// Bodies that another than Cloudflare's API wrote.
+const FOREIGN: [&str; 8] = [
+    "<html>nginx</html>",
+    r#"{"error":"blocked"}"#,
+    r#"{"errors":[{"code":10003,"message":"Not Found"}]}"#,
+    r#"{"success":true,"errors":[{"code":10011,"message":"Storage capacity exceeded"}]}"#,
+    r#"{"success":"false"}"#,
+    r#"[{"success":false,"errors":[{"code":10003}]}]"#,
+    r#"{"success":false,"errors":[{"code":1000"#,
+    "Blocked: storage quota exceeded",
+];
+
 #[tokio::test]
-async fn a_page_says_nothing_of_an_object() {
-    for status in [400, 404, 405, 409, 413] {
-        let answer = ResponseTemplate::new(status).set_body_string("<html>nginx</html>");
-        let (write, read) = outcomes(answer).await;
-        assert_eq!(
-            (write.class, write.done),
-            (Class::Unexpected, Done::Unknown)
-        );
-        assert_eq!(read.class, Class::Unexpected);
+async fn an_answer_of_another_says_nothing_of_an_object_or_a_limit() {
+    let at = stream(&format!("/live_inputs/{UID}"));
+    for status in [400, 404, 409, 413, 451] {
+        for body in FOREIGN {
+            let answer = ResponseTemplate::new(status).set_body_string(body);
+            let server = answering("PUT", &at, answer.clone()).await;
+            for method in ["GET", "DELETE"] {
+                on(&server, method, &at, answer.clone()).await;
+            }
+            on(
+                &server,
+                "POST",
+                &format!("{at}/rotate_keys"),
+                answer.clone(),
+            )
+            .await;
+            on(&server, "POST", &stream("/live_inputs"), answer).await;
+            let client = client(&server);
+            for error in [
+                client.disable_live_input(caller(), UID).await.unwrap_err(),
+                client.delete_live_input(caller(), UID).await.unwrap_err(),
+                client.rotate_keys(caller(), UID).await.unwrap_err(),
+                client
+                    .create_live_input(caller(), &new_live_input())
+                    .await
+                    .unwrap_err(),
+            ] {
+                assert_eq!(
+                    (error.class, error.done),
+                    (Class::Unexpected, Done::Unknown),
+                    "{body}: {error}"
+                );
+            }
+            let read = client.get_live_input(caller(), UID).await.unwrap_err();
+            assert_eq!((read.class, read.done), (Class::Unexpected, Done::No));
+            assert!(client.last_success().is_none(), "it was not Cloudflare");
+        }
     }
+}
+
+#[tokio::test]
+async fn an_answer_of_another_neither_limits_nor_ends_a_refusal_of_the_credentials() {
+    let at = stream(&format!("/live_inputs/{UID}"));
+    let denied = refused(403, 10000, "Authentication error");
+    let server = answering("PUT", &at, denied).await;
+    let missing = ResponseTemplate::new(404).set_body_string(FOREIGN[1]);
+    on(&server, "GET", &at, missing).await;
+    // Without a body it is taken for the API's own, but proves no credentials.
+    on(&server, "DELETE", &at, ResponseTemplate::new(404)).await;
+    let rotate = format!("{at}/rotate_keys");
+    on(&server, "POST", &rotate, refused(404, 10003, "Not Found")).await;
+    let client = client(&server);
+    assert!(client.refusal().is_none());
+    client.disable_live_input(caller(), UID).await.unwrap_err();
+    client.get_live_input(caller(), UID).await.unwrap_err();
+    client.delete_live_input(caller(), UID).await.unwrap();
+    assert_eq!(client.refusal().unwrap().class, Class::Unauthorized);
+    client.rotate_keys(caller(), UID).await.unwrap_err();
+    assert!(client.refusal().is_none(), "the API's own 404 ends it");
 }
 
 #[tokio::test]

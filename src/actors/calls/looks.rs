@@ -105,6 +105,14 @@ impl Caller {
         let present = match hosts.map_err(failure)? {
             Hosts::NoChannel => false,
             Hosts::Uids(uids) => uids.contains(&spec.seller_uid),
+            Hosts::Partly(uids) if uids.contains(&spec.seller_uid) => true,
+            Hosts::Partly(_) => {
+                let message = "entries of a shape nobody documented may name the seller";
+                return Err(Failure {
+                    vendor: "agora".into(),
+                    ..unexpected("channel.hosts", message)
+                });
+            }
         };
         Ok(Answer::Hosts { present })
     }

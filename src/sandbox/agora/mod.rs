@@ -232,6 +232,8 @@ fn count(call: Call, cx: &mut Cx<'_>) -> Option<Answer> {
 fn hosts(cx: &Cx<'_>) -> Answer {
     let channel = cx.ask.part(5);
     let mut hosts = cx.world.odd_entries();
+    // An object could name a seller, so that no seller would be known to be away.
+    hosts.retain(|entry| !entry.is_object());
     hosts.extend(cx.state.sellers.hosts(channel).into_iter().map(Value::from));
     let mut tasks = cx.state.tasks.values();
     if hosts.is_empty() && !tasks.any(|task| task.joined.as_deref() == Some(channel)) {

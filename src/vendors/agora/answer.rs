@@ -19,7 +19,9 @@ pub(super) struct Reply {
     /// The body; null when it is no JSON.
     pub(super) json: Value,
     /// The body is a web page: not the API's own answer, whatever its status says.
-    pub(super) is_page: bool,
+    is_page: bool,
+    /// It has no body.
+    is_empty: bool,
     /// It came from another domain than the first in the settings, or after an attempt that may have been carried out:
     /// a 404 in it says even less than usual.
     pub(super) failed_over: bool,
@@ -44,6 +46,7 @@ impl Reply {
             call,
             status: answer.status,
             is_page: answer.is_page(),
+            is_empty: answer.is_empty(),
             headers: answer.headers,
             json,
             failed_over,
@@ -55,6 +58,21 @@ impl Reply {
     /// The body's `code` (Cloud Recording).
     pub(super) fn code(&self) -> Option<i64> {
         whole(self.json.get("code")?)
+    }
+
+    /// Whether a refusal is Agora's own: one of the three shapes of its error bodies (`agora.md` §1).
+    pub(super) fn is_own(&self) -> bool {
+        let text = |key| self.json.get(key).is_some_and(Value::is_string);
+        let code = self.json.get("code");
+        code.is_some_and(|code| code.is_number() || code.is_string())
+            || text("reason")
+            || text("message")
+    }
+
+    /// Whether another than Agora wrote a refusal: a page, plain text, the JSON of others, a body that was cut. One without a
+    /// body counts as Agora's.
+    pub(super) fn is_foreign(&self) -> bool {
+        !self.is_own() && !self.is_empty
     }
 
     /// 2xx of the API itself, but not Agora's 206, which says that something is left open. It proves that a call was carried
@@ -78,10 +96,10 @@ impl Reply {
         read(&self.json).ok_or_else(|| self.unexpected(missing))
     }
 
-    /// 404 of the API itself; the gateway's 404 for a wrong path is none (`agora.md` §7.1), nor is a web page.
+    /// 404 of the API itself; the gateway's 404 for a wrong path is none (`agora.md` §7.1), nor is one that another wrote.
     pub(super) fn is_not_found(&self) -> bool {
         let no_route = self.words.to_ascii_lowercase().contains("no route");
-        self.status == 404 && !self.is_page && !no_route && !self.is_left_open()
+        self.status == 404 && !self.is_foreign() && !no_route && !self.is_left_open()
     }
 
     /// Codes 62 and 65: a back end of Agora's got the call and did not answer in time, whatever the HTTP status. At acquire 62
@@ -137,7 +155,7 @@ fn classify(reply: &Reply) -> (Class, Done) {
     let words = reply.words.to_ascii_lowercase();
     match (reply.status, reply.code()) {
         // A proxy answered in the API's place: whether it passed the call on is unknown.
-        (200..=498, _) if reply.is_page && !matches!(reply.status, 401 | 403 | 408 | 429) => {
+        (..=498, _) if reply.is_foreign() && !matches!(reply.status, 401 | 403 | 408 | 429) => {
             (Class::Unexpected, Done::Unknown)
         }
         _ if reply.is_left_open() => (Class::Timeout, Done::Unknown),
@@ -147,7 +165,8 @@ fn classify(reply: &Reply) -> (Class, Done) {
         (404, _) if !reply.is_not_found() => (Class::Rejected, Done::No),
         (404, _) => (Class::NotFound, Done::Unknown),
         (409, _) => (Class::Conflict, Done::No),
-        (429, _) => (too_many(&words), Done::No),
+        (429, _) if reply.is_own() => (too_many(&words), Done::No),
+        (429, _) => (Class::RateLimited, Done::No),
         // Past 10 % of the concurrency Cloud Recording answers 400 (§2.5).
         (400, _) if words.contains("rate limit") || words.contains("qps") => {
             (Class::RateLimited, Done::No)

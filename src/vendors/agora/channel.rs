@@ -26,6 +26,8 @@ pub enum Hosts {
     NoChannel,
     /// The broadcasters (live profile) or all users (communication profile). A recorder that joined as host is among them.
     Uids(Vec<u32>),
+    /// The same, but some entries cannot be read: others may be in the channel as well.
+    Partly(Vec<u32>),
 }
 
 impl Channels {
@@ -46,7 +48,8 @@ impl Channels {
         let path = format!("{}/{}/hosts_only", self.base, encode(channel));
         let request = Request::read("channel.hosts", path);
         let reply = self.line.exchange(caller, &request).await?;
-        reply.documented("the hosts of a channel came in an unknown shape", hosts)
+        let missing = "the hosts of a channel came in an unknown shape";
+        self.line.documented(&reply, missing, hosts)
     }
 }
 
@@ -58,12 +61,30 @@ fn hosts(body: &Value) -> Option<Hosts> {
     if data.get("channel_exist").and_then(Value::as_bool) == Some(false) {
         return Some(Hosts::NoChannel);
     }
-    let entries = list(data.get("broadcasters").or_else(|| data.get("users"))?)?;
-    // A list of objects has another shape, and may name the seller. Elsewhere what is no uid cannot be the seller.
-    let is_scalar = |entry: &Value| !entry.is_object() && !entry.is_array();
-    if !entries.is_empty() && !entries.iter().any(is_scalar) {
-        return None;
+    let lists = || {
+        ["broadcasters", "users"]
+            .into_iter()
+            .filter_map(|key| data.get(key))
+    };
+    let entries = lists()
+        .find(|list| !list.is_null())
+        .or_else(|| lists().next())?;
+    let mut uids = Vec::new();
+    let mut is_whole = true;
+    for entry in list(entries)? {
+        let entry = entry.get("uid").unwrap_or(entry);
+        match entry {
+            // An object or a list of another shape may name anybody, an empty one nobody.
+            Value::Object(fields) => is_whole &= fields.is_empty(),
+            Value::Array(items) => is_whole &= items.is_empty(),
+            // What is no uid cannot be the seller.
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                uids.extend(whole(entry).and_then(|uid| u32::try_from(uid).ok()));
+            }
+        }
     }
-    let uid = |entry: &Value| u32::try_from(whole(entry)?).ok();
-    Some(Hosts::Uids(entries.iter().filter_map(uid).collect()))
+    Some(match is_whole {
+        true => Hosts::Uids(uids),
+        false => Hosts::Partly(uids),
+    })
 }

@@ -139,6 +139,12 @@ impl Agora {
     pub fn last_error(&self) -> Option<LastError> {
         self.transport.outcome().last_error()
     }
+
+    /// The last refusal of the credentials, while no call has succeeded since. Failures of other kinds do not end it.
+    #[must_use]
+    pub fn refusal(&self) -> Option<LastError> {
+        self.transport.outcome().refusal()
+    }
 }
 
 /// The permits a second of a product: its rate, and at most 10 % of its concurrency when that is known (`agora.md` §2.5,

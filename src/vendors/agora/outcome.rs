@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::vendors::VendorError;
+use crate::vendors::{Class, VendorError};
 
 /// A failure and when it was.
 #[derive(Debug, Clone)]
@@ -23,6 +23,7 @@ pub(super) struct Outcome(Mutex<Seen>);
 struct Seen {
     success: Option<DateTime<Utc>>,
     error: Option<LastError>,
+    refusal: Option<LastError>,
 }
 
 impl Outcome {
@@ -35,7 +36,12 @@ impl Outcome {
             at: Utc::now(),
             error: error.clone(),
         };
-        self.seen(|seen| seen.error = Some(error));
+        self.seen(|seen| {
+            if error.error.class == Class::Unauthorized {
+                seen.refusal = Some(error.clone());
+            }
+            seen.error = Some(error);
+        });
     }
 
     pub(super) fn last_success(&self) -> Option<DateTime<Utc>> {
@@ -44,6 +50,15 @@ impl Outcome {
 
     pub(super) fn last_error(&self) -> Option<LastError> {
         self.seen(|seen| seen.error.clone())
+    }
+
+    /// The last refusal of the credentials, while no call has succeeded since.
+    pub(super) fn refusal(&self) -> Option<LastError> {
+        self.seen(|seen| {
+            let refusal = seen.refusal.as_ref()?;
+            let stands = seen.success.is_none_or(|at| at < refusal.at);
+            stands.then(|| refusal.clone())
+        })
     }
 
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -286,12 +287,33 @@ impl Line {
         Err(failure)
     }
 
-    /// Agora was reached and believed us, though the call was refused.
+    /// What a 2xx answer shows, where the documents describe its body ([`Reply::documented`]). Only such a body proves that
+    /// Agora was reached and believed us.
+    ///
+    /// # Errors
+    /// As [`Reply::documented`].
+    pub(super) fn documented<T>(
+        &self,
+        reply: &Reply,
+        missing: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<T, VendorError> {
+        let read = reply.documented(missing, read);
+        match &read {
+            Ok(_) => self.transport.outcome.succeeded(),
+            Err(error) if reply.is_done() => self.transport.outcome.failed(error),
+            // Noted when it came.
+            Err(_) => {}
+        }
+        read
+    }
+
+    /// Agora was reached and believed us.
     pub(super) fn succeeded(&self) {
         self.transport.outcome.succeeded();
     }
 
-    /// Notes what an answer says about Agora as a whole, and keeps to a "too many requests".
+    /// Notes what a refusal says about Agora as a whole, and keeps to a "too many requests".
     fn judge(&self, answer: http::Answer, request: &Request<'_>, failed_over: bool) -> Reply {
         let mut secrets = request.secrets.clone();
         secrets.extend(
@@ -302,16 +324,18 @@ impl Line {
         );
         let changes = request.repeat != Repeat::Read;
         let reply = Reply::new(request.call, answer, changes, failed_over, &secrets);
-        if reply.is_done() || (reply.status == 206 && !reply.is_page) {
-            self.transport.outcome.succeeded();
+        if reply.is_done() {
             return reply;
         }
         let refused = reply.refused();
-        if matches!(
+        let says_no = matches!(
             refused.class,
             Class::Rejected | Class::NotFound | Class::Conflict
-        ) {
-            self.transport.outcome.succeeded();
+        );
+        if says_no || reply.status == 206 {
+            if reply.is_own() {
+                self.transport.outcome.succeeded();
+            }
         } else {
             self.transport.outcome.failed(&refused);
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::envelope::{Context, ray};
+use super::envelope::{Context, is_own, ray};
 use super::{SetupError, base_url, ratelimit};
 use crate::config;
 use crate::vendors::governor::{Caller, Governor, Snapshot};
@@ -42,6 +42,7 @@ pub(super) struct Api {
 struct Outcomes {
     success: Option<Instant>,
     error: Option<LastError>,
+    refusal: Option<LastError>,
 }
 
 /// The last failure of a vendor, its credentials or the network.
@@ -161,15 +162,14 @@ impl Api {
         flaw: impl FnOnce(&T) -> Option<&'static str>,
     ) -> Result<T, VendorError> {
         let context = self.context(&call);
-        let outcome = self.exchange(caller, call).await?;
-        let result = outcome.and_then(|answer| {
-            let result = context.result(&answer)?;
-            match flaw(&result) {
+        let answer = self.exchange(caller, call).await?;
+        let result = context
+            .result(&answer)
+            .and_then(|result| match flaw(&result) {
                 Some(what) => Err(context.unexpected(&answer, what)),
                 None => Ok(result),
-            }
-        });
-        self.note(result.as_ref().map(|_| ()));
+            });
+        self.note(result.as_ref().map(|_| ()), is_own(&answer.body));
         result
     }
 
@@ -177,9 +177,9 @@ impl Api {
     /// a web page or an envelope that says it failed.
     pub(super) async fn send(&self, caller: Caller, call: Call<'_>) -> Result<(), VendorError> {
         let context = self.context(&call);
-        let outcome = self.exchange(caller, call).await?;
-        let result = outcome.and_then(|answer| context.accepted(&answer));
-        self.note(result.as_ref().map(|_| ()));
+        let answer = self.exchange(caller, call).await?;
+        let result = context.accepted(&answer);
+        self.note(result.as_ref().map(|()| ()), is_own(&answer.body));
         result
     }
 
@@ -199,12 +199,19 @@ impl Api {
         self.outcomes().error.clone()
     }
 
-    /// The outer error: nothing was called. The inner result: what came of the call.
-    async fn exchange(
-        &self,
-        caller: Caller,
-        call: Call<'_>,
-    ) -> Result<Result<Answer, VendorError>, VendorError> {
+    /// The last refusal of the credentials, while no call has succeeded since.
+    pub(super) fn refusal(&self) -> Option<LastError> {
+        let outcomes = self.outcomes();
+        let refusal = outcomes.refusal.as_ref()?;
+        let stands = outcomes.success.is_none_or(|at| at < refusal.at);
+        stands.then(|| refusal.clone())
+    }
+
+    /// Makes a call. A 2xx is returned and not yet noted.
+    ///
+    /// # Errors
+    /// Nothing was called, no answer came, or the answer is no 2xx.
+    async fn exchange(&self, caller: Caller, call: Call<'_>) -> Result<Answer, VendorError> {
         let context = self.context(&call);
         let timeout = match context.writes {
             true => self.write_timeout,
@@ -244,7 +251,8 @@ impl Api {
                 if !context.writes {
                     error.done = Done::No;
                 }
-                return Ok(Err(error));
+                self.note(Err(&error), false);
+                return Err(error);
             }
         };
         let told = ratelimit::told(&answer.headers);
@@ -259,7 +267,7 @@ impl Api {
             if let Some(pause) = told.empty_for {
                 self.governor.pause(pause);
             }
-            return Ok(Ok(answer));
+            return Ok(answer);
         }
         let mut error = context.refused(&answer);
         if error.class == Class::RateLimited {
@@ -267,7 +275,8 @@ impl Api {
             error.retry_after = Some(pause);
             self.governor.pause(pause);
         }
-        Ok(Err(error))
+        self.note(Err(&error), is_own(&answer.body));
+        Err(error)
     }
 
     /// The call's URL. An id that is none would turn the call into another one: `DELETE …/live_inputs/`.
@@ -295,27 +304,33 @@ impl Api {
         Ok(url)
     }
 
-    /// Keeps what a call came to. What the vendor says of an object (not there, in the way, refused) proves credentials
-    /// and reach as well.
-    fn note(&self, outcome: Result<(), &VendorError>) {
+    /// Keeps what a call came to. What the API itself (`is_own`) says of an object (not there, in the way, refused) proves
+    /// credentials and reach as well.
+    fn note(&self, outcome: Result<(), &VendorError>, is_own: bool) {
         let at = Instant::now();
         let mut outcomes = self.outcomes();
         match outcome {
             Ok(()) => outcomes.success = Some(at),
             Err(error) => match error.class {
                 Class::NotFound | Class::Conflict | Class::Rejected | Class::Quota => {
-                    outcomes.success = Some(at);
+                    if is_own {
+                        outcomes.success = Some(at);
+                    }
                 }
                 Class::Unauthorized
                 | Class::RateLimited
                 | Class::Unavailable
                 | Class::Timeout
                 | Class::Unexpected => {
-                    outcomes.error = Some(LastError {
+                    let last = LastError {
                         at,
                         class: error.class,
                         message: error.to_string(),
-                    });
+                    };
+                    if error.class == Class::Unauthorized {
+                        outcomes.refusal = Some(last.clone());
+                    }
+                    outcomes.error = Some(last);
                 }
             },
         }

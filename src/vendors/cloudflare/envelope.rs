@@ -74,11 +74,16 @@ impl Context<'_> {
 
     /// Why the vendor refused.
     pub(super) fn refused(self, answer: &Answer) -> VendorError {
-        let errors = faults(&answer.body, "errors");
+        let is_own = is_own(&answer.body);
+        let faults = |key| match is_own {
+            true => faults(&answer.body, key),
+            false => Vec::new(),
+        };
+        let errors = faults("errors");
         let code = errors.iter().find_map(|fault| fault.code);
-        let mut told = faults(&answer.body, "messages");
+        let mut told = faults("messages");
         told.splice(0..0, errors.iter().cloned());
-        let limit = Limit::of(answer.status, &told);
+        let limit = Limit::of(answer.status, &told).filter(|_| is_own);
         let text = match limit {
             Some(limit) => format!("{} ({})", limit.remedy(), texts(&told)),
             None if errors.is_empty() => excerpt(&answer.body),
@@ -90,14 +95,14 @@ impl Context<'_> {
                 .any(|fault| fault.code.is_some_and(|code| wanted.contains(&code)))
         };
         let (class, done) = match answer.status {
-            // A proxy answered in the API's place: whether it passed the call on is unknown.
-            ..500 if answer.is_page() && !matches!(answer.status, 401 | 403 | 408 | 429) => {
-                (Class::Unexpected, Done::Unknown)
-            }
             200..300 if limit.is_some() => (Class::Quota, Done::Unknown),
             400..500 if limit.is_some() => (Class::Quota, Done::No),
-            401 | 403 if is_refusal(&answer.body) => (Class::Unauthorized, Done::No),
-            401 | 403 => (Class::Unavailable, Done::Unknown),
+            // A proxy answered in the API's place: whether it passed the call on is unknown.
+            401 | 403 if code.is_none() => (Class::Unavailable, Done::Unknown),
+            ..500 if is_foreign(answer) && !matches!(answer.status, 408 | 429) => {
+                (Class::Unexpected, Done::Unknown)
+            }
+            401 | 403 => (Class::Unauthorized, Done::No),
             408 => (Class::Timeout, Done::Unknown),
             429 => (Class::RateLimited, Done::No),
             500.. => (Class::Unavailable, Done::Unknown),
@@ -160,16 +165,19 @@ pub(super) fn ray(answer: &Answer) -> Option<&str> {
     ray.get(..ray.len().min(40))
 }
 
-/// Whether it is the API itself that refuses: its envelope, with a code. A challenge page, an empty body and the JSON of
-/// others refuse nothing.
-fn is_refusal(body: &[u8]) -> bool {
+/// Whether it is the API itself that refuses: its envelope. A page, plain text, the JSON of others and a body that was cut
+/// refuse nothing.
+pub(super) fn is_own(body: &[u8]) -> bool {
     let success = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|body| body.get("success")?.as_bool());
     success == Some(false)
-        && faults(body, "errors")
-            .iter()
-            .any(|fault| fault.code.is_some())
+}
+
+/// Whether another than the API wrote the answer. Without a body it counts as the API's, except a 413: no body of ours is
+/// too large.
+fn is_foreign(answer: &Answer) -> bool {
+    !is_own(&answer.body) && (!answer.is_empty() || answer.status == 413)
 }
 
 /// The faults under a key of the envelope.

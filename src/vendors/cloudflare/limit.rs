@@ -23,7 +23,7 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    /// The limit that a refusal names, by code or in words. `faults`: its errors and messages.
+    /// The limit that a refusal of the API's own names, by code or in words. `faults`: its errors and messages.
     pub(super) fn of(status: u16, faults: &[Fault]) -> Option<Self> {
         if matches!(status, 404 | 408 | 409) {
             return None;
@@ -32,28 +32,41 @@ impl Limit {
             let mut given = faults.iter().filter_map(|fault| fault.code);
             given.any(|code| codes.contains(&code))
         };
-        let words = faults.iter().map(|fault| fault.text.to_ascii_lowercase());
-        let words = words.collect::<Vec<_>>().join("; ");
-        let says = |any: &[&str]| any.iter().any(|word| words.contains(word));
+        let words = words_of(faults);
+        let says = |any: &[&str]| {
+            any.iter()
+                .any(|phrase| words.contains(&format!(" {phrase} ")))
+        };
         if has(STORAGE) {
             return Some(Self::Storage);
         }
         let is_forbidden = matches!(status, 401 | 403) && has(NOT_ALLOWED);
-        if is_forbidden
-            || has(NOT_ENABLED)
-            || says(&["not enabled", "not subscribed", "not entitled"])
-        {
+        if is_forbidden || has(NOT_ENABLED) {
             return Some(Self::NotEnabled);
         }
-        if says(&["rate limit", "rate-limit", "too many requests"]) {
+        // The words of a 429 are about the rate.
+        if status == 429 || says(&["rate limit", "too many requests"]) {
             return None;
         }
-        let is_used_up = says(&["exceed", "limit", "quota", "capacity", "maximum number"]);
+        if says(&["not enabled", "not subscribed", "not entitled"]) {
+            return Some(Self::NotEnabled);
+        }
+        let is_used_up = says(&[
+            "exceed",
+            "exceeds",
+            "exceeded",
+            "limit",
+            "limits",
+            "quota",
+            "quotas",
+            "capacity",
+            "maximum number",
+        ]);
         if is_used_up && says(&["storage", "minutes"]) {
             Some(Self::Storage)
-        } else if is_used_up && says(&["live input", "live_input"]) {
+        } else if is_used_up && says(&["live input", "live inputs"]) {
             Some(Self::LiveInputs)
-        } else if says(&["quota"]) || status == 413 {
+        } else if says(&["quota", "quotas"]) || status == 413 {
             // No body of ours is too large.
             Some(Self::Other)
         } else {
@@ -76,4 +89,13 @@ impl Limit {
             Self::Other => "a limit of the account is reached: ask Cloudflare for more",
         }
     }
+}
+
+/// The words of the faults in lower case, with one space around each.
+fn words_of(faults: &[Fault]) -> String {
+    let texts = faults.iter().map(|fault| fault.text.to_ascii_lowercase());
+    let texts = texts.collect::<Vec<_>>().join(" ; ");
+    let words = texts.split(|character: char| !character.is_alphanumeric() && character != ';');
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    format!(" {} ", words.join(" "))
 }

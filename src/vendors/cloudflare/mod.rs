@@ -117,6 +117,12 @@ impl Cloudflare {
     pub fn last_error(&self) -> Option<LastError> {
         self.api.last_error()
     }
+
+    /// The last refusal of the credentials, while no call has succeeded since. Failures of other kinds do not end it.
+    #[must_use]
+    pub fn refusal(&self) -> Option<LastError> {
+        self.api.refusal()
+    }
 }
 
 /// A base URL from the settings.

@@ -156,10 +156,11 @@ impl CloudRecording {
         let mut permit = self.line.permits(caller, 2, request.call).await?;
         let of_start = permit.split();
         let reply = self.line.exchange_with(permit, caller, &request).await?;
-        let resource_id = reply
-            .documented("an acquire was answered without a resourceId", |body| {
-                answer::text(body.get("resourceId"))
-            })?;
+        let resource_id = self.line.documented(
+            &reply,
+            "an acquire was answered without a resourceId",
+            |body| answer::text(body.get("resourceId")),
+        )?;
         self.prepaid.keep(&resource_id, of_start);
         Ok(resource_id)
     }
@@ -193,7 +194,7 @@ impl CloudRecording {
         };
         let reply = self.line.exchange_with(permit, caller, &request).await?;
         let sid = answer::text(reply.json.get("sid"));
-        match (reply.status, reply.code(), sid) {
+        let answer = match (reply.status, reply.code(), sid) {
             (200 | 201, Some(7), sid) => Ok(StartAnswer::AlreadyStarted { sid }),
             (201, _, Some(sid)) => Ok(StartAnswer::AlreadyStarted { sid: Some(sid) }),
             (200, _, Some(sid)) => Ok(StartAnswer::Started { sid }),
@@ -203,7 +204,11 @@ impl CloudRecording {
             (_, Some(62 | 65), _) => Err(reply.refused()),
             (200 | 201, ..) => Err(reply.unexpected("a start was answered without a sid")),
             _ => Err(reply.refused()),
+        };
+        if answer.is_ok() {
+            self.line.succeeded();
         }
+        answer
     }
 
     /// Asks for a recorder's state.
@@ -221,7 +226,9 @@ impl CloudRecording {
             return Ok(QueryAnswer::NotFound { failed_over });
         }
         let missing = "a query was answered without a serverResponse";
-        let status = reply.documented(missing, RecorderStatus::read)?;
+        let status = self
+            .line
+            .documented(&reply, missing, RecorderStatus::read)?;
         Ok(QueryAnswer::Found(status))
     }
 
@@ -246,7 +253,8 @@ impl CloudRecording {
         if let Some(failed_over) = not_found(&reply) {
             return Ok(UpdateAnswer::NotFound { failed_over });
         }
-        reply.documented("an update was answered without a session", session)?;
+        self.line
+            .documented(&reply, "an update was answered without a session", session)?;
         Ok(UpdateAnswer::Updated)
     }
 
@@ -273,7 +281,8 @@ impl CloudRecording {
         if let (206, Some(435)) | (400, Some(49)) = (reply.status, reply.code()) {
             return Ok(StopAnswer::Stopped);
         }
-        reply.documented("a stop was answered without a session", session)?;
+        self.line
+            .documented(&reply, "a stop was answered without a session", session)?;
         Ok(StopAnswer::Stopped)
     }
 

@@ -120,13 +120,15 @@ impl MediaPush {
             )?
         };
         let reply = self.line.exchange(caller, &request).await?;
-        if reply.status == 409 && !reply.is_page {
+        if reply.status == 409 && !reply.is_foreign() {
             let converter_id = reply.header("x-resource-id");
             return Ok(CreateAnswer::NameTaken { converter_id });
         }
-        let converter = reply.documented("a converter was created without an id", |body| {
-            Converter::read(body, None)
-        })?;
+        let converter =
+            self.line
+                .documented(&reply, "a converter was created without an id", |body| {
+                    Converter::read(body, None)
+                })?;
         Ok(CreateAnswer::Created {
             converter_id: converter.id,
             state: converter.state,
@@ -180,7 +182,9 @@ impl MediaPush {
             return Ok(GetAnswer::NotFound { failed_over });
         }
         let missing = "a converter came without an id, a name, a URL and a state";
-        let found = reply.documented(missing, |body| Converter::read(body, Some(converter_id)))?;
+        let found = self.line.documented(&reply, missing, |body| {
+            Converter::read(body, Some(converter_id))
+        })?;
         Ok(GetAnswer::Found(found))
     }
 
@@ -220,7 +224,7 @@ impl MediaPush {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         let request = read("rtmp_converters.list", path);
         let reply = self.line.exchange(caller, &request).await?;
-        if reply.is_done() || (matches!(reply.status, 403 | 404) && reply.json.is_object()) {
+        if reply.is_done() || (matches!(reply.status, 403 | 404) && reply.is_own()) {
             self.line.succeeded();
             return Ok(());
         }
@@ -252,6 +256,7 @@ impl MediaPush {
         }
         // Documented without a body.
         if reply.is_done() {
+            self.line.succeeded();
             return Ok(DeleteAnswer::Deleted);
         }
         Err(reply.refused())
@@ -272,7 +277,14 @@ impl MediaPush {
                 cursor => format!("{path}?cursor={cursor}"),
             };
             let reply = self.line.exchange(caller, &read(call, path)).await?;
-            let page = reply.documented("a list of converters in an unknown shape", Page::read)?;
+            if reply.status == 404 && !reply.is_own() {
+                return Err(reply.unexpected("a 404 that is not Agora's own"));
+            }
+            let page = self.line.documented(
+                &reply,
+                "a list of converters in an unknown shape",
+                Page::read,
+            )?;
             list.converters.extend(page.converters);
             list.may_be_cut |= page.may_be_cut;
             match page.cursor {
