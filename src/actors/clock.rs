@@ -4,7 +4,8 @@
 //! times are told by a [`Clock`] of its own, which goes on steadily when the wall clock is set: no deadline passes because
 //! of that. What is scheduled goes by [`ProcessClock::due`], which never goes back.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -15,6 +16,8 @@ use crate::relay::Durable;
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 /// The clocks part by more than this when the wall clock was set or the machine slept.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(3);
+/// So many steps of the wall clock are remembered.
+const STEPS: usize = 64;
 /// How long a step is worth an alarm.
 const NEWS: Duration = Duration::from_secs(3600);
 
@@ -91,18 +94,21 @@ struct Watch {
     /// Both clocks as they were at the last comparison.
     compared: Clock,
     step: Option<ClockStep>,
+    /// The steps seen, and what the wall clock would show had it not stepped.
+    steps: VecDeque<(DateTime<Utc>, TimeDelta)>,
+    /// How far the wall clock was ahead of the steady one at most.
+    ahead: TimeDelta,
 }
 
 impl ProcessClock {
     pub(super) fn start() -> Self {
-        let steady = Clock::start();
-        let watch = Watch {
-            compared: steady,
-            step: None,
-        };
+        Self::from(Clock::start())
+    }
+
+    fn from(steady: Clock) -> Self {
         Self {
             steady,
-            watch: Mutex::new(watch),
+            watch: Mutex::new(Watch::from(steady)),
         }
     }
 
@@ -113,40 +119,78 @@ impl ProcessClock {
 
     /// The time up to which scheduled work is due: a wall clock that is set back delays nothing.
     pub(super) fn due(&self) -> DateTime<Utc> {
-        self.steady.now().max(self.now())
+        self.watch().due(self.steady.now(), wall_now())
+    }
+
+    /// How much time has passed since a moment told by the wall clock. What the wall clock was set forward since then
+    /// has not passed.
+    pub(super) fn passed_since(&self, moment: DateTime<Utc>) -> TimeDelta {
+        let now = wall_now();
+        self.compare(now);
+        self.watch().passed(moment, now)
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn compare(&self, wall: DateTime<Utc>) {
+        let step = self.watch().compare(wall, Instant::now());
+        if let Some(step) = step {
+            tracing::warn!(
+                by_seconds = step.by.num_seconds(),
+                "the wall clock stepped: relays in progress keep their own time, everything else follows it"
+            );
+        }
     }
 
     /// The last step of the wall clock, while it is news.
     pub(super) fn step(&self) -> Option<ClockStep> {
-        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        watch.step.filter(|step| step.seen.elapsed() < NEWS)
+        self.watch().step.filter(|step| step.seen.elapsed() < NEWS)
     }
 
     /// Compares the wall clock with the monotonic one, forever.
     pub(super) async fn watch_forever(&self) {
         loop {
-            let step = {
-                let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-                watch.compare(wall_now(), Instant::now())
-            };
-            if let Some(step) = step {
-                tracing::warn!(
-                    by_seconds = step.by.num_seconds(),
-                    "the wall clock stepped: relays in progress keep their own time, everything else follows it"
-                );
-            }
+            self.compare(wall_now());
             tokio::time::sleep(COMPARE_EVERY).await;
         }
     }
 }
 
 impl Watch {
+    fn from(compared: Clock) -> Self {
+        Self {
+            compared,
+            step: None,
+            steps: VecDeque::new(),
+            ahead: TimeDelta::zero(),
+        }
+    }
+
+    /// The steady clock, moved on by what the wall clock was ahead of it at most: it never goes back.
+    fn due(&mut self, steady: DateTime<Utc>, wall: DateTime<Utc>) -> DateTime<Utc> {
+        self.ahead = self.ahead.max(wall - steady);
+        steady + self.ahead
+    }
+
+    fn passed(&self, moment: DateTime<Utc>, wall: DateTime<Utc>) -> TimeDelta {
+        let later = self.steps.iter().filter(|(before, _)| *before >= moment);
+        let set: TimeDelta = later.map(|(_, by)| *by).sum();
+        wall - moment - set.max(TimeDelta::zero())
+    }
+
     /// The step since the last comparison, if there was one. The next comparison starts from here.
     fn compare(&mut self, wall: DateTime<Utc>, now: Instant) -> Option<ClockStep> {
-        let by = wall - self.compared.at(now);
+        let expected = self.compared.at(now);
+        let by = wall - expected;
         self.compared = Clock { wall, since: now };
         if by.abs() <= TOLERANCE {
             return None;
+        }
+        self.steps.push_back((expected, by));
+        if self.steps.len() > STEPS {
+            self.steps.pop_front();
         }
         self.step = Some(ClockStep { by, seen: now });
         self.step
@@ -188,13 +232,10 @@ mod tests {
     #[test]
     fn a_step_of_more_than_three_seconds_is_told_once_and_followed() {
         let since = Instant::now();
-        let mut watch = Watch {
-            compared: Clock {
-                wall: noon(),
-                since,
-            },
-            step: None,
-        };
+        let mut watch = Watch::from(Clock {
+            wall: noon(),
+            since,
+        });
         let mut told = |seconds: u64, wall_seconds: i64| {
             let wall = noon() + TimeDelta::seconds(wall_seconds);
             let step = watch.compare(wall, since + Duration::from_secs(seconds));
@@ -219,15 +260,49 @@ mod tests {
                 wall: wall_now() + by,
                 since: Instant::now(),
             };
-            let watch = Mutex::new(Watch {
-                compared: steady,
-                step: None,
-            });
-            let clock = ProcessClock { steady, watch };
+            let clock = ProcessClock::from(steady);
             clock.due() - clock.now()
         };
         // The wall clock was set back by an hour, and forward by one.
         assert!(ahead(TimeDelta::hours(1)) > TimeDelta::minutes(59));
         assert!(ahead(-TimeDelta::hours(1)).abs() < TimeDelta::seconds(1));
+    }
+
+    #[test]
+    fn what_is_due_never_goes_back_when_the_clock_is_set_forward_and_then_back() {
+        let mut watch = Watch::from(Clock {
+            wall: noon(),
+            since: Instant::now(),
+        });
+        let minutes = |minutes| noon() + TimeDelta::minutes(minutes);
+        assert_eq!(watch.due(minutes(1), minutes(1)), minutes(1));
+        assert_eq!(watch.due(minutes(2), minutes(182)), minutes(182));
+        assert_eq!(watch.due(minutes(3), minutes(3)), minutes(183));
+    }
+
+    #[test]
+    fn what_the_clock_was_set_forward_has_not_passed() {
+        let since = Instant::now();
+        let mut watch = Watch::from(Clock {
+            wall: noon(),
+            since,
+        });
+        let minutes = |minutes| noon() + TimeDelta::minutes(minutes);
+        watch.compare(minutes(190), since + Duration::from_secs(600));
+        assert_eq!(
+            watch.passed(minutes(5), minutes(191)),
+            TimeDelta::minutes(6)
+        );
+        assert_eq!(
+            watch.passed(minutes(190), minutes(191)),
+            TimeDelta::minutes(1),
+            "it was told after the step"
+        );
+        watch.compare(minutes(12), since + Duration::from_secs(720));
+        assert_eq!(
+            watch.passed(minutes(5), minutes(13)),
+            TimeDelta::minutes(8),
+            "it was set back"
+        );
     }
 }

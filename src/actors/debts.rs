@@ -78,13 +78,13 @@ pub(super) async fn pay_forever(shared: Arc<Shared>) {
 pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
     let now = shared.clock.due();
     let debt = &open.debt;
-    let expired = debt.expires_at.is_some_and(|at| at <= now);
+    let passed = shared.clock.passed_since(debt.created_at);
     #[cfg(feature = "sandbox")]
     crash::point(CrashPoint::Before(Deed::PayDebt));
     let paid = match serde_json::from_value::<Owed>(debt.data.clone()) {
         // The vendor's own limit has settled it.
-        Ok(_) if expired => Paid::Settled,
-        Ok(owed) => match pay(shared, &open, &owed, now).await {
+        Ok(_) if is_over(&open, passed) => Paid::Settled,
+        Ok(owed) => match pay(shared, &open, &owed, passed, now).await {
             Ok(paid) => paid,
             Err(failure) => Paid::Later(next_try(open.attempts, &failure, now), failure.message),
         },
@@ -121,10 +121,18 @@ fn next_try(attempts: i32, failure: &Failure, now: DateTime<Utc>) -> DateTime<Ut
     now + TimeDelta::from_std(asked).map_or(AT_MOST, |asked| doubled.min(AT_MOST).max(asked))
 }
 
+/// Whether the vendor's own limit has passed. A debt is tried once before: the clock may have been wrong.
+fn is_over(open: &OpenDebt, passed: TimeDelta) -> bool {
+    let debt = &open.debt;
+    let limit = debt.expires_at.map(|at| at - debt.created_at);
+    open.attempts > 0 && limit.is_some_and(|limit| limit <= passed)
+}
+
 async fn pay(
     shared: &Shared,
     open: &OpenDebt,
     owed: &Owed,
+    passed: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Paid, Failure> {
     let asks = asks(Priority::Janitor);
@@ -159,6 +167,7 @@ async fn pay(
         // Its sid comes with a notification, or it ends by itself; until then there is nothing to call.
         Owed::UnknownRecorder { .. } => {
             let at = open.debt.expires_at.unwrap_or(now + TimeDelta::days(1));
+            let at = at.max(now + AT_MOST);
             Ok(Paid::Later(at, "its sid is not known".into()))
         }
         Owed::DeleteConverter {
@@ -183,6 +192,14 @@ async fn pay(
                 .find(|converter| converter.name.as_ref() == Some(name))
             {
                 None if list.may_be_cut => {
+                    let idle_timeout = shared.settings.agora.media_push.idle_timeout;
+                    if has_ended_idle(passed, idle_timeout) {
+                        tracing::warn!(
+                            name,
+                            "a converter was never seen in lists that may be cut: it is taken to have ended when idle"
+                        );
+                        return Ok(Paid::Settled);
+                    }
                     Ok(Paid::Later(now + AT_MOST, "the list may be cut".into()))
                 }
                 None => Ok(look_again(open, now)),
@@ -224,22 +241,33 @@ async fn pay(
             let settled = !videos.is_empty() && !videos.iter().any(Video::is_open);
             tell_of_recordings(shared, open, videos).await?;
             let last = open.debt.created_at + LAST_LOOK;
-            if settled || now >= last {
+            if settled || passed >= LAST_LOOK {
                 return Ok(Paid::Settled);
             }
+            let last = last.max(now + AT_MOST);
             Ok(Paid::Later(last, "it has not turned up".into()))
         }
     }
 }
 
-/// A 404 is believed when the task was looked for again at every one of [`LOOK_AGAIN`].
+/// Whether a converter that nobody has seen since has ended by itself: Agora ends one that is idle.
+fn has_ended_idle(passed: TimeDelta, idle_timeout: Duration) -> bool {
+    let limit = TimeDelta::from_std(idle_timeout).map(|idle| idle + TimeDelta::hours(1));
+    limit.is_ok_and(|limit| limit <= passed)
+}
+
+/// A 404 is believed when the task was looked for again at every one of [`LOOK_AGAIN`]: this try counts for the time it
+/// was meant for, so a clock that was set leaves none out.
 fn look_again(open: &OpenDebt, now: DateTime<Utc>) -> Paid {
-    let later = LOOK_AGAIN
-        .iter()
-        .map(|wait| open.debt.created_at + *wait)
-        .find(|at| *at > now);
-    later.map_or(Paid::Settled, |at| {
-        Paid::Later(at, "it was not there; it is looked for again".into())
+    let tried = open.debt.next_attempt_at - open.debt.created_at;
+    let later = LOOK_AGAIN.into_iter().find(|wait| *wait > tried);
+    later.map_or(Paid::Settled, |wait| {
+        // No wait is longer than the last: the clock may have been set before this try was put down.
+        let wait = (wait - tried).min(AT_MOST * 2);
+        Paid::Later(
+            now + wait,
+            "it was not there; it is looked for again".into(),
+        )
     })
 }
 
@@ -322,7 +350,64 @@ async fn tell_of_recordings(
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::store::NewDebt;
+
+    /// A debt that was taken on now and is tried after so many seconds, as planned.
+    fn stop(planned: i64, attempts: i32) -> OpenDebt {
+        let created_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        OpenDebt {
+            attempts,
+            last_error: None,
+            debt: NewDebt {
+                id: Uuid::nil(),
+                relay_id: Uuid::nil(),
+                channel_id: 42,
+                kind: "stop_recorder".into(),
+                target: "sid".into(),
+                data: serde_json::Value::Null,
+                created_at,
+                next_attempt_at: created_at + TimeDelta::seconds(planned),
+                expires_at: Some(created_at + TimeDelta::hours(3)),
+            },
+        }
+    }
+
+    #[test]
+    fn a_debt_whose_limit_has_passed_is_tried_once_before_it_is_settled() {
+        let late = TimeDelta::hours(3);
+        assert!(!is_over(&stop(0, 0), late));
+        assert!(is_over(&stop(0, 1), late));
+        assert!(!is_over(&stop(0, 1), late - TimeDelta::seconds(1)));
+    }
+
+    #[test]
+    fn a_404_is_believed_after_every_look_whatever_the_clock_was_set_to() {
+        let wait = |planned, late| {
+            let open = stop(planned, 0);
+            let now = open.debt.next_attempt_at + late;
+            match look_again(&open, now) {
+                Paid::Later(at, _) => Some((at - now).num_seconds()),
+                Paid::Settled => None,
+            }
+        };
+        for late in [TimeDelta::zero(), TimeDelta::hours(3)] {
+            assert_eq!(wait(0, late), Some(30));
+            assert_eq!(wait(30, late), Some(90));
+            assert_eq!(wait(120, late), Some(120));
+            assert_eq!(wait(240, late), None);
+        }
+        assert_eq!(wait(-10_800, TimeDelta::zero()), Some(120));
+    }
+
+    #[test]
+    fn a_converter_that_no_whole_list_shows_is_given_up_an_hour_after_its_idle_timeout() {
+        let idle = Duration::from_secs(240);
+        assert!(!has_ended_idle(TimeDelta::minutes(63), idle));
+        assert!(has_ended_idle(TimeDelta::minutes(64), idle));
+    }
 
     #[test]
     fn a_debt_is_tried_again_within_five_minutes_whatever_the_vendor_asks_for() {

@@ -60,7 +60,7 @@ pub(super) fn save(
         journal: journal(durable, step, now),
         debts: step
             .debts()
-            .map(|debt| new_debt(durable, debt, now))
+            .map(|debt| new_debt(durable, debt, now, wall))
             .collect(),
         recordings: recordings(durable, step, now),
         cost: cost(durable, step),
@@ -185,7 +185,9 @@ pub(super) fn outbox(
     announced.map(entry).collect()
 }
 
-fn new_debt(durable: &Durable, debt: &Debt, now: DateTime<Utc>) -> NewDebt {
+/// Debts outlive their relay's clock, so their times are told by the wall clock.
+fn new_debt(durable: &Durable, debt: &Debt, now: DateTime<Utc>, wall: DateTime<Utc>) -> NewDebt {
+    let shift = wall - now;
     NewDebt {
         id: Uuid::now_v7(),
         relay_id: durable.spec.relay_id,
@@ -193,9 +195,9 @@ fn new_debt(durable: &Durable, debt: &Debt, now: DateTime<Utc>) -> NewDebt {
         kind: debt.owed.to_string(),
         target: debt.owed.target().to_owned(),
         data: serde_json::to_value(&debt.owed).unwrap_or(Value::Null),
-        created_at: now,
-        next_attempt_at: debt.due,
-        expires_at: debt.expires,
+        created_at: wall,
+        next_attempt_at: debt.due + shift,
+        expires_at: debt.expires.map(|at| at + shift),
     }
 }
 
@@ -260,5 +262,31 @@ pub(super) fn ledger(row: &RelayRow, cost: relay::Cost, created_at: DateTime<Utc
         agora_cost_micros: whole(cost.agora_cost_micros),
         source: cost.source.to_string(),
         created_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::actors::view::fixture::{at, live};
+    use crate::relay::Owed;
+
+    #[test]
+    fn a_debts_times_are_told_by_the_wall_clock_however_far_the_relays_own_is_from_it() {
+        let now = at("10:00:00.000");
+        let debt = Debt {
+            owed: Owed::DeleteVideo { uid: "uid".into() },
+            due: now + TimeDelta::seconds(240),
+            expires: Some(now + TimeDelta::hours(3)),
+        };
+        for hours in [-4, 0, 4] {
+            let wall = now + TimeDelta::hours(hours);
+            let stored = new_debt(&live(), &debt, now, wall);
+            assert_eq!(stored.created_at, wall);
+            assert_eq!(stored.next_attempt_at, wall + TimeDelta::seconds(240));
+            assert_eq!(stored.expires_at, Some(wall + TimeDelta::hours(3)));
+        }
     }
 }
