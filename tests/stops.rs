@@ -355,6 +355,30 @@ async fn a_repeated_stop_with_its_key_never_stops_the_next_show() {
     assert_eq!(second["phase"], "live");
 }
 
+#[rstest]
+#[case::whose_relay_never_reached_a_vendor(
+    "UPDATE relays SET state = json_set(state, '$.outcome.detail.untried', json('true'))",
+    200
+)]
+#[case::whose_relay_is_gone("DELETE FROM relays", 404)]
+#[tokio::test]
+async fn a_repeated_stop_never_stops_the_next_show(#[case] sql: &str, #[case] status: u16) {
+    let stage = Stage::new(AgoraBackend::MediaPush).await;
+    let service = &stage.service;
+    service.go_live(42, &show("show68")).await;
+    service.come_down(42).await;
+    let key = [("Idempotency-Key", "stop-1")];
+    assert_eq!(service.post(STOP, &key, &json!({})).await.status, 200);
+    stage.database.raw().await.execute(sql).await;
+    let second = service.go_live(42, &show("show68")).await;
+    for _ in 0..2 {
+        let again = service.post(STOP, &key, &json!({})).await;
+        assert_eq!(again.status, status, "{again:#?}");
+    }
+    let second = service.relay_when(&second, "read", |_| true).await;
+    assert_eq!(second["phase"], "live");
+}
+
 #[tokio::test]
 async fn a_start_that_may_not_wait_is_answered_at_once() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;

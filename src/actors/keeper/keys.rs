@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Keeper;
-use crate::actors::requests::KeyedBy;
+use super::stop::stop_error;
+use crate::actors::requests::{KeyedBy, StopError};
 use crate::relay::Durable;
 use crate::store::{IdempotencyRecord, StoreError};
 
@@ -20,7 +21,7 @@ pub(super) enum Key {
 }
 
 impl Keeper {
-    /// Looks a request's key up. A request without a key has a free one.
+    /// Looks a start's key up. A request without a key has a free one.
     pub(super) async fn key(&self, keyed_by: Option<&KeyedBy>) -> Result<Key, StoreError> {
         let Some(keyed_by) = keyed_by else {
             return Ok(Key::Free);
@@ -29,6 +30,20 @@ impl Keeper {
             Some(record) => self.recorded(keyed_by, record).await,
             None => Ok(Key::Free),
         }
+    }
+
+    /// The relay that a stop with this key came to, if there was one: that stop is not carried out again, even when the
+    /// relay is not kept any more.
+    pub(super) async fn stop_key(&self, keyed_by: &KeyedBy) -> Result<Option<Durable>, StopError> {
+        let record = self.shared.store.idempotency(&keyed_by.key).await;
+        let Some(record) = record.map_err(stop_error)? else {
+            return Ok(None);
+        };
+        if record.request_hash != keyed_by.request_hash {
+            return Err(StopError::KeyMismatch);
+        }
+        let durable = self.find(record.relay_id).await.map_err(stop_error)?;
+        durable.map(Some).ok_or(StopError::NotFound)
     }
 
     /// What a stored key stands for. Frees the key of a start that reached no vendor.

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::keys::{Key, record};
+use super::keys::record;
 use super::{AWAY, Keeper};
 use crate::actors::registry::TellRelay;
 use crate::actors::relay_actor::Tell;
@@ -34,14 +34,10 @@ impl Keeper {
                 StopError::Database(AWAY.to_owned())
             });
         }
-        match self
-            .key(request.keyed_by.as_ref())
-            .await
-            .map_err(stop_error)?
+        if let Some(keyed_by) = &request.keyed_by
+            && let Some(durable) = self.stop_key(keyed_by).await?
         {
-            Key::Free => {}
-            Key::Mismatch => return Err(StopError::KeyMismatch),
-            Key::Used(durable) => return Ok(StopAnswer::NotRunning(*durable)),
+            return Ok(StopAnswer::NotRunning(durable));
         }
         let keyed_by = request.keyed_by.clone();
         let answer = self.stop_one(request).await?;
