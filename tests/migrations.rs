@@ -181,7 +181,10 @@ async fn a_channels_table_of_ours_comes_and_goes_as_a_whole(database: TestDataba
     assert_eq!(columns(&raw, &database, "channels").await, expected);
     assert!(has_index(&raw, &database).await);
     raw.execute("INSERT INTO channels (id) VALUES (42)").await;
-    store.migrate_down(Some(5)).await.unwrap();
+    // All but the first, which makes our own tables.
+    let later = store.migration_status().await.unwrap().len() - 1;
+    let steps = u32::try_from(later).unwrap();
+    store.migrate_down(Some(steps)).await.unwrap();
     let left = tables(&raw, &database).await;
     assert!(!left.contains(&"channels".to_owned()), "{left:?}");
     assert!(left.contains(&"relays".to_owned()), "{left:?}");
