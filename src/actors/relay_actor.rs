@@ -57,7 +57,8 @@ pub(super) struct RelayActor {
     restarts: u32,
     caller: Caller,
     last_word: LastWord,
-    last_error: Option<String>,
+    /// Why the actor before this one ended.
+    crash: Option<String>,
     last_event_at: DateTime<Utc>,
     beginning: Option<Beginning>,
     because: Span,
@@ -116,7 +117,7 @@ impl RelayActor {
             restarts,
             caller,
             last_word,
-            last_error,
+            crash: last_error,
             last_event_at,
             beginning: Some(beginning),
             because,
@@ -211,11 +212,6 @@ impl RelayActor {
         because: Span,
         ctx: &mut Context<Self>,
     ) {
-        self.last_error = self
-            .relay
-            .last_failure()
-            .map(|failure| failure.message.clone())
-            .or(self.last_error.take());
         #[cfg(feature = "sandbox")]
         if step.must_be_stored() {
             super::sabotage::comes_to(&self.relay.durable().spec, super::sabotage::Moment::Acting);
@@ -279,7 +275,10 @@ impl RelayActor {
             page_speaks: self.relay.page_speaks(now),
             last_event_at: self.last_event_at,
             next_wake_at: self.relay.wake_at(now),
-            last_error: self.last_error.clone(),
+            last_error: match self.relay.last_failure() {
+                Some(failure) => Some(failure.message.clone()),
+                None => self.crash.clone(),
+            },
             restarts: self.restarts,
             recorder_is_down: self.relay.recorder_is_down(),
         });

@@ -17,6 +17,8 @@ use super::{Presence, Relay};
 const EAGER: TimeDelta = TimeDelta::seconds(15);
 /// A page that cannot join says so again and again: the journal keeps one report in this time.
 const TROUBLE_AGAIN: TimeDelta = TimeDelta::seconds(60);
+/// What a page that cannot join failed at.
+const PAGE_JOIN: &str = "recorder_page.join";
 /// How often a recorder whose output is cut is told its target again.
 const UPDATES: u32 = 3;
 
@@ -151,6 +153,10 @@ impl Relay {
             step.ignored = Some(Ignored::Duplicate);
             return Ok(());
         }
+        // A page that reports has joined.
+        self.volatile
+            .last_failure
+            .take_if(|failure| failure.call == PAGE_JOIN);
         self.seller_read(step, now)?;
         self.may_be_live(step, now)
     }
@@ -170,7 +176,7 @@ impl Relay {
         self.volatile.page_trouble_at = Some(now);
         self.volatile.last_failure = Some(Failure {
             vendor: "agora".into(),
-            call: "recorder_page.join".into(),
+            call: PAGE_JOIN.into(),
             class: Class::Unavailable,
             maybe_done: false,
             status: None,

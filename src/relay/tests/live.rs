@@ -301,6 +301,14 @@ fn a_page_that_cannot_join_is_told_to_people_once_a_minute() {
         Presence::Present,
         "as the hosts say"
     );
+    life.tell(Event::Page {
+        attempt: 1,
+        report: PageReport::Seller {
+            seq: 1,
+            present: true,
+        },
+    });
+    assert_eq!(life.relay.last_failure(), None, "the page has joined");
 }
 
 #[test]
