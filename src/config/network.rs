@@ -33,7 +33,14 @@ impl FromStr for Network {
         if length > longest {
             return Err(NotANetwork);
         }
-        Ok(Self { address, length })
+        // IPv4 wrapped in IPv6 is IPv4: callers' addresses are compared in that form.
+        match address.to_canonical() {
+            canonical @ IpAddr::V4(_) if address.is_ipv6() && length >= 96 => Ok(Self {
+                address: canonical,
+                length: length - 96,
+            }),
+            _ => Ok(Self { address, length }),
+        }
     }
 }
 
@@ -69,6 +76,9 @@ mod tests {
         assert!(contains("10.0.0.0/8", "10.255.0.1"));
         assert!(contains("10.0.0.0/8", "::ffff:10.1.2.3"));
         assert!(!contains("10.0.0.0/8", "11.0.0.1"));
+        assert!(contains("::ffff:10.0.0.5", "10.0.0.5"));
+        assert!(contains("::ffff:10.0.0.0/104", "10.1.2.3"));
+        assert!(!contains("::ffff:10.0.0.0/104", "11.0.0.1"));
         assert!(contains("192.0.2.7", "192.0.2.7"));
         assert!(!contains("192.0.2.7", "192.0.2.8"));
         assert!(contains("0.0.0.0/0", "203.0.113.9") && !contains("0.0.0.0/0", "::1"));
