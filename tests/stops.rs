@@ -351,6 +351,12 @@ async fn a_repeated_stop_with_its_key_never_stops_the_next_show() {
     let other = json!({ "relay_id": second["id"] });
     let mismatch = service.post(STOP, &key, &other).await;
     mismatch.is_problem(422, "idempotency-mismatch");
+    let named = [("Idempotency-Key", "stop-2")];
+    let first_id = first["id"].as_str().unwrap();
+    for id in [first_id.to_owned(), first_id.to_uppercase()] {
+        let body = json!({ "relay_id": id });
+        assert_eq!(service.post(STOP, &named, &body).await.status, 200, "{id}");
+    }
     let second = service.relay_when(&second, "read", |_| true).await;
     assert_eq!(second["phase"], "live");
 }

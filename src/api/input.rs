@@ -50,7 +50,7 @@ pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-fn without_mark(body: &[u8]) -> &[u8] {
+pub(super) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
@@ -104,6 +104,13 @@ impl Fields {
         let mut text = String::new();
         write_canonical(&Value::Object(given), &mut text);
         text
+    }
+
+    /// Reads a field's text in any letter case: a UUID in capitals is the same one.
+    pub(super) fn ignore_case(&mut self, name: &str) {
+        if let Some(Value::String(text)) = self.rest.get_mut(name) {
+            text.make_ascii_lowercase();
+        }
     }
 
     /// A field that may be left out. `null` leaves it out.
@@ -201,7 +208,14 @@ fn write_canonical(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+        // 42 and 42.0 are one number.
+        Value::Number(number) => match whole(number) {
+            Some(whole) if whole.unsigned_abs() <= LARGEST_ID.unsigned_abs() => {
+                out.push_str(&whole.to_string());
+            }
+            _ => out.push_str(&number.to_string()),
+        },
+        Value::Null | Value::Bool(_) | Value::String(_) => {
             out.push_str(&value.to_string());
         }
     }
@@ -408,6 +422,10 @@ mod tests {
         assert_eq!(one, canonical(other));
         assert_ne!(one, canonical(br#"{"b":[1,{"z":"A","y":null}],"a":1.6}"#));
         assert_ne!(canonical(b"{}"), canonical(br#"{"n":null}"#));
+        let numbers = canonical(br#"{"a":42,"b":[0]}"#);
+        assert_eq!(numbers, canonical(br#"{"a":42.0,"b":[-0.0]}"#));
+        assert_eq!(numbers, canonical(br#"{"a":4.2e1,"b":[0]}"#));
+        assert_ne!(canonical(br#"{"a":1e300}"#), canonical(br#"{"a":2e300}"#));
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(in crate::api) async fn stop(
 ) -> Result<HttpResponse, Problem> {
     let channel_id = channel_id(&path)?;
     let mut fields = Fields::read_optional(&body)?;
+    fields.ignore_case("relay_id");
     let route = format!("/v1/channels/{channel_id}/stop");
     let keyed_by = keyed_by(&request, &route, &fields.canonical(&[]))?;
     let relay_id = fields.optional("relay_id", relay_id_field);

@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub use ghost::{Ghost, RecorderEvent};
 
 use super::Api;
-use super::input::json;
+use super::input::without_mark;
 use super::problem::{Code, Problem};
 use super::routes::Routes;
 use crate::actors::Snapshot;
@@ -211,9 +211,9 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// The body of a verified notification.
+/// The body of a verified notification. Of a key that is given twice the last value counts: the vendor would repeat what is refused.
 fn json_of(body: &[u8]) -> Result<Value, Problem> {
-    json(body).map_err(|_| Problem::body("not JSON"))
+    serde_json::from_slice(without_mark(body)).map_err(|_| Problem::body("not JSON"))
 }
 
 /// A text in a notification; empty when there is none.
@@ -238,6 +238,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn of_a_key_that_a_vendor_gives_twice_the_last_value_counts() {
+        let notice = json_of(b"\xef\xbb\xbf{\"a\":1,\"a\":2}").unwrap();
+        assert_eq!(notice, json!({"a": 2}));
+        assert!(json_of(b"{").is_err());
+    }
 
     #[test]
     fn a_notification_that_is_passed_on_holds_no_stream_key() {
