@@ -242,3 +242,56 @@ async fn behind_an_https_public_url_the_session_is_a_secure_cookie_of_this_host_
         assert_eq!(answer.status(), status, "{cookie}");
     }
 }
+
+#[tokio::test]
+async fn over_our_own_tls_the_cookie_is_one_of_https_and_no_other_is_read() {
+    let service = service_with(|settings| {
+        settings.server.tls_certificate = "chain.pem".into();
+    })
+    .await;
+    let sign_in = service.anonymous("POST", "/admin/sign-in");
+    let signed_in = sign_in.body(format!("token={ADMIN}")).send().await.unwrap();
+    let cookie = header(&signed_in, "set-cookie").to_owned();
+    let cookie = cookie.split(';').next().unwrap();
+    let value = cookie.strip_prefix("__Host-relaykeeper_session=").unwrap();
+    for (cookie, status) in [
+        (cookie.to_owned(), 200),
+        (format!("relaykeeper_session={value}"), 401),
+    ] {
+        let get = service.anonymous("GET", "/admin/actors");
+        let answer = get.header("Cookie", &cookie).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{cookie}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_ends_every_session_of_the_request_and_clears_both_cookies() {
+    let service = service().await;
+    let mut values = Vec::new();
+    for _ in 0..2 {
+        let sign_in = service.anonymous("POST", "/admin/sign-in");
+        let signed_in = sign_in.body(format!("token={ADMIN}")).send().await.unwrap();
+        let cookie = header(&signed_in, "set-cookie").to_owned();
+        let cookie = cookie.split(';').next().unwrap();
+        values.push(cookie.split_once('=').unwrap().1.to_owned());
+    }
+    let [first, second] = &values[..] else {
+        unreachable!()
+    };
+    let both = format!("relaykeeper_session={first}; __Host-relaykeeper_session={second}");
+    let page = service.anonymous("GET", "/admin").header("Cookie", &both);
+    let page = page.send().await.unwrap().text().await.unwrap();
+    let csrf = page.split("name=\"csrf\" content=\"").nth(1).unwrap();
+    let csrf = csrf.split('"').next().unwrap();
+    let out = service.anonymous("POST", "/admin/sign-out");
+    let out = out.header("Cookie", &both).body(format!("csrf={csrf}"));
+    let out = out.send().await.unwrap();
+    assert_eq!(out.status(), 303);
+    let cleared: Vec<_> = out.headers().get_all("set-cookie").iter().collect();
+    assert_eq!(cleared.len(), 2, "{cleared:?}");
+    for value in [first, second] {
+        let get = service.anonymous("GET", "/admin/actors");
+        let get = get.header("Cookie", format!("relaykeeper_session={value}"));
+        assert_eq!(get.send().await.unwrap().status(), 401);
+    }
+}

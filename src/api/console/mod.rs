@@ -62,7 +62,8 @@ impl Console {
     pub(super) fn new(settings: &Settings, now: DateTime<Utc>) -> Self {
         Self {
             sessions: Sessions::new(&settings.auth.admin_tokens, now),
-            is_https: settings.server.public_url.starts_with("https://"),
+            is_https: settings.server.public_url.starts_with("https://")
+                || !settings.server.tls_certificate.as_os_str().is_empty(),
             attempts: Attempts::new(),
             policy: policy(&settings.cloudflare.customer_base_url),
         }
@@ -173,14 +174,28 @@ impl Api {
     /// The session these headers carry.
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<Session> {
         let now = self.now();
+        self.session_cookies(headers)
+            .find_map(|value| self.console.sessions.find(value, now))
+    }
+
+    /// All sessions these headers carry: a browser may have a cookie of each name.
+    fn all_sessions(&self, headers: &HeaderMap) -> Vec<Session> {
+        let now = self.now();
+        self.session_cookies(headers)
+            .filter_map(|value| self.console.sessions.find(value, now))
+            .collect()
+    }
+
+    /// The values of the session cookies among these headers.
+    fn session_cookies<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
         let cookies = headers
             .get_all(COOKIE)
             .filter_map(|value| value.to_str().ok());
-        let mut cookies = cookies
+        cookies
             .flat_map(|value| value.split(';'))
             .filter_map(|cookie| cookie.trim().split_once('='))
-            .filter(|(name, _)| self.console.is_session(name));
-        cookies.find_map(|(_, value)| self.console.sessions.find(value, now))
+            .filter(|(name, _)| self.console.is_session(name))
+            .map(|(_, value)| value)
     }
 
     fn frame(&self, here: &'static str, headers: &HeaderMap) -> Frame {

@@ -65,24 +65,32 @@ fn refuse(api: &Api, origin: IpAddr) -> HttpResponse {
     answer
 }
 
-/// Ends the session. Its form carries the token against forgery.
+/// Ends the sessions of all cookies in the request. Its form carries the token against forgery.
 pub(super) async fn sign_out(
     request: HttpRequest,
     body: web::Bytes,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    if let Some(session) = api.session(request.headers()) {
-        if !session.vouches_for(field(&body, "csrf").as_bytes()) {
+    let sessions = api.all_sessions(request.headers());
+    if !sessions.is_empty() {
+        let csrf = field(&body, "csrf");
+        let mut proofs = sessions.iter();
+        if !proofs.any(|session| session.vouches_for(csrf.as_bytes())) {
             let detail = "The form is not of this session.";
             return Err(Problem::new(Code::Forbidden, detail));
         }
-        api.console.sessions.end(&session);
+        for session in &sessions {
+            api.console.sessions.end(session);
+        }
         if let Err(error) = api.store_sign_outs().await {
             tracing::warn!(%error, "a sign-out is not stored yet: it holds here, and is tried again");
         }
     }
     let mut answer = see(SIGN_IN);
-    set_cookie(&mut answer, is_https(&api, &request), "", 0);
+    let secure = is_https(&api, &request);
+    for secure in [secure, !secure] {
+        set_cookie(&mut answer, secure, "", 0);
+    }
     Ok(answer)
 }
 
@@ -99,9 +107,9 @@ fn field(body: &[u8], name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Whether the browser's side is HTTPS: the settings say so, or the proxy in front of us, or we speak it.
+/// Whether the browser's side is HTTPS: the settings say so, or the proxy in front of us.
 fn is_https(api: &Api, request: &HttpRequest) -> bool {
-    api.console.is_https || api.speaks_tls || request.connection_info().scheme() == "https"
+    api.console.is_https || request.connection_info().scheme() == "https"
 }
 
 fn set_cookie(answer: &mut HttpResponse, secure: bool, value: &str, age: i64) {
@@ -113,6 +121,6 @@ fn set_cookie(answer: &mut HttpResponse, secure: bool, value: &str, age: i64) {
     let cookie =
         format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        answer.headers_mut().insert(SET_COOKIE, cookie);
+        answer.headers_mut().append(SET_COOKIE, cookie);
     }
 }
