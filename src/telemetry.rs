@@ -23,7 +23,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use bounded::{Bounded, Refusals};
+use bounded::{Bounded, Budget};
 pub(crate) use traces::traced;
 #[cfg(feature = "otlp")]
 pub use traces::{Exporter, ExporterError};
@@ -180,8 +180,12 @@ fn subscriber(
 #[derive(Debug, Clone, Copy)]
 pub struct RequestSpan;
 
-/// Those of this process.
-static REFUSALS: Refusals = Refusals::new();
+/// Answers of this process that anyone can cause.
+static UNPROVEN: Budget = Budget::new();
+
+/// Marks, among a request's extensions, one that has shown a valid token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Authenticated;
 
 /// When a request came in.
 #[derive(Clone, Copy)]
@@ -234,7 +238,7 @@ impl RootSpanBuilder for RequestSpan {
     }
 
     fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
-        let (status, arrived, probe) = match outcome {
+        let (status, arrived, probe, authenticated) = match outcome {
             Ok(response) => {
                 let request = response.request();
                 let pattern = route(request.match_pattern());
@@ -242,9 +246,10 @@ impl RootSpanBuilder for RequestSpan {
                     response.status(),
                     request.extensions().get::<Arrived>().copied(),
                     PROBES.contains(&pattern.as_str()),
+                    request.extensions().get::<Authenticated>().is_some(),
                 )
             }
-            Err(error) => (error.as_response_error().status_code(), None, false),
+            Err(error) => (error.as_response_error().status_code(), None, false, false),
         };
         let latency_ms =
             arrived.map(|Arrived(at)| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
@@ -259,7 +264,9 @@ impl RootSpanBuilder for RequestSpan {
                 error!(status = code, latency_ms, "answered");
             } else if status.is_server_error() {
                 warn!(status = code, latency_ms, "answered");
-            } else if status.is_client_error() && !REFUSALS.is_logged(Instant::now()) {
+            } else if (status.is_client_error() || !authenticated)
+                && !UNPROVEN.is_logged(Instant::now())
+            {
                 debug!(status = code, latency_ms, "answered");
             } else {
                 info!(status = code, latency_ms, "answered");

@@ -235,7 +235,7 @@ async fn callers_who_speak_http_1_0_get_no_chunks() {
         ),
         (ask("/openapi.json", ""), "{"),
         (ask("/docs", ""), "<!doctype html>"),
-        (ask("/metrics", ""), "#"),
+        (ask("/metrics", "host: localhost\r\n"), "#"),
     ] {
         let answer = unfinished(&stage, &request).await;
         let (head, rest) = answer.split_once("\r\n\r\n").unwrap();

@@ -183,6 +183,17 @@ async fn who_may_scrape(stage: &Stage) {
         let answer = Answer::to(through(header)).await;
         answer.is_problem(401, "unauthorized");
     }
+    let answer = Answer::to(through("x-azure-clientip")).await;
+    answer.is_problem(401, "unauthorized");
+    // A proxy on the same machine that adds no header asks for the name its caller asked for.
+    let named = |host: &str| {
+        let get = reqwest::Client::new().get(format!("{}/metrics", stage.service.url));
+        get.header("host", host).send()
+    };
+    assert_eq!(named("relay.example").await.unwrap().status(), 401);
+    assert_eq!(named("localhost:8080").await.unwrap().status(), 200);
+    let plain = reqwest::get(format!("{}/metrics", stage.service.url));
+    assert_eq!(plain.await.unwrap().status(), 200);
     let scraped = |request: reqwest::RequestBuilder| request.header("x-forwarded-for", "192.0.2.1");
     let marketplace = stage.service.request(Method::GET, "/metrics");
     Answer::to(scraped(marketplace))

@@ -1,13 +1,15 @@
 //! Who may call: bearer tokens with two scopes. A session of the console stands for an admin token.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION};
+use actix_web::http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, LOCATION};
+use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, web};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
@@ -18,6 +20,7 @@ use super::console::{self, CSRF, Session};
 use super::problem::{Code, Problem};
 use super::routes::route_path;
 use crate::config;
+use crate::telemetry::Authenticated;
 
 /// How far a token reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,27 +151,59 @@ pub(super) async fn scraper(
     }
 }
 
-/// Headers that a proxy adds, besides `X-Forwarded-*`.
-const FORWARDING: [&str; 11] = [
+/// How the names of headers begin that a proxy adds.
+const FORWARDING: [&str; 20] = [
+    "ali-cdn-",
+    "cdn-",
+    "cf-",
+    "client-ip",
+    "cloudfront-",
+    "fastly-",
+    "fly-",
     "forwarded",
-    "via",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-original-forwarded-for",
-    "x-envoy-external-address",
-    "x-proxyuser-ip",
     "true-client-ip",
-    "cf-connecting-ip",
-    "fastly-client-ip",
+    "via",
+    "x-appengine-",
+    "x-azure-",
+    "x-client-ip",
+    "x-cluster-",
+    "x-envoy-",
+    "x-forwarded",
+    "x-original-",
+    "x-proxyuser-ip",
+    "x-real-ip",
+    "x-remote-",
 ];
 
+/// Whether the caller is on this machine, and asks for this machine by name: a proxy here names another host, or itself.
 fn is_local(request: &ServiceRequest) -> bool {
     let forwarded = request.headers().keys().any(|name| {
-        name.as_str().starts_with("x-forwarded") || FORWARDING.contains(&name.as_str())
+        let mut prefixes = FORWARDING.iter();
+        prefixes.any(|prefix| name.as_str().starts_with(prefix))
     });
     let peer = request.peer_addr();
-    !forwarded && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+    !forwarded
+        && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+        && host(request).is_some_and(|host| is_loopback_name(&host))
+}
+
+/// The host that is asked for, without its port: that of an absolute URL, or of `Host`.
+fn host(request: &ServiceRequest) -> Option<String> {
+    if let Some(host) = request.uri().host() {
+        return Some(host.to_owned());
+    }
+    let given = request.headers().get(HOST)?.to_str().ok()?;
+    let authority: Authority = given.parse().ok()?;
+    Some(authority.host().to_owned())
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address: Option<IpAddr> = bare.unwrap_or(host).parse().ok();
+    host.eq_ignore_ascii_case("localhost")
+        || address.is_some_and(|address| address.to_canonical().is_loopback())
 }
 
 fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem> {
@@ -181,15 +216,16 @@ fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem>
         Some(session) => admit_session(&session, request),
         None => Err(problem),
     })?;
-    note_token(request.conn_data());
+    note_token(request.request());
     Ok(())
 }
 
-/// A request with a valid token has come over this connection.
-pub(super) fn note_token(connection: Option<&Arc<Connection>>) {
-    if let Some(connection) = connection {
+/// This request has a valid token: its connection and its line of the log do not count as a stranger's.
+pub(super) fn note_token(request: &HttpRequest) {
+    if let Some(connection) = request.conn_data::<Arc<Connection>>() {
         connection.is_of_a_known_caller();
     }
+    request.extensions_mut().insert(Authenticated);
 }
 
 /// A browser sends its cookie with whatever any page makes it send: what changes something needs a proof of ours besides.
@@ -265,6 +301,7 @@ mod tests {
     fn only_a_peer_on_this_machine_that_speaks_for_itself_is_local() {
         let local = |peer: &str, header: Option<(&str, &str)>| {
             let request = TestRequest::get().peer_addr(peer.parse().unwrap());
+            let request = request.insert_header(("host", "localhost:8080"));
             let request = header
                 .into_iter()
                 .fold(request, |request, header| request.insert_header(header));
@@ -286,10 +323,26 @@ mod tests {
             "X-Forwarded-Proto",
             "X-Forwarded-Host",
             "CF-Connecting-IP",
+            "X-Azure-ClientIP",
+            "X-Envoy-External-Address",
+            "X-Original-URI",
+            "Client-IP",
         ] {
             assert!(!local("127.0.0.1:9", Some((header, "x"))), "{header}");
         }
         assert!(!is_local(&TestRequest::get().to_srv_request()));
+        for host in ["127.0.0.1:8080", "127.9.9.9", "[::1]:8080", "LOCALHOST"] {
+            assert!(local("127.0.0.1:9", Some(("host", host))), "{host}");
+        }
+        for host in [
+            "relay.example",
+            "10.0.0.1:8080",
+            "localhost.example",
+            "",
+            "[::2]",
+        ] {
+            assert!(!local("127.0.0.1:9", Some(("host", host))), "{host}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 use actix_web::middleware::Next;
 
 use super::problem::Problem;
+use super::routes::route_path;
+use super::trpc;
 
 /// The registered codings that change a body. Anything else (`utf-8`, `identity`) says nothing of how to read it.
 const CODINGS: [&str; 7] = [
@@ -36,7 +38,12 @@ pub(super) async fn refuse(
     let Some(coding) = coding else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    let mut answer = request.error_response(Problem::coded(coding));
+    let problem = Problem::coded(coding);
+    let mut answer = if route_path(&request).starts_with("/trpc/") {
+        request.into_response(trpc::refusal(&problem))
+    } else {
+        request.error_response(problem)
+    };
     let plain = HeaderValue::from_static("identity");
     answer.headers_mut().insert(ACCEPT_ENCODING, plain);
     Ok(answer)

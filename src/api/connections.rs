@@ -7,13 +7,13 @@
 
 mod arriving;
 mod attend;
+mod bodies;
 mod guarded;
 mod state;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use actix_web::rt::net::TcpStream;
 use super::KEEP_ALIVE;
 use super::origin::{Proxies, network};
 pub(super) use attend::attend;
+use bodies::Bodies;
 pub(super) use guarded::Guarded;
 pub(super) use state::Connection;
 
@@ -72,44 +73,6 @@ struct Table {
     count: usize,
     by_address: HashMap<IpAddr, HashMap<u64, Arc<Connection>>>,
     warned_at: Option<Instant>,
-}
-
-/// Bytes of request bodies that are being read, over all connections.
-#[derive(Debug, Default)]
-struct Bodies {
-    /// On connections that never showed a valid token.
-    of_unknown: AtomicUsize,
-    /// On the others.
-    of_known: AtomicUsize,
-}
-
-impl Bodies {
-    /// The most bytes that are held for callers without a valid token: vendors' notifications are short, and come at once.
-    const MOST_OF_UNKNOWN: usize = 2 * 1024 * 1024;
-    /// The most that are held for the others.
-    const MOST_OF_KNOWN: usize = 16 * 1024 * 1024;
-
-    fn of(&self, known: bool) -> &AtomicUsize {
-        if known {
-            &self.of_known
-        } else {
-            &self.of_unknown
-        }
-    }
-
-    fn take(&self, known: bool, bytes: usize) -> bool {
-        let held = self.of(known).fetch_add(bytes, Ordering::Relaxed);
-        let most = if known {
-            Self::MOST_OF_KNOWN
-        } else {
-            Self::MOST_OF_UNKNOWN
-        };
-        held.saturating_add(bytes) <= most
-    }
-
-    fn give_back(&self, known: bool, bytes: usize) {
-        self.of(known).fetch_sub(bytes, Ordering::Relaxed);
-    }
 }
 
 impl Connections {
@@ -171,7 +134,8 @@ impl Connections {
         table.next_id += 1;
         table.count += 1;
         let id = table.next_id;
-        let connection = Arc::new(Connection::new(id, address, self.allowed));
+        let is_shared = self.proxies.is_trusted(peer);
+        let connection = Arc::new(Connection::new(id, address, is_shared, self.allowed));
         let theirs = table.by_address.entry(address).or_default();
         theirs.insert(id, Arc::clone(&connection));
         Ok(connection)
@@ -297,6 +261,39 @@ mod tests {
         from(&connections, "192.0.2.1:5").unwrap();
         from(&connections, "192.0.2.1:6").unwrap();
         assert!(unknown.is_ended() && !known.iter().any(|known| known.is_ended()));
+    }
+
+    #[test]
+    fn a_token_on_a_proxys_connection_proves_its_own_request_only() {
+        let connections = connections(10, 2);
+        let shared = from(&connections, "10.0.0.1:1").unwrap();
+        let own = from(&connections, "192.0.2.1:1").unwrap();
+        for connection in [&shared, &own] {
+            let turn = connection.begin();
+            connection.is_of_a_known_caller();
+            assert!(connection.is_known());
+            drop(turn);
+        }
+        assert!(own.is_known() && !shared.is_known());
+        let _next = (own.begin(), shared.begin());
+        assert!(own.is_known() && !shared.is_known());
+    }
+
+    #[test]
+    fn a_head_has_a_limit_and_a_longer_one_with_a_token() {
+        let connections = connections(10, 2);
+        let connection = from(&connections, "192.0.2.1:1").unwrap();
+        assert!(connection.heard(32 * 1024));
+        assert!(!connection.heard(1));
+        let turn = connection.begin();
+        assert!(connection.heard(60_000), "a body has limits of its own");
+        connection.parsed();
+        drop(turn);
+        assert!(connection.heard(32 * 1024) && !connection.heard(1));
+        connection.is_of_a_known_caller();
+        assert!(connection.heard(60 * 1024) && !connection.heard(8 * 1024));
+        connection.closes();
+        assert!(connection.heard(1), "what is dropped is not kept");
     }
 
     #[test]

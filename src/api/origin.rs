@@ -19,6 +19,16 @@ impl Proxies {
     /// Where a request comes from: its peer, or the last address a trusted proxy names that is no trusted proxy itself. IPv6
     /// addresses stand for their /64, all of which one caller has.
     pub(super) fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
+        network(self.source(peer, headers))
+    }
+
+    /// The same. `None` for a trusted proxy that does not name its caller.
+    pub(super) fn caller(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        let source = self.source(peer, headers);
+        (!self.is_trusted(source)).then(|| network(source))
+    }
+
+    fn source(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
         let mut origin = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
             peer.to_canonical()
         });
@@ -32,7 +42,7 @@ impl Proxies {
             };
             origin = before;
         }
-        network(origin)
+        origin
     }
 
     pub(super) fn is_trusted(&self, address: IpAddr) -> bool {
@@ -40,18 +50,16 @@ impl Proxies {
     }
 }
 
-/// The addresses that proxies have added, the nearest last. `X-Forwarded-For` is what most proxies write; `Forwarded` (RFC 7239)
-/// counts where it is alone.
+/// The addresses that proxies have added, the nearest last: those of `X-Forwarded-For`, which most proxies write, or of `Forwarded`
+/// (RFC 7239). Where both end differently, the caller wrote one of them, and neither counts.
 fn named(headers: &HeaderMap) -> Vec<String> {
     let lists = |name| {
         let values = headers.get_all(name);
         let texts = values.filter_map(|value| value.to_str().ok());
         texts.flat_map(|text| text.split(',')).map(str::trim)
     };
-    if headers.contains_key(X_FORWARDED_FOR) {
-        return lists(X_FORWARDED_FOR).map(str::to_owned).collect();
-    }
-    lists(FORWARDED)
+    let usual: Vec<String> = lists(X_FORWARDED_FOR).map(str::to_owned).collect();
+    let standard: Vec<String> = lists(FORWARDED)
         .map(|element| {
             let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
             let by = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
@@ -59,7 +67,14 @@ fn named(headers: &HeaderMap) -> Vec<String> {
                 value.trim().trim_matches('"').to_owned()
             })
         })
-        .collect()
+        .collect();
+    let last = |list: &[String]| list.last().and_then(|last| address(last));
+    match (usual.is_empty(), standard.is_empty()) {
+        (true, _) => standard,
+        (false, true) => usual,
+        (false, false) if last(&usual) == last(&standard) => usual,
+        (false, false) => Vec::new(),
+    }
 }
 
 /// An address as proxies write it: alone, or with a port.
@@ -93,6 +108,23 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+
+    #[test]
+    fn where_two_headers_disagree_the_peer_counts() {
+        let proxies = Proxies::new(&["10.0.0.0/8".to_owned()]);
+        let of = |usual: &str, standard: &str| {
+            let request = TestRequest::get()
+                .insert_header(("x-forwarded-for", usual))
+                .insert_header(("forwarded", standard))
+                .to_http_request();
+            let peer = "10.0.0.1".parse().ok();
+            proxies.origin(peer, request.headers()).to_string()
+        };
+        assert_eq!(of("203.0.113.9", "for=198.51.100.1"), "10.0.0.1");
+        assert_eq!(of("203.0.113.9", "for=unknown"), "10.0.0.1");
+        let same = of("198.51.100.7, 203.0.113.9:4711", "for=203.0.113.9");
+        assert_eq!(same, "203.0.113.9");
+    }
 
     fn origin(trusted: &[&str], peer: &str, header: (&str, &str)) -> String {
         let trusted: Vec<String> = trusted.iter().map(|&one| one.to_owned()).collect();

@@ -61,14 +61,14 @@ pub(super) async fn trpc(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let streams = wants_lines(request.headers());
-    let asked = match Asked::read(&path, request.query_string()) {
+    let mut asked = match Asked::read(&path, request.query_string()) {
         Ok(asked) => asked,
         Err(error) => return Ok(whole(&Answer::refusal(&error))),
     };
     if let Err(problem) = auth::admit(&api, request.headers(), Scope::Api) {
         return Ok(refused(&asked, streams, &problem));
     }
-    auth::note_token(request.conn_data());
+    auth::note_token(&request);
     if streams && !asked.is_batch {
         let error = TrpcError::bad_request("JSON lines are for batches: a batch may hold one call");
         return Ok(whole(&Answer::refusal(&error)));
@@ -76,9 +76,11 @@ pub(super) async fn trpc(
     if !reads(request.method()) {
         return Ok(not_a_query(&asked, request.method()));
     }
-    let answers = answers(api, asked.calls.clone());
+    asked.read_inputs(request.query_string());
+    let count = asked.calls.len();
+    let answers = answers(api, std::mem::take(&mut asked.calls));
     if streams {
-        let lines = envelope::head(asked.calls.len());
+        let lines = envelope::head(count);
         let chunks = answers.map(|(place, answer)| envelope::chunk(place, &answer));
         let lines = stream::once(async { lines })
             .chain(chunks)

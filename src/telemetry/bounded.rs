@@ -12,8 +12,9 @@ use tracing_subscriber::fmt::MakeWriter;
 const LINE: usize = 16 * 1024;
 /// The longest text in a JSON line that was longer.
 const TEXT: usize = 500;
-/// Refused requests of a second that are logged at INFO; the others are logged at DEBUG, and all are counted.
-const REFUSALS_A_SECOND: u32 = 50;
+/// Answers to refused requests, and to those without a valid token, that are logged at INFO in a second; the others are logged at
+/// DEBUG, and all are counted.
+const UNPROVEN_A_SECOND: u32 = 50;
 
 /// A request's method: one of a closed list, as a caller may make up any.
 pub(super) fn method(method: &Method) -> &'static str {
@@ -22,10 +23,10 @@ pub(super) fn method(method: &Method) -> &'static str {
     known.unwrap_or("other")
 }
 
-/// Counts refused requests, second by second.
-pub(super) struct Refusals(Mutex<Option<(Instant, u32)>>);
+/// Counts the answers of a second that anyone can cause.
+pub(super) struct Budget(Mutex<Option<(Instant, u32)>>);
 
-impl Refusals {
+impl Budget {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(None))
     }
@@ -37,7 +38,7 @@ impl Refusals {
             .filter(|(began, _)| now.duration_since(*began) < Duration::from_secs(1))
             .unwrap_or((now, 0));
         *second = Some((began, count.saturating_add(1)));
-        count < REFUSALS_A_SECOND
+        count < UNPROVEN_A_SECOND
     }
 }
 
@@ -127,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn so_many_refusals_of_a_second_are_logged() {
-        let refusals = Refusals::new();
+    fn so_many_answers_of_a_second_are_logged() {
+        let budget = Budget::new();
         let now = Instant::now();
-        let logged = (0..1000).filter(|_| refusals.is_logged(now)).count();
+        let logged = (0..1000).filter(|_| budget.is_logged(now)).count();
         assert_eq!(logged, 50);
-        assert!(refusals.is_logged(now + Duration::from_secs(1)));
+        assert!(budget.is_logged(now + Duration::from_secs(1)));
     }
 
     #[test]

@@ -162,6 +162,13 @@ async fn a_compressed_body_is_told_what_would_be_read(#[case] coding: &str) {
     problem(coded(), 415, "invalid-request").await;
     let answer = coded().send().await.unwrap();
     assert_eq!(answer.headers()["accept-encoding"], "identity");
+    let query = service.request("GET", "/trpc/streaming.healthCheck");
+    let query = query.header("content-encoding", coding).send();
+    let query = query.await.unwrap();
+    assert_eq!(query.status(), 415);
+    assert_eq!(query.headers()["accept-encoding"], "identity");
+    let query: serde_json::Value = query.json().await.unwrap();
+    assert_eq!(query["error"]["data"]["code"], "UNSUPPORTED_MEDIA_TYPE");
     for plain in ["identity", "utf-8", ""] {
         let plain = service
             .start(body(|_| {}))

@@ -219,3 +219,30 @@ async fn who_shows_no_token_is_refused_before_its_body_is_read() {
         assert!(read_head(&mut stream).starts_with("HTTP/1.1 401"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_head_that_does_not_end_closes_the_connection_long_before_its_time() {
+    let stage = stage(|_| {}).await;
+    let padded = |size: usize, token: &str| {
+        let pad = "x".repeat(size);
+        format!("HEAD /v1/relays HTTP/1.1\r\nhost: here\r\n{token}x-pad: {pad}")
+    };
+    let token = format!("authorization: Bearer {API_TOKEN}\r\n");
+    let open = || {
+        let stream = connect(&stage.service.url);
+        let patience = Some(Duration::from_secs(5));
+        stream.set_read_timeout(patience).unwrap();
+        stream
+    };
+    let mut stranger = open();
+    // It may be closed before all is written.
+    let _ = stranger.write_all(padded(60_000, "").as_bytes());
+    let rest = read_to_end(&mut stranger).expect("it is closed");
+    assert_eq!(rest, "");
+    let mut caller = open();
+    for size in [20_000, 60_000, 30_000, 60_000] {
+        let request = padded(size, &token) + "\r\n\r\n";
+        caller.write_all(request.as_bytes()).unwrap();
+        assert!(read_head(&mut caller).starts_with("HTTP/1.1 200"), "{size}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use super::state::{Stage, Turn};
 use super::{Connection, Connections};
 use crate::api::BODY_LIMIT;
 
+/// The first bytes of each body are read whatever else is being read: sign-ins and vendors' notifications are no longer.
+const ALWAYS_READ: usize = 8 * 1024;
+
 /// A request's body. Its clones share it: the handler reads one, and another keeps the rest until the answer is sent. While
 /// something of the body is kept that has not come, the server library closes the connection behind the answer, and says so in
 /// the answer; it drains a chunked body that nobody keeps without a limit of time.
@@ -29,7 +33,11 @@ struct Body {
     connections: Arc<Connections>,
     connection: Arc<Connection>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Bytes that were counted, for a known caller or not.
+    /// The address whose share this body counts against. `None`: a trusted proxy that does not name its caller.
+    caller: Option<IpAddr>,
+    /// Bytes that have come.
+    read: usize,
+    /// Bytes that were counted: without a valid token, and with one.
     counted: [usize; 2],
     is_whole: bool,
 }
@@ -39,6 +47,7 @@ impl Arriving {
         payload: Payload,
         turn: Rc<RefCell<Turn>>,
         connections: &Arc<Connections>,
+        caller: Option<IpAddr>,
     ) -> Self {
         let connection = Arc::clone(turn.borrow().connection());
         Self(Rc::new(RefCell::new(Body {
@@ -47,6 +56,8 @@ impl Arriving {
             connections: Arc::clone(connections),
             connection,
             timer: None,
+            caller,
+            read: 0,
             counted: [0; 2],
             is_whole: false,
         })))
@@ -87,6 +98,7 @@ impl Body {
             Poll::Ready(Some(Ok(chunk))) => return Poll::Ready(Some(self.count(chunk.clone()))),
             Poll::Ready(Some(Err(_)) | None) => {
                 self.is_whole = true;
+                self.connection.parsed();
                 self.turn.borrow_mut().enters(Stage::Handling);
             }
             Poll::Pending => {
@@ -103,10 +115,23 @@ impl Body {
     }
 
     fn count(&mut self, chunk: Bytes) -> Result<Bytes, PayloadError> {
+        self.connection.parsed();
+        let uncounted = ALWAYS_READ.saturating_sub(self.read);
+        self.read += chunk.len();
+        let counted = chunk.len().saturating_sub(uncounted);
+        if counted == 0 {
+            return Ok(chunk);
+        }
         let known = self.connection.is_known();
         let [unknown_bytes, known_bytes] = &mut self.counted;
-        *(if known { known_bytes } else { unknown_bytes }) += chunk.len();
-        if self.connections.bodies.take(known, chunk.len()) {
+        *(if known { known_bytes } else { unknown_bytes }) += counted;
+        let bodies = &self.connections.bodies;
+        let is_taken = if known {
+            bodies.take_known(counted)
+        } else {
+            bodies.take_unknown(self.caller, counted)
+        };
+        if is_taken {
             return Ok(chunk);
         }
         Err(PayloadError::Io(io::ErrorKind::QuotaExceeded.into()))
@@ -116,7 +141,7 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         let [unknown, known] = self.counted;
-        self.connections.bodies.give_back(false, unknown);
-        self.connections.bodies.give_back(true, known);
+        let bodies = &self.connections.bodies;
+        bodies.give_back(self.caller, unknown, known);
     }
 }

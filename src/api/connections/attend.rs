@@ -35,7 +35,11 @@ pub(in crate::api) async fn attend(
     let turn = Rc::new(RefCell::new(connection.begin()));
     let payload = request.take_payload();
     let has_body = !matches!(payload, Payload::None);
-    let mut body = has_body.then(|| Arriving::new(payload, turn.clone(), &api.connections));
+    let mut body = has_body.then(|| {
+        let peer = request.peer_addr().map(|peer| peer.ip());
+        let caller = api.proxies.caller(peer, request.headers());
+        Arriving::new(payload, turn.clone(), &api.connections, caller)
+    });
     if let Some(body) = &body {
         request.set_payload(Payload::Stream {
             payload: Box::pin(body.clone()),
@@ -74,6 +78,9 @@ impl Sent {
             BodySize::None | BodySize::Sized(_) => Stage::Sending,
         };
         turn.borrow_mut().enters(stage);
+        if unread.is_some() {
+            turn.borrow().connection().closes();
+        }
         Self {
             body,
             rest: Bytes::new(),

@@ -115,8 +115,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         ready!(read)?;
         let bytes = buf.filled().len() - before;
         self.read += bytes;
-        if bytes > 0 {
-            self.entry.connection.heard();
+        if bytes > 0 && !self.entry.connection.heard(bytes) {
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
         }
         Poll::Ready(Ok(()))
     }

@@ -10,11 +10,18 @@ use super::{Allowed, STALLED_AFTER};
 /// The library's own timers answer before they close: they get this much longer.
 const SLACK: Duration = Duration::from_secs(1);
 
+/// The longest head of a request, in bytes: the server library by itself keeps 128 KiB of one that never ends.
+const HEAD_LIMIT: usize = 32 * 1024;
+/// The same on a connection that has shown a valid token: a batch of queries has a long URL.
+const HEAD_LIMIT_OF_KNOWN: usize = 96 * 1024;
+
 /// A connection, as its socket, its requests and the table see it.
 pub(in crate::api) struct Connection {
     id: u64,
     address: IpAddr,
     allowed: Allowed,
+    /// A proxy's connection carries requests of many callers: a token proves only the request that has it.
+    is_shared: bool,
     state: Mutex<State>,
 }
 
@@ -33,6 +40,10 @@ struct State {
     heard: bool,
     /// It has had a request.
     served: bool,
+    /// Bytes read since the server library last took a request or a part of a body out of them.
+    unparsed: usize,
+    /// The connection closes behind its answer; what still comes is dropped.
+    closing: bool,
     known: bool,
     ended: bool,
     waker: Option<Waker>,
@@ -45,11 +56,12 @@ impl State {
 }
 
 impl Connection {
-    pub(super) fn new(id: u64, address: IpAddr, allowed: Allowed) -> Self {
+    pub(super) fn new(id: u64, address: IpAddr, is_shared: bool, allowed: Allowed) -> Self {
         Self {
             id,
             address,
             allowed,
+            is_shared,
             state: Mutex::new(State {
                 handling: 0,
                 arriving: 0,
@@ -58,6 +70,8 @@ impl Connection {
                 since: Instant::now(),
                 heard: false,
                 served: false,
+                unparsed: 0,
+                closing: false,
                 known: false,
                 ended: false,
                 waker: None,
@@ -110,13 +124,30 @@ impl Connection {
         self.state().ended
     }
 
-    /// Bytes have come.
-    pub(super) fn heard(&self) {
+    /// Notes that bytes have come. False when a head is longer than its limit.
+    pub(super) fn heard(&self, bytes: usize) -> bool {
         let mut state = self.state();
+        state.unparsed = state.unparsed.saturating_add(bytes);
         if state.served && state.is_idle() && !state.heard {
             state.heard = true;
             state.since = Instant::now();
         }
+        let limit = if state.known {
+            HEAD_LIMIT_OF_KNOWN
+        } else {
+            HEAD_LIMIT
+        };
+        !state.is_idle() || state.closing || state.unparsed <= limit
+    }
+
+    /// The server library has handed over a part of a body: what it had read up to there is no head.
+    pub(super) fn parsed(&self) {
+        self.state().unparsed = 0;
+    }
+
+    /// The connection closes behind its answer.
+    pub(super) fn closes(&self) {
+        self.state().closing = true;
     }
 
     /// Bytes were taken.
@@ -167,6 +198,11 @@ impl Connection {
         state.handling += 1;
         state.served = true;
         state.heard = false;
+        state.unparsed = 0;
+        state.closing = false;
+        if self.is_shared {
+            state.known = false;
+        }
         drop(state);
         Turn {
             connection: Arc::clone(self),
@@ -213,6 +249,9 @@ impl Drop for Turn {
         if state.is_idle() {
             state.since = Instant::now();
             state.heard = false;
+            if self.connection.is_shared {
+                state.known = false;
+            }
         }
     }
 }

@@ -43,17 +43,12 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Reads the path behind `/trpc/` and the query. Parameters other than `batch` and `input` are left aside.
+    /// Reads the path behind `/trpc/`, and whether it names several calls; see [`Asked::read_inputs`].
     ///
     /// # Errors
     /// When `batch` is anything but 1, and when there are too many calls.
     pub(super) fn read(path: &str, query: &str) -> Result<Self, TrpcError> {
-        let parameter = |name: &str| {
-            form_urlencoded::parse(query.as_bytes())
-                .find(|(other, _)| other == name)
-                .map(|(_, value)| value.into_owned())
-        };
-        let is_batch = match parameter("batch").as_deref() {
+        let is_batch = match parameter(query, "batch").as_deref() {
             None | Some("") => false,
             Some("1") => true,
             Some(_) => return Err(TrpcError::bad_request("\"batch\" is 1, or left out")),
@@ -67,25 +62,35 @@ impl Asked {
             let message = format!("a batch may hold {LARGEST_BATCH} calls at most");
             return Err(TrpcError::bad_request(message));
         }
-        let given = parameter("input").filter(|input| !input.is_empty());
+        let call = |path: &str| Call {
+            path: path.to_owned(),
+            procedure: path.parse().ok(),
+            input: Ok(None),
+        };
+        Ok(Self {
+            is_batch,
+            calls: paths.into_iter().map(call).collect(),
+        })
+    }
+
+    /// Reads the calls' inputs out of the query. Only a caller with a token makes us do this work.
+    pub(super) fn read_inputs(&mut self, query: &str) {
+        let given = parameter(query, "input").filter(|input| !input.is_empty());
         let input = given.map(|input| strict_json::read(input.as_bytes()));
         let input = input
             .transpose()
             .map_err(|error| TrpcError::bad_request(format!("\"input\" is not JSON: {error}")));
-        let inputs = if is_batch {
+        let mut inputs = if self.is_batch {
             input.and_then(by_place)
         } else {
             input.map(Inputs::One)
         };
-        let call = |(place, path): (usize, &str)| Call {
-            path: path.to_owned(),
-            procedure: path.parse().ok(),
-            input: inputs.clone().map(|inputs| inputs.of(place)),
-        };
-        Ok(Self {
-            is_batch,
-            calls: paths.into_iter().enumerate().map(call).collect(),
-        })
+        for (place, call) in self.calls.iter_mut().enumerate() {
+            call.input = match &mut inputs {
+                Ok(inputs) => Ok(inputs.take(place)),
+                Err(error) => Err(error.clone()),
+            };
+        }
     }
 
     /// The same kind of error for each call.
@@ -97,17 +102,23 @@ impl Asked {
     }
 }
 
-#[derive(Clone)]
+/// The first value of a parameter.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(other, _)| other == name)
+        .map(|(_, value)| value.into_owned())
+}
+
 enum Inputs {
     One(Option<Value>),
     ByPlace(Map<String, Value>),
 }
 
 impl Inputs {
-    fn of(&self, place: usize) -> Option<Value> {
+    fn take(&mut self, place: usize) -> Option<Value> {
         match self {
-            Self::One(input) => input.clone(),
-            Self::ByPlace(inputs) => inputs.get(&place.to_string()).cloned(),
+            Self::One(input) => input.take(),
+            Self::ByPlace(inputs) => inputs.remove(&place.to_string()),
         }
     }
 }
@@ -128,8 +139,14 @@ mod tests {
 
     use super::*;
 
+    fn read(path: &str, query: &str) -> Asked {
+        let mut asked = Asked::read(path, query).unwrap();
+        asked.read_inputs(query);
+        asked
+    }
+
     fn inputs(path: &str, query: &str) -> Vec<Option<Value>> {
-        let asked = Asked::read(path, query).unwrap();
+        let asked = read(path, query);
         asked
             .calls
             .into_iter()
@@ -140,7 +157,7 @@ mod tests {
     #[test]
     fn an_input_with_a_key_given_twice_is_refused() {
         let query = "input=%7B%22channelId%22:1,%22channelId%22:2%7D";
-        let asked = Asked::read("streaming.getStreamStatus", query).unwrap();
+        let asked = read("streaming.getStreamStatus", query);
         assert!(asked.calls[0].input.is_err());
     }
 
@@ -168,9 +185,9 @@ mod tests {
 
     #[test]
     fn an_input_nobody_can_read_fails_only_who_reads_it() {
-        let asked = Asked::read("a,b", "batch=1&input=%7B").unwrap();
+        let asked = read("a,b", "batch=1&input=%7B");
         assert!(asked.calls.iter().all(|call| call.input.is_err()));
-        let asked = Asked::read("a", "batch=1&input=[]").unwrap();
+        let asked = read("a", "batch=1&input=[]");
         assert!(asked.calls[0].input.is_err());
         assert_eq!(inputs("a", "batch=&input="), [None]);
         assert_eq!(inputs("a", "batch=1&input=null"), [None]);

@@ -3,6 +3,7 @@
 //! The words and numbers are those of tRPC 11: errors bear JSON-RPC's code (-32000 less the last digits of the status, or
 //! one of JSON-RPC's own) and tRPC's name for it.
 
+use actix_web::ResponseError as _;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ enum Kind {
     Forbidden,
     NotFound,
     MethodNotSupported,
+    UnsupportedMediaType,
     TooManyRequests,
     InternalServerError,
     ServiceUnavailable,
@@ -38,6 +40,7 @@ impl Kind {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotSupported => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -51,6 +54,7 @@ impl Kind {
             Self::Forbidden => -32003,
             Self::NotFound => -32004,
             Self::MethodNotSupported => -32005,
+            Self::UnsupportedMediaType => -32015,
             Self::TooManyRequests => -32029,
             Self::InternalServerError | Self::ServiceUnavailable => -32603,
         }
@@ -95,6 +99,9 @@ impl TrpcError {
 impl From<&Problem> for TrpcError {
     fn from(problem: &Problem) -> Self {
         let kind = match problem.code() {
+            Code::InvalidRequest if problem.status_code() == StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Kind::UnsupportedMediaType
+            }
             Code::InvalidRequest | Code::IdempotencyMismatch | Code::TooLarge | Code::Conflict => {
                 Kind::BadRequest
             }
