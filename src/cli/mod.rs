@@ -19,6 +19,10 @@ use clap::{Parser, Subcommand};
 use relaykeeper::config::{self, Settings};
 use relaykeeper::telemetry::{self, LogFormat};
 
+/// Why a database in memory cannot be served from.
+const IN_MEMORY: &str = "`database.url` names a database in memory: a restart would forget relays whose recorders run on, and \
+                         cost money. Name a file, such as sqlite://relaykeeper.db?mode=rwc";
+
 /// Puts a seller's Agora channel on air over Cloudflare Stream, keeps it there, takes it down and accounts for it.
 ///
 /// Try it without any account:   relaykeeper sandbox --demo
@@ -27,10 +31,6 @@ use relaykeeper::telemetry::{self, LogFormat};
 ///
 /// Settings come from ./config.toml (if there is one), then from the environment: every key as
 /// RELAYKEEPER__SECTION__KEY, and the customary names (PORT, DATABASE_URL, CLOUDFLARE_STREAM_API_TOKEN, …).
-/// Why a database in memory cannot be served from.
-const IN_MEMORY: &str = "`database.url` names a database in memory: a restart would forget relays whose recorders run on, and \
-                         cost money. Name a file, such as sqlite://relaykeeper.db?mode=rwc";
-
 #[derive(Debug, Parser)]
 #[command(name = "relaykeeper", version, verbatim_doc_comment)]
 struct Cli {
