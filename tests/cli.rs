@@ -226,7 +226,7 @@ mod sandbox {
             "sandbox",
             "--demo",
             "--fault",
-            "agora.cloud_recording.acquire=401",
+            "agora.cloud_recording.acquire=401,times=forever",
         ]);
         assert_eq!(told.code, 1, "{told:?}");
         assert!(told.err.contains("vendor_unauthorized"), "{}", told.err);
