@@ -6,9 +6,13 @@ use std::net::IpAddr;
 use secrecy::SecretString;
 use url::Url;
 
+use super::postgres_parameters::{TAKEN, ignored};
+
 /// Why a URL of PostgreSQL cannot be taken apart.
 const ESCAPE: &str = "cannot be taken apart: in the user name and the password, percent-encode everything but letters, digits and \
                       -._~ (# is %23, ? is %3F, / is %2F, @ is %40, % is %25); it names one host, and the port is a number";
+const NO_HOST: &str = "names no host: write postgres://user:password@host/database, or give the host as a parameter: \
+                       postgres://user:password@/database?host=/run/postgresql";
 const SSLMODES: [&str; 6] = [
     "disable",
     "allow",
@@ -17,57 +21,14 @@ const SSLMODES: [&str; 6] = [
     "verify-ca",
     "verify-full",
 ];
-/// Parameters the driver understands and whose values it takes as they are.
-const TAKEN: [&str; 12] = [
-    "application_name",
-    "dbname",
-    "options",
-    "password",
-    "ssl-ca",
-    "ssl-cert",
-    "ssl-key",
-    "ssl-root-cert",
-    "sslcert",
-    "sslkey",
-    "sslrootcert",
-    "user",
-];
-/// Parameters of other clients that are left aside.
-const IGNORED: [&str; 26] = [
-    "channel_binding",
-    "client_encoding",
-    "connect_timeout",
-    "connection_limit",
-    "fallback_application_name",
-    "gssencmode",
-    "gsslib",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "krbsrvname",
-    "load_balance_hosts",
-    "pgbouncer",
-    "pool_timeout",
-    "replication",
-    "require_auth",
-    "requirepeer",
-    "schema",
-    "sslcompression",
-    "sslcrl",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslsni",
-    "target_session_attrs",
-    "tcp_user_timeout",
-];
-
 /// `database.url`, as a driver may see it.
 pub(crate) struct DatabaseUrl {
     /// Which database.
     pub(crate) kind: DatabaseKind,
     /// For the driver: with no parameter that it does not know.
     pub(crate) text: SecretString,
+    /// Whether SQLite's file may be made when it is missing.
+    pub(crate) may_be_made: bool,
     /// What was left aside, and why.
     pub(crate) doubts: Vec<String>,
 }
@@ -109,59 +70,81 @@ impl DatabaseUrl {
 fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-    if file.is_empty() {
+    // As the driver hands it to SQLite.
+    let decoded = percent_encoding::percent_decode_str(file)
+        .decode_utf8()
+        .map_err(|_| "names a file that is not UTF-8 when it is percent-decoded".to_owned())?;
+    if decoded.is_empty() {
         return Err("names no file: write sqlite://relaykeeper.db".to_owned());
     }
-    let mut kind = match file {
-        ":memory:" => DatabaseKind::Memory,
-        _ => DatabaseKind::File,
-    };
-    let mut has_mode = false;
+    if decoded.starts_with("file:") || decoded.starts_with("sqlite:") {
+        return Err(
+            "names a URL where a path belongs: write sqlite://relaykeeper.db, without file:"
+                .to_owned(),
+        );
+    }
+    let mut kind = DatabaseKind::File;
+    let mut file = file;
+    if decoded == ":memory:" {
+        kind = DatabaseKind::Memory;
+        // The driver knows it only when nothing in it is percent-encoded.
+        file = ":memory:";
+    }
+    let (mut is_opened, mut is_made) = (false, false);
     for (key, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
         let wrong = |key: &str, allowed: &str| Err(format!("{key} must be {allowed}"));
         match (&*key, &*value) {
-            ("mode", "rw" | "rwc") => has_mode = true,
-            ("mode", "memory") => {
-                has_mode = true;
-                kind = DatabaseKind::Memory;
-            }
+            ("mode", "rw") => is_opened = true,
+            ("mode", "rwc") => is_made = true,
+            ("mode", "memory") => kind = DatabaseKind::Memory,
             ("mode", _) => {
                 return wrong(
                     "mode",
                     "rwc (the file is made when it is missing) or rw: it is written to",
                 );
             }
-            ("cache", "private" | "shared") | ("vfs", _) => {}
+            ("cache", "private" | "shared") => {}
             ("cache", _) => return wrong("cache", "private or shared"),
             ("immutable", "false" | "0") => {}
             ("immutable", _) => return wrong("immutable", "left out: the file is written to"),
             (other, _) => {
                 return Err(format!(
-                    "{other} is not a parameter of an SQLite URL; there are mode, cache, immutable and vfs (a ? in the \
+                    "{other} is not a parameter of an SQLite URL; there are mode, cache and immutable (a ? in the \
                      file's name is %3F)"
                 ));
             }
         }
     }
-    let mut text = format!("sqlite://{rest}");
-    if kind == DatabaseKind::File && !has_mode {
-        text.push(if rest.contains('?') { '&' } else { '?' });
+    let mut text = format!("sqlite://{file}");
+    let mut between = '?';
+    if !parameters.is_empty() {
+        text.push_str(&format!("?{parameters}"));
+        between = '&';
+    }
+    if kind == DatabaseKind::File && !is_made && !is_opened {
+        text.push(between);
         text.push_str("mode=rwc");
     }
     Ok(DatabaseUrl {
         kind,
         text: text.into(),
+        may_be_made: is_made || !is_opened,
         doubts: Vec::new(),
     })
 }
 
 fn postgres(text: &str) -> Result<DatabaseUrl, String> {
-    let mut url = match Url::parse(text) {
+    let (parsed, has_host) = match Url::parse(text) {
         // `user:password@/database?host=…`, with the host as a parameter, which wins.
-        Err(url::ParseError::EmptyHost) => Url::parse(&text.replacen("@/", "@localhost/", 1)),
-        parsed => parsed,
-    }
-    .map_err(|_| ESCAPE.to_owned())?;
+        Err(url::ParseError::EmptyHost) => {
+            (Url::parse(&text.replacen("@/", "@localhost/", 1)), false)
+        }
+        parsed => (parsed, true),
+    };
+    let mut url = parsed.map_err(|error| {
+        let has_no_host = error == url::ParseError::EmptyHost;
+        if has_no_host { NO_HOST } else { ESCAPE }.to_owned()
+    })?;
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let known = |key: &str| {
         let own = [
@@ -189,6 +172,12 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
         || parts.iter().any(|part| !is_utf8(part))
     {
         return Err(ESCAPE.to_owned());
+    }
+    let names_host = |(key, value): &(String, String)| {
+        ["host", "hostaddr"].contains(&&**key) && !value.is_empty()
+    };
+    if !has_host && !pairs.iter().any(names_host) {
+        return Err(NO_HOST.to_owned());
     }
     // A & in a password that is given as a parameter begins another parameter: then no name is repeated.
     let nameable = !pairs.iter().any(|(key, _)| key.contains("password"));
@@ -228,10 +217,12 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
             "ssl" => {
                 return Err("ssl is not a parameter here: write sslmode=require".to_owned());
             }
-            ignored if IGNORED.contains(&ignored) => doubts.push(format!(
-                "the parameter {ignored} is left aside; take it out of the URL"
-            )),
-            _ => return Err(unknown(&key, nameable)),
+            other => match ignored(other) {
+                Some(name) => doubts.push(format!(
+                    "the parameter {name} is left aside; take it out of the URL"
+                )),
+                None => return Err(unknown(other, nameable)),
+            },
         }
     }
     // The driver would look an address in brackets up as a name.
@@ -245,6 +236,7 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
     Ok(DatabaseUrl {
         kind: DatabaseKind::Postgres,
         text: String::from(url).into(),
+        may_be_made: false,
         doubts,
     })
 }
@@ -295,7 +287,9 @@ mod tests {
     #[case("sqlite:new.db", "sqlite://new.db?mode=rwc")]
     #[case("sqlite://a.db?cache=private", "sqlite://a.db?cache=private&mode=rwc")]
     #[case("sqlite:///var/a.db?mode=rw", "sqlite:///var/a.db?mode=rw")]
+    #[case("sqlite://a.db?mode=rwc", "sqlite://a.db?mode=rwc")]
     #[case("sqlite::memory:", "sqlite://:memory:")]
+    #[case("sqlite://%3Amemory%3A?cache=shared", "sqlite://:memory:?cache=shared")]
     #[case(
         "postgres://u:p@[::1]:5433/d",
         "postgres://u:p@[::1]:5433/d?host=%3A%3A1"
@@ -350,12 +344,68 @@ mod tests {
     #[case("sqlite://a.db?mode=ro", "mode must be rwc")]
     #[case("sqlite://a.db?immutable=1", "immutable must be left out")]
     #[case("sqlite://a.db?journal=wal", "journal is not a parameter")]
+    #[case("sqlite:///x?vfs=memdb", "vfs is not a parameter")]
+    #[case("sqlite:?mode=rwc", "names no file")]
+    #[case("sqlite:file::memory:?cache=shared", "without file:")]
+    #[case("sqlite:file:x%3Fmode=memory", "without file:")]
+    #[case("sqlite://fil%65:x%3Fmode=memory", "without file:")]
+    #[case("sqlite://sqlite::memory:", "where a path belongs")]
+    #[case("postgres://u:canary@/d", "names no host")]
+    #[case("postgres://u:canary@/d?host=&sslmode=require", "names no host")]
+    #[case("postgres://u:canary@:5432/d", "names no host")]
     fn what_is_wrong_is_named_with_its_remedy_and_no_value_is_repeated(
         #[case] text: &str,
         #[case] said: &str,
     ) {
         let error = error(text);
         assert!(error.contains(said) && !error.contains("canary"), "{error}");
+    }
+
+    #[rstest]
+    #[case("sqlite::memory:")]
+    #[case("sqlite://%3Amemory%3A")]
+    #[case("sqlite://%3amemory:?mode=rwc")]
+    #[case("sqlite://a.db?m%6fde=mem%6fry")]
+    #[case("sqlite://a.db?mode=memory&mode=rwc")]
+    fn a_database_in_memory_is_one_however_it_is_written(#[case] text: &str) {
+        let url = DatabaseUrl::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(url.kind, DatabaseKind::Memory);
+    }
+
+    #[rstest]
+    #[case("sqlite://a.db", true)]
+    #[case("sqlite://a.db?mode=rwc", true)]
+    #[case("sqlite://a.db?mode=%72w", false)]
+    #[case("sqlite://a.db?m%6fde=rw", false)]
+    #[case("sqlite://a.db?mode=rw%63", true)]
+    fn a_missing_file_is_made_unless_the_decoded_mode_says_otherwise(
+        #[case] text: &str,
+        #[case] made: bool,
+    ) {
+        let url = DatabaseUrl::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(url.may_be_made, made);
+    }
+
+    #[rstest]
+    #[case("uselibpqcompat")]
+    #[case("supa")]
+    #[case("sslaccept")]
+    #[case("socket_timeout")]
+    #[case("statement_cache_size")]
+    #[case("sslnegotiation")]
+    #[case("passfile")]
+    #[case("search_path")]
+    #[case("TimeZone")]
+    fn a_parameter_of_another_client_stops_no_upgrade(#[case] name: &str) {
+        let text = format!("postgres://u:p@h/d?{name}=canary");
+        let url = DatabaseUrl::parse(&text).unwrap_or_else(|error| panic!("{error}"));
+        let doubts = url.doubts.join("\n").to_lowercase();
+        assert!(
+            doubts.contains(&name.to_lowercase()) && !doubts.contains("canary"),
+            "{doubts}"
+        );
+        let inside = format!("postgres://u:canary?{name}=canary@h/d");
+        assert!(error(&inside).contains("%3F"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod keys;
 mod load;
 mod media_push;
 mod network;
+mod postgres_parameters;
 mod pricing;
 mod problem;
 mod reach;

@@ -167,11 +167,8 @@ impl Database {
 
     /// Whether SQLite's file is to be there already: the URL says how it is opened, and not that it may be made.
     pub(crate) fn must_exist(&self) -> bool {
-        let url = self.url.expose_secret();
-        let mode = url
-            .split(['?', '&'])
-            .find_map(|part| part.strip_prefix("mode="));
-        mode.is_some_and(|mode| mode != "rwc")
+        let url = DatabaseUrl::parse(self.url.expose_secret());
+        url.is_ok_and(|url| !url.may_be_made)
     }
 
     pub(super) fn check(&self, report: &mut Report) {

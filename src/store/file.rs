@@ -1,7 +1,7 @@
 //! SQLite's file: who may read it, and whether it is sound.
 
-use std::fs::File;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -51,5 +51,23 @@ pub(super) fn make(file: &Path) {
         .open(file);
     if let Err(error) = made {
         tracing::trace!(%error, "the database file was not made");
+    }
+}
+
+/// Takes a file of this user away from all others: an earlier version made it for them too.
+pub(super) fn make_private(file: &Path) {
+    let Ok(found) = file.metadata() else { return };
+    let is_own = found.uid() == rustix::process::geteuid().as_raw();
+    if !is_own || found.mode() & OTHERS == 0 {
+        return;
+    }
+    let name = file.display();
+    match std::fs::set_permissions(file, Permissions::from_mode(OWNERS)) {
+        Ok(()) => {
+            tracing::info!(file = %name, "others could open this file: now only its owner can")
+        }
+        Err(error) => {
+            tracing::warn!(file = %name, %error, "others can open this file, and its permissions cannot be changed")
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use super::connect::Target;
+use super::file::make_private;
 use crate::config::Database;
 
 /// The right to act on a database; given back when dropped.
@@ -40,6 +41,7 @@ impl DatabaseLock {
 }
 
 fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
+    let database = real_path(database)?;
     let mut file = File::options()
         .read(true)
         .write(true)
@@ -47,13 +49,16 @@ fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
         .truncate(false)
         // Others could lock what they can open.
         .mode(0o600)
-        .open(lock_path(database)?)?;
+        .open(beside(&database, ".lock"))?;
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0)?;
             write!(file, "{}", std::process::id())?;
             file.flush()?;
             file.rewind()?;
+            for end in ["", "-wal", "-shm", ".lock"] {
+                make_private(&beside(&database, end));
+            }
             Ok(Ok(DatabaseLock { _open: Some(file) }))
         }
         Err(TryLockError::WouldBlock) => {
@@ -66,22 +71,25 @@ fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
     }
 }
 
-/// `<file>.lock`, the same for every way of naming the file.
-fn lock_path(database: &Path) -> std::io::Result<PathBuf> {
-    let real = match database.canonicalize() {
-        Ok(real) => real,
+/// The same for every way of naming the file.
+fn real_path(database: &Path) -> std::io::Result<PathBuf> {
+    match database.canonicalize() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = database
                 .parent()
                 .filter(|folder| !folder.as_os_str().is_empty())
                 .unwrap_or(Path::new("."));
-            folder
+            Ok(folder
                 .canonicalize()?
-                .join(database.file_name().unwrap_or_default())
+                .join(database.file_name().unwrap_or_default()))
         }
-        Err(error) => return Err(error),
-    };
-    let mut path = real.into_os_string();
-    path.push(".lock");
-    Ok(path.into())
+        found => found,
+    }
+}
+
+/// A file that belongs to the database: its own name with another end.
+fn beside(database: &Path, end: &str) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(end);
+    path.into()
 }

@@ -103,3 +103,42 @@ fn a_password_file_that_cannot_be_read_is_not_logged() {
     assert_eq!(told.code, 1, "{told:?}");
     is_silent(&told);
 }
+
+#[test]
+fn a_database_of_an_earlier_version_that_others_can_read_becomes_its_owners_alone() {
+    let place = Place::new();
+    let told = opened(&place, "sqlite://old.db", &[]);
+    assert_eq!(told.code, 0, "{told:?}");
+    let files = ["old.db", "old.db.lock"].map(|name| place.0.path().join(name));
+    std::fs::write(&files[1], "").unwrap();
+    for file in &files {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let mut command = place.command(&["migrate", "up"]);
+    command.env("DATABASE_URL", "sqlite://old.db");
+    let told = Told::of(&command.output().unwrap());
+    assert_eq!(told.code, 0, "{told:?}");
+    for file in &files {
+        let mode = std::fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+}
+
+#[rstest]
+#[case("sqlite://%3Amemory%3A")]
+#[case("sqlite:file::memory:?cache=shared")]
+#[case("sqlite:file:x%3Fmode=memory")]
+#[case("sqlite:///x?vfs=memdb")]
+#[case("sqlite:")]
+fn a_database_in_memory_is_found_however_it_is_written(#[case] url: &str) {
+    let place = Place::new();
+    let mut command = place.command(&["check"]);
+    command.env("DATABASE_URL", url);
+    let told = Told::of(&command.output().unwrap());
+    assert_eq!(told.code, 1, "{told:?}");
+    let said = format!("{}{}", told.out, told.err);
+    assert!(
+        said.contains("a database in memory") || said.contains("DATABASE_URL"),
+        "{said}"
+    );
+}
