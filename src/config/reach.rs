@@ -20,7 +20,7 @@ impl Settings {
         };
         let url = Url::parse(text).ok()?;
         let private = match url.host()? {
-            Host::Domain(name) => !name.contains('.') || is_local_name(name),
+            Host::Domain(name) => is_local_name(name),
             Host::Ipv4(address) => !is_public(address.into()),
             Host::Ipv6(address) => !is_public(address.into()),
         };
@@ -33,12 +33,27 @@ impl Settings {
     }
 }
 
-/// Names that are kept for private networks.
+/// Ends of names that no resolver of the Internet knows: reserved (RFC 2606, 6761, 6762, 8375), or customary at home and at work.
+const LOCAL_ENDS: [&str; 13] = [
+    ".corp",
+    ".example",
+    ".home",
+    ".home.arpa",
+    ".internal",
+    ".intranet",
+    ".invalid",
+    ".lan",
+    ".local",
+    ".localdomain",
+    ".localhost",
+    ".private",
+    ".test",
+];
+
+/// Names that are kept for private networks. The dot at the end that a name may be written with says nothing.
 fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
-    [".localhost", ".local", ".internal", ".lan", ".home.arpa"]
-        .iter()
-        .any(|end| name.ends_with(end))
+    !name.contains('.') || LOCAL_ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// Whether anybody on the Internet could be there.
@@ -76,5 +91,33 @@ fn is_public_v6(v6: Ipv6Addr) -> bool {
         // Documentation, and what tunnels or is reserved for protocols.
         (0x2001, 0x0db8 | 0..=0x01ff) | (0x3fff, 0..=0x0fff) => false,
         _ => (a & 0xe000) == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_only_a_private_network_knows_is_local_with_and_without_its_last_dot() {
+        for name in [
+            "localhost",
+            "a.localhost",
+            "box.localdomain",
+            "a.test",
+            "relay.example",
+            "a.invalid",
+            "a.intranet",
+            "a.corp",
+            "a.home",
+            "a.home.arpa",
+            "a.local",
+        ] {
+            assert!(is_local_name(name), "{name}");
+            assert!(is_local_name(&format!("{name}.")), "{name}.");
+        }
+        for name in ["relays.example.com", "latest.net", "test.com."] {
+            assert!(!is_local_name(name), "{name}");
+        }
     }
 }
