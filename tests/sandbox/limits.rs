@@ -110,6 +110,20 @@ async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_no
             "{pointer}"
         );
     }
+    // Spellings that the vendor's schema does not have.
+    for (pointer, key, value) in [
+        ("/converter", "idleTimeOut", json!(20)),
+        (
+            "/converter/transcodeOptions/videoOptions",
+            "codecProfile",
+            json!("High"),
+        ),
+    ] {
+        let mut body = converter("n", "rtmps://x/y");
+        body.pointer_mut(pointer).unwrap()[key] = value;
+        let create = sandbox.push(Method::POST, "/na", "/rtmp-converters");
+        assert_eq!(told(create.json(&body)).await.0, 400, "{key}");
+    }
     let mut both = converter("n", "rtmps://x/y");
     both["converter"]["rawOptions"] = json!({"rtcChannel": "c", "rtcStreamUid": 7});
     assert_eq!(

@@ -33,10 +33,11 @@ pub(super) fn read(body: &Value) -> Result<Wanted, String> {
         return Err("Invalid parameter: name".to_owned());
     }
     let rtmp_url = rtmp_url(converter)?;
-    let idle_timeout = match converter
-        .get("idleTimeout")
-        .or_else(|| converter.get("idleTimeOut"))
-    {
+    // A property the vendor's schema does not have would be passed over: this client never means that.
+    if converter.get("idleTimeOut").is_some() {
+        return Err("Invalid parameter: idleTimeout".to_owned());
+    }
+    let idle_timeout = match converter.get("idleTimeout") {
         None => 300,
         Some(value) => value
             .as_u64()
@@ -146,7 +147,7 @@ pub(super) fn read_video(video: &Value) -> Result<(Vec<u32>, bool), String> {
     check::number(video, "frameRate", 1, 30).map_err(invalid)?;
     check::number(video, "gop", 1, 100_000).map_err(invalid)?;
     check::choice(video, "codec", &["H.264", "H.265"]).map_err(invalid)?;
-    check::choice(video, "codecProfile", &["high", "High", "baseline", "main"]).map_err(invalid)?;
+    check::choice(video, "codecProfile", &["high", "baseline", "main"]).map_err(invalid)?;
     let canvas = video
         .get("canvas")
         .filter(|canvas| canvas.is_object())
