@@ -11,6 +11,8 @@
 
 #[path = "commands/clock.rs"]
 mod clock;
+#[path = "commands/registering.rs"]
+mod registering;
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
@@ -287,65 +289,6 @@ async fn webhooks_are_registered_on_a_running_service_and_their_secrets_go_to_a_
 }
 
 #[tokio::test]
-async fn webhooks_that_cannot_be_registered_leave_nothing_behind_and_the_next_run_succeeds() {
-    let Stage {
-        vendors,
-        service,
-        database,
-    } = without_webhook_secrets().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("secrets.env");
-    let path = file.to_str().expect("a path");
-    let register = ["webhooks", "register", "--secrets-file", path];
-    let nothing_is_left = async || {
-        let state = alerting(&vendors).await;
-        assert_eq!(state, [json!([]), json!([])], "destinations and policies");
-        let left = std::fs::read_dir(folder.path()).expect("the folder");
-        assert_eq!(left.count(), 0);
-    };
-
-    // Nobody answers there: Cloudflare refuses the destination.
-    let nowhere = [("RELAYKEEPER__SERVER__PUBLIC_URL", "http://127.0.0.1:9")];
-    let output = relaykeeper(&vendors, &database, &register, &nowhere).await;
-    assert!(!output.status.success());
-    assert!(
-        out(&output).contains("server.public_url"),
-        "{}",
-        out(&output)
-    );
-    nothing_is_left().await;
-    let public = [("RELAYKEEPER__SERVER__PUBLIC_URL", service.url.as_str())];
-    for (call, kind) in [
-        (Call::DestinationCreate, FaultKind::CutAfter),
-        (Call::PolicyCreate, FaultKind::Status(500, None)),
-        (Call::PolicyCreate, FaultKind::CutAfter),
-        (Call::WebhookPut, FaultKind::Status(500, None)),
-    ] {
-        vendors.fault(Fault::once(call, kind.clone()));
-        let output = relaykeeper(&vendors, &database, &register, &public).await;
-        assert!(!output.status.success(), "{call} {kind:?}");
-        nothing_is_left().await;
-    }
-    let output = relaykeeper(&vendors, &database, &register, &public).await;
-    assert!(output.status.success(), "{}", out(&output));
-
-    let other = [("RELAYKEEPER__SERVER__PUBLIC_URL", "http://127.0.0.1:10")];
-    let output = relaykeeper(&vendors, &database, &register, &other).await;
-    assert!(
-        !output.status.success() && out(&output).contains("--replace"),
-        "{}",
-        out(&output)
-    );
-    std::fs::write(&file, "PATH=/bin\n").expect("written");
-    let output = relaykeeper(&vendors, &database, &register, &public).await;
-    assert!(
-        !output.status.success() && out(&output).contains("something else"),
-        "a file that is not ours stays: {}",
-        out(&output)
-    );
-}
-
-#[tokio::test]
 async fn check_finds_a_customer_host_that_contradicts_cloudflares_own_answers() {
     const HOST: &str = "https://customer-f33zs165nr7gyfy4.cloudflarestream.com";
     let named = relaykeeper::sandbox::Options {
@@ -417,19 +360,6 @@ async fn a_vendors_test_of_the_address_is_answered_200_before_its_secret_is_know
         assert_eq!(post(at, "agora", &agora("test_webhook")).await, 200);
         assert_eq!(post(at, "agora", &agora("show68")).await, refused);
     }
-}
-
-/// The account's destinations and policies.
-async fn alerting(vendors: &Vendors) -> [Value; 2] {
-    let (base, account) = (vendors.cloudflare_api_base_url(), vendors.account_id());
-    let list = async |what: &str| {
-        let url = format!("{base}/accounts/{account}/alerting/v3/{what}");
-        let request = reqwest::Client::new().get(url);
-        let answer = request.bearer_auth(vendors.cloudflare_api_token()).send();
-        let body: Value = answer.await.expect("it").json().await.expect("JSON");
-        body["result"].clone()
-    };
-    [list("destinations/webhooks").await, list("policies").await]
 }
 
 #[tokio::test]

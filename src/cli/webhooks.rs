@@ -33,7 +33,8 @@ enum Command {
     /// besides Stream:Edit. The secrets go to a file that only its owner can read. A run that fails leaves everything as it
     /// was; a repeated run changes nothing that is set up already.
     Register {
-        /// Take the account's one Stream webhook over from whoever has it now.
+        /// Take the account's one Stream webhook over from whoever has it now. Where our destination of live notifications
+        /// is there and its secret is lost: delete it, and make it again with a new secret.
         #[arg(long)]
         replace: bool,
         /// Where the secrets go, as lines to put into the environment. It may hold those of an earlier run.

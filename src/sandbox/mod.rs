@@ -91,7 +91,7 @@ mod world;
 
 pub use calls::Call;
 pub use fault::{Fault, FaultError, FaultKind};
-pub use options::{Options, Quotas, StartRule, WebhookUrls};
+pub use options::{Options, Quotas, StartRule, StreamSecret, WebhookUrls};
 pub use snapshot::{LiveInputState, RecorderState, Snapshot, VideoSnapshot};
 pub use vendors::Vendors;
 pub use world::{CallRecord, Violation};

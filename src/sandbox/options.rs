@@ -70,6 +70,17 @@ pub struct WebhookUrls {
     pub reordered: bool,
 }
 
+/// Which answers about Cloudflare's Stream webhook hold its secret: the documentation shows it in all, the schema in none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamSecret {
+    /// All.
+    Shown,
+    /// The one to GET.
+    OnlyRead,
+    /// None.
+    Hidden,
+}
+
 /// Everything that can be set before the start. Durations are simulated time unless they say otherwise.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -113,6 +124,8 @@ pub struct Options {
     pub lifecycle_holds: bool,
     /// The customer host that answers name, such as `https://customer-abc.cloudflarestream.com`; `None`: the simulated one.
     pub customer_host_in_answers: Option<String>,
+    /// Which answers about Cloudflare's Stream webhook hold its secret.
+    pub stream_secret: StreamSecret,
     /// Whether a live input carries `playback` (`cloudflare-stream.md §1.6`: yes now, no before).
     pub playback_in_answers: bool,
     /// Whether `GET` of a live input that never had an encoder carries `status: null` (else the key is missing).
@@ -173,6 +186,7 @@ impl Default for Options {
             default_timeout: Duration::from_secs(60),
             lifecycle_holds: false,
             customer_host_in_answers: None,
+            stream_secret: StreamSecret::Shown,
             playback_in_answers: true,
             status_null: true,
             status_as_text: false,

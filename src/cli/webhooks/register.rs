@@ -11,6 +11,22 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::secrets_file::SecretsFile;
 use super::{Destination, Urls, asks, live_destination};
 
+/// What Cloudflare has before anything is changed.
+struct Before {
+    stream: Option<StreamWebhook>,
+    destination: Option<Destination>,
+    /// Ids.
+    policies: Vec<String>,
+}
+
+impl Before {
+    /// The Stream webhook, where it goes to another address than ours.
+    fn other_stream(&self, urls: &Urls) -> Option<&StreamWebhook> {
+        let mut stream = self.stream.iter();
+        stream.find(|webhook| webhook.notification_url != urls.stream)
+    }
+}
+
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub(super) async fn register(
     cloudflare: &Cloudflare,
@@ -19,10 +35,13 @@ pub(super) async fn register(
     replace: bool,
     path: &Path,
 ) -> anyhow::Result<ExitCode> {
-    let current = cloudflare.stream_webhook(asks()).await?;
-    if let Some(other) = current
-        .as_ref()
-        .filter(|webhook| webhook.notification_url != urls.stream)
+    let policies = cloudflare.notification_policies(asks()).await?;
+    let before = Before {
+        stream: cloudflare.stream_webhook(asks()).await?,
+        destination: live_destination(cloudflare, urls).await?,
+        policies: policies.into_iter().map(|policy| policy.id).collect(),
+    };
+    if let Some(other) = before.other_stream(urls)
         && !replace
     {
         bail!(
@@ -30,46 +49,51 @@ pub(super) async fn register(
             other.notification_url
         );
     }
-    let known = live_destination(cloudflare, urls).await?;
     // Before anything is changed: a secret that cannot be written would be lost.
     let mut file = SecretsFile::open(path)?;
-    let done = set_up(
-        cloudflare,
-        settings,
-        urls,
-        current,
-        known.as_ref(),
-        &mut file,
-    )
-    .await;
+    let known = file
+        .secrets
+        .live
+        .clone()
+        .or_else(|| configured(&settings.cloudflare.live_webhook_secret));
+    if before.destination.is_some() && known.is_none() && !replace {
+        bail!(
+            "there is a destination of live notifications for {} already, and its secret is neither in {} nor in \
+             CLOUDFLARE_LIVE_WEBHOOK_SECRET. Cloudflare does not show it again: set it, or run this command with --replace, \
+             which deletes the destination and makes it again with a new secret",
+            urls.live,
+            path.display()
+        );
+    }
+    let done = set_up(cloudflare, settings, urls, &before, known, &mut file).await;
     if let Err(error) = done {
-        if known.is_none() {
-            take_back(cloudflare, urls).await.with_context(|| {
+        take_back(cloudflare, urls, &before)
+            .await
+            .with_context(|| {
                 format!(
-                    "{error:#}. The destination for {} could not be removed again; its secret stays in {}, and the next \
-                     run of this command goes on from there",
-                    urls.live,
+                    "{error:#}. Not all of it could be undone; the secrets stay in {}, and the next run of this command goes \
+                     on from there",
                     path.display()
                 )
             })?;
-            file.restore()?;
-        }
+        file.restore()?;
         return Err(error);
     }
     println!("Stream webhook: goes to {}", urls.stream);
     println!("live notifications: go to {}", urls.live);
-    if file.secrets.live.is_none() {
-        println!(
-            "note: the destination of live notifications was there already, and Cloudflare does not show its secret again: \
-             CLOUDFLARE_LIVE_WEBHOOK_SECRET stays as it is. If it is lost, delete the destination in Cloudflare's dashboard \
-             (Notifications, Destinations) and run this command again"
-        );
-    }
     println!(
         "the secrets are in {}: put its lines into the environment of `serve` and restart it. Until then notifications are \
          refused, and relaykeeper polls as it does without them",
         path.display()
     );
+    if file.secrets.stream.is_none() {
+        println!(
+            "WRONG: Cloudflare set the Stream webhook and does not show its secret: the secret of live notifications is in \
+             the file, that of the Stream webhook is not. Run this command again later; until then the Stream webhook's \
+             calls are refused"
+        );
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -77,72 +101,88 @@ async fn set_up(
     cloudflare: &Cloudflare,
     settings: &Settings,
     urls: &Urls,
-    current: Option<StreamWebhook>,
-    known: Option<&Destination>,
+    before: &Before,
+    known: Option<SecretString>,
     file: &mut SecretsFile,
 ) -> anyhow::Result<()> {
     let name = format!("relaykeeper {}", settings.relay.deployment);
-    let destination = match known {
-        Some(known) => known.id.clone(),
+    // One whose secret is lost is of no use to anything: it is made again.
+    let kept = before.destination.as_ref().filter(|_| known.is_some());
+    file.secrets.live = Some(known.unwrap_or_else(new_secret));
+    let destination = match kept {
+        Some(kept) => kept.id.clone(),
         None => {
-            let secret = match &file.secrets.live {
-                Some(secret) => secret.clone(),
-                None => live_secret(settings),
-            };
-            file.secrets.live = Some(secret.clone());
             // Cloudflare does not show it again.
             file.save()?;
-            cloudflare
-                .create_notification_destination(asks(), &name, &urls.live, &secret)
-                .await
-                .with_context(|| {
-                    format!(
-                        "the destination of live notifications was not made. Cloudflare calls {} while it makes it, and wants \
-                         2xx: `relaykeeper serve` must be running, and server.public_url must lead to it from the internet",
-                        urls.live
-                    )
-                })?
+            if let Some(lost) = &before.destination {
+                remove_destination(cloudflare, &lost.id).await?;
+            }
+            make_destination(cloudflare, urls, &name, file).await?
         }
     };
-    if !known.is_some_and(|known| known.is_used) {
+    if !kept.is_some_and(|kept| kept.is_used) {
         cloudflare
             .create_live_policy(asks(), &name, &destination)
             .await?;
     }
-    if let Some(secret) = stream_secret(current, settings, urls, file) {
-        file.secrets.stream = Some(secret);
-    } else {
-        let webhook = cloudflare.set_stream_webhook(asks(), &urls.stream).await?;
-        let secret = webhook
-            .secret
-            .context("Cloudflare set the Stream webhook and did not show its secret")?;
-        file.secrets.stream = Some(secret);
-    }
+    file.secrets.stream = match stream_secret(before, settings, urls, file) {
+        Some(secret) => Some(secret),
+        None => {
+            let set = cloudflare.set_stream_webhook(asks(), &urls.stream).await?;
+            match set.secret {
+                Some(secret) => Some(secret),
+                None => {
+                    let read = cloudflare.stream_webhook(asks()).await?;
+                    read.and_then(|webhook| webhook.secret)
+                }
+            }
+        }
+    };
     file.save()
+}
+
+async fn make_destination(
+    cloudflare: &Cloudflare,
+    urls: &Urls,
+    name: &str,
+    file: &SecretsFile,
+) -> anyhow::Result<String> {
+    let secret = file.secrets.live.clone().unwrap_or_default();
+    cloudflare
+        .create_notification_destination(asks(), name, &urls.live, &secret)
+        .await
+        .with_context(|| {
+            format!(
+                "the destination of live notifications was not made. Cloudflare calls {} while it makes it, and wants 2xx: \
+                 `relaykeeper serve` must be running, and server.public_url must lead to it from the internet",
+                urls.live
+            )
+        })
 }
 
 /// The secret of the Stream webhook that is set already, where it is known. Setting it once more might change it.
 fn stream_secret(
-    current: Option<StreamWebhook>,
+    before: &Before,
     settings: &Settings,
     urls: &Urls,
     file: &SecretsFile,
 ) -> Option<SecretString> {
-    let current = current.filter(|webhook| webhook.notification_url == urls.stream)?;
-    let configured = &settings.cloudflare.stream_webhook_secret;
-    let configured = (!configured.expose_secret().is_empty()).then(|| configured.clone());
-    current
-        .secret
+    let current = before
+        .stream
+        .as_ref()
+        .filter(|webhook| webhook.notification_url == urls.stream)?;
+    let shown = current.secret.clone();
+    shown
         .or_else(|| file.secrets.stream.clone())
-        .or(configured)
+        .or_else(|| configured(&settings.cloudflare.stream_webhook_secret))
 }
 
-/// The secret that `serve` knows, or a new one.
-fn live_secret(settings: &Settings) -> SecretString {
-    let known = &settings.cloudflare.live_webhook_secret;
-    if !known.expose_secret().is_empty() {
-        return known.clone();
-    }
+/// A secret that `serve` knows.
+fn configured(secret: &SecretString) -> Option<SecretString> {
+    (!secret.expose_secret().is_empty()).then(|| secret.clone())
+}
+
+fn new_secret() -> SecretString {
     let bytes: [u8; 32] = rand::random();
     bytes
         .iter()
@@ -151,20 +191,73 @@ fn live_secret(settings: &Settings) -> SecretString {
         .into()
 }
 
-/// Removes our destination and the policies that use it. Looks it up: the answer that named it may have been lost.
-async fn take_back(cloudflare: &Cloudflare, urls: &Urls) -> anyhow::Result<()> {
-    let Some(destination) = live_destination(cloudflare, urls).await? else {
+/// Leaves what Cloudflare has as it was. Reads it first: an answer about a change may have been lost.
+async fn take_back(cloudflare: &Cloudflare, urls: &Urls, before: &Before) -> anyhow::Result<()> {
+    // Neither waits for the other to succeed.
+    let live = take_back_live(cloudflare, urls, before).await;
+    let stream = take_back_stream(cloudflare, urls, before).await;
+    live.and(stream)
+}
+
+/// Puts the Stream webhook back to where it went, if it has become ours.
+async fn take_back_stream(
+    cloudflare: &Cloudflare,
+    urls: &Urls,
+    before: &Before,
+) -> anyhow::Result<()> {
+    let other = before.other_stream(urls);
+    if before.stream.is_some() && other.is_none() {
+        return Ok(());
+    }
+    let now = cloudflare.stream_webhook(asks()).await?;
+    if now.is_none_or(|webhook| webhook.notification_url != urls.stream) {
+        return Ok(());
+    }
+    match other {
+        Some(other) => {
+            let url = &other.notification_url;
+            let set = cloudflare.set_stream_webhook(asks(), url).await;
+            set.with_context(|| format!("the Stream webhook went to {url} before"))?;
+        }
+        None => cloudflare.delete_stream_webhook(asks()).await?,
+    }
+    Ok(())
+}
+
+/// Removes the policies and the destination that were not there before.
+async fn take_back_live(
+    cloudflare: &Cloudflare,
+    urls: &Urls,
+    before: &Before,
+) -> anyhow::Result<()> {
+    let Some(now) = live_destination(cloudflare, urls).await? else {
         return Ok(());
     };
+    let old = before.destination.as_ref();
+    if old.is_none_or(|old| old.id != now.id) {
+        return remove_destination(cloudflare, &now.id).await;
+    }
     for policy in cloudflare.notification_policies(asks()).await? {
-        if policy.uses(&destination.id) {
+        if policy.uses(&now.id) && !before.policies.contains(&policy.id) {
+            cloudflare
+                .delete_notification_policy(asks(), &policy.id)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a destination and the policies that use it.
+async fn remove_destination(cloudflare: &Cloudflare, id: &str) -> anyhow::Result<()> {
+    for policy in cloudflare.notification_policies(asks()).await? {
+        if policy.uses(id) {
             cloudflare
                 .delete_notification_policy(asks(), &policy.id)
                 .await?;
         }
     }
     cloudflare
-        .delete_notification_destination(asks(), &destination.id)
+        .delete_notification_destination(asks(), id)
         .await?;
     Ok(())
 }

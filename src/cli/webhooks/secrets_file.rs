@@ -44,6 +44,12 @@ impl SecretsFile {
             secrets: before.clone().unwrap_or_default(),
             before,
         };
+        if path.is_dir() {
+            bail!(
+                "{} is a folder; name a file with --secrets-file",
+                path.display()
+            );
+        }
         file.write_draft("")?;
         std::fs::remove_file(file.draft())?;
         Ok(file)
@@ -66,7 +72,17 @@ impl SecretsFile {
 
     fn put(&self, secrets: &Secrets) -> anyhow::Result<()> {
         self.write_draft(&secrets.lines())?;
-        std::fs::rename(self.draft(), &self.path).with_context(|| self.refused())
+        let moved = std::fs::rename(self.draft(), &self.path);
+        self.without_draft(moved)
+    }
+
+    /// Leaves no draft behind a failure.
+    fn without_draft(&self, done: std::io::Result<()>) -> anyhow::Result<()> {
+        if done.is_err() {
+            // The failure itself is what is reported.
+            let _ = std::fs::remove_file(self.draft());
+        }
+        done.with_context(|| self.refused())
     }
 
     fn write_draft(&self, text: &str) -> anyhow::Result<()> {
@@ -80,9 +96,10 @@ impl SecretsFile {
             .mode(0o600)
             .open(&draft)
             .with_context(|| self.refused())?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .with_context(|| self.refused())
+        let written = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_all());
+        self.without_draft(written)
     }
 
     fn draft(&self) -> PathBuf {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::clock::stamp;
 use super::super::notices;
+use super::super::options::StreamSecret;
 use super::super::wire::{Answer, Cx};
 use super::super::world::World;
 use super::{bad_request, error, not_found, ok};
@@ -35,16 +36,27 @@ pub(super) fn put_webhook(cx: &mut Cx<'_>) -> Answer {
         return bad_request("notificationUrl is no URL");
     };
     cx.state.webhooks.cloudflare_stream = Some(url.to_owned());
-    get_webhook(cx)
+    let is_shown = cx.world.options.stream_secret == StreamSecret::Shown;
+    webhook(cx, is_shown)
 }
 
 pub(super) fn get_webhook(cx: &mut Cx<'_>) -> Answer {
-    match &cx.state.webhooks.cloudflare_stream {
-        Some(url) => ok(
-            &json!({"notificationUrl": url, "modified": stamp(Utc::now()), "secret": cx.world.keys.stream_webhook_secret}),
-        ),
-        None => error(404, 10003, "Not Found: No active webhook found"),
+    let is_shown = cx.world.options.stream_secret != StreamSecret::Hidden;
+    webhook(cx, is_shown)
+}
+
+fn webhook(cx: &Cx<'_>, is_shown: bool) -> Answer {
+    let Some(url) = &cx.state.webhooks.cloudflare_stream else {
+        return error(404, 10003, "Not Found: No active webhook found");
+    };
+    let mut webhook = json!({"notificationUrl": url, "modified": stamp(Utc::now())});
+    if is_shown && let Some(fields) = webhook.as_object_mut() {
+        fields.insert(
+            "secret".to_owned(),
+            json!(cx.world.keys.stream_webhook_secret),
+        );
     }
+    ok(&webhook)
 }
 
 pub(super) fn delete_webhook(cx: &mut Cx<'_>) -> Answer {

@@ -138,6 +138,15 @@ impl Cloudflare {
         Ok(self.api.result_if(caller, call, flaw).await?.into())
     }
 
+    /// Deletes the account's one Stream video webhook. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// As every call that changes something.
+    pub async fn delete_stream_webhook(&self, caller: Caller) -> Result<(), VendorError> {
+        let call = Call::new("stream.webhook.delete", Method::DELETE, self.webhook());
+        self.delete(caller, call).await
+    }
+
     /// The account's destinations of notifications.
     ///
     /// # Errors
