@@ -179,7 +179,7 @@ impl Api {
         let context = self.context(&call);
         let answer = self.exchange(caller, call).await?;
         let result = context.accepted(&answer);
-        self.note(result.as_ref().map(|()| ()), is_own(&answer.body));
+        self.note(result.as_ref().map(|_| ()), is_own(&answer.body));
         result
     }
 
