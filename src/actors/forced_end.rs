@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -35,6 +35,7 @@ pub(super) async fn end(shared: &Shared, stored: &StoredRelay, reason: &str) {
 fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd {
     let now = shared.clock.now();
     let row = &stored.row;
+    let max_recording_hours = shared.settings.agora.cloud_recording.max_recording_hours;
     let debts = owed(stored).into_iter().map(|owed| NewDebt {
         id: Uuid::now_v7(),
         relay_id: row.id,
@@ -44,7 +45,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         data: serde_json::to_value(&owed).unwrap_or_default(),
         created_at: now,
         next_attempt_at: now,
-        expires_at: None,
+        expires_at: expires(&owed, max_recording_hours, now),
     });
     let cost = cost(shared, row, now);
     // A state that can be read is told with its outcome; one that cannot stays as it is, for whoever wants to know why.
@@ -101,6 +102,12 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
     }
 }
 
+/// When the vendor's own limit ends what cannot be called off: a recorder whose session is not known.
+fn expires(owed: &Owed, max_recording_hours: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let hours = TimeDelta::hours(i64::from(max_recording_hours) + 1);
+    matches!(owed, Owed::UnknownRecorder { .. }).then(|| now + hours)
+}
+
 /// What it cost, as far as its columns tell: the time it was live, as observed.
 fn cost(shared: &Shared, row: &RelayRow, now: DateTime<Utc>) -> Option<Cost> {
     let until = row.stopped_at.unwrap_or(now);
@@ -153,4 +160,24 @@ fn owed(stored: &StoredRelay) -> Vec<Owed> {
         owed.push(Owed::DeleteLiveInput { uid });
     }
     owed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_recorder_that_cannot_be_stopped_is_left_to_the_vendors_own_limit() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let (cname, resource_id) = (String::from("cname"), String::from("resource"));
+        let unknown = Owed::UnknownRecorder {
+            resource_id,
+            other_resources: Vec::new(),
+            cname,
+            uid: 1,
+        };
+        let input = Owed::DeleteLiveInput { uid: "uid".into() };
+        assert_eq!(expires(&unknown, 25, now), Some(now + TimeDelta::hours(26)));
+        assert_eq!(expires(&input, 25, now), None);
+    }
 }
