@@ -39,7 +39,7 @@ impl FromStr for Network {
                 address: canonical,
                 length: length - 96,
             }),
-            _ => Ok(Self { address, length }),
+            IpAddr::V4(_) | IpAddr::V6(_) => Ok(Self { address, length }),
         }
     }
 }

@@ -275,9 +275,7 @@ async fn a_sign_out_ends_every_session_of_the_request_and_clears_both_cookies() 
         let cookie = cookie.split(';').next().unwrap();
         values.push(cookie.split_once('=').unwrap().1.to_owned());
     }
-    let [first, second] = &values[..] else {
-        unreachable!()
-    };
+    let (first, second) = (&values[0], &values[1]);
     let both = format!("relaykeeper_session={first}; __Host-relaykeeper_session={second}");
     let page = service.anonymous("GET", "/admin").header("Cookie", &both);
     let page = page.send().await.unwrap().text().await.unwrap();
