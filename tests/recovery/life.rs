@@ -215,8 +215,9 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let long_ago = "'2020-01-01T00:00:00+00:00'";
+            let an_hour_later = "'2020-01-01T01:00:00+00:00'";
             raw.execute(&format!(
-                "UPDATE debts SET created_at = {long_ago}, next_attempt_at = {long_ago} \
+                "UPDATE debts SET created_at = {long_ago}, next_attempt_at = {an_hour_later} \
                  WHERE kind IN ('stop_recorder', 'delete_converter', 'find_converter') AND created_at > {long_ago}"
             ))
             .await;
