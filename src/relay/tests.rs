@@ -4,6 +4,7 @@
 
 mod driver;
 mod ending;
+mod failing;
 mod live;
 mod pace;
 mod recovery;

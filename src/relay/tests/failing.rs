@@ -1,0 +1,177 @@
+//! Starts that are refused, or that no budget has room for.
+
+use super::driver::*;
+use crate::relay::*;
+
+#[test]
+fn a_refusal_no_repeat_can_mend_ends_it_with_its_own_code_and_leaves_nothing() {
+    let cases = [
+        (Class::Rejected, OutcomeCode::VendorRejected),
+        (Class::Quota, OutcomeCode::VendorQuota),
+    ];
+    for (class, code) in cases {
+        on_both(|spec| {
+            let mut life = Life::begin(spec.clone());
+            life.fail("create_live_input", class, false);
+            if life.is_web() {
+                life.answer_acquire("resource");
+            }
+            assert_eq!(life.outcome(), Some(code));
+            assert_eq!(life.phase(), Phase::Ended, "there is nothing to take down");
+
+            let mut life = Life::starting(spec);
+            life.fail(life.start_call(), class, false);
+            assert_eq!(life.outcome(), Some(code));
+            let told = life.detail().failure.unwrap();
+            assert_eq!((told.class, &*told.message), (class, "words"));
+            life.take_down(&[]);
+            assert_eq!(life.phase(), Phase::Ended);
+            assert!(life.called.contains(&"delete_live_input"));
+            assert_eq!(life.debts(), [], "the start was refused for certain");
+            assert_eq!(life.relay.durable().cost, None);
+        });
+    }
+}
+
+#[test]
+fn credentials_refused_twice_in_a_row_end_a_start_within_two_seconds() {
+    let waits = |life: &mut Life, call: &str| {
+        let from = life.now;
+        life.wait(2);
+        life.fail(call, Class::Unauthorized, false);
+        assert!(life.since(from).num_seconds() <= 2);
+        assert_eq!(life.outcome(), Some(OutcomeCode::VendorUnauthorized));
+    };
+    on_both(|spec| {
+        let mut life = Life::begin(spec.clone());
+        life.fail("create_live_input", Class::Unauthorized, false);
+        assert_eq!(life.outcome(), None);
+        life.now += std::time::Duration::from_millis(999);
+        life.tell(Event::Tick);
+        assert_eq!(life.waiting("create_live_input"), None, "not so soon again");
+        waits(&mut life, "create_live_input");
+        if life.is_web() {
+            life.answer_acquire("resource");
+        }
+        assert_eq!(life.phase(), Phase::Ended, "there is nothing to take down");
+
+        let mut life = Life::starting(spec);
+        let call = life.start_call();
+        life.fail(call, Class::Unauthorized, false);
+        life.wait(2);
+        if life.is_web() {
+            // Each start of a recorder needs a resource of its own.
+            life.answer_acquire("another");
+        }
+        waits(&mut life, call);
+        life.take_down(&[]);
+        assert_eq!(life.debts(), []);
+    });
+}
+
+#[test]
+fn one_passing_refusal_of_good_credentials_ends_no_start() {
+    on_both(|spec| {
+        let mut life = Life::begin(spec);
+        life.fail("create_live_input", Class::Unauthorized, false);
+        life.wait(2);
+        life.answer_create();
+        if life.is_web() {
+            life.fail("acquire", Class::Unauthorized, false);
+            life.wait(2);
+            life.answer_acquire("resource");
+        }
+        let call = life.start_call();
+        life.fail(call, Class::Unauthorized, false);
+        life.wait(2);
+        life.accept("first");
+        assert_eq!(life.phase(), Phase::AwaitingLive);
+    });
+}
+
+#[test]
+fn refusals_of_credentials_with_another_failure_in_between_are_not_two_in_a_row() {
+    for between in [Class::Unavailable, Class::Timeout, Class::Unexpected] {
+        let mut life = Life::begin(push());
+        for class in [Class::Unauthorized, between, Class::Unauthorized] {
+            life.fail("create_live_input", class, false);
+            assert_eq!(life.outcome(), None, "{class:?} after {between:?}");
+            while life.waiting("create_live_input").is_none() {
+                life.wait(1);
+            }
+        }
+        life.fail("create_live_input", Class::Unauthorized, false);
+        assert_eq!(life.outcome(), Some(OutcomeCode::VendorUnauthorized));
+    }
+}
+
+#[test]
+fn no_wait_a_vendor_asks_for_is_longer_than_five_minutes() {
+    for asked in [300_001, 1_800_000_000_000, u64::MAX] {
+        let mut spec = push();
+        spec.timing.provisioning_timeout = secs(3600);
+        let mut life = Life::begin(spec);
+        let (action, jitter) = (life.open.remove(0).id, jitter());
+        let failure = Failure {
+            retry_after_ms: Some(asked),
+            ..failure(Class::RateLimited, false)
+        };
+        life.tell(Event::Failed {
+            action,
+            failure,
+            jitter,
+        });
+        assert_eq!(life.relay.wake_at(life.now), Some(life.now + secs(300)));
+    }
+}
+
+#[test]
+fn failures_that_may_pass_end_it_only_at_the_deadline_and_say_which() {
+    let cases = [
+        (Class::Unavailable, OutcomeCode::VendorUnavailable),
+        (Class::RateLimited, OutcomeCode::VendorRateLimited),
+        (Class::Timeout, OutcomeCode::ProvisioningTimeout),
+    ];
+    for (class, code) in cases {
+        let mut life = Life::begin(push());
+        let from = life.now;
+        while life.phase() == Phase::Provisioning {
+            if life.waiting("create_live_input").is_some() {
+                life.fail("create_live_input", class, false);
+            }
+            life.wait(1);
+        }
+        assert_eq!(life.outcome(), Some(code));
+        assert_eq!(life.since(from).num_seconds(), 120);
+    }
+}
+
+#[test]
+fn a_start_that_only_our_own_budget_refused_is_untried_and_one_that_a_vendor_may_have_heard_is_not()
+{
+    on_both(|spec| {
+        let untried = |class, crashes: bool| {
+            let mut life = Life::begin(spec.clone());
+            if life.is_web() {
+                life.answer_acquire("resource");
+            }
+            life.fail("create_live_input", class, false);
+            if crashes {
+                life.crash(1);
+            }
+            while life.phase() == Phase::Provisioning {
+                if life.waiting("create_live_input").is_some() {
+                    life.fail("create_live_input", Class::RateLimited, false);
+                }
+                life.wait(1);
+            }
+            life.detail().untried
+        };
+        assert!(untried(Class::RateLimited, false));
+        assert!(!untried(Class::Unavailable, false));
+        assert!(
+            !untried(Class::RateLimited, true),
+            "what was called before is unknown"
+        );
+    });
+}
