@@ -194,7 +194,7 @@ async fn the_document_names_what_is_tried() {
         .filter_map(|line| line.split_whitespace().nth(1))
         .collect();
     assert!(names.len() > 30, "{text}");
-    let document = include_str!("../docs/vendor-assumptions.md");
+    let document = include_str!("../docs/vendors/README.md");
     let documented: BTreeSet<&str> = document
         .split('`')
         .filter(|word| names.contains(word))

@@ -31,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
 const AT_MOST: TimeDelta = TimeDelta::seconds(60);
 /// An Agora task that answers 404 may be moving, and come back: it is looked for again so long after the debt began
-/// (`agora.md §8.2`).
+/// (`agora.md §8.1, §8.2`).
 const LOOK_AGAIN: [TimeDelta; 3] = [
     TimeDelta::seconds(30),
     TimeDelta::seconds(120),

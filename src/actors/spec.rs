@@ -10,7 +10,7 @@ use crate::config::{AgoraBackend, LiveInputRetention, Settings};
 use crate::relay::{Backend, Owner, Prices, Spec, Timing};
 
 /// Up to this `live_timeout` the page says that it is ready at the seller's first frame: two misses of `readyTimeout`
-/// (60 s at most) end the task, so a seller who may come later must not be waited for (`agora.md §3.1`).
+/// (60 s at most) end the task, so a seller who may come later must not be waited for (`agora.md §3.7`).
 const READY_AT_FIRST_FRAME: Duration = Duration::from_secs(120);
 /// What a recorder may run on beyond the relay's own limits.
 const RECORDING_MARGIN: Duration = Duration::from_secs(600);

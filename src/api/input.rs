@@ -280,7 +280,7 @@ pub(super) fn relay_id_field(value: &Value) -> Result<Uuid, String> {
     id.ok_or_else(|| "a relay's id: a UUID".to_owned())
 }
 
-/// The name of an Agora channel: 1 to 64 of its 89 characters (`agora.md` §2.1), which are one byte each. `.` and `..` are
+/// The name of an Agora channel: 1 to 64 of its 89 characters (`agora.md §1.5`), which are one byte each. `.` and `..` are
 /// refused although Agora allows them: as a part of a URL's path they name another path, encoded or not.
 pub(super) fn channel_name(value: &Value) -> Result<String, String> {
     const MARKS: &str = " !#$%&()+-:;<=.>?@[]^_{}|~,";

@@ -66,7 +66,7 @@ use webhooks::{Ghost, Webhooks};
 
 /// The most of a body that is read, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
-/// Agora advises to keep connections for 10 s at least (`agora.md` §6).
+/// Agora advises to keep connections for 10 s at least (`agora.md §6.1`).
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// What the API needs besides the settings, the actors and the store.

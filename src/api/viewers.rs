@@ -1,5 +1,5 @@
 //! How many watch: asked only for relays somebody reads, behind the reader's back, and no more often than every 30 seconds
-//! (`cloudflare-stream.md` §5).
+//! (`cloudflare-stream.md §3.5`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

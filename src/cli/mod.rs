@@ -59,7 +59,7 @@ enum Command {
     /// Says what is missing and how to get it. Calls both vendors, but nothing that costs money. Exit code 1 when something
     /// is wrong.
     Check,
-    /// Try at the real vendors what is assumed of them, at no cost: docs/vendor-assumptions.md, row by row.
+    /// Try at the real vendors what is assumed of them, at no cost: docs/vendors/README.md lists it.
     ///
     /// Makes one live input (Media Push: and one converter for a channel nobody is in), reads, changes and deletes it, and
     /// asks for what is not there. Says of each assumption whether it holds. Exit code 1 when one differs, or when something

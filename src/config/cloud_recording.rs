@@ -110,7 +110,7 @@ impl CloudRecording {
         base..=base.saturating_add(RECORDING_UID_ROOM - 1)
     }
 
-    /// Ranges from `agora.md §3.1`; the least bit rate is Cloudflare's (`agora.md §4.7`).
+    /// Ranges from `agora.md §3.2`; the least bit rate is Cloudflare's (`cloudflare-stream.md §6.1`).
     pub(super) fn check(&self, report: &mut Report) {
         report.within(
             "agora.cloud_recording.requests_per_second",

@@ -3,7 +3,7 @@
 /// The prefix of variables that name a key by its sections: `RELAYKEEPER__RELAY__POLL_INTERVAL`.
 pub(super) const PREFIX: &str = "RELAYKEEPER__";
 
-/// The customary names and their keys (`http-api.md`, Settings).
+/// The customary names and their keys (`config.toml`).
 pub(super) const CUSTOMARY: [(&str, &str); 17] = [
     ("PORT", "server.port"),
     ("DATABASE_URL", "database.url"),

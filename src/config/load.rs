@@ -289,7 +289,7 @@ fn is_quoted(text: &str) -> bool {
             .any(|mark| text.starts_with(*mark) && text.ends_with(*mark))
 }
 
-/// Whether Agora serves its API there (`agora.md §1`).
+/// Whether Agora serves its API there (`agora.md §1.2`).
 fn is_agoras_own(base: &str) -> bool {
     url::Url::parse(base).is_ok_and(|url| {
         url.host_str()

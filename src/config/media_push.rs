@@ -81,7 +81,7 @@ impl Default for MediaPushVideo {
 }
 
 impl MediaPush {
-    /// Ranges from `agora.md §4.2` and `§4.6`; the key frames and the least bit rate are Cloudflare's (`agora.md §4.7`).
+    /// Ranges from `agora.md §4.3, §4.8, §4.10`; the key frames and the least bit rate are Cloudflare's (`cloudflare-stream.md §6.1`).
     pub(super) fn check(&self, report: &mut Report) {
         report.within(
             "agora.media_push.requests_per_second",

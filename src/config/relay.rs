@@ -116,7 +116,7 @@ impl Relay {
         report.positive("relay.max_duration", self.max_duration);
         report.positive("relay.recording_timeout", self.recording_timeout);
         report.bounded("relay.start_wait", self.start_wait);
-        // A `timeoutSeconds` of 0 is stored as null: the platform's default (`cloudflare-stream.md §1.2`).
+        // A `timeoutSeconds` of 0 is stored as null: the platform's default (`cloudflare-stream.md §2.2`).
         if self.feed_timeout.is_zero() || self.feed_timeout > Duration::from_secs(86_400) {
             report.note(
                 "relay.feed_timeout",

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Prices in millionths of a US dollar per 1,000 minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prices {
-    /// A minute stored at Cloudflare (5,000,000 by default: `cloudflare-stream.md §9`).
+    /// A minute stored at Cloudflare (5,000,000 by default: `cloudflare-stream.md §6.3`).
     pub stored: u64,
-    /// A minute of the recorder (14,000,000 for web mode in HD: `agora.md §3.2`).
+    /// A minute of the recorder (14,000,000 for web mode in HD: `agora.md §3.11`).
     pub recorder: u64,
 }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 #[strum(serialize_all = "snake_case")]
 pub enum Owed {
     /// Stop this recorder. After a 404 it is looked for again: an Agora task in a fail-over answers 404 and comes back
-    /// (`agora.md §8.3`).
+    /// (`agora.md §8.1`).
     StopRecorder {
         /// The resource it runs on.
         resource_id: String,

@@ -12,7 +12,7 @@ use super::phase::{IllegalTransition, Phase};
 use super::spec::Backend;
 use super::state::{InputStage, RecorderStage};
 
-/// After a 404 at Agora, the first time to look again: the task may be moving (`agora.md §8.2`).
+/// After a 404 at Agora, the first time to look again: the task may be moving (`agora.md §8.1`).
 const RECHECK: TimeDelta = TimeDelta::seconds(30);
 
 impl Relay {

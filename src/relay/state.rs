@@ -82,7 +82,7 @@ pub struct Recorder {
     pub stage: RecorderStage,
     /// Cloud Recording: the resource it was last started on.
     pub resource_id: Option<String>,
-    /// Cloud Recording: when that was acquired; it lives 5 minutes (`agora.md §2.1`).
+    /// Cloud Recording: when that was acquired; it lives 5 minutes (`agora.md §2.3`).
     pub acquired_at: Option<DateTime<Utc>>,
     /// Cloud Recording: resources of before on which it may have been started, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -139,7 +139,7 @@ pub struct Video {
 }
 
 impl Video {
-    /// Whether more is to be learnt of it: it is being made, or its length is not known yet (`cloudflare-stream.md §3`).
+    /// Whether more is to be learnt of it: it is being made, or its length is not known yet (`cloudflare-stream.md §4.3, §4.4`).
     #[must_use]
     pub fn is_open(&self) -> bool {
         match self.state {

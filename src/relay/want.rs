@@ -9,13 +9,13 @@ use super::spec::Backend;
 use super::state::{InputStage, Recorder, RecorderStage};
 use super::volatile::Kind;
 
-/// A recorder is started within 2 s of its acquire (`agora.md §2.1`); a resource older than this is dropped.
+/// A recorder is started within 2 s of its acquire (`agora.md §2.3`); a resource older than this is dropped.
 const RESOURCE_FRESH: TimeDelta = TimeDelta::milliseconds(1500);
-/// A resource lives 5 minutes (`agora.md §2.1`); a start is repeated on it for a little less.
+/// A resource lives 5 minutes (`agora.md §2.3`); a start is repeated on it for a little less.
 const RESOURCE_LIFE: TimeDelta = TimeDelta::seconds(270);
 /// So many failed starts on one resource, and the next goes to a new one.
 const STARTS_PER_RESOURCE: u32 = 3;
-/// `Idempotency-Key` expires 6 h after creation (`cloudflare-stream.md §1.2`).
+/// `Idempotency-Key` expires 6 h after creation (`cloudflare-stream.md §2.3`).
 const KEY_LIFE: TimeDelta = TimeDelta::hours(6);
 /// How long the live input's disabling waits for the recorder's stop to be answered.
 const STOP_FIRST: TimeDelta = TimeDelta::seconds(5);

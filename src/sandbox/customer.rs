@@ -1,4 +1,4 @@
-//! The simulated customer host: lifecycle, views, manifests, thumbnails (`cloudflare-stream.md §1.6, §5`).
+//! The simulated customer host: lifecycle, views, manifests, thumbnails (`cloudflare-stream.md §3`).
 
 mod picture;
 

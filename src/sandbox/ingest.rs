@@ -1,5 +1,5 @@
 //! Cloudflare's side of a broadcast in time: encoders, the picture, the hold after a loss, the videos
-//! (`cloudflare-stream.md §1.5, §3.2`).
+//! (`cloudflare-stream.md §2.6, §4.5`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;

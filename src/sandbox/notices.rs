@@ -1,4 +1,4 @@
-//! The vendors' webhooks: made at once, delivered at least once, in any order (`cloudflare-stream.md §6`, `agora.md §6`).
+//! The vendors' webhooks: made at once, delivered at least once, in any order (`cloudflare-stream.md §5`, `agora.md §6`).
 
 use std::sync::Arc;
 use std::time::Duration;

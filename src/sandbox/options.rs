@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fault::Fault;
 
-/// What happens when Cloud Recording's `start` arrives too late after its `acquire` (`agora.md §2.1`: within 2 s).
+/// What happens when Cloud Recording's `start` arrives too late after its `acquire` (`agora.md §2.3`: within 2 s).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartRule {
     /// Nothing.
@@ -22,21 +22,21 @@ pub enum StartRule {
 /// is not counted, and a block it led to is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quotas {
-    /// Cloudflare API calls in any window of `cloudflare_window` (`cloudflare-stream.md §8`).
+    /// Cloudflare API calls in any window of `cloudflare_window` (`cloudflare-stream.md §1.4`).
     pub cloudflare_requests: u32,
     /// Cloudflare's window, and for how long everything is blocked once it was passed.
     pub cloudflare_window: Duration,
-    /// Cloud Recording calls a second (`agora.md §2.5`).
+    /// Cloud Recording calls a second (`agora.md §2.7`).
     pub cloud_recording_per_second: u32,
-    /// Media Push calls a second (`agora.md §4.6`).
+    /// Media Push calls a second (`agora.md §4.10`).
     pub media_push_per_second: u32,
-    /// Looks at a channel's hosts a second (`agora.md §12`).
+    /// Looks at a channel's hosts a second (`agora.md §5.2`).
     pub hosts_per_second: u32,
     /// Cloud Recording tasks at once, beyond which `acquire` answers 400/406.
     pub max_recorders: usize,
     /// Media Push converters at once, beyond which `create` answers 429.
     pub max_converters: usize,
-    /// Of these, converters of more than 1280×720 (`agora.md §4.6`: none outside China).
+    /// Of these, converters of more than 1280×720 (`agora.md §4.10`: none outside China).
     pub max_full_hd_converters: usize,
 }
 
@@ -114,11 +114,11 @@ pub struct Options {
     pub latency: Duration,
     /// Ids and credentials are drawn from this; `None` draws the seed.
     pub seed: Option<u64>,
-    /// From an encoder's connection to a picture (`cloudflare-stream.md §10.2`).
+    /// From an encoder's connection to a picture (`cloudflare-stream.md §3.7`).
     pub playable_after: Duration,
-    /// From the end of a broadcast to its video `ready` (`cloudflare-stream.md §3.2`).
+    /// From the end of a broadcast to its video `ready` (`cloudflare-stream.md §4.5`).
     pub recording_ready_after: Duration,
-    /// The hold when `timeoutSeconds` is null (unverified at the vendor: `cloudflare-stream.md §1.5`).
+    /// The hold when `timeoutSeconds` is null (unverified at the vendor: `cloudflare-stream.md §2.6`).
     pub default_timeout: Duration,
     /// Whether `/lifecycle` goes on saying `live` while a lost feed is held (unverified at the vendor).
     pub lifecycle_holds: bool,
@@ -126,7 +126,7 @@ pub struct Options {
     pub customer_host_in_answers: Option<String>,
     /// Which answers about Cloudflare's Stream webhook hold its secret.
     pub stream_secret: StreamSecret,
-    /// Whether a live input carries `playback` (`cloudflare-stream.md §1.6`: yes now, no before).
+    /// Whether a live input carries `playback` (`cloudflare-stream.md §3.2`: yes now, no before).
     pub playback_in_answers: bool,
     /// Whether `GET` of a live input that never had an encoder carries `status: null` (else the key is missing).
     pub status_null: bool,

@@ -35,7 +35,7 @@ impl Window {
     }
 }
 
-/// Cloudflare's: past the limit everything is blocked for a whole window (`cloudflare-stream.md §8`).
+/// Cloudflare's: past the limit everything is blocked for a whole window (`cloudflare-stream.md §1.4`).
 #[derive(Debug, Default)]
 pub(super) struct Blocking {
     window: Window,

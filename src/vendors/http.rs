@@ -18,7 +18,7 @@ const HTML: &[u8] = b"text/html";
 /// The shortest wait a vendor can ask for.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest wait a vendor can ask for: the time for which Cloudflare blocks an account (`cloudflare-stream.md §8`).
+/// The longest wait a vendor can ask for: the time for which Cloudflare blocks an account (`cloudflare-stream.md §1.4`).
 /// A header that names more is wrong, and must not stop all calls for hours.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 

@@ -150,7 +150,7 @@ impl Wrong {
         match self {
             Self::TooMany => ("vendor_rate_limited", "vendor-rate-limited"),
             Self::Hang => ("provisioning_timeout", "vendor-timeout"),
-            // Agora's 500 with code 62 (`agora.md §7`): a start that took too long.
+            // Agora's 500 with code 62 (`agora.md §7.1`): a start that took too long.
             Self::InternalError if call == Call::Start => {
                 ("provisioning_timeout", "vendor-timeout")
             }

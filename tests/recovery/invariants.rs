@@ -7,7 +7,7 @@ use super::life::was_lost;
 use super::support::database::Raw;
 
 /// What a look for a lost answer may make the vendor note: 409 is how a converter is found again by its name, a start
-/// repeated on its resource is how a task is, and 400/53 how one on an older resource is (`architecture.md`, decision 3).
+/// repeated on its resource is how a task is, and 400/53 how one on an older resource is (`ARCHITECTURE.md`, decision 3).
 const LOOKS: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
 
 /// No live input, no recorder, no debt. A recorder whose session nobody told us stays a debt until a notification names it or

@@ -210,7 +210,7 @@ impl Stage {
     }
 
     /// Waits until nothing is left and nothing is owed. What an Agora task that answered 404 is looked for again after 30 s,
-    /// 2 and 4 minutes (`agora.md §8.2`) is looked for now.
+    /// 2 and 4 minutes (`agora.md §8.1, §8.2`) is looked for now.
     async fn rest(&self, raw: &Raw) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {

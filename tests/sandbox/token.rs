@@ -21,7 +21,7 @@ fn text(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A token to join, good for ten minutes (`agora.md §9`).
+/// A token to join, good for ten minutes (`agora.md §9.1`).
 fn token(app: &str, certificate: &str, channel: &str, uid: &str) -> String {
     let issued = SystemTime::now()
         .duration_since(UNIX_EPOCH)

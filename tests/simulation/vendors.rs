@@ -8,11 +8,11 @@ use relaykeeper::relay::{
 use super::dice::Dice;
 pub use super::things::{Input, Ms, News, Recorded, Task, Wear};
 
-/// A resource can be started on for 5 minutes (`agora.md §2.1`).
+/// A resource can be started on for 5 minutes (`agora.md §2.3`).
 const RESOURCE_LIFE: Ms = 300_000;
-/// An idempotency key is known for 6 hours (`cloudflare-stream.md §1.2`).
+/// An idempotency key is known for 6 hours (`cloudflare-stream.md §2.3`).
 const KEY_LIFE: Ms = 6 * 3_600_000;
-/// An empty channel ends a converter (`idleTimeout`, `agora.md §4.4`).
+/// An empty channel ends a converter (`idleTimeout`, `agora.md §4.8`).
 const IDLE: Ms = 240_000;
 
 #[derive(Debug)]

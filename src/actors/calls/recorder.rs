@@ -14,7 +14,7 @@ use crate::vendors::agora::media_push::{
 use crate::vendors::agora::page::{PageClaims, Ready};
 use crate::vendors::governor::Priority;
 
-/// `readyTimeout` at its most: two misses end the task, and a seller has two minutes to come (`agora.md §3.1`).
+/// `readyTimeout` at its most: two misses end the task, and a seller has two minutes to come (`agora.md §3.7`).
 const READY_TIMEOUT_SECONDS: u32 = 60;
 
 impl Caller {
@@ -27,7 +27,7 @@ impl Caller {
             } => *max_recording_hours,
             Backend::MediaPush { .. } => 0,
         };
-        // `maxRecordingHour` ends within the resource's life (`agora.md §3.1`).
+        // `maxRecordingHour` ends within the resource's life (`agora.md §2.2, §3.8`).
         let made = self
             .vendors
             .agora

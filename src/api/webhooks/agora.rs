@@ -1,4 +1,4 @@
-//! Agora's notifications (`agora.md` §6, §12).
+//! Agora's notifications (`agora.md §6`).
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(in crate::api) async fn notify(
     .await
 }
 
-/// Whether it is an event of the test in Agora's console, which names a channel of its own (`agora.md` §6).
+/// Whether it is an event of the test in Agora's console, which names a channel of its own (`agora.md §6.8`).
 fn is_console_test(notice: &Value) -> bool {
     const CHANNEL: &str = "test_webhook";
     number(notice, "/productId").is_some()

@@ -1,4 +1,4 @@
-//! Cloudflare's two systems of notifications (`cloudflare-stream.md` §6).
+//! Cloudflare's two systems of notifications (`cloudflare-stream.md §5`).
 
 use std::sync::Arc;
 

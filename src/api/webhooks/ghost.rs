@@ -31,7 +31,7 @@ pub enum Ghost {
     },
 }
 
-/// What Agora told of a recorder (`agora.md` §6).
+/// What Agora told of a recorder (`agora.md §6.5`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum RecorderEvent {

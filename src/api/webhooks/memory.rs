@@ -57,7 +57,7 @@ impl Notices {
     }
 }
 
-/// The order in which users came and went, by their own count (`clientSeq`, `agora.md` §12).
+/// The order in which users came and went, by their own count (`clientSeq`, `agora.md §6.7`).
 #[derive(Debug, Default)]
 pub(super) struct Order(Mutex<HashMap<(String, u32), i64>>);
 

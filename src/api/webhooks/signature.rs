@@ -6,17 +6,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-/// A signed time further from now than this is refused (`http-api.md`).
+/// A signed time further from now than this is refused.
 const WINDOW: TimeDelta = TimeDelta::minutes(5);
 
-/// `cf-webhook-auth` holds the secret itself (`cloudflare-stream.md` §6b).
+/// `cf-webhook-auth` holds the secret itself (`cloudflare-stream.md §5.6`).
 pub(super) fn is_secret(given: &[u8], secret: &SecretString) -> bool {
     let digest = |text: &[u8]| -> [u8; 32] { Sha256::digest(text).into() };
     let known = digest(secret.expose_secret().as_bytes());
     known.ct_eq(&digest(given)).into()
 }
 
-/// `Webhook-Signature: time=…,sig1=…`, an HMAC-SHA256 over time, dot and body (`cloudflare-stream.md` §6a).
+/// `Webhook-Signature: time=…,sig1=…`, an HMAC-SHA256 over time, dot and body (`cloudflare-stream.md §5.2`).
 pub(super) fn is_signed_by_cloudflare(
     header: &str,
     body: &[u8],
@@ -44,7 +44,7 @@ pub(super) fn is_signed_by_cloudflare(
     fresh && bool::from(same(&expected, signature))
 }
 
-/// `Agora-Signature-V2`: an HMAC-SHA256 over the body by any of the secrets, one for each product (`agora.md` §6).
+/// `Agora-Signature-V2`: an HMAC-SHA256 over the body by any of the secrets, one for each product (`agora.md §6.3`).
 pub(super) fn is_signed_by_agora(header: &str, body: &[u8], secrets: &[SecretString]) -> bool {
     let one = |secret| same(&hmac_hex(secret, &[body]), header);
     secrets
@@ -75,7 +75,7 @@ fn hmac_hex(secret: &SecretString, parts: &[&[u8]]) -> String {
 mod tests {
     use super::*;
 
-    /// The vector of `cloudflare-stream.md` §6a.
+    /// The vector of `cloudflare-stream.md §5.2`.
     const STREAM_BODY: &[u8] = br#"{"uid":"0123456789abcdef0123456789abcdef","readyToStream":true,"status":{"state":"ready"}}"#;
     const STREAM_HEADER: &str =
         "time=1700000000,sig1=a47633b017d53ea08fd1a3a065f3de2ec76b6382e2dacace79aa9e9a05fe2bd8";
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn agoras_signature_holds_with_any_of_the_secrets() {
-        // The vector of `agora.md` §6.
+        // The vector of `agora.md §6.3`.
         let body = br#"{"eventMs":1560408533119,"eventType":10,"noticeId":"4eb720f0-8da7-11e9-a43e-53f411c2761f","notifyMs":1560408533119,"payload":{"a":"1","b":2},"productId":1}"#;
         let sha256 = "6d3320c60b11101395b7fc8f9068748808a0aa1bfa064438e39d1bc2c7d74d99";
         let sha1 = "033c62f40f687675f17f0f41f91a40c71c0f134c";

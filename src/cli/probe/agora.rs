@@ -1,5 +1,5 @@
 //! Agora: credentials, who is in a channel, and of the product the settings choose what can be tried without a broadcast
-//! (`agora.md` §2, §4, §12).
+//! (`agora.md §1, §2, §4, §5`).
 
 use relaykeeper::config::{AgoraBackend, Settings};
 use reqwest::Method;
@@ -318,7 +318,7 @@ impl Probe {
     }
 }
 
-/// A session that never was: 404, or that it does not belong to the resource (400, code 1003; `agora.md` §7.1).
+/// A session that never was: 404, or that it does not belong to the resource (400, code 1003; `agora.md §7.1`).
 fn judge_gone(findings: &mut Findings, name: &'static str, answer: Result<Answer, String>) {
     match answer {
         Ok(answer) => {

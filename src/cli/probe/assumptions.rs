@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Every assumption that can be tried without a broadcast, in the order they are tried: its name, and the sentence.
-/// `docs/vendor-assumptions.md` has the same names.
+/// `docs/vendors/README.md` has the same names.
 pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
     ("cf-token", "the token is active"),
     ("cf-bad-token", "a wrong token is refused with 401 or 403"),

@@ -1,4 +1,4 @@
-//! Cloudflare Stream: one live input from its creation to its deletion (`cloudflare-stream.md §1` to `§5`, `§8`).
+//! Cloudflare Stream: one live input from its creation to its deletion (`cloudflare-stream.md §1, §2, §3, §4`).
 
 mod looks;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::assumptions::Findings;
 use super::wire::{Answer, Ask, Auth, Wire};
 
-/// The refusal of a retention out of bounds (`cloudflare-stream.md §1.2`).
+/// The refusal of a retention out of bounds (`cloudflare-stream.md §2.2`).
 const BAD_RETENTION: i64 = 10_060;
 
 /// What is being probed, and what of it has to be deleted.

@@ -1,4 +1,4 @@
-//! `relaykeeper probe`: which of the assumptions in `docs/vendor-assumptions.md` hold at the real vendors.
+//! `relaykeeper probe`: which of the assumptions in `docs/vendors/README.md` hold at the real vendors.
 //!
 //! It speaks HTTP of its own and not through the vendors' clients: those read leniently, and what is wanted here is what
 //! the vendor really says. Nothing is broadcast; what is made is deleted again, also after Ctrl-C.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// What stands where a secret stood.
 const GONE: &str = "[redacted]";
-/// Keys whose text is a credential at either vendor (`cloudflare-stream.md §1.3`, `agora.md §4.3`).
+/// Keys whose text is a credential at either vendor (`cloudflare-stream.md §2.4`, `agora.md §4.5`).
 const SECRET_KEYS: [&str; 7] = [
     "streamKey",
     "passphrase",

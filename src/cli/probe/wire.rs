@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::redact::{Redactor, leave_others_out};
 
-/// The customer host refuses clients that name themselves otherwise (`cloudflare-stream.md §5`).
+/// The customer host refuses clients that name themselves otherwise (`cloudflare-stream.md §3.6`).
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                           Chrome/142.0.0.0 Safari/537.36";
 

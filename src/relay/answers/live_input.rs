@@ -26,7 +26,7 @@ impl Relay {
     ) -> Result<(), IllegalTransition> {
         match call {
             Call::CreateLiveInput { attempt } if failure.class == Class::Conflict => {
-                // The key's live input was deleted (`cloudflare-stream.md §1.2`): this try is over, for certain.
+                // The key's live input was deleted (`cloudflare-stream.md §2.3`): this try is over, for certain.
                 self.volatile.input_doubt = false;
                 if self.durable.phase == Phase::Stopping {
                     return Ok(());

@@ -1,4 +1,4 @@
-//! A Media Push converter: what is known of it, and how it ends (`agora.md §4`).
+//! A Media Push converter: what is known of it, and how it ends (`agora.md §4.7, §4.8`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl Converter {
     }
 }
 
-/// A notification of Media Push (`agora.md §6`).
+/// A notification of Media Push (`agora.md §6.6`).
 pub(in crate::sandbox) enum ConverterEvent<'a> {
     /// 1; `request` is the `X-Request-ID` of the call.
     Created { request: &'a str },

@@ -1,4 +1,4 @@
-//! A converter's settings, checked field by field (`agora.md §4.2`).
+//! A converter's settings, checked field by field (`agora.md §4.3`).
 
 use serde_json::Value;
 

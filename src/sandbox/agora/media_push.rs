@@ -10,7 +10,7 @@ use super::super::world::Job;
 use super::converter::{BRIEF, Converter, ConverterEvent};
 use super::{converter_body, destroyed, message, no_permission};
 
-/// What an update may name (`agora.md §4.5`).
+/// What an update may name (`agora.md §4.9`).
 const UPDATABLE: [&str; 7] = [
     "rtmpUrl",
     "transcodeOptions.videoOptions.canvas",

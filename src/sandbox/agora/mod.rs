@@ -228,7 +228,7 @@ fn count(call: Call, cx: &mut Cx<'_>) -> Option<Answer> {
     Some(Answer::json(429, &json!({"message": text})))
 }
 
-/// Who broadcasts in a channel (`agora.md §12`).
+/// Who broadcasts in a channel (`agora.md §5.1`).
 fn hosts(cx: &Cx<'_>) -> Answer {
     let channel = cx.ask.part(5);
     let mut hosts = cx.world.odd_entries();

@@ -1,4 +1,4 @@
-//! Cloud Recording's start in web mode (`agora.md §3.1`), checked field by field.
+//! Cloud Recording's start in web mode (`agora.md §3.1, §3.2`), checked field by field.
 
 use serde_json::{Value, json};
 use tokio::sync::watch;

@@ -1,4 +1,4 @@
-//! Reading an AccessToken2 (`agora.md §9`), independently of whoever made it.
+//! Reading an AccessToken2 (`agora.md §9.1`), independently of whoever made it.
 
 use std::io::Read as _;
 

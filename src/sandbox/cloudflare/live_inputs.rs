@@ -1,4 +1,4 @@
-//! Live inputs (`cloudflare-stream.md §1, §2`).
+//! Live inputs (`cloudflare-stream.md §2`).
 
 use std::time::Duration;
 

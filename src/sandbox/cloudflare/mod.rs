@@ -1,4 +1,4 @@
-//! The simulated Cloudflare API: routes, authentication, envelope, rate limit (`cloudflare-stream.md §1.1, §8`).
+//! The simulated Cloudflare API: routes, authentication, envelope, rate limit (`cloudflare-stream.md §1`).
 
 mod live_inputs;
 mod notifications;

@@ -1,4 +1,4 @@
-//! The account's Stream webhook and the alerting destinations and policies (`cloudflare-stream.md §6`).
+//! The account's Stream webhook and the alerting destinations and policies (`cloudflare-stream.md §5`).
 
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ pub(super) fn create_destination(cx: &mut Cx<'_>) -> Answer {
 }
 
 /// Sends the test message to the destination that `made` answers with. Cloudflare keeps no destination whose address does
-/// not answer with 2xx (`cloudflare-stream.md §6b`).
+/// not answer with 2xx (`cloudflare-stream.md §5.4`).
 pub(in crate::sandbox) async fn test_destination(world: &World, made: Answer) -> Answer {
     let body: Value = serde_json::from_slice(&made.body).unwrap_or_default();
     let Some(id) = body.pointer("/result/id").and_then(Value::as_str) else {

@@ -1,4 +1,4 @@
-//! Videos (`cloudflare-stream.md §3, §4`).
+//! Videos (`cloudflare-stream.md §4`).
 
 use std::time::Duration;
 

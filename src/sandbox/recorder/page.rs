@@ -27,7 +27,7 @@ enum Shown {
     Left,
 }
 
-/// Opens the page; a page that is not ready in time is reloaded once (`agora.md §3.1`).
+/// Opens the page; a page that is not ready in time is reloaded once (`agora.md §3.7`).
 pub(super) async fn show(world: &Arc<World>, sid: &str) {
     let found = world.with(|state, _| {
         state

@@ -60,7 +60,7 @@ impl Reply {
         whole(self.json.get("code")?)
     }
 
-    /// Whether a refusal is Agora's own: one of the three shapes of its error bodies (`agora.md` §1).
+    /// Whether a refusal is Agora's own: one of the three shapes of its error bodies (`agora.md §1.3`).
     pub(super) fn is_own(&self) -> bool {
         let text = |key| self.json.get(key).is_some_and(Value::is_string);
         let code = self.json.get("code");
@@ -96,19 +96,19 @@ impl Reply {
         read(&self.json).ok_or_else(|| self.unexpected(missing))
     }
 
-    /// 404 of the API itself; the gateway's 404 for a wrong path is none (`agora.md` §7.1), nor is one that another wrote.
+    /// 404 of the API itself; the gateway's 404 for a wrong path is none (`agora.md §7.1`), nor is one that another wrote.
     pub(super) fn is_not_found(&self) -> bool {
         let no_route = self.words.to_ascii_lowercase().contains("no route");
         self.status == 404 && !self.is_foreign() && !no_route && !self.is_left_open()
     }
 
     /// Codes 62 and 65: a back end of Agora's got the call and did not answer in time, whatever the HTTP status. At acquire 62
-    /// says that the service is not enabled (`agora.md` §7.1).
+    /// says that the service is not enabled (`agora.md §7.1`).
     fn is_left_open(&self) -> bool {
         matches!(self.code(), Some(62 | 65)) && self.call != "cloud_recording.acquire"
     }
 
-    /// 401 or 403 in Agora's own words (`agora.md` §7): `{"message": "Invalid authentication credentials"}` of its gateway,
+    /// 401 or 403 in Agora's own words (`agora.md §7.3`): `{"message": "Invalid authentication credentials"}` of its gateway,
     /// or a `reason`. Pages, empty bodies and the JSON of others, such as `{"message": "Forbidden"}`, refuse nothing.
     fn refuses_credentials(&self) -> bool {
         let message = self.json.get("message").and_then(Value::as_str);
@@ -150,7 +150,7 @@ impl Reply {
     }
 }
 
-/// Class and outcome of an answer that is no success (`agora.md` §7.1, §7.2).
+/// Class and outcome of an answer that is no success (`agora.md §7`).
 fn classify(reply: &Reply) -> (Class, Done) {
     let words = reply.words.to_ascii_lowercase();
     match (reply.status, reply.code()) {
@@ -167,7 +167,7 @@ fn classify(reply: &Reply) -> (Class, Done) {
         (409, _) => (Class::Conflict, Done::No),
         (429, _) if reply.is_own() => (too_many(&words), Done::No),
         (429, _) => (Class::RateLimited, Done::No),
-        // Past 10 % of the concurrency Cloud Recording answers 400 (§2.5).
+        // Past 10 % of the concurrency Cloud Recording answers 400 (`agora.md §2.7`).
         (400, _) if words.contains("rate limit") || words.contains("qps") => {
             (Class::RateLimited, Done::No)
         }
@@ -179,7 +179,7 @@ fn classify(reply: &Reply) -> (Class, Done) {
     }
 }
 
-/// Three causes share 429 (`agora.md` §7.2); only the text tells them apart.
+/// Three causes share 429 (`agora.md §7.4`); only the text tells them apart.
 fn too_many(words: &str) -> Class {
     if words.contains("quota") {
         Class::Quota
@@ -190,7 +190,7 @@ fn too_many(words: &str) -> Class {
     }
 }
 
-/// The text of an error body in any of its three shapes (`agora.md` §1), or the body itself when it is short text.
+/// The text of an error body in any of its three shapes (`agora.md §1.3`), or the body itself when it is short text.
 fn words(json: &Value, body: &[u8]) -> String {
     let said: Vec<&str> = ["reason", "message", "msg"]
         .iter()

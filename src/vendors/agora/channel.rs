@@ -1,4 +1,4 @@
-//! Who broadcasts in a channel (`agora.md` §12).
+//! Who broadcasts in a channel (`agora.md §5`).
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! Agora's REST APIs that carry a channel to an RTMPS URL, and what the recorder's page needs.
 //!
-//! - [`cloud_recording`]: a task in web mode, whose cloud browser opens our [`page`] and pushes it (`agora.md` §3);
-//! - [`media_push`]: a converter, found again by its name (`agora.md` §4);
-//! - [`channel`]: who broadcasts in a channel (`agora.md` §12);
-//! - [`token`]: the token with which the page joins (`agora.md` §9).
+//! - [`cloud_recording`]: a task in web mode, whose cloud browser opens our [`page`] and pushes it (`agora.md §3`);
+//! - [`media_push`]: a converter, found again by its name (`agora.md §4`);
+//! - [`channel`]: who broadcasts in a channel (`agora.md §5`);
+//! - [`token`]: the token with which the page joins (`agora.md §9`).
 //!
 //! Three things here are not as one would expect: a 404 may be a fail-over at Agora, so it is an answer and no error; a recorder's
 //! status says nothing about its feed; a refused connection lets a call go to another domain, a silent one does not
@@ -59,7 +59,7 @@ pub enum SetUpError {
 
 impl Agora {
     /// A client for the account of `settings`, which calls while `lease` allows it. Each product has a governor of its own: its rate, and at
-    /// most 10 % of its concurrency when that is known (`agora.md` §2.5, §4.6), which counts as 2 a second at least.
+    /// most 10 % of its concurrency when that is known (`agora.md §2.7, §4.10`), which counts as 2 a second at least.
     ///
     /// # Errors
     /// [`SetUpError`] when a base URL is none. A TLS provider has to be installed before. Empty credentials are no error here: the
@@ -147,8 +147,8 @@ impl Agora {
     }
 }
 
-/// The permits a second of a product: its rate, and at most 10 % of its concurrency when that is known (`agora.md` §2.5,
-/// §4.6: the quota *while tasks run*). That tenth counts as 2 at least, as acquire and start take their permits together
+/// The permits a second of a product: its rate, and at most 10 % of its concurrency when that is known
+/// (`agora.md §2.7, §4.10`: the quota *while tasks run*). That tenth counts as 2 at least, as acquire and start take their permits together
 /// and are to follow within 2 s, and as a stop must not wait behind looks; where Agora allows less, its own refusal (429,
 /// or a 400 that speaks of a rate) holds us back: it is known as `RateLimited` and pauses the product.
 fn budget(requests_per_second: u32, max_concurrent: u32) -> u32 {

@@ -1,4 +1,4 @@
-//! AccessToken2 ("007"), with which the recorder's page joins a channel as audience (`agora.md` §9).
+//! AccessToken2 ("007"), with which the recorder's page joins a channel as audience (`agora.md §9`).
 
 use std::io::Write as _;
 

@@ -21,7 +21,7 @@ use crate::vendors::governor::{Caller, Governor, Permit};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
 
-/// Older documents insist on the charset (`agora.md` §1).
+/// Older documents insist on the charset (`agora.md §1.4`).
 const JSON: &str = "application/json;charset=utf-8";
 
 /// How long nobody calls a product that said "too many requests" without saying for how long.
@@ -165,7 +165,7 @@ impl Transport {
         };
         let (vendor, lease) = (Vendor::Agora, &self.lease);
         let answer = http::send(vendor, request.call, builder, timeout, lease).await?;
-        // What Agora's support asks for (`agora.md` §7.2).
+        // What Agora's support asks for (`agora.md §1.4`).
         tracing::debug!(
             call = request.call,
             domain = base,

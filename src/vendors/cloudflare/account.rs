@@ -1,4 +1,4 @@
-//! Is the token good, and how much is stored (`cloudflare-stream.md §8`, `§4`).
+//! Is the token good, and how much is stored (`cloudflare-stream.md §1.5, §4.8`).
 
 use reqwest::Method;
 use serde::Deserialize;

@@ -90,7 +90,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// `Idempotency-Key`: at most 255 bytes, kept for 6 hours (`cloudflare-stream.md §1.2`).
+    /// `Idempotency-Key`: at most 255 bytes, kept for 6 hours (`cloudflare-stream.md §2.3`).
     pub(super) fn idempotency_key(mut self, key: &'a str) -> Self {
         self.key = Some(key);
         self
@@ -173,7 +173,7 @@ impl Api {
         result
     }
 
-    /// A call whose answer is documented without a body: any 2xx, even empty, is done (`cloudflare-stream.md §1.7`), but not
+    /// A call whose answer is documented without a body: any 2xx, even empty, is done (`cloudflare-stream.md §2.9`), but not
     /// a web page or an envelope that says it failed.
     pub(super) async fn send(&self, caller: Caller, call: Call<'_>) -> Result<(), VendorError> {
         let context = self.context(&call);

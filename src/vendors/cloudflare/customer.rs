@@ -1,5 +1,5 @@
 //! The public host that serves an account's broadcasts, `customer-<code>.cloudflarestream.com`: is one live, can it be
-//! played, who watches (`cloudflare-stream.md §5`, `§1.6`). No token is sent; the API's budget is not used.
+//! played, who watches (`cloudflare-stream.md §3`). No token is sent; the API's budget is not used.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

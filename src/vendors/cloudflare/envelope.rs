@@ -1,4 +1,4 @@
-//! Cloudflare's envelope `{success, errors, messages, result}`, and what a refusal means (`cloudflare-stream.md §8`).
+//! Cloudflare's envelope `{success, errors, messages, result}`, and what a refusal means (`cloudflare-stream.md §1.2, §1.3`).
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! A limit of the account in a refusal: its storage, its live inputs, a product it has not (`cloudflare-stream.md §8`, `§9`).
+//! A limit of the account in a refusal: its storage, its live inputs, a product it has not (`cloudflare-stream.md §1.7`).
 
 use super::envelope::Fault;
 

@@ -1,4 +1,4 @@
-//! The live input: what we ask for, what comes back, and where the two differ (`cloudflare-stream.md §1`).
+//! The live input: what we ask for, what comes back, and where the two differ (`cloudflare-stream.md §2`).
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -10,7 +10,7 @@ use super::playback::{Playback, WirePlayback, WireUrl, believed};
 use super::status::FeedStatus;
 use super::wire::{count, lenient, time};
 
-/// Without it a live input is neither recorded nor playable over HLS (§1.2).
+/// Without it a live input is neither recorded nor playable over HLS (`cloudflare-stream.md §2.2`).
 const MODE: &str = "automatic";
 
 /// The live input to create.
@@ -56,7 +56,7 @@ impl NewLiveInput {
         body
     }
 
-    /// The settings of an answer that are not as asked: Cloudflare takes some wrong ones in silence (§1.2).
+    /// The settings of an answer that are not as asked: Cloudflare takes some wrong ones in silence (`cloudflare-stream.md §2.2`).
     pub(super) fn differences(&self, echo: &LiveInput) -> Vec<String> {
         let days = self.delete_recording_after_days.map(u64::from);
         let recording = &echo.recording;
@@ -108,7 +108,7 @@ impl IngestTarget {
     }
 }
 
-/// `recording` of a live input: settings only, never a recording (§1.3).
+/// `recording` of a live input: settings only, never a recording (`cloudflare-stream.md §2.4`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordingSettings {
     /// `automatic` or `off`.
@@ -148,7 +148,7 @@ pub struct LiveInput {
     pub delete_recording_after_days: Option<u64>,
 }
 
-/// A live input in a list: no credentials, no settings, no status (§2).
+/// A live input in a list: no credentials, no settings, no status (`cloudflare-stream.md §2.10`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveInputSummary {
     /// Its id.
@@ -227,7 +227,7 @@ impl WireLiveInput {
         }
     }
 
-    /// The customer host this answer names: `playback.hls`, else `webRTCPlayback.url` (§1.6).
+    /// The customer host this answer names: `playback.hls`, else `webRTCPlayback.url` (`cloudflare-stream.md §3.2`).
     pub(super) fn customer_base_url(&self) -> Option<String> {
         let hls = self
             .playback

@@ -1,4 +1,4 @@
-//! Calls on live inputs (`cloudflare-stream.md §1.1`, `§2`).
+//! Calls on live inputs (`cloudflare-stream.md §2`).
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::vendors::governor::Caller;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// How many a list is believed to hold at most; the cap is not documented (§2).
+/// How many a list is believed to hold at most; the cap is not documented (`cloudflare-stream.md §2.10`).
 const LIST_CAP: usize = 1000;
 
 /// What creating a live input led to.

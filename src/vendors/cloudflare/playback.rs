@@ -1,5 +1,5 @@
 //! Where buyers watch: the answer's own URLs, else the documented template on the customer host
-//! (`cloudflare-stream.md §1.6`).
+//! (`cloudflare-stream.md §3.1`).
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ pub(super) fn manifest(base: &str, uid: &str, file: &str) -> String {
     format!("{base}/{uid}/manifest/{file}")
 }
 
-/// A thumbnail by the template (§4).
+/// A thumbnail by the template (`cloudflare-stream.md §3.1`).
 pub(super) fn thumbnail(base: &str, uid: &str) -> String {
     format!("{base}/{uid}/thumbnails/thumbnail.jpg")
 }

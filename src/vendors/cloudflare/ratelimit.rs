@@ -1,4 +1,4 @@
-//! What an answer's `Ratelimit` and `Ratelimit-Policy` headers say of the quota (`cloudflare-stream.md §8`):
+//! What an answer's `Ratelimit` and `Ratelimit-Policy` headers say of the quota (`cloudflare-stream.md §1.4`):
 //! `Ratelimit: "default";r=50;t=30` and `Ratelimit-Policy: "default";q=1200;w=300`.
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! A live input's `status`: typed as a string by the SDKs, an object on the wire, null or absent before the first feed
-//! (`cloudflare-stream.md §1.4`).
+//! (`cloudflare-stream.md §2.5`).
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! A video: what Cloudflare keeps of a broadcast (`cloudflare-stream.md §3`).
+//! A video: what Cloudflare keeps of a broadcast (`cloudflare-stream.md §4.3`).
 
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ pub(super) struct WireVideo {
 }
 
 impl WireVideo {
-    /// The customer host this video names (§1.6).
+    /// The customer host this video names (`cloudflare-stream.md §3.2`).
     pub(super) fn customer_base_url(&self) -> Option<String> {
         let hls = self
             .playback
@@ -149,7 +149,8 @@ impl WireVideo {
             error_code,
             error_text,
             ready_to_stream: self.ready_to_stream.unwrap_or_default(),
-            // -1 stands for unknown; a broadcast has no recording of no length, nor one of more than its first 7 days (§9).
+            // -1 stands for unknown; a broadcast has no recording of no length, nor one of more than its first 7 days
+            // (`cloudflare-stream.md §4.3, §4.7`).
             duration: self
                 .duration
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

@@ -1,4 +1,4 @@
-//! Calls on videos (`cloudflare-stream.md §3`, `§4`).
+//! Calls on videos (`cloudflare-stream.md §4`).
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
@@ -161,7 +161,7 @@ impl Cloudflare {
     }
 }
 
-/// An ignored filter returns other people's videos (§3.1): each is checked.
+/// An ignored filter returns other people's videos (`cloudflare-stream.md §4.1`): each is checked.
 fn of_input(mut videos: Vec<Video>, uid: &str) -> Vec<Video> {
     videos.retain(|video| video.live_input.as_deref() == Some(uid));
     videos

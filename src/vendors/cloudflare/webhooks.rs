@@ -1,4 +1,4 @@
-//! Setting up Cloudflare's two kinds of webhook (`cloudflare-stream.md §6`): the Stream video webhook, of which an account
+//! Setting up Cloudflare's two kinds of webhook (`cloudflare-stream.md §5`): the Stream video webhook, of which an account
 //! has one, and live notifications, which go by a policy to a destination.
 
 use reqwest::Method;

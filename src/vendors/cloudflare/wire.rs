@@ -22,7 +22,7 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     Ok(whole(&value).and_then(|number| u64::try_from(number).ok()))
 }
 
-/// An RFC 3339 time with any number of fractional digits (`cloudflare-stream.md §1.3`), else `None`.
+/// An RFC 3339 time with any number of fractional digits (`cloudflare-stream.md §2.4`), else `None`.
 pub(super) fn time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
@@ -39,7 +39,7 @@ pub(super) fn readable<T: DeserializeOwned>(items: Vec<Value>) -> Vec<T> {
     items.into_iter().filter_map(read).collect()
 }
 
-/// The items of a list: a bare array, or an object that holds it under `key` with a `total` beside it (§2).
+/// The items of a list: a bare array, or an object that holds it under `key` with a `total` beside it (`cloudflare-stream.md §2.10`).
 pub(super) struct Items {
     pub(super) items: Vec<Value>,
     pub(super) total: Option<u64>,

@@ -25,7 +25,7 @@ pub(super) enum Purse {
     Others,
 }
 
-/// What an answer's `Ratelimit` and `Ratelimit-Policy` headers say (`cloudflare-stream.md §8`).
+/// What an answer's `Ratelimit` and `Ratelimit-Policy` headers say (`cloudflare-stream.md §1.4`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     /// How many requests the vendor says are left (`r`).

@@ -12,7 +12,7 @@ const SCENE_WEB_PAGE: u32 = 1;
 /// 48 kHz mono, about 128 kbit/s.
 const AUDIO_PROFILE: u32 = 1;
 
-/// `agora.md` §2.2: the joined length of `fileNamePrefix`.
+/// `agora.md §2.8`: the joined length of `fileNamePrefix`.
 const PREFIX_LENGTH: usize = 128;
 
 /// The first part of the path of what Agora uploads.
@@ -111,7 +111,7 @@ struct StorageConfig<'a> {
     file_name_prefix: [String; 2],
 }
 
-/// `errorHandlePolicy` takes no other values than these (`agora.md` §3.1): a dead page ends the task, a dead push does not.
+/// `errorHandlePolicy` takes no other values than these (`agora.md §3.1`): a dead page ends the task, a dead push does not.
 pub(super) fn start<'a>(
     start: &'a StartRequest,
     settings: &'a config::CloudRecording,

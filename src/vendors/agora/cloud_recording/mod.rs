@@ -1,7 +1,7 @@
-//! Cloud Recording in web mode: a cloud browser opens a page and pushes what it shows (`agora.md` §2, §3).
+//! Cloud Recording in web mode: a cloud browser opens a page and pushes what it shows (`agora.md §2, §3`).
 //!
 //! Nothing here is found again by listing: the resource id must be stored before the start, and a start whose answer was lost
-//! is looked up by the very same start again (`agora.md` §8.3).
+//! is looked up by the very same start again (`agora.md §8.4`).
 
 mod body;
 mod prepaid;
@@ -132,7 +132,7 @@ impl CloudRecording {
         }
     }
 
-    /// Takes a resource id for (`cname`, `uid`): the right to start one recorder, costing nothing (`agora.md` §2.1). Waits for
+    /// Takes a resource id for (`cname`, `uid`): the right to start one recorder, costing nothing (`agora.md §2.2`). Waits for
     /// *two* permits, its own and that of the start that follows within 2 s. `resource_expired_hours` (1 to 720) counts
     /// from the start; after it the recorder can no longer be queried or stopped, so it must not be less than
     /// `max_recording_hours`.
@@ -165,7 +165,7 @@ impl CloudRecording {
         Ok(resource_id)
     }
 
-    /// Starts a recorder (`agora.md` §3.1), with the permit that [`Self::acquire`] took for it.
+    /// Starts a recorder (`agora.md §3.1`), with the permit that [`Self::acquire`] took for it.
     ///
     /// # Errors
     /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 62, 65, any 5xx, a timeout, a cut: start again with the same request.
@@ -232,7 +232,7 @@ impl CloudRecording {
         Ok(QueryAnswer::Found(status))
     }
 
-    /// Makes a recorder push elsewhere, or again to where it pushed. One at a time: wait for each answer (`agora.md` §3.1).
+    /// Makes a recorder push elsewhere, or again to where it pushed. One at a time: wait for each answer (`agora.md §3.6`).
     ///
     /// # Errors
     /// [`VendorError`].

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::vendors::governor::Permit;
 
-/// A start follows its acquire within 2 s (`agora.md` §2.1). A permit that was not used after this time is given up.
+/// A start follows its acquire within 2 s (`agora.md §2.3`). A permit that was not used after this time is given up.
 const KEPT: Duration = Duration::from_secs(5);
 
 /// The permits by resource id.

@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::super::answer::text;
 use crate::vendors::number::whole;
 
-/// How a recorder is. Only `output` says whether it pushes: a task whose push is dead goes on with status 5 (`agora.md` §3.1).
+/// How a recorder is. Only `output` says whether it pushes: a task whose push is dead goes on with status 5 (`agora.md §3.5`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecorderStatus {
-    /// `serverResponse.status`: 4 and 5 are started, 7 stopped, 8 exited, 20 exited abnormally (`agora.md` §2.3).
+    /// `serverResponse.status`: 4 and 5 are started, 7 stopped, 8 exited, 20 exited abnormally (`agora.md §2.5`).
     pub service_status: Option<i64>,
     /// The page's recorder or the whole task is over, though it is still answered for.
     pub recorder_exited: bool,

@@ -1,4 +1,4 @@
-//! What Media Push is sent: a converter whose stream Cloudflare takes (`agora.md` §4.2, §4.7).
+//! What Media Push is sent: a converter whose stream Cloudflare takes (`agora.md §4.3, §4.12`).
 
 use secrecy::ExposeSecret as _;
 use serde::Serialize;

@@ -26,7 +26,7 @@ pub struct Converter {
     pub idle_timeout_seconds: Option<u64>,
 }
 
-/// How a converter is (`agora.md` §4.4).
+/// How a converter is (`agora.md §4.7`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConverterState {
     /// Joining the channel, or connecting to the ingest.
@@ -61,7 +61,7 @@ impl Converter {
     }
 
     /// Reads the answer to a create, or to a get of `asked_for`: the documents have it both wrapped in `converter` and bare, and
-    /// a get's without the id, and mostly without the state (`agora.md` §13).
+    /// a get's without the id, and mostly without the state (`agora.md §4.5`).
     pub(super) fn read(body: &Value, asked_for: Option<&str>) -> Option<Self> {
         let converter = body.get("converter").unwrap_or(body);
         let shown = ["name", "rtmpUrl", "state"];

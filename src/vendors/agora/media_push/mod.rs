@@ -1,4 +1,4 @@
-//! Media Push: a converter carries a channel to an RTMP(S) URL (`agora.md` §4).
+//! Media Push: a converter carries a channel to an RTMP(S) URL (`agora.md §4`).
 //!
 //! A converter's name is unique while it lives, so a create that may have happened is looked up by its name: by the id
 //! a 409 brings, or in the list.
