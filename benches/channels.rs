@@ -60,7 +60,7 @@ mod results;
 mod service;
 #[path = "channels/size.rs"]
 mod size;
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 #[path = "channels/sustained.rs"]
 mod sustained;

@@ -17,9 +17,9 @@
     reason = "a benchmark"
 )]
 
-#[path = "../tests/fleet/nodes.rs"]
+#[path = "../tests/it/fleet/nodes.rs"]
 mod nodes;
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};

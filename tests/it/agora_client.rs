@@ -1,0 +1,161 @@
+//! The Agora client at the HTTP line: what it sends, and what each documented answer means to it (`agora.md`).
+
+mod channel;
+mod cloud_recording;
+mod fail_over;
+mod media_push;
+mod whole;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use relaykeeper::config;
+use relaykeeper::vendors::agora::channel::Hosts;
+use relaykeeper::vendors::agora::cloud_recording::{
+    OutputStatus, QueryAnswer, Recorder, RecorderStatus, StartAnswer, StartRequest, StopAnswer,
+    UpdateAnswer,
+};
+use relaykeeper::vendors::agora::media_push::{
+    ConverterState, CreateAnswer, DeleteAnswer, GetAnswer, NewConverter,
+};
+use relaykeeper::vendors::agora::{Agora, SetUpError};
+use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::lease::Lease;
+use relaykeeper::vendors::{Class, Done, VendorError};
+use rstest::rstest;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use wiremock::matchers::{
+    any, body_json, header, method, path, query_param, query_param_is_missing,
+};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+const KEY: &str = "0f8e1d2c3b4a59687766554433221100k42";
+const RECORDING: &str = "/v1/apps/app/cloud_recording";
+
+fn settings(base: &str, fallbacks: &[String]) -> config::Agora {
+    let mut settings = config::Agora {
+        app_id: "app".into(),
+        customer_id: "customer".into(),
+        customer_secret: "customer-s3cret".into(),
+        api_base_url: base.into(),
+        fallback_base_urls: fallbacks.to_vec(),
+        ..config::Agora::default()
+    };
+    settings.cloud_recording.storage = config::Storage {
+        vendor: 1,
+        region: 2,
+        bucket: "bucket".into(),
+        access_key: "access-k3y".into(),
+        secret_key: "storage-s3cret".into(),
+    };
+    settings
+}
+
+fn build(settings: &config::Agora) -> Agora {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Agora::new(settings, &vendors(), &Lease::for_good()).unwrap()
+}
+
+/// Short enough for a test that waits one out, long enough for a busy machine to answer in.
+fn vendors() -> config::Vendors {
+    config::Vendors {
+        read_timeout: Duration::from_secs(5),
+        write_timeout: Duration::from_secs(5),
+        ..config::Vendors::default()
+    }
+}
+
+fn agora(server: &MockServer) -> Agora {
+    build(&settings(&server.uri(), &[]))
+}
+
+fn caller() -> Caller {
+    Caller {
+        priority: Priority::Start,
+        until: tokio::time::Instant::now() + Duration::from_secs(30),
+    }
+}
+
+fn rtmp_url() -> SecretString {
+    format!("rtmps://live.cloudflare.com:443/live/{KEY}").into()
+}
+
+fn start_request() -> StartRequest {
+    StartRequest {
+        resource_id: "res/1".into(),
+        cname: "relaykeeper_0a1b2c3d_00ff_1".into(),
+        uid: 900_000_001,
+        page_url: "https://r.example/recorder?channel=show&sig=51gnature".into(),
+        rtmp_url: rtmp_url(),
+        max_recording_hours: 3,
+        ready_timeout_seconds: 60,
+    }
+}
+
+fn recorder() -> Recorder {
+    Recorder {
+        resource_id: "res".into(),
+        sid: "sid1".into(),
+        cname: "mark".into(),
+        uid: 900_000_001,
+    }
+}
+
+fn converter() -> NewConverter {
+    NewConverter {
+        name: "relaykeeper_0a1b2c3d_00ff_1".into(),
+        channel: "show68".into(),
+        seller_uid: 201,
+        rtmp_url: rtmp_url(),
+        idle_timeout: Duration::from_secs(240),
+        region: "NA".into(),
+    }
+}
+
+/// A server that answers everything alike.
+async fn always(status: u16, body: Value) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(status).set_body_json(body))
+        .mount(&server)
+        .await;
+    server
+}
+
+/// An address nobody listens at: no call can have arrived.
+async fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// A server that reads a call and hangs up: it may have been carried out.
+async fn hangs_up() -> String {
+    hangs_up_counting(Arc::default()).await
+}
+
+/// The same, counting.
+async fn hangs_up_counting(calls: Arc<AtomicUsize>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut seen = [0_u8; 4096];
+            if stream.read(&mut seen).await.is_ok_and(|read| read > 0) {
+                calls.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    format!("http://{address}")
+}
+
+async fn calls(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}
+
+fn told(error: &VendorError) -> (Class, Done) {
+    (error.class, error.done)
+}

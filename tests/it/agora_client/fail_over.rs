@@ -1,0 +1,215 @@
+//! Domains: what is repeated where, and what is left to the caller.
+
+use super::*;
+
+#[tokio::test]
+async fn a_read_goes_on_to_the_next_domain_which_is_then_asked_first() {
+    let primary = hangs_up().await;
+    let fallback = always(404, json!({ "reason": "not found" })).await;
+    let agora = build(&settings(&primary, &[fallback.uri()]));
+    for count in 1..=2 {
+        assert_eq!(
+            agora
+                .cloud_recording()
+                .query(caller(), &recorder())
+                .await
+                .unwrap(),
+            QueryAnswer::NotFound { failed_over: true },
+            "a 404 of another domain can be told"
+        );
+        assert_eq!(calls(&fallback).await, count);
+    }
+}
+
+/// As a gateway does that shows what it was sent.
+#[tokio::test]
+async fn an_answer_that_echoes_our_authorization_tells_nobody_what_it_is() {
+    let server = MockServer::start().await;
+    Mock::given(wiremock::matchers::any())
+        .respond_with(|request: &wiremock::Request| {
+            let sent = request.headers["authorization"].to_str().unwrap();
+            ResponseTemplate::new(400)
+                .set_body_json(json!({ "reason": format!("Authorization: {sent}; {sent}") }))
+        })
+        .mount(&server)
+        .await;
+    let agora = agora(&server);
+    let error = agora
+        .cloud_recording()
+        .query(caller(), &recorder())
+        .await
+        .unwrap_err();
+    let sent = &server.received_requests().await.unwrap()[0];
+    let sent = sent.headers["authorization"].to_str().unwrap();
+    let credential = sent.strip_prefix("Basic ").unwrap();
+    let core = credential.trim_end_matches('=');
+    let told = format!("{error} {error:?} {:?}", agora.last_error());
+    assert!(told.contains("Authorization: Basic [redacted]"), "{told}");
+    assert!(!told.contains(core), "{told}");
+}
+
+#[tokio::test]
+async fn a_read_is_tried_twice_at_the_first_domain() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let primary = hangs_up_counting(Arc::clone(&attempts)).await;
+    let fallback = always(
+        404,
+        json!({ "code": 404, "reason": "failed to find worker" }),
+    )
+    .await;
+    build(&settings(&primary, &[fallback.uri()]))
+        .cloud_recording()
+        .query(caller(), &recorder())
+        .await
+        .unwrap();
+    assert_eq!(attempts.load(Ordering::SeqCst), 2);
+    assert_eq!(calls(&fallback).await, 1);
+}
+
+#[tokio::test]
+async fn a_start_that_surely_did_not_arrive_goes_to_the_next_domain() {
+    let fallback = always(200, json!({ "sid": "s" })).await;
+    let agora = build(&settings(&nobody().await, &[fallback.uri()]));
+    let answer = agora
+        .cloud_recording()
+        .start(caller(), &start_request())
+        .await
+        .unwrap();
+    assert_eq!(answer, StartAnswer::Started { sid: "s".into() });
+    assert_eq!(calls(&fallback).await, 1);
+}
+
+#[tokio::test]
+async fn calls_that_may_have_arrived_and_must_not_happen_twice_are_left_to_the_caller() {
+    let fallback = always(200, json!({ "sid": "s", "converter": { "id": "c" } })).await;
+    let agora = || async { build(&settings(&hangs_up().await, &[fallback.uri()])) };
+    let started = agora()
+        .await
+        .cloud_recording()
+        .start(caller(), &start_request())
+        .await;
+    let updated = agora()
+        .await
+        .cloud_recording()
+        .update(caller(), &recorder(), &rtmp_url())
+        .await;
+    let created = agora()
+        .await
+        .media_push()
+        .create(caller(), &converter())
+        .await;
+    for error in [
+        started.unwrap_err(),
+        updated.unwrap_err(),
+        created.unwrap_err(),
+    ] {
+        assert_eq!(told(&error), (Class::Unavailable, Done::Unknown), "{error}");
+    }
+    assert_eq!(calls(&fallback).await, 0);
+}
+
+#[tokio::test]
+async fn the_look_after_a_lost_start_goes_to_the_next_domain() {
+    let fallback = always(201, json!({ "code": 7 })).await;
+    let agora = build(&settings(&hangs_up().await, &[fallback.uri()]));
+    let recording = agora.cloud_recording();
+    recording
+        .start(caller(), &start_request())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        recording.start(caller(), &start_request()).await.unwrap(),
+        StartAnswer::AlreadyStarted { sid: None }
+    );
+}
+
+#[tokio::test]
+async fn a_stop_and_a_delete_may_be_repeated_elsewhere_and_their_404_says_so() {
+    let fallback = always(404, json!({ "reason": "gone" })).await;
+    let agora = build(&settings(&hangs_up().await, &[fallback.uri()]));
+    assert_eq!(
+        agora
+            .cloud_recording()
+            .stop(caller(), &recorder())
+            .await
+            .unwrap(),
+        StopAnswer::NotFound { failed_over: true }
+    );
+    assert_eq!(
+        agora
+            .media_push()
+            .delete(caller(), "na", "id")
+            .await
+            .unwrap(),
+        DeleteAnswer::NotFound { failed_over: true }
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_fails_is_an_answer_and_no_other_domain_is_asked() {
+    let primary = always(503, json!({ "message": "busy" })).await;
+    let fallback = always(
+        404,
+        json!({ "code": 404, "reason": "failed to find worker" }),
+    )
+    .await;
+    let agora = build(&settings(&primary.uri(), &[fallback.uri()]));
+    let error = agora
+        .cloud_recording()
+        .query(caller(), &recorder())
+        .await
+        .unwrap_err();
+    assert_eq!(told(&error), (Class::Unavailable, Done::No));
+    assert_eq!((calls(&primary).await, calls(&fallback).await), (1, 0));
+}
+
+#[tokio::test]
+async fn when_no_domain_answers_the_outcome_is_as_sure_as_the_least_sure_attempt() {
+    let refused = build(&settings(&nobody().await, &[nobody().await]));
+    let error = refused
+        .cloud_recording()
+        .start(caller(), &start_request())
+        .await
+        .unwrap_err();
+    assert_eq!(told(&error), (Class::Unavailable, Done::No));
+
+    let cut_then_refused = build(&settings(&hangs_up().await, &[nobody().await]));
+    let error = cut_then_refused
+        .cloud_recording()
+        .stop(caller(), &recorder())
+        .await
+        .unwrap_err();
+    assert_eq!(told(&error), (Class::Unavailable, Done::Unknown));
+}
+
+#[tokio::test]
+async fn silence_is_a_timeout_of_unknown_outcome() {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_delay(Duration::from_secs(60)))
+        .mount(&server)
+        .await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let vendors = config::Vendors {
+        write_timeout: Duration::from_millis(50),
+        ..vendors()
+    };
+    let error = Agora::new(&settings(&server.uri(), &[]), &vendors, &Lease::for_good())
+        .unwrap()
+        .cloud_recording()
+        .start(caller(), &start_request())
+        .await
+        .unwrap_err();
+    assert_eq!(told(&error), (Class::Timeout, Done::Unknown));
+}
+
+#[test]
+fn a_base_url_that_is_none_is_refused_at_once() {
+    let error = Agora::new(
+        &settings("api.agora.io", &[]),
+        &vendors(),
+        &Lease::for_good(),
+    )
+    .unwrap_err();
+    assert!(matches!(error, SetUpError::BaseUrl(_)));
+}

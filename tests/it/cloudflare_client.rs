@@ -1,0 +1,9 @@
+//! What the Cloudflare client sends, byte for byte, and how it reads every answer that is documented as odd.
+
+mod budget;
+mod create;
+mod customer_host;
+mod errors;
+mod live_inputs;
+mod support;
+mod videos;

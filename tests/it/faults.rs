@@ -1,0 +1,73 @@
+//! Every vendor call goes wrong in every way, once and for good: a relay goes live or ends with the right outcome, and
+//! nothing is left behind.
+//!
+//! Calls that both backends make are tried on one of them, in turn, and what goes wrong for good is tried in three of
+//! ten ways for each call; `RELAYKEEPER_TEST_FAULTS=all` tries everything, and `RELAYKEEPER_TEST_FAULT=agora` only the
+//! cases whose description contains that.
+#![cfg(feature = "sandbox")]
+
+mod gate;
+mod life;
+mod matrix;
+
+use life::{Host, at_once, forever, once, refused_for_a_while, refused_for_good};
+use matrix::{Use, Wrong, cases, representative, usage};
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::Call;
+use rstest::rstest;
+use strum::IntoEnumIterator;
+
+#[test]
+fn every_call_is_tried_or_there_is_a_reason_why_not() {
+    let tried: Vec<Call> = cases(Wrong::Hang).iter().map(|case| case.call).collect();
+    for call in Call::iter() {
+        let never = matches!(usage(call), Use::Never(reason) if !reason.is_empty());
+        assert_ne!(tried.contains(&call), never, "{call}");
+    }
+}
+
+#[rstest]
+#[case(Wrong::InternalError)]
+#[case(Wrong::Unavailable)]
+#[case(Wrong::TooMany)]
+#[case(Wrong::CutBefore)]
+#[case(Wrong::CutAfter)]
+#[case(Wrong::Hang)]
+#[case(Wrong::NotJson)]
+#[case(Wrong::Page)]
+#[case(Wrong::Blocked)]
+#[case(Wrong::Refused)]
+fn a_call_that_goes_wrong_once_keeps_no_channel_off_air(#[case] wrong: Wrong) {
+    at_once(12, cases(wrong), once);
+}
+
+#[test]
+fn a_call_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing() {
+    // Most of them wait half a minute for a relay's patience with what it takes down.
+    at_once(32, representative(), forever);
+}
+
+#[rstest]
+#[case::cloudflare(Host::Cloudflare)]
+#[case::cloudflare_for_buyers(Host::Customer)]
+#[case::agora(Host::Agora)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_refuses_connections_for_a_while_keeps_no_channel_off_air(
+    #[case] host: Host,
+    #[values(AgoraBackend::CloudRecording, AgoraBackend::MediaPush)] backend: AgoraBackend,
+) {
+    refused_for_a_while(host, backend).await;
+}
+
+#[rstest]
+#[case::cloudflare(Host::Cloudflare, "vendor_unavailable")]
+#[case::cloudflare_for_buyers(Host::Customer, "live_timeout")]
+#[case::agora(Host::Agora, "vendor_unavailable")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_refuses_connections_for_good_ends_a_relay_in_time(
+    #[case] host: Host,
+    #[case] outcome: &str,
+    #[values(AgoraBackend::CloudRecording, AgoraBackend::MediaPush)] backend: AgoraBackend,
+) {
+    refused_for_good(host, backend, outcome).await;
+}

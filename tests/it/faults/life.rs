@@ -1,0 +1,520 @@
+//! The lives of relays in which something goes wrong, and what is checked at their end.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use relaykeeper::config::{AgoraBackend, Settings};
+use relaykeeper::sandbox::{Call, Options, Snapshot, Vendors, WebhookUrls};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::gate::Gate;
+use super::matrix::{Case, Life, Use, Wrong, usage};
+use crate::support::database::TestDatabase;
+use crate::support::service::{Service, nothing_is_left, options, settings, show};
+
+/// How long anything may take, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Runs all cases, `threads` at once, each on vendors and a service of its own; tells all that fail.
+pub fn at_once(threads: usize, cases: Vec<Case>, body: impl AsyncFn(Case) + Sync) {
+    let only = std::env::var("RELAYKEEPER_TEST_FAULT").unwrap_or_default();
+    let cases = cases
+        .into_iter()
+        .filter(|case| case.to_string().contains(&only));
+    let waiting = Mutex::new(cases.collect::<VecDeque<_>>());
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let Some(case) = waiting.lock().unwrap().pop_front() else {
+                        return;
+                    };
+                    let begun = Instant::now();
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()
+                        .unwrap();
+                    let life = AssertUnwindSafe(|| runtime.block_on(body(case)));
+                    if std::panic::catch_unwind(life).is_err() {
+                        failed.lock().unwrap().push(case.to_string());
+                    }
+                    eprintln!("{case}: {:.1} s", begun.elapsed().as_secs_f64());
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} failed: {failed:#?}", failed.len());
+}
+
+/// A service on vendors of its own, with one relay.
+struct World {
+    vendors: Vendors,
+    settings: Settings,
+    database: TestDatabase,
+    service: Service,
+    /// Where cloud browsers find the recorder's page, whichever process serves it.
+    page: Gate,
+}
+
+impl World {
+    async fn new(backend: AgoraBackend) -> Self {
+        Self::with(backend, |_, _| {}).await
+    }
+
+    async fn with(backend: AgoraBackend, change: impl FnOnce(&Vendors, &mut Settings)) -> Self {
+        // How prompt the service is on a busy machine is not what is tried here.
+        let patient = Options {
+            start_within: PATIENCE,
+            ..options()
+        };
+        let vendors = Vendors::start(patient).unwrap();
+        let database = TestDatabase::sqlite();
+        let mut settings = settings(&vendors, backend, &database.url);
+        settings.server.shutdown_grace = Duration::from_millis(100);
+        settings.relay.provisioning_timeout = Duration::from_secs(6);
+        settings.relay.live_timeout = Duration::from_secs(6);
+        settings.relay.recording_timeout = Duration::from_secs(3);
+        settings.relay.feed_timeout = Duration::from_secs(8);
+        settings.vendors.read_timeout = Duration::from_secs(1);
+        settings.vendors.write_timeout = Duration::from_secs(1);
+        let page = Gate::to(&vendors.control_url());
+        settings.agora.cloud_recording.page_url = page.url("http://127.0.0.1/recorder");
+        change(&vendors, &mut settings);
+        let service = Service::start(settings.clone()).await;
+        page.lead_to(&service.url);
+        Self {
+            vendors,
+            settings,
+            database,
+            service,
+            page,
+        }
+    }
+
+    /// Agora's notifications from now on.
+    fn notify(&self) {
+        self.vendors.set_webhooks(WebhookUrls {
+            agora: Some(format!("{}/webhooks/agora", self.service.url)),
+            ..WebhookUrls::default()
+        });
+    }
+
+    async fn start(&self, life: Life) -> (StatusCode, Value) {
+        let mut body = show("show68");
+        if life == Life::Unrecorded {
+            body["enable_recording"] = json!(false);
+        }
+        self.service.start_channel(42, &body).await
+    }
+
+    async fn relay(&self) -> Value {
+        self.service.get("/v1/channels/42").await["relay"].clone()
+    }
+
+    /// The channel's relay, once it is as wanted.
+    async fn when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let relay = self.relay().await;
+            if wanted(&relay) {
+                return relay;
+            }
+            if Instant::now() > deadline {
+                panic!(
+                    "never {what}: {relay:#}\n{}",
+                    journal(&self.vendors.state())
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn live_again_or_over(&self, replacements: i64) -> Value {
+        self.when("live again or over", |relay| {
+            let again = relay["agora"]["replacements"].as_i64() >= Some(replacements);
+            (relay["phase"] == "live" && again) || !relay["outcome"].is_null()
+        })
+        .await
+    }
+
+    /// What happens to a relay that is live; the relay afterwards: live, or on its way down.
+    async fn happens(&mut self, life: Life) -> Value {
+        match life {
+            Life::Plain | Life::Unrecorded => self.relay().await,
+            Life::Replaced => {
+                let state = self.vendors.state();
+                let recorder = state.recorders.iter().find(|recorder| recorder.is_alive());
+                assert!(self.vendors.kill(&recorder.unwrap().id, None));
+                self.live_again_or_over(1).await
+            }
+            Life::Meddled => {
+                self.restart().await;
+                self.enable(false).await;
+                // It stays away until it may connect again: a short gap would be missed on a busy machine.
+                self.when("aware that the feed is gone", |relay| {
+                    relay["phase"] != "live"
+                })
+                .await;
+                self.enable(true).await;
+                self.live_again_or_over(0).await
+            }
+        }
+    }
+
+    async fn restart(&mut self) {
+        let before = std::mem::replace(
+            &mut self.service,
+            Service::start_unready(self.settings.clone()),
+        );
+        before.shut_down();
+        self.page.lead_to(&self.service.url);
+        self.service.wait_until_ready().await;
+    }
+
+    /// Somebody else's hand at Cloudflare.
+    async fn enable(&self, enabled: bool) {
+        let input = self.relay().await["stream_key_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let answer = reqwest::Client::new()
+            .put(format!(
+                "{}/accounts/{}/stream/live_inputs/{input}",
+                self.vendors.cloudflare_api_base_url(),
+                self.vendors.account_id()
+            ))
+            .bearer_auth(self.vendors.cloudflare_api_token())
+            .json(&json!({ "enabled": enabled }))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
+    /// A stop, when the relay has not ended by itself.
+    async fn stop(&self) {
+        let (status, body) = self.service.stop_channel(42).await;
+        assert!(status == 202 || status == 200, "{status} {body:#}");
+    }
+
+    async fn ended(&self) -> Value {
+        self.when("ended", |relay| relay["phase"] == "ended").await
+    }
+
+    /// Nothing of ours costs money any more, and no debt is open but those that only look again.
+    async fn nothing_is_left(&self) {
+        let raw = self.database.raw().await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // A recorder whose start nobody answered has no session to stop: owed until its own limit has passed.
+            // Second looks after a 404, looks for what was never there, and for late recordings wait for their time.
+            let owed = raw
+                .texts(
+                    "SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM debts \
+                     WHERE kind != 'find_recordings' \
+                     AND NOT (attempts = 0 AND next_attempt_at > created_at) AND kind != 'unknown_recorder' \
+                     AND COALESCE(last_error, '') NOT LIKE '%looked for again%'",
+                )
+                .await;
+            if owed.is_empty() && nothing_is_left(&self.vendors) {
+                return;
+            }
+            let state = self.vendors.state();
+            assert!(
+                Instant::now() < deadline,
+                "left: {:#?}\n{:#?}\nowed: {owed:?}\n{}",
+                state.live_inputs,
+                state.recorders,
+                journal(&state)
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What must hold at the end of every life.
+    async fn check(&self, case: Case, relay: &Value) {
+        let mut state = self.vendors.state();
+        // A converter's name is asked for again to find out what became of it.
+        let is_look = case.call == Call::ConverterCreate && case.wrong.is_done();
+        state
+            .violations
+            .retain(|violation| !(is_look && violation.kind == "name_conflict"));
+        assert!(
+            state.violations.is_empty(),
+            "{:#?}\n{}",
+            state.violations,
+            journal(&state)
+        );
+        for record in &state.calls {
+            let call: Call = record.call.parse().unwrap();
+            assert!(!matches!(usage(call), Use::Never(_)), "{call} was made");
+        }
+        if case.wrong != Wrong::Hang {
+            let name = case.call.name();
+            assert!(
+                state.calls.iter().any(|record| record.call == name),
+                "{name} was never made"
+            );
+        }
+        let raw = self.database.raw().await;
+        let costs = raw.number("SELECT count(*) FROM stream_costs").await;
+        let recorded = relay["recordings"]
+            .as_array()
+            .is_some_and(|videos| !videos.is_empty());
+        let expected = !relay["live_at"].is_null() || recorded;
+        assert_eq!(costs, i64::from(expected), "rows of cost: {relay:#}");
+        let ended = raw
+            .number("SELECT count(*) FROM outbox WHERE type = 'relay.ended'")
+            .await;
+        assert_eq!(ended, 1, "the marketplace is told of the end once");
+    }
+}
+
+/// The calls, a line each.
+fn journal(state: &Snapshot) -> String {
+    let line = |record: &relaykeeper::sandbox::CallRecord| {
+        format!(
+            "{} {} {:?}\n",
+            record.at.format("%T%.3f"),
+            record.call,
+            record.status
+        )
+    };
+    let skip = state.calls.len().saturating_sub(60);
+    state.calls.iter().skip(skip).map(line).collect()
+}
+
+/// Whether the session of a recorder whose start was answered by nobody must be learnt from a notification.
+fn needs_notices(case: Case) -> bool {
+    case.call == Call::Start && case.wrong.is_done()
+}
+
+/// The call goes wrong once, wherever it is first made.
+pub async fn once(case: Case) {
+    let mut world = World::new(case.backend).await;
+    if needs_notices(case) {
+        world.notify();
+    }
+    world.vendors.fault(case.once());
+    let (status, relay) = world.start(case.life).await;
+    assert!(status.is_success(), "{status} {relay:#}");
+    world
+        .when("live", |relay| {
+            assert!(
+                relay["outcome"].is_null(),
+                "{relay:#}\n{}",
+                journal(&world.vendors.state())
+            );
+            relay["phase"] == "live"
+        })
+        .await;
+    // What is only made now and then is made before the relay goes.
+    world.made(case).await;
+    let relay = world.happens(case.life).await;
+    assert_eq!(
+        relay["phase"],
+        "live",
+        "{relay:#}\n{}",
+        journal(&world.vendors.state())
+    );
+    world.stop().await;
+    let relay = world.ended().await;
+    assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay:#}");
+    world.nothing_is_left().await;
+    world.check(case, &relay).await;
+}
+
+impl World {
+    /// Waits for calls that are made by a clock, or because somebody reads.
+    async fn made(&self, case: Case) {
+        let by_a_clock = [Call::Query, Call::ConverterGet, Call::Hosts, Call::Views];
+        if !by_a_clock.contains(&case.call) || case.wrong == Wrong::Hang {
+            return;
+        }
+        self.when("made", |_| {
+            let calls = self.vendors.state().calls;
+            calls.iter().any(|record| record.call == case.call.name())
+        })
+        .await;
+    }
+}
+
+/// What comes of a call that never goes well.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// The relay cannot be brought up: it ends with this.
+    NeverUp(&'static str),
+    /// It goes live, and ends when it is stopped.
+    Lives,
+    /// It goes live; what happens to it then is its end, with this.
+    Lost(&'static str),
+}
+
+fn fate(case: Case) -> Fate {
+    let brings_up = [
+        Call::LiveInputCreate,
+        Call::Acquire,
+        Call::Start,
+        Call::ConverterCreate,
+    ];
+    if brings_up.contains(&case.call) && !needs_notices(case) {
+        Fate::NeverUp(case.wrong.outcome(case.call).0)
+    } else if case.call == Call::Lifecycle && case.wrong.is_odd_of_the_customer_host() {
+        // The API is asked instead.
+        Fate::Lives
+    } else if [Call::Lifecycle, Call::Manifest].contains(&case.call) {
+        Fate::NeverUp("live_timeout")
+    } else if case.call == Call::LiveInputRotateKeys {
+        Fate::Lost("recorder_lost")
+    } else {
+        Fate::Lives
+    }
+}
+
+/// The call goes wrong whenever it is made, until everything is over; then the vendor is back.
+pub async fn forever(case: Case) {
+    let mut world = World::new(case.backend).await;
+    if needs_notices(case) {
+        world.notify();
+    }
+    world.vendors.fault(case.forever());
+    let (status, answer) = world.start(case.life).await;
+    let fate = fate(case);
+    match fate {
+        Fate::NeverUp("live_timeout") | Fate::Lives | Fate::Lost(_) => {
+            assert!(status.is_success(), "{status} {answer:#}");
+        }
+        Fate::NeverUp(_) => {
+            let (_, code) = case.wrong.outcome(case.call);
+            assert_eq!(answer["code"], code, "{status} {answer:#}");
+        }
+    }
+    let outcome = match fate {
+        Fate::NeverUp(outcome) => outcome,
+        Fate::Lives | Fate::Lost(_) => {
+            world
+                .when("live", |relay| {
+                    assert!(
+                        relay["outcome"].is_null(),
+                        "{relay:#}\n{}",
+                        journal(&world.vendors.state())
+                    );
+                    relay["phase"] == "live"
+                })
+                .await;
+            world.made(case).await;
+            let relay = world.happens(case.life).await;
+            match fate {
+                Fate::Lost(outcome) => outcome,
+                Fate::Lives | Fate::NeverUp(_) => {
+                    assert_eq!(
+                        relay["phase"],
+                        "live",
+                        "{relay:#}\n{}",
+                        journal(&world.vendors.state())
+                    );
+                    world.stop().await;
+                    "stopped_by_request"
+                }
+            }
+        }
+    };
+    let relay = world.ended().await;
+    assert_eq!(
+        relay["outcome"]["code"],
+        outcome,
+        "{relay:#}\n{}",
+        journal(&world.vendors.state())
+    );
+    world.vendors.clear_faults();
+    world.nothing_is_left().await;
+    world.check(case, &relay).await;
+}
+
+/// A host of a vendor's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    Cloudflare,
+    Customer,
+    /// Both of Agora's names.
+    Agora,
+}
+
+/// A service that reaches this host through gates.
+async fn behind_gates(host: Host, backend: AgoraBackend) -> (World, Vec<Gate>) {
+    let mut gates = Vec::new();
+    let mut gate = |url: String| {
+        let gate = Gate::to(&url);
+        let through = gate.url(&url);
+        gates.push(gate);
+        through
+    };
+    let world = World::with(backend, |vendors, settings| match host {
+        Host::Cloudflare => {
+            settings.cloudflare.api_base_url = gate(vendors.cloudflare_api_base_url());
+        }
+        Host::Customer => {
+            settings.cloudflare.customer_base_url = gate(vendors.customer_base_url());
+        }
+        Host::Agora => {
+            settings.agora.api_base_url = gate(vendors.agora_base_url());
+            settings.agora.fallback_base_urls = vec![gate(vendors.agora_fallback_base_url())];
+        }
+    })
+    .await;
+    (world, gates)
+}
+
+/// It refuses connections while a relay starts, and again while it is stopped.
+pub async fn refused_for_a_while(host: Host, backend: AgoraBackend) {
+    let (world, mut gates) = behind_gates(host, backend).await;
+    for stops in [false, true] {
+        gates.iter_mut().for_each(Gate::shut);
+        if stops {
+            world.stop().await;
+        } else {
+            let (status, relay) = world.start_without_waiting().await;
+            assert_eq!(status, 202, "{relay:#}");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gates.iter_mut().for_each(Gate::reopen);
+        if !stops {
+            world.when("live", |relay| relay["phase"] == "live").await;
+        }
+    }
+    let relay = world.ended().await;
+    assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay:#}");
+    world.nothing_is_left().await;
+    assert!(world.vendors.state().violations.is_empty());
+}
+
+/// It refuses connections until the relay has ended.
+pub async fn refused_for_good(host: Host, backend: AgoraBackend, outcome: &str) {
+    let (world, mut gates) = behind_gates(host, backend).await;
+    gates.iter_mut().for_each(Gate::shut);
+    world.start_without_waiting().await;
+    let relay = world.ended().await;
+    assert_eq!(relay["outcome"]["code"], outcome, "{relay:#}");
+    gates.iter_mut().for_each(Gate::reopen);
+    world.nothing_is_left().await;
+    assert!(world.vendors.state().violations.is_empty());
+}
+
+impl World {
+    async fn start_without_waiting(&self) -> (StatusCode, Value) {
+        let answer = self
+            .service
+            .request(reqwest::Method::POST, "/v1/channels/42/start")
+            .header("Prefer", "wait=0")
+            .json(&show("show68"))
+            .send()
+            .await
+            .unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+}

@@ -1,0 +1,304 @@
+//! Several processes on one PostgreSQL: a relay has one owner, whatever happens to the processes, and its recorder and live
+//! input notice nothing of it.
+#![cfg(feature = "sandbox")]
+
+mod check;
+mod nodes;
+mod trouble;
+
+use std::time::{Duration, Instant};
+
+use crate::support::listener::Listener;
+use crate::support::proxy::Proxy;
+use crate::support::service::{
+    Answer, nothing_is_left, options, show, vendors_when, violations, webhooks,
+};
+use check::check;
+use futures_util::future::join_all;
+use nodes::{Nodes, on_postgres};
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::{Options, Quotas, Vendors};
+use reqwest::Method;
+
+/// How many relays the fleet holds; `RELAYKEEPER_FLEET_RELAYS` says otherwise.
+const RELAYS: i64 = 300;
+/// The lease of the big fleet.
+const LEASE: Duration = Duration::from_secs(8);
+
+fn relays() -> i64 {
+    let told = std::env::var("RELAYKEEPER_FLEET_RELAYS").ok();
+    told.map_or(RELAYS, |told| told.parse().expect("a number"))
+}
+
+/// Vendors in real time, so that what they grant a second is a second's; room for all relays.
+fn in_real_time() -> Options {
+    Options {
+        speed: 1.0,
+        wire_speed: None,
+        quotas: Quotas {
+            cloudflare_requests: 6000,
+            media_push_per_second: 60,
+            max_converters: 1000,
+            ..Quotas::default()
+        },
+        ..options()
+    }
+}
+
+fn told() -> Vec<(&'static str, String)> {
+    let told = [
+        ("RELAYKEEPER__FLEET__LEASE", "8s"),
+        ("RELAYKEEPER__FLEET__RENEWAL", "1s"),
+        ("RELAYKEEPER__RELAY__POLL_INTERVAL", "5s"),
+        ("RELAYKEEPER__RELAY__LIVE_CHECK_INTERVAL", "20s"),
+        ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "60s"),
+        ("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "60s"),
+        ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "60s"),
+        ("RELAYKEEPER__RELAY__RECORDING_TIMEOUT", "60s"),
+        ("RELAYKEEPER__CLOUDFLARE__REQUESTS_PER_5_MINUTES", "6000"),
+        (
+            "RELAYKEEPER__CLOUDFLARE__CUSTOMER_REQUESTS_PER_SECOND",
+            "200",
+        ),
+        ("RELAYKEEPER__CLOUDFLARE__RECORDINGS_INTERVAL", "2s"),
+        ("RELAYKEEPER__AGORA__MEDIA_PUSH__REQUESTS_PER_SECOND", "60"),
+        ("RELAYKEEPER__AGORA__MEDIA_PUSH__QUERY_INTERVAL", "20s"),
+        ("RELAYKEEPER__SERVER__REQUESTS_PER_SECOND", "0"),
+        ("RELAYKEEPER__JANITOR__INTERVAL", "30s"),
+    ];
+    told.map(|(name, value)| (name, value.to_owned())).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn relays_outlive_their_nodes_whatever_becomes_of_them() {
+    on_postgres(async |database| {
+        let vendors = Vendors::start(in_real_time()).unwrap();
+        let mut fleet = Nodes::start(vendors, database, 3, told()).await;
+        let relays = relays();
+        let began = Instant::now();
+        fleet.go_live(1..relays + 1).await;
+        println!("{relays} relays live after {:.1?}", began.elapsed());
+        fleet.until_spread(3).await;
+
+        killed(&mut fleet).await;
+        killed(&mut fleet).await;
+        fleet.add().await;
+        fleet.add().await;
+        let spread = fleet.until_spread(3).await;
+        println!("two nodes joined: spread after {spread:.1?}");
+        rolled(&mut fleet).await;
+        frozen(&mut fleet).await;
+        cut_off(&mut fleet).await;
+
+        fleet.tell_the_same(relays).await;
+        let took = fleet.stop(1..relays + 1).await;
+        let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
+        let (half, most, worst) = (at(50), at(99), took[took.len() - 1]);
+        println!("stops at another node were heard after p50 {half:.0?}, p99 {most:.0?}, at most {worst:.0?}");
+        assert!(most <= Duration::from_secs(1), "{most:?}");
+        fleet
+            .until("all over", async || {
+                fleet.number("ended_at IS NULL").await == 0
+                    && fleet.raw.number("SELECT count(*) FROM debts").await == 0
+                    && nothing_is_left(&fleet.vendors)
+            })
+            .await;
+        check(&fleet, usize::try_from(relays).unwrap()).await;
+    })
+    .await;
+}
+
+/// A node dies, and the others have its relays within its lease.
+async fn killed(fleet: &mut Nodes) {
+    let mut node = fleet.all.remove(0);
+    node.kill();
+    let left = fleet.all.len();
+    let took = fleet.until_spread(left).await;
+    println!("a node was killed: its relays were others' after {took:.1?}");
+    assert!(took < LEASE + Duration::from_secs(4), "{took:?}");
+}
+
+/// Each node is told to go, and another comes in its place: a deployment.
+async fn rolled(fleet: &mut Nodes) {
+    for _ in 0..fleet.all.len() {
+        fleet.add().await;
+        let mut old = fleet.all.remove(0);
+        let told = Instant::now();
+        old.terminate();
+        let gone = told.elapsed();
+        let rows = fleet.raw.number("SELECT count(*) FROM nodes").await;
+        assert_eq!(
+            rows,
+            i64::try_from(fleet.all.len()).unwrap(),
+            "it left no row"
+        );
+        let driven = fleet.until_driven().await;
+        println!("a node went after {gone:.1?}: its relays were others' {driven:.1?} later");
+        assert!(driven < Duration::from_secs(3), "{driven:?}");
+    }
+    fleet.until_spread(fleet.all.len()).await;
+}
+
+/// A node sleeps longer than its lease, and wakes: it is none any more, and joins anew.
+async fn frozen(fleet: &mut Nodes) {
+    let node = &fleet.all[0];
+    node.signal("STOP");
+    let began = Instant::now();
+    fleet.until_spread(fleet.all.len() - 1).await;
+    println!(
+        "a node froze: its relays were others' after {:.1?}",
+        began.elapsed()
+    );
+    tokio::time::sleep(LEASE.saturating_sub(began.elapsed())).await;
+    node.signal("CONT");
+    fleet
+        .until("awake", async || {
+            node.log().contains("this process is no node any more")
+        })
+        .await;
+    fleet.until_spread(fleet.all.len()).await;
+    node.service.wait_until_ready().await;
+}
+
+/// A node loses the database and still reaches the vendors: it stops in time, says so, and comes back.
+async fn cut_off(fleet: &mut Nodes) {
+    let database: url::Url = fleet.database.url.parse().unwrap();
+    let target = (database.host_str().unwrap(), database.port().unwrap());
+    let proxy = Proxy::to(target).await;
+    let mut by_proxy = database.clone();
+    by_proxy.set_port(Some(proxy.port())).unwrap();
+    fleet.add_at(by_proxy.as_str()).await;
+    fleet.until_spread(fleet.all.len()).await;
+    let node = fleet.all.last().unwrap();
+    proxy.cut();
+    let began = Instant::now();
+    fleet
+        .until("it says so", async || {
+            let asked = node.service.request(Method::GET, "/readyz");
+            Answer::to(asked).await.status == 503
+        })
+        .await;
+    println!(
+        "a node was cut off: not ready after {:.1?}",
+        began.elapsed()
+    );
+    fleet.until_spread(fleet.all.len() - 1).await;
+    println!("its relays were others' after {:.1?}", began.elapsed());
+    proxy.mend();
+    node.service.wait_until_ready().await;
+    fleet.until_spread(fleet.all.len()).await;
+    let mut gone = fleet.all.pop().unwrap();
+    gone.terminate();
+    fleet.until_driven().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stopped() {
+    on_postgres(async |database| {
+        let vendors = Vendors::start(options()).unwrap();
+        let fleet = Nodes::start(vendors, database, 2, Vec::new()).await;
+        for round in 1..=5usize {
+            let body = show("show7");
+            let nodes = || fleet.all.iter().chain(&fleet.all).map(|node| &node.service);
+            let started = join_all(nodes().map(|node| node.start_channel(7, &body))).await;
+            let ids: Vec<_> = started.iter().map(|(_, relay)| &relay["id"]).collect();
+            assert!(ids.iter().all(|id| *id == ids[0]), "{started:#?}");
+            let created = started.iter().filter(|(status, _)| *status == 201);
+            assert!(created.count() <= 1, "{started:#?}");
+            assert_eq!(fleet.vendors.state().live_inputs.len(), round);
+            // Both know it, and tell the same of it.
+            for node in &fleet.all {
+                node.service.in_phase(&started[0].1, "live").await;
+            }
+            let stopped = join_all(nodes().map(|node| node.stop_channel(7))).await;
+            for (status, relay) in &stopped {
+                assert!(*status == 202 || *status == 200, "{status} {relay:#}");
+                assert_eq!(&relay["id"], ids[0]);
+            }
+        }
+        schema_is_not_taken_down_under(&fleet);
+        let over = async || fleet.number("ended_at IS NULL").await == 0;
+        fleet.until("all over", over).await;
+        vendors_when(&fleet.vendors, "nothing left", |vendors| {
+            nothing_is_left(vendors).then_some(())
+        })
+        .await;
+        assert_eq!(fleet.vendors.state().recorders.len(), 5);
+        assert_eq!(violations(&fleet.vendors), [""; 0]);
+    })
+    .await;
+}
+
+/// Whoever takes the schema down is told who acts on it.
+fn schema_is_not_taken_down_under(fleet: &Nodes) {
+    let mut down = std::process::Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
+    down.args(["migrate", "down"])
+        .env_clear()
+        .env("DATABASE_URL", &fleet.database.url);
+    let told = down.output().unwrap();
+    assert!(!told.status.success());
+    let told = String::from_utf8_lossy(&told.stderr);
+    for node in &fleet.all {
+        let name = format!("/{}", node.id());
+        assert!(told.contains(&name), "{told}");
+    }
+}
+
+/// Vendors and marketplace know one address, behind which any node may answer: here it is always the one that does not have
+/// the relay.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn what_the_vendors_tell_one_node_is_heard_by_the_one_that_has_the_relay() {
+    on_postgres(async |database| {
+        let vendors = Vendors::start(options()).unwrap();
+        let mut fleet = Nodes::start(vendors, database, 0, Vec::new()).await;
+        fleet.backend = AgoraBackend::CloudRecording;
+        fleet.add().await;
+        let told = fleet.all[0].service.url.clone();
+        fleet
+            .told
+            .push(("RELAYKEEPER__SERVER__PUBLIC_URL", told.clone()));
+        fleet.add().await;
+        fleet.vendors.set_webhooks(webhooks(&told));
+        let [other, owner] = fleet.all.as_slice() else {
+            panic!("two nodes");
+        };
+        let listen = other.service.request(Method::GET, "/v1/events");
+        let mut listener = Listener::of(listen.send().await.unwrap());
+        // The page's link leads to the other node, and so does all that the page says.
+        let relay = owner.service.go_live(7, &show("show7")).await;
+        fleet.vendors.set_seller("show7", Some(12345), false);
+        owner.service.in_phase(&relay, "interrupted").await;
+        fleet.vendors.set_seller("show7", Some(12345), true);
+        owner.service.in_phase(&relay, "live").await;
+        // A notification that meant something to the relay is kept in its journal.
+        let notified = "SELECT count(*) FROM relay_events WHERE kind = 'notified'";
+        let heard = async || fleet.raw.number(notified).await > 0;
+        fleet.until("heard of", heard).await;
+        let page = format!("/v1/relays/{}", relay["id"].as_str().unwrap());
+        assert_eq!(other.service.get(&page).await["phase"], "live");
+        // A second relay of the channel at the other node waits for the recorder of the first one.
+        assert_eq!(other.service.stop_channel(7).await.0, 202);
+        let second = other.service.go_live(7, &show("show7")).await;
+        assert_ne!(second["id"], relay["id"]);
+        owner.service.in_phase(&relay, "ended").await;
+        assert_eq!(owner.service.stop_channel(7).await.0, 202);
+        other.service.in_phase(&second, "ended").await;
+        let mut kinds = Vec::new();
+        while kinds.iter().filter(|kind| *kind == "relay.ended").count() < 2 {
+            kinds.push(listener.next().await.unwrap().kind);
+        }
+        for kind in ["relay.starting", "relay.live", "relay.stopped"] {
+            let count = kinds.iter().filter(|one| *one == kind).count();
+            assert_eq!(count, 2, "{kind} in {kinds:?}");
+        }
+        assert_eq!(violations(&fleet.vendors), [""; 0]);
+        vendors_when(&fleet.vendors, "nothing left", |vendors| {
+            nothing_is_left(vendors).then_some(())
+        })
+        .await;
+    })
+    .await;
+}

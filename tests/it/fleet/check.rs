@@ -1,0 +1,109 @@
+//! What holds of a fleet, whatever happened to its nodes.
+
+use std::collections::BTreeMap;
+
+use relaykeeper::sandbox::{Call, Snapshot};
+
+use super::nodes::Nodes;
+
+/// What a recovery's look for a lost answer may make the vendor note.
+const LOOKS: [&str; 1] = ["name_conflict"];
+
+/// Every relay had one live input, one recorder, one cost row; its journal and the marketplace's messages have no gap and
+/// are in order; nothing was ever passed at a vendor, and nothing is left there.
+pub async fn check(nodes: &Nodes, relays: usize) {
+    let state = nodes.vendors.state();
+    let violations: Vec<_> = state
+        .violations
+        .iter()
+        .filter(|violation| !LOOKS.contains(&violation.kind))
+        .collect();
+    assert!(violations.is_empty(), "{violations:#?}");
+    assert_eq!(state.live_inputs.len(), relays, "a live input each");
+    assert_eq!(state.recorders.len(), relays, "a recorder each");
+    assert!(state.live_inputs.iter().all(|input| input.deleted));
+    assert!(state.recorders.iter().all(|one| !one.is_alive()));
+    one_list_for_all(&state);
+    let raw = &nodes.raw;
+    let relays = i64::try_from(relays).unwrap();
+    assert_eq!(nodes.number("ended_at IS NOT NULL").await, relays);
+    assert_eq!(
+        raw.number("SELECT count(*) FROM stream_costs").await,
+        relays
+    );
+    let twice =
+        "SELECT count(*) FROM (SELECT 1 FROM stream_costs GROUP BY relay_id HAVING count(*) > 1) x";
+    assert_eq!(raw.number(twice).await, 0, "one cost row each");
+    assert_eq!(raw.number("SELECT count(*) FROM debts").await, 0);
+    journals(nodes).await;
+    messages(nodes).await;
+}
+
+/// However many nodes have relays that wait for their recordings, there is one list in every interval.
+fn one_list_for_all(state: &Snapshot) {
+    let lists = state.calls.iter();
+    let lists = lists.filter(|call| call.call == Call::VideoList.name());
+    let mut at: Vec<_> = lists.map(|call| call.at).collect();
+    at.sort();
+    let closest = at.windows(2).map(|two| two[1] - two[0]).min();
+    println!(
+        "{} lists of recordings, {closest:?} apart at least",
+        at.len()
+    );
+    // Their interval is 2 s; one may be answered later than the next.
+    let second = chrono::TimeDelta::seconds(1);
+    assert!(
+        closest.is_some_and(|closest| closest > second),
+        "{closest:?}"
+    );
+}
+
+/// A relay's journal is one life: numbered without a gap, never going back, and as long as its row says. Whoever wrote an entry
+/// was the relay's owner when it did, as every entry was stored with a save that was fenced.
+async fn journals(nodes: &Nodes) {
+    let gaps = "SELECT count(*) FROM (SELECT e.relay_id FROM relay_events e JOIN relays r ON r.id = e.relay_id \
+        GROUP BY e.relay_id, r.revision HAVING count(*) <> max(e.seq) OR min(e.seq) <> 1 OR max(e.seq) <> r.revision) x";
+    assert_eq!(nodes.raw.number(gaps).await, 0, "a gap in a journal");
+    let back = "SELECT count(*) FROM relay_events a JOIN relay_events b ON a.relay_id = b.relay_id AND b.seq = a.seq + 1 \
+        WHERE b.at < a.at - interval '1 second'";
+    assert_eq!(nodes.raw.number(back).await, 0, "time went back");
+    // A node's epoch is one stretch of a relay's life, unless the relay came back to it.
+    let nobody = "SELECT count(*) FROM relay_events WHERE epoch IS NULL OR epoch = 0";
+    assert_eq!(nodes.raw.number(nobody).await, 0, "somebody wrote each");
+}
+
+async fn messages(nodes: &Nodes) {
+    let gaps = "SELECT count(*) FROM (SELECT 1 FROM outbox GROUP BY channel_id \
+        HAVING min(sequence) <> 1 OR max(sequence) <> count(*)) x";
+    assert_eq!(
+        nodes.raw.number(gaps).await,
+        0,
+        "a gap in a channel's messages"
+    );
+    let back = "SELECT count(*) FROM outbox a JOIN outbox b ON a.channel_id = b.channel_id \
+        AND b.sequence = a.sequence + 1 WHERE b.id <= a.id";
+    assert_eq!(nodes.raw.number(back).await, 0, "messages out of order");
+    let told = "SELECT channel_id || ' ' || type FROM outbox ORDER BY channel_id, sequence";
+    let mut lives: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in nodes.raw.texts(told).await.into_iter().flatten() {
+        let (channel, kind) = line.split_once(' ').unwrap();
+        if kind.starts_with("relay.") {
+            lives
+                .entry(channel.to_owned())
+                .or_default()
+                .push(kind.to_owned());
+        }
+    }
+    for (channel, life) in lives {
+        assert_eq!(
+            life,
+            [
+                "relay.starting",
+                "relay.live",
+                "relay.stopped",
+                "relay.ended"
+            ],
+            "channel {channel}"
+        );
+    }
+}

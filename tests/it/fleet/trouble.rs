@@ -1,0 +1,165 @@
+//! A PostgreSQL that is not as it should be.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta};
+use relaykeeper::sandbox::{Call, Vendors};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::nodes::{Nodes, on_postgres};
+use crate::support::program::Program;
+use crate::support::proxy::Proxy;
+use crate::support::service::{Answer, calls, nothing_is_left, options, vendors_when, violations};
+
+/// As many as are of use here.
+const RELAYS: i64 = 6;
+
+/// A failover: connections are cut, and what takes them then can be read only, for longer than the lease.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_then_all_goes_on() {
+    on_postgres(async |database| {
+        let vendors = Vendors::start(options()).unwrap();
+        let fleet = Nodes::start(vendors, database, 2, Vec::new()).await;
+        fleet.go_live(1..RELAYS + 1).await;
+        fleet.read_only(true).await;
+        let ready = async || {
+            let mut ready = 0;
+            for node in &fleet.all {
+                let asked = node.service.request(Method::GET, "/readyz");
+                ready += usize::from(Answer::to(asked).await.status == 200);
+            }
+            ready
+        };
+        fleet
+            .until("nobody ready", async || ready().await == 0)
+            .await;
+        // Longer than the lease: nobody is a node any more, and nobody calls.
+        fleet
+            .until("dropped", async || {
+                let lost = |log: String| log.contains("this process is no node any more");
+                fleet.all.iter().all(|node| lost(node.log()))
+            })
+            .await;
+        let before = calls(&fleet.vendors, Call::Lifecycle).len();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let after = calls(&fleet.vendors, Call::Lifecycle).len();
+        assert_eq!(before, after, "a call without a lease");
+        for node in &fleet.all {
+            let (status, problem) = node.service.stop_channel(1).await;
+            assert_eq!(status, 503, "{problem:#}");
+            // Who only reads may.
+            let relay = node.service.get("/v1/channels/1").await;
+            assert_eq!(relay["relay"]["phase"], "live");
+        }
+        fleet.read_only(false).await;
+        for node in &fleet.all {
+            node.service.wait_until_ready().await;
+        }
+        fleet.until_driven().await;
+        assert_eq!(fleet.number("phase = 'live'").await, RELAYS);
+        over(&fleet).await;
+    })
+    .await;
+}
+
+/// Behind a pooler in transaction mode nobody hears what is told with NOTIFY: here it is taken out on the way.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn nodes_that_do_not_hear_each_other_look_and_say_so() {
+    on_postgres(async |database| {
+        let vendors = Vendors::start(options()).unwrap();
+        let server: url::Url = database.url.parse().unwrap();
+        let target = (server.host_str().unwrap(), server.port().unwrap());
+        let proxy = Proxy::deaf_to(target).await;
+        let mut deaf = server.clone();
+        deaf.set_port(Some(proxy.port())).unwrap();
+        let mut fleet = Nodes::start(vendors, database, 0, Vec::new()).await;
+        for _ in 0..2 {
+            fleet.add_at(deaf.as_str()).await;
+        }
+        fleet
+            .until("it says so", async || {
+                let says_so = |log: String| log.contains("this node hears nothing of the others");
+                fleet.all.iter().all(|node| says_so(node.log()))
+            })
+            .await;
+        fleet.go_live(1..RELAYS + 1).await;
+        let took = fleet.stop(1..RELAYS + 1).await;
+        let most = took.last().unwrap();
+        println!("stops at another node were heard after {most:.0?} at most");
+        assert!(*most < Duration::from_secs(1), "{most:?}");
+        let asked = Instant::now();
+        fleet
+            .until("all over", async || {
+                fleet.number("ended_at IS NULL").await == 0
+            })
+            .await;
+        println!("all over {:.1?} later", asked.elapsed());
+        over(&fleet).await;
+    })
+    .await;
+}
+
+/// The steward's own credentials are good, so it sees no reason for the alarm of the other node.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_gone() {
+    on_postgres(async |database| {
+        let vendors = Vendors::start(options()).unwrap();
+        let mut fleet = Nodes::start(vendors, database, 1, Vec::new()).await;
+        let wrong = ("CLOUDFLARE_STREAM_API_TOKEN", "a-wrong-token".to_owned());
+        fleet.told.push(wrong);
+        fleet.add().await;
+        let name = format!("/{}", fleet.all[1].id());
+        let refused = async |node: &Program| {
+            let health = node.service.get("/v1/health").await;
+            let alarms = health["alarms"].as_array().unwrap().clone();
+            let mut alarms = alarms.into_iter();
+            alarms.find(|alarm| alarm["code"] == "credentials-refused")
+        };
+        let time = |alarm: &Value, field: &str| {
+            DateTime::parse_from_rfc3339(alarm[field].as_str().unwrap()).unwrap()
+        };
+        for node in &fleet.all {
+            // For two rounds of the steward, which does not clear it.
+            fleet
+                .until("an alarm that stands", async || {
+                    // The other node asks Cloudflare when it is asked.
+                    fleet.all[1].service.get("/v1/health").await;
+                    refused(node).await.is_some_and(|alarm| {
+                        assert_eq!(alarm["subject"], "cloudflare");
+                        assert!(alarm["node"].as_str().unwrap().ends_with(&name));
+                        time(&alarm, "last_seen_at") - time(&alarm, "since") > TimeDelta::seconds(9)
+                    })
+                })
+                .await;
+        }
+        fleet.all.pop().unwrap().kill();
+        let over = async || refused(&fleet.all[0]).await.is_none();
+        fleet.until("over with its node", over).await;
+    })
+    .await;
+}
+
+/// Whatever still runs is stopped; then nothing is left, and nothing was done twice.
+async fn over(fleet: &Nodes) {
+    for channel in 1..=RELAYS {
+        fleet.all[0].service.stop_channel(channel).await;
+    }
+    fleet
+        .until("all over", async || {
+            fleet.number("ended_at IS NULL").await == 0
+        })
+        .await;
+    vendors_when(&fleet.vendors, "nothing left", |vendors| {
+        nothing_is_left(vendors).then_some(())
+    })
+    .await;
+    let state = fleet.vendors.state();
+    let relays = usize::try_from(RELAYS).unwrap();
+    assert_eq!(state.live_inputs.len(), relays);
+    assert_eq!(state.recorders.len(), relays);
+    assert_eq!(violations(&fleet.vendors), [""; 0]);
+}

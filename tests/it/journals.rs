@@ -1,0 +1,153 @@
+//! A core must read what it ever wrote: journals of real relays are kept in `tests/fixtures/journals`, and each still adds
+//! up to the state that was stored with it.
+//!
+//! They are lives of relays of `relaykeeper soak`. To add to them, for example when a new fact or a new form of one is
+//! written: run a soak, and then
+//!
+//! ```sh
+//! RELAYKEEPER_JOURNALS_FROM=sqlite://relaykeeper-soak/service.db cargo test --test it journals::kinds
+//! ```
+//!
+//! writes one journal of every kind of life that is not kept yet. What is kept is never changed.
+
+mod kept;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use crate::support::database::TestDatabase;
+use kept::{Kept, all, kind_of, write};
+use relaykeeper::actors::replay;
+use relaykeeper::relay::Fact;
+use relaykeeper::store::{PageRequest, RelayFilter};
+
+/// Facts that were written before, in whatever form.
+fn facts() -> BTreeSet<String> {
+    let journals = all().into_iter().flat_map(|(_, kept)| kept.journal);
+    journals.map(|entry| entry.kind).collect()
+}
+
+#[tokio::test]
+async fn every_kept_journal_still_adds_up_to_the_state_stored_with_it() {
+    let database = TestDatabase::sqlite();
+    let store = database.store().await;
+    for (name, kept) in all() {
+        let relay_id = kept.store(&store).await;
+        let replayed = replay(&store, relay_id).await.unwrap().unwrap();
+        assert_eq!(replayed.difference, kept.difference, "{name}");
+        let entries = kept.journal.len() - usize::from(kept.difference.is_some());
+        assert_eq!(replayed.entries.len(), entries, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_command_replays_all_that_is_kept_and_exits_1_for_the_one_that_was_ended_by_force() {
+    let database = TestDatabase::sqlite();
+    let store = database.store().await;
+    let replay_all = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
+        command
+            .args(["replay", "--all"])
+            .env_clear()
+            .env("DATABASE_URL", &database.url);
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), said)
+    };
+    let (whole, forced): (Vec<_>, Vec<_>) = all()
+        .into_iter()
+        .partition(|(_, kept)| kept.difference.is_none());
+    for (_, kept) in &whole {
+        kept.store(&store).await;
+    }
+    let (code, said) = replay_all();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("{} relays replayed, 0 differ", whole.len())));
+    let mut ids = Vec::new();
+    for (_, kept) in &forced {
+        ids.push(kept.store(&store).await);
+    }
+    let (code, said) = replay_all();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        ids.iter().all(|id| said.contains(&id.to_string())),
+        "{said}"
+    );
+}
+
+#[test]
+fn lives_of_both_backends_that_went_well_and_badly_are_kept() {
+    let kinds: Vec<String> = all().into_iter().map(|(name, _)| name).collect();
+    for backend in ["cloud_recording", "media_push"] {
+        for life in [
+            "stopped_by_request",
+            "replaced",
+            "seller_left",
+            "never_live",
+            "interrupted",
+        ] {
+            let kept = kinds
+                .iter()
+                .any(|name| name.starts_with(backend) && name.contains(life));
+            assert!(kept, "{backend} {life}: {kinds:#?}");
+        }
+    }
+    // A converter whose start was lost is found by its name, which leaves no fact of its own.
+    for life in [
+        "cloud_recording-stopped_by_request-start_lost",
+        "media_push-internal-ended_by_force",
+    ] {
+        assert!(kinds.iter().any(|name| name == life), "{life}");
+    }
+}
+
+#[test]
+fn a_fact_is_written_as_it_was_read() {
+    for (name, kept) in all() {
+        for entry in kept.journal {
+            let Ok(fact) = serde_json::from_value::<Fact>(entry.data.clone()) else {
+                assert_eq!(entry.kind, "ended_by_force", "{name}");
+                continue;
+            };
+            let written = serde_json::to_value(&fact).unwrap();
+            assert_eq!(written, entry.data, "{name}");
+        }
+    }
+    assert!(facts().len() > 20, "{:?}", facts());
+}
+
+/// Writes what is not kept yet, when it is told from which database.
+#[tokio::test]
+async fn kinds_of_lives_that_are_not_kept_yet_are_added_when_a_database_is_named() {
+    let Ok(url) = std::env::var("RELAYKEEPER_JOURNALS_FROM") else {
+        return;
+    };
+    let settings = relaykeeper::config::Database {
+        url: url.into(),
+        ..relaykeeper::config::Database::default()
+    };
+    let store = relaykeeper::store::Store::connect(&settings).await.unwrap();
+    let mut lives: BTreeMap<String, Kept> = BTreeMap::new();
+    let mut cursor = None;
+    loop {
+        let page = PageRequest { limit: 200, cursor };
+        let page = store.relays(&RelayFilter::default(), &page).await.unwrap();
+        for relay in page.items {
+            let kept = Kept::of(&store, relay).await;
+            let shorter = |other: &Kept| kept.journal.len() < other.journal.len();
+            let kind = kind_of(&kept);
+            if lives.get(&kind).is_none_or(shorter) {
+                lives.insert(kind, kept);
+            }
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let known: BTreeSet<String> = all().into_iter().map(|(name, _)| name).collect();
+    for (kind, kept) in lives.into_iter().filter(|(kind, _)| !known.contains(kind)) {
+        println!("{kind}: {} entries", kept.journal.len());
+        write(&kind, &kept);
+    }
+}

@@ -1,0 +1,87 @@
+//! What the program logs: every line about a relay names it and its channel, a request and the vendor calls that came of
+//! it are one trace, and a life without trouble logs no ERROR.
+#![cfg(feature = "sandbox")]
+
+use crate::support::database::TestDatabase;
+use crate::support::program::Program;
+use crate::support::service::{options, show};
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::Vendors;
+use reqwest::Method;
+use serde_json::Value;
+
+/// Where a relay is driven: nothing is logged there that is about no relay.
+const ABOUT_RELAYS: [&str; 4] = [
+    "relaykeeper::actors::relay_actor",
+    "relaykeeper::actors::calls",
+    "relaykeeper::actors::debts",
+    "relaykeeper::actors::forced_end",
+];
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// A field of a line: its own, or that of a span around it.
+fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
+    let spans = line["spans"].as_array().into_iter().flatten();
+    line.get(name)
+        .or_else(|| spans.rev().find_map(|span| span.get(name)))
+}
+
+/// The lines of one relay's life, from its start to its end.
+async fn a_life(more: &[(&str, &str)]) -> (String, Vec<Value>) {
+    let vendors = Vendors::start(options()).unwrap();
+    let database = TestDatabase::sqlite();
+    let backend = AgoraBackend::CloudRecording;
+    let mut program = Program::serve(&vendors, backend, &database.url, more);
+    program.wait_until_ready().await;
+    let service = &program.service;
+    let start = service
+        .request(Method::POST, "/v1/channels/42/start")
+        .header("x-request-id", "the-start")
+        .header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"))
+        .json(&show("told"));
+    let relay: Value = start.send().await.unwrap().json().await.unwrap();
+    service.in_phase(&relay, "live").await;
+    service.come_down(42).await;
+    program.terminate();
+    let log = program.log();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line));
+    (relay["id"].as_str().unwrap().to_owned(), lines.collect())
+}
+
+#[tokio::test]
+async fn every_line_about_a_relay_names_it_and_its_channel_and_the_request_it_is_due_to() {
+    let (id, lines) = a_life(&[
+        ("RUST_LOG", "debug"),
+        ("RELAYKEEPER__TELEMETRY__LOG_FORMAT", "json"),
+    ])
+    .await;
+    let about = |line: &&Value| {
+        let target = line["target"].as_str().unwrap();
+        ABOUT_RELAYS.contains(&target) || line.to_string().contains(&id)
+    };
+    let mut told = 0;
+    for line in lines.iter().filter(about) {
+        assert_eq!(field(line, "relay_id").unwrap(), &id, "{line:#}");
+        assert_eq!(field(line, "channel_id").unwrap(), 42, "{line:#}");
+        told += 1;
+    }
+    assert!(told > 10, "{told} lines");
+    let errors: Vec<_> = lines
+        .iter()
+        .filter(|line| line["level"] == "ERROR")
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+
+    // The vendors' answers that brought the relay up are told under the start.
+    for (call, is_due_to_the_start) in [("live_inputs.create", true), ("live_inputs.delete", false)]
+    {
+        let answered = |line: &&Value| line["call"] == call && line["status"].is_u64();
+        let answer = lines.iter().find(answered).expect(call);
+        let request = field(answer, "request_id").filter(|request| *request == "the-start");
+        assert_eq!(request.is_some(), is_due_to_the_start, "{answer:#}");
+        let trace = field(answer, "trace_id").filter(|trace| *trace == TRACE);
+        assert_eq!(trace.is_some(), is_due_to_the_start, "{answer:#}");
+    }
+}

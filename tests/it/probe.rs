@@ -1,0 +1,195 @@
+//! `relaykeeper probe`, as it is typed, on simulated vendors: what it finds, what it leaves behind.
+#![cfg(feature = "sandbox")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Output;
+
+use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Vendors};
+
+async fn probe(vendors: &Vendors, backend: &str, fixtures: &Path) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    tokio::process::Command::new(env!("CARGO_BIN_EXE_relaykeeper"))
+        .args(["probe", "--fixtures"])
+        .arg(fixtures)
+        .env_clear()
+        .current_dir(folder.path())
+        .env("CLOUDFLARE_STREAM_ACCOUNT_ID", vendors.account_id())
+        .env(
+            "CLOUDFLARE_STREAM_API_TOKEN",
+            vendors.cloudflare_api_token(),
+        )
+        .env("CLOUDFLARE_API_BASE_URL", vendors.cloudflare_api_base_url())
+        .env(
+            "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
+            vendors.customer_base_url(),
+        )
+        .env("AGORA_APP_ID", vendors.agora_app_id())
+        .env("AGORA_CUSTOMER_ID", vendors.agora_customer_id())
+        .env("AGORA_CUSTOMER_SECRET", vendors.agora_customer_secret())
+        .env("AGORA_API_BASE_URL", vendors.agora_base_url())
+        .env("AGORA_BACKEND", backend)
+        .env("RELAYKEEPER__VENDORS__WRITE_TIMEOUT", "5s")
+        .output()
+        .await
+        .expect("it runs")
+}
+
+fn out(output: &Output) -> String {
+    let (out, error) = (&output.stdout, &output.stderr);
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(out),
+        String::from_utf8_lossy(error)
+    )
+}
+
+/// Both vendors, with nobody in any channel.
+fn vendors() -> Vendors {
+    let options = Options {
+        sellers_present: false,
+        ..Options::default()
+    };
+    Vendors::start(options).expect("vendors")
+}
+
+/// The table's words for these assumptions.
+fn verdict(output: &Output, name: &str) -> String {
+    let text = out(output);
+    let row = text
+        .lines()
+        .find(|line| line.split_whitespace().nth(1) == Some(name));
+    let row = row.unwrap_or_else(|| panic!("no row {name}: {text}"));
+    row.split_whitespace().next().expect("a verdict").to_owned()
+}
+
+fn nothing_is_left(vendors: &Vendors) {
+    let state = vendors.state();
+    assert!(
+        state.live_inputs.iter().all(|input| input.deleted),
+        "{:?}",
+        state.live_inputs
+    );
+    assert!(
+        !state.recorders.iter().any(|recorder| recorder.is_alive()),
+        "{:?}",
+        state.recorders
+    );
+}
+
+#[tokio::test]
+async fn on_vendors_that_follow_the_documents_nothing_differs_and_nothing_is_left() {
+    let vendors = vendors();
+    for (backend, products) in [("cloud_recording", "cr-"), ("media_push", "mp-")] {
+        let fixtures = tempfile::tempdir().expect("a folder");
+        let output = probe(&vendors, backend, fixtures.path()).await;
+        assert!(output.status.success(), "{}", out(&output));
+        assert!(out(&output).contains(" 0 differ, "), "{}", out(&output));
+        let rows = out(&output);
+        let rows = rows
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1));
+        let tried = |name: &&str| {
+            ["cf-", "ag-", products]
+                .iter()
+                .any(|part| name.starts_with(part))
+        };
+        for name in rows.filter(tried).collect::<BTreeSet<_>>() {
+            assert_eq!(verdict(&output, name), "holds", "{name}: {}", out(&output));
+        }
+        nothing_is_left(&vendors);
+
+        let mut written = String::new();
+        for file in std::fs::read_dir(fixtures.path()).expect("the folder") {
+            written += &std::fs::read_to_string(file.expect("a file").path()).expect("text");
+        }
+        assert!(written.contains("live_inputs.rotate_keys") && written.contains("<account>"));
+        let secrets = vendors.issued_secrets();
+        let ours = [
+            vendors.cloudflare_api_token(),
+            vendors.agora_customer_secret(),
+        ];
+        let secrets = secrets.iter().map(String::as_str).chain(ours);
+        for secret in secrets {
+            assert!(!written.contains(secret), "a fixture holds {secret}");
+            assert!(!out(&output).contains(secret), "the table holds {secret}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_differs_is_told_and_is_cleaned_up_all_the_same() {
+    let vendors = vendors();
+    let fixtures = tempfile::tempdir().expect("a folder");
+    vendors.fault(Fault::once(
+        Call::LiveInputRotateKeys,
+        FaultKind::Status(404, None),
+    ));
+    vendors.fault(Fault::once(Call::LiveInputVideos, FaultKind::NotJson));
+    vendors.fault(Fault::once(Call::Hosts, FaultKind::Refuse));
+    let output = probe(&vendors, "media_push", fixtures.path()).await;
+    assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+    assert_eq!(verdict(&output, "cf-rotate"), "DIFFERS");
+    assert_eq!(verdict(&output, "cf-videos"), "DIFFERS");
+    assert_eq!(verdict(&output, "ag-hosts"), "unclear");
+    assert_eq!(verdict(&output, "cf-delete"), "holds");
+    nothing_is_left(&vendors);
+}
+
+#[tokio::test]
+async fn a_live_input_or_converter_whose_answer_was_lost_is_deleted_too() {
+    let vendors = vendors();
+    let fixtures = tempfile::tempdir().expect("a folder");
+    let lost = |call, after| Fault {
+        after,
+        ..Fault::once(call, FaultKind::CutAfter)
+    };
+    // The first create is the one that must be refused.
+    vendors.fault(lost(Call::LiveInputCreate, 1));
+    vendors.fault(lost(Call::ConverterCreate, 0));
+    let output = probe(&vendors, "media_push", fixtures.path()).await;
+    assert!(output.status.success(), "{}", out(&output));
+    assert_eq!(verdict(&output, "cf-create"), "unclear");
+    assert_eq!(verdict(&output, "mp-create"), "unclear");
+    assert!(!vendors.state().live_inputs.is_empty(), "it was made");
+    nothing_is_left(&vendors);
+}
+
+#[tokio::test]
+async fn what_cannot_be_deleted_is_named() {
+    let vendors = vendors();
+    let fixtures = tempfile::tempdir().expect("a folder");
+    vendors.fault(Fault::forever(
+        Call::LiveInputDelete,
+        FaultKind::Status(503, None),
+    ));
+    let output = probe(&vendors, "cloud_recording", fixtures.path()).await;
+    assert_eq!(output.status.code(), Some(1));
+    let uid = &vendors.state().live_inputs[0].uid;
+    let told = format!("LEFT BEHIND: live input {uid}");
+    assert!(out(&output).contains(&told), "{}", out(&output));
+}
+
+#[tokio::test]
+async fn the_document_names_what_is_tried() {
+    let vendors = vendors();
+    let fixtures = tempfile::tempdir().expect("a folder");
+    let output = probe(&vendors, "cloud_recording", fixtures.path()).await;
+    let text = out(&output);
+    let names: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| {
+            ["holds ", "DIFFERS ", "unclear "]
+                .iter()
+                .any(|word| line.starts_with(word))
+        })
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    assert!(names.len() > 30, "{text}");
+    let document = include_str!("../../docs/vendors/README.md");
+    let documented: BTreeSet<&str> = document
+        .split('`')
+        .filter(|word| names.contains(word))
+        .collect();
+    assert_eq!(documented, names);
+}

@@ -1,0 +1,45 @@
+//! Killed at any moment and started again, the service loses nothing and leaves nothing behind: the real binary over HTTP,
+//! killed at every [`CrashPoint`] a relay's life reaches, as often as it is reached.
+//!
+//! A relay's life here: started, live, its recorder dies at the vendor and is replaced, live again, stopped, ended, its debts
+//! paid. A first run without a crash tells which points there are; each is then a case of its own.
+//!
+//! [`CrashPoint`]: relaykeeper::actors::crash::CrashPoint
+#![cfg(feature = "sandbox")]
+
+mod invariants;
+mod life;
+mod matrix;
+
+use life::Scene;
+use matrix::{every_point, killed_at_each};
+use relaykeeper::config::AgoraBackend::{CloudRecording, MediaPush};
+use rstest::rstest;
+
+#[rstest]
+#[case::cloud_recording(Scene::sqlite(CloudRecording))]
+#[case::media_push(Scene::sqlite(MediaPush))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_point_a_relay_goes_on_and_leaves_nothing_behind(#[case] scene: Scene) {
+    let points = every_point(scene).await;
+    killed_at_each(scene, points, 1).await;
+}
+
+#[rstest]
+#[case::cloud_recording(Scene::sqlite(CloudRecording).with_webhooks())]
+#[case::media_push(Scene::sqlite(MediaPush))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_the_same_point_again_it_goes_on_all_the_same(#[case] scene: Scene) {
+    let points = every_point(scene).await;
+    killed_at_each(scene, points, 2).await;
+}
+
+#[rstest]
+#[case::cloud_recording(Scene::postgres(CloudRecording))]
+#[case::media_push(Scene::postgres(MediaPush))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: ./scripts/test runs it"]
+async fn so_it_is_on_postgresql(#[case] scene: Scene) {
+    let points = every_point(scene).await;
+    killed_at_each(scene, points, 1).await;
+}

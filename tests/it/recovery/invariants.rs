@@ -1,0 +1,131 @@
+//! What holds when everything has come to rest, whatever happened on the way.
+
+use relaykeeper::sandbox::Snapshot;
+use serde_json::Value;
+
+use super::life::was_lost;
+use crate::support::database::Raw;
+
+/// What a look for a lost answer may make the vendor note: 409 is how a converter is found again by its name, a start
+/// repeated on its resource is how a task is, and 400/53 how one on an older resource is (`ARCHITECTURE.md`, decision 3).
+const LOOKS: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
+
+/// No live input, no recorder, no debt. A recorder whose session nobody told us stays a debt until a notification names it or
+/// its own hours are over; it publishes nowhere.
+pub(crate) async fn nothing_is_left(state: &Snapshot, raw: &Raw) -> Result<(), String> {
+    let inputs: Vec<_> = state
+        .live_inputs
+        .iter()
+        .filter(|input| !input.deleted)
+        .map(|input| &input.uid)
+        .collect();
+    if !inputs.is_empty() {
+        return Err(format!("live inputs {inputs:?}"));
+    }
+    let debts = raw
+        .texts("SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM debts WHERE kind <> 'unknown_recorder'")
+        .await;
+    if !debts.is_empty() {
+        return Err(format!("debts {debts:?}"));
+    }
+    let unknown = raw
+        .texts("SELECT target FROM debts WHERE kind = 'unknown_recorder'")
+        .await;
+    for recorder in state.recorders.iter().filter(|one| one.is_alive()) {
+        if recorder.publishing || !unknown.contains(&Some(recorder.name.clone())) {
+            return Err(format!("recorder {}", recorder.id));
+        }
+    }
+    Ok(())
+}
+
+/// One relay was started, went live, had its recorder replaced, no more often than `most_replacements`, and was stopped: on
+/// one live input, with no recorder beside those it counts.
+pub(crate) async fn check(
+    state: &Snapshot,
+    raw: &Raw,
+    relay: &Value,
+    most_replacements: u64,
+    crashes: u64,
+) -> Result<(), String> {
+    let violations: Vec<_> = state
+        .violations
+        .iter()
+        .filter(|violation| !(crashes > 0 && LOOKS.contains(&violation.kind)))
+        .collect();
+    if !violations.is_empty() {
+        return Err(format!("violations {violations:?}"));
+    }
+    let lost = was_lost(relay);
+    let replacements = relay["agora"]["replacements"].as_u64().unwrap_or(0);
+    let recorders = state.recorders.len();
+    let replaced = (u64::from(!lost)..=most_replacements).contains(&replacements);
+    // One that ended while nobody served its page is, after a crash, started once more as the same.
+    let page = relay["agora"]["backend"] == "cloud_recording";
+    let most = replacements + 1 + if page { crashes } else { 0 };
+    let accounted_for = u64::try_from(recorders).is_ok_and(|recorders| recorders <= most);
+    if state.live_inputs.len() != 1 || !replaced || !accounted_for {
+        return Err(format!(
+            "{} live inputs, {recorders} recorders, {replacements} replacements",
+            state.live_inputs.len()
+        ));
+    }
+    let relays = raw
+        .texts("SELECT CASE WHEN ended_at IS NULL THEN 'unfinished' ELSE phase END FROM relays")
+        .await;
+    if relays != [Some("ended".to_owned())] {
+        return Err(format!("relays {relays:?}"));
+    }
+    let went_live = !relay["live_at"].is_null();
+    let costs = raw.texts("SELECT source FROM stream_costs").await;
+    if costs.len() != usize::from(went_live || !state.videos.is_empty()) {
+        return Err(format!("costs {costs:?}"));
+    }
+    let mut life = vec!["relay.starting"];
+    life.extend(went_live.then_some("relay.live"));
+    life.push(if lost {
+        "relay.failed"
+    } else {
+        "relay.stopped"
+    });
+    life.push("relay.ended");
+    told(raw, state.videos.len(), &life).await
+}
+
+/// The marketplace was told of everything, once, and numbered without a gap.
+async fn told(raw: &Raw, videos: usize, life: &[&str]) -> Result<(), String> {
+    let told: Vec<String> = raw
+        .texts("SELECT type FROM outbox ORDER BY sequence")
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
+    let wrong = |what: &str| Err(format!("{what}: {told:?}"));
+    let last = raw
+        .number("SELECT COALESCE(MAX(sequence), 0) FROM outbox")
+        .await;
+    let first = raw
+        .number("SELECT COALESCE(MIN(sequence), 0) FROM outbox")
+        .await;
+    if first != 1 || usize::try_from(last).ok() != Some(told.len()) {
+        return wrong("the numbers have a gap");
+    }
+    let count = |kind: &str| told.iter().filter(|one| *one == kind).count();
+    if count("recording.missing") > 0 || count("recording.ready") != videos {
+        return wrong("not its recordings");
+    }
+    let never_resumed = usize::from(life.contains(&"relay.failed"));
+    let (interrupted, resumed) = (count("relay.interrupted"), count("relay.resumed"));
+    if !(resumed..=resumed + never_resumed).contains(&interrupted) {
+        return wrong("not its interruptions");
+    }
+    let interruptions = ["relay.interrupted", "relay.resumed"];
+    let lived = told
+        .iter()
+        .map(String::as_str)
+        .filter(|kind| kind.starts_with("relay.") && !interruptions.contains(kind));
+    if !lived.eq(life.iter().copied()) {
+        return wrong("not its life");
+    }
+    Ok(())
+}

@@ -1,0 +1,305 @@
+//! One relay's life, seen from the marketplace, whatever happens to the process meanwhile.
+
+use std::time::{Duration, Instant};
+
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::{Options, Vendors, WebhookUrls};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::invariants;
+use crate::support::database::{Raw, TestDatabase};
+use crate::support::process::{House, Life};
+use crate::support::service::{API_TOKEN, options, show};
+
+/// How long anything that is waited for may take, restarts on a loaded machine included.
+const PATIENCE: Duration = Duration::from_secs(90);
+const CHANNEL: i64 = 42;
+
+/// What a life is played on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scene {
+    pub(crate) backend: AgoraBackend,
+    postgres: bool,
+    webhooks: bool,
+}
+
+impl Scene {
+    pub(crate) fn sqlite(backend: AgoraBackend) -> Self {
+        Self {
+            backend,
+            postgres: false,
+            webhooks: false,
+        }
+    }
+
+    pub(crate) fn postgres(backend: AgoraBackend) -> Self {
+        Self {
+            postgres: true,
+            ..Self::sqlite(backend)
+        }
+    }
+
+    /// The vendors notify the service.
+    pub(crate) fn with_webhooks(self) -> Self {
+        Self {
+            webhooks: true,
+            ..self
+        }
+    }
+
+    /// The process before is dead for certain, so that the next one need not wait until its lease is over.
+    async fn bury(self, database: &TestDatabase) -> std::convert::Infallible {
+        if !self.postgres {
+            return std::future::pending().await;
+        }
+        let raw = database.raw().await;
+        let bury = "DO $$ BEGIN IF to_regclass('nodes') IS NOT NULL THEN \
+            DELETE FROM nodes WHERE epoch < (SELECT max(epoch) FROM nodes); \
+            DELETE FROM budget_shares WHERE epoch NOT IN (SELECT epoch FROM nodes); END IF; END $$";
+        loop {
+            raw.execute(bury).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Plays the life; the first process is killed at the first point, the second at the second, and so on. What its
+    /// processes were like, or what was wrong.
+    pub(crate) async fn play(self, points: Vec<String>) -> Result<Vec<Life>, String> {
+        let database = if self.postgres {
+            TestDatabase::postgres().await
+        } else {
+            TestDatabase::sqlite()
+        };
+        let stage = Stage::new(self, &database, &points);
+        let lived = tokio::select! {
+            lived = stage.live() => lived,
+            never = self.bury(&database) => match never {},
+        };
+        let lives = stage.house.lives();
+        let told = lived.map_err(|wrong| {
+            let state = stage.vendors.state();
+            format!(
+                "killed at {points:?}: {wrong}\n{:?}\n{:?}\n{:?}\n{}",
+                state.violations,
+                state.recorders,
+                state.live_inputs,
+                stage.house.log()
+            )
+        });
+        drop(stage);
+        database.remove().await;
+        told.map(|()| lives)
+    }
+}
+
+/// A recorder whose session was told to a process that died before it had stored it runs nameless, unless a notification
+/// names it. When nothing comes from it, it cannot be asked whether it has gone, and no second one may start beside it.
+pub(crate) fn was_lost(relay: &Value) -> bool {
+    let (agora, outcome) = (&relay["agora"], &relay["outcome"]["code"]);
+    (outcome == "recorder_lost" || outcome == "live_timeout")
+        && agora["backend"] == "cloud_recording"
+        && agora["sid"].is_null()
+}
+
+/// The service on simulated vendors.
+pub(crate) struct Stage {
+    pub(crate) vendors: Vendors,
+    pub(crate) database: TestDatabase,
+    pub(crate) house: House,
+    http: reqwest::Client,
+    most_replacements: u64,
+}
+
+impl Stage {
+    fn new(scene: Scene, database: &TestDatabase, points: &[String]) -> Self {
+        let vendors = Vendors::start(Options {
+            speed: 50.0,
+            // A process that was dead in between keeps no two seconds; its repeated start is the look for the first one.
+            start_within: PATIENCE,
+            ..options()
+        })
+        .expect("vendors");
+        let house = House::open(&vendors, scene.backend, &database.url, points);
+        if scene.webhooks {
+            let to = |path: &str| Some(format!("{}/webhooks/{path}", house.url));
+            vendors.set_webhooks(WebhookUrls {
+                cloudflare_live: to("cloudflare/live"),
+                cloudflare_stream: to("cloudflare/stream"),
+                agora: to("agora"),
+                duplicates: true,
+                reordered: false,
+            });
+        }
+        // A recorder whose page is not served, because the process that serves it is dead, is gone.
+        let most_replacements = match scene.backend {
+            AgoraBackend::CloudRecording => 2,
+            AgoraBackend::MediaPush => 1,
+        };
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .build()
+            .expect("a client");
+        Self {
+            vendors,
+            database: database.clone(),
+            house,
+            http,
+            most_replacements,
+        }
+    }
+
+    async fn live(&self) -> Result<(), String> {
+        let relay = self.command("start", Some(show("show68"))).await?;
+        let id = relay["id"].as_str().ok_or("no id")?.to_owned();
+        let relay = self
+            .relay_when(&id, "live", |relay| {
+                relay["phase"] == "live" || was_lost(relay)
+            })
+            .await?;
+        if !was_lost(&relay) {
+            self.recorder_dies(&id, &relay).await?;
+        }
+        self.command("stop", None).await?;
+        let relay = self
+            .relay_when(&id, "ended", |relay| relay["phase"] == "ended")
+            .await?;
+        if relay["outcome"]["code"] != "stopped_by_request" && !was_lost(&relay) {
+            return Err(format!("another outcome: {relay:#}"));
+        }
+        let raw = self.database.raw().await;
+        self.rest(&raw).await?;
+        let state = self.vendors.state();
+        let crashes = u64::try_from(self.house.lives().len() - 1).unwrap_or(0);
+        let checked =
+            invariants::check(&state, &raw, &relay, self.most_replacements, crashes).await;
+        raw.0.close().await.map_err(|error| error.to_string())?;
+        checked
+    }
+
+    /// Its recorder dies at the vendor, and another takes its place behind the same address.
+    async fn recorder_dies(&self, id: &str, relay: &Value) -> Result<(), String> {
+        let watched_at = |relay: &Value| {
+            (
+                relay["stream_key_id"].clone(),
+                relay["hls_playback_url"].clone(),
+            )
+        };
+        let state = self.vendors.state();
+        let mut running = state.recorders.iter().filter(|one| one.is_alive());
+        let (Some(recorder), None) = (running.next(), running.next()) else {
+            return Err(format!("live, and recorders {:?}", state.recorders));
+        };
+        self.vendors.kill(&recorder.id, None);
+        let replacements = &relay["agora"]["replacements"];
+        let replaced = self
+            .relay_when(id, "live with another recorder", |relay| {
+                let replaced = relay["agora"]["replacements"] != *replacements;
+                (relay["phase"] == "live" && replaced) || was_lost(relay)
+            })
+            .await?;
+        let (before, after) = (watched_at(relay), watched_at(&replaced));
+        if before != after && !was_lost(&replaced) {
+            return Err(format!(
+                "where it is watched has changed: {before:?}, {after:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is left and nothing is owed. What an Agora task that answered 404 is looked for again after 30 s,
+    /// 2 and 4 minutes (`agora.md §8.1, §8.2`) is looked for now.
+    async fn rest(&self, raw: &Raw) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let long_ago = "'2020-01-01T00:00:00+00:00'";
+            let an_hour_later = "'2020-01-01T01:00:00+00:00'";
+            raw.execute(&format!(
+                "UPDATE debts SET created_at = {long_ago}, next_attempt_at = {an_hour_later} \
+                 WHERE kind IN ('stop_recorder', 'delete_converter', 'find_converter') AND created_at > {long_ago}"
+            ))
+            .await;
+            let Err(left) = invariants::nothing_is_left(&self.vendors.state(), raw).await else {
+                return Ok(());
+            };
+            if Instant::now() >= deadline {
+                return Err(format!("never at rest: {left}"));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Starts or stops the channel, under one key however often it has to be said. The relay.
+    async fn command(&self, what: &str, body: Option<Value>) -> Result<Value, String> {
+        let path = format!("/v1/channels/{CHANNEL}/{what}");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut request = self
+                .http
+                .request(Method::POST, format!("{}{path}", self.house.url))
+                .bearer_auth(API_TOKEN)
+                .header("Idempotency-Key", what)
+                .header("Prefer", "wait=0");
+            if let Some(body) = &body {
+                request = request.json(body);
+            }
+            let said = match request.send().await {
+                Ok(answer) => {
+                    let status = answer.status();
+                    match answer.json::<Value>().await {
+                        Ok(relay) if status.is_success() => return Ok(relay),
+                        Ok(problem) => {
+                            if status != 503 {
+                                return Err(format!("{what}: {status} {problem}"));
+                            }
+                            problem.to_string()
+                        }
+                        Err(error) => error.to_string(),
+                    }
+                }
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() >= deadline {
+                return Err(format!("{what} was never taken: {said}"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The relay, once it is as wanted.
+    async fn relay_when(
+        &self,
+        id: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value, String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut last = json!(null);
+        loop {
+            let answer = self
+                .http
+                .request(Method::GET, format!("{}/v1/relays/{id}", self.house.url))
+                .bearer_auth(API_TOKEN)
+                .send()
+                .await;
+            if let Ok(answer) = answer
+                && answer.status() == 200
+                && let Ok(relay) = answer.json::<Value>().await
+            {
+                if wanted(&relay) {
+                    return Ok(relay);
+                }
+                last = relay;
+            }
+            if last["phase"] == "ended" {
+                return Err(format!("it ended and was never {what}: {last:#}"));
+            }
+            if Instant::now() >= deadline {
+                return Err(format!("never {what}: {last:#}"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A disk that is full: the operating system lets the program's files grow no further, then it does again.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::Vendors;
+use reqwest::StatusCode;
+
+use super::{deeds, notify_at, readyz, until_unready};
+use crate::support::database::TestDatabase;
+use crate::support::program::Program;
+use crate::support::service::{nothing_is_left, options, show};
+
+/// Sets how large a file the program may write.
+fn limit(program: &Program, bytes: &str) {
+    let set = Command::new("prlimit")
+        .args(["--pid", &program.id().to_string()])
+        .arg(format!("--fsize={bytes}:unlimited"))
+        .status();
+    assert!(set.is_ok_and(|status| status.success()), "prlimit");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk_nothing_is_done_and_when_there_is_room_again_all_goes_on() {
+    let vendors = Vendors::start(options()).unwrap();
+    let database = TestDatabase::sqlite();
+    let mut program = Program::serve_unlimited(&vendors, AgoraBackend::MediaPush, &database.url);
+    program.wait_until_ready().await;
+    let service = &program.service;
+    let relay = service.go_live(1, &show("show1")).await;
+
+    // Smaller than what is there: the next write fails, whichever file it is to.
+    limit(&program, "4096");
+    let before = deeds(&vendors);
+    let another = show("show2");
+    let (stop, start) = tokio::join!(service.stop_channel(1), service.start_channel(2, &another));
+    for (status, problem) in [&stop, &start] {
+        assert_eq!(
+            (*status, &problem["code"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"database".into()),
+            "{problem:#}"
+        );
+    }
+    until_unready(service).await;
+    // And remains so: that it can be asked is no proof that there is room.
+    let watched = Instant::now();
+    while watched.elapsed() < Duration::from_secs(5) {
+        assert_eq!(readyz(service).await.0, 503);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(notify_at(service, &vendors).await, 503);
+    assert_eq!(
+        service.get("/v1/channels/1").await["relay"]["phase"],
+        "live"
+    );
+    assert_eq!(
+        deeds(&vendors),
+        before,
+        "nothing is done whose intent is not stored"
+    );
+
+    limit(&program, "unlimited");
+    service.wait_until_ready().await;
+    // The stop was heard, and waited for room.
+    let relay = service.in_phase(&relay, "ended").await;
+    assert_eq!(relay["outcome"]["code"], "stopped_by_request");
+    assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());
+    assert_eq!(notify_at(service, &vendors).await, 200);
+    service.go_live(2, &show("show2")).await;
+    assert!(program.runs());
+}

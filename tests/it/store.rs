@@ -1,0 +1,200 @@
+//! What the store promises, on both databases.
+
+mod channels;
+mod deliveries;
+mod fleet;
+mod ledger;
+mod lists;
+mod lock;
+mod outbox;
+mod recordings;
+mod saves;
+mod slots;
+mod upkeep;
+
+use std::time::{Duration, Instant};
+
+use crate::support::database::TestDatabase;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use futures_util::future::join_all;
+use relaykeeper::store::{
+    AlarmKey, Cost, CostGroup, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
+    IdempotencyRecord, JournalEntry, NewDebt, NewRelay, OutboxEntry, PageRequest, Projection,
+    Purge, Recording, RelayFilter, RelayRow, Save, Saved, Store, StoreError,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_000_000 + seconds, 123_456_000).unwrap()
+}
+
+fn row(channel_id: i64) -> RelayRow {
+    RelayRow {
+        id: Uuid::now_v7(),
+        channel_id,
+        channel_name: format!("show{channel_id}"),
+        seller_uid: 4_294_967_295,
+        phase: "provisioning".into(),
+        relay_status: "starting".into(),
+        backend: "cloud_recording".into(),
+        region: None,
+        live_input_uid: None,
+        agora_resource_id: None,
+        agora_recording_cname: None,
+        agora_recording_uid: None,
+        agora_sid: None,
+        agora_converter_id: None,
+        outcome: None,
+        requested_at: at(0),
+        started_at: None,
+        live_at: None,
+        stopped_at: None,
+        ended_at: None,
+        state: json!({ "phase": "provisioning" }),
+        state_version: 1,
+    }
+}
+
+fn entry(kind: &str) -> JournalEntry {
+    JournalEntry {
+        at: at(1),
+        kind: kind.into(),
+        phase: "provisioning".into(),
+        data: json!({ "text": "käse & <b>", "n": 0.5 }),
+        actions: json!([{ "id": 1 }]),
+    }
+}
+
+fn message(sequence: Option<i64>, kind: &str) -> OutboxEntry {
+    OutboxEntry {
+        sequence,
+        kind: kind.into(),
+        body: json!({ "channel_id": 1 }),
+        created_at: at(2),
+    }
+}
+
+fn new(row: RelayRow, epoch: i64) -> NewRelay {
+    NewRelay {
+        projection: Projection {
+            channel_name: row.channel_name.clone(),
+            relay_status: row.relay_status.clone(),
+            ..Projection::default()
+        },
+        row,
+        epoch,
+        journal: vec![entry("start")],
+        outbox: vec![message(Some(1), "relay.starting")],
+        idempotency: None,
+    }
+}
+
+/// The next state of a relay, made from revision `expected_revision`.
+fn next(row: RelayRow, expected_revision: i64, epoch: i64) -> Save {
+    Save {
+        row,
+        expected_revision,
+        epoch,
+        journal: vec![entry("moved_on")],
+        debts: vec![],
+        recordings: vec![],
+        cost: None,
+        outbox: vec![],
+        projection: None,
+    }
+}
+
+fn debt(relay: &RelayRow, kind: &str, target: &str) -> NewDebt {
+    NewDebt {
+        id: Uuid::now_v7(),
+        relay_id: relay.id,
+        channel_id: relay.channel_id,
+        kind: kind.into(),
+        target: target.into(),
+        data: json!({ "region": "na" }),
+        created_at: at(10),
+        next_attempt_at: at(20),
+        expires_at: Some(at(1000)),
+    }
+}
+
+fn recording(relay: &RelayRow, video_uid: &str, state: &str) -> Recording {
+    Recording {
+        video_uid: video_uid.into(),
+        relay_id: relay.id,
+        channel_id: relay.channel_id,
+        state: state.into(),
+        duration_seconds: Some(12.75),
+        hls_url: Some(format!("https://customer.example/{video_uid}.m3u8")),
+        dash_url: None,
+        thumbnail_url: None,
+        created_at: at(30),
+        ready_at: (state == "ready").then(|| at(40)),
+    }
+}
+
+fn cost(relay: &RelayRow, created_at: DateTime<Utc>) -> Cost {
+    Cost {
+        relay_id: relay.id,
+        channel_id: relay.channel_id,
+        stream_key_id: Some("input".into()),
+        duration_seconds: 1830,
+        cost_cents: 16,
+        cost_micros: 155_000,
+        agora_cost_micros: 434_000,
+        source: "recording".into(),
+        created_at,
+    }
+}
+
+fn page(limit: u32, cursor: Option<String>) -> PageRequest {
+    PageRequest { limit, cursor }
+}
+
+/// Makes a relay, in whatever phase.
+async fn made(store: &Store, row: RelayRow, epoch: i64) -> RelayRow {
+    assert_eq!(
+        store.create(new(row.clone(), epoch)).await,
+        Ok(Created::Created)
+    );
+    row
+}
+
+fn key(key: &str, hash: &str, relay_id: Uuid) -> IdempotencyRecord {
+    IdempotencyRecord {
+        key: key.into(),
+        request_hash: hash.into(),
+        relay_id,
+        created_at: at(0),
+    }
+}
+
+fn shown(status: &str) -> Projection {
+    Projection {
+        channel_name: "show1".into(),
+        stream_key_id: Some("input".into()),
+        hls_playback_url: Some("https://customer.example/input.m3u8".into()),
+        stream_recording_url: None,
+        agora_resource_id: Some("resource".into()),
+        agora_sid: Some("sid".into()),
+        agora_recording_uid: Some(900_000_001),
+        relay_status: status.into(),
+        relay_started_at: Some(at(3)),
+    }
+}
+
+fn forced(relay: &RelayRow, epoch: i64) -> ForcedEnd {
+    ForcedEnd {
+        relay_id: relay.id,
+        epoch,
+        at: at(100),
+        outcome: "internal".into(),
+        state: None,
+        entry: entry("ended_by_force"),
+        debts: vec![debt(relay, "delete_live_input", "input")],
+        cost: None,
+        outbox: vec![message(None, "relay.failed"), message(None, "relay.ended")],
+        projection: Some(shown("failed")),
+    }
+}

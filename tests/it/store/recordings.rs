@@ -1,0 +1,82 @@
+//! A channel's last recording: read often, asked of the database seldom, and never older than a commit.
+
+use super::*;
+use crate::on_both_databases;
+
+on_both_databases!(
+    a_recording_shows_when_its_commit_is_answered,
+    reads_that_were_under_way_bring_nothing_old_back,
+    what_another_process_wrote_shows_soon,
+);
+
+async fn a_recording_shows_when_its_commit_is_answered(database: TestDatabase) {
+    let store = database.store().await;
+    let epoch = store.take_epoch().await.unwrap();
+    let relay = made(&store, row(1), epoch).await;
+    assert_eq!(store.last_ready_recording(1).await, Ok(None));
+    assert_eq!(store.last_ready_recording(2).await, Ok(None));
+    let first = recording(&relay, "first", "ready");
+    let mut save = next(relay.clone(), 1, epoch);
+    save.recordings = vec![first.clone()];
+    store.save(save).await.unwrap();
+    assert_eq!(store.last_ready_recording(1).await, Ok(Some(first)));
+    let late = Recording {
+        ready_at: Some(at(50)),
+        ..recording(&relay, "late", "ready")
+    };
+    let mut save = next(relay.clone(), 2, epoch);
+    save.recordings = vec![late.clone()];
+    store.save(save).await.unwrap();
+    assert_eq!(store.last_ready_recording(1).await, Ok(Some(late)));
+    assert_eq!(store.last_ready_recording(2).await, Ok(None));
+}
+
+async fn reads_that_were_under_way_bring_nothing_old_back(database: TestDatabase) {
+    let store = database.store().await;
+    let epoch = store.take_epoch().await.unwrap();
+    let relay = made(&store, row(1), epoch).await;
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                loop {
+                    store.last_ready_recording(1).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for number in 0..100 {
+        let newer = Recording {
+            ready_at: Some(at(100 + number)),
+            ..recording(&relay, &format!("number {number}"), "ready")
+        };
+        let mut save = next(relay.clone(), number + 1, epoch);
+        save.recordings = vec![newer.clone()];
+        store.save(save).await.unwrap();
+        assert_eq!(store.last_ready_recording(1).await, Ok(Some(newer)));
+    }
+    for reader in readers {
+        reader.abort();
+    }
+}
+
+async fn what_another_process_wrote_shows_soon(database: TestDatabase) {
+    let waits = database.store().await;
+    let acts = database.open().await;
+    let epoch = acts.take_epoch().await.unwrap();
+    let relay = made(&acts, row(1), epoch).await;
+    assert_eq!(waits.last_ready_recording(1).await, Ok(None));
+    let theirs = recording(&relay, "theirs", "ready");
+    let mut save = next(relay, 1, epoch);
+    save.recordings = vec![theirs.clone()];
+    acts.save(save).await.unwrap();
+    let begun = Instant::now();
+    while waits.last_ready_recording(1).await != Ok(Some(theirs.clone())) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it was never seen"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,19 @@
+//! What several tests need, and the benchmarks.
+#![allow(
+    dead_code,
+    reason = "a benchmark, or a build without the sandbox, needs some of it"
+)]
+
+pub mod cluster;
+pub mod database;
+pub mod listener;
+pub mod marketplace;
+pub mod messages;
+pub mod postgres;
+#[cfg(feature = "sandbox")]
+pub mod process;
+#[cfg(feature = "sandbox")]
+pub mod program;
+pub mod proxy;
+#[cfg(feature = "sandbox")]
+pub mod service;

@@ -1,0 +1,452 @@
+//! What holds for every relay, whatever it hears and in whatever order.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+use relaykeeper::relay::*;
+use uuid::Uuid;
+
+/// What happens next: which thing, and how.
+type Draw = (u8, u16);
+
+fn spec(web: bool, recording: bool, keep: bool) -> Spec {
+    let secs = Duration::from_secs;
+    let backend = if web {
+        Backend::CloudRecording {
+            recording_uid_base: 900_000_000,
+            page_url: "https://relays.example.com/recorder".into(),
+            max_recording_hours: 3,
+            ready_at_first_frame: true,
+        }
+    } else {
+        Backend::MediaPush {
+            region: "na".into(),
+        }
+    };
+    Spec {
+        relay_id: Uuid::from_u128(1),
+        owner: Owner {
+            deployment: "shop".into(),
+            database: "0a1b2c3d".into(),
+        },
+        channel_id: 42,
+        channel_name: "show".into(),
+        seller_uid: 7,
+        enable_recording: recording,
+        delete_recording_after_days: None,
+        keep_live_input: keep,
+        backend,
+        timing: Timing {
+            poll_interval: secs(5),
+            provisioning_timeout: secs(120),
+            live_timeout: secs(120),
+            live_check_interval: secs(30),
+            reconnect_window: secs(60),
+            feed_timeout: secs(180),
+            max_duration: secs(1200),
+            recording_timeout: secs(600),
+            recordings_interval: secs(20),
+            query_interval: secs(15),
+            not_found_backoff: [5, 10, 15, 30, 60].into_iter().map(secs).collect(),
+        },
+        prices: Prices {
+            stored: 5_000_000,
+            recorder: 14_000_000,
+        },
+        requested_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        recorder_not_before: None,
+    }
+}
+
+/// A relay, everything it wrote, and the calls nobody has answered.
+struct Life {
+    relay: Relay,
+    now: DateTime<Utc>,
+    incarnation: u32,
+    open: Vec<Action>,
+    journal: Vec<(DateTime<Utc>, Fact)>,
+    announced: u32,
+    /// Calls that may have been carried out and were not looked up.
+    doubts: Vec<(&'static str, u32)>,
+}
+
+/// What a call would bring about, if it must not come about twice.
+fn identity(call: &Call) -> Option<(&'static str, u32)> {
+    match call {
+        Call::CreateLiveInput { attempt } | Call::FindLiveInput { attempt } => {
+            Some(("live input", *attempt))
+        }
+        Call::StartRecorder { attempt, .. } | Call::CreateConverter { attempt, .. } => {
+            Some(("recorder", *attempt))
+        }
+        _ => None,
+    }
+}
+
+impl Life {
+    fn begin(spec: Spec) -> Self {
+        let now = spec.requested_at;
+        let (relay, step) = Relay::request(spec, 1).unwrap();
+        let mut life = Self {
+            relay,
+            now,
+            incarnation: 1,
+            open: Vec::new(),
+            journal: Vec::new(),
+            announced: 0,
+            doubts: Vec::new(),
+        };
+        life.check(&step);
+        life
+    }
+
+    fn tell(&mut self, event: Event) {
+        let before = self.relay.durable().clone();
+        let stop = event == Event::Stop;
+        let step = self.relay.handle(event, self.now).unwrap();
+        assert!(
+            before.phase != Phase::Ended || step.actions.is_empty(),
+            "an action after the end"
+        );
+        assert!(
+            !stop || !self.relay.durable().phase.holds_slot(),
+            "a stop is honoured from {}",
+            before.phase
+        );
+        // A notification is kept for people only.
+        let kept = |fact: &Fact| matches!(fact, Fact::Notified { .. });
+        assert_eq!(
+            step.facts.iter().any(|fact| !kept(fact)),
+            before != *self.relay.durable(),
+            "what changes is stored, and nothing else: {:?}",
+            step.facts
+        );
+        self.check(&step);
+    }
+
+    fn check(&mut self, step: &Step) {
+        for (number, _) in &step.announcements {
+            self.announced += 1;
+            assert_eq!(*number, self.announced, "announcements are gapless");
+        }
+        for fact in &step.facts {
+            let gone = match fact {
+                Fact::RecorderGone { .. } => "recorder",
+                Fact::LiveInputGone => "live input",
+                _ => continue,
+            };
+            let doubt = self.doubts.iter().find(|(kind, _)| *kind == gone);
+            assert_eq!(doubt, None, "it is not known to be gone: {fact:?}");
+        }
+        let now = self.now;
+        let facts = step.facts.iter().cloned();
+        self.journal.extend(facts.map(|fact| (now, fact)));
+        for action in &step.actions {
+            if let Some((kind, attempt)) = identity(&action.call) {
+                let other = self
+                    .doubts
+                    .iter()
+                    .find(|(k, a)| *k == kind && *a != attempt);
+                assert_eq!(other, None, "{kind} {attempt} is asked for meanwhile");
+            }
+            self.open.push(action.clone());
+        }
+        let wake = self.relay.wake_at(self.now);
+        assert!(
+            wake.is_none_or(|at| at > self.now),
+            "wakes at {wake:?}, now {now}"
+        );
+        let durable = self.relay.durable();
+        let text = serde_json::to_string(durable).unwrap();
+        assert_eq!(serde_json::from_str::<Durable>(&text).unwrap(), **durable);
+    }
+
+    fn jitter(how: u16) -> Jitter {
+        Jitter::new(how)
+    }
+
+    /// The call is answered, well or oddly.
+    fn answer(&mut self, at: usize, how: u16) {
+        let Action { id, call } = self.open.remove(at);
+        let odd = how % 7;
+        let id_of = |attempt: u32| format!("{attempt}-{}", self.incarnation);
+        let state = match how % 3 {
+            0 => VideoState::Processing,
+            1 => VideoState::Ready,
+            _ => VideoState::Failed,
+        };
+        let video = Video {
+            uid: format!("video{}", how % 2),
+            state,
+            duration_ms: Some(u64::from(how)),
+            hls_url: None,
+            dash_url: None,
+            thumbnail_url: None,
+        };
+        let answer = match &call {
+            Call::FindLiveInput { .. } if odd < 3 => Answer::NotFound,
+            Call::CreateLiveInput { .. } | Call::FindLiveInput { .. } => Answer::LiveInput {
+                uid: "input".into(),
+                hls_url: String::new(),
+                dash_url: String::new(),
+                echo_differs: Vec::new(),
+            },
+            Call::Acquire { .. } => Answer::Acquired {
+                resource_id: format!("{}.{}", id.incarnation, id.number),
+            },
+            Call::StartRecorder { .. } if odd == 0 => Answer::ResourceExpired,
+            Call::StartRecorder { .. } if odd == 1 => Answer::Recording { sid: None },
+            Call::StartRecorder { .. } if odd == 2 => Answer::RecordingElsewhere,
+            Call::StartRecorder { attempt, .. } => Answer::Recording {
+                sid: Some(id_of(*attempt)),
+            },
+            Call::CreateConverter { attempt, .. } => Answer::Converting {
+                converter_id: id_of(*attempt),
+            },
+            Call::RotateKeys { .. } if odd == 0 => Answer::NotFound,
+            Call::RotateKeys { .. } => Answer::KeysRotated,
+            Call::LookAtFeed { .. } => Answer::Feed(FeedReading {
+                live: !how.is_multiple_of(4),
+                playable: Some(!how.is_multiple_of(5)),
+                video_uid: (how.is_multiple_of(2)).then(|| "video0".into()),
+            }),
+            Call::LookAtRecorder(_) => Answer::Recorder(match how % 12 {
+                0 => RecorderReading::Failed,
+                1 => RecorderReading::Exited,
+                2 | 3 => RecorderReading::NotFound,
+                4 => RecorderReading::Disconnected,
+                5 => RecorderReading::Connecting,
+                _ => RecorderReading::Publishing,
+            }),
+            Call::LookAtHosts => Answer::Hosts {
+                present: !how.is_multiple_of(3),
+            },
+            Call::UpdateRecorder { .. } => Answer::Updated,
+            Call::StopRecorder(_) | Call::DisableLiveInput { .. } if odd == 0 => Answer::NotFound,
+            Call::StopRecorder(_) => Answer::Stopped,
+            Call::DisableLiveInput { .. } => Answer::Disabled,
+            Call::DeleteLiveInput { .. } => Answer::Deleted,
+            Call::LookForRecordings { .. } if odd < 2 => Answer::Recordings(Vec::new()),
+            Call::LookForRecordings { .. } => Answer::Recordings(vec![video]),
+        };
+        if answer != Answer::ResourceExpired {
+            let settled = identity(&call);
+            self.doubts.retain(|doubt| Some(*doubt) != settled);
+        }
+        self.tell(Event::Answered {
+            action: id,
+            answer,
+            jitter: Self::jitter(how),
+        });
+    }
+
+    fn fail(&mut self, at: usize, how: u16) {
+        let Action { id, call } = self.open.remove(at);
+        let classes = [
+            Class::Unavailable,
+            Class::Timeout,
+            Class::RateLimited,
+            Class::Unexpected,
+            Class::Unavailable,
+            Class::Timeout,
+            Class::Rejected,
+            Class::NotFound,
+            Class::Conflict,
+            Class::Quota,
+            Class::Unauthorized,
+        ];
+        let class = classes[usize::from(how) % classes.len()];
+        let maybe_done = class.may_pass() && how.is_multiple_of(2);
+        let conflict = class == Class::Conflict && matches!(call, Call::CreateLiveInput { .. });
+        match identity(&call) {
+            Some(identity) if maybe_done => self.doubts.push(identity),
+            Some(identity) if conflict => self.doubts.retain(|doubt| *doubt != identity),
+            _ => {}
+        }
+        self.tell(Event::Failed {
+            action: id,
+            failure: Failure {
+                vendor: "agora".into(),
+                call: "call".into(),
+                class,
+                maybe_done,
+                status: None,
+                message: String::new(),
+                retry_after_ms: (class == Class::RateLimited).then_some(u64::from(how)),
+            },
+            jitter: Self::jitter(how),
+        });
+    }
+
+    fn crash(&mut self, how: u16) {
+        for action in std::mem::take(&mut self.open) {
+            self.doubts.extend(identity(&action.call));
+        }
+        // The journal as it comes back from a database.
+        let stored: Vec<(DateTime<Utc>, Fact)> = self
+            .journal
+            .iter()
+            .map(|(at, fact)| {
+                let text = serde_json::to_string(fact).unwrap();
+                (*at, serde_json::from_str(&text).unwrap())
+            })
+            .collect();
+        let replayed = Durable::replay(stored.iter().map(|(at, fact)| (*at, fact)));
+        let replayed = replayed.unwrap().unwrap();
+        assert_eq!(
+            replayed,
+            **self.relay.durable(),
+            "the journal adds up to the state"
+        );
+        self.incarnation += 1;
+        self.relay = Relay::load(replayed, self.incarnation);
+        self.now += Duration::from_millis(u64::from(how) * 20);
+        self.tell(Event::Recovered {
+            jitter: Self::jitter(how),
+        });
+    }
+
+    fn hint(&mut self, how: u16) {
+        let attempt = u32::from(how % 3) + 1;
+        let hint = match how % 9 {
+            0 => Hint::FeedConnected,
+            1 | 2 => Hint::FeedDisconnected,
+            3 => Hint::SellerJoined,
+            4 | 5 => Hint::SellerLeft,
+            6 => Hint::VideoDone,
+            7 => Hint::ConverterChanged,
+            _ => Hint::RecorderChanged {
+                cname: self.relay.durable().spec.mark(attempt).to_string(),
+                sid: format!("{attempt}-told"),
+            },
+        };
+        if let Hint::RecorderChanged { .. } = &hint {
+            // It names what runs: that is a look.
+            self.doubts.retain(|doubt| *doubt != ("recorder", attempt));
+        }
+        self.tell(Event::Hint(hint));
+    }
+
+    fn happens(&mut self, (what, how): Draw) {
+        let some = |open: &Vec<Action>| usize::from(how / 8) % open.len().max(1);
+        match what {
+            0..110 if !self.open.is_empty() => self.answer(some(&self.open), how),
+            110..150 if !self.open.is_empty() => self.fail(some(&self.open), how),
+            150..165 => self.hint(how),
+            165..172 => self.tell(Event::Page {
+                attempt: u32::from(how % 3) + 1,
+                report: match how {
+                    240.. => PageReport::CannotJoin(PageTrouble::Timeout),
+                    _ => PageReport::Seller {
+                        seq: u64::from(how / 3),
+                        present: how.is_multiple_of(2),
+                    },
+                },
+            }),
+            172..176 => self.crash(how),
+            176 => self.tell(Event::Stop),
+            177 => self.tell(Event::PredecessorDown),
+            178..182 => {
+                self.now += Duration::from_millis(u64::from(how));
+                self.tell(Event::Tick);
+            }
+            _ => self.tick(),
+        }
+    }
+
+    fn tick(&mut self) {
+        if let Some(at) = self.relay.wake_at(self.now) {
+            self.now = at;
+            self.tell(Event::Tick);
+        } else if !self.open.is_empty() {
+            self.answer(0, 1);
+        }
+    }
+
+    /// From here on everything is answered, somehow.
+    fn finish(&mut self) {
+        for round in 0..4_000u16 {
+            if self.relay.durable().phase == Phase::Ended {
+                return;
+            }
+            if self.open.is_empty() {
+                self.tick();
+            } else {
+                self.answer(0, round);
+            }
+        }
+        panic!("it does not end: {:?}", self.relay.durable());
+    }
+
+    /// A second recorder starts only behind new keys, when the first is gone or owed.
+    fn check_replacements(&self) {
+        let mut gone = true;
+        let mut rotated = true;
+        for (_, fact) in &self.journal {
+            match fact {
+                Fact::RecorderStarting { attempt, .. } => {
+                    assert!(gone, "recorder {attempt} starts beside another");
+                    assert!(rotated, "recorder {attempt} starts on old keys");
+                    (gone, rotated) = (false, false);
+                }
+                Fact::RecorderGone { .. } => gone = true,
+                Fact::KeysRotated => rotated = gone,
+                _ => {}
+            }
+        }
+        let starts = self
+            .journal
+            .iter()
+            .filter(|(_, fact)| matches!(fact, Fact::RecorderStarting { .. }));
+        assert!(starts.count() <= 3, "at most two replacements");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn every_relay_ends_and_breaks_no_rule_on_its_way(
+        web: bool,
+        recording: bool,
+        keep: bool,
+        draws in prop::collection::vec(any::<Draw>(), 0..250),
+    ) {
+        let mut life = Life::begin(spec(web, recording, keep));
+        for draw in draws {
+            life.happens(draw);
+        }
+        life.finish();
+        life.crash(0);
+        life.tell(Event::Tick);
+        life.check_replacements();
+        let durable = life.relay.durable();
+        prop_assert!(durable.outcome.is_some());
+        let costs = durable.live_at.is_some() || !durable.videos.is_empty();
+        prop_assert_eq!(durable.cost.is_some(), costs);
+        prop_assert_eq!(life.relay.wake_at(life.now), None);
+    }
+
+    #[test]
+    fn a_stop_ends_every_relay_wherever_it_is(
+        web: bool,
+        draws in prop::collection::vec(any::<Draw>(), 0..120),
+    ) {
+        let mut life = Life::begin(spec(web, true, false));
+        for draw in draws {
+            life.happens(draw);
+        }
+        let from = life.now;
+        life.tell(Event::Stop);
+        while life.relay.durable().phase == Phase::Stopping {
+            match life.open.is_empty() {
+                true => life.tick(),
+                false => life.fail(0, 0),
+            }
+        }
+        // Vendors that answer nothing hold it for no more than half a minute, and the back-off of the last call.
+        prop_assert!((life.now - from).num_seconds() <= 60);
+        life.finish();
+    }
+}

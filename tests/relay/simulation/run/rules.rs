@@ -1,0 +1,225 @@
+//! The rules: what must hold after every step, and at rest.
+
+use super::*;
+use crate::simulation::vendors::Task;
+
+impl Run {
+    fn mark(&self, attempt: u32) -> &String {
+        &self.marks[usize::try_from(attempt).unwrap()]
+    }
+
+    /// What must hold after every step.
+    pub(super) fn obey(&mut self) -> Result<(), String> {
+        for input in &self.vendors.inputs {
+            let publishers = self
+                .vendors
+                .tasks
+                .iter()
+                .filter(|t| self.vendors.inputs[t.input].uid == input.uid)
+                .filter(|t| t.may_publish(input, self.now))
+                .count();
+            if publishers > 1 {
+                return Err(format!(
+                    "{publishers} recorders can publish into {}",
+                    input.uid
+                ));
+            }
+        }
+        let durable = self.durable();
+        let outcome = durable.and_then(|durable| Some((durable, durable.outcome.as_ref()?)));
+        if outcome.is_some_and(|(durable, outcome)| {
+            durable.started_at.is_some() && outcome.code == OutcomeCode::VendorUnauthorized
+        }) {
+            return Err("refused credentials ended a relay that was started".into());
+        }
+        for task in self.vendors.tasks.iter().filter(|t| t.alive(self.now)) {
+            let open = durable.is_some_and(|durable| {
+                let ours = durable.open_recorder().map(|r| self.mark(r.attempt));
+                durable.phase != Phase::Ended && ours == Some(&task.cname)
+            });
+            let owed = self.debts.iter().any(|open| match &open.debt.owed {
+                Owed::StopRecorder { sid, .. } => *sid == task.sid,
+                Owed::DeleteConverter { converter_id, .. } => *converter_id == task.sid,
+                Owed::UnknownRecorder { cname, .. } => *cname == task.cname,
+                Owed::FindConverter { name, .. } => *name == task.cname,
+                _ => false,
+            });
+            if !open && !owed {
+                return Err(format!("recorder {} is nobody's", task.sid));
+            }
+            if !open && task.may_publish(&self.vendors.inputs[task.input], self.now) {
+                let safe =
+                    durable.is_some_and(|d| !d.phase.is_watched() || d.live_input.keys_stale);
+                if !safe {
+                    return Err(format!("given up, {} can publish", task.sid));
+                }
+            }
+        }
+        for input in self.vendors.inputs.iter().filter(|i| !i.deleted) {
+            let owed = |kinds: fn(&Owed) -> bool| {
+                self.debts.iter().any(|open| {
+                    let target = open.debt.owed.target();
+                    kinds(&open.debt.owed) && (target == input.uid || target == input.mark)
+                })
+            };
+            let deletion =
+                owed(|o| matches!(o, Owed::FindLiveInput { .. } | Owed::DeleteLiveInput { .. }));
+            let disabling = owed(|o| matches!(o, Owed::DisableLiveInput { .. }));
+            let ours = durable.filter(|durable| {
+                *self.mark(durable.live_input.attempt) == input.mark
+                    && durable.live_input.stage != relaykeeper::relay::InputStage::Settled
+            });
+            let ended = durable.is_some_and(|durable| durable.phase == Phase::Ended);
+            let kept = !ended || self.spec.keep_live_input;
+            if !(deletion || ours.is_some() && kept) {
+                return Err(format!("live input {} is nobody's", input.uid));
+            }
+            let disabled = ours.is_some_and(|durable| {
+                durable.live_input.stage == relaykeeper::relay::InputStage::Disabled
+            });
+            if disabled && input.enabled && !disabling {
+                return Err(format!("live input {} is not disabled", input.uid));
+            }
+        }
+        if let Some(durable) = durable
+            && durable.phase != Phase::Ended
+        {
+            let timing = &self.spec.timing;
+            let all = timing.provisioning_timeout
+                + timing.live_timeout
+                + timing.max_duration
+                + timing.recording_timeout * 3
+                + Duration::from_secs(300);
+            let all = u64::try_from(all.as_millis()).unwrap() + self.lost_time;
+            if self.now > START + all && self.relay.is_some() && self.late <= self.now {
+                return Err(format!("it is still {}", durable.phase));
+            }
+        }
+        Ok(())
+    }
+
+    /// What must hold when nothing happens any more.
+    pub(super) fn at_rest(&mut self) -> Result<(), String> {
+        self.obey()?;
+        let journal = self.journal.iter().map(|(at, fact)| (*at, fact));
+        let replayed = Durable::replay(journal).map_err(|e| e.to_string())?;
+        let Some(relay) = &self.relay else {
+            if replayed.is_some() || !self.vendors.inputs.is_empty() {
+                return Err("something is left of a relay that was never stored".into());
+            }
+            return Ok(());
+        };
+        let durable = relay.durable();
+        if replayed.as_ref() != Some(durable) {
+            return Err("the journal adds up to another state".into());
+        }
+        if durable.phase != Phase::Ended {
+            return Err(format!("it rests in {}", durable.phase));
+        }
+        if !self.debts.is_empty() {
+            return Err(format!("debts stay open: {:?}", self.debts));
+        }
+        self.check_story()?;
+        let outcome: Option<&Outcome> = durable.outcome.as_ref();
+        self.report.outcome = outcome.map(|outcome| outcome.code);
+        self.report.live = durable.live_at.is_some();
+        self.report.replacements = durable.replacements;
+        self.report.interrupted = durable.was_interrupted;
+        Ok(())
+    }
+
+    /// The marketplace hears a story that makes sense.
+    fn check_story(&self) -> Result<(), String> {
+        use Announcement as A;
+        let mut last = None;
+        for told in &self.told {
+            let fits = matches!(
+                (last, told),
+                (None, A::Starting)
+                    | (Some(A::Starting), A::Live | A::Stopped | A::Failed)
+                    | (
+                        Some(A::Live | A::Resumed),
+                        A::Interrupted | A::Stopped | A::Failed
+                    )
+                    | (Some(A::Interrupted), A::Resumed | A::Stopped | A::Failed)
+                    | (
+                        Some(A::Stopped | A::Failed | A::RecordingReady | A::RecordingMissing),
+                        A::RecordingReady | A::RecordingMissing | A::Ended,
+                    )
+                    | (Some(A::Ended), A::RecordingReady)
+            );
+            if !fits {
+                return Err(format!("{told} after {last:?}: {:?}", self.told));
+            }
+            last = Some(if last == Some(A::Ended) {
+                A::Ended
+            } else {
+                *told
+            });
+        }
+        let ended = self.told.iter().filter(|told| **told == A::Ended).count();
+        if ended != 1 {
+            return Err(format!("relay.ended {ended} times"));
+        }
+        if !self.spec.enable_recording && self.told.contains(&A::RecordingReady) {
+            return Err("a recording nobody wanted was announced".into());
+        }
+        Ok(())
+    }
+
+    /// One cost row, when it is due.
+    pub(super) fn check_cost(&mut self, costs: bool) -> Result<(), String> {
+        let durable = self.relay.as_ref().map(Relay::durable).unwrap();
+        let due = durable.live_at.is_some() || !durable.videos.is_empty();
+        if costs != due {
+            return Err(format!("cost row: {costs}, due: {due}"));
+        }
+        if self
+            .journal
+            .iter()
+            .any(|(_, fact)| matches!(fact, Fact::Ended { .. }))
+        {
+            return Err("it ended twice".into());
+        }
+        Ok(())
+    }
+
+    /// What must hold before a call is carried out. A disabling that alone keeps a recorder from publishing is urgent.
+    /// A second recorder must not start while the first may publish: it has exited, was stopped, or has been silent for
+    /// the whole back-off.
+    pub(super) fn before_it_is_done(&mut self, call: &Call) -> Result<(), String> {
+        if let Call::DisableLiveInput {
+            live_input,
+            urgent: false,
+        } = call
+            && let Some(input) = self.vendors.inputs.iter().find(|i| i.uid == *live_input)
+        {
+            let now = self.now;
+            let runs = |task: &&Task| task.may_publish(input, now);
+            if let Some(task) = self.vendors.tasks.iter().find(runs) {
+                return Err(format!("{} runs, and nothing is urgent", task.sid));
+            }
+        }
+        let (Call::StartRecorder { attempt, .. } | Call::CreateConverter { attempt, .. }) = call
+        else {
+            return Ok(());
+        };
+        for task in &self.vendors.tasks {
+            if task.attempt >= *attempt || !task.alive(self.now) {
+                continue;
+            }
+            let signs = self.signs.get(task.attempt as usize).copied();
+            let signs = signs.unwrap_or_default();
+            let silent = signs
+                .silent_since
+                .is_some_and(|since| signs.silent_until - since + 500 >= self.back_off);
+            if !silent {
+                return Err(format!(
+                    "recorder {attempt} starts while {} is not proved gone: {signs:?}",
+                    task.attempt
+                ));
+            }
+        }
+        Ok(())
+    }
+}
