@@ -19,6 +19,7 @@ mod cli;
 mod cloudflare_client;
 mod commands;
 mod console;
+mod documents;
 mod event_stream;
 mod faults;
 mod fleet;

@@ -29,7 +29,7 @@ async fn a_lock_held_by_another_process_names_it_and_ends_with_it() {
     let mut other = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "lock::the_other_process",
+            "store::lock::the_other_process",
             "--nocapture",
             "--include-ignored",
         ])

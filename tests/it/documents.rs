@@ -1,15 +1,6 @@
 //! Documents and the references to them: a citation of a fact about a vendor names a section of its page in
 //! `docs/vendors`, a named document and a link exist, and every fact has a grade and a source.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "tests"
-)]
 
-#[path = "documents/checks.rs"]
 mod checks;
 
 use checks::{File, citations, facts, files, links, names, sections};

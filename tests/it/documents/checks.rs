@@ -21,8 +21,8 @@ const SKIPPED: [&str; 5] = [
     "node_modules",
     "target",
     "tests/fixtures",
-    "tests/documents",
-    "tests/documents.rs",
+    "tests/it/documents",
+    "tests/it/documents.rs",
 ];
 /// The pages of facts.
 const PAGES: &str = "docs/vendors";
