@@ -5,6 +5,7 @@ pub mod actors;
 pub mod api;
 pub mod application;
 pub mod config;
+pub mod console;
 pub mod relay;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

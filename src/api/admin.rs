@@ -1,4 +1,4 @@
-//! `/admin`: what operators see and do, for machines; for people it is [`super::console`].
+//! `/admin`: what operators see and do, for machines; for people it is [`crate::console`].
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;

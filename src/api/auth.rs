@@ -15,10 +15,11 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::Api;
+use super::browser::{self, CSRF, SIGN_IN};
 use super::connections::Connection;
-use super::console::{self, CSRF, Session};
 use super::problem::{Code, Problem};
 use super::routes::route_path;
+use super::session::Session;
 use crate::config;
 use crate::telemetry::Authenticated;
 
@@ -121,14 +122,14 @@ pub(super) async fn admin_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if console::is_open(route_path(&request)) {
+    if browser::is_open(route_path(&request)) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     match admit_request(&request, Scope::Admin) {
         Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
         Err(problem) if problem.is_unauthorized() && is_browser(&request) => {
             let sign_in = HttpResponse::SeeOther()
-                .insert_header((LOCATION, console::SIGN_IN))
+                .insert_header((LOCATION, SIGN_IN))
                 .finish();
             Ok(request.into_response(sign_in))
         }
@@ -232,7 +233,7 @@ pub(super) fn note_token(request: &HttpRequest) {
 fn admit_session(session: &Session, request: &ServiceRequest) -> Result<(), Problem> {
     let proof = request.headers().get(CSRF);
     let proved = proof.is_some_and(|proof| session.vouches_for(proof.as_bytes()));
-    if request.method().is_safe() || proved || console::checks_itself(route_path(request)) {
+    if request.method().is_safe() || proved || browser::checks_itself(route_path(request)) {
         return Ok(());
     }
     let detail = "A session changes something only with its X-CSRF-Token.";

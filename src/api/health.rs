@@ -111,70 +111,70 @@ pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
 /// How the service is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
-pub(super) struct HealthReport {
+pub(crate) struct HealthReport {
     /// Both vendors and the database are.
-    pub(super) healthy: bool,
-    pub(super) cloudflare: VendorState,
-    pub(super) agora: VendorState,
-    pub(super) database: DatabaseState,
-    pub(super) budgets: Vec<Budget>,
+    pub(crate) healthy: bool,
+    pub(crate) cloudflare: VendorState,
+    pub(crate) agora: VendorState,
+    pub(crate) database: DatabaseState,
+    pub(crate) budgets: Vec<Budget>,
     /// Null when the database does not say.
-    pub(super) debts: Option<Debts>,
+    pub(crate) debts: Option<Debts>,
     /// Null when the database does not say.
-    pub(super) alarms: Option<Vec<AlarmView>>,
+    pub(crate) alarms: Option<Vec<AlarmView>>,
 }
 
 /// How the database is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DatabaseState {
+pub(crate) struct DatabaseState {
     /// It answers and takes writes.
-    pub(super) healthy: bool,
+    pub(crate) healthy: bool,
     /// This process drives the relays.
-    pub(super) acting: bool,
+    pub(crate) acting: bool,
 }
 
 /// What is left of a vendor's rate limit.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     /// Whose.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The most calls of any window.
-    pub(super) quota: u32,
-    pub(super) used: u32,
-    pub(super) left: u32,
+    pub(crate) quota: u32,
+    pub(crate) used: u32,
+    pub(crate) left: u32,
     /// Callers who wait for a permit.
-    pub(super) waiting: usize,
+    pub(crate) waiting: usize,
     /// How long nobody may call, after the vendor said so.
-    pub(super) paused_for_seconds: Option<u64>,
+    pub(crate) paused_for_seconds: Option<u64>,
 }
 
 /// What finished relays still owe a vendor.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Debts {
-    pub(super) open: i64,
-    pub(super) kinds: Vec<DebtKind>,
+pub(crate) struct Debts {
+    pub(crate) open: i64,
+    pub(crate) kinds: Vec<DebtKind>,
 }
 
 /// Open debts of one kind.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DebtKind {
-    pub(super) kind: String,
-    pub(super) open: i64,
-    pub(super) oldest_at: WireTime,
+pub(crate) struct DebtKind {
+    pub(crate) kind: String,
+    pub(crate) open: i64,
+    pub(crate) oldest_at: WireTime,
 }
 
 /// Something that wants a person.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Alarm)]
-pub(super) struct AlarmView {
-    pub(super) code: String,
+pub(crate) struct AlarmView {
+    pub(crate) code: String,
     /// What it is about: a relay's id, a vendor's, or empty.
-    pub(super) subject: String,
+    pub(crate) subject: String,
     /// The node that sees it; null when all nodes see the same.
-    pub(super) node: Option<String>,
-    pub(super) detail: String,
-    pub(super) since: WireTime,
-    pub(super) last_seen_at: WireTime,
+    pub(crate) node: Option<String>,
+    pub(crate) detail: String,
+    pub(crate) since: WireTime,
+    pub(crate) last_seen_at: WireTime,
 }
 
 async fn within<T>(read: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
@@ -219,7 +219,7 @@ fn alarm(alarm: &Alarm) -> AlarmView {
 
 impl Api {
     /// Asks the database, and each vendor unless a call to it has succeeded of late.
-    pub(super) async fn health_report(&self) -> HealthReport {
+    pub(crate) async fn health_report(&self) -> HealthReport {
         let now = self.now();
         let (cloudflare, agora, database, counts, alarms) = futures_util::join!(
             self.health.cloudflare.state(now),

@@ -29,7 +29,7 @@ pub(super) fn channel_id(text: &str) -> Result<i64, Problem> {
 }
 
 /// A relay's id in a path.
-pub(super) fn relay_id(text: &str) -> Result<Uuid, Problem> {
+pub(crate) fn relay_id(text: &str) -> Result<Uuid, Problem> {
     uuid(text).ok_or_else(|| Problem::parameter("relay_id", "a UUID"))
 }
 
@@ -297,7 +297,7 @@ pub(super) fn channel_name(value: &Value) -> Result<String, String> {
 
 /// The parameters of a query.
 #[derive(Debug)]
-pub(super) struct Query {
+pub(crate) struct Query {
     given: Vec<(String, String)>,
 }
 
@@ -306,7 +306,7 @@ impl Query {
     ///
     /// # Errors
     /// 400 for another name, and for one that is given twice.
-    pub(super) fn read(query: &str, known: &[&str]) -> Result<Self, Problem> {
+    pub(crate) fn read(query: &str, known: &[&str]) -> Result<Self, Problem> {
         let mut given: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if !known.contains(&&*name) {
@@ -324,7 +324,7 @@ impl Query {
     }
 
     /// A parameter, if it is given and has a value.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.get_or_empty(name).filter(|value| !value.is_empty())
     }
 

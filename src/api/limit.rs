@@ -16,7 +16,7 @@ use actix_web::web::Data;
 
 use super::Api;
 use super::auth::Digest;
-use super::console::SIGN_IN;
+use super::browser::SIGN_IN;
 use super::problem::{Code, Problem};
 use super::routes::route_path;
 use super::trpc;

@@ -7,16 +7,16 @@
 
 mod admin;
 mod auth;
+pub(crate) mod browser;
 mod coding;
 mod connections;
-mod console;
 mod cors;
 mod docs;
 mod envelope;
 mod feed;
 mod headers;
 pub mod health;
-mod input;
+pub(crate) mod input;
 mod limit;
 mod metrics;
 pub mod openapi;
@@ -26,12 +26,13 @@ mod prepared;
 pub mod problem;
 mod recorder;
 mod relays;
-mod routes;
+pub(crate) mod routes;
 mod server;
+pub(crate) mod session;
 mod strict_json;
 mod trpc;
 mod v1;
-mod vendor_watch;
+pub(crate) mod vendor_watch;
 mod viewers;
 pub mod webhooks;
 
@@ -51,7 +52,6 @@ use crate::config::Settings;
 use crate::store::Store;
 use auth::Tokens;
 use connections::{Allowed, Connections};
-use console::Console;
 use feed::Feed;
 use health::Health;
 use limit::Limits;
@@ -60,6 +60,7 @@ use problem::Problem;
 use recorder::Recorder;
 use routes::{Routed, Routes};
 pub use server::server;
+use session::Sessions;
 pub use vendor_watch::{LastError, VendorWatch};
 pub use viewers::{AskViewers, Viewers};
 use webhooks::{Ghost, Webhooks};
@@ -68,6 +69,9 @@ use webhooks::{Ghost, Webhooks};
 const BODY_LIMIT: usize = 64 * 1024;
 /// Agora advises to keep connections for 10 s at least (`agora.md §6.1`).
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Puts up pages for operators inside `/admin`.
+pub type Pages = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
 /// What the API needs besides the settings, the actors and the store.
 #[derive(Clone)]
@@ -82,19 +86,24 @@ pub struct Outside {
     pub on_ghost: Arc<dyn Fn(Ghost) + Send + Sync>,
     /// This process's name, for operators.
     pub node: String,
+    /// The console: see [`crate::console::pages`].
+    pub pages: Pages,
 }
 
 /// All that handlers work with. One for all of the server's threads.
 pub struct Api {
-    keeper: Keeper,
-    store: Store,
+    pub(crate) keeper: Keeper,
+    pub(crate) store: Store,
     feed: Feed,
     tokens: Tokens,
     limits: Option<Limits>,
     cors_origins: Vec<String>,
     connections: Arc<Connections>,
-    proxies: Proxies,
-    console: Console,
+    pub(crate) proxies: Proxies,
+    pub(crate) sessions: Sessions,
+    /// Whether browsers come over HTTPS, by the settings.
+    pub(crate) is_https: bool,
+    pages: Pages,
     start_wait: Duration,
     /// Uids that are given to recorders: no seller has one of them.
     recorder_uids: RangeInclusive<u32>,
@@ -102,9 +111,9 @@ pub struct Api {
     webhooks: Webhooks,
     clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     health: Health,
-    viewers: Viewers,
+    pub(crate) viewers: Viewers,
     on_ghost: Arc<dyn Fn(Ghost) + Send + Sync>,
-    node: String,
+    pub(crate) node: String,
     draining: AtomicBool,
 }
 
@@ -130,7 +139,10 @@ impl Api {
             cors_origins: settings.server.cors_origins.clone(),
             connections: Connections::new(Allowed::by(&settings.server), proxies.clone()),
             proxies,
-            console: Console::new(settings, (outside.clock)()),
+            sessions: Sessions::new(&settings.auth.admin_tokens, (outside.clock)()),
+            is_https: settings.server.public_url.starts_with("https://")
+                || !settings.server.tls_certificate.as_os_str().is_empty(),
+            pages: outside.pages,
             start_wait: settings.relay.start_wait,
             recorder_uids: settings.agora.cloud_recording.recorder_uids(),
             recorder: Recorder::new(settings),
@@ -164,11 +176,11 @@ impl Api {
     }
 
     /// Whether this process drives the relays: it holds the database and has loaded them. One that goes down still does.
-    fn acts(&self) -> bool {
+    pub(crate) fn acts(&self) -> bool {
         self.keeper.readiness() != Readiness::Starting
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
         (self.clock)()
     }
 }
@@ -178,12 +190,12 @@ pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
     config
         .app_data(Data::from(Arc::clone(api)))
         .app_data(web::PayloadConfig::new(BODY_LIMIT));
-    routes(config, &Routed::default());
+    routes(config, &Routed::default(), &api.pages);
 }
 
 /// All routes, noted in `routed`. A new one is described above its handler (`#[utoipa::path]`) and named in
 /// [`openapi::Document`]; a test compares.
-fn routes(config: &mut ServiceConfig, routed: &Routed) {
+fn routes(config: &mut ServiceConfig, routed: &Routed, pages: &Pages) {
     health::probes(&mut Routes::below("", config, routed));
     Routes::below("", config, routed).service(
         &[("get", "/metrics")],
@@ -209,7 +221,7 @@ fn routes(config: &mut ServiceConfig, routed: &Routed) {
             web::scope("/admin")
                 .wrap(from_fn(auth::admin_token))
                 .configure(within("/admin", admin::routes))
-                .configure(console::routes)
+                .configure(|config| pages(config))
                 .default_service(web::to(nowhere)),
         )
         .default_service(web::to(nowhere));

@@ -8,7 +8,7 @@ use crate::config::Network;
 
 /// The proxies whose word on an address is believed.
 #[derive(Clone, Default)]
-pub(super) struct Proxies(Vec<Network>);
+pub(crate) struct Proxies(Vec<Network>);
 
 impl Proxies {
     /// The proxies of `server.trusted_proxies`; what is no address there was refused with the settings.
@@ -18,7 +18,7 @@ impl Proxies {
 
     /// Where a request comes from: its peer, or the last address a trusted proxy names that is no trusted proxy itself. IPv6
     /// addresses stand for their /64, all of which one caller has.
-    pub(super) fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
+    pub(crate) fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
         network(self.source(peer, headers))
     }
 

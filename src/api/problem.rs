@@ -176,7 +176,7 @@ impl Problem {
     }
 
     /// What went wrong, for people.
-    pub(super) fn detail(&self) -> &str {
+    pub(crate) fn detail(&self) -> &str {
         &self.0.detail
     }
 

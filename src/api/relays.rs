@@ -33,7 +33,7 @@ impl Api {
     }
 
     /// One relay.
-    pub(super) async fn relay(&self, id: Uuid) -> Result<Option<RelayView>, Problem> {
+    pub(crate) async fn relay(&self, id: Uuid) -> Result<Option<RelayView>, Problem> {
         if let Some(snapshot) = self.keeper.directory().get(id) {
             return Ok(Some(self.view_with_viewers(&snapshot.durable)));
         }

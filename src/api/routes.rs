@@ -89,7 +89,7 @@ impl<'a> Routes<'a> {
 }
 
 /// A resource that is read, not yet put up: to be wrapped in something.
-pub(super) fn reading<H, Args>(path: &str, handler: H) -> Resource
+pub(crate) fn reading<H, Args>(path: &str, handler: H) -> Resource
 where
     H: Handler<Args>,
     Args: FromRequest + 'static,
@@ -108,6 +108,6 @@ pub(super) fn route_path(request: &ServiceRequest) -> &str {
 }
 
 /// What a route answers to methods it does not know.
-pub(super) async fn refuse(allow: &'static str) -> Result<HttpResponse, Problem> {
+pub(crate) async fn refuse(allow: &'static str) -> Result<HttpResponse, Problem> {
     Err(Problem::method_not_allowed(allow))
 }

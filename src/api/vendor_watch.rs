@@ -135,27 +135,27 @@ impl VendorWatch {
 
 /// How a vendor is.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(super) struct VendorState {
+pub(crate) struct VendorState {
     /// It is reachable and takes our credentials.
-    pub(super) healthy: bool,
+    pub(crate) healthy: bool,
     /// Null when that is not known.
-    pub(super) reachable: Option<bool>,
+    pub(crate) reachable: Option<bool>,
     #[schema(schema_with = credentials)]
-    pub(super) credentials: &'static str,
-    pub(super) last_success_at: Option<WireTime>,
-    pub(super) last_error: Option<ErrorView>,
+    pub(crate) credentials: &'static str,
+    pub(crate) last_success_at: Option<WireTime>,
+    pub(crate) last_error: Option<ErrorView>,
 }
 
 /// A call that failed.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = VendorFailure)]
-pub(super) struct ErrorView {
-    pub(super) at: WireTime,
-    pub(super) call: &'static str,
-    pub(super) class: String,
+pub(crate) struct ErrorView {
+    pub(crate) at: WireTime,
+    pub(crate) call: &'static str,
+    pub(crate) class: String,
     /// The vendor's HTTP status, when it answered.
-    pub(super) status: Option<u16>,
-    pub(super) message: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) message: String,
 }
 
 fn credentials() -> Object {

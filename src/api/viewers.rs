@@ -63,7 +63,7 @@ impl Viewers {
     }
 
     /// How many watch this relay, as far as that is known now; if it is time, it is found out for the next read.
-    pub(super) fn of(&self, durable: &Durable) -> Option<u64> {
+    pub(crate) fn of(&self, durable: &Durable) -> Option<u64> {
         let ask = self.ask.as_ref()?;
         let uid = live_input(durable)?;
         let now = Instant::now();
@@ -83,7 +83,7 @@ impl Viewers {
     }
 
     /// The number that is known already.
-    pub(super) fn known(&self, durable: &Durable) -> Option<u64> {
+    pub(crate) fn known(&self, durable: &Durable) -> Option<u64> {
         let known = *self.lock().get(live_input(durable)?)?;
         still(known.told?, Instant::now())
     }

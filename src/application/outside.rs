@@ -10,6 +10,7 @@ use crate::actors::{Ghost, Keeper, Shared};
 use crate::api::health::Health;
 use crate::api::webhooks::{self, RecorderEvent};
 use crate::api::{LastError, Outside, VendorWatch, Viewers};
+use crate::console;
 use crate::vendors::governor::{Caller, Priority, Snapshot};
 use crate::vendors::{Done, Vendor, VendorError};
 
@@ -30,6 +31,7 @@ pub(super) fn outside(shared: &Arc<Shared>, keeper: &Keeper) -> Outside {
         viewers: viewers(shared),
         on_ghost: Arc::new(move |ghost| on_ghost(&keeper, ghost)),
         node: shared.node().to_owned(),
+        pages: console::pages(shared.settings()),
     }
 }
 

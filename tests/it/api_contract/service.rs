@@ -54,6 +54,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
         viewers: Viewers::none(),
         on_ghost: Arc::new(|_| {}),
         node: "test".to_owned(),
+        pages: relaykeeper::console::pages(&settings),
     };
     let api = Api::new(&settings, idle(&settings, &store), store.clone(), outside);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -17,25 +17,25 @@ use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 use crate::store::EndedSession;
 
 /// The cookie's name over plain HTTP.
-pub(super) const COOKIE: &str = "relaykeeper_session";
+pub(crate) const COOKIE: &str = "relaykeeper_session";
 /// The cookie's name over HTTPS: browsers take a cookie of such a name only with `Secure`, for this host and every path.
-pub(super) const SECURE_COOKIE: &str = "__Host-relaykeeper_session";
+pub(crate) const SECURE_COOKIE: &str = "__Host-relaykeeper_session";
 /// How long a session lasts.
-pub(super) const LASTS: TimeDelta = TimeDelta::hours(12);
+pub(crate) const LASTS: TimeDelta = TimeDelta::hours(12);
 
 type Key = [u8; 32];
 
 /// A signed-in operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::api) struct Session {
+pub(crate) struct Session {
     /// What a request that changes something must carry besides the cookie.
-    pub(in crate::api) csrf: String,
+    pub(crate) csrf: String,
     value: String,
     expires: DateTime<Utc>,
 }
 
 /// Who is signed in.
-pub(in crate::api) struct Sessions {
+pub(crate) struct Sessions {
     keys: Vec<Key>,
     /// Since when this process knows of every sign-out itself.
     since: DateTime<Utc>,
@@ -55,7 +55,7 @@ struct Ended {
 
 impl Sessions {
     /// Sessions of these admin tokens. An empty one is none.
-    pub(in crate::api) fn new(admin_tokens: &[SecretString], now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(admin_tokens: &[SecretString], now: DateTime<Utc>) -> Self {
         let tokens = admin_tokens
             .iter()
             .map(|token| token.expose_secret().trim());
@@ -70,7 +70,7 @@ impl Sessions {
     }
 
     /// The cookie's value for whoever knows an admin token; none for others.
-    pub(super) fn open(&self, token: &str, now: DateTime<Utc>) -> Option<String> {
+    pub(crate) fn open(&self, token: &str, now: DateTime<Utc>) -> Option<String> {
         let given = sign(token.trim().as_bytes(), &["relaykeeper console"]);
         let known = self.keys.iter().map(|key| key.ct_eq(&given));
         if !bool::from(known.fold(Choice::from(0), |any, same| any | same)) {
@@ -83,7 +83,7 @@ impl Sessions {
     }
 
     /// The session a cookie's value stands for. One older than this process is invalid until it is known what was signed out.
-    pub(super) fn find(&self, value: &str, now: DateTime<Utc>) -> Option<Session> {
+    pub(crate) fn find(&self, value: &str, now: DateTime<Utc>) -> Option<Session> {
         let mut parts = value.splitn(3, '.');
         let (expires, nonce, proof) = (parts.next()?, parts.next()?, parts.next()?);
         let expires_at = DateTime::from_timestamp(expires.parse().ok()?, 0)?;
@@ -113,7 +113,7 @@ impl Sessions {
     }
 
     /// Ends a session: from now on its cookie is invalid. See [`Sessions::unsaved`].
-    pub(super) fn end(&self, session: &Session) {
+    pub(crate) fn end(&self, session: &Session) {
         let ended = EndedSession {
             session: digest(&session.value),
             expires_at: session.expires,
@@ -124,17 +124,17 @@ impl Sessions {
     }
 
     /// What is to be stored.
-    pub(super) fn unsaved(&self) -> Vec<EndedSession> {
+    pub(crate) fn unsaved(&self) -> Vec<EndedSession> {
         self.ended().unsaved.clone()
     }
 
     /// This was stored.
-    pub(super) fn saved(&self, ended: &EndedSession) {
+    pub(crate) fn saved(&self, ended: &EndedSession) {
         self.ended().unsaved.retain(|one| one != ended);
     }
 
     /// These are stored.
-    pub(super) fn read(&self, stored: Vec<EndedSession>, now: DateTime<Utc>) {
+    pub(crate) fn read(&self, stored: Vec<EndedSession>, now: DateTime<Utc>) {
         let mut all = self.ended();
         all.sessions.retain(|_, expires| *expires > now);
         all.sessions
@@ -149,7 +149,7 @@ impl Sessions {
 
 impl Session {
     /// Whether this is the session's token against forged requests.
-    pub(in crate::api) fn vouches_for(&self, csrf: &[u8]) -> bool {
+    pub(crate) fn vouches_for(&self, csrf: &[u8]) -> bool {
         self.csrf.as_bytes().ct_eq(csrf).into()
     }
 }

@@ -6,7 +6,7 @@ use strum::IntoEnumIterator as _;
 
 use super::relays::all_rows;
 use super::rows::Row;
-use super::{Frame, page_or, say};
+use super::{Console, Frame, frame, page_or, say};
 use crate::api::Api;
 use crate::api::health::{self, HealthReport};
 use crate::api::problem::Problem;
@@ -67,9 +67,13 @@ struct Debt {
     since: String,
 }
 
-pub(super) async fn page(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
-    let made = now(&api, api.frame("now", request.headers())).await;
-    page_or(&api, request.headers(), made)
+pub(super) async fn page(
+    request: HttpRequest,
+    api: web::Data<Api>,
+    console: web::Data<Console>,
+) -> HttpResponse {
+    let made = now(&api, frame(&api, "now", request.headers())).await;
+    page_or(&console, &api, request.headers(), made)
 }
 
 async fn now(api: &Api, frame: Frame) -> Result<Now, Problem> {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use strum::IntoEnumIterator as _;
 
 use super::rows::{PAGE, Row, Sort, Wanted};
-use super::{Frame, page_or, say};
+use super::{Console, Frame, frame, page_or, say};
 use crate::actors::Snapshot;
 use crate::api::Api;
 use crate::api::input::Query;
@@ -57,9 +57,13 @@ struct Shown {
     may_stop: bool,
 }
 
-pub(super) async fn page(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
+pub(super) async fn page(
+    request: HttpRequest,
+    api: web::Data<Api>,
+    console: web::Data<Console>,
+) -> HttpResponse {
     let made = table(&request, &api).await;
-    page_or(&api, request.headers(), made)
+    page_or(&console, &api, request.headers(), made)
 }
 
 async fn table(request: &HttpRequest, api: &Api) -> Result<Relays, Problem> {
@@ -70,7 +74,7 @@ async fn table(request: &HttpRequest, api: &Api) -> Result<Relays, Problem> {
     let first = (page - 1) * PAGE;
     let last = first + rows.len();
     Ok(Relays {
-        frame: api.frame("relays", request.headers()),
+        frame: frame(api, "relays", request.headers()),
         failing: wanted.failing,
         sort: wanted.sort.into(),
         down: wanted.down,

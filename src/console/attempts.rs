@@ -16,7 +16,7 @@ const FROM_ALL: u32 = 200;
 
 /// Counts wrong tokens.
 #[derive(Debug)]
-pub(in crate::api) struct Attempts(Mutex<Window>);
+pub(super) struct Attempts(Mutex<Window>);
 
 #[derive(Debug)]
 struct Window {
@@ -26,7 +26,7 @@ struct Window {
 }
 
 impl Attempts {
-    pub(in crate::api) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Mutex::new(Window {
             began: Instant::now(),
             all: 0,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::advice::{Advice, advice};
 use super::picture::{Picture, picture};
-use super::{Frame, page_or, say};
+use super::{Console, Frame, frame, page_or, say};
 use crate::actors::view::{OutcomeView, RelayView, in_words};
 use crate::api::Api;
 use crate::api::input::relay_id;
@@ -97,9 +97,10 @@ pub(super) async fn page(
     request: HttpRequest,
     path: web::Path<String>,
     api: web::Data<Api>,
+    console: web::Data<Console>,
 ) -> HttpResponse {
     let made = relay(&request, &path, &api).await;
-    page_or(&api, request.headers(), made)
+    page_or(&console, &api, request.headers(), made)
 }
 
 async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<Relay, Problem> {
@@ -114,7 +115,7 @@ async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<Relay, Prob
     let live = phase.is_some_and(Phase::is_active);
     let hls_url = view.hls_playback_url.clone().filter(|_| live);
     Ok(Relay {
-        frame: api.frame("relays", request.headers()),
+        frame: frame(api, "relays", request.headers()),
         id: view.id.to_string(),
         channel_id: view.channel_id,
         channel_name: view.channel_name.clone(),

@@ -8,7 +8,7 @@ use askama::Template;
 use chrono::{DateTime, Days, NaiveTime, Utc};
 
 use super::plot::{Bars, Heap, Lines, Percent, bars, lines};
-use super::{Frame, page_or, say};
+use super::{Console, Frame, frame, page_or, say};
 use crate::api::Api;
 use crate::api::input::Query;
 use crate::api::problem::Problem;
@@ -67,10 +67,14 @@ struct Past {
     relays: usize,
 }
 
-pub(super) async fn page(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
+pub(super) async fn page(
+    request: HttpRequest,
+    api: web::Data<Api>,
+    console: web::Data<Console>,
+) -> HttpResponse {
     let made = past(&request, &api).await;
-    let made = made.map(|past| history(past, api.frame("history", request.headers())));
-    page_or(&api, request.headers(), made)
+    let made = made.map(|past| history(past, frame(&api, "history", request.headers())));
+    page_or(&console, &api, request.headers(), made)
 }
 
 /// A row a day.

@@ -9,10 +9,11 @@ use askama::Template;
 use tokio::time::Instant;
 use url::form_urlencoded;
 
-use super::session::{COOKIE, SECURE_COOKIE};
-use super::{SIGN_IN, session};
+use super::Console;
 use crate::api::Api;
+use crate::api::browser::SIGN_IN;
 use crate::api::problem::{Code, Problem};
+use crate::api::session::{COOKIE, LASTS, SECURE_COOKIE};
 
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]
@@ -20,15 +21,19 @@ struct SignIn {
     refused: Option<&'static str>,
 }
 
-fn form(api: &Api, status: StatusCode, refused: Option<&'static str>) -> HttpResponse {
-    super::page(api, status, &SignIn { refused })
+fn form(console: &Console, status: StatusCode, refused: Option<&'static str>) -> HttpResponse {
+    super::page(console, status, &SignIn { refused })
 }
 
 /// The page with the form; who is signed in already is led on.
-pub(super) async fn page(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
+pub(super) async fn page(
+    request: HttpRequest,
+    api: web::Data<Api>,
+    console: web::Data<Console>,
+) -> HttpResponse {
     match api.session(request.headers()) {
         Some(_) => see("/admin"),
-        None => form(&api, StatusCode::OK, None),
+        None => form(&console, StatusCode::OK, None),
     }
 }
 
@@ -37,29 +42,30 @@ pub(super) async fn sign_in(
     request: HttpRequest,
     body: web::Bytes,
     api: web::Data<Api>,
+    console: web::Data<Console>,
 ) -> HttpResponse {
     let peer = request.peer_addr().map(|peer| peer.ip());
     let origin = api.proxies.origin(peer, request.headers());
     let token = field(&body, "token");
-    let Some(value) = api.console.sessions.open(&token, api.now()) else {
-        return refuse(&api, origin);
+    let Some(value) = api.sessions.open(&token, api.now()) else {
+        return refuse(&console, origin);
     };
     tracing::info!(%origin, "an operator has signed in");
     let mut answer = see("/admin");
-    let age = session::LASTS.num_seconds();
+    let age = LASTS.num_seconds();
     set_cookie(&mut answer, is_https(&api, &request), &value, age);
     answer
 }
 
 /// Refuses a wrong token. A right one is never kept waiting for others' wrong ones.
-fn refuse(api: &Api, origin: IpAddr) -> HttpResponse {
-    let Some(wait) = api.console.attempts.failed(origin, Instant::now()) else {
+fn refuse(console: &Console, origin: IpAddr) -> HttpResponse {
+    let Some(wait) = console.attempts.failed(origin, Instant::now()) else {
         tracing::warn!(%origin, "a sign-in with a wrong token");
         let refused = Some("This is not an admin token of this service.");
-        return form(api, StatusCode::UNAUTHORIZED, refused);
+        return form(console, StatusCode::UNAUTHORIZED, refused);
     };
     let refused = Some("Too many wrong tokens came from here. Try again in a minute.");
-    let mut answer = form(api, StatusCode::TOO_MANY_REQUESTS, refused);
+    let mut answer = form(console, StatusCode::TOO_MANY_REQUESTS, refused);
     let seconds = HeaderValue::from(wait.as_secs() + 1);
     answer.headers_mut().insert(RETRY_AFTER, seconds);
     answer
@@ -80,7 +86,7 @@ pub(super) async fn sign_out(
             return Err(Problem::new(Code::Forbidden, detail));
         }
         for session in &sessions {
-            api.console.sessions.end(session);
+            api.sessions.end(session);
         }
         if let Err(error) = api.store_sign_outs().await {
             tracing::warn!(%error, "a sign-out is not stored yet: it holds here, and is tried again");
@@ -109,7 +115,7 @@ fn field(body: &[u8], name: &str) -> String {
 
 /// Whether the browser's side is HTTPS: the settings say so, or the proxy in front of us.
 fn is_https(api: &Api, request: &HttpRequest) -> bool {
-    api.console.is_https || request.connection_info().scheme() == "https"
+    api.is_https || request.connection_info().scheme() == "https"
 }
 
 fn set_cookie(answer: &mut HttpResponse, secure: bool, value: &str, age: i64) {

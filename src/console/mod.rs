@@ -1,0 +1,179 @@
+//! The console: pages for operators, made here, with a little script that keeps them up to date and asks before it acts.
+//!
+//! A page needs an admin token, or the session that one opens (`api::session`). What a page does goes through the same
+//! routes as everybody's: `/v1`, and `/admin` for machines.
+
+mod advice;
+mod assets;
+mod attempts;
+mod history;
+mod now;
+mod picture;
+mod plot;
+mod relay;
+mod relays;
+mod rows;
+mod say;
+mod sign_in;
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, HeaderMap, REFERRER_POLICY, X_FRAME_OPTIONS,
+};
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{HttpResponse, ResponseError as _, guard, web};
+use askama::Template;
+use url::Url;
+
+use crate::api::problem::Problem;
+use crate::api::routes::{reading, refuse};
+use crate::api::{Api, Pages};
+use crate::config::Settings;
+use attempts::Attempts;
+
+/// Cloudflare's hosts, from which pictures, manifests and its player come.
+const STREAM_HOSTS: &str = "https://*.cloudflarestream.com https://*.videodelivery.net";
+
+/// What the console keeps, for all threads of the server.
+struct Console {
+    attempts: Attempts,
+    /// The `Content-Security-Policy` of every page.
+    policy: String,
+}
+
+/// The console's pages with these settings, for [`crate::api::Outside::pages`].
+#[must_use]
+pub fn pages(settings: &Settings) -> Pages {
+    let console = Arc::new(Console {
+        attempts: Attempts::new(),
+        policy: policy(&settings.cloudflare.customer_base_url),
+    });
+    Arc::new(move |config| routes(config, &console))
+}
+
+/// Nothing comes from anywhere but here, except pictures and videos from where Cloudflare keeps them.
+fn policy(customer_base_url: &str) -> String {
+    let customer = Url::parse(customer_base_url).ok();
+    let customer = customer.map(|url| url.origin().ascii_serialization());
+    let hosts = format!("{STREAM_HOSTS} {}", customer.unwrap_or_default());
+    let hosts = hosts.trim_end();
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {hosts}; img-src 'self' {hosts}; \
+         media-src 'self' blob: {hosts}; frame-src {hosts}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+}
+
+/// The most of a sign-in's body, which is read before anybody has shown a token.
+const SIGN_IN_LIMIT: usize = 8 * 1024;
+
+/// The routes, inside `/admin`. They are pages for people, no part of the contract: the OpenAPI document leaves them out.
+fn routes(config: &mut ServiceConfig, console: &Arc<Console>) {
+    let read = || guard::Any(guard::Get()).or(guard::Head());
+    config
+        .app_data(Data::from(Arc::clone(console)))
+        .service(reading("", now::page))
+        .service(reading("/relays", relays::page))
+        .service(reading("/relays/{relay_id}", relay::page))
+        .service(reading("/history", history::page))
+        .service(reading("/history/days.csv", history::days_csv))
+        .service(reading("/history/channels.csv", history::channels_csv))
+        .service(
+            web::resource("/sign-in")
+                .app_data(web::PayloadConfig::new(SIGN_IN_LIMIT))
+                .route(web::route().guard(read()).to(sign_in::page))
+                .route(web::post().to(sign_in::sign_in))
+                .default_service(web::to(|| refuse("GET, HEAD, POST"))),
+        )
+        .service(
+            web::resource("/sign-out")
+                .route(web::post().to(sign_in::sign_out))
+                .default_service(web::to(|| refuse("POST"))),
+        )
+        .service(reading("/assets/{name}", assets::asset));
+}
+
+/// What every page shows around what it is about.
+struct Frame {
+    /// Which entry of the navigation this is.
+    here: &'static str,
+    /// Empty when the page was asked for with a bearer token.
+    csrf: String,
+    node: String,
+    version: &'static str,
+    acting: bool,
+}
+
+fn frame(api: &Api, here: &'static str, headers: &HeaderMap) -> Frame {
+    Frame {
+        here,
+        csrf: api
+            .session(headers)
+            .map(|session| session.csrf)
+            .unwrap_or_default(),
+        node: api.node.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        acting: api.acts(),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "console/failure.html")]
+struct Failure {
+    frame: Frame,
+    title: String,
+    detail: String,
+}
+
+/// A page.
+fn page(console: &Console, status: StatusCode, template: &impl Template) -> HttpResponse {
+    match template.render() {
+        Ok(text) => HttpResponse::build(status)
+            .content_type("text/html; charset=utf-8")
+            .insert_header((CONTENT_SECURITY_POLICY, console.policy.as_str()))
+            .insert_header((REFERRER_POLICY, "same-origin"))
+            .insert_header((X_FRAME_OPTIONS, "DENY"))
+            .body(text),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be written");
+            Problem::internal().error_response()
+        }
+    }
+}
+
+/// The page, or one that says why there is none.
+fn page_or<T: Template>(
+    console: &Console,
+    api: &Api,
+    headers: &HeaderMap,
+    made: Result<T, Problem>,
+) -> HttpResponse {
+    match made {
+        Ok(template) => page(console, StatusCode::OK, &template),
+        Err(problem) => {
+            let status = problem.status_code();
+            let failure = Failure {
+                frame: frame(api, "", headers),
+                title: status.canonical_reason().unwrap_or("Error").to_owned(),
+                detail: problem.detail().to_owned(),
+            };
+            page(console, status, &failure)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_lets_nothing_in_that_stands_in_the_page_itself() {
+        for host in ["", "https://customer-x.cloudflarestream.com/"] {
+            let policy = policy(host);
+            assert!(!policy.contains("unsafe"), "{policy}");
+            assert!(policy.starts_with("default-src 'none';"), "{policy}");
+        }
+        assert!(policy("http://127.0.0.1:99").contains("media-src 'self' blob: https://*.cloudflarestream.com https://*.videodelivery.net http://127.0.0.1:99;"));
+    }
+}
