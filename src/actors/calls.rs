@@ -259,10 +259,7 @@ impl Caller {
 
 /// Asks for a permit, to be had within a minute.
 pub(super) fn asks(priority: Priority) -> governor::Caller {
-    governor::Caller {
-        priority,
-        until: Instant::now() + PATIENCE,
-    }
+    governor::Caller::within(priority, PATIENCE)
 }
 
 /// A call that brings a relay up: its permit is of use only as long as the relay may be provisioned. The look for such a

@@ -16,10 +16,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::list::List;
-use super::calls::asks;
 use crate::store::{Look, Looked, Store};
 use crate::vendors::cloudflare::{Cloudflare, Video, VideoState};
-use crate::vendors::governor::Priority;
+use crate::vendors::governor::{Caller, Priority};
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// Cloudflare's clock and ours may differ by so much.
@@ -166,7 +165,7 @@ impl RecordingsDesk {
 
     /// Asks for one relay's recordings.
     async fn ask(&self, waiting: Waiting) {
-        let asks = asks(Priority::Finalize);
+        let asks = Caller::within(Priority::Finalize, PATIENCE);
         let found = self
             .cloudflare
             .videos_by_input(asks, &waiting.live_input)
@@ -277,7 +276,7 @@ impl RecordingsDesk {
         calls: &mut usize,
     ) -> Result<bool, VendorError> {
         *calls += 1;
-        let asks = asks(Priority::Finalize);
+        let asks = Caller::within(Priority::Finalize, PATIENCE);
         let page = self
             .cloudflare
             .ready_live_recordings(asks, since, list.ends);

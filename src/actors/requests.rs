@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::relay::{Durable, Mark};
+use crate::store::StoreError;
 
 /// What makes a repeated request the same one.
 #[derive(Debug, Clone)]
@@ -144,4 +145,17 @@ pub enum Ghost {
         /// Whether the notification says that it is over.
         is_over: bool,
     },
+}
+
+/// An error of a read, before anything was written.
+impl From<StoreError> for StopError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) => Self::Database(reason),
+            StoreError::Refused(_)
+            | StoreError::Corrupt(_)
+            | StoreError::BadCursor
+            | StoreError::BadUrl(_) => Self::Internal(error.to_string()),
+        }
+    }
 }

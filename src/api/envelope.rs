@@ -17,10 +17,7 @@ use actix_web::middleware::{DefaultHeaders, Next};
 use futures_util::FutureExt as _;
 use uuid::Uuid;
 
-use super::problem::Problem;
-
-/// Names a request, in both directions.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use super::problem::{Problem, X_REQUEST_ID};
 
 /// Gives the request its id: the caller's, if that is sane, else a new one. From here on the request's own header holds
 /// it, so that the log and the answer say the same.

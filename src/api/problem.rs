@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,11 +14,13 @@ use uuid::Uuid;
 
 pub use code::Code;
 
-use super::envelope::X_REQUEST_ID;
 use crate::actors::view::RelayView;
 use crate::relay::{Durable, Failure};
 use crate::store::StoreError;
 use crate::vendors::{Class, VendorError};
+
+/// Identifies a request, in requests and answers.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

@@ -63,10 +63,7 @@ fn on_ghost(keeper: &Keeper, ghost: webhooks::Ghost) {
 }
 
 fn asks(priority: Priority) -> Caller {
-    Caller {
-        priority,
-        until: Instant::now() + PATIENCE,
-    }
+    Caller::within(priority, PATIENCE)
 }
 
 fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {

@@ -10,12 +10,13 @@ use chrono::{DateTime, Utc};
 use strum::IntoEnumIterator;
 
 use super::Relay;
-use super::action::{ActionId, Call, Ignored, Step};
+use super::action::{ActionId, Call};
 use super::event::Answer;
 use super::fact::Fact;
 use super::failure::{Class, Failure, Jitter, back_off, doubled};
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
+use super::step::{Ignored, Step};
 use super::volatile::Kind;
 
 /// The least time between two calls of which both may be refused for their credentials.

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::action::Step;
 use super::debt::Owed;
 use super::event::RecorderReading;
 use super::fact::Fact;
@@ -10,6 +9,7 @@ use super::failure::Class;
 use super::outcome::{Detail, Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::state::{RecorderStage, VideoState};
+use super::step::Step;
 use super::{Presence, Relay};
 
 /// How long a relay waits in `stopping` for what it takes down; what is still open then is owed.

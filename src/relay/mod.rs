@@ -28,12 +28,13 @@ mod presence;
 mod settling;
 mod spec;
 mod state;
+mod step;
 mod volatile;
 mod want;
 mod watch;
 mod words;
 
-pub use action::{Action, ActionId, Call, Ignored, RecorderRef, Step};
+pub use action::{Action, ActionId, Call, RecorderRef};
 pub use cost::{Cost, Prices, Source};
 pub use debt::{Debt, Owed};
 pub use event::{Answer, Event, FeedReading, Hint, PageReport, PageTrouble, RecorderReading};
@@ -41,11 +42,12 @@ pub use fact::{Announcement, Fact};
 pub use failure::{Class, Failure, Jitter, back_off};
 pub use mark::{Mark, NotAMark, Owner};
 pub use outcome::{Detail, Outcome, OutcomeCode};
-pub use pace::{Intervals, Pace};
 pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
 pub use presence::Presence;
 pub use spec::{Backend, Spec, Timing};
 pub use state::{Durable, InputStage, LiveInput, Recorder, RecorderStage, Video, VideoState};
+pub use step::{Ignored, Step};
+pub use volatile::{Intervals, Pace};
 
 use std::sync::Arc;
 

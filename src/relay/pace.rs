@@ -7,33 +7,13 @@ use chrono::{DateTime, Utc};
 
 use super::Relay;
 use super::phase::Phase;
-use super::volatile::Kind;
+use super::volatile::{Intervals, Kind, Pace};
 
 /// How long a relay looks at the manifest only, and often, after a notification that an encoder connected
 /// ([`super::Hint::FeedConnected`]): between two such looks at least so long.
 const EAGER: Duration = Duration::from_millis(500);
 /// 5, 15 and 45 s after the recorder was accepted, then at every `query_interval`.
 const AFTER_ACCEPTANCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(30)];
-
-/// The shortest intervals between two looks of one relay at which the looks of all fit into the budgets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Intervals {
-    /// At the feed.
-    pub feed: Duration,
-    /// At the channel's hosts.
-    pub hosts: Duration,
-    /// At the recorder.
-    pub recorder: Duration,
-}
-
-/// What the budgets leave to each relay. Zero: whatever its own intervals ask for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pace {
-    /// To one that is live and well.
-    pub live: Intervals,
-    /// To one that waits to be live, or is interrupted: it has the first call on what there is.
-    pub urgent: Intervals,
-}
 
 impl Relay {
     /// From now on it looks no more often than this. What is due already stays so.

@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Relay;
-use super::action::Step;
 use super::cost::{Cost, Source};
 use super::debt::{Debt, Owed};
 use super::fact::Fact;
@@ -11,6 +10,7 @@ use super::failure::Jitter;
 use super::phase::{IllegalTransition, Phase};
 use super::spec::Backend;
 use super::state::{InputStage, RecorderStage};
+use super::step::Step;
 
 /// After a 404 at Agora, the first time to look again: the task may be moving (`agora.md §8.1`).
 const RECHECK: TimeDelta = TimeDelta::seconds(30);

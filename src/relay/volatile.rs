@@ -1,11 +1,12 @@
 //! What a relay knows beside its durable state: calls in flight, the next looks, readings. Rebuilt after a crash.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::action::{ActionId, Call};
 use super::event::RecorderReading;
 use super::failure::{Failure, Jitter};
-use super::pace::Pace;
 use super::presence::PresenceBook;
 
 /// One kind of work, with at most one call in flight.
@@ -34,6 +35,26 @@ impl Slot {
     pub(super) fn hasten(&mut self, at: DateTime<Utc>) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
+}
+
+/// The shortest intervals between two looks of one relay at which the looks of all fit into the budgets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Intervals {
+    /// At the feed.
+    pub feed: Duration,
+    /// At the channel's hosts.
+    pub hosts: Duration,
+    /// At the recorder.
+    pub recorder: Duration,
+}
+
+/// What the budgets leave to each relay. Zero: whatever its own intervals ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// To one that is live and well.
+    pub live: Intervals,
+    /// To one that waits to be live, or is interrupted: it has the first call on what there is.
+    pub urgent: Intervals,
 }
 
 /// The kinds of work.

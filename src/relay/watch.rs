@@ -3,13 +3,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::action::{Ignored, Step};
 use super::event::{FeedReading, Hint, PageReport, PageTrouble, RecorderReading};
 use super::fact::Fact;
 use super::failure::{Class, Failure};
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::state::{Recorder, RecorderStage};
+use super::step::{Ignored, Step};
 use super::volatile::Kind;
 use super::{Presence, Relay};
 

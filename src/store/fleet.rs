@@ -15,7 +15,7 @@ mod shares;
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IntoActiveModel,
@@ -23,20 +23,17 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-pub(super) use listen::{CHANNEL, payload};
+pub(super) use listen::notify_outbox;
 pub use listen::{Heard, Listener};
 pub use looks::{Look, Looked};
 pub use shares::{Share, ShareChange, Shares};
 
 use super::connect::Target;
-use super::entities::{id::Id, instance, node, relay};
+use super::entities::{id::Id, node, relay};
 use super::operations::instance::DrawEpoch;
 use super::sql::OwnSql;
 use super::writer::{Failure, Operation, Tx};
 use super::{SLOT_PHASES, Store, StoreError, StoredRelay};
-
-/// The lease of a process that shares its database with nobody.
-const FOR_GOOD: TimeDelta = TimeDelta::days(36_500);
 
 /// A process that acts on the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -386,24 +383,4 @@ impl Store {
     fn fleet_sql(&self) -> OwnSql {
         OwnSql(self.pools().fleet)
     }
-}
-
-/// The epoch of the one process on a SQLite file: nobody else's counts any more.
-pub(super) async fn alone(tx: &Tx<'_>, epoch: i64) -> Result<(), Failure> {
-    node::Entity::delete_many().exec(&tx.sql).await?;
-    let only = node::Model {
-        epoch,
-        name: format!("{}", std::process::id()),
-        joined_at: Utc::now(),
-        lease_until: Utc::now() + FOR_GOOD,
-        leaving: false,
-    };
-    node::Entity::insert(only.into_active_model())
-        .exec_without_returning(&tx.sql)
-        .await?;
-    instance::Entity::update_many()
-        .col_expr(instance::Column::Steward, Expr::val(epoch))
-        .exec(&tx.sql)
-        .await?;
-    Ok(())
 }

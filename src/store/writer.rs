@@ -7,6 +7,7 @@
 //! (see [`Save`](super::Save)).
 
 mod batch;
+mod pending;
 mod tx;
 
 use std::panic::AssertUnwindSafe;
@@ -24,6 +25,7 @@ use super::{Recording, StoreError, connect::Target};
 use crate::telemetry::metrics;
 
 use batch::transact;
+pub(super) use pending::{Change, Message, Shown};
 pub(super) use tx::Tx;
 
 /// The most requests that share a commit.

@@ -59,7 +59,7 @@ impl Keeper {
                 while self.stored(relay_id).await?.phase.holds_slot() {
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
-                Ok(())
+                Ok::<_, StopError>(())
             };
             // Whoever has it next finds the wish.
             tokio::time::timeout(HEARD_WITHIN, heard)

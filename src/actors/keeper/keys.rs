@@ -5,7 +5,6 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Keeper;
-use super::stop::stop_error;
 use crate::actors::requests::{KeyedBy, StopError};
 use crate::relay::Durable;
 use crate::store::{IdempotencyRecord, StoreError};
@@ -36,13 +35,13 @@ impl Keeper {
     /// relay is not kept any more.
     pub(super) async fn stop_key(&self, keyed_by: &KeyedBy) -> Result<Option<Durable>, StopError> {
         let record = self.shared.store.idempotency(&keyed_by.key).await;
-        let Some(record) = record.map_err(stop_error)? else {
+        let Some(record) = record? else {
             return Ok(None);
         };
         if record.request_hash != keyed_by.request_hash {
             return Err(StopError::KeyMismatch);
         }
-        let durable = self.find(record.relay_id).await.map_err(stop_error)?;
+        let durable = self.find(record.relay_id).await?;
         durable.map(Some).ok_or(StopError::NotFound)
     }
 

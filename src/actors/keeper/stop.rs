@@ -57,11 +57,7 @@ impl Keeper {
     async fn stop_one(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
         let named = match request.relay_id {
             Some(relay_id) => {
-                let durable = self
-                    .find(relay_id)
-                    .await
-                    .map_err(stop_error)?
-                    .ok_or(StopError::NotFound)?;
+                let durable = self.find(relay_id).await?.ok_or(StopError::NotFound)?;
                 if request
                     .channel_id
                     .is_some_and(|channel_id| channel_id != durable.spec.channel_id)
@@ -112,7 +108,7 @@ impl Keeper {
             Ok(Ok(durable)) => Ok(StopAnswer::Accepted((*durable).clone())),
             // Its actor went while the wish waited: either it has ended, or another actor will hear it.
             Ok(Err(_)) if self.shared.store.is_shared() => self.stop_elsewhere(relay_id).await,
-            Ok(Err(_)) => match self.find(relay_id).await.map_err(stop_error)? {
+            Ok(Err(_)) => match self.find(relay_id).await? {
                 Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
                 _ => Err(StopError::Unconfirmed(
                     "the relay's actor ended while the stop waited".into(),
@@ -129,7 +125,7 @@ impl Keeper {
         {
             return Ok(Some((*relay.durable).clone()));
         }
-        let stored = store.newest_relay(channel_id).await.map_err(stop_error)?;
+        let stored = store.newest_relay(channel_id).await?;
         stored
             .map(|stored| {
                 rows::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
@@ -167,20 +163,9 @@ impl Keeper {
 
 /// Of a write, or of what follows one: the stop may be stored.
 pub(super) fn unconfirmed(error: StoreError) -> StopError {
-    let error = stop_error(error);
+    let error = StopError::from(error);
     if let StopError::Database(reason) = error {
         return StopError::Unconfirmed(reason);
     }
     error
-}
-
-/// Of a read before anything was written.
-pub(super) fn stop_error(error: StoreError) -> StopError {
-    match error {
-        StoreError::Unavailable(ref reason) => StopError::Database(reason.clone()),
-        StoreError::Refused(_)
-        | StoreError::Corrupt(_)
-        | StoreError::BadCursor
-        | StoreError::BadUrl(_) => StopError::Internal(error.to_string()),
-    }
 }

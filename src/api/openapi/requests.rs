@@ -3,12 +3,13 @@
 #![allow(dead_code, reason = "described only")]
 
 use serde::Deserialize;
+use strum::IntoEnumIterator as _;
 use utoipa::openapi::schema::Object;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::actors::view::words;
-use crate::api::v1::deliveries::statuses;
+use crate::store::DeliveryStatus;
 
 /// A channel in the path.
 #[derive(IntoParams)]
@@ -117,8 +118,13 @@ fn phases() -> Object {
     or_empty(words::phase())
 }
 
+/// The states of a delivery.
+pub(in crate::api) fn delivery_statuses() -> Object {
+    words::one_of(DeliveryStatus::iter())
+}
+
 fn standings() -> Object {
-    or_empty(statuses())
+    or_empty(delivery_statuses())
 }
 
 fn groups() -> Object {

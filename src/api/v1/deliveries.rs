@@ -4,13 +4,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use strum::IntoEnumIterator as _;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::Object;
 use uuid::Uuid;
 
-use crate::actors::view::{WireTime, words};
+use crate::actors::view::WireTime;
 use crate::api::Api;
 use crate::api::input::{self, Fields, Query};
-use crate::api::openapi::requests::{DeliveryPath, DeliveryQuery, EmptyBody, PageQuery};
+use crate::api::openapi::requests::{self, DeliveryPath, DeliveryQuery, EmptyBody, PageQuery};
 use crate::api::problem::{Code, Problem};
 use crate::store::{Delivery, DeliveryFilter, DeliveryStatus};
 
@@ -37,7 +36,7 @@ pub(in crate::api) struct DeliveryView {
     channel_id: i64,
     /// Its place among its relay's messages.
     sequence: i64,
-    #[schema(schema_with = statuses)]
+    #[schema(schema_with = requests::delivery_statuses)]
     status: DeliveryStatus,
     /// How often it was tried, since it was last asked for.
     attempts: i32,
@@ -71,10 +70,6 @@ impl From<Delivery> for DeliveryView {
             last_error: delivery.last_error,
         }
     }
-}
-
-pub(in crate::api) fn statuses() -> Object {
-    words::one_of(DeliveryStatus::iter())
 }
 
 /// Messages to the marketplace

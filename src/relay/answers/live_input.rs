@@ -4,13 +4,14 @@ use chrono::{DateTime, Utc};
 
 use super::due_anew;
 use crate::relay::Relay;
-use crate::relay::action::{Call, Step};
+use crate::relay::action::Call;
 use crate::relay::debt::Owed;
 use crate::relay::fact::Fact;
 use crate::relay::failure::{Class, Failure};
 use crate::relay::outcome::{Outcome, OutcomeCode};
 use crate::relay::phase::{IllegalTransition, Phase};
 use crate::relay::state::InputStage;
+use crate::relay::step::Step;
 
 /// So many failures of a deletion, and it becomes a debt.
 const DELETE_TRIES: u32 = 3;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::relay::Relay;
-use crate::relay::action::{Call, Step};
+use crate::relay::action::Call;
 use crate::relay::deadlines::REPLACEMENTS;
 use crate::relay::fact::Fact;
 use crate::relay::failure::{Class, Failure, Jitter};
@@ -11,6 +11,7 @@ use crate::relay::outcome::{Outcome, OutcomeCode};
 use crate::relay::phase::{IllegalTransition, Phase};
 use crate::relay::spec::Backend;
 use crate::relay::state::RecorderStage;
+use crate::relay::step::Step;
 
 impl Relay {
     pub(super) fn recorder_failed(

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use crate::relay::Relay;
-use crate::relay::action::{Ignored, Step};
 use crate::relay::debt::Owed;
 use crate::relay::fact::Fact;
 use crate::relay::phase::{IllegalTransition, Phase};
 use crate::relay::state::{Video, VideoState};
+use crate::relay::step::{Ignored, Step};
 
 impl Relay {
     pub(super) fn recordings_read(

@@ -2,7 +2,8 @@
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::{CHANNEL, Heard, payload, statement};
+use super::listen::{CHANNEL, Heard, payload};
+use super::statement;
 use crate::store::{Store, StoreError};
 
 /// Written and told at once.

@@ -5,17 +5,18 @@
 
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait;
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
+use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::statement;
 use crate::store::connect::Target;
+use crate::store::writer::{Failure, Tx};
 use crate::store::{Store, StoreError};
 
 /// The channel of PostgreSQL's that nodes listen to; each database has its own.
-pub(in crate::store) const CHANNEL: &str = "relaykeeper";
+pub(super) const CHANNEL: &str = "relaykeeper";
 /// Between two tries to listen.
 const AGAIN: Duration = Duration::from_secs(1);
 /// So much is heard and not yet taken; what comes then is left to the next look.
@@ -118,8 +119,20 @@ impl Store {
     }
 }
 
+/// Notifies other nodes of new rows in the outbox, with the commit.
+pub(in crate::store) async fn notify_outbox(tx: &Tx<'_>) -> Result<(), Failure> {
+    if tx.sql.get_database_backend() == DbBackend::Postgres {
+        let notice = statement(
+            "SELECT pg_notify($1, $2)",
+            [CHANNEL.into(), payload(None, Heard::Outbox).into()],
+        );
+        tx.sql.execute_raw(notice).await?;
+    }
+    Ok(())
+}
+
 /// `<epoch or *> <what>`.
-pub(in crate::store) fn payload(recipient: Option<i64>, what: Heard) -> String {
+pub(super) fn payload(recipient: Option<i64>, what: Heard) -> String {
     let recipient = recipient.map_or("*".to_owned(), |epoch| epoch.to_string());
     format!("{recipient} {what}")
 }

@@ -5,12 +5,11 @@ use std::slice;
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use super::outbox::add_outbox;
+use super::announce::add_outbox;
 use super::parts::{append_journal, recall, remember};
-use super::projection::Shown;
 use super::relays;
 use crate::store::entities::{id::Id, node, relay};
-use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::writer::{Failure, Operation, Shown, Tx};
 use crate::store::{
     IdempotencyRecord, JournalEntry, OutboxEntry, Projection, RelayRow, SLOT_PHASES, StoreError,
     StoredRelay,

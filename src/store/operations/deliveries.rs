@@ -6,9 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
-use super::outbox::tell_others;
 use crate::store::DeliveryStatus;
 use crate::store::entities::{outbox, outbox_head, webhook_delivery};
+use crate::store::fleet::notify_outbox;
 use crate::store::writer::{Failure, Operation, Tx};
 
 /// A message is tried for so long after it came to be, or was asked for again.
@@ -148,7 +148,7 @@ impl Operation for Redeliver {
             .await?;
         enable(tx).await?;
         tx.told.store(true, Ordering::Relaxed);
-        tell_others(tx).await?;
+        notify_outbox(tx).await?;
         Ok(true)
     }
 }

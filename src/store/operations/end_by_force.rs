@@ -5,11 +5,10 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::outbox::add_outbox;
+use super::announce::add_outbox;
 use super::parts::{add_cost, add_debts, append_journal, first};
-use super::projection::Shown;
 use crate::store::entities::{id::Id, relay};
-use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::writer::{Failure, Operation, Shown, Tx};
 use crate::store::{Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Saved};
 
 /// The end of a relay that cannot end itself.

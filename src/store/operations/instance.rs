@@ -1,14 +1,16 @@
 //! Which database this is, and which process's saves count.
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use rand::RngExt;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
-use crate::store::entities::{alarm, instance, relay};
-use crate::store::fleet::alone;
+use crate::store::entities::{alarm, instance, node, relay};
 use crate::store::writer::{Failure, Operation, Tx};
 use crate::store::{Instance, StoreError};
+
+/// The lease of a process that shares its database with nobody.
+const FOR_GOOD: TimeDelta = TimeDelta::days(36_500);
 
 /// Reads the instance; draws its database id when there is none yet.
 pub(crate) struct DrawInstance;
@@ -109,6 +111,26 @@ impl Operation for TakeEpoch {
             .await?;
         Ok(epoch)
     }
+}
+
+/// The epoch of the one process on a SQLite file: nobody else's counts any more.
+async fn alone(tx: &Tx<'_>, epoch: i64) -> Result<(), Failure> {
+    node::Entity::delete_many().exec(&tx.sql).await?;
+    let only = node::Model {
+        epoch,
+        name: format!("{}", std::process::id()),
+        joined_at: Utc::now(),
+        lease_until: Utc::now() + FOR_GOOD,
+        leaving: false,
+    };
+    node::Entity::insert(only.into_active_model())
+        .exec_without_returning(&tx.sql)
+        .await?;
+    instance::Entity::update_many()
+        .col_expr(instance::Column::Steward, Expr::val(epoch))
+        .exec(&tx.sql)
+        .await?;
+    Ok(())
 }
 
 fn missing() -> StoreError {

@@ -1,6 +1,7 @@
 //! What the writer can do, one operation with what belongs to it a file.
 
 pub(super) mod alarms;
+pub(super) mod announce;
 pub(super) mod create;
 pub(super) mod debts;
 pub(super) mod deliveries;

@@ -9,52 +9,15 @@ use std::sync::atomic::Ordering;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel,
-    QueryFilter, QuerySelect, Statement,
+    ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel, QuerySelect,
 };
-use serde_json::Value;
-use uuid::Uuid;
 
 use super::deliveries::new_delivery;
 use super::many::pieces;
-use super::pending::Message;
-use crate::store::entities::{id::Id, outbox, outbox_head, webhook_delivery};
-use crate::store::fleet::{CHANNEL, Heard, payload};
-use crate::store::writer::{Failure, Tx};
-use crate::store::{OutboxEntry, StoreError};
-
-/// Puts messages into the outbox, in their order and behind those of others: they are written, and numbered, with theirs.
-pub(crate) async fn add_outbox(
-    tx: &Tx<'_>,
-    relay_id: Uuid,
-    channel_id: i64,
-    entries: &[OutboxEntry],
-) -> Result<(), Failure> {
-    for entry in entries {
-        let mut message = Message {
-            relay_id,
-            channel_id,
-            sequence: 0,
-            kind: entry.kind.clone(),
-            body: String::new(),
-            created_at: entry.created_at,
-        };
-        if let Some(sequence) = entry.sequence {
-            message.sequence = sequence;
-            message.body = entry.body.to_string();
-        } else {
-            tx.write_down().await?;
-            message.sequence = last_sequence(tx, relay_id).await? + 1;
-            let mut body = entry.body.clone();
-            if let Some(data) = body.get_mut("data").and_then(Value::as_object_mut) {
-                data.insert("sequence".to_owned(), message.sequence.into());
-            }
-            message.body = body.to_string();
-        }
-        tx.pending().outbox.push(message);
-    }
-    Ok(())
-}
+use crate::store::StoreError;
+use crate::store::entities::{outbox, outbox_head, webhook_delivery};
+use crate::store::fleet::notify_outbox;
+use crate::store::writer::{Failure, Message, Tx};
 
 /// Numbers messages and writes them.
 pub(crate) async fn write_messages(tx: &Tx<'_>, messages: Vec<Message>) -> Result<(), Failure> {
@@ -83,20 +46,7 @@ pub(crate) async fn write_messages(tx: &Tx<'_>, messages: Vec<Message>) -> Resul
         }
     }
     tx.told.store(true, Ordering::Relaxed);
-    tell_others(tx).await
-}
-
-/// Other processes hear of it with the commit.
-pub(crate) async fn tell_others(tx: &Tx<'_>) -> Result<(), Failure> {
-    if tx.sql.get_database_backend() == DbBackend::Postgres {
-        let notice = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT pg_notify($1, $2)",
-            [CHANNEL.into(), payload(None, Heard::Outbox).into()],
-        );
-        tx.sql.execute_raw(notice).await?;
-    }
-    Ok(())
+    notify_outbox(tx).await
 }
 
 /// Holds the head until the transaction ends. One process at a time writes on SQLite anyway.
@@ -123,15 +73,4 @@ async fn draw(tx: &Tx<'_>, count: usize) -> Result<(i64, bool), Failure> {
     let gone = || StoreError::Corrupt("the outbox_head row is gone".to_owned());
     let head = heads.first().ok_or_else(gone)?;
     Ok((head.last_id - count + 1, head.delivers))
-}
-
-async fn last_sequence(tx: &Tx<'_>, relay_id: Uuid) -> Result<i64, Failure> {
-    let last = outbox::Entity::find()
-        .select_only()
-        .expr(Expr::col(outbox::Column::Sequence).max())
-        .filter(outbox::Column::RelayId.eq(Id(relay_id)))
-        .into_tuple::<Option<i64>>()
-        .one(&tx.sql)
-        .await?;
-    Ok(last.flatten().unwrap_or(0))
 }

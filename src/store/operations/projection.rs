@@ -8,24 +8,15 @@ use sea_orm::sea_query::{
     Expr, ExprTrait, InsertStatement, OnConflict, Query, SimpleExpr, UpdateStatement,
 };
 use sea_orm::{ConnectionTrait, StatementBuilder, Value};
-use uuid::Uuid;
 
 use super::many::{given, pieces, update_from};
-use crate::store::writer::{Failure, Tx};
-use crate::store::{Projection, StoreError};
+use crate::store::StoreError;
+use crate::store::writer::{Failure, Shown, Tx};
 
 const CHANNELS: &str = "channels";
 const ID: &str = "id";
 const RELAY: &str = "relay_id";
 const RECORDING: &str = "stream_recording_url";
-
-/// What a relay shows in its channel's row.
-#[derive(Debug)]
-pub(crate) struct Shown {
-    pub(crate) channel_id: i64,
-    pub(crate) relay_id: Uuid,
-    pub(crate) projection: Projection,
-}
 
 impl Shown {
     const COLUMNS: [&str; 11] = [

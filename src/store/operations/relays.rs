@@ -7,14 +7,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrai
 
 use super::many::{given, pieces, update_from};
 use crate::store::entities::relay::{Column, Entity, Model};
-use crate::store::writer::{Failure, Tx};
-
-/// A relay's next row, in the place of the one with this revision.
-#[derive(Debug)]
-pub(crate) struct Change {
-    pub(crate) row: Model,
-    pub(crate) expected_revision: i64,
-}
+use crate::store::writer::{Change, Failure, Tx};
 
 /// Makes relays; how many. One whose id is there, or whose channel's slot is held, is not made.
 pub(crate) async fn insert(tx: &Tx<'_>, relays: &[Model]) -> Result<u64, Failure> {

@@ -2,12 +2,11 @@
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
-use super::outbox::add_outbox;
+use super::announce::add_outbox;
 use super::parts::{add_cost, add_debts, append_journal, put_recordings};
-use super::projection::Shown;
-use super::relays::{self, Change};
+use super::relays;
 use crate::store::entities::{id::Id, relay, relay_event};
-use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::writer::{Change, Failure, Operation, Shown, Tx};
 use crate::store::{Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow};
 
 /// A relay's next state. It is written by the owner of `epoch` over revision `expected_revision` and nothing else, and

@@ -1,6 +1,6 @@
 //! One transaction for all that wait.
 //!
-//! First they run together, without savepoints, and what they leave to be [written down](Tx::write_down) is written in a few
+//! First they run together, without savepoints, and what they leave to be [written down](write_down) is written in a few
 //! statements for all. When one of them fails, or a row is not as it should be, all of that is taken back, and each runs again
 //! in a savepoint of its own, so that it fails alone. That is rare; savepoints and statements of one's own are most of what a
 //! write costs.
@@ -16,6 +16,7 @@ use sea_orm::{
 use super::{Job, Ran, Tx};
 use crate::store::StoreError;
 use crate::store::operations::outbox::hold_head;
+use crate::store::operations::pending::write_down;
 
 /// Runs all jobs and commits them; how long the commit itself took. An error is everybody's: the transaction is gone.
 pub(super) async fn transact(
@@ -61,14 +62,14 @@ async fn together(
 ) -> bool {
     let tx = Tx::together(transaction, told);
     for job in batch {
-        if !job.leaves_rows() && tx.write_down().await.is_err() {
+        if !job.leaves_rows() && write_down(&tx).await.is_err() {
             return false;
         }
         if !matches!(job.run(&tx).await, Ran::Well) {
             return false;
         }
     }
-    tx.write_down().await.is_ok()
+    write_down(&tx).await.is_ok()
 }
 
 /// Runs one job in its savepoint. An error here is the whole batch's: the transaction is gone.
@@ -82,7 +83,7 @@ async fn alone(
         transaction.execute_unprepared("SAVEPOINT request").await?;
         let mut ran = job.run(&tx).await;
         if matches!(ran, Ran::Well)
-            && let Err(failure) = tx.write_down().await
+            && let Err(failure) = write_down(&tx).await
         {
             ran = job.fail(failure);
         }

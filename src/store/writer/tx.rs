@@ -5,8 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sea_orm::DatabaseTransaction;
 
-use super::Failure;
-use crate::store::operations::pending::Pending;
+use super::pending::Pending;
 use crate::store::sql::Sql;
 
 /// The transaction an operation works in.
@@ -57,11 +56,5 @@ impl<'a> Tx<'a> {
     /// What is left to be written, and what is known of what stands.
     pub(in crate::store) fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes what was left to be written, and takes nothing for known any more.
-    pub(in crate::store) async fn write_down(&self) -> Result<(), Failure> {
-        let pending = std::mem::take(&mut *self.pending());
-        pending.write(self).await
     }
 }

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::limit::Limit;
+use super::limit::{Fault, Limit};
 use crate::vendors::http::{Answer, failure, retry_after};
 use crate::vendors::number::whole;
 use crate::vendors::{Class, Done, Vendor, VendorError};
@@ -22,14 +22,6 @@ pub(super) struct Context<'a> {
     pub(super) writes: bool,
     /// A secret that must not be repeated in an error's text.
     pub(super) token: &'a str,
-}
-
-/// One of the `errors`, or of the `messages`. Those of a success are no errors: a token's verification succeeds with a message
-/// 10000. Those of a refusal may hold its reason: "Authorization Failure", and in the messages "Cloudflare Stream not enabled".
-#[derive(Debug, Clone)]
-pub(super) struct Fault {
-    pub(super) code: Option<i64>,
-    pub(super) text: String,
 }
 
 impl Context<'_> {

@@ -1,13 +1,19 @@
 //! A limit of the account in a refusal: its storage, its live inputs, a product it has not (`cloudflare-stream.md §1.7`).
 
-use super::envelope::Fault;
-
 /// Storage capacity exceeded: answered with 413.
 const STORAGE: &[i64] = &[10011];
 /// "Cloudflare Stream not enabled": answered with 403.
 const NOT_ENABLED: &[i64] = &[10002];
 /// "Authorization Failure", with "Cloudflare Stream not enabled" in the messages: answered with 403. With 400 it is another error.
 const NOT_ALLOWED: &[i64] = &[10005];
+
+/// One of the `errors`, or of the `messages`. Those of a success are no errors: a token's verification succeeds with a message
+/// 10000. Those of a refusal may hold its reason: "Authorization Failure", and in the messages "Cloudflare Stream not enabled".
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    pub(super) code: Option<i64>,
+    pub(super) text: String,
+}
 
 /// Which limit of the account a refusal names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,6 +49,17 @@ pub struct Caller {
     pub until: Instant,
 }
 
+impl Caller {
+    /// A caller that waits for its permit no longer than `patience` from now.
+    #[must_use]
+    pub fn within(priority: Priority, patience: Duration) -> Self {
+        Self {
+            priority,
+            until: Instant::now() + patience,
+        }
+    }
+}
+
 /// No permit in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denied {
