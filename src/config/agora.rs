@@ -30,7 +30,7 @@ pub struct Agora {
     pub backend: AgoraBackend,
     /// Verify Agora's notifications: one for each product. Empty switches their endpoint off.
     pub webhook_secrets: Vec<SecretString>,
-    /// A 404 means *unknown* until these waits are used up.
+    /// A 404 means *unknown* until these waits are used up (`agora.md §8.3`).
     #[serde(deserialize_with = "super::load::durations")]
     pub not_found_backoff: Vec<Duration>,
     /// Looks at a channel's hosts, per second.

@@ -74,7 +74,7 @@ impl Default for CloudRecordingVideo {
     }
 }
 
-/// `agora.cloud_recording.storage`: Agora's `storageConfig`.
+/// `agora.cloud_recording.storage`: Agora's `storageConfig` (`agora.md §2.8, §3.4`).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Prices {
     /// A minute stored at Cloudflare (5,000,000 by default: `cloudflare-stream.md §6.3`).
     pub stored: u64,
-    /// A minute of the recorder (14,000,000 for web mode in HD: `agora.md §3.11`).
+    /// A minute of the recorder (14,000,000 for web mode in HD: `agora.md §3.11, §4.11`).
     pub recorder: u64,
 }
 

@@ -129,7 +129,7 @@ pub struct Spec {
     pub channel_id: i64,
     /// The Agora channel's name.
     pub channel_name: String,
-    /// The seller's uid in that channel.
+    /// The seller's uid in that channel (`agora.md §5.3`).
     pub seller_uid: u32,
     /// Whether recordings are kept.
     pub enable_recording: bool,

@@ -43,7 +43,8 @@ pub(in crate::api) async fn live(
         return unproven(&body, secret.is_some(), is_destination_test);
     }
     let notice = json_of(&body)?;
-    // It has no id: the same event of the same input at the same time is the same. A test message is its own.
+    // It has no id (`cloudflare-stream.md §5.5, §5.7`): the same event of the same input at the same time is the same. A test
+    // message is its own.
     let of = |name| text(&notice, name);
     let (input, event, at) = (
         of("/data/input_id"),

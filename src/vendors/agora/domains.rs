@@ -1,4 +1,4 @@
-//! Agora's domains: which one is asked first, and which next.
+//! Agora's domains: which one is asked first, and which next (`agora.md §1.2`).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The link to the recorder's page, which Agora's cloud browser opens in web mode.
+//! The link to the recorder's page, which Agora's cloud browser opens in web mode (`agora.md §3.9`).
 //!
 //! A link is signed, the same on each repetition, and holds no token: with its signature the page fetches one. So its query is a
 //! credential and never reaches a log.
@@ -20,7 +20,7 @@ const CONTEXT: &[u8] = b"relaykeeper recorder page link v1";
 const LONGEST_QUERY: usize = 4096;
 
 /// The policy under which the page is to be served: its script from here, the Web SDK from Agora's CDN, its one style by
-/// hash, and connections to Agora's edges, which listen on many ports. The SDK starts workers from blobs.
+/// hash, and connections to Agora's edges, which listen on many ports (`agora.md §3.10`). The SDK starts workers from blobs.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     script-src 'self' https://download.agora.io; \
     style-src 'sha256-miJqV0wCvH1yyauLaD8+rqLrv85Qo24YH0E8aUFzmEI='; \

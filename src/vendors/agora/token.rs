@@ -17,7 +17,7 @@ const PRIVILEGE_JOIN: u16 = 1;
 /// The largest salt Agora's own builders draw; the smallest is 1.
 pub const MAX_SALT: u32 = 99_999_998;
 
-/// The most a token may live, in seconds.
+/// The most a token may live, in seconds (`agora.md §9.3`).
 pub const MAX_LIFE_SECONDS: u32 = 86_400;
 
 /// Whom a token lets into which channel.
@@ -140,7 +140,7 @@ mod tests {
         .token(&CERTIFICATE.into())
         .unwrap();
         let ours = unpack(token.expose_secret());
-        // The same token as its Python and its Rust builder write it: other deflate streams, the same content.
+        // The vector (`agora.md §9.2`): the same token as its Python and its Rust builder write it: other deflate streams, the same content.
         for theirs in [
             "007eJxTYBBbsMMnKq7p9Hf/HcIX5kce9b518kCiQgSr5Zrp4X1Tu6UUGCzNDZwdjU1TUs0Mkk1MzExMk5ISUy0SjQxNDcwMk4yN3b8IMEQwMTAwMoAwBIL4CgzmKeZGxmamqUmWFsYmFqbGluapxqnGaZYpJmYGSSkpiVwMRhYWRsYmhkbmxgDCaiTj",
             "007eJwBigB1/yAAFqC4TFpegsv3T7gT0J9ZxUvaycBhIFgFOayXV46VixogADk3MENBMzVkZTYwYzQ0NjQ1YmJhZThhMjE1MDYxYjMzR/QQAFgCAAABAAAAAQABAAEAAQBYAgAAIAA3ZDcyMzY1ZWI5ODM0ODUzOTdlM2UzZjlkNDYwYmRkYQoAMjg4MjM0MTI3M8JqJOM=",

@@ -16,7 +16,7 @@ use crate::vendors::http::{self, Answer, failure};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// A client that names itself otherwise is refused with 403 `error code: 1010`.
+/// A client that names itself otherwise is refused with 403 `error code: 1010` (`cloudflare-stream.md §3.6`).
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                           Chrome/142.0.0.0 Safari/537.36";
 
@@ -143,7 +143,7 @@ impl CustomerHost {
         true
     }
 
-    /// Whether a broadcast of this live input is going on, and its video.
+    /// Whether a broadcast of this live input is going on, and its video (`cloudflare-stream.md §3.4`).
     ///
     /// # Errors
     /// [`Class::Unexpected`] when the answer has not the documented shape; [`Class::Unavailable`] also while the host
@@ -158,7 +158,7 @@ impl CustomerHost {
         })
     }
 
-    /// How many watch a live input's broadcast.
+    /// How many watch a live input's broadcast (`cloudflare-stream.md §3.5`).
     ///
     /// # Errors
     /// As [`CustomerHost::lifecycle`].
@@ -169,7 +169,7 @@ impl CustomerHost {
         Ok(wire.live_viewers)
     }
 
-    /// Whether a live input or a video can be played over HLS.
+    /// Whether a live input or a video can be played over HLS (`cloudflare-stream.md §3.3`).
     ///
     /// # Errors
     /// When there was no answer, or a 429.

@@ -158,7 +158,7 @@ pub(super) fn ray(answer: &Answer) -> Option<&str> {
 }
 
 /// Whether it is the API itself that refuses: its envelope. A page, plain text, the JSON of others and a body that was cut
-/// refuse nothing.
+/// refuse nothing (`cloudflare-stream.md §1.6`).
 pub(super) fn is_own(body: &[u8]) -> bool {
     let success = serde_json::from_slice::<Value>(body)
         .ok()

@@ -1,6 +1,6 @@
 //! A limit of the account in a refusal: its storage, its live inputs, a product it has not (`cloudflare-stream.md §1.7`).
 
-/// Storage capacity exceeded: answered with 413.
+/// Storage capacity exceeded: answered with 413 (`cloudflare-stream.md §1.7, §6.4`).
 const STORAGE: &[i64] = &[10011];
 /// "Cloudflare Stream not enabled": answered with 403.
 const NOT_ENABLED: &[i64] = &[10002];

@@ -16,7 +16,7 @@ const MODE: &str = "automatic";
 /// The live input to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLiveInput {
-    /// Our mark: in `meta.relaykeeper`, and the call's `Idempotency-Key`. At most 255 bytes.
+    /// Our mark: in `meta.relaykeeper` (`cloudflare-stream.md §2.11`), and the call's `Idempotency-Key`. At most 255 bytes.
     pub mark: String,
     /// `meta.name`, for people in the dashboard.
     pub name: String,
@@ -89,7 +89,7 @@ impl NewLiveInput {
     }
 }
 
-/// Where to publish over RTMPS.
+/// Where to publish over RTMPS (`cloudflare-stream.md §6.2`).
 #[derive(Debug, Clone)]
 pub struct IngestTarget {
     /// The same for everybody.

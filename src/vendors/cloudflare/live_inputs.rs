@@ -135,7 +135,7 @@ impl Cloudflare {
         })
     }
 
-    /// Refuses feeds and ends a running broadcast.
+    /// Refuses feeds and ends a running broadcast (`cloudflare-stream.md §2.7`).
     ///
     /// # Errors
     /// [`Class::NotFound`] when it is gone; [`Class::Unexpected`] when the answer is not this live input, or it is still
@@ -155,7 +155,8 @@ impl Cloudflare {
         Ok(())
     }
 
-    /// Gives a live input new credentials: same id, same playback, and whoever publishes with the old ones is cut off.
+    /// Gives a live input new credentials: same id, same playback, and whoever publishes with the old ones is cut off
+    /// (`cloudflare-stream.md §2.8`).
     ///
     /// # Errors
     /// [`Class::NotFound`] when it is gone.
@@ -166,7 +167,7 @@ impl Cloudflare {
         self.live_input(caller, call, Some(uid)).await
     }
 
-    /// Deletes a live input; its recordings stay. One that is gone is deleted.
+    /// Deletes a live input; its recordings stay (`cloudflare-stream.md §2.9`). One that is gone is deleted.
     ///
     /// # Errors
     /// As every call that changes something.

@@ -53,8 +53,8 @@ impl Cloudflare {
         Ok(of_input(videos, uid))
     }
 
-    /// All broadcasts' recordings that are ready and were created after a time, newest first: one look for all relays. A list
-    /// that is full goes on before its oldest video.
+    /// All broadcasts' recordings that are ready and were created after a time, newest first (`cloudflare-stream.md §4.2`): one look for all
+    /// relays. A list that is full goes on before its oldest video.
     ///
     /// # Errors
     /// As every read.
@@ -105,7 +105,7 @@ impl Cloudflare {
         Ok(self.learnt_video(wire))
     }
 
-    /// Deletes a video. One that is gone is deleted.
+    /// Deletes a video (`cloudflare-stream.md §4.6`). One that is gone is deleted.
     ///
     /// # Errors
     /// [`Class::Conflict`] while its broadcast is going on: later it can be.

@@ -15,7 +15,7 @@ use crate::vendors::{Class, VendorError};
 /// The kind of alert that tells of live inputs.
 const LIVE_ALERT: &str = "stream_live_notifications";
 
-/// The account's one Stream video webhook.
+/// The account's one Stream video webhook (`cloudflare-stream.md §5.1`).
 #[derive(Debug, Clone)]
 pub struct StreamWebhook {
     /// Where it goes.
@@ -57,7 +57,7 @@ pub struct Destination {
     pub url: Option<String>,
 }
 
-/// A policy: which alerts go where.
+/// A policy: which alerts go where (`cloudflare-stream.md §5.3`).
 #[derive(Debug, Clone, Deserialize)]
 pub struct Policy {
     /// Its id.
@@ -164,7 +164,7 @@ impl Cloudflare {
     }
 
     /// Makes a destination; what it is sent bears `secret` in `cf-webhook-auth`. Cloudflare sends a test message to the
-    /// address first, and refuses the destination when the answer is not 2xx.
+    /// address first, and refuses the destination when the answer is not 2xx (`cloudflare-stream.md §5.4`).
     ///
     /// # Errors
     /// As every call that changes something.

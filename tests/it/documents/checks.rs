@@ -42,11 +42,11 @@ fn root() -> &'static Path {
 }
 
 /// A file below the root.
-pub struct File {
+pub(super) struct File {
     /// Its path from the root.
-    pub path: String,
+    pub(super) path: String,
     /// What it says.
-    pub text: String,
+    pub(super) text: String,
 }
 
 impl File {
@@ -58,12 +58,12 @@ impl File {
         })
     }
 
-    pub fn is_document(&self) -> bool {
+    pub(super) fn is_document(&self) -> bool {
         self.path.ends_with(".md")
     }
 
     /// Whether it is a page of facts.
-    pub fn is_page(&self) -> bool {
+    pub(super) fn is_page(&self) -> bool {
         let name = self.path.strip_prefix(PAGES);
         name.is_some_and(|name| self.is_document() && name != "/README.md")
     }
@@ -110,7 +110,7 @@ impl File {
 }
 
 /// All text files that are searched.
-pub fn files() -> Vec<File> {
+pub(super) fn files() -> Vec<File> {
     fn walk(path: &str, found: &mut Vec<File>) {
         if SKIPPED.iter().any(|skipped| path.ends_with(skipped)) {
             return;
@@ -140,9 +140,9 @@ pub fn files() -> Vec<File> {
 }
 
 /// The sections of each page of facts: `4` and `4.2`.
-pub type Sections = BTreeMap<String, BTreeSet<String>>;
+pub(super) type Sections = BTreeMap<String, BTreeSet<String>>;
 
-pub fn sections(files: &[File]) -> Sections {
+pub(super) fn sections(files: &[File]) -> Sections {
     let pages = files.iter().filter(|file| file.is_page());
     let sections_of = |page: &File| {
         let headings = page.prose().filter_map(|(_, line)| heading(line));
@@ -167,7 +167,7 @@ fn heading(line: &str) -> Option<&str> {
 
 /// What is wrong with the citations of a file. A citation is `page.md §1.2` or `page.md §1.2, §3`, whole in one line; in a page of
 /// facts `§1.2` alone is one of its own. `RFC 9110 §15` is left alone.
-pub fn citations(file: &File, sections: &Sections) -> Vec<String> {
+pub(super) fn citations(file: &File, sections: &Sections) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, line) in file.lines() {
         let mut page: Option<&str> = None;
@@ -224,7 +224,7 @@ fn is_path(c: char) -> bool {
 }
 
 /// What a file calls a document that does not exist. A name is a path from the root, from the file, or that of a page of facts.
-pub fn names(file: &File) -> Vec<String> {
+pub(super) fn names(file: &File) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, line) in file.lines() {
         let line = without_urls(line);
@@ -275,7 +275,7 @@ fn without_urls(line: &str) -> String {
 }
 
 /// What is wrong with the links of a document: a file or heading that does not exist, a label without a definition.
-pub fn links(file: &File) -> Vec<String> {
+pub(super) fn links(file: &File) -> Vec<String> {
     let mut wrong = Vec::new();
     let definition = |line: &str| {
         let (label, target) = line.strip_prefix('[')?.split_once("]: ")?;
@@ -350,7 +350,7 @@ fn has_anchor(path: &Path, anchor: &str) -> bool {
 }
 
 /// What is wrong with the facts of a page: a number out of turn, no known grade, no source.
-pub fn facts(page: &File) -> Vec<String> {
+pub(super) fn facts(page: &File) -> Vec<String> {
     let mut wrong = Vec::new();
     let (mut section, mut fact) = (0, 0);
     let mut open: Option<(usize, String)> = None;

@@ -1,7 +1,7 @@
 //! Cloud Recording in web mode: a cloud browser opens a page and pushes what it shows (`agora.md §2, §3`).
 //!
-//! Nothing here is found again by listing: the resource id must be stored before the start, and a start whose answer was lost
-//! is looked up by the very same start again (`agora.md §8.4`).
+//! Nothing here is found again by listing (`agora.md §2.4`): the resource id must be stored before the start, and a start
+//! whose answer was lost is looked up by the very same start again (`agora.md §8.4`).
 
 mod body;
 mod prepaid;
@@ -44,7 +44,7 @@ pub struct StartRequest {
     pub uid: u32,
     /// The page to open; its query is a credential.
     pub page_url: SecretString,
-    /// Where to push, stream key included.
+    /// Where to push, stream key included (`agora.md §3.3`).
     pub rtmp_url: SecretString,
     /// `maxRecordingHour`, 1 to 720: nothing else stops a forgotten recorder. The settings' ceiling is applied.
     pub max_recording_hours: u32,
@@ -258,7 +258,7 @@ impl CloudRecording {
         Ok(UpdateAnswer::Updated)
     }
 
-    /// Stops a recorder without waiting for its uploads.
+    /// Stops a recorder without waiting for its uploads (`agora.md §2.6`).
     ///
     /// # Errors
     /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 206/65 and 504/62: stop again.

@@ -1,4 +1,4 @@
-//! What Media Push is sent: a converter whose stream Cloudflare takes (`agora.md §4.3, §4.12`).
+//! What Media Push is sent: a converter whose stream Cloudflare takes (`agora.md §4.3, §4.4, §4.12`).
 
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -27,7 +27,7 @@ struct Converter<'a> {
     #[serde(flatten)]
     source: Source<'a>,
     rtmp_url: &'a str,
-    /// Seconds. One of two documented spellings (`idleTimeOut`): read it back.
+    /// Seconds. One of two documented spellings (`agora.md §4.8`): read it back.
     idle_timeout: u64,
 }
 

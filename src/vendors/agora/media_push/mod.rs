@@ -46,7 +46,7 @@ pub struct NewConverter {
     pub rtmp_url: SecretString,
     /// It destroys itself when the seller was away for so long; Agora clamps it to 5 s to 24 h.
     pub idle_timeout: Duration,
-    /// `cn`, `ap`, `na` or `eu`; later calls name the same.
+    /// `cn`, `ap`, `na` or `eu`; later calls name the same (`agora.md §4.1`).
     pub region: String,
 }
 
@@ -188,7 +188,7 @@ impl MediaPush {
         Ok(GetAnswer::Found(found))
     }
 
-    /// All converters of the project, of all regions as far as Agora lists them (not documented).
+    /// All converters of the project, of all regions as far as Agora lists them (`agora.md §4.6`).
     ///
     /// # Errors
     /// [`VendorError`]: then no converter is known to be absent.
