@@ -86,14 +86,15 @@ fn mistakes_are_found_with_their_line() {
     assert_eq!(
         names(&source),
         [
-            "src/a.rs:5: there is no document mux.md",
-            "src/a.rs:5: there is no document docs/none.md",
+            "src/a.rs:5: there is no mux.md",
+            "src/a.rs:5: there is no docs/none.md",
         ]
     );
     let document = file(
         "docs/a.md",
-        "[a](metrics.md) [b](../README.md#none) [c](none.txt) [d][e] `[f](g)`\n```\n[h](i)\n```\n[j](vendors/README.md#grades)\n[k]: ../none\n",
+        "[a](metrics.md) [b](../README.md#none) [c](none.txt) [d][e] `[f](g)`\n```\n[h](i)\n```\n[j](vendors/README.md#grades)\n[k]: ../none\n`src/none.rs` `lib.rs`\n",
     );
+    assert_eq!(names(&document), ["docs/a.md:7: there is no src/none.rs"]);
     assert_eq!(
         links(&document),
         [

@@ -204,11 +204,16 @@ pub(super) fn citations(file: &File, sections: &Sections) -> Vec<String> {
 
 /// The page at the end of a text.
 fn cited_page(text: &str) -> Option<&str> {
+    let page = named(text);
+    page.ends_with(".md").then_some(page)
+}
+
+/// The path at the end of a text.
+fn named(text: &str) -> &str {
     let start = text.rfind(|c: char| !is_path(c)).map_or(0, |at| {
         at + text[at..].chars().next().map_or(0, char::len_utf8)
     });
-    let page = &text[start..];
-    page.ends_with(".md").then_some(page)
+    &text[start..]
 }
 
 /// Whether a text ends with an RFC's number.
@@ -223,27 +228,31 @@ fn is_path(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_-./".contains(c)
 }
 
-/// What a file calls a document that does not exist. A name is a path from the root, from the file, or that of a page of facts.
+/// Documents that a file names and sources that a document names, if they do not exist. A name is a path from the root, from the
+/// file, from the pages of facts or from `src`.
 pub(super) fn names(file: &File) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, line) in file.lines() {
         let line = without_urls(line);
-        for (at, _) in line.match_indices(".md") {
-            let after = line[at + 3..].chars().next();
+        let documents = line.match_indices(".md");
+        let sources = line.match_indices(".rs").filter(|_| file.is_document());
+        for (at, ending) in documents.chain(sources) {
+            let after = line[at + ending.len()..].chars().next();
             if after.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
                 continue;
             }
-            let name = cited_page(&line[..at + 3]).unwrap_or_default();
-            if matches!(name, ".md" | "/.md") {
+            let name = named(&line[..at + ending.len()]);
+            if name.trim_start_matches('/') == ending || (ending == ".rs" && !name.contains('/')) {
                 continue;
             }
             let places = [
                 PathBuf::from(name),
                 file.relative(name),
                 Path::new(PAGES).join(name),
+                Path::new("src").join(name),
             ];
             if !places.iter().any(|place| exists(place)) {
-                wrong.push(file.at(number, &format!("there is no document {name}")));
+                wrong.push(file.at(number, &format!("there is no {name}")));
             }
         }
     }
