@@ -28,6 +28,13 @@ pub(crate) use traces::traced;
 #[cfg(feature = "otlp")]
 pub use traces::{Exporter, ExporterError};
 
+/// The message of a panic.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
+}
+
 /// What is usually logged when `RUST_LOG` is not set. sqlx and SeaORM would tell each statement.
 pub const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
 

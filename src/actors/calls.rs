@@ -26,7 +26,7 @@ use crate::vendors::agora::page::Links;
 use crate::vendors::cloudflare::{self, Cloudflare};
 use crate::vendors::governor::{self, Governor, Priority};
 use crate::vendors::lease::Lease;
-use crate::vendors::{self, Done, VendorError};
+use crate::vendors::{Done, VendorError};
 use lifecycle::LifecycleTrust;
 
 /// How long a call whose end nobody waits for may wait for its permit.
@@ -284,17 +284,7 @@ pub(super) fn failure(error: VendorError) -> Failure {
     Failure {
         vendor: error.vendor.to_string(),
         call: error.call.to_owned(),
-        class: match error.class {
-            vendors::Class::Unauthorized => Class::Unauthorized,
-            vendors::Class::Rejected => Class::Rejected,
-            vendors::Class::NotFound => Class::NotFound,
-            vendors::Class::Conflict => Class::Conflict,
-            vendors::Class::RateLimited => Class::RateLimited,
-            vendors::Class::Quota => Class::Quota,
-            vendors::Class::Unavailable => Class::Unavailable,
-            vendors::Class::Timeout => Class::Timeout,
-            vendors::Class::Unexpected => Class::Unexpected,
-        },
+        class: error.class,
         maybe_done: error.done == Done::Unknown,
         status: error.status,
         message: error.message,

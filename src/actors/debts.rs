@@ -13,10 +13,9 @@ use super::calls::{asks, failure, video};
 use super::crash::{self, CrashPoint, Deed};
 use super::rows;
 use super::shared::Shared;
-use crate::relay::{Class, Event, Failure, Owed, Relay, Video};
+use crate::relay::{Backoff, Class, Event, Failure, Owed, Relay, Video};
 use crate::store::{OpenDebt, Saved, StoreError};
 use crate::telemetry::metrics;
-use crate::vendors;
 use crate::vendors::agora::cloud_recording::{Recorder, StopAnswer};
 use crate::vendors::agora::media_push::DeleteAnswer;
 use crate::vendors::cloudflare::Cloudflare;
@@ -30,6 +29,10 @@ const BATCH: u64 = 200;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
 const AT_MOST: TimeDelta = TimeDelta::seconds(60);
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    cap: Duration::from_secs(60),
+};
 /// An Agora task that answers 404 may be moving, and come back: it is looked for again so long after the debt began
 /// (`agora.md §8.1, §8.2`).
 const LOOK_AGAIN: [TimeDelta; 3] = [
@@ -116,9 +119,8 @@ pub(super) async fn pay_one(shared: &Shared, open: OpenDebt) {
 
 /// Doubles the wait from a second to a minute; waits longer where the vendor asks for it, 5 minutes at most.
 fn next_try(attempts: i32, failure: &Failure, now: DateTime<Utc>) -> DateTime<Utc> {
-    let doubled = TimeDelta::seconds(1 << attempts.clamp(0, 6));
     let asked = failure.asked_wait().unwrap_or_default();
-    now + TimeDelta::from_std(asked).map_or(AT_MOST, |asked| doubled.min(AT_MOST).max(asked))
+    now + BACKOFF.after(attempts.unsigned_abs()).max(asked)
 }
 
 /// Whether the vendor's own limit has passed. A debt is tried once before: the clock may have been wrong.
@@ -156,9 +158,8 @@ async fn pay(
                     Ok(StopAnswer::Stopped) => return Ok(Paid::Settled),
                     Ok(StopAnswer::NotFound { .. }) => {}
                     // 1003: the session is another resource's.
-                    Err(error)
-                        if error.class == vendors::Class::Rejected
-                            && !other_resources.is_empty() => {}
+                    Err(error) if error.class == Class::Rejected && !other_resources.is_empty() => {
+                    }
                     Err(error) => return Err(failure(error)),
                 }
             }
@@ -217,7 +218,7 @@ async fn pay(
         Owed::DisableLiveInput { uid } | Owed::DisableGhost { uid } => {
             match cloudflare.disable_live_input(asks, uid).await {
                 Ok(()) => Ok(Paid::Settled),
-                Err(error) if error.class == vendors::Class::NotFound => Ok(Paid::Settled),
+                Err(error) if error.class == Class::NotFound => Ok(Paid::Settled),
                 Err(error) => Err(failure(error)),
             }
         }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 pub use endpoint::{Answered, BadEndpoint, Endpoint, PrivateAddress, Untaken};
 
 use super::shared::Shared;
-use crate::store::{Attempt, AttemptResult, DueDelivery, StoreError};
+use crate::store::{Attempt, AttemptResult, DueDelivery, StoreError, until_done};
 use crate::telemetry::metrics;
 
 /// So many messages are under way at once, each of another channel.
@@ -28,8 +28,6 @@ const AT_ONCE: usize = 32;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// While the endpoint counts as disabled, one message is tried so often.
 const PROBE_EVERY: Duration = Duration::from_secs(3600);
-/// Between two tries to write down what came of an attempt.
-const WRITE_AGAIN: Duration = Duration::from_millis(500);
 
 /// Delivers what is due, forever; returns at once when there is no endpoint.
 pub(super) async fn deliver_forever(shared: Arc<Shared>) {
@@ -199,8 +197,6 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
         response_status,
         result,
     };
-    while let Err(error) = shared.store.note_attempt(attempt.clone()).await {
-        tracing::warn!(id, %error, "what came of a delivery was not written down; tried again");
-        tokio::time::sleep(WRITE_AGAIN).await;
-    }
+    let note = || shared.store.note_attempt(attempt.clone());
+    until_done("note a delivery", note).await;
 }

@@ -1,34 +1,24 @@
 //! The end of a relay that cannot be driven: by plain SQL, with one debt for every vendor id in its columns.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::rows;
 use super::shared::Shared;
 use super::view::{WireTime, relay_json};
 use crate::relay::{Cost, Detail, Outcome, OutcomeCode, Owed, Prices, Source};
 use crate::store::{
-    ForcedEnd, JournalEntry, NewDebt, OutboxEntry, RelayRow, StoreError, StoredRelay,
+    ForcedEnd, JournalEntry, NewDebt, OutboxEntry, RelayRow, StoredRelay, until_answered,
 };
 
 /// Ends it; tried until the database has taken it.
 pub(super) async fn end(shared: &Shared, stored: &StoredRelay, reason: &str) {
     let end = forced_end(shared, stored, reason);
-    loop {
-        match shared.store.end_by_force(end.clone()).await {
-            Ok(_) => return,
-            Err(StoreError::Unavailable(error)) => {
-                tracing::warn!(relay_id = %stored.row.id, channel_id = stored.row.channel_id, error, "not ended; tried again");
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            Err(error) => {
-                tracing::error!(relay_id = %stored.row.id, channel_id = stored.row.channel_id, %error, "a relay that cannot be driven cannot be ended either");
-                return;
-            }
-        }
+    let ended = until_answered("end a relay by force", || {
+        shared.store.end_by_force(end.clone())
+    });
+    if let Err(error) = ended.await {
+        tracing::error!(relay_id = %stored.row.id, channel_id = stored.row.channel_id, %error, "a relay that cannot be driven cannot be ended either");
     }
 }
 
@@ -37,15 +27,8 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
     let row = &stored.row;
     let max_recording_hours = shared.settings.agora.cloud_recording.max_recording_hours;
     let debts = owed(stored).into_iter().map(|owed| NewDebt {
-        id: Uuid::now_v7(),
-        relay_id: row.id,
-        channel_id: row.channel_id,
-        kind: owed.to_string(),
-        target: owed.target().to_owned(),
-        data: serde_json::to_value(&owed).unwrap_or_default(),
-        created_at: now,
-        next_attempt_at: now,
         expires_at: expires(&owed, max_recording_hours, now),
+        ..rows::debt(&owed, row.id, row.channel_id, now)
     });
     let cost = cost(shared, row, now);
     // A state that can be read is told with its outcome; one that cannot stays as it is, for whoever wants to know why.

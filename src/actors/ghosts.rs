@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 pub(super) use self::reads::StrayReads;
 use super::calls::asks;
+use super::rows;
 use super::shared::Shared;
 use crate::relay::{Mark, Owed};
-use crate::store::{NewDebt, SLOT_PHASES, StoreError};
+use crate::store::{SLOT_PHASES, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
@@ -151,18 +152,7 @@ async fn owe(
     channel_id: i64,
     owed: Owed,
 ) -> Result<(), GhostError> {
-    let now = shared.clock.now();
-    let debt = NewDebt {
-        id: Uuid::now_v7(),
-        relay_id,
-        channel_id,
-        kind: owed.to_string(),
-        target: owed.target().to_owned(),
-        data: serde_json::to_value(&owed).unwrap_or_default(),
-        created_at: now,
-        next_attempt_at: now,
-        expires_at: None,
-    };
+    let debt = rows::debt(&owed, relay_id, channel_id, shared.clock.now());
     shared.store.add_debts(vec![debt]).await?;
     shared.debts_changed();
     Ok(())

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::view::{WireTime, relay_json};
-use crate::relay::{self, Backend, Debt, Durable, Fact, Step, Video, VideoState};
+use crate::relay::{self, Backend, Debt, Durable, Fact, Owed, Step, Video, VideoState};
 use crate::store::{
     Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow, Save, StoredRelay,
 };
@@ -86,7 +86,7 @@ pub(super) fn row(durable: &Durable) -> RelayRow {
         channel_name: spec.channel_name.clone(),
         seller_uid: i64::from(spec.seller_uid),
         phase: durable.phase.to_string(),
-        relay_status: relay_status(durable).to_owned(),
+        relay_status: durable.relay_status().to_string(),
         backend: backend.to_owned(),
         region,
         live_input_uid: durable.live_input.uid.clone(),
@@ -111,16 +111,6 @@ pub(super) fn row(durable: &Durable) -> RelayRow {
     }
 }
 
-/// The phase in the marketplace's words.
-pub(super) fn relay_status(durable: &Durable) -> &'static str {
-    match &durable.outcome {
-        Some(outcome) if outcome.code.ended_well() => "stopped",
-        Some(_) => "failed",
-        None if durable.phase.is_active() => "active",
-        None => "starting",
-    }
-}
-
 /// What `channels` shows.
 pub(super) fn projection(durable: &Durable) -> Projection {
     let row = row_ids(durable);
@@ -134,7 +124,7 @@ pub(super) fn projection(durable: &Durable) -> Projection {
         agora_resource_id: row.0,
         agora_sid: row.1,
         agora_recording_uid: row.2,
-        relay_status: relay_status(durable).to_owned(),
+        relay_status: durable.relay_status().to_string(),
         relay_started_at: durable.started_at,
     }
 }
@@ -188,16 +178,26 @@ pub(super) fn outbox(
 /// Debts outlive their relay's clock, so their times are told by the wall clock.
 fn new_debt(durable: &Durable, debt: &Debt, now: DateTime<Utc>, wall: DateTime<Utc>) -> NewDebt {
     let shift = wall - now;
+    let (relay_id, channel_id) = (durable.spec.relay_id, durable.spec.channel_id);
     NewDebt {
-        id: Uuid::now_v7(),
-        relay_id: durable.spec.relay_id,
-        channel_id: durable.spec.channel_id,
-        kind: debt.owed.to_string(),
-        target: debt.owed.target().to_owned(),
-        data: serde_json::to_value(&debt.owed).unwrap_or(Value::Null),
-        created_at: wall,
         next_attempt_at: debt.due + shift,
         expires_at: debt.expires.map(|at| at + shift),
+        ..self::debt(&debt.owed, relay_id, channel_id, wall)
+    }
+}
+
+/// A debt that is due at once and never expires.
+pub(super) fn debt(owed: &Owed, relay_id: Uuid, channel_id: i64, at: DateTime<Utc>) -> NewDebt {
+    NewDebt {
+        id: Uuid::now_v7(),
+        relay_id,
+        channel_id,
+        kind: owed.to_string(),
+        target: owed.target().to_owned(),
+        data: serde_json::to_value(owed).unwrap_or_default(),
+        created_at: at,
+        next_attempt_at: at,
+        expires_at: None,
     }
 }
 
@@ -271,7 +271,6 @@ mod tests {
 
     use super::*;
     use crate::actors::view::fixture::{at, live};
-    use crate::relay::Owed;
 
     #[test]
     fn a_debts_times_are_told_by_the_wall_clock_however_far_the_relays_own_is_from_it() {

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
 
 use actix::{Addr, Handler, Message};
 use chrono::{DateTime, Utc};
@@ -17,10 +16,7 @@ use super::ghosts::StrayReads;
 use super::registry::Registry;
 use crate::config::Settings;
 use crate::relay::Owner;
-use crate::store::{Save, Saved, Store, StoreError};
-
-/// Between two tries at a save the database did not take.
-const SAVE_AGAIN: Duration = Duration::from_millis(500);
+use crate::store::{Save, Saved, Store, StoreError, until_answered};
 
 /// Why a save will never succeed.
 #[derive(Debug)]
@@ -243,20 +239,20 @@ impl Shared {
     /// Saves until the database has taken it: nothing is done whose intent is not stored, and nothing is given up because
     /// the database was away.
     pub(super) async fn save(&self, save: Save) -> Result<(), Lost> {
-        loop {
-            match self.store.save(save.clone()).await {
-                Ok(Saved::Saved) => {
-                    self.note_database(true);
-                    return Ok(());
-                }
-                Ok(Saved::Fenced) => return Err(Lost::Fenced),
-                Err(StoreError::Unavailable(error)) => {
-                    self.note_database(false);
-                    tracing::warn!(error, "not saved; tried again");
-                    tokio::time::sleep(SAVE_AGAIN).await;
-                }
-                Err(error) => return Err(Lost::Refused(error.to_string())),
+        let saved = until_answered("save a relay", || async {
+            let saved = self.store.save(save.clone()).await;
+            if let Err(StoreError::Unavailable(_)) = saved {
+                self.note_database(false);
             }
+            saved
+        });
+        match saved.await {
+            Ok(Saved::Saved) => {
+                self.note_database(true);
+                Ok(())
+            }
+            Ok(Saved::Fenced) => Err(Lost::Fenced),
+            Err(error) => Err(Lost::Refused(error.to_string())),
         }
     }
 }

@@ -7,6 +7,8 @@ use actix::dev::channel;
 use actix::{Actor, Addr, Context};
 use actix_rt::ArbiterHandle;
 
+use crate::telemetry::panic_text;
+
 /// How a child came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -74,20 +76,13 @@ where
         actix_rt::spawn(async move {
             let cause = match life.await {
                 Ok(()) => last_word.take().map_or(Cause::Finished, Cause::Failed),
-                Err(error) if error.is_panic() => Cause::Panicked(text_of(&*error.into_panic())),
+                Err(error) if error.is_panic() => {
+                    Cause::Panicked(panic_text(&*error.into_panic()).to_owned())
+                }
                 Err(_) => Cause::Cancelled,
             };
             notice.give(cause);
         });
     });
     Addr::new(sender)
-}
-
-/// What a panic said.
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without words").to_owned()
 }

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use uuid::Uuid;
 
 use crate::relay::{
-    Backend, Cost, Detail, Durable, Fact, Outcome, OutcomeCode, Phase, Source, Video, VideoState,
+    Backend, Cost, Detail, Durable, Fact, Outcome, Phase, RelayStatus, Source, Video, VideoState,
 };
 
 /// A time as it goes over the wire: RFC 3339, UTC with `Z`, milliseconds.
@@ -57,7 +57,7 @@ pub struct RelayView {
     pub phase: String,
     /// The phase in fewer words: starting, active, stopped, failed.
     #[schema(schema_with = words::relay_status)]
-    pub relay_status: &'static str,
+    pub relay_status: RelayStatus,
     /// Live or interrupted.
     pub is_active: bool,
     /// A buyer can press play.
@@ -191,7 +191,7 @@ impl RelayView {
             channel_name: spec.channel_name.clone(),
             seller_uid: spec.seller_uid,
             phase: phase.to_string(),
-            relay_status: relay_status(phase, durable.outcome.as_ref().map(|end| end.code)),
+            relay_status: durable.relay_status(),
             is_active: phase.is_active(),
             is_live: phase == Phase::Live,
             hls_playback_url: durable.live_input.hls_url.clone(),
@@ -254,22 +254,6 @@ impl OutcomeView {
             code: outcome.code.to_string(),
             message: outcome.code.sentence(),
             detail: outcome.detail.clone(),
-        }
-    }
-}
-
-/// The marketplace's word for a phase. From `stopping` on the outcome decides.
-#[must_use]
-pub fn relay_status(phase: Phase, outcome: Option<OutcomeCode>) -> &'static str {
-    match phase {
-        Phase::Provisioning | Phase::AwaitingLive => "starting",
-        Phase::Live | Phase::Interrupted => "active",
-        Phase::Stopping | Phase::Finalizing | Phase::Ended => {
-            if outcome.is_some_and(OutcomeCode::ended_well) {
-                "stopped"
-            } else {
-                "failed"
-            }
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What every answer has in common: a request id, errors as problems, and no panic that shows.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use actix_web::Error;
@@ -18,6 +17,7 @@ use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::problem::{Problem, X_REQUEST_ID};
+use crate::telemetry::panic_text;
 
 /// Gives the request its id: the caller's, if that is sane, else a new one. From here on the request's own header holds
 /// it, so that the log and the answer say the same.
@@ -61,7 +61,7 @@ pub(super) async fn dress(
         Ok(Ok(response)) => response.map_into_boxed_body(),
         Ok(Err(error)) => return Err(Problem::of(&error).answering(&instance, &id).into()),
         Err(panic) => {
-            tracing::error!(panic = text_of(&*panic), "a handler panicked");
+            tracing::error!(panic = panic_text(&*panic), "a handler panicked");
             return Err(Problem::internal().answering(&instance, &id).into());
         }
     };
@@ -145,12 +145,6 @@ fn problem_of(response: &ServiceResponse) -> Option<Problem> {
             Some(Problem::of_status(status, allow))
         }
     }
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::Api;
 use super::problem::Problem;
 use super::relays::recording_view;
 use crate::actors::view::words;
+use crate::relay::RelayStatus;
 
 /// What a channel plays.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +25,7 @@ pub(super) struct Playback {
     relay_id: Uuid,
     /// Null for a recording.
     #[schema(schema_with = status)]
-    relay_status: Option<&'static str>,
+    relay_status: Option<RelayStatus>,
     /// The recording's uid at Cloudflare; null for a broadcast, as are the next two.
     video_uid: Option<String>,
     thumbnail_url: Option<String>,

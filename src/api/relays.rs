@@ -7,11 +7,9 @@ use uuid::Uuid;
 
 use super::Api;
 use super::problem::Problem;
-use crate::actors::view::{
-    OutcomeView, RecorderView, RecordingView, RelayView, WireTime, relay_status,
-};
+use crate::actors::view::{OutcomeView, RecorderView, RecordingView, RelayView, WireTime};
 use crate::actors::{self, Readiness, Snapshot};
-use crate::relay::{Detail, Durable, OutcomeCode, Phase};
+use crate::relay::{Detail, Durable, OutcomeCode, Phase, RelayStatus};
 use crate::store::{self, READY, StoredRelay};
 
 impl Api {
@@ -126,7 +124,7 @@ pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView
     let phase: Option<Phase> = row.phase.parse().ok();
     let code: Option<OutcomeCode> = row.outcome.as_deref().and_then(|code| code.parse().ok());
     view.phase.clone_from(&row.phase);
-    view.relay_status = phase.map_or("failed", |phase| relay_status(phase, code));
+    view.relay_status = phase.map_or(RelayStatus::Failed, |phase| RelayStatus::of(phase, code));
     view.is_active = phase.is_some_and(Phase::is_active);
     view.is_live = phase == Some(Phase::Live);
     view.stopped_at = row.stopped_at.map(WireTime);
@@ -151,7 +149,7 @@ fn bare(stored: &StoredRelay) -> RelayView {
         channel_name: row.channel_name.clone(),
         seller_uid: u32::try_from(row.seller_uid).unwrap_or_default(),
         phase: String::new(),
-        relay_status: "failed",
+        relay_status: RelayStatus::Failed,
         is_active: false,
         is_live: false,
         hls_playback_url: None,

@@ -113,16 +113,7 @@ pub enum Call {
 #[serde(tag = "product", rename_all = "snake_case")]
 pub enum RecorderRef {
     /// A Cloud Recording task.
-    CloudRecording {
-        /// The resource it runs on.
-        resource_id: String,
-        /// Its session.
-        sid: String,
-        /// Its label.
-        cname: String,
-        /// Its uid.
-        uid: u32,
-    },
+    CloudRecording(CloudTask),
     /// A Media Push converter.
     MediaPush {
         /// Its id.
@@ -130,6 +121,19 @@ pub enum RecorderRef {
         /// Where it runs.
         region: String,
     },
+}
+
+/// A Cloud Recording task by its ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloudTask {
+    /// The resource it runs on.
+    pub resource_id: String,
+    /// Its session.
+    pub sid: String,
+    /// Its label.
+    pub cname: String,
+    /// Its uid.
+    pub uid: u32,
 }
 
 /// When a call is wanted.

@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of failure it is.
+/// What kind of failure it is, by what the caller can do about it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Class {
-    /// The credentials were refused.
+    /// The credentials were refused: only others help.
     Unauthorized,
-    /// The request was refused as wrong.
+    /// The request was refused as wrong: the same request will be refused again.
     Rejected,
-    /// The object is not there.
+    /// The object is not there. At Agora this may be a fail-over.
     NotFound,
-    /// Something is in the way.
+    /// Something is in the way: a name is taken, a video is still being recorded.
     Conflict,
-    /// Too many requests.
+    /// Too many requests, told by the vendor or by our own governor.
     RateLimited,
-    /// The account holds as many of something as it may.
+    /// The account's quota of something is used up, or a product is not enabled for it.
     Quota,
-    /// The vendor could not be reached or failed.
+    /// The vendor could not be reached, or failed (5xx).
     Unavailable,
     /// No answer in time.
     Timeout,
@@ -101,18 +101,40 @@ impl Jitter {
     }
 }
 
-/// The wait before the next try: doubling from `first` up to 15 s, between half and one and a half times of that, and
-/// never less than what the vendor asks for.
+/// Waits that double from `first` to `cap`.
+#[derive(Debug, Clone, Copy)]
+pub struct Backoff {
+    /// The wait after the first failure.
+    pub first: Duration,
+    /// The longest wait.
+    pub cap: Duration,
+}
+
+impl Backoff {
+    /// The wait after a failure that follows `earlier` failures in a row.
+    #[must_use]
+    pub fn after(self, earlier: u32) -> Duration {
+        let doubled = self.first.saturating_mul(2u32.saturating_pow(earlier));
+        doubled.min(self.cap)
+    }
+}
+
+/// The wait before the next try: doubling from `first` to 15 s, times 0.5 to 1.5, and at least what the vendor asks for.
 #[must_use]
-pub fn back_off(first: Duration, failures: u32, jitter: Jitter, failure: &Failure) -> Duration {
+pub(super) fn back_off(
+    first: Duration,
+    failures: u32,
+    jitter: Jitter,
+    failure: &Failure,
+) -> Duration {
     let spread = doubled(first, failures, jitter);
     spread.max(failure.asked_wait().unwrap_or_default())
 }
 
-/// The wait after so many tries in a row: doubling from `first` up to 15 s, between half and one and a half times of that.
+/// The wait after that many tries in a row: doubling from `first` to 15 s, times 0.5 to 1.5.
 #[must_use]
 pub(super) fn doubled(first: Duration, tries: u32, jitter: Jitter) -> Duration {
-    let doubled = first * 2u32.saturating_pow(tries.saturating_sub(1).min(10));
-    let base = doubled.min(Duration::from_secs(15));
+    let cap = Duration::from_secs(15);
+    let base = Backoff { first, cap }.after(tries.saturating_sub(1));
     base / 2 + jitter.of(base)
 }

@@ -34,14 +34,14 @@ mod want;
 mod watch;
 mod words;
 
-pub use action::{Action, ActionId, Call, RecorderRef};
+pub use action::{Action, ActionId, Call, CloudTask, RecorderRef};
 pub use cost::{Cost, Prices, Source};
 pub use debt::{Debt, Owed};
 pub use event::{Answer, Event, FeedReading, Hint, PageReport, PageTrouble, RecorderReading};
 pub use fact::{Announcement, Fact};
-pub use failure::{Class, Failure, Jitter, back_off};
+pub use failure::{Backoff, Class, Failure, Jitter};
 pub use mark::{Mark, NotAMark, Owner};
-pub use outcome::{Detail, Outcome, OutcomeCode};
+pub use outcome::{Detail, Outcome, OutcomeCode, RelayStatus};
 pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
 pub use presence::Presence;
 pub use spec::{Backend, Spec, Timing};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::failure::{Class, Failure};
+use super::phase::Phase;
 
 /// Why a relay ended: the closed list.
 #[derive(
@@ -51,6 +52,38 @@ pub enum OutcomeCode {
     ProvisioningTimeout,
     /// A fault of our own.
     Internal,
+}
+
+/// A relay's phase in fewer words: `relay_status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display, strum::EnumIter)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum RelayStatus {
+    /// It is being set up, or waits for its feed.
+    Starting,
+    /// It is live or interrupted.
+    Active,
+    /// It ended as was asked.
+    Stopped,
+    /// It failed.
+    Failed,
+}
+
+impl RelayStatus {
+    /// From `stopping` on the outcome decides.
+    #[must_use]
+    pub fn of(phase: Phase, outcome: Option<OutcomeCode>) -> Self {
+        match phase {
+            Phase::Provisioning | Phase::AwaitingLive => Self::Starting,
+            Phase::Live | Phase::Interrupted => Self::Active,
+            Phase::Stopping | Phase::Finalizing | Phase::Ended => {
+                match outcome.is_some_and(OutcomeCode::ended_well) {
+                    true => Self::Stopped,
+                    false => Self::Failed,
+                }
+            }
+        }
+    }
 }
 
 impl OutcomeCode {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, RelayStatus};
 use super::phase::Phase;
 use super::spec::{Backend, Spec};
 
@@ -274,6 +274,13 @@ impl Durable {
     #[must_use]
     pub fn has_open_videos(&self) -> bool {
         self.videos.iter().any(Video::is_open)
+    }
+
+    /// Its phase in fewer words.
+    #[must_use]
+    pub fn relay_status(&self) -> RelayStatus {
+        let outcome = self.outcome.as_ref().map(|outcome| outcome.code);
+        RelayStatus::of(self.phase, outcome)
     }
 
     /// The recording to show: the longest that is ready.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Relay;
-use super::action::{Call, RecorderRef, Want};
+use super::action::{Call, CloudTask, RecorderRef, Want};
 use super::phase::Phase;
 use super::spec::Backend;
 use super::state::{InputStage, Recorder, RecorderStage};
@@ -259,12 +259,12 @@ impl Relay {
     pub fn recorder_ref(&self) -> Option<RecorderRef> {
         let recorder = self.durable.open_recorder()?;
         match &self.durable.spec.backend {
-            Backend::CloudRecording { .. } => Some(RecorderRef::CloudRecording {
+            Backend::CloudRecording { .. } => Some(RecorderRef::CloudRecording(CloudTask {
                 resource_id: recorder.resource_id.clone()?,
                 sid: recorder.sid.clone()?,
                 cname: self.durable.spec.mark(recorder.attempt).to_string(),
                 uid: self.durable.recording_uid(recorder.attempt)?,
-            }),
+            })),
             Backend::MediaPush { region } => Some(RecorderRef::MediaPush {
                 converter_id: recorder.converter_id.clone()?,
                 region: region.clone(),

@@ -20,6 +20,7 @@ mod migrations;
 mod operations;
 mod page;
 mod queries;
+mod retry;
 mod rows;
 mod sessions;
 mod sql;
@@ -42,6 +43,7 @@ pub use operations::purge::Purge;
 pub use operations::save::{Save, Saved};
 pub use page::{Page, PageRequest};
 pub use queries::{DeliveryFilter, RelayFilter};
+pub use retry::{until_answered, until_done};
 pub use rows::*;
 pub use sessions::EndedSession;
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+// All that this room takes from the life cycle.
+pub use crate::relay::Class;
+
 /// Who was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
@@ -10,30 +13,6 @@ pub enum Vendor {
     Cloudflare,
     /// Agora.
     Agora,
-}
-
-/// What kind of failure it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
-#[strum(serialize_all = "snake_case")]
-pub enum Class {
-    /// The credentials were refused (401, 403): nothing helps but other ones.
-    Unauthorized,
-    /// The request was refused as wrong: the same request will be refused again.
-    Rejected,
-    /// The object is not there. At Agora this may be a fail-over.
-    NotFound,
-    /// Something is in the way: a name taken, a video still being recorded.
-    Conflict,
-    /// Too many requests, told by the vendor or by our own governor.
-    RateLimited,
-    /// The account holds as many of something as it may, or a product is not enabled for it.
-    Quota,
-    /// The vendor could not be reached or failed (5xx).
-    Unavailable,
-    /// No answer in time.
-    Timeout,
-    /// An answer that does not follow the documents.
-    Unexpected,
 }
 
 /// Whether a call that failed may have been carried out all the same.

@@ -133,14 +133,22 @@ fn came_to(answer: &Result<Answer, VendorError>) -> Option<Class> {
             200..=299 if answer.is_page() => Some(Class::Unexpected),
             200..=299 => None,
             401 | 403 if answer.is_page() => Some(Class::Unavailable),
-            401 | 403 => Some(Class::Unauthorized),
-            404 => Some(Class::NotFound),
-            409 => Some(Class::Conflict),
-            429 => Some(Class::RateLimited),
-            400..=499 => Some(Class::Rejected),
-            500..=599 => Some(Class::Unavailable),
-            _ => Some(Class::Unexpected),
+            status => Some(by_status(status).0),
         },
+    }
+}
+
+/// What a status means unless a vendor's document says otherwise.
+pub(crate) fn by_status(status: u16) -> (Class, Done) {
+    match status {
+        401 | 403 => (Class::Unauthorized, Done::No),
+        404 => (Class::NotFound, Done::No),
+        408 => (Class::Timeout, Done::Unknown),
+        409 => (Class::Conflict, Done::No),
+        429 => (Class::RateLimited, Done::No),
+        400..=499 => (Class::Rejected, Done::No),
+        500.. => (Class::Unavailable, Done::Unknown),
+        _ => (Class::Unexpected, Done::Unknown),
     }
 }
 
@@ -228,15 +236,8 @@ fn broken(vendor: Vendor, call: &'static str, error: reqwest::Error) -> VendorEr
     } else {
         (Class::Unavailable, Done::Unknown)
     };
-    let error = error.without_url();
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        message.push_str(": ");
-        message.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    failure(vendor, call, class, done, message)
+    let error = anyhow::Error::new(error.without_url());
+    failure(vendor, call, class, done, format!("{error:#}"))
 }
 
 /// A failure without an answer.

@@ -8,6 +8,7 @@ mod http;
 pub mod lease;
 mod number;
 mod proxy;
+mod redact;
 
 pub use error::{Class, Done, Vendor, VendorError};
 pub use proxy::{BadProxy, Proxy, proxy};

@@ -3,7 +3,9 @@
 use secrecy::ExposeSecret;
 
 use super::{Caller, asks, asks_to_start, failure};
-use crate::relay::{Answer, Backend, Class, Durable, Failure, RecorderReading, RecorderRef};
+use crate::relay::{
+    Answer, Backend, Class, CloudTask, Durable, Failure, RecorderReading, RecorderRef,
+};
 use crate::vendors::agora::cloud_recording::{
     OutputStatus, QueryAnswer, Recorder, RecorderStatus, StartAnswer, StartRequest, StopAnswer,
     UpdateAnswer,
@@ -179,27 +181,15 @@ impl Caller {
         live_input: &str,
     ) -> Result<Answer, Failure> {
         let asks = asks(Priority::Recover);
-        let RecorderRef::CloudRecording {
-            resource_id,
-            sid,
-            cname,
-            uid,
-        } = recorder
-        else {
+        let RecorderRef::CloudRecording(task) = recorder else {
             return Ok(Answer::Updated);
         };
         let rtmp_url = self.publish_url(live_input, asks).await?;
-        let recorder = Recorder {
-            resource_id,
-            sid,
-            cname,
-            uid,
-        };
         let updated = self
             .vendors
             .agora
             .cloud_recording()
-            .update(asks, &recorder, &rtmp_url)
+            .update(asks, &task.into(), &rtmp_url)
             .await;
         match updated.map_err(failure)? {
             UpdateAnswer::Updated | UpdateAnswer::NotFound { .. } => Ok(Answer::Updated),
@@ -209,23 +199,12 @@ impl Caller {
     pub(super) async fn stop_recorder(&self, recorder: RecorderRef) -> Result<Answer, Failure> {
         let asks = asks(Priority::Stop);
         match recorder {
-            RecorderRef::CloudRecording {
-                resource_id,
-                sid,
-                cname,
-                uid,
-            } => {
-                let recorder = Recorder {
-                    resource_id,
-                    sid,
-                    cname,
-                    uid,
-                };
+            RecorderRef::CloudRecording(task) => {
                 let stopped = self
                     .vendors
                     .agora
                     .cloud_recording()
-                    .stop(asks, &recorder)
+                    .stop(asks, &task.into())
                     .await;
                 Ok(match stopped.map_err(failure)? {
                     StopAnswer::Stopped => Answer::Stopped,
@@ -253,23 +232,12 @@ impl Caller {
     pub(super) async fn look_at_recorder(&self, recorder: RecorderRef) -> Result<Answer, Failure> {
         let asks = asks(Priority::Recover);
         let reading = match recorder {
-            RecorderRef::CloudRecording {
-                resource_id,
-                sid,
-                cname,
-                uid,
-            } => {
-                let recorder = Recorder {
-                    resource_id,
-                    sid,
-                    cname,
-                    uid,
-                };
+            RecorderRef::CloudRecording(task) => {
                 let answer = self
                     .vendors
                     .agora
                     .cloud_recording()
-                    .query(asks, &recorder)
+                    .query(asks, &task.into())
                     .await;
                 match answer.map_err(failure)? {
                     QueryAnswer::Found(status) => reading(&status),
@@ -299,6 +267,17 @@ impl Caller {
             }
         };
         Ok(Answer::Recorder(reading))
+    }
+}
+
+impl From<CloudTask> for Recorder {
+    fn from(task: CloudTask) -> Self {
+        Self {
+            resource_id: task.resource_id,
+            sid: task.sid,
+            cname: task.cname,
+            uid: task.uid,
+        }
     }
 }
 

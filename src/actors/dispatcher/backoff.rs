@@ -1,9 +1,15 @@
 //! When a message that was not taken is tried again.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
 
-/// The longest wait.
-const AT_MOST: TimeDelta = TimeDelta::hours(1);
+use chrono::{DateTime, Utc};
+
+use crate::relay::Backoff;
+
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    cap: Duration::from_secs(3600),
+};
 
 /// After `attempts` earlier ones and one more at `now`: 1, 2, 4, 8 s later, doubling to an hour, the last time at
 /// `give_up_at`; none when that has passed.
@@ -12,13 +18,14 @@ pub(super) fn next_attempt(
     now: DateTime<Utc>,
     give_up_at: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
-    let doubled = TimeDelta::seconds(1 << attempts.clamp(0, 12));
-    let next = now + doubled.min(AT_MOST);
+    let next = now + BACKOFF.after(attempts.unsigned_abs());
     (now < give_up_at).then_some(next.min(give_up_at))
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     #[test]

@@ -1,6 +1,5 @@
 //! The marketplace's endpoint: how a message is signed and posted (Standard Webhooks).
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -180,18 +179,11 @@ fn sign(key: &[u8], id: &str, timestamp: &str, body: &str) -> String {
 
 /// The URL is left out: it may hold a secret.
 fn broken(error: reqwest::Error) -> Untaken {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if cause.is::<OnlyPrivate>() {
-            text = cause.to_string();
-            break;
-        }
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
+    let error = anyhow::Error::new(error.without_url());
+    let text = match error.chain().find(|cause| cause.is::<OnlyPrivate>()) {
+        Some(private) => private.to_string(),
+        None => format!("{error:#}"),
+    };
     Untaken::Broken(text.chars().take(300).collect())
 }
 

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::balance::{self, Move};
-use super::{LOOK_HOME, Member, ROUND};
+use super::{LOOK_HOME, Member};
 use crate::actors::registry::{LetGo, Recover, Release, RollCall};
-use crate::store::{Fleet, StoreError, StoredRelay};
+use crate::store::{Fleet, StoreError, StoredRelay, until_done};
 use crate::telemetry::metrics;
 
 /// Between two comparisons of what this node has with what the database says it has.
@@ -81,10 +81,7 @@ impl Member {
             join_all(gone.iter().map(|(_, caller)| caller.wind_up(LOOK_HOME))).await;
             let relays: Vec<Uuid> = gone.into_iter().map(|(relay_id, _)| relay_id).collect();
             // Until it is answered: one that is executed late must not find its relay taken up again.
-            while let Err(error) = store.release(epoch, &relays).await {
-                tracing::warn!(%error, "released, and not written down; tried again");
-                tokio::time::sleep(ROUND).await;
-            }
+            until_done("release relays", || store.release(epoch, &relays)).await;
             tracing::info!(relays = relays.len(), "released to other nodes");
         });
     }

@@ -19,7 +19,7 @@ use crate::actors::shared::Readiness;
 use crate::actors::spec::spec;
 use crate::config::AgoraBackend;
 use crate::relay::{Durable, Phase, Relay};
-use crate::store::{Created, NewRelay, StoreError, StoredRelay};
+use crate::store::{Created, NewRelay, StoreError, StoredRelay, until_done};
 
 /// What is said when a channel is not free in time.
 const STOPS: &str =
@@ -249,13 +249,8 @@ impl Keeper {
     fn look_later(&self, relay_id: Uuid, channel_id: i64, epoch: i64) {
         let shared = self.shared.clone();
         let look = async move {
-            let stored = loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                match shared.store.relay(relay_id).await {
-                    Ok(stored) => break stored,
-                    Err(error) => tracing::debug!(%error, "not looked up yet"),
-                }
-            };
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let stored = until_done("look up a new relay", || shared.store.relay(relay_id)).await;
             if let Some(stored) = stored.filter(|stored| stored.epoch == epoch) {
                 shared.registry_hears(Recover {
                     relays: vec![stored.into()],

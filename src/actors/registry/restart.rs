@@ -12,16 +12,19 @@ use crate::actors::forced_end;
 use crate::actors::relay_actor::Beginning;
 use crate::actors::rows::{self, Unreadable};
 use crate::actors::shared::Shared;
-use crate::relay::{Durable, OutcomeCode, Relay};
-use crate::store::StoredRelay;
+use crate::relay::{Backoff, Durable, OutcomeCode, Relay};
+use crate::store::{StoredRelay, until_done};
 use crate::telemetry::metrics;
 
 /// So many deaths within [`DEATHS_WITHIN`], and the relay is ended without being asked.
 const DEATHS: usize = 5;
 const DEATHS_WITHIN: Duration = Duration::from_secs(60);
-/// The wait before the first restart; doubled up to [`RESTART_AT_MOST`].
-const RESTART_AFTER: Duration = Duration::from_millis(50);
-const RESTART_AT_MOST: Duration = Duration::from_secs(5);
+/// The waits before a restart.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(50),
+    cap: Duration::from_secs(5),
+};
+
 impl Registry {
     /// A child died otherwise than by finishing: its calls come home, then it is loaded and started again.
     pub(super) fn restart(&mut self, relay_id: Uuid, reason: String, ctx: &mut Context<Self>) {
@@ -42,9 +45,7 @@ impl Registry {
         let deaths = child.deaths.len();
         metrics::RESTARTS.add(1, []);
         tracing::error!(%relay_id, channel_id = child.channel_id, reason, deaths, "a relay's actor died");
-        let doubled = RESTART_AFTER
-            * 2u32.saturating_pow(u32::try_from(deaths.saturating_sub(1)).unwrap_or(8));
-        let wait = doubled.min(RESTART_AT_MOST);
+        let wait = BACKOFF.after(u32::try_from(deaths.saturating_sub(1)).unwrap_or(u32::MAX));
         let in_flight = child.caller.in_flight().clone();
         let shared = self.shared.clone();
         let load = async move {
@@ -119,23 +120,17 @@ impl Registry {
     }
 }
 
-/// A relay and its state as stored; none when it is not there. Tried until the database answers.
+/// A relay and its state as stored, if it is there. Tried until the database answers.
 async fn load(
     shared: &Shared,
     relay_id: Uuid,
 ) -> Option<(StoredRelay, Result<Durable, Unreadable>)> {
-    loop {
-        // A save the dead actor asked for may still be on its way: whoever loads before it lands would be fenced by it.
-        let loaded = match shared.store.ping_writer().await {
-            Ok(()) => shared.store.relay(relay_id).await,
-            Err(error) => Err(error),
-        };
-        match loaded {
-            Ok(stored) => return stored.map(|stored| (stored.clone(), rows::durable(&stored))),
-            Err(error) => {
-                tracing::warn!(%error, "not loaded; tried again");
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        }
-    }
+    let stored = until_done("load a relay", || async {
+        // The dead actor's last save may still be queued: loaded before it lands, the relay would be fenced by it.
+        shared.store.ping_writer().await?;
+        shared.store.relay(relay_id).await
+    })
+    .await?;
+    let durable = rows::durable(&stored);
+    Some((stored, durable))
 }

@@ -1,6 +1,6 @@
 use super::fixture::{at, live, live_by_media_push, requested};
 use super::*;
-use crate::relay::{Class, Failure, Source};
+use crate::relay::{Class, Failure, OutcomeCode, Source};
 
 fn text(durable: &Durable, viewers: Option<u64>) -> String {
     let view = RelayView::of(durable, viewers, at("10:30:41.499"));
@@ -146,13 +146,13 @@ fn a_converter_shows_its_id_and_no_recorder_uid() {
 
 #[test]
 fn from_stopping_on_the_outcome_says_whether_it_failed() {
-    let status = |phase, code| relay_status(phase, Some(code));
+    let status = |phase, code| RelayStatus::of(phase, code).to_string();
     for phase in [Phase::Stopping, Phase::Finalizing, Phase::Ended] {
-        assert_eq!(status(phase, OutcomeCode::SellerLeft), "stopped");
-        assert_eq!(status(phase, OutcomeCode::LiveTimeout), "failed");
+        assert_eq!(status(phase, Some(OutcomeCode::SellerLeft)), "stopped");
+        assert_eq!(status(phase, Some(OutcomeCode::LiveTimeout)), "failed");
     }
-    assert_eq!(relay_status(Phase::Interrupted, None), "active");
-    assert_eq!(relay_status(Phase::AwaitingLive, None), "starting");
+    assert_eq!(status(Phase::Interrupted, None), "active");
+    assert_eq!(status(Phase::AwaitingLive, None), "starting");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use strum::IntoEnumIterator;
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
-use crate::relay::{OutcomeCode, Phase, Source, VideoState};
+use crate::relay::{OutcomeCode, Phase, RelayStatus, Source, VideoState};
 
 /// One of these.
 pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object {
@@ -33,9 +33,8 @@ pub(crate) fn phase() -> Object {
 }
 
 pub(crate) fn relay_status() -> Object {
-    let words = ["starting", "active", "stopped", "failed"];
     described(
-        one_of(words),
+        one_of(RelayStatus::iter()),
         "The phase in fewer words; from `stopping` on, how it ended.",
     )
 }

@@ -120,12 +120,14 @@ pub(in crate::api) async fn relay(
     path: web::Path<String>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let id = relay_id(&path)?;
+    Ok(HttpResponse::Ok().json(named(&request, &path, &api).await?))
+}
+
+/// The relay that a request without a query names.
+async fn named(request: &HttpRequest, path: &str, api: &Api) -> Result<RelayView, Problem> {
+    let id = relay_id(path)?;
     Query::read(request.query_string(), &[])?;
-    match api.relay(id).await? {
-        Some(relay) => Ok(HttpResponse::Ok().json(relay)),
-        None => Err(unknown()),
-    }
+    api.relay(id).await?.ok_or_else(unknown)
 }
 
 fn unknown() -> Problem {
@@ -182,13 +184,9 @@ pub(in crate::api) async fn recordings(
     path: web::Path<String>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let id = relay_id(&path)?;
-    Query::read(request.query_string(), &[])?;
-    match api.relay(id).await? {
-        Some(relay) => Ok(HttpResponse::Ok().json(RecordingPage {
-            recordings: relay.recordings,
-            next_cursor: None,
-        })),
-        None => Err(unknown()),
-    }
+    let relay = named(&request, &path, &api).await?;
+    Ok(HttpResponse::Ok().json(RecordingPage {
+        recordings: relay.recordings,
+        next_cursor: None,
+    }))
 }

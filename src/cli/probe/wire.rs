@@ -172,7 +172,10 @@ impl Wire {
         if let Some(body) = &ask.body {
             request = request.json(body);
         }
-        let told = |error: reqwest::Error| format!("no answer: {}", error.without_url());
+        let told = |error: reqwest::Error| {
+            let error = anyhow::Error::new(error.without_url());
+            format!("no answer: {error:#}")
+        };
         let response = request.send().await.map_err(told)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.map_err(told)?;

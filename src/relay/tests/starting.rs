@@ -178,7 +178,7 @@ fn a_recorder_that_runs_without_telling_its_session_is_gone_on_with() {
     life.tell(Event::Stop);
     let stop = life.waiting("stop_recorder");
     assert!(
-        matches!(stop, Some(Call::StopRecorder(RecorderRef::CloudRecording { sid, .. })) if sid == "told")
+        matches!(stop, Some(Call::StopRecorder(RecorderRef::CloudRecording(task))) if task.sid == "told")
     );
 }
 
@@ -244,7 +244,7 @@ fn a_recorder_that_runs_on_an_earlier_resource_is_stopped_on_that_one() {
     life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
     life.tell(Event::Stop);
     let stop = life.waiting("stop_recorder");
-    let on_it = |r: &RecorderRef| matches!(r, RecorderRef::CloudRecording { resource_id, .. } if resource_id == "resource");
+    let on_it = |r: &RecorderRef| matches!(r, RecorderRef::CloudRecording(task) if task.resource_id == "resource");
     assert!(
         matches!(stop, Some(Call::StopRecorder(r)) if on_it(r)),
         "{stop:?}"

@@ -3,9 +3,9 @@
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::redact::redact;
-use crate::vendors::http::retry_after;
+use crate::vendors::http::{by_status, retry_after};
 use crate::vendors::number::whole;
+use crate::vendors::redact::redact;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// The most of a vendor's words an error keeps, in characters.
@@ -164,18 +164,15 @@ fn classify(reply: &Reply) -> (Class, Done) {
         (401 | 403, _) => (Class::Unavailable, Done::Unknown),
         (404, _) if !reply.is_not_found() => (Class::Rejected, Done::No),
         (404, _) => (Class::NotFound, Done::Unknown),
-        (409, _) => (Class::Conflict, Done::No),
         (429, _) if reply.is_own() => (too_many(&words), Done::No),
-        (429, _) => (Class::RateLimited, Done::No),
         // Past 10 % of the concurrency Cloud Recording answers 400 (`agora.md §2.7`).
         (400, _) if words.contains("rate limit") || words.contains("qps") => {
             (Class::RateLimited, Done::No)
         }
         (400, Some(406)) => (Class::Quota, Done::No),
-        (206 | 408 | 504, _) => (Class::Timeout, Done::Unknown),
-        (499..=599, _) => (Class::Unavailable, Done::Unknown),
-        (400..=498, _) => (Class::Rejected, Done::No),
-        _ => (Class::Unexpected, Done::Unknown),
+        (206 | 504, _) => (Class::Timeout, Done::Unknown),
+        (499, _) => (Class::Unavailable, Done::Unknown),
+        (status, _) => by_status(status),
     }
 }
 

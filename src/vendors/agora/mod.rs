@@ -16,7 +16,6 @@ mod domains;
 pub mod media_push;
 mod outcome;
 pub mod page;
-mod redact;
 mod signature;
 pub mod token;
 mod transport;

@@ -4,8 +4,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::limit::{Fault, Limit};
-use crate::vendors::http::{Answer, failure, retry_after};
+use crate::vendors::http::{Answer, by_status, failure, retry_after};
 use crate::vendors::number::whole;
+use crate::vendors::redact::redact;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// The longest excerpt of an answer that is no JSON.
@@ -94,11 +95,7 @@ impl Context<'_> {
             ..500 if is_foreign(answer) && !matches!(answer.status, 408 | 429) => {
                 (Class::Unexpected, Done::Unknown)
             }
-            401 | 403 => (Class::Unauthorized, Done::No),
-            408 => (Class::Timeout, Done::Unknown),
-            429 => (Class::RateLimited, Done::No),
-            500.. => (Class::Unavailable, Done::Unknown),
-            409 => (Class::Conflict, Done::No),
+            401 | 403 | 408 | 409 | 429 | 500.. => by_status(answer.status),
             // No such account, or a path that means nothing: never to be taken for an object that is gone.
             400..500 if has(&[7000, 7003]) => (Class::Rejected, Done::No),
             // A malformed or unknown token; no permission; not from this address.
@@ -106,15 +103,13 @@ impl Context<'_> {
                 (Class::Unauthorized, Done::No)
             }
             400..500 if has(&[10046]) => (Class::Conflict, Done::No),
-            404 => (Class::NotFound, Done::No),
             400..500 if has(&[10003]) => (Class::NotFound, Done::No),
-            400..500 => (Class::Rejected, Done::No),
             // A 2xx whose envelope says that the call failed.
             200..300 if has(&[10003]) => (Class::NotFound, Done::Unknown),
             200..300 if has(&[10046]) => (Class::Conflict, Done::Unknown),
             200..300 if has(&[1000, 9109, 10000]) => (Class::Unauthorized, Done::Unknown),
             200..300 => (Class::Rejected, Done::Unknown),
-            _ => (Class::Unexpected, Done::Unknown),
+            status => by_status(status),
         };
         self.error(answer, class, done, code, &text)
     }
@@ -127,7 +122,7 @@ impl Context<'_> {
         code: Option<i64>,
         text: &str,
     ) -> VendorError {
-        let mut message: String = self.redacted(text).chars().take(TEXT).collect();
+        let mut message: String = redact(text, &[self.token]).chars().take(TEXT).collect();
         if let Some(ray) = ray(answer) {
             message.push_str(" (cf-ray ");
             message.push_str(ray);
@@ -141,13 +136,6 @@ impl Context<'_> {
             retry_after: retry_after(&answer.headers),
             ..failure(Vendor::Cloudflare, self.call, class, done, message)
         }
-    }
-
-    fn redacted(self, text: &str) -> String {
-        if self.token.is_empty() {
-            return text.to_owned();
-        }
-        text.replace(self.token, "[token]")
     }
 }
 

@@ -367,7 +367,7 @@ async fn the_token_is_never_repeated_even_when_the_vendor_does() {
     let (write, read) = outcomes(refused(400, 6003, &format!("Bearer {TOKEN} is odd"))).await;
     for error in [write, read] {
         assert_no_secret(&format!("{error} {error:?}"));
-        assert!(error.message.contains("[token]"));
+        assert!(error.message.contains("[redacted]"));
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::{
-    Action, Announcement, Answer, Backend, Call, Class, Debt, Durable, Event, Fact, Failure, Hint,
-    Jitter, Outcome, OutcomeCode, Owed, PageReport, Phase, RecorderReading, RecorderRef, Relay,
-    Spec, Step,
+    Action, Announcement, Answer, Backend, Call, Class, CloudTask, Debt, Durable, Event, Fact,
+    Failure, Hint, Jitter, Outcome, OutcomeCode, Owed, PageReport, Phase, RecorderReading,
+    RecorderRef, Relay, Spec, Step,
 };
 
 use super::dice::Dice;

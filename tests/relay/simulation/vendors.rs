@@ -373,13 +373,11 @@ impl Vendors {
     /// The task a caller means: a session belongs to its resource (`agora.md §7.1`, 1003).
     pub fn task(&self, recorder: &RecorderRef) -> Option<usize> {
         match recorder {
-            RecorderRef::CloudRecording {
-                resource_id, sid, ..
-            } => {
-                let resource = resource_id.parse().ok();
+            RecorderRef::CloudRecording(asked) => {
+                let resource = asked.resource_id.parse().ok();
                 self.tasks
                     .iter()
-                    .position(|task| task.sid == *sid && task.resource == resource)
+                    .position(|task| task.sid == asked.sid && task.resource == resource)
             }
             RecorderRef::MediaPush { converter_id, .. } => {
                 self.tasks.iter().position(|task| task.sid == *converter_id)

@@ -17,12 +17,12 @@ pub use status::{OutputStatus, RecorderStatus};
 
 use super::answer::{self, Reply};
 use super::encode;
-use super::redact::secret_part;
 use super::transport::{Line, Repeat, Request};
 use crate::config;
 use crate::vendors::VendorError;
 use crate::vendors::governor::Caller;
 use crate::vendors::number::whole;
+use crate::vendors::redact::secret_part;
 
 /// The API of one App ID. Clones share its budget.
 #[derive(Debug, Clone)]

@@ -15,10 +15,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub use converter::{Converter, ConverterList, ConverterState};
 
 use super::encode;
-use super::redact::secret_part;
 use super::transport::{Line, Repeat, Request};
 use crate::config;
 use crate::vendors::governor::Caller;
+use crate::vendors::redact::secret_part;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
 use converter::Page;
 

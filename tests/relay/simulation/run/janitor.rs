@@ -226,12 +226,12 @@ impl Run {
     ) -> bool {
         let others = others.iter().map(String::as_str);
         for resource_id in std::iter::once(resource_id).chain(others) {
-            let recorder = RecorderRef::CloudRecording {
+            let recorder = RecorderRef::CloudRecording(CloudTask {
                 resource_id: resource_id.into(),
                 sid: sid.into(),
                 cname: cname.into(),
                 uid,
-            };
+            });
             if self.vendors.stop(&recorder, self.now) == Answer::Stopped {
                 return true;
             }

@@ -8,7 +8,7 @@ const SHORTEST: usize = 4;
 
 /// `text` without the given secrets, without what follows the host of an `rtmp(s)://` URL (it ends in a stream key) and
 /// without the query of any other URL (our page's is a credential).
-pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
+pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     let mut text = text.replace("\\/", "/");
     for secret in secrets {
         if secret.len() >= SHORTEST {
@@ -51,7 +51,7 @@ pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
 }
 
 /// What of an RTMP URL is secret wherever it shows up: its last part, the stream key.
-pub(super) fn secret_part(rtmp_url: &str) -> &str {
+pub(crate) fn secret_part(rtmp_url: &str) -> &str {
     rtmp_url
         .split_once("://")
         .and_then(|(_, rest)| rest.split_once('/'))
