@@ -2,10 +2,11 @@
 //! sees itself; the steward what all nodes share, and it clears what a node that is gone had raised.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use parking_lot::Mutex;
 
 use super::janitor::{Sweep, Verdict};
 use super::shared::Shared;
@@ -67,11 +68,11 @@ impl Alarms {
             may_be_cut: sweep.may_be_cut,
             converters_may_be_cut: sweep.converters_may_be_cut,
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = swept;
+        *self.0.lock() = swept;
     }
 
     fn last(&self) -> Swept {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 }
 

@@ -6,10 +6,11 @@ mod live_input;
 mod looks;
 mod recorder;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -222,10 +223,7 @@ impl Caller {
     }
 
     fn keep_publish_url(&self, url: SecretString) {
-        *self
-            .publish_url
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(url);
+        *self.publish_url.lock() = Some(url);
     }
 
     /// Where the recorder publishes: kept from the answer that told it, or read again.
@@ -234,11 +232,7 @@ impl Caller {
         live_input: &str,
         asks: governor::Caller,
     ) -> Result<SecretString, Failure> {
-        let kept = self
-            .publish_url
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let kept = self.publish_url.lock().clone();
         if let Some(url) = kept {
             return Ok(url);
         }

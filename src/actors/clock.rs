@@ -5,10 +5,10 @@
 //! of that. What is scheduled goes by [`ProcessClock::due`], which never goes back.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use parking_lot::Mutex;
 
 use crate::relay::Durable;
 
@@ -119,7 +119,7 @@ impl ProcessClock {
 
     /// The time up to which scheduled work is due: a wall clock that is set back delays nothing.
     pub(super) fn due(&self) -> DateTime<Utc> {
-        self.watch().due(self.steady.now(), wall_now())
+        self.watch.lock().due(self.steady.now(), wall_now())
     }
 
     /// How much time has passed since a moment told by the wall clock. What the wall clock was set forward since then
@@ -127,15 +127,11 @@ impl ProcessClock {
     pub(super) fn passed_since(&self, moment: DateTime<Utc>) -> TimeDelta {
         let now = wall_now();
         self.compare(now);
-        self.watch().passed(moment, now)
-    }
-
-    fn watch(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watch.lock().passed(moment, now)
     }
 
     fn compare(&self, wall: DateTime<Utc>) {
-        let step = self.watch().compare(wall, Instant::now());
+        let step = self.watch.lock().compare(wall, Instant::now());
         if let Some(step) = step {
             tracing::warn!(
                 by_seconds = step.by.num_seconds(),
@@ -146,7 +142,10 @@ impl ProcessClock {
 
     /// The last step of the wall clock, while it is news.
     pub(super) fn step(&self) -> Option<ClockStep> {
-        self.watch().step.filter(|step| step.seen.elapsed() < NEWS)
+        self.watch
+            .lock()
+            .step
+            .filter(|step| step.seen.elapsed() < NEWS)
     }
 
     /// Compares the wall clock with the monotonic one, forever.

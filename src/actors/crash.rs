@@ -8,8 +8,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
+use parking_lot::Mutex;
 use strum::IntoEnumIterator;
 
 use crate::relay::Call;
@@ -165,7 +166,7 @@ struct Plan {
 pub(super) fn point(point: CrashPoint) {
     let Some(plan) = &*PLAN else { return };
     let times = {
-        let mut reached = plan.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = plan.reached.lock();
         let times = reached.entry(point).or_default();
         *times += 1;
         *times

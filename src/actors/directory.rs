@@ -1,9 +1,10 @@
 //! What everybody reads: one immutable snapshot per relay in work, published by its actor. No mailbox, no database.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use parking_lot::RwLock;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -68,7 +69,8 @@ impl Directory {
     /// The relay's snapshot, while it is in work.
     #[must_use]
     pub fn get(&self, relay_id: Uuid) -> Option<Arc<Snapshot>> {
-        self.read()
+        self.inner
+            .read()
             .relays
             .get(&relay_id)
             .map(|relay| relay.borrow().clone())
@@ -77,7 +79,8 @@ impl Directory {
     /// All snapshots, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Snapshot>> {
-        self.read()
+        self.inner
+            .read()
             .relays
             .values()
             .map(|relay| relay.borrow().clone())
@@ -87,7 +90,7 @@ impl Directory {
     /// How many relays are in work.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.read().relays.len()
+        self.inner.read().relays.len()
     }
 
     /// Whether no relay is in work.
@@ -99,7 +102,7 @@ impl Directory {
     /// The channel's relays in work, newest first: at most one of them holds the channel's slot.
     #[must_use]
     pub fn of_channel(&self, channel_id: i64) -> Vec<Arc<Snapshot>> {
-        let inner = self.read();
+        let inner = self.inner.read();
         let ids = inner.channels.get(&channel_id).into_iter().flatten();
         let relays = ids.filter_map(|id| inner.relays.get(id));
         let mut relays: Vec<_> = relays.map(|relay| relay.borrow().clone()).collect();
@@ -110,7 +113,8 @@ impl Directory {
     /// Follows a relay: every snapshot from now on, until it is no longer in work.
     #[must_use]
     pub fn follow(&self, relay_id: Uuid) -> Option<watch::Receiver<Arc<Snapshot>>> {
-        self.read()
+        self.inner
+            .read()
             .relays
             .get(&relay_id)
             .map(watch::Sender::subscribe)
@@ -124,12 +128,12 @@ impl Directory {
             snapshot.durable.spec.channel_id,
         );
         {
-            let inner = self.read();
+            let inner = self.inner.read();
             if let Some(relay) = inner.relays.get(&id) {
                 return self.replace(relay, snapshot);
             }
         }
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if let Some(relay) = inner.relays.get(&id) {
             return self.replace(relay, snapshot);
         }
@@ -150,7 +154,7 @@ impl Directory {
 
     /// The relay is no longer in work.
     pub(super) fn remove(&self, relay_id: Uuid) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let Some(relay) = inner.relays.remove(&relay_id) else {
             return;
         };
@@ -163,13 +167,5 @@ impl Directory {
                 inner.channels.remove(&channel_id);
             }
         }
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

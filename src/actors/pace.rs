@@ -2,8 +2,9 @@
 //! budgets allow. A relay waits for its next look, not for the permit of one it has begun: thousands that queue would cost
 //! memory, and would learn late what those behind them cannot wait for.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::directory::Snapshot;
 use super::shared::Shared;
@@ -92,7 +93,7 @@ impl Census {
         if before == now {
             return;
         }
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         for (looks, by) in [(before, -1), (now, 1)] {
             let Some(looks) = looks else { continue };
             counts.feeds.count(looks.is_live, by);
@@ -108,7 +109,7 @@ impl Census {
     }
 
     fn counts(&self) -> Counts {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 }
 

@@ -6,11 +6,12 @@ mod list;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use rand::seq::SliceRandom;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -96,7 +97,7 @@ impl RecordingsDesk {
     pub(super) async fn look(&self, live_input: &str, since: DateTime<Utc>) -> Found {
         let (answer, found) = oneshot::channel();
         let start = {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.queue.lock();
             queue.waiting.push(Waiting {
                 live_input: live_input.to_owned(),
                 since,
@@ -121,7 +122,7 @@ impl RecordingsDesk {
 
     async fn serve(&self) {
         let waiting = {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.queue.lock();
             queue.looking = false;
             queue.last = Some(Instant::now());
             std::mem::take(&mut queue.waiting)

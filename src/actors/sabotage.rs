@@ -2,8 +2,8 @@
 //! test calls [`sabotage`]; no setting and no request leads here.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::relay::{Event, Spec};
@@ -47,7 +47,7 @@ static PLANS: Mutex<Vec<(Plan, HashMap<Uuid, u32>)>> = Mutex::new(Vec::new());
 
 /// Adds a plan, for every service of this process.
 pub fn sabotage(plan: Plan) {
-    let mut plans = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut plans = PLANS.lock();
     plans.push((plan, HashMap::new()));
 }
 
@@ -82,7 +82,7 @@ pub(super) fn comes_to(spec: &Spec, moment: Moment) {
 }
 
 fn due(spec: &Spec, moment: Moment) -> Option<Deed> {
-    let mut plans = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut plans = PLANS.lock();
     let (plan, done) = plans.iter_mut().find(|(plan, done)| {
         let done = done.get(&spec.relay_id).copied().unwrap_or(0);
         plan.moment == moment

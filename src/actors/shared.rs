@@ -1,10 +1,11 @@
 //! What every actor has at hand.
 
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use actix::{Addr, Handler, Message};
 use chrono::{DateTime, Utc};
+use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use super::alarms::Alarms;
@@ -201,17 +202,11 @@ impl Shared {
     }
 
     pub(super) fn set_registry(&self, registry: Addr<Registry>) {
-        *self
-            .registry
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(registry);
+        *self.registry.write() = Some(registry);
     }
 
     pub(super) fn registry(&self) -> Option<Addr<Registry>> {
-        self.registry
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.registry.read().clone()
     }
 
     /// Tells the registry something; it is lost only when there is none any more.

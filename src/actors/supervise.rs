@@ -1,11 +1,12 @@
 //! Children whose death is heard of. actix's own `Supervisor` does not restart an actor that panics; so an actor is run
 //! as a task of its own whose end, whatever it was, is told to its parent.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use actix::dev::channel;
 use actix::{Actor, Addr, Context};
 use actix_rt::ArbiterHandle;
+use parking_lot::Mutex;
 
 use crate::telemetry::panic_text;
 
@@ -29,11 +30,11 @@ pub(super) struct LastWord(Arc<Mutex<Option<String>>>);
 impl LastWord {
     /// Leaves it.
     pub(super) fn say(&self, word: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(word);
+        *self.0.lock() = Some(word);
     }
 
     fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 

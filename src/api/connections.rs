@@ -14,10 +14,11 @@ mod state;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::rt::net::TcpStream;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::KEEP_ALIVE;
 use super::origin::{Proxies, network};
@@ -142,7 +143,7 @@ impl Connections {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 }
 

@@ -4,12 +4,12 @@
 //! stored until it would have expired, and read again every few seconds: other processes end sessions too.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
@@ -107,7 +107,7 @@ impl Sessions {
     }
 
     fn is_ended(&self, value: &str, expires: DateTime<Utc>) -> bool {
-        let ended = self.ended();
+        let ended = self.ended.lock();
         let is_older = expires - LASTS < self.since - TimeDelta::seconds(1);
         (is_older && !ended.is_read) || ended.sessions.contains_key(&digest(value))
     }
@@ -118,32 +118,28 @@ impl Sessions {
             session: digest(&session.value),
             expires_at: session.expires,
         };
-        let mut all = self.ended();
+        let mut all = self.ended.lock();
         all.sessions.insert(ended.session.clone(), ended.expires_at);
         all.unsaved.push(ended);
     }
 
     /// What is to be stored.
     pub(crate) fn unsaved(&self) -> Vec<EndedSession> {
-        self.ended().unsaved.clone()
+        self.ended.lock().unsaved.clone()
     }
 
     /// This was stored.
     pub(crate) fn saved(&self, ended: &EndedSession) {
-        self.ended().unsaved.retain(|one| one != ended);
+        self.ended.lock().unsaved.retain(|one| one != ended);
     }
 
     /// These are stored.
     pub(crate) fn read(&self, stored: Vec<EndedSession>, now: DateTime<Utc>) {
-        let mut all = self.ended();
+        let mut all = self.ended.lock();
         all.sessions.retain(|_, expires| *expires > now);
         all.sessions
             .extend(stored.into_iter().map(|one| (one.session, one.expires_at)));
         all.is_read = true;
-    }
-
-    fn ended(&self) -> std::sync::MutexGuard<'_, Ended> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,10 +2,11 @@
 //! (`cloudflare-stream.md §3.5`).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::relay::Durable;
@@ -67,7 +68,7 @@ impl Viewers {
         let ask = self.ask.as_ref()?;
         let uid = live_input(durable)?;
         let now = Instant::now();
-        let mut numbers = self.lock();
+        let mut numbers = self.known.lock();
         let known = numbers.get(uid).copied();
         let told = known.and_then(|known| known.told);
         if known.is_none_or(|known| now.duration_since(known.asked_at) >= HOLDS) {
@@ -84,7 +85,7 @@ impl Viewers {
 
     /// The number that is known already.
     pub(crate) fn known(&self, durable: &Durable) -> Option<u64> {
-        let known = *self.lock().get(live_input(durable)?)?;
+        let known = *self.known.lock().get(live_input(durable)?)?;
         still(known.told?, Instant::now())
     }
 
@@ -92,13 +93,9 @@ impl Viewers {
         let Ok(Some(number)) = timeout(PATIENCE, answer).await else {
             return;
         };
-        if let Some(known) = self.lock().get_mut(&uid) {
+        if let Some(known) = self.known.lock().get_mut(&uid) {
             known.told = Some((Instant::now(), number));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,10 +2,11 @@
 //! writes files, and a restart would hang up on everybody.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -72,7 +73,7 @@ impl Certificate {
     fn renew(&self) {
         match load(&self.chain, &self.key) {
             Ok(fresh) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+                *self.current.write() = Arc::new(fresh);
                 tracing::info!("the TLS certificate was read again");
             }
             // Two files are seldom written at once: the second one's change is another look.
@@ -94,12 +95,7 @@ impl Certificate {
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(
-            self.current
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        )
+        Some(self.current.read().clone())
     }
 }
 

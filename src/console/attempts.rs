@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Wrong tokens are counted over so long.
@@ -47,8 +47,8 @@ impl Attempts {
         None
     }
 
-    fn window(&self, now: Instant) -> std::sync::MutexGuard<'_, Window> {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn window(&self, now: Instant) -> parking_lot::MutexGuard<'_, Window> {
+        let mut window = self.0.lock();
         if now.saturating_duration_since(window.began) >= WINDOW {
             *window = Window {
                 began: now,

@@ -1,10 +1,10 @@
 //! The one state both vendors stand on, behind one lock, and what is noted about it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
@@ -237,7 +237,7 @@ impl World {
 
     /// The state as it is now: what fell due since the last look has happened.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut State, Duration) -> T) -> T {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = self.clock.now();
         state.settle(self, now);
         let result = work(&mut state, now);
@@ -246,10 +246,6 @@ impl World {
             let _ = self.jobs.send(Job::Deliver(notice));
         }
         result
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Entries of a list that are not what its documents say, if lists have such.

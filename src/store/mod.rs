@@ -26,9 +26,10 @@ mod sessions;
 mod sql;
 mod writer;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use parking_lot::RwLock;
 use sea_orm::DbBackend;
 use uuid::Uuid;
 
@@ -126,19 +127,14 @@ impl Store {
     }
 
     fn pools(&self) -> Pools {
-        let pools = self.inner.pools.read();
-        pools.unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner.pools.read().clone()
     }
 
     /// Takes new connections to a PostgreSQL: those there are may hang, when its machine has gone without a word, for as long
     /// as the network waits for it. The writer does so by itself.
     pub fn reconnect(&self) {
         if let Target::Postgres(_) = self.inner.target {
-            let mut pools = self
-                .inner
-                .pools
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut pools = self.inner.pools.write();
             *pools = self.inner.target.pools(&pools.reader, self.inner.readers);
         }
     }

@@ -1,10 +1,10 @@
 //! What callers and vendors say is bounded wherever it is logged or counted: a line has a length, and refusals a number.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -33,7 +33,7 @@ impl Budget {
 
     /// Whether one more of them is logged at INFO.
     pub(super) fn is_logged(&self, now: Instant) -> bool {
-        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut second = self.0.lock();
         let (began, count) = second
             .filter(|(began, _)| now.duration_since(*began) < Duration::from_secs(1))
             .unwrap_or((now, 0));

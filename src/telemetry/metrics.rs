@@ -6,12 +6,13 @@
 
 mod list;
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics::Label;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+use parking_lot::Mutex;
 
 pub use list::*;
 
@@ -140,7 +141,7 @@ pub async fn upkeep_forever() {
 /// All figures in Prometheus' text format, after `set` has set those of this moment.
 pub fn render(set: impl FnOnce()) -> String {
     let recorder = recorder();
-    let _turn = recorder.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = recorder.turn.lock();
     set();
     recorder.process.collect();
     recorder.handle.render()

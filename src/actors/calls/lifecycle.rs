@@ -1,9 +1,9 @@
 //! Whether `/lifecycle` can be believed. It is documented, but not versioned, and costs no budget of the API's: should it
 //! ever answer otherwise than documented, the API is asked instead, within its budget, and a person is told.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// So many odd answers in a row, whichever relay asked, and the API is asked whether it is the host's fault.
@@ -49,18 +49,18 @@ impl LifecycleTrust {
 
     /// Whether it answers as documented, as far as is known.
     pub(in crate::actors) fn is_trusted(&self) -> bool {
-        self.thought().distrusted.is_none()
+        self.thought.lock().distrusted.is_none()
     }
 
     /// What it said when it was last odd, while it is not believed.
     pub(in crate::actors) fn complaint(&self) -> Option<String> {
-        let thought = self.thought();
+        let thought = self.thought.lock();
         thought.distrusted.map(|_| thought.said.clone())
     }
 
     /// Who is to be asked now.
     pub(super) fn source(&self, now: Instant) -> Source {
-        let mut thought = self.thought();
+        let mut thought = self.thought.lock();
         match thought.distrusted {
             Some(tried) if now.duration_since(tried) >= self.try_again => {
                 thought.distrusted = Some(now);
@@ -74,19 +74,19 @@ impl LifecycleTrust {
 
     /// It answered as documented.
     pub(super) fn documented(&self) {
-        *self.thought() = Thought::default();
+        *self.thought.lock() = Thought::default();
     }
 
     /// It answered otherwise, or says that there is no such live input.
     pub(super) fn odd(&self, said: &str) {
-        let mut thought = self.thought();
+        let mut thought = self.thought.lock();
         thought.odd = thought.odd.saturating_add(1);
         said.clone_into(&mut thought.said);
     }
 
     /// The API knows the live input: so it was the host.
     pub(super) fn api_knows(&self, now: Instant) {
-        let mut thought = self.thought();
+        let mut thought = self.thought.lock();
         if thought.odd >= ODD && thought.distrusted.is_none() {
             thought.distrusted = Some(now);
             tracing::error!(
@@ -98,11 +98,7 @@ impl LifecycleTrust {
 
     /// The API does not know it either: the host was right to be odd.
     pub(super) fn api_does_not_know(&self) {
-        self.thought().odd = 0;
-    }
-
-    fn thought(&self) -> MutexGuard<'_, Thought> {
-        self.thought.lock().unwrap_or_else(PoisonError::into_inner)
+        self.thought.lock().odd = 0;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What this process knows of the fleet it is in, for those who ask it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 use crate::store::Fleet;
 
@@ -18,27 +18,28 @@ struct Known {
 impl State {
     /// The fleet is so.
     pub(super) fn note(&self, fleet: Fleet) {
-        self.known().fleet = fleet;
+        self.0.lock().fleet = fleet;
     }
 
     /// This process is no node any more: what it knew is of no use.
     pub(super) fn forget(&self) {
-        self.known().fleet = Fleet::default();
+        self.0.lock().fleet = Fleet::default();
     }
 
     /// This process waits for something; none: it does not.
     pub(in crate::actors) fn waits(&self, reason: Option<String>) {
-        self.known().waits = reason;
+        self.0.lock().waits = reason;
     }
 
     /// Why this process waits.
     pub(in crate::actors) fn reason(&self) -> Option<String> {
-        self.known().waits.clone()
+        self.0.lock().waits.clone()
     }
 
     /// All nodes, by their epochs.
     pub(in crate::actors) fn epochs(&self) -> Vec<i64> {
-        self.known()
+        self.0
+            .lock()
             .fleet
             .nodes
             .iter()
@@ -48,20 +49,16 @@ impl State {
 
     /// How many nodes there are, this one included.
     pub(in crate::actors) fn size(&self) -> u32 {
-        u32::try_from(self.known().fleet.nodes.len())
+        u32::try_from(self.0.lock().fleet.nodes.len())
             .unwrap_or(u32::MAX)
             .max(1)
     }
 
     /// The name of the node of this epoch.
     pub(in crate::actors) fn name_of(&self, epoch: i64) -> Option<String> {
-        let known = self.known();
+        let known = self.0.lock();
         let mut nodes = known.fleet.nodes.iter();
         let node = nodes.find(|node| node.epoch == epoch)?;
         Some(node.name.clone())
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,9 +2,9 @@
 //! notifications, as fast as an encoder reconnects: without a limit they would spend the budget of our own calls.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// After a read, the same live input is not read for this long.
@@ -33,7 +33,7 @@ struct Book {
 impl StrayReads {
     /// Whether this live input may be read now; if so, it counts as read.
     pub(super) fn begin(&self, live_input: &str, now: Instant) -> bool {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.0.lock();
         let known = book.not_before.get(live_input);
         if known.is_some_and(|not_before| now < *not_before) {
             return false;
@@ -46,7 +46,7 @@ impl StrayReads {
     pub(super) fn take_unknown(&self, quota: u32, now: Instant) -> bool {
         let most = (quota / PART).max(1);
         let each = WINDOW / most;
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.0.lock();
         let from = book.used_up_at.map_or(now, |at| at.max(now));
         if from > now + each * (most - 1) {
             return false;
@@ -57,7 +57,7 @@ impl StrayReads {
 
     /// This live input is not ours.
     pub(super) fn not_ours(&self, live_input: &str, now: Instant) {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.0.lock();
         book.put(live_input, now + NOT_OURS_FOR, now);
     }
 }
@@ -107,6 +107,6 @@ mod tests {
         for number in 0..=2 * MOST {
             reads.not_ours(&number.to_string(), now);
         }
-        assert!(reads.0.lock().unwrap().not_before.len() <= MOST);
+        assert!(reads.0.lock().not_before.len() <= MOST);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 /// The most bytes that are held for callers without a valid token: vendors' notifications are short, and come at once.
 const MOST_OF_UNKNOWN: usize = 2 * 1024 * 1024;
@@ -24,14 +25,14 @@ struct Held {
 impl Bodies {
     /// Counts bytes of a request with a valid token. False when they are too many.
     pub(super) fn take_known(&self, bytes: usize) -> bool {
-        let mut held = self.held();
+        let mut held = self.0.lock();
         held.of_known += bytes;
         held.of_known <= MOST_OF_KNOWN
     }
 
     /// Counts bytes of a request without a valid token. False when they are too many, or too many of this address.
     pub(super) fn take_unknown(&self, caller: Option<IpAddr>, bytes: usize) -> bool {
-        let mut held = self.held();
+        let mut held = self.0.lock();
         held.of_unknown += bytes;
         let is_within = held.of_unknown <= MOST_OF_UNKNOWN;
         let Some(caller) = caller else {
@@ -47,7 +48,7 @@ impl Bodies {
         if unknown + known == 0 {
             return;
         }
-        let mut held = self.held();
+        let mut held = self.0.lock();
         held.of_known = held.of_known.saturating_sub(known);
         held.of_unknown = held.of_unknown.saturating_sub(unknown);
         if let Some(caller) = caller
@@ -58,10 +59,6 @@ impl Bodies {
                 held.by_address.remove(&caller);
             }
         }
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

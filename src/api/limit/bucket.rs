@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// With more callers than this, those whose bucket is full are forgotten.
 const MANY: usize = 10_000;
@@ -49,7 +50,7 @@ impl<K: Eq + Hash> Buckets<K> {
     /// Takes a request out of the caller's bucket, if there is one in it.
     pub(super) fn take(&self, caller: K, now: Instant) -> Level {
         let window = self.each * self.quota;
-        let mut callers = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut callers = self.full_at.lock();
         if callers.len() >= MANY {
             callers.retain(|_, full_at| *full_at > now);
         }
@@ -124,6 +125,6 @@ mod tests {
             buckets.take(caller, now);
         }
         buckets.take(MANY, now + Duration::from_secs(1));
-        assert_eq!(buckets.full_at.lock().unwrap().len(), 1);
+        assert_eq!(buckets.full_at.lock().len(), 1);
     }
 }

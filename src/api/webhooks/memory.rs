@@ -1,9 +1,9 @@
 //! What was heard already: notices, for a day, and each seller's last comings and goings. Both are bounded.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 /// How long a notice is remembered.
@@ -34,16 +34,12 @@ pub(super) fn key(endpoint: &str, id: &[u8]) -> Key {
 
 impl Notices {
     pub(super) fn knows(&self, key: &Key) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .known
-            .contains(key)
+        self.0.lock().known.contains(key)
     }
 
     /// Remembers a notice once it was carried out: one that was not must work when it is repeated.
     pub(super) fn remember(&self, key: Key, now: Instant) {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.0.lock();
         while let Some((at, oldest)) = book.by_age.front().copied() {
             if book.by_age.len() < MOST && now.duration_since(at) < DAY {
                 break;
@@ -64,7 +60,7 @@ pub(super) struct Order(Mutex<HashMap<(String, u32), i64>>);
 impl Order {
     /// Whether this is news of the user, and not overtaken by what was heard before.
     pub(super) fn is_news(&self, channel: &str, uid: u32, sequence: i64) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         if last.len() >= MOST {
             last.clear();
         }
@@ -102,7 +98,7 @@ mod tests {
         }
         assert!(!notices.knows(&key("a", &0_usize.to_le_bytes())));
         assert!(notices.knows(&key("a", &MOST.to_le_bytes())));
-        assert_eq!(notices.0.lock().unwrap().known.len(), MOST);
+        assert_eq!(notices.0.lock().known.len(), MOST);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The transaction operations work in, and what they leave to be written for all of them together.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use sea_orm::DatabaseTransaction;
 
 use super::pending::Pending;
@@ -55,6 +55,6 @@ impl<'a> Tx<'a> {
 
     /// What is left to be written, and what is known of what stands.
     pub(in crate::store) fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 }

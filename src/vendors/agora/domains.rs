@@ -1,8 +1,8 @@
 //! Agora's domains: which one is asked first, and which next (`agora.md §1.2`).
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
@@ -53,7 +53,7 @@ impl Domains {
     /// `place` answered after others did not, or is to be asked first from now on.
     pub(super) fn prefer(&self, place: usize, now: Instant) {
         let moved = (place != 0).then(|| (place, now + REMEMBERED));
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = moved;
+        *self.moved.lock() = moved;
     }
 
     /// The one after `place`, in a circle.
@@ -66,7 +66,7 @@ impl Domains {
     }
 
     fn first(&self, now: Instant) -> usize {
-        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut moved = self.moved.lock();
         match *moved {
             Some((place, until)) if now < until => place,
             _ => {

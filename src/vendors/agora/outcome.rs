@@ -1,8 +1,7 @@
 //! What the last real calls came to, for `/v1/health`.
 
-use std::sync::{Mutex, PoisonError};
-
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 
 use crate::vendors::{Class, VendorError};
 
@@ -62,6 +61,6 @@ impl Outcome {
     }
 
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.0.lock())
     }
 }

@@ -1,8 +1,9 @@
 //! One call to Cloudflare's API: permit, request, answer, and what the answer says of the quota.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -192,16 +193,16 @@ impl Api {
     }
 
     pub(super) fn last_success(&self) -> Option<Instant> {
-        self.outcomes().success
+        self.outcomes.lock().success
     }
 
     pub(super) fn last_error(&self) -> Option<LastError> {
-        self.outcomes().error.clone()
+        self.outcomes.lock().error.clone()
     }
 
     /// The last refusal of the credentials, while no call has succeeded since.
     pub(super) fn refusal(&self) -> Option<LastError> {
-        let outcomes = self.outcomes();
+        let outcomes = self.outcomes.lock();
         let refusal = outcomes.refusal.as_ref()?;
         let stands = outcomes.success.is_none_or(|at| at < refusal.at);
         stands.then(|| refusal.clone())
@@ -308,7 +309,7 @@ impl Api {
     /// credentials and reach as well.
     fn note(&self, outcome: Result<(), &VendorError>, is_own: bool) {
         let at = Instant::now();
-        let mut outcomes = self.outcomes();
+        let mut outcomes = self.outcomes.lock();
         match outcome {
             Ok(()) => outcomes.success = Some(at),
             Err(error) => match error.class {
@@ -334,10 +335,6 @@ impl Api {
                 }
             },
         }
-    }
-
-    fn outcomes(&self) -> std::sync::MutexGuard<'_, Outcomes> {
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The public host that serves an account's broadcasts, `customer-<code>.cloudflarestream.com`: is one live, can it be
 //! played, who watches (`cloudflare-stream.md §3`). No token is sent; the API's budget is not used.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use serde::Deserialize;
 
 use super::api::is_id;
@@ -105,12 +106,7 @@ impl CustomerHost {
     /// Where it is: the settings' host, else the one learnt, without a slash at its end.
     #[must_use]
     pub fn base_url(&self) -> Option<Arc<str>> {
-        let learnt = || {
-            self.learnt
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()
-        };
+        let learnt = || self.learnt.read().clone();
         self.configured.clone().or_else(learnt)
     }
 
@@ -119,7 +115,7 @@ impl CustomerHost {
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {
         let configured = believed(self.configured.as_deref()?)?;
-        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
+        let learnt = self.learnt.read();
         match learnt.as_deref() {
             Some(answered) if answered == configured => None,
             Some(answered) => Some(format!(
@@ -194,7 +190,7 @@ impl CustomerHost {
     }
 
     pub(super) fn remember(&self, base: &str) {
-        let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
+        let mut learnt = self.learnt.write();
         if learnt.as_deref() != Some(base) {
             *learnt = Some(Arc::from(base));
         }

@@ -10,9 +10,10 @@ mod queue;
 mod window;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -289,7 +290,7 @@ impl Governor {
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
         // The book is whole between any two statements that can panic.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock()
     }
 }
 

@@ -1,8 +1,10 @@
 //! Permits of starts: each is taken together with that of the acquire before it, and kept until the start is made.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::vendors::governor::Permit;
 
@@ -16,7 +18,7 @@ pub(super) struct Prepaid(Arc<Mutex<HashMap<String, Permit>>>);
 impl Prepaid {
     /// Keeps a permit for the start on a resource.
     pub(super) fn keep(&self, resource_id: &str, permit: Permit) {
-        self.permits().insert(resource_id.to_owned(), permit);
+        self.0.lock().insert(resource_id.to_owned(), permit);
         let (prepaid, resource_id) = (self.clone(), resource_id.to_owned());
         tokio::spawn(async move {
             tokio::time::sleep(KEPT).await;
@@ -26,10 +28,6 @@ impl Prepaid {
 
     /// Takes the permit for the start on a resource, if there is one.
     pub(super) fn take(&self, resource_id: &str) -> Option<Permit> {
-        self.permits().remove(resource_id)
-    }
-
-    fn permits(&self) -> MutexGuard<'_, HashMap<String, Permit>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(resource_id)
     }
 }
