@@ -162,7 +162,7 @@ mod tests {
             "/admin/actors",
             "/trpc/a,b",
             "/metrics",
-            "/docs/style.css",
+            "/docs/openapi-explorer.js",
             "/openapi.json",
         ] {
             assert!(is_limited(path), "{path}");

@@ -5,9 +5,8 @@
 //! soon as it is known. Errors come in tRPC's envelope, those about tokens too.
 
 mod call;
-mod described;
 mod envelope;
-pub(super) mod procedures;
+mod procedures;
 
 use actix_web::http::Method;
 use actix_web::http::header::{ACCEPT, ALLOW, HeaderMap, HeaderName, VARY, WWW_AUTHENTICATE};
@@ -20,7 +19,6 @@ use super::auth::{self, Scope};
 use super::problem::Problem;
 use super::routes::Routes;
 use call::{Asked, Call};
-use described::{Accept, BatchInput, BatchPath, Failures, Outcome};
 use envelope::{Answer, TrpcError};
 
 /// Asks for JSON lines, as does `Accept`.
@@ -29,33 +27,13 @@ const JSON_LINES: &str = "application/jsonl";
 /// Calls of a batch that are carried out at the same time.
 const AT_ONCE: usize = 8;
 
-/// The route: whatever is behind `/trpc/` names calls.
+/// The route: whatever is behind `/trpc/` names calls. The OpenAPI document does not have it: clients of tRPC do not read one.
 pub(super) fn routes(routes: &mut Routes<'_>) {
     let all = web::resource("/trpc/{calls:.*}").default_service(web::to(trpc));
-    let described = [
-        ("get", "/trpc/streaming.getPlaybackUrl"),
-        ("get", "/trpc/streaming.getStreamStatus"),
-        ("get", "/trpc/streaming.healthCheck"),
-        ("get", "/trpc/{calls}"),
-    ];
-    routes.service(&described, all);
+    routes.service(&[], all);
 }
 
-/// Several queries at once
-///
-/// Answered in their order when all are known; with `trpc-accept: application/jsonl` as tRPC's JSON lines, each as soon as it is
-/// known, always with status 200.
-#[utoipa::path(
-    get, path = "/trpc/{calls}", tag = "trpc", operation_id = "trpcBatch",
-    params(BatchPath, BatchInput, Accept),
-    responses(
-        (status = 200, body = Vec<Outcome>, description = "All went well."),
-        (status = 207, body = Vec<Outcome>, description = "Each answer says how it went."),
-        (status = "4XX", body = Failures, description = "All went wrong in the same way, or the request makes no sense."),
-        (status = "5XX", body = Failures, description = "All went wrong on our side, in the same way."),
-    ),
-)]
-pub(super) async fn trpc(
+async fn trpc(
     request: HttpRequest,
     path: web::Path<String>,
     api: web::Data<Api>,

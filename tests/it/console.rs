@@ -4,6 +4,7 @@
 #![cfg(feature = "sandbox")]
 
 mod browser;
+mod docs;
 mod everybody;
 mod operator;
 mod past;

@@ -64,13 +64,6 @@ pub(super) fn of(schema: &str) -> Option<Value> {
         }
         "TicketOrLeave" | "Leave" => json!({"leave": true}),
         "Received" => json!({"received": true}),
-        "TrpcPlaybackUrl" => done(json!({"hlsUrl": manifest(INPUT, "m3u8")})),
-        "TrpcStreamStatus" => done(json!({
-            "isLive": true, "hlsUrl": manifest(INPUT, "m3u8"), "durationSeconds": 630, "recordingAvailable": true,
-        })),
-        "TrpcHealthCheck" => done(json!({"healthy": true})),
-        "TrpcFailure" => failure(),
-        "TrpcFailures" => json!([failure()]),
         "Problem" => problem(Code::NotFound, 404, "/v1/channels/{channel_id}"),
         _ => return None,
     })
@@ -144,13 +137,4 @@ fn delivery() -> Value {
 fn vendor() -> Value {
     json!({"healthy": true, "reachable": true, "credentials": "accepted", "last_success_at": "2026-11-22T10:20:00.000Z",
         "last_error": null})
-}
-
-fn done(data: Value) -> Value {
-    json!({"result": {"data": data}})
-}
-
-fn failure() -> Value {
-    json!({"error": {"message": "The channel is not on air and has no recording.", "code": -32004,
-        "data": {"code": "NOT_FOUND", "httpStatus": 404, "path": "streaming.getPlaybackUrl"}}})
 }

@@ -21,7 +21,7 @@ use crate::api::problem::Code;
 /// How an operation names its problems.
 const PROBLEMS: &str = "x-problems";
 /// Schemas of which fields may be left out: all others are always whole.
-const IN_PARTS: [&str; 9] = [
+const IN_PARTS: [&str; 7] = [
     "Start",
     "Stop",
     "Empty",
@@ -29,8 +29,6 @@ const IN_PARTS: [&str; 9] = [
     "CostRow",
     "PageTokenRequest",
     "PresenceReport",
-    "TrpcOutcome",
-    "TrpcError",
 ];
 
 /// Finishes the document.
@@ -122,7 +120,7 @@ fn add_schemes(components: &mut Components) {
 
 /// The tokens of the scopes that [`crate::api::configure`] wraps.
 fn secure(path: &str, operation: &mut Operation) {
-    let token = if path.starts_with("/v1/") || path.starts_with("/trpc/") {
+    let token = if path.starts_with("/v1/") {
         "api_token"
     } else if path == "/admin" || path.starts_with("/admin/") {
         "admin_token"
@@ -179,9 +177,6 @@ fn add_problems(path: &str, operation: &mut Operation) {
         .is_some_and(|rest| rest.is_empty())
     {
         operation.extensions = None;
-    }
-    if path.starts_with("/trpc/") {
-        return;
     }
     let named: Vec<Code> = named
         .as_ref()
@@ -310,7 +305,7 @@ fn name(schema: &RefOr<Schema>) -> Option<&str> {
 
 /// Every answer says which request it answers, and what is left to its caller where that is counted.
 fn add_headers(path: &str, operation: &mut Operation) {
-    for (status, response) in &mut operation.responses.responses {
+    for response in operation.responses.responses.values_mut() {
         let RefOr::T(response) = response else {
             continue;
         };
@@ -332,14 +327,5 @@ fn add_headers(path: &str, operation: &mut Operation) {
         response
             .headers
             .insert("X-Request-Id".to_owned(), id.into());
-        if status == "401"
-            && !response.headers.contains_key("WWW-Authenticate")
-            && response.content.contains_key("application/json")
-        {
-            let challenge = header("Asks for a bearer token.", &json!("Bearer"));
-            response
-                .headers
-                .insert("WWW-Authenticate".to_owned(), challenge.into());
-        }
     }
 }

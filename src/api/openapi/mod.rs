@@ -16,12 +16,11 @@ use std::sync::LazyLock;
 
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
 
 use super::prepared::Prepared;
 use super::problem::Body;
 use super::routes::Routes;
-use super::{admin, docs, health, metrics, recorder, trpc, v1, webhooks};
+use super::{admin, docs, health, metrics, recorder, v1, webhooks};
 use finish::Finish;
 
 #[derive(utoipa::OpenApi)]
@@ -30,9 +29,10 @@ use finish::Finish;
         title = "relaykeeper",
         description = "Puts a seller's Agora channel on air over Cloudflare Stream, keeps it there, takes it down and accounts for it.\n\n\
             JSON in UTF-8; times are RFC 3339 in UTC; lists come with a `next_cursor`. Errors are RFC 9457 problems with a `code` from a \
-            closed list and a `request_id` that the log has too; under `/trpc` they come in tRPC's envelope. Unknown fields and \
+            closed list and a `request_id` that the log has too. Unknown fields and \
             parameters are refused; a parameter without a value counts as left out. Every answer bears `X-Request-Id`: the caller's, if it sent a sane one. \
-            A method that a route does not know is answered 405 `method-not-allowed` with `Allow`; HEAD goes wherever GET goes.",
+            A method that a route does not know is answered 405 `method-not-allowed` with `Allow`; HEAD goes wherever GET goes.\n\n\
+            Under `/trpc` there are three queries in tRPC 11's protocol, described in docs/trpc.md and not here.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
@@ -41,7 +41,6 @@ use finish::Finish;
         (name = "events", description = "What happens, as it happens."),
         (name = "costs", description = "What relays cost, in integers."),
         (name = "health", description = "Vendors, database, budgets, debts, alarms."),
-        (name = "trpc", description = "Three queries in tRPC 11's protocol: docs/trpc.md."),
         (name = "operators", description = "With an admin token."),
         (name = "probes", description = "For the platform, without a token."),
         (name = "documentation", description = "This document, without a token."),
@@ -63,10 +62,6 @@ use finish::Finish;
         v1::deliveries::redeliver,
         v1::costs::costs,
         health::health,
-        trpc::procedures::playback_url,
-        trpc::procedures::stream_status,
-        trpc::procedures::health_check,
-        trpc::trpc,
         admin::actors,
         admin::stop,
         admin::sweep,
@@ -75,7 +70,6 @@ use finish::Finish;
         metrics::metrics,
         openapi_json,
         docs::page,
-        docs::style,
         docs::script,
         recorder::page,
         recorder::script,
@@ -90,16 +84,10 @@ use finish::Finish;
 )]
 struct Document;
 
-static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(Document::openapi);
 static TEXT: LazyLock<String> = LazyLock::new(|| {
-    let text = serde_json::to_string_pretty(&*DOCUMENT).unwrap_or_default();
+    let text = serde_json::to_string_pretty(&Document::openapi()).unwrap_or_default();
     text + "\n"
 });
-
-/// The document.
-pub(super) fn document() -> &'static OpenApi {
-    &DOCUMENT
-}
 
 /// The document as JSON, indented.
 #[must_use]

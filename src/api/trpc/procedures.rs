@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::call::{Call, Procedure};
-use super::described::{Accept, ChannelInput, HealthCheck, PlaybackUrl, Refusals, StreamStatus};
 use super::envelope::{Issue, TrpcError};
 use crate::api::Api;
 use crate::api::input::{LARGEST_ID, whole};
@@ -21,15 +20,8 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Value, TrpcError> {
     }
 }
 
-/// Where a channel is watched
-///
-/// The broadcast on air, else the last recording; `NOT_FOUND` without either.
-#[utoipa::path(
-    get, path = "/trpc/streaming.getPlaybackUrl", tag = "trpc", operation_id = "trpcGetPlaybackUrl",
-    params(ChannelInput, Accept),
-    responses((status = 200, body = PlaybackUrl, description = "Its HLS URL."), Refusals),
-)]
-pub(in crate::api) async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
+/// Where a channel is watched: the broadcast on air, else the last recording.
+async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     match api.playback(channel_id).await.map_err(told)? {
         Some(playback) => Ok(json!({"hlsUrl": playback.hls_url})),
         None => Err(TrpcError::not_found(
@@ -38,16 +30,9 @@ pub(in crate::api) async fn playback_url(api: &Api, channel_id: i64) -> Result<V
     }
 }
 
-/// Whether a channel is live
-///
-/// `durationSeconds` is the newest relay's length: what was recorded once that is known, until then the time it has been live. A
-/// channel that was never seen is not live, and has nothing.
-#[utoipa::path(
-    get, path = "/trpc/streaming.getStreamStatus", tag = "trpc", operation_id = "trpcGetStreamStatus",
-    params(ChannelInput, Accept),
-    responses((status = 200, body = StreamStatus, description = "How it is."), Refusals),
-)]
-pub(in crate::api) async fn stream_status(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
+/// Whether a channel is live. `durationSeconds` is the newest relay's length: the recorded time once that is known, until then the
+/// time it has been live.
+async fn stream_status(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     let relay = api.newest_relay(channel_id).await.map_err(told)?;
     let recording = api.store.last_ready_recording(channel_id).await;
     let recording = recording.map_err(Problem::from).map_err(told)?;
@@ -64,13 +49,8 @@ pub(in crate::api) async fn stream_status(api: &Api, channel_id: i64) -> Result<
     }))
 }
 
-/// Whether the service is well
-#[utoipa::path(
-    get, path = "/trpc/streaming.healthCheck", tag = "trpc", operation_id = "trpcHealthCheck",
-    params(Accept),
-    responses((status = 200, body = HealthCheck, description = "Both vendors and the database, in one word."), Refusals),
-)]
-pub(in crate::api) async fn health_check(api: &Api) -> Value {
+/// Whether both vendors and the database are healthy.
+async fn health_check(api: &Api) -> Value {
     json!({"healthy": api.health_report().await.healthy})
 }
 

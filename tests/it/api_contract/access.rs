@@ -292,3 +292,37 @@ async fn a_sign_out_ends_every_session_of_the_request_and_clears_both_cookies() 
         assert_eq!(get.send().await.unwrap().status(), 401);
     }
 }
+
+#[tokio::test]
+async fn the_documentation_is_open_compressed_and_limited_to_this_service() {
+    let service = service().await;
+    let ask = |path: &str| {
+        let request = service.anonymous("GET", path);
+        request.header("accept-encoding", "gzip").send()
+    };
+    let page = ask("/docs").await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert_eq!(header(&page, "content-encoding"), "gzip");
+    let policy = header(&page, "content-security-policy");
+    let allowed: Vec<&str> = policy.split("; ").collect();
+    assert_eq!(
+        allowed,
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'unsafe-inline'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    );
+    let script = ask("/docs/openapi-explorer.js?2.4.820").await.unwrap();
+    assert_eq!(script.status(), 200);
+    assert_eq!(header(&script, "content-encoding"), "gzip");
+    assert_eq!(header(&script, "vary"), "Accept-Encoding");
+    assert!(header(&script, "cache-control").ends_with("immutable"));
+    assert!(header(&script, "ratelimit").starts_with("\"address\""));
+    let script = script.bytes().await.unwrap();
+    assert!(script.len() < 250_000, "{}", script.len());
+}

@@ -14,15 +14,20 @@ use crate::support::database::TestDatabase;
 use crate::support::service::{Service, options, settings, show};
 
 /// What axe finds that keeps somebody out.
-const AXE: &str = "async () => { const found = await axe.run(document, { resultTypes: ['violations'] }); \
+pub(crate) const AXE: &str = "async () => { const found = await axe.run(document, { resultTypes: ['violations'] }); \
     return found.violations.filter((one) => ['serious', 'critical'].includes(one.impact)) \
     .map((one) => `${one.id}: ${one.nodes.map((node) => node.html + ' ' + node.failureSummary).join('; ')}`); }";
+
+/// axe-core itself.
+pub(crate) fn axe() -> String {
+    let axe = target().join("axe/package/axe.min.js");
+    std::fs::read_to_string(axe).expect("axe-core: ./scripts/test brings it")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium and axe-core: ./scripts/test runs it"]
 async fn every_page_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_on_a_phone() {
-    let axe = target().join("axe/package/axe.min.js");
-    let axe = std::fs::read_to_string(axe).expect("axe-core: ./scripts/test brings it");
+    let axe = axe();
     let vendors = Vendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let store = database.store().await;
