@@ -1,4 +1,4 @@
-//! `/docs`: the OpenAPI document as a page. OpenAPI Explorer, a script that is part of the program (`docs/README.md` says
+//! `/docs`: the OpenAPI document as a page. OpenAPI Explorer, a script that is part of the program (`src/api/docs/README.md` says
 //! where it comes from), shows it; the page needs no other host and sends nothing but the request for the document.
 
 use std::sync::LazyLock;
@@ -59,8 +59,7 @@ mod tests {
     #[test]
     fn the_script_is_the_published_one_and_the_page_asks_for_its_version() {
         let about = include_str!("docs/README.md");
-        let digest = Sha256::digest(SCRIPT);
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(SCRIPT));
         assert!(about.contains(&digest), "{digest}");
         let version = SCRIPT.split("OpenAPI Explorer ").nth(1).unwrap();
         let version = version.split(' ').next().unwrap();

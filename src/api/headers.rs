@@ -47,11 +47,7 @@ pub(super) fn keyed_by(
     }
     Ok(Some(KeyedBy {
         key: key.to_owned(),
-        request_hash: hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        request_hash: hex::encode(hash.finalize()),
     }))
 }
 

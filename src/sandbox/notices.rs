@@ -38,12 +38,7 @@ fn hmac_hex<M: Mac + KeyInit>(key: &str, message: &[u8]) -> String {
     let Ok(mac) = <M as KeyInit>::new_from_slice(key.as_bytes()) else {
         return String::new();
     };
-    mac.chain_update(message)
-        .finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(mac.chain_update(message).finalize().into_bytes())
 }
 
 impl State {

@@ -67,8 +67,7 @@ fn hmac_hex(secret: &SecretString, parts: &[&[u8]]) -> String {
     for part in parts {
         mac.update(part);
     }
-    let bytes = mac.finalize().into_bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

@@ -113,11 +113,10 @@ async fn interruptible(walk: impl Future<Output = ()>) -> anyhow::Result<()> {
 /// A mark of a database that does not exist: no service takes what the probe makes for an orphan of its own, and
 /// `sweep --database` finds it.
 fn mark(settings: &Settings) -> Mark {
-    let database: [u8; 4] = rand::random();
     Mark {
         owner: Owner {
             deployment: settings.relay.deployment.clone(),
-            database: database.iter().map(|byte| format!("{byte:02x}")).collect(),
+            database: hex::encode(rand::random::<[u8; 4]>()),
         },
         relay: Uuid::now_v7(),
         attempt: 1,

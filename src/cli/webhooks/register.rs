@@ -183,12 +183,7 @@ fn configured(secret: &SecretString) -> Option<SecretString> {
 }
 
 fn new_secret() -> SecretString {
-    let bytes: [u8; 32] = rand::random();
-    bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        .into()
+    hex::encode(rand::random::<[u8; 32]>()).into()
 }
 
 /// Leaves what Cloudflare has as it was. Reads it first: an answer about a change may have been lost.

@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::encode;
-use super::signature::{hex, mac};
+use super::signature::mac;
 use crate::config;
 
 /// Binds the key to this one use.
@@ -167,7 +167,7 @@ impl Links {
     }
 
     fn sign(&self, query: &str) -> String {
-        hex(&mac(self.key.expose_secret(), query.as_bytes()))
+        hex::encode(mac(self.key.expose_secret(), query.as_bytes()))
     }
 }
 

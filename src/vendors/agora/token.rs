@@ -123,10 +123,6 @@ mod tests {
         plain
     }
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     #[test]
     fn the_token_is_that_of_agoras_own_builders() {
         let token = Subscriber {
@@ -145,7 +141,7 @@ mod tests {
             "007eJxTYBBbsMMnKq7p9Hf/HcIX5kce9b518kCiQgSr5Zrp4X1Tu6UUGCzNDZwdjU1TUs0Mkk1MzExMk5ISUy0SjQxNDcwMk4yN3b8IMEQwMTAwMoAwBIL4CgzmKeZGxmamqUmWFsYmFqbGluapxqnGaZYpJmYGSSkpiVwMRhYWRsYmhkbmxgDCaiTj",
             "007eJwBigB1/yAAFqC4TFpegsv3T7gT0J9ZxUvaycBhIFgFOayXV46VixogADk3MENBMzVkZTYwYzQ0NjQ1YmJhZThhMjE1MDYxYjMzR/QQAFgCAAABAAAAAQABAAEAAQBYAgAAIAA3ZDcyMzY1ZWI5ODM0ODUzOTdlM2UzZjlkNDYwYmRkYQoAMjg4MjM0MTI3M8JqJOM=",
         ] {
-            assert_eq!(hex(&ours), hex(&unpack(theirs)));
+            assert_eq!(hex::encode(&ours), hex::encode(unpack(theirs)));
         }
         assert_eq!(ours.len(), 138);
     }
@@ -154,11 +150,11 @@ mod tests {
     fn its_steps_are_those_of_the_document() {
         let issued = mac(&1_111_111_u32.to_le_bytes(), CERTIFICATE.as_bytes());
         assert_eq!(
-            hex(&issued),
+            hex::encode(&issued),
             "e0f6141e54329d72102500478ec18e0020a5eeef53bbcccc442c6c2f7f178251"
         );
         assert_eq!(
-            hex(&mac(&1_u32.to_le_bytes(), &issued)),
+            hex::encode(mac(&1_u32.to_le_bytes(), &issued)),
             "cee2fa8dcbe868c30ca8c959d97fad4a5049c634da48449f1b8f59c14fa61073"
         );
     }

@@ -133,6 +133,6 @@ fn signed(time: i64, body: &str) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(STREAM_SECRET.as_bytes()).unwrap();
     mac.update(format!("{time}.{body}").as_bytes());
     let digest = mac.finalize().into_bytes();
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(digest);
     format!("time={time},sig1={hex}")
 }
