@@ -14,7 +14,7 @@ use super::life::Scene;
 const AT_ONCE: usize = 8;
 /// A point before or after a look is tried so often: the clock repeats looks as long as there is time.
 const LOOKS: u32 = 2;
-/// Set to `full`, a process is killed twice at looks as well, which change nothing: it takes a quarter longer.
+/// Set to `full`, each test takes every point.
 const MATRIX: &str = "RELAYKEEPER_CRASH_MATRIX";
 
 /// A point and which time it is reached, as `before_save:3`.
@@ -81,14 +81,17 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
         .collect()
 }
 
+/// The points before and after these deeds; all of them if the whole matrix is wanted.
+pub(crate) fn only(points: Vec<String>, these: fn(Deed) -> bool) -> Vec<String> {
+    let full = std::env::var(MATRIX).is_ok_and(|matrix| matrix == "full");
+    let wanted = |point: &String| full || these(read(point).0.deed());
+    points.into_iter().filter(wanted).collect()
+}
+
 /// Plays a life for each of these points, killed there; and then as many more times as `kills` says at the same point again.
 pub(crate) async fn killed_at_each(scene: Scene, points: Vec<String>, kills: usize) {
     let began = Instant::now();
-    let full = kills < 2 || std::env::var(MATRIX).is_ok_and(|matrix| matrix == "full");
-    let points = points
-        .into_iter()
-        .filter(|point| full || !read(point).0.deed().is_a_look());
-    let cases = points.map(|first| async move {
+    let cases = points.into_iter().map(|first| async move {
         let again = format!("{}:1", read(&first).0);
         let mut points = vec![first];
         points.resize(kills, again);
