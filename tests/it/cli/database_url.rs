@@ -95,7 +95,8 @@ fn the_server_a_database_url_names_is_connected_to_and_no_part_of_a_secret_is_lo
 #[test]
 fn a_password_file_that_cannot_be_read_is_not_logged() {
     let place = Place::new();
-    place.write("pgpass", "canary:canary\\\n");
+    // Lines that end too early: the driver repeats such ones.
+    place.write("pgpass", "canary\n*:*:canary\n");
     let file = place.0.path().join("pgpass");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let more = [("PGPASSFILE", file.to_str().unwrap())];
