@@ -56,7 +56,7 @@ impl Program {
     ) -> Self {
         let mut shell = Command::new("/bin/sh");
         let script = format!(
-            "ulimit -H -n {files}; ulimit -S -n {}; exec \"$0\" serve",
+            "ulimit -S -n {} && ulimit -H -n {files} && exec \"$0\" serve",
             files / 2
         );
         shell
