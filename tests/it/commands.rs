@@ -14,6 +14,7 @@ use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
 use reqwest::Method;
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 /// Runs the binary with these settings in its environment, and nothing else.
 async fn relaykeeper(
@@ -22,8 +23,32 @@ async fn relaykeeper(
     arguments: &[&str],
     more: &[(&str, &str)],
 ) -> Output {
+    let command = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
+    run(command, vendors, database, arguments, more).await
+}
+
+/// The same where files take no bytes.
+async fn relaykeeper_on_a_full_disk(
+    vendors: &Vendors,
+    database: &TestDatabase,
+    arguments: &[&str],
+    more: &[(&str, &str)],
+) -> Output {
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_relaykeeper"));
+    run(shell, vendors, database, arguments, more).await
+}
+
+async fn run(
+    mut command: Command,
+    vendors: &Vendors,
+    database: &TestDatabase,
+    arguments: &[&str],
+    more: &[(&str, &str)],
+) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
     command
         .args(arguments)
         .env_clear()

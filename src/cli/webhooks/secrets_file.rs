@@ -32,6 +32,12 @@ impl SecretsFile {
     /// # Errors
     /// When the file holds anything else, or its folder does not take it.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        if path.is_dir() {
+            bail!(
+                "{} is a folder; name a file with --secrets-file",
+                path.display()
+            );
+        }
         let before = match std::fs::read_to_string(path) {
             Ok(text) => Some(Secrets::read(&text, path)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -44,12 +50,6 @@ impl SecretsFile {
             secrets: before.clone().unwrap_or_default(),
             before,
         };
-        if path.is_dir() {
-            bail!(
-                "{} is a folder; name a file with --secrets-file",
-                path.display()
-            );
-        }
         file.write_draft("")?;
         std::fs::remove_file(file.draft())?;
         Ok(file)

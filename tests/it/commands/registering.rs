@@ -41,21 +41,30 @@ impl Registering {
         self.run_into(&self.file(), more).await
     }
 
+    /// The same on a disk that takes no bytes.
+    async fn run_without_room(&self) -> Output {
+        let file = self.file();
+        let file = file.to_str().expect("a path");
+        let arguments = ["webhooks", "register", "--secrets-file", file];
+        let Stage {
+            vendors, database, ..
+        } = &self.stage;
+        relaykeeper_on_a_full_disk(vendors, database, &arguments, &self.public()).await
+    }
+
     async fn run_into(&self, file: &Path, more: &[&str]) -> Output {
         let file = file.to_str().expect("a path");
         let mut arguments = vec!["webhooks", "register", "--secrets-file", file];
         arguments.extend(more);
-        let public = [(
-            "RELAYKEEPER__SERVER__PUBLIC_URL",
-            self.stage.service.url.as_str(),
-        )];
-        relaykeeper(
-            &self.stage.vendors,
-            &self.stage.database,
-            &arguments,
-            &public,
-        )
-        .await
+        let Stage {
+            vendors, database, ..
+        } = &self.stage;
+        relaykeeper(vendors, database, &arguments, &self.public()).await
+    }
+
+    fn public(&self) -> [(&str, &str); 1] {
+        let url = self.stage.service.url.as_str();
+        [("RELAYKEEPER__SERVER__PUBLIC_URL", url)]
     }
 
     /// Calls Cloudflare as its dashboard does.
@@ -250,10 +259,23 @@ async fn a_destination_whose_secret_is_lost_is_named_and_made_again_when_asked_t
 #[tokio::test]
 async fn a_secrets_file_that_cannot_be_written_leaves_no_draft() {
     let at = Registering::new(StreamSecret::Shown).await;
+    let output = at.run_without_room().await;
+    assert!(!output.status.success(), "{}", out(&output));
+    assert!(
+        out(&output).contains("cannot be written"),
+        "{}",
+        out(&output)
+    );
+    let left = std::fs::read_dir(at.folder.path()).expect("the folder");
+    assert_eq!(left.count(), 0);
+    assert_eq!(at.state().await, [json!([]), json!([])]);
+    assert_eq!(at.stream_url().await, Value::Null);
+
     let file = at.file();
     std::fs::create_dir(&file).expect("a folder in its place");
     let output = at.run_into(&file, &[]).await;
     assert!(!output.status.success(), "{}", out(&output));
+    assert!(out(&output).contains("is a folder"), "{}", out(&output));
     let left = std::fs::read_dir(at.folder.path()).expect("the folder");
     assert_eq!(left.count(), 1, "the folder alone");
     assert_eq!(at.state().await, [json!([]), json!([])]);
