@@ -165,3 +165,48 @@ impl<S: ActixStream> ActixStream for Guarded<S> {
         self.stream.poll_write_ready(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::api::connections::{Allowed, Connections};
+    use crate::api::origin::Proxies;
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn while_the_peer_takes_nothing_no_further_request_is_read() {
+        let minute = Duration::from_secs(60);
+        let allowed = Allowed {
+            total: 9,
+            per_address: 9,
+            request_timeout: minute,
+            keep_alive: minute,
+        };
+        let connections = Connections::new(allowed, Proxies::default());
+        let peer = "192.0.2.1:1".parse().unwrap();
+        let connection = connections.enter(peer).unwrap();
+        let entry = Entry {
+            connections,
+            connection,
+            peer,
+        };
+        let (stream, mut caller) = duplex(64);
+        let mut guarded = Guarded::new(stream, entry);
+        caller.write_all(b"GET").await.unwrap();
+        let mut read = [0; 3];
+        let written = timeout(SOON, guarded.write_all(&[b'x'; 65])).await;
+        assert!(written.is_err(), "one byte has no room");
+        let early = timeout(SOON, guarded.read_exact(&mut read)).await;
+        assert!(early.is_err(), "{read:?} was read");
+        caller.read_exact(&mut [0; 64]).await.unwrap();
+        guarded.write_all(b"x").await.unwrap();
+        guarded.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"GET");
+    }
+}
