@@ -52,7 +52,8 @@ impl Service {
             .arg("serve")
             .current_dir(folder.path())
             .env_clear()
-            .envs(delivered(vendors, database_url, &url))
+            .envs(&vendors.environment)
+            .envs(delivered(database_url, &url))
             .env("RELAYKEEPER__SERVER__PORT", port.to_string())
             .envs(more.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
@@ -219,7 +220,7 @@ impl Metrics {
 }
 
 /// The environment of a service as it is delivered.
-fn delivered(at: &Addresses, database_url: &str, url: &str) -> Vec<(&'static str, String)> {
+fn delivered(database_url: &str, url: &str) -> [(&'static str, String); 7] {
     [
         ("DATABASE_URL", database_url),
         ("RUST_BACKTRACE", "0"),
@@ -228,33 +229,9 @@ fn delivered(at: &Addresses, database_url: &str, url: &str) -> Vec<(&'static str
         ("RELAYKEEPER__SERVER__PUBLIC_URL", url),
         ("RELAYKEEPER_API_TOKENS", API_TOKEN),
         ("RELAYKEEPER_ADMIN_TOKENS", ADMIN_TOKEN),
-        ("CLOUDFLARE_STREAM_ACCOUNT_ID", &at.account_id),
-        ("CLOUDFLARE_STREAM_API_TOKEN", &at.cloudflare_token),
-        ("CLOUDFLARE_API_BASE_URL", &at.cloudflare),
-        ("CLOUDFLARE_STREAM_CUSTOMER_BASE_URL", &at.customer),
         ("AGORA_BACKEND", "media_push"),
-        ("AGORA_APP_ID", &at.app_id),
-        ("AGORA_APP_CERTIFICATE", &at.app_certificate),
-        ("AGORA_CUSTOMER_ID", &at.customer_id),
-        ("AGORA_CUSTOMER_SECRET", &at.customer_secret),
-        ("AGORA_API_BASE_URL", &at.agora),
-        ("CLOUDFLARE_LIVE_WEBHOOK_SECRET", &at.live_webhook_secret),
-        ("AGORA_WEBHOOK_SECRET", &at.agora_webhook_secret),
-        (
-            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__BUCKET",
-            "bucket",
-        ),
-        (
-            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__ACCESS_KEY",
-            "storage-access-key",
-        ),
-        (
-            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__SECRET_KEY",
-            "storage-secret-key",
-        ),
     ]
     .map(|(name, value)| (name, value.to_owned()))
-    .to_vec()
 }
 
 /// Budgets that nobody ever uses up.

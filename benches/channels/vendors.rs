@@ -64,11 +64,10 @@ pub struct Addresses {
     pub account_id: String,
     pub cloudflare_token: String,
     pub app_id: String,
-    pub app_certificate: String,
     pub customer_id: String,
     pub customer_secret: String,
-    pub live_webhook_secret: String,
-    pub agora_webhook_secret: String,
+    /// A service's settings for them.
+    pub environment: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -231,11 +230,11 @@ fn addresses(vendors: &Vendors) -> Addresses {
         account_id: vendors.account_id().to_owned(),
         cloudflare_token: vendors.cloudflare_api_token().to_owned(),
         app_id: vendors.agora_app_id().to_owned(),
-        app_certificate: vendors.agora_app_certificate().to_owned(),
         customer_id: vendors.agora_customer_id().to_owned(),
         customer_secret: vendors.agora_customer_secret().to_owned(),
-        live_webhook_secret: vendors.live_webhook_secret().to_owned(),
-        agora_webhook_secret: vendors.agora_webhook_secret().to_owned(),
+        environment: (vendors.environment().into_iter())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
     }
 }
 

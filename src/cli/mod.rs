@@ -7,8 +7,6 @@ mod replay;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod serve;
-#[cfg(feature = "sandbox")]
-mod soak;
 mod sweep;
 mod webhooks;
 
@@ -84,13 +82,6 @@ enum Command {
     /// until Ctrl-C. With --demo: one relay from its start to its end, told as it happens.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Sandbox),
-    /// Run the service through a day of faults and crashes on simulated vendors, and report what came of it.
-    ///
-    /// Starts this program's own `serve` in ./relaykeeper-soak, puts many channels on air, lets vendors, sellers and recorders
-    /// fail, kills the service and starts it again; in the end nothing may be left at the vendors, nothing be owed, and every
-    /// relay that went live must have its one row in the ledger. Exit code 1 if anything of this does not hold.
-    #[cfg(feature = "sandbox")]
-    Soak(soak::Soak),
 }
 
 impl Command {
@@ -107,7 +98,7 @@ impl Command {
             | Self::Sweep(_)
             | Self::Webhooks(_) => "warn",
             #[cfg(feature = "sandbox")]
-            Self::Sandbox(_) | Self::Soak(_) => "warn",
+            Self::Sandbox(_) => "warn",
         }
     }
 }
@@ -143,8 +134,6 @@ pub(crate) fn run() -> ExitCode {
         Command::Sandbox(ref sandbox) => {
             settings.and_then(|settings| sandbox::run(sandbox, settings))
         }
-        #[cfg(feature = "sandbox")]
-        Command::Soak(ref soak) => soak::run(soak),
     };
     done.unwrap_or_else(|error| failed(&error))
 }

@@ -171,6 +171,49 @@ impl Vendors {
         &self.world.keys.agora_webhook_secret
     }
 
+    /// The settings that lead a service to these vendors, as environment variables: addresses, credentials and webhook secrets.
+    /// The storage of Cloud Recording is a placeholder that nobody reads.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        [
+            ("CLOUDFLARE_STREAM_ACCOUNT_ID", self.account_id()),
+            ("CLOUDFLARE_STREAM_API_TOKEN", self.cloudflare_api_token()),
+            ("CLOUDFLARE_API_BASE_URL", &self.cloudflare_api_base_url()),
+            (
+                "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
+                &self.customer_base_url(),
+            ),
+            ("CLOUDFLARE_LIVE_WEBHOOK_SECRET", self.live_webhook_secret()),
+            (
+                "CLOUDFLARE_STREAM_WEBHOOK_SECRET",
+                self.stream_webhook_secret(),
+            ),
+            ("AGORA_APP_ID", self.agora_app_id()),
+            ("AGORA_APP_CERTIFICATE", self.agora_app_certificate()),
+            ("AGORA_CUSTOMER_ID", self.agora_customer_id()),
+            ("AGORA_CUSTOMER_SECRET", self.agora_customer_secret()),
+            ("AGORA_API_BASE_URL", &self.agora_base_url()),
+            (
+                "RELAYKEEPER__AGORA__FALLBACK_BASE_URLS",
+                &self.agora_fallback_base_url(),
+            ),
+            ("AGORA_WEBHOOK_SECRET", self.agora_webhook_secret()),
+            (
+                "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__BUCKET",
+                "bucket",
+            ),
+            (
+                "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__ACCESS_KEY",
+                "storage-access-key",
+            ),
+            (
+                "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__SECRET_KEY",
+                "storage-secret-key",
+            ),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .to_vec()
+    }
+
     /// Every stream key, playback key and publish secret that was ever given out, for tests that look for leaks.
     pub fn issued_secrets(&self) -> Vec<String> {
         self.world.with(|state, _| state.secrets.clone())

@@ -437,46 +437,23 @@ mod sandbox {
 
     /// The environment of a deployment on the simulated vendors.
     pub(super) fn environment(vendors: &Vendors) -> Vec<(&'static str, String)> {
-        [
-            ("RELAYKEEPER_API_TOKENS", "0123456789abcdef0123"),
-            ("RELAYKEEPER_ADMIN_TOKENS", "fedcba98765432100000"),
-            ("CLOUDFLARE_STREAM_ACCOUNT_ID", vendors.account_id()),
+        let mut environment = vendors.environment();
+        environment.extend([
+            ("RELAYKEEPER_API_TOKENS", "0123456789abcdef0123".to_owned()),
             (
-                "CLOUDFLARE_STREAM_API_TOKEN",
-                vendors.cloudflare_api_token(),
+                "RELAYKEEPER_ADMIN_TOKENS",
+                "fedcba98765432100000".to_owned(),
             ),
-            (
-                "CLOUDFLARE_API_BASE_URL",
-                &vendors.cloudflare_api_base_url(),
-            ),
-            (
-                "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
-                &vendors.customer_base_url(),
-            ),
-            ("AGORA_APP_ID", vendors.agora_app_id()),
-            ("AGORA_APP_CERTIFICATE", vendors.agora_app_certificate()),
-            ("AGORA_CUSTOMER_ID", vendors.agora_customer_id()),
-            ("AGORA_CUSTOMER_SECRET", vendors.agora_customer_secret()),
-            ("AGORA_API_BASE_URL", &vendors.agora_base_url()),
             (
                 "RELAYKEEPER__SERVER__PUBLIC_URL",
-                "https://relays.example.com",
-            ),
-            (
-                "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__BUCKET",
-                "bucket",
-            ),
-            (
-                "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__ACCESS_KEY",
-                "access",
+                "https://relays.example.com".to_owned(),
             ),
             (
                 "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__SECRET_KEY",
-                "secret-canary",
+                "secret-canary".to_owned(),
             ),
-        ]
-        .map(|(name, value)| (name, value.to_owned()))
-        .to_vec()
+        ]);
+        environment
     }
 
     #[rstest]

@@ -56,16 +56,10 @@ async fn run(
         .env("DATABASE_URL", &database.url)
         .env("RELAYKEEPER__RELAY__DEPLOYMENT", "tests")
         .env("RELAYKEEPER__JANITOR__GRACE", "1ms")
-        .env("CLOUDFLARE_STREAM_ACCOUNT_ID", vendors.account_id())
-        .env(
-            "CLOUDFLARE_STREAM_API_TOKEN",
-            vendors.cloudflare_api_token(),
-        )
-        .env("CLOUDFLARE_API_BASE_URL", vendors.cloudflare_api_base_url())
-        .env("AGORA_APP_ID", vendors.agora_app_id())
-        .env("AGORA_CUSTOMER_ID", vendors.agora_customer_id())
-        .env("AGORA_CUSTOMER_SECRET", vendors.agora_customer_secret())
-        .env("AGORA_API_BASE_URL", vendors.agora_base_url())
+        .envs(vendors.environment())
+        // `webhooks register` finds these out.
+        .env_remove("CLOUDFLARE_LIVE_WEBHOOK_SECRET")
+        .env_remove("CLOUDFLARE_STREAM_WEBHOOK_SECRET")
         .env("RUST_LOG", "warn")
         .envs(more.iter().copied());
     command.output().await.expect("it runs")

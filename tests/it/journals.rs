@@ -1,11 +1,11 @@
 //! A core must read what it ever wrote: journals of real relays are kept in `tests/fixtures/journals`, and each still adds
 //! up to the state that was stored with it.
 //!
-//! They are lives of relays of `relaykeeper soak`. To add to them, for example when a new fact or a new form of one is
-//! written: run a soak, and then
+//! They are journals of a soak's relays. To add to them, for example when a new fact or a new form of one is
+//! written: run `./scripts/soak`, and then
 //!
 //! ```sh
-//! RELAYKEEPER_JOURNALS_FROM=sqlite://relaykeeper-soak/service.db cargo test --test it journals::kinds
+//! RELAYKEEPER_JOURNALS_FROM=sqlite://target/soak/service.db cargo test --test it journals::kinds
 //! ```
 //!
 //! writes one journal of every kind of life that is not kept yet. What is kept is never changed.

@@ -14,20 +14,7 @@ async fn probe(vendors: &Vendors, backend: &str, fixtures: &Path) -> Output {
         .arg(fixtures)
         .env_clear()
         .current_dir(folder.path())
-        .env("CLOUDFLARE_STREAM_ACCOUNT_ID", vendors.account_id())
-        .env(
-            "CLOUDFLARE_STREAM_API_TOKEN",
-            vendors.cloudflare_api_token(),
-        )
-        .env("CLOUDFLARE_API_BASE_URL", vendors.cloudflare_api_base_url())
-        .env(
-            "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
-            vendors.customer_base_url(),
-        )
-        .env("AGORA_APP_ID", vendors.agora_app_id())
-        .env("AGORA_CUSTOMER_ID", vendors.agora_customer_id())
-        .env("AGORA_CUSTOMER_SECRET", vendors.agora_customer_secret())
-        .env("AGORA_API_BASE_URL", vendors.agora_base_url())
+        .envs(vendors.environment())
         .env("AGORA_BACKEND", backend)
         .env("RELAYKEEPER__VENDORS__WRITE_TIMEOUT", "5s")
         .output()

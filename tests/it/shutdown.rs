@@ -6,8 +6,10 @@ mod process;
 use std::time::Duration;
 
 use crate::support::database::TestDatabase;
+use crate::support::program::free_port;
 use crate::support::service::{nothing_is_left, options};
-use process::{Process, free_port};
+use process::Process;
+use relaykeeper::config::AgoraBackend::{self, CloudRecording, MediaPush};
 use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
 use reqwest::StatusCode;
 use rstest::rstest;
@@ -24,11 +26,11 @@ fn deeds(vendors: &Vendors) -> Vec<&'static str> {
 }
 
 #[rstest]
-#[case::cloud_recording("cloud_recording")]
-#[case::media_push("media_push")]
+#[case::cloud_recording(CloudRecording)]
+#[case::media_push(MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_told_to_go_leaves_recorders_running_and_the_next_one_adopts_them(
-    #[case] backend: &str,
+    #[case] backend: AgoraBackend,
 ) {
     let vendors = Vendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
@@ -101,10 +103,10 @@ async fn a_process_told_to_go_leaves_recorders_running_and_the_next_one_adopts_t
 }
 
 #[rstest]
-#[case::cloud_recording("cloud_recording")]
-#[case::media_push("media_push")]
+#[case::cloud_recording(CloudRecording)]
+#[case::media_push(MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: &str) {
+async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: AgoraBackend) {
     let vendors = Vendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let port = free_port();
@@ -126,10 +128,12 @@ async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: &
 }
 
 #[rstest]
-#[case::cloud_recording("cloud_recording")]
-#[case::media_push("media_push")]
+#[case::cloud_recording(CloudRecording)]
+#[case::media_push(MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(#[case] backend: &str) {
+async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
+    #[case] backend: AgoraBackend,
+) {
     let vendors = Vendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let port = free_port();
@@ -178,7 +182,7 @@ async fn a_second_signal_cuts_the_stopping_of_everything_short() {
     let database = TestDatabase::sqlite();
     let port = free_port();
     let arguments = ["--stop-all-on-exit"];
-    let mut first = Process::serve(&vendors, "media_push", &database.url, port, &arguments).await;
+    let mut first = Process::serve(&vendors, MediaPush, &database.url, port, &arguments).await;
     assert_eq!(first.start(1, 10).await.0, 201);
     first.in_phase(1, "live").await;
     vendors.fault(Fault::forever(
@@ -194,7 +198,7 @@ async fn a_second_signal_cuts_the_stopping_of_everything_short() {
     assert!(took < Duration::from_secs(15), "{took:?}");
     // The next process goes on with what was begun.
     vendors.clear_faults();
-    let second = Process::serve(&vendors, "media_push", &database.url, port, &[]).await;
+    let second = Process::serve(&vendors, MediaPush, &database.url, port, &[]).await;
     let relay = second.in_phase(1, "ended").await;
     assert_eq!(relay["outcome"]["code"], "stopped_by_request");
     assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());

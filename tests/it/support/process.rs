@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -12,7 +12,7 @@ use relaykeeper::actors::crash;
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::Vendors;
 
-use super::service::{ADMIN_TOKEN, API_TOKEN};
+use super::program::{environment, serve};
 
 /// What became of one process.
 #[derive(Debug, Clone, Default)]
@@ -45,10 +45,8 @@ impl House {
         points: &[String],
     ) -> Self {
         let port = a_port();
-        let mut environment = environment(vendors, backend, database_url);
-        environment.push(("RELAYKEEPER__SERVER__PORT", port.to_string()));
+        let environment = environment(vendors, backend, database_url, port);
         let url = format!("http://127.0.0.1:{port}");
-        environment.push(("RELAYKEEPER__SERVER__PUBLIC_URL", url.clone()));
         let closing = Arc::<AtomicBool>::default();
         let child = Arc::<Mutex<Option<Child>>>::default();
         let lives = Arc::<Mutex<Vec<Life>>>::default();
@@ -60,11 +58,9 @@ impl House {
                 let folder = tempfile::tempdir().expect("a folder");
                 for life in 0.. {
                     let at = points.get(life).map_or("", String::as_str);
-                    let mut command = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
+                    let mut command = serve(environment.clone());
                     command
-                        .arg("serve")
-                        .env_clear()
-                        .envs(environment.iter().map(|(name, value)| (name, value)))
+                        .envs(TIMERS)
                         .env(crash::AT, at)
                         .current_dir(folder.path())
                         .stdin(Stdio::null())
@@ -163,88 +159,25 @@ fn a_port() -> u16 {
     }
 }
 
-/// The settings, as the environment has them: with timers a test can wait for.
-fn environment(
-    vendors: &Vendors,
-    backend: AgoraBackend,
-    database_url: &str,
-) -> Vec<(&'static str, String)> {
-    let backend = match backend {
-        AgoraBackend::CloudRecording => "cloud_recording",
-        AgoraBackend::MediaPush => "media_push",
-    };
-    [
-        ("RUST_LOG", "info,relaykeeper=debug,sqlx=warn"),
-        ("DATABASE_URL", database_url),
-        ("RELAYKEEPER_API_TOKENS", API_TOKEN),
-        ("RELAYKEEPER_ADMIN_TOKENS", ADMIN_TOKEN),
-        ("RELAYKEEPER__RELAY__DEPLOYMENT", "tests"),
-        ("RELAYKEEPER__FLEET__LEASE", "6s"),
-        ("RELAYKEEPER__FLEET__RENEWAL", "1s"),
-        ("RELAYKEEPER__RELAY__POLL_INTERVAL", "200ms"),
-        ("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "30s"),
-        ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "25s"),
-        ("RELAYKEEPER__RELAY__LIVE_CHECK_INTERVAL", "300ms"),
-        ("RELAYKEEPER__RELAY__RECONNECT_WINDOW", "30s"),
-        // Passes only where a recorder's session is not known. Longer than a restart on a loaded machine.
-        ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "25s"),
-        ("RELAYKEEPER__RELAY__RECORDING_TIMEOUT", "30s"),
-        ("RELAYKEEPER__JANITOR__INTERVAL", "1s"),
-        ("RELAYKEEPER__JANITOR__GRACE", "10m"),
-        ("RELAYKEEPER__VENDORS__READ_TIMEOUT", "5s"),
-        ("RELAYKEEPER__VENDORS__WRITE_TIMEOUT", "5s"),
-        ("CLOUDFLARE_STREAM_ACCOUNT_ID", vendors.account_id()),
-        (
-            "CLOUDFLARE_STREAM_API_TOKEN",
-            vendors.cloudflare_api_token(),
-        ),
-        (
-            "CLOUDFLARE_API_BASE_URL",
-            &vendors.cloudflare_api_base_url(),
-        ),
-        (
-            "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
-            &vendors.customer_base_url(),
-        ),
-        (
-            "CLOUDFLARE_LIVE_WEBHOOK_SECRET",
-            vendors.live_webhook_secret(),
-        ),
-        (
-            "CLOUDFLARE_STREAM_WEBHOOK_SECRET",
-            vendors.stream_webhook_secret(),
-        ),
-        ("RELAYKEEPER__CLOUDFLARE__RECORDINGS_INTERVAL", "300ms"),
-        ("AGORA_BACKEND", backend),
-        ("AGORA_APP_ID", vendors.agora_app_id()),
-        ("AGORA_APP_CERTIFICATE", vendors.agora_app_certificate()),
-        ("AGORA_CUSTOMER_ID", vendors.agora_customer_id()),
-        ("AGORA_CUSTOMER_SECRET", vendors.agora_customer_secret()),
-        ("AGORA_API_BASE_URL", &vendors.agora_base_url()),
-        (
-            "RELAYKEEPER__AGORA__FALLBACK_BASE_URLS",
-            &vendors.agora_fallback_base_url(),
-        ),
-        ("AGORA_WEBHOOK_SECRET", vendors.agora_webhook_secret()),
-        ("RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF", "100ms,200ms,400ms"),
-        (
-            "RELAYKEEPER__AGORA__CLOUD_RECORDING__QUERY_INTERVAL",
-            "500ms",
-        ),
-        (
-            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__BUCKET",
-            "bucket",
-        ),
-        (
-            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__ACCESS_KEY",
-            "storage-access-key",
-        ),
-        (
-            "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__SECRET_KEY",
-            "storage-secret-key",
-        ),
-        ("RELAYKEEPER__AGORA__MEDIA_PUSH__QUERY_INTERVAL", "500ms"),
-    ]
-    .map(|(name, value)| (name, value.to_owned()))
-    .to_vec()
-}
+/// Timers a test can wait for, after a restart too.
+const TIMERS: [(&str, &str); 15] = [
+    ("RUST_LOG", "info,relaykeeper=debug,sqlx=warn"),
+    ("RELAYKEEPER__FLEET__LEASE", "6s"),
+    ("RELAYKEEPER__FLEET__RENEWAL", "1s"),
+    ("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "30s"),
+    ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "25s"),
+    ("RELAYKEEPER__RELAY__RECONNECT_WINDOW", "30s"),
+    // Passes only where a recorder's session is not known. Longer than a restart on a loaded machine.
+    ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "25s"),
+    ("RELAYKEEPER__RELAY__RECORDING_TIMEOUT", "30s"),
+    ("RELAYKEEPER__JANITOR__INTERVAL", "1s"),
+    ("RELAYKEEPER__JANITOR__GRACE", "10m"),
+    ("RELAYKEEPER__VENDORS__READ_TIMEOUT", "5s"),
+    ("RELAYKEEPER__VENDORS__WRITE_TIMEOUT", "5s"),
+    ("RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF", "100ms,200ms,400ms"),
+    (
+        "RELAYKEEPER__AGORA__CLOUD_RECORDING__QUERY_INTERVAL",
+        "500ms",
+    ),
+    ("RELAYKEEPER__AGORA__MEDIA_PUSH__QUERY_INTERVAL", "500ms"),
+];

@@ -1,9 +1,9 @@
 //! The real program, `relaykeeper serve`, as a process of its own on simulated vendors.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::Vendors;
@@ -15,13 +15,77 @@ pub const STORAGE_ACCESS_KEY: &str = "storage-access-key-of-the-tests";
 /// The storage's secret key in its environment.
 pub const STORAGE_SECRET_KEY: &str = "storage-secret-key-of-the-tests";
 
+/// Timers a test can wait for.
+const TIMERS: [(&str, &str); 14] = [
+    ("RELAYKEEPER__SERVER__SHUTDOWN_GRACE", "3s"),
+    ("RELAYKEEPER__FLEET__LEASE", "6s"),
+    ("RELAYKEEPER__FLEET__RENEWAL", "1s"),
+    ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "20s"),
+    ("RELAYKEEPER__RELAY__RECONNECT_WINDOW", "20s"),
+    ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "20s"),
+    ("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "10s"),
+    ("RELAYKEEPER__RELAY__RECORDING_TIMEOUT", "8s"),
+    ("RELAYKEEPER__JANITOR__INTERVAL", "1s"),
+    ("RELAYKEEPER__JANITOR__GRACE", "60s"),
+    ("RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF", "100ms,200ms,400ms"),
+    (
+        "RELAYKEEPER__AGORA__CLOUD_RECORDING__QUERY_INTERVAL",
+        "500ms",
+    ),
+    ("RELAYKEEPER__AGORA__MEDIA_PUSH__QUERY_INTERVAL", "500ms"),
+    ("RUST_BACKTRACE", "0"),
+];
+
+/// The environment of every service that a test starts as a process of its own.
+pub fn environment(
+    vendors: &Vendors,
+    backend: AgoraBackend,
+    database_url: &str,
+    port: u16,
+) -> Vec<(&'static str, String)> {
+    let backend = match backend {
+        AgoraBackend::CloudRecording => "cloud_recording",
+        AgoraBackend::MediaPush => "media_push",
+    };
+    let mut environment = vendors.environment();
+    environment.extend([
+        ("AGORA_BACKEND", backend.to_owned()),
+        ("DATABASE_URL", database_url.to_owned()),
+        ("RELAYKEEPER_API_TOKENS", API_TOKEN.to_owned()),
+        ("RELAYKEEPER_ADMIN_TOKENS", ADMIN_TOKEN.to_owned()),
+        ("RELAYKEEPER__SERVER__PORT", port.to_string()),
+        (
+            "RELAYKEEPER__SERVER__PUBLIC_URL",
+            format!("http://127.0.0.1:{port}"),
+        ),
+        ("RELAYKEEPER__RELAY__DEPLOYMENT", "tests".to_owned()),
+        ("RELAYKEEPER__RELAY__POLL_INTERVAL", "200ms".to_owned()),
+        (
+            "RELAYKEEPER__RELAY__LIVE_CHECK_INTERVAL",
+            "300ms".to_owned(),
+        ),
+        (
+            "RELAYKEEPER__CLOUDFLARE__RECORDINGS_INTERVAL",
+            "300ms".to_owned(),
+        ),
+    ]);
+    environment
+}
+
+/// `relaykeeper serve` with this environment only.
+pub fn serve(environment: Vec<(&'static str, String)>) -> Command {
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
+    serve.arg("serve").env_clear().envs(environment);
+    serve
+}
+
 /// A running program; killed when dropped.
 pub struct Program {
     /// Its API.
     pub service: Service,
     child: Child,
     log: PathBuf,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Program {
@@ -72,71 +136,11 @@ impl Program {
         database_url: &str,
         more: &[(&str, &str)],
     ) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let log = folder.path().join("log");
         let port = free_port();
-        let url = format!("http://127.0.0.1:{port}");
-        let backend = match backend {
-            AgoraBackend::CloudRecording => "cloud_recording",
-            AgoraBackend::MediaPush => "media_push",
-        };
-        let child = command
-            .current_dir(folder.path())
+        command
             .env_clear()
-            .env("RUST_BACKTRACE", "0")
-            .env("DATABASE_URL", database_url)
-            .env("RELAYKEEPER__SERVER__PORT", port.to_string())
-            .env("RELAYKEEPER__SERVER__PUBLIC_URL", &url)
-            .env("RELAYKEEPER__SERVER__SHUTDOWN_GRACE", "3s")
-            .env("RELAYKEEPER__FLEET__LEASE", "6s")
-            .env("RELAYKEEPER__FLEET__RENEWAL", "1s")
-            .env("RELAYKEEPER_API_TOKENS", API_TOKEN)
-            .env("RELAYKEEPER_ADMIN_TOKENS", ADMIN_TOKEN)
-            .env("RELAYKEEPER__RELAY__DEPLOYMENT", "tests")
-            .env("RELAYKEEPER__RELAY__POLL_INTERVAL", "200ms")
-            .env("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "20s")
-            .env("RELAYKEEPER__RELAY__LIVE_CHECK_INTERVAL", "300ms")
-            .env("RELAYKEEPER__RELAY__RECONNECT_WINDOW", "20s")
-            .env("RELAYKEEPER__RELAY__FEED_TIMEOUT", "20s")
-            .env("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "10s")
-            .env("RELAYKEEPER__RELAY__RECORDING_TIMEOUT", "8s")
-            .env("RELAYKEEPER__JANITOR__INTERVAL", "1s")
-            .env("RELAYKEEPER__JANITOR__GRACE", "60s")
-            .env("CLOUDFLARE_STREAM_ACCOUNT_ID", vendors.account_id())
-            .env(
-                "CLOUDFLARE_STREAM_API_TOKEN",
-                vendors.cloudflare_api_token(),
-            )
-            .env("CLOUDFLARE_API_BASE_URL", vendors.cloudflare_api_base_url())
-            .env(
-                "CLOUDFLARE_STREAM_CUSTOMER_BASE_URL",
-                vendors.customer_base_url(),
-            )
-            .env(
-                "CLOUDFLARE_LIVE_WEBHOOK_SECRET",
-                vendors.live_webhook_secret(),
-            )
-            .env(
-                "CLOUDFLARE_STREAM_WEBHOOK_SECRET",
-                vendors.stream_webhook_secret(),
-            )
-            .env("RELAYKEEPER__CLOUDFLARE__RECORDINGS_INTERVAL", "300ms")
-            .env("AGORA_BACKEND", backend)
-            .env("AGORA_APP_ID", vendors.agora_app_id())
-            .env("AGORA_APP_CERTIFICATE", vendors.agora_app_certificate())
-            .env("AGORA_CUSTOMER_ID", vendors.agora_customer_id())
-            .env("AGORA_CUSTOMER_SECRET", vendors.agora_customer_secret())
-            .env("AGORA_API_BASE_URL", vendors.agora_base_url())
-            .env("AGORA_WEBHOOK_SECRET", vendors.agora_webhook_secret())
-            .env("RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF", "100ms,200ms,400ms")
-            .env(
-                "RELAYKEEPER__AGORA__CLOUD_RECORDING__QUERY_INTERVAL",
-                "500ms",
-            )
-            .env(
-                "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__BUCKET",
-                "bucket",
-            )
+            .envs(environment(vendors, backend, database_url, port))
+            .envs(TIMERS)
             .env(
                 "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__ACCESS_KEY",
                 STORAGE_ACCESS_KEY,
@@ -145,18 +149,34 @@ impl Program {
                 "RELAYKEEPER__AGORA__CLOUD_RECORDING__STORAGE__SECRET_KEY",
                 STORAGE_SECRET_KEY,
             )
-            .env("RELAYKEEPER__AGORA__MEDIA_PUSH__QUERY_INTERVAL", "500ms")
-            .envs(more.iter().copied())
+            .envs(more.iter().copied());
+        Self::start_elsewhere(command, port)
+    }
+
+    /// Starts a command that serves on this port, in a folder of its own.
+    pub fn start_elsewhere(mut command: Command, port: u16) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Far from any config.toml.
+        command.current_dir(folder.path());
+        let mut program = Self::start(command, port, folder.path().join("log"));
+        program._folder = Some(folder);
+        program
+    }
+
+    /// Starts a command that serves on this port. It logs at the end of this file.
+    pub fn start(mut command: Command, port: u16, log: PathBuf) -> Self {
+        let append = OpenOptions::new().create(true).append(true).open(&log);
+        let child = command
             .stdin(Stdio::null())
-            .stdout(File::create(folder.path().join("out")).expect("a file"))
-            .stderr(File::create(&log).expect("a file"))
+            .stdout(Stdio::null())
+            .stderr(append.expect("a file"))
             .spawn()
             .expect("the program starts");
         Self {
-            service: Service::at(url),
+            service: Service::at(format!("http://127.0.0.1:{port}")),
             child,
             log,
-            _folder: folder,
+            _folder: None,
         }
     }
 
@@ -187,16 +207,21 @@ impl Program {
         self.child.id()
     }
 
+    /// How it has ended; `None`: it still runs.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
+    }
+
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
-        self.child.try_wait().expect("a child").is_none()
+        self.exit_status().is_none()
     }
 
     /// Waits until it has ended by itself.
-    pub async fn ends(&mut self) -> std::process::ExitStatus {
+    pub async fn ends(&mut self) -> ExitStatus {
         let deadline = std::time::Instant::now() + super::service::PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
+            if let Some(status) = self.exit_status() {
                 return status;
             }
             assert!(std::time::Instant::now() < deadline, "{}", self.log());
@@ -233,7 +258,7 @@ impl Drop for Program {
 }
 
 /// A port nobody listens on now.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }

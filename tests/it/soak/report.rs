@@ -1,4 +1,4 @@
-//! What came of the day, and whether anything in it must never be.
+//! What happened in the run, and which promises it broke.
 
 mod text;
 
@@ -9,14 +9,13 @@ use relaykeeper::sandbox::Snapshot;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::owed::Owed;
-use super::service::Lives;
+use super::cleanup::Cleanup;
+use super::service::Processes;
 
-/// What the vendors note when a lost answer is looked for (`ARCHITECTURE.md`, decision 3): the same call again under the
-/// same name.
-const LOOKS: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
+/// Violations that a repeated call causes after its answer was lost (`ARCHITECTURE.md`, decision 3).
+const ALLOWED: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
 
-/// What was asked for, and how long it took.
+/// The options of the run, and how long it took.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Run {
     pub(super) relays: u32,
@@ -24,44 +23,44 @@ pub(super) struct Run {
     pub(super) speed: f64,
     pub(super) seed: u64,
     pub(super) took: Duration,
-    /// After the last show, until nothing was left; none: it never came to rest.
+    /// The time from the last show until nothing was left; `None`: something was left in the end.
     pub(super) settled_after: Option<Duration>,
 }
 
-/// What is left at the vendors that costs money.
+/// What still exists at the vendors and costs money.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Left {
     pub(super) live_inputs: Vec<String>,
     /// Recorders that publish, or could.
     pub(super) recorders: Vec<String>,
-    /// Names of recorders that are cut off from Cloudflare: they end by themselves.
+    /// Names of recorders that cannot reach Cloudflare: they end by themselves.
     pub(super) cut_off: Vec<String>,
 }
 
-/// The ledger against what the vendor recorded.
+/// The cost ledger, compared with the vendor's recordings.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Ledger {
-    /// Relays that went live, or of which there is a recording.
+    /// Relays that went live or have a recording.
     pub(super) relays: usize,
-    /// Rows there are.
+    /// Relays with a cost row.
     pub(super) rows: usize,
-    /// Of these, rows that tell the vendor's recordings to the second.
+    /// Rows that agree with the vendor's recordings to the second.
     pub(super) exact: usize,
-    /// Of these, rows by the time a relay was live: no recording was found.
+    /// Rows computed from the time a relay was live: no recording was found.
     pub(super) by_time: usize,
-    /// Relays that should have a row and have none, or the other way round, or whose seconds are not the vendor's.
+    /// Relays whose row is missing, unexpected, or differs from the vendor's recordings.
     pub(super) wrong: Vec<String>,
-    /// Seconds in the rows that go by recordings.
+    /// Seconds in the rows computed from recordings.
     pub(super) seconds: u64,
-    /// How long the vendor's recordings of the same relays are.
+    /// The length of the vendor's recordings of the same relays.
     pub(super) recorded: Duration,
 }
 
-/// The day.
+/// The report.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Report {
     pub(super) run: Run,
-    /// Starts that were taken.
+    /// Starts that were accepted.
     pub(super) started: usize,
     /// Relays the service knows at the end.
     pub(super) known: usize,
@@ -70,12 +69,12 @@ pub(super) struct Report {
     pub(super) went_live: usize,
     pub(super) replacements: u64,
     pub(super) faults: u64,
-    pub(super) lives: Lives,
-    pub(super) owed: Owed,
+    pub(super) processes: Processes,
+    pub(super) cleanup: Cleanup,
     pub(super) left: Left,
     pub(super) ledger: Ledger,
     pub(super) violations: BTreeMap<String, u32>,
-    /// Lines of the service's log that say somebody must act.
+    /// The ERROR lines of the service's log.
     pub(super) errors: Vec<String>,
 }
 
@@ -84,8 +83,8 @@ impl Report {
         run: Run,
         started: usize,
         relays: &[Value],
-        owed: Owed,
-        lives: Lives,
+        cleanup: Cleanup,
+        processes: Processes,
         errors: Vec<String>,
         vendors: &Snapshot,
     ) -> Self {
@@ -98,8 +97,8 @@ impl Report {
             went_live: 0,
             replacements: 0,
             faults: vendors.faults,
-            lives,
-            owed,
+            processes,
+            cleanup,
             left: Left::of(vendors),
             ledger: Ledger::default(),
             violations: BTreeMap::new(),
@@ -139,7 +138,7 @@ impl Report {
         self.ledger.add(id, went_live, &recorded, cost);
     }
 
-    /// What must never be, and is.
+    /// The promises that do not hold.
     pub(super) fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let mut must = |holds: bool, what: &str, which: &[String]| {
@@ -148,7 +147,7 @@ impl Report {
             }
         };
         let asked = usize::try_from(self.run.relays).unwrap_or(usize::MAX);
-        must(self.started == asked, "a start was never taken", &[]);
+        must(self.started == asked, "a start was never accepted", &[]);
         must(self.known == self.started, "a relay was lost", &[]);
         must(self.unfinished.is_empty(), "unfinished:", &self.unfinished);
         must(
@@ -161,35 +160,35 @@ impl Report {
             "recorders left:",
             &self.left.recorders,
         );
-        must(self.owed.open.is_empty(), "debts open:", &self.owed.open);
-        // Each of those that cannot be called is written down.
+        must(
+            self.cleanup.open.is_empty(),
+            "open cleanups:",
+            &self.cleanup.open,
+        );
+        // Those that cannot be stopped have a row.
         let unknown = self.left.cut_off.iter();
         let unknown: Vec<String> = unknown
-            .filter(|name| !self.owed.nameless.contains(name))
+            .filter(|name| !self.cleanup.unknown_sessions.contains(name))
             .cloned()
             .collect();
-        must(unknown.is_empty(), "recorders nobody knows of:", &unknown);
+        must(unknown.is_empty(), "recorders without a row:", &unknown);
         must(
             self.ledger.wrong.is_empty(),
             "the ledger is wrong:",
             &self.ledger.wrong,
         );
         must(
-            self.lives.died.is_empty(),
+            self.processes.crashed.is_empty(),
             "the service ended by itself:",
-            &self.lives.died,
+            &self.processes.crashed,
         );
         let forbidden: Vec<String> = self
             .violations
             .iter()
-            .filter(|(kind, _)| !LOOKS.contains(&kind.as_str()))
+            .filter(|(kind, _)| !ALLOWED.contains(&kind.as_str()))
             .map(|(kind, times)| format!("{kind} × {times}"))
             .collect();
-        must(
-            forbidden.is_empty(),
-            "a vendor would not have forgiven:",
-            &forbidden,
-        );
+        must(forbidden.is_empty(), "violations at a vendor:", &forbidden);
         broken
     }
 }
@@ -210,13 +209,13 @@ impl Left {
         left
     }
 
-    /// Whether nothing is left, or what ends by itself.
-    pub(super) fn nothing(&self) -> bool {
+    /// Whether only what ends by itself is left.
+    pub(super) fn is_nothing(&self) -> bool {
         self.live_inputs.is_empty() && self.recorders.is_empty()
     }
 }
 
-/// A video's length as the vendor's API tells it.
+/// A recording's length as the vendor's API reports it.
 fn milliseconds(seconds: f64) -> Duration {
     Duration::from_secs_f64((seconds * 1000.0).round() / 1000.0)
 }
@@ -240,7 +239,7 @@ impl Ledger {
         if !belongs {
             self.wrong.push(format!("{relay} has a row of {seconds} s"));
         } else if cost.get("source").and_then(Value::as_str) == Some("recording") {
-            // Each to the millisecond, as the vendor's API tells them; floats do not add up to whole seconds.
+            // Each to the millisecond: floats do not add up to whole seconds.
             let vendors: Duration = recorded.iter().map(|one| milliseconds(*one)).sum();
             self.seconds += seconds;
             self.recorded += vendors;
@@ -249,7 +248,7 @@ impl Ledger {
                 self.exact += 1;
             } else {
                 self.wrong
-                    .push(format!("{relay} tells {seconds} s of {vendors:?}"));
+                    .push(format!("{relay} has {seconds} s of {vendors:?}"));
             }
         } else {
             self.by_time += 1;
@@ -257,7 +256,6 @@ impl Ledger {
     }
 }
 
-#[cfg(test)]
 mod tests {
     use serde_json::json;
 
@@ -274,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_tells_the_vendors_seconds_rounded_up() {
+    fn a_row_has_the_vendors_seconds_rounded_up() {
         assert_eq!(ledger(true, &[9.2, 3.1], row(13)).exact, 1);
         assert_eq!(ledger(true, &[9.2, 3.1], row(12)).wrong.len(), 1);
         // As floats they add up to 60.00000000000001.
@@ -282,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn who_went_live_or_was_recorded_has_a_row_and_nobody_else_has() {
+    fn relays_that_went_live_or_were_recorded_have_a_row_and_no_others() {
         assert_eq!(ledger(true, &[], Value::Null).wrong.len(), 1);
         assert_eq!(ledger(false, &[1.0], Value::Null).wrong.len(), 1);
         assert_eq!(ledger(false, &[], row(1)).wrong.len(), 1);
         assert!(ledger(false, &[], Value::Null).wrong.is_empty());
     }
 
-    /// A day on which everything went as it should.
+    /// A run in which every promise holds.
     fn good() -> Report {
         Report {
             run: Run {
@@ -307,8 +305,8 @@ mod tests {
             went_live: 1,
             replacements: 0,
             faults: 1,
-            lives: Lives::default(),
-            owed: Owed::default(),
+            processes: Processes::default(),
+            cleanup: Cleanup::default(),
             left: Left::default(),
             ledger: Ledger::default(),
             violations: BTreeMap::from([("name_conflict".to_owned(), 1)]),
@@ -317,26 +315,26 @@ mod tests {
     }
 
     #[test]
-    fn whatever_must_not_be_is_told() {
+    fn each_broken_promise_is_reported() {
         assert_eq!(good().broken(), Vec::<String>::new());
-        let spoil: [fn(&mut Report); 10] = [
-            |day| day.started = 0,
-            |day| day.known = 0,
-            |day| day.unfinished.push("a relay".into()),
-            |day| day.left.live_inputs.push("an input".into()),
-            |day| day.left.recorders.push("a recorder".into()),
-            |day| day.left.cut_off.push("a recorder nobody wrote down".into()),
-            |day| day.owed.open.push("delete_video a video".into()),
-            |day| day.ledger.wrong.push("a relay has no row".into()),
-            |day| day.lives.died.push("in life 2".into()),
-            |day| {
-                day.violations.insert("double_publish".into(), 1);
+        let breaks: [fn(&mut Report); 10] = [
+            |run| run.started = 0,
+            |run| run.known = 0,
+            |run| run.unfinished.push("a relay".into()),
+            |run| run.left.live_inputs.push("an input".into()),
+            |run| run.left.recorders.push("a recorder".into()),
+            |run| run.left.cut_off.push("a recorder without a row".into()),
+            |run| run.cleanup.open.push("delete_video a video".into()),
+            |run| run.ledger.wrong.push("a relay has no row".into()),
+            |run| run.processes.crashed.push("process 2".into()),
+            |run| {
+                run.violations.insert("double_publish".into(), 1);
             },
         ];
-        for (place, spoil) in spoil.iter().enumerate() {
-            let mut day = good();
-            spoil(&mut day);
-            assert!(!day.broken().is_empty(), "spoilt {place}");
+        for (place, broken) in breaks.iter().enumerate() {
+            let mut run = good();
+            broken(&mut run);
+            assert!(!run.broken().is_empty(), "case {place}");
         }
     }
 }

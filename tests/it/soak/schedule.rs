@@ -1,23 +1,23 @@
-//! The day's programme: which channel shows what, when, and how each show comes to its end.
+//! The schedule: which channel has a show when, and how each show goes.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// What a channel's slot takes by the wall clock, at least: less, and hardly a show would go live.
+/// The shortest time between two shows of a channel, by the wall clock: in less, hardly a show would go live.
 const SHORTEST_SLOT: Duration = Duration::from_secs(90);
 /// The shortest limit a start may ask for (`max_duration_seconds`).
 pub(super) const SHORTEST_LIMIT: Duration = Duration::from_secs(60);
 
 /// How a show goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plot {
+pub(super) enum Scenario {
     /// Live, then stopped.
     Plain,
     /// The seller is away for a moment.
     Interrupted,
-    /// No recording is wanted.
+    /// Started without a recording.
     Unrecorded,
     /// The seller leaves for good.
     Left,
@@ -25,7 +25,7 @@ pub(super) enum Plot {
     Missing,
     /// Stopped as soon as it was started.
     Cancelled,
-    /// It has a limit, and outlasts it if its slot does.
+    /// Started with a time limit, which a long slot outlasts.
     Limited,
 }
 
@@ -33,8 +33,8 @@ pub(super) enum Plot {
 #[derive(Debug, Clone)]
 pub(super) struct Show {
     pub(super) number: u32,
-    pub(super) plot: Plot,
-    /// Since the day's beginning.
+    pub(super) scenario: Scenario,
+    /// Since the start of the run.
     pub(super) begins: Duration,
     pub(super) ends: Duration,
 }
@@ -46,11 +46,11 @@ pub(super) struct Channel {
     pub(super) shows: Vec<Show>,
 }
 
-/// So many shows in a day that lasts so long by the wall clock: as many channels as it takes.
-pub(super) fn plan(shows: u32, lasts: Duration, dice: &mut StdRng) -> Vec<Channel> {
-    let slots = (lasts.as_secs() / SHORTEST_SLOT.as_secs()).clamp(1, u64::from(shows));
+/// Spreads `shows` over `duration` (by the wall clock), on as many channels as that takes.
+pub(super) fn plan(shows: u32, duration: Duration, rng: &mut StdRng) -> Vec<Channel> {
+    let slots = (duration.as_secs() / SHORTEST_SLOT.as_secs()).clamp(1, u64::from(shows));
     let slots = u32::try_from(slots).unwrap_or(1);
-    let slot = lasts / slots;
+    let slot = duration / slots;
     let mut channels: Vec<Channel> = Vec::new();
     for number in 0..shows {
         let place = number % slots;
@@ -59,13 +59,13 @@ pub(super) fn plan(shows: u32, lasts: Duration, dice: &mut StdRng) -> Vec<Channe
             let shows = Vec::new();
             channels.push(Channel { id, shows });
         }
-        let begins = slot * place + slot.mul_f64(dice.random_range(0.0..0.3));
-        let ends = slot * place + slot.mul_f64(dice.random_range(0.6..0.95));
-        let plot = plot(dice);
+        let begins = slot * place + slot.mul_f64(rng.random_range(0.0..0.3));
+        let ends = slot * place + slot.mul_f64(rng.random_range(0.6..0.95));
+        let scenario = scenario(rng);
         if let Some(channel) = channels.last_mut() {
             channel.shows.push(Show {
                 number,
-                plot,
+                scenario,
                 begins,
                 ends,
             });
@@ -74,26 +74,25 @@ pub(super) fn plan(shows: u32, lasts: Duration, dice: &mut StdRng) -> Vec<Channe
     channels
 }
 
-fn plot(dice: &mut StdRng) -> Plot {
-    match dice.random_range(0..100) {
-        0..40 => Plot::Plain,
-        40..60 => Plot::Interrupted,
-        60..70 => Plot::Unrecorded,
-        70..82 => Plot::Left,
-        82..88 => Plot::Missing,
-        88..94 => Plot::Cancelled,
-        _ => Plot::Limited,
+fn scenario(rng: &mut StdRng) -> Scenario {
+    match rng.random_range(0..100) {
+        0..40 => Scenario::Plain,
+        40..60 => Scenario::Interrupted,
+        60..70 => Scenario::Unrecorded,
+        70..82 => Scenario::Left,
+        82..88 => Scenario::Missing,
+        88..94 => Scenario::Cancelled,
+        _ => Scenario::Limited,
     }
 }
 
-#[cfg(test)]
 mod tests {
     use rand::SeedableRng as _;
 
     use super::*;
 
     #[test]
-    fn every_show_has_its_place_and_no_channel_shows_two_at_once() {
+    fn shows_of_a_channel_do_not_overlap() {
         let lasts = Duration::from_secs(864);
         let channels = plan(500, lasts, &mut StdRng::seed_from_u64(7));
         assert_eq!(
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_of_less_than_a_slot_has_a_channel_for_each_show() {
+    fn a_run_shorter_than_a_slot_has_one_channel_per_show() {
         let channels = plan(12, Duration::from_secs(15), &mut StdRng::seed_from_u64(7));
         assert_eq!(channels.len(), 12);
     }

@@ -1,5 +1,5 @@
-//! What goes wrong at the vendors: a call now and then, a whole vendor for a while, recorders that die, come back elsewhere
-//! or lose their feed.
+//! Faults of the vendors: a call that fails, an outage of one vendor, recorders that die, come back elsewhere or lose their
+//! feed.
 
 use std::time::Duration;
 
@@ -9,52 +9,52 @@ use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
 use strum::IntoEnumIterator as _;
 use tokio::time::Instant;
 
-/// Between two of them, by the wall clock.
+/// Seconds between two faults, by the wall clock.
 const EVERY: std::ops::Range<f64> = 0.3..2.0;
-/// How much of the day has weather; then everybody may go home.
+/// The part of the run that has faults; then relays may end undisturbed.
 const UNTIL: f64 = 0.95;
 
-/// The vendors' troubles.
-pub(super) struct Weather<'a> {
+/// Injects faults at random.
+pub(super) struct VendorFaults<'a> {
     vendors: &'a Vendors,
     speed: f64,
-    dice: StdRng,
+    rng: StdRng,
 }
 
-impl<'a> Weather<'a> {
-    pub(super) fn new(vendors: &'a Vendors, speed: f64, dice: &mut StdRng) -> Self {
+impl<'a> VendorFaults<'a> {
+    pub(super) fn new(vendors: &'a Vendors, speed: f64, rng: &mut StdRng) -> Self {
         Self {
             vendors,
             speed,
-            dice: StdRng::seed_from_u64(dice.random()),
+            rng: StdRng::seed_from_u64(rng.random()),
         }
     }
 
-    /// Blows until the day is nearly over.
-    pub(super) async fn blow(mut self, day: Duration) {
-        let over = Instant::now() + day.mul_f64(UNTIL);
+    /// Runs until the run is nearly over.
+    pub(super) async fn run(mut self, duration: Duration) {
+        let over = Instant::now() + duration.mul_f64(UNTIL);
         loop {
-            let next = Instant::now() + Duration::from_secs_f64(self.dice.random_range(EVERY));
+            let next = Instant::now() + Duration::from_secs_f64(self.rng.random_range(EVERY));
             tokio::time::sleep_until(next.min(over)).await;
             if next >= over {
                 return;
             }
-            match self.dice.random_range(0..100) {
-                0..80 => self.a_call(),
-                80..88 => self.a_recorder_dies(),
-                88..97 => self.a_feed_is_lost(),
-                _ => self.an_outage().await,
+            match self.rng.random_range(0..100) {
+                0..80 => self.fail_a_call(),
+                80..88 => self.kill_a_recorder(),
+                88..97 => self.drop_a_feed(),
+                _ => self.outage().await,
             }
         }
     }
 
-    /// One call goes wrong, up to three times.
-    fn a_call(&mut self) {
+    /// Makes one kind of call fail, up to three times.
+    fn fail_a_call(&mut self) {
         let calls: Vec<Call> = Call::iter().filter(|call| is_made(*call)).collect();
-        let Some(call) = calls.get(self.dice.random_range(0..calls.len())).copied() else {
+        let Some(call) = calls.get(self.rng.random_range(0..calls.len())).copied() else {
             return;
         };
-        let kind = match self.dice.random_range(0..9) {
+        let kind = match self.rng.random_range(0..9) {
             0 => FaultKind::Status(500, None),
             1 => FaultKind::Status(503, None),
             2 => FaultKind::Status(429, Some(1)),
@@ -70,28 +70,28 @@ impl<'a> Weather<'a> {
         self.vendors.fault(Fault {
             call,
             kind,
-            times: Some(self.dice.random_range(1..=3)),
+            times: Some(self.rng.random_range(1..=3)),
             after: 0,
         });
     }
 
-    fn a_recorder_dies(&mut self) {
-        let back = self.dice.random_bool(0.5).then(|| self.simulated(30..180));
+    fn kill_a_recorder(&mut self) {
+        let back = self.rng.random_bool(0.5).then(|| self.simulated(30..180));
         if let Some(recorder) = self.a_recorder() {
             self.vendors.kill(&recorder, back);
         }
     }
 
-    fn a_feed_is_lost(&mut self) {
+    fn drop_a_feed(&mut self) {
         let pause = self.simulated(30..600);
         if let Some(recorder) = self.a_recorder() {
             self.vendors.drop_feed(&recorder, pause);
         }
     }
 
-    /// Nothing of one vendor's answers for a while.
-    async fn an_outage(&mut self) {
-        let vendor = if self.dice.random_bool(0.5) {
+    /// Makes every call of one vendor fail for a while.
+    async fn outage(&mut self) {
+        let vendor = if self.rng.random_bool(0.5) {
             "cloudflare."
         } else {
             "agora."
@@ -100,30 +100,30 @@ impl<'a> Weather<'a> {
             self.vendors
                 .fault(Fault::forever(call, FaultKind::Status(503, None)));
         }
-        let lasts = Duration::from_secs_f64(self.dice.random_range(1.0..6.0));
-        tokio::time::sleep(lasts).await;
+        let outage = Duration::from_secs_f64(self.rng.random_range(1.0..6.0));
+        tokio::time::sleep(outage).await;
         self.vendors.clear_faults();
     }
 
-    /// One that publishes now.
+    /// A recorder that publishes now.
     fn a_recorder(&mut self) -> Option<String> {
         let mut publishing = self.vendors.state().recorders;
         publishing.retain(|recorder| recorder.publishing);
-        let place = self.dice.random_range(0..publishing.len().max(1));
+        let place = self.rng.random_range(0..publishing.len().max(1));
         publishing
             .into_iter()
             .nth(place)
             .map(|recorder| recorder.id)
     }
 
-    /// A span of so many seconds at most at the vendors, but long enough to be noticed here.
+    /// A random time on the vendors' clock, at least a second by the wall clock, so that the service can notice it.
     fn simulated(&mut self, seconds: std::ops::Range<u64>) -> Duration {
-        let span = Duration::from_secs(self.dice.random_range(seconds));
+        let span = Duration::from_secs(self.rng.random_range(seconds));
         span.max(Duration::from_secs_f64(self.speed))
     }
 }
 
-/// Whether a service that drives relays makes it: a fault of another would wait forever.
+/// Whether a service that drives relays makes this call: a fault of any other call would never apply.
 fn is_made(call: Call) -> bool {
     let name = call.name();
     !["token.verify", "webhook", "alerting", "storage_usage"]
@@ -131,7 +131,7 @@ fn is_made(call: Call) -> bool {
         .any(|setup| name.contains(setup))
 }
 
-/// Whether it names a recorder that may be moving.
+/// Whether the call names a recorder that may be moving.
 fn asks_for_a_recorder(call: Call) -> bool {
     [
         Call::Query,

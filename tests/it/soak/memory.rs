@@ -1,11 +1,11 @@
-//! How much memory a process has, where `/proc` tells it.
+//! The memory of a process, from `/proc`.
 
-/// What is in memory now.
+/// The memory now.
 pub(super) const RESIDENT: &str = "VmRSS:";
-/// The most there ever was.
-pub(super) const AT_MOST: &str = "VmHWM:";
+/// The peak.
+pub(super) const PEAK: &str = "VmHWM:";
 
-/// In KiB; none where nobody tells.
+/// In KiB; `None` where there is no `/proc`.
 pub(super) fn of(process: u32, which: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with(which))?;

@@ -1,25 +1,24 @@
-//! The marketplace and its sellers: starts each show, lets it have its way, stops it.
+//! The marketplace and its sellers: starts each show, plays it, stops it.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use indicatif::ProgressBar;
 use relaykeeper::sandbox::Vendors;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::door::Door;
-use super::shows::{Channel, Plot, SHORTEST_LIMIT, Show};
+use super::client::Client;
+use super::schedule::{Channel, SHORTEST_LIMIT, Scenario, Show};
 
-/// Between two tries at what was not answered.
-const AGAIN: Duration = Duration::from_millis(200);
-/// How long somebody whose start or stop is never taken keeps trying.
+/// Between two tries of a start or a stop.
+const RETRY_EVERY: Duration = Duration::from_millis(200);
+/// How long a start or a stop is retried.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Everybody outside.
+/// Everyone outside of the service.
 pub(super) struct Marketplace<'a> {
-    door: Door,
+    client: Client,
     vendors: &'a Vendors,
 }
 
@@ -33,52 +32,46 @@ fn seller(channel: u64) -> u32 {
 }
 
 impl<'a> Marketplace<'a> {
-    pub(super) fn new(door: Door, vendors: &'a Vendors) -> Self {
-        Self { door, vendors }
+    pub(super) fn new(client: Client, vendors: &'a Vendors) -> Self {
+        Self { client, vendors }
     }
 
-    /// Plays the whole day, all channels side by side; the ids of all relays that were started.
-    pub(super) async fn play(
-        &self,
-        channels: Vec<Channel>,
-        began: Instant,
-        progress: &ProgressBar,
-    ) -> Vec<String> {
+    /// Plays all channels side by side. Returns the ids of the relays that were started.
+    pub(super) async fn play(&self, channels: Vec<Channel>, began: Instant) -> Vec<String> {
         let channels = channels.into_iter().map(|channel| async move {
             let mut started = Vec::new();
             for show in &channel.shows {
                 tokio::time::sleep_until(began + show.begins).await;
                 started.extend(self.show(channel.id, show, began).await);
-                progress.inc(1);
             }
             started
         });
         join_all(channels).await.into_iter().flatten().collect()
     }
 
-    /// Plays one show; its relay's id, when the start was ever taken.
+    /// Plays one show. Returns the id of its relay, unless the start was never accepted.
     async fn show(&self, channel: u64, show: &Show, began: Instant) -> Option<String> {
         let seller_is = |present| {
             self.vendors
                 .set_seller(&name(channel), Some(seller(channel)), present)
         };
-        seller_is(show.plot != Plot::Missing);
+        seller_is(show.scenario != Scenario::Missing);
         let relay = self.start(channel, show).await?;
         let ends = began + show.ends;
         let left = ends.saturating_duration_since(Instant::now());
-        match show.plot {
-            Plot::Plain | Plot::Unrecorded | Plot::Limited | Plot::Missing => {
+        match show.scenario {
+            Scenario::Plain | Scenario::Unrecorded | Scenario::Limited | Scenario::Missing => {
                 tokio::time::sleep_until(ends).await;
             }
-            Plot::Cancelled => {}
-            Plot::Interrupted => {
+            Scenario::Cancelled => {}
+            Scenario::Interrupted => {
                 tokio::time::sleep(left / 2).await;
                 seller_is(false);
                 tokio::time::sleep((left / 4).min(Duration::from_secs(3))).await;
                 seller_is(true);
                 tokio::time::sleep_until(ends).await;
             }
-            Plot::Left => {
+            Scenario::Left => {
                 tokio::time::sleep(left / 2).await;
                 seller_is(false);
                 tokio::time::sleep_until(ends).await;
@@ -90,50 +83,54 @@ impl<'a> Marketplace<'a> {
 
     async fn start(&self, channel: u64, show: &Show) -> Option<String> {
         let mut body = json!({ "channel_name": name(channel), "seller_uid": seller(channel) });
-        let more = match show.plot {
-            Plot::Unrecorded => Some(("enable_recording", json!(false))),
-            Plot::Limited => Some(("max_duration_seconds", json!(SHORTEST_LIMIT.as_secs()))),
-            Plot::Plain | Plot::Interrupted | Plot::Left | Plot::Missing | Plot::Cancelled => None,
+        let more = match show.scenario {
+            Scenario::Unrecorded => Some(("enable_recording", json!(false))),
+            Scenario::Limited => Some(("max_duration_seconds", json!(SHORTEST_LIMIT.as_secs()))),
+            Scenario::Plain
+            | Scenario::Interrupted
+            | Scenario::Left
+            | Scenario::Missing
+            | Scenario::Cancelled => None,
         };
         if let (Some((key, value)), Some(body)) = (more, body.as_object_mut()) {
             body.insert(key.to_owned(), value);
         }
         let key = format!("start-{}", show.number);
         let path = format!("/v1/channels/{channel}/start");
-        let relay = self.until_taken(&path, &key, &body).await?;
+        let relay = self.until_accepted(&path, &key, &body).await?;
         Some(relay.get("id")?.as_str()?.to_owned())
     }
 
     async fn stop(&self, channel: u64, relay: &str) {
         let body = json!({ "relay_id": relay });
         let path = format!("/v1/channels/{channel}/stop");
-        self.until_taken(&path, &format!("stop-{relay}"), &body)
+        self.until_accepted(&path, &format!("stop-{relay}"), &body)
             .await;
     }
 
-    /// Says it again and again, under one key, until it is answered with a relay.
-    async fn until_taken(&self, path: &str, key: &str, body: &Value) -> Option<Value> {
+    /// Repeats the request under one key until it is answered with a relay.
+    async fn until_accepted(&self, path: &str, key: &str, body: &Value) -> Option<Value> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let answer = self
-                .door
-                .ask(Method::POST, path, Some(key), Some(body))
+                .client
+                .call(Method::POST, path, Some(key), Some(body))
                 .await;
             if let Some((status, relay)) = answer
                 && status.is_success()
             {
                 return Some(relay);
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_EVERY).await;
         }
         None
     }
 
-    /// The relays as they are now; those that are not answered for are missing.
+    /// The relays as they are now, without those that cannot be read.
     pub(super) async fn relays(&self, ids: &[String]) -> Vec<Value> {
         let mut relays = Vec::new();
         for id in ids {
-            relays.extend(self.door.relay(id).await);
+            relays.extend(self.client.relay(id).await);
         }
         relays
     }

@@ -1,0 +1,55 @@
+//! The clean-up check: the open rows in the service's database, compared with what the vendors still have.
+
+use chrono::{TimeDelta, Utc};
+use relaykeeper::sandbox::Snapshot;
+use relaykeeper::store::{OpenDebt, Store, StoreError};
+use serde::Serialize;
+
+/// More rows than a run leaves.
+const ALL: u64 = 100_000;
+
+/// What the service still has to clean up.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Cleanup {
+    /// Kind and target of rows whose target still exists.
+    pub(super) open: Vec<String>,
+    /// Rows whose target no longer exists: after a 404 the service looks for it again for four minutes.
+    pub(super) second_looks: u64,
+    /// Recordings that were not found: the service looks for them again after an hour and after a day.
+    pub(super) late_recordings: u64,
+    /// Names of recorders without a known session: there is no call to make, and they end by themselves.
+    pub(super) unknown_sessions: Vec<String>,
+}
+
+impl Cleanup {
+    /// Reads all open rows, whenever they are due.
+    pub(super) async fn read(store: &Store, vendors: &Snapshot) -> Result<Self, StoreError> {
+        let mut cleanup = Self::default();
+        let due = Utc::now() + TimeDelta::days(365);
+        for row in store.open_debts(due, ALL).await? {
+            cleanup.add(&row, vendors);
+        }
+        Ok(cleanup)
+    }
+
+    fn add(&mut self, row: &OpenDebt, vendors: &Snapshot) {
+        let (kind, target) = (row.debt.kind.as_str(), row.debt.target.as_str());
+        let exists = |target: &str| {
+            let mut recorders = vendors.recorders.iter().filter(|one| one.is_alive());
+            recorders.any(|one| one.id == target || one.name == target)
+        };
+        match kind {
+            "find_recordings" => self.late_recordings += 1,
+            "unknown_recorder" => self.unknown_sessions.push(target.to_owned()),
+            "stop_recorder" | "delete_converter" | "find_converter" if !exists(target) => {
+                self.second_looks += 1;
+            }
+            _ => self.open.push(format!("{kind} {target}")),
+        }
+    }
+
+    /// Whether only rows are left that end by themselves.
+    pub(super) fn is_done(&self) -> bool {
+        self.open.is_empty() && self.second_looks == 0
+    }
+}
