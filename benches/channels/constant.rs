@@ -23,7 +23,7 @@ pub fn serve() {
     let mut lines = std::io::stdin().lock().lines().map_while(Result::ok);
     let mut line = || lines.next().expect("a line");
     let (address, dressed, body) = (line(), line() == "true", line());
-    telemetry::init(telemetry::LogFormat::Pretty).expect("a log");
+    telemetry::init(relaykeeper::config::LogFormat::Pretty).expect("a log");
     std::thread::spawn(|| {
         while std::io::stdin().lines().next().is_some() {}
         std::process::exit(0);

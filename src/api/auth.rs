@@ -18,10 +18,10 @@ use super::Api;
 use super::browser::{self, CSRF, SIGN_IN};
 use super::connections::Connection;
 use super::problem::{Code, Problem};
+use super::request_span::Authenticated;
 use super::routes::route_path;
 use super::session::Session;
 use crate::config;
-use crate::telemetry::Authenticated;
 
 /// How far a token reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -156,7 +156,7 @@ mod tests {
     use tracing_actix_web::TracingLogger;
 
     use super::*;
-    use crate::telemetry::RequestSpan;
+    use crate::api::request_span::RequestSpan;
 
     #[actix_web::test]
     async fn a_panic_is_a_problem_without_detail() {

@@ -26,6 +26,7 @@ mod prepared;
 pub mod problem;
 mod recorder;
 mod relays;
+mod request_span;
 pub(crate) mod routes;
 mod server;
 pub(crate) mod session;

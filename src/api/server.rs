@@ -23,8 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing_actix_web::TracingLogger;
 
 use super::connections::{Connections, Guarded, attend};
+use super::request_span::RequestSpan;
 use super::{Api, KEEP_ALIVE, coding, configure, cors, envelope, limit};
-use crate::telemetry::RequestSpan;
 
 /// How long a connection is read on after an answer to a request that has not come as a whole: a reset would take the answer from
 /// the caller.

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use relaykeeper::config::{self, Settings};
-use relaykeeper::telemetry::{self, LogFormat};
+use relaykeeper::config::{self, LogFormat, Settings};
+use relaykeeper::telemetry;
 
 /// Why a database in memory cannot be served from.
 const IN_MEMORY: &str = "`database.url` names a database in memory: a restart would forget relays whose recorders run on, and \

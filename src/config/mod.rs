@@ -39,7 +39,7 @@ pub(crate) use reach::is_public;
 pub use relay::{Janitor, LiveInputRetention, Relay};
 pub use runtime::Runtime;
 pub use server::{Auth, Database, Server};
-pub use telemetry::Telemetry;
+pub use telemetry::{LogFormat, Telemetry};
 pub use vendors::Vendors;
 pub use webhooks::Webhooks;
 

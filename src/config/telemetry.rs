@@ -3,7 +3,17 @@
 use serde::Deserialize;
 
 use super::problem::Report;
-use crate::telemetry::LogFormat;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line an event, for people; with colours on a terminal.
+    #[default]
+    Pretty,
+    /// One JSON object an event, for machines.
+    Json,
+}
 
 /// `[telemetry]`: logs and traces.
 #[derive(Debug, Clone, Default, Deserialize)]

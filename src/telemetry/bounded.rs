@@ -1,10 +1,7 @@
-//! What callers and vendors say is bounded wherever it is logged or counted: a line has a length, and refusals a number.
+//! A line of the log has a greatest length, whatever callers and vendors say.
 
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
 
-use actix_web::http::Method;
-use parking_lot::Mutex;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -12,35 +9,6 @@ use tracing_subscriber::fmt::MakeWriter;
 const LINE: usize = 16 * 1024;
 /// The longest text in a JSON line that was longer.
 const TEXT: usize = 500;
-/// Answers to refused requests, and to those without a valid token, that are logged at INFO in a second; the others are logged at
-/// DEBUG, and all are counted.
-const UNPROVEN_A_SECOND: u32 = 50;
-
-/// A request's method: one of a closed list, as a caller may make up any.
-pub(super) fn method(method: &Method) -> &'static str {
-    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    let known = METHODS.into_iter().find(|known| *known == method.as_str());
-    known.unwrap_or("other")
-}
-
-/// Counts the answers of a second that anyone can cause.
-pub(super) struct Budget(Mutex<Option<(Instant, u32)>>);
-
-impl Budget {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(None))
-    }
-
-    /// Whether one more of them is logged at INFO.
-    pub(super) fn is_logged(&self, now: Instant) -> bool {
-        let mut second = self.0.lock();
-        let (began, count) = second
-            .filter(|(began, _)| now.duration_since(*began) < Duration::from_secs(1))
-            .unwrap_or((now, 0));
-        *second = Some((began, count.saturating_add(1)));
-        count < UNPROVEN_A_SECOND
-    }
-}
 
 /// Writers of lines that are never too long.
 pub(super) struct Bounded<M>(pub(super) M);
@@ -125,21 +93,5 @@ mod tests {
         assert!(cut.len() < 2 * TEXT && cut.ends_with("}\n"), "{cut}");
         let cut: Value = serde_json::from_str(&cut).unwrap();
         assert_eq!(cut["level"], "INFO");
-    }
-
-    #[test]
-    fn so_many_answers_of_a_second_are_logged() {
-        let budget = Budget::new();
-        let now = Instant::now();
-        let logged = (0..1000).filter(|_| budget.is_logged(now)).count();
-        assert_eq!(logged, 50);
-        assert!(budget.is_logged(now + Duration::from_secs(1)));
-    }
-
-    #[test]
-    fn a_method_nobody_knows_is_other() {
-        assert_eq!(method(&Method::GET), "GET");
-        let made_up = Method::from_bytes("X".repeat(10_000).as_bytes()).unwrap();
-        assert_eq!(method(&made_up), "other");
     }
 }

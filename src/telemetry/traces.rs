@@ -7,14 +7,10 @@
 #[cfg(feature = "otlp")]
 mod otlp;
 
-use actix_web::http::header::HeaderMap;
 use tracing::Span;
 
 #[cfg(feature = "otlp")]
 pub use otlp::{Exporter, ExporterError};
-
-/// Where a caller names its trace.
-const TRACEPARENT: &str = "traceparent";
 
 /// A request to a vendor, with the trace it is made in.
 #[cfg(feature = "otlp")]
@@ -28,11 +24,8 @@ pub(crate) fn traced(request: reqwest::RequestBuilder, _: &Span) -> reqwest::Req
     request
 }
 
-/// The request's span becomes a part of its caller's trace.
-pub(super) fn adopt(span: &Span, headers: &HeaderMap) {
-    let Some(parent) = headers.get(TRACEPARENT).and_then(|it| it.to_str().ok()) else {
-        return;
-    };
+/// The request's span becomes a part of its caller's trace, which `parent` names: a `traceparent` header.
+pub(crate) fn adopt(span: &Span, parent: &str) {
     if let Some(trace_id) = trace_id(parent) {
         span.record("trace_id", trace_id);
         #[cfg(feature = "otlp")]

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use relaykeeper::application::{self, Application};
-use relaykeeper::config::{AgoraBackend, Settings};
+use relaykeeper::config::{AgoraBackend, LogFormat, Settings};
 use relaykeeper::sandbox::{Call, CallRecord, Options, RecorderState, Vendors, WebhookUrls};
 use relaykeeper::telemetry;
 use reqwest::header::HeaderMap;
@@ -148,7 +148,7 @@ impl Service {
     /// Starts it.
     pub fn start_unready(mut settings: Settings) -> Self {
         // A second service of the same test finds it set up.
-        let _ = telemetry::init(telemetry::LogFormat::Pretty);
+        let _ = telemetry::init(LogFormat::Pretty);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
