@@ -15,6 +15,7 @@
 
 mod agora_client;
 mod api_contract;
+mod architecture;
 mod cli;
 mod cloudflare_client;
 mod commands;
