@@ -1,11 +1,11 @@
 //! How many watch: asked only for relays somebody reads, behind the reader's back, and no more often than every 30 seconds
 //! (`cloudflare-stream.md §3.5`).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use hashlink::LruCache;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -17,7 +17,7 @@ const HOLDS: Duration = Duration::from_secs(30);
 const OLDEST: Duration = Duration::from_secs(120);
 /// Asking takes no longer than this.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// With more numbers than this, old ones are forgotten.
+/// The most numbers that are kept: the one read longest ago is forgotten first.
 const MANY: usize = 10_000;
 
 /// Asks for the number of viewers of a live input; none when it cannot be had.
@@ -35,7 +35,7 @@ struct Known {
 #[derive(Clone)]
 pub struct Viewers {
     ask: Option<AskViewers>,
-    known: Arc<Mutex<HashMap<String, Known>>>,
+    known: Arc<Mutex<LruCache<String, Known>>>,
 }
 
 impl std::fmt::Debug for Viewers {
@@ -50,7 +50,7 @@ impl Viewers {
     pub fn new(ask: AskViewers) -> Self {
         Self {
             ask: Some(ask),
-            known: Arc::default(),
+            ..Self::none()
         }
     }
 
@@ -59,7 +59,7 @@ impl Viewers {
     pub fn none() -> Self {
         Self {
             ask: None,
-            known: Arc::default(),
+            known: Arc::new(Mutex::new(LruCache::new(MANY))),
         }
     }
 
@@ -72,9 +72,6 @@ impl Viewers {
         let known = numbers.get(uid).copied();
         let told = known.and_then(|known| known.told);
         if known.is_none_or(|known| now.duration_since(known.asked_at) >= HOLDS) {
-            if numbers.len() >= MANY {
-                numbers.retain(|_, known| now.duration_since(known.asked_at) < HOLDS);
-            }
             // Who reads meanwhile does not ask again.
             let asked_at = now;
             numbers.insert(uid.to_owned(), Known { asked_at, told });

@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn all(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
-        meaning(notice, relays, &Order::default())
+        meaning(notice, relays, &Order::new())
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_leave_that_a_later_join_has_overtaken_is_not_told() {
         let relays = [fixture::snapshot(fixture::live())];
-        let order = Order::default();
+        let order = Order::new();
         let heard = |event, sequence| {
             !meaning(
                 &rtc(event, "show68", json!(12345), sequence),

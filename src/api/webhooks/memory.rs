@@ -1,8 +1,8 @@
 //! What was heard already: notices, for a day, and each seller's last comings and goings. Both are bounded.
 
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use hashlink::LruCache;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
@@ -13,15 +13,8 @@ const MOST: usize = 100_000;
 
 type Key = [u8; 32];
 
-/// The notices that were carried out.
-#[derive(Debug, Default)]
-pub(super) struct Notices(Mutex<Book>);
-
-#[derive(Debug, Default)]
-struct Book {
-    known: HashSet<Key>,
-    by_age: VecDeque<(Instant, Key)>,
-}
+/// The notices that were carried out, each with the time at which it was.
+pub(super) struct Notices(Mutex<LruCache<Key, Instant>>);
 
 /// What names a notice: where it came in, and what it calls itself.
 pub(super) fn key(endpoint: &str, id: &[u8]) -> Key {
@@ -33,41 +26,42 @@ pub(super) fn key(endpoint: &str, id: &[u8]) -> Key {
 }
 
 impl Notices {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(LruCache::new(MOST)))
+    }
+
     pub(super) fn knows(&self, key: &Key) -> bool {
-        self.0.lock().known.contains(key)
+        self.0.lock().contains_key(key)
     }
 
     /// Remembers a notice once it was carried out: one that was not must work when it is repeated.
     pub(super) fn remember(&self, key: Key, now: Instant) {
-        let mut book = self.0.lock();
-        while let Some((at, oldest)) = book.by_age.front().copied() {
-            if book.by_age.len() < MOST && now.duration_since(at) < DAY {
-                break;
-            }
-            book.by_age.pop_front();
-            book.known.remove(&oldest);
+        let mut known = self.0.lock();
+        let is_old = |at: &Instant| now.duration_since(*at) >= DAY;
+        while known.iter().next().is_some_and(|(_, at)| is_old(at)) {
+            known.remove_lru();
         }
-        if book.known.insert(key) {
-            book.by_age.push_back((now, key));
+        if !known.contains_key(&key) {
+            known.insert(key, now);
         }
     }
 }
 
 /// The order in which users came and went, by their own count (`clientSeq`, `agora.md §6.7`).
-#[derive(Debug, Default)]
-pub(super) struct Order(Mutex<HashMap<(String, u32), i64>>);
+pub(super) struct Order(Mutex<LruCache<(String, u32), i64>>);
 
 impl Order {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(LruCache::new(MOST)))
+    }
+
     /// Whether this is news of the user, and not overtaken by what was heard before.
     pub(super) fn is_news(&self, channel: &str, uid: u32, sequence: i64) -> bool {
         let mut last = self.0.lock();
-        if last.len() >= MOST {
-            last.clear();
-        }
-        let known = last.entry((channel.to_owned(), uid)).or_insert(i64::MIN);
-        let news = sequence > *known;
-        *known = sequence.max(*known);
-        news
+        let user = (channel.to_owned(), uid);
+        let known = last.get(&user).copied().unwrap_or(i64::MIN);
+        last.insert(user, sequence.max(known));
+        sequence > known
     }
 }
 
@@ -77,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_notice_is_remembered_for_a_day() {
-        let notices = Notices::default();
+        let notices = Notices::new();
         let start = Instant::now();
         let (one, other) = (key("a", b"1"), key("a", b"2"));
         assert!(!notices.knows(&one));
@@ -91,19 +85,19 @@ mod tests {
 
     #[test]
     fn notices_without_end_do_not_fill_the_memory() {
-        let notices = Notices::default();
+        let notices = Notices::new();
         let start = Instant::now();
         for number in 0..=MOST {
             notices.remember(key("a", &number.to_le_bytes()), start);
         }
         assert!(!notices.knows(&key("a", &0_usize.to_le_bytes())));
         assert!(notices.knows(&key("a", &MOST.to_le_bytes())));
-        assert_eq!(notices.0.lock().known.len(), MOST);
+        assert_eq!(notices.0.lock().len(), MOST);
     }
 
     #[test]
     fn what_a_user_did_before_is_no_news_after_what_they_did_later() {
-        let order = Order::default();
+        let order = Order::new();
         assert!(order.is_news("show", 7, 2));
         assert!(!order.is_news("show", 7, 1));
         assert!(!order.is_news("show", 7, 2));

@@ -51,8 +51,8 @@ impl Webhooks {
             cloudflare_live: one(&settings.cloudflare.live_webhook_secret),
             cloudflare_stream: one(&settings.cloudflare.stream_webhook_secret),
             agora: agora.filter(|secret| set(secret)).cloned().collect(),
-            notices: Notices::default(),
-            order: Order::default(),
+            notices: Notices::new(),
+            order: Order::new(),
         }
     }
 }
