@@ -33,13 +33,6 @@ const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(1),
     cap: Duration::from_secs(60),
 };
-/// An Agora task that answers 404 may be moving, and come back: it is looked for again so long after the debt began
-/// (`agora.md §8.1, §8.2`).
-const LOOK_AGAIN: [TimeDelta; 3] = [
-    TimeDelta::seconds(30),
-    TimeDelta::seconds(120),
-    TimeDelta::seconds(240),
-];
 /// A recording that did not turn up is looked for a last time so long after the debt began.
 const LAST_LOOK: TimeDelta = TimeDelta::hours(24);
 
@@ -163,7 +156,7 @@ async fn pay(
                     Err(error) => return Err(failure(error)),
                 }
             }
-            Ok(look_again(open, now))
+            Ok(look_again(open, not_found_backoff(shared), now))
         }
         // Its sid comes with a notification, or it ends by itself; until then there is nothing to call.
         Owed::UnknownRecorder { .. } => {
@@ -182,7 +175,9 @@ async fn pay(
                 .map_err(failure)?
             {
                 DeleteAnswer::Deleted => Ok(Paid::Settled),
-                DeleteAnswer::NotFound { .. } => Ok(look_again(open, now)),
+                DeleteAnswer::NotFound { .. } => {
+                    Ok(look_again(open, not_found_backoff(shared), now))
+                }
             }
         }
         Owed::FindConverter { name, region } => {
@@ -203,7 +198,7 @@ async fn pay(
                     }
                     Ok(Paid::Later(now + AT_MOST, "the list may be cut".into()))
                 }
-                None => Ok(look_again(open, now)),
+                None => Ok(look_again(open, not_found_backoff(shared), now)),
                 Some(found) => {
                     agora
                         .media_push()
@@ -214,7 +209,10 @@ async fn pay(
                 }
             }
         }
-        Owed::FindLiveInput { mark } => find_live_input(cloudflare, open, mark, now).await,
+        Owed::FindLiveInput { mark } => {
+            let backoff = not_found_backoff(shared);
+            find_live_input(cloudflare, open, mark, backoff, now).await
+        }
         Owed::DisableLiveInput { uid } | Owed::DisableGhost { uid } => {
             match cloudflare.disable_live_input(asks, uid).await {
                 Ok(()) => Ok(Paid::Settled),
@@ -257,14 +255,22 @@ fn has_ended_idle(passed: TimeDelta, idle_timeout: Duration) -> bool {
     limit.is_ok_and(|limit| limit <= passed)
 }
 
-/// A 404 is believed when the task was looked for again at every one of [`LOOK_AGAIN`]: this try counts for the time it
-/// was meant for, so a clock that was set leaves none out.
-fn look_again(open: &OpenDebt, now: DateTime<Utc>) -> Paid {
+/// How long an Agora task that answers 404 may be moving: the sum of the back-off's waits.
+fn not_found_backoff(shared: &Shared) -> TimeDelta {
+    let waits = shared.settings.agora.not_found_backoff.iter();
+    TimeDelta::from_std(waits.sum()).unwrap_or(TimeDelta::MAX / 2)
+}
+
+/// A 404 is believed after three more tries, made a quarter of the back-off, the whole and twice the whole after the debt began:
+/// 30, 120 and 240 s by default (`agora.md §8.1, §8.2`). Each try counts for the time it was planned for, so a change of the clock
+/// leaves none out.
+fn look_again(open: &OpenDebt, backoff: TimeDelta, now: DateTime<Utc>) -> Paid {
     let tried = open.debt.next_attempt_at - open.debt.created_at;
-    let later = LOOK_AGAIN.into_iter().find(|wait| *wait > tried);
+    let all = [backoff / 4, backoff, backoff * 2];
+    let later = all.into_iter().find(|wait| *wait > tried);
     later.map_or(Paid::Settled, |wait| {
         // No wait is longer than the last: the clock may have been set before this try was put down.
-        let wait = (wait - tried).min(AT_MOST * 2);
+        let wait = (wait - tried).min(backoff);
         Paid::Later(
             now + wait,
             "it was not there; it is looked for again".into(),
@@ -276,6 +282,7 @@ async fn find_live_input(
     cloudflare: &Cloudflare,
     open: &OpenDebt,
     mark: &str,
+    backoff: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Paid, Failure> {
     let list = cloudflare
@@ -290,7 +297,7 @@ async fn find_live_input(
         if list.may_be_cut {
             return Ok(Paid::Later(now + AT_MOST, "the list may be cut".into()));
         }
-        return Ok(look_again(open, now));
+        return Ok(look_again(open, backoff, now));
     };
     cloudflare
         .delete_live_input(asks(Priority::Janitor), &found.uid)
@@ -389,7 +396,7 @@ mod tests {
         let wait = |planned, late| {
             let open = stop(planned, 0);
             let now = open.debt.next_attempt_at + late;
-            match look_again(&open, now) {
+            match look_again(&open, TimeDelta::seconds(120), now) {
                 Paid::Later(at, _) => Some((at - now).num_seconds()),
                 Paid::Settled => None,
             }

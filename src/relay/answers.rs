@@ -251,7 +251,7 @@ impl Relay {
                 self.record(step, Fact::LiveInputGone, now)
             }
             Call::StopRecorder(_) if self.durable.phase == Phase::Stopping => {
-                self.owe_recorder(step, Self::recheck_at(now), now)
+                self.owe_recorder(step, self.recheck_at(now), now)
             }
             Call::StopRecorder(_) => match self.missed(now) {
                 Some(again) => {

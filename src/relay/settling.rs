@@ -1,5 +1,7 @@
 //! What needs no answer to be settled, and what is owed instead of being waited for.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Relay;
@@ -11,9 +13,6 @@ use super::phase::{IllegalTransition, Phase};
 use super::spec::Backend;
 use super::state::{InputStage, RecorderStage};
 use super::step::Step;
-
-/// After a 404 at Agora, the first time to look again: the task may be moving (`agora.md §8.1`).
-const RECHECK: TimeDelta = TimeDelta::seconds(30);
 
 impl Relay {
     /// Settles what needs no answer.
@@ -212,9 +211,11 @@ impl Relay {
         }
     }
 
-    /// When to look again for a recorder that answered 404.
-    pub(super) fn recheck_at(now: DateTime<Utc>) -> DateTime<Utc> {
-        now + RECHECK
+    /// When to look again for a recorder that answered 404: Agora may be moving it (`agora.md §8.1`). A quarter of the
+    /// back-off, 30 s by default.
+    pub(super) fn recheck_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let waits = &self.durable.spec.timing.not_found_backoff;
+        now + waits.iter().sum::<Duration>() / 4
     }
 
     pub(super) fn owe(

@@ -61,7 +61,8 @@ struct Options {
     #[arg(long)]
     seed: Option<u64>,
     /// How long, by the wall clock, the service has after the last show until nothing is left at the vendors and nothing is to
-    /// be cleaned up. It looks for an Agora task that answered 404 for four minutes.
+    /// be cleaned up. It looks for an Agora task that answered 404 for twice
+    /// `agora.not_found_backoff`: four minutes at speed 1.
     #[arg(long, default_value = "6m", value_parser = humantime::parse_duration)]
     settle: Duration,
     /// Write the report to this file: as JSON if it ends in .json, else as Markdown.
@@ -90,7 +91,7 @@ fn after_faults_and_crashes_nothing_is_left_and_nothing_is_lost() {
         Ok(asked) => options(&asked),
         Err(_) => Options {
             folder: folder.path().to_owned(),
-            ..options("--relays 16 --hours 0.35 --speed 100 --settle 45s")
+            ..options("--relays 16 --hours 0.35 --speed 100 --settle 12s")
         },
     };
     let report = soak(&options);

@@ -163,7 +163,7 @@ impl Relay {
             now,
         )?;
         if let Some((owed, expires)) = debt {
-            self.owe(step, owed, Self::recheck_at(now), expires, now)?;
+            self.owe(step, owed, self.recheck_at(now), expires, now)?;
         }
         self.volatile.misses = 0;
         self.volatile.recorder.rest();

@@ -99,7 +99,7 @@ fn what_cannot_be_taken_down_within_half_a_minute_is_owed_and_the_relay_goes_on(
 
 #[test]
 fn a_recorder_that_is_not_found_when_it_is_stopped_is_looked_for_again_by_a_debt() {
-    on_both(|spec| {
+    let looked_for_again_after = |spec: Spec| {
         let mut life = stopped(spec);
         life.answer("stop_recorder", Answer::NotFound);
         let disable = life.waiting("disable_live_input");
@@ -109,7 +109,16 @@ fn a_recorder_that_is_not_found_when_it_is_stopped_is_looked_for_again_by_a_debt
             Fact::Owed { debt } => Some(debt.due),
             _ => None,
         });
-        assert_eq!((due.unwrap() - life.now).num_seconds(), 30);
+        (due.unwrap() - life.now).num_milliseconds()
+    };
+    on_both(|mut spec| {
+        assert_eq!(looked_for_again_after(spec.clone()), 30_000);
+        spec.timing.not_found_backoff = [1, 1, 3].map(secs).to_vec();
+        assert_eq!(
+            looked_for_again_after(spec),
+            1_250,
+            "a quarter of its own back-off"
+        );
     });
 }
 

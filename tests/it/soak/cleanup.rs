@@ -13,7 +13,7 @@ const ALL: u64 = 100_000;
 pub(super) struct Cleanup {
     /// Kind and target of rows whose target still exists.
     pub(super) open: Vec<String>,
-    /// Rows whose target no longer exists: after a 404 the service looks for it again for four minutes.
+    /// Rows whose target no longer exists: after a 404 the service looks for it again.
     pub(super) second_looks: u64,
     /// Recordings that were not found: the service looks for them again after an hour and after a day.
     pub(super) late_recordings: u64,

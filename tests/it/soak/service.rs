@@ -244,6 +244,8 @@ fn timers(speed: f64) -> Vec<(&'static str, String)> {
         format!("{}ms", timer.as_millis())
     };
     let budget = Duration::from_secs(1200).mul_f64(speed).as_secs();
+    let backoff = [(5, 300), (10, 300), (15, 600), (30, 600), (60, 1200)];
+    let backoff = backoff.map(|(usual, at_least_ms)| timer(usual, at_least_ms));
     vec![
         ("RELAYKEEPER__RELAY__POLL_INTERVAL", timer(5, 500)),
         (
@@ -267,10 +269,7 @@ fn timers(speed: f64) -> Vec<(&'static str, String)> {
             "RELAYKEEPER__CLOUDFLARE__REQUESTS_PER_5_MINUTES",
             budget.to_string(),
         ),
-        (
-            "RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF",
-            "500ms,500ms,1s,1s,2s".to_owned(),
-        ),
+        ("RELAYKEEPER__AGORA__NOT_FOUND_BACKOFF", backoff.join(",")),
         (
             "RELAYKEEPER__AGORA__CLOUD_RECORDING__QUERY_INTERVAL",
             timer(120, 10_000),
