@@ -168,12 +168,6 @@ impl Relay {
         trouble: PageTrouble,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let last = self.volatile.page_trouble_at;
-        if last.is_some_and(|at| now < at + TROUBLE_AGAIN) {
-            step.ignored = Some(Ignored::Duplicate);
-            return Ok(());
-        }
-        self.volatile.page_trouble_at = Some(now);
         self.volatile.last_failure = Some(Failure {
             vendor: "agora".into(),
             call: PAGE_JOIN.into(),
@@ -183,6 +177,12 @@ impl Relay {
             message: trouble.words().into(),
             retry_after_ms: None,
         });
+        let last = self.volatile.page_trouble_at;
+        if last.is_some_and(|at| now < at + TROUBLE_AGAIN) {
+            step.ignored = Some(Ignored::Duplicate);
+            return Ok(());
+        }
+        self.volatile.page_trouble_at = Some(now);
         let hint = Hint::PageCannotJoin { trouble };
         self.record(step, Fact::Notified { hint }, now)
     }

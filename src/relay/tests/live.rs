@@ -309,6 +309,10 @@ fn a_page_that_cannot_join_is_told_to_people_once_a_minute() {
         },
     });
     assert_eq!(life.relay.last_failure(), None, "the page has joined");
+    // Within a minute the journal has it already; the last error is set all the same.
+    assert_eq!(life.tell(cannot_join(1)).ignored, Some(Ignored::Duplicate));
+    let failure = life.relay.last_failure().unwrap();
+    assert!(failure.message.contains("cannot join"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use crate::support::service::{PATIENCE, Stage, settings, show};
+use crate::support::service::{Answer, PATIENCE, Stage, settings, show};
 
 /// A Web SDK whose first two joins neither come true nor fail, and whose clients cannot leave meanwhile. The page's clock runs
 /// twenty times as fast.
@@ -51,9 +51,9 @@ fn link(stage: &Stage, relay: &Value) -> String {
     link.unwrap().to_owned()
 }
 
-/// Waits until the operator sees this of the relay in its journal. The actor's last error goes with the next report of the
-/// simulated recorder's own page.
-async fn operator_sees(stage: &Stage, relay: &Value, trouble: &str) {
+/// Waits until the operator sees this of the relay: in its journal, and as its actor's last error. The page reports it again and
+/// again; the next report of the simulated recorder's own page clears the error.
+async fn operator_sees(stage: &Stage, relay: &Value, trouble: &str, words: &str) {
     let service = &stage.service;
     let journal = format!(
         "/v1/relays/{}/events?limit=200",
@@ -70,6 +70,15 @@ async fn operator_sees(stage: &Stage, relay: &Value, trouble: &str) {
         assert!(std::time::Instant::now() < deadline, "{events:#}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+    loop {
+        let actors = Answer::to(service.as_admin(reqwest::Method::GET, "/admin/actors")).await;
+        let error = &actors.body["actors"][0]["last_error"];
+        if error.as_str().is_some_and(|error| error.contains(words)) {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{error}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,8 +89,9 @@ async fn a_join_that_agora_never_answers_is_reported_and_made_again_with_another
     let browser = Browser::open(&stage.service).await;
     browser.before_each_page(SILENT_AGORA).await;
     browser.go(&link(&stage, &relay)).await;
+    // The third join succeeds, and the error is cleared.
+    operator_sees(&stage, &relay, "timeout", "does not answer").await;
     browser.wait("window.joins?.length === 3").await;
-    operator_sees(&stage, &relay, "timeout").await;
     let joins = browser.run("return window.joins").await;
     for (before, after) in [(0, 1), (1, 2)] {
         assert_eq!(joins[before]["channel"], "show68");
@@ -98,6 +108,6 @@ async fn a_page_that_cannot_load_the_web_sdk_says_so() {
     let relay = stage.service.go_live(42, &show("show68")).await;
     let browser = Browser::open(&stage.service).await;
     browser.go(&link(&stage, &relay)).await;
-    operator_sees(&stage, &relay, "no_sdk").await;
+    operator_sees(&stage, &relay, "no_sdk", "cannot load").await;
     stage.service.come_down(42).await;
 }
