@@ -37,6 +37,8 @@ pub struct VendorWatch {
     pub last_success: Arc<dyn Fn() -> Option<DateTime<Utc>> + Send + Sync>,
     /// What last went wrong.
     pub last_error: Arc<dyn Fn() -> Option<LastError> + Send + Sync>,
+    /// Whether the vendor refused the credentials, and no call has succeeded since.
+    pub is_refused: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Makes a call that proves both.
     pub ask: Arc<dyn Fn() -> BoxFuture<'static, Result<(), VendorError>> + Send + Sync>,
     /// One caller at a time asks. The last call, if it did not succeed.
@@ -51,11 +53,13 @@ impl VendorWatch {
     pub fn new(
         last_success: impl Fn() -> Option<DateTime<Utc>> + Send + Sync + 'static,
         last_error: impl Fn() -> Option<LastError> + Send + Sync + 'static,
+        is_refused: impl Fn() -> bool + Send + Sync + 'static,
         ask: impl Fn() -> BoxFuture<'static, Result<(), VendorError>> + Send + Sync + 'static,
     ) -> Self {
         Self {
             last_success: Arc::new(last_success),
             last_error: Arc::new(last_error),
+            is_refused: Arc::new(is_refused),
             ask: Arc::new(ask),
             turn: Arc::default(),
         }
@@ -97,25 +101,32 @@ impl VendorWatch {
         let failed = error
             .as_ref()
             .filter(|error| success.is_none_or(|at| error.at > at));
-        let (reachable, credentials) = match failed {
-            None => (
-                success.map(|_| true),
-                success.map_or("unknown", |_| "accepted"),
-            ),
-            Some(failed) => match failed.error.class {
-                Class::Unauthorized => (Some(true), "refused"),
-                Class::Unavailable | Class::Timeout => (Some(false), "unknown"),
-                Class::RateLimited if failed.error.status.is_none() => (
-                    success.map(|_| true),
-                    success.map_or("unknown", |_| "accepted"),
-                ),
+        let before = (
+            success.map(|_| true),
+            success.map_or("unknown", |_| "accepted"),
+        );
+        let (reachable, credentials) = match failed.map(|failed| failed.error.class) {
+            None => before,
+            Some(Class::Unauthorized) => (Some(true), "refused"),
+            Some(Class::Unavailable | Class::Timeout) => (Some(false), "unknown"),
+            // Another than the vendor may have answered.
+            Some(Class::Unexpected) => (None, "unknown"),
+            // Our own budget had no permit.
+            Some(Class::RateLimited) if failed.is_some_and(|last| last.error.status.is_none()) => {
+                before
+            }
+            Some(
                 Class::Rejected
                 | Class::NotFound
                 | Class::Conflict
                 | Class::RateLimited
-                | Class::Quota
-                | Class::Unexpected => (Some(true), "accepted"),
-            },
+                | Class::Quota,
+            ) => (Some(true), "accepted"),
+        };
+        // Later failures of other kinds say nothing of the credentials.
+        let credentials = match (self.is_refused)() {
+            true => "refused",
+            false => credentials,
         };
         VendorState {
             healthy: reachable == Some(true) && credentials == "accepted",
@@ -187,11 +198,21 @@ mod tests {
         last: Option<LastError>,
         answer: Result<(), VendorError>,
     ) -> (VendorWatch, Arc<AtomicU32>) {
+        watch_refused(false, success, last, answer)
+    }
+
+    fn watch_refused(
+        is_refused: bool,
+        success: Option<DateTime<Utc>>,
+        last: Option<LastError>,
+        answer: Result<(), VendorError>,
+    ) -> (VendorWatch, Arc<AtomicU32>) {
         let asked = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&asked);
         let watch = VendorWatch::new(
             move || success,
             move || last.clone(),
+            move || is_refused,
             move || {
                 counter.fetch_add(1, Ordering::SeqCst);
                 let answer = answer.clone();
@@ -243,6 +264,37 @@ mod tests {
             (state.healthy, state.reachable, state.credentials),
             (false, Some(false), "unknown")
         );
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_the_vendors_says_nothing_of_the_credentials() {
+        let now = Utc::now();
+        let (odd, _) = watch(None, None, Err(error(Class::Unexpected)));
+        let state = odd.state(now).await;
+        assert_eq!(
+            (state.healthy, state.reachable, state.credentials),
+            (false, None, "unknown")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_stands_whatever_else_goes_wrong_after_it() {
+        let now = Utc::now();
+        for class in [
+            Class::Timeout,
+            Class::Unavailable,
+            Class::RateLimited,
+            Class::Quota,
+            Class::Unexpected,
+        ] {
+            let (refused, _) = watch_refused(true, None, None, Err(error(class)));
+            let state = refused.state(now).await;
+            assert_eq!(
+                (state.healthy, state.credentials),
+                (false, "refused"),
+                "{class}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -68,7 +68,8 @@ fn asks(priority: Priority) -> Caller {
 
 fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
     let vendors = shared.vendors();
-    let (success, error, ask) = (vendors.clone(), vendors.clone(), vendors.clone());
+    let (success, error) = (vendors.clone(), vendors.clone());
+    let (refused, ask) = (vendors.clone(), vendors.clone());
     let ago = |at: Instant| Utc::now() - TimeDelta::from_std(at.elapsed()).unwrap_or_default();
     VendorWatch::new(
         move || success.cloudflare.last_success().map(ago),
@@ -87,6 +88,7 @@ fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
                 },
             })
         },
+        move || refused.cloudflare.refusal().is_some(),
         move || {
             let vendors = ask.clone();
             Box::pin(async move {
@@ -102,7 +104,8 @@ fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
 
 fn agora(shared: &Arc<Shared>) -> VendorWatch {
     let vendors = shared.vendors();
-    let (success, error, ask) = (vendors.clone(), vendors.clone(), vendors.clone());
+    let (success, error) = (vendors.clone(), vendors.clone());
+    let (refused, ask) = (vendors.clone(), vendors.clone());
     VendorWatch::new(
         move || success.agora.last_success(),
         move || {
@@ -111,6 +114,7 @@ fn agora(shared: &Arc<Shared>) -> VendorWatch {
                 error: last.error,
             })
         },
+        move || refused.agora.refusal().is_some(),
         move || {
             let vendors = ask.clone();
             Box::pin(async move {

@@ -112,30 +112,24 @@ pub(crate) async fn send(
     let exchange = exchange(vendor, call, traced(request, &span), &allowed);
     let answer = exchange.instrument(span).await;
     let seconds = begun.elapsed().as_secs_f64();
-    let name = vendor.to_string();
-    metrics::VENDOR_CALL_DURATION.observe(seconds, [&name, call]);
-    let came_to = came_to(&answer).map_or("ok".to_owned(), |class| class.to_string());
-    metrics::VENDOR_CALLS.add(1, [&name, call, &came_to]);
+    metrics::VENDOR_CALL_DURATION.observe(seconds, [&vendor.to_string(), call]);
+    if let Err(error) = &answer {
+        count(vendor, call, Some(error.class));
+    }
     answer
+}
+
+/// Counts a call by the class of its failure. `None`: it succeeded. The caller of [`send`] counts each answer once it is read: a
+/// status alone does not tell.
+pub(crate) fn count(vendor: Vendor, call: &str, failure: Option<Class>) {
+    let class = failure.map_or_else(|| "ok".to_owned(), |class| class.to_string());
+    metrics::VENDOR_CALLS.add(1, [&vendor.to_string(), call, &class]);
 }
 
 /// Nothing was called: it could have been on behalf of relays that are another process's.
 pub(crate) fn without_lease(vendor: Vendor, call: &'static str) -> VendorError {
     let message = "this process's lease on its relays was not renewed in time".to_owned();
     failure(vendor, call, Class::Unavailable, Done::No, message)
-}
-
-/// What came of an exchange, by its status alone; none: all went well.
-fn came_to(answer: &Result<Answer, VendorError>) -> Option<Class> {
-    match answer {
-        Err(error) => Some(error.class),
-        Ok(answer) => match answer.status {
-            200..=299 if answer.is_page() => Some(Class::Unexpected),
-            200..=299 => None,
-            401 | 403 if answer.is_page() => Some(Class::Unavailable),
-            status => Some(by_status(status).0),
-        },
-    }
 }
 
 /// What a status means unless a vendor's document says otherwise.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::service::{Answer, Stage, show};
 use relaykeeper::config::AgoraBackend;
+use relaykeeper::sandbox::{Call, Fault, FaultKind};
 use relaykeeper::telemetry::metrics::ALL;
 use reqwest::Method;
 
@@ -116,6 +117,15 @@ async fn a_relays_life_shows_in_its_figures_and_every_documented_one_is_rendered
         0.0
     );
 
+    // Status 200, and not the documented answer.
+    for call in [Call::LiveInputCreate, Call::Acquire] {
+        stage.vendors.fault(Fault {
+            call,
+            kind: FaultKind::NotJson,
+            times: Some(1),
+            after: 0,
+        });
+    }
     stage.service.go_live(42, &show("counted")).await;
     let live = scrape(&stage).await;
     assert_eq!(live["relaykeeper_relays{phase=\"live\"}"], 1.0);
@@ -143,8 +153,17 @@ async fn a_relays_life_shows_in_its_figures_and_every_documented_one_is_rendered
     }
     let entries = stage.count("SELECT COUNT(*) FROM relay_events").await;
     assert_eq!(sum("relaykeeper_journal_entries_total") as i64, entries);
-    let create = "relaykeeper_vendor_calls_total{vendor=\"cloudflare\",call=\"live_inputs.create\",class=\"ok\"}";
-    assert_eq!(sum(create), 1.0);
+    for (vendor, call) in [
+        ("cloudflare", "live_inputs.create"),
+        ("agora", "cloud_recording.acquire"),
+    ] {
+        for class in ["ok", "unexpected"] {
+            let series = format!(
+                "relaykeeper_vendor_calls_total{{vendor=\"{vendor}\",call=\"{call}\",class=\"{class}\"}}"
+            );
+            assert_eq!(sum(&series), 1.0, "{series}");
+        }
+    }
     assert!(sum("process_resident_memory_bytes") > 1e6);
     let start = "relaykeeper_http_requests_total{method=\"POST\",route=\"/v1/channels/{channel_id}/start\",status=\"201\"}";
     assert_eq!(sum(start), 1.0);

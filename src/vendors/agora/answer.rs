@@ -104,7 +104,7 @@ impl Reply {
 
     /// Codes 62 and 65: a back end of Agora's got the call and did not answer in time, whatever the HTTP status. At acquire 62
     /// says that the service is not enabled (`agora.md §7.1`).
-    fn is_left_open(&self) -> bool {
+    pub(super) fn is_left_open(&self) -> bool {
         matches!(self.code(), Some(62 | 65)) && self.call != "cloud_recording.acquire"
     }
 

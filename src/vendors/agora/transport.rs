@@ -299,18 +299,23 @@ impl Line {
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<T, VendorError> {
         let read = reply.documented(missing, read);
-        match &read {
-            Ok(_) => self.transport.outcome.succeeded(),
-            Err(error) if reply.is_done() => self.transport.outcome.failed(error),
-            // Noted when it came.
-            Err(_) => {}
-        }
+        self.conclude(reply, &read);
         read
     }
 
-    /// Agora was reached and believed us.
-    pub(super) fn succeeded(&self) {
-        self.transport.outcome.succeeded();
+    /// Counts a 2xx answer and notes what it came to. Other answers were counted and noted when they came; one of them may still
+    /// show that Agora was reached and believed us.
+    pub(super) fn conclude<T>(&self, reply: &Reply, read: &Result<T, VendorError>) {
+        let failure = read.as_ref().err();
+        if reply.is_done() {
+            let class = failure.map(|error| error.class);
+            http::count(Vendor::Agora, reply.call, class);
+        }
+        match failure {
+            None => self.transport.outcome.succeeded(),
+            Some(error) if reply.is_done() => self.transport.outcome.failed(error),
+            Some(_) => {}
+        }
     }
 
     /// Notes what a refusal says about Agora as a whole, and keeps to a "too many requests".
@@ -328,6 +333,10 @@ impl Line {
             return reply;
         }
         let refused = reply.refused();
+        // 206 is a 2xx that leaves something open, or says that there was nothing to do.
+        let is_failure = reply.status != 206 || reply.is_left_open();
+        let failure = is_failure.then_some(refused.class);
+        http::count(Vendor::Agora, request.call, failure);
         let says_no = matches!(
             refused.class,
             Class::Rejected | Class::NotFound | Class::Conflict

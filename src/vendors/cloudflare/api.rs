@@ -170,7 +170,7 @@ impl Api {
                 Some(what) => Err(context.unexpected(&answer, what)),
                 None => Ok(result),
             });
-        self.note(result.as_ref().map(|_| ()), is_own(&answer.body));
+        self.conclude(context, &answer, &result);
         result
     }
 
@@ -180,7 +180,7 @@ impl Api {
         let context = self.context(&call);
         let answer = self.exchange(caller, call).await?;
         let result = context.accepted(&answer);
-        self.note(result.as_ref().map(|_| ()), is_own(&answer.body));
+        self.conclude(context, &answer, &result);
         result
     }
 
@@ -208,7 +208,7 @@ impl Api {
         stands.then(|| refusal.clone())
     }
 
-    /// Makes a call. A 2xx is returned and not yet noted.
+    /// Makes a call. A 2xx is returned and neither noted nor counted.
     ///
     /// # Errors
     /// Nothing was called, no answer came, or the answer is no 2xx.
@@ -276,8 +276,20 @@ impl Api {
             error.retry_after = Some(pause);
             self.governor.pause(pause);
         }
-        self.note(Err(&error), is_own(&answer.body));
-        Err(error)
+        let refused = Err(error);
+        self.conclude(context, &answer, &refused);
+        refused
+    }
+
+    /// Counts an answer and keeps what it means.
+    fn conclude<T>(&self, context: Context<'_>, answer: &Answer, result: &Result<T, VendorError>) {
+        let failure = result.as_ref().err();
+        http::count(
+            Vendor::Cloudflare,
+            context.call,
+            failure.map(|error| error.class),
+        );
+        self.note(result.as_ref().map(|_| ()), is_own(&answer.body));
     }
 
     /// The call's URL. An id that is none would turn the call into another one: `DELETE …/live_inputs/`.

@@ -176,11 +176,17 @@ impl CustomerHost {
             .body
             .strip_prefix(b"\xef\xbb\xbf")
             .unwrap_or(&answer.body);
-        Ok(match answer.status {
+        let manifest = match answer.status {
             200 if body.starts_with(b"#EXTM3U") => Manifest::Playable,
             204 => Manifest::Idle,
             status => Manifest::Other(status),
-        })
+        };
+        let failure = match manifest {
+            Manifest::Playable | Manifest::Idle => None,
+            Manifest::Other(status) => Some(undocumented(status)),
+        };
+        http::count(Vendor::Cloudflare, NAME, failure);
+        Ok(manifest)
     }
 
     /// The host's budget.
@@ -247,6 +253,7 @@ impl CustomerHost {
         if answer.status == 429 {
             let pause = http::retry_after(&answer.headers).unwrap_or(PAUSE);
             self.governor.pause(pause);
+            http::count(vendor, name, Some(Class::RateLimited));
             return Err(VendorError {
                 status: Some(429),
                 retry_after: Some(pause),
@@ -257,20 +264,33 @@ impl CustomerHost {
     }
 }
 
+/// What an answer means that is not the documented one.
+fn undocumented(status: u16) -> Class {
+    match status {
+        404 => Class::NotFound,
+        500.. => Class::Unavailable,
+        _ => Class::Unexpected,
+    }
+}
+
 /// The JSON of a 200. What else may come is documented nowhere, and no credentials were sent: 401 and 403 are as odd as
 /// an empty answer.
 fn json<T: serde::de::DeserializeOwned>(
     name: &'static str,
     answer: &Answer,
 ) -> Result<T, VendorError> {
-    let (class, message) = match answer.status {
-        200 => match serde_json::from_slice(&answer.body) {
-            Ok(json) => return Ok(json),
-            Err(_) => (Class::Unexpected, "not the documented answer"),
-        },
-        404 => (Class::NotFound, "no such object"),
-        500.. => (Class::Unavailable, "the host failed"),
-        _ => (Class::Unexpected, "not the documented answer"),
+    if answer.status == 200
+        && let Ok(json) = serde_json::from_slice(&answer.body)
+    {
+        http::count(Vendor::Cloudflare, name, None);
+        return Ok(json);
+    }
+    let class = undocumented(answer.status);
+    http::count(Vendor::Cloudflare, name, Some(class));
+    let message = match answer.status {
+        404 => "no such object",
+        500.. => "the host failed",
+        _ => "not the documented answer",
     };
     let message = message.to_owned();
     Err(VendorError {

@@ -41,6 +41,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
         VendorWatch::new(
             || Some(chrono::Utc::now()),
             || None,
+            || false,
             || Box::pin(async { Ok(()) }),
         )
     };

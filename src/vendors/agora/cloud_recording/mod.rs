@@ -205,9 +205,7 @@ impl CloudRecording {
             (200 | 201, ..) => Err(reply.unexpected("a start was answered without a sid")),
             _ => Err(reply.refused()),
         };
-        if answer.is_ok() {
-            self.line.succeeded();
-        }
+        self.line.conclude(&reply, &answer);
         answer
     }
 

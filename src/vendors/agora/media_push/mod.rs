@@ -224,11 +224,13 @@ impl MediaPush {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         let request = read("rtmp_converters.list", path);
         let reply = self.line.exchange(caller, &request).await?;
-        if reply.is_done() || (matches!(reply.status, 403 | 404) && reply.is_own()) {
-            self.line.succeeded();
-            return Ok(());
-        }
-        Err(reply.refused())
+        let is_believed = reply.is_done() || (matches!(reply.status, 403 | 404) && reply.is_own());
+        let result = match is_believed {
+            true => Ok(()),
+            false => Err(reply.refused()),
+        };
+        self.line.conclude(&reply, &result);
+        result
     }
 
     /// Destroys a converter, in the region it was created in.
@@ -255,11 +257,12 @@ impl MediaPush {
             return Ok(DeleteAnswer::NotFound { failed_over });
         }
         // Documented without a body.
-        if reply.is_done() {
-            self.line.succeeded();
-            return Ok(DeleteAnswer::Deleted);
-        }
-        Err(reply.refused())
+        let result = match reply.is_done() {
+            true => Ok(DeleteAnswer::Deleted),
+            false => Err(reply.refused()),
+        };
+        self.line.conclude(&reply, &result);
+        result
     }
 
     /// Follows `data.cursor` until it is 0; each page takes a permit.
