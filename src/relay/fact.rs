@@ -224,6 +224,7 @@ impl Durable {
                     acquired_at: *acquired_at,
                     earlier_resources: Vec::new(),
                     sid: None,
+                    sid_is_guess: false,
                     converter_id: None,
                     accepted_at: None,
                 });
@@ -253,6 +254,7 @@ impl Durable {
                     recorder.stage = RecorderStage::Running;
                     if sid.is_some() {
                         recorder.sid.clone_from(sid);
+                        recorder.sid_is_guess = false;
                     }
                     recorder.converter_id.clone_from(converter_id);
                     recorder.accepted_at = Some(at);
@@ -268,6 +270,7 @@ impl Durable {
             Fact::RecorderLearnt { sid } => {
                 if let Some(recorder) = &mut self.recorder {
                     recorder.sid = Some(sid.clone());
+                    recorder.sid_is_guess = !recorder.earlier_resources.is_empty();
                 }
             }
             Fact::RecorderRetiring => {

@@ -156,14 +156,27 @@ impl Relay {
         due: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let Some((owed, expires)) = self.recorder_debt() else {
-            return Ok(());
-        };
-        self.owe(step, owed, due, expires, now)
+        for (owed, expires) in self.recorder_debts() {
+            self.owe(step, owed, due, expires, now)?;
+        }
+        Ok(())
     }
 
-    /// What is owed for the recorder there is, and when the vendor's own limit ends it.
-    pub(super) fn recorder_debt(&self) -> Option<(Owed, Option<DateTime<Utc>>)> {
+    /// What is owed for the recorder there is, and when the vendor's own limit ends it. Where its session is a guess, another
+    /// one may run under the same name: that is owed as well.
+    pub(super) fn recorder_debts(&self) -> Vec<(Owed, Option<DateTime<Utc>>)> {
+        let recorder = self.durable.recorder.as_ref();
+        let Some((owed, expires)) =
+            self.recorder_debt(recorder.and_then(|known| known.sid.clone()))
+        else {
+            return Vec::new();
+        };
+        let is_guess = recorder.is_some_and(|recorder| recorder.sid_is_guess);
+        let unknown = is_guess.then(|| self.recorder_debt(None)).flatten();
+        std::iter::once((owed, expires)).chain(unknown).collect()
+    }
+
+    fn recorder_debt(&self, sid: Option<String>) -> Option<(Owed, Option<DateTime<Utc>>)> {
         let durable = &self.durable;
         let recorder = durable.recorder.as_ref()?;
         let name = durable.spec.mark(recorder.attempt).to_string();
@@ -180,7 +193,7 @@ impl Relay {
                 let resource_id = recorder.resource_id.clone()?;
                 let other_resources = recorder.earlier_resources.clone();
                 let uid = durable.recording_uid(recorder.attempt)?;
-                let owed = match recorder.sid.clone() {
+                let owed = match sid {
                     Some(sid) => Owed::StopRecorder {
                         resource_id,
                         other_resources,

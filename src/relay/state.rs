@@ -89,6 +89,9 @@ pub struct Recorder {
     pub earlier_resources: Vec<String>,
     /// Cloud Recording: its session. A recorder may run without our knowing it.
     pub sid: Option<String>,
+    /// A notification named the session while several resources were possible: it may be an earlier start's, which has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sid_is_guess: bool,
     /// Media Push: the converter's id.
     pub converter_id: Option<String>,
     /// When its start was answered well.

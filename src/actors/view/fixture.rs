@@ -96,6 +96,7 @@ fn recorder() -> Recorder {
         earlier_resources: Vec::new(),
         acquired_at: None,
         sid: None,
+        sid_is_guess: false,
         converter_id: None,
         accepted_at: Some(at("10:00:01.250")),
     }

@@ -154,7 +154,10 @@ impl Relay {
         may_come_back: bool,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let debt = self.recorder_debt().filter(|_| may_come_back);
+        let debts = match may_come_back {
+            true => self.recorder_debts(),
+            false => Vec::new(),
+        };
         self.record(
             step,
             Fact::RecorderGone {
@@ -162,7 +165,7 @@ impl Relay {
             },
             now,
         )?;
-        if let Some((owed, expires)) = debt {
+        for (owed, expires) in debts {
             self.owe(step, owed, self.recheck_at(now), expires, now)?;
         }
         self.volatile.misses = 0;

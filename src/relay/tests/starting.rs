@@ -315,6 +315,56 @@ fn a_stop_while_the_start_is_under_way_stops_what_it_started() {
 }
 
 #[test]
+fn a_session_that_may_be_an_earlier_starts_is_not_all_that_is_owed() {
+    let mut spec = web();
+    spec.timing.provisioning_timeout = secs(600);
+    let mut life = Life::starting(spec);
+    // The first start was carried out, its session has ended, and the notification of it comes late.
+    life.crash(301);
+    life.answer_acquire("new");
+    life.fail("start_recorder", Class::Timeout, true);
+    let cname = life.relay.durable().spec.mark(1).to_string();
+    let sid = "of the first start".into();
+    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    life.wait(5);
+    // The second start was carried out as well: it runs under another session, which nobody tells.
+    life.answer("start_recorder", Answer::Recording { sid: None });
+    assert_eq!(life.phase(), Phase::AwaitingLive);
+    life.tell(Event::Stop);
+    life.answer("stop_recorder", Answer::NotFound);
+    let debts = life.debts();
+    assert!(
+        matches!(
+            debts[..],
+            [Owed::StopRecorder { .. }, Owed::UnknownRecorder { .. }]
+        ),
+        "{debts:?}"
+    );
+}
+
+#[test]
+fn a_session_that_the_start_itself_tells_is_no_guess() {
+    let mut spec = web();
+    spec.timing.provisioning_timeout = secs(600);
+    let mut life = Life::starting(spec);
+    life.crash(301);
+    life.answer_acquire("new");
+    life.fail("start_recorder", Class::Timeout, true);
+    let cname = life.relay.durable().spec.mark(1).to_string();
+    let sid = "of the first start".into();
+    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    life.wait(5);
+    life.accept("told");
+    life.tell(Event::Stop);
+    life.answer("stop_recorder", Answer::NotFound);
+    let debts = life.debts();
+    assert!(
+        matches!(&debts[..], [Owed::StopRecorder { sid, .. }] if sid == "told"),
+        "{debts:?}"
+    );
+}
+
+#[test]
 fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_may_run_on() {
     let mut spec = web();
     spec.timing.provisioning_timeout = secs(600);
@@ -347,6 +397,8 @@ fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_
             other_resources,
             ..
         },
+        // The session may be that of a start on the resource before, which has ended.
+        Owed::UnknownRecorder { .. },
     ] = &debts[..]
     else {
         panic!("{debts:?}");

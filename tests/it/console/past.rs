@@ -181,6 +181,7 @@ pub(crate) async fn live_ones(store: &Store, count: i64, now: DateTime<Utc>) {
             acquired_at: None,
             earlier_resources: Vec::new(),
             sid: None,
+            sid_is_guess: false,
             converter_id: Some(format!("{number:032x}")),
             accepted_at: Some(since),
         });
