@@ -207,6 +207,9 @@ impl Relay {
     /// while the relay is provisioned, and only when the same call was refused twice in a row. A relay that is on air goes
     /// on until a deadline ends it, and one that is taken down until its patience is over.
     fn is_tried_again(&mut self, kind: Kind, call: &Call, class: Class) -> bool {
+        if self.durable.phase.is_watched() && self.serves_a_replacement(call) {
+            return true;
+        }
         if class == Class::Quota {
             // Other relays end and make room; one that is on air waits for it.
             return self.durable.phase.is_watched();
@@ -217,6 +220,25 @@ impl Relay {
         let name: &'static str = call.into();
         let before = self.volatile.slot(kind).refused.replace(name);
         self.durable.phase != Phase::Provisioning || before != Some(name)
+    }
+
+    /// Whether a call of a relay on air is for a recorder that takes another's place. Whatever such a call is refused for, the
+    /// relay goes on until a deadline ends it. A start that may have been carried out is judged by itself.
+    fn serves_a_replacement(&self, call: &Call) -> bool {
+        match call {
+            Call::RotateKeys { .. } | Call::Acquire { .. } | Call::CreateConverter { .. } => true,
+            Call::StartRecorder { .. } => !self.volatile.recorder_doubt,
+            Call::CreateLiveInput { .. }
+            | Call::FindLiveInput { .. }
+            | Call::LookAtFeed { .. }
+            | Call::LookAtRecorder(_)
+            | Call::LookAtHosts
+            | Call::UpdateRecorder { .. }
+            | Call::StopRecorder(_)
+            | Call::DisableLiveInput { .. }
+            | Call::LookForRecordings { .. }
+            | Call::DeleteLiveInput { .. } => false,
+        }
     }
 
     fn not_found(
@@ -250,6 +272,7 @@ impl Relay {
             Call::DisableLiveInput { .. } | Call::DeleteLiveInput { .. } => {
                 self.record(step, Fact::LiveInputGone, now)
             }
+            Call::LookAtFeed { .. } => self.live_input_missing(step, now),
             Call::StopRecorder(_) if self.durable.phase == Phase::Stopping => {
                 self.owe_recorder(step, self.recheck_at(now), now)
             }
@@ -269,7 +292,6 @@ impl Relay {
             | Call::Acquire { .. }
             | Call::StartRecorder { .. }
             | Call::CreateConverter { .. }
-            | Call::LookAtFeed { .. }
             | Call::LookAtRecorder(_)
             | Call::LookAtHosts
             | Call::UpdateRecorder { .. }

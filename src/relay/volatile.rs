@@ -87,6 +87,8 @@ pub(super) struct FeedWatch {
     pub(super) told_errored: Option<String>,
     /// A verified notification said that an encoder connected: look often until then.
     pub(super) eager_until: Option<DateTime<Utc>>,
+    /// The first of the polls in a row that found no live input.
+    pub(super) missing_since: Option<DateTime<Utc>>,
     /// What the last reading said, for people.
     pub(super) last: Option<&'static str>,
 }

@@ -39,6 +39,7 @@ impl Relay {
             self.record(step, Fact::VideoSeen { uid }, now)?;
         }
         let playable = reading.playable.unwrap_or(true);
+        self.volatile.watch.missing_since = None;
         self.volatile.watch.good = reading.live && playable;
         self.volatile.watch.last = Some(match (reading.live, playable) {
             (true, true) => "streaming",
@@ -79,6 +80,35 @@ impl Relay {
             self.seller_read(step, now)?;
         }
         self.may_be_live(step, now)
+    }
+
+    /// Cloudflare's API does not know the live input. The first such answer asks for a second, the second decides: nobody can
+    /// publish any more, and nobody can watch.
+    pub(super) fn live_input_missing(
+        &mut self,
+        step: &mut Step,
+        now: DateTime<Utc>,
+    ) -> Result<(), IllegalTransition> {
+        if !self.durable.phase.is_watched() {
+            step.ignored = Some(Ignored::Inapplicable);
+            return Ok(());
+        }
+        let since = self.first_of_row(self.volatile.watch.missing_since, now);
+        self.volatile.watch.missing_since = Some(since);
+        self.volatile.watch.good = false;
+        self.volatile.watch.last = Some("Cloudflare does not know the live input");
+        if !self.is_second(since, now) {
+            self.volatile
+                .feed
+                .hasten(now + self.durable.spec.timing.poll_interval);
+            return Ok(());
+        }
+        let outcome = Outcome {
+            code: OutcomeCode::LiveInputGone,
+            detail: self.what_was_seen(now),
+        };
+        self.record(step, Fact::LiveInputGone, now)?;
+        self.end(step, outcome, now)
     }
 
     /// A reading without a feed: the first asks for a second, the second (or the first after a notification) decides.

@@ -300,3 +300,32 @@ async fn a_notification_that_comes_late_settles_what_is_owed() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[rstest]
+#[case::cloud_recording(AgoraBackend::CloudRecording)]
+#[case::media_push(AgoraBackend::MediaPush)]
+#[tokio::test]
+async fn a_relay_whose_live_input_somebody_deleted_ends_and_nothing_is_left(
+    #[case] backend: AgoraBackend,
+) {
+    let stage = Stage::new(backend).await;
+    let (vendors, service) = (&stage.vendors, &stage.service);
+    let relay = service.go_live(42, &show("deleted")).await;
+    // Agora does not know its recorder any more either.
+    for call in [Call::Query, Call::ConverterGet] {
+        let kind = FaultKind::NotFoundFor(Duration::from_secs(600));
+        vendors.fault(Fault::forever(call, kind));
+    }
+    let url = format!(
+        "{}/accounts/{}/stream/live_inputs/{}",
+        vendors.cloudflare_api_base_url(),
+        vendors.account_id(),
+        relay["stream_key_id"].as_str().unwrap()
+    );
+    let delete = reqwest::Client::new().delete(url);
+    let delete = delete.bearer_auth(vendors.cloudflare_api_token());
+    assert!(delete.send().await.unwrap().status().is_success());
+    let relay = service.in_phase(&relay, "ended").await;
+    assert_eq!(relay["outcome"]["code"], "live_input_gone", "{relay:#}");
+    assert!(nothing_is_left(vendors));
+}

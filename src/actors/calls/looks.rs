@@ -39,7 +39,9 @@ impl Caller {
         if manifest_first && !manifest().await? {
             return Ok(Answer::NotYetPlayable);
         }
-        let lifecycle = self.lifecycle(asks, live_input).await?;
+        let Some(lifecycle) = self.lifecycle(asks, live_input).await? else {
+            return Ok(Answer::NotFound);
+        };
         let playable = match (probe_manifest, lifecycle.live) {
             (_, true) if manifest_first => Some(true),
             (false, _) => None,
@@ -53,45 +55,46 @@ impl Caller {
         }))
     }
 
-    /// Whether the live input streams, from whoever can be believed.
+    /// Whether the live input streams, from whoever can be believed. `None`: the API says that there is no such live input.
     async fn lifecycle(
         &self,
         asks: governor::Caller,
         live_input: &str,
-    ) -> Result<Lifecycle, Failure> {
+    ) -> Result<Option<Lifecycle>, Failure> {
         let (cloudflare, trust) = (&self.vendors.cloudflare, &self.vendors.lifecycle);
-        match trust.source(Instant::now()) {
-            Source::Lifecycle => {
-                let said = cloudflare.customer().lifecycle(asks, live_input).await;
-                match &said {
-                    Ok(_) => trust.documented(),
-                    Err(error) if matches!(error.class, Class::Unexpected | Class::NotFound) => {
-                        trust.odd(&error.message);
-                    }
-                    Err(_) => {}
+        if trust.source(Instant::now()) == Source::Lifecycle {
+            let said = cloudflare.customer().lifecycle(asks, live_input).await;
+            match &said {
+                Ok(_) => trust.documented(),
+                Err(error) if matches!(error.class, Class::Unexpected | Class::NotFound) => {
+                    trust.odd(&error.message);
                 }
-                said.map_err(failure)
+                Err(_) => {}
             }
-            Source::Api => {
-                // Starts come before looks in the API's budget.
-                let asks = super::asks(Priority::Recover);
-                let found = cloudflare.get_live_input(asks, live_input).await;
-                match &found {
-                    Ok(_) => trust.api_knows(Instant::now()),
-                    Err(error) if error.class == Class::NotFound => trust.api_does_not_know(),
-                    Err(_) => {}
-                }
-                let state = found.map_err(failure)?.status.state;
-                if let FeedState::Unknown(word) = state {
-                    let message = format!("a state nobody documented: {word}");
-                    return Err(unexpected("live_inputs.get", &message));
-                }
-                Ok(Lifecycle {
-                    live: state == FeedState::Connected,
-                    video_uid: None,
-                })
+            match said {
+                // What the host answers where there is no live input is not documented: the API tells.
+                Err(error) if error.class == Class::NotFound => {}
+                said => return said.map(Some).map_err(failure),
             }
         }
+        // Starts come before looks in the API's budget.
+        let asks = super::asks(Priority::Recover);
+        let state = match cloudflare.get_live_input(asks, live_input).await {
+            Err(error) if error.class == Class::NotFound => {
+                trust.api_does_not_know();
+                return Ok(None);
+            }
+            found => found.map_err(failure)?.status.state,
+        };
+        trust.api_knows(Instant::now());
+        if let FeedState::Unknown(word) = state {
+            let message = format!("a state nobody documented: {word}");
+            return Err(unexpected("live_inputs.get", &message));
+        }
+        Ok(Some(Lifecycle {
+            live: state == FeedState::Connected,
+            video_uid: None,
+        }))
     }
 
     pub(super) async fn look_at_hosts(&self, durable: &Durable) -> Result<Answer, Failure> {

@@ -358,3 +358,52 @@ fn a_live_relay_polls_without_writing_anything() {
         assert!(life.looks.len() > 40);
     });
 }
+
+/// Lets time pass as [`Life::wait`] does, with a live input that Cloudflare does not know.
+fn wait_without_live_input(life: &mut Life, seconds: u64) {
+    for _ in 0..seconds {
+        if life.waiting("look_at_feed").is_some() {
+            life.answer("look_at_feed", Answer::NotFound);
+        }
+        life.wait(0);
+        life.now += secs(1);
+        life.tell(Event::Tick);
+    }
+}
+
+#[test]
+fn a_live_input_that_two_polls_do_not_find_is_gone_and_nothing_is_left() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        life.recorder = Some(RecorderReading::NotFound);
+        // Until the next poll, and the one that follows it.
+        while life.waiting("look_at_feed").is_none() {
+            life.now += secs(1);
+            life.tell(Event::Tick);
+        }
+        life.answer("look_at_feed", Answer::NotFound);
+        assert_eq!(life.phase(), Phase::Live, "one answer decides nothing");
+        life.look();
+        wait_without_live_input(&mut life, 7);
+        assert_eq!(life.outcome(), Some(OutcomeCode::LiveInputGone));
+        assert!(life.waiting("disable_live_input").is_none());
+        life.take_down(&[video("video", VideoState::Ready, 10)]);
+        assert_eq!(life.phase(), Phase::Ended);
+    });
+}
+
+#[test]
+fn a_live_input_that_is_found_again_is_not_gone() {
+    on_both(|spec| {
+        let mut life = Life::live(spec);
+        for _ in 0..5 {
+            while life.waiting("look_at_feed").is_none() {
+                life.now += secs(1);
+                life.tell(Event::Tick);
+            }
+            life.answer("look_at_feed", Answer::NotFound);
+            life.wait(20);
+        }
+        assert_eq!(life.phase(), Phase::Live);
+    });
+}

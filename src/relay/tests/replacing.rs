@@ -348,3 +348,58 @@ fn the_last_recorder_given_up_unproved_has_its_live_input_disabled_urgently() {
     let urgent = matches!(disable, Some(Call::DisableLiveInput { urgent: true, .. }));
     assert!(urgent, "it may come back");
 }
+
+/// A relay on air whose recorder has exited: it asks for new keys.
+fn replacing(spec: Spec) -> Life {
+    let mut life = Life::without_feed(spec);
+    life.recorder = Some(RecorderReading::Exited);
+    life.wait(16);
+    assert!(life.waiting("rotate_keys").is_some());
+    life
+}
+
+#[test]
+fn a_call_refused_as_wrong_does_not_end_a_relay_on_air_at_once() {
+    on_both(|spec| {
+        let start: &[&str] = match spec.backend {
+            Backend::CloudRecording { .. } => &["acquire", "start_recorder"],
+            Backend::MediaPush { .. } => &["create_converter"],
+        };
+        let mut life = replacing(spec);
+        for refused in ["rotate_keys"].iter().chain(start) {
+            if *refused == "start_recorder" {
+                life.answer_acquire("resource-second");
+            }
+            life.fail(refused, Class::Rejected, false);
+            assert_eq!(life.phase(), Phase::Interrupted, "{refused}");
+            life.wait(2);
+            if *refused == "rotate_keys" {
+                life.answer("rotate_keys", Answer::KeysRotated);
+            }
+        }
+        life.accept("second");
+        life.feed = Some(true);
+        life.wait(10);
+        assert_eq!(life.phase(), Phase::Live);
+    });
+}
+
+#[test]
+fn a_call_that_stays_refused_as_wrong_ends_a_relay_on_air_when_the_feeds_patience_is_over() {
+    on_both(|spec| {
+        let mut life = replacing(spec);
+        let from = life.relay.durable().feed_patience_from.unwrap();
+        let mut tries = 0;
+        while life.outcome().is_none() {
+            if life.waiting("rotate_keys").is_some() {
+                tries += 1;
+                life.fail("rotate_keys", Class::Rejected, false);
+            }
+            life.wait(1);
+        }
+        assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
+        assert_eq!(life.detail().failure.unwrap().class, Class::Rejected);
+        assert!((180..=182).contains(&life.since(from).num_seconds()));
+        assert!((10..40).contains(&tries), "it backs off: {tries}");
+    });
+}
