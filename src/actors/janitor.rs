@@ -104,6 +104,9 @@ pub struct Sweep {
     pub may_be_cut: bool,
     /// The list of converters may be cut.
     pub converters_may_be_cut: bool,
+    /// The first deletion that failed. The pass goes on with the other objects.
+    #[serde(skip)]
+    failed: Option<VendorError>,
 }
 
 impl Sweep {
@@ -114,6 +117,21 @@ impl Sweep {
             .iter()
             .filter(|finding| finding.verdict == verdict)
             .count()
+    }
+
+    /// What becomes of an orphan whose deletion was tried.
+    fn verdict(&mut self, kind: Kind, deleted: Result<(), VendorError>) -> Verdict {
+        match deleted {
+            Ok(()) => {
+                count(&metrics::ORPHANS_REMOVED, kind);
+                Verdict::Removed
+            }
+            Err(error) => {
+                tracing::warn!(%error, %kind, "an orphan was not deleted");
+                self.failed.get_or_insert(error);
+                Verdict::Orphan
+            }
+        }
     }
 }
 
@@ -177,12 +195,16 @@ pub(super) async fn sweep(
         owner.database = database.to_owned();
     }
     let mut sweep = Sweep::default();
-    sweep_live_inputs(shared, &owner, dry_run, &mut sweep).await?;
+    let of_live_inputs = sweep_live_inputs(shared, &owner, dry_run, &mut sweep).await;
     // Without Media Push the project may not have it enabled: asking would look like refused credentials.
     if shared.settings.agora.backend == AgoraBackend::MediaPush {
         sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
     }
-    Ok(sweep)
+    of_live_inputs?;
+    match sweep.failed.take() {
+        Some(error) => Err(error.into()),
+        None => Ok(sweep),
+    }
 }
 
 async fn sweep_live_inputs(
@@ -214,11 +236,10 @@ async fn sweep_live_inputs(
         if verdict == Verdict::Orphan && !dry_run {
             count(&metrics::ORPHANS_FOUND, Kind::LiveInput);
             tracing::warn!(live_input = input.uid, %mark, "an orphan: a live input nobody owns is deleted");
-            cloudflare
+            let deleted = cloudflare
                 .delete_live_input(asks(Priority::Janitor), &input.uid)
-                .await?;
-            count(&metrics::ORPHANS_REMOVED, Kind::LiveInput);
-            verdict = Verdict::Removed;
+                .await;
+            verdict = sweep.verdict(Kind::LiveInput, deleted);
         }
         let (id, mark, created) = (input.uid, mark.to_string(), input.created);
         sweep.findings.push(Finding {
@@ -272,11 +293,10 @@ async fn sweep_converters(
             count(&metrics::ORPHANS_FOUND, Kind::Converter);
             tracing::warn!(converter = converter.id, %mark, "an orphan: a converter nobody owns is deleted");
             let region = region_of(shared, &mark).await?;
-            media_push
+            let deleted = media_push
                 .delete(asks(Priority::Janitor), &region, &converter.id)
-                .await?;
-            count(&metrics::ORPHANS_REMOVED, Kind::Converter);
-            verdict = Verdict::Removed;
+                .await;
+            verdict = sweep.verdict(Kind::Converter, deleted.map(|_| ()));
         }
         let (id, mark) = (converter.id, mark.to_string());
         sweep.findings.push(Finding {

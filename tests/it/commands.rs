@@ -123,6 +123,57 @@ async fn a_journal_adds_up_to_what_is_stored_and_a_state_that_was_tampered_with_
     );
 }
 
+/// A live input with this mark that no relay made.
+async fn make_live_input(vendors: &Vendors, name: &str, mark: &str) {
+    let path = format!(
+        "{}/accounts/{}/stream/live_inputs",
+        vendors.cloudflare_api_base_url(),
+        vendors.account_id()
+    );
+    let made = reqwest::Client::new()
+        .request(Method::POST, path)
+        .bearer_auth(vendors.cloudflare_api_token())
+        .json(&json!({ "meta": { "name": name, "relaykeeper": mark } }))
+        .send()
+        .await
+        .expect("made");
+    assert!(made.status().is_success());
+}
+
+#[tokio::test]
+async fn an_orphan_that_cannot_be_deleted_does_not_hold_up_the_others() {
+    let stage = Stage::new(AgoraBackend::CloudRecording).await;
+    let (_, relay) = stage.service.start_channel(7, &show("held")).await;
+    stage.service.in_phase(&relay, "live").await;
+    let inputs = stage.vendors.state().live_inputs;
+    let mark = inputs[0].meta["relaykeeper"].as_str().expect("a mark");
+    let own: Vec<&str> = mark.split('_').collect();
+    for _ in 0..3 {
+        let relay = uuid::Uuid::new_v4().simple();
+        let orphan = format!("{}_{}_{relay}_1", own[0], own[1]);
+        make_live_input(&stage.vendors, "orphan", &orphan).await;
+    }
+    let left = || {
+        let inputs = stage.vendors.state().live_inputs;
+        inputs.iter().filter(|input| !input.deleted).count()
+    };
+    stage.vendors.fault(Fault {
+        call: Call::LiveInputDelete,
+        kind: FaultKind::Status(500, None),
+        times: Some(1),
+        after: 0,
+    });
+    let sweep = relaykeeper(&stage.vendors, &stage.database, &["sweep"], &[]).await;
+    assert!(!sweep.status.success(), "{}", out(&sweep));
+    assert_eq!(
+        left(),
+        2,
+        "the live relay's own, and the one whose deletion failed"
+    );
+    let sweep = relaykeeper(&stage.vendors, &stage.database, &["sweep"], &[]).await;
+    assert!(sweep.status.success() && left() == 1, "{}", out(&sweep));
+}
+
 #[tokio::test]
 async fn an_orphan_is_swept_and_what_is_anothers_is_left_alone() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
@@ -145,19 +196,7 @@ async fn an_orphan_is_swept_and_what_is_anothers_is_left_alone() {
     parts[1] = foreign;
     let others = parts.join("_");
     for (uid_of, mark) in [("orphan", &orphan), ("others", &others)] {
-        let path = format!(
-            "{}/accounts/{}/stream/live_inputs",
-            stage.vendors.cloudflare_api_base_url(),
-            stage.vendors.account_id()
-        );
-        let made = reqwest::Client::new()
-            .request(Method::POST, path)
-            .bearer_auth(stage.vendors.cloudflare_api_token())
-            .json(&json!({ "meta": { "name": uid_of, "relaykeeper": mark } }))
-            .send()
-            .await
-            .expect("made");
-        assert!(made.status().is_success());
+        make_live_input(&stage.vendors, uid_of, mark).await;
     }
     let left = |vendors: &Vendors| -> Vec<Value> {
         let inputs = vendors.state().live_inputs;
