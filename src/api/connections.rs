@@ -31,6 +31,9 @@ use crate::config;
 
 /// A peer that reads nothing for this long is cut off: by the kernel, and by the deadline of an answer that does not advance.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// At a limit, one in this many connections gives way at once: to find them all connections are examined, and that must not
+/// happen for each new one.
+const AT_ONCE: usize = 64;
 /// How often the log says that connections give way.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
@@ -124,12 +127,13 @@ impl Connections {
             && unknown().count() >= self.allowed.per_address
             && !self.proxies.is_trusted(peer)
         {
-            let idle = longest_idle(unknown());
+            let idle = longest_idle(unknown(), self.allowed.per_address / AT_ONCE);
             table.make_room(idle, "server.connections_per_address")?;
         }
         if table.count >= self.allowed.total {
             let all = table.by_address.values().flatten();
-            let idle = longest_idle(all.map(|(_, connection)| connection));
+            let all = all.map(|(_, connection)| connection);
+            let idle = longest_idle(all, self.allowed.total / AT_ONCE);
             table.make_room(idle, "server.max_connections")?;
         }
         table.next_id += 1;
@@ -148,8 +152,8 @@ impl Connections {
 }
 
 impl Table {
-    /// Ends an idle connection for a new one.
-    fn make_room(&mut self, idle: Option<Arc<Connection>>, limit: &str) -> io::Result<()> {
+    /// Ends idle connections for new ones.
+    fn make_room(&mut self, idle: Vec<Arc<Connection>>, limit: &str) -> io::Result<()> {
         let now = Instant::now();
         if self.warned_at.is_none_or(|at| now - at >= WARN_EVERY) {
             self.warned_at = Some(now);
@@ -158,9 +162,13 @@ impl Table {
                 "as many connections are open as the settings allow: idle ones are closed for new ones"
             );
         }
-        let idle = idle.ok_or(io::ErrorKind::ConnectionRefused)?;
-        self.remove(&idle);
-        idle.end();
+        if idle.is_empty() {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        for connection in idle {
+            self.remove(&connection);
+            connection.end();
+        }
         Ok(())
     }
 
@@ -179,12 +187,19 @@ impl Table {
     }
 }
 
-/// The connection that gives way first: one that never showed a valid token before one that did, and then the one that has been idle
-/// longest.
-fn longest_idle<'a>(all: impl Iterator<Item = &'a Arc<Connection>>) -> Option<Arc<Connection>> {
+/// The connections that give way first: those that never showed a valid token, the longest idle first, `most` at most but one at
+/// least. One that showed a token gives way alone, and only if there are no others.
+fn longest_idle<'a>(
+    all: impl Iterator<Item = &'a Arc<Connection>>,
+    most: usize,
+) -> Vec<Arc<Connection>> {
     let idle = all.filter_map(|connection| Some((connection.idle()?, connection)));
-    idle.min_by_key(|(idle, _)| *idle)
-        .map(|(_, connection)| Arc::clone(connection))
+    let mut idle: Vec<_> = idle.collect();
+    idle.sort_unstable_by_key(|(rank, _)| *rank);
+    let unknown = idle.iter().take_while(|((is_known, _), _)| !is_known);
+    idle.truncate(unknown.count().min(most).max(1));
+    let idle = idle.into_iter().map(|(_, connection)| connection);
+    idle.map(Arc::clone).collect()
 }
 
 /// A connection's place in the table; given up when dropped.
@@ -238,6 +253,28 @@ mod tests {
             let of_a_proxy = from(&connections, &format!("10.0.0.1:{port}")).unwrap();
             assert!(!of_a_proxy.is_ended());
         }
+    }
+
+    #[test]
+    fn at_a_high_limit_several_give_way_at_once_but_never_several_that_showed_a_token() {
+        let connections = connections(128, 128);
+        let all: Vec<_> = (0..128)
+            .map(|host| from(&connections, &format!("192.0.2.{host}:1")).unwrap())
+            .collect();
+        let ended = || {
+            all.iter()
+                .filter(|connection| connection.is_ended())
+                .count()
+        };
+        let first = from(&connections, "198.51.100.1:1").unwrap();
+        assert!(all[0].is_ended() && all[1].is_ended() && ended() == 2);
+        let second = from(&connections, "198.51.100.2:1").unwrap();
+        assert_eq!((ended(), connections.table().count), (2, 128));
+        for connection in all.iter().chain([&first, &second]) {
+            connection.is_of_a_known_caller();
+        }
+        let _third = from(&connections, "198.51.100.3:1").unwrap();
+        assert_eq!(ended(), 3);
     }
 
     #[test]
