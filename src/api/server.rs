@@ -29,6 +29,8 @@ use super::{Api, KEEP_ALIVE, coding, configure, cors, envelope, limit};
 /// How long a connection is read on after an answer to a request that has not come as a whole: a reset would take the answer from
 /// the caller.
 const LINGERS: Duration = Duration::from_secs(1);
+/// Once so many bytes wait for a peer, no more of its answer is asked for: see [`attend`].
+const WRITE_AT_ONCE: usize = 16 * 1024;
 /// Connections above the limit that are accepted: they take the place of idle ones.
 const ABOVE: usize = 32;
 
@@ -140,6 +142,7 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(api.connections.allowed().request_timeout)
         .client_disconnect_timeout(LINGERS)
+        .h1_write_buffer_size(WRITE_AT_ONCE)
         .on_connect_ext(move |stream, data| {
             data.insert(Arc::clone(of(stream).connection()));
         })
