@@ -249,10 +249,10 @@ mod tests {
         let _more = third.begin();
         assert!(from(&connections, "192.0.2.1:4").is_err());
         assert!(from(&connections, "192.0.2.2:1").is_ok());
-        for port in 1..4 {
-            let of_a_proxy = from(&connections, &format!("10.0.0.1:{port}")).unwrap();
-            assert!(!of_a_proxy.is_ended());
-        }
+        let of_a_proxy: Vec<_> = (1..4)
+            .map(|port| from(&connections, &format!("10.0.0.1:{port}")).unwrap())
+            .collect();
+        assert!(!of_a_proxy.iter().any(|one| one.is_ended()));
     }
 
     #[test]
