@@ -40,7 +40,7 @@ pub use directory::{Directory, Snapshot};
 pub use dispatcher::{Answered, BadEndpoint, DELIVERY_RESULTS, Endpoint, PrivateAddress, Untaken};
 pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict, sweep_once};
 pub use keeper::{Keeper, Standing};
-pub use replay::{Replay, Replayed, replay};
+pub use replay::{Replay, Replayed, calls_of, replay};
 pub use requests::{
     Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
 };

@@ -91,7 +91,7 @@ pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, Sto
             let phase = fold
                 .as_ref()
                 .map_or(Phase::Provisioning, |durable| durable.phase);
-            let actions = calls(&entry.actions);
+            let actions = calls_of(&entry.actions);
             entries.push(Replayed {
                 at: entry.at,
                 kind: entry.kind,
@@ -115,8 +115,9 @@ pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, Sto
     }))
 }
 
-/// The names of the calls in a journal entry.
-fn calls(actions: &Value) -> Vec<String> {
+/// The names of the calls among a journal entry's actions.
+#[must_use]
+pub fn calls_of(actions: &Value) -> Vec<String> {
     let name = |action: &Value| {
         action
             .pointer("/call/call")

@@ -49,14 +49,8 @@ pub(super) fn plain(name: &str) -> String {
 
 /// The vendor calls among a journal entry's actions.
 pub(super) fn calls(actions: &Value) -> Vec<String> {
-    let name = |action: &Value| {
-        action
-            .pointer("/call/call")
-            .and_then(Value::as_str)
-            .map(plain)
-    };
-    let actions = actions.as_array().into_iter().flatten();
-    actions.filter_map(name).collect()
+    let names = crate::actors::calls_of(actions);
+    names.iter().map(|name| plain(name)).collect()
 }
 
 #[cfg(test)]
