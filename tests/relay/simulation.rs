@@ -65,7 +65,7 @@ fn tally(broken: &[Broken]) -> BTreeMap<String, (usize, u64)> {
 
 fn tell(broken: &Broken) -> String {
     format!(
-        "{}\nSEED={}: {}\n(run it alone: SEED={} cargo test --test relay nothing_leaks)",
+        "{}\nSEED={}: {}\n(run it alone: SEED={} cargo test -p relaykeeper-relay-tests nothing_leaks)",
         broken.trace, broken.seed, broken.rule, broken.seed
     )
 }

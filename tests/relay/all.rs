@@ -1,6 +1,6 @@
 //! What the core promises, with no I/O: simulated lives, properties, and the search of how nodes own relays.
 //!
-//! A binary of its own: it needs little of the crate, and `cargo-mutants` runs it for each mutant of the core.
+//! A package of its own, `relaykeeper-relay-tests`: it compiles only the core, and for speed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +12,8 @@
     unreachable_pub,
     reason = "tests"
 )]
+
+extern crate relaykeeper_core as relaykeeper;
 
 mod ownership;
 mod relay_properties;

@@ -1,0 +1,4 @@
+//! The core of relaykeeper, by itself.
+
+#[path = "../../src/relay/mod.rs"]
+pub mod relay;
