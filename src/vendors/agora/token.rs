@@ -150,7 +150,7 @@ mod tests {
     fn its_steps_are_those_of_the_document() {
         let issued = mac(&1_111_111_u32.to_le_bytes(), CERTIFICATE.as_bytes());
         assert_eq!(
-            hex::encode(&issued),
+            hex::encode(issued),
             "e0f6141e54329d72102500478ec18e0020a5eeef53bbcccc442c6c2f7f178251"
         );
         assert_eq!(
