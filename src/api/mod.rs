@@ -59,6 +59,7 @@ use limit::Limits;
 use origin::Proxies;
 use problem::Problem;
 use recorder::Recorder;
+pub use request_span::RequestSpan;
 use routes::{Routed, Routes};
 pub use server::server;
 use session::Sessions;

@@ -24,7 +24,7 @@ const UNPROVEN_A_SECOND: u32 = 50;
 /// The span of a request, for [`tracing_actix_web::TracingLogger`]: method, route pattern and request id; at its end
 /// one line with the status and the time it took. The crate's own builder would log the query.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RequestSpan;
+pub struct RequestSpan;
 
 /// Answers of this process that anyone can cause.
 static UNPROVEN: Budget = Budget::new();

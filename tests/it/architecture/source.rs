@@ -39,7 +39,8 @@ impl Source {
         let tests: Vec<Vec<String>> = files
             .iter()
             .flat_map(|file| {
-                let child = |name: &String| [file.module.as_slice(), &[name.clone()]].concat();
+                let child =
+                    |name: &String| [file.module.as_slice(), std::slice::from_ref(name)].concat();
                 file.test_modules.iter().map(child)
             })
             .collect();
