@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Api;
-use super::input::{Fields, Query, relay_id};
+use super::body::Body;
+use super::input::{Query, relay_id};
 use super::openapi::requests::{EmptyBody, PageQuery, RelayPath, SweepQuery};
 use super::problem::{Code, Problem};
 use super::routes::Routes;
@@ -130,7 +131,7 @@ pub(super) async fn stop(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let relay_id = relay_id(&path)?;
-    Fields::read_optional(&body)?.finish()?;
+    Body::read_optional(&body)?.check::<EmptyBody>(&[])?;
     let stop = StopRequest {
         channel_id: None,
         relay_id: Some(relay_id),

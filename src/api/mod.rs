@@ -7,6 +7,7 @@
 
 mod admin;
 mod auth;
+mod body;
 pub(crate) mod browser;
 mod coding;
 mod connections;

@@ -1,14 +1,15 @@
-//! What comes in, as the OpenAPI document shows it: paths, queries, headers, bodies. [`crate::api::input`] and
-//! [`crate::api::headers`] read it, strictly; the schemathesis run in `scripts/contract` holds the two together.
+//! What comes in, as the OpenAPI document shows it: paths, queries, headers, bodies. [`crate::api::body`] checks bodies
+//! against their schemas; [`crate::api::input`] and [`crate::api::headers`] read the rest, and the schemathesis run in `scripts/contract` compares.
 #![allow(dead_code, reason = "described only")]
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use strum::IntoEnumIterator as _;
 use utoipa::openapi::schema::Object;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::actors::view::words;
+use crate::api::input::channel_name_schema;
 use crate::store::DeliveryStatus;
 
 /// A channel in the path.
@@ -188,26 +189,27 @@ pub(in crate::api) struct Prefer {
 #[serde(deny_unknown_fields)]
 #[schema(as = Start)]
 pub(in crate::api) struct StartBody {
-    /// Agora's name of the channel: 1 to 64 of its 89 characters, but not `.` or `..`.
-    #[schema(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^(?!\\.{1,2}$)[a-zA-Z0-9 !#$%&()+\\-:;<=.>?@\\[\\]^_{}|~,]{1,64}$"
-    )]
-    channel_name: String,
+    #[schema(schema_with = channel_name_schema)]
+    pub(in crate::api) channel_name: String,
     /// The seller's uid in the channel. Not one of the million from `agora.cloud_recording.recording_uid_base` on (900,000,000),
     /// which are recorders'; those above the maximum are the recorder's page's.
     #[schema(minimum = 1, maximum = 2999999999_i64)]
-    seller_uid: u32,
+    pub(in crate::api) seller_uid: u32,
     /// Whether recordings are kept; true when it is left out. Cloudflare records all the same, since what it does not record it does not play: with false
     /// they are deleted after the relay.
-    enable_recording: Option<bool>,
+    pub(in crate::api) enable_recording: Option<bool>,
     /// How long it may be live; `relay.max_duration` of the settings when it is left out.
     #[schema(minimum = 60, maximum = 86400)]
-    max_duration_seconds: Option<u32>,
+    pub(in crate::api) max_duration_seconds: Option<u32>,
     /// How long Cloudflare keeps the recordings; null: for ever. When it is left out, as the settings have it.
-    #[schema(minimum = 30, maximum = 1096)]
-    delete_recording_after_days: Option<u16>,
+    #[schema(value_type = Option<u16>, minimum = 30, maximum = 1096)]
+    #[serde(default, deserialize_with = "given")]
+    pub(in crate::api) delete_recording_after_days: Option<Option<u16>>,
+}
+
+/// A field that is there, be it null.
+fn given<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<u16>>, D::Error> {
+    Deserialize::deserialize(field).map(Some)
 }
 
 /// What is taken off the air.
@@ -216,7 +218,7 @@ pub(in crate::api) struct StartBody {
 #[schema(as = Stop)]
 pub(in crate::api) struct StopBody {
     /// Only this relay.
-    relay_id: Option<Uuid>,
+    pub(in crate::api) relay_id: Option<Uuid>,
 }
 
 /// Nothing, or an object with nothing in it.

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::actors::view::WireTime;
 use crate::api::Api;
-use crate::api::input::{self, Fields, Query};
+use crate::api::body::Body;
+use crate::api::input::{self, Query};
 use crate::api::openapi::requests::{self, DeliveryPath, DeliveryQuery, EmptyBody, PageQuery};
 use crate::api::problem::{Code, Problem};
 use crate::store::{Delivery, DeliveryFilter, DeliveryStatus};
@@ -121,7 +122,7 @@ pub(in crate::api) async fn redeliver(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let id = delivery_id(&path)?;
-    Fields::read_optional(&body)?.finish()?;
+    Body::read_optional(&body)?.check::<EmptyBody>(&[])?;
     if !api.acts() {
         let detail = "This process does not hold the database.";
         return Err(Problem::new(Code::Starting, detail));

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::Value;
 
 use crate::actors::view::RelayView;
 use crate::actors::{StartAnswer, StartError, StartRequest};
 use crate::api::Api;
+use crate::api::body::Body;
 use crate::api::headers::{PREFERENCE_APPLIED, keyed_by, wait, wait_or};
-use crate::api::input::{Fields, boolean, channel_id, channel_name, integer, seller_uid};
+use crate::api::input::{channel_id, channel_name, whole};
 use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, Prefer, StartBody};
 use crate::api::problem::{Code, Problem};
-use crate::api::recorder::PAGE_UIDS;
 use crate::relay::Durable;
 
 /// Seconds after which a start that goes on is worth a look.
@@ -50,13 +51,13 @@ pub(in crate::api) async fn start(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let channel_id = channel_id(&path)?;
-    let fields = Fields::read(&body)?;
+    let body = Body::read(&body)?;
     let route = format!("/v1/channels/{channel_id}/start");
     let preferred = wait(&request);
     let start = StartRequest {
-        keyed_by: keyed_by(&request, &route, &fields.canonical(&[DELETE_AFTER]))?,
+        keyed_by: keyed_by(&request, &route, &body.canonical(&[DELETE_AFTER]))?,
         wait: wait_or(preferred, api.start_wait),
-        ..asked_for(channel_id, fields, &api.recorder_uids)?
+        ..asked_for(channel_id, body, &api.recorder_uids)?
     };
     let mut answer = match api.keeper.start(start).await {
         Ok(StartAnswer::Started(relay)) => {
@@ -87,31 +88,39 @@ fn location(relay: &Durable) -> String {
 /// What the body asks for. How long to wait and the key are not in it.
 fn asked_for(
     channel_id: i64,
-    mut fields: Fields,
+    body: Body,
     recorder_uids: &RangeInclusive<u32>,
 ) -> Result<StartRequest, Problem> {
-    let name = fields.required("channel_name", channel_name);
-    let seller_uid = fields.required("seller_uid", seller_uid(recorder_uids, &PAGE_UIDS));
-    let enable_recording = fields.optional("enable_recording", boolean).unwrap_or(true);
-    let max_duration = fields.optional("max_duration_seconds", integer(60..=86_400));
-    let delete_after = fields.nullable(DELETE_AFTER, |days| {
-        let days = integer(30..=1096)(days).map_err(|detail| format!("null, or {detail}"))?;
-        u16::try_from(days).map_err(|error| error.to_string())
-    });
-    fields.finish()?;
-    let (Some(channel_name), Some(seller_uid)) = (name, seller_uid) else {
-        return Err(Problem::internal());
-    };
+    let body: StartBody = body.check(&[
+        ("channel_name", &channel_name),
+        ("seller_uid", &|uid: &Value| seller_uid(uid, recorder_uids)),
+    ])?;
     Ok(StartRequest {
         channel_id,
-        channel_name,
-        seller_uid,
-        enable_recording,
-        max_duration: max_duration.map(Duration::from_secs),
-        delete_recording_after_days: delete_after,
+        channel_name: body.channel_name,
+        seller_uid: body.seller_uid,
+        enable_recording: body.enable_recording.unwrap_or(true),
+        max_duration: body
+            .max_duration_seconds
+            .map(u64::from)
+            .map(Duration::from_secs),
+        delete_recording_after_days: body.delete_recording_after_days,
         keyed_by: None,
         wait: Duration::ZERO,
     })
+}
+
+/// No seller has a uid that is given to recorders.
+fn seller_uid(uid: &Value, recorders: &RangeInclusive<u32>) -> Result<(), String> {
+    let number = uid.as_number().and_then(whole);
+    let number = number.and_then(|number| u32::try_from(number).ok());
+    if number.is_none_or(|number| !recorders.contains(&number)) {
+        return Ok(());
+    }
+    let (first, last) = (recorders.start(), recorders.end());
+    Err(format!(
+        "not a uid of recorders: those are {first} to {last}"
+    ))
 }
 
 fn refusal(api: &Api, error: StartError) -> Problem {
@@ -168,4 +177,19 @@ pub(super) fn unconfirmed(reason: &str) -> Problem {
 pub(super) fn internal(reason: &str) -> Problem {
     tracing::error!(reason, "a request could not be carried out");
     Problem::internal()
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema as _;
+
+    use super::*;
+    use crate::api::recorder::PAGE_UIDS;
+
+    #[test]
+    fn a_sellers_uid_ends_where_the_pages_begin() {
+        let schema = serde_json::to_value(StartBody::schema()).unwrap();
+        let most = schema["properties"]["seller_uid"]["maximum"].as_u64();
+        assert_eq!(most, Some(u64::from(*PAGE_UIDS.start()) - 1));
+    }
 }

@@ -6,8 +6,9 @@ use super::start::{database, internal, key_mismatch, starting, unconfirmed};
 use crate::actors::view::RelayView;
 use crate::actors::{StopAnswer, StopError, StopRequest};
 use crate::api::Api;
+use crate::api::body::Body;
 use crate::api::headers::keyed_by;
-use crate::api::input::{Fields, channel_id, relay_id_field};
+use crate::api::input::channel_id;
 use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, StopBody};
 use crate::api::problem::Problem;
 
@@ -31,12 +32,11 @@ pub(in crate::api) async fn stop(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let channel_id = channel_id(&path)?;
-    let mut fields = Fields::read_optional(&body)?;
-    fields.ignore_case("relay_id");
+    let mut body = Body::read_optional(&body)?;
+    body.ignore_case("relay_id");
     let route = format!("/v1/channels/{channel_id}/stop");
-    let keyed_by = keyed_by(&request, &route, &fields.canonical(&[]))?;
-    let relay_id = fields.optional("relay_id", relay_id_field);
-    fields.finish()?;
+    let keyed_by = keyed_by(&request, &route, &body.canonical(&[]))?;
+    let StopBody { relay_id } = body.check(&[])?;
     let stop = StopRequest {
         channel_id: Some(channel_id),
         relay_id,
