@@ -21,7 +21,7 @@
 //!
 //! # Where to begin reading
 //! 1. `relay/phase.rs`: the phases and the table of transitions.
-//! 2. `relay/mod.rs`: [`relay::Relay::handle`], then `relay/fact.rs` (what is stored) and `relay/want.rs` (which call is next).
+//! 2. `relay/mod.rs`: [`relay::Relay::handle`], then `relay/fact.rs` (what is stored) and `relay/planner.rs` (which call is next).
 //! 3. `actors/relay_actor.rs`: how a step is stored first and its calls are made afterwards; `actors/calls.rs` makes them.
 //! 4. `api/v1/start.rs`: how a start arrives. `application/mod.rs`: how everything is put together.
 //! 5. `sandbox/mod.rs`: how the vendors behave, and what they can do wrong.

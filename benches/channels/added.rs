@@ -1,7 +1,7 @@
 //! What this program adds to a start: how much later than they could the vendors' calls of a start come, when a hundred channels
 //! start at once.
 //!
-//! Cloud Recording, simulated at 400 ms for the live input, 300 ms for `acquire`, 500 ms for `start`: a start's critical path is
+//! Cloud Recording, simulated at 400 ms for the ingest, 300 ms for `acquire`, 500 ms for `start`: a start's critical path is
 //! 900 ms. From when the request was sent (by this process's clock) to when the simulator answered `start` (by its time stamp,
 //! on the same machine's clock), less those 900 ms. The store's commits are in it, and the simulator's own timers; what of it
 //! this machine adds without a service in between is measured beside (see [`direct`](crate::direct)).

@@ -43,10 +43,10 @@ pub async fn starts(vendors: &mut House, rounds: usize, at_once: usize) -> Vec<f
 
 /// One start; its resource id.
 async fn start(cloudflare: &Cloudflare, agora: &Agora, number: usize) -> String {
-    let mark = format!("direct_00000000_{number:032x}_1");
+    let tag = format!("direct_00000000_{number:032x}_1");
     let uid = 1 + number as u32;
     let new = NewLiveInput {
-        mark: mark.clone(),
+        tag: tag.clone(),
         name: format!("direct {number}"),
         timeout_seconds: 180,
         delete_recording_after_days: Some(30),
@@ -54,12 +54,12 @@ async fn start(cloudflare: &Cloudflare, agora: &Agora, number: usize) -> String 
     let recording = agora.cloud_recording();
     let (input, resource) = tokio::join!(
         cloudflare.create_live_input(caller(), &new),
-        recording.acquire(caller(), &mark, uid, 4)
+        recording.acquire(caller(), &tag, uid, 4)
     );
     let target = input.expect("a live input").live_input.rtmps;
     let request = StartRequest {
         resource_id: resource.expect("a resource"),
-        cname: mark,
+        cname: tag,
         uid,
         page_url: "http://127.0.0.1:9/recorder?channel=direct".into(),
         rtmp_url: target.expect("a target").publish_url(),

@@ -63,7 +63,7 @@ async fn step(
 ) -> (Value, Service) {
     vendors.set_limits(Limits::Raised);
     if before > 0 {
-        ramp::look_seldom(database).await;
+        ramp::poll_seldom(database).await;
     }
     let mut service = Service::spawn(&vendors.at, &database.url, &ramp::settings());
     service.ready().await;
@@ -72,7 +72,7 @@ async fn step(
     let ramp = (Utc::now() - began).as_seconds_f64();
     let ramped_kib = resident_kib(service.id());
     service.terminate();
-    ramp::look_as_delivered(database).await;
+    ramp::poll_as_delivered(database).await;
     vendors.set_limits(Limits::Documented);
 
     let mut service = Service::spawn(&vendors.at, &database.url, &Vec::new());
@@ -216,7 +216,7 @@ fn held(part: &mut Part, size: &Size, live: &[usize], called: &Summary, seconds:
     let target = format!("{} for 10 minutes", size.channels);
     let row = row.against(target, long && least == size.channels);
     let note = format!(
-        "the least of {} looks; {} recorders were pushing at the end",
+        "the least of {} looks; {} egresses were pushing at the end",
         live.len(),
         called.publishing
     );

@@ -119,7 +119,7 @@ async fn lives(database: &TestDatabase, relays: usize) -> Value {
         "vendors_cpu_seconds": one(theirs.seconds()),
         "cloudflare_calls_per_life": (calls * 100.0).round() / 100.0,
         "calls": called.calls,
-        "left_behind": called.live_inputs + called.recorders,
+        "left_behind": called.live_inputs + called.egresses,
     });
     service.terminate();
     seen

@@ -1,4 +1,4 @@
-//! The plain program, for comparison: a task for each channel asks Cloudflare's API for its live input every five seconds.
+//! The plain program, for comparison: a task for each channel asks Cloudflare's API for its ingest every five seconds.
 //!
 //! By the documents it is cut off at 20 channels: 1,200 calls in five minutes are 20 channels × 60. It runs against the simulated
 //! Cloudflare at its documented quota, at thirty times the speed of time, for a little more than one window.
@@ -43,7 +43,7 @@ pub async fn measure(size: &Size) -> Part {
     let measured = first.map_or("never".to_owned(), |one| one["channels"].to_string());
     let told: Vec<String> = tries.iter().map(line).collect();
     let row = Row::told(
-        "the plain program (a look at each live input every 5 s): channels at which it is blocked",
+        "the plain program (a look at each ingest every 5 s): channels at which it is blocked",
         measured,
     );
     part.row(row.note(told.join("; ")));
@@ -70,7 +70,7 @@ async fn attempt(channels: usize) -> (u64, Option<f64>) {
     let client = Client::builder().no_proxy().build().expect("a client");
     let mut inputs = Vec::new();
     for _ in 0..channels {
-        inputs.push(live_input(&client, &vendors.at).await);
+        inputs.push(ingest(&client, &vendors.at).await);
     }
     // What making them took has left the window.
     tokio::time::sleep(real(WINDOW + POLL)).await;
@@ -114,7 +114,7 @@ async fn poll(client: Client, at: Addresses, input: String, first: Instant, call
     }
 }
 
-async fn live_input(client: &Client, at: &Addresses) -> String {
+async fn ingest(client: &Client, at: &Addresses) -> String {
     let asked = client
         .post(live_inputs(at))
         .bearer_auth(&at.cloudflare_token);

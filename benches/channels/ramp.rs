@@ -47,20 +47,20 @@ pub async fn go_live(service: &Service, channels: Range<usize>, live: usize) -> 
 }
 
 /// From now on the stored relays look seldom; no service may run on the database.
-pub async fn look_seldom(database: &TestDatabase) {
+pub async fn poll_seldom(database: &TestDatabase) {
     set(database, [500, SELDOM, SELDOM]).await;
 }
 
 /// From now on they look as those of a service as it is delivered.
-pub async fn look_as_delivered(database: &TestDatabase) {
+pub async fn poll_as_delivered(database: &TestDatabase) {
     set(database, DELIVERED).await;
 }
 
-async fn set(database: &TestDatabase, [until_live, live, recorder]: [u32; 3]) {
+async fn set(database: &TestDatabase, [until_live, live, egress]: [u32; 3]) {
     let raw = database.raw().await;
     let sql = format!(
         "UPDATE relays SET state = json_set(state, '$.spec.timing.poll_interval_ms', {until_live}, \
-         '$.spec.timing.live_check_interval_ms', {live}, '$.spec.timing.query_interval_ms', {recorder})"
+         '$.spec.timing.live_check_interval_ms', {live}, '$.spec.timing.query_interval_ms', {egress})"
     );
     raw.execute(&sql).await;
     raw.0.close().await.expect("a good-bye");

@@ -17,7 +17,7 @@ const ADMIN_TOKEN: &str = "admin-token-of-the-benchmark";
 /// How long anything that is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// Between two looks whether it is ready: less than what is measured.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(5);
 
 /// Settings, by their variables.
 pub type Settings = Vec<(&'static str, String)>;
@@ -89,7 +89,7 @@ impl Service {
             let ended = self.child.try_wait().expect("a child");
             assert!(ended.is_none(), "it ended\n{}", self.log());
             assert!(self.age() < PATIENCE, "never ready\n{}", self.log());
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -108,7 +108,7 @@ impl Service {
                 "they never came back\n{}",
                 self.log()
             );
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 

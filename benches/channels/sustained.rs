@@ -16,7 +16,7 @@ use crate::results::{Part, Row, percentile, sorted};
 const QUOTA: u32 = 1200;
 const WINDOW: Duration = Duration::from_secs(300);
 const SHARE: f64 = 0.8;
-/// Kept for stops: a fifth. A relay that ends well takes none of it, since its recorder's stop was answered.
+/// Kept for stops: a fifth. A relay that ends well takes none of it, since its egress's stop was answered.
 const KEPT: f64 = 0.2;
 const CALLS: f64 = 3.0;
 const LIST_EVERY: Duration = Duration::from_secs(20);

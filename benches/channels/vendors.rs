@@ -16,7 +16,7 @@ use crate::support::service::webhooks;
 /// The vendors' limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limits {
-    /// As the vendors document them, but for how many recorders may run at once: an account that holds so many.
+    /// As the vendors document them, but for how many egresses may run at once: an account that holds so many.
     Documented,
     /// None that is ever reached.
     Raised,
@@ -32,7 +32,7 @@ pub struct Told {
     pub acquire_ms: u64,
     pub start_ms: u64,
     pub other_ms: u64,
-    /// From a recorder's start to its push, and from that to a picture.
+    /// From an egress's start to its push, and from that to a picture.
     pub push_ms: u64,
     pub playable_ms: u64,
     pub ready_ms: u64,
@@ -86,10 +86,10 @@ pub struct Summary {
     pub calls: BTreeMap<String, (u64, u64)>,
     /// What a vendor does not forgive, by kind.
     pub violations: BTreeMap<String, u64>,
-    /// Live inputs that were not deleted.
+    /// Ingests that were not deleted.
     pub live_inputs: usize,
-    /// Recorders that cost money, and those of them that push.
-    pub recorders: usize,
+    /// Egresses that cost money, and those of them that push.
+    pub egresses: usize,
     pub publishing: usize,
 }
 
@@ -118,7 +118,7 @@ impl Summary {
             *self.violations.entry(kind).or_default() += count;
         }
         self.live_inputs = later.live_inputs;
-        self.recorders = later.recorders;
+        self.egresses = later.egresses;
         self.publishing = later.publishing;
     }
 }
@@ -168,7 +168,7 @@ impl House {
         self.ask(&Ask::Starts)
     }
 
-    /// Since when each live input can be watched, by its uid. Their time runs as ours.
+    /// Since when each ingest can be watched, by its uid. Their time runs as ours.
     pub fn playable(&mut self) -> BTreeMap<String, DateTime<Utc>> {
         self.ask(&Ask::Playable)
     }
@@ -259,7 +259,7 @@ fn options(told: &Told) -> Options {
 fn quotas(limits: Limits) -> Quotas {
     const NEVER: u32 = 1_000_000;
     let account = Quotas {
-        max_recorders: 100_000,
+        max_egresses: 100_000,
         max_converters: 100_000,
         ..Quotas::default()
     };
@@ -290,8 +290,8 @@ fn summary(state: &Snapshot) -> Summary {
     }
     let inputs = state.live_inputs.iter();
     summary.live_inputs = inputs.filter(|input| !input.deleted).count();
-    let alive = state.recorders.iter().filter(|one| one.is_alive());
-    summary.recorders = alive.clone().count();
+    let alive = state.egresses.iter().filter(|one| one.is_alive());
+    summary.egresses = alive.clone().count();
     summary.publishing = alive.filter(|one| one.publishing).count();
     summary
 }

@@ -70,7 +70,7 @@ async fn live_after(rounds: usize, notifications: bool) -> Vec<f64> {
         let relay = relay(&service, channel).await;
         let live_at: DateTime<Utc> =
             serde_json::from_value(relay["live_at"].clone()).expect("live");
-        let uid = relay["stream_key_id"].as_str().expect("a live input");
+        let uid = relay["stream_key_id"].as_str().expect("an ingest");
         after.push((live_at - playable[uid]).as_seconds_f64());
     }
     service.terminate();

@@ -23,7 +23,7 @@ const TABLES: [&str; 9] = [
     "alarms",
     "idempotency_keys",
     "outbox",
-    "debts",
+    "cleanup_jobs",
     "stream_costs",
     "recordings",
     "relay_events",
@@ -48,7 +48,7 @@ impl MigrationTrait for Migration {
             relay_events(),
             recordings(),
             stream_costs(),
-            debts(),
+            cleanup_jobs(),
             outbox(),
             idempotency_keys(),
             alarms(),
@@ -92,7 +92,7 @@ fn relays() -> TableCreateStatement {
         .col(text("relay_status"))
         .col(text("backend"))
         .col(text_null("region"))
-        .col(text_null("live_input_uid"))
+        .col(text_null("ingest_id"))
         .col(text_null("agora_resource_id"))
         .col(text_null("agora_recording_cname"))
         .col(big_integer_null("agora_recording_uid"))
@@ -128,7 +128,7 @@ fn relay_events() -> TableCreateStatement {
 fn recordings() -> TableCreateStatement {
     Table::create()
         .table("recordings")
-        .col(text("video_uid").primary_key())
+        .col(text("id").primary_key())
         .col(uuid("relay_id"))
         .col(big_integer("channel_id"))
         .col(text("state"))
@@ -157,9 +157,9 @@ fn stream_costs() -> TableCreateStatement {
         .take()
 }
 
-fn debts() -> TableCreateStatement {
+fn cleanup_jobs() -> TableCreateStatement {
     Table::create()
-        .table("debts")
+        .table("cleanup_jobs")
         .col(pk_uuid("id"))
         .col(uuid("relay_id"))
         .col(big_integer("channel_id"))
@@ -244,11 +244,15 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .unique()
             .take(),
         index("stream_costs_by_time", "stream_costs", &["created_at"]),
-        index("debts_one_per_target", "debts", &["kind", "target"])
-            .unique()
-            .take(),
-        index("debts_due", "debts", &["next_attempt_at"]),
-        index("debts_by_relay", "debts", &["relay_id"]),
+        index(
+            "cleanup_jobs_one_per_target",
+            "cleanup_jobs",
+            &["kind", "target"],
+        )
+        .unique()
+        .take(),
+        index("cleanup_jobs_due", "cleanup_jobs", &["next_attempt_at"]),
+        index("cleanup_jobs_by_relay", "cleanup_jobs", &["relay_id"]),
         index("outbox_sequence", "outbox", &["relay_id", "sequence"])
             .unique()
             .take(),

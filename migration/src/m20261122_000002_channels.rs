@@ -79,7 +79,7 @@ impl MigrationTrait for Migration {
                     .take(),
             )
             .await?;
-        if names(manager, Look::Tables).await?.is_empty() {
+        if names(manager, Poll::Tables).await?.is_empty() {
             create(manager).await
         } else {
             complete(manager).await
@@ -121,7 +121,7 @@ async fn create(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 /// Adds to someone else's `channels` what it lacks, and writes down what that was.
 async fn complete(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
-    let there = names(manager, Look::Columns).await?;
+    let there = names(manager, Poll::Columns).await?;
     for (name, holds) in COLUMNS {
         if there.iter().any(|column| column == name) {
             continue;
@@ -136,7 +136,7 @@ async fn complete(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             .await?;
         record(manager, "column", name).await?;
     }
-    if !names(manager, Look::Indexes)
+    if !names(manager, Poll::Indexes)
         .await?
         .iter()
         .any(|index| index == INDEX)
@@ -154,7 +154,7 @@ async fn take_away(manager: &SchemaManager<'_>, added: Vec<(String, String)>) ->
             .drop_index(Index::drop().name(INDEX).if_exists().to_owned())
             .await?;
     }
-    let there = names(manager, Look::Columns).await?;
+    let there = names(manager, Poll::Columns).await?;
     for (name, _) in COLUMNS.iter().rev() {
         let ours = added
             .iter()
@@ -209,7 +209,7 @@ async fn additions(manager: &SchemaManager<'_>) -> Result<Vec<(String, String)>,
 
 /// What can be asked of the schema about `channels`.
 #[derive(Clone, Copy)]
-enum Look {
+enum Poll {
     Tables,
     Columns,
     Indexes,
@@ -217,25 +217,25 @@ enum Look {
 
 /// The names found, as the database compares them: SQLite knows no case in names, PostgreSQL looks `channels` up in its
 /// search path.
-async fn names(manager: &SchemaManager<'_>, look: Look) -> Result<Vec<String>, DbErr> {
+async fn names(manager: &SchemaManager<'_>, poll: Poll) -> Result<Vec<String>, DbErr> {
     let backend = manager.get_database_backend();
     let sqlite = backend == DbBackend::Sqlite;
-    let sql = match look {
-        Look::Tables if sqlite => {
+    let sql = match poll {
+        Poll::Tables if sqlite => {
             "SELECT lower(name) AS name FROM sqlite_schema WHERE lower(name) = 'channels' AND type IN ('table', 'view')"
         }
-        Look::Columns if sqlite => "SELECT lower(name) AS name FROM pragma_table_xinfo('channels')",
-        Look::Indexes if sqlite => {
+        Poll::Columns if sqlite => "SELECT lower(name) AS name FROM pragma_table_xinfo('channels')",
+        Poll::Indexes if sqlite => {
             "SELECT lower(name) AS name FROM sqlite_schema WHERE type = 'index' AND lower(tbl_name) = 'channels'"
         }
-        Look::Tables => {
+        Poll::Tables => {
             "SELECT relname::text AS name FROM pg_class WHERE oid = to_regclass('channels')"
         }
-        Look::Columns => {
+        Poll::Columns => {
             "SELECT attname::text AS name FROM pg_attribute \
              WHERE attrelid = to_regclass('channels') AND attnum > 0 AND NOT attisdropped"
         }
-        Look::Indexes => {
+        Poll::Indexes => {
             "SELECT c.relname::text AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
              WHERE i.indrelid = to_regclass('channels')"
         }

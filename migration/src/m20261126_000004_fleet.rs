@@ -1,7 +1,7 @@
 //! Several processes on one database: who they are, what each drives, and what they tell each other.
 //!
 //! A process is a row of `nodes` while its lease is renewed, and its epoch is its name in every other table: a relay belongs to
-//! the node whose epoch it bears, and to nobody when there is no such node. `instance.steward` is owned in the same way.
+//! the node whose epoch it bears, and to nobody when there is no such node. `instance.leader` is owned in the same way.
 
 use sea_orm_migration::{prelude::*, schema::*, sea_orm::DbErr};
 
@@ -16,12 +16,18 @@ impl MigrationName for Migration {
 }
 
 /// Tables this migration makes, the last first.
-const TABLES: [&str; 5] = ["shared_looks", "budget_shares", "budgets", "mail", "nodes"];
+const TABLES: [&str; 5] = [
+    "shared_polls",
+    "budget_shares",
+    "budgets",
+    "peer_messages",
+    "nodes",
+];
 /// Indexes it makes on tables that were there.
 const INDEXES: [&str; 3] = [
     "relays_by_owner",
     "relays_stop_requested",
-    "relays_by_live_input",
+    "relays_by_ingest",
 ];
 
 #[expect(
@@ -35,7 +41,13 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in [nodes(), mail(), budgets(), budget_shares(), shared_looks()] {
+        for table in [
+            nodes(),
+            peer_messages(),
+            budgets(),
+            budget_shares(),
+            shared_polls(),
+        ] {
             manager.create_table(table).await?;
         }
         add(
@@ -45,12 +57,7 @@ impl MigrationTrait for Migration {
         )
         .await?;
         add(manager, "relay_events", big_integer_null("epoch")).await?;
-        add(
-            manager,
-            "instance",
-            big_integer("steward").default(0).take(),
-        )
-        .await?;
+        add(manager, "instance", big_integer("leader").default(0).take()).await?;
         for index in indexes() {
             manager.create_index(index).await?;
         }
@@ -63,7 +70,7 @@ impl MigrationTrait for Migration {
                 .drop_index(Index::drop().name(name).table("relays").to_owned())
                 .await?;
         }
-        remove(manager, "instance", "steward").await?;
+        remove(manager, "instance", "leader").await?;
         remove(manager, "relay_events", "epoch").await?;
         remove(manager, "relays", "stop_requested_at").await?;
         for table in TABLES {
@@ -108,9 +115,9 @@ fn nodes() -> TableCreateStatement {
 }
 
 /// What one node has to tell another: read once, and gone.
-fn mail() -> TableCreateStatement {
+fn peer_messages() -> TableCreateStatement {
     Table::create()
-        .table("mail")
+        .table("peer_messages")
         .col(big_integer("id").auto_increment().primary_key())
         .col(big_integer("recipient"))
         .col(text("body"))
@@ -139,20 +146,20 @@ fn budget_shares() -> TableCreateStatement {
 }
 
 /// What one node looked up for all: who looks, since when, and what was found last.
-fn shared_looks() -> TableCreateStatement {
+fn shared_polls() -> TableCreateStatement {
     Table::create()
-        .table("shared_looks")
+        .table("shared_polls")
         .col(text("name").primary_key())
         .col(big_integer("taken_by"))
         .col(timestamp_with_time_zone("taken_at"))
-        .col(timestamp_with_time_zone_null("looked_at"))
+        .col(timestamp_with_time_zone_null("polled_at"))
         .col(timestamp_with_time_zone_null("since"))
         .col(text("found"))
         .take()
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {
-    let [by_owner, stop_requested, by_live_input] = INDEXES;
+    let [by_owner, stop_requested, by_ingest] = INDEXES;
     let unfinished = || Expr::col("ended_at").is_null();
     vec![
         // What a node drives, and what nobody does.
@@ -163,11 +170,11 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .and_where(unfinished())
             .and_where(Expr::col("stop_requested_at").is_not_null())
             .take(),
-        // Whose live input a notification speaks of.
-        index(by_live_input, "relays", "live_input_uid")
+        // Whose ingest a notification speaks of.
+        index(by_ingest, "relays", "ingest_id")
             .and_where(unfinished())
             .take(),
-        index("mail_by_recipient", "mail", "recipient"),
+        index("peer_messages_by_recipient", "peer_messages", "recipient"),
     ]
 }
 

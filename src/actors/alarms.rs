@@ -1,5 +1,5 @@
 //! What needs a person: a row each, raised while its cause stands, gone when it does. Each node raises and clears what it
-//! sees itself; the steward what all nodes share, and it clears what a node that is gone had raised.
+//! sees itself; the leader what all nodes share, and it clears what a node that is gone had raised.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 
 use super::janitor::{Sweep, Verdict};
 use super::shared::Shared;
-use crate::store::{Alarm, AlarmKey, StoreError};
+use crate::store::{AlarmKey, AlarmRow, StoreError};
 
 /// Between two looks at the causes.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A debt older than this wants a person.
+const POLL_EVERY: Duration = Duration::from_secs(5);
+/// A cleanup job older than this wants a person.
 const OVERDUE: TimeDelta = TimeDelta::days(1);
 /// A budget blocked for longer than this wants one too.
 const BLOCKED: Duration = Duration::from_secs(5);
@@ -25,12 +25,12 @@ const BLOCKED: Duration = Duration::from_secs(5);
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum AlarmCode {
-    /// A debt has not been paid for a day.
-    DebtOverdue,
+    /// A cleanup job has not been paid for a day.
+    CleanupOverdue,
     /// Objects bear marks of another deployment or database.
-    ForeignMarks,
-    /// Something published into a live input whose relay is over.
-    Ghost,
+    ForeignTags,
+    /// Something published into an ingest whose relay is over.
+    Stray,
     /// Cloudflare did not take settings over as sent.
     EchoDiffers,
     /// A list may be cut, and what is behind its end is not seen.
@@ -92,7 +92,7 @@ pub(super) async fn watch_forever(shared: Arc<Shared>) {
         if let Err(error) = watched.await {
             tracing::debug!(%error, "alarms were not brought up to date");
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn watch_own_forever(shared: Arc<Shared>) {
         if let Err(error) = reconcile(&shared, &shared.node, &own_causes(&shared)).await {
             tracing::debug!(%error, "this node's alarms were not brought up to date");
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }
 
@@ -111,7 +111,7 @@ async fn reconcile(shared: &Shared, node: &str, causes: &Causes) -> Result<(), S
     let now = shared.clock.now();
     let mut raised = shared.store.alarms().await?;
     raised.retain(|alarm| alarm.node == node);
-    let is_for = |alarm: &Alarm, (code, subject): &(AlarmCode, String)| {
+    let is_for = |alarm: &AlarmRow, (code, subject): &(AlarmCode, String)| {
         alarm.code == code.to_string() && alarm.subject == *subject
     };
     for alarm in &raised {
@@ -135,7 +135,7 @@ async fn reconcile(shared: &Shared, node: &str, causes: &Causes) -> Result<(), S
     Ok(())
 }
 
-async fn clear(shared: &Shared, alarm: &Alarm) -> Result<(), StoreError> {
+async fn clear(shared: &Shared, alarm: &AlarmRow) -> Result<(), StoreError> {
     tracing::info!(
         code = alarm.code,
         subject = alarm.subject,
@@ -166,15 +166,16 @@ async fn clear_what_gone_nodes_raised(shared: &Shared) -> Result<(), StoreError>
 async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
     let mut causes = Causes::new();
     let now = shared.clock.now();
-    for count in shared.store.debt_counts().await? {
+    for count in shared.store.cleanup_job_counts().await? {
         if now - count.oldest > OVERDUE {
             let detail = format!("{} open, the oldest since {}.", count.open, count.oldest);
-            causes.insert((AlarmCode::DebtOverdue, count.kind), detail);
+            causes.insert((AlarmCode::CleanupOverdue, count.kind), detail);
         }
     }
-    for live_input in shared.store.targets_owed(GHOSTS).await? {
-        let detail = "Something published into this live input after its relay was over; it is being disabled.";
-        causes.insert((AlarmCode::Ghost, live_input), detail.into());
+    for ingest in shared.store.targets_owed(STRAYS).await? {
+        let detail =
+            "Something published into this ingest after its relay was over; it is being disabled.";
+        causes.insert((AlarmCode::Stray, ingest), detail.into());
     }
     if shared.delivers()
         && let Some((since, waiting)) = shared.store.endpoint_disabled().await?
@@ -191,11 +192,11 @@ async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
             "{} objects bear marks of another deployment or database.",
             swept.foreign
         );
-        causes.insert((AlarmCode::ForeignMarks, String::new()), detail);
+        causes.insert((AlarmCode::ForeignTags, String::new()), detail);
     }
     if swept.may_be_cut {
         let detail =
-            "Cloudflare's list of live inputs may be cut: what is behind its end is not swept.";
+            "Cloudflare's list of ingests may be cut: what is behind its end is not swept.";
         causes.insert((AlarmCode::ListCut, "live_inputs".into()), detail.into());
     }
     if swept.converters_may_be_cut {
@@ -210,7 +211,7 @@ async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
 fn own_causes(shared: &Shared) -> Causes {
     let mut causes = Causes::new();
     for relay in shared.directory.all() {
-        let fields = &relay.durable.live_input.echo_differs;
+        let fields = &relay.durable.ingest.echo_differs;
         if !fields.is_empty() {
             let detail = format!(
                 "Cloudflare did not take over, though told twice: {}.",
@@ -272,5 +273,5 @@ fn own_causes(shared: &Shared) -> Causes {
     causes
 }
 
-/// The kind of debt a ghost leaves.
-pub(super) const GHOSTS: &str = "disable_ghost";
+/// The kind of cleanup job a stray leaves.
+pub(super) const STRAYS: &str = "disable_stray";

@@ -1,10 +1,10 @@
 //! From a relay's calls to the vendors' APIs, and from their answers to what the life cycle understands. Secrets stop
-//! here: a live input's keys live in memory only, and are read again when they are not known.
+//! here: an ingest's keys live in memory only, and are read again when they are not known.
 
+mod egress;
+mod ingest;
 mod lifecycle;
-mod live_input;
-mod looks;
-mod recorder;
+mod polls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 use super::crash::{self, CrashPoint, Deed};
 use super::recordings::RecordingsDesk;
 use crate::config::Settings;
-use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, Video, VideoState};
+use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, Recording, RecordingState};
 use crate::vendors::agora::Agora;
 use crate::vendors::agora::page::Links;
 use crate::vendors::cloudflare::{self, Cloudflare};
@@ -93,7 +93,7 @@ impl Vendors {
 #[derive(Clone)]
 pub(super) struct Caller {
     vendors: Arc<Vendors>,
-    /// Where the relay's recorder publishes, key included.
+    /// Where the relay's egress publishes, key included.
     publish_url: Arc<Mutex<Option<SecretString>>>,
     /// The calls in flight: a successor looks only when they have come home. Once it is closed no more are made.
     in_flight: TaskTracker,
@@ -177,47 +177,37 @@ impl Caller {
 
     async fn make(&self, durable: &Durable, call: Call) -> Result<Answer, Failure> {
         match call {
-            Call::CreateLiveInput { attempt } => self.create_live_input(durable, attempt).await,
-            Call::FindLiveInput { attempt } => self.find_live_input(durable, attempt).await,
-            Call::RotateKeys { live_input } => self.rotate_keys(durable, &live_input).await,
-            Call::DisableLiveInput { live_input, urgent } => {
-                self.disable_live_input(&live_input, urgent).await
-            }
-            Call::DeleteLiveInput { live_input } => self.delete_live_input(&live_input).await,
+            Call::CreateIngest { attempt } => self.create_ingest(durable, attempt).await,
+            Call::FindIngest { attempt } => self.find_ingest(durable, attempt).await,
+            Call::RotateKeys { ingest } => self.rotate_keys(durable, &ingest).await,
+            Call::DisableIngest { ingest, urgent } => self.disable_ingest(&ingest, urgent).await,
+            Call::DeleteIngest { ingest } => self.delete_ingest(&ingest).await,
             Call::Acquire { attempt } => self.acquire(durable, attempt).await,
-            Call::StartRecorder {
+            Call::StartEgress {
                 attempt,
                 resource_id,
-                live_input,
+                ingest,
             } => {
-                self.start_recorder(durable, attempt, resource_id, &live_input)
+                self.start_egress(durable, attempt, resource_id, &ingest)
                     .await
             }
-            Call::CreateConverter {
-                attempt,
-                live_input,
-            } => self.create_converter(durable, attempt, &live_input).await,
-            Call::UpdateRecorder {
-                recorder,
-                live_input,
-            } => self.update_recorder(recorder, &live_input).await,
-            Call::StopRecorder(recorder) => self.stop_recorder(recorder).await,
-            Call::LookAtFeed {
-                live_input,
+            Call::CreateConverter { attempt, ingest } => {
+                self.create_converter(durable, attempt, &ingest).await
+            }
+            Call::UpdateEgress { egress, ingest } => self.update_egress(egress, &ingest).await,
+            Call::StopEgress(egress) => self.stop_egress(egress).await,
+            Call::PollFeed {
+                ingest,
                 probe_manifest,
                 manifest_first,
             } => {
                 let manifest = (probe_manifest, manifest_first);
-                self.look_at_feed(durable, &live_input, manifest).await
+                self.poll_feed(durable, &ingest, manifest).await
             }
-            Call::LookAtRecorder(recorder) => self.look_at_recorder(recorder).await,
-            Call::LookAtHosts => self.look_at_hosts(durable).await,
-            Call::LookForRecordings {
-                live_input,
-                thorough,
-            } => {
-                self.look_for_recordings(durable, &live_input, thorough)
-                    .await
+            Call::PollEgress(egress) => self.poll_egress(egress).await,
+            Call::PollHosts => self.poll_hosts(durable).await,
+            Call::PollRecordings { ingest, thorough } => {
+                self.poll_recordings(durable, &ingest, thorough).await
             }
         }
     }
@@ -226,25 +216,25 @@ impl Caller {
         *self.publish_url.lock() = Some(url);
     }
 
-    /// Where the recorder publishes: kept from the answer that told it, or read again.
+    /// Where the egress publishes: kept from the answer that told it, or read again.
     async fn publish_url(
         &self,
-        live_input: &str,
+        ingest: &str,
         asks: governor::Caller,
     ) -> Result<SecretString, Failure> {
         let kept = self.publish_url.lock().clone();
         if let Some(url) = kept {
             return Ok(url);
         }
-        let live_input = self
+        let ingest = self
             .vendors
             .cloudflare
-            .get_live_input(asks, live_input)
+            .get_live_input(asks, ingest)
             .await
             .map_err(failure)?;
-        let target = live_input
+        let target = ingest
             .rtmps
-            .ok_or_else(|| unexpected("live_inputs.get", "the live input has no rtmps"))?;
+            .ok_or_else(|| unexpected("live_inputs.get", "the ingest has no rtmps"))?;
         let url = target.publish_url();
         self.keep_publish_url(url.clone());
         Ok(url)
@@ -309,30 +299,30 @@ fn fault(call: &str) -> Failure {
     }
 }
 
-/// A video, as the life cycle sees it.
-pub(super) fn video(video: cloudflare::Video) -> Video {
-    let state = match video.state {
-        cloudflare::VideoState::Ready => VideoState::Ready,
-        cloudflare::VideoState::Error => VideoState::Failed,
+/// A recording, as the life cycle sees it.
+pub(super) fn recording(recording: cloudflare::Video) -> Recording {
+    let state = match recording.state {
+        cloudflare::VideoState::Ready => RecordingState::Ready,
+        cloudflare::VideoState::Error => RecordingState::Failed,
         cloudflare::VideoState::PendingUpload
         | cloudflare::VideoState::Downloading
         | cloudflare::VideoState::Queued
         | cloudflare::VideoState::InProgress
         | cloudflare::VideoState::LiveInProgress
-        | cloudflare::VideoState::Unknown => VideoState::Processing,
+        | cloudflare::VideoState::Unknown => RecordingState::Processing,
     };
-    let (hls_url, dash_url) = match video.playback {
+    let (hls_url, dash_url) = match recording.playback {
         Some(playback) => (Some(playback.hls_url), Some(playback.dash_url)),
         None => (None, None),
     };
-    Video {
-        uid: video.uid,
+    Recording {
+        uid: recording.uid,
         state,
-        duration_ms: video
+        duration_ms: recording
             .duration
             .and_then(|duration| u64::try_from(duration.as_millis()).ok()),
         hls_url,
         dash_url,
-        thumbnail_url: video.thumbnail_url,
+        thumbnail_url: recording.thumbnail_url,
     }
 }

@@ -15,7 +15,7 @@ use strum::IntoEnumIterator;
 
 use crate::relay::Call;
 
-/// The environment variable: a point and which time it is reached, as `after_start_recorder:1`; empty: only tell.
+/// The environment variable: a point and which time it is reached, as `after_start_egress:1`; empty: only tell.
 pub const AT: &str = "RELAYKEEPER_CRASH_AT";
 /// What a line begins with that tells of a point that was reached.
 pub const REACHED: &str = "crash point ";
@@ -32,69 +32,69 @@ pub enum Deed {
     StoreRelay,
     /// A step of a relay is stored.
     Save,
-    /// A debt is tried; after: before it is stored what came of it.
-    PayDebt,
-    /// [`Call::CreateLiveInput`], its answer not yet told to the relay when it is over; and so on below.
-    CreateLiveInput,
-    /// [`Call::FindLiveInput`].
-    FindLiveInput,
+    /// A cleanup job is tried; after: before it is stored what came of it.
+    RunCleanup,
+    /// [`Call::CreateIngest`], its answer not yet told to the relay when it is over; and so on below.
+    CreateIngest,
+    /// [`Call::FindIngest`].
+    FindIngest,
     /// [`Call::Acquire`].
     Acquire,
-    /// [`Call::StartRecorder`].
-    StartRecorder,
+    /// [`Call::StartEgress`].
+    StartEgress,
     /// [`Call::CreateConverter`].
     CreateConverter,
     /// [`Call::RotateKeys`].
     RotateKeys,
-    /// [`Call::LookAtFeed`].
-    LookAtFeed,
-    /// [`Call::LookAtRecorder`].
-    LookAtRecorder,
-    /// [`Call::LookAtHosts`].
-    LookAtHosts,
-    /// [`Call::UpdateRecorder`].
-    UpdateRecorder,
-    /// [`Call::StopRecorder`].
-    StopRecorder,
-    /// [`Call::DisableLiveInput`].
-    DisableLiveInput,
-    /// [`Call::LookForRecordings`].
-    LookForRecordings,
-    /// [`Call::DeleteLiveInput`].
-    DeleteLiveInput,
+    /// [`Call::PollFeed`].
+    PollFeed,
+    /// [`Call::PollEgress`].
+    PollEgress,
+    /// [`Call::PollHosts`].
+    PollHosts,
+    /// [`Call::UpdateEgress`].
+    UpdateEgress,
+    /// [`Call::StopEgress`].
+    StopEgress,
+    /// [`Call::DisableIngest`].
+    DisableIngest,
+    /// [`Call::PollRecordings`].
+    PollRecordings,
+    /// [`Call::DeleteIngest`].
+    DeleteIngest,
 }
 
 impl Deed {
     /// The deed a vendor call is.
     pub(super) fn of(call: &Call) -> Self {
         match call {
-            Call::CreateLiveInput { .. } => Self::CreateLiveInput,
-            Call::FindLiveInput { .. } => Self::FindLiveInput,
+            Call::CreateIngest { .. } => Self::CreateIngest,
+            Call::FindIngest { .. } => Self::FindIngest,
             Call::Acquire { .. } => Self::Acquire,
-            Call::StartRecorder { .. } => Self::StartRecorder,
+            Call::StartEgress { .. } => Self::StartEgress,
             Call::CreateConverter { .. } => Self::CreateConverter,
             Call::RotateKeys { .. } => Self::RotateKeys,
-            Call::LookAtFeed { .. } => Self::LookAtFeed,
-            Call::LookAtRecorder(_) => Self::LookAtRecorder,
-            Call::LookAtHosts => Self::LookAtHosts,
-            Call::UpdateRecorder { .. } => Self::UpdateRecorder,
-            Call::StopRecorder(_) => Self::StopRecorder,
-            Call::DisableLiveInput { .. } => Self::DisableLiveInput,
-            Call::LookForRecordings { .. } => Self::LookForRecordings,
-            Call::DeleteLiveInput { .. } => Self::DeleteLiveInput,
+            Call::PollFeed { .. } => Self::PollFeed,
+            Call::PollEgress(_) => Self::PollEgress,
+            Call::PollHosts => Self::PollHosts,
+            Call::UpdateEgress { .. } => Self::UpdateEgress,
+            Call::StopEgress(_) => Self::StopEgress,
+            Call::DisableIngest { .. } => Self::DisableIngest,
+            Call::PollRecordings { .. } => Self::PollRecordings,
+            Call::DeleteIngest { .. } => Self::DeleteIngest,
         }
     }
 
     /// Whether the clock repeats it, as often as there is time for: how many times it happens says nothing.
     #[must_use]
-    pub fn is_a_look(self) -> bool {
+    pub fn is_a_poll(self) -> bool {
         matches!(
             self,
-            Self::LookAtFeed
-                | Self::LookAtRecorder
-                | Self::LookAtHosts
-                | Self::LookForRecordings
-                | Self::FindLiveInput
+            Self::PollFeed
+                | Self::PollEgress
+                | Self::PollHosts
+                | Self::PollRecordings
+                | Self::FindIngest
         )
     }
 }

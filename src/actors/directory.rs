@@ -31,8 +31,8 @@ pub struct Snapshot {
     pub last_error: Option<String>,
     /// How often its actor was restarted.
     pub restarts: u32,
-    /// Whether its recorder is down for good, or was never started.
-    pub recorder_is_down: bool,
+    /// Whether its egress is down for good, or was never started.
+    pub egress_is_down: bool,
 }
 
 impl Snapshot {
@@ -47,7 +47,7 @@ impl Snapshot {
             next_wake_at: relay.wake_at(now),
             last_error: None,
             restarts: 0,
-            recorder_is_down: relay.recorder_is_down(),
+            egress_is_down: relay.egress_is_down(),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::telemetry::metrics;
 /// So many messages are under way at once, each of another channel.
 const AT_ONCE: usize = 32;
 /// Between two looks for what is due.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_EVERY: Duration = Duration::from_millis(500);
 /// While the endpoint counts as disabled, one message is tried so often.
 const PROBE_EVERY: Duration = Duration::from_secs(3600);
 
@@ -79,7 +79,7 @@ impl Dispatcher {
                     self.channels.remove(&id);
                 }
                 Ok(()) = nudges.changed() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(POLL_EVERY) => {}
             }
         }
     }

@@ -6,7 +6,7 @@
 //! that it ends here before it can have ended in the database.
 
 mod balance;
-pub(super) mod letters;
+pub(super) mod peer_messages;
 mod renewal;
 mod sharing;
 pub(super) mod state;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::registry::{Abandon, TellRelay};
 use super::relay_actor::Tell;
 use super::shared::{Readiness, Shared};
-use super::{alarms, budgets, debts, dispatcher, janitor};
+use super::{alarms, budgets, cleanup_jobs, dispatcher, janitor};
 use crate::relay::Event;
 use crate::store::{Fleet, Heard, Listener, Store, StoreError};
 use crate::vendors::governor::Governor;
@@ -33,7 +33,7 @@ use renewal::renew_forever;
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(1);
 /// Between two looks for stops and mail while nothing is heard.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const POLL_EVERY: Duration = Duration::from_millis(250);
 /// So long a node waits to hear itself before it takes it that it hears nothing.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
 /// A node that hears nothing listens anew so often.
@@ -41,7 +41,7 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 /// How long calls under way have to come home before their relay is another's.
 const COME_HOME: Duration = Duration::from_secs(5);
 /// The same for relays that are given to a node that has fewer: they are on air, and what they do is look.
-const LOOK_HOME: Duration = Duration::from_secs(1);
+const POLL_HOME: Duration = Duration::from_secs(1);
 /// A round that takes so long hangs: PostgreSQL itself ends a statement sooner.
 const HANGS_AFTER: Duration = Duration::from_secs(20);
 
@@ -55,7 +55,7 @@ pub(super) struct Member {
     announced: bool,
     balance: Balance,
     /// What is done once for all, while it is this node that does it.
-    steward: Option<JoinSet<()>>,
+    leader: Option<JoinSet<()>>,
     /// What every node does for itself.
     own: JoinSet<()>,
     /// Relays on their way to other nodes.
@@ -82,7 +82,7 @@ impl Member {
             renewed: sent,
             announced: false,
             balance: Balance::default(),
-            steward: None,
+            leader: None,
             own: JoinSet::new(),
             releases: JoinSet::new(),
             listens_since: Instant::now(),
@@ -144,7 +144,7 @@ impl Member {
             tracing::warn!(%error, "it was not announced that this node leaves");
         }
         let released = async { while self.releases.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(LOOK_HOME, released).await;
+        let _ = tokio::time::timeout(POLL_HOME, released).await;
         self.let_go(COME_HOME).await;
         match self.shared.store.leave(self.epoch).await {
             Ok(()) => tracing::info!(epoch = self.epoch, "left: what this node drove is free"),
@@ -157,8 +157,8 @@ impl Member {
         self.shared.vendors.lease.revoke();
         self.shared.vendors.governors().for_each(Governor::close);
         self.own.shutdown().await;
-        if let Some(mut steward) = self.steward.take() {
-            steward.shutdown().await;
+        if let Some(mut leader) = self.leader.take() {
+            leader.shutdown().await;
         }
         let Some(registry) = self.shared.registry() else {
             return;
@@ -172,11 +172,11 @@ impl Member {
         let mut rounds = tokio::time::interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let look = if self.hears { ROUND } else { LOOK_EVERY };
+            let poll = if self.hears { ROUND } else { POLL_EVERY };
             let done = tokio::select! {
                 _ = rounds.tick() => in_time(&store, self.round()).await,
                 heard = self.listener.next() => in_time(&store, self.hear(heard)).await,
-                () = tokio::time::sleep(look) => in_time(&store, self.asked()).await,
+                () = tokio::time::sleep(poll) => in_time(&store, self.asked()).await,
             };
             if let Err(error) = done {
                 // The next round begins anew; what it cannot do in time the lease stops.
@@ -188,7 +188,7 @@ impl Member {
     async fn hear(&mut self, heard: Heard) -> Result<(), StoreError> {
         match heard {
             Heard::Free | Heard::Anew => self.round().await,
-            Heard::Stop | Heard::Mail => self.asked().await,
+            Heard::Stop | Heard::PeerMessages => self.asked().await,
             Heard::Ping => {
                 self.pinged = None;
                 if !std::mem::replace(&mut self.hears, true) {
@@ -233,32 +233,32 @@ impl Member {
             let tell = Tell::from(Event::Stop);
             self.shared.registry_hears(TellRelay { relay_id, tell });
         }
-        for letter in self.shared.store.take_mail(self.epoch).await? {
-            letters::read(&self.shared, &letter);
+        for peer_message in self.shared.store.take_peer_messages(self.epoch).await? {
+            peer_messages::read(&self.shared, &peer_message);
         }
         Ok(())
     }
 
     /// Does what is done once for all, as soon as nobody else does.
     async fn succeed(&mut self, fleet: &Fleet) -> Result<(), StoreError> {
-        let has_one = fleet.nodes.iter().any(|node| node.epoch == fleet.steward);
-        let seen = fleet.steward;
+        let has_one = fleet.nodes.iter().any(|node| node.epoch == fleet.leader);
+        let seen = fleet.leader;
         if seen == self.epoch {
             self.serve();
-        } else if !has_one && self.shared.store.succeed_steward(self.epoch, seen).await? {
+        } else if !has_one && self.shared.store.succeed_leader(self.epoch, seen).await? {
             tracing::info!(
                 epoch = self.epoch,
                 "this node does what is done once for all"
             );
             self.serve();
-        } else if let Some(mut steward) = self.steward.take() {
-            steward.shutdown().await;
+        } else if let Some(mut leader) = self.leader.take() {
+            leader.shutdown().await;
         }
         Ok(())
     }
 
     fn serve(&mut self) {
-        self.steward
+        self.leader
             .get_or_insert_with(|| once_for_all(&self.shared));
     }
 
@@ -300,7 +300,7 @@ async fn in_time(
 /// What one node does for all.
 pub(super) fn once_for_all(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut work = JoinSet::new();
-    work.spawn(debts::pay_forever(shared.clone()));
+    work.spawn(cleanup_jobs::run_forever(shared.clone()));
     work.spawn(janitor::sweep_forever(shared.clone()));
     work.spawn(alarms::watch_forever(shared.clone()));
     work.spawn(dispatcher::deliver_forever(shared.clone()));

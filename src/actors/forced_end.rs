@@ -1,4 +1,4 @@
-//! The end of a relay that cannot be driven: by plain SQL, with one debt for every vendor id in its columns.
+//! The end of a relay that cannot be driven: by plain SQL, with one cleanup job for every vendor id in its columns.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -6,9 +6,9 @@ use serde_json::json;
 use super::rows;
 use super::shared::Shared;
 use super::view::{WireTime, relay_json};
-use crate::relay::{Cost, Detail, Outcome, OutcomeCode, Owed, Prices, Source};
+use crate::relay::{Cleanup, Cost, Detail, Outcome, OutcomeCode, Prices, Source};
 use crate::store::{
-    ForcedEnd, JournalEntry, NewDebt, OutboxEntry, RelayRow, StoredRelay, until_answered,
+    ForcedEnd, JournalEntry, NewCleanupJob, OutboxEntry, RelayRow, StoredRelay, until_answered,
 };
 
 /// Ends it; tried until the database has taken it.
@@ -26,9 +26,9 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
     let now = shared.clock.now();
     let row = &stored.row;
     let max_recording_hours = shared.settings.agora.cloud_recording.max_recording_hours;
-    let debts = owed(stored).into_iter().map(|owed| NewDebt {
+    let cleanup_jobs = owed(stored).into_iter().map(|owed| NewCleanupJob {
         expires_at: expires(&owed, max_recording_hours, now),
-        ..rows::debt(&owed, row.id, row.channel_id, now)
+        ..rows::cleanup_job(&owed, row.id, row.channel_id, now)
     });
     let cost = cost(shared, row, now);
     // A state that can be read is told with its outcome; one that cannot stays as it is, for whoever wants to know why.
@@ -39,7 +39,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         // The store numbers what is told now; a late recording is numbered after it.
         durable.announced += u32::try_from(told.len()).unwrap_or_default();
         let detail = Detail {
-            recorder: Some(reason.to_owned()),
+            egress: Some(reason.to_owned()),
             ..Detail::default()
         };
         durable.outcome.get_or_insert(Outcome {
@@ -78,17 +78,17 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
             data: json!({ "reason": reason }),
             actions: json!([]),
         },
-        debts: debts.collect(),
+        cleanup_jobs: cleanup_jobs.collect(),
         cost: cost.map(|cost| rows::ledger(row, cost, now)),
         outbox: outbox.collect(),
         projection: durable.as_ref().map(rows::projection),
     }
 }
 
-/// When the vendor's own limit ends what cannot be called off: a recorder whose session is not known.
-fn expires(owed: &Owed, max_recording_hours: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// When the vendor's own limit ends what cannot be called off: an egress whose session is not known.
+fn expires(owed: &Cleanup, max_recording_hours: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let hours = TimeDelta::hours(i64::from(max_recording_hours) + 1);
-    matches!(owed, Owed::UnknownRecorder { .. }).then(|| now + hours)
+    matches!(owed, Cleanup::UnknownEgress { .. }).then(|| now + hours)
 }
 
 /// What it cost, as far as its columns tell: the time it was live, as observed.
@@ -98,15 +98,15 @@ fn cost(shared: &Shared, row: &RelayRow, now: DateTime<Utc>) -> Option<Cost> {
     let pricing = &shared.settings.pricing;
     let prices = Prices {
         stored: pricing.cloudflare_stored_micros(),
-        recorder: pricing.agora_micros(),
+        egress: pricing.agora_micros(),
     };
     let live = seconds(row.live_at?);
-    let recorder = row.started_at.map_or(0, seconds);
-    Some(Cost::new(live, Source::Observed, recorder, prices))
+    let egress = row.started_at.map_or(0, seconds);
+    Some(Cost::new(live, Source::Observed, egress, prices))
 }
 
-/// One debt for every vendor id in a relay's columns.
-fn owed(stored: &StoredRelay) -> Vec<Owed> {
+/// One cleanup job for every vendor id in a relay's columns.
+fn owed(stored: &StoredRelay) -> Vec<Cleanup> {
     let row = &stored.row;
     let mut owed = Vec::new();
     if let (Some(resource_id), Some(cname), Some(uid)) = (
@@ -117,14 +117,14 @@ fn owed(stored: &StoredRelay) -> Vec<Owed> {
         let (resource_id, cname) = (resource_id.clone(), cname.clone());
         let uid = u32::try_from(uid).unwrap_or(0);
         owed.push(match row.agora_sid.clone() {
-            Some(sid) => Owed::StopRecorder {
+            Some(sid) => Cleanup::StopEgress {
                 resource_id,
                 other_resources: Vec::new(),
                 sid,
                 cname,
                 uid,
             },
-            None => Owed::UnknownRecorder {
+            None => Cleanup::UnknownEgress {
                 resource_id,
                 other_resources: Vec::new(),
                 cname,
@@ -134,13 +134,13 @@ fn owed(stored: &StoredRelay) -> Vec<Owed> {
     }
     if let (Some(converter_id), Some(region)) = (row.agora_converter_id.clone(), row.region.clone())
     {
-        owed.push(Owed::DeleteConverter {
+        owed.push(Cleanup::DeleteConverter {
             converter_id,
             region,
         });
     }
-    if let Some(uid) = row.live_input_uid.clone() {
-        owed.push(Owed::DeleteLiveInput { uid });
+    if let Some(uid) = row.ingest_id.clone() {
+        owed.push(Cleanup::DeleteIngest { uid });
     }
     owed
 }
@@ -150,16 +150,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_recorder_that_cannot_be_stopped_is_left_to_the_vendors_own_limit() {
+    fn only_an_egress_that_cannot_be_stopped_is_left_to_the_vendors_own_limit() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let (cname, resource_id) = (String::from("cname"), String::from("resource"));
-        let unknown = Owed::UnknownRecorder {
+        let unknown = Cleanup::UnknownEgress {
             resource_id,
             other_resources: Vec::new(),
             cname,
             uid: 1,
         };
-        let input = Owed::DeleteLiveInput { uid: "uid".into() };
+        let input = Cleanup::DeleteIngest { uid: "uid".into() };
         assert_eq!(expires(&unknown, 25, now), Some(now + TimeDelta::hours(26)));
         assert_eq!(expires(&input, 25, now), None);
     }

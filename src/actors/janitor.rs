@@ -1,5 +1,5 @@
-//! The janitor lists what the vendors hold, and removes what is ours and nobody's: objects with our own mark that no
-//! unfinished relay owns and no debt names. Marks of others are counted and left alone.
+//! The janitor lists what the vendors hold, and removes what is ours and nobody's: objects with our own tag that no
+//! unfinished relay owns and no cleanup job names. Marks of others are counted and left alone.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::calls::{Vendors, asks};
 use super::rows;
 use super::shared::Shared;
 use crate::config::{AgoraBackend, Settings};
-use crate::relay::{Mark, Owner};
+use crate::relay::{Owner, ResourceTag};
 use crate::store::{Purge, Store, StoreError};
 use crate::telemetry::metrics::{self, Metric};
 use crate::vendors::governor::Priority;
@@ -51,8 +51,8 @@ pub enum SweepError {
 #[strum(serialize_all = "snake_case")]
 #[schema(as = FindingKind)]
 pub enum Kind {
-    /// A Cloudflare live input.
-    LiveInput,
+    /// A Cloudflare ingest.
+    Ingest,
     /// An Agora Media Push converter.
     Converter,
 }
@@ -69,8 +69,8 @@ pub enum Verdict {
     Young,
     /// An unfinished relay owns it.
     Owned,
-    /// A debt names it.
-    Owed,
+    /// A cleanup job names it.
+    Cleanup,
     /// Its relay's policy keeps it.
     Retained,
     /// Nobody's: it would be removed.
@@ -79,7 +79,7 @@ pub enum Verdict {
     Removed,
 }
 
-/// An object at a vendor that bears a mark.
+/// An object at a vendor that bears a tag.
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Finding {
     /// What kind of object.
@@ -87,7 +87,7 @@ pub struct Finding {
     /// The vendor's id.
     pub id: String,
     /// Its mark.
-    pub mark: String,
+    pub tag: String,
     /// When it was created, by the vendor's clock.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub created: Option<DateTime<Utc>>,
@@ -98,9 +98,9 @@ pub struct Finding {
 /// What a pass found.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Sweep {
-    /// Everything that bears a mark.
+    /// Everything that bears a tag.
     pub findings: Vec<Finding>,
-    /// The list of live inputs may be cut: what is behind its end was not seen.
+    /// The list of ingests may be cut: what is behind its end was not seen.
     pub may_be_cut: bool,
     /// The list of converters may be cut.
     pub converters_may_be_cut: bool,
@@ -195,19 +195,19 @@ pub(super) async fn sweep(
         owner.database = database.to_owned();
     }
     let mut sweep = Sweep::default();
-    let of_live_inputs = sweep_live_inputs(shared, &owner, dry_run, &mut sweep).await;
+    let of_ingests = sweep_ingests(shared, &owner, dry_run, &mut sweep).await;
     // Without Media Push the project may not have it enabled: asking would look like refused credentials.
     if shared.settings.agora.backend == AgoraBackend::MediaPush {
         sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
     }
-    of_live_inputs?;
+    of_ingests?;
     match sweep.failed.take() {
         Some(error) => Err(error.into()),
         None => Ok(sweep),
     }
 }
 
-async fn sweep_live_inputs(
+async fn sweep_ingests(
     shared: &Shared,
     owner: &Owner,
     dry_run: bool,
@@ -217,35 +217,28 @@ async fn sweep_live_inputs(
     let list = cloudflare.list_live_inputs(asks(Priority::Janitor)).await?;
     sweep.may_be_cut = list.may_be_cut;
     for input in list.live_inputs {
-        let Some(mark) = input
-            .mark
+        let Some(tag) = input
+            .tag
             .as_deref()
-            .and_then(|mark| mark.parse::<Mark>().ok())
+            .and_then(|tag| tag.parse::<ResourceTag>().ok())
         else {
             continue;
         };
-        let mut verdict = judge(
-            shared,
-            owner,
-            &mark,
-            Kind::LiveInput,
-            &input.uid,
-            input.created,
-        )
-        .await?;
+        let mut verdict =
+            judge(shared, owner, &tag, Kind::Ingest, &input.uid, input.created).await?;
         if verdict == Verdict::Orphan && !dry_run {
-            count(&metrics::ORPHANS_FOUND, Kind::LiveInput);
-            tracing::warn!(live_input = input.uid, %mark, "an orphan: a live input nobody owns is deleted");
+            count(&metrics::ORPHANS_FOUND, Kind::Ingest);
+            tracing::warn!(ingest = input.uid, %tag, "an orphan: an ingest nobody owns is deleted");
             let deleted = cloudflare
                 .delete_live_input(asks(Priority::Janitor), &input.uid)
                 .await;
-            verdict = sweep.verdict(Kind::LiveInput, deleted);
+            verdict = sweep.verdict(Kind::Ingest, deleted);
         }
-        let (id, mark, created) = (input.uid, mark.to_string(), input.created);
+        let (id, tag, created) = (input.uid, tag.to_string(), input.created);
         sweep.findings.push(Finding {
-            kind: Kind::LiveInput,
+            kind: Kind::Ingest,
             id,
-            mark,
+            tag,
             created,
             verdict,
         });
@@ -272,37 +265,30 @@ async fn sweep_converters(
     };
     sweep.converters_may_be_cut = list.may_be_cut;
     for converter in list.converters {
-        let Some(mark) = converter
+        let Some(tag) = converter
             .name
             .as_deref()
-            .and_then(|name| name.parse::<Mark>().ok())
+            .and_then(|name| name.parse::<ResourceTag>().ok())
         else {
             continue;
         };
         let created = converter.created_at;
-        let mut verdict = judge(
-            shared,
-            owner,
-            &mark,
-            Kind::Converter,
-            &converter.id,
-            created,
-        )
-        .await?;
+        let mut verdict =
+            judge(shared, owner, &tag, Kind::Converter, &converter.id, created).await?;
         if verdict == Verdict::Orphan && !dry_run {
             count(&metrics::ORPHANS_FOUND, Kind::Converter);
-            tracing::warn!(converter = converter.id, %mark, "an orphan: a converter nobody owns is deleted");
-            let region = region_of(shared, &mark).await?;
+            tracing::warn!(converter = converter.id, %tag, "an orphan: a converter nobody owns is deleted");
+            let region = region_of(shared, &tag).await?;
             let deleted = media_push
                 .delete(asks(Priority::Janitor), &region, &converter.id)
                 .await;
             verdict = sweep.verdict(Kind::Converter, deleted.map(|_| ()));
         }
-        let (id, mark) = (converter.id, mark.to_string());
+        let (id, tag) = (converter.id, tag.to_string());
         sweep.findings.push(Finding {
             kind: Kind::Converter,
             id,
-            mark,
+            tag,
             created,
             verdict,
         });
@@ -318,12 +304,12 @@ fn count(metric: &Metric, kind: Kind) {
 async fn judge(
     shared: &Shared,
     owner: &Owner,
-    mark: &Mark,
+    tag: &ResourceTag,
     kind: Kind,
     id: &str,
     created: Option<DateTime<Utc>>,
 ) -> Result<Verdict, SweepError> {
-    if mark.owner != *owner {
+    if tag.owner != *owner {
         return Ok(Verdict::Foreign);
     }
     let grace = TimeDelta::from_std(shared.settings.janitor.grace).unwrap_or(TimeDelta::MAX);
@@ -334,10 +320,10 @@ async fn judge(
         // The marks of a database that is gone: nobody knows more of them.
         return Ok(Verdict::Orphan);
     }
-    if shared.directory.get(mark.relay).is_some() {
+    if shared.directory.get(tag.relay).is_some() {
         return Ok(Verdict::Owned);
     }
-    let Some(stored) = shared.store.relay(mark.relay).await? else {
+    let Some(stored) = shared.store.relay(tag.relay).await? else {
         // Our own database, and it does not know the relay: it was restored from a backup, or another one's marks are
         // cleaned up by hand.
         return Ok(Verdict::Orphan);
@@ -345,13 +331,13 @@ async fn judge(
     if stored.row.ended_at.is_none() {
         return Ok(Verdict::Owned);
     }
-    let owed = shared.store.debts_of(mark.relay).await?;
-    if owed.iter().any(|open| open.debt.target == id) {
-        return Ok(Verdict::Owed);
+    let owed = shared.store.cleanup_jobs_of(tag.relay).await?;
+    if owed.iter().any(|open| open.cleanup_job.target == id) {
+        return Ok(Verdict::Cleanup);
     }
-    let kept = kind == Kind::LiveInput
+    let kept = kind == Kind::Ingest
         && rows::durable(&stored).is_ok_and(|durable| {
-            durable.spec.keep_live_input && durable.live_input.uid.as_deref() == Some(id)
+            durable.spec.keep_ingest && durable.ingest.uid.as_deref() == Some(id)
         });
     Ok(if kept {
         Verdict::Retained
@@ -361,8 +347,8 @@ async fn judge(
 }
 
 /// Where a relay's converters run.
-async fn region_of(shared: &Shared, mark: &Mark) -> Result<String, SweepError> {
-    let stored = shared.store.relay(mark.relay).await?;
+async fn region_of(shared: &Shared, tag: &ResourceTag) -> Result<String, SweepError> {
+    let stored = shared.store.relay(tag.relay).await?;
     let region = stored.and_then(|stored| stored.row.region);
     Ok(region.unwrap_or_else(|| shared.settings.agora.media_push.region.clone()))
 }

@@ -6,18 +6,17 @@
 mod alarms;
 mod budgets;
 mod calls;
+mod cleanup_jobs;
 mod clock;
 #[cfg(feature = "sandbox")]
 pub mod crash;
-mod debts;
 mod directory;
 mod dispatcher;
 mod figures;
 mod fleet;
 mod forced_end;
-mod ghosts;
 mod janitor;
-mod keeper;
+mod node_runner;
 mod pace;
 mod recordings;
 mod registry;
@@ -27,10 +26,11 @@ mod requests;
 mod rows;
 #[cfg(feature = "sandbox")]
 pub mod sabotage;
+mod service;
 mod shared;
 mod spec;
+mod strays;
 mod supervise;
-mod tenure;
 pub mod view;
 
 pub use alarms::AlarmCode;
@@ -39,11 +39,11 @@ pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
 pub use dispatcher::{Answered, BadEndpoint, DELIVERY_RESULTS, Endpoint, PrivateAddress, Untaken};
 pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict, sweep_once};
-pub use keeper::{Keeper, Standing};
+pub use node_runner::{NodeRunner, TakenOver};
 pub use replay::{Replay, Replayed, calls_of, replay};
 pub use requests::{
-    Ghost, KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
+    KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest, Stray,
 };
 pub use rows::{Unreadable, durable};
+pub use service::{RelayService, Standing};
 pub use shared::{Readiness, Shared};
-pub use tenure::{TakenOver, Tenure};

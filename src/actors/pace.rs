@@ -1,5 +1,5 @@
-//! How often relays may look at their feeds, their hosts and their recorders, from how many they are and what the vendors'
-//! budgets allow. A relay waits for its next look, not for the permit of one it has begun: thousands that queue would cost
+//! How often relays may look at their feeds, their hosts and their egresses, from how many they are and what the vendors'
+//! budgets allow. A relay waits for its next poll, not for the permit of one it has begun: thousands that queue would cost
 //! memory, and would learn late what those behind them cannot wait for.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::relay::{Backend, Intervals, Pace, Phase};
 
 /// The part of a quota that serves nothing but looks which relays use: the rest keeps their wait for a permit short, and
 /// is used by reads and by the last looks before a deadline.
-const OF_LOOKS: f64 = 0.8;
+const OF_POLLS: f64 = 0.8;
 /// The part of a quota that carries starts and stops as well which looks may use.
 const OF_WORK: f64 = 0.5;
 /// A look at a feed that is not yet there asks for the manifest too.
@@ -22,13 +22,13 @@ const LIVE_AT_LEAST: f64 = 0.25;
 
 /// What a relay looks at, as far as it counts for a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Looks {
+struct Polls {
     is_live: bool,
     asks_hosts: bool,
     is_media_push: bool,
 }
 
-impl Looks {
+impl Polls {
     /// None: it does not look at all.
     fn of(snapshot: &Snapshot) -> Option<Self> {
         let durable = &snapshot.durable;
@@ -78,7 +78,7 @@ impl Crowd {
 struct Counts {
     feeds: Crowd,
     hosts: Crowd,
-    recorders: Crowd,
+    egresses: Crowd,
     converters: Crowd,
 }
 
@@ -89,22 +89,22 @@ pub(super) struct Census(Mutex<Counts>);
 impl Census {
     /// A relay is now as `now` says, and was as `before` said.
     pub(super) fn changed(&self, before: Option<&Snapshot>, now: Option<&Snapshot>) {
-        let (before, now) = (before.and_then(Looks::of), now.and_then(Looks::of));
+        let (before, now) = (before.and_then(Polls::of), now.and_then(Polls::of));
         if before == now {
             return;
         }
         let mut counts = self.0.lock();
-        for (looks, by) in [(before, -1), (now, 1)] {
-            let Some(looks) = looks else { continue };
-            counts.feeds.count(looks.is_live, by);
-            if looks.asks_hosts {
-                counts.hosts.count(looks.is_live, by);
+        for (polls, by) in [(before, -1), (now, 1)] {
+            let Some(polls) = polls else { continue };
+            counts.feeds.count(polls.is_live, by);
+            if polls.asks_hosts {
+                counts.hosts.count(polls.is_live, by);
             }
-            let recorders = match looks.is_media_push {
+            let egresses = match polls.is_media_push {
                 true => &mut counts.converters,
-                false => &mut counts.recorders,
+                false => &mut counts.egresses,
             };
-            recorders.count(looks.is_live, by);
+            egresses.count(polls.is_live, by);
         }
     }
 
@@ -120,7 +120,7 @@ pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
     let [api, customer] = shared.vendors.cloudflare.rates();
     let [recording, push, channel] = shared.vendors.agora.rates();
     let feeds = match shared.vendors.lifecycle.is_trusted() {
-        true => customer * OF_LOOKS,
+        true => customer * OF_POLLS,
         false => api * OF_WORK,
     };
     let settings = &shared.settings;
@@ -131,7 +131,7 @@ pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
     let (crowd, rate, query) = match backend {
         Backend::CloudRecording { .. } => {
             let query = settings.agora.cloud_recording.query_interval;
-            (counts.recorders, recording, query)
+            (counts.egresses, recording, query)
         }
         Backend::MediaPush { .. } => {
             let query = settings.agora.media_push.query_interval;
@@ -143,22 +143,22 @@ pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
         .intervals(feeds / nodes, poll, CALLS_UNTIL_LIVE, check);
     let hosts = counts
         .hosts
-        .intervals(channel * OF_LOOKS / nodes, poll, 1.0, check);
-    let recorder = crowd.intervals(rate * OF_WORK / nodes, poll * 3, 1.0, query);
+        .intervals(channel * OF_POLLS / nodes, poll, 1.0, check);
+    let egress = crowd.intervals(rate * OF_WORK / nodes, poll * 3, 1.0, query);
     Pace {
-        live: intervals(feed.0, hosts.0, recorder.0),
-        urgent: intervals(feed.1, hosts.1, recorder.1),
+        live: intervals(feed.0, hosts.0, egress.0),
+        urgent: intervals(feed.1, hosts.1, egress.1),
     }
 }
 
-fn intervals(feed: f64, hosts: f64, recorder: f64) -> Intervals {
+fn intervals(feed: f64, hosts: f64, egress: f64) -> Intervals {
     // A day is as good as never.
     let seconds =
         |seconds: f64| Duration::try_from_secs_f64(seconds.min(86_400.0)).unwrap_or(Duration::ZERO);
     Intervals {
         feed: seconds(feed),
         hosts: seconds(hosts),
-        recorder: seconds(recorder),
+        egress: seconds(egress),
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_look_the_budget_is_kept_and_nobody_is_forgotten() {
+    fn however_many_poll_the_budget_is_kept_and_nobody_is_forgotten() {
         for live in [0, 1, 20, 1000, 4000, 10_000, 100_000] {
             for urgent in [0, 1, 20, 300, 1000, 10_000] {
                 let crowd = Crowd { live, urgent };
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_look_as_often_as_their_settings_say() {
+    fn a_few_poll_as_often_as_their_settings_say() {
         let crowd = Crowd {
             live: 100,
             urgent: 10,
@@ -228,7 +228,7 @@ mod tests {
         let interrupted = snapshot(interrupted);
         census.changed(None, Some(&on_air));
         assert_eq!(census.counts().feeds, Crowd { live: 1, urgent: 0 });
-        assert_eq!(census.counts().recorders.live, 1, "Cloud Recording");
+        assert_eq!(census.counts().egresses.live, 1, "Cloud Recording");
         census.changed(Some(&on_air), Some(&interrupted));
         assert_eq!(census.counts().feeds, Crowd { live: 0, urgent: 1 });
         census.changed(Some(&interrupted), Some(&stopping));

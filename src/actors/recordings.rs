@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::list::List;
-use crate::store::{Look, Looked, Store};
+use crate::store::{Poll, Polled, Store};
 use crate::vendors::cloudflare::{Cloudflare, Video, VideoState};
 use crate::vendors::governor::{Caller, Priority};
 use crate::vendors::{Class, Done, Vendor, VendorError};
@@ -25,8 +25,8 @@ use crate::vendors::{Class, Done, Vendor, VendorError};
 /// Cloudflare's clock and ours may differ by so much.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// What the look is called among processes.
-const LOOK: &str = "recordings";
+/// What the poll is called among processes.
+const POLL: &str = "recordings";
 /// The calls of one look at the most: of one process, where several share what the list brought.
 const CALLS: usize = 10;
 /// Of these, the most that read the list; the others ask for relays that may be behind its end.
@@ -36,39 +36,39 @@ const FEW: usize = 3;
 /// A process that does not come back with what it found within this is passed over.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks whether another process has found something.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const POLL_AGAIN: Duration = Duration::from_millis(500);
 
 type Found = Result<Vec<Video>, VendorError>;
 
-/// Who waits for a look.
+/// Who waits for a poll.
 #[derive(Debug)]
 struct Waiting {
-    live_input: String,
+    ingest: String,
     since: DateTime<Utc>,
     answer: oneshot::Sender<Found>,
 }
 
 impl Waiting {
     fn is_behind(&self, list: &List) -> bool {
-        list.may_lack(&self.live_input, self.since)
+        list.may_lack(&self.ingest, self.since)
     }
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<Waiting>,
-    looking: bool,
+    polling: bool,
     last: Option<Instant>,
 }
 
-/// Takes requests for a look, and answers them all with the next one.
+/// Takes requests for a poll, and answers them all with the next one.
 #[derive(Debug, Clone)]
 pub(super) struct RecordingsDesk {
     cloudflare: Cloudflare,
     interval: Duration,
     runtime: tokio::runtime::Handle,
     queue: Arc<Mutex<Queue>>,
-    /// Where several processes share one look, and what this one calls itself there.
+    /// Where several processes share one poll, and what this one calls itself there.
     others: Arc<OnceLock<(Store, i64)>>,
 }
 
@@ -93,20 +93,20 @@ impl RecordingsDesk {
         let _ = self.others.set((store, rand::random()));
     }
 
-    /// The recordings of a live input that are ready, as of the next look: at most one in every interval.
-    pub(super) async fn look(&self, live_input: &str, since: DateTime<Utc>) -> Found {
+    /// The recordings of an ingest that are ready, as of the next poll: at most one in every interval.
+    pub(super) async fn poll(&self, ingest: &str, since: DateTime<Utc>) -> Found {
         let (answer, found) = oneshot::channel();
         let start = {
             let mut queue = self.queue.lock();
             queue.waiting.push(Waiting {
-                live_input: live_input.to_owned(),
+                ingest: ingest.to_owned(),
                 since,
                 answer,
             });
             let due = queue
                 .last
                 .map_or_else(Instant::now, |last| last + self.interval);
-            (!std::mem::replace(&mut queue.looking, true)).then_some(due)
+            (!std::mem::replace(&mut queue.polling, true)).then_some(due)
         };
         if let Some(due) = start {
             let desk = self.clone();
@@ -117,13 +117,13 @@ impl RecordingsDesk {
         }
         found
             .await
-            .unwrap_or_else(|_| Err(unanswered("the shared look was given up".into())))
+            .unwrap_or_else(|_| Err(unanswered("the shared poll was given up".into())))
     }
 
     async fn serve(&self) {
         let waiting = {
             let mut queue = self.queue.lock();
-            queue.looking = false;
+            queue.polling = false;
             queue.last = Some(Instant::now());
             std::mem::take(&mut queue.waiting)
         };
@@ -146,20 +146,17 @@ impl RecordingsDesk {
             .partition(|waiting| waiting.is_behind(&list));
         // Another look, other relays; who has none at all first.
         behind.shuffle(&mut rand::rng());
-        behind.sort_by_key(|waiting| !list.of(&waiting.live_input).is_empty());
+        behind.sort_by_key(|waiting| !list.of(&waiting.ingest).is_empty());
         let asked = CALLS.saturating_sub(calls).min(behind.len());
         if asked < behind.len() {
             tracing::warn!(
                 relays = behind.len() - asked,
-                "more recordings than one look finds: some relays wait for another"
+                "more recordings than one poll finds: some relays wait for another"
             );
         }
         there.extend(behind.drain(asked..));
-        for Waiting {
-            live_input, answer, ..
-        } in there
-        {
-            let _ = answer.send(Ok(list.of(&live_input).to_vec()));
+        for Waiting { ingest, answer, .. } in there {
+            let _ = answer.send(Ok(list.of(&ingest).to_vec()));
         }
         join_all(behind.into_iter().map(|waiting| self.ask(waiting))).await;
     }
@@ -167,10 +164,7 @@ impl RecordingsDesk {
     /// Asks for one relay's recordings.
     async fn ask(&self, waiting: Waiting) {
         let asks = Caller::within(Priority::Finalize, PATIENCE);
-        let found = self
-            .cloudflare
-            .videos_by_input(asks, &waiting.live_input)
-            .await;
+        let found = self.cloudflare.videos_by_input(asks, &waiting.ingest).await;
         let ready = |video: &Video| video.state == VideoState::Ready;
         let _ = waiting
             .answer
@@ -190,8 +184,8 @@ impl RecordingsDesk {
         let Some((store, own)) = self.others.get() else {
             return self.list(since, waiting, calls).await;
         };
-        let look = Look {
-            name: LOOK,
+        let poll = Poll {
+            name: POLL,
             since,
             interval: self.interval,
             patience: PATIENCE,
@@ -199,19 +193,19 @@ impl RecordingsDesk {
         };
         let give_up = Instant::now() + PATIENCE;
         while Instant::now() < give_up {
-            match store.shared_look(*own, &look).await {
-                Ok(Looked::Found(found)) => {
+            match store.shared_poll(*own, &poll).await {
+                Ok(Polled::Found(found)) => {
                     let mut list = read(&found)?;
                     // Who looked may have had nobody behind its end.
                     self.read_on(&mut list, since, waiting, calls).await;
                     return Ok(list);
                 }
-                Ok(Looked::Yours) => {
+                Ok(Polled::Yours) => {
                     let found = self.list(since, waiting, calls).await;
                     self.tell_all(store, *own, since, &found).await;
                     return found;
                 }
-                Ok(Looked::NotYet) => tokio::time::sleep(LOOK_AGAIN.min(self.interval)).await,
+                Ok(Polled::NotYet) => tokio::time::sleep(POLL_AGAIN.min(self.interval)).await,
                 Err(error) => return Err(unanswered(error.to_string())),
             }
         }
@@ -226,12 +220,12 @@ impl RecordingsDesk {
         found: &Result<List, VendorError>,
     ) {
         let told = match found.as_ref().map(serde_json::to_string) {
-            Ok(Ok(text)) => store.put_look(own, LOOK, since, text).await,
-            Ok(Err(_)) | Err(_) => store.give_up_look(own, LOOK).await,
+            Ok(Ok(text)) => store.put_poll(own, POLL, since, text).await,
+            Ok(Err(_)) | Err(_) => store.give_up_poll(own, POLL).await,
         };
         if let Err(error) = told {
             // The others pass it over.
-            tracing::debug!(%error, "what a look found was not put down for all");
+            tracing::debug!(%error, "what a poll found was not put down for all");
         }
     }
 

@@ -15,13 +15,13 @@ use tracing::Span;
 use uuid::Uuid;
 
 pub(super) use messages::{
-    Abandon, Begin, LetGo, RecorderDown, Recover, Recovered, Release, RollCall, TellRelay,
+    Abandon, Begin, EgressDown, LetGo, Recover, Recovered, Release, RollCall, TellRelay,
 };
 
 use super::calls::Caller;
 use super::clock::Clock;
 use super::directory::Snapshot;
-use super::fleet::letters;
+use super::fleet::peer_messages;
 use super::relay_actor::{Beginning, Parts, RelayActor, Tell};
 use super::shared::Shared;
 use super::supervise::{self, Cause, LastWord};
@@ -105,7 +105,7 @@ impl Registry {
     ) {
         let relay_id = relay.durable().spec.relay_id;
         let channel_id = relay.durable().spec.channel_id;
-        let waits = relay.durable().spec.recorder_not_before.is_some();
+        let waits = relay.durable().spec.egress_not_before.is_some();
         if self.children.contains_key(&relay_id) {
             return;
         }
@@ -191,12 +191,12 @@ impl Registry {
     /// If nothing of the channel's relays before stands in the way, its newest one is told so.
     fn tell_if_down(&self, channel_id: i64) {
         if self.shared.store.is_shared() {
-            return letters::tell_if_down(&self.shared, channel_id);
+            return peer_messages::tell_if_down(&self.shared, channel_id);
         }
         let relays = self.shared.directory.of_channel(channel_id);
         let in_the_way = relays
             .iter()
-            .any(|relay| !relay.durable.phase.holds_slot() && !relay.recorder_is_down);
+            .any(|relay| !relay.durable.phase.holds_slot() && !relay.egress_is_down);
         if in_the_way {
             return;
         }
@@ -283,7 +283,7 @@ impl Handler<Recover> for Registry {
                     epoch,
                 } => {
                     // Known before anybody outside is let in: a page the Directory does not know is told to leave, and a
-                    // feed is a ghost.
+                    // feed is a stray.
                     let snapshot = Snapshot::before_its_actor(&relay, now);
                     self.shared.directory.publish(snapshot);
                     relays.push((epoch, (relay, revision)));
@@ -313,10 +313,10 @@ impl Handler<TellRelay> for Registry {
     }
 }
 
-impl Handler<RecorderDown> for Registry {
+impl Handler<EgressDown> for Registry {
     type Result = ();
 
-    fn handle(&mut self, message: RecorderDown, _: &mut Self::Context) {
+    fn handle(&mut self, message: EgressDown, _: &mut Self::Context) {
         self.tell_if_down(message.channel_id);
     }
 }

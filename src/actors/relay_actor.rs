@@ -16,7 +16,7 @@ use super::crash::{self, CrashPoint, Deed};
 use super::directory::Snapshot;
 use super::figures;
 use super::pace;
-use super::registry::RecorderDown;
+use super::registry::EgressDown;
 use super::rows;
 use super::shared::{Lost, Shared};
 use super::supervise::LastWord;
@@ -218,17 +218,17 @@ impl RelayActor {
         }
         let over = self.relay.durable().phase == Phase::Ended;
         self.publish();
-        if !step.debts().count().eq(&0) {
-            self.shared.debts_changed();
+        if !step.cleanup_jobs().count().eq(&0) {
+            self.shared.cleanup_changed();
         }
         self.perform(step.actions, &because, ctx);
         if let Some(stored) = stored {
             // Who asked may have gone.
             let _ = stored.send(self.relay.durable().clone());
         }
-        if !self.told_down && self.relay.recorder_is_down() {
+        if !self.told_down && self.relay.egress_is_down() {
             self.told_down = true;
-            self.shared.registry_hears(RecorderDown {
+            self.shared.registry_hears(EgressDown {
                 channel_id: self.relay.durable().spec.channel_id,
             });
         }
@@ -280,7 +280,7 @@ impl RelayActor {
                 None => self.crash.clone(),
             },
             restarts: self.restarts,
-            recorder_is_down: self.relay.recorder_is_down(),
+            egress_is_down: self.relay.egress_is_down(),
         });
     }
 

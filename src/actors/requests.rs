@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::relay::{Durable, Mark};
+use crate::relay::{Durable, ResourceTag};
 use crate::store::StoreError;
 
 /// What makes a repeated request the same one.
@@ -33,14 +33,14 @@ pub struct StartRequest {
     pub delete_recording_after_days: Option<Option<u16>>,
     /// The request's idempotency key.
     pub keyed_by: Option<KeyedBy>,
-    /// How long to wait for the recorder to accept.
+    /// How long to wait for the egress to accept.
     pub wait: Duration,
 }
 
 /// What became of a start.
 #[derive(Debug, Clone)]
 pub enum StartAnswer {
-    /// The recorder has accepted.
+    /// The egress has accepted.
     Started(Durable),
     /// The wait ran out first; it goes on.
     Pending(Durable),
@@ -60,8 +60,8 @@ pub enum StartError {
     /// The key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyMismatch,
-    /// As many recorders run as the settings allow.
-    #[error("{setting} allows {limit} recorders at once, and as many run")]
+    /// As many egresses run as the settings allow.
+    #[error("{setting} allows {limit} egresses at once, and as many run")]
     Quota {
         /// The setting.
         setting: &'static str,
@@ -130,17 +130,17 @@ pub enum StopError {
 
 /// Something a verified notification spoke of that no relay in work drives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ghost {
-    /// Cloudflare: an encoder has connected to a live input that is unknown, or whose relay is stopping or over.
+pub enum Stray {
+    /// Cloudflare: an encoder has connected to an ingest that is unknown, or whose relay is stopping or over.
     FeedConnected {
-        /// The live input.
-        live_input: String,
+        /// The ingest.
+        ingest: String,
     },
-    /// Agora: a recorder bears a mark, and no relay in work watches it.
-    Recorder {
-        /// Its label: the mark may be another deployment's or another database's.
-        mark: Mark,
-        /// Its session: what a debt without one waits for.
+    /// Agora: an egress bears a tag, and no relay in work watches it.
+    Egress {
+        /// Its label: the tag may be another deployment's or another database's.
+        tag: ResourceTag,
+        /// Its session: what a cleanup job without one waits for.
         sid: String,
         /// Whether the notification says that it is over.
         is_over: bool,

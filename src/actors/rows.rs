@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::view::{WireTime, relay_json};
-use crate::relay::{self, Backend, Debt, Durable, Fact, Owed, Step, Video, VideoState};
+use crate::relay::{
+    self, Backend, Cleanup, CleanupJob, Durable, Fact, Recording, RecordingState, Step,
+};
 use crate::store::{
-    Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow, Save, StoredRelay,
+    CostRow, JournalEntry, NewCleanupJob, OutboxEntry, Projection, RecordingRow, RelayRow, Save,
+    StoredRelay,
 };
 
 /// The kind of the journal's last entry of a relay that could not be driven: no fact, but a word on its end.
@@ -58,9 +61,9 @@ pub(super) fn save(
         expected_revision,
         epoch,
         journal: journal(durable, step, now),
-        debts: step
-            .debts()
-            .map(|debt| new_debt(durable, debt, now, wall))
+        cleanup_jobs: step
+            .cleanup_jobs()
+            .map(|cleanup_job| new_cleanup_job(durable, cleanup_job, now, wall))
             .collect(),
         recordings: recordings(durable, step, now),
         cost: cost(durable, step),
@@ -72,10 +75,10 @@ pub(super) fn save(
 /// The relay's own row.
 pub(super) fn row(durable: &Durable) -> RelayRow {
     let spec = &durable.spec;
-    let recorder = durable.recorder.as_ref();
+    let egress = durable.egress.as_ref();
     let (backend, region, cname) = match &spec.backend {
         Backend::CloudRecording { .. } => {
-            let cname = recorder.map(|recorder| spec.mark(recorder.attempt).to_string());
+            let cname = egress.map(|egress| spec.tag(egress.attempt).to_string());
             ("cloud_recording", None, cname)
         }
         Backend::MediaPush { region } => ("media_push", Some(region.clone()), None),
@@ -89,14 +92,14 @@ pub(super) fn row(durable: &Durable) -> RelayRow {
         relay_status: durable.relay_status().to_string(),
         backend: backend.to_owned(),
         region,
-        live_input_uid: durable.live_input.uid.clone(),
-        agora_resource_id: recorder.and_then(|recorder| recorder.resource_id.clone()),
+        ingest_id: durable.ingest.uid.clone(),
+        agora_resource_id: egress.and_then(|egress| egress.resource_id.clone()),
         agora_recording_cname: cname,
-        agora_recording_uid: recorder
-            .and_then(|recorder| durable.recording_uid(recorder.attempt))
+        agora_recording_uid: egress
+            .and_then(|egress| durable.recording_uid(egress.attempt))
             .map(i64::from),
-        agora_sid: recorder.and_then(|recorder| recorder.sid.clone()),
-        agora_converter_id: recorder.and_then(|recorder| recorder.converter_id.clone()),
+        agora_sid: egress.and_then(|egress| egress.sid.clone()),
+        agora_converter_id: egress.and_then(|egress| egress.converter_id.clone()),
         outcome: durable
             .outcome
             .as_ref()
@@ -116,11 +119,11 @@ pub(super) fn projection(durable: &Durable) -> Projection {
     let row = row_ids(durable);
     Projection {
         channel_name: durable.spec.channel_name.clone(),
-        stream_key_id: durable.live_input.uid.clone(),
-        hls_playback_url: durable.live_input.hls_url.clone(),
+        stream_key_id: durable.ingest.uid.clone(),
+        hls_playback_url: durable.ingest.hls_url.clone(),
         stream_recording_url: durable
             .main_recording()
-            .and_then(|video| video.hls_url.clone()),
+            .and_then(|recording| recording.hls_url.clone()),
         agora_resource_id: row.0,
         agora_sid: row.1,
         agora_recording_uid: row.2,
@@ -130,11 +133,11 @@ pub(super) fn projection(durable: &Durable) -> Projection {
 }
 
 fn row_ids(durable: &Durable) -> (Option<String>, Option<String>, Option<i64>) {
-    let Some(recorder) = &durable.recorder else {
+    let Some(egress) = &durable.egress else {
         return (None, None, None);
     };
-    let uid = durable.recording_uid(recorder.attempt).map(i64::from);
-    (recorder.resource_id.clone(), recorder.sid.clone(), uid)
+    let uid = durable.recording_uid(egress.attempt).map(i64::from);
+    (egress.resource_id.clone(), egress.sid.clone(), uid)
 }
 
 /// One entry a fact; what the step led to stands with the last.
@@ -175,20 +178,30 @@ pub(super) fn outbox(
     announced.map(entry).collect()
 }
 
-/// Debts outlive their relay's clock, so their times are told by the wall clock.
-fn new_debt(durable: &Durable, debt: &Debt, now: DateTime<Utc>, wall: DateTime<Utc>) -> NewDebt {
+/// Cleanup jobs outlive their relay's clock, so their times are told by the wall clock.
+fn new_cleanup_job(
+    durable: &Durable,
+    cleanup_job: &CleanupJob,
+    now: DateTime<Utc>,
+    wall: DateTime<Utc>,
+) -> NewCleanupJob {
     let shift = wall - now;
     let (relay_id, channel_id) = (durable.spec.relay_id, durable.spec.channel_id);
-    NewDebt {
-        next_attempt_at: debt.due + shift,
-        expires_at: debt.expires.map(|at| at + shift),
-        ..self::debt(&debt.owed, relay_id, channel_id, wall)
+    NewCleanupJob {
+        next_attempt_at: cleanup_job.due + shift,
+        expires_at: cleanup_job.expires.map(|at| at + shift),
+        ..self::cleanup_job(&cleanup_job.owed, relay_id, channel_id, wall)
     }
 }
 
-/// A debt that is due at once and never expires.
-pub(super) fn debt(owed: &Owed, relay_id: Uuid, channel_id: i64, at: DateTime<Utc>) -> NewDebt {
-    NewDebt {
+/// A cleanup job that is due at once and never expires.
+pub(super) fn cleanup_job(
+    owed: &Cleanup,
+    relay_id: Uuid,
+    channel_id: i64,
+    at: DateTime<Utc>,
+) -> NewCleanupJob {
+    NewCleanupJob {
         id: Uuid::now_v7(),
         relay_id,
         channel_id,
@@ -201,31 +214,33 @@ pub(super) fn debt(owed: &Owed, relay_id: Uuid, channel_id: i64, at: DateTime<Ut
     }
 }
 
-fn recordings(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<Recording> {
+fn recordings(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<RecordingRow> {
     let named = |fact: &Fact, uid: &str| {
-        let seen = matches!(fact, Fact::VideoSeen { uid: seen } if seen == uid);
-        seen || matches!(fact, Fact::Recording { video } if video.uid == uid)
+        let seen = matches!(fact, Fact::RecordingSeen { uid: seen } if seen == uid);
+        seen || matches!(fact, Fact::Recording { recording } if recording.uid == uid)
     };
     let changed = |uid: &str| {
         step.facts.iter().any(|fact| named(fact, uid))
-            || step.debts().any(|debt| debt.owed.target() == uid)
+            || step
+                .cleanup_jobs()
+                .any(|cleanup_job| cleanup_job.owed.target() == uid)
     };
-    let row = |video: &Video| Recording {
-        video_uid: video.uid.clone(),
+    let row = |recording: &Recording| RecordingRow {
+        id: recording.uid.clone(),
         relay_id: durable.spec.relay_id,
         channel_id: durable.spec.channel_id,
-        state: video.state.to_string(),
-        duration_seconds: video.duration_ms.map(seconds),
-        hls_url: video.hls_url.clone(),
-        dash_url: video.dash_url.clone(),
-        thumbnail_url: video.thumbnail_url.clone(),
+        state: recording.state.to_string(),
+        duration_seconds: recording.duration_ms.map(seconds),
+        hls_url: recording.hls_url.clone(),
+        dash_url: recording.dash_url.clone(),
+        thumbnail_url: recording.thumbnail_url.clone(),
         created_at: now,
-        ready_at: (video.state == VideoState::Ready).then_some(now),
+        ready_at: (recording.state == RecordingState::Ready).then_some(now),
     };
     durable
-        .videos
+        .recordings
         .iter()
-        .filter(|video| changed(&video.uid))
+        .filter(|recording| changed(&recording.uid))
         .map(row)
         .collect()
 }
@@ -239,7 +254,7 @@ pub(super) fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-fn cost(durable: &Durable, step: &Step) -> Option<Cost> {
+fn cost(durable: &Durable, step: &Step) -> Option<CostRow> {
     let ended = step
         .facts
         .iter()
@@ -250,12 +265,12 @@ fn cost(durable: &Durable, step: &Step) -> Option<Cost> {
 }
 
 /// A relay's row in the ledger.
-pub(super) fn ledger(row: &RelayRow, cost: relay::Cost, created_at: DateTime<Utc>) -> Cost {
+pub(super) fn ledger(row: &RelayRow, cost: relay::Cost, created_at: DateTime<Utc>) -> CostRow {
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    Cost {
+    CostRow {
         relay_id: row.id,
         channel_id: row.channel_id,
-        stream_key_id: row.live_input_uid.clone(),
+        stream_key_id: row.ingest_id.clone(),
         duration_seconds: whole(cost.duration_seconds),
         cost_cents: whole(cost.cost_cents),
         cost_micros: whole(cost.cost_micros),
@@ -273,16 +288,16 @@ mod tests {
     use crate::actors::view::fixture::{at, live};
 
     #[test]
-    fn a_debts_times_are_told_by_the_wall_clock_however_far_the_relays_own_is_from_it() {
+    fn a_cleanup_jobs_times_are_told_by_the_wall_clock_however_far_the_relays_own_is_from_it() {
         let now = at("10:00:00.000");
-        let debt = Debt {
-            owed: Owed::DeleteVideo { uid: "uid".into() },
+        let cleanup_job = CleanupJob {
+            owed: Cleanup::DeleteRecording { uid: "uid".into() },
             due: now + TimeDelta::seconds(240),
             expires: Some(now + TimeDelta::hours(3)),
         };
         for hours in [-4, 0, 4] {
             let wall = now + TimeDelta::hours(hours);
-            let stored = new_debt(&live(), &debt, now, wall);
+            let stored = new_cleanup_job(&live(), &cleanup_job, now, wall);
             assert_eq!(stored.created_at, wall);
             assert_eq!(stored.next_attempt_at, wall + TimeDelta::seconds(240));
             assert_eq!(stored.expires_at, Some(wall + TimeDelta::hours(3)));

@@ -13,8 +13,8 @@ use super::calls::Vendors;
 use super::clock::ProcessClock;
 use super::directory::Directory;
 use super::fleet::state::State;
-use super::ghosts::StrayReads;
 use super::registry::Registry;
+use super::strays::StrayReads;
 use crate::config::Settings;
 use crate::relay::Owner;
 use crate::store::{Save, Saved, Store, StoreError, until_answered};
@@ -52,7 +52,7 @@ pub struct Shared {
     readiness: AtomicU8,
     database_answers: AtomicU8,
     registry: RwLock<Option<Addr<Registry>>>,
-    debts: Notify,
+    cleanup_jobs: Notify,
     pub(super) alarms: Alarms,
     pub(super) stray_reads: StrayReads,
     pub(super) fleet: State,
@@ -98,7 +98,7 @@ impl Shared {
             readiness: AtomicU8::new(0),
             database_answers: AtomicU8::new(1),
             registry: RwLock::new(None),
-            debts: Notify::new(),
+            cleanup_jobs: Notify::new(),
             alarms: Alarms::default(),
             stray_reads: StrayReads::default(),
             fleet: State::default(),
@@ -221,14 +221,14 @@ impl Shared {
         }
     }
 
-    /// There is a new debt.
-    pub(super) fn debts_changed(&self) {
-        self.debts.notify_one();
+    /// There is a new cleanup job.
+    pub(super) fn cleanup_changed(&self) {
+        self.cleanup_jobs.notify_one();
     }
 
-    /// Returns when there is a new debt.
-    pub(super) async fn new_debt(&self) {
-        self.debts.notified().await;
+    /// Returns when there is a new cleanup job.
+    pub(super) async fn new_cleanup_job(&self) {
+        self.cleanup_jobs.notified().await;
     }
 
     /// Saves until the database has taken it: nothing is done whose intent is not stored, and nothing is given up because

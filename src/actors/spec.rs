@@ -12,7 +12,7 @@ use crate::relay::{Backend, Owner, Prices, Spec, Timing};
 /// Up to this `live_timeout` the page says that it is ready at the seller's first frame: two misses of `readyTimeout`
 /// (60 s at most) end the task, so a seller who may come later must not be waited for (`agora.md §3.7`).
 const READY_AT_FIRST_FRAME: Duration = Duration::from_secs(120);
-/// What a recorder may run on beyond the relay's own limits.
+/// What an egress may run on beyond the relay's own limits.
 const RECORDING_MARGIN: Duration = Duration::from_secs(600);
 
 /// What the relay is asked to do.
@@ -21,7 +21,7 @@ pub(super) fn spec(
     owner: Owner,
     request: &StartRequest,
     now: DateTime<Utc>,
-    recorder_not_before: Option<DateTime<Utc>>,
+    egress_not_before: Option<DateTime<Utc>>,
 ) -> Spec {
     let rules = &settings.relay;
     let max_duration = request.max_duration.unwrap_or(rules.max_duration);
@@ -61,7 +61,7 @@ pub(super) fn spec(
         delete_recording_after_days: request
             .delete_recording_after_days
             .unwrap_or(Some(rules.delete_recording_after_days)),
-        keep_live_input: rules.live_input_retention == LiveInputRetention::Keep,
+        keep_ingest: rules.live_input_retention == LiveInputRetention::Keep,
         backend,
         timing: Timing {
             poll_interval: rules.poll_interval,
@@ -78,10 +78,10 @@ pub(super) fn spec(
         },
         prices: Prices {
             stored: settings.pricing.cloudflare_stored_micros(),
-            recorder: settings.pricing.agora_micros(),
+            egress: settings.pricing.agora_micros(),
         },
         requested_at: now,
-        recorder_not_before,
+        egress_not_before,
     }
 }
 

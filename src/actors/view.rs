@@ -11,7 +11,8 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use uuid::Uuid;
 
 use crate::relay::{
-    Backend, Cost, Detail, Durable, Fact, Outcome, Phase, RelayStatus, Source, Video, VideoState,
+    Backend, Cost, Detail, Durable, Fact, Outcome, Phase, Recording, RecordingState, RelayStatus,
+    Source,
 };
 
 /// A time as it goes over the wire: RFC 3339, UTC with `Z`, milliseconds.
@@ -66,10 +67,10 @@ pub struct RelayView {
     pub hls_playback_url: Option<String>,
     /// The same over DASH.
     pub dash_playback_url: Option<String>,
-    /// The live input's uid.
+    /// The ingest's uid.
     pub stream_key_id: Option<String>,
-    /// The recorder.
-    pub agora: RecorderView,
+    /// The egress.
+    pub agora: EgressView,
     /// What Cloudflare keeps of it.
     pub recordings: Vec<RecordingView>,
     /// The main recording, over HLS.
@@ -84,7 +85,7 @@ pub struct RelayView {
     pub cost: Option<CostView>,
     /// When the start was accepted.
     pub requested_at: WireTime,
-    /// When the recorder accepted.
+    /// When the egress accepted.
     pub started_at: Option<WireTime>,
     /// When a buyer could first press play.
     pub live_at: Option<WireTime>,
@@ -94,10 +95,10 @@ pub struct RelayView {
     pub ended_at: Option<WireTime>,
 }
 
-/// The recorder of a relay.
+/// The egress of a relay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = Recorder)]
-pub struct RecorderView {
+#[schema(as = Egress)]
+pub struct EgressView {
     /// `cloud_recording` or `media_push`.
     #[schema(schema_with = words::backend)]
     pub backend: String,
@@ -118,7 +119,7 @@ pub struct RecorderView {
 #[schema(as = Recording)]
 pub struct RecordingView {
     /// Cloudflare's uid of the video.
-    pub video_uid: String,
+    pub id: String,
     /// processing, ready, failed, deleted.
     #[schema(schema_with = words::recording_state)]
     pub state: String,
@@ -146,7 +147,7 @@ pub struct OutcomeView {
     pub detail: Detail,
 }
 
-/// What a relay cost: Cloudflare's part by the minute stored, Agora's by the minute its recorders ran.
+/// What a relay cost: Cloudflare's part by the minute stored, Agora's by the minute its egresses ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Cost)]
 pub struct CostView {
@@ -158,7 +159,7 @@ pub struct CostView {
     pub cost_cents: u64,
     /// The same in millionths of a US dollar, exact.
     pub cost_micros: u64,
-    /// What Agora's recorders cost, in millionths of a US dollar.
+    /// What Agora's egresses cost, in millionths of a US dollar.
     pub agora_cost_micros: u64,
     /// Where the duration comes from: the recordings, or, where a recording or its length is unknown and this is more, the time it was live as observed.
     #[schema(schema_with = words::cost_source)]
@@ -194,14 +195,14 @@ impl RelayView {
             relay_status: durable.relay_status(),
             is_active: phase.is_active(),
             is_live: phase == Phase::Live,
-            hls_playback_url: durable.live_input.hls_url.clone(),
-            dash_playback_url: durable.live_input.dash_url.clone(),
-            stream_key_id: durable.live_input.uid.clone(),
-            agora: RecorderView::of(durable),
-            recordings: durable.videos.iter().map(RecordingView::of).collect(),
+            hls_playback_url: durable.ingest.hls_url.clone(),
+            dash_playback_url: durable.ingest.dash_url.clone(),
+            stream_key_id: durable.ingest.uid.clone(),
+            agora: EgressView::of(durable),
+            recordings: durable.recordings.iter().map(RecordingView::of).collect(),
             recording_url: durable
                 .main_recording()
-                .and_then(|video| video.hls_url.clone()),
+                .and_then(|recording| recording.hls_url.clone()),
             live_seconds: durable.live_seconds(now),
             viewer_count: viewers,
             outcome: durable.outcome.as_ref().map(OutcomeView::of),
@@ -215,35 +216,35 @@ impl RelayView {
     }
 }
 
-impl RecorderView {
+impl EgressView {
     fn of(durable: &Durable) -> Self {
-        let recorder = durable.recorder.as_ref();
+        let egress = durable.egress.as_ref();
         Self {
             backend: match durable.spec.backend {
                 Backend::CloudRecording { .. } => "cloud_recording",
                 Backend::MediaPush { .. } => "media_push",
             }
             .to_owned(),
-            resource_id: recorder.and_then(|recorder| recorder.resource_id.clone()),
-            sid: recorder.and_then(|recorder| recorder.sid.clone()),
-            recording_uid: recorder.and_then(|recorder| durable.recording_uid(recorder.attempt)),
-            converter_id: recorder.and_then(|recorder| recorder.converter_id.clone()),
+            resource_id: egress.and_then(|egress| egress.resource_id.clone()),
+            sid: egress.and_then(|egress| egress.sid.clone()),
+            recording_uid: egress.and_then(|egress| durable.recording_uid(egress.attempt)),
+            converter_id: egress.and_then(|egress| egress.converter_id.clone()),
             replacements: durable.replacements,
         }
     }
 }
 
 impl RecordingView {
-    fn of(video: &Video) -> Self {
-        let there = video.state != VideoState::Deleted;
+    fn of(recording: &Recording) -> Self {
+        let there = recording.state != RecordingState::Deleted;
         let url = |url: &Option<String>| url.clone().filter(|_| there);
         Self {
-            video_uid: video.uid.clone(),
-            state: video.state.to_string(),
-            hls_url: url(&video.hls_url),
-            dash_url: url(&video.dash_url),
-            thumbnail_url: url(&video.thumbnail_url),
-            duration_seconds: video.duration_ms.map(|ms| ms.div_ceil(1000)),
+            id: recording.uid.clone(),
+            state: recording.state.to_string(),
+            hls_url: url(&recording.hls_url),
+            dash_url: url(&recording.dash_url),
+            thumbnail_url: url(&recording.thumbnail_url),
+            duration_seconds: recording.duration_ms.map(|ms| ms.div_ceil(1000)),
         }
     }
 }

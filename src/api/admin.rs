@@ -58,7 +58,7 @@ pub(super) struct Actor {
 #[schema(as = Sweep)]
 pub(super) struct SweepReport {
     dry_run: bool,
-    /// Everything that bears a mark.
+    /// Everything that bears a tag.
     findings: Vec<Finding>,
     /// The vendor's list may be cut: what is behind its end was not seen.
     may_be_cut: bool,
@@ -81,7 +81,7 @@ pub(super) async fn actors(
     let page = query.page()?;
     let after = page.cursor.as_deref().map(Uuid::try_parse).transpose();
     let after = after.map_err(|_| Problem::parameter("cursor", "not a cursor of this list"))?;
-    let mut all = api.keeper.all().await?;
+    let mut all = api.service.all().await?;
     let total = all.len();
     all.sort_unstable_by_key(|(snapshot, _)| snapshot.durable.spec.relay_id);
     all.retain(|(snapshot, _)| after.is_none_or(|after| snapshot.durable.spec.relay_id > after));
@@ -137,13 +137,13 @@ pub(super) async fn stop(
         relay_id: Some(relay_id),
         keyed_by: None,
     };
-    let answer = api.keeper.stop(stop).await;
+    let answer = api.service.stop(stop).await;
     answered(&api, answer)
 }
 
 /// One pass of the janitor by hand
 ///
-/// What the vendors hold with a mark, and what became of it.
+/// What the vendors hold with a tag, and what became of it.
 #[utoipa::path(
     post, path = "/admin/sweep", tag = "operators", operation_id = "sweep",
     params(SweepQuery),
@@ -161,7 +161,7 @@ pub(super) async fn sweep(
         Some("true") => true,
         Some(_) => return Err(Problem::parameter("dry_run", "true or false")),
     };
-    match api.keeper.sweep(dry_run).await {
+    match api.service.sweep(dry_run).await {
         Ok(sweep) => Ok(HttpResponse::Ok().json(SweepReport {
             dry_run,
             findings: sweep.findings,

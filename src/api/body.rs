@@ -7,7 +7,7 @@ use utoipa::PartialSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
-use super::input::{LARGEST_ID, json, uuid, whole, without_mark};
+use super::input::{LARGEST_ID, json, uuid, whole, without_tag};
 use super::problem::{FieldError, Problem};
 
 /// A rule that a schema cannot state, for the field of this name.
@@ -31,7 +31,7 @@ impl Body {
     /// # Errors
     /// As [`Body::read`].
     pub(super) fn read_optional(body: &[u8]) -> Result<Self, Problem> {
-        let is_empty = without_mark(body).trim_ascii().is_empty();
+        let is_empty = without_tag(body).trim_ascii().is_empty();
         match if is_empty { Value::Null } else { json(body)? } {
             Value::Null => Ok(Self(Map::new())),
             body => Self::of(body),

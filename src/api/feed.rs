@@ -18,7 +18,7 @@ use crate::actors::view::WireTime;
 use crate::store::{OutboxMessage, Store, StoreError};
 
 /// Between two looks of the task when nobody nudges it.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_EVERY: Duration = Duration::from_secs(1);
 /// How many events a listener may fall behind.
 const BEHIND: usize = 4096;
 /// How many events are read at once.
@@ -93,7 +93,7 @@ impl Feed {
             tokio::select! {
                 () = self.closing.cancelled() => return,
                 Ok(()) = nudges.changed() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(POLL_EVERY) => {}
             }
         }
     }

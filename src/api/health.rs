@@ -14,7 +14,7 @@ use super::routes::Routes;
 use super::vendor_watch::{VendorState, VendorWatch};
 use crate::actors::Readiness;
 use crate::actors::view::WireTime;
-use crate::store::{Alarm, DebtCount, StoreError};
+use crate::store::{AlarmRow, CleanupCount, StoreError};
 use crate::vendors::governor::Snapshot;
 
 /// How long the database may take to answer a probe.
@@ -67,7 +67,7 @@ pub(super) async fn livez() -> HttpResponse {
     extensions(("x-problems" = json!(["starting", "shutting-down", "database"]))),
 )]
 pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let readiness = api.keeper.readiness();
+    let readiness = api.service.readiness();
     if api.is_draining() || readiness == Readiness::Draining {
         return Err(Problem::new(
             Code::ShuttingDown,
@@ -75,19 +75,19 @@ pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem>
         ));
     }
     if readiness == Readiness::Starting {
-        let reason = api.keeper.reason();
+        let reason = api.service.reason();
         return Err(Problem::new(
             Code::Starting,
             reason.unwrap_or_else(|| "Unfinished relays are being loaded.".to_owned()),
         ));
     }
-    if !api.keeper.lease_holds() {
+    if !api.service.lease_holds() {
         return Err(Problem::new(
             Code::Database,
             "This process's lease on its relays was not renewed: it calls no vendor until it is.",
         ));
     }
-    if !api.keeper.is_ready() {
+    if !api.service.is_ready() {
         return Err(Problem::new(
             Code::Database,
             "The last write did not reach the database.",
@@ -119,7 +119,7 @@ pub(crate) struct HealthReport {
     pub(crate) database: DatabaseState,
     pub(crate) budgets: Vec<Budget>,
     /// Null when the database does not say.
-    pub(crate) debts: Option<Debts>,
+    pub(crate) cleanup_jobs: Option<CleanupJobs>,
     /// Null when the database does not say.
     pub(crate) alarms: Option<Vec<AlarmView>>,
 }
@@ -150,14 +150,14 @@ pub(crate) struct Budget {
 
 /// What finished relays still owe a vendor.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Debts {
+pub(crate) struct CleanupJobs {
     pub(crate) open: i64,
-    pub(crate) kinds: Vec<DebtKind>,
+    pub(crate) kinds: Vec<CleanupKind>,
 }
 
-/// Open debts of one kind.
+/// Open cleanup jobs of one kind.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DebtKind {
+pub(crate) struct CleanupKind {
     pub(crate) kind: String,
     pub(crate) open: i64,
     pub(crate) oldest_at: WireTime,
@@ -165,7 +165,7 @@ pub(crate) struct DebtKind {
 
 /// Something that wants a person.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Alarm)]
+#[schema(as = AlarmRow)]
 pub(crate) struct AlarmView {
     pub(crate) code: String,
     /// What it is about: a relay's id, a vendor's, or empty.
@@ -194,19 +194,19 @@ fn budget(budget: &Snapshot) -> Budget {
     }
 }
 
-fn debts(counts: &[DebtCount]) -> Debts {
-    let kind = |count: &DebtCount| DebtKind {
+fn cleanup_jobs(counts: &[CleanupCount]) -> CleanupJobs {
+    let kind = |count: &CleanupCount| CleanupKind {
         kind: count.kind.clone(),
         open: count.open,
         oldest_at: WireTime(count.oldest),
     };
-    Debts {
+    CleanupJobs {
         open: counts.iter().map(|count| count.open).sum(),
         kinds: counts.iter().map(kind).collect(),
     }
 }
 
-fn alarm(alarm: &Alarm) -> AlarmView {
+fn alarm(alarm: &AlarmRow) -> AlarmView {
     AlarmView {
         code: alarm.code.clone(),
         subject: alarm.subject.clone(),
@@ -225,7 +225,7 @@ impl Api {
             self.health.cloudflare.state(now),
             self.health.agora.state(now),
             self.database_answers(),
-            within(self.store.debt_counts()),
+            within(self.store.cleanup_job_counts()),
             within(self.store.alarms()),
         );
         let database = database.is_ok() && counts.is_some() && alarms.is_some();
@@ -238,7 +238,7 @@ impl Api {
                 acting: self.acts(),
             },
             budgets: (self.health.budgets)().iter().map(budget).collect(),
-            debts: counts.as_deref().map(debts),
+            cleanup_jobs: counts.as_deref().map(cleanup_jobs),
             alarms: alarms.map(|alarms| alarms.iter().map(alarm).collect()),
         }
     }
@@ -246,7 +246,7 @@ impl Api {
     /// Asks the database whether it is there.
     pub(super) async fn database_answers(&self) -> Result<(), Problem> {
         // It may be there to be read and take no write: then nothing that is asked for can be done.
-        if !self.keeper.shared().database_answers() {
+        if !self.service.shared().database_answers() {
             return Err(Problem::new(
                 Code::Database,
                 "The database takes no writes.",

@@ -41,7 +41,7 @@ pub(super) fn uuid(text: &str) -> Option<Uuid> {
 /// # Errors
 /// 400 when it is no JSON, or has a key twice.
 pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
-    strict_json::read(without_mark(body)).map_err(|error| {
+    strict_json::read(without_tag(body)).map_err(|error| {
         Problem::body(match error.is_data() {
             true => error.to_string(),
             false => format!("not JSON: {error}"),
@@ -49,7 +49,7 @@ pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-pub(super) fn without_mark(body: &[u8]) -> &[u8] {
+pub(super) fn without_tag(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
@@ -74,7 +74,8 @@ const LONGEST_NAME: usize = 64;
 /// The name of an Agora channel: 1 to 64 of its 89 characters (`agora.md §1.5`), which are one byte each. `.` and `..` are
 /// refused although Agora allows them: as a part of a URL's path they name another path, encoded or not.
 pub(super) fn channel_name(value: &Value) -> Result<(), String> {
-    let known = |letter: char| letter.is_ascii_alphanumeric() || MARKS.contains(letter);
+    let known =
+        |peer_message: char| peer_message.is_ascii_alphanumeric() || MARKS.contains(peer_message);
     let name = value.as_str().unwrap_or_default();
     let is_dots = matches!(name, "." | "..");
     if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(known) && !is_dots {
@@ -87,10 +88,10 @@ pub(super) fn channel_name(value: &Value) -> Result<(), String> {
 
 /// [`channel_name`] as a schema.
 pub(super) fn channel_name_schema() -> Object {
-    let marks = ["-", "[", "]"]
+    let tags = ["-", "[", "]"]
         .iter()
-        .fold(MARKS.to_owned(), |marks, special| {
-            marks.replace(special, &format!("\\{special}"))
+        .fold(MARKS.to_owned(), |tags, special| {
+            tags.replace(special, &format!("\\{special}"))
         });
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -100,7 +101,7 @@ pub(super) fn channel_name_schema() -> Object {
         .min_length(Some(1))
         .max_length(Some(LONGEST_NAME))
         .pattern(Some(format!(
-            "^(?!\\.{{1,2}}$)[a-zA-Z0-9{marks}]{{1,{LONGEST_NAME}}}$"
+            "^(?!\\.{{1,2}}$)[a-zA-Z0-9{tags}]{{1,{LONGEST_NAME}}}$"
         )))
         .build()
 }

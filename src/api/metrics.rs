@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::Api;
 use crate::actors::{AlarmCode, DELIVERY_RESULTS, Kind};
-use crate::relay::{Ignored, OutcomeCode, Owed, Phase, TRANSITIONS};
-use crate::store::{Alarm, DebtCount};
+use crate::relay::{Cleanup, Ignored, OutcomeCode, Phase, TRANSITIONS};
+use crate::store::{AlarmRow, CleanupCount};
 use crate::telemetry::metrics::{self, Metric};
 use crate::vendors::governor::Priority;
 
@@ -33,7 +33,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 )]
 pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     let stored = timeout(DATABASE_PATIENCE, async {
-        tokio::try_join!(api.store.debt_counts(), api.store.alarms()).ok()
+        tokio::try_join!(api.store.cleanup_job_counts(), api.store.alarms()).ok()
     });
     let stored = stored.await.ok().flatten();
     let text = metrics::render(|| {
@@ -41,12 +41,12 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
         relays(&api);
         budgets(&api);
         metrics::LISTENERS.set(f64::from(api.feed.listeners()), []);
-        let up = stored.is_some() && api.keeper.shared().database_answers();
+        let up = stored.is_some() && api.service.shared().database_answers();
         metrics::DATABASE_UP.set(yes(up), []);
-        let ready = api.keeper.is_ready() && !api.is_draining();
+        let ready = api.service.is_ready() && !api.is_draining();
         metrics::READY.set(yes(ready), []);
-        if let Some((debts, alarms)) = &stored {
-            owed(debts, api.now());
+        if let Some((cleanup_jobs, alarms)) = &stored {
+            owed(cleanup_jobs, api.now());
             raised(alarms);
         }
     });
@@ -64,8 +64,8 @@ fn begin_at_zero(api: &Api) {
     for reason in Ignored::VARIANTS {
         metrics::EVENTS_IGNORED.add(0, [reason]);
     }
-    for kind in Owed::VARIANTS {
-        metrics::DEBTS_SETTLED.add(0, [kind]);
+    for kind in Cleanup::VARIANTS {
+        metrics::CLEANUP_JOBS_SETTLED.add(0, [kind]);
     }
     for kind in Kind::VARIANTS {
         metrics::ORPHANS_FOUND.add(0, [kind]);
@@ -85,7 +85,7 @@ fn begin_at_zero(api: &Api) {
 }
 
 fn relays(api: &Api) {
-    let in_work = api.keeper.directory().all();
+    let in_work = api.service.directory().all();
     let phases = tally(in_work.iter().map(|relay| relay.durable.phase));
     for phase in Phase::iter().filter(|phase| *phase != Phase::Ended) {
         let relays = phases.get(&phase).copied().unwrap_or(0);
@@ -104,19 +104,21 @@ fn budgets(api: &Api) {
     }
 }
 
-fn owed(debts: &[DebtCount], now: DateTime<Utc>) {
-    let open = debts.iter().map(|debt| {
-        let open = u32::try_from(debt.open).unwrap_or(u32::MAX);
-        (debt.kind.as_str(), open)
+fn owed(cleanup_jobs: &[CleanupCount], now: DateTime<Utc>) {
+    let open = cleanup_jobs.iter().map(|cleanup_job| {
+        let open = u32::try_from(cleanup_job.open).unwrap_or(u32::MAX);
+        (cleanup_job.kind.as_str(), open)
     });
-    closed(&metrics::DEBTS, Owed::VARIANTS, &open.collect());
-    let ages = debts.iter().map(|debt| now - debt.oldest);
+    closed(&metrics::CLEANUP_JOBS, Cleanup::VARIANTS, &open.collect());
+    let ages = cleanup_jobs
+        .iter()
+        .map(|cleanup_job| now - cleanup_job.oldest);
     let oldest = ages.max().unwrap_or_default();
     let seconds = oldest.to_std().unwrap_or_default().as_secs_f64();
-    metrics::OLDEST_DEBT.set(seconds, []);
+    metrics::OLDEST_CLEANUP_JOB.set(seconds, []);
 }
 
-fn raised(alarms: &[Alarm]) {
+fn raised(alarms: &[AlarmRow]) {
     let codes = tally(alarms.iter().map(|alarm| alarm.code.as_str()));
     closed(&metrics::ALARMS, AlarmCode::VARIANTS, &codes);
 }

@@ -49,7 +49,7 @@ use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 
-use crate::actors::{Keeper, Readiness};
+use crate::actors::{Readiness, RelayService};
 use crate::config::Settings;
 use crate::store::Store;
 use auth::Tokens;
@@ -66,7 +66,7 @@ pub use server::server;
 use session::Sessions;
 pub use vendor_watch::{LastError, VendorWatch};
 pub use viewers::{AskViewers, Viewers};
-use webhooks::{Ghost, Webhooks};
+use webhooks::{Stray, Webhooks};
 
 /// The most of a body that is read, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -85,8 +85,8 @@ pub struct Outside {
     pub health: Health,
     /// How many watch.
     pub viewers: Viewers,
-    /// Hears of what should not be there any more: see [`Ghost`].
-    pub on_ghost: Arc<dyn Fn(Ghost) + Send + Sync>,
+    /// Hears of what should not be there any more: see [`Stray`].
+    pub on_stray: Arc<dyn Fn(Stray) + Send + Sync>,
     /// This process's name, for operators.
     pub node: String,
     /// The console: see [`crate::console::pages`].
@@ -95,7 +95,7 @@ pub struct Outside {
 
 /// All that handlers work with. One for all of the server's threads.
 pub struct Api {
-    pub(crate) keeper: Keeper,
+    pub(crate) service: RelayService,
     pub(crate) store: Store,
     feed: Feed,
     tokens: Tokens,
@@ -108,14 +108,14 @@ pub struct Api {
     pub(crate) is_https: bool,
     pages: Pages,
     start_wait: Duration,
-    /// Uids that are given to recorders: no seller has one of them.
+    /// Uids that are given to egresses: no seller has one of them.
     recorder_uids: RangeInclusive<u32>,
     recorder: Option<Recorder>,
     webhooks: Webhooks,
     clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     health: Health,
     pub(crate) viewers: Viewers,
-    on_ghost: Arc<dyn Fn(Ghost) + Send + Sync>,
+    on_stray: Arc<dyn Fn(Stray) + Send + Sync>,
     pub(crate) node: String,
     draining: AtomicBool,
 }
@@ -131,10 +131,15 @@ impl std::fmt::Debug for Api {
 impl Api {
     /// The API of these settings.
     #[must_use]
-    pub fn new(settings: &Settings, keeper: Keeper, store: Store, outside: Outside) -> Arc<Self> {
+    pub fn new(
+        settings: &Settings,
+        service: RelayService,
+        store: Store,
+        outside: Outside,
+    ) -> Arc<Self> {
         let proxies = Proxies::new(&settings.server.trusted_proxies);
         Arc::new(Self {
-            keeper,
+            service,
             feed: Feed::new(store.clone()),
             store,
             tokens: Tokens::new(&settings.auth),
@@ -153,7 +158,7 @@ impl Api {
             clock: outside.clock,
             health: outside.health,
             viewers: outside.viewers,
-            on_ghost: outside.on_ghost,
+            on_stray: outside.on_stray,
             node: outside.node,
             draining: AtomicBool::new(false),
         })
@@ -180,7 +185,7 @@ impl Api {
 
     /// Whether this process drives the relays: it holds the database and has loaded them. One that goes down still does.
     pub(crate) fn acts(&self) -> bool {
-        self.keeper.readiness() != Readiness::Starting
+        self.service.readiness() != Readiness::Starting
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

@@ -72,7 +72,7 @@ impl Api {
                 source: "recording",
                 relay_id: recording.relay_id,
                 relay_status: None,
-                video_uid: Some(view.video_uid),
+                video_uid: Some(view.id),
                 thumbnail_url: view.thumbnail_url,
                 duration_seconds: view.duration_seconds,
             })

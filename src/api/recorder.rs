@@ -81,7 +81,7 @@ impl Api {
 
     /// What a process that does not act yet does not know, it does not decide.
     async fn standing(&self, claims: &PageClaims) -> Result<Standing, Problem> {
-        let standing = self.keeper.standing(claims.relay, claims.attempt).await?;
+        let standing = self.service.standing(claims.relay, claims.attempt).await?;
         standing.ok_or_else(|| Problem::new(Code::Starting, "This process does not act yet."))
     }
 }
@@ -317,7 +317,7 @@ pub(super) async fn presence(
     };
     let leave = api.standing(&claims).await? != Standing::Current;
     if !leave {
-        api.keeper
+        api.service
             .page_report(claims.relay, claims.attempt, said)
             .await;
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::problem::Problem;
-use crate::actors::view::{OutcomeView, RecorderView, RecordingView, RelayView, WireTime};
+use crate::actors::view::{EgressView, OutcomeView, RecordingView, RelayView, WireTime};
 use crate::actors::{self, Readiness, Snapshot};
 use crate::relay::{Detail, Durable, OutcomeCode, Phase, RelayStatus};
 use crate::store::{self, READY, StoredRelay};
@@ -26,13 +26,13 @@ impl Api {
 
     /// Now, by the relay's own clock while it is in work.
     fn time_of(&self, durable: &Durable) -> DateTime<Utc> {
-        let known = self.keeper.directory().get(durable.spec.relay_id);
+        let known = self.service.directory().get(durable.spec.relay_id);
         known.map_or_else(|| self.now(), |known| known.clock.now())
     }
 
     /// One relay.
     pub(crate) async fn relay(&self, id: Uuid) -> Result<Option<RelayView>, Problem> {
-        if let Some(snapshot) = self.keeper.directory().get(id) {
+        if let Some(snapshot) = self.service.directory().get(id) {
             return Ok(Some(self.view_with_viewers(&snapshot.durable)));
         }
         match self.store.relay(id).await? {
@@ -44,7 +44,7 @@ impl Api {
     /// The channel's newest relay. While that holds the channel's slot this needs no database: no relay begins beside it. A
     /// relay that only looks for its recordings may have been followed by one that has ended already.
     pub(super) async fn newest_relay(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
-        let in_work = self.keeper.channel(channel_id);
+        let in_work = self.service.channel(channel_id);
         if let Some(holder) = in_work.as_ref().filter(|relay| holds_slot(relay)) {
             return Ok(Some(self.view_with_viewers(&holder.durable)));
         }
@@ -72,11 +72,11 @@ impl Api {
     /// The relay that holds the channel's slot. A process that acts alone drives every such relay; others know them from the
     /// store.
     pub(super) async fn on_air(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
-        let in_work = self.keeper.channel(channel_id);
+        let in_work = self.service.channel(channel_id);
         if let Some(holder) = in_work.filter(holds_slot) {
             return Ok(Some(self.view(&holder.durable)));
         }
-        if self.keeper.readiness() == Readiness::Ready && !self.store.is_shared() {
+        if self.service.readiness() == Readiness::Ready && !self.store.is_shared() {
             return Ok(None);
         }
         let stored = self.store.slot_holder(channel_id).await?;
@@ -85,14 +85,14 @@ impl Api {
 
     /// A row of a list: no vendor is asked for it.
     pub(super) fn row(&self, stored: &StoredRelay) -> RelayView {
-        match self.keeper.directory().get(stored.row.id) {
+        match self.service.directory().get(stored.row.id) {
             Some(snapshot) => self.view(&snapshot.durable),
             None => stored_view(stored, self.now()),
         }
     }
 
     async fn relay_or(&self, stored: StoredRelay) -> Result<RelayView, Problem> {
-        match self.keeper.directory().get(stored.row.id) {
+        match self.service.directory().get(stored.row.id) {
             Some(snapshot) => Ok(self.view_with_viewers(&snapshot.durable)),
             None => self.whole(&stored).await,
         }
@@ -154,8 +154,8 @@ fn bare(stored: &StoredRelay) -> RelayView {
         is_live: false,
         hls_playback_url: None,
         dash_playback_url: None,
-        stream_key_id: row.live_input_uid.clone(),
-        agora: RecorderView {
+        stream_key_id: row.ingest_id.clone(),
+        agora: EgressView {
             backend: row.backend.clone(),
             resource_id: row.agora_resource_id.clone(),
             sid: row.agora_sid.clone(),
@@ -187,9 +187,9 @@ fn live_seconds(row: &store::RelayRow, now: DateTime<Utc>) -> u64 {
 }
 
 /// A stored recording as the marketplace sees it.
-pub(super) fn recording_view(recording: &store::Recording) -> RecordingView {
+pub(super) fn recording_view(recording: &store::RecordingRow) -> RecordingView {
     RecordingView {
-        video_uid: recording.video_uid.clone(),
+        id: recording.id.clone(),
         state: recording.state.clone(),
         hls_url: recording.hls_url.clone(),
         dash_url: recording.dash_url.clone(),
@@ -210,12 +210,9 @@ fn whole_seconds(seconds: f64) -> Option<u64> {
 }
 
 /// Adds what the state does not know: a recording that came late is in its table only.
-pub(super) fn add_recordings(view: &mut RelayView, rows: &[store::Recording]) {
+pub(super) fn add_recordings(view: &mut RelayView, rows: &[store::RecordingRow]) {
     for row in rows {
-        let known = view
-            .recordings
-            .iter_mut()
-            .find(|known| known.video_uid == row.video_uid);
+        let known = view.recordings.iter_mut().find(|known| known.id == row.id);
         match known {
             Some(known) if row.state == READY && known.state != READY => {
                 *known = recording_view(row)
@@ -251,7 +248,7 @@ mod tests {
                 relay_status: "active".into(),
                 backend: "cloud_recording".into(),
                 region: None,
-                live_input_uid: Some("input".into()),
+                ingest_id: Some("input".into()),
                 agora_resource_id: None,
                 agora_recording_cname: None,
                 agora_recording_uid: Some(900_000_001),
@@ -318,8 +315,8 @@ mod tests {
 
     #[test]
     fn a_recording_that_came_late_is_shown_and_is_the_main_one_when_it_is_the_longest() {
-        let late = store::Recording {
-            video_uid: "late".into(),
+        let late = store::RecordingRow {
+            id: "late".into(),
             relay_id: live().spec.relay_id,
             channel_id: 42,
             state: "ready".into(),

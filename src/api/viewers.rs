@@ -20,10 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The most numbers that are kept: the one read longest ago is forgotten first.
 const MANY: usize = 10_000;
 
-/// Asks for the number of viewers of a live input; none when it cannot be had.
+/// Asks for the number of viewers of an ingest; none when it cannot be had.
 pub type AskViewers = Arc<dyn Fn(String) -> BoxFuture<'static, Option<u64>> + Send + Sync>;
 
-/// What is known of a live input's viewers.
+/// What is known of an ingest's viewers.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     asked_at: Instant,
@@ -66,7 +66,7 @@ impl Viewers {
     /// How many watch this relay, as far as that is known now; if it is time, it is found out for the next read.
     pub(crate) fn of(&self, durable: &Durable) -> Option<u64> {
         let ask = self.ask.as_ref()?;
-        let uid = live_input(durable)?;
+        let uid = ingest(durable)?;
         let now = Instant::now();
         let mut numbers = self.known.lock();
         let known = numbers.get(uid).copied();
@@ -82,7 +82,7 @@ impl Viewers {
 
     /// The number that is known already.
     pub(crate) fn known(&self, durable: &Durable) -> Option<u64> {
-        let known = *self.known.lock().get(live_input(durable)?)?;
+        let known = *self.known.lock().get(ingest(durable)?)?;
         still(known.told?, Instant::now())
     }
 
@@ -101,10 +101,10 @@ fn still((at, number): (Instant, u64), now: Instant) -> Option<u64> {
     (now.duration_since(at) < OLDEST).then_some(number)
 }
 
-/// The live input buyers may be watching.
-fn live_input(durable: &Durable) -> Option<&str> {
+/// The ingest buyers may be watching.
+fn ingest(durable: &Durable) -> Option<&str> {
     durable
-        .live_input
+        .ingest
         .uid
         .as_deref()
         .filter(|_| durable.phase.is_active())

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::actors::{Keeper, Shared, Tenure, Vendors};
+use crate::actors::{NodeRunner, RelayService, Shared, Vendors};
 use crate::api::{self, Api};
 use crate::config::{Runtime, Settings};
 use crate::store::Store;
@@ -27,7 +27,7 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 /// How long a node has for leaving its fleet: calls under way come home first.
 const LEAVES_WITHIN: Duration = Duration::from_secs(8);
 
-/// How long stopping every relay may take: a relay is down within 30 s, or what is left of it is a debt.
+/// How long stopping every relay may take: a relay is down within 30 s, or what is left of it is a cleanup job.
 pub const STOP_ALL_WITHIN: Duration = Duration::from_secs(120);
 
 /// The service, listening but not yet answering.
@@ -170,28 +170,28 @@ impl Application {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` returns; then takes no new starts, lets what is in flight finish, and returns. Recorders keep
+    /// Serves until `stop` returns; then takes no new starts, lets what is in flight finish, and returns. Egresses keep
     /// running: the next process adopts them; unless it was told [to stop them](Application::stopping_all_on_exit).
     ///
     /// # Errors
     /// When the server cannot be started, or fails; on SQLite, when another process took the database over.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let keeper = Keeper::new(self.shared.clone());
+        let service = RelayService::new(self.shared.clone());
         let threads = &self.settings.runtime;
         let (arbiters, workers) = (
             Runtime::threads(threads.arbiters),
             Runtime::threads(threads.http_workers),
         );
-        let tenure_ends = CancellationToken::new();
-        let mut tenure = tokio::task::spawn_local(
-            Tenure::new(self.shared.clone(), arbiters)
-                .hold_until(tenure_ends.clone().cancelled_owned()),
+        let node_runner_ends = CancellationToken::new();
+        let mut node_runner = tokio::task::spawn_local(
+            NodeRunner::new(self.shared.clone(), arbiters)
+                .hold_until(node_runner_ends.clone().cancelled_owned()),
         );
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
         let clock = self.shared.clone();
         let clock = tokio::spawn(async move { clock.watch_clock().await });
-        let outside = outside::outside(&self.shared, &keeper);
-        let api = Api::new(&self.settings, keeper.clone(), self.store.clone(), outside);
+        let outside = outside::outside(&self.shared, &service);
+        let api = Api::new(&self.settings, service.clone(), self.store.clone(), outside);
         self.shared.on_notice({
             let api = api.clone();
             move |endpoint, notice| api.overhear(endpoint, notice)
@@ -216,32 +216,32 @@ impl Application {
         let mut serving = std::pin::pin!(serving);
         let taken_over = tokio::select! {
             ended = &mut serving => return Ok(ended??),
-            held = &mut tenure => Some(held?),
+            held = &mut node_runner => Some(held?),
             () = stop => None,
         };
-        keeper.drain();
+        service.drain();
         api.drain();
         if let Some(Err(taken_over)) = &taken_over {
             tracing::error!(%taken_over, "going down: this process may not act any more");
         } else if let Some(hurry) = self.stops_all {
             tracing::info!("going down: every relay is stopped first");
             let all_down = tokio::select! {
-                all_down = keeper.stop_all(STOP_ALL_WITHIN) => all_down,
+                all_down = service.stop_all(STOP_ALL_WITHIN) => all_down,
                 () = hurry => false,
             };
             if !all_down {
                 tracing::error!("not every relay is down; the next process goes on with them");
             }
         } else {
-            tracing::info!("going down: recorders keep running, the next process adopts them");
+            tracing::info!("going down: egresses keep running, the next process adopts them");
         }
         tokio::time::sleep(LAST_CALLS.min(grace)).await;
         api.hang_up();
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;
-        tenure_ends.cancel();
+        node_runner_ends.cancel();
         if taken_over.is_none() {
-            let _ = tokio::time::timeout(grace.max(LEAVES_WITHIN), tenure).await;
+            let _ = tokio::time::timeout(grace.max(LEAVES_WITHIN), node_runner).await;
         }
         telling.abort();
         sharing.abort();

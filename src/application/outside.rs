@@ -1,4 +1,4 @@
-//! What the API is told of the world behind the actors: how the vendors are, how many watch, and who hears of ghosts.
+//! What the API is told of the world behind the actors: how the vendors are, how many watch, and who hears of stray activity.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use tokio::time::Instant;
 
-use crate::actors::{Ghost, Keeper, Shared};
+use crate::actors::{RelayService, Shared, Stray};
 use crate::api::health::Health;
-use crate::api::webhooks::{self, RecorderEvent};
+use crate::api::webhooks::{self, EgressEvent};
 use crate::api::{LastError, Outside, VendorWatch, Viewers};
 use crate::console;
 use crate::vendors::governor::{Caller, Priority, Snapshot};
@@ -18,9 +18,9 @@ use crate::vendors::{Done, Vendor, VendorError};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All of it, from what the actors share.
-pub(super) fn outside(shared: &Arc<Shared>, keeper: &Keeper) -> Outside {
+pub(super) fn outside(shared: &Arc<Shared>, service: &RelayService) -> Outside {
     let clock = shared.clone();
-    let keeper = keeper.clone();
+    let service = service.clone();
     Outside {
         clock: Arc::new(move || clock.now()),
         health: Health {
@@ -29,35 +29,32 @@ pub(super) fn outside(shared: &Arc<Shared>, keeper: &Keeper) -> Outside {
             budgets: budgets(shared),
         },
         viewers: viewers(shared),
-        on_ghost: Arc::new(move |ghost| on_ghost(&keeper, ghost)),
+        on_stray: Arc::new(move |stray| on_stray(&service, stray)),
         node: shared.node().to_owned(),
         pages: console::pages(shared.settings()),
     }
 }
 
-/// A notification that is older than the relay's end is no ghost: it is late.
-fn on_ghost(keeper: &Keeper, ghost: webhooks::Ghost) {
-    match ghost {
-        webhooks::Ghost::FeedConnected {
-            live_input,
+/// A notification that is older than the relay's end is no stray: it is late.
+fn on_stray(service: &RelayService, stray: webhooks::Stray) {
+    match stray {
+        webhooks::Stray::FeedConnected {
+            ingest,
             relay_id,
             at,
         } => {
-            let relay = relay_id.and_then(|relay_id| keeper.directory().get(relay_id));
+            let relay = relay_id.and_then(|relay_id| service.directory().get(relay_id));
             let stopped_at = relay.and_then(|relay| relay.durable.stopped_at);
             if stopped_at
                 .zip(at)
                 .is_none_or(|(stopped_at, at)| at > stopped_at)
             {
-                keeper.ghost(Ghost::FeedConnected { live_input });
+                service.stray(Stray::FeedConnected { ingest });
             }
         }
-        webhooks::Ghost::Recorder { mark, sid, event } => {
-            let is_over = matches!(
-                event,
-                RecorderEvent::SessionExit | RecorderEvent::PageStopped
-            );
-            keeper.ghost(Ghost::Recorder { mark, sid, is_over });
+        webhooks::Stray::Egress { tag, sid, event } => {
+            let is_over = matches!(event, EgressEvent::SessionExit | EgressEvent::PageStopped);
+            service.stray(Stray::Egress { tag, sid, is_over });
         }
     }
 }
@@ -140,14 +137,14 @@ fn budgets(shared: &Arc<Shared>) -> Arc<dyn Fn() -> Vec<Snapshot> + Send + Sync>
 
 fn viewers(shared: &Arc<Shared>) -> Viewers {
     let vendors = shared.vendors().clone();
-    Viewers::new(Arc::new(move |live_input| {
+    Viewers::new(Arc::new(move |ingest| {
         let vendors = vendors.clone();
         Box::pin(async move {
             vendors
                 .cloudflare
                 .customer()
-                // After the looks at relays.
-                .views(asks(Priority::Janitor), &live_input)
+                // After the polls at relays.
+                .views(asks(Priority::Janitor), &ingest)
                 .await
                 .ok()
         })

@@ -16,7 +16,7 @@ use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Between two looks at the files.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// The certificate that is shown to whoever connects.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Certificate {
                     None => std::future::pending().await,
                 }
             };
-            let is_told = tokio::time::timeout(LOOK_EVERY, told).await.is_ok();
+            let is_told = tokio::time::timeout(POLL_EVERY, told).await.is_ok();
             let written = self.written();
             if is_told || written != seen {
                 seen = written;
@@ -76,7 +76,7 @@ impl Certificate {
                 *self.current.write() = Arc::new(fresh);
                 tracing::info!("the TLS certificate was read again");
             }
-            // Two files are seldom written at once: the second one's change is another look.
+            // Two files are seldom written at once: the second one's change is another poll.
             Err(error) => tracing::warn!(
                 error = format!("{error:#}"),
                 "the new TLS certificate cannot be used; the last one stays"

@@ -245,7 +245,7 @@ async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
             );
             report.note(
                 "Agora storage",
-                "the bucket's keys cannot be tried without recording: wrong ones end a recorder soon after its start",
+                "the bucket's keys cannot be tried without recording: wrong ones end an egress soon after its start",
             );
         }
         AgoraBackend::MediaPush => match agora.media_push().list(asks()).await {

@@ -18,7 +18,7 @@ use relaykeeper::config::{self, LogFormat, Settings};
 use relaykeeper::telemetry;
 
 /// Why a database in memory cannot be served from.
-const IN_MEMORY: &str = "`database.url` names a database in memory: a restart would forget relays whose recorders run on, and \
+const IN_MEMORY: &str = "`database.url` names a database in memory: a restart would forget relays whose egresses run on, and \
                          cost money. Name a file, such as sqlite://relaykeeper.db?mode=rwc";
 
 /// Puts a seller's Agora channel on air over Cloudflare Stream, keeps it there, takes it down and accounts for it.
@@ -47,7 +47,7 @@ enum Command {
     /// Serve the API and drive relays.
     ///
     /// Brings the database's schema up to date, goes on with every relay a process before it left unfinished, and runs
-    /// until SIGTERM or SIGINT. Recorders keep running when it goes down: the next process adopts them. A second process
+    /// until SIGTERM or SIGINT. Egresses keep running when it goes down: the next process adopts them. A second process
     /// on the same database serves reads, is not ready, and waits.
     Serve(serve::Serve),
     /// Bring the database's schema up, take it down, or show how far it is.
@@ -59,7 +59,7 @@ enum Command {
     Check,
     /// Try at the real vendors what is assumed of them, at no cost: docs/vendors/README.md lists it.
     ///
-    /// Makes one live input (Media Push: and one converter for a channel nobody is in), reads, changes and deletes it, and
+    /// Makes one ingest (Media Push: and one converter for a channel nobody is in), reads, changes and deletes it, and
     /// asks for what is not there. Says of each assumption whether it holds. Exit code 1 when one differs, or when something
     /// could not be deleted.
     Probe(probe::ProbeArgs),
@@ -67,10 +67,10 @@ enum Command {
     ///
     /// Shows each entry: time, fact, phase after it, calls that were asked for. Exit code 1 when the stored state differs.
     Replay(replay::Replays),
-    /// Remove from the vendors what is ours and nobody's: once, and show all that bears a mark.
+    /// Remove from the vendors what is ours and nobody's: once, and show all that bears a tag.
     ///
     /// The running service does the same at every `janitor.interval`. Objects younger than `janitor.grace`, of unfinished
-    /// relays, named by a debt, or kept by policy are left alone; marks of other deployments or databases are only shown.
+    /// relays, named by a cleanup job, or kept by policy are left alone; marks of other deployments or databases are only shown.
     Sweep(sweep::SweepArgs),
     /// Set up Cloudflare's webhooks, show how they are set up, or send a test message to the marketplace.
     Webhooks(webhooks::Webhooks),

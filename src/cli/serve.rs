@@ -12,11 +12,11 @@ use tokio::sync::watch;
 /// How to serve.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// On SIGTERM or SIGINT stop every relay, and exit when all recorders are down and no live input lets anybody in.
+    /// On SIGTERM or SIGINT stop every relay, and exit when all egresses are down and no ingest lets anybody in.
     ///
     /// Waits two minutes at most, or until a second signal; what is not down by then, and what vendors did not answer, the next process on the same
-    /// database goes on with. Recordings are found and live inputs deleted by that process as well. Without this flag
-    /// nothing is stopped: recorders keep running, and the next process adopts them.
+    /// database goes on with. Recordings are found and ingests deleted by that process as well. Without this flag
+    /// nothing is stopped: egresses keep running, and the next process adopts them.
     #[arg(long)]
     stop_all_on_exit: bool,
 }

@@ -13,7 +13,7 @@ pub(super) struct SweepArgs {
     /// Show what would be removed; remove nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Sweep the marks of this database (8 hexadecimal digits) instead of the one in the settings: for a database that
+    /// Sweep the tags of this database (8 hexadecimal digits) instead of the one in the settings: for a database that
     /// is gone for good. Look at a --dry-run first.
     #[arg(long, value_name = "ID", value_parser = database_id)]
     database: Option<String>,
@@ -25,7 +25,7 @@ fn database_id(text: &str) -> Result<String, String> {
     if text.len() == 8 && text.bytes().all(hex) {
         Ok(text.to_owned())
     } else {
-        Err("a database's id is 8 lower-case hexadecimal digits: the second part of a mark".into())
+        Err("a database's id is 8 lower-case hexadecimal digits: the second part of a tag".into())
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn run(settings: Settings, args: &SweepArgs) -> anyhow::Result<ExitCo
             let created = created.as_deref().unwrap_or("-");
             println!(
                 "{kind:<10} {:<34} {created:<24} {verdict:<9} {}",
-                finding.id, finding.mark
+                finding.id, finding.tag
             );
         }
         println!("{}", summary(&sweep, dry_run));

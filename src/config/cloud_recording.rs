@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::problem::Report;
 
-/// How many uids from `recording_uid_base` on are ours to give to recorders.
+/// How many uids from `recording_uid_base` on are ours to give to egresses.
 const RECORDING_UID_ROOM: u32 = 1_000_000;
 
 /// `[agora.cloud_recording]`.
@@ -17,7 +17,7 @@ const RECORDING_UID_ROOM: u32 = 1_000_000;
 pub struct CloudRecording {
     /// The product's quota per App ID.
     pub requests_per_second: u32,
-    /// Recorders at once; 0: not known. A start above it is refused, and the rate is at most 10 % of it.
+    /// Egresses at once; 0: not known. A start above it is refused, and the rate is at most 10 % of it.
     pub max_concurrent: u32,
     /// The page the cloud browser opens; empty: ours, under `server.public_url`.
     pub page_url: String,
@@ -30,7 +30,7 @@ pub struct CloudRecording {
     pub video: CloudRecordingVideo,
     /// Where Agora uploads its own copy; web mode has no way without.
     pub storage: Storage,
-    /// Recorders' uids are the million from here on; no seller or viewer may have one of them.
+    /// Egresses' uids are the million from here on; no seller or viewer may have one of them.
     pub recording_uid_base: u32,
 }
 
@@ -103,7 +103,7 @@ impl Default for Storage {
 }
 
 impl CloudRecording {
-    /// The uids that are given to recorders.
+    /// The uids that are given to egresses.
     #[must_use]
     pub fn recorder_uids(&self) -> RangeInclusive<u32> {
         let base = self.recording_uid_base;

@@ -286,7 +286,7 @@ fn is_quoted(text: &str) -> bool {
     text.len() >= 2
         && ['"', '\'']
             .iter()
-            .any(|mark| text.starts_with(*mark) && text.ends_with(*mark))
+            .any(|tag| text.starts_with(*tag) && text.ends_with(*tag))
 }
 
 /// Whether Agora serves its API there (`agora.md §1.2`).

@@ -61,7 +61,7 @@ pub struct Settings {
     pub auth: Auth,
     /// The life of a relay.
     pub relay: Relay,
-    /// What removes orphans and pays debts.
+    /// What removes orphans and pays cleanup jobs.
     pub janitor: Janitor,
     /// What holds for every vendor call.
     pub vendors: Vendors,

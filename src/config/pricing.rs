@@ -10,7 +10,7 @@ use super::problem::Report;
 pub struct Pricing {
     /// A minute stored at Cloudflare.
     pub cloudflare_stored: f64,
-    /// A minute of the recorder.
+    /// A minute of the egress.
     pub agora: f64,
 }
 

@@ -20,15 +20,15 @@ pub enum LiveInputRetention {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Relay {
-    /// Names this deployment in our mark on vendor objects: `[a-z0-9-]{1,16}`.
+    /// Names this deployment in our tag on vendor objects: `[a-z0-9-]{1,16}`.
     pub deployment: String,
     /// Between looks until live, and while interrupted.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
-    /// From accepting a start to the recorder accepting.
+    /// From accepting a start to the egress accepting.
     #[serde(with = "humantime_serde")]
     pub provisioning_timeout: Duration,
-    /// From the recorder accepting to live.
+    /// From the egress accepting to live.
     #[serde(with = "humantime_serde")]
     pub live_timeout: Duration,
     /// Between looks while live.
@@ -50,7 +50,7 @@ pub struct Relay {
     pub delete_recording_after_days: u16,
     /// What becomes of the live input when its relay has ended.
     pub live_input_retention: LiveInputRetention,
-    /// How long a start waits for the recorder to accept before it answers 202.
+    /// How long a start waits for the egress to accept before it answers 202.
     #[serde(with = "humantime_serde")]
     pub start_wait: Duration,
 }
@@ -74,7 +74,7 @@ impl Default for Relay {
     }
 }
 
-/// `[janitor]`: what removes orphans and pays debts.
+/// `[janitor]`: what removes orphans and pays cleanup jobs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Janitor {

@@ -70,7 +70,7 @@ impl Settings {
             if hours > u64::from(most) {
                 report.note(
                     "agora.cloud_recording.max_recording_hours",
-                    format!("a relay of relay.max_duration needs {hours} h; Agora ends its recorder after {most} h"),
+                    format!("a relay of relay.max_duration needs {hours} h; Agora ends its egress after {most} h"),
                 );
             }
         }

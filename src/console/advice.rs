@@ -31,21 +31,21 @@ pub(super) fn advice(code: OutcomeCode) -> Advice {
             "Start it again, with a longer max_duration_seconds, if the seller goes on.",
         ),
         OutcomeCode::LiveTimeout => (
-            "The recorder ran, but no picture reached Cloudflare within relay.live_timeout. Below is what was last seen \
-             of seller, recorder and feed.",
+            "The egress ran, but no picture reached Cloudflare within relay.live_timeout. Below is what was last seen \
+             of seller, egress and feed.",
             "Check that the seller is in the channel under the seller_uid of the start, with the camera on. If the seller \
              was there, check that Agora's cloud reaches this service (server.public_url), then start again.",
         ),
-        OutcomeCode::RecorderLost => (
-            "Agora's recorder died, and so did its replacements.",
-            "Look at Agora's status page and at the recorder's last state below, then start again. If it happens to one \
+        OutcomeCode::EgressLost => (
+            "Agora's egress died, and so did its replacements.",
+            "Look at Agora's status page and at the egress's last state below, then start again. If it happens to one \
              channel only, look at that channel's seller.",
         ),
-        OutcomeCode::LiveInputGone => (
-            "Somebody deleted the live input at Cloudflare while the relay used it.",
+        OutcomeCode::IngestGone => (
+            "Somebody deleted the ingest at Cloudflare while the relay used it.",
             "Find out who else works on this Cloudflare account: its audit log names them. Then start again.",
         ),
-        OutcomeCode::LiveInputErrored => (
+        OutcomeCode::IngestErrored => (
             "Cloudflare took the connection and refused what came over it: codec, bit rate or resolution.",
             "Read Cloudflare's own words below, and check the video settings of the Agora backend against its limits.",
         ),
@@ -59,7 +59,7 @@ pub(super) fn advice(code: OutcomeCode) -> Advice {
             "Run relaykeeper check, and renew the token or the customer secret it names. Then start again.",
         ),
         OutcomeCode::VendorQuota => (
-            "The account holds as many recorders, converters or live inputs as it may, its storage is full, or a product \
+            "The account holds as many egresses, converters or ingests as it may, its storage is full, or a product \
              is not enabled for it.",
             "Read the vendor's words below. Wait until other shows end, ask the vendor for more, buy storage or delete \
              recordings. A sweep (dry run first) shows whether something is left over.",
@@ -74,11 +74,11 @@ pub(super) fn advice(code: OutcomeCode) -> Advice {
             "Look at the vendor's status page and at its health on the first page, then start again.",
         ),
         OutcomeCode::ProvisioningTimeout => (
-            "Agora had not accepted the recorder within relay.provisioning_timeout.",
+            "Agora had not accepted the egress within relay.provisioning_timeout.",
             "Look at Agora's health on the first page, then start again. If it is slow often, lengthen the timeout.",
         ),
         OutcomeCode::Internal => (
-            "This is a fault of relaykeeper's own. What the relay held at the vendors became debts, and is taken down.",
+            "This is a fault of relaykeeper's own. What the relay held at the vendors became cleanup jobs, and is taken down.",
             "Start again. Keep the log around this time and the journal below (relaykeeper replay), and report them.",
         ),
     };

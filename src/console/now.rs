@@ -23,7 +23,7 @@ struct Now {
     vendors: [Vendor; 2],
     budgets: Vec<Budget>,
     alarms: Option<Vec<Alarm>>,
-    debts: Option<Vec<Debt>>,
+    cleanup_jobs: Option<Vec<CleanupJob>>,
     database: bool,
     healthy: bool,
 }
@@ -61,7 +61,7 @@ struct Alarm {
     since: String,
 }
 
-struct Debt {
+struct CleanupJob {
     name: String,
     open: i64,
     since: String,
@@ -90,7 +90,7 @@ async fn now(api: &Api, frame: Frame) -> Result<Now, Problem> {
         database: report.database.healthy,
         budgets: report.budgets.iter().map(budget).collect(),
         alarms: alarms(&report),
-        debts: debts(&report),
+        cleanup_jobs: cleanup_jobs(&report),
         vendors: [
             vendor("Cloudflare", report.cloudflare),
             vendor("Agora", report.agora),
@@ -112,7 +112,7 @@ fn counts(rows: &[Row]) -> Vec<Count> {
 }
 
 fn vendor(name: &'static str, state: VendorState) -> Vendor {
-    let (look, word) = match (state.healthy, state.reachable) {
+    let (poll, word) = match (state.healthy, state.reachable) {
         (true, _) => ("good", "healthy"),
         (false, Some(false)) => ("bad", "out of reach"),
         (false, Some(true)) => ("bad", "refuses our credentials"),
@@ -120,7 +120,7 @@ fn vendor(name: &'static str, state: VendorState) -> Vendor {
     };
     Vendor {
         name,
-        state: look,
+        state: poll,
         word,
         credentials: state.credentials,
         last_success: state.last_success_at.map(|at| say::moment(at.0)),
@@ -168,13 +168,18 @@ fn alarms(report: &HealthReport) -> Option<Vec<Alarm>> {
     Some(alarms.collect())
 }
 
-fn debts(report: &HealthReport) -> Option<Vec<Debt>> {
-    let debts = report.debts.as_ref()?.kinds.iter().map(|debt| Debt {
-        name: say::plain(&debt.kind),
-        open: debt.open,
-        since: say::moment(debt.oldest_at.0),
-    });
-    Some(debts.collect())
+fn cleanup_jobs(report: &HealthReport) -> Option<Vec<CleanupJob>> {
+    let cleanup_jobs = report
+        .cleanup_jobs
+        .as_ref()?
+        .kinds
+        .iter()
+        .map(|cleanup_job| CleanupJob {
+            name: say::plain(&cleanup_job.kind),
+            open: cleanup_job.open,
+            since: say::moment(cleanup_job.oldest_at.0),
+        });
+    Some(cleanup_jobs.collect())
 }
 
 #[cfg(test)]

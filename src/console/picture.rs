@@ -134,7 +134,7 @@ fn marks(journal: &[StoredEntry], at: &impl Fn(DateTime<Utc>) -> Percent) -> Vec
         if fact.is_trouble() {
             mark(Row::Trouble, fact.words());
         }
-        if matches!(fact, Fact::RecorderLearnt { .. } | Fact::Notified { .. }) {
+        if matches!(fact, Fact::EgressDiscovered { .. } | Fact::Notified { .. }) {
             mark(Row::Told, fact.words());
         }
         match (&mut relay, &fact) {
@@ -174,7 +174,7 @@ mod tests {
                 kind: "any".into(),
                 phase: phase.into(),
                 data,
-                actions: json!([{"call": {"call": "stop_recorder"}}]),
+                actions: json!([{"call": {"call": "stop_egress"}}]),
             },
         }
     }

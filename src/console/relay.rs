@@ -168,7 +168,7 @@ fn facts(view: &RelayView) -> Vec<(&'static str, String)> {
         ("Backend", Some(say::plain(&agora.backend))),
         ("Asked for", Some(say::moment(view.requested_at.0))),
         (
-            "Recorder accepted",
+            "Egress accepted",
             view.started_at.map(|at| say::moment(at.0)),
         ),
         ("Live from", view.live_at.map(|at| say::moment(at.0))),
@@ -178,12 +178,12 @@ fn facts(view: &RelayView) -> Vec<(&'static str, String)> {
             "Live for",
             view.live_at.map(|_| say::lasting(view.live_seconds)),
         ),
-        ("Recorders replaced", Some(agora.replacements.to_string())),
-        ("Live input", view.stream_key_id.clone()),
+        ("Egresses replaced", Some(agora.replacements.to_string())),
+        ("Ingest", view.stream_key_id.clone()),
         ("Resource", agora.resource_id.as_deref().map(begin)),
         ("Session (sid)", agora.sid.clone()),
         (
-            "Recorder's uid",
+            "Egress's uid",
             agora.recording_uid.map(|uid| uid.to_string()),
         ),
         ("Converter", agora.converter_id.clone()),
@@ -227,7 +227,7 @@ fn detail(detail: &Detail) -> Vec<(&'static str, String)> {
     let known = [
         ("Last vendor failure", failure),
         ("Seller, last seen", detail.seller.clone()),
-        ("Recorder, last seen", detail.recorder.clone()),
+        ("Egress, last seen", detail.egress.clone()),
         ("Feed, last seen", detail.feed.clone()),
     ];
     known
@@ -238,7 +238,7 @@ fn detail(detail: &Detail) -> Vec<(&'static str, String)> {
 
 fn recordings(view: &RelayView) -> Vec<Recording> {
     let recording = |video: &crate::actors::view::RecordingView| Recording {
-        uid: video.video_uid.clone(),
+        uid: video.id.clone(),
         state: video.state.clone(),
         lasted: video.duration_seconds.map(say::lasting).unwrap_or_default(),
         thumbnail_url: video.thumbnail_url.clone(),

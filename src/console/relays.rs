@@ -93,7 +93,7 @@ async fn table(request: &HttpRequest, api: &Api) -> Result<Relays, Problem> {
 /// All relays in work. A process that does not act knows them from the store.
 pub(super) async fn all_rows(api: &Api) -> Result<Vec<Row>, StoreError> {
     if api.acts() {
-        let all = api.keeper.all().await?;
+        let all = api.service.all().await?;
         let row = |(relay, _): &(Arc<Snapshot>, String)| {
             Row::driven(relay, api.viewers.known(&relay.durable))
         };
@@ -103,10 +103,10 @@ pub(super) async fn all_rows(api: &Api) -> Result<Vec<Row>, StoreError> {
     Ok(unfinished.iter().map(Row::stored).collect())
 }
 
-/// Finds out for the next look how many watch what is on the page: nobody waits for it.
+/// Finds out for the next poll how many watch what is on the page: nobody waits for it.
 fn ask_for_viewers(api: &Api, rows: &[Row]) {
     for row in rows {
-        if let Some(relay) = api.keeper.directory().get(row.id) {
+        if let Some(relay) = api.service.directory().get(row.id) {
             let _ = api.viewers.of(&relay.durable);
         }
     }

@@ -21,97 +21,97 @@ pub struct Action {
     pub call: Call,
 }
 
-/// A vendor call. Names vendor objects by their ids; secrets (a live input's keys) are the shell's affair.
+/// A vendor call. Names vendor objects by their ids; secrets (an ingest's keys) are the shell's affair.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::IntoStaticStr,
 )]
 #[serde(tag = "call", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Call {
-    /// Create the live input, under `Idempotency-Key` = mark: a repeat within 6 hours finds the same one.
-    CreateLiveInput {
-        /// Which try: part of the mark.
+    /// Create the ingest, under `Idempotency-Key` = mark: a repeat within 6 hours finds the same one.
+    CreateIngest {
+        /// Which try: part of the tag.
         attempt: u32,
     },
-    /// Find the live input by its mark in the list.
-    FindLiveInput {
-        /// Which try: part of the mark.
+    /// Find the ingest by its tag in the list.
+    FindIngest {
+        /// Which try: part of the tag.
         attempt: u32,
     },
     /// Cloud Recording: acquire a resource, with the permits for the start.
     Acquire {
-        /// Which recorder: part of its cname.
+        /// Which egress: part of its cname.
         attempt: u32,
     },
-    /// Cloud Recording: start the recorder; byte for byte the same on a repeat.
-    StartRecorder {
-        /// Which recorder.
+    /// Cloud Recording: start the egress; byte for byte the same on a repeat.
+    StartEgress {
+        /// Which egress.
         attempt: u32,
         /// The resource.
         resource_id: String,
         /// Where it pushes.
-        live_input: String,
+        ingest: String,
     },
     /// Media Push: create the converter; a repeat finds the same one under its name.
     CreateConverter {
         /// Which: part of its name.
         attempt: u32,
         /// Where it pushes.
-        live_input: String,
+        ingest: String,
     },
-    /// Give the live input new keys, so that no recorder of before can publish.
+    /// Give the ingest new keys, so that no egress of before can publish.
     RotateKeys {
         /// Which.
-        live_input: String,
+        ingest: String,
     },
-    /// Ask the public host whether the live input streams.
-    LookAtFeed {
+    /// Ask the public host whether the ingest streams.
+    PollFeed {
         /// Which.
-        live_input: String,
+        ingest: String,
         /// Whether to ask for the manifest too.
         probe_manifest: bool,
         /// Whether to ask for it first, and for nothing else while it is not there.
         #[serde(default)]
         manifest_first: bool,
     },
-    /// Ask Agora how the recorder is.
-    LookAtRecorder(RecorderRef),
+    /// Ask Agora how the egress is.
+    PollEgress(EgressRef),
     /// Ask Agora who is in the channel.
-    LookAtHosts,
-    /// Tell the recorder its target once more.
-    UpdateRecorder {
+    PollHosts,
+    /// Tell the egress its target once more.
+    UpdateEgress {
         /// Which.
-        recorder: RecorderRef,
+        egress: EgressRef,
         /// Where it pushes.
-        live_input: String,
+        ingest: String,
     },
-    /// Stop the recorder.
-    StopRecorder(RecorderRef),
-    /// Disable the live input.
-    DisableLiveInput {
+    /// Stop the egress.
+    StopEgress(EgressRef),
+    /// Disable the ingest.
+    DisableIngest {
         /// Which.
-        live_input: String,
-        /// The recorder is not known to be stopped: this must not wait.
+        ingest: String,
+        /// The egress is not known to be stopped: this must not wait.
         urgent: bool,
     },
-    /// Look for the live input's videos.
-    LookForRecordings {
+    /// Look for the ingest's recordings.
+    PollRecordings {
         /// Which.
-        live_input: String,
-        /// Ask for this live input's own list, not the one shared with others.
+        ingest: String,
+        /// Ask for this ingest's own list, not the one shared with others.
         thorough: bool,
     },
-    /// Delete the live input; its videos stay.
-    DeleteLiveInput {
+    /// Delete the ingest; its recordings stay.
+    DeleteIngest {
         /// Which.
-        live_input: String,
+        ingest: String,
     },
 }
 
-/// A recorder by its vendor ids.
+/// An egress by its vendor ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "product", rename_all = "snake_case")]
-pub enum RecorderRef {
+pub enum EgressRef {
     /// A Cloud Recording task.
     CloudRecording(CloudTask),
     /// A Media Push converter.
@@ -138,7 +138,7 @@ pub struct CloudTask {
 
 /// When a call is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Want {
+pub(super) struct NextCall {
     pub(super) call: Call,
     pub(super) due: DateTime<Utc>,
 }

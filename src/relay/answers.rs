@@ -1,7 +1,7 @@
 //! What the results of calls mean.
 
-mod live_input;
-mod recorder;
+mod egress;
+mod ingest;
 mod recordings;
 
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl Relay {
         self.let_go(kind);
         self.space_out(kind, now);
         match answer {
-            Answer::LiveInput {
+            Answer::Ingest {
                 uid,
                 hls_url,
                 dash_url,
@@ -77,7 +77,7 @@ impl Relay {
                 self.volatile.input.rest();
                 self.record(
                     step,
-                    Fact::LiveInputReady {
+                    Fact::IngestReady {
                         uid,
                         hls_url,
                         dash_url,
@@ -89,7 +89,7 @@ impl Relay {
             Answer::Acquired { resource_id } => self.acquired(step, resource_id, now),
             Answer::Recording { sid } => self.accepted(step, sid, None, jitter, now),
             Answer::RecordingElsewhere => {
-                self.record(step, Fact::RecorderElsewhere, now)?;
+                self.record(step, Fact::EgressElsewhere, now)?;
                 self.accepted(step, None, None, jitter, now)
             }
             Answer::Converting { converter_id } => {
@@ -99,9 +99,8 @@ impl Relay {
                 let first = self.first_wait();
                 let volatile = &mut self.volatile;
                 volatile.reacquire = true;
-                volatile.recorder.rest();
-                volatile.recorder.due =
-                    due_anew(&mut volatile.resources_refused, first, jitter, now);
+                volatile.egress.rest();
+                volatile.egress.due = due_anew(&mut volatile.resources_refused, first, jitter, now);
                 Ok(())
             }
             Answer::KeysRotated => {
@@ -114,28 +113,28 @@ impl Relay {
                 self.volatile.watch.last = Some("not yet playable");
                 Ok(())
             }
-            // A slow look at a recorder that another has replaced meanwhile says nothing of that one.
-            Answer::Recorder(_) if !self.is_about_the_recorder(&call) => {
+            // A slow look at an egress that another has replaced meanwhile says nothing of that one.
+            Answer::Egress(_) if !self.is_about_the_egress(&call) => {
                 step.ignored = Some(Ignored::Stale);
                 Ok(())
             }
-            Answer::Recorder(reading) => self.recorder_read(step, reading, now),
+            Answer::Egress(reading) => self.egress_read(step, reading, now),
             Answer::Hosts { present } => self.hosts_read(step, present, now),
             Answer::Updated => {
-                self.volatile.recorder.rest();
+                self.volatile.egress.rest();
                 self.volatile
                     .health
                     .hasten(now + self.durable.spec.timing.poll_interval);
                 Ok(())
             }
             Answer::Stopped => {
-                self.volatile.recorder.rest();
-                self.recorder_gone(step, "its stop was answered", false, now)
+                self.volatile.egress.rest();
+                self.egress_gone(step, "its stop was answered", false, now)
             }
-            Answer::Disabled => self.record(step, Fact::LiveInputDisabled, now),
-            Answer::Deleted => self.record(step, Fact::LiveInputGone, now),
+            Answer::Disabled => self.record(step, Fact::IngestDisabled, now),
+            Answer::Deleted => self.record(step, Fact::IngestGone, now),
             Answer::NotFound => self.not_found(step, &call, now),
-            Answer::Recordings(videos) => self.recordings_read(step, videos, now),
+            Answer::Recordings(recordings) => self.recordings_read(step, recordings, now),
         }
     }
 
@@ -143,7 +142,7 @@ impl Relay {
     /// other is not being asked for. The feed comes first, and says nothing of a seller who is back.
     fn let_go(&mut self, kind: Kind) {
         let seen = matches!(kind, Kind::Feed | Kind::Hosts) || !self.durable.phase.is_watched();
-        if seen && !self.is_looking() {
+        if seen && !self.is_polling() {
             self.volatile.hold_until = None;
         }
     }
@@ -189,10 +188,10 @@ impl Relay {
                 self.volatile.last_failure = Some(failure.clone());
                 self.input_failed(step, &call, failure, (mends, failures), now)
             }
-            Kind::Recorder => {
-                self.volatile.recorder.due = Some(retry_at);
+            Kind::Egress => {
+                self.volatile.egress.due = Some(retry_at);
                 self.volatile.last_failure = Some(failure.clone());
-                self.recorder_failed(step, &call, failure, mends, now)
+                self.egress_failed(step, &call, failure, mends, now)
             }
         }
     }
@@ -222,22 +221,22 @@ impl Relay {
         self.durable.phase != Phase::Provisioning || before != Some(name)
     }
 
-    /// Whether a call of a relay on air is for a recorder that takes another's place. Whatever such a call is refused for, the
+    /// Whether a call of a relay on air is for an egress that takes another's place. Whatever such a call is refused for, the
     /// relay goes on until a deadline ends it. A start that may have been carried out is judged by itself.
     fn serves_a_replacement(&self, call: &Call) -> bool {
         match call {
             Call::RotateKeys { .. } | Call::Acquire { .. } | Call::CreateConverter { .. } => true,
-            Call::StartRecorder { .. } => !self.volatile.recorder_doubt,
-            Call::CreateLiveInput { .. }
-            | Call::FindLiveInput { .. }
-            | Call::LookAtFeed { .. }
-            | Call::LookAtRecorder(_)
-            | Call::LookAtHosts
-            | Call::UpdateRecorder { .. }
-            | Call::StopRecorder(_)
-            | Call::DisableLiveInput { .. }
-            | Call::LookForRecordings { .. }
-            | Call::DeleteLiveInput { .. } => false,
+            Call::StartEgress { .. } => !self.volatile.egress_doubt,
+            Call::CreateIngest { .. }
+            | Call::FindIngest { .. }
+            | Call::PollFeed { .. }
+            | Call::PollEgress(_)
+            | Call::PollHosts
+            | Call::UpdateEgress { .. }
+            | Call::StopEgress(_)
+            | Call::DisableIngest { .. }
+            | Call::PollRecordings { .. }
+            | Call::DeleteIngest { .. } => false,
         }
     }
 
@@ -248,7 +247,7 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         match call {
-            Call::FindLiveInput { attempt } => {
+            Call::FindIngest { attempt } => {
                 self.volatile.input_doubt = false;
                 if self.durable.phase == Phase::Stopping {
                     return Ok(());
@@ -256,46 +255,46 @@ impl Relay {
                 self.volatile.input.rest();
                 self.record(
                     step,
-                    Fact::LiveInputRequested {
+                    Fact::IngestRequested {
                         attempt: attempt + 1,
                     },
                     now,
                 )
             }
             Call::RotateKeys { .. } => {
-                self.record(step, Fact::LiveInputGone, now)?;
+                self.record(step, Fact::IngestGone, now)?;
                 if !self.durable.phase.holds_slot() {
                     return Ok(());
                 }
-                self.end(step, Outcome::plain(OutcomeCode::LiveInputGone), now)
+                self.end(step, Outcome::plain(OutcomeCode::IngestGone), now)
             }
-            Call::DisableLiveInput { .. } | Call::DeleteLiveInput { .. } => {
-                self.record(step, Fact::LiveInputGone, now)
+            Call::DisableIngest { .. } | Call::DeleteIngest { .. } => {
+                self.record(step, Fact::IngestGone, now)
             }
-            Call::LookAtFeed { .. } => self.live_input_missing(step, now),
-            Call::StopRecorder(_) if self.durable.phase == Phase::Stopping => {
-                self.owe_recorder(step, self.recheck_at(now), now)
+            Call::PollFeed { .. } => self.ingest_missing(step, now),
+            Call::StopEgress(_) if self.durable.phase == Phase::Stopping => {
+                self.defer_egress(step, self.recheck_at(now), now)
             }
-            Call::StopRecorder(_) => match self.missed(now) {
+            Call::StopEgress(_) => match self.missed(now) {
                 Some(again) => {
-                    self.volatile.recorder.due = Some(again);
+                    self.volatile.egress.due = Some(again);
                     Ok(())
                 }
-                None => self.recorder_gone(
+                None => self.egress_gone(
                     step,
                     "Agora did not know it for the whole back-off",
                     true,
                     now,
                 ),
             },
-            Call::CreateLiveInput { .. }
+            Call::CreateIngest { .. }
             | Call::Acquire { .. }
-            | Call::StartRecorder { .. }
+            | Call::StartEgress { .. }
             | Call::CreateConverter { .. }
-            | Call::LookAtRecorder(_)
-            | Call::LookAtHosts
-            | Call::UpdateRecorder { .. }
-            | Call::LookForRecordings { .. } => Ok(()),
+            | Call::PollEgress(_)
+            | Call::PollHosts
+            | Call::UpdateEgress { .. }
+            | Call::PollRecordings { .. } => Ok(()),
         }
     }
 }

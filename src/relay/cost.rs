@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Prices {
     /// A minute stored at Cloudflare (5,000,000 by default: `cloudflare-stream.md §6.3`).
     pub stored: u64,
-    /// A minute of the recorder (14,000,000 for web mode in HD: `agora.md §3.11, §4.11`).
-    pub recorder: u64,
+    /// A minute of the egress (14,000,000 for web mode in HD: `agora.md §3.11, §4.11`).
+    pub egress: u64,
 }
 
 /// Where a duration comes from.
@@ -44,21 +44,16 @@ pub struct Cost {
     pub cost_cents: u64,
     /// The same in millionths of a dollar, exact.
     pub cost_micros: u64,
-    /// What Agora's recorders cost, in millionths of a dollar.
+    /// What Agora's egresses cost, in millionths of a dollar.
     pub agora_cost_micros: u64,
     /// Where the duration comes from.
     pub source: Source,
 }
 
 impl Cost {
-    /// The cost of `duration_seconds` stored and of recorders that ran for `recorder_seconds`.
+    /// The cost of `duration_seconds` stored and of egresses that ran for `egress_seconds`.
     #[must_use]
-    pub fn new(
-        duration_seconds: u64,
-        source: Source,
-        recorder_seconds: u64,
-        prices: Prices,
-    ) -> Self {
+    pub fn new(duration_seconds: u64, source: Source, egress_seconds: u64, prices: Prices) -> Self {
         let minutes = duration_seconds.div_ceil(60);
         let cost_micros = (minutes * prices.stored).div_ceil(1000);
         Self {
@@ -66,7 +61,7 @@ impl Cost {
             minutes,
             cost_cents: (minutes * prices.stored).div_ceil(10_000_000),
             cost_micros,
-            agora_cost_micros: (recorder_seconds.div_ceil(60) * prices.recorder).div_ceil(1000),
+            agora_cost_micros: (egress_seconds.div_ceil(60) * prices.egress).div_ceil(1000),
             source,
         }
     }
@@ -78,7 +73,7 @@ mod tests {
 
     const DEFAULT: Prices = Prices {
         stored: 5_000_000,
-        recorder: 14_000_000,
+        egress: 14_000_000,
     };
 
     #[test]

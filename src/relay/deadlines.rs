@@ -2,21 +2,21 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::debt::Owed;
-use super::event::RecorderReading;
+use super::cleanup_job::Cleanup;
+use super::event::EgressReading;
 use super::fact::Fact;
 use super::failure::Class;
 use super::outcome::{Detail, Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
-use super::state::{RecorderStage, VideoState};
+use super::state::{EgressStage, RecordingState};
 use super::step::Step;
 use super::{Presence, Relay};
 
 /// How long a relay waits in `stopping` for what it takes down; what is still open then is owed.
 const STOPPING_PATIENCE: TimeDelta = TimeDelta::seconds(30);
-/// How long the last look before `live_timeout` is waited for.
-const LAST_LOOK: TimeDelta = TimeDelta::seconds(5);
-/// At most so many recorders take another's place.
+/// How long the last poll before `live_timeout` is waited for.
+const LAST_POLL: TimeDelta = TimeDelta::seconds(5);
+/// At most so many egresses take another's place.
 pub(super) const REPLACEMENTS: u32 = 2;
 /// When a recording that did not turn up is looked for again.
 const LATE_RECORDING: TimeDelta = TimeDelta::hours(1);
@@ -26,7 +26,7 @@ const LATE_RECORDING_LIMIT: TimeDelta = TimeDelta::hours(25);
 /// What a deadline is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deadline {
-    /// The recorder had to accept.
+    /// The egress had to accept.
     Provisioning,
     /// It had to be live.
     Live,
@@ -56,7 +56,7 @@ impl Relay {
                 Deadline::Provisioning,
             ),
             Phase::AwaitingLive => {
-                match self.volatile.last_look_until.filter(|_| self.is_looking()) {
+                match self.volatile.last_poll_until.filter(|_| self.is_polling()) {
                     Some(until) => Some((until, Deadline::Live)),
                     None => after(durable.started_at, timing.live_timeout, Deadline::Live),
                 }
@@ -80,7 +80,7 @@ impl Relay {
             // What is in flight is waited for: only what failed, or was never asked, is given up.
             Phase::Stopping
                 if self.volatile.input.flight.is_none()
-                    && self.volatile.recorder.flight.is_none() =>
+                    && self.volatile.egress.flight.is_none() =>
             {
                 durable
                     .stopped_at
@@ -100,7 +100,7 @@ impl Relay {
         }
     }
 
-    /// Acts on every deadline that has passed, unless that must wait for a look.
+    /// Acts on every deadline that has passed, unless that must wait for a poll.
     pub(super) fn act_on_deadlines(
         &mut self,
         step: &mut Step,
@@ -129,21 +129,21 @@ impl Relay {
             Deadline::MaxDuration => self.end(step, Outcome::plain(OutcomeCode::MaxDuration), now),
             Deadline::SellerAway => self.end(step, Outcome::plain(OutcomeCode::SellerLeft), now),
             Deadline::FeedGone => self.feed_timeout(step, now),
-            Deadline::Stopping => self.owe_what_is_open(step, now),
+            Deadline::Stopping => self.defer_what_is_open(step, now),
             Deadline::Recordings => self.give_up_recordings(step, now),
         }
     }
 
-    /// One last look at recorder, seller and feed, so that the reason can be told; then the end.
+    /// One last look at egress, seller and feed, so that the reason can be told; then the end.
     fn live_timeout(
         &mut self,
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let volatile = &mut self.volatile;
-        match volatile.last_look_until {
+        match volatile.last_poll_until {
             None => {
-                volatile.last_look_until = Some(now + LAST_LOOK);
+                volatile.last_poll_until = Some(now + LAST_POLL);
                 for slot in [
                     &mut volatile.health,
                     &mut volatile.hosts,
@@ -164,8 +164,8 @@ impl Relay {
         }
     }
 
-    /// Whether a look is in flight.
-    pub(super) fn is_looking(&self) -> bool {
+    /// Whether a poll is in flight.
+    pub(super) fn is_polling(&self) -> bool {
         [
             &self.volatile.health,
             &self.volatile.hosts,
@@ -175,7 +175,7 @@ impl Relay {
         .any(|slot| slot.flight.is_some())
     }
 
-    /// The recorder answers and the feed stays away: it is stopped, and another takes its place.
+    /// The egress answers and the feed stays away: it is stopped, and another takes its place.
     fn feed_timeout(
         &mut self,
         step: &mut Step,
@@ -183,15 +183,15 @@ impl Relay {
     ) -> Result<(), IllegalTransition> {
         let runs = self
             .durable
-            .recorder
+            .egress
             .as_ref()
-            .is_some_and(|recorder| recorder.stage == RecorderStage::Running);
-        if runs && self.recorder_ref().is_some() && self.durable.replacements < REPLACEMENTS {
-            self.volatile.recorder.rest();
-            return self.record(step, Fact::RecorderRetiring, now);
+            .is_some_and(|egress| egress.stage == EgressStage::Running);
+        if runs && self.egress_ref().is_some() && self.durable.replacements < REPLACEMENTS {
+            self.volatile.egress.rest();
+            return self.record(step, Fact::EgressRetiring, now);
         }
         let outcome = Outcome {
-            code: OutcomeCode::RecorderLost,
+            code: OutcomeCode::EgressLost,
             detail: self.what_was_seen(now),
         };
         self.end(step, outcome, now)
@@ -199,13 +199,13 @@ impl Relay {
 
     /// What was last seen of everything, for an outcome's detail.
     pub(super) fn what_was_seen(&self, now: DateTime<Utc>) -> Detail {
-        let recorder = match self.volatile.last_recorder {
-            Some(RecorderReading::Publishing) => Some("it says that it publishes"),
-            Some(RecorderReading::Connecting) => Some("it had not begun to publish"),
-            Some(RecorderReading::Disconnected) => Some("its output was refused or cut"),
-            Some(RecorderReading::Failed) => Some("its push failed"),
-            Some(RecorderReading::Exited) => Some("it had exited"),
-            Some(RecorderReading::NotFound) => Some("Agora did not know it"),
+        let egress = match self.volatile.last_egress {
+            Some(EgressReading::Publishing) => Some("it says that it publishes"),
+            Some(EgressReading::Connecting) => Some("it had not begun to publish"),
+            Some(EgressReading::Disconnected) => Some("its output was refused or cut"),
+            Some(EgressReading::Failed) => Some("its push failed"),
+            Some(EgressReading::Exited) => Some("it had exited"),
+            Some(EgressReading::NotFound) => Some("Agora did not know it"),
             None => None,
         };
         let seller = match self.presence(now) {
@@ -216,7 +216,7 @@ impl Relay {
         Detail {
             failure: self.volatile.last_failure.clone(),
             seller: seller.map(Into::into),
-            recorder: recorder.map(Into::into),
+            egress: egress.map(Into::into),
             feed: self
                 .volatile
                 .watch
@@ -227,23 +227,23 @@ impl Relay {
         }
     }
 
-    /// The search for recordings is given up, and made again later as a debt.
+    /// The search for recordings is given up, and made again later as a cleanup job.
     fn give_up_recordings(
         &mut self,
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let durable = &self.durable;
-        let found = durable.ready_videos().next().is_some();
+        let found = durable.ready_recordings().next().is_some();
         let expected = durable.live_at.is_some()
             || durable
-                .videos
+                .recordings
                 .iter()
-                .any(|v| v.state == VideoState::Processing);
+                .any(|v| v.state == RecordingState::Processing);
         let missing = durable.spec.enable_recording && expected && !found;
-        if let Some(live_input) = durable.live_input.uid.clone() {
-            let owed = Owed::FindRecordings { live_input };
-            self.owe(
+        if let Some(ingest) = durable.ingest.uid.clone() {
+            let owed = Cleanup::FindRecordings { ingest };
+            self.defer(
                 step,
                 owed,
                 now + LATE_RECORDING,

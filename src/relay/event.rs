@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::ActionId;
 use super::failure::{Failure, Jitter};
-use super::state::Video;
+use super::state::Recording;
 
 /// Something a relay hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Event {
         action: ActionId,
         /// What came back.
         answer: Answer,
-        /// Spreads the next look.
+        /// Spreads the next poll.
         jitter: Jitter,
     },
     /// A call failed.
@@ -36,7 +36,7 @@ pub enum Event {
     },
     /// Somebody wants it stopped.
     Stop,
-    /// The recorder of the channel's last relay is down: ours may start.
+    /// The egress of the channel's last relay is down: ours may start.
     PredecessorDown,
     /// The recorder's page reported.
     Page {
@@ -45,10 +45,10 @@ pub enum Event {
         /// What.
         report: PageReport,
     },
-    /// A verified notification of a vendor: leads to a look, and is never trusted alone.
+    /// A verified notification of a vendor: leads to a poll, and is never trusted alone.
     Hint(Hint),
     /// Recordings that turned up after the search was over.
-    LateRecordings(Vec<Video>),
+    LateRecordings(Vec<Recording>),
 }
 
 /// What the recorder's page reports.
@@ -95,8 +95,8 @@ impl PageTrouble {
 /// What came back from a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The live input is there.
-    LiveInput {
+    /// The ingest is there.
+    Ingest {
         /// Cloudflare's uid.
         uid: String,
         /// Where buyers watch, over HLS.
@@ -106,12 +106,12 @@ pub enum Answer {
         /// Settings that came back otherwise than sent.
         echo_differs: Vec<String>,
     },
-    /// A resource to start a recorder on.
+    /// A resource to start an egress on.
     Acquired {
         /// Its id.
         resource_id: String,
     },
-    /// The recorder runs: just started, or found running.
+    /// The egress runs: just started, or found running.
     Recording {
         /// Its session, unless Agora told only that it runs.
         sid: Option<String>,
@@ -125,51 +125,51 @@ pub enum Answer {
         /// Its id.
         converter_id: String,
     },
-    /// The live input has new keys.
+    /// The ingest has new keys.
     KeysRotated,
-    /// What the public host says of the live input.
+    /// What the public host says of the ingest.
     Feed(FeedReading),
     /// There is no manifest; whether something streams was not asked.
     NotYetPlayable,
-    /// What Agora says of the recorder.
-    Recorder(RecorderReading),
+    /// What Agora says of the egress.
+    Egress(EgressReading),
     /// Whether the seller is among the channel's hosts.
     Hosts {
         /// Whether.
         present: bool,
     },
-    /// The recorder was told its target once more.
+    /// The egress was told its target once more.
     Updated,
-    /// The recorder is stopped.
+    /// The egress is stopped.
     Stopped,
-    /// The live input is disabled.
+    /// The ingest is disabled.
     Disabled,
-    /// The live input is deleted.
+    /// The ingest is deleted.
     Deleted,
     /// It is not there.
     NotFound,
-    /// The videos of the live input that the look could see.
-    Recordings(Vec<Video>),
+    /// The recordings of the ingest that the poll could see.
+    Recordings(Vec<Recording>),
 }
 
-/// What the public host says of a live input.
+/// What the public host says of an ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedReading {
     /// `/lifecycle`: it is actively streaming.
     pub live: bool,
     /// Whether the manifest can be played; none when it was not asked for.
     pub playable: Option<bool>,
-    /// The video that is being recorded.
-    pub video_uid: Option<String>,
+    /// The recording that is being recorded.
+    pub recording_uid: Option<String>,
 }
 
-/// What Agora says of a recorder.
+/// What Agora says of an egress.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum RecorderReading {
+pub enum EgressReading {
     /// Its output publishes.
     Publishing,
     /// It is on its way, or says something unknown.
@@ -197,14 +197,14 @@ pub enum Hint {
         /// Cloudflare's code and words.
         reason: String,
     },
-    /// Cloudflare: a video of this live input is ready or failed.
-    VideoDone,
+    /// Cloudflare: a recording of this ingest is ready or failed.
+    RecordingDone,
     /// Agora: the seller has joined.
     SellerJoined,
     /// Agora: the seller has left.
     SellerLeft,
-    /// Agora: something has changed about the recorder with this session.
-    RecorderChanged {
+    /// Agora: something has changed about the egress with this session.
+    EgressChanged {
         /// Its label.
         cname: String,
         /// Its session.

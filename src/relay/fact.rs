@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::cleanup_job::{Cleanup, CleanupJob};
 use super::cost::Cost;
-use super::debt::{Debt, Owed};
 use super::event::Hint;
 use super::outcome::Outcome;
 use super::phase::{IllegalTransition, Move, Phase};
 use super::spec::Spec;
 use super::state::{
-    Durable, InputStage, Recorder, RecorderStage, Video, VideoState, seconds_between,
+    Durable, Egress, EgressStage, IngestStage, Recording, RecordingState, seconds_between,
 };
 
 /// An entry of the journal.
@@ -24,13 +24,13 @@ pub enum Fact {
         /// What is asked for.
         spec: Box<Spec>,
     },
-    /// A live input is about to be asked for.
-    LiveInputRequested {
-        /// Which try: part of its mark.
+    /// An ingest is about to be asked for.
+    IngestRequested {
+        /// Which try: part of its tag.
         attempt: u32,
     },
-    /// The live input is there.
-    LiveInputReady {
+    /// The ingest is there.
+    IngestReady {
         /// Cloudflare's uid.
         uid: String,
         /// Where buyers watch, over HLS.
@@ -41,8 +41,8 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         echo_differs: Vec<String>,
     },
-    /// A recorder is about to be started.
-    RecorderStarting {
+    /// An egress is about to be started.
+    EgressStarting {
         /// Which of this relay.
         attempt: u32,
         /// Cloud Recording: the resource it is started on.
@@ -50,9 +50,9 @@ pub enum Fact {
         /// Cloud Recording: when that was acquired.
         acquired_at: Option<DateTime<Utc>>,
     },
-    /// The same recorder (same cname, same uid) is about to be started on a new resource: that is how a start whose answer
+    /// The same egress (same cname, same uid) is about to be started on a new resource: that is how a start whose answer
     /// was lost is looked up after the old resource has expired.
-    RecorderReacquired {
+    EgressReacquired {
         /// The new resource.
         resource_id: String,
         /// When it was acquired.
@@ -61,40 +61,40 @@ pub enum Fact {
         #[serde(default)]
         in_doubt: bool,
     },
-    /// The recorder runs on a resource of before: its session belongs to that one (`agora.md §7.1`, 1003).
-    RecorderElsewhere,
-    /// The recorder runs.
-    RecorderAccepted {
+    /// The egress runs on a resource of before: its session belongs to that one (`agora.md §7.1`, 1003).
+    EgressElsewhere,
+    /// The egress runs.
+    EgressAccepted {
         /// Cloud Recording: its session, if we were told.
         sid: Option<String>,
         /// Media Push: its id.
         converter_id: Option<String>,
     },
-    /// A notification named the session of a recorder that runs without our knowing it.
-    RecorderLearnt {
+    /// A notification named the session of an egress that runs without our knowing it.
+    EgressDiscovered {
         /// Its session.
         sid: String,
     },
-    /// A vendor told something that led to a look. It is kept for people: by itself it changes nothing.
+    /// A vendor told something that led to a poll. It is kept for people: by itself it changes nothing.
     Notified {
         /// What.
         hint: Hint,
     },
-    /// The recorder answers, but must give way to another: it is stopped first.
-    RecorderRetiring,
-    /// The recorder is proved gone.
-    RecorderGone {
+    /// The egress answers, but must give way to another: it is stopped first.
+    EgressRetiring,
+    /// The egress is proved gone.
+    EgressGone {
         /// What proved it.
         proof: String,
     },
-    /// Another recorder takes its place: the live input's keys are rotated first.
-    RecorderReplacing,
-    /// The live input has new keys: no recorder of before can publish.
+    /// Another egress takes its place: the ingest's keys are rotated first.
+    EgressReplacing,
+    /// The ingest has new keys: no egress of before can publish.
     KeysRotated,
     /// A buyer can press play.
     Live,
-    /// Cloudflare named a video of this relay.
-    VideoSeen {
+    /// Cloudflare named a recording of this relay.
+    RecordingSeen {
         /// Its uid.
         uid: String,
     },
@@ -117,23 +117,23 @@ pub enum Fact {
         /// How.
         outcome: Box<Outcome>,
     },
-    /// The live input is disabled.
-    LiveInputDisabled,
-    /// The live input is not there.
-    LiveInputGone,
+    /// The ingest is disabled.
+    IngestDisabled,
+    /// The ingest is not there.
+    IngestGone,
     /// The relay goes on without an answer, and owes.
-    Owed {
+    CleanupAdded {
         /// What.
-        debt: Box<Debt>,
+        cleanup_job: Box<CleanupJob>,
     },
-    /// Recorder and live input are down, or owed.
+    /// Egress and ingest are down, or owed.
     TakenDown,
     /// A look for recordings was answered for the first time.
     RecordingsAnswered,
-    /// What is known of a video has changed.
+    /// What is known of a recording has changed.
     Recording {
         /// What is known now.
-        video: Box<Video>,
+        recording: Box<Recording>,
     },
     /// The search for recordings is over.
     RecordingsSettled {
@@ -195,31 +195,31 @@ impl Durable {
         let mut told = None;
         match fact {
             Fact::Requested { .. } | Fact::Notified { .. } => told = None,
-            Fact::LiveInputRequested { attempt } => {
-                self.live_input.stage = InputStage::Requested;
-                self.live_input.attempt = *attempt;
-                self.live_input.requested_at = Some(at);
+            Fact::IngestRequested { attempt } => {
+                self.ingest.stage = IngestStage::Requested;
+                self.ingest.attempt = *attempt;
+                self.ingest.requested_at = Some(at);
             }
-            Fact::LiveInputReady {
+            Fact::IngestReady {
                 uid,
                 hls_url,
                 dash_url,
                 echo_differs,
             } => {
-                self.live_input.echo_differs.clone_from(echo_differs);
-                self.live_input.stage = InputStage::Ready;
-                self.live_input.uid = Some(uid.clone());
-                self.live_input.hls_url = Some(hls_url.clone());
-                self.live_input.dash_url = Some(dash_url.clone());
+                self.ingest.echo_differs.clone_from(echo_differs);
+                self.ingest.stage = IngestStage::Ready;
+                self.ingest.uid = Some(uid.clone());
+                self.ingest.hls_url = Some(hls_url.clone());
+                self.ingest.dash_url = Some(dash_url.clone());
             }
-            Fact::RecorderStarting {
+            Fact::EgressStarting {
                 attempt,
                 resource_id,
                 acquired_at,
             } => {
-                self.recorder = Some(Recorder {
+                self.egress = Some(Egress {
                     attempt: *attempt,
-                    stage: RecorderStage::Starting,
+                    stage: EgressStage::Starting,
                     resource_id: resource_id.clone(),
                     acquired_at: *acquired_at,
                     earlier_resources: Vec::new(),
@@ -229,35 +229,35 @@ impl Durable {
                     accepted_at: None,
                 });
             }
-            Fact::RecorderReacquired {
+            Fact::EgressReacquired {
                 resource_id,
                 acquired_at,
                 in_doubt,
             } => {
-                if let Some(recorder) = &mut self.recorder {
-                    let before = recorder.resource_id.replace(resource_id.clone());
-                    recorder
+                if let Some(egress) = &mut self.egress {
+                    let before = egress.resource_id.replace(resource_id.clone());
+                    egress
                         .earlier_resources
                         .extend(before.filter(|_| *in_doubt));
-                    recorder.acquired_at = Some(*acquired_at);
+                    egress.acquired_at = Some(*acquired_at);
                 }
             }
-            Fact::RecorderElsewhere => {
-                if let Some(recorder) = &mut self.recorder
-                    && !recorder.earlier_resources.is_empty()
+            Fact::EgressElsewhere => {
+                if let Some(egress) = &mut self.egress
+                    && !egress.earlier_resources.is_empty()
                 {
-                    recorder.resource_id = Some(recorder.earlier_resources.remove(0));
+                    egress.resource_id = Some(egress.earlier_resources.remove(0));
                 }
             }
-            Fact::RecorderAccepted { sid, converter_id } => {
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.stage = RecorderStage::Running;
+            Fact::EgressAccepted { sid, converter_id } => {
+                if let Some(egress) = &mut self.egress {
+                    egress.stage = EgressStage::Running;
                     if sid.is_some() {
-                        recorder.sid.clone_from(sid);
-                        recorder.sid_is_guess = false;
+                        egress.sid.clone_from(sid);
+                        egress.sid_is_guess = false;
                     }
-                    recorder.converter_id.clone_from(converter_id);
-                    recorder.accepted_at = Some(at);
+                    egress.converter_id.clone_from(converter_id);
+                    egress.accepted_at = Some(at);
                 }
                 if self.feed_gone_since.is_some() {
                     self.feed_patience_from = Some(at);
@@ -267,39 +267,43 @@ impl Durable {
                     self.phase = self.phase.after(Move::Accepted)?;
                 }
             }
-            Fact::RecorderLearnt { sid } => {
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.sid = Some(sid.clone());
-                    recorder.sid_is_guess = !recorder.earlier_resources.is_empty();
+            Fact::EgressDiscovered { sid } => {
+                if let Some(egress) = &mut self.egress {
+                    egress.sid = Some(sid.clone());
+                    egress.sid_is_guess = !egress.earlier_resources.is_empty();
                 }
             }
-            Fact::RecorderRetiring => {
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.stage = RecorderStage::Retiring;
+            Fact::EgressRetiring => {
+                if let Some(egress) = &mut self.egress {
+                    egress.stage = EgressStage::Retiring;
                 }
                 if self.feed_gone_since.is_some() {
                     self.feed_patience_from = Some(at);
                 }
             }
-            Fact::RecorderGone { .. } => self.settle_recorder(at),
-            Fact::RecorderReplacing => {
+            Fact::EgressGone { .. } => self.settle_egress(at),
+            Fact::EgressReplacing => {
                 self.replacements += 1;
-                self.live_input.keys_stale = true;
+                self.ingest.keys_stale = true;
                 if self.feed_gone_since.is_some() {
                     self.feed_patience_from = Some(at);
                 }
             }
-            Fact::KeysRotated => self.live_input.keys_stale = false,
+            Fact::KeysRotated => self.ingest.keys_stale = false,
             Fact::Live => {
                 self.phase = self.phase.after(Move::Playable)?;
                 self.live_at = Some(at);
                 told = Some(Announcement::Live);
             }
-            Fact::VideoSeen { uid } => {
-                if !self.videos.iter().any(|video| video.uid == *uid) {
-                    self.videos.push(Video {
+            Fact::RecordingSeen { uid } => {
+                if !self
+                    .recordings
+                    .iter()
+                    .any(|recording| recording.uid == *uid)
+                {
+                    self.recordings.push(Recording {
                         uid: uid.clone(),
-                        state: VideoState::Processing,
+                        state: RecordingState::Processing,
                         duration_ms: None,
                         hls_url: None,
                         dash_url: None,
@@ -338,23 +342,27 @@ impl Durable {
                 });
                 self.outcome = Some((**outcome).clone());
             }
-            Fact::LiveInputDisabled => self.live_input.stage = InputStage::Disabled,
-            Fact::LiveInputGone => self.live_input.stage = InputStage::Settled,
-            Fact::Owed { debt } => self.owe(&debt.owed, at),
+            Fact::IngestDisabled => self.ingest.stage = IngestStage::Disabled,
+            Fact::IngestGone => self.ingest.stage = IngestStage::Settled,
+            Fact::CleanupAdded { cleanup_job } => self.defer(&cleanup_job.owed, at),
             Fact::TakenDown => self.phase = self.phase.after(Move::TakenDown)?,
             Fact::RecordingsAnswered => self.recordings_answered_at = Some(at),
-            Fact::Recording { video } => {
+            Fact::Recording { recording } => {
                 // One nobody wanted is owed as a deletion, and not told of.
-                let ready = video.state == VideoState::Ready && self.spec.enable_recording;
-                match self.videos.iter_mut().find(|known| known.uid == video.uid) {
+                let ready = recording.state == RecordingState::Ready && self.spec.enable_recording;
+                match self
+                    .recordings
+                    .iter_mut()
+                    .find(|known| known.uid == recording.uid)
+                {
                     Some(known) => {
-                        told = (ready && known.state != VideoState::Ready)
+                        told = (ready && known.state != RecordingState::Ready)
                             .then_some(Announcement::RecordingReady);
-                        *known = (**video).clone();
+                        *known = (**recording).clone();
                     }
                     None => {
                         told = ready.then_some(Announcement::RecordingReady);
-                        self.videos.push((**video).clone());
+                        self.recordings.push((**recording).clone());
                     }
                 }
             }
@@ -413,39 +421,43 @@ impl Durable {
         Ok(Some(Announcement::Resumed))
     }
 
-    fn settle_recorder(&mut self, at: DateTime<Utc>) {
-        let Some(recorder) = &mut self.recorder else {
+    fn settle_egress(&mut self, at: DateTime<Utc>) {
+        let Some(egress) = &mut self.egress else {
             return;
         };
-        recorder.stage = RecorderStage::Settled;
-        if let Some(accepted_at) = recorder.accepted_at {
-            self.recorder_seconds += seconds_between(accepted_at, at);
+        egress.stage = EgressStage::Settled;
+        if let Some(accepted_at) = egress.accepted_at {
+            self.egress_seconds += seconds_between(accepted_at, at);
         }
     }
 
-    fn owe(&mut self, owed: &Owed, at: DateTime<Utc>) {
+    fn defer(&mut self, owed: &Cleanup, at: DateTime<Utc>) {
         match owed {
-            Owed::StopRecorder { .. }
-            | Owed::UnknownRecorder { .. }
-            | Owed::DeleteConverter { .. }
-            | Owed::FindConverter { .. } => {
-                if self.open_recorder().is_some() {
-                    self.settle_recorder(at);
+            Cleanup::StopEgress { .. }
+            | Cleanup::UnknownEgress { .. }
+            | Cleanup::DeleteConverter { .. }
+            | Cleanup::FindConverter { .. } => {
+                if self.open_egress().is_some() {
+                    self.settle_egress(at);
                 }
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.stage = RecorderStage::Owed;
-                }
-            }
-            Owed::FindLiveInput { .. } | Owed::DeleteLiveInput { .. } => {
-                self.live_input.stage = InputStage::Settled;
-            }
-            Owed::DisableLiveInput { .. } => self.live_input.stage = InputStage::Disabled,
-            Owed::DeleteVideo { uid } => {
-                if let Some(video) = self.videos.iter_mut().find(|video| video.uid == *uid) {
-                    video.state = VideoState::Deleted;
+                if let Some(egress) = &mut self.egress {
+                    egress.stage = EgressStage::InCleanup;
                 }
             }
-            Owed::FindRecordings { .. } | Owed::DisableGhost { .. } => {}
+            Cleanup::FindIngest { .. } | Cleanup::DeleteIngest { .. } => {
+                self.ingest.stage = IngestStage::Settled;
+            }
+            Cleanup::DisableIngest { .. } => self.ingest.stage = IngestStage::Disabled,
+            Cleanup::DeleteRecording { uid } => {
+                if let Some(recording) = self
+                    .recordings
+                    .iter_mut()
+                    .find(|recording| recording.uid == *uid)
+                {
+                    recording.state = RecordingState::Deleted;
+                }
+            }
+            Cleanup::FindRecordings { .. } | Cleanup::DisableStray { .. } => {}
         }
     }
 }

@@ -17,7 +17,7 @@ pub enum Class {
     Rejected,
     /// The object is not there. At Agora this may be a fail-over.
     NotFound,
-    /// Something is in the way: a name is taken, a video is still being recorded.
+    /// Something is in the way: a name is taken, a recording is still being recorded.
     Conflict,
     /// Too many requests, told by the vendor or by our own governor.
     RateLimited,

@@ -4,49 +4,49 @@
 //! [`Durable`] is what is known of it for good, the sum of the [`Fact`]s of its journal; [`Event`]s come in, and each
 //! gives a [`Step`]: facts to store first, then [`Action`]s to carry out, whose results are events again.
 //!
-//! What is to be done is not remembered but seen from the state (the module `want`): a first try, a retry and a recovery after a crash
+//! What is to be done is not remembered but seen from the state (the module `next_call`): a first try, a retry and a recovery after a crash
 //! follow the same rules. What is in flight or was only read is volatile: a reading that changes nothing for good is
 //! neither saved nor journaled, so polls write nothing.
 //!
 //! The unknown is looked at before it is repeated. A call that may have been carried out although it failed leaves its
-//! intent open; only a look settles it, and each call that must not happen twice is its own look: the same
+//! intent open; only a poll settles it, and each call that must not happen twice is its own look: the same
 //! idempotency key, the same resource and body, the same name.
 
 mod action;
 mod answers;
+mod cleanup_job;
 mod cost;
 mod deadlines;
-mod debt;
 mod event;
 mod fact;
 mod failure;
-mod mark;
 mod outcome;
 mod pace;
 mod phase;
+mod planner;
 mod presence;
 mod settling;
 mod spec;
 mod state;
 mod step;
+mod tag;
 mod volatile;
-mod want;
 mod watch;
 mod words;
 
-pub use action::{Action, ActionId, Call, CloudTask, RecorderRef};
+pub use action::{Action, ActionId, Call, CloudTask, EgressRef};
+pub use cleanup_job::{Cleanup, CleanupJob};
 pub use cost::{Cost, Prices, Source};
-pub use debt::{Debt, Owed};
-pub use event::{Answer, Event, FeedReading, Hint, PageReport, PageTrouble, RecorderReading};
+pub use event::{Answer, EgressReading, Event, FeedReading, Hint, PageReport, PageTrouble};
 pub use fact::{Announcement, Fact};
 pub use failure::{Backoff, Class, Failure, Jitter};
-pub use mark::{Mark, NotAMark, Owner};
 pub use outcome::{Detail, Outcome, OutcomeCode, RelayStatus};
 pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
 pub use presence::Presence;
 pub use spec::{Backend, Spec, Timing};
-pub use state::{Durable, InputStage, LiveInput, Recorder, RecorderStage, Video, VideoState};
+pub use state::{Durable, Egress, EgressStage, Ingest, IngestStage, Recording, RecordingState};
 pub use step::{Ignored, Step};
+pub use tag::{InvalidTag, Owner, ResourceTag};
 pub use volatile::{Intervals, Pace};
 
 use std::sync::Arc;
@@ -59,7 +59,7 @@ use volatile::{Kind, Volatile};
 
 /// A wake later than this is not trusted: the process, the machine or the clock stood still.
 const LATE: TimeDelta = TimeDelta::seconds(30);
-/// After a recovery or a late wake, deadlines wait so long for one look to be answered.
+/// After a recovery or a late wake, deadlines wait so long for one poll to be answered.
 const HOLD: TimeDelta = TimeDelta::seconds(15);
 
 /// One relay: what is known of it for good, and what is only known now.
@@ -128,13 +128,13 @@ impl Relay {
         self.volatile.last_failure.as_ref()
     }
 
-    /// Whether the recorder is known to be down, so that the channel's next relay may start its own.
+    /// Whether the egress is known to be down, so that the channel's next relay may start its own.
     #[must_use]
-    pub fn recorder_is_down(&self) -> bool {
-        let recorder = self.durable.recorder.as_ref();
+    pub fn egress_is_down(&self) -> bool {
+        let egress = self.durable.egress.as_ref();
         !self.durable.phase.holds_slot()
-            && recorder.is_none_or(|recorder| recorder.stage == RecorderStage::Settled)
-            && self.volatile.recorder.flight.is_none()
+            && egress.is_none_or(|egress| egress.stage == EgressStage::Settled)
+            && self.volatile.egress.flight.is_none()
     }
 
     /// Takes an event in. Facts of the step are to be stored before its actions are carried out.
@@ -161,7 +161,9 @@ impl Relay {
             Event::PredecessorDown => self.volatile.predecessor_down = true,
             Event::Page { attempt, report } => self.page(&mut step, attempt, report, now)?,
             Event::Hint(hint) => self.hint(&mut step, hint, now)?,
-            Event::LateRecordings(videos) => self.late_recordings(&mut step, videos, now)?,
+            Event::LateRecordings(recordings) => {
+                self.late_recordings(&mut step, recordings, now)?
+            }
         }
         self.plan(&mut step, now)?;
         Ok(step)
@@ -170,13 +172,13 @@ impl Relay {
     /// When it wants to hear [`Event::Tick`] at the latest; none: only an answer moves it on.
     #[must_use]
     pub fn wake_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let looks = Kind::iter()
-            .filter_map(|kind| self.want(kind, now))
-            .map(|want| want.due);
+        let polls = Kind::iter()
+            .filter_map(|kind| self.next_call(kind, now))
+            .map(|next_call| next_call.due);
         let deadline = self
             .deadline()
             .map(|(at, _)| self.volatile.hold_until.map_or(at, |hold| at.max(hold)));
-        looks.chain(deadline).min()
+        polls.chain(deadline).min()
     }
 
     /// Adds a fact to the state and to the step.
@@ -209,8 +211,8 @@ impl Relay {
             now,
         )?;
         self.volatile.input.rest();
-        self.volatile.recorder.rest();
-        self.volatile.last_look_until = None;
+        self.volatile.egress.rest();
+        self.volatile.last_poll_until = None;
         Ok(())
     }
 
@@ -220,7 +222,7 @@ impl Relay {
         self.durable.phase == Phase::Provisioning
             && !volatile.called
             && volatile.input.flight.is_none()
-            && volatile.recorder.flight.is_none()
+            && volatile.egress.flight.is_none()
     }
 
     fn stop(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
@@ -240,11 +242,11 @@ impl Relay {
     /// What was in flight is lost, and with it every answer: open intents are in doubt, and nothing is decided unseen.
     fn recovered(&mut self, jitter: Jitter, now: DateTime<Utc>) {
         let volatile = &mut self.volatile;
-        volatile.input_doubt = self.durable.live_input.stage == InputStage::Requested;
-        volatile.recorder_doubt = self
+        volatile.input_doubt = self.durable.ingest.stage == IngestStage::Requested;
+        volatile.egress_doubt = self
             .durable
-            .open_recorder()
-            .is_some_and(|recorder| recorder.stage == RecorderStage::Starting);
+            .open_egress()
+            .is_some_and(|egress| egress.stage == EgressStage::Starting);
         volatile.acquired_early = false;
         volatile.called = true;
         volatile.hold_until = Some(now + HOLD);
@@ -269,8 +271,11 @@ impl Relay {
             self.act_on_deadlines(step, now)?;
             self.settle(step, now)?;
             for kind in Kind::iter() {
-                if let Some(want) = self.want(kind, now).filter(|want| want.due <= now) {
-                    self.ask(step, kind, want.call, now)?;
+                if let Some(next_call) = self
+                    .next_call(kind, now)
+                    .filter(|next_call| next_call.due <= now)
+                {
+                    self.ask(step, kind, next_call.call, now)?;
                 }
             }
             if step.facts.len() == facts {
@@ -288,21 +293,21 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         match &call {
-            Call::CreateLiveInput { attempt }
-                if self.durable.live_input.stage == InputStage::Unrequested =>
+            Call::CreateIngest { attempt }
+                if self.durable.ingest.stage == IngestStage::Unrequested =>
             {
-                self.record(step, Fact::LiveInputRequested { attempt: *attempt }, now)?;
+                self.record(step, Fact::IngestRequested { attempt: *attempt }, now)?;
             }
-            Call::StartRecorder {
+            Call::StartEgress {
                 attempt,
                 resource_id,
                 ..
-            } if self.durable.open_recorder().is_none() => {
+            } if self.durable.open_egress().is_none() => {
                 let (attempt, resource_id) = (*attempt, Some(resource_id.clone()));
                 let acquired_at = self.volatile.acquired.take().map(|(_, at)| at);
                 self.record(
                     step,
-                    Fact::RecorderStarting {
+                    Fact::EgressStarting {
                         attempt,
                         resource_id,
                         acquired_at,
@@ -310,11 +315,11 @@ impl Relay {
                     now,
                 )?;
             }
-            Call::CreateConverter { attempt, .. } if self.durable.open_recorder().is_none() => {
+            Call::CreateConverter { attempt, .. } if self.durable.open_egress().is_none() => {
                 let attempt = *attempt;
                 self.record(
                     step,
-                    Fact::RecorderStarting {
+                    Fact::EgressStarting {
                         attempt,
                         resource_id: None,
                         acquired_at: None,
@@ -324,29 +329,27 @@ impl Relay {
             }
             Call::Acquire { .. } => {
                 self.volatile.acquired = None;
-                self.volatile.acquired_early = self.durable.live_input.stage != InputStage::Ready;
+                self.volatile.acquired_early = self.durable.ingest.stage != IngestStage::Ready;
             }
-            Call::UpdateRecorder { .. } => {
+            Call::UpdateEgress { .. } => {
                 self.volatile.update_wanted = false;
                 self.volatile.updates += 1;
             }
-            Call::LookAtFeed { .. } => self.volatile.feed.due = Some(now + self.feed_interval(now)),
-            Call::LookAtHosts => self.volatile.hosts.due = Some(now + self.hosts_interval()),
-            Call::LookAtRecorder(_) => {
-                self.volatile.health.due = Some(now + self.next_recorder_look())
-            }
-            Call::LookForRecordings { .. } => {
+            Call::PollFeed { .. } => self.volatile.feed.due = Some(now + self.feed_interval(now)),
+            Call::PollHosts => self.volatile.hosts.due = Some(now + self.hosts_interval()),
+            Call::PollEgress(_) => self.volatile.health.due = Some(now + self.next_egress_poll()),
+            Call::PollRecordings { .. } => {
                 self.volatile.recordings.due =
                     Some(now + self.durable.spec.timing.recordings_interval);
             }
-            Call::CreateLiveInput { .. }
-            | Call::FindLiveInput { .. }
-            | Call::StartRecorder { .. }
+            Call::CreateIngest { .. }
+            | Call::FindIngest { .. }
+            | Call::StartEgress { .. }
             | Call::CreateConverter { .. }
             | Call::RotateKeys { .. }
-            | Call::StopRecorder(_)
-            | Call::DisableLiveInput { .. }
-            | Call::DeleteLiveInput { .. } => {}
+            | Call::StopEgress(_)
+            | Call::DisableIngest { .. }
+            | Call::DeleteIngest { .. } => {}
         }
         self.volatile.numbers += 1;
         let id = ActionId {

@@ -32,12 +32,18 @@ pub enum OutcomeCode {
     MaxDuration,
     /// Nobody could press play in time.
     LiveTimeout,
-    /// The recorder was lost and could not be replaced.
-    RecorderLost,
-    /// The live input is no longer there.
-    LiveInputGone,
+    /// The egress was lost and could not be replaced.
+    #[serde(rename = "recorder_lost")]
+    #[strum(serialize = "recorder_lost")]
+    EgressLost,
+    /// The ingest is no longer there.
+    #[serde(rename = "live_input_gone")]
+    #[strum(serialize = "live_input_gone")]
+    IngestGone,
     /// Cloudflare refused the feed.
-    LiveInputErrored,
+    #[serde(rename = "live_input_errored")]
+    #[strum(serialize = "live_input_errored")]
+    IngestErrored,
     /// A vendor refused a request as wrong.
     VendorRejected,
     /// A vendor refused the credentials.
@@ -48,7 +54,7 @@ pub enum OutcomeCode {
     VendorRateLimited,
     /// A vendor could not be reached or failed.
     VendorUnavailable,
-    /// The recorder had not accepted in time.
+    /// The egress had not accepted in time.
     ProvisioningTimeout,
     /// A fault of our own.
     Internal,
@@ -93,9 +99,9 @@ impl OutcomeCode {
         match self {
             Self::StoppedByRequest | Self::Cancelled | Self::SellerLeft | Self::MaxDuration => true,
             Self::LiveTimeout
-            | Self::RecorderLost
-            | Self::LiveInputGone
-            | Self::LiveInputErrored
+            | Self::EgressLost
+            | Self::IngestGone
+            | Self::IngestErrored
             | Self::VendorRejected
             | Self::VendorUnauthorized
             | Self::VendorQuota
@@ -117,9 +123,9 @@ impl OutcomeCode {
             }
             Self::MaxDuration => "The relay reached its maximum duration.",
             Self::LiveTimeout => "The channel could not be watched within the time allowed.",
-            Self::RecorderLost => "Agora's recorder was lost and could not be replaced.",
-            Self::LiveInputGone => "Cloudflare's live input is no longer there.",
-            Self::LiveInputErrored => "Cloudflare refused the feed.",
+            Self::EgressLost => "Agora's egress was lost and could not be replaced.",
+            Self::IngestGone => "Cloudflare's ingest is no longer there.",
+            Self::IngestErrored => "Cloudflare refused the feed.",
             Self::VendorRejected => "A vendor refused the request as wrong.",
             Self::VendorUnauthorized => "A vendor refused our credentials.",
             Self::VendorQuota => "A vendor's quota is used up.",
@@ -127,9 +133,7 @@ impl OutcomeCode {
                 "A vendor's rate limit left no room for the calls this start needed."
             }
             Self::VendorUnavailable => "A vendor could not be reached or failed.",
-            Self::ProvisioningTimeout => {
-                "Agora's recorder had not accepted within the time allowed."
-            }
+            Self::ProvisioningTimeout => "Agora's egress had not accepted within the time allowed.",
             Self::Internal => "relaykeeper failed to drive the relay.",
         }
     }
@@ -154,9 +158,9 @@ pub struct Detail {
     /// What was seen of the seller last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seller: Option<String>,
-    /// What was seen of the recorder last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recorder: Option<String>,
+    /// What was seen of the egress last.
+    #[serde(default, rename = "recorder", skip_serializing_if = "Option::is_none")]
+    pub egress: Option<String>,
     /// What was seen of the feed last, or the vendor's own words about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<String>,

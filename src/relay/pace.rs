@@ -10,9 +10,9 @@ use super::phase::Phase;
 use super::volatile::{Intervals, Kind, Pace};
 
 /// How long a relay looks at the manifest only, and often, after a notification that an encoder connected
-/// ([`super::Hint::FeedConnected`]): between two such looks at least so long.
+/// ([`super::Hint::FeedConnected`]): between two such polls at least so long.
 const EAGER: Duration = Duration::from_millis(500);
-/// 5, 15 and 45 s after the recorder was accepted, then at every `query_interval`.
+/// 5, 15 and 45 s after the egress was accepted, then at every `query_interval`.
 const AFTER_ACCEPTANCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(30)];
 
 impl Relay {
@@ -44,24 +44,24 @@ impl Relay {
         let floor = self.floor().feed;
         match self.is_eager(now) {
             // The floor is of looks that make two calls; such a one makes a single one.
-            true => self.look_interval().min(EAGER.max(floor / 2)),
-            false => self.look_interval().max(floor),
+            true => self.poll_interval().min(EAGER.max(floor / 2)),
+            false => self.poll_interval().max(floor),
         }
     }
 
     /// The interval between two looks at the hosts.
     pub(super) fn hosts_interval(&self) -> Duration {
-        self.look_interval().max(self.floor().hosts)
+        self.poll_interval().max(self.floor().hosts)
     }
 
-    /// The interval between two looks at the recorder once it runs; more often while the feed is gone.
-    fn recorder_interval(&self) -> Duration {
+    /// The interval between two looks at the egress once it runs; more often while the feed is gone.
+    fn egress_interval(&self) -> Duration {
         let timing = &self.durable.spec.timing;
         let regular = match self.durable.feed_gone_since {
             Some(_) => timing.query_interval.min(timing.poll_interval * 3),
             None => timing.query_interval,
         };
-        regular.max(self.floor().recorder)
+        regular.max(self.floor().egress)
     }
 
     /// A notification brings a poll forward. There may be any number of them, so the polls they lead to keep a distance: the
@@ -72,8 +72,8 @@ impl Relay {
         let distance = match kind {
             Kind::Feed => eager.max(floor.feed / 2),
             Kind::Hosts => eager.max(floor.hosts / 2),
-            Kind::Health => eager.max(floor.recorder / 2),
-            Kind::Recordings | Kind::Input | Kind::Recorder => poll,
+            Kind::Health => eager.max(floor.egress / 2),
+            Kind::Recordings | Kind::Input | Kind::Egress => poll,
         };
         let slot = self.volatile.slot(kind);
         let at = match slot.hinted_at {
@@ -87,7 +87,7 @@ impl Relay {
     }
 
     /// What a relay's own settings say.
-    fn look_interval(&self) -> Duration {
+    fn poll_interval(&self) -> Duration {
         let timing = &self.durable.spec.timing;
         match self.durable.phase {
             Phase::Live => timing.live_check_interval,
@@ -100,14 +100,12 @@ impl Relay {
         }
     }
 
-    /// The wait before the next look at the recorder, which is asked for now.
-    pub(super) fn next_recorder_look(&mut self) -> Duration {
-        let early = AFTER_ACCEPTANCE.get(self.volatile.health_looks).copied();
-        self.volatile.health_looks = self.volatile.health_looks.saturating_add(1);
-        let regular = self.recorder_interval();
-        early.map_or(regular, |early| {
-            early.max(self.floor().recorder).min(regular)
-        })
+    /// The wait before the next look at the egress, which is asked for now.
+    pub(super) fn next_egress_poll(&mut self) -> Duration {
+        let early = AFTER_ACCEPTANCE.get(self.volatile.health_polls).copied();
+        self.volatile.health_polls = self.volatile.health_polls.saturating_add(1);
+        let regular = self.egress_interval();
+        early.map_or(regular, |early| early.max(self.floor().egress).min(regular))
     }
 
     /// The look of a live relay was answered: the next one comes an interval later on average, a quarter sooner or later,
@@ -119,10 +117,10 @@ impl Relay {
         let interval = match kind {
             Kind::Feed => self.feed_interval(now),
             Kind::Hosts => self.hosts_interval(),
-            Kind::Health if self.volatile.health_looks > AFTER_ACCEPTANCE.len() => {
-                self.recorder_interval()
+            Kind::Health if self.volatile.health_polls > AFTER_ACCEPTANCE.len() => {
+                self.egress_interval()
             }
-            Kind::Health | Kind::Input | Kind::Recorder | Kind::Recordings => return,
+            Kind::Health | Kind::Input | Kind::Egress | Kind::Recordings => return,
         };
         let jitter = self.volatile.jitter;
         let slot = self.volatile.slot(kind);
@@ -159,7 +157,7 @@ impl Relay {
         volatile.feed.due = Some(now + jitter.of(poll.max(floor.feed)));
         volatile.hosts.due = Some(now + jitter.of(poll.max(floor.hosts)));
         volatile.recordings.due = Some(now + jitter.of(bulk));
-        volatile.health.due = Some(now + jitter.of(query.max(floor.recorder)));
-        volatile.health_looks = usize::MAX;
+        volatile.health.due = Some(now + jitter.of(query.max(floor.egress)));
+        volatile.health_polls = usize::MAX;
     }
 }

@@ -19,17 +19,17 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Phase {
-    /// The live input is created and the recorder started.
+    /// The ingest is created and the egress started.
     Provisioning,
-    /// The recorder has accepted; nobody can press play yet.
+    /// The egress has accepted; nobody can press play yet.
     AwaitingLive,
     /// A buyer can press play.
     Live,
     /// It was live; the feed is gone or the seller is away.
     Interrupted,
-    /// The outcome is decided; recorder and live input are taken down.
+    /// The outcome is decided; egress and ingest are taken down.
     Stopping,
-    /// Recordings are found, the cost is written, the live input deleted.
+    /// Recordings are found, the cost is written, the ingest deleted.
     Finalizing,
     /// Nothing more happens, but for a recording that turns up late.
     Ended,
@@ -39,7 +39,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum Move {
-    /// The first recorder was accepted.
+    /// The first egress was accepted.
     Accepted,
     /// A buyer can press play.
     Playable,
@@ -49,7 +49,7 @@ pub enum Move {
     Resumed,
     /// The outcome was decided.
     Ending,
-    /// Recorder and live input are down, or owed as debts.
+    /// Egress and ingest are down, or owed as cleanup jobs.
     TakenDown,
     /// Everything is accounted for.
     Closed,
@@ -107,7 +107,7 @@ impl Phase {
         matches!(self, Phase::Live | Phase::Interrupted)
     }
 
-    /// Whether a recorder may be running and is watched.
+    /// Whether an egress may be running and is watched.
     #[must_use]
     pub fn is_watched(self) -> bool {
         matches!(self, Phase::AwaitingLive | Phase::Live | Phase::Interrupted)

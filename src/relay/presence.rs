@@ -37,7 +37,7 @@ impl PresenceBook {
         }
     }
 
-    /// The page of recorder `attempt` spoke. False when it is an old word of its.
+    /// The page of egress `attempt` spoke. False when it is an old word of its.
     pub(super) fn page(
         &mut self,
         attempt: u32,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Relay;
+use super::cleanup_job::{Cleanup, CleanupJob};
 use super::cost::{Cost, Source};
-use super::debt::{Debt, Owed};
 use super::fact::Fact;
 use super::failure::Jitter;
 use super::phase::{IllegalTransition, Phase};
 use super::spec::Backend;
-use super::state::{InputStage, RecorderStage};
+use super::state::{EgressStage, IngestStage};
 use super::step::Step;
 
 impl Relay {
@@ -21,13 +21,13 @@ impl Relay {
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let learnt = self.durable.open_recorder().filter(|recorder| {
+        let learnt = self.durable.open_egress().filter(|egress| {
             // On which of several resources it runs, only the answer to a start can tell.
-            recorder.stage == RecorderStage::Starting
-                && recorder.earlier_resources.is_empty()
-                && self.volatile.recorder.flight.is_none()
+            egress.stage == EgressStage::Starting
+                && egress.earlier_resources.is_empty()
+                && self.volatile.egress.flight.is_none()
         });
-        if let Some(sid) = learnt.and_then(|recorder| recorder.sid.clone()) {
+        if let Some(sid) = learnt.and_then(|egress| egress.sid.clone()) {
             // Its session was named by a notification while its start was open: it runs.
             self.accepted(step, Some(sid), None, Jitter::new(0), now)?;
         }
@@ -47,36 +47,36 @@ impl Relay {
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        if self.volatile.recorder.flight.is_none() {
-            let stage = self.durable.open_recorder().map(|recorder| recorder.stage);
-            if stage == Some(RecorderStage::Starting) && !self.volatile.recorder_doubt {
+        if self.volatile.egress.flight.is_none() {
+            let stage = self.durable.open_egress().map(|egress| egress.stage);
+            if stage == Some(EgressStage::Starting) && !self.volatile.egress_doubt {
                 self.record(
                     step,
-                    Fact::RecorderGone {
+                    Fact::EgressGone {
                         proof: "its start was never carried out".into(),
                     },
                     now,
                 )?;
-            } else if stage.is_some_and(|stage| stage != RecorderStage::Starting)
-                && self.recorder_ref().is_none()
+            } else if stage.is_some_and(|stage| stage != EgressStage::Starting)
+                && self.egress_ref().is_none()
             {
-                self.owe_recorder(step, now, now)?;
+                self.defer_egress(step, now, now)?;
             }
         }
-        let input = self.durable.live_input.stage;
+        let input = self.durable.ingest.stage;
         if self.volatile.input.flight.is_none()
-            && input == InputStage::Requested
+            && input == IngestStage::Requested
             && !self.volatile.input_doubt
         {
-            self.record(step, Fact::LiveInputGone, now)?;
+            self.record(step, Fact::IngestGone, now)?;
         }
-        let input_down = match self.durable.live_input.stage {
-            InputStage::Unrequested | InputStage::Disabled | InputStage::Settled => true,
-            InputStage::Requested | InputStage::Ready => false,
+        let input_down = match self.durable.ingest.stage {
+            IngestStage::Unrequested | IngestStage::Disabled | IngestStage::Settled => true,
+            IngestStage::Requested | IngestStage::Ready => false,
         };
         let in_flight =
-            self.volatile.input.flight.is_some() || self.volatile.recorder.flight.is_some();
-        if input_down && !in_flight && self.durable.open_recorder().is_none() {
+            self.volatile.input.flight.is_some() || self.volatile.egress.flight.is_some();
+        if input_down && !in_flight && self.durable.open_egress().is_none() {
             self.record(step, Fact::TakenDown, now)?;
             self.volatile.input.rest();
             self.volatile.recordings.rest();
@@ -89,14 +89,14 @@ impl Relay {
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        if !self.durable.recordings_settled && self.durable.live_input.uid.is_none() {
+        if !self.durable.recordings_settled && self.durable.ingest.uid.is_none() {
             self.record(step, Fact::RecordingsSettled { missing: false }, now)?;
         }
-        let keep = self.durable.spec.keep_live_input;
-        let input_done = match self.durable.live_input.stage {
-            InputStage::Unrequested | InputStage::Settled => true,
-            InputStage::Disabled => keep,
-            InputStage::Requested | InputStage::Ready => false,
+        let keep = self.durable.spec.keep_ingest;
+        let input_done = match self.durable.ingest.stage {
+            IngestStage::Unrequested | IngestStage::Settled => true,
+            IngestStage::Disabled => keep,
+            IngestStage::Requested | IngestStage::Ready => false,
         };
         if self.durable.recordings_settled && input_done && self.volatile.input.flight.is_none() {
             let cost = self.cost(now);
@@ -108,13 +108,13 @@ impl Relay {
     /// What it cost, when it went live or left a video.
     fn cost(&self, now: DateTime<Utc>) -> Option<Cost> {
         let durable = &self.durable;
-        if durable.live_at.is_none() && durable.videos.is_empty() {
+        if durable.live_at.is_none() && durable.recordings.is_empty() {
             return None;
         }
         let observed = durable.live_seconds(now);
         let (seconds, source) = match durable.recorded_seconds() {
             // What is still unknown of a recording at the deadline counts as observed, never as nothing.
-            Some(recorded) if recorded >= observed || !durable.has_open_videos() => {
+            Some(recorded) if recorded >= observed || !durable.has_open_recordings() => {
                 (recorded, Source::Recording)
             }
             Some(_) | None => (observed, Source::Observed),
@@ -122,86 +122,86 @@ impl Relay {
         Some(Cost::new(
             seconds,
             source,
-            durable.recorder_seconds,
+            durable.egress_seconds,
             durable.spec.prices,
         ))
     }
 
     /// Patience is over in `stopping`: what is still open is owed.
-    pub(super) fn owe_what_is_open(
+    pub(super) fn defer_what_is_open(
         &mut self,
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        if self.durable.open_recorder().is_some() {
-            self.owe_recorder(step, now, now)?;
+        if self.durable.open_egress().is_some() {
+            self.defer_egress(step, now, now)?;
         }
-        let input = &self.durable.live_input;
+        let input = &self.durable.ingest;
         match (input.stage, input.uid.clone()) {
-            (InputStage::Requested, _) => {
-                let mark = self.durable.spec.mark(input.attempt).to_string();
-                self.owe(step, Owed::FindLiveInput { mark }, now, None, now)
+            (IngestStage::Requested, _) => {
+                let tag = self.durable.spec.tag(input.attempt).to_string();
+                self.defer(step, Cleanup::FindIngest { tag }, now, None, now)
             }
-            (InputStage::Ready, Some(uid)) => {
-                self.owe(step, Owed::DisableLiveInput { uid }, now, None, now)
+            (IngestStage::Ready, Some(uid)) => {
+                self.defer(step, Cleanup::DisableIngest { uid }, now, None, now)
             }
             _ => Ok(()),
         }
     }
 
-    /// The open recorder becomes a debt, due at `due`.
-    pub(super) fn owe_recorder(
+    /// The open egress becomes a cleanup job, due at `due`.
+    pub(super) fn defer_egress(
         &mut self,
         step: &mut Step,
         due: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        for (owed, expires) in self.recorder_debts() {
-            self.owe(step, owed, due, expires, now)?;
+        for (owed, expires) in self.egress_cleanup_jobs() {
+            self.defer(step, owed, due, expires, now)?;
         }
         Ok(())
     }
 
-    /// What is owed for the recorder there is, and when the vendor's own limit ends it. Where its session is a guess, another
+    /// What is owed for the egress there is, and when the vendor's own limit ends it. Where its session is a guess, another
     /// one may run under the same name: that is owed as well.
-    pub(super) fn recorder_debts(&self) -> Vec<(Owed, Option<DateTime<Utc>>)> {
-        let recorder = self.durable.recorder.as_ref();
+    pub(super) fn egress_cleanup_jobs(&self) -> Vec<(Cleanup, Option<DateTime<Utc>>)> {
+        let egress = self.durable.egress.as_ref();
         let Some((owed, expires)) =
-            self.recorder_debt(recorder.and_then(|known| known.sid.clone()))
+            self.egress_cleanup_job(egress.and_then(|known| known.sid.clone()))
         else {
             return Vec::new();
         };
-        let is_guess = recorder.is_some_and(|recorder| recorder.sid_is_guess);
-        let unknown = is_guess.then(|| self.recorder_debt(None)).flatten();
+        let is_guess = egress.is_some_and(|egress| egress.sid_is_guess);
+        let unknown = is_guess.then(|| self.egress_cleanup_job(None)).flatten();
         std::iter::once((owed, expires)).chain(unknown).collect()
     }
 
-    fn recorder_debt(&self, sid: Option<String>) -> Option<(Owed, Option<DateTime<Utc>>)> {
+    fn egress_cleanup_job(&self, sid: Option<String>) -> Option<(Cleanup, Option<DateTime<Utc>>)> {
         let durable = &self.durable;
-        let recorder = durable.recorder.as_ref()?;
-        let name = durable.spec.mark(recorder.attempt).to_string();
+        let egress = durable.egress.as_ref()?;
+        let name = durable.spec.tag(egress.attempt).to_string();
         match &durable.spec.backend {
             Backend::CloudRecording {
                 max_recording_hours,
                 ..
             } => {
-                let from = recorder
+                let from = egress
                     .accepted_at
-                    .or(recorder.acquired_at)
+                    .or(egress.acquired_at)
                     .unwrap_or(durable.phase_since);
                 let hours = TimeDelta::hours(i64::from(*max_recording_hours) + 1);
-                let resource_id = recorder.resource_id.clone()?;
-                let other_resources = recorder.earlier_resources.clone();
-                let uid = durable.recording_uid(recorder.attempt)?;
+                let resource_id = egress.resource_id.clone()?;
+                let other_resources = egress.earlier_resources.clone();
+                let uid = durable.recording_uid(egress.attempt)?;
                 let owed = match sid {
-                    Some(sid) => Owed::StopRecorder {
+                    Some(sid) => Cleanup::StopEgress {
                         resource_id,
                         other_resources,
                         sid,
                         cname: name,
                         uid,
                     },
-                    None => Owed::UnknownRecorder {
+                    None => Cleanup::UnknownEgress {
                         resource_id,
                         other_resources,
                         cname: name,
@@ -212,37 +212,37 @@ impl Relay {
             }
             Backend::MediaPush { region } => {
                 let region = region.clone();
-                let owed = match recorder.converter_id.clone() {
-                    Some(converter_id) => Owed::DeleteConverter {
+                let owed = match egress.converter_id.clone() {
+                    Some(converter_id) => Cleanup::DeleteConverter {
                         converter_id,
                         region,
                     },
-                    None => Owed::FindConverter { name, region },
+                    None => Cleanup::FindConverter { name, region },
                 };
                 Some((owed, None))
             }
         }
     }
 
-    /// When to look again for a recorder that answered 404: Agora may be moving it (`agora.md §8.1`). A quarter of the
+    /// When to look again for an egress that answered 404: Agora may be moving it (`agora.md §8.1`). A quarter of the
     /// back-off, 30 s by default.
     pub(super) fn recheck_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let waits = &self.durable.spec.timing.not_found_backoff;
         now + waits.iter().sum::<Duration>() / 4
     }
 
-    pub(super) fn owe(
+    pub(super) fn defer(
         &mut self,
         step: &mut Step,
-        owed: Owed,
+        owed: Cleanup,
         due: DateTime<Utc>,
         expires: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         self.record(
             step,
-            Fact::Owed {
-                debt: Box::new(Debt { owed, due, expires }),
+            Fact::CleanupAdded {
+                cleanup_job: Box::new(CleanupJob { owed, due, expires }),
             },
             now,
         )

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::cost::Prices;
-use super::mark::{Mark, Owner};
+use super::tag::{Owner, ResourceTag};
 
 /// Durations as whole milliseconds.
 mod millis {
@@ -58,17 +58,17 @@ mod millis_list {
     }
 }
 
-/// What carries the channel to the live input.
+/// What carries the channel to the ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "backend", rename_all = "snake_case")]
 pub enum Backend {
     /// A Cloud Recording task in web mode (`agora.md §3`).
     CloudRecording {
-        /// Recorders' uids are this plus the attempt.
+        /// Egresses' uids are this plus the attempt.
         recording_uid_base: u32,
         /// The page the cloud browser opens, without its query.
         page_url: String,
-        /// `maxRecordingHour`: no recorder runs longer than this, whatever happens to us.
+        /// `maxRecordingHour`: no egress runs longer than this, whatever happens to us.
         max_recording_hours: u32,
         /// Whether the page says it is ready at the seller's first frame, or else on joining.
         ready_at_first_frame: bool,
@@ -86,7 +86,7 @@ pub struct Timing {
     /// Between looks until live, and while interrupted.
     #[serde(with = "millis", rename = "poll_interval_ms")]
     pub poll_interval: Duration,
-    /// From accepting a start to the recorder accepting.
+    /// From accepting a start to the egress accepting.
     #[serde(with = "millis", rename = "provisioning_timeout_ms")]
     pub provisioning_timeout: Duration,
     /// From there to live.
@@ -110,10 +110,10 @@ pub struct Timing {
     /// Between looks for recordings.
     #[serde(with = "millis", rename = "recordings_interval_ms")]
     pub recordings_interval: Duration,
-    /// Between queries of the recorder.
+    /// Between queries of the egress.
     #[serde(with = "millis", rename = "query_interval_ms")]
     pub query_interval: Duration,
-    /// A 404 for the recorder means *unknown* until these waits are used up.
+    /// A 404 for the egress means *unknown* until these waits are used up.
     #[serde(with = "millis_list", rename = "not_found_backoff_ms")]
     pub not_found_backoff: Vec<Duration>,
 }
@@ -135,9 +135,9 @@ pub struct Spec {
     pub enable_recording: bool,
     /// Cloudflare's `deleteRecordingAfterDays`; none: kept until somebody deletes it.
     pub delete_recording_after_days: Option<u16>,
-    /// Whether the live input stays (disabled) after the relay's end.
-    pub keep_live_input: bool,
-    /// What carries the channel to the live input.
+    /// Whether the ingest stays (disabled) after the relay's end.
+    pub keep_ingest: bool,
+    /// What carries the channel to the ingest.
     #[serde(flatten)]
     pub backend: Backend,
     /// The rules of time.
@@ -146,15 +146,15 @@ pub struct Spec {
     pub prices: Prices,
     /// When the start was accepted.
     pub requested_at: DateTime<Utc>,
-    /// The first recorder does not start before this, unless the recorder of the channel's last relay is down earlier.
-    pub recorder_not_before: Option<DateTime<Utc>>,
+    /// The first egress does not start before this, unless the egress of the channel's last relay is down earlier.
+    pub egress_not_before: Option<DateTime<Utc>>,
 }
 
 impl Spec {
     /// The mark of this relay's `attempt`-th object of a kind.
     #[must_use]
-    pub fn mark(&self, attempt: u32) -> Mark {
-        Mark {
+    pub fn tag(&self, attempt: u32) -> ResourceTag {
+        ResourceTag {
             owner: self.owner.clone(),
             relay: self.relay_id,
             attempt,

@@ -8,10 +8,10 @@ use super::outcome::{Outcome, RelayStatus};
 use super::phase::Phase;
 use super::spec::{Backend, Spec};
 
-/// How far the live input is.
+/// How far the ingest is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum InputStage {
+pub enum IngestStage {
     /// Nothing was asked for.
     Unrequested,
     /// Its creation was asked for; whether it came about is open.
@@ -20,16 +20,16 @@ pub enum InputStage {
     Ready,
     /// It is disabled: nobody can publish.
     Disabled,
-    /// It is not there, or a debt takes care of it.
+    /// It is not there, or a cleanup job takes care of it.
     Settled,
 }
 
-/// The Cloudflare live input.
+/// The Cloudflare ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LiveInput {
+pub struct Ingest {
     /// How far it is.
-    pub stage: InputStage,
-    /// Which try at creating one, from 1: part of its mark.
+    pub stage: IngestStage,
+    /// Which try at creating one, from 1: part of its tag.
     pub attempt: u32,
     /// When its creation was first asked for.
     pub requested_at: Option<DateTime<Utc>>,
@@ -42,44 +42,44 @@ pub struct LiveInput {
     /// Settings Cloudflare did not take over as sent: a person should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub echo_differs: Vec<String>,
-    /// Its keys must be rotated before a recorder may be started.
+    /// Its keys must be rotated before an egress may be started.
     pub keys_stale: bool,
 }
 
-/// How far a recorder is.
+/// How far an egress is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RecorderStage {
+pub enum EgressStage {
     /// Its start was asked for; whether it runs is open.
     Starting,
     /// It was accepted.
     Running,
     /// It is being stopped so that another can take its place.
     Retiring,
-    /// A debt takes care of it: it may still run.
-    Owed,
+    /// A cleanup job takes care of it: it may still run.
+    InCleanup,
     /// It is proved gone.
     Settled,
 }
 
-impl RecorderStage {
+impl EgressStage {
     /// Whether the relay itself has to take care of it.
     #[must_use]
     pub fn is_open(self) -> bool {
         match self {
             Self::Starting | Self::Running | Self::Retiring => true,
-            Self::Owed | Self::Settled => false,
+            Self::InCleanup | Self::Settled => false,
         }
     }
 }
 
-/// The Agora task that pushes the channel to the live input.
+/// The Agora task that pushes the channel to the ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recorder {
-    /// Which of this relay, from 1: part of its mark, which is its `cname` or name.
+pub struct Egress {
+    /// Which of this relay, from 1: part of its tag, which is its `cname` or name.
     pub attempt: u32,
     /// How far it is.
-    pub stage: RecorderStage,
+    pub stage: EgressStage,
     /// Cloud Recording: the resource it was last started on.
     pub resource_id: Option<String>,
     /// Cloud Recording: when that was acquired; it lives 5 minutes (`agora.md §2.3`).
@@ -87,7 +87,7 @@ pub struct Recorder {
     /// Cloud Recording: resources of before on which it may have been started, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_resources: Vec<String>,
-    /// Cloud Recording: its session. A recorder may run without our knowing it.
+    /// Cloud Recording: its session. An egress may run without our knowing it.
     pub sid: Option<String>,
     /// A notification named the session while several resources were possible: it may be an earlier start's, which has ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -113,7 +113,7 @@ pub struct Recorder {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum VideoState {
+pub enum RecordingState {
     /// Being recorded or processed.
     Processing,
     /// It can be watched.
@@ -124,13 +124,13 @@ pub enum VideoState {
     Deleted,
 }
 
-/// A video Cloudflare keeps of this relay.
+/// A recording Cloudflare keeps of this relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Video {
+pub struct Recording {
     /// Cloudflare's uid.
     pub uid: String,
     /// What is known of it.
-    pub state: VideoState,
+    pub state: RecordingState,
     /// How long it is, in milliseconds; none while that is unknown.
     pub duration_ms: Option<u64>,
     /// Where it is watched over HLS.
@@ -141,14 +141,14 @@ pub struct Video {
     pub thumbnail_url: Option<String>,
 }
 
-impl Video {
+impl Recording {
     /// Whether more is to be learnt of it: it is being made, or its length is not known yet (`cloudflare-stream.md §4.3, §4.4`).
     #[must_use]
     pub fn is_open(&self) -> bool {
         match self.state {
-            VideoState::Processing => true,
-            VideoState::Ready => self.duration_ms.is_none(),
-            VideoState::Failed | VideoState::Deleted => false,
+            RecordingState::Processing => true,
+            RecordingState::Ready => self.duration_ms.is_none(),
+            RecordingState::Failed | RecordingState::Deleted => false,
         }
     }
 }
@@ -162,15 +162,15 @@ pub struct Durable {
     pub phase: Phase,
     /// Since when.
     pub phase_since: DateTime<Utc>,
-    /// The live input.
-    pub live_input: LiveInput,
-    /// The recorder: at most one that is not settled.
-    pub recorder: Option<Recorder>,
-    /// How many recorders have taken another's place, the one under way included.
+    /// The ingest.
+    pub ingest: Ingest,
+    /// The egress: at most one that is not settled.
+    pub egress: Option<Egress>,
+    /// How many egresses have taken another's place, the one under way included.
     pub replacements: u32,
-    /// How long the settled recorders ran.
-    pub recorder_seconds: u64,
-    /// When the first recorder was accepted.
+    /// How long the settled egresses ran.
+    pub egress_seconds: u64,
+    /// When the first egress was accepted.
     pub started_at: Option<DateTime<Utc>>,
     /// When a buyer could first press play.
     pub live_at: Option<DateTime<Utc>>,
@@ -180,15 +180,15 @@ pub struct Durable {
     pub feed_patience_from: Option<DateTime<Utc>>,
     /// Since when the seller is away.
     pub seller_away_since: Option<DateTime<Utc>>,
-    /// Whether it was ever interrupted: then there may be more videos than were seen.
+    /// Whether it was ever interrupted: then there may be more recordings than were seen.
     pub was_interrupted: bool,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// When the outcome was decided.
     pub stopped_at: Option<DateTime<Utc>>,
     /// What Cloudflare keeps of it.
-    pub videos: Vec<Video>,
-    /// When a look for recordings was first answered.
+    pub recordings: Vec<Recording>,
+    /// When a poll for recordings was first answered.
     pub recordings_answered_at: Option<DateTime<Utc>>,
     /// Whether the search for recordings is over.
     pub recordings_settled: bool,
@@ -207,8 +207,8 @@ impl Durable {
         Self {
             phase: Phase::Provisioning,
             phase_since: spec.requested_at,
-            live_input: LiveInput {
-                stage: InputStage::Unrequested,
+            ingest: Ingest {
+                stage: IngestStage::Unrequested,
                 attempt: 1,
                 requested_at: None,
                 uid: None,
@@ -217,9 +217,9 @@ impl Durable {
                 echo_differs: Vec::new(),
                 keys_stale: false,
             },
-            recorder: None,
+            egress: None,
             replacements: 0,
-            recorder_seconds: 0,
+            egress_seconds: 0,
             started_at: None,
             live_at: None,
             feed_gone_since: None,
@@ -228,7 +228,7 @@ impl Durable {
             was_interrupted: false,
             outcome: None,
             stopped_at: None,
-            videos: Vec::new(),
+            recordings: Vec::new(),
             recordings_answered_at: None,
             recordings_settled: false,
             cost: None,
@@ -238,15 +238,13 @@ impl Durable {
         }
     }
 
-    /// The recorder that is neither settled nor owed.
+    /// The egress that is neither settled nor owed.
     #[must_use]
-    pub fn open_recorder(&self) -> Option<&Recorder> {
-        self.recorder
-            .as_ref()
-            .filter(|recorder| recorder.stage.is_open())
+    pub fn open_egress(&self) -> Option<&Egress> {
+        self.egress.as_ref().filter(|egress| egress.stage.is_open())
     }
 
-    /// The recorder's uid in the channel (Cloud Recording): never the same for two attempts (`agora.md §8.1`).
+    /// The egress's uid in the channel (Cloud Recording): never the same for two attempts (`agora.md §8.1`).
     #[must_use]
     pub fn recording_uid(&self, attempt: u32) -> Option<u32> {
         match &self.spec.backend {
@@ -257,26 +255,26 @@ impl Durable {
         }
     }
 
-    /// The attempt a recorder started now would be.
+    /// The attempt an egress started now would be.
     #[must_use]
     pub fn next_attempt(&self) -> u32 {
-        self.recorder
-            .as_ref()
-            .map_or(1, |recorder| recorder.attempt + 1)
+        self.egress.as_ref().map_or(1, |egress| egress.attempt + 1)
     }
 
     /// The sum of the known durations of its recordings, rounded up; none when none is known.
     #[must_use]
     pub fn recorded_seconds(&self) -> Option<u64> {
-        let durations = self.ready_videos().filter_map(|video| video.duration_ms);
+        let durations = self
+            .ready_recordings()
+            .filter_map(|recording| recording.duration_ms);
         let sum = durations.reduce(u64::saturating_add)?;
         Some(sum.div_ceil(1000))
     }
 
     /// Whether more is to be learnt of a recording: the sum of their durations is not the whole.
     #[must_use]
-    pub fn has_open_videos(&self) -> bool {
-        self.videos.iter().any(Video::is_open)
+    pub fn has_open_recordings(&self) -> bool {
+        self.recordings.iter().any(Recording::is_open)
     }
 
     /// Its phase in fewer words.
@@ -288,15 +286,16 @@ impl Durable {
 
     /// The recording to show: the longest that is ready.
     #[must_use]
-    pub fn main_recording(&self) -> Option<&Video> {
-        self.ready_videos().max_by_key(|video| video.duration_ms)
+    pub fn main_recording(&self) -> Option<&Recording> {
+        self.ready_recordings()
+            .max_by_key(|recording| recording.duration_ms)
     }
 
-    /// The videos that can be watched.
-    pub fn ready_videos(&self) -> impl Iterator<Item = &Video> {
-        self.videos
+    /// The recordings that can be watched.
+    pub fn ready_recordings(&self) -> impl Iterator<Item = &Recording> {
+        self.recordings
             .iter()
-            .filter(|video| video.state == VideoState::Ready)
+            .filter(|recording| recording.state == RecordingState::Ready)
     }
 
     /// How long it was live up to `now`, interruptions included.

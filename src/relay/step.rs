@@ -1,7 +1,7 @@
 //! What a relay does about an event.
 
 use super::action::Action;
-use super::debt::Debt;
+use super::cleanup_job::CleanupJob;
 use super::fact::{Announcement, Fact};
 
 /// What a relay does about an event.
@@ -24,11 +24,11 @@ impl Step {
         !self.facts.is_empty()
     }
 
-    /// The debts among the facts: rows to be written with them.
-    pub fn debts(&self) -> impl Iterator<Item = &Debt> {
+    /// The cleanup jobs among the facts: rows to be written with them.
+    pub fn cleanup_jobs(&self) -> impl Iterator<Item = &CleanupJob> {
         self.facts.iter().filter_map(|fact| {
-            if let Fact::Owed { debt } = fact {
-                Some(&**debt)
+            if let Fact::CleanupAdded { cleanup_job } = fact {
+                Some(&**cleanup_job)
             } else {
                 None
             }

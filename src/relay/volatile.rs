@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::action::{ActionId, Call};
-use super::event::RecorderReading;
+use super::event::EgressReading;
 use super::failure::{Failure, Jitter};
 use super::presence::PresenceBook;
 
@@ -37,15 +37,15 @@ impl Slot {
     }
 }
 
-/// The shortest intervals between two looks of one relay at which the looks of all fit into the budgets.
+/// The shortest intervals between two looks of one relay at which the polls of all fit into the budgets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Intervals {
     /// At the feed.
     pub feed: Duration,
     /// At the channel's hosts.
     pub hosts: Duration,
-    /// At the recorder.
-    pub recorder: Duration,
+    /// At the egress.
+    pub egress: Duration,
 }
 
 /// What the budgets leave to each relay. Zero: whatever its own intervals ask for.
@@ -60,13 +60,13 @@ pub struct Pace {
 /// The kinds of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub(super) enum Kind {
-    /// Create, rotate, disable, delete the live input.
+    /// Create, rotate, disable, delete the ingest.
     Input,
-    /// Acquire, start, update, stop the recorder.
-    Recorder,
+    /// Acquire, start, update, stop the egress.
+    Egress,
     /// Look at the feed.
     Feed,
-    /// Look at the recorder.
+    /// Look at the egress.
     Health,
     /// Look at the channel's hosts.
     Hosts,
@@ -87,7 +87,7 @@ pub(super) struct FeedWatch {
     pub(super) told_errored: Option<String>,
     /// A verified notification said that an encoder connected: look often until then.
     pub(super) eager_until: Option<DateTime<Utc>>,
-    /// The first of the polls in a row that found no live input.
+    /// The first of the polls in a row that found no ingest.
     pub(super) missing_since: Option<DateTime<Utc>>,
     /// What the last reading said, for people.
     pub(super) last: Option<&'static str>,
@@ -110,46 +110,46 @@ pub(super) struct Volatile {
     pub(super) incarnation: u32,
     pub(super) numbers: u32,
     pub(super) input: Slot,
-    pub(super) recorder: Slot,
+    pub(super) egress: Slot,
     pub(super) feed: Slot,
     pub(super) health: Slot,
     pub(super) hosts: Slot,
     pub(super) recordings: Slot,
-    /// A resource to start the next recorder on, and when it was acquired.
+    /// A resource to start the next egress on, and when it was acquired.
     pub(super) acquired: Option<(String, DateTime<Utc>)>,
-    /// A resource was acquired before the live input was there; a second time it waits for that.
+    /// A resource was acquired before the ingest was there; a second time it waits for that.
     pub(super) acquired_early: bool,
-    /// The start goes to a new resource, for the same recorder.
+    /// The start goes to a new resource, for the same egress.
     pub(super) reacquire: bool,
     /// Starts in a row whose resource Agora did not take.
     pub(super) resources_refused: u32,
-    /// Creations of the live input in a row whose key's live input was deleted.
+    /// Creations of the ingest in a row whose key's ingest was deleted.
     pub(super) keys_refused: u32,
-    /// The creation of the live input may have been carried out.
+    /// The creation of the ingest may have been carried out.
     pub(super) input_doubt: bool,
-    /// The start of the recorder may have been carried out.
-    pub(super) recorder_doubt: bool,
-    /// A start repeated as the look for one that may have been carried out was refused.
-    pub(super) look_refused: bool,
-    /// The recorder of the channel's last relay is down.
+    /// The start of the egress may have been carried out.
+    pub(super) egress_doubt: bool,
+    /// A start repeated as the poll for one that may have been carried out was refused.
+    pub(super) poll_refused: bool,
+    /// The egress of the channel's last relay is down.
     pub(super) predecessor_down: bool,
     /// A call that makes something reached its vendor. An acquired resource makes nothing: it expires unused.
     pub(super) called: bool,
     /// The last failure of a call.
     pub(super) last_failure: Option<Failure>,
-    /// No deadline is acted on before this, or before one look was answered.
+    /// No deadline is acted on before this, or before one poll was answered.
     pub(super) hold_until: Option<DateTime<Utc>>,
     pub(super) watch: FeedWatch,
     pub(super) seller: SellerWatch,
-    /// 404s in a row for the recorder.
+    /// 404s in a row for the egress.
     pub(super) misses: usize,
     /// When the first of them came.
     pub(super) missing_since: Option<DateTime<Utc>>,
-    /// What was last seen of the recorder.
-    pub(super) last_recorder: Option<RecorderReading>,
-    /// Looks at the recorder since it was accepted.
-    pub(super) health_looks: usize,
-    /// The recorder is to be told its target once more.
+    /// What was last seen of the egress.
+    pub(super) last_egress: Option<EgressReading>,
+    /// Looks at the egress since it was accepted.
+    pub(super) health_polls: usize,
+    /// The egress is to be told its target once more.
     pub(super) update_wanted: bool,
     /// How often it was, since its output last published.
     pub(super) updates: u32,
@@ -159,15 +159,15 @@ pub(super) struct Volatile {
     pub(super) pace: Pace,
     /// Spreads its next looks: drawn anew with every answer.
     pub(super) jitter: Jitter,
-    /// The last look before `live_timeout` is under way, until then at most.
-    pub(super) last_look_until: Option<DateTime<Utc>>,
+    /// The last poll before `live_timeout` is under way, until then at most.
+    pub(super) last_poll_until: Option<DateTime<Utc>>,
 }
 
 impl Volatile {
     pub(super) fn slot(&mut self, kind: Kind) -> &mut Slot {
         match kind {
             Kind::Input => &mut self.input,
-            Kind::Recorder => &mut self.recorder,
+            Kind::Egress => &mut self.egress,
             Kind::Feed => &mut self.feed,
             Kind::Health => &mut self.health,
             Kind::Hosts => &mut self.hosts,
@@ -178,7 +178,7 @@ impl Volatile {
     pub(super) fn slot_ref(&self, kind: Kind) -> &Slot {
         match kind {
             Kind::Input => &self.input,
-            Kind::Recorder => &self.recorder,
+            Kind::Egress => &self.egress,
             Kind::Feed => &self.feed,
             Kind::Health => &self.health,
             Kind::Hosts => &self.hosts,

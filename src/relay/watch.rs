@@ -1,14 +1,14 @@
-//! Watching: what readings of the feed, the recorder and the seller mean. One bad reading decides nothing, an error is
+//! Watching: what readings of the feed, the egress and the seller mean. One bad reading decides nothing, an error is
 //! no reading, and a vendor's notification counts for one of two.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::event::{FeedReading, Hint, PageReport, PageTrouble, RecorderReading};
+use super::event::{EgressReading, FeedReading, Hint, PageReport, PageTrouble};
 use super::fact::Fact;
 use super::failure::{Class, Failure};
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
-use super::state::{Recorder, RecorderStage};
+use super::state::{Egress, EgressStage};
 use super::step::{Ignored, Step};
 use super::volatile::Kind;
 use super::{Presence, Relay};
@@ -19,7 +19,7 @@ const EAGER: TimeDelta = TimeDelta::seconds(15);
 const TROUBLE_AGAIN: TimeDelta = TimeDelta::seconds(60);
 /// What a page that cannot join failed at.
 const PAGE_JOIN: &str = "recorder_page.join";
-/// How often a recorder whose output is cut is told its target again.
+/// How often an egress whose output is cut is told its target again.
 const UPDATES: u32 = 3;
 
 impl Relay {
@@ -33,10 +33,14 @@ impl Relay {
             step.ignored = Some(Ignored::Inapplicable);
             return Ok(());
         }
-        if let Some(uid) = reading.video_uid
-            && !self.durable.videos.iter().any(|video| video.uid == uid)
+        if let Some(uid) = reading.recording_uid
+            && !self
+                .durable
+                .recordings
+                .iter()
+                .any(|recording| recording.uid == uid)
         {
-            self.record(step, Fact::VideoSeen { uid }, now)?;
+            self.record(step, Fact::RecordingSeen { uid }, now)?;
         }
         let playable = reading.playable.unwrap_or(true);
         self.volatile.watch.missing_since = None;
@@ -49,7 +53,7 @@ impl Relay {
         if reading.live {
             self.volatile.watch.told_errored = None;
         } else if let Some(reason) = self.volatile.watch.told_errored.clone() {
-            let mut outcome = Outcome::plain(OutcomeCode::LiveInputErrored);
+            let mut outcome = Outcome::plain(OutcomeCode::IngestErrored);
             outcome.detail = self.what_was_seen(now);
             outcome.detail.feed = Some(reason);
             return self.end(step, outcome, now);
@@ -82,9 +86,9 @@ impl Relay {
         self.may_be_live(step, now)
     }
 
-    /// Cloudflare's API does not know the live input. The first such answer asks for a second, the second decides: nobody can
+    /// Cloudflare's API does not know the ingest. The first such answer asks for a second, the second decides: nobody can
     /// publish any more, and nobody can watch.
-    pub(super) fn live_input_missing(
+    pub(super) fn ingest_missing(
         &mut self,
         step: &mut Step,
         now: DateTime<Utc>,
@@ -96,7 +100,7 @@ impl Relay {
         let since = self.first_of_row(self.volatile.watch.missing_since, now);
         self.volatile.watch.missing_since = Some(since);
         self.volatile.watch.good = false;
-        self.volatile.watch.last = Some("Cloudflare does not know the live input");
+        self.volatile.watch.last = Some("Cloudflare does not know the ingest");
         if !self.is_second(since, now) {
             self.volatile
                 .feed
@@ -104,10 +108,10 @@ impl Relay {
             return Ok(());
         }
         let outcome = Outcome {
-            code: OutcomeCode::LiveInputGone,
+            code: OutcomeCode::IngestGone,
             detail: self.what_was_seen(now),
         };
-        self.record(step, Fact::LiveInputGone, now)?;
+        self.record(step, Fact::IngestGone, now)?;
         self.end(step, outcome, now)
     }
 
@@ -125,7 +129,7 @@ impl Relay {
         self.volatile.watch.told_gone = false;
         self.volatile.health.hasten(now);
         self.record(step, Fact::FeedLost { since }, now)?;
-        self.look_again_soon(now);
+        self.poll_again_soon(now);
         Ok(())
     }
 
@@ -143,7 +147,7 @@ impl Relay {
     }
 
     /// Once interrupted, looks come at `poll_interval`.
-    fn look_again_soon(&mut self, now: DateTime<Utc>) {
+    fn poll_again_soon(&mut self, now: DateTime<Utc>) {
         let soon = now + self.durable.spec.timing.poll_interval;
         self.volatile.feed.hasten(soon);
         self.volatile.hosts.hasten(soon);
@@ -169,8 +173,8 @@ impl Relay {
     ) -> Result<(), IllegalTransition> {
         let current = self
             .durable
-            .open_recorder()
-            .is_some_and(|recorder| recorder.attempt == attempt);
+            .open_egress()
+            .is_some_and(|egress| egress.attempt == attempt);
         if !current || !self.durable.phase.holds_slot() {
             step.ignored = Some(Ignored::Inapplicable);
             return Ok(());
@@ -240,7 +244,7 @@ impl Relay {
                     self.volatile.seller.told_left = false;
                     self.record(step, Fact::SellerAway { since }, now)?;
                 }
-                self.look_again_soon(now);
+                self.poll_again_soon(now);
             }
             Presence::Absent | Presence::Unknown => {}
         }
@@ -264,47 +268,47 @@ impl Relay {
             self.volatile.watch.bad_since = None;
             self.volatile.seller.away_since = None;
             self.volatile.seller.told_left = false;
-            self.volatile.last_look_until = None;
+            self.volatile.last_poll_until = None;
             self.record(step, Fact::Live, now)?;
             self.space_out_first(now);
         }
         Ok(())
     }
 
-    pub(super) fn recorder_read(
+    pub(super) fn egress_read(
         &mut self,
         step: &mut Step,
-        reading: RecorderReading,
+        reading: EgressReading,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        self.volatile.last_recorder = Some(reading);
+        self.volatile.last_egress = Some(reading);
         let running = self
             .durable
-            .recorder
+            .egress
             .as_ref()
-            .is_some_and(|recorder| recorder.stage == RecorderStage::Running);
+            .is_some_and(|egress| egress.stage == EgressStage::Running);
         if !running || !self.durable.phase.is_watched() {
             step.ignored = Some(Ignored::Inapplicable);
             return Ok(());
         }
-        if reading != RecorderReading::NotFound {
+        if reading != EgressReading::NotFound {
             self.volatile.misses = 0;
         }
         match reading {
-            RecorderReading::Publishing => self.volatile.updates = 0,
-            RecorderReading::Connecting => {}
-            RecorderReading::Disconnected => {
+            EgressReading::Publishing => self.volatile.updates = 0,
+            EgressReading::Connecting => {}
+            EgressReading::Disconnected => {
                 self.volatile.update_wanted =
                     self.is_cloud_recording() && self.volatile.updates < UPDATES;
             }
-            RecorderReading::Failed => {
-                self.volatile.recorder.rest();
-                self.record(step, Fact::RecorderRetiring, now)?;
+            EgressReading::Failed => {
+                self.volatile.egress.rest();
+                self.record(step, Fact::EgressRetiring, now)?;
             }
-            RecorderReading::Exited => self.recorder_gone(step, "it has exited", false, now)?,
-            RecorderReading::NotFound => match self.missed(now) {
+            EgressReading::Exited => self.egress_gone(step, "it has exited", false, now)?,
+            EgressReading::NotFound => match self.missed(now) {
                 Some(again) => self.volatile.health.due = Some(again),
-                // While the feed goes on somebody publishes: only when it is gone does a recorder nobody knows matter.
+                // While the feed goes on somebody publishes: only when it is gone does an egress nobody knows matter.
                 None if self.durable.phase == Phase::Live => self.volatile.misses = 0,
                 None if self.durable.phase == Phase::Interrupted
                     && self.durable.feed_gone_since.is_none() =>
@@ -312,7 +316,7 @@ impl Relay {
                     self.volatile.misses = 0;
                 }
                 None => {
-                    self.recorder_gone(
+                    self.egress_gone(
                         step,
                         "Agora did not know it for the whole back-off",
                         true,
@@ -330,12 +334,12 @@ impl Relay {
         hint: Hint,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        if let Hint::RecorderChanged { cname, sid } = &hint
+        if let Hint::EgressChanged { cname, sid } = &hint
             && self.learns_sid(cname)
         {
             return self.learn(step, sid.clone(), now);
         }
-        let is_of_use = if hint == Hint::VideoDone {
+        let is_of_use = if hint == Hint::RecordingDone {
             self.durable.phase == Phase::Finalizing
         } else {
             self.durable.phase.is_watched()
@@ -367,24 +371,24 @@ impl Relay {
                 self.volatile.seller.book.doubt_page();
                 self.hint_hastens(Kind::Hosts, now);
             }
-            Hint::RecorderChanged { .. } | Hint::ConverterChanged => {
-                // Inside the back-off after a 404 the next look keeps its time.
+            Hint::EgressChanged { .. } | Hint::ConverterChanged => {
+                // Inside the back-off after a 404 the next poll keeps its time.
                 if self.volatile.misses == 0 {
                     self.hint_hastens(Kind::Health, now);
                 }
             }
-            Hint::VideoDone => self.hint_hastens(Kind::Recordings, now),
+            Hint::RecordingDone => self.hint_hastens(Kind::Recordings, now),
             Hint::PageCannotJoin { .. } => {}
         }
         Ok(())
     }
 
-    /// Whether the recorder under this label runs, or may run, and we do not know its session.
+    /// Whether the egress under this label runs, or may run, and we do not know its session.
     fn learns_sid(&self, cname: &str) -> bool {
-        let nameless = |recorder: &&Recorder| {
-            recorder.sid.is_none() && self.durable.spec.mark(recorder.attempt).to_string() == cname
+        let nameless = |egress: &&Egress| {
+            egress.sid.is_none() && self.durable.spec.tag(egress.attempt).to_string() == cname
         };
-        self.is_cloud_recording() && self.durable.open_recorder().filter(nameless).is_some()
+        self.is_cloud_recording() && self.durable.open_egress().filter(nameless).is_some()
     }
 
     /// A notification of this relay's own (cname, uid) named the session: with a start in doubt, that is its answer.
@@ -394,7 +398,7 @@ impl Relay {
         sid: String,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        self.record(step, Fact::RecorderLearnt { sid }, now)?;
+        self.record(step, Fact::EgressDiscovered { sid }, now)?;
         self.hint_hastens(Kind::Health, now);
         Ok(())
     }

@@ -9,36 +9,36 @@ impl Fact {
     pub fn words(&self) -> String {
         let plain = match self {
             Self::Requested { .. } => "a start was asked for: the channel's slot is taken",
-            Self::LiveInputRequested { .. } => "Cloudflare is asked for a live input",
-            Self::LiveInputReady { .. } => "the live input is there, and with it the HLS URL",
-            Self::RecorderStarting { .. } => "Agora is asked to start a recorder",
-            Self::RecorderReacquired { .. } => "the same recorder is asked for on a new resource",
-            Self::RecorderElsewhere => "the recorder runs on the resource it was first asked for",
-            Self::RecorderAccepted { .. } => "Agora has accepted the recorder",
-            Self::RecorderLearnt { .. } => "a notification named the recorder's session",
+            Self::IngestRequested { .. } => "Cloudflare is asked for an ingest",
+            Self::IngestReady { .. } => "the ingest is there, and with it the HLS URL",
+            Self::EgressStarting { .. } => "Agora is asked to start an egress",
+            Self::EgressReacquired { .. } => "the same egress is asked for on a new resource",
+            Self::EgressElsewhere => "the egress runs on the resource it was first asked for",
+            Self::EgressAccepted { .. } => "Agora has accepted the egress",
+            Self::EgressDiscovered { .. } => "a notification named the egress's session",
             Self::Notified { hint } => return hint.words(),
-            Self::RecorderRetiring => "the recorder must give way to another",
-            Self::RecorderGone { proof } => return format!("the recorder is gone: {proof}"),
-            Self::RecorderReplacing => "another recorder takes its place",
-            Self::KeysRotated => {
-                "the live input has new keys: nobody but the new recorder can publish"
-            }
+            Self::EgressRetiring => "the egress must give way to another",
+            Self::EgressGone { proof } => return format!("the egress is gone: {proof}"),
+            Self::EgressReplacing => "another egress takes its place",
+            Self::KeysRotated => "the ingest has new keys: nobody but the new egress can publish",
             Self::Live => "a buyer can press play",
-            Self::VideoSeen { .. } => "Cloudflare records",
+            Self::RecordingSeen { .. } => "Cloudflare records",
             Self::FeedLost { .. } => "the feed is gone",
             Self::FeedRestored => "the feed is back",
             Self::SellerAway { .. } => "the seller is away: buyers are told to wait",
             Self::SellerBack => "the seller is back",
             Self::Ending { outcome } => return format!("it ends: {}", outcome.code),
-            Self::LiveInputDisabled => "the live input is disabled",
-            Self::LiveInputGone => "the live input is gone",
-            Self::Owed { debt } => {
-                let owed = debt.owed.to_string().replace('_', " ");
+            Self::IngestDisabled => "the ingest is disabled",
+            Self::IngestGone => "the ingest is gone",
+            Self::CleanupAdded { cleanup_job } => {
+                let owed = cleanup_job.owed.to_string().replace('_', " ");
                 return format!("something is left for later: {owed}");
             }
-            Self::TakenDown => "recorder and live input are down",
+            Self::TakenDown => "egress and ingest are down",
             Self::RecordingsAnswered => "recordings are looked for",
-            Self::Recording { video } => return format!("the recording is {}", video.state),
+            Self::Recording { recording } => {
+                return format!("the recording is {}", recording.state);
+            }
             Self::RecordingsSettled { .. } => "the search for recordings is over",
             Self::Ended { .. } => "everything is accounted for",
         };
@@ -49,31 +49,31 @@ impl Fact {
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         match self {
-            Self::LiveInputRequested { attempt } | Self::RecorderStarting { attempt, .. } => {
+            Self::IngestRequested { attempt } | Self::EgressStarting { attempt, .. } => {
                 *attempt > 1
             }
             Self::Ending { outcome } => !outcome.code.ended_well(),
             Self::RecordingsSettled { missing } => *missing,
-            Self::RecorderReacquired { .. }
-            | Self::RecorderElsewhere
-            | Self::RecorderRetiring
-            | Self::RecorderReplacing
+            Self::EgressReacquired { .. }
+            | Self::EgressElsewhere
+            | Self::EgressRetiring
+            | Self::EgressReplacing
             | Self::FeedLost { .. }
             | Self::SellerAway { .. }
-            | Self::Owed { .. } => true,
+            | Self::CleanupAdded { .. } => true,
             Self::Requested { .. }
-            | Self::LiveInputReady { .. }
-            | Self::RecorderAccepted { .. }
-            | Self::RecorderLearnt { .. }
+            | Self::IngestReady { .. }
+            | Self::EgressAccepted { .. }
+            | Self::EgressDiscovered { .. }
             | Self::Notified { .. }
-            | Self::RecorderGone { .. }
+            | Self::EgressGone { .. }
             | Self::KeysRotated
             | Self::Live
-            | Self::VideoSeen { .. }
+            | Self::RecordingSeen { .. }
             | Self::FeedRestored
             | Self::SellerBack
-            | Self::LiveInputDisabled
-            | Self::LiveInputGone
+            | Self::IngestDisabled
+            | Self::IngestGone
             | Self::TakenDown
             | Self::RecordingsAnswered
             | Self::Recording { .. }
@@ -90,12 +90,12 @@ impl Hint {
             Self::FeedErrored { reason } => {
                 return format!("Cloudflare notified us: the feed was refused ({reason})");
             }
-            Self::VideoDone => "Cloudflare notified us: a video is ready, or failed",
+            Self::RecordingDone => "Cloudflare notified us: a recording is ready, or failed",
             Self::SellerJoined => "Agora notified us: the seller has joined",
             Self::SellerLeft => "Agora notified us: the seller has left",
             Self::PageCannotJoin { trouble } => trouble.words(),
-            Self::RecorderChanged { .. } | Self::ConverterChanged => {
-                "Agora notified us: something changed about the recorder"
+            Self::EgressChanged { .. } | Self::ConverterChanged => {
+                "Agora notified us: something changed about the egress"
             }
         };
         plain.to_owned()

@@ -47,7 +47,7 @@ impl World {
         });
     }
 
-    /// A recorder dies without notice; it comes back after so much simulated time, if at all. False: there is none such.
+    /// An egress dies without notice; it comes back after so much simulated time, if at all. False: there is none such.
     pub(super) fn kill(&self, id: &str, back_after: Option<Duration>) -> bool {
         self.with(|state, now| {
             if let Some(task) = state.tasks.get_mut(id) {
@@ -98,7 +98,7 @@ impl World {
         })
     }
 
-    /// A recorder stops pushing for so much simulated time. False: there is none such.
+    /// An egress stops pushing for so much simulated time. False: there is none such.
     pub(super) fn drop_feed(&self, id: &str, pause: Duration) -> bool {
         self.with(|state, now| {
             if let Some(task) = state.tasks.get_mut(id) {
@@ -172,10 +172,10 @@ pub(super) fn answer(world: &World, ask: &Ask) -> Answer {
         }
         ("PUT", ["control", "webhooks"]) => webhooks(world, &body),
         ("PUT", ["control", "quotas"]) => quotas(world, &body),
-        ("POST", ["control", "recorders", id, "kill"]) => {
+        ("POST", ["control", "egresses", id, "kill"]) => {
             seconds(&body, "back_after_seconds").and_then(|back| known(world.kill(id, back)))
         }
-        ("POST", ["control", "recorders", id, "drop"]) => seconds(&body, "seconds")
+        ("POST", ["control", "egresses", id, "drop"]) => seconds(&body, "seconds")
             .and_then(|pause| known(world.drop_feed(id, pause.ok_or("`seconds` is required")?))),
         ("POST", ["control", "live_inputs"]) => {
             return Answer::json(200, &json!({"ok": true, "uid": world.foreign_live_input()}));
@@ -197,7 +197,7 @@ fn known(found: bool) -> Result<(), String> {
     if found {
         Ok(())
     } else {
-        Err("no such recorder".to_owned())
+        Err("no such egress".to_owned())
     }
 }
 
@@ -292,7 +292,7 @@ fn quotas(world: &World, body: &Value) -> Result<(), String> {
                 "cloud_recording_per_second" => quotas.cloud_recording_per_second = number,
                 "media_push_per_second" => quotas.media_push_per_second = number,
                 "hosts_per_second" => quotas.hosts_per_second = number,
-                "max_recorders" => quotas.max_recorders = size,
+                "max_egresses" => quotas.max_egresses = size,
                 "max_converters" => quotas.max_converters = size,
                 "max_full_hd_converters" => quotas.max_full_hd_converters = size,
                 _ => return Err(format!("`{name}` is no quota")),

@@ -18,10 +18,10 @@ impl Dice {
     }
 
     /// So many letters and digits.
-    pub(super) fn word(&mut self, letters: usize) -> String {
+    pub(super) fn word(&mut self, peer_messages: usize) -> String {
         self.from(
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
-            letters,
+            peer_messages,
         )
     }
 

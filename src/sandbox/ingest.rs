@@ -75,9 +75,9 @@ pub(super) struct LiveInput {
 pub(super) struct Connection {
     pub(super) id: u64,
     /// The sid or the converter's id.
-    pub(super) recorder: String,
+    pub(super) egress: String,
     since: Duration,
-    /// Wakes the recorder when it is thrown out.
+    /// Wakes the egress when it is thrown out.
     wake: watch::Sender<u64>,
 }
 
@@ -159,7 +159,7 @@ impl State {
         world: &World,
         now: Duration,
         url: &str,
-        recorder: &str,
+        egress: &str,
         wake: &watch::Sender<u64>,
     ) -> Result<u64, &'static str> {
         let key = url.strip_prefix(RTMPS_URL).ok_or("no such server")?;
@@ -182,7 +182,7 @@ impl State {
         let id = self.next_connection;
         input.connections.push(Connection {
             id,
-            recorder: recorder.to_owned(),
+            egress: egress.to_owned(),
             since: now,
             wake: wake.clone(),
         });

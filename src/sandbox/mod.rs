@@ -20,7 +20,7 @@
 //! - `start` must follow `acquire` within 2 s ([`Options::start_within`]) of the wall clock, as must a page's answers within 10 s.
 //!
 //! # What happens by itself
-//! A recorder connects to the simulated ingest in process, with the `rtmpUrl` it was given: `rtmps://live.cloudflare.com:443/live/` and
+//! An egress connects to the simulated ingest in process, with the `rtmpUrl` it was given: `rtmps://live.cloudflare.com:443/live/` and
 //! the current stream key of an enabled live input, else it is refused. [`Options::playable_after`] later there is a picture. When the
 //! encoder goes, the manifest stays 200 and does not move for `timeoutSeconds`, then the broadcast is over; disabling or deleting the
 //! live input ends it at once, rotating keys throws the encoder out. [`Options::recording_ready_after`] after the end, the video is
@@ -77,12 +77,12 @@ mod cloudflare;
 mod control;
 mod credentials;
 mod customer;
+mod egress;
 mod fault;
 mod ingest;
 mod notices;
 mod options;
 mod quota;
-mod recorder;
 mod sellers;
 mod snapshot;
 mod vendors;
@@ -92,6 +92,6 @@ mod world;
 pub use calls::Call;
 pub use fault::{Fault, FaultError, FaultKind};
 pub use options::{Options, Quotas, StartRule, StreamSecret, WebhookUrls};
-pub use snapshot::{LiveInputState, RecorderState, Snapshot, VideoSnapshot};
+pub use snapshot::{EgressState, LiveInputState, Snapshot, VideoSnapshot};
 pub use vendors::Vendors;
 pub use world::{CallRecord, Violation};

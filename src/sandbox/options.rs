@@ -33,7 +33,7 @@ pub struct Quotas {
     /// Looks at a channel's hosts a second (`agora.md §5.2`).
     pub hosts_per_second: u32,
     /// Cloud Recording tasks at once, beyond which `acquire` answers 400/406.
-    pub max_recorders: usize,
+    pub max_egresses: usize,
     /// Media Push converters at once, beyond which `create` answers 429.
     pub max_converters: usize,
     /// Of these, converters of more than 1280×720 (`agora.md §4.10`: none outside China).
@@ -48,7 +48,7 @@ impl Default for Quotas {
             cloud_recording_per_second: 10,
             media_push_per_second: 50,
             hosts_per_second: 20,
-            max_recorders: 200,
+            max_egresses: 200,
             max_converters: 25,
             max_full_hd_converters: 0,
         }
@@ -142,7 +142,7 @@ pub struct Options {
     pub start_within: Duration,
     /// How long a resource id can be used.
     pub resource_lifetime: Duration,
-    /// From the start of a recorder to its first attempt to push.
+    /// From the start of an egress to its first attempt to push.
     pub push_after: Duration,
     /// From the creation of a converter to its first attempt to push.
     pub converter_push_after: Duration,

@@ -20,7 +20,7 @@ pub struct Snapshot {
     /// All live inputs, deleted ones included, oldest first.
     pub live_inputs: Vec<LiveInputState>,
     /// All Cloud Recording tasks and Media Push converters, ended ones included.
-    pub recorders: Vec<RecorderState>,
+    pub egresses: Vec<EgressState>,
     /// All videos, deleted ones included, oldest first.
     pub videos: Vec<VideoSnapshot>,
     /// What callers did that a vendor does not forgive, oldest first.
@@ -50,7 +50,7 @@ pub struct LiveInputState {
     pub recording_mode: String,
     /// `recording.timeoutSeconds`.
     pub timeout_seconds: Option<u64>,
-    /// The recorders (sid or converter id) whose encoders are attached now.
+    /// The egresses (sid or converter id) whose encoders are attached now.
     pub encoders: Vec<String>,
     /// Whether a viewer sees a moving picture.
     pub playable: bool,
@@ -62,7 +62,7 @@ pub struct LiveInputState {
 
 /// A Cloud Recording task or a Media Push converter.
 #[derive(Clone, Debug, Serialize)]
-pub struct RecorderState {
+pub struct EgressState {
     /// `cloud_recording` or `media_push`.
     pub product: &'static str,
     /// The task's sid or the converter's id.
@@ -84,7 +84,7 @@ pub struct RecorderState {
     pub page_loads: u32,
 }
 
-impl RecorderState {
+impl EgressState {
     /// Whether it still costs money, or will again when its fail-over is over.
     pub fn is_alive(&self) -> bool {
         self.state != "ended"
@@ -119,7 +119,7 @@ pub(super) fn of(
     videos.sort_by_key(|video| video.created);
     let publishing =
         |connection: Option<u64>| connection.is_some_and(|connection| state.connected(connection));
-    let tasks = state.tasks.values().map(|task| RecorderState {
+    let tasks = state.tasks.values().map(|task| EgressState {
         product: "cloud_recording",
         id: task.sid.clone(),
         name: task.cname.clone(),
@@ -137,7 +137,7 @@ pub(super) fn of(
         publishing: publishing(task.connection),
         page_loads: task.page_loads,
     });
-    let converters = state.converters.values().map(|converter| RecorderState {
+    let converters = state.converters.values().map(|converter| EgressState {
         product: "media_push",
         id: converter.id.clone(),
         name: converter.name.clone(),
@@ -170,7 +170,7 @@ pub(super) fn of(
                 encoders: input
                     .connections
                     .iter()
-                    .map(|one| one.recorder.clone())
+                    .map(|one| one.egress.clone())
                     .collect(),
                 playable: input.playable(now),
                 playable_since_seconds: input
@@ -179,7 +179,7 @@ pub(super) fn of(
                 video_uid: input.video.clone(),
             })
             .collect(),
-        recorders: tasks.chain(converters).collect(),
+        egresses: tasks.chain(converters).collect(),
         videos: videos
             .into_iter()
             .map(|video| VideoSnapshot {

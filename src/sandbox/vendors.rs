@@ -20,7 +20,7 @@ use super::options::{Options, Quotas, WebhookUrls};
 use super::snapshot::Snapshot;
 use super::wire::{self, Wire};
 use super::world::{Addresses, Job, World};
-use super::{notices, recorder};
+use super::{egress, notices};
 
 /// How long the cloud browser and the vendors' webhooks wait for an answer, on the wall clock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -214,7 +214,7 @@ impl Vendors {
         .to_vec()
     }
 
-    /// Every stream key, playback key and publish secret that was ever given out, for tests that look for leaks.
+    /// Every stream key, playback key and publish secret that was ever given out, for tests that poll for leaks.
     pub fn issued_secrets(&self) -> Vec<String> {
         self.world.with(|state, _| state.secrets.clone())
     }
@@ -271,10 +271,10 @@ impl Vendors {
         self.world.reconnect(live_input);
     }
 
-    /// A recorder (sid or converter id) dies without notice: its encoder is gone, and query, get and stop answer 404. With
+    /// An egress (sid or converter id) dies without notice: its encoder is gone, and query, get and stop answer 404. With
     /// `back_after` (simulated) it comes back elsewhere, a task under a random uid; without, never. False: there is none such.
-    pub fn kill(&self, recorder: &str, back_after: Option<Duration>) -> bool {
-        self.world.kill(recorder, back_after)
+    pub fn kill(&self, egress: &str, back_after: Option<Duration>) -> bool {
+        self.world.kill(egress, back_after)
     }
 
     /// The length of a video is no longer told, though it is ready (-1), or told again. False: there is none such.
@@ -282,9 +282,9 @@ impl Vendors {
         self.world.hide_length(video, hidden)
     }
 
-    /// A recorder (sid or converter id) stops pushing for some simulated time. False: there is none such.
-    pub fn drop_feed(&self, recorder: &str, pause: Duration) -> bool {
-        self.world.drop_feed(recorder, pause)
+    /// An egress (sid or converter id) stops pushing for some simulated time. False: there is none such.
+    pub fn drop_feed(&self, egress: &str, pause: Duration) -> bool {
+        self.world.drop_feed(egress, pause)
     }
 }
 
@@ -297,7 +297,7 @@ impl Drop for Vendors {
     }
 }
 
-/// The thread: the servers, the recorders, the webhooks.
+/// The thread: the servers, the egresses, the webhooks.
 fn run(
     world: &Arc<World>,
     listeners: [TcpListener; 5],
@@ -329,8 +329,8 @@ fn run(
                 Some(job) = work.recv() => {
                     let world = Arc::clone(world);
                     match job {
-                        Job::Task(sid) => tasks.spawn_local(recorder::run_task(world, sid)),
-                        Job::Converter(id) => tasks.spawn_local(recorder::run_converter(world, id)),
+                        Job::Task(sid) => tasks.spawn_local(egress::run_task(world, sid)),
+                        Job::Converter(id) => tasks.spawn_local(egress::run_converter(world, id)),
                         Job::Deliver(notice) => tasks.spawn_local(notices::deliver(world, notice)),
                     };
                 }

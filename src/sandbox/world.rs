@@ -29,7 +29,7 @@ const REMEMBERED: usize = 200_000;
 pub struct Violation {
     /// When, on the wall clock.
     pub at: DateTime<Utc>,
-    /// `double_publish`, `quota_passed`, `start_too_late`, `recorders_passed`, `converters_passed`, `token_refused`,
+    /// `double_publish`, `quota_passed`, `start_too_late`, `egresses_passed`, `converters_passed`, `token_refused`,
     /// `resource_reused`, `task_conflict` or `name_conflict`.
     pub kind: &'static str,
     /// What it was about: an id or the name of a call, never a secret.
@@ -49,7 +49,7 @@ pub struct CallRecord {
     pub status: Option<u16>,
 }
 
-/// Work for the thread that plays the recorders.
+/// Work for the thread that plays the egresses.
 pub(super) enum Job {
     Task(String),
     Converter(String),
@@ -108,7 +108,7 @@ pub(super) struct State {
     pub(super) notices: Vec<Notice>,
     pub(super) next_notice: u64,
     pub(super) delivered: u64,
-    /// Every secret that was ever given out, for tests that look for leaks.
+    /// Every secret that was ever given out, for tests that poll for leaks.
     pub(super) secrets: Vec<String>,
 }
 
@@ -235,7 +235,7 @@ impl World {
         }
     }
 
-    /// The state as it is now: what fell due since the last look has happened.
+    /// The state as it is now: what fell due since the last poll has happened.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut State, Duration) -> T) -> T {
         let mut state = self.state.lock();
         let now = self.clock.now();

@@ -8,9 +8,9 @@
 //!
 //! On SQLite there is one process, which holds the file's lock; it is the only node, and its lease does not end.
 
-mod letters;
 mod listen;
-mod looks;
+mod peer_messages;
+mod polls;
 mod shares;
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 pub(super) use listen::notify_outbox;
 pub use listen::{Heard, Listener};
-pub use looks::{Look, Looked};
+pub use polls::{Poll, Polled};
 pub use shares::{Share, ShareChange, Shares};
 
 use super::connect::Target;
@@ -50,7 +50,7 @@ pub struct Node {
     pub relays: u64,
 }
 
-/// The fleet as one look found it.
+/// The fleet as one poll found it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fleet {
     /// Its nodes, in the order in which they joined.
@@ -58,7 +58,7 @@ pub struct Fleet {
     /// Unfinished relays that nobody drives.
     pub free: u64,
     /// Whose it is to do what is done once for all.
-    pub steward: i64,
+    pub leader: i64,
 }
 
 /// Joins the fleet under a new epoch.
@@ -104,11 +104,11 @@ const BURY: &str = "DELETE FROM nodes WHERE epoch IN \
     (SELECT epoch FROM nodes WHERE lease_until < clock_timestamp() FOR UPDATE SKIP LOCKED) RETURNING epoch, name";
 /// What was meant for them is nobody's.
 const UNDELIVERABLE: &str =
-    "DELETE FROM mail WHERE NOT EXISTS (SELECT FROM nodes WHERE epoch = recipient)";
+    "DELETE FROM peer_messages WHERE NOT EXISTS (SELECT FROM nodes WHERE epoch = recipient)";
 const NODES: &str = "SELECT epoch, name, joined_at, leaving, \
     (SELECT count(*) FROM relays WHERE relays.epoch = nodes.epoch AND ended_at IS NULL) AS relays \
     FROM nodes WHERE lease_until >= clock_timestamp() ORDER BY epoch";
-const FREE: &str = "SELECT steward, (SELECT count(*) FROM relays WHERE ended_at IS NULL \
+const FREE: &str = "SELECT leader, (SELECT count(*) FROM relays WHERE ended_at IS NULL \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = relays.epoch)) AS free FROM instance WHERE id = 1";
 /// What is free is found first. A row that another node claimed since then is looked at anew as it is locked, and only what
 /// stands in the row itself counts in that: that it still bears the epoch it had. (`+ 0`: rows are looked up by their ids, as a
@@ -123,8 +123,8 @@ const CLAIM: &str = "WITH free AS MATERIALIZED (SELECT id, epoch FROM relays WHE
 const OLD_LOCK: &str = "SELECT 1 AS held FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 \
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
     AND (classid::bigint << 32) | objid::bigint = 8243113858876272754 LIMIT 1";
-/// As with a claim: who comes second finds another steward than the one it saw.
-const SUCCEED: &str = "UPDATE instance SET steward = $1 WHERE id = 1 AND steward = $2 \
+/// As with a claim: who comes second finds another leader than the one it saw.
+const SUCCEED: &str = "UPDATE instance SET leader = $1 WHERE id = 1 AND leader = $2 \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = $2)";
 
 #[derive(FromQueryResult)]
@@ -138,7 +138,7 @@ struct NodeRow {
 
 #[derive(FromQueryResult)]
 struct FreeRow {
-    steward: i64,
+    leader: i64,
     free: i64,
 }
 
@@ -209,7 +209,7 @@ impl Store {
                 })
                 .collect(),
             free: count(free.free),
-            steward: free.steward,
+            leader: free.leader,
         })
     }
 
@@ -314,7 +314,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::relay`].
-    pub async fn succeed_steward(&self, epoch: i64, seen: i64) -> Result<bool, StoreError> {
+    pub async fn succeed_leader(&self, epoch: i64, seen: i64) -> Result<bool, StoreError> {
         let became = self
             .fleet_sql()
             .execute_raw(statement(SUCCEED, [epoch.into(), seen.into()]))

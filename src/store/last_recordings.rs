@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::Recording;
+use super::RecordingRow;
 
 /// For how long something holds that another process may have changed.
 const HOLDS: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const HOLDS: Duration = Duration::from_secs(1);
 const MOST: usize = 16_384;
 
 /// A channel's last recording; or that it has none.
-type Last = Option<Arc<Recording>>;
+type Last = Option<Arc<RecordingRow>>;
 
 /// The last recordings of channels.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ enum Kept {
 
 /// What is known of a channel.
 #[derive(Debug, PartialEq)]
-pub(super) enum Look {
+pub(super) enum Poll {
     /// This.
     Known(Last),
     /// Nothing: the database has to be asked, and the answer brought back with the ticket.
@@ -58,13 +58,13 @@ pub(super) struct Ticket(u64);
 
 impl LastRecordings {
     /// What is known of a channel's last recording.
-    pub(super) fn look(&self, channel_id: i64, now: Instant) -> Look {
+    pub(super) fn poll(&self, channel_id: i64, now: Instant) -> Poll {
         let mut inner = self.lock();
         match inner.channels.get(&channel_id) {
             Some(Kept::Known(last, at)) if inner.alone || now < *at + HOLDS => {
-                return Look::Known(last.clone());
+                return Poll::Known(last.clone());
             }
-            Some(Kept::Asked(ticket)) => return Look::Ask(*ticket),
+            Some(Kept::Asked(ticket)) => return Poll::Ask(*ticket),
             Some(Kept::Known(..)) | None => {}
         }
         if inner.channels.len() >= MOST {
@@ -73,7 +73,7 @@ impl LastRecordings {
         inner.last_ticket += 1;
         let ticket = Ticket(inner.last_ticket);
         inner.channels.insert(channel_id, Kept::Asked(ticket));
-        Look::Ask(ticket)
+        Poll::Ask(ticket)
     }
 
     /// What the database answered to who drew the ticket, and asked at this moment.
@@ -107,10 +107,10 @@ impl LastRecordings {
 mod tests {
     use super::*;
 
-    fn recording(video_uid: &str) -> Last {
+    fn recording(id: &str) -> Last {
         let at = chrono::DateTime::UNIX_EPOCH;
-        Some(Arc::new(Recording {
-            video_uid: video_uid.into(),
+        Some(Arc::new(RecordingRow {
+            id: id.into(),
             relay_id: uuid::Uuid::nil(),
             channel_id: 1,
             state: super::super::READY.into(),
@@ -124,9 +124,9 @@ mod tests {
     }
 
     fn ticket(last: &LastRecordings, channel_id: i64, now: Instant) -> Ticket {
-        match last.look(channel_id, now) {
-            Look::Ask(ticket) => ticket,
-            Look::Known(known) => panic!("{known:?} is known"),
+        match last.poll(channel_id, now) {
+            Poll::Ask(ticket) => ticket,
+            Poll::Known(known) => panic!("{known:?} is known"),
         }
     }
 
@@ -137,11 +137,11 @@ mod tests {
         last.learn(1, ticket(&last, 1, now), None, now);
         last.learn(2, ticket(&last, 2, now), recording("of 2"), now);
         let later = now + Duration::from_secs(3600);
-        assert_eq!(last.look(1, later), Look::Known(None));
+        assert_eq!(last.poll(1, later), Poll::Known(None));
         last.forget(1);
         last.learn(1, ticket(&last, 1, later), recording("new"), later);
-        assert_eq!(last.look(1, later), Look::Known(recording("new")));
-        assert_eq!(last.look(2, later), Look::Known(recording("of 2")));
+        assert_eq!(last.poll(1, later), Poll::Known(recording("new")));
+        assert_eq!(last.poll(2, later), Poll::Known(recording("of 2")));
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
         last.learn(1, before, None, now);
         last.learn(1, after, recording("new"), now);
         last.learn(1, before, None, now);
-        assert_eq!(last.look(1, now), Look::Known(recording("new")));
+        assert_eq!(last.poll(1, now), Poll::Known(recording("new")));
     }
 
     #[test]
@@ -165,9 +165,9 @@ mod tests {
         last.alone();
         let (first, second) = (ticket(&last, 1, now), ticket(&last, 1, now));
         last.learn(1, first, recording("new"), now);
-        assert_eq!(last.look(1, now), Look::Known(recording("new")));
+        assert_eq!(last.poll(1, now), Poll::Known(recording("new")));
         last.learn(1, second, recording("new"), now);
-        assert_eq!(last.look(1, now), Look::Known(recording("new")));
+        assert_eq!(last.poll(1, now), Poll::Known(recording("new")));
     }
 
     #[test]
@@ -175,12 +175,12 @@ mod tests {
         let (last, now) = (LastRecordings::default(), Instant::now());
         last.learn(1, ticket(&last, 1, now), None, now);
         let nearly = now + HOLDS - Duration::from_millis(1);
-        assert_eq!(last.look(1, nearly), Look::Known(None));
+        assert_eq!(last.poll(1, nearly), Poll::Known(None));
         let asked_again = ticket(&last, 1, now + HOLDS);
         last.learn(1, asked_again, recording("theirs"), now + HOLDS);
-        assert_eq!(last.look(1, now + HOLDS), Look::Known(recording("theirs")));
+        assert_eq!(last.poll(1, now + HOLDS), Poll::Known(recording("theirs")));
         last.alone();
-        assert!(matches!(last.look(1, now + HOLDS), Look::Ask(_)));
+        assert!(matches!(last.poll(1, now + HOLDS), Poll::Ask(_)));
     }
 
     #[test]

@@ -34,7 +34,7 @@ use sea_orm::DbBackend;
 use uuid::Uuid;
 
 pub use error::StoreError;
-pub use fleet::{Fleet, Heard, Listener, Look, Looked, Node, Share, ShareChange, Shares};
+pub use fleet::{Fleet, Heard, Listener, Node, Poll, Polled, Share, ShareChange, Shares};
 pub use lock::{DatabaseLock, HeldBy};
 pub use migrations::MigrationStatus;
 pub use operations::create::{Created, NewRelay};
@@ -51,7 +51,7 @@ pub use sessions::EndedSession;
 use connect::{Pools, Target};
 use last_recordings::LastRecordings;
 use operations::alarms::{ClearAlarm, Forget, RaiseAlarm, Remember};
-use operations::debts::{AddDebts, PostponeDebt, SettleDebt};
+use operations::cleanup_jobs::{AddCleanupJobs, PostponeCleanupJob, SettleCleanupJob};
 use operations::deliveries::{Redeliver, SetDelivers};
 use operations::instance::{DrawInstance, Probe, TakeEpoch, TryWrite};
 use sql::OwnSql;
@@ -217,33 +217,36 @@ impl Store {
         self.inner.writer.run(end).await
     }
 
-    /// Takes debts on; what is owed already is not owed twice.
+    /// Takes cleanup jobs on; what is owed already is not owed twice.
     ///
     /// # Errors
     /// As [`Store::instance`].
-    pub async fn add_debts(&self, debts: Vec<NewDebt>) -> Result<(), StoreError> {
-        self.inner.writer.run(AddDebts(debts)).await
+    pub async fn add_cleanup_jobs(
+        &self,
+        cleanup_jobs: Vec<NewCleanupJob>,
+    ) -> Result<(), StoreError> {
+        self.inner.writer.run(AddCleanupJobs(cleanup_jobs)).await
     }
 
-    /// Strikes a debt off: it is paid, or the vendor's own limit has passed.
+    /// Strikes a cleanup job off: it is paid, or the vendor's own limit has passed.
     ///
     /// # Errors
     /// As [`Store::instance`].
-    pub async fn settle_debt(&self, id: Uuid) -> Result<(), StoreError> {
-        self.inner.writer.run(SettleDebt(id)).await
+    pub async fn settle_cleanup_job(&self, id: Uuid) -> Result<(), StoreError> {
+        self.inner.writer.run(SettleCleanupJob(id)).await
     }
 
-    /// Puts a debt off after an attempt in vain, and counts it.
+    /// Puts a cleanup job off after an attempt in vain, and counts it.
     ///
     /// # Errors
     /// As [`Store::instance`].
-    pub async fn postpone_debt(
+    pub async fn postpone_cleanup_job(
         &self,
         id: Uuid,
         next_attempt_at: DateTime<Utc>,
         error: String,
     ) -> Result<(), StoreError> {
-        let put_off = PostponeDebt {
+        let put_off = PostponeCleanupJob {
             id,
             next_attempt_at,
             error,

@@ -1,4 +1,4 @@
-//! What is stored, as plain structs. Names of phases, outcomes, debts and the like are text here: their meaning is the
+//! What is stored, as plain structs. Names of phases, outcomes, cleanup jobs and the like are text here: their meaning is the
 //! pure core's. Times are UTC and kept to the microsecond, ids of vendors are the vendors'. No secret belongs in any of
 //! these.
 
@@ -12,7 +12,7 @@ use super::SLOT_PHASES;
 /// Which database this is, and which process's saves count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Eight lower-case hexadecimal digits, drawn once: the second part of our mark on vendor objects.
+    /// Eight lower-case hexadecimal digits, drawn once: the second part of our tag on vendor objects.
     pub database_id: String,
     /// The fence: saves under a lower one are refused. 0 until one is taken.
     pub epoch: i64,
@@ -33,17 +33,17 @@ pub struct RelayRow {
     pub phase: String,
     /// The phase in the marketplace's words.
     pub relay_status: String,
-    /// Which recorder carries it.
+    /// Which egress carries it.
     pub backend: String,
-    /// Where the recorder runs, when that was chosen.
+    /// Where the egress runs, when that was chosen.
     pub region: Option<String>,
-    /// Cloudflare's uid of the live input.
-    pub live_input_uid: Option<String>,
+    /// Cloudflare's uid of the ingest.
+    pub ingest_id: Option<String>,
     /// Cloud Recording's resource id.
     pub agora_resource_id: Option<String>,
-    /// The `cname` the recorder was started with: our mark.
+    /// The `cname` the egress was started with: our tag.
     pub agora_recording_cname: Option<String>,
-    /// The recorder's uid.
+    /// The egress's uid.
     pub agora_recording_uid: Option<i64>,
     /// Cloud Recording's `sid`.
     pub agora_sid: Option<String>,
@@ -53,7 +53,7 @@ pub struct RelayRow {
     pub outcome: Option<String>,
     /// When the start was accepted.
     pub requested_at: DateTime<Utc>,
-    /// When the recorder accepted.
+    /// When the egress accepted.
     pub started_at: Option<DateTime<Utc>>,
     /// When a buyer could first press play.
     pub live_at: Option<DateTime<Utc>>,
@@ -123,9 +123,9 @@ pub struct StoredEntry {
 
 /// A video Cloudflare kept of a relay.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recording {
+pub struct RecordingRow {
     /// Cloudflare's uid of the video.
-    pub video_uid: String,
+    pub id: String,
     /// Whose it is.
     pub relay_id: Uuid,
     /// Its channel.
@@ -146,17 +146,17 @@ pub struct Recording {
     pub ready_at: Option<DateTime<Utc>>,
 }
 
-/// The state of a [`Recording`] that can be played.
+/// The state of a [`RecordingRow`] that can be played.
 pub const READY: &str = "ready";
 
 /// What a relay cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cost {
+pub struct CostRow {
     /// Whose it is; a second cost of the same relay is ignored.
     pub relay_id: Uuid,
     /// Its channel.
     pub channel_id: i64,
-    /// Cloudflare's uid of the live input.
+    /// Cloudflare's uid of the ingest.
     pub stream_key_id: Option<String>,
     /// Seconds charged.
     pub duration_seconds: i64,
@@ -209,10 +209,10 @@ pub struct CostSum {
 
 /// What a relay that has moved on still owes a vendor.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NewDebt {
+pub struct NewCleanupJob {
     /// Ours.
     pub id: Uuid,
-    /// Whose debt it is.
+    /// Whose cleanup job it is.
     pub relay_id: Uuid,
     /// Its channel.
     pub channel_id: i64,
@@ -230,11 +230,11 @@ pub struct NewDebt {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A debt that is not paid yet.
+/// A cleanup job that is not paid yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OpenDebt {
+pub struct OpenCleanupJob {
     /// What is owed.
-    pub debt: NewDebt,
+    pub cleanup_job: NewCleanupJob,
     /// How often it was tried in vain.
     pub attempts: i32,
     /// What the last attempt came to.
@@ -243,10 +243,10 @@ pub struct OpenDebt {
 
 /// How much is owed of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DebtCount {
+pub struct CleanupCount {
     /// The kind.
     pub kind: String,
-    /// How many debts are open.
+    /// How many cleanup jobs are open.
     pub open: i64,
     /// Since when the oldest.
     pub oldest: DateTime<Utc>,
@@ -379,7 +379,7 @@ pub struct IdempotencyRecord {
 pub struct Projection {
     /// Agora's name of the channel.
     pub channel_name: String,
-    /// Cloudflare's uid of the live input.
+    /// Cloudflare's uid of the ingest.
     pub stream_key_id: Option<String>,
     /// Where buyers watch.
     pub hls_playback_url: Option<String>,
@@ -389,11 +389,11 @@ pub struct Projection {
     pub agora_resource_id: Option<String>,
     /// Cloud Recording's `sid`.
     pub agora_sid: Option<String>,
-    /// The recorder's uid.
+    /// The egress's uid.
     pub agora_recording_uid: Option<i64>,
     /// starting, active, stopped or failed.
     pub relay_status: String,
-    /// When the recorder accepted.
+    /// When the egress accepted.
     pub relay_started_at: Option<DateTime<Utc>>,
 }
 
@@ -408,8 +408,8 @@ pub struct AlarmKey {
     pub node: String,
 }
 
-impl From<&Alarm> for AlarmKey {
-    fn from(alarm: &Alarm) -> Self {
+impl From<&AlarmRow> for AlarmKey {
+    fn from(alarm: &AlarmRow) -> Self {
         Self {
             code: alarm.code.clone(),
             subject: alarm.subject.clone(),
@@ -420,7 +420,7 @@ impl From<&Alarm> for AlarmKey {
 
 /// Something that needs a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alarm {
+pub struct AlarmRow {
     /// What it is.
     pub code: String,
     /// What it is about: a relay's id, a vendor's, or empty.

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::last_recordings::LastRecordings;
-use super::{Recording, StoreError, connect::Target};
+use super::{RecordingRow, StoreError, connect::Target};
 use crate::telemetry::metrics;
 
 use batch::transact;
@@ -55,7 +55,7 @@ pub(super) trait Operation: Send + Sync + 'static {
     }
 
     /// The recordings it may write: see [`put_recordings`](super::operations::parts::put_recordings).
-    fn recordings(&self) -> &[Recording] {
+    fn recordings(&self) -> &[RecordingRow] {
         &[]
     }
 
@@ -161,7 +161,7 @@ trait Job: Send {
     /// See [`Operation::writes_outbox`].
     fn writes_outbox(&self) -> bool;
     /// See [`Operation::recordings`].
-    fn recordings(&self) -> &[Recording];
+    fn recordings(&self) -> &[RecordingRow];
     /// See [`Operation::leaves_rows`].
     fn leaves_rows(&self) -> bool;
     /// Runs it; whether it succeeded.
@@ -191,7 +191,7 @@ impl<O: Operation> Job for Waiting<O> {
         self.operation.writes_outbox()
     }
 
-    fn recordings(&self) -> &[Recording] {
+    fn recordings(&self) -> &[RecordingRow] {
         self.operation.recordings()
     }
 

@@ -1,7 +1,7 @@
 //! What is counted and measured, in Prometheus' words: base units, `_total` for what only grows, and no label whose
 //! values are not a closed list. [`ALL`] is the list; `docs/metrics.md` says the same to people.
 //!
-//! One recorder holds the figures of the process. What stands at the moment of a scrape (relays in work, budgets, debts,
+//! One recorder holds the figures of the process. What stands at the moment of a scrape (relays in work, budgets, cleanup jobs,
 //! alarms) is set by whoever renders, inside [`render`], so that services that share a process do not mix theirs.
 
 mod list;

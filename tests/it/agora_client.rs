@@ -13,8 +13,8 @@ use std::time::Duration;
 use relaykeeper::config;
 use relaykeeper::vendors::agora::channel::Hosts;
 use relaykeeper::vendors::agora::cloud_recording::{
-    OutputStatus, QueryAnswer, Recorder, RecorderStatus, StartAnswer, StartRequest, StopAnswer,
-    UpdateAnswer,
+    OutputStatus, QueryAnswer, RecordingTask, RecordingTaskStatus, StartAnswer, StartRequest,
+    StopAnswer, UpdateAnswer,
 };
 use relaykeeper::vendors::agora::media_push::{
     ConverterState, CreateAnswer, DeleteAnswer, GetAnswer, NewConverter,
@@ -96,8 +96,8 @@ fn start_request() -> StartRequest {
     }
 }
 
-fn recorder() -> Recorder {
-    Recorder {
+fn task() -> RecordingTask {
+    RecordingTask {
         resource_id: "res".into(),
         sid: "sid1".into(),
         cname: "mark".into(),

@@ -16,7 +16,7 @@ const KNOWN_CIRCLES: [&[&str]; 2] = [
     &[
         "actors/alarms.rs",
         "actors/directory.rs",
-        "actors/fleet/letters.rs",
+        "actors/fleet/peer_messages.rs",
         "actors/janitor.rs",
         "actors/pace.rs",
         "actors/registry.rs",

@@ -484,7 +484,7 @@ mod sandbox {
         }
         let state = vendors.state();
         assert!(
-            state.live_inputs.is_empty() && state.recorders.is_empty(),
+            state.live_inputs.is_empty() && state.egresses.is_empty(),
             "nothing was made"
         );
     }

@@ -91,12 +91,12 @@ async fn a_journal_adds_up_to_what_is_stored_and_a_state_that_was_tampered_with_
     assert!(output.status.success(), "{}", out(&output));
     for word in [
         "requested",
-        "live_input_ready",
-        "recorder_accepted",
+        "ingest_ready",
+        "egress_accepted",
         "live",
         "ending",
         "ended",
-        "disable_live_input",
+        "disable_ingest",
     ] {
         assert!(out(&output).contains(word), "{word}: {}", out(&output));
     }
@@ -123,8 +123,8 @@ async fn a_journal_adds_up_to_what_is_stored_and_a_state_that_was_tampered_with_
     );
 }
 
-/// A live input with this mark that no relay made.
-async fn make_live_input(vendors: &Vendors, name: &str, mark: &str) {
+/// An ingest with this tag that no relay made.
+async fn make_ingest(vendors: &Vendors, name: &str, tag: &str) {
     let path = format!(
         "{}/accounts/{}/stream/live_inputs",
         vendors.cloudflare_api_base_url(),
@@ -133,7 +133,7 @@ async fn make_live_input(vendors: &Vendors, name: &str, mark: &str) {
     let made = reqwest::Client::new()
         .request(Method::POST, path)
         .bearer_auth(vendors.cloudflare_api_token())
-        .json(&json!({ "meta": { "name": name, "relaykeeper": mark } }))
+        .json(&json!({ "meta": { "name": name, "relaykeeper": tag } }))
         .send()
         .await
         .expect("made");
@@ -146,12 +146,12 @@ async fn an_orphan_that_cannot_be_deleted_does_not_hold_up_the_others() {
     let (_, relay) = stage.service.start_channel(7, &show("held")).await;
     stage.service.in_phase(&relay, "live").await;
     let inputs = stage.vendors.state().live_inputs;
-    let mark = inputs[0].meta["relaykeeper"].as_str().expect("a mark");
-    let own: Vec<&str> = mark.split('_').collect();
+    let tag = inputs[0].meta["relaykeeper"].as_str().expect("a tag");
+    let own: Vec<&str> = tag.split('_').collect();
     for _ in 0..3 {
         let relay = uuid::Uuid::new_v4().simple();
         let orphan = format!("{}_{}_{relay}_1", own[0], own[1]);
-        make_live_input(&stage.vendors, "orphan", &orphan).await;
+        make_ingest(&stage.vendors, "orphan", &orphan).await;
     }
     let left = || {
         let inputs = stage.vendors.state().live_inputs;
@@ -181,22 +181,22 @@ async fn an_orphan_is_swept_and_what_is_anothers_is_left_alone() {
     let relay = stage.service.in_phase(&relay, "live").await;
     let live = relay["stream_key_id"]
         .as_str()
-        .expect("a live input")
+        .expect("an ingest")
         .to_owned();
     let marked = stage.vendors.state().live_inputs;
-    let mark = marked
+    let tag = marked
         .iter()
         .find(|input| input.uid == live)
         .expect("ours")
         .meta["relaykeeper"]
         .clone();
-    let mut parts: Vec<&str> = mark.as_str().expect("a mark").split('_').collect();
+    let mut parts: Vec<&str> = tag.as_str().expect("a tag").split('_').collect();
     let (own, foreign) = (parts.clone(), "ffffffff");
     let orphan = format!("{}_{}_{}_1", own[0], own[1], uuid::Uuid::new_v4().simple());
     parts[1] = foreign;
     let others = parts.join("_");
-    for (uid_of, mark) in [("orphan", &orphan), ("others", &others)] {
-        make_live_input(&stage.vendors, uid_of, mark).await;
+    for (uid_of, tag) in [("orphan", &orphan), ("others", &others)] {
+        make_ingest(&stage.vendors, uid_of, tag).await;
     }
     let left = |vendors: &Vendors| -> Vec<Value> {
         let inputs = vendors.state().live_inputs;
@@ -241,7 +241,7 @@ async fn an_orphan_is_swept_and_what_is_anothers_is_left_alone() {
         "{}",
         out(&output)
     );
-    assert_eq!(left(&stage.vendors), [mark], "the live relay's own stays");
+    assert_eq!(left(&stage.vendors), [tag], "the live relay's own stays");
     let bad = relaykeeper(
         &stage.vendors,
         &stage.database,

@@ -1,4 +1,4 @@
-//! Several processes on one PostgreSQL: a relay has one owner, whatever happens to the processes, and its recorder and live
+//! Several processes on one PostgreSQL: a relay has one owner, whatever happens to the processes, and its egress and live
 //! input notice nothing of it.
 #![cfg(feature = "sandbox")]
 
@@ -100,7 +100,7 @@ async fn relays_outlive_their_nodes_whatever_becomes_of_them() {
         fleet
             .until("all over", async || {
                 fleet.number("ended_at IS NULL").await == 0
-                    && fleet.raw.number("SELECT count(*) FROM debts").await == 0
+                    && fleet.raw.number("SELECT count(*) FROM cleanup_jobs").await == 0
                     && nothing_is_left(&fleet.vendors)
             })
             .await;
@@ -225,7 +225,7 @@ async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stoppe
             nothing_is_left(vendors).then_some(())
         })
         .await;
-        assert_eq!(fleet.vendors.state().recorders.len(), 5);
+        assert_eq!(fleet.vendors.state().egresses.len(), 5);
         assert_eq!(violations(&fleet.vendors), [""; 0]);
     })
     .await;
@@ -279,7 +279,7 @@ async fn what_the_vendors_tell_one_node_is_heard_by_the_one_that_has_the_relay()
         fleet.until("heard of", heard).await;
         let page = format!("/v1/relays/{}", relay["id"].as_str().unwrap());
         assert_eq!(other.service.get(&page).await["phase"], "live");
-        // A second relay of the channel at the other node waits for the recorder of the first one.
+        // A second relay of the channel at the other node waits for the egress of the first one.
         assert_eq!(other.service.stop_channel(7).await.0, 202);
         let second = other.service.go_live(7, &show("show7")).await;
         assert_ne!(second["id"], relay["id"]);

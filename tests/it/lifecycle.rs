@@ -62,7 +62,7 @@ async fn plain_life(stage: &Stage) {
     assert!(nothing_is_left(vendors), "{:#?}", vendors.state());
     assert_eq!(service.phases(&relay).await, WHOLE_LIFE);
     assert_eq!(violations(vendors), [""; 0]);
-    assert_eq!(stage.count("SELECT COUNT(*) FROM debts").await, 0);
+    assert_eq!(stage.count("SELECT COUNT(*) FROM cleanup_jobs").await, 0);
 }
 
 #[rstest]
@@ -130,7 +130,7 @@ async fn webhooks_that_come_twice_and_out_of_order_change_nothing(#[case] backen
 
 /// Each of the two takes a second of ours: answered less than that apart, they ran side by side.
 #[tokio::test]
-async fn the_live_input_and_the_resource_are_asked_for_side_by_side() {
+async fn the_ingest_and_the_resource_are_asked_for_side_by_side() {
     let options = Options {
         create_latency: Duration::from_secs(20),
         acquire_latency: Duration::from_secs(20),
@@ -142,7 +142,7 @@ async fn the_live_input_and_the_resource_are_asked_for_side_by_side() {
     assert_eq!(
         (status.as_u16(), &relay["phase"]),
         (201, &json!("awaiting_live")),
-        "the answer comes when the recorder has accepted, not when there is a picture"
+        "the answer comes when the egress has accepted, not when there is a picture"
     );
     let one = |call| {
         let all = calls(&stage.vendors, call);
@@ -184,7 +184,7 @@ async fn a_plain_life_costs_three_calls_of_cloudflares_budget_and_a_shared_list(
         let relay = service.in_phase(relay, "ended").await;
         assert_eq!(relay["recordings"].as_array().map(Vec::len), Some(1));
     }
-    let looks = stopped.elapsed().as_secs() + 2;
+    let polls = stopped.elapsed().as_secs() + 2;
     let count = |call| calls(vendors, call).len();
     let shows = usize::try_from(SHOWS).unwrap();
     assert_eq!(
@@ -196,7 +196,7 @@ async fn a_plain_life_costs_three_calls_of_cloudflares_budget_and_a_shared_list(
         [shows; 3]
     );
     let lists = u64::try_from(count(Call::VideoList)).unwrap();
-    assert!((1..=looks).contains(&lists), "{lists} lists, {looks} looks");
+    assert!((1..=polls).contains(&lists), "{lists} lists, {polls} looks");
     for call in [
         Call::LiveInputGet,
         Call::LiveInputVideos,
@@ -339,10 +339,10 @@ async fn a_recording_nobody_wanted_is_deleted(#[case] backend: AgoraBackend) {
         (videos.len() == 1 && videos[0].deleted).then_some(())
     })
     .await;
-    let paid = async || stage.count("SELECT COUNT(*) FROM debts").await == 0;
+    let paid = async || stage.count("SELECT COUNT(*) FROM cleanup_jobs").await == 0;
     let deadline = Instant::now() + crate::support::service::PATIENCE;
     while !paid().await {
-        assert!(Instant::now() < deadline, "the debt is never paid");
+        assert!(Instant::now() < deadline, "the cleanup job is never paid");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let channel = service.get("/v1/channels/42").await;
@@ -358,7 +358,7 @@ async fn a_recording_nobody_wanted_is_deleted(#[case] backend: AgoraBackend) {
 }
 
 #[tokio::test]
-async fn a_live_input_that_is_to_be_kept_is_disabled_and_no_janitor_takes_it() {
+async fn an_ingest_that_is_to_be_kept_is_disabled_and_no_janitor_takes_it() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
         settings.relay.live_input_retention = LiveInputRetention::Keep;
         settings.janitor.interval = Duration::from_millis(300);

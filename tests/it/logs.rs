@@ -14,7 +14,7 @@ use serde_json::Value;
 const ABOUT_RELAYS: [&str; 4] = [
     "relaykeeper::actors::relay_actor",
     "relaykeeper::actors::calls",
-    "relaykeeper::actors::debts",
+    "relaykeeper::actors::cleanup jobs",
     "relaykeeper::actors::forced_end",
 ];
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

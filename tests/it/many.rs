@@ -27,7 +27,7 @@ fn copy(of: &StoredRelay, number: u32, epoch: i64) -> NewRelay {
     row.channel_id = 100_000 + i64::from(number);
     row.channel_name = format!("copy{number}");
     let input = format!("{number:032x}");
-    row.live_input_uid = Some(input.clone());
+    row.ingest_id = Some(input.clone());
     let spec = &mut row.state["spec"];
     spec["relay_id"] = json!(row.id);
     spec["channel_id"] = json!(row.channel_id);
@@ -112,7 +112,7 @@ async fn five_thousand_unfinished_relays_have_their_actors_within_five_seconds(
     let answered = asked.elapsed();
     println!("another channel's start was answered after {answered:.2?}");
     assert_eq!(status, 201, "{other:#}");
-    // Its max_duration has passed for each of them, and no look was answered.
+    // Its max_duration has passed for each of them, and no poll was answered.
     let phases = first
         .as_array()
         .unwrap()

@@ -105,7 +105,7 @@ async fn scrape(stage: &Stage) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// One process, one recorder: this test alone starts a service here.
+/// One process, one egress: this test alone starts a service here.
 #[tokio::test]
 async fn a_relays_life_shows_in_its_figures_and_every_documented_one_is_rendered() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;

@@ -1,4 +1,4 @@
-//! The vendors' odd answers, each as documented: one show, one live input, one recorder, and nothing left in the end.
+//! The vendors' odd answers, each as documented: one show, one ingest, one egress, and nothing left in the end.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &
     let relay = service.go_live(42, &show("show68")).await;
     let state = vendors.state();
     assert_eq!(
-        (state.live_inputs.len(), state.recorders.len()),
+        (state.live_inputs.len(), state.egresses.len()),
         (1, 1),
         "{state:#?}"
     );
@@ -44,9 +44,9 @@ async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &
         "{url}"
     );
     // Long enough for a few looks at a live relay.
-    let looks = calls(vendors, Call::Lifecycle).len();
+    let polls = calls(vendors, Call::Lifecycle).len();
     vendors_when(vendors, "looked at while live", |vendors| {
-        (calls(vendors, Call::Lifecycle).len() >= looks + 3).then_some(())
+        (calls(vendors, Call::Lifecycle).len() >= polls + 3).then_some(())
     })
     .await;
     let relay = service.come_down(42).await;
@@ -63,8 +63,8 @@ async fn settled(stage: &Stage) {
     })
     .await;
     let deadline = Instant::now() + PATIENCE;
-    while stage.count("SELECT COUNT(*) FROM debts").await > 0 {
-        assert!(Instant::now() < deadline, "a debt is never paid");
+    while stage.count("SELECT COUNT(*) FROM cleanup_jobs").await > 0 {
+        assert!(Instant::now() < deadline, "a cleanup job is never paid");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -154,11 +154,11 @@ async fn a_task_that_runs_on_an_earlier_resource_is_met_as_a_conflict_and_kept()
     let stage = life(AgoraBackend::CloudRecording, options(), false, &faults).await;
     let vendors = &stage.vendors;
     assert_eq!(violations(vendors), ["task_conflict"], "400/53");
-    assert_eq!(vendors.state().recorders.len(), 1);
+    assert_eq!(vendors.state().egresses.len(), 1);
     let input = &vendors.state().live_inputs[0];
     assert!(input.deleted && input.encoders.is_empty());
-    for recorder in alive(vendors) {
-        assert!(!recorder.publishing, "{recorder:#?}");
+    for egress in alive(vendors) {
+        assert!(!egress.publishing, "{egress:#?}");
     }
 }
 
@@ -201,7 +201,7 @@ async fn of_media_push(#[case] fault: &str, #[case] expected: &[&str]) {
         ..options()
     };
     let stage = life(AgoraBackend::MediaPush, options, false, &[fault]).await;
-    // After a 404 at Agora it is looked for again later: a debt may stay, a converter may not.
+    // After a 404 at Agora it is looked for again later: a cleanup job may stay, a converter may not.
     vendors_when(&stage.vendors, "nothing left", |vendors| {
         nothing_is_left(vendors).then_some(())
     })
@@ -403,9 +403,9 @@ async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
     vendors.clear_faults();
     until(false).await;
     let gets = calls(vendors, Call::LiveInputGet).len();
-    let looks = calls(vendors, Call::Lifecycle).len();
+    let polls = calls(vendors, Call::Lifecycle).len();
     vendors_when(vendors, "looked at as before", |vendors| {
-        (calls(vendors, Call::Lifecycle).len() >= looks + 3).then_some(())
+        (calls(vendors, Call::Lifecycle).len() >= polls + 3).then_some(())
     })
     .await;
     assert_eq!(calls(vendors, Call::LiveInputGet).len(), gets);

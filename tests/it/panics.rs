@@ -160,7 +160,7 @@ async fn of_a_thousand_relays_two_hundred_panic_and_come_back_and_the_others_do_
     }
     let state = stage.vendors.state();
     assert_eq!(
-        (state.live_inputs.len(), state.recorders.len()),
+        (state.live_inputs.len(), state.egresses.len()),
         (1000, 1000)
     );
     assert!(state.violations.is_empty(), "{:#?}", state.violations);
@@ -197,31 +197,31 @@ async fn relays_on_a_thread_that_dies_go_on_on_another() {
         restarted
     );
     let state = stage.vendors.state();
-    assert_eq!((state.live_inputs.len(), state.recorders.len()), (41, 41));
+    assert_eq!((state.live_inputs.len(), state.egresses.len()), (41, 41));
     assert!(state.violations.is_empty(), "{:#?}", state.violations);
 }
 
 /// What is owed, and for which vendor's object.
-async fn debts(database: &TestDatabase) -> Vec<String> {
+async fn cleanup_jobs(database: &TestDatabase) -> Vec<String> {
     let raw = database.raw().await;
-    let debts = raw
-        .texts("SELECT kind || ' ' || target FROM debts ORDER BY 1")
+    let cleanup_jobs = raw
+        .texts("SELECT kind || ' ' || target FROM cleanup_jobs ORDER BY 1")
         .await;
-    debts.into_iter().flatten().collect()
+    cleanup_jobs.into_iter().flatten().collect()
 }
 
-/// What a relay holds at the vendors, as debts.
+/// What a relay holds at the vendors, as cleanup jobs.
 fn holdings(relay: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let agora = &relay["agora"];
-    let recorder = if agora["backend"] == "media_push" {
+    let egress = if agora["backend"] == "media_push" {
         format!("delete_converter {}", text(&agora["converter_id"]))
     } else {
-        format!("stop_recorder {}", text(&agora["sid"]))
+        format!("stop_egress {}", text(&agora["sid"]))
     };
     let mut all = vec![
-        recorder,
-        format!("delete_live_input {}", text(&relay["stream_key_id"])),
+        egress,
+        format!("delete_ingest {}", text(&relay["stream_key_id"])),
     ];
     all.sort();
     all
@@ -236,7 +236,7 @@ fn hold_everything(stage: &Stage) {
     }
 }
 
-async fn debts_are_paid(stage: &Stage, relay: &Value) {
+async fn cleanup_jobs_are_paid(stage: &Stage, relay: &Value) {
     stage.vendors.clear_faults();
     vendors_when(&stage.vendors, "free of the relay", |vendors| {
         let state = vendors.state();
@@ -245,20 +245,20 @@ async fn debts_are_paid(stage: &Stage, relay: &Value) {
             .iter()
             .find(|input| input.uid == relay["stream_key_id"]);
         let ids = [&relay["agora"]["sid"], &relay["agora"]["converter_id"]];
-        let recorder = state
-            .recorders
+        let egress = state
+            .egresses
             .iter()
             .find(|one| ids.iter().any(|id| **id == one.id));
-        let gone = input.unwrap().deleted && !recorder.unwrap().is_alive();
+        let gone = input.unwrap().deleted && !egress.unwrap().is_alive();
         gone.then_some(())
     })
     .await;
     let deadline = Instant::now() + PATIENCE;
-    while !debts(&stage.database).await.is_empty() {
+    while !cleanup_jobs(&stage.database).await.is_empty() {
         assert!(
             Instant::now() < deadline,
             "owed: {:?}",
-            debts(&stage.database).await
+            cleanup_jobs(&stage.database).await
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -284,7 +284,7 @@ async fn told_of_the_end(stage: &Stage, relay: &Value) {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_that_dies_six_times_in_a_minute_is_ended_and_what_it_holds_becomes_debts(
+async fn a_relay_that_dies_six_times_in_a_minute_is_ended_and_what_it_holds_becomes_cleanup_jobs(
     #[case] backend: AgoraBackend,
 ) {
     hush();
@@ -298,12 +298,12 @@ async fn a_relay_that_dies_six_times_in_a_minute_is_ended_and_what_it_holds_beco
     let ended = stage.service.in_phase(&relay, "ended").await;
     assert_eq!(ended["outcome"]["code"], "internal", "{ended:#}");
     assert_eq!(ended["relay_status"], "failed");
-    assert_eq!(debts(&stage.database).await, holdings(&relay));
+    assert_eq!(cleanup_jobs(&stage.database).await, holdings(&relay));
     told_of_the_end(&stage, &relay).await;
     // Nobody else has noticed, and the channel is free.
     let actors = actors(&stage.service).await;
     assert_eq!((&actors["calm"]["restarts"], actors.len()), (&json!(0), 1));
-    debts_are_paid(&stage, &relay).await;
+    cleanup_jobs_are_paid(&stage, &relay).await;
     let (status, again) = stage.service.start_channel(1, &show("hopeful")).await;
     assert_eq!(status, 201, "{again:#}");
     for (channel, relay) in [(1, &again), (2, &calm)] {
@@ -323,7 +323,7 @@ async fn a_relay_that_dies_six_times_in_a_minute_is_ended_and_what_it_holds_beco
 #[case::another_shape("state = '{\"phase\":\"live\"}'")]
 #[case::of_a_later_program("state_version = 99")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_whose_state_cannot_be_read_is_ended_at_the_start_and_what_it_holds_becomes_debts(
+async fn a_relay_whose_state_cannot_be_read_is_ended_at_the_start_and_what_it_holds_becomes_cleanup_jobs(
     #[values(AgoraBackend::CloudRecording, AgoraBackend::MediaPush)] backend: AgoraBackend,
     #[case] damage: &str,
 ) {
@@ -351,18 +351,18 @@ async fn a_relay_whose_state_cannot_be_read_is_ended_at_the_start_and_what_it_ho
         database,
     };
     let deadline = Instant::now() + PATIENCE;
-    while debts(&stage.database).await.is_empty() {
+    while cleanup_jobs(&stage.database).await.is_empty() {
         assert!(Instant::now() < deadline, "never ended");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(debts(&stage.database).await, holdings(&relay));
+    assert_eq!(cleanup_jobs(&stage.database).await, holdings(&relay));
     let ended = raw
         .texts("SELECT phase || ' ' || relay_status || ' ' || outcome FROM relays WHERE channel_id = 1")
         .await;
     assert_eq!(ended, [Some("ended failed internal".to_owned())]);
     let actors = actors(&stage.service).await;
     assert_eq!(actors.keys().collect::<Vec<_>>(), ["calm"]);
-    debts_are_paid(&stage, &relay).await;
+    cleanup_jobs_are_paid(&stage, &relay).await;
     let (status, again) = stage.service.start_channel(1, &show("again")).await;
     assert_eq!(status, 201, "{again:#}");
     stage.service.in_phase(&again, "live").await;

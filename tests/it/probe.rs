@@ -58,9 +58,9 @@ fn nothing_is_left(vendors: &Vendors) {
         state.live_inputs
     );
     assert!(
-        !state.recorders.iter().any(|recorder| recorder.is_alive()),
+        !state.egresses.iter().any(|egress| egress.is_alive()),
         "{:?}",
-        state.recorders
+        state.egresses
     );
 }
 

@@ -2,7 +2,7 @@
 //! killed at every [`CrashPoint`] a relay's life reaches, as often as it is reached. With `RELAYKEEPER_CRASH_MATRIX=full`
 //! each test kills at every point.
 //!
-//! A relay's life here: started, live, its recorder dies at the vendor and is replaced, live again, stopped, ended, its debts
+//! A relay's life here: started, live, its egress dies at the vendor and is replaced, live again, stopped, ended, its cleanup jobs
 //! paid. A first run without a crash tells which points there are; each is then a case of its own.
 //!
 //! [`CrashPoint`]: relaykeeper::actors::crash::CrashPoint
@@ -27,9 +27,9 @@ async fn killed_at_any_point_a_relay_goes_on_and_leaves_nothing_behind() {
 
 /// Elsewhere, the process is killed at the same points in the test below, and then once more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_a_look_it_goes_on_with_media_push_too() {
+async fn killed_at_a_poll_it_goes_on_with_media_push_too() {
     let scene = Scene::sqlite(MediaPush);
-    let points = only(every_point(scene).await, Deed::is_a_look);
+    let points = only(every_point(scene).await, Deed::is_a_poll);
     killed_at_each(scene, points, 1).await;
 }
 
@@ -39,7 +39,7 @@ async fn killed_at_a_look_it_goes_on_with_media_push_too() {
 #[case::media_push(Scene::sqlite(MediaPush))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_the_same_point_again_it_goes_on_all_the_same(#[case] scene: Scene) {
-    let points = only(every_point(scene).await, |deed| !deed.is_a_look());
+    let points = only(every_point(scene).await, |deed| !deed.is_a_poll());
     killed_at_each(scene, points, 2).await;
 }
 
@@ -50,7 +50,7 @@ async fn killed_at_the_same_point_again_it_goes_on_all_the_same(#[case] scene: S
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn so_it_is_on_postgresql(#[case] scene: Scene) {
-    let stored = |deed| matches!(deed, Deed::StoreRelay | Deed::Save | Deed::PayDebt);
+    let stored = |deed| matches!(deed, Deed::StoreRelay | Deed::Save | Deed::RunCleanup);
     let points = only(every_point(scene).await, stored);
     killed_at_each(scene, points, 1).await;
 }

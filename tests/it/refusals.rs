@@ -64,7 +64,7 @@ async fn a_token_cloudflare_does_not_know_is_told_at_once(#[case] backend: Agora
     assert!(answer.body.to_string().contains("cloudflare"));
     assert!(!answer.body.to_string().contains("a-wrong-token"));
     assert!(stage.vendors.state().live_inputs.is_empty());
-    assert!(stage.vendors.state().recorders.is_empty());
+    assert!(stage.vendors.state().egresses.is_empty());
 }
 
 #[rstest]
@@ -83,7 +83,7 @@ async fn a_secret_agora_does_not_know_is_told_at_once(#[case] backend: AgoraBack
     assert!(asked.elapsed() < Duration::from_secs(60));
     assert!(answer.body.to_string().contains("agora"));
     assert!(!answer.body.to_string().contains("a-wrong-secret"));
-    assert!(stage.vendors.state().recorders.is_empty());
+    assert!(stage.vendors.state().egresses.is_empty());
 }
 
 #[rstest]
@@ -94,12 +94,12 @@ async fn one_passing_refusal_and_pages_that_are_not_the_apis_end_no_start(
     #[case] backend: AgoraBackend,
 ) {
     let stage = Stage::new(backend).await;
-    let recorder = match backend {
+    let egress = match backend {
         AgoraBackend::CloudRecording => [Call::Acquire, Call::Start],
         AgoraBackend::MediaPush => [Call::ConverterCreate; 2],
     };
     let mut channel = 0;
-    for call in [Call::LiveInputCreate].into_iter().chain(recorder) {
+    for call in [Call::LiveInputCreate].into_iter().chain(egress) {
         for (kind, times) in [
             (FaultKind::Page(403), 2),
             (FaultKind::Page(401), 1),
@@ -131,7 +131,7 @@ async fn one_passing_refusal_and_pages_that_are_not_the_apis_end_no_start(
 async fn a_quota_that_is_used_up_is_named(#[case] backend: AgoraBackend) {
     let options = Options {
         quotas: Quotas {
-            max_recorders: 0,
+            max_egresses: 0,
             max_converters: 0,
             ..Quotas::default()
         },
@@ -409,7 +409,13 @@ async fn bad_input_of_every_kind_is_told_by_its_place_calls_nobody_and_stores_no
         .filter(|call| !call.contains(".list"))
         .collect();
     assert_eq!(called, [""; 0]);
-    for table in ["relays", "channels", "outbox", "idempotency_keys", "debts"] {
+    for table in [
+        "relays",
+        "channels",
+        "outbox",
+        "idempotency_keys",
+        "cleanup_jobs",
+    ] {
         assert_eq!(
             stage.count(&format!("SELECT COUNT(*) FROM {table}")).await,
             0,

@@ -3,9 +3,9 @@
 
 mod broadcast;
 mod cloudflare;
+mod egress;
 mod faults;
 mod limits;
-mod recorder;
 mod support;
 mod token;
 mod webhooks;

@@ -44,16 +44,16 @@ async fn takes_over(database: TestDatabase, backend: AgoraBackend, goes: Goes) {
         Goes::Told => first.terminate(),
     }
     second.wait_until_ready().await;
-    let looked = calls(&vendors, Call::Lifecycle).len();
+    let polled = calls(&vendors, Call::Lifecycle).len();
     vendors_when(&vendors, "looked after by the second", |vendors| {
-        (calls(vendors, Call::Lifecycle).len() >= looked + 3).then_some(())
+        (calls(vendors, Call::Lifecycle).len() >= polled + 3).then_some(())
     })
     .await;
     let adopted = second.service.relay_when(&relay, "live", |_| true).await;
     assert_eq!(adopted["phase"], "live");
     assert_eq!(adopted["agora"], relay["agora"]);
     let state = vendors.state();
-    assert_eq!((state.live_inputs.len(), state.recorders.len()), (1, 1));
+    assert_eq!((state.live_inputs.len(), state.egresses.len()), (1, 1));
     let again = second
         .service
         .post("/v1/channels/42/start", &[], &show("show68"))

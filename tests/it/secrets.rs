@@ -41,7 +41,7 @@ fn secrets(vendors: &Vendors) -> Vec<String> {
     .into();
     secrets.push(base64::engine::general_purpose::STANDARD.encode(basic));
     for key in vendors.issued_secrets() {
-        // Its tail is the live input's uid, which is no secret.
+        // Its tail is the ingest's uid, which is no secret.
         secrets.push(key[..32].to_owned());
     }
     secrets
@@ -169,11 +169,11 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
         life(service, &vendors, channel, Some(fault)).await;
     }
 
-    // One whose recorder dies and is replaced, so that keys are rotated; it is still live when everything is read.
+    // One whose egress dies and is replaced, so that keys are rotated; it is still live when everything is read.
     let replaced = service.go_live(100, &show("show100")).await;
-    let first = vendors_when(&vendors, "a recorder that publishes", |vendors| {
-        let recorders = vendors.state().recorders;
-        recorders.into_iter().find(|recorder| recorder.publishing)
+    let first = vendors_when(&vendors, "an egress that publishes", |vendors| {
+        let egresses = vendors.state().egresses;
+        egresses.into_iter().find(|egress| egress.publishing)
     })
     .await;
     vendors.kill(&first.id, None);

@@ -136,7 +136,7 @@ async fn a_seller_who_returns_within_the_window_keeps_the_same_recording(
     assert_eq!(
         (
             state.live_inputs.len(),
-            state.recorders.len(),
+            state.egresses.len(),
             state.videos.len()
         ),
         (1, 1, 1)

@@ -29,7 +29,7 @@ fn deeds(vendors: &Vendors) -> Vec<&'static str> {
 #[case::cloud_recording(CloudRecording)]
 #[case::media_push(MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_told_to_go_leaves_recorders_running_and_the_next_one_adopts_them(
+async fn a_process_told_to_go_leaves_egresses_running_and_the_next_one_adopts_them(
     #[case] backend: AgoraBackend,
 ) {
     let vendors = Vendors::start(options()).unwrap();
@@ -41,7 +41,7 @@ async fn a_process_told_to_go_leaves_recorders_running_and_the_next_one_adopts_t
         first.in_phase(channel, "live").await;
     }
     let before = first.relay(1).await;
-    // A start that waits: its live input hangs.
+    // A start that waits: its ingest hangs.
     vendors.fault(Fault::once(Call::LiveInputCreate, FaultKind::Hang));
     let waiting = first.start(3, 25);
     let goes = async {
@@ -71,7 +71,7 @@ async fn a_process_told_to_go_leaves_recorders_running_and_the_next_one_adopts_t
     assert!(took < Duration::from_secs(20), "{took:?}");
     let alive = vendors
         .state()
-        .recorders
+        .egresses
         .iter()
         .filter(|one| one.is_alive())
         .count();
@@ -98,7 +98,7 @@ async fn a_process_told_to_go_leaves_recorders_running_and_the_next_one_adopts_t
     }
     assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());
     let state = vendors.state();
-    assert_eq!((state.live_inputs.len(), state.recorders.len()), (3, 3));
+    assert_eq!((state.live_inputs.len(), state.egresses.len()), (3, 3));
     assert!(state.violations.is_empty(), "{:#?}", state.violations);
 }
 
@@ -151,9 +151,9 @@ async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
     assert_eq!(first.ended().await.0.code(), Some(0));
     let state = vendors.state();
     assert!(
-        !state.recorders.iter().any(|one| one.is_alive()),
+        !state.egresses.iter().any(|one| one.is_alive()),
         "{:#?}",
-        state.recorders
+        state.egresses
     );
     assert!(
         state

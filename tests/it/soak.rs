@@ -1,4 +1,4 @@
-//! The soak: many channels on simulated vendors while calls, vendors, recorders, sellers and the service itself fail; in the
+//! The soak: many channels on simulated vendors while calls, vendors, egresses, sellers and the service itself fail; in the
 //! end nothing may be left at the vendors and every relay must be accounted for.
 //!
 //! The service is the real program, in a process of its own. The vendors live in this process, so they outlive it. Their clock
@@ -39,8 +39,8 @@ use vendor_faults::VendorFaults;
 
 /// Has the options of a run other than the short one.
 const OPTIONS: &str = "RELAYKEEPER_SOAK";
-/// The quota of recorders of each of Agora's products: more than a run needs.
-const RECORDERS: usize = 10_000;
+/// The quota of egresses of each of Agora's products: more than a run needs.
+const EGRESSES: usize = 10_000;
 /// Between two reads whether everything has ended.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
@@ -149,8 +149,8 @@ async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
         // How prompt a busy machine is is not tested here.
         start_within: Duration::from_secs(60),
         quotas: Quotas {
-            max_recorders: RECORDERS,
-            max_converters: RECORDERS,
+            max_egresses: EGRESSES,
+            max_converters: EGRESSES,
             ..Quotas::default()
         },
         ..sandbox::Options::default()

@@ -54,8 +54,8 @@ async fn cancels(stage: &Stage, relay: &Value) {
 /// Nothing is left at the vendors, and nothing is owed them.
 async fn settled(stage: &Stage) {
     let deadline = Instant::now() + PATIENCE;
-    while stage.count("SELECT COUNT(*) FROM debts").await > 0 {
-        assert!(Instant::now() < deadline, "a debt is never paid");
+    while stage.count("SELECT COUNT(*) FROM cleanup_jobs").await > 0 {
+        assert!(Instant::now() < deadline, "a cleanup job is never paid");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     vendors_when(&stage.vendors, "nothing left", |vendors| {
@@ -69,7 +69,7 @@ async fn settled(stage: &Stage) {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn while_the_live_input_is_being_created(#[case] backend: AgoraBackend) {
+async fn while_the_ingest_is_being_created(#[case] backend: AgoraBackend) {
     let options = Options {
         create_latency: Duration::from_secs(30),
         ..options()
@@ -78,10 +78,7 @@ async fn while_the_live_input_is_being_created(#[case] backend: AgoraBackend) {
     let relay = ask(&stage).await;
     assert_eq!(calls(&stage.vendors, Call::LiveInputCreate).len(), 0);
     cancels(&stage, &relay).await;
-    assert!(
-        stage.vendors.state().recorders.is_empty(),
-        "no recorder began"
-    );
+    assert!(stage.vendors.state().egresses.is_empty(), "no egress began");
 }
 
 #[tokio::test]
@@ -92,23 +89,20 @@ async fn while_the_resource_is_being_acquired() {
     };
     let stage = Stage::with(AgoraBackend::CloudRecording, options, |_| {}).await;
     let relay = ask(&stage).await;
-    vendors_when(&stage.vendors, "a live input", |vendors| {
+    vendors_when(&stage.vendors, "an ingest", |vendors| {
         (calls(vendors, Call::LiveInputCreate).len() == 1).then_some(())
     })
     .await;
     assert_eq!(calls(&stage.vendors, Call::Acquire).len(), 0);
     cancels(&stage, &relay).await;
-    assert!(
-        stage.vendors.state().recorders.is_empty(),
-        "no recorder began"
-    );
+    assert!(stage.vendors.state().egresses.is_empty(), "no egress began");
 }
 
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn while_the_recorder_is_being_started(#[case] backend: AgoraBackend) {
+async fn while_the_egress_is_being_started(#[case] backend: AgoraBackend) {
     let options = Options {
         // A second and a half there, a second and a half back.
         start_latency: Duration::from_secs(60),
@@ -121,13 +115,13 @@ async fn while_the_recorder_is_being_started(#[case] backend: AgoraBackend) {
     })
     .await;
     let relay = ask(&stage).await;
-    vendors_when(&stage.vendors, "a recorder", |vendors| {
+    vendors_when(&stage.vendors, "an egress", |vendors| {
         (alive(vendors).len() == 1).then_some(())
     })
     .await;
     assert_eq!(calls(&stage.vendors, start_call(backend)).len(), 0);
     cancels(&stage, &relay).await;
-    assert_eq!(stage.vendors.state().recorders.len(), 1);
+    assert_eq!(stage.vendors.state().egresses.len(), 1);
 }
 
 #[rstest]
@@ -220,7 +214,7 @@ async fn a_channel_that_was_never_seen_has_nothing_to_stop() {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_start_right_after_a_stop_has_its_live_input_at_once_and_its_recorder_after_the_old_one(
+async fn a_start_right_after_a_stop_has_its_ingest_at_once_and_its_egress_after_the_old_one(
     #[case] backend: AgoraBackend,
 ) {
     let stage = Stage::new(backend).await;
@@ -231,7 +225,7 @@ async fn a_start_right_after_a_stop_has_its_live_input_at_once_and_its_recorder_
     assert_eq!(service.stop_channel(42).await.0, 202);
     let second = ask(&stage).await;
     assert_ne!(first["id"], second["id"]);
-    vendors_when(vendors, "a second live input", |vendors| {
+    vendors_when(vendors, "a second ingest", |vendors| {
         (vendors.state().live_inputs.len() == 2).then_some(())
     })
     .await;
@@ -241,7 +235,7 @@ async fn a_start_right_after_a_stop_has_its_live_input_at_once_and_its_recorder_
             .filter(|call| call.status.is_some())
             .count(),
         0,
-        "the old recorder's stop is not answered yet"
+        "the old egress's stop is not answered yet"
     );
     service.in_phase(&second, "live").await;
     let stopped = calls(vendors, stop_call(backend))
@@ -261,7 +255,7 @@ async fn a_start_right_after_a_stop_has_its_live_input_at_once_and_its_recorder_
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn starts_at_once_give_one_relay_and_one_live_input(#[case] backend: AgoraBackend) {
+async fn starts_at_once_give_one_relay_and_one_ingest(#[case] backend: AgoraBackend) {
     let stage = Stage::new(backend).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let body = show("show68");
@@ -273,7 +267,7 @@ async fn starts_at_once_give_one_relay_and_one_live_input(#[case] backend: Agora
     assert!(answers.iter().all(|answer| answer.body["id"] == *id));
     service.in_phase(&answers[0].body, "live").await;
     let state = vendors.state();
-    assert_eq!((state.live_inputs.len(), state.recorders.len()), (1, 1));
+    assert_eq!((state.live_inputs.len(), state.egresses.len()), (1, 1));
     assert_eq!(calls(vendors, Call::LiveInputCreate).len(), 1);
     service.come_down(42).await;
     settled(&stage).await;
@@ -401,7 +395,7 @@ async fn a_waiting_start_whose_relay_is_stopped_answers_with_that_relay() {
     let service = &stage.service;
     let body = show("show68");
     let (answer, ()) = tokio::join!(service.post(START, &[], &body), async {
-        vendors_when(&stage.vendors, "a live input", |vendors: &Vendors| {
+        vendors_when(&stage.vendors, "an ingest", |vendors: &Vendors| {
             (!vendors.state().live_inputs.is_empty()).then_some(())
         })
         .await;

@@ -135,7 +135,7 @@ async fn a_locked_database_holds_a_stop_back_and_it_is_made_when_the_lock_is_gon
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_whose_next_step_cannot_be_stored_waits_with_it(#[case] backend: AgoraBackend) {
-    // The live input takes a while to make: long enough to take the database away.
+    // The ingest takes a while to make: long enough to take the database away.
     let options = Options {
         create_latency: Duration::from_secs(60),
         ..options()
@@ -156,20 +156,20 @@ async fn a_start_whose_next_step_cannot_be_stored_waits_with_it(#[case] backend:
     assert_eq!(answer.status(), 202);
     let relay: Value = answer.json().await.unwrap();
     let other = lock(&stage).await;
-    vendors_when(&stage.vendors, "asked for a live input", |vendors| {
+    vendors_when(&stage.vendors, "asked for an ingest", |vendors| {
         (vendors.state().live_inputs.len() == 1).then_some(())
     })
     .await;
     until_unready(service).await;
     assert!(
-        stage.vendors.state().recorders.is_empty(),
-        "a recorder whose live input nobody has stored"
+        stage.vendors.state().egresses.is_empty(),
+        "an egress whose ingest nobody has stored"
     );
     other.execute("ROLLBACK").await;
     let relay = service.in_phase(&relay, "live").await;
     assert_eq!(readyz(service).await.0, 200);
     let state = stage.vendors.state();
-    assert_eq!((state.live_inputs.len(), state.recorders.len()), (1, 1));
+    assert_eq!((state.live_inputs.len(), state.egresses.len()), (1, 1));
     assert!(state.violations.is_empty(), "{:#?}", state.violations);
     assert_eq!(service.stop_channel(1).await.0, 202);
     service.in_phase(&relay, "ended").await;

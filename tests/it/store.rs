@@ -18,9 +18,9 @@ use crate::support::database::TestDatabase;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::future::join_all;
 use relaykeeper::store::{
-    AlarmKey, Cost, CostGroup, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
-    IdempotencyRecord, JournalEntry, NewDebt, NewRelay, OutboxEntry, PageRequest, Projection,
-    Purge, Recording, RelayFilter, RelayRow, Save, Saved, Store, StoreError,
+    AlarmKey, CostGroup, CostRow, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
+    IdempotencyRecord, JournalEntry, NewCleanupJob, NewRelay, OutboxEntry, PageRequest, Projection,
+    Purge, RecordingRow, RelayFilter, RelayRow, Save, Saved, Store, StoreError,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -39,7 +39,7 @@ fn row(channel_id: i64) -> RelayRow {
         relay_status: "starting".into(),
         backend: "cloud_recording".into(),
         region: None,
-        live_input_uid: None,
+        ingest_id: None,
         agora_resource_id: None,
         agora_recording_cname: None,
         agora_recording_uid: None,
@@ -97,7 +97,7 @@ fn next(row: RelayRow, expected_revision: i64, epoch: i64) -> Save {
         expected_revision,
         epoch,
         journal: vec![entry("moved_on")],
-        debts: vec![],
+        cleanup_jobs: vec![],
         recordings: vec![],
         cost: None,
         outbox: vec![],
@@ -105,8 +105,8 @@ fn next(row: RelayRow, expected_revision: i64, epoch: i64) -> Save {
     }
 }
 
-fn debt(relay: &RelayRow, kind: &str, target: &str) -> NewDebt {
-    NewDebt {
+fn cleanup_job(relay: &RelayRow, kind: &str, target: &str) -> NewCleanupJob {
+    NewCleanupJob {
         id: Uuid::now_v7(),
         relay_id: relay.id,
         channel_id: relay.channel_id,
@@ -119,14 +119,14 @@ fn debt(relay: &RelayRow, kind: &str, target: &str) -> NewDebt {
     }
 }
 
-fn recording(relay: &RelayRow, video_uid: &str, state: &str) -> Recording {
-    Recording {
-        video_uid: video_uid.into(),
+fn recording(relay: &RelayRow, id: &str, state: &str) -> RecordingRow {
+    RecordingRow {
+        id: id.into(),
         relay_id: relay.id,
         channel_id: relay.channel_id,
         state: state.into(),
         duration_seconds: Some(12.75),
-        hls_url: Some(format!("https://customer.example/{video_uid}.m3u8")),
+        hls_url: Some(format!("https://customer.example/{id}.m3u8")),
         dash_url: None,
         thumbnail_url: None,
         created_at: at(30),
@@ -134,8 +134,8 @@ fn recording(relay: &RelayRow, video_uid: &str, state: &str) -> Recording {
     }
 }
 
-fn cost(relay: &RelayRow, created_at: DateTime<Utc>) -> Cost {
-    Cost {
+fn cost(relay: &RelayRow, created_at: DateTime<Utc>) -> CostRow {
+    CostRow {
         relay_id: relay.id,
         channel_id: relay.channel_id,
         stream_key_id: Some("input".into()),
@@ -192,7 +192,7 @@ fn forced(relay: &RelayRow, epoch: i64) -> ForcedEnd {
         outcome: "internal".into(),
         state: None,
         entry: entry("ended_by_force"),
-        debts: vec![debt(relay, "delete_live_input", "input")],
+        cleanup_jobs: vec![cleanup_job(relay, "delete_ingest", "input")],
         cost: None,
         outbox: vec![message(None, "relay.failed"), message(None, "relay.ended")],
         projection: Some(shown("failed")),

@@ -21,8 +21,8 @@
 //! # What is assumed
 //!
 //! * At most `LATE` passes between a process's last look at its clock and the request's effect at the vendor. That is the
-//!   network, and also a pause between the look and the write to the socket. No code can exclude such a pause. The margin
-//!   has to be longer than the pauses that are to be survived; [`Guard::LooksAsItSends`] shows what a longer one does.
+//!   network, and also a pause between the poll and the write to the socket. No code can exclude such a pause. The margin
+//!   has to be longer than the pauses that are to be survived; [`Guard::PollsAsItSends`] shows what a longer one does.
 //! * A process's clock runs while the process is paused, and falls behind the database's by at most `DRIFT` in one lease. A
 //!   virtual machine that is suspended with its clock breaks this; [`Guard::ClockRuns`] shows what happens then.
 //! * The database's clock does not jump forward, not even when another server takes over.
@@ -112,7 +112,7 @@ fn without_any_one_of_its_guards_it_breaks() {
         (Guard::WholeMargin, Slow::Nothing, ALONE),
         (Guard::CountsFromSending, Slow::Nothing, ALONE),
         (Guard::CutByLease, Slow::Nothing, ALONE),
-        (Guard::LooksAsItSends, Slow::Nothing, ALONE),
+        (Guard::PollsAsItSends, Slow::Nothing, ALONE),
         (Guard::ClockRuns, Slow::Nothing, ALONE),
         (Guard::BuriesOnlyTheDead, Slow::Nothing, ALONE),
         (Guard::RenewalNeedsRow, Slow::Nothing, ALONE),

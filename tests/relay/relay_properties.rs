@@ -35,7 +35,7 @@ fn spec(web: bool, recording: bool, keep: bool) -> Spec {
         seller_uid: 7,
         enable_recording: recording,
         delete_recording_after_days: None,
-        keep_live_input: keep,
+        keep_ingest: keep,
         backend,
         timing: Timing {
             poll_interval: secs(5),
@@ -52,10 +52,10 @@ fn spec(web: bool, recording: bool, keep: bool) -> Spec {
         },
         prices: Prices {
             stored: 5_000_000,
-            recorder: 14_000_000,
+            egress: 14_000_000,
         },
         requested_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
-        recorder_not_before: None,
+        egress_not_before: None,
     }
 }
 
@@ -74,10 +74,8 @@ struct Life {
 /// What a call would bring about, if it must not come about twice.
 fn identity(call: &Call) -> Option<(&'static str, u32)> {
     match call {
-        Call::CreateLiveInput { attempt } | Call::FindLiveInput { attempt } => {
-            Some(("live input", *attempt))
-        }
-        Call::StartRecorder { attempt, .. } | Call::CreateConverter { attempt, .. } => {
+        Call::CreateIngest { attempt } | Call::FindIngest { attempt } => Some(("ingest", *attempt)),
+        Call::StartEgress { attempt, .. } | Call::CreateConverter { attempt, .. } => {
             Some(("recorder", *attempt))
         }
         _ => None,
@@ -132,8 +130,8 @@ impl Life {
         }
         for fact in &step.facts {
             let gone = match fact {
-                Fact::RecorderGone { .. } => "recorder",
-                Fact::LiveInputGone => "live input",
+                Fact::EgressGone { .. } => "recorder",
+                Fact::IngestGone => "ingest",
                 _ => continue,
             };
             let doubt = self.doubts.iter().find(|(kind, _)| *kind == gone);
@@ -172,12 +170,12 @@ impl Life {
         let odd = how % 7;
         let id_of = |attempt: u32| format!("{attempt}-{}", self.incarnation);
         let state = match how % 3 {
-            0 => VideoState::Processing,
-            1 => VideoState::Ready,
-            _ => VideoState::Failed,
+            0 => RecordingState::Processing,
+            1 => RecordingState::Ready,
+            _ => RecordingState::Failed,
         };
-        let video = Video {
-            uid: format!("video{}", how % 2),
+        let recording = Recording {
+            uid: format!("recording{}", how % 2),
             state,
             duration_ms: Some(u64::from(how)),
             hls_url: None,
@@ -185,8 +183,8 @@ impl Life {
             thumbnail_url: None,
         };
         let answer = match &call {
-            Call::FindLiveInput { .. } if odd < 3 => Answer::NotFound,
-            Call::CreateLiveInput { .. } | Call::FindLiveInput { .. } => Answer::LiveInput {
+            Call::FindIngest { .. } if odd < 3 => Answer::NotFound,
+            Call::CreateIngest { .. } | Call::FindIngest { .. } => Answer::Ingest {
                 uid: "input".into(),
                 hls_url: String::new(),
                 dash_url: String::new(),
@@ -195,10 +193,10 @@ impl Life {
             Call::Acquire { .. } => Answer::Acquired {
                 resource_id: format!("{}.{}", id.incarnation, id.number),
             },
-            Call::StartRecorder { .. } if odd == 0 => Answer::ResourceExpired,
-            Call::StartRecorder { .. } if odd == 1 => Answer::Recording { sid: None },
-            Call::StartRecorder { .. } if odd == 2 => Answer::RecordingElsewhere,
-            Call::StartRecorder { attempt, .. } => Answer::Recording {
+            Call::StartEgress { .. } if odd == 0 => Answer::ResourceExpired,
+            Call::StartEgress { .. } if odd == 1 => Answer::Recording { sid: None },
+            Call::StartEgress { .. } if odd == 2 => Answer::RecordingElsewhere,
+            Call::StartEgress { attempt, .. } => Answer::Recording {
                 sid: Some(id_of(*attempt)),
             },
             Call::CreateConverter { attempt, .. } => Answer::Converting {
@@ -206,29 +204,29 @@ impl Life {
             },
             Call::RotateKeys { .. } if odd == 0 => Answer::NotFound,
             Call::RotateKeys { .. } => Answer::KeysRotated,
-            Call::LookAtFeed { .. } => Answer::Feed(FeedReading {
+            Call::PollFeed { .. } => Answer::Feed(FeedReading {
                 live: !how.is_multiple_of(4),
                 playable: Some(!how.is_multiple_of(5)),
-                video_uid: (how.is_multiple_of(2)).then(|| "video0".into()),
+                recording_uid: (how.is_multiple_of(2)).then(|| "video0".into()),
             }),
-            Call::LookAtRecorder(_) => Answer::Recorder(match how % 12 {
-                0 => RecorderReading::Failed,
-                1 => RecorderReading::Exited,
-                2 | 3 => RecorderReading::NotFound,
-                4 => RecorderReading::Disconnected,
-                5 => RecorderReading::Connecting,
-                _ => RecorderReading::Publishing,
+            Call::PollEgress(_) => Answer::Egress(match how % 12 {
+                0 => EgressReading::Failed,
+                1 => EgressReading::Exited,
+                2 | 3 => EgressReading::NotFound,
+                4 => EgressReading::Disconnected,
+                5 => EgressReading::Connecting,
+                _ => EgressReading::Publishing,
             }),
-            Call::LookAtHosts => Answer::Hosts {
+            Call::PollHosts => Answer::Hosts {
                 present: !how.is_multiple_of(3),
             },
-            Call::UpdateRecorder { .. } => Answer::Updated,
-            Call::StopRecorder(_) | Call::DisableLiveInput { .. } if odd == 0 => Answer::NotFound,
-            Call::StopRecorder(_) => Answer::Stopped,
-            Call::DisableLiveInput { .. } => Answer::Disabled,
-            Call::DeleteLiveInput { .. } => Answer::Deleted,
-            Call::LookForRecordings { .. } if odd < 2 => Answer::Recordings(Vec::new()),
-            Call::LookForRecordings { .. } => Answer::Recordings(vec![video]),
+            Call::UpdateEgress { .. } => Answer::Updated,
+            Call::StopEgress(_) | Call::DisableIngest { .. } if odd == 0 => Answer::NotFound,
+            Call::StopEgress(_) => Answer::Stopped,
+            Call::DisableIngest { .. } => Answer::Disabled,
+            Call::DeleteIngest { .. } => Answer::Deleted,
+            Call::PollRecordings { .. } if odd < 2 => Answer::Recordings(Vec::new()),
+            Call::PollRecordings { .. } => Answer::Recordings(vec![recording]),
         };
         if answer != Answer::ResourceExpired {
             let settled = identity(&call);
@@ -258,7 +256,7 @@ impl Life {
         ];
         let class = classes[usize::from(how) % classes.len()];
         let maybe_done = class.may_pass() && how.is_multiple_of(2);
-        let conflict = class == Class::Conflict && matches!(call, Call::CreateLiveInput { .. });
+        let conflict = class == Class::Conflict && matches!(call, Call::CreateIngest { .. });
         match identity(&call) {
             Some(identity) if maybe_done => self.doubts.push(identity),
             Some(identity) if conflict => self.doubts.retain(|doubt| *doubt != identity),
@@ -314,15 +312,15 @@ impl Life {
             1 | 2 => Hint::FeedDisconnected,
             3 => Hint::SellerJoined,
             4 | 5 => Hint::SellerLeft,
-            6 => Hint::VideoDone,
+            6 => Hint::RecordingDone,
             7 => Hint::ConverterChanged,
-            _ => Hint::RecorderChanged {
-                cname: self.relay.durable().spec.mark(attempt).to_string(),
+            _ => Hint::EgressChanged {
+                cname: self.relay.durable().spec.tag(attempt).to_string(),
                 sid: format!("{attempt}-told"),
             },
         };
-        if let Hint::RecorderChanged { .. } = &hint {
-            // It names what runs: that is a look.
+        if let Hint::EgressChanged { .. } = &hint {
+            // It names what runs: that is a poll.
             self.doubts.retain(|doubt| *doubt != ("recorder", attempt));
         }
         self.tell(Event::Hint(hint));
@@ -379,18 +377,18 @@ impl Life {
         panic!("it does not end: {:?}", self.relay.durable());
     }
 
-    /// A second recorder starts only behind new keys, when the first is gone or owed.
+    /// A second egress starts only behind new keys, when the first is gone or owed.
     fn check_replacements(&self) {
         let mut gone = true;
         let mut rotated = true;
         for (_, fact) in &self.journal {
             match fact {
-                Fact::RecorderStarting { attempt, .. } => {
-                    assert!(gone, "recorder {attempt} starts beside another");
-                    assert!(rotated, "recorder {attempt} starts on old keys");
+                Fact::EgressStarting { attempt, .. } => {
+                    assert!(gone, "egress {attempt} starts beside another");
+                    assert!(rotated, "egress {attempt} starts on old keys");
                     (gone, rotated) = (false, false);
                 }
-                Fact::RecorderGone { .. } => gone = true,
+                Fact::EgressGone { .. } => gone = true,
                 Fact::KeysRotated => rotated = gone,
                 _ => {}
             }
@@ -398,7 +396,7 @@ impl Life {
         let starts = self
             .journal
             .iter()
-            .filter(|(_, fact)| matches!(fact, Fact::RecorderStarting { .. }));
+            .filter(|(_, fact)| matches!(fact, Fact::EgressStarting { .. }));
         assert!(starts.count() <= 3, "at most two replacements");
     }
 }
@@ -423,7 +421,7 @@ proptest! {
         life.check_replacements();
         let durable = life.relay.durable();
         prop_assert!(durable.outcome.is_some());
-        let costs = durable.live_at.is_some() || !durable.videos.is_empty();
+        let costs = durable.live_at.is_some() || !durable.recordings.is_empty();
         prop_assert_eq!(durable.cost.is_some(), costs);
         prop_assert_eq!(life.relay.wake_at(life.now), None);
     }

@@ -96,20 +96,20 @@ fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
     }
     let sum = |of: fn(&Report) -> u32| reports.iter().map(|r| u64::from(of(r))).sum::<u64>();
     println!(
-        "{} relays: {outcomes:?}; live {}, interrupted {}, replaced {}, crashes {}, faults {}, debts {}, events {}",
+        "{} relays: {outcomes:?}; live {}, interrupted {}, replaced {}, crashes {}, faults {}, cleanup jobs {}, events {}",
         reports.len(),
         reports.iter().filter(|r| r.live).count(),
         reports.iter().filter(|r| r.interrupted).count(),
         sum(|r| r.replacements),
         sum(|r| r.crashes),
         sum(|r| r.faults),
-        sum(|r| r.debts),
+        sum(|r| r.cleanup_jobs),
         sum(|r| r.events),
     );
     if relays >= 10_000 {
         // What is not met with is not shown.
         assert!(
-            reports.iter().any(|r| r.unknown_recorder),
+            reports.iter().any(|r| r.unknown_egress),
             "a session nobody told"
         );
         assert!(
@@ -147,50 +147,50 @@ fn caught(mutant: Mutant, by: &str) {
 
 /// Stands for a core that repeats a start whose outcome is open as a new one, instead of making the same start again.
 #[test]
-fn a_start_repeated_without_looking_is_caught() {
-    caught(Mutant::StartWithoutLooking, "is nobody's");
+fn a_start_repeated_without_polling_is_caught() {
+    caught(Mutant::StartWithoutPolling, "is nobody's");
 }
 
 /// Stands for a core that forgets the idempotency key of a creation whose outcome is open.
 #[test]
-fn a_live_input_created_twice_is_caught() {
+fn an_ingest_created_twice_is_caught() {
     caught(Mutant::CreateWithoutKey, "is nobody's");
 }
 
-/// Stands for a core that starts a second recorder on the keys of the first.
+/// Stands for a core that starts a second egress on the keys of the first.
 #[test]
 fn a_replacement_without_new_keys_is_caught() {
-    caught(Mutant::ReplaceWithoutRotating, "recorders can publish");
+    caught(Mutant::ReplaceWithoutRotating, "egresses can publish");
 }
 
-/// Stands for a core that takes Agora's first 404 for the recorder's end, while Agora moves it.
+/// Stands for a core that takes Agora's first 404 for the egress's end, while Agora moves it.
 #[test]
 fn one_404_taken_for_the_end_is_caught() {
     caught(Mutant::OneMissMeansGone, "is not proved gone");
 }
 
-/// Stands for a core that settles its recorder without stopping it.
+/// Stands for a core that settles its egress without stopping it.
 #[test]
-fn a_recorder_nobody_stops_is_caught() {
-    caught(Mutant::StopForgetsRecorder, "is nobody's");
+fn an_egress_nobody_stops_is_caught() {
+    caught(Mutant::StopForgetsEgress, "is nobody's");
 }
 
-/// Stands for a core that goes on without having disabled its live input.
+/// Stands for a core that goes on without having disabled its ingest.
 #[test]
-fn a_live_input_nobody_disables_is_caught() {
+fn an_ingest_nobody_disables_is_caught() {
     caught(Mutant::DisableForgotten, "is not disabled");
 }
 
-/// Stands for a core that ends without having deleted its live input.
+/// Stands for a core that ends without having deleted its ingest.
 #[test]
-fn a_live_input_nobody_deletes_is_caught() {
+fn an_ingest_nobody_deletes_is_caught() {
     caught(Mutant::DeleteForgotten, "is nobody's");
 }
 
-/// Stands for a core that goes on without an answer and writes no debt.
+/// Stands for a core that goes on without an answer and writes no cleanup job.
 #[test]
-fn a_debt_nobody_writes_down_is_caught() {
-    caught(Mutant::DebtsDropped, "is nobody's");
+fn a_cleanup_job_nobody_writes_down_is_caught() {
+    caught(Mutant::CleanupJobsDropped, "is nobody's");
 }
 
 /// Stands for a shell that calls first and stores later.

@@ -11,7 +11,7 @@ const ODD: u32 = 3;
 /// After so many of the intervals at which relays look it is tried again, while it is not believed.
 const TRY_AGAIN: u32 = 12;
 
-/// Who is asked whether a live input streams.
+/// Who is asked whether an ingest streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// `/lifecycle` of the customer host.
@@ -77,14 +77,14 @@ impl LifecycleTrust {
         *self.thought.lock() = Thought::default();
     }
 
-    /// It answered otherwise, or says that there is no such live input.
+    /// It answered otherwise, or says that there is no such ingest.
     pub(super) fn odd(&self, said: &str) {
         let mut thought = self.thought.lock();
         thought.odd = thought.odd.saturating_add(1);
         said.clone_into(&mut thought.said);
     }
 
-    /// The API knows the live input: so it was the host.
+    /// The API knows the ingest: so it was the host.
     pub(super) fn api_knows(&self, now: Instant) {
         let mut thought = self.thought.lock();
         if thought.odd >= ODD && thought.distrusted.is_none() {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_input_that_is_gone_says_nothing_of_the_host() {
+    fn an_ingest_that_is_gone_says_nothing_of_the_host() {
         let (trust, now) = trust();
         for _ in 0..3 {
             trust.odd("no such object");

@@ -32,7 +32,7 @@ pub(super) enum Move {
 /// What a node remembers between two rounds.
 #[derive(Debug, Default)]
 pub(super) struct Balance {
-    /// Since when there have been free relays at every look.
+    /// Since when there have been free relays at every poll.
     free_since: Option<Instant>,
     /// Whether it is giving up what it has too many of.
     giving: bool,
@@ -90,7 +90,7 @@ mod tests {
         Fleet {
             nodes: nodes.collect(),
             free,
-            steward: 1,
+            leader: 1,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What one look costs, and whom it finds, at the HTTP line.
+//! What one poll costs, and whom it finds, at the HTTP line.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -69,13 +69,13 @@ fn desk(server: &MockServer) -> RecordingsDesk {
     RecordingsDesk::new(cloudflare.unwrap(), Duration::from_millis(1), here)
 }
 
-/// How many of these relays' recordings one look finds; all were started this minute.
+/// How many of these relays' recordings one poll finds; all were started this minute.
 async fn found(desk: &RecordingsDesk, relays: std::ops::Range<usize>, minute: u32) -> usize {
     let since = chrono::NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
     let since = since.and_hms_opt(12, minute, 0).unwrap().and_utc();
     let inputs: Vec<_> = relays.map(|number| format!("relay-{number}")).collect();
-    let looks = join_all(inputs.iter().map(|input| desk.look(input, since))).await;
-    let found = looks.into_iter().filter(|found| match found.as_deref() {
+    let polls = join_all(inputs.iter().map(|input| desk.poll(input, since))).await;
+    let found = polls.into_iter().filter(|found| match found.as_deref() {
         Ok([one]) => one.uid.starts_with("of-relay-"),
         Ok(_) => false,
         Err(error) => panic!("{error}"),
@@ -118,7 +118,7 @@ async fn few_that_may_be_behind_the_end_are_asked_for_and_those_that_cannot_be_a
 }
 
 #[tokio::test]
-async fn one_look_takes_ten_calls_at_most_and_the_next_looks_find_the_rest() {
+async fn one_poll_takes_ten_calls_at_most_and_the_next_polls_find_the_rest() {
     let server = MockServer::start().await;
     answers(&server, None, page_of_others(40)).await;
     // The same once more: nothing older is ever told.

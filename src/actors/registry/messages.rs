@@ -80,10 +80,10 @@ pub(in crate::actors) struct TellRelay {
     pub(in crate::actors) tell: Tell,
 }
 
-/// A channel's recorder is down: another relay of the channel may start its own.
+/// A channel's egress is down: another relay of the channel may start its own.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::actors) struct RecorderDown {
+pub(in crate::actors) struct EgressDown {
     pub(in crate::actors) channel_id: i64,
 }
 

@@ -110,12 +110,12 @@ impl Registry {
         if stored.row.outcome.is_none() {
             metrics::OUTCOMES.add(1, [&OutcomeCode::Internal.to_string()]);
         }
-        tracing::error!(%relay_id, channel_id = stored.row.channel_id, reason, "a relay cannot be driven; it is ended, and what it holds becomes debts");
+        tracing::error!(%relay_id, channel_id = stored.row.channel_id, reason, "a relay cannot be driven; it is ended, and what it holds becomes cleanup jobs");
         let shared = self.shared.clone();
         let end = async move { forced_end::end(&shared, &stored, &reason).await };
         ctx.spawn(end.into_actor(self).map(move |(), registry, _| {
             registry.forget(relay_id);
-            registry.shared.debts_changed();
+            registry.shared.cleanup_changed();
         }));
     }
 }

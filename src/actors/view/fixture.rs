@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::actors::{Clock, Snapshot};
 use crate::relay::{
-    Backend, Durable, InputStage, Owner, Phase, Presence, Prices, Recorder, RecorderStage, Spec,
+    Backend, Durable, Egress, EgressStage, IngestStage, Owner, Phase, Presence, Prices, Spec,
     Timing,
 };
 
@@ -32,7 +32,7 @@ fn spec(backend: Backend) -> Spec {
         seller_uid: 12345,
         enable_recording: true,
         delete_recording_after_days: Some(30),
-        keep_live_input: false,
+        keep_ingest: false,
         backend,
         timing: Timing {
             poll_interval: short,
@@ -49,10 +49,10 @@ fn spec(backend: Backend) -> Spec {
         },
         prices: Prices {
             stored: 5_000_000,
-            recorder: 14_000_000,
+            egress: 14_000_000,
         },
         requested_at: at("10:00:00.000"),
-        recorder_not_before: None,
+        egress_not_before: None,
     }
 }
 
@@ -69,10 +69,10 @@ pub(crate) fn requested() -> Durable {
 /// One that is live.
 pub(crate) fn live() -> Durable {
     let mut relay = on_air(requested());
-    relay.recorder = Some(Recorder {
+    relay.egress = Some(Egress {
         resource_id: Some("resource".into()),
         sid: Some("session".into()),
-        ..recorder()
+        ..egress()
     });
     relay
 }
@@ -81,17 +81,17 @@ pub(crate) fn live() -> Durable {
 pub(crate) fn live_by_media_push() -> Durable {
     let region = "na".into();
     let mut relay = on_air(Durable::new(spec(Backend::MediaPush { region })));
-    relay.recorder = Some(Recorder {
+    relay.egress = Some(Egress {
         converter_id: Some("abcdef".into()),
-        ..recorder()
+        ..egress()
     });
     relay
 }
 
-fn recorder() -> Recorder {
-    Recorder {
+fn egress() -> Egress {
+    Egress {
         attempt: 1,
-        stage: RecorderStage::Running,
+        stage: EgressStage::Running,
         resource_id: None,
         earlier_resources: Vec::new(),
         acquired_at: None,
@@ -107,11 +107,11 @@ fn on_air(mut relay: Durable) -> Durable {
     relay.phase_since = at("10:00:10.500");
     relay.started_at = Some(at("10:00:01.250"));
     relay.live_at = Some(at("10:00:10.500"));
-    relay.live_input.stage = InputStage::Ready;
-    relay.live_input.uid = Some(LIVE_INPUT.into());
+    relay.ingest.stage = IngestStage::Ready;
+    relay.ingest.uid = Some(LIVE_INPUT.into());
     let host = "https://customer-code.cloudflarestream.com";
-    relay.live_input.hls_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.m3u8"));
-    relay.live_input.dash_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.mpd"));
+    relay.ingest.hls_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.m3u8"));
+    relay.ingest.dash_url = Some(format!("{host}/{LIVE_INPUT}/manifest/video.mpd"));
     relay
 }
 
@@ -126,6 +126,6 @@ pub(crate) fn snapshot(durable: Durable) -> Arc<Snapshot> {
         next_wake_at: None,
         last_error: None,
         restarts: 0,
-        recorder_is_down: false,
+        egress_is_down: false,
     })
 }

@@ -11,7 +11,7 @@ fn text(durable: &Durable, viewers: Option<u64>) -> String {
 fn a_relay_reads_as_the_wire_contract_has_it() {
     let mut relay = live();
     relay.phase = Phase::Ended;
-    relay.videos = vec![video("v1", VideoState::Ready, Some(1_829_001))];
+    relay.recordings = vec![recording("v1", RecordingState::Ready, Some(1_829_001))];
     relay.outcome = Some(Outcome::of(Failure {
         vendor: "agora".into(),
         call: "cloud_recording.query".into(),
@@ -53,7 +53,7 @@ fn a_relay_reads_as_the_wire_contract_has_it() {
   },
   "recordings": [
     {
-      "video_uid": "v1",
+      "id": "v1",
       "state": "ready",
       "hls_url": "https://host/v1.m3u8",
       "dash_url": "https://host/v1.mpd",
@@ -95,8 +95,8 @@ fn a_relay_reads_as_the_wire_contract_has_it() {
     assert_eq!(text(&relay, None), expected);
 }
 
-fn video(uid: &str, state: VideoState, duration_ms: Option<u64>) -> Video {
-    Video {
+fn recording(uid: &str, state: RecordingState, duration_ms: Option<u64>) -> Recording {
+    Recording {
         uid: uid.into(),
         state,
         duration_ms,
@@ -137,7 +137,7 @@ fn live_seconds_run_until_the_end_is_decided() {
 }
 
 #[test]
-fn a_converter_shows_its_id_and_no_recorder_uid() {
+fn a_converter_shows_its_id_and_no_egress_uid() {
     let view = relay_json(&live_by_media_push(), None, at("10:30:00.000"));
     assert_eq!(view["agora"]["backend"], "media_push");
     assert_eq!(view["agora"]["converter_id"], "abcdef");
@@ -158,11 +158,11 @@ fn from_stopping_on_the_outcome_says_whether_it_failed() {
 #[test]
 fn the_main_recording_is_the_longest_that_is_ready_and_a_deleted_one_has_no_address() {
     let mut relay = live();
-    relay.videos = vec![
-        video("short", VideoState::Ready, Some(1_000)),
-        video("long", VideoState::Ready, Some(2_000)),
-        video("longer", VideoState::Processing, Some(3_000)),
-        video("gone", VideoState::Deleted, Some(4_000)),
+    relay.recordings = vec![
+        recording("short", RecordingState::Ready, Some(1_000)),
+        recording("long", RecordingState::Ready, Some(2_000)),
+        recording("longer", RecordingState::Processing, Some(3_000)),
+        recording("gone", RecordingState::Deleted, Some(4_000)),
     ];
     let view = relay_json(&relay, None, at("10:30:00.000"));
     assert_eq!(view["recording_url"], "https://host/long.m3u8");

@@ -3,7 +3,7 @@
 use strum::IntoEnumIterator;
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
-use crate::relay::{OutcomeCode, Phase, RelayStatus, Source, VideoState};
+use crate::relay::{OutcomeCode, Phase, RecordingState, RelayStatus, Source};
 
 /// One of these.
 pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object {
@@ -45,7 +45,7 @@ pub(super) fn backend() -> Object {
 }
 
 pub(super) fn recording_state() -> Object {
-    described(one_of(VideoState::iter()), "Whether it can be watched.")
+    described(one_of(RecordingState::iter()), "Whether it can be watched.")
 }
 
 pub(super) fn outcome_code() -> Object {
@@ -76,7 +76,7 @@ pub(super) fn detail() -> Object {
         )
         .property(
             "recorder",
-            text().description(Some("What was seen of the recorder last.")),
+            text().description(Some("What was seen of the egress last.")),
         )
         .property(
             "feed",

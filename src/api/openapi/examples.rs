@@ -46,7 +46,7 @@ pub(super) fn of(schema: &str) -> Option<Value> {
         "Health" => json!({
             "healthy": true, "cloudflare": vendor(), "agora": vendor(), "database": {"healthy": true, "acting": true},
             "budgets": [{"name": "cloudflare", "quota": 960, "used": 12, "left": 948, "waiting": 0, "paused_for_seconds": null}],
-            "debts": {"open": 0, "kinds": []}, "alarms": [],
+            "cleanup_jobs": {"open": 0, "kinds": []}, "alarms": [],
         }),
         "Probe" => json!({"status": "ok"}),
         "ActorPage" => json!({"actors": [{
@@ -121,7 +121,7 @@ fn relay() -> Value {
 
 fn recording() -> Value {
     json!({
-        "video_uid": VIDEO, "state": "ready", "hls_url": manifest(VIDEO, "m3u8"), "dash_url": manifest(VIDEO, "mpd"),
+        "id": VIDEO, "state": "ready", "hls_url": manifest(VIDEO, "m3u8"), "dash_url": manifest(VIDEO, "mpd"),
         "thumbnail_url": format!("{HOST}/{VIDEO}/thumbnails/thumbnail.jpg"), "duration_seconds": 1830,
     })
 }

@@ -40,7 +40,7 @@ use finish::Finish;
         (name = "relays", description = "A relay is one broadcast of a channel, from its start to its end."),
         (name = "events", description = "What happens, as it happens."),
         (name = "costs", description = "What relays cost, in integers."),
-        (name = "health", description = "Vendors, database, budgets, debts, alarms."),
+        (name = "health", description = "Vendors, database, budgets, cleanup jobs, alarms."),
         (name = "operators", description = "With an admin token."),
         (name = "probes", description = "For the platform, without a token."),
         (name = "documentation", description = "This document, without a token."),

@@ -151,7 +151,7 @@ pub(in crate::api) struct PageLink {
     relay: String,
     /// The seller's uid.
     seller: String,
-    /// Which of the relay's recorders.
+    /// Which of the relay's egresses.
     attempt: String,
     /// When the page tells Agora that it is ready.
     ready: String,
@@ -179,7 +179,7 @@ pub(in crate::api) struct IdempotencyKey {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct Prefer {
-    /// `wait=N`: wait for the recorder for N seconds at most, 0 to 25. What cannot be read is left aside.
+    /// `wait=N`: wait for the egress for N seconds at most, 0 to 25. What cannot be read is left aside.
     #[param(rename = "Prefer", example = "wait=5")]
     prefer: Option<String>,
 }
@@ -192,7 +192,7 @@ pub(in crate::api) struct StartBody {
     #[schema(schema_with = channel_name_schema)]
     pub(in crate::api) channel_name: String,
     /// The seller's uid in the channel. Not one of the million from `agora.cloud_recording.recording_uid_base` on (900,000,000),
-    /// which are recorders'; those above the maximum are the recorder's page's.
+    /// which are egresses'; those above the maximum are the recorder's page's.
     #[schema(minimum = 1, maximum = 2999999999_i64)]
     pub(in crate::api) seller_uid: u32,
     /// Whether recordings are kept; true when it is left out. Cloudflare records all the same, since what it does not record it does not play: with false

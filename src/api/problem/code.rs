@@ -132,12 +132,12 @@ impl Code {
     pub(super) fn of_outcome(outcome: OutcomeCode) -> Self {
         match outcome {
             OutcomeCode::VendorUnauthorized => Self::VendorUnauthorized,
-            OutcomeCode::VendorRejected
-            | OutcomeCode::LiveInputGone
-            | OutcomeCode::LiveInputErrored => Self::VendorRejected,
+            OutcomeCode::VendorRejected | OutcomeCode::IngestGone | OutcomeCode::IngestErrored => {
+                Self::VendorRejected
+            }
             OutcomeCode::VendorQuota => Self::VendorQuota,
             OutcomeCode::VendorRateLimited => Self::VendorRateLimited,
-            OutcomeCode::VendorUnavailable | OutcomeCode::RecorderLost => Self::VendorUnavailable,
+            OutcomeCode::VendorUnavailable | OutcomeCode::EgressLost => Self::VendorUnavailable,
             OutcomeCode::ProvisioningTimeout | OutcomeCode::LiveTimeout => Self::VendorTimeout,
             OutcomeCode::Internal
             | OutcomeCode::StoppedByRequest

@@ -127,7 +127,7 @@ pub(in crate::api) async fn redeliver(
         let detail = "This process does not hold the database.";
         return Err(Problem::new(Code::Starting, detail));
     }
-    if !api.keeper.delivers() {
+    if !api.service.delivers() {
         let detail = "There is nowhere to deliver to: webhooks.endpoint is not set.";
         return Err(Problem::new(Code::Conflict, detail));
     }

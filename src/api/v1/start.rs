@@ -17,26 +17,26 @@ use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, Prefer, StartBo
 use crate::api::problem::{Code, Problem};
 use crate::relay::Durable;
 
-/// Seconds after which a start that goes on is worth a look.
-const LOOK_AGAIN: &str = "2";
+/// Seconds after which a start that goes on is worth a poll.
+const POLL_AGAIN: &str = "2";
 /// Its null says "never".
 const DELETE_AFTER: &str = "delete_recording_after_days";
 
 /// Put a channel on air
 ///
-/// The channel's slot is taken, a live input is created and Agora is asked to push the channel into it. The answer waits until the
-/// recorder has accepted and the HLS URL is known, at most `Prefer: wait` seconds (10 when it is left out). Buyers can press play
+/// The channel's slot is taken, an ingest is created and Agora is asked to push the channel into it. The answer waits until the
+/// egress has accepted and the HLS URL is known, at most `Prefer: wait` seconds (10 when it is left out). Buyers can press play
 /// once the relay is `live`.
 #[utoipa::path(
     post, path = "/v1/channels/{channel_id}/start", tag = "channels", operation_id = "startRelay",
     params(ChannelPath, IdempotencyKey, Prefer), request_body = StartBody,
     responses(
-        (status = 201, body = RelayView, description = "The recorder has accepted.", headers(
+        (status = 201, body = RelayView, description = "The egress has accepted.", headers(
             ("Location" = String, description = "The relay."),
             ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
         (status = 202, body = RelayView, description = "The wait ran out first, or the service is going down: the start goes on.", headers(
             ("Location" = String, description = "The relay."),
-            ("Retry-After" = String, description = "Seconds until a look is worth it."),
+            ("Retry-After" = String, description = "Seconds until a poll is worth it."),
             ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
         (status = 200, body = RelayView, description = "The channel has a relay already: that one, unchanged. Or the relay this \
             idempotency key started, as it is now, unless that start failed: then the first refusal is repeated. Or the relay was stopped while this start waited.", headers(
@@ -59,7 +59,7 @@ pub(in crate::api) async fn start(
         wait: wait_or(preferred, api.start_wait),
         ..asked_for(channel_id, body, &api.recorder_uids)?
     };
-    let mut answer = match api.keeper.start(start).await {
+    let mut answer = match api.service.start(start).await {
         Ok(StartAnswer::Started(relay)) => {
             let mut answer = HttpResponse::Created();
             answer.insert_header((LOCATION, location(&relay)));
@@ -69,7 +69,7 @@ pub(in crate::api) async fn start(
             let mut answer = HttpResponse::Accepted();
             answer
                 .insert_header((LOCATION, location(&relay)))
-                .insert_header((RETRY_AFTER, LOOK_AGAIN));
+                .insert_header((RETRY_AFTER, POLL_AGAIN));
             answer.json(api.view(&relay))
         }
         Ok(StartAnswer::Existing(relay)) => HttpResponse::Ok().json(api.view(&relay)),
@@ -110,16 +110,16 @@ fn asked_for(
     })
 }
 
-/// No seller has a uid that is given to recorders.
-fn seller_uid(uid: &Value, recorders: &RangeInclusive<u32>) -> Result<(), String> {
+/// No seller has a uid that is given to egresses.
+fn seller_uid(uid: &Value, egresses: &RangeInclusive<u32>) -> Result<(), String> {
     let number = uid.as_number().and_then(whole);
     let number = number.and_then(|number| u32::try_from(number).ok());
-    if number.is_none_or(|number| !recorders.contains(&number)) {
+    if number.is_none_or(|number| !egresses.contains(&number)) {
         return Ok(());
     }
-    let (first, last) = (recorders.start(), recorders.end());
+    let (first, last) = (egresses.start(), egresses.end());
     Err(format!(
-        "not a uid of recorders: those are {first} to {last}"
+        "not a uid of egresses: those are {first} to {last}"
     ))
 }
 

@@ -42,7 +42,7 @@ pub(in crate::api) async fn stop(
         relay_id,
         keyed_by,
     };
-    let answer = api.keeper.stop(stop).await;
+    let answer = api.service.stop(stop).await;
     answered(&api, answer)
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use super::ghost::{Ghost, RecorderEvent};
 use super::memory::Order;
 use super::signature::is_signed_by_agora;
+use super::stray::{EgressEvent, Stray};
 use super::{AGORA, Meaning, Received, header, json_of, number, take, text, unproven};
 use crate::actors::Snapshot;
 use crate::api::Api;
 use crate::api::problem::Problem;
-use crate::relay::{Hint, Mark};
+use crate::relay::{Hint, ResourceTag};
 
 /// Agora: notifications
 ///
@@ -60,8 +60,8 @@ pub(super) fn meaning(notice: &Value, relays: &[Arc<Snapshot>], order: &Order) -
         // A broadcaster joined, or a user's role became broadcaster; a broadcaster left, or became audience.
         (Some(1), Some(103 | 111)) => seller(notice, relays, order, Hint::SellerJoined),
         (Some(1), Some(104 | 112)) => seller(notice, relays, order, Hint::SellerLeft),
-        (Some(3), Some(event)) => RecorderEvent::of(event)
-            .and_then(|event| recorder(notice, relays, event))
+        (Some(3), Some(event)) => EgressEvent::of(event)
+            .and_then(|event| egress(notice, relays, event))
             .into_iter()
             .collect(),
         (Some(5), Some(1..=4)) => converter(notice, relays).into_iter().collect(),
@@ -93,29 +93,29 @@ fn seller(notice: &Value, relays: &[Arc<Snapshot>], order: &Order, hint: Hint) -
     theirs.into_iter().map(hinted).collect()
 }
 
-/// Something happened to a recorder of ours. While its relay still watches it, the relay shall hear of it.
-fn recorder(notice: &Value, relays: &[Arc<Snapshot>], event: RecorderEvent) -> Option<Meaning> {
+/// Something happened to an egress of ours. While its relay still watches it, the relay shall hear of it.
+fn egress(notice: &Value, relays: &[Arc<Snapshot>], event: EgressEvent) -> Option<Meaning> {
     let cname = text(notice, "/payload/cname");
     let sid = text(notice, "/payload/sid");
-    let mark: Mark = cname.parse().ok()?;
+    let tag: ResourceTag = cname.parse().ok()?;
     if sid.is_empty() {
         return None;
     }
-    let relay = of_mark(relays, &mark);
+    let relay = of_tag(relays, &tag);
     let watched = relay.filter(|relay| {
-        let recorder = relay.durable.open_recorder();
-        recorder.is_some_and(|recorder| recorder.attempt == mark.attempt)
+        let egress = relay.durable.open_egress();
+        egress.is_some_and(|egress| egress.attempt == tag.attempt)
     });
     Some(match watched {
         Some(relay) => Meaning::Hint(
             relay.durable.spec.relay_id,
-            Hint::RecorderChanged {
+            Hint::EgressChanged {
                 cname: cname.to_owned(),
                 sid: sid.to_owned(),
             },
         ),
-        None => Meaning::Ghost(Ghost::Recorder {
-            mark,
+        None => Meaning::Stray(Stray::Egress {
+            tag,
             sid: sid.to_owned(),
             event,
         }),
@@ -128,11 +128,11 @@ fn converter(notice: &Value, relays: &[Arc<Snapshot>]) -> Option<Meaning> {
     let by_name = text(notice, "/payload/converter/name")
         .parse()
         .ok()
-        .and_then(|mark| of_mark(relays, &mark));
+        .and_then(|tag| of_tag(relays, &tag));
     let by_id = || {
         relays.iter().find(|relay| {
-            let recorder = relay.durable.recorder.as_ref();
-            let known = recorder.and_then(|recorder| recorder.converter_id.as_deref());
+            let egress = relay.durable.egress.as_ref();
+            let known = egress.and_then(|egress| egress.converter_id.as_deref());
             known.is_some_and(|known| !id.is_empty() && known.eq_ignore_ascii_case(id))
         })
     };
@@ -143,11 +143,11 @@ fn converter(notice: &Value, relays: &[Arc<Snapshot>]) -> Option<Meaning> {
     ))
 }
 
-/// The relay in work that made this mark: same id, same owner.
-fn of_mark<'a>(relays: &'a [Arc<Snapshot>], mark: &Mark) -> Option<&'a Arc<Snapshot>> {
+/// The relay in work that made this tag: same id, same owner.
+fn of_tag<'a>(relays: &'a [Arc<Snapshot>], tag: &ResourceTag) -> Option<&'a Arc<Snapshot>> {
     relays.iter().find(|relay| {
         let spec = &relay.durable.spec;
-        spec.relay_id == mark.relay && spec.owner == mark.owner
+        spec.relay_id == tag.relay && spec.owner == tag.owner
     })
 }
 
@@ -157,7 +157,7 @@ mod tests {
 
     use super::*;
     use crate::actors::view::fixture;
-    use crate::relay::{Phase, RecorderStage};
+    use crate::relay::{EgressStage, Phase};
 
     fn rtc(event: i64, channel: &str, uid: Value, sequence: i64) -> Value {
         json!({"noticeId": "n", "productId": 1, "eventType": event, "notifyMs": 1,
@@ -233,12 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn the_session_of_our_recorder_is_told_to_its_relay() {
+    fn the_session_of_our_egress_is_told_to_its_relay() {
         let live = fixture::live();
-        let (id, cname) = (live.spec.relay_id, live.spec.mark(1).to_string());
+        let (id, cname) = (live.spec.relay_id, live.spec.tag(1).to_string());
         let relays = [fixture::snapshot(live)];
         for event in [1, 11, 12, 70, 71, 100] {
-            let hint = Hint::RecorderChanged {
+            let hint = Hint::EgressChanged {
                 cname: cname.clone(),
                 sid: "s1".into(),
             };
@@ -258,30 +258,30 @@ mod tests {
     }
 
     #[test]
-    fn a_recorder_that_no_relay_watches_any_more_is_a_ghost() {
+    fn an_egress_that_no_relay_watches_any_more_is_a_stray() {
         let mut live = fixture::live();
-        let mark = live.spec.mark(1);
-        let notice = cloud_recording(70, &mark.to_string(), "s9");
-        let ghost = || {
-            let (mark, sid) = (mark.clone(), "s9".to_owned());
-            [Meaning::Ghost(Ghost::Recorder {
-                mark,
+        let tag = live.spec.tag(1);
+        let notice = cloud_recording(70, &tag.to_string(), "s9");
+        let stray = || {
+            let (tag, sid) = (tag.clone(), "s9".to_owned());
+            [Meaning::Stray(Stray::Egress {
+                tag,
                 sid,
-                event: RecorderEvent::PageStarted,
+                event: EgressEvent::PageStarted,
             })]
         };
-        assert_eq!(all(&notice, &[]), ghost());
-        live.recorder.as_mut().unwrap().stage = RecorderStage::Settled;
-        assert_eq!(all(&notice, &[fixture::snapshot(live.clone())]), ghost());
-        live.recorder.as_mut().unwrap().stage = RecorderStage::Running;
-        live.recorder.as_mut().unwrap().attempt = 2;
-        assert_eq!(all(&notice, &[fixture::snapshot(live)]), ghost());
+        assert_eq!(all(&notice, &[]), stray());
+        live.egress.as_mut().unwrap().stage = EgressStage::Settled;
+        assert_eq!(all(&notice, &[fixture::snapshot(live.clone())]), stray());
+        live.egress.as_mut().unwrap().stage = EgressStage::Running;
+        live.egress.as_mut().unwrap().attempt = 2;
+        assert_eq!(all(&notice, &[fixture::snapshot(live)]), stray());
     }
 
     #[test]
     fn a_converter_is_known_by_its_name_or_its_id() {
         let live = fixture::live_by_media_push();
-        let (id, name) = (live.spec.relay_id, live.spec.mark(1).to_string());
+        let (id, name) = (live.spec.relay_id, live.spec.tag(1).to_string());
         let relays = [fixture::snapshot(live)];
         let notice = |event, converter: Value| json!({"noticeId": "n", "productId": 5, "eventType": event, "payload": {"converter": converter, "lts": 1}});
         let told = [Meaning::Hint(id, Hint::ConverterChanged)];

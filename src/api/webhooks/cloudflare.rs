@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::ghost::Ghost;
 use super::signature::{is_secret, is_signed_by_cloudflare};
+use super::stray::Stray;
 use super::{
     CLOUDFLARE_LIVE, CLOUDFLARE_STREAM, Meaning, Received, header, json_of, take, text, unproven,
 };
@@ -19,7 +19,7 @@ use crate::relay::Hint;
 /// The most of Cloudflare's words that is kept.
 const REASON: usize = 300;
 
-/// Cloudflare: a live input's encoder
+/// Cloudflare: an ingest's encoder
 ///
 /// It came, went or was refused.
 #[utoipa::path(
@@ -59,23 +59,23 @@ pub(in crate::api) async fn live(
     .await
 }
 
-/// Whether it is the message that Cloudflare sends while a destination is made: a text, and no live input.
+/// Whether it is the message that Cloudflare sends while a destination is made: a text, and no ingest.
 fn is_destination_test(notice: &Value) -> bool {
     text(notice, "/text").starts_with("Hello World! This is a test message")
         && notice.get("data").is_none()
 }
 
 pub(super) fn live_meaning(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
-    let live_input = text(notice, "/data/input_id");
-    if live_input.is_empty() {
+    let ingest = text(notice, "/data/input_id");
+    if ingest.is_empty() {
         return Vec::new();
     }
-    let relay = of_live_input(relays, live_input);
+    let relay = of_ingest(relays, ingest);
     let holder = relay.filter(|relay| relay.durable.phase.holds_slot());
     let hint = match text(notice, "/data/event_type") {
         "live_input.connected" if holder.is_none() => {
-            return vec![Meaning::Ghost(Ghost::FeedConnected {
-                live_input: live_input.to_owned(),
+            return vec![Meaning::Stray(Stray::FeedConnected {
+                ingest: ingest.to_owned(),
                 relay_id: relay.map(|relay| relay.durable.spec.relay_id),
                 at: time(text(notice, "/data/updated_at")),
             })];
@@ -94,10 +94,10 @@ pub(super) fn live_meaning(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Mean
         .collect()
 }
 
-fn of_live_input<'a>(relays: &'a [Arc<Snapshot>], uid: &str) -> Option<&'a Arc<Snapshot>> {
+fn of_ingest<'a>(relays: &'a [Arc<Snapshot>], uid: &str) -> Option<&'a Arc<Snapshot>> {
     relays
         .iter()
-        .find(|relay| relay.durable.live_input.uid.as_deref() == Some(uid))
+        .find(|relay| relay.durable.ingest.uid.as_deref() == Some(uid))
 }
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
@@ -153,16 +153,16 @@ pub(in crate::api) async fn stream(
 }
 
 pub(super) fn video_meaning(video: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
-    let live_input = match text(video, "/liveInput") {
+    let ingest = match text(video, "/liveInput") {
         "" => text(video, "/liveInput/uid"),
         uid => uid,
     };
-    if live_input.is_empty() {
+    if ingest.is_empty() {
         return Vec::new();
     }
-    let relay = of_live_input(relays, live_input);
+    let relay = of_ingest(relays, ingest);
     relay
-        .map(|relay| Meaning::Hint(relay.durable.spec.relay_id, Hint::VideoDone))
+        .map(|relay| Meaning::Hint(relay.durable.spec.relay_id, Hint::RecordingDone))
         .into_iter()
         .collect()
 }
@@ -218,15 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_that_connects_to_a_relay_that_is_stopping_or_to_no_relay_is_a_ghost() {
+    fn a_feed_that_connects_to_a_relay_that_is_stopping_or_to_no_relay_is_a_stray() {
         let at = time("2022-01-13T11:43:41.855717910Z");
         assert!(at.is_some());
         let relays = relays(Phase::Finalizing);
         let meaning = |input| live_meaning(&notice(input, "live_input.connected"), &relays);
-        let ghost = |live_input: &str, relay_id| {
-            let live_input = live_input.to_owned();
-            [Meaning::Ghost(Ghost::FeedConnected {
-                live_input,
+        let stray = |ingest: &str, relay_id| {
+            let ingest = ingest.to_owned();
+            [Meaning::Stray(Stray::FeedConnected {
+                ingest,
                 relay_id,
                 at,
             })]
@@ -234,9 +234,9 @@ mod tests {
         let id = relays[0].durable.spec.relay_id;
         assert_eq!(
             meaning(fixture::LIVE_INPUT),
-            ghost(fixture::LIVE_INPUT, Some(id))
+            stray(fixture::LIVE_INPUT, Some(id))
         );
-        assert_eq!(meaning("another"), ghost("another", None));
+        assert_eq!(meaning("another"), stray("another", None));
     }
 
     #[test]
@@ -246,13 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn a_video_belongs_to_the_relay_of_its_live_input() {
+    fn a_video_belongs_to_the_relay_of_its_ingest() {
         let relays = relays(Phase::Finalizing);
         let id = relays[0].durable.spec.relay_id;
         let video = json!({"uid": "v", "readyToStream": true, "liveInput": fixture::LIVE_INPUT});
         assert_eq!(
             video_meaning(&video, &relays),
-            [Meaning::Hint(id, Hint::VideoDone)]
+            [Meaning::Hint(id, Hint::RecordingDone)]
         );
         assert_eq!(video_meaning(&json!({"uid": "v"}), &relays), []);
         assert_eq!(video_meaning(&json!({"liveInput": "other"}), &relays), []);

@@ -3,9 +3,9 @@
 
 pub(super) mod agora;
 pub(super) mod cloudflare;
-mod ghost;
 mod memory;
 mod signature;
+mod stray;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,10 +17,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use ghost::{Ghost, RecorderEvent};
+pub use stray::{EgressEvent, Stray};
 
 use super::Api;
-use super::input::without_mark;
+use super::input::without_tag;
 use super::problem::{Code, Problem};
 use super::routes::Routes;
 use crate::actors::Snapshot;
@@ -76,7 +76,7 @@ enum Meaning {
     /// A relay in work shall hear of it.
     Hint(Uuid, Hint),
     /// It speaks of something that should not be there.
-    Ghost(Ghost),
+    Stray(Stray),
 }
 
 /// Answers a verified notification; `id` is what it calls itself. What means nothing to this process's relays may mean
@@ -101,17 +101,17 @@ async fn take(
     let key = memory::key(endpoint, id);
     if !api.webhooks.notices.knows(&key) {
         let mut ours = false;
-        for meaning in meaning(&api.keeper.directory().all()) {
+        for meaning in meaning(&api.service.directory().all()) {
             match meaning {
                 Meaning::Hint(relay, hint) => {
                     ours = true;
-                    api.keeper.hint(relay, hint);
+                    api.service.hint(relay, hint);
                 }
-                Meaning::Ghost(ghost) => ghost::report_ghost(api, ghost),
+                Meaning::Stray(stray) => stray::report_stray(api, stray),
             }
         }
         if !ours {
-            api.keeper.pass_on(endpoint, bare(notice)).await;
+            api.service.pass_on(endpoint, bare(notice)).await;
         }
         api.webhooks.notices.remember(key, Instant::now());
     }
@@ -119,9 +119,9 @@ async fn take(
 }
 
 impl Api {
-    /// A notification that another process verified, and passed on: it may speak of a relay of ours. Ghosts were seen to there.
+    /// A notification that another process verified, and passed on: it may speak of a relay of ours. Stray activity were seen to there.
     pub fn overhear(&self, endpoint: &str, notice: &Value) {
-        let relays = self.keeper.directory().all();
+        let relays = self.service.directory().all();
         let meanings = match endpoint {
             AGORA => agora::meaning(notice, &relays, &self.webhooks.order),
             CLOUDFLARE_LIVE => cloudflare::live_meaning(notice, &relays),
@@ -130,7 +130,7 @@ impl Api {
         };
         for meaning in meanings {
             if let Meaning::Hint(relay, hint) = meaning {
-                self.keeper.hint(relay, hint);
+                self.service.hint(relay, hint);
             }
         }
     }
@@ -213,7 +213,7 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
 
 /// The body of a verified notification. Of a key that is given twice the last value counts: the vendor would repeat what is refused.
 fn json_of(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(without_mark(body)).map_err(|_| Problem::body("not JSON"))
+    serde_json::from_slice(without_tag(body)).map_err(|_| Problem::body("not JSON"))
 }
 
 /// A text in a notification; empty when there is none.

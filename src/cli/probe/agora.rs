@@ -23,13 +23,13 @@ pub(super) struct Probe {
     uid: u32,
     auth: Auth,
     bad_auth: Auth,
-    mark: String,
+    tag: String,
     /// A converter may be there: its id, once that is known.
     converter: Option<Option<String>>,
 }
 
 impl Probe {
-    pub(super) fn new(settings: &Settings, mark: &str) -> Self {
+    pub(super) fn new(settings: &Settings, tag: &str) -> Self {
         let agora = &settings.agora;
         let secret = agora.customer_secret.expose_secret().to_owned();
         Self {
@@ -41,7 +41,7 @@ impl Probe {
             uid: agora.cloud_recording.recording_uid_base,
             bad_auth: Auth::Basic(agora.customer_id.clone(), format!("{secret}x")),
             auth: Auth::Basic(agora.customer_id.clone(), secret),
-            mark: mark.to_owned(),
+            tag: tag.to_owned(),
             converter: None,
         }
     }
@@ -108,7 +108,7 @@ impl Probe {
     async fn cloud_recording(&self, wire: &mut Wire, findings: &mut Findings) {
         let base = format!("{}/v1/apps/{}/cloud_recording", self.base, self.app_id);
         let identity = json!({
-            "cname": self.mark,
+            "cname": self.tag,
             "uid": self.uid.to_string(),
             "clientRequest": { "scene": 1, "resourceExpiredHour": 1 },
         });
@@ -134,7 +134,7 @@ impl Probe {
         let query = self.get("cloud_recording.query.unknown", format!("{session}/query"));
         judge_gone(findings, "cr-query", wire.ask(query).await);
         let stop = json!({
-            "cname": self.mark,
+            "cname": self.tag,
             "uid": self.uid.to_string(),
             "clientRequest": { "async_stop": true },
         });
@@ -227,7 +227,7 @@ impl Probe {
                     .pointer("/data/members")
                     .and_then(Value::as_array);
                 let name = |member: &Value| {
-                    member.get("converterName").and_then(Value::as_str) == Some(&self.mark)
+                    member.get("converterName").and_then(Value::as_str) == Some(&self.tag)
                 };
                 let listed = members.is_some_and(|members| members.iter().any(name));
                 findings.judge(
@@ -276,7 +276,7 @@ impl Probe {
             true => Vec::new(),
             false => vec![format!(
                 "perhaps the converter named {} ({})",
-                self.mark,
+                self.tag,
                 id.unwrap_or_default()
             )],
         }
@@ -309,7 +309,7 @@ impl Probe {
     fn create_ask(&self, name: &'static str) -> Ask {
         Ask::new(name, Method::POST, self.regional(), &self.auth).body(json!({
             "converter": {
-                "name": self.mark,
+                "name": self.tag,
                 "rawOptions": { "rtcChannel": CHANNEL, "rtcStreamUid": 1 },
                 "rtmpUrl": "rtmps://live.cloudflare.com:443/live/relaykeeper-probe",
                 "idleTimeout": self.idle_seconds,

@@ -1,6 +1,6 @@
 //! Cloudflare Stream: one live input from its creation to its deletion (`cloudflare-stream.md §1, §2, §3, §4`).
 
-mod looks;
+mod polls;
 
 use relaykeeper::config::Settings;
 use reqwest::Method;
@@ -21,14 +21,14 @@ pub(super) struct Probe {
     customer: Option<String>,
     auth: Auth,
     bad_auth: Auth,
-    mark: String,
+    tag: String,
     /// A create is under way, or its answer was lost.
     asked_for: bool,
     made: Vec<String>,
 }
 
 impl Probe {
-    pub(super) fn new(settings: &Settings, mark: &str) -> Self {
+    pub(super) fn new(settings: &Settings, tag: &str) -> Self {
         let cloudflare = &settings.cloudflare;
         let base = cloudflare.api_base_url.trim_end_matches('/').to_owned();
         let token = cloudflare.api_token.expose_secret();
@@ -39,7 +39,7 @@ impl Probe {
             customer: Some(customer.to_owned()).filter(|customer| !customer.is_empty()),
             auth: Auth::Bearer(token.to_owned()),
             bad_auth: Auth::Bearer(spoilt(token)),
-            mark: mark.to_owned(),
+            tag: tag.to_owned(),
             asked_for: false,
             made: Vec::new(),
         }
@@ -54,7 +54,7 @@ impl Probe {
         let Some((uid, created)) = self.create(wire, findings).await else {
             return;
         };
-        self.looks(wire, findings, &uid, &created).await;
+        self.polls(wire, findings, &uid, &created).await;
         self.changes(wire, findings, &uid, &created).await;
         self.recordings(wire, findings, &uid).await;
         self.delete(wire, findings, &uid).await;
@@ -141,7 +141,7 @@ impl Probe {
         let meta = created.text("/result/meta/relaykeeper");
         findings.judge(
             "cf-meta",
-            meta == Some(&self.mark),
+            meta == Some(&self.tag),
             meta.unwrap_or("no meta"),
         );
         self.playback(findings, &created);
@@ -262,7 +262,7 @@ impl Probe {
     fn create_ask(&self, name: &'static str) -> Ask {
         let url = format!("{}/stream/live_inputs", self.account);
         Ask::new(name, Method::POST, url, &self.auth)
-            .key(&self.mark)
+            .key(&self.tag)
             .body(self.wanted())
     }
 
@@ -273,7 +273,7 @@ impl Probe {
     /// What a relay would ask for.
     fn wanted(&self) -> Value {
         json!({
-            "meta": { "name": "relaykeeper probe", "relaykeeper": self.mark },
+            "meta": { "name": "relaykeeper probe", "relaykeeper": self.tag },
             "recording": { "mode": "automatic", "timeoutSeconds": 180, "requireSignedURLs": false },
             "deleteRecordingAfterDays": 30,
         })

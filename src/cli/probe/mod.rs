@@ -17,7 +17,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use relaykeeper::application;
 use relaykeeper::config::Settings;
-use relaykeeper::relay::{Mark, Owner};
+use relaykeeper::relay::{Owner, ResourceTag};
 use uuid::Uuid;
 
 use assumptions::Findings;
@@ -39,16 +39,16 @@ pub(super) fn run(settings: Settings, args: &ProbeArgs) -> anyhow::Result<ExitCo
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("{} cannot be made", folder.display()))?;
         }
-        let mark = mark(&settings);
-        println!("What is made bears the mark {mark}, and is deleted again.");
+        let tag = tag(&settings);
+        println!("What is made bears the tag {tag}, and is deleted again.");
         println!(
             "Should this be killed: relaykeeper sweep --database {}\n",
-            mark.owner.database
+            tag.owner.database
         );
         let mut findings = Findings::default();
-        let mark = mark.to_string();
-        let mut wire = Wire::new(&settings, &mark)?;
-        let left = probe(&settings, &mark, &mut wire, &mut findings).await?;
+        let tag = tag.to_string();
+        let mut wire = Wire::new(&settings, &tag)?;
+        let left = probe(&settings, &tag, &mut wire, &mut findings).await?;
         print!("{}", findings.table());
         if let Some(folder) = &folder {
             let files = fixtures::write(folder, wire.tape())?;
@@ -67,7 +67,7 @@ pub(super) fn run(settings: Settings, args: &ProbeArgs) -> anyhow::Result<ExitCo
 /// Walks through both vendors, or the one whose credentials are there; answers what could not be deleted.
 async fn probe(
     settings: &Settings,
-    mark: &str,
+    tag: &str,
     wire: &mut Wire,
     findings: &mut Findings,
 ) -> anyhow::Result<Vec<String>> {
@@ -88,13 +88,13 @@ async fn probe(
     }
     let mut left = Vec::new();
     if !no_cloudflare {
-        let mut cloudflare = cloudflare::Probe::new(settings, mark);
+        let mut cloudflare = cloudflare::Probe::new(settings, tag);
         let walked = interruptible(cloudflare.walk(wire, findings)).await;
         left.extend(cloudflare.clean_up(wire).await);
         walked?;
     }
     if !no_agora {
-        let mut agora = agora::Probe::new(settings, mark);
+        let mut agora = agora::Probe::new(settings, tag);
         let walked = interruptible(agora.walk(wire, findings)).await;
         left.extend(agora.clean_up(wire).await);
         walked?;
@@ -112,8 +112,8 @@ async fn interruptible(walk: impl Future<Output = ()>) -> anyhow::Result<()> {
 
 /// A mark of a database that does not exist: no service takes what the probe makes for an orphan of its own, and
 /// `sweep --database` finds it.
-fn mark(settings: &Settings) -> Mark {
-    Mark {
+fn tag(settings: &Settings) -> ResourceTag {
+    ResourceTag {
         owner: Owner {
             deployment: settings.relay.deployment.clone(),
             database: hex::encode(rand::random::<[u8; 4]>()),

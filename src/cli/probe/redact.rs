@@ -89,13 +89,13 @@ impl Redactor {
 }
 
 /// Takes out of a body's lists what is not the probe's own: other people's names are nobody's fixture. Answers how many.
-pub(super) fn leave_others_out(body: &mut Value, mark: &str) -> usize {
+pub(super) fn leave_others_out(body: &mut Value, tag: &str) -> usize {
     let lists = ["/result", "/result/liveInputs", "/data/members"];
     let mut left_out = 0;
     for pointer in lists {
         if let Some(items) = body.pointer_mut(pointer).and_then(Value::as_array_mut) {
             let all = items.len();
-            items.retain(|item| item.to_string().contains(mark));
+            items.retain(|item| item.to_string().contains(tag));
             left_out += all - items.len();
         }
     }

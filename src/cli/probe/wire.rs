@@ -118,14 +118,14 @@ impl Answer {
 pub(super) struct Wire {
     client: reqwest::Client,
     timeout: Duration,
-    mark: String,
+    tag: String,
     redactor: Redactor,
     tape: Vec<(&'static str, Value)>,
 }
 
 impl Wire {
-    /// `mark` is what our own objects bear.
-    pub(super) fn new(settings: &Settings, mark: &str) -> anyhow::Result<Self> {
+    /// `tag` is what our own objects bear.
+    pub(super) fn new(settings: &Settings, tag: &str) -> anyhow::Result<Self> {
         let builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -149,7 +149,7 @@ impl Wire {
         Ok(Self {
             client,
             timeout: settings.vendors.write_timeout,
-            mark: mark.to_owned(),
+            tag: tag.to_owned(),
             redactor,
             tape: Vec::new(),
         })
@@ -203,7 +203,7 @@ impl Wire {
             })
             .collect();
         let mut body = body.clone();
-        let left_out = leave_others_out(&mut body, &self.mark);
+        let left_out = leave_others_out(&mut body, &self.tag);
         let exchange = json!({
             "call": ask.name,
             "request": {

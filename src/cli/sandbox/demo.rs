@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use relaykeeper::config::{AgoraBackend, Relay, Settings, Vendors as VendorSettings};
 use relaykeeper::relay::Phase;
-use relaykeeper::sandbox::{LiveInputState, RecorderState, Vendors};
+use relaykeeper::sandbox::{EgressState, LiveInputState, Vendors};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ const CHANNEL_NAME: &str = "show68";
 const SELLER: u32 = 12345;
 
 /// Between two looks at the relay.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_EVERY: Duration = Duration::from_millis(100);
 /// How long each scene is left as it is.
 const SCENE: Duration = Duration::from_secs(2);
 /// How long the demo takes at most; an ordinary one takes a third of it.
@@ -139,7 +139,7 @@ impl Demo<'_> {
     /// Follows the relay until it is in `wanted`; a relay that ends before is followed to its end, and that is an error.
     async fn until(&mut self, wanted: Phase) -> anyhow::Result<()> {
         loop {
-            let relay = self.look().await?;
+            let relay = self.poll().await?;
             let phase: Phase = text(&relay, "phase")
                 .parse()
                 .context("a phase nobody knows")?;
@@ -152,7 +152,7 @@ impl Demo<'_> {
                     how_it_ended(&relay)
                 );
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 
@@ -160,14 +160,14 @@ impl Demo<'_> {
     async fn rest(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + SCENE;
         while Instant::now() < until {
-            self.look().await?;
-            tokio::time::sleep(LOOK_EVERY).await;
+            self.poll().await?;
+            tokio::time::sleep(POLL_EVERY).await;
         }
         Ok(())
     }
 
     /// Looks at the relay, and tells what is new in its journal.
-    async fn look(&mut self) -> anyhow::Result<Value> {
+    async fn poll(&mut self) -> anyhow::Result<Value> {
         let relay = self
             .http
             .get(self.url(&format!("/v1/relays/{}", self.relay)));
@@ -191,7 +191,7 @@ impl Demo<'_> {
 
     /// Whether all was as it should be, and what came of it.
     async fn conclude(&mut self) -> anyhow::Result<()> {
-        let relay = self.look().await?;
+        let relay = self.poll().await?;
         let code = relay.pointer("/outcome/code").and_then(Value::as_str);
         if code != Some("stopped_by_request") {
             bail!(
@@ -230,7 +230,7 @@ impl Demo<'_> {
             (
                 "cost",
                 format!(
-                    "{} for {minutes} minute{plural} at Cloudflare, {} for Agora's recorder",
+                    "{} for {minutes} minute{plural} at Cloudflare, {} for Agora's egress",
                     dollars(number(cost, "cost_micros")),
                     dollars(number(cost, "agora_cost_micros"))
                 ),
@@ -255,23 +255,20 @@ impl Demo<'_> {
         }
     }
 
-    /// What still costs money at the vendors, after the debts had time to be paid.
+    /// What still costs money at the vendors, after the cleanup jobs had time to be paid.
     async fn what_is_left(&self) -> Vec<String> {
         let until = Instant::now() + TIDY_WITHIN;
         loop {
             let state = self.vendors.state();
             let inputs = state.live_inputs.iter().filter(|input| !input.deleted);
-            let inputs = inputs.map(|LiveInputState { uid, .. }| format!("live input {uid}"));
-            let recorders = state
-                .recorders
-                .iter()
-                .filter(|recorder| recorder.is_alive());
-            let recorders = recorders.map(|RecorderState { id, .. }| format!("recorder {id}"));
-            let left: Vec<String> = inputs.chain(recorders).collect();
+            let inputs = inputs.map(|LiveInputState { uid, .. }| format!("ingest {uid}"));
+            let egresses = state.egresses.iter().filter(|egress| egress.is_alive());
+            let egresses = egresses.map(|EgressState { id, .. }| format!("egress {id}"));
+            let left: Vec<String> = inputs.chain(egresses).collect();
             if left.is_empty() || Instant::now() >= until {
                 return left;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 

@@ -1,5 +1,5 @@
 //! `relaykeeper sandbox --demo-fleet N`: N channels that come and go, through the service's real API, so that the console
-//! has something to show. Most shows go well; some sellers leave, some never come, some recorders die.
+//! has something to show. Most shows go well; some sellers leave, some never come, some egresses die.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ enum Show {
     Left,
     /// The seller never comes.
     NoSeller,
-    /// The recorder dies and is replaced.
-    RecorderDies,
+    /// The egress dies and is replaced.
+    EgressDies,
 }
 
 impl Show {
@@ -42,7 +42,7 @@ impl Show {
             0 | 1 => Self::Interrupted,
             2 => Self::Left,
             3 => Self::NoSeller,
-            4 => Self::RecorderDies,
+            4 => Self::EgressDies,
             _ => Self::Well,
         }
     }
@@ -72,7 +72,7 @@ pub(super) fn quotas(channels: u32) -> Quotas {
         cloud_recording_per_second: usual.cloud_recording_per_second.max(channels / 2),
         media_push_per_second: usual.media_push_per_second.max(channels / 2),
         hosts_per_second: usual.hosts_per_second.max(channels / 2),
-        max_recorders: usual.max_recorders.max(tasks),
+        max_egresses: usual.max_egresses.max(tasks),
         max_converters: usual.max_converters.max(tasks),
         ..usual
     }
@@ -128,7 +128,7 @@ impl Channel<'_> {
                 self.seller_is(true);
             }
             Show::Left => self.seller_is(false),
-            Show::RecorderDies => self.kill_recorder().await,
+            Show::EgressDies => self.kill_egress().await,
         }
         sleep(random(Duration::from_secs(20), Duration::from_secs(45))).await;
     }
@@ -138,15 +138,15 @@ impl Channel<'_> {
             .set_seller(&self.name, Some(self.seller), present);
     }
 
-    async fn kill_recorder(&self) {
+    async fn kill_egress(&self) {
         let channel = self.http.get(self.url(""));
         let Some(channel) = self.answer(channel).await else {
             return;
         };
         let id = |name| channel.pointer(name).and_then(Value::as_str);
-        let recorder = id("/relay/agora/sid").or_else(|| id("/relay/agora/converter_id"));
-        if let Some(recorder) = recorder {
-            self.vendors.kill(recorder, None);
+        let egress = id("/relay/agora/sid").or_else(|| id("/relay/agora/converter_id"));
+        if let Some(egress) = egress {
+            self.vendors.kill(egress, None);
         }
     }
 

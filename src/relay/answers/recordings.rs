@@ -1,30 +1,30 @@
-//! What a look for recordings means.
+//! What a poll for recordings means.
 
 use chrono::{DateTime, Utc};
 
 use crate::relay::Relay;
-use crate::relay::debt::Owed;
+use crate::relay::cleanup_job::Cleanup;
 use crate::relay::fact::Fact;
 use crate::relay::phase::{IllegalTransition, Phase};
-use crate::relay::state::{Video, VideoState};
+use crate::relay::state::{Recording, RecordingState};
 use crate::relay::step::{Ignored, Step};
 
 impl Relay {
     pub(super) fn recordings_read(
         &mut self,
         step: &mut Step,
-        videos: Vec<Video>,
+        recordings: Vec<Recording>,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         if self.durable.recordings_answered_at.is_none() {
             self.record(step, Fact::RecordingsAnswered, now)?;
         }
-        self.take_recordings(step, videos, now)?;
+        self.take_recordings(step, recordings, now)?;
         let durable = &self.durable;
-        let open = durable.has_open_videos();
-        let ready = durable.ready_videos().next().is_some();
+        let open = durable.has_open_recordings();
+        let ready = durable.ready_recordings().next().is_some();
         let expected = durable.spec.enable_recording && durable.live_at.is_some();
-        if open || (expected && durable.videos.is_empty()) {
+        if open || (expected && durable.recordings.is_empty()) {
             return Ok(());
         }
         self.record(
@@ -36,23 +36,27 @@ impl Relay {
         )
     }
 
-    /// Takes in what a look said of videos; one that nobody wanted becomes a debt.
+    /// Takes in what a poll said of recordings; one that nobody wanted becomes a cleanup job.
     pub(super) fn take_recordings(
         &mut self,
         step: &mut Step,
-        videos: Vec<Video>,
+        recordings: Vec<Recording>,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        for video in videos {
-            let uid = video.uid.clone();
-            let known = self.durable.videos.iter().find(|known| known.uid == uid);
-            let settled =
-                known.is_some_and(|known| *known == video || known.state == VideoState::Deleted);
+        for recording in recordings {
+            let uid = recording.uid.clone();
+            let known = self
+                .durable
+                .recordings
+                .iter()
+                .find(|known| known.uid == uid);
+            let settled = known
+                .is_some_and(|known| *known == recording || known.state == RecordingState::Deleted);
             if !settled {
                 self.record(
                     step,
                     Fact::Recording {
-                        video: Box::new(video),
+                        recording: Box::new(recording),
                     },
                     now,
                 )?;
@@ -63,11 +67,14 @@ impl Relay {
         }
         let unwanted = self
             .durable
-            .videos
+            .recordings
             .iter()
-            .filter(|video| video.state != VideoState::Deleted);
-        for uid in unwanted.map(|video| video.uid.clone()).collect::<Vec<_>>() {
-            self.owe(step, Owed::DeleteVideo { uid }, now, None, now)?;
+            .filter(|recording| recording.state != RecordingState::Deleted);
+        for uid in unwanted
+            .map(|recording| recording.uid.clone())
+            .collect::<Vec<_>>()
+        {
+            self.defer(step, Cleanup::DeleteRecording { uid }, now, None, now)?;
         }
         Ok(())
     }
@@ -76,12 +83,12 @@ impl Relay {
     pub(in crate::relay) fn late_recordings(
         &mut self,
         step: &mut Step,
-        videos: Vec<Video>,
+        recordings: Vec<Recording>,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         match self.durable.phase {
             Phase::Finalizing | Phase::Ended if self.durable.recordings_settled => {
-                self.take_recordings(step, videos, now)
+                self.take_recordings(step, recordings, now)
             }
             Phase::Provisioning
             | Phase::AwaitingLive

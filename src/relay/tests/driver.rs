@@ -31,7 +31,7 @@ pub(super) fn spec(backend: Backend) -> Spec {
         seller_uid: 7,
         enable_recording: true,
         delete_recording_after_days: Some(30),
-        keep_live_input: false,
+        keep_ingest: false,
         backend,
         timing: Timing {
             poll_interval: secs(5),
@@ -48,10 +48,10 @@ pub(super) fn spec(backend: Backend) -> Spec {
         },
         prices: Prices {
             stored: 5_000_000,
-            recorder: 14_000_000,
+            egress: 14_000_000,
         },
         requested_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
-        recorder_not_before: None,
+        egress_not_before: None,
     }
 }
 
@@ -88,11 +88,11 @@ pub(super) fn failure(class: Class, maybe_done: bool) -> Failure {
     }
 }
 
-pub(super) fn video(uid: &str, state: VideoState, seconds: u64) -> Video {
-    Video {
+pub(super) fn recording(uid: &str, state: RecordingState, seconds: u64) -> Recording {
+    Recording {
         uid: uid.into(),
         state,
-        duration_ms: (state == VideoState::Ready).then_some(seconds * 1000),
+        duration_ms: (state == RecordingState::Ready).then_some(seconds * 1000),
         hls_url: None,
         dash_url: None,
         thumbnail_url: None,
@@ -103,6 +103,14 @@ pub(super) fn name(call: &Call) -> &'static str {
     call.into()
 }
 
+/// Whether a call reads the state of feed, egress or seller.
+fn is_reading(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::PollFeed { .. } | Call::PollEgress(_) | Call::PollHosts
+    )
+}
+
 /// A relay and what is known of its world. Looks are answered as the world is; other calls wait for the test.
 pub(super) struct Life {
     pub(super) relay: Relay,
@@ -110,13 +118,13 @@ pub(super) struct Life {
     pub(super) open: Vec<Action>,
     /// Every call but looks, by name, in order.
     pub(super) called: Vec<&'static str>,
-    pub(super) looks: Vec<&'static str>,
+    pub(super) polls: Vec<&'static str>,
     pub(super) journal: Vec<(DateTime<Utc>, Fact)>,
     pub(super) told: Vec<Announcement>,
     /// What the public host says; none: it cannot be reached.
     pub(super) feed: Option<bool>,
     pub(super) seller: Option<bool>,
-    pub(super) recorder: Option<RecorderReading>,
+    pub(super) egress: Option<EgressReading>,
     /// With what answers spread the next looks.
     pub(super) draw: u16,
 }
@@ -130,12 +138,12 @@ impl Life {
             now,
             open: Vec::new(),
             called: Vec::new(),
-            looks: Vec::new(),
+            polls: Vec::new(),
             journal: Vec::new(),
             told: Vec::new(),
             feed: Some(false),
             seller: Some(true),
-            recorder: Some(RecorderReading::Publishing),
+            egress: Some(EgressReading::Publishing),
             draw: 500,
         };
         life.take(&step);
@@ -149,8 +157,8 @@ impl Life {
         self.told.extend(step.announcements.iter().map(|(_, a)| *a));
         for action in &step.actions {
             let name = name(&action.call);
-            if name.starts_with("look_at") {
-                self.looks.push(name);
+            if is_reading(&action.call) {
+                self.polls.push(name);
             } else {
                 self.called.push(name);
             }
@@ -198,22 +206,22 @@ impl Life {
         })
     }
 
-    /// Answers the looks that are open as the world is.
-    pub(super) fn look(&mut self) {
+    /// Answers the polls that are open as the world is.
+    pub(super) fn poll(&mut self) {
         for _ in 0..20 {
-            let looks = ["look_at_feed", "look_at_hosts", "look_at_recorder"];
-            let open = looks.into_iter().find(|name| self.waiting(name).is_some());
+            let polls = ["poll_feed", "poll_hosts", "poll_egress"];
+            let open = polls.into_iter().find(|name| self.waiting(name).is_some());
             let Some(open) = open else { return };
             let answer = match open {
-                "look_at_feed" => self.feed.map(|live| {
+                "poll_feed" => self.feed.map(|live| {
                     Answer::Feed(FeedReading {
                         live,
                         playable: Some(live),
-                        video_uid: live.then(|| "video".into()),
+                        recording_uid: live.then(|| "video".into()),
                     })
                 }),
-                "look_at_hosts" => self.seller.map(|present| Answer::Hosts { present }),
-                _ => self.recorder.map(Answer::Recorder),
+                "poll_hosts" => self.seller.map(|present| Answer::Hosts { present }),
+                _ => self.egress.map(Answer::Egress),
             };
             match answer {
                 Some(answer) => self.answer(open, answer),
@@ -226,7 +234,7 @@ impl Life {
     /// Lets time pass: wakes are kept, looks answered.
     pub(super) fn wait(&mut self, seconds: u64) {
         let until = self.now + secs(seconds);
-        self.look();
+        self.poll();
         for _ in 0..10_000 {
             let wake = self.relay.wake_at(self.now).filter(|at| *at <= until);
             let Some(at) = wake else {
@@ -235,7 +243,7 @@ impl Life {
             };
             self.now = at;
             self.tell(Event::Tick);
-            self.look();
+            self.poll();
         }
         panic!("it wakes without end");
     }
@@ -252,9 +260,9 @@ impl Life {
         self.relay.durable().outcome.clone().unwrap().detail
     }
 
-    pub(super) fn debts(&self) -> Vec<Owed> {
+    pub(super) fn cleanup_jobs(&self) -> Vec<Cleanup> {
         let owed = self.journal.iter().filter_map(|(_, fact)| match fact {
-            Fact::Owed { debt } => Some(debt.owed.clone()),
+            Fact::CleanupAdded { cleanup_job } => Some(cleanup_job.owed.clone()),
             _ => None,
         });
         owed.collect()
@@ -267,10 +275,10 @@ impl Life {
         )
     }
 
-    /// The call that starts a recorder.
+    /// The call that starts an egress.
     pub(super) fn start_call(&self) -> &'static str {
         if self.is_web() {
-            "start_recorder"
+            "start_egress"
         } else {
             "create_converter"
         }
@@ -278,8 +286,8 @@ impl Life {
 
     pub(super) fn answer_create(&mut self) -> Step {
         self.answer(
-            "create_live_input",
-            Answer::LiveInput {
+            "create_ingest",
+            Answer::Ingest {
                 uid: "input".into(),
                 hls_url: "https://customer-x.cloudflarestream.com/input/manifest/video.m3u8".into(),
                 dash_url: "https://customer-x.cloudflarestream.com/input/manifest/video.mpd".into(),
@@ -300,7 +308,7 @@ impl Life {
         }
         let id = id.to_owned();
         if self.is_web() {
-            self.answer("start_recorder", Answer::Recording { sid: Some(id) });
+            self.answer("start_egress", Answer::Recording { sid: Some(id) });
         } else {
             self.answer("create_converter", Answer::Converting { converter_id: id });
         }
@@ -333,7 +341,7 @@ impl Life {
         life
     }
 
-    /// The feed is gone, the recorder answers.
+    /// The feed is gone, the egress answers.
     pub(super) fn without_feed(spec: Spec) -> Self {
         let mut life = Self::live(spec);
         life.feed = Some(false);
@@ -350,20 +358,16 @@ impl Life {
         self.relay = Relay::load(stored, 2);
         self.open.clear();
         self.called.clear();
-        self.looks.clear();
+        self.polls.clear();
         self.now += secs(down_seconds);
         self.tell(Event::Recovered { jitter: jitter() })
     }
 
     /// Everything that is asked for in taking it down is answered well; then the recordings are these.
-    pub(super) fn take_down(&mut self, recordings: &[Video]) {
+    pub(super) fn take_down(&mut self, recordings: &[Recording]) {
         for _ in 0..40 {
-            let Some(action) = self
-                .open
-                .iter()
-                .find(|a| !name(&a.call).starts_with("look_at"))
-            else {
-                self.look();
+            let Some(action) = self.open.iter().find(|a| !is_reading(&a.call)) else {
+                self.poll();
                 let Some(at) = self.relay.wake_at(self.now) else {
                     return;
                 };
@@ -372,10 +376,10 @@ impl Life {
                 continue;
             };
             let answer = match &action.call {
-                Call::StopRecorder(_) => Answer::Stopped,
-                Call::DisableLiveInput { .. } => Answer::Disabled,
-                Call::DeleteLiveInput { .. } => Answer::Deleted,
-                Call::LookForRecordings { .. } => Answer::Recordings(recordings.to_vec()),
+                Call::StopEgress(_) => Answer::Stopped,
+                Call::DisableIngest { .. } => Answer::Disabled,
+                Call::DeleteIngest { .. } => Answer::Deleted,
+                Call::PollRecordings { .. } => Answer::Recordings(recordings.to_vec()),
                 other => panic!("{other:?}"),
             };
             self.answer(name(&action.call.clone()), answer);

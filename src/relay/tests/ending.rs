@@ -15,8 +15,8 @@ fn stopped(spec: Spec) -> Life {
 /// Down, and looking for recordings.
 fn finalizing(spec: Spec) -> Life {
     let mut life = stopped(spec);
-    life.answer("stop_recorder", Answer::Stopped);
-    life.answer("disable_live_input", Answer::Disabled);
+    life.answer("stop_egress", Answer::Stopped);
+    life.answer("disable_ingest", Answer::Disabled);
     assert_eq!(life.phase(), Phase::Finalizing);
     life
 }
@@ -47,27 +47,27 @@ fn a_stop_is_honoured_in_every_phase_and_a_second_one_means_nothing() {
 }
 
 #[test]
-fn the_recorder_is_stopped_first_and_the_live_input_disabled_then() {
+fn the_egress_is_stopped_first_and_the_ingest_disabled_then() {
     on_both(|spec| {
         let mut life = stopped(spec);
-        assert_eq!(life.called.last(), Some(&"stop_recorder"));
-        assert!(!life.relay.recorder_is_down());
-        life.answer("stop_recorder", Answer::Stopped);
-        assert!(life.relay.recorder_is_down());
-        assert_eq!(life.called.last(), Some(&"disable_live_input"));
+        assert_eq!(life.called.last(), Some(&"stop_egress"));
+        assert!(!life.relay.egress_is_down());
+        life.answer("stop_egress", Answer::Stopped);
+        assert!(life.relay.egress_is_down());
+        assert_eq!(life.called.last(), Some(&"disable_ingest"));
     });
 }
 
 #[test]
-fn a_stop_nobody_answers_does_not_keep_the_live_input_open() {
+fn a_stop_nobody_answers_does_not_keep_the_ingest_open() {
     on_both(|spec| {
         let mut life = stopped(spec);
         life.now += secs(5);
         life.tell(Event::Tick);
-        let disable = life.waiting("disable_live_input");
+        let disable = life.waiting("disable_ingest");
         assert!(matches!(
             disable,
-            Some(Call::DisableLiveInput { urgent: true, .. })
+            Some(Call::DisableIngest { urgent: true, .. })
         ));
     });
 }
@@ -78,7 +78,7 @@ fn what_cannot_be_taken_down_within_half_a_minute_is_owed_and_the_relay_goes_on(
         let mut life = stopped(spec);
         let from = life.now;
         while life.phase() == Phase::Stopping {
-            for call in ["stop_recorder", "disable_live_input"] {
+            for call in ["stop_egress", "disable_ingest"] {
                 if life.waiting(call).is_some() {
                     life.fail(call, Class::Unavailable, true);
                 }
@@ -86,36 +86,36 @@ fn what_cannot_be_taken_down_within_half_a_minute_is_owed_and_the_relay_goes_on(
             life.wait(1);
         }
         assert!((30..=31).contains(&life.since(from).num_seconds()));
-        let debts = life.debts();
+        let cleanup_jobs = life.cleanup_jobs();
         let [
-            Owed::StopRecorder { .. } | Owed::DeleteConverter { .. },
-            Owed::DisableLiveInput { .. },
-        ] = &debts[..]
+            Cleanup::StopEgress { .. } | Cleanup::DeleteConverter { .. },
+            Cleanup::DisableIngest { .. },
+        ] = &cleanup_jobs[..]
         else {
-            panic!("{debts:?}");
+            panic!("{cleanup_jobs:?}");
         };
     });
 }
 
 #[test]
-fn a_recorder_that_is_not_found_when_it_is_stopped_is_looked_for_again_by_a_debt() {
-    let looked_for_again_after = |spec: Spec| {
+fn an_egress_that_is_not_found_when_it_is_stopped_is_polled_for_again_by_a_cleanup_job() {
+    let polled_for_again_after = |spec: Spec| {
         let mut life = stopped(spec);
-        life.answer("stop_recorder", Answer::NotFound);
-        let disable = life.waiting("disable_live_input");
-        let urgent = matches!(disable, Some(Call::DisableLiveInput { urgent: true, .. }));
+        life.answer("stop_egress", Answer::NotFound);
+        let disable = life.waiting("disable_ingest");
+        let urgent = matches!(disable, Some(Call::DisableIngest { urgent: true, .. }));
         assert!(urgent, "it may still run");
         let due = life.journal.iter().find_map(|(_, fact)| match fact {
-            Fact::Owed { debt } => Some(debt.due),
+            Fact::CleanupAdded { cleanup_job } => Some(cleanup_job.due),
             _ => None,
         });
         (due.unwrap() - life.now).num_milliseconds()
     };
     on_both(|mut spec| {
-        assert_eq!(looked_for_again_after(spec.clone()), 30_000);
+        assert_eq!(polled_for_again_after(spec.clone()), 30_000);
         spec.timing.not_found_backoff = [1, 1, 3].map(secs).to_vec();
         assert_eq!(
-            looked_for_again_after(spec),
+            polled_for_again_after(spec),
             1_250,
             "a quarter of its own back-off"
         );
@@ -127,16 +127,16 @@ fn one_recording_is_found_told_of_and_paid_for() {
     on_both(|spec| {
         let mut life = finalizing(spec);
         life.answer(
-            "look_for_recordings",
-            Answer::Recordings(vec![video("video", VideoState::Processing, 0)]),
+            "poll_recordings",
+            Answer::Recordings(vec![recording("video", RecordingState::Processing, 0)]),
         );
         assert_eq!(life.phase(), Phase::Finalizing, "it is still being made");
         life.wait(20);
         life.answer(
-            "look_for_recordings",
-            Answer::Recordings(vec![video("video", VideoState::Ready, 1830)]),
+            "poll_recordings",
+            Answer::Recordings(vec![recording("video", RecordingState::Ready, 1830)]),
         );
-        life.answer("delete_live_input", Answer::Deleted);
+        life.answer("delete_ingest", Answer::Deleted);
         assert_eq!(life.phase(), Phase::Ended);
         let cost = life.relay.durable().cost.unwrap();
         assert_eq!(
@@ -160,29 +160,29 @@ fn several_recordings_after_an_interruption_are_summed_and_the_longest_is_shown(
     life.feed = Some(true);
     life.wait(10);
     life.tell(Event::Stop);
-    life.answer("stop_recorder", Answer::Stopped);
-    life.answer("disable_live_input", Answer::Disabled);
-    let look = life.waiting("look_for_recordings");
+    life.answer("stop_egress", Answer::Stopped);
+    life.answer("disable_ingest", Answer::Disabled);
+    let poll = life.waiting("poll_recordings");
     assert!(
-        matches!(look, Some(Call::LookForRecordings { thorough: true, .. })),
+        matches!(poll, Some(Call::PollRecordings { thorough: true, .. })),
         "there may be more than were seen"
     );
-    let videos = vec![
-        video("video", VideoState::Ready, 40),
-        video("other", VideoState::Ready, 50),
+    let recordings = vec![
+        recording("video", RecordingState::Ready, 40),
+        recording("other", RecordingState::Ready, 50),
     ];
-    life.answer("look_for_recordings", Answer::Recordings(videos));
-    life.answer("delete_live_input", Answer::Deleted);
+    life.answer("poll_recordings", Answer::Recordings(recordings));
+    life.answer("delete_ingest", Answer::Deleted);
     let durable = life.relay.durable();
     assert_eq!(durable.main_recording().unwrap().uid, "other");
     assert_eq!(durable.cost.unwrap().duration_seconds, 90);
 }
 
 /// A ready recording whose length Cloudflare does not tell.
-fn of_unknown_length(uid: &str) -> Video {
-    Video {
+fn of_unknown_length(uid: &str) -> Recording {
+    Recording {
         duration_ms: None,
-        ..video(uid, VideoState::Ready, 0)
+        ..recording(uid, RecordingState::Ready, 0)
     }
 }
 
@@ -190,16 +190,16 @@ fn of_unknown_length(uid: &str) -> Video {
 fn a_ready_recording_of_unknown_length_is_waited_for_and_told_of_once() {
     on_both(|spec| {
         let mut life = finalizing(spec);
-        let known = video("video", VideoState::Ready, 10);
+        let known = recording("video", RecordingState::Ready, 10);
         life.answer(
-            "look_for_recordings",
+            "poll_recordings",
             Answer::Recordings(vec![known.clone(), of_unknown_length("other")]),
         );
         assert_eq!(life.phase(), Phase::Finalizing, "its length is not known");
         life.wait(20);
-        let both = vec![known, video("other", VideoState::Ready, 1820)];
-        life.answer("look_for_recordings", Answer::Recordings(both));
-        life.answer("delete_live_input", Answer::Deleted);
+        let both = vec![known, recording("other", RecordingState::Ready, 1820)];
+        life.answer("poll_recordings", Answer::Recordings(both));
+        life.answer("delete_ingest", Answer::Deleted);
         let cost = life.relay.durable().cost.unwrap();
         assert_eq!(
             (cost.source, cost.duration_seconds),
@@ -224,22 +224,29 @@ fn at_the_deadline_a_recording_of_unknown_length_counts_as_observed_if_that_is_m
         (10, of_unknown_length("other"), Source::Observed),
         (
             10,
-            video("other", VideoState::Processing, 0),
+            recording("other", RecordingState::Processing, 0),
             Source::Observed,
         ),
         (90, of_unknown_length("other"), Source::Recording),
-        (10, video("other", VideoState::Failed, 0), Source::Recording),
+        (
+            10,
+            recording("other", RecordingState::Failed, 0),
+            Source::Recording,
+        ),
     ] {
         on_both(|spec| {
             let mut life = finalizing(spec);
-            let videos = [video("video", VideoState::Ready, known), open.clone()];
-            while life.waiting("delete_live_input").is_none() {
-                if life.waiting("look_for_recordings").is_some() {
-                    life.answer("look_for_recordings", Answer::Recordings(videos.to_vec()));
+            let recordings = [
+                recording("video", RecordingState::Ready, known),
+                open.clone(),
+            ];
+            while life.waiting("delete_ingest").is_none() {
+                if life.waiting("poll_recordings").is_some() {
+                    life.answer("poll_recordings", Answer::Recordings(recordings.to_vec()));
                 }
                 life.wait(1);
             }
-            life.answer("delete_live_input", Answer::Deleted);
+            life.answer("delete_ingest", Answer::Deleted);
             let durable = life.relay.durable();
             let observed = durable.live_seconds(life.now);
             assert!((60..90).contains(&observed), "{observed}");
@@ -255,21 +262,24 @@ fn at_the_deadline_a_recording_of_unknown_length_counts_as_observed_if_that_is_m
 }
 
 #[test]
-fn a_recording_that_does_not_turn_up_is_told_as_missing_looked_for_later_and_the_cost_is_what_was_observed()
+fn a_recording_that_does_not_turn_up_is_told_as_missing_polled_for_later_and_the_cost_is_what_was_observed()
  {
     on_both(|spec| {
         let mut life = finalizing(spec);
-        let mut looks = 0;
-        while life.waiting("delete_live_input").is_none() {
-            if life.waiting("look_for_recordings").is_some() {
-                life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
-                looks += 1;
+        let mut polls = 0;
+        while life.waiting("delete_ingest").is_none() {
+            if life.waiting("poll_recordings").is_some() {
+                life.answer("poll_recordings", Answer::Recordings(Vec::new()));
+                polls += 1;
             }
             life.wait(1);
         }
-        assert!(looks > 10);
-        assert!(matches!(life.debts()[..], [Owed::FindRecordings { .. }]));
-        life.answer("delete_live_input", Answer::Deleted);
+        assert!(polls > 10);
+        assert!(matches!(
+            life.cleanup_jobs()[..],
+            [Cleanup::FindRecordings { .. }]
+        ));
+        life.answer("delete_ingest", Answer::Deleted);
         assert_eq!(
             life.told[3..],
             [Announcement::RecordingMissing, Announcement::Ended]
@@ -277,7 +287,7 @@ fn a_recording_that_does_not_turn_up_is_told_as_missing_looked_for_later_and_the
         assert_eq!(life.relay.durable().cost.unwrap().source, Source::Observed);
 
         let cost = life.relay.durable().cost;
-        let late = vec![video("video", VideoState::Ready, 60)];
+        let late = vec![recording("video", RecordingState::Ready, 60)];
         let step = life.tell(Event::LateRecordings(late.clone()));
         assert_eq!(life.told.last(), Some(&Announcement::RecordingReady));
         assert!(step.actions.is_empty());
@@ -290,20 +300,20 @@ fn a_recording_that_does_not_turn_up_is_told_as_missing_looked_for_later_and_the
 }
 
 #[test]
-fn recording_timeout_counts_from_the_first_answered_look() {
+fn recording_timeout_counts_from_the_first_answered_poll() {
     let mut life = finalizing(push());
     for _ in 0..300 {
-        if life.waiting("look_for_recordings").is_some() {
-            life.fail("look_for_recordings", Class::Unavailable, false);
+        if life.waiting("poll_recordings").is_some() {
+            life.fail("poll_recordings", Class::Unavailable, false);
         }
         life.wait(1);
     }
     life.wait(20);
-    life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
+    life.answer("poll_recordings", Answer::Recordings(Vec::new()));
     let first = life.now;
-    while life.waiting("delete_live_input").is_none() {
-        if life.waiting("look_for_recordings").is_some() {
-            life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
+    while life.waiting("delete_ingest").is_none() {
+        if life.waiting("poll_recordings").is_some() {
+            life.answer("poll_recordings", Answer::Recordings(Vec::new()));
         }
         life.wait(1);
     }
@@ -315,18 +325,18 @@ fn recording_timeout_counts_from_the_first_answered_look() {
 }
 
 #[test]
-fn a_relay_that_was_never_live_looks_once_and_raises_no_alarm() {
+fn a_relay_that_was_never_live_polls_once_and_raises_no_alarm() {
     on_both(|spec| {
         let mut life = Life::awaiting(spec);
         life.tell(Event::Stop);
         life.take_down(&[]);
         assert_eq!(life.phase(), Phase::Ended);
-        let looks = life
+        let polls = life
             .called
             .iter()
-            .filter(|c| **c == "look_for_recordings")
+            .filter(|c| **c == "poll_recordings")
             .count();
-        assert_eq!(looks, 1);
+        assert_eq!(polls, 1);
         use Announcement::*;
         assert_eq!(life.told, [Starting, Stopped, Ended]);
         assert_eq!(life.relay.durable().cost, None);
@@ -338,12 +348,16 @@ fn recordings_nobody_wanted_are_owed_as_deletions_and_not_told_of() {
     on_both(|mut spec| {
         spec.enable_recording = false;
         let mut life = stopped(spec);
-        let videos = [
-            video("video", VideoState::Ready, 40),
-            video("other", VideoState::Processing, 0),
+        let recordings = [
+            recording("video", RecordingState::Ready, 40),
+            recording("other", RecordingState::Processing, 0),
         ];
-        life.take_down(&videos);
-        let mut owed: Vec<String> = life.debts().iter().map(|d| d.target().to_owned()).collect();
+        life.take_down(&recordings);
+        let mut owed: Vec<String> = life
+            .cleanup_jobs()
+            .iter()
+            .map(|d| d.target().to_owned())
+            .collect();
         owed.sort();
         assert_eq!(owed, ["other", "video"]);
         assert!(!life.told.contains(&Announcement::RecordingReady));
@@ -353,66 +367,69 @@ fn recordings_nobody_wanted_are_owed_as_deletions_and_not_told_of() {
 }
 
 #[test]
-fn a_live_input_that_is_to_be_kept_is_disabled_and_not_deleted() {
+fn an_ingest_that_is_to_be_kept_is_disabled_and_not_deleted() {
     on_both(|mut spec| {
-        spec.keep_live_input = true;
+        spec.keep_ingest = true;
         let mut life = stopped(spec);
-        life.take_down(&[video("video", VideoState::Ready, 40)]);
+        life.take_down(&[recording("video", RecordingState::Ready, 40)]);
         assert_eq!(life.phase(), Phase::Ended);
-        assert!(!life.called.contains(&"delete_live_input"));
+        assert!(!life.called.contains(&"delete_ingest"));
     });
 }
 
 #[test]
-fn a_live_input_that_cannot_be_deleted_is_owed() {
+fn an_ingest_that_cannot_be_deleted_is_owed() {
     let mut life = finalizing(push());
     life.answer(
-        "look_for_recordings",
-        Answer::Recordings(vec![video("video", VideoState::Ready, 40)]),
+        "poll_recordings",
+        Answer::Recordings(vec![recording("video", RecordingState::Ready, 40)]),
     );
     while life.phase() != Phase::Ended {
-        if life.waiting("delete_live_input").is_some() {
-            life.fail("delete_live_input", Class::Unavailable, true);
+        if life.waiting("delete_ingest").is_some() {
+            life.fail("delete_ingest", Class::Unavailable, true);
         }
         life.wait(1);
     }
-    assert!(matches!(life.debts()[..], [Owed::DeleteLiveInput { .. }]));
+    assert!(matches!(
+        life.cleanup_jobs()[..],
+        [Cleanup::DeleteIngest { .. }]
+    ));
 }
 
 #[test]
-fn a_notification_hastens_the_look_for_recordings() {
+fn a_notification_hastens_the_poll_recordings() {
     let mut life = finalizing(push());
-    life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
+    life.answer("poll_recordings", Answer::Recordings(Vec::new()));
     life.now += secs(1);
-    life.tell(Event::Hint(Hint::VideoDone));
-    assert!(life.waiting("look_for_recordings").is_some());
+    life.tell(Event::Hint(Hint::RecordingDone));
+    assert!(life.waiting("poll_recordings").is_some());
 }
 
 #[test]
-fn notifications_without_end_hasten_a_look_for_recordings_once_in_a_poll_interval() {
+fn notifications_without_end_hasten_a_poll_recordings_once_in_a_poll_interval() {
     let mut life = finalizing(push());
-    let mut looks = 0;
+    let mut polls = 0;
     for _ in 0..300 {
-        if life.waiting("look_for_recordings").is_some() {
-            life.answer("look_for_recordings", Answer::Recordings(Vec::new()));
-            looks += 1;
+        if life.waiting("poll_recordings").is_some() {
+            life.answer("poll_recordings", Answer::Recordings(Vec::new()));
+            polls += 1;
         }
-        life.tell(Event::Hint(Hint::VideoDone));
+        life.tell(Event::Hint(Hint::RecordingDone));
         life.now += TimeDelta::milliseconds(100);
         life.tell(Event::Tick);
     }
-    assert!((6..=7).contains(&looks), "{looks} in half a minute");
+    assert!((6..=7).contains(&polls), "{polls} in half a minute");
 }
 
 #[test]
-fn the_recorders_time_is_paid_for_from_acceptance_to_its_end() {
+fn the_egresses_time_is_paid_for_from_acceptance_to_its_end() {
     let mut life = Life::live(web());
     let accepted = life.relay.durable().started_at.unwrap();
     life.wait(300);
     life.tell(Event::Stop);
-    life.answer("stop_recorder", Answer::Stopped);
+    life.answer("stop_egress", Answer::Stopped);
     let ran = u64::try_from((life.now - accepted).num_seconds()).unwrap();
-    assert_eq!(life.relay.durable().recorder_seconds, ran);
+    assert_eq!(life.relay.durable().egress_seconds, ran);
 }
 
 #[test]
@@ -422,7 +439,7 @@ fn a_stop_that_is_refused_for_its_credentials_is_tried_again_and_owed_only_after
         life.tell(Event::Stop);
         let stopped = life.now;
         while life.phase() == Phase::Stopping {
-            for call in ["stop_recorder", "disable_live_input"] {
+            for call in ["stop_egress", "disable_ingest"] {
                 if life.waiting(call).is_some() {
                     life.fail(call, Class::Unauthorized, false);
                 }
@@ -430,6 +447,6 @@ fn a_stop_that_is_refused_for_its_credentials_is_tried_again_and_owed_only_after
             life.wait(1);
         }
         assert!((30..=32).contains(&life.since(stopped).num_seconds()));
-        assert_eq!(life.debts().len(), 2);
+        assert_eq!(life.cleanup_jobs().len(), 2);
     });
 }

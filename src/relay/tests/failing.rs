@@ -12,7 +12,7 @@ fn a_refusal_no_repeat_can_mend_ends_it_with_its_own_code_and_leaves_nothing() {
     for (class, code) in cases {
         on_both(|spec| {
             let mut life = Life::begin(spec.clone());
-            life.fail("create_live_input", class, false);
+            life.fail("create_ingest", class, false);
             if life.is_web() {
                 life.answer_acquire("resource");
             }
@@ -26,8 +26,8 @@ fn a_refusal_no_repeat_can_mend_ends_it_with_its_own_code_and_leaves_nothing() {
             assert_eq!((told.class, &*told.message), (class, "words"));
             life.take_down(&[]);
             assert_eq!(life.phase(), Phase::Ended);
-            assert!(life.called.contains(&"delete_live_input"));
-            assert_eq!(life.debts(), [], "the start was refused for certain");
+            assert!(life.called.contains(&"delete_ingest"));
+            assert_eq!(life.cleanup_jobs(), [], "the start was refused for certain");
             assert_eq!(life.relay.durable().cost, None);
         });
     }
@@ -44,12 +44,12 @@ fn credentials_refused_twice_in_a_row_end_a_start_within_two_seconds() {
     };
     on_both(|spec| {
         let mut life = Life::begin(spec.clone());
-        life.fail("create_live_input", Class::Unauthorized, false);
+        life.fail("create_ingest", Class::Unauthorized, false);
         assert_eq!(life.outcome(), None);
         life.now += std::time::Duration::from_millis(999);
         life.tell(Event::Tick);
-        assert_eq!(life.waiting("create_live_input"), None, "not so soon again");
-        waits(&mut life, "create_live_input");
+        assert_eq!(life.waiting("create_ingest"), None, "not so soon again");
+        waits(&mut life, "create_ingest");
         if life.is_web() {
             life.answer_acquire("resource");
         }
@@ -60,12 +60,12 @@ fn credentials_refused_twice_in_a_row_end_a_start_within_two_seconds() {
         life.fail(call, Class::Unauthorized, false);
         life.wait(2);
         if life.is_web() {
-            // Each start of a recorder needs a resource of its own.
+            // Each start of an egress needs a resource of its own.
             life.answer_acquire("another");
         }
         waits(&mut life, call);
         life.take_down(&[]);
-        assert_eq!(life.debts(), []);
+        assert_eq!(life.cleanup_jobs(), []);
     });
 }
 
@@ -73,7 +73,7 @@ fn credentials_refused_twice_in_a_row_end_a_start_within_two_seconds() {
 fn one_passing_refusal_of_good_credentials_ends_no_start() {
     on_both(|spec| {
         let mut life = Life::begin(spec);
-        life.fail("create_live_input", Class::Unauthorized, false);
+        life.fail("create_ingest", Class::Unauthorized, false);
         life.wait(2);
         life.answer_create();
         if life.is_web() {
@@ -94,13 +94,13 @@ fn refusals_of_credentials_with_another_failure_in_between_are_not_two_in_a_row(
     for between in [Class::Unavailable, Class::Timeout, Class::Unexpected] {
         let mut life = Life::begin(push());
         for class in [Class::Unauthorized, between, Class::Unauthorized] {
-            life.fail("create_live_input", class, false);
+            life.fail("create_ingest", class, false);
             assert_eq!(life.outcome(), None, "{class:?} after {between:?}");
-            while life.waiting("create_live_input").is_none() {
+            while life.waiting("create_ingest").is_none() {
                 life.wait(1);
             }
         }
-        life.fail("create_live_input", Class::Unauthorized, false);
+        life.fail("create_ingest", Class::Unauthorized, false);
         assert_eq!(life.outcome(), Some(OutcomeCode::VendorUnauthorized));
     }
 }
@@ -136,8 +136,8 @@ fn failures_that_may_pass_end_it_only_at_the_deadline_and_say_which() {
         let mut life = Life::begin(push());
         let from = life.now;
         while life.phase() == Phase::Provisioning {
-            if life.waiting("create_live_input").is_some() {
-                life.fail("create_live_input", class, false);
+            if life.waiting("create_ingest").is_some() {
+                life.fail("create_ingest", class, false);
             }
             life.wait(1);
         }
@@ -155,13 +155,13 @@ fn a_start_that_only_our_own_budget_refused_is_untried_and_one_that_a_vendor_may
             if life.is_web() {
                 life.answer_acquire("resource");
             }
-            life.fail("create_live_input", class, false);
+            life.fail("create_ingest", class, false);
             if crashes {
                 life.crash(1);
             }
             while life.phase() == Phase::Provisioning {
-                if life.waiting("create_live_input").is_some() {
-                    life.fail("create_live_input", Class::RateLimited, false);
+                if life.waiting("create_ingest").is_some() {
+                    life.fail("create_ingest", Class::RateLimited, false);
                 }
                 life.wait(1);
             }

@@ -24,16 +24,16 @@ fn live_is_told_when_a_buyer_can_press_play_and_not_before() {
 #[test]
 fn streaming_without_a_manifest_is_not_live() {
     let mut life = Life::awaiting(push());
-    life.look();
+    life.poll();
     let reading = FeedReading {
         live: true,
         playable: Some(false),
-        video_uid: None,
+        recording_uid: None,
     };
     life.now += secs(5);
     life.tell(Event::Tick);
-    life.answer("look_at_feed", Answer::Feed(reading));
-    life.look();
+    life.answer("poll_feed", Answer::Feed(reading));
+    life.poll();
     assert_eq!(life.phase(), Phase::AwaitingLive);
 }
 
@@ -47,7 +47,7 @@ fn a_seller_nobody_can_tell_of_counts_as_present() {
 }
 
 #[test]
-fn a_seller_who_never_comes_is_live_timeout_after_one_last_look_and_the_reason_is_told() {
+fn a_seller_who_never_comes_is_live_timeout_after_one_last_poll_and_the_reason_is_told() {
     on_both(|spec| {
         let mut life = Life::awaiting(spec);
         let from = life.now;
@@ -55,38 +55,35 @@ fn a_seller_who_never_comes_is_live_timeout_after_one_last_look_and_the_reason_i
         life.feed = Some(true);
         life.wait(119);
         assert_eq!(life.phase(), Phase::AwaitingLive);
-        life.looks.clear();
+        life.polls.clear();
         life.wait(10);
-        for look in ["look_at_feed", "look_at_hosts", "look_at_recorder"] {
-            assert!(life.looks.contains(&look), "{look}");
+        for poll in ["poll_feed", "poll_hosts", "poll_egress"] {
+            assert!(life.polls.contains(&poll), "{poll}");
         }
         assert_eq!(life.outcome(), Some(OutcomeCode::LiveTimeout));
         let stopped_at = life.relay.durable().stopped_at.unwrap();
         assert_eq!((stopped_at - from).num_seconds(), 120);
         let detail = life.detail();
         assert_eq!(detail.seller.as_deref(), Some("not in the channel"));
-        assert_eq!(
-            detail.recorder.as_deref(),
-            Some("it says that it publishes")
-        );
+        assert_eq!(detail.egress.as_deref(), Some("it says that it publishes"));
         assert_eq!(detail.feed.as_deref(), Some("streaming"));
     });
 }
 
 #[test]
-fn looks_that_hang_do_not_hold_live_timeout_for_more_than_five_seconds() {
+fn polls_that_hang_do_not_hold_live_timeout_for_more_than_five_seconds() {
     let mut life = Life::awaiting(push());
     life.wait(119);
     life.now += secs(2);
     life.tell(Event::Tick);
-    assert!(life.waiting("look_at_feed").is_some());
+    assert!(life.waiting("poll_feed").is_some());
     life.now += secs(5);
     life.tell(Event::Tick);
     assert_eq!(life.outcome(), Some(OutcomeCode::LiveTimeout));
 }
 
 #[test]
-fn a_seller_who_returns_within_the_window_keeps_the_same_recorder() {
+fn a_seller_who_returns_within_the_window_keeps_the_same_egress() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.seller = Some(false);
@@ -116,7 +113,7 @@ fn a_seller_who_leaves_for_good_ends_it_after_the_window() {
         });
         let stopped_at = life.relay.durable().stopped_at.unwrap();
         assert_eq!((stopped_at - away.unwrap()).num_seconds(), 60);
-        life.take_down(&[video("video", VideoState::Ready, 30)]);
+        life.take_down(&[recording("video", RecordingState::Ready, 30)]);
         assert_eq!(life.phase(), Phase::Ended);
     });
 }
@@ -127,11 +124,11 @@ fn one_reading_interrupts_nothing_and_an_error_is_no_reading() {
         let mut life = Life::live(spec);
         life.feed = Some(false);
         life.seller = Some(false);
-        while life.waiting("look_at_feed").is_none() {
+        while life.waiting("poll_feed").is_none() {
             life.now = life.relay.wake_at(life.now).unwrap();
             life.tell(Event::Tick);
         }
-        life.look();
+        life.poll();
         assert_eq!(life.phase(), Phase::Live, "one");
         life.feed = None;
         life.seller = None;
@@ -151,12 +148,11 @@ fn a_bad_reading_long_after_another_is_a_first_one_again() {
         let mut life = Life::live(spec);
         for what in ["the first", "one after half an hour without readings"] {
             (life.feed, life.seller) = (Some(false), Some(false));
-            while life.waiting("look_at_feed").is_none() || life.waiting("look_at_hosts").is_none()
-            {
+            while life.waiting("poll_feed").is_none() || life.waiting("poll_hosts").is_none() {
                 life.now = life.relay.wake_at(life.now).unwrap();
                 life.tell(Event::Tick);
             }
-            life.look();
+            life.poll();
             assert_eq!(life.phase(), Phase::Live, "{what}");
             (life.feed, life.seller) = (None, None);
             life.wait(1800);
@@ -171,7 +167,7 @@ fn two_bad_readings_with_a_good_one_between_them_interrupt_nothing() {
     for good in [false, true, false, true] {
         life.feed = Some(good);
         life.tell(Event::Hint(Hint::FeedConnected));
-        life.look();
+        life.poll();
         life.now += secs(5);
     }
     assert_eq!(life.phase(), Phase::Live);
@@ -183,26 +179,26 @@ fn a_notification_and_one_reading_are_enough() {
     life.feed = Some(false);
     life.tell(Event::Hint(Hint::FeedDisconnected));
     assert_eq!(life.phase(), Phase::Live, "a notification alone is not");
-    life.look();
+    life.poll();
     assert_eq!(life.phase(), Phase::Interrupted);
 
     let mut life = Life::live(push());
     life.seller = Some(false);
     life.tell(Event::Hint(Hint::SellerLeft));
     assert_eq!(life.phase(), Phase::Live);
-    life.look();
+    life.poll();
     assert_eq!(life.phase(), Phase::Interrupted);
 }
 
 #[test]
-fn a_notification_that_led_to_a_look_is_kept_and_by_itself_changes_nothing() {
+fn a_notification_that_led_to_a_poll_is_kept_and_by_itself_changes_nothing() {
     let mut life = Life::live(push());
     let before = life.relay.durable().clone();
     let step = life.tell(Event::Hint(Hint::SellerLeft));
     let hint = Hint::SellerLeft;
     assert_eq!(step.facts, [Fact::Notified { hint }]);
     assert_eq!(*life.relay.durable(), before);
-    let step = life.tell(Event::Hint(Hint::VideoDone));
+    let step = life.tell(Event::Hint(Hint::RecordingDone));
     assert_eq!(step.ignored, Some(Ignored::Inapplicable));
     assert_eq!(step.facts, [], "what is of no use is not kept");
 }
@@ -215,7 +211,7 @@ fn a_notification_that_a_reading_contradicts_changes_nothing() {
         life.tell(Event::Hint(Hint::SellerLeft));
         let reason = "ERR_GOP_OUT_OF_RANGE".into();
         life.tell(Event::Hint(Hint::FeedErrored { reason }));
-        life.look();
+        life.poll();
         life.wait(120);
         assert_eq!(life.phase(), Phase::Live);
         assert_eq!(life.told, [Announcement::Starting, Announcement::Live]);
@@ -226,11 +222,11 @@ fn a_notification_that_a_reading_contradicts_changes_nothing() {
 fn a_feed_cloudflare_refuses_ends_it_with_cloudflares_own_words() {
     on_both(|spec| {
         let mut life = Life::awaiting(spec);
-        life.look();
+        life.poll();
         let reason = "ERR_GOP_OUT_OF_RANGE".to_owned();
         life.tell(Event::Hint(Hint::FeedErrored { reason }));
-        life.look();
-        assert_eq!(life.outcome(), Some(OutcomeCode::LiveInputErrored));
+        life.poll();
+        assert_eq!(life.outcome(), Some(OutcomeCode::IngestErrored));
         assert_eq!(life.detail().feed.as_deref(), Some("ERR_GOP_OUT_OF_RANGE"));
     });
 }
@@ -244,9 +240,9 @@ fn the_page_is_believed_before_the_hosts_and_only_in_its_own_order() {
     };
     life.tell(page(1, 5, true));
     life.seller = Some(false);
-    let before = life.looks.iter().filter(|l| **l == "look_at_hosts").count();
+    let before = life.polls.iter().filter(|l| **l == "poll_hosts").count();
     life.wait(30);
-    let after = life.looks.iter().filter(|l| **l == "look_at_hosts").count();
+    let after = life.polls.iter().filter(|l| **l == "poll_hosts").count();
     assert_eq!(before, after, "while the page speaks nobody asks the hosts");
     assert_eq!(life.phase(), Phase::Live);
     let step = life.tell(page(1, 4, false));
@@ -355,15 +351,15 @@ fn a_live_relay_polls_without_writing_anything() {
         let facts = life.journal.len();
         life.wait(600);
         assert_eq!(life.journal.len(), facts);
-        assert!(life.looks.len() > 40);
+        assert!(life.polls.len() > 40);
     });
 }
 
-/// Lets time pass as [`Life::wait`] does, with a live input that Cloudflare does not know.
-fn wait_without_live_input(life: &mut Life, seconds: u64) {
+/// Lets time pass as [`Life::wait`] does, with an ingest that Cloudflare does not know.
+fn wait_without_ingest(life: &mut Life, seconds: u64) {
     for _ in 0..seconds {
-        if life.waiting("look_at_feed").is_some() {
-            life.answer("look_at_feed", Answer::NotFound);
+        if life.waiting("poll_feed").is_some() {
+            life.answer("poll_feed", Answer::NotFound);
         }
         life.wait(0);
         life.now += secs(1);
@@ -372,36 +368,36 @@ fn wait_without_live_input(life: &mut Life, seconds: u64) {
 }
 
 #[test]
-fn a_live_input_that_two_polls_do_not_find_is_gone_and_nothing_is_left() {
+fn an_ingest_that_two_polls_do_not_find_is_gone_and_nothing_is_left() {
     on_both(|spec| {
         let mut life = Life::live(spec);
-        life.recorder = Some(RecorderReading::NotFound);
+        life.egress = Some(EgressReading::NotFound);
         // Until the next poll, and the one that follows it.
-        while life.waiting("look_at_feed").is_none() {
+        while life.waiting("poll_feed").is_none() {
             life.now += secs(1);
             life.tell(Event::Tick);
         }
-        life.answer("look_at_feed", Answer::NotFound);
+        life.answer("poll_feed", Answer::NotFound);
         assert_eq!(life.phase(), Phase::Live, "one answer decides nothing");
-        life.look();
-        wait_without_live_input(&mut life, 7);
-        assert_eq!(life.outcome(), Some(OutcomeCode::LiveInputGone));
-        assert!(life.waiting("disable_live_input").is_none());
-        life.take_down(&[video("video", VideoState::Ready, 10)]);
+        life.poll();
+        wait_without_ingest(&mut life, 7);
+        assert_eq!(life.outcome(), Some(OutcomeCode::IngestGone));
+        assert!(life.waiting("disable_ingest").is_none());
+        life.take_down(&[recording("video", RecordingState::Ready, 10)]);
         assert_eq!(life.phase(), Phase::Ended);
     });
 }
 
 #[test]
-fn a_live_input_that_is_found_again_is_not_gone() {
+fn an_ingest_that_is_found_again_is_not_gone() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         for _ in 0..5 {
-            while life.waiting("look_at_feed").is_none() {
+            while life.waiting("poll_feed").is_none() {
                 life.now += secs(1);
                 life.tell(Event::Tick);
             }
-            life.answer("look_at_feed", Answer::NotFound);
+            life.answer("poll_feed", Answer::NotFound);
             life.wait(20);
         }
         assert_eq!(life.phase(), Phase::Live);

@@ -12,16 +12,16 @@ fn floor(seconds: u64) -> Intervals {
     Intervals {
         feed: secs(seconds),
         hosts: secs(seconds),
-        recorder: secs(seconds),
+        egress: secs(seconds),
     }
 }
 
-fn count(life: &Life, look: &str) -> usize {
-    life.looks.iter().filter(|other| **other == look).count()
+fn count(life: &Life, poll: &str) -> usize {
+    life.polls.iter().filter(|other| **other == poll).count()
 }
 
 #[test]
-fn a_live_relay_looks_no_more_often_than_its_part_of_the_budgets_allows() {
+fn a_live_relay_polls_no_more_often_than_its_part_of_the_budgets_allows() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.wait(2 * MINUTE);
@@ -31,11 +31,11 @@ fn a_live_relay_looks_no_more_often_than_its_part_of_the_budgets_allows() {
         });
         // What was due already stays so.
         life.wait(2 * MINUTE);
-        life.looks.clear();
+        life.polls.clear();
         life.wait(30 * MINUTE);
-        for look in ["look_at_feed", "look_at_hosts", "look_at_recorder"] {
-            let looks = count(&life, look);
-            assert!((5..=7).contains(&looks), "{look}: {looks} in half an hour");
+        for poll in ["poll_feed", "poll_hosts", "poll_egress"] {
+            let polls = count(&life, poll);
+            assert!((5..=7).contains(&polls), "{poll}: {polls} in half an hour");
         }
     });
 }
@@ -50,34 +50,34 @@ fn an_interrupted_relay_does_not_wait_with_those_that_are_well() {
     life.feed = Some(false);
     life.wait(90);
     assert_eq!(life.phase(), Phase::Interrupted);
-    life.looks.clear();
+    life.polls.clear();
     life.wait(MINUTE);
-    let looks = count(&life, "look_at_feed");
-    assert!((11..=13).contains(&looks), "every 5 s: {looks}");
+    let polls = count(&life, "poll_feed");
+    assert!((11..=13).contains(&polls), "every 5 s: {polls}");
 }
 
-/// An encoder, a seller or a recorder that comes and goes all the time is notified all the time.
+/// An encoder, a seller or an egress that comes and goes all the time is notified all the time.
 #[test]
-fn notifications_without_end_hasten_a_look_once_in_half_a_second() {
+fn notifications_without_end_hasten_a_poll_once_in_half_a_second() {
     let hints = [
-        (Hint::FeedConnected, "look_at_feed"),
-        (Hint::FeedDisconnected, "look_at_feed"),
-        (Hint::SellerJoined, "look_at_hosts"),
-        (Hint::SellerLeft, "look_at_hosts"),
-        (Hint::ConverterChanged, "look_at_recorder"),
+        (Hint::FeedConnected, "poll_feed"),
+        (Hint::FeedDisconnected, "poll_feed"),
+        (Hint::SellerJoined, "poll_hosts"),
+        (Hint::SellerLeft, "poll_hosts"),
+        (Hint::ConverterChanged, "poll_egress"),
     ];
-    for (hint, look) in hints {
+    for (hint, poll) in hints {
         let mut life = Life::live(push());
         life.wait(MINUTE);
-        life.looks.clear();
+        life.polls.clear();
         for _ in 0..100 {
             life.tell(Event::Hint(hint.clone()));
             life.now += TimeDelta::milliseconds(100);
             life.tell(Event::Tick);
             life.wait(0);
         }
-        let looks = count(&life, look);
-        assert!((5..=21).contains(&looks), "{hint:?}: {looks} in 10 s");
+        let polls = count(&life, poll);
+        assert!((5..=21).contains(&polls), "{hint:?}: {polls} in 10 s");
     }
 }
 
@@ -89,13 +89,13 @@ fn many_that_wait_to_be_live_share_what_there_is() {
         urgent: floor(20),
     });
     life.wait(10);
-    life.looks.clear();
+    life.polls.clear();
     life.wait(MINUTE);
-    assert_eq!(count(&life, "look_at_feed"), 3);
+    assert_eq!(count(&life, "poll_feed"), 3);
 }
 
 /// When a relay that was recovered with this draw looks first.
-fn first_look(draw: u16, pace: Pace) -> DateTime<Utc> {
+fn first_poll(draw: u16, pace: Pace) -> DateTime<Utc> {
     let life = Life::live(push());
     let mut relay = Relay::load(life.relay.durable().clone(), 2);
     relay.keep_pace(pace);
@@ -105,22 +105,22 @@ fn first_look(draw: u16, pace: Pace) -> DateTime<Utc> {
 }
 
 #[test]
-fn recovered_relays_look_spread_over_as_long_as_all_of_them_take() {
+fn recovered_relays_poll_spread_over_as_long_as_all_of_them_take() {
     let pace = Pace {
         live: floor(100),
         urgent: Intervals::default(),
     };
-    let begin = first_look(1, pace);
-    let half = first_look(500, pace);
-    let last = first_look(999, pace);
+    let begin = first_poll(1, pace);
+    let half = first_poll(500, pace);
+    let last = first_poll(999, pace);
     assert_eq!((half - begin).num_seconds(), 49);
     assert!((last - begin).num_seconds() >= 99);
-    let few = first_look(998, Pace::default());
+    let few = first_poll(998, Pace::default());
     assert!((few - begin).num_seconds() < 5, "a few look at once");
 }
 
 #[test]
-fn one_about_to_be_ended_by_a_deadline_looks_before() {
+fn one_about_to_be_ended_by_a_deadline_polls_before() {
     let mut spec = push();
     spec.timing.max_duration = secs(50);
     let mut life = Life::live(spec);
@@ -153,14 +153,14 @@ fn relays_that_went_live_together_drift_apart() {
 #[test]
 fn after_a_notification_the_manifest_alone_is_asked_for_every_half_second() {
     let mut life = Life::awaiting(push());
-    life.look();
+    life.poll();
     life.tell(Event::Hint(Hint::FeedConnected));
     for _ in 0..6 {
-        let Some(Call::LookAtFeed { manifest_first, .. }) = life.waiting("look_at_feed") else {
+        let Some(Call::PollFeed { manifest_first, .. }) = life.waiting("poll_feed") else {
             panic!("no look at the feed");
         };
         assert!(manifest_first);
-        life.answer("look_at_feed", Answer::NotYetPlayable);
+        life.answer("poll_feed", Answer::NotYetPlayable);
         assert_eq!(life.phase(), Phase::AwaitingLive);
         life.now += secs(1) / 2;
         life.tell(Event::Tick);
@@ -168,9 +168,9 @@ fn after_a_notification_the_manifest_alone_is_asked_for_every_half_second() {
     let reading = FeedReading {
         live: true,
         playable: Some(true),
-        video_uid: None,
+        recording_uid: None,
     };
-    life.answer("look_at_feed", Answer::Feed(reading));
-    life.look();
+    life.answer("poll_feed", Answer::Feed(reading));
+    life.poll();
     assert_eq!(life.phase(), Phase::Live);
 }

@@ -9,14 +9,14 @@ fn a_live_relay_is_recovered_without_a_call_to_an_api_that_counts() {
         let mut life = Life::live(spec);
         life.crash(20);
         assert!(
-            life.called.is_empty() && life.looks.is_empty(),
+            life.called.is_empty() && life.polls.is_empty(),
             "{:?}",
             life.open
         );
         life.wait(5);
         assert!(life.called.is_empty());
-        assert!(life.looks.contains(&"look_at_feed") && life.looks.contains(&"look_at_hosts"));
-        assert!(!life.looks.contains(&"look_at_recorder"));
+        assert!(life.polls.contains(&"poll_feed") && life.polls.contains(&"poll_hosts"));
+        assert!(!life.polls.contains(&"poll_egress"));
         assert_eq!(life.phase(), Phase::Live);
     });
 }
@@ -26,8 +26,8 @@ fn an_open_intent_is_looked_up_by_the_same_call() {
     on_both(|spec| {
         let mut life = Life::begin(spec.clone());
         life.crash(5);
-        let create = life.waiting("create_live_input");
-        assert_eq!(create, Some(&Call::CreateLiveInput { attempt: 1 }));
+        let create = life.waiting("create_ingest");
+        assert_eq!(create, Some(&Call::CreateIngest { attempt: 1 }));
 
         let mut life = Life::starting(spec);
         life.crash(5);
@@ -35,7 +35,7 @@ fn an_open_intent_is_looked_up_by_the_same_call() {
         let call = life.waiting(life.start_call()).unwrap();
         assert!(matches!(
             call,
-            Call::StartRecorder { attempt: 1, .. } | Call::CreateConverter { attempt: 1, .. }
+            Call::StartEgress { attempt: 1, .. } | Call::CreateConverter { attempt: 1, .. }
         ));
     });
 }
@@ -47,12 +47,12 @@ fn an_intent_left_open_by_a_crash_is_not_taken_for_never_carried_out_when_a_stop
         life.crash(5);
         life.tell(Event::Stop);
         life.accept("found");
-        assert!(life.waiting("stop_recorder").is_some());
+        assert!(life.waiting("stop_egress").is_some());
     });
 }
 
 #[test]
-fn a_deadline_that_passed_while_the_process_was_dead_waits_for_a_look() {
+fn a_deadline_that_passed_while_the_process_was_dead_waits_for_a_poll() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.seller = Some(false);
@@ -84,20 +84,20 @@ fn the_feeds_answer_does_not_decide_that_the_seller_has_left() {
     let reading = FeedReading {
         live: true,
         playable: Some(true),
-        video_uid: None,
+        recording_uid: None,
     };
-    life.answer("look_at_feed", Answer::Feed(reading));
+    life.answer("poll_feed", Answer::Feed(reading));
     assert_eq!(
         life.phase(),
         Phase::Interrupted,
         "the hosts are still being asked"
     );
-    life.look();
+    life.poll();
     assert_eq!(life.phase(), Phase::Live);
 }
 
 #[test]
-fn deadlines_wait_for_a_look_for_fifteen_seconds_at_most() {
+fn deadlines_wait_for_a_poll_for_fifteen_seconds_at_most() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.seller = Some(false);
@@ -122,7 +122,7 @@ fn a_wake_far_too_late_is_treated_like_a_recovery() {
     life.now += secs(300);
     life.tell(Event::Tick);
     assert_eq!(life.phase(), Phase::Interrupted);
-    life.look();
+    life.poll();
     assert_eq!(life.phase(), Phase::Live);
 }
 
@@ -136,19 +136,19 @@ fn a_relay_goes_on_from_every_phase_to_its_end() {
             life.crash(10);
             life.tell(Event::Stop);
             life.crash(1);
-            assert_eq!(life.called, ["stop_recorder"]);
-            life.answer("stop_recorder", Answer::Stopped);
+            assert_eq!(life.called, ["stop_egress"]);
+            life.answer("stop_egress", Answer::Stopped);
             life.crash(10);
-            assert_eq!(life.called, ["disable_live_input"]);
-            life.answer("disable_live_input", Answer::Disabled);
+            assert_eq!(life.called, ["disable_ingest"]);
+            life.answer("disable_ingest", Answer::Disabled);
             life.crash(10);
             assert_eq!(life.phase(), Phase::Finalizing);
             life.wait(20);
-            let videos = vec![video("video", VideoState::Ready, 30)];
-            life.answer("look_for_recordings", Answer::Recordings(videos));
+            let recordings = vec![recording("video", RecordingState::Ready, 30)];
+            life.answer("poll_recordings", Answer::Recordings(recordings));
             life.crash(10);
-            assert_eq!(life.called, ["delete_live_input"]);
-            life.answer("delete_live_input", Answer::NotFound);
+            assert_eq!(life.called, ["delete_ingest"]);
+            life.answer("delete_ingest", Answer::NotFound);
             assert_eq!(life.phase(), Phase::Ended);
         });
     }
@@ -158,13 +158,13 @@ fn a_relay_goes_on_from_every_phase_to_its_end() {
 fn a_replacement_goes_on_behind_new_keys_after_a_crash() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
-        life.recorder = Some(RecorderReading::Exited);
+        life.egress = Some(EgressReading::Exited);
         life.wait(16);
         life.crash(5);
         assert_eq!(life.called, ["rotate_keys"]);
         life.answer("rotate_keys", Answer::KeysRotated);
         life.accept("second");
-        assert_eq!(life.relay.durable().recorder.as_ref().unwrap().attempt, 2);
+        assert_eq!(life.relay.durable().egress.as_ref().unwrap().attempt, 2);
     });
 }
 
@@ -184,15 +184,15 @@ fn an_answer_to_another_lifes_call_is_stale() {
 }
 
 #[test]
-fn a_look_for_a_start_that_is_refused_once_is_taken_to_another_resource_and_not_a_third_time() {
+fn a_poll_for_a_start_that_is_refused_once_is_taken_to_another_resource_and_not_a_third_time() {
     let mut life = Life::starting(web());
     life.crash(1);
-    life.fail("start_recorder", Class::Rejected, false);
+    life.fail("start_egress", Class::Rejected, false);
     assert_eq!(life.phase(), Phase::Provisioning);
     life.wait(5);
     life.answer_acquire("another");
-    assert!(life.waiting("start_recorder").is_some());
-    life.fail("start_recorder", Class::Rejected, false);
+    assert!(life.waiting("start_egress").is_some());
+    life.fail("start_egress", Class::Rejected, false);
     assert_eq!(life.phase(), Phase::Stopping);
 }
 
@@ -201,5 +201,5 @@ fn a_resource_from_before_the_crash_is_not_used() {
     let mut life = Life::begin(web());
     life.answer_acquire("lost");
     life.crash(1);
-    assert_eq!(life.called, ["create_live_input", "acquire"]);
+    assert_eq!(life.called, ["create_ingest", "acquire"]);
 }

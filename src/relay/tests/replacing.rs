@@ -1,4 +1,4 @@
-//! A recorder that is lost, and another in its place.
+//! An egress that is lost, and another in its place.
 
 use super::driver::*;
 use crate::relay::*;
@@ -10,31 +10,31 @@ fn replace(life: &mut Life, id: &str) {
 }
 
 #[test]
-fn losing_the_feed_asks_the_recorder_at_once() {
+fn losing_the_feed_asks_the_egress_at_once() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.wait(60);
-        life.looks.clear();
+        life.polls.clear();
         life.feed = Some(false);
         life.tell(Event::Hint(Hint::FeedDisconnected));
-        life.look();
+        life.poll();
         assert_eq!(life.phase(), Phase::Interrupted);
-        assert!(life.looks.contains(&"look_at_recorder"));
+        assert!(life.polls.contains(&"poll_egress"));
     });
 }
 
 #[test]
-fn a_recorder_that_answers_while_the_feed_stays_away_is_replaced_after_feed_timeout_behind_new_keys()
- {
+fn an_egress_that_answers_while_the_feed_stays_away_is_replaced_after_feed_timeout_behind_new_keys()
+{
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         let gone = life.relay.durable().feed_gone_since.unwrap();
-        while life.waiting("stop_recorder").is_none() {
+        while life.waiting("stop_egress").is_none() {
             life.wait(1);
         }
         assert!((180..=181).contains(&life.since(gone).num_seconds()));
         life.called.clear();
-        life.answer("stop_recorder", Answer::Stopped);
+        life.answer("stop_egress", Answer::Stopped);
         assert_eq!(
             life.called,
             ["rotate_keys"],
@@ -46,18 +46,18 @@ fn a_recorder_that_answers_while_the_feed_stays_away_is_replaced_after_feed_time
         assert_eq!(life.phase(), Phase::Live);
         let durable = life.relay.durable();
         assert_eq!(
-            (durable.replacements, durable.live_input.uid.as_deref()),
+            (durable.replacements, durable.ingest.uid.as_deref()),
             (1, Some("input"))
         );
-        assert_eq!(durable.recorder.as_ref().unwrap().attempt, 2);
+        assert_eq!(durable.egress.as_ref().unwrap().attempt, 2);
     });
 }
 
 #[test]
-fn a_recorder_agora_does_not_know_is_replaced_only_when_the_whole_back_off_is_used_up() {
+fn an_egress_agora_does_not_know_is_replaced_only_when_the_whole_back_off_is_used_up() {
     on_both(|spec| {
         let mut life = Life::live(spec);
-        life.recorder = Some(RecorderReading::NotFound);
+        life.egress = Some(EgressReading::NotFound);
         life.feed = Some(false);
         life.tell(Event::Hint(Hint::FeedDisconnected));
         let from = life.now;
@@ -69,11 +69,13 @@ fn a_recorder_agora_does_not_know_is_replaced_only_when_the_whole_back_off_is_us
             "{}",
             life.since(from)
         );
-        let [debt] = &life.debts()[..] else { panic!() };
+        let [cleanup_job] = &life.cleanup_jobs()[..] else {
+            panic!()
+        };
         assert!(
             matches!(
-                debt,
-                Owed::StopRecorder { .. } | Owed::DeleteConverter { .. }
+                cleanup_job,
+                Cleanup::StopEgress { .. } | Cleanup::DeleteConverter { .. }
             ),
             "it may come back"
         );
@@ -81,25 +83,25 @@ fn a_recorder_agora_does_not_know_is_replaced_only_when_the_whole_back_off_is_us
 }
 
 #[test]
-fn a_recorder_that_is_back_within_the_back_off_is_kept() {
+fn an_egress_that_is_back_within_the_back_off_is_kept() {
     on_both(|spec| {
         let mut life = Life::live(spec);
-        life.recorder = Some(RecorderReading::NotFound);
+        life.egress = Some(EgressReading::NotFound);
         life.feed = Some(false);
         life.wait(110);
-        life.recorder = Some(RecorderReading::Publishing);
+        life.egress = Some(EgressReading::Publishing);
         life.feed = Some(true);
         life.wait(60);
         assert_eq!(life.phase(), Phase::Live);
         assert_eq!(life.relay.durable().replacements, 0);
-        assert!(!life.called.contains(&"stop_recorder"));
+        assert!(!life.called.contains(&"stop_egress"));
     });
 }
 
 #[test]
-fn looks_out_of_turn_do_not_shorten_the_back_off() {
+fn polls_out_of_turn_do_not_shorten_the_back_off() {
     let mut life = Life::live(push());
-    life.recorder = Some(RecorderReading::NotFound);
+    life.egress = Some(EgressReading::NotFound);
     let from = life.now;
     life.wait(70);
     assert_eq!(
@@ -109,7 +111,7 @@ fn looks_out_of_turn_do_not_shorten_the_back_off() {
     );
     life.feed = Some(false);
     life.tell(Event::Hint(Hint::FeedDisconnected));
-    life.look();
+    life.poll();
     while life.relay.durable().replacements == 0 {
         life.wait(1);
     }
@@ -121,25 +123,25 @@ fn looks_out_of_turn_do_not_shorten_the_back_off() {
 }
 
 #[test]
-fn a_recorder_that_has_exited_is_replaced_at_once() {
+fn an_egress_that_has_exited_is_replaced_at_once() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
-        life.recorder = Some(RecorderReading::Exited);
+        life.egress = Some(EgressReading::Exited);
         life.wait(16);
         assert!(life.waiting("rotate_keys").is_some());
-        assert_eq!(life.debts(), []);
+        assert_eq!(life.cleanup_jobs(), []);
     });
 }
 
 #[test]
-fn a_recorder_that_has_failed_is_stopped_before_another_starts() {
+fn an_egress_that_has_failed_is_stopped_before_another_starts() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
-        life.recorder = Some(RecorderReading::Failed);
+        life.egress = Some(EgressReading::Failed);
         life.wait(16);
-        assert!(life.waiting("stop_recorder").is_some());
+        assert!(life.waiting("stop_egress").is_some());
         assert!(life.waiting("rotate_keys").is_none());
-        life.answer("stop_recorder", Answer::Stopped);
+        life.answer("stop_egress", Answer::Stopped);
         assert!(life.waiting("rotate_keys").is_some());
     });
 }
@@ -148,9 +150,9 @@ fn a_recorder_that_has_failed_is_stopped_before_another_starts() {
 fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
-        life.recorder = Some(RecorderReading::Failed);
+        life.egress = Some(EgressReading::Failed);
         life.wait(16);
-        life.recorder = Some(RecorderReading::Publishing);
+        life.egress = Some(EgressReading::Publishing);
         let refused = |life: &mut Life, call: &str| {
             for _ in 0..3 {
                 life.fail(call, Class::Unauthorized, false);
@@ -158,8 +160,8 @@ fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
             }
             assert_eq!(life.phase(), Phase::Interrupted, "{call}");
         };
-        refused(&mut life, "stop_recorder");
-        life.answer("stop_recorder", Answer::Stopped);
+        refused(&mut life, "stop_egress");
+        life.answer("stop_egress", Answer::Stopped);
         refused(&mut life, "rotate_keys");
         life.answer("rotate_keys", Answer::KeysRotated);
         if life.is_web() {
@@ -180,7 +182,7 @@ fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
         assert_eq!(life.phase(), Phase::Live);
 
         let mut life = Life::without_feed(life.relay.durable().spec.clone());
-        life.recorder = Some(RecorderReading::Exited);
+        life.egress = Some(EgressReading::Exited);
         life.wait(16);
         while life.phase() == Phase::Interrupted {
             if life.waiting("rotate_keys").is_some() {
@@ -188,7 +190,7 @@ fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
             }
             life.wait(1);
         }
-        assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
+        assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
         let told = life.detail().failure.unwrap();
         assert_eq!(told.class, Class::Unauthorized);
     });
@@ -198,12 +200,12 @@ fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
 fn a_quota_that_is_used_up_ends_no_relay_on_air_before_a_deadline_does() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
-        life.recorder = Some(RecorderReading::Failed);
+        life.egress = Some(EgressReading::Failed);
         life.wait(16);
-        life.recorder = Some(RecorderReading::Publishing);
-        life.fail("stop_recorder", Class::Quota, false);
+        life.egress = Some(EgressReading::Publishing);
+        life.fail("stop_egress", Class::Quota, false);
         life.wait(8);
-        life.answer("stop_recorder", Answer::Stopped);
+        life.answer("stop_egress", Answer::Stopped);
         life.fail("rotate_keys", Class::Quota, false);
         life.wait(8);
         life.answer("rotate_keys", Answer::KeysRotated);
@@ -223,18 +225,18 @@ fn two_are_replaced_and_the_third_loss_is_the_end() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         for id in ["second", "third"] {
-            life.recorder = Some(RecorderReading::Exited);
+            life.egress = Some(EgressReading::Exited);
             life.wait(16);
-            life.recorder = Some(RecorderReading::Connecting);
+            life.egress = Some(EgressReading::Connecting);
             replace(&mut life, id);
         }
-        life.recorder = Some(RecorderReading::Exited);
+        life.egress = Some(EgressReading::Exited);
         life.wait(16);
-        let disable = life.waiting("disable_live_input");
-        let calm = matches!(disable, Some(Call::DisableLiveInput { urgent: false, .. }));
+        let disable = life.waiting("disable_ingest");
+        let calm = matches!(disable, Some(Call::DisableIngest { urgent: false, .. }));
         assert!(calm, "it is proved gone");
-        assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
-        assert_eq!(life.detail().recorder.as_deref(), Some("it had exited"));
+        assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
+        assert_eq!(life.detail().egress.as_deref(), Some("it had exited"));
         assert_eq!(life.relay.durable().replacements, 2);
     });
 }
@@ -242,38 +244,38 @@ fn two_are_replaced_and_the_third_loss_is_the_end() {
 #[test]
 fn feed_timeout_starts_anew_when_a_replacement_is_accepted() {
     let mut life = Life::without_feed(push());
-    life.recorder = Some(RecorderReading::Exited);
+    life.egress = Some(EgressReading::Exited);
     life.wait(100);
-    life.recorder = Some(RecorderReading::Publishing);
+    life.egress = Some(EgressReading::Publishing);
     replace(&mut life, "second");
     let accepted = life.now;
-    while life.waiting("stop_recorder").is_none() {
+    while life.waiting("stop_egress").is_none() {
         life.wait(1);
     }
     assert!((180..=181).contains(&life.since(accepted).num_seconds()));
 }
 
 #[test]
-fn a_late_word_on_the_first_recorder_is_not_taken_for_the_seconds() {
+fn a_late_word_on_the_first_egress_is_not_taken_for_the_seconds() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
-        while life.waiting("look_at_recorder").is_none() {
+        while life.waiting("poll_egress").is_none() {
             life.now = life.relay.wake_at(life.now).unwrap();
             life.tell(Event::Tick);
         }
         let asked = life
             .open
             .iter()
-            .position(|a| name(&a.call) == "look_at_recorder")
+            .position(|a| name(&a.call) == "poll_egress")
             .unwrap();
         let late = life.open.remove(asked);
-        life.look();
-        while life.waiting("stop_recorder").is_none() {
+        life.poll();
+        while life.waiting("stop_egress").is_none() {
             life.wait(1);
         }
-        life.answer("stop_recorder", Answer::Stopped);
+        life.answer("stop_egress", Answer::Stopped);
         replace(&mut life, "second");
-        let answer = Answer::Recorder(RecorderReading::Exited);
+        let answer = Answer::Egress(EgressReading::Exited);
         let step = life.tell(Event::Answered {
             action: late.id,
             answer,
@@ -285,23 +287,23 @@ fn a_late_word_on_the_first_recorder_is_not_taken_for_the_seconds() {
 }
 
 #[test]
-fn a_live_input_that_is_gone_when_its_keys_are_to_be_rotated_is_the_end() {
+fn an_ingest_that_is_gone_when_its_keys_are_to_be_rotated_is_the_end() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
-        life.recorder = Some(RecorderReading::Exited);
+        life.egress = Some(EgressReading::Exited);
         life.wait(16);
         life.answer("rotate_keys", Answer::NotFound);
-        assert_eq!(life.outcome(), Some(OutcomeCode::LiveInputGone));
-        life.take_down(&[video("video", VideoState::Ready, 20)]);
+        assert_eq!(life.outcome(), Some(OutcomeCode::IngestGone));
+        life.take_down(&[recording("video", RecordingState::Ready, 20)]);
         assert_eq!(life.phase(), Phase::Ended);
     });
 }
 
 #[test]
-fn a_live_input_found_gone_after_a_stop_changes_the_outcome_no_more() {
+fn an_ingest_found_gone_after_a_stop_changes_the_outcome_no_more() {
     for failed in [false, true] {
         let mut life = Life::without_feed(push());
-        life.recorder = Some(RecorderReading::Exited);
+        life.egress = Some(EgressReading::Exited);
         life.wait(16);
         life.tell(Event::Stop);
         if failed {
@@ -315,44 +317,44 @@ fn a_live_input_found_gone_after_a_stop_changes_the_outcome_no_more() {
 }
 
 #[test]
-fn a_recorder_whose_output_was_cut_is_told_its_target_again_but_not_for_ever() {
+fn an_egress_whose_output_was_cut_is_told_its_target_again_but_not_for_ever() {
     let mut life = Life::live(web());
-    life.recorder = Some(RecorderReading::Disconnected);
+    life.egress = Some(EgressReading::Disconnected);
     for _ in 0..6 {
         life.wait(130);
-        if life.waiting("update_recorder").is_some() {
-            life.answer("update_recorder", Answer::Updated);
+        if life.waiting("update_egress").is_some() {
+            life.answer("update_egress", Answer::Updated);
         }
     }
     let updates = life
         .called
         .iter()
-        .filter(|c| **c == "update_recorder")
+        .filter(|c| **c == "update_egress")
         .count();
     assert_eq!(updates, 3);
 }
 
 #[test]
-fn the_last_recorder_given_up_unproved_has_its_live_input_disabled_urgently() {
+fn the_last_egress_given_up_unproved_has_its_ingest_disabled_urgently() {
     let mut life = Life::without_feed(push());
     for id in ["second", "third"] {
-        life.recorder = Some(RecorderReading::Exited);
+        life.egress = Some(EgressReading::Exited);
         life.wait(16);
-        life.recorder = Some(RecorderReading::Connecting);
+        life.egress = Some(EgressReading::Connecting);
         replace(&mut life, id);
     }
-    life.recorder = Some(RecorderReading::NotFound);
+    life.egress = Some(EgressReading::NotFound);
     life.wait(150);
-    assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
-    let disable = life.waiting("disable_live_input");
-    let urgent = matches!(disable, Some(Call::DisableLiveInput { urgent: true, .. }));
+    assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
+    let disable = life.waiting("disable_ingest");
+    let urgent = matches!(disable, Some(Call::DisableIngest { urgent: true, .. }));
     assert!(urgent, "it may come back");
 }
 
-/// A relay on air whose recorder has exited: it asks for new keys.
+/// A relay on air whose egress has exited: it asks for new keys.
 fn replacing(spec: Spec) -> Life {
     let mut life = Life::without_feed(spec);
-    life.recorder = Some(RecorderReading::Exited);
+    life.egress = Some(EgressReading::Exited);
     life.wait(16);
     assert!(life.waiting("rotate_keys").is_some());
     life
@@ -362,12 +364,12 @@ fn replacing(spec: Spec) -> Life {
 fn a_call_refused_as_wrong_does_not_end_a_relay_on_air_at_once() {
     on_both(|spec| {
         let start: &[&str] = match spec.backend {
-            Backend::CloudRecording { .. } => &["acquire", "start_recorder"],
+            Backend::CloudRecording { .. } => &["acquire", "start_egress"],
             Backend::MediaPush { .. } => &["create_converter"],
         };
         let mut life = replacing(spec);
         for refused in ["rotate_keys"].iter().chain(start) {
-            if *refused == "start_recorder" {
+            if *refused == "start_egress" {
                 life.answer_acquire("resource-second");
             }
             life.fail(refused, Class::Rejected, false);
@@ -397,7 +399,7 @@ fn a_call_that_stays_refused_as_wrong_ends_a_relay_on_air_when_the_feeds_patienc
             }
             life.wait(1);
         }
-        assert_eq!(life.outcome(), Some(OutcomeCode::RecorderLost));
+        assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
         assert_eq!(life.detail().failure.unwrap().class, Class::Rejected);
         assert!((180..=182).contains(&life.since(from).num_seconds()));
         assert!((10..40).contains(&tries), "it backs off: {tries}");

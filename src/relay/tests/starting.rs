@@ -1,57 +1,57 @@
-//! From the request to the recorder's acceptance.
+//! From the request to the egress's acceptance.
 
 use super::driver::*;
 use crate::relay::*;
 
 #[test]
-fn the_live_input_and_the_resource_are_asked_for_side_by_side_and_the_intent_is_told_first() {
+fn the_ingest_and_the_resource_are_asked_for_side_by_side_and_the_intent_is_told_first() {
     let life = Life::begin(web());
-    assert_eq!(life.called, ["create_live_input", "acquire"]);
+    assert_eq!(life.called, ["create_ingest", "acquire"]);
     let kinds: Vec<&str> = life.journal.iter().map(|(_, fact)| fact.into()).collect();
-    assert_eq!(kinds, ["requested", "live_input_requested"]);
-    assert_eq!(Life::begin(push()).called, ["create_live_input"]);
+    assert_eq!(kinds, ["requested", "ingest_requested"]);
+    assert_eq!(Life::begin(push()).called, ["create_ingest"]);
 }
 
 #[test]
-fn the_recorder_starts_when_both_are_there_on_the_resource_that_was_acquired() {
+fn the_egress_starts_when_both_are_there_on_the_resource_that_was_acquired() {
     let life = Life::starting(web());
-    let call = life.waiting("start_recorder").unwrap();
-    let expected = Call::StartRecorder {
+    let call = life.waiting("start_egress").unwrap();
+    let expected = Call::StartEgress {
         attempt: 1,
         resource_id: "resource".into(),
-        live_input: "input".into(),
+        ingest: "input".into(),
     };
     assert_eq!(*call, expected);
 }
 
 #[test]
-fn a_resource_acquired_long_before_the_live_input_is_dropped_and_acquired_anew() {
+fn a_resource_acquired_long_before_the_ingest_is_dropped_and_acquired_anew() {
     let mut life = Life::begin(web());
     life.answer_acquire("too old");
     life.wait(10);
     assert_eq!(
         life.called,
-        ["create_live_input", "acquire"],
-        "it waits for the live input"
+        ["create_ingest", "acquire"],
+        "it waits for the ingest"
     );
     life.answer_create();
-    assert_eq!(life.called, ["create_live_input", "acquire", "acquire"]);
+    assert_eq!(life.called, ["create_ingest", "acquire", "acquire"]);
     life.answer_acquire("new");
-    let start = life.waiting("start_recorder");
-    assert!(matches!(start, Some(Call::StartRecorder { resource_id, .. }) if resource_id == "new"));
+    let start = life.waiting("start_egress");
+    assert!(matches!(start, Some(Call::StartEgress { resource_id, .. }) if resource_id == "new"));
 }
 
 #[test]
-fn a_recorder_waits_for_its_predecessor_but_not_for_ever() {
+fn an_egress_waits_for_its_predecessor_but_not_for_ever() {
     on_both(|mut spec| {
-        spec.recorder_not_before = Some(spec.requested_at + secs(10));
+        spec.egress_not_before = Some(spec.requested_at + secs(10));
         let mut life = Life::begin(spec.clone());
         life.answer_create();
         life.wait(9);
         assert_eq!(
             life.called,
-            ["create_live_input"],
-            "the live input waits for nobody"
+            ["create_ingest"],
+            "the ingest waits for nobody"
         );
         life.wait(1);
         assert_eq!(life.called.len(), 2);
@@ -74,12 +74,12 @@ fn a_start_whose_answer_was_lost_is_looked_up_by_the_same_start() {
         let again = life.waiting(call).cloned().unwrap();
         match (first, again) {
             (
-                Call::StartRecorder {
+                Call::StartEgress {
                     resource_id: one,
                     attempt: 1,
                     ..
                 },
-                Call::StartRecorder {
+                Call::StartEgress {
                     resource_id: other,
                     attempt: 1,
                     ..
@@ -89,7 +89,7 @@ fn a_start_whose_answer_was_lost_is_looked_up_by_the_same_start() {
         }
         life.accept("found");
         assert_eq!(life.phase(), Phase::AwaitingLive);
-        assert_eq!(life.relay.durable().recorder.as_ref().unwrap().attempt, 1);
+        assert_eq!(life.relay.durable().egress.as_ref().unwrap().attempt, 1);
     });
 }
 
@@ -97,12 +97,12 @@ fn a_start_whose_answer_was_lost_is_looked_up_by_the_same_start() {
 fn a_resource_that_is_refused_is_replaced_at_once_and_the_next_ones_ever_later() {
     let mut life = Life::starting(web());
     let begun = life.now;
-    life.answer("start_recorder", Answer::ResourceExpired);
+    life.answer("start_egress", Answer::ResourceExpired);
     life.answer_acquire("second");
     assert_eq!(life.now, begun, "a resource may have been too old");
     let mut waits = Vec::new();
     for _ in 0..6 {
-        life.answer("start_recorder", Answer::ResourceExpired);
+        life.answer("start_egress", Answer::ResourceExpired);
         let refused = life.now;
         while life.waiting("acquire").is_none() {
             life.wait(1);
@@ -116,19 +116,19 @@ fn a_resource_that_is_refused_is_replaced_at_once_and_the_next_ones_ever_later()
 }
 
 #[test]
-fn a_key_whose_live_input_is_gone_is_replaced_at_once_and_the_next_ones_ever_later() {
+fn a_key_whose_ingest_is_gone_is_replaced_at_once_and_the_next_ones_ever_later() {
     let mut spec = push();
     spec.timing.provisioning_timeout = secs(3600);
     let mut life = Life::begin(spec);
     let begun = life.now;
-    life.fail("create_live_input", Class::Conflict, false);
-    assert!(life.waiting("create_live_input").is_some());
+    life.fail("create_ingest", Class::Conflict, false);
+    assert!(life.waiting("create_ingest").is_some());
     assert_eq!(life.now, begun, "a new key is expected to do");
     let mut waits = Vec::new();
     for _ in 0..6 {
-        life.fail("create_live_input", Class::Conflict, false);
+        life.fail("create_ingest", Class::Conflict, false);
         let refused = life.now;
-        while life.waiting("create_live_input").is_none() {
+        while life.waiting("create_ingest").is_none() {
             life.wait(1);
         }
         waits.push(life.since(refused).num_seconds());
@@ -152,48 +152,51 @@ fn a_start_refused_for_certain_is_made_anew_under_the_same_name() {
         }
         life.accept("second");
         assert_eq!(life.phase(), Phase::AwaitingLive);
-        assert_eq!(life.relay.durable().recorder.as_ref().unwrap().attempt, 1);
+        assert_eq!(life.relay.durable().egress.as_ref().unwrap().attempt, 1);
     });
 }
 
 #[test]
-fn a_recorder_that_runs_without_telling_its_session_is_gone_on_with() {
+fn an_egress_that_runs_without_telling_its_session_is_gone_on_with() {
     let mut life = Life::starting(web());
-    life.fail("start_recorder", Class::Timeout, true);
+    life.fail("start_egress", Class::Timeout, true);
     life.wait(5);
-    life.answer("start_recorder", Answer::Recording { sid: None });
+    life.answer("start_egress", Answer::Recording { sid: None });
     assert_eq!(life.phase(), Phase::AwaitingLive);
     life.feed = Some(true);
     life.wait(10);
     assert_eq!(life.phase(), Phase::Live);
     assert!(
-        !life.looks.contains(&"look_at_recorder"),
+        !life.polls.contains(&"poll_egress"),
         "there is no session to ask for"
     );
-    let cname = life.relay.durable().spec.mark(1).to_string();
+    let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "told".into();
-    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
-    assert!(life.looks.contains(&"look_at_recorder"));
-    life.look();
+    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
+    assert!(life.polls.contains(&"poll_egress"));
+    life.poll();
     life.tell(Event::Stop);
-    let stop = life.waiting("stop_recorder");
+    let stop = life.waiting("stop_egress");
     assert!(
-        matches!(stop, Some(Call::StopRecorder(RecorderRef::CloudRecording(task))) if task.sid == "told")
+        matches!(stop, Some(Call::StopEgress(EgressRef::CloudRecording(task))) if task.sid == "told")
     );
 }
 
 #[test]
-fn a_session_nobody_ever_tells_is_owed_and_its_live_input_disabled() {
+fn a_session_nobody_ever_tells_is_owed_and_its_ingest_disabled() {
     let mut life = Life::starting(web());
-    life.fail("start_recorder", Class::Timeout, true);
+    life.fail("start_egress", Class::Timeout, true);
     life.wait(5);
-    life.answer("start_recorder", Answer::Recording { sid: None });
+    life.answer("start_egress", Answer::Recording { sid: None });
     life.tell(Event::Stop);
-    assert!(matches!(life.debts()[..], [Owed::UnknownRecorder { .. }]));
+    assert!(matches!(
+        life.cleanup_jobs()[..],
+        [Cleanup::UnknownEgress { .. }]
+    ));
     assert!(
         matches!(
-            life.waiting("disable_live_input"),
-            Some(Call::DisableLiveInput { urgent: true, .. })
+            life.waiting("disable_ingest"),
+            Some(Call::DisableIngest { urgent: true, .. })
         ),
         "at once: nothing else stops it"
     );
@@ -202,17 +205,17 @@ fn a_session_nobody_ever_tells_is_owed_and_its_live_input_disabled() {
 #[test]
 fn a_notification_answers_a_start_whose_answer_was_lost() {
     let mut life = Life::starting(web());
-    life.fail("start_recorder", Class::Timeout, true);
-    let cname = life.relay.durable().spec.mark(1).to_string();
-    let other = life.relay.durable().spec.mark(2).to_string();
+    life.fail("start_egress", Class::Timeout, true);
+    let cname = life.relay.durable().spec.tag(1).to_string();
+    let other = life.relay.durable().spec.tag(2).to_string();
     let sid = "another's".to_owned();
-    life.tell(Event::Hint(Hint::RecorderChanged { cname: other, sid }));
+    life.tell(Event::Hint(Hint::EgressChanged { cname: other, sid }));
     assert_eq!(life.phase(), Phase::Provisioning, "another identity's");
     let sid = "told".to_owned();
-    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     assert_eq!(life.phase(), Phase::AwaitingLive);
-    let recorder = life.relay.durable().recorder.clone().unwrap();
-    assert_eq!(recorder.sid.as_deref(), Some("told"));
+    let egress = life.relay.durable().egress.clone().unwrap();
+    assert_eq!(egress.sid.as_deref(), Some("told"));
 }
 
 #[test]
@@ -224,54 +227,54 @@ fn after_five_minutes_a_lost_start_is_looked_up_on_a_new_resource_of_the_same_id
         Some(Call::Acquire { attempt: 1 })
     ));
     life.answer_acquire("new");
-    let start = life.waiting("start_recorder").unwrap();
+    let start = life.waiting("start_egress").unwrap();
     assert!(
-        matches!(start, Call::StartRecorder { attempt: 1, resource_id, .. } if resource_id == "new")
+        matches!(start, Call::StartEgress { attempt: 1, resource_id, .. } if resource_id == "new")
     );
 }
 
 #[test]
-fn a_recorder_that_runs_on_an_earlier_resource_is_stopped_on_that_one() {
+fn an_egress_that_runs_on_an_earlier_resource_is_stopped_on_that_one() {
     let mut spec = web();
     spec.timing.provisioning_timeout = secs(600);
     let mut life = Life::starting(spec);
     life.crash(301);
     life.answer_acquire("new");
-    life.answer("start_recorder", Answer::RecordingElsewhere);
+    life.answer("start_egress", Answer::RecordingElsewhere);
     assert_eq!(life.phase(), Phase::AwaitingLive);
-    let cname = life.relay.durable().spec.mark(1).to_string();
+    let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "told".into();
-    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     life.tell(Event::Stop);
-    let stop = life.waiting("stop_recorder");
-    let on_it = |r: &RecorderRef| matches!(r, RecorderRef::CloudRecording(task) if task.resource_id == "resource");
+    let stop = life.waiting("stop_egress");
+    let on_it = |r: &EgressRef| matches!(r, EgressRef::CloudRecording(task) if task.resource_id == "resource");
     assert!(
-        matches!(stop, Some(Call::StopRecorder(r)) if on_it(r)),
+        matches!(stop, Some(Call::StopEgress(r)) if on_it(r)),
         "{stop:?}"
     );
 }
 
 #[test]
-fn a_live_input_whose_answer_was_lost_is_asked_for_under_the_same_key() {
+fn an_ingest_whose_answer_was_lost_is_asked_for_under_the_same_key() {
     on_both(|spec| {
         let mut life = Life::begin(spec);
-        life.fail("create_live_input", Class::Timeout, true);
+        life.fail("create_ingest", Class::Timeout, true);
         life.wait(5);
-        let again = life.waiting("create_live_input");
-        assert_eq!(again, Some(&Call::CreateLiveInput { attempt: 1 }));
+        let again = life.waiting("create_ingest");
+        assert_eq!(again, Some(&Call::CreateIngest { attempt: 1 }));
     });
 }
 
 #[test]
-fn after_six_hours_a_live_input_is_looked_for_by_its_mark_and_only_then_asked_for_anew() {
+fn after_six_hours_an_ingest_is_polled_for_by_its_tag_and_only_then_asked_for_anew() {
     let mut spec = push();
     spec.timing.provisioning_timeout = secs(8 * 3600);
     let mut life = Life::begin(spec);
     life.crash(6 * 3600 + 1);
-    assert_eq!(life.called, ["find_live_input"]);
-    life.answer("find_live_input", Answer::NotFound);
-    let again = life.waiting("create_live_input");
-    assert_eq!(again, Some(&Call::CreateLiveInput { attempt: 2 }));
+    assert_eq!(life.called, ["find_ingest"]);
+    life.answer("find_ingest", Answer::NotFound);
+    let again = life.waiting("create_ingest");
+    assert_eq!(again, Some(&Call::CreateIngest { attempt: 2 }));
 }
 
 #[test]
@@ -287,7 +290,7 @@ fn a_stop_before_anything_is_there_cancels_and_leaves_nothing() {
         life.answer_create();
         life.take_down(&[]);
         assert_eq!(life.phase(), Phase::Ended);
-        assert!(life.called.contains(&"delete_live_input"));
+        assert!(life.called.contains(&"delete_ingest"));
         assert!(!life.called.contains(&life.start_call()));
     });
 }
@@ -298,7 +301,7 @@ fn a_stop_while_the_start_is_under_way_stops_what_it_started() {
         let mut life = Life::starting(spec.clone());
         life.tell(Event::Stop);
         life.accept("late");
-        assert!(life.waiting("stop_recorder").is_some());
+        assert!(life.waiting("stop_egress").is_some());
         life.take_down(&[]);
         assert_eq!(life.phase(), Phase::Ended);
 
@@ -308,7 +311,7 @@ fn a_stop_while_the_start_is_under_way_stops_what_it_started() {
         life.wait(5);
         life.accept("found");
         assert!(
-            life.waiting("stop_recorder").is_some(),
+            life.waiting("stop_egress").is_some(),
             "looked up, and stopped"
         );
     });
@@ -322,23 +325,23 @@ fn a_session_that_may_be_an_earlier_starts_is_not_all_that_is_owed() {
     // The first start was carried out, its session has ended, and the notification of it comes late.
     life.crash(301);
     life.answer_acquire("new");
-    life.fail("start_recorder", Class::Timeout, true);
-    let cname = life.relay.durable().spec.mark(1).to_string();
+    life.fail("start_egress", Class::Timeout, true);
+    let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "of the first start".into();
-    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     life.wait(5);
     // The second start was carried out as well: it runs under another session, which nobody tells.
-    life.answer("start_recorder", Answer::Recording { sid: None });
+    life.answer("start_egress", Answer::Recording { sid: None });
     assert_eq!(life.phase(), Phase::AwaitingLive);
     life.tell(Event::Stop);
-    life.answer("stop_recorder", Answer::NotFound);
-    let debts = life.debts();
+    life.answer("stop_egress", Answer::NotFound);
+    let cleanup_jobs = life.cleanup_jobs();
     assert!(
         matches!(
-            debts[..],
-            [Owed::StopRecorder { .. }, Owed::UnknownRecorder { .. }]
+            cleanup_jobs[..],
+            [Cleanup::StopEgress { .. }, Cleanup::UnknownEgress { .. }]
         ),
-        "{debts:?}"
+        "{cleanup_jobs:?}"
     );
 }
 
@@ -349,18 +352,18 @@ fn a_session_that_the_start_itself_tells_is_no_guess() {
     let mut life = Life::starting(spec);
     life.crash(301);
     life.answer_acquire("new");
-    life.fail("start_recorder", Class::Timeout, true);
-    let cname = life.relay.durable().spec.mark(1).to_string();
+    life.fail("start_egress", Class::Timeout, true);
+    let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "of the first start".into();
-    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     life.wait(5);
     life.accept("told");
     life.tell(Event::Stop);
-    life.answer("stop_recorder", Answer::NotFound);
-    let debts = life.debts();
+    life.answer("stop_egress", Answer::NotFound);
+    let cleanup_jobs = life.cleanup_jobs();
     assert!(
-        matches!(&debts[..], [Owed::StopRecorder { sid, .. }] if sid == "told"),
-        "{debts:?}"
+        matches!(&cleanup_jobs[..], [Cleanup::StopEgress { sid, .. }] if sid == "told"),
+        "{cleanup_jobs:?}"
     );
 }
 
@@ -371,10 +374,10 @@ fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_
     let mut life = Life::starting(spec);
     life.crash(301);
     life.answer_acquire("new");
-    life.fail("start_recorder", Class::Timeout, true);
-    let cname = life.relay.durable().spec.mark(1).to_string();
+    life.fail("start_egress", Class::Timeout, true);
+    let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "told".into();
-    life.tell(Event::Hint(Hint::RecorderChanged { cname, sid }));
+    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     assert_eq!(
         life.phase(),
         Phase::Provisioning,
@@ -382,26 +385,26 @@ fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_
     );
     life.tell(Event::Stop);
     for _ in 0..32 {
-        if life.waiting("start_recorder").is_some() {
-            life.fail("start_recorder", Class::Unavailable, false);
+        if life.waiting("start_egress").is_some() {
+            life.fail("start_egress", Class::Unavailable, false);
         }
-        if life.waiting("disable_live_input").is_some() {
-            life.answer("disable_live_input", Answer::Disabled);
+        if life.waiting("disable_ingest").is_some() {
+            life.answer("disable_ingest", Answer::Disabled);
         }
         life.wait(1);
     }
-    let debts = life.debts();
+    let cleanup_jobs = life.cleanup_jobs();
     let [
-        Owed::StopRecorder {
+        Cleanup::StopEgress {
             resource_id,
             other_resources,
             ..
         },
         // The session may be that of a start on the resource before, which has ended.
-        Owed::UnknownRecorder { .. },
-    ] = &debts[..]
+        Cleanup::UnknownEgress { .. },
+    ] = &cleanup_jobs[..]
     else {
-        panic!("{debts:?}");
+        panic!("{cleanup_jobs:?}");
     };
     assert_eq!(
         (&**resource_id, &other_resources[..]),

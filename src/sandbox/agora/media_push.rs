@@ -87,7 +87,7 @@ pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
     let request = request_id(cx);
     cx.state
         .converter_notice(&id, &ConverterEvent::Created { request: &request });
-    // Nobody plays recorders any more only while the sandbox stops.
+    // Nobody plays egresses any more only while the sandbox stops.
     let _ = cx.world.jobs.send(Job::Converter(id.clone()));
     Answer::json(200, &answer).with("X-Resource-ID", id)
 }

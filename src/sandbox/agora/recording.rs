@@ -25,8 +25,8 @@ pub(super) fn acquire(cx: &mut Cx<'_>) -> Answer {
         Ok(read) => read,
         Err(answer) => return answer,
     };
-    if cx.state.tasks.unfinished() >= cx.state.quotas.max_recorders {
-        cx.state.violation("recorders_passed", cname);
+    if cx.state.tasks.unfinished() >= cx.state.quotas.max_egresses {
+        cx.state.violation("egresses_passed", cname);
         return refused(400, 406, "vendor_over_load");
     }
     let id = cx.state.dice.word(260);

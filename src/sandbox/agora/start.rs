@@ -76,7 +76,7 @@ pub(super) fn start(cx: &mut Cx<'_>) -> Answer {
     if let Some(resource) = cx.state.resources.get_mut(&resource_id) {
         resource.sid = Some(sid.clone());
     }
-    // Nobody plays recorders any more only while the sandbox stops.
+    // Nobody plays egresses any more only while the sandbox stops.
     let _ = cx.world.jobs.send(Job::Task(sid.clone()));
     Answer::json(
         200,

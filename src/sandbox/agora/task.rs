@@ -229,7 +229,7 @@ fn why_stopped(code: u8) -> (&'static str, &'static str) {
         3 => ("start_engine_failed", "the browser did not start"),
         4 => ("page_load_timeout", "the page was not ready in time"),
         5 => ("access_url_failed", "the page could not be opened"),
-        _ => ("recorder_error", "the recorder failed"),
+        _ => ("recorder_error", "the egress failed"),
     }
 }
 

@@ -210,7 +210,7 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &Video) -> Value {
     body
 }
 
-/// The seconds of a video as the API tells them: milliseconds are enough, and the same at every look.
+/// The seconds of a video as the API tells them: milliseconds are enough, and the same at every poll.
 pub(in crate::sandbox) fn told_seconds(length: Duration) -> f64 {
     f64::from(u32::try_from(length.as_millis()).unwrap_or(u32::MAX)) / 1000.0
 }

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::store::Alarm;
+use crate::store::AlarmRow;
 
 /// A row of `alarms`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -25,7 +25,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl From<Model> for Alarm {
+impl From<Model> for AlarmRow {
     fn from(model: Model) -> Self {
         Self {
             code: model.code,

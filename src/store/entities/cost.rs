@@ -3,7 +3,7 @@
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
 use super::id::Id;
-use crate::store::Cost;
+use crate::store::CostRow;
 
 /// A row of `stream_costs`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -28,8 +28,8 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl From<&Cost> for ActiveModel {
-    fn from(cost: &Cost) -> Self {
+impl From<&CostRow> for ActiveModel {
+    fn from(cost: &CostRow) -> Self {
         Self {
             relay_id: Set(cost.relay_id.into()),
             channel_id: Set(cost.channel_id),
@@ -45,7 +45,7 @@ impl From<&Cost> for ActiveModel {
     }
 }
 
-impl From<Model> for Cost {
+impl From<Model> for CostRow {
     fn from(model: Model) -> Self {
         Self {
             relay_id: model.relay_id.0,

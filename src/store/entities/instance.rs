@@ -14,7 +14,7 @@ pub struct Model {
     pub epoch: i64,
     pub created_at: DateTimeUtc,
     /// The epoch of the node that does what is done once for all.
-    pub steward: i64,
+    pub leader: i64,
 }
 
 /// None: rows are joined by hand.

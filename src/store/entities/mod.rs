@@ -7,8 +7,8 @@
 )]
 
 pub mod alarm;
+pub mod cleanup_job;
 pub mod cost;
-pub mod debt;
 pub mod ended_session;
 pub mod id;
 pub mod idempotency_key;

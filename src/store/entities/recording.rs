@@ -3,14 +3,14 @@
 use sea_orm::entity::prelude::*;
 
 use super::id::Id;
-use crate::store::Recording;
+use crate::store::RecordingRow;
 
 /// A row of `recordings`.
 #[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "recordings")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub video_uid: String,
+    pub id: String,
     pub relay_id: Id,
     pub channel_id: i64,
     pub state: String,
@@ -28,10 +28,10 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl From<&Recording> for Model {
-    fn from(recording: &Recording) -> Self {
+impl From<&RecordingRow> for Model {
+    fn from(recording: &RecordingRow) -> Self {
         Self {
-            video_uid: recording.video_uid.clone(),
+            id: recording.id.clone(),
             relay_id: recording.relay_id.into(),
             channel_id: recording.channel_id,
             state: recording.state.clone(),
@@ -45,10 +45,10 @@ impl From<&Recording> for Model {
     }
 }
 
-impl From<Model> for Recording {
+impl From<Model> for RecordingRow {
     fn from(model: Model) -> Self {
         Self {
-            video_uid: model.video_uid,
+            id: model.id,
             relay_id: model.relay_id.0,
             channel_id: model.channel_id,
             state: model.state,

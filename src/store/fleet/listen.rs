@@ -19,7 +19,7 @@ use crate::store::{Store, StoreError};
 pub(super) const CHANNEL: &str = "relaykeeper";
 /// Between two tries to listen.
 const AGAIN: Duration = Duration::from_secs(1);
-/// So much is heard and not yet taken; what comes then is left to the next look.
+/// So much is heard and not yet taken; what comes then is left to the next poll.
 const WAITING: usize = 256;
 
 /// What a node may hear.
@@ -31,7 +31,7 @@ pub enum Heard {
     /// A relay of this node's is to be stopped.
     Stop,
     /// There is mail for this node.
-    Mail,
+    PeerMessages,
     /// The outbox was written.
     Outbox,
     /// This node itself.

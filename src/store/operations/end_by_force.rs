@@ -6,10 +6,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::announce::add_outbox;
-use super::parts::{add_cost, add_debts, append_journal, first};
+use super::parts::{add_cleanup_jobs, add_cost, append_journal, first};
 use crate::store::entities::{id::Id, relay};
 use crate::store::writer::{Failure, Operation, Shown, Tx};
-use crate::store::{Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Saved};
+use crate::store::{CostRow, JournalEntry, NewCleanupJob, OutboxEntry, Projection, Saved};
 
 /// The end of a relay that cannot end itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,10 +26,10 @@ pub struct ForcedEnd {
     pub state: Option<Value>,
     /// What its journal says of it.
     pub entry: JournalEntry,
-    /// One debt per vendor id in its columns.
-    pub debts: Vec<NewDebt>,
+    /// One cleanup job per vendor id in its columns.
+    pub cleanup_jobs: Vec<NewCleanupJob>,
     /// What the relay cost; ignored when the ledger has it already.
-    pub cost: Option<Cost>,
+    pub cost: Option<CostRow>,
     /// What the marketplace is to be told.
     pub outbox: Vec<OutboxEntry>,
     /// What `channels` is to show.
@@ -75,7 +75,7 @@ impl Operation for ForcedEnd {
         relay::Entity::update(row.into_active_model().reset_all())
             .exec_without_returning(&tx.sql)
             .await?;
-        add_debts(tx, &self.debts).await?;
+        add_cleanup_jobs(tx, &self.cleanup_jobs).await?;
         if let Some(cost) = &self.cost {
             add_cost(tx, cost).await?;
         }

@@ -24,7 +24,7 @@ impl Operation for DrawInstance {
             database_id: format!("{:08x}", rand::rng().random::<u32>()),
             epoch: 0,
             created_at: Utc::now(),
-            steward: 0,
+            leader: 0,
         };
         instance::Entity::insert(drawn.into_active_model())
             .on_conflict(
@@ -127,7 +127,7 @@ async fn alone(tx: &Tx<'_>, epoch: i64) -> Result<(), Failure> {
         .exec_without_returning(&tx.sql)
         .await?;
     instance::Entity::update_many()
-        .col_expr(instance::Column::Steward, Expr::val(epoch))
+        .col_expr(instance::Column::Leader, Expr::val(epoch))
         .exec(&tx.sql)
         .await?;
     Ok(())

@@ -2,8 +2,8 @@
 
 pub(super) mod alarms;
 pub(super) mod announce;
+pub(super) mod cleanup_jobs;
 pub(super) mod create;
-pub(super) mod debts;
 pub(super) mod deliveries;
 pub(super) mod end_by_force;
 pub(super) mod instance;

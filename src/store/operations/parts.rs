@@ -1,4 +1,4 @@
-//! What several operations write: journal, debts, recordings, cost, idempotency keys.
+//! What several operations write: journal, cleanup jobs, recordings, cost, idempotency keys.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
@@ -6,9 +6,9 @@ use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
 use super::many::pieces;
-use crate::store::entities::{cost, debt, idempotency_key, recording, relay_event};
+use crate::store::entities::{cleanup_job, cost, idempotency_key, recording, relay_event};
 use crate::store::writer::{Failure, Operation, Tx};
-use crate::store::{Cost, IdempotencyRecord, JournalEntry, NewDebt};
+use crate::store::{CostRow, IdempotencyRecord, JournalEntry, NewCleanupJob};
 
 /// Appends to a relay's journal, whose last entry is number `last`, as the node of this epoch: with the journals of others.
 pub(crate) fn append_journal(
@@ -24,18 +24,21 @@ pub(crate) fn append_journal(
     tx.pending().journal.extend(rows);
 }
 
-/// How many debts one statement takes on: databases count the values of a statement.
-const DEBTS_AT_ONCE: usize = 500;
+/// How many cleanup jobs one statement takes on: databases count the values of a statement.
+const CLEANUP_JOBS_AT_ONCE: usize = 500;
 
-/// Takes debts on; what is owed already is not owed twice.
-pub(crate) async fn add_debts(tx: &Tx<'_>, debts: &[NewDebt]) -> Result<(), Failure> {
-    for some in debts.chunks(DEBTS_AT_ONCE) {
+/// Takes cleanup jobs on; what is owed already is not owed twice.
+pub(crate) async fn add_cleanup_jobs(
+    tx: &Tx<'_>,
+    cleanup_jobs: &[NewCleanupJob],
+) -> Result<(), Failure> {
+    for some in cleanup_jobs.chunks(CLEANUP_JOBS_AT_ONCE) {
         let rows = some
             .iter()
-            .map(|debt| debt::Model::from(debt).into_active_model());
-        debt::Entity::insert_many(rows)
+            .map(|cleanup_job| cleanup_job::Model::from(cleanup_job).into_active_model());
+        cleanup_job::Entity::insert_many(rows)
             .on_conflict(
-                OnConflict::columns([debt::Column::Kind, debt::Column::Target])
+                OnConflict::columns([cleanup_job::Column::Kind, cleanup_job::Column::Target])
                     .do_nothing()
                     .to_owned(),
             )
@@ -58,7 +61,7 @@ pub(crate) async fn put_recordings(tx: &Tx<'_>, operation: &impl Operation) -> R
         .map(|recording| recording::Model::from(recording).into_active_model());
     recording::Entity::insert_many(rows)
         .on_conflict(
-            OnConflict::column(C::VideoUid)
+            OnConflict::column(C::Id)
                 .update_columns([
                     C::State,
                     C::DurationSeconds,
@@ -75,7 +78,7 @@ pub(crate) async fn put_recordings(tx: &Tx<'_>, operation: &impl Operation) -> R
 }
 
 /// Enters a cost into the ledger, unless its relay has one.
-pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &Cost) -> Result<(), Failure> {
+pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &CostRow) -> Result<(), Failure> {
     cost::Entity::insert(cost::ActiveModel::from(cost))
         .on_conflict(
             OnConflict::column(cost::Column::RelayId)

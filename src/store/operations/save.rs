@@ -3,11 +3,13 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::announce::add_outbox;
-use super::parts::{add_cost, add_debts, append_journal, put_recordings};
+use super::parts::{add_cleanup_jobs, add_cost, append_journal, put_recordings};
 use super::relays;
 use crate::store::entities::{id::Id, relay, relay_event};
 use crate::store::writer::{Change, Failure, Operation, Shown, Tx};
-use crate::store::{Cost, JournalEntry, NewDebt, OutboxEntry, Projection, Recording, RelayRow};
+use crate::store::{
+    CostRow, JournalEntry, NewCleanupJob, OutboxEntry, Projection, RecordingRow, RelayRow,
+};
 
 /// A relay's next state. It is written by the owner of `epoch` over revision `expected_revision` and nothing else, and
 /// saving the same thing twice is saving it once: a repeat after [`StoreError::Unavailable`](crate::store::StoreError)
@@ -22,12 +24,12 @@ pub struct Save {
     pub epoch: i64,
     /// What happened since; the new revision is the old one plus their number.
     pub journal: Vec<JournalEntry>,
-    /// Debts to take on; one whose `kind` and `target` are owed already is ignored.
-    pub debts: Vec<NewDebt>,
+    /// Cleanup jobs to take on; one whose `kind` and `target` are owed already is ignored.
+    pub cleanup_jobs: Vec<NewCleanupJob>,
     /// Recordings as they are now.
-    pub recordings: Vec<Recording>,
+    pub recordings: Vec<RecordingRow>,
     /// What the relay cost; ignored when the ledger has it already.
-    pub cost: Option<Cost>,
+    pub cost: Option<CostRow>,
     /// What the marketplace is to be told.
     pub outbox: Vec<OutboxEntry>,
     /// What `channels` is to show, when that changed.
@@ -50,7 +52,7 @@ impl Operation for Save {
         !self.outbox.is_empty()
     }
 
-    fn recordings(&self) -> &[Recording] {
+    fn recordings(&self) -> &[RecordingRow] {
         &self.recordings
     }
 
@@ -75,7 +77,7 @@ impl Operation for Save {
             });
         }
         append_journal(tx, id, self.epoch, self.expected_revision, &self.journal);
-        add_debts(tx, &self.debts).await?;
+        add_cleanup_jobs(tx, &self.cleanup_jobs).await?;
         put_recordings(tx, self).await?;
         if let Some(cost) = &self.cost {
             add_cost(tx, cost).await?;

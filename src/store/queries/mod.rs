@@ -1,6 +1,6 @@
 //! What can be asked of the store. Reads go past the writer and see what was committed.
 
-mod debts;
+mod cleanup_jobs;
 mod deliveries;
 mod history;
 mod ledger;

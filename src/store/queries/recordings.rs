@@ -7,20 +7,20 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use crate::store::entities::{id::Id, recording};
-use crate::store::last_recordings::Look;
-use crate::store::{READY, Recording, Store, StoreError};
+use crate::store::last_recordings::Poll;
+use crate::store::{READY, RecordingRow, Store, StoreError};
 
 impl Store {
     /// A relay's recordings, oldest first.
     ///
     /// # Errors
     /// As [`Store::relay`].
-    pub async fn recordings_of(&self, relay_id: Uuid) -> Result<Vec<Recording>, StoreError> {
+    pub async fn recordings_of(&self, relay_id: Uuid) -> Result<Vec<RecordingRow>, StoreError> {
         use recording::Column as C;
         let rows = recording::Entity::find()
             .filter(C::RelayId.eq(Id(relay_id)))
             .order_by_asc(C::CreatedAt)
-            .order_by_asc(C::VideoUid)
+            .order_by_asc(C::Id)
             .all(&self.read())
             .await?;
         Ok(rows.into_iter().map(Into::into).collect())
@@ -34,22 +34,22 @@ impl Store {
     pub async fn last_ready_recording(
         &self,
         channel_id: i64,
-    ) -> Result<Option<Recording>, StoreError> {
+    ) -> Result<Option<RecordingRow>, StoreError> {
         use recording::Column as C;
         let (known, asked_at) = (&self.inner.last_recordings, Instant::now());
-        let ticket = match known.look(channel_id, asked_at) {
-            Look::Known(last) => return Ok(last.map(Arc::unwrap_or_clone)),
-            Look::Ask(ticket) => ticket,
+        let ticket = match known.poll(channel_id, asked_at) {
+            Poll::Known(last) => return Ok(last.map(Arc::unwrap_or_clone)),
+            Poll::Ask(ticket) => ticket,
         };
         let row = recording::Entity::find()
             .filter(C::ChannelId.eq(channel_id))
             .filter(C::State.eq(READY))
             .filter(C::ReadyAt.is_not_null())
             .order_by_desc(C::ReadyAt)
-            .order_by_desc(C::VideoUid)
+            .order_by_desc(C::Id)
             .one(&self.read())
             .await?;
-        let last: Option<Arc<Recording>> = row.map(|row| Arc::new(row.into()));
+        let last: Option<Arc<RecordingRow>> = row.map(|row| Arc::new(row.into()));
         known.learn(channel_id, ticket, last.clone(), asked_at);
         Ok(last.map(Arc::unwrap_or_clone))
     }

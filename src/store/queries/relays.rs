@@ -12,7 +12,7 @@ use crate::store::{
     IdempotencyRecord, Page, PageRequest, SLOT_PHASES, Store, StoreError, StoredEntry, StoredRelay,
 };
 
-/// The phase in which a relay has no recorder any more, and looks for its recordings.
+/// The phase in which a relay has no egress any more, and looks for its recordings.
 const FINALIZING: &str = "finalizing";
 /// How many unfinished relays are read at once.
 const PIECE: u64 = 1000;
@@ -65,26 +65,26 @@ impl Store {
         Ok(found.into_iter().map(Into::into).collect())
     }
 
-    /// The phases of the unfinished relays that have this live input, whichever node drives them.
+    /// The phases of the unfinished relays that have this ingest, whichever node drives them.
     ///
     /// # Errors
     /// As [`Store::relay`].
-    pub async fn phases_with_live_input(&self, uid: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn phases_with_ingest(&self, uid: &str) -> Result<Vec<String>, StoreError> {
         Ok(relay::Entity::find()
             .select_only()
             .column(relay::Column::Phase)
-            .filter(relay::Column::LiveInputUid.eq(uid))
+            .filter(relay::Column::IngestId.eq(uid))
             .filter(relay::Column::EndedAt.is_null())
             .into_tuple()
             .all(&self.read())
             .await?)
     }
 
-    /// How many relays have, or may have, a recorder: those in work that are not just looking for their recordings.
+    /// How many relays have, or may have, an egress: those in work that are not just looking for their recordings.
     ///
     /// # Errors
     /// As [`Store::relay`].
-    pub async fn recorders(&self) -> Result<u64, StoreError> {
+    pub async fn egresses(&self) -> Result<u64, StoreError> {
         Ok(relay::Entity::find()
             .filter(relay::Column::EndedAt.is_null())
             .filter(relay::Column::Phase.ne(FINALIZING))

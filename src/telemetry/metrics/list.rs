@@ -51,15 +51,15 @@ const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 metrics! {
     BUILD: Gauge "relaykeeper_build_info" ["version"] "1, with the program's version.";
     READY: Gauge "relaykeeper_ready" [] "1 while this process takes starts and stops, else 0.";
-    DATABASE_UP: Gauge "relaykeeper_database_up" [] "1 while the database answers reads and takes writes; while it is 0, debts and alarms are the last known.";
+    DATABASE_UP: Gauge "relaykeeper_database_up" [] "1 while the database answers reads and takes writes; while it is 0, cleanup jobs and alarms are the last known.";
 
     RELAYS: Gauge "relaykeeper_relays" ["phase"] "Relays in work.";
     STARTS: Counter "relaykeeper_starts_total" [] "Relays that were begun.";
     TRANSITIONS: Counter "relaykeeper_transitions_total" ["from", "to"] "Changes of phase that were stored.";
     OUTCOMES: Counter "relaykeeper_outcomes_total" ["outcome"] "Relays whose end was decided.";
-    START_DURATION: Histogram "relaykeeper_start_duration_seconds" [] "From a start to the recorder's acceptance." in ON_AIR;
+    START_DURATION: Histogram "relaykeeper_start_duration_seconds" [] "From a start to the egress's acceptance." in ON_AIR;
     TIME_TO_LIVE: Histogram "relaykeeper_time_to_live_seconds" [] "From a start until a buyer could first press play." in ON_AIR;
-    REPLACEMENTS: Counter "relaykeeper_recorder_replacements_total" [] "Recorders that took another's place.";
+    REPLACEMENTS: Counter "relaykeeper_egress_replacements_total" [] "Egresses that took another's place.";
     EVENTS_IGNORED: Counter "relaykeeper_events_ignored_total" ["reason"] "Events that meant nothing to their relay.";
     RESTARTS: Counter "relaykeeper_actor_restarts_total" [] "Deaths of relays' actors.";
     RELAYS_CLAIMED: Counter "relaykeeper_relays_claimed_total" [] "Relays this process took over from nodes that had gone or had too many.";
@@ -74,12 +74,12 @@ metrics! {
     GOVERNOR_WAIT: Histogram "relaykeeper_governor_wait_seconds" ["governor", "priority"] "How long calls waited for their permit." in PERMIT;
     GOVERNOR_DENIED: Counter "relaykeeper_governor_denied_total" ["governor", "priority"] "Calls that were not made, because no permit came in time.";
 
-    DEBTS: Gauge "relaykeeper_debts" ["kind"] "What finished relays still owe the vendors.";
-    OLDEST_DEBT: Gauge "relaykeeper_oldest_debt_age_seconds" [] "The age of the oldest open debt; 0 without one.";
-    DEBTS_SETTLED: Counter "relaykeeper_debts_settled_total" ["kind"] "Debts that were settled.";
+    CLEANUP_JOBS: Gauge "relaykeeper_cleanup_jobs" ["kind"] "What finished relays still owe the vendors.";
+    OLDEST_CLEANUP_JOB: Gauge "relaykeeper_oldest_cleanup_job_age_seconds" [] "The age of the oldest open cleanup job; 0 without one.";
+    CLEANUP_JOBS_SETTLED: Counter "relaykeeper_cleanup_jobs_settled_total" ["kind"] "Cleanup jobs that were settled.";
     ALARMS: Gauge "relaykeeper_alarms" ["code"] "What needs a person.";
     JANITOR_PASSES: Counter "relaykeeper_janitor_passes_total" ["result"] "Passes of the janitor: done, or failed.";
-    ORPHANS_FOUND: Counter "relaykeeper_orphans_found_total" ["kind"] "Objects at vendors that bore our mark and belonged to nobody.";
+    ORPHANS_FOUND: Counter "relaykeeper_orphans_found_total" ["kind"] "Objects at vendors that bore our tag and belonged to nobody.";
     ORPHANS_REMOVED: Counter "relaykeeper_orphans_removed_total" ["kind"] "Those of them that were removed.";
 
     JOURNAL_ENTRIES: Counter "relaykeeper_journal_entries_total" [] "Facts that were stored.";

@@ -24,7 +24,7 @@ pub struct Channels {
 pub enum Hosts {
     /// Nobody is in the channel: it does not exist.
     NoChannel,
-    /// The broadcasters (live profile) or all users (communication profile). A recorder that joined as host is among them.
+    /// The broadcasters (live profile) or all users (communication profile). An egress that joined as host is among them.
     Uids(Vec<u32>),
     /// The same, but some entries cannot be read: others may be in the channel as well.
     Partly(Vec<u32>),

@@ -5,7 +5,7 @@
 //! - [`channel`]: who broadcasts in a channel (`agora.md §5`);
 //! - [`token`]: the token with which the page joins (`agora.md §9`).
 //!
-//! Three things here are not as one would expect: a 404 may be a fail-over at Agora, so it is an answer and no error; a recorder's
+//! Three things here are not as one would expect: a 404 may be a fail-over at Agora, so it is an answer and no error; an egress's
 //! status says nothing about its feed; a refused connection lets a call go to another domain, a silent one does not
 //! unless the call may happen twice.
 
@@ -76,7 +76,7 @@ impl Agora {
         let governors = [
             Governor::per_second("agora_cloud_recording", recording_rate),
             Governor::per_second("agora_media_push", push_rate),
-            Governor::looks_per_second(
+            Governor::polls_per_second(
                 "agora_channel",
                 budget(settings.channel_requests_per_second, 0),
             ),

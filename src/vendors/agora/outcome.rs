@@ -60,7 +60,7 @@ impl Outcome {
         })
     }
 
-    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
-        look(&mut self.0.lock())
+    fn seen<T>(&self, poll: impl FnOnce(&mut Seen) -> T) -> T {
+        poll(&mut self.0.lock())
     }
 }

@@ -183,7 +183,7 @@ mod tests {
             ..config::Agora::default()
         };
         settings.cloud_recording.page_url = page_url.into();
-        Links::new(&settings, "https://relay.example/keeper/").unwrap()
+        Links::new(&settings, "https://relay.example/service/").unwrap()
     }
 
     fn claims(channel: &str) -> PageClaims {
@@ -209,7 +209,7 @@ mod tests {
         let (unsigned, signature) = link.expose_secret().split_once("&sig=").unwrap();
         assert_eq!(
             unsigned,
-            "https://relay.example/keeper/recorder?channel=a%26b%20%3Cc%3E\
+            "https://relay.example/service/recorder?channel=a%26b%20%3Cc%3E\
              &relay=00000000-0000-0000-0000-00000000002a&seller_uid=12345&attempt=1&ready=frame"
         );
         assert_eq!(signature.len(), 64);

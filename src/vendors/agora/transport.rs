@@ -27,7 +27,7 @@ const JSON: &str = "application/json;charset=utf-8";
 /// How long nobody calls a product that said "too many requests" without saying for how long.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// May a call be sent again without a look in between?
+/// May a call be sent again without a poll in between?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
     /// It changes nothing: the same domain once more, then the next.
@@ -265,7 +265,7 @@ impl Line {
                     unsure |= arrived;
                     failure = Some(error);
                     if arrived && request.repeat == Repeat::Never {
-                        // The caller looks; the look is not to wait for the same silence.
+                        // The caller looks; the poll is not to wait for the same silence.
                         domains.prefer(domains.after(place), Instant::now());
                         break;
                     }

@@ -90,7 +90,7 @@ impl CustomerHost {
             }),
             configured,
             learnt: Arc::default(),
-            governor: Governor::looks_per_second(
+            governor: Governor::polls_per_second(
                 "cloudflare_customer_host",
                 settings.customer_requests_per_second,
             ),

@@ -17,7 +17,7 @@ const MODE: &str = "automatic";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLiveInput {
     /// Our mark: in `meta.relaykeeper` (`cloudflare-stream.md §2.11`), and the call's `Idempotency-Key`. At most 255 bytes.
-    pub mark: String,
+    pub tag: String,
     /// `meta.name`, for people in the dashboard.
     pub name: String,
     /// `recording.timeoutSeconds`: how long the feed may be gone until its video is closed. 1 to 86,400; 0 would mean a
@@ -31,7 +31,7 @@ impl NewLiveInput {
     /// The body of the creating POST.
     pub(super) fn create_body(&self) -> Value {
         let mut body = json!({
-            "meta": { "name": self.name, "relaykeeper": self.mark },
+            "meta": { "name": self.name, "relaykeeper": self.tag },
             // Always whole: whether a partial one merges is not documented.
             "recording": {
                 "mode": MODE,
@@ -74,7 +74,7 @@ impl NewLiveInput {
                 "deleteRecordingAfterDays",
                 echo.delete_recording_after_days != days,
             ),
-            ("meta.relaykeeper", echo.mark.as_ref() != Some(&self.mark)),
+            ("meta.relaykeeper", echo.tag.as_ref() != Some(&self.tag)),
             ("meta.name", echo.name.as_ref() != Some(&self.name)),
         ]
         .into_iter()
@@ -137,7 +137,7 @@ pub struct LiveInput {
     /// Whether it takes feeds; absent means it does.
     pub enabled: Option<bool>,
     /// `meta.relaykeeper`.
-    pub mark: Option<String>,
+    pub tag: Option<String>,
     /// `meta.name`.
     pub name: Option<String>,
     /// Whether an encoder is attached.
@@ -154,7 +154,7 @@ pub struct LiveInputSummary {
     /// Its id.
     pub uid: String,
     /// `meta.relaykeeper`.
-    pub mark: Option<String>,
+    pub tag: Option<String>,
     /// `meta.name`.
     pub name: Option<String>,
     /// When it was created, by Cloudflare's clock.
@@ -258,7 +258,7 @@ impl WireLiveInput {
             created: self.created,
             modified: self.modified,
             enabled: self.enabled,
-            mark: meta.relaykeeper,
+            tag: meta.relaykeeper,
             name: meta.name,
             status: FeedStatus::read(self.status),
             recording: RecordingSettings {
@@ -274,7 +274,7 @@ impl WireLiveInput {
         let meta = self.meta.unwrap_or_default();
         LiveInputSummary {
             uid: self.uid,
-            mark: meta.relaykeeper,
+            tag: meta.relaykeeper,
             name: meta.name,
             created: self.created,
             modified: self.modified,

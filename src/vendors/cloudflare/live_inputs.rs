@@ -37,7 +37,7 @@ impl Cloudflare {
     /// other than sent are sent once more.
     ///
     /// # Errors
-    /// [`Class::Conflict`] when the mark's live input has been deleted. [`Class::Rejected`] when Cloudflare will not
+    /// [`Class::Conflict`] when the tag's live input has been deleted. [`Class::Rejected`] when Cloudflare will not
     /// record automatically, so that nobody could watch; the live input is deleted again ([`Done::Unknown`]: not
     /// surely).
     pub async fn create_live_input(
@@ -47,7 +47,7 @@ impl Cloudflare {
     ) -> Result<CreatedLiveInput, VendorError> {
         const NAME: &str = "live_inputs.create";
         let call = Call::new(NAME, Method::POST, self.live_inputs())
-            .idempotency_key(&new.mark)
+            .idempotency_key(&new.tag)
             .body(new.create_body());
         let mut live_input = self.live_input(caller, call, None).await?;
         let mut echo_differs = new.differences(&live_input);

@@ -53,7 +53,7 @@ impl Cloudflare {
         Ok(of_input(videos, uid))
     }
 
-    /// All broadcasts' recordings that are ready and were created after a time, newest first (`cloudflare-stream.md §4.2`): one look for all
+    /// All broadcasts' recordings that are ready and were created after a time, newest first (`cloudflare-stream.md §4.2`): one poll for all
     /// relays. A list that is full goes on before its oldest video.
     ///
     /// # Errors

@@ -35,9 +35,9 @@ pub enum Priority {
     Start,
     /// Looking after a crash, and watching.
     Recover,
-    /// After a relay's end: disabling behind a stopped recorder, recordings, deleting.
+    /// After a relay's end: disabling behind a stopped egress, recordings, deleting.
     Finalize,
-    /// Debts and orphans.
+    /// Cleanup jobs and orphans.
     Janitor,
 }
 
@@ -113,7 +113,7 @@ impl Governor {
 
     /// The same for calls that only look: nothing is kept for stops, as there are none.
     #[must_use]
-    pub fn looks_per_second(name: &'static str, permits: u32) -> Self {
+    pub fn polls_per_second(name: &'static str, permits: u32) -> Self {
         let window = Window::new(permits, Duration::from_secs(1), 1.0, true);
         Self::new(name, window.without_stops())
     }
@@ -241,7 +241,7 @@ impl Governor {
             return Ok(self.issue(caller.priority, permits));
         };
         loop {
-            let Some(wake_at) = place.look()? else {
+            let Some(wake_at) = place.poll()? else {
                 return Ok(self.issue(caller.priority, permits));
             };
             tokio::select! {
@@ -328,7 +328,7 @@ struct Place {
 
 impl Place {
     /// `None` when the permits are here, else when to look again. Only the first of each queue watches the clock.
-    fn look(&self) -> Result<Option<Instant>, Denied> {
+    fn poll(&self) -> Result<Option<Instant>, Denied> {
         let now = Instant::now();
         let mut desk = self.governor.desk();
         desk.call(now, false);

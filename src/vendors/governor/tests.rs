@@ -213,14 +213,14 @@ async fn those_who_are_served_because_another_asks_are_called() {
     for place in &waiting {
         let called = tokio::time::timeout(Duration::ZERO, place.called.notified());
         assert!(called.await.is_ok());
-        assert_eq!(place.look(), Ok(None));
+        assert_eq!(place.poll(), Ok(None));
     }
 }
 
 /// The vendor counts a call when it arrives, at some moment between its permit and its answer.
 #[tokio::test(start_paused = true)]
 async fn no_second_at_the_vendor_holds_more_calls_than_the_quota_however_long_they_take() {
-    let governor = Governor::looks_per_second("test", 20);
+    let governor = Governor::polls_per_second("test", 20);
     let calls = (0..200u64).map(|number| {
         let governor = governor.clone();
         tokio::spawn(async move {
@@ -245,7 +245,7 @@ async fn no_second_at_the_vendor_holds_more_calls_than_the_quota_however_long_th
 
 #[tokio::test(start_paused = true)]
 async fn of_two_permits_each_counts_until_a_second_after_its_own_answer() {
-    let governor = Governor::looks_per_second("test", 2);
+    let governor = Governor::polls_per_second("test", 2);
     let mut first = governor
         .permits(within(START, seconds(0)), 2)
         .await

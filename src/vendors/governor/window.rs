@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::vendors::http::LONGEST_WAIT;
 
 /// How long a use is remembered after it left the window: longer than a call may be under way.
-const LOOK_BACK: Duration = Duration::from_secs(60);
+const POLL_BACK: Duration = Duration::from_secs(60);
 
 /// On whose account a use goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -363,7 +363,7 @@ impl Window {
             self.left.push_back(used);
         }
         while let Some(used) = self.left.front() {
-            if used.at + self.length + LOOK_BACK > now {
+            if used.at + self.length + POLL_BACK > now {
                 break;
             }
             self.left.pop_front();

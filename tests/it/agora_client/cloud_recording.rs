@@ -1,9 +1,9 @@
-//! Cloud Recording: what a start says, what its answers and a recorder's state mean.
+//! Cloud Recording: what a start says, what its answers and an egress's state mean.
 
 use super::*;
 
 #[tokio::test]
-async fn acquire_asks_for_a_web_page_recorder_with_basic_credentials() {
+async fn acquire_asks_for_a_web_page_egress_with_basic_credentials() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path(format!("{RECORDING}/acquire")))
@@ -133,7 +133,7 @@ async fn each_answer_to_a_start_is_told_apart(
 #[case::gateway(503, json!({ "message": "failure to get a peer" }), Class::Unavailable, Done::Unknown)]
 #[case::worker_not_found(404, json!({ "code": 404, "reason": "failed to find worker" }), Class::NotFound, Done::Unknown)]
 #[case::bad_parameter(400, json!({ "code": 2, "reason": "bad parameter" }), Class::Rejected, Done::No)]
-#[case::too_many_recorders(400, json!({ "code": 406, "reason": "vendor_over_load" }), Class::Quota, Done::No)]
+#[case::too_many_egresses(400, json!({ "code": 406, "reason": "vendor_over_load" }), Class::Quota, Done::No)]
 #[case::too_fast_for_the_concurrency(400, json!({ "message": "QPS exceeds 10% of concurrency" }), Class::RateLimited, Done::No)]
 #[case::too_fast(429, json!({ "message": "API rate limit exceeded" }), Class::RateLimited, Done::No)]
 #[case::bad_credentials(401, json!({ "message": "Invalid authentication credentials" }), Class::Unauthorized, Done::No)]
@@ -199,10 +199,10 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
             .await
             .unwrap_err(),
         recording
-            .update(caller(), &recorder(), &rtmp_url())
+            .update(caller(), &task(), &rtmp_url())
             .await
             .unwrap_err(),
-        recording.stop(caller(), &recorder()).await.unwrap_err(),
+        recording.stop(caller(), &task()).await.unwrap_err(),
         push.create(caller(), &converter()).await.unwrap_err(),
     ];
     // Documented without a body: any is good but a web page.
@@ -226,7 +226,7 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
 #[case::cut(r#"{"code":404,"reason":"failed to"#)]
 #[case::text("quota exceeded, blocked")]
 #[tokio::test]
-async fn an_answer_of_another_says_nothing_of_a_recorder_or_a_converter(
+async fn an_answer_of_another_says_nothing_of_an_egress_or_a_converter(
     #[case] body: &str,
     #[values(400, 404, 405, 409, 410, 451)] status: u16,
 ) {
@@ -241,14 +241,14 @@ async fn an_answer_of_another_says_nothing_of_a_recorder_or_a_converter(
             .start(caller(), &start_request())
             .await
             .unwrap_err(),
-        recording.stop(caller(), &recorder()).await.unwrap_err(),
+        recording.stop(caller(), &task()).await.unwrap_err(),
         push.create(caller(), &converter()).await.unwrap_err(),
         push.delete(caller(), "na", "c").await.unwrap_err(),
     ] {
         assert_eq!(told(&error), (Class::Unexpected, Done::Unknown), "{error}");
     }
     for error in [
-        recording.query(caller(), &recorder()).await.unwrap_err(),
+        recording.query(caller(), &task()).await.unwrap_err(),
         push.get(caller(), "na", "c").await.unwrap_err(),
         push.list(caller()).await.unwrap_err(),
         push.check_credentials(caller()).await.unwrap_err(),
@@ -300,7 +300,7 @@ async fn a_page_refuses_nothing_and_says_nothing_of_an_object() {
         let agora = agora(&server);
         let (recording, push) = (agora.cloud_recording(), agora.media_push());
         for error in [
-            recording.stop(caller(), &recorder()).await.unwrap_err(),
+            recording.stop(caller(), &task()).await.unwrap_err(),
             recording
                 .start(caller(), &start_request())
                 .await
@@ -323,7 +323,7 @@ async fn a_refusal_says_how_long_to_wait() {
         .await;
     let error = agora(&server)
         .cloud_recording()
-        .query(caller(), &recorder())
+        .query(caller(), &task())
         .await
         .unwrap_err();
     assert_eq!(error.class, Class::RateLimited);
@@ -343,7 +343,7 @@ async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
             .mount(&server)
             .await;
         let agora = agora(&server);
-        let asked = agora.cloud_recording().query(caller(), &recorder()).await;
+        let asked = agora.cloud_recording().query(caller(), &task()).await;
         let most = Duration::from_secs(300);
         assert_eq!(asked.unwrap_err().retry_after, Some(most), "{absurd}");
         let budgets = agora.budgets();
@@ -377,7 +377,7 @@ fn push(state: &str, output: &str) -> Value {
 #[case::abnormal_exit(json!(20), json!([]), true, None)]
 #[case::just_started(json!(2), json!(null), false, None)]
 #[tokio::test]
-async fn a_recorder_is_judged_by_its_output(
+async fn an_egress_is_judged_by_its_output(
     #[case] status: Value,
     #[case] services: Value,
     #[case] recorder_exited: bool,
@@ -396,10 +396,10 @@ async fn a_recorder_is_judged_by_its_output(
         .await;
     let answer = agora(&server)
         .cloud_recording()
-        .query(caller(), &recorder())
+        .query(caller(), &task())
         .await
         .unwrap();
-    let expected = RecorderStatus {
+    let expected = RecordingTaskStatus {
         service_status,
         recorder_exited,
         output,
@@ -408,7 +408,7 @@ async fn a_recorder_is_judged_by_its_output(
 }
 
 #[tokio::test]
-async fn a_recorder_that_is_not_found_is_an_answer_and_no_error() {
+async fn an_egress_that_is_not_found_is_an_answer_and_no_error() {
     let server = always(
         404,
         json!({ "code": 404, "reason": "failed to find worker" }),
@@ -418,16 +418,16 @@ async fn a_recorder_that_is_not_found_is_an_answer_and_no_error() {
     let recording = agora.cloud_recording();
     let failed_over = false;
     assert_eq!(
-        recording.query(caller(), &recorder()).await.unwrap(),
+        recording.query(caller(), &task()).await.unwrap(),
         QueryAnswer::NotFound { failed_over }
     );
     assert_eq!(
-        recording.stop(caller(), &recorder()).await.unwrap(),
+        recording.stop(caller(), &task()).await.unwrap(),
         StopAnswer::NotFound { failed_over }
     );
     assert_eq!(
         recording
-            .update(caller(), &recorder(), &rtmp_url())
+            .update(caller(), &task(), &rtmp_url())
             .await
             .unwrap(),
         UpdateAnswer::NotFound { failed_over }
@@ -451,7 +451,7 @@ async fn an_update_names_the_new_output() {
         .await;
     let answer = agora(&server)
         .cloud_recording()
-        .update(caller(), &recorder(), &rtmp_url())
+        .update(caller(), &task(), &rtmp_url())
         .await
         .unwrap();
     assert_eq!(answer, UpdateAnswer::Updated);
@@ -480,7 +480,7 @@ async fn a_stop_does_not_wait_for_uploads_and_knows_what_counts_as_stopped(
         .await;
     let answer = agora(&server)
         .cloud_recording()
-        .stop(caller(), &recorder())
+        .stop(caller(), &task())
         .await
         .unwrap();
     assert_eq!(answer, StopAnswer::Stopped);
@@ -503,7 +503,7 @@ async fn a_stop_that_was_left_open_is_not_taken_for_done(
     let server = always(status, body).await;
     let error = agora(&server)
         .cloud_recording()
-        .stop(caller(), &recorder())
+        .stop(caller(), &task())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (class, done));

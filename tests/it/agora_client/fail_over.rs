@@ -11,7 +11,7 @@ async fn a_read_goes_on_to_the_next_domain_which_is_then_asked_first() {
         assert_eq!(
             agora
                 .cloud_recording()
-                .query(caller(), &recorder())
+                .query(caller(), &task())
                 .await
                 .unwrap(),
             QueryAnswer::NotFound { failed_over: true },
@@ -36,7 +36,7 @@ async fn an_answer_that_echoes_our_authorization_tells_nobody_what_it_is() {
     let agora = agora(&server);
     let error = agora
         .cloud_recording()
-        .query(caller(), &recorder())
+        .query(caller(), &task())
         .await
         .unwrap_err();
     let sent = &server.received_requests().await.unwrap()[0];
@@ -59,7 +59,7 @@ async fn a_read_is_tried_twice_at_the_first_domain() {
     .await;
     build(&settings(&primary, &[fallback.uri()]))
         .cloud_recording()
-        .query(caller(), &recorder())
+        .query(caller(), &task())
         .await
         .unwrap();
     assert_eq!(attempts.load(Ordering::SeqCst), 2);
@@ -91,7 +91,7 @@ async fn calls_that_may_have_arrived_and_must_not_happen_twice_are_left_to_the_c
     let updated = agora()
         .await
         .cloud_recording()
-        .update(caller(), &recorder(), &rtmp_url())
+        .update(caller(), &task(), &rtmp_url())
         .await;
     let created = agora()
         .await
@@ -109,7 +109,7 @@ async fn calls_that_may_have_arrived_and_must_not_happen_twice_are_left_to_the_c
 }
 
 #[tokio::test]
-async fn the_look_after_a_lost_start_goes_to_the_next_domain() {
+async fn the_poll_after_a_lost_start_goes_to_the_next_domain() {
     let fallback = always(201, json!({ "code": 7 })).await;
     let agora = build(&settings(&hangs_up().await, &[fallback.uri()]));
     let recording = agora.cloud_recording();
@@ -130,7 +130,7 @@ async fn a_stop_and_a_delete_may_be_repeated_elsewhere_and_their_404_says_so() {
     assert_eq!(
         agora
             .cloud_recording()
-            .stop(caller(), &recorder())
+            .stop(caller(), &task())
             .await
             .unwrap(),
         StopAnswer::NotFound { failed_over: true }
@@ -156,7 +156,7 @@ async fn an_answer_that_fails_is_an_answer_and_no_other_domain_is_asked() {
     let agora = build(&settings(&primary.uri(), &[fallback.uri()]));
     let error = agora
         .cloud_recording()
-        .query(caller(), &recorder())
+        .query(caller(), &task())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (Class::Unavailable, Done::No));
@@ -176,7 +176,7 @@ async fn when_no_domain_answers_the_outcome_is_as_sure_as_the_least_sure_attempt
     let cut_then_refused = build(&settings(&hangs_up().await, &[nobody().await]));
     let error = cut_then_refused
         .cloud_recording()
-        .stop(caller(), &recorder())
+        .stop(caller(), &task())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (Class::Unavailable, Done::Unknown));

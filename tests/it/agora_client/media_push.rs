@@ -225,10 +225,10 @@ async fn a_state_that_a_get_does_not_tell_is_taken_from_the_list(
         (got.id.as_str(), &got.state),
         ("4c01", &ConverterState::Absent)
     );
-    let GetAnswer::Found(looked) = push.look(caller(), "na", "4c01").await.unwrap() else {
+    let GetAnswer::Found(polled) = push.poll(caller(), "na", "4c01").await.unwrap() else {
         panic!("not found");
     };
-    assert_eq!(looked.state, ConverterState::Running);
+    assert_eq!(polled.state, ConverterState::Running);
 }
 
 #[tokio::test]
@@ -244,12 +244,12 @@ async fn a_converter_whose_state_is_not_in_the_list_either_is_still_there() {
         )
         .mount(&server)
         .await;
-    let looked = agora(&server)
+    let polled = agora(&server)
         .media_push()
-        .look(caller(), "na", "4c01")
+        .poll(caller(), "na", "4c01")
         .await
         .unwrap();
-    assert!(matches!(looked, GetAnswer::Found(found) if found.state == ConverterState::Absent));
+    assert!(matches!(polled, GetAnswer::Found(found) if found.state == ConverterState::Absent));
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ async fn a_link_that_was_not_signed_here_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_process_that_does_not_act_sends_no_recorder_away() {
+async fn a_process_that_does_not_act_sends_no_egress_away() {
     let service = service_with(with_a_page).await;
     let query = query();
     problem(

@@ -86,7 +86,7 @@ async fn health_answers_200_and_says_what_it_knows() {
         assert_eq!(body[vendor]["healthy"], true);
     }
     assert_eq!(body["database"], json!({"healthy": true, "acting": false}));
-    assert_eq!(body["debts"], json!({"open": 0, "kinds": []}));
+    assert_eq!(body["cleanup_jobs"], json!({"open": 0, "kinds": []}));
     assert_eq!(
         (&body["alarms"], &body["budgets"]),
         (&json!([]), &json!([]))
@@ -110,7 +110,7 @@ async fn a_relay_that_has_ended_is_read_from_the_store() {
         (&json!("ended"), &json!("stopped"))
     );
     assert_eq!(relay["outcome"]["code"], "seller_left");
-    assert_eq!(relay["recordings"][0]["video_uid"], "late");
+    assert_eq!(relay["recordings"][0]["id"], "late");
     assert_eq!(relay["recording_url"], "https://host/late.m3u8");
     assert_eq!(relay["requested_at"], "2026-11-22T10:00:00.000Z");
     let recordings = read(&service, &format!("/v1/relays/{LAST}/recordings")).await;
@@ -148,7 +148,7 @@ async fn the_fields_of_a_relay_come_in_the_order_of_the_contract() {
         "converter_id",
         "replacements",
         "recordings",
-        "video_uid",
+        "id",
         "state",
         "hls_url",
         "dash_url",
@@ -183,7 +183,7 @@ async fn a_channel_shows_its_newest_relay_and_the_last_recording_of_any() {
     assert_eq!(channel["channel_id"], 42);
     assert_eq!(channel["relay"]["id"], NEXT);
     assert_eq!(channel["relay"]["phase"], "provisioning");
-    assert_eq!(channel["last_recording"]["video_uid"], "late");
+    assert_eq!(channel["last_recording"]["id"], "late");
     let playback = read(&service, "/v1/channels/42/playback").await;
     assert_eq!(playback["hls_url"], "https://host/late.m3u8");
     assert_eq!(

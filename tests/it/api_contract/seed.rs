@@ -8,7 +8,8 @@ use relaykeeper::relay::{
     Backend, Durable, Outcome, OutcomeCode, Owner, Phase, Prices, Spec, Timing,
 };
 use relaykeeper::store::{
-    Cost, Created, JournalEntry, NewRelay, Projection, Recording, RelayRow, Save, Saved, Store,
+    CostRow, Created, JournalEntry, NewRelay, Projection, RecordingRow, RelayRow, Save, Saved,
+    Store,
 };
 use serde_json::json;
 
@@ -32,7 +33,7 @@ fn requested(id: &str, requested_at: DateTime<Utc>) -> Durable {
         seller_uid: 12345,
         enable_recording: true,
         delete_recording_after_days: Some(30),
-        keep_live_input: false,
+        keep_ingest: false,
         backend: Backend::MediaPush {
             region: "na".into(),
         },
@@ -51,10 +52,10 @@ fn requested(id: &str, requested_at: DateTime<Utc>) -> Durable {
         },
         prices: Prices {
             stored: 5_000_000,
-            recorder: 14_000_000,
+            egress: 14_000_000,
         },
         requested_at,
-        recorder_not_before: None,
+        egress_not_before: None,
     })
 }
 
@@ -68,7 +69,7 @@ fn row(relay: &Durable) -> RelayRow {
         relay_status: "starting".into(),
         backend: "media_push".into(),
         region: None,
-        live_input_uid: None,
+        ingest_id: None,
         agora_resource_id: None,
         agora_recording_cname: None,
         agora_recording_uid: None,
@@ -127,9 +128,9 @@ pub(crate) async fn two_relays(store: &Store) {
         expected_revision: 1,
         epoch,
         journal: vec![entry(end, "ended", Phase::Ended)],
-        debts: Vec::new(),
-        recordings: vec![Recording {
-            video_uid: "late".into(),
+        cleanup_jobs: Vec::new(),
+        recordings: vec![RecordingRow {
+            id: "late".into(),
             relay_id: last.spec.relay_id,
             channel_id: 42,
             state: "ready".into(),
@@ -140,7 +141,7 @@ pub(crate) async fn two_relays(store: &Store) {
             created_at: end,
             ready_at: Some(end),
         }],
-        cost: Some(Cost {
+        cost: Some(CostRow {
             relay_id: last.spec.relay_id,
             channel_id: 42,
             stream_key_id: None,
@@ -164,13 +165,13 @@ pub(crate) async fn next_is_live(store: &Store) {
     let mut next = requested(NEXT, at("11:00:00"));
     next.phase = Phase::Live;
     next.live_at = Some(at("11:00:10"));
-    next.live_input.hls_url = Some("https://host/input.m3u8".into());
+    next.ingest.hls_url = Some("https://host/input.m3u8".into());
     let saved = store.save(Save {
         row: row(&next),
         expected_revision: 1,
         epoch,
         journal: vec![entry(at("11:00:10"), "live", Phase::Live)],
-        debts: Vec::new(),
+        cleanup_jobs: Vec::new(),
         recordings: Vec::new(),
         cost: None,
         outbox: Vec::new(),

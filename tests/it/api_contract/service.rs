@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relaykeeper::actors::{Keeper, Shared, Vendors};
+use relaykeeper::actors::{RelayService, Shared, Vendors};
 use relaykeeper::api::VendorWatch;
 use relaykeeper::api::health::Health;
 use relaykeeper::api::{Api, Outside, Viewers, server};
@@ -53,7 +53,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
             budgets: Arc::new(Vec::new),
         },
         viewers: Viewers::none(),
-        on_ghost: Arc::new(|_| {}),
+        on_stray: Arc::new(|_| {}),
         node: "test".to_owned(),
         pages: relaykeeper::console::pages(&settings),
     };
@@ -84,11 +84,11 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
 }
 
 /// Actors that never act: those of a process that does not hold the database.
-fn idle(settings: &Settings, store: &Store) -> Keeper {
+fn idle(settings: &Settings, store: &Store) -> RelayService {
     let runtime = tokio::runtime::Handle::current();
     let settings = Arc::new(settings.clone());
     let vendors = Vendors::new(Arc::clone(&settings), runtime.clone(), Lease::for_good()).unwrap();
-    Keeper::new(Shared::new(
+    RelayService::new(Shared::new(
         settings,
         store.clone(),
         Arc::new(vendors),

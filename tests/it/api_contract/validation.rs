@@ -46,8 +46,8 @@ async fn a_valid_start_reaches_the_actors(#[case] more: Value) {
 #[case("seller_uid", json!(0))]
 #[case("seller_uid", json!(-1))]
 #[case("seller_uid", json!(4_294_967_296_u64))]
-#[case::a_recorders("seller_uid", json!(900_000_000))]
-#[case::the_last_recorders("seller_uid", json!(900_999_999))]
+#[case::a_egresses("seller_uid", json!(900_000_000))]
+#[case::the_last_egresses("seller_uid", json!(900_999_999))]
 #[case::a_pages("seller_uid", json!(3_000_000_000_u32))]
 #[case::the_last_pages("seller_uid", json!(4_294_967_295_u32))]
 #[case("seller_uid", json!(1.5))]
@@ -302,7 +302,7 @@ async fn an_operators_stop_names_a_relay() {
 }
 
 #[tokio::test]
-async fn a_sweep_is_only_looked_at_or_in_earnest_never_half_said() {
+async fn a_sweep_is_only_polled_at_or_in_earnest_never_half_said() {
     let service = service().await;
     for half in ["dry_run=", "dry_run", "dry_run=1", "dry_run=True"] {
         let path = format!("/admin/sweep?{half}");

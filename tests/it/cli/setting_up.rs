@@ -1,4 +1,4 @@
-//! What is told about settings that look right and do not work.
+//! What is told about settings that poll right and do not work.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -50,7 +50,7 @@ fn a_public_url_may_be_any_https_host_and_holds_no_path() {
 #[case("RELAYKEEPER_API_TOKENS", "'canary'")]
 #[case("AGORA_WEBHOOK_SECRET", "canary,\"canary\"")]
 #[case(PUBLIC_URL, "'https://relays.example.com'")]
-fn quotation_marks_of_an_env_file_are_noticed(#[case] name: &str, #[case] value: &str) {
+fn quotation_tags_of_an_env_file_are_noticed(#[case] name: &str, #[case] value: &str) {
     let told = checked(&[(name, value)]);
     assert!(
         told.code == 1 && told.err.contains("quotation marks") && told.err.contains(name),

@@ -14,7 +14,7 @@ fn input() -> String {
 }
 
 #[tokio::test]
-async fn a_live_input_is_created_with_the_mark_as_key_and_every_setting_explicit() {
+async fn a_live_input_is_created_with_the_tag_as_key_and_every_setting_explicit() {
     let server = answering("POST", &stream(INPUTS), ok(live_input())).await;
     let created = client(&server)
         .create_live_input(caller(), &new_live_input())
@@ -23,7 +23,7 @@ async fn a_live_input_is_created_with_the_mark_as_key_and_every_setting_explicit
 
     assert_eq!(calls(&server).await, ["POST /stream/live_inputs"]);
     let request = &requests(&server).await[0];
-    assert_eq!(header(request, "idempotency-key"), Some(MARK));
+    assert_eq!(header(request, "idempotency-key"), Some(TAG));
     assert_eq!(
         header(request, "authorization"),
         Some(format!("Bearer {TOKEN}").as_str())
@@ -32,7 +32,7 @@ async fn a_live_input_is_created_with_the_mark_as_key_and_every_setting_explicit
     assert_eq!(
         request.body_json::<Value>().unwrap(),
         json!({
-            "meta": { "name": "channel 42", "relaykeeper": MARK },
+            "meta": { "name": "channel 42", "relaykeeper": TAG },
             "recording": { "mode": "automatic", "timeoutSeconds": 180, "requireSignedURLs": false },
             "deleteRecordingAfterDays": 30,
         })
@@ -41,7 +41,7 @@ async fn a_live_input_is_created_with_the_mark_as_key_and_every_setting_explicit
     assert!(created.echo_differs.is_empty());
     let input = created.live_input;
     assert_eq!(input.uid, UID);
-    assert_eq!(input.mark.as_deref(), Some(MARK));
+    assert_eq!(input.tag.as_deref(), Some(TAG));
     assert_eq!(input.enabled, Some(true));
     assert_eq!(
         input.created.unwrap().to_rfc3339(),
@@ -101,7 +101,7 @@ async fn a_setting_that_was_taken_in_silence_is_sent_once_more_whole() {
     assert_eq!(
         put.body_json::<Value>().unwrap(),
         json!({
-            "meta": { "name": "channel 42", "relaykeeper": MARK },
+            "meta": { "name": "channel 42", "relaykeeper": TAG },
             "recording": { "mode": "automatic", "timeoutSeconds": 180, "requireSignedURLs": false },
             "deleteRecordingAfterDays": 30,
         })

@@ -76,7 +76,7 @@ async fn a_live_input_that_is_gone_is_not_found() {
 fn listed() -> Value {
     json!([
         { "uid": UID, "created": "2026-11-22T01:08:50.72217Z", "modified": "2026-11-22T02:00:00Z",
-          "meta": { "name": "channel 42", "relaykeeper": MARK }, "enabled": false, "deleteRecordingAfterDays": null },
+          "meta": { "name": "channel 42", "relaykeeper": TAG }, "enabled": false, "deleteRecordingAfterDays": null },
         { "uid": "anothers", "meta": {} },
     ])
 }
@@ -99,10 +99,10 @@ async fn a_list_is_a_bare_array_or_an_object() {
         assert_eq!(list.may_be_cut, cut);
         assert_eq!(list.live_inputs.len(), 2);
         let ours = &list.live_inputs[0];
-        assert_eq!(ours.mark.as_deref(), Some(MARK));
+        assert_eq!(ours.tag.as_deref(), Some(TAG));
         assert_eq!(ours.enabled, Some(false));
         assert!(ours.modified > ours.created);
-        assert_eq!(list.live_inputs[1].mark, None);
+        assert_eq!(list.live_inputs[1].tag, None);
         assert_eq!(
             calls(&server).await,
             ["GET /stream/live_inputs?include_counts=true"]

@@ -16,7 +16,7 @@ pub(crate) const TOKEN: &str = "t0ken-that-nobody-may-see";
 pub(crate) const UID: &str = "66be4bf738797e01e1fca35a7bdecdcd";
 pub(crate) const KEY: &str = "2fb3cb9f17e68a2568d6ebed8d5505eak66be4bf738797e01e1fca35a7bdecdcd";
 pub(crate) const PUBLISH_SECRET: &str = "b236bde30eb07b9d01318940e5fc3edake";
-pub(crate) const MARK: &str = "shop_0a1b2c3d_0192f0c4aaaabbbbccccddddeeeeffff_1";
+pub(crate) const TAG: &str = "shop_0a1b2c3d_0192f0c4aaaabbbbccccddddeeeeffff_1";
 pub(crate) const HOST: &str = "https://customer-m033z5x00ks6nunl.cloudflarestream.com";
 
 pub(crate) fn settings(server: &MockServer) -> config::Cloudflare {
@@ -47,7 +47,7 @@ pub(crate) fn caller() -> Caller {
 
 pub(crate) fn new_live_input() -> NewLiveInput {
     NewLiveInput {
-        mark: MARK.into(),
+        tag: TAG.into(),
         name: "channel 42".into(),
         timeout_seconds: 180,
         delete_recording_after_days: Some(30),
@@ -75,7 +75,7 @@ pub(crate) fn live_input() -> Value {
         },
         "created": "2026-11-22T01:08:50.72217Z",
         "modified": "2026-11-22T01:08:50.72217Z",
-        "meta": { "name": "channel 42", "relaykeeper": MARK },
+        "meta": { "name": "channel 42", "relaykeeper": TAG },
         "status": null,
         "recording": { "mode": "automatic", "timeoutSeconds": 180, "requireSignedURLs": false,
             "allowedOrigins": null, "hideLiveViewerCount": false },

@@ -55,7 +55,7 @@ async fn the_videos_of_a_deleted_live_input_are_found_by_the_documented_filter()
 }
 
 #[tokio::test]
-async fn one_look_finds_all_ready_recordings() {
+async fn one_poll_finds_all_ready_recordings() {
     let list = json!([
         video("done", UID, "ready"),
         video("other", "another", "ready"),

@@ -65,15 +65,15 @@ async fn every_page_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_on_
                 .size(width, if width == 390 { 844 } else { 900 })
                 .await;
             browser.dark(dark).await;
-            let look = format!("{name}-{}-{width}", if dark { "dark" } else { "light" });
+            let poll = format!("{name}-{}-{width}", if dark { "dark" } else { "light" });
             let wide = browser
                 .run("return document.documentElement.scrollWidth")
                 .await;
-            assert!(wide.as_u64() <= Some(width.into()), "{look} is {wide} wide");
+            assert!(wide.as_u64() <= Some(width.into()), "{poll} is {wide} wide");
             browser.run(&format!("if (!window.axe) {{ {axe} }}")).await;
             let barriers = browser.run_async(AXE).await;
-            assert_eq!(barriers, json!([]), "{look}");
-            browser.screenshot(&look, false).await;
+            assert_eq!(barriers, json!([]), "{poll}");
+            browser.screenshot(&poll, false).await;
         }
         browser.size(1280, 900).await;
         browser.dark(false).await;

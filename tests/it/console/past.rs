@@ -6,11 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use relaykeeper::relay::{
-    Backend, Durable, InputStage, Outcome, OutcomeCode, Owner, Phase, Prices, Recorder,
-    RecorderStage, Spec, Timing,
+    Backend, Durable, Egress, EgressStage, IngestStage, Outcome, OutcomeCode, Owner, Phase, Prices,
+    Spec, Timing,
 };
 use relaykeeper::store::{
-    Cost, Created, JournalEntry, NewRelay, Projection, RelayRow, Save, Saved, Store,
+    CostRow, Created, JournalEntry, NewRelay, Projection, RelayRow, Save, Saved, Store,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ fn requested(channel_id: i64, database: &str, requested_at: DateTime<Utc>) -> Du
         seller_uid: 12345,
         enable_recording: true,
         delete_recording_after_days: Some(30),
-        keep_live_input: false,
+        keep_ingest: false,
         backend: Backend::MediaPush {
             region: "na".into(),
         },
@@ -48,10 +48,10 @@ fn requested(channel_id: i64, database: &str, requested_at: DateTime<Utc>) -> Du
         },
         prices: Prices {
             stored: 5_000_000,
-            recorder: 14_000_000,
+            egress: 14_000_000,
         },
         requested_at,
-        recorder_not_before: None,
+        egress_not_before: None,
     })
 }
 
@@ -66,7 +66,7 @@ fn row(relay: &Durable) -> RelayRow {
         relay_status: "any".into(),
         backend: "media_push".into(),
         region: Some("na".into()),
-        live_input_uid: relay.live_input.uid.clone(),
+        ingest_id: relay.ingest.uid.clone(),
         agora_resource_id: None,
         agora_recording_cname: None,
         agora_recording_uid: None,
@@ -141,9 +141,9 @@ async fn ended(store: &Store, epoch: i64, today: DateTime<Utc>, ago: i64, number
         expected_revision: 1,
         epoch,
         journal: vec![entry(at, "ended", Phase::Ended)],
-        debts: Vec::new(),
+        cleanup_jobs: Vec::new(),
         recordings: Vec::new(),
-        cost: Some(Cost {
+        cost: Some(CostRow {
             relay_id: relay.spec.relay_id,
             channel_id: relay.spec.channel_id,
             stream_key_id: None,
@@ -171,12 +171,12 @@ pub(crate) async fn live_ones(store: &Store, count: i64, now: DateTime<Utc>) {
         relay.phase_since = since;
         relay.started_at = Some(since);
         relay.live_at = Some(since);
-        relay.live_input.stage = InputStage::Ready;
-        relay.live_input.uid = Some(format!("{number:032x}"));
-        relay.live_input.hls_url = Some("https://example.com/x/manifest/video.m3u8".into());
-        relay.recorder = Some(Recorder {
+        relay.ingest.stage = IngestStage::Ready;
+        relay.ingest.uid = Some(format!("{number:032x}"));
+        relay.ingest.hls_url = Some("https://example.com/x/manifest/video.m3u8".into());
+        relay.egress = Some(Egress {
             attempt: 1,
-            stage: RecorderStage::Running,
+            stage: EgressStage::Running,
             resource_id: None,
             acquired_at: None,
             earlier_resources: Vec::new(),

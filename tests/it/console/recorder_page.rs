@@ -35,7 +35,7 @@ const SILENT_AGORA: &str = r#"
 })();
 "#;
 
-/// The page's link of a channel's first recorder.
+/// The page's link of a channel's first egress.
 fn link(stage: &Stage, relay: &Value) -> String {
     let mut settings = settings(&stage.vendors, AgoraBackend::CloudRecording, "");
     settings.server.public_url.clone_from(&stage.service.url);
@@ -52,7 +52,7 @@ fn link(stage: &Stage, relay: &Value) -> String {
 }
 
 /// Waits until the operator sees this of the relay: in its journal, and as its actor's last error. The page reports it again and
-/// again; the next report of the simulated recorder's own page clears the error.
+/// again; the next report of the simulated egress's own page clears the error.
 async fn operator_sees(stage: &Stage, relay: &Value, trouble: &str, words: &str) {
     let service = &stage.service;
     let journal = format!(

@@ -25,7 +25,7 @@ async fn two_thousand_relays_leave_the_table_responsive() {
     live_ones(&store, RELAYS, Utc::now()).await;
     store.close().await;
     let mut settings = settings(&vendors, AgoraBackend::MediaPush, &database.url);
-    // The vendors do not know these relays, and are not asked: a look without a permit is no reading.
+    // The vendors do not know these relays, and are not asked: a poll without a permit is no reading.
     settings.vendors.read_timeout = Duration::from_millis(50);
     settings.cloudflare.customer_requests_per_second = 1;
     settings.agora.media_push.requests_per_second = 1;

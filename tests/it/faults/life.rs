@@ -148,8 +148,8 @@ impl World {
             Life::Plain | Life::Unrecorded => self.relay().await,
             Life::Replaced => {
                 let state = self.vendors.state();
-                let recorder = state.recorders.iter().find(|recorder| recorder.is_alive());
-                assert!(self.vendors.kill(&recorder.unwrap().id, None));
+                let egress = state.egresses.iter().find(|egress| egress.is_alive());
+                assert!(self.vendors.kill(&egress.unwrap().id, None));
                 self.live_again_or_over(1).await
             }
             Life::Meddled => {
@@ -206,18 +206,18 @@ impl World {
         self.when("ended", |relay| relay["phase"] == "ended").await
     }
 
-    /// Nothing of ours costs money any more, and no debt is open but those that only look again.
+    /// Nothing of ours costs money any more, and no cleanup job is open but those that only look again.
     async fn nothing_is_left(&self) {
         let raw = self.database.raw().await;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            // A recorder whose start nobody answered has no session to stop: owed until its own limit has passed.
+            // An egress whose start nobody answered has no session to stop: owed until its own limit has passed.
             // Second looks after a 404, looks for what was never there, and for late recordings wait for their time.
             let owed = raw
                 .texts(
-                    "SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM debts \
+                    "SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM cleanup_jobs \
                      WHERE kind != 'find_recordings' \
-                     AND NOT (attempts = 0 AND next_attempt_at > created_at) AND kind != 'unknown_recorder' \
+                     AND NOT (attempts = 0 AND next_attempt_at > created_at) AND kind != 'unknown_egress' \
                      AND COALESCE(last_error, '') NOT LIKE '%looked for again%'",
                 )
                 .await;
@@ -229,7 +229,7 @@ impl World {
                 Instant::now() < deadline,
                 "left: {:#?}\n{:#?}\nowed: {owed:?}\n{}",
                 state.live_inputs,
-                state.recorders,
+                state.egresses,
                 journal(&state)
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -240,10 +240,10 @@ impl World {
     async fn check(&self, case: Case, relay: &Value) {
         let mut state = self.vendors.state();
         // A converter's name is asked for again to find out what became of it.
-        let is_look = case.call == Call::ConverterCreate && case.wrong.is_done();
+        let is_poll = case.call == Call::ConverterCreate && case.wrong.is_done();
         state
             .violations
-            .retain(|violation| !(is_look && violation.kind == "name_conflict"));
+            .retain(|violation| !(is_poll && violation.kind == "name_conflict"));
         assert!(
             state.violations.is_empty(),
             "{:#?}\n{}",
@@ -289,7 +289,7 @@ fn journal(state: &Snapshot) -> String {
     state.calls.iter().skip(skip).map(line).collect()
 }
 
-/// Whether the session of a recorder whose start was answered by nobody must be learnt from a notification.
+/// Whether the session of an egress whose start was answered by nobody must be learnt from a notification.
 fn needs_notices(case: Case) -> bool {
     case.call == Call::Start && case.wrong.is_done()
 }

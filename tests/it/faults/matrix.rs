@@ -9,9 +9,9 @@ use strum::IntoEnumIterator;
 pub enum Life {
     /// Live, then stopped.
     Plain,
-    /// The recorder dies for good while live, and another takes its place.
+    /// The egress dies for good while live, and another takes its place.
     Replaced,
-    /// The service restarts while live; then somebody disables the live input and enables it again.
+    /// The service restarts while live; then somebody disables the ingest and enables it again.
     Meddled,
     /// No recording is wanted.
     Unrecorded,

@@ -7,22 +7,22 @@ use relaykeeper::sandbox::{Call, Snapshot};
 use super::nodes::Nodes;
 
 /// What a recovery's look for a lost answer may make the vendor note.
-const LOOKS: [&str; 1] = ["name_conflict"];
+const POLLS: [&str; 1] = ["name_conflict"];
 
-/// Every relay had one live input, one recorder, one cost row; its journal and the marketplace's messages have no gap and
+/// Every relay had one ingest, one egress, one cost row; its journal and the marketplace's messages have no gap and
 /// are in order; nothing was ever passed at a vendor, and nothing is left there.
 pub async fn check(nodes: &Nodes, relays: usize) {
     let state = nodes.vendors.state();
     let violations: Vec<_> = state
         .violations
         .iter()
-        .filter(|violation| !LOOKS.contains(&violation.kind))
+        .filter(|violation| !POLLS.contains(&violation.kind))
         .collect();
     assert!(violations.is_empty(), "{violations:#?}");
-    assert_eq!(state.live_inputs.len(), relays, "a live input each");
-    assert_eq!(state.recorders.len(), relays, "a recorder each");
+    assert_eq!(state.live_inputs.len(), relays, "an ingest each");
+    assert_eq!(state.egresses.len(), relays, "an egress each");
     assert!(state.live_inputs.iter().all(|input| input.deleted));
-    assert!(state.recorders.iter().all(|one| !one.is_alive()));
+    assert!(state.egresses.iter().all(|one| !one.is_alive()));
     one_list_for_all(&state);
     let raw = &nodes.raw;
     let relays = i64::try_from(relays).unwrap();
@@ -34,7 +34,7 @@ pub async fn check(nodes: &Nodes, relays: usize) {
     let twice =
         "SELECT count(*) FROM (SELECT 1 FROM stream_costs GROUP BY relay_id HAVING count(*) > 1) x";
     assert_eq!(raw.number(twice).await, 0, "one cost row each");
-    assert_eq!(raw.number("SELECT count(*) FROM debts").await, 0);
+    assert_eq!(raw.number("SELECT count(*) FROM cleanup_jobs").await, 0);
     journals(nodes).await;
     messages(nodes).await;
 }

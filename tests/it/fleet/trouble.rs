@@ -67,7 +67,7 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
 /// Behind a pooler in transaction mode nobody hears what is told with NOTIFY: here it is taken out on the way.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn nodes_that_do_not_hear_each_other_look_and_say_so() {
+async fn nodes_that_do_not_hear_each_other_poll_and_say_so() {
     on_postgres(async |database| {
         let vendors = Vendors::start(options()).unwrap();
         let server: url::Url = database.url.parse().unwrap();
@@ -102,7 +102,7 @@ async fn nodes_that_do_not_hear_each_other_look_and_say_so() {
     .await;
 }
 
-/// The steward's own credentials are good, so it sees no reason for the alarm of the other node.
+/// The leader's own credentials are good, so it sees no reason for the alarm of the other node.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_gone() {
@@ -123,7 +123,7 @@ async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_go
             DateTime::parse_from_rfc3339(alarm[field].as_str().unwrap()).unwrap()
         };
         for node in &fleet.all {
-            // For two rounds of the steward, which does not clear it.
+            // For two rounds of the leader, which does not clear it.
             fleet
                 .until("an alarm that stands", async || {
                     // The other node asks Cloudflare when it is asked.
@@ -160,6 +160,6 @@ async fn over(fleet: &Nodes) {
     let state = fleet.vendors.state();
     let relays = usize::try_from(RELAYS).unwrap();
     assert_eq!(state.live_inputs.len(), relays);
-    assert_eq!(state.recorders.len(), relays);
+    assert_eq!(state.egresses.len(), relays);
     assert_eq!(violations(&fleet.vendors), [""; 0]);
 }

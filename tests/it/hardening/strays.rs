@@ -12,7 +12,7 @@ use crate::support::service::{
 /// How many deliveries may be under way at once.
 const AT_ONCE: usize = 20;
 
-/// The encoders of these live inputs reconnect one after the other, as fast as the notifications are taken.
+/// The encoders of these ingests reconnect one after the other, as fast as the notifications are taken.
 async fn reconnect(vendors: &Vendors, inputs: impl IntoIterator<Item = String>) {
     let inputs: Vec<String> = inputs.into_iter().collect();
     for some in inputs.chunks(AT_ONCE) {
@@ -68,16 +68,16 @@ async fn other_peoples_encoders_do_not_spend_the_budget_of_starts_and_stops() {
     assert!(
         vendors
             .state()
-            .recorders
+            .egresses
             .iter()
-            .all(|recorder| !recorder.is_alive())
+            .all(|egress| !egress.is_alive())
     );
     assert_eq!(violations(vendors), [""; 0]);
 }
 
-/// A live input of ours whose relay is stopping is read all the same, and once.
+/// An ingest of ours whose relay is stopping is read all the same, and once.
 #[tokio::test]
-async fn an_encoder_at_a_live_input_of_ours_is_looked_at_once_however_often_it_reconnects() {
+async fn an_encoder_at_an_ingest_of_ours_is_polled_at_once_however_often_it_reconnects() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
         settings.janitor.interval = Duration::from_secs(3600);
         settings.relay.recording_timeout = Duration::from_secs(30);

@@ -45,12 +45,12 @@ pub fn kind_of(kept: &Kept) -> String {
     let mut words = vec![kept.backend.clone()];
     words.push(kept.outcome.clone().unwrap_or("unfinished".into()));
     let notable = [
-        ("recorder_replacing", "replaced"),
-        ("recorder_learnt", "start_lost"),
+        ("egress_replacing", "replaced"),
+        ("egress_discovered", "start_lost"),
         ("seller_away", "interrupted"),
         ("feed_lost", "feed_lost"),
         ("notified", "notified"),
-        ("owed", "owed"),
+        ("cleanup_added", "cleanup"),
         ("ended_by_force", "ended_by_force"),
     ];
     let notable = notable.iter().filter(|(fact, _)| happened(fact));
@@ -151,7 +151,7 @@ impl Kept {
             relay_status: "stopped".into(),
             backend: self.backend.clone(),
             region: None,
-            live_input_uid: None,
+            ingest_id: None,
             agora_resource_id: None,
             agora_recording_cname: None,
             agora_recording_uid: None,

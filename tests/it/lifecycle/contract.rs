@@ -46,11 +46,11 @@ impl Life {
         vendors.set_seller("show68", Some(12345), true);
         vendors.switch_role("show68", 12345, false);
         vendors.switch_role("show68", 12345, true);
-        let publisher = vendors_when(&vendors, "a recorder that publishes", |vendors| {
-            let mut recorders = vendors.state().recorders.into_iter();
-            recorders
-                .find(|recorder| recorder.publishing)
-                .map(|recorder| recorder.id)
+        let publisher = vendors_when(&vendors, "an egress that publishes", |vendors| {
+            let mut egresses = vendors.state().egresses.into_iter();
+            egresses
+                .find(|egress| egress.publishing)
+                .map(|egress| egress.id)
         })
         .await;
         assert!(vendors.kill(&publisher, None));

@@ -6,11 +6,11 @@ use serde_json::Value;
 use super::life::was_lost;
 use crate::support::database::Raw;
 
-/// What a look for a lost answer may make the vendor note: 409 is how a converter is found again by its name, a start
+/// What a poll for a lost answer may make the vendor note: 409 is how a converter is found again by its name, a start
 /// repeated on its resource is how a task is, and 400/53 how one on an older resource is (`ARCHITECTURE.md`, decision 3).
-const LOOKS: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
+const POLLS: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
 
-/// No live input, no recorder, no debt. A recorder whose session nobody told us stays a debt until a notification names it or
+/// No ingest, no egress, no cleanup job. An egress whose session nobody told us stays a cleanup job until a notification names it or
 /// its own hours are over; it publishes nowhere.
 pub(crate) async fn nothing_is_left(state: &Snapshot, raw: &Raw) -> Result<(), String> {
     let inputs: Vec<_> = state
@@ -20,27 +20,27 @@ pub(crate) async fn nothing_is_left(state: &Snapshot, raw: &Raw) -> Result<(), S
         .map(|input| &input.uid)
         .collect();
     if !inputs.is_empty() {
-        return Err(format!("live inputs {inputs:?}"));
+        return Err(format!("ingests {inputs:?}"));
     }
-    let debts = raw
-        .texts("SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM debts WHERE kind <> 'unknown_recorder'")
+    let cleanup_jobs = raw
+        .texts("SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM cleanup_jobs WHERE kind <> 'unknown_egress'")
         .await;
-    if !debts.is_empty() {
-        return Err(format!("debts {debts:?}"));
+    if !cleanup_jobs.is_empty() {
+        return Err(format!("cleanup jobs {cleanup_jobs:?}"));
     }
     let unknown = raw
-        .texts("SELECT target FROM debts WHERE kind = 'unknown_recorder'")
+        .texts("SELECT target FROM cleanup_jobs WHERE kind = 'unknown_egress'")
         .await;
-    for recorder in state.recorders.iter().filter(|one| one.is_alive()) {
-        if recorder.publishing || !unknown.contains(&Some(recorder.name.clone())) {
-            return Err(format!("recorder {}", recorder.id));
+    for egress in state.egresses.iter().filter(|one| one.is_alive()) {
+        if egress.publishing || !unknown.contains(&Some(egress.name.clone())) {
+            return Err(format!("egress {}", egress.id));
         }
     }
     Ok(())
 }
 
-/// One relay was started, went live, had its recorder replaced, no more often than `most_replacements`, and was stopped: on
-/// one live input, with no recorder beside those it counts.
+/// One relay was started, went live, had its egress replaced, no more often than `most_replacements`, and was stopped: on
+/// one ingest, with no egress beside those it counts.
 pub(crate) async fn check(
     state: &Snapshot,
     raw: &Raw,
@@ -51,22 +51,22 @@ pub(crate) async fn check(
     let violations: Vec<_> = state
         .violations
         .iter()
-        .filter(|violation| !(crashes > 0 && LOOKS.contains(&violation.kind)))
+        .filter(|violation| !(crashes > 0 && POLLS.contains(&violation.kind)))
         .collect();
     if !violations.is_empty() {
         return Err(format!("violations {violations:?}"));
     }
     let lost = was_lost(relay);
     let replacements = relay["agora"]["replacements"].as_u64().unwrap_or(0);
-    let recorders = state.recorders.len();
+    let egresses = state.egresses.len();
     let replaced = (u64::from(!lost)..=most_replacements).contains(&replacements);
     // One that ended while nobody served its page is, after a crash, started once more as the same.
     let page = relay["agora"]["backend"] == "cloud_recording";
     let most = replacements + 1 + if page { crashes } else { 0 };
-    let accounted_for = u64::try_from(recorders).is_ok_and(|recorders| recorders <= most);
+    let accounted_for = u64::try_from(egresses).is_ok_and(|egresses| egresses <= most);
     if state.live_inputs.len() != 1 || !replaced || !accounted_for {
         return Err(format!(
-            "{} live inputs, {recorders} recorders, {replacements} replacements",
+            "{} ingests, {egresses} egresses, {replacements} replacements",
             state.live_inputs.len()
         ));
     }

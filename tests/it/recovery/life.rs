@@ -82,7 +82,7 @@ impl Scene {
             format!(
                 "killed at {points:?}: {wrong}\n{:?}\n{:?}\n{:?}\n{}",
                 state.violations,
-                state.recorders,
+                state.egresses,
                 state.live_inputs,
                 stage.house.log()
             )
@@ -93,7 +93,7 @@ impl Scene {
     }
 }
 
-/// A recorder whose session was told to a process that died before it had stored it runs nameless, unless a notification
+/// An egress whose session was told to a process that died before it had stored it runs nameless, unless a notification
 /// names it. When nothing comes from it, it cannot be asked whether it has gone, and no second one may start beside it.
 pub(crate) fn was_lost(relay: &Value) -> bool {
     let (agora, outcome) = (&relay["agora"], &relay["outcome"]["code"]);
@@ -115,7 +115,7 @@ impl Stage {
     fn new(scene: Scene, database: &TestDatabase, points: &[String]) -> Self {
         let vendors = Vendors::start(Options {
             speed: 50.0,
-            // A process that was dead in between keeps no two seconds; its repeated start is the look for the first one.
+            // A process that was dead in between keeps no two seconds; its repeated start is the poll for the first one.
             start_within: PATIENCE,
             ..options()
         })
@@ -131,7 +131,7 @@ impl Stage {
                 reordered: false,
             });
         }
-        // A recorder whose page is not served, because the process that serves it is dead, is gone.
+        // An egress whose page is not served, because the process that serves it is dead, is gone.
         let most_replacements = match scene.backend {
             AgoraBackend::CloudRecording => 2,
             AgoraBackend::MediaPush => 1,
@@ -160,7 +160,7 @@ impl Stage {
             })
             .await?;
         if !was_lost(&relay) {
-            self.recorder_dies(&id, &relay).await?;
+            self.egress_dies(&id, &relay).await?;
         }
         self.command("stop", None).await?;
         let relay = self
@@ -179,8 +179,8 @@ impl Stage {
         checked
     }
 
-    /// Its recorder dies at the vendor, and another takes its place behind the same address.
-    async fn recorder_dies(&self, id: &str, relay: &Value) -> Result<(), String> {
+    /// Its egress dies at the vendor, and another takes its place behind the same address.
+    async fn egress_dies(&self, id: &str, relay: &Value) -> Result<(), String> {
         let watched_at = |relay: &Value| {
             (
                 relay["stream_key_id"].clone(),
@@ -188,14 +188,14 @@ impl Stage {
             )
         };
         let state = self.vendors.state();
-        let mut running = state.recorders.iter().filter(|one| one.is_alive());
-        let (Some(recorder), None) = (running.next(), running.next()) else {
-            return Err(format!("live, and recorders {:?}", state.recorders));
+        let mut running = state.egresses.iter().filter(|one| one.is_alive());
+        let (Some(egress), None) = (running.next(), running.next()) else {
+            return Err(format!("live, and egresses {:?}", state.egresses));
         };
-        self.vendors.kill(&recorder.id, None);
+        self.vendors.kill(&egress.id, None);
         let replacements = &relay["agora"]["replacements"];
         let replaced = self
-            .relay_when(id, "live with another recorder", |relay| {
+            .relay_when(id, "live with another egress", |relay| {
                 let replaced = relay["agora"]["replacements"] != *replacements;
                 (relay["phase"] == "live" && replaced) || was_lost(relay)
             })
@@ -217,8 +217,8 @@ impl Stage {
             let long_ago = "'2020-01-01T00:00:00+00:00'";
             let an_hour_later = "'2020-01-01T01:00:00+00:00'";
             raw.execute(&format!(
-                "UPDATE debts SET created_at = {long_ago}, next_attempt_at = {an_hour_later} \
-                 WHERE kind IN ('stop_recorder', 'delete_converter', 'find_converter') AND created_at > {long_ago}"
+                "UPDATE cleanup_jobs SET created_at = {long_ago}, next_attempt_at = {an_hour_later} \
+                 WHERE kind IN ('stop_egress', 'delete_converter', 'find_converter') AND created_at > {long_ago}"
             ))
             .await;
             let Err(left) = invariants::nothing_is_left(&self.vendors.state(), raw).await else {

@@ -12,8 +12,8 @@ use super::life::Scene;
 
 /// So many cases run at once: most of their time is waiting.
 const AT_ONCE: usize = 8;
-/// A point before or after a look is tried so often: the clock repeats looks as long as there is time.
-const LOOKS: u32 = 2;
+/// A point before or after a poll is tried so often: the clock repeats looks as long as there is time.
+const POLLS: u32 = 2;
 /// Set to `full`, each test takes every point.
 const MATRIX: &str = "RELAYKEEPER_CRASH_MATRIX";
 
@@ -26,13 +26,13 @@ fn read(reached: &str) -> (CrashPoint, u32) {
     )
 }
 
-/// What a life without a crash never comes by: an input is looked for in the list hours later only, a recorder is updated
+/// What a life without a crash never comes by: an input is looked for in the list hours later only, an egress is updated
 /// when its push hangs.
 fn never_reached(backend: AgoraBackend) -> Vec<Deed> {
-    let mut never = vec![Deed::FindLiveInput, Deed::UpdateRecorder];
+    let mut never = vec![Deed::FindIngest, Deed::UpdateEgress];
     never.extend(match backend {
         AgoraBackend::CloudRecording => vec![Deed::CreateConverter],
-        AgoraBackend::MediaPush => vec![Deed::Acquire, Deed::StartRecorder],
+        AgoraBackend::MediaPush => vec![Deed::Acquire, Deed::StartEgress],
     });
     never
 }
@@ -64,9 +64,9 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
     for point in CrashPoint::all() {
         let deed = point.deed();
         let reached = known.contains(&point);
-        // Whether there is a look depends on who told first.
+        // Whether there is a poll depends on who told first.
         assert!(
-            reached || never.contains(&deed) || deed.is_a_look(),
+            reached || never.contains(&deed) || deed.is_a_poll(),
             "{point}"
         );
         assert!(!reached || !never.contains(&deed), "{point}");
@@ -75,7 +75,7 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
         .into_iter()
         .filter(|reached| {
             let (point, times) = read(reached);
-            !point.deed().is_a_look() || times <= LOOKS
+            !point.deed().is_a_poll() || times <= POLLS
         })
         .cloned()
         .collect()

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::support::*;
 
 #[tokio::test]
-async fn a_web_recorder_brings_a_channel_on_air_and_leaves_a_recording() {
+async fn a_web_egress_brings_a_channel_on_air_and_leaves_a_recording() {
     let sandbox = Sandbox::start(uncertified());
     let page = page(&sandbox.vendors, false).await;
     let (uid, rtmp) = sandbox.live_input().await;

@@ -159,7 +159,7 @@ async fn past_the_quota_everything_is_blocked_and_the_headers_say_for_how_long()
         ..Quotas::default()
     };
     let sandbox = Sandbox::start(Options { quotas, ..fast() });
-    let look = || async {
+    let poll = || async {
         sandbox
             .cloudflare(Method::GET, "/live_inputs")
             .send()
@@ -168,7 +168,7 @@ async fn past_the_quota_everything_is_blocked_and_the_headers_say_for_how_long()
     };
     let header =
         |response: &Response, name: &str| response.headers()[name].to_str().unwrap().to_owned();
-    let first = look().await;
+    let first = poll().await;
     assert!(
         header(&first, "ratelimit").starts_with("\"default\";r=2;t="),
         "{}",
@@ -176,18 +176,18 @@ async fn past_the_quota_everything_is_blocked_and_the_headers_say_for_how_long()
     );
     assert_eq!(header(&first, "ratelimit-policy"), "\"default\";q=3;w=1");
     assert!(!header(&first, "cf-ray").is_empty());
-    look().await;
-    look().await;
-    let blocked = look().await;
+    poll().await;
+    poll().await;
+    let blocked = poll().await;
     assert_eq!(
         (blocked.status().as_u16(), header(&blocked, "retry-after")),
         (429, "1".to_owned())
     );
     assert!(header(&blocked, "ratelimit").starts_with("\"default\";r=0;"));
-    assert_eq!(look().await.status().as_u16(), 429);
+    assert_eq!(poll().await.status().as_u16(), 429);
     assert_eq!(sandbox.violations(), ["quota_passed"]);
     until("the block is over", || async {
-        look().await.status() == 200
+        poll().await.status() == 200
     })
     .await;
 }

@@ -35,7 +35,7 @@ async fn agora_refuses_bad_credentials_and_routes_that_are_none() {
 async fn quotas_answer_as_agora_does() {
     let quotas = Quotas {
         hosts_per_second: 1,
-        max_recorders: 0,
+        max_egresses: 0,
         max_converters: 1,
         ..Quotas::default()
     };
@@ -63,16 +63,16 @@ async fn quotas_answer_as_agora_does() {
         sandbox.vendors.agora_base_url(),
         sandbox.vendors.agora_app_id()
     );
-    let look = || {
+    let poll = || {
         told(sandbox.http.get(&hosts).basic_auth(
             sandbox.vendors.agora_customer_id(),
             Some(sandbox.vendors.agora_customer_secret()),
         ))
     };
-    assert_eq!((look().await.0, look().await.0), (200, 429));
+    assert_eq!((poll().await.0, poll().await.0), (200, 429));
     assert_eq!(
         sandbox.violations(),
-        ["recorders_passed", "converters_passed", "quota_passed"]
+        ["egresses_passed", "converters_passed", "quota_passed"]
     );
 }
 
@@ -258,7 +258,7 @@ async fn a_quota_that_is_changed_counts_from_then_on_and_no_other_does() {
         ..Quotas::default()
     };
     let sandbox = Sandbox::start(Options { quotas, ..fast() });
-    let look = || async {
+    let poll = || async {
         told(sandbox.cloudflare(Method::GET, "/live_inputs"))
             .await
             .0
@@ -267,19 +267,19 @@ async fn a_quota_that_is_changed_counts_from_then_on_and_no_other_does() {
         let url = format!("{}/control/quotas", sandbox.vendors.control_url());
         told(sandbox.http.put(url).json(&quotas))
     };
-    assert_eq!((look().await, look().await, look().await), (200, 200, 429));
+    assert_eq!((poll().await, poll().await, poll().await), (200, 200, 429));
     for same in [
         json!({"hosts_per_second": 1}),
         json!({"cloudflare_requests": 2}),
     ] {
         assert_eq!(set(same.clone()).await.0, 200);
-        assert_eq!(look().await, 429, "{same}");
+        assert_eq!(poll().await, 429, "{same}");
     }
     let refused = set(json!({"cloudflare_requests": 9, "no_quota": 1})).await;
-    assert_eq!((refused.0, look().await), (400, 429), "all or nothing");
+    assert_eq!((refused.0, poll().await), (400, 429), "all or nothing");
     assert_eq!(set(json!({"cloudflare_requests": 3})).await.0, 200);
-    assert_eq!((look().await, look().await, look().await), (200, 200, 200));
-    assert_eq!(look().await, 429);
+    assert_eq!((poll().await, poll().await, poll().await), (200, 200, 200));
+    assert_eq!(poll().await, 429);
     assert_eq!(sandbox.violations(), ["quota_passed", "quota_passed"]);
 }
 

@@ -225,9 +225,9 @@ pub(crate) async fn told(request: RequestBuilder) -> (u16, Value) {
 }
 
 /// Looks until it is so; ten seconds at most.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut look: impl FnMut() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut poll: impl FnMut() -> F) {
     let begin = Instant::now();
-    while !look().await {
+    while !poll().await {
         assert!(
             begin.elapsed() < Duration::from_secs(10),
             "never came: {what}"

@@ -44,7 +44,7 @@ impl Process {
         answer.ok().map(|answer| answer.status())
     }
 
-    /// Starts a channel, waiting for its recorder for so many seconds.
+    /// Starts a channel, waiting for its egress for so many seconds.
     pub async fn start(&self, channel: i64, wait: u32) -> (StatusCode, Value) {
         let answer = self
             .request(Method::POST, &format!("/v1/channels/{channel}/start"))

@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use relaykeeper::sandbox::Snapshot;
-use relaykeeper::store::{OpenDebt, Store, StoreError};
+use relaykeeper::store::{OpenCleanupJob, Store, StoreError};
 use serde::Serialize;
 
 /// More rows than a run leaves.
@@ -14,10 +14,10 @@ pub(super) struct Cleanup {
     /// Kind and target of rows whose target still exists.
     pub(super) open: Vec<String>,
     /// Rows whose target no longer exists: after a 404 the service looks for it again.
-    pub(super) second_looks: u64,
+    pub(super) second_polls: u64,
     /// Recordings that were not found: the service looks for them again after an hour and after a day.
     pub(super) late_recordings: u64,
-    /// Names of recorders without a known session: there is no call to make, and they end by themselves.
+    /// Names of egresses without a known session: there is no call to make, and they end by themselves.
     pub(super) unknown_sessions: Vec<String>,
 }
 
@@ -26,23 +26,26 @@ impl Cleanup {
     pub(super) async fn read(store: &Store, vendors: &Snapshot) -> Result<Self, StoreError> {
         let mut cleanup = Self::default();
         let due = Utc::now() + TimeDelta::days(365);
-        for row in store.open_debts(due, ALL).await? {
+        for row in store.open_cleanup_jobs(due, ALL).await? {
             cleanup.add(&row, vendors);
         }
         Ok(cleanup)
     }
 
-    fn add(&mut self, row: &OpenDebt, vendors: &Snapshot) {
-        let (kind, target) = (row.debt.kind.as_str(), row.debt.target.as_str());
+    fn add(&mut self, row: &OpenCleanupJob, vendors: &Snapshot) {
+        let (kind, target) = (
+            row.cleanup_job.kind.as_str(),
+            row.cleanup_job.target.as_str(),
+        );
         let exists = |target: &str| {
-            let mut recorders = vendors.recorders.iter().filter(|one| one.is_alive());
-            recorders.any(|one| one.id == target || one.name == target)
+            let mut egresses = vendors.egresses.iter().filter(|one| one.is_alive());
+            egresses.any(|one| one.id == target || one.name == target)
         };
         match kind {
             "find_recordings" => self.late_recordings += 1,
-            "unknown_recorder" => self.unknown_sessions.push(target.to_owned()),
-            "stop_recorder" | "delete_converter" | "find_converter" if !exists(target) => {
-                self.second_looks += 1;
+            "unknown_egress" => self.unknown_sessions.push(target.to_owned()),
+            "stop_egress" | "delete_converter" | "find_converter" if !exists(target) => {
+                self.second_polls += 1;
             }
             _ => self.open.push(format!("{kind} {target}")),
         }
@@ -50,6 +53,6 @@ impl Cleanup {
 
     /// Whether only rows are left that end by themselves.
     pub(super) fn is_done(&self) -> bool {
-        self.open.is_empty() && self.second_looks == 0
+        self.open.is_empty() && self.second_polls == 0
     }
 }

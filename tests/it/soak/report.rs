@@ -31,9 +31,9 @@ pub(super) struct Run {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Left {
     pub(super) live_inputs: Vec<String>,
-    /// Recorders that publish, or could.
-    pub(super) recorders: Vec<String>,
-    /// Names of recorders that cannot reach Cloudflare: they end by themselves.
+    /// Egresses that publish, or could.
+    pub(super) egresses: Vec<String>,
+    /// Names of egresses that cannot reach Cloudflare: they end by themselves.
     pub(super) cut_off: Vec<String>,
 }
 
@@ -156,9 +156,9 @@ impl Report {
             &self.left.live_inputs,
         );
         must(
-            self.left.recorders.is_empty(),
-            "recorders left:",
-            &self.left.recorders,
+            self.left.egresses.is_empty(),
+            "egresses left:",
+            &self.left.egresses,
         );
         must(
             self.cleanup.open.is_empty(),
@@ -171,7 +171,7 @@ impl Report {
             .filter(|name| !self.cleanup.unknown_sessions.contains(name))
             .cloned()
             .collect();
-        must(unknown.is_empty(), "recorders without a row:", &unknown);
+        must(unknown.is_empty(), "egresses without a row:", &unknown);
         must(
             self.ledger.wrong.is_empty(),
             "the ledger is wrong:",
@@ -199,11 +199,11 @@ impl Left {
         let inputs = vendors.live_inputs.iter().filter(|input| !input.deleted);
         left.live_inputs
             .extend(inputs.map(|input| input.uid.clone()));
-        for recorder in vendors.recorders.iter().filter(|one| one.is_alive()) {
-            if recorder.product == "cloud_recording" && !recorder.publishing {
-                left.cut_off.push(recorder.name.clone());
+        for egress in vendors.egresses.iter().filter(|one| one.is_alive()) {
+            if egress.product == "cloud_recording" && !egress.publishing {
+                left.cut_off.push(egress.name.clone());
             } else {
-                left.recorders.push(recorder.id.clone());
+                left.egresses.push(egress.id.clone());
             }
         }
         left
@@ -211,7 +211,7 @@ impl Left {
 
     /// Whether only what ends by itself is left.
     pub(super) fn is_nothing(&self) -> bool {
-        self.live_inputs.is_empty() && self.recorders.is_empty()
+        self.live_inputs.is_empty() && self.egresses.is_empty()
     }
 }
 
@@ -322,8 +322,8 @@ mod tests {
             |run| run.known = 0,
             |run| run.unfinished.push("a relay".into()),
             |run| run.left.live_inputs.push("an input".into()),
-            |run| run.left.recorders.push("a recorder".into()),
-            |run| run.left.cut_off.push("a recorder without a row".into()),
+            |run| run.left.egresses.push("an egress".into()),
+            |run| run.left.cut_off.push("an egress without a row".into()),
             |run| run.cleanup.open.push("delete_video a video".into()),
             |run| run.ledger.wrong.push("a relay has no row".into()),
             |run| run.processes.crashed.push("process 2".into()),

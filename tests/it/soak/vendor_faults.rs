@@ -1,4 +1,4 @@
-//! Faults of the vendors: a call that fails, an outage of one vendor, recorders that die, come back elsewhere or lose their
+//! Faults of the vendors: a call that fails, an outage of one vendor, egresses that die, come back elsewhere or lose their
 //! feed.
 
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl<'a> VendorFaults<'a> {
             }
             match self.rng.random_range(0..100) {
                 0..80 => self.fail_a_call(),
-                80..88 => self.kill_a_recorder(),
+                80..88 => self.kill_an_egress(),
                 88..97 => self.drop_a_feed(),
                 _ => self.outage().await,
             }
@@ -63,8 +63,8 @@ impl<'a> VendorFaults<'a> {
             5 => FaultKind::Hang,
             6 => FaultKind::NotJson,
             7 => FaultKind::Page(200),
-            // A recorder that moves is not there for a while (`agora.md §8.1`).
-            _ if asks_for_a_recorder(call) => FaultKind::NotFoundFor(self.simulated(20..90)),
+            // An egress that moves is not there for a while (`agora.md §8.1`).
+            _ if asks_for_an_egress(call) => FaultKind::NotFoundFor(self.simulated(20..90)),
             _ => FaultKind::StatusAfter(503),
         };
         self.vendors.fault(Fault {
@@ -75,17 +75,17 @@ impl<'a> VendorFaults<'a> {
         });
     }
 
-    fn kill_a_recorder(&mut self) {
+    fn kill_an_egress(&mut self) {
         let back = self.rng.random_bool(0.5).then(|| self.simulated(30..180));
-        if let Some(recorder) = self.a_recorder() {
-            self.vendors.kill(&recorder, back);
+        if let Some(egress) = self.an_egress() {
+            self.vendors.kill(&egress, back);
         }
     }
 
     fn drop_a_feed(&mut self) {
         let pause = self.simulated(30..600);
-        if let Some(recorder) = self.a_recorder() {
-            self.vendors.drop_feed(&recorder, pause);
+        if let Some(egress) = self.an_egress() {
+            self.vendors.drop_feed(&egress, pause);
         }
     }
 
@@ -105,15 +105,12 @@ impl<'a> VendorFaults<'a> {
         self.vendors.clear_faults();
     }
 
-    /// A recorder that publishes now.
-    fn a_recorder(&mut self) -> Option<String> {
-        let mut publishing = self.vendors.state().recorders;
-        publishing.retain(|recorder| recorder.publishing);
+    /// An egress that publishes now.
+    fn an_egress(&mut self) -> Option<String> {
+        let mut publishing = self.vendors.state().egresses;
+        publishing.retain(|egress| egress.publishing);
         let place = self.rng.random_range(0..publishing.len().max(1));
-        publishing
-            .into_iter()
-            .nth(place)
-            .map(|recorder| recorder.id)
+        publishing.into_iter().nth(place).map(|egress| egress.id)
     }
 
     /// A random time on the vendors' clock, at least a second by the wall clock, so that the service can notice it.
@@ -131,8 +128,8 @@ fn is_made(call: Call) -> bool {
         .any(|setup| name.contains(setup))
 }
 
-/// Whether the call names a recorder that may be moving.
-fn asks_for_a_recorder(call: Call) -> bool {
+/// Whether the call names an egress that may be moving.
+fn asks_for_an_egress(call: Call) -> bool {
     [
         Call::Query,
         Call::Stop,

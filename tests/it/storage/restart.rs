@@ -19,7 +19,7 @@ use crate::support::service::{Service, nothing_is_left, options, settings, show,
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[case] mode: &str) {
     let mut cluster = Cluster::start();
-    // The second live input takes a while to make: long enough to take the database away.
+    // The second ingest takes a while to make: long enough to take the database away.
     let vendors = Vendors::start(Options {
         create_latency: Duration::from_secs(30),
         ..options()
@@ -39,7 +39,7 @@ async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[c
 
     cluster.stop(mode);
     until_unready(&service).await;
-    vendors_when(&vendors, "asked for a live input", |vendors| {
+    vendors_when(&vendors, "asked for an ingest", |vendors| {
         (vendors.state().live_inputs.len() == 2).then_some(())
     })
     .await;
@@ -62,7 +62,7 @@ async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[c
 
     cluster.start_again();
     service.wait_until_ready().await;
-    // Channel 2's recorder could be stored now. Channel 1's stop was not stored in time to be answered; it may be by now.
+    // Channel 2's egress could be stored now. Channel 1's stop was not stored in time to be answered; it may be by now.
     service.in_phase(&begun, "live").await;
     for (channel, relay) in [(1, &live), (2, &begun)] {
         let (status, stopped) = service.stop_channel(channel).await;
@@ -72,7 +72,7 @@ async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[c
         assert_eq!(ended["outcome"]["code"], "stopped_by_request");
     }
     let state = vendors.state();
-    assert_eq!((state.live_inputs.len(), state.recorders.len()), (2, 2));
+    assert_eq!((state.live_inputs.len(), state.egresses.len()), (2, 2));
     assert!(state.violations.is_empty(), "{:#?}", state.violations);
     assert!(nothing_is_left(&vendors), "{state:#?}");
 }

@@ -112,9 +112,9 @@ async fn a_channels_table_that_refuses_does_not_stop_the_relay(database: TestDat
     let relay = made(&store, row(1), epoch).await;
     let mut save = next(relay.clone(), 1, epoch);
     save.projection = Some(shown("active"));
-    save.debts.push(debt(&relay, "stop", "sid"));
+    save.cleanup_jobs.push(cleanup_job(&relay, "stop", "sid"));
     assert_eq!(store.save(save).await, Ok(Saved::Saved));
-    assert_eq!(store.debts_of(relay.id).await.unwrap().len(), 1);
+    assert_eq!(store.cleanup_jobs_of(relay.id).await.unwrap().len(), 1);
     assert_eq!(
         raw.texts("SELECT relay_status FROM channels").await,
         [Some("off".to_owned())]

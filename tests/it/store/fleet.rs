@@ -1,6 +1,6 @@
 //! Several processes on one PostgreSQL: who has what, by what the database says.
 
-use relaykeeper::store::{Fleet, Heard, Look, Looked, ShareChange};
+use relaykeeper::store::{Fleet, Heard, Poll, Polled, ShareChange};
 
 use super::*;
 use crate::support::database::on;
@@ -130,12 +130,12 @@ async fn one_node_does_what_is_done_once_for_all() {
     on_postgres(async |database: TestDatabase| {
         let (one, other) = (database.store().await, database.store().await);
         let (a, b) = (joined(&one).await, joined(&other).await);
-        let (of_a, of_b) = tokio::join!(one.succeed_steward(a, 0), other.succeed_steward(b, 0));
+        let (of_a, of_b) = tokio::join!(one.succeed_leader(a, 0), other.succeed_leader(b, 0));
         assert_ne!(of_a, of_b, "one of them");
-        let (steward, heir) = if of_a.unwrap() { (a, b) } else { (b, a) };
-        assert_eq!(one.fleet().await.unwrap().steward, steward);
-        one.leave(steward).await.unwrap();
-        assert!(other.succeed_steward(heir, steward).await.unwrap());
+        let (leader, heir) = if of_a.unwrap() { (a, b) } else { (b, a) };
+        assert_eq!(one.fleet().await.unwrap().leader, leader);
+        one.leave(leader).await.unwrap();
+        assert!(other.succeed_leader(heir, leader).await.unwrap());
     })
     .await;
 }
@@ -170,61 +170,64 @@ async fn a_stop_is_kept_for_whoever_has_the_relay_and_told_at_once() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn letters_are_read_once_in_order_and_those_to_the_dead_are_thrown_away() {
+async fn peer_messages_are_read_once_in_order_and_those_to_the_dead_are_thrown_away() {
     on_postgres(async |database: TestDatabase| {
         let store = database.store().await;
         let (a, b) = (joined(&store).await, joined(&store).await);
-        for letter in ["one", "two"] {
-            store.send_mail(a, letter.into()).await.unwrap();
+        for peer_message in ["one", "two"] {
+            store
+                .send_peer_messages(a, peer_message.into())
+                .await
+                .unwrap();
         }
-        store.send_mail(b, "three".into()).await.unwrap();
-        assert_eq!(store.take_mail(a).await.unwrap(), ["one", "two"]);
-        assert_eq!(store.take_mail(a).await.unwrap(), [""; 0]);
+        store.send_peer_messages(b, "three".into()).await.unwrap();
+        assert_eq!(store.take_peer_messages(a).await.unwrap(), ["one", "two"]);
+        assert_eq!(store.take_peer_messages(a).await.unwrap(), [""; 0]);
         store.leave(b).await.unwrap();
-        assert_eq!(store.take_mail(b).await.unwrap(), [""; 0]);
+        assert_eq!(store.take_peer_messages(b).await.unwrap(), [""; 0]);
     })
     .await;
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn one_look_is_made_for_all_and_one_that_does_not_come_back_is_passed_over() {
+async fn one_poll_is_made_for_all_and_one_that_does_not_come_back_is_passed_over() {
     on_postgres(async |database: TestDatabase| {
         let (one, other) = (database.store().await, database.store().await);
-        let mut look = Look {
+        let mut poll = Poll {
             name: "recordings",
             since: at(100),
             interval: Duration::from_millis(200),
             patience: Duration::from_secs(30),
             asked: Duration::from_secs(30),
         };
-        assert_eq!(one.shared_look(1, &look).await, Ok(Looked::Yours));
-        assert_eq!(other.shared_look(2, &look).await, Ok(Looked::NotYet));
+        assert_eq!(one.shared_poll(1, &poll).await, Ok(Polled::Yours));
+        assert_eq!(other.shared_poll(2, &poll).await, Ok(Polled::NotYet));
         let found = || "found".to_owned();
-        one.put_look(1, "recordings", at(100), found())
+        one.put_poll(1, "recordings", at(100), found())
             .await
             .unwrap();
         assert_eq!(
-            other.shared_look(2, &look).await,
-            Ok(Looked::Found(found()))
+            other.shared_poll(2, &poll).await,
+            Ok(Polled::Found(found()))
         );
         // It does not go back far enough.
-        look.since = at(99);
+        poll.since = at(99);
         let until = Instant::now() + Duration::from_secs(10);
-        while other.shared_look(2, &look).await != Ok(Looked::Yours) {
+        while other.shared_poll(2, &poll).await != Ok(Polled::Yours) {
             assert!(Instant::now() < until);
         }
-        look.patience = Duration::from_millis(300);
+        poll.patience = Duration::from_millis(300);
         let until = Instant::now() + Duration::from_secs(10);
-        while one.shared_look(1, &look).await != Ok(Looked::Yours) {
+        while one.shared_poll(1, &poll).await != Ok(Polled::Yours) {
             assert!(Instant::now() < until);
         }
         // What the other brings now is not taken.
         other
-            .put_look(2, "recordings", at(99), "late".into())
+            .put_poll(2, "recordings", at(99), "late".into())
             .await
             .unwrap();
-        assert_eq!(other.shared_look(2, &look).await, Ok(Looked::NotYet));
+        assert_eq!(other.shared_poll(2, &poll).await, Ok(Polled::NotYet));
     })
     .await;
 }

@@ -6,7 +6,7 @@ use crate::on_both_databases;
 on_both_databases!(
     a_relay_costs_once,
     costs_are_summed_by_channel_and_by_utc_day,
-    a_debt_is_owed_once_put_off_and_settled,
+    a_cleanup_job_is_owed_once_put_off_and_settled,
 );
 
 async fn a_relay_costs_once(database: TestDatabase) {
@@ -17,7 +17,7 @@ async fn a_relay_costs_once(database: TestDatabase) {
     save.cost = Some(cost(&relay, at(0)));
     store.save(save).await.unwrap();
     let mut again = next(relay.clone(), 2, epoch);
-    again.cost = Some(Cost {
+    again.cost = Some(CostRow {
         cost_cents: 99,
         ..cost(&relay, at(1))
     });
@@ -44,7 +44,7 @@ async fn costs_are_summed_by_channel_and_by_utc_day(database: TestDatabase) {
         relay.phase = "ended".into();
         let relay = made(&store, relay, epoch).await;
         let mut save = next(relay.clone(), 1, epoch);
-        save.cost = Some(Cost {
+        save.cost = Some(CostRow {
             cost_micros: huge,
             ..cost(&relay, time(created_at))
         });
@@ -74,48 +74,48 @@ async fn costs_are_summed_by_channel_and_by_utc_day(database: TestDatabase) {
     assert_eq!(store.costs(to, from, GroupBy::Day).await, Ok(vec![]));
 }
 
-async fn a_debt_is_owed_once_put_off_and_settled(database: TestDatabase) {
+async fn a_cleanup_job_is_owed_once_put_off_and_settled(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let relay = made(&store, row(1), epoch).await;
-    let stop = debt(&relay, "stop_recorder", "sid");
+    let stop = cleanup_job(&relay, "stop_egress", "sid");
     let mut save = next(relay.clone(), 1, epoch);
-    save.debts = vec![stop.clone(), debt(&relay, "delete_live_input", "input")];
+    save.cleanup_jobs = vec![stop.clone(), cleanup_job(&relay, "delete_ingest", "input")];
     store.save(save).await.unwrap();
-    let again = debt(&relay, "stop_recorder", "sid");
-    let mut third = debt(&relay, "stop_recorder", "another sid");
+    let again = cleanup_job(&relay, "stop_egress", "sid");
+    let mut third = cleanup_job(&relay, "stop_egress", "another sid");
     third.created_at = at(5);
-    store.add_debts(vec![again, third.clone()]).await.unwrap();
+    store
+        .add_cleanup_jobs(vec![again, third.clone()])
+        .await
+        .unwrap();
 
-    let counts = store.debt_counts().await.unwrap();
+    let counts = store.cleanup_job_counts().await.unwrap();
     let counts: Vec<_> = counts
         .iter()
         .map(|count| (count.kind.as_str(), count.open, count.oldest))
         .collect();
     assert_eq!(
         counts,
-        [
-            ("delete_live_input", 1, at(10)),
-            ("stop_recorder", 2, at(5))
-        ]
+        [("delete_ingest", 1, at(10)), ("stop_egress", 2, at(5))]
     );
-    assert_eq!(store.open_debts(at(19), 10).await, Ok(vec![]));
-    assert_eq!(store.open_debts(at(20), 10).await.unwrap().len(), 3);
-    assert_eq!(store.open_debts(at(20), 2).await.unwrap().len(), 2);
+    assert_eq!(store.open_cleanup_jobs(at(19), 10).await, Ok(vec![]));
+    assert_eq!(store.open_cleanup_jobs(at(20), 10).await.unwrap().len(), 3);
+    assert_eq!(store.open_cleanup_jobs(at(20), 2).await.unwrap().len(), 2);
 
     for n in 0..2 {
         store
-            .postpone_debt(stop.id, at(60 + n), "503 from the vendor".into())
+            .postpone_cleanup_job(stop.id, at(60 + n), "503 from the vendor".into())
             .await
             .unwrap();
     }
-    assert_eq!(store.open_debts(at(20), 10).await.unwrap().len(), 2);
-    let debts = store.open_debts(at(61), 10).await.unwrap();
-    let postponed = &debts[2];
-    assert_eq!((postponed.debt.id, postponed.attempts), (stop.id, 2));
+    assert_eq!(store.open_cleanup_jobs(at(20), 10).await.unwrap().len(), 2);
+    let cleanup_jobs = store.open_cleanup_jobs(at(61), 10).await.unwrap();
+    let postponed = &cleanup_jobs[2];
+    assert_eq!((postponed.cleanup_job.id, postponed.attempts), (stop.id, 2));
     assert_eq!(postponed.last_error.as_deref(), Some("503 from the vendor"));
 
-    store.settle_debt(stop.id).await.unwrap();
-    store.settle_debt(stop.id).await.unwrap();
-    assert_eq!(store.debts_of(relay.id).await.unwrap().len(), 2);
+    store.settle_cleanup_job(stop.id).await.unwrap();
+    store.settle_cleanup_job(stop.id).await.unwrap();
+    assert_eq!(store.cleanup_jobs_of(relay.id).await.unwrap().len(), 2);
 }

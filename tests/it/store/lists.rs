@@ -114,7 +114,7 @@ async fn the_last_recording_of_a_channel_is_the_newest_that_is_ready(database: T
     assert_eq!(store.last_ready_recording(1).await, Ok(Some(newer)));
     assert_eq!(store.last_ready_recording(2).await, Ok(None));
     // Saved again, it is the same recording in another state.
-    let ready = Recording {
+    let ready = RecordingRow {
         state: "ready".into(),
         ready_at: Some(at(60)),
         duration_seconds: Some(99.0),

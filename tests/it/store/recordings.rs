@@ -20,7 +20,7 @@ async fn a_recording_shows_when_its_commit_is_answered(database: TestDatabase) {
     save.recordings = vec![first.clone()];
     store.save(save).await.unwrap();
     assert_eq!(store.last_ready_recording(1).await, Ok(Some(first)));
-    let late = Recording {
+    let late = RecordingRow {
         ready_at: Some(at(50)),
         ..recording(&relay, "late", "ready")
     };
@@ -47,7 +47,7 @@ async fn reads_that_were_under_way_bring_nothing_old_back(database: TestDatabase
         })
         .collect();
     for number in 0..100 {
-        let newer = Recording {
+        let newer = RecordingRow {
             ready_at: Some(at(100 + number)),
             ..recording(&relay, &format!("number {number}"), "ready")
         };

@@ -22,7 +22,7 @@ async fn what_is_saved_is_what_is_read(database: TestDatabase) {
     relay.phase = "ended".into();
     relay.relay_status = "stopped".into();
     relay.region = Some("eu".into());
-    relay.live_input_uid = Some("input".into());
+    relay.ingest_id = Some("input".into());
     relay.agora_resource_id = Some("resource".into());
     relay.agora_recording_cname = Some("mark".into());
     relay.agora_recording_uid = Some(900_000_001);
@@ -37,7 +37,8 @@ async fn what_is_saved_is_what_is_read(database: TestDatabase) {
     relay.state_version = 7;
     let mut save = next(relay.clone(), 1, epoch);
     save.journal.push(entry("ended"));
-    save.debts.push(debt(&relay, "delete_live_input", "input"));
+    save.cleanup_jobs
+        .push(cleanup_job(&relay, "delete_ingest", "input"));
     save.recordings.push(recording(&relay, "video", "ready"));
     save.cost = Some(cost(&relay, at(4)));
     assert_eq!(store.save(save.clone()).await, Ok(Saved::Saved));
@@ -51,8 +52,8 @@ async fn what_is_saved_is_what_is_read(database: TestDatabase) {
     let micros = database.raw().await;
     let micros = micros.number("SELECT cost_micros FROM stream_costs").await;
     assert_eq!(micros, cost.cost_micros);
-    let debts = store.debts_of(relay.id).await.unwrap();
-    assert_eq!(debts[0].debt, save.debts[0]);
+    let cleanup_jobs = store.cleanup_jobs_of(relay.id).await.unwrap();
+    assert_eq!(cleanup_jobs[0].cleanup_job, save.cleanup_jobs[0]);
     let journal = store.journal(relay.id, &page(10, None)).await.unwrap();
     assert_eq!(journal.items[1].entry, save.journal[0]);
     assert_eq!(store.relay(Uuid::now_v7()).await, Ok(None));
@@ -113,7 +114,7 @@ async fn a_save_whose_answer_was_lost_may_be_repeated(database: TestDatabase) {
     let mut save = next(relay.clone(), 1, epoch);
     // Finer than any database keeps: the repeat is recognised all the same.
     save.journal[0].at = DateTime::from_timestamp(1_795_000_000, 123_456_789).unwrap();
-    save.debts.push(debt(&relay, "stop", "sid"));
+    save.cleanup_jobs.push(cleanup_job(&relay, "stop", "sid"));
     save.outbox.push(message(Some(2), "relay.live"));
     save.cost = Some(cost(&relay, at(1)));
     for _ in 0..3 {
@@ -121,7 +122,7 @@ async fn a_save_whose_answer_was_lost_may_be_repeated(database: TestDatabase) {
     }
     let stored = store.relay(relay.id).await.unwrap().unwrap();
     assert_eq!(stored.revision, 2);
-    assert_eq!(store.debts_of(relay.id).await.unwrap().len(), 1);
+    assert_eq!(store.cleanup_jobs_of(relay.id).await.unwrap().len(), 1);
     let raw = database.raw().await;
     assert_eq!(raw.number("SELECT count(*) FROM relay_events").await, 2);
     assert_eq!(raw.number("SELECT count(*) FROM outbox").await, 2);

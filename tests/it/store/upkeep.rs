@@ -33,7 +33,7 @@ async fn the_database_id_is_drawn_once(database: TestDatabase) {
 async fn an_alarm_stands_until_it_is_cleared(database: TestDatabase) {
     let store = database.store().await;
     let key = |subject: &str, node: &str| AlarmKey {
-        code: "ghost".into(),
+        code: "stray".into(),
         subject: subject.into(),
         node: node.into(),
     };
@@ -86,7 +86,7 @@ async fn a_relay_nobody_can_read_is_still_listed_and_ended(database: TestDatabas
     assert_eq!(ended.row.stopped_at, Some(at(100)));
     assert_eq!(ended.row.ended_at, Some(at(100)));
     assert_eq!(ended.revision, 2);
-    assert_eq!(store.debts_of(relay.id).await.unwrap().len(), 1);
+    assert_eq!(store.cleanup_jobs_of(relay.id).await.unwrap().len(), 1);
     assert_eq!(store.unfinished().await.unwrap().len(), 1);
     assert_eq!(
         raw.texts(
@@ -163,9 +163,9 @@ async fn what_was_kept_long_enough_goes(database: TestDatabase) {
 #[tokio::test]
 async fn no_error_tells_the_password() {
     for url in [
-        "postgres://keeper:hunter2@127.0.0.1:1/x",
-        "postgres://keeper:hunter2@127.0.0.1:port/x",
-        "mysql://keeper:hunter2@127.0.0.1/x",
+        "postgres://service:hunter2@127.0.0.1:1/x",
+        "postgres://service:hunter2@127.0.0.1:port/x",
+        "mysql://service:hunter2@127.0.0.1/x",
         "sqlite://x.db?mode=hunter2",
     ] {
         let settings = relaykeeper::config::Database {

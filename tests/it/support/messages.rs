@@ -30,7 +30,7 @@ pub async fn write(store: &Store, channel_id: i64, count: i64, at: DateTime<Utc>
             relay_status: "stopped".into(),
             backend: "cloud_recording".into(),
             region: None,
-            live_input_uid: None,
+            ingest_id: None,
             agora_resource_id: None,
             agora_recording_cname: None,
             agora_recording_uid: None,

@@ -33,7 +33,7 @@ pub struct House {
     closing: Arc<AtomicBool>,
     child: Arc<Mutex<Option<Child>>>,
     lives: Arc<Mutex<Vec<Life>>>,
-    keeper: Option<JoinHandle<()>>,
+    service: Option<JoinHandle<()>>,
 }
 
 impl House {
@@ -50,7 +50,7 @@ impl House {
         let closing = Arc::<AtomicBool>::default();
         let child = Arc::<Mutex<Option<Child>>>::default();
         let lives = Arc::<Mutex<Vec<Life>>>::default();
-        let keeper = std::thread::spawn({
+        let service = std::thread::spawn({
             let (closing, child, lives) = (closing.clone(), child.clone(), lives.clone());
             let points = points.to_vec();
             move || {
@@ -104,7 +104,7 @@ impl House {
             closing,
             child,
             lives,
-            keeper: Some(keeper),
+            service: Some(service),
         }
     }
 
@@ -128,8 +128,8 @@ impl House {
     fn close(&mut self) {
         self.closing.store(true, Ordering::SeqCst);
         kill(&self.child);
-        if let Some(keeper) = self.keeper.take() {
-            let _ = keeper.join();
+        if let Some(service) = self.service.take() {
+            let _ = service.join();
         }
     }
 }
@@ -167,7 +167,7 @@ const TIMERS: [(&str, &str); 15] = [
     ("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "30s"),
     ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "25s"),
     ("RELAYKEEPER__RELAY__RECONNECT_WINDOW", "30s"),
-    // Passes only where a recorder's session is not known. Longer than a restart on a loaded machine.
+    // Passes only where an egress's session is not known. Longer than a restart on a loaded machine.
     ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "25s"),
     ("RELAYKEEPER__RELAY__RECORDING_TIMEOUT", "30s"),
     ("RELAYKEEPER__JANITOR__INTERVAL", "1s"),

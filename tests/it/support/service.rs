@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{AgoraBackend, LogFormat, Settings};
-use relaykeeper::sandbox::{Call, CallRecord, Options, RecorderState, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{Call, CallRecord, EgressState, Options, Vendors, WebhookUrls};
 use relaykeeper::telemetry;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -417,11 +417,11 @@ pub fn violations(vendors: &Vendors) -> Vec<&'static str> {
     violations.iter().map(|one| one.kind).collect()
 }
 
-/// The recorders that still cost money.
-pub fn alive(vendors: &Vendors) -> Vec<RecorderState> {
-    let mut recorders = vendors.state().recorders;
-    recorders.retain(RecorderState::is_alive);
-    recorders
+/// The egresses that still cost money.
+pub fn alive(vendors: &Vendors) -> Vec<EgressState> {
+    let mut egresses = vendors.state().egresses;
+    egresses.retain(EgressState::is_alive);
+    egresses
 }
 
 /// A start's body.
@@ -433,11 +433,11 @@ pub fn show(channel_name: &str) -> Value {
 pub async fn vendors_when<T>(
     vendors: &Vendors,
     what: &str,
-    look: impl Fn(&Vendors) -> Option<T>,
+    poll: impl Fn(&Vendors) -> Option<T>,
 ) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(seen) = look(vendors) {
+        if let Some(seen) = poll(vendors) {
             return seen;
         }
         assert!(
@@ -449,9 +449,9 @@ pub async fn vendors_when<T>(
     }
 }
 
-/// Nothing of ours is left that costs money: no live input, no recorder.
+/// Nothing of ours is left that costs money: no ingest, no egress.
 pub fn nothing_is_left(vendors: &Vendors) -> bool {
     let state = vendors.state();
     state.live_inputs.iter().all(|input| input.deleted)
-        && !state.recorders.iter().any(|recorder| recorder.is_alive())
+        && !state.egresses.iter().any(|egress| egress.is_alive())
 }

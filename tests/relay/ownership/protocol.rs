@@ -32,7 +32,7 @@ pub enum Guard {
     /// What was begun in time is cut when it takes too long.
     CutByLease,
     /// No pause comes between the look at the clock and the sending.
-    LooksAsItSends,
+    PollsAsItSends,
     /// A process's clock runs while the process is paused.
     ClockRuns,
     /// A node is buried only when its lease is over.
@@ -82,7 +82,7 @@ pub enum Step {
     Bury,
     Leave,
     Begin(usize),
-    Look,
+    Poll,
     Send,
     ComeHome,
     Claim(usize),
@@ -103,7 +103,7 @@ fn steps() -> Vec<Step> {
         LoseRenewal,
         Bury,
         Leave,
-        Look,
+        Poll,
         Send,
         ComeHome,
         ExecuteLate,
@@ -149,7 +149,7 @@ impl Protocol {
             Step::Bury => self.may_be_buried(it),
             Step::Leave => node && (0..RELAYS).all(home),
             Step::Begin(relay) => it.drives[relay] && it.call == Call::None && within(it, HALF),
-            Step::Look | Step::Send => self.may_send(it, step),
+            Step::Poll | Step::Send => self.may_send(it, step),
             Step::ComeHome => it.call != Call::None,
             Step::Claim(relay) => node && it.row.is_some() && state.owner(relay).is_none(),
             Step::TakeUp(relay) => node && self.may_take_up(it, relay),
@@ -167,9 +167,9 @@ impl Protocol {
     fn may_send(&self, it: &Process, step: Step) -> bool {
         let in_time = within(it, self.cut()) || !self.has(Guard::CutByLease);
         match it.call {
-            Call::Begun(_) if self.has(Guard::LooksAsItSends) => step == Step::Send && in_time,
-            Call::Begun(_) => step == Step::Look && in_time,
-            Call::Looked(_) => step == Step::Send,
+            Call::Begun(_) if self.has(Guard::PollsAsItSends) => step == Step::Send && in_time,
+            Call::Begun(_) => step == Step::Poll && in_time,
+            Call::Polled(_) => step == Step::Send,
             Call::None | Call::Sent(..) => false,
         }
     }
@@ -212,7 +212,7 @@ impl Protocol {
                 self.abandon(it, Standing::Away);
             }
             Step::Begin(relay) => it.call = Call::Begun(relay),
-            Step::Look => it.call = it.call.relay().map_or(Call::None, Call::Looked),
+            Step::Poll => it.call = it.call.relay().map_or(Call::None, Call::Polled),
             Step::Send => {
                 let sent = |relay| Call::Sent(relay, LATE + 1);
                 it.call = it.call.relay().map_or(Call::None, sent);

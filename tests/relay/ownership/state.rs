@@ -33,7 +33,7 @@ pub enum Call {
     /// It was begun, and nothing was sent yet.
     Begun(usize),
     /// The clock was looked at, and what follows is the sending. Only where the two are apart.
-    Looked(usize),
+    Polled(usize),
     /// It was sent; it may take effect in this tick and in so many more, less one.
     Sent(usize, u8),
 }
@@ -79,7 +79,7 @@ impl Call {
     pub fn relay(self) -> Option<usize> {
         match self {
             Call::None => None,
-            Call::Begun(relay) | Call::Looked(relay) | Call::Sent(relay, _) => Some(relay),
+            Call::Begun(relay) | Call::Polled(relay) | Call::Sent(relay, _) => Some(relay),
         }
     }
 
@@ -87,7 +87,7 @@ impl Call {
     pub fn acts_on(self) -> Option<usize> {
         match self {
             Call::Sent(relay, _) => Some(relay),
-            Call::None | Call::Begun(_) | Call::Looked(_) => None,
+            Call::None | Call::Begun(_) | Call::Polled(_) => None,
         }
     }
 
@@ -95,7 +95,7 @@ impl Call {
         match self {
             Call::None => Call::None,
             Call::Begun(relay) => Call::Begun(RELAYS - 1 - relay),
-            Call::Looked(relay) => Call::Looked(RELAYS - 1 - relay),
+            Call::Polled(relay) => Call::Polled(RELAYS - 1 - relay),
             Call::Sent(relay, left) => Call::Sent(RELAYS - 1 - relay, left),
         }
     }

@@ -10,21 +10,21 @@ pub enum Mutant {
     /// The core as it is.
     None,
     /// "Start without looking": a start whose answer was lost is repeated under another identity.
-    StartWithoutLooking,
-    /// "Create without its key": the creation of a live input whose answer was lost is repeated as a new one.
+    StartWithoutPolling,
+    /// "Create without its key": the creation of an ingest whose answer was lost is repeated as a new one.
     CreateWithoutKey,
     /// "Replace without rotating": the keys stay, and the core believes that they are new.
     ReplaceWithoutRotating,
     /// "One 404 means gone": the back-off is empty.
     OneMissMeansGone,
-    /// "Stop forgets the recorder": it is believed to be stopped.
-    StopForgetsRecorder,
-    /// "Disable forgets the live input": it is believed to be disabled.
+    /// "Stop forgets the egress": it is believed to be stopped.
+    StopForgetsEgress,
+    /// "Disable forgets the ingest": it is believed to be disabled.
     DisableForgotten,
-    /// "Delete forgets the live input": it is believed to be deleted.
+    /// "Delete forgets the ingest": it is believed to be deleted.
     DeleteForgotten,
-    /// "What is owed is forgotten": no debt is written.
-    DebtsDropped,
+    /// "What is owed is forgotten": no cleanup job is written.
+    CleanupJobsDropped,
     /// "Act first, write second": the calls of a step are made although it is not stored.
     ActBeforeStore,
     /// "The last entry is lost": the store was told of it and did not keep it.
@@ -43,32 +43,28 @@ impl Mutant {
     ) -> Option<Result<Answer, Failure>> {
         match (self, call) {
             (
-                Self::StartWithoutLooking,
-                Call::StartRecorder {
+                Self::StartWithoutPolling,
+                Call::StartEgress {
                     attempt,
                     resource_id,
-                    live_input,
+                    ingest,
                     ..
                 },
-            ) if again => Some(vendors.start(*attempt, resource_id, live_input, key, "x", now)),
-            (
-                Self::StartWithoutLooking,
-                Call::CreateConverter {
-                    attempt,
-                    live_input,
-                },
-            ) if again => Some(Ok(Answer::Converting {
-                converter_id: vendors.run(*attempt, None, live_input, key, "x", now),
-            })),
-            (Self::CreateWithoutKey, Call::CreateLiveInput { attempt }) if again => {
+            ) if again => Some(vendors.start(*attempt, resource_id, ingest, key, "x", now)),
+            (Self::StartWithoutPolling, Call::CreateConverter { attempt, ingest }) if again => {
+                Some(Ok(Answer::Converting {
+                    converter_id: vendors.run(*attempt, None, ingest, key, "x", now),
+                }))
+            }
+            (Self::CreateWithoutKey, Call::CreateIngest { attempt }) if again => {
                 Some(vendors.create_input(*attempt, "x", now))
             }
             (Self::ReplaceWithoutRotating, Call::RotateKeys { .. }) => {
                 Some(Ok(Answer::KeysRotated))
             }
-            (Self::StopForgetsRecorder, Call::StopRecorder(_)) => Some(Ok(Answer::Stopped)),
-            (Self::DisableForgotten, Call::DisableLiveInput { .. }) => Some(Ok(Answer::Disabled)),
-            (Self::DeleteForgotten, Call::DeleteLiveInput { .. }) => Some(Ok(Answer::Deleted)),
+            (Self::StopForgetsEgress, Call::StopEgress(_)) => Some(Ok(Answer::Stopped)),
+            (Self::DisableForgotten, Call::DisableIngest { .. }) => Some(Ok(Answer::Disabled)),
+            (Self::DeleteForgotten, Call::DeleteIngest { .. }) => Some(Ok(Answer::Deleted)),
             _ => None,
         }
     }

@@ -23,7 +23,7 @@ pub enum Item {
     News(Hint),
     Restart,
     Janitor,
-    /// Somebody deletes the live input by hand.
+    /// Somebody deletes the ingest by hand.
     Meddler,
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::{
-    Action, Announcement, Answer, Backend, Call, Class, CloudTask, Debt, Durable, Event, Fact,
-    Failure, Hint, Jitter, Outcome, OutcomeCode, Owed, PageReport, Phase, RecorderReading,
-    RecorderRef, Relay, Spec, Step,
+    Action, Announcement, Answer, Backend, Call, Class, Cleanup, CleanupJob, CloudTask, Durable,
+    EgressReading, EgressRef, Event, Fact, Failure, Hint, Jitter, Outcome, OutcomeCode, PageReport,
+    Phase, Relay, Spec, Step,
 };
 
 use super::dice::Dice;
@@ -30,10 +30,10 @@ pub struct Report {
     pub live: bool,
     pub crashes: u32,
     pub replacements: u32,
-    pub debts: u32,
+    pub cleanup_jobs: u32,
     pub faults: u32,
     pub events: u32,
-    pub unknown_recorder: bool,
+    pub unknown_egress: bool,
     pub interrupted: bool,
 }
 
@@ -46,15 +46,15 @@ pub struct Broken {
 }
 
 #[derive(Debug)]
-pub struct OpenDebt {
-    pub debt: Debt,
+pub struct OpenCleanupJob {
+    pub cleanup_job: CleanupJob,
     due: Ms,
     tries: u32,
     misses: u32,
     sid: Option<String>,
 }
 
-/// Signs of life of a recorder, as the process heard them.
+/// Signs of life of an egress, as the process heard them.
 #[derive(Debug, Default, Clone, Copy)]
 struct Signs {
     silent_since: Option<Ms>,
@@ -72,7 +72,7 @@ pub struct Run {
     tick_at: Option<Ms>,
     pub spec: Spec,
     /// The marks of its first attempts.
-    marks: Vec<String>,
+    tags: Vec<String>,
     /// The waits after a 404 the core has to keep, in all.
     back_off: Ms,
     relay: Option<Relay>,
@@ -80,7 +80,7 @@ pub struct Run {
     offset: i64,
     journal: Vec<(DateTime<Utc>, Fact)>,
     stored: Option<Durable>,
-    pub debts: Vec<OpenDebt>,
+    pub cleanup_jobs: Vec<OpenCleanupJob>,
     told: Vec<Announcement>,
     pub vendors: Vendors,
     key: Option<u32>,
@@ -135,7 +135,7 @@ impl Run {
             numbers: 0,
             queue: BinaryHeap::new(),
             tick_at: None,
-            marks: (0..10).map(|at| spec.mark(at).to_string()).collect(),
+            tags: (0..10).map(|at| spec.tag(at).to_string()).collect(),
             spec,
             back_off,
             relay: None,
@@ -143,7 +143,7 @@ impl Run {
             offset: 0,
             journal: Vec::new(),
             stored: None,
-            debts: Vec::new(),
+            cleanup_jobs: Vec::new(),
             told: Vec::new(),
             vendors,
             key: None,
@@ -215,7 +215,7 @@ impl Run {
             };
             self.later(wait, Item::Stop);
         }
-        if self.spec.recorder_not_before.is_some() && self.dice.chance(500) {
+        if self.spec.egress_not_before.is_some() && self.dice.chance(500) {
             let wait = self.dice.between(0, 12_000);
             self.later(wait, Item::PredecessorDown);
         }
@@ -261,7 +261,7 @@ impl Run {
 
     /// Nothing can happen any more.
     fn over(&self) -> bool {
-        self.debts.is_empty()
+        self.cleanup_jobs.is_empty()
             && self
                 .relay
                 .as_ref()
@@ -362,7 +362,7 @@ impl Run {
             Item::Restart => self.restart()?,
             Item::Janitor => self.pay()?,
             Item::Meddler => {
-                self.note(|| "somebody deletes the live input".into());
+                self.note(|| "somebody deletes the ingest".into());
                 for input in &mut self.vendors.inputs {
                     input.deleted = true;
                 }

@@ -1,6 +1,6 @@
 //! What there is at the vendors.
 
-use relaykeeper::relay::{Hint, Video, VideoState};
+use relaykeeper::relay::{Hint, Recording, RecordingState};
 
 /// Milliseconds of the world's own time. Every process's clock may be off by something.
 pub type Ms = u64;
@@ -8,16 +8,16 @@ pub type Ms = u64;
 #[derive(Debug)]
 pub struct Input {
     pub uid: String,
-    pub mark: String,
+    pub tag: String,
     pub key: u32,
     pub enabled: bool,
     pub deleted: bool,
     pub created: Ms,
     pub streaming_since: Option<Ms>,
-    pub videos: Vec<Recorded>,
+    pub recordings: Vec<Recorded>,
 }
 
-/// A video as Cloudflare makes it.
+/// A recording as Cloudflare makes it.
 #[derive(Debug)]
 pub struct Recorded {
     pub uid: String,
@@ -31,7 +31,7 @@ pub struct Recorded {
 
 #[derive(Debug)]
 pub struct Task {
-    /// The label: our mark. With the uid, its identity.
+    /// The label: our tag. With the uid, its identity.
     pub cname: String,
     /// The session, or the converter's id.
     pub sid: String,
@@ -52,14 +52,14 @@ pub struct Task {
     pub idle_edge: Ms,
 }
 
-/// How often the vendors' own machines go wrong, per mille of recorders.
+/// How often the vendors' own machines go wrong, per mille of egresses.
 #[derive(Debug, Clone, Copy)]
 pub struct Wear {
     pub moves: u64,
     pub exits: u64,
     pub cuts: u64,
     pub fails: u64,
-    pub bad_videos: u64,
+    pub bad_recordings: u64,
 }
 
 /// What happened that a notification may tell.
@@ -96,17 +96,17 @@ impl Task {
 }
 
 impl Recorded {
-    pub fn told(&self, now: Ms) -> Video {
+    pub fn told(&self, now: Ms) -> Recording {
         let done = self.closed.is_some_and(|at| at + self.processing <= now);
         let state = match (done, self.fails) {
-            (false, _) => VideoState::Processing,
-            (true, false) => VideoState::Ready,
-            (true, true) => VideoState::Failed,
+            (false, _) => RecordingState::Processing,
+            (true, false) => RecordingState::Ready,
+            (true, true) => RecordingState::Failed,
         };
-        Video {
+        Recording {
             uid: self.uid.clone(),
             state,
-            duration_ms: (state == VideoState::Ready).then_some(self.streamed),
+            duration_ms: (state == RecordingState::Ready).then_some(self.streamed),
             hls_url: None,
             dash_url: None,
             thumbnail_url: None,

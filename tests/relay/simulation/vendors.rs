@@ -1,8 +1,8 @@
 //! Both vendors as the documents describe them, for one relay, in virtual time. What is alive here costs money.
 
 use relaykeeper::relay::{
-    Answer, Backend, Call, Class, Failure, FeedReading, Hint, RecorderReading, RecorderRef, Spec,
-    Video, VideoState,
+    Answer, Backend, Call, Class, EgressReading, EgressRef, Failure, FeedReading, Hint, Recording,
+    RecordingState, Spec,
 };
 
 use super::dice::Dice;
@@ -102,13 +102,13 @@ impl Vendors {
         matches!(self.spec.backend, Backend::CloudRecording { .. })
     }
 
-    /// Carries a call out. `key` is the live input's key as the caller knows it.
+    /// Carries a call out. `key` is the ingest's key as the caller knows it.
     pub fn perform(&mut self, call: &Call, key: u32, now: Ms) -> Result<Answer, Failure> {
         let answer = match call {
-            Call::CreateLiveInput { attempt } => self.create_input(*attempt, "", now),
-            Call::FindLiveInput { attempt } => {
-                let mark = self.spec.mark(*attempt).to_string();
-                Ok(match self.input_by_mark(&mark) {
+            Call::CreateIngest { attempt } => self.create_input(*attempt, "", now),
+            Call::FindIngest { attempt } => {
+                let tag = self.spec.tag(*attempt).to_string();
+                Ok(match self.input_by_tag(&tag) {
                     Some(input) => self.told_of(input),
                     None => Answer::NotFound,
                 })
@@ -123,17 +123,14 @@ impl Vendors {
                     resource_id: (self.resources.len() - 1).to_string(),
                 })
             }
-            Call::StartRecorder {
+            Call::StartEgress {
                 attempt,
                 resource_id,
-                live_input,
+                ingest,
                 ..
-            } => self.start(*attempt, resource_id, live_input, key, "", now),
-            Call::CreateConverter {
-                attempt,
-                live_input,
-            } => {
-                let cname = self.spec.mark(*attempt).to_string();
+            } => self.start(*attempt, resource_id, ingest, key, "", now),
+            Call::CreateConverter { attempt, ingest } => {
+                let cname = self.spec.tag(*attempt).to_string();
                 let running = self
                     .tasks
                     .iter()
@@ -141,35 +138,35 @@ impl Vendors {
                     .map(|t| t.sid.clone());
                 let converter_id = match running {
                     Some(id) => id,
-                    None => self.run(*attempt, None, live_input, key, "", now),
+                    None => self.run(*attempt, None, ingest, key, "", now),
                 };
                 Ok(Answer::Converting { converter_id })
             }
-            Call::RotateKeys { live_input } => Ok(match self.input(live_input) {
+            Call::RotateKeys { ingest } => Ok(match self.input(ingest) {
                 Some(input) if !input.deleted => {
                     input.key += 1;
                     Answer::KeysRotated
                 }
                 _ => Answer::NotFound,
             }),
-            Call::DisableLiveInput { live_input, .. } => Ok(match self.input(live_input) {
+            Call::DisableIngest { ingest, .. } => Ok(match self.input(ingest) {
                 Some(input) if !input.deleted => {
                     input.enabled = false;
                     Answer::Disabled
                 }
                 _ => Answer::NotFound,
             }),
-            Call::DeleteLiveInput { live_input } => Ok(match self.input(live_input) {
+            Call::DeleteIngest { ingest } => Ok(match self.input(ingest) {
                 Some(input) if !input.deleted => {
                     input.deleted = true;
                     Answer::Deleted
                 }
                 _ => Answer::NotFound,
             }),
-            Call::StopRecorder(recorder) => Ok(self.stop(recorder, now)),
-            Call::UpdateRecorder { recorder, .. } => {
+            Call::StopEgress(egress) => Ok(self.stop(egress, now)),
+            Call::UpdateEgress { egress, .. } => {
                 let mends = self.dice.chance(700);
-                Ok(match self.task(recorder) {
+                Ok(match self.task(egress) {
                     Some(at) if self.tasks[at].alive(now) && !self.tasks[at].hidden(now) => {
                         let task = &mut self.tasks[at];
                         task.key = key;
@@ -181,32 +178,29 @@ impl Vendors {
                     _ => Answer::NotFound,
                 })
             }
-            Call::LookAtFeed {
-                live_input,
+            Call::PollFeed {
+                ingest,
                 probe_manifest,
                 manifest_first,
             } => {
                 // Whether the host tells of one that is deleted is not documented: by relay, so that no seed's story changes.
                 let tells = self.spec.relay_id.as_u128().is_multiple_of(2);
-                if tells && self.input(live_input).is_none_or(|input| input.deleted) {
+                if tells && self.input(ingest).is_none_or(|input| input.deleted) {
                     return Ok(Answer::NotFound);
                 }
-                let reading = self.feed(live_input, *probe_manifest, now);
+                let reading = self.feed(ingest, *probe_manifest, now);
                 Ok(match *manifest_first && reading.playable != Some(true) {
                     true => Answer::NotYetPlayable,
                     false => Answer::Feed(reading),
                 })
             }
-            Call::LookAtRecorder(recorder) => Ok(Answer::Recorder(self.look(recorder, now))),
-            Call::LookAtHosts => Ok(Answer::Hosts {
+            Call::PollEgress(egress) => Ok(Answer::Egress(self.poll(egress, now))),
+            Call::PollHosts => Ok(Answer::Hosts {
                 present: self.seller_is_there(now),
             }),
-            Call::LookForRecordings {
-                live_input,
-                thorough,
-            } => Ok(Answer::Recordings(
-                self.recordings(live_input, *thorough, now),
-            )),
+            Call::PollRecordings { ingest, thorough } => {
+                Ok(Answer::Recordings(self.recordings(ingest, *thorough, now)))
+            }
         };
         self.refresh(now);
         answer
@@ -216,14 +210,14 @@ impl Vendors {
         self.inputs.iter_mut().find(|input| input.uid == uid)
     }
 
-    pub fn input_by_mark(&self, mark: &str) -> Option<usize> {
+    pub fn input_by_tag(&self, tag: &str) -> Option<usize> {
         self.inputs
             .iter()
-            .position(|input| input.mark == mark && !input.deleted)
+            .position(|input| input.tag == tag && !input.deleted)
     }
 
     fn told_of(&self, input: usize) -> Answer {
-        Answer::LiveInput {
+        Answer::Ingest {
             uid: self.inputs[input].uid.clone(),
             hls_url: String::new(),
             dash_url: String::new(),
@@ -232,27 +226,27 @@ impl Vendors {
     }
 
     pub fn create_input(&mut self, attempt: u32, other: &str, now: Ms) -> Result<Answer, Failure> {
-        let mark = format!("{}{other}", self.spec.mark(attempt));
+        let tag = format!("{}{other}", self.spec.tag(attempt));
         let known = self
             .inputs
             .iter()
-            .position(|input| input.mark == mark && now - input.created < KEY_LIFE);
+            .position(|input| input.tag == tag && now - input.created < KEY_LIFE);
         if let Some(known) = known {
             if self.inputs[known].deleted {
-                return Err(failure(Class::Conflict, "the key's live input was deleted"));
+                return Err(failure(Class::Conflict, "the key's ingest was deleted"));
             }
             return Ok(self.told_of(known));
         }
         let number = self.number();
         self.inputs.push(Input {
             uid: format!("in{number}"),
-            mark,
+            tag,
             key: 1,
             enabled: true,
             deleted: false,
             created: now,
             streaming_since: None,
-            videos: Vec::new(),
+            recordings: Vec::new(),
         });
         Ok(self.told_of(self.inputs.len() - 1))
     }
@@ -261,7 +255,7 @@ impl Vendors {
         &mut self,
         attempt: u32,
         resource_id: &str,
-        live_input: &str,
+        ingest: &str,
         key: u32,
         other: &str,
         now: Ms,
@@ -280,7 +274,7 @@ impl Vendors {
         if now - resource.at > RESOURCE_LIFE {
             return Ok(Answer::ResourceExpired);
         }
-        let cname = format!("{}{other}", self.spec.mark(attempt));
+        let cname = format!("{}{other}", self.spec.tag(attempt));
         if self
             .tasks
             .iter()
@@ -288,17 +282,17 @@ impl Vendors {
         {
             return Ok(Answer::RecordingElsewhere);
         }
-        let sid = self.run(attempt, Some(at), live_input, key, other, now);
+        let sid = self.run(attempt, Some(at), ingest, key, other, now);
         self.resources[at].task = Some(self.tasks.len() - 1);
         Ok(Answer::Recording { sid: Some(sid) })
     }
 
-    /// A recorder begins to run.
+    /// An egress begins to run.
     pub fn run(
         &mut self,
         attempt: u32,
         resource: Option<usize>,
-        live_input: &str,
+        ingest: &str,
         key: u32,
         other: &str,
         now: Ms,
@@ -308,7 +302,7 @@ impl Vendors {
         let input = self
             .inputs
             .iter()
-            .position(|input| input.uid == live_input)
+            .position(|input| input.uid == ingest)
             .unwrap();
         let limit = match &self.spec.backend {
             Backend::CloudRecording {
@@ -320,7 +314,7 @@ impl Vendors {
         let dice = &mut self.dice;
         let wear = self.wear;
         let mut task = Task {
-            cname: format!("{}{other}", self.spec.mark(attempt)),
+            cname: format!("{}{other}", self.spec.tag(attempt)),
             sid: sid.clone(),
             resource,
             input,
@@ -366,7 +360,7 @@ impl Vendors {
 
     fn changed(&self, cname: &str, sid: &str) -> Hint {
         if self.web() {
-            Hint::RecorderChanged {
+            Hint::EgressChanged {
                 cname: cname.into(),
                 sid: sid.into(),
             }
@@ -376,22 +370,22 @@ impl Vendors {
     }
 
     /// The task a caller means: a session belongs to its resource (`agora.md §7.1`, 1003).
-    pub fn task(&self, recorder: &RecorderRef) -> Option<usize> {
-        match recorder {
-            RecorderRef::CloudRecording(asked) => {
+    pub fn task(&self, egress: &EgressRef) -> Option<usize> {
+        match egress {
+            EgressRef::CloudRecording(asked) => {
                 let resource = asked.resource_id.parse().ok();
                 self.tasks
                     .iter()
                     .position(|task| task.sid == asked.sid && task.resource == resource)
             }
-            RecorderRef::MediaPush { converter_id, .. } => {
+            EgressRef::MediaPush { converter_id, .. } => {
                 self.tasks.iter().position(|task| task.sid == *converter_id)
             }
         }
     }
 
-    pub fn stop(&mut self, recorder: &RecorderRef, now: Ms) -> Answer {
-        let Some(at) = self.task(recorder) else {
+    pub fn stop(&mut self, egress: &EgressRef, now: Ms) -> Answer {
+        let Some(at) = self.task(egress) else {
             return Answer::NotFound;
         };
         let over = self.web() && self.dice.chance(500);
@@ -410,40 +404,40 @@ impl Vendors {
         Answer::Stopped
     }
 
-    fn look(&self, recorder: &RecorderRef, now: Ms) -> RecorderReading {
-        let Some(at) = self.task(recorder) else {
-            return RecorderReading::NotFound;
+    fn poll(&self, egress: &EgressRef, now: Ms) -> EgressReading {
+        let Some(at) = self.task(egress) else {
+            return EgressReading::NotFound;
         };
         let task = &self.tasks[at];
         let past = |at: Option<Ms>| at.is_some_and(|at| at <= now);
         if !task.alive(now) {
             let told = task.exit_is_told && self.web() && now < task.ends + 60_000;
             return if told {
-                RecorderReading::Exited
+                EgressReading::Exited
             } else {
-                RecorderReading::NotFound
+                EgressReading::NotFound
             };
         }
         if task.hidden(now) {
-            RecorderReading::NotFound
+            EgressReading::NotFound
         } else if past(task.fails_from) {
-            RecorderReading::Failed
+            EgressReading::Failed
         } else if now < task.publishes_from {
-            RecorderReading::Connecting
+            EgressReading::Connecting
         } else if task.publishes(&self.inputs[task.input], now) {
-            RecorderReading::Publishing
+            EgressReading::Publishing
         } else {
-            RecorderReading::Disconnected
+            EgressReading::Disconnected
         }
     }
 
-    fn feed(&mut self, live_input: &str, probe: bool, now: Ms) -> FeedReading {
+    fn feed(&mut self, ingest: &str, probe: bool, now: Ms) -> FeedReading {
         let lag = self.dice.between(0, 4_000);
-        let Some(input) = self.inputs.iter().find(|input| input.uid == live_input) else {
+        let Some(input) = self.inputs.iter().find(|input| input.uid == ingest) else {
             return FeedReading {
                 live: false,
                 playable: None,
-                video_uid: None,
+                recording_uid: None,
             };
         };
         let live = input.streaming_since.is_some();
@@ -451,24 +445,24 @@ impl Vendors {
         FeedReading {
             live,
             playable: probe.then_some(playable),
-            video_uid: input
-                .videos
+            recording_uid: input
+                .recordings
                 .last()
                 .filter(|_| live)
-                .map(|video| video.uid.clone()),
+                .map(|recording| recording.uid.clone()),
         }
     }
 
-    fn recordings(&mut self, live_input: &str, thorough: bool, now: Ms) -> Vec<Video> {
-        let Some(input) = self.inputs.iter().find(|input| input.uid == live_input) else {
+    fn recordings(&mut self, ingest: &str, thorough: bool, now: Ms) -> Vec<Recording> {
+        let Some(input) = self.inputs.iter().find(|input| input.uid == ingest) else {
             return Vec::new();
         };
         input
-            .videos
+            .recordings
             .iter()
-            .filter(|video| !video.deleted)
-            .map(|video| video.told(now))
-            .filter(|video| thorough || video.state == VideoState::Ready)
+            .filter(|recording| !recording.deleted)
+            .map(|recording| recording.told(now))
+            .filter(|recording| thorough || recording.state == RecordingState::Ready)
             .collect()
     }
 
@@ -498,28 +492,28 @@ impl Vendors {
             let over = input.deleted || !input.enabled;
             let fate = (
                 self.dice.between(2_000, 40_000),
-                self.dice.chance(self.wear.bad_videos),
-                self.dice.chance(self.wear.bad_videos),
+                self.dice.chance(self.wear.bad_recordings),
+                self.dice.chance(self.wear.bad_recordings),
             );
             let input = &mut self.inputs[at];
-            if let Some(video) = input.videos.last_mut()
-                && let Some(gap) = video.gap_since
-                && video.closed.is_none()
+            if let Some(recording) = input.recordings.last_mut()
+                && let Some(gap) = recording.gap_since
+                && recording.closed.is_none()
                 && (over || gap + timeout <= now)
             {
                 let closed = now.min(gap + timeout);
-                video.closed = Some(closed);
+                recording.closed = Some(closed);
                 self.news
-                    .push(News::At(closed + video.processing, Hint::VideoDone));
+                    .push(News::At(closed + recording.processing, Hint::RecordingDone));
             }
             match (input.streaming_since, streams) {
                 (None, true) => {
                     input.streaming_since = Some(now);
-                    match input.videos.last_mut().filter(|v| v.closed.is_none()) {
-                        Some(video) => video.gap_since = None,
+                    match input.recordings.last_mut().filter(|v| v.closed.is_none()) {
+                        Some(recording) => recording.gap_since = None,
                         None => {
-                            let uid = format!("{}v{}", input.uid, input.videos.len());
-                            input.videos.push(Recorded {
+                            let uid = format!("{}v{}", input.uid, input.recordings.len());
+                            input.recordings.push(Recorded {
                                 uid,
                                 streamed: 0,
                                 gap_since: None,
@@ -534,13 +528,13 @@ impl Vendors {
                 }
                 (Some(since), false) => {
                     input.streaming_since = None;
-                    if let Some(video) = input.videos.last_mut() {
-                        video.streamed += now - since;
-                        video.gap_since = Some(now);
+                    if let Some(recording) = input.recordings.last_mut() {
+                        recording.streamed += now - since;
+                        recording.gap_since = Some(now);
                         if over {
-                            video.closed = Some(now);
+                            recording.closed = Some(now);
                             self.news
-                                .push(News::At(now + video.processing, Hint::VideoDone));
+                                .push(News::At(now + recording.processing, Hint::RecordingDone));
                         }
                     }
                     self.news.push(News::Edge(now + timeout));

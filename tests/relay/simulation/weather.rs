@@ -54,7 +54,7 @@ pub fn spec(dice: &mut Dice) -> Spec {
         seller_uid: 7,
         enable_recording: dice.chance(800),
         delete_recording_after_days: Some(30),
-        keep_live_input: dice.chance(200),
+        keep_ingest: dice.chance(200),
         backend,
         timing: Timing {
             poll_interval: secs(5),
@@ -71,10 +71,10 @@ pub fn spec(dice: &mut Dice) -> Spec {
         },
         prices: Prices {
             stored: 5_000_000,
-            recorder: 14_000_000,
+            egress: 14_000_000,
         },
         requested_at,
-        recorder_not_before: dice
+        egress_not_before: dice
             .chance(150)
             .then(|| requested_at + Duration::from_secs(10)),
     }
@@ -129,7 +129,7 @@ pub fn wear(dice: &mut Dice) -> Wear {
         exits: dice.one_of(&[0, 50, 500]),
         cuts: dice.one_of(&[0, 50, 300]),
         fails: dice.one_of(&[0, 50, 300]),
-        bad_videos: dice.one_of(&[0, 50]),
+        bad_recordings: dice.one_of(&[0, 50]),
     }
 }
 
@@ -152,18 +152,18 @@ pub fn outage(dice: &mut Dice) -> Option<(Ms, Ms, Fate)> {
 /// One kind of call that mostly goes wrong, always in the same way.
 pub fn grudge(dice: &mut Dice) -> Option<(&'static str, Fate)> {
     let kinds = [
-        "create_live_input",
+        "create_ingest",
         "acquire",
-        "start_recorder",
+        "start_egress",
         "create_converter",
         "rotate_keys",
-        "stop_recorder",
-        "disable_live_input",
-        "delete_live_input",
-        "look_at_feed",
-        "look_at_hosts",
-        "look_at_recorder",
-        "look_for_recordings",
+        "stop_egress",
+        "disable_ingest",
+        "delete_ingest",
+        "poll_feed",
+        "poll_hosts",
+        "poll_egress",
+        "poll_recordings",
     ];
     let fates = [
         Fate::DoneUnheard,

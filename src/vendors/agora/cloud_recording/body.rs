@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
-use super::{Recorder, StartRequest};
+use super::{RecordingTask, StartRequest};
 use crate::config;
 
 /// A web page is to be recorded.
@@ -170,11 +170,11 @@ pub(super) struct Update<'a> {
 }
 
 pub(super) fn update<'a>(
-    recorder: &'a Recorder,
+    task: &'a RecordingTask,
     rtmp_url: &'a SecretString,
 ) -> Envelope<'a, Update<'a>> {
     envelope(
-        recorder,
+        task,
         Update {
             rtmp_publish_config: outputs(rtmp_url),
         },
@@ -186,14 +186,14 @@ pub(super) struct Stop {
     async_stop: bool,
 }
 
-pub(super) fn stop(recorder: &Recorder) -> Envelope<'_, Stop> {
-    envelope(recorder, Stop { async_stop: true })
+pub(super) fn stop(task: &RecordingTask) -> Envelope<'_, Stop> {
+    envelope(task, Stop { async_stop: true })
 }
 
-fn envelope<T>(recorder: &Recorder, client_request: T) -> Envelope<'_, T> {
+fn envelope<T>(task: &RecordingTask, client_request: T) -> Envelope<'_, T> {
     Envelope {
-        cname: &recorder.cname,
-        uid: recorder.uid.to_string(),
+        cname: &task.cname,
+        uid: task.uid.to_string(),
         client_request,
     }
 }

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use prepaid::Prepaid;
-pub use status::{OutputStatus, RecorderStatus};
+pub use status::{OutputStatus, RecordingTaskStatus};
 
 use super::answer::{self, Reply};
 use super::encode;
@@ -33,22 +33,22 @@ pub struct CloudRecording {
     prepaid: Prepaid,
 }
 
-/// What a start asks for. The same request makes the same bytes, as its repetition is the look for a lost answer.
+/// What a start asks for. The same request makes the same bytes, as its repetition is the poll for a lost answer.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
-    /// From [`CloudRecording::acquire`]: good for 5 minutes and one recorder, and best used within 2 s.
+    /// From [`CloudRecording::acquire`]: good for 5 minutes and one egress, and best used within 2 s.
     pub resource_id: String,
-    /// The recorder's name, our mark. With `uid` it is the recorder's identity.
+    /// The egress's name, our tag. With `uid` it is the egress's identity.
     pub cname: String,
-    /// The recorder's uid, 1 to 2^32 - 1.
+    /// The egress's uid, 1 to 2^32 - 1.
     pub uid: u32,
     /// The page to open; its query is a credential.
     pub page_url: SecretString,
     /// Where to push, stream key included (`agora.md §3.3`).
     pub rtmp_url: SecretString,
-    /// `maxRecordingHour`, 1 to 720: nothing else stops a forgotten recorder. The settings' ceiling is applied.
+    /// `maxRecordingHour`, 1 to 720: nothing else stops a forgotten egress. The settings' ceiling is applied.
     pub max_recording_hours: u32,
-    /// `readyTimeout`, 1 to 60: how long the page may take to call `notifyReady`, twice. 0: the recorder does not wait.
+    /// `readyTimeout`, 1 to 60: how long the page may take to call `notifyReady`, twice. 0: the egress does not wait.
     pub ready_timeout_seconds: u32,
 }
 
@@ -57,7 +57,7 @@ pub struct StartRequest {
 pub enum StartAnswer {
     /// Accepted, which is not yet success: query it.
     Started {
-        /// The recorder's id; cannot be looked up later.
+        /// The egress's id; cannot be looked up later.
         sid: String,
     },
     /// 201/7: this resource id was started before.
@@ -65,16 +65,16 @@ pub enum StartAnswer {
         /// Documented without one.
         sid: Option<String>,
     },
-    /// 400/53: a recorder with this cname and uid runs already, under another resource id.
+    /// 400/53: an egress with this cname and uid runs already, under another resource id.
     Conflict,
     /// 433, 432 or 1001: the resource id is older than 5 minutes, not of this cname and uid, or not known to who answered.
     /// This call did nothing; an earlier one with the same resource id may have.
     ResourceExpired,
 }
 
-/// A recorder that was started.
+/// An egress that was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorder {
+pub struct RecordingTask {
     /// Its resource id.
     pub resource_id: String,
     /// Its id.
@@ -89,7 +89,7 @@ pub struct Recorder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueryAnswer {
     /// It is there.
-    Found(RecorderStatus),
+    Found(RecordingTaskStatus),
     /// 404: it ended, never really started, or is moved to another machine (up to 90 s).
     NotFound {
         /// Another domain than the first one said so.
@@ -132,13 +132,13 @@ impl CloudRecording {
         }
     }
 
-    /// Takes a resource id for (`cname`, `uid`): the right to start one recorder, costing nothing (`agora.md §2.2`). Waits for
+    /// Takes a resource id for (`cname`, `uid`): the right to start one egress, costing nothing (`agora.md §2.2`). Waits for
     /// *two* permits, its own and that of the start that follows within 2 s. `resource_expired_hours` (1 to 720) counts
-    /// from the start; after it the recorder can no longer be queried or stopped, so it must not be less than
+    /// from the start; after it the egress can no longer be queried or stopped, so it must not be less than
     /// `max_recording_hours`.
     ///
     /// # Errors
-    /// [`VendorError`]; [`Class::Quota`](crate::vendors::Class::Quota) when the account runs as many recorders as it may. Needs no look: acquire again.
+    /// [`VendorError`]; [`Class::Quota`](crate::vendors::Class::Quota) when the account runs as many egresses as it may. Needs no poll: acquire again.
     pub async fn acquire(
         &self,
         caller: Caller,
@@ -165,7 +165,7 @@ impl CloudRecording {
         Ok(resource_id)
     }
 
-    /// Starts a recorder (`agora.md §3.1`), with the permit that [`Self::acquire`] took for it.
+    /// Starts an egress (`agora.md §3.1`), with the permit that [`Self::acquire`] took for it.
     ///
     /// # Errors
     /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 62, 65, any 5xx, a timeout, a cut: start again with the same request.
@@ -209,16 +209,16 @@ impl CloudRecording {
         answer
     }
 
-    /// Asks for a recorder's state.
+    /// Asks for an egress's state.
     ///
     /// # Errors
     /// [`VendorError`]: no reading at all.
     pub async fn query(
         &self,
         caller: Caller,
-        recorder: &Recorder,
+        task: &RecordingTask,
     ) -> Result<QueryAnswer, VendorError> {
-        let request = Request::read("cloud_recording.query", self.path(recorder, "query"));
+        let request = Request::read("cloud_recording.query", self.path(task, "query"));
         let reply = self.line.exchange(caller, &request).await?;
         if let Some(failed_over) = not_found(&reply) {
             return Ok(QueryAnswer::NotFound { failed_over });
@@ -226,24 +226,24 @@ impl CloudRecording {
         let missing = "a query was answered without a serverResponse";
         let status = self
             .line
-            .documented(&reply, missing, RecorderStatus::read)?;
+            .documented(&reply, missing, RecordingTaskStatus::read)?;
         Ok(QueryAnswer::Found(status))
     }
 
-    /// Makes a recorder push elsewhere, or again to where it pushed. One at a time: wait for each answer (`agora.md §3.6`).
+    /// Makes an egress push elsewhere, or again to where it pushed. One at a time: wait for each answer (`agora.md §3.6`).
     ///
     /// # Errors
     /// [`VendorError`].
     pub async fn update(
         &self,
         caller: Caller,
-        recorder: &Recorder,
+        task: &RecordingTask,
         rtmp_url: &SecretString,
     ) -> Result<UpdateAnswer, VendorError> {
         let request = Request::post(
             "cloud_recording.update",
-            self.path(recorder, "update"),
-            &body::update(recorder, rtmp_url),
+            self.path(task, "update"),
+            &body::update(task, rtmp_url),
             Repeat::Never,
             vec![secret_part(rtmp_url.expose_secret())],
         )?;
@@ -256,19 +256,19 @@ impl CloudRecording {
         Ok(UpdateAnswer::Updated)
     }
 
-    /// Stops a recorder without waiting for its uploads (`agora.md §2.6`).
+    /// Stops an egress without waiting for its uploads (`agora.md §2.6`).
     ///
     /// # Errors
     /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 206/65 and 504/62: stop again.
     pub async fn stop(
         &self,
         caller: Caller,
-        recorder: &Recorder,
+        task: &RecordingTask,
     ) -> Result<StopAnswer, VendorError> {
         let request = Request::post(
             "cloud_recording.stop",
-            self.path(recorder, "stop"),
-            &body::stop(recorder),
+            self.path(task, "stop"),
+            &body::stop(task),
             Repeat::Harmless,
             Vec::new(),
         )?;
@@ -284,12 +284,12 @@ impl CloudRecording {
         Ok(StopAnswer::Stopped)
     }
 
-    fn path(&self, recorder: &Recorder, call: &str) -> String {
+    fn path(&self, task: &RecordingTask, call: &str) -> String {
         format!(
             "{}/resourceid/{}/sid/{}/mode/web/{call}",
             self.base,
-            encode(&recorder.resource_id),
-            encode(&recorder.sid)
+            encode(&task.resource_id),
+            encode(&task.sid)
         )
     }
 }

@@ -1,16 +1,16 @@
-//! A recorder's state, as a query tells it.
+//! An egress's state, as a query tells it.
 
 use serde_json::Value;
 
 use super::super::answer::text;
 use crate::vendors::number::whole;
 
-/// How a recorder is. Only `output` says whether it pushes: a task whose push is dead goes on with status 5 (`agora.md §3.5`).
+/// How an egress is. Only `output` says whether it pushes: a task whose push is dead goes on with status 5 (`agora.md §3.5`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecorderStatus {
+pub struct RecordingTaskStatus {
     /// `serverResponse.status`: 4 and 5 are started, 7 stopped, 8 exited, 20 exited abnormally (`agora.md §2.5`).
     pub service_status: Option<i64>,
-    /// The page's recorder or the whole task is over, though it is still answered for.
+    /// The page's egress or the whole task is over, though it is still answered for.
     pub recorder_exited: bool,
     /// The push; none when the answer does not speak of it.
     pub output: Option<OutputStatus>,
@@ -32,7 +32,7 @@ pub enum OutputStatus {
     Unknown,
 }
 
-impl RecorderStatus {
+impl RecordingTaskStatus {
     /// Reads a query's body. The order of the services is not promised: they are found by name.
     pub(super) fn read(body: &Value) -> Option<Self> {
         let response = body.get("serverResponse")?.as_object()?;

@@ -12,7 +12,7 @@ use crate::vendors::number::whole;
 pub struct Converter {
     /// Its id: 32 hex digits, in a list perhaps in the other case; compare with [`Self::is`].
     pub id: String,
-    /// Its name; a mark when it is ours.
+    /// Its name; a tag when it is ours.
     pub name: Option<String>,
     /// The channel it carries.
     pub channel: Option<String>,
@@ -37,7 +37,7 @@ pub enum ConverterState {
     Failed,
     /// A word we do not know.
     Other(String),
-    /// The answer does not say: see [`super::MediaPush::look`].
+    /// The answer does not say: see [`super::MediaPush::poll`].
     Absent,
 }
 

@@ -140,7 +140,7 @@ impl MediaPush {
     ///
     /// # Errors
     /// [`VendorError`]: no reading.
-    pub async fn look(
+    pub async fn poll(
         &self,
         caller: Caller,
         region: &str,

@@ -34,7 +34,7 @@ impl Report {
         }
         writeln!(text, "| **started** | **{}** |", self.started)?;
         writeln!(text, "| went live | {} |", self.went_live)?;
-        writeln!(text, "| recorders replaced | {} |\n", self.replacements)?;
+        writeln!(text, "| egresses replaced | {} |\n", self.replacements)?;
         self.write_faults(text)?;
         self.write_end(text)?;
         match self.broken().as_slice() {
@@ -69,7 +69,7 @@ impl Report {
 
     fn write_end(&self, text: &mut String) -> std::fmt::Result {
         let (left, ledger, processes) = (&self.left, &self.ledger, &self.processes);
-        let orphans = left.live_inputs.len() + left.recorders.len();
+        let orphans = left.live_inputs.len() + left.egresses.len();
         let cleanup = &self.cleanup;
         let memory = |kib: Option<u64>| {
             kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{} MiB", kib / 1024))
@@ -80,18 +80,18 @@ impl Report {
         writeln!(text, "| open cleanups | {} |", cleanup.open.len())?;
         writeln!(
             text,
-            "| recorders whose session is unknown, which end by themselves | {} |",
+            "| egresses whose session is unknown, which end by themselves | {} |",
             cleanup.unknown_sessions.len()
         )?;
         writeln!(
             text,
-            "| recorders that still run, cut off from Cloudflare | {} |",
+            "| egresses that still run, cut off from Cloudflare | {} |",
             left.cut_off.len()
         )?;
         writeln!(
             text,
             "| cleanups whose target no longer exists | {} |",
-            cleanup.second_looks
+            cleanup.second_polls
         )?;
         writeln!(
             text,

@@ -38,10 +38,10 @@ impl Run {
         let fate = self.fate((&action.call).into());
         let reads = matches!(
             action.call,
-            Call::LookAtFeed { .. }
-                | Call::LookAtHosts
-                | Call::LookAtRecorder(_)
-                | Call::LookForRecordings { .. }
+            Call::PollFeed { .. }
+                | Call::PollHosts
+                | Call::PollEgress(_)
+                | Call::PollRecordings { .. }
         );
         if reads || self.dice.chance(700) {
             return self.arrives(self.incarnation, action, fate);
@@ -149,19 +149,19 @@ impl Run {
 
     /// What the process learns from an answer, for the rules and for the key it keeps in memory.
     fn hear(&mut self, call: &Call, result: &Result<Answer, Failure>) {
-        let of = |recorder: &RecorderRef, vendors: &Vendors| {
-            vendors.task(recorder).map(|at| vendors.tasks[at].attempt)
+        let of = |egress: &EgressRef, vendors: &Vendors| {
+            vendors.task(egress).map(|at| vendors.tasks[at].attempt)
         };
         let (attempt, silent) = match (call, result) {
             (Call::RotateKeys { .. }, Ok(Answer::KeysRotated)) => {
                 self.key = None;
                 return;
             }
-            (Call::StopRecorder(r), Ok(Answer::NotFound))
-            | (Call::LookAtRecorder(r), Ok(Answer::Recorder(RecorderReading::NotFound))) => {
+            (Call::StopEgress(r), Ok(Answer::NotFound))
+            | (Call::PollEgress(r), Ok(Answer::Egress(EgressReading::NotFound))) => {
                 (of(r, &self.vendors), true)
             }
-            (Call::LookAtRecorder(r), Ok(Answer::Recorder(_))) => (of(r, &self.vendors), false),
+            (Call::PollEgress(r), Ok(Answer::Egress(_))) => (of(r, &self.vendors), false),
             _ => return,
         };
         let Some(attempt) = attempt.map(|a| a as usize) else {

@@ -3,27 +3,27 @@
 use super::*;
 
 impl Run {
-    pub(super) fn owe(&mut self, debt: Debt) {
-        if self.mutant == Mutant::DebtsDropped {
+    pub(super) fn defer(&mut self, cleanup_job: CleanupJob) {
+        if self.mutant == Mutant::CleanupJobsDropped {
             return;
         }
-        self.report.debts += 1;
-        if matches!(debt.owed, Owed::UnknownRecorder { .. }) {
-            self.report.unknown_recorder = true;
+        self.report.cleanup_jobs += 1;
+        if matches!(cleanup_job.owed, Cleanup::UnknownEgress { .. }) {
+            self.report.unknown_egress = true;
         }
         let known = self
-            .debts
+            .cleanup_jobs
             .iter()
-            .any(|known| same(&known.debt.owed, &debt.owed));
+            .any(|known| same(&known.cleanup_job.owed, &cleanup_job.owed));
         if known {
             return;
         }
-        let due = u64::try_from(debt.due.timestamp_millis() - self.offset)
+        let due = u64::try_from(cleanup_job.due.timestamp_millis() - self.offset)
             .unwrap()
             .max(self.now);
         self.at(due, Item::Janitor);
-        self.debts.push(OpenDebt {
-            debt,
+        self.cleanup_jobs.push(OpenCleanupJob {
+            cleanup_job,
             due,
             tries: 0,
             misses: 0,
@@ -32,15 +32,15 @@ impl Run {
     }
 
     pub(super) fn janitor_hears(&mut self, hint: &Hint) {
-        let Hint::RecorderChanged { cname, sid } = hint else {
+        let Hint::EgressChanged { cname, sid } = hint else {
             return;
         };
         if self.relay.is_none() {
             return;
         }
         let mut due = None;
-        for open in &mut self.debts {
-            if let Owed::UnknownRecorder { cname: known, .. } = &open.debt.owed
+        for open in &mut self.cleanup_jobs {
+            if let Cleanup::UnknownEgress { cname: known, .. } = &open.cleanup_job.owed
                 && known == cname
                 && open.sid.is_none()
             {
@@ -60,20 +60,23 @@ impl Run {
             return Ok(());
         }
         let mut at = 0;
-        while at < self.debts.len() {
-            if self.debts[at].due > self.now {
+        while at < self.cleanup_jobs.len() {
+            if self.cleanup_jobs[at].due > self.now {
                 at += 1;
                 continue;
             }
-            let expires = self.debts[at].debt.expires.map(|at| at.timestamp_millis());
+            let expires = self.cleanup_jobs[at]
+                .cleanup_job
+                .expires
+                .map(|at| at.timestamp_millis());
             let expired = expires.is_some_and(|at| at <= i64::try_from(self.now).unwrap());
-            let paid = expired || self.try_to_pay(at)?;
+            let paid = expired || self.attempt(at)?;
             if paid {
-                let debt = self.debts.remove(at);
-                self.note(|| format!("paid: {:?}", debt.debt.owed));
+                let cleanup_job = self.cleanup_jobs.remove(at);
+                self.note(|| format!("paid: {:?}", cleanup_job.cleanup_job.owed));
                 continue;
             }
-            let open = &mut self.debts[at];
+            let open = &mut self.cleanup_jobs[at];
             open.tries += 1;
             let next = open.due.max(self.now + 1);
             let next = expires.map_or(next, |at| next.min(u64::try_from(at).unwrap() + 1));
@@ -84,48 +87,48 @@ impl Run {
         Ok(())
     }
 
-    fn try_to_pay(&mut self, at: usize) -> Result<bool, String> {
+    fn attempt(&mut self, at: usize) -> Result<bool, String> {
         let fate = self.fate("");
-        let tries = self.debts[at].tries;
+        let tries = self.cleanup_jobs[at].tries;
         if !matches!(fate, Fate::Done | Fate::DoneUnheard) {
             let wait = 1_000u64 << tries.min(6);
-            self.debts[at].due = self.now + wait.min(60_000);
+            self.cleanup_jobs[at].due = self.now + wait.min(60_000);
             return Ok(false);
         }
-        let owed = self.debts[at].debt.owed.clone();
+        let owed = self.cleanup_jobs[at].cleanup_job.owed.clone();
         let now = self.now;
         let input_gone = |vendors: &mut Vendors, call: Call| vendors.perform(&call, 0, now).is_ok();
         let found = match &owed {
-            Owed::StopRecorder {
+            Cleanup::StopEgress {
                 resource_id,
                 other_resources,
                 sid,
                 cname,
                 uid,
             } => self.stop_one_of(resource_id, other_resources, sid, cname, *uid),
-            Owed::UnknownRecorder {
+            Cleanup::UnknownEgress {
                 resource_id,
                 other_resources,
                 cname,
                 uid,
-            } => match self.debts[at].sid.clone() {
+            } => match self.cleanup_jobs[at].sid.clone() {
                 Some(sid) => self.stop_one_of(resource_id, other_resources, &sid, cname, *uid),
                 None => {
-                    self.debts[at].due = now + 3_600_000;
+                    self.cleanup_jobs[at].due = now + 3_600_000;
                     return Ok(false);
                 }
             },
-            Owed::DeleteConverter {
+            Cleanup::DeleteConverter {
                 converter_id,
                 region,
             } => {
-                let recorder = RecorderRef::MediaPush {
+                let egress = EgressRef::MediaPush {
                     converter_id: converter_id.clone(),
                     region: region.clone(),
                 };
-                self.vendors.stop(&recorder, now) == Answer::Stopped
+                self.vendors.stop(&egress, now) == Answer::Stopped
             }
-            Owed::FindConverter { name, region } => {
+            Cleanup::FindConverter { name, region } => {
                 let listed = self
                     .vendors
                     .tasks
@@ -134,61 +137,65 @@ impl Run {
                 match listed.map(|task| task.sid.clone()) {
                     Some(converter_id) => {
                         let region = region.clone();
-                        let recorder = RecorderRef::MediaPush {
+                        let egress = EgressRef::MediaPush {
                             converter_id,
                             region,
                         };
-                        self.vendors.stop(&recorder, now) == Answer::Stopped
+                        self.vendors.stop(&egress, now) == Answer::Stopped
                     }
                     None => false,
                 }
             }
-            Owed::FindLiveInput { mark } => {
-                if let Some(input) = self.vendors.input_by_mark(mark) {
+            Cleanup::FindIngest { tag } => {
+                if let Some(input) = self.vendors.input_by_tag(tag) {
                     self.vendors.inputs[input].deleted = true;
                 }
                 true
             }
-            Owed::DisableLiveInput { uid } | Owed::DisableGhost { uid } => input_gone(
+            Cleanup::DisableIngest { uid } | Cleanup::DisableStray { uid } => input_gone(
                 &mut self.vendors,
-                Call::DisableLiveInput {
-                    live_input: uid.clone(),
+                Call::DisableIngest {
+                    ingest: uid.clone(),
                     urgent: true,
                 },
             ),
-            Owed::DeleteLiveInput { uid } => input_gone(
+            Cleanup::DeleteIngest { uid } => input_gone(
                 &mut self.vendors,
-                Call::DeleteLiveInput {
-                    live_input: uid.clone(),
+                Call::DeleteIngest {
+                    ingest: uid.clone(),
                 },
             ),
-            Owed::DeleteVideo { uid } => {
-                let mut videos = self.vendors.inputs.iter_mut().flat_map(|i| &mut i.videos);
-                match videos.find(|video| video.uid == *uid) {
-                    // A video being recorded cannot be deleted.
-                    Some(video) if video.closed.is_none() => {
-                        self.debts[at].due = now + 60_000;
+            Cleanup::DeleteRecording { uid } => {
+                let mut recordings = self
+                    .vendors
+                    .inputs
+                    .iter_mut()
+                    .flat_map(|i| &mut i.recordings);
+                match recordings.find(|recording| recording.uid == *uid) {
+                    // A recording being recorded cannot be deleted.
+                    Some(recording) if recording.closed.is_none() => {
+                        self.cleanup_jobs[at].due = now + 60_000;
                         return Ok(false);
                     }
-                    Some(video) => {
-                        video.deleted = true;
+                    Some(recording) => {
+                        recording.deleted = true;
                         true
                     }
                     None => true,
                 }
             }
-            Owed::FindRecordings { live_input } => {
-                let call = Call::LookForRecordings {
-                    live_input: live_input.clone(),
+            Cleanup::FindRecordings { ingest } => {
+                let call = Call::PollRecordings {
+                    ingest: ingest.clone(),
                     thorough: true,
                 };
-                if let Ok(Answer::Recordings(videos)) = self.vendors.perform(&call, 0, now) {
-                    self.tell(Event::LateRecordings(videos))?;
+                if let Ok(Answer::Recordings(recordings)) = self.vendors.perform(&call, 0, now) {
+                    self.tell(Event::LateRecordings(recordings))?;
                 }
                 if self.relay.is_none() {
                     return Ok(false);
                 }
-                let open = &mut self.debts[at];
+                let open = &mut self.cleanup_jobs[at];
                 open.misses += 1;
                 open.due = now + 23 * 3_600_000;
                 return Ok(open.misses > 1);
@@ -196,14 +203,14 @@ impl Run {
         };
         self.vendors.refresh(now);
         if fate == Fate::DoneUnheard {
-            self.debts[at].due = now + 5_000;
+            self.cleanup_jobs[at].due = now + 5_000;
             return Ok(false);
         }
         if found {
             return Ok(true);
         }
         // 404 at Agora: it may be moving. Looked for again at 30, 120, 240 s.
-        let open = &mut self.debts[at];
+        let open = &mut self.cleanup_jobs[at];
         open.misses += 1;
         let wait = match open.misses {
             1 => 30_000,
@@ -215,7 +222,7 @@ impl Run {
         Ok(false)
     }
 
-    /// Tries each resource the recorder may run on.
+    /// Tries each resource the egress may run on.
     fn stop_one_of(
         &mut self,
         resource_id: &str,
@@ -226,13 +233,13 @@ impl Run {
     ) -> bool {
         let others = others.iter().map(String::as_str);
         for resource_id in std::iter::once(resource_id).chain(others) {
-            let recorder = RecorderRef::CloudRecording(CloudTask {
+            let egress = EgressRef::CloudRecording(CloudTask {
                 resource_id: resource_id.into(),
                 sid: sid.into(),
                 cname: cname.into(),
                 uid,
             });
-            if self.vendors.stop(&recorder, self.now) == Answer::Stopped {
+            if self.vendors.stop(&egress, self.now) == Answer::Stopped {
                 return true;
             }
         }
@@ -240,7 +247,7 @@ impl Run {
     }
 }
 
-fn same(one: &Owed, other: &Owed) -> bool {
-    let kind = |owed: &Owed| -> &'static str { owed.into() };
+fn same(one: &Cleanup, other: &Cleanup) -> bool {
+    let kind = |owed: &Cleanup| -> &'static str { owed.into() };
     kind(one) == kind(other) && one.target() == other.target()
 }

@@ -108,8 +108,8 @@ impl Run {
         let wall = self.wall();
         for fact in step.facts.drain(..) {
             match &fact {
-                Fact::Owed { debt } => self.owe((**debt).clone()),
-                Fact::LiveInputReady { .. } | Fact::KeysRotated => {}
+                Fact::CleanupAdded { cleanup_job } => self.defer((**cleanup_job).clone()),
+                Fact::IngestReady { .. } | Fact::KeysRotated => {}
                 Fact::Ended { cost } => self.check_cost(cost.is_some())?,
                 _ => {}
             }

@@ -4,8 +4,8 @@ use super::*;
 use crate::simulation::vendors::Task;
 
 impl Run {
-    fn mark(&self, attempt: u32) -> &String {
-        &self.marks[usize::try_from(attempt).unwrap()]
+    fn tag(&self, attempt: u32) -> &String {
+        &self.tags[usize::try_from(attempt).unwrap()]
     }
 
     /// What must hold after every step.
@@ -20,7 +20,7 @@ impl Run {
                 .count();
             if publishers > 1 {
                 return Err(format!(
-                    "{publishers} recorders can publish into {}",
+                    "{publishers} egresses can publish into {}",
                     input.uid
                 ));
             }
@@ -34,51 +34,53 @@ impl Run {
         }
         for task in self.vendors.tasks.iter().filter(|t| t.alive(self.now)) {
             let open = durable.is_some_and(|durable| {
-                let ours = durable.open_recorder().map(|r| self.mark(r.attempt));
+                let ours = durable.open_egress().map(|r| self.tag(r.attempt));
                 durable.phase != Phase::Ended && ours == Some(&task.cname)
             });
-            let owed = self.debts.iter().any(|open| match &open.debt.owed {
-                Owed::StopRecorder { sid, .. } => *sid == task.sid,
-                Owed::DeleteConverter { converter_id, .. } => *converter_id == task.sid,
-                Owed::UnknownRecorder { cname, .. } => *cname == task.cname,
-                Owed::FindConverter { name, .. } => *name == task.cname,
-                _ => false,
-            });
+            let owed = self
+                .cleanup_jobs
+                .iter()
+                .any(|open| match &open.cleanup_job.owed {
+                    Cleanup::StopEgress { sid, .. } => *sid == task.sid,
+                    Cleanup::DeleteConverter { converter_id, .. } => *converter_id == task.sid,
+                    Cleanup::UnknownEgress { cname, .. } => *cname == task.cname,
+                    Cleanup::FindConverter { name, .. } => *name == task.cname,
+                    _ => false,
+                });
             if !open && !owed {
-                return Err(format!("recorder {} is nobody's", task.sid));
+                return Err(format!("egress {} is nobody's", task.sid));
             }
             if !open && task.may_publish(&self.vendors.inputs[task.input], self.now) {
-                let safe =
-                    durable.is_some_and(|d| !d.phase.is_watched() || d.live_input.keys_stale);
+                let safe = durable.is_some_and(|d| !d.phase.is_watched() || d.ingest.keys_stale);
                 if !safe {
                     return Err(format!("given up, {} can publish", task.sid));
                 }
             }
         }
         for input in self.vendors.inputs.iter().filter(|i| !i.deleted) {
-            let owed = |kinds: fn(&Owed) -> bool| {
-                self.debts.iter().any(|open| {
-                    let target = open.debt.owed.target();
-                    kinds(&open.debt.owed) && (target == input.uid || target == input.mark)
+            let owed = |kinds: fn(&Cleanup) -> bool| {
+                self.cleanup_jobs.iter().any(|open| {
+                    let target = open.cleanup_job.owed.target();
+                    kinds(&open.cleanup_job.owed) && (target == input.uid || target == input.tag)
                 })
             };
             let deletion =
-                owed(|o| matches!(o, Owed::FindLiveInput { .. } | Owed::DeleteLiveInput { .. }));
-            let disabling = owed(|o| matches!(o, Owed::DisableLiveInput { .. }));
+                owed(|o| matches!(o, Cleanup::FindIngest { .. } | Cleanup::DeleteIngest { .. }));
+            let disabling = owed(|o| matches!(o, Cleanup::DisableIngest { .. }));
             let ours = durable.filter(|durable| {
-                *self.mark(durable.live_input.attempt) == input.mark
-                    && durable.live_input.stage != relaykeeper::relay::InputStage::Settled
+                *self.tag(durable.ingest.attempt) == input.tag
+                    && durable.ingest.stage != relaykeeper::relay::IngestStage::Settled
             });
             let ended = durable.is_some_and(|durable| durable.phase == Phase::Ended);
-            let kept = !ended || self.spec.keep_live_input;
+            let kept = !ended || self.spec.keep_ingest;
             if !(deletion || ours.is_some() && kept) {
-                return Err(format!("live input {} is nobody's", input.uid));
+                return Err(format!("ingest {} is nobody's", input.uid));
             }
             let disabled = ours.is_some_and(|durable| {
-                durable.live_input.stage == relaykeeper::relay::InputStage::Disabled
+                durable.ingest.stage == relaykeeper::relay::IngestStage::Disabled
             });
             if disabled && input.enabled && !disabling {
-                return Err(format!("live input {} is not disabled", input.uid));
+                return Err(format!("ingest {} is not disabled", input.uid));
             }
         }
         if let Some(durable) = durable
@@ -116,8 +118,8 @@ impl Run {
         if durable.phase != Phase::Ended {
             return Err(format!("it rests in {}", durable.phase));
         }
-        if !self.debts.is_empty() {
-            return Err(format!("debts stay open: {:?}", self.debts));
+        if !self.cleanup_jobs.is_empty() {
+            return Err(format!("cleanup jobs stay open: {:?}", self.cleanup_jobs));
         }
         self.check_story()?;
         let outcome: Option<&Outcome> = durable.outcome.as_ref();
@@ -170,7 +172,7 @@ impl Run {
     /// One cost row, when it is due.
     pub(super) fn check_cost(&mut self, costs: bool) -> Result<(), String> {
         let durable = self.relay.as_ref().map(Relay::durable).unwrap();
-        let due = durable.live_at.is_some() || !durable.videos.is_empty();
+        let due = durable.live_at.is_some() || !durable.recordings.is_empty();
         if costs != due {
             return Err(format!("cost row: {costs}, due: {due}"));
         }
@@ -184,15 +186,15 @@ impl Run {
         Ok(())
     }
 
-    /// What must hold before a call is carried out. A disabling that alone keeps a recorder from publishing is urgent.
-    /// A second recorder must not start while the first may publish: it has exited, was stopped, or has been silent for
+    /// What must hold before a call is carried out. A disabling that alone keeps an egress from publishing is urgent.
+    /// A second egress must not start while the first may publish: it has exited, was stopped, or has been silent for
     /// the whole back-off.
     pub(super) fn before_it_is_done(&mut self, call: &Call) -> Result<(), String> {
-        if let Call::DisableLiveInput {
-            live_input,
+        if let Call::DisableIngest {
+            ingest,
             urgent: false,
         } = call
-            && let Some(input) = self.vendors.inputs.iter().find(|i| i.uid == *live_input)
+            && let Some(input) = self.vendors.inputs.iter().find(|i| i.uid == *ingest)
         {
             let now = self.now;
             let runs = |task: &&Task| task.may_publish(input, now);
@@ -200,7 +202,7 @@ impl Run {
                 return Err(format!("{} runs, and nothing is urgent", task.sid));
             }
         }
-        let (Call::StartRecorder { attempt, .. } | Call::CreateConverter { attempt, .. }) = call
+        let (Call::StartEgress { attempt, .. } | Call::CreateConverter { attempt, .. }) = call
         else {
             return Ok(());
         };
@@ -215,7 +217,7 @@ impl Run {
                 .is_some_and(|since| signs.silent_until - since + 500 >= self.back_off);
             if !silent {
                 return Err(format!(
-                    "recorder {attempt} starts while {} is not proved gone: {signs:?}",
+                    "egress {attempt} starts while {} is not proved gone: {signs:?}",
                     task.attempt
                 ));
             }

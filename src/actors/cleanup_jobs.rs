@@ -1,0 +1,455 @@
+//! What finished relays still owe the vendors, paid until the vendor says that it is done, or its own limit has passed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
+use futures_util::stream;
+use tracing::Instrument as _;
+
+use super::calls::{asks, failure, recording};
+#[cfg(feature = "sandbox")]
+use super::crash::{self, CrashPoint, Deed};
+use super::rows;
+use super::shared::Shared;
+use crate::relay::{Backoff, Class, Cleanup, Event, Failure, Recording, Relay};
+use crate::store::{OpenCleanupJob, Saved, StoreError};
+use crate::telemetry::metrics;
+use crate::vendors::agora::cloud_recording::{RecordingTask, StopAnswer};
+use crate::vendors::agora::media_push::DeleteAnswer;
+use crate::vendors::cloudflare::Cloudflare;
+use crate::vendors::governor::Priority;
+
+/// So many cleanup jobs are paid at once.
+const AT_ONCE: usize = 8;
+/// So many are read at once.
+const BATCH: u64 = 200;
+/// Between two looks for cleanup jobs that are due.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// The longest wait between two tries.
+const AT_MOST: TimeDelta = TimeDelta::seconds(60);
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    cap: Duration::from_secs(60),
+};
+/// A recording that did not turn up is looked for a last time so long after the cleanup job began.
+const LAST_POLL: TimeDelta = TimeDelta::hours(24);
+
+/// What a try at a cleanup job came to.
+enum Paid {
+    /// Nothing is owed any more.
+    Settled,
+    /// Not yet; not before this.
+    Later(DateTime<Utc>, String),
+}
+
+/// Pays what is due, forever.
+pub(super) async fn run_forever(shared: Arc<Shared>) {
+    loop {
+        let now = shared.clock.due();
+        let due = shared
+            .store
+            .open_cleanup_jobs(now, BATCH)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "cleanup jobs were not read");
+                Vec::new()
+            });
+        let full = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
+        stream::iter(due)
+            .for_each_concurrent(AT_ONCE, |open| {
+                let (relay_id, channel_id) =
+                    (open.cleanup_job.relay_id, open.cleanup_job.channel_id);
+                let span = tracing::error_span!("relay", %relay_id, channel_id);
+                run_one(&shared, open).instrument(span)
+            })
+            .await;
+        if !full {
+            let _ = tokio::time::timeout(POLL_EVERY, shared.new_cleanup_job()).await;
+        }
+    }
+}
+
+/// Tries one cleanup job, and writes down what came of it.
+pub(super) async fn run_one(shared: &Shared, open: OpenCleanupJob) {
+    let now = shared.clock.due();
+    let cleanup_job = &open.cleanup_job;
+    let passed = shared.clock.passed_since(cleanup_job.created_at);
+    #[cfg(feature = "sandbox")]
+    crash::point(CrashPoint::Before(Deed::RunCleanup));
+    let paid = match serde_json::from_value::<Cleanup>(cleanup_job.data.clone()) {
+        // The vendor's own limit has settled it.
+        Ok(_) if is_over(&open, passed) => Paid::Settled,
+        Ok(owed) => match pay(shared, &open, &owed, passed, now).await {
+            Ok(paid) => paid,
+            Err(failure) => Paid::Later(next_try(open.attempts, &failure, now), failure.message),
+        },
+        Err(error) => Paid::Later(now + AT_MOST, format!("it cannot be read: {error}")),
+    };
+    #[cfg(feature = "sandbox")]
+    crash::point(CrashPoint::After(Deed::RunCleanup));
+    let written = match paid {
+        Paid::Settled => {
+            tracing::info!(
+                kind = cleanup_job.kind,
+                target = cleanup_job.target,
+                "a cleanup job is settled"
+            );
+            metrics::CLEANUP_JOBS_SETTLED.add(1, [&cleanup_job.kind]);
+            shared.store.settle_cleanup_job(cleanup_job.id).await
+        }
+        Paid::Later(at, reason) => {
+            tracing::debug!(
+                kind = cleanup_job.kind,
+                target = cleanup_job.target,
+                reason,
+                "a cleanup job stays"
+            );
+            shared
+                .store
+                .postpone_cleanup_job(cleanup_job.id, at, reason)
+                .await
+        }
+    };
+    if let Err(error) = written {
+        // Tried again: every payment may be made twice.
+        tracing::warn!(%error, "what came of a cleanup job was not written down");
+    }
+}
+
+/// Doubles the wait from a second to a minute; waits longer where the vendor asks for it, 5 minutes at most.
+fn next_try(attempts: i32, failure: &Failure, now: DateTime<Utc>) -> DateTime<Utc> {
+    let asked = failure.asked_wait().unwrap_or_default();
+    now + BACKOFF.after(attempts.unsigned_abs()).max(asked)
+}
+
+/// Whether the vendor's own limit has passed. A cleanup job is tried once before: the clock may have been wrong.
+fn is_over(open: &OpenCleanupJob, passed: TimeDelta) -> bool {
+    let cleanup_job = &open.cleanup_job;
+    let limit = cleanup_job.expires_at.map(|at| at - cleanup_job.created_at);
+    open.attempts > 0 && limit.is_some_and(|limit| limit <= passed)
+}
+
+async fn pay(
+    shared: &Shared,
+    open: &OpenCleanupJob,
+    owed: &Cleanup,
+    passed: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Paid, Failure> {
+    let asks = asks(Priority::Janitor);
+    let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
+    match owed {
+        Cleanup::StopEgress {
+            resource_id,
+            other_resources,
+            sid,
+            cname,
+            uid,
+        } => {
+            for resource_id in std::iter::once(resource_id).chain(other_resources) {
+                let egress = RecordingTask {
+                    resource_id: resource_id.clone(),
+                    sid: sid.clone(),
+                    cname: cname.clone(),
+                    uid: *uid,
+                };
+                match agora.cloud_recording().stop(asks, &egress).await {
+                    Ok(StopAnswer::Stopped) => return Ok(Paid::Settled),
+                    Ok(StopAnswer::NotFound { .. }) => {}
+                    // 1003: the session is another resource's.
+                    Err(error) if error.class == Class::Rejected && !other_resources.is_empty() => {
+                    }
+                    Err(error) => return Err(failure(error)),
+                }
+            }
+            Ok(poll_again(open, not_found_backoff(shared), now))
+        }
+        // Its sid comes with a notification, or it ends by itself; until then there is nothing to call.
+        Cleanup::UnknownEgress { .. } => {
+            let at = open
+                .cleanup_job
+                .expires_at
+                .unwrap_or(now + TimeDelta::days(1));
+            let at = at.max(now + AT_MOST);
+            Ok(Paid::Later(at, "its sid is not known".into()))
+        }
+        Cleanup::DeleteConverter {
+            converter_id,
+            region,
+        } => {
+            match agora
+                .media_push()
+                .delete(asks, region, converter_id)
+                .await
+                .map_err(failure)?
+            {
+                DeleteAnswer::Deleted => Ok(Paid::Settled),
+                DeleteAnswer::NotFound { .. } => {
+                    Ok(poll_again(open, not_found_backoff(shared), now))
+                }
+            }
+        }
+        Cleanup::FindConverter { name, region } => {
+            let list = agora.media_push().list(asks).await.map_err(failure)?;
+            match list
+                .converters
+                .into_iter()
+                .find(|converter| converter.name.as_ref() == Some(name))
+            {
+                None if list.may_be_cut => {
+                    let idle_timeout = shared.settings.agora.media_push.idle_timeout;
+                    if has_ended_idle(passed, idle_timeout) {
+                        tracing::warn!(
+                            name,
+                            "a converter was never seen in lists that may be cut: it is taken to have ended when idle"
+                        );
+                        return Ok(Paid::Settled);
+                    }
+                    Ok(Paid::Later(now + AT_MOST, "the list may be cut".into()))
+                }
+                None => Ok(poll_again(open, not_found_backoff(shared), now)),
+                Some(found) => {
+                    agora
+                        .media_push()
+                        .delete(asks, region, &found.id)
+                        .await
+                        .map_err(failure)?;
+                    Ok(Paid::Settled)
+                }
+            }
+        }
+        Cleanup::FindIngest { tag } => {
+            let backoff = not_found_backoff(shared);
+            find_ingest(cloudflare, open, tag, backoff, now).await
+        }
+        Cleanup::DisableIngest { uid } | Cleanup::DisableStray { uid } => {
+            match cloudflare.disable_live_input(asks, uid).await {
+                Ok(()) => Ok(Paid::Settled),
+                Err(error) if error.class == Class::NotFound => Ok(Paid::Settled),
+                Err(error) => Err(failure(error)),
+            }
+        }
+        Cleanup::DeleteIngest { uid } => {
+            cloudflare
+                .delete_live_input(asks, uid)
+                .await
+                .map_err(failure)?;
+            Ok(Paid::Settled)
+        }
+        Cleanup::DeleteRecording { uid } => {
+            cloudflare.delete_video(asks, uid).await.map_err(failure)?;
+            Ok(Paid::Settled)
+        }
+        Cleanup::FindRecordings { ingest } => {
+            let recordings = cloudflare
+                .videos_by_input(asks, ingest)
+                .await
+                .map_err(failure)?;
+            let recordings: Vec<Recording> = recordings.into_iter().map(recording).collect();
+            let settled = !recordings.is_empty() && !recordings.iter().any(Recording::is_open);
+            tell_of_recordings(shared, open, recordings).await?;
+            let last = open.cleanup_job.created_at + LAST_POLL;
+            if settled || passed >= LAST_POLL {
+                return Ok(Paid::Settled);
+            }
+            let last = last.max(now + AT_MOST);
+            Ok(Paid::Later(last, "it has not turned up".into()))
+        }
+    }
+}
+
+/// Whether a converter that nobody has seen since has ended by itself: Agora ends one that is idle.
+fn has_ended_idle(passed: TimeDelta, idle_timeout: Duration) -> bool {
+    let limit = TimeDelta::from_std(idle_timeout).map(|idle| idle + TimeDelta::hours(1));
+    limit.is_ok_and(|limit| limit <= passed)
+}
+
+/// How long an Agora task that answers 404 may be moving: the sum of the back-off's waits.
+fn not_found_backoff(shared: &Shared) -> TimeDelta {
+    let waits = shared.settings.agora.not_found_backoff.iter();
+    TimeDelta::from_std(waits.sum()).unwrap_or(TimeDelta::MAX / 2)
+}
+
+/// A 404 is believed after three more tries, made a quarter of the back-off, the whole and twice the whole after the cleanup job began:
+/// 30, 120 and 240 s by default (`agora.md §8.1, §8.2`). Each try counts for the time it was planned for, so a change of the clock
+/// leaves none out.
+fn poll_again(open: &OpenCleanupJob, backoff: TimeDelta, now: DateTime<Utc>) -> Paid {
+    let tried = open.cleanup_job.next_attempt_at - open.cleanup_job.created_at;
+    let all = [backoff / 4, backoff, backoff * 2];
+    let later = all.into_iter().find(|wait| *wait > tried);
+    later.map_or(Paid::Settled, |wait| {
+        // No wait is longer than the last: the clock may have been set before this try was put down.
+        let wait = (wait - tried).min(backoff);
+        Paid::Later(
+            now + wait,
+            "it was not there; it is looked for again".into(),
+        )
+    })
+}
+
+async fn find_ingest(
+    cloudflare: &Cloudflare,
+    open: &OpenCleanupJob,
+    tag: &str,
+    backoff: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Paid, Failure> {
+    let list = cloudflare
+        .list_live_inputs(asks(Priority::Janitor))
+        .await
+        .map_err(failure)?;
+    let Some(found) = list
+        .live_inputs
+        .iter()
+        .find(|input| input.tag.as_deref() == Some(tag))
+    else {
+        if list.may_be_cut {
+            return Ok(Paid::Later(now + AT_MOST, "the list may be cut".into()));
+        }
+        return Ok(poll_again(open, backoff, now));
+    };
+    cloudflare
+        .delete_live_input(asks(Priority::Janitor), &found.uid)
+        .await
+        .map_err(failure)?;
+    Ok(Paid::Settled)
+}
+
+/// Recordings that turned up late are told to the relay: it has ended, but its book is not closed to them.
+async fn tell_of_recordings(
+    shared: &Shared,
+    open: &OpenCleanupJob,
+    recordings: Vec<Recording>,
+) -> Result<(), Failure> {
+    let relay_id = open.cleanup_job.relay_id;
+    let broken = |message: String| Failure {
+        vendor: "relaykeeper".into(),
+        call: "late_recordings".into(),
+        class: Class::Unavailable,
+        maybe_done: false,
+        status: None,
+        message,
+        retry_after_ms: None,
+    };
+    let stored = shared
+        .store
+        .relay(relay_id)
+        .await
+        .map_err(|error| broken(error.to_string()))?;
+    // Still in work: it looks for itself.
+    let Some(stored) = stored.filter(|stored| stored.row.ended_at.is_some()) else {
+        return Ok(());
+    };
+    let durable = rows::durable(&stored).map_err(|error| broken(error.to_string()))?;
+    let now = shared.clock.now();
+    let mut relay = Relay::load(durable, 1);
+    let step = relay
+        .handle(Event::LateRecordings(recordings), now)
+        .map_err(|error| broken(error.to_string()))?;
+    if !step.must_be_stored() {
+        return Ok(());
+    }
+    let save = rows::save(
+        relay.durable(),
+        &step,
+        now,
+        now,
+        stored.revision,
+        stored.epoch,
+    );
+    match shared.store.save(save).await {
+        Ok(Saved::Saved) => Ok(()),
+        Ok(Saved::Fenced) => Err(broken("the relay has changed meanwhile".into())),
+        Err(StoreError::Unavailable(error)) => Err(broken(error)),
+        Err(error) => Err(broken(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::NewCleanupJob;
+
+    /// A cleanup job that was taken on now and is tried after so many seconds, as planned.
+    fn stop(planned: i64, attempts: i32) -> OpenCleanupJob {
+        let created_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        OpenCleanupJob {
+            attempts,
+            last_error: None,
+            cleanup_job: NewCleanupJob {
+                id: Uuid::nil(),
+                relay_id: Uuid::nil(),
+                channel_id: 42,
+                kind: "stop_egress".into(),
+                target: "sid".into(),
+                data: serde_json::Value::Null,
+                created_at,
+                next_attempt_at: created_at + TimeDelta::seconds(planned),
+                expires_at: Some(created_at + TimeDelta::hours(3)),
+            },
+        }
+    }
+
+    #[test]
+    fn a_cleanup_job_whose_limit_has_passed_is_tried_once_before_it_is_settled() {
+        let late = TimeDelta::hours(3);
+        assert!(!is_over(&stop(0, 0), late));
+        assert!(is_over(&stop(0, 1), late));
+        assert!(!is_over(&stop(0, 1), late - TimeDelta::seconds(1)));
+    }
+
+    #[test]
+    fn a_404_is_believed_after_every_poll_whatever_the_clock_was_set_to() {
+        let wait = |planned, late| {
+            let open = stop(planned, 0);
+            let now = open.cleanup_job.next_attempt_at + late;
+            match poll_again(&open, TimeDelta::seconds(120), now) {
+                Paid::Later(at, _) => Some((at - now).num_seconds()),
+                Paid::Settled => None,
+            }
+        };
+        for late in [TimeDelta::zero(), TimeDelta::hours(3)] {
+            assert_eq!(wait(0, late), Some(30));
+            assert_eq!(wait(30, late), Some(90));
+            assert_eq!(wait(120, late), Some(120));
+            assert_eq!(wait(240, late), None);
+        }
+        assert_eq!(wait(-10_800, TimeDelta::zero()), Some(120));
+    }
+
+    #[test]
+    fn a_converter_that_no_whole_list_shows_is_given_up_an_hour_after_its_idle_timeout() {
+        let idle = Duration::from_secs(240);
+        assert!(!has_ended_idle(TimeDelta::minutes(63), idle));
+        assert!(has_ended_idle(TimeDelta::minutes(64), idle));
+    }
+
+    #[test]
+    fn a_cleanup_job_is_tried_again_within_five_minutes_whatever_the_vendor_asks_for() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let wait = |attempts, retry_after_ms| {
+            let failure = Failure {
+                vendor: "cloudflare".into(),
+                call: "live_inputs.delete".into(),
+                class: Class::RateLimited,
+                maybe_done: false,
+                status: Some(429),
+                message: "words".into(),
+                retry_after_ms,
+            };
+            (next_try(attempts, &failure, now) - now).num_seconds()
+        };
+        assert_eq!(
+            (wait(0, None), wait(3, None), wait(i32::MAX, None)),
+            (1, 8, 60)
+        );
+        assert_eq!((wait(0, Some(20_000)), wait(6, Some(20_000))), (20, 60));
+        for absurd in [1_800_000_000_000, u64::MAX] {
+            assert_eq!(wait(0, Some(absurd)), 300);
+        }
+    }
+}

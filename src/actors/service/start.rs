@@ -1,0 +1,377 @@
+//! Putting a channel on air: stored, begun, and waited for.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tracing::{Instrument as _, Span};
+use uuid::Uuid;
+
+use super::keys::{Key, record, start_failed};
+use super::{AWAY, RelayService};
+#[cfg(feature = "sandbox")]
+use crate::actors::crash::{self, CrashPoint, Deed};
+use crate::actors::directory::Snapshot;
+use crate::actors::figures;
+use crate::actors::registry::{Begin, Recover};
+use crate::actors::requests::{StartAnswer, StartError, StartRequest};
+use crate::actors::rows;
+use crate::actors::shared::Readiness;
+use crate::actors::spec::spec;
+use crate::config::AgoraBackend;
+use crate::relay::{Durable, Phase, Relay};
+use crate::store::{Created, NewRelay, StoreError, StoredRelay, until_done};
+
+/// What is said when a channel is not free in time.
+const STOPS: &str =
+    "the channel's last relay is to stop, and nobody has acted on it yet; ask again";
+/// What is said while this process may call nobody.
+const SILENT: &str = "this process's lease was not renewed";
+/// How long a start waits for whoever drives the channel's relay to act on a stop that was asked for before.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+/// How long a new relay's egress waits for that of the channel's last relay.
+const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
+
+impl RelayService {
+    /// Puts a channel on air.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(&self, request: StartRequest) -> Result<StartAnswer, StartError> {
+        match self.shared.readiness() {
+            Readiness::Starting if !self.shared.database_answers() => {
+                return Err(StartError::Database(AWAY.to_owned()));
+            }
+            Readiness::Starting => return Err(StartError::Starting),
+            Readiness::Draining => return Err(StartError::ShuttingDown),
+            Readiness::Ready if !self.lease_holds() => {
+                return Err(StartError::Database(SILENT.to_owned()));
+            }
+            Readiness::Ready => {}
+        }
+        let key = self.key(request.keyed_by.as_ref()).await;
+        if let Some(answer) = repeated(key.map_err(start_error)?)? {
+            return Ok(answer);
+        }
+        if let Some(holder) = self
+            .channel(request.channel_id)
+            .filter(|relay| relay.durable.phase.holds_slot())
+            && !self.is_to_stop(holder.durable.spec.relay_id).await?
+        {
+            return self.existing(&request, (*holder.durable).clone()).await;
+        }
+        self.within_quota().await?;
+        let wait = request.wait;
+        // Goes on when the caller hangs up: a relay that is stored must begin.
+        let service = self.clone();
+        let created = self
+            .shared
+            .runtime
+            .spawn(async move { service.create(request).await }.in_current_span());
+        match created
+            .await
+            .map_err(|error| StartError::Internal(error.to_string()))??
+        {
+            Begun::New(relay_id) => self.wait_for_egress(relay_id, wait).await,
+            Begun::Met(answer) => Ok(*answer),
+        }
+    }
+
+    /// Refuses a start above the concurrency the vendor grants, where that is known: Agora would refuse it as well, but
+    /// only after an ingest was made.
+    async fn within_quota(&self) -> Result<(), StartError> {
+        let agora = &self.shared.settings.agora;
+        let (setting, limit) = match agora.backend {
+            AgoraBackend::CloudRecording => (
+                "agora.cloud_recording.max_concurrent",
+                agora.cloud_recording.max_concurrent,
+            ),
+            AgoraBackend::MediaPush => (
+                "agora.media_push.max_concurrent",
+                agora.media_push.max_concurrent,
+            ),
+        };
+        if limit > 0 && self.egresses().await? >= u64::from(limit) {
+            return Err(StartError::Quota { setting, limit });
+        }
+        Ok(())
+    }
+
+    /// How many egresses run, of all processes. Two starts at once in two processes do not see each other; then it is Agora
+    /// that refuses.
+    async fn egresses(&self) -> Result<u64, StartError> {
+        let store = &self.shared.store;
+        if store.is_shared() {
+            return store.egresses().await.map_err(start_error);
+        }
+        let all = self.shared.directory.all();
+        let running = all.iter().filter(|relay| !relay.egress_is_down);
+        Ok(u64::try_from(running.count()).unwrap_or(u64::MAX))
+    }
+
+    /// A channel's relays that other processes drive.
+    async fn elsewhere(&self, channel_id: i64) -> Result<Vec<StoredRelay>, StartError> {
+        let shared = &self.shared;
+        if !shared.store.is_shared() {
+            return Ok(Vec::new());
+        }
+        let all = shared.store.unfinished_of_channel(channel_id).await;
+        let mut elsewhere = all.map_err(start_error)?;
+        elsewhere.retain(|stored| shared.directory.get(stored.row.id).is_none());
+        Ok(elsewhere)
+    }
+
+    /// Until when the egress of a channel's new relay waits for those of the relays before.
+    fn not_before(
+        &self,
+        channel_id: i64,
+        elsewhere: &[StoredRelay],
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let here = self.shared.directory.of_channel(channel_id);
+        let in_the_way = here.iter().filter(|relay| !relay.egress_is_down);
+        let here = in_the_way.map(|relay| relay.durable.stopped_at);
+        let stopping = Phase::Stopping.to_string();
+        let elsewhere = elsewhere
+            .iter()
+            .filter(|stored| stored.row.phase == stopping)
+            .map(|stored| stored.row.stopped_at);
+        here.chain(elsewhere)
+            .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR)
+            .filter(|at| *at > now)
+            .max()
+    }
+
+    /// Stores a new relay, and has its actor begin. Meets one that somebody asked to stop, and nobody has acted on it: waits.
+    async fn create(&self, request: StartRequest) -> Result<Begun, StartError> {
+        let patience = tokio::time::Instant::now() + STOP_WITHIN;
+        loop {
+            let Some(begun) = self.try_create(&request).await? else {
+                continue;
+            };
+            if let Begun::Met(answer) = &begun
+                && let StartAnswer::Existing(durable) = &**answer
+                && durable.phase.holds_slot()
+                && self.is_to_stop(durable.spec.relay_id).await?
+            {
+                if tokio::time::Instant::now() > patience {
+                    return Err(StartError::Database(STOPS.to_owned()));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            return Ok(begun);
+        }
+    }
+
+    /// Whether somebody asked another process to stop a relay.
+    async fn is_to_stop(&self, relay_id: Uuid) -> Result<bool, StartError> {
+        let store = &self.shared.store;
+        if !store.is_shared() {
+            return Ok(false);
+        }
+        let asked = store.stop_is_requested(relay_id).await;
+        asked.map_err(start_error)
+    }
+
+    /// `None`: the request's key was freed just now, and the start may be tried again.
+    async fn try_create(&self, request: &StartRequest) -> Result<Option<Begun>, StartError> {
+        let shared = &self.shared;
+        let owner = shared.owner().ok_or(StartError::Starting)?;
+        let now = shared.clock.now();
+        let elsewhere = self.elsewhere(request.channel_id).await?;
+        // The store would find out as well, but a start that meets a relay there makes the writes of others run twice.
+        if let Some(holder) = elsewhere.iter().find(|stored| stored.holds_slot()) {
+            let durable = read(holder)?;
+            return self.existing(request, durable).await.map(Begun::met);
+        }
+        let not_before = self.not_before(request.channel_id, &elsewhere, now);
+        let spec = spec(&shared.settings, owner, request, now, not_before);
+        let relay_id = spec.relay_id;
+        let (relay, step) =
+            Relay::request(spec, 1).map_err(|error| StartError::Internal(error.to_string()))?;
+        let durable = relay.durable();
+        let epoch = shared.epoch();
+        let new = NewRelay {
+            row: rows::row(durable),
+            epoch,
+            journal: rows::journal(durable, &step, now),
+            outbox: rows::outbox(durable, &step, now, now),
+            projection: rows::projection(durable),
+            idempotency: request
+                .keyed_by
+                .as_ref()
+                .map(|keyed_by| record(keyed_by, relay_id, now)),
+        };
+        #[cfg(feature = "sandbox")]
+        crash::point(CrashPoint::Before(Deed::StoreRelay));
+        let created = shared.store.create(new).await;
+        #[cfg(feature = "sandbox")]
+        crash::point(CrashPoint::After(Deed::StoreRelay));
+        match created {
+            Ok(Created::Created) => {
+                shared.note_database(true);
+                let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
+                figures::begun(&step);
+                tracing::info!(%relay_id, channel_id = request.channel_id, "a relay begins");
+                let snapshot = Snapshot::before_its_actor(&relay, now);
+                shared.directory.publish(snapshot);
+                shared.registry_hears(Begin {
+                    relay,
+                    actions: step.actions,
+                    revision,
+                    epoch,
+                    because: Span::current(),
+                });
+                Ok(Some(Begun::New(relay_id)))
+            }
+            Ok(Created::SlotTaken(holder)) => {
+                let durable = read(&holder)?;
+                self.existing(request, durable).await.map(Begun::met)
+            }
+            Ok(Created::Replayed(record)) => match &request.keyed_by {
+                Some(keyed_by) => {
+                    let key = self.recorded(keyed_by, record).await;
+                    Ok(repeated(key.map_err(start_error)?)?.and_then(Begun::met))
+                }
+                None => Err(StartError::KeyMismatch),
+            },
+            Ok(Created::Fenced) => Err(StartError::Starting),
+            Err(StoreError::Unavailable(error)) => {
+                shared.note_database(false);
+                self.poll_later(relay_id, request.channel_id, epoch);
+                Err(StartError::Unconfirmed(error))
+            }
+            Err(error) => Err(StartError::Internal(error.to_string())),
+        }
+    }
+
+    /// The answer to a create was lost: if it was committed, the relay is there and must be driven.
+    fn poll_later(&self, relay_id: Uuid, channel_id: i64, epoch: i64) {
+        let shared = self.shared.clone();
+        let poll = async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let stored = until_done("look up a new relay", || shared.store.relay(relay_id)).await;
+            if let Some(stored) = stored.filter(|stored| stored.epoch == epoch) {
+                shared.registry_hears(Recover {
+                    relays: vec![stored.into()],
+                });
+            }
+        };
+        let span = tracing::error_span!("relay", %relay_id, channel_id);
+        self.shared.runtime.spawn(poll.instrument(span));
+    }
+
+    /// The channel has a relay: that one, or a conflict.
+    async fn existing(
+        &self,
+        request: &StartRequest,
+        durable: Durable,
+    ) -> Result<StartAnswer, StartError> {
+        let spec = &durable.spec;
+        if spec.channel_name != request.channel_name || spec.seller_uid != request.seller_uid {
+            return Err(StartError::Conflict(Box::new(durable)));
+        }
+        if let Some(keyed_by) = &request.keyed_by {
+            let record = record(keyed_by, spec.relay_id, self.shared.clock.now());
+            self.shared
+                .store
+                .remember_idempotency(record)
+                .await
+                .map_err(start_error)?;
+        }
+        Ok(StartAnswer::Existing(durable))
+    }
+
+    /// Waits until the egress has accepted, the relay has failed, or the wait is over.
+    async fn wait_for_egress(
+        &self,
+        relay_id: Uuid,
+        wait: Duration,
+    ) -> Result<StartAnswer, StartError> {
+        let Some(mut relay) = self.shared.directory.follow(relay_id) else {
+            return self.begun_elsewhere(relay_id).await;
+        };
+        let decided = relay.wait_for(|relay| relay.durable.phase != Phase::Provisioning);
+        let draining = async {
+            while self.shared.readiness() != Readiness::Draining {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let durable = tokio::select! {
+            decided = tokio::time::timeout(wait, decided) => decided.ok().map(|decided| {
+                decided.map(|relay| relay.durable.clone())
+            }),
+            () = draining => None,
+        };
+        let durable = match durable {
+            None => return Ok(StartAnswer::Pending((*relay.borrow().durable).clone())),
+            Some(Ok(durable)) => durable,
+            // It ended between two looks; its last word stands.
+            Some(Err(_)) => relay.borrow().durable.clone(),
+        };
+        let durable = (*durable).clone();
+        if durable.phase == Phase::Provisioning {
+            return self.begun_elsewhere(relay_id).await;
+        }
+        if start_failed(&durable) {
+            return Err(StartError::Failed(Box::new(durable)));
+        }
+        let stopped = durable.outcome.as_ref();
+        Ok(
+            match stopped.is_some_and(|outcome| outcome.code.ended_well()) {
+                true => StartAnswer::Existing(durable),
+                false => StartAnswer::Started(durable),
+            },
+        )
+    }
+}
+
+impl RelayService {
+    /// The relay went to another process before anything was decided.
+    async fn begun_elsewhere(&self, relay_id: Uuid) -> Result<StartAnswer, StartError> {
+        match self.find(relay_id).await.map_err(start_error)? {
+            Some(durable) => Ok(StartAnswer::Pending(durable)),
+            None => Err(StartError::Internal("the relay is gone".into())),
+        }
+    }
+}
+
+/// How a start began.
+enum Begun {
+    /// A new relay.
+    New(Uuid),
+    /// There was one.
+    Met(Box<StartAnswer>),
+}
+
+impl Begun {
+    /// Always there: for a start that may not be tried again.
+    fn met(answer: StartAnswer) -> Option<Self> {
+        Some(Self::Met(Box::new(answer)))
+    }
+}
+
+/// The first answer to a request whose key was used before, as far as it does not change: a start that failed is refused as
+/// it was. `None` when the key is free.
+fn repeated(key: Key) -> Result<Option<StartAnswer>, StartError> {
+    match key {
+        Key::Free => Ok(None),
+        Key::Mismatch => Err(StartError::KeyMismatch),
+        Key::Used(durable) if start_failed(&durable) => Err(StartError::Failed(durable)),
+        Key::Used(durable) => Ok(Some(StartAnswer::Existing(*durable))),
+    }
+}
+
+fn read(stored: &StoredRelay) -> Result<Durable, StartError> {
+    rows::durable(stored).map_err(|error| StartError::Internal(error.to_string()))
+}
+
+fn start_error(error: StoreError) -> StartError {
+    match error {
+        StoreError::Unavailable(ref reason) => StartError::Database(reason.clone()),
+        StoreError::Refused(_)
+        | StoreError::Corrupt(_)
+        | StoreError::BadCursor
+        | StoreError::BadUrl(_) => StartError::Internal(error.to_string()),
+    }
+}

@@ -1,0 +1,171 @@
+//! Taking a channel down: the wish is stored before it is answered.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tracing::Span;
+use uuid::Uuid;
+
+use super::keys::record;
+use super::{AWAY, RelayService};
+use crate::actors::registry::TellRelay;
+use crate::actors::relay_actor::Tell;
+use crate::actors::requests::{StopAnswer, StopError, StopRequest};
+use crate::actors::rows;
+use crate::actors::shared::Readiness;
+use crate::relay::{Durable, Event, Phase};
+use crate::store::StoreError;
+
+/// How long a stop waits to hear that its wish is stored.
+const STORED_WITHIN: Duration = Duration::from_secs(5);
+/// Between two rounds of stopping everything.
+const STOP_AGAIN: Duration = Duration::from_millis(500);
+
+impl RelayService {
+    /// Takes a channel down. Returns once the wish is stored.
+    ///
+    /// # Errors
+    /// See [`StopError`].
+    pub async fn stop(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
+        if self.shared.readiness() == Readiness::Starting {
+            return Err(if self.shared.database_answers() {
+                StopError::Starting
+            } else {
+                StopError::Database(AWAY.to_owned())
+            });
+        }
+        if let Some(keyed_by) = &request.keyed_by
+            && let Some(durable) = self.stop_key(keyed_by).await?
+        {
+            return Ok(StopAnswer::NotRunning(durable));
+        }
+        let keyed_by = request.keyed_by.clone();
+        let answer = self.stop_one(request).await?;
+        if let (Some(keyed_by), StopAnswer::Accepted(durable) | StopAnswer::NotRunning(durable)) =
+            (keyed_by, &answer)
+        {
+            let record = record(&keyed_by, durable.spec.relay_id, self.shared.clock.now());
+            self.shared
+                .store
+                .remember_idempotency(record)
+                .await
+                .map_err(unconfirmed)?;
+        }
+        Ok(answer)
+    }
+
+    async fn stop_one(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
+        let named = match request.relay_id {
+            Some(relay_id) => {
+                let durable = self.find(relay_id).await?.ok_or(StopError::NotFound)?;
+                if request
+                    .channel_id
+                    .is_some_and(|channel_id| channel_id != durable.spec.channel_id)
+                {
+                    return Err(StopError::NotFound);
+                }
+                Some(durable)
+            }
+            None => None,
+        };
+        let running = match (&named, request.channel_id) {
+            (Some(durable), _) => self.shared.directory.get(durable.spec.relay_id),
+            (None, Some(channel_id)) => self.channel(channel_id),
+            (None, None) => None,
+        };
+        match running.filter(|relay| relay.durable.phase.holds_slot()) {
+            Some(relay) => self.stop_running(relay.durable.spec.relay_id).await,
+            None => match (named, request.channel_id) {
+                (Some(durable), _) => self.stop_stored(durable).await,
+                (None, Some(channel_id)) => {
+                    let newest = self.newest(channel_id).await?.ok_or(StopError::NotFound)?;
+                    self.stop_stored(newest).await
+                }
+                (None, None) => Err(StopError::NotFound),
+            },
+        }
+    }
+
+    /// Stops a relay as it is stored: it is over, or another process's, or its actor is just being made.
+    async fn stop_stored(&self, durable: Durable) -> Result<StopAnswer, StopError> {
+        let relay_id = durable.spec.relay_id;
+        match durable.phase.holds_slot() {
+            false => Ok(StopAnswer::NotRunning(durable)),
+            true if self.shared.store.is_shared() => self.stop_elsewhere(relay_id).await,
+            true => self.stop_running(relay_id).await,
+        }
+    }
+
+    async fn stop_running(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
+        let (stored, is_stored) = oneshot::channel();
+        let tell = Tell {
+            event: Event::Stop,
+            stored: Some(stored),
+            because: Span::current(),
+        };
+        self.shared.registry_hears(TellRelay { relay_id, tell });
+        match tokio::time::timeout(STORED_WITHIN, is_stored).await {
+            Ok(Ok(durable)) => Ok(StopAnswer::Accepted((*durable).clone())),
+            // Its actor went while the wish waited: either it has ended, or another actor will hear it.
+            Ok(Err(_)) if self.shared.store.is_shared() => self.stop_elsewhere(relay_id).await,
+            Ok(Err(_)) => match self.find(relay_id).await? {
+                Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
+                _ => Err(StopError::Unconfirmed(
+                    "the relay's actor ended while the stop waited".into(),
+                )),
+            },
+            Err(_) => Err(StopError::Unconfirmed("the stop is not stored yet".into())),
+        }
+    }
+
+    async fn newest(&self, channel_id: i64) -> Result<Option<Durable>, StopError> {
+        let store = &self.shared.store;
+        if !store.is_shared()
+            && let Some(relay) = self.channel(channel_id)
+        {
+            return Ok(Some((*relay.durable).clone()));
+        }
+        let stored = store.newest_relay(channel_id).await?;
+        stored
+            .map(|stored| {
+                rows::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
+            })
+            .transpose()
+    }
+
+    /// Stops every relay, and returns when all their egresses are down and their ingests let nobody in; what of it
+    /// a vendor did not answer is a cleanup job by then. False: `limit` was over first.
+    pub async fn stop_all(&self, limit: Duration) -> bool {
+        let all_down = async {
+            loop {
+                let relays = self.shared.directory.all();
+                let phases = relays.iter().map(|relay| relay.durable.phase);
+                if !phases
+                    .into_iter()
+                    .any(|phase| phase.holds_slot() || phase == Phase::Stopping)
+                {
+                    return;
+                }
+                // Again and again: a start that was under way may come late, and hearing it twice changes nothing.
+                for relay in relays
+                    .iter()
+                    .filter(|relay| relay.durable.phase.holds_slot())
+                {
+                    let (relay_id, tell) = (relay.durable.spec.relay_id, Tell::from(Event::Stop));
+                    self.shared.registry_hears(TellRelay { relay_id, tell });
+                }
+                tokio::time::sleep(STOP_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(limit, all_down).await.is_ok()
+    }
+}
+
+/// Of a write, or of what follows one: the stop may be stored.
+pub(super) fn unconfirmed(error: StoreError) -> StopError {
+    let error = StopError::from(error);
+    if let StopError::Database(reason) = error {
+        return StopError::Unconfirmed(reason);
+    }
+    error
+}

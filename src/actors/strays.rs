@@ -1,0 +1,156 @@
+//! What a vendor's notification spoke of and no relay in work drives. A notification is never trusted alone: an ingest
+//! is looked at first, and only what bears our own tag is touched.
+
+mod reads;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub(super) use self::reads::StrayReads;
+use super::calls::asks;
+use super::rows;
+use super::shared::Shared;
+use crate::relay::{Cleanup, ResourceTag};
+use crate::store::{SLOT_PHASES, StoreError};
+use crate::vendors::governor::Priority;
+use crate::vendors::{Class, VendorError};
+
+/// Why a stray could not be dealt with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StrayError {
+    /// It could not be looked at.
+    #[error(transparent)]
+    Vendor(#[from] VendorError),
+    /// What the database knows of it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A Cloudflare uid has 32 characters; a longer one is not remembered.
+const LONGEST_UID: usize = 64;
+
+/// An encoder has connected to an ingest whose relay is stopping, over or unknown. Mostly it is somebody else's ingest:
+/// each is read rarely, and behind every call of a relay.
+pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Result<(), StrayError> {
+    let (reads, cloudflare) = (&shared.stray_reads, &shared.vendors.cloudflare);
+    let Some(owner) = shared.owner() else {
+        return Ok(());
+    };
+    if ingest.len() > LONGEST_UID || !reads.begin(&ingest, Instant::now()) {
+        return Ok(());
+    }
+    let phases = shared.store.phases_with_ingest(&ingest).await?;
+    if phases
+        .iter()
+        .any(|phase| SLOT_PHASES.contains(&phase.as_str()))
+    {
+        // Another node's, which was told.
+        return Ok(());
+    }
+    if phases.is_empty() && !reads.take_unknown(cloudflare.budget().quota, Instant::now()) {
+        tracing::debug!(
+            ingest,
+            "an encoder connected to an unknown ingest; too many of those were read of late"
+        );
+        return Ok(());
+    }
+    let asks = asks(Priority::Janitor);
+    let found = match cloudflare.get_live_input(asks, &ingest).await {
+        Err(error) if error.class == Class::NotFound => {
+            reads.not_ours(&ingest, Instant::now());
+            return Ok(());
+        }
+        found => found?,
+    };
+    let tag = found
+        .tag
+        .as_deref()
+        .and_then(|tag| tag.parse::<ResourceTag>().ok())
+        .filter(|tag| tag.owner == owner);
+    let Some(tag) = tag else {
+        reads.not_ours(&ingest, Instant::now());
+        return Ok(());
+    };
+    if found.enabled == Some(false) {
+        return Ok(());
+    }
+    if shared
+        .directory
+        .get(tag.relay)
+        .is_some_and(|relay| relay.durable.phase.holds_slot())
+    {
+        return Ok(());
+    }
+    let Some(stored) = shared.store.relay(tag.relay).await? else {
+        return Ok(());
+    };
+    if SLOT_PHASES.contains(&stored.row.phase.as_str()) {
+        // Its actor is just being made, or is another process's.
+        return Ok(());
+    }
+    tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.row.channel_id, "a stray: something publishes into an ingest whose relay is over");
+    defer(
+        shared,
+        tag.relay,
+        stored.row.channel_id,
+        Cleanup::DisableStray { uid: ingest },
+    )
+    .await
+}
+
+/// An egress of ours that no relay in work watches.
+pub(super) async fn egress(
+    shared: &Arc<Shared>,
+    tag: ResourceTag,
+    sid: String,
+    is_over: bool,
+) -> Result<(), StrayError> {
+    if shared.owner().as_ref() != Some(&tag.owner) {
+        return Ok(());
+    }
+    let cname = tag.to_string();
+    let cleanup_jobs = shared.store.cleanup_jobs_of(tag.relay).await?;
+    let waiting = cleanup_jobs
+        .iter()
+        .find(|open| open.cleanup_job.kind == "unknown_egress" && open.cleanup_job.target == cname);
+    let Some(open) = waiting else { return Ok(()) };
+    if !is_over
+        && let Ok(Cleanup::UnknownEgress {
+            resource_id,
+            other_resources,
+            cname,
+            uid,
+        }) = serde_json::from_value(open.cleanup_job.data.clone())
+    {
+        // What was waited for: with its session's name it can be stopped.
+        defer(
+            shared,
+            tag.relay,
+            open.cleanup_job.channel_id,
+            Cleanup::StopEgress {
+                resource_id,
+                other_resources,
+                sid,
+                cname,
+                uid,
+            },
+        )
+        .await?;
+    }
+    shared.store.settle_cleanup_job(open.cleanup_job.id).await?;
+    Ok(())
+}
+
+async fn defer(
+    shared: &Arc<Shared>,
+    relay_id: Uuid,
+    channel_id: i64,
+    owed: Cleanup,
+) -> Result<(), StrayError> {
+    let cleanup_job = rows::cleanup_job(&owed, relay_id, channel_id, shared.clock.now());
+    shared.store.add_cleanup_jobs(vec![cleanup_job]).await?;
+    shared.cleanup_changed();
+    Ok(())
+}

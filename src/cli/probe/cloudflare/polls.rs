@@ -1,0 +1,174 @@
+//! What is looked at and changed while the live input is there.
+
+use chrono::{SecondsFormat, TimeDelta, Utc};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::super::assumptions::Findings;
+use super::super::wire::{Answer, Ask, Auth, Wire};
+use super::Probe;
+
+impl Probe {
+    pub(super) async fn polls(
+        &self,
+        wire: &mut Wire,
+        findings: &mut Findings,
+        uid: &str,
+        created: &Answer,
+    ) {
+        let url = format!("{}/stream/live_inputs?include_counts=true", self.account);
+        match wire.ask(self.get("live_inputs.list", url)).await {
+            Ok(answer) => {
+                let nested = answer.body.pointer("/result/liveInputs");
+                let list = nested.or_else(|| answer.body.get("result"));
+                let items = list.and_then(Value::as_array);
+                let ours = |item: &&Value| item.get("uid").and_then(Value::as_str) == Some(uid);
+                let found = items.and_then(|items| items.iter().find(ours));
+                let marked = found.and_then(|item| item.pointer("/meta/relaykeeper"));
+                let saw = format!(
+                    "{}, {}, {}",
+                    if nested.is_some() {
+                        "{liveInputs}"
+                    } else {
+                        "an array"
+                    },
+                    if found.is_some() {
+                        "listed"
+                    } else {
+                        "NOT listed"
+                    },
+                    if marked.is_some() {
+                        "with its meta"
+                    } else {
+                        "without its meta"
+                    },
+                );
+                findings.judge("cf-list", marked.is_some(), saw);
+            }
+            Err(why) => findings.unclear("cf-list", why),
+        }
+        let Some(customer) = &self.customer else {
+            return findings.unclear("cf-lifecycle", "the customer host is not known");
+        };
+        let url = format!("{customer}/{uid}/lifecycle");
+        match wire
+            .ask(Ask::new(
+                "customer.lifecycle",
+                Method::GET,
+                url,
+                &Auth::None,
+            ))
+            .await
+        {
+            Ok(answer) => {
+                let live = answer.body.get("live").and_then(Value::as_bool);
+                findings.judge("cf-lifecycle", live == Some(false), answer.said());
+            }
+            Err(why) => findings.unclear("cf-lifecycle", why),
+        }
+        let usual = format!("{customer}/{uid}/manifest/video.m3u8");
+        let url = created
+            .text("/result/playback/hls")
+            .map_or(usual, str::to_owned);
+        match wire
+            .ask(Ask::new("customer.manifest", Method::GET, url, &Auth::None))
+            .await
+        {
+            Ok(answer) => {
+                let body = answer.body.as_str().unwrap_or_default();
+                let playable = answer.status == 200 && body.starts_with("#EXTM3U");
+                findings.judge("cf-manifest", !playable, answer.said());
+            }
+            Err(why) => findings.unclear("cf-manifest", why),
+        }
+    }
+
+    pub(super) async fn changes(
+        &self,
+        wire: &mut Wire,
+        findings: &mut Findings,
+        uid: &str,
+        created: &Answer,
+    ) {
+        let url = format!("{}/rotate_keys", self.live_input(uid));
+        let ask = Ask::new("live_inputs.rotate_keys", Method::POST, url, &self.auth);
+        match wire.ask(ask).await {
+            Ok(answer) => {
+                let same = |pointer| created.text(pointer) == answer.text(pointer);
+                let key = "/result/rtmps/streamKey";
+                let (new, uid, hls) = (
+                    answer.text(key).is_some() && !same(key),
+                    same("/result/uid"),
+                    same("/result/playback/hls"),
+                );
+                let saw = format!(
+                    "{}; new key: {new}, same uid: {uid}, same playback: {hls}",
+                    answer.said()
+                );
+                findings.judge("cf-rotate", new && uid && hls, saw);
+            }
+            Err(why) => findings.unclear("cf-rotate", why),
+        }
+        let url = self.live_input(uid);
+        let ask = Ask::new("live_inputs.disable", Method::PUT, url.clone(), &self.auth)
+            .body(json!({ "enabled": false }));
+        let disabled = wire.ask(ask).await;
+        match (disabled, wire.ask(self.get("live_inputs.get", url)).await) {
+            (Ok(answer), Ok(read)) => {
+                let off = read.body.pointer("/result/enabled") == Some(&Value::Bool(false));
+                let kept = read.body.pointer("/result/recording/mode")
+                    == created.body.pointer("/result/recording/mode");
+                let saw = format!("{}; disabled: {off}, recording kept: {kept}", answer.said());
+                findings.judge("cf-disable", off && kept, saw);
+            }
+            (Err(why), _) | (_, Err(why)) => findings.unclear("cf-disable", why),
+        }
+    }
+
+    pub(super) async fn recordings(&self, wire: &mut Wire, findings: &mut Findings, uid: &str) {
+        let of_input = |video: &Value| video.get("liveInput").and_then(Value::as_str) == Some(uid);
+        let ready = |video: &Value| {
+            video.pointer("/status/state").and_then(Value::as_str) == Some("ready")
+                && video.get("liveInput").is_some()
+        };
+        let stream = format!("{}/stream", self.account);
+        let videos = self.get(
+            "live_inputs.videos",
+            format!("{}/videos", self.live_input(uid)),
+        );
+        judge_list(findings, "cf-videos", wire.ask(videos).await, of_input);
+        let url = format!("{stream}?live_input_id={uid}");
+        let videos = self.get("stream.list.of_input", url);
+        judge_list(
+            findings,
+            "cf-video-filter",
+            wire.ask(videos).await,
+            of_input,
+        );
+        let week = (Utc::now() - TimeDelta::days(7)).to_rfc3339_opts(SecondsFormat::Secs, true);
+        let url = format!("{stream}?type=live&status=ready&after={week}");
+        let videos = self.get("stream.list.ready", url);
+        judge_list(findings, "cf-bulk-filter", wire.ask(videos).await, ready);
+    }
+}
+
+/// A list of videos must hold such ones only.
+fn judge_list(
+    findings: &mut Findings,
+    name: &'static str,
+    answer: Result<Answer, String>,
+    fits: impl Fn(&Value) -> bool,
+) {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(why) => return findings.unclear(name, why),
+    };
+    match answer.body.get("result").and_then(Value::as_array) {
+        Some(videos) => {
+            let others = videos.iter().filter(|video| !fits(video)).count();
+            let saw = format!("{} videos, {others} others among them", videos.len());
+            findings.judge(name, others == 0, saw);
+        }
+        None => findings.judge(name, false, format!("{}, no list", answer.said())),
+    }
+}

@@ -1,0 +1,100 @@
+//! Cleanup jobs and alarms: what is open.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::store::entities::{alarm, cleanup_job, id::Id};
+use crate::store::{AlarmRow, CleanupCount, OpenCleanupJob, Store, StoreError};
+
+impl Store {
+    /// Cleanup jobs whose next attempt is due at `due_before` or earlier, the longest due first.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn open_cleanup_jobs(
+        &self,
+        due_before: DateTime<Utc>,
+        limit: u64,
+    ) -> Result<Vec<OpenCleanupJob>, StoreError> {
+        cleanup_job::Entity::find()
+            .filter(cleanup_job::Column::NextAttemptAt.lte(due_before))
+            .order_by_asc(cleanup_job::Column::NextAttemptAt)
+            .order_by_asc(cleanup_job::Column::Id)
+            .limit(limit)
+            .all(&self.read())
+            .await?
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect()
+    }
+
+    /// A relay's cleanup jobs, oldest first.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn cleanup_jobs_of(&self, relay_id: Uuid) -> Result<Vec<OpenCleanupJob>, StoreError> {
+        cleanup_job::Entity::find()
+            .filter(cleanup_job::Column::RelayId.eq(Id(relay_id)))
+            .order_by_asc(cleanup_job::Column::CreatedAt)
+            .order_by_asc(cleanup_job::Column::Id)
+            .all(&self.read())
+            .await?
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect()
+    }
+
+    /// What cleanup jobs of a kind are owed for: the vendor's ids.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn targets_owed(&self, kind: &str) -> Result<Vec<String>, StoreError> {
+        let rows = cleanup_job::Entity::find()
+            .select_only()
+            .column(cleanup_job::Column::Target)
+            .filter(cleanup_job::Column::Kind.eq(kind))
+            .order_by_asc(cleanup_job::Column::Target)
+            .into_tuple::<String>()
+            .all(&self.read())
+            .await?;
+        Ok(rows)
+    }
+
+    /// How much is owed, by kind.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn cleanup_job_counts(&self) -> Result<Vec<CleanupCount>, StoreError> {
+        let rows = cleanup_job::Entity::find()
+            .select_only()
+            .column(cleanup_job::Column::Kind)
+            .expr(Expr::col(cleanup_job::Column::Id).count())
+            .expr(Expr::col(cleanup_job::Column::CreatedAt).min())
+            .group_by(cleanup_job::Column::Kind)
+            .order_by_asc(cleanup_job::Column::Kind)
+            .into_tuple::<(String, i64, DateTime<Utc>)>()
+            .all(&self.read())
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(kind, open, oldest)| CleanupCount { kind, open, oldest })
+            .collect())
+    }
+
+    /// What needs a person, the longest standing first.
+    ///
+    /// # Errors
+    /// As [`Store::relay`].
+    pub async fn alarms(&self) -> Result<Vec<AlarmRow>, StoreError> {
+        let rows = alarm::Entity::find()
+            .order_by_asc(alarm::Column::Since)
+            .order_by_asc(alarm::Column::Code)
+            .order_by_asc(alarm::Column::Subject)
+            .order_by_asc(alarm::Column::Node)
+            .all(&self.read())
+            .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+}
