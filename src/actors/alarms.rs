@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use parking_lot::Mutex;
 
-use super::janitor::{Sweep, Verdict};
+use super::janitor::{FindingVerdict, Sweep};
 use super::shared::Shared;
 use crate::store::{AlarmKey, AlarmRow, StoreError};
 
@@ -51,27 +51,27 @@ pub enum AlarmCode {
 
 /// What the janitor last saw.
 #[derive(Debug, Default)]
-pub(super) struct Alarms(Mutex<Swept>);
+pub(super) struct LastSweep(Mutex<SweepSummary>);
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Swept {
+struct SweepSummary {
     foreign: usize,
     may_be_cut: bool,
     converters_may_be_cut: bool,
 }
 
-impl Alarms {
+impl LastSweep {
     /// The janitor has been round.
-    pub(super) fn swept(&self, sweep: &Sweep) {
-        let swept = Swept {
-            foreign: sweep.count(Verdict::Foreign),
+    pub(super) fn record(&self, sweep: &Sweep) {
+        let summary = SweepSummary {
+            foreign: sweep.count(FindingVerdict::Foreign),
             may_be_cut: sweep.may_be_cut,
             converters_may_be_cut: sweep.converters_may_be_cut,
         };
-        *self.0.lock() = swept;
+        *self.0.lock() = summary;
     }
 
-    fn last(&self) -> Swept {
+    fn get(&self) -> SweepSummary {
         *self.0.lock()
     }
 }
@@ -186,20 +186,20 @@ async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
         );
         causes.insert((AlarmCode::WebhookEndpoint, String::new()), detail);
     }
-    let swept = shared.alarms.last();
-    if swept.foreign > 0 {
+    let summary = shared.last_sweep.get();
+    if summary.foreign > 0 {
         let detail = format!(
             "{} objects bear marks of another deployment or database.",
-            swept.foreign
+            summary.foreign
         );
         causes.insert((AlarmCode::ForeignTags, String::new()), detail);
     }
-    if swept.may_be_cut {
+    if summary.may_be_cut {
         let detail =
             "Cloudflare's list of ingests may be cut: what is behind its end is not swept.";
         causes.insert((AlarmCode::ListCut, "live_inputs".into()), detail.into());
     }
-    if swept.converters_may_be_cut {
+    if summary.converters_may_be_cut {
         let detail =
             "Agora's list of converters has entries that cannot be read: those are not swept.";
         causes.insert((AlarmCode::ListCut, "converters".into()), detail.into());

@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 #[cfg(feature = "sandbox")]
-use super::crash::{self, CrashPoint, Deed};
-use super::recordings::RecordingsDesk;
+use super::crash::{self, CrashOperation, CrashPoint};
+use super::recordings::RecordingsPoller;
 use crate::config::Settings;
 use crate::relay::{Answer, Call, Class, Durable, Failure, Phase, Recording, RecordingState};
 use crate::vendors::agora::Agora;
@@ -43,7 +43,7 @@ pub struct Vendors {
     /// Links to the recorder's page; none when it has no address (Media Push needs none).
     pub links: Option<Links>,
     /// The look for recordings that all relays share.
-    pub(super) recordings: RecordingsDesk,
+    pub(super) recordings: RecordingsPoller,
     /// What is thought of the customer host's word on feeds.
     pub(super) lifecycle: LifecycleTrust,
     /// Whether this process may call them.
@@ -65,7 +65,7 @@ impl Vendors {
         let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors, &lease)?;
         let agora = Agora::new(&settings.agora, &settings.vendors, &lease)?;
         let links = Links::new(&settings.agora, &settings.server.public_url).ok();
-        let recordings = RecordingsDesk::new(
+        let recordings = RecordingsPoller::new(
             cloudflare.clone(),
             settings.cloudflare.recordings_interval,
             runtime.clone(),
@@ -152,9 +152,9 @@ impl Caller {
         let work = self.in_flight.track_future(async move {
             let name = call.to_string();
             #[cfg(feature = "sandbox")]
-            let deed = Deed::of(&call);
+            let operation = CrashOperation::of(&call);
             #[cfg(feature = "sandbox")]
-            crash::point(CrashPoint::Before(deed));
+            crash::point(CrashPoint::Before(operation));
             let made = std::panic::AssertUnwindSafe(caller.make(&durable, call))
                 .catch_unwind()
                 .await;
@@ -168,7 +168,7 @@ impl Caller {
                 );
             }
             #[cfg(feature = "sandbox")]
-            crash::point(CrashPoint::After(deed));
+            crash::point(CrashPoint::After(operation));
             done(result);
         });
         let work = async move { cut.run_until_cancelled(work).await };

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 
 use super::calls::{asks, failure, recording};
 #[cfg(feature = "sandbox")]
-use super::crash::{self, CrashPoint, Deed};
+use super::crash::{self, CrashOperation, CrashPoint};
 use super::rows;
 use super::shared::Shared;
 use crate::relay::{Backoff, Class, Cleanup, Event, Failure, Recording, Relay};
@@ -37,11 +37,11 @@ const BACKOFF: Backoff = Backoff {
 const LAST_POLL: TimeDelta = TimeDelta::hours(24);
 
 /// What a try at a cleanup job came to.
-enum Paid {
+enum CleanupResult {
     /// Nothing is owed any more.
-    Settled,
+    Done,
     /// Not yet; not before this.
-    Later(DateTime<Utc>, String),
+    RetryAt(DateTime<Utc>, String),
 }
 
 /// Pays what is due, forever.
@@ -77,20 +77,22 @@ pub(super) async fn run_one(shared: &Shared, open: OpenCleanupJob) {
     let cleanup_job = &open.cleanup_job;
     let passed = shared.clock.passed_since(cleanup_job.created_at);
     #[cfg(feature = "sandbox")]
-    crash::point(CrashPoint::Before(Deed::RunCleanup));
-    let paid = match serde_json::from_value::<Cleanup>(cleanup_job.data.clone()) {
+    crash::point(CrashPoint::Before(CrashOperation::RunCleanup));
+    let result = match serde_json::from_value::<Cleanup>(cleanup_job.data.clone()) {
         // The vendor's own limit has settled it.
-        Ok(_) if is_over(&open, passed) => Paid::Settled,
-        Ok(owed) => match pay(shared, &open, &owed, passed, now).await {
-            Ok(paid) => paid,
-            Err(failure) => Paid::Later(next_try(open.attempts, &failure, now), failure.message),
+        Ok(_) if is_over(&open, passed) => CleanupResult::Done,
+        Ok(cleanup) => match attempt(shared, &open, &cleanup, passed, now).await {
+            Ok(result) => result,
+            Err(failure) => {
+                CleanupResult::RetryAt(next_try(open.attempts, &failure, now), failure.message)
+            }
         },
-        Err(error) => Paid::Later(now + AT_MOST, format!("it cannot be read: {error}")),
+        Err(error) => CleanupResult::RetryAt(now + AT_MOST, format!("it cannot be read: {error}")),
     };
     #[cfg(feature = "sandbox")]
-    crash::point(CrashPoint::After(Deed::RunCleanup));
-    let written = match paid {
-        Paid::Settled => {
+    crash::point(CrashPoint::After(CrashOperation::RunCleanup));
+    let written = match result {
+        CleanupResult::Done => {
             tracing::info!(
                 kind = cleanup_job.kind,
                 target = cleanup_job.target,
@@ -99,7 +101,7 @@ pub(super) async fn run_one(shared: &Shared, open: OpenCleanupJob) {
             metrics::CLEANUP_JOBS_SETTLED.add(1, [&cleanup_job.kind]);
             shared.store.settle_cleanup_job(cleanup_job.id).await
         }
-        Paid::Later(at, reason) => {
+        CleanupResult::RetryAt(at, reason) => {
             tracing::debug!(
                 kind = cleanup_job.kind,
                 target = cleanup_job.target,
@@ -131,16 +133,16 @@ fn is_over(open: &OpenCleanupJob, passed: TimeDelta) -> bool {
     open.attempts > 0 && limit.is_some_and(|limit| limit <= passed)
 }
 
-async fn pay(
+async fn attempt(
     shared: &Shared,
     open: &OpenCleanupJob,
-    owed: &Cleanup,
+    cleanup: &Cleanup,
     passed: TimeDelta,
     now: DateTime<Utc>,
-) -> Result<Paid, Failure> {
+) -> Result<CleanupResult, Failure> {
     let asks = asks(Priority::Janitor);
     let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
-    match owed {
+    match cleanup {
         Cleanup::StopEgress {
             resource_id,
             other_resources,
@@ -156,7 +158,7 @@ async fn pay(
                     uid: *uid,
                 };
                 match agora.cloud_recording().stop(asks, &egress).await {
-                    Ok(StopAnswer::Stopped) => return Ok(Paid::Settled),
+                    Ok(StopAnswer::Stopped) => return Ok(CleanupResult::Done),
                     Ok(StopAnswer::NotFound { .. }) => {}
                     // 1003: the session is another resource's.
                     Err(error) if error.class == Class::Rejected && !other_resources.is_empty() => {
@@ -173,7 +175,7 @@ async fn pay(
                 .expires_at
                 .unwrap_or(now + TimeDelta::days(1));
             let at = at.max(now + AT_MOST);
-            Ok(Paid::Later(at, "its sid is not known".into()))
+            Ok(CleanupResult::RetryAt(at, "its sid is not known".into()))
         }
         Cleanup::DeleteConverter {
             converter_id,
@@ -185,7 +187,7 @@ async fn pay(
                 .await
                 .map_err(failure)?
             {
-                DeleteAnswer::Deleted => Ok(Paid::Settled),
+                DeleteAnswer::Deleted => Ok(CleanupResult::Done),
                 DeleteAnswer::NotFound { .. } => {
                     Ok(poll_again(open, not_found_backoff(shared), now))
                 }
@@ -205,9 +207,12 @@ async fn pay(
                             name,
                             "a converter was never seen in lists that may be cut: it is taken to have ended when idle"
                         );
-                        return Ok(Paid::Settled);
+                        return Ok(CleanupResult::Done);
                     }
-                    Ok(Paid::Later(now + AT_MOST, "the list may be cut".into()))
+                    Ok(CleanupResult::RetryAt(
+                        now + AT_MOST,
+                        "the list may be cut".into(),
+                    ))
                 }
                 None => Ok(poll_again(open, not_found_backoff(shared), now)),
                 Some(found) => {
@@ -216,7 +221,7 @@ async fn pay(
                         .delete(asks, region, &found.id)
                         .await
                         .map_err(failure)?;
-                    Ok(Paid::Settled)
+                    Ok(CleanupResult::Done)
                 }
             }
         }
@@ -226,8 +231,8 @@ async fn pay(
         }
         Cleanup::DisableIngest { uid } | Cleanup::DisableStray { uid } => {
             match cloudflare.disable_live_input(asks, uid).await {
-                Ok(()) => Ok(Paid::Settled),
-                Err(error) if error.class == Class::NotFound => Ok(Paid::Settled),
+                Ok(()) => Ok(CleanupResult::Done),
+                Err(error) if error.class == Class::NotFound => Ok(CleanupResult::Done),
                 Err(error) => Err(failure(error)),
             }
         }
@@ -236,11 +241,11 @@ async fn pay(
                 .delete_live_input(asks, uid)
                 .await
                 .map_err(failure)?;
-            Ok(Paid::Settled)
+            Ok(CleanupResult::Done)
         }
         Cleanup::DeleteRecording { uid } => {
             cloudflare.delete_video(asks, uid).await.map_err(failure)?;
-            Ok(Paid::Settled)
+            Ok(CleanupResult::Done)
         }
         Cleanup::FindRecordings { ingest } => {
             let recordings = cloudflare
@@ -249,13 +254,13 @@ async fn pay(
                 .map_err(failure)?;
             let recordings: Vec<Recording> = recordings.into_iter().map(recording).collect();
             let settled = !recordings.is_empty() && !recordings.iter().any(Recording::is_open);
-            tell_of_recordings(shared, open, recordings).await?;
+            record_late_recordings(shared, open, recordings).await?;
             let last = open.cleanup_job.created_at + LAST_POLL;
             if settled || passed >= LAST_POLL {
-                return Ok(Paid::Settled);
+                return Ok(CleanupResult::Done);
             }
             let last = last.max(now + AT_MOST);
-            Ok(Paid::Later(last, "it has not turned up".into()))
+            Ok(CleanupResult::RetryAt(last, "it has not turned up".into()))
         }
     }
 }
@@ -275,14 +280,14 @@ fn not_found_backoff(shared: &Shared) -> TimeDelta {
 /// A 404 is believed after three more tries, made a quarter of the back-off, the whole and twice the whole after the cleanup job began:
 /// 30, 120 and 240 s by default (`agora.md §8.1, §8.2`). Each try counts for the time it was planned for, so a change of the clock
 /// leaves none out.
-fn poll_again(open: &OpenCleanupJob, backoff: TimeDelta, now: DateTime<Utc>) -> Paid {
+fn poll_again(open: &OpenCleanupJob, backoff: TimeDelta, now: DateTime<Utc>) -> CleanupResult {
     let tried = open.cleanup_job.next_attempt_at - open.cleanup_job.created_at;
     let all = [backoff / 4, backoff, backoff * 2];
     let later = all.into_iter().find(|wait| *wait > tried);
-    later.map_or(Paid::Settled, |wait| {
+    later.map_or(CleanupResult::Done, |wait| {
         // No wait is longer than the last: the clock may have been set before this try was put down.
         let wait = (wait - tried).min(backoff);
-        Paid::Later(
+        CleanupResult::RetryAt(
             now + wait,
             "it was not there; it is looked for again".into(),
         )
@@ -295,7 +300,7 @@ async fn find_ingest(
     tag: &str,
     backoff: TimeDelta,
     now: DateTime<Utc>,
-) -> Result<Paid, Failure> {
+) -> Result<CleanupResult, Failure> {
     let list = cloudflare
         .list_live_inputs(asks(Priority::Janitor))
         .await
@@ -306,7 +311,10 @@ async fn find_ingest(
         .find(|input| input.tag.as_deref() == Some(tag))
     else {
         if list.may_be_cut {
-            return Ok(Paid::Later(now + AT_MOST, "the list may be cut".into()));
+            return Ok(CleanupResult::RetryAt(
+                now + AT_MOST,
+                "the list may be cut".into(),
+            ));
         }
         return Ok(poll_again(open, backoff, now));
     };
@@ -314,11 +322,11 @@ async fn find_ingest(
         .delete_live_input(asks(Priority::Janitor), &found.uid)
         .await
         .map_err(failure)?;
-    Ok(Paid::Settled)
+    Ok(CleanupResult::Done)
 }
 
 /// Recordings that turned up late are told to the relay: it has ended, but its book is not closed to them.
-async fn tell_of_recordings(
+async fn record_late_recordings(
     shared: &Shared,
     open: &OpenCleanupJob,
     recordings: Vec<Recording>,
@@ -408,8 +416,8 @@ mod tests {
             let open = stop(planned, 0);
             let now = open.cleanup_job.next_attempt_at + late;
             match poll_again(&open, TimeDelta::seconds(120), now) {
-                Paid::Later(at, _) => Some((at - now).num_seconds()),
-                Paid::Settled => None,
+                CleanupResult::RetryAt(at, _) => Some((at - now).num_seconds()),
+                CleanupResult::Done => None,
             }
         };
         for late in [TimeDelta::zero(), TimeDelta::hours(3)] {

@@ -86,11 +86,11 @@ pub(super) struct ClockStep {
 #[derive(Debug)]
 pub(super) struct ProcessClock {
     steady: Clock,
-    watch: Mutex<Watch>,
+    detector: Mutex<StepDetector>,
 }
 
 #[derive(Debug)]
-struct Watch {
+struct StepDetector {
     /// Both clocks as they were at the last comparison.
     compared: Clock,
     step: Option<ClockStep>,
@@ -108,7 +108,7 @@ impl ProcessClock {
     fn from(steady: Clock) -> Self {
         Self {
             steady,
-            watch: Mutex::new(Watch::from(steady)),
+            detector: Mutex::new(StepDetector::from(steady)),
         }
     }
 
@@ -119,7 +119,7 @@ impl ProcessClock {
 
     /// The time up to which scheduled work is due: a wall clock that is set back delays nothing.
     pub(super) fn due(&self) -> DateTime<Utc> {
-        self.watch.lock().due(self.steady.now(), wall_now())
+        self.detector.lock().due(self.steady.now(), wall_now())
     }
 
     /// How much time has passed since a moment told by the wall clock. What the wall clock was set forward since then
@@ -127,11 +127,11 @@ impl ProcessClock {
     pub(super) fn passed_since(&self, moment: DateTime<Utc>) -> TimeDelta {
         let now = wall_now();
         self.compare(now);
-        self.watch.lock().passed(moment, now)
+        self.detector.lock().passed(moment, now)
     }
 
     fn compare(&self, wall: DateTime<Utc>) {
-        let step = self.watch.lock().compare(wall, Instant::now());
+        let step = self.detector.lock().compare(wall, Instant::now());
         if let Some(step) = step {
             tracing::warn!(
                 by_seconds = step.by.num_seconds(),
@@ -142,7 +142,7 @@ impl ProcessClock {
 
     /// The last step of the wall clock, while it is news.
     pub(super) fn step(&self) -> Option<ClockStep> {
-        self.watch
+        self.detector
             .lock()
             .step
             .filter(|step| step.seen.elapsed() < NEWS)
@@ -157,7 +157,7 @@ impl ProcessClock {
     }
 }
 
-impl Watch {
+impl StepDetector {
     fn from(compared: Clock) -> Self {
         Self {
             compared,
@@ -231,25 +231,25 @@ mod tests {
     #[test]
     fn a_step_of_more_than_three_seconds_is_told_once_and_followed() {
         let since = Instant::now();
-        let mut watch = Watch::from(Clock {
+        let mut detector = StepDetector::from(Clock {
             wall: noon(),
             since,
         });
-        let mut told = |seconds: u64, wall_seconds: i64| {
+        let mut step_at = |seconds: u64, wall_seconds: i64| {
             let wall = noon() + TimeDelta::seconds(wall_seconds);
-            let step = watch.compare(wall, since + Duration::from_secs(seconds));
+            let step = detector.compare(wall, since + Duration::from_secs(seconds));
             step.map(|step| step.by.num_seconds())
         };
-        assert_eq!(told(1, 1), None);
-        assert_eq!(told(2, 4), None, "two seconds are corrected silently");
+        assert_eq!(step_at(1, 1), None);
+        assert_eq!(step_at(2, 4), None, "two seconds are corrected silently");
         assert_eq!(
-            told(3, 10_805),
+            step_at(3, 10_805),
             Some(10_800),
             "NTP after the start, a suspend"
         );
-        assert_eq!(told(4, 10_806), None);
-        assert_eq!(told(5, 7), Some(-10_800));
-        assert_eq!(told(6, 8), None);
+        assert_eq!(step_at(4, 10_806), None);
+        assert_eq!(step_at(5, 7), Some(-10_800));
+        assert_eq!(step_at(6, 8), None);
     }
 
     #[test]
@@ -269,37 +269,37 @@ mod tests {
 
     #[test]
     fn what_is_due_never_goes_back_when_the_clock_is_set_forward_and_then_back() {
-        let mut watch = Watch::from(Clock {
+        let mut detector = StepDetector::from(Clock {
             wall: noon(),
             since: Instant::now(),
         });
         let minutes = |minutes| noon() + TimeDelta::minutes(minutes);
-        assert_eq!(watch.due(minutes(1), minutes(1)), minutes(1));
-        assert_eq!(watch.due(minutes(2), minutes(182)), minutes(182));
-        assert_eq!(watch.due(minutes(3), minutes(3)), minutes(183));
+        assert_eq!(detector.due(minutes(1), minutes(1)), minutes(1));
+        assert_eq!(detector.due(minutes(2), minutes(182)), minutes(182));
+        assert_eq!(detector.due(minutes(3), minutes(3)), minutes(183));
     }
 
     #[test]
     fn what_the_clock_was_set_forward_has_not_passed() {
         let since = Instant::now();
-        let mut watch = Watch::from(Clock {
+        let mut detector = StepDetector::from(Clock {
             wall: noon(),
             since,
         });
         let minutes = |minutes| noon() + TimeDelta::minutes(minutes);
-        watch.compare(minutes(190), since + Duration::from_secs(600));
+        detector.compare(minutes(190), since + Duration::from_secs(600));
         assert_eq!(
-            watch.passed(minutes(5), minutes(191)),
+            detector.passed(minutes(5), minutes(191)),
             TimeDelta::minutes(6)
         );
         assert_eq!(
-            watch.passed(minutes(190), minutes(191)),
+            detector.passed(minutes(190), minutes(191)),
             TimeDelta::minutes(1),
             "it was told after the step"
         );
-        watch.compare(minutes(12), since + Duration::from_secs(720));
+        detector.compare(minutes(12), since + Duration::from_secs(720));
         assert_eq!(
-            watch.passed(minutes(5), minutes(13)),
+            detector.passed(minutes(5), minutes(13)),
             TimeDelta::minutes(8),
             "it was set back"
         );

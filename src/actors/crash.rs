@@ -27,7 +27,7 @@ pub const HERE: &str = "crash here ";
     Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::EnumIter, strum::EnumString,
 )]
 #[strum(serialize_all = "snake_case")]
-pub enum Deed {
+pub enum CrashOperation {
     /// A new relay is stored.
     StoreRelay,
     /// A step of a relay is stored.
@@ -64,8 +64,8 @@ pub enum Deed {
     DeleteIngest,
 }
 
-impl Deed {
-    /// The deed a vendor call is.
+impl CrashOperation {
+    /// The operation a vendor call is.
     pub(super) fn of(call: &Call) -> Self {
         match call {
             Call::CreateIngest { .. } => Self::CreateIngest,
@@ -103,22 +103,23 @@ impl Deed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CrashPoint {
     /// Nothing of it is done.
-    Before(Deed),
+    Before(CrashOperation),
     /// It is done, and nothing has come of it yet.
-    After(Deed),
+    After(CrashOperation),
 }
 
 impl CrashPoint {
     /// Every one there is.
     pub fn all() -> impl Iterator<Item = Self> {
-        Deed::iter().flat_map(|deed| [Self::Before(deed), Self::After(deed)])
+        CrashOperation::iter()
+            .flat_map(|operation| [Self::Before(operation), Self::After(operation)])
     }
 
     /// What it is before or after.
     #[must_use]
-    pub fn deed(self) -> Deed {
+    pub fn operation(self) -> CrashOperation {
         match self {
-            Self::Before(deed) | Self::After(deed) => deed,
+            Self::Before(operation) | Self::After(operation) => operation,
         }
     }
 }
@@ -126,8 +127,8 @@ impl CrashPoint {
 impl fmt::Display for CrashPoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Before(deed) => write!(formatter, "before_{deed}"),
-            Self::After(deed) => write!(formatter, "after_{deed}"),
+            Self::Before(operation) => write!(formatter, "before_{operation}"),
+            Self::After(operation) => write!(formatter, "after_{operation}"),
         }
     }
 }
@@ -136,28 +137,28 @@ impl FromStr for CrashPoint {
     type Err = strum::ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (when, deed) = text
+        let (when, operation) = text
             .split_once('_')
             .ok_or(strum::ParseError::VariantNotFound)?;
-        let deed = deed.parse()?;
+        let operation = operation.parse()?;
         match when {
-            "before" => Ok(Self::Before(deed)),
-            "after" => Ok(Self::After(deed)),
+            "before" => Ok(Self::Before(operation)),
+            "after" => Ok(Self::After(operation)),
             _ => Err(strum::ParseError::VariantNotFound),
         }
     }
 }
 
 /// The point at which to stop and how often each was reached; none: this is no such test.
-static PLAN: LazyLock<Option<Plan>> = LazyLock::new(|| {
+static PLAN: LazyLock<Option<CrashPlan>> = LazyLock::new(|| {
     let at = std::env::var(AT).ok()?;
-    Some(Plan {
+    Some(CrashPlan {
         at,
         reached: Mutex::default(),
     })
 });
 
-struct Plan {
+struct CrashPlan {
     at: String,
     reached: Mutex<HashMap<CrashPoint, u32>>,
 }
@@ -190,6 +191,9 @@ mod tests {
         for point in CrashPoint::all() {
             assert_eq!(point.to_string().parse(), Ok(point));
         }
-        assert_eq!(CrashPoint::all().count(), Deed::iter().count() * 2);
+        assert_eq!(
+            CrashPoint::all().count(),
+            CrashOperation::iter().count() * 2
+        );
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::pace::Census;
+use super::pace::PollerCounts;
 use crate::relay::{Durable, Presence, Relay};
 
 /// A relay in work, as its actor last knew it.
@@ -56,7 +56,7 @@ impl Snapshot {
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
     inner: Arc<RwLock<Inner>>,
-    census: Arc<Census>,
+    poller_counts: Arc<PollerCounts>,
 }
 
 #[derive(Debug, Default)]
@@ -137,19 +137,19 @@ impl Directory {
         if let Some(relay) = inner.relays.get(&id) {
             return self.replace(relay, snapshot);
         }
-        self.census.changed(None, Some(&snapshot));
+        self.poller_counts.changed(None, Some(&snapshot));
         inner.relays.insert(id, watch::Sender::new(snapshot));
         inner.channels.entry(channel_id).or_default().push(id);
     }
 
     fn replace(&self, relay: &watch::Sender<Arc<Snapshot>>, snapshot: Arc<Snapshot>) {
         let before = relay.send_replace(snapshot.clone());
-        self.census.changed(Some(&before), Some(&snapshot));
+        self.poller_counts.changed(Some(&before), Some(&snapshot));
     }
 
     /// How many relays look at what.
-    pub(super) fn census(&self) -> &Census {
-        &self.census
+    pub(super) fn poller_counts(&self) -> &PollerCounts {
+        &self.poller_counts
     }
 
     /// The relay is no longer in work.
@@ -159,7 +159,7 @@ impl Directory {
             return;
         };
         let last = relay.borrow().clone();
-        self.census.changed(Some(&last), None);
+        self.poller_counts.changed(Some(&last), None);
         let channel_id = last.durable.spec.channel_id;
         if let Some(ids) = inner.channels.get_mut(&channel_id) {
             ids.retain(|id| *id != relay_id);

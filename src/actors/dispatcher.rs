@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-pub use endpoint::{Answered, BadEndpoint, Endpoint, PrivateAddress, Untaken};
+pub use endpoint::{DeliveryError, Endpoint, EndpointError, EndpointResponse, PrivateAddressError};
 
 use super::shared::Shared;
 use crate::store::{Attempt, AttemptResult, DueDelivery, StoreError, until_done};

@@ -21,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::registry::{Abandon, TellRelay};
 use super::relay_actor::Tell;
 use super::shared::{Readiness, Shared};
-use super::{alarms, budgets, cleanup_jobs, dispatcher, janitor};
+use super::{alarms, cleanup_jobs, dispatcher, janitor, quota_shares};
 use crate::relay::Event;
 use crate::store::{Fleet, Heard, Listener, Store, StoreError};
 use crate::vendors::governor::Governor;
@@ -112,7 +112,7 @@ impl Member {
         let shared = &self.shared;
         let fleet = shared.store.fleet().await?;
         // Before its share of the vendors' budgets is known nothing is called.
-        budgets::settle(shared, &fleet, self.epoch).await?;
+        quota_shares::update(shared, &fleet, self.epoch).await?;
         shared.vendors.governors().for_each(Governor::open);
         let lease = shared.settings.fleet.lease;
         shared.vendors.lease.renewed(self.renewed, lease);
@@ -210,7 +210,7 @@ impl Member {
             return Ok(());
         }
         self.announce().await?;
-        budgets::settle(&self.shared, &fleet, self.epoch).await?;
+        quota_shares::update(&self.shared, &fleet, self.epoch).await?;
         self.succeed(&fleet).await?;
         let fleet = self.balance(fleet).await?;
         self.shared.fleet.note(fleet);

@@ -26,18 +26,20 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
     let now = shared.clock.now();
     let row = &stored.row;
     let max_recording_hours = shared.settings.agora.cloud_recording.max_recording_hours;
-    let cleanup_jobs = owed(stored).into_iter().map(|owed| NewCleanupJob {
-        expires_at: expires(&owed, max_recording_hours, now),
-        ..rows::cleanup_job(&owed, row.id, row.channel_id, now)
-    });
+    let cleanup_jobs = cleanups_of(stored)
+        .into_iter()
+        .map(|cleanup| NewCleanupJob {
+            expires_at: expires(&cleanup, max_recording_hours, now),
+            ..rows::cleanup_job(&cleanup, row.id, row.channel_id, now)
+        });
     let cost = cost(shared, row, now);
     // A state that can be read is told with its outcome; one that cannot stays as it is, for whoever wants to know why.
-    let told = ["relay.failed", "relay.ended"]
+    let announced = ["relay.failed", "relay.ended"]
         .iter()
         .skip(usize::from(row.outcome.is_some()));
     let durable = rows::durable(stored).ok().map(|mut durable| {
         // The store numbers what is told now; a late recording is numbered after it.
-        durable.announced += u32::try_from(told.len()).unwrap_or_default();
+        durable.announced += u32::try_from(announced.len()).unwrap_or_default();
         let detail = Detail {
             egress: Some(reason.to_owned()),
             ..Detail::default()
@@ -53,7 +55,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         durable.cost = durable.cost.or(cost);
         durable
     });
-    let outbox = told.map(|kind| OutboxEntry {
+    let outbox = announced.map(|kind| OutboxEntry {
         sequence: None,
         kind: (*kind).to_owned(),
         body: json!({
@@ -86,9 +88,13 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
 }
 
 /// When the vendor's own limit ends what cannot be called off: an egress whose session is not known.
-fn expires(owed: &Cleanup, max_recording_hours: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+fn expires(
+    cleanup: &Cleanup,
+    max_recording_hours: u32,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
     let hours = TimeDelta::hours(i64::from(max_recording_hours) + 1);
-    matches!(owed, Cleanup::UnknownEgress { .. }).then(|| now + hours)
+    matches!(cleanup, Cleanup::UnknownEgress { .. }).then(|| now + hours)
 }
 
 /// What it cost, as far as its columns tell: the time it was live, as observed.
@@ -106,9 +112,9 @@ fn cost(shared: &Shared, row: &RelayRow, now: DateTime<Utc>) -> Option<Cost> {
 }
 
 /// One cleanup job for every vendor id in a relay's columns.
-fn owed(stored: &StoredRelay) -> Vec<Cleanup> {
+fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
     let row = &stored.row;
-    let mut owed = Vec::new();
+    let mut cleanups = Vec::new();
     if let (Some(resource_id), Some(cname), Some(uid)) = (
         &row.agora_resource_id,
         &row.agora_recording_cname,
@@ -116,7 +122,7 @@ fn owed(stored: &StoredRelay) -> Vec<Cleanup> {
     ) {
         let (resource_id, cname) = (resource_id.clone(), cname.clone());
         let uid = u32::try_from(uid).unwrap_or(0);
-        owed.push(match row.agora_sid.clone() {
+        cleanups.push(match row.agora_sid.clone() {
             Some(sid) => Cleanup::StopEgress {
                 resource_id,
                 other_resources: Vec::new(),
@@ -134,15 +140,15 @@ fn owed(stored: &StoredRelay) -> Vec<Cleanup> {
     }
     if let (Some(converter_id), Some(region)) = (row.agora_converter_id.clone(), row.region.clone())
     {
-        owed.push(Cleanup::DeleteConverter {
+        cleanups.push(Cleanup::DeleteConverter {
             converter_id,
             region,
         });
     }
     if let Some(uid) = row.ingest_id.clone() {
-        owed.push(Cleanup::DeleteIngest { uid });
+        cleanups.push(Cleanup::DeleteIngest { uid });
     }
-    owed
+    cleanups
 }
 
 #[cfg(test)]

@@ -49,8 +49,7 @@ pub enum SweepError {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-#[schema(as = FindingKind)]
-pub enum Kind {
+pub enum FindingKind {
     /// A Cloudflare ingest.
     Ingest,
     /// An Agora Media Push converter.
@@ -61,8 +60,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-#[schema(as = FindingVerdict)]
-pub enum Verdict {
+pub enum FindingVerdict {
     /// Its mark is another deployment's or another database's: left alone.
     Foreign,
     /// Too young to be called an orphan, or of unknown age.
@@ -83,7 +81,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Finding {
     /// What kind of object.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// The vendor's id.
     pub id: String,
     /// Its mark.
@@ -92,7 +90,7 @@ pub struct Finding {
     #[schema(value_type = Option<String>, format = DateTime)]
     pub created: Option<DateTime<Utc>>,
     /// What is to become of it.
-    pub verdict: Verdict,
+    pub verdict: FindingVerdict,
 }
 
 /// What a pass found.
@@ -112,7 +110,7 @@ pub struct Sweep {
 impl Sweep {
     /// How many findings came to this verdict.
     #[must_use]
-    pub fn count(&self, verdict: Verdict) -> usize {
+    pub fn count(&self, verdict: FindingVerdict) -> usize {
         self.findings
             .iter()
             .filter(|finding| finding.verdict == verdict)
@@ -120,16 +118,16 @@ impl Sweep {
     }
 
     /// What becomes of an orphan whose deletion was tried.
-    fn verdict(&mut self, kind: Kind, deleted: Result<(), VendorError>) -> Verdict {
+    fn verdict(&mut self, kind: FindingKind, deleted: Result<(), VendorError>) -> FindingVerdict {
         match deleted {
             Ok(()) => {
                 count(&metrics::ORPHANS_REMOVED, kind);
-                Verdict::Removed
+                FindingVerdict::Removed
             }
             Err(error) => {
                 tracing::warn!(%error, %kind, "an orphan was not deleted");
                 self.failed.get_or_insert(error);
-                Verdict::Orphan
+                FindingVerdict::Orphan
             }
         }
     }
@@ -142,11 +140,11 @@ pub(super) async fn sweep_forever(shared: Arc<Shared>) {
             Ok(sweep) => {
                 tracing::info!(
                     marked = sweep.findings.len(),
-                    removed = sweep.count(Verdict::Removed),
-                    foreign = sweep.count(Verdict::Foreign),
+                    removed = sweep.count(FindingVerdict::Removed),
+                    foreign = sweep.count(FindingVerdict::Foreign),
                     "the janitor has been round"
                 );
-                shared.alarms.swept(&sweep);
+                shared.last_sweep.record(&sweep);
                 metrics::JANITOR_PASSES.add(1, ["done"]);
             }
             Err(error) => {
@@ -224,19 +222,26 @@ async fn sweep_ingests(
         else {
             continue;
         };
-        let mut verdict =
-            judge(shared, owner, &tag, Kind::Ingest, &input.uid, input.created).await?;
-        if verdict == Verdict::Orphan && !dry_run {
-            count(&metrics::ORPHANS_FOUND, Kind::Ingest);
+        let mut verdict = judge(
+            shared,
+            owner,
+            &tag,
+            FindingKind::Ingest,
+            &input.uid,
+            input.created,
+        )
+        .await?;
+        if verdict == FindingVerdict::Orphan && !dry_run {
+            count(&metrics::ORPHANS_FOUND, FindingKind::Ingest);
             tracing::warn!(ingest = input.uid, %tag, "an orphan: an ingest nobody owns is deleted");
             let deleted = cloudflare
                 .delete_live_input(asks(Priority::Janitor), &input.uid)
                 .await;
-            verdict = sweep.verdict(Kind::Ingest, deleted);
+            verdict = sweep.verdict(FindingKind::Ingest, deleted);
         }
         let (id, tag, created) = (input.uid, tag.to_string(), input.created);
         sweep.findings.push(Finding {
-            kind: Kind::Ingest,
+            kind: FindingKind::Ingest,
             id,
             tag,
             created,
@@ -273,20 +278,27 @@ async fn sweep_converters(
             continue;
         };
         let created = converter.created_at;
-        let mut verdict =
-            judge(shared, owner, &tag, Kind::Converter, &converter.id, created).await?;
-        if verdict == Verdict::Orphan && !dry_run {
-            count(&metrics::ORPHANS_FOUND, Kind::Converter);
+        let mut verdict = judge(
+            shared,
+            owner,
+            &tag,
+            FindingKind::Converter,
+            &converter.id,
+            created,
+        )
+        .await?;
+        if verdict == FindingVerdict::Orphan && !dry_run {
+            count(&metrics::ORPHANS_FOUND, FindingKind::Converter);
             tracing::warn!(converter = converter.id, %tag, "an orphan: a converter nobody owns is deleted");
             let region = region_of(shared, &tag).await?;
             let deleted = media_push
                 .delete(asks(Priority::Janitor), &region, &converter.id)
                 .await;
-            verdict = sweep.verdict(Kind::Converter, deleted.map(|_| ()));
+            verdict = sweep.verdict(FindingKind::Converter, deleted.map(|_| ()));
         }
         let (id, tag) = (converter.id, tag.to_string());
         sweep.findings.push(Finding {
-            kind: Kind::Converter,
+            kind: FindingKind::Converter,
             id,
             tag,
             created,
@@ -296,7 +308,7 @@ async fn sweep_converters(
     Ok(())
 }
 
-fn count(metric: &Metric, kind: Kind) {
+fn count(metric: &Metric, kind: FindingKind) {
     metric.add(1, [&kind.to_string()]);
 }
 
@@ -305,44 +317,47 @@ async fn judge(
     shared: &Shared,
     owner: &Owner,
     tag: &ResourceTag,
-    kind: Kind,
+    kind: FindingKind,
     id: &str,
     created: Option<DateTime<Utc>>,
-) -> Result<Verdict, SweepError> {
+) -> Result<FindingVerdict, SweepError> {
     if tag.owner != *owner {
-        return Ok(Verdict::Foreign);
+        return Ok(FindingVerdict::Foreign);
     }
     let grace = TimeDelta::from_std(shared.settings.janitor.grace).unwrap_or(TimeDelta::MAX);
     if created.is_none_or(|created| shared.clock.now() - created < grace) {
-        return Ok(Verdict::Young);
+        return Ok(FindingVerdict::Young);
     }
     if shared.owner().as_ref() != Some(owner) {
         // The marks of a database that is gone: nobody knows more of them.
-        return Ok(Verdict::Orphan);
+        return Ok(FindingVerdict::Orphan);
     }
     if shared.directory.get(tag.relay).is_some() {
-        return Ok(Verdict::Owned);
+        return Ok(FindingVerdict::Owned);
     }
     let Some(stored) = shared.store.relay(tag.relay).await? else {
         // Our own database, and it does not know the relay: it was restored from a backup, or another one's marks are
         // cleaned up by hand.
-        return Ok(Verdict::Orphan);
+        return Ok(FindingVerdict::Orphan);
     };
     if stored.row.ended_at.is_none() {
-        return Ok(Verdict::Owned);
+        return Ok(FindingVerdict::Owned);
     }
-    let owed = shared.store.cleanup_jobs_of(tag.relay).await?;
-    if owed.iter().any(|open| open.cleanup_job.target == id) {
-        return Ok(Verdict::Cleanup);
+    let cleanup_jobs = shared.store.cleanup_jobs_of(tag.relay).await?;
+    if cleanup_jobs
+        .iter()
+        .any(|open| open.cleanup_job.target == id)
+    {
+        return Ok(FindingVerdict::Cleanup);
     }
-    let kept = kind == Kind::Ingest
+    let kept = kind == FindingKind::Ingest
         && rows::durable(&stored).is_ok_and(|durable| {
             durable.spec.keep_ingest && durable.ingest.uid.as_deref() == Some(id)
         });
     Ok(if kept {
-        Verdict::Retained
+        FindingVerdict::Retained
     } else {
-        Verdict::Orphan
+        FindingVerdict::Orphan
     })
 }
 

@@ -4,7 +4,6 @@
 //! then makes the calls it asked for. Nothing is decided here.
 
 mod alarms;
-mod budgets;
 mod calls;
 mod cleanup_jobs;
 mod clock;
@@ -12,15 +11,16 @@ mod clock;
 pub mod crash;
 mod directory;
 mod dispatcher;
-mod figures;
 mod fleet;
 mod forced_end;
 mod janitor;
 mod node_runner;
 mod pace;
+mod quota_shares;
 mod recordings;
 mod registry;
 mod relay_actor;
+mod relay_metrics;
 mod replay;
 mod requests;
 mod rows;
@@ -37,8 +37,10 @@ pub use alarms::AlarmCode;
 pub use calls::Vendors;
 pub use clock::Clock;
 pub use directory::{Directory, Snapshot};
-pub use dispatcher::{Answered, BadEndpoint, DELIVERY_RESULTS, Endpoint, PrivateAddress, Untaken};
-pub use janitor::{Finding, Kind, Sweep, SweepError, Verdict, sweep_once};
+pub use dispatcher::{
+    DELIVERY_RESULTS, DeliveryError, Endpoint, EndpointError, EndpointResponse, PrivateAddressError,
+};
+pub use janitor::{Finding, FindingKind, FindingVerdict, Sweep, SweepError, sweep_once};
 pub use node_runner::{NodeRunner, TakenOver};
 pub use replay::{Replay, Replayed, calls_of, replay};
 pub use requests::{

@@ -22,13 +22,13 @@ const LIVE_AT_LEAST: f64 = 0.25;
 
 /// What a relay looks at, as far as it counts for a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Polls {
+struct PollKinds {
     is_live: bool,
     asks_hosts: bool,
     is_media_push: bool,
 }
 
-impl Polls {
+impl PollKinds {
     /// None: it does not look at all.
     fn of(snapshot: &Snapshot) -> Option<Self> {
         let durable = &snapshot.durable;
@@ -42,13 +42,13 @@ impl Polls {
 
 /// So many relays look at something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Crowd {
+struct Pollers {
     live: u32,
     /// Until live, and while interrupted.
     urgent: u32,
 }
 
-impl Crowd {
+impl Pollers {
     fn count(&mut self, is_live: bool, by: i8) {
         let number = if is_live {
             &mut self.live
@@ -75,21 +75,21 @@ impl Crowd {
 
 /// How many relays look at what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counts {
-    feeds: Crowd,
-    hosts: Crowd,
-    egresses: Crowd,
-    converters: Crowd,
+struct CountsByTarget {
+    feeds: Pollers,
+    hosts: Pollers,
+    egresses: Pollers,
+    converters: Pollers,
 }
 
 /// The relays in work, as far as they look at anything. Kept by the Directory.
 #[derive(Debug, Default)]
-pub(super) struct Census(Mutex<Counts>);
+pub(super) struct PollerCounts(Mutex<CountsByTarget>);
 
-impl Census {
+impl PollerCounts {
     /// A relay is now as `now` says, and was as `before` said.
     pub(super) fn changed(&self, before: Option<&Snapshot>, now: Option<&Snapshot>) {
-        let (before, now) = (before.and_then(Polls::of), now.and_then(Polls::of));
+        let (before, now) = (before.and_then(PollKinds::of), now.and_then(PollKinds::of));
         if before == now {
             return;
         }
@@ -108,14 +108,14 @@ impl Census {
         }
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> CountsByTarget {
         *self.0.lock()
     }
 }
 
 /// What a relay of this backend may do now.
 pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
-    let counts = shared.directory.census().counts();
+    let counts = shared.directory.poller_counts().counts();
     let nodes = f64::from(shared.fleet.size());
     let [api, customer] = shared.vendors.cloudflare.rates();
     let [recording, push, channel] = shared.vendors.agora.rates();
@@ -128,7 +128,7 @@ pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
         settings.relay.poll_interval,
         settings.relay.live_check_interval,
     );
-    let (crowd, rate, query) = match backend {
+    let (pollers, rate, query) = match backend {
         Backend::CloudRecording { .. } => {
             let query = settings.agora.cloud_recording.query_interval;
             (counts.egresses, recording, query)
@@ -144,7 +144,7 @@ pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
     let hosts = counts
         .hosts
         .intervals(channel * OF_POLLS / nodes, poll, 1.0, check);
-    let egress = crowd.intervals(rate * OF_WORK / nodes, poll * 3, 1.0, query);
+    let egress = pollers.intervals(rate * OF_WORK / nodes, poll * 3, 1.0, query);
     Pace {
         live: intervals(feed.0, hosts.0, egress.0),
         urgent: intervals(feed.1, hosts.1, egress.1),
@@ -170,22 +170,22 @@ mod tests {
     const POLL: Duration = Duration::from_secs(5);
     const CHECK: Duration = Duration::from_secs(30);
 
-    /// The calls a second that a crowd makes at its intervals, or at those it wants if they are longer.
-    fn calls(crowd: Crowd, rate: f64) -> f64 {
-        let (live, urgent) = crowd.intervals(rate, POLL, CALLS_UNTIL_LIVE, CHECK);
-        f64::from(crowd.live) / live.max(CHECK.as_secs_f64())
-            + f64::from(crowd.urgent) * CALLS_UNTIL_LIVE / urgent.max(POLL.as_secs_f64())
+    /// The calls a second that the pollers make at its intervals, or at those it wants if they are longer.
+    fn calls(pollers: Pollers, rate: f64) -> f64 {
+        let (live, urgent) = pollers.intervals(rate, POLL, CALLS_UNTIL_LIVE, CHECK);
+        f64::from(pollers.live) / live.max(CHECK.as_secs_f64())
+            + f64::from(pollers.urgent) * CALLS_UNTIL_LIVE / urgent.max(POLL.as_secs_f64())
     }
 
     #[test]
     fn however_many_poll_the_budget_is_kept_and_nobody_is_forgotten() {
         for live in [0, 1, 20, 1000, 4000, 10_000, 100_000] {
             for urgent in [0, 1, 20, 300, 1000, 10_000] {
-                let crowd = Crowd { live, urgent };
+                let pollers = Pollers { live, urgent };
                 let rate = 160.0;
-                assert!(calls(crowd, rate) <= rate * 1.000_001, "{crowd:?}");
+                assert!(calls(pollers, rate) <= rate * 1.000_001, "{pollers:?}");
                 let (live_waits, urgent_waits) =
-                    crowd.intervals(rate, POLL, CALLS_UNTIL_LIVE, CHECK);
+                    pollers.intervals(rate, POLL, CALLS_UNTIL_LIVE, CHECK);
                 assert!(live_waits <= f64::from(live) / (rate * LIVE_AT_LEAST) + 1e-6);
                 assert!(urgent_waits.is_finite());
             }
@@ -194,11 +194,11 @@ mod tests {
 
     #[test]
     fn who_waits_to_be_live_comes_first() {
-        let crowd = Crowd {
+        let pollers = Pollers {
             live: 10_000,
             urgent: 100,
         };
-        let (live, urgent) = crowd.intervals(160.0, POLL, CALLS_UNTIL_LIVE, CHECK);
+        let (live, urgent) = pollers.intervals(160.0, POLL, CALLS_UNTIL_LIVE, CHECK);
         assert!(urgent <= 5.0, "every 5 s, as they want: {urgent}");
         assert!(
             (83.0..84.0).contains(&live),
@@ -208,17 +208,17 @@ mod tests {
 
     #[test]
     fn a_few_poll_as_often_as_their_settings_say() {
-        let crowd = Crowd {
+        let pollers = Pollers {
             live: 100,
             urgent: 10,
         };
-        let (live, urgent) = crowd.intervals(160.0, POLL, CALLS_UNTIL_LIVE, CHECK);
+        let (live, urgent) = pollers.intervals(160.0, POLL, CALLS_UNTIL_LIVE, CHECK);
         assert!(live < 1.0 && urgent < 1.0);
     }
 
     #[test]
     fn a_relay_counts_from_when_it_is_watched_until_it_is_not() {
-        let census = Census::default();
+        let poller_counts = PollerCounts::default();
         let on_air = snapshot(live());
         let mut stopping = live();
         stopping.phase = Phase::Stopping;
@@ -226,13 +226,13 @@ mod tests {
         let mut interrupted = live();
         interrupted.phase = Phase::Interrupted;
         let interrupted = snapshot(interrupted);
-        census.changed(None, Some(&on_air));
-        assert_eq!(census.counts().feeds, Crowd { live: 1, urgent: 0 });
-        assert_eq!(census.counts().egresses.live, 1, "Cloud Recording");
-        census.changed(Some(&on_air), Some(&interrupted));
-        assert_eq!(census.counts().feeds, Crowd { live: 0, urgent: 1 });
-        census.changed(Some(&interrupted), Some(&stopping));
-        census.changed(Some(&stopping), None);
-        assert_eq!(census.counts(), Counts::default());
+        poller_counts.changed(None, Some(&on_air));
+        assert_eq!(poller_counts.counts().feeds, Pollers { live: 1, urgent: 0 });
+        assert_eq!(poller_counts.counts().egresses.live, 1, "Cloud Recording");
+        poller_counts.changed(Some(&on_air), Some(&interrupted));
+        assert_eq!(poller_counts.counts().feeds, Pollers { live: 0, urgent: 1 });
+        poller_counts.changed(Some(&interrupted), Some(&stopping));
+        poller_counts.changed(Some(&stopping), None);
+        assert_eq!(poller_counts.counts(), CountsByTarget::default());
     }
 }

@@ -16,7 +16,7 @@ use rand::seq::SliceRandom;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use self::list::List;
+use self::list::RecordingsList;
 use crate::store::{Poll, Polled, Store};
 use crate::vendors::cloudflare::{Cloudflare, Video, VideoState};
 use crate::vendors::governor::{Caller, Priority};
@@ -38,41 +38,41 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks whether another process has found something.
 const POLL_AGAIN: Duration = Duration::from_millis(500);
 
-type Found = Result<Vec<Video>, VendorError>;
+type PollResult = Result<Vec<Video>, VendorError>;
 
 /// Who waits for a poll.
 #[derive(Debug)]
-struct Waiting {
+struct RecordingsRequest {
     ingest: String,
     since: DateTime<Utc>,
-    answer: oneshot::Sender<Found>,
+    answer: oneshot::Sender<PollResult>,
 }
 
-impl Waiting {
-    fn is_behind(&self, list: &List) -> bool {
+impl RecordingsRequest {
+    fn is_behind(&self, list: &RecordingsList) -> bool {
         list.may_lack(&self.ingest, self.since)
     }
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    waiting: Vec<Waiting>,
+struct RequestQueue {
+    waiting: Vec<RecordingsRequest>,
     polling: bool,
     last: Option<Instant>,
 }
 
 /// Takes requests for a poll, and answers them all with the next one.
 #[derive(Debug, Clone)]
-pub(super) struct RecordingsDesk {
+pub(super) struct RecordingsPoller {
     cloudflare: Cloudflare,
     interval: Duration,
     runtime: tokio::runtime::Handle,
-    queue: Arc<Mutex<Queue>>,
+    queue: Arc<Mutex<RequestQueue>>,
     /// Where several processes share one poll, and what this one calls itself there.
     others: Arc<OnceLock<(Store, i64)>>,
 }
 
-impl RecordingsDesk {
+impl RecordingsPoller {
     pub(super) fn new(
         cloudflare: Cloudflare,
         interval: Duration,
@@ -94,11 +94,11 @@ impl RecordingsDesk {
     }
 
     /// The recordings of an ingest that are ready, as of the next poll: at most one in every interval.
-    pub(super) async fn poll(&self, ingest: &str, since: DateTime<Utc>) -> Found {
+    pub(super) async fn poll(&self, ingest: &str, since: DateTime<Utc>) -> PollResult {
         let (answer, found) = oneshot::channel();
         let start = {
             let mut queue = self.queue.lock();
-            queue.waiting.push(Waiting {
+            queue.waiting.push(RecordingsRequest {
                 ingest: ingest.to_owned(),
                 since,
                 answer,
@@ -109,10 +109,10 @@ impl RecordingsDesk {
             (!std::mem::replace(&mut queue.polling, true)).then_some(due)
         };
         if let Some(due) = start {
-            let desk = self.clone();
+            let poller = self.clone();
             self.runtime.spawn(async move {
                 tokio::time::sleep_until(due).await;
-                desk.serve().await;
+                poller.serve().await;
             });
         }
         found
@@ -134,7 +134,7 @@ impl RecordingsDesk {
         let list = match self.found(oldest - SKEW, &waiting, &mut calls).await {
             Ok(list) => list,
             Err(error) => {
-                for Waiting { answer, .. } in waiting {
+                for RecordingsRequest { answer, .. } in waiting {
                     // Who asked may have gone.
                     let _ = answer.send(Err(error.clone()));
                 }
@@ -155,14 +155,14 @@ impl RecordingsDesk {
             );
         }
         there.extend(behind.drain(asked..));
-        for Waiting { ingest, answer, .. } in there {
+        for RecordingsRequest { ingest, answer, .. } in there {
             let _ = answer.send(Ok(list.of(&ingest).to_vec()));
         }
         join_all(behind.into_iter().map(|waiting| self.ask(waiting))).await;
     }
 
     /// Asks for one relay's recordings.
-    async fn ask(&self, waiting: Waiting) {
+    async fn ask(&self, waiting: RecordingsRequest) {
         let asks = Caller::within(Priority::Finalize, PATIENCE);
         let found = self.cloudflare.videos_by_input(asks, &waiting.ingest).await;
         let ready = |video: &Video| video.state == VideoState::Ready;
@@ -172,15 +172,15 @@ impl RecordingsDesk {
     }
 }
 
-impl RecordingsDesk {
+impl RecordingsPoller {
     /// Recordings that are ready and were made since then, as of this moment or, where others look as well, the last interval:
     /// as far as they are looked for in the list.
     async fn found(
         &self,
         since: DateTime<Utc>,
-        waiting: &[Waiting],
+        waiting: &[RecordingsRequest],
         calls: &mut usize,
-    ) -> Result<List, VendorError> {
+    ) -> Result<RecordingsList, VendorError> {
         let Some((store, own)) = self.others.get() else {
             return self.list(since, waiting, calls).await;
         };
@@ -202,7 +202,7 @@ impl RecordingsDesk {
                 }
                 Ok(Polled::Yours) => {
                     let found = self.list(since, waiting, calls).await;
-                    self.tell_all(store, *own, since, &found).await;
+                    self.share_result(store, *own, since, &found).await;
                     return found;
                 }
                 Ok(Polled::NotYet) => tokio::time::sleep(POLL_AGAIN.min(self.interval)).await,
@@ -212,18 +212,18 @@ impl RecordingsDesk {
         Err(unanswered("the other process's look was not made".into()))
     }
 
-    async fn tell_all(
+    async fn share_result(
         &self,
         store: &Store,
         own: i64,
         since: DateTime<Utc>,
-        found: &Result<List, VendorError>,
+        found: &Result<RecordingsList, VendorError>,
     ) {
-        let told = match found.as_ref().map(serde_json::to_string) {
+        let shared = match found.as_ref().map(serde_json::to_string) {
             Ok(Ok(text)) => store.put_poll(own, POLL, since, text).await,
             Ok(Err(_)) | Err(_) => store.give_up_poll(own, POLL).await,
         };
-        if let Err(error) = told {
+        if let Err(error) = shared {
             // The others pass it over.
             tracing::debug!(%error, "what a poll found was not put down for all");
         }
@@ -232,10 +232,10 @@ impl RecordingsDesk {
     async fn list(
         &self,
         since: DateTime<Utc>,
-        waiting: &[Waiting],
+        waiting: &[RecordingsRequest],
         calls: &mut usize,
-    ) -> Result<List, VendorError> {
-        let mut list = List::default();
+    ) -> Result<RecordingsList, VendorError> {
+        let mut list = RecordingsList::default();
         self.page(&mut list, since, calls).await?;
         self.read_on(&mut list, since, waiting, calls).await;
         Ok(list)
@@ -244,12 +244,13 @@ impl RecordingsDesk {
     /// Reads a list on as long as that is cheaper than to ask for each relay that may be behind its end.
     async fn read_on(
         &self,
-        list: &mut List,
+        list: &mut RecordingsList,
         since: DateTime<Utc>,
-        waiting: &[Waiting],
+        waiting: &[RecordingsRequest],
         calls: &mut usize,
     ) {
-        let many = |list: &List| waiting.iter().filter(|one| one.is_behind(list)).count() > FEW;
+        let many =
+            |list: &RecordingsList| waiting.iter().filter(|one| one.is_behind(list)).count() > FEW;
         while *calls < PAGES && many(list) {
             match self.page(list, since, calls).await {
                 Ok(true) => {}
@@ -266,7 +267,7 @@ impl RecordingsDesk {
     /// Reads the list's next page; whether it brought anything.
     async fn page(
         &self,
-        list: &mut List,
+        list: &mut RecordingsList,
         since: DateTime<Utc>,
         calls: &mut usize,
     ) -> Result<bool, VendorError> {
@@ -279,7 +280,7 @@ impl RecordingsDesk {
     }
 }
 
-fn read(found: &str) -> Result<List, VendorError> {
+fn read(found: &str) -> Result<RecordingsList, VendorError> {
     serde_json::from_str(found).map_err(|error| unanswered(error.to_string()))
 }
 

@@ -24,7 +24,7 @@ use super::directory::Snapshot;
 use super::fleet::peer_messages;
 use super::relay_actor::{Beginning, Parts, RelayActor, Tell};
 use super::shared::Shared;
-use super::supervise::{self, Cause, LastWord};
+use super::supervise::{self, ExitCause, FailureReason};
 use crate::relay::{Event, Relay};
 
 /// How often it is checked that every child's thread still lives.
@@ -68,7 +68,7 @@ pub(super) struct Registry {
 struct ChildExit {
     relay_id: Uuid,
     generation: u64,
-    cause: Cause,
+    cause: ExitCause,
 }
 
 impl Registry {
@@ -153,7 +153,7 @@ impl Registry {
         self.last_generation += 1;
         child.generation = self.last_generation;
         let (registry, generation) = (ctx.address(), child.generation);
-        let last_word = LastWord::default();
+        let failure_reason = FailureReason::default();
         // An actor that is started again keeps its relay's clock.
         let known = self.shared.directory.get(relay_id);
         let clock = known.map_or_else(|| Clock::of(relay.durable()), |known| known.clock);
@@ -165,7 +165,7 @@ impl Registry {
             epoch: child.epoch,
             restarts: child.restarts,
             caller: child.caller.clone(),
-            last_word: last_word.clone(),
+            failure_reason: failure_reason.clone(),
             last_error,
             beginning,
             because,
@@ -173,7 +173,7 @@ impl Registry {
         let actor = supervise::start(
             &arbiter,
             move || RelayActor::new(parts),
-            last_word,
+            failure_reason,
             move |cause| {
                 registry.do_send(ChildExit {
                     relay_id,
@@ -242,7 +242,7 @@ impl Actor for Registry {
                 ctx.notify(ChildExit {
                     relay_id,
                     generation,
-                    cause: Cause::Cancelled,
+                    cause: ExitCause::Cancelled,
                 });
             }
         });
@@ -333,10 +333,12 @@ impl Handler<ChildExit> for Registry {
             return;
         }
         match exit.cause {
-            Cause::Finished => self.forget(exit.relay_id),
-            Cause::Failed(reason) => self.restart(exit.relay_id, reason, ctx),
-            Cause::Panicked(text) => self.restart(exit.relay_id, format!("panicked: {text}"), ctx),
-            Cause::Cancelled => self.restart(exit.relay_id, "its thread has gone".into(), ctx),
+            ExitCause::Finished => self.forget(exit.relay_id),
+            ExitCause::Failed(reason) => self.restart(exit.relay_id, reason, ctx),
+            ExitCause::Panicked(text) => {
+                self.restart(exit.relay_id, format!("panicked: {text}"), ctx)
+            }
+            ExitCause::Cancelled => self.restart(exit.relay_id, "its thread has gone".into(), ctx),
         }
     }
 }

@@ -12,14 +12,14 @@ use tracing::{Instrument as _, Span};
 use super::calls::Caller;
 use super::clock::Clock;
 #[cfg(feature = "sandbox")]
-use super::crash::{self, CrashPoint, Deed};
+use super::crash::{self, CrashOperation, CrashPoint};
 use super::directory::Snapshot;
-use super::figures;
 use super::pace;
 use super::registry::EgressDown;
+use super::relay_metrics;
 use super::rows;
 use super::shared::{Lost, Shared};
-use super::supervise::LastWord;
+use super::supervise::FailureReason;
 use crate::relay::{Action, Durable, Event, Jitter, Phase, Relay, Step};
 
 /// How an actor begins.
@@ -40,7 +40,7 @@ pub(super) struct Parts {
     pub(super) epoch: i64,
     pub(super) restarts: u32,
     pub(super) caller: Caller,
-    pub(super) last_word: LastWord,
+    pub(super) failure_reason: FailureReason,
     pub(super) last_error: Option<String>,
     pub(super) beginning: Beginning,
     /// What it was made for: the request that started the relay, if one did.
@@ -56,7 +56,7 @@ pub(super) struct RelayActor {
     epoch: i64,
     restarts: u32,
     caller: Caller,
-    last_word: LastWord,
+    failure_reason: FailureReason,
     /// Why the actor before this one ended.
     crash: Option<String>,
     last_event_at: DateTime<Utc>,
@@ -102,7 +102,7 @@ impl RelayActor {
             epoch,
             restarts,
             caller,
-            last_word,
+            failure_reason,
             last_error,
             beginning,
             because,
@@ -116,7 +116,7 @@ impl RelayActor {
             epoch,
             restarts,
             caller,
-            last_word,
+            failure_reason,
             crash: last_error,
             last_event_at,
             beginning: Some(beginning),
@@ -137,7 +137,7 @@ impl RelayActor {
     /// until then.
     fn take(&mut self, tell: Tell, ctx: &mut Context<Self>) {
         #[cfg(feature = "sandbox")]
-        super::sabotage::hears(&self.relay.durable().spec, &tell.event);
+        super::sabotage::before_event(&self.relay.durable().spec, &tell.event);
         if self.caller.is_closed() {
             // The relay is another process's, or about to be.
             return ctx.notify(Leave);
@@ -160,7 +160,7 @@ impl RelayActor {
         };
         if let Some(reason) = step.ignored {
             tracing::debug!(%reason, "ignored");
-            figures::ignored(reason);
+            relay_metrics::event_ignored(reason);
         }
         if !step.must_be_stored() {
             return self.act(step, told, because, ctx);
@@ -180,10 +180,10 @@ impl RelayActor {
         let shared = self.shared.clone();
         let stored = async move {
             #[cfg(feature = "sandbox")]
-            crash::point(CrashPoint::Before(Deed::Save));
+            crash::point(CrashPoint::Before(CrashOperation::Save));
             let saved = shared.save(save).await;
             #[cfg(feature = "sandbox")]
-            crash::point(CrashPoint::After(Deed::Save));
+            crash::point(CrashPoint::After(CrashOperation::Save));
             saved
         };
         ctx.wait(
@@ -194,7 +194,7 @@ impl RelayActor {
                     span.in_scope(|| match saved {
                         Ok(()) if actor.caller.is_closed() => ctx.notify(Leave),
                         Ok(()) => {
-                            figures::stored(&before, &step, now);
+                            relay_metrics::step_stored(&before, &step, now);
                             actor.act(step, told, because, ctx);
                         }
                         Err(Lost::Fenced) => ctx.notify(Leave),
@@ -214,7 +214,10 @@ impl RelayActor {
     ) {
         #[cfg(feature = "sandbox")]
         if step.must_be_stored() {
-            super::sabotage::comes_to(&self.relay.durable().spec, super::sabotage::Moment::Acting);
+            super::sabotage::trigger(
+                &self.relay.durable().spec,
+                super::sabotage::SabotageMoment::Acting,
+            );
         }
         let over = self.relay.durable().phase == Phase::Ended;
         self.publish();
@@ -299,7 +302,7 @@ impl RelayActor {
     }
 
     fn give_up(&mut self, reason: String, ctx: &mut Context<Self>) {
-        self.last_word.say(reason);
+        self.failure_reason.set(reason);
         ctx.notify(Leave);
     }
 }

@@ -10,7 +10,7 @@ use crate::relay::{Event, Spec};
 
 /// What happens to a relay's actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum SabotageAction {
     /// Its handler panics.
     Panic,
     /// The thread it lives on ends, and with it every actor there.
@@ -19,7 +19,7 @@ pub enum Deed {
 
 /// What an actor was about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum SabotageMoment {
     /// To hear of anything at all, its own recovery among it.
     Anything,
     /// To hear the answer to a call.
@@ -32,31 +32,31 @@ pub enum Moment {
 
 /// A plan: it is carried out whenever an actor it is about comes to its moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct SabotagePlan {
     /// Relays of channels whose names begin so.
     pub channels: String,
     /// When.
-    pub moment: Moment,
+    pub moment: SabotageMoment,
     /// What.
-    pub deed: Deed,
+    pub action: SabotageAction,
     /// How often for each relay; none: every time.
     pub times: Option<u32>,
 }
 
-static PLANS: Mutex<Vec<(Plan, HashMap<Uuid, u32>)>> = Mutex::new(Vec::new());
+static PLANS: Mutex<Vec<(SabotagePlan, HashMap<Uuid, u32>)>> = Mutex::new(Vec::new());
 
 /// Adds a plan, for every service of this process.
-pub fn sabotage(plan: Plan) {
+pub fn sabotage(plan: SabotagePlan) {
     let mut plans = PLANS.lock();
     plans.push((plan, HashMap::new()));
 }
 
 /// The moment an event is.
-pub(super) fn hears(spec: &Spec, event: &Event) {
-    comes_to(spec, Moment::Anything);
+pub(super) fn before_event(spec: &Spec, event: &Event) {
+    trigger(spec, SabotageMoment::Anything);
     match event {
-        Event::Answered { .. } => comes_to(spec, Moment::Answer),
-        Event::Stop => comes_to(spec, Moment::Stop),
+        Event::Answered { .. } => trigger(spec, SabotageMoment::Answer),
+        Event::Stop => trigger(spec, SabotageMoment::Stop),
         Event::Tick
         | Event::Recovered { .. }
         | Event::Failed { .. }
@@ -69,11 +69,11 @@ pub(super) fn hears(spec: &Spec, event: &Event) {
 
 /// Carries out what is planned for this moment.
 #[allow(clippy::panic, reason = "that is what it is for")]
-pub(super) fn comes_to(spec: &Spec, moment: Moment) {
+pub(super) fn trigger(spec: &Spec, moment: SabotageMoment) {
     match due(spec, moment) {
         None => {}
-        Some(Deed::Panic) => panic!("sabotage"),
-        Some(Deed::EndThread) => {
+        Some(SabotageAction::Panic) => panic!("sabotage"),
+        Some(SabotageAction::EndThread) => {
             if let Some(arbiter) = actix_rt::Arbiter::try_current() {
                 arbiter.stop();
             }
@@ -81,7 +81,7 @@ pub(super) fn comes_to(spec: &Spec, moment: Moment) {
     }
 }
 
-fn due(spec: &Spec, moment: Moment) -> Option<Deed> {
+fn due(spec: &Spec, moment: SabotageMoment) -> Option<SabotageAction> {
     let mut plans = PLANS.lock();
     let (plan, done) = plans.iter_mut().find(|(plan, done)| {
         let done = done.get(&spec.relay_id).copied().unwrap_or(0);
@@ -90,5 +90,5 @@ fn due(spec: &Spec, moment: Moment) -> Option<Deed> {
             && plan.times.is_none_or(|times| done < times)
     })?;
     *done.entry(spec.relay_id).or_default() += 1;
-    Some(plan.deed)
+    Some(plan.action)
 }

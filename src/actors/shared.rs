@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
-use super::alarms::Alarms;
+use super::alarms::LastSweep;
 use super::calls::Vendors;
 use super::clock::ProcessClock;
 use super::directory::Directory;
@@ -53,7 +53,7 @@ pub struct Shared {
     database_answers: AtomicU8,
     registry: RwLock<Option<Addr<Registry>>>,
     cleanup_jobs: Notify,
-    pub(super) alarms: Alarms,
+    pub(super) last_sweep: LastSweep,
     pub(super) stray_reads: StrayReads,
     pub(super) fleet: State,
     /// What this process is called.
@@ -99,7 +99,7 @@ impl Shared {
             database_answers: AtomicU8::new(1),
             registry: RwLock::new(None),
             cleanup_jobs: Notify::new(),
-            alarms: Alarms::default(),
+            last_sweep: LastSweep::default(),
             stray_reads: StrayReads::default(),
             fleet: State::default(),
             node: node(),

@@ -147,9 +147,9 @@ async fn defer(
     shared: &Arc<Shared>,
     relay_id: Uuid,
     channel_id: i64,
-    owed: Cleanup,
+    cleanup: Cleanup,
 ) -> Result<(), StrayError> {
-    let cleanup_job = rows::cleanup_job(&owed, relay_id, channel_id, shared.clock.now());
+    let cleanup_job = rows::cleanup_job(&cleanup, relay_id, channel_id, shared.clock.now());
     shared.store.add_cleanup_jobs(vec![cleanup_job]).await?;
     shared.cleanup_changed();
     Ok(())

@@ -12,7 +12,7 @@ use crate::telemetry::panic_text;
 
 /// How a child came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum ExitCause {
     /// Its work is done.
     Finished,
     /// It gave up, and said why.
@@ -25,11 +25,11 @@ pub(super) enum Cause {
 
 /// Where a child leaves a word before it gives up.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LastWord(Arc<Mutex<Option<String>>>);
+pub(super) struct FailureReason(Arc<Mutex<Option<String>>>);
 
-impl LastWord {
+impl FailureReason {
     /// Leaves it.
-    pub(super) fn say(&self, word: String) {
+    pub(super) fn set(&self, word: String) {
         *self.0.lock() = Some(word);
     }
 
@@ -39,20 +39,20 @@ impl LastWord {
 }
 
 /// Tells the parent once, also when the child's thread goes and nothing runs any more.
-struct Notice<F: FnOnce(Cause)>(Option<F>);
+struct ExitNotice<F: FnOnce(ExitCause)>(Option<F>);
 
-impl<F: FnOnce(Cause)> Notice<F> {
-    fn give(mut self, cause: Cause) {
+impl<F: FnOnce(ExitCause)> ExitNotice<F> {
+    fn give(mut self, cause: ExitCause) {
         if let Some(tell) = self.0.take() {
             tell(cause);
         }
     }
 }
 
-impl<F: FnOnce(Cause)> Drop for Notice<F> {
+impl<F: FnOnce(ExitCause)> Drop for ExitNotice<F> {
     fn drop(&mut self) {
         if let Some(tell) = self.0.take() {
-            tell(Cause::Cancelled);
+            tell(ExitCause::Cancelled);
         }
     }
 }
@@ -62,25 +62,27 @@ impl<F: FnOnce(Cause)> Drop for Notice<F> {
 pub(super) fn start<A>(
     arbiter: &ArbiterHandle,
     build: impl FnOnce() -> A + Send + 'static,
-    last_word: LastWord,
-    on_exit: impl FnOnce(Cause) + Send + 'static,
+    failure_reason: FailureReason,
+    on_exit: impl FnOnce(ExitCause) + Send + 'static,
 ) -> Addr<A>
 where
     A: Actor<Context = Context<A>>,
 {
     let (sender, receiver) = channel::channel(16);
-    let notice = Notice(Some(on_exit));
+    let notice = ExitNotice(Some(on_exit));
     arbiter.spawn_fn(move || {
         let life = actix_rt::spawn(async move {
             Context::with_receiver(receiver).into_future(build()).await;
         });
         actix_rt::spawn(async move {
             let cause = match life.await {
-                Ok(()) => last_word.take().map_or(Cause::Finished, Cause::Failed),
+                Ok(()) => failure_reason
+                    .take()
+                    .map_or(ExitCause::Finished, ExitCause::Failed),
                 Err(error) if error.is_panic() => {
-                    Cause::Panicked(panic_text(&*error.into_panic()).to_owned())
+                    ExitCause::Panicked(panic_text(&*error.into_panic()).to_owned())
                 }
-                Err(_) => Cause::Cancelled,
+                Err(_) => ExitCause::Cancelled,
             };
             notice.give(cause);
         });

@@ -10,7 +10,7 @@ use strum::{IntoEnumIterator as _, VariantNames as _};
 use tokio::time::timeout;
 
 use super::Api;
-use crate::actors::{AlarmCode, DELIVERY_RESULTS, Kind};
+use crate::actors::{AlarmCode, DELIVERY_RESULTS, FindingKind};
 use crate::relay::{Cleanup, Ignored, OutcomeCode, Phase, TRANSITIONS};
 use crate::store::{AlarmRow, CleanupCount};
 use crate::telemetry::metrics::{self, Metric};
@@ -67,7 +67,7 @@ fn begin_at_zero(api: &Api) {
     for kind in Cleanup::VARIANTS {
         metrics::CLEANUP_JOBS_SETTLED.add(0, [kind]);
     }
-    for kind in Kind::VARIANTS {
+    for kind in FindingKind::VARIANTS {
         metrics::ORPHANS_FOUND.add(0, [kind]);
         metrics::ORPHANS_REMOVED.add(0, [kind]);
     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use relaykeeper::actors::{Sweep, Verdict, sweep_once};
+use relaykeeper::actors::{FindingVerdict, Sweep, sweep_once};
 use relaykeeper::application;
 use relaykeeper::config::Settings;
 
@@ -61,11 +61,11 @@ fn summary(sweep: &Sweep, dry_run: bool) -> String {
         ""
     };
     let (verdict, what) = if dry_run {
-        (Verdict::Orphan, "would be removed")
+        (FindingVerdict::Orphan, "would be removed")
     } else {
-        (Verdict::Removed, "removed")
+        (FindingVerdict::Removed, "removed")
     };
-    let (marked, foreign) = (sweep.findings.len(), sweep.count(Verdict::Foreign));
+    let (marked, foreign) = (sweep.findings.len(), sweep.count(FindingVerdict::Foreign));
     format!(
         "{marked} marked, {} {what}, {foreign} of others left alone{cut}",
         sweep.count(verdict)

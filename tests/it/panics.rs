@@ -10,7 +10,7 @@ use crate::support::service::{
     Service, Stage, nothing_is_left, options, settings, show, vendors_when,
 };
 use futures_util::{StreamExt, stream};
-use relaykeeper::actors::sabotage::{Deed, Moment, Plan, sabotage};
+use relaykeeper::actors::sabotage::{SabotageAction, SabotageMoment, SabotagePlan, sabotage};
 use relaykeeper::config::{AgoraBackend, Settings};
 use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas};
 use reqwest::Method;
@@ -30,11 +30,11 @@ fn hush() {
     }));
 }
 
-fn plan(channels: &str, moment: Moment, deed: Deed, times: Option<u32>) {
-    sabotage(Plan {
+fn plan(channels: &str, moment: SabotageMoment, action: SabotageAction, times: Option<u32>) {
+    sabotage(SabotagePlan {
         channels: channels.into(),
         moment,
-        deed,
+        action,
         times,
     });
 }
@@ -136,8 +136,18 @@ async fn all_live(service: &Service, count: usize) -> HashMap<String, Value> {
 async fn of_a_thousand_relays_two_hundred_panic_and_come_back_and_the_others_do_not_notice() {
     hush();
     let stage = roomy().await;
-    plan("answer-", Moment::Answer, Deed::Panic, Some(1));
-    plan("acting-", Moment::Acting, Deed::Panic, Some(1));
+    plan(
+        "answer-",
+        SabotageMoment::Answer,
+        SabotageAction::Panic,
+        Some(1),
+    );
+    plan(
+        "acting-",
+        SabotageMoment::Acting,
+        SabotageAction::Panic,
+        Some(1),
+    );
     let kind = |place: usize| match place % 10 {
         0 => "answer",
         5 => "acting",
@@ -175,7 +185,12 @@ async fn of_a_thousand_relays_two_hundred_panic_and_come_back_and_the_others_do_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relays_on_a_thread_that_dies_go_on_on_another() {
     let stage = roomy().await;
-    plan("thread-", Moment::Answer, Deed::EndThread, Some(1));
+    plan(
+        "thread-",
+        SabotageMoment::Answer,
+        SabotageAction::EndThread,
+        Some(1),
+    );
     let names: Vec<String> = (0..40).map(|place| format!("show{place}")).collect();
     start_all(&stage.service, &names).await;
     all_live(&stage.service, 40).await;
@@ -294,7 +309,12 @@ async fn a_relay_that_dies_six_times_in_a_minute_is_ended_and_what_it_holds_beco
     let (_, calm) = stage.service.start_channel(2, &show("calm")).await;
     let calm = stage.service.in_phase(&calm, "live").await;
     hold_everything(&stage);
-    plan("hopeless", Moment::Anything, Deed::Panic, None);
+    plan(
+        "hopeless",
+        SabotageMoment::Anything,
+        SabotageAction::Panic,
+        None,
+    );
     let ended = stage.service.in_phase(&relay, "ended").await;
     assert_eq!(ended["outcome"]["code"], "internal", "{ended:#}");
     assert_eq!(ended["relay_status"], "failed");

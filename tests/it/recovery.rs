@@ -14,7 +14,7 @@ mod matrix;
 
 use life::Scene;
 use matrix::{every_point, killed_at_each, only};
-use relaykeeper::actors::crash::Deed;
+use relaykeeper::actors::crash::CrashOperation;
 use relaykeeper::config::AgoraBackend::{CloudRecording, MediaPush};
 use rstest::rstest;
 
@@ -29,7 +29,7 @@ async fn killed_at_any_point_a_relay_goes_on_and_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_a_poll_it_goes_on_with_media_push_too() {
     let scene = Scene::sqlite(MediaPush);
-    let points = only(every_point(scene).await, Deed::is_a_poll);
+    let points = only(every_point(scene).await, CrashOperation::is_a_poll);
     killed_at_each(scene, points, 1).await;
 }
 
@@ -39,7 +39,7 @@ async fn killed_at_a_poll_it_goes_on_with_media_push_too() {
 #[case::media_push(Scene::sqlite(MediaPush))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_the_same_point_again_it_goes_on_all_the_same(#[case] scene: Scene) {
-    let points = only(every_point(scene).await, |deed| !deed.is_a_poll());
+    let points = only(every_point(scene).await, |operation| !operation.is_a_poll());
     killed_at_each(scene, points, 2).await;
 }
 
@@ -50,7 +50,12 @@ async fn killed_at_the_same_point_again_it_goes_on_all_the_same(#[case] scene: S
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn so_it_is_on_postgresql(#[case] scene: Scene) {
-    let stored = |deed| matches!(deed, Deed::StoreRelay | Deed::Save | Deed::RunCleanup);
+    let stored = |operation| {
+        matches!(
+            operation,
+            CrashOperation::StoreRelay | CrashOperation::Save | CrashOperation::RunCleanup
+        )
+    };
     let points = only(every_point(scene).await, stored);
     killed_at_each(scene, points, 1).await;
 }

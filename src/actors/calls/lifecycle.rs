@@ -13,84 +13,84 @@ const TRY_AGAIN: u32 = 12;
 
 /// Who is asked whether an ingest streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum FeedSource {
     /// `/lifecycle` of the customer host.
     Lifecycle,
     /// `GET live_inputs/{uid}`.
     Api,
 }
 
-/// What is thought of `/lifecycle`, by all relays together.
+/// What is known of `/lifecycle`, by all relays together.
 #[derive(Debug)]
 pub(in crate::actors) struct LifecycleTrust {
-    thought: Mutex<Thought>,
+    state: Mutex<TrustState>,
     /// How often it is tried again while it is not believed.
     try_again: Duration,
 }
 
 #[derive(Debug, Default)]
-struct Thought {
+struct TrustState {
     /// Odd answers since the last documented one.
     odd: u32,
     /// When it was last tried, while it is not believed.
     distrusted: Option<Instant>,
     /// What it last said, in words.
-    said: String,
+    complaint: String,
 }
 
 impl LifecycleTrust {
     /// It is believed. `poll_interval` is how often relays look.
     pub(super) fn new(poll_interval: Duration) -> Self {
         Self {
-            thought: Mutex::default(),
+            state: Mutex::default(),
             try_again: poll_interval * TRY_AGAIN,
         }
     }
 
     /// Whether it answers as documented, as far as is known.
     pub(in crate::actors) fn is_trusted(&self) -> bool {
-        self.thought.lock().distrusted.is_none()
+        self.state.lock().distrusted.is_none()
     }
 
     /// What it said when it was last odd, while it is not believed.
     pub(in crate::actors) fn complaint(&self) -> Option<String> {
-        let thought = self.thought.lock();
-        thought.distrusted.map(|_| thought.said.clone())
+        let state = self.state.lock();
+        state.distrusted.map(|_| state.complaint.clone())
     }
 
     /// Who is to be asked now.
-    pub(super) fn source(&self, now: Instant) -> Source {
-        let mut thought = self.thought.lock();
-        match thought.distrusted {
+    pub(super) fn source(&self, now: Instant) -> FeedSource {
+        let mut state = self.state.lock();
+        match state.distrusted {
             Some(tried) if now.duration_since(tried) >= self.try_again => {
-                thought.distrusted = Some(now);
-                Source::Lifecycle
+                state.distrusted = Some(now);
+                FeedSource::Lifecycle
             }
-            Some(_) => Source::Api,
-            None if thought.odd >= ODD => Source::Api,
-            None => Source::Lifecycle,
+            Some(_) => FeedSource::Api,
+            None if state.odd >= ODD => FeedSource::Api,
+            None => FeedSource::Lifecycle,
         }
     }
 
     /// It answered as documented.
     pub(super) fn documented(&self) {
-        *self.thought.lock() = Thought::default();
+        *self.state.lock() = TrustState::default();
     }
 
     /// It answered otherwise, or says that there is no such ingest.
-    pub(super) fn odd(&self, said: &str) {
-        let mut thought = self.thought.lock();
-        thought.odd = thought.odd.saturating_add(1);
-        said.clone_into(&mut thought.said);
+    pub(super) fn odd(&self, complaint: &str) {
+        let mut state = self.state.lock();
+        state.odd = state.odd.saturating_add(1);
+        complaint.clone_into(&mut state.complaint);
     }
 
     /// The API knows the ingest: so it was the host.
     pub(super) fn api_knows(&self, now: Instant) {
-        let mut thought = self.thought.lock();
-        if thought.odd >= ODD && thought.distrusted.is_none() {
-            thought.distrusted = Some(now);
+        let mut state = self.state.lock();
+        if state.odd >= ODD && state.distrusted.is_none() {
+            state.distrusted = Some(now);
             tracing::error!(
-                said = thought.said,
+                complaint = state.complaint,
                 "/lifecycle does not answer as documented; the API is asked instead, as often as its budget allows"
             );
         }
@@ -98,7 +98,7 @@ impl LifecycleTrust {
 
     /// The API does not know it either: the host was right to be odd.
     pub(super) fn api_does_not_know(&self) {
-        self.thought.lock().odd = 0;
+        self.state.lock().odd = 0;
     }
 }
 
@@ -115,14 +115,14 @@ mod tests {
         let (trust, now) = trust();
         for _ in 0..2 {
             trust.odd("HTML");
-            assert_eq!(trust.source(now), Source::Lifecycle);
+            assert_eq!(trust.source(now), FeedSource::Lifecycle);
         }
         trust.odd("HTML");
-        assert_eq!(trust.source(now), Source::Api);
+        assert_eq!(trust.source(now), FeedSource::Api);
         assert!(trust.is_trusted(), "not before the API was asked");
         trust.api_knows(now);
         assert_eq!(trust.complaint().as_deref(), Some("HTML"));
-        assert_eq!(trust.source(now), Source::Api);
+        assert_eq!(trust.source(now), FeedSource::Api);
     }
 
     #[test]
@@ -133,11 +133,11 @@ mod tests {
         }
         trust.api_knows(now);
         let later = now + Duration::from_secs(60);
-        assert_eq!(trust.source(later), Source::Lifecycle);
-        assert_eq!(trust.source(later), Source::Api, "one of all tries");
+        assert_eq!(trust.source(later), FeedSource::Lifecycle);
+        assert_eq!(trust.source(later), FeedSource::Api, "one of all tries");
         trust.documented();
         assert!(trust.is_trusted());
-        assert_eq!(trust.source(later), Source::Lifecycle);
+        assert_eq!(trust.source(later), FeedSource::Lifecycle);
     }
 
     #[test]
@@ -146,10 +146,10 @@ mod tests {
         for _ in 0..3 {
             trust.odd("no such object");
         }
-        assert_eq!(trust.source(now), Source::Api);
+        assert_eq!(trust.source(now), FeedSource::Api);
         trust.api_does_not_know();
         assert!(trust.is_trusted());
-        assert_eq!(trust.source(now), Source::Lifecycle);
+        assert_eq!(trust.source(now), FeedSource::Lifecycle);
     }
 
     #[test]
@@ -160,6 +160,6 @@ mod tests {
             trust.odd("HTML");
             trust.documented();
         }
-        assert_eq!(trust.source(now), Source::Lifecycle);
+        assert_eq!(trust.source(now), FeedSource::Lifecycle);
     }
 }

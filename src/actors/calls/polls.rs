@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::lifecycle::Source;
+use super::lifecycle::FeedSource;
 use super::{Caller, asks, failure, recording, unexpected};
 use crate::relay::{Answer, Durable, Failure, FeedReading};
 use crate::vendors::Class;
@@ -62,7 +62,7 @@ impl Caller {
         ingest: &str,
     ) -> Result<Option<Lifecycle>, Failure> {
         let (cloudflare, trust) = (&self.vendors.cloudflare, &self.vendors.lifecycle);
-        if trust.source(Instant::now()) == Source::Lifecycle {
+        if trust.source(Instant::now()) == FeedSource::Lifecycle {
             let said = cloudflare.customer().lifecycle(asks, ingest).await;
             match &said {
                 Ok(_) => trust.documented(),

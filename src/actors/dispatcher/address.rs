@@ -10,19 +10,19 @@ use crate::config::is_public;
 /// A name leads to no public address.
 #[derive(Debug, thiserror::Error)]
 #[error("it has only private addresses, and webhooks.allow_private is off")]
-pub(super) struct OnlyPrivate;
+pub(super) struct NoPublicAddress;
 
 /// Finds a name's public addresses, and no others.
 #[derive(Debug)]
-pub(super) struct PublicOnly;
+pub(super) struct PublicResolver;
 
-impl Resolve for PublicOnly {
+impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let public: Vec<SocketAddr> = found.filter(|at| is_public(at.ip())).collect();
             if public.is_empty() {
-                return Err(OnlyPrivate.into());
+                return Err(NoPublicAddress.into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })

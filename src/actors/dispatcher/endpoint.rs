@@ -10,7 +10,7 @@ use standardwebhooks::{
 };
 use url::{Host, Url};
 
-use super::address::{OnlyPrivate, PublicOnly};
+use super::address::{NoPublicAddress, PublicResolver};
 use crate::config::{Webhooks, is_public};
 
 /// The most of an answer that is read, in bytes: it is for people.
@@ -18,7 +18,7 @@ const EXCERPT: usize = 500;
 
 /// Why nothing can be delivered.
 #[derive(Debug, thiserror::Error)]
-pub enum BadEndpoint {
+pub enum EndpointError {
     /// The settings were not checked.
     #[error("webhooks.endpoint is no URL, or webhooks.secrets holds no secret that can sign")]
     Settings,
@@ -29,10 +29,10 @@ pub enum BadEndpoint {
 
 /// A message was not taken, and there was no answer either.
 #[derive(Debug, thiserror::Error)]
-pub enum Untaken {
+pub enum DeliveryError {
     /// The endpoint is an address it may not be.
     #[error(transparent)]
-    Private(#[from] PrivateAddress),
+    Private(#[from] PrivateAddressError),
     /// No answer in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -44,18 +44,18 @@ pub enum Untaken {
 /// The endpoint's own address is private.
 #[derive(Debug, thiserror::Error)]
 #[error("webhooks.endpoint is a private address, and webhooks.allow_private is off")]
-pub struct PrivateAddress;
+pub struct PrivateAddressError;
 
 /// What the endpoint answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
+pub struct EndpointResponse {
     /// The HTTP status.
     pub status: u16,
     /// The beginning of the body.
     pub excerpt: String,
 }
 
-impl Answered {
+impl EndpointResponse {
     /// Whether the message was taken: any 2xx. A redirect is not followed.
     #[must_use]
     pub fn was_taken(&self) -> bool {
@@ -84,19 +84,19 @@ impl Endpoint {
     ///
     /// # Errors
     /// When settings that were not validated cannot be used, or no TLS provider is installed.
-    pub fn of(settings: &Webhooks) -> Result<Option<Self>, BadEndpoint> {
+    pub fn of(settings: &Webhooks) -> Result<Option<Self>, EndpointError> {
         if settings.endpoint.is_empty() {
             return Ok(None);
         }
-        let url = Url::parse(&settings.endpoint).map_err(|_| BadEndpoint::Settings)?;
-        let key = settings.signing_key().ok_or(BadEndpoint::Settings)?;
+        let url = Url::parse(&settings.endpoint).map_err(|_| EndpointError::Settings)?;
+        let key = settings.signing_key().ok_or(EndpointError::Settings)?;
         let mut client = reqwest::Client::builder()
             .user_agent(concat!("relaykeeper/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
             .no_proxy();
         if !settings.allow_private {
-            client = client.dns_resolver(PublicOnly);
+            client = client.dns_resolver(PublicResolver);
         }
         Ok(Some(Self {
             client: client.build()?,
@@ -116,7 +116,7 @@ impl Endpoint {
         id: &str,
         body: String,
         now: DateTime<Utc>,
-    ) -> Result<Answered, Untaken> {
+    ) -> Result<EndpointResponse, DeliveryError> {
         self.check_address()?;
         let timestamp = now.timestamp();
         let signature = sign(self.key.expose_secret(), id, timestamp, &body);
@@ -137,7 +137,7 @@ impl Endpoint {
                 excerpt.extend_from_slice(&chunk);
             }
             excerpt.truncate(EXCERPT);
-            Ok::<_, reqwest::Error>(Answered {
+            Ok::<_, reqwest::Error>(EndpointResponse {
                 status: response.status().as_u16(),
                 excerpt: String::from_utf8_lossy(&excerpt).into_owned(),
             })
@@ -145,12 +145,12 @@ impl Endpoint {
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(answered)) => Ok(answered),
             Ok(Err(error)) => Err(broken(error)),
-            Err(_) => Err(Untaken::Timeout(self.timeout)),
+            Err(_) => Err(DeliveryError::Timeout(self.timeout)),
         }
     }
 
     /// A literal address is asked of no resolver.
-    fn check_address(&self) -> Result<(), PrivateAddress> {
+    fn check_address(&self) -> Result<(), PrivateAddressError> {
         let literal = match self.url.host() {
             Some(Host::Ipv4(v4)) => Some(v4.into()),
             Some(Host::Ipv6(v6)) => Some(v6.into()),
@@ -159,7 +159,7 @@ impl Endpoint {
         if self.allow_private || literal.is_none_or(is_public) {
             Ok(())
         } else {
-            Err(PrivateAddress)
+            Err(PrivateAddressError)
         }
     }
 }
@@ -172,13 +172,13 @@ fn sign(key: &[u8], id: &str, timestamp: i64, body: &str) -> String {
 }
 
 /// The URL is left out: it may hold a secret.
-fn broken(error: reqwest::Error) -> Untaken {
+fn broken(error: reqwest::Error) -> DeliveryError {
     let error = anyhow::Error::new(error.without_url());
-    let text = match error.chain().find(|cause| cause.is::<OnlyPrivate>()) {
+    let text = match error.chain().find(|cause| cause.is::<NoPublicAddress>()) {
         Some(private) => private.to_string(),
         None => format!("{error:#}"),
     };
-    Untaken::Broken(text.chars().take(300).collect())
+    DeliveryError::Broken(text.chars().take(300).collect())
 }
 
 #[cfg(test)]

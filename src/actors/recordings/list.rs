@@ -10,14 +10,14 @@ use crate::vendors::cloudflare::{Video, VideoPage};
 
 /// Recordings that are ready, newest first up to where the list ends.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct List {
+pub(super) struct RecordingsList {
     /// By their ingests.
     videos: HashMap<String, Vec<Video>>,
     /// Where it ends; none: it holds all that was asked for.
     pub(super) ends: Option<DateTime<Utc>>,
 }
 
-impl List {
+impl RecordingsList {
     /// An ingest's recordings in it.
     pub(super) fn of(&self, ingest: &str) -> &[Video] {
         self.videos.get(ingest).map_or(&[], Vec::as_slice)

@@ -54,7 +54,7 @@ async fn answers_each(server: &MockServer) {
         .await;
 }
 
-fn desk(server: &MockServer) -> RecordingsDesk {
+fn poller(server: &MockServer) -> RecordingsPoller {
     let settings = config::Cloudflare {
         account_id: "a".repeat(32),
         api_token: "token".to_owned().into(),
@@ -66,15 +66,15 @@ fn desk(server: &MockServer) -> RecordingsDesk {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cloudflare = Cloudflare::new(&settings, &config::Vendors::default(), &Lease::for_good());
     let here = tokio::runtime::Handle::current();
-    RecordingsDesk::new(cloudflare.unwrap(), Duration::from_millis(1), here)
+    RecordingsPoller::new(cloudflare.unwrap(), Duration::from_millis(1), here)
 }
 
 /// How many of these relays' recordings one poll finds; all were started this minute.
-async fn found(desk: &RecordingsDesk, relays: std::ops::Range<usize>, minute: u32) -> usize {
+async fn found(poller: &RecordingsPoller, relays: std::ops::Range<usize>, minute: u32) -> usize {
     let since = chrono::NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
     let since = since.and_hms_opt(12, minute, 0).unwrap().and_utc();
     let inputs: Vec<_> = relays.map(|number| format!("relay-{number}")).collect();
-    let polls = join_all(inputs.iter().map(|input| desk.poll(input, since))).await;
+    let polls = join_all(inputs.iter().map(|input| poller.poll(input, since))).await;
     let found = polls.into_iter().filter(|found| match found.as_deref() {
         Ok([one]) => one.uid.starts_with("of-relay-"),
         Ok(_) => false,
@@ -101,7 +101,7 @@ async fn a_full_list_is_read_on_while_many_may_be_behind_its_end() {
     next.extend((0..18).map(|number| video(&format!("relay-{number}"), 35)));
     answers(&server, Some("2026-11-22T12:40:00Z"), next).await;
     answers_each(&server).await;
-    assert_eq!(found(&desk(&server), 0..20, 31).await, 20);
+    assert_eq!(found(&poller(&server), 0..20, 31).await, 20);
     assert_eq!(lists_and_asks(&server).await, (2, 2), "two are asked for");
 }
 
@@ -110,10 +110,10 @@ async fn few_that_may_be_behind_the_end_are_asked_for_and_those_that_cannot_be_a
     let server = MockServer::start().await;
     answers(&server, None, page_of_others(40)).await;
     answers_each(&server).await;
-    let desk = desk(&server);
-    assert_eq!(found(&desk, 0..20, 50).await, 0, "they have none yet");
+    let poller = poller(&server);
+    assert_eq!(found(&poller, 0..20, 50).await, 0, "they have none yet");
     assert_eq!(lists_and_asks(&server).await, (1, 0));
-    assert_eq!(found(&desk, 0..3, 30).await, 3);
+    assert_eq!(found(&poller, 0..3, 30).await, 3);
     assert_eq!(lists_and_asks(&server).await, (2, 3));
 }
 
@@ -124,10 +124,10 @@ async fn one_poll_takes_ten_calls_at_most_and_the_next_polls_find_the_rest() {
     // The same once more: nothing older is ever told.
     answers(&server, Some("2026-11-22T12:40:00Z"), page_of_others(40)).await;
     answers_each(&server).await;
-    let desk = desk(&server);
-    assert_eq!(found(&desk, 0..20, 30).await, 8);
+    let poller = poller(&server);
+    assert_eq!(found(&poller, 0..20, 30).await, 8);
     assert_eq!(lists_and_asks(&server).await, (2, 8));
-    assert_eq!(found(&desk, 20..30, 30).await, 8);
+    assert_eq!(found(&poller, 20..30, 30).await, 8);
     assert_eq!(lists_and_asks(&server).await, (4, 16));
 }
 
@@ -140,6 +140,6 @@ async fn a_list_without_end_leaves_calls_to_ask_for_relays() {
         answers(&server, Some(&before), page_of_others(minute)).await;
     }
     answers_each(&server).await;
-    assert_eq!(found(&desk(&server), 0..20, 10).await, 5);
+    assert_eq!(found(&poller(&server), 0..20, 10).await, 5);
     assert_eq!(lists_and_asks(&server).await, (5, 5));
 }

@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::keys::{Key, record, start_failed};
 use super::{AWAY, RelayService};
 #[cfg(feature = "sandbox")]
-use crate::actors::crash::{self, CrashPoint, Deed};
+use crate::actors::crash::{self, CrashOperation, CrashPoint};
 use crate::actors::directory::Snapshot;
-use crate::actors::figures;
 use crate::actors::registry::{Begin, Recover};
+use crate::actors::relay_metrics;
 use crate::actors::requests::{StartAnswer, StartError, StartRequest};
 use crate::actors::rows;
 use crate::actors::shared::Readiness;
@@ -203,15 +203,15 @@ impl RelayService {
                 .map(|keyed_by| record(keyed_by, relay_id, now)),
         };
         #[cfg(feature = "sandbox")]
-        crash::point(CrashPoint::Before(Deed::StoreRelay));
+        crash::point(CrashPoint::Before(CrashOperation::StoreRelay));
         let created = shared.store.create(new).await;
         #[cfg(feature = "sandbox")]
-        crash::point(CrashPoint::After(Deed::StoreRelay));
+        crash::point(CrashPoint::After(CrashOperation::StoreRelay));
         match created {
             Ok(Created::Created) => {
                 shared.note_database(true);
                 let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
-                figures::begun(&step);
+                relay_metrics::relay_started(&step);
                 tracing::info!(%relay_id, channel_id = request.channel_id, "a relay begins");
                 let snapshot = Snapshot::before_its_actor(&relay, now);
                 shared.directory.publish(snapshot);

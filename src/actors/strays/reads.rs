@@ -20,10 +20,10 @@ const WINDOW: Duration = Duration::from_secs(300);
 
 /// What was read of late.
 #[derive(Debug, Default)]
-pub(in crate::actors) struct StrayReads(Mutex<Book>);
+pub(in crate::actors) struct StrayReads(Mutex<ReadLimits>);
 
 #[derive(Debug, Default)]
-struct Book {
+struct ReadLimits {
     /// When each ingest may be read again.
     not_before: HashMap<String, Instant>,
     /// When the reads of unknown ingests so far are used up, at the rate allowed.
@@ -33,12 +33,12 @@ struct Book {
 impl StrayReads {
     /// Whether this ingest may be read now; if so, it counts as read.
     pub(super) fn begin(&self, ingest: &str, now: Instant) -> bool {
-        let mut book = self.0.lock();
-        let known = book.not_before.get(ingest);
+        let mut limits = self.0.lock();
+        let known = limits.not_before.get(ingest);
         if known.is_some_and(|not_before| now < *not_before) {
             return false;
         }
-        book.put(ingest, now + AGAIN_AFTER, now);
+        limits.put(ingest, now + AGAIN_AFTER, now);
         true
     }
 
@@ -46,23 +46,23 @@ impl StrayReads {
     pub(super) fn take_unknown(&self, quota: u32, now: Instant) -> bool {
         let most = (quota / PART).max(1);
         let each = WINDOW / most;
-        let mut book = self.0.lock();
-        let from = book.used_up_at.map_or(now, |at| at.max(now));
+        let mut limits = self.0.lock();
+        let from = limits.used_up_at.map_or(now, |at| at.max(now));
         if from > now + each * (most - 1) {
             return false;
         }
-        book.used_up_at = Some(from + each);
+        limits.used_up_at = Some(from + each);
         true
     }
 
     /// This ingest is not ours.
     pub(super) fn not_ours(&self, ingest: &str, now: Instant) {
-        let mut book = self.0.lock();
-        book.put(ingest, now + NOT_OURS_FOR, now);
+        let mut limits = self.0.lock();
+        limits.put(ingest, now + NOT_OURS_FOR, now);
     }
 }
 
-impl Book {
+impl ReadLimits {
     fn put(&mut self, ingest: &str, not_before: Instant, now: Instant) {
         if self.not_before.len() >= MOST {
             self.not_before.retain(|_, at| now < *at);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use relaykeeper::actors::crash::{CrashPoint, Deed};
+use relaykeeper::actors::crash::{CrashOperation, CrashPoint};
 use relaykeeper::config::AgoraBackend;
 
 use super::life::Scene;
@@ -28,11 +28,11 @@ fn read(reached: &str) -> (CrashPoint, u32) {
 
 /// What a life without a crash never comes by: an input is looked for in the list hours later only, an egress is updated
 /// when its push hangs.
-fn never_reached(backend: AgoraBackend) -> Vec<Deed> {
-    let mut never = vec![Deed::FindIngest, Deed::UpdateEgress];
+fn never_reached(backend: AgoraBackend) -> Vec<CrashOperation> {
+    let mut never = vec![CrashOperation::FindIngest, CrashOperation::UpdateEgress];
     never.extend(match backend {
-        AgoraBackend::CloudRecording => vec![Deed::CreateConverter],
-        AgoraBackend::MediaPush => vec![Deed::Acquire, Deed::StartEgress],
+        AgoraBackend::CloudRecording => vec![CrashOperation::CreateConverter],
+        AgoraBackend::MediaPush => vec![CrashOperation::Acquire, CrashOperation::StartEgress],
     });
     never
 }
@@ -62,29 +62,29 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
     let known: HashSet<CrashPoint> = reached.iter().map(|reached| read(reached).0).collect();
     let never = never_reached(scene.backend);
     for point in CrashPoint::all() {
-        let deed = point.deed();
+        let operation = point.operation();
         let reached = known.contains(&point);
         // Whether there is a poll depends on who told first.
         assert!(
-            reached || never.contains(&deed) || deed.is_a_poll(),
+            reached || never.contains(&operation) || operation.is_a_poll(),
             "{point}"
         );
-        assert!(!reached || !never.contains(&deed), "{point}");
+        assert!(!reached || !never.contains(&operation), "{point}");
     }
     reached
         .into_iter()
         .filter(|reached| {
             let (point, times) = read(reached);
-            !point.deed().is_a_poll() || times <= POLLS
+            !point.operation().is_a_poll() || times <= POLLS
         })
         .cloned()
         .collect()
 }
 
 /// The points before and after these deeds; all of them if the whole matrix is wanted.
-pub(crate) fn only(points: Vec<String>, these: fn(Deed) -> bool) -> Vec<String> {
+pub(crate) fn only(points: Vec<String>, these: fn(CrashOperation) -> bool) -> Vec<String> {
     let full = std::env::var(MATRIX).is_ok_and(|matrix| matrix == "full");
-    let wanted = |point: &String| full || these(read(point).0.deed());
+    let wanted = |point: &String| full || these(read(point).0.operation());
     points.into_iter().filter(wanted).collect()
 }
 

@@ -6,19 +6,19 @@ use crate::relay::{Durable, Ignored, Step};
 use crate::telemetry::metrics;
 
 /// A relay was begun by this step.
-pub(super) fn begun(step: &Step) {
+pub(super) fn relay_started(step: &Step) {
     metrics::STARTS.add(1, []);
-    written(step);
+    count_journal_entries(step);
 }
 
 /// An event meant nothing.
-pub(super) fn ignored(reason: Ignored) {
+pub(super) fn event_ignored(reason: Ignored) {
     metrics::EVENTS_IGNORED.add(1, [&reason.to_string()]);
 }
 
 /// A step that a relay took from `before` was stored. A step may pass through several phases: each is counted.
-pub(super) fn stored(before: &Durable, step: &Step, now: DateTime<Utc>) {
-    written(step);
+pub(super) fn step_stored(before: &Durable, step: &Step, now: DateTime<Utc>) {
+    count_journal_entries(step);
     let mut relay = before.clone();
     let mut from = before.phase;
     for fact in &step.facts {
@@ -51,7 +51,7 @@ pub(super) fn stored(before: &Durable, step: &Step, now: DateTime<Utc>) {
     metrics::REPLACEMENTS.add(u64::from(replaced), []);
 }
 
-fn written(step: &Step) {
+fn count_journal_entries(step: &Step) {
     let facts = u64::try_from(step.facts.len()).unwrap_or(u64::MAX);
     metrics::JOURNAL_ENTRIES.add(facts, []);
 }

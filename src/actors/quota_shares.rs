@@ -1,4 +1,4 @@
-//! One vendor's quota, several nodes: who may use how much of it. Pure but for `settle`.
+//! One vendor's quota, several nodes: who may use how much of it. Pure but for `update`.
 //!
 //! The shares of all nodes, those of nodes just gone included, never add up to more than the quota. A node with more than its
 //! part uses less first, and writes it down once what it has used fits; one with less takes what that sets free. A node that
@@ -25,7 +25,7 @@ const SAME: Duration = Duration::from_secs(1);
 
 /// What one node knows of one budget.
 #[derive(Debug, Clone)]
-struct Own {
+struct BudgetUse {
     name: &'static str,
     /// The most calls of all nodes in any window.
     quota: u32,
@@ -37,18 +37,18 @@ struct Own {
 
 /// What is to be done about one budget.
 #[derive(Debug, Default, PartialEq)]
-struct Plan {
+struct SharePlan {
     /// The most this node may use from now on, at once; what is to be held of it needs no more than this.
     share: u32,
     /// Whether it should have something, and nothing is free.
-    waits: bool,
+    is_waiting: bool,
     /// What is to be written.
     changes: Vec<ShareChange>,
 }
 
 /// A node's place among all.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct NodeRank {
     nodes: u32,
     /// How many joined before it.
     rank: u32,
@@ -56,7 +56,7 @@ struct Place {
     turn: u32,
 }
 
-impl Place {
+impl NodeRank {
     fn of(fleet: &Fleet, epoch: i64, now: DateTime<Utc>) -> Self {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let before = fleet.nodes.iter().filter(|node| node.epoch < epoch);
@@ -84,7 +84,7 @@ impl Place {
 }
 
 /// What the node of this epoch does about a budget.
-fn plan(own: &Own, epoch: i64, place: Place, shares: &Shares) -> Plan {
+fn plan(own: &BudgetUse, epoch: i64, place: NodeRank, shares: &Shares) -> SharePlan {
     let mut changes = Vec::new();
     let mut others = 0u32;
     let mut held = 0;
@@ -135,9 +135,9 @@ fn plan(own: &Own, epoch: i64, place: Place, shares: &Shares) -> Plan {
             });
         }
     }
-    Plan {
+    SharePlan {
         share,
-        waits: share == 0 && part > 0,
+        is_waiting: share == 0 && part > 0,
         changes,
     }
 }
@@ -146,9 +146,9 @@ fn plan(own: &Own, epoch: i64, place: Place, shares: &Shares) -> Plan {
 ///
 /// # Errors
 /// When the database does not answer. Nothing more is used then than before.
-pub(super) async fn settle(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result<(), StoreError> {
-    let place = Place::of(fleet, epoch, Utc::now());
-    let all = || -> Vec<Own> { shared.vendors.governors().map(own).collect() };
+pub(super) async fn update(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result<(), StoreError> {
+    let place = NodeRank::of(fleet, epoch, Utc::now());
+    let all = || -> Vec<BudgetUse> { shared.vendors.governors().map(own).collect() };
     let own = all();
     let shares = shared.store.shares().await?;
     let plans: Vec<_> = own
@@ -179,7 +179,7 @@ pub(super) async fn settle(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result
                 .collect();
             decided
                 .iter()
-                .flat_map(|plan: &Plan| plan.changes.clone())
+                .flat_map(|plan: &SharePlan| plan.changes.clone())
                 .collect()
         })
         .await?;
@@ -188,13 +188,13 @@ pub(super) async fn settle(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result
             governor.set_share(plan.share);
         }
     }
-    tell_of_nothing(&own, &decided);
+    log_missing_shares(&own, &decided);
     Ok(())
 }
 
-fn own(governor: &crate::vendors::governor::Governor) -> Own {
+fn own(governor: &crate::vendors::governor::Governor) -> BudgetUse {
     let snapshot = governor.snapshot();
-    Own {
+    BudgetUse {
         name: governor.name(),
         quota: governor.allowed(),
         used: governor.used_by_us(),
@@ -203,11 +203,11 @@ fn own(governor: &crate::vendors::governor::Governor) -> Own {
 }
 
 /// A node without a share of some budget is of little use.
-fn tell_of_nothing(own: &[Own], plans: &[Plan]) {
+fn log_missing_shares(own: &[BudgetUse], plans: &[SharePlan]) {
     let without: BTreeSet<_> = own
         .iter()
         .zip(plans)
-        .filter(|(_, plan)| plan.waits)
+        .filter(|(_, plan)| plan.is_waiting)
         .map(|(own, _)| own.name)
         .collect();
     if !without.is_empty() {
@@ -227,8 +227,8 @@ mod tests {
 
     const NAME: &str = "cloudflare";
 
-    fn own(quota: u32, used: u32) -> Own {
-        Own {
+    fn own(quota: u32, used: u32) -> BudgetUse {
+        BudgetUse {
             name: NAME,
             quota,
             used,
@@ -236,8 +236,8 @@ mod tests {
         }
     }
 
-    fn one_of(nodes: usize) -> Place {
-        Place {
+    fn one_of(nodes: usize) -> NodeRank {
+        NodeRank {
             nodes: u32::try_from(nodes).unwrap(),
             rank: 0,
             turn: 0,
@@ -274,7 +274,11 @@ mod tests {
     #[test]
     fn a_node_that_joins_takes_what_is_free_and_waits_for_the_rest() {
         let joins = plan(&own(960, 0), 2, one_of(2), &shares(&[(1, 960)]));
-        assert_eq!((joins.share, joins.waits), (0, true), "nothing is free yet");
+        assert_eq!(
+            (joins.share, joins.is_waiting),
+            (0, true),
+            "nothing is free yet"
+        );
         assert_eq!(joins.changes, []);
         let joins = plan(&own(960, 0), 2, one_of(2), &shares(&[(1, 900)]));
         assert_eq!((joins.share, joins.changes), (60, vec![hold(60)]));
@@ -376,7 +380,7 @@ mod tests {
             for turn in 0..u32::try_from(nodes).unwrap() * 10 {
                 let mut sum = 0;
                 for (rank, had) in (0..).zip(&mut had) {
-                    let place = Place {
+                    let place = NodeRank {
                         rank,
                         turn,
                         ..one_of(nodes)
@@ -401,9 +405,9 @@ mod tests {
         let mut own = own(960, 0);
         own.pause = Some(Duration::from_secs(30));
         let mut known = shares(&[(1, 960)]);
-        let told = plan(&own, 1, one_of(1), &known);
+        let plan_of_pause = plan(&own, 1, one_of(1), &known);
         assert!(matches!(
-            told.changes.as_slice(),
+            plan_of_pause.changes.as_slice(),
             [ShareChange::Pause { .. }]
         ));
         known
