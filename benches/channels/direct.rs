@@ -72,30 +72,30 @@ async fn start(cloudflare: &Cloudflare, agora: &Agora, number: usize) -> String 
 }
 
 fn clients(at: &Addresses) -> (Cloudflare, Agora) {
-    let cloudflare = config::Cloudflare {
+    let cloudflare = config::CloudflareSettings {
         account_id: at.account_id.clone(),
         api_token: at.cloudflare_token.clone().into(),
         api_base_url: at.cloudflare.clone(),
         customer_base_url: at.customer.clone(),
         requests_per_5_minutes: NEVER,
-        ..config::Cloudflare::default()
+        ..config::CloudflareSettings::default()
     };
-    let mut agora = config::Agora {
+    let mut agora = config::AgoraSettings {
         app_id: at.app_id.clone(),
         customer_id: at.customer_id.clone(),
         customer_secret: at.customer_secret.clone().into(),
         api_base_url: at.agora.clone(),
         fallback_base_urls: Vec::new(),
-        ..config::Agora::default()
+        ..config::AgoraSettings::default()
     };
     agora.cloud_recording.requests_per_second = NEVER;
-    agora.cloud_recording.storage = config::Storage {
+    agora.cloud_recording.storage = config::StorageSettings {
         bucket: "bucket".into(),
         access_key: "storage-access-key".into(),
         secret_key: "storage-secret-key".into(),
-        ..config::Storage::default()
+        ..config::StorageSettings::default()
     };
-    let (vendors, lease) = (config::Vendors::default(), Lease::for_good());
+    let (vendors, lease) = (config::VendorsSettings::default(), Lease::for_good());
     let cloudflare = Cloudflare::new(&cloudflare, &vendors, &lease).expect("a client");
     let agora = Agora::new(&agora, &vendors, &lease).expect("a client");
     (cloudflare, agora)

@@ -52,7 +52,7 @@ impl std::fmt::Debug for Tokens {
 impl Tokens {
     /// The tokens of the settings. An empty one is none.
     #[must_use]
-    pub(super) fn new(settings: &config::Auth) -> Self {
+    pub(super) fn new(settings: &config::AuthSettings) -> Self {
         let of = |tokens: &[SecretString], scope| -> Vec<(Digest, Scope)> {
             let tokens = tokens.iter().map(|token| token.expose_secret().trim());
             let tokens = tokens.filter(|token| !token.is_empty());
@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     fn tokens() -> Tokens {
-        Tokens::new(&config::Auth {
+        Tokens::new(&config::AuthSettings {
             api_tokens: vec!["first".into(), "second".into(), "".into(), " ".into()],
             admin_tokens: vec!["boss".into()],
         })

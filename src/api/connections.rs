@@ -51,7 +51,7 @@ pub(super) struct Allowed {
 }
 
 impl Allowed {
-    pub(super) fn by(settings: &config::Server) -> Self {
+    pub(super) fn by(settings: &config::ServerSettings) -> Self {
         let of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         Self {
             total: of(settings.max_connections),

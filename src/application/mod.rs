@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actors::{NodeRunner, RelayService, Shared, Vendors};
 use crate::api::{self, Api};
-use crate::config::{Runtime, Settings};
+use crate::config::{RuntimeSettings, Settings};
 use crate::store::Store;
 use crate::telemetry::metrics;
 use crate::vendors::lease::Lease;
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Application {
 /// # Errors
 /// What the service fails with, and when the threads cannot be made.
 pub fn run<F: Future<Output = anyhow::Result<T>>, T>(service: F) -> anyhow::Result<T> {
-    run_on(&Runtime::default(), service)
+    run_on(&RuntimeSettings::default(), service)
 }
 
 /// The same with as many threads as the settings say.
@@ -64,14 +64,14 @@ pub fn run<F: Future<Output = anyhow::Result<T>>, T>(service: F) -> anyhow::Resu
 /// # Errors
 /// As [`run`].
 pub fn run_on<F: Future<Output = anyhow::Result<T>>, T>(
-    threads: &Runtime,
+    threads: &RuntimeSettings,
     service: F,
 ) -> anyhow::Result<T> {
     // A second call finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(Runtime::threads(threads.tokio_workers))
+        .worker_threads(RuntimeSettings::threads(threads.tokio_workers))
         .enable_all()
         .build()?;
     let handle = runtime.handle().clone();
@@ -179,8 +179,8 @@ impl Application {
         let service = RelayService::new(self.shared.clone());
         let threads = &self.settings.runtime;
         let (arbiters, workers) = (
-            Runtime::threads(threads.arbiters),
-            Runtime::threads(threads.http_workers),
+            RuntimeSettings::threads(threads.arbiters),
+            RuntimeSettings::threads(threads.http_workers),
         );
         let node_runner_ends = CancellationToken::new();
         let mut node_runner = tokio::task::spawn_local(

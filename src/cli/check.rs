@@ -16,23 +16,23 @@ use secrecy::ExposeSecret as _;
 
 /// What the checks found so far.
 #[derive(Default)]
-struct Report {
+struct CheckReport {
     bad: usize,
 }
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
-impl Report {
-    fn good(&self, what: &str, said: &str) {
-        println!("ok       {what}: {said}");
+impl CheckReport {
+    fn good(&self, what: &str, detail: &str) {
+        println!("ok       {what}: {detail}");
     }
 
-    fn note(&self, what: &str, said: &str) {
-        println!("note     {what}: {said}");
+    fn note(&self, what: &str, detail: &str) {
+        println!("note     {what}: {detail}");
     }
 
-    fn bad(&mut self, what: &str, said: &str) {
+    fn bad(&mut self, what: &str, detail: &str) {
         self.bad += 1;
-        println!("WRONG    {what}: {said}");
+        println!("WRONG    {what}: {detail}");
     }
 
     fn sum(&self) -> ExitCode {
@@ -50,7 +50,7 @@ impl Report {
 
 pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     application::run(async move {
-        let mut report = Report::default();
+        let mut report = CheckReport::default();
         for missing in settings.missing_for_serve() {
             report.bad(
                 missing.key,
@@ -84,7 +84,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn open_files(settings: &Settings, report: &Report) {
+fn open_files(settings: &Settings, report: &CheckReport) {
     let limit = descriptors::raise();
     let wanted = settings.server.max_connections;
     let connections = descriptors::connections(wanted, limit);
@@ -101,7 +101,7 @@ fn open_files(settings: &Settings, report: &Report) {
     }
 }
 
-async fn database(settings: &Settings, report: &mut Report) {
+async fn database(settings: &Settings, report: &mut CheckReport) {
     if settings.database.is_in_memory() {
         return report.bad("database", super::IN_MEMORY);
     }
@@ -140,7 +140,7 @@ async fn database(settings: &Settings, report: &mut Report) {
     store.close().await;
 }
 
-async fn cloudflare(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+async fn cloudflare(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<()> {
     let ours = &settings.cloudflare;
     if ours.account_id.is_empty() || ours.api_token.expose_secret().is_empty() {
         return Ok(());
@@ -201,7 +201,7 @@ async fn cloudflare(settings: &Settings, report: &mut Report) -> anyhow::Result<
     Ok(())
 }
 
-async fn agora(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<()> {
     let ours = &settings.agora;
     let secret = ours.customer_secret.expose_secret();
     if ours.app_id.is_empty() || ours.customer_id.is_empty() || secret.is_empty() {

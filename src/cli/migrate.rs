@@ -9,13 +9,13 @@ use relaykeeper::store::{DatabaseLock, Store};
 
 /// What to do about the schema.
 #[derive(Debug, Args)]
-pub(super) struct Migrate {
+pub(super) struct MigrateArgs {
     #[command(subcommand)]
-    direction: Direction,
+    direction: MigrateCommand,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
-enum Direction {
+enum MigrateCommand {
     /// Apply what is not applied yet. `serve` does it by itself.
     Up,
     /// Take migrations back, the last first. Tables of relaykeeper's own go with what is in them; of a `channels` table
@@ -30,13 +30,13 @@ enum Direction {
 }
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
-pub(super) fn run(settings: Settings, migrate: &Migrate) -> anyhow::Result<ExitCode> {
+pub(super) fn run(settings: Settings, migrate: &MigrateArgs) -> anyhow::Result<ExitCode> {
     let direction = migrate.direction;
     application::run(async move {
         let store = Store::connect(&settings.database).await?;
         let _lock = match direction {
-            Direction::Status => None,
-            Direction::Up | Direction::Down { .. } => {
+            MigrateCommand::Status => None,
+            MigrateCommand::Up | MigrateCommand::Down { .. } => {
                 let Ok(lock) = DatabaseLock::try_acquire(&settings.database)? else {
                     anyhow::bail!("another process holds the database: stop it first");
                 };
@@ -44,8 +44,8 @@ pub(super) fn run(settings: Settings, migrate: &Migrate) -> anyhow::Result<ExitC
             }
         };
         match direction {
-            Direction::Up => store.migrate().await?,
-            Direction::Down { steps } => {
+            MigrateCommand::Up => store.migrate().await?,
+            MigrateCommand::Down { steps } => {
                 let acting = store.acting().await?;
                 if !acting.is_empty() {
                     anyhow::bail!(
@@ -55,7 +55,7 @@ pub(super) fn run(settings: Settings, migrate: &Migrate) -> anyhow::Result<ExitC
                 }
                 store.migrate_down(steps).await?;
             }
-            Direction::Status => {}
+            MigrateCommand::Status => {}
         }
         for migration in store.migration_status().await? {
             println!(

@@ -39,19 +39,19 @@ struct Cli {
     #[arg(long, global = true, value_enum)]
     log_format: Option<LogFormat>,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Serve the API and drive relays.
     ///
     /// Brings the database's schema up to date, goes on with every relay a process before it left unfinished, and runs
     /// until SIGTERM or SIGINT. Egresses keep running when it goes down: the next process adopts them. A second process
     /// on the same database serves reads, is not ready, and waits.
-    Serve(serve::Serve),
+    Serve(serve::ServeArgs),
     /// Bring the database's schema up, take it down, or show how far it is.
-    Migrate(migrate::Migrate),
+    Migrate(migrate::MigrateArgs),
     /// Are the settings complete, and do both vendors take the credentials?
     ///
     /// Says what is missing and how to get it. Calls both vendors, but nothing that costs money. Exit code 1 when something
@@ -66,14 +66,14 @@ enum Command {
     /// Fold a relay's journal through the life cycle again, and compare what comes out with what is stored.
     ///
     /// Shows each entry: time, fact, phase after it, calls that were asked for. Exit code 1 when the stored state differs.
-    Replay(replay::Replays),
+    Replay(replay::ReplayArgs),
     /// Remove from the vendors what is ours and nobody's: once, and show all that bears a tag.
     ///
     /// The running service does the same at every `janitor.interval`. Objects younger than `janitor.grace`, of unfinished
     /// relays, named by a cleanup job, or kept by policy are left alone; marks of other deployments or databases are only shown.
     Sweep(sweep::SweepArgs),
     /// Set up Cloudflare's webhooks, show how they are set up, or send a test message to the marketplace.
-    Webhooks(webhooks::Webhooks),
+    Webhooks(webhooks::WebhooksArgs),
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Run the service on simulated vendors: no account, no credentials, no cost.
@@ -81,10 +81,10 @@ enum Command {
     /// Starts both vendors on this machine and the service on them, prints its address, its tokens and what to try, and runs
     /// until Ctrl-C. With --demo: one relay from its start to its end, told as it happens.
     #[cfg(feature = "sandbox")]
-    Sandbox(sandbox::Sandbox),
+    Sandbox(sandbox::SandboxArgs),
 }
 
-impl Command {
+impl CliCommand {
     /// What is logged when `RUST_LOG` does not say.
     fn usual_logs(&self) -> &'static str {
         match self {
@@ -118,20 +118,20 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => return failed(&anyhow::Error::new(error)),
     };
     let done = match cli.command {
-        Command::Serve(ref serve) => settings.and_then(|settings| serve::run(settings, serve)),
-        Command::Migrate(ref migrate) => {
+        CliCommand::Serve(ref serve) => settings.and_then(|settings| serve::run(settings, serve)),
+        CliCommand::Migrate(ref migrate) => {
             settings.and_then(|settings| migrate::run(settings, migrate))
         }
-        Command::Check => settings.and_then(check::run),
-        Command::Openapi => Ok(openapi()),
-        Command::Probe(ref args) => settings.and_then(|settings| probe::run(settings, args)),
-        Command::Replay(ref which) => settings.and_then(|settings| replay::run(settings, which)),
-        Command::Sweep(ref args) => settings.and_then(|settings| sweep::run(settings, args)),
-        Command::Webhooks(ref which) => {
+        CliCommand::Check => settings.and_then(check::run),
+        CliCommand::Openapi => Ok(openapi()),
+        CliCommand::Probe(ref args) => settings.and_then(|settings| probe::run(settings, args)),
+        CliCommand::Replay(ref which) => settings.and_then(|settings| replay::run(settings, which)),
+        CliCommand::Sweep(ref args) => settings.and_then(|settings| sweep::run(settings, args)),
+        CliCommand::Webhooks(ref which) => {
             settings.and_then(|settings| webhooks::run(settings, which))
         }
         #[cfg(feature = "sandbox")]
-        Command::Sandbox(ref sandbox) => {
+        CliCommand::Sandbox(ref sandbox) => {
             settings.and_then(|settings| sandbox::run(sandbox, settings))
         }
     };

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 /// Which relays.
 #[derive(Debug, Args)]
-pub(super) struct Replays {
+pub(super) struct ReplayArgs {
     /// The relay's id.
     #[arg(required_unless_present = "all")]
     relay_id: Option<Uuid>,
@@ -22,7 +22,7 @@ pub(super) struct Replays {
     all: bool,
 }
 
-pub(super) fn run(settings: Settings, which: &Replays) -> anyhow::Result<ExitCode> {
+pub(super) fn run(settings: Settings, which: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let relay_id = which.relay_id;
     application::run(async move {
         let store = Store::connect(&settings.database).await?;

@@ -15,8 +15,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{
-    Agora, AgoraBackend, Auth, CloudRecording, Cloudflare, Database, Server, Settings, Storage,
-    Webhooks,
+    AgoraBackend, AgoraSettings, AuthSettings, CloudRecordingSettings, CloudflareSettings,
+    DatabaseSettings, ServerSettings, Settings, StorageSettings, WebhooksSettings,
 };
 use relaykeeper::sandbox::{Call, Fault, Options, Vendors, WebhookUrls};
 use relaykeeper::store::DatabaseLock;
@@ -31,9 +31,9 @@ const DEMO_SPEED: f64 = 4.0;
 /// How long the service may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
-/// What the sandbox can be told.
+/// What the sandbox can be args.
 #[derive(Debug, Args)]
-pub(super) struct Sandbox {
+pub(super) struct SandboxArgs {
     /// Run one relay through all its phases, tell what happens as it happens, and exit: 0 if all went as it should.
     #[arg(long)]
     demo: bool,
@@ -49,7 +49,7 @@ pub(super) struct Sandbox {
     speed: Option<f64>,
     /// What carries the channel to Cloudflare. When left out: the one of the settings (cloud_recording).
     #[arg(long, value_enum)]
-    backend: Option<Backend>,
+    backend: Option<SandboxBackend>,
     /// Let a vendor's call go wrong; may be given several times. See --help for the calls and the ways.
     #[arg(long = "fault", value_name = "CALL=KIND[,…]", value_parser = fault, long_help = fault_help())]
     faults: Vec<Fault>,
@@ -76,7 +76,7 @@ pub(super) struct Sandbox {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Backend {
+enum SandboxBackend {
     /// A Cloud Recording task in web mode.
     CloudRecording,
     /// A Media Push converter.
@@ -84,32 +84,32 @@ enum Backend {
 }
 
 /// The service's own address and who may call it.
-struct Door {
+struct Endpoint {
     url: String,
     api_token: SecretString,
     admin_token: SecretString,
 }
 
-pub(super) fn run(told: &Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &SandboxArgs, loaded: Settings) -> anyhow::Result<ExitCode> {
     let threads = loaded.runtime.clone();
     application::run_on(&threads, async move {
-        let listener = listen(told.port, loaded.server.port)?;
+        let listener = listen(args.port, loaded.server.port)?;
         listener.set_nonblocking(true)?;
-        let door = Door {
+        let endpoint = Endpoint {
             url: format!("http://{}", listener.local_addr()?),
-            api_token: told.api_token.clone().unwrap_or_else(token),
-            admin_token: told.admin_token.clone().unwrap_or_else(token),
+            api_token: args.api_token.clone().unwrap_or_else(token),
+            admin_token: args.admin_token.clone().unwrap_or_else(token),
         };
-        let vendors = Vendors::start(vendors_options(told, &door))
+        let vendors = Vendors::start(vendors_options(args, &endpoint))
             .context("the simulated vendors cannot be started")?;
-        let mut settings = settings(loaded, told, &vendors, &door);
+        let mut settings = settings(loaded, args, &vendors, &endpoint);
         settings.server.port = listener.local_addr()?.port();
-        if told.demo {
+        if args.demo {
             demo::quicken(&mut settings);
         } else {
             begin_anew(&settings.database).await?;
         }
-        if let Some(channels) = told.demo_fleet {
+        if let Some(channels) = args.demo_fleet {
             fleet::quicken(&mut settings, channels);
         }
         settings.validate()?;
@@ -129,8 +129,8 @@ pub(super) fn run(told: &Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> 
         });
         let work = async {
             let done = tokio::select! {
-                done = work(told, &door, &vendors, backend) => done,
-                () = told_to_stop => if told.demo { Err(anyhow::anyhow!("told to stop before the demo's end")) } else { Ok(()) },
+                done = work(args, &endpoint, &vendors, backend) => done,
+                () = told_to_stop => if args.demo { Err(anyhow::anyhow!("args to stop before the demo's end")) } else { Ok(()) },
             };
             drop(finish);
             done
@@ -144,8 +144,8 @@ pub(super) fn run(told: &Sandbox, loaded: Settings) -> anyhow::Result<ExitCode> 
 
 /// What the sandbox is for: the demo, or to be there.
 async fn work(
-    told: &Sandbox,
-    door: &Door,
+    args: &SandboxArgs,
+    endpoint: &Endpoint,
     vendors: &Vendors,
     backend: AgoraBackend,
 ) -> anyhow::Result<()> {
@@ -153,14 +153,14 @@ async fn work(
         .no_proxy()
         .timeout(Duration::from_secs(30))
         .build()?;
-    wait_until_ready(&http, door).await?;
-    if told.demo {
-        return demo::run(http, door, vendors, backend).await;
+    wait_until_ready(&http, endpoint).await?;
+    if args.demo {
+        return demo::run(http, endpoint, vendors, backend).await;
     }
-    introduce(told, door, vendors, backend);
-    match told.demo_fleet {
+    introduce(args, endpoint, vendors, backend);
+    match args.demo_fleet {
         Some(channels) => {
-            fleet::run(&http, door, vendors, channels).await;
+            fleet::run(&http, endpoint, vendors, channels).await;
             Ok(())
         }
         None => std::future::pending().await,
@@ -168,10 +168,10 @@ async fn work(
 }
 
 /// A start that comes too early would be answered `starting`.
-async fn wait_until_ready(http: &reqwest::Client, door: &Door) -> anyhow::Result<()> {
+async fn wait_until_ready(http: &reqwest::Client, endpoint: &Endpoint) -> anyhow::Result<()> {
     let asked = async {
         loop {
-            let answer = http.get(format!("{}/readyz", door.url)).send().await;
+            let answer = http.get(format!("{}/readyz", endpoint.url)).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return;
             }
@@ -184,12 +184,12 @@ async fn wait_until_ready(http: &reqwest::Client, door: &Door) -> anyhow::Result
 }
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
-fn introduce(told: &Sandbox, door: &Door, vendors: &Vendors, backend: AgoraBackend) {
-    let Door { url, .. } = door;
-    let token = door.api_token.expose_secret();
+fn introduce(args: &SandboxArgs, endpoint: &Endpoint, vendors: &Vendors, backend: AgoraBackend) {
+    let Endpoint { url, .. } = endpoint;
+    let token = endpoint.api_token.expose_secret();
     let control = vendors.control_url();
     let backend = backend_name(backend);
-    let speed = told.speed.unwrap_or(1.0);
+    let speed = args.speed.unwrap_or(1.0);
     println!(
         "relaykeeper's sandbox: the service as it is, both vendors simulated ({backend}, {speed} × real time)."
     );
@@ -197,7 +197,7 @@ fn introduce(told: &Sandbox, door: &Door, vendors: &Vendors, backend: AgoraBacke
     println!("  address       {url}");
     println!("  console       {url}/admin (sign in with the admin token)");
     println!("  api token     {token}");
-    println!("  admin token   {}", door.admin_token.expose_secret());
+    println!("  admin token   {}", endpoint.admin_token.expose_secret());
     println!("  database      ./{DATABASE}, begun anew with each run");
     println!("  vendors       {control}/control/state shows all they hold\n");
     println!("Put a channel on air, look at it, take it down:\n");
@@ -207,7 +207,7 @@ fn introduce(told: &Sandbox, door: &Door, vendors: &Vendors, backend: AgoraBacke
     );
     println!("  curl {url}/v1/channels/42 -H 'Authorization: Bearer {token}'");
     println!("  curl -X POST {url}/v1/channels/42/stop -H 'Authorization: Bearer {token}'\n");
-    let (present, does) = if told.absent {
+    let (present, does) = if args.absent {
         (true, "comes to")
     } else {
         (false, "leaves")
@@ -241,19 +241,19 @@ fn listen(asked: Option<u16>, usual: u16) -> anyhow::Result<TcpListener> {
     }
 }
 
-fn vendors_options(told: &Sandbox, door: &Door) -> Options {
+fn vendors_options(args: &SandboxArgs, endpoint: &Endpoint) -> Options {
     let address = |path| {
-        told.webhooks
-            .then(|| format!("{}/webhooks/{path}", door.url))
+        args.webhooks
+            .then(|| format!("{}/webhooks/{path}", endpoint.url))
     };
     Options {
-        speed: told
+        speed: args
             .speed
-            .unwrap_or(if told.demo { DEMO_SPEED } else { 1.0 }),
+            .unwrap_or(if args.demo { DEMO_SPEED } else { 1.0 }),
         wire_speed: Some(1.0),
-        faults: told.faults.clone(),
-        sellers_present: !told.absent,
-        quotas: told.demo_fleet.map(fleet::quotas).unwrap_or_default(),
+        faults: args.faults.clone(),
+        sellers_present: !args.absent,
+        quotas: args.demo_fleet.map(fleet::quotas).unwrap_or_default(),
         webhooks: WebhookUrls {
             cloudflare_live: address("cloudflare/live"),
             cloudflare_stream: address("cloudflare/stream"),
@@ -266,33 +266,38 @@ fn vendors_options(told: &Sandbox, door: &Door) -> Options {
 
 /// Timers and prices as the file and the environment have them; addresses and credentials are the simulated vendors',
 /// whatever else is set.
-fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) -> Settings {
+fn settings(
+    loaded: Settings,
+    args: &SandboxArgs,
+    vendors: &Vendors,
+    endpoint: &Endpoint,
+) -> Settings {
     let usual = Settings::default();
-    let backend = match told.backend {
+    let backend = match args.backend {
         None => loaded.agora.backend,
-        Some(Backend::CloudRecording) => AgoraBackend::CloudRecording,
-        Some(Backend::MediaPush) => AgoraBackend::MediaPush,
+        Some(SandboxBackend::CloudRecording) => AgoraBackend::CloudRecording,
+        Some(SandboxBackend::MediaPush) => AgoraBackend::MediaPush,
     };
-    let database = if told.demo {
+    let database = if args.demo {
         "sqlite::memory:".to_owned()
     } else {
         format!("sqlite://{DATABASE}?mode=rwc")
     };
     Settings {
-        server: Server {
-            public_url: door.url.clone(),
+        server: ServerSettings {
+            public_url: endpoint.url.clone(),
             shutdown_grace: loaded.server.shutdown_grace,
             requests_per_second: loaded.server.requests_per_second,
             cors_origins: loaded.server.cors_origins,
             ..usual.server
         },
-        database: Database {
+        database: DatabaseSettings {
             url: database.into(),
             ..usual.database
         },
-        auth: Auth {
-            api_tokens: vec![door.api_token.clone()],
-            admin_tokens: vec![door.admin_token.clone()],
+        auth: AuthSettings {
+            api_tokens: vec![endpoint.api_token.clone()],
+            admin_tokens: vec![endpoint.admin_token.clone()],
         },
         runtime: loaded.runtime,
         fleet: loaded.fleet,
@@ -300,7 +305,7 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
         janitor: loaded.janitor,
         vendors: loaded.vendors,
         telemetry: loaded.telemetry,
-        cloudflare: Cloudflare {
+        cloudflare: CloudflareSettings {
             account_id: vendors.account_id().to_owned(),
             api_token: vendors.cloudflare_api_token().into(),
             api_base_url: vendors.cloudflare_api_base_url(),
@@ -310,7 +315,7 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
             stream_webhook_secret: vendors.stream_webhook_secret().into(),
             ..usual.cloudflare
         },
-        agora: Agora {
+        agora: AgoraSettings {
             app_id: vendors.agora_app_id().to_owned(),
             app_certificate: vendors.agora_app_certificate().into(),
             customer_id: vendors.agora_customer_id().to_owned(),
@@ -320,13 +325,13 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
             backend,
             webhook_secrets: vec![vendors.agora_webhook_secret().into()],
             not_found_backoff: loaded.agora.not_found_backoff,
-            cloud_recording: CloudRecording {
+            cloud_recording: CloudRecordingSettings {
                 page_url: String::new(),
-                storage: Storage {
+                storage: StorageSettings {
                     bucket: "sandbox".into(),
                     access_key: "sandbox".into(),
                     secret_key: "sandbox".into(),
-                    ..Storage::default()
+                    ..StorageSettings::default()
                 },
                 ..loaded.agora.cloud_recording
             },
@@ -334,9 +339,9 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
             ..usual.agora
         },
         pricing: loaded.pricing,
-        webhooks: Webhooks {
-            endpoint: told.receiver.clone().unwrap_or_default(),
-            secrets: told.receiver_secret.iter().cloned().collect(),
+        webhooks: WebhooksSettings {
+            endpoint: args.receiver.clone().unwrap_or_default(),
+            secrets: args.receiver_secret.iter().cloned().collect(),
             allow_private: true,
             ..usual.webhooks
         },
@@ -344,7 +349,7 @@ fn settings(loaded: Settings, told: &Sandbox, vendors: &Vendors, door: &Door) ->
 }
 
 /// What an earlier run left speaks of vendors that are gone.
-async fn begin_anew(database: &Database) -> anyhow::Result<()> {
+async fn begin_anew(database: &DatabaseSettings) -> anyhow::Result<()> {
     let Ok(_lock) = DatabaseLock::try_acquire(database)? else {
         bail!(
             "another sandbox runs in this folder: end it first, or start this one in another folder"

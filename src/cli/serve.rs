@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 /// How to serve.
 #[derive(Debug, Args)]
-pub(super) struct Serve {
+pub(super) struct ServeArgs {
     /// On SIGTERM or SIGINT stop every relay, and exit when all egresses are down and no ingest lets anybody in.
     ///
     /// Waits two minutes at most, or until a second signal; what is not down by then, and what vendors did not answer, the next process on the same
@@ -21,7 +21,7 @@ pub(super) struct Serve {
     stop_all_on_exit: bool,
 }
 
-pub(super) fn run(settings: Settings, serve: &Serve) -> anyhow::Result<ExitCode> {
+pub(super) fn run(settings: Settings, serve: &ServeArgs) -> anyhow::Result<ExitCode> {
     let missing = settings.missing_for_serve();
     if !missing.is_empty() {
         let lines = missing

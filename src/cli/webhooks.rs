@@ -20,13 +20,13 @@ use relaykeeper::vendors::lease::Lease;
 /// What to do about webhooks: Cloudflare's to this service (they are hints: without them relaykeeper polls; Agora's are set
 /// up in its console), and this service's to the marketplace.
 #[derive(Debug, Args)]
-pub(super) struct Webhooks {
+pub(super) struct WebhooksArgs {
     #[command(subcommand)]
-    command: Command,
+    command: WebhooksCommand,
 }
 
 #[derive(Debug, Clone, Subcommand)]
-enum Command {
+enum WebhooksCommand {
     /// Have Cloudflare call this service at server.public_url: live notifications, and the Stream video webhook.
     ///
     /// `serve` must be running and reachable there: Cloudflare tests the address first. The token needs Notifications:Edit
@@ -50,19 +50,19 @@ enum Command {
     SendTest,
 }
 
-pub(super) fn run(settings: Settings, webhooks: &Webhooks) -> anyhow::Result<ExitCode> {
+pub(super) fn run(settings: Settings, webhooks: &WebhooksArgs) -> anyhow::Result<ExitCode> {
     let command = webhooks.command.clone();
     application::run(async move {
         let cloudflare =
             || Cloudflare::new(&settings.cloudflare, &settings.vendors, &Lease::for_good());
         match command {
-            Command::SendTest => send_test(&settings).await,
-            Command::Status => status(&cloudflare()?, &Urls::of(&settings)?).await,
-            Command::Register {
+            WebhooksCommand::SendTest => send_test(&settings).await,
+            WebhooksCommand::Status => status(&cloudflare()?, &WebhookUrls::of(&settings)?).await,
+            WebhooksCommand::Register {
                 replace,
                 secrets_file,
             } => {
-                let urls = Urls::of(&settings)?;
+                let urls = WebhookUrls::of(&settings)?;
                 register::register(&cloudflare()?, &settings, &urls, replace, &secrets_file).await
             }
         }
@@ -103,12 +103,12 @@ async fn send_test(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 /// Where Cloudflare is to call.
-struct Urls {
+struct WebhookUrls {
     live: String,
     stream: String,
 }
 
-impl Urls {
+impl WebhookUrls {
     fn of(settings: &Settings) -> anyhow::Result<Self> {
         let public_url = settings.server.public_url.trim_end_matches('/');
         if public_url.is_empty() {
@@ -129,7 +129,7 @@ fn asks() -> Caller {
 }
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
-async fn status(cloudflare: &Cloudflare, urls: &Urls) -> anyhow::Result<ExitCode> {
+async fn status(cloudflare: &Cloudflare, urls: &WebhookUrls) -> anyhow::Result<ExitCode> {
     let mut complete = true;
     match cloudflare.stream_webhook(asks()).await? {
         Some(webhook) if webhook.notification_url == urls.stream => {
@@ -163,7 +163,7 @@ async fn status(cloudflare: &Cloudflare, urls: &Urls) -> anyhow::Result<ExitCode
 }
 
 /// Our destination of live notifications.
-struct Destination {
+struct LiveDestination {
     id: String,
     /// Whether a policy sends live inputs' events there.
     is_used: bool,
@@ -171,8 +171,8 @@ struct Destination {
 
 async fn live_destination(
     cloudflare: &Cloudflare,
-    urls: &Urls,
-) -> anyhow::Result<Option<Destination>> {
+    urls: &WebhookUrls,
+) -> anyhow::Result<Option<LiveDestination>> {
     let destinations = cloudflare.notification_destinations(asks()).await?;
     let ours = destinations
         .into_iter()
@@ -182,7 +182,7 @@ async fn live_destination(
     let is_used = policies
         .iter()
         .any(|policy| policy.tells_of_live_inputs(&ours.id));
-    Ok(Some(Destination {
+    Ok(Some(LiveDestination {
         id: ours.id,
         is_used,
     }))

@@ -5,13 +5,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::problem::Report;
-use super::{CloudRecording, MediaPush};
+use super::problem::SettingsReport;
+use super::{CloudRecordingSettings, MediaPushSettings};
 
 /// `[agora]`: Agora.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Agora {
+pub struct AgoraSettings {
     /// The project's App ID.
     pub app_id: String,
     /// The project's primary certificate; empty for a project without one.
@@ -36,12 +36,12 @@ pub struct Agora {
     /// Looks at a channel's hosts, per second.
     pub channel_requests_per_second: u32,
     /// `[agora.cloud_recording]`.
-    pub cloud_recording: CloudRecording,
+    pub cloud_recording: CloudRecordingSettings,
     /// `[agora.media_push]`.
-    pub media_push: MediaPush,
+    pub media_push: MediaPushSettings,
 }
 
-impl Default for Agora {
+impl Default for AgoraSettings {
     fn default() -> Self {
         Self {
             app_id: String::new(),
@@ -54,8 +54,8 @@ impl Default for Agora {
             webhook_secrets: Vec::new(),
             not_found_backoff: [5, 10, 15, 30, 60].map(Duration::from_secs).to_vec(),
             channel_requests_per_second: 20,
-            cloud_recording: CloudRecording::default(),
-            media_push: MediaPush::default(),
+            cloud_recording: CloudRecordingSettings::default(),
+            media_push: MediaPushSettings::default(),
         }
     }
 }
@@ -70,8 +70,8 @@ pub enum AgoraBackend {
     MediaPush,
 }
 
-impl Agora {
-    pub(super) fn check(&self, report: &mut Report) {
+impl AgoraSettings {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         report.credential("agora.app_id", &self.app_id);
         report.credential(
             "agora.app_certificate",
@@ -106,7 +106,7 @@ impl Agora {
         self.media_push.check(report);
     }
 
-    pub(super) fn doubts(&self, report: &mut Report) {
+    pub(super) fn doubts(&self, report: &mut SettingsReport) {
         let odd = |text: &str| {
             !text.is_empty() && (text.len() != 32 || !text.chars().all(|c| c.is_ascii_hexdigit()))
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// How many uids from `recording_uid_base` on are ours to give to egresses.
 const RECORDING_UID_ROOM: u32 = 1_000_000;
@@ -14,7 +14,7 @@ const RECORDING_UID_ROOM: u32 = 1_000_000;
 /// `[agora.cloud_recording]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct CloudRecording {
+pub struct CloudRecordingSettings {
     /// The product's quota per App ID.
     pub requests_per_second: u32,
     /// Egresses at once; 0: not known. A start above it is refused, and the rate is at most 10 % of it.
@@ -27,14 +27,14 @@ pub struct CloudRecording {
     /// The most hours a start asks for (`maxRecordingHour`).
     pub max_recording_hours: u32,
     /// The picture.
-    pub video: CloudRecordingVideo,
+    pub video: CloudRecordingVideoSettings,
     /// Where Agora uploads its own copy; web mode has no way without.
-    pub storage: Storage,
+    pub storage: StorageSettings,
     /// Egresses' uids are the million from here on; no seller or viewer may have one of them.
     pub recording_uid_base: u32,
 }
 
-impl Default for CloudRecording {
+impl Default for CloudRecordingSettings {
     fn default() -> Self {
         Self {
             requests_per_second: 10,
@@ -42,8 +42,8 @@ impl Default for CloudRecording {
             page_url: String::new(),
             query_interval: Duration::from_secs(120),
             max_recording_hours: 25,
-            video: CloudRecordingVideo::default(),
-            storage: Storage::default(),
+            video: CloudRecordingVideoSettings::default(),
+            storage: StorageSettings::default(),
             recording_uid_base: 900_000_000,
         }
     }
@@ -52,7 +52,7 @@ impl Default for CloudRecording {
 /// `agora.cloud_recording.video`: the picture.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct CloudRecordingVideo {
+pub struct CloudRecordingVideoSettings {
     /// Pixels.
     pub width: u32,
     /// Pixels.
@@ -63,7 +63,7 @@ pub struct CloudRecordingVideo {
     pub bitrate_kbps: u32,
 }
 
-impl Default for CloudRecordingVideo {
+impl Default for CloudRecordingVideoSettings {
     fn default() -> Self {
         Self {
             width: 1280,
@@ -77,7 +77,7 @@ impl Default for CloudRecordingVideo {
 /// `agora.cloud_recording.storage`: Agora's `storageConfig` (`agora.md §2.8, §3.4`).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Storage {
+pub struct StorageSettings {
     /// Agora's number of the storage vendor (1 is Amazon S3).
     pub vendor: u32,
     /// Agora's number of the vendor's region.
@@ -90,7 +90,7 @@ pub struct Storage {
     pub secret_key: SecretString,
 }
 
-impl Default for Storage {
+impl Default for StorageSettings {
     fn default() -> Self {
         Self {
             vendor: 1,
@@ -102,7 +102,7 @@ impl Default for Storage {
     }
 }
 
-impl CloudRecording {
+impl CloudRecordingSettings {
     /// The uids that are given to egresses.
     #[must_use]
     pub fn recorder_uids(&self) -> RangeInclusive<u32> {
@@ -111,7 +111,7 @@ impl CloudRecording {
     }
 
     /// Ranges from `agora.md §3.2`; the least bit rate is Cloudflare's (`cloudflare-stream.md §6.1`).
-    pub(super) fn check(&self, report: &mut Report) {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         report.within(
             "agora.cloud_recording.requests_per_second",
             self.requests_per_second,
@@ -163,7 +163,7 @@ impl CloudRecording {
         );
     }
 
-    pub(super) fn doubts(&self, report: &mut Report) {
+    pub(super) fn doubts(&self, report: &mut SettingsReport) {
         match self.storage.vendor {
             1 | 2 | 3 | 5 | 6 | 7 | 8 => {}
             11 => report.note(

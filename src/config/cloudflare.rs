@@ -5,12 +5,12 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// `[cloudflare]`: Cloudflare Stream.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Cloudflare {
+pub struct CloudflareSettings {
     /// The account's id.
     pub account_id: String,
     /// A token with Stream:Edit.
@@ -36,7 +36,7 @@ pub struct Cloudflare {
     pub stream_webhook_secret: SecretString,
 }
 
-impl Default for Cloudflare {
+impl Default for CloudflareSettings {
     fn default() -> Self {
         Self {
             account_id: String::new(),
@@ -53,8 +53,8 @@ impl Default for Cloudflare {
     }
 }
 
-impl Cloudflare {
-    pub(super) fn check(&self, report: &mut Report) {
+impl CloudflareSettings {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         report.credential("cloudflare.account_id", &self.account_id);
         report.credential("cloudflare.api_token", self.api_token.expose_secret());
         report.base_url("cloudflare.api_base_url", &self.api_base_url);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// The shortest lease: what is shorter expires while a database is merely slow.
 const SHORTEST: Duration = Duration::from_secs(4);
@@ -12,7 +12,7 @@ const SHORTEST: Duration = Duration::from_secs(4);
 /// `[fleet]`: several processes on one PostgreSQL. On SQLite there is one, and nothing of this is used.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Fleet {
+pub struct FleetSettings {
     /// How long a process that has fallen silent keeps its relays; it stops acting after half of it.
     #[serde(with = "humantime_serde")]
     pub lease: Duration,
@@ -21,7 +21,7 @@ pub struct Fleet {
     pub renewal: Duration,
 }
 
-impl Default for Fleet {
+impl Default for FleetSettings {
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(45),
@@ -30,8 +30,8 @@ impl Default for Fleet {
     }
 }
 
-impl Fleet {
-    pub(super) fn check(&self, report: &mut Report) {
+impl FleetSettings {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         report.positive("fleet.renewal", self.renewal);
         if self.lease < SHORTEST {
             report.note("fleet.lease", "must be at least 4s");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use super::Settings;
 use super::environment::{CUSTOMARY, PREFIX, long_form};
 use super::keys::{Keys, join};
-use super::problem::{Origin, Problem, SettingsError};
+use super::problem::{Origin, SettingsError, SettingsProblem};
 
 /// Read when it is there and no other file is named.
 const FILE: &str = "config.toml";
@@ -50,7 +50,7 @@ impl Settings {
 struct Draft {
     keys: Keys,
     values: BTreeMap<String, (Value, Origin)>,
-    problems: Vec<Problem>,
+    problems: Vec<SettingsProblem>,
 }
 
 impl Draft {
@@ -167,7 +167,7 @@ impl Draft {
             let alone = nest(key, value.clone());
             match Settings::deserialize(&alone) {
                 Ok(_) => put(&mut good, key, value.clone()),
-                Err(error) => self.problems.push(Problem {
+                Err(error) => self.problems.push(SettingsProblem {
                     key: key.clone(),
                     origin: Some(origin.clone()),
                     message: expectation(&error.kind, value),
@@ -177,7 +177,7 @@ impl Draft {
         let settings = Settings::deserialize(&Value::from(good)).unwrap_or_default();
         if let Err(SettingsError::Refused { problems }) = settings.validate() {
             self.problems.extend(problems.into_iter().map(|problem| {
-                Problem {
+                SettingsProblem {
                     origin: self
                         .values
                         .get(&problem.key)
@@ -197,7 +197,7 @@ impl Draft {
     }
 
     fn refuse(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
-        self.problems.push(Problem {
+        self.problems.push(SettingsProblem {
             key: key.to_owned(),
             origin: Some(origin),
             message: message.into(),

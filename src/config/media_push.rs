@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// `[agora.media_push]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct MediaPush {
+pub struct MediaPushSettings {
     /// The product's quota.
     pub requests_per_second: u32,
     /// Converters at once; 0: not known. A start above it is refused, and the rate is at most 10 % of it.
@@ -25,10 +25,10 @@ pub struct MediaPush {
     /// Whether Agora transcodes.
     pub mode: MediaPushMode,
     /// The picture, when it does.
-    pub video: MediaPushVideo,
+    pub video: MediaPushVideoSettings,
 }
 
-impl Default for MediaPush {
+impl Default for MediaPushSettings {
     fn default() -> Self {
         Self {
             requests_per_second: 50,
@@ -37,7 +37,7 @@ impl Default for MediaPush {
             idle_timeout: Duration::from_secs(240),
             query_interval: Duration::from_secs(15),
             mode: MediaPushMode::Transcoded,
-            video: MediaPushVideo::default(),
+            video: MediaPushVideoSettings::default(),
         }
     }
 }
@@ -55,7 +55,7 @@ pub enum MediaPushMode {
 /// `agora.media_push.video`: the picture of a transcoded converter.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct MediaPushVideo {
+pub struct MediaPushVideoSettings {
     /// Pixels.
     pub width: u32,
     /// Pixels.
@@ -68,7 +68,7 @@ pub struct MediaPushVideo {
     pub bitrate_kbps: u32,
 }
 
-impl Default for MediaPushVideo {
+impl Default for MediaPushVideoSettings {
     fn default() -> Self {
         Self {
             width: 1280,
@@ -80,9 +80,9 @@ impl Default for MediaPushVideo {
     }
 }
 
-impl MediaPush {
+impl MediaPushSettings {
     /// Ranges from `agora.md §4.3, §4.8, §4.10`; the key frames and the least bit rate are Cloudflare's (`cloudflare-stream.md §6.1`).
-    pub(super) fn check(&self, report: &mut Report) {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         report.within(
             "agora.media_push.requests_per_second",
             self.requests_per_second,

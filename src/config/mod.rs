@@ -25,23 +25,23 @@ mod validate;
 mod vendors;
 mod webhooks;
 
-pub use agora::{Agora, AgoraBackend};
-pub use cloud_recording::{CloudRecording, CloudRecordingVideo, Storage};
-pub use cloudflare::Cloudflare;
+pub use agora::{AgoraBackend, AgoraSettings};
+pub use cloud_recording::{CloudRecordingSettings, CloudRecordingVideoSettings, StorageSettings};
+pub use cloudflare::CloudflareSettings;
 pub(crate) use database_url::{DatabaseKind, DatabaseUrl};
 pub use environment::environment;
-pub use fleet::Fleet;
-pub use media_push::{MediaPush, MediaPushMode, MediaPushVideo};
+pub use fleet::FleetSettings;
+pub use media_push::{MediaPushMode, MediaPushSettings, MediaPushVideoSettings};
 pub use network::{Network, NotANetwork};
-pub use pricing::Pricing;
-pub use problem::{Missing, Origin, Problem, SettingsError};
+pub use pricing::PricingSettings;
+pub use problem::{MissingSetting, Origin, SettingsError, SettingsProblem};
 pub(crate) use reach::is_public;
-pub use relay::{Janitor, LiveInputRetention, Relay};
-pub use runtime::Runtime;
-pub use server::{Auth, Database, Server};
-pub use telemetry::{LogFormat, Telemetry};
-pub use vendors::Vendors;
-pub use webhooks::Webhooks;
+pub use relay::{JanitorSettings, LiveInputRetention, RelaySettings};
+pub use runtime::RuntimeSettings;
+pub use server::{AuthSettings, DatabaseSettings, ServerSettings};
+pub use telemetry::{LogFormat, TelemetrySettings};
+pub use vendors::VendorsSettings;
+pub use webhooks::WebhooksSettings;
 
 use serde::Deserialize;
 
@@ -50,29 +50,29 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How this service is reached.
-    pub server: Server,
+    pub server: ServerSettings,
     /// Where state is kept.
-    pub database: Database,
+    pub database: DatabaseSettings,
     /// The threads of a process.
-    pub runtime: Runtime,
+    pub runtime: RuntimeSettings,
     /// Several processes on one PostgreSQL.
-    pub fleet: Fleet,
+    pub fleet: FleetSettings,
     /// Who may call.
-    pub auth: Auth,
+    pub auth: AuthSettings,
     /// The life of a relay.
-    pub relay: Relay,
+    pub relay: RelaySettings,
     /// What removes orphans and pays cleanup jobs.
-    pub janitor: Janitor,
+    pub janitor: JanitorSettings,
     /// What holds for every vendor call.
-    pub vendors: Vendors,
+    pub vendors: VendorsSettings,
     /// Cloudflare Stream.
-    pub cloudflare: Cloudflare,
+    pub cloudflare: CloudflareSettings,
     /// Agora.
-    pub agora: Agora,
+    pub agora: AgoraSettings,
     /// Prices the cost ledger uses.
-    pub pricing: Pricing,
+    pub pricing: PricingSettings,
     /// Webhooks to the marketplace.
-    pub webhooks: Webhooks,
+    pub webhooks: WebhooksSettings,
     /// Logs and traces.
-    pub telemetry: Telemetry,
+    pub telemetry: TelemetrySettings,
 }

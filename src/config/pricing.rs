@@ -2,19 +2,19 @@
 
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// `[pricing]`: US dollars per 1,000 minutes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Pricing {
+pub struct PricingSettings {
     /// A minute stored at Cloudflare.
     pub cloudflare_stored: f64,
     /// A minute of the egress.
     pub agora: f64,
 }
 
-impl Default for Pricing {
+impl Default for PricingSettings {
     fn default() -> Self {
         Self {
             cloudflare_stored: 5.0,
@@ -26,7 +26,7 @@ impl Default for Pricing {
 /// No price is higher, in US dollars per 1,000 minutes.
 const HIGHEST: f64 = 1_000_000.0;
 
-impl Pricing {
+impl PricingSettings {
     /// [`Pricing::cloudflare_stored`] in millionths of a dollar per 1,000 minutes, exact.
     #[must_use]
     pub fn cloudflare_stored_micros(&self) -> u64 {
@@ -39,7 +39,7 @@ impl Pricing {
         micros(self.agora).unwrap_or_default()
     }
 
-    pub(super) fn check(&self, report: &mut Report) {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         for (key, price) in [
             ("pricing.cloudflare_stored", self.cloudflare_stored),
             ("pricing.agora", self.agora),

@@ -33,7 +33,7 @@ impl fmt::Display for Origin {
 
 /// One thing that is wrong, or odd, about one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct SettingsProblem {
     /// The setting: `relay.poll_interval`.
     pub key: String,
     /// Where it was set; `None` for a default, and when the settings were not loaded but made.
@@ -42,7 +42,7 @@ pub struct Problem {
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for SettingsProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
             Some(origin) => write!(f, "{} ({origin}): {}", self.key, self.message),
@@ -53,7 +53,7 @@ impl fmt::Display for Problem {
 
 /// A setting that is missing, and how to come by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingSetting {
     /// The setting: `cloudflare.api_token`.
     pub key: &'static str,
     /// The environment variable that sets it: `CLOUDFLARE_STREAM_API_TOKEN`.
@@ -62,7 +62,7 @@ pub struct Missing {
     pub how: &'static str,
 }
 
-impl Missing {
+impl MissingSetting {
     pub(super) fn new(key: &'static str, how: &'static str) -> Self {
         Self {
             key,
@@ -72,7 +72,7 @@ impl Missing {
     }
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for MissingSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}): {}", self.key, self.env, self.how)
     }
@@ -103,11 +103,11 @@ pub enum SettingsError {
     #[error("{} wrong with the settings:{}", if problems.len() == 1 { "one thing is" } else { "some things are" }, lines(problems))]
     Refused {
         /// All that is wrong, in the order of the keys.
-        problems: Vec<Problem>,
+        problems: Vec<SettingsProblem>,
     },
 }
 
-fn lines(problems: &[Problem]) -> String {
+fn lines(problems: &[SettingsProblem]) -> String {
     problems
         .iter()
         .map(|problem| format!("\n  {problem}"))
@@ -116,14 +116,14 @@ fn lines(problems: &[Problem]) -> String {
 
 /// Collects what is wrong, so that all of it can be told at once.
 #[derive(Debug, Default)]
-pub(super) struct Report {
-    pub(super) problems: Vec<Problem>,
+pub(super) struct SettingsReport {
+    pub(super) problems: Vec<SettingsProblem>,
 }
 
-impl Report {
+impl SettingsReport {
     /// Notes what is wrong with `key`.
     pub(super) fn note(&mut self, key: &str, message: impl Into<String>) {
-        self.problems.push(Problem {
+        self.problems.push(SettingsProblem {
             key: key.to_owned(),
             origin: None,
             message: message.into(),
@@ -188,7 +188,7 @@ impl Report {
         }
     }
 
-    /// As [`Report::http_url`], and other paths are put behind it: no query, no fragment.
+    /// As [`SettingsReport::http_url`], and other paths are put behind it: no query, no fragment.
     pub(super) fn base_url(&mut self, key: &str, text: &str) {
         self.http_url(key, text);
         if text.contains(['?', '#']) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// What becomes of a live input when its relay has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -19,7 +19,7 @@ pub enum LiveInputRetention {
 /// `[relay]`: the life of a relay.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Relay {
+pub struct RelaySettings {
     /// Names this deployment in our tag on vendor objects: `[a-z0-9-]{1,16}`.
     pub deployment: String,
     /// Between looks until live, and while interrupted.
@@ -55,7 +55,7 @@ pub struct Relay {
     pub start_wait: Duration,
 }
 
-impl Default for Relay {
+impl Default for RelaySettings {
     fn default() -> Self {
         Self {
             deployment: "relaykeeper".into(),
@@ -77,7 +77,7 @@ impl Default for Relay {
 /// `[janitor]`: what removes orphans and pays cleanup jobs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Janitor {
+pub struct JanitorSettings {
     /// Between two passes.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
@@ -86,7 +86,7 @@ pub struct Janitor {
     pub grace: Duration,
 }
 
-impl Default for Janitor {
+impl Default for JanitorSettings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(600),
@@ -95,7 +95,7 @@ impl Default for Janitor {
     }
 }
 
-impl Relay {
+impl RelaySettings {
     /// [`Relay::feed_timeout`] as Cloudflare takes it: in whole seconds, rounded up.
     #[must_use]
     pub fn feed_timeout_seconds(&self) -> u32 {
@@ -103,7 +103,7 @@ impl Relay {
         u32::try_from(seconds).unwrap_or(u32::MAX)
     }
 
-    pub(super) fn check(&self, report: &mut Report) {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !(1..=16).contains(&self.deployment.len()) || !self.deployment.chars().all(plain) {
             report.note("relay.deployment", "must be 1 to 16 of a-z, 0-9 and -");
@@ -132,8 +132,8 @@ impl Relay {
     }
 }
 
-impl Janitor {
-    pub(super) fn check(&self, report: &mut Report) {
+impl JanitorSettings {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         report.positive("janitor.interval", self.interval);
         report.positive("janitor.grace", self.grace);
     }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// More threads than any machine this runs on has use for: a slip.
 const MOST: u32 = 1024;
@@ -10,7 +10,7 @@ const MOST: u32 = 1024;
 /// `[runtime]`: the threads of a process. 0 is one for each processor.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Runtime {
+pub struct RuntimeSettings {
     /// Those that answer HTTP.
     pub http_workers: u32,
     /// Those that relays' actors live on.
@@ -19,7 +19,7 @@ pub struct Runtime {
     pub tokio_workers: u32,
 }
 
-impl Runtime {
+impl RuntimeSettings {
     /// How many threads a setting of this section means.
     pub(crate) fn threads(setting: u32) -> usize {
         match setting {
@@ -28,7 +28,7 @@ impl Runtime {
         }
     }
 
-    pub(super) fn check(&self, report: &mut Report) {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         for (key, threads) in [
             ("runtime.http_workers", self.http_workers),
             ("runtime.arbiters", self.arbiters),

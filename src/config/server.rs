@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::database_url::{DatabaseKind, DatabaseUrl};
 use super::network::Network;
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// A token shorter than this may be guessed.
 const SHORT_TOKEN: usize = 16;
@@ -16,7 +16,7 @@ const SHORT_TOKEN: usize = 16;
 /// `[server]`: how this service is reached.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Server {
+pub struct ServerSettings {
     /// The address to listen on.
     pub bind: String,
     /// The port to listen on; 0 takes a free one.
@@ -46,7 +46,7 @@ pub struct Server {
     pub tls_key: PathBuf,
 }
 
-impl Default for Server {
+impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             bind: "127.0.0.1".into(),
@@ -68,7 +68,7 @@ impl Default for Server {
 /// `[database]`: where state is kept.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Database {
+pub struct DatabaseSettings {
     /// `sqlite://…` or `postgres://…`. May hold a password, so it is a secret.
     pub url: SecretString,
     /// How long a relay's journal is kept after its end.
@@ -78,7 +78,7 @@ pub struct Database {
     pub read_connections: u32,
 }
 
-impl Default for Database {
+impl Default for DatabaseSettings {
     fn default() -> Self {
         Self {
             url: "sqlite://relaykeeper.db".into(),
@@ -91,15 +91,15 @@ impl Default for Database {
 /// `[auth]`: bearer tokens.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Auth {
+pub struct AuthSettings {
     /// Tokens that reach `/v1` and `/trpc`.
     pub api_tokens: Vec<SecretString>,
     /// Tokens that reach those and `/admin`.
     pub admin_tokens: Vec<SecretString>,
 }
 
-impl Server {
-    pub(super) fn check(&self, report: &mut Report) {
+impl ServerSettings {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         if self.bind.trim().is_empty() {
             report.note(
                 "server.bind",
@@ -157,7 +157,7 @@ impl Server {
     }
 }
 
-impl Database {
+impl DatabaseSettings {
     /// Whether it is SQLite in memory: gone with the process.
     #[must_use]
     pub fn is_in_memory(&self) -> bool {
@@ -171,7 +171,7 @@ impl Database {
         url.is_ok_and(|url| !url.may_be_made)
     }
 
-    pub(super) fn check(&self, report: &mut Report) {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         if let Err(message) = DatabaseUrl::parse(self.url.expose_secret()) {
             report.note("database.url", message);
         }
@@ -185,8 +185,8 @@ impl Database {
     }
 }
 
-impl Database {
-    pub(super) fn doubts(&self, report: &mut Report) {
+impl DatabaseSettings {
+    pub(super) fn doubts(&self, report: &mut SettingsReport) {
         let url = DatabaseUrl::parse(self.url.expose_secret());
         for doubt in url.into_iter().flat_map(|url| url.doubts) {
             report.note("database.url", doubt);
@@ -194,8 +194,8 @@ impl Database {
     }
 }
 
-impl Auth {
-    pub(super) fn check(&self, report: &mut Report) {
+impl AuthSettings {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         report.secrets("auth.api_tokens", &self.api_tokens);
         report.secrets("auth.admin_tokens", &self.admin_tokens);
         for (key, tokens) in [

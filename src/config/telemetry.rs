@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
@@ -18,21 +18,21 @@ pub enum LogFormat {
 /// `[telemetry]`: logs and traces.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Telemetry {
+pub struct TelemetrySettings {
     /// How log lines look. `--log-format` wins.
     pub log_format: LogFormat,
     /// An OpenTelemetry collector that takes traces over OTLP/HTTP: `http://localhost:4318`; empty: none.
     pub otlp_endpoint: String,
 }
 
-impl Telemetry {
-    pub(super) fn check(&self, report: &mut Report) {
+impl TelemetrySettings {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         if !self.otlp_endpoint.is_empty() {
             report.base_url("telemetry.otlp_endpoint", &self.otlp_endpoint);
         }
     }
 
-    pub(super) fn doubts(&self, report: &mut Report) {
+    pub(super) fn doubts(&self, report: &mut SettingsReport) {
         if !self.otlp_endpoint.is_empty() && !cfg!(feature = "otlp") {
             report.note(
                 "telemetry.otlp_endpoint",

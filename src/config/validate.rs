@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::problem::{Missing, Problem, Report, SettingsError};
+use super::problem::{MissingSetting, SettingsError, SettingsProblem, SettingsReport};
 use super::{AgoraBackend, Settings};
 
 /// By how much a converter must outlive the waits it serves.
@@ -17,7 +17,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError::Refused`] with all there is to say, at once.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        let mut report = Report::default();
+        let mut report = SettingsReport::default();
         self.server.check(&mut report);
         self.database.check(&mut report);
         self.runtime.check(&mut report);
@@ -42,7 +42,7 @@ impl Settings {
     }
 
     /// A converter whose channel is empty must not destroy itself while a relay still waits for its seller.
-    fn check_idle_timeout(&self, report: &mut Report) {
+    fn check_idle_timeout(&self, report: &mut SettingsReport) {
         if self.agora.backend != AgoraBackend::MediaPush {
             return;
         }
@@ -58,8 +58,8 @@ impl Settings {
 
     /// What looks wrong but may be meant: for `check`, and for the log when the service starts.
     #[must_use]
-    pub fn warnings(&self) -> Vec<Problem> {
-        let mut report = Report::default();
+    pub fn warnings(&self) -> Vec<SettingsProblem> {
+        let mut report = SettingsReport::default();
         self.database.doubts(&mut report);
         self.agora.doubts(&mut report);
         self.webhooks.doubts(&mut report);
@@ -89,7 +89,7 @@ impl Settings {
 
     /// What `serve` needs before it can work with the real vendors on the chosen backend, and nobody has set.
     #[must_use]
-    pub fn missing_for_serve(&self) -> Vec<Missing> {
+    pub fn missing_for_serve(&self) -> Vec<MissingSetting> {
         let unset = |secret: &SecretString| secret.expose_secret().is_empty();
         let recording = &self.agora.cloud_recording;
         let (cloudflare, agora, auth) = (&self.cloudflare, &self.agora, &self.auth);
@@ -158,7 +158,7 @@ impl Settings {
         needed
             .into_iter()
             .filter(|(missing, ..)| *missing)
-            .map(|(_, key, how)| Missing::new(key, how))
+            .map(|(_, key, how)| MissingSetting::new(key, how))
             .collect()
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// `[vendors]`: what holds for every vendor call.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Vendors {
+pub struct VendorsSettings {
     /// How long a read may take.
     #[serde(with = "humantime_serde")]
     pub read_timeout: Duration,
@@ -20,7 +20,7 @@ pub struct Vendors {
     pub idle_connections: u32,
 }
 
-impl Default for Vendors {
+impl Default for VendorsSettings {
     fn default() -> Self {
         Self {
             read_timeout: Duration::from_secs(5),
@@ -30,8 +30,8 @@ impl Default for Vendors {
     }
 }
 
-impl Vendors {
-    pub(super) fn check(&self, report: &mut Report) {
+impl VendorsSettings {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         report.positive("vendors.read_timeout", self.read_timeout);
         report.positive("vendors.write_timeout", self.write_timeout);
     }

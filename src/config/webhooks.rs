@@ -7,12 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::Deserialize;
 
-use super::problem::Report;
+use super::problem::SettingsReport;
 
 /// `[webhooks]`: to the marketplace.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Webhooks {
+pub struct WebhooksSettings {
     /// The marketplace's receiver; empty: none. May hold a secret in its path, so it is not logged.
     pub endpoint: String,
     /// `whsec_…`; the first signs.
@@ -24,7 +24,7 @@ pub struct Webhooks {
     pub timeout: Duration,
 }
 
-impl Default for Webhooks {
+impl Default for WebhooksSettings {
     fn default() -> Self {
         Self {
             endpoint: String::new(),
@@ -35,14 +35,14 @@ impl Default for Webhooks {
     }
 }
 
-impl Webhooks {
+impl WebhooksSettings {
     /// The key of the first secret; none when there is none, or it is none.
     #[must_use]
     pub fn signing_key(&self) -> Option<SecretSlice<u8>> {
         key(self.secrets.first()?).map(Into::into)
     }
 
-    pub(super) fn check(&self, report: &mut Report) {
+    pub(super) fn check(&self, report: &mut SettingsReport) {
         if !self.endpoint.is_empty() {
             report.http_url("webhooks.endpoint", &self.endpoint);
             if self.secrets.is_empty() {
@@ -62,7 +62,7 @@ impl Webhooks {
         report.positive("webhooks.timeout", self.timeout);
     }
 
-    pub(super) fn doubts(&self, report: &mut Report) {
+    pub(super) fn doubts(&self, report: &mut SettingsReport) {
         for secret in &self.secrets {
             let Some(key) = secret.expose_secret().strip_prefix("whsec_") else {
                 report.note(

@@ -1,38 +1,38 @@
 //! What became of relays, how long they took to be live, and what they cost.
 
-mod sums;
+mod daily_totals;
 
 use actix_web::http::header::CONTENT_DISPOSITION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use chrono::{DateTime, Days, NaiveTime, Utc};
 
-use super::plot::{Bars, Heap, Lines, Percent, bars, lines};
-use super::{Console, Frame, frame, page_or, say};
+use super::chart::{BarChart, BarStack, LineChart, Percent, bar_chart, line_chart};
+use super::{Console, PageFrame, format, frame, page_or};
 use crate::api::Api;
 use crate::api::input::Query;
 use crate::api::problem::Problem;
 use crate::store::{CostGroup, CostSum, GroupBy};
-use sums::{Day, days};
+use daily_totals::{DayTotals, daily_totals};
 
 /// The most relays that are looked at.
-const MOST: u64 = 200_000;
+const MAX_RELAYS: u64 = 200_000;
 /// How many days can be looked back.
-const RANGES: [u64; 4] = [7, 14, 30, 90];
+const RANGE_DAYS: [u64; 4] = [7, 14, 30, 90];
 /// How many channels are plotted: the dearest.
-const CHANNELS: usize = 12;
+const MAX_CHANNELS: usize = 12;
 
 #[derive(Template)]
 #[template(path = "console/history.html")]
-struct History {
-    frame: Frame,
+struct HistoryPage {
+    frame: PageFrame,
     range: u64,
     ranges: [u64; 4],
-    days: Vec<DayRow>,
-    outcomes: Bars,
-    times: Lines,
-    costs: Bars,
-    channels: Vec<Channel>,
+    days: Vec<DayLine>,
+    outcomes: BarChart,
+    times: LineChart,
+    costs: BarChart,
+    channels: Vec<ChannelCostLine>,
     more_channels: usize,
     total: String,
     relays: usize,
@@ -40,9 +40,9 @@ struct History {
     cut: bool,
 }
 
-struct DayRow {
+struct DayLine {
     day: String,
-    well: u64,
+    ended_well: u64,
     failed: u64,
     running: u64,
     reasons: String,
@@ -52,7 +52,7 @@ struct DayRow {
     agora: String,
 }
 
-struct Channel {
+struct ChannelCostLine {
     id: i64,
     relays: i64,
     width: Percent,
@@ -60,9 +60,9 @@ struct Channel {
 }
 
 /// What the store said of these days.
-struct Past {
+struct HistoryData {
     range: u64,
-    days: Vec<Day>,
+    days: Vec<DayTotals>,
     channels: Vec<CostSum>,
     relays: usize,
 }
@@ -72,8 +72,8 @@ pub(super) async fn page(
     api: web::Data<Api>,
     console: web::Data<Console>,
 ) -> HttpResponse {
-    let made = past(&request, &api).await;
-    let made = made.map(|past| history(past, frame(&api, "history", request.headers())));
+    let made = data(&request, &api).await;
+    let made = made.map(|data| history(data, frame(&api, "history", request.headers())));
     page_or(&console, &api, request.headers(), made)
 }
 
@@ -82,8 +82,11 @@ pub(super) async fn days_csv(
     request: HttpRequest,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let past = past(&request, &api).await?;
-    Ok(csv("relaykeeper-days.csv", sums::days_csv(&past.days)))
+    let data = data(&request, &api).await?;
+    Ok(csv(
+        "relaykeeper-days.csv",
+        daily_totals::days_csv(&data.days),
+    ))
 }
 
 /// A row a channel.
@@ -91,10 +94,10 @@ pub(super) async fn channels_csv(
     request: HttpRequest,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let past = past(&request, &api).await?;
+    let data = data(&request, &api).await?;
     Ok(csv(
         "relaykeeper-channels.csv",
-        sums::channels_csv(&past.channels),
+        daily_totals::channels_csv(&data.channels),
     ))
 }
 
@@ -108,10 +111,10 @@ fn csv(name: &str, text: String) -> HttpResponse {
         .body(text)
 }
 
-async fn past(request: &HttpRequest, api: &Api) -> Result<Past, Problem> {
+async fn data(request: &HttpRequest, api: &Api) -> Result<HistoryData, Problem> {
     let query = Query::read(request.query_string(), &["days"])?;
     let range = query.get("days").and_then(|days| days.parse().ok());
-    let range = range.filter(|days| RANGES.contains(days)).unwrap_or(14);
+    let range = range.filter(|days| RANGE_DAYS.contains(days)).unwrap_or(14);
     let today = api.now().date_naive();
     let midnight =
         |date: chrono::NaiveDate| -> DateTime<Utc> { date.and_time(NaiveTime::MIN).and_utc() };
@@ -121,67 +124,67 @@ async fn past(request: &HttpRequest, api: &Api) -> Result<Past, Problem> {
     let end = today.checked_add_days(Days::new(1)).unwrap_or(today);
     let (from, to) = (midnight(first), midnight(end));
     let (lives, costs, channels) = futures_util::try_join!(
-        api.store.lives(from, to, MOST),
+        api.store.lives(from, to, MAX_RELAYS),
         api.store.costs(from, to, GroupBy::Day),
         api.store.costs(from, to, GroupBy::Channel),
     )?;
-    Ok(Past {
+    Ok(HistoryData {
         range,
         relays: lives.len(),
-        days: days(first, today, &lives, &costs),
+        days: daily_totals(first, today, &lives, &costs),
         channels,
     })
 }
 
-fn history(past: Past, frame: Frame) -> History {
-    let labels: Vec<String> = past.days.iter().map(Day::label).collect();
-    let times = |pick: fn(&Day) -> Option<u64>| past.days.iter().map(pick).collect();
-    let total: u64 = past.days.iter().map(|day| day.cloudflare + day.agora).sum();
-    let (channels, more_channels) = channels(past.channels);
-    History {
+fn history(data: HistoryData, frame: PageFrame) -> HistoryPage {
+    let labels: Vec<String> = data.days.iter().map(DayTotals::label).collect();
+    let times = |pick: fn(&DayTotals) -> Option<u64>| data.days.iter().map(pick).collect();
+    let total: u64 = data.days.iter().map(|day| day.cloudflare + day.agora).sum();
+    let (channels, more_channels) = channels(data.channels);
+    HistoryPage {
         frame,
-        range: past.range,
-        ranges: RANGES,
-        outcomes: bars(past.days.iter().map(outcomes).collect(), |n| n.to_string()),
-        times: lines(
+        range: data.range,
+        ranges: RANGE_DAYS,
+        outcomes: bar_chart(data.days.iter().map(outcomes).collect(), |n| n.to_string()),
+        times: line_chart(
             &labels,
             &[
-                ("median", "median", times(Day::median)),
-                ("p95", "95th percentile", times(Day::p95)),
+                ("median", "median", times(DayTotals::median)),
+                ("p95", "95th percentile", times(DayTotals::p95)),
             ],
-            say::short,
+            format::short_duration,
         ),
-        costs: bars(past.days.iter().map(costs).collect(), say::dollars),
-        days: past
+        costs: bar_chart(data.days.iter().map(costs).collect(), format::dollars),
+        days: data
             .days
             .iter()
             .rev()
             .filter(|day| !day.is_empty())
-            .map(row)
+            .map(day_line)
             .collect(),
         channels,
         more_channels,
-        total: say::dollars(total),
-        relays: past.relays,
-        cut: u64::try_from(past.relays).unwrap_or(u64::MAX) >= MOST,
+        total: format::dollars(total),
+        relays: data.relays,
+        cut: u64::try_from(data.relays).unwrap_or(u64::MAX) >= MAX_RELAYS,
     }
 }
 
-fn outcomes(day: &Day) -> Heap {
+fn outcomes(day: &DayTotals) -> BarStack {
     let say = |count: u64, what| format!("{}: {count} {what}", day.label());
-    Heap {
+    BarStack {
         label: day.label(),
         parts: vec![
-            ("well", say(day.well, "ended well"), day.well),
+            ("well", say(day.ended_well, "ended well"), day.ended_well),
             ("failed", say(day.failed, "failed"), day.failed),
             ("running", say(day.running, "running"), day.running),
         ],
     }
 }
 
-fn costs(day: &Day) -> Heap {
-    let say = |what, micros| format!("{}: {what} {}", day.label(), say::dollars(micros));
-    Heap {
+fn costs(day: &DayTotals) -> BarStack {
+    let say = |what, micros| format!("{}: {what} {}", day.label(), format::dollars(micros));
+    BarStack {
         label: day.label(),
         parts: vec![
             (
@@ -194,39 +197,42 @@ fn costs(day: &Day) -> Heap {
     }
 }
 
-fn row(day: &Day) -> DayRow {
-    let time = |time: Option<u64>| time.map_or_else(|| "–".to_owned(), say::short);
+fn day_line(day: &DayTotals) -> DayLine {
+    let time = |time: Option<u64>| time.map_or_else(|| "–".to_owned(), format::short_duration);
     let reasons = day.reasons.iter();
-    let reasons = reasons.map(|(code, count)| format!("{count} {}", say::plain(code)));
-    DayRow {
+    let reasons = reasons.map(|(code, count)| format!("{count} {}", format::readable(code)));
+    DayLine {
         day: day.date.to_string(),
-        well: day.well,
+        ended_well: day.ended_well,
         failed: day.failed,
         running: day.running,
         reasons: reasons.collect::<Vec<_>>().join(", "),
         median: time(day.median()),
         p95: time(day.p95()),
-        cloudflare: say::dollars(day.cloudflare),
-        agora: say::dollars(day.agora),
+        cloudflare: format::dollars(day.cloudflare),
+        agora: format::dollars(day.agora),
     }
 }
 
 /// The dearest channels, and how many more there are.
-fn channels(mut sums: Vec<CostSum>) -> (Vec<Channel>, usize) {
-    sums.sort_by_key(|sum| std::cmp::Reverse(sums::whole(sum)));
-    let top = sums.first().map(sums::whole).unwrap_or_default();
-    let more = sums.len().saturating_sub(CHANNELS);
+fn channels(mut sums: Vec<CostSum>) -> (Vec<ChannelCostLine>, usize) {
+    sums.sort_by_key(|sum| std::cmp::Reverse(daily_totals::total_cost(sum)));
+    let top = sums
+        .first()
+        .map(daily_totals::total_cost)
+        .unwrap_or_default();
+    let more = sums.len().saturating_sub(MAX_CHANNELS);
     let channel = |sum: &CostSum| match sum.group {
-        CostGroup::Channel(id) => Some(Channel {
+        CostGroup::Channel(id) => Some(ChannelCostLine {
             id,
             relays: sum.relays,
-            width: Percent::of(sums::whole(sum), top),
-            cost: say::dollars(sums::whole(sum)),
+            width: Percent::of(daily_totals::total_cost(sum), top),
+            cost: format::dollars(daily_totals::total_cost(sum)),
         }),
         CostGroup::Day(_) => None,
     };
     (
-        sums.iter().take(CHANNELS).filter_map(channel).collect(),
+        sums.iter().take(MAX_CHANNELS).filter_map(channel).collect(),
         more,
     )
 }

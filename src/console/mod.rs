@@ -6,15 +6,15 @@
 mod advice;
 mod assets;
 mod attempts;
+mod chart;
+mod format;
 mod history;
 mod now;
-mod picture;
-mod plot;
 mod relay;
+mod relay_table;
 mod relays;
-mod rows;
-mod say;
 mod sign_in;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -31,14 +31,14 @@ use crate::api::problem::Problem;
 use crate::api::routes::{reading, refuse};
 use crate::api::{Api, Pages};
 use crate::config::Settings;
-use attempts::Attempts;
+use attempts::SignInAttempts;
 
 /// Cloudflare's hosts, from which pictures, manifests and its player come.
 const STREAM_HOSTS: &str = "https://*.cloudflarestream.com https://*.videodelivery.net";
 
 /// What the console keeps, for all threads of the server.
 struct Console {
-    attempts: Attempts,
+    attempts: SignInAttempts,
     /// The `Content-Security-Policy` of every page.
     policy: String,
 }
@@ -47,7 +47,7 @@ struct Console {
 #[must_use]
 pub fn pages(settings: &Settings) -> Pages {
     let console = Arc::new(Console {
-        attempts: Attempts::new(),
+        attempts: SignInAttempts::new(),
         policy: policy(&settings.cloudflare.customer_base_url),
     });
     Arc::new(move |config| routes(config, &console))
@@ -95,7 +95,7 @@ fn routes(config: &mut ServiceConfig, console: &Arc<Console>) {
 }
 
 /// What every page shows around what it is about.
-struct Frame {
+struct PageFrame {
     /// Which entry of the navigation this is.
     here: &'static str,
     /// Empty when the page was asked for with a bearer token.
@@ -105,8 +105,8 @@ struct Frame {
     acting: bool,
 }
 
-fn frame(api: &Api, here: &'static str, headers: &HeaderMap) -> Frame {
-    Frame {
+fn frame(api: &Api, here: &'static str, headers: &HeaderMap) -> PageFrame {
+    PageFrame {
         here,
         csrf: api
             .session(headers)
@@ -119,9 +119,9 @@ fn frame(api: &Api, here: &'static str, headers: &HeaderMap) -> Frame {
 }
 
 #[derive(Template)]
-#[template(path = "console/failure.html")]
-struct Failure {
-    frame: Frame,
+#[template(path = "console/error.html")]
+struct ErrorPage {
+    frame: PageFrame,
     title: String,
     detail: String,
 }
@@ -153,7 +153,7 @@ fn page_or<T: Template>(
         Ok(template) => page(console, StatusCode::OK, &template),
         Err(problem) => {
             let status = problem.status_code();
-            let failure = Failure {
+            let failure = ErrorPage {
                 frame: frame(api, "", headers),
                 title: status.canonical_reason().unwrap_or("Error").to_owned(),
                 detail: problem.detail().to_owned(),

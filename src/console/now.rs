@@ -4,9 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use strum::IntoEnumIterator as _;
 
-use super::relays::all_rows;
-use super::rows::Row;
-use super::{Console, Frame, frame, page_or, say};
+use super::relay_table::TableRow;
+use super::relays::relays_in_work;
+use super::{Console, PageFrame, format, frame, page_or};
 use crate::api::Api;
 use crate::api::health::{self, HealthReport};
 use crate::api::problem::Problem;
@@ -15,26 +15,26 @@ use crate::relay::Phase;
 
 #[derive(Template)]
 #[template(path = "console/now.html")]
-struct Now {
-    frame: Frame,
-    phases: Vec<Count>,
+struct NowPage {
+    frame: PageFrame,
+    phases: Vec<PhaseTile>,
     total: usize,
     troubled: usize,
-    vendors: [Vendor; 2],
-    budgets: Vec<Budget>,
-    alarms: Option<Vec<Alarm>>,
-    cleanup_jobs: Option<Vec<CleanupJob>>,
+    vendors: [VendorCard; 2],
+    budgets: Vec<BudgetGauge>,
+    alarms: Option<Vec<AlarmLine>>,
+    cleanup_jobs: Option<Vec<CleanupJobLine>>,
     database: bool,
     healthy: bool,
 }
 
-struct Count {
+struct PhaseTile {
     phase: String,
     name: String,
     count: usize,
 }
 
-struct Vendor {
+struct VendorCard {
     name: &'static str,
     state: &'static str,
     word: &'static str,
@@ -43,7 +43,7 @@ struct Vendor {
     last_error: Option<(String, String)>,
 }
 
-struct Budget {
+struct BudgetGauge {
     name: String,
     quota: u32,
     used: u32,
@@ -54,14 +54,14 @@ struct Budget {
     word: String,
 }
 
-struct Alarm {
+struct AlarmLine {
     name: String,
     subject: String,
     detail: String,
     since: String,
 }
 
-struct CleanupJob {
+struct CleanupJobLine {
     name: String,
     open: i64,
     since: String,
@@ -76,12 +76,12 @@ pub(super) async fn page(
     page_or(&console, &api, request.headers(), made)
 }
 
-async fn now(api: &Api, frame: Frame) -> Result<Now, Problem> {
-    let (report, rows) = futures_util::join!(api.health_report(), all_rows(api));
+async fn now(api: &Api, frame: PageFrame) -> Result<NowPage, Problem> {
+    let (report, rows) = futures_util::join!(api.health_report(), relays_in_work(api));
     // Without a database there is still much to say.
     let rows = rows.unwrap_or_default();
-    let troubled = |row: &&Row| row.last_error.is_some() || row.restarts > 0;
-    Ok(Now {
+    let troubled = |row: &&TableRow| row.last_error.is_some() || row.restarts > 0;
+    Ok(NowPage {
         frame,
         phases: counts(&rows),
         total: rows.len(),
@@ -98,11 +98,11 @@ async fn now(api: &Api, frame: Frame) -> Result<Now, Problem> {
     })
 }
 
-fn counts(rows: &[Row]) -> Vec<Count> {
+fn counts(rows: &[TableRow]) -> Vec<PhaseTile> {
     let count = |phase: Phase| {
         let phase = phase.to_string();
-        Count {
-            name: say::plain(&phase),
+        PhaseTile {
+            name: format::readable(&phase),
             count: rows.iter().filter(|row| row.phase == phase).count(),
             phase,
         }
@@ -111,27 +111,27 @@ fn counts(rows: &[Row]) -> Vec<Count> {
     in_work.map(count).collect()
 }
 
-fn vendor(name: &'static str, state: VendorState) -> Vendor {
-    let (poll, word) = match (state.healthy, state.reachable) {
+fn vendor(name: &'static str, state: VendorState) -> VendorCard {
+    let (class, word) = match (state.healthy, state.reachable) {
         (true, _) => ("good", "healthy"),
         (false, Some(false)) => ("bad", "out of reach"),
         (false, Some(true)) => ("bad", "refuses our credentials"),
         (false, None) => ("unsure", "not known yet"),
     };
-    Vendor {
+    VendorCard {
         name,
-        state: poll,
+        state: class,
         word,
         credentials: state.credentials,
-        last_success: state.last_success_at.map(|at| say::moment(at.0)),
+        last_success: state.last_success_at.map(|at| format::timestamp(at.0)),
         last_error: state
             .last_error
-            .map(|error| (say::moment(error.at.0), error.message)),
+            .map(|error| (format::timestamp(error.at.0), error.message)),
     }
 }
 
 /// Turns above 60 and 80 % of what may be used: a fifth is kept for stops, so starts begin to wait there.
-fn budget(budget: &health::Budget) -> Budget {
+fn budget(budget: &health::Budget) -> BudgetGauge {
     let part = |percent: u64| {
         u32::try_from(u64::from(budget.quota) * percent / 100).unwrap_or(budget.quota)
     };
@@ -141,13 +141,13 @@ fn budget(budget: &health::Budget) -> Budget {
         waiting => format!(", {waiting} waiting"),
     };
     let (state, word) = match budget.paused_for_seconds {
-        Some(pause) => ("bad", format!("blocked for {}", say::lasting(pause))),
+        Some(pause) => ("bad", format!("blocked for {}", format::duration(pause))),
         None if budget.used > high => ("bad", "nearly used up".to_owned()),
         None if budget.used > low => ("unsure", "getting short".to_owned()),
         None => ("good", "plenty".to_owned()),
     };
-    Budget {
-        name: say::plain(budget.name),
+    BudgetGauge {
+        name: format::readable(budget.name),
         quota: budget.quota,
         used: budget.used,
         left: budget.left,
@@ -158,26 +158,26 @@ fn budget(budget: &health::Budget) -> Budget {
     }
 }
 
-fn alarms(report: &HealthReport) -> Option<Vec<Alarm>> {
-    let alarms = report.alarms.as_ref()?.iter().map(|alarm| Alarm {
-        name: say::plain(&alarm.code),
+fn alarms(report: &HealthReport) -> Option<Vec<AlarmLine>> {
+    let alarms = report.alarms.as_ref()?.iter().map(|alarm| AlarmLine {
+        name: format::readable(&alarm.code),
         subject: alarm.subject.clone(),
         detail: alarm.detail.clone(),
-        since: say::moment(alarm.since.0),
+        since: format::timestamp(alarm.since.0),
     });
     Some(alarms.collect())
 }
 
-fn cleanup_jobs(report: &HealthReport) -> Option<Vec<CleanupJob>> {
+fn cleanup_jobs(report: &HealthReport) -> Option<Vec<CleanupJobLine>> {
     let cleanup_jobs = report
         .cleanup_jobs
         .as_ref()?
         .kinds
         .iter()
-        .map(|cleanup_job| CleanupJob {
-            name: say::plain(&cleanup_job.kind),
+        .map(|cleanup_job| CleanupJobLine {
+            name: format::readable(&cleanup_job.kind),
             open: cleanup_job.open,
-            since: say::moment(cleanup_job.oldest_at.0),
+            since: format::timestamp(cleanup_job.oldest_at.0),
         });
     Some(cleanup_jobs.collect())
 }
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn a_gauge_turns_before_it_hurts() {
-        let told = [(576, None), (577, None), (769, None), (0, Some(9))];
-        let told = told.map(|(used, paused)| state(used, paused));
-        assert_eq!(told, ["good", "unsure", "bad", "bad"]);
+        let states = [(576, None), (577, None), (769, None), (0, Some(9))];
+        let states = states.map(|(used, paused)| state(used, paused));
+        assert_eq!(states, ["good", "unsure", "bad", "bad"]);
     }
 }

@@ -1,12 +1,12 @@
-//! One relay: its life as a picture, its preview, recordings, cost, journal; and why it failed.
+//! One relay: its life as a timeline, its preview, recordings, cost, journal; and why it failed.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use uuid::Uuid;
 
 use super::advice::{Advice, advice};
-use super::picture::{Picture, picture};
-use super::{Console, Frame, frame, page_or, say};
+use super::timeline::{RelayTimeline, timeline};
+use super::{Console, PageFrame, format, frame, page_or};
 use crate::actors::view::{OutcomeView, RelayView, in_words};
 use crate::api::Api;
 use crate::api::input::relay_id;
@@ -15,16 +15,16 @@ use crate::relay::{Detail, OutcomeCode, Phase};
 use crate::store::{Delivery, PageRequest, StoredEntry};
 
 /// The most entries of a journal that are shown.
-const MOST: usize = 2000;
+const MAX_JOURNAL_ENTRIES: usize = 2000;
 /// The most messages that are shown.
-const MOST_TOLD: u64 = 200;
+const MAX_DELIVERIES: u64 = 200;
 /// Entries read at once.
-const PIECE: u32 = 500;
+const JOURNAL_PAGE_SIZE: u32 = 500;
 
 #[derive(Template)]
 #[template(path = "console/relay.html")]
-struct Relay {
-    frame: Frame,
+struct RelayPage {
+    frame: PageFrame,
     id: String,
     channel_id: i64,
     channel_name: String,
@@ -35,27 +35,27 @@ struct Relay {
     over: bool,
     viewers: Option<u64>,
     facts: Vec<(&'static str, String)>,
-    outcome: Option<Outcome>,
-    picture: Option<Picture>,
+    outcome: Option<OutcomeSection>,
+    timeline: Option<RelayTimeline>,
     hls_url: Option<String>,
     player_url: Option<String>,
-    recordings: Vec<Recording>,
-    cost: Option<Cost>,
-    deliveries: Vec<Told>,
-    journal: Vec<Entry>,
+    recordings: Vec<RecordingLine>,
+    cost: Option<CostSection>,
+    deliveries: Vec<DeliveryLine>,
+    journal: Vec<JournalLine>,
     /// Whether the journal goes on behind what is shown.
     cut: bool,
 }
 
-struct Outcome {
-    well: bool,
+struct OutcomeSection {
+    ended_well: bool,
     code: String,
     message: String,
     advice: Option<Advice>,
     detail: Vec<(&'static str, String)>,
 }
 
-struct Recording {
+struct RecordingLine {
     uid: String,
     state: String,
     lasted: String,
@@ -63,7 +63,7 @@ struct Recording {
     hls_url: Option<String>,
 }
 
-struct Cost {
+struct CostSection {
     lasted: String,
     minutes: u64,
     cloudflare: String,
@@ -73,16 +73,16 @@ struct Cost {
 }
 
 /// A message to the marketplace, and what became of it.
-struct Told {
+struct DeliveryLine {
     id: i64,
     kind: String,
     status: String,
     attempts: i32,
     clock: String,
-    said: String,
+    last_answer: String,
 }
 
-struct Entry {
+struct JournalLine {
     seq: i64,
     at: String,
     clock: String,
@@ -103,35 +103,35 @@ pub(super) async fn page(
     page_or(&console, &api, request.headers(), made)
 }
 
-async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<Relay, Problem> {
+async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<RelayPage, Problem> {
     let id = relay_id(id)?;
     let Some(view) = api.relay(id).await? else {
         return Err(Problem::not_found("There is no such relay."));
     };
     let (journal, cut) = journal(api, id).await?;
-    let deliveries = api.store.deliveries_of(id, MOST_TOLD).await?;
+    let deliveries = api.store.deliveries_of(id, MAX_DELIVERIES).await?;
     let until = view.ended_at.map_or_else(|| api.now(), |at| at.0);
     let phase: Option<Phase> = view.phase.parse().ok();
     let live = phase.is_some_and(Phase::is_active);
     let hls_url = view.hls_playback_url.clone().filter(|_| live);
-    Ok(Relay {
+    Ok(RelayPage {
         frame: frame(api, "relays", request.headers()),
         id: view.id.to_string(),
         channel_id: view.channel_id,
         channel_name: view.channel_name.clone(),
-        phase_name: say::plain(&view.phase),
+        phase_name: format::readable(&view.phase),
         may_stop: phase.is_some_and(Phase::holds_slot),
         over: phase == Some(Phase::Ended),
         viewers: view.viewer_count,
         facts: facts(&view),
         outcome: view.outcome.as_ref().map(outcome),
-        picture: picture(&journal, until),
+        timeline: timeline(&journal, until),
         player_url: hls_url.as_deref().and_then(player),
         hls_url,
         recordings: recordings(&view),
         cost: cost(&view),
-        deliveries: deliveries.iter().map(told).collect(),
-        journal: journal.iter().map(entry).collect(),
+        deliveries: deliveries.iter().map(delivery_line).collect(),
+        journal: journal.iter().map(journal_line).collect(),
         cut,
         phase: view.phase,
     })
@@ -141,14 +141,14 @@ async fn journal(api: &Api, id: Uuid) -> Result<(Vec<StoredEntry>, bool), Proble
     let mut journal = Vec::new();
     let mut cursor = None;
     loop {
-        let limit = PIECE;
+        let limit = JOURNAL_PAGE_SIZE;
         let page = api
             .store
             .journal(id, &PageRequest { limit, cursor })
             .await?;
         journal.extend(page.items);
         cursor = page.next_cursor;
-        if cursor.is_none() || journal.len() >= MOST {
+        if cursor.is_none() || journal.len() >= MAX_JOURNAL_ENTRIES {
             return Ok((journal, cursor.is_some()));
         }
     }
@@ -165,22 +165,25 @@ fn facts(view: &RelayView) -> Vec<(&'static str, String)> {
     let known = [
         ("Relay", Some(view.id.to_string())),
         ("Seller", Some(view.seller_uid.to_string())),
-        ("Backend", Some(say::plain(&agora.backend))),
-        ("Asked for", Some(say::moment(view.requested_at.0))),
+        ("Backend", Some(format::readable(&agora.backend))),
+        ("Asked for", Some(format::timestamp(view.requested_at.0))),
         (
             "Egress accepted",
-            view.started_at.map(|at| say::moment(at.0)),
+            view.started_at.map(|at| format::timestamp(at.0)),
         ),
-        ("Live from", view.live_at.map(|at| say::moment(at.0))),
-        ("End decided", view.stopped_at.map(|at| say::moment(at.0))),
-        ("Ended", view.ended_at.map(|at| say::moment(at.0))),
+        ("Live from", view.live_at.map(|at| format::timestamp(at.0))),
+        (
+            "End decided",
+            view.stopped_at.map(|at| format::timestamp(at.0)),
+        ),
+        ("Ended", view.ended_at.map(|at| format::timestamp(at.0))),
         (
             "Live for",
-            view.live_at.map(|_| say::lasting(view.live_seconds)),
+            view.live_at.map(|_| format::duration(view.live_seconds)),
         ),
         ("Egresses replaced", Some(agora.replacements.to_string())),
         ("Ingest", view.stream_key_id.clone()),
-        ("Resource", agora.resource_id.as_deref().map(begin)),
+        ("Resource", agora.resource_id.as_deref().map(shorten)),
         ("Session (sid)", agora.sid.clone()),
         (
             "Egress's uid",
@@ -196,17 +199,17 @@ fn facts(view: &RelayView) -> Vec<(&'static str, String)> {
 }
 
 /// The beginning of a long id; the journal has all of it.
-fn begin(id: &str) -> String {
+fn shorten(id: &str) -> String {
     match id.char_indices().nth(24) {
         Some((end, _)) => format!("{}…", id.get(..end).unwrap_or_default()),
         None => id.to_owned(),
     }
 }
 
-fn outcome(view: &OutcomeView) -> Outcome {
+fn outcome(view: &OutcomeView) -> OutcomeSection {
     let code: Option<OutcomeCode> = view.code.parse().ok();
-    Outcome {
-        well: code.is_some_and(OutcomeCode::ended_well),
+    OutcomeSection {
+        ended_well: code.is_some_and(OutcomeCode::ended_well),
         code: view.code.clone(),
         message: view.message.to_owned(),
         advice: code.map(advice),
@@ -236,25 +239,28 @@ fn detail(detail: &Detail) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn recordings(view: &RelayView) -> Vec<Recording> {
-    let recording = |video: &crate::actors::view::RecordingView| Recording {
+fn recordings(view: &RelayView) -> Vec<RecordingLine> {
+    let recording = |video: &crate::actors::view::RecordingView| RecordingLine {
         uid: video.id.clone(),
         state: video.state.clone(),
-        lasted: video.duration_seconds.map(say::lasting).unwrap_or_default(),
+        lasted: video
+            .duration_seconds
+            .map(format::duration)
+            .unwrap_or_default(),
         thumbnail_url: video.thumbnail_url.clone(),
         hls_url: video.hls_url.clone(),
     };
     view.recordings.iter().map(recording).collect()
 }
 
-fn cost(view: &RelayView) -> Option<Cost> {
+fn cost(view: &RelayView) -> Option<CostSection> {
     let cost = view.cost?;
-    Some(Cost {
-        lasted: say::lasting(cost.duration_seconds),
+    Some(CostSection {
+        lasted: format::duration(cost.duration_seconds),
         minutes: cost.minutes,
-        cloudflare: say::dollars(cost.cost_micros),
-        agora: say::dollars(cost.agora_cost_micros),
-        total: say::dollars(cost.cost_micros.saturating_add(cost.agora_cost_micros)),
+        cloudflare: format::dollars(cost.cost_micros),
+        agora: format::dollars(cost.agora_cost_micros),
+        total: format::dollars(cost.cost_micros.saturating_add(cost.agora_cost_micros)),
         source: match cost.source {
             crate::relay::Source::Recording => "the recordings' length",
             crate::relay::Source::Observed => "the time it was live, as observed",
@@ -262,30 +268,30 @@ fn cost(view: &RelayView) -> Option<Cost> {
     })
 }
 
-fn told(delivery: &Delivery) -> Told {
+fn delivery_line(delivery: &Delivery) -> DeliveryLine {
     let answered = delivery.response_status.map(|status| status.to_string());
-    Told {
+    DeliveryLine {
         id: delivery.id,
         kind: delivery.kind.clone(),
         status: delivery.status.to_string(),
         attempts: delivery.attempts,
-        clock: say::clock(delivery.created_at),
-        said: delivery.last_error.clone().or(answered).unwrap_or_default(),
+        clock: format::time_of_day(delivery.created_at),
+        last_answer: delivery.last_error.clone().or(answered).unwrap_or_default(),
     }
 }
 
-fn entry(stored: &StoredEntry) -> Entry {
+fn journal_line(stored: &StoredEntry) -> JournalLine {
     let entry = &stored.entry;
     let raw =
         serde_json::json!({"event": entry.kind, "data": entry.data, "actions": entry.actions});
-    Entry {
+    JournalLine {
         seq: stored.seq,
-        at: say::moment(entry.at),
-        clock: say::clock(entry.at),
-        phase_name: say::plain(&entry.phase),
+        at: format::timestamp(entry.at),
+        clock: format::time_of_day(entry.at),
+        phase_name: format::readable(&entry.phase),
         phase: entry.phase.clone(),
         words: in_words(&entry.kind, &entry.data),
-        calls: say::calls(&entry.actions).join(", "),
+        calls: format::call_names(&entry.actions).join(", "),
         raw: serde_json::to_string_pretty(&raw).unwrap_or_default(),
     }
 }

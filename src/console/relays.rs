@@ -7,8 +7,8 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use strum::IntoEnumIterator as _;
 
-use super::rows::{PAGE, Row, Sort, Wanted};
-use super::{Console, Frame, frame, page_or, say};
+use super::relay_table::{PAGE_SIZE, SortColumn, TableQuery, TableRow};
+use super::{Console, PageFrame, format, frame, page_or};
 use crate::actors::Snapshot;
 use crate::api::Api;
 use crate::api::input::Query;
@@ -18,15 +18,15 @@ use crate::store::StoreError;
 
 #[derive(Template)]
 #[template(path = "console/relays.html")]
-struct Relays {
-    frame: Frame,
-    words: String,
+struct RelaysPage {
+    frame: PageFrame,
+    search: String,
     failing: bool,
     sort: &'static str,
-    down: bool,
+    descending: bool,
     phases: Vec<(String, String, bool)>,
-    columns: Vec<Heading>,
-    rows: Vec<Shown>,
+    columns: Vec<ColumnHeading>,
+    rows: Vec<RelayLine>,
     total: usize,
     first: usize,
     last: usize,
@@ -34,14 +34,14 @@ struct Relays {
     next: Option<String>,
 }
 
-struct Heading {
+struct ColumnHeading {
     name: &'static str,
     class: &'static str,
     href: String,
     order: &'static str,
 }
 
-struct Shown {
+struct RelayLine {
     id: String,
     channel_id: i64,
     channel_name: String,
@@ -66,45 +66,45 @@ pub(super) async fn page(
     page_or(&console, &api, request.headers(), made)
 }
 
-async fn table(request: &HttpRequest, api: &Api) -> Result<Relays, Problem> {
-    let wanted = Wanted::read(&Query::read(request.query_string(), &Wanted::NAMES)?);
-    let (rows, total, page) = wanted.of(all_rows(api).await?);
+async fn table(request: &HttpRequest, api: &Api) -> Result<RelaysPage, Problem> {
+    let query = TableQuery::read(&Query::read(request.query_string(), &TableQuery::NAMES)?);
+    let (rows, total, page) = query.apply(relays_in_work(api).await?);
     ask_for_viewers(api, &rows);
     let now = api.now();
-    let first = (page - 1) * PAGE;
+    let first = (page - 1) * PAGE_SIZE;
     let last = first + rows.len();
-    Ok(Relays {
+    Ok(RelaysPage {
         frame: frame(api, "relays", request.headers()),
-        failing: wanted.failing,
-        sort: wanted.sort.into(),
-        down: wanted.down,
-        phases: phases(wanted.phase),
-        columns: columns(&wanted),
-        rows: rows.into_iter().map(|row| shown(row, now)).collect(),
+        failing: query.failing,
+        sort: query.sort.into(),
+        descending: query.descending,
+        phases: phases(query.phase),
+        columns: columns(&query),
+        rows: rows.into_iter().map(|row| relay_line(row, now)).collect(),
         total,
         first: if total == 0 { 0 } else { first + 1 },
         last,
-        previous: (page > 1).then(|| wanted.on_page(page - 1)),
-        next: (last < total).then(|| wanted.on_page(page + 1)),
-        words: wanted.words,
+        previous: (page > 1).then(|| query.on_page(page - 1)),
+        next: (last < total).then(|| query.on_page(page + 1)),
+        search: query.search,
     })
 }
 
 /// All relays in work. A process that does not act knows them from the store.
-pub(super) async fn all_rows(api: &Api) -> Result<Vec<Row>, StoreError> {
+pub(super) async fn relays_in_work(api: &Api) -> Result<Vec<TableRow>, StoreError> {
     if api.acts() {
         let all = api.service.all().await?;
         let row = |(relay, _): &(Arc<Snapshot>, String)| {
-            Row::driven(relay, api.viewers.known(&relay.durable))
+            TableRow::driven(relay, api.viewers.known(&relay.durable))
         };
         return Ok(all.iter().map(row).collect());
     }
     let unfinished = api.store.unfinished().await?;
-    Ok(unfinished.iter().map(Row::stored).collect())
+    Ok(unfinished.iter().map(TableRow::stored).collect())
 }
 
 /// Finds out for the next poll how many watch what is on the page: nobody waits for it.
-fn ask_for_viewers(api: &Api, rows: &[Row]) {
+fn ask_for_viewers(api: &Api, rows: &[TableRow]) {
     for row in rows {
         if let Some(relay) = api.service.directory().get(row.id) {
             let _ = api.viewers.of(&relay.durable);
@@ -116,25 +116,25 @@ fn phases(chosen: Option<Phase>) -> Vec<(String, String, bool)> {
     let in_work = Phase::iter().filter(|phase| *phase != Phase::Ended);
     let option = |phase: Phase| {
         let name = phase.to_string();
-        (name.clone(), say::plain(&name), chosen == Some(phase))
+        (name.clone(), format::readable(&name), chosen == Some(phase))
     };
     in_work.map(option).collect()
 }
 
-fn columns(wanted: &Wanted) -> Vec<Heading> {
+fn columns(query: &TableQuery) -> Vec<ColumnHeading> {
     let all = [
-        ("Channel", "", Sort::Channel),
-        ("Phase", "", Sort::Phase),
-        ("For", "number", Sort::Since),
-        ("Viewers", "number wide", Sort::Viewers),
-        ("Next wake", "number wide", Sort::Wake),
-        ("Restarts", "number wide", Sort::Restarts),
+        ("Channel", "", SortColumn::Channel),
+        ("Phase", "", SortColumn::Phase),
+        ("For", "number", SortColumn::Since),
+        ("Viewers", "number wide", SortColumn::Viewers),
+        ("Next wake", "number wide", SortColumn::Wake),
+        ("Restarts", "number wide", SortColumn::Restarts),
     ];
-    let heading = |(name, class, sort)| Heading {
+    let heading = |(name, class, sort)| ColumnHeading {
         name,
         class,
-        href: wanted.sorted_by(sort),
-        order: match (wanted.sort == sort, wanted.down) {
+        href: query.sorted_by(sort),
+        order: match (query.sort == sort, query.descending) {
             (false, _) => "none",
             (true, false) => "ascending",
             (true, true) => "descending",
@@ -143,25 +143,25 @@ fn columns(wanted: &Wanted) -> Vec<Heading> {
     all.map(heading).into()
 }
 
-fn shown(row: Row, now: DateTime<Utc>) -> Shown {
+fn relay_line(row: TableRow, now: DateTime<Utc>) -> RelayLine {
     let seconds = |from: DateTime<Utc>, to: DateTime<Utc>| {
         u64::try_from((to - from).num_seconds()).unwrap_or(0)
     };
     let phase: Option<Phase> = row.phase.parse().ok();
-    Shown {
+    RelayLine {
         id: row.id.to_string(),
         channel_id: row.channel_id,
         channel_name: row.channel_name,
-        phase_name: say::plain(&row.phase),
+        phase_name: format::readable(&row.phase),
         may_stop: phase.is_some_and(Phase::holds_slot),
         phase: row.phase,
         since_ms: row.since.timestamp_millis(),
-        lasted: say::lasting(seconds(row.since, now)),
+        lasted: format::duration(seconds(row.since, now)),
         viewers: row.viewers.map_or_else(|| "–".into(), |n| n.to_string()),
         wake_ms: row.next_wake_at.map(|at| at.timestamp_millis()),
         wakes_in: row
             .next_wake_at
-            .map_or_else(|| "–".into(), |at| say::lasting(seconds(now, at))),
+            .map_or_else(|| "–".into(), |at| format::duration(seconds(now, at))),
         restarts: row.restarts,
         last_error: row.last_error,
     }

@@ -17,12 +17,12 @@ use crate::api::session::{COOKIE, LASTS, SECURE_COOKIE};
 
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]
-struct SignIn {
+struct SignInPage {
     refused: Option<&'static str>,
 }
 
 fn form(console: &Console, status: StatusCode, refused: Option<&'static str>) -> HttpResponse {
-    super::page(console, status, &SignIn { refused })
+    super::page(console, status, &SignInPage { refused })
 }
 
 /// The page with the form; who is signed in already is led on.

@@ -16,7 +16,7 @@ use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
 use secrecy::ExposeSecret;
 
 use super::StoreError;
-use crate::config::{Database, DatabaseKind, DatabaseUrl};
+use crate::config::{DatabaseKind, DatabaseSettings, DatabaseUrl};
 
 /// How long to wait for a connection or its first answer, and how long SQLite waits for a lock.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ pub(super) enum Target {
 
 impl Target {
     /// Reads `database.url`.
-    pub(super) fn of(settings: &Database) -> Result<Self, StoreError> {
+    pub(super) fn of(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         let url = DatabaseUrl::parse(settings.url.expose_secret()).map_err(StoreError::BadUrl)?;
         let text = url.text.expose_secret();
         Ok(match url.kind {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 use super::connect::Target;
 use super::file::make_private;
-use crate::config::Database;
+use crate::config::DatabaseSettings;
 
 /// The right to act on a database; given back when dropped.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl DatabaseLock {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the lock file cannot be reached; [`StoreError::BadUrl`].
-    pub fn try_acquire(settings: &Database) -> Result<Result<Self, HeldBy>, StoreError> {
+    pub fn try_acquire(settings: &DatabaseSettings) -> Result<Result<Self, HeldBy>, StoreError> {
         match Target::of(settings)?.file() {
             Some(file) => lock_file(&file)
                 .map_err(|error| StoreError::Unavailable(format!("the lock file: {error}"))),

@@ -57,7 +57,7 @@ use operations::instance::{DrawInstance, Probe, TakeEpoch, TryWrite};
 use sql::OwnSql;
 use writer::Writer;
 
-use crate::config::Database;
+use crate::config::DatabaseSettings;
 
 /// The phases in which a relay holds its channel's slot: at most one relay of a channel is in one of them.
 pub const SLOT_PHASES: [&str; 4] = ["provisioning", "awaiting_live", "live", "interrupted"];
@@ -90,7 +90,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::BadUrl`]; [`StoreError::Unavailable`] when nobody answers within five seconds.
-    pub async fn connect(settings: &Database) -> Result<Self, StoreError> {
+    pub async fn connect(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         let target = Target::of(settings)?;
         target.check_folder()?;
         if let Some(path) = target.file().filter(|_| !settings.must_exist()) {

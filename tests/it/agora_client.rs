@@ -36,16 +36,16 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 const KEY: &str = "0f8e1d2c3b4a59687766554433221100k42";
 const RECORDING: &str = "/v1/apps/app/cloud_recording";
 
-fn settings(base: &str, fallbacks: &[String]) -> config::Agora {
-    let mut settings = config::Agora {
+fn settings(base: &str, fallbacks: &[String]) -> config::AgoraSettings {
+    let mut settings = config::AgoraSettings {
         app_id: "app".into(),
         customer_id: "customer".into(),
         customer_secret: "customer-s3cret".into(),
         api_base_url: base.into(),
         fallback_base_urls: fallbacks.to_vec(),
-        ..config::Agora::default()
+        ..config::AgoraSettings::default()
     };
-    settings.cloud_recording.storage = config::Storage {
+    settings.cloud_recording.storage = config::StorageSettings {
         vendor: 1,
         region: 2,
         bucket: "bucket".into(),
@@ -55,17 +55,17 @@ fn settings(base: &str, fallbacks: &[String]) -> config::Agora {
     settings
 }
 
-fn build(settings: &config::Agora) -> Agora {
+fn build(settings: &config::AgoraSettings) -> Agora {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Agora::new(settings, &vendors(), &Lease::for_good()).unwrap()
 }
 
 /// Short enough for a test that waits one out, long enough for a busy machine to answer in.
-fn vendors() -> config::Vendors {
-    config::Vendors {
+fn vendors() -> config::VendorsSettings {
+    config::VendorsSettings {
         read_timeout: Duration::from_secs(5),
         write_timeout: Duration::from_secs(5),
-        ..config::Vendors::default()
+        ..config::VendorsSettings::default()
     }
 }
 

@@ -122,9 +122,9 @@ async fn kinds_of_lives_that_are_not_kept_yet_are_added_when_a_database_is_named
     let Ok(url) = std::env::var("RELAYKEEPER_JOURNALS_FROM") else {
         return;
     };
-    let settings = relaykeeper::config::Database {
+    let settings = relaykeeper::config::DatabaseSettings {
         url: url.into(),
-        ..relaykeeper::config::Database::default()
+        ..relaykeeper::config::DatabaseSettings::default()
     };
     let store = relaykeeper::store::Store::connect(&settings).await.unwrap();
     let mut lives: BTreeMap<String, Kept> = BTreeMap::new();

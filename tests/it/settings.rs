@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use relaykeeper::config::{
-    AgoraBackend, LiveInputRetention, MediaPushMode, Problem, Settings, SettingsError,
+    AgoraBackend, LiveInputRetention, MediaPushMode, Settings, SettingsError, SettingsProblem,
 };
 use rstest::rstest;
 use secrecy::{ExposeSecret, SecretString};
@@ -27,7 +27,7 @@ fn from_env(env: &[(&str, &str)]) -> Settings {
     load("", env).unwrap()
 }
 
-fn problems(file: &str, env: &[(&str, &str)]) -> Vec<Problem> {
+fn problems(file: &str, env: &[(&str, &str)]) -> Vec<SettingsProblem> {
     match load(file, env) {
         Err(SettingsError::Refused { problems }) => problems,
         Err(other) => panic!("{other}"),

@@ -24,7 +24,7 @@ use clap::Parser;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use relaykeeper::application;
-use relaykeeper::config::Database;
+use relaykeeper::config::DatabaseSettings;
 use relaykeeper::sandbox::{Quotas, Vendors, WebhookUrls};
 use relaykeeper::{sandbox, store::Store};
 use tokio::time::Instant;
@@ -178,9 +178,9 @@ async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
     );
     faults?;
     vendors.clear_faults();
-    let store = Store::connect(&Database {
+    let store = Store::connect(&DatabaseSettings {
         url: service.database_url().into(),
-        ..Database::default()
+        ..DatabaseSettings::default()
     })
     .await?;
     let settled_after = settle(&client, &store, &vendors, options.settle).await;

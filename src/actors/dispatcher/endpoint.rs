@@ -1,4 +1,4 @@
-//! The marketplace's endpoint: how a message is signed and posted (Standard Webhooks).
+//! The marketplace's endpoint: how a message is signed and posted (Standard WebhooksSettings).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use standardwebhooks::{
 use url::{Host, Url};
 
 use super::address::{NoPublicAddress, PublicResolver};
-use crate::config::{Webhooks, is_public};
+use crate::config::{WebhooksSettings, is_public};
 
 /// The most of an answer that is read, in bytes: it is for people.
 const EXCERPT: usize = 500;
@@ -84,7 +84,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// When settings that were not validated cannot be used, or no TLS provider is installed.
-    pub fn of(settings: &Webhooks) -> Result<Option<Self>, EndpointError> {
+    pub fn of(settings: &WebhooksSettings) -> Result<Option<Self>, EndpointError> {
         if settings.endpoint.is_empty() {
             return Ok(None);
         }
@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    /// The example of the Standard Webhooks reference libraries.
+    /// The example of the Standard WebhooksSettings reference libraries.
     #[test]
     fn a_message_is_signed_as_standard_webhooks_wants_it() {
         let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();

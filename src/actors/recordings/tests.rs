@@ -55,16 +55,20 @@ async fn answers_each(server: &MockServer) {
 }
 
 fn poller(server: &MockServer) -> RecordingsPoller {
-    let settings = config::Cloudflare {
+    let settings = config::CloudflareSettings {
         account_id: "a".repeat(32),
         api_token: "token".to_owned().into(),
         api_base_url: server.uri(),
         customer_base_url: server.uri(),
-        ..config::Cloudflare::default()
+        ..config::CloudflareSettings::default()
     };
     // What makes an HTTP client wants one, though nothing here speaks TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cloudflare = Cloudflare::new(&settings, &config::Vendors::default(), &Lease::for_good());
+    let cloudflare = Cloudflare::new(
+        &settings,
+        &config::VendorsSettings::default(),
+        &Lease::for_good(),
+    );
     let here = tokio::runtime::Handle::current();
     RecordingsPoller::new(cloudflare.unwrap(), Duration::from_millis(1), here)
 }

@@ -7,28 +7,28 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::assumptions::Findings;
-use super::wire::{Answer, Ask, Auth, Wire};
+use super::assumptions::ProbeFindings;
+use super::client::{ProbeAuth, ProbeClient, ProbeRequest, ProbeResponse};
 
 /// A channel nobody is in.
 const CHANNEL: &str = "relaykeeper-probe";
 
 /// What is being probed, and what of it has to be deleted.
-pub(super) struct Probe {
+pub(super) struct AgoraProbe {
     base: String,
     app_id: String,
     region: String,
     backend: AgoraBackend,
     idle_seconds: u64,
     uid: u32,
-    auth: Auth,
-    bad_auth: Auth,
+    auth: ProbeAuth,
+    bad_auth: ProbeAuth,
     tag: String,
     /// A converter may be there: its id, once that is known.
     converter: Option<Option<String>>,
 }
 
-impl Probe {
+impl AgoraProbe {
     pub(super) fn new(settings: &Settings, tag: &str) -> Self {
         let agora = &settings.agora;
         let secret = agora.customer_secret.expose_secret().to_owned();
@@ -39,37 +39,37 @@ impl Probe {
             backend: agora.backend,
             idle_seconds: agora.media_push.idle_timeout.as_secs(),
             uid: agora.cloud_recording.recording_uid_base,
-            bad_auth: Auth::Basic(agora.customer_id.clone(), format!("{secret}x")),
-            auth: Auth::Basic(agora.customer_id.clone(), secret),
+            bad_auth: ProbeAuth::Basic(agora.customer_id.clone(), format!("{secret}x")),
+            auth: ProbeAuth::Basic(agora.customer_id.clone(), secret),
             tag: tag.to_owned(),
             converter: None,
         }
     }
 
     /// Tries one assumption after the other.
-    pub(super) async fn walk(&mut self, wire: &mut Wire, findings: &mut Findings) {
-        if !self.credentials(wire, findings).await {
+    pub(super) async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
+        if !self.credentials(client, findings).await {
             return;
         }
-        self.hosts(wire, findings).await;
+        self.hosts(client, findings).await;
         match self.backend {
-            AgoraBackend::CloudRecording => self.cloud_recording(wire, findings).await,
-            AgoraBackend::MediaPush => self.media_push(wire, findings).await,
+            AgoraBackend::CloudRecording => self.cloud_recording(client, findings).await,
+            AgoraBackend::MediaPush => self.media_push(client, findings).await,
         }
     }
 
-    async fn credentials(&self, wire: &mut Wire, findings: &mut Findings) -> bool {
-        let list = Ask::new(
+    async fn credentials(&self, client: &mut ProbeClient, findings: &mut ProbeFindings) -> bool {
+        let list = ProbeRequest::new(
             "converters.list.bad",
             Method::GET,
             self.converters(),
             &self.bad_auth,
         );
-        match wire.ask(list).await {
+        match client.ask(list).await {
             Ok(answer) => findings.judge("ag-bad-credentials", answer.status == 401, answer.said()),
             Err(why) => findings.unclear("ag-bad-credentials", why),
         }
-        match wire
+        match client
             .ask(self.get("converters.list", self.converters()))
             .await
         {
@@ -86,12 +86,12 @@ impl Probe {
         }
     }
 
-    async fn hosts(&self, wire: &mut Wire, findings: &mut Findings) {
+    async fn hosts(&self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
         let url = format!(
             "{}/dev/v1/channel/user/{}/{CHANNEL}/hosts_only",
             self.base, self.app_id
         );
-        match wire.ask(self.get("channel.hosts", url)).await {
+        match client.ask(self.get("channel.hosts", url)).await {
             Ok(answer) => {
                 let exists = answer.body.pointer("/data/channel_exist");
                 let saw = format!(
@@ -105,7 +105,7 @@ impl Probe {
         }
     }
 
-    async fn cloud_recording(&self, wire: &mut Wire, findings: &mut Findings) {
+    async fn cloud_recording(&self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
         let base = format!("{}/v1/apps/{}/cloud_recording", self.base, self.app_id);
         let identity = json!({
             "cname": self.tag,
@@ -116,8 +116,8 @@ impl Probe {
         let mut said = Vec::new();
         for name in ["cloud_recording.acquire", "cloud_recording.acquire.again"] {
             let url = format!("{base}/acquire");
-            let ask = Ask::new(name, Method::POST, url, &self.auth).body(identity.clone());
-            match wire.ask(ask).await {
+            let ask = ProbeRequest::new(name, Method::POST, url, &self.auth).body(identity.clone());
+            match client.ask(ask).await {
                 Ok(answer) => {
                     resource = answer.text("/resourceId").map(str::to_owned);
                     said.push(answer.said());
@@ -132,26 +132,26 @@ impl Probe {
             Uuid::new_v4().simple()
         );
         let query = self.get("cloud_recording.query.unknown", format!("{session}/query"));
-        judge_gone(findings, "cr-query", wire.ask(query).await);
+        judge_gone(findings, "cr-query", client.ask(query).await);
         let stop = json!({
             "cname": self.tag,
             "uid": self.uid.to_string(),
             "clientRequest": { "async_stop": true },
         });
         let url = format!("{session}/stop");
-        let ask = Ask::new(
+        let ask = ProbeRequest::new(
             "cloud_recording.stop.unknown",
             Method::POST,
             url,
             &self.auth,
         )
         .body(stop);
-        judge_gone(findings, "cr-stop", wire.ask(ask).await);
+        judge_gone(findings, "cr-stop", client.ask(ask).await);
     }
 
-    async fn media_push(&mut self, wire: &mut Wire, findings: &mut Findings) {
+    async fn media_push(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
         self.converter = Some(None);
-        let id = match wire.ask(self.create_ask("converters.create")).await {
+        let id = match client.ask(self.create_request("converters.create")).await {
             Ok(answer) => {
                 let text = |key: &str| {
                     let wrapped = format!("/converter/{key}");
@@ -177,7 +177,10 @@ impl Probe {
         };
         let Some(id) = id else { return };
         self.converter = Some(Some(id.clone()));
-        match wire.ask(self.create_ask("converters.create.again")).await {
+        match client
+            .ask(self.create_request("converters.create.again"))
+            .await
+        {
             Ok(answer) => {
                 let named = answer.header("x-resource-id");
                 let same = named.is_some_and(|named| named.eq_ignore_ascii_case(&id));
@@ -190,7 +193,7 @@ impl Probe {
             }
             Err(why) => findings.unclear("mp-name", why),
         }
-        match wire
+        match client
             .ask(self.get("converters.get", self.converter_url(&id)))
             .await
         {
@@ -217,7 +220,7 @@ impl Probe {
             }
             Err(why) => findings.unclear("mp-get", why),
         }
-        match wire
+        match client
             .ask(self.get("converters.list.with", self.converters()))
             .await
         {
@@ -238,8 +241,10 @@ impl Probe {
             }
             Err(why) => findings.unclear("mp-list", why),
         }
-        let deleted = wire.ask(self.delete_ask("converters.delete", &id)).await;
-        let read = wire
+        let deleted = client
+            .ask(self.delete_request("converters.delete", &id))
+            .await;
+        let read = client
             .ask(self.get("converters.get.deleted", self.converter_url(&id)))
             .await;
         match (deleted, read) {
@@ -253,11 +258,14 @@ impl Probe {
 
     /// Deletes the converter if one may be there; answers it when it would not go. One whose id was never told is
     /// found by its name: creating it again says 409 and the id, or makes it.
-    pub(super) async fn clean_up(&mut self, wire: &mut Wire) -> Vec<String> {
+    pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
         let id = match self.converter.take() {
             None => return Vec::new(),
             Some(Some(id)) => Some(id),
-            Some(None) => match wire.ask(self.create_ask("converters.create.look")).await {
+            Some(None) => match client
+                .ask(self.create_request("converters.create.look"))
+                .await
+            {
                 Ok(answer) => {
                     let named = answer.header("x-resource-id");
                     answer.text("/converter/id").or(named).map(str::to_owned)
@@ -266,8 +274,8 @@ impl Probe {
             },
         };
         let gone = match &id {
-            Some(id) => wire
-                .ask(self.delete_ask("converters.clean_up", id))
+            Some(id) => client
+                .ask(self.delete_request("converters.clean_up", id))
                 .await
                 .is_ok_and(|answer| answer.done() || answer.status == 404),
             None => false,
@@ -297,17 +305,17 @@ impl Probe {
         format!("{}/{id}", self.regional())
     }
 
-    fn get(&self, name: &'static str, url: String) -> Ask {
-        Ask::new(name, Method::GET, url, &self.auth)
+    fn get(&self, name: &'static str, url: String) -> ProbeRequest {
+        ProbeRequest::new(name, Method::GET, url, &self.auth)
     }
 
-    fn delete_ask(&self, name: &'static str, id: &str) -> Ask {
-        Ask::new(name, Method::DELETE, self.converter_url(id), &self.auth)
+    fn delete_request(&self, name: &'static str, id: &str) -> ProbeRequest {
+        ProbeRequest::new(name, Method::DELETE, self.converter_url(id), &self.auth)
     }
 
     /// A converter of a channel nobody is in, to a key nobody has: it never carries anything.
-    fn create_ask(&self, name: &'static str) -> Ask {
-        Ask::new(name, Method::POST, self.regional(), &self.auth).body(json!({
+    fn create_request(&self, name: &'static str) -> ProbeRequest {
+        ProbeRequest::new(name, Method::POST, self.regional(), &self.auth).body(json!({
             "converter": {
                 "name": self.tag,
                 "rawOptions": { "rtcChannel": CHANNEL, "rtcStreamUid": 1 },
@@ -319,7 +327,11 @@ impl Probe {
 }
 
 /// A session that never was: 404, or that it does not belong to the resource (400, code 1003; `agora.md §7.1`).
-fn judge_gone(findings: &mut Findings, name: &'static str, answer: Result<Answer, String>) {
+fn judge_gone(
+    findings: &mut ProbeFindings,
+    name: &'static str,
+    answer: Result<ProbeResponse, String>,
+) {
     match answer {
         Ok(answer) => {
             let code = answer.body.get("code").and_then(Value::as_i64);

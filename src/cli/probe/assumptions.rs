@@ -100,7 +100,7 @@ pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
 
 /// How an assumption did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ProbeVerdict {
     /// It is so.
     Holds,
     /// It is not so.
@@ -111,38 +111,42 @@ pub(super) enum Verdict {
 
 /// What came of the assumptions that were tried.
 #[derive(Debug, Default)]
-pub(super) struct Findings(BTreeMap<&'static str, (Verdict, String)>);
+pub(super) struct ProbeFindings(BTreeMap<&'static str, (ProbeVerdict, String)>);
 
-impl Findings {
+impl ProbeFindings {
     /// It holds when `so`, else it differs; `saw` is what was seen.
     pub(super) fn judge(&mut self, name: &'static str, so: bool, saw: impl Into<String>) {
-        let verdict = if so { Verdict::Holds } else { Verdict::Differs };
+        let verdict = if so {
+            ProbeVerdict::Holds
+        } else {
+            ProbeVerdict::Differs
+        };
         self.0.insert(name, (verdict, saw.into()));
     }
 
     /// Nothing was learnt.
     pub(super) fn unclear(&mut self, name: &'static str, why: impl Into<String>) {
-        self.0.insert(name, (Verdict::Unclear, why.into()));
+        self.0.insert(name, (ProbeVerdict::Unclear, why.into()));
     }
 
     /// How many differ.
     pub(super) fn differing(&self) -> usize {
-        let differ = |(verdict, _): &&(Verdict, String)| *verdict == Verdict::Differs;
+        let differ = |(verdict, _): &&(ProbeVerdict, String)| *verdict == ProbeVerdict::Differs;
         self.0.values().filter(differ).count()
     }
 
     /// All assumptions, tried or not, and a sum.
     pub(super) fn table(&self) -> String {
-        let untried = (Verdict::Unclear, "not tried".to_owned());
+        let untried = (ProbeVerdict::Unclear, "not tried".to_owned());
         let mut table = String::new();
         let mut held = 0;
         for (name, sentence) in ASSUMPTIONS {
             let (verdict, saw) = self.0.get(name).unwrap_or(&untried);
-            held += usize::from(*verdict == Verdict::Holds);
+            held += usize::from(*verdict == ProbeVerdict::Holds);
             let word = match verdict {
-                Verdict::Holds => "holds",
-                Verdict::Differs => "DIFFERS",
-                Verdict::Unclear => "unclear",
+                ProbeVerdict::Holds => "holds",
+                ProbeVerdict::Differs => "DIFFERS",
+                ProbeVerdict::Unclear => "unclear",
             };
             // A String takes every write.
             let _ = writeln!(table, "{word:<8} {name:<19} {sentence}\n{:29}{saw}", "");
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_was_not_tried_is_told_as_unclear() {
-        let mut findings = Findings::default();
+        let mut findings = ProbeFindings::default();
         findings.judge("cf-token", true, "active");
         findings.judge("cf-echo", false, "mode: off");
         let table = findings.table();

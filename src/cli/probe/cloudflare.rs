@@ -8,26 +8,26 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::assumptions::Findings;
-use super::wire::{Answer, Ask, Auth, Wire};
+use super::assumptions::ProbeFindings;
+use super::client::{ProbeAuth, ProbeClient, ProbeRequest, ProbeResponse};
 
 /// The refusal of a retention out of bounds (`cloudflare-stream.md §2.2`).
 const BAD_RETENTION: i64 = 10_060;
 
 /// What is being probed, and what of it has to be deleted.
-pub(super) struct Probe {
+pub(super) struct CloudflareProbe {
     account: String,
     base: String,
     customer: Option<String>,
-    auth: Auth,
-    bad_auth: Auth,
+    auth: ProbeAuth,
+    bad_auth: ProbeAuth,
     tag: String,
     /// A create is under way, or its answer was lost.
     asked_for: bool,
     made: Vec<String>,
 }
 
-impl Probe {
+impl CloudflareProbe {
     pub(super) fn new(settings: &Settings, tag: &str) -> Self {
         let cloudflare = &settings.cloudflare;
         let base = cloudflare.api_base_url.trim_end_matches('/').to_owned();
@@ -37,8 +37,8 @@ impl Probe {
             account: format!("{base}/accounts/{}", cloudflare.account_id),
             base,
             customer: Some(customer.to_owned()).filter(|customer| !customer.is_empty()),
-            auth: Auth::Bearer(token.to_owned()),
-            bad_auth: Auth::Bearer(spoilt(token)),
+            auth: ProbeAuth::Bearer(token.to_owned()),
+            bad_auth: ProbeAuth::Bearer(spoilt(token)),
             tag: tag.to_owned(),
             asked_for: false,
             made: Vec::new(),
@@ -46,24 +46,24 @@ impl Probe {
     }
 
     /// Tries one assumption after the other; without a token or a live input there is nothing more to try.
-    pub(super) async fn walk(&mut self, wire: &mut Wire, findings: &mut Findings) {
-        if !self.credentials(wire, findings).await {
+    pub(super) async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
+        if !self.credentials(client, findings).await {
             return;
         }
-        self.refusals(wire, findings).await;
-        let Some((uid, created)) = self.create(wire, findings).await else {
+        self.refusals(client, findings).await;
+        let Some((uid, created)) = self.create(client, findings).await else {
             return;
         };
-        self.polls(wire, findings, &uid, &created).await;
-        self.changes(wire, findings, &uid, &created).await;
-        self.recordings(wire, findings, &uid).await;
-        self.delete(wire, findings, &uid).await;
+        self.polls(client, findings, &uid, &created).await;
+        self.changes(client, findings, &uid, &created).await;
+        self.recordings(client, findings, &uid).await;
+        self.delete(client, findings, &uid).await;
     }
 
-    async fn credentials(&self, wire: &mut Wire, findings: &mut Findings) -> bool {
+    async fn credentials(&self, client: &mut ProbeClient, findings: &mut ProbeFindings) -> bool {
         let url = format!("{}/user/tokens/verify", self.base);
-        let bad = Ask::new("tokens.verify.bad", Method::GET, url, &self.bad_auth);
-        match wire.ask(bad).await {
+        let bad = ProbeRequest::new("tokens.verify.bad", Method::GET, url, &self.bad_auth);
+        match client.ask(bad).await {
             Ok(answer) => {
                 let refused = matches!(answer.status, 401 | 403);
                 findings.judge("cf-bad-token", refused, answer.said());
@@ -74,7 +74,7 @@ impl Probe {
         let mut why = String::new();
         let (user, account) = (format!("{}/user", self.base), &self.account);
         for url in [&user, account].map(|owner| format!("{owner}/tokens/verify")) {
-            match wire.ask(self.get("tokens.verify", url)).await {
+            match client.ask(self.get("tokens.verify", url)).await {
                 Ok(answer) if answer.text("/result/status") == Some("active") => {
                     findings.judge("cf-token", true, "active");
                     return true;
@@ -87,9 +87,12 @@ impl Probe {
         false
     }
 
-    async fn refusals(&mut self, wire: &mut Wire, findings: &mut Findings) {
+    async fn refusals(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
         let nobody = self.live_input(&Uuid::new_v4().simple().to_string());
-        match wire.ask(self.get("live_inputs.get.unknown", nobody)).await {
+        match client
+            .ask(self.get("live_inputs.get.unknown", nobody))
+            .await
+        {
             Ok(answer) => {
                 let told = answer.status == 404 && answer.body.pointer("/errors/0").is_some();
                 findings.judge("cf-not-found", told, answer.said());
@@ -101,8 +104,9 @@ impl Probe {
             body.insert("deleteRecordingAfterDays".into(), 1.into());
         }
         let url = format!("{}/stream/live_inputs", self.account);
-        let ask = Ask::new("live_inputs.create.refused", Method::POST, url, &self.auth).body(body);
-        match wire.ask(ask).await {
+        let ask = ProbeRequest::new("live_inputs.create.refused", Method::POST, url, &self.auth)
+            .body(body);
+        match client.ask(ask).await {
             Ok(answer) => {
                 self.made.extend(uid_of(&answer));
                 let code = answer
@@ -118,11 +122,11 @@ impl Probe {
 
     async fn create(
         &mut self,
-        wire: &mut Wire,
-        findings: &mut Findings,
-    ) -> Option<(String, Answer)> {
+        client: &mut ProbeClient,
+        findings: &mut ProbeFindings,
+    ) -> Option<(String, ProbeResponse)> {
         self.asked_for = true;
-        let created = match wire.ask(self.create_ask("live_inputs.create")).await {
+        let created = match client.ask(self.create_request("live_inputs.create")).await {
             Ok(created) => created,
             Err(why) => {
                 findings.unclear("cf-create", why);
@@ -155,7 +159,10 @@ impl Probe {
             }
             (None, _) => findings.judge("cf-ratelimit", false, "no Ratelimit header"),
         }
-        match wire.ask(self.create_ask("live_inputs.create.again")).await {
+        match client
+            .ask(self.create_request("live_inputs.create.again"))
+            .await
+        {
             Ok(again) => {
                 let second = uid_of(&again);
                 let same = second.as_ref() == Some(&uid);
@@ -173,7 +180,7 @@ impl Probe {
     }
 
     /// Where buyers would watch: its host is the customer host, unless the settings name one.
-    fn playback(&mut self, findings: &mut Findings, created: &Answer) {
+    fn playback(&mut self, findings: &mut ProbeFindings, created: &ProbeResponse) {
         let hls = created.text("/result/playback/hls");
         let host = hls.and_then(|hls| url::Url::parse(hls).ok());
         let host = host.map(|url| url.origin().ascii_serialization());
@@ -190,20 +197,23 @@ impl Probe {
         self.customer = self.customer.take().or(host);
     }
 
-    async fn delete(&mut self, wire: &mut Wire, findings: &mut Findings, uid: &str) {
-        match wire.ask(self.delete_ask("live_inputs.delete", uid)).await {
+    async fn delete(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings, uid: &str) {
+        match client
+            .ask(self.delete_request("live_inputs.delete", uid))
+            .await
+        {
             Ok(answer) => findings.judge("cf-delete", answer.done(), answer.said()),
             Err(why) => return findings.unclear("cf-delete", why),
         }
-        match wire
-            .ask(self.delete_ask("live_inputs.delete.again", uid))
+        match client
+            .ask(self.delete_request("live_inputs.delete.again", uid))
             .await
         {
             Ok(answer) => findings.judge("cf-delete-again", answer.status == 404, answer.said()),
             Err(why) => findings.unclear("cf-delete-again", why),
         }
         let videos = format!("{}/videos", self.live_input(uid));
-        match wire
+        match client
             .ask(self.get("live_inputs.videos.deleted", videos))
             .await
         {
@@ -217,8 +227,8 @@ impl Probe {
             }
             Err(why) => findings.unclear("cf-deleted-videos", why),
         }
-        match wire
-            .ask(self.create_ask("live_inputs.create.deleted"))
+        match client
+            .ask(self.create_request("live_inputs.create.deleted"))
             .await
         {
             Ok(answer) => {
@@ -233,16 +243,18 @@ impl Probe {
     }
 
     /// Deletes what was made and is still there; answers what would not go.
-    pub(super) async fn clean_up(&mut self, wire: &mut Wire) -> Vec<String> {
+    pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
         if self.asked_for
-            && let Ok(answer) = wire.ask(self.create_ask("live_inputs.create.look")).await
+            && let Ok(answer) = client
+                .ask(self.create_request("live_inputs.create.look"))
+                .await
         {
             self.made.extend(uid_of(&answer));
         }
         let mut left = Vec::new();
         for uid in std::mem::take(&mut self.made) {
-            let gone = wire
-                .ask(self.delete_ask("live_inputs.clean_up", &uid))
+            let gone = client
+                .ask(self.delete_request("live_inputs.clean_up", &uid))
                 .await;
             if !gone.is_ok_and(|answer| answer.done() || answer.status == 404) {
                 left.push(format!("live input {uid}"));
@@ -255,19 +267,19 @@ impl Probe {
         format!("{}/stream/live_inputs/{uid}", self.account)
     }
 
-    fn get(&self, name: &'static str, url: String) -> Ask {
-        Ask::new(name, Method::GET, url, &self.auth)
+    fn get(&self, name: &'static str, url: String) -> ProbeRequest {
+        ProbeRequest::new(name, Method::GET, url, &self.auth)
     }
 
-    fn create_ask(&self, name: &'static str) -> Ask {
+    fn create_request(&self, name: &'static str) -> ProbeRequest {
         let url = format!("{}/stream/live_inputs", self.account);
-        Ask::new(name, Method::POST, url, &self.auth)
+        ProbeRequest::new(name, Method::POST, url, &self.auth)
             .key(&self.tag)
             .body(self.wanted())
     }
 
-    fn delete_ask(&self, name: &'static str, uid: &str) -> Ask {
-        Ask::new(name, Method::DELETE, self.live_input(uid), &self.auth)
+    fn delete_request(&self, name: &'static str, uid: &str) -> ProbeRequest {
+        ProbeRequest::new(name, Method::DELETE, self.live_input(uid), &self.auth)
     }
 
     /// What a relay would ask for.
@@ -281,7 +293,7 @@ impl Probe {
 }
 
 /// The uid of the live input in an answer.
-fn uid_of(answer: &Answer) -> Option<String> {
+fn uid_of(answer: &ProbeResponse) -> Option<String> {
     answer.text("/result/uid").map(str::to_owned)
 }
 

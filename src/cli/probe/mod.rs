@@ -5,10 +5,10 @@
 
 mod agora;
 mod assumptions;
+mod client;
 mod cloudflare;
 mod fixtures;
 mod redact;
-mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,8 +20,8 @@ use relaykeeper::config::Settings;
 use relaykeeper::relay::{Owner, ResourceTag};
 use uuid::Uuid;
 
-use assumptions::Findings;
-use wire::Wire;
+use assumptions::ProbeFindings;
+use client::ProbeClient;
 
 /// How to probe.
 #[derive(Debug, Args)]
@@ -45,13 +45,13 @@ pub(super) fn run(settings: Settings, args: &ProbeArgs) -> anyhow::Result<ExitCo
             "Should this be killed: relaykeeper sweep --database {}\n",
             tag.owner.database
         );
-        let mut findings = Findings::default();
+        let mut findings = ProbeFindings::default();
         let tag = tag.to_string();
-        let mut wire = Wire::new(&settings, &tag)?;
-        let left = probe(&settings, &tag, &mut wire, &mut findings).await?;
+        let mut client = ProbeClient::new(&settings, &tag)?;
+        let left = probe(&settings, &tag, &mut client, &mut findings).await?;
         print!("{}", findings.table());
         if let Some(folder) = &folder {
-            let files = fixtures::write(folder, wire.tape())?;
+            let files = fixtures::write(folder, client.tape())?;
             println!("{files} exchanges written to {}", folder.display());
         }
         for object in &left {
@@ -68,8 +68,8 @@ pub(super) fn run(settings: Settings, args: &ProbeArgs) -> anyhow::Result<ExitCo
 async fn probe(
     settings: &Settings,
     tag: &str,
-    wire: &mut Wire,
-    findings: &mut Findings,
+    client: &mut ProbeClient,
+    findings: &mut ProbeFindings,
 ) -> anyhow::Result<Vec<String>> {
     let missing = settings.missing_for_serve();
     let lacks = |vendor: &str| {
@@ -88,15 +88,15 @@ async fn probe(
     }
     let mut left = Vec::new();
     if !no_cloudflare {
-        let mut cloudflare = cloudflare::Probe::new(settings, tag);
-        let walked = interruptible(cloudflare.walk(wire, findings)).await;
-        left.extend(cloudflare.clean_up(wire).await);
+        let mut cloudflare = cloudflare::CloudflareProbe::new(settings, tag);
+        let walked = interruptible(cloudflare.walk(client, findings)).await;
+        left.extend(cloudflare.clean_up(client).await);
         walked?;
     }
     if !no_agora {
-        let mut agora = agora::Probe::new(settings, tag);
-        let walked = interruptible(agora.walk(wire, findings)).await;
-        left.extend(agora.clean_up(wire).await);
+        let mut agora = agora::AgoraProbe::new(settings, tag);
+        let walked = interruptible(agora.walk(client, findings)).await;
+        left.extend(agora.clean_up(client).await);
         walked?;
     }
     Ok(left)

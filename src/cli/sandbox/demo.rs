@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use relaykeeper::config::{AgoraBackend, Relay, Settings, Vendors as VendorSettings};
+use relaykeeper::config::{AgoraBackend, RelaySettings, Settings, VendorsSettings};
 use relaykeeper::relay::Phase;
 use relaykeeper::sandbox::{EgressState, LiveInputState, Vendors};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::timeline::Timeline;
-use super::{Door, backend_name};
+use super::{Endpoint, backend_name};
 
 /// The channel that is put on air.
 const CHANNEL: u64 = 42;
@@ -42,7 +42,7 @@ const PHASES: [Phase; 8] = [
 
 /// Timers with which a relay, well or not, is over before anybody is bored.
 pub(super) fn quicken(settings: &mut Settings) {
-    settings.relay = Relay {
+    settings.relay = RelaySettings {
         poll_interval: Duration::from_millis(500),
         provisioning_timeout: Duration::from_secs(15),
         live_timeout: Duration::from_secs(15),
@@ -52,7 +52,7 @@ pub(super) fn quicken(settings: &mut Settings) {
         recording_timeout: Duration::from_secs(10),
         ..settings.relay.clone()
     };
-    settings.vendors = VendorSettings {
+    settings.vendors = VendorsSettings {
         read_timeout: Duration::from_secs(2),
         write_timeout: Duration::from_secs(4),
         ..settings.vendors
@@ -72,18 +72,18 @@ pub(super) fn quicken(settings: &mut Settings) {
 /// What went otherwise than it should.
 pub(super) async fn run(
     http: Client,
-    door: &Door,
+    endpoint: &Endpoint,
     vendors: &Vendors,
     backend: AgoraBackend,
 ) -> anyhow::Result<()> {
     let timeline = Timeline::begin(&format!(
         "One relay on simulated vendors ({}), through the API at {}:",
         backend_name(backend),
-        door.url
+        endpoint.url
     ));
     let mut demo = Demo {
         http,
-        door,
+        endpoint,
         vendors,
         timeline,
         relay: String::new(),
@@ -96,7 +96,7 @@ pub(super) async fn run(
 
 struct Demo<'a> {
     http: Client,
-    door: &'a Door,
+    endpoint: &'a Endpoint,
     vendors: &'a Vendors,
     timeline: Timeline,
     /// The relay's id.
@@ -273,13 +273,13 @@ impl Demo<'_> {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.door.url)
+        format!("{}{path}", self.endpoint.url)
     }
 
     /// The JSON of an answer that is not an error.
     async fn ask(&self, request: RequestBuilder, what: &str) -> anyhow::Result<Value> {
         let answer = request
-            .bearer_auth(self.door.api_token.expose_secret())
+            .bearer_auth(self.endpoint.api_token.expose_secret())
             .send()
             .await
             .with_context(|| format!("{what} was not answered"))?;

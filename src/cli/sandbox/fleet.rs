@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::Door;
+use super::Endpoint;
 
 /// The first channel's id.
 const FIRST: u32 = 1000;
@@ -79,11 +79,11 @@ pub(super) fn quotas(channels: u32) -> Quotas {
 }
 
 /// Keeps them coming and going, until it is dropped.
-pub(super) async fn run(http: &Client, door: &Door, vendors: &Vendors, channels: u32) {
+pub(super) async fn run(http: &Client, endpoint: &Endpoint, vendors: &Vendors, channels: u32) {
     let ramp = RAMP * channels / 100;
-    let channel = |number: u32| Channel {
+    let channel = |number: u32| FleetChannel {
         http,
-        door,
+        endpoint,
         vendors,
         id: FIRST + number,
         name: format!("show{}", FIRST + number),
@@ -93,16 +93,16 @@ pub(super) async fn run(http: &Client, door: &Door, vendors: &Vendors, channels:
     join_all(all).await;
 }
 
-struct Channel<'a> {
+struct FleetChannel<'a> {
     http: &'a Client,
-    door: &'a Door,
+    endpoint: &'a Endpoint,
     vendors: &'a Vendors,
     id: u32,
     name: String,
     seller: u32,
 }
 
-impl Channel<'_> {
+impl FleetChannel<'_> {
     async fn come_and_go(self, ramp: Duration) {
         sleep(random(Duration::ZERO, ramp)).await;
         loop {
@@ -151,7 +151,7 @@ impl Channel<'_> {
     }
 
     fn url(&self, call: &str) -> String {
-        format!("{}/v1/channels/{}{call}", self.door.url, self.id)
+        format!("{}/v1/channels/{}{call}", self.endpoint.url, self.id)
     }
 
     fn post(&self, call: &str) -> RequestBuilder {
@@ -160,7 +160,7 @@ impl Channel<'_> {
 
     /// What it was answered; none, and a line in the log, when it was an error.
     async fn answer(&self, request: RequestBuilder) -> Option<Value> {
-        let request = request.bearer_auth(self.door.api_token.expose_secret());
+        let request = request.bearer_auth(self.endpoint.api_token.expose_secret());
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) => {

@@ -9,19 +9,19 @@ use relaykeeper::vendors::cloudflare::{Cloudflare, StreamWebhook};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::secrets_file::SecretsFile;
-use super::{Destination, Urls, asks, live_destination};
+use super::{LiveDestination, WebhookUrls, asks, live_destination};
 
 /// What Cloudflare has before anything is changed.
-struct Before {
+struct PreviousWebhooks {
     stream: Option<StreamWebhook>,
-    destination: Option<Destination>,
+    destination: Option<LiveDestination>,
     /// Ids.
     policies: Vec<String>,
 }
 
-impl Before {
+impl PreviousWebhooks {
     /// The Stream webhook, where it goes to another address than ours.
-    fn other_stream(&self, urls: &Urls) -> Option<&StreamWebhook> {
+    fn other_stream(&self, urls: &WebhookUrls) -> Option<&StreamWebhook> {
         let mut stream = self.stream.iter();
         stream.find(|webhook| webhook.notification_url != urls.stream)
     }
@@ -31,12 +31,12 @@ impl Before {
 pub(super) async fn register(
     cloudflare: &Cloudflare,
     settings: &Settings,
-    urls: &Urls,
+    urls: &WebhookUrls,
     replace: bool,
     path: &Path,
 ) -> anyhow::Result<ExitCode> {
     let policies = cloudflare.notification_policies(asks()).await?;
-    let before = Before {
+    let before = PreviousWebhooks {
         stream: cloudflare.stream_webhook(asks()).await?,
         destination: live_destination(cloudflare, urls).await?,
         policies: policies.into_iter().map(|policy| policy.id).collect(),
@@ -100,8 +100,8 @@ pub(super) async fn register(
 async fn set_up(
     cloudflare: &Cloudflare,
     settings: &Settings,
-    urls: &Urls,
-    before: &Before,
+    urls: &WebhookUrls,
+    before: &PreviousWebhooks,
     known: Option<SecretString>,
     file: &mut SecretsFile,
 ) -> anyhow::Result<()> {
@@ -143,7 +143,7 @@ async fn set_up(
 
 async fn make_destination(
     cloudflare: &Cloudflare,
-    urls: &Urls,
+    urls: &WebhookUrls,
     name: &str,
     file: &SecretsFile,
 ) -> anyhow::Result<String> {
@@ -162,9 +162,9 @@ async fn make_destination(
 
 /// The secret of the Stream webhook that is set already, where it is known. Setting it once more might change it.
 fn stream_secret(
-    before: &Before,
+    before: &PreviousWebhooks,
     settings: &Settings,
-    urls: &Urls,
+    urls: &WebhookUrls,
     file: &SecretsFile,
 ) -> Option<SecretString> {
     let current = before
@@ -187,7 +187,11 @@ fn new_secret() -> SecretString {
 }
 
 /// Leaves what Cloudflare has as it was. Reads it first: an answer about a change may have been lost.
-async fn take_back(cloudflare: &Cloudflare, urls: &Urls, before: &Before) -> anyhow::Result<()> {
+async fn take_back(
+    cloudflare: &Cloudflare,
+    urls: &WebhookUrls,
+    before: &PreviousWebhooks,
+) -> anyhow::Result<()> {
     // Neither waits for the other to succeed.
     let live = take_back_live(cloudflare, urls, before).await;
     let stream = take_back_stream(cloudflare, urls, before).await;
@@ -197,8 +201,8 @@ async fn take_back(cloudflare: &Cloudflare, urls: &Urls, before: &Before) -> any
 /// Puts the Stream webhook back to where it went, if it has become ours.
 async fn take_back_stream(
     cloudflare: &Cloudflare,
-    urls: &Urls,
-    before: &Before,
+    urls: &WebhookUrls,
+    before: &PreviousWebhooks,
 ) -> anyhow::Result<()> {
     let other = before.other_stream(urls);
     if before.stream.is_some() && other.is_none() {
@@ -222,8 +226,8 @@ async fn take_back_stream(
 /// Removes the policies and the destination that were not there before.
 async fn take_back_live(
     cloudflare: &Cloudflare,
-    urls: &Urls,
-    before: &Before,
+    urls: &WebhookUrls,
+    before: &PreviousWebhooks,
 ) -> anyhow::Result<()> {
     let Some(now) = live_destination(cloudflare, urls).await? else {
         return Ok(());

@@ -125,15 +125,15 @@ function start() {
 
 function findings(sweep) {
   const table = document.createElement("table");
-  table.append(element("caption", `${sweep.findings.length} objects at the vendors bear a mark`));
+  table.append(element("caption", `${sweep.findings.length} objects at the vendors bear a tag`));
   const head = table.createTHead().insertRow();
-  for (const name of ["What", "Verdict", "Mark"]) head.append(element("th", name, { scope: "col" }));
+  for (const name of ["What", "Verdict", "Tag"]) head.append(element("th", name, { scope: "col" }));
   const body = table.createTBody();
   const first = { orphan: 0, removed: 1 };
   const rank = (finding) => first[finding.verdict] ?? 2;
   for (const finding of [...sweep.findings].sort((a, b) => rank(a) - rank(b)).slice(0, 100)) {
     const row = body.insertRow();
-    for (const text of [finding.kind.replaceAll("_", " "), finding.verdict, finding.mark]) row.insertCell().textContent = text;
+    for (const text of [finding.kind.replaceAll("_", " "), finding.verdict, finding.tag]) row.insertCell().textContent = text;
   }
   const scroll = element("div", "", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Findings" });
   scroll.append(table);
@@ -161,7 +161,7 @@ function sweep() {
   };
   ask({
     title: "Sweep",
-    text: "First a look, which removes nothing: what do the vendors hold that bears our mark and belongs to no relay?",
+    text: "First a look, which removes nothing: what do the vendors hold that bears our tag and belongs to no relay?",
     button: "Look",
     act,
   });

@@ -31,7 +31,7 @@ pub enum Hosts {
 }
 
 impl Channels {
-    pub(super) fn new(line: Line, settings: &config::Agora) -> Self {
+    pub(super) fn new(line: Line, settings: &config::AgoraSettings) -> Self {
         let app_id = encode(&settings.app_id);
         Self {
             line,

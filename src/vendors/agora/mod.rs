@@ -64,8 +64,8 @@ impl Agora {
     /// [`SetUpError`] when a base URL is none. A TLS provider has to be installed before. Empty credentials are no error here: the
     /// first call tells.
     pub fn new(
-        settings: &config::Agora,
-        vendors: &config::Vendors,
+        settings: &config::AgoraSettings,
+        vendors: &config::VendorsSettings,
         lease: &Lease,
     ) -> Result<Self, SetUpError> {
         let transport = Arc::new(Transport::new(settings, vendors, lease)?);

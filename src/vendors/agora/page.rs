@@ -87,7 +87,7 @@ impl Links {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub fn new(settings: &config::Agora, public_url: &str) -> Result<Self, LinkError> {
+    pub fn new(settings: &config::AgoraSettings, public_url: &str) -> Result<Self, LinkError> {
         let address = match settings.cloud_recording.page_url.trim() {
             "" => format!("{}/recorder", public_url.trim().trim_end_matches('/')),
             page => page.to_owned(),
@@ -178,9 +178,9 @@ mod tests {
     use super::*;
 
     fn links(page_url: &str) -> Links {
-        let mut settings = config::Agora {
+        let mut settings = config::AgoraSettings {
             customer_secret: "customer-secret".into(),
-            ..config::Agora::default()
+            ..config::AgoraSettings::default()
         };
         settings.cloud_recording.page_url = page_url.into();
         Links::new(&settings, "https://relay.example/service/").unwrap()
@@ -238,10 +238,10 @@ mod tests {
         ] {
             assert_eq!(links.verify(&bad), None, "{bad}");
         }
-        let other = config::Agora {
+        let other = config::AgoraSettings {
             app_certificate: "certificate".into(),
             customer_secret: "customer-secret".into(),
-            ..config::Agora::default()
+            ..config::AgoraSettings::default()
         };
         let other = Links::new(&other, "https://relay.example").unwrap();
         assert_eq!(other.verify(&query), None);
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn without_an_address_or_a_secret_there_are_no_links() {
-        let keyless = config::Agora::default();
+        let keyless = config::AgoraSettings::default();
         assert_eq!(
             Links::new(&keyless, "https://r.example").unwrap_err(),
             LinkError::Key

@@ -103,8 +103,8 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(
-        settings: &config::Agora,
-        vendors: &config::Vendors,
+        settings: &config::AgoraSettings,
+        vendors: &config::VendorsSettings,
         lease: &Lease,
     ) -> Result<Self, SetUpError> {
         let id = &settings.customer_id;

@@ -100,8 +100,8 @@ impl<'a> Call<'a> {
 
 impl Api {
     pub(super) fn new(
-        settings: &config::Cloudflare,
-        vendors: &config::Vendors,
+        settings: &config::CloudflareSettings,
+        vendors: &config::VendorsSettings,
         lease: &Lease,
     ) -> Result<Self, SetupError> {
         let token = settings.api_token.clone();

@@ -72,8 +72,8 @@ struct WireViews {
 
 impl CustomerHost {
     pub(super) fn new(
-        settings: &config::Cloudflare,
-        vendors: &config::Vendors,
+        settings: &config::CloudflareSettings,
+        vendors: &config::VendorsSettings,
         lease: &Lease,
     ) -> Result<Self, SetupError> {
         let configured: Option<Arc<str>> = match settings.customer_base_url.trim_end_matches('/') {

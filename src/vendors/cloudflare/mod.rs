@@ -74,8 +74,8 @@ impl Cloudflare {
     /// # Errors
     /// When a URL or the token cannot be used, or no TLS provider is installed.
     pub fn new(
-        settings: &config::Cloudflare,
-        vendors: &config::Vendors,
+        settings: &config::CloudflareSettings,
+        vendors: &config::VendorsSettings,
         lease: &Lease,
     ) -> Result<Self, SetupError> {
         Ok(Self {

@@ -190,7 +190,7 @@ async fn silence_is_a_timeout_of_unknown_outcome() {
         .mount(&server)
         .await;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let vendors = config::Vendors {
+    let vendors = config::VendorsSettings {
         write_timeout: Duration::from_millis(50),
         ..vendors()
     };

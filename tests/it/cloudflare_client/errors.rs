@@ -394,10 +394,10 @@ async fn no_connection_means_not_done_and_no_answer_means_perhaps() {
     let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(30));
     let server = answering("DELETE", &at, slow.clone()).await;
     on(&server, "GET", &at, slow).await;
-    let vendors = config::Vendors {
+    let vendors = config::VendorsSettings {
         read_timeout: Duration::from_millis(100),
         write_timeout: Duration::from_millis(100),
-        ..config::Vendors::default()
+        ..config::VendorsSettings::default()
     };
     let settings = super::support::settings(&server);
     let client = Cloudflare::new(&settings, &vendors, &Lease::for_good()).unwrap();
@@ -437,14 +437,14 @@ async fn the_last_real_outcomes_are_kept_for_health() {
 async fn settings_that_make_no_client_are_named() {
     let server = wiremock::MockServer::start().await;
     let good = settings(&server);
-    let vendors = config::Vendors::default();
+    let vendors = config::VendorsSettings::default();
     let _ = client_of(&good);
     for (setting, base) in [
         ("api_base_url", "api.cloudflare.com"),
         ("api_base_url", "ftp://x/"),
     ] {
         let error = Cloudflare::new(
-            &config::Cloudflare {
+            &config::CloudflareSettings {
                 api_base_url: base.into(),
                 ..good.clone()
             },
@@ -454,7 +454,7 @@ async fn settings_that_make_no_client_are_named() {
         .unwrap_err();
         assert!(error.to_string().contains(setting), "{error}");
     }
-    let odd = config::Cloudflare {
+    let odd = config::CloudflareSettings {
         api_token: "two\nlines".into(),
         ..good
     };

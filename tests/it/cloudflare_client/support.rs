@@ -19,18 +19,23 @@ pub(crate) const PUBLISH_SECRET: &str = "b236bde30eb07b9d01318940e5fc3edake";
 pub(crate) const TAG: &str = "shop_0a1b2c3d_0192f0c4aaaabbbbccccddddeeeeffff_1";
 pub(crate) const HOST: &str = "https://customer-m033z5x00ks6nunl.cloudflarestream.com";
 
-pub(crate) fn settings(server: &MockServer) -> config::Cloudflare {
-    config::Cloudflare {
+pub(crate) fn settings(server: &MockServer) -> config::CloudflareSettings {
+    config::CloudflareSettings {
         account_id: ACCOUNT.into(),
         api_token: TOKEN.into(),
         api_base_url: format!("{}/client/v4", server.uri()),
-        ..config::Cloudflare::default()
+        ..config::CloudflareSettings::default()
     }
 }
 
-pub(crate) fn client_of(settings: &config::Cloudflare) -> Cloudflare {
+pub(crate) fn client_of(settings: &config::CloudflareSettings) -> Cloudflare {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Cloudflare::new(settings, &config::Vendors::default(), &Lease::for_good()).unwrap()
+    Cloudflare::new(
+        settings,
+        &config::VendorsSettings::default(),
+        &Lease::for_good(),
+    )
+    .unwrap()
 }
 
 pub(crate) fn client(server: &MockServer) -> Cloudflare {

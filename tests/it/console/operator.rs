@@ -31,7 +31,7 @@ async fn a_wrong_token_opens_nothing_and_signing_out_closes_everything() {
     let only_refusals = refused.iter().all(|line| line.contains("401"));
     assert!(only_refusals, "{refused:?}");
     browser.sign_in(ADMIN_TOKEN).await;
-    browser.wait_for_text("Needs a person").await;
+    browser.wait_for_text("Action required").await;
     let cookie = browser.run("return document.cookie").await;
     assert_eq!(cookie, json!(""), "no script can read the session");
     browser.click(".bar form button").await;
@@ -64,7 +64,7 @@ async fn a_relay_comes_is_opened_stopped_and_goes_without_reloading() {
     );
 
     browser.click("tbody th a").await;
-    browser.wait_for(".life .span-live").await;
+    browser.wait_for(".timeline .span-live").await;
     assert!(
         browser
             .path()
@@ -188,7 +188,7 @@ async fn a_channel_is_started_and_orphans_are_swept_by_hand() {
     browser.click("#ask-yes").await;
     browser.wait_for_text("a<b>&c is on its way to live.").await;
     browser.click("#ask-found a").await;
-    browser.wait_for(".life").await;
+    browser.wait_for(".timeline").await;
     assert!(browser.text("h1").await.starts_with("a<b>&c"));
 
     browser.go("/admin").await;

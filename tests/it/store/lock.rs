@@ -54,7 +54,7 @@ async fn the_other_process() {
     let Ok(url) = std::env::var(CHILD) else {
         return;
     };
-    let settings = relaykeeper::config::Database {
+    let settings = relaykeeper::config::DatabaseSettings {
         url: url.into(),
         ..Default::default()
     };
@@ -74,7 +74,7 @@ async fn a_file_is_locked_under_all_its_names_and_memory_not_at_all() {
     let path = std::path::Path::new(path.trim_end_matches("?mode=rwc"));
     let alias = path.with_file_name("alias.db");
     std::os::unix::fs::symlink(path, &alias).unwrap();
-    let named = |url: String| relaykeeper::config::Database {
+    let named = |url: String| relaykeeper::config::DatabaseSettings {
         url: url.into(),
         ..Default::default()
     };

@@ -296,7 +296,7 @@ async fn a_closed_store_finishes_what_was_asked_and_refuses_the_rest(database: T
 /// The sandbox and unit tests need no file.
 #[tokio::test]
 async fn a_database_in_memory_is_whole_as_long_as_its_store() {
-    let settings = relaykeeper::config::Database {
+    let settings = relaykeeper::config::DatabaseSettings {
         url: "sqlite::memory:".into(),
         ..Default::default()
     };

@@ -168,7 +168,7 @@ async fn no_error_tells_the_password() {
         "mysql://service:hunter2@127.0.0.1/x",
         "sqlite://x.db?mode=hunter2",
     ] {
-        let settings = relaykeeper::config::Database {
+        let settings = relaykeeper::config::DatabaseSettings {
             url: url.into(),
             ..Default::default()
         };

@@ -56,10 +56,10 @@ impl TestDatabase {
     }
 
     /// As the settings name it.
-    pub fn settings(&self) -> config::Database {
-        config::Database {
+    pub fn settings(&self) -> config::DatabaseSettings {
+        config::DatabaseSettings {
             url: self.url.clone().into(),
-            ..config::Database::default()
+            ..config::DatabaseSettings::default()
         }
     }
 

@@ -4,20 +4,20 @@ use chrono::{SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::super::assumptions::Findings;
-use super::super::wire::{Answer, Ask, Auth, Wire};
-use super::Probe;
+use super::super::assumptions::ProbeFindings;
+use super::super::client::{ProbeAuth, ProbeClient, ProbeRequest, ProbeResponse};
+use super::CloudflareProbe;
 
-impl Probe {
+impl CloudflareProbe {
     pub(super) async fn polls(
         &self,
-        wire: &mut Wire,
-        findings: &mut Findings,
+        client: &mut ProbeClient,
+        findings: &mut ProbeFindings,
         uid: &str,
-        created: &Answer,
+        created: &ProbeResponse,
     ) {
         let url = format!("{}/stream/live_inputs?include_counts=true", self.account);
-        match wire.ask(self.get("live_inputs.list", url)).await {
+        match client.ask(self.get("live_inputs.list", url)).await {
             Ok(answer) => {
                 let nested = answer.body.pointer("/result/liveInputs");
                 let list = nested.or_else(|| answer.body.get("result"));
@@ -51,12 +51,12 @@ impl Probe {
             return findings.unclear("cf-lifecycle", "the customer host is not known");
         };
         let url = format!("{customer}/{uid}/lifecycle");
-        match wire
-            .ask(Ask::new(
+        match client
+            .ask(ProbeRequest::new(
                 "customer.lifecycle",
                 Method::GET,
                 url,
-                &Auth::None,
+                &ProbeAuth::None,
             ))
             .await
         {
@@ -70,8 +70,13 @@ impl Probe {
         let url = created
             .text("/result/playback/hls")
             .map_or(usual, str::to_owned);
-        match wire
-            .ask(Ask::new("customer.manifest", Method::GET, url, &Auth::None))
+        match client
+            .ask(ProbeRequest::new(
+                "customer.manifest",
+                Method::GET,
+                url,
+                &ProbeAuth::None,
+            ))
             .await
         {
             Ok(answer) => {
@@ -85,14 +90,14 @@ impl Probe {
 
     pub(super) async fn changes(
         &self,
-        wire: &mut Wire,
-        findings: &mut Findings,
+        client: &mut ProbeClient,
+        findings: &mut ProbeFindings,
         uid: &str,
-        created: &Answer,
+        created: &ProbeResponse,
     ) {
         let url = format!("{}/rotate_keys", self.live_input(uid));
-        let ask = Ask::new("live_inputs.rotate_keys", Method::POST, url, &self.auth);
-        match wire.ask(ask).await {
+        let ask = ProbeRequest::new("live_inputs.rotate_keys", Method::POST, url, &self.auth);
+        match client.ask(ask).await {
             Ok(answer) => {
                 let same = |pointer| created.text(pointer) == answer.text(pointer);
                 let key = "/result/rtmps/streamKey";
@@ -110,10 +115,10 @@ impl Probe {
             Err(why) => findings.unclear("cf-rotate", why),
         }
         let url = self.live_input(uid);
-        let ask = Ask::new("live_inputs.disable", Method::PUT, url.clone(), &self.auth)
+        let ask = ProbeRequest::new("live_inputs.disable", Method::PUT, url.clone(), &self.auth)
             .body(json!({ "enabled": false }));
-        let disabled = wire.ask(ask).await;
-        match (disabled, wire.ask(self.get("live_inputs.get", url)).await) {
+        let disabled = client.ask(ask).await;
+        match (disabled, client.ask(self.get("live_inputs.get", url)).await) {
             (Ok(answer), Ok(read)) => {
                 let off = read.body.pointer("/result/enabled") == Some(&Value::Bool(false));
                 let kept = read.body.pointer("/result/recording/mode")
@@ -125,7 +130,12 @@ impl Probe {
         }
     }
 
-    pub(super) async fn recordings(&self, wire: &mut Wire, findings: &mut Findings, uid: &str) {
+    pub(super) async fn recordings(
+        &self,
+        client: &mut ProbeClient,
+        findings: &mut ProbeFindings,
+        uid: &str,
+    ) {
         let of_input = |video: &Value| video.get("liveInput").and_then(Value::as_str) == Some(uid);
         let ready = |video: &Value| {
             video.pointer("/status/state").and_then(Value::as_str) == Some("ready")
@@ -136,27 +146,27 @@ impl Probe {
             "live_inputs.videos",
             format!("{}/videos", self.live_input(uid)),
         );
-        judge_list(findings, "cf-videos", wire.ask(videos).await, of_input);
+        judge_list(findings, "cf-videos", client.ask(videos).await, of_input);
         let url = format!("{stream}?live_input_id={uid}");
         let videos = self.get("stream.list.of_input", url);
         judge_list(
             findings,
             "cf-video-filter",
-            wire.ask(videos).await,
+            client.ask(videos).await,
             of_input,
         );
         let week = (Utc::now() - TimeDelta::days(7)).to_rfc3339_opts(SecondsFormat::Secs, true);
         let url = format!("{stream}?type=live&status=ready&after={week}");
         let videos = self.get("stream.list.ready", url);
-        judge_list(findings, "cf-bulk-filter", wire.ask(videos).await, ready);
+        judge_list(findings, "cf-bulk-filter", client.ask(videos).await, ready);
     }
 }
 
 /// A list of videos must hold such ones only.
 fn judge_list(
-    findings: &mut Findings,
+    findings: &mut ProbeFindings,
     name: &'static str,
-    answer: Result<Answer, String>,
+    answer: Result<ProbeResponse, String>,
     fits: impl Fn(&Value) -> bool,
 ) {
     let answer = match answer {

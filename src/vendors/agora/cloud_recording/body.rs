@@ -114,7 +114,7 @@ struct StorageConfig<'a> {
 /// `errorHandlePolicy` takes no other values than these (`agora.md §3.1`): a dead page ends the task, a dead push does not.
 pub(super) fn start<'a>(
     start: &'a StartRequest,
-    settings: &'a config::CloudRecording,
+    settings: &'a config::CloudRecordingSettings,
 ) -> Envelope<'a, Start<'a>> {
     let video = &settings.video;
     let storage = &settings.storage;

@@ -29,7 +29,7 @@ use crate::vendors::redact::secret_part;
 pub struct CloudRecording {
     line: Line,
     base: Arc<str>,
-    settings: Arc<config::CloudRecording>,
+    settings: Arc<config::CloudRecordingSettings>,
     prepaid: Prepaid,
 }
 
@@ -122,7 +122,7 @@ pub enum StopAnswer {
 }
 
 impl CloudRecording {
-    pub(super) fn new(line: Line, settings: &config::Agora) -> Self {
+    pub(super) fn new(line: Line, settings: &config::AgoraSettings) -> Self {
         let app_id = encode(&settings.app_id);
         Self {
             line,

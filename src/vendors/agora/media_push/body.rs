@@ -101,7 +101,10 @@ struct Region {
     height: u32,
 }
 
-pub(super) fn create<'a>(new: &'a NewConverter, settings: &config::MediaPush) -> Create<'a> {
+pub(super) fn create<'a>(
+    new: &'a NewConverter,
+    settings: &config::MediaPushSettings,
+) -> Create<'a> {
     let source = match settings.mode {
         MediaPushMode::Raw => Source::RawOptions(Raw {
             rtc_channel: &new.channel,
@@ -135,7 +138,7 @@ fn audio(seller_uid: u32) -> Audio {
 
 /// The seller, whole, on a black canvas. What Cloudflare would refuse is brought into its limits: key frames 2 to 10 s
 /// apart, 2 Mbit/s with the audio.
-fn video(seller_uid: u32, video: &config::MediaPushVideo) -> Video {
+fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> Video {
     let (width, height) = (video.width, video.height);
     let frame_rate = video.frame_rate.clamp(1, 30);
     Video {
@@ -172,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_cloudflare_would_refuse_is_brought_into_its_limits() {
-        let small = config::MediaPushVideo {
+        let small = config::MediaPushVideoSettings {
             width: 640,
             height: 360,
             frame_rate: 15,

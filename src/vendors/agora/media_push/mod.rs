@@ -30,7 +30,7 @@ const PAGES: usize = 100;
 pub struct MediaPush {
     line: Line,
     app_id: Arc<str>,
-    settings: Arc<config::MediaPush>,
+    settings: Arc<config::MediaPushSettings>,
 }
 
 /// A converter to create.
@@ -92,7 +92,7 @@ pub enum DeleteAnswer {
 }
 
 impl MediaPush {
-    pub(super) fn new(line: Line, settings: &config::Agora) -> Self {
+    pub(super) fn new(line: Line, settings: &config::AgoraSettings) -> Self {
         Self {
             line,
             app_id: encode(&settings.app_id).into(),

@@ -1,42 +1,42 @@
-//! The life of a relay as a picture: its phases from left to right, and what happened on the way.
+//! The life of a relay as a timeline: its phases from left to right, and what happened on the way.
 
 use chrono::{DateTime, Utc};
 
-use super::plot::Percent;
-use super::say;
+use super::chart::Percent;
+use super::format;
 use crate::relay::{Durable, Fact};
 use crate::store::StoredEntry;
 
-/// Ticks below the picture.
+/// Ticks below the timeline.
 const TICKS: u64 = 4;
-/// A phase that takes less of the picture has no room for its name.
-const ROOM: u64 = 9;
+/// A phase that takes less of the timeline has no room for its name.
+const MIN_LABEL_PERCENT: u64 = 9;
 
-/// The row a mark stands in.
+/// The row a event stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Row {
+pub(super) enum TimelineRow {
     /// A vendor was called.
     Calls,
-    /// A vendor told us, or the marketplace was told.
-    Told,
+    /// A vendor notified us, or the marketplace was notified.
+    Messages,
     /// Something was lost, repeated, owed, or ended badly.
     Trouble,
 }
 
-impl Row {
+impl TimelineRow {
     pub(super) fn y(self) -> u64 {
         match self {
             Self::Calls => 62,
-            Self::Told => 86,
+            Self::Messages => 86,
             Self::Trouble => 110,
         }
     }
 
     /// Told apart by shape.
-    pub(super) fn sign(self) -> &'static str {
+    pub(super) fn symbol(self) -> &'static str {
         match self {
             Self::Calls => "●",
-            Self::Told => "■",
+            Self::Messages => "■",
             Self::Trouble => "▲",
         }
     }
@@ -44,39 +44,39 @@ impl Row {
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Calls => "calls",
-            Self::Told => "told",
+            Self::Messages => "messages",
             Self::Trouble => "trouble",
         }
     }
 }
 
 /// A phase.
-pub(super) struct Span {
+pub(super) struct PhaseSpan {
     pub(super) phase: String,
     /// The same in words.
     pub(super) name: String,
     pub(super) x: Percent,
     pub(super) width: Percent,
     pub(super) lasted: String,
-    pub(super) has_room: bool,
+    pub(super) shows_label: bool,
 }
 
 /// Something that happened.
-pub(super) struct Mark {
+pub(super) struct TimelineEvent {
     pub(super) x: Percent,
-    pub(super) row: Row,
+    pub(super) row: TimelineRow,
     pub(super) title: String,
 }
 
 /// All of it.
-pub(super) struct Picture {
-    pub(super) spans: Vec<Span>,
-    pub(super) marks: Vec<Mark>,
+pub(super) struct RelayTimeline {
+    pub(super) spans: Vec<PhaseSpan>,
+    pub(super) events: Vec<TimelineEvent>,
     pub(super) ticks: Vec<(Percent, String)>,
 }
 
-/// The picture of a journal up to `until`.
-pub(super) fn picture(journal: &[StoredEntry], until: DateTime<Utc>) -> Option<Picture> {
+/// The timeline of a journal up to `until`.
+pub(super) fn timeline(journal: &[StoredEntry], until: DateTime<Utc>) -> Option<RelayTimeline> {
     let first = journal.first()?.entry.at;
     let last = journal.last()?.entry.at;
     let whole = millis(first, until.max(last)).max(1000);
@@ -92,66 +92,72 @@ pub(super) fn picture(journal: &[StoredEntry], until: DateTime<Utc>) -> Option<P
     let ends = ends.chain([until.max(last)]);
     let spans = phases.iter().zip(ends).map(|((phase, begun), end)| {
         let (x, width) = (at(*begun), at(*begun).to(at(end)));
-        Span {
-            name: say::plain(phase),
+        PhaseSpan {
+            name: format::readable(phase),
             phase: (*phase).to_owned(),
             x,
             width,
-            lasted: say::short(millis(*begun, end)),
-            has_room: width.is_at_least(ROOM),
+            lasted: format::short_duration(millis(*begun, end)),
+            shows_label: width.is_at_least(MIN_LABEL_PERCENT),
         }
     });
     let spans = spans.filter(|span| span.phase != "ended").collect();
     let ticks = (0..=TICKS).map(|tick| {
-        let after = say::short(whole * tick / TICKS);
+        let after = format::short_duration(whole * tick / TICKS);
         (Percent::of(tick, TICKS), after)
     });
-    Some(Picture {
+    Some(RelayTimeline {
         spans,
-        marks: marks(journal, &at),
+        events: events(journal, &at),
         ticks: ticks.collect(),
     })
 }
 
-fn marks(journal: &[StoredEntry], at: &impl Fn(DateTime<Utc>) -> Percent) -> Vec<Mark> {
-    let mut marks = Vec::new();
+fn events(journal: &[StoredEntry], at: &impl Fn(DateTime<Utc>) -> Percent) -> Vec<TimelineEvent> {
+    let mut events = Vec::new();
     let mut relay: Option<Durable> = None;
     for stored in journal {
         let entry = &stored.entry;
-        let mut mark = |row, what: String| {
-            marks.push(Mark {
+        let mut event = |row, what: String| {
+            events.push(TimelineEvent {
                 x: at(entry.at),
                 row,
-                title: format!("{} {what}", say::clock(entry.at)),
+                title: format!("{} {what}", format::time_of_day(entry.at)),
             });
         };
-        for call in say::calls(&entry.actions) {
-            mark(Row::Calls, format!("call: {call}"));
+        for call in format::call_names(&entry.actions) {
+            event(TimelineRow::Calls, format!("call: {call}"));
         }
         let Ok(fact) = serde_json::from_value::<Fact>(entry.data.clone()) else {
             continue;
         };
         if fact.is_trouble() {
-            mark(Row::Trouble, fact.words());
+            event(TimelineRow::Trouble, fact.words());
         }
         if matches!(fact, Fact::EgressDiscovered { .. } | Fact::Notified { .. }) {
-            mark(Row::Told, fact.words());
+            event(TimelineRow::Messages, fact.words());
         }
         match (&mut relay, &fact) {
             (None, Fact::Requested { spec }) => {
                 relay = Some(Durable::new((**spec).clone()));
-                mark(Row::Told, "told the marketplace: relay.starting".to_owned());
+                event(
+                    TimelineRow::Messages,
+                    "sent to the marketplace: relay.starting".to_owned(),
+                );
             }
             (None, _) => {}
             (Some(known), fact) => {
                 // A journal that cannot be folded is `relaykeeper replay`'s affair.
-                if let Ok(Some(told)) = known.apply(fact, entry.at) {
-                    mark(Row::Told, format!("told the marketplace: {told}"));
+                if let Ok(Some(message)) = known.apply(fact, entry.at) {
+                    event(
+                        TimelineRow::Messages,
+                        format!("sent to the marketplace: {message}"),
+                    );
                 }
             }
         }
     }
-    marks
+    events
 }
 
 fn millis(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
@@ -186,8 +192,8 @@ mod tests {
             entry(2, 10, "awaiting_live", json!({})),
             entry(3, 15, "awaiting_live", json!({})),
         ];
-        let picture = picture(&journal, at("10:00:40.000")).unwrap();
-        let spans: Vec<_> = picture
+        let timeline = timeline(&journal, at("10:00:40.000")).unwrap();
+        let spans: Vec<_> = timeline
             .spans
             .iter()
             .map(|span| {
@@ -205,17 +211,23 @@ mod tests {
                 ("awaiting live", "25.00%".to_owned(), "75.00%".to_owned()),
             ]
         );
-        assert_eq!(picture.ticks.last().unwrap().1, "40.0 s");
-        assert_eq!(picture.marks.len(), 3);
+        assert_eq!(timeline.ticks.last().unwrap().1, "40.0 s");
+        assert_eq!(timeline.events.len(), 3);
     }
 
     #[test]
     fn a_vendors_notification_is_a_webhook_on_the_picture() {
-        let told = json!({"fact": "notified", "hint": {"event": "seller_left"}});
-        let journal = [entry(1, 0, "live", json!({})), entry(2, 5, "live", told)];
-        let picture = picture(&journal, at("10:00:10.000")).unwrap();
-        let mark = picture.marks.iter().find(|mark| mark.row == Row::Told);
-        assert!(mark.unwrap().title.contains("the seller has left"));
+        let notified = json!({"fact": "notified", "hint": {"event": "seller_left"}});
+        let journal = [
+            entry(1, 0, "live", json!({})),
+            entry(2, 5, "live", notified),
+        ];
+        let timeline = timeline(&journal, at("10:00:10.000")).unwrap();
+        let event = timeline
+            .events
+            .iter()
+            .find(|event| event.row == TimelineRow::Messages);
+        assert!(event.unwrap().title.contains("the seller has left"));
     }
 
     #[test]
@@ -225,8 +237,11 @@ mod tests {
             entry(1, 0, "live", json!({})),
             entry(2, 5, "interrupted", lost),
         ];
-        let picture = picture(&journal, at("10:00:10.000")).unwrap();
-        let troubles = picture.marks.iter().filter(|mark| mark.row == Row::Trouble);
+        let timeline = timeline(&journal, at("10:00:10.000")).unwrap();
+        let troubles = timeline
+            .events
+            .iter()
+            .filter(|event| event.row == TimelineRow::Trouble);
         assert_eq!(troubles.count(), 1);
     }
 }

@@ -14,11 +14,11 @@ use crate::relay::Phase;
 use crate::store::StoredRelay;
 
 /// Rows on a page.
-pub(super) const PAGE: usize = 50;
+pub(super) const PAGE_SIZE: usize = 50;
 
 /// A relay in work.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Row {
+pub(super) struct TableRow {
     pub(super) id: Uuid,
     pub(super) channel_id: i64,
     pub(super) channel_name: String,
@@ -30,7 +30,7 @@ pub(super) struct Row {
     pub(super) last_error: Option<String>,
 }
 
-impl Row {
+impl TableRow {
     /// A relay this process drives.
     pub(super) fn driven(snapshot: &Snapshot, viewers: Option<u64>) -> Self {
         let durable = &snapshot.durable;
@@ -69,17 +69,17 @@ impl Row {
         }
     }
 
-    fn holds(&self, words: &str) -> bool {
+    fn matches(&self, search: &str) -> bool {
         let texts = [
             self.channel_id.to_string(),
             self.channel_name.to_lowercase(),
             self.id.to_string(),
             self.last_error.clone().unwrap_or_default().to_lowercase(),
         ];
-        texts.iter().any(|text| text.contains(words))
+        texts.iter().any(|text| text.contains(search))
     }
 
-    fn place(&self) -> usize {
+    fn phase_rank(&self) -> usize {
         use strum::IntoEnumIterator as _;
         Phase::iter()
             .position(|phase| phase.to_string() == self.phase)
@@ -90,7 +90,7 @@ impl Row {
 /// What the table is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub(super) enum Sort {
+pub(super) enum SortColumn {
     Channel,
     Phase,
     Since,
@@ -101,16 +101,16 @@ pub(super) enum Sort {
 
 /// What is to be seen of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) words: String,
+pub(super) struct TableQuery {
+    pub(super) search: String,
     pub(super) phase: Option<Phase>,
     pub(super) failing: bool,
-    pub(super) sort: Sort,
-    pub(super) down: bool,
+    pub(super) sort: SortColumn,
+    pub(super) descending: bool,
     pub(super) page: usize,
 }
 
-impl Wanted {
+impl TableQuery {
     /// The names of a query's parameters.
     pub(super) const NAMES: [&'static str; 6] = ["q", "phase", "failing", "sort", "down", "page"];
 
@@ -118,11 +118,11 @@ impl Wanted {
     pub(super) fn read(query: &Query) -> Self {
         let sort = query.get("sort").and_then(|sort| sort.parse().ok());
         Self {
-            words: query.get("q").unwrap_or_default().trim().to_owned(),
+            search: query.get("q").unwrap_or_default().trim().to_owned(),
             phase: query.get("phase").and_then(|phase| phase.parse().ok()),
             failing: query.get("failing").is_some(),
-            sort: sort.unwrap_or(Sort::Since),
-            down: sort.is_none() || query.get("down").is_some(),
+            sort: sort.unwrap_or(SortColumn::Since),
+            descending: sort.is_none() || query.get("down").is_some(),
             page: query
                 .get("page")
                 .and_then(|page| page.parse().ok())
@@ -133,19 +133,19 @@ impl Wanted {
 
     /// The query that asks for the same on another page.
     pub(super) fn on_page(&self, page: usize) -> String {
-        self.query(self.sort, self.down, page)
+        self.query(self.sort, self.descending, page)
     }
 
     /// The query that sorts by this, and the other way round the second time.
-    pub(super) fn sorted_by(&self, sort: Sort) -> String {
-        let down = self.sort == sort && !self.down;
-        self.query(sort, down, 1)
+    pub(super) fn sorted_by(&self, sort: SortColumn) -> String {
+        let descending = self.sort == sort && !self.descending;
+        self.query(sort, descending, 1)
     }
 
-    fn query(&self, sort: Sort, down: bool, page: usize) -> String {
+    fn query(&self, sort: SortColumn, descending: bool, page: usize) -> String {
         let mut query = Serializer::new(String::new());
-        if !self.words.is_empty() {
-            query.append_pair("q", &self.words);
+        if !self.search.is_empty() {
+            query.append_pair("q", &self.search);
         }
         if let Some(phase) = self.phase {
             query.append_pair("phase", &phase.to_string());
@@ -154,7 +154,7 @@ impl Wanted {
             query.append_pair("failing", "1");
         }
         query.append_pair("sort", sort.into());
-        if down {
+        if descending {
             query.append_pair("down", "1");
         }
         if page > 1 {
@@ -164,33 +164,40 @@ impl Wanted {
     }
 
     /// The rows of the page, how many there are on all pages, and which page it is.
-    pub(super) fn of(&self, mut rows: Vec<Row>) -> (Vec<Row>, usize, usize) {
-        let words = self.words.to_lowercase();
+    pub(super) fn apply(&self, mut rows: Vec<TableRow>) -> (Vec<TableRow>, usize, usize) {
+        let search = self.search.to_lowercase();
         let phase = self.phase.map(|phase| phase.to_string());
         rows.retain(|row| {
             phase.as_ref().is_none_or(|phase| row.phase == *phase)
                 && (!self.failing || row.last_error.is_some() || row.restarts > 0)
-                && (words.is_empty() || row.holds(&words))
+                && (search.is_empty() || row.matches(&search))
         });
         rows.sort_by(|a, b| {
             let order = self.compare(a, b);
-            let order = if self.down { order.reverse() } else { order };
+            let order = if self.descending {
+                order.reverse()
+            } else {
+                order
+            };
             order.then(a.id.cmp(&b.id))
         });
         let total = rows.len();
-        let page = self.page.min(total.div_ceil(PAGE)).max(1);
-        let rows = rows.into_iter().skip((page - 1) * PAGE).take(PAGE);
+        let page = self.page.min(total.div_ceil(PAGE_SIZE)).max(1);
+        let rows = rows
+            .into_iter()
+            .skip((page - 1) * PAGE_SIZE)
+            .take(PAGE_SIZE);
         (rows.collect(), total, page)
     }
 
-    fn compare(&self, a: &Row, b: &Row) -> Ordering {
+    fn compare(&self, a: &TableRow, b: &TableRow) -> Ordering {
         match self.sort {
-            Sort::Channel => a.channel_id.cmp(&b.channel_id),
-            Sort::Phase => a.place().cmp(&b.place()),
-            Sort::Since => a.since.cmp(&b.since),
-            Sort::Viewers => a.viewers.cmp(&b.viewers),
-            Sort::Wake => a.next_wake_at.cmp(&b.next_wake_at),
-            Sort::Restarts => a.restarts.cmp(&b.restarts),
+            SortColumn::Channel => a.channel_id.cmp(&b.channel_id),
+            SortColumn::Phase => a.phase_rank().cmp(&b.phase_rank()),
+            SortColumn::Since => a.since.cmp(&b.since),
+            SortColumn::Viewers => a.viewers.cmp(&b.viewers),
+            SortColumn::Wake => a.next_wake_at.cmp(&b.next_wake_at),
+            SortColumn::Restarts => a.restarts.cmp(&b.restarts),
         }
     }
 }
@@ -199,8 +206,8 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    fn row(number: u32) -> Row {
-        Row {
+    fn row(number: u32) -> TableRow {
+        TableRow {
             id: Uuid::from_u128(u128::from(number)),
             channel_id: number.into(),
             channel_name: format!("Show{number}"),
@@ -219,8 +226,8 @@ mod tests {
     }
 
     fn shown(query: &str) -> (Vec<i64>, usize, usize) {
-        let query = Query::read(query, &Wanted::NAMES).unwrap();
-        let (rows, total, page) = Wanted::read(&query).of((1..=120).map(row).collect());
+        let query = Query::read(query, &TableQuery::NAMES).unwrap();
+        let (rows, total, page) = TableQuery::read(&query).apply((1..=120).map(row).collect());
         (rows.iter().map(|row| row.channel_id).collect(), total, page)
     }
 
@@ -249,13 +256,13 @@ mod tests {
     #[test]
     fn a_column_sorts_up_first_and_down_the_second_time() {
         assert_eq!(shown("sort=channel").0[0], 1);
-        assert_eq!(shown("sort=channel&down=1").0[0], 120);
-        let query = Query::read("sort=channel&q=a%26b", &Wanted::NAMES).unwrap();
-        let wanted = Wanted::read(&query);
+        assert_eq!(shown("sort=channel&descending=1").0[0], 120);
+        let query = Query::read("sort=channel&q=a%26b", &TableQuery::NAMES).unwrap();
+        let table = TableQuery::read(&query);
         assert_eq!(
-            wanted.sorted_by(Sort::Channel),
-            "?q=a%26b&sort=channel&down=1"
+            table.sorted_by(SortColumn::Channel),
+            "?q=a%26b&sort=channel&descending=1"
         );
-        assert_eq!(wanted.on_page(2), "?q=a%26b&sort=channel&page=2");
+        assert_eq!(table.on_page(2), "?q=a%26b&sort=channel&page=2");
     }
 }

@@ -29,7 +29,7 @@ const HEADERS: [&str; 7] = [
 
 /// How a request says who asks.
 #[derive(Debug, Clone)]
-pub(super) enum Auth {
+pub(super) enum ProbeAuth {
     /// Nobody: the public customer host.
     None,
     /// Cloudflare's token.
@@ -40,18 +40,18 @@ pub(super) enum Auth {
 
 /// What is asked.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub(super) struct ProbeRequest {
     name: &'static str,
     method: Method,
     url: String,
-    auth: Auth,
+    auth: ProbeAuth,
     key: Option<String>,
     body: Option<Value>,
 }
 
-impl Ask {
+impl ProbeRequest {
     /// `name` is the call's, and its fixture's.
-    pub(super) fn new(name: &'static str, method: Method, url: String, auth: &Auth) -> Self {
+    pub(super) fn new(name: &'static str, method: Method, url: String, auth: &ProbeAuth) -> Self {
         Self {
             name,
             method,
@@ -77,7 +77,7 @@ impl Ask {
 
 /// What was answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ProbeResponse {
     /// The status.
     pub(super) status: u16,
     /// The headers.
@@ -86,7 +86,7 @@ pub(super) struct Answer {
     pub(super) body: Value,
 }
 
-impl Answer {
+impl ProbeResponse {
     /// Whether the status is a 2xx.
     pub(super) fn done(&self) -> bool {
         (200..300).contains(&self.status)
@@ -115,7 +115,7 @@ impl Answer {
 }
 
 /// Sends, and keeps what was said.
-pub(super) struct Wire {
+pub(super) struct ProbeClient {
     client: reqwest::Client,
     timeout: Duration,
     tag: String,
@@ -123,7 +123,7 @@ pub(super) struct Wire {
     tape: Vec<(&'static str, Value)>,
 }
 
-impl Wire {
+impl ProbeClient {
     /// `tag` is what our own objects bear.
     pub(super) fn new(settings: &Settings, tag: &str) -> anyhow::Result<Self> {
         let builder = reqwest::Client::builder()
@@ -156,15 +156,15 @@ impl Wire {
     }
 
     /// Asks once. `Err` is why there was no answer, without the URL.
-    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Answer, String> {
+    pub(super) async fn ask(&mut self, ask: ProbeRequest) -> Result<ProbeResponse, String> {
         let mut request = self
             .client
             .request(ask.method.clone(), &ask.url)
             .timeout(self.timeout);
         request = match &ask.auth {
-            Auth::None => request,
-            Auth::Bearer(token) => request.bearer_auth(token),
-            Auth::Basic(user, password) => request.basic_auth(user, Some(password)),
+            ProbeAuth::None => request,
+            ProbeAuth::Bearer(token) => request.bearer_auth(token),
+            ProbeAuth::Basic(user, password) => request.basic_auth(user, Some(password)),
         };
         if let Some(key) = &ask.key {
             request = request.header("Idempotency-Key", key);
@@ -185,14 +185,14 @@ impl Wire {
         };
         self.redactor.learn(&body);
         self.keep(&ask, status, &headers, &body);
-        Ok(Answer {
+        Ok(ProbeResponse {
             status: status.as_u16(),
             headers,
             body,
         })
     }
 
-    fn keep(&mut self, ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &Value) {
+    fn keep(&mut self, ask: &ProbeRequest, status: StatusCode, headers: &HeaderMap, body: &Value) {
         let kept: serde_json::Map<String, Value> = HEADERS
             .iter()
             .filter_map(|name| {

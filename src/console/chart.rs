@@ -1,12 +1,12 @@
-//! Where things lie in a plot: across in percent, so that a plot fills its place and its letters keep their size; down in
+//! Where things lie in a chart: across in percent, so that a chart fills its index and its letters keep their size; down in
 //! pixels.
 
 use std::fmt;
 
-/// How high a plot is, in pixels.
+/// How high a chart is, in pixels.
 pub(super) const HEIGHT: u64 = 160;
-/// The most labels below a plot.
-const LABELS: usize = 7;
+/// The most labels below a chart.
+const MAX_LABELS: usize = 7;
 
 /// Hundredths of a percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ impl Percent {
         Self(part.saturating_mul(10_000) / whole.max(1)).min(Self(10_000))
     }
 
-    /// From `self` to a later place.
+    /// From `self` to a later index.
     pub(super) fn to(self, end: Self) -> Self {
         Self(end.0.saturating_sub(self.0))
     }
@@ -36,19 +36,19 @@ impl fmt::Display for Percent {
 }
 
 /// A line across, and what it stands for.
-pub(super) struct Grid {
+pub(super) struct GridLine {
     pub(super) y: u64,
     pub(super) label: String,
 }
 
 /// What one column is made of, from the bottom up: its look, what it says, how much.
-pub(super) struct Heap {
+pub(super) struct BarStack {
     pub(super) label: String,
     pub(super) parts: Vec<(&'static str, String, u64)>,
 }
 
 /// A part of a column.
-pub(super) struct Part {
+pub(super) struct BarPart {
     pub(super) class: &'static str,
     pub(super) y: u64,
     pub(super) height: u64,
@@ -56,126 +56,126 @@ pub(super) struct Part {
 }
 
 /// A column.
-pub(super) struct Column {
+pub(super) struct ChartColumn {
     pub(super) x: Percent,
     pub(super) middle: Percent,
     pub(super) width: Percent,
     /// Empty where there is no room for it.
     pub(super) label: String,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<BarPart>,
 }
 
-/// Columns that are heaps.
-pub(super) struct Bars {
-    pub(super) columns: Vec<Column>,
-    pub(super) grid: Vec<Grid>,
+/// Columns that are stacks.
+pub(super) struct BarChart {
+    pub(super) columns: Vec<ChartColumn>,
+    pub(super) grid: Vec<GridLine>,
 }
 
 /// Heaps side by side; `say` tells a number.
-pub(super) fn bars(heaps: Vec<Heap>, say: impl Fn(u64) -> String) -> Bars {
-    let height = |heap: &Heap| heap.parts.iter().map(|part| part.2).sum::<u64>();
-    let top = round_up(heaps.iter().map(height).max().unwrap_or_default());
-    let count = heaps.len();
-    let column = |(place, heap): (usize, Heap)| {
+pub(super) fn bar_chart(stacks: Vec<BarStack>, format: impl Fn(u64) -> String) -> BarChart {
+    let height = |stack: &BarStack| stack.parts.iter().map(|part| part.2).sum::<u64>();
+    let top = round_up(stacks.iter().map(height).max().unwrap_or_default());
+    let count = stacks.len();
+    let column = |(index, stack): (usize, BarStack)| {
         let mut sum = 0;
-        let parts = heap.parts.into_iter().filter(|part| part.2 > 0);
+        let parts = stack.parts.into_iter().filter(|part| part.2 > 0);
         let parts = parts.map(|(class, title, value)| {
             let bottom = down(sum, top);
             sum += value;
             let y = down(sum, top).min(bottom.saturating_sub(1));
-            Part {
+            BarPart {
                 class,
                 y,
                 height: bottom - y,
                 title,
             }
         });
-        Column {
-            x: across(place * 10 + 2, count),
-            middle: across(place * 10 + 5, count),
+        ChartColumn {
+            x: across(index * 10 + 2, count),
+            middle: across(index * 10 + 5, count),
             width: across(6, count),
             parts: parts.collect(),
-            label: label(heap.label, place, count),
+            label: label(stack.label, index, count),
         }
     };
-    Bars {
-        columns: heaps.into_iter().enumerate().map(column).collect(),
-        grid: grid(top, say),
+    BarChart {
+        columns: stacks.into_iter().enumerate().map(column).collect(),
+        grid: grid(top, format),
     }
 }
 
 /// A point of a line.
-pub(super) struct Point {
+pub(super) struct ChartPoint {
     pub(super) x: Percent,
     pub(super) y: u64,
     pub(super) title: String,
 }
 
 /// From one point to the next.
-pub(super) struct Segment {
+pub(super) struct LineSegment {
     pub(super) from: (Percent, u64),
     pub(super) to: (Percent, u64),
 }
 
 /// One row of numbers.
-pub(super) struct Line {
+pub(super) struct ChartLine {
     pub(super) class: &'static str,
-    pub(super) points: Vec<Point>,
-    pub(super) segments: Vec<Segment>,
+    pub(super) points: Vec<ChartPoint>,
+    pub(super) segments: Vec<LineSegment>,
 }
 
-/// Lines in one plot.
-pub(super) struct Lines {
-    pub(super) lines: Vec<Line>,
-    pub(super) grid: Vec<Grid>,
+/// LineChart in one chart.
+pub(super) struct LineChart {
+    pub(super) lines: Vec<ChartLine>,
+    pub(super) grid: Vec<GridLine>,
     pub(super) labels: Vec<(Percent, String)>,
 }
 
 /// Rows of numbers over the same labels; a gap where there is no number.
-pub(super) fn lines(
+pub(super) fn line_chart(
     labels: &[String],
     rows: &[(&'static str, &'static str, Vec<Option<u64>>)],
-    say: impl Fn(u64) -> String,
-) -> Lines {
+    format: impl Fn(u64) -> String,
+) -> LineChart {
     let numbers = rows.iter().flat_map(|row| row.2.iter().flatten());
     let top = round_up(numbers.max().copied().unwrap_or_default());
     let count = labels.len();
     let line = |(class, name, numbers): &(&'static str, &'static str, Vec<Option<u64>>)| {
-        let at = |place: usize| across(place * 10 + 5, count);
+        let at = |index: usize| across(index * 10 + 5, count);
         let known = numbers.iter().zip(labels).enumerate();
-        let known = known.filter_map(|(place, (number, label))| number.map(|n| (place, n, label)));
-        let points: Vec<Point> = known
-            .map(|(place, number, label)| Point {
-                x: at(place),
+        let known = known.filter_map(|(index, (number, label))| number.map(|n| (index, n, label)));
+        let points: Vec<ChartPoint> = known
+            .map(|(index, number, label)| ChartPoint {
+                x: at(index),
                 y: down(number, top),
-                title: format!("{label}: {name} {}", say(number)),
+                title: format!("{label}: {name} {}", format(number)),
             })
             .collect();
         let pairs = points.iter().zip(points.iter().skip(1));
-        let segments = pairs.map(|(from, to)| Segment {
+        let segments = pairs.map(|(from, to)| LineSegment {
             from: (from.x, from.y),
             to: (to.x, to.y),
         });
         let segments = segments.collect();
-        Line {
+        ChartLine {
             class,
             points,
             segments,
         }
     };
     let below = labels.iter().enumerate();
-    let below = below.map(|(place, text)| {
-        let text = label(text.clone(), place, count);
-        (across(place * 10 + 5, count), text)
+    let below = below.map(|(index, text)| {
+        let text = label(text.clone(), index, count);
+        (across(index * 10 + 5, count), text)
     });
-    Lines {
+    LineChart {
         lines: rows.iter().map(line).collect(),
         labels: below.filter(|(_, text)| !text.is_empty()).collect(),
-        grid: grid(top, say),
+        grid: grid(top, format),
     }
 }
 
-/// A place in tenths of a column.
+/// A index in tenths of a column.
 fn across(tenths: usize, columns: usize) -> Percent {
     let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
     Percent::of(number(tenths), number(columns * 10))
@@ -185,17 +185,17 @@ fn down(value: u64, top: u64) -> u64 {
     HEIGHT - (value.saturating_mul(HEIGHT) / top.max(1)).min(HEIGHT)
 }
 
-fn grid(top: u64, say: impl Fn(u64) -> String) -> Vec<Grid> {
-    let line = |value| Grid {
+fn grid(top: u64, format: impl Fn(u64) -> String) -> Vec<GridLine> {
+    let line = |value| GridLine {
         y: down(value, top),
-        label: say(value),
+        label: format(value),
     };
     [top, top / 2].map(line).into()
 }
 
-fn label(text: String, place: usize, count: usize) -> String {
-    let every = count.div_ceil(LABELS).max(1);
-    let from_the_end = count.saturating_sub(place + 1);
+fn label(text: String, index: usize, count: usize) -> String {
+    let every = count.div_ceil(MAX_LABELS).max(1);
+    let from_the_end = count.saturating_sub(index + 1);
     if from_the_end.is_multiple_of(every) {
         text
     } else {
@@ -221,8 +221,8 @@ fn round_up(value: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn heap(values: &[u64]) -> Heap {
-        Heap {
+    fn stack(values: &[u64]) -> BarStack {
+        BarStack {
             label: "22".into(),
             parts: values.iter().map(|v| ("", String::new(), *v)).collect(),
         }
@@ -230,9 +230,9 @@ mod tests {
 
     #[test]
     fn a_heaps_parts_lie_on_one_another_and_fill_their_share_of_the_height() {
-        let bars = bars(vec![heap(&[5, 5]), heap(&[0, 1])], |n| n.to_string());
-        let parts = |place: usize| -> Vec<(u64, u64)> {
-            let column = &bars.columns[place];
+        let bars = bar_chart(vec![stack(&[5, 5]), stack(&[0, 1])], |n| n.to_string());
+        let parts = |index: usize| -> Vec<(u64, u64)> {
+            let column = &bars.columns[index];
             column.parts.iter().map(|p| (p.y, p.height)).collect()
         };
         assert_eq!(parts(0), [(80, 80), (0, 80)]);
@@ -242,14 +242,14 @@ mod tests {
 
     #[test]
     fn a_small_part_of_a_large_heap_can_still_be_seen() {
-        let bars = bars(vec![heap(&[100_000, 1])], |n| n.to_string());
+        let bars = bar_chart(vec![stack(&[100_000, 1])], |n| n.to_string());
         assert!(bars.columns[0].parts.iter().all(|part| part.height >= 1));
     }
 
     #[test]
     fn a_missing_number_is_a_gap_that_the_line_bridges() {
         let labels = ["a", "b", "c"].map(str::to_owned);
-        let lines = lines(
+        let lines = line_chart(
             &labels,
             &[("", "median", vec![Some(1), None, Some(2)])],
             |n| n.to_string(),
@@ -265,7 +265,7 @@ mod tests {
     fn places_stay_within_the_plot() {
         assert_eq!(Percent::of(5, 0).to_string(), "100.00%");
         assert_eq!(Percent::of(1, 3).to_string(), "33.33%");
-        assert_eq!(bars(Vec::new(), |n| n.to_string()).columns.len(), 0);
+        assert_eq!(bar_chart(Vec::new(), |n| n.to_string()).columns.len(), 0);
         assert!(round_up(u64::MAX) == u64::MAX);
     }
 }

@@ -10,10 +10,10 @@ use crate::store::{CostGroup, CostSum, Life};
 
 /// The relays that were asked for on a UTC day, and what relays that ended on it cost.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Day {
+pub(super) struct DayTotals {
     pub(super) date: NaiveDate,
     /// They ended as somebody wanted.
-    pub(super) well: u64,
+    pub(super) ended_well: u64,
     pub(super) failed: u64,
     /// Their end is not decided.
     pub(super) running: u64,
@@ -27,16 +27,16 @@ pub(super) struct Day {
 }
 
 /// All days from `first` to `last`, those without a relay too.
-pub(super) fn days(
+pub(super) fn daily_totals(
     first: NaiveDate,
     last: NaiveDate,
     lives: &[Life],
     costs: &[CostSum],
-) -> Vec<Day> {
-    let mut days: BTreeMap<NaiveDate, Day> = first
+) -> Vec<DayTotals> {
+    let mut days: BTreeMap<NaiveDate, DayTotals> = first
         .iter_days()
         .take_while(|date| *date <= last)
-        .map(|date| (date, Day::new(date)))
+        .map(|date| (date, DayTotals::new(date)))
         .collect();
     for life in lives {
         if let Some(day) = days.get_mut(&life.requested_at.date_naive()) {
@@ -51,18 +51,18 @@ pub(super) fn days(
             day.agora = micros(sum.agora_cost_micros);
         }
     }
-    let mut days: Vec<Day> = days.into_values().collect();
+    let mut days: Vec<DayTotals> = days.into_values().collect();
     for day in &mut days {
         day.times.sort_unstable();
     }
     days
 }
 
-impl Day {
+impl DayTotals {
     fn new(date: NaiveDate) -> Self {
         Self {
             date,
-            well: 0,
+            ended_well: 0,
             failed: 0,
             running: 0,
             reasons: BTreeMap::new(),
@@ -78,7 +78,7 @@ impl Day {
             Some(code) => {
                 let known: Option<OutcomeCode> = code.parse().ok();
                 if known.is_some_and(OutcomeCode::ended_well) {
-                    self.well += 1;
+                    self.ended_well += 1;
                 } else {
                     self.failed += 1;
                 }
@@ -98,7 +98,7 @@ impl Day {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.well + self.failed + self.running + self.cloudflare + self.agora == 0
+        self.ended_well + self.failed + self.running + self.cloudflare + self.agora == 0
     }
 
     /// The median time to live, in milliseconds.
@@ -119,7 +119,7 @@ impl Day {
 }
 
 /// Both vendors' cost, in millionths of a dollar.
-pub(super) fn whole(sum: &CostSum) -> u64 {
+pub(super) fn total_cost(sum: &CostSum) -> u64 {
     micros(sum.cost_micros).saturating_add(micros(sum.agora_cost_micros))
 }
 
@@ -127,7 +127,7 @@ fn micros(micros: i64) -> u64 {
     u64::try_from(micros).unwrap_or_default()
 }
 
-pub(super) fn days_csv(days: &[Day]) -> String {
+pub(super) fn days_csv(days: &[DayTotals]) -> String {
     let mut text = String::from(
         "day,ended_well,failed,running,time_to_live_median_ms,time_to_live_p95_ms,cloudflare_micros,agora_micros,outcomes\r\n",
     );
@@ -142,7 +142,7 @@ pub(super) fn days_csv(days: &[Day]) -> String {
             text,
             "{},{},{},{},{},{},{},{},{}\r\n",
             day.date,
-            day.well,
+            day.ended_well,
             day.failed,
             day.running,
             time(day.median()),
@@ -185,14 +185,14 @@ mod tests {
         }
     }
 
-    fn of(lives: &[Life]) -> Vec<Day> {
+    fn totals_of(lives: &[Life]) -> Vec<DayTotals> {
         let date = |day| NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
-        days(date(20), date(22), lives, &[])
+        daily_totals(date(20), date(22), lives, &[])
     }
 
     #[test]
     fn a_relay_counts_on_the_day_it_was_asked_for_and_days_without_one_are_there() {
-        let days = of(&[
+        let days = totals_of(&[
             life(22, None, None),
             life(20, None, Some("seller_left")),
             life(20, None, Some("live_timeout")),
@@ -200,7 +200,7 @@ mod tests {
         ]);
         let counts: Vec<_> = days
             .iter()
-            .map(|day| (day.well, day.failed, day.running))
+            .map(|day| (day.ended_well, day.failed, day.running))
             .collect();
         assert_eq!(counts, [(1, 2, 0), (0, 0, 0), (0, 0, 1)]);
         assert_eq!(days[0].reasons["live_timeout"], 1);
@@ -209,14 +209,14 @@ mod tests {
     #[test]
     fn percentiles_are_times_that_were_measured() {
         let lives: Vec<Life> = (1..=20).map(|n| life(21, Some(n * 100), None)).collect();
-        let days = of(&lives);
+        let days = totals_of(&lives);
         assert_eq!((days[1].median(), days[1].p95()), (Some(1000), Some(1900)));
         assert_eq!(days[0].median(), None);
     }
 
     #[test]
     fn a_days_line_of_csv_holds_everything_in_its_column() {
-        let csv = days_csv(&of(&[life(20, Some(1500), Some("cancelled"))]));
+        let csv = days_csv(&totals_of(&[life(20, Some(1500), Some("cancelled"))]));
         assert_eq!(
             csv.lines().nth(1),
             Some("2026-11-20,1,0,0,1500,1500,0,0,cancelled:1")

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 /// A span: `12 s`, `3 m 05 s`, `2 h 10 m`, `4 d 3 h`.
-pub(super) fn lasting(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -15,21 +15,21 @@ pub(super) fn lasting(seconds: u64) -> String {
 }
 
 /// Milliseconds, as a span that may be short.
-pub(super) fn short(ms: u64) -> String {
+pub(super) fn short_duration(ms: u64) -> String {
     if ms < 60_000 {
         format!("{}.{} s", ms / 1000, ms % 1000 / 100)
     } else {
-        lasting(ms / 1000)
+        duration(ms / 1000)
     }
 }
 
-/// A moment, to the second, in UTC.
-pub(super) fn moment(at: DateTime<Utc>) -> String {
+/// A timestamp, to the second, in UTC.
+pub(super) fn timestamp(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// The time of day, to the tenth of a second.
-pub(super) fn clock(at: DateTime<Utc>) -> String {
+pub(super) fn time_of_day(at: DateTime<Utc>) -> String {
     let tenths = at.timestamp_subsec_millis() / 100;
     format!("{}.{tenths}", at.format("%H:%M:%S"))
 }
@@ -43,14 +43,14 @@ pub(super) fn dollars(micros: u64) -> String {
 }
 
 /// A name of the machine's, as words.
-pub(super) fn plain(name: &str) -> String {
+pub(super) fn readable(name: &str) -> String {
     name.replace(['_', '-'], " ")
 }
 
 /// The vendor calls among a journal entry's actions.
-pub(super) fn calls(actions: &Value) -> Vec<String> {
+pub(super) fn call_names(actions: &Value) -> Vec<String> {
     let names = crate::actors::calls_of(actions);
-    names.iter().map(|name| plain(name)).collect()
+    names.iter().map(|name| readable(name)).collect()
 }
 
 #[cfg(test)]
@@ -59,9 +59,9 @@ mod tests {
 
     #[test]
     fn spans_are_told_in_two_units_at_most() {
-        let told = [0, 59, 60, 3599, 3600, 86_399, 90_000].map(lasting);
+        let texts = [0, 59, 60, 3599, 3600, 86_399, 90_000].map(duration);
         assert_eq!(
-            told,
+            texts,
             [
                 "0 s",
                 "59 s",
@@ -72,7 +72,7 @@ mod tests {
                 "1 d 1 h"
             ]
         );
-        assert_eq!(short(2345), "2.3 s");
+        assert_eq!(short_duration(2345), "2.3 s");
     }
 
     #[test]
