@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The vendors, and what calls to them need besides.
 #[derive(Debug)]
-pub struct Vendors {
+pub struct VendorClients {
     /// Cloudflare Stream.
     pub cloudflare: Cloudflare,
     /// Agora.
@@ -52,7 +52,7 @@ pub struct Vendors {
     runtime: tokio::runtime::Handle,
 }
 
-impl Vendors {
+impl VendorClients {
     /// Clients of both vendors, which call while `lease` allows it, on `runtime`. Nothing is called yet.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Vendors {
 /// Makes the calls of one incarnation of one relay's actor.
 #[derive(Clone)]
 pub(super) struct Caller {
-    vendors: Arc<Vendors>,
+    vendors: Arc<VendorClients>,
     /// Where the relay's egress publishes, key included.
     publish_url: Arc<Mutex<Option<SecretString>>>,
     /// The calls in flight: a successor looks only when they have come home. Once it is closed no more are made.
@@ -102,7 +102,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn new(vendors: Arc<Vendors>) -> Self {
+    pub(super) fn new(vendors: Arc<VendorClients>) -> Self {
         Self {
             vendors,
             publish_url: Arc::default(),

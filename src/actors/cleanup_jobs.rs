@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 use super::calls::{asks, failure, recording};
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
-use super::rows;
+use super::records;
 use super::shared::Shared;
 use crate::relay::{Backoff, Class, Cleanup, Event, Failure, Recording, Relay};
 use crate::store::{OpenCleanupJob, Saved, StoreError};
@@ -350,7 +350,7 @@ async fn record_late_recordings(
     let Some(stored) = stored.filter(|stored| stored.row.ended_at.is_some()) else {
         return Ok(());
     };
-    let durable = rows::durable(&stored).map_err(|error| broken(error.to_string()))?;
+    let durable = records::durable(&stored).map_err(|error| broken(error.to_string()))?;
     let now = shared.clock.now();
     let mut relay = Relay::load(durable, 1);
     let step = relay
@@ -359,7 +359,7 @@ async fn record_late_recordings(
     if !step.must_be_stored() {
         return Ok(());
     }
-    let save = rows::save(
+    let save = records::save(
         relay.durable(),
         &step,
         now,

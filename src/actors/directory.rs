@@ -14,7 +14,7 @@ use crate::relay::{Durable, Presence, Relay};
 
 /// A relay in work, as its actor last knew it.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub struct RelaySnapshot {
     /// The clock of its own times.
     pub clock: Clock,
     /// What is known of it for good, and is stored.
@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub egress_is_down: bool,
 }
 
-impl Snapshot {
+impl RelaySnapshot {
     /// A relay whose actor has heard nothing yet.
     pub(super) fn before_its_actor(relay: &Relay, now: DateTime<Utc>) -> Self {
         Self {
@@ -61,14 +61,14 @@ pub struct Directory {
 
 #[derive(Debug, Default)]
 struct Inner {
-    relays: HashMap<Uuid, watch::Sender<Arc<Snapshot>>>,
+    relays: HashMap<Uuid, watch::Sender<Arc<RelaySnapshot>>>,
     channels: HashMap<i64, Vec<Uuid>>,
 }
 
 impl Directory {
     /// The relay's snapshot, while it is in work.
     #[must_use]
-    pub fn get(&self, relay_id: Uuid) -> Option<Arc<Snapshot>> {
+    pub fn get(&self, relay_id: Uuid) -> Option<Arc<RelaySnapshot>> {
         self.inner
             .read()
             .relays
@@ -78,7 +78,7 @@ impl Directory {
 
     /// All snapshots, in no order.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<Snapshot>> {
+    pub fn all(&self) -> Vec<Arc<RelaySnapshot>> {
         self.inner
             .read()
             .relays
@@ -101,7 +101,7 @@ impl Directory {
 
     /// The channel's relays in work, newest first: at most one of them holds the channel's slot.
     #[must_use]
-    pub fn of_channel(&self, channel_id: i64) -> Vec<Arc<Snapshot>> {
+    pub fn of_channel(&self, channel_id: i64) -> Vec<Arc<RelaySnapshot>> {
         let inner = self.inner.read();
         let ids = inner.channels.get(&channel_id).into_iter().flatten();
         let relays = ids.filter_map(|id| inner.relays.get(id));
@@ -112,7 +112,7 @@ impl Directory {
 
     /// Follows a relay: every snapshot from now on, until it is no longer in work.
     #[must_use]
-    pub fn follow(&self, relay_id: Uuid) -> Option<watch::Receiver<Arc<Snapshot>>> {
+    pub fn follow(&self, relay_id: Uuid) -> Option<watch::Receiver<Arc<RelaySnapshot>>> {
         self.inner
             .read()
             .relays
@@ -121,7 +121,7 @@ impl Directory {
     }
 
     /// Publishes a snapshot: who stored the relay or loaded it does, and from then on its actor.
-    pub(super) fn publish(&self, snapshot: Snapshot) {
+    pub(super) fn publish(&self, snapshot: RelaySnapshot) {
         let snapshot = Arc::new(snapshot);
         let (id, channel_id) = (
             snapshot.durable.spec.relay_id,
@@ -142,7 +142,7 @@ impl Directory {
         inner.channels.entry(channel_id).or_default().push(id);
     }
 
-    fn replace(&self, relay: &watch::Sender<Arc<Snapshot>>, snapshot: Arc<Snapshot>) {
+    fn replace(&self, relay: &watch::Sender<Arc<RelaySnapshot>>, snapshot: Arc<RelaySnapshot>) {
         let before = relay.send_replace(snapshot.clone());
         self.poller_counts.changed(Some(&before), Some(&snapshot));
     }

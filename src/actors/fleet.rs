@@ -9,7 +9,7 @@ mod balance;
 pub(super) mod peer_messages;
 mod renewal;
 mod sharing;
-pub(super) mod state;
+pub(super) mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::registry::{Abandon, TellRelay};
-use super::relay_actor::Tell;
+use super::registry::{DeliverTo, DropAll};
+use super::relay_actor::Deliver;
 use super::shared::{Readiness, Shared};
 use super::{alarms, cleanup_jobs, dispatcher, janitor, quota_shares};
 use crate::relay::Event;
@@ -27,16 +27,16 @@ use crate::store::{Fleet, Heard, Listener, Store, StoreError};
 use crate::vendors::governor::Governor;
 use crate::vendors::lease::Moment;
 use balance::Balance;
-pub(super) use renewal::Lost;
+pub(super) use renewal::LeaseLost;
 use renewal::renew_forever;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(1);
 /// Between two looks for stops and mail while nothing is heard.
 const POLL_EVERY: Duration = Duration::from_millis(250);
-/// So long a node waits to hear itself before it takes it that it hears nothing.
+/// So long a node waits to hear itself before it takes it that it listen_works nothing.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
-/// A node that hears nothing listens anew so often.
+/// A node that listen_works nothing listens anew so often.
 const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 /// How long calls under way have to come home before their relay is another's.
 const COME_HOME: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ const POLL_HOME: Duration = Duration::from_secs(1);
 const HANGS_AFTER: Duration = Duration::from_secs(20);
 
 /// This process, as long as it is a node.
-pub(super) struct Member {
+pub(super) struct NodeSession {
     shared: Arc<Shared>,
     epoch: i64,
     /// When the last renewal that is known to have been done was sent.
@@ -61,21 +61,21 @@ pub(super) struct Member {
     /// Relays on their way to other nodes.
     releases: JoinSet<()>,
     listener: Listener,
-    listens_since: Instant,
+    listening_since: Instant,
     /// When it last told itself something, and whether that was heard.
     pinged: Option<Instant>,
-    hears: bool,
-    roll_called: Instant,
+    listen_works: bool,
+    reconciled_at: Instant,
 }
 
-impl Member {
+impl NodeSession {
     /// Joins, and claims this node's share of what nobody drives.
     pub(super) async fn join(shared: Arc<Shared>) -> Result<Self, StoreError> {
         let lease = shared.settings.fleet.lease;
         let sent = Moment::now();
         let epoch = shared.store.join(&shared.node, lease).await?;
         shared.set_epoch(epoch);
-        let mut member = Self {
+        let mut session = Self {
             listener: shared.store.listen(epoch),
             shared,
             epoch,
@@ -85,23 +85,23 @@ impl Member {
             leader: None,
             own: JoinSet::new(),
             releases: JoinSet::new(),
-            listens_since: Instant::now(),
+            listening_since: Instant::now(),
             pinged: None,
-            hears: true,
-            roll_called: Instant::now(),
+            listen_works: true,
+            reconciled_at: Instant::now(),
         };
         // A connection that hangs may do so for a quarter of an hour.
-        let begun = tokio::time::timeout(lease, member.begin()).await;
+        let begun = tokio::time::timeout(lease, session.begin()).await;
         match begun.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into()))) {
             Ok(()) => {
                 tracing::info!(epoch, "joined");
-                Ok(member)
+                Ok(session)
             }
             Err(error) => {
                 // Nobody is to count on it meanwhile.
-                let store = member.shared.store.clone();
+                let store = session.shared.store.clone();
                 store.reconnect();
-                member.abandon().await;
+                session.drop_all().await;
                 let _ = tokio::time::timeout(COME_HOME, store.leave(epoch)).await;
                 Err(error)
             }
@@ -121,21 +121,21 @@ impl Member {
     }
 
     /// Acts as a node until it is none any more.
-    pub(super) async fn act(&mut self) -> Lost {
+    pub(super) async fn run(&mut self) -> LeaseLost {
         let renewals = renew_forever(self.shared.clone(), self.epoch, self.renewed);
         tokio::select! {
             lost = renewals => lost,
-            never = self.go_round() => match never {},
+            never = self.run_rounds() => match never {},
         }
     }
 
     /// The relays are other nodes', or free: everything of this one's ends here.
-    pub(super) async fn abandon(mut self) {
+    pub(super) async fn drop_all(mut self) {
         // What is on its way to the registry under this epoch is dropped there.
         self.shared.set_epoch(0);
-        self.shared.fleet.forget();
+        self.shared.fleet.clear();
         self.releases.shutdown().await;
-        self.let_go(Duration::ZERO).await;
+        self.stop_all_work(Duration::ZERO).await;
     }
 
     /// Goes of its own will: what is under way comes home first, and then everything is free at once.
@@ -145,7 +145,7 @@ impl Member {
         }
         let released = async { while self.releases.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(POLL_HOME, released).await;
-        self.let_go(COME_HOME).await;
+        self.stop_all_work(COME_HOME).await;
         match self.shared.store.leave(self.epoch).await {
             Ok(()) => tracing::info!(epoch = self.epoch, "left: what this node drove is free"),
             // Its lease will be over.
@@ -153,7 +153,7 @@ impl Member {
         }
     }
 
-    async fn let_go(&mut self, limit: Duration) {
+    async fn stop_all_work(&mut self, limit: Duration) {
         self.shared.vendors.lease.revoke();
         self.shared.vendors.governors().for_each(Governor::close);
         self.own.shutdown().await;
@@ -163,20 +163,20 @@ impl Member {
         let Some(registry) = self.shared.registry() else {
             return;
         };
-        let callers = registry.send(Abandon).await.unwrap_or_default();
+        let callers = registry.send(DropAll).await.unwrap_or_default();
         join_all(callers.iter().map(|caller| caller.wind_up(limit))).await;
     }
 
-    async fn go_round(&mut self) -> std::convert::Infallible {
+    async fn run_rounds(&mut self) -> std::convert::Infallible {
         let store = self.shared.store.clone();
         let mut rounds = tokio::time::interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let poll = if self.hears { ROUND } else { POLL_EVERY };
+            let poll = if self.listen_works { ROUND } else { POLL_EVERY };
             let done = tokio::select! {
                 _ = rounds.tick() => in_time(&store, self.round()).await,
                 heard = self.listener.next() => in_time(&store, self.hear(heard)).await,
-                () = tokio::time::sleep(poll) => in_time(&store, self.asked()).await,
+                () = tokio::time::sleep(poll) => in_time(&store, self.take_requests()).await,
             };
             if let Err(error) = done {
                 // The next round begins anew; what it cannot do in time the lease stops.
@@ -188,11 +188,11 @@ impl Member {
     async fn hear(&mut self, heard: Heard) -> Result<(), StoreError> {
         match heard {
             Heard::Free | Heard::Anew => self.round().await,
-            Heard::Stop | Heard::PeerMessages => self.asked().await,
+            Heard::Stop | Heard::PeerMessages => self.take_requests().await,
             Heard::Ping => {
                 self.pinged = None;
-                if !std::mem::replace(&mut self.hears, true) {
-                    tracing::info!("this node hears the others again");
+                if !std::mem::replace(&mut self.listen_works, true) {
+                    tracing::info!("this node listen_works the others again");
                 }
                 Ok(())
             }
@@ -203,7 +203,7 @@ impl Member {
 
     /// Everything a node has to see to.
     async fn round(&mut self) -> Result<(), StoreError> {
-        self.asked().await?;
+        self.take_requests().await?;
         let fleet = self.shared.store.fleet().await?;
         if !fleet.nodes.iter().any(|node| node.epoch == self.epoch) {
             // The next renewal says so as well, and ends this.
@@ -211,10 +211,10 @@ impl Member {
         }
         self.announce().await?;
         quota_shares::update(&self.shared, &fleet, self.epoch).await?;
-        self.succeed(&fleet).await?;
+        self.take_leadership(&fleet).await?;
         let fleet = self.balance(fleet).await?;
-        self.shared.fleet.note(fleet);
-        self.answer_roll_call().await?;
+        self.shared.fleet.set(fleet);
+        self.reconcile().await?;
         self.ping().await
     }
 
@@ -228,10 +228,10 @@ impl Member {
     }
 
     /// What was asked of this node.
-    async fn asked(&self) -> Result<(), StoreError> {
+    async fn take_requests(&self) -> Result<(), StoreError> {
         for relay_id in self.shared.store.stops_requested(self.epoch).await? {
-            let tell = Tell::from(Event::Stop);
-            self.shared.registry_hears(TellRelay { relay_id, tell });
+            let tell = Deliver::from(Event::Stop);
+            self.shared.send_to_registry(DeliverTo { relay_id, tell });
         }
         for peer_message in self.shared.store.take_peer_messages(self.epoch).await? {
             peer_messages::read(&self.shared, &peer_message);
@@ -240,43 +240,43 @@ impl Member {
     }
 
     /// Does what is done once for all, as soon as nobody else does.
-    async fn succeed(&mut self, fleet: &Fleet) -> Result<(), StoreError> {
+    async fn take_leadership(&mut self, fleet: &Fleet) -> Result<(), StoreError> {
         let has_one = fleet.nodes.iter().any(|node| node.epoch == fleet.leader);
         let seen = fleet.leader;
         if seen == self.epoch {
-            self.serve();
+            self.lead();
         } else if !has_one && self.shared.store.succeed_leader(self.epoch, seen).await? {
             tracing::info!(
                 epoch = self.epoch,
                 "this node does what is done once for all"
             );
-            self.serve();
+            self.lead();
         } else if let Some(mut leader) = self.leader.take() {
             leader.shutdown().await;
         }
         Ok(())
     }
 
-    fn serve(&mut self) {
+    fn lead(&mut self) {
         self.leader
-            .get_or_insert_with(|| once_for_all(&self.shared));
+            .get_or_insert_with(|| spawn_singletons(&self.shared));
     }
 
-    /// Whether this node hears what it tells itself.
+    /// Whether this node listen_works what it tells itself.
     async fn ping(&mut self) -> Result<(), StoreError> {
         match self.pinged {
             Some(at) if at.elapsed() < DEAF_AFTER => return Ok(()),
-            Some(_) if self.hears => {
-                self.hears = false;
+            Some(_) if self.listen_works => {
+                self.listen_works = false;
                 tracing::warn!(
-                    "this node hears nothing of the others (LISTEN gets through to no connection of its own: a pooler?): it \
+                    "this node listen_works nothing of the others (LISTEN gets through to no connection of its own: a pooler?): it \
                      looks every 250 ms instead"
                 );
             }
-            Some(_) if self.listens_since.elapsed() > LISTEN_AGAIN => {
+            Some(_) if self.listening_since.elapsed() > LISTEN_AGAIN => {
                 // Its connection may be one that hangs.
                 self.listener = self.shared.store.listen(self.epoch);
-                self.listens_since = Instant::now();
+                self.listening_since = Instant::now();
             }
             Some(_) | None => {}
         }
@@ -298,7 +298,7 @@ async fn in_time(
 }
 
 /// What one node does for all.
-pub(super) fn once_for_all(shared: &Arc<Shared>) -> JoinSet<()> {
+pub(super) fn spawn_singletons(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut work = JoinSet::new();
     work.spawn(cleanup_jobs::run_forever(shared.clone()));
     work.spawn(janitor::sweep_forever(shared.clone()));

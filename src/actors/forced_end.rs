@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use super::rows;
+use super::records;
 use super::shared::Shared;
 use super::view::{WireTime, relay_json};
 use crate::relay::{Cleanup, Cost, Detail, Outcome, OutcomeCode, Prices, Source};
@@ -30,14 +30,14 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         .into_iter()
         .map(|cleanup| NewCleanupJob {
             expires_at: expires(&cleanup, max_recording_hours, now),
-            ..rows::cleanup_job(&cleanup, row.id, row.channel_id, now)
+            ..records::cleanup_job(&cleanup, row.id, row.channel_id, now)
         });
     let cost = cost(shared, row, now);
     // A state that can be read is told with its outcome; one that cannot stays as it is, for whoever wants to know why.
     let announced = ["relay.failed", "relay.ended"]
         .iter()
         .skip(usize::from(row.outcome.is_some()));
-    let durable = rows::durable(stored).ok().map(|mut durable| {
+    let durable = records::durable(stored).ok().map(|mut durable| {
         // The store numbers what is told now; a late recording is numbered after it.
         durable.announced += u32::try_from(announced.len()).unwrap_or_default();
         let detail = Detail {
@@ -75,15 +75,15 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
             .and_then(|durable| serde_json::to_value(durable).ok()),
         entry: JournalEntry {
             at: now,
-            kind: rows::ENDED_BY_FORCE.into(),
+            kind: records::ENDED_BY_FORCE.into(),
             phase: "ended".into(),
             data: json!({ "reason": reason }),
             actions: json!([]),
         },
         cleanup_jobs: cleanup_jobs.collect(),
-        cost: cost.map(|cost| rows::ledger(row, cost, now)),
+        cost: cost.map(|cost| records::ledger(row, cost, now)),
         outbox: outbox.collect(),
-        projection: durable.as_ref().map(rows::projection),
+        projection: durable.as_ref().map(records::projection),
     }
 }
 

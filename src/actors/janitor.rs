@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::calls::{Vendors, asks};
-use super::rows;
+use super::calls::{VendorClients, asks};
+use super::records;
 use super::shared::Shared;
 use crate::config::{AgoraBackend, Settings};
 use crate::relay::{Owner, ResourceTag};
@@ -351,7 +351,7 @@ async fn judge(
         return Ok(FindingVerdict::Cleanup);
     }
     let kept = kind == FindingKind::Ingest
-        && rows::durable(&stored).is_ok_and(|durable| {
+        && records::durable(&stored).is_ok_and(|durable| {
             durable.spec.keep_ingest && durable.ingest.uid.as_deref() == Some(id)
         });
     Ok(if kept {
@@ -380,14 +380,14 @@ pub async fn sweep_once(
     let settings = Arc::new(settings);
     let runtime = tokio::runtime::Handle::current();
     let store = Store::connect(&settings.database).await?;
-    let vendors = Arc::new(Vendors::new(
+    let vendors = Arc::new(VendorClients::new(
         settings.clone(),
         runtime.clone(),
         Lease::for_good(),
     )?);
     let instance = store.instance().await?;
     let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
-    shared.owns(Owner {
+    shared.set_owner(Owner {
         deployment: settings.relay.deployment.clone(),
         database: instance.database_id,
     });

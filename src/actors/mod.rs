@@ -18,12 +18,12 @@ mod node_runner;
 mod pace;
 mod quota_shares;
 mod recordings;
+mod records;
 mod registry;
 mod relay_actor;
 mod relay_metrics;
 mod replay;
 mod requests;
-mod rows;
 #[cfg(feature = "sandbox")]
 pub mod sabotage;
 mod service;
@@ -34,18 +34,19 @@ mod supervise;
 pub mod view;
 
 pub use alarms::AlarmCode;
-pub use calls::Vendors;
+pub use calls::VendorClients;
 pub use clock::Clock;
-pub use directory::{Directory, Snapshot};
+pub use directory::{Directory, RelaySnapshot};
 pub use dispatcher::{
     DELIVERY_RESULTS, DeliveryError, Endpoint, EndpointError, EndpointResponse, PrivateAddressError,
 };
 pub use janitor::{Finding, FindingKind, FindingVerdict, Sweep, SweepError, sweep_once};
 pub use node_runner::{NodeRunner, TakenOver};
+pub use records::{Unreadable, durable};
 pub use replay::{Replay, Replayed, calls_of, replay};
 pub use requests::{
-    KeyedBy, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest, Stray,
+    RequestKey, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,
+    StrayActivity,
 };
-pub use rows::{Unreadable, durable};
-pub use service::{RelayService, Standing};
+pub use service::{PageStatus, RelayService};
 pub use shared::{Readiness, Shared};

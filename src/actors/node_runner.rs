@@ -8,17 +8,17 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use super::alarms;
-use super::fleet::{Member, once_for_all};
-use super::registry::{Recover, Recovered, Registry};
+use super::fleet::{NodeSession, spawn_singletons};
+use super::registry::{Adopt, LoadedRelay, Registry};
 use super::shared::{Readiness, Shared};
 use crate::relay::Owner;
 use crate::store::{DatabaseLock, StoreError};
 
 /// Between two tries at the lock, or at a database that does not answer.
-const TRY_EVERY: Duration = Duration::from_millis(500);
+const RERETRY_EVERY: Duration = Duration::from_millis(500);
 
 /// Between two questions whether the database takes writes: it may fall ill while nobody has anything to save.
-const ASK_EVERY: Duration = Duration::from_secs(2);
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// Another process acts on this process's SQLite file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,35 +48,35 @@ impl NodeRunner {
     ///
     /// # Errors
     /// [`TakenOver`]: before `end` returned.
-    pub async fn hold_until(self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
+    pub async fn run_until(self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
         let mut watch = JoinSet::new();
         watch.spawn(watch_database(self.shared.clone()));
         let held = match self.shared.store.is_shared() {
             true => {
-                self.among_others(end).await;
+                self.run_in_fleet(end).await;
                 Ok(())
             }
-            false => self.alone(end).await,
+            false => self.run_alone(end).await,
         };
         // While the database is still open.
         watch.shutdown().await;
         held
     }
 
-    async fn alone(&self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
+    async fn run_alone(&self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
         let mut end = std::pin::pin!(end);
         let _lock = tokio::select! {
-            lock = self.take() => lock,
+            lock = self.take_database() => lock,
             () = &mut end => return Ok(()),
         };
-        let mut work = once_for_all(&self.shared);
+        let mut work = spawn_singletons(&self.shared);
         work.spawn(alarms::watch_own_forever(self.shared.clone()));
         let held = tokio::select! {
             () = &mut end => Ok(()),
-            () = self.taken_over() => Err(TakenOver),
+            () = self.wait_until_taken_over() => Err(TakenOver),
         };
         if held.is_err() {
-            self.waits("Another process took the database over; this one ends.");
+            self.set_waiting_for("Another process took the database over; this one ends.");
             self.shared.set_readiness(Readiness::Starting);
         }
         // While the lock is still held.
@@ -86,9 +86,9 @@ impl NodeRunner {
 
     /// Returns when another process has drawn an epoch: the lock was lost, for example because its file was removed. Nothing
     /// that this process saves counts any more.
-    async fn taken_over(&self) {
+    async fn wait_until_taken_over(&self) {
         loop {
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(CHECK_EVERY).await;
             match self.shared.store.instance().await {
                 Ok(instance) if instance.epoch != self.shared.epoch() => return,
                 Ok(_) => {}
@@ -98,87 +98,89 @@ impl NodeRunner {
         }
     }
 
-    async fn among_others(&self, end: impl Future<Output = ()>) {
+    async fn run_in_fleet(&self, end: impl Future<Output = ()>) {
         let mut end = std::pin::pin!(end);
         loop {
-            let mut member = tokio::select! {
-                member = self.join() => member,
+            let mut session = tokio::select! {
+                session = self.join() => session,
                 () = &mut end => return,
             };
             let lost = tokio::select! {
-                lost = member.act() => lost,
-                () = &mut end => return member.leave().await,
+                lost = session.run() => lost,
+                () = &mut end => return session.leave().await,
             };
             tracing::error!(
                 %lost,
                 "this process is no node any more: it drops its relays, and joins anew"
             );
-            self.waits("This process lost its lease on its relays, and joins anew.");
+            self.set_waiting_for("This process lost its lease on its relays, and joins anew.");
             if self.shared.readiness() == Readiness::Ready {
                 self.shared.set_readiness(Readiness::Starting);
             }
-            member.abandon().await;
+            session.drop_all().await;
         }
     }
 
     /// Waits until this process is a node, with what it is to drive in its actors' hands.
-    async fn join(&self) -> Member {
+    async fn join(&self) -> NodeSession {
         loop {
             // A database that does not answer says so below.
             if let Ok(true) = self.shared.store.is_held_by_an_older_version().await {
                 tracing::warn!("a process of an older version holds the database: stop it first");
-                self.waits("A process of an older version holds the database; this one waits.");
-                tokio::time::sleep(TRY_EVERY).await;
+                self.set_waiting_for(
+                    "A process of an older version holds the database; this one waits.",
+                );
+                tokio::time::sleep(RERETRY_EVERY).await;
                 continue;
             }
             let joined = match self.prepare().await {
-                Ok(()) => Member::join(self.shared.clone()).await,
+                Ok(()) => NodeSession::join(self.shared.clone()).await,
                 Err(error) => Err(error),
             };
             match joined {
-                Ok(member) => {
-                    self.is_ready();
-                    return member;
+                Ok(session) => {
+                    self.set_ready();
+                    return session;
                 }
                 Err(error) => {
                     self.shared.note_database(false);
                     tracing::warn!(%error, "this process did not become a node; tried again");
-                    tokio::time::sleep(TRY_EVERY).await;
+                    tokio::time::sleep(RERETRY_EVERY).await;
                 }
             }
         }
     }
 
     /// Waits until the database is free and was taken over.
-    async fn take(&self) -> DatabaseLock {
+    async fn take_database(&self) -> DatabaseLock {
         loop {
-            let lock = self.acquire().await;
+            let lock = self.acquire_lock().await;
             match self.take_over().await {
                 Ok(()) => return lock,
                 Err(error) => {
                     tracing::warn!(%error, "the database was not taken over; tried again");
-                    tokio::time::sleep(TRY_EVERY).await;
+                    tokio::time::sleep(RERETRY_EVERY).await;
                 }
             }
         }
     }
 
     /// Waits for the lock.
-    async fn acquire(&self) -> DatabaseLock {
-        let mut told = false;
+    async fn acquire_lock(&self) -> DatabaseLock {
+        let mut logged = false;
         loop {
             match DatabaseLock::try_acquire(&self.shared.settings.database) {
                 Ok(Ok(lock)) => return lock,
                 Ok(Err(held)) => {
                     self.shared.note_database(true);
-                    if !std::mem::replace(&mut told, true) {
+                    if !std::mem::replace(&mut logged, true) {
                         let pid = held.pid;
                         tracing::warn!(
                             pid,
                             "another process holds the database: this one serves reads, and waits"
                         );
                     }
-                    self.waits(&match held.pid {
+                    self.set_waiting_for(&match held.pid {
                         Some(pid) => format!("Process {pid} holds the database; this one waits."),
                         None => "Another process holds the database; this one waits.".to_owned(),
                     });
@@ -188,25 +190,25 @@ impl NodeRunner {
                     tracing::warn!(%error, "the database lock was not tried");
                 }
             }
-            tokio::time::sleep(TRY_EVERY).await;
+            tokio::time::sleep(RERETRY_EVERY).await;
         }
     }
 
     /// Fences whoever had the database before, and has every unfinished relay go on.
     async fn take_over(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
-        self.waits("Unfinished relays are being loaded.");
+        self.set_waiting_for("Unfinished relays are being loaded.");
         self.prepare().await?;
         shared.set_epoch(shared.store.take_epoch().await?);
-        let mut relays: Vec<Recovered> = Vec::new();
-        let loaded = |stored| relays.push(Recovered::from(stored));
+        let mut relays: Vec<LoadedRelay> = Vec::new();
+        let loaded = |stored| relays.push(LoadedRelay::from(stored));
         shared.store.each_unfinished(loaded).await?;
         let unfinished = relays.len();
         if let Some(registry) = shared.registry() {
             // Answered when every one of them has its actor.
-            let _ = registry.send(Recover { relays }).await;
+            let _ = registry.send(Adopt { relays }).await;
         }
-        self.is_ready();
+        self.set_ready();
         tracing::info!(unfinished, "ready");
         Ok(())
     }
@@ -218,23 +220,23 @@ impl NodeRunner {
             .get_or_try_init(|| shared.store.migrate())
             .await?;
         let instance = shared.store.instance().await?;
-        shared.owns(Owner {
+        shared.set_owner(Owner {
             deployment: shared.settings.relay.deployment.clone(),
             database: instance.database_id,
         });
         shared.store.deliver_messages(shared.delivers()).await
     }
 
-    fn is_ready(&self) {
+    fn set_ready(&self) {
         self.shared.note_database(true);
-        self.shared.fleet.waits(None);
+        self.shared.fleet.set_waiting_for(None);
         if self.shared.readiness() == Readiness::Starting {
             self.shared.set_readiness(Readiness::Ready);
         }
     }
 
-    fn waits(&self, reason: &str) {
-        self.shared.fleet.waits(Some(reason.to_owned()));
+    fn set_waiting_for(&self, reason: &str) {
+        self.shared.fleet.set_waiting_for(Some(reason.to_owned()));
     }
 
     /// What is shared with the actors.
@@ -247,7 +249,7 @@ impl NodeRunner {
 /// Keeps what is known of the database true, also when nobody writes.
 async fn watch_database(shared: Arc<Shared>) {
     loop {
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
         if shared.readiness() == Readiness::Starting {
             continue;
         }

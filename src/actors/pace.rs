@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::directory::Snapshot;
+use super::directory::RelaySnapshot;
 use super::shared::Shared;
 use crate::relay::{Backend, Intervals, Pace, Phase};
 
@@ -30,7 +30,7 @@ struct PollKinds {
 
 impl PollKinds {
     /// None: it does not look at all.
-    fn of(snapshot: &Snapshot) -> Option<Self> {
+    fn of(snapshot: &RelaySnapshot) -> Option<Self> {
         let durable = &snapshot.durable;
         durable.phase.is_watched().then(|| Self {
             is_live: durable.phase == Phase::Live,
@@ -88,7 +88,7 @@ pub(super) struct PollerCounts(Mutex<CountsByTarget>);
 
 impl PollerCounts {
     /// A relay is now as `now` says, and was as `before` said.
-    pub(super) fn changed(&self, before: Option<&Snapshot>, now: Option<&Snapshot>) {
+    pub(super) fn changed(&self, before: Option<&RelaySnapshot>, now: Option<&RelaySnapshot>) {
         let (before, now) = (before.and_then(PollKinds::of), now.and_then(PollKinds::of));
         if before == now {
             return;

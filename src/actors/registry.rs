@@ -15,20 +15,20 @@ use tracing::Span;
 use uuid::Uuid;
 
 pub(super) use messages::{
-    Abandon, Begin, EgressDown, LetGo, Recover, Recovered, Release, RollCall, TellRelay,
+    Adopt, DeliverTo, DropAll, EgressDown, Evict, HandOff, ListRelays, LoadedRelay, Spawn,
 };
 
 use super::calls::Caller;
 use super::clock::Clock;
-use super::directory::Snapshot;
+use super::directory::RelaySnapshot;
 use super::fleet::peer_messages;
-use super::relay_actor::{Beginning, Parts, RelayActor, Tell};
+use super::relay_actor::{ActorArgs, Deliver, RelayActor, StartMode};
 use super::shared::Shared;
 use super::supervise::{self, ExitCause, FailureReason};
 use crate::relay::{Event, Relay};
 
 /// How often it is checked that every child's thread still lives.
-const ROLL_CALL: Duration = Duration::from_secs(5);
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
 /// One relay in work.
 struct Child {
@@ -42,16 +42,16 @@ struct Child {
     deaths: VecDeque<Instant>,
     restarts: u32,
     /// What it was told while no actor was there to hear it.
-    waiting: Vec<Tell>,
+    waiting: Vec<Deliver>,
 }
 
 /// With what an actor is made.
-struct Start {
+struct SpawnArgs {
     relay: Box<Relay>,
     revision: i64,
-    beginning: Beginning,
+    mode: StartMode,
     last_error: Option<String>,
-    because: Span,
+    parent: Span,
 }
 
 /// The registry of relays in work.
@@ -95,12 +95,12 @@ impl Registry {
         Some(arbiter.handle())
     }
 
-    fn begin(
+    fn add(
         &mut self,
         epoch: i64,
         (relay, revision): (Box<Relay>, i64),
-        beginning: Beginning,
-        because: Span,
+        mode: StartMode,
+        parent: Span,
         ctx: &mut Context<Self>,
     ) {
         let relay_id = relay.durable().spec.relay_id;
@@ -124,28 +124,28 @@ impl Registry {
             restarts: 0,
             waiting: Vec::new(),
         };
-        let parts = Start {
+        let args = SpawnArgs {
             relay,
             revision,
-            beginning,
+            mode,
             last_error: None,
-            because,
+            parent,
         };
-        self.spawn(&mut child, parts, ctx);
+        self.spawn(&mut child, args, ctx);
         self.children.insert(relay_id, child);
         if waits {
-            self.tell_if_down(channel_id);
+            self.notify_if_down(channel_id);
         }
     }
 
-    fn spawn(&mut self, child: &mut Child, start: Start, ctx: &mut Context<Self>) {
-        let Start {
+    fn spawn(&mut self, child: &mut Child, args: SpawnArgs, ctx: &mut Context<Self>) {
+        let SpawnArgs {
             relay,
             revision,
-            beginning,
+            mode,
             last_error,
-            because,
-        } = start;
+            parent,
+        } = args;
         let relay_id = relay.durable().spec.relay_id;
         let Some(arbiter) = self.arbiter(relay_id) else {
             return;
@@ -157,7 +157,7 @@ impl Registry {
         // An actor that is started again keeps its relay's clock.
         let known = self.shared.directory.get(relay_id);
         let clock = known.map_or_else(|| Clock::of(relay.durable()), |known| known.clock);
-        let parts = Parts {
+        let args = ActorArgs {
             clock,
             shared: self.shared.clone(),
             relay,
@@ -167,12 +167,12 @@ impl Registry {
             caller: child.caller.clone(),
             failure_reason: failure_reason.clone(),
             last_error,
-            beginning,
-            because,
+            mode,
+            parent,
         };
         let actor = supervise::start(
             &arbiter,
-            move || RelayActor::new(parts),
+            move || RelayActor::new(args),
             failure_reason,
             move |cause| {
                 registry.do_send(ChildExit {
@@ -189,9 +189,9 @@ impl Registry {
     }
 
     /// If nothing of the channel's relays before stands in the way, its newest one is told so.
-    fn tell_if_down(&self, channel_id: i64) {
+    fn notify_if_down(&self, channel_id: i64) {
         if self.shared.store.is_shared() {
-            return peer_messages::tell_if_down(&self.shared, channel_id);
+            return peer_messages::notify_if_down(&self.shared, channel_id);
         }
         let relays = self.shared.directory.of_channel(channel_id);
         let in_the_way = relays
@@ -203,7 +203,7 @@ impl Registry {
         for relay in relays {
             let child = self.children.get(&relay.durable.spec.relay_id);
             if let Some(actor) = child.and_then(|child| child.actor.as_ref()) {
-                actor.do_send(Tell::from(Event::PredecessorDown));
+                actor.do_send(Deliver::from(Event::PredecessorDown));
             }
         }
     }
@@ -220,7 +220,7 @@ impl Registry {
         let Some(child) = self.children.remove(&relay_id) else {
             return;
         };
-        self.tell_if_down(child.channel_id);
+        self.notify_if_down(child.channel_id);
     }
 }
 
@@ -230,7 +230,7 @@ impl Actor for Registry {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(4096);
         // A thread that is gone cannot tell that its actors are.
-        ctx.run_interval(ROLL_CALL, |registry, ctx| {
+        ctx.run_interval(CHECK_EVERY, |registry, ctx| {
             let gone = |child: &Child| child.actor.as_ref().is_some_and(|actor| !actor.connected());
             let gone: Vec<_> = registry
                 .children
@@ -249,60 +249,60 @@ impl Actor for Registry {
     }
 }
 
-impl Handler<Begin> for Registry {
+impl Handler<Spawn> for Registry {
     type Result = ();
 
-    fn handle(&mut self, begin: Begin, ctx: &mut Self::Context) {
-        let Begin {
+    fn handle(&mut self, message: Spawn, ctx: &mut Self::Context) {
+        let Spawn {
             relay,
             actions,
             revision,
             epoch,
-            because,
-        } = begin;
-        let beginning = Beginning::Fresh(actions);
+            parent,
+        } = message;
+        let mode = StartMode::Fresh(actions);
         let relay = (Box::new(relay), revision);
-        self.begin(epoch, relay, beginning, because, ctx);
+        self.add(epoch, relay, mode, parent, ctx);
     }
 }
 
-impl Handler<Recover> for Registry {
+impl Handler<Adopt> for Registry {
     type Result = ();
 
-    fn handle(&mut self, recover: Recover, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: Adopt, ctx: &mut Self::Context) {
         let now = self.shared.clock.now();
         let mut relays = Vec::new();
-        for recovered in recover.relays {
-            if self.children.contains_key(&recovered.relay_id()) {
+        for loaded in message.relays {
+            if self.children.contains_key(&loaded.relay_id()) {
                 continue;
             }
-            match recovered {
-                Recovered::Relay {
+            match loaded {
+                LoadedRelay::Relay {
                     relay,
                     revision,
                     epoch,
                 } => {
                     // Known before anybody outside is let in: a page the Directory does not know is told to leave, and a
                     // feed is a stray.
-                    let snapshot = Snapshot::before_its_actor(&relay, now);
+                    let snapshot = RelaySnapshot::before_its_actor(&relay, now);
                     self.shared.directory.publish(snapshot);
                     relays.push((epoch, (relay, revision)));
                 }
-                Recovered::Unreadable { stored, reason } => {
+                LoadedRelay::Unreadable { stored, reason } => {
                     self.end_by_force(*stored, reason, ctx);
                 }
             }
         }
         for (epoch, relay) in relays {
-            self.begin(epoch, relay, Beginning::Recovered, Span::none(), ctx);
+            self.add(epoch, relay, StartMode::Recovered, Span::none(), ctx);
         }
     }
 }
 
-impl Handler<TellRelay> for Registry {
+impl Handler<DeliverTo> for Registry {
     type Result = ();
 
-    fn handle(&mut self, message: TellRelay, _: &mut Self::Context) {
+    fn handle(&mut self, message: DeliverTo, _: &mut Self::Context) {
         let Some(child) = self.children.get_mut(&message.relay_id) else {
             return;
         };
@@ -317,7 +317,7 @@ impl Handler<EgressDown> for Registry {
     type Result = ();
 
     fn handle(&mut self, message: EgressDown, _: &mut Self::Context) {
-        self.tell_if_down(message.channel_id);
+        self.notify_if_down(message.channel_id);
     }
 }
 

@@ -13,17 +13,17 @@ use super::calls::Caller;
 use super::clock::Clock;
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
-use super::directory::Snapshot;
+use super::directory::RelaySnapshot;
 use super::pace;
+use super::records;
 use super::registry::EgressDown;
 use super::relay_metrics;
-use super::rows;
-use super::shared::{Lost, Shared};
+use super::shared::{SaveError, Shared};
 use super::supervise::FailureReason;
 use crate::relay::{Action, Durable, Event, Jitter, Phase, Relay, Step};
 
 /// How an actor begins.
-pub(super) enum Beginning {
+pub(super) enum StartMode {
     /// Its first step is stored; these are its actions.
     Fresh(Vec<Action>),
     /// It was loaded from the store.
@@ -31,7 +31,7 @@ pub(super) enum Beginning {
 }
 
 /// What an actor is made of.
-pub(super) struct Parts {
+pub(super) struct ActorArgs {
     pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
     pub(super) relay: Box<Relay>,
@@ -42,9 +42,9 @@ pub(super) struct Parts {
     pub(super) caller: Caller,
     pub(super) failure_reason: FailureReason,
     pub(super) last_error: Option<String>,
-    pub(super) beginning: Beginning,
+    pub(super) mode: StartMode,
     /// What it was made for: the request that started the relay, if one did.
-    pub(super) because: Span,
+    pub(super) parent: Span,
 }
 
 /// The actor of one relay.
@@ -60,29 +60,29 @@ pub(super) struct RelayActor {
     /// Why the actor before this one ended.
     crash: Option<String>,
     last_event_at: DateTime<Utc>,
-    beginning: Option<Beginning>,
-    because: Span,
+    mode: Option<StartMode>,
+    parent: Span,
     timer: Option<SpawnHandle>,
-    told_down: bool,
+    reported_down: bool,
 }
 
 /// Something for a relay to hear. `stored` is answered once what came of it is stored.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Tell {
+pub(super) struct Deliver {
     pub(super) event: Event,
     pub(super) stored: Option<oneshot::Sender<Arc<Durable>>>,
     /// What it is said for: a request's span. What comes of it is told and traced under that; the hands of a clock have
     /// none.
-    pub(super) because: Span,
+    pub(super) parent: Span,
 }
 
-impl From<Event> for Tell {
+impl From<Event> for Deliver {
     fn from(event: Event) -> Self {
         Self {
             event,
             stored: None,
-            because: Span::none(),
+            parent: Span::none(),
         }
     }
 }
@@ -90,11 +90,11 @@ impl From<Event> for Tell {
 /// The actor shall go without another word: its relay is another process's.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Leave;
+pub(super) struct Stop;
 
 impl RelayActor {
-    pub(super) fn new(parts: Parts) -> Self {
-        let Parts {
+    pub(super) fn new(args: ActorArgs) -> Self {
+        let ActorArgs {
             clock,
             shared,
             relay,
@@ -104,9 +104,9 @@ impl RelayActor {
             caller,
             failure_reason,
             last_error,
-            beginning,
-            because,
-        } = parts;
+            mode,
+            parent,
+        } = args;
         let last_event_at = clock.now();
         Self {
             clock,
@@ -119,35 +119,35 @@ impl RelayActor {
             failure_reason,
             crash: last_error,
             last_event_at,
-            beginning: Some(beginning),
-            because,
+            mode: Some(mode),
+            parent,
             timer: None,
-            told_down: false,
+            reported_down: false,
         }
     }
 
     /// What this relay does about something is told and traced under its cause. At ERROR, so that no filter takes the
     /// relay's name from the lines it lets through.
-    fn span(&self, because: &Span) -> Span {
+    fn span(&self, parent: &Span) -> Span {
         let spec = &self.relay.durable().spec;
-        tracing::error_span!(parent: because.id(), "relay", relay_id = %spec.relay_id, channel_id = spec.channel_id)
+        tracing::error_span!(parent: parent.id(), "relay", relay_id = %spec.relay_id, channel_id = spec.channel_id)
     }
 
     /// Takes an event in: what it changes for good is stored before anything is done about it. Nothing else is heard
     /// until then.
-    fn take(&mut self, tell: Tell, ctx: &mut Context<Self>) {
+    fn take(&mut self, tell: Deliver, ctx: &mut Context<Self>) {
         #[cfg(feature = "sandbox")]
         super::sabotage::before_event(&self.relay.durable().spec, &tell.event);
         if self.caller.is_closed() {
             // The relay is another process's, or about to be.
-            return ctx.notify(Leave);
+            return ctx.notify(Stop);
         }
-        let Tell {
+        let Deliver {
             event,
             stored: told,
-            because,
+            parent,
         } = tell;
-        let span = self.span(&because);
+        let span = self.span(&parent);
         let _in_span = span.clone().entered();
         let now = self.clock.now();
         self.last_event_at = now;
@@ -156,14 +156,14 @@ impl RelayActor {
             .keep_pace(pace::pace(&self.shared, &before.spec.backend));
         let step = match self.relay.handle(event, now) {
             Ok(step) => step,
-            Err(error) => return self.give_up(error.to_string(), ctx),
+            Err(error) => return self.fail(error.to_string(), ctx),
         };
         if let Some(reason) = step.ignored {
             tracing::debug!(%reason, "ignored");
             relay_metrics::event_ignored(reason);
         }
         if !step.must_be_stored() {
-            return self.act(step, told, because, ctx);
+            return self.act(step, told, parent, ctx);
         }
         let wall = self.shared.clock.now();
         let durable = self.relay.durable();
@@ -175,7 +175,7 @@ impl RelayActor {
                 "phase"
             );
         }
-        let save = rows::save(durable, &step, now, wall, self.revision, self.epoch);
+        let save = records::save(durable, &step, now, wall, self.revision, self.epoch);
         self.revision += i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
         let shared = self.shared.clone();
         let stored = async move {
@@ -192,13 +192,13 @@ impl RelayActor {
                 .into_actor(self)
                 .map(move |saved, actor, ctx| {
                     span.in_scope(|| match saved {
-                        Ok(()) if actor.caller.is_closed() => ctx.notify(Leave),
+                        Ok(()) if actor.caller.is_closed() => ctx.notify(Stop),
                         Ok(()) => {
                             relay_metrics::step_stored(&before, &step, now);
-                            actor.act(step, told, because, ctx);
+                            actor.act(step, told, parent, ctx);
                         }
-                        Err(Lost::Fenced) => ctx.notify(Leave),
-                        Err(Lost::Refused(reason)) => actor.give_up(reason, ctx),
+                        Err(SaveError::Fenced) => ctx.notify(Stop),
+                        Err(SaveError::Refused(reason)) => actor.fail(reason, ctx),
                     })
                 }),
         );
@@ -209,7 +209,7 @@ impl RelayActor {
         &mut self,
         step: Step,
         stored: Option<oneshot::Sender<Arc<Durable>>>,
-        because: Span,
+        parent: Span,
         ctx: &mut Context<Self>,
     ) {
         #[cfg(feature = "sandbox")]
@@ -224,27 +224,27 @@ impl RelayActor {
         if !step.cleanup_jobs().count().eq(&0) {
             self.shared.cleanup_changed();
         }
-        self.perform(step.actions, &because, ctx);
+        self.perform(step.actions, &parent, ctx);
         if let Some(stored) = stored {
             // Who asked may have gone.
             let _ = stored.send(self.relay.durable().clone());
         }
-        if !self.told_down && self.relay.egress_is_down() {
-            self.told_down = true;
-            self.shared.registry_hears(EgressDown {
+        if !self.reported_down && self.relay.egress_is_down() {
+            self.reported_down = true;
+            self.shared.send_to_registry(EgressDown {
                 channel_id: self.relay.durable().spec.channel_id,
             });
         }
         if over {
-            ctx.notify(Leave);
+            ctx.notify(Stop);
         } else {
             self.arm(ctx);
         }
     }
 
-    fn perform(&self, actions: Vec<Action>, because: &Span, ctx: &mut Context<Self>) {
+    fn perform(&self, actions: Vec<Action>, parent: &Span, ctx: &mut Context<Self>) {
         for action in actions {
-            let (address, because) = (ctx.address(), because.clone());
+            let (address, parent) = (ctx.address(), parent.clone());
             self.caller
                 .call(self.relay.durable().clone(), action.call, move |result| {
                     let jitter = Jitter::new(rand::random());
@@ -260,10 +260,10 @@ impl RelayActor {
                             jitter,
                         },
                     };
-                    address.do_send(Tell {
+                    address.do_send(Deliver {
                         event,
                         stored: None,
-                        because,
+                        parent,
                     });
                 });
         }
@@ -271,7 +271,7 @@ impl RelayActor {
 
     fn publish(&self) {
         let now = self.clock.now();
-        self.shared.directory.publish(Snapshot {
+        self.shared.directory.publish(RelaySnapshot {
             clock: self.clock,
             durable: self.relay.durable().clone(),
             presence: self.relay.presence(now),
@@ -297,13 +297,13 @@ impl RelayActor {
             let wait = (at - now).to_std().unwrap_or_default();
             // The clock counts milliseconds: one more, and the wake is never a moment early.
             let wait = wait + std::time::Duration::from_millis(1);
-            self.timer = Some(ctx.notify_later(Tell::from(Event::Tick), wait));
+            self.timer = Some(ctx.notify_later(Deliver::from(Event::Tick), wait));
         }
     }
 
-    fn give_up(&mut self, reason: String, ctx: &mut Context<Self>) {
+    fn fail(&mut self, reason: String, ctx: &mut Context<Self>) {
         self.failure_reason.set(reason);
-        ctx.notify(Leave);
+        ctx.notify(Stop);
     }
 }
 
@@ -311,35 +311,35 @@ impl Actor for RelayActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        match self.beginning.take() {
-            Some(Beginning::Fresh(actions)) => {
-                let because = std::mem::replace(&mut self.because, Span::none());
-                let _in_span = self.span(&because).entered();
+        match self.mode.take() {
+            Some(StartMode::Fresh(actions)) => {
+                let parent = std::mem::replace(&mut self.parent, Span::none());
+                let _in_span = self.span(&parent).entered();
                 self.publish();
-                self.perform(actions, &because, ctx);
+                self.perform(actions, &parent, ctx);
                 self.arm(ctx);
             }
-            Some(Beginning::Recovered) | None => {
+            Some(StartMode::Recovered) | None => {
                 // Before anything else is heard: what was in flight is in doubt.
                 let jitter = Jitter::new(rand::random());
-                self.take(Tell::from(Event::Recovered { jitter }), ctx);
+                self.take(Deliver::from(Event::Recovered { jitter }), ctx);
             }
         }
     }
 }
 
-impl Handler<Tell> for RelayActor {
+impl Handler<Deliver> for RelayActor {
     type Result = ();
 
-    fn handle(&mut self, tell: Tell, ctx: &mut Self::Context) {
+    fn handle(&mut self, tell: Deliver, ctx: &mut Self::Context) {
         self.take(tell, ctx);
     }
 }
 
-impl Handler<Leave> for RelayActor {
+impl Handler<Stop> for RelayActor {
     type Result = ();
 
-    fn handle(&mut self, _: Leave, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         actix::ActorContext::stop(ctx);
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::rows;
+use super::records;
 use crate::relay::{Durable, Fact, Phase};
 use crate::store::{PageRequest, Store, StoreError};
 
@@ -62,7 +62,7 @@ pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, Sto
             .await?;
         for stored in page.items {
             let (seq, entry) = (stored.seq, stored.entry);
-            if entry.kind == rows::ENDED_BY_FORCE {
+            if entry.kind == records::ENDED_BY_FORCE {
                 return failed(
                     entries,
                     "it was ended by force, which no fact describes".into(),
@@ -104,7 +104,7 @@ pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, Sto
             break;
         }
     }
-    let difference = match (fold, rows::durable(&stored)) {
+    let difference = match (fold, records::durable(&stored)) {
         (None, _) => Some("its journal is empty".into()),
         (_, Err(unreadable)) => Some(unreadable.to_string()),
         (Some(fold), Ok(durable)) => difference(&fold, &durable),

@@ -9,7 +9,7 @@ use crate::store::StoreError;
 
 /// What makes a repeated request the same one.
 #[derive(Debug, Clone)]
-pub struct KeyedBy {
+pub struct RequestKey {
     /// The `Idempotency-Key`.
     pub key: String,
     /// A hash of what was asked for.
@@ -32,7 +32,7 @@ pub struct StartRequest {
     /// Cloudflare's `deleteRecordingAfterDays`; outer none: the setting; inner none: never.
     pub delete_recording_after_days: Option<Option<u16>>,
     /// The request's idempotency key.
-    pub keyed_by: Option<KeyedBy>,
+    pub request_key: Option<RequestKey>,
     /// How long to wait for the egress to accept.
     pub wait: Duration,
 }
@@ -93,7 +93,7 @@ pub struct StopRequest {
     /// Only this relay, if given.
     pub relay_id: Option<Uuid>,
     /// The request's idempotency key.
-    pub keyed_by: Option<KeyedBy>,
+    pub request_key: Option<RequestKey>,
 }
 
 /// What became of a stop.
@@ -130,7 +130,7 @@ pub enum StopError {
 
 /// Something a verified notification spoke of that no relay in work drives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stray {
+pub enum StrayActivity {
     /// Cloudflare: an encoder has connected to an ingest that is unknown, or whose relay is stopping or over.
     FeedConnected {
         /// The ingest.

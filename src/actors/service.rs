@@ -1,7 +1,7 @@
 //! The door to the actors: what the API asks of them.
 
-mod elsewhere;
 mod keys;
+mod remote;
 mod start;
 mod stop;
 
@@ -10,18 +10,18 @@ use std::sync::Arc;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::directory::{Directory, Snapshot};
+use super::directory::{Directory, RelaySnapshot};
 use super::janitor::{self, Sweep, SweepError};
-use super::registry::TellRelay;
-use super::relay_actor::Tell;
-use super::requests::Stray;
-use super::rows;
+use super::records;
+use super::registry::DeliverTo;
+use super::relay_actor::Deliver;
+use super::requests::StrayActivity;
 use super::shared::{Readiness, Shared};
 use super::strays;
 use crate::relay::{Durable, Event, Hint, PageReport};
 use crate::store::StoreError;
 
-pub use elsewhere::Standing;
+pub use remote::PageStatus;
 
 /// What is said while this process has lost the database, and nobody answers there.
 const AWAY: &str = "nobody answers";
@@ -53,7 +53,7 @@ impl RelayService {
 
     /// The channel's newest relay in work: the one that holds its slot, if one does.
     #[must_use]
-    pub fn channel(&self, channel_id: i64) -> Option<Arc<Snapshot>> {
+    pub fn channel(&self, channel_id: i64) -> Option<Arc<RelaySnapshot>> {
         let relays = self.shared.directory.of_channel(channel_id);
         relays
             .iter()
@@ -97,7 +97,7 @@ impl RelayService {
         let stored = self.shared.store.relay(relay_id).await?;
         stored
             .map(|stored| {
-                rows::durable(&stored).map_err(|error| StoreError::Corrupt(error.to_string()))
+                records::durable(&stored).map_err(|error| StoreError::Corrupt(error.to_string()))
             })
             .transpose()
     }
@@ -105,10 +105,10 @@ impl RelayService {
     /// The recorder's page reported: a page that is to stay.
     pub async fn page_report(&self, relay_id: Uuid, attempt: u32, report: PageReport) {
         if self.shared.directory.get(relay_id).is_none() {
-            return self.page_elsewhere(relay_id, attempt, report).await;
+            return self.forward_page_report(relay_id, attempt, report).await;
         }
-        let tell = Tell::from(Event::Page { attempt, report });
-        self.shared.registry_hears(TellRelay { relay_id, tell });
+        let tell = Deliver::from(Event::Page { attempt, report });
+        self.shared.send_to_registry(DeliverTo { relay_id, tell });
     }
 
     /// One pass of the janitor over what the vendors hold; with `dry_run` nothing is removed.
@@ -120,12 +120,14 @@ impl RelayService {
     }
 
     /// A vendor's verified notification spoke of something no relay in work drives.
-    pub fn stray(&self, stray: Stray) {
+    pub fn stray(&self, stray: StrayActivity) {
         let shared = self.shared.clone();
         self.shared.runtime.spawn(async move {
             let dealt_with = match stray {
-                Stray::FeedConnected { ingest } => strays::feed_connected(&shared, ingest).await,
-                Stray::Egress { tag, sid, is_over } => {
+                StrayActivity::FeedConnected { ingest } => {
+                    strays::feed_connected(&shared, ingest).await
+                }
+                StrayActivity::Egress { tag, sid, is_over } => {
                     strays::egress(&shared, tag, sid, is_over).await
                 }
             };
@@ -138,11 +140,11 @@ impl RelayService {
 
     /// A vendor's verified notification about a relay in work.
     pub fn hint(&self, relay_id: Uuid, hint: Hint) {
-        let tell = Tell {
+        let tell = Deliver {
             event: Event::Hint(hint),
             stored: None,
-            because: Span::current(),
+            parent: Span::current(),
         };
-        self.shared.registry_hears(TellRelay { relay_id, tell });
+        self.shared.send_to_registry(DeliverTo { relay_id, tell });
     }
 }

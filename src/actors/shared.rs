@@ -9,10 +9,10 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use super::alarms::LastSweep;
-use super::calls::Vendors;
+use super::calls::VendorClients;
 use super::clock::ProcessClock;
 use super::directory::Directory;
-use super::fleet::state::State;
+use super::fleet::status::FleetStatus;
 use super::registry::Registry;
 use super::strays::StrayReads;
 use crate::config::Settings;
@@ -21,7 +21,7 @@ use crate::store::{Save, Saved, Store, StoreError, until_answered};
 
 /// Why a save will never succeed.
 #[derive(Debug)]
-pub(super) enum Lost {
+pub(super) enum SaveError {
     /// The relay is another process's.
     Fenced,
     /// The database refuses it.
@@ -43,7 +43,7 @@ pub enum Readiness {
 pub struct Shared {
     pub(super) clock: ProcessClock,
     pub(super) store: Store,
-    pub(super) vendors: Arc<Vendors>,
+    pub(super) vendors: Arc<VendorClients>,
     pub(super) directory: Directory,
     pub(super) settings: Arc<Settings>,
     pub(super) runtime: tokio::runtime::Handle,
@@ -55,15 +55,15 @@ pub struct Shared {
     cleanup_jobs: Notify,
     pub(super) last_sweep: LastSweep,
     pub(super) stray_reads: StrayReads,
-    pub(super) fleet: State,
+    pub(super) fleet: FleetStatus,
     /// What this process is called.
     pub(super) node: String,
     /// Reads a vendor's notification that another node passed on.
-    overhears: OnceLock<Overhears>,
+    notice_reader: OnceLock<NoticeReader>,
 }
 
 /// Takes an endpoint's name, and what is read of the body that came there.
-type Overhears = Box<dyn Fn(&str, &serde_json::Value) + Send + Sync>;
+type NoticeReader = Box<dyn Fn(&str, &serde_json::Value) + Send + Sync>;
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,7 +80,7 @@ impl Shared {
     pub fn new(
         settings: Arc<Settings>,
         store: Store,
-        vendors: Arc<Vendors>,
+        vendors: Arc<VendorClients>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Self> {
         if store.is_shared() {
@@ -101,9 +101,9 @@ impl Shared {
             cleanup_jobs: Notify::new(),
             last_sweep: LastSweep::default(),
             stray_reads: StrayReads::default(),
-            fleet: State::default(),
+            fleet: FleetStatus::default(),
             node: node(),
-            overhears: OnceLock::new(),
+            notice_reader: OnceLock::new(),
         })
     }
 
@@ -114,14 +114,17 @@ impl Shared {
     }
 
     /// Who understands vendors' notifications that another node passes on: told the endpoint's name, and what is read of the body.
-    pub fn on_notice(&self, overhears: impl Fn(&str, &serde_json::Value) + Send + Sync + 'static) {
+    pub fn on_notice(
+        &self,
+        notice_reader: impl Fn(&str, &serde_json::Value) + Send + Sync + 'static,
+    ) {
         // Set once, when the service is put together.
-        let _ = self.overhears.set(Box::new(overhears));
+        let _ = self.notice_reader.set(Box::new(notice_reader));
     }
 
-    pub(super) fn overhear(&self, endpoint: &str, notice: &serde_json::Value) {
-        if let Some(overhears) = self.overhears.get() {
-            overhears(endpoint, notice);
+    pub(super) fn read_forwarded_notice(&self, endpoint: &str, notice: &serde_json::Value) {
+        if let Some(notice_reader) = self.notice_reader.get() {
+            notice_reader(endpoint, notice);
         }
     }
 
@@ -138,7 +141,7 @@ impl Shared {
 
     /// The vendors.
     #[must_use]
-    pub fn vendors(&self) -> &Arc<Vendors> {
+    pub fn vendors(&self) -> &Arc<VendorClients> {
         &self.vendors
     }
 
@@ -158,7 +161,7 @@ impl Shared {
         self.owner.get().cloned()
     }
 
-    pub(super) fn owns(&self, owner: Owner) {
+    pub(super) fn set_owner(&self, owner: Owner) {
         // Drawn once for a database: a second time it is the same.
         let _ = self.owner.set(owner);
     }
@@ -210,7 +213,7 @@ impl Shared {
     }
 
     /// Tells the registry something; it is lost only when there is none any more.
-    pub(super) fn registry_hears<M>(&self, message: M)
+    pub(super) fn send_to_registry<M>(&self, message: M)
     where
         M: Message + Send + 'static,
         M::Result: Send,
@@ -233,7 +236,7 @@ impl Shared {
 
     /// Saves until the database has taken it: nothing is done whose intent is not stored, and nothing is given up because
     /// the database was away.
-    pub(super) async fn save(&self, save: Save) -> Result<(), Lost> {
+    pub(super) async fn save(&self, save: Save) -> Result<(), SaveError> {
         let saved = until_answered("save a relay", || async {
             let saved = self.store.save(save.clone()).await;
             if let Err(StoreError::Unavailable(_)) = saved {
@@ -246,8 +249,8 @@ impl Shared {
                 self.note_database(true);
                 Ok(())
             }
-            Ok(Saved::Fenced) => Err(Lost::Fenced),
-            Err(error) => Err(Lost::Refused(error.to_string())),
+            Ok(Saved::Fenced) => Err(SaveError::Fenced),
+            Err(error) => Err(SaveError::Refused(error.to_string())),
         }
     }
 }

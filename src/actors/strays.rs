@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 pub(super) use self::reads::StrayReads;
 use super::calls::asks;
-use super::rows;
+use super::records;
 use super::shared::Shared;
 use crate::relay::{Cleanup, ResourceTag};
 use crate::store::{SLOT_PHASES, StoreError};
@@ -149,7 +149,7 @@ async fn defer(
     channel_id: i64,
     cleanup: Cleanup,
 ) -> Result<(), StrayError> {
-    let cleanup_job = rows::cleanup_job(&cleanup, relay_id, channel_id, shared.clock.now());
+    let cleanup_job = records::cleanup_job(&cleanup, relay_id, channel_id, shared.clock.now());
     shared.store.add_cleanup_jobs(vec![cleanup_job]).await?;
     shared.cleanup_changed();
     Ok(())

@@ -29,8 +29,8 @@ pub(super) struct FailureReason(Arc<Mutex<Option<String>>>);
 
 impl FailureReason {
     /// Leaves it.
-    pub(super) fn set(&self, word: String) {
-        *self.0.lock() = Some(word);
+    pub(super) fn set(&self, reason: String) {
+        *self.0.lock() = Some(reason);
     }
 
     fn take(&self) -> Option<String> {

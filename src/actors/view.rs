@@ -1,6 +1,6 @@
 //! A relay as the marketplace sees it: in answers, in the outbox, in the event stream.
 
-pub(crate) mod words;
+pub(crate) mod describe;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize as _, Serialize, Serializer};
@@ -54,10 +54,10 @@ pub struct RelayView {
     /// The seller's uid in it.
     pub seller_uid: u32,
     /// Where the relay is in its life; a word that is no [`Phase`] of today is shown as it is stored.
-    #[schema(schema_with = words::phase)]
+    #[schema(schema_with = describe::phase)]
     pub phase: String,
     /// The phase in fewer words: starting, active, stopped, failed.
-    #[schema(schema_with = words::relay_status)]
+    #[schema(schema_with = describe::relay_status)]
     pub relay_status: RelayStatus,
     /// Live or interrupted.
     pub is_active: bool,
@@ -100,7 +100,7 @@ pub struct RelayView {
 #[schema(as = Egress)]
 pub struct EgressView {
     /// `cloud_recording` or `media_push`.
-    #[schema(schema_with = words::backend)]
+    #[schema(schema_with = describe::backend)]
     pub backend: String,
     /// Cloud Recording: the resource it runs on.
     pub resource_id: Option<String>,
@@ -121,7 +121,7 @@ pub struct RecordingView {
     /// Cloudflare's uid of the video.
     pub id: String,
     /// processing, ready, failed, deleted.
-    #[schema(schema_with = words::recording_state)]
+    #[schema(schema_with = describe::recording_state)]
     pub state: String,
     /// Where it is watched over HLS.
     pub hls_url: Option<String>,
@@ -138,12 +138,12 @@ pub struct RecordingView {
 #[schema(as = Outcome)]
 pub struct OutcomeView {
     /// For machines: a closed list.
-    #[schema(schema_with = words::outcome_code)]
+    #[schema(schema_with = describe::outcome_code)]
     pub code: String,
     /// For people.
     pub message: &'static str,
     /// What is known about the reason.
-    #[schema(schema_with = words::detail)]
+    #[schema(schema_with = describe::detail)]
     pub detail: Detail,
 }
 
@@ -162,7 +162,7 @@ pub struct CostView {
     /// What Agora's egresses cost, in millionths of a US dollar.
     pub agora_cost_micros: u64,
     /// Where the duration comes from: the recordings, or, where a recording or its length is unknown and this is more, the time it was live as observed.
-    #[schema(schema_with = words::cost_source)]
+    #[schema(schema_with = describe::cost_source)]
     pub source: Source,
 }
 

@@ -12,8 +12,8 @@ use super::openapi::requests::{EmptyBody, PageQuery, RelayPath, SweepQuery};
 use super::problem::{Code, Problem};
 use super::routes::Routes;
 use super::v1::stop::answered;
-use crate::actors::view::{RelayView, WireTime, words};
-use crate::actors::{Finding, Snapshot, StopRequest, SweepError};
+use crate::actors::view::{RelayView, WireTime, describe};
+use crate::actors::{Finding, RelaySnapshot, StopRequest, SweepError};
 
 /// The routes, inside their scope.
 pub(super) fn routes(routes: &mut Routes<'_>) {
@@ -39,7 +39,7 @@ pub(super) struct Actor {
     relay_id: Uuid,
     channel_id: i64,
     channel_name: String,
-    #[schema(schema_with = words::phase)]
+    #[schema(schema_with = describe::phase)]
     phase: String,
     /// When the phase began.
     since: WireTime,
@@ -99,7 +99,7 @@ pub(super) async fn actors(
     }))
 }
 
-fn actor(snapshot: &Snapshot, node: &str) -> Actor {
+fn actor(snapshot: &RelaySnapshot, node: &str) -> Actor {
     let durable = &snapshot.durable;
     Actor {
         relay_id: durable.spec.relay_id,
@@ -135,7 +135,7 @@ pub(super) async fn stop(
     let stop = StopRequest {
         channel_id: None,
         relay_id: Some(relay_id),
-        keyed_by: None,
+        request_key: None,
     };
     let answer = api.service.stop(stop).await;
     answered(&api, answer)

@@ -7,7 +7,7 @@ use actix_web::http::header::HeaderName;
 use sha2::{Digest as _, Sha256};
 
 use super::problem::Problem;
-use crate::actors::KeyedBy;
+use crate::actors::RequestKey;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -20,11 +20,11 @@ const LONGEST_WAIT: u64 = 25;
 ///
 /// # Errors
 /// 400 when the key is not 1 to 255 visible characters, or is given twice.
-pub(super) fn keyed_by(
+pub(super) fn request_key(
     request: &HttpRequest,
     path: &str,
     body: &str,
-) -> Result<Option<KeyedBy>, Problem> {
+) -> Result<Option<RequestKey>, Problem> {
     let mut given = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(key) = given.next() else {
         return Ok(None);
@@ -45,7 +45,7 @@ pub(super) fn keyed_by(
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    Ok(Some(KeyedBy {
+    Ok(Some(RequestKey {
         key: key.to_owned(),
         request_hash: hex::encode(hash.finalize()),
     }))
@@ -105,9 +105,9 @@ mod tests {
         }
     }
 
-    fn key(key: &str, path: &str, body: &str) -> Result<Option<KeyedBy>, Problem> {
+    fn key(key: &str, path: &str, body: &str) -> Result<Option<RequestKey>, Problem> {
         let request = TestRequest::post().insert_header((IDEMPOTENCY_KEY, key));
-        keyed_by(&request.to_http_request(), path, body)
+        request_key(&request.to_http_request(), path, body)
     }
 
     #[test]
@@ -128,6 +128,6 @@ mod tests {
         let twice = TestRequest::post()
             .append_header((IDEMPOTENCY_KEY, "a"))
             .append_header((IDEMPOTENCY_KEY, "b"));
-        assert!(keyed_by(&twice.to_http_request(), "/", "").is_err());
+        assert!(request_key(&twice.to_http_request(), "/", "").is_err());
     }
 }

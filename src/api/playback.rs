@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Api;
 use super::problem::Problem;
 use super::relays::recording_view;
-use crate::actors::view::words;
+use crate::actors::view::describe;
 use crate::relay::RelayStatus;
 
 /// What a channel plays.
@@ -33,11 +33,11 @@ pub(super) struct Playback {
 }
 
 fn source() -> Object {
-    words::one_of(["live", "recording"])
+    describe::one_of(["live", "recording"])
 }
 
 fn status() -> Object {
-    words::nullable(words::relay_status())
+    describe::nullable(describe::relay_status())
 }
 
 impl Api {

@@ -16,7 +16,7 @@ use super::input::whole;
 use super::openapi::requests::PageLink;
 use super::problem::{Code, FieldError, Problem};
 use super::routes::Routes;
-use crate::actors::Standing;
+use crate::actors::PageStatus;
 use crate::config::Settings;
 use crate::relay::{PageReport, PageTrouble};
 use crate::vendors::agora::page::{self, Links, PageClaims};
@@ -80,9 +80,12 @@ impl Api {
     }
 
     /// What a process that does not act yet does not know, it does not decide.
-    async fn standing(&self, claims: &PageClaims) -> Result<Standing, Problem> {
-        let standing = self.service.standing(claims.relay, claims.attempt).await?;
-        standing.ok_or_else(|| Problem::new(Code::Starting, "This process does not act yet."))
+    async fn page_status(&self, claims: &PageClaims) -> Result<PageStatus, Problem> {
+        let page_status = self
+            .service
+            .page_status(claims.relay, claims.attempt)
+            .await?;
+        page_status.ok_or_else(|| Problem::new(Code::Starting, "This process does not act yet."))
     }
 }
 
@@ -100,7 +103,7 @@ pub(super) async fn page(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let claims = api.recorder()?.claims(request.query_string())?;
-    if api.standing(&claims).await? == Standing::Over {
+    if api.page_status(&claims).await? == PageStatus::Over {
         return Err(Problem::not_found("This relay is over."));
     }
     Ok(HttpResponse::Ok()
@@ -236,7 +239,7 @@ pub(super) async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpR
     let recorder = api.recorder()?;
     let asked: TokenRequest = read(&body)?;
     let claims = recorder.claims(&asked.query)?;
-    if api.standing(&claims).await? != Standing::Current {
+    if api.page_status(&claims).await? != PageStatus::Current {
         return Ok(HttpResponse::Ok().json(TicketOrLeave::Leave(Leave { leave: true })));
     }
     let uid = asked.uid.filter(|uid| may_join(*uid, &claims));
@@ -315,7 +318,7 @@ pub(super) async fn presence(
             return Err(wrong("present", "is required, unless cannot_join is given"));
         }
     };
-    let leave = api.standing(&claims).await? != Standing::Current;
+    let leave = api.page_status(&claims).await? != PageStatus::Current;
     if !leave {
         api.service
             .page_report(claims.relay, claims.attempt, said)

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Api;
 use super::problem::Problem;
 use crate::actors::view::{EgressView, OutcomeView, RecordingView, RelayView, WireTime};
-use crate::actors::{self, Readiness, Snapshot};
+use crate::actors::{self, Readiness, RelaySnapshot};
 use crate::relay::{Detail, Durable, OutcomeCode, Phase, RelayStatus};
 use crate::store::{self, READY, StoredRelay};
 
@@ -53,7 +53,7 @@ impl Api {
             Err(_) if in_work.is_some() => None,
             Err(error) => return Err(error.into()),
         };
-        let is_newer = |snapshot: &Arc<Snapshot>| match &stored {
+        let is_newer = |snapshot: &Arc<RelaySnapshot>| match &stored {
             Some(stored) => {
                 let spec = &snapshot.durable.spec;
                 spec.relay_id == stored.row.id || spec.requested_at > stored.row.requested_at
@@ -106,7 +106,7 @@ impl Api {
     }
 }
 
-fn holds_slot(relay: &Arc<Snapshot>) -> bool {
+fn holds_slot(relay: &Arc<RelaySnapshot>) -> bool {
     relay.durable.phase.holds_slot()
 }
 

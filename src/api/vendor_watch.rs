@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Object;
 
-use crate::actors::view::{WireTime, words};
+use crate::actors::view::{WireTime, describe};
 use crate::vendors::{Class, VendorError};
 
 /// A success older than this proves nothing any more: the vendor is asked.
@@ -170,7 +170,7 @@ pub(crate) struct ErrorView {
 }
 
 fn credentials() -> Object {
-    words::one_of(["accepted", "refused", "unknown"])
+    describe::one_of(["accepted", "refused", "unknown"])
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::actors::{NodeRunner, RelayService, Shared, Vendors};
+use crate::actors::{NodeRunner, RelayService, Shared, VendorClients};
 use crate::api::{self, Api};
 use crate::config::{RuntimeSettings, Settings};
 use crate::store::Store;
@@ -22,10 +22,10 @@ use tls::Certificate;
 
 /// How long a process that goes down is still reachable, so that load balancers see that it is not ready, and stops
 /// that are on their way arrive.
-const LAST_CALLS: Duration = Duration::from_secs(1);
+const DRAIN_DELAY: Duration = Duration::from_secs(1);
 
 /// How long a node has for leaving its fleet: calls under way come home first.
-const LEAVES_WITHIN: Duration = Duration::from_secs(8);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long stopping every relay may take: a relay is down within 30 s, or what is left of it is a cleanup job.
 pub const STOP_ALL_WITHIN: Duration = Duration::from_secs(120);
@@ -38,7 +38,7 @@ pub struct Application {
     shared: Arc<Shared>,
     certificate: Option<Arc<Certificate>>,
     /// Whether every relay is stopped at the end, and what cuts that short.
-    stops_all: Option<BoxFuture<'static, ()>>,
+    stop_all_until: Option<BoxFuture<'static, ()>>,
 }
 
 impl std::fmt::Debug for Application {
@@ -46,7 +46,7 @@ impl std::fmt::Debug for Application {
         formatter
             .debug_struct("Application")
             .field("listener", &self.listener)
-            .field("stops_all", &self.stops_all.is_some())
+            .field("stop_all_until", &self.stop_all_until.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -139,7 +139,11 @@ impl Application {
             true => Lease::not_yet(),
             false => Lease::for_good(),
         };
-        let vendors = Arc::new(Vendors::new(settings.clone(), runtime.clone(), lease)?);
+        let vendors = Arc::new(VendorClients::new(
+            settings.clone(),
+            runtime.clone(),
+            lease,
+        )?);
         let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
         Ok(Self {
             settings,
@@ -147,7 +151,7 @@ impl Application {
             store,
             shared,
             certificate,
-            stops_all: None,
+            stop_all_until: None,
         })
     }
 
@@ -158,7 +162,7 @@ impl Application {
         mut self,
         hurry: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        self.stops_all = Some(Box::pin(hurry));
+        self.stop_all_until = Some(Box::pin(hurry));
         self
     }
 
@@ -185,7 +189,7 @@ impl Application {
         let node_runner_ends = CancellationToken::new();
         let mut node_runner = tokio::task::spawn_local(
             NodeRunner::new(self.shared.clone(), arbiters)
-                .hold_until(node_runner_ends.clone().cancelled_owned()),
+                .run_until(node_runner_ends.clone().cancelled_owned()),
         );
         let upkeep = tokio::task::spawn_local(metrics::upkeep_forever());
         let clock = self.shared.clone();
@@ -196,11 +200,11 @@ impl Application {
             let api = api.clone();
             move |endpoint, notice| api.overhear(endpoint, notice)
         });
-        let telling = tokio::spawn({
+        let event_stream = tokio::spawn({
             let api = api.clone();
             async move { api.tell_listeners().await }
         });
-        let sharing = tokio::spawn({
+        let sign_outs = tokio::spawn({
             let api = api.clone();
             async move { api.share_sign_outs().await }
         });
@@ -223,7 +227,7 @@ impl Application {
         api.drain();
         if let Some(Err(taken_over)) = &taken_over {
             tracing::error!(%taken_over, "going down: this process may not act any more");
-        } else if let Some(hurry) = self.stops_all {
+        } else if let Some(hurry) = self.stop_all_until {
             tracing::info!("going down: every relay is stopped first");
             let all_down = tokio::select! {
                 all_down = service.stop_all(STOP_ALL_WITHIN) => all_down,
@@ -235,16 +239,16 @@ impl Application {
         } else {
             tracing::info!("going down: egresses keep running, the next process adopts them");
         }
-        tokio::time::sleep(LAST_CALLS.min(grace)).await;
+        tokio::time::sleep(DRAIN_DELAY.min(grace)).await;
         api.hang_up();
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;
         node_runner_ends.cancel();
         if taken_over.is_none() {
-            let _ = tokio::time::timeout(grace.max(LEAVES_WITHIN), node_runner).await;
+            let _ = tokio::time::timeout(grace.max(LEAVE_TIMEOUT), node_runner).await;
         }
-        telling.abort();
-        sharing.abort();
+        event_stream.abort();
+        sign_outs.abort();
         upkeep.abort();
         clock.abort();
         if let Some(renewal) = renewal {

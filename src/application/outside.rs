@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use tokio::time::Instant;
 
-use crate::actors::{RelayService, Shared, Stray};
+use crate::actors::{RelayService, Shared, StrayActivity};
 use crate::api::health::Health;
 use crate::api::webhooks::{self, EgressEvent};
 use crate::api::{LastError, Outside, VendorWatch, Viewers};
@@ -49,12 +49,12 @@ fn on_stray(service: &RelayService, stray: webhooks::Stray) {
                 .zip(at)
                 .is_none_or(|(stopped_at, at)| at > stopped_at)
             {
-                service.stray(Stray::FeedConnected { ingest });
+                service.stray(StrayActivity::FeedConnected { ingest });
             }
         }
         webhooks::Stray::Egress { tag, sid, event } => {
             let is_over = matches!(event, EgressEvent::SessionExit | EgressEvent::PageStopped);
-            service.stray(Stray::Egress { tag, sid, is_over });
+            service.stray(StrayActivity::Egress { tag, sid, is_over });
         }
     }
 }

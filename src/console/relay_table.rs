@@ -8,7 +8,7 @@ use strum::{EnumString, IntoStaticStr};
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
-use crate::actors::Snapshot;
+use crate::actors::RelaySnapshot;
 use crate::api::input::Query;
 use crate::relay::Phase;
 use crate::store::StoredRelay;
@@ -32,7 +32,7 @@ pub(super) struct TableRow {
 
 impl TableRow {
     /// A relay this process drives.
-    pub(super) fn driven(snapshot: &Snapshot, viewers: Option<u64>) -> Self {
+    pub(super) fn driven(snapshot: &RelaySnapshot, viewers: Option<u64>) -> Self {
         let durable = &snapshot.durable;
         Self {
             id: durable.spec.relay_id,

@@ -9,7 +9,7 @@ use strum::IntoEnumIterator as _;
 
 use super::relay_table::{PAGE_SIZE, SortColumn, TableQuery, TableRow};
 use super::{Console, PageFrame, format, frame, page_or};
-use crate::actors::Snapshot;
+use crate::actors::RelaySnapshot;
 use crate::api::Api;
 use crate::api::input::Query;
 use crate::api::problem::Problem;
@@ -94,7 +94,7 @@ async fn table(request: &HttpRequest, api: &Api) -> Result<RelaysPage, Problem> 
 pub(super) async fn relays_in_work(api: &Api) -> Result<Vec<TableRow>, StoreError> {
     if api.acts() {
         let all = api.service.all().await?;
-        let row = |(relay, _): &(Arc<Snapshot>, String)| {
+        let row = |(relay, _): &(Arc<RelaySnapshot>, String)| {
             TableRow::driven(relay, api.viewers.known(&relay.durable))
         };
         return Ok(all.iter().map(row).collect());

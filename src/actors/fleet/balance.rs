@@ -20,7 +20,7 @@ const LEFT: Duration = Duration::from_secs(3);
 
 /// What a node does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Move {
+pub(super) enum BalanceStep {
     /// It has what it should.
     Nothing,
     /// It claims at most so many of the free.
@@ -40,11 +40,11 @@ pub(super) struct Balance {
 
 impl Balance {
     /// What this node does, now that the fleet is so.
-    pub(super) fn next(&mut self, fleet: &Fleet, epoch: i64, now: Instant) -> Move {
+    pub(super) fn next(&mut self, fleet: &Fleet, epoch: i64, now: Instant) -> BalanceStep {
         let staying = fleet.nodes.iter().filter(|node| !node.leaving);
         let count = u64::try_from(staying.clone().count()).unwrap_or(u64::MAX);
         let Some(own) = staying.clone().find(|node| node.epoch == epoch) else {
-            return Move::Nothing;
+            return BalanceStep::Nothing;
         };
         let driven: u64 = fleet.nodes.iter().map(|node| node.relays).sum();
         let total = driven.saturating_add(fleet.free);
@@ -57,17 +57,17 @@ impl Balance {
                 room => room.min(fleet.free),
             };
             return match most.min(CLAIM) {
-                0 => Move::Nothing,
-                most => Move::Claim(most),
+                0 => BalanceStep::Nothing,
+                most => BalanceStep::Claim(most),
             };
         }
         self.free_since = None;
         let too_many = share + share * TOO_MANY_PERCENT / 100 + TOO_MANY;
         self.giving = own.relays > share && (self.giving || own.relays > too_many);
         if self.giving {
-            Move::Release((own.relays - share).min(RELEASE))
+            BalanceStep::Release((own.relays - share).min(RELEASE))
         } else {
-            Move::Nothing
+            BalanceStep::Nothing
         }
     }
 }
@@ -99,7 +99,10 @@ mod tests {
         let fleet = fleet(&[100, 100], 100);
         for epoch in [1, 2] {
             let mut balance = Balance::default();
-            assert_eq!(balance.next(&fleet, epoch, Instant::now()), Move::Claim(50));
+            assert_eq!(
+                balance.next(&fleet, epoch, Instant::now()),
+                BalanceStep::Claim(50)
+            );
         }
     }
 
@@ -109,10 +112,13 @@ mod tests {
         // The other one should take them, and does not.
         let fleet = fleet(&[60, 10], 40);
         let now = Instant::now();
-        assert_eq!(balance.next(&fleet, 1, now), Move::Nothing);
+        assert_eq!(balance.next(&fleet, 1, now), BalanceStep::Nothing);
         let a_moment_later = now + Duration::from_millis(100);
-        assert_eq!(balance.next(&fleet, 1, a_moment_later), Move::Nothing);
-        assert_eq!(balance.next(&fleet, 1, now + LEFT), Move::Claim(40));
+        assert_eq!(
+            balance.next(&fleet, 1, a_moment_later),
+            BalanceStep::Nothing
+        );
+        assert_eq!(balance.next(&fleet, 1, now + LEFT), BalanceStep::Claim(40));
     }
 
     #[test]
@@ -122,14 +128,17 @@ mod tests {
         let mut taking = Balance::default();
         let now = Instant::now();
         for _ in 0..20 {
-            if let Move::Release(most) = giving.next(&fleet(&relays, 0), 1, now) {
+            if let BalanceStep::Release(most) = giving.next(&fleet(&relays, 0), 1, now) {
                 assert!(most <= RELEASE);
                 relays[0] -= most;
                 assert_eq!(
                     taking.next(&fleet(&relays, most), 2, now),
-                    Move::Claim(most)
+                    BalanceStep::Claim(most)
                 );
-                assert_eq!(giving.next(&fleet(&relays, most), 1, now), Move::Nothing);
+                assert_eq!(
+                    giving.next(&fleet(&relays, most), 1, now),
+                    BalanceStep::Nothing
+                );
                 relays[1] += most;
             }
         }
@@ -142,7 +151,7 @@ mod tests {
             for epoch in [1, 2] {
                 assert_eq!(
                     Balance::default().next(&fleet(&relays, 0), epoch, Instant::now()),
-                    Move::Nothing
+                    BalanceStep::Nothing
                 );
             }
         }
@@ -153,7 +162,7 @@ mod tests {
         let mut leaving = fleet(&[10, 10, 10], 6);
         leaving.nodes[2].leaving = true;
         let next = |epoch| Balance::default().next(&leaving, epoch, Instant::now());
-        assert_eq!(next(3), Move::Nothing);
-        assert_eq!(next(1), Move::Claim(6));
+        assert_eq!(next(3), BalanceStep::Nothing);
+        assert_eq!(next(1), BalanceStep::Claim(6));
     }
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::actors::registry::TellRelay;
-use crate::actors::relay_actor::Tell;
+use crate::actors::registry::DeliverTo;
+use crate::actors::relay_actor::Deliver;
 use crate::actors::shared::Shared;
 use crate::relay::{Event, PageReport, Phase};
 use crate::store::StoreError;
@@ -49,19 +49,21 @@ pub(super) fn read(shared: &Arc<Shared>, peer_message: &str) {
             report,
         }) => (relay_id, Event::Page { attempt, report }),
         Ok(PeerMessage::PredecessorDown { relay_id }) => (relay_id, Event::PredecessorDown),
-        Ok(PeerMessage::Notice { endpoint, notice }) => return shared.overhear(&endpoint, &notice),
+        Ok(PeerMessage::Notice { endpoint, notice }) => {
+            return shared.read_forwarded_notice(&endpoint, &notice);
+        }
         Err(error) => {
             tracing::debug!(%error, "a letter was not understood");
             return;
         }
     };
-    let tell = Tell::from(event);
-    shared.registry_hears(TellRelay { relay_id, tell });
+    let tell = Deliver::from(event);
+    shared.send_to_registry(DeliverTo { relay_id, tell });
 }
 
 /// Tells the relay that holds a channel's slot, wherever it is, if nothing of the channel's relays before stands in its way.
 /// What another node's relay has come to is known as it is stored.
-pub(in crate::actors) fn tell_if_down(shared: &Arc<Shared>, channel_id: i64) {
+pub(in crate::actors) fn notify_if_down(shared: &Arc<Shared>, channel_id: i64) {
     let told = shared.clone();
     let tell = async move {
         let relays = match told.store.unfinished_of_channel(channel_id).await {
@@ -83,8 +85,8 @@ pub(in crate::actors) fn tell_if_down(shared: &Arc<Shared>, channel_id: i64) {
         for stored in relays {
             let relay_id = stored.row.id;
             if told.directory.get(relay_id).is_some() {
-                let tell = Tell::from(Event::PredecessorDown);
-                told.registry_hears(TellRelay { relay_id, tell });
+                let tell = Deliver::from(Event::PredecessorDown);
+                told.send_to_registry(DeliverTo { relay_id, tell });
             } else {
                 send(
                     &told,

@@ -11,15 +11,15 @@ use crate::vendors::lease::Moment;
 /// Why a node is none any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
-pub(in crate::actors) enum Lost {
+pub(in crate::actors) enum LeaseLost {
     /// Another node found its lease over.
-    Buried,
+    Removed,
     /// The lease ended without a renewal.
     Expired,
 }
 
 /// Renews the lease until it is lost.
-pub(super) async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: Moment) -> Lost {
+pub(super) async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: Moment) -> LeaseLost {
     let (lease, every) = (shared.settings.fleet.lease, shared.settings.fleet.renewal);
     let mut renewed = renewed.at();
     let mut next = renewed + every;
@@ -28,7 +28,7 @@ pub(super) async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: Mome
         tokio::time::sleep_until(next.min(expires)).await;
         let sent = Moment::now();
         if sent.at() >= expires {
-            return Lost::Expired;
+            return LeaseLost::Expired;
         }
         // One that hangs is not waited for longer than until the next would be due.
         let patience = expires.min(sent.at() + every);
@@ -39,7 +39,7 @@ pub(super) async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: Mome
                 renewed = sent.at();
                 next = renewed + every;
             }
-            Ok(Ok(false)) => return Lost::Buried,
+            Ok(Ok(false)) => return LeaseLost::Removed,
             failed => {
                 let reason = match failed {
                     Ok(Err(error)) => error.to_string(),

@@ -7,22 +7,22 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::balance::{self, Move};
-use super::{Member, POLL_HOME};
-use crate::actors::registry::{LetGo, Recover, Release, RollCall};
+use super::balance::{self, BalanceStep};
+use super::{NodeSession, POLL_HOME};
+use crate::actors::registry::{Adopt, Evict, HandOff, ListRelays};
 use crate::store::{Fleet, StoreError, StoredRelay, until_done};
 use crate::telemetry::metrics;
 
 /// Between two comparisons of what this node has with what the database says it has.
-const ROLL_CALL: Duration = Duration::from_secs(10);
+const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 
-impl Member {
+impl NodeSession {
     /// Takes its share of what is free, and gives up what is more than its share.
     pub(super) async fn balance(&mut self, fleet: Fleet) -> Result<Fleet, StoreError> {
         let mut taken = Vec::new();
         let fleet = self.take_share(fleet, &mut taken).await;
         // All at once: those that act do not hold up those that are still to be claimed.
-        self.take_up(taken).await;
+        self.adopt(taken).await;
         fleet
     }
 
@@ -33,12 +33,12 @@ impl Member {
     ) -> Result<Fleet, StoreError> {
         loop {
             match self.balance.next(&fleet, self.epoch, Instant::now()) {
-                Move::Nothing => return Ok(fleet),
-                Move::Release(most) => {
+                BalanceStep::Nothing => return Ok(fleet),
+                BalanceStep::Release(most) => {
                     self.release(most).await;
                     return Ok(fleet);
                 }
-                Move::Claim(most) => {
+                BalanceStep::Claim(most) => {
                     let before = taken.len();
                     taken.extend(self.shared.store.claim(self.epoch, most).await?);
                     let claimed = u64::try_from(taken.len() - before).unwrap_or(u64::MAX);
@@ -52,7 +52,7 @@ impl Member {
         }
     }
 
-    async fn take_up(&self, relays: Vec<StoredRelay>) {
+    async fn adopt(&self, relays: Vec<StoredRelay>) {
         if relays.is_empty() {
             return;
         }
@@ -61,7 +61,7 @@ impl Member {
         if let Some(registry) = self.shared.registry() {
             let relays = relays.into_iter().map(Into::into).collect();
             // Answered when every one of them has its actor.
-            let _ = registry.send(Recover { relays }).await;
+            let _ = registry.send(Adopt { relays }).await;
         }
     }
 
@@ -71,7 +71,7 @@ impl Member {
             return;
         };
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let gone = registry.send(Release(most)).await.unwrap_or_default();
+        let gone = registry.send(HandOff(most)).await.unwrap_or_default();
         if gone.is_empty() {
             return;
         }
@@ -88,15 +88,15 @@ impl Member {
 
     /// A relay that bears this node's epoch and has no actor here is taken up: the answer to a claim or a release was lost. One
     /// that has an actor here and bears another's is let go of.
-    pub(super) async fn answer_roll_call(&mut self) -> Result<(), StoreError> {
-        if self.roll_called.elapsed() < ROLL_CALL || !self.releases.is_empty() {
+    pub(super) async fn reconcile(&mut self) -> Result<(), StoreError> {
+        if self.reconciled_at.elapsed() < RECONCILE_EVERY || !self.releases.is_empty() {
             return Ok(());
         }
-        self.roll_called = Instant::now();
+        self.reconciled_at = Instant::now();
         let Some(registry) = self.shared.registry() else {
             return Ok(());
         };
-        let here = registry.send(RollCall).await.unwrap_or_default();
+        let here = registry.send(ListRelays).await.unwrap_or_default();
         let here: HashSet<Uuid> = here.into_iter().collect();
         // Looked up after the call: what was here then is stored.
         let stored = self.shared.store.driven_by(self.epoch).await?;
@@ -107,7 +107,7 @@ impl Member {
             let unfinished = |relay: &StoredRelay| relay.row.ended_at.is_none();
             if relay.is_none_or(|relay| unfinished(&relay) && relay.epoch != self.epoch) {
                 tracing::warn!(%relay_id, "another node's; let go of");
-                registry.do_send(LetGo(relay_id));
+                registry.do_send(Evict(relay_id));
             }
         }
         for relay_id in stored.difference(&here).copied() {
@@ -118,7 +118,7 @@ impl Member {
             if let Some(stored) = stored.filter(ours) {
                 tracing::debug!(%relay_id, "without an actor; taken up");
                 let relays = vec![stored.into()];
-                let _ = registry.send(Recover { relays }).await;
+                let _ = registry.send(Adopt { relays }).await;
             }
         }
         Ok(())

@@ -3,39 +3,39 @@
 use actix::{Handler, MessageResult};
 use uuid::Uuid;
 
-use super::messages::{Abandon, LetGo, Release, RollCall};
+use super::messages::{DropAll, Evict, HandOff, ListRelays};
 use super::{Child, Registry};
 use crate::actors::calls::Caller;
-use crate::actors::relay_actor::Leave;
+use crate::actors::relay_actor::Stop;
 use crate::relay::Phase;
 
 impl Registry {
     /// A relay goes to another process. Its calls may still be under way.
-    fn let_go(&mut self, relay_id: Uuid) -> Option<Caller> {
+    fn evict(&mut self, relay_id: Uuid) -> Option<Caller> {
         let child = self.children.remove(&relay_id)?;
         // No call is made from here on, whatever its actor is about.
         child.caller.in_flight().close();
         self.shared.directory.remove(relay_id);
         if let Some(actor) = child.actor {
-            actor.do_send(Leave);
+            actor.do_send(Stop);
         }
         Some(child.caller)
     }
 }
 
-impl Handler<Abandon> for Registry {
-    type Result = MessageResult<Abandon>;
+impl Handler<DropAll> for Registry {
+    type Result = MessageResult<DropAll>;
 
-    fn handle(&mut self, _: Abandon, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: DropAll, _: &mut Self::Context) -> Self::Result {
         let all: Vec<Uuid> = self.children.keys().copied().collect();
-        MessageResult(all.into_iter().filter_map(|id| self.let_go(id)).collect())
+        MessageResult(all.into_iter().filter_map(|id| self.evict(id)).collect())
     }
 }
 
-impl Handler<Release> for Registry {
-    type Result = MessageResult<Release>;
+impl Handler<HandOff> for Registry {
+    type Result = MessageResult<HandOff>;
 
-    fn handle(&mut self, Release(most): Release, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, HandOff(most): HandOff, _: &mut Self::Context) -> Self::Result {
         let live = |(relay_id, child): (&Uuid, &Child)| {
             let relay = self.shared.directory.get(*relay_id)?;
             let busy = !child.caller.in_flight().is_empty();
@@ -44,25 +44,25 @@ impl Handler<Release> for Registry {
         let mut live: Vec<(bool, Uuid)> = self.children.iter().filter_map(live).collect();
         live.sort_unstable();
         live.truncate(most);
-        let gone = |(_, relay_id)| Some((relay_id, self.let_go(relay_id)?));
+        let gone = |(_, relay_id)| Some((relay_id, self.evict(relay_id)?));
         MessageResult(live.into_iter().filter_map(gone).collect())
     }
 }
 
-impl Handler<LetGo> for Registry {
+impl Handler<Evict> for Registry {
     type Result = ();
 
-    fn handle(&mut self, LetGo(relay_id): LetGo, _: &mut Self::Context) {
-        if let Some(caller) = self.let_go(relay_id) {
+    fn handle(&mut self, Evict(relay_id): Evict, _: &mut Self::Context) {
+        if let Some(caller) = self.evict(relay_id) {
             caller.abandon();
         }
     }
 }
 
-impl Handler<RollCall> for Registry {
-    type Result = MessageResult<RollCall>;
+impl Handler<ListRelays> for Registry {
+    type Result = MessageResult<ListRelays>;
 
-    fn handle(&mut self, _: RollCall, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: ListRelays, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.children.keys().copied().collect())
     }
 }

@@ -6,11 +6,11 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::{Registry, Start};
+use super::{Registry, SpawnArgs};
 use crate::actors::calls::Caller;
 use crate::actors::forced_end;
-use crate::actors::relay_actor::Beginning;
-use crate::actors::rows::{self, Unreadable};
+use crate::actors::records::{self, Unreadable};
+use crate::actors::relay_actor::StartMode;
 use crate::actors::shared::Shared;
 use crate::relay::{Backoff, Durable, OutcomeCode, Relay};
 use crate::store::{StoredRelay, until_done};
@@ -88,14 +88,14 @@ impl Registry {
         child.caller = Caller::new(self.shared.vendors.clone());
         let incarnation = child.restarts.saturating_add(1);
         let relay = Box::new(Relay::load(durable, incarnation));
-        let start = Start {
+        let args = SpawnArgs {
             relay,
             revision: stored.revision,
-            beginning: Beginning::Recovered,
+            mode: StartMode::Recovered,
             last_error: Some(reason),
-            because: Span::none(),
+            parent: Span::none(),
         };
-        self.spawn(&mut child, start, ctx);
+        self.spawn(&mut child, args, ctx);
         self.children.insert(relay_id, child);
     }
 
@@ -131,6 +131,6 @@ async fn load(
         shared.store.relay(relay_id).await
     })
     .await?;
-    let durable = rows::durable(&stored);
+    let durable = records::durable(&stored);
     Some((stored, durable))
 }

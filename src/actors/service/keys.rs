@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::RelayService;
-use crate::actors::requests::{KeyedBy, StopError};
+use crate::actors::requests::{RequestKey, StopError};
 use crate::relay::Durable;
 use crate::store::{IdempotencyRecord, StoreError};
 
 /// What a key stands for.
-pub(super) enum Key {
+pub(super) enum KeyStatus {
     /// The key was not used, or its start never reached a vendor.
     Free,
     /// The same request came before: the relay it made or met, as it is now.
@@ -21,24 +21,30 @@ pub(super) enum Key {
 
 impl RelayService {
     /// Looks a start's key up. A request without a key has a free one.
-    pub(super) async fn key(&self, keyed_by: Option<&KeyedBy>) -> Result<Key, StoreError> {
-        let Some(keyed_by) = keyed_by else {
-            return Ok(Key::Free);
+    pub(super) async fn key(
+        &self,
+        request_key: Option<&RequestKey>,
+    ) -> Result<KeyStatus, StoreError> {
+        let Some(request_key) = request_key else {
+            return Ok(KeyStatus::Free);
         };
-        match self.shared.store.idempotency(&keyed_by.key).await? {
-            Some(record) => self.recorded(keyed_by, record).await,
-            None => Ok(Key::Free),
+        match self.shared.store.idempotency(&request_key.key).await? {
+            Some(record) => self.recorded(request_key, record).await,
+            None => Ok(KeyStatus::Free),
         }
     }
 
     /// The relay that a stop with this key came to, if there was one: that stop is not carried out again, even when the
     /// relay is not kept any more.
-    pub(super) async fn stop_key(&self, keyed_by: &KeyedBy) -> Result<Option<Durable>, StopError> {
-        let record = self.shared.store.idempotency(&keyed_by.key).await;
+    pub(super) async fn stop_key(
+        &self,
+        request_key: &RequestKey,
+    ) -> Result<Option<Durable>, StopError> {
+        let record = self.shared.store.idempotency(&request_key.key).await;
         let Some(record) = record? else {
             return Ok(None);
         };
-        if record.request_hash != keyed_by.request_hash {
+        if record.request_hash != request_key.request_hash {
             return Err(StopError::KeyMismatch);
         }
         let durable = self.find(record.relay_id).await?;
@@ -48,18 +54,18 @@ impl RelayService {
     /// What a stored key stands for. Frees the key of a start that reached no vendor.
     pub(super) async fn recorded(
         &self,
-        keyed_by: &KeyedBy,
+        request_key: &RequestKey,
         record: IdempotencyRecord,
-    ) -> Result<Key, StoreError> {
-        let same = record.request_hash == keyed_by.request_hash;
+    ) -> Result<KeyStatus, StoreError> {
+        let same = record.request_hash == request_key.request_hash;
         match self.find(record.relay_id).await? {
             Some(durable) if !is_untried(&durable) => Ok(match same {
-                true => Key::Used(Box::new(durable)),
-                false => Key::Mismatch,
+                true => KeyStatus::Used(Box::new(durable)),
+                false => KeyStatus::Mismatch,
             }),
             Some(_) | None => {
                 self.shared.store.forget_idempotency(record).await?;
-                Ok(Key::Free)
+                Ok(KeyStatus::Free)
             }
         }
     }
@@ -77,10 +83,14 @@ pub(super) fn start_failed(durable: &Durable) -> bool {
 }
 
 /// What a key is remembered by.
-pub(super) fn record(keyed_by: &KeyedBy, relay_id: Uuid, now: DateTime<Utc>) -> IdempotencyRecord {
+pub(super) fn record(
+    request_key: &RequestKey,
+    relay_id: Uuid,
+    now: DateTime<Utc>,
+) -> IdempotencyRecord {
     IdempotencyRecord {
-        key: keyed_by.key.clone(),
-        request_hash: keyed_by.request_hash.clone(),
+        key: request_key.key.clone(),
+        request_hash: request_key.request_hash.clone(),
         relay_id,
         created_at: now,
     }

@@ -6,15 +6,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::keys::{Key, record, start_failed};
+use super::keys::{KeyStatus, record, start_failed};
 use super::{AWAY, RelayService};
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashOperation, CrashPoint};
-use crate::actors::directory::Snapshot;
-use crate::actors::registry::{Begin, Recover};
+use crate::actors::directory::RelaySnapshot;
+use crate::actors::records;
+use crate::actors::registry::{Adopt, Spawn};
 use crate::actors::relay_metrics;
 use crate::actors::requests::{StartAnswer, StartError, StartRequest};
-use crate::actors::rows;
 use crate::actors::shared::Readiness;
 use crate::actors::spec::spec;
 use crate::config::AgoraBackend;
@@ -48,7 +48,7 @@ impl RelayService {
             }
             Readiness::Ready => {}
         }
-        let key = self.key(request.keyed_by.as_ref()).await;
+        let key = self.key(request.request_key.as_ref()).await;
         if let Some(answer) = repeated(key.map_err(start_error)?)? {
             return Ok(answer);
         }
@@ -71,8 +71,8 @@ impl RelayService {
             .await
             .map_err(|error| StartError::Internal(error.to_string()))??
         {
-            Begun::New(relay_id) => self.wait_for_egress(relay_id, wait).await,
-            Begun::Met(answer) => Ok(*answer),
+            Creation::New(relay_id) => self.wait_for_egress(relay_id, wait).await,
+            Creation::Existing(answer) => Ok(*answer),
         }
     }
 
@@ -109,46 +109,46 @@ impl RelayService {
     }
 
     /// A channel's relays that other processes drive.
-    async fn elsewhere(&self, channel_id: i64) -> Result<Vec<StoredRelay>, StartError> {
+    async fn remote(&self, channel_id: i64) -> Result<Vec<StoredRelay>, StartError> {
         let shared = &self.shared;
         if !shared.store.is_shared() {
             return Ok(Vec::new());
         }
         let all = shared.store.unfinished_of_channel(channel_id).await;
-        let mut elsewhere = all.map_err(start_error)?;
-        elsewhere.retain(|stored| shared.directory.get(stored.row.id).is_none());
-        Ok(elsewhere)
+        let mut remote = all.map_err(start_error)?;
+        remote.retain(|stored| shared.directory.get(stored.row.id).is_none());
+        Ok(remote)
     }
 
     /// Until when the egress of a channel's new relay waits for those of the relays before.
     fn not_before(
         &self,
         channel_id: i64,
-        elsewhere: &[StoredRelay],
+        remote: &[StoredRelay],
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
         let here = self.shared.directory.of_channel(channel_id);
         let in_the_way = here.iter().filter(|relay| !relay.egress_is_down);
         let here = in_the_way.map(|relay| relay.durable.stopped_at);
         let stopping = Phase::Stopping.to_string();
-        let elsewhere = elsewhere
+        let remote = remote
             .iter()
             .filter(|stored| stored.row.phase == stopping)
             .map(|stored| stored.row.stopped_at);
-        here.chain(elsewhere)
+        here.chain(remote)
             .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR)
             .filter(|at| *at > now)
             .max()
     }
 
     /// Stores a new relay, and has its actor begin. Meets one that somebody asked to stop, and nobody has acted on it: waits.
-    async fn create(&self, request: StartRequest) -> Result<Begun, StartError> {
+    async fn create(&self, request: StartRequest) -> Result<Creation, StartError> {
         let patience = tokio::time::Instant::now() + STOP_WITHIN;
         loop {
             let Some(begun) = self.try_create(&request).await? else {
                 continue;
             };
-            if let Begun::Met(answer) = &begun
+            if let Creation::Existing(answer) = &begun
                 && let StartAnswer::Existing(durable) = &**answer
                 && durable.phase.holds_slot()
                 && self.is_to_stop(durable.spec.relay_id).await?
@@ -174,17 +174,20 @@ impl RelayService {
     }
 
     /// `None`: the request's key was freed just now, and the start may be tried again.
-    async fn try_create(&self, request: &StartRequest) -> Result<Option<Begun>, StartError> {
+    async fn try_create(&self, request: &StartRequest) -> Result<Option<Creation>, StartError> {
         let shared = &self.shared;
         let owner = shared.owner().ok_or(StartError::Starting)?;
         let now = shared.clock.now();
-        let elsewhere = self.elsewhere(request.channel_id).await?;
+        let remote = self.remote(request.channel_id).await?;
         // The store would find out as well, but a start that meets a relay there makes the writes of others run twice.
-        if let Some(holder) = elsewhere.iter().find(|stored| stored.holds_slot()) {
+        if let Some(holder) = remote.iter().find(|stored| stored.holds_slot()) {
             let durable = read(holder)?;
-            return self.existing(request, durable).await.map(Begun::met);
+            return self
+                .existing(request, durable)
+                .await
+                .map(Creation::existing);
         }
-        let not_before = self.not_before(request.channel_id, &elsewhere, now);
+        let not_before = self.not_before(request.channel_id, &remote, now);
         let spec = spec(&shared.settings, owner, request, now, not_before);
         let relay_id = spec.relay_id;
         let (relay, step) =
@@ -192,15 +195,15 @@ impl RelayService {
         let durable = relay.durable();
         let epoch = shared.epoch();
         let new = NewRelay {
-            row: rows::row(durable),
+            row: records::row(durable),
             epoch,
-            journal: rows::journal(durable, &step, now),
-            outbox: rows::outbox(durable, &step, now, now),
-            projection: rows::projection(durable),
+            journal: records::journal(durable, &step, now),
+            outbox: records::outbox(durable, &step, now, now),
+            projection: records::projection(durable),
             idempotency: request
-                .keyed_by
+                .request_key
                 .as_ref()
-                .map(|keyed_by| record(keyed_by, relay_id, now)),
+                .map(|request_key| record(request_key, relay_id, now)),
         };
         #[cfg(feature = "sandbox")]
         crash::point(CrashPoint::Before(CrashOperation::StoreRelay));
@@ -213,32 +216,34 @@ impl RelayService {
                 let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
                 relay_metrics::relay_started(&step);
                 tracing::info!(%relay_id, channel_id = request.channel_id, "a relay begins");
-                let snapshot = Snapshot::before_its_actor(&relay, now);
+                let snapshot = RelaySnapshot::before_its_actor(&relay, now);
                 shared.directory.publish(snapshot);
-                shared.registry_hears(Begin {
+                shared.send_to_registry(Spawn {
                     relay,
                     actions: step.actions,
                     revision,
                     epoch,
-                    because: Span::current(),
+                    parent: Span::current(),
                 });
-                Ok(Some(Begun::New(relay_id)))
+                Ok(Some(Creation::New(relay_id)))
             }
             Ok(Created::SlotTaken(holder)) => {
                 let durable = read(&holder)?;
-                self.existing(request, durable).await.map(Begun::met)
+                self.existing(request, durable)
+                    .await
+                    .map(Creation::existing)
             }
-            Ok(Created::Replayed(record)) => match &request.keyed_by {
-                Some(keyed_by) => {
-                    let key = self.recorded(keyed_by, record).await;
-                    Ok(repeated(key.map_err(start_error)?)?.and_then(Begun::met))
+            Ok(Created::Replayed(record)) => match &request.request_key {
+                Some(request_key) => {
+                    let key = self.recorded(request_key, record).await;
+                    Ok(repeated(key.map_err(start_error)?)?.and_then(Creation::existing))
                 }
                 None => Err(StartError::KeyMismatch),
             },
             Ok(Created::Fenced) => Err(StartError::Starting),
             Err(StoreError::Unavailable(error)) => {
                 shared.note_database(false);
-                self.poll_later(relay_id, request.channel_id, epoch);
+                self.adopt_later(relay_id, request.channel_id, epoch);
                 Err(StartError::Unconfirmed(error))
             }
             Err(error) => Err(StartError::Internal(error.to_string())),
@@ -246,13 +251,13 @@ impl RelayService {
     }
 
     /// The answer to a create was lost: if it was committed, the relay is there and must be driven.
-    fn poll_later(&self, relay_id: Uuid, channel_id: i64, epoch: i64) {
+    fn adopt_later(&self, relay_id: Uuid, channel_id: i64, epoch: i64) {
         let shared = self.shared.clone();
         let poll = async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let stored = until_done("look up a new relay", || shared.store.relay(relay_id)).await;
             if let Some(stored) = stored.filter(|stored| stored.epoch == epoch) {
-                shared.registry_hears(Recover {
+                shared.send_to_registry(Adopt {
                     relays: vec![stored.into()],
                 });
             }
@@ -271,8 +276,8 @@ impl RelayService {
         if spec.channel_name != request.channel_name || spec.seller_uid != request.seller_uid {
             return Err(StartError::Conflict(Box::new(durable)));
         }
-        if let Some(keyed_by) = &request.keyed_by {
-            let record = record(keyed_by, spec.relay_id, self.shared.clock.now());
+        if let Some(request_key) = &request.request_key {
+            let record = record(request_key, spec.relay_id, self.shared.clock.now());
             self.shared
                 .store
                 .remember_idempotency(record)
@@ -289,7 +294,7 @@ impl RelayService {
         wait: Duration,
     ) -> Result<StartAnswer, StartError> {
         let Some(mut relay) = self.shared.directory.follow(relay_id) else {
-            return self.begun_elsewhere(relay_id).await;
+            return self.moved_away(relay_id).await;
         };
         let decided = relay.wait_for(|relay| relay.durable.phase != Phase::Provisioning);
         let draining = async {
@@ -311,7 +316,7 @@ impl RelayService {
         };
         let durable = (*durable).clone();
         if durable.phase == Phase::Provisioning {
-            return self.begun_elsewhere(relay_id).await;
+            return self.moved_away(relay_id).await;
         }
         if start_failed(&durable) {
             return Err(StartError::Failed(Box::new(durable)));
@@ -328,7 +333,7 @@ impl RelayService {
 
 impl RelayService {
     /// The relay went to another process before anything was decided.
-    async fn begun_elsewhere(&self, relay_id: Uuid) -> Result<StartAnswer, StartError> {
+    async fn moved_away(&self, relay_id: Uuid) -> Result<StartAnswer, StartError> {
         match self.find(relay_id).await.map_err(start_error)? {
             Some(durable) => Ok(StartAnswer::Pending(durable)),
             None => Err(StartError::Internal("the relay is gone".into())),
@@ -337,33 +342,33 @@ impl RelayService {
 }
 
 /// How a start began.
-enum Begun {
+enum Creation {
     /// A new relay.
     New(Uuid),
     /// There was one.
-    Met(Box<StartAnswer>),
+    Existing(Box<StartAnswer>),
 }
 
-impl Begun {
+impl Creation {
     /// Always there: for a start that may not be tried again.
-    fn met(answer: StartAnswer) -> Option<Self> {
-        Some(Self::Met(Box::new(answer)))
+    fn existing(answer: StartAnswer) -> Option<Self> {
+        Some(Self::Existing(Box::new(answer)))
     }
 }
 
 /// The first answer to a request whose key was used before, as far as it does not change: a start that failed is refused as
 /// it was. `None` when the key is free.
-fn repeated(key: Key) -> Result<Option<StartAnswer>, StartError> {
+fn repeated(key: KeyStatus) -> Result<Option<StartAnswer>, StartError> {
     match key {
-        Key::Free => Ok(None),
-        Key::Mismatch => Err(StartError::KeyMismatch),
-        Key::Used(durable) if start_failed(&durable) => Err(StartError::Failed(durable)),
-        Key::Used(durable) => Ok(Some(StartAnswer::Existing(*durable))),
+        KeyStatus::Free => Ok(None),
+        KeyStatus::Mismatch => Err(StartError::KeyMismatch),
+        KeyStatus::Used(durable) if start_failed(&durable) => Err(StartError::Failed(durable)),
+        KeyStatus::Used(durable) => Ok(Some(StartAnswer::Existing(*durable))),
     }
 }
 
 fn read(stored: &StoredRelay) -> Result<Durable, StartError> {
-    rows::durable(stored).map_err(|error| StartError::Internal(error.to_string()))
+    records::durable(stored).map_err(|error| StartError::Internal(error.to_string()))
 }
 
 fn start_error(error: StoreError) -> StartError {

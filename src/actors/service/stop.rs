@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::keys::record;
 use super::{AWAY, RelayService};
-use crate::actors::registry::TellRelay;
-use crate::actors::relay_actor::Tell;
+use crate::actors::records;
+use crate::actors::registry::DeliverTo;
+use crate::actors::relay_actor::Deliver;
 use crate::actors::requests::{StopAnswer, StopError, StopRequest};
-use crate::actors::rows;
 use crate::actors::shared::Readiness;
 use crate::relay::{Durable, Event, Phase};
 use crate::store::StoreError;
@@ -34,17 +34,19 @@ impl RelayService {
                 StopError::Database(AWAY.to_owned())
             });
         }
-        if let Some(keyed_by) = &request.keyed_by
-            && let Some(durable) = self.stop_key(keyed_by).await?
+        if let Some(request_key) = &request.request_key
+            && let Some(durable) = self.stop_key(request_key).await?
         {
             return Ok(StopAnswer::NotRunning(durable));
         }
-        let keyed_by = request.keyed_by.clone();
+        let request_key = request.request_key.clone();
         let answer = self.stop_one(request).await?;
-        if let (Some(keyed_by), StopAnswer::Accepted(durable) | StopAnswer::NotRunning(durable)) =
-            (keyed_by, &answer)
+        if let (
+            Some(request_key),
+            StopAnswer::Accepted(durable) | StopAnswer::NotRunning(durable),
+        ) = (request_key, &answer)
         {
-            let record = record(&keyed_by, durable.spec.relay_id, self.shared.clock.now());
+            let record = record(&request_key, durable.spec.relay_id, self.shared.clock.now());
             self.shared
                 .store
                 .remember_idempotency(record)
@@ -91,23 +93,23 @@ impl RelayService {
         let relay_id = durable.spec.relay_id;
         match durable.phase.holds_slot() {
             false => Ok(StopAnswer::NotRunning(durable)),
-            true if self.shared.store.is_shared() => self.stop_elsewhere(relay_id).await,
+            true if self.shared.store.is_shared() => self.stop_remote(relay_id).await,
             true => self.stop_running(relay_id).await,
         }
     }
 
     async fn stop_running(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
         let (stored, is_stored) = oneshot::channel();
-        let tell = Tell {
+        let tell = Deliver {
             event: Event::Stop,
             stored: Some(stored),
-            because: Span::current(),
+            parent: Span::current(),
         };
-        self.shared.registry_hears(TellRelay { relay_id, tell });
+        self.shared.send_to_registry(DeliverTo { relay_id, tell });
         match tokio::time::timeout(STORED_WITHIN, is_stored).await {
             Ok(Ok(durable)) => Ok(StopAnswer::Accepted((*durable).clone())),
             // Its actor went while the wish waited: either it has ended, or another actor will hear it.
-            Ok(Err(_)) if self.shared.store.is_shared() => self.stop_elsewhere(relay_id).await,
+            Ok(Err(_)) if self.shared.store.is_shared() => self.stop_remote(relay_id).await,
             Ok(Err(_)) => match self.find(relay_id).await? {
                 Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
                 _ => Err(StopError::Unconfirmed(
@@ -128,7 +130,7 @@ impl RelayService {
         let stored = store.newest_relay(channel_id).await?;
         stored
             .map(|stored| {
-                rows::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
+                records::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
             })
             .transpose()
     }
@@ -151,8 +153,9 @@ impl RelayService {
                     .iter()
                     .filter(|relay| relay.durable.phase.holds_slot())
                 {
-                    let (relay_id, tell) = (relay.durable.spec.relay_id, Tell::from(Event::Stop));
-                    self.shared.registry_hears(TellRelay { relay_id, tell });
+                    let (relay_id, tell) =
+                        (relay.durable.spec.relay_id, Deliver::from(Event::Stop));
+                    self.shared.send_to_registry(DeliverTo { relay_id, tell });
                 }
                 tokio::time::sleep(STOP_AGAIN).await;
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::actors::{Clock, Snapshot};
+use crate::actors::{Clock, RelaySnapshot};
 use crate::relay::{
     Backend, Durable, Egress, EgressStage, IngestStage, Owner, Phase, Presence, Prices, Spec,
     Timing,
@@ -116,8 +116,8 @@ fn on_air(mut relay: Durable) -> Durable {
 }
 
 /// A relay as its actor publishes it.
-pub(crate) fn snapshot(durable: Durable) -> Arc<Snapshot> {
-    Arc::new(Snapshot {
+pub(crate) fn snapshot(durable: Durable) -> Arc<RelaySnapshot> {
+    Arc::new(RelaySnapshot {
         clock: Clock::of(&durable),
         durable: Arc::new(durable),
         presence: Presence::Unknown,

@@ -8,7 +8,7 @@ use utoipa::openapi::schema::Object;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::actors::view::words;
+use crate::actors::view::describe;
 use crate::api::input::channel_name_schema;
 use crate::store::DeliveryStatus;
 
@@ -116,12 +116,12 @@ fn or_empty(mut words: Object) -> Object {
 }
 
 fn phases() -> Object {
-    or_empty(words::phase())
+    or_empty(describe::phase())
 }
 
 /// The states of a delivery.
 pub(in crate::api) fn delivery_statuses() -> Object {
-    words::one_of(DeliveryStatus::iter())
+    describe::one_of(DeliveryStatus::iter())
 }
 
 fn standings() -> Object {
@@ -129,7 +129,7 @@ fn standings() -> Object {
 }
 
 fn groups() -> Object {
-    or_empty(words::one_of(["channel", "day"]))
+    or_empty(describe::one_of(["channel", "day"]))
 }
 
 /// How to sweep.

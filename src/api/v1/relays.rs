@@ -6,7 +6,7 @@ use serde_json::Value;
 use strum::IntoEnumIterator as _;
 use utoipa::ToSchema;
 
-use crate::actors::view::{RecordingView, RelayView, WireTime, words};
+use crate::actors::view::{RecordingView, RelayView, WireTime, describe};
 use crate::api::Api;
 use crate::api::input::{Query, relay_id};
 use crate::api::openapi::requests::{PageQuery, RelayPath, RelayQuery};
@@ -39,7 +39,7 @@ pub(in crate::api) struct Event {
     /// Its name.
     event: String,
     /// The phase after it.
-    #[schema(schema_with = words::phase)]
+    #[schema(schema_with = describe::phase)]
     phase: String,
     /// What is known about it.
     data: Value,

@@ -11,7 +11,7 @@ use crate::actors::view::RelayView;
 use crate::actors::{StartAnswer, StartError, StartRequest};
 use crate::api::Api;
 use crate::api::body::Body;
-use crate::api::headers::{PREFERENCE_APPLIED, keyed_by, wait, wait_or};
+use crate::api::headers::{PREFERENCE_APPLIED, request_key, wait, wait_or};
 use crate::api::input::{channel_id, channel_name, whole};
 use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, Prefer, StartBody};
 use crate::api::problem::{Code, Problem};
@@ -55,7 +55,7 @@ pub(in crate::api) async fn start(
     let route = format!("/v1/channels/{channel_id}/start");
     let preferred = wait(&request);
     let start = StartRequest {
-        keyed_by: keyed_by(&request, &route, &body.canonical(&[DELETE_AFTER]))?,
+        request_key: request_key(&request, &route, &body.canonical(&[DELETE_AFTER]))?,
         wait: wait_or(preferred, api.start_wait),
         ..asked_for(channel_id, body, &api.recorder_uids)?
     };
@@ -105,7 +105,7 @@ fn asked_for(
             .map(u64::from)
             .map(Duration::from_secs),
         delete_recording_after_days: body.delete_recording_after_days,
-        keyed_by: None,
+        request_key: None,
         wait: Duration::ZERO,
     })
 }

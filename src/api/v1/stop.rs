@@ -7,7 +7,7 @@ use crate::actors::view::RelayView;
 use crate::actors::{StopAnswer, StopError, StopRequest};
 use crate::api::Api;
 use crate::api::body::Body;
-use crate::api::headers::keyed_by;
+use crate::api::headers::request_key;
 use crate::api::input::channel_id;
 use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, StopBody};
 use crate::api::problem::Problem;
@@ -35,12 +35,12 @@ pub(in crate::api) async fn stop(
     let mut body = Body::read_optional(&body)?;
     body.ignore_case("relay_id");
     let route = format!("/v1/channels/{channel_id}/stop");
-    let keyed_by = keyed_by(&request, &route, &body.canonical(&[]))?;
+    let request_key = request_key(&request, &route, &body.canonical(&[]))?;
     let StopBody { relay_id } = body.check(&[])?;
     let stop = StopRequest {
         channel_id: Some(channel_id),
         relay_id,
-        keyed_by,
+        request_key,
     };
     let answer = api.service.stop(stop).await;
     answered(&api, answer)

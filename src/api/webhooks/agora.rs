@@ -9,7 +9,7 @@ use super::memory::Order;
 use super::signature::is_signed_by_agora;
 use super::stray::{EgressEvent, Stray};
 use super::{AGORA, Meaning, Received, header, json_of, number, take, text, unproven};
-use crate::actors::Snapshot;
+use crate::actors::RelaySnapshot;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::relay::{Hint, ResourceTag};
@@ -54,7 +54,11 @@ fn is_console_test(notice: &Value) -> bool {
             || text(notice, "/payload/cname") == CHANNEL)
 }
 
-pub(super) fn meaning(notice: &Value, relays: &[Arc<Snapshot>], order: &Order) -> Vec<Meaning> {
+pub(super) fn meaning(
+    notice: &Value,
+    relays: &[Arc<RelaySnapshot>],
+    order: &Order,
+) -> Vec<Meaning> {
     let event = number(notice, "/eventType");
     match (number(notice, "/productId"), event) {
         // A broadcaster joined, or a user's role became broadcaster; a broadcaster left, or became audience.
@@ -71,13 +75,18 @@ pub(super) fn meaning(notice: &Value, relays: &[Arc<Snapshot>], order: &Order) -
 
 /// A broadcaster came or went: of interest when it is the seller of a relay that holds its slot. An event that was
 /// overtaken by a later one says nothing.
-fn seller(notice: &Value, relays: &[Arc<Snapshot>], order: &Order, hint: Hint) -> Vec<Meaning> {
+fn seller(
+    notice: &Value,
+    relays: &[Arc<RelaySnapshot>],
+    order: &Order,
+    hint: Hint,
+) -> Vec<Meaning> {
     let channel = text(notice, "/payload/channelName");
     let uid = number(notice, "/payload/uid").and_then(|uid| u32::try_from(uid).ok());
     let Some(uid) = uid else {
         return Vec::new();
     };
-    let theirs: Vec<&Arc<Snapshot>> = relays
+    let theirs: Vec<&Arc<RelaySnapshot>> = relays
         .iter()
         .filter(|relay| relay.durable.phase.holds_slot())
         .filter(|relay| {
@@ -89,12 +98,13 @@ fn seller(notice: &Value, relays: &[Arc<Snapshot>], order: &Order, hint: Hint) -
     if theirs.is_empty() || !sequence.is_none_or(|sequence| order.is_news(channel, uid, sequence)) {
         return Vec::new();
     }
-    let hinted = |relay: &Arc<Snapshot>| Meaning::Hint(relay.durable.spec.relay_id, hint.clone());
+    let hinted =
+        |relay: &Arc<RelaySnapshot>| Meaning::Hint(relay.durable.spec.relay_id, hint.clone());
     theirs.into_iter().map(hinted).collect()
 }
 
 /// Something happened to an egress of ours. While its relay still watches it, the relay shall hear of it.
-fn egress(notice: &Value, relays: &[Arc<Snapshot>], event: EgressEvent) -> Option<Meaning> {
+fn egress(notice: &Value, relays: &[Arc<RelaySnapshot>], event: EgressEvent) -> Option<Meaning> {
     let cname = text(notice, "/payload/cname");
     let sid = text(notice, "/payload/sid");
     let tag: ResourceTag = cname.parse().ok()?;
@@ -123,7 +133,7 @@ fn egress(notice: &Value, relays: &[Arc<Snapshot>], event: EgressEvent) -> Optio
 }
 
 /// Something happened to a converter: its name is told only with its creation and its end, else its id alone.
-fn converter(notice: &Value, relays: &[Arc<Snapshot>]) -> Option<Meaning> {
+fn converter(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Option<Meaning> {
     let id = text(notice, "/payload/converter/id");
     let by_name = text(notice, "/payload/converter/name")
         .parse()
@@ -144,7 +154,10 @@ fn converter(notice: &Value, relays: &[Arc<Snapshot>]) -> Option<Meaning> {
 }
 
 /// The relay in work that made this tag: same id, same owner.
-fn of_tag<'a>(relays: &'a [Arc<Snapshot>], tag: &ResourceTag) -> Option<&'a Arc<Snapshot>> {
+fn of_tag<'a>(
+    relays: &'a [Arc<RelaySnapshot>],
+    tag: &ResourceTag,
+) -> Option<&'a Arc<RelaySnapshot>> {
     relays.iter().find(|relay| {
         let spec = &relay.durable.spec;
         spec.relay_id == tag.relay && spec.owner == tag.owner
@@ -170,7 +183,7 @@ mod tests {
             "details": {"msgName": "rtmp_publish_status", "rtmpUrl": "rtmps://x/live/key"}}})
     }
 
-    fn all(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
+    fn all(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<Meaning> {
         meaning(notice, relays, &Order::new())
     }
 

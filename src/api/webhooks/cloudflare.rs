@@ -11,7 +11,7 @@ use super::stray::Stray;
 use super::{
     CLOUDFLARE_LIVE, CLOUDFLARE_STREAM, Meaning, Received, header, json_of, take, text, unproven,
 };
-use crate::actors::Snapshot;
+use crate::actors::RelaySnapshot;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::relay::Hint;
@@ -65,7 +65,7 @@ fn is_destination_test(notice: &Value) -> bool {
         && notice.get("data").is_none()
 }
 
-pub(super) fn live_meaning(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
+pub(super) fn live_meaning(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<Meaning> {
     let ingest = text(notice, "/data/input_id");
     if ingest.is_empty() {
         return Vec::new();
@@ -94,7 +94,7 @@ pub(super) fn live_meaning(notice: &Value, relays: &[Arc<Snapshot>]) -> Vec<Mean
         .collect()
 }
 
-fn of_ingest<'a>(relays: &'a [Arc<Snapshot>], uid: &str) -> Option<&'a Arc<Snapshot>> {
+fn of_ingest<'a>(relays: &'a [Arc<RelaySnapshot>], uid: &str) -> Option<&'a Arc<RelaySnapshot>> {
     relays
         .iter()
         .find(|relay| relay.durable.ingest.uid.as_deref() == Some(uid))
@@ -152,7 +152,7 @@ pub(in crate::api) async fn stream(
     .await
 }
 
-pub(super) fn video_meaning(video: &Value, relays: &[Arc<Snapshot>]) -> Vec<Meaning> {
+pub(super) fn video_meaning(video: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<Meaning> {
     let ingest = match text(video, "/liveInput") {
         "" => text(video, "/liveInput/uid"),
         uid => uid,
@@ -183,7 +183,7 @@ mod tests {
         }})
     }
 
-    fn relays(phase: Phase) -> Vec<Arc<Snapshot>> {
+    fn relays(phase: Phase) -> Vec<Arc<RelaySnapshot>> {
         let mut relay = fixture::live();
         relay.phase = phase;
         vec![fixture::snapshot(relay)]

@@ -23,7 +23,7 @@ use super::Api;
 use super::input::without_tag;
 use super::problem::{Code, Problem};
 use super::routes::Routes;
-use crate::actors::Snapshot;
+use crate::actors::RelaySnapshot;
 use crate::config::Settings;
 use crate::relay::Hint;
 use memory::{Notices, Order};
@@ -89,7 +89,7 @@ async fn take(
     endpoint: &str,
     id: &[u8],
     notice: &Value,
-    meaning: impl FnOnce(&[Arc<Snapshot>]) -> Vec<Meaning>,
+    meaning: impl FnOnce(&[Arc<RelaySnapshot>]) -> Vec<Meaning>,
 ) -> Result<HttpResponse, Problem> {
     api.database_answers().await?;
     if !api.acts() {

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relaykeeper::actors::{RelayService, Shared, Vendors};
+use relaykeeper::actors::{RelayService, Shared, VendorClients};
 use relaykeeper::api::VendorWatch;
 use relaykeeper::api::health::Health;
 use relaykeeper::api::{Api, Outside, Viewers, server};
@@ -87,7 +87,8 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
 fn idle(settings: &Settings, store: &Store) -> RelayService {
     let runtime = tokio::runtime::Handle::current();
     let settings = Arc::new(settings.clone());
-    let vendors = Vendors::new(Arc::clone(&settings), runtime.clone(), Lease::for_good()).unwrap();
+    let vendors =
+        VendorClients::new(Arc::clone(&settings), runtime.clone(), Lease::for_good()).unwrap();
     RelayService::new(Shared::new(
         settings,
         store.clone(),

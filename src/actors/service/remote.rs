@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::RelayService;
 use super::stop::unconfirmed;
-use crate::actors::directory::Snapshot;
+use crate::actors::directory::RelaySnapshot;
 use crate::actors::fleet::peer_messages::{self, PeerMessage};
+use crate::actors::records;
 use crate::actors::requests::{StopAnswer, StopError};
-use crate::actors::rows;
 use crate::relay::{Durable, PageReport, Relay};
 use crate::store::{StoreError, StoredRelay};
 
@@ -24,7 +24,7 @@ const NOBODY: &str = "none";
 
 /// What a link to the recorder's page leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum PageStatus {
     /// Its egress is the relay's.
     Current,
     /// Its relay is in work, its egress is not the relay's any more.
@@ -33,22 +33,22 @@ pub enum Standing {
     Over,
 }
 
-/// The standing of a recorder's page.
-fn standing(durable: &Durable, attempt: u32) -> Standing {
+/// The page_status of a recorder's page.
+fn page_status(durable: &Durable, attempt: u32) -> PageStatus {
     let egress = durable.egress.as_ref();
     let superseded = egress.is_some_and(|egress| {
         egress.attempt > attempt || (egress.attempt == attempt && !egress.stage.is_open())
     });
     if superseded || !durable.phase.holds_slot() {
-        Standing::Superseded
+        PageStatus::Superseded
     } else {
-        Standing::Current
+        PageStatus::Current
     }
 }
 
 impl RelayService {
     /// Stores the wish to stop a relay, and tells whoever drives it. Waits a little until that was heard.
-    pub(super) async fn stop_elsewhere(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
+    pub(super) async fn stop_remote(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
         let (store, now) = (&self.shared.store, self.shared.clock.now());
         let asked = store
             .request_stop(relay_id, now)
@@ -76,7 +76,7 @@ impl RelayService {
     async fn stored(&self, relay_id: Uuid) -> Result<Durable, StopError> {
         let stored = self.shared.store.relay(relay_id).await;
         let stored = stored.map_err(unconfirmed)?.ok_or(StopError::NotFound)?;
-        rows::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
+        records::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
     }
 
     /// What a link to the recorder's page leads to; none: nobody knows before the database was read, and a page that left
@@ -84,13 +84,13 @@ impl RelayService {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn standing(
+    pub async fn page_status(
         &self,
         relay_id: Uuid,
         attempt: u32,
-    ) -> Result<Option<Standing>, StoreError> {
+    ) -> Result<Option<PageStatus>, StoreError> {
         if let Some(relay) = self.shared.directory.get(relay_id) {
-            return Ok(Some(standing(&relay.durable, attempt)));
+            return Ok(Some(page_status(&relay.durable, attempt)));
         }
         if self.shared.readiness() == crate::actors::Readiness::Starting {
             return Ok(None);
@@ -100,15 +100,21 @@ impl RelayService {
             false => None,
         };
         let unfinished = stored.filter(|stored| stored.row.ended_at.is_none());
-        let standing = unfinished.map_or(Standing::Over, |stored| match rows::durable(&stored) {
-            Ok(durable) => standing(&durable, attempt),
-            Err(_) => Standing::Over,
-        });
-        Ok(Some(standing))
+        let page_status =
+            unfinished.map_or(PageStatus::Over, |stored| match records::durable(&stored) {
+                Ok(durable) => page_status(&durable, attempt),
+                Err(_) => PageStatus::Over,
+            });
+        Ok(Some(page_status))
     }
 
     /// Tells whoever drives a relay what its recorder's page said here.
-    pub(super) async fn page_elsewhere(&self, relay_id: Uuid, attempt: u32, report: PageReport) {
+    pub(super) async fn forward_page_report(
+        &self,
+        relay_id: Uuid,
+        attempt: u32,
+        report: PageReport,
+    ) {
         let owner = match self.shared.store.relay(relay_id).await {
             Ok(stored) => stored.map(|stored| stored.epoch),
             Err(_) => None,
@@ -134,28 +140,28 @@ impl RelayService {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn all(&self) -> Result<Vec<(Arc<Snapshot>, String)>, StoreError> {
+    pub async fn all(&self) -> Result<Vec<(Arc<RelaySnapshot>, String)>, StoreError> {
         let shared = &self.shared;
         let here = shared.directory.all().into_iter();
         let mut all: Vec<_> = here.map(|relay| (relay, shared.node.clone())).collect();
         if shared.store.is_shared() {
             let unfinished = shared.store.unfinished_but_of(shared.epoch()).await?;
-            let elsewhere = unfinished
+            let remote = unfinished
                 .iter()
                 .filter(|stored| shared.directory.get(stored.row.id).is_none());
-            all.extend(elsewhere.filter_map(|stored| self.snapshot(stored)));
+            all.extend(remote.filter_map(|stored| self.snapshot(stored)));
         }
         Ok(all)
     }
 
     /// A relay of another process's, as it is stored; none when it cannot be read.
-    fn snapshot(&self, stored: &StoredRelay) -> Option<(Arc<Snapshot>, String)> {
-        let durable = rows::durable(stored).ok()?;
+    fn snapshot(&self, stored: &StoredRelay) -> Option<(Arc<RelaySnapshot>, String)> {
+        let durable = records::durable(stored).ok()?;
         let heard = durable.phase_since;
         let relay = Relay::load(durable, 1);
         let name = self.shared.fleet.name_of(stored.epoch);
         Some((
-            Arc::new(Snapshot::before_its_actor(&relay, heard)),
+            Arc::new(RelaySnapshot::before_its_actor(&relay, heard)),
             name.unwrap_or_else(|| NOBODY.to_owned()),
         ))
     }
@@ -163,7 +169,7 @@ impl RelayService {
     /// Why starts are not taken, for people.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        self.shared.fleet.reason()
+        self.shared.fleet.waiting_for()
     }
 
     /// Whether the vendors may be called: the lease on what this process drives holds.

@@ -23,17 +23,17 @@ pub(crate) fn nullable(mut words: Object) -> Object {
     words
 }
 
-fn described(mut words: Object, description: &str) -> Object {
+fn with_description(mut words: Object, description: &str) -> Object {
     words.description = Some(description.to_owned());
     words
 }
 
 pub(crate) fn phase() -> Object {
-    described(one_of(Phase::iter()), "Where the relay is in its life.")
+    with_description(one_of(Phase::iter()), "Where the relay is in its life.")
 }
 
 pub(crate) fn relay_status() -> Object {
-    described(
+    with_description(
         one_of(RelayStatus::iter()),
         "The phase in fewer words; from `stopping` on, how it ended.",
     )
@@ -41,19 +41,19 @@ pub(crate) fn relay_status() -> Object {
 
 pub(super) fn backend() -> Object {
     let words = ["cloud_recording", "media_push"];
-    described(one_of(words), "Which of Agora's products carries it.")
+    with_description(one_of(words), "Which of Agora's products carries it.")
 }
 
 pub(super) fn recording_state() -> Object {
-    described(one_of(RecordingState::iter()), "Whether it can be watched.")
+    with_description(one_of(RecordingState::iter()), "Whether it can be watched.")
 }
 
 pub(super) fn outcome_code() -> Object {
-    described(one_of(OutcomeCode::iter()), "For machines: a closed list.")
+    with_description(one_of(OutcomeCode::iter()), "For machines: a closed list.")
 }
 
 pub(super) fn cost_source() -> Object {
-    described(
+    with_description(
         one_of(Source::iter()),
         "Where the duration comes from: the recordings, or, where a recording or its length is unknown and this is more, the time it was live as observed.",
     )

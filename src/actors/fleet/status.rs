@@ -1,0 +1,54 @@
+//! What this process last read about its fleet, for the API, the console and the budgets.
+
+use parking_lot::Mutex;
+
+use crate::store::Fleet;
+
+/// The fleet as last read, and why this process is not a node yet.
+#[derive(Debug, Default)]
+pub(in crate::actors) struct FleetStatus {
+    fleet: Mutex<Fleet>,
+    waiting_for: Mutex<Option<String>>,
+}
+
+impl FleetStatus {
+    /// Stores the fleet as just read.
+    pub(super) fn set(&self, fleet: Fleet) {
+        *self.fleet.lock() = fleet;
+    }
+
+    /// Forgets the fleet: this process is no longer a node.
+    pub(super) fn clear(&self) {
+        *self.fleet.lock() = Fleet::default();
+    }
+
+    /// Sets what this process waits for. `None`: it does not wait.
+    pub(in crate::actors) fn set_waiting_for(&self, reason: Option<String>) {
+        *self.waiting_for.lock() = reason;
+    }
+
+    /// What this process waits for.
+    pub(in crate::actors) fn waiting_for(&self) -> Option<String> {
+        self.waiting_for.lock().clone()
+    }
+
+    /// The epochs of all nodes.
+    pub(in crate::actors) fn epochs(&self) -> Vec<i64> {
+        let fleet = self.fleet.lock();
+        fleet.nodes.iter().map(|node| node.epoch).collect()
+    }
+
+    /// The number of nodes, this one included.
+    pub(in crate::actors) fn size(&self) -> u32 {
+        u32::try_from(self.fleet.lock().nodes.len())
+            .unwrap_or(u32::MAX)
+            .max(1)
+    }
+
+    /// The name of the node with this epoch.
+    pub(in crate::actors) fn name_of(&self, epoch: i64) -> Option<String> {
+        let fleet = self.fleet.lock();
+        let node = fleet.nodes.iter().find(|node| node.epoch == epoch)?;
+        Some(node.name.clone())
+    }
+}
