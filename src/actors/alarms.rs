@@ -244,7 +244,7 @@ fn own_causes(shared: &Shared) -> Causes {
     if let Some(last) = cloudflare.refusal() {
         causes.insert(
             (AlarmCode::CredentialsRefused, "cloudflare".into()),
-            last.message,
+            last.error.to_string(),
         );
     }
     if let Some(last) = agora.refusal() {

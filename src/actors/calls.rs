@@ -91,7 +91,7 @@ impl VendorClients {
 
 /// Makes the calls of one incarnation of one relay's actor.
 #[derive(Clone)]
-pub(super) struct Caller {
+pub(super) struct VendorCalls {
     vendors: Arc<VendorClients>,
     /// Where the relay's egress publishes, key included.
     publish_url: Arc<Mutex<Option<SecretString>>>,
@@ -101,7 +101,7 @@ pub(super) struct Caller {
     cut: CancellationToken,
 }
 
-impl Caller {
+impl VendorCalls {
     pub(super) fn new(vendors: Arc<VendorClients>) -> Self {
         Self {
             vendors,
@@ -146,7 +146,7 @@ impl Caller {
         if self.is_closed() {
             return;
         }
-        let caller = self.clone();
+        let calls = self.clone();
         let cut = self.cut.clone();
         let runtime = self.vendors.runtime.clone();
         let work = self.in_flight.track_future(async move {
@@ -155,7 +155,7 @@ impl Caller {
             let operation = CrashOperation::of(&call);
             #[cfg(feature = "sandbox")]
             crash::point(CrashPoint::Before(operation));
-            let made = std::panic::AssertUnwindSafe(caller.make(&durable, call))
+            let made = std::panic::AssertUnwindSafe(calls.make(&durable, call))
                 .catch_unwind()
                 .await;
             let result = made.unwrap_or_else(|_| Err(fault(&name)));
@@ -220,7 +220,7 @@ impl Caller {
     async fn publish_url(
         &self,
         ingest: &str,
-        asks: governor::Caller,
+        permit: governor::PermitRequest,
     ) -> Result<SecretString, Failure> {
         let kept = self.publish_url.lock().clone();
         if let Some(url) = kept {
@@ -229,7 +229,7 @@ impl Caller {
         let ingest = self
             .vendors
             .cloudflare
-            .get_live_input(asks, ingest)
+            .get_live_input(permit, ingest)
             .await
             .map_err(failure)?;
         let target = ingest
@@ -242,21 +242,21 @@ impl Caller {
 }
 
 /// Asks for a permit, to be had within a minute.
-pub(super) fn asks(priority: Priority) -> governor::Caller {
-    governor::Caller::within(priority, PATIENCE)
+pub(super) fn permit_request(priority: Priority) -> governor::PermitRequest {
+    governor::PermitRequest::within(priority, PATIENCE)
 }
 
 /// A call that brings a relay up: its permit is of use only as long as the relay may be provisioned. The look for such a
 /// call's lost answer while the relay is taken down is part of taking it down.
-fn asks_to_start(durable: &Durable) -> governor::Caller {
+fn start_permit_request(durable: &Durable) -> governor::PermitRequest {
     match durable.phase {
-        Phase::Stopping => asks(Priority::Stop),
+        Phase::Stopping => permit_request(Priority::Stop),
         Phase::Provisioning
         | Phase::AwaitingLive
         | Phase::Live
         | Phase::Interrupted
         | Phase::Finalizing
-        | Phase::Ended => governor::Caller {
+        | Phase::Ended => governor::PermitRequest {
             priority: Priority::Start,
             until: Instant::now() + durable.spec.timing.provisioning_timeout.min(PATIENCE),
         },

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tracing::Instrument as _;
 
-use super::calls::{asks, failure, recording};
+use super::calls::{failure, permit_request, recording};
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
 use super::records;
@@ -16,7 +16,7 @@ use super::shared::Shared;
 use crate::relay::{Backoff, Class, Cleanup, Event, Failure, Recording, Relay};
 use crate::store::{OpenCleanupJob, Saved, StoreError};
 use crate::telemetry::metrics;
-use crate::vendors::agora::cloud_recording::{RecordingTask, StopAnswer};
+use crate::vendors::agora::cloud_recording::{RecordingStopAnswer, RecordingTask};
 use crate::vendors::agora::media_push::DeleteAnswer;
 use crate::vendors::cloudflare::Cloudflare;
 use crate::vendors::governor::Priority;
@@ -140,7 +140,7 @@ async fn attempt(
     passed: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<CleanupResult, Failure> {
-    let asks = asks(Priority::Janitor);
+    let permit = permit_request(Priority::Janitor);
     let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
     match cleanup {
         Cleanup::StopEgress {
@@ -157,9 +157,9 @@ async fn attempt(
                     cname: cname.clone(),
                     uid: *uid,
                 };
-                match agora.cloud_recording().stop(asks, &egress).await {
-                    Ok(StopAnswer::Stopped) => return Ok(CleanupResult::Done),
-                    Ok(StopAnswer::NotFound { .. }) => {}
+                match agora.cloud_recording().stop(permit, &egress).await {
+                    Ok(RecordingStopAnswer::Stopped) => return Ok(CleanupResult::Done),
+                    Ok(RecordingStopAnswer::NotFound { .. }) => {}
                     // 1003: the session is another resource's.
                     Err(error) if error.class == Class::Rejected && !other_resources.is_empty() => {
                     }
@@ -183,7 +183,7 @@ async fn attempt(
         } => {
             match agora
                 .media_push()
-                .delete(asks, region, converter_id)
+                .delete(permit, region, converter_id)
                 .await
                 .map_err(failure)?
             {
@@ -194,7 +194,7 @@ async fn attempt(
             }
         }
         Cleanup::FindConverter { name, region } => {
-            let list = agora.media_push().list(asks).await.map_err(failure)?;
+            let list = agora.media_push().list(permit).await.map_err(failure)?;
             match list
                 .converters
                 .into_iter()
@@ -218,7 +218,7 @@ async fn attempt(
                 Some(found) => {
                     agora
                         .media_push()
-                        .delete(asks, region, &found.id)
+                        .delete(permit, region, &found.id)
                         .await
                         .map_err(failure)?;
                     Ok(CleanupResult::Done)
@@ -230,7 +230,7 @@ async fn attempt(
             find_ingest(cloudflare, open, tag, backoff, now).await
         }
         Cleanup::DisableIngest { uid } | Cleanup::DisableStray { uid } => {
-            match cloudflare.disable_live_input(asks, uid).await {
+            match cloudflare.disable_live_input(permit, uid).await {
                 Ok(()) => Ok(CleanupResult::Done),
                 Err(error) if error.class == Class::NotFound => Ok(CleanupResult::Done),
                 Err(error) => Err(failure(error)),
@@ -238,18 +238,21 @@ async fn attempt(
         }
         Cleanup::DeleteIngest { uid } => {
             cloudflare
-                .delete_live_input(asks, uid)
+                .delete_live_input(permit, uid)
                 .await
                 .map_err(failure)?;
             Ok(CleanupResult::Done)
         }
         Cleanup::DeleteRecording { uid } => {
-            cloudflare.delete_video(asks, uid).await.map_err(failure)?;
+            cloudflare
+                .delete_video(permit, uid)
+                .await
+                .map_err(failure)?;
             Ok(CleanupResult::Done)
         }
         Cleanup::FindRecordings { ingest } => {
             let recordings = cloudflare
-                .videos_by_input(asks, ingest)
+                .videos_by_input(permit, ingest)
                 .await
                 .map_err(failure)?;
             let recordings: Vec<Recording> = recordings.into_iter().map(recording).collect();
@@ -302,7 +305,7 @@ async fn find_ingest(
     now: DateTime<Utc>,
 ) -> Result<CleanupResult, Failure> {
     let list = cloudflare
-        .list_live_inputs(asks(Priority::Janitor))
+        .list_live_inputs(permit_request(Priority::Janitor))
         .await
         .map_err(failure)?;
     let Some(found) = list
@@ -319,7 +322,7 @@ async fn find_ingest(
         return Ok(poll_again(open, backoff, now));
     };
     cloudflare
-        .delete_live_input(asks(Priority::Janitor), &found.uid)
+        .delete_live_input(permit_request(Priority::Janitor), &found.uid)
         .await
         .map_err(failure)?;
     Ok(CleanupResult::Done)

@@ -25,7 +25,7 @@ use super::{alarms, cleanup_jobs, dispatcher, janitor, quota_shares};
 use crate::relay::Event;
 use crate::store::{Fleet, Heard, Listener, Store, StoreError};
 use crate::vendors::governor::Governor;
-use crate::vendors::lease::Moment;
+use crate::vendors::lease::LeaseInstant;
 use balance::Balance;
 pub(super) use renewal::LeaseLost;
 use renewal::renew_forever;
@@ -50,7 +50,7 @@ pub(super) struct NodeSession {
     shared: Arc<Shared>,
     epoch: i64,
     /// When the last renewal that is known to have been done was sent.
-    renewed: Moment,
+    renewed: LeaseInstant,
     /// Whether it was said that this node goes.
     announced: bool,
     balance: Balance,
@@ -72,7 +72,7 @@ impl NodeSession {
     /// Joins, and claims this node's share of what nobody drives.
     pub(super) async fn join(shared: Arc<Shared>) -> Result<Self, StoreError> {
         let lease = shared.settings.fleet.lease;
-        let sent = Moment::now();
+        let sent = LeaseInstant::now();
         let epoch = shared.store.join(&shared.node, lease).await?;
         shared.set_epoch(epoch);
         let mut session = Self {
@@ -163,8 +163,8 @@ impl NodeSession {
         let Some(registry) = self.shared.registry() else {
             return;
         };
-        let callers = registry.send(DropAll).await.unwrap_or_default();
-        join_all(callers.iter().map(|caller| caller.wind_up(limit))).await;
+        let calls = registry.send(DropAll).await.unwrap_or_default();
+        join_all(calls.iter().map(|calls| calls.wind_up(limit))).await;
     }
 
     async fn run_rounds(&mut self) -> std::convert::Infallible {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::calls::{VendorClients, asks};
+use super::calls::{VendorClients, permit_request};
 use super::records;
 use super::shared::Shared;
 use crate::config::{AgoraBackend, Settings};
@@ -212,7 +212,9 @@ async fn sweep_ingests(
     sweep: &mut Sweep,
 ) -> Result<(), SweepError> {
     let cloudflare = &shared.vendors.cloudflare;
-    let list = cloudflare.list_live_inputs(asks(Priority::Janitor)).await?;
+    let list = cloudflare
+        .list_live_inputs(permit_request(Priority::Janitor))
+        .await?;
     sweep.may_be_cut = list.may_be_cut;
     for input in list.live_inputs {
         let Some(tag) = input
@@ -235,7 +237,7 @@ async fn sweep_ingests(
             count(&metrics::ORPHANS_FOUND, FindingKind::Ingest);
             tracing::warn!(ingest = input.uid, %tag, "an orphan: an ingest nobody owns is deleted");
             let deleted = cloudflare
-                .delete_live_input(asks(Priority::Janitor), &input.uid)
+                .delete_live_input(permit_request(Priority::Janitor), &input.uid)
                 .await;
             verdict = sweep.verdict(FindingKind::Ingest, deleted);
         }
@@ -263,7 +265,7 @@ async fn sweep_converters(
     sweep: &mut Sweep,
 ) -> Result<(), SweepError> {
     let media_push = shared.vendors.agora.media_push();
-    let list = match media_push.list(asks(Priority::Janitor)).await {
+    let list = match media_push.list(permit_request(Priority::Janitor)).await {
         // Media Push is not enabled for this project (403), or not known to it (404): then it holds nothing of ours.
         Err(error) if is_not_enabled(&error) => return Ok(()),
         list => list?,
@@ -292,7 +294,7 @@ async fn sweep_converters(
             tracing::warn!(converter = converter.id, %tag, "an orphan: a converter nobody owns is deleted");
             let region = region_of(shared, &tag).await?;
             let deleted = media_push
-                .delete(asks(Priority::Janitor), &region, &converter.id)
+                .delete(permit_request(Priority::Janitor), &region, &converter.id)
                 .await;
             verdict = sweep.verdict(FindingKind::Converter, deleted.map(|_| ()));
         }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use self::list::RecordingsList;
 use crate::store::{Poll, Polled, Store};
 use crate::vendors::cloudflare::{Cloudflare, Video, VideoState};
-use crate::vendors::governor::{Caller, Priority};
+use crate::vendors::governor::{PermitRequest, Priority};
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
 /// Cloudflare's clock and ours may differ by so much.
@@ -163,8 +163,11 @@ impl RecordingsPoller {
 
     /// Asks for one relay's recordings.
     async fn ask(&self, waiting: RecordingsRequest) {
-        let asks = Caller::within(Priority::Finalize, PATIENCE);
-        let found = self.cloudflare.videos_by_input(asks, &waiting.ingest).await;
+        let permit = PermitRequest::within(Priority::Finalize, PATIENCE);
+        let found = self
+            .cloudflare
+            .videos_by_input(permit, &waiting.ingest)
+            .await;
         let ready = |video: &Video| video.state == VideoState::Ready;
         let _ = waiting
             .answer
@@ -272,10 +275,10 @@ impl RecordingsPoller {
         calls: &mut usize,
     ) -> Result<bool, VendorError> {
         *calls += 1;
-        let asks = Caller::within(Priority::Finalize, PATIENCE);
+        let permit = PermitRequest::within(Priority::Finalize, PATIENCE);
         let page = self
             .cloudflare
-            .ready_live_recordings(asks, since, list.ends);
+            .ready_live_recordings(permit, since, list.ends);
         Ok(list.go_on(page.await?))
     }
 }

@@ -18,7 +18,7 @@ pub(super) use messages::{
     Adopt, DeliverTo, DropAll, EgressDown, Evict, HandOff, ListRelays, LoadedRelay, Spawn,
 };
 
-use super::calls::Caller;
+use super::calls::VendorCalls;
 use super::clock::Clock;
 use super::directory::RelaySnapshot;
 use super::fleet::peer_messages;
@@ -38,7 +38,7 @@ struct Child {
     /// Which of all the actors there were it has: a notice of one that is gone is not taken for this one's.
     generation: u64,
     actor: Option<Addr<RelayActor>>,
-    caller: Caller,
+    calls: VendorCalls,
     deaths: VecDeque<Instant>,
     restarts: u32,
     /// What it was told while no actor was there to hear it.
@@ -119,7 +119,7 @@ impl Registry {
             epoch,
             generation: 0,
             actor: None,
-            caller: Caller::new(self.shared.vendors.clone()),
+            calls: VendorCalls::new(self.shared.vendors.clone()),
             deaths: VecDeque::new(),
             restarts: 0,
             waiting: Vec::new(),
@@ -164,7 +164,7 @@ impl Registry {
             revision,
             epoch: child.epoch,
             restarts: child.restarts,
-            caller: child.caller.clone(),
+            calls: child.calls.clone(),
             failure_reason: failure_reason.clone(),
             last_error,
             mode,

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, Span};
 
-use super::calls::Caller;
+use super::calls::VendorCalls;
 use super::clock::Clock;
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
@@ -39,7 +39,7 @@ pub(super) struct ActorArgs {
     /// The epoch under which this process has the relay.
     pub(super) epoch: i64,
     pub(super) restarts: u32,
-    pub(super) caller: Caller,
+    pub(super) calls: VendorCalls,
     pub(super) failure_reason: FailureReason,
     pub(super) last_error: Option<String>,
     pub(super) mode: StartMode,
@@ -55,7 +55,7 @@ pub(super) struct RelayActor {
     revision: i64,
     epoch: i64,
     restarts: u32,
-    caller: Caller,
+    calls: VendorCalls,
     failure_reason: FailureReason,
     /// Why the actor before this one ended.
     crash: Option<String>,
@@ -101,7 +101,7 @@ impl RelayActor {
             revision,
             epoch,
             restarts,
-            caller,
+            calls,
             failure_reason,
             last_error,
             mode,
@@ -115,7 +115,7 @@ impl RelayActor {
             revision,
             epoch,
             restarts,
-            caller,
+            calls,
             failure_reason,
             crash: last_error,
             last_event_at,
@@ -138,7 +138,7 @@ impl RelayActor {
     fn take(&mut self, tell: Deliver, ctx: &mut Context<Self>) {
         #[cfg(feature = "sandbox")]
         super::sabotage::before_event(&self.relay.durable().spec, &tell.event);
-        if self.caller.is_closed() {
+        if self.calls.is_closed() {
             // The relay is another process's, or about to be.
             return ctx.notify(Stop);
         }
@@ -192,7 +192,7 @@ impl RelayActor {
                 .into_actor(self)
                 .map(move |saved, actor, ctx| {
                     span.in_scope(|| match saved {
-                        Ok(()) if actor.caller.is_closed() => ctx.notify(Stop),
+                        Ok(()) if actor.calls.is_closed() => ctx.notify(Stop),
                         Ok(()) => {
                             relay_metrics::step_stored(&before, &step, now);
                             actor.act(step, told, parent, ctx);
@@ -245,7 +245,7 @@ impl RelayActor {
     fn perform(&self, actions: Vec<Action>, parent: &Span, ctx: &mut Context<Self>) {
         for action in actions {
             let (address, parent) = (ctx.address(), parent.clone());
-            self.caller
+            self.calls
                 .call(self.relay.durable().clone(), action.call, move |result| {
                     let jitter = Jitter::new(rand::random());
                     let event = match result {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(super) use self::reads::StrayReads;
-use super::calls::asks;
+use super::calls::permit_request;
 use super::records;
 use super::shared::Shared;
 use crate::relay::{Cleanup, ResourceTag};
@@ -56,8 +56,8 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
         );
         return Ok(());
     }
-    let asks = asks(Priority::Janitor);
-    let found = match cloudflare.get_live_input(asks, &ingest).await {
+    let permit = permit_request(Priority::Janitor);
+    let found = match cloudflare.get_live_input(permit, &ingest).await {
         Err(error) if error.class == Class::NotFound => {
             reads.not_ours(&ingest, Instant::now());
             return Ok(());

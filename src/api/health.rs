@@ -15,7 +15,7 @@ use super::vendor_watch::{VendorState, VendorWatch};
 use crate::actors::Readiness;
 use crate::actors::view::WireTime;
 use crate::store::{AlarmRow, CleanupCount, StoreError};
-use crate::vendors::governor::Snapshot;
+use crate::vendors::governor::BudgetSnapshot;
 
 /// How long the database may take to answer a probe.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -28,7 +28,7 @@ pub struct Health {
     /// Agora's.
     pub agora: VendorWatch,
     /// The vendors' budgets.
-    pub budgets: Arc<dyn Fn() -> Vec<Snapshot> + Send + Sync>,
+    pub budgets: Arc<dyn Fn() -> Vec<BudgetSnapshot> + Send + Sync>,
 }
 
 impl std::fmt::Debug for Health {
@@ -181,7 +181,7 @@ async fn within<T>(read: impl Future<Output = Result<T, StoreError>>) -> Option<
     timeout(DATABASE_PATIENCE, read).await.ok()?.ok()
 }
 
-fn budget(budget: &Snapshot) -> Budget {
+fn budget(budget: &BudgetSnapshot) -> Budget {
     Budget {
         name: budget.name,
         quota: budget.quota,

@@ -64,7 +64,7 @@ pub use request_span::RequestSpan;
 use routes::{Routed, Routes};
 pub use server::server;
 use session::Sessions;
-pub use vendor_watch::{LastError, VendorWatch};
+pub use vendor_watch::VendorWatch;
 pub use viewers::{AskViewers, Viewers};
 use webhooks::{Stray, Webhooks};
 

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::Object;
 
 use crate::actors::view::{WireTime, describe};
-use crate::vendors::{Class, VendorError};
+use crate::vendors::{Class, LastError, VendorError};
 
 /// A success older than this proves nothing any more: the vendor is asked.
 const FRESH: TimeDelta = TimeDelta::seconds(60);
@@ -20,15 +20,6 @@ const FRESH: TimeDelta = TimeDelta::seconds(60);
 const AGAIN_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// How long a vendor may take.
 const VENDOR_PATIENCE: Duration = Duration::from_secs(8);
-
-/// A failed call and when it was.
-#[derive(Debug, Clone)]
-pub struct LastError {
-    /// When.
-    pub at: DateTime<Utc>,
-    /// What.
-    pub error: VendorError,
-}
 
 /// What the last real calls to a vendor came to, and how to make one.
 #[derive(Clone)]

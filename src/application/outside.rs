@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
-use tokio::time::Instant;
 
 use crate::actors::{RelayService, Shared, StrayActivity};
 use crate::api::health::Health;
 use crate::api::webhooks::{self, EgressEvent};
-use crate::api::{LastError, Outside, VendorWatch, Viewers};
+use crate::api::{Outside, VendorWatch, Viewers};
 use crate::console;
-use crate::vendors::governor::{Caller, Priority, Snapshot};
-use crate::vendors::{Done, Vendor, VendorError};
+use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
 
 /// How long a probe may wait for its permit. All of them are asked for from outside, so every call of a relay comes before them.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -59,39 +56,24 @@ fn on_stray(service: &RelayService, stray: webhooks::Stray) {
     }
 }
 
-fn asks(priority: Priority) -> Caller {
-    Caller::within(priority, PATIENCE)
+fn permit_request(priority: Priority) -> PermitRequest {
+    PermitRequest::within(priority, PATIENCE)
 }
 
 fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
     let vendors = shared.vendors();
     let (success, error) = (vendors.clone(), vendors.clone());
     let (refused, ask) = (vendors.clone(), vendors.clone());
-    let ago = |at: Instant| Utc::now() - TimeDelta::from_std(at.elapsed()).unwrap_or_default();
     VendorWatch::new(
-        move || success.cloudflare.last_success().map(ago),
-        move || {
-            error.cloudflare.last_error().map(|last| LastError {
-                at: ago(last.at),
-                error: VendorError {
-                    vendor: Vendor::Cloudflare,
-                    call: "last",
-                    class: last.class,
-                    done: Done::Unknown,
-                    status: None,
-                    code: None,
-                    message: last.message,
-                    retry_after: None,
-                },
-            })
-        },
+        move || success.cloudflare.last_success(),
+        move || error.cloudflare.last_error(),
         move || refused.cloudflare.refusal().is_some(),
         move || {
             let vendors = ask.clone();
             Box::pin(async move {
                 vendors
                     .cloudflare
-                    .storage_usage(asks(Priority::Janitor))
+                    .storage_usage(permit_request(Priority::Janitor))
                     .await
                     .map(|_| ())
             })
@@ -105,12 +87,7 @@ fn agora(shared: &Arc<Shared>) -> VendorWatch {
     let (refused, ask) = (vendors.clone(), vendors.clone());
     VendorWatch::new(
         move || success.agora.last_success(),
-        move || {
-            error.agora.last_error().map(|last| LastError {
-                at: last.at,
-                error: last.error,
-            })
-        },
+        move || error.agora.last_error(),
         move || refused.agora.refusal().is_some(),
         move || {
             let vendors = ask.clone();
@@ -118,14 +95,14 @@ fn agora(shared: &Arc<Shared>) -> VendorWatch {
                 vendors
                     .agora
                     .media_push()
-                    .check_credentials(asks(Priority::Janitor))
+                    .check_credentials(permit_request(Priority::Janitor))
                     .await
             })
         },
     )
 }
 
-fn budgets(shared: &Arc<Shared>) -> Arc<dyn Fn() -> Vec<Snapshot> + Send + Sync> {
+fn budgets(shared: &Arc<Shared>) -> Arc<dyn Fn() -> Vec<BudgetSnapshot> + Send + Sync> {
     let vendors = shared.vendors().clone();
     Arc::new(move || {
         let (cloudflare, agora) = (&vendors.cloudflare, &vendors.agora);
@@ -144,7 +121,7 @@ fn viewers(shared: &Arc<Shared>) -> Viewers {
                 .cloudflare
                 .customer()
                 // After the polls at relays.
-                .views(asks(Priority::Janitor), &ingest)
+                .views(permit_request(Priority::Janitor), &ingest)
                 .await
                 .ok()
         })

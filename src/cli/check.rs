@@ -9,7 +9,7 @@ use relaykeeper::store::Store;
 use relaykeeper::vendors;
 use relaykeeper::vendors::agora::Agora;
 use relaykeeper::vendors::cloudflare::{Cloudflare, TokenState};
-use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, VendorError};
 use secrecy::ExposeSecret as _;
@@ -146,7 +146,7 @@ async fn cloudflare(settings: &Settings, report: &mut CheckReport) -> anyhow::Re
         return Ok(());
     }
     let cloudflare = Cloudflare::new(&settings.cloudflare, &settings.vendors, &Lease::for_good())?;
-    match cloudflare.verify_token(asks()).await {
+    match cloudflare.verify_token(permit_request()).await {
         Ok(TokenState::Active) => report.good("Cloudflare token", "active"),
         Ok(state) => report.bad(
             "Cloudflare token",
@@ -157,7 +157,7 @@ async fn cloudflare(settings: &Settings, report: &mut CheckReport) -> anyhow::Re
             &explain(&error, "make one with the permission Stream:Edit"),
         ),
     }
-    match cloudflare.storage_usage(asks()).await {
+    match cloudflare.storage_usage(permit_request()).await {
         Ok(usage) => {
             let limit = usage
                 .limit_minutes
@@ -186,7 +186,7 @@ async fn cloudflare(settings: &Settings, report: &mut CheckReport) -> anyhow::Re
         ),
     }
     // Without an answer only the settings are judged.
-    let _ = cloudflare.learn_customer_host(asks()).await;
+    let _ = cloudflare.learn_customer_host(permit_request()).await;
     if let Some(what) = cloudflare.customer().contradiction() {
         report.bad(
             "Cloudflare customer host",
@@ -208,7 +208,7 @@ async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<
         return Ok(());
     }
     let agora = Agora::new(&settings.agora, &settings.vendors, &Lease::for_good())?;
-    match agora.media_push().check_credentials(asks()).await {
+    match agora.media_push().check_credentials(permit_request()).await {
         Ok(()) => report.good("Agora credentials", "accepted"),
         Err(error) => {
             let remedy = "take customer id and secret from the console, RESTful API, of the App ID's own account";
@@ -224,7 +224,7 @@ async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<
             let uid = settings.agora.cloud_recording.recording_uid_base;
             match agora
                 .cloud_recording()
-                .acquire(asks(), "relaykeeper-check", uid, 1)
+                .acquire(permit_request(), "relaykeeper-check", uid, 1)
                 .await
             {
                 Ok(_) => report.good(
@@ -248,7 +248,7 @@ async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<
                 "the bucket's keys cannot be tried without recording: wrong ones end an egress soon after its start",
             );
         }
-        AgoraBackend::MediaPush => match agora.media_push().list(asks()).await {
+        AgoraBackend::MediaPush => match agora.media_push().list(permit_request()).await {
             Ok(list) => report.good(
                 "Agora Media Push",
                 &format!("enabled; {} converters run", list.converters.len()),
@@ -265,8 +265,8 @@ async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<
     Ok(())
 }
 
-fn asks() -> Caller {
-    Caller {
+fn permit_request() -> PermitRequest {
+    PermitRequest {
         priority: Priority::Start,
         until: tokio::time::Instant::now() + Duration::from_secs(30),
     }

@@ -14,7 +14,7 @@ use relaykeeper::actors::view::WireTime;
 use relaykeeper::application;
 use relaykeeper::config::Settings;
 use relaykeeper::vendors::cloudflare::Cloudflare;
-use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 
 /// What to do about webhooks: Cloudflare's to this service (they are hints: without them relaykeeper polls; Agora's are set
@@ -121,8 +121,8 @@ impl WebhookUrls {
     }
 }
 
-fn asks() -> Caller {
-    Caller {
+fn permit_request() -> PermitRequest {
+    PermitRequest {
         priority: Priority::Start,
         until: tokio::time::Instant::now() + Duration::from_secs(30),
     }
@@ -131,7 +131,7 @@ fn asks() -> Caller {
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 async fn status(cloudflare: &Cloudflare, urls: &WebhookUrls) -> anyhow::Result<ExitCode> {
     let mut complete = true;
-    match cloudflare.stream_webhook(asks()).await? {
+    match cloudflare.stream_webhook(permit_request()).await? {
         Some(webhook) if webhook.notification_url == urls.stream => {
             println!("Stream webhook: goes to us")
         }
@@ -173,12 +173,14 @@ async fn live_destination(
     cloudflare: &Cloudflare,
     urls: &WebhookUrls,
 ) -> anyhow::Result<Option<LiveDestination>> {
-    let destinations = cloudflare.notification_destinations(asks()).await?;
+    let destinations = cloudflare
+        .notification_destinations(permit_request())
+        .await?;
     let ours = destinations
         .into_iter()
         .find(|destination| destination.url.as_ref() == Some(&urls.live));
     let Some(ours) = ours else { return Ok(None) };
-    let policies = cloudflare.notification_policies(asks()).await?;
+    let policies = cloudflare.notification_policies(permit_request()).await?;
     let is_used = policies
         .iter()
         .any(|policy| policy.tells_of_live_inputs(&ours.id));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tracing::Instrument as _;
 
-use super::lease::{Allowed, Lease};
+use super::lease::{CallDeadline, Lease};
 use super::proxy::Proxy;
 use super::{Class, Done, Vendor, VendorError};
 use crate::telemetry::{metrics, traced};
@@ -16,17 +16,17 @@ const BODY_LIMIT: usize = 8 << 20;
 const HTML: &[u8] = b"text/html";
 
 /// The shortest wait a vendor can ask for.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const MIN_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait a vendor can ask for: the time for which Cloudflare blocks an account (`cloudflare-stream.md §1.4`).
 /// A header that names more is wrong, and must not stop all calls for hours.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(300);
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// From here on, a number of seconds is a date (2001 or later) rather than a wait.
 const SECONDS_SINCE_1970: f64 = 1e9;
 
 /// What came back, whatever its status.
-pub(crate) struct Answer {
+pub(crate) struct RawResponse {
     /// The HTTP status.
     pub(crate) status: u16,
     /// The headers.
@@ -35,7 +35,7 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl RawResponse {
     /// Whether the answer has no body.
     pub(crate) fn is_empty(&self) -> bool {
         self.body.trim_ascii().is_empty()
@@ -62,7 +62,7 @@ impl Answer {
 }
 
 /// The body may hold a stream key, so it is not shown.
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for RawResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer")
             .field("status", &self.status)
@@ -103,13 +103,13 @@ pub(crate) async fn send(
     request: reqwest::RequestBuilder,
     timeout: Duration,
     lease: &Lease,
-) -> Result<Answer, VendorError> {
-    let Some(allowed) = lease.begin(timeout) else {
+) -> Result<RawResponse, VendorError> {
+    let Some(deadline) = lease.begin(timeout) else {
         return Err(without_lease(vendor, call));
     };
     let begun = Instant::now();
     let span = tracing::error_span!("vendor_call", %vendor, call);
-    let exchange = exchange(vendor, call, traced(request, &span), &allowed);
+    let exchange = exchange(vendor, call, traced(request, &span), &deadline);
     let answer = exchange.instrument(span).await;
     let seconds = begun.elapsed().as_secs_f64();
     metrics::VENDOR_CALL_DURATION.observe(seconds, [&vendor.to_string(), call]);
@@ -150,8 +150,8 @@ async fn exchange(
     vendor: Vendor,
     call: &'static str,
     request: reqwest::RequestBuilder,
-    allowed: &Allowed,
-) -> Result<Answer, VendorError> {
+    deadline: &CallDeadline,
+) -> Result<RawResponse, VendorError> {
     let exchange = async {
         let mut response = request.send().await?;
         let status = response.status().as_u16();
@@ -163,13 +163,13 @@ async fn exchange(
             }
             body.extend_from_slice(&chunk);
         }
-        Ok::<_, reqwest::Error>(Answer {
+        Ok::<_, reqwest::Error>(RawResponse {
             status,
             headers,
             body,
         })
     };
-    match within(allowed, exchange).await {
+    match within(deadline, exchange).await {
         Some(Ok(answer)) => Ok(answer),
         Some(Err(error)) => Err(broken(vendor, call, error)),
         None => Err(failure(
@@ -177,19 +177,19 @@ async fn exchange(
             call,
             Class::Timeout,
             Done::Unknown,
-            format!("no answer within {}", shown(allowed.length())),
+            format!("no answer within {}", shown(deadline.length())),
         )),
     }
 }
 
 /// As tokio's timeout, which asks the future first: a process that was frozen past the end goes no step further with it.
-async fn within<F: Future>(allowed: &Allowed, future: F) -> Option<F::Output> {
+async fn within<F: Future>(deadline: &CallDeadline, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
-    let timely = std::future::poll_fn(|cx| match allowed.is_over() {
+    let timely = std::future::poll_fn(|cx| match deadline.has_passed() {
         true => std::task::Poll::Ready(None),
         false => future.as_mut().poll(cx).map(Some),
     });
-    let timely = tokio::time::timeout_at(allowed.until(), timely).await;
+    let timely = tokio::time::timeout_at(deadline.until(), timely).await;
     timely.ok().flatten()
 }
 
@@ -200,12 +200,12 @@ fn shown(duration: Duration) -> humantime::FormattedDuration {
 
 /// The wait that `Retry-After` asks for.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    asked_wait(headers.get(RETRY_AFTER)?.to_str().ok()?)
+    requested_wait(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
 /// The wait that a header's value asks for: seconds, an HTTP date, or a date in seconds since 1970. The result is within
-/// [`SHORTEST_WAIT`] and [`LONGEST_WAIT`]. Other texts ask for nothing: each caller has a wait of its own.
-pub(crate) fn asked_wait(text: &str) -> Option<Duration> {
+/// [`MIN_WAIT`] and [`MAX_WAIT`]. Other texts ask for nothing: each caller has a wait of its own.
+pub(crate) fn requested_wait(text: &str) -> Option<Duration> {
     let until = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
     let text = text.trim();
     let wait = match text.parse::<f64>() {
@@ -213,12 +213,12 @@ pub(crate) fn asked_wait(text: &str) -> Option<Duration> {
         Ok(seconds) if seconds >= SECONDS_SINCE_1970 => Duration::try_from_secs_f64(seconds)
             .ok()
             .and_then(|since| UNIX_EPOCH.checked_add(since))
-            .map_or(LONGEST_WAIT, until),
+            .map_or(MAX_WAIT, until),
         // A negative number: the time is over.
         Ok(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or_default(),
         Err(_) => until(chrono::DateTime::parse_from_rfc2822(text).ok()?.into()),
     };
-    Some(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))
+    Some(wait.clamp(MIN_WAIT, MAX_WAIT))
 }
 
 /// An exchange the transport broke. The URL is left out: it may hold a secret.
@@ -286,7 +286,7 @@ mod tests {
             }
             let body = body.as_bytes().to_vec();
             let status = 200;
-            Answer {
+            RawResponse {
                 status,
                 headers,
                 body,
@@ -323,9 +323,9 @@ mod tests {
             "0.001",
             "Wed, 21 Oct 2015 07:28:00 GMT",
         ] {
-            assert_eq!(told(past), Some(SHORTEST_WAIT), "{past}");
+            assert_eq!(told(past), Some(MIN_WAIT), "{past}");
         }
-        assert_eq!(told(&over.to_string()), Some(SHORTEST_WAIT));
+        assert_eq!(told(&over.to_string()), Some(MIN_WAIT));
         for far in [
             "301",
             "3600",
@@ -336,7 +336,7 @@ mod tests {
             "1790000000000",
             "Fri, 31 Dec 9999 23:59:59 GMT",
         ] {
-            assert_eq!(told(far), Some(LONGEST_WAIT), "{far}");
+            assert_eq!(told(far), Some(MAX_WAIT), "{far}");
         }
         for nothing in [
             "", "later", "inf", "-inf", "nan", "1e999", "0x10", "10 s", "1,000",
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn the_body_of_an_answer_is_never_shown() {
-        let answer = Answer {
+        let answer = RawResponse {
             status: 200,
             headers: HeaderMap::new(),
             body: b"streamKey".to_vec(),

@@ -18,16 +18,16 @@ const MARGIN_PART: u32 = 9;
 
 /// A moment by both clocks: a machine that slept may have stopped one of them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
+pub(crate) struct LeaseInstant {
     at: Instant,
-    by_the_wall: SystemTime,
+    wall: SystemTime,
 }
 
-impl Moment {
+impl LeaseInstant {
     pub(crate) fn now() -> Self {
         Self {
             at: Instant::now(),
-            by_the_wall: SystemTime::now(),
+            wall: SystemTime::now(),
         }
     }
 
@@ -37,42 +37,43 @@ impl Moment {
     }
 
     fn passed(self) -> Duration {
-        let by_the_wall = self.by_the_wall.elapsed().unwrap_or_default();
-        self.at.elapsed().max(by_the_wall)
+        let wall = self.wall.elapsed().unwrap_or_default();
+        self.at.elapsed().max(wall)
     }
 }
 
 /// A call that may be made, until an end that no pause moves.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Allowed {
+pub(super) struct CallDeadline {
     /// How long it may take in all.
     length: Duration,
     until: Instant,
     /// When the lease began, and how long after that, by either clock, it is cut.
-    cut: Option<(Moment, Duration)>,
+    cut_after: Option<(LeaseInstant, Duration)>,
 }
 
-impl Allowed {
-    fn for_good(length: Duration) -> Self {
+impl CallDeadline {
+    fn unlimited(length: Duration) -> Self {
         Self {
             length,
             until: Instant::now() + length,
-            cut: None,
+            cut_after: None,
         }
     }
 
     /// One that begins now, when so much of the lease has passed, and is cut at the limit.
-    fn under(lease: Moment, passed: Duration, limit: Duration) -> Self {
+    fn under(lease: LeaseInstant, passed: Duration, limit: Duration) -> Self {
         Self {
-            cut: Some((lease, limit)),
-            ..Self::for_good(limit.saturating_sub(passed))
+            cut_after: Some((lease, limit)),
+            ..Self::unlimited(limit.saturating_sub(passed))
         }
     }
 
     /// Whether it is to be cut now.
-    pub(super) fn is_over(&self) -> bool {
-        let cut = self.cut;
-        Instant::now() >= self.until || cut.is_some_and(|(from, limit)| from.passed() >= limit)
+    pub(super) fn has_passed(&self) -> bool {
+        let cut_after = self.cut_after;
+        Instant::now() >= self.until
+            || cut_after.is_some_and(|(from, limit)| from.passed() >= limit)
     }
 
     /// When it is to be cut, by this process's clock.
@@ -89,30 +90,30 @@ impl Allowed {
 /// The right to call the vendors. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Lease {
-    held: Arc<watch::Sender<Held>>,
+    state: Arc<watch::Sender<LeaseState>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Held {
+enum LeaseState {
     /// Nobody else can come by what this process drives.
-    ForGood,
+    Forever,
     For(Term),
-    Not,
+    Lost,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Term {
-    sent: Moment,
+    sent: LeaseInstant,
     length: Duration,
 }
 
 impl Term {
     /// A call that begins now, if one may.
-    fn allows(&self, timeout: Duration) -> Option<Allowed> {
+    fn allows(&self, timeout: Duration) -> Option<CallDeadline> {
         let passed = self.sent.passed();
         let end = self.length - MARGIN.min(self.length / MARGIN_PART);
-        let allowed = || Allowed::under(self.sent, passed, end.min(passed + timeout));
-        (passed < self.length / 2).then(allowed)
+        let deadline = || CallDeadline::under(self.sent, passed, end.min(passed + timeout));
+        (passed < self.length / 2).then(deadline)
     }
 }
 
@@ -120,63 +121,64 @@ impl Lease {
     /// That of a process which shares its database with nobody.
     #[must_use]
     pub fn for_good() -> Self {
-        Self::new(Held::ForGood)
+        Self::new(LeaseState::Forever)
     }
 
     /// That of a process which has none yet.
     #[must_use]
     pub fn not_yet() -> Self {
-        Self::new(Held::Not)
+        Self::new(LeaseState::Lost)
     }
 
-    fn new(held: Held) -> Self {
+    fn new(state: LeaseState) -> Self {
         Self {
-            held: Arc::new(watch::Sender::new(held)),
+            state: Arc::new(watch::Sender::new(state)),
         }
     }
 
     /// The lease was renewed, by a request sent then.
-    pub(crate) fn renewed(&self, sent: Moment, length: Duration) {
-        self.held.send_replace(Held::For(Term { sent, length }));
+    pub(crate) fn renewed(&self, sent: LeaseInstant, length: Duration) {
+        self.state
+            .send_replace(LeaseState::For(Term { sent, length }));
     }
 
     /// It is another's now, or soon will be: no call begins any more.
     pub(crate) fn revoke(&self) {
-        self.held.send_replace(Held::Not);
+        self.state.send_replace(LeaseState::Lost);
     }
 
     /// Whether a call may begin.
     #[must_use]
     pub fn holds(&self) -> bool {
-        match *self.held.borrow() {
-            Held::ForGood => true,
-            Held::For(term) => term.allows(Duration::ZERO).is_some(),
-            Held::Not => false,
+        match *self.state.borrow() {
+            LeaseState::Forever => true,
+            LeaseState::For(term) => term.allows(Duration::ZERO).is_some(),
+            LeaseState::Lost => false,
         }
     }
 
     /// Waits until a call may begin; false: it may not, or not in time. Asked before a permit is: what is permitted is sent.
-    pub(super) async fn opens(&self, until: Instant) -> bool {
-        let mut held = self.held.subscribe();
+    pub(super) async fn ready(&self, until: Instant) -> bool {
+        let mut state = self.state.subscribe();
         loop {
-            match *held.borrow_and_update() {
-                Held::ForGood => return true,
-                Held::For(term) if term.allows(Duration::ZERO).is_some() => return true,
-                Held::For(_) => {}
-                Held::Not => return false,
+            match *state.borrow_and_update() {
+                LeaseState::Forever => return true,
+                LeaseState::For(term) if term.allows(Duration::ZERO).is_some() => return true,
+                LeaseState::For(_) => {}
+                LeaseState::Lost => return false,
             }
-            if !matches!(timeout_at(until, held.changed()).await, Ok(Ok(()))) {
+            if !matches!(timeout_at(until, state.changed()).await, Ok(Ok(()))) {
                 return false;
             }
         }
     }
 
     /// A call that begins now and takes as long at most. `None`: it may not.
-    pub(super) fn begin(&self, timeout: Duration) -> Option<Allowed> {
-        match *self.held.borrow() {
-            Held::ForGood => Some(Allowed::for_good(timeout)),
-            Held::For(term) => term.allows(timeout),
-            Held::Not => None,
+    pub(super) fn begin(&self, timeout: Duration) -> Option<CallDeadline> {
+        match *self.state.borrow() {
+            LeaseState::Forever => Some(CallDeadline::unlimited(timeout)),
+            LeaseState::For(term) => term.allows(timeout),
+            LeaseState::Lost => None,
         }
     }
 }
@@ -193,31 +195,31 @@ mod tests {
     }
 
     fn length(lease: &Lease, timeout: Duration) -> Option<Duration> {
-        lease.begin(timeout).map(|allowed| allowed.length())
+        lease.begin(timeout).map(|deadline| deadline.length())
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_call_begins_after_half_the_lease_and_none_outlasts_it() {
         let lease = Lease::not_yet();
         assert!(!lease.holds());
-        lease.renewed(Moment::now(), LEASE);
-        let allowed = length(&lease, LONG).unwrap();
-        assert!(allowed <= seconds(40) && allowed > seconds(39));
+        lease.renewed(LeaseInstant::now(), LEASE);
+        let deadline = length(&lease, LONG).unwrap();
+        assert!(deadline <= seconds(40) && deadline > seconds(39));
         assert_eq!(length(&lease, seconds(10)), Some(seconds(10)));
         tokio::time::advance(seconds(22)).await;
         let begun = lease.begin(LONG).unwrap();
-        assert!(begun.length() <= seconds(18) && !begun.is_over());
+        assert!(begun.length() <= seconds(18) && !begun.has_passed());
         tokio::time::advance(seconds(1)).await;
         assert!(!lease.holds());
         assert_eq!(length(&lease, seconds(10)), None);
         tokio::time::advance(seconds(18)).await;
-        assert!(begun.is_over());
+        assert!(begun.has_passed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_counts_from_when_the_renewal_was_sent() {
         let lease = Lease::not_yet();
-        let sent = Moment::now();
+        let sent = LeaseInstant::now();
         tokio::time::advance(seconds(10)).await;
         lease.renewed(sent, LEASE);
         assert!(length(&lease, LONG).unwrap() <= seconds(30));
@@ -226,8 +228,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_machine_that_slept_with_one_clock_stopped_is_told_by_the_other() {
         let lease = Lease::not_yet();
-        let mut sent = Moment::now();
-        sent.by_the_wall -= seconds(30);
+        let mut sent = LeaseInstant::now();
+        sent.wall -= seconds(30);
         lease.renewed(sent, LEASE);
         assert!(!lease.holds());
     }
@@ -235,18 +237,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_waits_for_the_renewal_and_is_refused_once_it_is_revoked() {
         let lease = Lease::not_yet();
-        let opens = |lease: Lease| async move { lease.opens(Instant::now() + LONG).await };
-        assert!(!opens(lease.clone()).await);
-        lease.renewed(Moment::now(), LEASE);
-        assert!(opens(lease.clone()).await);
+        let ready = |lease: Lease| async move { lease.ready(Instant::now() + LONG).await };
+        assert!(!ready(lease.clone()).await);
+        lease.renewed(LeaseInstant::now(), LEASE);
+        assert!(ready(lease.clone()).await);
         tokio::time::advance(seconds(30)).await;
-        let waiting = tokio::spawn(opens(lease.clone()));
+        let waiting = tokio::spawn(ready(lease.clone()));
         tokio::time::advance(seconds(5)).await;
-        lease.renewed(Moment::now(), LEASE);
+        lease.renewed(LeaseInstant::now(), LEASE);
         assert!(waiting.await.unwrap());
         tokio::time::advance(seconds(30)).await;
         assert!(
-            !lease.opens(Instant::now() + seconds(1)).await,
+            !lease.ready(Instant::now() + seconds(1)).await,
             "not in time"
         );
         lease.revoke();
@@ -256,10 +258,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_short_lease_has_a_short_margin_and_one_for_good_has_none() {
         let lease = Lease::not_yet();
-        lease.renewed(Moment::now(), seconds(9));
-        let allowed = length(&lease, LONG).unwrap();
-        assert!(allowed <= seconds(8) && allowed > seconds(7));
-        let allowed = length(&Lease::for_good(), LONG).unwrap();
-        assert!(allowed > seconds(59));
+        lease.renewed(LeaseInstant::now(), seconds(9));
+        let deadline = length(&lease, LONG).unwrap();
+        assert!(deadline <= seconds(8) && deadline > seconds(7));
+        let deadline = length(&Lease::for_good(), LONG).unwrap();
+        assert!(deadline > seconds(59));
     }
 }

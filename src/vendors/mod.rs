@@ -4,6 +4,7 @@ pub mod agora;
 pub mod cloudflare;
 mod error;
 pub mod governor;
+mod health;
 mod http;
 pub mod lease;
 mod number;
@@ -11,4 +12,5 @@ mod proxy;
 mod redact;
 
 pub use error::{Class, Done, Vendor, VendorError};
+pub use health::LastError;
 pub use proxy::{BadProxy, Proxy, proxy};

@@ -13,14 +13,14 @@ use std::time::Duration;
 use relaykeeper::config;
 use relaykeeper::vendors::agora::channel::Hosts;
 use relaykeeper::vendors::agora::cloud_recording::{
-    OutputStatus, QueryAnswer, RecordingTask, RecordingTaskStatus, StartAnswer, StartRequest,
-    StopAnswer, UpdateAnswer,
+    OutputStatus, RecordingQueryAnswer, RecordingStartAnswer, RecordingStartRequest,
+    RecordingStopAnswer, RecordingTask, RecordingTaskStatus, RecordingUpdateAnswer,
 };
 use relaykeeper::vendors::agora::media_push::{
     ConverterState, CreateAnswer, DeleteAnswer, GetAnswer, NewConverter,
 };
-use relaykeeper::vendors::agora::{Agora, SetUpError};
-use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::agora::{Agora, AgoraSetupError};
+use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, Done, VendorError};
 use rstest::rstest;
@@ -73,8 +73,8 @@ fn agora(server: &MockServer) -> Agora {
     build(&settings(&server.uri(), &[]))
 }
 
-fn caller() -> Caller {
-    Caller {
+fn permit() -> PermitRequest {
+    PermitRequest {
         priority: Priority::Start,
         until: tokio::time::Instant::now() + Duration::from_secs(30),
     }
@@ -84,8 +84,8 @@ fn rtmp_url() -> SecretString {
     format!("rtmps://live.cloudflare.com:443/live/{KEY}").into()
 }
 
-fn start_request() -> StartRequest {
-    StartRequest {
+fn start_request() -> RecordingStartRequest {
+    RecordingStartRequest {
         resource_id: "res/1".into(),
         cname: "relaykeeper_0a1b2c3d_00ff_1".into(),
         uid: 900_000_001,

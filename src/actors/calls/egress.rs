@@ -2,11 +2,11 @@
 
 use secrecy::ExposeSecret;
 
-use super::{Caller, asks, asks_to_start, failure};
+use super::{VendorCalls, failure, permit_request, start_permit_request};
 use crate::relay::{Answer, Backend, Class, CloudTask, Durable, EgressReading, EgressRef, Failure};
 use crate::vendors::agora::cloud_recording::{
-    OutputStatus, QueryAnswer, RecordingTask, RecordingTaskStatus, StartAnswer, StartRequest,
-    StopAnswer, UpdateAnswer,
+    OutputStatus, RecordingQueryAnswer, RecordingStartAnswer, RecordingStartRequest,
+    RecordingStopAnswer, RecordingTask, RecordingTaskStatus, RecordingUpdateAnswer,
 };
 use crate::vendors::agora::media_push::{
     ConverterState, CreateAnswer, DeleteAnswer, GetAnswer, NewConverter,
@@ -17,7 +17,7 @@ use crate::vendors::governor::Priority;
 /// `readyTimeout` at its most: two misses end the task, and a seller has two minutes to come (`agora.md §3.7`).
 const READY_TIMEOUT_SECONDS: u32 = 60;
 
-impl Caller {
+impl VendorCalls {
     pub(super) async fn acquire(&self, durable: &Durable, attempt: u32) -> Result<Answer, Failure> {
         let (cname, uid) = identity(durable, attempt)?;
         let hours = match &durable.spec.backend {
@@ -32,7 +32,7 @@ impl Caller {
             .vendors
             .agora
             .cloud_recording()
-            .acquire(asks_to_start(durable), &cname, uid, hours + 1)
+            .acquire(start_permit_request(durable), &cname, uid, hours + 1)
             .await;
         Ok(Answer::Acquired {
             resource_id: made.map_err(failure)?,
@@ -78,13 +78,13 @@ impl Caller {
         } else {
             Ready::Joined
         };
-        let asks = asks_to_start(durable);
-        let request = StartRequest {
+        let permit = start_permit_request(durable);
+        let request = RecordingStartRequest {
             resource_id,
             cname,
             uid,
             page_url: links.link(&claims, ready),
-            rtmp_url: self.publish_url(ingest, asks).await?,
+            rtmp_url: self.publish_url(ingest, permit).await?,
             max_recording_hours: *max_recording_hours,
             ready_timeout_seconds: READY_TIMEOUT_SECONDS,
         };
@@ -92,13 +92,13 @@ impl Caller {
             .vendors
             .agora
             .cloud_recording()
-            .start(asks, &request)
+            .start(permit, &request)
             .await;
         Ok(match started.map_err(failure)? {
-            StartAnswer::Started { sid } => Answer::Recording { sid: Some(sid) },
-            StartAnswer::AlreadyStarted { sid } => Answer::Recording { sid },
-            StartAnswer::Conflict => Answer::RecordingElsewhere,
-            StartAnswer::ResourceExpired => Answer::ResourceExpired,
+            RecordingStartAnswer::Started { sid } => Answer::Recording { sid: Some(sid) },
+            RecordingStartAnswer::AlreadyStarted { sid } => Answer::Recording { sid },
+            RecordingStartAnswer::Conflict => Answer::RecordingElsewhere,
+            RecordingStartAnswer::ResourceExpired => Answer::ResourceExpired,
         })
     }
 
@@ -113,8 +113,8 @@ impl Caller {
         let Backend::MediaPush { region } = &durable.spec.backend else {
             return Err(misfit("rtmp_converters.create"));
         };
-        let asks = asks_to_start(durable);
-        let rtmp_url = self.publish_url(ingest, asks).await?;
+        let permit = start_permit_request(durable);
+        let rtmp_url = self.publish_url(ingest, permit).await?;
         let new = NewConverter {
             name: durable.spec.tag(attempt).to_string(),
             channel: durable.spec.channel_name.clone(),
@@ -124,7 +124,7 @@ impl Caller {
             region: region.clone(),
         };
         let media_push = self.vendors.agora.media_push();
-        let taken = match media_push.create(asks, &new).await.map_err(failure)? {
+        let taken = match media_push.create(permit, &new).await.map_err(failure)? {
             CreateAnswer::Created {
                 converter_id,
                 state: _,
@@ -132,13 +132,13 @@ impl Caller {
             CreateAnswer::NameTaken { converter_id } => converter_id,
         };
         let taken = match taken {
-            Some(id) => match media_push.get(asks, region, &id).await.map_err(failure)? {
+            Some(id) => match media_push.get(permit, region, &id).await.map_err(failure)? {
                 GetAnswer::Found(converter) => Some(converter),
                 GetAnswer::NotFound { .. } => None,
             },
             None => {
                 let list = media_push
-                    .list_channel(asks, &new.channel)
+                    .list_channel(permit, &new.channel)
                     .await
                     .map_err(failure)?;
                 list.converters
@@ -165,7 +165,7 @@ impl Caller {
             });
         }
         media_push
-            .delete(asks, region, &taken.id)
+            .delete(permit, region, &taken.id)
             .await
             .map_err(failure)?;
         Err(in_the_way(
@@ -178,35 +178,37 @@ impl Caller {
         egress: EgressRef,
         ingest: &str,
     ) -> Result<Answer, Failure> {
-        let asks = asks(Priority::Recover);
+        let permit = permit_request(Priority::Recover);
         let EgressRef::CloudRecording(task) = egress else {
             return Ok(Answer::Updated);
         };
-        let rtmp_url = self.publish_url(ingest, asks).await?;
+        let rtmp_url = self.publish_url(ingest, permit).await?;
         let updated = self
             .vendors
             .agora
             .cloud_recording()
-            .update(asks, &task.into(), &rtmp_url)
+            .update(permit, &task.into(), &rtmp_url)
             .await;
         match updated.map_err(failure)? {
-            UpdateAnswer::Updated | UpdateAnswer::NotFound { .. } => Ok(Answer::Updated),
+            RecordingUpdateAnswer::Updated | RecordingUpdateAnswer::NotFound { .. } => {
+                Ok(Answer::Updated)
+            }
         }
     }
 
     pub(super) async fn stop_egress(&self, egress: EgressRef) -> Result<Answer, Failure> {
-        let asks = asks(Priority::Stop);
+        let permit = permit_request(Priority::Stop);
         match egress {
             EgressRef::CloudRecording(task) => {
                 let stopped = self
                     .vendors
                     .agora
                     .cloud_recording()
-                    .stop(asks, &task.into())
+                    .stop(permit, &task.into())
                     .await;
                 Ok(match stopped.map_err(failure)? {
-                    StopAnswer::Stopped => Answer::Stopped,
-                    StopAnswer::NotFound { .. } => Answer::NotFound,
+                    RecordingStopAnswer::Stopped => Answer::Stopped,
+                    RecordingStopAnswer::NotFound { .. } => Answer::NotFound,
                 })
             }
             EgressRef::MediaPush {
@@ -217,7 +219,7 @@ impl Caller {
                     .vendors
                     .agora
                     .media_push()
-                    .delete(asks, &region, &converter_id)
+                    .delete(permit, &region, &converter_id)
                     .await;
                 Ok(match deleted.map_err(failure)? {
                     DeleteAnswer::Deleted => Answer::Stopped,
@@ -228,18 +230,18 @@ impl Caller {
     }
 
     pub(super) async fn poll_egress(&self, egress: EgressRef) -> Result<Answer, Failure> {
-        let asks = asks(Priority::Recover);
+        let permit = permit_request(Priority::Recover);
         let reading = match egress {
             EgressRef::CloudRecording(task) => {
                 let answer = self
                     .vendors
                     .agora
                     .cloud_recording()
-                    .query(asks, &task.into())
+                    .query(permit, &task.into())
                     .await;
                 match answer.map_err(failure)? {
-                    QueryAnswer::Found(status) => reading(&status),
-                    QueryAnswer::NotFound { .. } => EgressReading::NotFound,
+                    RecordingQueryAnswer::Found(status) => reading(&status),
+                    RecordingQueryAnswer::NotFound { .. } => EgressReading::NotFound,
                 }
             }
             EgressRef::MediaPush {
@@ -250,7 +252,7 @@ impl Caller {
                     .vendors
                     .agora
                     .media_push()
-                    .poll(asks, &region, &converter_id)
+                    .poll(permit, &region, &converter_id)
                     .await;
                 match answer.map_err(failure)? {
                     GetAnswer::Found(converter) => match converter.state {

@@ -1,11 +1,11 @@
 //! Calls on the ingest.
 
-use super::{Caller, asks, asks_to_start, failure, unexpected};
+use super::{VendorCalls, failure, permit_request, start_permit_request, unexpected};
 use crate::relay::{Answer, Class, Durable, Failure};
 use crate::vendors::cloudflare::{CreatedLiveInput, NewLiveInput};
 use crate::vendors::governor::Priority;
 
-impl Caller {
+impl VendorCalls {
     pub(super) async fn create_ingest(
         &self,
         durable: &Durable,
@@ -21,7 +21,7 @@ impl Caller {
         let made = self
             .vendors
             .cloudflare
-            .create_live_input(asks_to_start(durable), &new)
+            .create_live_input(start_permit_request(durable), &new)
             .await;
         let CreatedLiveInput {
             live_input: ingest,
@@ -63,11 +63,11 @@ impl Caller {
         attempt: u32,
     ) -> Result<Answer, Failure> {
         let tag = durable.spec.tag(attempt).to_string();
-        let asks = asks_to_start(durable);
+        let permit = start_permit_request(durable);
         let list = self
             .vendors
             .cloudflare
-            .list_live_inputs(asks)
+            .list_live_inputs(permit)
             .await
             .map_err(failure)?;
         let found = list
@@ -86,7 +86,7 @@ impl Caller {
         let ingest = self
             .vendors
             .cloudflare
-            .get_live_input(asks, &found.uid)
+            .get_live_input(permit, &found.uid)
             .await
             .map_err(failure)?;
         if let Some(target) = &ingest.rtmps {
@@ -108,11 +108,11 @@ impl Caller {
         durable: &Durable,
         ingest: &str,
     ) -> Result<Answer, Failure> {
-        let asks = asks_to_start(durable);
+        let permit = start_permit_request(durable);
         let rotated = match self
             .vendors
             .cloudflare
-            .rotate_keys(asks, ingest)
+            .rotate_keys(permit, ingest)
             .await
             .map_err(failure)
         {
@@ -139,7 +139,7 @@ impl Caller {
         match self
             .vendors
             .cloudflare
-            .disable_live_input(asks(priority), ingest)
+            .disable_live_input(permit_request(priority), ingest)
             .await
             .map_err(failure)
         {
@@ -150,10 +150,10 @@ impl Caller {
     }
 
     pub(super) async fn delete_ingest(&self, ingest: &str) -> Result<Answer, Failure> {
-        let asks = asks(Priority::Finalize);
+        let permit = permit_request(Priority::Finalize);
         self.vendors
             .cloudflare
-            .delete_live_input(asks, ingest)
+            .delete_live_input(permit, ingest)
             .await
             .map_err(failure)?;
         Ok(Answer::Deleted)

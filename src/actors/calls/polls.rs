@@ -3,14 +3,14 @@
 use tokio::time::Instant;
 
 use super::lifecycle::FeedSource;
-use super::{Caller, asks, failure, recording, unexpected};
+use super::{VendorCalls, failure, permit_request, recording, unexpected};
 use crate::relay::{Answer, Durable, Failure, FeedReading};
 use crate::vendors::Class;
 use crate::vendors::agora::channel::Hosts;
 use crate::vendors::cloudflare::{FeedState, Lifecycle, Manifest};
 use crate::vendors::governor::{self, Priority};
 
-impl Caller {
+impl VendorCalls {
     /// Asks the public host, which no API budget counts; the API only while that host cannot be believed.
     pub(super) async fn poll_feed(
         &self,
@@ -19,7 +19,7 @@ impl Caller {
         (probe_manifest, manifest_first): (bool, bool),
     ) -> Result<Answer, Failure> {
         // Until a buyer can press play somebody waits for it.
-        let asks = asks(match durable.live_at {
+        let permit = permit_request(match durable.live_at {
             None => Priority::Start,
             Some(_) => Priority::Recover,
         });
@@ -31,7 +31,7 @@ impl Caller {
             }
         }
         let manifest = async || {
-            let manifest = customer.manifest(asks, ingest).await;
+            let manifest = customer.manifest(permit, ingest).await;
             manifest
                 .map(|manifest| manifest == Manifest::Playable)
                 .map_err(failure)
@@ -39,7 +39,7 @@ impl Caller {
         if manifest_first && !manifest().await? {
             return Ok(Answer::NotYetPlayable);
         }
-        let Some(lifecycle) = self.lifecycle(asks, ingest).await? else {
+        let Some(lifecycle) = self.lifecycle(permit, ingest).await? else {
             return Ok(Answer::NotFound);
         };
         let playable = match (probe_manifest, lifecycle.live) {
@@ -58,12 +58,12 @@ impl Caller {
     /// Whether the ingest streams, from whoever can be believed. `None`: the API says that there is no such ingest.
     async fn lifecycle(
         &self,
-        asks: governor::Caller,
+        permit: governor::PermitRequest,
         ingest: &str,
     ) -> Result<Option<Lifecycle>, Failure> {
         let (cloudflare, trust) = (&self.vendors.cloudflare, &self.vendors.lifecycle);
         if trust.source(Instant::now()) == FeedSource::Lifecycle {
-            let said = cloudflare.customer().lifecycle(asks, ingest).await;
+            let said = cloudflare.customer().lifecycle(permit, ingest).await;
             match &said {
                 Ok(_) => trust.documented(),
                 Err(error) if matches!(error.class, Class::Unexpected | Class::NotFound) => {
@@ -78,8 +78,8 @@ impl Caller {
             }
         }
         // Starts come before looks in the API's budget.
-        let asks = super::asks(Priority::Recover);
-        let state = match cloudflare.get_live_input(asks, ingest).await {
+        let permit = super::permit_request(Priority::Recover);
+        let state = match cloudflare.get_live_input(permit, ingest).await {
             Err(error) if error.class == Class::NotFound => {
                 trust.api_does_not_know();
                 return Ok(None);
@@ -103,7 +103,7 @@ impl Caller {
             .vendors
             .agora
             .channel()
-            .hosts(asks(Priority::Recover), &spec.channel_name)
+            .hosts(permit_request(Priority::Recover), &spec.channel_name)
             .await;
         let present = match hosts.map_err(failure)? {
             Hosts::NoChannel => false,
@@ -127,12 +127,12 @@ impl Caller {
         ingest: &str,
         thorough: bool,
     ) -> Result<Answer, Failure> {
-        let asks = asks(Priority::Finalize);
+        let permit = permit_request(Priority::Finalize);
         let cloudflare = &self.vendors.cloudflare;
         let found = if thorough {
-            match cloudflare.videos_of(asks, ingest).await {
+            match cloudflare.videos_of(permit, ingest).await {
                 Err(error) if error.class == Class::NotFound => {
-                    cloudflare.videos_by_input(asks, ingest).await
+                    cloudflare.videos_by_input(permit, ingest).await
                 }
                 found => found,
             }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::ROUND;
 use crate::actors::shared::Shared;
-use crate::vendors::lease::Moment;
+use crate::vendors::lease::LeaseInstant;
 
 /// Why a node is none any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
@@ -19,14 +19,14 @@ pub(in crate::actors) enum LeaseLost {
 }
 
 /// Renews the lease until it is lost.
-pub(super) async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: Moment) -> LeaseLost {
+pub(super) async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: LeaseInstant) -> LeaseLost {
     let (lease, every) = (shared.settings.fleet.lease, shared.settings.fleet.renewal);
     let mut renewed = renewed.at();
     let mut next = renewed + every;
     loop {
         let expires = renewed + lease;
         tokio::time::sleep_until(next.min(expires)).await;
-        let sent = Moment::now();
+        let sent = LeaseInstant::now();
         if sent.at() >= expires {
             return LeaseLost::Expired;
         }

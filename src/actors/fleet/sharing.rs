@@ -78,7 +78,7 @@ impl NodeSession {
         let (store, epoch) = (self.shared.store.clone(), self.epoch);
         // Nobody waits for it: stops come in.
         self.releases.spawn(async move {
-            join_all(gone.iter().map(|(_, caller)| caller.wind_up(POLL_HOME))).await;
+            join_all(gone.iter().map(|(_, calls)| calls.wind_up(POLL_HOME))).await;
             let relays: Vec<Uuid> = gone.into_iter().map(|(relay_id, _)| relay_id).collect();
             // Until it is answered: one that is executed late must not find its relay taken up again.
             until_done("release relays", || store.release(epoch, &relays)).await;

@@ -5,21 +5,21 @@ use uuid::Uuid;
 
 use super::messages::{DropAll, Evict, HandOff, ListRelays};
 use super::{Child, Registry};
-use crate::actors::calls::Caller;
+use crate::actors::calls::VendorCalls;
 use crate::actors::relay_actor::Stop;
 use crate::relay::Phase;
 
 impl Registry {
     /// A relay goes to another process. Its calls may still be under way.
-    fn evict(&mut self, relay_id: Uuid) -> Option<Caller> {
+    fn evict(&mut self, relay_id: Uuid) -> Option<VendorCalls> {
         let child = self.children.remove(&relay_id)?;
         // No call is made from here on, whatever its actor is about.
-        child.caller.in_flight().close();
+        child.calls.in_flight().close();
         self.shared.directory.remove(relay_id);
         if let Some(actor) = child.actor {
             actor.do_send(Stop);
         }
-        Some(child.caller)
+        Some(child.calls)
     }
 }
 
@@ -38,7 +38,7 @@ impl Handler<HandOff> for Registry {
     fn handle(&mut self, HandOff(most): HandOff, _: &mut Self::Context) -> Self::Result {
         let live = |(relay_id, child): (&Uuid, &Child)| {
             let relay = self.shared.directory.get(*relay_id)?;
-            let busy = !child.caller.in_flight().is_empty();
+            let busy = !child.calls.in_flight().is_empty();
             (relay.durable.phase == Phase::Live).then_some((busy, *relay_id))
         };
         let mut live: Vec<(bool, Uuid)> = self.children.iter().filter_map(live).collect();
@@ -53,8 +53,8 @@ impl Handler<Evict> for Registry {
     type Result = ();
 
     fn handle(&mut self, Evict(relay_id): Evict, _: &mut Self::Context) {
-        if let Some(caller) = self.evict(relay_id) {
-            caller.abandon();
+        if let Some(calls) = self.evict(relay_id) {
+            calls.abandon();
         }
     }
 }

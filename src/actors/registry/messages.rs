@@ -4,7 +4,7 @@ use actix::Message;
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::actors::calls::Caller;
+use crate::actors::calls::VendorCalls;
 use crate::actors::records;
 use crate::actors::relay_actor::Deliver;
 use crate::relay::{Action, Relay};
@@ -89,13 +89,13 @@ pub(in crate::actors) struct EgressDown {
 
 /// The relays are another process's: all actors go without a word. Answers whose calls may still be under way.
 #[derive(Message)]
-#[rtype(result = "Vec<Caller>")]
+#[rtype(result = "Vec<VendorCalls>")]
 pub(in crate::actors) struct DropAll;
 
 /// At most so many relays shall go to another process: live ones, of which nothing is under way. Answers which, and whose
 /// calls may be under way after all.
 #[derive(Message)]
-#[rtype(result = "Vec<(Uuid, Caller)>")]
+#[rtype(result = "Vec<(Uuid, VendorCalls)>")]
 pub(in crate::actors) struct HandOff(pub(in crate::actors) usize);
 
 /// A relay turned out to be another process's.

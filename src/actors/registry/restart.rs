@@ -7,7 +7,7 @@ use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::{Registry, SpawnArgs};
-use crate::actors::calls::Caller;
+use crate::actors::calls::VendorCalls;
 use crate::actors::forced_end;
 use crate::actors::records::{self, Unreadable};
 use crate::actors::relay_actor::StartMode;
@@ -46,7 +46,7 @@ impl Registry {
         metrics::RESTARTS.add(1, []);
         tracing::error!(%relay_id, channel_id = child.channel_id, reason, deaths, "a relay's actor died");
         let wait = BACKOFF.after(u32::try_from(deaths.saturating_sub(1)).unwrap_or(u32::MAX));
-        let in_flight = child.caller.in_flight().clone();
+        let in_flight = child.calls.in_flight().clone();
         let shared = self.shared.clone();
         let load = async move {
             in_flight.close();
@@ -85,7 +85,7 @@ impl Registry {
         let Some(mut child) = self.children.remove(&relay_id) else {
             return;
         };
-        child.caller = Caller::new(self.shared.vendors.clone());
+        child.calls = VendorCalls::new(self.shared.vendors.clone());
         let incarnation = child.restarts.saturating_add(1);
         let relay = Box::new(Relay::load(durable, incarnation));
         let args = SpawnArgs {

@@ -9,7 +9,7 @@ use relaykeeper::vendors::cloudflare::{Cloudflare, StreamWebhook};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::secrets_file::SecretsFile;
-use super::{LiveDestination, WebhookUrls, asks, live_destination};
+use super::{LiveDestination, WebhookUrls, live_destination, permit_request};
 
 /// What Cloudflare has before anything is changed.
 struct PreviousWebhooks {
@@ -35,9 +35,9 @@ pub(super) async fn register(
     replace: bool,
     path: &Path,
 ) -> anyhow::Result<ExitCode> {
-    let policies = cloudflare.notification_policies(asks()).await?;
+    let policies = cloudflare.notification_policies(permit_request()).await?;
     let before = PreviousWebhooks {
-        stream: cloudflare.stream_webhook(asks()).await?,
+        stream: cloudflare.stream_webhook(permit_request()).await?,
         destination: live_destination(cloudflare, urls).await?,
         policies: policies.into_iter().map(|policy| policy.id).collect(),
     };
@@ -122,17 +122,19 @@ async fn set_up(
     };
     if !kept.is_some_and(|kept| kept.is_used) {
         cloudflare
-            .create_live_policy(asks(), &name, &destination)
+            .create_live_policy(permit_request(), &name, &destination)
             .await?;
     }
     file.secrets.stream = match stream_secret(before, settings, urls, file) {
         Some(secret) => Some(secret),
         None => {
-            let set = cloudflare.set_stream_webhook(asks(), &urls.stream).await?;
+            let set = cloudflare
+                .set_stream_webhook(permit_request(), &urls.stream)
+                .await?;
             match set.secret {
                 Some(secret) => Some(secret),
                 None => {
-                    let read = cloudflare.stream_webhook(asks()).await?;
+                    let read = cloudflare.stream_webhook(permit_request()).await?;
                     read.and_then(|webhook| webhook.secret)
                 }
             }
@@ -149,7 +151,7 @@ async fn make_destination(
 ) -> anyhow::Result<String> {
     let secret = file.secrets.live.clone().unwrap_or_default();
     cloudflare
-        .create_notification_destination(asks(), name, &urls.live, &secret)
+        .create_notification_destination(permit_request(), name, &urls.live, &secret)
         .await
         .with_context(|| {
             format!(
@@ -208,17 +210,17 @@ async fn take_back_stream(
     if before.stream.is_some() && other.is_none() {
         return Ok(());
     }
-    let now = cloudflare.stream_webhook(asks()).await?;
+    let now = cloudflare.stream_webhook(permit_request()).await?;
     if now.is_none_or(|webhook| webhook.notification_url != urls.stream) {
         return Ok(());
     }
     match other {
         Some(other) => {
             let url = &other.notification_url;
-            let set = cloudflare.set_stream_webhook(asks(), url).await;
+            let set = cloudflare.set_stream_webhook(permit_request(), url).await;
             set.with_context(|| format!("the Stream webhook went to {url} before"))?;
         }
-        None => cloudflare.delete_stream_webhook(asks()).await?,
+        None => cloudflare.delete_stream_webhook(permit_request()).await?,
     }
     Ok(())
 }
@@ -236,10 +238,10 @@ async fn take_back_live(
     if old.is_none_or(|old| old.id != now.id) {
         return remove_destination(cloudflare, &now.id).await;
     }
-    for policy in cloudflare.notification_policies(asks()).await? {
+    for policy in cloudflare.notification_policies(permit_request()).await? {
         if policy.uses(&now.id) && !before.policies.contains(&policy.id) {
             cloudflare
-                .delete_notification_policy(asks(), &policy.id)
+                .delete_notification_policy(permit_request(), &policy.id)
                 .await?;
         }
     }
@@ -248,15 +250,15 @@ async fn take_back_live(
 
 /// Removes a destination and the policies that use it.
 async fn remove_destination(cloudflare: &Cloudflare, id: &str) -> anyhow::Result<()> {
-    for policy in cloudflare.notification_policies(asks()).await? {
+    for policy in cloudflare.notification_policies(permit_request()).await? {
         if policy.uses(id) {
             cloudflare
-                .delete_notification_policy(asks(), &policy.id)
+                .delete_notification_policy(permit_request(), &policy.id)
                 .await?;
         }
     }
     cloudflare
-        .delete_notification_destination(asks(), id)
+        .delete_notification_destination(permit_request(), id)
         .await?;
     Ok(())
 }

@@ -35,7 +35,7 @@ impl Reply {
     /// Reads a body; `secrets` is what the request held.
     pub(super) fn new(
         call: &'static str,
-        answer: crate::vendors::http::Answer,
+        answer: crate::vendors::http::RawResponse,
         changes: bool,
         failed_over: bool,
         secrets: &[&str],

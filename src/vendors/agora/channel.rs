@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use super::answer::list;
 use super::encode;
-use super::transport::{Line, Request};
+use super::transport::{ProductClient, Request};
 use crate::config;
 use crate::vendors::VendorError;
-use crate::vendors::governor::Caller;
+use crate::vendors::governor::PermitRequest;
 use crate::vendors::number::whole;
 
 /// The Channel Management API, behind a budget of its own. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Channels {
-    line: Line,
+    client: ProductClient,
     base: Arc<str>,
 }
 
@@ -31,10 +31,10 @@ pub enum Hosts {
 }
 
 impl Channels {
-    pub(super) fn new(line: Line, settings: &config::AgoraSettings) -> Self {
+    pub(super) fn new(client: ProductClient, settings: &config::AgoraSettings) -> Self {
         let app_id = encode(&settings.app_id);
         Self {
-            line,
+            client,
             base: format!("/dev/v1/channel/user/{app_id}").into(),
         }
     }
@@ -44,12 +44,12 @@ impl Channels {
     /// # Errors
     /// [`VendorError`]: no reading. An answer without a list of broadcasters or users is one of them; an entry that is no
     /// uid is skipped.
-    pub async fn hosts(&self, caller: Caller, channel: &str) -> Result<Hosts, VendorError> {
+    pub async fn hosts(&self, permit: PermitRequest, channel: &str) -> Result<Hosts, VendorError> {
         let path = format!("{}/{}/hosts_only", self.base, encode(channel));
         let request = Request::read("channel.hosts", path);
-        let reply = self.line.exchange(caller, &request).await?;
+        let reply = self.client.exchange(permit, &request).await?;
         let missing = "the hosts of a channel came in an unknown shape";
-        self.line.documented(&reply, missing, hosts)
+        self.client.documented(&reply, missing, hosts)
     }
 }
 

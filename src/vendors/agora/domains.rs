@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::SetUpError;
+use super::AgoraSetupError;
 
 /// How long a call goes first to the domain that last answered in another's place.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -19,7 +19,7 @@ pub(super) struct Domains {
 }
 
 impl Domains {
-    pub(super) fn new<'a>(urls: impl Iterator<Item = &'a str>) -> Result<Self, SetUpError> {
+    pub(super) fn new<'a>(urls: impl Iterator<Item = &'a str>) -> Result<Self, AgoraSetupError> {
         let mut checked: Vec<String> = Vec::new();
         for text in urls {
             let text = text.trim().trim_end_matches('/');
@@ -30,7 +30,7 @@ impl Domains {
                     && url.fragment().is_none()
             });
             if !valid {
-                return Err(SetUpError::BaseUrl(text.into()));
+                return Err(AgoraSetupError::BaseUrl(text.into()));
             }
             if !checked.iter().any(|known| known == text) {
                 checked.push(text.into());

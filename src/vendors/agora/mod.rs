@@ -14,7 +14,6 @@ pub mod channel;
 pub mod cloud_recording;
 mod domains;
 pub mod media_push;
-mod outcome;
 pub mod page;
 mod signature;
 pub mod token;
@@ -28,10 +27,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub use channel::Channels;
 pub use cloud_recording::CloudRecording;
 pub use media_push::MediaPush;
-pub use outcome::LastError;
-use transport::{Line, Transport};
+use transport::{ProductClient, Transport};
 
-use super::governor::{Governor, Snapshot};
+use super::LastError;
+use super::governor::{BudgetSnapshot, Governor};
 use super::lease::Lease;
 use crate::config;
 
@@ -47,7 +46,7 @@ pub struct Agora {
 
 /// Why the settings do not make a client.
 #[derive(Debug, thiserror::Error)]
-pub enum SetUpError {
+pub enum AgoraSetupError {
     /// A base URL is none.
     #[error("agora: not a base URL: {0}")]
     BaseUrl(String),
@@ -61,13 +60,13 @@ impl Agora {
     /// most 10 % of its concurrency when that is known (`agora.md §2.7, §4.10`), which counts as 2 a second at least.
     ///
     /// # Errors
-    /// [`SetUpError`] when a base URL is none. A TLS provider has to be installed before. Empty credentials are no error here: the
+    /// [`AgoraSetupError`] when a base URL is none. A TLS provider has to be installed before. Empty credentials are no error here: the
     /// first call tells.
     pub fn new(
         settings: &config::AgoraSettings,
         vendors: &config::VendorsSettings,
         lease: &Lease,
-    ) -> Result<Self, SetUpError> {
+    ) -> Result<Self, AgoraSetupError> {
         let transport = Arc::new(Transport::new(settings, vendors, lease)?);
         let recording = &settings.cloud_recording;
         let push = &settings.media_push;
@@ -81,12 +80,13 @@ impl Agora {
                 budget(settings.channel_requests_per_second, 0),
             ),
         ];
-        let line = |governor: &Governor| Line::new(Arc::clone(&transport), governor.clone());
+        let client =
+            |governor: &Governor| ProductClient::new(Arc::clone(&transport), governor.clone());
         let [of_recording, of_push, of_channel] = &governors;
         Ok(Self {
-            cloud_recording: CloudRecording::new(line(of_recording), settings),
-            media_push: MediaPush::new(line(of_push), settings),
-            channel: Channels::new(line(of_channel), settings),
+            cloud_recording: CloudRecording::new(client(of_recording), settings),
+            media_push: MediaPush::new(client(of_push), settings),
+            channel: Channels::new(client(of_channel), settings),
             governors,
             transport,
         })
@@ -122,27 +122,27 @@ impl Agora {
 
     /// How the products' budgets are.
     #[must_use]
-    pub fn budgets(&self) -> Vec<Snapshot> {
+    pub fn budgets(&self) -> Vec<BudgetSnapshot> {
         self.governors.iter().map(Governor::snapshot).collect()
     }
 
     /// When Agora last answered a call of ours as it should: it was reached and believed our credentials.
     #[must_use]
     pub fn last_success(&self) -> Option<DateTime<Utc>> {
-        self.transport.outcome().last_success()
+        self.transport.health().last_success()
     }
 
     /// What last went wrong: no answer, refused credentials, a quota, a failure of theirs. An answer that says no to one
     /// request (400, 404, 409) is a success in this respect.
     #[must_use]
     pub fn last_error(&self) -> Option<LastError> {
-        self.transport.outcome().last_error()
+        self.transport.health().last_error()
     }
 
     /// The last refusal of the credentials, while no call has succeeded since. Failures of other kinds do not end it.
     #[must_use]
     pub fn refusal(&self) -> Option<LastError> {
-        self.transport.outcome().refusal()
+        self.transport.health().refusal()
     }
 }
 

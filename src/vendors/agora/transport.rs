@@ -12,12 +12,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::SetUpError;
+use super::AgoraSetupError;
 use super::answer::Reply;
 use super::domains::Domains;
-use super::outcome::Outcome;
 use crate::config;
-use crate::vendors::governor::{Caller, Governor, Permit};
+use crate::vendors::governor::{Governor, Permit, PermitRequest};
+use crate::vendors::health::CallHealth;
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
 
@@ -98,7 +98,7 @@ pub(super) struct Transport {
     read_timeout: Duration,
     write_timeout: Duration,
     lease: Lease,
-    outcome: Outcome,
+    health: CallHealth,
 }
 
 impl Transport {
@@ -106,7 +106,7 @@ impl Transport {
         settings: &config::AgoraSettings,
         vendors: &config::VendorsSettings,
         lease: &Lease,
-    ) -> Result<Self, SetUpError> {
+    ) -> Result<Self, AgoraSetupError> {
         let id = &settings.customer_id;
         let pair = format!("{id}:{}", settings.customer_secret.expose_secret());
         // Base64 is always a valid header.
@@ -133,12 +133,12 @@ impl Transport {
             read_timeout: vendors.read_timeout,
             write_timeout: vendors.write_timeout,
             lease: lease.clone(),
-            outcome: Outcome::default(),
+            health: CallHealth::default(),
         })
     }
 
-    pub(super) fn outcome(&self) -> &Outcome {
-        &self.outcome
+    pub(super) fn health(&self) -> &CallHealth {
+        &self.health
     }
 
     /// One attempt at one domain.
@@ -146,7 +146,7 @@ impl Transport {
         &self,
         base: &str,
         request: &Request<'_>,
-    ) -> Result<http::Answer, VendorError> {
+    ) -> Result<http::RawResponse, VendorError> {
         let mut builder = self
             .client
             .request(request.method.clone(), format!("{base}{}", request.path))
@@ -182,7 +182,7 @@ impl Transport {
 
 /// The way to one product: the transport and the product's own budget.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct ProductClient {
     transport: Arc<Transport>,
     governor: Governor,
 }
@@ -194,7 +194,7 @@ fn is_one_path(path: &str) -> bool {
     parts.all(|part| !matches!(part, "" | "." | ".."))
 }
 
-impl Line {
+impl ProductClient {
     pub(super) fn new(transport: Arc<Transport>, governor: Governor) -> Self {
         Self {
             transport,
@@ -208,18 +208,18 @@ impl Line {
     /// No permit in time, or no answer from any domain that may be asked.
     pub(super) async fn exchange(
         &self,
-        caller: Caller,
+        permit_request: PermitRequest,
         request: &Request<'_>,
     ) -> Result<Reply, VendorError> {
-        let permit = self.permits(caller, 1, request.call).await?;
-        self.exchange_with(permit, caller, request).await
+        let permit = self.permits(permit_request, 1, request.call).await?;
+        self.exchange_with(permit, permit_request, request).await
     }
 
     /// The same, with a permit for the first attempt.
     pub(super) async fn exchange_with(
         &self,
         permit: Permit,
-        caller: Caller,
+        permit_request: PermitRequest,
         request: &Request<'_>,
     ) -> Result<Reply, VendorError> {
         if !is_one_path(&request.path) {
@@ -247,7 +247,7 @@ impl Line {
         for (place, base) in attempts {
             let permit = match permit.take() {
                 Some(permit) => permit,
-                None => match self.permits(caller, 1, request.call).await {
+                None => match self.permits(permit_request, 1, request.call).await {
                     Ok(permit) => permit,
                     Err(_) => break,
                 },
@@ -283,7 +283,7 @@ impl Line {
             )
         });
         failure.done = if unsure { Done::Unknown } else { Done::No };
-        self.transport.outcome.failed(&failure);
+        self.transport.health.failed(&failure);
         Err(failure)
     }
 
@@ -312,14 +312,14 @@ impl Line {
             http::count(Vendor::Agora, reply.call, class);
         }
         match failure {
-            None => self.transport.outcome.succeeded(),
-            Some(error) if reply.is_done() => self.transport.outcome.failed(error),
+            None => self.transport.health.succeeded(),
+            Some(error) if reply.is_done() => self.transport.health.failed(error),
             Some(_) => {}
         }
     }
 
     /// Notes what a refusal says about Agora as a whole, and keeps to a "too many requests".
-    fn judge(&self, answer: http::Answer, request: &Request<'_>, failed_over: bool) -> Reply {
+    fn judge(&self, answer: http::RawResponse, request: &Request<'_>, failed_over: bool) -> Reply {
         let mut secrets = request.secrets.clone();
         secrets.extend(
             self.transport
@@ -343,10 +343,10 @@ impl Line {
         );
         if says_no || reply.status == 206 {
             if reply.is_own() {
-                self.transport.outcome.succeeded();
+                self.transport.health.succeeded();
             }
         } else {
-            self.transport.outcome.failed(&refused);
+            self.transport.health.failed(&refused);
         }
         if refused.class == Class::RateLimited {
             self.governor.pause(refused.retry_after.unwrap_or(PAUSE));
@@ -360,15 +360,15 @@ impl Line {
     /// None in time.
     pub(super) async fn permits(
         &self,
-        caller: Caller,
+        permit_request: PermitRequest,
         permits: u32,
         call: &'static str,
     ) -> Result<Permit, VendorError> {
-        if !self.transport.lease.opens(caller.until).await {
+        if !self.transport.lease.ready(permit_request.until).await {
             return Err(http::without_lease(Vendor::Agora, call));
         }
         self.governor
-            .permits(caller, permits)
+            .permits(permit_request, permits)
             .await
             .map_err(|denied| {
                 let message = "no permit in time within our own budget".to_owned();

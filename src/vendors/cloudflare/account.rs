@@ -4,9 +4,9 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::Cloudflare;
-use super::api::Call;
+use super::api::ApiCall;
 use super::wire::{count, lenient};
-use crate::vendors::governor::Caller;
+use crate::vendors::governor::PermitRequest;
 use crate::vendors::{Class, VendorError};
 
 /// What a token's verification says. It does not prove that the token may use Stream: a read does.
@@ -54,14 +54,14 @@ impl Cloudflare {
     ///
     /// # Errors
     /// [`Class::Unauthorized`] when it is refused.
-    pub async fn verify_token(&self, caller: Caller) -> Result<TokenState, VendorError> {
+    pub async fn verify_token(&self, permit: PermitRequest) -> Result<TokenState, VendorError> {
         if self.api.token().starts_with("cfat_") {
-            return self.verify(caller, self.account_tokens()).await;
+            return self.verify(permit, self.account_tokens()).await;
         }
-        let by_user = self.verify(caller, vec!["user", "tokens", "verify"]).await;
+        let by_user = self.verify(permit, vec!["user", "tokens", "verify"]).await;
         match by_user {
             Err(error) if error.class == Class::Unauthorized => self
-                .verify(caller, self.account_tokens())
+                .verify(permit, self.account_tokens())
                 .await
                 .map_err(|_| error),
             other => other,
@@ -72,10 +72,10 @@ impl Cloudflare {
     ///
     /// # Errors
     /// As every read.
-    pub async fn storage_usage(&self, caller: Caller) -> Result<StorageUsage, VendorError> {
+    pub async fn storage_usage(&self, permit: PermitRequest) -> Result<StorageUsage, VendorError> {
         let path = vec!["accounts", self.api.account(), "stream", "storage-usage"];
-        let call = Call::new("stream.storage_usage", Method::GET, path);
-        let usage: WireUsage = self.api.result(caller, call).await?;
+        let call = ApiCall::new("stream.storage_usage", Method::GET, path);
+        let usage: WireUsage = self.api.result(permit, call).await?;
         Ok(StorageUsage {
             total_minutes: usage.total_storage_minutes,
             limit_minutes: usage.total_storage_minutes_limit,
@@ -87,9 +87,13 @@ impl Cloudflare {
         vec!["accounts", self.api.account(), "tokens", "verify"]
     }
 
-    async fn verify(&self, caller: Caller, path: Vec<&str>) -> Result<TokenState, VendorError> {
-        let call = Call::new("tokens.verify", Method::GET, path);
-        let token: WireToken = self.api.result(caller, call).await?;
+    async fn verify(
+        &self,
+        permit: PermitRequest,
+        path: Vec<&str>,
+    ) -> Result<TokenState, VendorError> {
+        let call = ApiCall::new("tokens.verify", Method::GET, path);
+        let token: WireToken = self.api.result(permit, call).await?;
         Ok(match token.status.as_str() {
             "active" => TokenState::Active,
             "disabled" => TokenState::Disabled,

@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
 use url::Url;
 
 use super::envelope::{Context, is_own, ray};
-use super::{SetupError, base_url, ratelimit};
+use super::{CloudflareSetupError, base_url, ratelimit};
 use crate::config;
-use crate::vendors::governor::{Caller, Governor, Snapshot};
-use crate::vendors::http::{self, Answer, failure};
+use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
+use crate::vendors::health::CallHealth;
+use crate::vendors::http::{self, RawResponse, failure};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
@@ -25,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// What is the same for every call.
 #[derive(Debug, Clone)]
-pub(super) struct Api {
+pub(super) struct ApiClient {
     client: reqwest::Client,
     base: Url,
     account: String,
@@ -35,31 +34,12 @@ pub(super) struct Api {
     read_timeout: Duration,
     write_timeout: Duration,
     lease: Lease,
-    outcomes: Arc<Mutex<Outcomes>>,
-}
-
-/// What the last real calls came to.
-#[derive(Debug, Default)]
-struct Outcomes {
-    success: Option<Instant>,
-    error: Option<LastError>,
-    refusal: Option<LastError>,
-}
-
-/// The last failure of a vendor, its credentials or the network.
-#[derive(Debug, Clone)]
-pub struct LastError {
-    /// When it came.
-    pub at: Instant,
-    /// What kind it was.
-    pub class: Class,
-    /// The whole error as text.
-    pub message: String,
+    health: Arc<CallHealth>,
 }
 
 /// One call.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct ApiCall<'a> {
     name: &'static str,
     method: Method,
     path: Vec<&'a str>,
@@ -68,7 +48,7 @@ pub(super) struct Call<'a> {
     key: Option<&'a str>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> ApiCall<'a> {
     /// `path` is what follows the base URL, segment by segment.
     pub(super) fn new(name: &'static str, method: Method, path: Vec<&'a str>) -> Self {
         Self {
@@ -98,15 +78,15 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Api {
+impl ApiClient {
     pub(super) fn new(
         settings: &config::CloudflareSettings,
         vendors: &config::VendorsSettings,
         lease: &Lease,
-    ) -> Result<Self, SetupError> {
+    ) -> Result<Self, CloudflareSetupError> {
         let token = settings.api_token.clone();
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
-            .map_err(|_| SetupError::Token)?;
+            .map_err(|_| CloudflareSetupError::Token)?;
         authorization.set_sensitive(true);
         Ok(Self {
             client: http::client(
@@ -126,7 +106,7 @@ impl Api {
             read_timeout: vendors.read_timeout,
             write_timeout: vendors.write_timeout,
             lease: lease.clone(),
-            outcomes: Arc::default(),
+            health: Arc::default(),
         })
     }
 
@@ -142,28 +122,28 @@ impl Api {
         &self.governor
     }
 
-    pub(super) fn budget(&self) -> Snapshot {
+    pub(super) fn budget(&self) -> BudgetSnapshot {
         self.governor.snapshot()
     }
 
     /// A call whose answer is documented to have a `result` of this shape.
     pub(super) async fn result<T: DeserializeOwned>(
         &self,
-        caller: Caller,
-        call: Call<'_>,
+        permit: PermitRequest,
+        call: ApiCall<'_>,
     ) -> Result<T, VendorError> {
-        self.result_if(caller, call, |_| None).await
+        self.result_if(permit, call, |_| None).await
     }
 
     /// The same; `flaw` says why a `result` does not show that the call was carried out: then the outcome is unknown.
     pub(super) async fn result_if<T: DeserializeOwned>(
         &self,
-        caller: Caller,
-        call: Call<'_>,
+        permit: PermitRequest,
+        call: ApiCall<'_>,
         flaw: impl FnOnce(&T) -> Option<&'static str>,
     ) -> Result<T, VendorError> {
         let context = self.context(&call);
-        let answer = self.exchange(caller, call).await?;
+        let answer = self.exchange(permit, call).await?;
         let result = context
             .result(&answer)
             .and_then(|result| match flaw(&result) {
@@ -176,15 +156,19 @@ impl Api {
 
     /// A call whose answer is documented without a body: any 2xx, even empty, is done (`cloudflare-stream.md §2.9`), but not
     /// a web page or an envelope that says it failed.
-    pub(super) async fn send(&self, caller: Caller, call: Call<'_>) -> Result<(), VendorError> {
+    pub(super) async fn send(
+        &self,
+        permit: PermitRequest,
+        call: ApiCall<'_>,
+    ) -> Result<(), VendorError> {
         let context = self.context(&call);
-        let answer = self.exchange(caller, call).await?;
+        let answer = self.exchange(permit, call).await?;
         let result = context.accepted(&answer);
         self.conclude(context, &answer, &result);
         result
     }
 
-    fn context(&self, call: &Call<'_>) -> Context<'_> {
+    fn context(&self, call: &ApiCall<'_>) -> Context<'_> {
         Context {
             call: call.name,
             writes: call.method != Method::GET,
@@ -192,37 +176,29 @@ impl Api {
         }
     }
 
-    pub(super) fn last_success(&self) -> Option<Instant> {
-        self.outcomes.lock().success
-    }
-
-    pub(super) fn last_error(&self) -> Option<LastError> {
-        self.outcomes.lock().error.clone()
-    }
-
-    /// The last refusal of the credentials, while no call has succeeded since.
-    pub(super) fn refusal(&self) -> Option<LastError> {
-        let outcomes = self.outcomes.lock();
-        let refusal = outcomes.refusal.as_ref()?;
-        let stands = outcomes.success.is_none_or(|at| at < refusal.at);
-        stands.then(|| refusal.clone())
+    pub(super) fn health(&self) -> &CallHealth {
+        &self.health
     }
 
     /// Makes a call. A 2xx is returned and neither noted nor counted.
     ///
     /// # Errors
     /// Nothing was called, no answer came, or the answer is no 2xx.
-    async fn exchange(&self, caller: Caller, call: Call<'_>) -> Result<Answer, VendorError> {
+    async fn exchange(
+        &self,
+        permit: PermitRequest,
+        call: ApiCall<'_>,
+    ) -> Result<RawResponse, VendorError> {
         let context = self.context(&call);
         let timeout = match context.writes {
             true => self.write_timeout,
             false => self.read_timeout,
         };
         let url = self.url(&call)?;
-        if !self.lease.opens(caller.until).await {
+        if !self.lease.ready(permit.until).await {
             return Err(http::without_lease(Vendor::Cloudflare, call.name));
         }
-        let permit = self.governor.permit(caller).await.map_err(|denied| {
+        let permit = self.governor.permit(permit).await.map_err(|denied| {
             let message = "our own budget has no permit in time".to_owned();
             VendorError {
                 retry_after: Some(denied.retry_after),
@@ -256,8 +232,8 @@ impl Api {
                 return Err(error);
             }
         };
-        let told = ratelimit::told(&answer.headers);
-        permit.answered(told.seen);
+        let limits = ratelimit::read(&answer.headers);
+        permit.answered(limits.report);
         tracing::debug!(
             call = call.name,
             status = answer.status,
@@ -265,14 +241,14 @@ impl Api {
             "Cloudflare answered"
         );
         if (200..300).contains(&answer.status) {
-            if let Some(pause) = told.empty_for {
+            if let Some(pause) = limits.exhausted_for {
                 self.governor.pause(pause);
             }
             return Ok(answer);
         }
         let mut error = context.refused(&answer);
         if error.class == Class::RateLimited {
-            let pause = error.retry_after.or(told.empty_for).unwrap_or(PAUSE);
+            let pause = error.retry_after.or(limits.exhausted_for).unwrap_or(PAUSE);
             error.retry_after = Some(pause);
             self.governor.pause(pause);
         }
@@ -282,7 +258,12 @@ impl Api {
     }
 
     /// Counts an answer and keeps what it means.
-    fn conclude<T>(&self, context: Context<'_>, answer: &Answer, result: &Result<T, VendorError>) {
+    fn conclude<T>(
+        &self,
+        context: Context<'_>,
+        answer: &RawResponse,
+        result: &Result<T, VendorError>,
+    ) {
         let failure = result.as_ref().err();
         http::count(
             Vendor::Cloudflare,
@@ -293,7 +274,7 @@ impl Api {
     }
 
     /// The call's URL. An id that is none would turn the call into another one: `DELETE …/live_inputs/`.
-    fn url(&self, call: &Call<'_>) -> Result<Url, VendorError> {
+    fn url(&self, call: &ApiCall<'_>) -> Result<Url, VendorError> {
         let rejected = |message: &str| {
             failure(
                 Vendor::Cloudflare,
@@ -320,31 +301,19 @@ impl Api {
     /// Keeps what a call came to. What the API itself (`is_own`) says of an object (not there, in the way, refused) proves
     /// credentials and reach as well.
     fn note(&self, outcome: Result<(), &VendorError>, is_own: bool) {
-        let at = Instant::now();
-        let mut outcomes = self.outcomes.lock();
         match outcome {
-            Ok(()) => outcomes.success = Some(at),
+            Ok(()) => self.health.succeeded(),
             Err(error) => match error.class {
                 Class::NotFound | Class::Conflict | Class::Rejected | Class::Quota => {
                     if is_own {
-                        outcomes.success = Some(at);
+                        self.health.succeeded();
                     }
                 }
                 Class::Unauthorized
                 | Class::RateLimited
                 | Class::Unavailable
                 | Class::Timeout
-                | Class::Unexpected => {
-                    let last = LastError {
-                        at,
-                        class: error.class,
-                        message: error.to_string(),
-                    };
-                    if error.class == Class::Unauthorized {
-                        outcomes.refusal = Some(last.clone());
-                    }
-                    outcomes.error = Some(last);
-                }
+                | Class::Unexpected => self.health.failed(error),
             },
         }
     }

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use super::api::is_id;
 use super::playback::{believed, manifest};
 use super::wire::lenient;
-use super::{SetupError, base_url};
+use super::{CloudflareSetupError, base_url};
 use crate::config;
-use crate::vendors::governor::{Caller, Governor, Snapshot};
-use crate::vendors::http::{self, Answer, failure};
+use crate::vendors::governor::{BudgetSnapshot, Governor, PermitRequest};
+use crate::vendors::http::{self, RawResponse, failure};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
@@ -51,7 +51,7 @@ pub struct CustomerHost {
     configured: Option<Arc<str>>,
     /// The configured host holds the account's id, where the customer code belongs.
     holds_account_id: bool,
-    learnt: Arc<RwLock<Option<Arc<str>>>>,
+    learned: Arc<RwLock<Option<Arc<str>>>>,
     governor: Governor,
     timeout: Duration,
     lease: Lease,
@@ -75,7 +75,7 @@ impl CustomerHost {
         settings: &config::CloudflareSettings,
         vendors: &config::VendorsSettings,
         lease: &Lease,
-    ) -> Result<Self, SetupError> {
+    ) -> Result<Self, CloudflareSetupError> {
         let configured: Option<Arc<str>> = match settings.customer_base_url.trim_end_matches('/') {
             "" => None,
             text => {
@@ -89,7 +89,7 @@ impl CustomerHost {
                 !settings.account_id.is_empty() && base.contains(&settings.account_id)
             }),
             configured,
-            learnt: Arc::default(),
+            learned: Arc::default(),
             governor: Governor::polls_per_second(
                 "cloudflare_customer_host",
                 settings.customer_requests_per_second,
@@ -106,8 +106,8 @@ impl CustomerHost {
     /// Where it is: the settings' host, else the one learnt, without a slash at its end.
     #[must_use]
     pub fn base_url(&self) -> Option<Arc<str>> {
-        let learnt = || self.learnt.read().clone();
-        self.configured.clone().or_else(learnt)
+        let learned = || self.learned.read().clone();
+        self.configured.clone().or_else(learned)
     }
 
     /// Why the configured host cannot be the account's: Cloudflare's answers name another one, or the account id stands
@@ -115,8 +115,8 @@ impl CustomerHost {
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {
         let configured = believed(self.configured.as_deref()?)?;
-        let learnt = self.learnt.read();
-        match learnt.as_deref() {
+        let learned = self.learned.read();
+        match learned.as_deref() {
             Some(answered) if answered == configured => None,
             Some(answered) => Some(format!(
                 "cloudflare.customer_base_url is {configured}, but Cloudflare's own answers name {answered}"
@@ -144,9 +144,13 @@ impl CustomerHost {
     /// # Errors
     /// [`Class::Unexpected`] when the answer has not the documented shape; [`Class::Unavailable`] also while the host
     /// is not known.
-    pub async fn lifecycle(&self, caller: Caller, uid: &str) -> Result<Lifecycle, VendorError> {
+    pub async fn lifecycle(
+        &self,
+        permit: PermitRequest,
+        uid: &str,
+    ) -> Result<Lifecycle, VendorError> {
         const NAME: &str = "customer.lifecycle";
-        let answer = self.get(caller, NAME, uid, "lifecycle").await?;
+        let answer = self.get(permit, NAME, uid, "lifecycle").await?;
         let wire: WireLifecycle = json(NAME, &answer)?;
         Ok(Lifecycle {
             live: wire.live,
@@ -158,9 +162,9 @@ impl CustomerHost {
     ///
     /// # Errors
     /// As [`CustomerHost::lifecycle`].
-    pub async fn views(&self, caller: Caller, uid: &str) -> Result<u64, VendorError> {
+    pub async fn views(&self, permit: PermitRequest, uid: &str) -> Result<u64, VendorError> {
         const NAME: &str = "customer.views";
-        let answer = self.get(caller, NAME, uid, "views").await?;
+        let answer = self.get(permit, NAME, uid, "views").await?;
         let wire: WireViews = json(NAME, &answer)?;
         Ok(wire.live_viewers)
     }
@@ -169,9 +173,13 @@ impl CustomerHost {
     ///
     /// # Errors
     /// When there was no answer, or a 429.
-    pub async fn manifest(&self, caller: Caller, uid: &str) -> Result<Manifest, VendorError> {
+    pub async fn manifest(
+        &self,
+        permit: PermitRequest,
+        uid: &str,
+    ) -> Result<Manifest, VendorError> {
         const NAME: &str = "customer.manifest";
-        let answer = self.get(caller, NAME, uid, "manifest/video.m3u8").await?;
+        let answer = self.get(permit, NAME, uid, "manifest/video.m3u8").await?;
         let body = answer
             .body
             .strip_prefix(b"\xef\xbb\xbf")
@@ -191,24 +199,24 @@ impl CustomerHost {
 
     /// The host's budget.
     #[must_use]
-    pub fn budget(&self) -> Snapshot {
+    pub fn budget(&self) -> BudgetSnapshot {
         self.governor.snapshot()
     }
 
     pub(super) fn remember(&self, base: &str) {
-        let mut learnt = self.learnt.write();
-        if learnt.as_deref() != Some(base) {
-            *learnt = Some(Arc::from(base));
+        let mut learned = self.learned.write();
+        if learned.as_deref() != Some(base) {
+            *learned = Some(Arc::from(base));
         }
     }
 
     async fn get(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         name: &'static str,
         uid: &str,
         what: &str,
-    ) -> Result<Answer, VendorError> {
+    ) -> Result<RawResponse, VendorError> {
         let fail = |class, message: &str| {
             failure(
                 Vendor::Cloudflare,
@@ -227,12 +235,12 @@ impl CustomerHost {
         if !is_id(uid) {
             return Err(fail(Class::Rejected, "the object's id is none"));
         }
-        if !self.lease.opens(caller.until).await {
+        if !self.lease.ready(permit.until).await {
             return Err(http::without_lease(Vendor::Cloudflare, name));
         }
         let permit = self
             .governor
-            .permit(caller)
+            .permit(permit)
             .await
             .map_err(|denied| VendorError {
                 retry_after: Some(denied.retry_after),
@@ -277,7 +285,7 @@ fn undocumented(status: u16) -> Class {
 /// an empty answer.
 fn json<T: serde::de::DeserializeOwned>(
     name: &'static str,
-    answer: &Answer,
+    answer: &RawResponse,
 ) -> Result<T, VendorError> {
     if answer.status == 200
         && let Ok(json) = serde_json::from_slice(&answer.body)

@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::limit::{Fault, Limit};
-use crate::vendors::http::{Answer, by_status, failure, retry_after};
+use super::limit::{EnvelopeMessage, Limit};
+use crate::vendors::http::{RawResponse, by_status, failure, retry_after};
 use crate::vendors::number::whole;
 use crate::vendors::redact::redact;
 use crate::vendors::{Class, Done, Vendor, VendorError};
@@ -31,7 +31,10 @@ impl Context<'_> {
     /// # Errors
     /// When the envelope says the call failed; [`Class::Unexpected`] when there is no `result` of this shape: the call
     /// may have been carried out.
-    pub(super) fn result<T: DeserializeOwned>(self, answer: &Answer) -> Result<T, VendorError> {
+    pub(super) fn result<T: DeserializeOwned>(
+        self,
+        answer: &RawResponse,
+    ) -> Result<T, VendorError> {
         let mut body = match serde_json::from_slice::<Value>(&answer.body) {
             Ok(body) => body,
             Err(error) => return Err(self.unexpected(answer, &place(&error))),
@@ -51,7 +54,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// When it is a web page, or an envelope that says that the call failed.
-    pub(super) fn accepted(self, answer: &Answer) -> Result<(), VendorError> {
+    pub(super) fn accepted(self, answer: &RawResponse) -> Result<(), VendorError> {
         let body = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
         let failed = body.get("success").and_then(Value::as_bool) == Some(false);
         if failed || answer.is_page() {
@@ -61,12 +64,12 @@ impl Context<'_> {
     }
 
     /// An answer that is not what the documents say, to a call that may have been carried out.
-    pub(super) fn unexpected(self, answer: &Answer, what: &str) -> VendorError {
+    pub(super) fn unexpected(self, answer: &RawResponse, what: &str) -> VendorError {
         self.error(answer, Class::Unexpected, Done::Unknown, None, what)
     }
 
     /// Why the vendor refused.
-    pub(super) fn refused(self, answer: &Answer) -> VendorError {
+    pub(super) fn refused(self, answer: &RawResponse) -> VendorError {
         let is_own = is_own(&answer.body);
         let faults = |key| match is_own {
             true => faults(&answer.body, key),
@@ -116,7 +119,7 @@ impl Context<'_> {
 
     fn error(
         self,
-        answer: &Answer,
+        answer: &RawResponse,
         class: Class,
         done: Done,
         code: Option<i64>,
@@ -140,7 +143,7 @@ impl Context<'_> {
 }
 
 /// Cloudflare's name for this exchange, for its support.
-pub(super) fn ray(answer: &Answer) -> Option<&str> {
+pub(super) fn ray(answer: &RawResponse) -> Option<&str> {
     let ray = answer.headers.get("cf-ray")?.to_str().ok()?;
     ray.get(..ray.len().min(40))
 }
@@ -156,12 +159,12 @@ pub(super) fn is_own(body: &[u8]) -> bool {
 
 /// Whether another than the API wrote the answer. Without a body it counts as the API's, except a 413: no body of ours is
 /// too large.
-fn is_foreign(answer: &Answer) -> bool {
+fn is_foreign(answer: &RawResponse) -> bool {
     !is_own(&answer.body) && (!answer.is_empty() || answer.status == 413)
 }
 
 /// The faults under a key of the envelope.
-fn faults(body: &[u8], key: &str) -> Vec<Fault> {
+fn faults(body: &[u8], key: &str) -> Vec<EnvelopeMessage> {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return Vec::new();
     };
@@ -179,15 +182,15 @@ fn faults(body: &[u8], key: &str) -> Vec<Fault> {
     faults
 }
 
-fn texts(faults: &[Fault]) -> String {
+fn texts(faults: &[EnvelopeMessage]) -> String {
     let texts: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
     texts.join("; ")
 }
 
 /// Some errors have no code; one that is text is a number all the same.
-fn fault(error: &Value) -> Fault {
+fn fault(error: &Value) -> EnvelopeMessage {
     let text = error.get("message").and_then(Value::as_str);
-    Fault {
+    EnvelopeMessage {
         code: error.get("code").and_then(whole),
         text: text.unwrap_or("no message").to_owned(),
     }

@@ -10,7 +10,7 @@ const NOT_ALLOWED: &[i64] = &[10005];
 /// One of the `errors`, or of the `messages`. Those of a success are no errors: a token's verification succeeds with a message
 /// 10000. Those of a refusal may hold its reason: "Authorization Failure", and in the messages "Cloudflare Stream not enabled".
 #[derive(Debug, Clone)]
-pub(super) struct Fault {
+pub(super) struct EnvelopeMessage {
     pub(super) code: Option<i64>,
     pub(super) text: String,
 }
@@ -30,7 +30,7 @@ pub(super) enum Limit {
 
 impl Limit {
     /// The limit that a refusal of the API's own names, by code or in words. `faults`: its errors and messages.
-    pub(super) fn of(status: u16, faults: &[Fault]) -> Option<Self> {
+    pub(super) fn of(status: u16, faults: &[EnvelopeMessage]) -> Option<Self> {
         if matches!(status, 404 | 408 | 409) {
             return None;
         }
@@ -98,7 +98,7 @@ impl Limit {
 }
 
 /// The words of the faults in lower case, with one space around each.
-fn words_of(faults: &[Fault]) -> String {
+fn words_of(faults: &[EnvelopeMessage]) -> String {
     let texts = faults.iter().map(|fault| fault.text.to_ascii_lowercase());
     let texts = texts.collect::<Vec<_>>().join(" ; ");
     let words = texts.split(|character: char| !character.is_alphanumeric() && character != ';');

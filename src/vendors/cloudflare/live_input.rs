@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::is_id;
-use super::playback::{Playback, WirePlayback, WireUrl, believed};
+use super::playback::{PlaybackUrls, WirePlayback, WireUrl, believed};
 use super::status::FeedStatus;
 use super::wire::{count, lenient, time};
 
@@ -127,7 +127,7 @@ pub struct LiveInput {
     /// Where to publish; absent when the answer had no key.
     pub rtmps: Option<IngestTarget>,
     /// Where to watch; absent when the answer has no URLs and no customer host is known.
-    pub playback: Option<Playback>,
+    pub playback: Option<PlaybackUrls>,
     /// The customer host this answer names, if it is one.
     pub customer_base_url: Option<String>,
     /// When it was created, by Cloudflare's clock.
@@ -241,7 +241,7 @@ impl WireLiveInput {
     pub(super) fn read(self, base: Option<&str>) -> LiveInput {
         let customer_base_url = self.customer_base_url();
         let base = base.or(customer_base_url.as_deref());
-        let playback = Playback::read(self.playback.as_ref(), base, &self.uid);
+        let playback = PlaybackUrls::read(self.playback.as_ref(), base, &self.uid);
         let meta = self.meta.unwrap_or_default();
         let recording = self.recording.unwrap_or_default();
         let rtmps = self

@@ -4,10 +4,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Cloudflare;
-use super::api::Call;
+use super::api::ApiCall;
 use super::live_input::{LiveInput, LiveInputSummary, NewLiveInput, WireLiveInput};
 use super::wire::{Items, readable};
-use crate::vendors::governor::Caller;
+use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
@@ -42,20 +42,20 @@ impl Cloudflare {
     /// surely).
     pub async fn create_live_input(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         new: &NewLiveInput,
     ) -> Result<CreatedLiveInput, VendorError> {
         const NAME: &str = "live_inputs.create";
-        let call = Call::new(NAME, Method::POST, self.live_inputs())
+        let call = ApiCall::new(NAME, Method::POST, self.live_inputs())
             .idempotency_key(&new.tag)
             .body(new.create_body());
-        let mut live_input = self.live_input(caller, call, None).await?;
+        let mut live_input = self.live_input(permit, call, None).await?;
         let mut echo_differs = new.differences(&live_input);
         if !echo_differs.is_empty() {
             let uid = live_input.uid.clone();
-            let put =
-                Call::new("live_inputs.update", Method::PUT, self.of(&uid)).body(new.update_body());
-            match self.live_input(caller, put, Some(&uid)).await {
+            let put = ApiCall::new("live_inputs.update", Method::PUT, self.of(&uid))
+                .body(new.update_body());
+            match self.live_input(permit, put, Some(&uid)).await {
                 Ok(updated) => {
                     echo_differs = new.differences(&updated);
                     live_input = updated;
@@ -73,7 +73,7 @@ impl Cloudflare {
             }
         }
         if new.mode_differs(&live_input) {
-            let gone = self.delete_live_input(caller, &live_input.uid).await;
+            let gone = self.delete_live_input(permit, &live_input.uid).await;
             return Err(failure(
                 Vendor::Cloudflare,
                 NAME,
@@ -98,21 +98,25 @@ impl Cloudflare {
     /// [`Class::NotFound`] when it is gone.
     pub async fn get_live_input(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         uid: &str,
     ) -> Result<LiveInput, VendorError> {
-        let call = Call::new("live_inputs.get", Method::GET, self.of(uid));
-        self.live_input(caller, call, Some(uid)).await
+        let call = ApiCall::new("live_inputs.get", Method::GET, self.of(uid));
+        self.live_input(permit, call, Some(uid)).await
     }
 
     /// Lists the account's live inputs, ours and others'.
     ///
     /// # Errors
     /// As every read.
-    pub async fn list_live_inputs(&self, caller: Caller) -> Result<LiveInputList, VendorError> {
+    pub async fn list_live_inputs(
+        &self,
+        permit: PermitRequest,
+    ) -> Result<LiveInputList, VendorError> {
         const NAME: &str = "live_inputs.list";
-        let call = Call::new(NAME, Method::GET, self.live_inputs()).query("include_counts", "true");
-        let result: Value = self.api.result(caller, call).await?;
+        let call =
+            ApiCall::new(NAME, Method::GET, self.live_inputs()).query("include_counts", "true");
+        let result: Value = self.api.result(permit, call).await?;
         let Some(Items { items, total }) = Items::of(result, "liveInputs") else {
             return Err(failure(
                 Vendor::Cloudflare,
@@ -140,8 +144,12 @@ impl Cloudflare {
     /// # Errors
     /// [`Class::NotFound`] when it is gone; [`Class::Unexpected`] when the answer is not this live input, or it is still
     /// enabled afterwards.
-    pub async fn disable_live_input(&self, caller: Caller, uid: &str) -> Result<(), VendorError> {
-        let call = Call::new("live_inputs.disable", Method::PUT, self.of(uid))
+    pub async fn disable_live_input(
+        &self,
+        permit: PermitRequest,
+        uid: &str,
+    ) -> Result<(), VendorError> {
+        let call = ApiCall::new("live_inputs.disable", Method::PUT, self.of(uid))
             .body(json!({ "enabled": false }));
         let flaw = |wire: &WireLiveInput| {
             wire.flaw(Some(uid)).or_else(|| {
@@ -150,8 +158,8 @@ impl Cloudflare {
                     .then_some("it is still enabled")
             })
         };
-        let wire = self.api.result_if(caller, call, flaw).await?;
-        self.learnt(wire);
+        let wire = self.api.result_if(permit, call, flaw).await?;
+        self.learned(wire);
         Ok(())
     }
 
@@ -160,25 +168,37 @@ impl Cloudflare {
     ///
     /// # Errors
     /// [`Class::NotFound`] when it is gone.
-    pub async fn rotate_keys(&self, caller: Caller, uid: &str) -> Result<LiveInput, VendorError> {
+    pub async fn rotate_keys(
+        &self,
+        permit: PermitRequest,
+        uid: &str,
+    ) -> Result<LiveInput, VendorError> {
         let mut path = self.of(uid);
         path.push("rotate_keys");
-        let call = Call::new("live_inputs.rotate_keys", Method::POST, path);
-        self.live_input(caller, call, Some(uid)).await
+        let call = ApiCall::new("live_inputs.rotate_keys", Method::POST, path);
+        self.live_input(permit, call, Some(uid)).await
     }
 
     /// Deletes a live input; its recordings stay (`cloudflare-stream.md §2.9`). One that is gone is deleted.
     ///
     /// # Errors
     /// As every call that changes something.
-    pub async fn delete_live_input(&self, caller: Caller, uid: &str) -> Result<(), VendorError> {
-        let call = Call::new("live_inputs.delete", Method::DELETE, self.of(uid));
-        self.delete(caller, call).await
+    pub async fn delete_live_input(
+        &self,
+        permit: PermitRequest,
+        uid: &str,
+    ) -> Result<(), VendorError> {
+        let call = ApiCall::new("live_inputs.delete", Method::DELETE, self.of(uid));
+        self.delete(permit, call).await
     }
 
     /// A call that deletes something, and succeeds when it is gone already.
-    pub(super) async fn delete(&self, caller: Caller, call: Call<'_>) -> Result<(), VendorError> {
-        match self.api.send(caller, call).await {
+    pub(super) async fn delete(
+        &self,
+        permit: PermitRequest,
+        call: ApiCall<'_>,
+    ) -> Result<(), VendorError> {
+        match self.api.send(permit, call).await {
             Err(error) if error.class != Class::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -187,17 +207,17 @@ impl Cloudflare {
     /// A call that answers a live input: the one of this id, where it is known.
     async fn live_input(
         &self,
-        caller: Caller,
-        call: Call<'_>,
+        permit: PermitRequest,
+        call: ApiCall<'_>,
         uid: Option<&str>,
     ) -> Result<LiveInput, VendorError> {
         let flaw = |wire: &WireLiveInput| wire.flaw(uid);
-        let wire = self.api.result_if(caller, call, flaw).await?;
-        Ok(self.learnt(wire))
+        let wire = self.api.result_if(permit, call, flaw).await?;
+        Ok(self.learned(wire))
     }
 
     /// Reads a live input and keeps the customer host it names.
-    fn learnt(&self, wire: WireLiveInput) -> LiveInput {
+    fn learned(&self, wire: WireLiveInput) -> LiveInput {
         if let Some(base) = wire.customer_base_url() {
             self.customer.remember(&base);
         }

@@ -18,27 +18,27 @@ mod videos;
 mod webhooks;
 mod wire;
 
-use tokio::time::Instant;
+use chrono::{DateTime, Utc};
 
-use super::governor::{Governor, Snapshot};
+use super::LastError;
+use super::governor::{BudgetSnapshot, Governor};
 use super::lease::Lease;
 use crate::config;
-use api::Api;
+use api::ApiClient;
 
 pub use account::{StorageUsage, TokenState};
-pub use api::LastError;
 pub use customer::{CustomerHost, Lifecycle, Manifest};
 pub use live_input::{IngestTarget, LiveInput, LiveInputSummary, NewLiveInput, RecordingSettings};
 pub use live_inputs::{CreatedLiveInput, LiveInputList};
-pub use playback::Playback;
+pub use playback::PlaybackUrls;
 pub use status::{FeedState, FeedStatus};
 pub use video::{Video, VideoState};
 pub use videos::VideoPage;
-pub use webhooks::{Destination, Policy, StreamWebhook};
+pub use webhooks::{NotificationDestination, NotificationPolicy, StreamWebhook};
 
 /// The settings do not make a client.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
+pub enum CloudflareSetupError {
     /// A setting is no URL.
     #[error("cloudflare.{setting} is no URL")]
     Url {
@@ -64,7 +64,7 @@ pub enum SetupError {
 /// A client of one Cloudflare account. Clones share its budget, its connections and what it has learnt.
 #[derive(Debug, Clone)]
 pub struct Cloudflare {
-    api: Api,
+    api: ApiClient,
     customer: CustomerHost,
 }
 
@@ -77,9 +77,9 @@ impl Cloudflare {
         settings: &config::CloudflareSettings,
         vendors: &config::VendorsSettings,
         lease: &Lease,
-    ) -> Result<Self, SetupError> {
+    ) -> Result<Self, CloudflareSetupError> {
         Ok(Self {
-            api: Api::new(settings, vendors, lease)?,
+            api: ApiClient::new(settings, vendors, lease)?,
             customer: CustomerHost::new(settings, vendors, lease)?,
         })
     }
@@ -102,34 +102,35 @@ impl Cloudflare {
 
     /// The API's budget.
     #[must_use]
-    pub fn budget(&self) -> Snapshot {
+    pub fn budget(&self) -> BudgetSnapshot {
         self.api.budget()
     }
 
     /// When the API last answered in a way that proves credentials and reach.
     #[must_use]
-    pub fn last_success(&self) -> Option<Instant> {
-        self.api.last_success()
+    pub fn last_success(&self) -> Option<DateTime<Utc>> {
+        self.api.health().last_success()
     }
 
     /// The last failure that was the vendor's, the credentials' or the network's, newer than the last success or not.
     #[must_use]
     pub fn last_error(&self) -> Option<LastError> {
-        self.api.last_error()
+        self.api.health().last_error()
     }
 
     /// The last refusal of the credentials, while no call has succeeded since. Failures of other kinds do not end it.
     #[must_use]
     pub fn refusal(&self) -> Option<LastError> {
-        self.api.refusal()
+        self.api.health().refusal()
     }
 }
 
 /// A base URL from the settings.
-fn base_url(setting: &'static str, text: &str) -> Result<url::Url, SetupError> {
-    let url = url::Url::parse(text).map_err(|source| SetupError::Url { setting, source })?;
+fn base_url(setting: &'static str, text: &str) -> Result<url::Url, CloudflareSetupError> {
+    let url =
+        url::Url::parse(text).map_err(|source| CloudflareSetupError::Url { setting, source })?;
     match url.scheme() {
         "http" | "https" => Ok(url),
-        _ => Err(SetupError::NotHttp { setting }),
+        _ => Err(CloudflareSetupError::NotHttp { setting }),
     }
 }

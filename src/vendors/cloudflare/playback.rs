@@ -11,7 +11,7 @@ use super::wire::lenient;
 /// Where a live input's current broadcast, or a video, is played. By a live input's id it is always the current
 /// broadcast, also before there is one: its presence says nothing about being live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Playback {
+pub struct PlaybackUrls {
     /// The HLS manifest.
     pub hls_url: String,
     /// The DASH manifest.
@@ -40,7 +40,7 @@ impl WireUrl {
     }
 }
 
-impl Playback {
+impl PlaybackUrls {
     /// Where to watch on the customer host `base`: the answer's own URLs when they are on it, else the template. What an
     /// answer names elsewhere is not believed: buyers are sent there.
     pub(super) fn read(wire: Option<&WirePlayback>, base: Option<&str>, uid: &str) -> Option<Self> {
@@ -130,15 +130,15 @@ mod tests {
             hls: Some(format!("{base}/u/manifest/video.m3u8?own")),
             dash: Some("https://evil.example/u/manifest/video.mpd".into()),
         };
-        let playback = Playback::read(Some(&wire), Some(base), "u").unwrap();
+        let playback = PlaybackUrls::read(Some(&wire), Some(base), "u").unwrap();
         assert!(playback.hls_url.ends_with("?own"));
         assert_eq!(playback.dash_url, format!("{base}/u/manifest/video.mpd"));
-        let configured = Playback::read(Some(&wire), Some("http://127.0.0.1:9"), "u").unwrap();
+        let configured = PlaybackUrls::read(Some(&wire), Some("http://127.0.0.1:9"), "u").unwrap();
         assert_eq!(
             configured.hls_url,
             "http://127.0.0.1:9/u/manifest/video.m3u8"
         );
-        assert_eq!(Playback::read(Some(&wire), None, "u"), None);
+        assert_eq!(PlaybackUrls::read(Some(&wire), None, "u"), None);
     }
 
     #[test]

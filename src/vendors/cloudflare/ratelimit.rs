@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
-use crate::vendors::governor::Seen;
-use crate::vendors::http::asked_wait;
+use crate::vendors::governor::QuotaReport;
+use crate::vendors::http::requested_wait;
 
 /// The window the budget is for.
 pub(super) const WINDOW: Duration = Duration::from_secs(300);
 
 /// What an answer says of the quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct RateLimitHeaders {
     /// What is left of the quota for [`WINDOW`].
-    pub(super) seen: Option<Seen>,
+    pub(super) report: Option<QuotaReport>,
     /// Nothing is left of some quota for so long.
-    pub(super) empty_for: Option<Duration>,
+    pub(super) exhausted_for: Option<Duration>,
 }
 
 /// One item of either header.
@@ -40,36 +40,36 @@ impl Item {
 }
 
 /// Reads both headers. An item whose policy is for another window says nothing of ours, unless it is used up.
-pub(super) fn told(headers: &HeaderMap) -> Told {
+pub(super) fn read(headers: &HeaderMap) -> RateLimitHeaders {
     let policies = items(headers, "ratelimit-policy");
-    let mut told = Told::default();
+    let mut limits = RateLimitHeaders::default();
     for item in items(headers, "ratelimit") {
         let Some(remaining) = item.number("r") else {
             continue;
         };
         if remaining == 0 {
-            let wait = item.text("t").and_then(asked_wait);
-            told.empty_for = told.empty_for.max(wait);
+            let wait = item.text("t").and_then(requested_wait);
+            limits.exhausted_for = limits.exhausted_for.max(wait);
         }
         let policy = policies.iter().find(|policy| policy.name == item.name);
         let window = policy.and_then(|policy| policy.number("w"));
         if window.is_some_and(|seconds| seconds != WINDOW.as_secs()) {
             continue;
         }
-        let seen = Seen {
+        let report = QuotaReport {
             remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
             quota: policy
                 .and_then(|policy| policy.number("q"))
                 .map(|quota| u32::try_from(quota).unwrap_or(u32::MAX)),
         };
-        if told
-            .seen
-            .is_none_or(|other| seen.remaining < other.remaining)
+        if limits
+            .report
+            .is_none_or(|other| report.remaining < other.remaining)
         {
-            told.seen = Some(seen);
+            limits.report = Some(report);
         }
     }
-    told
+    limits
 }
 
 fn items(headers: &HeaderMap, name: &str) -> Vec<Item> {
@@ -107,23 +107,23 @@ mod tests {
         headers
     }
 
-    fn seen(remaining: u32, quota: Option<u32>) -> Option<Seen> {
-        Some(Seen { remaining, quota })
+    fn report(remaining: u32, quota: Option<u32>) -> Option<QuotaReport> {
+        Some(QuotaReport { remaining, quota })
     }
 
     #[test]
     fn the_documented_header_is_read() {
-        let told = told(&headers("\"default\";r=50;t=30", None));
-        assert_eq!(told.seen, seen(50, None));
-        assert_eq!(told.empty_for, None);
+        let limits = read(&headers("\"default\";r=50;t=30", None));
+        assert_eq!(limits.report, report(50, None));
+        assert_eq!(limits.exhausted_for, None);
     }
 
     #[test]
     fn the_policy_of_the_same_name_tells_the_quota() {
         let policy = "\"burst\";q=100;w=60, \"default\";q=1200;w=300";
         assert_eq!(
-            told(&headers("\"default\";r=50;t=30", Some(policy))).seen,
-            seen(50, Some(1200))
+            read(&headers("\"default\";r=50;t=30", Some(policy))).report,
+            report(50, Some(1200))
         );
     }
 
@@ -131,23 +131,26 @@ mod tests {
     fn what_is_said_of_another_window_is_not_taken_for_ours() {
         let policy = "\"burst\";q=100;w=60, \"default\";q=1200;w=300";
         let limit = "\"burst\";r=0;t=12, \"default\";r=800;t=30";
-        let told = told(&headers(limit, Some(policy)));
-        assert_eq!(told.seen, seen(800, Some(1200)));
-        assert_eq!(told.empty_for, Some(Duration::from_secs(12)));
+        let limits = read(&headers(limit, Some(policy)));
+        assert_eq!(limits.report, report(800, Some(1200)));
+        assert_eq!(limits.exhausted_for, Some(Duration::from_secs(12)));
     }
 
     #[test]
     fn an_empty_quota_stops_calls_for_five_minutes_at_most() {
         for (reset, seconds) in [("1790000000000", 300), ("86400", 300), ("0", 1), ("-5", 1)] {
-            let told = told(&headers(&format!("\"default\";r=0;t={reset}"), None));
+            let limits = read(&headers(&format!("\"default\";r=0;t={reset}"), None));
             assert_eq!(
-                told.empty_for,
+                limits.exhausted_for,
                 Some(Duration::from_secs(seconds)),
                 "{reset}"
             );
         }
-        let told = told(&headers("\"default\";r=0;t=inf", None));
-        assert_eq!((told.seen, told.empty_for), (seen(0, None), None));
+        let limits = read(&headers("\"default\";r=0;t=inf", None));
+        assert_eq!(
+            (limits.report, limits.exhausted_for),
+            (report(0, None), None)
+        );
     }
 
     #[test]
@@ -159,8 +162,12 @@ mod tests {
             "\"default\";r=many",
             ";;,,=",
         ] {
-            assert_eq!(told(&headers(odd, None)), Told::default(), "{odd}");
+            assert_eq!(
+                read(&headers(odd, None)),
+                RateLimitHeaders::default(),
+                "{odd}"
+            );
         }
-        assert_eq!(told(&HeaderMap::new()), Told::default());
+        assert_eq!(read(&HeaderMap::new()), RateLimitHeaders::default());
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::playback::{Playback, WirePlayback, believed, on, thumbnail};
+use super::playback::{PlaybackUrls, WirePlayback, believed, on, thumbnail};
 use super::wire::{count, lenient, time};
 
 /// A shorter length stands for an unknown one.
@@ -62,7 +62,7 @@ pub struct Video {
     /// When Cloudflare will delete it.
     pub scheduled_deletion: Option<DateTime<Utc>>,
     /// Where to watch; absent when the answer has no URLs and no customer host is known.
-    pub playback: Option<Playback>,
+    pub playback: Option<PlaybackUrls>,
     /// A still.
     pub thumbnail_url: Option<String>,
 }
@@ -139,7 +139,7 @@ impl WireVideo {
             (status.state, said(code), said(text))
         });
         Video {
-            playback: Playback::read(self.playback.as_ref(), base, &self.uid),
+            playback: PlaybackUrls::read(self.playback.as_ref(), base, &self.uid),
             thumbnail_url: base.map(|base| {
                 on(base, self.thumbnail.as_deref()).unwrap_or_else(|| thumbnail(base, &self.uid))
             }),

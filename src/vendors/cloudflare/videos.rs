@@ -5,10 +5,10 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::Cloudflare;
-use super::api::Call;
+use super::api::ApiCall;
 use super::video::{Video, VideoState, WireVideo};
 use super::wire::{Items, readable};
-use crate::vendors::governor::Caller;
+use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
@@ -30,11 +30,15 @@ impl Cloudflare {
     ///
     /// # Errors
     /// [`Class::NotFound`] when the live input is gone.
-    pub async fn videos_of(&self, caller: Caller, uid: &str) -> Result<Vec<Video>, VendorError> {
+    pub async fn videos_of(
+        &self,
+        permit: PermitRequest,
+        uid: &str,
+    ) -> Result<Vec<Video>, VendorError> {
         let mut path = self.of(uid);
         path.push("videos");
-        let call = Call::new("live_inputs.videos", Method::GET, path);
-        let (videos, _) = self.list(caller, call, "live_inputs.videos").await?;
+        let call = ApiCall::new("live_inputs.videos", Method::GET, path);
+        let (videos, _) = self.list(permit, call, "live_inputs.videos").await?;
         Ok(of_input(videos, uid))
     }
 
@@ -44,12 +48,12 @@ impl Cloudflare {
     /// As every read.
     pub async fn videos_by_input(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         uid: &str,
     ) -> Result<Vec<Video>, VendorError> {
-        let call = Call::new("stream.list_by_input", Method::GET, self.stream())
+        let call = ApiCall::new("stream.list_by_input", Method::GET, self.stream())
             .query("live_input_id", uid);
-        let (videos, _) = self.list(caller, call, "stream.list_by_input").await?;
+        let (videos, _) = self.list(permit, call, "stream.list_by_input").await?;
         Ok(of_input(videos, uid))
     }
 
@@ -60,12 +64,12 @@ impl Cloudflare {
     /// As every read.
     pub async fn ready_live_recordings(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         after: DateTime<Utc>,
         before: Option<DateTime<Utc>>,
     ) -> Result<VideoPage, VendorError> {
         let after = after.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let mut call = Call::new("stream.list_ready", Method::GET, self.stream())
+        let mut call = ApiCall::new("stream.list_ready", Method::GET, self.stream())
             .query("type", "live")
             .query("status", "ready")
             .query("after", after)
@@ -75,7 +79,7 @@ impl Cloudflare {
             let before = before.to_rfc3339_opts(SecondsFormat::AutoSi, true);
             call = call.query("before", before);
         }
-        let (mut videos, is_full) = self.list(caller, call, "stream.list_ready").await?;
+        let (mut videos, is_full) = self.list(permit, call, "stream.list_ready").await?;
         let oldest = videos.iter().filter_map(|video| video.created).min();
         // A filter may be ignored.
         videos.retain(|video| video.live_input.is_some() && video.state == VideoState::Ready);
@@ -89,9 +93,10 @@ impl Cloudflare {
     ///
     /// # Errors
     /// As every read.
-    pub async fn learn_customer_host(&self, caller: Caller) -> Result<(), VendorError> {
-        let call = Call::new("stream.list_newest", Method::GET, self.stream()).query("limit", "1");
-        self.list(caller, call, "stream.list_newest").await?;
+    pub async fn learn_customer_host(&self, permit: PermitRequest) -> Result<(), VendorError> {
+        let call =
+            ApiCall::new("stream.list_newest", Method::GET, self.stream()).query("limit", "1");
+        self.list(permit, call, "stream.list_newest").await?;
         Ok(())
     }
 
@@ -99,9 +104,9 @@ impl Cloudflare {
     ///
     /// # Errors
     /// [`Class::NotFound`] when it is gone.
-    pub async fn video(&self, caller: Caller, uid: &str) -> Result<Video, VendorError> {
-        let call = Call::new("stream.get", Method::GET, self.of_video(uid));
-        let wire: WireVideo = self.api.result(caller, call).await?;
+    pub async fn video(&self, permit: PermitRequest, uid: &str) -> Result<Video, VendorError> {
+        let call = ApiCall::new("stream.get", Method::GET, self.of_video(uid));
+        let wire: WireVideo = self.api.result(permit, call).await?;
         Ok(self.learnt_video(wire))
     }
 
@@ -109,19 +114,19 @@ impl Cloudflare {
     ///
     /// # Errors
     /// [`Class::Conflict`] while its broadcast is going on: later it can be.
-    pub async fn delete_video(&self, caller: Caller, uid: &str) -> Result<(), VendorError> {
-        let call = Call::new("stream.delete", Method::DELETE, self.of_video(uid));
-        self.delete(caller, call).await
+    pub async fn delete_video(&self, permit: PermitRequest, uid: &str) -> Result<(), VendorError> {
+        let call = ApiCall::new("stream.delete", Method::DELETE, self.of_video(uid));
+        self.delete(permit, call).await
     }
 
     /// The videos of a list, and whether there may be more.
     async fn list(
         &self,
-        caller: Caller,
-        call: Call<'_>,
+        permit: PermitRequest,
+        call: ApiCall<'_>,
         name: &'static str,
     ) -> Result<(Vec<Video>, bool), VendorError> {
-        let result: Value = self.api.result(caller, call).await?;
+        let result: Value = self.api.result(permit, call).await?;
         let Some(Items { items, total }) = Items::of(result, "videos") else {
             return Err(failure(
                 Vendor::Cloudflare,

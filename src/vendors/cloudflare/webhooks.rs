@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Cloudflare;
-use super::api::Call;
+use super::api::ApiCall;
 use super::wire::{lenient, readable};
-use crate::vendors::governor::Caller;
+use crate::vendors::governor::PermitRequest;
 use crate::vendors::{Class, VendorError};
 
 /// The kind of alert that tells of live inputs.
@@ -46,7 +46,7 @@ impl From<WireWebhook> for StreamWebhook {
 
 /// A destination of notifications.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Destination {
+pub struct NotificationDestination {
     /// Its id.
     pub id: String,
     /// Its name.
@@ -59,7 +59,7 @@ pub struct Destination {
 
 /// A policy: which alerts go where (`cloudflare-stream.md §5.3`).
 #[derive(Debug, Clone, Deserialize)]
-pub struct Policy {
+pub struct NotificationPolicy {
     /// Its id.
     pub id: String,
     /// Its name.
@@ -83,11 +83,11 @@ struct Mechanisms {
 }
 
 #[derive(Debug, Deserialize)]
-struct Created {
+struct CreatedObject {
     id: String,
 }
 
-impl Policy {
+impl NotificationPolicy {
     /// Whether it sends anything to this destination.
     #[must_use]
     pub fn uses(&self, destination: &str) -> bool {
@@ -109,10 +109,10 @@ impl Cloudflare {
     /// As every read.
     pub async fn stream_webhook(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
     ) -> Result<Option<StreamWebhook>, VendorError> {
-        let call = Call::new("stream.webhook.get", Method::GET, self.webhook());
-        match self.api.result::<WireWebhook>(caller, call).await {
+        let call = ApiCall::new("stream.webhook.get", Method::GET, self.webhook());
+        match self.api.result::<WireWebhook>(permit, call).await {
             Ok(webhook) => Ok(Some(webhook.into())),
             Err(error) if error.class == Class::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -125,26 +125,26 @@ impl Cloudflare {
     /// As every call that changes something.
     pub async fn set_stream_webhook(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         url: &str,
     ) -> Result<StreamWebhook, VendorError> {
-        let call = Call::new("stream.webhook.set", Method::PUT, self.webhook())
+        let call = ApiCall::new("stream.webhook.set", Method::PUT, self.webhook())
             .body(json!({ "notificationUrl": url }));
         let flaw = |webhook: &WireWebhook| {
             let url = webhook.camel.as_ref().or(webhook.snake.as_ref());
             url.is_none_or(String::is_empty)
                 .then_some("a webhook without a URL")
         };
-        Ok(self.api.result_if(caller, call, flaw).await?.into())
+        Ok(self.api.result_if(permit, call, flaw).await?.into())
     }
 
     /// Deletes the account's one Stream video webhook. One that is gone already is no error.
     ///
     /// # Errors
     /// As every call that changes something.
-    pub async fn delete_stream_webhook(&self, caller: Caller) -> Result<(), VendorError> {
-        let call = Call::new("stream.webhook.delete", Method::DELETE, self.webhook());
-        self.delete(caller, call).await
+    pub async fn delete_stream_webhook(&self, permit: PermitRequest) -> Result<(), VendorError> {
+        let call = ApiCall::new("stream.webhook.delete", Method::DELETE, self.webhook());
+        self.delete(permit, call).await
     }
 
     /// The account's destinations of notifications.
@@ -153,14 +153,14 @@ impl Cloudflare {
     /// As every read.
     pub async fn notification_destinations(
         &self,
-        caller: Caller,
-    ) -> Result<Vec<Destination>, VendorError> {
-        let call = Call::new(
+        permit: PermitRequest,
+    ) -> Result<Vec<NotificationDestination>, VendorError> {
+        let call = ApiCall::new(
             "alerting.destinations.list",
             Method::GET,
             self.alerting(&["destinations", "webhooks"]),
         );
-        Ok(readable(self.api.result(caller, call).await?))
+        Ok(readable(self.api.result(permit, call).await?))
     }
 
     /// Makes a destination; what it is sent bears `secret` in `cf-webhook-auth`. Cloudflare sends a test message to the
@@ -170,18 +170,18 @@ impl Cloudflare {
     /// As every call that changes something.
     pub async fn create_notification_destination(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         name: &str,
         url: &str,
         secret: &SecretString,
     ) -> Result<String, VendorError> {
-        let call = Call::new(
+        let call = ApiCall::new(
             "alerting.destinations.create",
             Method::POST,
             self.alerting(&["destinations", "webhooks"]),
         )
         .body(json!({ "name": name, "url": url, "secret": secret.expose_secret() }));
-        let created: Created = self.api.result(caller, call).await?;
+        let created: CreatedObject = self.api.result(permit, call).await?;
         Ok(created.id)
     }
 
@@ -189,13 +189,16 @@ impl Cloudflare {
     ///
     /// # Errors
     /// As every read.
-    pub async fn notification_policies(&self, caller: Caller) -> Result<Vec<Policy>, VendorError> {
-        let call = Call::new(
+    pub async fn notification_policies(
+        &self,
+        permit: PermitRequest,
+    ) -> Result<Vec<NotificationPolicy>, VendorError> {
+        let call = ApiCall::new(
             "alerting.policies.list",
             Method::GET,
             self.alerting(&["policies"]),
         );
-        Ok(readable(self.api.result(caller, call).await?))
+        Ok(readable(self.api.result(permit, call).await?))
     }
 
     /// Sends the events of all live inputs to a destination.
@@ -204,11 +207,11 @@ impl Cloudflare {
     /// As every call that changes something.
     pub async fn create_live_policy(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         name: &str,
         destination: &str,
     ) -> Result<String, VendorError> {
-        let call = Call::new(
+        let call = ApiCall::new(
             "alerting.policies.create",
             Method::POST,
             self.alerting(&["policies"]),
@@ -220,7 +223,7 @@ impl Cloudflare {
             "mechanisms": { "webhooks": [ { "id": destination } ] },
             "filters": {},
         }));
-        let created: Created = self.api.result(caller, call).await?;
+        let created: CreatedObject = self.api.result(permit, call).await?;
         Ok(created.id)
     }
 
@@ -230,12 +233,12 @@ impl Cloudflare {
     /// As every call that changes something.
     pub async fn delete_notification_destination(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         id: &str,
     ) -> Result<(), VendorError> {
         let path = self.alerting(&["destinations", "webhooks", id]);
-        let call = Call::new("alerting.destinations.delete", Method::DELETE, path);
-        self.delete(caller, call).await
+        let call = ApiCall::new("alerting.destinations.delete", Method::DELETE, path);
+        self.delete(permit, call).await
     }
 
     /// Deletes a policy. One that is gone already is no error.
@@ -244,12 +247,12 @@ impl Cloudflare {
     /// As every call that changes something.
     pub async fn delete_notification_policy(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         id: &str,
     ) -> Result<(), VendorError> {
         let path = self.alerting(&["policies", id]);
-        let call = Call::new("alerting.policies.delete", Method::DELETE, path);
-        self.delete(caller, call).await
+        let call = ApiCall::new("alerting.policies.delete", Method::DELETE, path);
+        self.delete(permit, call).await
     }
 
     fn webhook(&self) -> Vec<&str> {

@@ -5,7 +5,7 @@
 //! [`Priority::Stop`] (but of a host that is only looked at), the rest goes by weight (stop 8, start 4, recover 2, finalize 2, janitor 1; one more for each
 //! minute waited, up to 4), and a caller who cannot be served in time is told so at once.
 
-mod book;
+mod limiter;
 mod queue;
 mod window;
 
@@ -17,13 +17,13 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use book::{Asked, Book};
-use queue::Ticket;
-use window::Window;
+use limiter::{Admission, Limiter};
+use queue::WaiterId;
+use window::SlidingWindow;
 
 use crate::telemetry::metrics;
 
-pub use window::Seen;
+pub use window::QuotaReport;
 
 /// What a call is for; the order in which permits go out when they are short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::EnumIter)]
@@ -43,14 +43,14 @@ pub enum Priority {
 
 /// Who asks for a permit, and how long it can wait for one.
 #[derive(Debug, Clone, Copy)]
-pub struct Caller {
+pub struct PermitRequest {
     /// What the call is for.
     pub priority: Priority,
     /// When a permit is of no use any more.
     pub until: Instant,
 }
 
-impl Caller {
+impl PermitRequest {
     /// A caller that waits for its permit no longer than `patience` from now.
     #[must_use]
     pub fn within(priority: Priority, patience: Duration) -> Self {
@@ -70,7 +70,7 @@ pub struct Denied {
 
 /// What an operator wants to know of a budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct BudgetSnapshot {
     /// Whose budget it is.
     pub name: &'static str,
     /// The most calls this process makes in any window.
@@ -89,16 +89,16 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub struct Governor {
     name: &'static str,
-    desk: Arc<Mutex<Desk>>,
+    state: Arc<Mutex<GovernorState>>,
 }
 
 /// The book, and how to reach those who wait.
 #[derive(Debug)]
-struct Desk {
-    book: Book,
-    waiting: HashMap<Ticket, Arc<Notify>>,
+struct GovernorState {
+    limiter: Limiter,
+    waiters: HashMap<WaiterId, Arc<Notify>>,
     /// The heads that were told to watch the clock.
-    heads: Vec<Ticket>,
+    heads: Vec<WaiterId>,
     /// Whether nobody gets a permit.
     closed: bool,
 }
@@ -107,30 +107,30 @@ impl Governor {
     /// Gives `permits` permits in every second.
     #[must_use]
     pub fn per_second(name: &'static str, permits: u32) -> Self {
-        let window = Window::new(permits, Duration::from_secs(1), 1.0, true);
+        let window = SlidingWindow::new(permits, Duration::from_secs(1), 1.0, true);
         Self::new(name, window)
     }
 
     /// The same for calls that only look: nothing is kept for stops, as there are none.
     #[must_use]
     pub fn polls_per_second(name: &'static str, permits: u32) -> Self {
-        let window = Window::new(permits, Duration::from_secs(1), 1.0, true);
+        let window = SlidingWindow::new(permits, Duration::from_secs(1), 1.0, true);
         Self::new(name, window.without_stops())
     }
 
     /// `share` (above 0, at most 1) of a vendor's `quota` in every `window`. What was used before is not known: one
-    /// call goes alone, and its answer's [`Seen`] tells. Take permits with [`Governor::permit`].
+    /// call goes alone, and its answer's [`QuotaReport`] tells. Take permits with [`Governor::permit`].
     #[must_use]
     pub fn sliding_window(name: &'static str, quota: u32, window: Duration, share: f64) -> Self {
-        Self::new(name, Window::new(quota, window, share, false))
+        Self::new(name, SlidingWindow::new(quota, window, share, false))
     }
 
-    fn new(name: &'static str, window: Window) -> Self {
+    fn new(name: &'static str, window: SlidingWindow) -> Self {
         Self {
             name,
-            desk: Arc::new(Mutex::new(Desk {
-                book: Book::new(window),
-                waiting: HashMap::new(),
+            state: Arc::new(Mutex::new(GovernorState {
+                limiter: Limiter::new(window),
+                waiters: HashMap::new(),
                 heads: Vec::new(),
                 closed: false,
             })),
@@ -141,39 +141,39 @@ impl Governor {
     ///
     /// # Errors
     /// [`Denied`] when they cannot be had before `caller.until`.
-    pub async fn permits(&self, caller: Caller, permits: u32) -> Result<Permit, Denied> {
-        self.take(caller, permits).await
+    pub async fn permits(&self, request: PermitRequest, permits: u32) -> Result<Permit, Denied> {
+        self.take(request, permits).await
     }
 
     /// Waits for a permit for one call, to be told what came of it.
     ///
     /// # Errors
     /// [`Denied`] when there will be none before `caller.until`.
-    pub async fn permit(&self, caller: Caller) -> Result<Permit, Denied> {
-        self.take(caller, 1).await
+    pub async fn permit(&self, request: PermitRequest) -> Result<Permit, Denied> {
+        self.take(request, 1).await
     }
 
     /// Gives no permit for as long as the vendor asks, 5 minutes at most.
     pub fn pause(&self, pause: Duration) {
-        self.desk().book.pause(Instant::now(), pause);
+        self.lock().limiter.pause(Instant::now(), pause);
     }
 
     /// This process may use no more than so many in any window, of a quota it shares with others of ours. What it has used
     /// already counts, so that it may have to wait until that has left the window.
     pub(crate) fn set_share(&self, permits: u32) {
-        let mut desk = self.desk();
-        desk.book.set_own(permits);
-        desk.call(Instant::now(), true);
+        let mut state = self.lock();
+        state.limiter.set_own(permits);
+        state.dispatch(Instant::now(), true);
     }
 
     /// The most calls a second of all processes, in the long run.
     pub(crate) fn rate(&self) -> f64 {
-        self.desk().book.rate()
+        self.lock().limiter.rate()
     }
 
     /// The most calls of all processes in any window.
     pub(crate) fn allowed(&self) -> u32 {
-        self.desk().book.allowed()
+        self.lock().limiter.allowed()
     }
 
     /// Nobody gets a permit any more, and whoever waits for one is told so.
@@ -187,16 +187,16 @@ impl Governor {
     }
 
     fn set_closed(&self, closed: bool) {
-        let mut desk = self.desk();
-        desk.closed = closed;
-        for called in desk.waiting.values() {
-            called.notify_one();
+        let mut state = self.lock();
+        state.closed = closed;
+        for wake in state.waiters.values() {
+            wake.notify_one();
         }
     }
 
     /// What this process has used, of what now counts.
     pub(crate) fn used_by_us(&self) -> u32 {
-        self.desk().book.used_by_us(Instant::now())
+        self.lock().limiter.used_by_us(Instant::now())
     }
 
     /// What it is called.
@@ -206,10 +206,10 @@ impl Governor {
 
     /// The state of the budget.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let mut desk = self.desk();
-        let (quota, used, left, paused_for) = desk.book.figures(Instant::now());
-        Snapshot {
+    pub fn snapshot(&self) -> BudgetSnapshot {
+        let mut state = self.lock();
+        let (quota, used, left, paused_for) = state.limiter.usage(Instant::now());
+        BudgetSnapshot {
             name: self.name,
             quota,
             used,
@@ -217,15 +217,15 @@ impl Governor {
                 Some(_) => 0,
                 None => left,
             },
-            waiting: desk.book.waiting(),
+            waiting: state.limiter.waiting(),
             paused_for,
         }
     }
 
-    async fn take(&self, caller: Caller, permits: u32) -> Result<Permit, Denied> {
+    async fn take(&self, request: PermitRequest, permits: u32) -> Result<Permit, Denied> {
         let asked = Instant::now();
-        let taken = self.wait(caller, permits).await;
-        let priority = caller.priority.to_string();
+        let taken = self.wait(request, permits).await;
+        let priority = request.priority.to_string();
         match &taken {
             Ok(_) => {
                 let seconds = asked.elapsed().as_secs_f64();
@@ -236,45 +236,49 @@ impl Governor {
         taken
     }
 
-    async fn wait(&self, caller: Caller, permits: u32) -> Result<Permit, Denied> {
-        let Some(place) = self.ask(caller, permits)? else {
-            return Ok(self.issue(caller.priority, permits));
+    async fn wait(&self, request: PermitRequest, permits: u32) -> Result<Permit, Denied> {
+        let Some(pending) = self.enqueue(request, permits)? else {
+            return Ok(self.issue(request.priority, permits));
         };
         loop {
-            let Some(wake_at) = place.poll()? else {
-                return Ok(self.issue(caller.priority, permits));
+            let Some(wake_at) = pending.poll()? else {
+                return Ok(self.issue(request.priority, permits));
             };
             tokio::select! {
-                () = place.called.notified() => {}
+                () = pending.wake.notified() => {}
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
     }
 
     /// Asks; `None` when the permits are out already.
-    fn ask(&self, caller: Caller, permits: u32) -> Result<Option<Place>, Denied> {
+    fn enqueue(
+        &self,
+        request: PermitRequest,
+        permits: u32,
+    ) -> Result<Option<PendingPermit>, Denied> {
         let now = Instant::now();
-        let mut desk = self.desk();
-        if desk.closed {
-            return Err(desk.book.refusal(caller.priority, permits, now));
+        let mut state = self.lock();
+        if state.closed {
+            return Err(state.limiter.refusal(request.priority, permits, now));
         }
         // Whoever can be served is served here, where it is called as well: left to the asking below, all but those who watch
         // the clock would find out when their time is up.
-        desk.call(now, false);
-        let asked = desk.book.ask(caller, permits, now);
-        desk.call(now, false);
-        let Asked::Waiting(ticket) = asked? else {
+        state.dispatch(now, false);
+        let asked = state.limiter.request(request, permits, now);
+        state.dispatch(now, false);
+        let Admission::Waiting(id) = asked? else {
             return Ok(None);
         };
-        let called = Arc::new(Notify::new());
-        desk.waiting.insert(ticket, Arc::clone(&called));
-        drop(desk);
-        Ok(Some(Place {
+        let wake = Arc::new(Notify::new());
+        state.waiters.insert(id, Arc::clone(&wake));
+        drop(state);
+        Ok(Some(PendingPermit {
             governor: self.clone(),
-            caller,
+            request,
             permits,
-            ticket,
-            called,
+            id,
+            wake,
         }))
     }
 
@@ -288,71 +292,73 @@ impl Governor {
         }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn lock(&self) -> MutexGuard<'_, GovernorState> {
         // The book is whole between any two statements that can panic.
-        self.desk.lock()
+        self.state.lock()
     }
 }
 
-impl Desk {
+impl GovernorState {
     /// Serves whoever can be served, and calls those who should look: the served, new heads, and all heads if `stir`.
-    fn call(&mut self, now: Instant, stir: bool) {
-        for ticket in self.book.serve(now) {
-            self.notify(ticket);
+    fn dispatch(&mut self, now: Instant, wake_heads: bool) {
+        for id in self.limiter.serve(now) {
+            self.notify(id);
         }
-        let heads: Vec<Ticket> = self.book.heads().collect();
-        for ticket in &heads {
-            if stir || !self.heads.contains(ticket) {
-                self.notify(*ticket);
+        let heads: Vec<WaiterId> = self.limiter.heads().collect();
+        for id in &heads {
+            if wake_heads || !self.heads.contains(id) {
+                self.notify(*id);
             }
         }
         self.heads = heads;
     }
 
-    fn notify(&self, ticket: Ticket) {
-        if let Some(called) = self.waiting.get(&ticket) {
-            called.notify_one();
+    fn notify(&self, id: WaiterId) {
+        if let Some(wake) = self.waiters.get(&id) {
+            wake.notify_one();
         }
     }
 }
 
 /// A place in the queue. Dropped, it is given up, with what it was given.
 #[derive(Debug)]
-struct Place {
+struct PendingPermit {
     governor: Governor,
-    caller: Caller,
+    request: PermitRequest,
     permits: u32,
-    ticket: Ticket,
-    called: Arc<Notify>,
+    id: WaiterId,
+    wake: Arc<Notify>,
 }
 
-impl Place {
+impl PendingPermit {
     /// `None` when the permits are here, else when to look again. Only the first of each queue watches the clock.
     fn poll(&self) -> Result<Option<Instant>, Denied> {
         let now = Instant::now();
-        let mut desk = self.governor.desk();
-        desk.call(now, false);
-        if desk.book.collect(self.ticket).is_some() {
+        let mut state = self.governor.lock();
+        state.dispatch(now, false);
+        if state.limiter.collect(self.id).is_some() {
             return Ok(None);
         }
-        if now >= self.caller.until || desk.closed {
-            return Err(desk.book.refusal(self.caller.priority, self.permits, now));
+        if now >= self.request.until || state.closed {
+            return Err(state
+                .limiter
+                .refusal(self.request.priority, self.permits, now));
         }
-        let watches = desk.heads.contains(&self.ticket);
-        let wake_at = watches.then(|| desk.book.wake_at(now)).flatten();
-        Ok(Some(
-            wake_at.map_or(self.caller.until, |at| at.min(self.caller.until)),
-        ))
+        let watches = state.heads.contains(&self.id);
+        let wake_at = watches.then(|| state.limiter.wake_at(now)).flatten();
+        Ok(Some(wake_at.map_or(self.request.until, |at| {
+            at.min(self.request.until)
+        })))
     }
 }
 
-impl Drop for Place {
+impl Drop for PendingPermit {
     fn drop(&mut self) {
         let now = Instant::now();
-        let mut desk = self.governor.desk();
-        desk.waiting.remove(&self.ticket);
-        desk.book.withdraw(self.caller.priority, self.ticket);
-        desk.call(now, true);
+        let mut state = self.governor.lock();
+        state.waiters.remove(&self.id);
+        state.limiter.withdraw(self.request.priority, self.id);
+        state.dispatch(now, true);
     }
 }
 
@@ -380,14 +386,14 @@ impl Permit {
     }
 
     /// The call was answered, whatever its status; `seen` is what the answer says of the quota, if it does.
-    pub fn answered(mut self, seen: Option<Seen>) {
+    pub fn answered(mut self, report: Option<QuotaReport>) {
         self.answered = true;
         let now = Instant::now();
-        let mut desk = self.governor.desk();
-        let more = desk
-            .book
-            .answered(self.priority, self.permits, self.sent, now, seen);
-        desk.call(now, more);
+        let mut state = self.governor.lock();
+        let more = state
+            .limiter
+            .answered(self.priority, self.permits, self.sent, now, report);
+        state.dispatch(now, more);
     }
 }
 
@@ -397,9 +403,9 @@ impl Drop for Permit {
             return;
         }
         let now = Instant::now();
-        let mut desk = self.governor.desk();
-        desk.book.lost(self.priority, self.permits, now);
-        desk.call(now, true);
+        let mut state = self.governor.lock();
+        state.limiter.lost(self.priority, self.permits, now);
+        state.dispatch(now, true);
     }
 }
 

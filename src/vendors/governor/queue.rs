@@ -12,24 +12,24 @@ use tokio::time::Instant;
 use super::Priority;
 
 /// The number of priorities.
-const KINDS: usize = 5;
+const CLASSES: usize = 5;
 
 /// A stride of weight 1.
 const STRIDE: u64 = 1 << 20;
 
-/// For each of these that the head of a queue has waited its queue weighs one more, up to [`OLD`].
+/// For each of these that the head of a queue has waited its queue weighs one more, up to [`MAX_AGED_WEIGHT`].
 const AGEING: Duration = Duration::from_secs(60);
 
 /// The weight age can give: that of a start.
-const OLD: u32 = 4;
+const MAX_AGED_WEIGHT: u32 = 4;
 
 /// A place in a queue; the lower, the earlier it was taken.
-pub(super) type Ticket = u64;
+pub(super) type WaiterId = u64;
 
 /// Somebody who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiter {
-    pub(super) ticket: Ticket,
+    pub(super) id: WaiterId,
     pub(super) priority: Priority,
     /// How many permits, given together.
     pub(super) permits: u32,
@@ -37,87 +37,87 @@ pub(super) struct Waiter {
 }
 
 #[derive(Debug, Default)]
-struct Line {
-    waiting: BTreeMap<Ticket, Waiter>,
+struct ClassQueue {
+    waiting: BTreeMap<WaiterId, Waiter>,
     permits: u64,
     pass: u64,
 }
 
 /// All who wait.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    lines: [Line; KINDS],
+pub(super) struct WaitQueue {
+    queues: [ClassQueue; CLASSES],
     /// How far the last one served had come: nobody saves up shares while not waiting.
     pass: u64,
 }
 
-impl Queue {
+impl WaitQueue {
     /// Takes a place at the end.
     pub(super) fn push(&mut self, waiter: Waiter) {
         let pass = self.pass;
-        let line = self.line(waiter.priority);
-        if line.waiting.is_empty() {
-            line.pass = line.pass.max(pass);
+        let queue = self.queue(waiter.priority);
+        if queue.waiting.is_empty() {
+            queue.pass = queue.pass.max(pass);
         }
-        line.permits += u64::from(waiter.permits);
-        line.waiting.insert(waiter.ticket, waiter);
+        queue.permits += u64::from(waiter.permits);
+        queue.waiting.insert(waiter.id, waiter);
     }
 
     /// Gives a place up.
-    pub(super) fn remove(&mut self, priority: Priority, ticket: Ticket) -> Option<Waiter> {
-        let line = self.line(priority);
-        let waiter = line.waiting.remove(&ticket)?;
-        line.permits -= u64::from(waiter.permits);
+    pub(super) fn remove(&mut self, priority: Priority, id: WaiterId) -> Option<Waiter> {
+        let queue = self.queue(priority);
+        let waiter = queue.waiting.remove(&id)?;
+        queue.permits -= u64::from(waiter.permits);
         Some(waiter)
     }
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.lines.iter().map(|line| line.waiting.len()).sum()
+        self.queues.iter().map(|queue| queue.waiting.len()).sum()
     }
 
     /// The permits asked for by all of one priority.
     pub(super) fn permits(&self, priority: Priority) -> u64 {
-        self.lines
+        self.queues
             .get(index(priority))
-            .map_or(0, |line| line.permits)
+            .map_or(0, |queue| queue.permits)
     }
 
     /// The first of each queue.
-    pub(super) fn heads(&self) -> [Option<Ticket>; KINDS] {
-        let mut heads = [None; KINDS];
-        for (head, line) in heads.iter_mut().zip(&self.lines) {
-            *head = line.waiting.keys().next().copied();
+    pub(super) fn heads(&self) -> [Option<WaiterId>; CLASSES] {
+        let mut heads = [None; CLASSES];
+        for (head, queue) in heads.iter_mut().zip(&self.queues) {
+            *head = queue.waiting.keys().next().copied();
         }
         heads
     }
 
     /// The first of one queue.
     pub(super) fn head(&self, priority: Priority) -> Option<Waiter> {
-        let line = self.lines.get(index(priority))?;
-        line.waiting.values().next().copied()
+        let queue = self.queues.get(index(priority))?;
+        queue.waiting.values().next().copied()
     }
 
     /// Whose turn it is.
     pub(super) fn next(&self) -> Option<Waiter> {
-        self.lines
+        self.queues
             .iter()
-            .filter_map(|line| Some((line.pass, *line.waiting.values().next()?)))
+            .filter_map(|queue| Some((queue.pass, *queue.waiting.values().next()?)))
             .min_by_key(|(pass, waiter)| (*pass, index(waiter.priority)))
             .map(|(_, waiter)| waiter)
     }
 
     /// Serves somebody whose turn it was.
     pub(super) fn serve(&mut self, waiter: Waiter, now: Instant) {
-        let line = self.line(waiter.priority);
-        let pass = line.pass;
-        line.pass += STRIDE * u64::from(waiter.permits) / u64::from(weight(waiter, now));
+        let queue = self.queue(waiter.priority);
+        let pass = queue.pass;
+        queue.pass += STRIDE * u64::from(waiter.permits) / u64::from(weight(waiter, now));
         self.pass = self.pass.max(pass);
-        self.remove(waiter.priority, waiter.ticket);
+        self.remove(waiter.priority, waiter.id);
     }
 
-    fn line(&mut self, priority: Priority) -> &mut Line {
-        let [stop, start, recover, finalize, janitor] = &mut self.lines;
+    fn queue(&mut self, priority: Priority) -> &mut ClassQueue {
+        let [stop, start, recover, finalize, janitor] = &mut self.queues;
         match priority {
             Priority::Stop => stop,
             Priority::Start => start,
@@ -149,16 +149,16 @@ fn weight(waiter: Waiter, now: Instant) -> u32 {
     };
     let waited = now.saturating_duration_since(waiter.since).as_secs() / AGEING.as_secs();
     let aged = u32::try_from(waited).unwrap_or(u32::MAX);
-    weight.max(OLD.min(aged.saturating_add(weight)))
+    weight.max(MAX_AGED_WEIGHT.min(aged.saturating_add(weight)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn waiter(ticket: Ticket, priority: Priority, since: Instant) -> Waiter {
+    fn waiter(id: WaiterId, priority: Priority, since: Instant) -> Waiter {
         Waiter {
-            ticket,
+            id,
             priority,
             permits: 1,
             since,
@@ -166,7 +166,7 @@ mod tests {
     }
 
     /// Who gets the next `turns` turns.
-    fn served(queue: &mut Queue, turns: usize, now: Instant) -> Vec<Priority> {
+    fn served(queue: &mut WaitQueue, turns: usize, now: Instant) -> Vec<Priority> {
         let mut order = Vec::new();
         for _ in 0..turns {
             let Some(next) = queue.next() else { break };
@@ -183,15 +183,15 @@ mod tests {
     #[test]
     fn shares_follow_the_weights() {
         let now = Instant::now();
-        let mut queue = Queue::default();
+        let mut queue = WaitQueue::default();
         let kinds = [
             Priority::Start,
             Priority::Recover,
             Priority::Finalize,
             Priority::Janitor,
         ];
-        for (ticket, priority) in (0..4000).zip(kinds.into_iter().cycle()) {
-            queue.push(waiter(ticket, priority, now));
+        for (id, priority) in (0..4000).zip(kinds.into_iter().cycle()) {
+            queue.push(waiter(id, priority, now));
         }
         let order = served(&mut queue, 900, now);
         assert_eq!(count(&order, Priority::Start), 400);
@@ -203,25 +203,25 @@ mod tests {
     #[test]
     fn one_priority_is_served_in_the_order_of_asking() {
         let now = Instant::now();
-        let mut queue = Queue::default();
-        for ticket in [3, 5, 9] {
-            queue.push(waiter(ticket, Priority::Start, now));
+        let mut queue = WaitQueue::default();
+        for id in [3, 5, 9] {
+            queue.push(waiter(id, Priority::Start, now));
         }
-        assert_eq!(queue.next().map(|waiter| waiter.ticket), Some(3));
+        assert_eq!(queue.next().map(|waiter| waiter.id), Some(3));
         queue.remove(Priority::Start, 3);
-        assert_eq!(queue.next().map(|waiter| waiter.ticket), Some(5));
+        assert_eq!(queue.next().map(|waiter| waiter.id), Some(5));
     }
 
     #[test]
     fn whoever_comes_late_does_not_make_up_for_what_it_did_not_ask_for() {
         let now = Instant::now();
-        let mut queue = Queue::default();
-        for ticket in 0..2000 {
-            queue.push(waiter(ticket, Priority::Finalize, now));
+        let mut queue = WaitQueue::default();
+        for id in 0..2000 {
+            queue.push(waiter(id, Priority::Finalize, now));
         }
         served(&mut queue, 1000, now);
-        for ticket in 2000..3000 {
-            queue.push(waiter(ticket, Priority::Start, now));
+        for id in 2000..3000 {
+            queue.push(waiter(id, Priority::Start, now));
         }
         let order = served(&mut queue, 300, now);
         assert!((199..=201).contains(&count(&order, Priority::Start)));
@@ -231,10 +231,10 @@ mod tests {
     fn who_has_waited_for_minutes_weighs_as_much_as_a_start() {
         let now = Instant::now();
         let later = now + 3 * AGEING;
-        let mut queue = Queue::default();
-        for ticket in 0..1000 {
-            queue.push(waiter(ticket, Priority::Janitor, now));
-            queue.push(waiter(ticket + 1000, Priority::Start, later));
+        let mut queue = WaitQueue::default();
+        for id in 0..1000 {
+            queue.push(waiter(id, Priority::Janitor, now));
+            queue.push(waiter(id + 1000, Priority::Start, later));
         }
         let order = served(&mut queue, 100, later);
         assert_eq!(count(&order, Priority::Janitor), 50);

@@ -1,7 +1,7 @@
 use super::*;
 
-fn within(priority: Priority, patience: Duration) -> Caller {
-    Caller {
+fn within(priority: Priority, patience: Duration) -> PermitRequest {
+    PermitRequest {
         priority,
         until: Instant::now() + patience,
     }
@@ -30,8 +30,8 @@ async fn a_per_second_governor_never_gives_more_in_any_second() {
             })
         })
         .collect();
-    for caller in callers {
-        given.push(caller.await.unwrap());
+    for request in callers {
+        given.push(request.await.unwrap());
     }
     for end in &given {
         let inside = given
@@ -104,7 +104,7 @@ async fn a_dropped_waiter_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_calls_until_a_pause_is_over() {
+async fn nobody_calls_until_a_pause_has_passed() {
     let governor = Governor::per_second("test", 100);
     governor.pause(seconds(30));
     assert_eq!(governor.snapshot().paused_for, Some(seconds(30)));
@@ -140,7 +140,7 @@ async fn the_first_call_of_a_process_goes_alone_and_its_answer_lets_the_others_g
     tokio::time::sleep(seconds(5)).await;
     assert_eq!(governor.snapshot().waiting, 100);
     // 460 are left of 1,200: 220 of our 960, of which 192 are kept for stops.
-    first.answered(Some(Seen {
+    first.answered(Some(QuotaReport {
         remaining: 460,
         quota: None,
     }));
@@ -201,7 +201,7 @@ async fn an_exact_window_holds_at_every_moment_of_a_long_rush() {
 #[tokio::test(start_paused = true)]
 async fn those_who_are_served_because_another_asks_are_called() {
     let governor = Governor::per_second("test", 10);
-    let ask = || governor.ask(within(START, seconds(60)), 1).unwrap();
+    let ask = || governor.enqueue(within(START, seconds(60)), 1).unwrap();
     for _ in 0..8 {
         assert!(ask().is_none());
         governor.issue(START, 1).answered(None);
@@ -210,10 +210,10 @@ async fn those_who_are_served_because_another_asks_are_called() {
     // The window is free again, and before anybody's clock has rung somebody else comes.
     tokio::time::advance(seconds(1)).await;
     assert!(ask().is_none());
-    for place in &waiting {
-        let called = tokio::time::timeout(Duration::ZERO, place.called.notified());
+    for pending in &waiting {
+        let called = tokio::time::timeout(Duration::ZERO, pending.wake.notified());
         assert!(called.await.is_ok());
-        assert_eq!(place.poll(), Ok(None));
+        assert_eq!(pending.poll(), Ok(None));
     }
 }
 

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::vendors::http::LONGEST_WAIT;
+use crate::vendors::http::MAX_WAIT;
 
 /// How long a use is remembered after it left the window: longer than a call may be under way.
-const POLL_BACK: Duration = Duration::from_secs(60);
+const KEEP_EXPIRED: Duration = Duration::from_secs(60);
 
 /// On whose account a use goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purse {
+pub(super) enum Pool {
     /// A fifth of the budget is kept for stops.
     Stop,
     /// Everything else of ours.
@@ -27,7 +27,7 @@ pub(super) enum Purse {
 
 /// What an answer's `Ratelimit` and `Ratelimit-Policy` headers say (`cloudflare-stream.md §1.4`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct QuotaReport {
     /// How many requests the vendor says are left (`r`).
     pub remaining: u32,
     /// The quota the vendor says this is of (`q`), when it says so.
@@ -37,7 +37,7 @@ pub struct Seen {
 #[derive(Debug, Clone, Copy)]
 struct Use {
     at: Instant,
-    purse: Purse,
+    pool: Pool,
     count: u32,
 }
 
@@ -50,21 +50,21 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, purse: Purse, count: u32) {
-        let slot = self.slot(purse);
+    fn add(&mut self, pool: Pool, count: u32) {
+        let slot = self.slot(pool);
         *slot = slot.saturating_add(count);
     }
 
-    fn take(&mut self, purse: Purse, count: u32) {
-        let slot = self.slot(purse);
+    fn take(&mut self, pool: Pool, count: u32) {
+        let slot = self.slot(pool);
         *slot = slot.saturating_sub(count);
     }
 
-    fn slot(&mut self, purse: Purse) -> &mut u32 {
-        match purse {
-            Purse::Stop => &mut self.stop,
-            Purse::Rest => &mut self.rest,
-            Purse::Others => &mut self.others,
+    fn slot(&mut self, pool: Pool) -> &mut u32 {
+        match pool {
+            Pool::Stop => &mut self.stop,
+            Pool::Rest => &mut self.rest,
+            Pool::Others => &mut self.others,
         }
     }
 
@@ -79,7 +79,7 @@ impl Tally {
 
 /// The accounts of one quota.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct SlidingWindow {
     length: Duration,
     /// The quota the settings name.
     quota: u32,
@@ -87,13 +87,13 @@ pub(super) struct Window {
     /// The most uses in any window.
     allowed: u32,
     /// Whether a fifth of it is kept for stops.
-    keeps: bool,
+    reserves: bool,
     /// The most uses of this process in any window, where it is not alone.
     own: Option<u32>,
     /// Whether it is known what others, or an earlier process, have used.
     known: bool,
     /// Whether the vendor tells what is left, so that it can be asked.
-    tells: bool,
+    reports_quota: bool,
     /// Uses by the time they count from, the oldest first.
     log: VecDeque<Use>,
     /// Uses that left the window a short while ago.
@@ -101,11 +101,11 @@ pub(super) struct Window {
     /// The sum of `log`.
     logged: Tally,
     /// Permits out whose calls have not come home.
-    flying: Tally,
+    in_flight: Tally,
     paused_until: Option<Instant>,
 }
 
-impl Window {
+impl SlidingWindow {
     /// `share` of `quota` in every `length`, a fifth of it kept for stops. With `known`, nobody else uses the quota.
     pub(super) fn new(quota: u32, length: Duration, share: f64, known: bool) -> Self {
         let allowed = part(quota, share);
@@ -114,21 +114,21 @@ impl Window {
             quota,
             share,
             allowed,
-            keeps: true,
+            reserves: true,
             own: None,
             known,
-            tells: !known,
+            reports_quota: !known,
             log: VecDeque::new(),
             left: VecDeque::new(),
             logged: Tally::default(),
-            flying: Tally::default(),
+            in_flight: Tally::default(),
             paused_until: None,
         }
     }
 
     /// Nothing is kept for stops: there are none.
     pub(super) fn without_stops(mut self) -> Self {
-        self.keeps = false;
+        self.reserves = false;
         self
     }
 
@@ -150,19 +150,19 @@ impl Window {
     /// The uses that count now.
     pub(super) fn used(&mut self, now: Instant) -> u32 {
         self.advance(now);
-        self.logged.total().saturating_add(self.flying.total())
+        self.logged.total().saturating_add(self.in_flight.total())
     }
 
     /// What this process may still use at once.
     pub(super) fn left(&mut self, now: Instant) -> u32 {
         self.advance(now);
-        self.free(Purse::Stop, self.counting())
+        self.free(Pool::Stop, self.counted())
     }
 
     /// This process's part of them.
     pub(super) fn used_by_us(&mut self, now: Instant) -> u32 {
         self.advance(now);
-        self.counting().own()
+        self.counted().own()
     }
 
     /// From now on this process may use so many in any window, however many are left to all. What it has used already
@@ -170,7 +170,7 @@ impl Window {
     /// goes alone, and finds out.
     pub(super) fn set_own(&mut self, own: u32) {
         let before = self.own.replace(own);
-        if self.tells && before.is_some_and(|before| own > before) {
+        if self.reports_quota && before.is_some_and(|before| own > before) {
             self.known = false;
         }
     }
@@ -182,54 +182,54 @@ impl Window {
             .filter(|pause| !pause.is_zero())
     }
 
-    /// Gives no permit for `pause`, or for [`LONGEST_WAIT`] if that is shorter.
+    /// Gives no permit for `pause`, or for [`MAX_WAIT`] if that is shorter.
     pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
-        let until = now + pause.min(LONGEST_WAIT);
+        let until = now + pause.min(MAX_WAIT);
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
     }
 
     /// Whether `count` permits may go out now. More than the purse ever holds go when it is full, and are paid off in
     /// the windows that follow.
-    pub(super) fn fits(&mut self, purse: Purse, count: u32, now: Instant) -> bool {
+    pub(super) fn fits(&mut self, pool: Pool, count: u32, now: Instant) -> bool {
         self.advance(now);
-        if self.paused_for(now).is_some() || self.waits_for_an_answer() {
+        if self.paused_for(now).is_some() || self.awaits_first_answer() {
             return false;
         }
-        let capacity = self.capacity(purse);
-        capacity > 0 && self.free(purse, self.counting()) >= count.min(capacity)
+        let capacity = self.capacity(pool);
+        capacity > 0 && self.free(pool, self.counted()) >= count.min(capacity)
     }
 
     /// Whether `count` permits for stops are within the part kept for them.
-    pub(super) fn is_kept_for(&mut self, count: u32, now: Instant) -> bool {
+    pub(super) fn fits_reserve(&mut self, count: u32, now: Instant) -> bool {
         self.advance(now);
-        let kept = self.kept();
-        let kept = self
+        let reserved = self.reserved();
+        let reserved = self
             .own
-            .map_or(kept, |own| kept.min(self.kept_of_share(own)));
-        self.counting().stop.saturating_add(count) <= kept
+            .map_or(reserved, |own| reserved.min(self.reserved_of_share(own)));
+        self.counted().stop.saturating_add(count) <= reserved
     }
 
     /// Permits go out.
-    pub(super) fn take(&mut self, purse: Purse, count: u32) {
-        self.flying.add(purse, count);
+    pub(super) fn take(&mut self, pool: Pool, count: u32) {
+        self.in_flight.add(pool, count);
     }
 
     /// Permits come back without a call.
-    pub(super) fn give_back(&mut self, purse: Purse, count: u32) {
-        self.flying.take(purse, count);
+    pub(super) fn give_back(&mut self, pool: Pool, count: u32) {
+        self.in_flight.take(pool, count);
     }
 
     /// Calls have come home, or will not: they count from now.
-    pub(super) fn done(&mut self, purse: Purse, count: u32, now: Instant) {
+    pub(super) fn done(&mut self, pool: Pool, count: u32, now: Instant) {
         self.advance(now);
-        self.flying.take(purse, count);
-        let capacity = self.capacity(purse).max(1);
+        self.in_flight.take(pool, count);
+        let capacity = self.capacity(pool).max(1);
         let (mut at, mut open) = (now, count);
         while open > 0 {
             let part = open.min(capacity);
             self.enter(Use {
                 at,
-                purse,
+                pool,
                 count: part,
             });
             open -= part;
@@ -239,25 +239,30 @@ impl Window {
 
     /// A call sent at `sent` was answered, with or without word of what is left. The vendor's word counts when it is
     /// the lower one. Returns whether more may go out than before.
-    pub(super) fn observe(&mut self, sent: Instant, now: Instant, seen: Option<Seen>) -> bool {
+    pub(super) fn observe(
+        &mut self,
+        sent: Instant,
+        now: Instant,
+        report: Option<QuotaReport>,
+    ) -> bool {
         self.advance(now);
         let before = (self.known, self.allowed);
         self.known = true;
-        if let Some(seen) = seen {
-            let quota = seen.quota.unwrap_or(self.quota);
+        if let Some(report) = report {
+            let quota = report.quota.unwrap_or(self.quota);
             self.allowed = part(quota.min(self.quota), self.share);
-            let theirs = quota.saturating_sub(seen.remaining);
+            let theirs = quota.saturating_sub(report.remaining);
             // The vendor counted between `sent` and now: what has left the window since is in its count as well.
             let gone = self
                 .left
                 .iter()
                 .filter(|used| used.at + self.length > sent)
                 .fold(0u32, |sum, used| sum.saturating_add(used.count));
-            let ours = self.counting().total().saturating_add(gone);
+            let ours = self.counted().total().saturating_add(gone);
             if theirs > ours {
                 self.enter(Use {
                     at: now,
-                    purse: Purse::Others,
+                    pool: Pool::Others,
                     count: theirs - ours,
                 });
             }
@@ -268,27 +273,27 @@ impl Window {
     /// The earliest time at which `count` permits can have gone out one after the other, when nobody else asks; later
     /// when calls under way come home late. `None`: that hangs on an answer that is still out, or on this process's being
     /// given a share.
-    pub(super) fn earliest(&mut self, purse: Purse, count: u32, now: Instant) -> Option<Instant> {
+    pub(super) fn earliest(&mut self, pool: Pool, count: u32, now: Instant) -> Option<Instant> {
         self.advance(now);
         let start = self.paused_until.map_or(now, |until| until.max(now));
-        let capacity = self.capacity(purse);
-        if self.waits_for_an_answer() || capacity == 0 {
+        let capacity = self.capacity(pool);
+        if self.awaits_first_answer() || capacity == 0 {
             return None;
         }
         let rounds = count.saturating_sub(1) / capacity;
         let first = count.saturating_sub(1) % capacity + 1;
-        Some(start.max(self.first_free(purse, first, now)) + self.length * rounds)
+        Some(start.max(self.first_free(pool, first, now)) + self.length * rounds)
     }
 
     /// The first time at which `count` permits, at most the capacity, are free.
-    fn first_free(&self, purse: Purse, count: u32, now: Instant) -> Instant {
-        let mut counting = self.counting();
-        if self.free(purse, counting) >= count {
+    fn first_free(&self, pool: Pool, count: u32, now: Instant) -> Instant {
+        let mut counted = self.counted();
+        if self.free(pool, counted) >= count {
             return now;
         }
         for used in &self.log {
-            counting.take(used.purse, used.count);
-            if self.free(purse, counting) >= count {
+            counted.take(used.pool, used.count);
+            if self.free(pool, counted) >= count {
                 return used.at + self.length;
             }
         }
@@ -296,59 +301,59 @@ impl Window {
     }
 
     /// What a purse holds at most.
-    pub(super) fn capacity(&self, purse: Purse) -> u32 {
+    pub(super) fn capacity(&self, pool: Pool) -> u32 {
         let nothing = Tally::default();
-        self.free(purse, nothing)
+        self.free(pool, nothing)
     }
 
     /// How much is left of all that is allowed, and of this process's share of it.
-    fn free(&self, purse: Purse, counting: Tally) -> u32 {
-        let left = |most: u32, kept: u32| {
-            let held = match purse {
-                Purse::Stop => counting.stop,
-                Purse::Rest | Purse::Others => counting.stop.max(kept),
+    fn free(&self, pool: Pool, counted: Tally) -> u32 {
+        let left = |most: u32, reserved: u32| {
+            let held = match pool {
+                Pool::Stop => counted.stop,
+                Pool::Rest | Pool::Others => counted.stop.max(reserved),
             };
-            most.saturating_sub(held.saturating_add(counting.rest))
+            most.saturating_sub(held.saturating_add(counted.rest))
         };
-        let of_all = left(self.allowed, self.kept()).saturating_sub(counting.others);
+        let of_all = left(self.allowed, self.reserved()).saturating_sub(counted.others);
         match self.own {
-            Some(own) => of_all.min(left(own, self.kept_of_share(own))),
+            Some(own) => of_all.min(left(own, self.reserved_of_share(own))),
             None => of_all,
         }
     }
 
     /// The part of what all may use that only stops may use.
-    fn kept(&self) -> u32 {
-        match self.keeps {
+    fn reserved(&self) -> u32 {
+        match self.reserves {
             true => self.allowed / 5,
             false => 0,
         }
     }
 
     /// The same of a share: a fifth at least, if it can be divided at all.
-    fn kept_of_share(&self, own: u32) -> u32 {
+    fn reserved_of_share(&self, own: u32) -> u32 {
         match own {
             0 | 1 => 0,
-            own if self.keeps => own.div_ceil(5),
+            own if self.reserves => own.div_ceil(5),
             _ => 0,
         }
     }
 
-    fn counting(&self) -> Tally {
+    fn counted(&self) -> Tally {
         Tally {
-            stop: self.logged.stop.saturating_add(self.flying.stop),
-            rest: self.logged.rest.saturating_add(self.flying.rest),
+            stop: self.logged.stop.saturating_add(self.in_flight.stop),
+            rest: self.logged.rest.saturating_add(self.in_flight.rest),
             others: self.logged.others,
         }
     }
 
     /// Until it is known what was used before, one call goes alone.
-    fn waits_for_an_answer(&self) -> bool {
-        !self.known && self.flying.total() > 0
+    fn awaits_first_answer(&self) -> bool {
+        !self.known && self.in_flight.total() > 0
     }
 
     fn enter(&mut self, used: Use) {
-        self.logged.add(used.purse, used.count);
+        self.logged.add(used.pool, used.count);
         let place = self.log.partition_point(|other| other.at <= used.at);
         self.log.insert(place, used);
     }
@@ -359,11 +364,11 @@ impl Window {
                 self.log.push_front(used);
                 break;
             }
-            self.logged.take(used.purse, used.count);
+            self.logged.take(used.pool, used.count);
             self.left.push_back(used);
         }
         while let Some(used) = self.left.front() {
-            if used.at + self.length + POLL_BACK > now {
+            if used.at + self.length + KEEP_EXPIRED > now {
                 break;
             }
             self.left.pop_front();

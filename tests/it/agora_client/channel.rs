@@ -30,7 +30,7 @@ async fn the_hosts_of_a_channel_are_read_in_both_profiles(
         .expect(1)
         .mount(&server)
         .await;
-    let hosts = agora(&server).channel().hosts(caller(), "a/b <&?").await;
+    let hosts = agora(&server).channel().hosts(permit(), "a/b <&?").await;
     assert_eq!(hosts.unwrap(), expected);
 }
 
@@ -44,7 +44,7 @@ async fn an_answer_that_names_nobody_is_no_reading_of_an_absent_seller(#[case] b
     let server = always(200, body).await;
     let error = agora(&server)
         .channel()
-        .hosts(caller(), "c")
+        .hosts(permit(), "c")
         .await
         .unwrap_err();
     assert_eq!(error.class, Class::Unexpected);
@@ -57,7 +57,7 @@ async fn an_answer_that_names_nobody_is_no_reading_of_an_absent_seller(#[case] b
 #[tokio::test]
 async fn a_name_that_would_make_another_call_of_the_path_is_sent_to_nobody(#[case] name: &str) {
     let server = MockServer::start().await;
-    let hosts = agora(&server).channel().hosts(caller(), name).await;
+    let hosts = agora(&server).channel().hosts(permit(), name).await;
     assert_eq!(hosts.unwrap_err().class, Class::Rejected);
     assert!(server.received_requests().await.unwrap().is_empty());
 }

@@ -25,7 +25,7 @@ async fn acquire_asks_for_a_web_page_egress_with_basic_credentials() {
         .await;
     let id = agora(&server)
         .cloud_recording()
-        .acquire(caller(), "mark", 900_000_001, 25)
+        .acquire(permit(), "mark", 900_000_001, 25)
         .await
         .unwrap();
     assert_eq!(id, "JyvK8nXH");
@@ -38,10 +38,10 @@ async fn a_start_says_what_the_documents_want_and_repeats_it_byte_for_byte() {
     for _ in 0..2 {
         let answer = agora
             .cloud_recording()
-            .start(caller(), &start_request())
+            .start(permit(), &start_request())
             .await
             .unwrap();
-        assert_eq!(answer, StartAnswer::Started { sid: "38f8".into() });
+        assert_eq!(answer, RecordingStartAnswer::Started { sid: "38f8".into() });
     }
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests.len(), 2);
@@ -71,14 +71,14 @@ async fn a_start_says_what_the_documents_want_and_repeats_it_byte_for_byte() {
 #[tokio::test]
 async fn a_start_keeps_to_the_ceiling_of_hours_and_leaves_readiness_out_when_it_is_not_awaited() {
     let server = always(200, json!({ "sid": "38f8" })).await;
-    let start = StartRequest {
+    let start = RecordingStartRequest {
         max_recording_hours: 900,
         ready_timeout_seconds: 0,
         ..start_request()
     };
     agora(&server)
         .cloud_recording()
-        .start(caller(), &start)
+        .start(permit(), &start)
         .await
         .unwrap();
     let body: Value = server.received_requests().await.unwrap()[0]
@@ -90,29 +90,29 @@ async fn a_start_keeps_to_the_ceiling_of_hours_and_leaves_readiness_out_when_it_
 }
 
 #[rstest]
-#[case::started(200, json!({ "sid": "s" }), StartAnswer::Started { sid: "s".into() })]
-#[case::started_before(201, json!({ "code": 7, "reason": "already started" }), StartAnswer::AlreadyStarted { sid: None })]
-#[case::started_before_empty_sid(201, json!({ "code": 7, "sid": "" }), StartAnswer::AlreadyStarted { sid: None })]
-#[case::started_before_with_sid(201, json!({ "code": 7, "sid": "s" }), StartAnswer::AlreadyStarted { sid: Some("s".into()) })]
-#[case::runs_under_another_resource(400, json!({ "code": 53, "reason": "task conflict" }), StartAnswer::Conflict)]
-#[case::code_as_text(400, json!({ "code": "53" }), StartAnswer::Conflict)]
-#[case::resource_too_old(400, json!({ "code": 433, "reason": "resourceId expired" }), StartAnswer::ResourceExpired)]
-#[case::resource_of_another(400, json!({ "code": 432 }), StartAnswer::ResourceExpired)]
-#[case::resource_not_known(400, json!({ "code": 1001, "reason": "cannot parse resourceId" }), StartAnswer::ResourceExpired)]
-#[case::resource_not_known_here(500, json!({ "code": "1001" }), StartAnswer::ResourceExpired)]
-#[case::resource_too_old_as_a_failure(503, json!({ "code": 433 }), StartAnswer::ResourceExpired)]
-#[case::resource_of_another_as_forbidden(403, json!({ "code": 432 }), StartAnswer::ResourceExpired)]
-#[case::resource_too_old_as_a_success(200, json!({ "code": 433 }), StartAnswer::ResourceExpired)]
+#[case::started(200, json!({ "sid": "s" }), RecordingStartAnswer::Started { sid: "s".into() })]
+#[case::started_before(201, json!({ "code": 7, "reason": "already started" }), RecordingStartAnswer::AlreadyStarted { sid: None })]
+#[case::started_before_empty_sid(201, json!({ "code": 7, "sid": "" }), RecordingStartAnswer::AlreadyStarted { sid: None })]
+#[case::started_before_with_sid(201, json!({ "code": 7, "sid": "s" }), RecordingStartAnswer::AlreadyStarted { sid: Some("s".into()) })]
+#[case::runs_under_another_resource(400, json!({ "code": 53, "reason": "task conflict" }), RecordingStartAnswer::Conflict)]
+#[case::code_as_text(400, json!({ "code": "53" }), RecordingStartAnswer::Conflict)]
+#[case::resource_too_old(400, json!({ "code": 433, "reason": "resourceId expired" }), RecordingStartAnswer::ResourceExpired)]
+#[case::resource_of_another(400, json!({ "code": 432 }), RecordingStartAnswer::ResourceExpired)]
+#[case::resource_not_known(400, json!({ "code": 1001, "reason": "cannot parse resourceId" }), RecordingStartAnswer::ResourceExpired)]
+#[case::resource_not_known_here(500, json!({ "code": "1001" }), RecordingStartAnswer::ResourceExpired)]
+#[case::resource_too_old_as_a_failure(503, json!({ "code": 433 }), RecordingStartAnswer::ResourceExpired)]
+#[case::resource_of_another_as_forbidden(403, json!({ "code": 432 }), RecordingStartAnswer::ResourceExpired)]
+#[case::resource_too_old_as_a_success(200, json!({ "code": 433 }), RecordingStartAnswer::ResourceExpired)]
 #[tokio::test]
 async fn each_answer_to_a_start_is_told_apart(
     #[case] status: u16,
     #[case] body: Value,
-    #[case] expected: StartAnswer,
+    #[case] expected: RecordingStartAnswer,
 ) {
     let server = always(status, body).await;
     let answer = agora(&server)
         .cloud_recording()
-        .start(caller(), &start_request())
+        .start(permit(), &start_request())
         .await
         .unwrap();
     assert_eq!(answer, expected);
@@ -149,7 +149,7 @@ async fn each_refusal_of_a_start_says_what_can_be_done(
     let server = always(status, body.clone()).await;
     let error = agora(&server)
         .cloud_recording()
-        .start(caller(), &start_request())
+        .start(permit(), &start_request())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (class, done), "{error}");
@@ -193,20 +193,20 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
     let agora = agora(&server);
     let (recording, push) = (agora.cloud_recording(), agora.media_push());
     let mut errors = vec![
-        recording.acquire(caller(), "mark", 1, 1).await.unwrap_err(),
+        recording.acquire(permit(), "mark", 1, 1).await.unwrap_err(),
         recording
-            .start(caller(), &start_request())
+            .start(permit(), &start_request())
             .await
             .unwrap_err(),
         recording
-            .update(caller(), &task(), &rtmp_url())
+            .update(permit(), &task(), &rtmp_url())
             .await
             .unwrap_err(),
-        recording.stop(caller(), &task()).await.unwrap_err(),
-        push.create(caller(), &converter()).await.unwrap_err(),
+        recording.stop(permit(), &task()).await.unwrap_err(),
+        push.create(permit(), &converter()).await.unwrap_err(),
     ];
     // Documented without a body: any is good but a web page.
-    let deleted = push.delete(caller(), "na", "c").await;
+    let deleted = push.delete(permit(), "na", "c").await;
     if body.starts_with('<') {
         errors.push(deleted.unwrap_err());
     } else {
@@ -236,22 +236,22 @@ async fn an_answer_of_another_says_nothing_of_an_egress_or_a_converter(
     let agora = agora(&server);
     let (recording, push) = (agora.cloud_recording(), agora.media_push());
     for error in [
-        recording.acquire(caller(), "mark", 1, 1).await.unwrap_err(),
+        recording.acquire(permit(), "mark", 1, 1).await.unwrap_err(),
         recording
-            .start(caller(), &start_request())
+            .start(permit(), &start_request())
             .await
             .unwrap_err(),
-        recording.stop(caller(), &task()).await.unwrap_err(),
-        push.create(caller(), &converter()).await.unwrap_err(),
-        push.delete(caller(), "na", "c").await.unwrap_err(),
+        recording.stop(permit(), &task()).await.unwrap_err(),
+        push.create(permit(), &converter()).await.unwrap_err(),
+        push.delete(permit(), "na", "c").await.unwrap_err(),
     ] {
         assert_eq!(told(&error), (Class::Unexpected, Done::Unknown), "{error}");
     }
     for error in [
-        recording.query(caller(), &task()).await.unwrap_err(),
-        push.get(caller(), "na", "c").await.unwrap_err(),
-        push.list(caller()).await.unwrap_err(),
-        push.check_credentials(caller()).await.unwrap_err(),
+        recording.query(permit(), &task()).await.unwrap_err(),
+        push.get(permit(), "na", "c").await.unwrap_err(),
+        push.list(permit()).await.unwrap_err(),
+        push.check_credentials(permit()).await.unwrap_err(),
     ] {
         assert_eq!(told(&error), (Class::Unexpected, Done::No), "{error}");
     }
@@ -267,7 +267,7 @@ async fn a_missing_list_without_agoras_words_is_no_empty_list() {
         .mount(&server)
         .await;
     let agora = agora(&server);
-    let error = agora.media_push().list(caller()).await.unwrap_err();
+    let error = agora.media_push().list(permit()).await.unwrap_err();
     assert_eq!(error.class, Class::Unexpected);
     assert!(agora.last_success().is_none());
 }
@@ -279,7 +279,7 @@ async fn the_429_of_another_is_about_the_rate_whatever_its_words() {
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let created = agora(&server)
         .media_push()
-        .create(caller(), &converter())
+        .create(permit(), &converter())
         .await;
     let error = created.unwrap_err();
     assert_eq!(told(&error), (Class::RateLimited, Done::No));
@@ -300,16 +300,16 @@ async fn a_page_refuses_nothing_and_says_nothing_of_an_object() {
         let agora = agora(&server);
         let (recording, push) = (agora.cloud_recording(), agora.media_push());
         for error in [
-            recording.stop(caller(), &task()).await.unwrap_err(),
+            recording.stop(permit(), &task()).await.unwrap_err(),
             recording
-                .start(caller(), &start_request())
+                .start(permit(), &start_request())
                 .await
                 .unwrap_err(),
-            push.delete(caller(), "na", "c").await.unwrap_err(),
+            push.delete(permit(), "na", "c").await.unwrap_err(),
         ] {
             assert_eq!(told(&error), (class, Done::Unknown), "{error}");
         }
-        let error = push.check_credentials(caller()).await.unwrap_err();
+        let error = push.check_credentials(permit()).await.unwrap_err();
         assert_eq!(error.class, class);
     }
 }
@@ -323,7 +323,7 @@ async fn a_refusal_says_how_long_to_wait() {
         .await;
     let error = agora(&server)
         .cloud_recording()
-        .query(caller(), &task())
+        .query(permit(), &task())
         .await
         .unwrap_err();
     assert_eq!(error.class, Class::RateLimited);
@@ -343,7 +343,7 @@ async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
             .mount(&server)
             .await;
         let agora = agora(&server);
-        let asked = agora.cloud_recording().query(caller(), &task()).await;
+        let asked = agora.cloud_recording().query(permit(), &task()).await;
         let most = Duration::from_secs(300);
         assert_eq!(asked.unwrap_err().retry_after, Some(most), "{absurd}");
         let budgets = agora.budgets();
@@ -396,7 +396,7 @@ async fn an_egress_is_judged_by_its_output(
         .await;
     let answer = agora(&server)
         .cloud_recording()
-        .query(caller(), &task())
+        .query(permit(), &task())
         .await
         .unwrap();
     let expected = RecordingTaskStatus {
@@ -404,7 +404,7 @@ async fn an_egress_is_judged_by_its_output(
         recorder_exited,
         output,
     };
-    assert_eq!(answer, QueryAnswer::Found(expected));
+    assert_eq!(answer, RecordingQueryAnswer::Found(expected));
 }
 
 #[tokio::test]
@@ -418,19 +418,19 @@ async fn an_egress_that_is_not_found_is_an_answer_and_no_error() {
     let recording = agora.cloud_recording();
     let failed_over = false;
     assert_eq!(
-        recording.query(caller(), &task()).await.unwrap(),
-        QueryAnswer::NotFound { failed_over }
+        recording.query(permit(), &task()).await.unwrap(),
+        RecordingQueryAnswer::NotFound { failed_over }
     );
     assert_eq!(
-        recording.stop(caller(), &task()).await.unwrap(),
-        StopAnswer::NotFound { failed_over }
+        recording.stop(permit(), &task()).await.unwrap(),
+        RecordingStopAnswer::NotFound { failed_over }
     );
     assert_eq!(
         recording
-            .update(caller(), &task(), &rtmp_url())
+            .update(permit(), &task(), &rtmp_url())
             .await
             .unwrap(),
-        UpdateAnswer::NotFound { failed_over }
+        RecordingUpdateAnswer::NotFound { failed_over }
     );
 }
 
@@ -451,10 +451,10 @@ async fn an_update_names_the_new_output() {
         .await;
     let answer = agora(&server)
         .cloud_recording()
-        .update(caller(), &task(), &rtmp_url())
+        .update(permit(), &task(), &rtmp_url())
         .await
         .unwrap();
-    assert_eq!(answer, UpdateAnswer::Updated);
+    assert_eq!(answer, RecordingUpdateAnswer::Updated);
 }
 
 #[rstest]
@@ -480,10 +480,10 @@ async fn a_stop_does_not_wait_for_uploads_and_knows_what_counts_as_stopped(
         .await;
     let answer = agora(&server)
         .cloud_recording()
-        .stop(caller(), &task())
+        .stop(permit(), &task())
         .await
         .unwrap();
-    assert_eq!(answer, StopAnswer::Stopped);
+    assert_eq!(answer, RecordingStopAnswer::Stopped);
 }
 
 #[rstest]
@@ -503,7 +503,7 @@ async fn a_stop_that_was_left_open_is_not_taken_for_done(
     let server = always(status, body).await;
     let error = agora(&server)
         .cloud_recording()
-        .stop(caller(), &task())
+        .stop(permit(), &task())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (class, done));

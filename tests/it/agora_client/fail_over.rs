@@ -11,10 +11,10 @@ async fn a_read_goes_on_to_the_next_domain_which_is_then_asked_first() {
         assert_eq!(
             agora
                 .cloud_recording()
-                .query(caller(), &task())
+                .query(permit(), &task())
                 .await
                 .unwrap(),
-            QueryAnswer::NotFound { failed_over: true },
+            RecordingQueryAnswer::NotFound { failed_over: true },
             "a 404 of another domain can be told"
         );
         assert_eq!(calls(&fallback).await, count);
@@ -36,7 +36,7 @@ async fn an_answer_that_echoes_our_authorization_tells_nobody_what_it_is() {
     let agora = agora(&server);
     let error = agora
         .cloud_recording()
-        .query(caller(), &task())
+        .query(permit(), &task())
         .await
         .unwrap_err();
     let sent = &server.received_requests().await.unwrap()[0];
@@ -59,7 +59,7 @@ async fn a_read_is_tried_twice_at_the_first_domain() {
     .await;
     build(&settings(&primary, &[fallback.uri()]))
         .cloud_recording()
-        .query(caller(), &task())
+        .query(permit(), &task())
         .await
         .unwrap();
     assert_eq!(attempts.load(Ordering::SeqCst), 2);
@@ -72,10 +72,10 @@ async fn a_start_that_surely_did_not_arrive_goes_to_the_next_domain() {
     let agora = build(&settings(&nobody().await, &[fallback.uri()]));
     let answer = agora
         .cloud_recording()
-        .start(caller(), &start_request())
+        .start(permit(), &start_request())
         .await
         .unwrap();
-    assert_eq!(answer, StartAnswer::Started { sid: "s".into() });
+    assert_eq!(answer, RecordingStartAnswer::Started { sid: "s".into() });
     assert_eq!(calls(&fallback).await, 1);
 }
 
@@ -86,17 +86,17 @@ async fn calls_that_may_have_arrived_and_must_not_happen_twice_are_left_to_the_c
     let started = agora()
         .await
         .cloud_recording()
-        .start(caller(), &start_request())
+        .start(permit(), &start_request())
         .await;
     let updated = agora()
         .await
         .cloud_recording()
-        .update(caller(), &task(), &rtmp_url())
+        .update(permit(), &task(), &rtmp_url())
         .await;
     let created = agora()
         .await
         .media_push()
-        .create(caller(), &converter())
+        .create(permit(), &converter())
         .await;
     for error in [
         started.unwrap_err(),
@@ -114,12 +114,12 @@ async fn the_poll_after_a_lost_start_goes_to_the_next_domain() {
     let agora = build(&settings(&hangs_up().await, &[fallback.uri()]));
     let recording = agora.cloud_recording();
     recording
-        .start(caller(), &start_request())
+        .start(permit(), &start_request())
         .await
         .unwrap_err();
     assert_eq!(
-        recording.start(caller(), &start_request()).await.unwrap(),
-        StartAnswer::AlreadyStarted { sid: None }
+        recording.start(permit(), &start_request()).await.unwrap(),
+        RecordingStartAnswer::AlreadyStarted { sid: None }
     );
 }
 
@@ -130,15 +130,15 @@ async fn a_stop_and_a_delete_may_be_repeated_elsewhere_and_their_404_says_so() {
     assert_eq!(
         agora
             .cloud_recording()
-            .stop(caller(), &task())
+            .stop(permit(), &task())
             .await
             .unwrap(),
-        StopAnswer::NotFound { failed_over: true }
+        RecordingStopAnswer::NotFound { failed_over: true }
     );
     assert_eq!(
         agora
             .media_push()
-            .delete(caller(), "na", "id")
+            .delete(permit(), "na", "id")
             .await
             .unwrap(),
         DeleteAnswer::NotFound { failed_over: true }
@@ -156,7 +156,7 @@ async fn an_answer_that_fails_is_an_answer_and_no_other_domain_is_asked() {
     let agora = build(&settings(&primary.uri(), &[fallback.uri()]));
     let error = agora
         .cloud_recording()
-        .query(caller(), &task())
+        .query(permit(), &task())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (Class::Unavailable, Done::No));
@@ -168,7 +168,7 @@ async fn when_no_domain_answers_the_outcome_is_as_sure_as_the_least_sure_attempt
     let refused = build(&settings(&nobody().await, &[nobody().await]));
     let error = refused
         .cloud_recording()
-        .start(caller(), &start_request())
+        .start(permit(), &start_request())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (Class::Unavailable, Done::No));
@@ -176,7 +176,7 @@ async fn when_no_domain_answers_the_outcome_is_as_sure_as_the_least_sure_attempt
     let cut_then_refused = build(&settings(&hangs_up().await, &[nobody().await]));
     let error = cut_then_refused
         .cloud_recording()
-        .stop(caller(), &task())
+        .stop(permit(), &task())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (Class::Unavailable, Done::Unknown));
@@ -197,7 +197,7 @@ async fn silence_is_a_timeout_of_unknown_outcome() {
     let error = Agora::new(&settings(&server.uri(), &[]), &vendors, &Lease::for_good())
         .unwrap()
         .cloud_recording()
-        .start(caller(), &start_request())
+        .start(permit(), &start_request())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (Class::Timeout, Done::Unknown));
@@ -211,5 +211,5 @@ fn a_base_url_that_is_none_is_refused_at_once() {
         &Lease::for_good(),
     )
     .unwrap_err();
-    assert!(matches!(error, SetUpError::BaseUrl(_)));
+    assert!(matches!(error, AgoraSetupError::BaseUrl(_)));
 }

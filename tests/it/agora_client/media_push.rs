@@ -31,7 +31,7 @@ async fn a_transcoded_converter_is_sized_for_cloudflare_and_each_call_has_an_id_
     for _ in 0..2 {
         let answer = agora
             .media_push()
-            .create(caller(), &converter())
+            .create(permit(), &converter())
             .await
             .unwrap();
         let expected = CreateAnswer::Created {
@@ -65,7 +65,7 @@ async fn a_raw_converter_carries_the_sellers_stream_as_it_is() {
     settings.media_push.mode = config::MediaPushMode::Raw;
     build(&settings)
         .media_push()
-        .create(caller(), &converter())
+        .create(permit(), &converter())
         .await
         .unwrap();
 }
@@ -87,7 +87,7 @@ async fn a_name_that_is_taken_brings_the_id_of_who_has_it(
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let answer = agora(&server)
         .media_push()
-        .create(caller(), &converter())
+        .create(permit(), &converter())
         .await
         .unwrap();
     let converter_id = expected.map(Into::into);
@@ -113,7 +113,7 @@ async fn each_refusal_of_a_converter_says_what_can_be_done_in_agoras_words(
     let server = always(status, body.clone()).await;
     let error = agora(&server)
         .media_push()
-        .create(caller(), &converter())
+        .create(permit(), &converter())
         .await
         .unwrap_err();
     assert_eq!(told(&error), (class, done));
@@ -145,7 +145,7 @@ async fn a_converter_is_read_wrapped_or_bare(#[case] wrapped: bool) {
         .await;
     let answer = agora(&server)
         .media_push()
-        .get(caller(), "na", "4c01")
+        .get(permit(), "na", "4c01")
         .await;
     let GetAnswer::Found(found) = answer.unwrap() else {
         panic!("not found");
@@ -170,7 +170,7 @@ async fn a_converter_in_a_state_we_do_not_know_is_still_a_converter() {
         json!({ "converter": { "id": "c", "state": "resting" } }),
     )
     .await;
-    let answer = agora(&server).media_push().get(caller(), "na", "c").await;
+    let answer = agora(&server).media_push().get(permit(), "na", "c").await;
     let GetAnswer::Found(found) = answer.unwrap() else {
         panic!("not found");
     };
@@ -184,7 +184,7 @@ async fn a_converter_in_a_state_we_do_not_know_is_still_a_converter() {
 #[tokio::test]
 async fn an_answer_that_shows_nothing_of_a_converter_is_none(#[case] body: Value) {
     let server = always(200, body).await;
-    let got = agora(&server).media_push().get(caller(), "na", "c").await;
+    let got = agora(&server).media_push().get(permit(), "na", "c").await;
     assert_eq!(got.unwrap_err().class, Class::Unexpected);
 }
 
@@ -218,14 +218,14 @@ async fn a_state_that_a_get_does_not_tell_is_taken_from_the_list(
         .await;
     let agora = agora(&server);
     let push = agora.media_push();
-    let GetAnswer::Found(got) = push.get(caller(), "na", "4c01").await.unwrap() else {
+    let GetAnswer::Found(got) = push.get(permit(), "na", "4c01").await.unwrap() else {
         panic!("not found");
     };
     assert_eq!(
         (got.id.as_str(), &got.state),
         ("4c01", &ConverterState::Absent)
     );
-    let GetAnswer::Found(polled) = push.poll(caller(), "na", "4c01").await.unwrap() else {
+    let GetAnswer::Found(polled) = push.poll(permit(), "na", "4c01").await.unwrap() else {
         panic!("not found");
     };
     assert_eq!(polled.state, ConverterState::Running);
@@ -246,7 +246,7 @@ async fn a_converter_whose_state_is_not_in_the_list_either_is_still_there() {
         .await;
     let polled = agora(&server)
         .media_push()
-        .poll(caller(), "na", "4c01")
+        .poll(permit(), "na", "4c01")
         .await
         .unwrap();
     assert!(matches!(polled, GetAnswer::Found(found) if found.state == ConverterState::Absent));
@@ -260,12 +260,12 @@ async fn a_converter_that_is_not_found_is_an_answer_and_no_error() {
     )
     .await;
     let agora = agora(&server);
-    let got = agora.media_push().get(caller(), "na", "c").await.unwrap();
+    let got = agora.media_push().get(permit(), "na", "c").await.unwrap();
     assert!(matches!(got, GetAnswer::NotFound { failed_over: false }));
     assert_eq!(
         agora
             .media_push()
-            .delete(caller(), "na", "c")
+            .delete(permit(), "na", "c")
             .await
             .unwrap(),
         DeleteAnswer::NotFound { failed_over: false }
@@ -283,7 +283,7 @@ async fn a_delete_is_done_with_any_success() {
     assert_eq!(
         agora(&server)
             .media_push()
-            .delete(caller(), "eu", "c")
+            .delete(permit(), "eu", "c")
             .await
             .unwrap(),
         DeleteAnswer::Deleted
@@ -322,10 +322,10 @@ async fn a_list_is_read_to_its_last_page(#[case] next: Value, #[case] end: Value
             .await;
     }
     let agora = agora(&server);
-    let project = agora.media_push().list(caller()).await.unwrap();
+    let project = agora.media_push().list(permit()).await.unwrap();
     let channel = agora
         .media_push()
-        .list_channel(caller(), "a&b")
+        .list_channel(permit(), "a&b")
         .await
         .unwrap();
     for list in [project, channel] {
@@ -347,7 +347,7 @@ async fn an_empty_list_is_a_list() {
         json!({ "success": true, "data": { "total_count": 0, "cursor": null, "members": null } }),
     ] {
         let server = always(200, body).await;
-        let list = agora(&server).media_push().list(caller()).await.unwrap();
+        let list = agora(&server).media_push().list(permit()).await.unwrap();
         assert!(list.converters.is_empty() && !list.may_be_cut);
     }
 }
@@ -357,7 +357,7 @@ async fn a_member_that_cannot_be_read_hides_no_other_and_the_list_counts_as_cut(
     let members = json!([null, member(1), "alice", { "state": "running" }, member(2)]);
     let body = json!({ "success": true, "data": { "cursor": 0, "members": members } });
     let server = always(200, body).await;
-    let list = agora(&server).media_push().list(caller()).await.unwrap();
+    let list = agora(&server).media_push().list(permit()).await.unwrap();
     let ids: Vec<_> = list.converters.iter().map(|one| one.id.as_str()).collect();
     assert_eq!((ids, list.may_be_cut), (vec!["889B1", "889B2"], true));
 }
@@ -371,7 +371,7 @@ async fn a_list_that_cannot_be_read_whole_is_no_list(#[case] body: Value) {
     let server = always(200, body).await;
     let error = agora(&server)
         .media_push()
-        .list(caller())
+        .list(permit())
         .await
         .unwrap_err();
     assert_eq!(error.class, Class::Unexpected);
@@ -387,7 +387,7 @@ async fn a_list_that_cannot_be_read_whole_is_no_list(#[case] body: Value) {
 async fn credentials_are_good_unless_agora_refutes_them(#[case] status: u16, #[case] good: bool) {
     let server = always(status, json!({ "message": "m" })).await;
     let agora = agora(&server);
-    let checked = agora.media_push().check_credentials(caller()).await;
+    let checked = agora.media_push().check_credentials(permit()).await;
     assert_eq!(checked.is_ok(), good);
     assert_eq!(agora.last_success().is_some(), good);
 }

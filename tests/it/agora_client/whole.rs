@@ -12,8 +12,8 @@ async fn no_secret_comes_back_in_an_error_or_is_printed() {
         let server = always(status, json!({ "code": 2, "reason": echo })).await;
         let agora = agora(&server);
         let (start, new) = (start_request(), converter());
-        let started = agora.cloud_recording().start(caller(), &start).await;
-        let created = agora.media_push().create(caller(), &new).await;
+        let started = agora.cloud_recording().start(permit(), &start).await;
+        let created = agora.media_push().create(permit(), &new).await;
         for error in [started.unwrap_err(), created.unwrap_err()] {
             assert!(error.message.contains("live.cloudflare.com:443/[redacted]"));
             let shown = format!("{error} {error:?} {agora:?} {start:?} {new:?}");
@@ -44,7 +44,7 @@ async fn the_last_outcome_is_known_for_the_health_page() {
         .up_to_n_times(1)
         .mount(&server)
         .await;
-    agora.channel().hosts(caller(), "c").await.unwrap_err();
+    agora.channel().hosts(permit(), "c").await.unwrap_err();
     assert!(agora.last_success().is_none());
     let last = agora.last_error().unwrap();
     assert_eq!(last.error.class, Class::Unauthorized);
@@ -59,7 +59,7 @@ async fn the_last_outcome_is_known_for_the_health_page() {
             .up_to_n_times(1)
             .mount(&server)
             .await;
-        agora.channel().hosts(caller(), "c").await.unwrap_err();
+        agora.channel().hosts(permit(), "c").await.unwrap_err();
     }
     assert!(agora.last_success().is_none());
     let refusal = agora.refusal().unwrap();
@@ -70,7 +70,7 @@ async fn the_last_outcome_is_known_for_the_health_page() {
         .respond_with(ResponseTemplate::new(404).set_body_json(json!({ "reason": "gone" })))
         .mount(&server)
         .await;
-    agora.media_push().get(caller(), "na", "c").await.unwrap();
+    agora.media_push().get(permit(), "na", "c").await.unwrap();
     assert!(agora.last_success().unwrap() >= last.at);
     assert!(agora.refusal().is_none());
 }

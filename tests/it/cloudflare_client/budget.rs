@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::{Class, Done};
 use tokio::time::Instant;
 use wiremock::ResponseTemplate;
@@ -22,15 +22,15 @@ async fn what_an_earlier_process_used_is_counted_from_the_first_answer() {
     let server = answering("DELETE", &at(), by_header("\"default\";r=300;t=30")).await;
     let client = client(&server);
     assert_eq!(client.budget().quota, 960);
-    client.delete_live_input(caller(), UID).await.unwrap();
+    client.delete_live_input(permit(), UID).await.unwrap();
     assert_eq!(client.budget().used, 900);
     assert_eq!(client.budget().left, 60);
-    let error = client.delete_live_input(caller(), UID).await.unwrap_err();
+    let error = client.delete_live_input(permit(), UID).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::RateLimited, Done::No));
     assert!(error.retry_after.unwrap() > Duration::from_secs(290));
-    let stop = Caller {
+    let stop = PermitRequest {
         priority: Priority::Stop,
-        ..caller()
+        ..permit()
     };
     client.delete_live_input(stop, UID).await.unwrap();
     assert_eq!(
@@ -45,7 +45,7 @@ async fn the_header_counts_on_refusals_too() {
     let answer = refused(403, 10000, "no").insert_header("ratelimit", "\"default\";r=700;t=30");
     let server = answering("DELETE", &at(), answer).await;
     let client = client(&server);
-    client.delete_live_input(caller(), UID).await.unwrap_err();
+    client.delete_live_input(permit(), UID).await.unwrap_err();
     assert_eq!(client.budget().used, 500);
 }
 
@@ -53,7 +53,7 @@ async fn the_header_counts_on_refusals_too() {
 async fn without_the_header_the_whole_budget_is_free() {
     let server = answering("DELETE", &at(), ResponseTemplate::new(200)).await;
     let client = client(&server);
-    client.delete_live_input(caller(), UID).await.unwrap();
+    client.delete_live_input(permit(), UID).await.unwrap();
     assert_eq!(client.budget().left, 959);
 }
 
@@ -64,7 +64,7 @@ async fn the_first_call_goes_alone() {
     let client = client(&server);
     let calls = (0..10).map(|_| {
         let client = client.clone();
-        tokio::spawn(async move { client.delete_live_input(caller(), UID).await })
+        tokio::spawn(async move { client.delete_live_input(permit(), UID).await })
     });
     let calls: Vec<_> = calls.collect();
     let begin = Instant::now();
@@ -83,12 +83,12 @@ async fn after_a_429_nobody_calls_until_it_is_over() {
     let answer = refused(429, 10429, "Too many requests").insert_header("retry-after", "120");
     let server = answering("DELETE", &at(), answer).await;
     let client = client(&server);
-    let error = client.delete_live_input(caller(), UID).await.unwrap_err();
+    let error = client.delete_live_input(permit(), UID).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::RateLimited, Done::No));
     assert_eq!(error.retry_after, Some(Duration::from_secs(120)));
-    let stop = Caller {
+    let stop = PermitRequest {
         priority: Priority::Stop,
-        ..caller()
+        ..permit()
     };
     let error = client.delete_live_input(stop, UID).await.unwrap_err();
     assert_eq!(error.class, Class::RateLimited);
@@ -111,7 +111,7 @@ async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
         let answer = ResponseTemplate::new(status).insert_header(header, value);
         let server = answering("DELETE", &at(), answer).await;
         let client = client(&server);
-        let told = client.delete_live_input(caller(), UID).await;
+        let told = client.delete_live_input(permit(), UID).await;
         if let Err(error) = told {
             assert_eq!(error.retry_after, Some(most), "{value}");
         }
@@ -125,7 +125,7 @@ async fn a_429_without_retry_after_is_waited_out_by_its_reset() {
     let answer = ResponseTemplate::new(429).insert_header("ratelimit", "\"default\";r=0;t=77");
     let server = answering("DELETE", &at(), answer).await;
     let error = client(&server)
-        .delete_live_input(caller(), UID)
+        .delete_live_input(permit(), UID)
         .await
         .unwrap_err();
     assert_eq!(error.retry_after, Some(Duration::from_secs(77)));

@@ -17,7 +17,7 @@ fn input() -> String {
 async fn a_live_input_is_created_with_the_tag_as_key_and_every_setting_explicit() {
     let server = answering("POST", &stream(INPUTS), ok(live_input())).await;
     let created = client(&server)
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap();
 
@@ -70,7 +70,7 @@ async fn recordings_that_are_kept_for_ever_have_no_retention_in_the_request() {
     let mut new = new_live_input();
     new.delete_recording_after_days = None;
     let created = client(&server)
-        .create_live_input(caller(), &new)
+        .create_live_input(permit(), &new)
         .await
         .unwrap();
     assert!(created.echo_differs.is_empty());
@@ -84,7 +84,7 @@ async fn a_setting_that_was_taken_in_silence_is_sent_once_more_whole() {
     let server = answering("POST", &stream(INPUTS), ok(silent)).await;
     on(&server, "PUT", &stream(&input()), ok(live_input())).await;
     let created = client(&server)
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap();
 
@@ -116,7 +116,7 @@ async fn a_retention_nobody_asked_for_is_taken_away_with_an_explicit_null() {
     let mut new = new_live_input();
     new.delete_recording_after_days = None;
     let created = client(&server)
-        .create_live_input(caller(), &new)
+        .create_live_input(permit(), &new)
         .await
         .unwrap();
     assert!(created.echo_differs.is_empty());
@@ -131,7 +131,7 @@ async fn settings_that_are_still_other_than_asked_are_named_and_the_live_input_i
     let server = answering("POST", &stream(INPUTS), ok(differs.clone())).await;
     on(&server, "PUT", &stream(&input()), ok(differs)).await;
     let created = client(&server)
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap();
     assert_eq!(
@@ -147,7 +147,7 @@ async fn a_number_in_an_echo_is_the_same_number_however_it_is_written() {
     let echo = with(echo, "/recording/timeoutSeconds", json!(180.0));
     let server = answering("POST", &stream(INPUTS), ok(echo)).await;
     let created = client(&server)
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap();
     assert_eq!(created.echo_differs, [""; 0]);
@@ -166,7 +166,7 @@ async fn a_correction_that_fails_leaves_the_live_input_usable_and_the_difference
     )
     .await;
     let created = client(&server)
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap();
     assert_eq!(created.echo_differs, ["deleteRecordingAfterDays"]);
@@ -185,7 +185,7 @@ async fn a_live_input_that_will_not_record_is_rejected_and_deleted_again() {
     )
     .await;
     let error = client(&server)
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap_err();
     assert_eq!((error.class, error.done), (Class::Rejected, Done::No));
@@ -212,7 +212,7 @@ async fn a_mode_that_could_not_be_corrected_leaves_the_outcome_unknown() {
     )
     .await;
     let error = client(&server)
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap_err();
     assert_eq!(
@@ -228,7 +228,7 @@ async fn the_key_of_a_deleted_live_input_is_a_conflict() {
     }));
     let server = answering("POST", &stream(INPUTS), answer).await;
     let error = client(&server)
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap_err();
     assert_eq!((error.class, error.done), (Class::Conflict, Done::No));
@@ -248,7 +248,7 @@ async fn a_2xx_without_a_live_input_may_have_made_one() {
         let answer = ResponseTemplate::new(201).set_body_string(body);
         let server = answering("POST", &stream(INPUTS), answer).await;
         let error = client(&server)
-            .create_live_input(caller(), &new_live_input())
+            .create_live_input(permit(), &new_live_input())
             .await
             .unwrap_err();
         assert_eq!(
@@ -265,7 +265,7 @@ async fn playback_urls_are_built_when_an_older_api_sends_none() {
     let server = answering("POST", &stream(INPUTS), ok(old)).await;
     let client = client(&server);
     let created = client
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap();
     let playback = created.live_input.playback.unwrap();
@@ -289,14 +289,14 @@ async fn the_operators_customer_host_is_where_buyers_are_sent_whatever_an_answer
     settings.customer_base_url = "http://media.internal:8081/cdn/".into();
     let client = client_of(&settings);
     let created = client
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap();
     assert_eq!(
         created.live_input.playback.unwrap().hls_url,
         format!("http://media.internal:8081/cdn/{UID}/manifest/video.m3u8")
     );
-    let read = client.get_live_input(caller(), UID).await.unwrap();
+    let read = client.get_live_input(permit(), UID).await.unwrap();
     assert_eq!(
         read.playback.unwrap().hls_url,
         format!("http://media.internal:8081/cdn/{UID}/manifest/video.m3u8")
@@ -308,7 +308,7 @@ async fn no_secret_is_in_what_can_be_printed() {
     let server = answering("POST", &stream(INPUTS), ok(live_input())).await;
     let client = client(&server);
     let created = client
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap();
     assert_no_secret(&format!("{created:?} {client:?}"));
@@ -325,7 +325,7 @@ async fn no_secret_is_in_the_error_of_an_answer_that_was_not_understood() {
     for answer in [ok(broken), ResponseTemplate::new(200).set_body_string(cut)] {
         let server = answering("POST", &stream(INPUTS), answer).await;
         let error = client(&server)
-            .create_live_input(caller(), &new_live_input())
+            .create_live_input(permit(), &new_live_input())
             .await
             .unwrap_err();
         assert_eq!(error.class, Class::Unexpected);

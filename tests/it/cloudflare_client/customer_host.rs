@@ -26,7 +26,7 @@ async fn lifecycle_tells_whether_a_broadcast_is_going_on_and_its_video() {
     let live = json!({ "isInput": true, "videoUID": "v", "live": true, "status": "connected" });
     let (server, client) = playing("lifecycle", lifecycle(live)).await;
     assert_eq!(
-        client.customer().lifecycle(caller(), UID).await.unwrap(),
+        client.customer().lifecycle(permit(), UID).await.unwrap(),
         Lifecycle {
             live: true,
             video_uid: Some("v".into())
@@ -45,7 +45,7 @@ async fn lifecycle_tells_whether_a_broadcast_is_going_on_and_its_video() {
     let idle = json!({ "isInput": true, "videoUID": null, "live": false });
     let (_server, client) = playing("lifecycle", lifecycle(idle)).await;
     assert_eq!(
-        client.customer().lifecycle(caller(), UID).await.unwrap(),
+        client.customer().lifecycle(permit(), UID).await.unwrap(),
         Lifecycle {
             live: false,
             video_uid: None
@@ -74,7 +74,7 @@ async fn a_lifecycle_of_another_shape_is_no_reading() {
         let (_server, client) = playing("lifecycle", answer).await;
         let error = client
             .customer()
-            .lifecycle(caller(), UID)
+            .lifecycle(permit(), UID)
             .await
             .unwrap_err();
         assert_eq!((error.class, error.done), (class, Done::No));
@@ -84,7 +84,7 @@ async fn a_lifecycle_of_another_shape_is_no_reading() {
 #[tokio::test]
 async fn viewers_are_counted() {
     let (server, client) = playing("views", lifecycle(json!({ "liveViewers": 113 }))).await;
-    assert_eq!(client.customer().views(caller(), UID).await.unwrap(), 113);
+    assert_eq!(client.customer().views(permit(), UID).await.unwrap(), 113);
     assert_eq!(calls(&server).await, [format!("GET /{UID}/views")]);
 }
 
@@ -104,7 +104,7 @@ async fn a_manifest_is_playable_only_when_it_is_one() {
     ] {
         let (server, client) = playing("manifest/video.m3u8", answer).await;
         assert_eq!(
-            client.customer().manifest(caller(), UID).await.unwrap(),
+            client.customer().manifest(permit(), UID).await.unwrap(),
             manifest
         );
         assert!(
@@ -120,13 +120,13 @@ async fn a_429_of_the_host_silences_the_host_and_not_the_api() {
     let answer = ResponseTemplate::new(429).insert_header("retry-after", "30");
     let (server, client) = playing("lifecycle", answer).await;
     let host = client.customer();
-    let error = host.lifecycle(caller(), UID).await.unwrap_err();
+    let error = host.lifecycle(permit(), UID).await.unwrap_err();
     assert_eq!(
         (error.class, error.retry_after),
         (Class::RateLimited, Some(Duration::from_secs(30)))
     );
     assert_eq!(
-        host.manifest(caller(), UID).await.unwrap_err().class,
+        host.manifest(permit(), UID).await.unwrap_err().class,
         Class::RateLimited
     );
     assert_eq!(calls(&server).await.len(), 1);
@@ -140,7 +140,7 @@ async fn an_unknown_host_is_no_reading_and_is_learnt_from_what_is_kept_of_a_rela
     let client = client(&server);
     let error = client
         .customer()
-        .lifecycle(caller(), UID)
+        .lifecycle(permit(), UID)
         .await
         .unwrap_err();
     assert_eq!((error.class, error.done), (Class::Unavailable, Done::No));
@@ -174,7 +174,7 @@ async fn an_answer_cannot_lead_the_client_to_a_host_that_is_none_of_cloudflares(
     );
     let server = answering("GET", &stream(&format!("/live_inputs/{UID}")), ok(odd)).await;
     let client = client(&server);
-    let read = client.get_live_input(caller(), UID).await.unwrap();
+    let read = client.get_live_input(permit(), UID).await.unwrap();
     assert_eq!(read.customer_base_url, None);
     assert_eq!(client.customer().base_url(), None);
 }
@@ -190,7 +190,7 @@ async fn the_operators_host_is_believed_whatever_it_is_and_stays() {
     let mut settings = settings(&server);
     settings.customer_base_url = "http://127.0.0.1:1/".into();
     let client = client_of(&settings);
-    let read = client.get_live_input(caller(), UID).await.unwrap();
+    let read = client.get_live_input(permit(), UID).await.unwrap();
     assert_eq!(read.customer_base_url.as_deref(), Some(HOST));
     assert_eq!(
         client.customer().base_url().as_deref(),

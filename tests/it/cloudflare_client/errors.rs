@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relaykeeper::config;
-use relaykeeper::vendors::cloudflare::{Cloudflare, SetupError};
+use relaykeeper::vendors::cloudflare::{Cloudflare, CloudflareSetupError};
 use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, Done, VendorError};
 use serde_json::json;
@@ -17,12 +17,12 @@ async fn outcomes(answer: ResponseTemplate) -> (VendorError, VendorError) {
     let at = stream(&format!("/live_inputs/{UID}"));
     let server = answering("PUT", &at, answer.clone()).await;
     let write = client(&server)
-        .disable_live_input(caller(), UID)
+        .disable_live_input(permit(), UID)
         .await
         .unwrap_err();
     let server = answering("GET", &at, answer).await;
     let read = client(&server)
-        .get_live_input(caller(), UID)
+        .get_live_input(permit(), UID)
         .await
         .unwrap_err();
     (write, read)
@@ -197,11 +197,11 @@ async fn a_quota_holds_back_no_other_call_of_the_account() {
     .await;
     let client = client(&server);
     let error = client
-        .create_live_input(caller(), &new_live_input())
+        .create_live_input(permit(), &new_live_input())
         .await
         .unwrap_err();
     assert_eq!(error.class, Class::Quota);
-    client.delete_live_input(caller(), UID).await.unwrap();
+    client.delete_live_input(permit(), UID).await.unwrap();
     assert!(client.last_success().is_some() && client.last_error().is_none());
 }
 
@@ -296,11 +296,11 @@ async fn an_answer_of_another_says_nothing_of_an_object_or_a_limit() {
             on(&server, "POST", &stream("/live_inputs"), answer).await;
             let client = client(&server);
             for error in [
-                client.disable_live_input(caller(), UID).await.unwrap_err(),
-                client.delete_live_input(caller(), UID).await.unwrap_err(),
-                client.rotate_keys(caller(), UID).await.unwrap_err(),
+                client.disable_live_input(permit(), UID).await.unwrap_err(),
+                client.delete_live_input(permit(), UID).await.unwrap_err(),
+                client.rotate_keys(permit(), UID).await.unwrap_err(),
                 client
-                    .create_live_input(caller(), &new_live_input())
+                    .create_live_input(permit(), &new_live_input())
                     .await
                     .unwrap_err(),
             ] {
@@ -310,7 +310,7 @@ async fn an_answer_of_another_says_nothing_of_an_object_or_a_limit() {
                     "{body}: {error}"
                 );
             }
-            let read = client.get_live_input(caller(), UID).await.unwrap_err();
+            let read = client.get_live_input(permit(), UID).await.unwrap_err();
             assert_eq!((read.class, read.done), (Class::Unexpected, Done::No));
             assert!(client.last_success().is_none(), "it was not Cloudflare");
         }
@@ -330,11 +330,11 @@ async fn an_answer_of_another_neither_limits_nor_ends_a_refusal_of_the_credentia
     on(&server, "POST", &rotate, refused(404, 10003, "Not Found")).await;
     let client = client(&server);
     assert!(client.refusal().is_none());
-    client.disable_live_input(caller(), UID).await.unwrap_err();
-    client.get_live_input(caller(), UID).await.unwrap_err();
-    client.delete_live_input(caller(), UID).await.unwrap();
-    assert_eq!(client.refusal().unwrap().class, Class::Unauthorized);
-    client.rotate_keys(caller(), UID).await.unwrap_err();
+    client.disable_live_input(permit(), UID).await.unwrap_err();
+    client.get_live_input(permit(), UID).await.unwrap_err();
+    client.delete_live_input(permit(), UID).await.unwrap();
+    assert_eq!(client.refusal().unwrap().error.class, Class::Unauthorized);
+    client.rotate_keys(permit(), UID).await.unwrap_err();
     assert!(client.refusal().is_none(), "the API's own 404 ends it");
 }
 
@@ -385,7 +385,7 @@ async fn no_connection_means_not_done_and_no_answer_means_perhaps() {
     settings.api_base_url = format!("http://{}/client/v4", nobody.local_addr().unwrap());
     drop(nobody);
     let error = client_of(&settings)
-        .delete_live_input(caller(), UID)
+        .delete_live_input(permit(), UID)
         .await
         .unwrap_err();
     assert_eq!((error.class, error.done), (Class::Unavailable, Done::No));
@@ -401,9 +401,9 @@ async fn no_connection_means_not_done_and_no_answer_means_perhaps() {
     };
     let settings = super::support::settings(&server);
     let client = Cloudflare::new(&settings, &vendors, &Lease::for_good()).unwrap();
-    let error = client.delete_live_input(caller(), UID).await.unwrap_err();
+    let error = client.delete_live_input(permit(), UID).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Timeout, Done::Unknown));
-    let error = client.get_live_input(caller(), UID).await.unwrap_err();
+    let error = client.get_live_input(permit(), UID).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Timeout, Done::No));
     assert_no_secret(&error.to_string());
 }
@@ -421,13 +421,13 @@ async fn the_last_real_outcomes_are_kept_for_health() {
     .await;
     let client = client(&server);
     assert!(client.last_success().is_none() && client.last_error().is_none());
-    let _ = client.get_live_input(caller(), UID).await;
+    let _ = client.get_live_input(permit(), UID).await;
     let before = client.last_success().expect("a 404 proves the credentials");
     assert!(client.last_error().is_none());
-    let _ = client.delete_live_input(caller(), UID).await;
+    let _ = client.delete_live_input(permit(), UID).await;
     let error = client.last_error().unwrap();
-    assert_eq!(error.class, Class::Unauthorized);
-    assert!(error.message.contains("Authentication error"));
+    assert_eq!(error.error.class, Class::Unauthorized);
+    assert!(error.error.message.contains("Authentication error"));
     assert!(error.at >= before);
     assert_eq!(client.last_success(), Some(before));
     assert!(client.clone().last_error().is_some(), "clones share it");
@@ -459,6 +459,6 @@ async fn settings_that_make_no_client_are_named() {
         ..good
     };
     let error = Cloudflare::new(&odd, &vendors, &Lease::for_good()).unwrap_err();
-    assert!(matches!(error, SetupError::Token));
+    assert!(matches!(error, CloudflareSetupError::Token));
     assert!(!error.to_string().contains("lines"));
 }

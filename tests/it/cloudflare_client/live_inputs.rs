@@ -22,7 +22,7 @@ async fn a_live_input_is_read_with_its_key_and_its_status() {
         ok(with(live_input(), "/status", connected)),
     )
     .await;
-    let read = client(&server).get_live_input(caller(), UID).await.unwrap();
+    let read = client(&server).get_live_input(permit(), UID).await.unwrap();
     assert_eq!(read.status.state, FeedState::Connected);
     assert_eq!(read.rtmps.unwrap().stream_key.expose_secret(), KEY);
     assert_eq!(
@@ -57,7 +57,7 @@ async fn a_status_of_any_shape_fails_no_read() {
         ),
     ] {
         let server = answering("GET", &input(), ok(with(live_input(), "/status", status))).await;
-        let read = client(&server).get_live_input(caller(), UID).await.unwrap();
+        let read = client(&server).get_live_input(permit(), UID).await.unwrap();
         assert_eq!(read.status.state, state);
     }
 }
@@ -66,7 +66,7 @@ async fn a_status_of_any_shape_fails_no_read() {
 async fn a_live_input_that_is_gone_is_not_found() {
     let server = answering("GET", &input(), refused(404, 10003, "Not Found")).await;
     let error = client(&server)
-        .get_live_input(caller(), UID)
+        .get_live_input(permit(), UID)
         .await
         .unwrap_err();
     assert_eq!((error.class, error.done), (Class::NotFound, Done::No));
@@ -95,7 +95,7 @@ async fn a_list_is_a_bare_array_or_an_object() {
         ),
     ] {
         let server = answering("GET", &stream("/live_inputs"), ok(result)).await;
-        let list = client(&server).list_live_inputs(caller()).await.unwrap();
+        let list = client(&server).list_live_inputs(permit()).await.unwrap();
         assert_eq!(list.may_be_cut, cut);
         assert_eq!(list.live_inputs.len(), 2);
         let ours = &list.live_inputs[0];
@@ -117,7 +117,7 @@ async fn a_list_as_long_as_a_page_may_be_cut_and_so_may_one_with_items_nobody_ca
         .collect();
     for result in [json!(full), json!([{ "uid": UID }, { "id": "odd" }])] {
         let server = answering("GET", &stream("/live_inputs"), ok(result)).await;
-        let list = client(&server).list_live_inputs(caller()).await.unwrap();
+        let list = client(&server).list_live_inputs(permit()).await.unwrap();
         assert!(list.may_be_cut);
     }
 }
@@ -132,7 +132,7 @@ async fn a_list_that_is_none_is_never_taken_for_an_empty_one() {
     ] {
         let server = answering("GET", &stream("/live_inputs"), ok(result)).await;
         let error = client(&server)
-            .list_live_inputs(caller())
+            .list_live_inputs(permit())
             .await
             .unwrap_err();
         assert_eq!(error.class, Class::Unexpected);
@@ -144,7 +144,7 @@ async fn disabling_sends_that_field_alone() {
     let disabled = with(live_input(), "/enabled", json!(false));
     let server = answering("PUT", &input(), ok(disabled)).await;
     client(&server)
-        .disable_live_input(caller(), UID)
+        .disable_live_input(permit(), UID)
         .await
         .unwrap();
     let request = &requests(&server).await[0];
@@ -163,13 +163,13 @@ async fn a_live_input_is_disabled_when_the_answer_is_that_live_input_and_does_no
     let silent = without(live_input(), "enabled");
     let server = answering("PUT", &input(), ok(silent)).await;
     client(&server)
-        .disable_live_input(caller(), UID)
+        .disable_live_input(permit(), UID)
         .await
         .unwrap();
 
     let server = answering("PUT", &input(), ok(live_input())).await;
     let error = client(&server)
-        .disable_live_input(caller(), UID)
+        .disable_live_input(permit(), UID)
         .await
         .unwrap_err();
     assert_eq!(
@@ -199,8 +199,8 @@ async fn a_2xx_that_is_not_the_documented_live_input_leaves_the_call_unknown() {
         let server = answering("PUT", &input(), answer.clone()).await;
         on(&server, "POST", &format!("{}/rotate_keys", input()), answer).await;
         let client = client(&server);
-        let disabled = client.disable_live_input(caller(), UID).await.unwrap_err();
-        let rotated = client.rotate_keys(caller(), UID).await.unwrap_err();
+        let disabled = client.disable_live_input(permit(), UID).await.unwrap_err();
+        let rotated = client.rotate_keys(permit(), UID).await.unwrap_err();
         for error in [disabled, rotated] {
             assert_eq!(
                 (error.class, error.done),
@@ -218,8 +218,8 @@ async fn a_web_page_deletes_nothing_whatever_its_status() {
         let server = answering("DELETE", &input(), page(status)).await;
         on(&server, "DELETE", &stream("/v1"), page(status)).await;
         let client = client(&server);
-        let input = client.delete_live_input(caller(), UID).await.unwrap_err();
-        let video = client.delete_video(caller(), "v1").await.unwrap_err();
+        let input = client.delete_live_input(permit(), UID).await.unwrap_err();
+        let video = client.delete_video(permit(), "v1").await.unwrap_err();
         for error in [input, video] {
             assert_eq!(
                 (error.class, error.done),
@@ -234,7 +234,7 @@ async fn a_web_page_deletes_nothing_whatever_its_status() {
 async fn a_deletion_whose_envelope_says_that_it_failed_is_not_done() {
     let server = answering("DELETE", &input(), refused(200, 4242, "not now")).await;
     let client = client(&server);
-    let error = client.delete_live_input(caller(), UID).await.unwrap_err();
+    let error = client.delete_live_input(permit(), UID).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Rejected, Done::Unknown));
     assert_eq!(error.message, "not now");
 }
@@ -243,7 +243,7 @@ async fn a_deletion_whose_envelope_says_that_it_failed_is_not_done() {
 async fn new_keys_come_with_the_same_live_input() {
     let rotated = with(live_input(), "/rtmps/streamKey", json!("new"));
     let server = answering("POST", &format!("{}/rotate_keys", input()), ok(rotated)).await;
-    let read = client(&server).rotate_keys(caller(), UID).await.unwrap();
+    let read = client(&server).rotate_keys(permit(), UID).await.unwrap();
     assert_eq!(read.uid, UID);
     assert_eq!(read.rtmps.unwrap().stream_key.expose_secret(), "new");
     let request = &requests(&server).await[0];
@@ -264,7 +264,7 @@ async fn deleting_is_done_by_any_2xx_and_when_there_is_nothing_left_to_delete() 
     ] {
         let server = answering("DELETE", &input(), answer).await;
         client(&server)
-            .delete_live_input(caller(), UID)
+            .delete_live_input(permit(), UID)
             .await
             .unwrap();
         assert_eq!(
@@ -279,7 +279,7 @@ async fn a_wrong_account_is_not_a_live_input_that_is_gone() {
     let answer = refused(404, 7003, "Could not route to /accounts/x/stream");
     let server = answering("DELETE", &input(), answer).await;
     let error = client(&server)
-        .delete_live_input(caller(), UID)
+        .delete_live_input(permit(), UID)
         .await
         .unwrap_err();
     assert_eq!(error.class, Class::Rejected);
@@ -295,7 +295,7 @@ async fn an_id_that_is_none_never_becomes_a_call_on_the_collection() {
     .await;
     for odd in ["", ".", "..", "../webhook", "a/b", "a?b", "a b"] {
         let error = client(&server)
-            .delete_live_input(caller(), odd)
+            .delete_live_input(permit(), odd)
             .await
             .unwrap_err();
         assert_eq!(

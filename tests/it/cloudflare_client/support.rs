@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relaykeeper::config;
 use relaykeeper::vendors::cloudflare::{Cloudflare, NewLiveInput};
-use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -43,8 +43,8 @@ pub(crate) fn client(server: &MockServer) -> Cloudflare {
 }
 
 /// Somebody with a few seconds to spare.
-pub(crate) fn caller() -> Caller {
-    Caller {
+pub(crate) fn permit() -> PermitRequest {
+    PermitRequest {
         priority: Priority::Start,
         until: Instant::now() + Duration::from_secs(5),
     }

@@ -21,7 +21,7 @@ async fn the_videos_of_a_live_input_are_checked_to_be_its_own() {
     ]);
     let at = format!("/live_inputs/{UID}/videos");
     let server = answering("GET", &stream(&at), ok(list)).await;
-    let videos = client(&server).videos_of(caller(), UID).await.unwrap();
+    let videos = client(&server).videos_of(permit(), UID).await.unwrap();
     assert_eq!(calls(&server).await, [format!("GET /stream{at}")]);
     let found: Vec<_> = videos.iter().map(|video| video.uid.as_str()).collect();
     assert_eq!(found, ["running", "done"]);
@@ -44,7 +44,7 @@ async fn the_videos_of_a_deleted_live_input_are_found_by_the_documented_filter()
     ]);
     let server = answering("GET", &stream(""), ok(list)).await;
     let videos = client(&server)
-        .videos_by_input(caller(), UID)
+        .videos_by_input(permit(), UID)
         .await
         .unwrap();
     assert_eq!(
@@ -65,7 +65,7 @@ async fn one_poll_finds_all_ready_recordings() {
     let server = answering("GET", &stream(""), ok(list)).await;
     let after = DateTime::parse_from_rfc3339("2026-11-22T01:02:03.456Z").unwrap();
     let list = client(&server)
-        .ready_live_recordings(caller(), after.to_utc(), None)
+        .ready_live_recordings(permit(), after.to_utc(), None)
         .await
         .unwrap();
     assert_eq!(
@@ -94,12 +94,12 @@ async fn a_list_that_is_full_goes_on_before_its_oldest_video() {
         .collect();
     let server = answering("GET", &stream(""), ok(json!(full))).await;
     let client = client(&server);
-    let page = client.ready_live_recordings(caller(), DateTime::UNIX_EPOCH, None);
+    let page = client.ready_live_recordings(permit(), DateTime::UNIX_EPOCH, None);
     let page = page.await.unwrap();
     assert_eq!(page.videos.len(), 1000);
     let oldest = DateTime::parse_from_rfc3339(oldest).unwrap().to_utc();
     assert_eq!(page.goes_on_before, Some(oldest));
-    let next = client.ready_live_recordings(caller(), DateTime::UNIX_EPOCH, Some(oldest));
+    let next = client.ready_live_recordings(permit(), DateTime::UNIX_EPOCH, Some(oldest));
     next.await.unwrap();
     let first = "GET /stream?type=live&status=ready&after=1970-01-01T00%3A00%3A00Z&limit=1000";
     assert_eq!(
@@ -116,7 +116,7 @@ async fn one_video_is_read_and_teaches_the_customer_host() {
     let only_preview = without(video("v", UID, "ready"), "playback");
     let server = answering("GET", &stream("/v"), ok(without(only_preview, "thumbnail"))).await;
     let client = client(&server);
-    let video = client.video(caller(), "v").await.unwrap();
+    let video = client.video(permit(), "v").await.unwrap();
     assert_eq!(calls(&server).await, ["GET /stream/v"]);
     assert_eq!(client.customer().base_url().as_deref(), Some(HOST));
     assert_eq!(
@@ -133,7 +133,7 @@ async fn one_video_is_read_and_teaches_the_customer_host() {
 async fn a_video_is_deleted_by_any_2xx_and_when_it_is_gone() {
     for answer in [ResponseTemplate::new(200), ResponseTemplate::new(404)] {
         let server = answering("DELETE", &stream("/v"), answer).await;
-        client(&server).delete_video(caller(), "v").await.unwrap();
+        client(&server).delete_video(permit(), "v").await.unwrap();
         assert_eq!(calls(&server).await, ["DELETE /stream/v"]);
     }
 }
@@ -143,7 +143,7 @@ async fn a_video_whose_broadcast_is_going_on_cannot_be_deleted_yet() {
     let answer = refused(409, 10046, "Not Implemented: Feature not supported");
     let server = answering("DELETE", &stream("/v"), answer).await;
     let error = client(&server)
-        .delete_video(caller(), "v")
+        .delete_video(permit(), "v")
         .await
         .unwrap_err();
     assert_eq!((error.class, error.done), (Class::Conflict, Done::No));
@@ -155,7 +155,7 @@ async fn the_storage_is_told_in_minutes() {
     let usage =
         json!({ "totalStorageMinutes": 12.5, "totalStorageMinutesLimit": 1000, "videoCount": 3 });
     let server = answering("GET", &stream("/storage-usage"), ok(usage)).await;
-    let usage = client(&server).storage_usage(caller()).await.unwrap();
+    let usage = client(&server).storage_usage(permit()).await.unwrap();
     assert!((usage.total_minutes - 12.5).abs() < f64::EPSILON);
     assert_eq!(usage.video_count, Some(3));
 }
@@ -173,7 +173,7 @@ async fn a_good_token_is_good_though_a_message_has_an_errors_number() {
         "messages": [ { "code": 10000, "message": "This API Token is valid and active", "type": null } ],
     }));
     let server = answering("GET", BY_USER, answer).await;
-    let state = client(&server).verify_token(caller()).await.unwrap();
+    let state = client(&server).verify_token(permit()).await.unwrap();
     assert_eq!(state, TokenState::Active);
     assert_eq!(calls(&server).await, ["GET /user/tokens/verify"]);
 }
@@ -183,7 +183,7 @@ async fn an_accounts_own_token_is_verified_by_the_account() {
     let server = answering("GET", &by_account(), ok(json!({ "status": "expired" }))).await;
     let mut settings = settings(&server);
     settings.api_token = "cfat_abc".into();
-    let state = client_of(&settings).verify_token(caller()).await.unwrap();
+    let state = client_of(&settings).verify_token(permit()).await.unwrap();
     assert_eq!(state, TokenState::Expired);
     assert_eq!(calls(&server).await, ["GET /tokens/verify"]);
 }
@@ -198,7 +198,7 @@ async fn a_token_the_users_place_calls_invalid_may_be_the_accounts() {
         ok(json!({ "status": "active" })),
     )
     .await;
-    let state = client(&server).verify_token(caller()).await.unwrap();
+    let state = client(&server).verify_token(permit()).await.unwrap();
     assert_eq!(state, TokenState::Active);
 
     let server = wiremock::MockServer::start().await;
@@ -206,6 +206,6 @@ async fn a_token_the_users_place_calls_invalid_may_be_the_accounts() {
         .respond_with(refused(401, 1000, "Invalid API Token"))
         .mount(&server)
         .await;
-    let error = client(&server).verify_token(caller()).await.unwrap_err();
+    let error = client(&server).verify_token(permit()).await.unwrap_err();
     assert_eq!((error.class, error.code), (Class::Unauthorized, Some(1000)));
 }

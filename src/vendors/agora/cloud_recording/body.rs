@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
-use super::{RecordingTask, StartRequest};
+use super::{RecordingStartRequest, RecordingTask};
 use crate::config;
 
 /// A web page is to be recorded.
@@ -20,7 +20,7 @@ const PREFIX: &str = "relaykeeper";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Envelope<'a, T> {
+pub(super) struct RequestBody<'a, T> {
     cname: &'a str,
     /// Decimal, as text.
     uid: String,
@@ -29,16 +29,16 @@ pub(super) struct Envelope<'a, T> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Acquire {
+pub(super) struct AcquireResource {
     scene: u32,
     resource_expired_hour: u32,
 }
 
-pub(super) fn acquire(cname: &str, uid: u32, hours: u32) -> Envelope<'_, Acquire> {
-    Envelope {
+pub(super) fn acquire(cname: &str, uid: u32, hours: u32) -> RequestBody<'_, AcquireResource> {
+    RequestBody {
         cname,
         uid: uid.to_string(),
-        client_request: Acquire {
+        client_request: AcquireResource {
             scene: SCENE_WEB_PAGE,
             resource_expired_hour: hours.clamp(1, 720),
         },
@@ -47,7 +47,7 @@ pub(super) fn acquire(cname: &str, uid: u32, hours: u32) -> Envelope<'_, Acquire
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Start<'a> {
+pub(super) struct StartTask<'a> {
     extension_service_config: ExtensionServiceConfig<'a>,
     recording_file_config: RecordingFileConfig,
     storage_config: StorageConfig<'a>,
@@ -57,12 +57,15 @@ pub(super) struct Start<'a> {
 #[serde(rename_all = "camelCase")]
 struct ExtensionServiceConfig<'a> {
     error_handle_policy: &'static str,
-    extension_services: (Service<WebRecorder<'a>>, Service<RtmpPublish<'a>>),
+    extension_services: (
+        ExtensionService<WebRecorder<'a>>,
+        ExtensionService<RtmpPublish<'a>>,
+    ),
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Service<P> {
+struct ExtensionService<P> {
     service_name: &'static str,
     error_handle_policy: &'static str,
     service_param: P,
@@ -85,12 +88,12 @@ struct WebRecorder<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RtmpPublish<'a> {
-    outputs: [Output<'a>; 1],
+    outputs: [RtmpOutput<'a>; 1],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Output<'a> {
+struct RtmpOutput<'a> {
     rtmp_url: &'a str,
 }
 
@@ -113,20 +116,20 @@ struct StorageConfig<'a> {
 
 /// `errorHandlePolicy` takes no other values than these (`agora.md §3.1`): a dead page ends the task, a dead push does not.
 pub(super) fn start<'a>(
-    start: &'a StartRequest,
+    start: &'a RecordingStartRequest,
     settings: &'a config::CloudRecordingSettings,
-) -> Envelope<'a, Start<'a>> {
+) -> RequestBody<'a, StartTask<'a>> {
     let video = &settings.video;
     let storage = &settings.storage;
     let hours = start.max_recording_hours.min(settings.max_recording_hours);
-    Envelope {
+    RequestBody {
         cname: &start.cname,
         uid: start.uid.to_string(),
-        client_request: Start {
+        client_request: StartTask {
             extension_service_config: ExtensionServiceConfig {
                 error_handle_policy: "error_abort",
                 extension_services: (
-                    Service {
+                    ExtensionService {
                         service_name: "web_recorder_service",
                         error_handle_policy: "error_abort",
                         service_param: WebRecorder {
@@ -141,7 +144,7 @@ pub(super) fn start<'a>(
                                 .then(|| start.ready_timeout_seconds.min(60)),
                         },
                     },
-                    Service {
+                    ExtensionService {
                         service_name: "rtmp_publish_service",
                         error_handle_policy: "error_ignore",
                         service_param: outputs(&start.rtmp_url),
@@ -165,33 +168,33 @@ pub(super) fn start<'a>(
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Update<'a> {
+pub(super) struct UpdateTask<'a> {
     rtmp_publish_config: RtmpPublish<'a>,
 }
 
 pub(super) fn update<'a>(
     task: &'a RecordingTask,
     rtmp_url: &'a SecretString,
-) -> Envelope<'a, Update<'a>> {
+) -> RequestBody<'a, UpdateTask<'a>> {
     envelope(
         task,
-        Update {
+        UpdateTask {
             rtmp_publish_config: outputs(rtmp_url),
         },
     )
 }
 
 #[derive(Serialize)]
-pub(super) struct Stop {
+pub(super) struct StopTask {
     async_stop: bool,
 }
 
-pub(super) fn stop(task: &RecordingTask) -> Envelope<'_, Stop> {
-    envelope(task, Stop { async_stop: true })
+pub(super) fn stop(task: &RecordingTask) -> RequestBody<'_, StopTask> {
+    envelope(task, StopTask { async_stop: true })
 }
 
-fn envelope<T>(task: &RecordingTask, client_request: T) -> Envelope<'_, T> {
-    Envelope {
+fn envelope<T>(task: &RecordingTask, client_request: T) -> RequestBody<'_, T> {
+    RequestBody {
         cname: &task.cname,
         uid: task.uid.to_string(),
         client_request,
@@ -200,7 +203,7 @@ fn envelope<T>(task: &RecordingTask, client_request: T) -> Envelope<'_, T> {
 
 fn outputs(rtmp_url: &SecretString) -> RtmpPublish<'_> {
     RtmpPublish {
-        outputs: [Output {
+        outputs: [RtmpOutput {
             rtmp_url: rtmp_url.expose_secret(),
         }],
     }

@@ -17,17 +17,17 @@ pub use status::{OutputStatus, RecordingTaskStatus};
 
 use super::answer::{self, Reply};
 use super::encode;
-use super::transport::{Line, Repeat, Request};
+use super::transport::{ProductClient, Repeat, Request};
 use crate::config;
 use crate::vendors::VendorError;
-use crate::vendors::governor::Caller;
+use crate::vendors::governor::PermitRequest;
 use crate::vendors::number::whole;
 use crate::vendors::redact::secret_part;
 
 /// The API of one App ID. Clones share its budget.
 #[derive(Debug, Clone)]
 pub struct CloudRecording {
-    line: Line,
+    client: ProductClient,
     base: Arc<str>,
     settings: Arc<config::CloudRecordingSettings>,
     prepaid: Prepaid,
@@ -35,7 +35,7 @@ pub struct CloudRecording {
 
 /// What a start asks for. The same request makes the same bytes, as its repetition is the poll for a lost answer.
 #[derive(Debug, Clone)]
-pub struct StartRequest {
+pub struct RecordingStartRequest {
     /// From [`CloudRecording::acquire`]: good for 5 minutes and one egress, and best used within 2 s.
     pub resource_id: String,
     /// The egress's name, our tag. With `uid` it is the egress's identity.
@@ -54,7 +54,7 @@ pub struct StartRequest {
 
 /// What a start was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StartAnswer {
+pub enum RecordingStartAnswer {
     /// Accepted, which is not yet success: query it.
     Started {
         /// The egress's id; cannot be looked up later.
@@ -87,7 +87,7 @@ pub struct RecordingTask {
 
 /// What a query was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QueryAnswer {
+pub enum RecordingQueryAnswer {
     /// It is there.
     Found(RecordingTaskStatus),
     /// 404: it ended, never really started, or is moved to another machine (up to 90 s).
@@ -99,10 +99,10 @@ pub enum QueryAnswer {
 
 /// What an update was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpdateAnswer {
+pub enum RecordingUpdateAnswer {
     /// Done.
     Updated,
-    /// 404, as in [`QueryAnswer::NotFound`].
+    /// 404, as in [`RecordingQueryAnswer::NotFound`].
     NotFound {
         /// Another domain than the first one said so.
         failed_over: bool,
@@ -111,10 +111,10 @@ pub enum UpdateAnswer {
 
 /// What a stop was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopAnswer {
+pub enum RecordingStopAnswer {
     /// It stops: 200, 206/435 (nothing was recorded), 400/49 (it was stopping).
     Stopped,
-    /// 404, as in [`QueryAnswer::NotFound`].
+    /// 404, as in [`RecordingQueryAnswer::NotFound`].
     NotFound {
         /// Another domain than the first one said so, or an earlier attempt of this call may have arrived.
         failed_over: bool,
@@ -122,10 +122,10 @@ pub enum StopAnswer {
 }
 
 impl CloudRecording {
-    pub(super) fn new(line: Line, settings: &config::AgoraSettings) -> Self {
+    pub(super) fn new(client: ProductClient, settings: &config::AgoraSettings) -> Self {
         let app_id = encode(&settings.app_id);
         Self {
-            line,
+            client,
             base: format!("/v1/apps/{app_id}/cloud_recording").into(),
             settings: Arc::new(settings.cloud_recording.clone()),
             prepaid: Prepaid::default(),
@@ -141,7 +141,7 @@ impl CloudRecording {
     /// [`VendorError`]; [`Class::Quota`](crate::vendors::Class::Quota) when the account runs as many egresses as it may. Needs no poll: acquire again.
     pub async fn acquire(
         &self,
-        caller: Caller,
+        permit_request: PermitRequest,
         cname: &str,
         uid: u32,
         resource_expired_hours: u32,
@@ -153,10 +153,13 @@ impl CloudRecording {
             Repeat::Harmless,
             Vec::new(),
         )?;
-        let mut permit = self.line.permits(caller, 2, request.call).await?;
+        let mut permit = self.client.permits(permit_request, 2, request.call).await?;
         let of_start = permit.split();
-        let reply = self.line.exchange_with(permit, caller, &request).await?;
-        let resource_id = self.line.documented(
+        let reply = self
+            .client
+            .exchange_with(permit, permit_request, &request)
+            .await?;
+        let resource_id = self.client.documented(
             &reply,
             "an acquire was answered without a resourceId",
             |body| answer::text(body.get("resourceId")),
@@ -171,9 +174,9 @@ impl CloudRecording {
     /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 62, 65, any 5xx, a timeout, a cut: start again with the same request.
     pub async fn start(
         &self,
-        caller: Caller,
-        start: &StartRequest,
-    ) -> Result<StartAnswer, VendorError> {
+        permit_request: PermitRequest,
+        start: &RecordingStartRequest,
+    ) -> Result<RecordingStartAnswer, VendorError> {
         let request = Request::post(
             "cloud_recording.start",
             format!(
@@ -190,22 +193,25 @@ impl CloudRecording {
         )?;
         let permit = match self.prepaid.take(&start.resource_id) {
             Some(permit) => permit,
-            None => self.line.permits(caller, 1, request.call).await?,
+            None => self.client.permits(permit_request, 1, request.call).await?,
         };
-        let reply = self.line.exchange_with(permit, caller, &request).await?;
+        let reply = self
+            .client
+            .exchange_with(permit, permit_request, &request)
+            .await?;
         let sid = answer::text(reply.json.get("sid"));
         let answer = match (reply.status, reply.code(), sid) {
-            (200 | 201, Some(7), sid) => Ok(StartAnswer::AlreadyStarted { sid }),
-            (201, _, Some(sid)) => Ok(StartAnswer::AlreadyStarted { sid: Some(sid) }),
-            (200, _, Some(sid)) => Ok(StartAnswer::Started { sid }),
-            (400, Some(53), _) => Ok(StartAnswer::Conflict),
+            (200 | 201, Some(7), sid) => Ok(RecordingStartAnswer::AlreadyStarted { sid }),
+            (201, _, Some(sid)) => Ok(RecordingStartAnswer::AlreadyStarted { sid: Some(sid) }),
+            (200, _, Some(sid)) => Ok(RecordingStartAnswer::Started { sid }),
+            (400, Some(53), _) => Ok(RecordingStartAnswer::Conflict),
             // Whatever the status that carries them.
-            (_, Some(432 | 433 | 1001), _) => Ok(StartAnswer::ResourceExpired),
+            (_, Some(432 | 433 | 1001), _) => Ok(RecordingStartAnswer::ResourceExpired),
             (_, Some(62 | 65), _) => Err(reply.refused()),
             (200 | 201, ..) => Err(reply.unexpected("a start was answered without a sid")),
             _ => Err(reply.refused()),
         };
-        self.line.conclude(&reply, &answer);
+        self.client.conclude(&reply, &answer);
         answer
     }
 
@@ -215,19 +221,19 @@ impl CloudRecording {
     /// [`VendorError`]: no reading at all.
     pub async fn query(
         &self,
-        caller: Caller,
+        permit_request: PermitRequest,
         task: &RecordingTask,
-    ) -> Result<QueryAnswer, VendorError> {
+    ) -> Result<RecordingQueryAnswer, VendorError> {
         let request = Request::read("cloud_recording.query", self.path(task, "query"));
-        let reply = self.line.exchange(caller, &request).await?;
+        let reply = self.client.exchange(permit_request, &request).await?;
         if let Some(failed_over) = not_found(&reply) {
-            return Ok(QueryAnswer::NotFound { failed_over });
+            return Ok(RecordingQueryAnswer::NotFound { failed_over });
         }
         let missing = "a query was answered without a serverResponse";
         let status = self
-            .line
+            .client
             .documented(&reply, missing, RecordingTaskStatus::read)?;
-        Ok(QueryAnswer::Found(status))
+        Ok(RecordingQueryAnswer::Found(status))
     }
 
     /// Makes an egress push elsewhere, or again to where it pushed. One at a time: wait for each answer (`agora.md §3.6`).
@@ -236,10 +242,10 @@ impl CloudRecording {
     /// [`VendorError`].
     pub async fn update(
         &self,
-        caller: Caller,
+        permit_request: PermitRequest,
         task: &RecordingTask,
         rtmp_url: &SecretString,
-    ) -> Result<UpdateAnswer, VendorError> {
+    ) -> Result<RecordingUpdateAnswer, VendorError> {
         let request = Request::post(
             "cloud_recording.update",
             self.path(task, "update"),
@@ -247,13 +253,13 @@ impl CloudRecording {
             Repeat::Never,
             vec![secret_part(rtmp_url.expose_secret())],
         )?;
-        let reply = self.line.exchange(caller, &request).await?;
+        let reply = self.client.exchange(permit_request, &request).await?;
         if let Some(failed_over) = not_found(&reply) {
-            return Ok(UpdateAnswer::NotFound { failed_over });
+            return Ok(RecordingUpdateAnswer::NotFound { failed_over });
         }
-        self.line
+        self.client
             .documented(&reply, "an update was answered without a session", session)?;
-        Ok(UpdateAnswer::Updated)
+        Ok(RecordingUpdateAnswer::Updated)
     }
 
     /// Stops an egress without waiting for its uploads (`agora.md §2.6`).
@@ -262,9 +268,9 @@ impl CloudRecording {
     /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 206/65 and 504/62: stop again.
     pub async fn stop(
         &self,
-        caller: Caller,
+        permit_request: PermitRequest,
         task: &RecordingTask,
-    ) -> Result<StopAnswer, VendorError> {
+    ) -> Result<RecordingStopAnswer, VendorError> {
         let request = Request::post(
             "cloud_recording.stop",
             self.path(task, "stop"),
@@ -272,16 +278,16 @@ impl CloudRecording {
             Repeat::Harmless,
             Vec::new(),
         )?;
-        let reply = self.line.exchange(caller, &request).await?;
+        let reply = self.client.exchange(permit_request, &request).await?;
         if let Some(failed_over) = not_found(&reply) {
-            return Ok(StopAnswer::NotFound { failed_over });
+            return Ok(RecordingStopAnswer::NotFound { failed_over });
         }
         if let (206, Some(435)) | (400, Some(49)) = (reply.status, reply.code()) {
-            return Ok(StopAnswer::Stopped);
+            return Ok(RecordingStopAnswer::Stopped);
         }
-        self.line
+        self.client
             .documented(&reply, "a stop was answered without a session", session)?;
-        Ok(StopAnswer::Stopped)
+        Ok(RecordingStopAnswer::Stopped)
     }
 
     fn path(&self, task: &RecordingTask, call: &str) -> String {

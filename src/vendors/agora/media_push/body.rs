@@ -16,16 +16,16 @@ const LEAST_BITRATE: u32 = 2_000;
 const MOST_BITRATE: u32 = 10_000;
 
 #[derive(Serialize)]
-pub(super) struct Create<'a> {
-    converter: Converter<'a>,
+pub(super) struct CreateBody<'a> {
+    converter: ConverterBody<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Converter<'a> {
+struct ConverterBody<'a> {
     name: &'a str,
     #[serde(flatten)]
-    source: Source<'a>,
+    source: StreamOptions<'a>,
     rtmp_url: &'a str,
     /// Seconds. One of two documented spellings (`agora.md §4.8`): read it back.
     idle_timeout: u64,
@@ -33,7 +33,7 @@ struct Converter<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Source<'a> {
+enum StreamOptions<'a> {
     TranscodeOptions(Transcode<'a>),
     RawOptions(Raw<'a>),
 }
@@ -49,13 +49,13 @@ struct Raw<'a> {
 #[serde(rename_all = "camelCase")]
 struct Transcode<'a> {
     rtc_channel: &'a str,
-    audio_options: Audio,
-    video_options: Video,
+    audio_options: AudioProfile,
+    video_options: VideoProfile,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Audio {
+struct AudioProfile {
     codec_profile: &'static str,
     sample_rate: u32,
     bitrate: u32,
@@ -65,7 +65,7 @@ struct Audio {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Video {
+struct VideoProfile {
     canvas: Canvas,
     layout_type: u32,
     layout: [Layout; 1],
@@ -104,20 +104,20 @@ struct Region {
 pub(super) fn create<'a>(
     new: &'a NewConverter,
     settings: &config::MediaPushSettings,
-) -> Create<'a> {
+) -> CreateBody<'a> {
     let source = match settings.mode {
-        MediaPushMode::Raw => Source::RawOptions(Raw {
+        MediaPushMode::Raw => StreamOptions::RawOptions(Raw {
             rtc_channel: &new.channel,
             rtc_stream_uid: new.seller_uid,
         }),
-        MediaPushMode::Transcoded => Source::TranscodeOptions(Transcode {
+        MediaPushMode::Transcoded => StreamOptions::TranscodeOptions(Transcode {
             rtc_channel: &new.channel,
             audio_options: audio(new.seller_uid),
             video_options: video(new.seller_uid, &settings.video),
         }),
     };
-    Create {
-        converter: Converter {
+    CreateBody {
+        converter: ConverterBody {
             name: &new.name,
             source,
             rtmp_url: new.rtmp_url.expose_secret(),
@@ -126,8 +126,8 @@ pub(super) fn create<'a>(
     }
 }
 
-fn audio(seller_uid: u32) -> Audio {
-    Audio {
+fn audio(seller_uid: u32) -> AudioProfile {
+    AudioProfile {
         codec_profile: "LC-AAC",
         sample_rate: 48_000,
         bitrate: AUDIO_BITRATE,
@@ -138,10 +138,10 @@ fn audio(seller_uid: u32) -> Audio {
 
 /// The seller, whole, on a black canvas. What Cloudflare would refuse is brought into its limits: key frames 2 to 10 s
 /// apart, 2 Mbit/s with the audio.
-fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> Video {
+fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> VideoProfile {
     let (width, height) = (video.width, video.height);
     let frame_rate = video.frame_rate.clamp(1, 30);
-    Video {
+    VideoProfile {
         canvas: Canvas {
             width,
             height,

@@ -114,7 +114,7 @@ pub struct ConverterList {
 }
 
 /// A page of a list.
-pub(super) struct Page {
+pub(super) struct ConverterPage {
     pub(super) converters: Vec<Converter>,
     /// An entry could not be read.
     pub(super) may_be_cut: bool,
@@ -122,7 +122,7 @@ pub(super) struct Page {
     pub(super) cursor: i64,
 }
 
-impl Page {
+impl ConverterPage {
     /// Reads a page. A member without an id is skipped, and the page says so: nothing may be thought absent that is there.
     pub(super) fn read(body: &Value) -> Option<Self> {
         if body.get("success").and_then(Value::as_bool) == Some(false) {

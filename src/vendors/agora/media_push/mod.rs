@@ -15,12 +15,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub use converter::{Converter, ConverterList, ConverterState};
 
 use super::encode;
-use super::transport::{Line, Repeat, Request};
+use super::transport::{ProductClient, Repeat, Request};
 use crate::config;
-use crate::vendors::governor::Caller;
+use crate::vendors::governor::PermitRequest;
 use crate::vendors::redact::secret_part;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
-use converter::Page;
+use converter::ConverterPage;
 
 /// A list that goes on for longer has lost its way (500 converters a page).
 const PAGES: usize = 100;
@@ -28,7 +28,7 @@ const PAGES: usize = 100;
 /// The API of one App ID. Clones share its budget.
 #[derive(Debug, Clone)]
 pub struct MediaPush {
-    line: Line,
+    client: ProductClient,
     app_id: Arc<str>,
     settings: Arc<config::MediaPushSettings>,
 }
@@ -92,9 +92,9 @@ pub enum DeleteAnswer {
 }
 
 impl MediaPush {
-    pub(super) fn new(line: Line, settings: &config::AgoraSettings) -> Self {
+    pub(super) fn new(client: ProductClient, settings: &config::AgoraSettings) -> Self {
         Self {
-            line,
+            client,
             app_id: encode(&settings.app_id).into(),
             settings: Arc::new(settings.media_push.clone()),
         }
@@ -106,7 +106,7 @@ impl MediaPush {
     /// [`VendorError`]; [`Done::Unknown`] after a timeout, a cut, a 5xx: look for its name.
     pub async fn create(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         new: &NewConverter,
     ) -> Result<CreateAnswer, VendorError> {
         let request = Request {
@@ -119,13 +119,13 @@ impl MediaPush {
                 vec![secret_part(new.rtmp_url.expose_secret())],
             )?
         };
-        let reply = self.line.exchange(caller, &request).await?;
+        let reply = self.client.exchange(permit, &request).await?;
         if reply.status == 409 && !reply.is_foreign() {
             let converter_id = reply.header("x-resource-id");
             return Ok(CreateAnswer::NameTaken { converter_id });
         }
         let converter =
-            self.line
+            self.client
                 .documented(&reply, "a converter was created without an id", |body| {
                     Converter::read(body, None)
                 })?;
@@ -142,17 +142,17 @@ impl MediaPush {
     /// [`VendorError`]: no reading.
     pub async fn poll(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         region: &str,
         converter_id: &str,
     ) -> Result<GetAnswer, VendorError> {
-        let mut answer = self.get(caller, region, converter_id).await?;
+        let mut answer = self.get(permit, region, converter_id).await?;
         if let GetAnswer::Found(found) = &mut answer
             && found.state == ConverterState::Absent
         {
             let list = match &found.channel {
-                Some(channel) => self.list_channel(caller, channel).await?,
-                None => self.list(caller).await?,
+                Some(channel) => self.list_channel(permit, channel).await?,
+                None => self.list(permit).await?,
             };
             let mut listed = list.converters.into_iter();
             if let Some(listed) = listed.find(|listed| listed.is(converter_id)) {
@@ -168,21 +168,21 @@ impl MediaPush {
     /// [`VendorError`]: no reading.
     pub async fn get(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         region: &str,
         converter_id: &str,
     ) -> Result<GetAnswer, VendorError> {
         let path = self.regional(region, Some(converter_id));
         let reply = self
-            .line
-            .exchange(caller, &read("rtmp_converters.get", path))
+            .client
+            .exchange(permit, &read("rtmp_converters.get", path))
             .await?;
         if reply.is_not_found() {
             let failed_over = reply.failed_over;
             return Ok(GetAnswer::NotFound { failed_over });
         }
         let missing = "a converter came without an id, a name, a URL and a state";
-        let found = self.line.documented(&reply, missing, |body| {
+        let found = self.client.documented(&reply, missing, |body| {
             Converter::read(body, Some(converter_id))
         })?;
         Ok(GetAnswer::Found(found))
@@ -192,9 +192,9 @@ impl MediaPush {
     ///
     /// # Errors
     /// [`VendorError`]: then no converter is known to be absent.
-    pub async fn list(&self, caller: Caller) -> Result<ConverterList, VendorError> {
+    pub async fn list(&self, permit: PermitRequest) -> Result<ConverterList, VendorError> {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
-        self.pages(caller, "rtmp_converters.list", path).await
+        self.pages(permit, "rtmp_converters.list", path).await
     }
 
     /// All converters of a channel.
@@ -203,7 +203,7 @@ impl MediaPush {
     /// As [`Self::list`].
     pub async fn list_channel(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         channel: &str,
     ) -> Result<ConverterList, VendorError> {
         let channel = encode(channel);
@@ -211,7 +211,7 @@ impl MediaPush {
             "/v1/projects/{}/channels/{channel}/rtmp-converters",
             self.app_id
         );
-        self.pages(caller, "rtmp_converters.list_channel", path)
+        self.pages(permit, "rtmp_converters.list_channel", path)
             .await
     }
 
@@ -220,16 +220,16 @@ impl MediaPush {
     ///
     /// # Errors
     /// [`Class::Unauthorized`] with status 401 when they are not; other classes when Agora did not say.
-    pub async fn check_credentials(&self, caller: Caller) -> Result<(), VendorError> {
+    pub async fn check_credentials(&self, permit: PermitRequest) -> Result<(), VendorError> {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         let request = read("rtmp_converters.list", path);
-        let reply = self.line.exchange(caller, &request).await?;
+        let reply = self.client.exchange(permit, &request).await?;
         let is_believed = reply.is_done() || (matches!(reply.status, 403 | 404) && reply.is_own());
         let result = match is_believed {
             true => Ok(()),
             false => Err(reply.refused()),
         };
-        self.line.conclude(&reply, &result);
+        self.client.conclude(&reply, &result);
         result
     }
 
@@ -239,7 +239,7 @@ impl MediaPush {
     /// [`VendorError`]: delete again.
     pub async fn delete(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         region: &str,
         converter_id: &str,
     ) -> Result<DeleteAnswer, VendorError> {
@@ -251,7 +251,7 @@ impl MediaPush {
                 self.regional(region, Some(converter_id)),
             )
         };
-        let reply = self.line.exchange(caller, &request).await?;
+        let reply = self.client.exchange(permit, &request).await?;
         if reply.is_not_found() {
             let failed_over = reply.failed_over;
             return Ok(DeleteAnswer::NotFound { failed_over });
@@ -261,14 +261,14 @@ impl MediaPush {
             true => Ok(DeleteAnswer::Deleted),
             false => Err(reply.refused()),
         };
-        self.line.conclude(&reply, &result);
+        self.client.conclude(&reply, &result);
         result
     }
 
     /// Follows `data.cursor` until it is 0; each page takes a permit.
     async fn pages(
         &self,
-        caller: Caller,
+        permit: PermitRequest,
         call: &'static str,
         path: String,
     ) -> Result<ConverterList, VendorError> {
@@ -279,14 +279,14 @@ impl MediaPush {
                 0 => path.clone(),
                 cursor => format!("{path}?cursor={cursor}"),
             };
-            let reply = self.line.exchange(caller, &read(call, path)).await?;
+            let reply = self.client.exchange(permit, &read(call, path)).await?;
             if reply.status == 404 && !reply.is_own() {
                 return Err(reply.unexpected("a 404 that is not Agora's own"));
             }
-            let page = self.line.documented(
+            let page = self.client.documented(
                 &reply,
                 "a list of converters in an unknown shape",
-                Page::read,
+                ConverterPage::read,
             )?;
             list.converters.extend(page.converters);
             list.may_be_cut |= page.may_be_cut;

@@ -7,18 +7,18 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// A window of 100 in 300 s, 20 of them kept for stops, on which nobody else calls.
-fn hundred() -> Window {
-    Window::new(100, LENGTH, 1.0, true)
+fn hundred() -> SlidingWindow {
+    SlidingWindow::new(100, LENGTH, 1.0, true)
 }
 
 /// Calls that went and came home at once.
-fn spend(window: &mut Window, purse: Purse, count: u32, now: Instant) {
-    window.take(purse, count);
-    window.done(purse, count, now);
+fn spend(window: &mut SlidingWindow, pool: Pool, count: u32, now: Instant) {
+    window.take(pool, count);
+    window.done(pool, count, now);
 }
 
-fn seen(remaining: u32) -> Option<Seen> {
-    Some(Seen {
+fn report(remaining: u32) -> Option<QuotaReport> {
+    Some(QuotaReport {
         remaining,
         quota: None,
     })
@@ -39,35 +39,35 @@ fn a_share_is_rounded_down_and_never_nothing() {
 fn a_fifth_is_kept_for_stops() {
     let now = Instant::now();
     let mut window = hundred();
-    spend(&mut window, Purse::Rest, 80, now);
-    assert!(!window.fits(Purse::Rest, 1, now));
-    assert!(window.is_kept_for(20, now));
-    assert!(!window.is_kept_for(21, now));
-    assert!(window.fits(Purse::Stop, 20, now));
-    assert!(!window.fits(Purse::Stop, 21, now));
+    spend(&mut window, Pool::Rest, 80, now);
+    assert!(!window.fits(Pool::Rest, 1, now));
+    assert!(window.fits_reserve(20, now));
+    assert!(!window.fits_reserve(21, now));
+    assert!(window.fits(Pool::Stop, 20, now));
+    assert!(!window.fits(Pool::Stop, 21, now));
 }
 
 #[test]
 fn stops_beyond_their_fifth_are_paid_from_the_rest() {
     let now = Instant::now();
     let mut window = hundred();
-    spend(&mut window, Purse::Stop, 20, now);
-    assert!(window.fits(Purse::Rest, 80, now));
-    spend(&mut window, Purse::Stop, 30, now);
-    assert!(window.fits(Purse::Rest, 50, now));
-    assert!(!window.fits(Purse::Rest, 51, now));
+    spend(&mut window, Pool::Stop, 20, now);
+    assert!(window.fits(Pool::Rest, 80, now));
+    spend(&mut window, Pool::Stop, 30, now);
+    assert!(window.fits(Pool::Rest, 50, now));
+    assert!(!window.fits(Pool::Rest, 51, now));
 }
 
 #[test]
 fn a_call_counts_until_a_whole_window_after_it_came_home() {
     let start = Instant::now();
     let mut window = hundred();
-    window.take(Purse::Rest, 80);
-    assert!(!window.fits(Purse::Rest, 1, start + 2 * LENGTH));
+    window.take(Pool::Rest, 80);
+    assert!(!window.fits(Pool::Rest, 1, start + 2 * LENGTH));
     let home = start + 2 * LENGTH;
-    window.done(Purse::Rest, 80, home);
-    assert!(!window.fits(Purse::Rest, 1, home + LENGTH - Duration::from_nanos(1)));
-    assert!(window.fits(Purse::Rest, 80, home + LENGTH));
+    window.done(Pool::Rest, 80, home);
+    assert!(!window.fits(Pool::Rest, 1, home + LENGTH - Duration::from_nanos(1)));
+    assert!(window.fits(Pool::Rest, 80, home + LENGTH));
     assert_eq!(window.used(home + LENGTH), 0);
 }
 
@@ -75,20 +75,20 @@ fn a_call_counts_until_a_whole_window_after_it_came_home() {
 fn a_permit_given_back_was_never_used() {
     let now = Instant::now();
     let mut window = hundred();
-    window.take(Purse::Rest, 80);
-    window.give_back(Purse::Rest, 1);
-    assert!(window.fits(Purse::Rest, 1, now));
-    assert!(!window.fits(Purse::Rest, 2, now));
+    window.take(Pool::Rest, 80);
+    window.give_back(Pool::Rest, 1);
+    assert!(window.fits(Pool::Rest, 1, now));
+    assert!(!window.fits(Pool::Rest, 2, now));
 }
 
 #[test]
 fn more_than_the_purse_holds_is_paid_off_in_the_windows_that_follow() {
     let now = Instant::now();
-    let mut window = Window::new(1, seconds(1), 1.0, true);
-    assert!(window.fits(Purse::Rest, 2, now));
-    spend(&mut window, Purse::Rest, 2, now);
-    assert!(!window.fits(Purse::Rest, 1, now + seconds(1)));
-    assert!(window.fits(Purse::Rest, 1, now + seconds(2)));
+    let mut window = SlidingWindow::new(1, seconds(1), 1.0, true);
+    assert!(window.fits(Pool::Rest, 2, now));
+    spend(&mut window, Pool::Rest, 2, now);
+    assert!(!window.fits(Pool::Rest, 1, now + seconds(1)));
+    assert!(window.fits(Pool::Rest, 1, now + seconds(2)));
 }
 
 #[test]
@@ -97,33 +97,30 @@ fn nobody_gets_a_permit_during_a_pause_and_a_shorter_one_does_not_end_it() {
     let mut window = hundred();
     window.pause(now, seconds(60));
     window.pause(now, seconds(5));
-    assert!(!window.fits(Purse::Stop, 1, now + seconds(59)));
+    assert!(!window.fits(Pool::Stop, 1, now + seconds(59)));
     assert_eq!(window.paused_for(now + seconds(50)), Some(seconds(10)));
-    assert_eq!(
-        window.earliest(Purse::Rest, 1, now),
-        Some(now + seconds(60))
-    );
-    assert!(window.fits(Purse::Stop, 1, now + seconds(60)));
+    assert_eq!(window.earliest(Pool::Rest, 1, now), Some(now + seconds(60)));
+    assert!(window.fits(Pool::Stop, 1, now + seconds(60)));
     assert_eq!(window.paused_for(now + seconds(60)), None);
     window.pause(now, Duration::MAX);
-    assert_eq!(window.paused_for(now), Some(LONGEST_WAIT));
+    assert_eq!(window.paused_for(now), Some(MAX_WAIT));
 }
 
 #[test]
 fn the_earliest_time_is_that_of_the_use_that_must_leave_first() {
     let now = Instant::now();
     let mut window = hundred();
-    spend(&mut window, Purse::Rest, 50, now);
-    spend(&mut window, Purse::Rest, 30, now + seconds(10));
+    spend(&mut window, Pool::Rest, 50, now);
+    spend(&mut window, Pool::Rest, 30, now + seconds(10));
     let later = now + seconds(20);
-    assert_eq!(window.earliest(Purse::Stop, 20, later), Some(later));
-    assert_eq!(window.earliest(Purse::Rest, 50, later), Some(now + LENGTH));
+    assert_eq!(window.earliest(Pool::Stop, 20, later), Some(later));
+    assert_eq!(window.earliest(Pool::Rest, 50, later), Some(now + LENGTH));
     assert_eq!(
-        window.earliest(Purse::Rest, 51, later),
+        window.earliest(Pool::Rest, 51, later),
         Some(now + seconds(10) + LENGTH)
     );
     assert_eq!(
-        window.earliest(Purse::Rest, 81, later),
+        window.earliest(Pool::Rest, 81, later),
         Some(now + LENGTH + LENGTH),
         "the 81st goes a window after the first at the earliest"
     );
@@ -132,49 +129,49 @@ fn the_earliest_time_is_that_of_the_use_that_must_leave_first() {
 #[test]
 fn a_new_process_lets_one_call_go_alone_until_its_answer_tells_what_was_used() {
     let now = Instant::now();
-    let mut window = Window::new(1200, LENGTH, 0.8, false);
-    assert!(window.fits(Purse::Rest, 1, now));
-    window.take(Purse::Rest, 1);
-    assert!(!window.fits(Purse::Stop, 1, now));
-    assert_eq!(window.earliest(Purse::Rest, 1, now), None);
-    window.done(Purse::Rest, 1, now);
-    assert!(window.observe(now, now, seen(300)));
+    let mut window = SlidingWindow::new(1200, LENGTH, 0.8, false);
+    assert!(window.fits(Pool::Rest, 1, now));
+    window.take(Pool::Rest, 1);
+    assert!(!window.fits(Pool::Stop, 1, now));
+    assert_eq!(window.earliest(Pool::Rest, 1, now), None);
+    window.done(Pool::Rest, 1, now);
+    assert!(window.observe(now, now, report(300)));
     assert_eq!(window.used(now), 900);
-    assert!(window.fits(Purse::Stop, 60, now));
-    assert!(!window.fits(Purse::Stop, 61, now));
-    assert!(!window.fits(Purse::Rest, 1, now));
-    assert!(window.fits(Purse::Rest, 768, now + LENGTH));
+    assert!(window.fits(Pool::Stop, 60, now));
+    assert!(!window.fits(Pool::Stop, 61, now));
+    assert!(!window.fits(Pool::Rest, 1, now));
+    assert!(window.fits(Pool::Rest, 768, now + LENGTH));
 }
 
 #[test]
 fn the_first_call_was_lost_so_the_next_goes_alone_too() {
     let now = Instant::now();
-    let mut window = Window::new(1200, LENGTH, 0.8, false);
-    window.take(Purse::Rest, 1);
-    window.done(Purse::Rest, 1, now);
-    assert!(window.fits(Purse::Rest, 1, now));
-    window.take(Purse::Rest, 1);
-    assert!(!window.fits(Purse::Rest, 1, now));
+    let mut window = SlidingWindow::new(1200, LENGTH, 0.8, false);
+    window.take(Pool::Rest, 1);
+    window.done(Pool::Rest, 1, now);
+    assert!(window.fits(Pool::Rest, 1, now));
+    window.take(Pool::Rest, 1);
+    assert!(!window.fits(Pool::Rest, 1, now));
 }
 
 #[test]
 fn an_answer_without_the_header_frees_the_whole_budget() {
     let now = Instant::now();
-    let mut window = Window::new(1200, LENGTH, 0.8, false);
-    spend(&mut window, Purse::Rest, 1, now);
+    let mut window = SlidingWindow::new(1200, LENGTH, 0.8, false);
+    spend(&mut window, Pool::Rest, 1, now);
     assert!(window.observe(now, now, None));
-    assert!(window.fits(Purse::Rest, 767, now));
-    assert!(!window.fits(Purse::Rest, 768, now));
+    assert!(window.fits(Pool::Rest, 767, now));
+    assert!(!window.fits(Pool::Rest, 768, now));
 }
 
 #[test]
 fn the_header_wins_when_it_is_lower_and_only_then() {
     let now = Instant::now();
     let mut window = hundred();
-    spend(&mut window, Purse::Rest, 40, now);
-    assert!(!window.observe(now, now, seen(90)));
+    spend(&mut window, Pool::Rest, 40, now);
+    assert!(!window.observe(now, now, report(90)));
     assert_eq!(window.used(now), 40);
-    assert!(!window.observe(now, now, seen(30)));
+    assert!(!window.observe(now, now, report(30)));
     assert_eq!(window.used(now), 70);
 }
 
@@ -182,12 +179,12 @@ fn the_header_wins_when_it_is_lower_and_only_then() {
 fn calls_that_left_the_window_while_an_answer_was_on_its_way_are_not_taken_for_anothers() {
     let start = Instant::now();
     let mut window = hundred();
-    spend(&mut window, Purse::Rest, 40, start);
+    spend(&mut window, Pool::Rest, 40, start);
     let sent = start + LENGTH - seconds(1);
-    window.take(Purse::Rest, 1);
+    window.take(Pool::Rest, 1);
     let home = start + LENGTH + seconds(1);
-    window.done(Purse::Rest, 1, home);
-    window.observe(sent, home, seen(59));
+    window.done(Pool::Rest, 1, home);
+    window.observe(sent, home, report(59));
     assert_eq!(window.used(home), 1);
 }
 
@@ -196,7 +193,7 @@ fn a_quota_the_vendor_names_lowers_ours_but_does_not_raise_it() {
     let now = Instant::now();
     let mut window = hundred();
     let told = |quota, remaining| {
-        Some(Seen {
+        Some(QuotaReport {
             remaining,
             quota: Some(quota),
         })
@@ -213,80 +210,77 @@ fn a_quota_the_vendor_names_lowers_ours_but_does_not_raise_it() {
 fn a_vendor_that_has_more_left_than_our_quota_says_nothing_was_used() {
     let now = Instant::now();
     let mut window = hundred();
-    window.observe(now, now, seen(4000));
+    window.observe(now, now, report(4000));
     assert_eq!(window.used(now), 0);
 }
 
 #[test]
 fn a_share_bounds_what_is_used_here_and_keeps_a_fifth_of_itself_for_stops() {
     let now = Instant::now();
-    let mut window = Window::new(100, LENGTH, 1.0, true);
+    let mut window = SlidingWindow::new(100, LENGTH, 1.0, true);
     window.set_own(10);
-    assert_eq!(window.capacity(Purse::Stop), 10);
-    assert!(window.fits(Purse::Rest, 8, now));
-    spend(&mut window, Purse::Rest, 8, now);
-    assert!(!window.fits(Purse::Rest, 1, now));
-    assert!(window.fits(Purse::Stop, 2, now));
+    assert_eq!(window.capacity(Pool::Stop), 10);
+    assert!(window.fits(Pool::Rest, 8, now));
+    spend(&mut window, Pool::Rest, 8, now);
+    assert!(!window.fits(Pool::Rest, 1, now));
+    assert!(window.fits(Pool::Stop, 2, now));
     // What was used under a larger share counts.
     window.set_own(4);
-    assert!(!window.fits(Purse::Stop, 1, now));
+    assert!(!window.fits(Pool::Stop, 1, now));
     assert_eq!(window.used_by_us(now), 8);
-    assert!(window.fits(Purse::Stop, 4, now + LENGTH));
+    assert!(window.fits(Pool::Stop, 4, now + LENGTH));
 }
 
 #[test]
 fn what_others_use_is_not_taken_from_a_share_but_from_all() {
     let now = Instant::now();
-    let mut window = Window::new(100, LENGTH, 1.0, true);
+    let mut window = SlidingWindow::new(100, LENGTH, 1.0, true);
     window.set_own(50);
-    let seen = Seen {
+    let report = QuotaReport {
         remaining: 60,
         quota: None,
     };
-    window.observe(now, now, Some(seen));
+    window.observe(now, now, Some(report));
     assert_eq!(window.used_by_us(now), 0);
-    assert!(window.fits(Purse::Stop, 50, now));
-    let seen = Seen {
+    assert!(window.fits(Pool::Stop, 50, now));
+    let report = QuotaReport {
         remaining: 30,
         quota: None,
     };
-    window.observe(now, now, Some(seen));
-    assert!(window.fits(Purse::Stop, 30, now));
-    assert!(!window.fits(Purse::Stop, 31, now));
+    window.observe(now, now, Some(report));
+    assert!(window.fits(Pool::Stop, 30, now));
+    assert!(!window.fits(Pool::Stop, 31, now));
 }
 
 #[test]
 fn a_share_that_grew_is_used_once_the_vendor_has_told_what_is_left() {
     let now = Instant::now();
-    let mut window = Window::new(100, LENGTH, 1.0, false);
+    let mut window = SlidingWindow::new(100, LENGTH, 1.0, false);
     window.set_own(10);
-    let seen = Seen {
+    let report = QuotaReport {
         remaining: 100,
         quota: None,
     };
-    window.observe(now, now, Some(seen));
+    window.observe(now, now, Some(report));
     window.set_own(50);
-    assert!(window.fits(Purse::Rest, 1, now));
-    window.take(Purse::Rest, 1);
-    assert!(!window.fits(Purse::Rest, 1, now), "one goes alone");
-    window.done(Purse::Rest, 1, now);
-    let seen = Seen {
+    assert!(window.fits(Pool::Rest, 1, now));
+    window.take(Pool::Rest, 1);
+    assert!(!window.fits(Pool::Rest, 1, now), "one goes alone");
+    window.done(Pool::Rest, 1, now);
+    let report = QuotaReport {
         remaining: 20,
         quota: None,
     };
-    window.observe(now, now, Some(seen));
-    assert!(window.fits(Purse::Stop, 20, now));
-    assert!(
-        !window.fits(Purse::Stop, 21, now),
-        "what the other has used"
-    );
+    window.observe(now, now, Some(report));
+    assert!(window.fits(Pool::Stop, 20, now));
+    assert!(!window.fits(Pool::Stop, 21, now), "what the other has used");
 }
 
 #[test]
 fn without_a_share_nobody_is_served_and_no_time_is_named() {
     let now = Instant::now();
-    let mut window = Window::new(100, LENGTH, 1.0, true);
+    let mut window = SlidingWindow::new(100, LENGTH, 1.0, true);
     window.set_own(0);
-    assert!(!window.fits(Purse::Stop, 1, now));
-    assert_eq!(window.earliest(Purse::Stop, 1, now), None);
+    assert!(!window.fits(Pool::Stop, 1, now));
+    assert_eq!(window.earliest(Pool::Stop, 1, now), None);
 }

@@ -6,39 +6,39 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::queue::{Queue, Ticket, Waiter};
-use super::window::{Purse, Seen, Window};
-use super::{Caller, Denied, Priority};
-use crate::vendors::http::LONGEST_WAIT;
+use super::queue::{WaitQueue, Waiter, WaiterId};
+use super::window::{Pool, QuotaReport, SlidingWindow};
+use super::{Denied, PermitRequest, Priority};
+use crate::vendors::http::MAX_WAIT;
 
 /// The shortest wait a refusal names.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The book of one quota.
 #[derive(Debug)]
-pub(super) struct Book {
-    window: Window,
-    queue: Queue,
-    last_ticket: Ticket,
+pub(super) struct Limiter {
+    window: SlidingWindow,
+    queue: WaitQueue,
+    last_id: WaiterId,
     /// Permits given to waiters that have not yet come for them.
-    granted: HashMap<Ticket, Waiter>,
+    granted: HashMap<WaiterId, Waiter>,
 }
 
 /// What asking led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Admission {
     /// The permits are out.
     Granted,
     /// A place in the queue.
-    Waiting(Ticket),
+    Waiting(WaiterId),
 }
 
-impl Book {
-    pub(super) fn new(window: Window) -> Self {
+impl Limiter {
+    pub(super) fn new(window: SlidingWindow) -> Self {
         Self {
             window,
-            queue: Queue::default(),
-            last_ticket: 0,
+            queue: WaitQueue::default(),
+            last_id: 0,
             granted: HashMap::new(),
         }
     }
@@ -47,65 +47,64 @@ impl Book {
     ///
     /// # Errors
     /// When it is plain that there will be none before `caller.until`.
-    pub(super) fn ask(
+    pub(super) fn request(
         &mut self,
-        caller: Caller,
+        request: PermitRequest,
         permits: u32,
         now: Instant,
-    ) -> Result<Asked, Denied> {
-        self.last_ticket += 1;
-        let ticket = self.last_ticket;
+    ) -> Result<Admission, Denied> {
+        self.last_id += 1;
+        let id = self.last_id;
         let waiter = Waiter {
-            ticket,
-            priority: caller.priority,
+            id,
+            priority: request.priority,
             permits,
             since: now,
         };
         self.queue.push(waiter);
         self.serve(now);
-        if self.collect(ticket).is_some() {
-            return Ok(Asked::Granted);
+        if self.collect(id).is_some() {
+            return Ok(Admission::Granted);
         }
         let earliest = self.earliest(waiter, now);
-        if earliest > caller.until || now >= caller.until {
-            self.queue.remove(caller.priority, ticket);
+        if earliest > request.until || now >= request.until {
+            self.queue.remove(request.priority, id);
             return Err(denied(earliest, now));
         }
-        Ok(Asked::Waiting(ticket))
+        Ok(Admission::Waiting(id))
     }
 
     /// Gives out what can be given out now. Returns who got permits.
-    pub(super) fn serve(&mut self, now: Instant) -> Vec<Ticket> {
+    pub(super) fn serve(&mut self, now: Instant) -> Vec<WaiterId> {
         let mut served = Vec::new();
-        while let Some((waiter, kept)) = self.candidate(now) {
-            let purse = purse(waiter.priority);
-            if !self.window.fits(purse, waiter.permits, now) {
+        while let Some((waiter, reserved)) = self.candidate(now) {
+            let pool = pool(waiter.priority);
+            if !self.window.fits(pool, waiter.permits, now) {
                 break;
             }
-            self.window.take(purse, waiter.permits);
-            if kept {
-                self.queue.remove(waiter.priority, waiter.ticket);
+            self.window.take(pool, waiter.permits);
+            if reserved {
+                self.queue.remove(waiter.priority, waiter.id);
             } else {
                 self.queue.serve(waiter, now);
             }
-            self.granted.insert(waiter.ticket, waiter);
-            served.push(waiter.ticket);
+            self.granted.insert(waiter.id, waiter);
+            served.push(waiter.id);
         }
         served
     }
 
     /// A waiter comes for its permits.
-    pub(super) fn collect(&mut self, ticket: Ticket) -> Option<Waiter> {
-        self.granted.remove(&ticket)
+    pub(super) fn collect(&mut self, id: WaiterId) -> Option<Waiter> {
+        self.granted.remove(&id)
     }
 
     /// A waiter goes; what it was given goes back.
-    pub(super) fn withdraw(&mut self, priority: Priority, ticket: Ticket) {
-        if let Some(waiter) = self.granted.remove(&ticket) {
-            self.window
-                .give_back(purse(waiter.priority), waiter.permits);
+    pub(super) fn withdraw(&mut self, priority: Priority, id: WaiterId) {
+        if let Some(waiter) = self.granted.remove(&id) {
+            self.window.give_back(pool(waiter.priority), waiter.permits);
         } else {
-            self.queue.remove(priority, ticket);
+            self.queue.remove(priority, id);
         }
     }
 
@@ -113,7 +112,7 @@ impl Book {
     pub(super) fn refusal(&mut self, priority: Priority, permits: u32, now: Instant) -> Denied {
         let earliest = self
             .window
-            .earliest(purse(priority), permits, now)
+            .earliest(pool(priority), permits, now)
             .unwrap_or(now);
         denied(earliest, now)
     }
@@ -121,9 +120,9 @@ impl Book {
     /// When something can next be given out, if nothing happens before. `None`: nobody waits, or an answer is awaited.
     pub(super) fn wake_at(&mut self, now: Instant) -> Option<Instant> {
         let (waiter, _) = self.candidate(now)?;
-        let purse = purse(waiter.priority);
-        let permits = waiter.permits.min(self.window.capacity(purse));
-        self.window.earliest(purse, permits, now)
+        let pool = pool(waiter.priority);
+        let permits = waiter.permits.min(self.window.capacity(pool));
+        self.window.earliest(pool, permits, now)
     }
 
     /// A call came home. Returns whether more may go out than before.
@@ -133,15 +132,15 @@ impl Book {
         permits: u32,
         sent: Instant,
         now: Instant,
-        seen: Option<Seen>,
+        report: Option<QuotaReport>,
     ) -> bool {
-        self.window.done(purse(priority), permits, now);
-        self.window.observe(sent, now, seen)
+        self.window.done(pool(priority), permits, now);
+        self.window.observe(sent, now, report)
     }
 
     /// A call will not come home: it may have arrived all the same.
     pub(super) fn lost(&mut self, priority: Priority, permits: u32, now: Instant) {
-        self.window.done(purse(priority), permits, now);
+        self.window.done(pool(priority), permits, now);
     }
 
     /// Nobody gets a permit for so long.
@@ -170,7 +169,7 @@ impl Book {
     }
 
     /// The first of each queue.
-    pub(super) fn heads(&self) -> impl Iterator<Item = Ticket> {
+    pub(super) fn heads(&self) -> impl Iterator<Item = WaiterId> {
         self.queue.heads().into_iter().flatten()
     }
 
@@ -181,7 +180,7 @@ impl Book {
 
     /// What this process may use, what counts now of everybody's, what is left to this process, and for how long nobody gets
     /// any.
-    pub(super) fn figures(&mut self, now: Instant) -> (u32, u32, u32, Option<Duration>) {
+    pub(super) fn usage(&mut self, now: Instant) -> (u32, u32, u32, Option<Duration>) {
         let used = self.window.used(now);
         let left = self.window.left(now);
         (self.window.share(), used, left, self.window.paused_for(now))
@@ -191,22 +190,22 @@ impl Book {
     /// or a caller who needs two permits would wait for ever.
     fn candidate(&mut self, now: Instant) -> Option<(Waiter, bool)> {
         match self.queue.head(Priority::Stop) {
-            Some(stop) if self.window.is_kept_for(stop.permits, now) => Some((stop, true)),
+            Some(stop) if self.window.fits_reserve(stop.permits, now) => Some((stop, true)),
             Some(_) | None => self.queue.next().map(|waiter| (waiter, false)),
         }
     }
 
     /// When a waiter at the end of its queue has its permits at the earliest.
     fn earliest(&mut self, waiter: Waiter, now: Instant) -> Instant {
-        let purse = purse(waiter.priority);
-        let own = waiter.permits.min(self.window.capacity(purse));
+        let pool = pool(waiter.priority);
+        let own = waiter.permits.min(self.window.capacity(pool));
         let ahead = self
             .queue
             .permits(waiter.priority)
             .saturating_sub(u64::from(waiter.permits));
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         self.window
-            .earliest(purse, ahead.saturating_add(own), now)
+            .earliest(pool, ahead.saturating_add(own), now)
             .unwrap_or(now)
     }
 }
@@ -215,14 +214,14 @@ fn denied(earliest: Instant, now: Instant) -> Denied {
     Denied {
         retry_after: earliest
             .saturating_duration_since(now)
-            .clamp(SHORTEST, LONGEST_WAIT),
+            .clamp(SHORTEST, MAX_WAIT),
     }
 }
 
-fn purse(priority: Priority) -> Purse {
+fn pool(priority: Priority) -> Pool {
     match priority {
-        Priority::Stop => Purse::Stop,
-        Priority::Start | Priority::Recover | Priority::Finalize | Priority::Janitor => Purse::Rest,
+        Priority::Stop => Pool::Stop,
+        Priority::Start | Priority::Recover | Priority::Finalize | Priority::Janitor => Pool::Rest,
     }
 }
 

@@ -1,0 +1,60 @@
+//! The last success and the last failures of the calls to one vendor, for `/v1/health` and the alarms.
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+
+use super::{Class, VendorError};
+
+/// A failed call and when it failed.
+#[derive(Debug, Clone)]
+pub struct LastError {
+    /// When the call failed.
+    pub at: DateTime<Utc>,
+    /// The failure.
+    pub error: VendorError,
+}
+
+/// What the last calls to a vendor show about its reachability and our credentials.
+#[derive(Debug, Default)]
+pub(super) struct CallHealth(Mutex<LastCalls>);
+
+#[derive(Debug, Default)]
+struct LastCalls {
+    success: Option<DateTime<Utc>>,
+    error: Option<LastError>,
+    refusal: Option<LastError>,
+}
+
+impl CallHealth {
+    pub(super) fn succeeded(&self) {
+        self.0.lock().success = Some(Utc::now());
+    }
+
+    pub(super) fn failed(&self, error: &VendorError) {
+        let error = LastError {
+            at: Utc::now(),
+            error: error.clone(),
+        };
+        let mut last = self.0.lock();
+        if error.error.class == Class::Unauthorized {
+            last.refusal = Some(error.clone());
+        }
+        last.error = Some(error);
+    }
+
+    pub(super) fn last_success(&self) -> Option<DateTime<Utc>> {
+        self.0.lock().success
+    }
+
+    pub(super) fn last_error(&self) -> Option<LastError> {
+        self.0.lock().error.clone()
+    }
+
+    /// The last refusal of the credentials, until a call succeeds. Failures of other kinds do not clear it.
+    pub(super) fn refusal(&self) -> Option<LastError> {
+        let last = self.0.lock();
+        let refusal = last.refusal.as_ref()?;
+        let stands = last.success.is_none_or(|at| at < refusal.at);
+        stands.then(|| refusal.clone())
+    }
+}
