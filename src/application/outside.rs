@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-
 use crate::actors::{RelayService, Shared, StrayActivity};
 use crate::api::health::Health;
 use crate::api::webhooks::{self, EgressEvent};

@@ -1,4 +1,4 @@
-//! One HTTP exchange with a vendor: what came back, or whether the request may have arrived all the same.
+//! One HTTP exchange with a vendor, and whether a failed request may have arrived.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,38 +10,36 @@ use super::proxy::Proxy;
 use super::{Class, Done, Vendor, VendorError};
 use crate::telemetry::{metrics, traced};
 
-/// The most of an answer that is read, in bytes.
+/// The most bytes of a body that are read.
 const BODY_LIMIT: usize = 8 << 20;
-/// The content type of a web page.
 const HTML: &[u8] = b"text/html";
 
 /// The shortest wait a vendor can ask for.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest wait a vendor can ask for: the time for which Cloudflare blocks an account (`cloudflare-stream.md §1.4`).
-/// A header that names more is wrong, and must not stop all calls for hours.
+/// The longest wait a vendor can ask for: the time for which Cloudflare blocks an account (`cloudflare-stream.md
+/// §1.4`). A longer one is an error, and must not stop all calls for hours.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
 
-/// From here on, a number of seconds is a date (2001 or later) rather than a wait.
+/// A number from here on is a date (2001 or later), not a wait.
 const SECONDS_SINCE_1970: f64 = 1e9;
 
-/// What came back, whatever its status.
+/// An HTTP answer of any status.
 pub(crate) struct RawResponse {
     /// The HTTP status.
     pub(crate) status: u16,
     /// The headers.
     pub(crate) headers: HeaderMap,
-    /// The body, as it came.
+    /// The unparsed body.
     pub(crate) body: Vec<u8>,
 }
 
 impl RawResponse {
-    /// Whether the answer has no body.
     pub(crate) fn is_empty(&self) -> bool {
         self.body.trim_ascii().is_empty()
     }
 
-    /// Whether the body is a web page: a proxy, a bot challenge or a captive portal wrote it, not a vendor's API.
+    /// Whether the body is a web page, written by a proxy, a bot challenge or a captive portal.
     pub(crate) fn is_page(&self) -> bool {
         let body = self.body.trim_ascii_start();
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -61,7 +59,7 @@ impl RawResponse {
     }
 }
 
-/// The body may hold a stream key, so it is not shown.
+/// Omits the body: it may contain a stream key.
 impl std::fmt::Debug for RawResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer")
@@ -71,10 +69,8 @@ impl std::fmt::Debug for RawResponse {
     }
 }
 
-/// A client that calls through the environment's [`Proxy`], follows no redirect (a credential must not travel) and keeps up to `idle` connections to each host.
-///
-/// # Errors
-/// When no TLS provider is installed.
+/// An HTTP client that uses the environment's [`Proxy`], follows no redirects (they would leak credentials) and keeps
+/// up to `idle` connections per host.
 pub(crate) fn client(user_agent: &str, idle: u32) -> reqwest::Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .user_agent(user_agent)
@@ -86,17 +82,16 @@ pub(crate) fn client(user_agent: &str, idle: u32) -> reqwest::Result<reqwest::Cl
         .no_proxy();
     match Proxy::of_environment() {
         Ok(Some(proxy)) => builder.proxy(proxy.rule()?),
-        // `check` says what is wrong with it.
+        // The `check` command reports an invalid proxy.
         Ok(None) | Err(_) => builder,
     }
     .build()
 }
 
-/// Sends a request and reads its answer within `timeout`, or what the lease leaves of it.
+/// Sends a request and reads the answer within `timeout` and the lease.
 ///
 /// # Errors
-/// [`Class::Unavailable`] with [`Done::No`] when no connection came about, or the lease allows no call; else
-/// [`Done::Unknown`].
+/// [`Done::No`] if no connection was made or the lease allows no call; otherwise [`Done::Unknown`].
 pub(crate) async fn send(
     vendor: Vendor,
     call: &'static str,
@@ -119,20 +114,20 @@ pub(crate) async fn send(
     answer
 }
 
-/// Counts a call by the class of its failure. `None`: it succeeded. The caller of [`send`] counts each answer once it is read: a
-/// status alone does not tell.
+/// Counts a call by its failure class; `None` counts a success. The caller of [`send`] counts the answers: the status
+/// alone does not show success.
 pub(crate) fn count(vendor: Vendor, call: &str, failure: Option<Class>) {
     let class = failure.map_or_else(|| "ok".to_owned(), |class| class.to_string());
     metrics::VENDOR_CALLS.add(1, [&vendor.to_string(), call, &class]);
 }
 
-/// Nothing was called: it could have been on behalf of relays that are another process's.
+/// The error of a call that was not made because another process may own the relays.
 pub(crate) fn without_lease(vendor: Vendor, call: &'static str) -> VendorError {
-    let message = "this process's lease on its relays was not renewed in time".to_owned();
+    let message = "the lease of this process was not renewed in time".to_owned();
     failure(vendor, call, Class::Unavailable, Done::No, message)
 }
 
-/// What a status means unless a vendor's document says otherwise.
+/// The meaning of a status, unless a vendor documents another one.
 pub(crate) fn by_status(status: u16) -> (Class, Done) {
     match status {
         401 | 403 => (Class::Unauthorized, Done::No),
@@ -182,7 +177,8 @@ async fn exchange(
     }
 }
 
-/// As tokio's timeout, which asks the future first: a process that was frozen past the end goes no step further with it.
+/// Like `tokio::time::timeout`, but checks the deadline before it polls the future: a process that was frozen past
+/// the deadline must not continue the call.
 async fn within<F: Future>(deadline: &CallDeadline, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     let timely = std::future::poll_fn(|cx| match deadline.has_passed() {
@@ -203,8 +199,8 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     requested_wait(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
-/// The wait that a header's value asks for: seconds, an HTTP date, or a date in seconds since 1970. The result is within
-/// [`MIN_WAIT`] and [`MAX_WAIT`]. Other texts ask for nothing: each caller has a wait of its own.
+/// The wait that a header asks for: seconds, an HTTP date, or a Unix time. It is clamped to
+/// [`MIN_WAIT`]..[`MAX_WAIT`]; `None` if the text is none of these.
 pub(crate) fn requested_wait(text: &str) -> Option<Duration> {
     let until = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
     let text = text.trim();
@@ -214,14 +210,14 @@ pub(crate) fn requested_wait(text: &str) -> Option<Duration> {
             .ok()
             .and_then(|since| UNIX_EPOCH.checked_add(since))
             .map_or(MAX_WAIT, until),
-        // A negative number: the time is over.
+        // A negative number: the wait is over.
         Ok(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or_default(),
         Err(_) => until(chrono::DateTime::parse_from_rfc2822(text).ok()?.into()),
     };
     Some(wait.clamp(MIN_WAIT, MAX_WAIT))
 }
 
-/// An exchange the transport broke. The URL is left out: it may hold a secret.
+/// A transport failure. Omits the URL: it may contain a secret.
 fn broken(vendor: Vendor, call: &'static str, error: reqwest::Error) -> VendorError {
     let (class, done) = if error.is_connect() || error.is_builder() {
         (Class::Unavailable, Done::No)
@@ -258,7 +254,7 @@ pub(crate) fn failure(
 mod tests {
     use super::*;
 
-    fn told(value: &str) -> Option<Duration> {
+    fn wait_of(value: &str) -> Option<Duration> {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, value.parse().unwrap());
         retry_after(&headers)
@@ -266,19 +262,19 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(told("120"), Some(Duration::from_secs(120)));
-        assert_eq!(told(" 1.5 "), Some(Duration::from_millis(1500)));
+        assert_eq!(wait_of("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wait_of(" 1.5 "), Some(Duration::from_millis(1500)));
         let soon = chrono::Utc::now() + chrono::TimeDelta::seconds(90);
         let date = soon.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         for soon in [date, soon.timestamp().to_string()] {
-            let wait = told(&soon).unwrap();
+            let wait = wait_of(&soon).unwrap();
             assert!((80..=90).contains(&wait.as_secs()), "{soon}: {wait:?}");
         }
         assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]
-    fn a_web_page_is_told_from_json_text_and_nothing() {
+    fn a_web_page_is_distinguished_from_json_text_and_an_empty_body() {
         let answer = |kind: Option<&str>, body: &str| {
             let mut headers = HeaderMap::new();
             if let Some(kind) = kind {
@@ -323,9 +319,9 @@ mod tests {
             "0.001",
             "Wed, 21 Oct 2015 07:28:00 GMT",
         ] {
-            assert_eq!(told(past), Some(MIN_WAIT), "{past}");
+            assert_eq!(wait_of(past), Some(MIN_WAIT), "{past}");
         }
-        assert_eq!(told(&over.to_string()), Some(MIN_WAIT));
+        assert_eq!(wait_of(&over.to_string()), Some(MIN_WAIT));
         for far in [
             "301",
             "3600",
@@ -336,12 +332,12 @@ mod tests {
             "1790000000000",
             "Fri, 31 Dec 9999 23:59:59 GMT",
         ] {
-            assert_eq!(told(far), Some(MAX_WAIT), "{far}");
+            assert_eq!(wait_of(far), Some(MAX_WAIT), "{far}");
         }
         for nothing in [
             "", "later", "inf", "-inf", "nan", "1e999", "0x10", "10 s", "1,000",
         ] {
-            assert_eq!(told(nothing), None, "{nothing}");
+            assert_eq!(wait_of(nothing), None, "{nothing}");
         }
     }
 

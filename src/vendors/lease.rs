@@ -1,8 +1,8 @@
-//! Whether this process may call a vendor now: only while what it drives is surely its own.
+//! Whether this process may call the vendors: only while it surely owns its relays.
 //!
-//! A lease counts from the moment its renewal was sent, in this process's own time, so that it is over here before it can be
-//! over in the database. No call begins after half of it, and one that is under way is cut before it ends: what came of that
-//! is unknown, and found out by whoever has the relay next.
+//! A lease counts from when its renewal was sent, by this process's clocks, so that it expires here before it expires
+//! in the database. No call begins after half of the lease. A call in flight is cut before the lease ends; its
+//! outcome is unknown, and the relay's next owner finds it out.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,13 +10,12 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// A call is over so long before the lease is: its request may still be on the way, and the clocks of two machines do not run
-/// equally fast.
+/// A call is cut this long before the lease ends: its request may still be in transit, and clocks drift.
 const MARGIN: Duration = Duration::from_secs(5);
-/// Of a short lease the margin is this part.
+/// For a short lease the margin is this fraction of it.
 const MARGIN_PART: u32 = 9;
 
-/// A moment by both clocks: a machine that slept may have stopped one of them.
+/// A point in time by the monotonic and the wall clock: one of them may stop while a machine sleeps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LeaseInstant {
     at: Instant,
@@ -31,7 +30,7 @@ impl LeaseInstant {
         }
     }
 
-    /// By this process's clock.
+    /// The time by the monotonic clock.
     pub(crate) fn at(self) -> Instant {
         self.at
     }
@@ -42,13 +41,13 @@ impl LeaseInstant {
     }
 }
 
-/// A call that may be made, until an end that no pause moves.
+/// When a call is cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CallDeadline {
-    /// How long it may take in all.
+    /// The longest the call may take.
     length: Duration,
     until: Instant,
-    /// When the lease began, and how long after that, by either clock, it is cut.
+    /// When the lease began, and how long after that, by either clock, the call is cut.
     cut_after: Option<(LeaseInstant, Duration)>,
 }
 
@@ -61,7 +60,7 @@ impl CallDeadline {
         }
     }
 
-    /// One that begins now, when so much of the lease has passed, and is cut at the limit.
+    /// The deadline of a call that begins now. `passed`: the lease's age; `limit`: the age at which the call is cut.
     fn under(lease: LeaseInstant, passed: Duration, limit: Duration) -> Self {
         Self {
             cut_after: Some((lease, limit)),
@@ -69,19 +68,17 @@ impl CallDeadline {
         }
     }
 
-    /// Whether it is to be cut now.
     pub(super) fn has_passed(&self) -> bool {
         let cut_after = self.cut_after;
         Instant::now() >= self.until
             || cut_after.is_some_and(|(from, limit)| from.passed() >= limit)
     }
 
-    /// When it is to be cut, by this process's clock.
+    /// The deadline by the monotonic clock.
     pub(super) fn until(&self) -> Instant {
         self.until
     }
 
-    /// How long it may take in all.
     pub(super) fn length(&self) -> Duration {
         self.length
     }
@@ -95,7 +92,7 @@ pub struct Lease {
 
 #[derive(Debug, Clone, Copy)]
 enum LeaseState {
-    /// Nobody else can come by what this process drives.
+    /// No other process can take over this process's relays.
     Forever,
     For(Term),
     Lost,
@@ -108,7 +105,7 @@ struct Term {
 }
 
 impl Term {
-    /// A call that begins now, if one may.
+    /// The deadline of a call that begins now; `None` when the lease is too old.
     fn allows(&self, timeout: Duration) -> Option<CallDeadline> {
         let passed = self.sent.passed();
         let end = self.length - MARGIN.min(self.length / MARGIN_PART);
@@ -118,13 +115,13 @@ impl Term {
 }
 
 impl Lease {
-    /// That of a process which shares its database with nobody.
+    /// A lease that never expires, for a process with a database of its own.
     #[must_use]
     pub fn for_good() -> Self {
         Self::new(LeaseState::Forever)
     }
 
-    /// That of a process which has none yet.
+    /// A lease that is not held yet.
     #[must_use]
     pub fn not_yet() -> Self {
         Self::new(LeaseState::Lost)
@@ -136,13 +133,13 @@ impl Lease {
         }
     }
 
-    /// The lease was renewed, by a request sent then.
+    /// Renews the lease by a request sent at `sent`.
     pub(crate) fn renewed(&self, sent: LeaseInstant, length: Duration) {
         self.state
             .send_replace(LeaseState::For(Term { sent, length }));
     }
 
-    /// It is another's now, or soon will be: no call begins any more.
+    /// Ends the lease: no more calls begin.
     pub(crate) fn revoke(&self) {
         self.state.send_replace(LeaseState::Lost);
     }
@@ -157,7 +154,8 @@ impl Lease {
         }
     }
 
-    /// Waits until a call may begin; false: it may not, or not in time. Asked before a permit is: what is permitted is sent.
+    /// Waits until a call may begin; `false` when it may not before `until`. Call it before acquiring a permit, so
+    /// that the permit is used at once.
     pub(super) async fn ready(&self, until: Instant) -> bool {
         let mut state = self.state.subscribe();
         loop {
@@ -173,7 +171,7 @@ impl Lease {
         }
     }
 
-    /// A call that begins now and takes as long at most. `None`: it may not.
+    /// The deadline of a call that begins now and takes at most `timeout`; `None` when it may not begin.
     pub(super) fn begin(&self, timeout: Duration) -> Option<CallDeadline> {
         match *self.state.borrow() {
             LeaseState::Forever => Some(CallDeadline::unlimited(timeout)),
@@ -226,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_machine_that_slept_with_one_clock_stopped_is_told_by_the_other() {
+    async fn when_one_clock_stops_during_sleep_the_other_expires_the_lease() {
         let lease = Lease::not_yet();
         let mut sent = LeaseInstant::now();
         sent.wall -= seconds(30);

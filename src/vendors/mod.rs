@@ -1,4 +1,4 @@
-//! The vendors' APIs, as their documents have them, behind governors that keep to their quotas.
+//! Clients of the vendors' APIs, with governors that keep calls within the vendors' quotas.
 
 pub mod agora;
 pub mod cloudflare;

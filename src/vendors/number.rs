@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-/// A whole number.
 pub(super) fn whole(value: &Value) -> Option<i64> {
     let float = |number: f64| {
         let digits = (number.fract() == 0.0).then(|| format!("{number:.0}"));

@@ -1,12 +1,11 @@
-//! The proxy that vendors are called through: `HTTPS_PROXY`, with the exceptions of `NO_PROXY`. Nothing else goes through it:
-//! the database and the marketplace's endpoint are in our own network.
+//! The proxy for vendor calls: `HTTPS_PROXY`, with the exceptions of `NO_PROXY`. The database and the marketplace's
+//! endpoint are in our own network and do not use it.
 
 use url::Url;
 
-/// Never called through a proxy.
 const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 
-/// The proxy cannot be used. Its text does not repeat the URL, which may hold a password.
+/// `HTTPS_PROXY` is invalid. The text omits the URL, which may contain a password.
 #[derive(Debug, thiserror::Error)]
 #[error("HTTPS_PROXY must be a URL such as http://proxy.example:3128")]
 pub struct BadProxy;
@@ -17,7 +16,7 @@ pub struct Proxy {
     exceptions: String,
 }
 
-/// Scheme, host and port: a user name and a password may stand in the URL.
+/// Shows scheme, host and port only: the URL may contain a user name and a password.
 impl std::fmt::Display for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -60,20 +59,14 @@ impl Proxy {
         Ok(Some(Self { url, exceptions }))
     }
 
-    /// As a rule for an HTTP client.
-    ///
-    /// # Errors
-    /// When the client cannot use such a URL.
+    /// The proxy as a rule for an HTTP client.
     pub fn rule(&self) -> reqwest::Result<reqwest::Proxy> {
         let exceptions = reqwest::NoProxy::from_string(&self.exceptions);
         Ok(reqwest::Proxy::https(self.url.clone())?.no_proxy(exceptions))
     }
 }
 
-/// The proxy that vendors are called through, if there is one.
-///
-/// # Errors
-/// When `HTTPS_PROXY` is not the URL of a proxy.
+/// The configured proxy, if any.
 pub fn proxy() -> Result<Option<Proxy>, BadProxy> {
     Proxy::of_environment()
 }

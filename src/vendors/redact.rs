@@ -1,18 +1,17 @@
-//! Takes secrets out of a vendor's words before they become part of an error.
+//! Removes secrets from vendors' texts before they become part of an error.
 
-/// What stands where a secret stood.
-const GONE: &str = "[redacted]";
+const REDACTED: &str = "[redacted]";
 
-/// Shorter "secrets" are not looked for: an empty or one-letter one would tear the text apart.
-const SHORTEST: usize = 4;
+/// Shorter "secrets" are ignored: replacing an empty or one-letter string would garble the text.
+const MIN_SECRET_LENGTH: usize = 4;
 
-/// `text` without the given secrets, without what follows the host of an `rtmp(s)://` URL (it ends in a stream key) and
-/// without the query of any other URL (our page's is a credential).
+/// Removes the given secrets, everything after the host of an `rtmp(s)://` URL (which ends in a stream key), and the
+/// query of any other URL (the recorder page's query is a credential).
 pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     let mut text = text.replace("\\/", "/");
     for secret in secrets {
-        if secret.len() >= SHORTEST {
-            text = text.replace(secret, GONE);
+        if secret.len() >= MIN_SECRET_LENGTH {
+            text = text.replace(secret, REDACTED);
         }
     }
     let mut out = String::with_capacity(text.len());
@@ -29,16 +28,16 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
             let authority = url.split('/').next().unwrap_or_default();
             out.push_str(authority.rsplit('@').next().unwrap_or_default());
             out.push('/');
-            out.push_str(GONE);
+            out.push_str(REDACTED);
         } else if let Some((path, _)) = url
             .split_once('?')
             .filter(|(path, _)| !path.contains("://"))
         {
             out.push_str(path);
             out.push('?');
-            out.push_str(GONE);
+            out.push_str(REDACTED);
         } else if url.contains("://") {
-            // Another URL begins in it.
+            // Another URL begins inside this one.
             rest = after;
             continue;
         } else {
@@ -50,7 +49,7 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     out
 }
 
-/// What of an RTMP URL is secret wherever it shows up: its last part, the stream key.
+/// The secret part of an RTMP URL: its last segment, the stream key.
 pub(crate) fn secret_part(rtmp_url: &str) -> &str {
     rtmp_url
         .split_once("://")
@@ -65,12 +64,12 @@ mod tests {
 
     #[test]
     fn an_rtmp_url_keeps_its_host_only() {
-        for said in [
+        for message in [
             "rtmpUrl rtmps://live.cloudflare.com:443/live/k3y is bad",
             "rtmpUrl RTMPS://user:pw@live.cloudflare.com:443/live/k3y?a=b/c is bad",
             r"rtmpUrl rtmps:\/\/live.cloudflare.com:443\/live\/k3y is bad",
         ] {
-            let text = redact(said, &[]);
+            let text = redact(message, &[]);
             assert_eq!(
                 text.to_ascii_lowercase(),
                 "rtmpurl rtmps://live.cloudflare.com:443/[redacted] is bad"

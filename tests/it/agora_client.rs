@@ -1,4 +1,4 @@
-//! The Agora client at the HTTP line: what it sends, and what each documented answer means to it (`agora.md`).
+//! The Agora client over HTTP: what it sends, and what each documented answer means (`agora.md`).
 
 mod channel;
 mod cloud_recording;
@@ -60,7 +60,7 @@ fn build(settings: &config::AgoraSettings) -> Agora {
     Agora::new(settings, &vendors(), &Lease::for_good()).unwrap()
 }
 
-/// Short enough for a test that waits one out, long enough for a busy machine to answer in.
+/// Short enough to wait for, long enough for a busy machine to answer.
 fn vendors() -> config::VendorsSettings {
     config::VendorsSettings {
         read_timeout: Duration::from_secs(5),
@@ -100,7 +100,7 @@ fn task() -> RecordingTask {
     RecordingTask {
         resource_id: "res".into(),
         sid: "sid1".into(),
-        cname: "mark".into(),
+        cname: "tag".into(),
         uid: 900_000_001,
     }
 }
@@ -116,7 +116,7 @@ fn converter() -> NewConverter {
     }
 }
 
-/// A server that answers everything alike.
+/// A server that gives one answer to all calls.
 async fn always(status: u16, body: Value) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any())
@@ -126,18 +126,18 @@ async fn always(status: u16, body: Value) -> MockServer {
     server
 }
 
-/// An address nobody listens at: no call can have arrived.
-async fn nobody() -> String {
+/// An address without a listener: no call can arrive.
+async fn unused_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// A server that reads a call and hangs up: it may have been carried out.
+/// A server that reads a call and hangs up: the call may have taken effect.
 async fn hangs_up() -> String {
     hangs_up_counting(Arc::default()).await
 }
 
-/// The same, counting.
+/// Like [`hangs_up`], and counts the calls.
 async fn hangs_up_counting(calls: Arc<AtomicUsize>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -156,6 +156,6 @@ async fn calls(server: &MockServer) -> usize {
     server.received_requests().await.unwrap().len()
 }
 
-fn told(error: &VendorError) -> (Class, Done) {
+fn class_of(error: &VendorError) -> (Class, Done) {
     (error.class, error.done)
 }

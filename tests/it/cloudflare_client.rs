@@ -1,4 +1,4 @@
-//! What the Cloudflare client sends, byte for byte, and how it reads every answer that is documented as odd.
+//! What the Cloudflare client sends, byte for byte, and how it reads every documented oddity.
 
 mod budget;
 mod create;

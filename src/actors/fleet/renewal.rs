@@ -19,7 +19,11 @@ pub(in crate::actors) enum LeaseLost {
 }
 
 /// Renews the lease until it is lost.
-pub(super) async fn renew_forever(shared: Arc<Shared>, epoch: i64, renewed: LeaseInstant) -> LeaseLost {
+pub(super) async fn renew_forever(
+    shared: Arc<Shared>,
+    epoch: i64,
+    renewed: LeaseInstant,
+) -> LeaseLost {
     let (lease, every) = (shared.settings.fleet.lease, shared.settings.fleet.renewal);
     let mut renewed = renewed.at();
     let mut next = renewed + every;

@@ -1,4 +1,4 @@
-//! What Agora's answers mean, whatever product they come from.
+//! What Agora's answers mean, for all products.
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -8,31 +8,30 @@ use crate::vendors::number::whole;
 use crate::vendors::redact::redact;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// The most of a vendor's words an error keeps, in characters.
-const WORDS: usize = 300;
+/// The most characters of Agora's text that an error keeps.
+const MAX_MESSAGE: usize = 300;
 
-/// An HTTP answer to one of our calls, whatever its status. Its body may echo a stream key, so it is not printed.
+/// An answer of any status. Not printable: its body may echo a stream key.
 pub(super) struct Reply {
     pub(super) call: &'static str,
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    /// The body; null when it is no JSON.
+    /// The body; null if it is not JSON.
     pub(super) json: Value,
-    /// The body is a web page: not the API's own answer, whatever its status says.
+    /// The body is a web page, so the API did not write it.
     is_page: bool,
-    /// It has no body.
+    /// The body is empty.
     is_empty: bool,
-    /// It came from another domain than the first in the settings, or after an attempt that may have been carried out:
-    /// a 404 in it says even less than usual.
+    /// A fallback domain answered, or an earlier attempt may have arrived: a 404 then proves even less.
     pub(super) failed_over: bool,
-    /// What the call was.
+    /// Whether the call changes something.
     pub(super) changes: bool,
-    /// The vendor's own words, secrets removed.
+    /// Agora's text, redacted.
     pub(super) words: String,
 }
 
 impl Reply {
-    /// Reads a body; `secrets` is what the request held.
+    /// Reads a body; `secrets` are the request's.
     pub(super) fn new(
         call: &'static str,
         answer: crate::vendors::http::RawResponse,
@@ -51,7 +50,7 @@ impl Reply {
             json,
             failed_over,
             changes,
-            words: words.chars().take(WORDS).collect(),
+            words: words.chars().take(MAX_MESSAGE).collect(),
         }
     }
 
@@ -60,7 +59,7 @@ impl Reply {
         whole(self.json.get("code")?)
     }
 
-    /// Whether a refusal is Agora's own: one of the three shapes of its error bodies (`agora.md §1.3`).
+    /// Whether Agora wrote a refusal: its body has one of the three documented shapes (`agora.md §1.3`).
     pub(super) fn is_own(&self) -> bool {
         let text = |key| self.json.get(key).is_some_and(Value::is_string);
         let code = self.json.get("code");
@@ -69,47 +68,47 @@ impl Reply {
             || text("message")
     }
 
-    /// Whether another than Agora wrote a refusal: a page, plain text, the JSON of others, a body that was cut. One without a
-    /// body counts as Agora's.
+    /// Whether a proxy wrote a refusal: a page, plain text, other JSON, a truncated body. An empty body counts as
+    /// Agora's.
     pub(super) fn is_foreign(&self) -> bool {
         !self.is_own() && !self.is_empty
     }
 
-    /// 2xx of the API itself, but not Agora's 206, which says that something is left open. It proves that a call was carried
-    /// out only where the documented answer has no body; for others see [`Self::documented`].
-    pub(super) fn is_done(&self) -> bool {
+    /// A 2xx of the API except 206, which leaves something open. It proves success only where no body is documented;
+    /// otherwise use [`Self::documented`].
+    pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status) && self.status != 206 && !self.is_page
     }
 
-    /// What a 2xx answer shows, where the documents describe its body.
+    /// Reads the documented body of a 2xx answer.
     ///
     /// # Errors
-    /// The refusal that the answer is; or, when `read` does not find what is documented, an unknown outcome.
+    /// The refusal; [`Done::Unknown`] if `read` finds no documented body.
     pub(super) fn documented<T>(
         &self,
         missing: &str,
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<T, VendorError> {
-        if !self.is_done() {
+        if !self.is_success() {
             return Err(self.refused());
         }
         read(&self.json).ok_or_else(|| self.unexpected(missing))
     }
 
-    /// 404 of the API itself; the gateway's 404 for a wrong path is none (`agora.md §7.1`), nor is one that another wrote.
+    /// A 404 of the API, not of the gateway for a wrong path (`agora.md §7.1`) or of a proxy.
     pub(super) fn is_not_found(&self) -> bool {
         let no_route = self.words.to_ascii_lowercase().contains("no route");
-        self.status == 404 && !self.is_foreign() && !no_route && !self.is_left_open()
+        self.status == 404 && !self.is_foreign() && !no_route && !self.is_backend_timeout()
     }
 
-    /// Codes 62 and 65: a back end of Agora's got the call and did not answer in time, whatever the HTTP status. At acquire 62
-    /// says that the service is not enabled (`agora.md §7.1`).
-    pub(super) fn is_left_open(&self) -> bool {
+    /// Codes 62 and 65, with any HTTP status: an Agora back end got the call and did not answer in time. At acquire,
+    /// 62 means that the service is not enabled (`agora.md §7.1`).
+    pub(super) fn is_backend_timeout(&self) -> bool {
         matches!(self.code(), Some(62 | 65)) && self.call != "cloud_recording.acquire"
     }
 
-    /// 401 or 403 in Agora's own words (`agora.md §7.3`): `{"message": "Invalid authentication credentials"}` of its gateway,
-    /// or a `reason`. Pages, empty bodies and the JSON of others, such as `{"message": "Forbidden"}`, refuse nothing.
+    /// Whether a 401 or 403 refuses the credentials (`agora.md §7.3`): a `reason`, or a `message` such as "Invalid
+    /// authentication credentials". Pages, empty bodies and other JSON (`{"message": "Forbidden"}`) do not.
     fn refuses_credentials(&self) -> bool {
         let message = self.json.get("message").and_then(Value::as_str);
         let message = message.unwrap_or_default().to_ascii_lowercase();
@@ -125,13 +124,13 @@ impl Reply {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// The error this answer is, for a call that does not expect it.
+    /// The answer as an error.
     pub(super) fn refused(&self) -> VendorError {
         let (class, done) = classify(self);
         self.error(class, done, self.words.clone())
     }
 
-    /// An answer that does not follow the documents: nobody knows whether it was carried out.
+    /// The error of an undocumented answer: whether the call took effect is unknown.
     pub(super) fn unexpected(&self, what: &str) -> VendorError {
         self.error(Class::Unexpected, Done::Unknown, what.to_owned())
     }
@@ -150,22 +149,22 @@ impl Reply {
     }
 }
 
-/// Class and outcome of an answer that is no success (`agora.md §7`).
+/// Class and outcome of a refusal (`agora.md §7`).
 fn classify(reply: &Reply) -> (Class, Done) {
     let words = reply.words.to_ascii_lowercase();
     match (reply.status, reply.code()) {
-        // A proxy answered in the API's place: whether it passed the call on is unknown.
+        // A proxy answered: whether it forwarded the call is unknown.
         (..=498, _) if reply.is_foreign() && !matches!(reply.status, 401 | 403 | 408 | 429) => {
             (Class::Unexpected, Done::Unknown)
         }
-        _ if reply.is_left_open() => (Class::Timeout, Done::Unknown),
-        // 403 is Media Push that was not enabled for the App ID.
+        _ if reply.is_backend_timeout() => (Class::Timeout, Done::Unknown),
+        // 403: Media Push is not enabled for the App ID.
         (401 | 403, _) if reply.refuses_credentials() => (Class::Unauthorized, Done::No),
         (401 | 403, _) => (Class::Unavailable, Done::Unknown),
         (404, _) if !reply.is_not_found() => (Class::Rejected, Done::No),
         (404, _) => (Class::NotFound, Done::Unknown),
         (429, _) if reply.is_own() => (too_many(&words), Done::No),
-        // Past 10 % of the concurrency Cloud Recording answers 400 (`agora.md §2.7`).
+        // Cloud Recording answers 400 above 10 % of the concurrency (`agora.md §2.7`).
         (400, _) if words.contains("rate limit") || words.contains("qps") => {
             (Class::RateLimited, Done::No)
         }
@@ -176,7 +175,7 @@ fn classify(reply: &Reply) -> (Class, Done) {
     }
 }
 
-/// Three causes share 429 (`agora.md §7.4`); only the text tells them apart.
+/// 429 has three causes (`agora.md §7.4`) that only the text distinguishes.
 fn too_many(words: &str) -> Class {
     if words.contains("quota") {
         Class::Quota
@@ -187,35 +186,35 @@ fn too_many(words: &str) -> Class {
     }
 }
 
-/// The text of an error body in any of its three shapes (`agora.md §1.3`), or the body itself when it is short text.
+/// The text of an error body in any of its three shapes (`agora.md §1.3`), or a short text body itself.
 fn words(json: &Value, body: &[u8]) -> String {
-    let said: Vec<&str> = ["reason", "message", "msg"]
+    let texts: Vec<&str> = ["reason", "message", "msg"]
         .iter()
         .filter_map(|key| json.get(key)?.as_str())
         .collect();
-    if !said.is_empty() {
-        return said.join("; ");
+    if !texts.is_empty() {
+        return texts.join("; ");
     }
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     match json {
         Value::Null if text.is_empty() => "an empty body".into(),
         Value::Null if text.starts_with('<') => "a page instead of JSON".into(),
-        Value::Null => text.chars().take(WORDS).collect(),
-        Value::String(said) => said.clone(),
+        Value::Null => text.chars().take(MAX_MESSAGE).collect(),
+        Value::String(text) => text.clone(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             "no reason given".into()
         }
     }
 }
 
-/// A text that is not empty.
+/// A non-empty text.
 pub(super) fn text(value: Option<&Value>) -> Option<String> {
     let text = value?.as_str()?;
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A list; null stands for an empty one.
+/// A list; null counts as empty.
 pub(super) fn list(value: &Value) -> Option<&[Value]> {
     if value.is_null() {
         return Some(&[]);

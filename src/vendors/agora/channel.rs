@@ -1,4 +1,4 @@
-//! Who broadcasts in a channel (`agora.md §5`).
+//! The broadcasters of a channel (`agora.md §5`).
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use crate::vendors::VendorError;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::number::whole;
 
-/// The Channel Management API, behind a budget of its own. Clones share it.
+/// The Channel Management API, with its own budget. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Channels {
     client: ProductClient,
     base: Arc<str>,
 }
 
-/// Who broadcasts in a channel.
+/// The broadcasters of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
-    /// Nobody is in the channel: it does not exist.
+    /// The channel does not exist: it is empty.
     NoChannel,
-    /// The broadcasters (live profile) or all users (communication profile). An egress that joined as host is among them.
+    /// The broadcasters (live profile) or all users (communication profile), including an egress that joined as host.
     Uids(Vec<u32>),
-    /// The same, but some entries cannot be read: others may be in the channel as well.
+    /// Some entries are unreadable, so others may be in the channel too.
     Partly(Vec<u32>),
 }
 
@@ -39,16 +39,13 @@ impl Channels {
         }
     }
 
-    /// Who broadcasts in `channel`.
-    ///
-    /// # Errors
-    /// [`VendorError`]: no reading. An answer without a list of broadcasters or users is one of them; an entry that is no
-    /// uid is skipped.
+    /// Reads the broadcasters of `channel`. Entries that are not uids are skipped; an answer without a list is an
+    /// error.
     pub async fn hosts(&self, permit: PermitRequest, channel: &str) -> Result<Hosts, VendorError> {
         let path = format!("{}/{}/hosts_only", self.base, encode(channel));
         let request = Request::read("channel.hosts", path);
         let reply = self.client.exchange(permit, &request).await?;
-        let missing = "the hosts of a channel came in an unknown shape";
+        let missing = "the hosts of a channel have an undocumented shape";
         self.client.documented(&reply, missing, hosts)
     }
 }
@@ -74,10 +71,10 @@ fn hosts(body: &Value) -> Option<Hosts> {
     for entry in list(entries)? {
         let entry = entry.get("uid").unwrap_or(entry);
         match entry {
-            // An object or a list of another shape may name anybody, an empty one nobody.
+            // A non-empty object or list of an unknown shape may name a user.
             Value::Object(fields) => is_whole &= fields.is_empty(),
             Value::Array(items) => is_whole &= items.is_empty(),
-            // What is no uid cannot be the seller.
+            // A value that is not a uid cannot be the seller.
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
                 uids.extend(whole(entry).and_then(|uid| u32::try_from(uid).ok()));
             }

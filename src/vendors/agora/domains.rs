@@ -1,4 +1,4 @@
-//! Agora's domains: which one is asked first, and which next (`agora.md §1.2`).
+//! The order in which Agora's domains are tried (`agora.md §1.2`).
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use url::Url;
 
 use super::AgoraSetupError;
 
-/// How long a call goes first to the domain that last answered in another's place.
+/// How long calls prefer a domain that answered instead of the first.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// The base URLs, and which one works now when the first does not.
+/// The base URLs, and which one works while the first does not.
 #[derive(Debug)]
 pub(super) struct Domains {
     urls: Vec<String>,
@@ -42,7 +42,7 @@ impl Domains {
         })
     }
 
-    /// The order in which to try, each by its place in the settings and its URL.
+    /// The URLs in the order to try them, each with its index in the settings.
     pub(super) fn order(&self, now: Instant) -> Vec<(usize, &str)> {
         let first = self.first(now);
         let (before, from) = self.urls.split_at(first.min(self.urls.len()));
@@ -50,13 +50,13 @@ impl Domains {
         numbered.map(|(n, url)| (n, url.as_str())).collect()
     }
 
-    /// `place` answered after others did not, or is to be asked first from now on.
+    /// Prefers the domain at `place` from now on.
     pub(super) fn prefer(&self, place: usize, now: Instant) {
         let moved = (place != 0).then(|| (place, now + REMEMBERED));
         *self.moved.lock() = moved;
     }
 
-    /// The one after `place`, in a circle.
+    /// The index after `place`, cyclically.
     pub(super) fn after(&self, place: usize) -> usize {
         if place + 1 < self.urls.len() {
             place + 1
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_that_worked_is_asked_first_for_ten_minutes() {
+    fn a_domain_that_worked_is_tried_first_for_ten_minutes() {
         let domains =
             Domains::new(["https://a", "https://b/", "https://c", "https://a"].into_iter())
                 .unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_url_that_is_none_is_refused() {
+    fn an_invalid_base_url_is_refused() {
         for text in ["", "api.agora.io", "ftp://a", "https://a/?b"] {
             assert!(Domains::new([text].into_iter()).is_err(), "{text}");
         }

@@ -1,13 +1,13 @@
-//! Agora's REST APIs that carry a channel to an RTMPS URL, and what the recorder's page needs.
+//! Agora's REST APIs that push a channel to an RTMPS URL, and what the recorder page needs.
 //!
-//! - [`cloud_recording`]: a task in web mode, whose cloud browser opens our [`page`] and pushes it (`agora.md §3`);
+//! - [`cloud_recording`]: a task in web mode, whose cloud browser opens our [`page`] (`agora.md §3`);
 //! - [`media_push`]: a converter, found again by its name (`agora.md §4`);
-//! - [`channel`]: who broadcasts in a channel (`agora.md §5`);
+//! - [`channel`]: the broadcasters of a channel (`agora.md §5`);
 //! - [`token`]: the token with which the page joins (`agora.md §9`).
 //!
-//! Three things here are not as one would expect: a 404 may be a fail-over at Agora, so it is an answer and no error; an egress's
-//! status says nothing about its feed; a refused connection lets a call go to another domain, a silent one does not
-//! unless the call may happen twice.
+//! Three surprises: a 404 may come from a fail-over at Agora, so it is an answer, not an error; an egress's status
+//! says nothing about its feed; after a refused connection a call goes to another domain, after a timeout only if it
+//! may happen twice.
 
 mod answer;
 pub mod channel;
@@ -44,24 +44,23 @@ pub struct Agora {
     governors: [Governor; 3],
 }
 
-/// Why the settings do not make a client.
+/// The settings do not make a client.
 #[derive(Debug, thiserror::Error)]
 pub enum AgoraSetupError {
-    /// A base URL is none.
-    #[error("agora: not a base URL: {0}")]
+    /// A base URL is invalid.
+    #[error("agora: invalid base URL: {0}")]
     BaseUrl(String),
     /// The HTTP client cannot be built.
-    #[error("agora: no HTTP client: {0}")]
+    #[error("agora: cannot build the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
 }
 
 impl Agora {
-    /// A client for the account of `settings`, which calls while `lease` allows it. Each product has a governor of its own: its rate, and at
-    /// most 10 % of its concurrency when that is known (`agora.md §2.7, §4.10`), which counts as 2 a second at least.
+    /// A client for the account in `settings`, which calls only while `lease` allows it. Each product has a governor
+    /// of its own: its rate, capped at 10 % of its concurrency if that is known (`agora.md §2.7, §4.10`).
     ///
     /// # Errors
-    /// [`AgoraSetupError`] when a base URL is none. A TLS provider has to be installed before. Empty credentials are no error here: the
-    /// first call tells.
+    /// A base URL is invalid, or no TLS provider is installed. Empty credentials fail at the first call.
     pub fn new(
         settings: &config::AgoraSettings,
         vendors: &config::VendorsSettings,
@@ -104,52 +103,51 @@ impl Agora {
         &self.media_push
     }
 
-    /// Who is in a channel.
+    /// The channels' broadcasters.
     #[must_use]
     pub fn channel(&self) -> &Channels {
         &self.channel
     }
 
-    /// The products' budgets.
+    /// The products' governors.
     pub(crate) fn governors(&self) -> [&Governor; 3] {
         self.governors.each_ref()
     }
 
-    /// How often the calls of each may be made in a second, by all processes: Cloud Recording, Media Push, channels.
+    /// Calls per second of all processes: Cloud Recording, Media Push, channels.
     pub(crate) fn rates(&self) -> [f64; 3] {
         self.governors.each_ref().map(Governor::rate)
     }
 
-    /// How the products' budgets are.
+    /// The state of the products' budgets.
     #[must_use]
     pub fn budgets(&self) -> Vec<BudgetSnapshot> {
         self.governors.iter().map(Governor::snapshot).collect()
     }
 
-    /// When Agora last answered a call of ours as it should: it was reached and believed our credentials.
+    /// When a call last proved reachability and credentials.
     #[must_use]
     pub fn last_success(&self) -> Option<DateTime<Utc>> {
         self.transport.health().last_success()
     }
 
-    /// What last went wrong: no answer, refused credentials, a quota, a failure of theirs. An answer that says no to one
-    /// request (400, 404, 409) is a success in this respect.
+    /// The last failure: no answer, refused credentials, a quota, an error of Agora's. A refusal of one request (400,
+    /// 404, 409) counts as a success.
     #[must_use]
     pub fn last_error(&self) -> Option<LastError> {
         self.transport.health().last_error()
     }
 
-    /// The last refusal of the credentials, while no call has succeeded since. Failures of other kinds do not end it.
+    /// The last refusal of the credentials, until a call succeeds.
     #[must_use]
     pub fn refusal(&self) -> Option<LastError> {
         self.transport.health().refusal()
     }
 }
 
-/// The permits a second of a product: its rate, and at most 10 % of its concurrency when that is known
-/// (`agora.md §2.7, §4.10`: the quota *while tasks run*). That tenth counts as 2 at least, as acquire and start take their permits together
-/// and are to follow within 2 s, and as a stop must not wait behind looks; where Agora allows less, its own refusal (429,
-/// or a 400 that speaks of a rate) holds us back: it is known as `RateLimited` and pauses the product.
+/// A product's permits per second: its rate, capped at 10 % of its concurrency while tasks run (`agora.md §2.7,
+/// §4.10`), but at least 2: acquire takes the start's permit too, and a stop must not wait behind polls. If Agora
+/// allows less, its own refusals pause the product.
 fn budget(requests_per_second: u32, max_concurrent: u32) -> u32 {
     let tenth = match max_concurrent {
         0 => u32::MAX,
@@ -158,14 +156,14 @@ fn budget(requests_per_second: u32, max_concurrent: u32) -> u32 {
     requests_per_second.min(tenth).max(1)
 }
 
-/// All but RFC 3986's unreserved characters is escaped, so that any reader of a path or a query sees the same.
+/// Escapes all but RFC 3986's unreserved characters.
 const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// A part of a path or a query.
+/// Encodes a part of a path or a query.
 fn encode(part: &str) -> String {
     utf8_percent_encode(part, UNSAFE).to_string()
 }

@@ -1,7 +1,7 @@
-//! The link to the recorder's page, which Agora's cloud browser opens in web mode (`agora.md §3.9`).
+//! The link to the recorder page, which Agora's cloud browser opens in web mode (`agora.md §3.9`).
 //!
-//! A link is signed, the same on each repetition, and holds no token: with its signature the page fetches one. So its query is a
-//! credential and never reaches a log.
+//! A link is signed, deterministic, and holds no token: the page fetches one with the signature. So the query is a
+//! credential and must not be logged.
 
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use subtle::ConstantTimeEq as _;
@@ -13,14 +13,14 @@ use super::encode;
 use super::signature::mac;
 use crate::config;
 
-/// Binds the key to this one use.
+/// Binds the key to this use.
 const CONTEXT: &[u8] = b"relaykeeper recorder page link v1";
 
-/// A longer query is none of ours.
-const LONGEST_QUERY: usize = 4096;
+/// The longest query that is verified.
+const MAX_QUERY: usize = 4096;
 
-/// The policy under which the page is to be served: its script from here, the Web SDK from Agora's CDN, its one style by
-/// hash, and connections to Agora's edges, which listen on many ports (`agora.md §3.10`). The SDK starts workers from blobs.
+/// The page's policy: its script from here, the Web SDK from Agora's CDN, its one style by hash, connections to
+/// Agora's edges on any port (`agora.md §3.10`). The SDK starts workers from blobs.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     script-src 'self' https://download.agora.io; \
     style-src 'sha256-miJqV0wCvH1yyauLaD8+rqLrv85Qo24YH0E8aUFzmEI='; \
@@ -28,12 +28,12 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; base-uri 'none'; 
     connect-src 'self' https://*.agora.io:* wss://*.agora.io:* https://*.sd-rtn.com:* wss://*.sd-rtn.com:* \
     https://*.rtnsvc.com:* wss://*.rtnsvc.com:*";
 
-/// When the page tells the cloud browser that it is ready.
+/// When the page reports that it is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ready {
     /// At the seller's first frame.
     FirstFrame,
-    /// As soon as it joined.
+    /// When it has joined the channel.
     Joined,
 }
 
@@ -46,28 +46,28 @@ impl Ready {
     }
 }
 
-/// What a link says, and its signature proves.
+/// The signed content of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageClaims {
-    /// The relay.
+    /// The relay's id.
     pub relay: Uuid,
     /// The channel to join.
     pub channel: String,
-    /// Whom to show.
+    /// The user to show.
     pub seller_uid: u32,
-    /// Which recorder of the relay it is.
+    /// The egress attempt of the relay.
     pub attempt: u32,
 }
 
-/// Why no link can be made.
+/// Why links cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// The page's address is missing or none.
+    /// The page's address is missing or invalid.
     #[error(
         "the recorder's page has no address: set agora.cloud_recording.page_url or server.public_url"
     )]
     Address,
-    /// There is nothing to sign with.
+    /// No secret to sign with.
     #[error(
         "links to the recorder's page need agora.app_certificate or agora.customer_secret to sign with"
     )]
@@ -82,11 +82,8 @@ pub struct Links {
 }
 
 impl Links {
-    /// Links to the settings' page, else to `/recorder` under `public_url`, signed with a key made from the app certificate, or
-    /// from the customer secret of a project without one. A change of that secret makes all links invalid.
-    ///
-    /// # Errors
-    /// [`LinkError`].
+    /// Links to the configured page, else to `/recorder` under `public_url`. The key derives from the app
+    /// certificate, or from the customer secret if there is no certificate; changing it invalidates all links.
     pub fn new(settings: &config::AgoraSettings, public_url: &str) -> Result<Self, LinkError> {
         let address = match settings.cloud_recording.page_url.trim() {
             "" => format!("{}/recorder", public_url.trim().trim_end_matches('/')),
@@ -107,10 +104,7 @@ impl Links {
         })
     }
 
-    /// The same links on another page: a relay's recorder keeps the page it was begun with, whatever the settings say.
-    ///
-    /// # Errors
-    /// [`LinkError::Address`].
+    /// The same links to another page: an egress keeps the page it was started with.
     pub fn on(&self, page: &str) -> Result<Self, LinkError> {
         let page = Url::parse(page).map_err(|_| LinkError::Address)?;
         Ok(Self {
@@ -119,7 +113,7 @@ impl Links {
         })
     }
 
-    /// The link of one recorder: the same for the same arguments and settings.
+    /// The link of one egress: the same for the same arguments and settings.
     #[must_use]
     pub fn link(&self, claims: &PageClaims, ready: Ready) -> SecretString {
         let mut query = match self.page.query() {
@@ -140,10 +134,10 @@ impl Links {
         String::from(link).into()
     }
 
-    /// What a link's query says, if we signed it: the query as it stands in the link, without the `?`.
+    /// The content of a link's query (without the `?`), if its signature is valid.
     #[must_use]
     pub fn verify(&self, query: &str) -> Option<PageClaims> {
-        if query.len() > LONGEST_QUERY {
+        if query.len() > MAX_QUERY {
             return None;
         }
         let (signed, signature) = query.rsplit_once("&sig=")?;
@@ -151,7 +145,7 @@ impl Links {
         if !bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) {
             return None;
         }
-        // The last of each name is ours: a page's own query comes before.
+        // The last value of each name is ours: the page's own query comes first.
         let value = |name: &str| {
             form_urlencoded::parse(signed.as_bytes())
                 .filter(|(key, _)| key == name)
@@ -216,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_ones_own_keeps_its_query() {
+    fn a_configured_page_keeps_its_query() {
         let links = links("https://page.example/show?theme=dark&channel=other");
         let query = query_of(&links.link(&claims("mine"), Ready::Joined));
         assert!(query.starts_with("theme=dark&channel=other&channel=mine&"));
@@ -262,7 +256,7 @@ mod tests {
         assert!(format!("{:?}", links("")).contains("REDACTED"));
     }
 
-    /// The page's one style, as a browser hashes it.
+    /// Hashes the page's style as a browser does.
     #[test]
     fn the_policy_lets_the_pages_style_and_sdk_through() {
         use base64::Engine as _;

@@ -3,9 +3,8 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-/// `HMAC-SHA256(key, message)`.
 pub(super) fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    // A key is padded with zeros to a block, a longer one hashed before (RFC 2104): done here, nothing is left to fail.
+    // RFC 2104: shorter keys are padded with zeros, longer ones hashed. Done here, so that nothing can fail.
     let mut block = [0_u8; 64];
     let hashed: [u8; 32];
     let short = if key.len() > block.len() {

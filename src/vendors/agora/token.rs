@@ -1,4 +1,4 @@
-//! AccessToken2 ("007"), with which the recorder's page joins a channel as audience (`agora.md §9`).
+//! AccessToken2 ("007"), with which the recorder page joins a channel as audience (`agora.md §9`).
 
 use std::io::Write as _;
 
@@ -14,40 +14,37 @@ const VERSION: &str = "007";
 const SERVICE_RTC: u16 = 1;
 const PRIVILEGE_JOIN: u16 = 1;
 
-/// The largest salt Agora's own builders draw; the smallest is 1.
+/// The largest salt that Agora's own builders draw; the smallest is 1.
 pub const MAX_SALT: u32 = 99_999_998;
 
-/// The most a token may live, in seconds (`agora.md §9.3`).
+/// The longest life of a token, in seconds (`agora.md §9.3`).
 pub const MAX_LIFE_SECONDS: u32 = 86_400;
 
-/// Whom a token lets into which channel.
+/// The content of a token.
 #[derive(Debug, Clone, Copy)]
 pub struct Subscriber<'a> {
     /// The project's App ID.
     pub app_id: &'a str,
     /// The channel's name.
     pub channel: &'a str,
-    /// The uid that joins, and no other; 0 would be any.
+    /// The only uid that may join; 0 would allow any.
     pub uid: u32,
-    /// Now, in seconds since 1970.
+    /// The issue time, in seconds since 1970.
     pub issued_at: u32,
-    /// From then on, in seconds, at most [`MAX_LIFE_SECONDS`].
+    /// The life in seconds, at most [`MAX_LIFE_SECONDS`].
     pub expires_in_seconds: u32,
-    /// Drawn anew for each token: 1 to [`MAX_SALT`].
+    /// Random for each token: 1 to [`MAX_SALT`].
     pub salt: u32,
 }
 
-/// A part of a token that is longer than its format can say (65,535 bytes).
+/// A part of a token is longer than 65,535 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too long for a token")]
 pub struct TooLong;
 
 impl Subscriber<'_> {
-    /// The token: it lets one uid join one channel and publish nothing. (That it may not publish, Agora enforces only when co-host
-    /// authentication is on.)
-    ///
-    /// # Errors
-    /// [`TooLong`] for an App ID or a channel name Agora would not know either.
+    /// The signed token: one uid may join one channel. It grants no right to publish, which Agora enforces only with
+    /// co-host authentication on.
     pub fn token(&self, app_certificate: &SecretString) -> Result<SecretString, TooLong> {
         let body = self.body()?;
         let issued = mac(
@@ -62,7 +59,7 @@ impl Subscriber<'_> {
         Ok(format!("{VERSION}{}", STANDARD.encode(packed)).into())
     }
 
-    /// What is signed; all numbers little-endian.
+    /// The signed bytes; numbers are little-endian.
     fn body(&self) -> Result<Vec<u8>, TooLong> {
         let life = self.expires_in_seconds.min(MAX_LIFE_SECONDS).to_le_bytes();
         let uid = match self.uid {
@@ -74,7 +71,7 @@ impl Subscriber<'_> {
         body.extend_from_slice(&self.issued_at.to_le_bytes());
         body.extend_from_slice(&life);
         body.extend_from_slice(&self.salt.to_le_bytes());
-        // One service, with one privilege.
+        // One service with one privilege.
         body.extend_from_slice(&1_u16.to_le_bytes());
         body.extend_from_slice(&SERVICE_RTC.to_le_bytes());
         body.extend_from_slice(&1_u16.to_le_bytes());
@@ -136,7 +133,8 @@ mod tests {
         .token(&CERTIFICATE.into())
         .unwrap();
         let ours = unpack(token.expose_secret());
-        // The vector (`agora.md §9.2`): the same token as its Python and its Rust builder write it: other deflate streams, the same content.
+        // The vector of `agora.md §9.2`, from Agora's Python and Rust builders: the deflate streams differ, the
+        // content does not.
         for theirs in [
             "007eJxTYBBbsMMnKq7p9Hf/HcIX5kce9b518kCiQgSr5Zrp4X1Tu6UUGCzNDZwdjU1TUs0Mkk1MzExMk5ISUy0SjQxNDcwMk4yN3b8IMEQwMTAwMoAwBIL4CgzmKeZGxmamqUmWFsYmFqbGluapxqnGaZYpJmYGSSkpiVwMRhYWRsYmhkbmxgDCaiTj",
             "007eJwBigB1/yAAFqC4TFpegsv3T7gT0J9ZxUvaycBhIFgFOayXV46VixogADk3MENBMzVkZTYwYzQ0NjQ1YmJhZThhMjE1MDYxYjMzR/QQAFgCAAABAAAAAQABAAEAAQBYAgAAIAA3ZDcyMzY1ZWI5ODM0ODUzOTdlM2UzZjlkNDYwYmRkYQoAMjg4MjM0MTI3M8JqJOM=",
@@ -215,7 +213,7 @@ mod tests {
             prop_assert_eq!(take_u32(&mut rest), issued_at);
             prop_assert_eq!(take_u32(&mut rest), life);
             prop_assert_eq!(take_u32(&mut rest), salt);
-            // One service of type 1 with one privilege, 1, for as long as the token.
+            // One service of type 1 with one privilege, 1, as long-lived as the token.
             prop_assert_eq!(&rest[..8], &[1, 0, 1, 0, 1, 0, 1, 0]);
             rest = &rest[8..];
             prop_assert_eq!(take_u32(&mut rest), life);

@@ -21,35 +21,35 @@ use crate::vendors::health::CallHealth;
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
 
-/// Older documents insist on the charset (`agora.md §1.4`).
+/// Older documents require the charset (`agora.md §1.4`).
 const JSON: &str = "application/json;charset=utf-8";
 
-/// How long nobody calls a product that said "too many requests" without saying for how long.
+/// The pause after a 429 that names no wait.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// May a call be sent again without a poll in between?
+/// Whether a call may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// It changes nothing: the same domain once more, then the next.
+    /// Changes nothing: tries the same domain again, then the next.
     Read,
-    /// It changes something, and twice is as good as once: the next domain.
+    /// Idempotent: tries the next domain.
     Harmless,
-    /// It must not happen twice blindly: the next domain only when the attempt surely did not arrive.
+    /// Not idempotent: tries the next domain only if the attempt surely did not arrive.
     Never,
 }
 
 /// A call to make.
 pub(super) struct Request<'a> {
-    /// Its name, for errors and logs.
+    /// The call's name, for errors and logs.
     pub(super) call: &'static str,
     pub(super) method: Method,
-    /// After the base URL, encoded.
+    /// The encoded path after the base URL.
     pub(super) path: String,
     pub(super) body: Option<String>,
     pub(super) repeat: Repeat,
-    /// Send an `X-Request-ID` (Media Push).
+    /// Whether to send an `X-Request-ID` (Media Push).
     pub(super) request_id: bool,
-    /// What of it no error may repeat.
+    /// The request's secrets, removed from errors.
     pub(super) secrets: Vec<&'a str>,
 }
 
@@ -87,12 +87,12 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The way to Agora, shared by all products.
+/// The HTTP client, credentials and domains, shared by all products.
 #[derive(Debug)]
 pub(super) struct Transport {
     client: reqwest::Client,
     authorization: HeaderValue,
-    /// What no error may repeat, whatever the call.
+    /// Secrets removed from all errors.
     secrets: Vec<SecretString>,
     domains: Domains,
     read_timeout: Duration,
@@ -141,7 +141,7 @@ impl Transport {
         &self.health
     }
 
-    /// One attempt at one domain.
+    /// Tries one domain.
     async fn attempt(
         &self,
         base: &str,
@@ -165,7 +165,7 @@ impl Transport {
         };
         let (vendor, lease) = (Vendor::Agora, &self.lease);
         let answer = http::send(vendor, request.call, builder, timeout, lease).await?;
-        // What Agora's support asks for (`agora.md §1.4`).
+        // Agora's support asks for these (`agora.md §1.4`).
         tracing::debug!(
             call = request.call,
             domain = base,
@@ -180,14 +180,14 @@ impl Transport {
     }
 }
 
-/// The way to one product: the transport and the product's own budget.
+/// The client of one product: the transport and the product's budget.
 #[derive(Debug, Clone)]
 pub(super) struct ProductClient {
     transport: Arc<Transport>,
     governor: Governor,
 }
 
-/// Whether a path is sent as it is written: URLs drop `.` and `..`, and a part that is empty shifts the others.
+/// Whether a URL keeps the path as it is written: `.` and `..` are dropped, an empty part shifts the others.
 fn is_one_path(path: &str) -> bool {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
@@ -202,10 +202,10 @@ impl ProductClient {
         }
     }
 
-    /// Makes a call and returns the answer. Each attempt takes a permit.
+    /// Makes a call. Each attempt takes a permit.
     ///
     /// # Errors
-    /// No permit in time, or no answer from any domain that may be asked.
+    /// No permit in time, or no answer from any domain.
     pub(super) async fn exchange(
         &self,
         permit_request: PermitRequest,
@@ -215,7 +215,7 @@ impl ProductClient {
         self.exchange_with(permit, permit_request, request).await
     }
 
-    /// The same, with a permit for the first attempt.
+    /// Like [`Self::exchange`], with a permit for the first attempt.
     pub(super) async fn exchange_with(
         &self,
         permit: Permit,
@@ -224,7 +224,7 @@ impl ProductClient {
     ) -> Result<Reply, VendorError> {
         if !is_one_path(&request.path) {
             let message =
-                "a part of the path is empty, \".\" or \"..\": it would name another call"
+                "a part of the path is empty, \".\" or \"..\": it would change which endpoint is called"
                     .to_owned();
             let (vendor, call) = (Vendor::Agora, request.call);
             return Err(http::failure(
@@ -242,7 +242,7 @@ impl ProductClient {
             attempts.insert(0, first);
         }
         let first = attempts.first().map_or(0, |(place, _)| *place);
-        let mut unsure = false;
+        let mut may_have_arrived = false;
         let mut failure: Option<VendorError> = None;
         for (place, base) in attempts {
             let permit = match permit.take() {
@@ -258,14 +258,14 @@ impl ProductClient {
                     if place != first {
                         domains.prefer(place, Instant::now());
                     }
-                    return Ok(self.judge(answer, request, place != 0 || unsure));
+                    return Ok(self.record_answer(answer, request, place != 0 || may_have_arrived));
                 }
                 Err(error) => {
                     let arrived = error.done == Done::Unknown && request.repeat != Repeat::Read;
-                    unsure |= arrived;
+                    may_have_arrived |= arrived;
                     failure = Some(error);
                     if arrived && request.repeat == Repeat::Never {
-                        // The caller looks; the poll is not to wait for the same silence.
+                        // The caller polls for the outcome; the poll must not wait for the same silent domain.
                         domains.prefer(domains.after(place), Instant::now());
                         break;
                     }
@@ -273,7 +273,7 @@ impl ProductClient {
             }
         }
         let mut failure = failure.unwrap_or_else(|| {
-            let message = "no domain to ask".to_owned();
+            let message = "no domain to call".to_owned();
             http::failure(
                 Vendor::Agora,
                 request.call,
@@ -282,16 +282,17 @@ impl ProductClient {
                 message,
             )
         });
-        failure.done = if unsure { Done::Unknown } else { Done::No };
+        failure.done = if may_have_arrived {
+            Done::Unknown
+        } else {
+            Done::No
+        };
         self.transport.health.failed(&failure);
         Err(failure)
     }
 
-    /// What a 2xx answer shows, where the documents describe its body ([`Reply::documented`]). Only such a body proves that
-    /// Agora was reached and believed us.
-    ///
-    /// # Errors
-    /// As [`Reply::documented`].
+    /// Like [`Reply::documented`], and records the result: only a documented body proves that Agora was reached and
+    /// took the credentials.
     pub(super) fn documented<T>(
         &self,
         reply: &Reply,
@@ -303,23 +304,28 @@ impl ProductClient {
         read
     }
 
-    /// Counts a 2xx answer and notes what it came to. Other answers were counted and noted when they came; one of them may still
-    /// show that Agora was reached and believed us.
+    /// Counts and records a 2xx answer. Other answers were counted on arrival, but one that the caller accepts proves
+    /// reachability too.
     pub(super) fn conclude<T>(&self, reply: &Reply, read: &Result<T, VendorError>) {
         let failure = read.as_ref().err();
-        if reply.is_done() {
+        if reply.is_success() {
             let class = failure.map(|error| error.class);
             http::count(Vendor::Agora, reply.call, class);
         }
         match failure {
             None => self.transport.health.succeeded(),
-            Some(error) if reply.is_done() => self.transport.health.failed(error),
+            Some(error) if reply.is_success() => self.transport.health.failed(error),
             Some(_) => {}
         }
     }
 
-    /// Notes what a refusal says about Agora as a whole, and keeps to a "too many requests".
-    fn judge(&self, answer: http::RawResponse, request: &Request<'_>, failed_over: bool) -> Reply {
+    /// Records a refusal, and pauses the product after "too many requests".
+    fn record_answer(
+        &self,
+        answer: http::RawResponse,
+        request: &Request<'_>,
+        failed_over: bool,
+    ) -> Reply {
         let mut secrets = request.secrets.clone();
         secrets.extend(
             self.transport
@@ -329,12 +335,12 @@ impl ProductClient {
         );
         let changes = request.repeat != Repeat::Read;
         let reply = Reply::new(request.call, answer, changes, failed_over, &secrets);
-        if reply.is_done() {
+        if reply.is_success() {
             return reply;
         }
         let refused = reply.refused();
-        // 206 is a 2xx that leaves something open, or says that there was nothing to do.
-        let is_failure = reply.status != 206 || reply.is_left_open();
+        // 206: something is left open, or there was nothing to do.
+        let is_failure = reply.status != 206 || reply.is_backend_timeout();
         let failure = is_failure.then_some(refused.class);
         http::count(Vendor::Agora, request.call, failure);
         let says_no = matches!(
@@ -354,10 +360,7 @@ impl ProductClient {
         reply
     }
 
-    /// Waits for permits, given together.
-    ///
-    /// # Errors
-    /// None in time.
+    /// Waits for permits, granted together.
     pub(super) async fn permits(
         &self,
         permit_request: PermitRequest,
@@ -371,7 +374,7 @@ impl ProductClient {
             .permits(permit_request, permits)
             .await
             .map_err(|denied| {
-                let message = "no permit in time within our own budget".to_owned();
+                let message = "rate budget exhausted: no permit before the deadline".to_owned();
                 VendorError {
                     retry_after: Some(denied.retry_after),
                     ..http::failure(Vendor::Agora, call, Class::RateLimited, Done::No, message)

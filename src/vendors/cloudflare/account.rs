@@ -1,4 +1,4 @@
-//! Is the token good, and how much is stored (`cloudflare-stream.md §1.5, §4.8`).
+//! Verifies the token and reads the storage usage (`cloudflare-stream.md §1.5, §4.8`).
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -9,27 +9,27 @@ use super::wire::{count, lenient};
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::{Class, VendorError};
 
-/// What a token's verification says. It does not prove that the token may use Stream: a read does.
+/// The state of a token. It does not prove access to Stream: only a read does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenState {
-    /// Good.
+    /// Valid.
     Active,
-    /// Switched off.
+    /// Disabled.
     Disabled,
-    /// Past its time.
+    /// Expired.
     Expired,
-    /// A word nobody documented.
+    /// An undocumented state.
     Unknown(String),
 }
 
 /// What the account stores. A running recording counts 0 until it is finished.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StorageUsage {
-    /// Minutes stored.
+    /// Stored minutes.
     pub total_minutes: f64,
-    /// Minutes paid for; absent when not told.
+    /// Paid minutes, if reported.
     pub limit_minutes: Option<f64>,
-    /// Videos; absent when not told.
+    /// The number of videos, if reported.
     pub video_count: Option<u64>,
 }
 
@@ -49,11 +49,11 @@ struct WireUsage {
 }
 
 impl Cloudflare {
-    /// Asks whether the token is good. An account's own token (`cfat_…`) is verified by the account; any other by the
-    /// user, and, since the wrong place calls a good token invalid, by the account if the user's refuses it.
+    /// Verifies the token. An account's own token (`cfat_…`) is verified at the account; others at the user, then at
+    /// the account, since the wrong endpoint calls a valid token invalid.
     ///
     /// # Errors
-    /// [`Class::Unauthorized`] when it is refused.
+    /// [`Class::Unauthorized`] if the token is refused.
     pub async fn verify_token(&self, permit: PermitRequest) -> Result<TokenState, VendorError> {
         if self.api.token().starts_with("cfat_") {
             return self.verify(permit, self.account_tokens()).await;
@@ -68,10 +68,7 @@ impl Cloudflare {
         }
     }
 
-    /// How much the account stores: the cheapest call that proves the token may read Stream.
-    ///
-    /// # Errors
-    /// As every read.
+    /// Reads the storage usage: the cheapest call that proves access to Stream.
     pub async fn storage_usage(&self, permit: PermitRequest) -> Result<StorageUsage, VendorError> {
         let path = vec!["accounts", self.api.account(), "stream", "storage-usage"];
         let call = ApiCall::new("stream.storage_usage", Method::GET, path);

@@ -1,4 +1,4 @@
-//! One call to Cloudflare's API: permit, request, answer, and what the answer says of the quota.
+//! One call to Cloudflare's API: permit, request, answer, and what the answer says about the quota.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::vendors::http::{self, RawResponse, failure};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// How long nobody calls after a 429 that does not say how long.
+/// The pause after a 429 that names no wait.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// What is the same for every call.
+/// The HTTP client, credentials and budget of all calls.
 #[derive(Debug, Clone)]
 pub(super) struct ApiClient {
     client: reqwest::Client,
@@ -37,7 +37,7 @@ pub(super) struct ApiClient {
     health: Arc<CallHealth>,
 }
 
-/// One call.
+/// A call to make.
 #[derive(Debug)]
 pub(super) struct ApiCall<'a> {
     name: &'static str,
@@ -49,7 +49,7 @@ pub(super) struct ApiCall<'a> {
 }
 
 impl<'a> ApiCall<'a> {
-    /// `path` is what follows the base URL, segment by segment.
+    /// `path`: the segments after the base URL.
     pub(super) fn new(name: &'static str, method: Method, path: Vec<&'a str>) -> Self {
         Self {
             name,
@@ -126,7 +126,7 @@ impl ApiClient {
         self.governor.snapshot()
     }
 
-    /// A call whose answer is documented to have a `result` of this shape.
+    /// Makes a call whose answer has a documented `result`.
     pub(super) async fn result<T: DeserializeOwned>(
         &self,
         permit: PermitRequest,
@@ -135,7 +135,7 @@ impl ApiClient {
         self.result_if(permit, call, |_| None).await
     }
 
-    /// The same; `flaw` says why a `result` does not show that the call was carried out: then the outcome is unknown.
+    /// Like [`Self::result`]. `flaw` says why a `result` does not prove that the call took effect.
     pub(super) async fn result_if<T: DeserializeOwned>(
         &self,
         permit: PermitRequest,
@@ -154,8 +154,8 @@ impl ApiClient {
         result
     }
 
-    /// A call whose answer is documented without a body: any 2xx, even empty, is done (`cloudflare-stream.md §2.9`), but not
-    /// a web page or an envelope that says it failed.
+    /// Makes a call whose answer has no documented body: any 2xx, even empty, is a success (`cloudflare-stream.md
+    /// §2.9`), except a web page or an envelope of a failure.
     pub(super) async fn send(
         &self,
         permit: PermitRequest,
@@ -180,10 +180,7 @@ impl ApiClient {
         &self.health
     }
 
-    /// Makes a call. A 2xx is returned and neither noted nor counted.
-    ///
-    /// # Errors
-    /// Nothing was called, no answer came, or the answer is no 2xx.
+    /// Makes a call. Returns a 2xx without recording or counting it.
     async fn exchange(
         &self,
         permit: PermitRequest,
@@ -199,7 +196,7 @@ impl ApiClient {
             return Err(http::without_lease(Vendor::Cloudflare, call.name));
         }
         let permit = self.governor.permit(permit).await.map_err(|denied| {
-            let message = "our own budget has no permit in time".to_owned();
+            let message = "rate budget exhausted: no permit before the deadline".to_owned();
             VendorError {
                 retry_after: Some(denied.retry_after),
                 ..failure(
@@ -238,7 +235,7 @@ impl ApiClient {
             call = call.name,
             status = answer.status,
             cf_ray = ray(&answer),
-            "Cloudflare answered"
+            "cloudflare answered"
         );
         if (200..300).contains(&answer.status) {
             if let Some(pause) = limits.exhausted_for {
@@ -257,7 +254,7 @@ impl ApiClient {
         refused
     }
 
-    /// Counts an answer and keeps what it means.
+    /// Counts and records an answer.
     fn conclude<T>(
         &self,
         context: Context<'_>,
@@ -273,7 +270,8 @@ impl ApiClient {
         self.note(result.as_ref().map(|_| ()), is_own(&answer.body));
     }
 
-    /// The call's URL. An id that is none would turn the call into another one: `DELETE …/live_inputs/`.
+    /// The call's URL. Rejects an empty or malformed id: it would change which endpoint is called (`DELETE
+    /// …/live_inputs/`).
     fn url(&self, call: &ApiCall<'_>) -> Result<Url, VendorError> {
         let rejected = |message: &str| {
             failure(
@@ -285,7 +283,7 @@ impl ApiClient {
             )
         };
         if !call.path.iter().all(|segment| is_id(segment)) {
-            return Err(rejected("the account id or the object's id is none"));
+            return Err(rejected("the account id or the object's id is invalid"));
         }
         let mut url = self.base.clone();
         url.path_segments_mut()
@@ -298,8 +296,8 @@ impl ApiClient {
         Ok(url)
     }
 
-    /// Keeps what a call came to. What the API itself (`is_own`) says of an object (not there, in the way, refused) proves
-    /// credentials and reach as well.
+    /// Records the result of a call. A refusal about an object (not found, conflict) also proves credentials and
+    /// reachability if the API wrote it (`is_own`).
     fn note(&self, outcome: Result<(), &VendorError>, is_own: bool) {
         match outcome {
             Ok(()) => self.health.succeeded(),
@@ -319,7 +317,7 @@ impl ApiClient {
     }
 }
 
-/// Whether a text can be a vendor's id or a word of a path.
+/// Whether a text can be a vendor's id or a path segment.
 pub(super) fn is_id(text: &str) -> bool {
     !text.is_empty()
         && text

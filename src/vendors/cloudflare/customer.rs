@@ -1,5 +1,5 @@
-//! The public host that serves an account's broadcasts, `customer-<code>.cloudflarestream.com`: is one live, can it be
-//! played, who watches (`cloudflare-stream.md §3`). No token is sent; the API's budget is not used.
+//! The public host that serves an account's broadcasts, `customer-<code>.cloudflarestream.com`: whether one is live
+//! or playable, and how many watch (`cloudflare-stream.md §3`). Needs no token and no API budget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use serde::Deserialize;
 
 use super::api::is_id;
-use super::playback::{believed, manifest};
+use super::playback::{customer_host, manifest};
 use super::wire::lenient;
 use super::{CloudflareSetupError, base_url};
 use crate::config;
@@ -17,26 +17,26 @@ use crate::vendors::http::{self, RawResponse, failure};
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// A client that names itself otherwise is refused with 403 `error code: 1010` (`cloudflare-stream.md §3.6`).
+/// The host refuses other user agents with 403 `error code: 1010` (`cloudflare-stream.md §3.6`).
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                           Chrome/142.0.0.0 Safari/537.36";
 
-/// How long nobody calls after a 429 that does not say how long.
+/// The pause after a 429 that names no wait.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What `/lifecycle` says.
+/// The answer of `/lifecycle`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lifecycle {
-    /// Whether a broadcast is going on.
+    /// Whether a broadcast is running.
     pub live: bool,
-    /// Its video.
+    /// The broadcast's video.
     pub video_uid: Option<String>,
 }
 
-/// What the HLS manifest says.
+/// The answer for the HLS manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manifest {
-    /// 200 and a manifest. It stays so, frozen, for as long as the feed may be gone.
+    /// 200 with a manifest. It stays, frozen, while the feed is interrupted.
     Playable,
     /// 204: no broadcast.
     Idle,
@@ -44,12 +44,12 @@ pub enum Manifest {
     Other(u16),
 }
 
-/// A client of the customer host. Clones share its budget and what has been learnt of where it is.
+/// A client of the customer host. Clones share its budget and the learned host.
 #[derive(Debug, Clone)]
 pub struct CustomerHost {
     client: reqwest::Client,
     configured: Option<Arc<str>>,
-    /// The configured host holds the account's id, where the customer code belongs.
+    /// The configured host contains the account's id instead of the customer code.
     holds_account_id: bool,
     learned: Arc<RwLock<Option<Arc<str>>>>,
     governor: Governor,
@@ -103,18 +103,19 @@ impl CustomerHost {
         &self.governor
     }
 
-    /// Where it is: the settings' host, else the one learnt, without a slash at its end.
+    /// The configured host, else the learned one, without a trailing slash.
     #[must_use]
     pub fn base_url(&self) -> Option<Arc<str>> {
         let learned = || self.learned.read().clone();
         self.configured.clone().or_else(learned)
     }
 
-    /// Why the configured host cannot be the account's: Cloudflare's answers name another one, or the account id stands
-    /// where the customer code belongs. A host that is none of Cloudflare's (a proxy, a simulated vendor) is meant.
+    /// Why the configured host cannot be the account's: Cloudflare's answers name another one, or it contains the
+    /// account id instead of the customer code. Hosts that are not Cloudflare's (a proxy, a simulated vendor) are
+    /// accepted.
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {
-        let configured = believed(self.configured.as_deref()?)?;
+        let configured = customer_host(self.configured.as_deref()?)?;
         let learned = self.learned.read();
         match learned.as_deref() {
             Some(answered) if answered == configured => None,
@@ -129,21 +130,20 @@ impl CustomerHost {
         }
     }
 
-    /// Learns where it is from a playback URL or a base URL kept from an earlier answer. Returns whether the URL is on
-    /// a customer host; only such a one is believed.
+    /// Learns the host from a playback URL or a stored base URL. Returns whether the URL is on a customer host;
+    /// others are ignored.
     pub fn learn(&self, url: &str) -> bool {
-        let Some(base) = believed(url) else {
+        let Some(base) = customer_host(url) else {
             return false;
         };
         self.remember(&base);
         true
     }
 
-    /// Whether a broadcast of this live input is going on, and its video (`cloudflare-stream.md §3.4`).
+    /// Whether a broadcast of this live input is running, and its video (`cloudflare-stream.md §3.4`).
     ///
     /// # Errors
-    /// [`Class::Unexpected`] when the answer has not the documented shape; [`Class::Unavailable`] also while the host
-    /// is not known.
+    /// [`Class::Unexpected`] for an undocumented answer; [`Class::Unavailable`] also while the host is unknown.
     pub async fn lifecycle(
         &self,
         permit: PermitRequest,
@@ -158,10 +158,7 @@ impl CustomerHost {
         })
     }
 
-    /// How many watch a live input's broadcast (`cloudflare-stream.md §3.5`).
-    ///
-    /// # Errors
-    /// As [`CustomerHost::lifecycle`].
+    /// The number of viewers of a live input's broadcast (`cloudflare-stream.md §3.5`).
     pub async fn views(&self, permit: PermitRequest, uid: &str) -> Result<u64, VendorError> {
         const NAME: &str = "customer.views";
         let answer = self.get(permit, NAME, uid, "views").await?;
@@ -169,10 +166,8 @@ impl CustomerHost {
         Ok(wire.live_viewers)
     }
 
-    /// Whether a live input or a video can be played over HLS (`cloudflare-stream.md §3.3`).
-    ///
-    /// # Errors
-    /// When there was no answer, or a 429.
+    /// Whether a live input or a video is playable over HLS (`cloudflare-stream.md §3.3`). Any answer but a 429 is a
+    /// result.
     pub async fn manifest(
         &self,
         permit: PermitRequest,
@@ -233,7 +228,7 @@ impl CustomerHost {
             ));
         };
         if !is_id(uid) {
-            return Err(fail(Class::Rejected, "the object's id is none"));
+            return Err(fail(Class::Rejected, "the object's id is invalid"));
         }
         if !self.lease.ready(permit.until).await {
             return Err(http::without_lease(Vendor::Cloudflare, name));
@@ -244,7 +239,10 @@ impl CustomerHost {
             .await
             .map_err(|denied| VendorError {
                 retry_after: Some(denied.retry_after),
-                ..fail(Class::RateLimited, "our own budget has no permit in time")
+                ..fail(
+                    Class::RateLimited,
+                    "rate budget exhausted: no permit before the deadline",
+                )
             })?;
         let url = match what.strip_prefix("manifest/") {
             Some(file) => manifest(&base, uid, file),
@@ -272,7 +270,7 @@ impl CustomerHost {
     }
 }
 
-/// What an answer means that is not the documented one.
+/// The class of an undocumented answer.
 fn undocumented(status: u16) -> Class {
     match status {
         404 => Class::NotFound,
@@ -281,8 +279,7 @@ fn undocumented(status: u16) -> Class {
     }
 }
 
-/// The JSON of a 200. What else may come is documented nowhere, and no credentials were sent: 401 and 403 are as odd as
-/// an empty answer.
+/// The JSON of a 200. No credentials were sent, so 401 and 403 are as undocumented as an empty answer.
 fn json<T: serde::de::DeserializeOwned>(
     name: &'static str,
     answer: &RawResponse,
@@ -298,7 +295,7 @@ fn json<T: serde::de::DeserializeOwned>(
     let message = match answer.status {
         404 => "no such object",
         500.. => "the host failed",
-        _ => "not the documented answer",
+        _ => "undocumented answer",
     };
     let message = message.to_owned();
     Err(VendorError {

@@ -1,44 +1,45 @@
-//! A limit of the account in a refusal: its storage, its live inputs, a product it has not (`cloudflare-stream.md §1.7`).
+//! Account limits in refusals: storage, live inputs, a product without a subscription (`cloudflare-stream.md §1.7`).
 
-/// Storage capacity exceeded: answered with 413 (`cloudflare-stream.md §1.7, §6.4`).
+/// Storage capacity exceeded, with 413 (`cloudflare-stream.md §1.7, §6.4`).
 const STORAGE: &[i64] = &[10011];
-/// "Cloudflare Stream not enabled": answered with 403.
+/// "Cloudflare Stream not enabled", with 403.
 const NOT_ENABLED: &[i64] = &[10002];
-/// "Authorization Failure", with "Cloudflare Stream not enabled" in the messages: answered with 403. With 400 it is another error.
+/// "Authorization Failure", with 403 and "Cloudflare Stream not enabled" in the messages. With 400 it is another
+/// error.
 const NOT_ALLOWED: &[i64] = &[10005];
 
-/// One of the `errors`, or of the `messages`. Those of a success are no errors: a token's verification succeeds with a message
-/// 10000. Those of a refusal may hold its reason: "Authorization Failure", and in the messages "Cloudflare Stream not enabled".
+/// An entry of `errors` or `messages`. In a success, messages are not errors (a token's verification has a message
+/// 10000); in a refusal they may hold the reason.
 #[derive(Debug, Clone)]
 pub(super) struct EnvelopeMessage {
     pub(super) code: Option<i64>,
     pub(super) text: String,
 }
 
-/// Which limit of the account a refusal names.
+/// The account limit that a refusal names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
-    /// The minutes of video it may store.
+    /// Stored minutes.
     Storage,
-    /// The live inputs it may have.
+    /// The number of live inputs.
     LiveInputs,
-    /// It has no subscription to the product.
+    /// No subscription to the product.
     NotEnabled,
-    /// Another.
+    /// Another limit.
     Other,
 }
 
 impl Limit {
-    /// The limit that a refusal of the API's own names, by code or in words. `faults`: its errors and messages.
-    pub(super) fn of(status: u16, faults: &[EnvelopeMessage]) -> Option<Self> {
+    /// The limit that a refusal of the API names, by code or by words.
+    pub(super) fn of(status: u16, entries: &[EnvelopeMessage]) -> Option<Self> {
         if matches!(status, 404 | 408 | 409) {
             return None;
         }
         let has = |codes: &[i64]| {
-            let mut given = faults.iter().filter_map(|fault| fault.code);
+            let mut given = entries.iter().filter_map(|entry| entry.code);
             given.any(|code| codes.contains(&code))
         };
-        let words = words_of(faults);
+        let words = words_of(entries);
         let says = |any: &[&str]| {
             any.iter()
                 .any(|phrase| words.contains(&format!(" {phrase} ")))
@@ -50,7 +51,7 @@ impl Limit {
         if is_forbidden || has(NOT_ENABLED) {
             return Some(Self::NotEnabled);
         }
-        // The words of a 429 are about the rate.
+        // The words of a 429 concern the rate.
         if status == 429 || says(&["rate limit", "too many requests"]) {
             return None;
         }
@@ -73,14 +74,14 @@ impl Limit {
         } else if is_used_up && says(&["live input", "live inputs"]) {
             Some(Self::LiveInputs)
         } else if says(&["quota", "quotas"]) || status == 413 {
-            // No body of ours is too large.
+            // Our bodies are never too large.
             Some(Self::Other)
         } else {
             None
         }
     }
 
-    /// What it is and what an operator can do about it.
+    /// The limit, and what an operator can do about it.
     pub(super) fn remedy(self) -> &'static str {
         match self {
             Self::Storage => {
@@ -97,9 +98,9 @@ impl Limit {
     }
 }
 
-/// The words of the faults in lower case, with one space around each.
-fn words_of(faults: &[EnvelopeMessage]) -> String {
-    let texts = faults.iter().map(|fault| fault.text.to_ascii_lowercase());
+/// The entries' words in lower case, with one space around each.
+fn words_of(entries: &[EnvelopeMessage]) -> String {
+    let texts = entries.iter().map(|entry| entry.text.to_ascii_lowercase());
     let texts = texts.collect::<Vec<_>>().join(" ; ");
     let words = texts.split(|character: char| !character.is_alphanumeric() && character != ';');
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();

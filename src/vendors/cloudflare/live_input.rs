@@ -1,4 +1,4 @@
-//! The live input: what we ask for, what comes back, and where the two differ (`cloudflare-stream.md §2`).
+//! The live input: what we request, what is returned, and how they differ (`cloudflare-stream.md §2`).
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -6,33 +6,33 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::is_id;
-use super::playback::{PlaybackUrls, WirePlayback, WireUrl, believed};
+use super::playback::{PlaybackUrls, WirePlayback, WireUrl, customer_host};
 use super::status::FeedStatus;
 use super::wire::{count, lenient, time};
 
-/// Without it a live input is neither recorded nor playable over HLS (`cloudflare-stream.md §2.2`).
+/// Otherwise a live input is neither recorded nor playable over HLS (`cloudflare-stream.md §2.2`).
 const MODE: &str = "automatic";
 
-/// The live input to create.
+/// A live input to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLiveInput {
-    /// Our mark: in `meta.relaykeeper` (`cloudflare-stream.md §2.11`), and the call's `Idempotency-Key`. At most 255 bytes.
+    /// Our tag: `meta.relaykeeper` (`cloudflare-stream.md §2.11`) and the `Idempotency-Key`. At most 255 bytes.
     pub tag: String,
-    /// `meta.name`, for people in the dashboard.
+    /// `meta.name`, shown in the dashboard.
     pub name: String,
-    /// `recording.timeoutSeconds`: how long the feed may be gone until its video is closed. 1 to 86,400; 0 would mean a
-    /// default nobody documented.
+    /// `recording.timeoutSeconds`, 1 to 86,400: how long the feed may be gone before its video is closed. The meaning
+    /// of 0 is not documented.
     pub timeout_seconds: u32,
     /// `deleteRecordingAfterDays`: 30 to 1,096, or never.
     pub delete_recording_after_days: Option<u16>,
 }
 
 impl NewLiveInput {
-    /// The body of the creating POST.
+    /// The body of the POST that creates it.
     pub(super) fn create_body(&self) -> Value {
         let mut body = json!({
             "meta": { "name": self.name, "relaykeeper": self.tag },
-            // Always whole: whether a partial one merges is not documented.
+            // Sent whole: whether a partial one merges is not documented.
             "recording": {
                 "mode": MODE,
                 "timeoutSeconds": self.timeout_seconds,
@@ -46,7 +46,7 @@ impl NewLiveInput {
         body
     }
 
-    /// The body of the correcting PUT: null takes a retention away, leaving it out would not.
+    /// The body of the PUT that corrects it: null removes a retention, an absent field does not.
     pub(super) fn update_body(&self) -> Value {
         let mut body = self.create_body();
         if let Some(object) = body.as_object_mut() {
@@ -56,7 +56,8 @@ impl NewLiveInput {
         body
     }
 
-    /// The settings of an answer that are not as asked: Cloudflare takes some wrong ones in silence (`cloudflare-stream.md §2.2`).
+    /// The settings that an answer returns otherwise than requested: Cloudflare ignores some silently
+    /// (`cloudflare-stream.md §2.2`).
     pub(super) fn differences(&self, echo: &LiveInput) -> Vec<String> {
         let days = self.delete_recording_after_days.map(u64::from);
         let recording = &echo.recording;
@@ -83,7 +84,7 @@ impl NewLiveInput {
         .collect()
     }
 
-    /// Whether the answer's mode is not ours: then there would be nothing to watch.
+    /// Whether the answer has another mode: then nothing could be watched.
     pub(super) fn mode_differs(&self, echo: &LiveInput) -> bool {
         echo.recording.mode.as_deref() != Some(MODE)
     }
@@ -92,14 +93,14 @@ impl NewLiveInput {
 /// Where to publish over RTMPS (`cloudflare-stream.md §6.2`).
 #[derive(Debug, Clone)]
 pub struct IngestTarget {
-    /// The same for everybody.
+    /// The URL, the same for all live inputs.
     pub url: String,
-    /// Opaque text: whoever has it can publish.
+    /// An opaque key that gives the right to publish.
     pub stream_key: SecretString,
 }
 
 impl IngestTarget {
-    /// The URL an encoder publishes to: the key behind the URL, with one slash between them.
+    /// The URL with the key appended, as encoders take it.
     #[must_use]
     pub fn publish_url(&self) -> SecretString {
         let url = self.url.trim_end_matches('/');
@@ -108,7 +109,7 @@ impl IngestTarget {
     }
 }
 
-/// `recording` of a live input: settings only, never a recording (`cloudflare-stream.md §2.4`).
+/// `recording` of a live input: settings, not a recording (`cloudflare-stream.md §2.4`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordingSettings {
     /// `automatic` or `off`.
@@ -119,49 +120,49 @@ pub struct RecordingSettings {
     pub require_signed_urls: Option<bool>,
 }
 
-/// A live input as created, read, updated or given new keys. Every field but the id may be missing.
+/// A live input as created, read, updated or given new keys. All fields but the id may be missing.
 #[derive(Debug, Clone)]
 pub struct LiveInput {
-    /// Its id.
+    /// The id.
     pub uid: String,
-    /// Where to publish; absent when the answer had no key.
+    /// Where to publish, if the answer has a key.
     pub rtmps: Option<IngestTarget>,
-    /// Where to watch; absent when the answer has no URLs and no customer host is known.
+    /// Where to watch; absent if the answer has no URLs and the customer host is unknown.
     pub playback: Option<PlaybackUrls>,
-    /// The customer host this answer names, if it is one.
+    /// The customer host that this answer names.
     pub customer_base_url: Option<String>,
-    /// When it was created, by Cloudflare's clock.
+    /// The creation time, by Cloudflare's clock.
     pub created: Option<DateTime<Utc>>,
-    /// When it was last changed, by Cloudflare's clock.
+    /// The time of the last change, by Cloudflare's clock.
     pub modified: Option<DateTime<Utc>>,
-    /// Whether it takes feeds; absent means it does.
+    /// Whether it accepts feeds; absent means yes.
     pub enabled: Option<bool>,
     /// `meta.relaykeeper`.
     pub tag: Option<String>,
     /// `meta.name`.
     pub name: Option<String>,
-    /// Whether an encoder is attached.
+    /// Whether an encoder is connected.
     pub status: FeedStatus,
     /// How broadcasts are recorded.
     pub recording: RecordingSettings,
-    /// For how many days recordings are kept; absent: for ever.
+    /// How many days recordings are kept; absent means for ever.
     pub delete_recording_after_days: Option<u64>,
 }
 
-/// A live input in a list: no credentials, no settings, no status (`cloudflare-stream.md §2.10`).
+/// A live input in a list: without credentials, settings and status (`cloudflare-stream.md §2.10`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveInputSummary {
-    /// Its id.
+    /// The id.
     pub uid: String,
     /// `meta.relaykeeper`.
     pub tag: Option<String>,
     /// `meta.name`.
     pub name: Option<String>,
-    /// When it was created, by Cloudflare's clock.
+    /// The creation time, by Cloudflare's clock.
     pub created: Option<DateTime<Utc>>,
-    /// When it was last changed, by Cloudflare's clock.
+    /// The time of the last change, by Cloudflare's clock.
     pub modified: Option<DateTime<Utc>>,
-    /// Whether it takes feeds; absent means it does.
+    /// Whether it accepts feeds; absent means yes.
     pub enabled: Option<bool>,
 }
 
@@ -218,7 +219,7 @@ pub(super) struct WireLiveInput {
 }
 
 impl WireLiveInput {
-    /// Why it is not the live input of this id, or none at all.
+    /// Why this is not the live input `uid`, or not a live input.
     pub(super) fn flaw(&self, uid: Option<&str>) -> Option<&'static str> {
         match uid {
             _ if !is_id(&self.uid) => Some("a live input without an id"),
@@ -227,17 +228,17 @@ impl WireLiveInput {
         }
     }
 
-    /// The customer host this answer names: `playback.hls`, else `webRTCPlayback.url` (`cloudflare-stream.md §3.2`).
+    /// The customer host in the answer: `playback.hls`, else `webRTCPlayback.url` (`cloudflare-stream.md §3.2`).
     pub(super) fn customer_base_url(&self) -> Option<String> {
         let hls = self
             .playback
             .as_ref()
             .and_then(|playback| playback.hls.as_deref());
-        hls.and_then(believed)
+        hls.and_then(customer_host)
             .or_else(|| self.web_rtc_playback.as_ref()?.host())
     }
 
-    /// `base` is the customer host to build URLs with that the answer has not.
+    /// `base`: the customer host for URLs that the answer lacks.
     pub(super) fn read(self, base: Option<&str>) -> LiveInput {
         let customer_base_url = self.customer_base_url();
         let base = base.or(customer_base_url.as_deref());

@@ -11,15 +11,15 @@ use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// How many a list is believed to hold at most; the cap is not documented (`cloudflare-stream.md §2.10`).
+/// The assumed size of a full list; the cap is not documented (`cloudflare-stream.md §2.10`).
 const LIST_CAP: usize = 1000;
 
-/// What creating a live input led to.
+/// The result of creating a live input.
 #[derive(Debug, Clone)]
 pub struct CreatedLiveInput {
     /// The live input.
     pub live_input: LiveInput,
-    /// The settings Cloudflare did not take, even when told again: `deleteRecordingAfterDays`. A person should know.
+    /// The settings that Cloudflare ignored twice: `deleteRecordingAfterDays`. It raises an alarm.
     pub echo_differs: Vec<String>,
 }
 
@@ -33,13 +33,13 @@ pub struct LiveInputList {
 }
 
 impl Cloudflare {
-    /// Creates a live input, or finds the one that the same mark made within the last 6 hours. Settings that come back
-    /// other than sent are sent once more.
+    /// Creates a live input, or finds the one with the same tag from the last 6 hours. Sends settings that come back
+    /// different once more.
     ///
     /// # Errors
-    /// [`Class::Conflict`] when the tag's live input has been deleted. [`Class::Rejected`] when Cloudflare will not
-    /// record automatically, so that nobody could watch; the live input is deleted again ([`Done::Unknown`]: not
-    /// surely).
+    /// [`Class::Conflict`] if the tag's live input was deleted. [`Class::Rejected`] if Cloudflare does not record
+    /// automatically, so that nothing could be watched: the live input is deleted again ([`Done::Unknown`] if that
+    /// failed).
     pub async fn create_live_input(
         &self,
         permit: PermitRequest,
@@ -53,14 +53,18 @@ impl Cloudflare {
         let mut echo_differs = new.differences(&live_input);
         if !echo_differs.is_empty() {
             let uid = live_input.uid.clone();
-            let put = ApiCall::new("live_inputs.update", Method::PUT, self.of(&uid))
-                .body(new.update_body());
+            let put = ApiCall::new(
+                "live_inputs.update",
+                Method::PUT,
+                self.live_input_path(&uid),
+            )
+            .body(new.update_body());
             match self.live_input(permit, put, Some(&uid)).await {
                 Ok(updated) => {
                     echo_differs = new.differences(&updated);
                     live_input = updated;
                 }
-                // The input is there, but would play nothing: the outcome is as unknown as if its creation were.
+                // The live input exists but would play nothing.
                 Err(error) if new.mode_differs(&live_input) => {
                     return Err(VendorError {
                         done: Done::Unknown,
@@ -73,12 +77,12 @@ impl Cloudflare {
             }
         }
         if new.mode_differs(&live_input) {
-            let gone = self.delete_live_input(permit, &live_input.uid).await;
+            let deleted = self.delete_live_input(permit, &live_input.uid).await;
             return Err(failure(
                 Vendor::Cloudflare,
                 NAME,
                 Class::Rejected,
-                if gone.is_ok() {
+                if deleted.is_ok() {
                     Done::No
                 } else {
                     Done::Unknown
@@ -93,22 +97,16 @@ impl Cloudflare {
     }
 
     /// Reads a live input with its credentials and status.
-    ///
-    /// # Errors
-    /// [`Class::NotFound`] when it is gone.
     pub async fn get_live_input(
         &self,
         permit: PermitRequest,
         uid: &str,
     ) -> Result<LiveInput, VendorError> {
-        let call = ApiCall::new("live_inputs.get", Method::GET, self.of(uid));
+        let call = ApiCall::new("live_inputs.get", Method::GET, self.live_input_path(uid));
         self.live_input(permit, call, Some(uid)).await
     }
 
-    /// Lists the account's live inputs, ours and others'.
-    ///
-    /// # Errors
-    /// As every read.
+    /// Lists all live inputs of the account, ours and others'.
     pub async fn list_live_inputs(
         &self,
         permit: PermitRequest,
@@ -139,18 +137,21 @@ impl Cloudflare {
         })
     }
 
-    /// Refuses feeds and ends a running broadcast (`cloudflare-stream.md §2.7`).
+    /// Disables a live input, which ends a running broadcast (`cloudflare-stream.md §2.7`).
     ///
     /// # Errors
-    /// [`Class::NotFound`] when it is gone; [`Class::Unexpected`] when the answer is not this live input, or it is still
-    /// enabled afterwards.
+    /// [`Class::Unexpected`] if the answer shows another live input, or this one still enabled.
     pub async fn disable_live_input(
         &self,
         permit: PermitRequest,
         uid: &str,
     ) -> Result<(), VendorError> {
-        let call = ApiCall::new("live_inputs.disable", Method::PUT, self.of(uid))
-            .body(json!({ "enabled": false }));
+        let call = ApiCall::new(
+            "live_inputs.disable",
+            Method::PUT,
+            self.live_input_path(uid),
+        )
+        .body(json!({ "enabled": false }));
         let flaw = |wire: &WireLiveInput| {
             wire.flaw(Some(uid)).or_else(|| {
                 wire.enabled
@@ -159,40 +160,38 @@ impl Cloudflare {
             })
         };
         let wire = self.api.result_if(permit, call, flaw).await?;
-        self.learned(wire);
+        self.read_live_input(wire);
         Ok(())
     }
 
-    /// Gives a live input new credentials: same id, same playback, and whoever publishes with the old ones is cut off
+    /// Gives a live input new credentials. Id and playback stay; a publisher with the old key is disconnected
     /// (`cloudflare-stream.md §2.8`).
-    ///
-    /// # Errors
-    /// [`Class::NotFound`] when it is gone.
     pub async fn rotate_keys(
         &self,
         permit: PermitRequest,
         uid: &str,
     ) -> Result<LiveInput, VendorError> {
-        let mut path = self.of(uid);
+        let mut path = self.live_input_path(uid);
         path.push("rotate_keys");
         let call = ApiCall::new("live_inputs.rotate_keys", Method::POST, path);
         self.live_input(permit, call, Some(uid)).await
     }
 
-    /// Deletes a live input; its recordings stay (`cloudflare-stream.md §2.9`). One that is gone is deleted.
-    ///
-    /// # Errors
-    /// As every call that changes something.
+    /// Deletes a live input; its recordings stay (`cloudflare-stream.md §2.9`). Succeeds if it is already gone.
     pub async fn delete_live_input(
         &self,
         permit: PermitRequest,
         uid: &str,
     ) -> Result<(), VendorError> {
-        let call = ApiCall::new("live_inputs.delete", Method::DELETE, self.of(uid));
+        let call = ApiCall::new(
+            "live_inputs.delete",
+            Method::DELETE,
+            self.live_input_path(uid),
+        );
         self.delete(permit, call).await
     }
 
-    /// A call that deletes something, and succeeds when it is gone already.
+    /// Makes a call that deletes an object. Succeeds if the object is already gone.
     pub(super) async fn delete(
         &self,
         permit: PermitRequest,
@@ -204,7 +203,7 @@ impl Cloudflare {
         }
     }
 
-    /// A call that answers a live input: the one of this id, where it is known.
+    /// Makes a call whose answer is a live input, that of `uid` if given.
     async fn live_input(
         &self,
         permit: PermitRequest,
@@ -213,11 +212,11 @@ impl Cloudflare {
     ) -> Result<LiveInput, VendorError> {
         let flaw = |wire: &WireLiveInput| wire.flaw(uid);
         let wire = self.api.result_if(permit, call, flaw).await?;
-        Ok(self.learned(wire))
+        Ok(self.read_live_input(wire))
     }
 
-    /// Reads a live input and keeps the customer host it names.
-    fn learned(&self, wire: WireLiveInput) -> LiveInput {
+    /// Reads a live input and remembers its customer host.
+    fn read_live_input(&self, wire: WireLiveInput) -> LiveInput {
         if let Some(base) = wire.customer_base_url() {
             self.customer.remember(&base);
         }
@@ -228,8 +227,7 @@ impl Cloudflare {
         vec!["accounts", self.api.account(), "stream", "live_inputs"]
     }
 
-    /// The path of one live input.
-    pub(super) fn of<'a>(&'a self, uid: &'a str) -> Vec<&'a str> {
+    pub(super) fn live_input_path<'a>(&'a self, uid: &'a str) -> Vec<&'a str> {
         let mut path = self.live_inputs();
         path.push(uid);
         path

@@ -1,7 +1,7 @@
-//! Cloudflare Stream: live inputs and their videos over the API, and what the public customer host says of a broadcast.
+//! Cloudflare Stream: live inputs and videos over the API, and broadcasts on the public customer host.
 //!
-//! Facts are from `cloudflare-stream.md`; where its sources disagree, every shape seen on the wire is read, and unknown
-//! states and fields never fail a decoder. Each call waits for its permit first; the budget is one for all clones.
+//! Facts are from `cloudflare-stream.md`. Where its sources disagree, every shape seen on the wire is read; unknown
+//! states and fields never fail a decoder.
 
 mod account;
 mod api;
@@ -39,29 +39,29 @@ pub use webhooks::{NotificationDestination, NotificationPolicy, StreamWebhook};
 /// The settings do not make a client.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudflareSetupError {
-    /// A setting is no URL.
-    #[error("cloudflare.{setting} is no URL")]
+    /// A setting is not a URL.
+    #[error("cloudflare.{setting} is not a URL")]
     Url {
         /// The setting's key.
         setting: &'static str,
-        /// What is wrong with it.
+        /// The parser's error.
         source: url::ParseError,
     },
-    /// A setting is a URL, but neither http nor https.
-    #[error("cloudflare.{setting} is no http or https URL")]
+    /// A setting is a URL, but not http or https.
+    #[error("cloudflare.{setting} is not an http or https URL")]
     NotHttp {
         /// The setting's key.
         setting: &'static str,
     },
-    /// The token holds characters no header can carry.
-    #[error("cloudflare.api_token holds characters that no HTTP header can carry")]
+    /// The token contains characters that no header can carry.
+    #[error("cloudflare.api_token contains characters that no HTTP header can carry")]
     Token,
-    /// The HTTP client could not be made.
-    #[error("the HTTP client could not be made")]
+    /// The HTTP client cannot be built.
+    #[error("cannot build the HTTP client")]
     Client(#[from] reqwest::Error),
 }
 
-/// A client of one Cloudflare account. Clones share its budget, its connections and what it has learnt.
+/// A client of one Cloudflare account. Clones share its budget, connections and learned customer host.
 #[derive(Debug, Clone)]
 pub struct Cloudflare {
     api: ApiClient,
@@ -69,10 +69,10 @@ pub struct Cloudflare {
 }
 
 impl Cloudflare {
-    /// A client for the account in the settings, which calls while `lease` allows it. Nothing is called yet.
+    /// A client for the account in `settings`, which calls only while `lease` allows it.
     ///
     /// # Errors
-    /// When a URL or the token cannot be used, or no TLS provider is installed.
+    /// A URL or the token is invalid, or no TLS provider is installed.
     pub fn new(
         settings: &config::CloudflareSettings,
         vendors: &config::VendorsSettings,
@@ -84,18 +84,18 @@ impl Cloudflare {
         })
     }
 
-    /// The public host that serves this account's broadcasts.
+    /// The public host of this account's broadcasts.
     #[must_use]
     pub fn customer(&self) -> &CustomerHost {
         &self.customer
     }
 
-    /// Its budgets: the API's and the customer host's.
+    /// The governors of the API and of the customer host.
     pub(crate) fn governors(&self) -> [&Governor; 2] {
         [self.api.governor(), self.customer.governor()]
     }
 
-    /// How often the API and the customer host may be called in a second, by all processes.
+    /// Calls per second of all processes: the API, the customer host.
     pub(crate) fn rates(&self) -> [f64; 2] {
         self.governors().map(Governor::rate)
     }
@@ -106,19 +106,19 @@ impl Cloudflare {
         self.api.budget()
     }
 
-    /// When the API last answered in a way that proves credentials and reach.
+    /// When a call last proved reachability and credentials.
     #[must_use]
     pub fn last_success(&self) -> Option<DateTime<Utc>> {
         self.api.health().last_success()
     }
 
-    /// The last failure that was the vendor's, the credentials' or the network's, newer than the last success or not.
+    /// The last failure of the vendor, the credentials or the network, even if a success followed.
     #[must_use]
     pub fn last_error(&self) -> Option<LastError> {
         self.api.health().last_error()
     }
 
-    /// The last refusal of the credentials, while no call has succeeded since. Failures of other kinds do not end it.
+    /// The last refusal of the credentials, until a call succeeds.
     #[must_use]
     pub fn refusal(&self) -> Option<LastError> {
         self.api.health().refusal()

@@ -1,5 +1,4 @@
-//! Where buyers watch: the answer's own URLs, else the documented template on the customer host
-//! (`cloudflare-stream.md §3.1`).
+//! Playback URLs: the answer's own, else the documented template on the customer host (`cloudflare-stream.md §3.1`).
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -8,8 +7,8 @@ use url::{Host, Url};
 use super::api::is_id;
 use super::wire::lenient;
 
-/// Where a live input's current broadcast, or a video, is played. By a live input's id it is always the current
-/// broadcast, also before there is one: its presence says nothing about being live.
+/// The playback URLs of a video, or of a live input's current broadcast. A live input has them before any broadcast:
+/// they do not show that it is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaybackUrls {
     /// The HLS manifest.
@@ -27,7 +26,7 @@ pub(super) struct WirePlayback {
     pub(super) dash: Option<String>,
 }
 
-/// `webRTCPlayback` in an answer. Its URL is a viewer's credential: only its host is of use.
+/// `webRTCPlayback` in an answer. Its URL is a viewer's credential: only the host is used.
 #[derive(Debug, Deserialize)]
 pub(super) struct WireUrl {
     #[serde(default)]
@@ -36,13 +35,13 @@ pub(super) struct WireUrl {
 
 impl WireUrl {
     pub(super) fn host(&self) -> Option<String> {
-        believed(self.url.expose_secret())
+        customer_host(self.url.expose_secret())
     }
 }
 
 impl PlaybackUrls {
-    /// Where to watch on the customer host `base`: the answer's own URLs when they are on it, else the template. What an
-    /// answer names elsewhere is not believed: buyers are sent there.
+    /// The URLs on the customer host `base`: the answer's own if they are on it, else the template. URLs on other
+    /// hosts are ignored, since buyers are sent there.
     pub(super) fn read(wire: Option<&WirePlayback>, base: Option<&str>, uid: &str) -> Option<Self> {
         let base = base?;
         let hls = wire.and_then(|wire| on(base, wire.hls.as_deref()));
@@ -64,15 +63,15 @@ pub(super) fn thumbnail(base: &str, uid: &str) -> String {
     format!("{base}/{uid}/thumbnails/thumbnail.jpg")
 }
 
-/// A URL an answer names, if it is on the customer host.
+/// The URL, if it is on the customer host.
 pub(super) fn on(base: &str, text: Option<&str>) -> Option<String> {
     let path = text?.strip_prefix(base)?;
     path.starts_with('/').then(|| format!("{base}{path}"))
 }
 
-/// The customer host a URL names, if it is one: `https://customer-<code>.cloudflarestream.com`, on the usual port and
-/// without credentials. Nothing else an answer names is believed.
-pub(super) fn believed(text: &str) -> Option<String> {
+/// The customer host in a URL, if it is `https://customer-<code>.cloudflarestream.com` on the default port and
+/// without credentials. Other hosts are never trusted.
+pub(super) fn customer_host(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let plain = url.scheme() == "https"
         && url.port().is_none()
@@ -95,13 +94,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_customer_host_is_believed() {
+    fn only_a_customer_host_is_trusted() {
         let good = "https://customer-f33zs165nr7gyfy4.cloudflarestream.com";
         for path in ["", "/", "/abc/manifest/video.m3u8?x=1"] {
-            assert_eq!(believed(&format!("{good}{path}")).as_deref(), Some(good));
+            assert_eq!(
+                customer_host(&format!("{good}{path}")).as_deref(),
+                Some(good)
+            );
         }
         assert_eq!(
-            believed("https://Customer-ABC.cloudflarestream.com/x").as_deref(),
+            customer_host("https://Customer-ABC.cloudflarestream.com/x").as_deref(),
             Some("https://customer-abc.cloudflarestream.com"),
             "host names have no case"
         );
@@ -119,7 +121,7 @@ mod tests {
             "customer-abc.cloudflarestream.com",
             "",
         ] {
-            assert_eq!(believed(bad), None, "{bad}");
+            assert_eq!(customer_host(bad), None, "{bad}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What an answer's `Ratelimit` and `Ratelimit-Policy` headers say of the quota (`cloudflare-stream.md §1.4`):
-//! `Ratelimit: "default";r=50;t=30` and `Ratelimit-Policy: "default";q=1200;w=300`.
+//! Reads the `Ratelimit` and `Ratelimit-Policy` headers (`cloudflare-stream.md §1.4`): `"default";r=50;t=30` and
+//! `"default";q=1200;w=300`.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use reqwest::header::HeaderMap;
 use crate::vendors::governor::QuotaReport;
 use crate::vendors::http::requested_wait;
 
-/// The window the budget is for.
+/// The window of the API's budget.
 pub(super) const WINDOW: Duration = Duration::from_secs(300);
 
-/// What an answer says of the quota.
+/// What an answer says about the quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct RateLimitHeaders {
     /// What is left of the quota for [`WINDOW`].
     pub(super) report: Option<QuotaReport>,
-    /// Nothing is left of some quota for so long.
+    /// How long some quota is exhausted.
     pub(super) exhausted_for: Option<Duration>,
 }
 
-/// One item of either header.
+/// An item of either header.
 #[derive(Debug)]
 struct Item {
     name: String,
@@ -39,7 +39,7 @@ impl Item {
     }
 }
 
-/// Reads both headers. An item whose policy is for another window says nothing of ours, unless it is used up.
+/// Reads both headers. Ignores an item for another window unless it is exhausted.
 pub(super) fn read(headers: &HeaderMap) -> RateLimitHeaders {
     let policies = items(headers, "ratelimit-policy");
     let mut limits = RateLimitHeaders::default();

@@ -1,4 +1,4 @@
-//! A live input's `status`: typed as a string by the SDKs, an object on the wire, null or absent before the first feed
+//! A live input's `status`: a string in the SDKs, an object on the wire, null or absent before the first feed
 //! (`cloudflare-stream.md §2.5`).
 
 use chrono::{DateTime, Utc};
@@ -7,36 +7,36 @@ use serde_json::Value;
 
 use super::wire::{lenient, time};
 
-/// Whether an encoder is attached. It says nothing about whether buyers can watch.
+/// Whether an encoder is connected. It does not show whether buyers can watch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum FeedState {
-    /// There never was a feed.
+    /// No feed yet.
     #[default]
     NeverConnected,
     /// A feed is being set up.
     Connecting,
-    /// A feed is there.
+    /// A feed arrives.
     Connected,
-    /// The feed is lost and expected back.
+    /// The feed is interrupted and expected back.
     Reconnecting,
-    /// There is no feed any more.
+    /// The feed ended.
     Disconnected,
-    /// A word nobody documented.
+    /// An undocumented state.
     Unknown(String),
 }
 
-/// What Cloudflare says of the feed.
+/// The status of the feed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedStatus {
-    /// Whether an encoder is attached.
+    /// Whether an encoder is connected.
     pub state: FeedState,
     /// Free text.
     pub reason: Option<String>,
-    /// `rtmp` (for RTMPS as well), `webrtc` or another.
+    /// `rtmp` (also for RTMPS), `webrtc` or another.
     pub ingest_protocol: Option<String>,
-    /// Since when it is so.
+    /// When the state began.
     pub entered_at: Option<DateTime<Utc>>,
-    /// When the feed was last seen; moves on while it is connected.
+    /// When the feed was last seen; advances while it is connected.
     pub last_seen: Option<DateTime<Utc>>,
 }
 
@@ -55,7 +55,7 @@ struct Current {
 }
 
 impl FeedStatus {
-    /// Reads any of the shapes; whatever it is, it is no error.
+    /// Reads any shape; none is an error.
     pub(super) fn read(status: Option<Value>) -> Self {
         match status {
             Some(Value::String(word)) => Self {

@@ -1,4 +1,4 @@
-//! A video: what Cloudflare keeps of a broadcast (`cloudflare-stream.md §4.3`).
+//! A video: Cloudflare's recording of a broadcast (`cloudflare-stream.md §4.3`).
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::playback::{PlaybackUrls, WirePlayback, believed, on, thumbnail};
+use super::playback::{PlaybackUrls, WirePlayback, customer_host, on, thumbnail};
 use super::wire::{count, lenient, time};
 
-/// A shorter length stands for an unknown one.
-const SHORTEST: Duration = Duration::from_millis(1);
-/// A longer one is a number gone wrong.
-const LONGEST: Duration = Duration::from_secs(31 * 86_400);
+/// A shorter length means unknown.
+const MIN_LENGTH: Duration = Duration::from_millis(1);
+/// A longer length is an error.
+const MAX_LENGTH: Duration = Duration::from_secs(31 * 86_400);
 
-/// How far a video is.
+/// The state of a video.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VideoState {
     /// Waiting for an upload.
@@ -25,25 +25,25 @@ pub enum VideoState {
     Queued,
     /// Being encoded.
     InProgress,
-    /// Ready to be watched.
+    /// Ready to watch.
     Ready,
     /// Failed.
     Error,
-    /// Its broadcast is going on; it cannot be deleted yet.
+    /// Its broadcast is running; it cannot be deleted yet.
     LiveInProgress,
-    /// Another word, or none: `not-found` and `not-started` are seen while a recording is made.
+    /// Another or no state: `not-found` and `not-started` are seen while a recording is made.
     #[default]
     Unknown,
 }
 
-/// A video. Every field but the id may be missing.
+/// A video. All fields but the id may be missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Video {
-    /// Its id.
+    /// The id.
     pub uid: String,
-    /// The live input whose broadcast it is.
+    /// The live input of the broadcast.
     pub live_input: Option<String>,
-    /// How far it is.
+    /// The state.
     pub state: VideoState,
     /// Why it failed: a code, `ERR_…`.
     pub error_code: Option<String>,
@@ -51,19 +51,19 @@ pub struct Video {
     pub error_text: Option<String>,
     /// Whether it can be watched.
     pub ready_to_stream: bool,
-    /// Its length; absent while unknown. Never zero.
+    /// The length if known; never zero.
     pub duration: Option<Duration>,
-    /// Its size in bytes; absent while unknown.
+    /// The size in bytes if known.
     pub size: Option<u64>,
-    /// When it was created (the broadcast's start), by Cloudflare's clock.
+    /// The creation time (the broadcast's start), by Cloudflare's clock.
     pub created: Option<DateTime<Utc>>,
-    /// When it was last changed, by Cloudflare's clock.
+    /// The time of the last change, by Cloudflare's clock.
     pub modified: Option<DateTime<Utc>>,
     /// When Cloudflare will delete it.
     pub scheduled_deletion: Option<DateTime<Utc>>,
-    /// Where to watch; absent when the answer has no URLs and no customer host is known.
+    /// Where to watch; absent if the answer has no URLs and the customer host is unknown.
     pub playback: Option<PlaybackUrls>,
-    /// A still.
+    /// A still image.
     pub thumbnail_url: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub struct Video {
 struct WireStatus {
     #[serde(default, deserialize_with = "lenient")]
     state: Option<String>,
-    /// Some documents spell it without the `or`.
+    /// Some documents omit the `or`.
     #[serde(default, alias = "errReasonCode", deserialize_with = "lenient")]
     error_reason_code: Option<String>,
     #[serde(default, alias = "errReasonText", deserialize_with = "lenient")]
@@ -109,7 +109,7 @@ pub(super) struct WireVideo {
 }
 
 impl WireVideo {
-    /// The customer host this video names (`cloudflare-stream.md §3.2`).
+    /// The customer host in the video's URLs (`cloudflare-stream.md §3.2`).
     pub(super) fn customer_base_url(&self) -> Option<String> {
         let hls = self
             .playback
@@ -118,10 +118,10 @@ impl WireVideo {
         [hls, self.preview.as_deref(), self.thumbnail.as_deref()]
             .into_iter()
             .flatten()
-            .find_map(believed)
+            .find_map(customer_host)
     }
 
-    /// `base` is the customer host to build URLs with that the answer has not.
+    /// `base`: the customer host for URLs that the answer lacks.
     pub(super) fn read(self, base: Option<&str>) -> Video {
         let own = self.customer_base_url();
         let base = base.or(own.as_deref());
@@ -133,10 +133,10 @@ impl WireVideo {
             }),
             other => other.and_then(|status| serde_json::from_value(status).ok()),
         };
-        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let non_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
         let (state, error_code, error_text) = status.map_or((None, None, None), |status| {
             let (code, text) = (status.error_reason_code, status.error_reason_text);
-            (status.state, said(code), said(text))
+            (status.state, non_empty(code), non_empty(text))
         });
         Video {
             playback: PlaybackUrls::read(self.playback.as_ref(), base, &self.uid),
@@ -149,13 +149,13 @@ impl WireVideo {
             error_code,
             error_text,
             ready_to_stream: self.ready_to_stream.unwrap_or_default(),
-            // -1 stands for unknown; a broadcast has no recording of no length, nor one of more than its first 7 days
+            // -1 means unknown. Recordings are never empty and cover at most a broadcast's first 7 days
             // (`cloudflare-stream.md §4.3, §4.7`).
             duration: self
                 .duration
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                .filter(|length| (SHORTEST..=LONGEST).contains(length)),
-            // -1 and 0 stand for unknown; -1 is no u64.
+                .filter(|length| (MIN_LENGTH..=MAX_LENGTH).contains(length)),
+            // -1 and 0 mean unknown; -1 is not a u64.
             size: self.size.filter(|size| *size > 0),
             created: self.created,
             modified: self.modified,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_nobody_documented_fails_nothing() {
+    fn an_undocumented_state_is_not_an_error() {
         for status in [
             json!({"state": "not-started"}),
             json!("polishing"),

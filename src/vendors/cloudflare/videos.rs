@@ -12,40 +12,37 @@ use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// The most videos a list holds.
+/// The most videos in a list.
 const LIST_LIMIT: usize = 1000;
 
-/// A page of the list of videos of many live inputs.
+/// A page of the list of all live inputs' videos.
 #[derive(Debug, Clone)]
 pub struct VideoPage {
-    /// Those in the answer.
+    /// The videos in the answer.
     pub videos: Vec<Video>,
-    /// When the oldest of the answer was created, if there may be older ones that it does not hold; where none says when, the end
-    /// of what was asked for.
+    /// If older videos may be missing: the creation time of the oldest in the answer, else the end of the requested
+    /// range.
     pub goes_on_before: Option<DateTime<Utc>>,
 }
 
 impl Cloudflare {
-    /// The videos of a live input, in no order to rely on; after its deletion they are said to be listed no more.
+    /// The videos of a live input, in no reliable order. A deleted live input is said to list none.
     ///
     /// # Errors
-    /// [`Class::NotFound`] when the live input is gone.
+    /// [`Class::NotFound`] if the live input is gone.
     pub async fn videos_of(
         &self,
         permit: PermitRequest,
         uid: &str,
     ) -> Result<Vec<Video>, VendorError> {
-        let mut path = self.of(uid);
+        let mut path = self.live_input_path(uid);
         path.push("videos");
         let call = ApiCall::new("live_inputs.videos", Method::GET, path);
         let (videos, _) = self.list(permit, call, "live_inputs.videos").await?;
         Ok(of_input(videos, uid))
     }
 
-    /// The videos of a live input that may be deleted already.
-    ///
-    /// # Errors
-    /// As every read.
+    /// The videos of a live input, which may be deleted already.
     pub async fn videos_by_input(
         &self,
         permit: PermitRequest,
@@ -57,11 +54,8 @@ impl Cloudflare {
         Ok(of_input(videos, uid))
     }
 
-    /// All broadcasts' recordings that are ready and were created after a time, newest first (`cloudflare-stream.md §4.2`): one poll for all
-    /// relays. A list that is full goes on before its oldest video.
-    ///
-    /// # Errors
-    /// As every read.
+    /// Lists all ready recordings of broadcasts created after a time, newest first (`cloudflare-stream.md §4.2`): one
+    /// poll for all relays. A full list continues before its oldest video.
     pub async fn ready_live_recordings(
         &self,
         permit: PermitRequest,
@@ -75,13 +69,13 @@ impl Cloudflare {
             .query("after", after)
             .query("limit", LIST_LIMIT.to_string());
         if let Some(before) = before {
-            // As finely as Cloudflare itself tells it.
+            // As precisely as Cloudflare reports it.
             let before = before.to_rfc3339_opts(SecondsFormat::AutoSi, true);
             call = call.query("before", before);
         }
         let (mut videos, is_full) = self.list(permit, call, "stream.list_ready").await?;
         let oldest = videos.iter().filter_map(|video| video.created).min();
-        // A filter may be ignored.
+        // Cloudflare may ignore a filter.
         videos.retain(|video| video.live_input.is_some() && video.state == VideoState::Ready);
         Ok(VideoPage {
             videos,
@@ -89,10 +83,7 @@ impl Cloudflare {
         })
     }
 
-    /// Asks for the newest video of the account, whose URLs name the customer host.
-    ///
-    /// # Errors
-    /// As every read.
+    /// Reads the account's newest video, whose URLs name the customer host.
     pub async fn learn_customer_host(&self, permit: PermitRequest) -> Result<(), VendorError> {
         let call =
             ApiCall::new("stream.list_newest", Method::GET, self.stream()).query("limit", "1");
@@ -100,22 +91,19 @@ impl Cloudflare {
         Ok(())
     }
 
-    /// One video.
-    ///
-    /// # Errors
-    /// [`Class::NotFound`] when it is gone.
+    /// Reads a video.
     pub async fn video(&self, permit: PermitRequest, uid: &str) -> Result<Video, VendorError> {
-        let call = ApiCall::new("stream.get", Method::GET, self.of_video(uid));
+        let call = ApiCall::new("stream.get", Method::GET, self.video_path(uid));
         let wire: WireVideo = self.api.result(permit, call).await?;
-        Ok(self.learnt_video(wire))
+        Ok(self.read_video(wire))
     }
 
-    /// Deletes a video (`cloudflare-stream.md §4.6`). One that is gone is deleted.
+    /// Deletes a video (`cloudflare-stream.md §4.6`). Succeeds if it is already gone.
     ///
     /// # Errors
-    /// [`Class::Conflict`] while its broadcast is going on: later it can be.
+    /// [`Class::Conflict`] while its broadcast is running: try later.
     pub async fn delete_video(&self, permit: PermitRequest, uid: &str) -> Result<(), VendorError> {
-        let call = ApiCall::new("stream.delete", Method::DELETE, self.of_video(uid));
+        let call = ApiCall::new("stream.delete", Method::DELETE, self.video_path(uid));
         self.delete(permit, call).await
     }
 
@@ -139,7 +127,7 @@ impl Cloudflare {
         let count = items.len();
         let videos: Vec<Video> = readable(items)
             .into_iter()
-            .map(|wire| self.learnt_video(wire))
+            .map(|wire| self.read_video(wire))
             .collect();
         let more =
             total.is_some_and(|total| usize::try_from(total).is_ok_and(|total| total > count));
@@ -147,8 +135,8 @@ impl Cloudflare {
         Ok((videos, may_be_cut))
     }
 
-    /// Reads a video and keeps the customer host it names.
-    fn learnt_video(&self, wire: WireVideo) -> Video {
+    /// Reads a video and remembers its customer host.
+    fn read_video(&self, wire: WireVideo) -> Video {
         if let Some(base) = wire.customer_base_url() {
             self.customer.remember(&base);
         }
@@ -159,14 +147,14 @@ impl Cloudflare {
         vec!["accounts", self.api.account(), "stream"]
     }
 
-    fn of_video<'a>(&'a self, uid: &'a str) -> Vec<&'a str> {
+    fn video_path<'a>(&'a self, uid: &'a str) -> Vec<&'a str> {
         let mut path = self.stream();
         path.push(uid);
         path
     }
 }
 
-/// An ignored filter returns other people's videos (`cloudflare-stream.md §4.1`): each is checked.
+/// Checks each video: an ignored filter returns videos of others (`cloudflare-stream.md §4.1`).
 fn of_input(mut videos: Vec<Video>, uid: &str) -> Vec<Video> {
     videos.retain(|video| video.live_input.as_deref() == Some(uid));
     videos

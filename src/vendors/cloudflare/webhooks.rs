@@ -1,5 +1,5 @@
-//! Setting up Cloudflare's two kinds of webhook (`cloudflare-stream.md §5`): the Stream video webhook, of which an account
-//! has one, and live notifications, which go by a policy to a destination.
+//! Sets up Cloudflare's two kinds of webhooks (`cloudflare-stream.md §5`): the account's one Stream video webhook,
+//! and live notifications, which a policy sends to a destination.
 
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,19 +12,19 @@ use super::wire::{lenient, readable};
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::{Class, VendorError};
 
-/// The kind of alert that tells of live inputs.
+/// The alert type of live inputs.
 const LIVE_ALERT: &str = "stream_live_notifications";
 
 /// The account's one Stream video webhook (`cloudflare-stream.md §5.1`).
 #[derive(Debug, Clone)]
 pub struct StreamWebhook {
-    /// Where it goes.
+    /// Its target.
     pub notification_url: String,
-    /// What signs it; told when it is set.
+    /// The signing secret, present when it is set.
     pub secret: Option<SecretString>,
 }
 
-/// The webhook on the wire: its URL comes under either name, or under both.
+/// The webhook on the wire: its URL has either name, or both.
 #[derive(Debug, Deserialize)]
 struct WireWebhook {
     #[serde(default, rename = "notificationUrl", deserialize_with = "lenient")]
@@ -47,12 +47,12 @@ impl From<WireWebhook> for StreamWebhook {
 /// A destination of notifications.
 #[derive(Debug, Clone, Deserialize)]
 pub struct NotificationDestination {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its name.
+    /// The name.
     #[serde(default)]
     pub name: String,
-    /// Where it goes; absent from the answer that creates one.
+    /// The target; absent from the answer to a create.
     #[serde(default, deserialize_with = "lenient")]
     pub url: Option<String>,
 }
@@ -60,18 +60,18 @@ pub struct NotificationDestination {
 /// A policy: which alerts go where (`cloudflare-stream.md §5.3`).
 #[derive(Debug, Clone, Deserialize)]
 pub struct NotificationPolicy {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its name.
+    /// The name.
     #[serde(default)]
     pub name: String,
-    /// Whether it is switched on.
+    /// Whether it is enabled.
     #[serde(default, deserialize_with = "lenient")]
     pub enabled: Option<bool>,
-    /// What it tells of.
+    /// The alert type.
     #[serde(default)]
     pub alert_type: String,
-    /// By what means.
+    /// The destinations.
     #[serde(default)]
     mechanisms: Mechanisms,
 }
@@ -88,7 +88,7 @@ struct CreatedObject {
 }
 
 impl NotificationPolicy {
-    /// Whether it sends anything to this destination.
+    /// Whether it sends to this destination.
     #[must_use]
     pub fn uses(&self, destination: &str) -> bool {
         let mut webhooks = self.mechanisms.webhooks.iter();
@@ -103,10 +103,7 @@ impl NotificationPolicy {
 }
 
 impl Cloudflare {
-    /// The account's Stream video webhook; none when none is set.
-    ///
-    /// # Errors
-    /// As every read.
+    /// The account's Stream video webhook, if one is set.
     pub async fn stream_webhook(
         &self,
         permit: PermitRequest,
@@ -119,10 +116,7 @@ impl Cloudflare {
         }
     }
 
-    /// Sets the account's one Stream video webhook: another one is overwritten. Its secret is in the answer.
-    ///
-    /// # Errors
-    /// As every call that changes something.
+    /// Sets the account's one Stream video webhook, replacing any other. The answer has its secret.
     pub async fn set_stream_webhook(
         &self,
         permit: PermitRequest,
@@ -138,19 +132,13 @@ impl Cloudflare {
         Ok(self.api.result_if(permit, call, flaw).await?.into())
     }
 
-    /// Deletes the account's one Stream video webhook. One that is gone already is no error.
-    ///
-    /// # Errors
-    /// As every call that changes something.
+    /// Deletes the account's one Stream video webhook. Succeeds if it is already gone.
     pub async fn delete_stream_webhook(&self, permit: PermitRequest) -> Result<(), VendorError> {
         let call = ApiCall::new("stream.webhook.delete", Method::DELETE, self.webhook());
         self.delete(permit, call).await
     }
 
-    /// The account's destinations of notifications.
-    ///
-    /// # Errors
-    /// As every read.
+    /// Lists the destinations of notifications.
     pub async fn notification_destinations(
         &self,
         permit: PermitRequest,
@@ -163,11 +151,8 @@ impl Cloudflare {
         Ok(readable(self.api.result(permit, call).await?))
     }
 
-    /// Makes a destination; what it is sent bears `secret` in `cf-webhook-auth`. Cloudflare sends a test message to the
-    /// address first, and refuses the destination when the answer is not 2xx (`cloudflare-stream.md §5.4`).
-    ///
-    /// # Errors
-    /// As every call that changes something.
+    /// Creates a destination; notifications carry `secret` in `cf-webhook-auth`. Cloudflare first sends a test
+    /// message, and refuses the destination if the answer is not 2xx (`cloudflare-stream.md §5.4`).
     pub async fn create_notification_destination(
         &self,
         permit: PermitRequest,
@@ -185,10 +170,7 @@ impl Cloudflare {
         Ok(created.id)
     }
 
-    /// The account's policies.
-    ///
-    /// # Errors
-    /// As every read.
+    /// Lists the policies.
     pub async fn notification_policies(
         &self,
         permit: PermitRequest,
@@ -202,9 +184,6 @@ impl Cloudflare {
     }
 
     /// Sends the events of all live inputs to a destination.
-    ///
-    /// # Errors
-    /// As every call that changes something.
     pub async fn create_live_policy(
         &self,
         permit: PermitRequest,
@@ -227,10 +206,7 @@ impl Cloudflare {
         Ok(created.id)
     }
 
-    /// Deletes a destination. One that is gone already is no error.
-    ///
-    /// # Errors
-    /// As every call that changes something.
+    /// Deletes a destination. Succeeds if it is already gone.
     pub async fn delete_notification_destination(
         &self,
         permit: PermitRequest,
@@ -241,10 +217,7 @@ impl Cloudflare {
         self.delete(permit, call).await
     }
 
-    /// Deletes a policy. One that is gone already is no error.
-    ///
-    /// # Errors
-    /// As every call that changes something.
+    /// Deletes a policy. Succeeds if it is already gone.
     pub async fn delete_notification_policy(
         &self,
         permit: PermitRequest,

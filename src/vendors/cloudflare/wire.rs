@@ -1,4 +1,4 @@
-//! How a field that may be missing, null or of another shape than documented is read: as nothing.
+//! Decodes optional fields: one that is missing, null or of an undocumented shape reads as `None`.
 
 use chrono::{DateTime, Utc};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::vendors::number::whole;
 
-/// A field of the shape it should have, else `None`.
+/// A field of the expected shape, else `None`.
 pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -16,7 +16,7 @@ where
     Ok(serde_json::from_value(value).ok())
 }
 
-/// A whole number from 0 on, also when it is written as 30.0, else `None`.
+/// A whole number from 0, also written as 30.0, else `None`.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(whole(&value).and_then(|number| u64::try_from(number).ok()))
@@ -33,13 +33,13 @@ pub(super) fn time<'de, D: Deserializer<'de>>(
         .map(|time| time.to_utc()))
 }
 
-/// The items that can be read: one in another shape says nothing of the others.
+/// The readable items.
 pub(super) fn readable<T: DeserializeOwned>(items: Vec<Value>) -> Vec<T> {
     let read = |item| serde_json::from_value(item).ok();
     items.into_iter().filter_map(read).collect()
 }
 
-/// The items of a list: a bare array, or an object that holds it under `key` with a `total` beside it (`cloudflare-stream.md §2.10`).
+/// A list: a bare array, or an object with the array under `key` and a `total` (`cloudflare-stream.md §2.10`).
 pub(super) struct Items {
     pub(super) items: Vec<Value>,
     pub(super) total: Option<u64>,

@@ -1,5 +1,5 @@
-//! The accounts and the queue together: who gets a permit now, who waits, who is told at once that waiting is of no
-//! use. Pure: `now` is an argument.
+//! The window and the queue of one quota: grants permits, queues requests, denies those that cannot be served in
+//! time. Pure: `now` is an argument.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,25 +11,25 @@ use super::window::{Pool, QuotaReport, SlidingWindow};
 use super::{Denied, PermitRequest, Priority};
 use crate::vendors::http::MAX_WAIT;
 
-/// The shortest wait a refusal names.
+/// The shortest wait that a denial names.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// The book of one quota.
+/// The rate limiter of one quota.
 #[derive(Debug)]
 pub(super) struct Limiter {
     window: SlidingWindow,
     queue: WaitQueue,
     last_id: WaiterId,
-    /// Permits given to waiters that have not yet come for them.
+    /// Permits granted to waiters that have not collected them yet.
     granted: HashMap<WaiterId, Waiter>,
 }
 
-/// What asking led to.
+/// The result of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// The permits are out.
+    /// The permits are granted.
     Granted,
-    /// A place in the queue.
+    /// The request is queued.
     Waiting(WaiterId),
 }
 
@@ -43,10 +43,10 @@ impl Limiter {
         }
     }
 
-    /// Asks for permits.
+    /// Requests permits.
     ///
     /// # Errors
-    /// When it is plain that there will be none before `caller.until`.
+    /// The permits cannot be had before `request.until`.
     pub(super) fn request(
         &mut self,
         request: PermitRequest,
@@ -74,7 +74,7 @@ impl Limiter {
         Ok(Admission::Waiting(id))
     }
 
-    /// Gives out what can be given out now. Returns who got permits.
+    /// Grants what can be granted now, and returns the waiters that were served.
     pub(super) fn serve(&mut self, now: Instant) -> Vec<WaiterId> {
         let mut served = Vec::new();
         while let Some((waiter, reserved)) = self.candidate(now) {
@@ -94,12 +94,12 @@ impl Limiter {
         served
     }
 
-    /// A waiter comes for its permits.
+    /// Hands a waiter its granted permits.
     pub(super) fn collect(&mut self, id: WaiterId) -> Option<Waiter> {
         self.granted.remove(&id)
     }
 
-    /// A waiter goes; what it was given goes back.
+    /// Removes a waiter and returns its granted permits to the window.
     pub(super) fn withdraw(&mut self, priority: Priority, id: WaiterId) {
         if let Some(waiter) = self.granted.remove(&id) {
             self.window.give_back(pool(waiter.priority), waiter.permits);
@@ -108,7 +108,7 @@ impl Limiter {
         }
     }
 
-    /// What to tell a waiter whose time is up.
+    /// The denial for a waiter whose time is up.
     pub(super) fn refusal(&mut self, priority: Priority, permits: u32, now: Instant) -> Denied {
         let earliest = self
             .window
@@ -117,7 +117,8 @@ impl Limiter {
         denied(earliest, now)
     }
 
-    /// When something can next be given out, if nothing happens before. `None`: nobody waits, or an answer is awaited.
+    /// When permits can next be granted, if nothing else happens. `None`: the queue is empty, or an answer is
+    /// awaited.
     pub(super) fn wake_at(&mut self, now: Instant) -> Option<Instant> {
         let (waiter, _) = self.candidate(now)?;
         let pool = pool(waiter.priority);
@@ -125,7 +126,7 @@ impl Limiter {
         self.window.earliest(pool, permits, now)
     }
 
-    /// A call came home. Returns whether more may go out than before.
+    /// Records an answered call. Returns whether more permits may be granted than before.
     pub(super) fn answered(
         &mut self,
         priority: Priority,
@@ -138,56 +139,55 @@ impl Limiter {
         self.window.observe(sent, now, report)
     }
 
-    /// A call will not come home: it may have arrived all the same.
+    /// Records a call without an answer: it may have arrived.
     pub(super) fn lost(&mut self, priority: Priority, permits: u32, now: Instant) {
         self.window.done(pool(priority), permits, now);
     }
 
-    /// Nobody gets a permit for so long.
     pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
         self.window.pause(now, pause);
     }
 
-    /// This process may use no more than so many.
+    /// Limits this process's share of the quota.
     pub(super) fn set_own(&mut self, own: u32) {
         self.window.set_own(own);
     }
 
-    /// The most calls a second of all processes.
+    /// Calls per second of all processes.
     pub(super) fn rate(&self) -> f64 {
         self.window.rate()
     }
 
-    /// The most calls of all processes in any window.
+    /// The most calls of all processes in a window.
     pub(super) fn allowed(&self) -> u32 {
         self.window.allowed()
     }
 
-    /// What this process has used, of what now counts.
+    /// This process's calls that count now.
     pub(super) fn used_by_us(&mut self, now: Instant) -> u32 {
         self.window.used_by_us(now)
     }
 
-    /// The first of each queue.
+    /// The first waiter of each class.
     pub(super) fn heads(&self) -> impl Iterator<Item = WaiterId> {
         self.queue.heads().into_iter().flatten()
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// What this process may use, what counts now of everybody's, what is left to this process, and for how long nobody gets
-    /// any.
+    /// This process's share, the calls of all that count now, the permits left to this process, and the rest of a
+    /// pause.
     pub(super) fn usage(&mut self, now: Instant) -> (u32, u32, u32, Option<Duration>) {
         let used = self.window.used(now);
         let left = self.window.left(now);
         (self.window.share(), used, left, self.window.paused_for(now))
     }
 
-    /// Who is next, and whether it is a stop within the part kept for stops. Nobody overtakes the one whose turn it is,
-    /// or a caller who needs two permits would wait for ever.
+    /// The next waiter, and whether it is a stop within the stops' reserve. Nothing overtakes the next waiter: a
+    /// request for two permits could starve.
     fn candidate(&mut self, now: Instant) -> Option<(Waiter, bool)> {
         match self.queue.head(Priority::Stop) {
             Some(stop) if self.window.fits_reserve(stop.permits, now) => Some((stop, true)),
@@ -195,7 +195,7 @@ impl Limiter {
         }
     }
 
-    /// When a waiter at the end of its queue has its permits at the earliest.
+    /// The earliest time at which a waiter at the end of its class can be served.
     fn earliest(&mut self, waiter: Waiter, now: Instant) -> Instant {
         let pool = pool(waiter.priority);
         let own = waiter.permits.min(self.window.capacity(pool));

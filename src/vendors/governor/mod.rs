@@ -1,9 +1,9 @@
-//! Permits to call a vendor, within its quota.
+//! Governors: permits to call a vendor within its quota.
 //!
-//! [`Governor::sliding_window`] is Cloudflare's: an exact window of whose earlier use a new process knows nothing.
-//! [`Governor::per_second`] is everybody else's. Both share one queue: a fifth of the budget is kept for
-//! [`Priority::Stop`] (but of a host that is only looked at), the rest goes by weight (stop 8, start 4, recover 2, finalize 2, janitor 1; one more for each
-//! minute waited, up to 4), and a caller who cannot be served in time is told so at once.
+//! [`Governor::sliding_window`] is Cloudflare's exact window, whose earlier use a new process does not know;
+//! [`Governor::per_second`] serves the others. A fifth of each budget is reserved for [`Priority::Stop`], except of
+//! hosts that are only polled. The rest is shared by weight (stop 8, start 4, recover 2, finalize 2, janitor 1; plus
+//! one per minute waited, up to 4). A request that cannot be served in time is denied at once.
 
 mod limiter;
 mod queue;
@@ -25,33 +25,33 @@ use crate::telemetry::metrics;
 
 pub use window::QuotaReport;
 
-/// What a call is for; the order in which permits go out when they are short.
+/// What a call is for: the order of service when permits are scarce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::EnumIter)]
 #[strum(serialize_all = "snake_case")]
 pub enum Priority {
-    /// Taking down what costs money: a fifth of a budget is kept for it.
+    /// Takes down what costs money. A fifth of the budget is reserved for it.
     Stop,
-    /// Putting a channel on air.
+    /// Puts a channel on air.
     Start,
-    /// Looking after a crash, and watching.
+    /// Checks after a crash, and polls.
     Recover,
-    /// After a relay's end: disabling behind a stopped egress, recordings, deleting.
+    /// Follows a relay's end: disables and deletes objects, reads recordings.
     Finalize,
-    /// Cleanup jobs and orphans.
+    /// Runs cleanup jobs and removes orphans.
     Janitor,
 }
 
-/// Who asks for a permit, and how long it can wait for one.
+/// A request for a permit.
 #[derive(Debug, Clone, Copy)]
 pub struct PermitRequest {
     /// What the call is for.
     pub priority: Priority,
-    /// When a permit is of no use any more.
+    /// When the permit becomes useless.
     pub until: Instant,
 }
 
 impl PermitRequest {
-    /// A caller that waits for its permit no longer than `patience` from now.
+    /// A request that waits for at most `patience`.
     #[must_use]
     pub fn within(priority: Priority, patience: Duration) -> Self {
         Self {
@@ -64,62 +64,62 @@ impl PermitRequest {
 /// No permit in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denied {
-    /// When one may be had.
+    /// When a permit may be available.
     pub retry_after: Duration,
 }
 
-/// What an operator wants to know of a budget.
+/// The state of a budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetSnapshot {
-    /// Whose budget it is.
+    /// The budget's name.
     pub name: &'static str,
-    /// The most calls this process makes in any window.
+    /// The most calls of this process in a window.
     pub quota: u32,
-    /// Those that count now: ours, under way or in the window, and what the vendor says others have used.
+    /// The calls that count now: ours in flight or in the window, and others' as the vendor reports them.
     pub used: u32,
     /// The calls that may be made at once; 0 while paused.
     pub left: u32,
-    /// Callers who wait.
+    /// The number of waiting requests.
     pub waiting: usize,
-    /// How much longer nobody may call, after the vendor said so.
+    /// How much longer the vendor's pause lasts.
     pub paused_for: Option<Duration>,
 }
 
-/// Gives out permits. Clones share one budget.
+/// Grants permits. Clones share one budget.
 #[derive(Debug, Clone)]
 pub struct Governor {
     name: &'static str,
     state: Arc<Mutex<GovernorState>>,
 }
 
-/// The book, and how to reach those who wait.
+/// The limiter, and how to wake the waiters.
 #[derive(Debug)]
 struct GovernorState {
     limiter: Limiter,
     waiters: HashMap<WaiterId, Arc<Notify>>,
-    /// The heads that were told to watch the clock.
+    /// The waiters at the head of their class, which watch the clock.
     heads: Vec<WaiterId>,
-    /// Whether nobody gets a permit.
+    /// Whether all requests are denied.
     closed: bool,
 }
 
 impl Governor {
-    /// Gives `permits` permits in every second.
+    /// Grants `permits` permits per second.
     #[must_use]
     pub fn per_second(name: &'static str, permits: u32) -> Self {
         let window = SlidingWindow::new(permits, Duration::from_secs(1), 1.0, true);
         Self::new(name, window)
     }
 
-    /// The same for calls that only look: nothing is kept for stops, as there are none.
+    /// Like [`Self::per_second`], without a reserve for stops: for hosts that are only polled.
     #[must_use]
     pub fn polls_per_second(name: &'static str, permits: u32) -> Self {
         let window = SlidingWindow::new(permits, Duration::from_secs(1), 1.0, true);
         Self::new(name, window.without_stops())
     }
 
-    /// `share` (above 0, at most 1) of a vendor's `quota` in every `window`. What was used before is not known: one
-    /// call goes alone, and its answer's [`QuotaReport`] tells. Take permits with [`Governor::permit`].
+    /// Grants `share` (above 0, at most 1) of a vendor's `quota` per `window`. Earlier use is unknown: one call goes
+    /// alone, and its answer's [`QuotaReport`] shows what is left.
     #[must_use]
     pub fn sliding_window(name: &'static str, quota: u32, window: Duration, share: f64) -> Self {
         Self::new(name, SlidingWindow::new(quota, window, share, false))
@@ -137,51 +137,44 @@ impl Governor {
         }
     }
 
-    /// Waits for `permits` permits, given together.
-    ///
-    /// # Errors
-    /// [`Denied`] when they cannot be had before `caller.until`.
+    /// Waits for several permits, granted together.
     pub async fn permits(&self, request: PermitRequest, permits: u32) -> Result<Permit, Denied> {
         self.take(request, permits).await
     }
 
-    /// Waits for a permit for one call, to be told what came of it.
-    ///
-    /// # Errors
-    /// [`Denied`] when there will be none before `caller.until`.
+    /// Waits for a permit for one call.
     pub async fn permit(&self, request: PermitRequest) -> Result<Permit, Denied> {
         self.take(request, 1).await
     }
 
-    /// Gives no permit for as long as the vendor asks, 5 minutes at most.
+    /// Grants nothing for as long as the vendor asks, at most 5 minutes.
     pub fn pause(&self, pause: Duration) {
         self.lock().limiter.pause(Instant::now(), pause);
     }
 
-    /// This process may use no more than so many in any window, of a quota it shares with others of ours. What it has used
-    /// already counts, so that it may have to wait until that has left the window.
+    /// Limits this process to a share of a quota that nodes divide. Calls already made count against it.
     pub(crate) fn set_share(&self, permits: u32) {
         let mut state = self.lock();
         state.limiter.set_own(permits);
         state.dispatch(Instant::now(), true);
     }
 
-    /// The most calls a second of all processes, in the long run.
+    /// Calls per second of all processes, in the long run.
     pub(crate) fn rate(&self) -> f64 {
         self.lock().limiter.rate()
     }
 
-    /// The most calls of all processes in any window.
+    /// The most calls of all processes in a window.
     pub(crate) fn allowed(&self) -> u32 {
         self.lock().limiter.allowed()
     }
 
-    /// Nobody gets a permit any more, and whoever waits for one is told so.
+    /// Denies all requests, including those that wait.
     pub(crate) fn close(&self) {
         self.set_closed(true);
     }
 
-    /// Permits go out again.
+    /// Grants permits again.
     pub(crate) fn open(&self) {
         self.set_closed(false);
     }
@@ -194,12 +187,12 @@ impl Governor {
         }
     }
 
-    /// What this process has used, of what now counts.
+    /// This process's calls that count now.
     pub(crate) fn used_by_us(&self) -> u32 {
         self.lock().limiter.used_by_us(Instant::now())
     }
 
-    /// What it is called.
+    /// The budget's name.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
@@ -251,7 +244,7 @@ impl Governor {
         }
     }
 
-    /// Asks; `None` when the permits are out already.
+    /// Queues a request; `None` if its permits are granted at once.
     fn enqueue(
         &self,
         request: PermitRequest,
@@ -262,8 +255,7 @@ impl Governor {
         if state.closed {
             return Err(state.limiter.refusal(request.priority, permits, now));
         }
-        // Whoever can be served is served here, where it is called as well: left to the asking below, all but those who watch
-        // the clock would find out when their time is up.
+        // Serves and wakes earlier waiters first: `request` would serve them without waking them.
         state.dispatch(now, false);
         let asked = state.limiter.request(request, permits, now);
         state.dispatch(now, false);
@@ -293,13 +285,12 @@ impl Governor {
     }
 
     fn lock(&self) -> MutexGuard<'_, GovernorState> {
-        // The book is whole between any two statements that can panic.
         self.state.lock()
     }
 }
 
 impl GovernorState {
-    /// Serves whoever can be served, and calls those who should look: the served, new heads, and all heads if `stir`.
+    /// Serves waiters and wakes those that must act: the served, the new heads, and all heads if `wake_heads`.
     fn dispatch(&mut self, now: Instant, wake_heads: bool) {
         for id in self.limiter.serve(now) {
             self.notify(id);
@@ -320,7 +311,7 @@ impl GovernorState {
     }
 }
 
-/// A place in the queue. Dropped, it is given up, with what it was given.
+/// A queued request. Dropping it removes it from the queue and returns its permits.
 #[derive(Debug)]
 struct PendingPermit {
     governor: Governor,
@@ -331,7 +322,7 @@ struct PendingPermit {
 }
 
 impl PendingPermit {
-    /// `None` when the permits are here, else when to look again. Only the first of each queue watches the clock.
+    /// `None` once the permits are granted, else when to poll again. Only the heads watch the clock.
     fn poll(&self) -> Result<Option<Instant>, Denied> {
         let now = Instant::now();
         let mut state = self.governor.lock();
@@ -362,8 +353,8 @@ impl Drop for PendingPermit {
     }
 }
 
-/// Permits that are out. A call counts until a whole window after its answer, as the vendor counted it at some moment
-/// between. A permit that is dropped before an answer counts as if the answer came then.
+/// Granted permits. The vendor counts a call at some time between its permit and its answer, so it counts here until
+/// a full window after the answer. Dropping a permit counts as an answer at that time.
 #[derive(Debug)]
 pub struct Permit {
     governor: Governor,
@@ -374,7 +365,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Takes one permit out of several, for another call.
+    /// Splits off one permit for another call.
     pub(crate) fn split(&mut self) -> Self {
         let one = self.permits.min(1);
         self.permits -= one;
@@ -385,7 +376,7 @@ impl Permit {
         }
     }
 
-    /// The call was answered, whatever its status; `seen` is what the answer says of the quota, if it does.
+    /// Records that the call was answered, with any status. `report`: what the answer says about the quota.
     pub fn answered(mut self, report: Option<QuotaReport>) {
         self.answered = true;
         let now = Instant::now();

@@ -1,8 +1,8 @@
-//! Who comes next when permits are short: shares by weight, with ageing.
+//! The order of service when permits are scarce: shares by weight, with ageing.
 //!
-//! Each priority has a queue of its own, first come first served. Between them, stride scheduling: whoever was served
-//! steps back by a stride that is the shorter the heavier its weight, and the hindmost is served next. So no flood of
-//! one kind keeps another from its share, and what a priority leaves unused goes to the others.
+//! Each priority is a class with a first-in first-out queue. Classes share by stride scheduling: each service
+//! advances a class's pass by 1/weight, and the lowest pass is next. No class can starve another, and unused shares
+//! go to the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,27 +11,26 @@ use tokio::time::Instant;
 
 use super::Priority;
 
-/// The number of priorities.
 const CLASSES: usize = 5;
 
-/// A stride of weight 1.
+/// The stride of weight 1.
 const STRIDE: u64 = 1 << 20;
 
-/// For each of these that the head of a queue has waited its queue weighs one more, up to [`MAX_AGED_WEIGHT`].
+/// A class gains one weight per this much waiting of its head, up to [`MAX_AGED_WEIGHT`].
 const AGEING: Duration = Duration::from_secs(60);
 
-/// The weight age can give: that of a start.
+/// The most weight that ageing gives: that of a start.
 const MAX_AGED_WEIGHT: u32 = 4;
 
-/// A place in a queue; the lower, the earlier it was taken.
+/// Identifies a waiter; a lower id was queued earlier.
 pub(super) type WaiterId = u64;
 
-/// Somebody who waits.
+/// A queued request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiter {
     pub(super) id: WaiterId,
     pub(super) priority: Priority,
-    /// How many permits, given together.
+    /// The number of permits, granted together.
     pub(super) permits: u32,
     pub(super) since: Instant,
 }
@@ -43,16 +42,16 @@ struct ClassQueue {
     pass: u64,
 }
 
-/// All who wait.
+/// The queues of all classes.
 #[derive(Debug, Default)]
 pub(super) struct WaitQueue {
     queues: [ClassQueue; CLASSES],
-    /// How far the last one served had come: nobody saves up shares while not waiting.
+    /// The highest pass served so far: a class that was empty starts there and saves up no shares.
     pass: u64,
 }
 
 impl WaitQueue {
-    /// Takes a place at the end.
+    /// Appends a waiter.
     pub(super) fn push(&mut self, waiter: Waiter) {
         let pass = self.pass;
         let queue = self.queue(waiter.priority);
@@ -63,7 +62,6 @@ impl WaitQueue {
         queue.waiting.insert(waiter.id, waiter);
     }
 
-    /// Gives a place up.
     pub(super) fn remove(&mut self, priority: Priority, id: WaiterId) -> Option<Waiter> {
         let queue = self.queue(priority);
         let waiter = queue.waiting.remove(&id)?;
@@ -71,19 +69,19 @@ impl WaitQueue {
         Some(waiter)
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub(super) fn len(&self) -> usize {
         self.queues.iter().map(|queue| queue.waiting.len()).sum()
     }
 
-    /// The permits asked for by all of one priority.
+    /// The permits requested by one class.
     pub(super) fn permits(&self, priority: Priority) -> u64 {
         self.queues
             .get(index(priority))
             .map_or(0, |queue| queue.permits)
     }
 
-    /// The first of each queue.
+    /// The first waiter of each class.
     pub(super) fn heads(&self) -> [Option<WaiterId>; CLASSES] {
         let mut heads = [None; CLASSES];
         for (head, queue) in heads.iter_mut().zip(&self.queues) {
@@ -92,13 +90,13 @@ impl WaitQueue {
         heads
     }
 
-    /// The first of one queue.
+    /// The first waiter of one class.
     pub(super) fn head(&self, priority: Priority) -> Option<Waiter> {
         let queue = self.queues.get(index(priority))?;
         queue.waiting.values().next().copied()
     }
 
-    /// Whose turn it is.
+    /// The waiter to serve next.
     pub(super) fn next(&self) -> Option<Waiter> {
         self.queues
             .iter()
@@ -107,7 +105,7 @@ impl WaitQueue {
             .map(|(_, waiter)| waiter)
     }
 
-    /// Serves somebody whose turn it was.
+    /// Serves the next waiter.
     pub(super) fn serve(&mut self, waiter: Waiter, now: Instant) {
         let queue = self.queue(waiter.priority);
         let pass = queue.pass;
@@ -138,10 +136,10 @@ fn index(priority: Priority) -> usize {
     }
 }
 
-/// What a waiter weighs beside the heads of the other queues.
+/// The weight of a class with this waiter at its head.
 fn weight(waiter: Waiter, now: Instant) -> u32 {
     let weight = match waiter.priority {
-        // Beyond the part that is kept for stops they still save money.
+        // Beyond their reserve, stops still save money.
         Priority::Stop => 8,
         Priority::Start => 4,
         Priority::Recover | Priority::Finalize => 2,
@@ -165,7 +163,7 @@ mod tests {
         }
     }
 
-    /// Who gets the next `turns` turns.
+    /// The priorities of the next `turns` services.
     fn served(queue: &mut WaitQueue, turns: usize, now: Instant) -> Vec<Priority> {
         let mut order = Vec::new();
         for _ in 0..turns {
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_late_does_not_make_up_for_what_it_did_not_ask_for() {
+    fn an_idle_class_saves_up_no_shares() {
         let now = Instant::now();
         let mut queue = WaitQueue::default();
         for id in 0..2000 {
@@ -228,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_waited_for_minutes_weighs_as_much_as_a_start() {
+    fn a_waiter_of_minutes_weighs_as_much_as_a_start() {
         let now = Instant::now();
         let later = now + 3 * AGEING;
         let mut queue = WaitQueue::default();

@@ -40,13 +40,13 @@ async fn a_per_second_governor_never_gives_more_in_any_second() {
             .count();
         assert!(inside <= 10);
     }
-    // 8 at a time, since 2 of 10 are kept for stops.
+    // 8 at a time, since 2 of 10 are reserved for stops.
     assert!(begin.elapsed() >= 6 * seconds(1));
     assert!(begin.elapsed() < 7 * seconds(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_waits_for_its_turn_no_longer_than_it_can() {
+async fn a_request_waits_no_longer_than_its_deadline() {
     let governor = Governor::per_second("test", 1);
     governor
         .permits(within(START, seconds(0)), 1)
@@ -64,7 +64,7 @@ async fn a_caller_waits_for_its_turn_no_longer_than_it_can() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_whose_time_runs_out_in_the_queue_is_denied_then() {
+async fn a_request_whose_deadline_passes_in_the_queue_is_denied_then() {
     let governor = Governor::sliding_window("test", 10, seconds(300), 1.0);
     let _alone = governor.permit(within(START, seconds(0))).await.unwrap();
     let begin = Instant::now();
@@ -104,7 +104,7 @@ async fn a_dropped_waiter_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_calls_until_a_pause_has_passed() {
+async fn no_permit_is_granted_until_a_pause_has_passed() {
     let governor = Governor::per_second("test", 100);
     governor.pause(seconds(30));
     assert_eq!(governor.snapshot().paused_for, Some(seconds(30)));
@@ -139,7 +139,7 @@ async fn the_first_call_of_a_process_goes_alone_and_its_answer_lets_the_others_g
         .collect();
     tokio::time::sleep(seconds(5)).await;
     assert_eq!(governor.snapshot().waiting, 100);
-    // 460 are left of 1,200: 220 of our 960, of which 192 are kept for stops.
+    // 460 of 1,200 are left: 220 of our 960, of which 192 are reserved for stops.
     first.answered(Some(QuotaReport {
         remaining: 460,
         quota: None,
@@ -199,7 +199,7 @@ async fn an_exact_window_holds_at_every_moment_of_a_long_rush() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_are_served_because_another_asks_are_called() {
+async fn waiters_that_are_served_by_another_request_are_woken() {
     let governor = Governor::per_second("test", 10);
     let ask = || governor.enqueue(within(START, seconds(60)), 1).unwrap();
     for _ in 0..8 {
@@ -207,7 +207,7 @@ async fn those_who_are_served_because_another_asks_are_called() {
         governor.issue(START, 1).answered(None);
     }
     let waiting: Vec<_> = (0..3).map(|_| ask().unwrap()).collect();
-    // The window is free again, and before anybody's clock has rung somebody else comes.
+    // The window is free again; another request comes before any timer fires.
     tokio::time::advance(seconds(1)).await;
     assert!(ask().is_none());
     for pending in &waiting {
@@ -217,7 +217,7 @@ async fn those_who_are_served_because_another_asks_are_called() {
     }
 }
 
-/// The vendor counts a call when it arrives, at some moment between its permit and its answer.
+/// The vendor counts a call when it arrives, some time between its permit and its answer.
 #[tokio::test(start_paused = true)]
 async fn no_second_at_the_vendor_holds_more_calls_than_the_quota_however_long_they_take() {
     let governor = Governor::polls_per_second("test", 20);

@@ -1,8 +1,8 @@
-//! How much of a quota is used: an exact sliding window, without a clock of its own.
+//! An exact sliding window over a quota, without a clock of its own.
 //!
-//! A call counts from its permit until a whole window after it came home: the vendor counted it somewhere between, so
-//! whatever the way took, no window of the vendor's holds more than we allow. (A token bucket with a burst lets twice
-//! its quota through one window.)
+//! A call counts from its permit until a full window after its answer. The vendor counts it somewhere between, so no
+//! window at the vendor exceeds the limit, whatever the latency. (A token bucket with a burst lets twice its quota
+//! through one window.)
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use tokio::time::Instant;
 
 use crate::vendors::http::MAX_WAIT;
 
-/// How long a use is remembered after it left the window: longer than a call may be under way.
+/// How long uses are kept after they left the window: longer than a call may be in flight.
 const KEEP_EXPIRED: Duration = Duration::from_secs(60);
 
-/// On whose account a use goes.
+/// What a use counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pool {
-    /// A fifth of the budget is kept for stops.
+    /// Calls that stop relays: a fifth of the budget is reserved for them.
     Stop,
-    /// Everything else of ours.
+    /// All other calls of this process.
     Rest,
-    /// What other users of the same quota did, other processes of ours included.
+    /// Calls of other users of the quota, including our other processes.
     Others,
 }
 
 /// What an answer's `Ratelimit` and `Ratelimit-Policy` headers say (`cloudflare-stream.md §1.4`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaReport {
-    /// How many requests the vendor says are left (`r`).
+    /// The requests left (`r`).
     pub remaining: u32,
-    /// The quota the vendor says this is of (`q`), when it says so.
+    /// The quota that `remaining` belongs to (`q`), if given.
     pub quota: Option<u32>,
 }
 
@@ -41,7 +41,7 @@ struct Use {
     count: u32,
 }
 
-/// So many uses per purse.
+/// Uses per pool.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     stop: u32,
@@ -51,16 +51,16 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, pool: Pool, count: u32) {
-        let slot = self.slot(pool);
-        *slot = slot.saturating_add(count);
+        let count_of = self.count_mut(pool);
+        *count_of = count_of.saturating_add(count);
     }
 
     fn take(&mut self, pool: Pool, count: u32) {
-        let slot = self.slot(pool);
-        *slot = slot.saturating_sub(count);
+        let count_of = self.count_mut(pool);
+        *count_of = count_of.saturating_sub(count);
     }
 
-    fn slot(&mut self, pool: Pool) -> &mut u32 {
+    fn count_mut(&mut self, pool: Pool) -> &mut u32 {
         match pool {
             Pool::Stop => &mut self.stop,
             Pool::Rest => &mut self.rest,
@@ -77,36 +77,36 @@ impl Tally {
     }
 }
 
-/// The accounts of one quota.
+/// The window of one quota.
 #[derive(Debug)]
 pub(super) struct SlidingWindow {
     length: Duration,
-    /// The quota the settings name.
+    /// The configured quota.
     quota: u32,
     share: f64,
-    /// The most uses in any window.
+    /// The most uses in a window.
     allowed: u32,
-    /// Whether a fifth of it is kept for stops.
+    /// Whether a fifth is reserved for stops.
     reserves: bool,
-    /// The most uses of this process in any window, where it is not alone.
+    /// The most uses of this process in a window, if it shares the quota.
     own: Option<u32>,
-    /// Whether it is known what others, or an earlier process, have used.
+    /// Whether the use by others and by earlier processes is known.
     known: bool,
-    /// Whether the vendor tells what is left, so that it can be asked.
+    /// Whether the vendor reports what is left.
     reports_quota: bool,
-    /// Uses by the time they count from, the oldest first.
+    /// Uses by the time they count from, oldest first.
     log: VecDeque<Use>,
-    /// Uses that left the window a short while ago.
+    /// Uses that left the window within [`KEEP_EXPIRED`].
     left: VecDeque<Use>,
     /// The sum of `log`.
     logged: Tally,
-    /// Permits out whose calls have not come home.
+    /// Permits whose calls are in flight.
     in_flight: Tally,
     paused_until: Option<Instant>,
 }
 
 impl SlidingWindow {
-    /// `share` of `quota` in every `length`, a fifth of it kept for stops. With `known`, nobody else uses the quota.
+    /// A window of `share` of `quota` per `length`. `known`: no other process uses the quota.
     pub(super) fn new(quota: u32, length: Duration, share: f64, known: bool) -> Self {
         let allowed = part(quota, share);
         Self {
@@ -126,23 +126,23 @@ impl SlidingWindow {
         }
     }
 
-    /// Nothing is kept for stops: there are none.
+    /// Removes the reserve for stops.
     pub(super) fn without_stops(mut self) -> Self {
         self.reserves = false;
         self
     }
 
-    /// The most uses a second, of all processes, in the long run.
+    /// Uses per second of all processes, in the long run.
     pub(super) fn rate(&self) -> f64 {
         f64::from(self.allowed) / self.length.as_secs_f64()
     }
 
-    /// The most uses in any window.
+    /// The most uses in a window.
     pub(super) fn allowed(&self) -> u32 {
         self.allowed
     }
 
-    /// The most of them that may be this process's.
+    /// This process's part of `allowed`.
     pub(super) fn share(&self) -> u32 {
         self.own.map_or(self.allowed, |own| own.min(self.allowed))
     }
@@ -153,21 +153,20 @@ impl SlidingWindow {
         self.logged.total().saturating_add(self.in_flight.total())
     }
 
-    /// What this process may still use at once.
+    /// What this process may use at once.
     pub(super) fn left(&mut self, now: Instant) -> u32 {
         self.advance(now);
         self.free(Pool::Stop, self.counted())
     }
 
-    /// This process's part of them.
+    /// This process's uses that count now.
     pub(super) fn used_by_us(&mut self, now: Instant) -> u32 {
         self.advance(now);
         self.counted().own()
     }
 
-    /// From now on this process may use so many in any window, however many are left to all. What it has used already
-    /// counts. If that is more than before, others may have used the difference: where the vendor tells what is left, one call
-    /// goes alone, and finds out.
+    /// Limits this process to `own` uses in a window; past uses count. If the share grows, others may have used the
+    /// difference: where the vendor reports what is left, one call goes alone to find out.
     pub(super) fn set_own(&mut self, own: u32) {
         let before = self.own.replace(own);
         if self.reports_quota && before.is_some_and(|before| own > before) {
@@ -175,21 +174,21 @@ impl SlidingWindow {
         }
     }
 
-    /// How long nobody gets a permit.
+    /// The rest of a pause.
     pub(super) fn paused_for(&self, now: Instant) -> Option<Duration> {
         self.paused_until
             .and_then(|until| until.checked_duration_since(now))
             .filter(|pause| !pause.is_zero())
     }
 
-    /// Gives no permit for `pause`, or for [`MAX_WAIT`] if that is shorter.
+    /// Grants nothing for `pause`, at most [`MAX_WAIT`].
     pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
         let until = now + pause.min(MAX_WAIT);
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
     }
 
-    /// Whether `count` permits may go out now. More than the purse ever holds go when it is full, and are paid off in
-    /// the windows that follow.
+    /// Whether `count` permits may be granted now. A request above the pool's capacity is granted when the pool is
+    /// full; [`Self::done`] spreads it over the following windows.
     pub(super) fn fits(&mut self, pool: Pool, count: u32, now: Instant) -> bool {
         self.advance(now);
         if self.paused_for(now).is_some() || self.awaits_first_answer() {
@@ -199,7 +198,7 @@ impl SlidingWindow {
         capacity > 0 && self.free(pool, self.counted()) >= count.min(capacity)
     }
 
-    /// Whether `count` permits for stops are within the part kept for them.
+    /// Whether `count` more stops fit the reserve.
     pub(super) fn fits_reserve(&mut self, count: u32, now: Instant) -> bool {
         self.advance(now);
         let reserved = self.reserved();
@@ -209,17 +208,17 @@ impl SlidingWindow {
         self.counted().stop.saturating_add(count) <= reserved
     }
 
-    /// Permits go out.
+    /// Records granted permits.
     pub(super) fn take(&mut self, pool: Pool, count: u32) {
         self.in_flight.add(pool, count);
     }
 
-    /// Permits come back without a call.
+    /// Takes back permits that were not used.
     pub(super) fn give_back(&mut self, pool: Pool, count: u32) {
         self.in_flight.take(pool, count);
     }
 
-    /// Calls have come home, or will not: they count from now.
+    /// Records ended calls: they count for a window from now.
     pub(super) fn done(&mut self, pool: Pool, count: u32, now: Instant) {
         self.advance(now);
         self.in_flight.take(pool, count);
@@ -237,8 +236,8 @@ impl SlidingWindow {
         }
     }
 
-    /// A call sent at `sent` was answered, with or without word of what is left. The vendor's word counts when it is
-    /// the lower one. Returns whether more may go out than before.
+    /// Records the answer to a call sent at `sent`. A report counts only if it leaves less than we know of. Returns
+    /// whether more permits may be granted than before.
     pub(super) fn observe(
         &mut self,
         sent: Instant,
@@ -251,28 +250,27 @@ impl SlidingWindow {
         if let Some(report) = report {
             let quota = report.quota.unwrap_or(self.quota);
             self.allowed = part(quota.min(self.quota), self.share);
-            let theirs = quota.saturating_sub(report.remaining);
-            // The vendor counted between `sent` and now: what has left the window since is in its count as well.
-            let gone = self
+            let used_at_vendor = quota.saturating_sub(report.remaining);
+            // The vendor's count may include uses that left our window since `sent`.
+            let expired = self
                 .left
                 .iter()
                 .filter(|used| used.at + self.length > sent)
                 .fold(0u32, |sum, used| sum.saturating_add(used.count));
-            let ours = self.counted().total().saturating_add(gone);
-            if theirs > ours {
+            let known_use = self.counted().total().saturating_add(expired);
+            if used_at_vendor > known_use {
                 self.enter(Use {
                     at: now,
                     pool: Pool::Others,
-                    count: theirs - ours,
+                    count: used_at_vendor - known_use,
                 });
             }
         }
         before.0 != self.known || before.1 < self.allowed
     }
 
-    /// The earliest time at which `count` permits can have gone out one after the other, when nobody else asks; later
-    /// when calls under way come home late. `None`: that hangs on an answer that is still out, or on this process's being
-    /// given a share.
+    /// When `count` permits can have been granted one after the other, with no other requests; later if calls in
+    /// flight are slow. `None`: unknown until an answer arrives or a share is assigned.
     pub(super) fn earliest(&mut self, pool: Pool, count: u32, now: Instant) -> Option<Instant> {
         self.advance(now);
         let start = self.paused_until.map_or(now, |until| until.max(now));
@@ -285,7 +283,7 @@ impl SlidingWindow {
         Some(start.max(self.first_free(pool, first, now)) + self.length * rounds)
     }
 
-    /// The first time at which `count` permits, at most the capacity, are free.
+    /// When `count` permits, at most the capacity, are free.
     fn first_free(&self, pool: Pool, count: u32, now: Instant) -> Instant {
         let mut counted = self.counted();
         if self.free(pool, counted) >= count {
@@ -300,13 +298,13 @@ impl SlidingWindow {
         now + self.length
     }
 
-    /// What a purse holds at most.
+    /// The most a pool can hold.
     pub(super) fn capacity(&self, pool: Pool) -> u32 {
         let nothing = Tally::default();
         self.free(pool, nothing)
     }
 
-    /// How much is left of all that is allowed, and of this process's share of it.
+    /// What is left of the limit of all processes and of this process's share.
     fn free(&self, pool: Pool, counted: Tally) -> u32 {
         let left = |most: u32, reserved: u32| {
             let held = match pool {
@@ -322,7 +320,7 @@ impl SlidingWindow {
         }
     }
 
-    /// The part of what all may use that only stops may use.
+    /// The reserve for stops within `allowed`.
     fn reserved(&self) -> u32 {
         match self.reserves {
             true => self.allowed / 5,
@@ -330,7 +328,7 @@ impl SlidingWindow {
         }
     }
 
-    /// The same of a share: a fifth at least, if it can be divided at all.
+    /// The reserve within a share: at least a fifth, rounded up, if the share is above 1.
     fn reserved_of_share(&self, own: u32) -> u32 {
         match own {
             0 | 1 => 0,
@@ -347,7 +345,7 @@ impl SlidingWindow {
         }
     }
 
-    /// Until it is known what was used before, one call goes alone.
+    /// Until the earlier use is known, calls go one at a time.
     fn awaits_first_answer(&self) -> bool {
         !self.known && self.in_flight.total() > 0
     }

@@ -1,9 +1,9 @@
-//! Who broadcasts in a channel.
+//! Reading a channel's broadcasters.
 
 use super::*;
 
 #[rstest]
-#[case::nobody(json!({ "channel_exist": false }), Hosts::NoChannel)]
+#[case::unused_address(json!({ "channel_exist": false }), Hosts::NoChannel)]
 #[case::live(json!({ "channel_exist": true, "mode": 2, "broadcasters": [12345, 7] }), Hosts::Uids(vec![12345, 7]))]
 #[case::audience_only(json!({ "channel_exist": true, "mode": 2, "broadcasters": [] }), Hosts::Uids(vec![]))]
 #[case::entries_that_are_no_uid(json!({ "channel_exist": true, "broadcasters": ["alice", -1, null, 12345, {}, 4294967296_u64, 1.5, "7", 9.0] }), Hosts::Uids(vec![12345, 7, 9]))]
@@ -40,7 +40,7 @@ async fn the_hosts_of_a_channel_are_read_in_both_profiles(
 #[case(json!({ "success": false, "data": { "channel_exist": false } }))]
 #[case(json!({}))]
 #[tokio::test]
-async fn an_answer_that_names_nobody_is_no_reading_of_an_absent_seller(#[case] body: Value) {
+async fn an_answer_without_hosts_does_not_show_an_absent_seller(#[case] body: Value) {
     let server = always(200, body).await;
     let error = agora(&server)
         .channel()
@@ -55,7 +55,7 @@ async fn an_answer_that_names_nobody_is_no_reading_of_an_absent_seller(#[case] b
 #[case::above("..")]
 #[case::nothing("")]
 #[tokio::test]
-async fn a_name_that_would_make_another_call_of_the_path_is_sent_to_nobody(#[case] name: &str) {
+async fn a_name_that_would_change_the_endpoint_is_not_sent(#[case] name: &str) {
     let server = MockServer::start().await;
     let hosts = agora(&server).channel().hosts(permit(), name).await;
     assert_eq!(hosts.unwrap_err().class, Class::Rejected);

@@ -1,4 +1,4 @@
-//! Cloud Recording: what a start says, what its answers and an egress's state mean.
+//! Cloud Recording: the body of a start, and what answers and states mean.
 
 use super::*;
 
@@ -14,18 +14,20 @@ async fn acquire_asks_for_a_web_page_egress_with_basic_credentials() {
         ))
         .and(header("content-type", "application/json;charset=utf-8"))
         .and(body_json(json!({
-            "cname": "mark", "uid": "900000001",
+            "cname": "tag", "uid": "900000001",
             "clientRequest": { "scene": 1, "resourceExpiredHour": 25 },
         })))
-        .respond_with(ResponseTemplate::new(200).set_body_json(
-            json!({ "cname": "mark", "uid": "900000001", "resourceId": "JyvK8nXH" }),
-        ))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_json(
+                json!({ "cname": "tag", "uid": "900000001", "resourceId": "JyvK8nXH" }),
+            ),
+        )
         .expect(1)
         .mount(&server)
         .await;
     let id = agora(&server)
         .cloud_recording()
-        .acquire(permit(), "mark", 900_000_001, 25)
+        .acquire(permit(), "tag", 900_000_001, 25)
         .await
         .unwrap();
     assert_eq!(id, "JyvK8nXH");
@@ -104,7 +106,7 @@ async fn a_start_keeps_to_the_ceiling_of_hours_and_leaves_readiness_out_when_it_
 #[case::resource_of_another_as_forbidden(403, json!({ "code": 432 }), RecordingStartAnswer::ResourceExpired)]
 #[case::resource_too_old_as_a_success(200, json!({ "code": 433 }), RecordingStartAnswer::ResourceExpired)]
 #[tokio::test]
-async fn each_answer_to_a_start_is_told_apart(
+async fn each_answer_to_a_start_is_distinguished(
     #[case] status: u16,
     #[case] body: Value,
     #[case] expected: RecordingStartAnswer,
@@ -152,7 +154,7 @@ async fn each_refusal_of_a_start_says_what_can_be_done(
         .start(permit(), &start_request())
         .await
         .unwrap_err();
-    assert_eq!(told(&error), (class, done), "{error}");
+    assert_eq!(class_of(&error), (class, done), "{error}");
     assert_eq!(error.status, Some(status));
     let code = body["code"].as_str().and_then(|code| code.parse().ok());
     assert_eq!(error.code, body["code"].as_i64().or(code));
@@ -167,7 +169,7 @@ async fn each_refusal_of_a_start_says_what_can_be_done(
     );
 }
 
-/// A proxy answered in Agora's place, or Agora otherwise than documented: none of it shows that the call was carried out.
+/// A proxy answered, or Agora in an undocumented way: neither proves that the call took effect.
 #[rstest]
 #[case::a_page("text/html", "<html>welcome</html>")]
 #[case::a_page_said_to_be_json("application/json", "<!doctype html><title>One moment</title>")]
@@ -193,7 +195,7 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
     let agora = agora(&server);
     let (recording, push) = (agora.cloud_recording(), agora.media_push());
     let mut errors = vec![
-        recording.acquire(permit(), "mark", 1, 1).await.unwrap_err(),
+        recording.acquire(permit(), "tag", 1, 1).await.unwrap_err(),
         recording
             .start(permit(), &start_request())
             .await
@@ -205,7 +207,7 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
         recording.stop(permit(), &task()).await.unwrap_err(),
         push.create(permit(), &converter()).await.unwrap_err(),
     ];
-    // Documented without a body: any is good but a web page.
+    // Documented without a body: any but a web page is accepted.
     let deleted = push.delete(permit(), "na", "c").await;
     if body.starts_with('<') {
         errors.push(deleted.unwrap_err());
@@ -213,7 +215,11 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
         assert_eq!(deleted.unwrap(), DeleteAnswer::Deleted);
     }
     for error in errors {
-        assert_eq!(told(&error), (Class::Unexpected, Done::Unknown), "{error}");
+        assert_eq!(
+            class_of(&error),
+            (Class::Unexpected, Done::Unknown),
+            "{error}"
+        );
         assert_eq!(error.status, Some(status));
     }
 }
@@ -236,7 +242,7 @@ async fn an_answer_of_another_says_nothing_of_an_egress_or_a_converter(
     let agora = agora(&server);
     let (recording, push) = (agora.cloud_recording(), agora.media_push());
     for error in [
-        recording.acquire(permit(), "mark", 1, 1).await.unwrap_err(),
+        recording.acquire(permit(), "tag", 1, 1).await.unwrap_err(),
         recording
             .start(permit(), &start_request())
             .await
@@ -245,7 +251,11 @@ async fn an_answer_of_another_says_nothing_of_an_egress_or_a_converter(
         push.create(permit(), &converter()).await.unwrap_err(),
         push.delete(permit(), "na", "c").await.unwrap_err(),
     ] {
-        assert_eq!(told(&error), (Class::Unexpected, Done::Unknown), "{error}");
+        assert_eq!(
+            class_of(&error),
+            (Class::Unexpected, Done::Unknown),
+            "{error}"
+        );
     }
     for error in [
         recording.query(permit(), &task()).await.unwrap_err(),
@@ -253,7 +263,7 @@ async fn an_answer_of_another_says_nothing_of_an_egress_or_a_converter(
         push.list(permit()).await.unwrap_err(),
         push.check_credentials(permit()).await.unwrap_err(),
     ] {
-        assert_eq!(told(&error), (Class::Unexpected, Done::No), "{error}");
+        assert_eq!(class_of(&error), (Class::Unexpected, Done::No), "{error}");
     }
     assert!(agora.last_success().is_none(), "it was not Agora");
 }
@@ -282,7 +292,7 @@ async fn the_429_of_another_is_about_the_rate_whatever_its_words() {
         .create(permit(), &converter())
         .await;
     let error = created.unwrap_err();
-    assert_eq!(told(&error), (Class::RateLimited, Done::No));
+    assert_eq!(class_of(&error), (Class::RateLimited, Done::No));
 }
 
 #[tokio::test]
@@ -307,7 +317,7 @@ async fn a_page_refuses_nothing_and_says_nothing_of_an_object() {
                 .unwrap_err(),
             push.delete(permit(), "na", "c").await.unwrap_err(),
         ] {
-            assert_eq!(told(&error), (class, Done::Unknown), "{error}");
+            assert_eq!(class_of(&error), (class, Done::Unknown), "{error}");
         }
         let error = push.check_credentials(permit()).await.unwrap_err();
         assert_eq!(error.class, class);
@@ -353,7 +363,7 @@ async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
 }
 
 fn status_body(status: Value, services: Value) -> Value {
-    json!({ "cname": "mark", "uid": "900000001", "resourceId": "res", "sid": "sid1",
+    json!({ "cname": "tag", "uid": "900000001", "resourceId": "res", "sid": "sid1",
             "serverResponse": { "status": status, "extensionServiceState": services } })
 }
 
@@ -443,7 +453,7 @@ async fn an_update_names_the_new_output() {
             "{RECORDING}/resourceid/res/sid/sid1/mode/web/update"
         )))
         .and(body_json(json!({
-            "cname": "mark", "uid": "900000001",
+            "cname": "tag", "uid": "900000001",
             "clientRequest": { "rtmpPublishConfig": { "outputs": [{ "rtmpUrl": url }] } },
         })))
         .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "sid": "sid1" })))
@@ -459,7 +469,7 @@ async fn an_update_names_the_new_output() {
 
 #[rstest]
 #[case::stopped(200, json!({ "serverResponse": { "extensionServiceState": [] } }))]
-#[case::stopped_at_once(200, json!({ "cname": "mark", "uid": "900000001", "resourceId": "res", "sid": "sid1" }))]
+#[case::stopped_at_once(200, json!({ "cname": "tag", "uid": "900000001", "resourceId": "res", "sid": "sid1" }))]
 #[case::nothing_recorded(206, json!({ "code": 435, "reason": "no recorded data" }))]
 #[case::was_stopping(400, json!({ "code": 49, "reason": "invalid operation" }))]
 #[tokio::test]
@@ -473,7 +483,7 @@ async fn a_stop_does_not_wait_for_uploads_and_knows_what_counts_as_stopped(
             "{RECORDING}/resourceid/res/sid/sid1/mode/web/stop"
         )))
         .and(body_json(json!({
-            "cname": "mark", "uid": "900000001", "clientRequest": { "async_stop": true },
+            "cname": "tag", "uid": "900000001", "clientRequest": { "async_stop": true },
         })))
         .respond_with(ResponseTemplate::new(status).set_body_json(body))
         .mount(&server)
@@ -506,5 +516,5 @@ async fn a_stop_that_was_left_open_is_not_taken_for_done(
         .stop(permit(), &task())
         .await
         .unwrap_err();
-    assert_eq!(told(&error), (class, done));
+    assert_eq!(class_of(&error), (class, done));
 }

@@ -1,4 +1,4 @@
-//! Domains: what is repeated where, and what is left to the caller.
+//! Domains: which calls are retried where, and which are left to the caller.
 
 use super::*;
 
@@ -15,15 +15,15 @@ async fn a_read_goes_on_to_the_next_domain_which_is_then_asked_first() {
                 .await
                 .unwrap(),
             RecordingQueryAnswer::NotFound { failed_over: true },
-            "a 404 of another domain can be told"
+            "a 404 of another domain can be printed"
         );
         assert_eq!(calls(&fallback).await, count);
     }
 }
 
-/// As a gateway does that shows what it was sent.
+/// Like a gateway that echoes the request.
 #[tokio::test]
-async fn an_answer_that_echoes_our_authorization_tells_nobody_what_it_is() {
+async fn an_echoed_authorization_is_redacted() {
     let server = MockServer::start().await;
     Mock::given(wiremock::matchers::any())
         .respond_with(|request: &wiremock::Request| {
@@ -43,9 +43,12 @@ async fn an_answer_that_echoes_our_authorization_tells_nobody_what_it_is() {
     let sent = sent.headers["authorization"].to_str().unwrap();
     let credential = sent.strip_prefix("Basic ").unwrap();
     let core = credential.trim_end_matches('=');
-    let told = format!("{error} {error:?} {:?}", agora.last_error());
-    assert!(told.contains("Authorization: Basic [redacted]"), "{told}");
-    assert!(!told.contains(core), "{told}");
+    let printed = format!("{error} {error:?} {:?}", agora.last_error());
+    assert!(
+        printed.contains("Authorization: Basic [redacted]"),
+        "{printed}"
+    );
+    assert!(!printed.contains(core), "{printed}");
 }
 
 #[tokio::test]
@@ -69,7 +72,7 @@ async fn a_read_is_tried_twice_at_the_first_domain() {
 #[tokio::test]
 async fn a_start_that_surely_did_not_arrive_goes_to_the_next_domain() {
     let fallback = always(200, json!({ "sid": "s" })).await;
-    let agora = build(&settings(&nobody().await, &[fallback.uri()]));
+    let agora = build(&settings(&unused_address().await, &[fallback.uri()]));
     let answer = agora
         .cloud_recording()
         .start(permit(), &start_request())
@@ -103,7 +106,11 @@ async fn calls_that_may_have_arrived_and_must_not_happen_twice_are_left_to_the_c
         updated.unwrap_err(),
         created.unwrap_err(),
     ] {
-        assert_eq!(told(&error), (Class::Unavailable, Done::Unknown), "{error}");
+        assert_eq!(
+            class_of(&error),
+            (Class::Unavailable, Done::Unknown),
+            "{error}"
+        );
     }
     assert_eq!(calls(&fallback).await, 0);
 }
@@ -159,27 +166,30 @@ async fn an_answer_that_fails_is_an_answer_and_no_other_domain_is_asked() {
         .query(permit(), &task())
         .await
         .unwrap_err();
-    assert_eq!(told(&error), (Class::Unavailable, Done::No));
+    assert_eq!(class_of(&error), (Class::Unavailable, Done::No));
     assert_eq!((calls(&primary).await, calls(&fallback).await), (1, 0));
 }
 
 #[tokio::test]
 async fn when_no_domain_answers_the_outcome_is_as_sure_as_the_least_sure_attempt() {
-    let refused = build(&settings(&nobody().await, &[nobody().await]));
+    let refused = build(&settings(
+        &unused_address().await,
+        &[unused_address().await],
+    ));
     let error = refused
         .cloud_recording()
         .start(permit(), &start_request())
         .await
         .unwrap_err();
-    assert_eq!(told(&error), (Class::Unavailable, Done::No));
+    assert_eq!(class_of(&error), (Class::Unavailable, Done::No));
 
-    let cut_then_refused = build(&settings(&hangs_up().await, &[nobody().await]));
+    let cut_then_refused = build(&settings(&hangs_up().await, &[unused_address().await]));
     let error = cut_then_refused
         .cloud_recording()
         .stop(permit(), &task())
         .await
         .unwrap_err();
-    assert_eq!(told(&error), (Class::Unavailable, Done::Unknown));
+    assert_eq!(class_of(&error), (Class::Unavailable, Done::Unknown));
 }
 
 #[tokio::test]
@@ -200,7 +210,7 @@ async fn silence_is_a_timeout_of_unknown_outcome() {
         .start(permit(), &start_request())
         .await
         .unwrap_err();
-    assert_eq!(told(&error), (Class::Timeout, Done::Unknown));
+    assert_eq!(class_of(&error), (Class::Timeout, Done::Unknown));
 }
 
 #[test]

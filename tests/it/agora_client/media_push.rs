@@ -1,4 +1,4 @@
-//! Media Push: what a converter is, how it is found, listed and removed.
+//! Media Push: creating, reading, listing and deleting converters.
 
 use super::*;
 
@@ -74,7 +74,7 @@ async fn a_raw_converter_carries_the_sellers_stream_as_it_is() {
 #[case(Some("889B"), Some("889B"))]
 #[case(None, None)]
 #[tokio::test]
-async fn a_name_that_is_taken_brings_the_id_of_who_has_it(
+async fn a_name_that_is_taken_brings_the_id_of_its_converter(
     #[case] sent: Option<&str>,
     #[case] expected: Option<&str>,
 ) {
@@ -116,7 +116,7 @@ async fn each_refusal_of_a_converter_says_what_can_be_done_in_agoras_words(
         .create(permit(), &converter())
         .await
         .unwrap_err();
-    assert_eq!(told(&error), (class, done));
+    assert_eq!(class_of(&error), (class, done));
     let words = body["reason"].as_str().or(body["message"].as_str());
     assert_eq!(error.message, words.unwrap());
 }
@@ -127,7 +127,7 @@ async fn each_refusal_of_a_converter_says_what_can_be_done_in_agoras_words(
 #[tokio::test]
 async fn a_converter_is_read_wrapped_or_bare(#[case] wrapped: bool) {
     let mut converter = json!({
-        "name": "mark", "transcodeOptions": { "rtcChannel": "show68" },
+        "name": "tag", "transcodeOptions": { "rtcChannel": "show68" },
         "rtmpUrl": format!("rtmps://live.cloudflare.com:443/live/{KEY}"),
         "idleTimeout": "240", "createTs": "1591786766", "updateTs": 1591786766, "state": "running" });
     // The bare examples have no id.
@@ -151,7 +151,7 @@ async fn a_converter_is_read_wrapped_or_bare(#[case] wrapped: bool) {
         panic!("not found");
     };
     assert!(found.is("4c01"));
-    assert_eq!(found.name.as_deref(), Some("mark"));
+    assert_eq!(found.name.as_deref(), Some("tag"));
     assert_eq!(found.channel.as_deref(), Some("show68"));
     assert_eq!(found.state, ConverterState::Running);
     assert_eq!(found.created_at.unwrap().timestamp(), 1_591_786_766);
@@ -190,12 +190,12 @@ async fn an_answer_that_shows_nothing_of_a_converter_is_none(#[case] body: Value
 
 /// The schema of a GET has neither `id` nor `state`; the list has both.
 #[rstest]
-#[case::wrapped(json!({ "converter": { "name": "mark", "rawOptions": { "rtcChannel": "show68" },
+#[case::wrapped(json!({ "converter": { "name": "tag", "rawOptions": { "rtcChannel": "show68" },
     "rtmpUrl": "rtmps://x/y", "idleTimeout": 240 } }), "/channels/show68/rtmp-converters")]
-#[case::bare(json!({ "name": "mark", "transcodeOptions": { "rtcChannel": "show68" },
+#[case::bare(json!({ "name": "tag", "transcodeOptions": { "rtcChannel": "show68" },
     "rtmpUrl": "rtmps://x/y", "idleTimeout": "240" }), "/channels/show68/rtmp-converters")]
 #[case::only_a_url(json!({ "converter": { "rtmpUrl": "rtmps://x/y" } }), "/rtmp-converters")]
-#[case::only_a_name(json!({ "name": "mark" }), "/rtmp-converters")]
+#[case::only_a_name(json!({ "name": "tag" }), "/rtmp-converters")]
 #[tokio::test]
 async fn a_state_that_a_get_does_not_tell_is_taken_from_the_list(
     #[case] body: Value,
@@ -235,7 +235,7 @@ async fn a_state_that_a_get_does_not_tell_is_taken_from_the_list(
 async fn a_converter_whose_state_is_not_in_the_list_either_is_still_there() {
     let server = MockServer::start().await;
     Mock::given(path("/na/v1/projects/app/rtmp-converters/4c01"))
-        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "name": "mark" })))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "name": "tag" })))
         .mount(&server)
         .await;
     Mock::given(path("/v1/projects/app/rtmp-converters"))
@@ -291,7 +291,7 @@ async fn a_delete_is_done_with_any_success() {
 }
 
 fn member(n: u32) -> Value {
-    json!({ "rtcChannel": "show68", "status": "200", "converterName": format!("mark-{n}"), "updateTs": "1641267823",
+    json!({ "rtcChannel": "show68", "status": "200", "converterName": format!("tag-{n}"), "updateTs": "1641267823",
             "appId": "app", "rtmpUrl": format!("rtmps://live.cloudflare.com:443/live/{KEY}"), "ip": "192.0.2.1",
             "converterId": format!("889B{n}"), "create": "1641267818", "idleTimeout": "120", "state": "running" })
 }
@@ -334,7 +334,7 @@ async fn a_list_is_read_to_its_last_page(#[case] next: Value, #[case] end: Value
         let ids: Vec<_> = found.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["889B1", "889B2"]);
         assert!(found[0].is("889b1"));
-        assert_eq!(found[0].name.as_deref(), Some("mark-1"));
+        assert_eq!(found[0].name.as_deref(), Some("tag-1"));
         assert_eq!(found[0].channel.as_deref(), Some("show68"));
         assert_eq!(found[0].created_at.unwrap().timestamp(), 1_641_267_818);
     }

@@ -1,4 +1,4 @@
-//! Secrets stay where they are; the last outcome is known.
+//! Secrets are not printed; the last success and failure are recorded.
 
 use super::*;
 
@@ -49,7 +49,7 @@ async fn the_last_outcome_is_known_for_the_health_page() {
     let last = agora.last_error().unwrap();
     assert_eq!(last.error.class, Class::Unauthorized);
 
-    // What another answered says nothing of the credentials.
+    // A proxy's answer does not show whether the credentials are valid.
     for (status, body) in [
         (404, json!({ "error": "blocked" })),
         (200, json!({ "ok": true })),
@@ -65,7 +65,7 @@ async fn the_last_outcome_is_known_for_the_health_page() {
     let refusal = agora.refusal().unwrap();
     assert_eq!(refusal.error.class, Class::Unauthorized);
 
-    // One object's 404 says that Agora is there and believes us.
+    // A 404 for one object proves reachability and credentials.
     Mock::given(any())
         .respond_with(ResponseTemplate::new(404).set_body_json(json!({ "reason": "gone" })))
         .mount(&server)

@@ -1,4 +1,4 @@
-//! The budget at the HTTP line: headers counted, refusals obeyed.
+//! The budget over HTTP: headers count, refusals pause.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn the_first_call_goes_alone() {
 }
 
 #[tokio::test]
-async fn after_a_429_nobody_calls_until_it_is_over() {
+async fn after_a_429_no_call_is_made_until_the_pause_ends() {
     let answer = refused(429, 10429, "Too many requests").insert_header("retry-after", "120");
     let server = answering("DELETE", &at(), answer).await;
     let client = client(&server);

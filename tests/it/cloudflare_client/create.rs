@@ -79,7 +79,7 @@ async fn recordings_that_are_kept_for_ever_have_no_retention_in_the_request() {
 }
 
 #[tokio::test]
-async fn a_setting_that_was_taken_in_silence_is_sent_once_more_whole() {
+async fn a_setting_that_was_ignored_is_sent_once_more_whole() {
     let silent = with(live_input(), "/recording/timeoutSeconds", Value::Null);
     let server = answering("POST", &stream(INPUTS), ok(silent)).await;
     on(&server, "PUT", &stream(&input()), ok(live_input())).await;
@@ -109,7 +109,7 @@ async fn a_setting_that_was_taken_in_silence_is_sent_once_more_whole() {
 }
 
 #[tokio::test]
-async fn a_retention_nobody_asked_for_is_taken_away_with_an_explicit_null() {
+async fn a_retention_that_was_not_requested_is_removed_with_an_explicit_null() {
     let kept = with(live_input(), "/deleteRecordingAfterDays", Value::Null);
     let server = answering("POST", &stream(INPUTS), ok(live_input())).await;
     on(&server, "PUT", &stream(&input()), ok(kept)).await;
@@ -155,7 +155,7 @@ async fn a_number_in_an_echo_is_the_same_number_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_correction_that_fails_leaves_the_live_input_usable_and_the_difference_told() {
+async fn a_correction_that_fails_leaves_the_live_input_usable_and_reports_the_difference() {
     let differs = without(live_input(), "deleteRecordingAfterDays");
     let server = answering("POST", &stream(INPUTS), ok(differs)).await;
     on(

@@ -1,4 +1,4 @@
-//! The public host: which one is believed, what is sent to it, and how its answers are read.
+//! The public host: which one is trusted, what is sent to it, and how its answers are read.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use wiremock::{MockServer, ResponseTemplate};
 
 use super::support::*;
 
-/// A client whose operator says that the customer host is this server.
+/// A client configured with this server as the customer host.
 async fn playing(path: &str, answer: ResponseTemplate) -> (MockServer, Cloudflare) {
     let server = answering("GET", &format!("/{UID}/{path}"), answer).await;
     let mut settings = settings(&server);

@@ -12,7 +12,7 @@ use wiremock::ResponseTemplate;
 
 use super::support::*;
 
-/// What a write and a read make of the same answer.
+/// How a write and a read classify the same answer.
 async fn outcomes(answer: ResponseTemplate) -> (VendorError, VendorError) {
     let at = stream(&format!("/live_inputs/{UID}"));
     let server = answering("PUT", &at, answer.clone()).await;
@@ -57,7 +57,7 @@ async fn each_refusal_has_its_class() {
     }
 }
 
-/// The envelope of a refusal whose reason may stand among the messages.
+/// The envelope of a refusal whose reason may be in the messages.
 fn limited(status: u16, code: i64, error: &str, told: &str) -> ResponseTemplate {
     ResponseTemplate::new(status)
         .insert_header("retry-after", "600")
@@ -264,7 +264,7 @@ async fn only_the_apis_own_envelope_refuses_the_credentials() {
     }
 }
 
-/// Bodies that another than Cloudflare's API wrote.
+/// Bodies that Cloudflare's API did not write.
 const FOREIGN: [&str; 8] = [
     "<html>nginx</html>",
     r#"{"error":"blocked"}"#,
@@ -324,7 +324,7 @@ async fn an_answer_of_another_neither_limits_nor_ends_a_refusal_of_the_credentia
     let server = answering("PUT", &at, denied).await;
     let missing = ResponseTemplate::new(404).set_body_string(FOREIGN[1]);
     on(&server, "GET", &at, missing).await;
-    // Without a body it is taken for the API's own, but proves no credentials.
+    // An empty body counts as the API's, but proves no credentials.
     on(&server, "DELETE", &at, ResponseTemplate::new(404)).await;
     let rotate = format!("{at}/rotate_keys");
     on(&server, "POST", &rotate, refused(404, 10003, "Not Found")).await;

@@ -111,7 +111,7 @@ async fn a_list_is_a_bare_array_or_an_object() {
 }
 
 #[tokio::test]
-async fn a_list_as_long_as_a_page_may_be_cut_and_so_may_one_with_items_nobody_can_read() {
+async fn a_list_as_long_as_a_page_may_be_cut_and_so_may_one_with_unreadable_items() {
     let full: Vec<Value> = (0..1000)
         .map(|number| json!({ "uid": number.to_string() }))
         .collect();

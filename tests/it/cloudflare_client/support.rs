@@ -1,4 +1,4 @@
-//! A server in Cloudflare's place, and what it sends.
+//! A mock of Cloudflare, and its answers.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(crate) fn client(server: &MockServer) -> Cloudflare {
     client_of(&settings(server))
 }
 
-/// Somebody with a few seconds to spare.
+/// A request that waits for a few seconds.
 pub(crate) fn permit() -> PermitRequest {
     PermitRequest {
         priority: Priority::Start,
@@ -144,7 +144,7 @@ pub(crate) async fn on(server: &MockServer, verb: &str, at: &str, answer: Respon
         .await;
 }
 
-/// What was called, in order, as `METHOD path?query`.
+/// The calls in order, as `METHOD path?query`.
 pub(crate) async fn calls(server: &MockServer) -> Vec<String> {
     let requests = server.received_requests().await.unwrap();
     requests
@@ -173,7 +173,7 @@ pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
         .map(|value| value.to_str().unwrap())
 }
 
-/// Fails when a text holds any of the secrets the server sent or was sent.
+/// Fails if a text contains a secret that the server sent or received.
 pub(crate) fn assert_no_secret(text: &str) {
     for secret in [TOKEN, KEY, PUBLISH_SECRET] {
         assert!(!text.contains(secret), "{text}");

@@ -1,4 +1,4 @@
-//! Recordings: found, checked, deleted. And the account's calls.
+//! Finding, checking and deleting recordings; the account's calls.
 
 use std::time::Duration;
 
@@ -151,7 +151,7 @@ async fn a_video_whose_broadcast_is_going_on_cannot_be_deleted_yet() {
 }
 
 #[tokio::test]
-async fn the_storage_is_told_in_minutes() {
+async fn the_storage_is_reported_in_minutes() {
     let usage =
         json!({ "totalStorageMinutes": 12.5, "totalStorageMinutesLimit": 1000, "videoCount": 3 });
     let server = answering("GET", &stream("/storage-usage"), ok(usage)).await;

@@ -1,4 +1,4 @@
-//! What Cloud Recording is sent: structs with their fields in order, so that the same request makes the same bytes.
+//! Request bodies of Cloud Recording. Field order is fixed: the same request must make the same bytes.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{RecordingStartRequest, RecordingTask};
 use crate::config;
 
-/// A web page is to be recorded.
+/// Records a web page.
 const SCENE_WEB_PAGE: u32 = 1;
 
 /// 48 kHz mono, about 128 kbit/s.
@@ -15,14 +15,14 @@ const AUDIO_PROFILE: u32 = 1;
 /// `agora.md §2.8`: the joined length of `fileNamePrefix`.
 const PREFIX_LENGTH: usize = 128;
 
-/// The first part of the path of what Agora uploads.
+/// The first part of the path of uploads.
 const PREFIX: &str = "relaykeeper";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RequestBody<'a, T> {
     cname: &'a str,
-    /// Decimal, as text.
+    /// Decimal text.
     uid: String,
     client_request: T,
 }
@@ -114,7 +114,7 @@ struct StorageConfig<'a> {
     file_name_prefix: [String; 2],
 }
 
-/// `errorHandlePolicy` takes no other values than these (`agora.md §3.1`): a dead page ends the task, a dead push does not.
+/// `errorHandlePolicy` takes only these values (`agora.md §3.1`): a dead page ends the task, a dead push does not.
 pub(super) fn start<'a>(
     start: &'a RecordingStartRequest,
     settings: &'a config::CloudRecordingSettings,
@@ -209,7 +209,7 @@ fn outputs(rtmp_url: &SecretString) -> RtmpPublish<'_> {
     }
 }
 
-/// A file name's part may hold nothing but [A-Za-z0-9].
+/// A part of a file name may contain only [A-Za-z0-9].
 fn alphanumeric(cname: &str) -> String {
     cname
         .chars()

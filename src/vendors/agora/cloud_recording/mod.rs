@@ -1,7 +1,7 @@
-//! Cloud Recording in web mode: a cloud browser opens a page and pushes what it shows (`agora.md §2, §3`).
+//! Cloud Recording in web mode: a cloud browser opens a page and pushes it (`agora.md §2, §3`).
 //!
-//! Nothing here is found again by listing (`agora.md §2.4`): the resource id must be stored before the start, and a start
-//! whose answer was lost is looked up by the very same start again (`agora.md §8.4`).
+//! There is no list (`agora.md §2.4`): store the resource id before the start. If a start's answer is lost, the same
+//! start again finds the task (`agora.md §8.4`).
 
 mod body;
 mod prepaid;
@@ -33,90 +33,90 @@ pub struct CloudRecording {
     prepaid: Prepaid,
 }
 
-/// What a start asks for. The same request makes the same bytes, as its repetition is the poll for a lost answer.
+/// A start. Repeating it must send the same bytes: that is how a lost answer is found.
 #[derive(Debug, Clone)]
 pub struct RecordingStartRequest {
-    /// From [`CloudRecording::acquire`]: good for 5 minutes and one egress, and best used within 2 s.
+    /// From [`CloudRecording::acquire`]: valid for 5 minutes and one egress, best used within 2 s.
     pub resource_id: String,
-    /// The egress's name, our tag. With `uid` it is the egress's identity.
+    /// The egress's name, our tag. With `uid` it identifies the egress.
     pub cname: String,
     /// The egress's uid, 1 to 2^32 - 1.
     pub uid: u32,
     /// The page to open; its query is a credential.
     pub page_url: SecretString,
-    /// Where to push, stream key included (`agora.md §3.3`).
+    /// The publish URL, with the stream key (`agora.md §3.3`).
     pub rtmp_url: SecretString,
-    /// `maxRecordingHour`, 1 to 720: nothing else stops a forgotten egress. The settings' ceiling is applied.
+    /// `maxRecordingHour`, 1 to 720, capped by the settings: nothing else stops a forgotten egress.
     pub max_recording_hours: u32,
-    /// `readyTimeout`, 1 to 60: how long the page may take to call `notifyReady`, twice. 0: the egress does not wait.
+    /// `readyTimeout`, 1 to 60 s: how long the page may take to call `notifyReady`, twice. 0: do not wait.
     pub ready_timeout_seconds: u32,
 }
 
-/// What a start was answered.
+/// The answer to a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordingStartAnswer {
     /// Accepted, which is not yet success: query it.
     Started {
-        /// The egress's id; cannot be looked up later.
+        /// The egress's id; it cannot be looked up later.
         sid: String,
     },
     /// 201/7: this resource id was started before.
     AlreadyStarted {
-        /// Documented without one.
+        /// The egress's id; not documented.
         sid: Option<String>,
     },
-    /// 400/53: an egress with this cname and uid runs already, under another resource id.
+    /// 400/53: an egress with this cname and uid runs under another resource id.
     Conflict,
-    /// 433, 432 or 1001: the resource id is older than 5 minutes, not of this cname and uid, or not known to who answered.
+    /// 433, 432 or 1001: the resource id is older than 5 minutes, belongs to another cname and uid, or is unknown.
     /// This call did nothing; an earlier one with the same resource id may have.
     ResourceExpired,
 }
 
-/// An egress that was started.
+/// A started egress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingTask {
-    /// Its resource id.
+    /// The resource id.
     pub resource_id: String,
-    /// Its id.
+    /// The egress's id.
     pub sid: String,
-    /// Its name, as at its start.
+    /// The cname of the start.
     pub cname: String,
-    /// Its uid, as at its start.
+    /// The uid of the start.
     pub uid: u32,
 }
 
-/// What a query was answered.
+/// The answer to a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordingQueryAnswer {
-    /// It is there.
+    /// The egress exists.
     Found(RecordingTaskStatus),
-    /// 404: it ended, never really started, or is moved to another machine (up to 90 s).
+    /// 404: it ended, never started, or is moving to another machine (up to 90 s).
     NotFound {
-        /// Another domain than the first one said so.
+        /// A fallback domain answered.
         failed_over: bool,
     },
 }
 
-/// What an update was answered.
+/// The answer to an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordingUpdateAnswer {
-    /// Done.
+    /// The egress pushes to the new URL.
     Updated,
-    /// 404, as in [`RecordingQueryAnswer::NotFound`].
+    /// As [`RecordingQueryAnswer::NotFound`].
     NotFound {
-        /// Another domain than the first one said so.
+        /// A fallback domain answered.
         failed_over: bool,
     },
 }
 
-/// What a stop was answered.
+/// The answer to a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordingStopAnswer {
     /// It stops: 200, 206/435 (nothing was recorded), 400/49 (it was stopping).
     Stopped,
-    /// 404, as in [`RecordingQueryAnswer::NotFound`].
+    /// As [`RecordingQueryAnswer::NotFound`].
     NotFound {
-        /// Another domain than the first one said so, or an earlier attempt of this call may have arrived.
+        /// A fallback domain answered, or an earlier attempt may have arrived.
         failed_over: bool,
     },
 }
@@ -132,13 +132,13 @@ impl CloudRecording {
         }
     }
 
-    /// Takes a resource id for (`cname`, `uid`): the right to start one egress, costing nothing (`agora.md §2.2`). Waits for
-    /// *two* permits, its own and that of the start that follows within 2 s. `resource_expired_hours` (1 to 720) counts
-    /// from the start; after it the egress can no longer be queried or stopped, so it must not be less than
-    /// `max_recording_hours`.
+    /// Acquires a resource id for (`cname`, `uid`): the free right to start one egress (`agora.md §2.2`). Takes two
+    /// permits, its own and that of the start within 2 s. `resource_expired_hours` (1 to 720) counts from the start;
+    /// afterwards the egress cannot be queried or stopped, so it must be at least `max_recording_hours`.
     ///
     /// # Errors
-    /// [`VendorError`]; [`Class::Quota`](crate::vendors::Class::Quota) when the account runs as many egresses as it may. Needs no poll: acquire again.
+    /// [`Class::Quota`](crate::vendors::Class::Quota) at the account's limit of egresses. After any error, acquire
+    /// again.
     pub async fn acquire(
         &self,
         permit_request: PermitRequest,
@@ -168,10 +168,11 @@ impl CloudRecording {
         Ok(resource_id)
     }
 
-    /// Starts an egress (`agora.md §3.1`), with the permit that [`Self::acquire`] took for it.
+    /// Starts an egress (`agora.md §3.1`) with the permit that [`Self::acquire`] took.
     ///
     /// # Errors
-    /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 62, 65, any 5xx, a timeout, a cut: start again with the same request.
+    /// [`Done::Unknown`](crate::vendors::Done::Unknown) after 62, 65, a 5xx, a timeout or a cut: repeat the same
+    /// request.
     pub async fn start(
         &self,
         permit_request: PermitRequest,
@@ -205,7 +206,7 @@ impl CloudRecording {
             (201, _, Some(sid)) => Ok(RecordingStartAnswer::AlreadyStarted { sid: Some(sid) }),
             (200, _, Some(sid)) => Ok(RecordingStartAnswer::Started { sid }),
             (400, Some(53), _) => Ok(RecordingStartAnswer::Conflict),
-            // Whatever the status that carries them.
+            // With any status.
             (_, Some(432 | 433 | 1001), _) => Ok(RecordingStartAnswer::ResourceExpired),
             (_, Some(62 | 65), _) => Err(reply.refused()),
             (200 | 201, ..) => Err(reply.unexpected("a start was answered without a sid")),
@@ -215,10 +216,7 @@ impl CloudRecording {
         answer
     }
 
-    /// Asks for an egress's state.
-    ///
-    /// # Errors
-    /// [`VendorError`]: no reading at all.
+    /// Queries an egress.
     pub async fn query(
         &self,
         permit_request: PermitRequest,
@@ -236,10 +234,7 @@ impl CloudRecording {
         Ok(RecordingQueryAnswer::Found(status))
     }
 
-    /// Makes an egress push elsewhere, or again to where it pushed. One at a time: wait for each answer (`agora.md §3.6`).
-    ///
-    /// # Errors
-    /// [`VendorError`].
+    /// Makes an egress push to another URL, or again to the same. Wait for each answer (`agora.md §3.6`).
     pub async fn update(
         &self,
         permit_request: PermitRequest,
@@ -265,7 +260,7 @@ impl CloudRecording {
     /// Stops an egress without waiting for its uploads (`agora.md §2.6`).
     ///
     /// # Errors
-    /// [`VendorError`]; [`Done::Unknown`](crate::vendors::Done::Unknown) after 206/65 and 504/62: stop again.
+    /// [`Done::Unknown`](crate::vendors::Done::Unknown) after 206/65 and 504/62: stop again.
     pub async fn stop(
         &self,
         permit_request: PermitRequest,
@@ -300,13 +295,13 @@ impl CloudRecording {
     }
 }
 
-/// Whether it was the API's own 404, and then whether it came after a fail-over.
+/// Whether the API answered 404, and if so, whether after a fail-over.
 fn not_found(reply: &Reply) -> Option<bool> {
     reply.is_not_found().then_some(reply.failed_over)
 }
 
-/// Whether a body is one that update and stop are documented to answer: it names the session, or says how its services are,
-/// and has no error code.
+/// Whether a body is a documented answer to update or stop: it names the session or its services, and has no error
+/// code.
 fn session(body: &Value) -> Option<()> {
     let names = |key| answer::text(body.get(key)).is_some();
     let shown = names("sid") || names("resourceId") || body.get("serverResponse")?.is_object();
@@ -317,7 +312,6 @@ fn session(body: &Value) -> Option<()> {
     (shown && !failed).then_some(())
 }
 
-/// The query of a URL.
 fn query(url: &str) -> &str {
     url.split_once('?').map_or("", |(_, query)| query)
 }

@@ -1,4 +1,4 @@
-//! Permits of starts: each is taken together with that of the acquire before it, and kept until the start is made.
+//! The permits of starts, taken together with the acquire's and kept until the start.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use parking_lot::Mutex;
 
 use crate::vendors::governor::Permit;
 
-/// A start follows its acquire within 2 s (`agora.md §2.3`). A permit that was not used after this time is given up.
+/// A start follows its acquire within 2 s (`agora.md §2.3`). Unused permits are dropped after this time.
 const KEPT: Duration = Duration::from_secs(5);
 
-/// The permits by resource id.
+/// Permits by resource id.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Prepaid(Arc<Mutex<HashMap<String, Permit>>>);
 
 impl Prepaid {
-    /// Keeps a permit for the start on a resource.
+    /// Keeps the permit of a start.
     pub(super) fn keep(&self, resource_id: &str, permit: Permit) {
         self.0.lock().insert(resource_id.to_owned(), permit);
         let (prepaid, resource_id) = (self.clone(), resource_id.to_owned());
@@ -26,7 +26,7 @@ impl Prepaid {
         });
     }
 
-    /// Takes the permit for the start on a resource, if there is one.
+    /// Takes the permit of a start, if there is one.
     pub(super) fn take(&self, resource_id: &str) -> Option<Permit> {
         self.0.lock().remove(resource_id)
     }

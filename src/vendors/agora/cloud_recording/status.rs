@@ -1,39 +1,40 @@
-//! An egress's state, as a query tells it.
+//! The state of an egress, as a query reports it.
 
 use serde_json::Value;
 
 use super::super::answer::text;
 use crate::vendors::number::whole;
 
-/// How an egress is. Only `output` says whether it pushes: a task whose push is dead goes on with status 5 (`agora.md §3.5`).
+/// The state of an egress. Only `output` shows whether it pushes: a task with a dead push keeps status 5 (`agora.md
+/// §3.5`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingTaskStatus {
     /// `serverResponse.status`: 4 and 5 are started, 7 stopped, 8 exited, 20 exited abnormally (`agora.md §2.5`).
     pub service_status: Option<i64>,
-    /// The page's egress or the whole task is over, though it is still answered for.
+    /// The page's recorder or the whole task ended, although queries still find it.
     pub recorder_exited: bool,
-    /// The push; none when the answer does not speak of it.
+    /// The push, if the answer describes it.
     pub output: Option<OutputStatus>,
 }
 
-/// How a push is.
+/// The state of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum OutputStatus {
-    /// On its way.
+    /// Being set up.
     Connecting,
     /// Pushing.
     Publishing,
     /// Paused.
     OnHold,
-    /// Cut off, or its service is over. Whether Agora tries again by itself is not documented.
+    /// Disconnected, or the service ended. Whether Agora retries is not documented.
     Disconnected,
-    /// A word we do not know.
+    /// An undocumented state.
     Unknown,
 }
 
 impl RecordingTaskStatus {
-    /// Reads a query's body. The order of the services is not promised: they are found by name.
+    /// Reads a query's body. Services are found by name: their order is not promised.
     pub(super) fn read(body: &Value) -> Option<Self> {
         let response = body.get("serverResponse")?.as_object()?;
         let service_status = response.get("status").and_then(whole);
@@ -62,7 +63,7 @@ impl RecordingTaskStatus {
     }
 }
 
-/// The state of the one output a task may have.
+/// The state of a task's only output.
 fn output(payload: &Value) -> Option<OutputStatus> {
     let status = payload.get("outputs")?.as_array()?.first()?.get("status")?;
     Some(match status.as_str() {

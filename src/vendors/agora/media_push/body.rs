@@ -1,4 +1,4 @@
-//! What Media Push is sent: a converter whose stream Cloudflare takes (`agora.md §4.3, §4.4, §4.12`).
+//! Request bodies of Media Push: a converter whose stream Cloudflare accepts (`agora.md §4.3, §4.4, §4.12`).
 
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -6,14 +6,14 @@ use serde::Serialize;
 use super::NewConverter;
 use crate::config::{self, MediaPushMode};
 
-/// kbit/s of the audio.
+/// Audio, in kbit/s.
 const AUDIO_BITRATE: u32 = 128;
 
-/// kbit/s in all below which Cloudflare does not take a stream.
-const LEAST_BITRATE: u32 = 2_000;
+/// The least audio and video together that Cloudflare accepts, in kbit/s.
+const MIN_BITRATE: u32 = 2_000;
 
-/// kbit/s of video above which Agora does not go.
-const MOST_BITRATE: u32 = 10_000;
+/// Agora's limit for video, in kbit/s.
+const MAX_BITRATE: u32 = 10_000;
 
 #[derive(Serialize)]
 pub(super) struct CreateBody<'a> {
@@ -136,8 +136,8 @@ fn audio(seller_uid: u32) -> AudioProfile {
     }
 }
 
-/// The seller, whole, on a black canvas. What Cloudflare would refuse is brought into its limits: key frames 2 to 10 s
-/// apart, 2 Mbit/s with the audio.
+/// The whole seller on a black canvas. Clamps settings to what Cloudflare accepts: key frames 2 to 10 s apart, 2
+/// Mbit/s with the audio.
 fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> VideoProfile {
     let (width, height) = (video.width, video.height);
     let frame_rate = video.frame_rate.clamp(1, 30);
@@ -165,7 +165,7 @@ fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> VideoProfil
         gop: video.gop_seconds.clamp(2, 10) * frame_rate,
         bitrate: video
             .bitrate_kbps
-            .clamp(LEAST_BITRATE - AUDIO_BITRATE, MOST_BITRATE),
+            .clamp(MIN_BITRATE - AUDIO_BITRATE, MAX_BITRATE),
     }
 }
 

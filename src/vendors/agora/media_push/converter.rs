@@ -1,4 +1,4 @@
-//! A converter, as create, get and list tell of it.
+//! Converters, as create, get and list report them.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -10,34 +10,34 @@ use crate::vendors::number::whole;
 /// A converter.
 #[derive(Debug, Clone)]
 pub struct Converter {
-    /// Its id: 32 hex digits, in a list perhaps in the other case; compare with [`Self::is`].
+    /// The id: 32 hex digits. A list may use the other case: compare with [`Self::is`].
     pub id: String,
-    /// Its name; a tag when it is ours.
+    /// The name; our tag if it is ours.
     pub name: Option<String>,
     /// The channel it carries.
     pub channel: Option<String>,
-    /// How it is.
+    /// Its state.
     pub state: ConverterState,
-    /// Where it pushes, stream key included.
+    /// The publish URL, with the stream key.
     pub rtmp_url: Option<SecretString>,
-    /// Agora's clock at its creation.
+    /// The creation time, by Agora's clock.
     pub created_at: Option<DateTime<Utc>>,
-    /// How long it outlives its channel, in seconds, as Agora understood it.
+    /// How long it outlives its channel, in seconds, as Agora read it.
     pub idle_timeout_seconds: Option<u64>,
 }
 
-/// How a converter is (`agora.md §4.7`).
+/// The state of a converter (`agora.md §4.7`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConverterState {
     /// Joining the channel, or connecting to the ingest.
     Connecting,
     /// Pushing, as far as Agora knows.
     Running,
-    /// It could not push.
+    /// The push failed.
     Failed,
-    /// A word we do not know.
+    /// An undocumented state.
     Other(String),
-    /// The answer does not say: see [`super::MediaPush::poll`].
+    /// The answer has no state: see [`super::MediaPush::poll`].
     Absent,
 }
 
@@ -54,14 +54,14 @@ impl ConverterState {
 }
 
 impl Converter {
-    /// Is this its id, in either case?
+    /// Whether this is its id, in either case.
     #[must_use]
     pub fn is(&self, id: &str) -> bool {
         self.id.eq_ignore_ascii_case(id)
     }
 
-    /// Reads the answer to a create, or to a get of `asked_for`: the documents have it both wrapped in `converter` and bare, and
-    /// a get's without the id, and mostly without the state (`agora.md §4.5`).
+    /// Reads the answer to a create, or to a get of `asked_for`. Documents show it bare or wrapped in `converter`; a
+    /// get's has no id and mostly no state (`agora.md §4.5`).
     pub(super) fn read(body: &Value, asked_for: Option<&str>) -> Option<Self> {
         let converter = body.get("converter").unwrap_or(body);
         let shown = ["name", "rtmpUrl", "state"];
@@ -74,7 +74,7 @@ impl Converter {
         Some(Self::fields(converter, id, "name", "createTs", channel))
     }
 
-    /// Reads a member of a list, whose fields have names of their own.
+    /// Reads a list's member, whose fields have other names.
     fn member(member: &Value) -> Option<Self> {
         let channel = text(member.get("rtcChannel"));
         let id = text(member.get("converterId"))?;
@@ -107,23 +107,24 @@ impl Converter {
 /// The converters of a project or a channel.
 #[derive(Debug, Clone, Default)]
 pub struct ConverterList {
-    /// Those that could be read.
+    /// The readable entries.
     pub converters: Vec<Converter>,
-    /// An entry could not be read: a converter that is not in the list may exist all the same.
+    /// An entry was unreadable: a converter that is not listed may exist.
     pub may_be_cut: bool,
 }
 
 /// A page of a list.
 pub(super) struct ConverterPage {
     pub(super) converters: Vec<Converter>,
-    /// An entry could not be read.
+    /// An entry was unreadable.
     pub(super) may_be_cut: bool,
-    /// The next page; 0: there is none.
+    /// The next page; 0 at the end.
     pub(super) cursor: i64,
 }
 
 impl ConverterPage {
-    /// Reads a page. A member without an id is skipped, and the page says so: nothing may be thought absent that is there.
+    /// Reads a page. A member without an id is skipped and sets `may_be_cut`, so that no existing converter is taken
+    /// for absent.
     pub(super) fn read(body: &Value) -> Option<Self> {
         if body.get("success").and_then(Value::as_bool) == Some(false) {
             return None;

@@ -1,7 +1,7 @@
-//! Media Push: a converter carries a channel to an RTMP(S) URL (`agora.md §4`).
+//! Media Push: a converter pushes a channel to an RTMP(S) URL (`agora.md §4`).
 //!
-//! A converter's name is unique while it lives, so a create that may have happened is looked up by its name: by the id
-//! a 409 brings, or in the list.
+//! A converter's name is unique while it lives, so a create with an unknown outcome is looked up by name: by the id
+//! in a 409, or in the list.
 
 mod body;
 mod converter;
@@ -22,8 +22,8 @@ use crate::vendors::redact::secret_part;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
 use converter::ConverterPage;
 
-/// A list that goes on for longer has lost its way (500 converters a page).
-const PAGES: usize = 100;
+/// The most pages of a list (of 500 converters each).
+const MAX_PAGES: usize = 100;
 
 /// The API of one App ID. Clones share its budget.
 #[derive(Debug, Clone)]
@@ -36,57 +36,57 @@ pub struct MediaPush {
 /// A converter to create.
 #[derive(Debug, Clone)]
 pub struct NewConverter {
-    /// Our mark: 1 to 64 of `[A-Za-z0-9-_]`.
+    /// Our tag: 1 to 64 of `[A-Za-z0-9-_]`.
     pub name: String,
     /// The channel's name.
     pub channel: String,
-    /// Whose stream it carries.
+    /// The uid to carry.
     pub seller_uid: u32,
-    /// Where to, stream key included; at most 1,024 characters.
+    /// The publish URL, with the stream key; at most 1,024 characters.
     pub rtmp_url: SecretString,
-    /// It destroys itself when the seller was away for so long; Agora clamps it to 5 s to 24 h.
+    /// How long after the seller left it destroys itself; Agora clamps it to 5 s to 24 h.
     pub idle_timeout: Duration,
-    /// `cn`, `ap`, `na` or `eu`; later calls name the same (`agora.md §4.1`).
+    /// `cn`, `ap`, `na` or `eu`; later calls must use the same (`agora.md §4.1`).
     pub region: String,
 }
 
-/// What a create was answered.
+/// The answer to a create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreateAnswer {
-    /// It is there, and on its way.
+    /// The converter exists and starts.
     Created {
         /// Its id.
         converter_id: String,
         /// Its state.
         state: ConverterState,
     },
-    /// 409: a converter of this name is there already.
+    /// 409: a converter of this name exists.
     NameTaken {
-        /// Its id (`X-Resource-ID`); without it, find the name in the list.
+        /// Its id (`X-Resource-ID`); if absent, find the name in the list.
         converter_id: Option<String>,
     },
 }
 
-/// What a get was answered.
+/// The answer to a get.
 #[derive(Debug, Clone)]
 pub enum GetAnswer {
-    /// It is there.
+    /// The converter exists.
     Found(Converter),
-    /// 404: it was never there, is destroyed, or is moved to another machine (2 to 4 minutes).
+    /// 404: it never existed, is destroyed, or is moving to another machine (2 to 4 minutes).
     NotFound {
-        /// Another domain than the first one said so.
+        /// A fallback domain answered.
         failed_over: bool,
     },
 }
 
-/// What a delete was answered.
+/// The answer to a delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteAnswer {
-    /// It is gone.
+    /// The converter is destroyed.
     Deleted,
-    /// 404, as in [`GetAnswer::NotFound`].
+    /// As [`GetAnswer::NotFound`].
     NotFound {
-        /// Another domain than the first one said so, or an earlier attempt of this call may have arrived.
+        /// A fallback domain answered, or an earlier attempt may have arrived.
         failed_over: bool,
     },
 }
@@ -103,7 +103,7 @@ impl MediaPush {
     /// Creates a converter.
     ///
     /// # Errors
-    /// [`VendorError`]; [`Done::Unknown`] after a timeout, a cut, a 5xx: look for its name.
+    /// [`Done::Unknown`] after a timeout, a cut or a 5xx: look up its name.
     pub async fn create(
         &self,
         permit: PermitRequest,
@@ -135,11 +135,8 @@ impl MediaPush {
         })
     }
 
-    /// Asks for a converter and its state, in the region it was created in. A state that the answer does not tell is taken from
-    /// the list of its channel, which takes a permit more.
-    ///
-    /// # Errors
-    /// [`VendorError`]: no reading.
+    /// Reads a converter and its state, in the region of its creation. If the answer has no state, it is taken from
+    /// the channel's list, with another permit.
     pub async fn poll(
         &self,
         permit: PermitRequest,
@@ -162,10 +159,7 @@ impl MediaPush {
         Ok(answer)
     }
 
-    /// Asks for a converter, in the region it was created in.
-    ///
-    /// # Errors
-    /// [`VendorError`]: no reading.
+    /// Reads a converter, in the region of its creation.
     pub async fn get(
         &self,
         permit: PermitRequest,
@@ -188,19 +182,14 @@ impl MediaPush {
         Ok(GetAnswer::Found(found))
     }
 
-    /// All converters of the project, of all regions as far as Agora lists them (`agora.md §4.6`).
-    ///
-    /// # Errors
-    /// [`VendorError`]: then no converter is known to be absent.
+    /// Lists the project's converters, in all regions as far as Agora lists them (`agora.md §4.6`). After an error no
+    /// converter is known to be absent.
     pub async fn list(&self, permit: PermitRequest) -> Result<ConverterList, VendorError> {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         self.pages(permit, "rtmp_converters.list", path).await
     }
 
-    /// All converters of a channel.
-    ///
-    /// # Errors
-    /// As [`Self::list`].
+    /// Lists a channel's converters.
     pub async fn list_channel(
         &self,
         permit: PermitRequest,
@@ -215,16 +204,16 @@ impl MediaPush {
             .await
     }
 
-    /// Are the credentials believed? 200, 403 (Media Push is not enabled) and 404 say so, as does any other refusal of the
-    /// request itself.
+    /// Checks the credentials. 200, 403 (Media Push is not enabled) and 404 prove them.
     ///
     /// # Errors
-    /// [`Class::Unauthorized`] with status 401 when they are not; other classes when Agora did not say.
+    /// [`Class::Unauthorized`] with status 401 if they are refused; other classes if Agora did not say.
     pub async fn check_credentials(&self, permit: PermitRequest) -> Result<(), VendorError> {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         let request = read("rtmp_converters.list", path);
         let reply = self.client.exchange(permit, &request).await?;
-        let is_believed = reply.is_done() || (matches!(reply.status, 403 | 404) && reply.is_own());
+        let is_believed =
+            reply.is_success() || (matches!(reply.status, 403 | 404) && reply.is_own());
         let result = match is_believed {
             true => Ok(()),
             false => Err(reply.refused()),
@@ -233,10 +222,7 @@ impl MediaPush {
         result
     }
 
-    /// Destroys a converter, in the region it was created in.
-    ///
-    /// # Errors
-    /// [`VendorError`]: delete again.
+    /// Destroys a converter, in the region of its creation. After an error, delete again.
     pub async fn delete(
         &self,
         permit: PermitRequest,
@@ -257,7 +243,7 @@ impl MediaPush {
             return Ok(DeleteAnswer::NotFound { failed_over });
         }
         // Documented without a body.
-        let result = match reply.is_done() {
+        let result = match reply.is_success() {
             true => Ok(DeleteAnswer::Deleted),
             false => Err(reply.refused()),
         };
@@ -274,7 +260,7 @@ impl MediaPush {
     ) -> Result<ConverterList, VendorError> {
         let mut list = ConverterList::default();
         let mut cursor = 0;
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             let path = match cursor {
                 0 => path.clone(),
                 cursor => format!("{path}?cursor={cursor}"),
@@ -285,7 +271,7 @@ impl MediaPush {
             }
             let page = self.client.documented(
                 &reply,
-                "a list of converters in an unknown shape",
+                "a list of converters of an undocumented shape",
                 ConverterPage::read,
             )?;
             list.converters.extend(page.converters);
@@ -293,12 +279,14 @@ impl MediaPush {
             match page.cursor {
                 0 => return Ok(list),
                 next if next == cursor => {
-                    return Err(reply.unexpected("a list of converters that does not go on"));
+                    return Err(
+                        reply.unexpected("a list of converters whose cursor does not advance")
+                    );
                 }
                 next => cursor = next,
             }
         }
-        let message = format!("a list of converters longer than {PAGES} pages");
+        let message = format!("a list of converters longer than {MAX_PAGES} pages");
         Err(http::failure(
             Vendor::Agora,
             call,

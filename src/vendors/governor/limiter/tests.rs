@@ -14,7 +14,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Asks and has the calls come home at once for as long as there are permits.
+/// Requests permits until one is denied; each call ends at once.
 fn drain(limiter: &mut Limiter, priority: Priority, now: Instant) -> u32 {
     let mut calls = 0;
     while limiter.request(request(priority, now), 1, now) == Ok(Admission::Granted) {
@@ -55,7 +55,7 @@ fn with_thousands_of_disables_waiting_starts_get_their_share() {
             starts.insert(id);
         }
     }
-    // All have waited five minutes by now: both weigh 4.
+    // After five minutes of waiting both classes weigh 4.
     let served = limiter.serve(start + length);
     assert_eq!(served.len(), 768);
     let served_starts = served.iter().filter(|id| starts.contains(id)).count();
@@ -63,7 +63,7 @@ fn with_thousands_of_disables_waiting_starts_get_their_share() {
 }
 
 #[test]
-fn a_caller_who_cannot_be_served_in_time_is_told_so_at_once() {
+fn a_request_that_cannot_be_served_in_time_is_denied_at_once() {
     let now = Instant::now();
     let mut limiter = limiter(10, seconds(300));
     assert_eq!(drain(&mut limiter, Priority::Start, now), 8);
@@ -81,7 +81,7 @@ fn a_caller_who_cannot_be_served_in_time_is_told_so_at_once() {
 }
 
 #[test]
-fn those_ahead_in_the_same_queue_count_in_what_a_caller_is_told() {
+fn waiters_ahead_in_the_same_class_count_in_a_denials_wait() {
     let now = Instant::now();
     let mut limiter = limiter(10, seconds(100));
     drain(&mut limiter, Priority::Start, now);
@@ -102,7 +102,7 @@ fn those_ahead_in_the_same_queue_count_in_what_a_caller_is_told() {
 }
 
 #[test]
-fn two_permits_are_given_together_and_nobody_overtakes_who_waits_for_them() {
+fn two_permits_are_given_together_and_nothing_overtakes_a_request_for_two() {
     let now = Instant::now();
     let second = seconds(1);
     let mut limiter = limiter(4, second);
@@ -114,7 +114,7 @@ fn two_permits_are_given_together_and_nobody_overtakes_who_waits_for_them() {
         );
     }
     for half in [0, 1] {
-        // One comes home now, two later.
+        // One call ends now, two later.
         limiter.lost(Priority::Janitor, 1 + half, now + second / 2 * half);
     }
     let Ok(Admission::Waiting(pair)) =
@@ -132,7 +132,7 @@ fn two_permits_are_given_together_and_nobody_overtakes_who_waits_for_them() {
 }
 
 #[test]
-fn what_a_waiter_was_given_goes_back_when_it_goes() {
+fn a_withdrawn_waiter_returns_its_permits() {
     let now = Instant::now();
     let mut limiter = limiter(1, seconds(1));
     drain(&mut limiter, Priority::Start, now);
@@ -151,12 +151,12 @@ fn what_a_waiter_was_given_goes_back_when_it_goes() {
     assert_eq!(limiter.serve(later), vec![second]);
 }
 
-/// What happens next in a random history.
+/// A step of a random history.
 #[derive(Debug, Clone)]
 enum Event {
     Time(u64),
     Ask(Priority, u32, u64),
-    /// A call comes home, having arrived at some part (of 100) of its way.
+    /// A call is answered, having arrived at this percentage of its flight.
     Home(prop::sample::Index, u64),
     Gone(prop::sample::Index),
 }
@@ -184,8 +184,8 @@ fn is_stop(priority: Priority) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Whatever is asked, cancelled and delayed: what arrives at the vendor in any window is at most what is allowed,
-    /// and others than stops never touch the fifth that is kept.
+    /// Whatever is requested, cancelled and delayed, no window at the vendor exceeds the limit, and only stops use
+    /// the reserve.
     #[test]
     fn no_window_of_the_vendors_ever_holds_more_than_allowed(
         quota in 3u32..20,
@@ -227,7 +227,7 @@ proptest! {
                 in_flight.push((waiter.priority, waiter.permits, now));
             }
             if let Some(wake_at) = limiter.wake_at(now) {
-                prop_assert!(wake_at > now, "nobody spins");
+                prop_assert!(wake_at > now, "no busy loop");
             }
         }
         for (priority, permits, _) in in_flight {
@@ -245,9 +245,9 @@ proptest! {
         }
     }
 
-    /// Whoever waits long enough is served, all by the clock the book names.
+    /// A waiter that waits long enough is served, by the times that `wake_at` returns.
     #[test]
-    fn everybody_who_waits_is_served(
+    fn every_waiter_is_served(
         quota in 1u32..6,
         asked in prop::collection::vec((0u8..5, 1u32..=2), 1..60),
     ) {
@@ -263,7 +263,7 @@ proptest! {
             }
         }
         while open > 0 {
-            now = limiter.wake_at(now).expect("somebody waits");
+            now = limiter.wake_at(now).expect("a waiter is queued");
             let served = limiter.serve(now);
             for id in served {
                 let waiter = limiter.collect(id).unwrap();

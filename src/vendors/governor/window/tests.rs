@@ -6,12 +6,12 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A window of 100 in 300 s, 20 of them kept for stops, on which nobody else calls.
+/// A window of 100 per 300 s, 20 of them reserved for stops, used by no other process.
 fn hundred() -> SlidingWindow {
     SlidingWindow::new(100, LENGTH, 1.0, true)
 }
 
-/// Calls that went and came home at once.
+/// Makes calls that are answered at once.
 fn spend(window: &mut SlidingWindow, pool: Pool, count: u32, now: Instant) {
     window.take(pool, count);
     window.done(pool, count, now);
@@ -59,7 +59,7 @@ fn stops_beyond_their_fifth_are_paid_from_the_rest() {
 }
 
 #[test]
-fn a_call_counts_until_a_whole_window_after_it_came_home() {
+fn a_call_counts_until_a_whole_window_after_its_answer() {
     let start = Instant::now();
     let mut window = hundred();
     window.take(Pool::Rest, 80);
@@ -82,7 +82,7 @@ fn a_permit_given_back_was_never_used() {
 }
 
 #[test]
-fn more_than_the_purse_holds_is_paid_off_in_the_windows_that_follow() {
+fn more_than_a_pool_holds_counts_in_the_windows_that_follow() {
     let now = Instant::now();
     let mut window = SlidingWindow::new(1, seconds(1), 1.0, true);
     assert!(window.fits(Pool::Rest, 2, now));
@@ -92,7 +92,7 @@ fn more_than_the_purse_holds_is_paid_off_in_the_windows_that_follow() {
 }
 
 #[test]
-fn nobody_gets_a_permit_during_a_pause_and_a_shorter_one_does_not_end_it() {
+fn no_permit_is_granted_during_a_pause_and_a_shorter_one_does_not_end_it() {
     let now = Instant::now();
     let mut window = hundred();
     window.pause(now, seconds(60));
@@ -192,16 +192,16 @@ fn calls_that_left_the_window_while_an_answer_was_on_its_way_are_not_taken_for_a
 fn a_quota_the_vendor_names_lowers_ours_but_does_not_raise_it() {
     let now = Instant::now();
     let mut window = hundred();
-    let told = |quota, remaining| {
+    let reported = |quota, remaining| {
         Some(QuotaReport {
             remaining,
             quota: Some(quota),
         })
     };
-    window.observe(now, now, told(50, 50));
+    window.observe(now, now, reported(50, 50));
     assert_eq!(window.allowed(), 50);
     assert_eq!(window.used(now), 0);
-    assert!(window.observe(now, now, told(5000, 4990)));
+    assert!(window.observe(now, now, reported(5000, 4990)));
     assert_eq!(window.allowed(), 100);
     assert_eq!(window.used(now), 10);
 }
@@ -224,7 +224,7 @@ fn a_share_bounds_what_is_used_here_and_keeps_a_fifth_of_itself_for_stops() {
     spend(&mut window, Pool::Rest, 8, now);
     assert!(!window.fits(Pool::Rest, 1, now));
     assert!(window.fits(Pool::Stop, 2, now));
-    // What was used under a larger share counts.
+    // Uses under a larger share count.
     window.set_own(4);
     assert!(!window.fits(Pool::Stop, 1, now));
     assert_eq!(window.used_by_us(now), 8);
@@ -253,7 +253,7 @@ fn what_others_use_is_not_taken_from_a_share_but_from_all() {
 }
 
 #[test]
-fn a_share_that_grew_is_used_once_the_vendor_has_told_what_is_left() {
+fn a_share_that_grew_is_used_once_the_vendor_has_reported_what_is_left() {
     let now = Instant::now();
     let mut window = SlidingWindow::new(100, LENGTH, 1.0, false);
     window.set_own(10);
@@ -277,7 +277,7 @@ fn a_share_that_grew_is_used_once_the_vendor_has_told_what_is_left() {
 }
 
 #[test]
-fn without_a_share_nobody_is_served_and_no_time_is_named() {
+fn without_a_share_nothing_is_served_and_no_time_is_named() {
     let now = Instant::now();
     let mut window = SlidingWindow::new(100, LENGTH, 1.0, true);
     window.set_own(0);
