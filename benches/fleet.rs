@@ -25,7 +25,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use nodes::{Nodes, on_postgres};
-use relaykeeper::sandbox::{Options, Quotas, Vendors};
+use relaykeeper::sandbox::{Options, Quotas, SimulatedVendors};
 
 /// How long the fleet is watched while nothing happens.
 const QUIET: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ async fn main() {
     println!("|---|---|---|---|---|---|---|---|");
     for count in [1, 2, 4] {
         on_postgres(async |database| {
-            let vendors = Vendors::start(options()).expect("vendors");
+            let vendors = SimulatedVendors::start(options()).expect("vendors");
             let mut fleet = Nodes::start(vendors, database, count, told()).await;
             let began = Instant::now();
             fleet.go_live(1..relays + 1).await;

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use relaykeeper::sandbox::{Options, Quotas, Snapshot, Vendors};
+use relaykeeper::sandbox::{Options, Quotas, SimulatedVendors, WorldSnapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::process;
@@ -199,7 +199,7 @@ impl Drop for House {
 pub fn serve() {
     let mut lines = std::io::stdin().lock().lines().map_while(Result::ok);
     let told: Told = serde_json::from_str(&lines.next().expect("a line")).expect("JSON");
-    let vendors = Vendors::start(options(&told)).expect("vendors");
+    let vendors = SimulatedVendors::start(options(&told)).expect("vendors");
     say(&addresses(&vendors));
     for line in lines {
         match serde_json::from_str(&line).expect("JSON") {
@@ -222,7 +222,7 @@ fn say(what: &impl Serialize) {
     println!("{}", serde_json::to_string(what).expect("JSON"));
 }
 
-fn addresses(vendors: &Vendors) -> Addresses {
+fn addresses(vendors: &SimulatedVendors) -> Addresses {
     Addresses {
         cloudflare: vendors.cloudflare_api_base_url(),
         customer: vendors.customer_base_url(),
@@ -275,7 +275,7 @@ fn quotas(limits: Limits) -> Quotas {
     }
 }
 
-fn summary(state: &Snapshot) -> Summary {
+fn summary(state: &WorldSnapshot) -> Summary {
     let mut summary = Summary::default();
     for call in &state.calls {
         let sum = summary.calls.entry(call.call.to_owned()).or_default();
@@ -296,9 +296,9 @@ fn summary(state: &Snapshot) -> Summary {
     summary
 }
 
-fn playable(state: &Snapshot) -> BTreeMap<String, DateTime<Utc>> {
+fn playable(state: &WorldSnapshot) -> BTreeMap<String, DateTime<Utc>> {
     let now = Utc::now();
-    let since = |input: &relaykeeper::sandbox::LiveInputState| {
+    let since = |input: &relaykeeper::sandbox::LiveInputSnapshot| {
         let ago = state.simulated_seconds - input.playable_since_seconds?;
         let ago = chrono::TimeDelta::from_std(Duration::from_secs_f64(ago)).ok()?;
         Some((input.uid.clone(), now - ago))
@@ -306,7 +306,7 @@ fn playable(state: &Snapshot) -> BTreeMap<String, DateTime<Utc>> {
     state.live_inputs.iter().filter_map(since).collect()
 }
 
-fn starts(state: &Snapshot) -> BTreeMap<String, DateTime<Utc>> {
+fn starts(state: &WorldSnapshot) -> BTreeMap<String, DateTime<Utc>> {
     let started = state
         .calls
         .iter()

@@ -18,7 +18,7 @@ use relaykeeper::config::{
     AgoraBackend, AgoraSettings, AuthSettings, CloudRecordingSettings, CloudflareSettings,
     DatabaseSettings, ServerSettings, Settings, StorageSettings, WebhooksSettings,
 };
-use relaykeeper::sandbox::{Call, Fault, Options, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{Options, SimulatedVendors, VendorCall, VendorFault, WebhookUrls};
 use relaykeeper::store::DatabaseLock;
 use secrecy::{ExposeSecret as _, SecretString};
 use strum::IntoEnumIterator as _;
@@ -52,7 +52,7 @@ pub(super) struct SandboxArgs {
     backend: Option<SandboxBackend>,
     /// Let a vendor's call go wrong; may be given several times. See --help for the calls and the ways.
     #[arg(long = "fault", value_name = "CALL=KIND[,…]", value_parser = fault, long_help = fault_help())]
-    faults: Vec<Fault>,
+    faults: Vec<VendorFault>,
     /// Sellers are not in their channels unless the control address says so.
     #[arg(long)]
     absent: bool,
@@ -100,7 +100,7 @@ pub(super) fn run(args: &SandboxArgs, loaded: Settings) -> anyhow::Result<ExitCo
             api_token: args.api_token.clone().unwrap_or_else(token),
             admin_token: args.admin_token.clone().unwrap_or_else(token),
         };
-        let vendors = Vendors::start(vendors_options(args, &endpoint))
+        let vendors = SimulatedVendors::start(vendors_options(args, &endpoint))
             .context("the simulated vendors cannot be started")?;
         let mut settings = settings(loaded, args, &vendors, &endpoint);
         settings.server.port = listener.local_addr()?.port();
@@ -146,7 +146,7 @@ pub(super) fn run(args: &SandboxArgs, loaded: Settings) -> anyhow::Result<ExitCo
 async fn work(
     args: &SandboxArgs,
     endpoint: &Endpoint,
-    vendors: &Vendors,
+    vendors: &SimulatedVendors,
     backend: AgoraBackend,
 ) -> anyhow::Result<()> {
     let http = reqwest::Client::builder()
@@ -184,7 +184,12 @@ async fn wait_until_ready(http: &reqwest::Client, endpoint: &Endpoint) -> anyhow
 }
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
-fn introduce(args: &SandboxArgs, endpoint: &Endpoint, vendors: &Vendors, backend: AgoraBackend) {
+fn introduce(
+    args: &SandboxArgs,
+    endpoint: &Endpoint,
+    vendors: &SimulatedVendors,
+    backend: AgoraBackend,
+) {
     let Endpoint { url, .. } = endpoint;
     let token = endpoint.api_token.expose_secret();
     let control = vendors.control_url();
@@ -269,7 +274,7 @@ fn vendors_options(args: &SandboxArgs, endpoint: &Endpoint) -> Options {
 fn settings(
     loaded: Settings,
     args: &SandboxArgs,
-    vendors: &Vendors,
+    vendors: &SimulatedVendors,
     endpoint: &Endpoint,
 ) -> Settings {
     let usual = Settings::default();
@@ -378,8 +383,8 @@ fn speed(text: &str) -> Result<f64, String> {
     }
 }
 
-fn fault(text: &str) -> Result<Fault, String> {
-    text.parse::<Fault>().map_err(|error| {
+fn fault(text: &str) -> Result<VendorFault, String> {
+    text.parse::<VendorFault>().map_err(|error| {
         let error = error.to_string();
         let what = error.split("; known are").next().unwrap_or_default();
         format!("{what}\n\n{}", fault_help())
@@ -387,7 +392,9 @@ fn fault(text: &str) -> Result<Fault, String> {
 }
 
 fn fault_help() -> String {
-    let calls: String = Call::iter().map(|call| format!("  {call}\n")).collect();
+    let calls: String = VendorCall::iter()
+        .map(|call| format!("  {call}\n"))
+        .collect();
     format!(
         "Let a vendor's call go wrong: CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS], once when `times` is left \
          out, at the first call when `after` is. May be given several times.\n\n\

@@ -18,7 +18,7 @@ use strum::{Display, EnumIter, EnumString, IntoStaticStr};
     IntoStaticStr,
 )]
 #[allow(missing_docs, reason = "each variant's text is its documentation")]
-pub enum Call {
+pub enum VendorCall {
     #[strum(serialize = "cloudflare.live_inputs.create")]
     LiveInputCreate,
     #[strum(serialize = "cloudflare.live_inputs.list")]
@@ -107,7 +107,7 @@ pub(super) enum Product {
     Channel,
 }
 
-impl Call {
+impl VendorCall {
     /// The name, as in a fault.
     pub fn name(self) -> &'static str {
         self.into()

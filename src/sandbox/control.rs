@@ -6,22 +6,27 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::cloudflare::blank;
-use super::fault::Fault;
-use super::notices;
-use super::snapshot::{self, Snapshot};
-use super::wire::{Answer, Ask};
-use super::world::{State, World};
+use super::fault::VendorFault;
+use super::http::{SimRequest, SimResponse};
+use super::snapshot::{self, WorldSnapshot};
+use super::world::{SimConverter, SimTask, World, WorldState, notify_live_input};
 
 impl World {
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> WorldSnapshot {
         self.snapshot_since(DateTime::<Utc>::MIN_UTC)
     }
 
-    pub(super) fn snapshot_since(&self, since: DateTime<Utc>) -> Snapshot {
+    pub(super) fn snapshot_since(&self, since: DateTime<Utc>) -> WorldSnapshot {
         self.with(|state, now| snapshot::of(state, |span| self.clock.to_wire(span), now, since))
     }
 
-    pub(super) fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool, by: By) {
+    pub(super) fn set_seller(
+        &self,
+        channel: &str,
+        uid: Option<u32>,
+        present: bool,
+        by: HostChange,
+    ) {
         self.with(|state, _| {
             let before = state.sellers.hosts(channel);
             if !state.sellers.set(channel, uid, present) {
@@ -38,12 +43,12 @@ impl World {
                 .tasks
                 .values()
                 .filter(|task| task.joined.as_deref() == Some(channel))
-                .for_each(super::agora::Task::nudge);
+                .for_each(SimTask::nudge);
             state
                 .converters
                 .values()
                 .filter(|converter| converter.channel == channel)
-                .for_each(super::agora::Converter::nudge);
+                .for_each(SimConverter::nudge);
         });
     }
 
@@ -85,7 +90,7 @@ impl World {
     pub(super) fn reconnect(&self, live_input: &str) {
         self.with(|state, _| {
             for event in ["live_input.connected", "live_input.disconnected"] {
-                notices::live_input(state, live_input, event);
+                notify_live_input(state, live_input, event);
             }
         });
     }
@@ -118,14 +123,14 @@ impl World {
 
 /// How a seller becomes a broadcaster of a channel, or ceases to be one.
 #[derive(Clone, Copy)]
-pub(super) enum By {
+pub(super) enum HostChange {
     /// It joins and leaves.
     Joining,
     /// It switches roles with the audience, and stays.
     Role,
 }
 
-impl By {
+impl HostChange {
     fn came(self) -> u16 {
         match self {
             Self::Joining => 103,
@@ -142,7 +147,7 @@ impl By {
 }
 
 /// Agora's RTC notification. A switch of roles does not tell the platform.
-fn tell(state: &mut State, channel: &str, uid: u32, event: u16) {
+fn tell(state: &mut WorldState, channel: &str, uid: u32, event: u16) {
     let sequence = state.sellers.next_sequence(channel);
     let mut payload = json!({"channelName": channel, "uid": uid, "clientSeq": sequence, "ts": chrono::Utc::now().timestamp()});
     if let Some(payload) = payload.as_object_mut() {
@@ -157,12 +162,14 @@ fn tell(state: &mut State, channel: &str, uid: u32, event: u16) {
     state.agora_notice(1, event, payload);
 }
 
-pub(super) fn answer(world: &World, ask: &Ask) -> Answer {
+pub(super) fn answer(world: &World, ask: &SimRequest) -> SimResponse {
     let body = ask.json().unwrap_or_default();
     let outcome = match (ask.method.as_str(), ask.parts().as_slice()) {
         ("GET", ["control", "state"]) => {
-            return serde_json::to_value(world.snapshot())
-                .map_or_else(|_| Answer::empty(500), |state| Answer::json(200, &state));
+            return serde_json::to_value(world.snapshot()).map_or_else(
+                |_| SimResponse::empty(500),
+                |state| SimResponse::json(200, &state),
+            );
         }
         ("POST", ["control", "sellers"]) => sellers(world, &body),
         ("POST", ["control", "faults"]) => faults(world, &body),
@@ -178,7 +185,7 @@ pub(super) fn answer(world: &World, ask: &Ask) -> Answer {
         ("POST", ["control", "egresses", id, "drop"]) => seconds(&body, "seconds")
             .and_then(|pause| known(world.drop_feed(id, pause.ok_or("`seconds` is required")?))),
         ("POST", ["control", "live_inputs"]) => {
-            return Answer::json(200, &json!({"ok": true, "uid": world.foreign_live_input()}));
+            return SimResponse::json(200, &json!({"ok": true, "uid": world.foreign_live_input()}));
         }
         ("POST", ["control", "live_inputs", uid, "reconnect"]) => {
             world.reconnect(uid);
@@ -188,8 +195,8 @@ pub(super) fn answer(world: &World, ask: &Ask) -> Answer {
         _ => Err("no such route; see the documentation of relaykeeper::sandbox".to_owned()),
     };
     match outcome {
-        Ok(()) => Answer::json(200, &json!({"ok": true})),
-        Err(reason) => Answer::json(400, &json!({"ok": false, "error": reason})),
+        Ok(()) => SimResponse::json(200, &json!({"ok": true})),
+        Err(reason) => SimResponse::json(400, &json!({"ok": false, "error": reason})),
     }
 }
 
@@ -241,8 +248,8 @@ fn sellers(world: &World, body: &Value) -> Result<(), String> {
         ),
     };
     let by = match body.get("by").and_then(Value::as_str) {
-        None => By::Joining,
-        Some("role") => By::Role,
+        None => HostChange::Joining,
+        Some("role") => HostChange::Role,
         Some(_) => return Err("`by` must be `role` or missing".to_owned()),
     };
     world.set_seller(channel, uid, present, by);
@@ -254,7 +261,7 @@ fn faults(world: &World, body: &Value) -> Result<(), String> {
         .get("fault")
         .and_then(Value::as_str)
         .ok_or("`fault` is required")?;
-    let fault: Fault = fault
+    let fault: VendorFault = fault
         .parse()
         .map_err(|error: super::fault::FaultError| error.to_string())?;
     world.with(|state, _| state.faults.add(fault));

@@ -1,49 +1,49 @@
 //! The simulated customer host: lifecycle, views, manifests, thumbnails (`cloudflare-stream.md §3`).
 
-mod picture;
+mod test_video;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::calls::Call;
-use super::ingest::{LiveInput, Video, VideoState};
-use super::wire::{Answer, Ask, Cx};
+use super::calls::VendorCall;
+use super::http::{CallContext, SimRequest, SimResponse};
+use super::world::{SimLiveInput, SimVideo, SimVideoState};
 
 /// Seconds of a segment.
 const SEGMENT: u64 = 2;
 /// Viewers of a broadcast with a picture.
 const VIEWERS: u64 = 7;
 
-pub(super) fn route(ask: &Ask) -> Option<Call> {
+pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
     if ask.method != "GET" {
         return None;
     }
     match ask.parts().as_slice() {
-        [_, "lifecycle"] => Some(Call::Lifecycle),
-        [_, "views"] => Some(Call::Views),
+        [_, "lifecycle"] => Some(VendorCall::Lifecycle),
+        [_, "views"] => Some(VendorCall::Views),
         [
             _,
             "manifest",
             "video.m3u8" | "video.mpd" | "stream_t720.m3u8",
-        ] => Some(Call::Manifest),
-        [_, "manifest", "init.mp4"] => Some(Call::Manifest),
-        [_, "manifest", file] if segment(file).is_some() => Some(Call::Manifest),
-        [_, "thumbnails", "thumbnail.jpg" | "thumbnail.gif"] => Some(Call::Thumbnail),
+        ] => Some(VendorCall::Manifest),
+        [_, "manifest", "init.mp4"] => Some(VendorCall::Manifest),
+        [_, "manifest", file] if segment(file).is_some() => Some(VendorCall::Manifest),
+        [_, "thumbnails", "thumbnail.jpg" | "thumbnail.gif"] => Some(VendorCall::Thumbnail),
         _ => None,
     }
 }
 
-pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
+pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     let uid = cx.ask.part(0);
     let input = cx.state.live_inputs.get(uid).filter(|input| !input.deleted);
     let video = cx.state.videos.get(uid).filter(|video| !video.deleted);
-    if call == Call::Lifecycle {
+    if call == VendorCall::Lifecycle {
         lifecycle(cx, input, video)
-    } else if call == Call::Views {
+    } else if call == VendorCall::Views {
         views(cx, input)
-    } else if call == Call::Manifest {
+    } else if call == VendorCall::Manifest {
         // Players in pages of anywhere read them.
         manifest(cx, input, video).with("Access-Control-Allow-Origin", "*")
     } else {
@@ -51,25 +51,29 @@ pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
     }
 }
 
-fn views(cx: &Cx<'_>, input: Option<&LiveInput>) -> Answer {
+fn views(cx: &CallContext<'_>, input: Option<&SimLiveInput>) -> SimResponse {
     match input {
         Some(input) if input.recording.hide_live_viewer_count => {
-            Answer::text(403, "text/plain", "Forbidden")
+            SimResponse::text(403, "text/plain", "Forbidden")
         }
-        Some(input) => Answer::json(
+        Some(input) => SimResponse::json(
             200,
             &json!({"liveViewers": if input.playable(cx.now) { VIEWERS } else { 0 }}),
         ),
-        None => Answer::text(404, "text/plain", "Not Found"),
+        None => SimResponse::text(404, "text/plain", "Not Found"),
     }
 }
 
-fn lifecycle(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> Answer {
+fn lifecycle(
+    cx: &CallContext<'_>,
+    input: Option<&SimLiveInput>,
+    video: Option<&SimVideo>,
+) -> SimResponse {
     if let Some(input) = input {
         let live = input.playable(cx.now)
             || (cx.world.options.lifecycle_holds && input.has_manifest(cx.now));
         let video = input.video.as_ref().filter(|_| live);
-        return Answer::json(
+        return SimResponse::json(
             200,
             &json!({"isInput": true, "videoUID": video, "live": live}),
         );
@@ -79,24 +83,28 @@ fn lifecycle(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> A
             let live = cx.state.live_inputs.get(&video.input).is_some_and(|input| {
                 input.video.as_ref() == Some(&video.uid) && input.playable(cx.now)
             });
-            Answer::json(
+            SimResponse::json(
                 200,
                 &json!({"isInput": false, "videoUID": video.uid, "live": live}),
             )
         }
-        None => Answer::text(404, "text/plain", "Not Found"),
+        None => SimResponse::text(404, "text/plain", "Not Found"),
     }
 }
 
 /// Whether the caller looks like a browser; all others are turned away before anything is looked at.
-fn is_browser(ask: &Ask) -> bool {
+fn is_browser(ask: &SimRequest) -> bool {
     ask.header("user-agent")
         .is_some_and(|agent| agent.starts_with("Mozilla/"))
 }
 
-fn manifest(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> Answer {
+fn manifest(
+    cx: &CallContext<'_>,
+    input: Option<&SimLiveInput>,
+    video: Option<&SimVideo>,
+) -> SimResponse {
     if !is_browser(cx.ask) {
-        return Answer::text(403, "text/plain", "error code: 1010");
+        return SimResponse::text(403, "text/plain", "error code: 1010");
     }
     let signed = input
         .map(|input| input.recording.require_signed_urls)
@@ -104,44 +112,46 @@ fn manifest(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> An
     let shown: Duration;
     let mut over = false;
     match (signed, input, video) {
-        (None, ..) => return Answer::text(404, "text/plain", "Not Found"),
-        (Some(true), ..) => return Answer::text(401, "text/plain", "Unauthorized"),
+        (None, ..) => return SimResponse::text(404, "text/plain", "Not Found"),
+        (Some(true), ..) => return SimResponse::text(401, "text/plain", "Unauthorized"),
         (Some(false), Some(input), _) => {
             if !input.has_manifest(cx.now) {
-                return Answer::empty(204);
+                return SimResponse::empty(204);
             }
             shown = input.shown(cx.now);
         }
         (Some(false), None, Some(video)) => match video.state {
-            VideoState::Live => {
+            SimVideoState::Live => {
                 let holder = cx
                     .state
                     .live_inputs
                     .get(&video.input)
                     .filter(|input| input.has_manifest(cx.now));
                 let Some(holder) = holder else {
-                    return Answer::empty(204);
+                    return SimResponse::empty(204);
                 };
                 shown = holder.shown(cx.now);
             }
-            VideoState::Processing { .. } | VideoState::Ready => {
+            SimVideoState::Processing { .. } | SimVideoState::Ready => {
                 shown = video.length;
                 over = true;
             }
         },
-        (Some(false), None, None) => return Answer::empty(204),
+        (Some(false), None, None) => return SimResponse::empty(204),
     }
     match cx.ask.part(2) {
-        "video.mpd" => Answer::text(200, "application/dash+xml", dash(shown, over)),
-        "video.m3u8" => Answer::text(
+        "video.mpd" => SimResponse::text(200, "application/dash+xml", dash(shown, over)),
+        "video.m3u8" => SimResponse::text(
             200,
             "application/x-mpegURL",
             "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:RESOLUTION=1280x720,CODECS=\"avc1.4d401f\",BANDWIDTH=3600000,FRAME-RATE=30.000\nstream_t720.m3u8\n",
         ),
-        "stream_t720.m3u8" => Answer::text(200, "application/x-mpegURL", playlist(shown, over)),
+        "stream_t720.m3u8" => {
+            SimResponse::text(200, "application/x-mpegURL", playlist(shown, over))
+        }
         file => match segment(file) {
-            Some(number) => Answer::file("video/mp4", picture::segment(number)),
-            None => Answer::file("video/mp4", picture::INIT),
+            Some(number) => SimResponse::file("video/mp4", test_video::segment(number)),
+            None => SimResponse::file("video/mp4", test_video::INIT),
         },
     }
 }
@@ -179,10 +189,14 @@ fn dash(shown: Duration, over: bool) -> String {
     )
 }
 
-fn thumbnail(cx: &Cx<'_>, input: Option<&LiveInput>, video: Option<&Video>) -> Answer {
+fn thumbnail(
+    cx: &CallContext<'_>,
+    input: Option<&SimLiveInput>,
+    video: Option<&SimVideo>,
+) -> SimResponse {
     match (input, video) {
-        (Some(input), _) if !input.has_manifest(cx.now) => Answer::empty(204),
-        (None, None) => Answer::text(404, "text/plain", "Not Found"),
-        _ => Answer::file("image/jpeg", picture::STILL),
+        (Some(input), _) if !input.has_manifest(cx.now) => SimResponse::empty(204),
+        (None, None) => SimResponse::text(404, "text/plain", "Not Found"),
+        _ => SimResponse::file("image/jpeg", test_video::STILL),
     }
 }

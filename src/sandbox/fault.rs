@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strum::IntoEnumIterator;
 
-use super::calls::Call;
+use super::calls::VendorCall;
 
 /// The way a call goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +42,9 @@ pub enum FaultKind {
 /// assert_eq!((fault.call, fault.kind, fault.times, fault.after), (Call::Start, FaultKind::CutAfter, Some(2), 1));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct VendorFault {
     /// Which call.
-    pub call: Call,
+    pub call: VendorCall,
     /// What goes wrong.
     pub kind: FaultKind,
     /// How many times; `None` is forever. For `NotFoundFor`, the time alone counts.
@@ -53,9 +53,9 @@ pub struct Fault {
     pub after: u32,
 }
 
-impl Fault {
+impl VendorFault {
     /// A fault that happens once, at the next such call.
-    pub fn once(call: Call, kind: FaultKind) -> Self {
+    pub fn once(call: VendorCall, kind: FaultKind) -> Self {
         Self {
             call,
             kind,
@@ -65,7 +65,7 @@ impl Fault {
     }
 
     /// A fault that stays until it is cleared.
-    pub fn forever(call: Call, kind: FaultKind) -> Self {
+    pub fn forever(call: VendorCall, kind: FaultKind) -> Self {
         Self {
             call,
             kind,
@@ -80,14 +80,14 @@ impl Fault {
 #[error("{0}")]
 pub struct FaultError(String);
 
-impl FromStr for Fault {
+impl FromStr for VendorFault {
     type Err = FaultError;
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
         let (call, rest) =
             text.split_once('=').ok_or_else(|| FaultError(format!("`{text}` is no fault: write CALL=KIND, as in agora.cloud_recording.start=cut-after,times=1")))?;
-        let call = Call::from_str(call.trim()).map_err(|_| {
-            let known: Vec<&str> = Call::iter().map(Call::name).collect();
+        let call = VendorCall::from_str(call.trim()).map_err(|_| {
+            let known: Vec<&str> = VendorCall::iter().map(VendorCall::name).collect();
             FaultError(format!(
                 "`{}` is no call; known are {}",
                 call.trim(),
@@ -170,19 +170,19 @@ fn kind(text: &str) -> Result<FaultKind, FaultError> {
 /// The faults that wait for their calls.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    waiting: Vec<Waiting>,
+    waiting: Vec<PendingFault>,
     happened: u64,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    fault: Fault,
+struct PendingFault {
+    fault: VendorFault,
     until: Option<Duration>,
 }
 
 impl Faults {
-    pub(super) fn add(&mut self, fault: Fault) {
-        self.waiting.push(Waiting { fault, until: None });
+    pub(super) fn add(&mut self, fault: VendorFault) {
+        self.waiting.push(PendingFault { fault, until: None });
     }
 
     /// How many calls have gone wrong.
@@ -195,7 +195,7 @@ impl Faults {
     }
 
     /// What goes wrong with this call, now.
-    pub(super) fn take(&mut self, call: Call, now: Duration) -> Option<FaultKind> {
+    pub(super) fn take(&mut self, call: VendorCall, now: Duration) -> Option<FaultKind> {
         self.waiting.retain(|waiting| {
             waiting.until.is_none_or(|until| now < until) && waiting.fault.times != Some(0)
         });

@@ -50,15 +50,15 @@
 //! - `status` of a task: 2 until its page is open, 3 until it is ready, 4 until its push is due, 5 from then on.
 //!
 //! # Faults
-//! See [`Fault`] and [`Call`]. `Status` on a Cloud Recording call carries the documented code (206: 65, 500 and 504: 62, 404: 404).
+//! See [`VendorFault`] and [`VendorCall`]. `Status` on a Cloud Recording call carries the documented code (206: 65, 500 and 504: 62, 404: 404).
 //!
 //! # Control
-//! On [`Vendors::control_url`], without authentication; JSON in, `{"ok":true}` or 400 `{"ok":false,"error":"…"}` out. [`Vendors`] has the same as
+//! On [`SimulatedVendors::control_url`], without authentication; JSON in, `{"ok":true}` or 400 `{"ok":false,"error":"…"}` out. [`SimulatedVendors`] has the same as
 //! methods that need no runtime.
 //!
 //! | call | body |
 //! |---|---|
-//! | `GET /control/state` | answers a [`Snapshot`] |
+//! | `GET /control/state` | answers a [`WorldSnapshot`] |
 //! | `POST /control/sellers` | `{"channel":"show","uid":7,"present":false}`; without `uid`: every seller nobody spoke of; `"by":"role"`: it switches roles instead of joining or leaving |
 //! | `POST /control/faults` | `{"fault":"agora.cloud_recording.start=cut-after,times=1"}` |
 //! | `DELETE /control/faults` | takes all away |
@@ -72,26 +72,21 @@
 
 mod agora;
 mod calls;
-mod clock;
 mod cloudflare;
 mod control;
-mod credentials;
 mod customer;
 mod egress;
 mod fault;
-mod ingest;
-mod notices;
+mod http;
 mod options;
-mod quota;
-mod sellers;
+mod server;
+mod simulated_vendors;
 mod snapshot;
-mod vendors;
-mod wire;
 mod world;
 
-pub use calls::Call;
-pub use fault::{Fault, FaultError, FaultKind};
+pub use calls::VendorCall;
+pub use fault::{FaultError, FaultKind, VendorFault};
 pub use options::{Options, Quotas, StartRule, StreamSecret, WebhookUrls};
-pub use snapshot::{EgressState, LiveInputState, Snapshot, VideoSnapshot};
-pub use vendors::Vendors;
+pub use simulated_vendors::SimulatedVendors;
+pub use snapshot::{EgressSnapshot, LiveInputSnapshot, VideoSnapshot, WorldSnapshot};
 pub use world::{CallRecord, Violation};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fault::Fault;
+use super::fault::VendorFault;
 
 /// What happens when Cloud Recording's `start` arrives too late after its `acquire` (`agora.md §2.3`: within 2 s).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub struct Options {
     /// Port of Agora's first address.
     pub agora_port: u16,
     /// Faults from the start on.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<VendorFault>,
     /// Whether the seller of a channel nobody spoke of is there.
     pub sellers_present: bool,
     /// The uid under which such a seller appears among a channel's hosts, unless a converter or a page named another.

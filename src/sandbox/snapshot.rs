@@ -1,4 +1,4 @@
-//! What a test may know of the vendors' inside: `GET /control/state`, and `Vendors::state`.
+//! What a test may know of the vendors' inside: `GET /control/state`, and `SimulatedVendors::state`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,20 +7,17 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::agora::Phase;
-use super::cloudflare::told_seconds;
-use super::ingest::VideoState;
-use super::world::{CallRecord, State, Violation};
+use super::world::{CallRecord, TaskPhase, Violation, WorldState, told_seconds, video_state};
 
 /// Everything, at one moment. Holds no secret.
 #[derive(Clone, Debug, Serialize)]
-pub struct Snapshot {
+pub struct WorldSnapshot {
     /// The simulated clock, in seconds since the start.
     pub simulated_seconds: f64,
     /// All live inputs, deleted ones included, oldest first.
-    pub live_inputs: Vec<LiveInputState>,
+    pub live_inputs: Vec<LiveInputSnapshot>,
     /// All Cloud Recording tasks and Media Push converters, ended ones included.
-    pub egresses: Vec<EgressState>,
+    pub egresses: Vec<EgressSnapshot>,
     /// All videos, deleted ones included, oldest first.
     pub videos: Vec<VideoSnapshot>,
     /// What callers did that a vendor does not forgive, oldest first.
@@ -35,7 +32,7 @@ pub struct Snapshot {
 
 /// A live input.
 #[derive(Clone, Debug, Serialize)]
-pub struct LiveInputState {
+pub struct LiveInputSnapshot {
     /// Its uid.
     pub uid: String,
     /// Its `meta`.
@@ -62,7 +59,7 @@ pub struct LiveInputState {
 
 /// A Cloud Recording task or a Media Push converter.
 #[derive(Clone, Debug, Serialize)]
-pub struct EgressState {
+pub struct EgressSnapshot {
     /// `cloud_recording` or `media_push`.
     pub product: &'static str,
     /// The task's sid or the converter's id.
@@ -84,7 +81,7 @@ pub struct EgressState {
     pub page_loads: u32,
 }
 
-impl EgressState {
+impl EgressSnapshot {
     /// Whether it still costs money, or will again when its fail-over is over.
     pub fn is_alive(&self) -> bool {
         self.state != "ended"
@@ -108,18 +105,18 @@ pub struct VideoSnapshot {
 
 /// Everything; of calls and violations only those since then.
 pub(super) fn of(
-    state: &State,
+    state: &WorldState,
     to_wire: impl Fn(Duration) -> Duration,
     now: Duration,
     since: DateTime<Utc>,
-) -> Snapshot {
+) -> WorldSnapshot {
     let mut inputs: Vec<_> = state.live_inputs.values().collect();
     inputs.sort_by_key(|input| input.created);
     let mut videos: Vec<_> = state.videos.values().collect();
     videos.sort_by_key(|video| video.created);
     let publishing =
         |connection: Option<u64>| connection.is_some_and(|connection| state.connected(connection));
-    let tasks = state.tasks.values().map(|task| EgressState {
+    let tasks = state.tasks.values().map(|task| EgressSnapshot {
         product: "cloud_recording",
         id: task.sid.clone(),
         name: task.cname.clone(),
@@ -127,17 +124,17 @@ pub(super) fn of(
         resource_id: Some(task.resource_id.clone()),
         channel: task.joined.clone(),
         state: match task.phase {
-            Phase::Starting => "starting",
-            Phase::Waiting => "waiting",
-            Phase::Running => "running",
-            Phase::FailingOver => "failing_over",
-            Phase::Ended => "ended",
+            TaskPhase::Starting => "starting",
+            TaskPhase::Waiting => "waiting",
+            TaskPhase::Running => "running",
+            TaskPhase::FailingOver => "failing_over",
+            TaskPhase::Ended => "ended",
         }
         .to_owned(),
         publishing: publishing(task.connection),
         page_loads: task.page_loads,
     });
-    let converters = state.converters.values().map(|converter| EgressState {
+    let converters = state.converters.values().map(|converter| EgressSnapshot {
         product: "media_push",
         id: converter.id.clone(),
         name: converter.name.clone(),
@@ -155,11 +152,11 @@ pub(super) fn of(
         publishing: publishing(converter.connection),
         page_loads: 0,
     });
-    Snapshot {
+    WorldSnapshot {
         simulated_seconds: now.as_secs_f64(),
         live_inputs: inputs
             .into_iter()
-            .map(|input| LiveInputState {
+            .map(|input| LiveInputSnapshot {
                 uid: input.uid.clone(),
                 meta: input.meta.clone(),
                 enabled: input.enabled,
@@ -185,11 +182,7 @@ pub(super) fn of(
             .map(|video| VideoSnapshot {
                 uid: video.uid.clone(),
                 live_input: video.input.clone(),
-                state: match video.state {
-                    VideoState::Live => "live-inprogress",
-                    VideoState::Processing { .. } => "inprogress",
-                    VideoState::Ready => "ready",
-                },
+                state: video_state(video),
                 duration_seconds: told_seconds(to_wire(video.length)),
                 deleted: video.deleted,
             })

@@ -1,5 +1,16 @@
 //! The one state both vendors stand on, behind one lock, and what is noted about it.
 
+mod clock;
+mod converters;
+mod credentials;
+mod ingest;
+mod live_inputs;
+mod quota;
+mod sellers;
+mod tasks;
+mod videos;
+mod webhooks;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -9,17 +20,25 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::agora::{Converters, Resource, Tasks};
-use super::calls::Call;
-use super::clock::Clock;
-use super::cloudflare::{Destination, Policy};
-use super::credentials::{Credentials, Dice};
+use super::calls::VendorCall;
 use super::fault::Faults;
-use super::ingest::{Due, LiveInput, Video};
-use super::notices::Notice;
 use super::options::{Options, Quotas, WebhookUrls};
-use super::quota::{Blocking, Window};
-use super::sellers::Sellers;
+
+pub(super) use clock::stamp;
+pub(super) use converters::{BRIEF, ConverterEvent, Converters, SimConverter};
+pub(super) use credentials::{Credentials, Dice};
+pub(super) use ingest::RTMPS_URL;
+pub(super) use live_inputs::{RecordingSettings, SimLiveInput, SimVideo, SimVideoState};
+pub(super) use tasks::{PushState, Resource, SimTask, TaskPhase, Tasks};
+pub(super) use videos::{told_seconds, video_name, video_object, video_state};
+pub(super) use webhooks::{
+    AlertDestination, AlertPolicy, OutgoingWebhook, deliver, is_taken_as_test, notify_live_input,
+};
+
+use clock::SimClock;
+use live_inputs::DueEvents;
+use quota::{BlockingWindow, SlidingWindow};
+use sellers::Sellers;
 
 /// How many calls and violations are remembered.
 const REMEMBERED: usize = 200_000;
@@ -41,7 +60,7 @@ pub struct Violation {
 pub struct CallRecord {
     /// When it was answered, on the wall clock.
     pub at: DateTime<Utc>,
-    /// Its name (see [`Call`]); `unknown` when no route matched.
+    /// Its name (see [`VendorCall`]); `unknown` when no route matched.
     pub call: &'static str,
     /// `POST /v1/apps/…`, without the query.
     pub line: String,
@@ -50,20 +69,20 @@ pub struct CallRecord {
 }
 
 /// Work for the thread that plays the egresses.
-pub(super) enum Job {
-    Task(String),
-    Converter(String),
-    Deliver(Notice),
+pub(super) enum BackgroundJob {
+    RunTask(String),
+    RunConverter(String),
+    Deliver(OutgoingWebhook),
 }
 
 pub(super) struct World {
     pub(super) options: Options,
-    pub(super) clock: Clock,
+    pub(super) clock: SimClock,
     pub(super) keys: Credentials,
     pub(super) addresses: Addresses,
     pub(super) http: reqwest::Client,
-    pub(super) jobs: UnboundedSender<Job>,
-    state: Mutex<State>,
+    pub(super) jobs: UnboundedSender<BackgroundJob>,
+    state: Mutex<WorldState>,
 }
 
 #[derive(Clone, Debug)]
@@ -81,38 +100,38 @@ impl Addresses {
     }
 }
 
-pub(super) struct State {
+pub(super) struct WorldState {
     pub(super) dice: Dice,
     pub(super) quotas: Quotas,
     pub(super) webhooks: WebhookUrls,
     pub(super) faults: Faults,
-    pub(super) live_inputs: BTreeMap<String, LiveInput>,
+    pub(super) live_inputs: BTreeMap<String, SimLiveInput>,
     pub(super) idempotency: HashMap<String, (String, Duration)>,
-    pub(super) videos: BTreeMap<String, Video>,
-    pub(super) due: Due,
+    pub(super) videos: BTreeMap<String, SimVideo>,
+    pub(super) due: DueEvents,
     pub(super) next_connection: u64,
     /// Which live input an attached encoder is at.
     pub(super) connections: HashMap<u64, String>,
-    pub(super) destinations: Vec<Destination>,
-    pub(super) policies: Vec<Policy>,
+    pub(super) destinations: Vec<AlertDestination>,
+    pub(super) policies: Vec<AlertPolicy>,
     pub(super) resources: HashMap<String, Resource>,
     pub(super) tasks: Tasks,
     pub(super) converters: Converters,
     pub(super) sellers: Sellers,
-    pub(super) cloudflare_quota: Blocking,
-    pub(super) recording_quota: Window,
-    pub(super) push_quota: Window,
-    pub(super) hosts_quota: Window,
+    pub(super) cloudflare_quota: BlockingWindow,
+    pub(super) recording_quota: SlidingWindow,
+    pub(super) push_quota: SlidingWindow,
+    pub(super) hosts_quota: SlidingWindow,
     pub(super) violations: VecDeque<Violation>,
     pub(super) calls: VecDeque<CallRecord>,
-    pub(super) notices: Vec<Notice>,
+    pub(super) notices: Vec<OutgoingWebhook>,
     pub(super) next_notice: u64,
     pub(super) delivered: u64,
     /// Every secret that was ever given out, for tests that poll for leaks.
     pub(super) secrets: Vec<String>,
 }
 
-impl State {
+impl WorldState {
     pub(super) fn new(dice: Dice, options: &Options) -> Self {
         let mut faults = Faults::default();
         for fault in &options.faults {
@@ -126,7 +145,7 @@ impl State {
             live_inputs: BTreeMap::new(),
             idempotency: HashMap::new(),
             videos: BTreeMap::new(),
-            due: Due::default(),
+            due: DueEvents::default(),
             next_connection: 0,
             connections: HashMap::new(),
             destinations: Vec::new(),
@@ -135,10 +154,10 @@ impl State {
             tasks: Tasks::default(),
             converters: Converters::default(),
             sellers: Sellers::new(options.sellers_present, options.seller_uid),
-            cloudflare_quota: Blocking::default(),
-            recording_quota: Window::default(),
-            push_quota: Window::default(),
-            hosts_quota: Window::default(),
+            cloudflare_quota: BlockingWindow::default(),
+            recording_quota: SlidingWindow::default(),
+            push_quota: SlidingWindow::default(),
+            hosts_quota: SlidingWindow::default(),
             violations: VecDeque::new(),
             calls: VecDeque::new(),
             notices: Vec::new(),
@@ -155,7 +174,7 @@ impl State {
         if (old.cloudflare_requests, old.cloudflare_window)
             != (new.cloudflare_requests, new.cloudflare_window)
         {
-            self.cloudflare_quota = Blocking::default();
+            self.cloudflare_quota = BlockingWindow::default();
         }
         for (before, after, window) in [
             (
@@ -175,7 +194,7 @@ impl State {
             ),
         ] {
             if before != after {
-                *window = Window::default();
+                *window = SlidingWindow::default();
             }
         }
     }
@@ -193,8 +212,8 @@ impl State {
         );
     }
 
-    pub(super) fn called(&mut self, call: Option<Call>, line: String, status: Option<u16>) {
-        let call = call.map_or("unknown", Call::name);
+    pub(super) fn called(&mut self, call: Option<VendorCall>, line: String, status: Option<u16>) {
+        let call = call.map_or("unknown", VendorCall::name);
         remember(
             &mut self.calls,
             CallRecord {
@@ -221,11 +240,11 @@ impl World {
         keys: Credentials,
         addresses: Addresses,
         http: reqwest::Client,
-        jobs: UnboundedSender<Job>,
+        jobs: UnboundedSender<BackgroundJob>,
     ) -> Self {
-        let state = Mutex::new(State::new(dice, &options));
+        let state = Mutex::new(WorldState::new(dice, &options));
         Self {
-            clock: Clock::new(options.speed, options.wire_speed),
+            clock: SimClock::new(options.speed, options.wire_speed),
             keys,
             addresses,
             http,
@@ -236,14 +255,14 @@ impl World {
     }
 
     /// The state as it is now: what fell due since the last poll has happened.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut State, Duration) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut WorldState, Duration) -> T) -> T {
         let mut state = self.state.lock();
         let now = self.clock.now();
         state.settle(self, now);
         let result = work(&mut state, now);
         for notice in state.notices.drain(..) {
             // Nobody listens any more only while the sandbox stops.
-            let _ = self.jobs.send(Job::Deliver(notice));
+            let _ = self.jobs.send(BackgroundJob::Deliver(notice));
         }
         result
     }

@@ -176,7 +176,7 @@ mod sandbox {
     use std::process::{Child, Stdio};
     use std::time::Duration;
 
-    use relaykeeper::sandbox::{Options, Vendors};
+    use relaykeeper::sandbox::{Options, SimulatedVendors};
     use rstest::rstest;
     use serde_json::{Value, json};
 
@@ -436,7 +436,7 @@ mod sandbox {
     }
 
     /// The environment of a deployment on the simulated vendors.
-    pub(super) fn environment(vendors: &Vendors) -> Vec<(&'static str, String)> {
+    pub(super) fn environment(vendors: &SimulatedVendors) -> Vec<(&'static str, String)> {
         let mut environment = vendors.environment();
         environment.extend([
             ("RELAYKEEPER_API_TOKENS", "0123456789abcdef0123".to_owned()),
@@ -463,7 +463,7 @@ mod sandbox {
         #[case] backend: &str,
         #[case] product: &str,
     ) {
-        let vendors = Vendors::start(Options::default()).unwrap();
+        let vendors = SimulatedVendors::start(Options::default()).unwrap();
         let place = Place::new();
         let mut check = place.command(&["check"]);
         let told = Told::of(
@@ -505,7 +505,7 @@ mod sandbox {
         #[case] said: &str,
         #[case] not_said: &str,
     ) {
-        let vendors = Vendors::start(Options::default()).unwrap();
+        let vendors = SimulatedVendors::start(Options::default()).unwrap();
         let place = Place::new();
         let mut check = place.command(&["check"]);
         let told = Told::of(

@@ -10,7 +10,7 @@ use std::process::Output;
 use crate::support::database::TestDatabase;
 use crate::support::service::{Service, Stage, calls, options, settings, show};
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
+use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault};
 use reqwest::Method;
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use tokio::process::Command;
 
 /// Runs the binary with these settings in its environment, and nothing else.
 async fn relaykeeper(
-    vendors: &Vendors,
+    vendors: &SimulatedVendors,
     database: &TestDatabase,
     arguments: &[&str],
     more: &[(&str, &str)],
@@ -29,7 +29,7 @@ async fn relaykeeper(
 
 /// The same where files take no bytes.
 async fn relaykeeper_on_a_full_disk(
-    vendors: &Vendors,
+    vendors: &SimulatedVendors,
     database: &TestDatabase,
     arguments: &[&str],
     more: &[(&str, &str)],
@@ -43,7 +43,7 @@ async fn relaykeeper_on_a_full_disk(
 
 async fn run(
     mut command: Command,
-    vendors: &Vendors,
+    vendors: &SimulatedVendors,
     database: &TestDatabase,
     arguments: &[&str],
     more: &[(&str, &str)],
@@ -124,7 +124,7 @@ async fn a_journal_adds_up_to_what_is_stored_and_a_state_that_was_tampered_with_
 }
 
 /// An ingest with this tag that no relay made.
-async fn make_ingest(vendors: &Vendors, name: &str, tag: &str) {
+async fn make_ingest(vendors: &SimulatedVendors, name: &str, tag: &str) {
     let path = format!(
         "{}/accounts/{}/stream/live_inputs",
         vendors.cloudflare_api_base_url(),
@@ -157,8 +157,8 @@ async fn an_orphan_that_cannot_be_deleted_does_not_hold_up_the_others() {
         let inputs = stage.vendors.state().live_inputs;
         inputs.iter().filter(|input| !input.deleted).count()
     };
-    stage.vendors.fault(Fault {
-        call: Call::LiveInputDelete,
+    stage.vendors.fault(VendorFault {
+        call: VendorCall::LiveInputDelete,
         kind: FaultKind::Status(500, None),
         times: Some(1),
         after: 0,
@@ -198,7 +198,7 @@ async fn an_orphan_is_swept_and_what_is_anothers_is_left_alone() {
     for (uid_of, tag) in [("orphan", &orphan), ("others", &others)] {
         make_ingest(&stage.vendors, uid_of, tag).await;
     }
-    let left = |vendors: &Vendors| -> Vec<Value> {
+    let left = |vendors: &SimulatedVendors| -> Vec<Value> {
         let inputs = vendors.state().live_inputs;
         inputs
             .iter()
@@ -312,9 +312,9 @@ async fn webhooks_are_registered_on_a_running_service_and_their_secrets_go_to_a_
     assert!(again.status.success(), "{}", out(&again));
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), written);
     for call in [
-        Call::DestinationCreate,
-        Call::PolicyCreate,
-        Call::WebhookPut,
+        VendorCall::DestinationCreate,
+        VendorCall::PolicyCreate,
+        VendorCall::WebhookPut,
     ] {
         assert_eq!(calls(&vendors, call).len(), 1, "{call}");
     }
@@ -411,7 +411,7 @@ async fn a_vendors_test_of_the_address_is_answered_200_before_its_secret_is_know
 
 #[tokio::test]
 async fn check_finds_a_damaged_database_and_one_that_others_may_read() {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let check = async || out(&relaykeeper(&vendors, &database, &["check"], &[]).await);
     relaykeeper(&vendors, &database, &["migrate", "up"], &[]).await;

@@ -7,7 +7,7 @@ use crate::support::service::{
     PATIENCE, Stage, alive, calls, nothing_is_left, options, show, vendors_when, violations,
 };
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
+use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -15,12 +15,12 @@ use serde_json::Value;
 const UNKNOWN: &str = "SELECT COUNT(*) FROM cleanup_jobs WHERE kind = 'unknown_egress'";
 
 /// The one egress that publishes now.
-async fn publisher(vendors: &Vendors) -> String {
+async fn publisher(vendors: &SimulatedVendors) -> String {
     another_publisher(vendors, &[]).await
 }
 
 /// The one egress that publishes now and is none of these.
-async fn another_publisher(vendors: &Vendors, gone: &[String]) -> String {
+async fn another_publisher(vendors: &SimulatedVendors, gone: &[String]) -> String {
     vendors_when(vendors, "an egress that publishes", |vendors| {
         let egresses = vendors.state().egresses;
         let publishing = egresses
@@ -57,7 +57,7 @@ async fn an_egress_that_dies_is_replaced_behind_the_same_url(
         (&after["agora"]["sid"], &after["agora"]["converter_id"]),
         (&before["agora"]["sid"], &before["agora"]["converter_id"])
     );
-    assert_eq!(calls(vendors, Call::LiveInputRotateKeys).len(), 1);
+    assert_eq!(calls(vendors, VendorCall::LiveInputRotateKeys).len(), 1);
     let state = vendors.state();
     assert_eq!((state.live_inputs.len(), state.egresses.len()), (1, 2));
     assert_eq!(state.live_inputs[0].encoders.len(), 1);
@@ -80,18 +80,20 @@ async fn refusals_and_pages_end_no_show_whose_egress_is_replaced_and_keep_no_sto
     })
     .await;
     let (vendors, service) = (&stage.vendors, &stage.service);
-    let (start, stop): (&[Call], _) = match backend {
-        AgoraBackend::CloudRecording => (&[Call::Acquire, Call::Start], Call::Stop),
-        AgoraBackend::MediaPush => (&[Call::ConverterCreate], Call::ConverterDelete),
+    let (start, stop): (&[VendorCall], _) = match backend {
+        AgoraBackend::CloudRecording => {
+            (&[VendorCall::Acquire, VendorCall::Start], VendorCall::Stop)
+        }
+        AgoraBackend::MediaPush => (&[VendorCall::ConverterCreate], VendorCall::ConverterDelete),
     };
-    let twice = |call: Call| {
-        vendors.fault(Fault {
+    let twice = |call: VendorCall| {
+        vendors.fault(VendorFault {
             times: Some(2),
-            ..Fault::once(call, kind.clone())
+            ..VendorFault::once(call, kind.clone())
         });
     };
     let before = service.go_live(42, &show("show68")).await;
-    twice(Call::LiveInputRotateKeys);
+    twice(VendorCall::LiveInputRotateKeys);
     start.iter().copied().for_each(twice);
     assert!(vendors.kill(&publisher(vendors).await, None));
     let relay = service
@@ -101,7 +103,11 @@ async fn refusals_and_pages_end_no_show_whose_egress_is_replaced_and_keep_no_sto
         })
         .await;
     assert_eq!(relay["hls_playback_url"], before["hls_playback_url"]);
-    for call in [stop, Call::LiveInputUpdate, Call::LiveInputDelete] {
+    for call in [
+        stop,
+        VendorCall::LiveInputUpdate,
+        VendorCall::LiveInputDelete,
+    ] {
         twice(call);
     }
     let relay = service.come_down(42).await;
@@ -135,7 +141,7 @@ async fn an_egress_that_comes_back_from_a_fail_over_is_not_replaced(
     assert_eq!(after["agora"], before["agora"], "the same egress");
     let state = vendors.state();
     assert_eq!((state.live_inputs.len(), state.egresses.len()), (1, 1));
-    assert_eq!(calls(vendors, Call::LiveInputRotateKeys).len(), 0);
+    assert_eq!(calls(vendors, VendorCall::LiveInputRotateKeys).len(), 0);
     service.come_down(42).await;
     assert!(nothing_is_left(vendors), "{:#?}", vendors.state());
     assert_eq!(violations(vendors), [""; 0]);
@@ -238,7 +244,7 @@ async fn nameless(webhooks: bool) -> (Stage, Value) {
         stage.webhooks_on();
     }
     let (vendors, service) = (&stage.vendors, &stage.service);
-    vendors.fault(Fault::once(Call::Start, FaultKind::CutAfter));
+    vendors.fault(VendorFault::once(VendorCall::Start, FaultKind::CutAfter));
     let (status, relay) = service.start_channel(42, &show("show68")).await;
     assert_eq!(status, 201, "{relay:#}");
     assert_eq!(vendors.state().egresses.len(), 1, "no second egress");
@@ -312,9 +318,9 @@ async fn a_relay_whose_ingest_somebody_deleted_ends_and_nothing_is_left(
     let (vendors, service) = (&stage.vendors, &stage.service);
     let relay = service.go_live(42, &show("deleted")).await;
     // Agora does not know its egress any more either.
-    for call in [Call::Query, Call::ConverterGet] {
+    for call in [VendorCall::Query, VendorCall::ConverterGet] {
         let kind = FaultKind::NotFoundFor(Duration::from_secs(600));
-        vendors.fault(Fault::forever(call, kind));
+        vendors.fault(VendorFault::forever(call, kind));
     }
     let url = format!(
         "{}/accounts/{}/stream/live_inputs/{}",

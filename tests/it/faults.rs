@@ -13,14 +13,14 @@ mod matrix;
 use life::{Host, at_once, forever, once, refused_for_a_while, refused_for_good};
 use matrix::{Use, Wrong, cases, representative, usage};
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Call;
+use relaykeeper::sandbox::VendorCall;
 use rstest::rstest;
 use strum::IntoEnumIterator;
 
 #[test]
 fn every_call_is_tried_or_there_is_a_reason_why_not() {
-    let tried: Vec<Call> = cases(Wrong::Hang).iter().map(|case| case.call).collect();
-    for call in Call::iter() {
+    let tried: Vec<VendorCall> = cases(Wrong::Hang).iter().map(|case| case.call).collect();
+    for call in VendorCall::iter() {
         let never = matches!(usage(call), Use::Never(reason) if !reason.is_empty());
         assert_ne!(tried.contains(&call), never, "{call}");
     }

@@ -17,7 +17,7 @@ use check::check;
 use futures_util::future::join_all;
 use nodes::{Nodes, on_postgres};
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Options, Quotas, Vendors};
+use relaykeeper::sandbox::{Options, Quotas, SimulatedVendors};
 use reqwest::Method;
 
 /// How many relays the fleet holds; `RELAYKEEPER_FLEET_RELAYS` says otherwise.
@@ -73,7 +73,7 @@ fn told() -> Vec<(&'static str, String)> {
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn relays_outlive_their_nodes_whatever_becomes_of_them() {
     on_postgres(async |database| {
-        let vendors = Vendors::start(in_real_time()).unwrap();
+        let vendors = SimulatedVendors::start(in_real_time()).unwrap();
         let mut fleet = Nodes::start(vendors, database, 3, told()).await;
         let relays = relays();
         let began = Instant::now();
@@ -197,7 +197,7 @@ async fn cut_off(fleet: &mut Nodes) {
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stopped() {
     on_postgres(async |database| {
-        let vendors = Vendors::start(options()).unwrap();
+        let vendors = SimulatedVendors::start(options()).unwrap();
         let fleet = Nodes::start(vendors, database, 2, Vec::new()).await;
         for round in 1..=5usize {
             let body = show("show7");
@@ -252,7 +252,7 @@ fn schema_is_not_taken_down_under(fleet: &Nodes) {
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn what_the_vendors_tell_one_node_is_heard_by_the_one_that_has_the_relay() {
     on_postgres(async |database| {
-        let vendors = Vendors::start(options()).unwrap();
+        let vendors = SimulatedVendors::start(options()).unwrap();
         let mut fleet = Nodes::start(vendors, database, 0, Vec::new()).await;
         fleet.backend = AgoraBackend::CloudRecording;
         fleet.add().await;

@@ -12,7 +12,7 @@ use crate::support::database::TestDatabase;
 use crate::support::service::{Answer, PATIENCE, Service, Stage, options, settings, show};
 use relaykeeper::application::Application;
 use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::{Certificate, Method};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -372,7 +372,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let first = write_certificate(folder.path());
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let mut settings = settings(&vendors, AgoraBackend::CloudRecording, &database.url);
     settings.server.shutdown_grace = Duration::from_millis(200);

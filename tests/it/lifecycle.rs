@@ -13,7 +13,7 @@ use crate::support::service::{
     violations,
 };
 use relaykeeper::config::{AgoraBackend, LiveInputRetention};
-use relaykeeper::sandbox::{Call, Options, Vendors};
+use relaykeeper::sandbox::{Options, SimulatedVendors, VendorCall};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ async fn a_channel_goes_live_and_comes_down(#[case] backend: AgoraBackend) {
 async fn a_channel_goes_live_and_comes_down_on_postgresql(#[case] backend: AgoraBackend) {
     let database = TestDatabase::postgres().await;
     crate::support::database::on(database, async move |database: TestDatabase| {
-        let vendors = Vendors::start(options()).unwrap();
+        let vendors = SimulatedVendors::start(options()).unwrap();
         let service = Service::start(settings(&vendors, backend, &database.url)).await;
         plain_life(&Stage {
             vendors,
@@ -149,7 +149,7 @@ async fn the_ingest_and_the_resource_are_asked_for_side_by_side() {
         assert_eq!(all.len(), 1, "{all:#?}");
         all[0].at
     };
-    let apart = (one(Call::LiveInputCreate) - one(Call::Acquire)).abs();
+    let apart = (one(VendorCall::LiveInputCreate) - one(VendorCall::Acquire)).abs();
     assert!(apart < chrono::TimeDelta::seconds(1), "{apart}");
     stage.service.in_phase(&relay, "live").await;
 }
@@ -189,20 +189,20 @@ async fn a_plain_life_costs_three_calls_of_cloudflares_budget_and_a_shared_list(
     let shows = usize::try_from(SHOWS).unwrap();
     assert_eq!(
         [
-            count(Call::LiveInputCreate),
-            count(Call::LiveInputUpdate),
-            count(Call::LiveInputDelete)
+            count(VendorCall::LiveInputCreate),
+            count(VendorCall::LiveInputUpdate),
+            count(VendorCall::LiveInputDelete)
         ],
         [shows; 3]
     );
-    let lists = u64::try_from(count(Call::VideoList)).unwrap();
+    let lists = u64::try_from(count(VendorCall::VideoList)).unwrap();
     assert!((1..=polls).contains(&lists), "{lists} lists, {polls} looks");
     for call in [
-        Call::LiveInputGet,
-        Call::LiveInputVideos,
-        Call::LiveInputRotateKeys,
-        Call::VideoGet,
-        Call::VideoDelete,
+        VendorCall::LiveInputGet,
+        VendorCall::LiveInputVideos,
+        VendorCall::LiveInputRotateKeys,
+        VendorCall::VideoGet,
+        VendorCall::VideoDelete,
     ] {
         assert_eq!(count(call), 0, "{call}");
     }
@@ -368,9 +368,9 @@ async fn an_ingest_that_is_to_be_kept_is_disabled_and_no_janitor_takes_it() {
     let (vendors, service) = (&stage.vendors, &stage.service);
     service.go_live(42, &show("show68")).await;
     service.come_down(42).await;
-    let swept = calls(vendors, Call::LiveInputList).len();
+    let swept = calls(vendors, VendorCall::LiveInputList).len();
     vendors_when(vendors, "swept three times", |vendors| {
-        (calls(vendors, Call::LiveInputList).len() >= swept + 3).then_some(())
+        (calls(vendors, VendorCall::LiveInputList).len() >= swept + 3).then_some(())
     })
     .await;
     let input = vendors.state().live_inputs[0].clone();

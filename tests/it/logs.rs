@@ -6,7 +6,7 @@ use crate::support::database::TestDatabase;
 use crate::support::program::Program;
 use crate::support::service::{options, show};
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
 
 /// The lines of one relay's life, from its start to its end.
 async fn a_life(more: &[(&str, &str)]) -> (String, Vec<Value>) {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let backend = AgoraBackend::CloudRecording;
     let mut program = Program::serve(&vendors, backend, &database.url, more);

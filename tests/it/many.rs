@@ -8,7 +8,7 @@ use crate::support::database::TestDatabase;
 use crate::support::service::{Service, options, settings, show};
 use futures_util::future::join_all;
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
+use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault};
 use relaykeeper::store::{Created, NewRelay, Projection, Store, StoredRelay};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ async fn actors(service: &Service) -> (u64, Value) {
 async fn five_thousand_unfinished_relays_have_their_actors_within_five_seconds(
     database: TestDatabase,
 ) {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let mut settings = settings(&vendors, AgoraBackend::MediaPush, &database.url);
     settings.server.shutdown_grace = Duration::from_millis(200);
     settings.relay.poll_interval = Duration::from_secs(5);
@@ -90,12 +90,12 @@ async fn five_thousand_unfinished_relays_have_their_actors_within_five_seconds(
     store.close().await;
     // Nobody's look is answered: nothing may be decided.
     for call in [
-        Call::Lifecycle,
-        Call::Manifest,
-        Call::Hosts,
-        Call::ConverterGet,
+        VendorCall::Lifecycle,
+        VendorCall::Manifest,
+        VendorCall::Hosts,
+        VendorCall::ConverterGet,
     ] {
-        vendors.fault(Fault::forever(call, FaultKind::Status(503, None)));
+        vendors.fault(VendorFault::forever(call, FaultKind::Status(503, None)));
     }
 
     let began = Instant::now();

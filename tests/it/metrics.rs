@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::service::{Answer, Stage, show};
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Fault, FaultKind};
+use relaykeeper::sandbox::{FaultKind, VendorCall, VendorFault};
 use relaykeeper::telemetry::metrics::ALL;
 use reqwest::Method;
 
@@ -118,8 +118,8 @@ async fn a_relays_life_shows_in_its_figures_and_every_documented_one_is_rendered
     );
 
     // Status 200, and not the documented answer.
-    for call in [Call::LiveInputCreate, Call::Acquire] {
-        stage.vendors.fault(Fault {
+    for call in [VendorCall::LiveInputCreate, VendorCall::Acquire] {
+        stage.vendors.fault(VendorFault {
             call,
             kind: FaultKind::NotJson,
             times: Some(1),

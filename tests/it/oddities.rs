@@ -8,7 +8,7 @@ use crate::support::service::{
 };
 use futures_util::future::join_all;
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options};
+use relaykeeper::sandbox::{FaultKind, Options, VendorCall, VendorFault};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &
         stage.webhooks_on();
     }
     for fault in faults {
-        stage.vendors.fault(fault.parse::<Fault>().unwrap());
+        stage.vendors.fault(fault.parse::<VendorFault>().unwrap());
     }
     let (vendors, service) = (&stage.vendors, &stage.service);
     let relay = service.go_live(42, &show("show68")).await;
@@ -44,9 +44,9 @@ async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &
         "{url}"
     );
     // Long enough for a few looks at a live relay.
-    let polls = calls(vendors, Call::Lifecycle).len();
+    let polls = calls(vendors, VendorCall::Lifecycle).len();
     vendors_when(vendors, "looked at while live", |vendors| {
-        (calls(vendors, Call::Lifecycle).len() >= polls + 3).then_some(())
+        (calls(vendors, VendorCall::Lifecycle).len() >= polls + 3).then_some(())
     })
     .await;
     let relay = service.come_down(42).await;
@@ -175,7 +175,7 @@ async fn a_stop_before_anything_was_recorded_is_a_stop() {
     assert_eq!(service.stop_channel(42).await.0, 202);
     let relay = service.in_phase(&relay, "ended").await;
     assert_eq!(relay["outcome"]["code"], "cancelled");
-    let stops = calls(vendors, Call::Stop);
+    let stops = calls(vendors, VendorCall::Stop);
     assert_eq!(stops.len(), 1, "{stops:#?}");
     assert_eq!(stops[0].status, Some(206), "206/435");
     settled(&stage).await;
@@ -297,7 +297,7 @@ async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_n
         vendors_when(vendors, "looked for while both are ready", |vendors| {
             let state = vendors.state();
             let ready = state.videos.iter().all(|video| video.state == "ready");
-            (ready && calls(vendors, Call::LiveInputVideos).len() > 3).then_some(())
+            (ready && calls(vendors, VendorCall::LiveInputVideos).len() > 3).then_some(())
         })
         .await;
         assert!(vendors.hide_length(&second, false));
@@ -391,24 +391,27 @@ async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
             }
         }
     };
-    vendors.fault(Fault::forever(Call::Lifecycle, FaultKind::NotJson));
+    vendors.fault(VendorFault::forever(
+        VendorCall::Lifecycle,
+        FaultKind::NotJson,
+    ));
     let relay = service.go_live(42, &show("show68")).await;
     until(true).await;
     // While it is live it is still watched: a feed that goes is seen.
-    let gets = calls(vendors, Call::LiveInputGet).len();
+    let gets = calls(vendors, VendorCall::LiveInputGet).len();
     vendors_when(vendors, "looked at through the API", |vendors| {
-        (calls(vendors, Call::LiveInputGet).len() >= gets + 3).then_some(())
+        (calls(vendors, VendorCall::LiveInputGet).len() >= gets + 3).then_some(())
     })
     .await;
     vendors.clear_faults();
     until(false).await;
-    let gets = calls(vendors, Call::LiveInputGet).len();
-    let polls = calls(vendors, Call::Lifecycle).len();
+    let gets = calls(vendors, VendorCall::LiveInputGet).len();
+    let polls = calls(vendors, VendorCall::Lifecycle).len();
     vendors_when(vendors, "looked at as before", |vendors| {
-        (calls(vendors, Call::Lifecycle).len() >= polls + 3).then_some(())
+        (calls(vendors, VendorCall::Lifecycle).len() >= polls + 3).then_some(())
     })
     .await;
-    assert_eq!(calls(vendors, Call::LiveInputGet).len(), gets);
+    assert_eq!(calls(vendors, VendorCall::LiveInputGet).len(), gets);
     assert_eq!(service.phases(&relay).await.last().unwrap(), "live");
     service.come_down(42).await;
     settled(&stage).await;

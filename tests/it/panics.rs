@@ -12,7 +12,7 @@ use crate::support::service::{
 use futures_util::{StreamExt, stream};
 use relaykeeper::actors::sabotage::{SabotageAction, SabotageMoment, SabotagePlan, sabotage};
 use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas};
+use relaykeeper::sandbox::{FaultKind, Options, Quotas, VendorCall, VendorFault};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -244,10 +244,14 @@ fn holdings(relay: &Value) -> Vec<String> {
 
 /// The vendors let nothing go.
 fn hold_everything(stage: &Stage) {
-    for call in [Call::Stop, Call::ConverterDelete, Call::LiveInputDelete] {
+    for call in [
+        VendorCall::Stop,
+        VendorCall::ConverterDelete,
+        VendorCall::LiveInputDelete,
+    ] {
         stage
             .vendors
-            .fault(Fault::forever(call, FaultKind::Status(503, None)));
+            .fault(VendorFault::forever(call, FaultKind::Status(503, None)));
     }
 }
 
@@ -361,8 +365,12 @@ async fn a_relay_whose_state_cannot_be_read_is_ended_at_the_start_and_what_it_ho
     let raw = database.raw().await;
     raw.execute(&format!("UPDATE relays SET {damage} WHERE channel_id = 1"))
         .await;
-    for call in [Call::Stop, Call::ConverterDelete, Call::LiveInputDelete] {
-        vendors.fault(Fault::forever(call, FaultKind::Status(503, None)));
+    for call in [
+        VendorCall::Stop,
+        VendorCall::ConverterDelete,
+        VendorCall::LiveInputDelete,
+    ] {
+        vendors.fault(VendorFault::forever(call, FaultKind::Status(503, None)));
     }
     let service = Service::start(settings(&vendors, backend, &database.url)).await;
     let stage = Stage {

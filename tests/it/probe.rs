@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
 
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Vendors};
+use relaykeeper::sandbox::{FaultKind, Options, SimulatedVendors, VendorCall, VendorFault};
 
-async fn probe(vendors: &Vendors, backend: &str, fixtures: &Path) -> Output {
+async fn probe(vendors: &SimulatedVendors, backend: &str, fixtures: &Path) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
     tokio::process::Command::new(env!("CARGO_BIN_EXE_relaykeeper"))
         .args(["probe", "--fixtures"])
@@ -32,12 +32,12 @@ fn out(output: &Output) -> String {
 }
 
 /// Both vendors, with nobody in any channel.
-fn vendors() -> Vendors {
+fn vendors() -> SimulatedVendors {
     let options = Options {
         sellers_present: false,
         ..Options::default()
     };
-    Vendors::start(options).expect("vendors")
+    SimulatedVendors::start(options).expect("vendors")
 }
 
 /// The table's words for these assumptions.
@@ -50,7 +50,7 @@ fn verdict(output: &Output, name: &str) -> String {
     row.split_whitespace().next().expect("a verdict").to_owned()
 }
 
-fn nothing_is_left(vendors: &Vendors) {
+fn nothing_is_left(vendors: &SimulatedVendors) {
     let state = vendors.state();
     assert!(
         state.live_inputs.iter().all(|input| input.deleted),
@@ -108,12 +108,15 @@ async fn on_vendors_that_follow_the_documents_nothing_differs_and_nothing_is_lef
 async fn what_differs_is_told_and_is_cleaned_up_all_the_same() {
     let vendors = vendors();
     let fixtures = tempfile::tempdir().expect("a folder");
-    vendors.fault(Fault::once(
-        Call::LiveInputRotateKeys,
+    vendors.fault(VendorFault::once(
+        VendorCall::LiveInputRotateKeys,
         FaultKind::Status(404, None),
     ));
-    vendors.fault(Fault::once(Call::LiveInputVideos, FaultKind::NotJson));
-    vendors.fault(Fault::once(Call::Hosts, FaultKind::Refuse));
+    vendors.fault(VendorFault::once(
+        VendorCall::LiveInputVideos,
+        FaultKind::NotJson,
+    ));
+    vendors.fault(VendorFault::once(VendorCall::Hosts, FaultKind::Refuse));
     let output = probe(&vendors, "media_push", fixtures.path()).await;
     assert_eq!(output.status.code(), Some(1), "{}", out(&output));
     assert_eq!(verdict(&output, "cf-rotate"), "DIFFERS");
@@ -127,13 +130,13 @@ async fn what_differs_is_told_and_is_cleaned_up_all_the_same() {
 async fn a_live_input_or_converter_whose_answer_was_lost_is_deleted_too() {
     let vendors = vendors();
     let fixtures = tempfile::tempdir().expect("a folder");
-    let lost = |call, after| Fault {
+    let lost = |call, after| VendorFault {
         after,
-        ..Fault::once(call, FaultKind::CutAfter)
+        ..VendorFault::once(call, FaultKind::CutAfter)
     };
     // The first create is the one that must be refused.
-    vendors.fault(lost(Call::LiveInputCreate, 1));
-    vendors.fault(lost(Call::ConverterCreate, 0));
+    vendors.fault(lost(VendorCall::LiveInputCreate, 1));
+    vendors.fault(lost(VendorCall::ConverterCreate, 0));
     let output = probe(&vendors, "media_push", fixtures.path()).await;
     assert!(output.status.success(), "{}", out(&output));
     assert_eq!(verdict(&output, "cf-create"), "unclear");
@@ -146,8 +149,8 @@ async fn a_live_input_or_converter_whose_answer_was_lost_is_deleted_too() {
 async fn what_cannot_be_deleted_is_named() {
     let vendors = vendors();
     let fixtures = tempfile::tempdir().expect("a folder");
-    vendors.fault(Fault::forever(
-        Call::LiveInputDelete,
+    vendors.fault(VendorFault::forever(
+        VendorCall::LiveInputDelete,
         FaultKind::Status(503, None),
     ));
     let output = probe(&vendors, "cloud_recording", fixtures.path()).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::service::{Answer, Stage, calls, nothing_is_left, options, show, vendors_when};
 use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Quotas};
+use relaykeeper::sandbox::{FaultKind, Options, Quotas, VendorCall, VendorFault};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -40,10 +40,10 @@ async fn stage(backend: AgoraBackend, change: impl FnOnce(&mut Settings)) -> Sta
     .await
 }
 
-fn start_call(backend: AgoraBackend) -> Call {
+fn start_call(backend: AgoraBackend) -> VendorCall {
     match backend {
-        AgoraBackend::CloudRecording => Call::Acquire,
-        AgoraBackend::MediaPush => Call::ConverterCreate,
+        AgoraBackend::CloudRecording => VendorCall::Acquire,
+        AgoraBackend::MediaPush => VendorCall::ConverterCreate,
     }
 }
 
@@ -95,11 +95,11 @@ async fn one_passing_refusal_and_pages_that_are_not_the_apis_end_no_start(
 ) {
     let stage = Stage::new(backend).await;
     let egress = match backend {
-        AgoraBackend::CloudRecording => [Call::Acquire, Call::Start],
-        AgoraBackend::MediaPush => [Call::ConverterCreate; 2],
+        AgoraBackend::CloudRecording => [VendorCall::Acquire, VendorCall::Start],
+        AgoraBackend::MediaPush => [VendorCall::ConverterCreate; 2],
     };
     let mut channel = 0;
-    for call in [Call::LiveInputCreate].into_iter().chain(egress) {
+    for call in [VendorCall::LiveInputCreate].into_iter().chain(egress) {
         for (kind, times) in [
             (FaultKind::Page(403), 2),
             (FaultKind::Page(401), 1),
@@ -107,9 +107,9 @@ async fn one_passing_refusal_and_pages_that_are_not_the_apis_end_no_start(
             (FaultKind::Status(401, None), 1),
         ] {
             channel += 1;
-            let fault = Fault::once(call, kind);
+            let fault = VendorFault::once(call, kind);
             let times = Some(times);
-            stage.vendors.fault(Fault {
+            stage.vendors.fault(VendorFault {
                 times,
                 ..fault.clone()
             });
@@ -159,11 +159,11 @@ async fn a_rate_limit_that_does_not_lift_in_time_is_told_with_when_to_come_back(
     let call = if at_agora {
         start_call(backend)
     } else {
-        Call::LiveInputCreate
+        VendorCall::LiveInputCreate
     };
     stage
         .vendors
-        .fault(Fault::forever(call, FaultKind::Status(429, Some(1))));
+        .fault(VendorFault::forever(call, FaultKind::Status(429, Some(1))));
     let answer = is_refused(&stage, 503, "vendor-rate-limited").await;
     let seconds: u64 = answer.header("retry-after").parse().unwrap();
     assert!(seconds >= 1);
@@ -181,11 +181,11 @@ async fn a_rate_limit_that_lifts_in_time_only_costs_time(
     let call = if at_agora {
         start_call(backend)
     } else {
-        Call::LiveInputCreate
+        VendorCall::LiveInputCreate
     };
     stage
         .vendors
-        .fault(Fault::once(call, FaultKind::Status(429, Some(1))));
+        .fault(VendorFault::once(call, FaultKind::Status(429, Some(1))));
     let relay = stage.service.go_live(42, &show("show68")).await;
     assert_eq!(relay["outcome"], Value::Null);
     stage.service.come_down(42).await;
@@ -205,9 +205,9 @@ async fn a_vendor_that_is_down_is_told_and_everything_is_cleaned_up(
     let call = if at_agora {
         start_call(backend)
     } else {
-        Call::LiveInputCreate
+        VendorCall::LiveInputCreate
     };
-    stage.vendors.fault(Fault::forever(call, kind));
+    stage.vendors.fault(VendorFault::forever(call, kind));
     let service = &stage.service;
     let answer = service.post(START, &[], &show("show68")).await;
     answer.is_problem(503, "vendor-unavailable");
@@ -231,7 +231,7 @@ async fn a_vendor_that_never_answers_is_told_as_a_timeout(#[case] backend: Agora
         settings.vendors.write_timeout = Duration::from_millis(500);
     })
     .await;
-    let hangs = Fault::forever(start_call(backend), FaultKind::Hang);
+    let hangs = VendorFault::forever(start_call(backend), FaultKind::Hang);
     stage.vendors.fault(hangs);
     let service = &stage.service;
     let answer = service.post(START, &[], &show("show68")).await;
@@ -263,7 +263,7 @@ async fn a_second_start_with_another_name_or_seller_is_a_conflict_with_the_relay
     other_options["max_duration_seconds"] = json!(61);
     let same = service.post(START, &[], &other_options).await;
     assert_eq!((same.status, &same.body["id"]), (200, &relay["id"]));
-    assert_eq!(calls(&stage.vendors, Call::LiveInputCreate).len(), 1);
+    assert_eq!(calls(&stage.vendors, VendorCall::LiveInputCreate).len(), 1);
     assert_eq!(stage.count("SELECT COUNT(*) FROM relays").await, 1);
 }
 

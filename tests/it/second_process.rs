@@ -11,7 +11,7 @@ use crate::support::service::{
     Answer, calls, nothing_is_left, options, show, vendors_when, violations,
 };
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Vendors};
+use relaykeeper::sandbox::{SimulatedVendors, VendorCall};
 use reqwest::Method;
 use serde_json::json;
 
@@ -25,7 +25,7 @@ enum Goes {
 }
 
 async fn takes_over(database: TestDatabase, backend: AgoraBackend, goes: Goes) {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let mut first = Program::serve(&vendors, backend, &database.url, &[]);
     first.wait_until_ready().await;
     let relay = first.service.go_live(42, &show("show68")).await;
@@ -44,9 +44,9 @@ async fn takes_over(database: TestDatabase, backend: AgoraBackend, goes: Goes) {
         Goes::Told => first.terminate(),
     }
     second.wait_until_ready().await;
-    let polled = calls(&vendors, Call::Lifecycle).len();
+    let polled = calls(&vendors, VendorCall::Lifecycle).len();
     vendors_when(&vendors, "looked after by the second", |vendors| {
-        (calls(vendors, Call::Lifecycle).len() >= polled + 3).then_some(())
+        (calls(vendors, VendorCall::Lifecycle).len() >= polled + 3).then_some(())
     })
     .await;
     let adopted = second.service.relay_when(&relay, "live", |_| true).await;
@@ -70,7 +70,7 @@ async fn takes_over(database: TestDatabase, backend: AgoraBackend, goes: Goes) {
 }
 
 /// It serves what is stored, and does nothing.
-async fn waits_and_reads(vendors: &Vendors, second: &mut Program, path: &str) {
+async fn waits_and_reads(vendors: &SimulatedVendors, second: &mut Program, path: &str) {
     alive(second).await;
     let service = &second.service;
     let get = async |path: &str| Answer::to(service.request(Method::GET, path)).await;
@@ -158,7 +158,7 @@ fn files(database: &TestDatabase) -> Vec<std::path::PathBuf> {
 
 #[tokio::test]
 async fn a_process_whose_database_was_taken_over_is_not_ready_and_ends() {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let backend = AgoraBackend::MediaPush;
     let mut first = Program::serve(&vendors, backend, &database.url, &[]);
@@ -189,7 +189,7 @@ async fn a_process_whose_database_was_taken_over_is_not_ready_and_ends() {
 
 #[tokio::test]
 async fn a_database_in_memory_is_not_served_from() {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     for url in ["sqlite::memory:", "sqlite://x.db?mode=memory"] {
         let mut program = Program::serve(&vendors, AgoraBackend::MediaPush, url, &[]);
         let status = program.ends().await;

@@ -10,13 +10,13 @@ use crate::support::service::{
 };
 use base64::Engine as _;
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Fault, Vendors};
+use relaykeeper::sandbox::{SimulatedVendors, VendorFault};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 /// Everything nobody may ever read, and how it begins in places where it is not told whole.
-fn secrets(vendors: &Vendors) -> Vec<String> {
+fn secrets(vendors: &SimulatedVendors) -> Vec<String> {
     let basic = format!(
         "{}:{}",
         vendors.agora_customer_id(),
@@ -48,9 +48,9 @@ fn secrets(vendors: &Vendors) -> Vec<String> {
 }
 
 /// What one channel goes through.
-async fn life(service: &Service, vendors: &Vendors, channel: i64, fault: Option<&str>) {
+async fn life(service: &Service, vendors: &SimulatedVendors, channel: i64, fault: Option<&str>) {
     if let Some(fault) = fault {
-        vendors.fault(fault.parse::<Fault>().unwrap());
+        vendors.fault(fault.parse::<VendorFault>().unwrap());
     }
     let body = show(&format!("show{channel}"));
     let (status, relay) = service.start_channel(channel, &body).await;
@@ -147,7 +147,7 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
     #[case] backend: AgoraBackend,
     #[case] faults: &[&str],
 ) {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("s.db").display());
     let mut program = Program::serve(&vendors, backend, &url, &[("RUST_LOG", "trace")]);
@@ -221,7 +221,7 @@ fn stored(folder: &Path, id: &str, secrets: &[String]) {
 
 #[tokio::test]
 async fn the_search_itself_finds_what_it_looks_for() {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let mut program = Program::serve(&vendors, AgoraBackend::MediaPush, &database.url, &[]);
     program.wait_until_ready().await;

@@ -7,7 +7,7 @@ use crate::support::service::{
     Stage, calls, nothing_is_left, options, show, vendors_when, violations,
 };
 use relaykeeper::config::{AgoraBackend, MediaPushMode, Settings};
-use relaykeeper::sandbox::{Call, Options};
+use relaykeeper::sandbox::{Options, VendorCall};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -161,7 +161,7 @@ async fn hosts_that_cannot_be_read_do_not_hide_whether_the_seller_is_there() {
     assert_eq!(status, 201, "{relay:#}");
     vendors_when(vendors, "its canvas shown, and looked at", |vendors| {
         let shown = vendors.state().live_inputs[0].playable;
-        (shown && calls(vendors, Call::Hosts).len() > 5).then_some(())
+        (shown && calls(vendors, VendorCall::Hosts).len() > 5).then_some(())
     })
     .await;
     assert_eq!(

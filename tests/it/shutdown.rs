@@ -10,12 +10,12 @@ use crate::support::program::free_port;
 use crate::support::service::{nothing_is_left, options};
 use process::Process;
 use relaykeeper::config::AgoraBackend::{self, CloudRecording, MediaPush};
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
+use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault};
 use reqwest::StatusCode;
 use rstest::rstest;
 
 /// The calls that change something at a vendor.
-fn deeds(vendors: &Vendors) -> Vec<&'static str> {
+fn deeds(vendors: &SimulatedVendors) -> Vec<&'static str> {
     let changes = [
         "create", "update", "delete", "rotate", "acquire", ".start", ".stop",
     ];
@@ -32,7 +32,7 @@ fn deeds(vendors: &Vendors) -> Vec<&'static str> {
 async fn a_process_told_to_go_leaves_egresses_running_and_the_next_one_adopts_them(
     #[case] backend: AgoraBackend,
 ) {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let port = free_port();
     let mut first = Process::serve(&vendors, backend, &database.url, port, &[]).await;
@@ -42,7 +42,10 @@ async fn a_process_told_to_go_leaves_egresses_running_and_the_next_one_adopts_th
     }
     let before = first.relay(1).await;
     // A start that waits: its ingest hangs.
-    vendors.fault(Fault::once(Call::LiveInputCreate, FaultKind::Hang));
+    vendors.fault(VendorFault::once(
+        VendorCall::LiveInputCreate,
+        FaultKind::Hang,
+    ));
     let waiting = first.start(3, 25);
     let goes = async {
         first.in_phase(3, "provisioning").await;
@@ -107,7 +110,7 @@ async fn a_process_told_to_go_leaves_egresses_running_and_the_next_one_adopts_th
 #[case::media_push(MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: AgoraBackend) {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let port = free_port();
     let mut first = Process::serve(&vendors, backend, &database.url, port, &[]).await;
@@ -134,7 +137,7 @@ async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: A
 async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
     #[case] backend: AgoraBackend,
 ) {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let port = free_port();
     let arguments = ["--stop-all-on-exit"];
@@ -144,8 +147,8 @@ async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
     }
     first.in_phase(1, "live").await;
     // A vendor that does not take the first stop keeps the process from going, not for long.
-    for call in [Call::Stop, Call::ConverterDelete] {
-        vendors.fault(Fault::once(call, FaultKind::Status(503, None)));
+    for call in [VendorCall::Stop, VendorCall::ConverterDelete] {
+        vendors.fault(VendorFault::once(call, FaultKind::Status(503, None)));
     }
     first.terminate();
     assert_eq!(first.ended().await.0.code(), Some(0));
@@ -178,15 +181,15 @@ async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_cuts_the_stopping_of_everything_short() {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let port = free_port();
     let arguments = ["--stop-all-on-exit"];
     let mut first = Process::serve(&vendors, MediaPush, &database.url, port, &arguments).await;
     assert_eq!(first.start(1, 10).await.0, 201);
     first.in_phase(1, "live").await;
-    vendors.fault(Fault::forever(
-        Call::ConverterDelete,
+    vendors.fault(VendorFault::forever(
+        VendorCall::ConverterDelete,
         FaultKind::Status(503, None),
     ));
     first.terminate();

@@ -25,7 +25,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use relaykeeper::application;
 use relaykeeper::config::DatabaseSettings;
-use relaykeeper::sandbox::{Quotas, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{Quotas, SimulatedVendors, WebhookUrls};
 use relaykeeper::{sandbox, store::Store};
 use tokio::time::Instant;
 
@@ -142,7 +142,7 @@ fn soak(options: &Options) -> Report {
 async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
     let duration = Duration::from_secs_f64(options.hours * 3600.0 / options.speed);
     let folder = empty_folder(&options.folder)?;
-    let vendors = Vendors::start(sandbox::Options {
+    let vendors = SimulatedVendors::start(sandbox::Options {
         speed: options.speed,
         wire_speed: Some(1.0),
         seed: Some(seed),
@@ -216,7 +216,7 @@ async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
 async fn settle(
     client: &Client,
     store: &Store,
-    vendors: &Vendors,
+    vendors: &SimulatedVendors,
     limit: Duration,
 ) -> Option<Duration> {
     let began = Instant::now();

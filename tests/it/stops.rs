@@ -8,24 +8,24 @@ use crate::support::service::{
 };
 use futures_util::future::join_all;
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Options, Vendors};
+use relaykeeper::sandbox::{FaultKind, Options, SimulatedVendors, VendorCall, VendorFault};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 const START: &str = "/v1/channels/42/start";
 const STOP: &str = "/v1/channels/42/stop";
 
-fn stop_call(backend: AgoraBackend) -> Call {
+fn stop_call(backend: AgoraBackend) -> VendorCall {
     match backend {
-        AgoraBackend::CloudRecording => Call::Stop,
-        AgoraBackend::MediaPush => Call::ConverterDelete,
+        AgoraBackend::CloudRecording => VendorCall::Stop,
+        AgoraBackend::MediaPush => VendorCall::ConverterDelete,
     }
 }
 
-fn start_call(backend: AgoraBackend) -> Call {
+fn start_call(backend: AgoraBackend) -> VendorCall {
     match backend {
-        AgoraBackend::CloudRecording => Call::Start,
-        AgoraBackend::MediaPush => Call::ConverterCreate,
+        AgoraBackend::CloudRecording => VendorCall::Start,
+        AgoraBackend::MediaPush => VendorCall::ConverterCreate,
     }
 }
 
@@ -76,7 +76,7 @@ async fn while_the_ingest_is_being_created(#[case] backend: AgoraBackend) {
     };
     let stage = Stage::with(backend, options, |_| {}).await;
     let relay = ask(&stage).await;
-    assert_eq!(calls(&stage.vendors, Call::LiveInputCreate).len(), 0);
+    assert_eq!(calls(&stage.vendors, VendorCall::LiveInputCreate).len(), 0);
     cancels(&stage, &relay).await;
     assert!(stage.vendors.state().egresses.is_empty(), "no egress began");
 }
@@ -90,10 +90,10 @@ async fn while_the_resource_is_being_acquired() {
     let stage = Stage::with(AgoraBackend::CloudRecording, options, |_| {}).await;
     let relay = ask(&stage).await;
     vendors_when(&stage.vendors, "an ingest", |vendors| {
-        (calls(vendors, Call::LiveInputCreate).len() == 1).then_some(())
+        (calls(vendors, VendorCall::LiveInputCreate).len() == 1).then_some(())
     })
     .await;
-    assert_eq!(calls(&stage.vendors, Call::Acquire).len(), 0);
+    assert_eq!(calls(&stage.vendors, VendorCall::Acquire).len(), 0);
     cancels(&stage, &relay).await;
     assert!(stage.vendors.state().egresses.is_empty(), "no egress began");
 }
@@ -177,7 +177,7 @@ async fn from_stopping_on_a_stop_changes_nothing_more(#[case] backend: AgoraBack
     .await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let relay = service.go_live(42, &show("show68")).await;
-    vendors.fault(Fault::once(stop_call(backend), FaultKind::Hang));
+    vendors.fault(VendorFault::once(stop_call(backend), FaultKind::Hang));
     assert_eq!(service.stop_channel(42).await.0, 202);
     let again = async |phase: &str| {
         let relay = service.in_phase(&relay, phase).await;
@@ -221,7 +221,7 @@ async fn a_start_right_after_a_stop_has_its_ingest_at_once_and_its_egress_after_
     let (vendors, service) = (&stage.vendors, &stage.service);
     let first = service.go_live(42, &show("show68")).await;
     // Its stop is answered three seconds later, at the second try.
-    vendors.fault(Fault::once(stop_call(backend), FaultKind::Hang));
+    vendors.fault(VendorFault::once(stop_call(backend), FaultKind::Hang));
     assert_eq!(service.stop_channel(42).await.0, 202);
     let second = ask(&stage).await;
     assert_ne!(first["id"], second["id"]);
@@ -268,7 +268,7 @@ async fn starts_at_once_give_one_relay_and_one_ingest(#[case] backend: AgoraBack
     service.in_phase(&answers[0].body, "live").await;
     let state = vendors.state();
     assert_eq!((state.live_inputs.len(), state.egresses.len()), (1, 1));
-    assert_eq!(calls(vendors, Call::LiveInputCreate).len(), 1);
+    assert_eq!(calls(vendors, VendorCall::LiveInputCreate).len(), 1);
     service.come_down(42).await;
     settled(&stage).await;
 }
@@ -395,7 +395,7 @@ async fn a_waiting_start_whose_relay_is_stopped_answers_with_that_relay() {
     let service = &stage.service;
     let body = show("show68");
     let (answer, ()) = tokio::join!(service.post(START, &[], &body), async {
-        vendors_when(&stage.vendors, "an ingest", |vendors: &Vendors| {
+        vendors_when(&stage.vendors, "an ingest", |vendors: &SimulatedVendors| {
             (!vendors.state().live_inputs.is_empty()).then_some(())
         })
         .await;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::database::Raw;
 use crate::support::service::{Service, Stage, nothing_is_left, options, show, vendors_when};
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Options, Vendors};
+use relaykeeper::sandbox::{Options, SimulatedVendors};
 use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::Value;
@@ -53,7 +53,7 @@ async fn notify(stage: &Stage) -> StatusCode {
     notify_at(&stage.service, &stage.vendors).await
 }
 
-async fn notify_at(service: &Service, vendors: &Vendors) -> StatusCode {
+async fn notify_at(service: &Service, vendors: &SimulatedVendors) -> StatusCode {
     let answer = service
         .request(Method::POST, "/webhooks/cloudflare/live")
         .header("cf-webhook-auth", vendors.live_webhook_secret())
@@ -65,7 +65,7 @@ async fn notify_at(service: &Service, vendors: &Vendors) -> StatusCode {
 }
 
 /// The calls that change something at a vendor.
-fn deeds(vendors: &Vendors) -> Vec<&'static str> {
+fn deeds(vendors: &SimulatedVendors) -> Vec<&'static str> {
     let changes = [
         "create", "update", "delete", "rotate", "acquire", ".start", ".stop",
     ];

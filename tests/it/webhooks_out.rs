@@ -14,7 +14,7 @@ use crate::support::program::Program;
 use crate::support::service::{Answer, Service, Stage, options, show};
 use chrono::{TimeDelta, Utc};
 use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -359,7 +359,7 @@ async fn an_endpoint_in_a_private_network_is_never_called_unless_allowed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_killed_between_a_change_and_its_delivery_loses_no_message() {
     let marketplace = Marketplace::start().await;
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let url = marketplace.url();
     let more = [

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use relaykeeper::config::{AgoraBackend, RelaySettings, Settings, VendorsSettings};
 use relaykeeper::relay::Phase;
-use relaykeeper::sandbox::{EgressState, LiveInputState, Vendors};
+use relaykeeper::sandbox::{EgressSnapshot, LiveInputSnapshot, SimulatedVendors};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ pub(super) fn quicken(settings: &mut Settings) {
 pub(super) async fn run(
     http: Client,
     endpoint: &Endpoint,
-    vendors: &Vendors,
+    vendors: &SimulatedVendors,
     backend: AgoraBackend,
 ) -> anyhow::Result<()> {
     let timeline = Timeline::begin(&format!(
@@ -97,7 +97,7 @@ pub(super) async fn run(
 struct Demo<'a> {
     http: Client,
     endpoint: &'a Endpoint,
-    vendors: &'a Vendors,
+    vendors: &'a SimulatedVendors,
     timeline: Timeline,
     /// The relay's id.
     relay: String,
@@ -261,9 +261,9 @@ impl Demo<'_> {
         loop {
             let state = self.vendors.state();
             let inputs = state.live_inputs.iter().filter(|input| !input.deleted);
-            let inputs = inputs.map(|LiveInputState { uid, .. }| format!("ingest {uid}"));
+            let inputs = inputs.map(|LiveInputSnapshot { uid, .. }| format!("ingest {uid}"));
             let egresses = state.egresses.iter().filter(|egress| egress.is_alive());
-            let egresses = egresses.map(|EgressState { id, .. }| format!("egress {id}"));
+            let egresses = egresses.map(|EgressSnapshot { id, .. }| format!("egress {id}"));
             let left: Vec<String> = inputs.chain(egresses).collect();
             if left.is_empty() || Instant::now() >= until {
                 return left;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rand::RngExt as _;
 use relaykeeper::config::Settings;
-use relaykeeper::sandbox::{Quotas, Vendors};
+use relaykeeper::sandbox::{Quotas, SimulatedVendors};
 use reqwest::{Client, RequestBuilder};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -79,7 +79,12 @@ pub(super) fn quotas(channels: u32) -> Quotas {
 }
 
 /// Keeps them coming and going, until it is dropped.
-pub(super) async fn run(http: &Client, endpoint: &Endpoint, vendors: &Vendors, channels: u32) {
+pub(super) async fn run(
+    http: &Client,
+    endpoint: &Endpoint,
+    vendors: &SimulatedVendors,
+    channels: u32,
+) {
     let ramp = RAMP * channels / 100;
     let channel = |number: u32| FleetChannel {
         http,
@@ -96,7 +101,7 @@ pub(super) async fn run(http: &Client, endpoint: &Endpoint, vendors: &Vendors, c
 struct FleetChannel<'a> {
     http: &'a Client,
     endpoint: &'a Endpoint,
-    vendors: &'a Vendors,
+    vendors: &'a SimulatedVendors,
     id: u32,
     name: String,
     seller: u32,

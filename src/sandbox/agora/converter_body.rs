@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::check;
 
 /// What a valid body asks for.
-pub(super) struct Wanted {
+pub(super) struct ConverterRequest {
     pub(super) name: String,
     pub(super) channel: String,
     /// The sellers it handles; none are all in the channel.
@@ -16,7 +16,7 @@ pub(super) struct Wanted {
     pub(super) idle_timeout: u64,
 }
 
-pub(super) fn read(body: &Value) -> Result<Wanted, String> {
+pub(super) fn read(body: &Value) -> Result<ConverterRequest, String> {
     let converter = body
         .get("converter")
         .filter(|converter| converter.is_object())
@@ -62,7 +62,7 @@ pub(super) fn read(body: &Value) -> Result<Wanted, String> {
         .and_then(Value::as_str)
         .filter(|name| check::is_channel(name))
         .ok_or("Invalid parameter: rtcChannel")?;
-    let mut wanted = Wanted {
+    let mut wanted = ConverterRequest {
         name,
         channel: channel.to_owned(),
         uids: Vec::new(),

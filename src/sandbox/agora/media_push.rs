@@ -4,10 +4,9 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::super::calls::Call;
-use super::super::wire::{Answer, Cx};
-use super::super::world::Job;
-use super::converter::{BRIEF, Converter, ConverterEvent};
+use super::super::calls::VendorCall;
+use super::super::http::{CallContext, SimResponse};
+use super::super::world::{BRIEF, BackgroundJob, ConverterEvent, SimConverter};
 use super::{converter_body, destroyed, message, no_permission};
 
 /// What an update may name (`agora.md §4.9`).
@@ -21,11 +20,11 @@ const UPDATABLE: [&str; 7] = [
     "transcodeOptions.audioOptions.rtcStreamUids",
 ];
 
-fn not_enabled(cx: &Cx<'_>) -> Option<Answer> {
+fn not_enabled(cx: &CallContext<'_>) -> Option<SimResponse> {
     (!cx.world.options.media_push_enabled).then(no_permission)
 }
 
-pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn create(cx: &mut CallContext<'_>) -> SimResponse {
     if let Some(refusal) = not_enabled(cx) {
         return refusal;
     }
@@ -59,7 +58,7 @@ pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
     };
     let id = cx.state.dice.hex(32);
     let now = Utc::now().timestamp();
-    let converter = Converter {
+    let converter = SimConverter {
         id: id.clone(),
         name: wanted.name,
         region: cx.ask.part(0).to_owned(),
@@ -88,12 +87,12 @@ pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
     cx.state
         .converter_notice(&id, &ConverterEvent::Created { request: &request });
     // Nobody plays egresses any more only while the sandbox stops.
-    let _ = cx.world.jobs.send(Job::Converter(id.clone()));
-    Answer::json(200, &answer).with("X-Resource-ID", id)
+    let _ = cx.world.jobs.send(BackgroundJob::RunConverter(id.clone()));
+    SimResponse::json(200, &answer).with("X-Resource-ID", id)
 }
 
 /// The call's `X-Request-ID`; the vendor makes one up for a call without it.
-fn request_id(cx: &mut Cx<'_>) -> String {
+fn request_id(cx: &mut CallContext<'_>) -> String {
     match cx.ask.header("x-request-id") {
         Some(id) => id.to_owned(),
         None => cx.state.dice.hex(32),
@@ -101,19 +100,19 @@ fn request_id(cx: &mut Cx<'_>) -> String {
 }
 
 /// The converter of the path, in the region it was made in.
-fn found<'a>(cx: &'a Cx<'_>) -> Option<&'a Converter> {
+fn found<'a>(cx: &'a CallContext<'_>) -> Option<&'a SimConverter> {
     cx.state
         .converters
         .get(&cx.ask.part(5).to_lowercase())
         .filter(|converter| converter.reachable() && converter.region == cx.ask.part(0))
 }
 
-pub(super) fn get(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn get(cx: &mut CallContext<'_>) -> SimResponse {
     if let Some(refusal) = not_enabled(cx) {
         return refusal;
     }
     let Some(converter) = found(cx) else {
-        return destroyed(Call::ConverterGet);
+        return destroyed(VendorCall::ConverterGet);
     };
     let options = &cx.world.options;
     let answer = converter.answer(options.converter_state_in_answers);
@@ -122,29 +121,29 @@ pub(super) fn get(cx: &mut Cx<'_>) -> Answer {
     } else {
         answer
     };
-    Answer::json(200, &body)
+    SimResponse::json(200, &body)
 }
 
-pub(super) fn delete(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn delete(cx: &mut CallContext<'_>) -> SimResponse {
     if let Some(refusal) = not_enabled(cx) {
         return refusal;
     }
     let Some(id) = found(cx).map(|converter| converter.id.clone()) else {
-        return destroyed(Call::ConverterDelete);
+        return destroyed(VendorCall::ConverterDelete);
     };
     cx.state
         .destroy_converter(cx.world, cx.now, &id, "Delete Request");
-    Answer::empty(200).with("X-Resource-ID", id)
+    SimResponse::empty(200).with("X-Resource-ID", id)
 }
 
-pub(super) fn list(cx: &mut Cx<'_>, channel: Option<&str>) -> Answer {
+pub(super) fn list(cx: &mut CallContext<'_>, channel: Option<&str>) -> SimResponse {
     if let Some(refusal) = not_enabled(cx) {
         return refusal;
     }
     let Ok(from) = cx.ask.query("cursor").unwrap_or("0").parse::<usize>() else {
         return message(400, "Invalid parameter: cursor");
     };
-    let mut all: Vec<&Converter> = cx
+    let mut all: Vec<&SimConverter> = cx
         .state
         .converters
         .values()
@@ -172,18 +171,18 @@ pub(super) fn list(cx: &mut Cx<'_>, channel: Option<&str>) -> Answer {
     } else {
         0
     };
-    Answer::json(
+    SimResponse::json(
         200,
         &json!({"success": true, "data": {"total_count": all.len(), "cursor": next, "members": members}}),
     )
 }
 
-pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn update(cx: &mut CallContext<'_>) -> SimResponse {
     if let Some(refusal) = not_enabled(cx) {
         return refusal;
     }
     let Some(id) = found(cx).map(|converter| converter.id.clone()) else {
-        return destroyed(Call::ConverterUpdate);
+        return destroyed(VendorCall::ConverterUpdate);
     };
     let Some(body) = cx.ask.json().filter(|_| cx.ask.says_json()) else {
         return message(400, "Invalid parameter: body");
@@ -196,7 +195,7 @@ pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
         return message(400, "Invalid parameter: sequence");
     };
     let Some(converter) = cx.state.converters.get_mut(&id) else {
-        return destroyed(Call::ConverterUpdate);
+        return destroyed(VendorCall::ConverterUpdate);
     };
     if converter.sequence.is_some_and(|last| sequence <= last) {
         return message(400, "Invalid parameter: sequence must grow");
@@ -248,6 +247,6 @@ pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
         fields: &fields,
     };
     cx.state.converter_notice(&id, &event);
-    let brief = cx.state.converters.get(&id).map(Converter::brief);
-    Answer::json(200, &json!({"converter": brief, "fields": BRIEF})).with("X-Resource-ID", id)
+    let brief = cx.state.converters.get(&id).map(SimConverter::brief);
+    SimResponse::json(200, &json!({"converter": brief, "fields": BRIEF})).with("X-Resource-ID", id)
 }

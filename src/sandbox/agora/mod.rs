@@ -1,12 +1,10 @@
 //! The simulated Agora: routes, authentication, quotas, and the shapes of its refusals (`agora.md §1, §7`).
 
 mod check;
-mod converter;
 mod converter_body;
 mod media_push;
 mod recording;
 mod start;
-mod task;
 mod token;
 
 use std::time::Duration;
@@ -15,12 +13,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-pub(super) use converter::{Converter, Converters};
-pub(super) use task::{Output, Phase, Resource, Task, Tasks};
 pub(super) use token::verify as verify_token;
 
-use super::calls::{Call, Product};
-use super::wire::{Answer, Ask, Cx};
+use super::calls::{Product, VendorCall};
+use super::http::{CallContext, SimRequest, SimResponse};
 
 /// Path prefixes of Cloud Recording's cross-region acceleration.
 const RECORDING_REGIONS: [&str; 4] = ["cn", "eu", "ap", "us"];
@@ -28,7 +24,7 @@ const RECORDING_REGIONS: [&str; 4] = ["cn", "eu", "ap", "us"];
 const PUSH_REGIONS: [&str; 4] = ["cn", "ap", "na", "eu"];
 
 /// Which call a request is.
-pub(super) fn route(ask: &Ask) -> Option<Call> {
+pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
     let parts = ask.parts();
     let parts = parts.as_slice();
     let method = ask.method.as_str();
@@ -37,7 +33,9 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
         _ => parts,
     };
     match (method, rest) {
-        ("POST", ["v1", "apps", _, "cloud_recording", "acquire"]) => return Some(Call::Acquire),
+        ("POST", ["v1", "apps", _, "cloud_recording", "acquire"]) => {
+            return Some(VendorCall::Acquire);
+        }
         (
             "POST",
             [
@@ -51,7 +49,7 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
                 _,
                 "start",
             ],
-        ) => return Some(Call::Start),
+        ) => return Some(VendorCall::Start),
         (
             "GET",
             [
@@ -67,7 +65,7 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
                 _,
                 "query",
             ],
-        ) => return Some(Call::Query),
+        ) => return Some(VendorCall::Query),
         (
             "POST",
             [
@@ -83,7 +81,7 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
                 _,
                 "update",
             ],
-        ) => return Some(Call::Update),
+        ) => return Some(VendorCall::Update),
         (
             "POST",
             [
@@ -99,26 +97,26 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
                 _,
                 "stop",
             ],
-        ) => return Some(Call::Stop),
+        ) => return Some(VendorCall::Stop),
         _ => {}
     }
     match (method, parts) {
-        ("GET", ["dev", "v1", "channel", "user", _, _, "hosts_only"]) => Some(Call::Hosts),
+        ("GET", ["dev", "v1", "channel", "user", _, _, "hosts_only"]) => Some(VendorCall::Hosts),
         ("GET", ["dev", "v1", "channel", "user", _, _]) if ask.query("hosts_only").is_some() => {
-            Some(Call::Hosts)
+            Some(VendorCall::Hosts)
         }
-        ("GET", ["v1", "projects", _, "rtmp-converters"]) => Some(Call::ConverterList),
+        ("GET", ["v1", "projects", _, "rtmp-converters"]) => Some(VendorCall::ConverterList),
         ("GET", ["v1", "projects", _, "channels", _, "rtmp-converters"]) => {
-            Some(Call::ConverterListChannel)
+            Some(VendorCall::ConverterListChannel)
         }
         (method, [region, "v1", "projects", _, "rtmp-converters", rest @ ..])
             if PUSH_REGIONS.contains(region) =>
         {
             match (method, rest) {
-                ("POST", []) => Some(Call::ConverterCreate),
-                ("GET", [_]) => Some(Call::ConverterGet),
-                ("PATCH", [_]) => Some(Call::ConverterUpdate),
-                ("DELETE", [_]) => Some(Call::ConverterDelete),
+                ("POST", []) => Some(VendorCall::ConverterCreate),
+                ("GET", [_]) => Some(VendorCall::ConverterGet),
+                ("PATCH", [_]) => Some(VendorCall::ConverterUpdate),
+                ("DELETE", [_]) => Some(VendorCall::ConverterDelete),
                 _ => None,
             }
         }
@@ -127,52 +125,52 @@ pub(super) fn route(ask: &Ask) -> Option<Call> {
 }
 
 /// Authenticates, counts and answers a call.
-pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
+pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     if let Some(refusal) = authenticate(cx).or_else(|| count(call, cx)) {
         return refusal;
     }
     let answer = match call {
-        Call::Acquire => recording::acquire(cx),
-        Call::Start => start::start(cx),
-        Call::Query => recording::query(cx),
-        Call::Update => recording::update(cx),
-        Call::Stop => recording::stop(cx),
-        Call::ConverterCreate => media_push::create(cx),
-        Call::ConverterGet => media_push::get(cx),
-        Call::ConverterUpdate => media_push::update(cx),
-        Call::ConverterDelete => media_push::delete(cx),
-        Call::ConverterList => media_push::list(cx, None),
-        Call::ConverterListChannel => {
+        VendorCall::Acquire => recording::acquire(cx),
+        VendorCall::Start => start::start(cx),
+        VendorCall::Query => recording::query(cx),
+        VendorCall::Update => recording::update(cx),
+        VendorCall::Stop => recording::stop(cx),
+        VendorCall::ConverterCreate => media_push::create(cx),
+        VendorCall::ConverterGet => media_push::get(cx),
+        VendorCall::ConverterUpdate => media_push::update(cx),
+        VendorCall::ConverterDelete => media_push::delete(cx),
+        VendorCall::ConverterList => media_push::list(cx, None),
+        VendorCall::ConverterListChannel => {
             let channel = cx.ask.part(4).to_owned();
             media_push::list(cx, Some(&channel))
         }
-        Call::Hosts => hosts(cx),
-        Call::LiveInputCreate
-        | Call::LiveInputList
-        | Call::LiveInputGet
-        | Call::LiveInputUpdate
-        | Call::LiveInputDelete
-        | Call::LiveInputRotateKeys
-        | Call::LiveInputVideos
-        | Call::VideoList
-        | Call::VideoGet
-        | Call::VideoDelete
-        | Call::StorageUsage
-        | Call::UserTokenVerify
-        | Call::AccountTokenVerify
-        | Call::WebhookPut
-        | Call::WebhookGet
-        | Call::WebhookDelete
-        | Call::DestinationCreate
-        | Call::DestinationList
-        | Call::DestinationDelete
-        | Call::PolicyCreate
-        | Call::PolicyList
-        | Call::PolicyDelete
-        | Call::Lifecycle
-        | Call::Views
-        | Call::Manifest
-        | Call::Thumbnail => no_route(),
+        VendorCall::Hosts => hosts(cx),
+        VendorCall::LiveInputCreate
+        | VendorCall::LiveInputList
+        | VendorCall::LiveInputGet
+        | VendorCall::LiveInputUpdate
+        | VendorCall::LiveInputDelete
+        | VendorCall::LiveInputRotateKeys
+        | VendorCall::LiveInputVideos
+        | VendorCall::VideoList
+        | VendorCall::VideoGet
+        | VendorCall::VideoDelete
+        | VendorCall::StorageUsage
+        | VendorCall::UserTokenVerify
+        | VendorCall::AccountTokenVerify
+        | VendorCall::WebhookPut
+        | VendorCall::WebhookGet
+        | VendorCall::WebhookDelete
+        | VendorCall::DestinationCreate
+        | VendorCall::DestinationList
+        | VendorCall::DestinationDelete
+        | VendorCall::PolicyCreate
+        | VendorCall::PolicyList
+        | VendorCall::PolicyDelete
+        | VendorCall::Lifecycle
+        | VendorCall::Views
+        | VendorCall::Manifest
+        | VendorCall::Thumbnail => no_route(),
     };
     match cx.ask.header("x-request-id") {
         Some(id) => answer.with("X-Request-ID", id),
@@ -181,7 +179,7 @@ pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
 }
 
 /// Basic authentication, and the app must be the account's.
-fn authenticate(cx: &Cx<'_>) -> Option<Answer> {
+fn authenticate(cx: &CallContext<'_>) -> Option<SimResponse> {
     let keys = &cx.world.keys;
     let wanted = STANDARD.encode(format!("{}:{}", keys.customer_id, keys.customer_secret));
     let known = cx
@@ -191,14 +189,14 @@ fn authenticate(cx: &Cx<'_>) -> Option<Answer> {
         == Some(wanted.as_str());
     let ours = cx.ask.path.contains(&keys.app_id);
     (!known || !ours).then(|| {
-        Answer::json(
+        SimResponse::json(
             401,
             &json!({"message": "Invalid authentication credentials"}),
         )
     })
 }
 
-fn count(call: Call, cx: &mut Cx<'_>) -> Option<Answer> {
+fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
     let second = Duration::from_secs(1);
     let quotas = &cx.state.quotas;
     let admitted = match call.product() {
@@ -225,11 +223,11 @@ fn count(call: Call, cx: &mut Cx<'_>) -> Option<Answer> {
     } else {
         "API rate limit exceeded"
     };
-    Some(Answer::json(429, &json!({"message": text})))
+    Some(SimResponse::json(429, &json!({"message": text})))
 }
 
 /// Who broadcasts in a channel (`agora.md §5.1`).
-fn hosts(cx: &Cx<'_>) -> Answer {
+fn hosts(cx: &CallContext<'_>) -> SimResponse {
     let channel = cx.ask.part(5);
     let mut hosts = cx.world.odd_entries();
     // An object could name a seller, so that no seller would be known to be away.
@@ -237,54 +235,54 @@ fn hosts(cx: &Cx<'_>) -> Answer {
     hosts.extend(cx.state.sellers.hosts(channel).into_iter().map(Value::from));
     let mut tasks = cx.state.tasks.values();
     if hosts.is_empty() && !tasks.any(|task| task.joined.as_deref() == Some(channel)) {
-        return Answer::json(
+        return SimResponse::json(
             200,
             &json!({"success": true, "data": {"channel_exist": false}}),
         );
     }
-    Answer::json(
+    SimResponse::json(
         200,
         &json!({"success": true, "data": {"channel_exist": true, "mode": 2, "broadcasters": hosts}}),
     )
 }
 
-pub(super) fn no_route() -> Answer {
-    Answer::json(
+pub(super) fn no_route() -> SimResponse {
+    SimResponse::json(
         404,
         &json!({"message": "no Route matched with those values"}),
     )
 }
 
 /// Cloud Recording's own refusals: a code and a reason.
-pub(super) fn refused(status: u16, code: u32, reason: &str) -> Answer {
-    Answer::json(status, &json!({"code": code, "reason": reason}))
+pub(super) fn refused(status: u16, code: u32, reason: &str) -> SimResponse {
+    SimResponse::json(status, &json!({"code": code, "reason": reason}))
 }
 
 /// The project may not use the product.
-fn no_permission() -> Answer {
-    Answer::json(
+fn no_permission() -> SimResponse {
+    SimResponse::json(
         403,
         &json!({"reason": "No valid permission to use this function"}),
     )
 }
 
 /// Media Push's refusals: a message.
-fn message(status: u16, text: &str) -> Answer {
-    Answer::json(status, &json!({"message": text}))
+fn message(status: u16, text: &str) -> SimResponse {
+    SimResponse::json(status, &json!({"message": text}))
 }
 
 /// No such converter: a `GET` says so in `reason`, the others in `message`.
-fn destroyed(call: Call) -> Answer {
+fn destroyed(call: VendorCall) -> SimResponse {
     let text = "Resource is not found and destroyed.";
-    if call == Call::ConverterGet {
-        Answer::json(404, &json!({"reason": text}))
+    if call == VendorCall::ConverterGet {
+        SimResponse::json(404, &json!({"reason": text}))
     } else {
         message(404, text)
     }
 }
 
 /// A body of JSON, said to be JSON.
-fn body(cx: &Cx<'_>) -> Result<Value, Answer> {
+fn body(cx: &CallContext<'_>) -> Result<Value, SimResponse> {
     if !cx.ask.says_json() {
         return Err(refused(400, 8, "the Content-Type must be application/json"));
     }
@@ -295,7 +293,7 @@ fn body(cx: &Cx<'_>) -> Result<Value, Answer> {
 }
 
 /// A status without a reason, with the documented code where there is one (`agora.md §7`).
-pub(super) fn fault(call: Call, status: u16) -> Answer {
+pub(super) fn fault(call: VendorCall, status: u16) -> SimResponse {
     match (call.product(), status) {
         (_, 401) => message(401, "Invalid authentication credentials"),
         (_, 429) => message(429, "API rate limit exceeded"),
@@ -304,7 +302,7 @@ pub(super) fn fault(call: Call, status: u16) -> Answer {
         (Product::MediaPush | Product::Channel, _) => message(status, "simulated fault"),
         (_, 206) => refused(206, 65, "request not completed"),
         (_, 404) => refused(404, 404, "failed to find worker"),
-        (_, 500) if call == Call::Acquire => refused(500, 500, "internal error"),
+        (_, 500) if call == VendorCall::Acquire => refused(500, 500, "internal error"),
         (_, 500 | 504) => refused(status, 62, "request timeout"),
         (_, 400) => refused(400, 2, "invalid parameter"),
         _ => refused(status, u32::from(status), "simulated fault"),

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::super::wire::{Answer, Cx};
-use super::task::{Output, Phase, Resource, Task};
+use super::super::http::{CallContext, SimResponse};
+use super::super::world::{PushState, Resource, SimTask, TaskPhase};
 use super::{body, check, refused};
 
 /// For so long after a stop, another one is answered 400/49 and not yet 404.
@@ -16,7 +16,7 @@ const MAX_CNAME: usize = 128;
 /// How much longer a stop takes that waits for the uploads.
 const UPLOADS: Duration = Duration::from_secs(3);
 
-pub(super) fn acquire(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn acquire(cx: &mut CallContext<'_>) -> SimResponse {
     let body = match body(cx) {
         Ok(body) => body,
         Err(answer) => return answer,
@@ -39,10 +39,10 @@ pub(super) fn acquire(cx: &mut Cx<'_>) -> Answer {
         sid: None,
     };
     cx.state.resources.insert(id.clone(), resource);
-    Answer::json(200, &json!({"cname": cname, "uid": uid, "resourceId": id}))
+    SimResponse::json(200, &json!({"cname": cname, "uid": uid, "resourceId": id}))
 }
 
-fn read_acquire(body: &Value) -> Result<(String, String, u64), Answer> {
+fn read_acquire(body: &Value) -> Result<(String, String, u64), SimResponse> {
     let bad = |reason: String| refused(400, 2, &reason);
     let (cname, uid) = identity(body)?;
     let request = body
@@ -57,7 +57,7 @@ fn read_acquire(body: &Value) -> Result<(String, String, u64), Answer> {
 }
 
 /// `cname` and `uid` of a body.
-pub(super) fn identity(body: &Value) -> Result<(String, String), Answer> {
+pub(super) fn identity(body: &Value) -> Result<(String, String), SimResponse> {
     let cname = body
         .get("cname")
         .and_then(Value::as_str)
@@ -77,7 +77,7 @@ pub(super) fn identity(body: &Value) -> Result<(String, String), Answer> {
 }
 
 /// The task a path names: resource id and sid must belong together, the mode must be web.
-fn sid(cx: &Cx<'_>) -> Result<String, Answer> {
+fn sid(cx: &CallContext<'_>) -> Result<String, SimResponse> {
     let at = usize::from(cx.ask.part(0) != "v1");
     let (resource, sid, mode) = (
         cx.ask.part(at + 5),
@@ -98,11 +98,11 @@ fn sid(cx: &Cx<'_>) -> Result<String, Answer> {
     Ok(sid.to_owned())
 }
 
-fn no_worker() -> Answer {
+fn no_worker() -> SimResponse {
     refused(404, 404, "failed to find worker")
 }
 
-pub(super) fn query(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn query(cx: &mut CallContext<'_>) -> SimResponse {
     let sid = match sid(cx) {
         Ok(sid) => sid,
         Err(answer) => return answer,
@@ -111,12 +111,12 @@ pub(super) fn query(cx: &mut Cx<'_>) -> Answer {
     let Some(task) = cx.state.tasks.get(&sid).filter(|task| task.reachable()) else {
         return no_worker();
     };
-    let started = task.phase == Phase::Running;
+    let started = task.phase == TaskPhase::Running;
     let status = match task.phase {
-        Phase::Running if cx.now < task.push_at => 4,
-        Phase::Running => 5,
-        Phase::Waiting => 3,
-        Phase::Starting | Phase::FailingOver | Phase::Ended => 2,
+        TaskPhase::Running if cx.now < task.push_at => 4,
+        TaskPhase::Running => 5,
+        TaskPhase::Waiting => 3,
+        TaskPhase::Starting | TaskPhase::FailingOver | TaskPhase::Ended => 2,
     };
     let state = if started { "inProgress" } else { "init" };
     let files = if task.recorded {
@@ -133,7 +133,7 @@ pub(super) fn query(cx: &mut Cx<'_>) -> Answer {
     if swapped {
         services.reverse();
     }
-    Answer::json(
+    SimResponse::json(
         200,
         &of(
             task,
@@ -143,7 +143,7 @@ pub(super) fn query(cx: &mut Cx<'_>) -> Answer {
 }
 
 /// The common part of an answer.
-fn of(task: &Task, response: Option<Value>) -> Value {
+fn of(task: &SimTask, response: Option<Value>) -> Value {
     let mut body = json!({"cname": task.cname, "uid": task.first_uid, "resourceId": task.resource_id, "sid": task.sid});
     if let (Some(body), Some(response)) = (body.as_object_mut(), response) {
         body.insert("serverResponse".to_owned(), response);
@@ -152,7 +152,7 @@ fn of(task: &Task, response: Option<Value>) -> Value {
 }
 
 /// A body that names the task's cname and uid.
-fn matching(cx: &Cx<'_>, sid: &str) -> Result<Value, Answer> {
+fn matching(cx: &CallContext<'_>, sid: &str) -> Result<Value, SimResponse> {
     let body = body(cx)?;
     let (cname, uid) = identity(&body)?;
     if cx
@@ -170,7 +170,7 @@ fn matching(cx: &Cx<'_>, sid: &str) -> Result<Value, Answer> {
     Ok(body.get("clientRequest").cloned().unwrap_or_default())
 }
 
-pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn update(cx: &mut CallContext<'_>) -> SimResponse {
     let read = sid(cx).and_then(|sid| matching(cx, &sid).map(|request| (sid, request)));
     let (sid, request) = match read {
         Ok(read) => read,
@@ -217,17 +217,17 @@ pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
         connection = task.connection.take();
     }
     task.nudge();
-    let answer = Answer::json(200, &of(task, None));
+    let answer = SimResponse::json(200, &of(task, None));
     if let Some(connection) = connection {
         cx.state.disconnect(cx.world, cx.now, connection);
     }
     if changed {
-        cx.state.set_output(&sid, Output::Connecting);
+        cx.state.set_output(&sid, PushState::Connecting);
     }
     answer
 }
 
-pub(super) fn stop(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn stop(cx: &mut CallContext<'_>) -> SimResponse {
     let read = sid(cx).and_then(|sid| matching(cx, &sid).map(|request| (sid, request)));
     let (sid, request) = match read {
         Ok(read) => read,
@@ -255,7 +255,7 @@ pub(super) fn stop(cx: &mut Cx<'_>) -> Answer {
         {"serviceName": "upload_service", "payload": {"uploadingStatus": if wait { "uploaded" } else { "unknown" }}},
         {"serviceName": "web_recorder_service", "payload": {"state": "exit", "fileList": []}},
     ]);
-    let mut answer = Answer::json(
+    let mut answer = SimResponse::json(
         200,
         &of(task, Some(json!({"extensionServiceState": services}))),
     );

@@ -4,15 +4,14 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use url::Url;
 
+use super::super::http::{CallContext, SimResponse};
 use super::super::options::StartRule;
-use super::super::wire::{Answer, Cx};
-use super::super::world::Job;
+use super::super::world::{BackgroundJob, PushState, SimTask, TaskPhase};
 use super::recording::identity;
-use super::task::{Output, Phase, Task};
 use super::{body, check, refused};
 
 /// What a valid body asks for.
-struct Wanted {
+struct WebRecordingRequest {
     page_url: String,
     max_recording_hour: u64,
     ready_timeout: u64,
@@ -20,7 +19,7 @@ struct Wanted {
     rtmp_url: Option<String>,
 }
 
-pub(super) fn start(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn start(cx: &mut CallContext<'_>) -> SimResponse {
     let at = usize::from(cx.ask.part(0) != "v1");
     let (resource_id, mode) = (
         cx.ask.part(at + 5).to_owned(),
@@ -48,7 +47,7 @@ pub(super) fn start(cx: &mut Cx<'_>) -> Answer {
     let sid = cx.state.dice.hex(32);
     let ready_timeout =
         (wanted.ready_timeout > 0).then(|| cx.world.clock.of_wire(wanted.ready_timeout));
-    let task = Task {
+    let task = SimTask {
         sid: sid.clone(),
         resource_id: resource_id.clone(),
         cname: cname.clone(),
@@ -58,10 +57,10 @@ pub(super) fn start(cx: &mut Cx<'_>) -> Answer {
         ready_timeout,
         ends_at: cx.now + cx.world.clock.of_wire(wanted.max_recording_hour * 3600),
         push_at: cx.now + cx.world.options.push_after,
-        phase: Phase::Starting,
+        phase: TaskPhase::Starting,
         recorded: false,
         rtmp_url: wanted.rtmp_url,
-        output: Output::Connecting,
+        output: PushState::Connecting,
         connection: None,
         onhold: wanted.onhold,
         joined: None,
@@ -77,15 +76,20 @@ pub(super) fn start(cx: &mut Cx<'_>) -> Answer {
         resource.sid = Some(sid.clone());
     }
     // Nobody plays egresses any more only while the sandbox stops.
-    let _ = cx.world.jobs.send(Job::Task(sid.clone()));
-    Answer::json(
+    let _ = cx.world.jobs.send(BackgroundJob::RunTask(sid.clone()));
+    SimResponse::json(
         200,
         &json!({"cname": cname, "uid": uid, "resourceId": resource_id, "sid": sid}),
     )
 }
 
 /// Why this resource id cannot be started with, if it can't.
-fn usable(cx: &mut Cx<'_>, resource_id: &str, mode: &str, body: &Value) -> Option<Answer> {
+fn usable(
+    cx: &mut CallContext<'_>,
+    resource_id: &str,
+    mode: &str,
+    body: &Value,
+) -> Option<SimResponse> {
     let Some(resource) = cx.state.resources.get(resource_id) else {
         return Some(refused(400, 1001, "the resourceId cannot be parsed"));
     };
@@ -115,7 +119,7 @@ fn usable(cx: &mut Cx<'_>, resource_id: &str, mode: &str, body: &Value) -> Optio
             .state
             .tasks
             .get(&sid)
-            .is_some_and(|task| task.phase != Phase::Ended)
+            .is_some_and(|task| task.phase != TaskPhase::Ended)
         {
             return Some(refused(201, 7, "already started"));
         }
@@ -139,7 +143,7 @@ fn usable(cx: &mut Cx<'_>, resource_id: &str, mode: &str, body: &Value) -> Optio
     None
 }
 
-fn read(body: &Value) -> Result<Wanted, String> {
+fn read(body: &Value) -> Result<WebRecordingRequest, String> {
     let request = body
         .get("clientRequest")
         .filter(|request| request.is_object())
@@ -212,7 +216,7 @@ fn read(body: &Value) -> Result<Wanted, String> {
     check::number(web, "videoFps", 5, 60)?;
     check::number(web, "maxVideoDuration", 30, 240)?;
     check::boolean(web, "mobile")?;
-    Ok(Wanted {
+    Ok(WebRecordingRequest {
         page_url,
         max_recording_hour,
         ready_timeout: check::number(web, "readyTimeout", 0, 60)?.unwrap_or(0),

@@ -12,9 +12,9 @@ const JOIN: u16 = 1;
 /// The service a channel's token is for.
 const RTC: u16 = 1;
 
-struct Reader<'a>(&'a [u8]);
+struct TokenReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> TokenReader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], &'static str> {
         let (head, tail) = self
             .0
@@ -69,7 +69,7 @@ pub(in crate::sandbox) fn verify(
         .take(65_536)
         .read_to_end(&mut plain)
         .map_err(|_| "not zlib")?;
-    let mut reader = Reader(&plain);
+    let mut reader = TokenReader(&plain);
     let signature = reader.text()?;
     let body = reader.0;
     let app = reader.text()?;

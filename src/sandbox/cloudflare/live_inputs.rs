@@ -5,10 +5,8 @@ use std::time::Duration;
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
-use super::super::clock::stamp;
-use super::super::ingest::{LiveInput, RTMPS_URL, Recording};
-use super::super::wire::{Answer, Cx};
-use super::super::world::{State, World};
+use super::super::http::{CallContext, SimResponse};
+use super::super::world::{RTMPS_URL, RecordingSettings, SimLiveInput, World, WorldState, stamp};
 use super::{bad_request, error, not_found, ok};
 
 /// How long an `Idempotency-Key` is remembered.
@@ -16,19 +14,19 @@ const KEY_LIFETIME: Duration = Duration::from_secs(6 * 3600);
 
 /// The settings of a body; what is `None` was not in it.
 #[derive(Default)]
-struct Wanted {
+struct LiveInputSettings {
     meta: Option<Value>,
     enabled: Option<bool>,
     prefer_low_latency: Option<bool>,
     delete_recording_after_days: Option<Option<u64>>,
-    recording: Option<Recording>,
+    recording: Option<RecordingSettings>,
 }
 
 /// A live input without settings.
-pub(in crate::sandbox) fn blank(state: &mut State) -> LiveInput {
+pub(in crate::sandbox) fn blank(state: &mut WorldState) -> SimLiveInput {
     let uid = state.dice.hex(32);
     let now = Utc::now();
-    LiveInput {
+    SimLiveInput {
         uid: uid.clone(),
         created: now,
         modified: now,
@@ -36,7 +34,7 @@ pub(in crate::sandbox) fn blank(state: &mut State) -> LiveInput {
         enabled: true,
         prefer_low_latency: None,
         delete_recording_after_days: None,
-        recording: Recording::default(),
+        recording: RecordingSettings::default(),
         stream_key: format!("{}k{uid}", state.dice.hex(32)),
         playback_key: format!("{}k{uid}", state.dice.hex(32)),
         publish_secret: format!("{}k{uid}", state.dice.hex(32)),
@@ -52,7 +50,7 @@ pub(in crate::sandbox) fn blank(state: &mut State) -> LiveInput {
     }
 }
 
-pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn create(cx: &mut CallContext<'_>) -> SimResponse {
     let key = cx.ask.header("idempotency-key").map(str::to_owned);
     if key
         .as_ref()
@@ -92,8 +90,8 @@ pub(super) fn create(cx: &mut Cx<'_>) -> Answer {
     ok(&body)
 }
 
-pub(super) fn list(cx: &mut Cx<'_>) -> Answer {
-    let mut inputs: Vec<&LiveInput> = cx
+pub(super) fn list(cx: &mut CallContext<'_>) -> SimResponse {
+    let mut inputs: Vec<&SimLiveInput> = cx
         .state
         .live_inputs
         .values()
@@ -114,11 +112,11 @@ pub(super) fn list(cx: &mut Cx<'_>) -> Answer {
     ok(&Value::Array(items))
 }
 
-pub(super) fn get(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn get(cx: &mut CallContext<'_>) -> SimResponse {
     found(cx).map_or_else(not_found, |input| ok(&full(cx.world, input)))
 }
 
-pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn update(cx: &mut CallContext<'_>) -> SimResponse {
     if found(cx).is_none() {
         return not_found();
     }
@@ -139,7 +137,7 @@ pub(super) fn update(cx: &mut Cx<'_>) -> Answer {
     get(cx)
 }
 
-pub(super) fn delete(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn delete(cx: &mut CallContext<'_>) -> SimResponse {
     if found(cx).is_none() {
         return not_found();
     }
@@ -149,10 +147,10 @@ pub(super) fn delete(cx: &mut Cx<'_>) -> Answer {
     if let Some(input) = cx.state.live_inputs.get_mut(&uid) {
         input.deleted = true;
     }
-    Answer::empty(200)
+    SimResponse::empty(200)
 }
 
-pub(super) fn rotate_keys(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn rotate_keys(cx: &mut CallContext<'_>) -> SimResponse {
     if found(cx).is_none() {
         return not_found();
     }
@@ -180,14 +178,14 @@ pub(super) fn rotate_keys(cx: &mut Cx<'_>) -> Answer {
     get(cx)
 }
 
-fn found<'a>(cx: &'a Cx<'_>) -> Option<&'a LiveInput> {
+fn found<'a>(cx: &'a CallContext<'_>) -> Option<&'a SimLiveInput> {
     cx.state
         .live_inputs
         .get(cx.ask.part(6))
         .filter(|input| !input.deleted)
 }
 
-fn note_secrets(state: &mut State, input: &LiveInput) {
+fn note_secrets(state: &mut WorldState, input: &SimLiveInput) {
     state.secrets.extend([
         input.stream_key.clone(),
         input.playback_key.clone(),
@@ -195,7 +193,7 @@ fn note_secrets(state: &mut State, input: &LiveInput) {
     ]);
 }
 
-fn apply(input: &mut LiveInput, wanted: Wanted) {
+fn apply(input: &mut SimLiveInput, wanted: LiveInputSettings) {
     if let Some(meta) = wanted.meta {
         input.meta = meta;
     }
@@ -214,9 +212,9 @@ fn apply(input: &mut LiveInput, wanted: Wanted) {
 }
 
 /// Reads a body: unknown fields are ignored, so is a nested `deleteRecordingAfterDays`; known ones must have their type.
-fn wanted(cx: &Cx<'_>) -> Result<Wanted, Answer> {
+fn wanted(cx: &CallContext<'_>) -> Result<LiveInputSettings, SimResponse> {
     if cx.ask.body.is_empty() {
-        return Ok(Wanted::default());
+        return Ok(LiveInputSettings::default());
     }
     if !cx.ask.says_json() {
         return Err(bad_request("the Content-Type must be application/json"));
@@ -261,7 +259,7 @@ fn wanted(cx: &Cx<'_>) -> Result<Wanted, Answer> {
                 .ok_or_else(|| bad_request("recording is no object"))?,
         )?),
     };
-    Ok(Wanted {
+    Ok(LiveInputSettings {
         meta,
         enabled: boolean(body, "enabled")?,
         prefer_low_latency: boolean(body, "preferLowLatency")?,
@@ -271,7 +269,7 @@ fn wanted(cx: &Cx<'_>) -> Result<Wanted, Answer> {
 }
 
 /// A `recording` replaces the whole one before: whether Cloudflare merges is not known, and this is the harder reading.
-fn recording(body: &Map<String, Value>) -> Result<Recording, Answer> {
+fn recording(body: &Map<String, Value>) -> Result<RecordingSettings, SimResponse> {
     let mode = match body.get("mode") {
         None => "off".to_owned(),
         Some(mode) => match mode.as_str() {
@@ -301,7 +299,7 @@ fn recording(body: &Map<String, Value>) -> Result<Recording, Answer> {
             )
         }
     };
-    Ok(Recording {
+    Ok(RecordingSettings {
         mode,
         timeout_seconds,
         require_signed_urls: boolean(body, "requireSignedURLs")?.unwrap_or(false),
@@ -310,7 +308,7 @@ fn recording(body: &Map<String, Value>) -> Result<Recording, Answer> {
     })
 }
 
-fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, Answer> {
+fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, SimResponse> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => value
@@ -321,7 +319,7 @@ fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, Answer
 }
 
 /// The live input with credentials and status, as create, get, update and rotate_keys answer it.
-fn full(world: &World, input: &LiveInput) -> Value {
+fn full(world: &World, input: &SimLiveInput) -> Value {
     let customer = world.named_customer_url();
     let uid = &input.uid;
     let rtmps = |key: &str| json!({"url": RTMPS_URL, "streamKey": key});
@@ -369,7 +367,7 @@ fn full(world: &World, input: &LiveInput) -> Value {
     body
 }
 
-fn status(world: &World, input: &LiveInput) -> Value {
+fn status(world: &World, input: &SimLiveInput) -> Value {
     let Some(current) = &input.status else {
         return Value::Null;
     };

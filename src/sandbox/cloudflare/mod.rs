@@ -7,53 +7,58 @@ mod videos;
 use serde_json::{Value, json};
 
 pub(super) use live_inputs::blank;
-pub(super) use notifications::{Destination, Policy, test_destination};
-pub(super) use videos::{told_seconds, video_object};
+pub(super) use notifications::test_destination;
 
-use super::calls::Call;
-use super::wire::{Answer, Ask, Cx};
+use super::calls::VendorCall;
+use super::http::{CallContext, SimRequest, SimResponse};
 
 /// Which call a request is.
-pub(super) fn route(ask: &Ask) -> Option<Call> {
+pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
     let parts = ask.parts();
     let rest = parts.strip_prefix(&["client", "v4"])?;
     let method = ask.method.as_str();
     if let (&["user", "tokens", "verify"], "GET") = (rest, method) {
-        return Some(Call::UserTokenVerify);
+        return Some(VendorCall::UserTokenVerify);
     }
     let [_, _, rest @ ..] = rest.strip_prefix(&["accounts"]).map(|_| rest)? else {
         return None;
     };
     match (method, rest) {
-        ("GET", ["tokens", "verify"]) => Some(Call::AccountTokenVerify),
-        ("POST", ["stream", "live_inputs"]) => Some(Call::LiveInputCreate),
-        ("GET", ["stream", "live_inputs"]) => Some(Call::LiveInputList),
-        ("GET", ["stream", "live_inputs", _]) => Some(Call::LiveInputGet),
-        ("PUT", ["stream", "live_inputs", _]) => Some(Call::LiveInputUpdate),
-        ("DELETE", ["stream", "live_inputs", _]) => Some(Call::LiveInputDelete),
-        ("POST", ["stream", "live_inputs", _, "rotate_keys"]) => Some(Call::LiveInputRotateKeys),
-        ("GET", ["stream", "live_inputs", _, "videos"]) => Some(Call::LiveInputVideos),
-        ("GET", ["stream", "storage-usage"]) => Some(Call::StorageUsage),
-        ("PUT", ["stream", "webhook"]) => Some(Call::WebhookPut),
-        ("GET", ["stream", "webhook"]) => Some(Call::WebhookGet),
-        ("DELETE", ["stream", "webhook"]) => Some(Call::WebhookDelete),
-        ("GET", ["stream"]) => Some(Call::VideoList),
-        ("GET", ["stream", _]) => Some(Call::VideoGet),
-        ("DELETE", ["stream", _]) => Some(Call::VideoDelete),
-        ("POST", ["alerting", "v3", "destinations", "webhooks"]) => Some(Call::DestinationCreate),
-        ("GET", ["alerting", "v3", "destinations", "webhooks"]) => Some(Call::DestinationList),
-        ("DELETE", ["alerting", "v3", "destinations", "webhooks", _]) => {
-            Some(Call::DestinationDelete)
+        ("GET", ["tokens", "verify"]) => Some(VendorCall::AccountTokenVerify),
+        ("POST", ["stream", "live_inputs"]) => Some(VendorCall::LiveInputCreate),
+        ("GET", ["stream", "live_inputs"]) => Some(VendorCall::LiveInputList),
+        ("GET", ["stream", "live_inputs", _]) => Some(VendorCall::LiveInputGet),
+        ("PUT", ["stream", "live_inputs", _]) => Some(VendorCall::LiveInputUpdate),
+        ("DELETE", ["stream", "live_inputs", _]) => Some(VendorCall::LiveInputDelete),
+        ("POST", ["stream", "live_inputs", _, "rotate_keys"]) => {
+            Some(VendorCall::LiveInputRotateKeys)
         }
-        ("POST", ["alerting", "v3", "policies"]) => Some(Call::PolicyCreate),
-        ("GET", ["alerting", "v3", "policies"]) => Some(Call::PolicyList),
-        ("DELETE", ["alerting", "v3", "policies", _]) => Some(Call::PolicyDelete),
+        ("GET", ["stream", "live_inputs", _, "videos"]) => Some(VendorCall::LiveInputVideos),
+        ("GET", ["stream", "storage-usage"]) => Some(VendorCall::StorageUsage),
+        ("PUT", ["stream", "webhook"]) => Some(VendorCall::WebhookPut),
+        ("GET", ["stream", "webhook"]) => Some(VendorCall::WebhookGet),
+        ("DELETE", ["stream", "webhook"]) => Some(VendorCall::WebhookDelete),
+        ("GET", ["stream"]) => Some(VendorCall::VideoList),
+        ("GET", ["stream", _]) => Some(VendorCall::VideoGet),
+        ("DELETE", ["stream", _]) => Some(VendorCall::VideoDelete),
+        ("POST", ["alerting", "v3", "destinations", "webhooks"]) => {
+            Some(VendorCall::DestinationCreate)
+        }
+        ("GET", ["alerting", "v3", "destinations", "webhooks"]) => {
+            Some(VendorCall::DestinationList)
+        }
+        ("DELETE", ["alerting", "v3", "destinations", "webhooks", _]) => {
+            Some(VendorCall::DestinationDelete)
+        }
+        ("POST", ["alerting", "v3", "policies"]) => Some(VendorCall::PolicyCreate),
+        ("GET", ["alerting", "v3", "policies"]) => Some(VendorCall::PolicyList),
+        ("DELETE", ["alerting", "v3", "policies", _]) => Some(VendorCall::PolicyDelete),
         _ => None,
     }
 }
 
 /// Authenticates, counts and answers a call.
-pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
+pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     let answer = match authenticate(call, cx) {
         Some(refusal) => refusal,
         None => match count(call, cx) {
@@ -85,9 +90,9 @@ pub(super) fn dispatch(call: Call, cx: &mut Cx<'_>) -> Answer {
         )
 }
 
-fn handle(call: Call, cx: &mut Cx<'_>) -> Answer {
+fn handle(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     // …/client/v4/accounts/{account}/…
-    if call != Call::UserTokenVerify && cx.ask.part(3) != cx.world.keys.account_id {
+    if call != VendorCall::UserTokenVerify && cx.ask.part(3) != cx.world.keys.account_id {
         let path = cx.ask.path.get(2..).unwrap_or_default().join("/");
         return error(
             404,
@@ -96,47 +101,47 @@ fn handle(call: Call, cx: &mut Cx<'_>) -> Answer {
         );
     }
     match call {
-        Call::UserTokenVerify | Call::AccountTokenVerify => verified(cx),
-        Call::LiveInputCreate => live_inputs::create(cx),
-        Call::LiveInputList => live_inputs::list(cx),
-        Call::LiveInputGet => live_inputs::get(cx),
-        Call::LiveInputUpdate => live_inputs::update(cx),
-        Call::LiveInputDelete => live_inputs::delete(cx),
-        Call::LiveInputRotateKeys => live_inputs::rotate_keys(cx),
-        Call::LiveInputVideos => videos::of_input(cx),
-        Call::VideoList => videos::list(cx),
-        Call::VideoGet => videos::get(cx),
-        Call::VideoDelete => videos::delete(cx),
-        Call::StorageUsage => videos::storage_usage(cx),
-        Call::WebhookPut => notifications::put_webhook(cx),
-        Call::WebhookGet => notifications::get_webhook(cx),
-        Call::WebhookDelete => notifications::delete_webhook(cx),
-        Call::DestinationCreate => notifications::create_destination(cx),
-        Call::DestinationList => notifications::list_destinations(cx),
-        Call::PolicyCreate => notifications::create_policy(cx),
-        Call::PolicyList => notifications::list_policies(cx),
-        Call::DestinationDelete => notifications::delete_destination(cx),
-        Call::PolicyDelete => notifications::delete_policy(cx),
-        Call::Lifecycle
-        | Call::Views
-        | Call::Manifest
-        | Call::Thumbnail
-        | Call::Acquire
-        | Call::Start
-        | Call::Query
-        | Call::Update
-        | Call::Stop
-        | Call::ConverterCreate
-        | Call::ConverterGet
-        | Call::ConverterUpdate
-        | Call::ConverterDelete
-        | Call::ConverterList
-        | Call::ConverterListChannel
-        | Call::Hosts => no_route(),
+        VendorCall::UserTokenVerify | VendorCall::AccountTokenVerify => verified(cx),
+        VendorCall::LiveInputCreate => live_inputs::create(cx),
+        VendorCall::LiveInputList => live_inputs::list(cx),
+        VendorCall::LiveInputGet => live_inputs::get(cx),
+        VendorCall::LiveInputUpdate => live_inputs::update(cx),
+        VendorCall::LiveInputDelete => live_inputs::delete(cx),
+        VendorCall::LiveInputRotateKeys => live_inputs::rotate_keys(cx),
+        VendorCall::LiveInputVideos => videos::of_input(cx),
+        VendorCall::VideoList => videos::list(cx),
+        VendorCall::VideoGet => videos::get(cx),
+        VendorCall::VideoDelete => videos::delete(cx),
+        VendorCall::StorageUsage => videos::storage_usage(cx),
+        VendorCall::WebhookPut => notifications::put_webhook(cx),
+        VendorCall::WebhookGet => notifications::get_webhook(cx),
+        VendorCall::WebhookDelete => notifications::delete_webhook(cx),
+        VendorCall::DestinationCreate => notifications::create_destination(cx),
+        VendorCall::DestinationList => notifications::list_destinations(cx),
+        VendorCall::PolicyCreate => notifications::create_policy(cx),
+        VendorCall::PolicyList => notifications::list_policies(cx),
+        VendorCall::DestinationDelete => notifications::delete_destination(cx),
+        VendorCall::PolicyDelete => notifications::delete_policy(cx),
+        VendorCall::Lifecycle
+        | VendorCall::Views
+        | VendorCall::Manifest
+        | VendorCall::Thumbnail
+        | VendorCall::Acquire
+        | VendorCall::Start
+        | VendorCall::Query
+        | VendorCall::Update
+        | VendorCall::Stop
+        | VendorCall::ConverterCreate
+        | VendorCall::ConverterGet
+        | VendorCall::ConverterUpdate
+        | VendorCall::ConverterDelete
+        | VendorCall::ConverterList
+        | VendorCall::ConverterListChannel
+        | VendorCall::Hosts => no_route(),
     }
 }
 
-fn authenticate(call: Call, cx: &Cx<'_>) -> Option<Answer> {
+fn authenticate(call: VendorCall, cx: &CallContext<'_>) -> Option<SimResponse> {
     let Some(header) = cx.ask.header("authorization") else {
         return Some(error(401, 10000, "Authentication error"));
     };
@@ -147,13 +152,13 @@ fn authenticate(call: Call, cx: &Cx<'_>) -> Option<Answer> {
     let Some(token) = token else {
         let chain = json!([{"code": 6111, "message": "Invalid format for Authorization header"}]);
         let body = json!({"success": false, "errors": [{"code": 6003, "message": "Invalid request headers", "error_chain": chain}], "messages": [], "result": null});
-        return Some(Answer::json(400, &body));
+        return Some(SimResponse::json(400, &body));
     };
     let known = token == cx.world.keys.cloudflare_token;
     let account_owned = cx.world.options.account_owned_token;
     // Each kind of token is known to its own verify call only.
-    let verify = [Call::UserTokenVerify, Call::AccountTokenVerify].contains(&call);
-    let wrong_kind = verify && (call == Call::AccountTokenVerify) != account_owned;
+    let verify = [VendorCall::UserTokenVerify, VendorCall::AccountTokenVerify].contains(&call);
+    let wrong_kind = verify && (call == VendorCall::AccountTokenVerify) != account_owned;
     if known && !wrong_kind {
         None
     } else if verify {
@@ -163,7 +168,7 @@ fn authenticate(call: Call, cx: &Cx<'_>) -> Option<Answer> {
     }
 }
 
-fn count(call: Call, cx: &mut Cx<'_>) -> Option<Answer> {
+fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
     let (limit, span) = (
         cx.state.quotas.cloudflare_requests,
         cx.state.quotas.cloudflare_window,
@@ -183,33 +188,33 @@ fn count(call: Call, cx: &mut Cx<'_>) -> Option<Answer> {
     ))
 }
 
-fn verified(cx: &Cx<'_>) -> Answer {
+fn verified(cx: &CallContext<'_>) -> SimResponse {
     let id = cx.world.keys.account_id.chars().rev().collect::<String>();
     let message =
         json!({"code": 10000, "message": "This API Token is valid and active", "type": null});
-    Answer::json(
+    SimResponse::json(
         200,
         &json!({"success": true, "errors": [], "messages": [message], "result": {"id": id, "status": "active"}}),
     )
 }
 
 /// The envelope of success.
-fn ok(result: &Value) -> Answer {
-    Answer::json(
+fn ok(result: &Value) -> SimResponse {
+    SimResponse::json(
         200,
         &json!({"result": result, "success": true, "errors": [], "messages": []}),
     )
 }
 
 /// The envelope of failure.
-fn error(status: u16, code: u32, message: &str) -> Answer {
-    Answer::json(
+fn error(status: u16, code: u32, message: &str) -> SimResponse {
+    SimResponse::json(
         status,
         &json!({"result": null, "success": false, "errors": [{"code": code, "message": message}], "messages": []}),
     )
 }
 
-fn not_found() -> Answer {
+fn not_found() -> SimResponse {
     error(
         404,
         10003,
@@ -217,16 +222,16 @@ fn not_found() -> Answer {
     )
 }
 
-fn bad_request(message: &str) -> Answer {
+fn bad_request(message: &str) -> SimResponse {
     error(400, 10005, &format!("Bad Request: {message}"))
 }
 
-pub(super) fn no_route() -> Answer {
+pub(super) fn no_route() -> SimResponse {
     error(404, 7000, "No route for that URI")
 }
 
 /// A status and a code nobody earned, in words seen with that code.
-pub(super) fn coded(status: u16, code: u32) -> Answer {
+pub(super) fn coded(status: u16, code: u32) -> SimResponse {
     let text = match code {
         10000 => "Authentication error",
         10002 => "Cloudflare Stream not enabled",
@@ -237,7 +242,7 @@ pub(super) fn coded(status: u16, code: u32) -> Answer {
         10005 if status == 403 => {
             let told = json!({"code": 10002, "message": "Cloudflare Stream not enabled"});
             let error = json!({"code": code, "message": "Authorization Failure"});
-            return Answer::json(
+            return SimResponse::json(
                 status,
                 &json!({"result": null, "success": false, "errors": [error], "messages": [told]}),
             );
@@ -248,7 +253,7 @@ pub(super) fn coded(status: u16, code: u32) -> Answer {
 }
 
 /// A status without a reason.
-pub(super) fn fault(status: u16) -> Answer {
+pub(super) fn fault(status: u16) -> SimResponse {
     match status {
         404 => not_found(),
         401 | 403 => error(status, 10000, "Authentication error"),

@@ -3,32 +3,12 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::super::clock::stamp;
-use super::super::notices;
+use super::super::http::{CallContext, SimResponse};
 use super::super::options::StreamSecret;
-use super::super::wire::{Answer, Cx};
-use super::super::world::World;
+use super::super::world::{AlertDestination, AlertPolicy, World, is_taken_as_test, stamp};
 use super::{bad_request, error, not_found, ok};
 
-pub(in crate::sandbox) struct Destination {
-    pub(in crate::sandbox) id: String,
-    pub(in crate::sandbox) name: String,
-    pub(in crate::sandbox) url: String,
-    pub(in crate::sandbox) secret: Option<String>,
-}
-
-#[derive(Debug)]
-pub(in crate::sandbox) struct Policy {
-    pub(in crate::sandbox) id: String,
-    pub(in crate::sandbox) enabled: bool,
-    /// Inputs it is for; none are all.
-    pub(in crate::sandbox) input_ids: Vec<String>,
-    /// Ids of destinations.
-    pub(in crate::sandbox) destinations: Vec<String>,
-    body: Value,
-}
-
-pub(super) fn put_webhook(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn put_webhook(cx: &mut CallContext<'_>) -> SimResponse {
     let body = cx.ask.json().unwrap_or_default();
     let url = body.get("notificationUrl").and_then(Value::as_str);
     let Some(url) = url.filter(|url| url.starts_with("http://") || url.starts_with("https://"))
@@ -40,12 +20,12 @@ pub(super) fn put_webhook(cx: &mut Cx<'_>) -> Answer {
     webhook(cx, is_shown)
 }
 
-pub(super) fn get_webhook(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn get_webhook(cx: &mut CallContext<'_>) -> SimResponse {
     let is_shown = cx.world.options.stream_secret != StreamSecret::Hidden;
     webhook(cx, is_shown)
 }
 
-fn webhook(cx: &Cx<'_>, is_shown: bool) -> Answer {
+fn webhook(cx: &CallContext<'_>, is_shown: bool) -> SimResponse {
     let Some(url) = &cx.state.webhooks.cloudflare_stream else {
         return error(404, 10003, "Not Found: No active webhook found");
     };
@@ -59,14 +39,14 @@ fn webhook(cx: &Cx<'_>, is_shown: bool) -> Answer {
     ok(&webhook)
 }
 
-pub(super) fn delete_webhook(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn delete_webhook(cx: &mut CallContext<'_>) -> SimResponse {
     match cx.state.webhooks.cloudflare_stream.take() {
         Some(_) => ok(&json!("")),
         None => error(404, 10003, "Not Found: No active webhook found"),
     }
 }
 
-pub(super) fn create_destination(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn create_destination(cx: &mut CallContext<'_>) -> SimResponse {
     let body = cx.ask.json().unwrap_or_default();
     let text = |name: &str| {
         body.get(name)
@@ -79,7 +59,7 @@ pub(super) fn create_destination(cx: &mut Cx<'_>) -> Answer {
     };
     let id = cx.state.dice.hex(32);
     let secret = text("secret");
-    cx.state.destinations.push(Destination {
+    cx.state.destinations.push(AlertDestination {
         id: id.clone(),
         name,
         url,
@@ -90,7 +70,7 @@ pub(super) fn create_destination(cx: &mut Cx<'_>) -> Answer {
 
 /// Sends the test message to the destination that `made` answers with. Cloudflare keeps no destination whose address does
 /// not answer with 2xx (`cloudflare-stream.md §5.4`).
-pub(in crate::sandbox) async fn test_destination(world: &World, made: Answer) -> Answer {
+pub(in crate::sandbox) async fn test_destination(world: &World, made: SimResponse) -> SimResponse {
     let body: Value = serde_json::from_slice(&made.body).unwrap_or_default();
     let Some(id) = body.pointer("/result/id").and_then(Value::as_str) else {
         return made;
@@ -102,14 +82,14 @@ pub(in crate::sandbox) async fn test_destination(world: &World, made: Answer) ->
     let Some((url, secret)) = one else {
         return made;
     };
-    if notices::is_taken_as_test(world, url, secret).await {
+    if is_taken_as_test(world, url, secret).await {
         return made;
     }
     world.with(|state, _| state.destinations.retain(|one| one.id != id));
     bad_request("the webhook's address did not answer the test message with 2xx")
 }
 
-pub(super) fn delete_destination(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn delete_destination(cx: &mut CallContext<'_>) -> SimResponse {
     // …/client/v4/accounts/{account}/alerting/v3/destinations/webhooks/{id}
     let id = cx.ask.part(8).to_owned();
     let before = cx.state.destinations.len();
@@ -117,7 +97,7 @@ pub(super) fn delete_destination(cx: &mut Cx<'_>) -> Answer {
     deleted(before > cx.state.destinations.len())
 }
 
-pub(super) fn delete_policy(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn delete_policy(cx: &mut CallContext<'_>) -> SimResponse {
     // …/client/v4/accounts/{account}/alerting/v3/policies/{id}
     let id = cx.ask.part(7).to_owned();
     let before = cx.state.policies.len();
@@ -125,11 +105,11 @@ pub(super) fn delete_policy(cx: &mut Cx<'_>) -> Answer {
     deleted(before > cx.state.policies.len())
 }
 
-fn deleted(found: bool) -> Answer {
+fn deleted(found: bool) -> SimResponse {
     if found { ok(&Value::Null) } else { not_found() }
 }
 
-pub(super) fn list_destinations(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn list_destinations(cx: &mut CallContext<'_>) -> SimResponse {
     let items: Vec<Value> = cx
         .state
         .destinations
@@ -139,7 +119,7 @@ pub(super) fn list_destinations(cx: &mut Cx<'_>) -> Answer {
     ok(&Value::Array(items))
 }
 
-pub(super) fn create_policy(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn create_policy(cx: &mut CallContext<'_>) -> SimResponse {
     let body = cx.ask.json().unwrap_or_default();
     if body.get("alert_type").and_then(Value::as_str) != Some("stream_live_notifications") {
         return bad_request("alert_type is unknown");
@@ -176,7 +156,7 @@ pub(super) fn create_policy(cx: &mut Cx<'_>) -> Answer {
     }
     let input_ids = texts("/filters/input_id", None);
     let id = cx.state.dice.hex(32);
-    cx.state.policies.push(Policy {
+    cx.state.policies.push(AlertPolicy {
         id: id.clone(),
         enabled,
         input_ids,
@@ -186,7 +166,7 @@ pub(super) fn create_policy(cx: &mut Cx<'_>) -> Answer {
     ok(&json!({"id": id}))
 }
 
-pub(super) fn list_policies(cx: &mut Cx<'_>) -> Answer {
+pub(super) fn list_policies(cx: &mut CallContext<'_>) -> SimResponse {
     let items: Vec<Value> = cx
         .state
         .policies

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::world::{State, World};
-use super::{Next, wait};
+use super::super::world::{World, WorldState};
+use super::{NextStep, wait};
 
 /// With nothing due, a converter looks after itself this often.
 const IDLE: Duration = Duration::from_secs(600);
@@ -21,32 +21,32 @@ pub(in crate::sandbox) async fn run(world: Arc<World>, id: String) {
     };
     loop {
         match world.with(|state, now| step(state, &world, now, &id)) {
-            Next::Until(at) | Next::FailOver(at) => wait(&world, at, &mut woken).await,
-            Next::Over => return,
+            NextStep::Until(at) | NextStep::FailOver(at) => wait(&world, at, &mut woken).await,
+            NextStep::Over => return,
         }
     }
 }
 
 /// Does what is due.
-fn step(state: &mut State, world: &World, now: Duration, id: &str) -> Next {
+fn step(state: &mut WorldState, world: &World, now: Duration, id: &str) -> NextStep {
     let Some(converter) = state.converters.get_mut(id) else {
-        return Next::Over;
+        return NextStep::Over;
     };
     if converter.is_destroyed() {
-        return Next::Over;
+        return NextStep::Over;
     }
     if let Some(until) = converter.away_until {
         if now < until {
             if let Some(connection) = converter.connection.take() {
                 state.disconnect(world, now, connection);
             }
-            return Next::FailOver(until);
+            return NextStep::FailOver(until);
         }
         converter.away_until = None;
         state.set_converter(id, "connecting");
     }
     let Some(converter) = state.converters.get_mut(id) else {
-        return Next::Over;
+        return NextStep::Over;
     };
     let present = state.sellers.any(&converter.channel, &converter.uids);
     converter.idle_since = if present {
@@ -59,7 +59,7 @@ fn step(state: &mut State, world: &World, now: Duration, id: &str) -> Next {
         .map(|since| since + world.clock.of_wire(converter.idle_timeout));
     if idle_until.is_some_and(|until| now >= until) {
         state.destroy_converter(world, now, id, "Idle Timeout");
-        return Next::Over;
+        return NextStep::Over;
     }
     let later = idle_until.unwrap_or(now + IDLE);
     let (connection, url, wake) = (
@@ -94,13 +94,13 @@ fn step(state: &mut State, world: &World, now: Duration, id: &str) -> Next {
                 }
             }
         }
-        None if !silent && !failed => return Next::Until(push_at.min(later)),
+        None if !silent && !failed => return NextStep::Until(push_at.min(later)),
         Some(_) | None => {}
     }
-    Next::Until(drop_until.unwrap_or(later).min(later))
+    NextStep::Until(drop_until.unwrap_or(later).min(later))
 }
 
-fn forget(state: &mut State, id: &str) {
+fn forget(state: &mut WorldState, id: &str) {
     if let Some(converter) = state.converters.get_mut(id) {
         converter.connection = None;
     }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::world::World;
 
 /// What comes next for an egress.
-enum Next {
+enum NextStep {
     /// Nothing until this moment, or until it is woken.
     Until(Duration),
     /// It is over.

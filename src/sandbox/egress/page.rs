@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use url::Url;
 
-use super::super::agora::{Phase, verify_token};
-use super::super::world::World;
+use super::super::agora::verify_token;
+use super::super::world::{TaskPhase, World};
 use super::wait;
 
 /// What the cloud browser calls itself.
@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(600);
 
 /// How an opened page ended.
-enum Shown {
+enum PageExit {
     /// It was not ready in time.
     NotReady,
     /// The script has nothing more to do.
@@ -61,17 +61,17 @@ pub(super) async fn show(world: &Arc<World>, sid: &str) {
             told: None,
         };
         match script.run().await {
-            Shown::Left => return,
-            Shown::NotReady if load == 0 => {
+            PageExit::Left => return,
+            PageExit::NotReady if load == 0 => {
                 world.with(|state, _| {
                     if let Some(task) = state.tasks.get_mut(sid) {
                         task.joined = None;
-                        task.phase = Phase::Starting;
+                        task.phase = TaskPhase::Starting;
                     }
                     state.task_notice(sid, 73, 6, json!({"reason": "page_load_timeout"}));
                 });
             }
-            Shown::NotReady => world.with(|state, now| state.end_task(world, now, sid, 4)),
+            PageExit::NotReady => world.with(|state, now| state.end_task(world, now, sid, 4)),
         }
     }
 }
@@ -86,13 +86,13 @@ struct Script<'a> {
 }
 
 impl Script<'_> {
-    async fn run(&mut self) -> Shown {
+    async fn run(&mut self) -> PageExit {
         let (sid, world) = (self.sid, self.world);
         let loaded = world.clock.now();
         let limit = world.with(|state, _| {
             let task = state.tasks.get_mut(sid)?;
             task.page_loads += 1;
-            task.phase = Phase::Waiting;
+            task.phase = TaskPhase::Waiting;
             task.ready_timeout
         });
         let deadline = limit.map(|limit| loaded + limit);
@@ -104,7 +104,7 @@ impl Script<'_> {
         match deadline {
             None => {
                 script.await;
-                Shown::Left
+                PageExit::Left
             }
             Some(deadline) => {
                 let mut script = std::pin::pin!(script);
@@ -117,7 +117,7 @@ impl Script<'_> {
                     state
                         .tasks
                         .get(sid)
-                        .is_some_and(|task| task.phase == Phase::Running)
+                        .is_some_and(|task| task.phase == TaskPhase::Running)
                 }) {
                     if early.is_ok() {
                         // It left before it was ready: the browser waits on.
@@ -126,12 +126,12 @@ impl Script<'_> {
                             .sleep(deadline.saturating_sub(world.clock.now()))
                             .await;
                     }
-                    return Shown::NotReady;
+                    return PageExit::NotReady;
                 }
                 if early.is_err() {
                     script.await;
                 }
-                Shown::Left
+                PageExit::Left
             }
         }
     }
@@ -240,11 +240,11 @@ impl Script<'_> {
             let Some(task) = state
                 .tasks
                 .get_mut(self.sid)
-                .filter(|task| task.phase == Phase::Waiting)
+                .filter(|task| task.phase == TaskPhase::Waiting)
             else {
                 return;
             };
-            task.phase = Phase::Running;
+            task.phase = TaskPhase::Running;
             task.recorded = true;
             task.nudge();
             state.task_notice(

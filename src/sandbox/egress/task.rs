@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::agora::{Output, Phase};
-use super::super::world::{State, World};
-use super::{Next, page, wait};
+use super::super::world::{PushState, TaskPhase, World, WorldState};
+use super::{NextStep, page, wait};
 
 /// With nothing due, a task looks after itself this often.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// Plays a task until it is over, fail-overs included.
 pub(in crate::sandbox) async fn run(world: Arc<World>, sid: String) {
-    while let Next::FailOver(at) = on_one_machine(&world, &sid).await {
+    while let NextStep::FailOver(at) = on_one_machine(&world, &sid).await {
         world
             .clock
             .sleep(at.saturating_sub(world.clock.now()))
@@ -27,18 +26,18 @@ pub(in crate::sandbox) async fn run(world: Arc<World>, sid: String) {
 }
 
 /// The task comes back elsewhere, under a random uid (`agora.md §8.1`).
-fn revive(state: &mut State, world: &World, now: Duration, sid: &str) -> bool {
+fn revive(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> bool {
     let uid = (state.dice.below(1_000_000_000) + 1_000_000_000).to_string();
     let Some(task) = state
         .tasks
         .get_mut(sid)
-        .filter(|task| task.phase == Phase::FailingOver)
+        .filter(|task| task.phase == TaskPhase::FailingOver)
     else {
         return false;
     };
     task.uid.clone_from(&uid);
-    task.phase = Phase::Starting;
-    task.output = Output::Connecting;
+    task.phase = TaskPhase::Starting;
+    task.output = PushState::Connecting;
     task.push_at = now + world.options.push_after;
     state.task_notice(
         sid,
@@ -49,24 +48,24 @@ fn revive(state: &mut State, world: &World, now: Duration, sid: &str) -> bool {
     true
 }
 
-async fn on_one_machine(world: &Arc<World>, sid: &str) -> Next {
+async fn on_one_machine(world: &Arc<World>, sid: &str) -> NextStep {
     let Some(mut woken) =
         world.with(|state, _| state.tasks.get(sid).map(|task| task.wake.subscribe()))
     else {
-        return Next::Over;
+        return NextStep::Over;
     };
     let push = async {
         loop {
             match world.with(|state, now| step(state, world, now, sid)) {
-                Next::Until(at) => wait(world, at, &mut woken).await,
-                next @ (Next::Over | Next::FailOver(_)) => return next,
+                NextStep::Until(at) => wait(world, at, &mut woken).await,
+                next @ (NextStep::Over | NextStep::FailOver(_)) => return next,
             }
         }
     };
     // The page ends the task when it cannot be opened; the push sees that. It never ends by itself otherwise.
     let page = async {
         page::show(world, sid).await;
-        std::future::pending::<Next>().await
+        std::future::pending::<NextStep>().await
     };
     tokio::select! {
         next = push => next,
@@ -75,15 +74,15 @@ async fn on_one_machine(world: &Arc<World>, sid: &str) -> Next {
 }
 
 /// Does what is due for the push.
-fn step(state: &mut State, world: &World, now: Duration, sid: &str) -> Next {
+fn step(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> NextStep {
     let Some(task) = state.tasks.get_mut(sid) else {
-        return Next::Over;
+        return NextStep::Over;
     };
-    if task.phase == Phase::Ended {
-        return Next::Over;
+    if task.phase == TaskPhase::Ended {
+        return NextStep::Over;
     }
     if let Some(back) = task.crash.take() {
-        task.phase = Phase::FailingOver;
+        task.phase = TaskPhase::FailingOver;
         task.joined = None;
         let connection = task.connection.take();
         if back.is_none() {
@@ -92,20 +91,20 @@ fn step(state: &mut State, world: &World, now: Duration, sid: &str) -> Next {
         if let Some(connection) = connection {
             state.disconnect(world, now, connection);
         }
-        return back.map_or(Next::Over, |after| Next::FailOver(now + after));
+        return back.map_or(NextStep::Over, |after| NextStep::FailOver(now + after));
     }
     if now >= task.ends_at {
         state.end_task(world, now, sid, 1);
-        return Next::Over;
+        return NextStep::Over;
     }
     let ends_at = task.ends_at;
     let Some(url) = task.rtmp_url.clone() else {
-        return Next::Until(ends_at.min(now + IDLE));
+        return NextStep::Until(ends_at.min(now + IDLE));
     };
     let (connection, onhold, ready, push_at, output) = (
         task.connection,
         task.onhold,
-        task.phase == Phase::Running,
+        task.phase == TaskPhase::Running,
         task.push_at,
         task.output,
     );
@@ -114,51 +113,51 @@ fn step(state: &mut State, world: &World, now: Duration, sid: &str) -> Next {
     let attached = connection.is_some_and(|connection| state.connected(connection));
     if connection.is_some() && !attached {
         detach(state, sid);
-        state.set_output(sid, Output::Disconnected);
-        return Next::Until(now + Duration::from_secs(1));
+        state.set_output(sid, PushState::Disconnected);
+        return NextStep::Until(now + Duration::from_secs(1));
     }
     if onhold || drop_until.is_some() {
         if let Some(connection) = connection {
             detach(state, sid);
             state.disconnect(world, now, connection);
         }
-        if output != Output::Disconnected {
+        if output != PushState::Disconnected {
             state.set_output(
                 sid,
                 if onhold {
-                    Output::Onhold
+                    PushState::Onhold
                 } else {
-                    Output::Connecting
+                    PushState::Connecting
                 },
             );
         }
-        return Next::Until(drop_until.unwrap_or(now + IDLE).min(ends_at));
+        return NextStep::Until(drop_until.unwrap_or(now + IDLE).min(ends_at));
     }
-    if output == Output::Onhold {
-        state.set_output(sid, Output::Connecting);
+    if output == PushState::Onhold {
+        state.set_output(sid, PushState::Connecting);
     }
-    if attached || output == Output::Disconnected || !ready {
-        return Next::Until(ends_at.min(now + IDLE));
+    if attached || output == PushState::Disconnected || !ready {
+        return NextStep::Until(ends_at.min(now + IDLE));
     }
     if now < push_at {
-        return Next::Until(push_at);
+        return NextStep::Until(push_at);
     }
     match state.connect(world, now, &url, sid, &wake) {
         Ok(connection) => {
             if let Some(task) = state.tasks.get_mut(sid) {
                 task.connection = Some(connection);
             }
-            state.set_output(sid, Output::Publishing);
+            state.set_output(sid, PushState::Publishing);
         }
         Err(reason) => {
             tracing::debug!(sid, reason, "sandbox: Cloudflare refused the encoder");
-            state.set_output(sid, Output::Disconnected);
+            state.set_output(sid, PushState::Disconnected);
         }
     }
-    Next::Until(ends_at.min(now + IDLE))
+    NextStep::Until(ends_at.min(now + IDLE))
 }
 
-fn detach(state: &mut State, sid: &str) {
+fn detach(state: &mut WorldState, sid: &str) {
     if let Some(task) = state.tasks.get_mut(sid) {
         task.connection = None;
     }

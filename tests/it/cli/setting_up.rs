@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use relaykeeper::sandbox::{Options, Vendors};
+use relaykeeper::sandbox::{Options, SimulatedVendors};
 use rstest::rstest;
 
 use super::sandbox::environment;
@@ -96,7 +96,7 @@ fn vendors_are_called_through_the_proxy_of_the_environment(
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let vendors = Vendors::start(Options::default()).unwrap();
+    let vendors = SimulatedVendors::start(Options::default()).unwrap();
     let run = || {
         let place = Place::new();
         let mut command = place.command(&["check"]);
@@ -128,7 +128,7 @@ fn vendors_are_called_through_the_proxy_of_the_environment(
 
 #[test]
 fn with_port_it_listens_to_both_families() {
-    let vendors = Vendors::start(Options::default()).unwrap();
+    let vendors = SimulatedVendors::start(Options::default()).unwrap();
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -72,7 +72,7 @@ async fn a_clock_that_is_set_by_hours_is_followed_and_ends_no_relay() {
         std::fs::rename(&draft, &offset).expect("set");
     };
     set(-4 * 3600);
-    let vendors = Vendors::start(options()).expect("vendors");
+    let vendors = SimulatedVendors::start(options()).expect("vendors");
     let database = TestDatabase::sqlite();
     let library = library(folder.path());
     let more = [

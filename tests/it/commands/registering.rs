@@ -90,7 +90,7 @@ impl Registering {
 }
 
 /// The account's destinations and policies.
-async fn alerting(vendors: &Vendors) -> [Value; 2] {
+async fn alerting(vendors: &SimulatedVendors) -> [Value; 2] {
     let (base, account) = (vendors.cloudflare_api_base_url(), vendors.account_id());
     let list = async |what: &str| {
         let url = format!("{base}/accounts/{account}/alerting/v3/{what}");
@@ -132,14 +132,14 @@ async fn webhooks_that_cannot_be_registered_leave_nothing_behind_and_the_next_ru
     nothing_is_left().await;
     let public = [("RELAYKEEPER__SERVER__PUBLIC_URL", service.url.as_str())];
     for (call, kind) in [
-        (Call::DestinationCreate, FaultKind::CutAfter),
-        (Call::PolicyCreate, FaultKind::Status(500, None)),
-        (Call::PolicyCreate, FaultKind::CutAfter),
-        (Call::WebhookPut, FaultKind::Status(500, None)),
-        (Call::WebhookPut, FaultKind::CutAfter),
-        (Call::WebhookPut, FaultKind::NotJson),
+        (VendorCall::DestinationCreate, FaultKind::CutAfter),
+        (VendorCall::PolicyCreate, FaultKind::Status(500, None)),
+        (VendorCall::PolicyCreate, FaultKind::CutAfter),
+        (VendorCall::WebhookPut, FaultKind::Status(500, None)),
+        (VendorCall::WebhookPut, FaultKind::CutAfter),
+        (VendorCall::WebhookPut, FaultKind::NotJson),
     ] {
-        vendors.fault(Fault::once(call, kind.clone()));
+        vendors.fault(VendorFault::once(call, kind.clone()));
         let output = relaykeeper(&vendors, &database, &register, &public).await;
         assert!(!output.status.success(), "{call} {kind:?}");
         nothing_is_left().await;
@@ -170,7 +170,7 @@ async fn a_stream_webhook_that_was_taken_over_goes_back_when_the_run_fails() {
     at.cloudflare(Method::PUT, "stream/webhook", set).await;
     for kind in [FaultKind::NotJson, FaultKind::CutAfter] {
         let vendors = &at.stage.vendors;
-        vendors.fault(Fault::once(Call::WebhookPut, kind.clone()));
+        vendors.fault(VendorFault::once(VendorCall::WebhookPut, kind.clone()));
         let output = at.run(&["--replace"]).await;
         assert!(!output.status.success(), "{kind:?}: {}", out(&output));
         assert_eq!(at.stream_url().await, OTHER, "{kind:?}");
@@ -197,7 +197,10 @@ async fn a_policy_made_for_a_destination_that_was_there_is_taken_back_when_the_r
         .await;
 
     let vendors = &at.stage.vendors;
-    vendors.fault(Fault::once(Call::WebhookPut, FaultKind::Status(500, None)));
+    vendors.fault(VendorFault::once(
+        VendorCall::WebhookPut,
+        FaultKind::Status(500, None),
+    ));
     let output = at.run(&[]).await;
     assert!(!output.status.success(), "{}", out(&output));
     assert_eq!(at.state().await, [destinations, json!([])]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use serde_json::{Value, json};
 
 use super::browser::{Browser, target};
@@ -28,7 +28,7 @@ pub(crate) fn axe() -> String {
 #[ignore = "needs chromium and axe-core: ./scripts/test runs it"]
 async fn every_page_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_on_a_phone() {
     let axe = axe();
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let store = database.store().await;
     two_weeks(&store, Utc::now()).await;
@@ -83,7 +83,7 @@ async fn every_page_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_on_
 }
 
 /// Some shows that are live, one of which the seller has left, and one that failed; the ids of the first and the last.
-async fn shows(service: &Service, vendors: &Vendors) -> (String, String) {
+async fn shows(service: &Service, vendors: &SimulatedVendors) -> (String, String) {
     let garden = service.go_live(41, &show("garden")).await;
     service.go_live(42, &show("sneakers-friday")).await;
     vendors.set_seller("garden", Some(12345), false);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Options, Vendors};
+use relaykeeper::sandbox::{Options, SimulatedVendors};
 use serde_json::json;
 
 use super::browser::Browser;
@@ -283,7 +283,7 @@ async fn who_guesses_tokens_has_to_wait_and_who_knows_one_has_not() {
 
 #[tokio::test]
 async fn a_sign_out_holds_over_a_restart_and_another_session_goes_on() {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let start = || Service::start(settings(&vendors, AgoraBackend::MediaPush, &database.url));
     let http = reqwest::Client::builder()

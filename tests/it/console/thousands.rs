@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use serde_json::json;
 
 use super::browser::Browser;
@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(2);
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium: ./scripts/test runs it"]
 async fn two_thousand_relays_leave_the_table_responsive() {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let store = database.store().await;
     live_ones(&store, RELAYS, Utc::now()).await;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::sandbox::{Call, Options, Snapshot, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{Options, SimulatedVendors, VendorCall, WebhookUrls, WorldSnapshot};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ pub fn at_once(threads: usize, cases: Vec<Case>, body: impl AsyncFn(Case) + Sync
 
 /// A service on vendors of its own, with one relay.
 struct World {
-    vendors: Vendors,
+    vendors: SimulatedVendors,
     settings: Settings,
     database: TestDatabase,
     service: Service,
@@ -66,13 +66,16 @@ impl World {
         Self::with(backend, |_, _| {}).await
     }
 
-    async fn with(backend: AgoraBackend, change: impl FnOnce(&Vendors, &mut Settings)) -> Self {
+    async fn with(
+        backend: AgoraBackend,
+        change: impl FnOnce(&SimulatedVendors, &mut Settings),
+    ) -> Self {
         // How prompt the service is on a busy machine is not what is tried here.
         let patient = Options {
             start_within: PATIENCE,
             ..options()
         };
-        let vendors = Vendors::start(patient).unwrap();
+        let vendors = SimulatedVendors::start(patient).unwrap();
         let database = TestDatabase::sqlite();
         let mut settings = settings(&vendors, backend, &database.url);
         settings.server.shutdown_grace = Duration::from_millis(100);
@@ -240,7 +243,7 @@ impl World {
     async fn check(&self, case: Case, relay: &Value) {
         let mut state = self.vendors.state();
         // A converter's name is asked for again to find out what became of it.
-        let is_poll = case.call == Call::ConverterCreate && case.wrong.is_done();
+        let is_poll = case.call == VendorCall::ConverterCreate && case.wrong.is_done();
         state
             .violations
             .retain(|violation| !(is_poll && violation.kind == "name_conflict"));
@@ -251,7 +254,7 @@ impl World {
             journal(&state)
         );
         for record in &state.calls {
-            let call: Call = record.call.parse().unwrap();
+            let call: VendorCall = record.call.parse().unwrap();
             assert!(!matches!(usage(call), Use::Never(_)), "{call} was made");
         }
         if case.wrong != Wrong::Hang {
@@ -276,7 +279,7 @@ impl World {
 }
 
 /// The calls, a line each.
-fn journal(state: &Snapshot) -> String {
+fn journal(state: &WorldSnapshot) -> String {
     let line = |record: &relaykeeper::sandbox::CallRecord| {
         format!(
             "{} {} {:?}\n",
@@ -291,7 +294,7 @@ fn journal(state: &Snapshot) -> String {
 
 /// Whether the session of an egress whose start was answered by nobody must be learnt from a notification.
 fn needs_notices(case: Case) -> bool {
-    case.call == Call::Start && case.wrong.is_done()
+    case.call == VendorCall::Start && case.wrong.is_done()
 }
 
 /// The call goes wrong once, wherever it is first made.
@@ -332,7 +335,12 @@ pub async fn once(case: Case) {
 impl World {
     /// Waits for calls that are made by a clock, or because somebody reads.
     async fn made(&self, case: Case) {
-        let by_a_clock = [Call::Query, Call::ConverterGet, Call::Hosts, Call::Views];
+        let by_a_clock = [
+            VendorCall::Query,
+            VendorCall::ConverterGet,
+            VendorCall::Hosts,
+            VendorCall::Views,
+        ];
         if !by_a_clock.contains(&case.call) || case.wrong == Wrong::Hang {
             return;
         }
@@ -357,19 +365,19 @@ enum Fate {
 
 fn fate(case: Case) -> Fate {
     let brings_up = [
-        Call::LiveInputCreate,
-        Call::Acquire,
-        Call::Start,
-        Call::ConverterCreate,
+        VendorCall::LiveInputCreate,
+        VendorCall::Acquire,
+        VendorCall::Start,
+        VendorCall::ConverterCreate,
     ];
     if brings_up.contains(&case.call) && !needs_notices(case) {
         Fate::NeverUp(case.wrong.outcome(case.call).0)
-    } else if case.call == Call::Lifecycle && case.wrong.is_odd_of_the_customer_host() {
+    } else if case.call == VendorCall::Lifecycle && case.wrong.is_odd_of_the_customer_host() {
         // The API is asked instead.
         Fate::Lives
-    } else if [Call::Lifecycle, Call::Manifest].contains(&case.call) {
+    } else if [VendorCall::Lifecycle, VendorCall::Manifest].contains(&case.call) {
         Fate::NeverUp("live_timeout")
-    } else if case.call == Call::LiveInputRotateKeys {
+    } else if case.call == VendorCall::LiveInputRotateKeys {
         Fate::Lost("recorder_lost")
     } else {
         Fate::Lives

@@ -1,7 +1,7 @@
 //! Which call goes wrong how, in which life of a relay, and what must come of it.
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Fault, FaultKind};
+use relaykeeper::sandbox::{FaultKind, VendorCall, VendorFault};
 use strum::IntoEnumIterator;
 
 /// What a relay lives through, so that a call is made at all.
@@ -29,65 +29,65 @@ pub enum Use {
 }
 
 /// Every call has its place here: a new one does not compile until somebody has said where.
-pub fn usage(call: Call) -> Use {
+pub fn usage(call: VendorCall) -> Use {
     use AgoraBackend::{CloudRecording, MediaPush};
     match call {
-        Call::LiveInputCreate
-        | Call::LiveInputUpdate
-        | Call::LiveInputDelete
-        | Call::LiveInputList
-        | Call::VideoList
-        | Call::Lifecycle
-        | Call::Manifest
-        | Call::Views => Use::Both(Life::Plain),
-        Call::LiveInputRotateKeys | Call::LiveInputVideos => Use::Both(Life::Replaced),
-        Call::VideoDelete => Use::Both(Life::Unrecorded),
-        Call::Acquire | Call::Start | Call::Query | Call::Stop => {
+        VendorCall::LiveInputCreate
+        | VendorCall::LiveInputUpdate
+        | VendorCall::LiveInputDelete
+        | VendorCall::LiveInputList
+        | VendorCall::VideoList
+        | VendorCall::Lifecycle
+        | VendorCall::Manifest
+        | VendorCall::Views => Use::Both(Life::Plain),
+        VendorCall::LiveInputRotateKeys | VendorCall::LiveInputVideos => Use::Both(Life::Replaced),
+        VendorCall::VideoDelete => Use::Both(Life::Unrecorded),
+        VendorCall::Acquire | VendorCall::Start | VendorCall::Query | VendorCall::Stop => {
             Use::On(CloudRecording, Life::Plain)
         }
-        Call::LiveInputGet | Call::Update => Use::On(CloudRecording, Life::Meddled),
-        Call::ConverterCreate
-        | Call::ConverterGet
-        | Call::ConverterDelete
-        | Call::ConverterList
+        VendorCall::LiveInputGet | VendorCall::Update => Use::On(CloudRecording, Life::Meddled),
+        VendorCall::ConverterCreate
+        | VendorCall::ConverterGet
+        | VendorCall::ConverterDelete
+        | VendorCall::ConverterList
         // With Cloud Recording the page speaks for the seller, and may be the first to.
-        | Call::Hosts => Use::On(MediaPush, Life::Plain),
-        Call::ConverterUpdate => Use::Never("a converter that pushes nowhere is replaced"),
-        Call::ConverterListChannel => {
+        | VendorCall::Hosts => Use::On(MediaPush, Life::Plain),
+        VendorCall::ConverterUpdate => Use::Never("a converter that pushes nowhere is replaced"),
+        VendorCall::ConverterListChannel => {
             Use::Never("only when a 409 names no converter, and the sandbox's always does")
         }
-        Call::VideoGet => Use::Never("recordings are looked for in lists"),
-        Call::Thumbnail => Use::Never("buyers' players ask for it"),
-        Call::StorageUsage => {
+        VendorCall::VideoGet => Use::Never("recordings are looked for in lists"),
+        VendorCall::Thumbnail => Use::Never("buyers' players ask for it"),
+        VendorCall::StorageUsage => {
             Use::Never("asked by `check`, and for health when no call has succeeded for a minute")
         }
-        Call::UserTokenVerify | Call::AccountTokenVerify => Use::Never("asked by `check`"),
-        Call::WebhookPut
-        | Call::WebhookGet
-        | Call::WebhookDelete
-        | Call::DestinationCreate
-        | Call::DestinationList
-        | Call::DestinationDelete
-        | Call::PolicyCreate
-        | Call::PolicyList
-        | Call::PolicyDelete => Use::Never("a matter of set-up, not of relays"),
+        VendorCall::UserTokenVerify | VendorCall::AccountTokenVerify => Use::Never("asked by `check`"),
+        VendorCall::WebhookPut
+        | VendorCall::WebhookGet
+        | VendorCall::WebhookDelete
+        | VendorCall::DestinationCreate
+        | VendorCall::DestinationList
+        | VendorCall::DestinationDelete
+        | VendorCall::PolicyCreate
+        | VendorCall::PolicyList
+        | VendorCall::PolicyDelete => Use::Never("a matter of set-up, not of relays"),
     }
 }
 
 /// Whether a call of a relay's life changes something at a vendor.
-fn changes(call: Call) -> bool {
+fn changes(call: VendorCall) -> bool {
     [
-        Call::LiveInputCreate,
-        Call::LiveInputUpdate,
-        Call::LiveInputDelete,
-        Call::LiveInputRotateKeys,
-        Call::VideoDelete,
-        Call::Acquire,
-        Call::Start,
-        Call::Update,
-        Call::Stop,
-        Call::ConverterCreate,
-        Call::ConverterDelete,
+        VendorCall::LiveInputCreate,
+        VendorCall::LiveInputUpdate,
+        VendorCall::LiveInputDelete,
+        VendorCall::LiveInputRotateKeys,
+        VendorCall::VideoDelete,
+        VendorCall::Acquire,
+        VendorCall::Start,
+        VendorCall::Update,
+        VendorCall::Stop,
+        VendorCall::ConverterCreate,
+        VendorCall::ConverterDelete,
     ]
     .contains(&call)
 }
@@ -146,12 +146,12 @@ impl Wrong {
 
     /// The outcome of a relay that could not be brought up because of it, and the code of the problem its start is
     /// answered with.
-    pub fn outcome(self, call: Call) -> (&'static str, &'static str) {
+    pub fn outcome(self, call: VendorCall) -> (&'static str, &'static str) {
         match self {
             Self::TooMany => ("vendor_rate_limited", "vendor-rate-limited"),
             Self::Hang => ("provisioning_timeout", "vendor-timeout"),
             // Agora's 500 with code 62 (`agora.md §7.1`): a start that took too long.
-            Self::InternalError if call == Call::Start => {
+            Self::InternalError if call == VendorCall::Start => {
                 ("provisioning_timeout", "vendor-timeout")
             }
             Self::Refused => ("vendor_unauthorized", "vendor-unauthorized"),
@@ -169,19 +169,19 @@ impl Wrong {
 /// One call that goes wrong in one way.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    pub call: Call,
+    pub call: VendorCall,
     pub wrong: Wrong,
     pub backend: AgoraBackend,
     pub life: Life,
 }
 
 impl Case {
-    pub fn once(self) -> Fault {
-        Fault::once(self.call, self.wrong.kind())
+    pub fn once(self) -> VendorFault {
+        VendorFault::once(self.call, self.wrong.kind())
     }
 
-    pub fn forever(self) -> Fault {
-        Fault::forever(self.call, self.wrong.kind())
+    pub fn forever(self) -> VendorFault {
+        VendorFault::forever(self.call, self.wrong.kind())
     }
 }
 
@@ -197,7 +197,7 @@ pub fn cases(wrong: Wrong) -> Vec<Case> {
     let backends = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
     let turn = Wrong::iter().position(|other| other == wrong).unwrap();
     let mut cases = Vec::new();
-    for (place, call) in Call::iter().enumerate() {
+    for (place, call) in VendorCall::iter().enumerate() {
         if wrong.is_for_changes() && !changes(call) && !everything() {
             continue;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use relaykeeper::sandbox::{Call, Snapshot};
+use relaykeeper::sandbox::{VendorCall, WorldSnapshot};
 
 use super::nodes::Nodes;
 
@@ -40,9 +40,9 @@ pub async fn check(nodes: &Nodes, relays: usize) {
 }
 
 /// However many nodes have relays that wait for their recordings, there is one list in every interval.
-fn one_list_for_all(state: &Snapshot) {
+fn one_list_for_all(state: &WorldSnapshot) {
     let lists = state.calls.iter();
-    let lists = lists.filter(|call| call.call == Call::VideoList.name());
+    let lists = lists.filter(|call| call.call == VendorCall::VideoList.name());
     let mut at: Vec<_> = lists.map(|call| call.at).collect();
     at.sort();
     let closest = at.windows(2).map(|two| two[1] - two[0]).min();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream;
 use futures_util::{FutureExt, StreamExt};
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ pub async fn on_postgres(test: impl AsyncFnOnce(TestDatabase)) {
 
 /// Processes on one PostgreSQL.
 pub struct Nodes {
-    pub vendors: Vendors,
+    pub vendors: SimulatedVendors,
     pub database: TestDatabase,
     pub raw: Raw,
     pub all: Vec<Program>,
@@ -42,7 +42,7 @@ pub struct Nodes {
 
 impl Nodes {
     pub async fn start(
-        vendors: Vendors,
+        vendors: SimulatedVendors,
         database: TestDatabase,
         count: usize,
         told: Vec<(&'static str, String)>,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
-use relaykeeper::sandbox::{Call, Vendors};
+use relaykeeper::sandbox::{SimulatedVendors, VendorCall};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ const RELAYS: i64 = 6;
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_then_all_goes_on() {
     on_postgres(async |database| {
-        let vendors = Vendors::start(options()).unwrap();
+        let vendors = SimulatedVendors::start(options()).unwrap();
         let fleet = Nodes::start(vendors, database, 2, Vec::new()).await;
         fleet.go_live(1..RELAYS + 1).await;
         fleet.read_only(true).await;
@@ -42,9 +42,9 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
                 fleet.all.iter().all(|node| lost(node.log()))
             })
             .await;
-        let before = calls(&fleet.vendors, Call::Lifecycle).len();
+        let before = calls(&fleet.vendors, VendorCall::Lifecycle).len();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let after = calls(&fleet.vendors, Call::Lifecycle).len();
+        let after = calls(&fleet.vendors, VendorCall::Lifecycle).len();
         assert_eq!(before, after, "a call without a lease");
         for node in &fleet.all {
             let (status, problem) = node.service.stop_channel(1).await;
@@ -69,7 +69,7 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn nodes_that_do_not_hear_each_other_poll_and_say_so() {
     on_postgres(async |database| {
-        let vendors = Vendors::start(options()).unwrap();
+        let vendors = SimulatedVendors::start(options()).unwrap();
         let server: url::Url = database.url.parse().unwrap();
         let target = (server.host_str().unwrap(), server.port().unwrap());
         let proxy = Proxy::deaf_to(target).await;
@@ -107,7 +107,7 @@ async fn nodes_that_do_not_hear_each_other_poll_and_say_so() {
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_gone() {
     on_postgres(async |database| {
-        let vendors = Vendors::start(options()).unwrap();
+        let vendors = SimulatedVendors::start(options()).unwrap();
         let mut fleet = Nodes::start(vendors, database, 1, Vec::new()).await;
         let wrong = ("CLOUDFLARE_STREAM_API_TOKEN", "a-wrong-token".to_owned());
         fleet.told.push(wrong);

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::Method;
 use socket2::{Domain, Socket, Type};
 
@@ -18,12 +18,12 @@ use crate::support::service::{API_TOKEN, Answer, Service, options, show};
 /// The real program, ready, with a database and vendors of its own.
 struct Running {
     program: Program,
-    _vendors: Vendors,
+    _vendors: SimulatedVendors,
     _database: TestDatabase,
 }
 
 async fn running(files: Option<u32>, more: &[(&str, &str)]) -> Running {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let backend = AgoraBackend::CloudRecording;
     let mut program = match files {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Vendors};
+use relaykeeper::sandbox::{SimulatedVendors, VendorCall};
 
 use crate::support::service::{
     Stage, calls, nothing_is_left, options, show, vendors_when, violations,
@@ -13,7 +13,7 @@ use crate::support::service::{
 const AT_ONCE: usize = 20;
 
 /// The encoders of these ingests reconnect one after the other, as fast as the notifications are taken.
-async fn reconnect(vendors: &Vendors, inputs: impl IntoIterator<Item = String>) {
+async fn reconnect(vendors: &SimulatedVendors, inputs: impl IntoIterator<Item = String>) {
     let inputs: Vec<String> = inputs.into_iter().collect();
     for some in inputs.chunks(AT_ONCE) {
         let before = vendors.state_since(chrono::Utc::now()).delivered;
@@ -56,7 +56,7 @@ async fn other_peoples_encoders_do_not_spend_the_budget_of_starts_and_stops() {
     let relay = service.go_live(42, &show("show42")).await;
     service.stop_channel(42).await;
     service.in_phase(&relay, "ended").await;
-    let gets = calls(vendors, Call::LiveInputGet);
+    let gets = calls(vendors, VendorCall::LiveInputGet);
     let of_one = gets.iter().filter(|get| get.line.contains(&foreign));
     assert_eq!(of_one.count(), 1, "it is known not to be ours");
     assert!(gets.len() <= 4, "one call in twenty: {}", gets.len());
@@ -91,7 +91,7 @@ async fn an_encoder_at_an_ingest_of_ours_is_polled_at_once_however_often_it_reco
     service.in_phase(&relay, "finalizing").await;
     reconnect(vendors, std::iter::repeat_n(input, 100)).await;
     service.in_phase(&relay, "ended").await;
-    assert!(calls(vendors, Call::LiveInputGet).len() <= 1);
+    assert!(calls(vendors, VendorCall::LiveInputGet).len() <= 1);
     assert!(nothing_is_left(vendors), "{:#?}", vendors.state());
 }
 
@@ -108,7 +108,7 @@ async fn whoever_asks_how_the_vendors_are_causes_few_calls() {
         let health = stage.service.get("/v1/health").await;
         assert_eq!(health["cloudflare"]["healthy"], false, "{health:#}");
     }
-    let asked = calls(&stage.vendors, Call::StorageUsage).len();
+    let asked = calls(&stage.vendors, VendorCall::StorageUsage).len();
     let most = 1 + usize::try_from(begun.elapsed().as_secs() / 10).unwrap();
     assert!((1..=most).contains(&asked), "{asked} calls");
 }

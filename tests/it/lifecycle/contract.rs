@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Options, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{Options, SimulatedVendors, WebhookUrls};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ struct Life {
 
 impl Life {
     async fn of(backend: AgoraBackend, options: Options) -> Self {
-        let vendors = Vendors::start(options).unwrap();
+        let vendors = SimulatedVendors::start(options).unwrap();
         let agora = Tap::on(&vendors.agora_base_url());
         let cloudflare = vendors.cloudflare_api_base_url();
         let cloudflare = Tap::on(cloudflare.trim_end_matches("/client/v4"));

@@ -1,6 +1,6 @@
 //! What holds when everything has come to rest, whatever happened on the way.
 
-use relaykeeper::sandbox::Snapshot;
+use relaykeeper::sandbox::WorldSnapshot;
 use serde_json::Value;
 
 use super::life::was_lost;
@@ -12,7 +12,7 @@ const POLLS: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
 
 /// No ingest, no egress, no cleanup job. An egress whose session nobody told us stays a cleanup job until a notification names it or
 /// its own hours are over; it publishes nowhere.
-pub(crate) async fn nothing_is_left(state: &Snapshot, raw: &Raw) -> Result<(), String> {
+pub(crate) async fn nothing_is_left(state: &WorldSnapshot, raw: &Raw) -> Result<(), String> {
     let inputs: Vec<_> = state
         .live_inputs
         .iter()
@@ -42,7 +42,7 @@ pub(crate) async fn nothing_is_left(state: &Snapshot, raw: &Raw) -> Result<(), S
 /// One relay was started, went live, had its egress replaced, no more often than `most_replacements`, and was stopped: on
 /// one ingest, with no egress beside those it counts.
 pub(crate) async fn check(
-    state: &Snapshot,
+    state: &WorldSnapshot,
     raw: &Raw,
     relay: &Value,
     most_replacements: u64,

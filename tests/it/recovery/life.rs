@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Options, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{Options, SimulatedVendors, WebhookUrls};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ pub(crate) fn was_lost(relay: &Value) -> bool {
 
 /// The service on simulated vendors.
 pub(crate) struct Stage {
-    pub(crate) vendors: Vendors,
+    pub(crate) vendors: SimulatedVendors,
     pub(crate) database: TestDatabase,
     pub(crate) house: House,
     http: reqwest::Client,
@@ -113,7 +113,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     fn new(scene: Scene, database: &TestDatabase, points: &[String]) -> Self {
-        let vendors = Vendors::start(Options {
+        let vendors = SimulatedVendors::start(Options {
             speed: 50.0,
             // A process that was dead in between keeps no two seconds; its repeated start is the poll for the first one.
             start_within: PATIENCE,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
+use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -24,11 +24,11 @@ fn refusal(answer: &Answer) -> (u16, Value) {
 async fn a_start_that_failed_is_refused_alike_each_time_after_a_restart_and_on_another_node(
     database: TestDatabase,
 ) {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let mut settings = settings(&vendors, AgoraBackend::MediaPush, &database.url);
     settings.relay.start_wait = Duration::from_secs(25);
     settings.server.shutdown_grace = Duration::from_millis(200);
-    let rejected = Fault::once(Call::ConverterCreate, FaultKind::Status(400, None));
+    let rejected = VendorFault::once(VendorCall::ConverterCreate, FaultKind::Status(400, None));
     vendors.fault(rejected);
     let first = Service::start(settings.clone()).await;
     let refused = first.post(START, &KEY, &show("show68")).await;
@@ -63,9 +63,9 @@ async fn the_key_of_a_start_that_our_own_budget_had_no_room_for_is_free_again(
     let stage = stage(backend, |_| {}).await;
     let (service, vendors) = (&stage.service, &stage.vendors);
     let pause = FaultKind::Status(429, Some(120));
-    vendors.fault(Fault::once(Call::LiveInputList, pause));
+    vendors.fault(VendorFault::once(VendorCall::LiveInputList, pause));
     vendors_when(vendors, "told to pause", |vendors| {
-        let lists = calls(vendors, Call::LiveInputList);
+        let lists = calls(vendors, VendorCall::LiveInputList);
         lists
             .iter()
             .any(|call| call.status == Some(429))
@@ -74,7 +74,7 @@ async fn the_key_of_a_start_that_our_own_budget_had_no_room_for_is_free_again(
     .await;
     let first = service.post(START, &KEY, &show("show68")).await;
     first.is_problem(503, "vendor-rate-limited");
-    assert_eq!(calls(vendors, Call::LiveInputCreate).len(), 0);
+    assert_eq!(calls(vendors, VendorCall::LiveInputCreate).len(), 0);
     // A free key belongs to no request: the body may be another one.
     let second = service.post(START, &KEY, &show("show69")).await;
     second.is_problem(503, "vendor-rate-limited");
@@ -100,9 +100,9 @@ async fn a_start_that_succeeded_answers_its_relay_again_even_when_that_failed_la
         settings.relay.live_timeout = Duration::from_millis(500);
     })
     .await;
-    for call in [Call::Lifecycle, Call::Manifest] {
+    for call in [VendorCall::Lifecycle, VendorCall::Manifest] {
         let down = FaultKind::Status(503, None);
-        stage.vendors.fault(Fault::forever(call, down));
+        stage.vendors.fault(VendorFault::forever(call, down));
     }
     let service = &stage.service;
     let started = service.post(START, &KEY, &show("show68")).await;

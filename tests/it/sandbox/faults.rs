@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relaykeeper::sandbox::{Call, Fault, FaultKind};
+use relaykeeper::sandbox::{FaultKind, VendorCall, VendorFault};
 use reqwest::Method;
 use serde_json::json;
 use strum::IntoEnumIterator;
@@ -22,7 +22,7 @@ async fn every_kind_of_fault_does_what_it_says() {
     let fault = |kind| {
         sandbox
             .vendors
-            .fault(Fault::once(Call::LiveInputCreate, kind))
+            .fault(VendorFault::once(VendorCall::LiveInputCreate, kind))
     };
 
     fault(FaultKind::Status(503, Some(7)));
@@ -106,19 +106,19 @@ async fn every_kind_of_fault_does_what_it_says() {
 
 #[test]
 fn a_fault_is_written_as_text_for_every_call() {
-    for call in Call::iter() {
+    for call in VendorCall::iter() {
         assert_eq!(
             format!("{call}=503").parse(),
-            Ok(Fault::once(call, FaultKind::Status(503, None)))
+            Ok(VendorFault::once(call, FaultKind::Status(503, None)))
         );
     }
-    let fault: Fault = "agora.cloud_recording.query=not-found-for:90s,times=forever,after=2"
+    let fault: VendorFault = "agora.cloud_recording.query=not-found-for:90s,times=forever,after=2"
         .parse()
         .unwrap();
     assert_eq!(
         fault,
-        Fault {
-            call: Call::Query,
+        VendorFault {
+            call: VendorCall::Query,
             kind: FaultKind::NotFoundFor(Duration::from_secs(90)),
             times: None,
             after: 2
@@ -131,13 +131,13 @@ fn a_fault_is_written_as_text_for_every_call() {
     ] {
         assert_eq!(
             format!("agora.cloud_recording.stop={text}").parse(),
-            Ok(Fault::once(Call::Stop, kind))
+            Ok(VendorFault::once(VendorCall::Stop, kind))
         );
     }
     assert_eq!(
         "customer.lifecycle=429,retry-after=3".parse(),
-        Ok(Fault::once(
-            Call::Lifecycle,
+        Ok(VendorFault::once(
+            VendorCall::Lifecycle,
             FaultKind::Status(429, Some(3))
         ))
     );
@@ -152,7 +152,7 @@ fn a_fault_is_written_as_text_for_every_call() {
         ("customer.views=page:99", "no HTTP status"),
         ("customer.views=code:400", "no whole number"),
     ] {
-        let error = text.parse::<Fault>().unwrap_err().to_string();
+        let error = text.parse::<VendorFault>().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use relaykeeper::sandbox::{Options, Quotas, Vendors};
+use relaykeeper::sandbox::{Options, Quotas, SimulatedVendors};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
@@ -11,7 +11,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 pub(crate) const BROWSER: &str = "Mozilla/5.0 (test)";
 
 pub(crate) struct Sandbox {
-    pub(crate) vendors: Vendors,
+    pub(crate) vendors: SimulatedVendors,
     pub(crate) http: reqwest::Client,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn fast() -> Options {
 
 impl Sandbox {
     pub(crate) fn start(options: Options) -> Self {
-        let vendors = Vendors::start(options).unwrap();
+        let vendors = SimulatedVendors::start(options).unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             vendors,
@@ -237,11 +237,15 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut poll: impl F
 }
 
 /// A relaying service's page: opened, a token given (an app without a certificate takes any), presence taken.
-pub(crate) async fn page(vendors: &Vendors, leave: bool) -> MockServer {
+pub(crate) async fn page(vendors: &SimulatedVendors, leave: bool) -> MockServer {
     page_with_token(vendors, leave, "007").await
 }
 
-pub(crate) async fn page_with_token(vendors: &Vendors, leave: bool, token: &str) -> MockServer {
+pub(crate) async fn page_with_token(
+    vendors: &SimulatedVendors,
+    leave: bool,
+    token: &str,
+) -> MockServer {
     let page = MockServer::start().await;
     Mock::given(method("GET"))
         .and(path("/recorder"))

@@ -1,6 +1,6 @@
 //! The vendors' webhooks, and the life of the vendors themselves.
 
-use relaykeeper::sandbox::{Options, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{Options, SimulatedVendors, WebhookUrls};
 use reqwest::Method;
 use serde_json::{Value, json};
 use wiremock::matchers::method;
@@ -99,7 +99,7 @@ async fn webhooks_come_signed_and_twice_if_so_wanted() {
 
 #[test]
 fn it_runs_without_a_runtime_and_stops_when_it_is_dropped() {
-    let vendors = Vendors::start(Options::default()).unwrap();
+    let vendors = SimulatedVendors::start(Options::default()).unwrap();
     let address = vendors.control_url().replace("http://", "");
     assert!(std::net::TcpStream::connect(&address).is_ok());
     assert_eq!(

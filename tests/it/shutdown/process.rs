@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub struct Process {
 impl Process {
     /// `relaykeeper serve` with these arguments; ready when this returns.
     pub async fn serve(
-        vendors: &Vendors,
+        vendors: &SimulatedVendors,
         backend: AgoraBackend,
         database: &str,
         port: u16,

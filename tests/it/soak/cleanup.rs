@@ -1,7 +1,7 @@
 //! The clean-up check: the open rows in the service's database, compared with what the vendors still have.
 
 use chrono::{TimeDelta, Utc};
-use relaykeeper::sandbox::Snapshot;
+use relaykeeper::sandbox::WorldSnapshot;
 use relaykeeper::store::{OpenCleanupJob, Store, StoreError};
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub(super) struct Cleanup {
 
 impl Cleanup {
     /// Reads all open rows, whenever they are due.
-    pub(super) async fn read(store: &Store, vendors: &Snapshot) -> Result<Self, StoreError> {
+    pub(super) async fn read(store: &Store, vendors: &WorldSnapshot) -> Result<Self, StoreError> {
         let mut cleanup = Self::default();
         let due = Utc::now() + TimeDelta::days(365);
         for row in store.open_cleanup_jobs(due, ALL).await? {
@@ -32,7 +32,7 @@ impl Cleanup {
         Ok(cleanup)
     }
 
-    fn add(&mut self, row: &OpenCleanupJob, vendors: &Snapshot) {
+    fn add(&mut self, row: &OpenCleanupJob, vendors: &WorldSnapshot) {
         let (kind, target) = (
             row.cleanup_job.kind.as_str(),
             row.cleanup_job.target.as_str(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Everyone outside of the service.
 pub(super) struct Marketplace<'a> {
     client: Client,
-    vendors: &'a Vendors,
+    vendors: &'a SimulatedVendors,
 }
 
 /// A channel's name and its seller.
@@ -32,7 +32,7 @@ fn seller(channel: u64) -> u32 {
 }
 
 impl<'a> Marketplace<'a> {
-    pub(super) fn new(client: Client, vendors: &'a Vendors) -> Self {
+    pub(super) fn new(client: Client, vendors: &'a SimulatedVendors) -> Self {
         Self { client, vendors }
     }
 

@@ -5,7 +5,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use relaykeeper::sandbox::Snapshot;
+use relaykeeper::sandbox::WorldSnapshot;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ impl Report {
         cleanup: Cleanup,
         processes: Processes,
         errors: Vec<String>,
-        vendors: &Snapshot,
+        vendors: &WorldSnapshot,
     ) -> Self {
         let mut report = Self {
             run,
@@ -116,7 +116,7 @@ impl Report {
         report
     }
 
-    fn add(&mut self, relay: &Value, vendors: &Snapshot) {
+    fn add(&mut self, relay: &Value, vendors: &WorldSnapshot) {
         let text = |pointer: &str| relay.pointer(pointer).and_then(Value::as_str);
         let id = text("/id").unwrap_or_default();
         if text("/ended_at").is_none() {
@@ -194,7 +194,7 @@ impl Report {
 }
 
 impl Left {
-    pub(super) fn of(vendors: &Snapshot) -> Self {
+    pub(super) fn of(vendors: &WorldSnapshot) -> Self {
         let mut left = Self::default();
         let inputs = vendors.live_inputs.iter().filter(|input| !input.deleted);
         left.live_inputs

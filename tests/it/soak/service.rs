@@ -7,7 +7,7 @@ use anyhow::bail;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use tokio::time::Instant;
 
 use super::client::Client;
@@ -46,7 +46,7 @@ pub(super) struct Processes {
 
 /// `relaykeeper serve` on the simulated vendors.
 pub(super) struct Service<'a> {
-    vendors: &'a Vendors,
+    vendors: &'a SimulatedVendors,
     folder: PathBuf,
     database_url: String,
     port: u16,
@@ -59,7 +59,11 @@ pub(super) struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    pub(super) fn new(vendors: &'a Vendors, speed: f64, folder: &Path) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        vendors: &'a SimulatedVendors,
+        speed: f64,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         let port = program::free_port();
         let url = format!("http://127.0.0.1:{port}");
         Ok(Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use relaykeeper::sandbox::{Call, Fault, FaultKind, Vendors};
+use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault};
 use strum::IntoEnumIterator as _;
 use tokio::time::Instant;
 
@@ -16,13 +16,13 @@ const UNTIL: f64 = 0.95;
 
 /// Injects faults at random.
 pub(super) struct VendorFaults<'a> {
-    vendors: &'a Vendors,
+    vendors: &'a SimulatedVendors,
     speed: f64,
     rng: StdRng,
 }
 
 impl<'a> VendorFaults<'a> {
-    pub(super) fn new(vendors: &'a Vendors, speed: f64, rng: &mut StdRng) -> Self {
+    pub(super) fn new(vendors: &'a SimulatedVendors, speed: f64, rng: &mut StdRng) -> Self {
         Self {
             vendors,
             speed,
@@ -50,7 +50,7 @@ impl<'a> VendorFaults<'a> {
 
     /// Makes one kind of call fail, up to three times.
     fn fail_a_call(&mut self) {
-        let calls: Vec<Call> = Call::iter().filter(|call| is_made(*call)).collect();
+        let calls: Vec<VendorCall> = VendorCall::iter().filter(|call| is_made(*call)).collect();
         let Some(call) = calls.get(self.rng.random_range(0..calls.len())).copied() else {
             return;
         };
@@ -67,7 +67,7 @@ impl<'a> VendorFaults<'a> {
             _ if asks_for_an_egress(call) => FaultKind::NotFoundFor(self.simulated(20..90)),
             _ => FaultKind::StatusAfter(503),
         };
-        self.vendors.fault(Fault {
+        self.vendors.fault(VendorFault {
             call,
             kind,
             times: Some(self.rng.random_range(1..=3)),
@@ -96,9 +96,9 @@ impl<'a> VendorFaults<'a> {
         } else {
             "agora."
         };
-        for call in Call::iter().filter(|call| call.name().starts_with(vendor)) {
+        for call in VendorCall::iter().filter(|call| call.name().starts_with(vendor)) {
             self.vendors
-                .fault(Fault::forever(call, FaultKind::Status(503, None)));
+                .fault(VendorFault::forever(call, FaultKind::Status(503, None)));
         }
         let outage = Duration::from_secs_f64(self.rng.random_range(1.0..6.0));
         tokio::time::sleep(outage).await;
@@ -121,7 +121,7 @@ impl<'a> VendorFaults<'a> {
 }
 
 /// Whether a service that drives relays makes this call: a fault of any other call would never apply.
-fn is_made(call: Call) -> bool {
+fn is_made(call: VendorCall) -> bool {
     let name = call.name();
     !["token.verify", "webhook", "alerting", "storage_usage"]
         .iter()
@@ -129,12 +129,12 @@ fn is_made(call: Call) -> bool {
 }
 
 /// Whether the call names an egress that may be moving.
-fn asks_for_an_egress(call: Call) -> bool {
+fn asks_for_an_egress(call: VendorCall) -> bool {
     [
-        Call::Query,
-        Call::Stop,
-        Call::ConverterGet,
-        Call::ConverterDelete,
+        VendorCall::Query,
+        VendorCall::Stop,
+        VendorCall::ConverterGet,
+        VendorCall::ConverterDelete,
     ]
     .contains(&call)
 }

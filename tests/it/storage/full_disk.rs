@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::StatusCode;
 
 use super::{deeds, notify_at, readyz, until_unready};
@@ -23,7 +23,7 @@ fn limit(program: &Program, bytes: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_full_disk_nothing_is_done_and_when_there_is_room_again_all_goes_on() {
-    let vendors = Vendors::start(options()).unwrap();
+    let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let mut program = Program::serve_unlimited(&vendors, AgoraBackend::MediaPush, &database.url);
     program.wait_until_ready().await;

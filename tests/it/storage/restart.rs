@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::{Options, Vendors};
+use relaykeeper::sandbox::{Options, SimulatedVendors};
 use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::support::service::{Service, nothing_is_left, options, settings, show,
 async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[case] mode: &str) {
     let mut cluster = Cluster::start();
     // The second ingest takes a while to make: long enough to take the database away.
-    let vendors = Vendors::start(Options {
+    let vendors = SimulatedVendors::start(Options {
         create_latency: Duration::from_secs(30),
         ..options()
     })

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use relaykeeper::actors::crash;
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 
 use super::program::{environment, serve};
 
@@ -39,7 +39,7 @@ pub struct House {
 impl House {
     /// Starts it. Its first life ends at the first of the points (`before_save:3`), its second at the second, and so on.
     pub fn open(
-        vendors: &Vendors,
+        vendors: &SimulatedVendors,
         backend: AgoraBackend,
         database_url: &str,
         points: &[String],

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use relaykeeper::config::AgoraBackend;
-use relaykeeper::sandbox::Vendors;
+use relaykeeper::sandbox::SimulatedVendors;
 
 use super::service::{ADMIN_TOKEN, API_TOKEN, Service};
 
@@ -38,7 +38,7 @@ const TIMERS: [(&str, &str); 14] = [
 
 /// The environment of every service that a test starts as a process of its own.
 pub fn environment(
-    vendors: &Vendors,
+    vendors: &SimulatedVendors,
     backend: AgoraBackend,
     database_url: &str,
     port: u16,
@@ -91,7 +91,7 @@ pub struct Program {
 impl Program {
     /// Starts `relaykeeper serve`; more settings come as environment variables.
     pub fn serve(
-        vendors: &Vendors,
+        vendors: &SimulatedVendors,
         backend: AgoraBackend,
         database_url: &str,
         more: &[(&str, &str)],
@@ -102,7 +102,11 @@ impl Program {
     }
 
     /// The same, for a test that will limit its files: what goes beyond is an error of the write, not the program's end.
-    pub fn serve_unlimited(vendors: &Vendors, backend: AgoraBackend, database_url: &str) -> Self {
+    pub fn serve_unlimited(
+        vendors: &SimulatedVendors,
+        backend: AgoraBackend,
+        database_url: &str,
+    ) -> Self {
         let mut shell = Command::new("/bin/sh");
         shell
             .args(["-c", "trap '' XFSZ; exec \"$0\" serve"])
@@ -113,7 +117,7 @@ impl Program {
     /// The same with so many files at most; and its soft limit is half of that before it starts.
     pub fn serve_with_files(
         files: u32,
-        vendors: &Vendors,
+        vendors: &SimulatedVendors,
         backend: AgoraBackend,
         database_url: &str,
         more: &[(&str, &str)],
@@ -131,7 +135,7 @@ impl Program {
 
     fn spawn(
         mut command: Command,
-        vendors: &Vendors,
+        vendors: &SimulatedVendors,
         backend: AgoraBackend,
         database_url: &str,
         more: &[(&str, &str)],

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use relaykeeper::application::{self, Application};
 use relaykeeper::config::{AgoraBackend, LogFormat, Settings};
-use relaykeeper::sandbox::{Call, CallRecord, EgressState, Options, Vendors, WebhookUrls};
+use relaykeeper::sandbox::{
+    CallRecord, EgressSnapshot, Options, SimulatedVendors, VendorCall, WebhookUrls,
+};
 use relaykeeper::telemetry;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -35,7 +37,7 @@ pub fn options() -> Options {
 }
 
 /// The service's settings on these vendors, with timers a test can wait for.
-pub fn settings(vendors: &Vendors, backend: AgoraBackend, database_url: &str) -> Settings {
+pub fn settings(vendors: &SimulatedVendors, backend: AgoraBackend, database_url: &str) -> Settings {
     let mut settings = Settings::default();
     settings.database.url = database_url.into();
     settings.auth.api_tokens = vec![API_TOKEN.into()];
@@ -347,7 +349,7 @@ impl Drop for Service {
 /// The service on simulated vendors and a database of its own.
 pub struct Stage {
     /// The simulated vendors.
-    pub vendors: Vendors,
+    pub vendors: SimulatedVendors,
     /// The service on them.
     pub service: Service,
     /// Its database; the file goes with it.
@@ -366,7 +368,7 @@ impl Stage {
         options: Options,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let vendors = Vendors::start(options).expect("vendors");
+        let vendors = SimulatedVendors::start(options).expect("vendors");
         let database = TestDatabase::sqlite();
         let mut settings = settings(&vendors, backend, &database.url);
         // Nothing comes any more when a stage is taken down.
@@ -405,22 +407,22 @@ pub fn webhooks(service_url: &str) -> WebhookUrls {
 }
 
 /// The answered calls of one kind, oldest first.
-pub fn calls(vendors: &Vendors, call: Call) -> Vec<CallRecord> {
+pub fn calls(vendors: &SimulatedVendors, call: VendorCall) -> Vec<CallRecord> {
     let mut calls = vendors.state().calls;
     calls.retain(|record| record.call == call.name());
     calls
 }
 
 /// The kinds of violations there were.
-pub fn violations(vendors: &Vendors) -> Vec<&'static str> {
+pub fn violations(vendors: &SimulatedVendors) -> Vec<&'static str> {
     let violations = vendors.state().violations;
     violations.iter().map(|one| one.kind).collect()
 }
 
 /// The egresses that still cost money.
-pub fn alive(vendors: &Vendors) -> Vec<EgressState> {
+pub fn alive(vendors: &SimulatedVendors) -> Vec<EgressSnapshot> {
     let mut egresses = vendors.state().egresses;
-    egresses.retain(EgressState::is_alive);
+    egresses.retain(EgressSnapshot::is_alive);
     egresses
 }
 
@@ -431,9 +433,9 @@ pub fn show(channel_name: &str) -> Value {
 
 /// Waits for something the vendors know.
 pub async fn vendors_when<T>(
-    vendors: &Vendors,
+    vendors: &SimulatedVendors,
     what: &str,
-    poll: impl Fn(&Vendors) -> Option<T>,
+    poll: impl Fn(&SimulatedVendors) -> Option<T>,
 ) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -450,7 +452,7 @@ pub async fn vendors_when<T>(
 }
 
 /// Nothing of ours is left that costs money: no ingest, no egress.
-pub fn nothing_is_left(vendors: &Vendors) -> bool {
+pub fn nothing_is_left(vendors: &SimulatedVendors) -> bool {
     let state = vendors.state();
     state.live_inputs.iter().all(|input| input.deleted)
         && !state.egresses.iter().any(|egress| egress.is_alive())

@@ -7,9 +7,9 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::super::world::{State, World};
+use super::{World, WorldState};
 
-pub(in crate::sandbox) struct Converter {
+pub(in crate::sandbox) struct SimConverter {
     pub(in crate::sandbox) id: String,
     pub(in crate::sandbox) name: String,
     pub(in crate::sandbox) region: String,
@@ -21,7 +21,7 @@ pub(in crate::sandbox) struct Converter {
     /// Seconds of the wire.
     pub(in crate::sandbox) idle_timeout: u64,
     /// The options as they were sent.
-    pub(super) options: Value,
+    pub(in crate::sandbox) options: Value,
     pub(in crate::sandbox) created: i64,
     pub(in crate::sandbox) updated: i64,
     pub(in crate::sandbox) push_at: Duration,
@@ -30,20 +30,20 @@ pub(in crate::sandbox) struct Converter {
     /// `connecting`, `running` or `failed`.
     pub(in crate::sandbox) state: &'static str,
     pub(in crate::sandbox) connection: Option<u64>,
-    pub(super) destroyed: bool,
+    pub(in crate::sandbox) destroyed: bool,
     /// It moves to another machine: nobody knows it until then.
     pub(in crate::sandbox) away_until: Option<Duration>,
     pub(in crate::sandbox) drop_until: Option<Duration>,
-    pub(super) sequence: Option<i64>,
+    pub(in crate::sandbox) sequence: Option<i64>,
     pub(in crate::sandbox) wake: watch::Sender<u64>,
 }
 
-impl Converter {
+impl SimConverter {
     pub(in crate::sandbox) fn is_destroyed(&self) -> bool {
         self.destroyed
     }
 
-    pub(super) fn reachable(&self) -> bool {
+    pub(in crate::sandbox) fn reachable(&self) -> bool {
         !self.destroyed && self.away_until.is_none()
     }
 
@@ -51,12 +51,12 @@ impl Converter {
         self.wake.send_modify(|count| *count += 1);
     }
 
-    pub(super) fn brief(&self) -> Value {
+    pub(in crate::sandbox) fn brief(&self) -> Value {
         json!({"id": self.id, "createTs": self.created, "updateTs": self.updated, "state": self.state})
     }
 
     /// What it was made with.
-    pub(super) fn settings(&self) -> Value {
+    pub(in crate::sandbox) fn settings(&self) -> Value {
         let options = if self.raw {
             "rawOptions"
         } else {
@@ -66,7 +66,7 @@ impl Converter {
     }
 
     /// The answer to a GET: it has no id, its `idleTimeout` is text, and its state and times are missing but in an example.
-    pub(super) fn answer(&self, with_state: bool) -> Value {
+    pub(in crate::sandbox) fn answer(&self, with_state: bool) -> Value {
         let mut body = self.settings();
         if let Some(body) = body.as_object_mut() {
             body.insert(
@@ -104,8 +104,8 @@ pub(in crate::sandbox) enum ConverterEvent<'a> {
     Destroyed { reason: &'a str },
 }
 
-/// The members of [`Converter::brief`].
-pub(super) const BRIEF: &str = "id,createTs,updateTs,state";
+/// The members of [`SimConverter::brief`].
+pub(in crate::sandbox) const BRIEF: &str = "id,createTs,updateTs,state";
 
 /// Sets a member by its dotted path.
 fn put(body: &mut Value, path: &str, value: Value) {
@@ -123,7 +123,7 @@ fn put(body: &mut Value, path: &str, value: Value) {
 /// All converters there ever were. What is asked with every creation is not looked for among thousands.
 #[derive(Default)]
 pub(in crate::sandbox) struct Converters {
-    all: BTreeMap<String, Converter>,
+    all: BTreeMap<String, SimConverter>,
     /// Of those not destroyed: the ids of those that have a name, how many there are, and how many of full HD.
     named: HashMap<String, String>,
     count: usize,
@@ -131,35 +131,35 @@ pub(in crate::sandbox) struct Converters {
 }
 
 impl Converters {
-    pub(in crate::sandbox) fn get(&self, id: &str) -> Option<&Converter> {
+    pub(in crate::sandbox) fn get(&self, id: &str) -> Option<&SimConverter> {
         self.all.get(id)
     }
 
-    pub(in crate::sandbox) fn get_mut(&mut self, id: &str) -> Option<&mut Converter> {
+    pub(in crate::sandbox) fn get_mut(&mut self, id: &str) -> Option<&mut SimConverter> {
         self.all.get_mut(id)
     }
 
     /// All of them, destroyed ones included.
-    pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &Converter> {
+    pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &SimConverter> {
         self.all.values()
     }
 
     /// The id of the one of this name that is not destroyed.
-    pub(super) fn named(&self, name: &str) -> Option<&str> {
+    pub(in crate::sandbox) fn named(&self, name: &str) -> Option<&str> {
         self.named.get(name).map(String::as_str)
     }
 
     /// How many are not destroyed.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::sandbox) fn count(&self) -> usize {
         self.count
     }
 
     /// Of these, how many are of full HD.
-    pub(super) fn full_hd(&self) -> usize {
+    pub(in crate::sandbox) fn full_hd(&self) -> usize {
         self.full_hd
     }
 
-    pub(super) fn insert(&mut self, converter: Converter) {
+    pub(in crate::sandbox) fn insert(&mut self, converter: SimConverter) {
         self.count += 1;
         self.full_hd += usize::from(converter.full_hd);
         if !converter.name.is_empty() {
@@ -170,7 +170,7 @@ impl Converters {
     }
 
     /// Destroys one that is not destroyed yet.
-    pub(in crate::sandbox) fn destroy(&mut self, id: &str) -> Option<&mut Converter> {
+    pub(in crate::sandbox) fn destroy(&mut self, id: &str) -> Option<&mut SimConverter> {
         let converter = self.all.get_mut(id).filter(|one| !one.destroyed)?;
         converter.destroyed = true;
         self.named.remove(&converter.name);
@@ -180,7 +180,7 @@ impl Converters {
     }
 }
 
-impl State {
+impl WorldState {
     /// A Media Push notification (product 5) of a converter. Which members it has depends on the event.
     pub(in crate::sandbox) fn converter_notice(&mut self, id: &str, event: &ConverterEvent<'_>) {
         let Some(converter) = self.converters.get(id) else {

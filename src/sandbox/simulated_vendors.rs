@@ -13,14 +13,13 @@ use actix_web::{App, HttpServer};
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::control::By;
-use super::credentials::{Credentials, Dice};
-use super::fault::Fault;
+use super::control::HostChange;
+use super::fault::VendorFault;
+use super::http::ClientSocket;
 use super::options::{Options, Quotas, WebhookUrls};
-use super::snapshot::Snapshot;
-use super::wire::{self, Wire};
-use super::world::{Addresses, Job, World};
-use super::{egress, notices};
+use super::snapshot::WorldSnapshot;
+use super::world::{Addresses, BackgroundJob, Credentials, Dice, World, deliver};
+use super::{egress, server};
 
 /// How long the cloud browser and the vendors' webhooks wait for an answer, on the wall clock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -32,13 +31,13 @@ const TICK: Duration = Duration::from_millis(20);
 /// Both vendors, running. Dropping it stops them.
 ///
 /// Its methods need no runtime and never wait for the network.
-pub struct Vendors {
+pub struct SimulatedVendors {
     world: Arc<World>,
     stop: UnboundedSender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl std::fmt::Debug for Vendors {
+impl std::fmt::Debug for SimulatedVendors {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Vendors")
@@ -47,7 +46,7 @@ impl std::fmt::Debug for Vendors {
     }
 }
 
-impl Vendors {
+impl SimulatedVendors {
     /// Starts both vendors on loopback, on a thread and an actix system of their own.
     ///
     /// # Errors
@@ -220,29 +219,30 @@ impl Vendors {
     }
 
     /// Everything, as it is now.
-    pub fn state(&self) -> Snapshot {
+    pub fn state(&self) -> WorldSnapshot {
         self.world.snapshot()
     }
 
     /// The same, but of calls and violations only those since then: there may be hundreds of thousands, and while they are
     /// copied nobody is answered.
-    pub fn state_since(&self, since: DateTime<Utc>) -> Snapshot {
+    pub fn state_since(&self, since: DateTime<Utc>) -> WorldSnapshot {
         self.world.snapshot_since(since)
     }
 
     /// A seller comes to a channel or leaves it. Without a uid: all sellers nobody spoke of.
     pub fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool) {
-        self.world.set_seller(channel, uid, present, By::Joining);
+        self.world
+            .set_seller(channel, uid, present, HostChange::Joining);
     }
 
     /// A seller in a channel goes on stage or down to the audience, without joining or leaving.
     pub fn switch_role(&self, channel: &str, uid: u32, on_stage: bool) {
         self.world
-            .set_seller(channel, Some(uid), on_stage, By::Role);
+            .set_seller(channel, Some(uid), on_stage, HostChange::Role);
     }
 
     /// Adds a fault.
-    pub fn fault(&self, fault: Fault) {
+    pub fn fault(&self, fault: VendorFault) {
         self.world.with(|state, _| state.faults.add(fault));
     }
 
@@ -288,7 +288,7 @@ impl Vendors {
     }
 }
 
-impl Drop for Vendors {
+impl Drop for SimulatedVendors {
     fn drop(&mut self) {
         let _ = self.stop.send(());
         if let Some(thread) = self.thread.take() {
@@ -301,7 +301,7 @@ impl Drop for Vendors {
 fn run(
     world: &Arc<World>,
     listeners: [TcpListener; 5],
-    mut work: UnboundedReceiver<Job>,
+    mut work: UnboundedReceiver<BackgroundJob>,
     mut stopped: UnboundedReceiver<()>,
     ready: &mpsc::Sender<io::Result<()>>,
 ) {
@@ -329,9 +329,9 @@ fn run(
                 Some(job) = work.recv() => {
                     let world = Arc::clone(world);
                     match job {
-                        Job::Task(sid) => tasks.spawn_local(egress::run_task(world, sid)),
-                        Job::Converter(id) => tasks.spawn_local(egress::run_converter(world, id)),
-                        Job::Deliver(notice) => tasks.spawn_local(notices::deliver(world, notice)),
+                        BackgroundJob::RunTask(sid) => tasks.spawn_local(egress::run_task(world, sid)),
+                        BackgroundJob::RunConverter(id) => tasks.spawn_local(egress::run_converter(world, id)),
+                        BackgroundJob::Deliver(notice) => tasks.spawn_local(deliver(world, notice)),
                     };
                 }
             }
@@ -347,7 +347,7 @@ fn serve(world: &Arc<World>, listeners: [TcpListener; 5]) -> io::Result<Server> 
         App::new()
             .app_data(data.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY))
-            .default_service(web::to(wire::serve))
+            .default_service(web::to(server::serve))
     })
     .workers(1)
     .keep_alive(Duration::from_secs(75))
@@ -355,7 +355,7 @@ fn serve(world: &Arc<World>, listeners: [TcpListener; 5]) -> io::Result<Server> 
     .on_connect(|connection, kept| {
         let stream = connection.downcast_ref::<actix_web::rt::net::TcpStream>();
         if let Some(stream) = stream.and_then(|stream| stream.as_fd().try_clone_to_owned().ok()) {
-            kept.insert(Wire(stream.into()));
+            kept.insert(ClientSocket(stream.into()));
         }
     });
     for listener in listeners {

@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::super::world::{State, World};
+use super::{World, WorldState};
 
 #[derive(Debug)]
 pub(in crate::sandbox) struct Resource {
-    pub(super) cname: String,
-    pub(super) uid: String,
-    pub(super) scene: u64,
-    pub(super) acquired: Duration,
+    pub(in crate::sandbox) cname: String,
+    pub(in crate::sandbox) uid: String,
+    pub(in crate::sandbox) scene: u64,
+    pub(in crate::sandbox) acquired: Duration,
     /// On the wall clock: when the answer of acquire was on its way.
-    pub(super) acquired_at: Instant,
+    pub(in crate::sandbox) acquired_at: Instant,
     /// The task it was used for.
-    pub(super) sid: Option<String>,
+    pub(in crate::sandbox) sid: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::sandbox) enum Phase {
+pub(in crate::sandbox) enum TaskPhase {
     /// The page is being opened.
     Starting,
     /// The page is open and not ready.
@@ -36,15 +36,15 @@ pub(in crate::sandbox) enum Phase {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sandbox) enum Output {
+pub(in crate::sandbox) enum PushState {
     Connecting,
     Publishing,
     Onhold,
     Disconnected,
 }
 
-impl Output {
-    pub(super) fn text(self) -> &'static str {
+impl PushState {
+    pub(in crate::sandbox) fn text(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
             Self::Publishing => "publishing",
@@ -55,7 +55,7 @@ impl Output {
 }
 
 /// A web-page recording.
-pub(in crate::sandbox) struct Task {
+pub(in crate::sandbox) struct SimTask {
     pub(in crate::sandbox) sid: String,
     pub(in crate::sandbox) resource_id: String,
     pub(in crate::sandbox) cname: String,
@@ -67,12 +67,12 @@ pub(in crate::sandbox) struct Task {
     pub(in crate::sandbox) ready_timeout: Option<Duration>,
     pub(in crate::sandbox) ends_at: Duration,
     pub(in crate::sandbox) push_at: Duration,
-    pub(in crate::sandbox) phase: Phase,
+    pub(in crate::sandbox) phase: TaskPhase,
     /// Whether anything was ever recorded.
     pub(in crate::sandbox) recorded: bool,
     /// `None`: the page is recorded and pushed nowhere.
     pub(in crate::sandbox) rtmp_url: Option<String>,
-    pub(in crate::sandbox) output: Output,
+    pub(in crate::sandbox) output: PushState,
     pub(in crate::sandbox) connection: Option<u64>,
     pub(in crate::sandbox) onhold: bool,
     /// The channel its page is in.
@@ -87,10 +87,10 @@ pub(in crate::sandbox) struct Task {
     pub(in crate::sandbox) wake: watch::Sender<u64>,
 }
 
-impl Task {
+impl SimTask {
     /// Whether query, update and stop find it.
-    pub(super) fn reachable(&self) -> bool {
-        !matches!(self.phase, Phase::Ended | Phase::FailingOver)
+    pub(in crate::sandbox) fn reachable(&self) -> bool {
+        !matches!(self.phase, TaskPhase::Ended | TaskPhase::FailingOver)
     }
 
     pub(in crate::sandbox) fn nudge(&self) {
@@ -101,56 +101,56 @@ impl Task {
 /// All tasks there ever were. What is asked with every acquire and start is not looked for among thousands.
 #[derive(Default)]
 pub(in crate::sandbox) struct Tasks {
-    all: BTreeMap<String, Task>,
+    all: BTreeMap<String, SimTask>,
     /// `cname` and first `uid` of those that are not over: no two have the same.
     unfinished: HashSet<(String, String)>,
 }
 
 impl Tasks {
-    pub(in crate::sandbox) fn get(&self, sid: &str) -> Option<&Task> {
+    pub(in crate::sandbox) fn get(&self, sid: &str) -> Option<&SimTask> {
         self.all.get(sid)
     }
 
-    pub(in crate::sandbox) fn get_mut(&mut self, sid: &str) -> Option<&mut Task> {
+    pub(in crate::sandbox) fn get_mut(&mut self, sid: &str) -> Option<&mut SimTask> {
         self.all.get_mut(sid)
     }
 
     /// All of them, those that are over included.
-    pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &Task> {
+    pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &SimTask> {
         self.all.values()
     }
 
     /// How many are not over.
-    pub(super) fn unfinished(&self) -> usize {
+    pub(in crate::sandbox) fn unfinished(&self) -> usize {
         self.unfinished.len()
     }
 
     /// Whether one of this `cname` and first `uid` is not over.
-    pub(super) fn conflicts(&self, cname: &str, uid: &str) -> bool {
+    pub(in crate::sandbox) fn conflicts(&self, cname: &str, uid: &str) -> bool {
         self.unfinished
             .contains(&(cname.to_owned(), uid.to_owned()))
     }
 
-    pub(super) fn insert(&mut self, task: Task) {
+    pub(in crate::sandbox) fn insert(&mut self, task: SimTask) {
         self.unfinished
             .insert((task.cname.clone(), task.first_uid.clone()));
         self.all.insert(task.sid.clone(), task);
     }
 
     /// Ends one that is not over yet.
-    pub(in crate::sandbox) fn end(&mut self, sid: &str) -> Option<&mut Task> {
+    pub(in crate::sandbox) fn end(&mut self, sid: &str) -> Option<&mut SimTask> {
         let task = self
             .all
             .get_mut(sid)
-            .filter(|task| task.phase != Phase::Ended)?;
-        task.phase = Phase::Ended;
+            .filter(|task| task.phase != TaskPhase::Ended)?;
+        task.phase = TaskPhase::Ended;
         self.unfinished
             .remove(&(task.cname.clone(), task.first_uid.clone()));
         Some(task)
     }
 }
 
-impl State {
+impl WorldState {
     /// A Cloud Recording notification (product 3) of a task.
     pub(in crate::sandbox) fn task_notice(
         &mut self,
@@ -175,7 +175,7 @@ impl State {
     }
 
     /// The push changed: noted, and told by event 100.
-    pub(in crate::sandbox) fn set_output(&mut self, sid: &str, output: Output) {
+    pub(in crate::sandbox) fn set_output(&mut self, sid: &str, output: PushState) {
         let Some(task) = self.tasks.get_mut(sid) else {
             return;
         };

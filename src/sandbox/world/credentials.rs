@@ -5,28 +5,28 @@ use rand::{RngExt, SeedableRng};
 
 /// Draws texts of a given shape.
 #[derive(Debug)]
-pub(super) struct Dice(StdRng);
+pub(in crate::sandbox) struct Dice(StdRng);
 
 impl Dice {
-    pub(super) fn new(seed: Option<u64>) -> Self {
+    pub(in crate::sandbox) fn new(seed: Option<u64>) -> Self {
         Self(StdRng::seed_from_u64(seed.unwrap_or_else(rand::random)))
     }
 
     /// So many lower-case hexadecimal digits.
-    pub(super) fn hex(&mut self, digits: usize) -> String {
+    pub(in crate::sandbox) fn hex(&mut self, digits: usize) -> String {
         self.from(b"0123456789abcdef", digits)
     }
 
     /// So many letters and digits.
-    pub(super) fn word(&mut self, peer_messages: usize) -> String {
+    pub(in crate::sandbox) fn word(&mut self, letters: usize) -> String {
         self.from(
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
-            peer_messages,
+            letters,
         )
     }
 
     /// From 0 to below `end`.
-    pub(super) fn below(&mut self, end: u32) -> u32 {
+    pub(in crate::sandbox) fn below(&mut self, end: u32) -> u32 {
         self.0.random_range(0..end.max(1))
     }
 
@@ -39,20 +39,20 @@ impl Dice {
 }
 
 /// What the caller must know to be let in, and what the vendors sign with.
-pub(super) struct Credentials {
-    pub(super) account_id: String,
-    pub(super) cloudflare_token: String,
-    pub(super) app_id: String,
-    pub(super) app_certificate: String,
-    pub(super) customer_id: String,
-    pub(super) customer_secret: String,
-    pub(super) live_webhook_secret: String,
-    pub(super) stream_webhook_secret: String,
-    pub(super) agora_webhook_secret: String,
+pub(in crate::sandbox) struct Credentials {
+    pub(in crate::sandbox) account_id: String,
+    pub(in crate::sandbox) cloudflare_token: String,
+    pub(in crate::sandbox) app_id: String,
+    pub(in crate::sandbox) app_certificate: String,
+    pub(in crate::sandbox) customer_id: String,
+    pub(in crate::sandbox) customer_secret: String,
+    pub(in crate::sandbox) live_webhook_secret: String,
+    pub(in crate::sandbox) stream_webhook_secret: String,
+    pub(in crate::sandbox) agora_webhook_secret: String,
 }
 
 impl Credentials {
-    pub(super) fn draw(dice: &mut Dice) -> Self {
+    pub(in crate::sandbox) fn draw(dice: &mut Dice) -> Self {
         Self {
             account_id: dice.hex(32),
             cloudflare_token: dice.word(40),

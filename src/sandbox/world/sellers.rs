@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Debug)]
-pub(super) struct Sellers {
+pub(in crate::sandbox) struct Sellers {
     present: bool,
     uid: u32,
-    channels: HashMap<String, Channel>,
+    channels: HashMap<String, ChannelHosts>,
 }
 
 #[derive(Debug, Default)]
-struct Channel {
+struct ChannelHosts {
     /// Sellers somebody spoke of.
     told: BTreeMap<u32, bool>,
     /// What holds for the others.
@@ -21,7 +21,7 @@ struct Channel {
 }
 
 impl Sellers {
-    pub(super) fn new(present: bool, uid: u32) -> Self {
+    pub(in crate::sandbox) fn new(present: bool, uid: u32) -> Self {
         Self {
             present,
             uid,
@@ -30,7 +30,12 @@ impl Sellers {
     }
 
     /// A seller (or, without a uid, everybody nobody spoke of) comes or goes. True when this changed something.
-    pub(super) fn set(&mut self, channel: &str, uid: Option<u32>, present: bool) -> bool {
+    pub(in crate::sandbox) fn set(
+        &mut self,
+        channel: &str,
+        uid: Option<u32>,
+        present: bool,
+    ) -> bool {
         let before = self.hosts(channel);
         let entry = self.channels.entry(channel.to_owned()).or_default();
         match uid {
@@ -46,7 +51,7 @@ impl Sellers {
     }
 
     /// A converter or a page spoke of this seller.
-    pub(super) fn name(&mut self, channel: &str, uid: u32) {
+    pub(in crate::sandbox) fn name(&mut self, channel: &str, uid: u32) {
         self.channels
             .entry(channel.to_owned())
             .or_default()
@@ -55,7 +60,7 @@ impl Sellers {
     }
 
     /// The sellers in the channel.
-    pub(super) fn hosts(&self, channel: &str) -> Vec<u32> {
+    pub(in crate::sandbox) fn hosts(&self, channel: &str) -> Vec<u32> {
         let Some(entry) = self.channels.get(channel) else {
             return if self.present {
                 vec![self.uid]
@@ -84,7 +89,7 @@ impl Sellers {
     }
 
     /// Whether one of these is in the channel; of an empty list: whether anybody is.
-    pub(super) fn any(&self, channel: &str, uids: &[u32]) -> bool {
+    pub(in crate::sandbox) fn any(&self, channel: &str, uids: &[u32]) -> bool {
         let hosts = self.hosts(channel);
         if uids.is_empty() {
             !hosts.is_empty()
@@ -93,7 +98,7 @@ impl Sellers {
         }
     }
 
-    pub(super) fn next_sequence(&mut self, channel: &str) -> u64 {
+    pub(in crate::sandbox) fn next_sequence(&mut self, channel: &str) -> u64 {
         let entry = self.channels.entry(channel.to_owned()).or_default();
         entry.sequence += 1;
         entry.sequence

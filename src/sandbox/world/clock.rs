@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(in crate::sandbox) struct SimClock {
     start: Instant,
     speed: f64,
     wire_speed: f64,
 }
 
-impl Clock {
-    pub(super) fn new(speed: f64, wire_speed: Option<f64>) -> Self {
+impl SimClock {
+    pub(in crate::sandbox) fn new(speed: f64, wire_speed: Option<f64>) -> Self {
         let sane = |value: f64| {
             if value.is_finite() && value > 0.0 {
                 value
@@ -28,32 +28,32 @@ impl Clock {
         }
     }
 
-    pub(super) fn now(&self) -> Duration {
+    pub(in crate::sandbox) fn now(&self) -> Duration {
         self.start.elapsed().mul_f64(self.speed)
     }
 
     /// How long a simulated span takes on the wall clock.
-    pub(super) fn real(&self, simulated: Duration) -> Duration {
+    pub(in crate::sandbox) fn real(&self, simulated: Duration) -> Duration {
         simulated.div_f64(self.speed)
     }
 
     /// The simulated span of so many seconds told by a caller.
-    pub(super) fn of_wire(&self, seconds: u64) -> Duration {
+    pub(in crate::sandbox) fn of_wire(&self, seconds: u64) -> Duration {
         Duration::from_secs(seconds).mul_f64(self.speed / self.wire_speed)
     }
 
     /// A simulated span as told to a caller.
-    pub(super) fn to_wire(&self, simulated: Duration) -> Duration {
+    pub(in crate::sandbox) fn to_wire(&self, simulated: Duration) -> Duration {
         simulated.mul_f64(self.wire_speed / self.speed)
     }
 
     /// Whole wall-clock seconds, rounded up, at least 1: for headers a client sleeps by.
-    pub(super) fn header_seconds(&self, simulated: Duration) -> u64 {
+    pub(in crate::sandbox) fn header_seconds(&self, simulated: Duration) -> u64 {
         let real = self.real(simulated);
         (real.as_secs() + u64::from(real.subsec_nanos() > 0)).max(1)
     }
 
-    pub(super) async fn sleep(&self, simulated: Duration) {
+    pub(in crate::sandbox) async fn sleep(&self, simulated: Duration) {
         if !simulated.is_zero() {
             tokio::time::sleep(self.real(simulated)).await;
         }
@@ -61,6 +61,6 @@ impl Clock {
 }
 
 /// Now on the wall clock, as vendors write it.
-pub(super) fn stamp(at: DateTime<Utc>) -> String {
+pub(in crate::sandbox) fn stamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }

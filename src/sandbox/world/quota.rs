@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 #[derive(Debug, Default)]
-pub(super) struct Window(VecDeque<Duration>);
+pub(in crate::sandbox) struct SlidingWindow(VecDeque<Duration>);
 
-impl Window {
+impl SlidingWindow {
     fn expire(&mut self, now: Duration, span: Duration) {
         while self.0.front().is_some_and(|first| *first + span <= now) {
             self.0.pop_front();
@@ -14,7 +14,7 @@ impl Window {
     }
 
     /// Counts a call; false when the limit was reached before it.
-    pub(super) fn admit(&mut self, now: Duration, span: Duration, limit: u32) -> bool {
+    pub(in crate::sandbox) fn admit(&mut self, now: Duration, span: Duration, limit: u32) -> bool {
         self.expire(now, span);
         if u32::try_from(self.0.len()).unwrap_or(u32::MAX) >= limit {
             return false;
@@ -24,7 +24,12 @@ impl Window {
     }
 
     /// Calls left, and how long until the oldest counted one leaves the window.
-    pub(super) fn left(&mut self, now: Duration, span: Duration, limit: u32) -> (u32, Duration) {
+    pub(in crate::sandbox) fn left(
+        &mut self,
+        now: Duration,
+        span: Duration,
+        limit: u32,
+    ) -> (u32, Duration) {
         self.expire(now, span);
         let used = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         let reset = self
@@ -37,14 +42,14 @@ impl Window {
 
 /// Cloudflare's: past the limit everything is blocked for a whole window (`cloudflare-stream.md §1.4`).
 #[derive(Debug, Default)]
-pub(super) struct Blocking {
-    window: Window,
+pub(in crate::sandbox) struct BlockingWindow {
+    window: SlidingWindow,
     blocked_until: Option<Duration>,
 }
 
-impl Blocking {
+impl BlockingWindow {
     /// Counts a call; `Err` is how long everything stays blocked, with whether this call is the one that passed the limit.
-    pub(super) fn admit(
+    pub(in crate::sandbox) fn admit(
         &mut self,
         now: Duration,
         span: Duration,
@@ -63,7 +68,12 @@ impl Blocking {
         Err((span, true))
     }
 
-    pub(super) fn left(&mut self, now: Duration, span: Duration, limit: u32) -> (u32, Duration) {
+    pub(in crate::sandbox) fn left(
+        &mut self,
+        now: Duration,
+        span: Duration,
+        limit: u32,
+    ) -> (u32, Duration) {
         match self.blocked_until {
             Some(until) if now < until => (0, until.saturating_sub(now)),
             Some(_) | None => self.window.left(now, span, limit),

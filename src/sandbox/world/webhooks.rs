@@ -10,12 +10,30 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::cloudflare;
-use super::world::{State, World};
+use super::videos::video_object;
+use super::{World, WorldState};
+
+pub(in crate::sandbox) struct AlertDestination {
+    pub(in crate::sandbox) id: String,
+    pub(in crate::sandbox) name: String,
+    pub(in crate::sandbox) url: String,
+    pub(in crate::sandbox) secret: Option<String>,
+}
+
+#[derive(Debug)]
+pub(in crate::sandbox) struct AlertPolicy {
+    pub(in crate::sandbox) id: String,
+    pub(in crate::sandbox) enabled: bool,
+    /// Inputs it is for; none are all.
+    pub(in crate::sandbox) input_ids: Vec<String>,
+    /// Ids of destinations.
+    pub(in crate::sandbox) destinations: Vec<String>,
+    pub(in crate::sandbox) body: Value,
+}
 
 /// One message on its way.
 #[derive(Clone)]
-pub(super) struct Notice {
+pub(in crate::sandbox) struct OutgoingWebhook {
     url: String,
     signer: Signer,
     body: String,
@@ -41,7 +59,7 @@ fn hmac_hex<M: Mac + KeyInit>(key: &str, message: &[u8]) -> String {
     hex::encode(mac.chain_update(message).finalize().into_bytes())
 }
 
-impl State {
+impl WorldState {
     fn send(&mut self, url: String, signer: Signer, body: &Value) {
         let delay = if self.webhooks.reordered {
             Duration::from_millis(u64::from(self.dice.below(5000)))
@@ -49,7 +67,7 @@ impl State {
             Duration::ZERO
         };
         let copies = if self.webhooks.duplicates { 2 } else { 1 };
-        self.notices.push(Notice {
+        self.notices.push(OutgoingWebhook {
             url,
             signer,
             body: body.to_string(),
@@ -59,7 +77,7 @@ impl State {
     }
 
     /// A notification of Agora's; `product` 1 RTC, 3 Cloud Recording, 5 Media Push.
-    pub(super) fn agora_notice(&mut self, product: u8, event: u16, payload: Value) {
+    pub(in crate::sandbox) fn agora_notice(&mut self, product: u8, event: u16, payload: Value) {
         let Some(url) = self.webhooks.agora.clone() else {
             return;
         };
@@ -76,9 +94,13 @@ impl State {
 }
 
 /// Sends the test message of a new alerting destination once, and returns whether the address answered with 2xx.
-pub(super) async fn is_taken_as_test(world: &World, url: String, secret: Option<String>) -> bool {
+pub(in crate::sandbox) async fn is_taken_as_test(
+    world: &World,
+    url: String,
+    secret: Option<String>,
+) -> bool {
     let text = "Hello World! This is a test message sent from https://cloudflare.com. If you can see this, your webhook is configured properly.";
-    let notice = Notice {
+    let notice = OutgoingWebhook {
         url,
         signer: Signer::Verbatim(Some(secret.unwrap_or_default())),
         body: json!({ "text": text }).to_string(),
@@ -89,7 +111,7 @@ pub(super) async fn is_taken_as_test(world: &World, url: String, secret: Option<
 }
 
 /// `live_input.connected`, `.disconnected` or `.errored` of an input.
-pub(super) fn live_input(state: &mut State, uid: &str, event: &str) {
+pub(in crate::sandbox) fn notify_live_input(state: &mut WorldState, uid: &str, event: &str) {
     let body = json!({
         "name": "Live Webhook",
         "text": format!("Notification type: Stream Live Input\nInput ID: {uid}\nEvent type: {event}"),
@@ -130,21 +152,21 @@ pub(super) fn live_input(state: &mut State, uid: &str, event: &str) {
 }
 
 /// A video is ready: its bare object.
-pub(super) fn video(state: &mut State, world: &World, uid: &str) {
+pub(in crate::sandbox) fn notify_video(state: &mut WorldState, world: &World, uid: &str) {
     let Some(url) = state.webhooks.cloudflare_stream.clone() else {
         return;
     };
     if let Some(body) = state
         .videos
         .get(uid)
-        .map(|video| cloudflare::video_object(world, video))
+        .map(|video| video_object(world, video))
     {
         state.send(url, Signer::Stream, &body);
     }
 }
 
 /// Delivers a message: until it is answered 2xx, with three repeats.
-pub(super) async fn deliver(world: Arc<World>, notice: Notice) {
+pub(in crate::sandbox) async fn deliver(world: Arc<World>, notice: OutgoingWebhook) {
     world.clock.sleep(notice.delay).await;
     for _ in 0..notice.copies {
         for pause in [1, 3, 6, 0] {
@@ -158,7 +180,7 @@ pub(super) async fn deliver(world: Arc<World>, notice: Notice) {
 }
 
 /// Sends a message once, and returns whether it was answered with 2xx.
-async fn is_taken(world: &World, notice: &Notice) -> bool {
+async fn is_taken(world: &World, notice: &OutgoingWebhook) -> bool {
     let mut request = world
         .http
         .post(&notice.url)

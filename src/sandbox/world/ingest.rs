@@ -4,157 +4,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, Days, Utc};
-use serde_json::Value;
+use chrono::{Days, Utc};
 use tokio::sync::watch;
 
-use super::notices;
-use super::world::{State, World};
+use super::live_inputs::{EncoderConnection, SimVideo, SimVideoState};
+use super::webhooks;
+use super::{World, WorldState};
 
 /// Where encoders are told to push; the same for everybody.
-pub(super) const RTMPS_URL: &str = "rtmps://live.cloudflare.com:443/live/";
+pub(in crate::sandbox) const RTMPS_URL: &str = "rtmps://live.cloudflare.com:443/live/";
 
-#[derive(Debug, Clone)]
-pub(super) struct Recording {
-    pub(super) mode: String,
-    pub(super) timeout_seconds: Option<u64>,
-    pub(super) require_signed_urls: bool,
-    pub(super) allowed_origins: Option<Vec<String>>,
-    pub(super) hide_live_viewer_count: bool,
-}
-
-impl Default for Recording {
-    fn default() -> Self {
-        Self {
-            mode: "off".to_owned(),
-            timeout_seconds: None,
-            require_signed_urls: false,
-            allowed_origins: None,
-            hide_live_viewer_count: false,
-        }
-    }
-}
-
-/// What `status` says of the encoder.
-#[derive(Debug, Clone)]
-pub(super) struct Encoder {
-    pub(super) state: &'static str,
-    pub(super) reason: &'static str,
-    pub(super) since: DateTime<Utc>,
-}
-
-pub(super) struct LiveInput {
-    pub(super) uid: String,
-    pub(super) created: DateTime<Utc>,
-    pub(super) modified: DateTime<Utc>,
-    pub(super) meta: Value,
-    pub(super) enabled: bool,
-    pub(super) prefer_low_latency: Option<bool>,
-    pub(super) delete_recording_after_days: Option<u64>,
-    pub(super) recording: Recording,
-    pub(super) stream_key: String,
-    pub(super) playback_key: String,
-    pub(super) publish_secret: String,
-    pub(super) keys_rotated_at: Option<DateTime<Utc>>,
-    pub(super) deleted: bool,
-    /// The encoders attached now; more than one is a violation.
-    pub(super) connections: Vec<Connection>,
-    /// When the picture comes (came) of the encoder attached now.
-    pub(super) playable_at: Duration,
-    /// The video of the broadcast that is not over.
-    pub(super) video: Option<String>,
-    /// The feed is lost; when the broadcast is over unless an encoder comes back.
-    pub(super) hold_until: Option<Duration>,
-    /// How long the broadcast had a picture, up to the last loss.
-    pub(super) shown: Duration,
-    pub(super) status: Option<Encoder>,
-    pub(super) history: Vec<Encoder>,
-}
-
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) id: u64,
-    /// The sid or the converter's id.
-    pub(super) egress: String,
-    since: Duration,
-    /// Wakes the egress when it is thrown out.
-    wake: watch::Sender<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum VideoState {
-    Live,
-    Processing { ready_at: Duration },
-    Ready,
-}
-
-#[derive(Debug)]
-pub(super) struct Video {
-    pub(super) uid: String,
-    pub(super) input: String,
-    pub(super) input_meta: Value,
-    pub(super) created: DateTime<Utc>,
-    pub(super) modified: DateTime<Utc>,
-    pub(super) state: VideoState,
-    /// Simulated time with an encoder attached.
-    pub(super) length: Duration,
-    /// Its length is not told, though it is ready.
-    pub(super) length_hidden: bool,
-    pub(super) require_signed_urls: bool,
-    pub(super) retention_days: Option<u64>,
-    pub(super) scheduled_deletion: Option<DateTime<Utc>>,
-    pub(super) deleted: bool,
-}
-
-/// What will happen by itself, by its moment: so that a call costs what fell due, and not what is on air.
-#[derive(Debug, Default)]
-pub(super) struct Due {
-    /// Live inputs whose feed was lost, and may have come back since.
-    losses: BTreeSet<(Duration, String)>,
-    /// Videos that are being made, and may have been deleted since.
-    videos: BTreeSet<(Duration, String)>,
-}
-
-impl LiveInput {
-    /// Whether a viewer sees a moving picture.
-    pub(super) fn playable(&self, now: Duration) -> bool {
-        self.recording.mode == "automatic"
-            && self.video.is_some()
-            && !self.connections.is_empty()
-            && self.playable_at <= now
-    }
-
-    /// Whether the manifest is answered: a moving picture, or the last one of a lost feed.
-    pub(super) fn has_manifest(&self, now: Duration) -> bool {
-        self.playable(now)
-            || (self.recording.mode == "automatic" && self.video.is_some() && !self.shown.is_zero())
-    }
-
-    /// How long the broadcast had a picture, up to now.
-    pub(super) fn shown(&self, now: Duration) -> Duration {
-        if self.playable(now) {
-            self.shown + now.saturating_sub(self.playable_at)
-        } else {
-            self.shown
-        }
-    }
-
-    fn status(&mut self, state: &'static str, reason: &'static str) {
-        let next = Encoder {
-            state,
-            reason,
-            since: Utc::now(),
-        };
-        if let Some(last) = self.status.replace(next) {
-            self.history.insert(0, last);
-            self.history.truncate(10);
-        }
-    }
-}
-
-impl State {
+impl WorldState {
     /// An encoder connects. `Err` says why it is refused, without the key.
-    pub(super) fn connect(
+    pub(in crate::sandbox) fn connect(
         &mut self,
         world: &World,
         now: Duration,
@@ -180,7 +42,7 @@ impl State {
         let double = !input.connections.is_empty();
         self.next_connection += 1;
         let id = self.next_connection;
-        input.connections.push(Connection {
+        input.connections.push(EncoderConnection {
             id,
             egress: egress.to_owned(),
             since: now,
@@ -189,15 +51,15 @@ impl State {
         if !double {
             input.playable_at = now + world.options.playable_after;
             input.hold_until = None;
-            input.status("connected", "new_configuration_accepted");
+            input.set_status("connected", "new_configuration_accepted");
             if input.video.is_none() && input.recording.mode == "automatic" {
-                let video = Video {
+                let video = SimVideo {
                     uid: self.dice.hex(32),
                     input: uid.clone(),
                     input_meta: input.meta.clone(),
                     created: Utc::now(),
                     modified: Utc::now(),
-                    state: VideoState::Live,
+                    state: SimVideoState::Live,
                     length: Duration::ZERO,
                     length_hidden: false,
                     require_signed_urls: input.recording.require_signed_urls,
@@ -214,17 +76,17 @@ impl State {
         if double {
             self.violation("double_publish", uid);
         } else {
-            notices::live_input(self, &uid, "live_input.connected");
+            webhooks::notify_live_input(self, &uid, "live_input.connected");
         }
         Ok(id)
     }
 
-    pub(super) fn connected(&self, connection: u64) -> bool {
+    pub(in crate::sandbox) fn connected(&self, connection: u64) -> bool {
         self.connections.contains_key(&connection)
     }
 
     /// An encoder goes away by itself.
-    pub(super) fn disconnect(&mut self, world: &World, now: Duration, connection: u64) {
+    pub(in crate::sandbox) fn disconnect(&mut self, world: &World, now: Duration, connection: u64) {
         if let Some(uid) = self.connections.get(&connection).cloned() {
             self.detach(
                 world,
@@ -237,7 +99,13 @@ impl State {
     }
 
     /// All encoders of an input are thrown out; the feed counts as lost.
-    pub(super) fn kick(&mut self, world: &World, now: Duration, uid: &str, reason: &'static str) {
+    pub(in crate::sandbox) fn kick(
+        &mut self,
+        world: &World,
+        now: Duration,
+        uid: &str,
+        reason: &'static str,
+    ) {
         self.detach(world, now, uid, |_| true, reason);
     }
 
@@ -246,7 +114,7 @@ impl State {
         world: &World,
         now: Duration,
         uid: &str,
-        which: impl Fn(&Connection) -> bool,
+        which: impl Fn(&EncoderConnection) -> bool,
         reason: &'static str,
     ) {
         let Some(input) = self.live_inputs.get_mut(uid) else {
@@ -257,7 +125,7 @@ impl State {
         }
         let shown = input.shown(now);
         let first = input.connections.first().map_or(now, |one| one.since);
-        let (gone, left): (Vec<Connection>, Vec<Connection>) =
+        let (gone, left): (Vec<EncoderConnection>, Vec<EncoderConnection>) =
             input.connections.drain(..).partition(|one| which(one));
         input.connections = left;
         for one in gone {
@@ -277,7 +145,7 @@ impl State {
         let hold_until = now + hold;
         input.hold_until = Some(hold_until);
         self.due.losses.insert((hold_until, uid.to_owned()));
-        input.status("disconnected", reason);
+        input.set_status("disconnected", reason);
         if let Some(video) = input
             .video
             .as_ref()
@@ -285,11 +153,11 @@ impl State {
         {
             video.length += now.saturating_sub(first);
         }
-        notices::live_input(self, uid, "live_input.disconnected");
+        webhooks::notify_live_input(self, uid, "live_input.disconnected");
     }
 
     /// The broadcast of an input is over, at once: its video is made.
-    pub(super) fn end_broadcast(&mut self, world: &World, now: Duration, uid: &str) {
+    pub(in crate::sandbox) fn end_broadcast(&mut self, world: &World, now: Duration, uid: &str) {
         let Some(input) = self.live_inputs.get_mut(uid) else {
             return;
         };
@@ -299,13 +167,13 @@ impl State {
             && let Some(entry) = self.videos.get_mut(&video)
         {
             let ready_at = now + world.options.recording_ready_after;
-            entry.state = VideoState::Processing { ready_at };
+            entry.state = SimVideoState::Processing { ready_at };
             self.due.videos.insert((ready_at, video));
         }
     }
 
     /// Makes happen what fell due up to now, each thing at its moment.
-    pub(super) fn settle(&mut self, world: &World, now: Duration) {
+    pub(in crate::sandbox) fn settle(&mut self, world: &World, now: Duration) {
         while let Some((at, uid)) = take_due(&mut self.due.losses, now) {
             let input = self.live_inputs.get(&uid);
             if input.is_some_and(|input| input.hold_until == Some(at)) {
@@ -316,12 +184,12 @@ impl State {
             let Some(video) = self.videos.get_mut(&uid).filter(|video| !video.deleted) else {
                 continue;
             };
-            video.state = VideoState::Ready;
+            video.state = SimVideoState::Ready;
             video.modified = Utc::now();
             video.scheduled_deletion = video
                 .retention_days
                 .and_then(|days| Utc::now().checked_add_days(Days::new(days)));
-            notices::video(self, world, &uid);
+            webhooks::notify_video(self, world, &uid);
         }
     }
 }

@@ -1,0 +1,146 @@
+//! Live inputs, their encoders and their videos: what is stored of them (`cloudflare-stream.md §2, §4`).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio::sync::watch;
+
+#[derive(Debug, Clone)]
+pub(in crate::sandbox) struct RecordingSettings {
+    pub(in crate::sandbox) mode: String,
+    pub(in crate::sandbox) timeout_seconds: Option<u64>,
+    pub(in crate::sandbox) require_signed_urls: bool,
+    pub(in crate::sandbox) allowed_origins: Option<Vec<String>>,
+    pub(in crate::sandbox) hide_live_viewer_count: bool,
+}
+
+impl Default for RecordingSettings {
+    fn default() -> Self {
+        Self {
+            mode: "off".to_owned(),
+            timeout_seconds: None,
+            require_signed_urls: false,
+            allowed_origins: None,
+            hide_live_viewer_count: false,
+        }
+    }
+}
+
+/// What `status` says of the encoder.
+#[derive(Debug, Clone)]
+pub(in crate::sandbox) struct Encoder {
+    pub(in crate::sandbox) state: &'static str,
+    pub(in crate::sandbox) reason: &'static str,
+    pub(in crate::sandbox) since: DateTime<Utc>,
+}
+
+pub(in crate::sandbox) struct SimLiveInput {
+    pub(in crate::sandbox) uid: String,
+    pub(in crate::sandbox) created: DateTime<Utc>,
+    pub(in crate::sandbox) modified: DateTime<Utc>,
+    pub(in crate::sandbox) meta: Value,
+    pub(in crate::sandbox) enabled: bool,
+    pub(in crate::sandbox) prefer_low_latency: Option<bool>,
+    pub(in crate::sandbox) delete_recording_after_days: Option<u64>,
+    pub(in crate::sandbox) recording: RecordingSettings,
+    pub(in crate::sandbox) stream_key: String,
+    pub(in crate::sandbox) playback_key: String,
+    pub(in crate::sandbox) publish_secret: String,
+    pub(in crate::sandbox) keys_rotated_at: Option<DateTime<Utc>>,
+    pub(in crate::sandbox) deleted: bool,
+    /// The encoders attached now; more than one is a violation.
+    pub(in crate::sandbox) connections: Vec<EncoderConnection>,
+    /// When the picture comes (came) of the encoder attached now.
+    pub(in crate::sandbox) playable_at: Duration,
+    /// The video of the broadcast that is not over.
+    pub(in crate::sandbox) video: Option<String>,
+    /// The feed is lost; when the broadcast is over unless an encoder comes back.
+    pub(in crate::sandbox) hold_until: Option<Duration>,
+    /// How long the broadcast had a picture, up to the last loss.
+    pub(in crate::sandbox) shown: Duration,
+    pub(in crate::sandbox) status: Option<Encoder>,
+    pub(in crate::sandbox) history: Vec<Encoder>,
+}
+
+#[derive(Debug)]
+pub(in crate::sandbox) struct EncoderConnection {
+    pub(in crate::sandbox) id: u64,
+    /// The sid or the converter's id.
+    pub(in crate::sandbox) egress: String,
+    pub(super) since: Duration,
+    /// Wakes the egress when it is thrown out.
+    pub(super) wake: watch::Sender<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sandbox) enum SimVideoState {
+    Live,
+    Processing { ready_at: Duration },
+    Ready,
+}
+
+#[derive(Debug)]
+pub(in crate::sandbox) struct SimVideo {
+    pub(in crate::sandbox) uid: String,
+    pub(in crate::sandbox) input: String,
+    pub(in crate::sandbox) input_meta: Value,
+    pub(in crate::sandbox) created: DateTime<Utc>,
+    pub(in crate::sandbox) modified: DateTime<Utc>,
+    pub(in crate::sandbox) state: SimVideoState,
+    /// Simulated time with an encoder attached.
+    pub(in crate::sandbox) length: Duration,
+    /// Its length is not told, though it is ready.
+    pub(in crate::sandbox) length_hidden: bool,
+    pub(in crate::sandbox) require_signed_urls: bool,
+    pub(in crate::sandbox) retention_days: Option<u64>,
+    pub(in crate::sandbox) scheduled_deletion: Option<DateTime<Utc>>,
+    pub(in crate::sandbox) deleted: bool,
+}
+
+/// What will happen by itself, by its moment: so that a call costs what fell due, and not what is on air.
+#[derive(Debug, Default)]
+pub(in crate::sandbox) struct DueEvents {
+    /// Live inputs whose feed was lost, and may have come back since.
+    pub(super) losses: BTreeSet<(Duration, String)>,
+    /// Videos that are being made, and may have been deleted since.
+    pub(super) videos: BTreeSet<(Duration, String)>,
+}
+
+impl SimLiveInput {
+    /// Whether a viewer sees a moving picture.
+    pub(in crate::sandbox) fn playable(&self, now: Duration) -> bool {
+        self.recording.mode == "automatic"
+            && self.video.is_some()
+            && !self.connections.is_empty()
+            && self.playable_at <= now
+    }
+
+    /// Whether the manifest is answered: a moving picture, or the last one of a lost feed.
+    pub(in crate::sandbox) fn has_manifest(&self, now: Duration) -> bool {
+        self.playable(now)
+            || (self.recording.mode == "automatic" && self.video.is_some() && !self.shown.is_zero())
+    }
+
+    /// How long the broadcast had a picture, up to now.
+    pub(in crate::sandbox) fn shown(&self, now: Duration) -> Duration {
+        if self.playable(now) {
+            self.shown + now.saturating_sub(self.playable_at)
+        } else {
+            self.shown
+        }
+    }
+
+    pub(super) fn set_status(&mut self, state: &'static str, reason: &'static str) {
+        let next = Encoder {
+            state,
+            reason,
+            since: Utc::now(),
+        };
+        if let Some(last) = self.status.replace(next) {
+            self.history.insert(0, last);
+            self.history.truncate(10);
+        }
+    }
+}
