@@ -1,23 +1,23 @@
-//! What ten thousand channels cost: the figures of `docs/performance.md`, "Channels".
+//! Measures what ten thousand channels cost: `docs/performance.md`, "Channels".
 //!
 //! ```sh
 //! cargo bench --bench channels
-//! RELAYKEEPER_CHANNELS=200 cargo bench --bench channels        # a try, in a minute; it writes nothing into the repository
-//! RELAYKEEPER_PARTS=reads,plain cargo bench --bench channels   # some parts only: held, added, watched, reads, plain,
+//! RELAYKEEPER_CHANNELS=200 cargo bench --bench channels        # a short run of a minute; writes no files
+//! RELAYKEEPER_PARTS=reads,plain cargo bench --bench channels   # only some of held, added, watched, reads, plain,
 //!                                                              # sustained, lives
 //! ```
 //!
-//! It prints one table, with the machine it ran on, and writes `benches/results/<date>.json`; the part `held` also draws
-//! `docs/performance.svg`. Parts that did not run keep what that day's file has of them.
+//! Prints a table and writes `benches/results/<date>.json`; the part `held` also draws `docs/performance.svg`. Parts that do not
+//! run keep their results in that day's file.
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `RELAYKEEPER_CHANNELS` | 10000 | relays held at once; with fewer everything is shorter |
+//! | `RELAYKEEPER_CHANNELS` | 10000 | concurrent relays; fewer shorten everything |
 //! | `RELAYKEEPER_HOLD_SECONDS` | 600 | how long they are held |
-//! | `RELAYKEEPER_STEPS` | 100,1000,2500,5000 | the numbers of relays that are looked at before that one |
-//! | `RELAYKEEPER_TEST_POSTGRES` | none | a server (the URL of a maintenance database), for the lives on PostgreSQL |
+//! | `RELAYKEEPER_STEPS` | 100,1000,2500,5000 | smaller numbers of relays to measure first |
+//! | `RELAYKEEPER_TEST_POSTGRES` | none | URL of a maintenance database, to run `lives` on PostgreSQL too |
 //!
-//! Service and simulated vendors are processes of their own, on this machine; what the service costs is read from `/proc`.
+//! The service and the simulated vendors run as separate processes; the service's cost is read from `/proc`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,6 +34,8 @@
 
 #[path = "channels/added.rs"]
 mod added;
+#[path = "channels/chart.rs"]
+mod chart;
 #[path = "channels/constant.rs"]
 mod constant;
 #[path = "channels/direct.rs"]
@@ -46,8 +48,6 @@ mod lives;
 mod machine;
 #[path = "channels/plain.rs"]
 mod plain;
-#[path = "channels/plot.rs"]
-mod plot;
 #[path = "channels/process.rs"]
 mod process;
 #[path = "channels/ramp.rs"]
@@ -75,18 +75,18 @@ use size::Size;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        // This program once more, as the other side.
+        // This binary, run again as a child process.
         Some("vendors") => vendors::serve(),
         Some("constant") => constant::serve(),
         _ if arguments.iter().any(|argument| argument == "--bench") => measure(),
-        // `cargo test --benches` comes here as well.
-        _ => println!("nothing is measured: run it with cargo bench"),
+        // `cargo test --benches` ends up here.
+        _ => println!("nothing measured: run with cargo bench"),
     }
 }
 
-/// All parts that are wanted, one after the other.
+/// Runs the selected parts one after the other.
 fn measure() {
-    let size = Size::told();
+    let size = Size::from_env();
     let mut results = Results::new(&size);
     println!("{}\n", results.machine());
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -94,28 +94,28 @@ fn measure() {
         .enable_all()
         .build()
         .expect("a runtime");
-    // What makes an HTTP client wants one, though nothing here speaks TLS.
+    // reqwest needs a provider even without TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    if size.wants("sustained") {
+    if size.includes("sustained") {
         results.add("sustained", sustained::measure());
     }
     runtime.block_on(async {
-        if size.wants("plain") {
+        if size.includes("plain") {
             results.add("plain", plain::measure(&size).await);
         }
-        if size.wants("reads") {
+        if size.includes("reads") {
             results.add("reads", reads::measure(&size).await);
         }
-        if size.wants("added") {
+        if size.includes("added") {
             results.add("added", added::measure(&size).await);
         }
-        if size.wants("watched") {
+        if size.includes("watched") {
             results.add("watched", watched::measure(&size).await);
         }
-        if size.wants("held") {
+        if size.includes("held") {
             results.add("held", held::measure(&size).await);
         }
-        if size.wants("lives") {
+        if size.includes("lives") {
             results.add("lives", lives::measure(&size).await);
         }
     });

@@ -1,11 +1,10 @@
-//! What several nodes on one PostgreSQL hold, how long it takes until a dead one's relays are others', and what they ask of the
-//! database: `docs/performance.md`, "Several nodes".
+//! Measures nodes that share one PostgreSQL: time to go live, database load, failover (`docs/performance.md`, "Several nodes").
 //!
 //! ```sh
 //! RELAYKEEPER_TEST_POSTGRES=postgres://postgres@127.0.0.1/postgres cargo bench --bench fleet
 //! ```
 //!
-//! `RELAYKEEPER_FLEET_RELAYS` says how many relays (1000). Everything runs on one machine: nodes, vendors, database.
+//! `RELAYKEEPER_FLEET_RELAYS` sets the number of relays (1000). Nodes, vendors and database share one machine.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,13 +26,13 @@ use std::time::{Duration, Instant};
 use nodes::{Nodes, on_postgres};
 use relaykeeper::sandbox::{Options, Quotas, SimulatedVendors};
 
-/// How long the fleet is watched while nothing happens.
+/// How long the idle fleet is measured.
 const QUIET: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() {
     if std::env::var_os(support::postgres::URL).is_none() {
-        // `cargo test --benches` comes here as well.
+        // `cargo test --benches` ends up here.
         println!(
             "{} names no server: nothing is measured",
             support::postgres::URL
@@ -49,7 +48,7 @@ async fn main() {
     for count in [1, 2, 4] {
         on_postgres(async |database| {
             let vendors = SimulatedVendors::start(options()).expect("vendors");
-            let mut fleet = Nodes::start(vendors, database, count, told()).await;
+            let mut fleet = Nodes::start(vendors, database, count, settings()).await;
             let began = Instant::now();
             fleet.go_live(1..relays + 1).await;
             let live = began.elapsed().as_secs_f64();
@@ -67,7 +66,7 @@ async fn main() {
     }
 }
 
-/// Real time, and room for all.
+/// Real time, raised quotas.
 fn options() -> Options {
     Options {
         speed: 1.0,
@@ -83,9 +82,9 @@ fn options() -> Options {
     }
 }
 
-/// As it is delivered, but for quotas of an account that holds so many.
-fn told() -> Vec<(&'static str, String)> {
-    let told = [
+/// The delivered settings with raised quotas.
+fn settings() -> Vec<(&'static str, String)> {
+    let settings = [
         ("RELAYKEEPER__FLEET__LEASE", "45s"),
         ("RELAYKEEPER__FLEET__RENEWAL", "10s"),
         ("RELAYKEEPER__RELAY__POLL_INTERVAL", "5s"),
@@ -106,11 +105,12 @@ fn told() -> Vec<(&'static str, String)> {
         ("RELAYKEEPER__JANITOR__INTERVAL", "10m"),
         ("RELAYKEEPER__SERVER__REQUESTS_PER_SECOND", "0"),
     ];
-    told.map(|(name, value)| (name, value.to_owned())).into()
+    settings
+        .map(|(name, value)| (name, value.to_owned()))
+        .into()
 }
 
-/// Commits and rows read a second of the database, and the part of one processor the first node uses, while all relays are
-/// just watched.
+/// Commits per second, rows read per second, and the first node's share of one core while nothing changes.
 async fn quiet(fleet: &Nodes) -> (f64, f64, f64) {
     let figures = async || {
         let commits = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
@@ -130,7 +130,7 @@ async fn quiet(fleet: &Nodes) -> (f64, f64, f64) {
     (rate(before.0, after.0), rate(before.1, after.1), cpu)
 }
 
-/// From a node's death until others have all its relays; a node alone has a successor that is started at once.
+/// Time from a node's death until other nodes own all its relays. A lone node gets a successor at once.
 async fn failover(fleet: &mut Nodes) -> Duration {
     let mut node = fleet.all.remove(0);
     let epoch = format!("SELECT epoch FROM nodes WHERE name LIKE '%/{}'", node.id());
@@ -140,15 +140,15 @@ async fn failover(fleet: &mut Nodes) -> Duration {
     if fleet.all.is_empty() {
         fleet.add().await;
     }
-    let its = format!("ended_at IS NULL AND epoch = {epoch}");
+    let condition = format!("ended_at IS NULL AND epoch = {epoch}");
     fleet
-        .until("others'", async || fleet.number(&its).await == 0)
+        .until("others'", async || fleet.number(&condition).await == 0)
         .await;
     fleet.until_driven().await;
     began.elapsed()
 }
 
-/// The processor time a process has used (`/proc/<pid>/stat`, in hundredths of a second).
+/// CPU time of a process (`/proc/<pid>/stat`, hundredths of a second).
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
     let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
@@ -160,7 +160,7 @@ fn cpu_seconds(pid: u32) -> f64 {
     f64::from(ticks) / 100.0
 }
 
-/// The memory a process has, in MiB (`/proc/<pid>/status`).
+/// Resident memory in MiB (`/proc/<pid>/status`).
 fn memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));

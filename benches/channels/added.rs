@@ -1,10 +1,8 @@
-//! What this program adds to a start: how much later than they could the vendors' calls of a start come, when a hundred channels
-//! start at once.
+//! The time this program adds to a start when a hundred channels start at once.
 //!
-//! Cloud Recording, simulated at 400 ms for the ingest, 300 ms for `acquire`, 500 ms for `start`: a start's critical path is
-//! 900 ms. From when the request was sent (by this process's clock) to when the simulator answered `start` (by its time stamp,
-//! on the same machine's clock), less those 900 ms. The store's commits are in it, and the simulator's own timers; what of it
-//! this machine adds without a service in between is measured beside (see [`direct`](crate::direct)).
+//! Cloud Recording with latencies of 400 ms (live input), 300 ms (`acquire`) and 500 ms (`start`) has a critical path of 900 ms. The
+//! added time is from the request to the simulator's answer of `start`, less 900 ms. It includes the store's commits and the
+//! simulator's timers; [`direct`](crate::direct) measures the part that is not the service's.
 
 use std::collections::BTreeMap;
 
@@ -18,31 +16,30 @@ use crate::results::{Part, Row, percentile, sorted};
 use crate::service::{Service, Started, raised};
 use crate::size::Size;
 use crate::support::database::TestDatabase;
-use crate::vendors::{House, Told};
+use crate::vendors::{VendorsConfig, VendorsProcess};
 
 const CREATE: u64 = 400;
 const ACQUIRE: u64 = 300;
 const START: u64 = 500;
-/// Channels that start at once.
+/// Concurrent starts.
 const AT_ONCE: usize = 100;
-/// Fewer, for comparison: what a start takes when it waits for no other.
+/// For comparison, starts that hardly wait for each other.
 const FEW: usize = 10;
 
-/// All of it.
 pub async fn measure(size: &Size) -> Part {
     let mut part = Part::default();
-    let mut vendors = House::open(&Told {
+    let mut vendors = VendorsProcess::open(&VendorsConfig {
         create_ms: CREATE,
         acquire_ms: ACQUIRE,
         start_ms: START,
-        ..Told::default()
+        ..VendorsConfig::default()
     });
     let database = TestDatabase::sqlite();
     let mut settings = raised();
     settings.push(("AGORA_BACKEND", "cloud_recording".to_owned()));
     let mut service = Service::spawn(&vendors.at, &database.url, &settings);
     service.ready().await;
-    // The first start makes connections, and is not counted.
+    // Warm-up, not counted.
     service.start(1, None).await;
     let mut began = 1;
     let mut samples = Vec::new();
@@ -53,27 +50,31 @@ pub async fn measure(size: &Size) -> Part {
         for _ in 0..rounds {
             let round = round(&service, began, at_once).await;
             began += at_once;
-            let theirs = vendors.starts();
+            let answered_at = vendors.starts();
             added.extend(round.iter().filter_map(|one| {
                 let resource = one.relay["agora"]["resource_id"].as_str()?;
-                beyond(resource, one.asked, &theirs)
+                excess_ms(resource, one.asked, &answered_at)
             }));
-            answered.extend(round.iter().map(|one| millis(one.took) - path()));
+            answered.extend(
+                round
+                    .iter()
+                    .map(|one| millis(one.took) - critical_path_ms()),
+            );
         }
         let starts = rounds * at_once;
         assert_eq!(added.len(), starts, "each start was seen by the vendor");
         let (added, answered) = (sorted(added), sorted(answered));
         let (p50, p99) = (percentile(&added, 50.0), percentile(&added, 99.0));
         let figure = format!("time added to a start, {at_once} at once, SQLite, Cloud Recording");
-        let mut row = Row::told(figure, told(&added));
+        let mut row = Row::new(figure, percentiles(&added));
         if is_target {
             row = row.against("p50 ≤ 25 ms, p99 ≤ 100 ms", p50 <= 25.0 && p99 <= 100.0);
         }
         part.row(row.note(format!(
             "{starts} starts in {rounds} rounds; to the answer at the client: {}; the vendors' clients alone, without \
              service and database: {}",
-            told(&answered),
-            told(&floor)
+            percentiles(&answered),
+            percentiles(&floor)
         )));
         samples.push(json!({
             "at_once": at_once, "added_ms": added, "answered_ms": answered, "direct_ms": floor,
@@ -84,7 +85,7 @@ pub async fn measure(size: &Size) -> Part {
     part
 }
 
-/// So many channels start at once, of which the first is one behind those that did already; it is over when all are live.
+/// Starts `at_once` channels after the `began` earlier ones, and waits until all are live.
 async fn round(service: &Service, began: usize, at_once: usize) -> Vec<Started> {
     connect(service, at_once).await;
     let starts = (began..began + at_once).map(|number| service.start(1000 + number, None));
@@ -93,12 +94,12 @@ async fn round(service: &Service, began: usize, at_once: usize) -> Vec<Started> 
     started
 }
 
-fn told(sorted: &[f64]) -> String {
+fn percentiles(sorted: &[f64]) -> String {
     let of = |percent| percentile(sorted, percent);
     format!("p50 {:.0} ms, p99 {:.0} ms", of(50.0), of(99.0))
 }
 
-/// So many connections are open before the round: what they cost is the client's.
+/// Opens the client's connections before the round.
 async fn connect(service: &Service, at_once: usize) {
     let reads = (0..at_once).map(|_| service.request(Method::GET, "/v1/channels/1").send());
     for answer in join_all(reads).await {
@@ -106,18 +107,18 @@ async fn connect(service: &Service, at_once: usize) {
     }
 }
 
-/// How much later than it could a start was answered by the vendor, in milliseconds.
-pub fn beyond(
+/// The time from the request to the vendor's answer beyond the critical path, in milliseconds.
+pub fn excess_ms(
     resource: &str,
     asked: DateTime<Utc>,
-    theirs: &BTreeMap<String, DateTime<Utc>>,
+    answered_at: &BTreeMap<String, DateTime<Utc>>,
 ) -> Option<f64> {
-    let answered = theirs.get(resource)?;
-    Some((*answered - asked).as_seconds_f64() * 1000.0 - path())
+    let answered = answered_at.get(resource)?;
+    Some((*answered - asked).as_seconds_f64() * 1000.0 - critical_path_ms())
 }
 
-/// The vendors' own critical path, in milliseconds.
-fn path() -> f64 {
+/// The vendors' critical path in milliseconds.
+fn critical_path_ms() -> f64 {
     (CREATE.max(ACQUIRE) + START) as f64
 }
 

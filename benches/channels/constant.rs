@@ -1,7 +1,5 @@
-//! What reads are compared with: an actix-web handler that returns the same JSON each time, in a process of its own, with what
-//! the service wraps around a read too: a request id, headers, a bearer token compared by its digest in constant time, a span and
-//! a log line for each request, metrics. Not with its rate limit (which is off when it is measured), CORS, and its handling of
-//! errors.
+//! The baseline of the reads: an actix-web handler that returns constant JSON, in its own process, optionally with middleware
+//! like the service's: request id, headers, token check, span and log line. Without rate limit, CORS and error handling.
 
 use std::io::BufRead as _;
 
@@ -18,12 +16,11 @@ use tracing_actix_web::TracingLogger;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Serves until nobody holds its standard input. The first line is the address, the second whether it is dressed, the third
-/// the body.
+/// Serves until standard input closes. Its first lines: the address, whether to use middleware, the body.
 pub fn serve() {
     let mut lines = std::io::stdin().lock().lines().map_while(Result::ok);
     let mut line = || lines.next().expect("a line");
-    let (address, dressed, body) = (line(), line() == "true", line());
+    let (address, with_middleware, body) = (line(), line() == "true", line());
     telemetry::init(relaykeeper::config::LogFormat::Pretty).expect("a log");
     std::thread::spawn(|| {
         while std::io::stdin().lines().next().is_some() {}
@@ -41,10 +38,13 @@ pub fn serve() {
                         async move { HttpResponse::Ok().json(value) }
                     }),
                 )
-                .wrap(Condition::new(dressed, from_fn(admit)))
-                .wrap(Condition::new(dressed, headers()))
-                .wrap(Condition::new(dressed, TracingLogger::<RequestSpan>::new()))
-                .wrap(Condition::new(dressed, from_fn(identify)))
+                .wrap(Condition::new(with_middleware, from_fn(authenticate)))
+                .wrap(Condition::new(with_middleware, headers()))
+                .wrap(Condition::new(
+                    with_middleware,
+                    TracingLogger::<RequestSpan>::new(),
+                ))
+                .wrap(Condition::new(with_middleware, from_fn(add_request_id)))
         })
         .workers(std::thread::available_parallelism().map_or(1, usize::from))
         .bind(address)?
@@ -66,7 +66,7 @@ fn headers() -> DefaultHeaders {
         .add(("cache-control", "no-store"))
 }
 
-async fn identify(
+async fn add_request_id(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
@@ -77,7 +77,7 @@ async fn identify(
     Ok(response)
 }
 
-async fn admit(
+async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {

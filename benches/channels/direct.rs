@@ -1,6 +1,5 @@
-//! The vendors' own critical path as it is on this machine: the program's vendor clients call the simulator for a hundred
-//! starts at once (create the live input and acquire, then start), without a service or a database between. What is beyond
-//! the path on paper is the simulator's timers and a hundred connections' calls on two cores.
+//! The vendors' critical path on this machine: the vendor clients call the simulator directly (create and acquire, then start),
+//! without service and database. What exceeds the nominal path is the simulator's timers and the load on two cores.
 
 use std::time::Duration;
 
@@ -13,16 +12,16 @@ use relaykeeper::vendors::cloudflare::{Cloudflare, NewLiveInput};
 use relaykeeper::vendors::governor::{Caller, Priority};
 use relaykeeper::vendors::lease::Lease;
 
-use crate::added::beyond;
-use crate::vendors::{Addresses, House};
+use crate::added::excess_ms;
+use crate::vendors::{Addresses, VendorsProcess};
 
-/// Calls nobody limits, in a second.
+/// A rate limit that is never reached.
 const NEVER: u32 = 1_000_000;
 
-/// Rounds of so many starts at once; how much later than it could each was answered, in milliseconds.
-pub async fn starts(vendors: &mut House, rounds: usize, at_once: usize) -> Vec<f64> {
+/// Runs rounds of concurrent starts. Returns the time of each beyond the critical path, in milliseconds.
+pub async fn starts(vendors: &mut VendorsProcess, rounds: usize, at_once: usize) -> Vec<f64> {
     let (cloudflare, agora) = clients(&vendors.at);
-    // The first makes the governor know its budget, and is not counted.
+    // Warm-up: the governor learns its budget. Not counted.
     start(&cloudflare, &agora, 0).await;
     let mut added = Vec::new();
     for round in 0..rounds {
@@ -32,16 +31,16 @@ pub async fn starts(vendors: &mut House, rounds: usize, at_once: usize) -> Vec<f
             (start(&cloudflare, &agora, number).await, asked)
         });
         let started = join_all(starts).await;
-        let theirs = vendors.starts();
+        let answered_at = vendors.starts();
         let late = started
             .iter()
-            .filter_map(|(resource, asked)| beyond(resource, *asked, &theirs));
+            .filter_map(|(resource, asked)| excess_ms(resource, *asked, &answered_at));
         added.extend(late);
     }
     added
 }
 
-/// One start; its resource id.
+/// Starts once. Returns the resource id.
 async fn start(cloudflare: &Cloudflare, agora: &Agora, number: usize) -> String {
     let tag = format!("direct_00000000_{number:032x}_1");
     let uid = 1 + number as u32;

@@ -1,7 +1,7 @@
-//! Relays held at once: what they cost at several numbers of them, what a SIGKILL costs, and a long hold at the default quotas.
+//! Concurrent relays: their cost at several numbers, recovery after a SIGKILL, and a long hold at the default quotas.
 //!
-//! Media Push, because it is the lighter one: Cloud Recording's page is served by this process too. The simulated vendors hold
-//! to their documented quotas while it is measured, and note who passes them.
+//! Uses Media Push: Cloud Recording's page would add load of the simulator. The simulated vendors enforce their documented
+//! quotas during measurements.
 
 use std::time::{Duration, Instant};
 
@@ -10,26 +10,25 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::process::{Used, cpu_seconds, resident_kib};
+use crate::process::{CpuMeter, cpu_seconds, resident_kib};
 use crate::ramp;
 use crate::results::{Part, Row, percentile, sorted};
 use crate::service::{Metrics, Service};
 use crate::size::Size;
 use crate::support::database::TestDatabase;
-use crate::vendors::{House, Limits, Summary, Told};
+use crate::vendors::{Limits, Summary, VendorsConfig, VendorsProcess};
 
-/// Reads that a measurement times, and so many of them at once.
+/// Timed reads per measurement, and their concurrency.
 const READS: usize = 200;
 const READS_AT_ONCE: usize = 8;
-/// How long they are to be held.
+/// The required hold.
 const TARGET: Duration = Duration::from_secs(600);
-/// Between two samples of a hold.
+/// Sampling interval of the hold.
 const SAMPLE: Duration = Duration::from_secs(10);
 
-/// All of it.
 pub async fn measure(size: &Size) -> Part {
     let mut part = Part::default();
-    let mut vendors = House::open(&Told::default());
+    let mut vendors = VendorsProcess::open(&VendorsConfig::default());
     let database = TestDatabase::sqlite();
     let mut steps = Vec::new();
     let mut before = 0;
@@ -53,10 +52,10 @@ pub async fn measure(size: &Size) -> Part {
     part
 }
 
-/// So many relays on air, in a service with the settings it is delivered with; and what they cost there.
+/// Brings `relays` on air at raised limits, restarts the service with delivered settings and measures it.
 async fn step(
     size: &Size,
-    vendors: &mut House,
+    vendors: &mut VendorsProcess,
     database: &TestDatabase,
     before: usize,
     relays: usize,
@@ -78,15 +77,19 @@ async fn step(
     let mut service = Service::spawn(&vendors.at, &database.url, &Vec::new());
     service.ready().await;
     service.until_live(relays).await;
-    // Each relay has looked once by then, at four fifths of the customer host's default 200 requests a second.
+    // By then each relay has polled once: 80 % of the customer host's default 200 requests per second.
     let once = Duration::from_secs_f64(relays as f64 / 140.0);
     tokio::time::sleep(once + size.or(Duration::from_secs(10), Duration::from_secs(5))).await;
-    let (since, used, theirs) = (Utc::now(), Used::by(service.id()), Used::by(vendors.id()));
+    let (since, used, vendors_used) = (
+        Utc::now(),
+        CpuMeter::by(service.id()),
+        CpuMeter::by(vendors.id()),
+    );
     tokio::time::sleep(size.or(Duration::from_secs(20), Duration::from_secs(5))).await;
-    let (cpu, their_cpu) = (used.percent(), theirs.percent());
+    let (cpu, vendors_cpu) = (used.percent(), vendors_used.percent());
     let seconds = (Utc::now() - since).as_seconds_f64();
     let called = vendors.since(since);
-    // A channel's first read in 30 s asks the customer host how many watch; the next ones know.
+    // A channel's first read in 30 s asks the customer host for the viewer count; later reads use the cache.
     let first = reads(&service, relays).await;
     let reads = reads(&service, relays).await;
     let resident = resident_kib(service.id());
@@ -98,7 +101,7 @@ async fn step(
         "resident_kib": resident,
         "resident_kib_ramped": ramped_kib,
         "cpu_percent": round(cpu),
-        "vendors_cpu_percent": round(their_cpu),
+        "vendors_cpu_percent": round(vendors_cpu),
         "read_p50_ms": round(percentile(&reads, 50.0)),
         "read_p99_ms": round(percentile(&reads, 99.0)),
         "first_read_p50_ms": round(percentile(&first, 50.0)),
@@ -114,7 +117,7 @@ async fn step(
     (figures, service)
 }
 
-/// How long reads of channels take, a few at once, in milliseconds, sorted.
+/// Sorted latencies of channel reads in milliseconds.
 async fn reads(service: &Service, relays: usize) -> Vec<f64> {
     let took = stream::iter(0..READS)
         .map(async |read| {
@@ -148,33 +151,47 @@ fn memory(part: &mut Part, steps: &[Value]) {
         first["relays"], last["relays"]
     );
     let note = format!(
-        "{:.0} → {:.0} MiB, when each has looked once after a restart; in the process that brought them on air: {:.1} KiB each",
+        "{:.0} → {:.0} MiB, when each has polled once after a restart; in the process that brought them on air: {:.1} KiB each",
         of("resident_kib", first) / 1024.0,
         of("resident_kib", last) / 1024.0,
         each("resident_kib_ramped")
     );
-    let row = Row::told(row, format!("{steady:.1} KiB"));
+    let row = Row::new(row, format!("{steady:.1} KiB"));
     part.row(row.against("≤ 10 KiB", steady <= 10.0).note(note));
 }
 
-/// A SIGKILL was just before: how long until the next process has them all.
-async fn killed(part: &mut Part, vendors: &House, database: &TestDatabase, size: &Size) -> Service {
+/// Measures how long a new process takes after a SIGKILL until all relays have actors.
+async fn killed(
+    part: &mut Part,
+    vendors: &VendorsProcess,
+    database: &TestDatabase,
+    size: &Size,
+) -> Service {
     let relays = size.channels;
     let mut service = Service::spawn(&vendors.at, &database.url, &Vec::new());
     let ready = service.ready().await.as_secs_f64();
     let back = service.all_back(relays).await.as_secs_f64();
     let figure = |what| format!("{relays} live relays, SIGKILL, restart on SQLite: {what}");
-    let row = Row::told(figure("ready"), format!("{ready:.2} s"));
+    let row = Row::new(figure("ready"), format!("{ready:.2} s"));
     part.row(row.against("≤ 1 s", ready <= 1.0));
-    let row = Row::told(figure("all actors back"), format!("{back:.2} s"));
+    let row = Row::new(figure("all actors back"), format!("{back:.2} s"));
     part.row(row.against("≤ 10 s", back <= 10.0));
     service
 }
 
-/// Nothing happens, for long.
-async fn hold(part: &mut Part, vendors: &mut House, service: &Service, size: &Size) -> Value {
+/// Measures a long hold in which nothing changes.
+async fn hold(
+    part: &mut Part,
+    vendors: &mut VendorsProcess,
+    service: &Service,
+    size: &Size,
+) -> Value {
     tokio::time::sleep(Duration::from_secs(60).min(size.hold / 2)).await;
-    let (mut since, used, theirs) = (Utc::now(), Used::by(service.id()), Used::by(vendors.id()));
+    let (mut since, used, vendors_used) = (
+        Utc::now(),
+        CpuMeter::by(service.id()),
+        CpuMeter::by(vendors.id()),
+    );
     let before = service.metrics().await;
     let (mut called, mut samples, mut live) = (Summary::default(), Vec::new(), Vec::new());
     let began = Instant::now();
@@ -194,15 +211,15 @@ async fn hold(part: &mut Part, vendors: &mut House, service: &Service, size: &Si
         }));
     }
     let seconds = began.elapsed().as_secs_f64();
-    let (cpu, their_cpu) = (used.percent(), theirs.percent());
+    let (cpu, vendors_cpu) = (used.percent(), vendors_used.percent());
     let after = service.metrics().await;
     held(part, size, &live, &called, seconds);
     calls(part, &called, seconds);
     denied(part, &before, &after, seconds);
     let figure = format!("processor while {} are live", size.channels);
     let note =
-        format!("of one core, over {seconds:.0} s; the simulated vendors took {their_cpu:.0} %");
-    let row = Row::told(figure, format!("{cpu:.0} %"));
+        format!("of one core, over {seconds:.0} s; the simulated vendors took {vendors_cpu:.0} %");
+    let row = Row::new(figure, format!("{cpu:.0} %"));
     part.row(row.against("≤ 50 %", cpu <= 50.0).note(note));
     json!({ "called": called, "samples": samples })
 }
@@ -211,18 +228,18 @@ fn held(part: &mut Part, size: &Size, live: &[usize], called: &Summary, seconds:
     let least = live.iter().min().copied().unwrap_or(0);
     let figure =
         format!("live relays held at once, one process, {seconds:.0} s at the default quotas");
-    let row = Row::told(figure, least.to_string());
+    let row = Row::new(figure, least.to_string());
     let long = seconds >= TARGET.as_secs_f64() || !size.is_whole();
     let target = format!("{} for 10 minutes", size.channels);
     let row = row.against(target, long && least == size.channels);
     let note = format!(
-        "the least of {} looks; {} egresses were pushing at the end",
+        "the minimum of {} samples; {} egresses were pushing at the end",
         live.len(),
         called.publishing
     );
     part.row(row.note(note));
     let refused = called.refused() + called.violations.values().sum::<u64>();
-    let row = Row::told("calls refused by a vendor meanwhile", refused.to_string());
+    let row = Row::new("calls refused by a vendor meanwhile", refused.to_string());
     let row = row.against("0", refused == 0);
     part.row(row.note(match called.violations.is_empty() {
         true => "429, and quotas passed".to_owned(),
@@ -240,14 +257,14 @@ fn calls(part: &mut Part, called: &Summary, seconds: f64) {
     );
     let list = called.of("cloudflare.live_inputs.list");
     let by_relays = called.of("cloudflare.") - list;
-    let row = Row::told("Cloudflare API calls of live relays", by_relays.to_string());
+    let row = Row::new("Cloudflare API calls of live relays", by_relays.to_string());
     let row = row.against("0", by_relays == 0);
     part.row(row.note(format!(
         "and {list} lists of the janitor's, for all; {note}"
     )));
 }
 
-/// Looks that were not made, because no permit would have come in time.
+/// Polls that were dropped because no permit would have come in time.
 fn denied(part: &mut Part, before: &Metrics, after: &Metrics, seconds: f64) {
     const DENIED: &str = "relaykeeper_governor_denied_total";
     let rate = |name: &str| (after.sum(name) - before.sum(name)) / seconds;
@@ -257,17 +274,16 @@ fn denied(part: &mut Part, before: &Metrics, after: &Metrics, seconds: f64) {
         "agora_media_push",
         "agora_channel",
     ];
-    let told = names.map(|name| format!("{name} {:.0}", of(name)));
+    let denied = names.map(|name| format!("{name} {:.0}", of(name)));
     let waiting = after.sum("relaykeeper_governor_waiting");
-    let figure = "looks given up for want of a permit, a second";
+    let figure = "polls dropped for lack of a permit, per second";
     let note = format!(
         "{}; {waiting:.0} wait for a permit at the end",
-        told.join(", ")
+        denied.join(", ")
     );
-    part.row(Row::told(figure, format!("{:.0}", rate(DENIED))).note(note));
+    part.row(Row::new(figure, format!("{:.0}", rate(DENIED))).note(note));
 }
 
-/// Three digits after the point are enough.
 fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

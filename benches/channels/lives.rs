@@ -1,7 +1,7 @@
-//! Whole lives a second, from a start to its end, with budgets nobody uses up: what the processor and the database allow.
+//! Complete relays per second, from start to cleanup, without rate limits: what CPU and database allow.
 //!
-//! So many channels start at once, are stopped as soon as they are live, and are waited for until nothing is owed. Media Push, vendors
-//! that answer within 5 ms. Who watches is one listener of `GET /v1/events`, so that nothing but starts, stops and that is asked.
+//! All channels start at once and stop as soon as they are live. Media Push; the vendors answer within 5 ms. One listener of
+//! `GET /v1/events` watches them, so that the service handles nothing but starts and stops.
 
 use std::time::{Duration, Instant};
 
@@ -9,21 +9,20 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::process::Used;
+use crate::process::CpuMeter;
 use crate::results::{Part, Row};
 use crate::service::{Service, Settings, raised};
 use crate::size::Size;
 use crate::support;
 use crate::support::database::TestDatabase;
-use crate::vendors::{House, Told};
+use crate::vendors::{VendorsConfig, VendorsProcess};
 
-/// Requests under way at once.
+/// Concurrent requests.
 const REQUESTS: usize = 64;
 
-/// All of it.
 pub async fn measure(size: &Size) -> Part {
     let mut part = Part::default();
-    // 100, 1,000 and 5,000; a try has fewer.
+    // 100, 1,000 and 5,000; fewer in a short run.
     let numbers = [100, 10, 2].map(|part| (size.channels / part).max(20));
     let mut samples = Vec::new();
     let mut databases = vec![("SQLite", TestDatabase::sqlite())];
@@ -34,7 +33,7 @@ pub async fn measure(size: &Size) -> Part {
         for relays in numbers {
             let seen = lives(&database, relays).await;
             println!("  … {name}: {seen}");
-            let row = Row::told(
+            let row = Row::new(
                 format!("whole lives a second, {relays} at once, {name}"),
                 format!("{:.0}", seen["per_second"].as_f64().expect("a figure")),
             );
@@ -57,8 +56,8 @@ fn settings() -> Settings {
             ("RELAYKEEPER__RELAY__POLL_INTERVAL", "500ms"),
             ("RELAYKEEPER__CLOUDFLARE__RECORDINGS_INTERVAL", "500ms"),
             ("RELAYKEEPER__SERVER__SHUTDOWN_GRACE", "1s"),
-            // Looks share the machine with the starts and stops that are measured: without a limit five thousand relays that
-            // wait to be live ask for thirty thousand a second.
+            // Polls share the machine with the measured starts and stops: without a limit, 5,000 starting relays poll
+            // 30,000 times per second.
             (
                 "RELAYKEEPER__CLOUDFLARE__CUSTOMER_REQUESTS_PER_SECOND",
                 "500",
@@ -70,14 +69,14 @@ fn settings() -> Settings {
     settings
 }
 
-/// So many at once, with vendors and a service of their own.
+/// Runs `relays` at once on a fresh service and fresh vendors.
 async fn lives(database: &TestDatabase, relays: usize) -> Value {
-    let mut vendors = House::open(&Told::default());
+    let mut vendors = VendorsProcess::open(&VendorsConfig::default());
     let mut service = Service::spawn(&vendors.at, &database.url, &settings());
     service.ready().await;
     let mut events = Events::listen(&service).await;
     let (began, since) = (Instant::now(), chrono::Utc::now());
-    let (used, theirs) = (Used::by(service.id()), Used::by(vendors.id()));
+    let (used, vendors_used) = (CpuMeter::by(service.id()), CpuMeter::by(vendors.id()));
     let starts = stream::iter(1..=relays)
         .map(async |channel| drop(service.start(channel, Some(0)).await))
         .buffer_unordered(REQUESTS)
@@ -116,7 +115,7 @@ async fn lives(database: &TestDatabase, relays: usize) -> Value {
         "per_second": one(relays as f64 / seconds),
         "were_live": live,
         "cpu_seconds": one(used.seconds()),
-        "vendors_cpu_seconds": one(theirs.seconds()),
+        "vendors_cpu_seconds": one(vendors_used.seconds()),
         "cloudflare_calls_per_life": (calls * 100.0).round() / 100.0,
         "calls": called.calls,
         "left_behind": called.live_inputs + called.egresses,
@@ -125,7 +124,7 @@ async fn lives(database: &TestDatabase, relays: usize) -> Value {
     seen
 }
 
-/// The event stream; it is come back to when it ends.
+/// The event stream; it reconnects when it ends.
 struct Events {
     stream: Response,
     text: String,
@@ -141,7 +140,7 @@ impl Events {
         }
     }
 
-    /// The next event's kind, and its channel.
+    /// The next event's kind and channel.
     async fn next(&mut self, service: &Service) -> (String, usize) {
         loop {
             if let Some(end) = self.text.find("\n\n") {

@@ -1,11 +1,10 @@
-//! What this ran on.
+//! The machine that runs the benchmark.
 
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// The machine: its processor, its system, the compiler.
-pub fn described() -> Value {
+pub fn describe() -> Value {
     json!({
         "processor": processor(),
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
@@ -16,7 +15,7 @@ pub fn described() -> Value {
     })
 }
 
-/// The same as one line.
+/// The description as one line.
 pub fn line(machine: &Value) -> String {
     let text = |key: &str| machine[key].as_str().unwrap_or("unknown").to_owned();
     format!(
@@ -49,9 +48,9 @@ fn memory_gib() -> u64 {
 
 fn rustc() -> String {
     let asked = Command::new("rustc").arg("--version").output();
-    let said = asked.map(|asked| String::from_utf8_lossy(&asked.stdout).trim().to_owned());
-    let said = said.unwrap_or_default();
-    said.split(" (").next().unwrap_or("rustc").to_owned()
+    let version = asked.map(|asked| String::from_utf8_lossy(&asked.stdout).trim().to_owned());
+    let version = version.unwrap_or_default();
+    version.split(" (").next().unwrap_or("rustc").to_owned()
 }
 
 fn read(path: &str) -> String {

@@ -1,7 +1,6 @@
-//! The plain program, for comparison: a task for each channel asks Cloudflare's API for its ingest every five seconds.
+//! A naive program for comparison: one task per channel gets its live input from Cloudflare's API every five seconds.
 //!
-//! By the documents it is cut off at 20 channels: 1,200 calls in five minutes are 20 channels × 60. It runs against the simulated
-//! Cloudflare at its documented quota, at thirty times the speed of time, for a little more than one window.
+//! The documented 1,200 calls in five minutes allow 20 channels × 60. It runs at 30 times the wall clock, for 1.1 windows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,16 +11,15 @@ use serde_json::{Value, json};
 
 use crate::results::{Part, Row};
 use crate::size::Size;
-use crate::vendors::{Addresses, House, Limits, Told};
+use crate::vendors::{Addresses, Limits, VendorsConfig, VendorsProcess};
 
 const SPEED: f64 = 30.0;
-/// Between two looks of a channel, and Cloudflare's window, in its own time.
+/// Poll interval and Cloudflare's window, simulated time.
 const POLL: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(300);
-/// The numbers of channels that are tried.
+/// Numbers of channels to try.
 const TRIED: [usize; 4] = [10, 19, 20, 21];
 
-/// All of it.
 pub async fn measure(size: &Size) -> Part {
     let mut part = Part::default();
     let mut tries = Vec::new();
@@ -41,12 +39,12 @@ pub async fn measure(size: &Size) -> Part {
         .iter()
         .find(|one| !one["blocked_after_seconds"].is_null());
     let measured = first.map_or("never".to_owned(), |one| one["channels"].to_string());
-    let told: Vec<String> = tries.iter().map(line).collect();
-    let row = Row::told(
-        "the plain program (a look at each ingest every 5 s): channels at which it is blocked",
+    let results: Vec<String> = tries.iter().map(line).collect();
+    let row = Row::new(
+        "the naive program (a GET of each live input every 5 s): channels at which it is blocked",
         measured,
     );
-    part.row(row.note(told.join("; ")));
+    part.row(row.note(results.join("; ")));
     part.samples = json!(tries);
     part
 }
@@ -59,27 +57,26 @@ fn line(one: &Value) -> String {
     }
 }
 
-/// So many channels, for a little more than a window; the calls that were answered, and after how many seconds of the vendor's time one
-/// was refused.
+/// Polls `channels` live inputs. Returns the number of successful calls, and the simulated seconds until one was refused.
 async fn attempt(channels: usize) -> (u64, Option<f64>) {
-    let mut vendors = House::open(&Told {
+    let mut vendors = VendorsProcess::open(&VendorsConfig {
         speed: SPEED,
         other_ms: 50,
-        ..Told::default()
+        ..VendorsConfig::default()
     });
     let client = Client::builder().no_proxy().build().expect("a client");
     let mut inputs = Vec::new();
     for _ in 0..channels {
         inputs.push(ingest(&client, &vendors.at).await);
     }
-    // What making them took has left the window.
+    // The creations leave the window.
     tokio::time::sleep(real(WINDOW + POLL)).await;
     vendors.set_limits(Limits::Documented);
     let calls = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     let mut all = tokio::task::JoinSet::new();
     for (number, input) in inputs.into_iter().enumerate() {
-        // They do not all look at the same moment.
+        // Spreads the polls over the interval.
         let first = began + real(POLL).mul_f64(number as f64 / channels as f64);
         all.spawn(poll(
             client.clone(),
@@ -98,7 +95,7 @@ async fn attempt(channels: usize) -> (u64, Option<f64>) {
     (calls.load(Ordering::Relaxed), blocked)
 }
 
-/// Asks until it is refused.
+/// Polls until a call is refused.
 async fn poll(client: Client, at: Addresses, input: String, first: Instant, calls: Arc<AtomicU64>) {
     let mut turn = tokio::time::interval_at(first.into(), real(POLL));
     loop {
@@ -132,7 +129,7 @@ fn live_inputs(at: &Addresses) -> String {
     )
 }
 
-/// The vendor's time on the wall clock.
+/// A simulated duration in wall-clock time.
 fn real(simulated: Duration) -> Duration {
     simulated.div_f64(SPEED)
 }

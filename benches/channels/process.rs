@@ -1,9 +1,9 @@
-//! What the kernel knows of a process: processor time and memory. And ending one.
+//! CPU time and memory of a process, and its end.
 
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// The processor time a process has used, in seconds (`/proc/<pid>/stat`, whole hundredths).
+/// CPU time in seconds (`/proc/<pid>/stat`, whole hundredths).
 pub fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
     let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
@@ -15,7 +15,7 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     ticks as f64 / 100.0
 }
 
-/// The resident memory of a process, in KiB (`/proc/<pid>/status`).
+/// Resident memory in KiB (`/proc/<pid>/status`).
 pub fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -23,15 +23,14 @@ pub fn resident_kib(pid: u32) -> u64 {
     kib.expect("a figure").parse().expect("a number")
 }
 
-/// What part of one core a process uses, from here on.
-pub struct Used {
+/// Measures a process's CPU time from its creation on.
+pub struct CpuMeter {
     pid: u32,
     since: Instant,
     cpu: f64,
 }
 
-impl Used {
-    /// By this process, from now on.
+impl CpuMeter {
     pub fn by(pid: u32) -> Self {
         Self {
             pid,
@@ -40,29 +39,29 @@ impl Used {
         }
     }
 
-    /// The part of one core since then, in percent.
+    /// Share of one core in percent.
     pub fn percent(&self) -> f64 {
         self.seconds() / self.since.elapsed().as_secs_f64() * 100.0
     }
 
-    /// Processor time since then, in seconds.
+    /// CPU time in seconds.
     pub fn seconds(&self) -> f64 {
         cpu_seconds(self.pid) - self.cpu
     }
 }
 
-/// Asks a process to go, as a deployment does, and waits until it has; how long that took.
+/// Sends SIGTERM and waits. Returns how long the process took.
 pub fn terminate(child: &mut Child) -> Duration {
     let began = Instant::now();
-    let told = Command::new("kill")
+    let status = Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .status();
-    assert!(told.is_ok_and(|status| status.success()), "it is there");
+    assert!(status.is_ok_and(|status| status.success()), "it is there");
     let _ = child.wait();
     began.elapsed()
 }
 
-/// Ends a process without a warning, as a crash does.
+/// Sends SIGKILL and waits.
 pub fn kill(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();

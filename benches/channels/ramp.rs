@@ -1,8 +1,7 @@
-//! Bringing many relays on air, and settling them at the settings the service is delivered with.
+//! Brings many relays on air quickly, then sets them to the delivered settings.
 //!
-//! Relays start at raised budgets. A relay keeps for its life how often it looks; while others start, those on air would take
-//! most of two processors with looks no quota would let through. So they are started with long intervals, and before a
-//! measurement the stored intervals become the delivered ones.
+//! A relay keeps its poll intervals. At raised limits the polls of live relays would use up the CPU while others start. So relays
+//! start with long intervals, and before a measurement the stored intervals are changed to the delivered ones.
 
 use std::ops::Range;
 
@@ -12,15 +11,15 @@ use crate::results::sorted;
 use crate::service::{Service, Settings, raised};
 use crate::support::database::TestDatabase;
 
-/// Starts under way at once.
+/// Concurrent starts.
 const AT_ONCE: usize = 32;
-/// How often a relay on air looks while others start, in milliseconds.
+/// Poll interval of a live relay during the ramp, in milliseconds.
 const SELDOM: u32 = 3_600_000;
 
-/// The intervals of `config.toml`: between looks until live, while live, and at the converter.
+/// The intervals of `config.toml` in milliseconds: until live, while live, converter.
 const DELIVERED: [u32; 3] = [5_000, 30_000, 15_000];
 
-/// Settings for bringing relays on air quickly.
+/// Settings of the ramp.
 pub fn settings() -> Settings {
     let mut settings = raised();
     settings.extend(
@@ -35,7 +34,7 @@ pub fn settings() -> Settings {
     settings
 }
 
-/// Starts these channels and waits until `live` are on air; how long each start took to be answered, in milliseconds, sorted.
+/// Starts these channels and waits until `live` are on air. Returns the sorted latencies of the starts in milliseconds.
 pub async fn go_live(service: &Service, channels: Range<usize>, live: usize) -> Vec<f64> {
     let took = stream::iter(channels)
         .map(async |channel| service.start(channel, None).await.took.as_secs_f64() * 1000.0)
@@ -46,12 +45,12 @@ pub async fn go_live(service: &Service, channels: Range<usize>, live: usize) -> 
     sorted(took)
 }
 
-/// From now on the stored relays look seldom; no service may run on the database.
+/// Stores long poll intervals. No service may be running.
 pub async fn poll_seldom(database: &TestDatabase) {
     set(database, [500, SELDOM, SELDOM]).await;
 }
 
-/// From now on they look as those of a service as it is delivered.
+/// Stores the delivered poll intervals. No service may be running.
 pub async fn poll_as_delivered(database: &TestDatabase) {
     set(database, DELIVERED).await;
 }

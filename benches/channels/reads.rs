@@ -1,8 +1,7 @@
-//! `GET /v1/channels/{id}`: requests a second, against a handler that returns the same JSON each time ([`crate::constant`]).
+//! Requests per second of `GET /v1/channels/{id}`, compared with a constant handler ([`crate::constant`]).
 //!
-//! One client for both, in a closed loop on 64 connections and two threads, on the same two cores: so the processor time that the
-//! server takes for a request is told as well. It sends the same bytes again and again, and looks at nothing but the status line and
-//! the length.
+//! The client is a closed loop on 64 connections and two threads. It shares two cores with the server, so the server's CPU time
+//! per request is reported too. It checks only the status line and the length.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -13,19 +12,19 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::process::{self, Used};
+use crate::process::{self, CpuMeter};
 use crate::ramp;
 use crate::results::{Part, Row, percentile, sorted};
 use crate::service::{Service, authorization, free_port};
 use crate::size::Size;
 use crate::support::database::TestDatabase;
-use crate::vendors::{House, Told};
+use crate::vendors::{VendorsConfig, VendorsProcess};
 
 const CONNECTIONS: usize = 64;
-/// Channels on air that are asked for, one after the other.
+/// Live channels to read in turn.
 const CHANNELS: usize = 100;
 
-/// What one server did.
+/// A server's performance under load.
 struct Load {
     per_second: f64,
     cpu_micros: f64,
@@ -34,7 +33,7 @@ struct Load {
 }
 
 impl Load {
-    fn told(&self) -> Value {
+    fn to_json(&self) -> Value {
         json!({
             "requests_per_second": self.per_second.round(),
             "cpu_micros_per_request": self.cpu_micros.round(),
@@ -51,10 +50,9 @@ impl Load {
     }
 }
 
-/// All of it.
 pub async fn measure(size: &Size) -> Part {
     let mut part = Part::default();
-    let vendors = House::open(&Told::default());
+    let vendors = VendorsProcess::open(&VendorsConfig::default());
     let database = TestDatabase::sqlite();
     let mut service = Service::spawn(&vendors.at, &database.url, &ramp::settings());
     service.ready().await;
@@ -65,38 +63,38 @@ pub async fn measure(size: &Size) -> Part {
     let for_each = size.or(Duration::from_secs(15), Duration::from_secs(3));
 
     let ours = load(&service.url, service.id(), for_each).await;
-    let dressed = constant(&body, true, for_each).await;
+    let with_middleware = constant(&body, true, for_each).await;
     let bare = constant(&body, false, for_each).await;
     let again = load(&service.url, service.id(), for_each).await;
-    // The better of ours before and after the others: the machine may have had something else to do.
+    // The better of two runs, before and after the others: the machine may have been busy.
     let ours = if again.per_second > ours.per_second {
         again
     } else {
         ours
     };
-    let ratio = ours.per_second / dressed.per_second;
+    let ratio = ours.per_second / with_middleware.per_second;
     let figure =
         "GET /v1/channels/{id} of a live channel, of a constant handler with the same middleware";
-    let row = Row::told(figure, format!("{ratio:.2} ×"));
+    let row = Row::new(figure, format!("{ratio:.2} ×"));
     part.row(row.against("≥ 0.7 ×", ratio >= 0.7).note(format!(
         "ours {}; constant {}; {} bytes",
         ours.line(),
-        dressed.line(),
+        with_middleware.line(),
         body.len()
     )));
     let of_bare = ours.per_second / bare.per_second;
-    let row = Row::told(
+    let row = Row::new(
         "the same, of a bare constant handler",
         format!("{of_bare:.2} ×"),
     );
     part.row(row.note(format!("no middleware, no log: {}", bare.line())));
-    part.samples = json!({ "ours": ours.told(), "constant": dressed.told(), "bare": bare.told() });
+    part.samples = json!({ "ours": ours.to_json(), "constant": with_middleware.to_json(), "bare": bare.to_json() });
     service.terminate();
     part
 }
 
-/// The constant handler under the same load.
-async fn constant(body: &str, dressed: bool, for_each: Duration) -> Load {
+/// Loads the constant handler.
+async fn constant(body: &str, with_middleware: bool, for_each: Duration) -> Load {
     let address = format!("127.0.0.1:{}", free_port());
     let folder = tempfile::tempdir().expect("a folder");
     let mut child = Command::new(std::env::current_exe().expect("this program"))
@@ -106,9 +104,9 @@ async fn constant(body: &str, dressed: bool, for_each: Duration) -> Load {
         .stderr(File::create(folder.path().join("log")).expect("a file"))
         .spawn()
         .expect("it starts");
-    let mut told = child.stdin.take().expect("it is piped");
-    write!(told, "{address}\n{dressed}\n{body}\n").expect("it listens");
-    told.flush().expect("it listens");
+    let mut input = child.stdin.take().expect("it is piped");
+    write!(input, "{address}\n{with_middleware}\n{body}\n").expect("it listens");
+    input.flush().expect("it listens");
     while TcpStream::connect(&address).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -117,12 +115,12 @@ async fn constant(body: &str, dressed: bool, for_each: Duration) -> Load {
     load
 }
 
-/// What a server does under load.
+/// Loads a server.
 async fn load(url: &str, pid: u32, for_each: Duration) -> Load {
     let address = url.trim_start_matches("http://").to_owned();
-    // What is made at first is not counted.
+    // Warm-up, not counted.
     let _ = run(&address, Duration::from_secs(1)).await;
-    let (began, used) = (Instant::now(), Used::by(pid));
+    let (began, used) = (Instant::now(), CpuMeter::by(pid));
     let took = run(&address, for_each).await;
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), used.seconds());
     let requests = took.len() as f64;
@@ -135,7 +133,7 @@ async fn load(url: &str, pid: u32, for_each: Duration) -> Load {
     }
 }
 
-/// Asks for so long on all connections; how long each answer took, in milliseconds.
+/// Sends requests on all connections for this long. Returns latencies in milliseconds.
 async fn run(address: &str, for_each: Duration) -> Vec<f64> {
     let mut connections = tokio::task::JoinSet::new();
     let until = Instant::now() + for_each;
@@ -172,7 +170,7 @@ fn request(channel: usize) -> String {
     )
 }
 
-/// Reads one answer, which has to be 200.
+/// Reads one answer; it must be 200.
 async fn answered(stream: &mut TcpStream, buffer: &mut [u8]) {
     const LENGTH: &str = "content-length: ";
     let mut filled = 0;

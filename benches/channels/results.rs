@@ -1,28 +1,27 @@
-//! The table, and the file of results.
+//! The table and the file of results.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::chart;
 use crate::machine;
-use crate::plot;
 use crate::size::Size;
 
-/// One figure.
+/// A row of the table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     figure: String,
     target: String,
     measured: String,
-    /// Whether the target is met; none: there is none.
+    /// Whether the target is met; `None` without a target.
     met: Option<bool>,
     note: String,
 }
 
 impl Row {
-    /// A figure without a target.
-    pub fn told(figure: impl Into<String>, measured: impl Into<String>) -> Self {
+    pub fn new(figure: impl Into<String>, measured: impl Into<String>) -> Self {
         Self {
             figure: figure.into(),
             target: String::new(),
@@ -32,14 +31,13 @@ impl Row {
         }
     }
 
-    /// With a target, and whether it is met.
+    /// Adds a target and whether it is met.
     pub fn against(mut self, target: impl Into<String>, met: bool) -> Self {
         self.target = target.into();
         self.met = Some(met);
         self
     }
 
-    /// With a word on what was measured.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
@@ -58,23 +56,22 @@ impl Row {
     }
 }
 
-/// What a part has measured.
+/// The results of a part.
 #[derive(Debug, Default, Serialize)]
 pub struct Part {
     rows: Vec<Row>,
-    /// The samples behind them, for the plot and for who wants to look closer.
+    /// The raw samples.
     pub samples: Value,
 }
 
 impl Part {
-    /// One more figure; it is printed at once.
+    /// Adds a row and prints it.
     pub fn row(&mut self, row: Row) {
         println!("{}", row.line());
         self.rows.push(row);
     }
 }
 
-/// All parts.
 pub struct Results {
     machine: Value,
     parts: Vec<(&'static str, Part)>,
@@ -82,22 +79,20 @@ pub struct Results {
 }
 
 impl Results {
-    /// None yet.
     pub fn new(size: &Size) -> Self {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         Self {
-            machine: machine::described(),
+            machine: machine::describe(),
             parts: Vec::new(),
             folder: size.is_whole().then_some(root),
         }
     }
 
-    /// The machine, as one line.
     pub fn machine(&self) -> String {
         machine::line(&self.machine)
     }
 
-    /// A part is done.
+    /// Adds a finished part and writes the file.
     pub fn add(&mut self, name: &'static str, part: Part) {
         self.parts.push((name, part));
         self.write();
@@ -112,7 +107,7 @@ impl Results {
         }
     }
 
-    /// Writes the day's file; what it has of other parts stays.
+    /// Writes the day's file and keeps other parts in it.
     fn write(&self) {
         let Some(root) = &self.folder else {
             return;
@@ -132,20 +127,19 @@ impl Results {
         let text = serde_json::to_string_pretty(&all).expect("JSON");
         std::fs::write(&file, text + "\n").expect("a file");
         if let Some(steps) = all["parts"]["held"]["samples"]["steps"].as_array() {
-            let drawn = plot::draw(steps, &self.machine());
+            let drawn = chart::draw(steps, &self.machine());
             std::fs::write(root.join("docs/performance.svg"), drawn).expect("a file");
         }
     }
 }
 
-/// A part's value of sorted ones: 50 for the median.
+/// A percentile of sorted values.
 pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let at = (last as f64 * percent / 100.0).ceil() as usize;
     sorted.get(at.min(last)).copied().unwrap_or(f64::NAN)
 }
 
-/// Sorts.
 pub fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values

@@ -1,4 +1,4 @@
-//! `relaykeeper serve` as a process of its own, with the settings it is delivered with but for what a measurement changes.
+//! `relaykeeper serve` as a child process with delivered settings, except what a measurement changes.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -14,12 +14,12 @@ use crate::vendors::Addresses;
 
 const API_TOKEN: &str = "api-token-of-the-benchmark";
 const ADMIN_TOKEN: &str = "admin-token-of-the-benchmark";
-/// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(900);
-/// Between two looks whether it is ready: less than what is measured.
+/// Limit of every wait.
+const TIMEOUT: Duration = Duration::from_secs(900);
+/// Interval of readiness probes: shorter than what is measured.
 const POLL: Duration = Duration::from_millis(5);
 
-/// Settings, by their variables.
+/// Settings as environment variables.
 pub type Settings = Vec<(&'static str, String)>;
 
 /// A running service; killed when dropped.
@@ -31,7 +31,7 @@ pub struct Service {
     folder: tempfile::TempDir,
 }
 
-/// What an answered start says.
+/// An accepted start.
 #[derive(Debug, Clone)]
 pub struct Started {
     pub asked: DateTime<Utc>,
@@ -40,7 +40,7 @@ pub struct Started {
 }
 
 impl Service {
-    /// Starts it on these vendors and this database, with Media Push unless told otherwise.
+    /// Starts it with these vendors and this database; Media Push unless `more` changes that.
     pub fn spawn(vendors: &Addresses, database_url: &str, more: &Settings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
@@ -74,12 +74,12 @@ impl Service {
         self.child.id()
     }
 
-    /// Since its process was started.
+    /// Time since the process started.
     pub fn age(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Waits until it takes starts; its age then.
+    /// Waits until it is ready. Returns its age.
     pub async fn ready(&mut self) -> Duration {
         loop {
             let asked = self.http.get(format!("{}/readyz", self.url)).send().await;
@@ -88,12 +88,12 @@ impl Service {
             }
             let ended = self.child.try_wait().expect("a child");
             assert!(ended.is_none(), "it ended\n{}", self.log());
-            assert!(self.age() < PATIENCE, "never ready\n{}", self.log());
+            assert!(self.age() < TIMEOUT, "never ready\n{}", self.log());
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Waits until so many relays have their actors; its age then.
+    /// Waits until this many relays have actors. Returns its age.
     pub async fn all_back(&self, relays: usize) -> Duration {
         loop {
             let asked = self.as_admin(Method::GET, "/admin/actors?limit=1");
@@ -103,16 +103,12 @@ impl Service {
             {
                 return self.age();
             }
-            assert!(
-                self.age() < PATIENCE,
-                "they never came back\n{}",
-                self.log()
-            );
+            assert!(self.age() < TIMEOUT, "they never came back\n{}", self.log());
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// The end of what it has logged.
+    /// The end of its log.
     pub fn log(&self) -> String {
         let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
         let from = log.len().saturating_sub(4000);
@@ -129,7 +125,7 @@ impl Service {
         request.bearer_auth(API_TOKEN)
     }
 
-    /// Starts a channel; asks again while it is refused for want of a permit.
+    /// Starts a channel; retries while there is no permit.
     pub async fn start(&self, channel: usize, wait: Option<u32>) -> Started {
         let path = format!("/v1/channels/{channel}/start");
         let body = json!({ "channel_name": format!("show{channel}"), "seller_uid": 12345 });
@@ -151,7 +147,6 @@ impl Service {
         }
     }
 
-    /// Stops a channel.
     pub async fn stop(&self, channel: usize) {
         let path = format!("/v1/channels/{channel}/stop");
         let answer = self.request(Method::POST, &path).send().await;
@@ -159,20 +154,18 @@ impl Service {
         assert!(status == 202 || status == 409, "{status}");
     }
 
-    /// All of its metrics.
     pub async fn metrics(&self) -> Metrics {
         let asked = self.http.get(format!("{}/metrics", self.url)).send().await;
         let text = asked.expect("an answer").text().await.expect("text");
         Metrics(text)
     }
 
-    /// How many relays are live.
     pub async fn live(&self) -> usize {
         let metrics = self.metrics().await;
         metrics.sum("relaykeeper_relays{phase=\"live\"}") as usize
     }
 
-    /// Waits until so many are.
+    /// Waits until this many relays are live.
     pub async fn until_live(&self, relays: usize) {
         let began = Instant::now();
         loop {
@@ -181,7 +174,7 @@ impl Service {
                 return;
             }
             assert!(
-                began.elapsed() < PATIENCE,
+                began.elapsed() < TIMEOUT,
                 "{live} of {relays} are live\n{}",
                 self.log()
             );
@@ -189,12 +182,11 @@ impl Service {
         }
     }
 
-    /// Asks it to go, and waits until it has; how long that took.
+    /// Sends SIGTERM and waits. Returns how long it took.
     pub fn terminate(mut self) -> Duration {
         process::terminate(&mut self.child)
     }
 
-    /// SIGKILL.
     pub fn kill(mut self) {
         process::kill(&mut self.child);
     }
@@ -206,11 +198,11 @@ impl Drop for Service {
     }
 }
 
-/// What `/metrics` says.
+/// The text of `/metrics`.
 pub struct Metrics(String);
 
 impl Metrics {
-    /// The sum of all series whose line begins so.
+    /// The sum of the series whose line begins with `prefix`.
     pub fn sum(&self, prefix: &str) -> f64 {
         let lines = self.0.lines().filter(|line| line.starts_with(prefix));
         lines
@@ -219,12 +211,12 @@ impl Metrics {
     }
 }
 
-/// The environment of a service as it is delivered.
+/// The environment of a delivered service.
 fn delivered(database_url: &str, url: &str) -> [(&'static str, String); 7] {
     [
         ("DATABASE_URL", database_url),
         ("RUST_BACKTRACE", "0"),
-        // As deploy/ runs it.
+        // As in deploy/.
         ("MALLOC_ARENA_MAX", "2"),
         ("RELAYKEEPER__SERVER__PUBLIC_URL", url),
         ("RELAYKEEPER_API_TOKENS", API_TOKEN),
@@ -234,7 +226,7 @@ fn delivered(database_url: &str, url: &str) -> [(&'static str, String); 7] {
     .map(|(name, value)| (name, value.to_owned()))
 }
 
-/// Budgets that nobody ever uses up.
+/// Rate limits that are never reached.
 pub fn raised() -> Settings {
     [
         ("RELAYKEEPER__CLOUDFLARE__REQUESTS_PER_5_MINUTES", "1000000"),
@@ -257,12 +249,12 @@ pub fn raised() -> Settings {
     .to_vec()
 }
 
-/// The header that lets in.
+/// The request header of an authorized client.
 pub fn authorization() -> String {
     format!("Authorization: Bearer {API_TOKEN}")
 }
 
-/// A port nobody listens on now.
+/// A free port.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()

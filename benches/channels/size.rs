@@ -1,27 +1,25 @@
-//! How much is measured: what the environment says.
+//! The size of a run, from environment variables.
 
 use std::time::Duration;
 
-/// How many relays the figures are about.
+/// Relays of a full run.
 const WHOLE: usize = 10_000;
 
-/// How much is measured.
 #[derive(Debug, Clone)]
 pub struct Size {
-    /// Relays held at once.
+    /// Concurrent relays.
     pub channels: usize,
     /// How long they are held.
     pub hold: Duration,
-    /// The parts that run; none: all.
+    /// The selected parts; empty: all.
     parts: Vec<String>,
 }
 
 impl Size {
-    /// As the environment tells.
-    pub fn told() -> Self {
+    pub fn from_env() -> Self {
         let number = |name: &str| {
-            let told = std::env::var(name).ok();
-            told.map(|text| text.parse::<usize>().expect("a number"))
+            let text = std::env::var(name).ok();
+            text.map(|text| text.parse::<usize>().expect("a number"))
         };
         let channels = number("RELAYKEEPER_CHANNELS").unwrap_or(WHOLE);
         let usual = if channels < WHOLE { 15 } else { 600 };
@@ -38,21 +36,20 @@ impl Size {
         }
     }
 
-    /// Whether it is the whole, or a try.
+    /// Whether this is a full run.
     pub fn is_whole(&self) -> bool {
         self.channels >= WHOLE
     }
 
-    /// Whether this part runs.
-    pub fn wants(&self, part: &str) -> bool {
+    pub fn includes(&self, part: &str) -> bool {
         self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
     }
 
-    /// The numbers of relays at which the ramp stops to be looked at; the last is all of them.
+    /// The numbers of relays to measure; the last is `channels`.
     pub fn steps(&self) -> Vec<usize> {
-        if let Ok(told) = std::env::var("RELAYKEEPER_STEPS") {
-            let told = told.split(',').map(|step| step.trim().parse());
-            let mut steps: Vec<usize> = told.collect::<Result<_, _>>().expect("numbers");
+        if let Ok(text) = std::env::var("RELAYKEEPER_STEPS") {
+            let text = text.split(',').map(|step| step.trim().parse());
+            let mut steps: Vec<usize> = text.collect::<Result<_, _>>().expect("numbers");
             steps.push(self.channels);
             steps.sort_unstable();
             steps.dedup();
@@ -61,7 +58,7 @@ impl Size {
         let parts = [100, 10, 4, 2, 1];
         let mut steps: Vec<usize> = parts.iter().map(|part| self.channels / part).collect();
         if self.is_whole() {
-            // The memory of a relay is told between these.
+            // Memory per relay is computed from 1,000 to the last.
             steps.push(1000);
         }
         steps.retain(|step| *step > 0);
@@ -70,7 +67,7 @@ impl Size {
         steps
     }
 
-    /// The first, or in a try the second.
+    /// `whole` in a full run, else `short`.
     pub fn or<T>(&self, whole: T, short: T) -> T {
         if self.is_whole() { whole } else { short }
     }

@@ -1,7 +1,7 @@
-//! How many channels can be kept on air for good at Cloudflare's default quota, as shows end and others begin: computed, and the row
-//! of half-hour shows simulated with the program's own governor, in virtual time.
+//! How many live channels Cloudflare's default quota sustains while shows end and begin: computed, and for half-hour shows also
+//! simulated with the real governor in virtual time.
 //!
-//! A relay costs three calls (create, disable, delete), and all of them together one list of recordings every 20 s.
+//! A relay needs three calls (create, disable, delete); all relays share one list of recordings every 20 s.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,28 +16,27 @@ use crate::results::{Part, Row, percentile, sorted};
 const QUOTA: u32 = 1200;
 const WINDOW: Duration = Duration::from_secs(300);
 const SHARE: f64 = 0.8;
-/// Kept for stops: a fifth. A relay that ends well takes none of it, since its egress's stop was answered.
+/// Share reserved for stops. A relay whose egress answered its stop uses none of it.
 const KEPT: f64 = 0.2;
 const CALLS: f64 = 3.0;
 const LIST_EVERY: Duration = Duration::from_secs(20);
 const SHOWS: [(&str, u64); 3] = [("30 min", 1800), ("1 h", 3600), ("2 h", 7200)];
-/// How long a start may take to be on air, and how long the simulation runs.
+/// Length of the simulation.
 const DAY: Duration = Duration::from_secs(6 * 3600);
 
-/// Relays a second, when so much of the share goes to them.
+/// Relays per second with this part of our share.
 fn per_second(part: f64) -> f64 {
     let permits = f64::from(QUOTA) * SHARE * part / WINDOW.as_secs_f64();
     (permits - 1.0 / LIST_EVERY.as_secs_f64()) / CALLS
 }
 
-/// All of it.
 pub fn measure() -> Part {
     let mut part = Part::default();
     let mut samples = Vec::new();
     for (name, seconds) in SHOWS {
         let all = per_second(1.0) * seconds as f64;
         let calm = per_second(1.0 - KEPT) * seconds as f64;
-        let row = Row::told(
+        let row = Row::new(
             format!("sustained live channels at the default quota, shows of {name}, computed"),
             format!("{all:.0}"),
         );
@@ -58,7 +57,7 @@ pub fn measure() -> Part {
     for of_calm in [0.98, 1.1] {
         let rate = per_second(1.0 - KEPT) * of_calm;
         let seen = local.block_on(&runtime, simulate(rate, show));
-        let row = Row::told(
+        let row = Row::new(
             format!(
                 "the same for 30 min, simulated: {rate:.2} starts a second for 6 h of virtual time"
             ),
@@ -75,7 +74,7 @@ pub fn measure() -> Part {
 }
 
 #[derive(Default)]
-struct Seen {
+struct Counts {
     live: i64,
     asked: u64,
     started: u64,
@@ -83,21 +82,21 @@ struct Seen {
     calls: Vec<Instant>,
 }
 
-type Book = Rc<RefCell<Seen>>;
+type SharedCounts = Rc<RefCell<Counts>>;
 
-/// Channels start at this rate and show for so long, in virtual time.
+/// Starts channels at a rate, each live for `show`, in virtual time.
 async fn simulate(rate: f64, show: Duration) -> Value {
     let governor = Governor::sliding_window("cloudflare", QUOTA, WINDOW, SHARE);
-    let book = Book::default();
+    let counts = SharedCounts::default();
     let began = Instant::now();
-    tokio::task::spawn_local(lists(governor.clone(), Rc::clone(&book)));
+    tokio::task::spawn_local(lists(governor.clone(), Rc::clone(&counts)));
     let mut turn = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
     while began.elapsed() < DAY {
         turn.tick().await;
-        tokio::task::spawn_local(relay(governor.clone(), Rc::clone(&book), show));
+        tokio::task::spawn_local(relay(governor.clone(), Rc::clone(&counts), show));
     }
     let waiting = governor.snapshot().waiting;
-    let seen = book.take();
+    let seen = counts.take();
     json!({
         "starts_per_second": rate,
         "asked": seen.asked,
@@ -110,24 +109,24 @@ async fn simulate(rate: f64, show: Duration) -> Value {
 }
 
 /// One relay: create, a show, disable, the recordings, delete.
-async fn relay(governor: Governor, book: Book, show: Duration) {
-    book.borrow_mut().asked += 1;
+async fn relay(governor: Governor, counts: SharedCounts, show: Duration) {
+    counts.borrow_mut().asked += 1;
     let asked = Instant::now();
-    if !call(&governor, &book, Priority::Start, Duration::from_secs(60)).await {
+    if !call(&governor, &counts, Priority::Start, Duration::from_secs(60)).await {
         return;
     }
     {
-        let mut book = book.borrow_mut();
-        book.started += 1;
-        book.live += 1;
-        book.waits.push(asked.elapsed().as_secs_f64());
+        let mut counts = counts.borrow_mut();
+        counts.started += 1;
+        counts.live += 1;
+        counts.waits.push(asked.elapsed().as_secs_f64());
     }
     tokio::time::sleep(show).await;
-    book.borrow_mut().live -= 1;
-    // Each is asked for until it is done, as the life cycle does.
+    counts.borrow_mut().live -= 1;
+    // Retried until done, as the life cycle does.
     while !call(
         &governor,
-        &book,
+        &counts,
         Priority::Finalize,
         Duration::from_secs(60),
     )
@@ -138,7 +137,7 @@ async fn relay(governor: Governor, book: Book, show: Duration) {
     tokio::time::sleep(LIST_EVERY).await;
     while !call(
         &governor,
-        &book,
+        &counts,
         Priority::Finalize,
         Duration::from_secs(60),
     )
@@ -148,12 +147,12 @@ async fn relay(governor: Governor, book: Book, show: Duration) {
     }
 }
 
-/// The list of recordings all relays share.
-async fn lists(governor: Governor, book: Book) {
+/// Lists recordings for all relays.
+async fn lists(governor: Governor, counts: SharedCounts) {
     loop {
         call(
             &governor,
-            &book,
+            &counts,
             Priority::Finalize,
             Duration::from_secs(60),
         )
@@ -162,19 +161,24 @@ async fn lists(governor: Governor, book: Book) {
     }
 }
 
-/// A call that takes 300 ms; whether its permit came in time.
-async fn call(governor: &Governor, book: &Book, priority: Priority, within: Duration) -> bool {
+/// A call that takes 300 ms. Returns whether it got a permit in time.
+async fn call(
+    governor: &Governor,
+    counts: &SharedCounts,
+    priority: Priority,
+    within: Duration,
+) -> bool {
     let until = Instant::now() + within;
     let Ok(permit) = governor.permit(Caller { priority, until }).await else {
         return false;
     };
-    book.borrow_mut().calls.push(Instant::now());
+    counts.borrow_mut().calls.push(Instant::now());
     tokio::time::sleep(Duration::from_millis(300)).await;
     permit.answered(None);
     true
 }
 
-/// The most calls in any window.
+/// The maximum number of calls in any window.
 fn most(calls: &[Instant]) -> usize {
     let mut first = 0;
     let counts = calls.iter().enumerate().map(|(last, at)| {

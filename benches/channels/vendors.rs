@@ -1,5 +1,5 @@
-//! The simulated vendors in a process of their own, so that their cost is not counted: this program, run once more, and
-//! spoken to in lines of JSON. What is asked about is summed up there: it holds hundreds of thousands of calls.
+//! The simulated vendors in their own process, so that their cost is not counted. It is this binary, controlled by lines of JSON.
+//! It aggregates the calls itself: there are hundreds of thousands.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -16,30 +16,29 @@ use crate::support::service::webhooks;
 /// The vendors' limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limits {
-    /// As the vendors document them, but for how many egresses may run at once: an account that holds so many.
+    /// As documented, except for the number of concurrent egresses.
     Documented,
-    /// None that is ever reached.
+    /// Never reached.
     Raised,
 }
 
-/// How they are. Milliseconds of their own time.
+/// Options of the vendors, in simulated milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Told {
-    /// How much faster their time runs.
+pub struct VendorsConfig {
     pub speed: f64,
     pub limits: Limits,
     pub create_ms: u64,
     pub acquire_ms: u64,
     pub start_ms: u64,
     pub other_ms: u64,
-    /// From an egress's start to its push, and from that to a picture.
+    /// From an egress's start to its push, and from there to playable.
     pub push_ms: u64,
     pub playable_ms: u64,
     pub ready_ms: u64,
 }
 
-impl Default for Told {
-    /// Quick, without limits.
+impl Default for VendorsConfig {
+    /// Fast and unlimited.
     fn default() -> Self {
         Self {
             speed: 1.0,
@@ -55,7 +54,7 @@ impl Default for Told {
     }
 }
 
-/// Where they are, and what they let in.
+/// The vendors' addresses and credentials.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Addresses {
     pub cloudflare: String,
@@ -66,12 +65,12 @@ pub struct Addresses {
     pub app_id: String,
     pub customer_id: String,
     pub customer_secret: String,
-    /// A service's settings for them.
+    /// The settings of a service that uses them.
     pub environment: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Ask {
+enum VendorsRequest {
     Limits(Limits),
     Summary { since: DateTime<Utc> },
     Starts,
@@ -79,22 +78,22 @@ enum Ask {
     Webhooks { service: String },
 }
 
-/// What was called.
+/// Aggregated calls.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Summary {
-    /// Answered calls by name: all, and those refused with 429.
+    /// Calls by name: all, and those refused with 429.
     pub calls: BTreeMap<String, (u64, u64)>,
-    /// What a vendor does not forgive, by kind.
+    /// Violations by kind.
     pub violations: BTreeMap<String, u64>,
-    /// Ingests that were not deleted.
+    /// Live inputs that exist.
     pub live_inputs: usize,
-    /// Egresses that cost money, and those of them that push.
+    /// Running egresses, and those that push.
     pub egresses: usize,
     pub publishing: usize,
 }
 
 impl Summary {
-    /// The calls whose name begins so.
+    /// Calls whose name begins with `prefix`.
     pub fn of(&self, prefix: &str) -> u64 {
         let of = self
             .calls
@@ -103,12 +102,11 @@ impl Summary {
         of.map(|(_, (all, _))| all).sum()
     }
 
-    /// Those that were refused.
     pub fn refused(&self) -> u64 {
         self.calls.values().map(|(_, refused)| refused).sum()
     }
 
-    /// What came later is added.
+    /// Adds a later summary.
     pub fn add(&mut self, later: Self) {
         for (name, (all, refused)) in later.calls {
             let sum = self.calls.entry(name).or_default();
@@ -123,102 +121,101 @@ impl Summary {
     }
 }
 
-/// The process they run in; killed when dropped.
-pub struct House {
+/// The vendors' process; killed when dropped.
+pub struct VendorsProcess {
     pub at: Addresses,
     child: Child,
-    told: ChildStdin,
-    tells: BufReader<ChildStdout>,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
 }
 
-impl House {
-    pub fn open(told: &Told) -> Self {
+impl VendorsProcess {
+    pub fn open(config: &VendorsConfig) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
             .arg("vendors")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the vendors start");
-        let mut house = Self {
+        let mut process = Self {
             at: Addresses::default(),
-            told: child.stdin.take().expect("it is piped"),
-            tells: BufReader::new(child.stdout.take().expect("it is piped")),
+            requests: child.stdin.take().expect("it is piped"),
+            answers: BufReader::new(child.stdout.take().expect("it is piped")),
             child,
         };
-        house.at = house.ask(told);
-        house
+        process.at = process.request(config);
+        process
     }
 
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What was called before does not count.
+    /// Changes the limits; earlier calls do not count.
     pub fn set_limits(&mut self, limits: Limits) {
-        let () = self.ask(&Ask::Limits(limits));
+        let () = self.request(&VendorsRequest::Limits(limits));
     }
 
-    /// What was called since then.
     pub fn since(&mut self, since: DateTime<Utc>) -> Summary {
-        self.ask(&Ask::Summary { since })
+        self.request(&VendorsRequest::Summary { since })
     }
 
     /// When each Cloud Recording start was answered, by resource id.
     pub fn starts(&mut self) -> BTreeMap<String, DateTime<Utc>> {
-        self.ask(&Ask::Starts)
+        self.request(&VendorsRequest::Starts)
     }
 
-    /// Since when each ingest can be watched, by its uid. Their time runs as ours.
+    /// When each live input became playable, by uid. Needs speed 1.
     pub fn playable(&mut self) -> BTreeMap<String, DateTime<Utc>> {
-        self.ask(&Ask::Playable)
+        self.request(&VendorsRequest::Playable)
     }
 
-    /// Notifications go to this service from now on.
+    /// Sends notifications to this service.
     pub fn notify(&mut self, service: &str) {
         let service = service.to_owned();
-        let () = self.ask(&Ask::Webhooks { service });
+        let () = self.request(&VendorsRequest::Webhooks { service });
     }
 
-    fn ask<T: for<'a> Deserialize<'a>>(&mut self, what: &impl Serialize) -> T {
+    fn request<T: for<'a> Deserialize<'a>>(&mut self, what: &impl Serialize) -> T {
         let line = serde_json::to_string(what).expect("JSON");
-        writeln!(self.told, "{line}").expect("it listens");
-        self.told.flush().expect("it listens");
-        let mut answer = String::new();
-        self.tells.read_line(&mut answer).expect("it answers");
-        serde_json::from_str(&answer).expect("JSON")
+        writeln!(self.requests, "{line}").expect("it listens");
+        self.requests.flush().expect("it listens");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("it answers");
+        serde_json::from_str(&line).expect("JSON")
     }
 }
 
-impl Drop for House {
+impl Drop for VendorsProcess {
     fn drop(&mut self) {
         process::kill(&mut self.child);
     }
 }
 
-/// The other side: serves until nobody asks any more.
+/// The child process: serves until standard input closes.
 pub fn serve() {
     let mut lines = std::io::stdin().lock().lines().map_while(Result::ok);
-    let told: Told = serde_json::from_str(&lines.next().expect("a line")).expect("JSON");
-    let vendors = SimulatedVendors::start(options(&told)).expect("vendors");
-    say(&addresses(&vendors));
+    let config: VendorsConfig = serde_json::from_str(&lines.next().expect("a line")).expect("JSON");
+    let vendors = SimulatedVendors::start(options(&config)).expect("vendors");
+    reply(&addresses(&vendors));
     for line in lines {
         match serde_json::from_str(&line).expect("JSON") {
-            Ask::Limits(limits) => {
+            VendorsRequest::Limits(limits) => {
                 vendors.set_quotas(quotas(limits));
-                say(&());
+                reply(&());
             }
-            Ask::Summary { since } => say(&summary(&vendors.state_since(since))),
-            Ask::Playable => say(&playable(&vendors.state())),
-            Ask::Webhooks { service } => {
+            VendorsRequest::Summary { since } => reply(&summary(&vendors.state_since(since))),
+            VendorsRequest::Playable => reply(&playable(&vendors.state())),
+            VendorsRequest::Webhooks { service } => {
                 vendors.set_webhooks(webhooks(&service));
-                say(&());
+                reply(&());
             }
-            Ask::Starts => say(&starts(&vendors.state())),
+            VendorsRequest::Starts => reply(&starts(&vendors.state())),
         }
     }
 }
 
-fn say(what: &impl Serialize) {
+fn reply(what: &impl Serialize) {
     println!("{}", serde_json::to_string(what).expect("JSON"));
 }
 
@@ -238,20 +235,20 @@ fn addresses(vendors: &SimulatedVendors) -> Addresses {
     }
 }
 
-fn options(told: &Told) -> Options {
+fn options(config: &VendorsConfig) -> Options {
     let millis = Duration::from_millis;
     Options {
-        speed: told.speed,
+        speed: config.speed,
         wire_speed: Some(1.0),
-        quotas: quotas(told.limits),
-        create_latency: millis(told.create_ms),
-        acquire_latency: millis(told.acquire_ms),
-        start_latency: millis(told.start_ms),
-        latency: millis(told.other_ms),
-        push_after: millis(told.push_ms),
-        converter_push_after: millis(told.push_ms),
-        playable_after: millis(told.playable_ms),
-        recording_ready_after: millis(told.ready_ms),
+        quotas: quotas(config.limits),
+        create_latency: millis(config.create_ms),
+        acquire_latency: millis(config.acquire_ms),
+        start_latency: millis(config.start_ms),
+        latency: millis(config.other_ms),
+        push_after: millis(config.push_ms),
+        converter_push_after: millis(config.push_ms),
+        playable_after: millis(config.playable_ms),
+        recording_ready_after: millis(config.ready_ms),
         ..Options::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-/// Every call the simulated vendors answer. Iterate with [`strum::IntoEnumIterator`]; its text is the name used in a fault.
+/// A call that the simulated vendors answer. Its text is the name used in faults and in [`CallRecord`](super::CallRecord).
 #[derive(
     Clone,
     Copy,
@@ -97,7 +97,7 @@ pub enum VendorCall {
     Hosts,
 }
 
-/// Whose quota and whose way of refusing a call is under.
+/// The product whose quota and error format apply to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Product {
     Cloudflare,
@@ -108,7 +108,7 @@ pub(super) enum Product {
 }
 
 impl VendorCall {
-    /// The name, as in a fault.
+    /// The name used in faults.
     pub fn name(self) -> &'static str {
         self.into()
     }

@@ -1,4 +1,4 @@
-//! What tests may do to the vendors, over HTTP (the routes are in the module's documentation) and, without a runtime, from Rust.
+//! Control of the simulated vendors by tests: over HTTP (routes: see [`sandbox`](super)) and from Rust without a runtime.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ impl World {
         });
     }
 
-    /// An egress dies without notice; it comes back after so much simulated time, if at all. False: there is none such.
+    /// See [`SimulatedVendors::kill`](super::SimulatedVendors::kill).
     pub(super) fn kill(&self, id: &str, back_after: Option<Duration>) -> bool {
         self.with(|state, now| {
             if let Some(task) = state.tasks.get_mut(id) {
@@ -75,7 +75,6 @@ impl World {
         })
     }
 
-    /// Makes a live input that somebody else in the account has.
     pub(super) fn foreign_live_input(&self) -> String {
         self.with(|state, _| {
             let mut input = blank(state);
@@ -86,7 +85,6 @@ impl World {
         })
     }
 
-    /// An encoder connects and goes again, as far as notifications tell.
     pub(super) fn reconnect(&self, live_input: &str) {
         self.with(|state, _| {
             for event in ["live_input.connected", "live_input.disconnected"] {
@@ -95,7 +93,6 @@ impl World {
         });
     }
 
-    /// Whether a video's length is told once it is ready. False: there is none such.
     pub(super) fn hide_length(&self, video: &str, hidden: bool) -> bool {
         self.with(|state, _| {
             let video = state.videos.get_mut(video);
@@ -103,7 +100,6 @@ impl World {
         })
     }
 
-    /// An egress stops pushing for so much simulated time. False: there is none such.
     pub(super) fn drop_feed(&self, id: &str, pause: Duration) -> bool {
         self.with(|state, now| {
             if let Some(task) = state.tasks.get_mut(id) {
@@ -121,12 +117,11 @@ impl World {
     }
 }
 
-/// How a seller becomes a broadcaster of a channel, or ceases to be one.
 #[derive(Clone, Copy)]
 pub(super) enum HostChange {
     /// It joins and leaves.
     Joining,
-    /// It switches roles with the audience, and stays.
+    /// Switches between broadcaster and audience while it stays in the channel.
     Role,
 }
 
@@ -146,7 +141,7 @@ impl HostChange {
     }
 }
 
-/// Agora's RTC notification. A switch of roles does not tell the platform.
+/// Sends Agora's RTC notification. A role switch carries no `platform`.
 fn tell(state: &mut WorldState, channel: &str, uid: u32, event: u16) {
     let sequence = state.sellers.next_sequence(channel);
     let mut payload = json!({"channelName": channel, "uid": uid, "clientSeq": sequence, "ts": chrono::Utc::now().timestamp()});

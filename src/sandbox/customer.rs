@@ -11,9 +11,9 @@ use super::calls::VendorCall;
 use super::http::{CallContext, SimRequest, SimResponse};
 use super::world::{SimLiveInput, SimVideo, SimVideoState};
 
-/// Seconds of a segment.
+/// Length of a segment in seconds.
 const SEGMENT: u64 = 2;
-/// Viewers of a broadcast with a picture.
+/// Viewer count of a playable live input.
 const VIEWERS: u64 = 7;
 
 pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
@@ -44,7 +44,7 @@ pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimRespons
     } else if call == VendorCall::Views {
         views(cx, input)
     } else if call == VendorCall::Manifest {
-        // Players in pages of anywhere read them.
+        // Players on any origin read manifests.
         manifest(cx, input, video).with("Access-Control-Allow-Origin", "*")
     } else {
         thumbnail(cx, input, video)
@@ -92,7 +92,7 @@ fn lifecycle(
     }
 }
 
-/// Whether the caller looks like a browser; all others are turned away before anything is looked at.
+/// Whether the `User-Agent` is a browser's. Cloudflare refuses others before it looks at the path.
 fn is_browser(ask: &SimRequest) -> bool {
     ask.header("user-agent")
         .is_some_and(|agent| agent.starts_with("Mozilla/"))
@@ -156,7 +156,6 @@ fn manifest(
     }
 }
 
-/// The number in a segment's name.
 fn segment(file: &str) -> Option<u64> {
     file.strip_prefix("seg_")?
         .strip_suffix(".m4s")?
@@ -164,7 +163,7 @@ fn segment(file: &str) -> Option<u64> {
         .ok()
 }
 
-/// One rendition: the newest five segments of a broadcast, or all of a recording. While a feed is lost it does not move.
+/// A rendition: the newest five segments of a broadcast, or all segments of a recording. It does not advance while the feed is lost.
 fn playlist(shown: Duration, over: bool) -> String {
     let end = shown.as_secs() / SEGMENT + 1;
     let first = if over { 0 } else { end.saturating_sub(5) };
@@ -172,7 +171,6 @@ fn playlist(shown: Duration, over: bool) -> String {
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT}\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-MAP:URI=\"init.mp4\"\n"
     );
     for segment in first..end {
-        // Writing to a text cannot fail.
         let _ = writeln!(text, "#EXTINF:{SEGMENT}.000,\nseg_{segment}.m4s");
     }
     if over {

@@ -1,4 +1,4 @@
-//! Faults: what a vendor can be told to do wrong.
+//! Faults: failures that tests inject into a vendor's calls.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,54 +7,53 @@ use strum::IntoEnumIterator;
 
 use super::calls::VendorCall;
 
-/// The way a call goes wrong.
+/// How a call fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// Nothing is done; this status in the vendor's own shape, with `Retry-After` (wall-clock seconds) if given.
+    /// Not executed; this status in the vendor's format, with `Retry-After` (wall-clock seconds) if given.
     Status(u16, Option<u32>),
-    /// Everything is done, and this status is answered all the same.
+    /// Executed, but answered with this status.
     StatusAfter(u16),
-    /// The connection is closed, nothing is done.
+    /// Not executed; the connection is closed.
     Refuse,
-    /// Everything is done, and the connection is closed without an answer.
+    /// Executed; the connection is closed without an answer.
     CutAfter,
-    /// Nothing is done and nothing is answered, until the caller gives up.
+    /// Neither executed nor answered.
     Hang,
-    /// Everything is done, and the answer is 200 with a page of HTML.
+    /// Executed; answered with 200 and an HTML page.
     NotJson,
-    /// Nothing is done; this status with a page of HTML, as a proxy or a bot challenge in front of the vendor sends it.
+    /// Not executed; this status with an HTML page, as a proxy or bot challenge sends it.
     Page(u16),
-    /// Nothing is done; this status with this code in the vendor's own shape.
+    /// Not executed; this status and code in the vendor's format.
     Code(u16, u32),
-    /// From the first such call on and for this simulated time: 404 in the vendor's own shape, nothing done.
+    /// Not executed; 404 in the vendor's format, for this simulated time from the first such call.
     NotFoundFor(Duration),
 }
 
 /// A fault of one call.
 ///
-/// As text: `CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS]` where `KIND` is one of `refuse`, `cut-after`, `hang`,
-/// `not-json`, `page` (the same as `page:200`), `page:403`, `code:400:65`, `not-found-for:30s`, `status:503`, `status-after:503` or
-/// just `503`.
+/// As text: `CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS]`. `KIND` is one of `refuse`, `cut-after`, `hang`, `not-json`,
+/// `page` (= `page:200`), `page:403`, `code:400:65`, `not-found-for:30s`, `status:503`, `status-after:503`, `503` (= `status:503`).
 ///
 /// ```
-/// use relaykeeper::sandbox::{Call, Fault, FaultKind};
-/// let fault: Fault = "agora.cloud_recording.start=cut-after,times=2,after=1".parse().unwrap();
-/// assert_eq!((fault.call, fault.kind, fault.times, fault.after), (Call::Start, FaultKind::CutAfter, Some(2), 1));
+/// use relaykeeper::sandbox::{FaultKind, VendorCall, VendorFault};
+/// let fault: VendorFault = "agora.cloud_recording.start=cut-after,times=2,after=1".parse().unwrap();
+/// assert_eq!((fault.call, fault.kind, fault.times, fault.after), (VendorCall::Start, FaultKind::CutAfter, Some(2), 1));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VendorFault {
-    /// Which call.
+    /// The call that fails.
     pub call: VendorCall,
-    /// What goes wrong.
+    /// How it fails.
     pub kind: FaultKind,
-    /// How many times; `None` is forever. For `NotFoundFor`, the time alone counts.
+    /// How many times; `None`: always. Ignored by `NotFoundFor`.
     pub times: Option<u32>,
-    /// How many such calls go well before.
+    /// How many such calls succeed first.
     pub after: u32,
 }
 
 impl VendorFault {
-    /// A fault that happens once, at the next such call.
+    /// A fault of the next such call only.
     pub fn once(call: VendorCall, kind: FaultKind) -> Self {
         Self {
             call,
@@ -64,7 +63,7 @@ impl VendorFault {
         }
     }
 
-    /// A fault that stays until it is cleared.
+    /// A fault of every such call until it is cleared.
     pub fn forever(call: VendorCall, kind: FaultKind) -> Self {
         Self {
             call,
@@ -75,7 +74,7 @@ impl VendorFault {
     }
 }
 
-/// Why a text is no fault.
+/// Why a text is not a valid fault.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct FaultError(String);
@@ -167,7 +166,6 @@ fn kind(text: &str) -> Result<FaultKind, FaultError> {
     }
 }
 
-/// The faults that wait for their calls.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     waiting: Vec<PendingFault>,
@@ -185,7 +183,6 @@ impl Faults {
         self.waiting.push(PendingFault { fault, until: None });
     }
 
-    /// How many calls have gone wrong.
     pub(super) fn happened(&self) -> u64 {
         self.happened
     }
@@ -194,7 +191,7 @@ impl Faults {
         self.waiting.clear();
     }
 
-    /// What goes wrong with this call, now.
+    /// How this call fails, if it does. Counts it.
     pub(super) fn take(&mut self, call: VendorCall, now: Duration) -> Option<FaultKind> {
         self.waiting.retain(|waiting| {
             waiting.until.is_none_or(|until| now < until) && waiting.fault.times != Some(0)

@@ -1,4 +1,4 @@
-//! A request taken apart, a response before it is sent, and what a handler works with.
+//! Requests and responses as the vendors' handlers see them.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -11,13 +11,12 @@ use serde_json::Value;
 
 use super::world::{World, WorldState};
 
-/// The connection of a request, kept so that it can be cut.
+/// The connection of a request, kept so that a fault can close it.
 pub(super) struct ClientSocket(pub(super) TcpStream);
 
-/// A request, taken apart.
 pub(super) struct SimRequest {
     pub(super) method: String,
-    /// The path, split and percent-decoded.
+    /// Percent-decoded segments.
     pub(super) path: Vec<String>,
     pub(super) query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
@@ -59,7 +58,7 @@ impl SimRequest {
         self.path.iter().map(String::as_str).collect()
     }
 
-    /// A segment of the path; empty when there is none.
+    /// A segment of the path, or "".
     pub(super) fn part(&self, index: usize) -> &str {
         self.path.get(index).map_or("", String::as_str)
     }
@@ -82,7 +81,6 @@ impl SimRequest {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// Whether the body is said to be JSON.
     pub(super) fn says_json(&self) -> bool {
         self.header("content-type").is_some_and(|kind| {
             kind.trim()
@@ -92,13 +90,12 @@ impl SimRequest {
     }
 }
 
-/// A response, before it is sent.
 pub(super) struct SimResponse {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) kind: &'static str,
     pub(super) body: Bytes,
-    /// How much later than usual it comes.
+    /// Added to the usual latency.
     pub(super) delay: Duration,
 }
 
@@ -147,7 +144,6 @@ impl SimResponse {
     }
 }
 
-/// What a vendor's handler works with.
 pub(super) struct CallContext<'a> {
     pub(super) world: &'a World,
     pub(super) state: &'a mut WorldState,

@@ -1,42 +1,40 @@
-//! How the simulated vendors behave: every knob, with the documented behaviour as the default.
+//! Options of the simulated vendors. The defaults are the documented behaviour.
 
 use std::time::Duration;
 
 use super::fault::VendorFault;
 
-/// What happens when Cloud Recording's `start` arrives too late after its `acquire` (`agora.md §2.3`: within 2 s).
+/// What happens when `start` comes too late after `acquire` (`agora.md §2.3`: within 2 s).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartRule {
     /// Nothing.
     Ignore,
-    /// The violation `start_too_late` is recorded, the start succeeds.
+    /// The start succeeds, with the violation `start_too_late`.
     Record,
-    /// The violation is recorded and the start fails with 400, code 2.
+    /// The start fails with 400, code 2, and the violation.
     Refuse,
 }
 
 /// The vendors' limits. Windows are simulated time.
 ///
-/// They can be set anew while the vendors run. No vendor does that; it is for callers that bring many things up at raised
-/// limits and then hold to the documented ones. A limit per time that is changed starts a new window: what was called before
-/// is not counted, and a block it led to is over.
+/// They may change while the vendors run. A changed rate limit starts a new window and lifts a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quotas {
     /// Cloudflare API calls in any window of `cloudflare_window` (`cloudflare-stream.md §1.4`).
     pub cloudflare_requests: u32,
-    /// Cloudflare's window, and for how long everything is blocked once it was passed.
+    /// Cloudflare's window, and how long exceeding the limit blocks every call.
     pub cloudflare_window: Duration,
-    /// Cloud Recording calls a second (`agora.md §2.7`).
+    /// Cloud Recording calls per second (`agora.md §2.7`).
     pub cloud_recording_per_second: u32,
-    /// Media Push calls a second (`agora.md §4.10`).
+    /// Media Push calls per second (`agora.md §4.10`).
     pub media_push_per_second: u32,
-    /// Looks at a channel's hosts a second (`agora.md §5.2`).
+    /// Queries of a channel's hosts per second (`agora.md §5.2`).
     pub hosts_per_second: u32,
-    /// Cloud Recording tasks at once, beyond which `acquire` answers 400/406.
+    /// Concurrent Cloud Recording tasks; above it `acquire` answers 400/406.
     pub max_egresses: usize,
-    /// Media Push converters at once, beyond which `create` answers 429.
+    /// Concurrent Media Push converters; above it `create` answers 429.
     pub max_converters: usize,
-    /// Of these, converters of more than 1280×720 (`agora.md §4.10`: none outside China).
+    /// Of these, converters above 1280×720 (`agora.md §4.10`: none outside China).
     pub max_full_hd_converters: usize,
 }
 
@@ -55,22 +53,22 @@ impl Default for Quotas {
     }
 }
 
-/// Where the vendors' webhooks go. None are sent to an address that is not set.
+/// Where the vendors' webhooks go. Without a URL none are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebhookUrls {
-    /// Cloudflare's live notifications, beside the destinations made through the alerting API.
+    /// Cloudflare's live notifications, besides those of the alerting API.
     pub cloudflare_live: Option<String>,
-    /// Cloudflare's one Stream webhook, as if `PUT …/stream/webhook` had been called.
+    /// Cloudflare's Stream webhook, as set by `PUT …/stream/webhook`.
     pub cloudflare_stream: Option<String>,
-    /// Agora's notifications of all products.
+    /// Agora's notifications, all products.
     pub agora: Option<String>,
-    /// Every delivery is made twice.
+    /// Deliver twice.
     pub duplicates: bool,
-    /// Deliveries are delayed by up to 5 simulated seconds each, so that they overtake one another.
+    /// Delay each delivery by up to 5 simulated seconds.
     pub reordered: bool,
 }
 
-/// Which answers about Cloudflare's Stream webhook hold its secret: the documentation shows it in all, the schema in none.
+/// Which answers about the Stream webhook contain its secret: all in the documentation's examples, none in the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamSecret {
     /// All.
@@ -81,84 +79,80 @@ pub enum StreamSecret {
     Hidden,
 }
 
-/// Everything that can be set before the start. Durations are simulated time unless they say otherwise.
+/// Options at the start. Durations are simulated time unless they say otherwise.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How much faster than the wall clock the simulated clock runs.
     pub speed: f64,
-    /// How many seconds of the wire (`timeoutSeconds`, `idleTimeout`, `readyTimeout`, `maxRecordingHour`, a video's
-    /// `duration`) pass in a second of the wall clock. `None`: as many as `speed`. 1.0 is for a caller that shortens its own
-    /// timers and sends them shortened.
+    /// The same for durations in requests and a video's `duration`; `None`: same as `speed`.
     pub wire_speed: Option<f64>,
-    /// Ports of the four servers; 0 takes a free one. The second Agora address and the control address are always free ones.
+    /// Port of Cloudflare's API; 0: any free port. The second Agora address and the control address always use free ports.
     pub cloudflare_port: u16,
     /// Port of the customer host.
     pub customer_port: u16,
-    /// Port of Agora's first address.
+    /// Port of Agora's primary address.
     pub agora_port: u16,
-    /// Faults from the start on.
+    /// Faults to start with.
     pub faults: Vec<VendorFault>,
-    /// Whether the seller of a channel nobody spoke of is there.
+    /// Whether a seller that no control call has named is present.
     pub sellers_present: bool,
-    /// The uid under which such a seller appears among a channel's hosts, unless a converter or a page named another.
+    /// The uid of such a seller, unless a converter or a page gave another.
     pub seller_uid: u32,
     /// The vendors' limits.
     pub quotas: Quotas,
-    /// How long creating a live input takes.
+    /// Latency of creating a live input.
     pub create_latency: Duration,
-    /// How long `acquire` takes.
+    /// Latency of `acquire`.
     pub acquire_latency: Duration,
-    /// How long Cloud Recording's `start` and Media Push's `create` take.
+    /// Latency of Cloud Recording's `start` and Media Push's `create`.
     pub start_latency: Duration,
-    /// How long every other call takes.
+    /// Latency of every other call.
     pub latency: Duration,
-    /// Ids and credentials are drawn from this; `None` draws the seed.
+    /// Seed of ids and credentials; `None`: random.
     pub seed: Option<u64>,
-    /// From an encoder's connection to a picture (`cloudflare-stream.md §3.7`).
+    /// From an encoder's connection to playable (`cloudflare-stream.md §3.7`).
     pub playable_after: Duration,
-    /// From the end of a broadcast to its video `ready` (`cloudflare-stream.md §4.5`).
+    /// From the end of a broadcast to a `ready` video (`cloudflare-stream.md §4.5`).
     pub recording_ready_after: Duration,
-    /// The hold when `timeoutSeconds` is null (unverified at the vendor: `cloudflare-stream.md §2.6`).
+    /// `timeoutSeconds` if it is null (unverified at the vendor: `cloudflare-stream.md §2.6`).
     pub default_timeout: Duration,
-    /// Whether `/lifecycle` goes on saying `live` while a lost feed is held (unverified at the vendor).
+    /// Whether `/lifecycle` says `live` while a lost feed is held (unverified at the vendor).
     pub lifecycle_holds: bool,
-    /// The customer host that answers name, such as `https://customer-abc.cloudflarestream.com`; `None`: the simulated one.
+    /// The customer host's URL in answers; `None`: the simulated one.
     pub customer_host_in_answers: Option<String>,
-    /// Which answers about Cloudflare's Stream webhook hold its secret.
+    /// Which answers about the Stream webhook contain its secret.
     pub stream_secret: StreamSecret,
-    /// Whether a live input carries `playback` (`cloudflare-stream.md §3.2`: yes now, no before).
+    /// Whether a live input has `playback` (`cloudflare-stream.md §3.2`: now yes, before no).
     pub playback_in_answers: bool,
-    /// Whether `GET` of a live input that never had an encoder carries `status: null` (else the key is missing).
+    /// Whether a live input that never had an encoder has `status: null` (else no such key).
     pub status_null: bool,
-    /// Whether a live input's `status` is the bare word of the official types instead of the object of the wire.
+    /// Whether a live input's `status` is a string, as in the official types, or an object.
     pub status_as_text: bool,
-    /// Whether the Cloudflare token is owned by the account (then only `/accounts/{a}/tokens/verify` knows it).
+    /// Whether the Cloudflare token is account-owned (then only `/accounts/{a}/tokens/verify` accepts it).
     pub account_owned_token: bool,
-    /// Whether the Agora app has a certificate, so that tokens are checked.
+    /// Whether the Agora app has a certificate and so verifies tokens.
     pub certificate: bool,
-    /// What a late `start` leads to.
+    /// What happens on a late `start`.
     pub start_rule: StartRule,
-    /// How late is late: in *wall-clock* time, because it is the caller's own promptness that is tested.
+    /// Limit from `acquire` to `start`, in *wall-clock* time.
     pub start_within: Duration,
-    /// How long a resource id can be used.
+    /// Lifetime of a resource id.
     pub resource_lifetime: Duration,
-    /// From the start of an egress to its first attempt to push.
+    /// From the start of a task to its first push.
     pub push_after: Duration,
-    /// From the creation of a converter to its first attempt to push.
+    /// From the creation of a converter to its first push.
     pub converter_push_after: Duration,
-    /// How often the page says whether the seller is there.
+    /// How often the page reports the seller's presence.
     pub heartbeat: Duration,
-    /// Whether Media Push is enabled for the app (else 403).
+    /// Whether the app may use Media Push (else 403).
     pub media_push_enabled: bool,
-    /// Whether a converter is told as `{"converter":{…}}` (else its fields stand at the top).
+    /// Whether `GET` answers a converter as `{"converter":{…}}`, or unwrapped.
     pub converter_wrapped: bool,
-    /// Whether the answer to a converter's `GET` has `state`, `createTs` and `updateTs` (one of three examples has them, the
-    /// schema does not).
+    /// Whether a converter's `GET` has `state`, `createTs` and `updateTs` (in one of three examples, not in the schema).
     pub converter_state_in_answers: bool,
-    /// How many converters a page of a list has.
+    /// Converters per page of a list.
     pub converter_page_size: usize,
-    /// Whether the lists of hosts, converters, live inputs and videos have entries beside the documented ones that nobody can
-    /// read.
+    /// Whether lists also contain malformed entries.
     pub odd_entries: bool,
     /// The vendors' webhooks.
     pub webhooks: WebhookUrls,

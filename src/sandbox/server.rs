@@ -1,4 +1,4 @@
-//! Answers HTTP calls: applies faults and latency, then lets the vendor's handler answer.
+//! Receives HTTP calls, applies faults and latency, and lets the vendor's handler answer.
 
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::http::{CallContext, ClientSocket, SimRequest, SimResponse};
 use super::world::World;
 use super::{agora, cloudflare, control, customer};
 
-/// Answers every request on every port; which vendor is meant, the port says.
+/// Answers every request. The local port tells which vendor is called.
 pub(super) async fn serve(
     request: HttpRequest,
     body: Bytes,
@@ -57,7 +57,7 @@ pub(super) async fn serve(
     }
 }
 
-/// The answer, or `None` when the connection is to be cut.
+/// The answer, or `None` to close the connection.
 async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<SimResponse> {
     let fault = world.with(|state, now| state.faults.take(call, now));
     match &fault {
@@ -86,7 +86,7 @@ async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<Sim
         Some(FaultKind::StatusAfter(_) | FaultKind::CutAfter | FaultKind::NotJson) | None => {}
     }
     let options = &world.options;
-    // Half of the time the request is on its way, half of the time the answer is.
+    // Half of the latency is the request's, half the answer's.
     let takes = if call == VendorCall::LiveInputCreate {
         options.create_latency
     } else if call == VendorCall::Acquire {
@@ -141,7 +141,7 @@ fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     }
 }
 
-/// An answer that is not the API's own.
+/// An HTML page instead of the API's answer.
 fn page(status: u16) -> SimResponse {
     SimResponse::text(
         status,
@@ -150,7 +150,6 @@ fn page(status: u16) -> SimResponse {
     )
 }
 
-/// A status and a code nobody earned, in the vendor's own shape.
 fn coded(call: VendorCall, status: u16, code: u32) -> SimResponse {
     match call.product() {
         Product::Cloudflare => cloudflare::coded(status, code),
@@ -161,7 +160,6 @@ fn coded(call: VendorCall, status: u16, code: u32) -> SimResponse {
     }
 }
 
-/// A status nobody earned, in the vendor's own shape.
 fn refusal(call: VendorCall, status: u16) -> SimResponse {
     match call.product() {
         Product::Cloudflare => cloudflare::fault(status),

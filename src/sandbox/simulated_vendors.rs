@@ -1,4 +1,4 @@
-//! Starting, reaching and stopping the simulated vendors.
+//! Starts and stops the simulated vendors; the Rust interface to them.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -21,16 +21,13 @@ use super::snapshot::WorldSnapshot;
 use super::world::{Addresses, BackgroundJob, Credentials, Dice, World, deliver};
 use super::{egress, server};
 
-/// How long the cloud browser and the vendors' webhooks wait for an answer, on the wall clock.
+/// Time limit of the cloud browser's requests and of webhooks, wall clock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// The largest body taken.
 const MAX_BODY: usize = 1024 * 1024;
-/// How often what fell due happens without a caller, on the wall clock.
+/// How often due changes happen without a call, wall clock.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Both vendors, running. Dropping it stops them.
-///
-/// Its methods need no runtime and never wait for the network.
+/// The running vendors; dropping it stops them. Its methods need no runtime.
 pub struct SimulatedVendors {
     world: Arc<World>,
     stop: UnboundedSender<()>,
@@ -47,12 +44,12 @@ impl std::fmt::Debug for SimulatedVendors {
 }
 
 impl SimulatedVendors {
-    /// Starts both vendors on loopback, on a thread and an actix system of their own.
+    /// Starts the vendors on loopback, on their own thread and actix system.
     ///
     /// # Errors
-    /// When an address cannot be bound, or the thread not be started.
+    /// If a port cannot be bound or the thread cannot be started.
     pub fn start(options: Options) -> io::Result<Self> {
-        // Whoever was first is as good.
+        // Fails if one is installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
         let listeners = [
@@ -105,7 +102,7 @@ impl SimulatedVendors {
         self.world.cloudflare_url()
     }
 
-    /// The host of lifecycle, manifests and thumbnails.
+    /// The customer host: lifecycle, views, manifests, thumbnails.
     pub fn customer_base_url(&self) -> String {
         self.world.customer_url()
     }
@@ -115,12 +112,12 @@ impl SimulatedVendors {
         Addresses::url(self.world.addresses.agora)
     }
 
-    /// Agora's API under its other name.
+    /// Agora's API at its fallback address.
     pub fn agora_fallback_base_url(&self) -> String {
         Addresses::url(self.world.addresses.agora_fallback)
     }
 
-    /// Where tests tell the vendors what to do; the routes begin with `/control/`.
+    /// The control routes' address.
     pub fn control_url(&self) -> String {
         Addresses::url(self.world.addresses.control)
     }
@@ -130,7 +127,7 @@ impl SimulatedVendors {
         &self.world.keys.account_id
     }
 
-    /// The token Cloudflare's API lets in.
+    /// A valid Cloudflare API token.
     pub fn cloudflare_api_token(&self) -> &str {
         &self.world.keys.cloudflare_token
     }
@@ -140,38 +137,37 @@ impl SimulatedVendors {
         &self.world.keys.app_id
     }
 
-    /// What the tokens of Agora's app are signed with.
+    /// The key that signs the Agora app's tokens.
     pub fn agora_app_certificate(&self) -> &str {
         &self.world.keys.app_certificate
     }
 
-    /// The name Agora's REST API lets in.
+    /// The customer id of Agora's REST API.
     pub fn agora_customer_id(&self) -> &str {
         &self.world.keys.customer_id
     }
 
-    /// The secret that goes with it.
+    /// The customer secret of Agora's REST API.
     pub fn agora_customer_secret(&self) -> &str {
         &self.world.keys.customer_secret
     }
 
-    /// What arrives in `cf-webhook-auth` at the address of [`WebhookUrls::cloudflare_live`].
+    /// The `cf-webhook-auth` value sent to [`WebhookUrls::cloudflare_live`].
     pub fn live_webhook_secret(&self) -> &str {
         &self.world.keys.live_webhook_secret
     }
 
-    /// What Stream's webhook is signed with.
+    /// The key that signs the Stream webhook.
     pub fn stream_webhook_secret(&self) -> &str {
         &self.world.keys.stream_webhook_secret
     }
 
-    /// What Agora's notifications are signed with.
+    /// The key that signs Agora's notifications.
     pub fn agora_webhook_secret(&self) -> &str {
         &self.world.keys.agora_webhook_secret
     }
 
-    /// The settings that lead a service to these vendors, as environment variables: addresses, credentials and webhook secrets.
-    /// The storage of Cloud Recording is a placeholder that nobody reads.
+    /// Environment variables that point a service to these vendors.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         [
             ("CLOUDFLARE_STREAM_ACCOUNT_ID", self.account_id()),
@@ -213,29 +209,28 @@ impl SimulatedVendors {
         .to_vec()
     }
 
-    /// Every stream key, playback key and publish secret that was ever given out, for tests that poll for leaks.
+    /// Every key and secret issued so far.
     pub fn issued_secrets(&self) -> Vec<String> {
         self.world.with(|state, _| state.secrets.clone())
     }
 
-    /// Everything, as it is now.
+    /// The current state.
     pub fn state(&self) -> WorldSnapshot {
         self.world.snapshot()
     }
 
-    /// The same, but of calls and violations only those since then: there may be hundreds of thousands, and while they are
-    /// copied nobody is answered.
+    /// The current state with only the calls and violations since then: copying all of them delays answers.
     pub fn state_since(&self, since: DateTime<Utc>) -> WorldSnapshot {
         self.world.snapshot_since(since)
     }
 
-    /// A seller comes to a channel or leaves it. Without a uid: all sellers nobody spoke of.
+    /// A seller joins or leaves a channel. Without a uid: all sellers that no earlier call named.
     pub fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool) {
         self.world
             .set_seller(channel, uid, present, HostChange::Joining);
     }
 
-    /// A seller in a channel goes on stage or down to the audience, without joining or leaving.
+    /// A seller in a channel switches between broadcaster and audience.
     pub fn switch_role(&self, channel: &str, uid: u32, on_stage: bool) {
         self.world
             .set_seller(channel, Some(uid), on_stage, HostChange::Role);
@@ -246,43 +241,43 @@ impl SimulatedVendors {
         self.world.with(|state, _| state.faults.add(fault));
     }
 
-    /// Takes all faults away. Calls that hang go on hanging.
+    /// Removes all faults. Hanging calls keep hanging.
     pub fn clear_faults(&self) {
         self.world.with(|state, _| state.faults.clear());
     }
 
-    /// Sets where webhooks go, and how badly.
+    /// Sets where and how webhooks are delivered.
     pub fn set_webhooks(&self, urls: WebhookUrls) {
         self.world.with(|state, _| state.webhooks = urls);
     }
 
-    /// Sets the limits. One that changed counts from now on: see [`Quotas`].
+    /// Changes the limits; see [`Quotas`].
     pub fn set_quotas(&self, quotas: Quotas) {
         self.world.with(|state, _| state.set_quotas(quotas));
     }
 
-    /// Makes a live input of somebody else's in the same account, and tells its uid.
+    /// Creates a live input that carries no resource tag; returns its uid.
     pub fn foreign_live_input(&self) -> String {
         self.world.foreign_live_input()
     }
 
-    /// An encoder connects to a live input and goes again, which is notified and changes nothing else.
+    /// Notifies of an encoder that connects and disconnects.
     pub fn reconnect(&self, live_input: &str) {
         self.world.reconnect(live_input);
     }
 
-    /// An egress (sid or converter id) dies without notice: its encoder is gone, and query, get and stop answer 404. With
-    /// `back_after` (simulated) it comes back elsewhere, a task under a random uid; without, never. False: there is none such.
+    /// Kills an egress (sid or converter id) without a notification: calls answer 404. It fails over after `back_after` (simulated),
+    /// if given. False if the id is unknown.
     pub fn kill(&self, egress: &str, back_after: Option<Duration>) -> bool {
         self.world.kill(egress, back_after)
     }
 
-    /// The length of a video is no longer told, though it is ready (-1), or told again. False: there is none such.
+    /// Hides or shows the duration of a ready video (-1 if hidden). False if the uid is unknown.
     pub fn hide_length(&self, video: &str, hidden: bool) -> bool {
         self.world.hide_length(video, hidden)
     }
 
-    /// An egress (sid or converter id) stops pushing for some simulated time. False: there is none such.
+    /// Pauses an egress's push for a simulated duration. False if the id is unknown.
     pub fn drop_feed(&self, egress: &str, pause: Duration) -> bool {
         self.world.drop_feed(egress, pause)
     }
@@ -297,7 +292,6 @@ impl Drop for SimulatedVendors {
     }
 }
 
-/// The thread: the servers, the egresses, the webhooks.
 fn run(
     world: &Arc<World>,
     listeners: [TcpListener; 5],

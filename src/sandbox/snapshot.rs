@@ -1,4 +1,4 @@
-//! What a test may know of the vendors' inside: `GET /control/state`, and `SimulatedVendors::state`.
+//! The vendors' state for tests: `GET /control/state` and [`SimulatedVendors::state`](super::SimulatedVendors::state).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use serde_json::Value;
 
 use super::world::{CallRecord, TaskPhase, Violation, WorldState, told_seconds, video_state};
 
-/// Everything, at one moment. Holds no secret.
+/// The vendors' state at one moment. Contains no secret.
 #[derive(Clone, Debug, Serialize)]
 pub struct WorldSnapshot {
-    /// The simulated clock, in seconds since the start.
+    /// Simulated seconds since the start.
     pub simulated_seconds: f64,
-    /// All live inputs, deleted ones included, oldest first.
+    /// Live inputs, including deleted ones, oldest first.
     pub live_inputs: Vec<LiveInputSnapshot>,
-    /// All Cloud Recording tasks and Media Push converters, ended ones included.
+    /// Cloud Recording tasks and Media Push converters, including ended ones.
     pub egresses: Vec<EgressSnapshot>,
-    /// All videos, deleted ones included, oldest first.
+    /// Videos, including deleted ones, oldest first.
     pub videos: Vec<VideoSnapshot>,
-    /// What callers did that a vendor does not forgive, oldest first.
+    /// Violated vendor rules, oldest first.
     pub violations: Vec<Violation>,
-    /// Every call answered, oldest first.
+    /// Received calls, oldest first.
     pub calls: Vec<CallRecord>,
-    /// How many calls a fault has made go wrong.
+    /// How many calls failed because of a fault.
     pub faults: u64,
-    /// How many messages of webhooks were answered 2xx.
+    /// How many webhook messages were answered 2xx.
     pub delivered: u64,
 }
 
@@ -37,23 +37,23 @@ pub struct LiveInputSnapshot {
     pub uid: String,
     /// Its `meta`.
     pub meta: Value,
-    /// Whether encoders are let in.
+    /// Whether it accepts encoders.
     pub enabled: bool,
-    /// Whether it was deleted.
+    /// Whether it is deleted.
     pub deleted: bool,
-    /// When it was created, on the wall clock.
+    /// Wall-clock time of its creation.
     pub created: DateTime<Utc>,
     /// `recording.mode`.
     pub recording_mode: String,
     /// `recording.timeoutSeconds`.
     pub timeout_seconds: Option<u64>,
-    /// The egresses (sid or converter id) whose encoders are attached now.
+    /// The egresses (sid or converter id) that are connected.
     pub encoders: Vec<String>,
-    /// Whether a viewer sees a moving picture.
+    /// Whether viewers see a moving picture.
     pub playable: bool,
-    /// Since when, in seconds of the simulated clock.
+    /// Since when, in simulated seconds.
     pub playable_since_seconds: Option<f64>,
-    /// The video of the broadcast that is not over.
+    /// The video of the current broadcast.
     pub video_uid: Option<String>,
 }
 
@@ -66,23 +66,23 @@ pub struct EgressSnapshot {
     pub id: String,
     /// The task's cname or the converter's name.
     pub name: String,
-    /// The task's uid; after a fail-over a random one.
+    /// The task's uid; random after a fail-over.
     pub uid: Option<String>,
     /// The task's resource id.
     pub resource_id: Option<String>,
-    /// The channel of the converter, or the one the task's page is in.
+    /// The channel of the converter or of the task's page.
     pub channel: Option<String>,
-    /// A task's `starting`, `waiting`, `running`, `failing_over`, `ended`; a converter's `connecting`, `running`, `failed`,
+    /// Task: `starting`, `waiting`, `running`, `failing_over`, `ended`. Converter: `connecting`, `running`, `failed`,
     /// `failing_over`, `ended`.
     pub state: String,
-    /// Whether its encoder is attached to a live input.
+    /// Whether it is connected to a live input.
     pub publishing: bool,
-    /// How many times the task's page was opened.
+    /// How often the task's page was loaded.
     pub page_loads: u32,
 }
 
 impl EgressSnapshot {
-    /// Whether it still costs money, or will again when its fail-over is over.
+    /// Whether it costs money, or will after its fail-over.
     pub fn is_alive(&self) -> bool {
         self.state != "ended"
     }
@@ -93,17 +93,17 @@ impl EgressSnapshot {
 pub struct VideoSnapshot {
     /// Its uid.
     pub uid: String,
-    /// The live input it comes from.
+    /// Its live input.
     pub live_input: String,
     /// `live-inprogress`, `inprogress` or `ready`.
     pub state: &'static str,
-    /// Seconds of the wire, as the API tells them once it is ready.
+    /// Length in [`wire_speed`](super::Options::wire_speed) seconds.
     pub duration_seconds: f64,
-    /// Whether it was deleted.
+    /// Whether it is deleted.
     pub deleted: bool,
 }
 
-/// Everything; of calls and violations only those since then.
+/// Takes a snapshot; calls and violations only since `since`.
 pub(super) fn of(
     state: &WorldState,
     to_wire: impl Fn(Duration) -> Duration,
@@ -194,7 +194,7 @@ pub(super) fn of(
     }
 }
 
-/// The newest ones that are wanted, oldest first.
+/// The newest items that match, oldest first.
 fn newest<T: Clone>(all: &VecDeque<T>, wanted: impl Fn(&T) -> bool) -> Vec<T> {
     let mut newest: Vec<T> = all
         .iter()

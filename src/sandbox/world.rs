@@ -1,4 +1,4 @@
-//! The one state both vendors stand on, behind one lock, and what is noted about it.
+//! The state of both vendors behind one lock, with a record of calls and violations. Each product's part is a module below.
 
 mod clock;
 mod converters;
@@ -40,35 +40,33 @@ use live_inputs::DueEvents;
 use quota::{BlockingWindow, SlidingWindow};
 use sellers::Sellers;
 
-/// How many calls and violations are remembered.
 const REMEMBERED: usize = 200_000;
 
-/// Something a caller did that a vendor does not forgive.
+/// A violated vendor rule.
 #[derive(Clone, Debug, Serialize)]
 pub struct Violation {
-    /// When, on the wall clock.
+    /// Wall-clock time.
     pub at: DateTime<Utc>,
     /// `double_publish`, `quota_passed`, `start_too_late`, `egresses_passed`, `converters_passed`, `token_refused`,
     /// `resource_reused`, `task_conflict` or `name_conflict`.
     pub kind: &'static str,
-    /// What it was about: an id or the name of a call, never a secret.
+    /// An id or the name of a call, never a secret.
     pub subject: String,
 }
 
-/// One call that came in.
+/// A received call.
 #[derive(Clone, Debug, Serialize)]
 pub struct CallRecord {
-    /// When it was answered, on the wall clock.
+    /// Wall-clock time of the answer.
     pub at: DateTime<Utc>,
-    /// Its name (see [`VendorCall`]); `unknown` when no route matched.
+    /// Its name (see [`VendorCall`]); `unknown` if no route matched.
     pub call: &'static str,
     /// `POST /v1/apps/…`, without the query.
     pub line: String,
-    /// The status answered; `None` when nothing was (refused, cut, hung).
+    /// The status; `None` if a fault prevented an answer.
     pub status: Option<u16>,
 }
 
-/// Work for the thread that plays the egresses.
 pub(super) enum BackgroundJob {
     RunTask(String),
     RunConverter(String),
@@ -110,7 +108,7 @@ pub(super) struct WorldState {
     pub(super) videos: BTreeMap<String, SimVideo>,
     pub(super) due: DueEvents,
     pub(super) next_connection: u64,
-    /// Which live input an attached encoder is at.
+    /// Live input uids by connection id.
     pub(super) connections: HashMap<u64, String>,
     pub(super) destinations: Vec<AlertDestination>,
     pub(super) policies: Vec<AlertPolicy>,
@@ -127,7 +125,6 @@ pub(super) struct WorldState {
     pub(super) notices: Vec<OutgoingWebhook>,
     pub(super) next_notice: u64,
     pub(super) delivered: u64,
-    /// Every secret that was ever given out, for tests that poll for leaks.
     pub(super) secrets: Vec<String>,
 }
 
@@ -167,7 +164,7 @@ impl WorldState {
         }
     }
 
-    /// Sets the limits; those that change count from now on.
+    /// Changes the limits. A changed rate limit starts a new window.
     pub(super) fn set_quotas(&mut self, new: Quotas) {
         let old = std::mem::replace(&mut self.quotas, new);
         let new = &self.quotas;
@@ -254,20 +251,20 @@ impl World {
         }
     }
 
-    /// The state as it is now: what fell due since the last poll has happened.
+    /// Runs `work` on the current state, after the changes that are due.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut WorldState, Duration) -> T) -> T {
         let mut state = self.state.lock();
         let now = self.clock.now();
         state.settle(self, now);
         let result = work(&mut state, now);
         for notice in state.notices.drain(..) {
-            // Nobody listens any more only while the sandbox stops.
+            // Fails only while the sandbox stops.
             let _ = self.jobs.send(BackgroundJob::Deliver(notice));
         }
         result
     }
 
-    /// Entries of a list that are not what its documents say, if lists have such.
+    /// Malformed list entries, if [`Options::odd_entries`] asks for them.
     pub(super) fn odd_entries(&self) -> Vec<Value> {
         if !self.options.odd_entries {
             return Vec::new();
@@ -286,7 +283,7 @@ impl World {
         format!("{}/client/v4", Addresses::url(self.addresses.cloudflare))
     }
 
-    /// The customer host that answers name.
+    /// The customer host in answers.
     pub(super) fn named_customer_url(&self) -> String {
         let named = self.options.customer_host_in_answers.clone();
         named.unwrap_or_else(|| self.customer_url())

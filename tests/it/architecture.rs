@@ -11,7 +11,7 @@ use imports::Imports;
 use source::Source;
 
 /// Circles that are not mended yet.
-const KNOWN_CIRCLES: [&[&str]; 2] = [
+const KNOWN_CIRCLES: [&[&str]; 1] = [
     // `Shared` knows the registry, the alarms and the fleet, which all know `Shared`: it is to be cut up.
     &[
         "actors/alarms.rs",
@@ -23,23 +23,6 @@ const KNOWN_CIRCLES: [&[&str]; 2] = [
         "actors/registry/messages.rs",
         "actors/relay_actor.rs",
         "actors/shared.rs",
-    ],
-    // The sandbox's `World` holds the state of every simulated product, and each product acts on the whole world.
-    &[
-        "sandbox/agora/converter.rs",
-        "sandbox/agora/mod.rs",
-        "sandbox/agora/task.rs",
-        "sandbox/cloudflare/live_inputs.rs",
-        "sandbox/cloudflare/mod.rs",
-        "sandbox/cloudflare/notifications.rs",
-        "sandbox/cloudflare/videos.rs",
-        "sandbox/control.rs",
-        "sandbox/customer.rs",
-        "sandbox/ingest.rs",
-        "sandbox/notices.rs",
-        "sandbox/snapshot.rs",
-        "sandbox/wire.rs",
-        "sandbox/world.rs",
     ],
 ];
 

@@ -44,7 +44,7 @@ fn every_fact_has_a_grade_and_a_source() {
     assert_none(&wrong);
 }
 
-/// The checks themselves, on planted mistakes.
+/// Runs the checks on planted mistakes.
 #[test]
 fn mistakes_are_found_with_their_line() {
     let file = |path: &str, text: &str| File {

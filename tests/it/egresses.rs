@@ -1,4 +1,4 @@
-//! Egresses that die, come back, are lost, or run without a name we know.
+//! Egresses that die, come back, are lost, or run without a known session.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault}
 use rstest::rstest;
 use serde_json::Value;
 
-/// How many egresses are owed a stop whose sid nobody knows.
+/// The number of cleanup jobs for egresses without a known sid.
 const UNKNOWN: &str = "SELECT COUNT(*) FROM cleanup_jobs WHERE kind = 'unknown_egress'";
 
-/// The one egress that publishes now.
+/// The publishing egress.
 async fn publisher(vendors: &SimulatedVendors) -> String {
     another_publisher(vendors, &[]).await
 }
 
-/// The one egress that publishes now and is none of these.
+/// The publishing egress, other than these.
 async fn another_publisher(vendors: &SimulatedVendors, gone: &[String]) -> String {
     vendors_when(vendors, "an egress that publishes", |vendors| {
         let egresses = vendors.state().egresses;
@@ -133,7 +133,7 @@ async fn an_egress_that_comes_back_from_a_fail_over_is_not_replaced(
     }
     let (vendors, service) = (&stage.vendors, &stage.service);
     let before = service.go_live(42, &show("show68")).await;
-    // Two seconds of ours.
+    // Two wall-clock seconds.
     let away = Duration::from_secs(40);
     assert!(vendors.kill(&publisher(vendors).await, Some(away)));
     service.in_phase(&before, "interrupted").await;
@@ -147,7 +147,7 @@ async fn an_egress_that_comes_back_from_a_fail_over_is_not_replaced(
     assert_eq!(violations(vendors), [""; 0]);
 }
 
-/// It comes back when another has long taken its place: the keys it knows open nothing any more.
+/// It comes back after it was replaced: its stream key is no longer valid.
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
@@ -215,7 +215,7 @@ async fn a_relay_that_loses_one_egress_after_another_gives_up(#[case] backend: A
     assert_eq!(relay["cost"]["source"], "recording", "it was live");
 }
 
-/// A feed that stops while its egress answers: it may come back by itself for as long as `feed_timeout`.
+/// If the feed stops while the egress answers, it may come back within `feed_timeout`.
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
@@ -237,7 +237,7 @@ async fn a_feed_that_comes_back_by_itself_needs_no_other_egress(#[case] backend:
     assert!(nothing_is_left(vendors));
 }
 
-/// The start was carried out, its answer lost: only a notification tells the sid.
+/// The start was executed, its answer lost: only a notification gives the sid.
 async fn nameless(webhooks: bool) -> (Stage, Value) {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
     if webhooks {
@@ -257,7 +257,7 @@ async fn an_egress_without_a_known_sid_goes_live_and_a_notification_tells_its_si
     let (stage, relay) = nameless(true).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let relay = service
-        .relay_when(&relay, "told its sid", |relay| {
+        .relay_when(&relay, "given its sid", |relay| {
             relay["agora"]["sid"].is_string()
         })
         .await;
@@ -269,7 +269,7 @@ async fn an_egress_without_a_known_sid_goes_live_and_a_notification_tells_its_si
 }
 
 #[tokio::test]
-async fn an_egress_without_a_known_sid_is_cut_off_told_to_leave_and_owed() {
+async fn an_egress_without_a_known_sid_is_cut_off_asked_to_leave_and_cleaned_up_later() {
     let (stage, relay) = nameless(false).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     assert_eq!(relay["agora"]["sid"], Value::Null);
@@ -284,22 +284,22 @@ async fn an_egress_without_a_known_sid_is_cut_off_told_to_leave_and_owed() {
     assert_eq!(stage.count(UNKNOWN).await, 1);
 }
 
-/// Notifications that were away come back: what was owed is paid.
+/// Delayed notifications arrive: the cleanup job finishes.
 #[tokio::test]
-async fn a_notification_that_comes_late_settles_what_is_owed() {
+async fn a_notification_that_comes_late_settles_the_cleanup_job() {
     let (stage, _) = nameless(false).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     service.come_down(42).await;
     assert_eq!(alive(vendors).len(), 1);
     stage.webhooks_on();
-    // Agora tells of a task that moves to another machine.
+    // Agora notifies of a fail-over.
     let id = alive(vendors)[0].id.clone();
     assert!(vendors.kill(&id, Some(Duration::from_secs(1))));
     vendors_when(vendors, "stopped", |vendors| {
         nothing_is_left(vendors).then_some(())
     })
     .await;
-    // A stop that meets the task in its fail-over is answered 404, and looked after again later: that cleanup job may stay.
+    // A stop during the fail-over is answered 404 and checked again later: that cleanup job may stay.
     let deadline = Instant::now() + PATIENCE;
     while stage.count(UNKNOWN).await > 0 {
         assert!(Instant::now() < deadline, "its name was never learnt");
@@ -317,7 +317,7 @@ async fn a_relay_whose_ingest_somebody_deleted_ends_and_nothing_is_left(
     let stage = Stage::new(backend).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let relay = service.go_live(42, &show("deleted")).await;
-    // Agora does not know its egress any more either.
+    // Agora no longer has its egress either.
     for call in [VendorCall::Query, VendorCall::ConverterGet] {
         let kind = FaultKind::NotFoundFor(Duration::from_secs(600));
         vendors.fault(VendorFault::forever(call, kind));

@@ -1,9 +1,8 @@
-//! Every vendor call goes wrong in every way, once and for good: a relay goes live or ends with the right outcome, and
-//! nothing is left behind.
+//! Every vendor call fails in every way, once and permanently: the relay goes live or ends with the right outcome, and nothing
+//! is left behind.
 //!
-//! Calls that both backends make are tried on one of them, in turn, and what goes wrong for good is tried in three of
-//! ten ways for each call; `RELAYKEEPER_TEST_FAULTS=all` tries everything, and `RELAYKEEPER_TEST_FAULT=agora` only the
-//! cases whose description contains that.
+//! Calls of both backends alternate between them, and permanent failures use three of ten ways per call.
+//! `RELAYKEEPER_TEST_FAULTS=all` runs everything; `RELAYKEEPER_TEST_FAULT=agora` only cases whose description contains that.
 #![cfg(feature = "sandbox")]
 
 mod gate;
@@ -43,7 +42,7 @@ fn a_call_that_goes_wrong_once_keeps_no_channel_off_air(#[case] wrong: Wrong) {
 
 #[test]
 fn a_call_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing() {
-    // Most of them wait half a minute for a relay's patience with what it takes down.
+    // Most cases wait half a minute for the teardown timeout.
     at_once(32, representative(), forever);
 }
 

@@ -1,5 +1,5 @@
-//! Several processes on one PostgreSQL: a relay has one owner, whatever happens to the processes, and its egress and live
-//! input notice nothing of it.
+//! Several nodes on one PostgreSQL: each relay has one owner whatever happens to nodes, and its egress and ingest are not
+//! disturbed.
 #![cfg(feature = "sandbox")]
 
 mod check;
@@ -20,17 +20,17 @@ use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{Options, Quotas, SimulatedVendors};
 use reqwest::Method;
 
-/// How many relays the fleet holds; `RELAYKEEPER_FLEET_RELAYS` says otherwise.
+/// Default of `RELAYKEEPER_FLEET_RELAYS`, the number of relays.
 const RELAYS: i64 = 300;
 /// The lease of the big fleet.
 const LEASE: Duration = Duration::from_secs(8);
 
 fn relays() -> i64 {
-    let told = std::env::var("RELAYKEEPER_FLEET_RELAYS").ok();
-    told.map_or(RELAYS, |told| told.parse().expect("a number"))
+    let relays = std::env::var("RELAYKEEPER_FLEET_RELAYS").ok();
+    relays.map_or(RELAYS, |relays| relays.parse().expect("a number"))
 }
 
-/// Vendors in real time, so that what they grant a second is a second's; room for all relays.
+/// Vendors in real time, because of their rate limits, with quotas for all relays.
 fn in_real_time() -> Options {
     Options {
         speed: 1.0,
@@ -45,8 +45,8 @@ fn in_real_time() -> Options {
     }
 }
 
-fn told() -> Vec<(&'static str, String)> {
-    let told = [
+fn settings() -> Vec<(&'static str, String)> {
+    let settings = [
         ("RELAYKEEPER__FLEET__LEASE", "8s"),
         ("RELAYKEEPER__FLEET__RENEWAL", "1s"),
         ("RELAYKEEPER__RELAY__POLL_INTERVAL", "5s"),
@@ -66,7 +66,9 @@ fn told() -> Vec<(&'static str, String)> {
         ("RELAYKEEPER__SERVER__REQUESTS_PER_SECOND", "0"),
         ("RELAYKEEPER__JANITOR__INTERVAL", "30s"),
     ];
-    told.map(|(name, value)| (name, value.to_owned())).into()
+    settings
+        .map(|(name, value)| (name, value.to_owned()))
+        .into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +76,7 @@ fn told() -> Vec<(&'static str, String)> {
 async fn relays_outlive_their_nodes_whatever_becomes_of_them() {
     on_postgres(async |database| {
         let vendors = SimulatedVendors::start(in_real_time()).unwrap();
-        let mut fleet = Nodes::start(vendors, database, 3, told()).await;
+        let mut fleet = Nodes::start(vendors, database, 3, settings()).await;
         let relays = relays();
         let began = Instant::now();
         fleet.go_live(1..relays + 1).await;
@@ -109,7 +111,7 @@ async fn relays_outlive_their_nodes_whatever_becomes_of_them() {
     .await;
 }
 
-/// A node dies, and the others have its relays within its lease.
+/// A node dies; the others own its relays within its lease.
 async fn killed(fleet: &mut Nodes) {
     let mut node = fleet.all.remove(0);
     node.kill();
@@ -119,14 +121,14 @@ async fn killed(fleet: &mut Nodes) {
     assert!(took < LEASE + Duration::from_secs(4), "{took:?}");
 }
 
-/// Each node is told to go, and another comes in its place: a deployment.
+/// A rolling deployment: each node gets SIGTERM and is replaced.
 async fn rolled(fleet: &mut Nodes) {
     for _ in 0..fleet.all.len() {
         fleet.add().await;
         let mut old = fleet.all.remove(0);
-        let told = Instant::now();
+        let asked_at = Instant::now();
         old.terminate();
-        let gone = told.elapsed();
+        let gone = asked_at.elapsed();
         let rows = fleet.raw.number("SELECT count(*) FROM nodes").await;
         assert_eq!(
             rows,
@@ -140,7 +142,7 @@ async fn rolled(fleet: &mut Nodes) {
     fleet.until_spread(fleet.all.len()).await;
 }
 
-/// A node sleeps longer than its lease, and wakes: it is none any more, and joins anew.
+/// A node that is frozen longer than its lease rejoins when it wakes.
 async fn frozen(fleet: &mut Nodes) {
     let node = &fleet.all[0];
     node.signal("STOP");
@@ -161,7 +163,7 @@ async fn frozen(fleet: &mut Nodes) {
     node.service.wait_until_ready().await;
 }
 
-/// A node loses the database and still reaches the vendors: it stops in time, says so, and comes back.
+/// A node that loses only the database stops acting before its lease ends, reports it, and comes back.
 async fn cut_off(fleet: &mut Nodes) {
     let database: url::Url = fleet.database.url.parse().unwrap();
     let target = (database.host_str().unwrap(), database.port().unwrap());
@@ -208,7 +210,7 @@ async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stoppe
             let created = started.iter().filter(|(status, _)| *status == 201);
             assert!(created.count() <= 1, "{started:#?}");
             assert_eq!(fleet.vendors.state().live_inputs.len(), round);
-            // Both know it, and tell the same of it.
+            // Both nodes report the same.
             for node in &fleet.all {
                 node.service.in_phase(&started[0].1, "live").await;
             }
@@ -231,23 +233,22 @@ async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stoppe
     .await;
 }
 
-/// Whoever takes the schema down is told who acts on it.
+/// Migrating down names the nodes that use the schema.
 fn schema_is_not_taken_down_under(fleet: &Nodes) {
     let mut down = std::process::Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
     down.args(["migrate", "down"])
         .env_clear()
         .env("DATABASE_URL", &fleet.database.url);
-    let told = down.output().unwrap();
-    assert!(!told.status.success());
-    let told = String::from_utf8_lossy(&told.stderr);
+    let output = down.output().unwrap();
+    assert!(!output.status.success());
+    let stderr = String::from_utf8_lossy(&output.stderr);
     for node in &fleet.all {
         let name = format!("/{}", node.id());
-        assert!(told.contains(&name), "{told}");
+        assert!(stderr.contains(&name), "{stderr}");
     }
 }
 
-/// Vendors and marketplace know one address, behind which any node may answer: here it is always the one that does not have
-/// the relay.
+/// Behind one public address any node may answer: here always the node that does not own the relay.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn what_the_vendors_tell_one_node_is_heard_by_the_one_that_has_the_relay() {
@@ -256,30 +257,30 @@ async fn what_the_vendors_tell_one_node_is_heard_by_the_one_that_has_the_relay()
         let mut fleet = Nodes::start(vendors, database, 0, Vec::new()).await;
         fleet.backend = AgoraBackend::CloudRecording;
         fleet.add().await;
-        let told = fleet.all[0].service.url.clone();
+        let public_url = fleet.all[0].service.url.clone();
         fleet
-            .told
-            .push(("RELAYKEEPER__SERVER__PUBLIC_URL", told.clone()));
+            .settings
+            .push(("RELAYKEEPER__SERVER__PUBLIC_URL", public_url.clone()));
         fleet.add().await;
-        fleet.vendors.set_webhooks(webhooks(&told));
+        fleet.vendors.set_webhooks(webhooks(&public_url));
         let [other, owner] = fleet.all.as_slice() else {
             panic!("two nodes");
         };
         let listen = other.service.request(Method::GET, "/v1/events");
         let mut listener = Listener::of(listen.send().await.unwrap());
-        // The page's link leads to the other node, and so does all that the page says.
+        // The page's link and requests go to the other node.
         let relay = owner.service.go_live(7, &show("show7")).await;
         fleet.vendors.set_seller("show7", Some(12345), false);
         owner.service.in_phase(&relay, "interrupted").await;
         fleet.vendors.set_seller("show7", Some(12345), true);
         owner.service.in_phase(&relay, "live").await;
-        // A notification that meant something to the relay is kept in its journal.
+        // A notification that the relay used is in its journal.
         let notified = "SELECT count(*) FROM relay_events WHERE kind = 'notified'";
         let heard = async || fleet.raw.number(notified).await > 0;
         fleet.until("heard of", heard).await;
         let page = format!("/v1/relays/{}", relay["id"].as_str().unwrap());
         assert_eq!(other.service.get(&page).await["phase"], "live");
-        // A second relay of the channel at the other node waits for the egress of the first one.
+        // A second relay of the channel on the other node waits for the first one's egress.
         assert_eq!(other.service.stop_channel(7).await.0, 202);
         let second = other.service.go_live(7, &show("show7")).await;
         assert_ne!(second["id"], relay["id"]);

@@ -1,14 +1,12 @@
-//! A core must read what it ever wrote: journals of real relays are kept in `tests/fixtures/journals`, and each still adds
-//! up to the state that was stored with it.
+//! Old journals stay readable: each journal in `tests/fixtures/journals` replays to the state stored with it.
 //!
-//! They are journals of a soak's relays. To add to them, for example when a new fact or a new form of one is
-//! written: run `./scripts/soak`, and then
+//! They come from soak runs. To add journals, for example with a new fact, run `./scripts/soak`, and then
 //!
 //! ```sh
 //! RELAYKEEPER_JOURNALS_FROM=sqlite://target/soak/service.db cargo test --test it journals::kinds
 //! ```
 //!
-//! writes one journal of every kind of life that is not kept yet. What is kept is never changed.
+//! writes one journal of every kind that is missing. Existing files never change.
 
 mod kept;
 
@@ -21,7 +19,7 @@ use relaykeeper::actors::replay;
 use relaykeeper::relay::Fact;
 use relaykeeper::store::{PageRequest, RelayFilter};
 
-/// Facts that were written before, in whatever form.
+/// Facts of earlier versions.
 fn facts() -> BTreeSet<String> {
     let journals = all().into_iter().flat_map(|(_, kept)| kept.journal);
     journals.map(|entry| entry.kind).collect()
@@ -92,7 +90,7 @@ fn lives_of_both_backends_that_went_well_and_badly_are_kept() {
             assert!(kept, "{backend} {life}: {kinds:#?}");
         }
     }
-    // A converter whose start was lost is found by its name, which leaves no fact of its own.
+    // A converter whose start was lost is found by its name, without a fact.
     for life in [
         "cloud_recording-stopped_by_request-start_lost",
         "media_push-internal-ended_by_force",
@@ -116,7 +114,7 @@ fn a_fact_is_written_as_it_was_read() {
     assert!(facts().len() > 20, "{:?}", facts());
 }
 
-/// Writes what is not kept yet, when it is told from which database.
+/// Writes missing journals if the environment names a database.
 #[tokio::test]
 async fn kinds_of_lives_that_are_not_kept_yet_are_added_when_a_database_is_named() {
     let Ok(url) = std::env::var("RELAYKEEPER_JOURNALS_FROM") else {

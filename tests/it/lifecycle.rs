@@ -26,7 +26,7 @@ const WHOLE_LIFE: [&str; 6] = [
     "ended",
 ];
 
-/// A plain life: what every backend, every database and every way of hearing of things must bring about.
+/// A relay without faults, on every backend, every database, with and without notifications.
 async fn plain_life(stage: &Stage) {
     let (vendors, service) = (&stage.vendors, &stage.service);
     let (status, relay) = service.start_channel(42, &show("show68")).await;
@@ -128,7 +128,7 @@ async fn webhooks_that_come_twice_and_out_of_order_change_nothing(#[case] backen
     plain_life(&stage).await;
 }
 
-/// Each of the two takes a second of ours: answered less than that apart, they ran side by side.
+/// Each call takes a second: less than that between their answers means that they ran concurrently.
 #[tokio::test]
 async fn the_ingest_and_the_resource_are_asked_for_side_by_side() {
     let options = Options {
@@ -196,7 +196,7 @@ async fn a_plain_life_costs_three_calls_of_cloudflares_budget_and_a_shared_list(
         [shows; 3]
     );
     let lists = u64::try_from(count(VendorCall::VideoList)).unwrap();
-    assert!((1..=polls).contains(&lists), "{lists} lists, {polls} looks");
+    assert!((1..=polls).contains(&lists), "{lists} lists, {polls} polls");
     for call in [
         VendorCall::LiveInputGet,
         VendorCall::LiveInputVideos,
@@ -278,7 +278,7 @@ async fn channel_row(stage: &Stage, id: i64) -> Value {
 #[case::media_push(AgoraBackend::MediaPush, 7_990)]
 #[tokio::test]
 async fn the_ledger_has_one_exact_row(#[case] backend: AgoraBackend, #[case] agora_minute: u64) {
-    // Thirty seconds of video in each second of ours.
+    // 30 s of video per second.
     let options = Options {
         wire_speed: Some(30.0),
         ..options()

@@ -1,4 +1,4 @@
-//! A process that starts on five thousand unfinished relays: all have their actors in a moment, and nobody else waits.
+//! A process that starts with five thousand unfinished relays spawns their actors quickly and delays no other request.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};
@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 const RELAYS: u32 = 5000;
-/// From the start of the service until every one of them has its actor (issue 3).
+/// Limit from the start of the service until each relay has its actor (issue 3).
 const WITHIN: Duration = Duration::from_secs(5);
 
 on_both_databases!(five_thousand_unfinished_relays_have_their_actors_within_five_seconds);
 
-/// The same relay once more, as another channel's.
+/// Copies a relay to another channel.
 fn copy(of: &StoredRelay, number: u32, epoch: i64) -> NewRelay {
     let mut row = of.row.clone();
     row.id = Uuid::now_v7();
@@ -33,7 +33,7 @@ fn copy(of: &StoredRelay, number: u32, epoch: i64) -> NewRelay {
     spec["channel_id"] = json!(row.channel_id);
     spec["channel_name"] = json!(row.channel_name);
     row.state["live_input"]["uid"] = json!(input);
-    // It went live long ago: its time was over while nobody was there.
+    // It went live long ago: its time limit passed while no process ran.
     row.state["live_at"] = json!("2020-01-01T00:00:00Z");
     NewRelay {
         row,
@@ -81,14 +81,14 @@ async fn five_thousand_unfinished_relays_have_their_actors_within_five_seconds(
     let stored = store.relay(id).await.unwrap().unwrap();
     seed(&store, &stored).await;
     if !database.is_sqlite() {
-        // Who seeded them goes, and they are whoever's comes.
+        // The seeding process stops, so they are unowned.
         store
             .leave(store.instance().await.unwrap().epoch)
             .await
             .unwrap();
     }
     store.close().await;
-    // Nobody's look is answered: nothing may be decided.
+    // No poll is answered: nothing may be decided.
     for call in [
         VendorCall::Lifecycle,
         VendorCall::Manifest,
@@ -106,13 +106,13 @@ async fn five_thousand_unfinished_relays_have_their_actors_within_five_seconds(
     println!("{RELAYS} relays: ready after {ready:.2?}, all in /admin/actors after {took:.2?}");
     assert_eq!(total, u64::from(RELAYS) + 1);
     assert!(took < WITHIN, "{took:?}");
-    // Somebody else's start does not wait behind all that looking.
+    // Another start does not wait behind all these polls.
     let asked = Instant::now();
     let (status, other) = service.start_channel(2, &show("show2")).await;
     let answered = asked.elapsed();
     println!("another channel's start was answered after {answered:.2?}");
     assert_eq!(status, 201, "{other:#}");
-    // Its max_duration has passed for each of them, and no poll was answered.
+    // Each is past its max_duration, and no poll was answered.
     let phases = first
         .as_array()
         .unwrap()

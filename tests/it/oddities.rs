@@ -1,4 +1,4 @@
-//! The vendors' odd answers, each as documented: one show, one ingest, one egress, and nothing left in the end.
+//! Unusual but documented answers of the vendors: still one ingest and one egress, and nothing left at the end.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use relaykeeper::sandbox::{FaultKind, Options, VendorCall, VendorFault};
 use rstest::rstest;
 use serde_json::Value;
 
-/// A life under these faults.
+/// Plays a relay with these faults.
 async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &[&str]) -> Stage {
     let stage = Stage::with(backend, options, |settings| {
         settings.relay.live_timeout = Duration::from_secs(40);
@@ -43,7 +43,7 @@ async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &
         url.starts_with(&vendors.customer_base_url()) && url.contains(&state.live_inputs[0].uid),
         "{url}"
     );
-    // Long enough for a few looks at a live relay.
+    // Long enough for a few polls while live.
     let polls = calls(vendors, VendorCall::Lifecycle).len();
     vendors_when(vendors, "looked at while live", |vendors| {
         (calls(vendors, VendorCall::Lifecycle).len() >= polls + 3).then_some(())
@@ -56,7 +56,7 @@ async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &
     stage
 }
 
-/// Nothing is left at the vendors, and nothing owed.
+/// Nothing is left at the vendors, and no cleanup job is open.
 async fn settled(stage: &Stage) {
     vendors_when(&stage.vendors, "nothing left", |vendors| {
         nothing_is_left(vendors).then_some(())
@@ -124,7 +124,7 @@ async fn of_cloud_recording(#[case] fault: &str) {
     assert_eq!(violations(&stage.vendors), [""; 0]);
 }
 
-/// 206/65, a cut, a page: the start is repeated on the same resource, and 201/7 says that it runs.
+/// After 206/65, a cut or a page the start is repeated on the same resource; 201/7 says that it runs.
 #[rstest]
 #[case::not_completed_and_not_done("agora.cloud_recording.start=206")]
 #[case::not_completed_and_done("agora.cloud_recording.start=status-after:206")]
@@ -146,7 +146,7 @@ async fn a_start_of_unknown_outcome_is_asked_about_by_the_same_start(#[case] fau
 
 #[tokio::test]
 async fn a_task_that_runs_on_an_earlier_resource_is_met_as_a_conflict_and_kept() {
-    // The first start is carried out; nothing is heard of it until its resource is given up.
+    // The first start is executed but never answered until its resource is given up.
     let faults = [
         "agora.cloud_recording.start=cut-after",
         "agora.cloud_recording.start=503,times=2",
@@ -195,13 +195,13 @@ async fn a_stop_before_anything_was_recorded_is_a_stop() {
 #[case::delete_hangs("agora.media_push.delete=hang", &[])]
 #[tokio::test]
 async fn of_media_push(#[case] fault: &str, #[case] expected: &[&str]) {
-    // As the schema of a GET has it: without an id, and without a state.
+    // As in the schema of a GET: without id and state.
     let options = Options {
         converter_state_in_answers: false,
         ..options()
     };
     let stage = life(AgoraBackend::MediaPush, options, false, &[fault]).await;
-    // After a 404 at Agora it is looked for again later: a cleanup job may stay, a converter may not.
+    // After a 404 the service checks again later: a cleanup job may stay, a converter may not.
     vendors_when(&stage.vendors, "nothing left", |vendors| {
         nothing_is_left(vendors).then_some(())
     })
@@ -248,7 +248,7 @@ async fn an_app_without_a_certificate_needs_no_tokens(#[case] backend: AgoraBack
     settled(&stage).await;
 }
 
-/// A repeat under Agora's other name is a repeat of a call of unknown outcome.
+/// A retry at Agora's other host repeats a call of unknown outcome.
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording, "agora.cloud_recording.acquire=refuse")]
 #[case::media_push(AgoraBackend::MediaPush, "agora.media_push.create=refuse")]
@@ -258,21 +258,21 @@ async fn agora_is_reached_under_its_other_name(#[case] backend: AgoraBackend, #[
     settled(&stage).await;
 }
 
-/// Two pieces, both ready, and the length of the second is told as -1: it is not booked as nothing.
+/// Two ready recordings, the second with duration -1: its cost is not booked as zero.
 #[rstest]
 #[case::for_good(false)]
 #[case::at_first(true)]
 #[tokio::test]
 async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_nothing(
-    #[case] is_told_in_time: bool,
+    #[case] is_notified_in_time: bool,
 ) {
-    // `timeoutSeconds` passes in less than a second, so that a short loss of the feed begins another video.
+    // `timeoutSeconds` is below a second, so that a short feed loss begins another video.
     let options = Options {
         wire_speed: Some(4.0),
         ..options()
     };
     let stage = Stage::with(AgoraBackend::MediaPush, options, |settings| {
-        let seconds = if is_told_in_time { 30 } else { 2 };
+        let seconds = if is_notified_in_time { 30 } else { 2 };
         settings.relay.recording_timeout = Duration::from_secs(seconds);
         settings.relay.live_timeout = Duration::from_secs(40);
     })
@@ -292,7 +292,7 @@ async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_n
         })
         .await;
     service.stop_channel(42).await;
-    if is_told_in_time {
+    if is_notified_in_time {
         service.in_phase(&relay, "finalizing").await;
         vendors_when(vendors, "looked for while both are ready", |vendors| {
             let state = vendors.state();
@@ -306,7 +306,7 @@ async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_n
     let cost = &relay["cost"];
     let lengths = vendors.state().videos;
     let lengths: f64 = lengths.iter().map(|video| video.duration_seconds).sum();
-    if is_told_in_time {
+    if is_notified_in_time {
         assert_eq!(cost["source"], "recording", "{relay:#}");
         assert_eq!(cost["duration_seconds"].as_f64(), Some(lengths.ceil()));
     } else {
@@ -317,7 +317,7 @@ async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_n
     assert!(recordings.iter().all(|one| one["state"] == "ready"));
 }
 
-/// A limit of the account is told as one, with what to do, and the stop of another relay does not wait because of it.
+/// An account limit is reported as such, with advice, and does not delay the stop of another relay.
 #[rstest]
 #[case::storage("429:10011", "Storage capacity exceeded", "buy more")]
 #[case::not_enabled("403:10005", "Cloudflare Stream not enabled", "subscribe to it")]
@@ -366,7 +366,7 @@ async fn a_customer_host_that_holds_the_account_id_raises_an_alarm() {
     }
 }
 
-/// Which alarms are raised, by code.
+/// The codes of the raised alarms.
 async fn alarms(stage: &Stage) -> Vec<String> {
     let health = stage.service.get("/v1/health").await;
     let alarms = health["alarms"].as_array().unwrap().iter();
@@ -375,7 +375,7 @@ async fn alarms(stage: &Stage) -> Vec<String> {
         .collect()
 }
 
-/// A host that changed its mind for good: the API is asked, within its budget, and a person is told, until it is as before.
+/// A customer host with changed answers: the API is polled within its budget, with an alarm, until the host is as before.
 #[tokio::test]
 async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
@@ -397,7 +397,7 @@ async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
     ));
     let relay = service.go_live(42, &show("show68")).await;
     until(true).await;
-    // While it is live it is still watched: a feed that goes is seen.
+    // A lost feed is still noticed while live.
     let gets = calls(vendors, VendorCall::LiveInputGet).len();
     vendors_when(vendors, "looked at through the API", |vendors| {
         (calls(vendors, VendorCall::LiveInputGet).len() >= gets + 3).then_some(())

@@ -1,5 +1,4 @@
-//! Actors that die, and states that cannot be read: one relay's misfortune is no other's, and nothing is left at the
-//! vendors.
+//! Actors that panic and states that cannot be read: other relays are not affected, and nothing is left at the vendors.
 #![cfg(feature = "sandbox")]
 
 use std::collections::HashMap;
@@ -17,15 +16,15 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// For what many relays wait for together.
+/// Limit of waits for many relays.
 const PATIENCE: Duration = Duration::from_secs(200);
 
-/// Panics on purpose need not be told of.
+/// Silences intended panics.
 fn hush() {
-    let tell = std::panic::take_hook();
+    let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if panic.payload().downcast_ref::<&str>() != Some(&"sabotage") {
-            tell(panic);
+            hook(panic);
         }
     }));
 }
@@ -39,7 +38,7 @@ fn plan(channels: &str, moment: SabotageMoment, action: SabotageAction, times: O
     });
 }
 
-/// Vendors and budgets that a thousand relays do not exhaust, and looks that leave the machine some time.
+/// Quotas for a thousand relays, and polls that leave some CPU.
 async fn roomy() -> Stage {
     let options = Options {
         quotas: Quotas {
@@ -91,7 +90,7 @@ async fn start_all(service: &Service, names: &[String]) {
         .await;
 }
 
-/// What runs, by channel name.
+/// The running actors by channel name.
 async fn actors(service: &Service) -> HashMap<String, Value> {
     let mut actors = HashMap::new();
     let mut cursor = String::new();
@@ -161,9 +160,9 @@ async fn of_a_thousand_relays_two_hundred_panic_and_come_back_and_the_others_do_
     for (name, actor) in &actors {
         let died = !name.starts_with("calm");
         assert_eq!(actor["restarts"], i32::from(died), "{name}: {actor:#}");
-        let told = actor["last_error"].as_str().unwrap_or_default();
+        let error = actor["last_error"].as_str().unwrap_or_default();
         assert_eq!(
-            told.contains("panicked: sabotage"),
+            error.contains("panicked: sabotage"),
             died,
             "{name}: {actor:#}"
         );
@@ -216,7 +215,7 @@ async fn relays_on_a_thread_that_dies_go_on_on_another() {
     assert!(state.violations.is_empty(), "{:#?}", state.violations);
 }
 
-/// What is owed, and for which vendor's object.
+/// The open cleanup jobs with their targets.
 async fn cleanup_jobs(database: &TestDatabase) -> Vec<String> {
     let raw = database.raw().await;
     let cleanup_jobs = raw
@@ -225,7 +224,7 @@ async fn cleanup_jobs(database: &TestDatabase) -> Vec<String> {
     cleanup_jobs.into_iter().flatten().collect()
 }
 
-/// What a relay holds at the vendors, as cleanup jobs.
+/// The cleanup jobs of all that a relay has at the vendors.
 fn holdings(relay: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let agora = &relay["agora"];
@@ -242,7 +241,7 @@ fn holdings(relay: &Value) -> Vec<String> {
     all
 }
 
-/// The vendors let nothing go.
+/// Makes every removal fail.
 fn hold_everything(stage: &Stage) {
     for call in [
         VendorCall::Stop,
@@ -276,22 +275,22 @@ async fn cleanup_jobs_are_paid(stage: &Stage, relay: &Value) {
     while !cleanup_jobs(&stage.database).await.is_empty() {
         assert!(
             Instant::now() < deadline,
-            "owed: {:?}",
+            "cleanup jobs: {:?}",
             cleanup_jobs(&stage.database).await
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// The marketplace is told of the end, once.
-async fn told_of_the_end(stage: &Stage, relay: &Value) {
+/// The end is announced once.
+async fn announced_the_end(stage: &Stage, relay: &Value) {
     let raw = stage.database.raw().await;
     let id = relay["id"].as_str().unwrap().replace('-', "");
-    let told = raw
+    let messages = raw
         .texts("SELECT type FROM outbox WHERE type IN ('relay.stopped', 'relay.failed', 'relay.ended') ORDER BY id")
         .await;
-    let told: Vec<_> = told.into_iter().flatten().collect();
-    assert_eq!(told, ["relay.failed", "relay.ended"], "{id}");
+    let messages: Vec<_> = messages.into_iter().flatten().collect();
+    assert_eq!(messages, ["relay.failed", "relay.ended"], "{id}");
     assert_eq!(
         raw.number("SELECT count(*) FROM stream_costs").await,
         1,
@@ -323,8 +322,8 @@ async fn a_relay_that_dies_six_times_in_a_minute_is_ended_and_what_it_holds_beco
     assert_eq!(ended["outcome"]["code"], "internal", "{ended:#}");
     assert_eq!(ended["relay_status"], "failed");
     assert_eq!(cleanup_jobs(&stage.database).await, holdings(&relay));
-    told_of_the_end(&stage, &relay).await;
-    // Nobody else has noticed, and the channel is free.
+    announced_the_end(&stage, &relay).await;
+    // Other relays are unaffected, and the channel is free.
     let actors = actors(&stage.service).await;
     assert_eq!((&actors["calm"]["restarts"], actors.len()), (&json!(0), 1));
     cleanup_jobs_are_paid(&stage, &relay).await;

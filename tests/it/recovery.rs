@@ -1,9 +1,8 @@
-//! Killed at any moment and started again, the service loses nothing and leaves nothing behind: the real binary over HTTP,
-//! killed at every [`CrashPoint`] a relay's life reaches, as often as it is reached. With `RELAYKEEPER_CRASH_MATRIX=full`
-//! each test kills at every point.
+//! The service survives a SIGKILL at any point: it loses nothing and leaves nothing behind. The binary is killed at every
+//! [`CrashPoint`] that a relay reaches, each time it is reached. `RELAYKEEPER_CRASH_MATRIX=full`: every test kills at every point.
 //!
-//! A relay's life here: started, live, its egress dies at the vendor and is replaced, live again, stopped, ended, its cleanup jobs
-//! paid. A first run without a crash tells which points there are; each is then a case of its own.
+//! The relay starts, goes live, its egress dies and is replaced, it stops and ends, and its cleanup jobs finish. A run without a
+//! crash finds the points; each is then a case.
 //!
 //! [`CrashPoint`]: relaykeeper::actors::crash::CrashPoint
 #![cfg(feature = "sandbox")]
@@ -25,7 +24,7 @@ async fn killed_at_any_point_a_relay_goes_on_and_leaves_nothing_behind() {
     killed_at_each(scene, points, 1).await;
 }
 
-/// Elsewhere, the process is killed at the same points in the test below, and then once more.
+/// In other setups, the test below kills at the same points, and then once more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_a_poll_it_goes_on_with_media_push_too() {
     let scene = Scene::sqlite(MediaPush);
@@ -33,7 +32,7 @@ async fn killed_at_a_poll_it_goes_on_with_media_push_too() {
     killed_at_each(scene, points, 1).await;
 }
 
-/// A look changes nothing: to be killed there twice is to be killed there once.
+/// A poll changes nothing, so a second kill there adds nothing.
 #[rstest]
 #[case::cloud_recording(Scene::sqlite(CloudRecording).with_webhooks())]
 #[case::media_push(Scene::sqlite(MediaPush))]
@@ -43,7 +42,7 @@ async fn killed_at_the_same_point_again_it_goes_on_all_the_same(#[case] scene: S
     killed_at_each(scene, points, 2).await;
 }
 
-/// The database matters where something is stored: what is done at the vendors is the same.
+/// The database matters only for points around saves.
 #[rstest]
 #[case::cloud_recording(Scene::postgres(CloudRecording))]
 #[case::media_push(Scene::postgres(MediaPush))]

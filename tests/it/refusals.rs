@@ -1,4 +1,4 @@
-//! What goes wrong before a show begins: a clear answer, everything cleaned up, nothing called for nothing.
+//! Starts that fail: a clear answer, everything cleaned up, no needless calls.
 #![cfg(feature = "sandbox")]
 
 mod keys;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const START: &str = "/v1/channels/42/start";
 
-/// Starts the show, and asserts how it is refused and that nothing is left of it.
+/// Starts a relay; asserts the refusal and that nothing is left.
 async fn is_refused(stage: &Stage, status: u16, code: &str) -> Answer {
     let (vendors, service) = (&stage.vendors, &stage.service);
     let answer = service.post(START, &[], &show("show68")).await;
@@ -51,7 +51,7 @@ fn start_call(backend: AgoraBackend) -> VendorCall {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_token_cloudflare_does_not_know_is_told_at_once(#[case] backend: AgoraBackend) {
+async fn a_token_cloudflare_does_not_know_is_reported_at_once(#[case] backend: AgoraBackend) {
     let stage = Stage::with(backend, options(), |settings| {
         settings.cloudflare.api_token = "a-wrong-token".into();
         settings.relay.provisioning_timeout = Duration::from_secs(600);
@@ -71,7 +71,7 @@ async fn a_token_cloudflare_does_not_know_is_told_at_once(#[case] backend: Agora
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_secret_agora_does_not_know_is_told_at_once(#[case] backend: AgoraBackend) {
+async fn a_secret_agora_does_not_know_is_reported_at_once(#[case] backend: AgoraBackend) {
     let stage = Stage::with(backend, options(), |settings| {
         settings.agora.customer_secret = "a-wrong-secret".into();
         settings.relay.provisioning_timeout = Duration::from_secs(600);
@@ -151,7 +151,7 @@ async fn a_quota_that_is_used_up_is_named(#[case] backend: AgoraBackend) {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_rate_limit_that_does_not_lift_in_time_is_told_with_when_to_come_back(
+async fn a_rate_limit_that_does_not_lift_in_time_is_reported_with_when_to_come_back(
     #[case] backend: AgoraBackend,
     #[values(false, true)] at_agora: bool,
 ) {
@@ -196,7 +196,7 @@ async fn a_rate_limit_that_lifts_in_time_only_costs_time(
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_vendor_that_is_down_is_told_and_everything_is_cleaned_up(
+async fn a_vendor_that_is_down_is_reported_and_everything_is_cleaned_up(
     #[case] backend: AgoraBackend,
     #[values(false, true)] at_agora: bool,
     #[values(FaultKind::Refuse, FaultKind::Status(503, None))] kind: FaultKind,
@@ -212,7 +212,7 @@ async fn a_vendor_that_is_down_is_told_and_everything_is_cleaned_up(
     let answer = service.post(START, &[], &show("show68")).await;
     answer.is_problem(503, "vendor-unavailable");
     assert!(!answer.header("retry-after").is_empty());
-    // When the vendor is back, nothing is left with it.
+    // After the vendor recovers, nothing is left at it.
     stage.vendors.clear_faults();
     let relay = json!({ "id": answer.body["relay_id"] });
     service.in_phase(&relay, "ended").await;
@@ -226,7 +226,7 @@ async fn a_vendor_that_is_down_is_told_and_everything_is_cleaned_up(
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_vendor_that_never_answers_is_told_as_a_timeout(#[case] backend: AgoraBackend) {
+async fn a_vendor_that_never_answers_is_reported_as_a_timeout(#[case] backend: AgoraBackend) {
     let stage = stage(backend, |settings| {
         settings.vendors.write_timeout = Duration::from_millis(500);
     })
@@ -267,7 +267,7 @@ async fn a_second_start_with_another_name_or_seller_is_a_conflict_with_the_relay
     assert_eq!(stage.count("SELECT COUNT(*) FROM relays").await, 1);
 }
 
-/// Bodies, and the place each is wrong at.
+/// Invalid bodies with the location of the error.
 fn bad_bodies() -> Vec<(Value, &'static str)> {
     let with = |name: &str, value: Value| {
         let mut body = show("show68");
@@ -331,7 +331,7 @@ fn bad_bodies() -> Vec<(Value, &'static str)> {
 }
 
 #[tokio::test]
-async fn bad_input_of_every_kind_is_told_by_its_place_calls_nobody_and_stores_nothing() {
+async fn bad_input_of_every_kind_is_reported_by_its_place_calls_no_vendor_and_stores_nothing() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     for (body, pointer) in bad_bodies() {
@@ -343,7 +343,7 @@ async fn bad_input_of_every_kind_is_told_by_its_place_calls_nobody_and_stores_no
             "{body}: {errors:#?}"
         );
     }
-    // Everything that is wrong is told at once.
+    // All errors are reported at once.
     let all =
         json!({ "channel_name": "", "seller_uid": 0, "max_duration_seconds": 1, "colour": "red" });
     let answer = service.post(START, &[], &all).await;
@@ -405,7 +405,7 @@ async fn bad_input_of_every_kind_is_told_by_its_place_calls_nobody_and_stores_no
         .calls
         .iter()
         .map(|call| call.call)
-        // The janitor's own round.
+        // The janitor's round.
         .filter(|call| !call.contains(".list"))
         .collect();
     assert_eq!(called, [""; 0]);

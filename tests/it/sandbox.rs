@@ -1,4 +1,4 @@
-//! The simulated vendors keep what the vendors' documents promise: odd answers, refusals, time, limits, faults.
+//! The simulated vendors behave as documented: answers, refusals, time, limits, faults.
 #![cfg(feature = "sandbox")]
 
 mod broadcast;

@@ -1,5 +1,5 @@
-//! Two processes on one SQLite file: one acts, the other reads and waits, and takes over when the first goes. (Several
-//! processes on one PostgreSQL all act: `fleet.rs`.)
+//! Two processes on one SQLite file: one acts; the other serves reads and takes over when the first ends. (On PostgreSQL all
+//! act: `fleet.rs`.)
 #![cfg(feature = "sandbox")]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ use relaykeeper::sandbox::{SimulatedVendors, VendorCall};
 use reqwest::Method;
 use serde_json::json;
 
-/// How the first process goes.
+/// How the first process ends.
 #[derive(Clone, Copy)]
 enum Goes {
     /// As in a crash.
@@ -35,8 +35,8 @@ async fn takes_over(database: TestDatabase, backend: AgoraBackend, goes: Goes) {
     waits_and_reads(&vendors, &mut second, &path).await;
     let waits_for = format!("Process {} holds the database", first.id());
     let asked = Answer::to(second.service.request(Method::GET, "/readyz")).await;
-    let told = asked.body["detail"].as_str().unwrap_or_default();
-    assert!(told.contains(&waits_for), "{asked:#?}");
+    let detail = asked.body["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains(&waits_for), "{asked:#?}");
     assert!(second.log().contains(&first.id().to_string()));
 
     match goes {
@@ -69,7 +69,7 @@ async fn takes_over(database: TestDatabase, backend: AgoraBackend, goes: Goes) {
     assert_eq!(violations(&vendors), [""; 0]);
 }
 
-/// It serves what is stored, and does nothing.
+/// It serves stored data and makes no calls.
 async fn waits_and_reads(vendors: &SimulatedVendors, second: &mut Program, path: &str) {
     alive(second).await;
     let service = &second.service;
@@ -96,17 +96,17 @@ async fn waits_and_reads(vendors: &SimulatedVendors, second: &mut Program, path:
     let stop = service.post("/v1/channels/42/stop", &[], &json!({})).await;
     stop.is_problem(503, "starting");
     let notice = json!({ "name": "Live Webhook", "data": { "event_type": "live_input.connected", "input_id": "x" } });
-    let told = service
+    let answer = service
         .request(Method::POST, "/webhooks/cloudflare/live")
         .header("cf-webhook-auth", vendors.live_webhook_secret())
         .json(&notice);
-    Answer::to(told).await.is_problem(503, "starting");
+    Answer::to(answer).await.is_problem(503, "starting");
     assert_eq!(get("/livez").await.status, 200);
     assert!(second.runs(), "it waits");
     assert_eq!(vendors.state().live_inputs.len(), 1);
 }
 
-/// Waits until it answers at all.
+/// Waits until it answers.
 async fn alive(program: &mut Program) {
     let deadline = std::time::Instant::now() + crate::support::service::PATIENCE;
     loop {
@@ -133,12 +133,12 @@ async fn a_second_process_takes_a_converter_over_after_a_crash() {
 }
 
 #[tokio::test]
-async fn a_second_process_takes_over_when_the_first_is_told_to_go() {
+async fn a_second_process_takes_over_when_the_first_is_asked_to_go() {
     let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::MediaPush);
     takes_over(database, backend, Goes::Told).await;
 }
 
-/// The files of a database, its lock included.
+/// The files of a database, including its lock.
 fn files(database: &TestDatabase) -> Vec<std::path::PathBuf> {
     let file = database.url.trim_start_matches("sqlite://");
     let file = Path::new(file.split('?').next().unwrap());
@@ -168,7 +168,7 @@ async fn a_process_whose_database_was_taken_over_is_not_ready_and_ends() {
         let mode = file.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{file:?}");
     }
-    // It reads its certificate again, where it has one.
+    // SIGHUP reloads a certificate, if there is one.
     first.signal("HUP");
     let lock = files(&database);
     let lock = lock

@@ -1,4 +1,4 @@
-//! Secrets stand in no log line, no answer, no state, no journal and no outbox, whatever happens to the relays.
+//! No secret appears in logs, answers, states, journals or the outbox, whatever happens to relays.
 #![cfg(feature = "sandbox")]
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// Everything nobody may ever read, and how it begins in places where it is not told whole.
+/// The secrets, and their prefixes in case of truncation.
 fn secrets(vendors: &SimulatedVendors) -> Vec<String> {
     let basic = format!(
         "{}:{}",
@@ -33,7 +33,7 @@ fn secrets(vendors: &SimulatedVendors) -> Vec<String> {
         vendors.live_webhook_secret(),
         vendors.stream_webhook_secret(),
         vendors.agora_webhook_secret(),
-        // The recorder's page is let in by its signature, and joins with a token that begins so.
+        // The recorder page is authorized by its signature and joins with a token of this prefix.
         "sig=",
         "007eJ",
     ]
@@ -41,13 +41,13 @@ fn secrets(vendors: &SimulatedVendors) -> Vec<String> {
     .into();
     secrets.push(base64::engine::general_purpose::STANDARD.encode(basic));
     for key in vendors.issued_secrets() {
-        // Its tail is the ingest's uid, which is no secret.
+        // A stream key ends with the ingest's uid, which is not secret.
         secrets.push(key[..32].to_owned());
     }
     secrets
 }
 
-/// What one channel goes through.
+/// Plays one channel.
 async fn life(service: &Service, vendors: &SimulatedVendors, channel: i64, fault: Option<&str>) {
     if let Some(fault) = fault {
         vendors.fault(fault.parse::<VendorFault>().unwrap());
@@ -70,7 +70,7 @@ async fn life(service: &Service, vendors: &SimulatedVendors, channel: i64, fault
     vendors.clear_faults();
 }
 
-/// Every answer the API has to give.
+/// The answers of every API route.
 async fn answers(service: &Service) -> String {
     let mut texts = String::new();
     let relays = service.get("/v1/relays?limit=200").await;
@@ -107,7 +107,7 @@ async fn answers(service: &Service) -> String {
     texts
 }
 
-/// Where the first secret stands in a text, if anywhere.
+/// The context of the first secret in a text.
 fn leak(bytes: &[u8], secrets: &[String]) -> Option<String> {
     secrets.iter().find_map(|secret| {
         let at = bytes
@@ -169,7 +169,7 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
         life(service, &vendors, channel, Some(fault)).await;
     }
 
-    // One whose egress dies and is replaced, so that keys are rotated; it is still live when everything is read.
+    // Its egress is replaced, which rotates keys; it is still live during the reads.
     let replaced = service.go_live(100, &show("show100")).await;
     let first = vendors_when(&vendors, "an egress that publishes", |vendors| {
         let egresses = vendors.state().egresses;
@@ -182,7 +182,7 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
             relay["phase"] == "live" && relay["agora"]["replacements"] == 1
         })
         .await;
-    // Callers who say too much, in the wrong place.
+    // Requests with secrets in the wrong place.
     let stranger = reqwest::Client::new();
     for path in ["/v1/relays?token=", "/recorder?sig=", "/nowhere?key="] {
         let url = format!("{}{path}{API_TOKEN}", service.url);
@@ -197,8 +197,8 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
 
     let secrets = secrets(&vendors);
     assert!(secrets.len() > 30, "{}", secrets.len());
-    let told = answers(service).await;
-    assert_eq!(leak(told.as_bytes(), &secrets), None, "in an answer");
+    let answered = answers(service).await;
+    assert_eq!(leak(answered.as_bytes(), &secrets), None, "in an answer");
     let log = program.log();
     assert!(log.contains("TRACE") && log.contains("phase"), "it logs");
     assert_eq!(leak(log.as_bytes(), &secrets), None, "in the log");
@@ -208,7 +208,7 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
     stored(folder.path(), &id, &secrets);
 }
 
-/// All bytes of the database's files: rows, journals, what was deleted and not yet overwritten.
+/// All bytes of the database's files, including deleted rows.
 fn stored(folder: &Path, id: &str, secrets: &[String]) {
     let mut all = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {

@@ -1,4 +1,4 @@
-//! The seller who never comes, who leaves, who returns; all the while the feed goes on.
+//! Sellers who never come, leave or return while the feed continues.
 #![cfg(feature = "sandbox")]
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn a_show_whose_seller_never_comes_is_taken_down_and_says_so(
 ) {
     let stage = stage(backend, webhooks, |settings| {
         settings.relay.live_timeout = Duration::from_secs(3);
-        // Pushes only what the seller sends, as the page does.
+        // Pushes only the seller's stream, as the page does.
         settings.agora.media_push.mode = MediaPushMode::Raw;
     })
     .await;
@@ -51,7 +51,7 @@ async fn a_show_whose_seller_never_comes_is_taken_down_and_says_so(
     assert_eq!(stage.count("SELECT COUNT(*) FROM stream_costs").await, 0);
 }
 
-/// A transcoded converter pushes its canvas without a seller: there is a feed, and still no show.
+/// A transcoded converter pushes its canvas without a seller: there is a feed but no show.
 #[tokio::test]
 async fn a_feed_without_its_seller_is_not_live() {
     let stage = stage(AgoraBackend::MediaPush, false, |settings| {
@@ -144,7 +144,7 @@ async fn a_seller_who_returns_within_the_window_keeps_the_same_recording(
     assert!(nothing_is_left(vendors));
 }
 
-/// Their entries in the list of hosts say nothing of the seller, and do not hide them.
+/// Malformed entries in the list of hosts do not hide the seller.
 #[tokio::test]
 async fn hosts_that_cannot_be_read_do_not_hide_whether_the_seller_is_there() {
     let options = Options {

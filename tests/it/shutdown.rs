@@ -1,4 +1,4 @@
-//! SIGTERM: a deploy interrupts no seller, and `--stop-all-on-exit` interrupts every one.
+//! SIGTERM: a deployment interrupts no relay; `--stop-all-on-exit` stops every relay.
 #![cfg(feature = "sandbox")]
 
 mod process;
@@ -14,8 +14,8 @@ use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault}
 use reqwest::StatusCode;
 use rstest::rstest;
 
-/// The calls that change something at a vendor.
-fn deeds(vendors: &SimulatedVendors) -> Vec<&'static str> {
+/// Calls that change something at a vendor.
+fn changes(vendors: &SimulatedVendors) -> Vec<&'static str> {
     let changes = [
         "create", "update", "delete", "rotate", "acquire", ".start", ".stop",
     ];
@@ -29,7 +29,7 @@ fn deeds(vendors: &SimulatedVendors) -> Vec<&'static str> {
 #[case::cloud_recording(CloudRecording)]
 #[case::media_push(MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_told_to_go_leaves_egresses_running_and_the_next_one_adopts_them(
+async fn a_process_asked_to_go_leaves_egresses_running_and_the_next_one_adopts_them(
     #[case] backend: AgoraBackend,
 ) {
     let vendors = SimulatedVendors::start(options()).unwrap();
@@ -41,7 +41,7 @@ async fn a_process_told_to_go_leaves_egresses_running_and_the_next_one_adopts_th
         first.in_phase(channel, "live").await;
     }
     let before = first.relay(1).await;
-    // A start that waits: its ingest hangs.
+    // A waiting start: the creation of its ingest hangs.
     vendors.fault(VendorFault::once(
         VendorCall::LiveInputCreate,
         FaultKind::Hang,
@@ -50,7 +50,7 @@ async fn a_process_told_to_go_leaves_egresses_running_and_the_next_one_adopts_th
     let goes = async {
         first.in_phase(3, "provisioning").await;
         first.terminate();
-        // Still reachable for a moment, so that everybody learns of it.
+        // Reachable for a moment, so that load balancers notice.
         while first.readyz().await == Some(StatusCode::OK) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -66,7 +66,7 @@ async fn a_process_told_to_go_leaves_egresses_running_and_the_next_one_adopts_th
     assert_eq!(stopped, 202, "stops are still taken");
     assert_eq!(
         waited.0, 202,
-        "who waits for a start is told at once that it goes on: {:#}",
+        "a caller who waits for a start is answered at once that it goes on: {:#}",
         waited.1
     );
     let (status, took) = first.ended().await;
@@ -116,7 +116,7 @@ async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: A
     let mut first = Process::serve(&vendors, backend, &database.url, port, &[]).await;
     assert_eq!(first.start(1, 10).await.0, 201);
     first.in_phase(1, "live").await;
-    let deeds_before = deeds(&vendors);
+    let changes_before = changes(&vendors);
     first.terminate();
     assert_eq!(first.ended().await.0.code(), Some(0));
     let second = Process::serve(&vendors, backend, &database.url, port, &[]).await;
@@ -126,7 +126,7 @@ async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: A
         (vendors.state().calls.len() > seen + 10).then_some(())
     })
     .await;
-    assert_eq!(deeds(&vendors), deeds_before, "it only looks");
+    assert_eq!(changes(&vendors), changes_before, "it only reads");
     assert_eq!(second.relay(1).await["phase"], "live");
 }
 
@@ -146,7 +146,7 @@ async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
         assert_eq!(first.start(channel, 10).await.0, 201);
     }
     first.in_phase(1, "live").await;
-    // A vendor that does not take the first stop keeps the process from going, not for long.
+    // A failing first stop delays the exit only briefly.
     for call in [VendorCall::Stop, VendorCall::ConverterDelete] {
         vendors.fault(VendorFault::once(call, FaultKind::Status(503, None)));
     }
@@ -166,7 +166,7 @@ async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
         "{:#?}",
         state.live_inputs
     );
-    // What is left to do, the next process does.
+    // The next process does the rest.
     let second = Process::serve(&vendors, backend, &database.url, port, &[]).await;
     for channel in [1, 2, 3] {
         let relay = second.in_phase(channel, "ended").await;
@@ -197,9 +197,9 @@ async fn a_second_signal_cuts_the_stopping_of_everything_short() {
     first.terminate();
     let (status, took) = first.ended().await;
     assert_eq!(status.code(), Some(0));
-    // It would have waited for the relay's patience with a vendor, half a minute.
+    // It would have waited half a minute, the relay's teardown timeout.
     assert!(took < Duration::from_secs(15), "{took:?}");
-    // The next process goes on with what was begun.
+    // The next process continues.
     vendors.clear_faults();
     let second = Process::serve(&vendors, MediaPush, &database.url, port, &[]).await;
     let relay = second.in_phase(1, "ended").await;

@@ -1,4 +1,4 @@
-//! A stop is honoured at every moment, starts and stops that cross each other leave one relay at most.
+//! A stop works at any time; concurrent starts and stops leave at most one relay.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn start_call(backend: AgoraBackend) -> VendorCall {
     }
 }
 
-/// Asks for a start without waiting for it.
+/// Starts without waiting.
 async fn ask(stage: &Stage) -> Value {
     let answer = stage
         .service
@@ -39,7 +39,7 @@ async fn ask(stage: &Stage) -> Value {
     answer.body
 }
 
-/// Stops it, and asserts that it ends as cancelled and leaves nothing.
+/// Stops; asserts that the relay ends as cancelled and leaves nothing.
 async fn cancels(stage: &Stage, relay: &Value) {
     let service = &stage.service;
     let (status, _) = service.stop_channel(42).await;
@@ -51,7 +51,7 @@ async fn cancels(stage: &Stage, relay: &Value) {
     assert_eq!(stage.count("SELECT COUNT(*) FROM stream_costs").await, 0);
 }
 
-/// Nothing is left at the vendors, and nothing is owed them.
+/// Nothing is left at the vendors, and no cleanup job is open.
 async fn settled(stage: &Stage) {
     let deadline = Instant::now() + PATIENCE;
     while stage.count("SELECT COUNT(*) FROM cleanup_jobs").await > 0 {
@@ -104,7 +104,7 @@ async fn while_the_resource_is_being_acquired() {
 #[tokio::test]
 async fn while_the_egress_is_being_started(#[case] backend: AgoraBackend) {
     let options = Options {
-        // A second and a half there, a second and a half back.
+        // 1.5 s for the request, 1.5 s for the answer.
         start_latency: Duration::from_secs(60),
         push_after: Duration::from_secs(300),
         converter_push_after: Duration::from_secs(300),
@@ -220,7 +220,7 @@ async fn a_start_right_after_a_stop_has_its_ingest_at_once_and_its_egress_after_
     let stage = Stage::new(backend).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let first = service.go_live(42, &show("show68")).await;
-    // Its stop is answered three seconds later, at the second try.
+    // The second attempt of its stop is answered three seconds later.
     vendors.fault(VendorFault::once(stop_call(backend), FaultKind::Hang));
     assert_eq!(service.stop_channel(42).await.0, 202);
     let second = ask(&stage).await;

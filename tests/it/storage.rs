@@ -1,5 +1,4 @@
-//! The database goes away for a while: nothing is done whose intent is not stored, everybody is told so, and all goes on
-//! by itself when it is back.
+//! A database outage: no action without its stored intent, clients get clear answers, and the service recovers by itself.
 #![cfg(feature = "sandbox")]
 
 mod full_disk;
@@ -15,10 +14,10 @@ use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::Value;
 
-/// SQLite waits 5 s for a lock before it says so, and whatever waits behind it waits as well.
+/// SQLite waits 5 s for a lock; queued writes wait too.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Another program's hand on the database: reads go on, writes do not.
+/// Another program locks the database: reads work, writes do not.
 async fn lock(stage: &Stage) -> Raw {
     let other = stage.database.raw().await;
     let deadline = Instant::now() + PATIENCE;
@@ -48,7 +47,7 @@ async fn until_unready(service: &Service) {
     }
 }
 
-/// A notification of Cloudflare's, as it would be signed.
+/// A signed notification of Cloudflare.
 async fn notify(stage: &Stage) -> StatusCode {
     notify_at(&stage.service, &stage.vendors).await
 }
@@ -64,8 +63,8 @@ async fn notify_at(service: &Service, vendors: &SimulatedVendors) -> StatusCode 
     answer.status()
 }
 
-/// The calls that change something at a vendor.
-fn deeds(vendors: &SimulatedVendors) -> Vec<&'static str> {
+/// Calls that change something at a vendor.
+fn changes(vendors: &SimulatedVendors) -> Vec<&'static str> {
     let changes = [
         "create", "update", "delete", "rotate", "acquire", ".start", ".stop",
     ];
@@ -87,13 +86,13 @@ async fn a_locked_database_holds_a_stop_back_and_it_is_made_when_the_lock_is_gon
     let (_, relay) = service.start_channel(1, &show("show1")).await;
     let relay = service.in_phase(&relay, "live").await;
     let other = lock(&stage).await;
-    let before = deeds(&stage.vendors);
+    let before = changes(&stage.vendors);
     let (stop, start) = tokio::join!(service.stop_channel(1), async {
-        // Behind the stop, in the one queue of writes.
+        // Queued behind the stop's write.
         service.start_channel(2, &show("show2")).await
     });
-    let told = stop.1["detail"].as_str().unwrap();
-    assert!(told.contains("may still be carried out"), "{told}");
+    let detail = stop.1["detail"].as_str().unwrap();
+    assert!(detail.contains("may still be carried out"), "{detail}");
     for (status, problem) in [&stop, &start] {
         assert_eq!(
             (*status, &problem["code"]),
@@ -103,13 +102,13 @@ async fn a_locked_database_holds_a_stop_back_and_it_is_made_when_the_lock_is_gon
     }
     until_unready(service).await;
     assert_eq!(notify(&stage).await, 503, "the vendor shall repeat it");
-    // Who only reads does not notice.
+    // Reads are not affected.
     assert_eq!(
         service.get("/v1/channels/1").await["relay"]["phase"],
         "live"
     );
     assert_eq!(
-        deeds(&stage.vendors),
+        changes(&stage.vendors),
         before,
         "nothing is done whose intent is not stored"
     );
@@ -123,7 +122,7 @@ async fn a_locked_database_holds_a_stop_back_and_it_is_made_when_the_lock_is_gon
         "{:#?}",
         stage.vendors.state()
     );
-    // The start that was refused has begun nothing, and can be made now.
+    // The refused start did nothing, and works now.
     assert_eq!(stage.vendors.state().live_inputs.len(), 1);
     let (status, relay) = service.start_channel(2, &show("show2")).await;
     assert_eq!(status, 201, "{relay:#}");
@@ -135,7 +134,7 @@ async fn a_locked_database_holds_a_stop_back_and_it_is_made_when_the_lock_is_gon
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_whose_next_step_cannot_be_stored_waits_with_it(#[case] backend: AgoraBackend) {
-    // The ingest takes a while to make: long enough to take the database away.
+    // Creating the ingest takes long enough to take the database away.
     let options = Options {
         create_latency: Duration::from_secs(60),
         ..options()

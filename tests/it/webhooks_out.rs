@@ -1,4 +1,4 @@
-//! What the marketplace is told: signed, at least once, in order within each channel, whatever its receiver does.
+//! Messages to the marketplace are signed and delivered at least once, in order per channel, whatever its receiver does.
 #![cfg(feature = "sandbox")]
 
 mod restored;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD_SECRET: &str = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZCBvbGQgb2xkIG9s";
 
-/// A service that tells this marketplace.
+/// A service with this marketplace's webhook.
 async fn telling(marketplace: &Marketplace) -> Stage {
     stage(&marketplace.url(), |_| {}).await
 }
@@ -44,7 +44,7 @@ fn verifies(message: &Message, secret: &str) -> bool {
         .is_ok()
 }
 
-/// The deliveries of a list, once they are as wanted.
+/// Waits until the listed deliveries satisfy `wanted`.
 async fn deliveries_when(
     service: &Service,
     query: &str,
@@ -65,7 +65,7 @@ async fn deliveries_when(
     }
 }
 
-/// How many attempts are counted as ended so.
+/// The metric of delivery attempts with this result.
 async fn counted(service: &Service, result: &str) -> u32 {
     let scraped = reqwest::get(format!("{}/metrics", service.url)).await;
     let text = scraped.unwrap().text().await.unwrap();
@@ -90,7 +90,7 @@ async fn alarms(service: &Service) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relays_whole_life_is_told_in_order_signed_with_the_first_secret() {
+async fn a_relays_whole_life_is_announced_in_order_signed_with_the_first_secret() {
     let marketplace = Marketplace::start().await;
     let stage = telling(&marketplace).await;
     let relay = stage.service.go_live(42, &show("show68")).await;
@@ -119,13 +119,17 @@ async fn a_relays_whole_life_is_told_in_order_signed_with_the_first_secret() {
         assert_eq!(stored[place].as_ref(), Some(&message.body));
         assert_eq!(message.headers["content-type"], "application/json");
     }
-    let told = deliveries_when(&stage.service, "?channel_id=42", "all taken", |all| {
+    let deliveries = deliveries_when(&stage.service, "?channel_id=42", "all taken", |all| {
         all.iter().all(|one| one["status"] == "delivered")
     })
     .await;
-    let ids: Vec<&Value> = told.iter().rev().map(|one| &one["webhook_id"]).collect();
+    let ids: Vec<&Value> = deliveries
+        .iter()
+        .rev()
+        .map(|one| &one["webhook_id"])
+        .collect();
     assert_eq!(ids, heard.iter().map(|one| &one.id).collect::<Vec<_>>());
-    let newest = &told[0];
+    let newest = &deliveries[0];
     assert_eq!(
         (
             &newest["id"],
@@ -228,7 +232,7 @@ async fn a_message_not_taken_for_three_days_is_given_up_and_the_endpoint_counts_
         (&json!(1), &json!(1))
     );
     assert_eq!(counted(service, "given_up").await, 1);
-    // It is tried now and then: once now, and not again for an hour. Nothing else is.
+    // The lost message is tried once now and again in an hour. No other message is tried.
     messages::write(&store, 2, 2, Utc::now()).await;
     messages::write(&store, 3, 2, Utc::now()).await;
     let tried = marketplace.when("a try", |all| all.len() >= 2).await;
@@ -239,7 +243,7 @@ async fn a_message_not_taken_for_three_days_is_given_up_and_the_endpoint_counts_
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(marketplace.messages().len(), 2, "one try for all that wait");
-    // An operator asks for the lost one again: it comes, and so does all that waited.
+    // An operator redelivers the lost message; the waiting ones follow.
     marketplace.answers_with(200);
     let answer = redeliver(service, "1").await;
     assert_eq!((answer.status, &answer.body["id"]), (202, &json!(1)));
@@ -368,7 +372,7 @@ async fn a_process_killed_between_a_change_and_its_delivery_loses_no_message() {
         ("RELAYKEEPER__WEBHOOKS__ALLOW_PRIVATE", "true"),
     ];
     let serve = || Program::serve(&vendors, AgoraBackend::CloudRecording, &database.url, &more);
-    // Killed with a message on its way, at three places of a life.
+    // Killed with a message in flight, at three points of a relay.
     let mut program = serve();
     program.wait_until_ready().await;
     let mut relay = Value::Null;
@@ -382,22 +386,22 @@ async fn a_process_killed_between_a_change_and_its_delivery_loses_no_message() {
         assert!(relay["id"].is_string(), "{relay:#}");
         let before = marketplace.messages().len();
         program.kill();
-        // What it had sent was heard but not written down; from now on answers come at once.
+        // Its message was received but not marked as sent; from now on answers come at once.
         marketplace.answers_with(200);
         program = serve();
         program.wait_until_ready().await;
         marketplace
-            .when("told by the next process", |all| all.len() > before)
+            .when("sent by the next process", |all| all.len() > before)
             .await;
     }
     let ended = |all: &[Message]| all.iter().any(is_end);
     let heard = marketplace.when("the end", ended).await;
-    let mut told: Vec<(&str, &str)> = heard
+    let mut deliveries: Vec<(&str, &str)> = heard
         .iter()
         .map(|one| (one.id.as_str(), one.body.as_str()))
         .collect();
-    told.dedup();
-    let repeated = heard.len() - told.len();
+    deliveries.dedup();
+    let repeated = heard.len() - deliveries.len();
     assert!(
         repeated >= 1,
         "at least one was on its way when its process was killed"
@@ -407,12 +411,12 @@ async fn a_process_killed_between_a_change_and_its_delivery_loses_no_message() {
         .await
         .texts("SELECT body FROM outbox ORDER BY id")
         .await;
-    let bodies: Vec<Option<String>> = told
+    let bodies: Vec<Option<String>> = deliveries
         .iter()
         .map(|(_, body)| Some((*body).to_owned()))
         .collect();
     assert_eq!(bodies, stored, "all, in order");
-    let ids: BTreeSet<&str> = told.iter().map(|(id, _)| *id).collect();
+    let ids: BTreeSet<&str> = deliveries.iter().map(|(id, _)| *id).collect();
     assert_eq!(ids.len(), stored.len(), "each with an id of its own");
 }
 

@@ -1,8 +1,8 @@
-//! Reading a body field by field, with the field's name in the refusal.
+//! Checks of a body's fields; the error names the field.
 
 use serde_json::Value;
 
-/// A whole number in a range. `Ok(None)` when it is not there.
+/// A whole number in a range; `Ok(None)` if missing.
 pub(super) fn number(body: &Value, name: &str, from: u64, to: u64) -> Result<Option<u64>, String> {
     match body.get(name) {
         None => Ok(None),
@@ -17,7 +17,6 @@ pub(super) fn required_number(body: &Value, name: &str, from: u64, to: u64) -> R
     number(body, name, from, to)?.ok_or_else(|| format!("{name} is required"))
 }
 
-/// A text that is not empty.
 pub(super) fn required_text<'a>(body: &'a Value, name: &str) -> Result<&'a str, String> {
     body.get(name)
         .and_then(Value::as_str)
@@ -35,7 +34,7 @@ pub(super) fn boolean(body: &Value, name: &str) -> Result<Option<bool>, String> 
     }
 }
 
-/// One of some texts. `Ok(None)` when it is not there.
+/// One of the known strings, or missing.
 pub(super) fn choice(body: &Value, name: &str, known: &[&str]) -> Result<(), String> {
     match body.get(name) {
         None => Ok(()),
@@ -44,7 +43,6 @@ pub(super) fn choice(body: &Value, name: &str, known: &[&str]) -> Result<(), Str
     }
 }
 
-/// The one address of `outputs`.
 pub(super) fn one_output(service: &Value) -> Result<String, String> {
     let outputs = service
         .get("outputs")
@@ -64,7 +62,7 @@ pub(super) fn is_rtmp(url: &str) -> bool {
     url.starts_with("rtmp://") || url.starts_with("rtmps://")
 }
 
-/// Agora's channel names: 1 to 64 bytes of 89 characters.
+/// A valid channel name: 1 to 64 bytes of 89 characters.
 pub(super) fn is_channel(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name

@@ -1,14 +1,13 @@
-//! A converter's settings, checked field by field (`agora.md §4.3`).
+//! Checks the body of a converter's creation (`agora.md §4.3`).
 
 use serde_json::Value;
 
 use super::check;
 
-/// What a valid body asks for.
 pub(super) struct ConverterRequest {
     pub(super) name: String,
     pub(super) channel: String,
-    /// The sellers it handles; none are all in the channel.
+    /// Its sellers; empty: all in the channel.
     pub(super) uids: Vec<u32>,
     pub(super) raw: bool,
     pub(super) full_hd: bool,
@@ -33,7 +32,7 @@ pub(super) fn read(body: &Value) -> Result<ConverterRequest, String> {
         return Err("Invalid parameter: name".to_owned());
     }
     let rtmp_url = rtmp_url(converter)?;
-    // A property the vendor's schema does not have would be passed over: this client never means that.
+    // The vendor ignores unknown properties; a misspelt one is a client's error.
     if converter.get("idleTimeOut").is_some() {
         return Err("Invalid parameter: idleTimeout".to_owned());
     }
@@ -106,7 +105,6 @@ fn invalid(reason: String) -> String {
     format!("Invalid parameter: {reason}")
 }
 
-/// A uid is a JSON number.
 fn uid(value: &Value) -> Result<u32, String> {
     value
         .as_u64()
@@ -141,7 +139,7 @@ fn read_audio(audio: &Value) -> Result<Vec<u32>, String> {
     Ok(uids)
 }
 
-/// The sellers shown, and whether the canvas is larger than 1280×720.
+/// The sellers in the layout, and whether the canvas is larger than 1280×720.
 pub(super) fn read_video(video: &Value) -> Result<(Vec<u32>, bool), String> {
     check::required_number(video, "bitrate", 1, 10_000).map_err(invalid)?;
     check::number(video, "frameRate", 1, 30).map_err(invalid)?;

@@ -1,4 +1,4 @@
-//! Media Push: converters (`agora.md §4`).
+//! Media Push calls (`agora.md §4`).
 
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::super::http::{CallContext, SimResponse};
 use super::super::world::{BRIEF, BackgroundJob, ConverterEvent, SimConverter};
 use super::{converter_body, destroyed, message, no_permission};
 
-/// What an update may name (`agora.md §4.9`).
+/// Fields that an update may change (`agora.md §4.9`).
 const UPDATABLE: [&str; 7] = [
     "rtmpUrl",
     "transcodeOptions.videoOptions.canvas",
@@ -86,12 +86,12 @@ pub(super) fn create(cx: &mut CallContext<'_>) -> SimResponse {
     let request = request_id(cx);
     cx.state
         .converter_notice(&id, &ConverterEvent::Created { request: &request });
-    // Nobody plays egresses any more only while the sandbox stops.
+    // Fails only while the sandbox stops.
     let _ = cx.world.jobs.send(BackgroundJob::RunConverter(id.clone()));
     SimResponse::json(200, &answer).with("X-Resource-ID", id)
 }
 
-/// The call's `X-Request-ID`; the vendor makes one up for a call without it.
+/// The call's `X-Request-ID`, or a new one as the vendor makes.
 fn request_id(cx: &mut CallContext<'_>) -> String {
     match cx.ask.header("x-request-id") {
         Some(id) => id.to_owned(),
@@ -99,7 +99,7 @@ fn request_id(cx: &mut CallContext<'_>) -> String {
     }
 }
 
-/// The converter of the path, in the region it was made in.
+/// The converter of the path, if it exists in the path's region.
 fn found<'a>(cx: &'a CallContext<'_>) -> Option<&'a SimConverter> {
     cx.state
         .converters

@@ -1,4 +1,4 @@
-//! The simulated Agora: routes, authentication, quotas, and the shapes of its refusals (`agora.md §1, §7`).
+//! The simulated Agora: routes, authentication, quotas and error formats (`agora.md §1, §7`).
 
 mod check;
 mod converter_body;
@@ -20,10 +20,8 @@ use super::http::{CallContext, SimRequest, SimResponse};
 
 /// Path prefixes of Cloud Recording's cross-region acceleration.
 const RECORDING_REGIONS: [&str; 4] = ["cn", "eu", "ap", "us"];
-/// Media Push's regions.
 const PUSH_REGIONS: [&str; 4] = ["cn", "ap", "na", "eu"];
 
-/// Which call a request is.
 pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
     let parts = ask.parts();
     let parts = parts.as_slice();
@@ -124,7 +122,6 @@ pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
     }
 }
 
-/// Authenticates, counts and answers a call.
 pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     if let Some(refusal) = authenticate(cx).or_else(|| count(call, cx)) {
         return refusal;
@@ -178,7 +175,7 @@ pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimRespons
     }
 }
 
-/// Basic authentication, and the app must be the account's.
+/// Basic authentication; the path's app must be the account's.
 fn authenticate(cx: &CallContext<'_>) -> Option<SimResponse> {
     let keys = &cx.world.keys;
     let wanted = STANDARD.encode(format!("{}:{}", keys.customer_id, keys.customer_secret));
@@ -226,11 +223,11 @@ fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
     Some(SimResponse::json(429, &json!({"message": text})))
 }
 
-/// Who broadcasts in a channel (`agora.md §5.1`).
+/// The broadcasters in a channel (`agora.md §5.1`).
 fn hosts(cx: &CallContext<'_>) -> SimResponse {
     let channel = cx.ask.part(5);
     let mut hosts = cx.world.odd_entries();
-    // An object could name a seller, so that no seller would be known to be away.
+    // A client may take an object for a seller, so that no seller could be absent.
     hosts.retain(|entry| !entry.is_object());
     hosts.extend(cx.state.sellers.hosts(channel).into_iter().map(Value::from));
     let mut tasks = cx.state.tasks.values();
@@ -253,12 +250,11 @@ pub(super) fn no_route() -> SimResponse {
     )
 }
 
-/// Cloud Recording's own refusals: a code and a reason.
+/// Cloud Recording's error.
 pub(super) fn refused(status: u16, code: u32, reason: &str) -> SimResponse {
     SimResponse::json(status, &json!({"code": code, "reason": reason}))
 }
 
-/// The project may not use the product.
 fn no_permission() -> SimResponse {
     SimResponse::json(
         403,
@@ -266,12 +262,12 @@ fn no_permission() -> SimResponse {
     )
 }
 
-/// Media Push's refusals: a message.
+/// Media Push's error.
 fn message(status: u16, text: &str) -> SimResponse {
     SimResponse::json(status, &json!({"message": text}))
 }
 
-/// No such converter: a `GET` says so in `reason`, the others in `message`.
+/// The error of an unknown converter: in `reason` for a `GET`, else in `message`.
 fn destroyed(call: VendorCall) -> SimResponse {
     let text = "Resource is not found and destroyed.";
     if call == VendorCall::ConverterGet {
@@ -281,7 +277,6 @@ fn destroyed(call: VendorCall) -> SimResponse {
     }
 }
 
-/// A body of JSON, said to be JSON.
 fn body(cx: &CallContext<'_>) -> Result<Value, SimResponse> {
     if !cx.ask.says_json() {
         return Err(refused(400, 8, "the Content-Type must be application/json"));
@@ -292,7 +287,7 @@ fn body(cx: &CallContext<'_>) -> Result<Value, SimResponse> {
         .ok_or_else(|| refused(400, 8, "the body is no JSON object"))
 }
 
-/// A status without a reason, with the documented code where there is one (`agora.md §7`).
+/// An injected status, with the documented code if there is one (`agora.md §7`).
 pub(super) fn fault(call: VendorCall, status: u16) -> SimResponse {
     match (call.product(), status) {
         (_, 401) => message(401, "Invalid authentication credentials"),

@@ -9,11 +9,11 @@ use super::super::http::{CallContext, SimResponse};
 use super::super::world::{PushState, Resource, SimTask, TaskPhase};
 use super::{body, check, refused};
 
-/// For so long after a stop, another one is answered 400/49 and not yet 404.
+/// For this long after a stop, another stop answers 400/49; later 404.
 const STOPPED_REMEMBERED: Duration = Duration::from_secs(30);
-/// Web mode's longest `cname`, bytes: the stricter of the vendor's two documents (the other says 1,024).
+/// Longest `cname` of web mode in bytes: the stricter of two documents (the other says 1,024).
 const MAX_CNAME: usize = 128;
-/// How much longer a stop takes that waits for the uploads.
+/// Extra latency of a synchronous stop.
 const UPLOADS: Duration = Duration::from_secs(3);
 
 pub(super) fn acquire(cx: &mut CallContext<'_>) -> SimResponse {
@@ -56,7 +56,6 @@ fn read_acquire(body: &Value) -> Result<(String, String, u64), SimResponse> {
     Ok((cname, uid, scene))
 }
 
-/// `cname` and `uid` of a body.
 pub(super) fn identity(body: &Value) -> Result<(String, String), SimResponse> {
     let cname = body
         .get("cname")
@@ -76,7 +75,7 @@ pub(super) fn identity(body: &Value) -> Result<(String, String), SimResponse> {
     Ok((cname.to_owned(), uid.to_owned()))
 }
 
-/// The task a path names: resource id and sid must belong together, the mode must be web.
+/// The path's task: resource id and sid must match, the mode must be web.
 fn sid(cx: &CallContext<'_>) -> Result<String, SimResponse> {
     let at = usize::from(cx.ask.part(0) != "v1");
     let (resource, sid, mode) = (
@@ -142,7 +141,6 @@ pub(super) fn query(cx: &mut CallContext<'_>) -> SimResponse {
     )
 }
 
-/// The common part of an answer.
 fn of(task: &SimTask, response: Option<Value>) -> Value {
     let mut body = json!({"cname": task.cname, "uid": task.first_uid, "resourceId": task.resource_id, "sid": task.sid});
     if let (Some(body), Some(response)) = (body.as_object_mut(), response) {
@@ -151,7 +149,7 @@ fn of(task: &SimTask, response: Option<Value>) -> Value {
     body
 }
 
-/// A body that names the task's cname and uid.
+/// The `clientRequest` of a body whose cname and uid match the task.
 fn matching(cx: &CallContext<'_>, sid: &str) -> Result<Value, SimResponse> {
     let body = body(cx)?;
     let (cname, uid) = identity(&body)?;

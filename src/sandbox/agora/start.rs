@@ -1,4 +1,4 @@
-//! Cloud Recording's start in web mode (`agora.md §3.1, §3.2`), checked field by field.
+//! Cloud Recording's start in web mode, with the checks of its body (`agora.md §3.1, §3.2`).
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -10,7 +10,6 @@ use super::super::world::{BackgroundJob, PushState, SimTask, TaskPhase};
 use super::recording::identity;
 use super::{body, check, refused};
 
-/// What a valid body asks for.
 struct WebRecordingRequest {
     page_url: String,
     max_recording_hour: u64,
@@ -75,7 +74,7 @@ pub(super) fn start(cx: &mut CallContext<'_>) -> SimResponse {
     if let Some(resource) = cx.state.resources.get_mut(&resource_id) {
         resource.sid = Some(sid.clone());
     }
-    // Nobody plays egresses any more only while the sandbox stops.
+    // Fails only while the sandbox stops.
     let _ = cx.world.jobs.send(BackgroundJob::RunTask(sid.clone()));
     SimResponse::json(
         200,
@@ -83,7 +82,7 @@ pub(super) fn start(cx: &mut CallContext<'_>) -> SimResponse {
     )
 }
 
-/// Why this resource id cannot be started with, if it can't.
+/// The refusal, if the resource id cannot be used.
 fn usable(
     cx: &mut CallContext<'_>,
     resource_id: &str,

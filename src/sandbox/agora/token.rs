@@ -1,4 +1,4 @@
-//! Reading an AccessToken2 (`agora.md §9.1`), independently of whoever made it.
+//! Verifies an AccessToken2 (`agora.md §9.1`), independently of the code that builds them.
 
 use std::io::Read as _;
 
@@ -7,9 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The privilege to join a channel.
+/// Privilege: join a channel.
 const JOIN: u16 = 1;
-/// The service a channel's token is for.
+/// Service type of channel tokens.
 const RTC: u16 = 1;
 
 struct TokenReader<'a>(&'a [u8]);
@@ -52,7 +52,7 @@ fn hmac(key: &[u8], message: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(mac.finalize().into_bytes().to_vec())
 }
 
-/// Whether `token` lets `uid` join `channel` at `now` (seconds since 1970); the error says why not.
+/// Checks that `token` lets `uid` join `channel` at `now` (seconds since 1970).
 pub(in crate::sandbox) fn verify(
     token: &str,
     app_id: &str,

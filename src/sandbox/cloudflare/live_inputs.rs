@@ -9,10 +9,9 @@ use super::super::http::{CallContext, SimResponse};
 use super::super::world::{RTMPS_URL, RecordingSettings, SimLiveInput, World, WorldState, stamp};
 use super::{bad_request, error, not_found, ok};
 
-/// How long an `Idempotency-Key` is remembered.
 const KEY_LIFETIME: Duration = Duration::from_secs(6 * 3600);
 
-/// The settings of a body; what is `None` was not in it.
+/// The settings in a body; `None`: missing.
 #[derive(Default)]
 struct LiveInputSettings {
     meta: Option<Value>,
@@ -22,7 +21,6 @@ struct LiveInputSettings {
     recording: Option<RecordingSettings>,
 }
 
-/// A live input without settings.
 pub(in crate::sandbox) fn blank(state: &mut WorldState) -> SimLiveInput {
     let uid = state.dice.hex(32);
     let now = Utc::now();
@@ -211,7 +209,7 @@ fn apply(input: &mut SimLiveInput, wanted: LiveInputSettings) {
     }
 }
 
-/// Reads a body: unknown fields are ignored, so is a nested `deleteRecordingAfterDays`; known ones must have their type.
+/// Parses a body. Unknown fields are ignored, including a nested `deleteRecordingAfterDays`; known ones must have their type.
 fn wanted(cx: &CallContext<'_>) -> Result<LiveInputSettings, SimResponse> {
     if cx.ask.body.is_empty() {
         return Ok(LiveInputSettings::default());
@@ -268,7 +266,7 @@ fn wanted(cx: &CallContext<'_>) -> Result<LiveInputSettings, SimResponse> {
     })
 }
 
-/// A `recording` replaces the whole one before: whether Cloudflare merges is not known, and this is the harder reading.
+/// Parses `recording`, which replaces the old one: whether Cloudflare merges is unknown, and this is stricter.
 fn recording(body: &Map<String, Value>) -> Result<RecordingSettings, SimResponse> {
     let mode = match body.get("mode") {
         None => "off".to_owned(),
@@ -318,7 +316,7 @@ fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, SimRes
     }
 }
 
-/// The live input with credentials and status, as create, get, update and rotate_keys answer it.
+/// The live input with credentials and status, as create, get, update and rotate_keys return it.
 fn full(world: &World, input: &SimLiveInput) -> Value {
     let customer = world.named_customer_url();
     let uid = &input.uid;

@@ -12,7 +12,6 @@ pub(super) use notifications::test_destination;
 use super::calls::VendorCall;
 use super::http::{CallContext, SimRequest, SimResponse};
 
-/// Which call a request is.
 pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
     let parts = ask.parts();
     let rest = parts.strip_prefix(&["client", "v4"])?;
@@ -57,7 +56,6 @@ pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
     }
 }
 
-/// Authenticates, counts and answers a call.
 pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     let answer = match authenticate(call, cx) {
         Some(refusal) => refusal,
@@ -156,7 +154,7 @@ fn authenticate(call: VendorCall, cx: &CallContext<'_>) -> Option<SimResponse> {
     };
     let known = token == cx.world.keys.cloudflare_token;
     let account_owned = cx.world.options.account_owned_token;
-    // Each kind of token is known to its own verify call only.
+    // Each kind of token is valid at its own verify route only.
     let verify = [VendorCall::UserTokenVerify, VendorCall::AccountTokenVerify].contains(&call);
     let wrong_kind = verify && (call == VendorCall::AccountTokenVerify) != account_owned;
     if known && !wrong_kind {
@@ -198,7 +196,6 @@ fn verified(cx: &CallContext<'_>) -> SimResponse {
     )
 }
 
-/// The envelope of success.
 fn ok(result: &Value) -> SimResponse {
     SimResponse::json(
         200,
@@ -206,7 +203,6 @@ fn ok(result: &Value) -> SimResponse {
     )
 }
 
-/// The envelope of failure.
 fn error(status: u16, code: u32, message: &str) -> SimResponse {
     SimResponse::json(
         status,
@@ -230,7 +226,7 @@ pub(super) fn no_route() -> SimResponse {
     error(404, 7000, "No route for that URI")
 }
 
-/// A status and a code nobody earned, in words seen with that code.
+/// An injected status and code, with the text seen with that code.
 pub(super) fn coded(status: u16, code: u32) -> SimResponse {
     let text = match code {
         10000 => "Authentication error",
@@ -238,7 +234,7 @@ pub(super) fn coded(status: u16, code: u32) -> SimResponse {
         10011 => {
             "Storage capacity exceeded: You have uploaded 1000.00 minutes and are allocated 1000 minutes."
         }
-        // The reason stands among the messages.
+        // Cloudflare gives the reason in `messages`.
         10005 if status == 403 => {
             let told = json!({"code": 10002, "message": "Cloudflare Stream not enabled"});
             let error = json!({"code": code, "message": "Authorization Failure"});
@@ -252,7 +248,6 @@ pub(super) fn coded(status: u16, code: u32) -> SimResponse {
     error(status, code, text)
 }
 
-/// A status without a reason.
 pub(super) fn fault(status: u16) -> SimResponse {
     match status {
         404 => not_found(),

@@ -1,4 +1,4 @@
-//! Videos (`cloudflare-stream.md §4`).
+//! Video calls (`cloudflare-stream.md §4`).
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ pub(super) fn delete(cx: &mut CallContext<'_>) -> SimResponse {
     SimResponse::empty(200)
 }
 
-/// Documented filters only; an unknown one is ignored.
+/// Supports the documented filters; ignores others.
 pub(super) fn list(cx: &mut CallContext<'_>) -> SimResponse {
     let ask = cx.ask;
     let limit = match ask.query("limit").map(str::parse::<usize>) {

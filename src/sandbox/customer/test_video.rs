@@ -1,16 +1,15 @@
-//! What the simulated broadcasts show: a moving test picture of two seconds, over and over, so that a player in a page plays.
+//! The content of simulated broadcasts: a two-second test video, repeated.
 
-/// The picture's format: one track, 15,000 units a second.
+/// Initialization segment: one track, timescale 15,000.
 pub(super) const INIT: &[u8] = include_bytes!("init.mp4");
-/// A still of it.
 pub(super) const STILL: &[u8] = include_bytes!("thumbnail.jpg");
 const SEGMENT: &[u8] = include_bytes!("segment.m4s");
-/// How long a segment is, in the track's units.
+/// Duration of a segment in timescale units.
 const LASTS: u64 = 30_000;
-/// From the name of the box with the segment's time to the time: version and flags.
+/// Offset from the name of the `tfdt` box to the decode time: name, version and flags.
 const TO_TIME: usize = 8;
 
-/// The `number`-th segment, which begins where the one before ends; none of it is as in a real broadcast but its time.
+/// The `number`-th segment: the same content with its own decode time.
 pub(super) fn segment(number: u64) -> Vec<u8> {
     let mut segment = SEGMENT.to_vec();
     let time = segment.windows(4).position(|name| name == b"tfdt");

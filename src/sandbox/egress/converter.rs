@@ -1,4 +1,4 @@
-//! A Media Push converter at work.
+//! Runs a Media Push converter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::super::world::{World, WorldState};
 use super::{NextStep, wait};
 
-/// With nothing due, a converter looks after itself this often.
+/// Longest wait of a converter with nothing due.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// Plays a converter until it is destroyed.
+/// Runs a converter until it is destroyed.
 pub(in crate::sandbox) async fn run(world: Arc<World>, id: String) {
     let Some(mut woken) = world.with(|state, _| {
         state
@@ -68,7 +68,7 @@ fn step(state: &mut WorldState, world: &World, now: Duration, id: &str) -> NextS
         converter.wake.clone(),
     );
     let drop_until = converter.drop_until.filter(|until| *until > now);
-    // A raw converter has nothing to push without its seller; a transcoded one pushes its canvas.
+    // Without its seller a raw converter has nothing to push; a transcoded one pushes its canvas.
     let silent = (converter.raw && !present) || drop_until.is_some();
     let (failed, push_at) = (converter.state == "failed", converter.push_at);
     match connection {

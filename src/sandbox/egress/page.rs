@@ -12,22 +12,17 @@ use super::super::agora::verify_token;
 use super::super::world::{TaskPhase, World};
 use super::wait;
 
-/// What the cloud browser calls itself.
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36";
-/// How soon the script repeats a call that went wrong.
+/// How soon the script retries a failed call.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How soon the script looks again when it is never woken.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// How an opened page ended.
 enum PageExit {
-    /// It was not ready in time.
     NotReady,
-    /// The script has nothing more to do.
     Left,
 }
 
-/// Opens the page; a page that is not ready in time is reloaded once (`agora.md §3.7`).
+/// Opens the page, and reloads it once if it is not ready in time (`agora.md §3.7`).
 pub(super) async fn show(world: &Arc<World>, sid: &str) {
     let found = world.with(|state, _| {
         state
@@ -99,7 +94,7 @@ impl Script<'_> {
         if deadline.is_none() {
             self.notify_ready();
         }
-        // `notifyReady()` has no time limit in the script; the browser has.
+        // The script sets no limit for `notifyReady()`; the browser does.
         let script = self.attend();
         match deadline {
             None => {
@@ -120,7 +115,7 @@ impl Script<'_> {
                         .is_some_and(|task| task.phase == TaskPhase::Running)
                 }) {
                     if early.is_ok() {
-                        // It left before it was ready: the browser waits on.
+                        // It left before it was ready: the browser keeps waiting.
                         world
                             .clock
                             .sleep(deadline.saturating_sub(world.clock.now()))
@@ -136,7 +131,7 @@ impl Script<'_> {
         }
     }
 
-    /// Joins, tells who is there, until it is told to leave.
+    /// Joins and reports presence until it must leave.
     async fn attend(&mut self) {
         let Some(channel) = self.join().await else {
             return;
@@ -170,7 +165,7 @@ impl Script<'_> {
         }
     }
 
-    /// Gets the token and joins with it. `None`: it was told to leave, or the token is refused.
+    /// Gets a token and joins. `None`: it must leave, or the token is refused.
     async fn join(&self) -> Option<String> {
         loop {
             let Some(answer) = self
@@ -234,7 +229,7 @@ impl Script<'_> {
         self.url.query().unwrap_or_default()
     }
 
-    /// `window.navigator.notifyReady()`: the browser begins to record.
+    /// `window.navigator.notifyReady()`: the browser starts recording.
     fn notify_ready(&self) {
         self.world.with(|state, _| {
             let Some(task) = state
@@ -256,7 +251,7 @@ impl Script<'_> {
         });
     }
 
-    /// Posts to the page's own origin. `None` when it is not answered 200 with JSON (an empty answer counts as `{}`).
+    /// Posts to the page's origin. `None` unless it is answered 2xx with JSON or an empty body (`{}`).
     async fn post(&self, path: &str, body: Value) -> Option<Value> {
         let mut url = self.url.clone();
         url.set_path(path);

@@ -1,4 +1,4 @@
-//! A Cloud Recording task at work: the page in one hand, the push in the other.
+//! Runs a Cloud Recording task: its page and its push.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde_json::json;
 use super::super::world::{PushState, TaskPhase, World, WorldState};
 use super::{NextStep, page, wait};
 
-/// With nothing due, a task looks after itself this often.
+/// Longest wait of a task with nothing due.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// Plays a task until it is over, fail-overs included.
+/// Runs a task until it ends, across fail-overs.
 pub(in crate::sandbox) async fn run(world: Arc<World>, sid: String) {
     while let NextStep::FailOver(at) = on_one_machine(&world, &sid).await {
         world
@@ -25,7 +25,7 @@ pub(in crate::sandbox) async fn run(world: Arc<World>, sid: String) {
     }
 }
 
-/// The task comes back elsewhere, under a random uid (`agora.md §8.1`).
+/// Restarts the task after a fail-over, under a random uid (`agora.md §8.1`).
 fn revive(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> bool {
     let uid = (state.dice.below(1_000_000_000) + 1_000_000_000).to_string();
     let Some(task) = state
@@ -62,7 +62,7 @@ async fn on_one_machine(world: &Arc<World>, sid: &str) -> NextStep {
             }
         }
     };
-    // The page ends the task when it cannot be opened; the push sees that. It never ends by itself otherwise.
+    // A page that cannot be opened ends the task, which the push notices.
     let page = async {
         page::show(world, sid).await;
         std::future::pending::<NextStep>().await

@@ -1,4 +1,4 @@
-//! The simulated clock. A moment is a [`Duration`] since the start.
+//! The simulated clock. A point in time is a [`Duration`] since the start.
 
 use std::time::{Duration, Instant};
 
@@ -32,22 +32,21 @@ impl SimClock {
         self.start.elapsed().mul_f64(self.speed)
     }
 
-    /// How long a simulated span takes on the wall clock.
     pub(in crate::sandbox) fn real(&self, simulated: Duration) -> Duration {
         simulated.div_f64(self.speed)
     }
 
-    /// The simulated span of so many seconds told by a caller.
+    /// The simulated duration of the seconds in a request.
     pub(in crate::sandbox) fn of_wire(&self, seconds: u64) -> Duration {
         Duration::from_secs(seconds).mul_f64(self.speed / self.wire_speed)
     }
 
-    /// A simulated span as told to a caller.
+    /// A simulated duration as answers report it.
     pub(in crate::sandbox) fn to_wire(&self, simulated: Duration) -> Duration {
         simulated.mul_f64(self.wire_speed / self.speed)
     }
 
-    /// Whole wall-clock seconds, rounded up, at least 1: for headers a client sleeps by.
+    /// Whole wall-clock seconds, rounded up, at least 1: for headers that clients sleep by.
     pub(in crate::sandbox) fn header_seconds(&self, simulated: Duration) -> u64 {
         let real = self.real(simulated);
         (real.as_secs() + u64::from(real.subsec_nanos() > 0)).max(1)
@@ -60,7 +59,6 @@ impl SimClock {
     }
 }
 
-/// Now on the wall clock, as vendors write it.
 pub(in crate::sandbox) fn stamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }

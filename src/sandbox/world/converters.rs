@@ -1,4 +1,4 @@
-//! A Media Push converter: what is known of it, and how it ends (`agora.md §4.7, §4.8`).
+//! Media Push converters: their state, their notifications and how they end (`agora.md §4.7, §4.8`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -18,20 +18,18 @@ pub(in crate::sandbox) struct SimConverter {
     pub(in crate::sandbox) raw: bool,
     pub(in crate::sandbox) full_hd: bool,
     pub(in crate::sandbox) rtmp_url: String,
-    /// Seconds of the wire.
     pub(in crate::sandbox) idle_timeout: u64,
-    /// The options as they were sent.
     pub(in crate::sandbox) options: Value,
     pub(in crate::sandbox) created: i64,
     pub(in crate::sandbox) updated: i64,
     pub(in crate::sandbox) push_at: Duration,
-    /// Since when none of its sellers is there.
+    /// Since when none of its sellers is present.
     pub(in crate::sandbox) idle_since: Option<Duration>,
-    /// `connecting`, `running` or `failed`.
+    /// `connecting`, `running`, `failed`
     pub(in crate::sandbox) state: &'static str,
     pub(in crate::sandbox) connection: Option<u64>,
     pub(in crate::sandbox) destroyed: bool,
-    /// It moves to another machine: nobody knows it until then.
+    /// Set during a fail-over: calls do not find it until then.
     pub(in crate::sandbox) away_until: Option<Duration>,
     pub(in crate::sandbox) drop_until: Option<Duration>,
     pub(in crate::sandbox) sequence: Option<i64>,
@@ -55,7 +53,6 @@ impl SimConverter {
         json!({"id": self.id, "createTs": self.created, "updateTs": self.updated, "state": self.state})
     }
 
-    /// What it was made with.
     pub(in crate::sandbox) fn settings(&self) -> Value {
         let options = if self.raw {
             "rawOptions"
@@ -65,7 +62,7 @@ impl SimConverter {
         json!({"name": self.name, "rtmpUrl": self.rtmp_url, "idleTimeout": self.idle_timeout, options: self.options})
     }
 
-    /// The answer to a GET: it has no id, its `idleTimeout` is text, and its state and times are missing but in an example.
+    /// The answer to a GET: no id; `idleTimeout` is a string; state and times only in one example.
     pub(in crate::sandbox) fn answer(&self, with_state: bool) -> Value {
         let mut body = self.settings();
         if let Some(body) = body.as_object_mut() {
@@ -82,7 +79,6 @@ impl SimConverter {
         body
     }
 
-    /// All of it, as event 1 tells it.
     fn whole(&self) -> Value {
         let mut body = self.brief();
         if let (Some(body), Value::Object(settings)) = (body.as_object_mut(), self.settings()) {
@@ -94,9 +90,9 @@ impl SimConverter {
 
 /// A notification of Media Push (`agora.md §6.6`).
 pub(in crate::sandbox) enum ConverterEvent<'a> {
-    /// 1; `request` is the `X-Request-ID` of the call.
+    /// 1; `request` is the call's `X-Request-ID`.
     Created { request: &'a str },
-    /// 2; `fields` are those of the call.
+    /// 2; `fields` as in the call.
     Updated { request: &'a str, fields: &'a str },
     /// 3.
     StateChanged,
@@ -104,10 +100,8 @@ pub(in crate::sandbox) enum ConverterEvent<'a> {
     Destroyed { reason: &'a str },
 }
 
-/// The members of [`SimConverter::brief`].
 pub(in crate::sandbox) const BRIEF: &str = "id,createTs,updateTs,state";
 
-/// Sets a member by its dotted path.
 fn put(body: &mut Value, path: &str, value: Value) {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     let Some(body) = body.as_object_mut() else {
@@ -120,11 +114,11 @@ fn put(body: &mut Value, path: &str, value: Value) {
     }
 }
 
-/// All converters there ever were. What is asked with every creation is not looked for among thousands.
+/// All converters, with an index for the checks of a creation.
 #[derive(Default)]
 pub(in crate::sandbox) struct Converters {
     all: BTreeMap<String, SimConverter>,
-    /// Of those not destroyed: the ids of those that have a name, how many there are, and how many of full HD.
+    /// Of the converters that exist: ids by name, the count, and the count above 1280×720.
     named: HashMap<String, String>,
     count: usize,
     full_hd: usize,
@@ -139,22 +133,20 @@ impl Converters {
         self.all.get_mut(id)
     }
 
-    /// All of them, destroyed ones included.
+    /// All converters, including destroyed ones.
     pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &SimConverter> {
         self.all.values()
     }
 
-    /// The id of the one of this name that is not destroyed.
+    /// The id of the existing converter with this name.
     pub(in crate::sandbox) fn named(&self, name: &str) -> Option<&str> {
         self.named.get(name).map(String::as_str)
     }
 
-    /// How many are not destroyed.
     pub(in crate::sandbox) fn count(&self) -> usize {
         self.count
     }
 
-    /// Of these, how many are of full HD.
     pub(in crate::sandbox) fn full_hd(&self) -> usize {
         self.full_hd
     }
@@ -169,7 +161,7 @@ impl Converters {
         self.all.insert(converter.id.clone(), converter);
     }
 
-    /// Destroys one that is not destroyed yet.
+    /// Destroys an existing converter.
     pub(in crate::sandbox) fn destroy(&mut self, id: &str) -> Option<&mut SimConverter> {
         let converter = self.all.get_mut(id).filter(|one| !one.destroyed)?;
         converter.destroyed = true;
@@ -181,7 +173,6 @@ impl Converters {
 }
 
 impl WorldState {
-    /// A Media Push notification (product 5) of a converter. Which members it has depends on the event.
     pub(in crate::sandbox) fn converter_notice(&mut self, id: &str, event: &ConverterEvent<'_>) {
         let Some(converter) = self.converters.get(id) else {
             return;

@@ -1,9 +1,8 @@
-//! What a run draws: credentials, ids, secrets.
+//! Random credentials, ids and secrets.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Draws texts of a given shape.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Dice(StdRng);
 
@@ -12,12 +11,10 @@ impl Dice {
         Self(StdRng::seed_from_u64(seed.unwrap_or_else(rand::random)))
     }
 
-    /// So many lower-case hexadecimal digits.
     pub(in crate::sandbox) fn hex(&mut self, digits: usize) -> String {
         self.from(b"0123456789abcdef", digits)
     }
 
-    /// So many letters and digits.
     pub(in crate::sandbox) fn word(&mut self, letters: usize) -> String {
         self.from(
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
@@ -25,7 +22,6 @@ impl Dice {
         )
     }
 
-    /// From 0 to below `end`.
     pub(in crate::sandbox) fn below(&mut self, end: u32) -> u32 {
         self.0.random_range(0..end.max(1))
     }
@@ -38,7 +34,7 @@ impl Dice {
     }
 }
 
-/// What the caller must know to be let in, and what the vendors sign with.
+/// The credentials that callers need, and the secrets that webhooks are signed with.
 pub(in crate::sandbox) struct Credentials {
     pub(in crate::sandbox) account_id: String,
     pub(in crate::sandbox) cloudflare_token: String,

@@ -1,4 +1,4 @@
-//! Cloudflare's side of a broadcast in time: encoders, the picture, the hold after a loss, the videos
+//! How a broadcast proceeds at Cloudflare: encoders connect and disconnect, the hold after a lost feed, videos
 //! (`cloudflare-stream.md §2.6, §4.5`).
 
 use std::collections::BTreeSet;
@@ -11,11 +11,11 @@ use super::live_inputs::{EncoderConnection, SimVideo, SimVideoState};
 use super::webhooks;
 use super::{World, WorldState};
 
-/// Where encoders are told to push; the same for everybody.
+/// The ingest URL of every live input.
 pub(in crate::sandbox) const RTMPS_URL: &str = "rtmps://live.cloudflare.com:443/live/";
 
 impl WorldState {
-    /// An encoder connects. `Err` says why it is refused, without the key.
+    /// Connects an encoder. `Err` is the reason of a refusal, without the key.
     pub(in crate::sandbox) fn connect(
         &mut self,
         world: &World,
@@ -29,7 +29,7 @@ impl WorldState {
         if key.is_empty() {
             return Err("no stream key");
         }
-        // A key ends with its input's uid.
+        // A stream key ends with its live input's uid.
         let uid = key.rsplit('k').next().unwrap_or_default().to_owned();
         let input = self
             .live_inputs
@@ -85,7 +85,7 @@ impl WorldState {
         self.connections.contains_key(&connection)
     }
 
-    /// An encoder goes away by itself.
+    /// An encoder disconnects by itself.
     pub(in crate::sandbox) fn disconnect(&mut self, world: &World, now: Duration, connection: u64) {
         if let Some(uid) = self.connections.get(&connection).cloned() {
             self.detach(
@@ -98,7 +98,7 @@ impl WorldState {
         }
     }
 
-    /// All encoders of an input are thrown out; the feed counts as lost.
+    /// Disconnects all encoders of a live input; the feed counts as lost.
     pub(in crate::sandbox) fn kick(
         &mut self,
         world: &World,
@@ -156,7 +156,7 @@ impl WorldState {
         webhooks::notify_live_input(self, uid, "live_input.disconnected");
     }
 
-    /// The broadcast of an input is over, at once: its video is made.
+    /// Ends the broadcast at once; its video is processed.
     pub(in crate::sandbox) fn end_broadcast(&mut self, world: &World, now: Duration, uid: &str) {
         let Some(input) = self.live_inputs.get_mut(uid) else {
             return;
@@ -172,7 +172,7 @@ impl WorldState {
         }
     }
 
-    /// Makes happen what fell due up to now, each thing at its moment.
+    /// Applies the changes due until now, each at its own time.
     pub(in crate::sandbox) fn settle(&mut self, world: &World, now: Duration) {
         while let Some((at, uid)) = take_due(&mut self.due.losses, now) {
             let input = self.live_inputs.get(&uid);

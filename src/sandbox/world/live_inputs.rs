@@ -1,4 +1,4 @@
-//! Live inputs, their encoders and their videos: what is stored of them (`cloudflare-stream.md §2, §4`).
+//! Stored live inputs, encoder connections and videos (`cloudflare-stream.md §2, §4`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,7 +28,6 @@ impl Default for RecordingSettings {
     }
 }
 
-/// What `status` says of the encoder.
 #[derive(Debug, Clone)]
 pub(in crate::sandbox) struct Encoder {
     pub(in crate::sandbox) state: &'static str,
@@ -50,15 +49,14 @@ pub(in crate::sandbox) struct SimLiveInput {
     pub(in crate::sandbox) publish_secret: String,
     pub(in crate::sandbox) keys_rotated_at: Option<DateTime<Utc>>,
     pub(in crate::sandbox) deleted: bool,
-    /// The encoders attached now; more than one is a violation.
     pub(in crate::sandbox) connections: Vec<EncoderConnection>,
-    /// When the picture comes (came) of the encoder attached now.
+    /// When the connected encoder's stream is playable.
     pub(in crate::sandbox) playable_at: Duration,
-    /// The video of the broadcast that is not over.
+    /// The video of the current broadcast.
     pub(in crate::sandbox) video: Option<String>,
-    /// The feed is lost; when the broadcast is over unless an encoder comes back.
+    /// Set while the feed is lost: when the broadcast ends unless an encoder connects.
     pub(in crate::sandbox) hold_until: Option<Duration>,
-    /// How long the broadcast had a picture, up to the last loss.
+    /// How long the broadcast was playable, up to the last lost feed.
     pub(in crate::sandbox) shown: Duration,
     pub(in crate::sandbox) status: Option<Encoder>,
     pub(in crate::sandbox) history: Vec<Encoder>,
@@ -67,10 +65,9 @@ pub(in crate::sandbox) struct SimLiveInput {
 #[derive(Debug)]
 pub(in crate::sandbox) struct EncoderConnection {
     pub(in crate::sandbox) id: u64,
-    /// The sid or the converter's id.
+    /// Sid or converter id.
     pub(in crate::sandbox) egress: String,
     pub(super) since: Duration,
-    /// Wakes the egress when it is thrown out.
     pub(super) wake: watch::Sender<u64>,
 }
 
@@ -89,9 +86,8 @@ pub(in crate::sandbox) struct SimVideo {
     pub(in crate::sandbox) created: DateTime<Utc>,
     pub(in crate::sandbox) modified: DateTime<Utc>,
     pub(in crate::sandbox) state: SimVideoState,
-    /// Simulated time with an encoder attached.
     pub(in crate::sandbox) length: Duration,
-    /// Its length is not told, though it is ready.
+    /// Answers omit the length although the video is ready.
     pub(in crate::sandbox) length_hidden: bool,
     pub(in crate::sandbox) require_signed_urls: bool,
     pub(in crate::sandbox) retention_days: Option<u64>,
@@ -99,17 +95,17 @@ pub(in crate::sandbox) struct SimVideo {
     pub(in crate::sandbox) deleted: bool,
 }
 
-/// What will happen by itself, by its moment: so that a call costs what fell due, and not what is on air.
+/// Future changes by time: a call handles only what is due.
 #[derive(Debug, Default)]
 pub(in crate::sandbox) struct DueEvents {
-    /// Live inputs whose feed was lost, and may have come back since.
+    /// Live inputs; the feed may be back.
     pub(super) losses: BTreeSet<(Duration, String)>,
-    /// Videos that are being made, and may have been deleted since.
+    /// Videos; they may be deleted.
     pub(super) videos: BTreeSet<(Duration, String)>,
 }
 
 impl SimLiveInput {
-    /// Whether a viewer sees a moving picture.
+    /// Whether viewers see a moving picture.
     pub(in crate::sandbox) fn playable(&self, now: Duration) -> bool {
         self.recording.mode == "automatic"
             && self.video.is_some()
@@ -117,13 +113,13 @@ impl SimLiveInput {
             && self.playable_at <= now
     }
 
-    /// Whether the manifest is answered: a moving picture, or the last one of a lost feed.
+    /// Whether the manifest is 200: playable, or held after a lost feed.
     pub(in crate::sandbox) fn has_manifest(&self, now: Duration) -> bool {
         self.playable(now)
             || (self.recording.mode == "automatic" && self.video.is_some() && !self.shown.is_zero())
     }
 
-    /// How long the broadcast had a picture, up to now.
+    /// How long the broadcast has been playable.
     pub(in crate::sandbox) fn shown(&self, now: Duration) -> Duration {
         if self.playable(now) {
             self.shown + now.saturating_sub(self.playable_at)

@@ -1,4 +1,4 @@
-//! Limits, counted exactly over a sliding window of simulated time.
+//! Rate limits over an exact sliding window of simulated time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,7 +13,7 @@ impl SlidingWindow {
         }
     }
 
-    /// Counts a call; false when the limit was reached before it.
+    /// Counts a call. False if the limit is already reached.
     pub(in crate::sandbox) fn admit(&mut self, now: Duration, span: Duration, limit: u32) -> bool {
         self.expire(now, span);
         if u32::try_from(self.0.len()).unwrap_or(u32::MAX) >= limit {
@@ -23,7 +23,7 @@ impl SlidingWindow {
         true
     }
 
-    /// Calls left, and how long until the oldest counted one leaves the window.
+    /// Remaining calls, and the time until the oldest counted one leaves the window.
     pub(in crate::sandbox) fn left(
         &mut self,
         now: Duration,
@@ -40,7 +40,7 @@ impl SlidingWindow {
     }
 }
 
-/// Cloudflare's: past the limit everything is blocked for a whole window (`cloudflare-stream.md §1.4`).
+/// Cloudflare's limit: exceeding it blocks every call for a whole window (`cloudflare-stream.md §1.4`).
 #[derive(Debug, Default)]
 pub(in crate::sandbox) struct BlockingWindow {
     window: SlidingWindow,
@@ -48,7 +48,7 @@ pub(in crate::sandbox) struct BlockingWindow {
 }
 
 impl BlockingWindow {
-    /// Counts a call; `Err` is how long everything stays blocked, with whether this call is the one that passed the limit.
+    /// Counts a call. `Err`: how much longer calls are blocked, and whether this call exceeded the limit.
     pub(in crate::sandbox) fn admit(
         &mut self,
         now: Duration,

@@ -1,4 +1,4 @@
-//! Who is in the channels.
+//! Sellers in the channels.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,11 +11,11 @@ pub(in crate::sandbox) struct Sellers {
 
 #[derive(Debug, Default)]
 struct ChannelHosts {
-    /// Sellers somebody spoke of.
+    /// Sellers named by a control call, and whether they are present.
     told: BTreeMap<u32, bool>,
-    /// What holds for the others.
+    /// Presence of all others, if a control call set it.
     rest: Option<bool>,
-    /// Uids that a converter or a page named.
+    /// Uids given by a converter or a page.
     named: BTreeSet<u32>,
     sequence: u64,
 }
@@ -29,7 +29,7 @@ impl Sellers {
         }
     }
 
-    /// A seller (or, without a uid, everybody nobody spoke of) comes or goes. True when this changed something.
+    /// Sets the presence of a seller, or without a uid of all. True if the hosts changed.
     pub(in crate::sandbox) fn set(
         &mut self,
         channel: &str,
@@ -50,7 +50,6 @@ impl Sellers {
         before != self.hosts(channel)
     }
 
-    /// A converter or a page spoke of this seller.
     pub(in crate::sandbox) fn name(&mut self, channel: &str, uid: u32) {
         self.channels
             .entry(channel.to_owned())
@@ -59,7 +58,6 @@ impl Sellers {
             .insert(uid);
     }
 
-    /// The sellers in the channel.
     pub(in crate::sandbox) fn hosts(&self, channel: &str) -> Vec<u32> {
         let Some(entry) = self.channels.get(channel) else {
             return if self.present {
@@ -88,7 +86,7 @@ impl Sellers {
         hosts.into_iter().collect()
     }
 
-    /// Whether one of these is in the channel; of an empty list: whether anybody is.
+    /// Whether one of these sellers is in the channel. Empty: any seller.
     pub(in crate::sandbox) fn any(&self, channel: &str, uids: &[u32]) -> bool {
         let hosts = self.hosts(channel);
         if uids.is_empty() {

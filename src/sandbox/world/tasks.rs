@@ -1,4 +1,4 @@
-//! A Cloud Recording task: what is known of it, and how it ends.
+//! Cloud Recording tasks: their state, their notifications and how they end.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -14,24 +14,20 @@ pub(in crate::sandbox) struct Resource {
     pub(in crate::sandbox) uid: String,
     pub(in crate::sandbox) scene: u64,
     pub(in crate::sandbox) acquired: Duration,
-    /// On the wall clock: when the answer of acquire was on its way.
+    /// When acquire answered, wall clock.
     pub(in crate::sandbox) acquired_at: Instant,
-    /// The task it was used for.
     pub(in crate::sandbox) sid: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::sandbox) enum TaskPhase {
-    /// The page is being opened.
     Starting,
-    /// The page is open and not ready.
+    /// Loaded but not ready.
     Waiting,
-    /// The page is recorded.
     Running,
-    /// It died and comes back elsewhere; nobody knows it meanwhile.
+    /// Killed, and back later; calls answer 404 meanwhile.
     FailingOver,
-    /// It is over.
     Ended,
 }
 
@@ -54,41 +50,38 @@ impl PushState {
     }
 }
 
-/// A web-page recording.
 pub(in crate::sandbox) struct SimTask {
     pub(in crate::sandbox) sid: String,
     pub(in crate::sandbox) resource_id: String,
     pub(in crate::sandbox) cname: String,
-    /// Another one after a fail-over.
+    /// Changes in a fail-over.
     pub(in crate::sandbox) uid: String,
-    /// The one of the start, which query, update and stop go on naming.
+    /// The uid of the start; query, update and stop keep using it.
     pub(in crate::sandbox) first_uid: String,
     pub(in crate::sandbox) page_url: String,
     pub(in crate::sandbox) ready_timeout: Option<Duration>,
     pub(in crate::sandbox) ends_at: Duration,
     pub(in crate::sandbox) push_at: Duration,
     pub(in crate::sandbox) phase: TaskPhase,
-    /// Whether anything was ever recorded.
     pub(in crate::sandbox) recorded: bool,
-    /// `None`: the page is recorded and pushed nowhere.
+    /// `None`: recorded but not pushed.
     pub(in crate::sandbox) rtmp_url: Option<String>,
     pub(in crate::sandbox) output: PushState,
     pub(in crate::sandbox) connection: Option<u64>,
     pub(in crate::sandbox) onhold: bool,
-    /// The channel its page is in.
+    /// The page's channel.
     pub(in crate::sandbox) joined: Option<String>,
     pub(in crate::sandbox) stopped_at: Option<Duration>,
-    /// Told to die; comes back after this time, if at all.
+    /// A pending kill; the inner value is when it comes back, if it does.
     pub(in crate::sandbox) crash: Option<Option<Duration>>,
     pub(in crate::sandbox) drop_until: Option<Duration>,
     pub(in crate::sandbox) page_loads: u32,
     pub(in crate::sandbox) notices: u64,
-    /// Wakes those who play it.
     pub(in crate::sandbox) wake: watch::Sender<u64>,
 }
 
 impl SimTask {
-    /// Whether query, update and stop find it.
+    /// Whether calls find it.
     pub(in crate::sandbox) fn reachable(&self) -> bool {
         !matches!(self.phase, TaskPhase::Ended | TaskPhase::FailingOver)
     }
@@ -98,11 +91,11 @@ impl SimTask {
     }
 }
 
-/// All tasks there ever were. What is asked with every acquire and start is not looked for among thousands.
+/// All tasks, with an index for the checks of acquire and start.
 #[derive(Default)]
 pub(in crate::sandbox) struct Tasks {
     all: BTreeMap<String, SimTask>,
-    /// `cname` and first `uid` of those that are not over: no two have the same.
+    /// `cname` and first `uid` of running tasks: unique.
     unfinished: HashSet<(String, String)>,
 }
 
@@ -115,17 +108,16 @@ impl Tasks {
         self.all.get_mut(sid)
     }
 
-    /// All of them, those that are over included.
+    /// All tasks, including ended ones.
     pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &SimTask> {
         self.all.values()
     }
 
-    /// How many are not over.
     pub(in crate::sandbox) fn unfinished(&self) -> usize {
         self.unfinished.len()
     }
 
-    /// Whether one of this `cname` and first `uid` is not over.
+    /// Whether a running task has this `cname` and first `uid`.
     pub(in crate::sandbox) fn conflicts(&self, cname: &str, uid: &str) -> bool {
         self.unfinished
             .contains(&(cname.to_owned(), uid.to_owned()))
@@ -137,7 +129,7 @@ impl Tasks {
         self.all.insert(task.sid.clone(), task);
     }
 
-    /// Ends one that is not over yet.
+    /// Ends a task that has not ended.
     pub(in crate::sandbox) fn end(&mut self, sid: &str) -> Option<&mut SimTask> {
         let task = self
             .all
@@ -151,7 +143,6 @@ impl Tasks {
 }
 
 impl WorldState {
-    /// A Cloud Recording notification (product 3) of a task.
     pub(in crate::sandbox) fn task_notice(
         &mut self,
         sid: &str,
@@ -174,7 +165,7 @@ impl WorldState {
         self.agora_notice(3, event, payload);
     }
 
-    /// The push changed: noted, and told by event 100.
+    /// Sets the state of the push and sends event 100 if it changed.
     pub(in crate::sandbox) fn set_output(&mut self, sid: &str, output: PushState) {
         let Some(task) = self.tasks.get_mut(sid) else {
             return;
@@ -192,7 +183,7 @@ impl WorldState {
         );
     }
 
-    /// A task is over; `code` as in event 71.
+    /// Ends a task with the `code` of event 71.
     pub(in crate::sandbox) fn end_task(
         &mut self,
         world: &World,
@@ -220,7 +211,7 @@ impl WorldState {
     }
 }
 
-/// `message` and `details` of event 71, for its `code`.
+/// `message` and `details` of event 71.
 fn why_stopped(code: u8) -> (&'static str, &'static str) {
     match code {
         0 => ("normal", "stopped by a request"),

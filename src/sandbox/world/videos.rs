@@ -28,7 +28,7 @@ pub(in crate::sandbox) fn video_name(video: &SimVideo) -> String {
     format!("{input} {}", video.created.format("%d %b %y %H:%M UTC"))
 }
 
-/// A video, as every call and the webhook tell it: -1 stands for what is not known yet.
+/// A video as calls and the webhook represent it. -1: not known yet.
 pub(in crate::sandbox) fn video_object(world: &World, video: &SimVideo) -> Value {
     let base = format!("{}/{}", world.named_customer_url(), video.uid);
     let ready = video.state == SimVideoState::Ready;
@@ -77,7 +77,7 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &SimVideo) -> Value
     body
 }
 
-/// The seconds of a video as the API tells them: milliseconds are enough, and the same at every poll.
+/// A video's length in seconds, rounded to milliseconds so that every poll reports the same number.
 pub(in crate::sandbox) fn told_seconds(length: Duration) -> f64 {
     f64::from(u32::try_from(length.as_millis()).unwrap_or(u32::MAX)) / 1000.0
 }

@@ -1,4 +1,4 @@
-//! The vendors' webhooks: made at once, delivered at least once, in any order (`cloudflare-stream.md §5`, `agora.md §6`).
+//! The vendors' webhooks: queued at once, delivered at least once, in any order (`cloudflare-stream.md §5`, `agora.md §6`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +24,12 @@ pub(in crate::sandbox) struct AlertDestination {
 pub(in crate::sandbox) struct AlertPolicy {
     pub(in crate::sandbox) id: String,
     pub(in crate::sandbox) enabled: bool,
-    /// Inputs it is for; none are all.
+    /// Live inputs it applies to; empty: all.
     pub(in crate::sandbox) input_ids: Vec<String>,
-    /// Ids of destinations.
     pub(in crate::sandbox) destinations: Vec<String>,
     pub(in crate::sandbox) body: Value,
 }
 
-/// One message on its way.
 #[derive(Clone)]
 pub(in crate::sandbox) struct OutgoingWebhook {
     url: String,
@@ -43,15 +41,12 @@ pub(in crate::sandbox) struct OutgoingWebhook {
 
 #[derive(Clone)]
 enum Signer {
-    /// The secret itself, in `cf-webhook-auth`.
+    /// `cf-webhook-auth` with this secret; `None`: the run's own; empty: no header.
     Verbatim(Option<String>),
-    /// `Webhook-Signature`.
     Stream,
-    /// `Agora-Signature` and `Agora-Signature-V2`.
     Agora,
 }
 
-/// Lower-case hexadecimal of an HMAC.
 fn hmac_hex<M: Mac + KeyInit>(key: &str, message: &[u8]) -> String {
     let Ok(mac) = <M as KeyInit>::new_from_slice(key.as_bytes()) else {
         return String::new();
@@ -76,7 +71,7 @@ impl WorldState {
         });
     }
 
-    /// A notification of Agora's; `product` 1 RTC, 3 Cloud Recording, 5 Media Push.
+    /// Queues a notification of Agora. `product`: 1 RTC, 3 Cloud Recording, 5 Media Push.
     pub(in crate::sandbox) fn agora_notice(&mut self, product: u8, event: u16, payload: Value) {
         let Some(url) = self.webhooks.agora.clone() else {
             return;
@@ -93,7 +88,7 @@ impl WorldState {
     }
 }
 
-/// Sends the test message of a new alerting destination once, and returns whether the address answered with 2xx.
+/// Sends the test message of a new alerting destination. Returns whether it was answered 2xx.
 pub(in crate::sandbox) async fn is_taken_as_test(
     world: &World,
     url: String,
@@ -110,7 +105,7 @@ pub(in crate::sandbox) async fn is_taken_as_test(
     is_taken(world, &notice).await
 }
 
-/// `live_input.connected`, `.disconnected` or `.errored` of an input.
+/// Queues `live_input.connected`, `.disconnected` or `.errored` for the webhook and matching policies.
 pub(in crate::sandbox) fn notify_live_input(state: &mut WorldState, uid: &str, event: &str) {
     let body = json!({
         "name": "Live Webhook",
@@ -142,7 +137,7 @@ pub(in crate::sandbox) fn notify_live_input(state: &mut WorldState, uid: &str, e
         .map(|destination| (destination.url.clone(), destination.secret.clone()))
         .collect();
     for (url, secret) in targets {
-        // An empty text is "no secret", as against the run's own one.
+        // Empty: no secret. `None` would send the run's own.
         state.send(
             url,
             Signer::Verbatim(Some(secret.unwrap_or_default())),
@@ -151,7 +146,7 @@ pub(in crate::sandbox) fn notify_live_input(state: &mut WorldState, uid: &str, e
     }
 }
 
-/// A video is ready: its bare object.
+/// Queues the Stream webhook of a ready video.
 pub(in crate::sandbox) fn notify_video(state: &mut WorldState, world: &World, uid: &str) {
     let Some(url) = state.webhooks.cloudflare_stream.clone() else {
         return;
@@ -165,7 +160,7 @@ pub(in crate::sandbox) fn notify_video(state: &mut WorldState, world: &World, ui
     }
 }
 
-/// Delivers a message: until it is answered 2xx, with three repeats.
+/// Delivers a message until it is answered 2xx, with three retries.
 pub(in crate::sandbox) async fn deliver(world: Arc<World>, notice: OutgoingWebhook) {
     world.clock.sleep(notice.delay).await;
     for _ in 0..notice.copies {
@@ -179,7 +174,6 @@ pub(in crate::sandbox) async fn deliver(world: Arc<World>, notice: OutgoingWebho
     }
 }
 
-/// Sends a message once, and returns whether it was answered with 2xx.
 async fn is_taken(world: &World, notice: &OutgoingWebhook) -> bool {
     let mut request = world
         .http

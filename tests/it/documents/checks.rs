@@ -1,10 +1,10 @@
-//! The checks: each returns what is wrong, with file and line.
+//! The checks; each returns errors with file and line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is searched, beside the documents at the top.
+/// Searched folders, besides the top-level documents.
 const SEARCHED: [&str; 9] = [
     "benches",
     "config.toml",
@@ -16,7 +16,7 @@ const SEARCHED: [&str; 9] = [
     "src",
     "tests",
 ];
-/// What is skipped: other projects' files and texts, and this file's planted mistakes.
+/// Skipped: other projects' files, and this test's planted mistakes.
 const SKIPPED: [&str; 5] = [
     "node_modules",
     "target",
@@ -45,7 +45,7 @@ fn root() -> &'static Path {
 pub(super) struct File {
     /// Its path from the root.
     pub(super) path: String,
-    /// What it says.
+    /// Its text.
     pub(super) text: String,
 }
 
@@ -62,13 +62,13 @@ impl File {
         self.path.ends_with(".md")
     }
 
-    /// Whether it is a page of facts.
+    /// Whether it is a page of vendor facts.
     pub(super) fn is_page(&self) -> bool {
         let name = self.path.strip_prefix(PAGES);
         name.is_some_and(|name| self.is_document() && name != "/README.md")
     }
 
-    /// The name by which it is cited.
+    /// Its name in citations.
     fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap()
     }
@@ -78,7 +78,7 @@ impl File {
         (1..).zip(self.text.lines())
     }
 
-    /// The same without blocks of code.
+    /// The lines outside of code blocks.
     fn prose(&self) -> impl Iterator<Item = (usize, &str)> {
         let mut in_code = false;
         self.lines().filter(move |(_, line)| {
@@ -92,7 +92,7 @@ impl File {
         format!("{}:{line}: {what}", self.path)
     }
 
-    /// The path from the root of what a path in this file names.
+    /// Resolves a path in this file to a path from the root.
     fn relative(&self, path: &str) -> PathBuf {
         let mut joined = PathBuf::from(&self.path);
         joined.pop();
@@ -109,7 +109,7 @@ impl File {
     }
 }
 
-/// All text files that are searched.
+/// All searched text files.
 pub(super) fn files() -> Vec<File> {
     fn walk(path: &str, found: &mut Vec<File>) {
         if SKIPPED.iter().any(|skipped| path.ends_with(skipped)) {
@@ -165,8 +165,8 @@ fn heading(line: &str) -> Option<&str> {
     (text.len() < line.len()).then(|| text.strip_prefix(' ').unwrap_or(text))
 }
 
-/// What is wrong with the citations of a file. A citation is `page.md §1.2` or `page.md §1.2, §3`, whole in one line; in a page of
-/// facts `§1.2` alone is one of its own. `RFC 9110 §15` is left alone.
+/// Checks a file's citations. A citation is `page.md §1.2` or `page.md §1.2, §3` on one line; on a page of facts, `§1.2` alone cites
+/// that page. `RFC 9110 §15` is ignored.
 pub(super) fn citations(file: &File, sections: &Sections) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, line) in file.lines() {
@@ -228,8 +228,7 @@ fn is_path(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_-./".contains(c)
 }
 
-/// Documents that a file names and sources that a document names, if they do not exist. A name is a path from the root, from the
-/// file, from the pages of facts or from `src`.
+/// Checks that named documents and sources exist. A name is a path from the root, the file, the pages of facts or `src`.
 pub(super) fn names(file: &File) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, line) in file.lines() {
@@ -259,7 +258,7 @@ pub(super) fn names(file: &File) -> Vec<String> {
     wrong
 }
 
-/// Whether a file or folder exists by exactly this path, also where the file system does not mind the case.
+/// Whether this exact path exists, also on case-insensitive file systems.
 fn exists(path: &Path) -> bool {
     let mut folder = root().to_path_buf();
     path.components().all(|part| {
@@ -283,7 +282,7 @@ fn without_urls(line: &str) -> String {
     kept
 }
 
-/// What is wrong with the links of a document: a file or heading that does not exist, a label without a definition.
+/// Checks a document's links: existing files and headings, defined labels.
 pub(super) fn links(file: &File) -> Vec<String> {
     let mut wrong = Vec::new();
     let definition = |line: &str| {
@@ -326,7 +325,7 @@ pub(super) fn links(file: &File) -> Vec<String> {
     wrong
 }
 
-/// The line with what stands in `code` blanked.
+/// The line with inline code blanked.
 fn without_code(line: &str) -> String {
     let parts = line.split('`').enumerate();
     parts
@@ -334,7 +333,7 @@ fn without_code(line: &str) -> String {
         .collect()
 }
 
-/// Whether a document has a heading whose anchor this is, as GitHub makes them.
+/// Whether a document has a heading with this GitHub anchor.
 fn has_anchor(path: &Path, anchor: &str) -> bool {
     let Some(file) = File::read(&path.to_string_lossy()) else {
         return false;
@@ -358,7 +357,7 @@ fn has_anchor(path: &Path, anchor: &str) -> bool {
         })
 }
 
-/// What is wrong with the facts of a page: a number out of turn, no known grade, no source.
+/// Checks a page's facts: numbers in order, a known grade, a source.
 pub(super) fn facts(page: &File) -> Vec<String> {
     let mut wrong = Vec::new();
     let (mut section, mut fact) = (0, 0);

@@ -1,5 +1,4 @@
-//! A port that leads to another one: stays the same while what is behind it moves, and can be shut, so that connections
-//! are refused.
+//! A stable port that forwards to a changing one, and can refuse connections.
 
 use std::io::copy;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -8,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The port, and who listens at it.
+/// The port and its listener.
 pub struct Gate {
     port: u16,
     passage: Arc<Passage>,
@@ -22,7 +21,7 @@ struct Passage {
 }
 
 impl Gate {
-    /// Leads to what this URL names.
+    /// Forwards to this URL's address.
     pub fn to(url: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut gate = Self {
@@ -51,7 +50,7 @@ impl Gate {
         self.passage.target.store(port, Ordering::Release);
     }
 
-    /// From now on connections are refused, and those there are break.
+    /// Refuses new connections and breaks open ones.
     pub fn shut(&mut self) {
         self.passage.shut.store(true, Ordering::Release);
         if let Some(porter) = self.porter.take() {

@@ -1,4 +1,4 @@
-//! The lives of relays in which something goes wrong, and what is checked at their end.
+//! Plays relays during faults and checks their end.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -15,10 +15,10 @@ use super::matrix::{Case, Life, Use, Wrong, usage};
 use crate::support::database::TestDatabase;
 use crate::support::service::{Service, nothing_is_left, options, settings, show};
 
-/// How long anything may take, on a machine that does much else.
+/// Limit of every wait on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// Runs all cases, `threads` at once, each on vendors and a service of its own; tells all that fail.
+/// Runs all cases, `threads` at once, each on its own vendors and service. Reports every failure.
 pub fn at_once(threads: usize, cases: Vec<Case>, body: impl AsyncFn(Case) + Sync) {
     let only = std::env::var("RELAYKEEPER_TEST_FAULT").unwrap_or_default();
     let cases = cases
@@ -51,13 +51,13 @@ pub fn at_once(threads: usize, cases: Vec<Case>, body: impl AsyncFn(Case) + Sync
     assert!(failed.is_empty(), "{} failed: {failed:#?}", failed.len());
 }
 
-/// A service on vendors of its own, with one relay.
+/// A service with its own vendors and one relay.
 struct World {
     vendors: SimulatedVendors,
     settings: Settings,
     database: TestDatabase,
     service: Service,
-    /// Where cloud browsers find the recorder's page, whichever process serves it.
+    /// The stable address of the recorder page.
     page: Gate,
 }
 
@@ -70,7 +70,7 @@ impl World {
         backend: AgoraBackend,
         change: impl FnOnce(&SimulatedVendors, &mut Settings),
     ) -> Self {
-        // How prompt the service is on a busy machine is not what is tried here.
+        // Promptness on a busy machine is not tested here.
         let patient = Options {
             start_within: PATIENCE,
             ..options()
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// Agora's notifications from now on.
+    /// Enables Agora's notifications.
     fn notify(&self) {
         self.vendors.set_webhooks(WebhookUrls {
             agora: Some(format!("{}/webhooks/agora", self.service.url)),
@@ -119,7 +119,7 @@ impl World {
         self.service.get("/v1/channels/42").await["relay"].clone()
     }
 
-    /// The channel's relay, once it is as wanted.
+    /// Waits until the channel's relay satisfies `wanted`.
     async fn when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -145,7 +145,7 @@ impl World {
         .await
     }
 
-    /// What happens to a relay that is live; the relay afterwards: live, or on its way down.
+    /// Applies the case's events to a live relay. Returns the relay, which is live or ending.
     async fn happens(&mut self, life: Life) -> Value {
         match life {
             Life::Plain | Life::Unrecorded => self.relay().await,
@@ -158,7 +158,7 @@ impl World {
             Life::Meddled => {
                 self.restart().await;
                 self.enable(false).await;
-                // It stays away until it may connect again: a short gap would be missed on a busy machine.
+                // Long enough that a busy machine notices the gap.
                 self.when("aware that the feed is gone", |relay| {
                     relay["phase"] != "live"
                 })
@@ -179,7 +179,7 @@ impl World {
         self.service.wait_until_ready().await;
     }
 
-    /// Somebody else's hand at Cloudflare.
+    /// Changes the live input at Cloudflare as another client would.
     async fn enable(&self, enabled: bool) {
         let input = self.relay().await["stream_key_id"]
             .as_str()
@@ -199,7 +199,7 @@ impl World {
         assert_eq!(answer.status(), 200);
     }
 
-    /// A stop, when the relay has not ended by itself.
+    /// Stops the relay unless it ended by itself.
     async fn stop(&self) {
         let (status, body) = self.service.stop_channel(42).await;
         assert!(status == 202 || status == 200, "{status} {body:#}");
@@ -209,14 +209,14 @@ impl World {
         self.when("ended", |relay| relay["phase"] == "ended").await
     }
 
-    /// Nothing of ours costs money any more, and no cleanup job is open but those that only look again.
+    /// Nothing of ours costs money, and only cleanup jobs that check again later are open.
     async fn nothing_is_left(&self) {
         let raw = self.database.raw().await;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            // An egress whose start nobody answered has no session to stop: owed until its own limit has passed.
-            // Second looks after a 404, looks for what was never there, and for late recordings wait for their time.
-            let owed = raw
+            // An egress whose start was not answered has no session to stop: its job stays until its time limit.
+            // Checks after a 404, searches for missing objects and for late recordings wait until they are due.
+            let cleanup_jobs = raw
                 .texts(
                     "SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM cleanup_jobs \
                      WHERE kind != 'find_recordings' \
@@ -224,13 +224,13 @@ impl World {
                      AND COALESCE(last_error, '') NOT LIKE '%looked for again%'",
                 )
                 .await;
-            if owed.is_empty() && nothing_is_left(&self.vendors) {
+            if cleanup_jobs.is_empty() && nothing_is_left(&self.vendors) {
                 return;
             }
             let state = self.vendors.state();
             assert!(
                 Instant::now() < deadline,
-                "left: {:#?}\n{:#?}\nowed: {owed:?}\n{}",
+                "left: {:#?}\n{:#?}\ncleanup jobs: {cleanup_jobs:?}\n{}",
                 state.live_inputs,
                 state.egresses,
                 journal(&state)
@@ -239,10 +239,10 @@ impl World {
         }
     }
 
-    /// What must hold at the end of every life.
+    /// Invariants at the end of every case.
     async fn check(&self, case: Case, relay: &Value) {
         let mut state = self.vendors.state();
-        // A converter's name is asked for again to find out what became of it.
+        // A repeated creation finds a converter by its name.
         let is_poll = case.call == VendorCall::ConverterCreate && case.wrong.is_done();
         state
             .violations
@@ -278,7 +278,7 @@ impl World {
     }
 }
 
-/// The calls, a line each.
+/// The calls, one per line.
 fn journal(state: &WorldSnapshot) -> String {
     let line = |record: &relaykeeper::sandbox::CallRecord| {
         format!(
@@ -292,12 +292,12 @@ fn journal(state: &WorldSnapshot) -> String {
     state.calls.iter().skip(skip).map(line).collect()
 }
 
-/// Whether the session of an egress whose start was answered by nobody must be learnt from a notification.
+/// Whether only a notification gives the session of an egress whose start was not answered.
 fn needs_notices(case: Case) -> bool {
     case.call == VendorCall::Start && case.wrong.is_done()
 }
 
-/// The call goes wrong once, wherever it is first made.
+/// The call fails once, the first time.
 pub async fn once(case: Case) {
     let mut world = World::new(case.backend).await;
     if needs_notices(case) {
@@ -316,7 +316,7 @@ pub async fn once(case: Case) {
             relay["phase"] == "live"
         })
         .await;
-    // What is only made now and then is made before the relay goes.
+    // Makes sure that rare calls happen before the relay ends.
     world.made(case).await;
     let relay = world.happens(case.life).await;
     assert_eq!(
@@ -333,7 +333,7 @@ pub async fn once(case: Case) {
 }
 
 impl World {
-    /// Waits for calls that are made by a clock, or because somebody reads.
+    /// Waits for calls that a timer or an API read causes.
     async fn made(&self, case: Case) {
         let by_a_clock = [
             VendorCall::Query,
@@ -352,14 +352,14 @@ impl World {
     }
 }
 
-/// What comes of a call that never goes well.
+/// The effect of a call that always fails.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// The relay cannot be brought up: it ends with this.
+    /// The relay cannot go live; it ends with this outcome.
     NeverUp(&'static str),
-    /// It goes live, and ends when it is stopped.
+    /// It goes live and ends when it is stopped.
     Lives,
-    /// It goes live; what happens to it then is its end, with this.
+    /// It goes live, then the case's events end it with this outcome.
     Lost(&'static str),
 }
 
@@ -373,7 +373,7 @@ fn fate(case: Case) -> Fate {
     if brings_up.contains(&case.call) && !needs_notices(case) {
         Fate::NeverUp(case.wrong.outcome(case.call).0)
     } else if case.call == VendorCall::Lifecycle && case.wrong.is_odd_of_the_customer_host() {
-        // The API is asked instead.
+        // The API is polled instead.
         Fate::Lives
     } else if [VendorCall::Lifecycle, VendorCall::Manifest].contains(&case.call) {
         Fate::NeverUp("live_timeout")
@@ -384,7 +384,7 @@ fn fate(case: Case) -> Fate {
     }
 }
 
-/// The call goes wrong whenever it is made, until everything is over; then the vendor is back.
+/// The call always fails until the relay ended; then the vendor recovers.
 pub async fn forever(case: Case) {
     let mut world = World::new(case.backend).await;
     if needs_notices(case) {
@@ -444,16 +444,16 @@ pub async fn forever(case: Case) {
     world.check(case, &relay).await;
 }
 
-/// A host of a vendor's.
+/// A vendor's host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
     Cloudflare,
     Customer,
-    /// Both of Agora's names.
+    /// Both of Agora's hosts.
     Agora,
 }
 
-/// A service that reaches this host through gates.
+/// A service that connects to this host through gates.
 async fn behind_gates(host: Host, backend: AgoraBackend) -> (World, Vec<Gate>) {
     let mut gates = Vec::new();
     let mut gate = |url: String| {
@@ -478,7 +478,7 @@ async fn behind_gates(host: Host, backend: AgoraBackend) -> (World, Vec<Gate>) {
     (world, gates)
 }
 
-/// It refuses connections while a relay starts, and again while it is stopped.
+/// The host refuses connections during the start and during the stop.
 pub async fn refused_for_a_while(host: Host, backend: AgoraBackend) {
     let (world, mut gates) = behind_gates(host, backend).await;
     for stops in [false, true] {
@@ -501,7 +501,7 @@ pub async fn refused_for_a_while(host: Host, backend: AgoraBackend) {
     assert!(world.vendors.state().violations.is_empty());
 }
 
-/// It refuses connections until the relay has ended.
+/// The host refuses connections until the relay has ended.
 pub async fn refused_for_good(host: Host, backend: AgoraBackend, outcome: &str) {
     let (world, mut gates) = behind_gates(host, backend).await;
     gates.iter_mut().for_each(Gate::shut);

@@ -1,34 +1,34 @@
-//! Which call goes wrong how, in which life of a relay, and what must come of it.
+//! The cases: which call fails how, in which scenario, and the expected outcome.
 
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{FaultKind, VendorCall, VendorFault};
 use strum::IntoEnumIterator;
 
-/// What a relay lives through, so that a call is made at all.
+/// The scenario that causes a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
     /// Live, then stopped.
     Plain,
-    /// The egress dies for good while live, and another takes its place.
+    /// The egress dies while live and is replaced.
     Replaced,
-    /// The service restarts while live; then somebody disables the ingest and enables it again.
+    /// The service restarts while live; then another client disables and enables the ingest.
     Meddled,
-    /// No recording is wanted.
+    /// Without a recording.
     Unrecorded,
 }
 
-/// What the service has to do with a call.
+/// When the service makes a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// Made in the life of a relay on either backend.
+    /// On both backends.
     Both(Life),
-    /// Made in the life of a relay on this backend.
+    /// On this backend only.
     On(AgoraBackend, Life),
-    /// Never made by a service that drives relays; the reason.
+    /// Never, for this reason.
     Never(&'static str),
 }
 
-/// Every call has its place here: a new one does not compile until somebody has said where.
+/// Classifies every call; a new one does not compile until it is classified.
 pub fn usage(call: VendorCall) -> Use {
     use AgoraBackend::{CloudRecording, MediaPush};
     match call {
@@ -50,7 +50,7 @@ pub fn usage(call: VendorCall) -> Use {
         | VendorCall::ConverterGet
         | VendorCall::ConverterDelete
         | VendorCall::ConverterList
-        // With Cloud Recording the page speaks for the seller, and may be the first to.
+        // With Cloud Recording the page may report presence first.
         | VendorCall::Hosts => Use::On(MediaPush, Life::Plain),
         VendorCall::ConverterUpdate => Use::Never("a converter that pushes nowhere is replaced"),
         VendorCall::ConverterListChannel => {
@@ -74,7 +74,7 @@ pub fn usage(call: VendorCall) -> Use {
     }
 }
 
-/// Whether a call of a relay's life changes something at a vendor.
+/// Whether the call changes something at a vendor.
 fn changes(call: VendorCall) -> bool {
     [
         VendorCall::LiveInputCreate,
@@ -92,7 +92,7 @@ fn changes(call: VendorCall) -> bool {
     .contains(&call)
 }
 
-/// The ways to go wrong.
+/// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub enum Wrong {
     InternalError,
@@ -102,11 +102,11 @@ pub enum Wrong {
     CutAfter,
     Hang,
     NotJson,
-    /// A page of HTML that says 200, and nothing is done.
+    /// 200 with an HTML page, not executed.
     Page,
-    /// A page of HTML that says 403, as a bot challenge in front of the vendor does.
+    /// 403 with an HTML page, as a bot challenge.
     Blocked,
-    /// A 403 of the vendor's own: reported with good credentials, too.
+    /// The vendor's 403, which also occurs with valid credentials.
     Refused,
 }
 
@@ -126,17 +126,17 @@ impl Wrong {
         }
     }
 
-    /// Whether the call is carried out all the same.
+    /// Whether the call is executed.
     pub fn is_done(self) -> bool {
         matches!(self, Self::CutAfter | Self::NotJson)
     }
 
-    /// Whether it is of interest most where a call changes something: a read takes it as it takes [`Self::NotJson`].
+    /// Whether it only matters for calls that change something: reads handle it like [`Self::NotJson`].
     fn is_for_changes(self) -> bool {
         matches!(self, Self::Page | Self::Blocked | Self::Refused)
     }
 
-    /// Whether the customer host then answers other than documented, so that its word is no longer taken.
+    /// Whether the customer host's answer is undocumented, so that the service stops trusting it.
     pub fn is_odd_of_the_customer_host(self) -> bool {
         matches!(
             self,
@@ -144,13 +144,12 @@ impl Wrong {
         )
     }
 
-    /// The outcome of a relay that could not be brought up because of it, and the code of the problem its start is
-    /// answered with.
+    /// The outcome of a relay that cannot go live because of it, and the problem code of its start.
     pub fn outcome(self, call: VendorCall) -> (&'static str, &'static str) {
         match self {
             Self::TooMany => ("vendor_rate_limited", "vendor-rate-limited"),
             Self::Hang => ("provisioning_timeout", "vendor-timeout"),
-            // Agora's 500 with code 62 (`agora.md §7.1`): a start that took too long.
+            // Agora's 500 with code 62 (`agora.md §7.1`): the start timed out.
             Self::InternalError if call == VendorCall::Start => {
                 ("provisioning_timeout", "vendor-timeout")
             }
@@ -166,7 +165,7 @@ impl Wrong {
     }
 }
 
-/// One call that goes wrong in one way.
+/// One call that fails in one way.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     pub call: VendorCall,
@@ -191,8 +190,7 @@ impl std::fmt::Display for Case {
     }
 }
 
-/// Every call of every relay's life, going wrong in this way. Calls of both backends take turns between the two; with
-/// `RELAYKEEPER_TEST_FAULTS=all` they are tried on both.
+/// Every call, failing in this way. Calls of both backends alternate; `RELAYKEEPER_TEST_FAULTS=all` runs them on both.
 pub fn cases(wrong: Wrong) -> Vec<Case> {
     let backends = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
     let turn = Wrong::iter().position(|other| other == wrong).unwrap();
@@ -218,8 +216,7 @@ pub fn cases(wrong: Wrong) -> Vec<Case> {
     cases
 }
 
-/// Every call with three of the ways to go wrong, so that each way meets some calls of each kind; with
-/// `RELAYKEEPER_TEST_FAULTS=all` every call with every way.
+/// Every call in three ways, such that each way meets calls of each kind; `RELAYKEEPER_TEST_FAULTS=all`: in every way.
 pub fn representative() -> Vec<Case> {
     let mut chosen = Vec::new();
     for (turn, wrong) in Wrong::iter().enumerate() {
@@ -231,7 +228,7 @@ pub fn representative() -> Vec<Case> {
     chosen
 }
 
-/// Whether nothing shall be left out.
+/// Whether to run every case.
 pub fn everything() -> bool {
     std::env::var("RELAYKEEPER_TEST_FAULTS").is_ok_and(|what| what == "all")
 }

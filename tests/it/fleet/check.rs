@@ -1,4 +1,4 @@
-//! What holds of a fleet, whatever happened to its nodes.
+//! Invariants of a fleet.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use relaykeeper::sandbox::{VendorCall, WorldSnapshot};
 
 use super::nodes::Nodes;
 
-/// What a recovery's look for a lost answer may make the vendor note.
+/// Violations that a recovery's search for a lost answer causes.
 const POLLS: [&str; 1] = ["name_conflict"];
 
-/// Every relay had one ingest, one egress, one cost row; its journal and the marketplace's messages have no gap and
-/// are in order; nothing was ever passed at a vendor, and nothing is left there.
+/// Each relay had one ingest, one egress and one cost row; its journal and messages are in order without a gap; no vendor limit
+/// was exceeded, and nothing is left at the vendors.
 pub async fn check(nodes: &Nodes, relays: usize) {
     let state = nodes.vendors.state();
     let violations: Vec<_> = state
@@ -39,7 +39,7 @@ pub async fn check(nodes: &Nodes, relays: usize) {
     messages(nodes).await;
 }
 
-/// However many nodes have relays that wait for their recordings, there is one list in every interval.
+/// One list of recordings per interval, however many nodes wait for recordings.
 fn one_list_for_all(state: &WorldSnapshot) {
     let lists = state.calls.iter();
     let lists = lists.filter(|call| call.call == VendorCall::VideoList.name());
@@ -50,7 +50,7 @@ fn one_list_for_all(state: &WorldSnapshot) {
         "{} lists of recordings, {closest:?} apart at least",
         at.len()
     );
-    // Their interval is 2 s; one may be answered later than the next.
+    // The interval is 2 s; answers may overtake each other.
     let second = chrono::TimeDelta::seconds(1);
     assert!(
         closest.is_some_and(|closest| closest > second),
@@ -58,8 +58,8 @@ fn one_list_for_all(state: &WorldSnapshot) {
     );
 }
 
-/// A relay's journal is one life: numbered without a gap, never going back, and as long as its row says. Whoever wrote an entry
-/// was the relay's owner when it did, as every entry was stored with a save that was fenced.
+/// A relay's journal has no gap, its phases never go back, and its length equals the row's. Each entry was written by the owner
+/// with a fenced save.
 async fn journals(nodes: &Nodes) {
     let gaps = "SELECT count(*) FROM (SELECT e.relay_id FROM relay_events e JOIN relays r ON r.id = e.relay_id \
         GROUP BY e.relay_id, r.revision HAVING count(*) <> max(e.seq) OR min(e.seq) <> 1 OR max(e.seq) <> r.revision) x";
@@ -67,7 +67,7 @@ async fn journals(nodes: &Nodes) {
     let back = "SELECT count(*) FROM relay_events a JOIN relay_events b ON a.relay_id = b.relay_id AND b.seq = a.seq + 1 \
         WHERE b.at < a.at - interval '1 second'";
     assert_eq!(nodes.raw.number(back).await, 0, "time went back");
-    // A node's epoch is one stretch of a relay's life, unless the relay came back to it.
+    // An epoch's entries are contiguous, unless the relay came back to the node.
     let nobody = "SELECT count(*) FROM relay_events WHERE epoch IS NULL OR epoch = 0";
     assert_eq!(nodes.raw.number(nobody).await, 0, "somebody wrote each");
 }
@@ -83,9 +83,9 @@ async fn messages(nodes: &Nodes) {
     let back = "SELECT count(*) FROM outbox a JOIN outbox b ON a.channel_id = b.channel_id \
         AND b.sequence = a.sequence + 1 WHERE b.id <= a.id";
     assert_eq!(nodes.raw.number(back).await, 0, "messages out of order");
-    let told = "SELECT channel_id || ' ' || type FROM outbox ORDER BY channel_id, sequence";
+    let order = "SELECT channel_id || ' ' || type FROM outbox ORDER BY channel_id, sequence";
     let mut lives: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in nodes.raw.texts(told).await.into_iter().flatten() {
+    for line in nodes.raw.texts(order).await.into_iter().flatten() {
         let (channel, kind) = line.split_once(' ').unwrap();
         if kind.starts_with("relay.") {
             lives

@@ -1,4 +1,4 @@
-//! Several processes on one database, and what is asked of them.
+//! A fleet of processes on one database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::support::database::{Raw, TestDatabase};
 use crate::support::program::Program;
 use crate::support::service::{Answer, PATIENCE, show};
 
-/// Requests under way at once.
+/// Concurrent requests.
 const AT_ONCE: usize = 16;
 
-/// Runs a test on a database of its own, which is gone afterwards.
+/// Runs a test on its own database and drops it.
 pub async fn on_postgres(test: impl AsyncFnOnce(TestDatabase)) {
     let database = TestDatabase::postgres().await;
     let ran = std::panic::AssertUnwindSafe(test(database.clone()))
@@ -29,15 +29,15 @@ pub async fn on_postgres(test: impl AsyncFnOnce(TestDatabase)) {
     }
 }
 
-/// Processes on one PostgreSQL.
+/// The processes of a fleet on one PostgreSQL.
 pub struct Nodes {
     pub vendors: SimulatedVendors,
     pub database: TestDatabase,
     pub raw: Raw,
     pub all: Vec<Program>,
     pub backend: AgoraBackend,
-    /// What each is told besides what all tests tell.
-    pub told: Vec<(&'static str, String)>,
+    /// More settings of each node.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Nodes {
@@ -45,7 +45,7 @@ impl Nodes {
         vendors: SimulatedVendors,
         database: TestDatabase,
         count: usize,
-        told: Vec<(&'static str, String)>,
+        settings: Vec<(&'static str, String)>,
     ) -> Self {
         let raw = database.raw().await;
         let mut nodes = Self {
@@ -54,7 +54,7 @@ impl Nodes {
             raw,
             all: Vec::new(),
             backend: AgoraBackend::MediaPush,
-            told,
+            settings,
         };
         for _ in 0..count {
             nodes.add().await;
@@ -62,25 +62,25 @@ impl Nodes {
         nodes
     }
 
-    /// One more.
+    /// Adds a node.
     pub async fn add(&mut self) {
         let url = self.database.url.clone();
         self.add_at(&url).await;
     }
 
-    /// One more, which reaches the database so.
+    /// Adds a node with this database URL.
     pub async fn add_at(&mut self, url: &str) {
-        let told: Vec<_> = self
-            .told
+        let settings: Vec<_> = self
+            .settings
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        let mut node = Program::serve(&self.vendors, self.backend, url, &told);
+        let mut node = Program::serve(&self.vendors, self.backend, url, &settings);
         node.wait_until_ready().await;
         self.all.push(node);
     }
 
-    /// Starts so many channels, each where the turn is, and waits until all are live.
+    /// Starts channels on the nodes in turn, and waits until all are live.
     pub async fn go_live(&self, channels: std::ops::Range<i64>) {
         stream::iter(channels.clone())
             .map(|channel| self.start_at(usize::try_from(channel).unwrap(), channel))
@@ -103,7 +103,7 @@ impl Nodes {
         assert!(status == 201 || status == 202, "{status} {relay:#}");
     }
 
-    /// All that connect from now on may only read, or may write again; who is connected is not any more.
+    /// Makes new sessions read-only, or writable again; closes open ones.
     pub async fn read_only(&self, only: bool) {
         let name = self.raw.texts("SELECT current_database()").await;
         let name = name[0].as_deref().unwrap();
@@ -114,13 +114,13 @@ impl Nodes {
         self.raw.execute(cut).await;
     }
 
-    /// How many relays there are of which this is true.
+    /// The number of relays that satisfy an SQL condition.
     pub async fn number(&self, of_which: &str) -> i64 {
         let count = format!("SELECT count(*) FROM relays WHERE {of_which}");
         self.raw.number(&count).await
     }
 
-    /// Waits until this is so; how long it took.
+    /// Waits until `done`. Returns how long it took.
     pub async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
         let began = Instant::now();
         while !is_so().await {
@@ -154,7 +154,7 @@ impl Nodes {
         lines.join("\n")
     }
 
-    /// How many unfinished relays the living nodes drive, by epoch; those of nobody are 0's.
+    /// Unfinished relays by the epoch of their living owner; 0: unowned.
     pub async fn driven(&self) -> BTreeMap<i64, i64> {
         let mut driven = BTreeMap::new();
         let epochs = "SELECT epoch || ':' || (SELECT count(*) FROM relays r WHERE r.epoch = n.epoch \
@@ -170,7 +170,7 @@ impl Nodes {
         driven
     }
 
-    /// Waits until so many nodes drive all relays, and none has many more than its share; how long it took.
+    /// Waits until this many nodes share all relays evenly. Returns how long it took.
     pub async fn until_spread(&self, nodes: usize) -> Duration {
         self.until("spread", async || {
             let mut driven = self.driven().await;
@@ -183,13 +183,13 @@ impl Nodes {
         .await
     }
 
-    /// Waits until living nodes drive all relays; how long it took.
+    /// Waits until living nodes own all relays. Returns how long it took.
     pub async fn until_driven(&self) -> Duration {
         self.until("driven", async || self.driven().await.get(&0) == Some(&0))
             .await
     }
 
-    /// Everybody's list of actors, as each node tells it, is the whole fleet's.
+    /// Every node lists the actors of the whole fleet.
     pub async fn tell_the_same(&self, relays: i64) {
         for node in &self.all {
             let asked = node
@@ -207,7 +207,7 @@ impl Nodes {
         }
     }
 
-    /// Stops so many channels, each where its relay most likely is not; how long each stop took to be heard, sorted.
+    /// Stops channels, each on a node that probably does not own its relay. Returns the sorted latencies.
     pub async fn stop(&self, channels: std::ops::Range<i64>) -> Vec<Duration> {
         let mut took: Vec<Duration> = stream::iter(channels)
             .map(|channel| self.stop_at(usize::try_from(channel).unwrap() + 1, channel))

@@ -1,4 +1,4 @@
-//! A PostgreSQL that is not as it should be.
+//! PostgreSQL fails over, is behind a pooler, or grants only reads.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::support::program::Program;
 use crate::support::proxy::Proxy;
 use crate::support::service::{Answer, calls, nothing_is_left, options, vendors_when, violations};
 
-/// As many as are of use here.
+/// Number of channels.
 const RELAYS: i64 = 6;
 
-/// A failover: connections are cut, and what takes them then can be read only, for longer than the lease.
+/// A failover: connections are cut and new ones are read-only for longer than the lease.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_then_all_goes_on() {
@@ -35,7 +35,7 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
         fleet
             .until("nobody ready", async || ready().await == 0)
             .await;
-        // Longer than the lease: nobody is a node any more, and nobody calls.
+        // Longer than the lease: no node is left and no call is made.
         fleet
             .until("dropped", async || {
                 let lost = |log: String| log.contains("this process is no node any more");
@@ -49,7 +49,7 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
         for node in &fleet.all {
             let (status, problem) = node.service.stop_channel(1).await;
             assert_eq!(status, 503, "{problem:#}");
-            // Who only reads may.
+            // Reads still work.
             let relay = node.service.get("/v1/channels/1").await;
             assert_eq!(relay["relay"]["phase"], "live");
         }
@@ -64,7 +64,7 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
     .await;
 }
 
-/// Behind a pooler in transaction mode nobody hears what is told with NOTIFY: here it is taken out on the way.
+/// A pooler in transaction mode drops NOTIFY; the proxy does the same here.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn nodes_that_do_not_hear_each_other_poll_and_say_so() {
@@ -102,7 +102,7 @@ async fn nodes_that_do_not_hear_each_other_poll_and_say_so() {
     .await;
 }
 
-/// The leader's own credentials are good, so it sees no reason for the alarm of the other node.
+/// The leader's credentials are valid, so it cannot see the cause of the other node's alarm.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_gone() {
@@ -110,7 +110,7 @@ async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_go
         let vendors = SimulatedVendors::start(options()).unwrap();
         let mut fleet = Nodes::start(vendors, database, 1, Vec::new()).await;
         let wrong = ("CLOUDFLARE_STREAM_API_TOKEN", "a-wrong-token".to_owned());
-        fleet.told.push(wrong);
+        fleet.settings.push(wrong);
         fleet.add().await;
         let name = format!("/{}", fleet.all[1].id());
         let refused = async |node: &Program| {
@@ -123,10 +123,10 @@ async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_go
             DateTime::parse_from_rfc3339(alarm[field].as_str().unwrap()).unwrap()
         };
         for node in &fleet.all {
-            // For two rounds of the leader, which does not clear it.
+            // During two rounds of the leader, which must not clear it.
             fleet
                 .until("an alarm that stands", async || {
-                    // The other node asks Cloudflare when it is asked.
+                    // The other node calls Cloudflare for this read.
                     fleet.all[1].service.get("/v1/health").await;
                     refused(node).await.is_some_and(|alarm| {
                         assert_eq!(alarm["subject"], "cloudflare");
@@ -143,7 +143,7 @@ async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_go
     .await;
 }
 
-/// Whatever still runs is stopped; then nothing is left, and nothing was done twice.
+/// Stops everything, and checks that nothing is left and nothing was done twice.
 async fn over(fleet: &Nodes) {
     for channel in 1..=RELAYS {
         fleet.all[0].service.stop_channel(channel).await;

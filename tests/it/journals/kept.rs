@@ -1,4 +1,4 @@
-//! A journal as it is kept: a JSON file, an entry a line.
+//! A kept journal: a JSON file with one entry per line.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use relaykeeper::store::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A relay's journal, and the state that was stored with it.
+/// A relay's journal and stored state.
 pub struct Kept {
     pub relay_id: Uuid,
     pub backend: String,
     pub outcome: Option<String>,
     pub state_version: i32,
     pub state: Value,
-    /// What a replay finds; nothing, but for a relay that was ended by force.
+    /// The difference that a replay finds; only a forced end has one.
     pub difference: Option<String>,
     pub journal: Vec<JournalEntry>,
 }
@@ -26,7 +26,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/journals")
 }
 
-/// All that are kept, by name.
+/// All kept journals by name.
 pub fn all() -> Vec<(String, Kept)> {
     let files = std::fs::read_dir(folder()).unwrap();
     let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
@@ -39,7 +39,7 @@ pub fn all() -> Vec<(String, Kept)> {
     files.into_iter().map(read).collect()
 }
 
-/// What kind of life it was: backend, outcome, and what happened on the way.
+/// Its kind: backend, outcome and events.
 pub fn kind_of(kept: &Kept) -> String {
     let happened = |kind: &str| kept.journal.iter().any(|entry| entry.kind == kind);
     let mut words = vec![kept.backend.clone()];
@@ -61,7 +61,7 @@ pub fn kind_of(kept: &Kept) -> String {
     words.join("-")
 }
 
-/// Keeps one more.
+/// Writes a file.
 pub fn write(name: &str, kept: &Kept) {
     let entries = kept.journal.iter().map(|entry| {
         let entry = json!({
@@ -114,7 +114,7 @@ impl Kept {
         }
     }
 
-    /// A relay of a database.
+    /// Reads a relay from a database.
     pub async fn of(store: &Store, relay: StoredRelay) -> Self {
         let mut journal = Vec::new();
         let mut cursor = None;
@@ -139,7 +139,7 @@ impl Kept {
         }
     }
 
-    /// Puts it into a database.
+    /// Inserts it into a database.
     pub async fn store(&self, store: &Store) -> Uuid {
         let at = self.journal.first().unwrap().at;
         let row = RelayRow {

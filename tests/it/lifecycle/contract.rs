@@ -1,4 +1,4 @@
-//! Whole lives, with every call and every notification held against the vendors' own documents.
+//! Checks every call and notification of a relay against the vendors' schemas.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::tap::{Exchange, Tap};
 use crate::support::database::TestDatabase;
 use crate::support::service::{Service, options, settings, show, vendors_when};
 
-/// What passed between the service and each vendor, and what the vendors told the service, in one life with a replacement.
+/// The exchanges between service and vendors, including notifications, of one relay with a replaced egress.
 struct Life {
     agora: Vec<Exchange>,
     cloudflare: Vec<Exchange>,
@@ -93,7 +93,7 @@ async fn every_call_answer_and_notification_of_a_life_is_as_the_vendors_document
         );
     }
     let examples = Notices::new();
-    let told: BTreeSet<String> = life
+    let notified: BTreeSet<String> = life
         .notices
         .iter()
         .map(|notice| examples.name(notice))
@@ -107,7 +107,7 @@ async fn every_call_answer_and_notification_of_a_life_is_as_the_vendors_document
         AgoraBackend::MediaPush => &["1/103", "1/104", "1/111", "1/112", "5/1", "5/3", "5/4"],
     };
     for name in expected.iter().copied().chain(["live", "stream"]) {
-        assert!(told.contains(name), "{name} of {told:?}");
+        assert!(notified.contains(name), "{name} of {notified:?}");
     }
 }
 
@@ -127,7 +127,7 @@ impl Notices {
         }
     }
 
-    /// Which one it is: `product/event` of Agora's.
+    /// Its name: `product/event` for Agora.
     fn name(&self, notice: &Exchange) -> String {
         let body = notice.sent().unwrap();
         match notice.path.rsplit('/').next().unwrap() {
@@ -136,7 +136,7 @@ impl Notices {
         }
     }
 
-    /// What is wrong with it.
+    /// Its schema violations.
     fn held(&self, notice: &Exchange) -> Vec<String> {
         let body = notice.sent().unwrap();
         let mut found = match self.name(notice).as_str() {
@@ -184,7 +184,7 @@ impl Notices {
             payload["details"] = example["details"].clone();
             payload
         });
-        // Only users with a string account have one; the options of a converter are in the schema of its answers.
+        // Only string accounts have one; a converter's options are in the schema of its answers.
         let mut schema = like(&whole, &["account"], &["transcodeOptions", "rawOptions"]);
         if let Some(service) = example.get("serviceType") {
             schema["properties"]["payload"]["properties"]["serviceType"]["const"] = service.clone();

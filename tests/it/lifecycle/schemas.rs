@@ -1,7 +1,6 @@
-//! The vendors' own schemas (`tests/fixtures/vendors`), and what is held against them.
+//! Validation against the vendors' schemas (`tests/fixtures/vendors`).
 //!
-//! A schema is made strict first: rules that the documents state in prose only count as well, and a member that no schema
-//! names is refused.
+//! Schemas are made strict: rules from prose are added, and unknown members are errors.
 
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::tap::Exchange;
 
-/// One OpenAPI document.
+/// An OpenAPI document.
 pub struct Document {
     name: &'static str,
     root: Value,
@@ -25,7 +24,7 @@ pub fn fixture(name: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
-/// Those of Agora that describe calls of ours.
+/// Agora's documents.
 pub fn agora() -> Vec<Document> {
     read(&[
         "agora-cloud-recording.en.json",
@@ -50,11 +49,11 @@ fn read(names: &[&'static str]) -> Vec<Document> {
     names.iter().map(read).collect()
 }
 
-/// Where a document contradicts itself, or another document of the vendor's, what the examples have is taken.
+/// Patches contradictions within the documents: the examples win.
 fn correct(name: &str, root: &mut Value) {
     let schemas = &mut root["components"]["schemas"];
     match name {
-        // It asks the members of the page of the push as well, which none of the examples has.
+        // It requires the page's members of the push too; no example has them.
         "agora-cloud-recording.en.json" => {
             let param = schemas["serviceParam"].as_object_mut().expect("a schema");
             param.remove("required").expect("the defect is still there");
@@ -70,7 +69,7 @@ fn correct(name: &str, root: &mut Value) {
             service.insert("payload".to_owned(), payload);
         }
         "agora-media-push.zh-CN.json" => {
-            // Text here, numbers in its own examples; text in those of the list.
+            // Strings in the schema, numbers in its examples, strings in the list's examples.
             for times in ["create-ts", "update-ts"] {
                 schemas[times]["type"] = json!(["string", "number"]);
             }
@@ -85,7 +84,7 @@ fn correct(name: &str, root: &mut Value) {
     }
 }
 
-/// `x-prose-enum` and its like are rules, where the schema has no other.
+/// Turns `x-prose-enum` and the like into rules, where the schema has none.
 fn in_prose(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -108,7 +107,7 @@ fn in_prose(schema: &mut Value) {
 }
 
 impl Document {
-    /// The operation of this method and path, with the values of the path's parameters.
+    /// Finds the operation of a method and path, with the path parameters' values.
     fn operation(&self, method: &str, path: &str) -> Option<(&Value, Vec<(String, String)>)> {
         let parts: Vec<&str> = path.split('/').collect();
         let paths = self.root["paths"].as_object().expect("paths");
@@ -146,7 +145,7 @@ impl Document {
         }
     }
 
-    /// What is wrong with a value, by one of the named schemas.
+    /// A value's violations of a named schema.
     pub fn faults_of(&self, name: &str, value: &Value) -> Vec<String> {
         self.faults(
             &json!({"$ref": format!("#/components/schemas/{name}")}),
@@ -154,7 +153,7 @@ impl Document {
         )
     }
 
-    /// What is wrong with a value, by a schema of this document.
+    /// A value's violations of a schema of this document.
     fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
         let mut components = self.root["components"].clone();
         for kind in ["schemas", "responses"] {
@@ -169,8 +168,8 @@ impl Document {
         faults(&schema, value)
     }
 
-    /// Refuses members that are not named, at every place where an object stands: not in the parts of an `allOf`. Where
-    /// alternatives are all there is, each is closed: else one that requires nothing would fit everything.
+    /// Forbids unknown members of every object, except in the parts of an `allOf`. If a schema has only alternatives, each is closed:
+    /// otherwise one without requirements would match everything.
     fn strict(&self, schema: &mut Value, place: bool) {
         let closed = place && self.names_members(schema);
         let Some(members) = schema.as_object_mut() else {
@@ -205,7 +204,7 @@ impl Document {
     }
 }
 
-/// What is wrong with a value.
+/// A value's violations.
 pub fn faults(schema: &Value, value: &Value) -> Vec<String> {
     let mut schemas = Schemas::new();
     let mut compiler = Compiler::new();
@@ -219,7 +218,7 @@ pub fn faults(schema: &Value, value: &Value) -> Vec<String> {
     }
 }
 
-/// What is wrong with an exchange, by every document that describes its call.
+/// An exchange's violations of every document that describes its call.
 pub fn held(documents: &[Document], exchange: &Exchange) -> Vec<String> {
     let line = format!("{} {}?{}", exchange.method, exchange.path, exchange.query);
     let mut found = Vec::new();
@@ -300,7 +299,7 @@ fn request(
     found
 }
 
-/// The documents say nothing of the body of some refusals; then any is right.
+/// Some errors have no documented body; any is valid then.
 fn answer(document: &Document, operation: &Value, exchange: &Exchange) -> Vec<String> {
     let success = (200..300).contains(&exchange.status);
     let names: &[&str] = if success {
@@ -323,8 +322,7 @@ fn answer(document: &Document, operation: &Value, exchange: &Exchange) -> Vec<St
     }
 }
 
-/// A schema of values like this one: the same members of the same types, of which those of `may_miss` may be missing and those
-/// of `open` may hold anything.
+/// Derives a schema from an example: same members and types; `may_miss` are optional, `open` may hold anything.
 pub fn like(example: &Value, may_miss: &[&str], open: &[&str]) -> Value {
     match example {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! A reverse proxy that keeps every exchange that passes it, bodies included.
+//! A reverse proxy that records every exchange.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -7,19 +7,19 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::ServerHandle};
 use serde_json::Value;
 
-/// The largest body passed on.
+/// Largest body.
 const MAX_BODY: usize = 4 * 1024 * 1024;
-/// Headers of one connection only.
+/// Hop-by-hop headers.
 const HOP: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
 
-/// One request and its answer.
+/// A request and its answer.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     pub method: String,
-    /// As it was sent, percent-encoded.
+    /// Percent-encoded.
     pub path: String,
     pub query: String,
-    /// Names in lower case.
+    /// Lower-case names.
     pub headers: Vec<(String, String)>,
     pub request: Bytes,
     pub status: u16,
@@ -32,12 +32,12 @@ impl Exchange {
         find(&self.headers, name)
     }
 
-    /// The request's body as JSON; `None` when it is empty.
+    /// The request's body as JSON; `None` if empty.
     pub fn sent(&self) -> Option<Value> {
         json(&self.request)
     }
 
-    /// The answer's body as JSON; `None` when it is empty.
+    /// The answer's body as JSON; `None` if empty.
     pub fn answered(&self) -> Option<Value> {
         json(&self.answer)
     }
@@ -52,7 +52,7 @@ fn json(body: &Bytes) -> Option<Value> {
     (!body.is_empty()).then(|| serde_json::from_slice(body).expect("JSON"))
 }
 
-/// A proxy in front of one server; it stops when it is dropped.
+/// A proxy of one server; stops when dropped.
 pub struct Tap {
     url: String,
     exchanges: Arc<Mutex<Vec<Exchange>>>,
@@ -66,7 +66,7 @@ struct Wire {
 }
 
 impl Tap {
-    /// In front of `target`, a URL without a path.
+    /// Forwards to `target`, a URL without a path.
     pub fn on(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -79,7 +79,7 @@ impl Tap {
                 .expect("a client"),
             exchanges: Arc::clone(&exchanges),
         });
-        let (told, heard) = std::sync::mpsc::channel();
+        let (started, handle) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let server = HttpServer::new(move || {
@@ -93,23 +93,23 @@ impl Tap {
                 .listen(listener)
                 .expect("it listens")
                 .run();
-                told.send(server.handle()).expect("the test waits");
+                started.send(server.handle()).expect("the test waits");
                 server.await.expect("it runs");
             });
         });
         Self {
             url,
             exchanges,
-            server: heard.recv().expect("it runs"),
+            server: handle.recv().expect("it runs"),
         }
     }
 
-    /// Where it listens.
+    /// Its URL.
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// What has passed so far.
+    /// The exchanges so far.
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.exchanges.lock().expect("no panic").clone()
     }

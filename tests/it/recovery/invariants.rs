@@ -1,4 +1,4 @@
-//! What holds when everything has come to rest, whatever happened on the way.
+//! Invariants at the end of every case.
 
 use relaykeeper::sandbox::WorldSnapshot;
 use serde_json::Value;
@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::life::was_lost;
 use crate::support::database::Raw;
 
-/// What a poll for a lost answer may make the vendor note: 409 is how a converter is found again by its name, a start
-/// repeated on its resource is how a task is, and 400/53 how one on an older resource is (`ARCHITECTURE.md`, decision 3).
+/// Violations that the search for a lost answer causes: 409 finds a converter by its name, a repeated start on its resource
+/// finds a task, and 400/53 finds one on an older resource (`ARCHITECTURE.md`, decision 3).
 const POLLS: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
 
-/// No ingest, no egress, no cleanup job. An egress whose session nobody told us stays a cleanup job until a notification names it or
-/// its own hours are over; it publishes nowhere.
+/// No ingest, egress or cleanup job is left. Exception: an egress without a known session keeps its cleanup job until a
+/// notification names it or its time limit passes; it publishes nowhere.
 pub(crate) async fn nothing_is_left(state: &WorldSnapshot, raw: &Raw) -> Result<(), String> {
     let inputs: Vec<_> = state
         .live_inputs
@@ -39,8 +39,8 @@ pub(crate) async fn nothing_is_left(state: &WorldSnapshot, raw: &Raw) -> Result<
     Ok(())
 }
 
-/// One relay was started, went live, had its egress replaced, no more often than `most_replacements`, and was stopped: on
-/// one ingest, with no egress beside those it counts.
+/// One relay started, went live, had its egress replaced at most `most_replacements` times, and stopped: on one ingest, with
+/// no uncounted egress.
 pub(crate) async fn check(
     state: &WorldSnapshot,
     raw: &Raw,
@@ -60,7 +60,7 @@ pub(crate) async fn check(
     let replacements = relay["agora"]["replacements"].as_u64().unwrap_or(0);
     let egresses = state.egresses.len();
     let replaced = (u64::from(!lost)..=most_replacements).contains(&replacements);
-    // One that ended while nobody served its page is, after a crash, started once more as the same.
+    // A task that ended while its page was not served is started again under the same number after a crash.
     let page = relay["agora"]["backend"] == "cloud_recording";
     let most = replacements + 1 + if page { crashes } else { 0 };
     let accounted_for = u64::try_from(egresses).is_ok_and(|egresses| egresses <= most);
@@ -89,28 +89,28 @@ pub(crate) async fn check(
         "relay.stopped"
     });
     life.push("relay.ended");
-    told(raw, state.videos.len(), &life).await
+    check_messages(raw, state.videos.len(), &life).await
 }
 
-/// The marketplace was told of everything, once, and numbered without a gap.
-async fn told(raw: &Raw, videos: usize, life: &[&str]) -> Result<(), String> {
-    let told: Vec<String> = raw
+/// The marketplace got every message once, numbered without a gap.
+async fn check_messages(raw: &Raw, videos: usize, life: &[&str]) -> Result<(), String> {
+    let messages: Vec<String> = raw
         .texts("SELECT type FROM outbox ORDER BY sequence")
         .await
         .into_iter()
         .flatten()
         .collect();
-    let wrong = |what: &str| Err(format!("{what}: {told:?}"));
+    let wrong = |what: &str| Err(format!("{what}: {messages:?}"));
     let last = raw
         .number("SELECT COALESCE(MAX(sequence), 0) FROM outbox")
         .await;
     let first = raw
         .number("SELECT COALESCE(MIN(sequence), 0) FROM outbox")
         .await;
-    if first != 1 || usize::try_from(last).ok() != Some(told.len()) {
+    if first != 1 || usize::try_from(last).ok() != Some(messages.len()) {
         return wrong("the numbers have a gap");
     }
-    let count = |kind: &str| told.iter().filter(|one| *one == kind).count();
+    let count = |kind: &str| messages.iter().filter(|one| *one == kind).count();
     if count("recording.missing") > 0 || count("recording.ready") != videos {
         return wrong("not its recordings");
     }
@@ -120,7 +120,7 @@ async fn told(raw: &Raw, videos: usize, life: &[&str]) -> Result<(), String> {
         return wrong("not its interruptions");
     }
     let interruptions = ["relay.interrupted", "relay.resumed"];
-    let lived = told
+    let lived = messages
         .iter()
         .map(String::as_str)
         .filter(|kind| kind.starts_with("relay.") && !interruptions.contains(kind));

@@ -1,4 +1,4 @@
-//! One relay's life, seen from the marketplace, whatever happens to the process meanwhile.
+//! Plays one relay from start to cleanup as the marketplace does, while the process is killed.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::invariants;
 use crate::support::database::{Raw, TestDatabase};
-use crate::support::process::{House, Life};
+use crate::support::process::{Life, RestartingService};
 use crate::support::service::{API_TOKEN, options, show};
 
-/// How long anything that is waited for may take, restarts on a loaded machine included.
+/// Limit of every wait, including restarts on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 const CHANNEL: i64 = 42;
 
-/// What a life is played on.
+/// The setup of a case.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene {
     pub(crate) backend: AgoraBackend,
@@ -48,7 +48,7 @@ impl Scene {
         }
     }
 
-    /// The process before is dead for certain, so that the next one need not wait until its lease is over.
+    /// The next process knows that the previous one is dead, and need not wait for its lease.
     async fn bury(self, database: &TestDatabase) -> std::convert::Infallible {
         if !self.postgres {
             return std::future::pending().await;
@@ -63,8 +63,7 @@ impl Scene {
         }
     }
 
-    /// Plays the life; the first process is killed at the first point, the second at the second, and so on. What its
-    /// processes were like, or what was wrong.
+    /// Plays a case; each process is killed at the next of `points`. Returns its processes, or what was wrong.
     pub(crate) async fn play(self, points: Vec<String>) -> Result<Vec<Life>, String> {
         let database = if self.postgres {
             TestDatabase::postgres().await
@@ -76,25 +75,25 @@ impl Scene {
             lived = stage.live() => lived,
             never = self.bury(&database) => match never {},
         };
-        let lives = stage.house.lives();
-        let told = lived.map_err(|wrong| {
+        let lives = stage.service.lives();
+        let result = lived.map_err(|wrong| {
             let state = stage.vendors.state();
             format!(
                 "killed at {points:?}: {wrong}\n{:?}\n{:?}\n{:?}\n{}",
                 state.violations,
                 state.egresses,
                 state.live_inputs,
-                stage.house.log()
+                stage.service.log()
             )
         });
         drop(stage);
         database.remove().await;
-        told.map(|()| lives)
+        result.map(|()| lives)
     }
 }
 
-/// An egress whose session was told to a process that died before it had stored it runs nameless, unless a notification
-/// names it. When nothing comes from it, it cannot be asked whether it has gone, and no second one may start beside it.
+/// An egress whose session was answered to a process that died before storing it has no known session unless a notification
+/// gives it. It cannot be queried, and no second egress may start beside it.
 pub(crate) fn was_lost(relay: &Value) -> bool {
     let (agora, outcome) = (&relay["agora"], &relay["outcome"]["code"]);
     (outcome == "recorder_lost" || outcome == "live_timeout")
@@ -106,7 +105,7 @@ pub(crate) fn was_lost(relay: &Value) -> bool {
 pub(crate) struct Stage {
     pub(crate) vendors: SimulatedVendors,
     pub(crate) database: TestDatabase,
-    pub(crate) house: House,
+    pub(crate) service: RestartingService,
     http: reqwest::Client,
     most_replacements: u64,
 }
@@ -115,14 +114,14 @@ impl Stage {
     fn new(scene: Scene, database: &TestDatabase, points: &[String]) -> Self {
         let vendors = SimulatedVendors::start(Options {
             speed: 50.0,
-            // A process that was dead in between keeps no two seconds; its repeated start is the poll for the first one.
+            // A restarted process cannot keep the 2 s limit; its repeated start searches for the first one.
             start_within: PATIENCE,
             ..options()
         })
         .expect("vendors");
-        let house = House::open(&vendors, scene.backend, &database.url, points);
+        let service = RestartingService::open(&vendors, scene.backend, &database.url, points);
         if scene.webhooks {
-            let to = |path: &str| Some(format!("{}/webhooks/{path}", house.url));
+            let to = |path: &str| Some(format!("{}/webhooks/{path}", service.url));
             vendors.set_webhooks(WebhookUrls {
                 cloudflare_live: to("cloudflare/live"),
                 cloudflare_stream: to("cloudflare/stream"),
@@ -131,7 +130,7 @@ impl Stage {
                 reordered: false,
             });
         }
-        // An egress whose page is not served, because the process that serves it is dead, is gone.
+        // An egress ends if its page is not served because the process is dead.
         let most_replacements = match scene.backend {
             AgoraBackend::CloudRecording => 2,
             AgoraBackend::MediaPush => 1,
@@ -145,7 +144,7 @@ impl Stage {
         Self {
             vendors,
             database: database.clone(),
-            house,
+            service,
             http,
             most_replacements,
         }
@@ -172,14 +171,14 @@ impl Stage {
         let raw = self.database.raw().await;
         self.rest(&raw).await?;
         let state = self.vendors.state();
-        let crashes = u64::try_from(self.house.lives().len() - 1).unwrap_or(0);
+        let crashes = u64::try_from(self.service.lives().len() - 1).unwrap_or(0);
         let checked =
             invariants::check(&state, &raw, &relay, self.most_replacements, crashes).await;
         raw.0.close().await.map_err(|error| error.to_string())?;
         checked
     }
 
-    /// Its egress dies at the vendor, and another takes its place behind the same address.
+    /// Kills the egress at the vendor; another replaces it on the same ingest.
     async fn egress_dies(&self, id: &str, relay: &Value) -> Result<(), String> {
         let watched_at = |relay: &Value| {
             (
@@ -209,8 +208,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until nothing is left and nothing is owed. What an Agora task that answered 404 is looked for again after 30 s,
-    /// 2 and 4 minutes (`agora.md §8.1, §8.2`) is looked for now.
+    /// Waits until nothing is left and no cleanup job is open. The later checks of a task that answered 404, after 30 s, 2 and 4
+    /// minutes (`agora.md §8.1, §8.2`), are made due now.
     async fn rest(&self, raw: &Raw) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -231,14 +230,14 @@ impl Stage {
         }
     }
 
-    /// Starts or stops the channel, under one key however often it has to be said. The relay.
+    /// Starts or stops the channel, retried under one idempotency key. Returns the relay.
     async fn command(&self, what: &str, body: Option<Value>) -> Result<Value, String> {
         let path = format!("/v1/channels/{CHANNEL}/{what}");
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut request = self
                 .http
-                .request(Method::POST, format!("{}{path}", self.house.url))
+                .request(Method::POST, format!("{}{path}", self.service.url))
                 .bearer_auth(API_TOKEN)
                 .header("Idempotency-Key", what)
                 .header("Prefer", "wait=0");
@@ -268,7 +267,7 @@ impl Stage {
         }
     }
 
-    /// The relay, once it is as wanted.
+    /// Waits until the relay satisfies `wanted`.
     async fn relay_when(
         &self,
         id: &str,
@@ -280,7 +279,7 @@ impl Stage {
         loop {
             let answer = self
                 .http
-                .request(Method::GET, format!("{}/v1/relays/{id}", self.house.url))
+                .request(Method::GET, format!("{}/v1/relays/{id}", self.service.url))
                 .bearer_auth(API_TOKEN)
                 .send()
                 .await;

@@ -1,4 +1,4 @@
-//! The matrix: which points there are, and a case for each.
+//! Finds the crash points and runs a case for each.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
@@ -10,14 +10,14 @@ use relaykeeper::config::AgoraBackend;
 
 use super::life::Scene;
 
-/// So many cases run at once: most of their time is waiting.
+/// Concurrent cases: most of their time is waiting.
 const AT_ONCE: usize = 8;
-/// A point before or after a poll is tried so often: the clock repeats looks as long as there is time.
+/// Cases per point around a poll: polls repeat as long as there is time.
 const POLLS: u32 = 2;
-/// Set to `full`, each test takes every point.
+/// `full`: each test uses every point.
 const MATRIX: &str = "RELAYKEEPER_CRASH_MATRIX";
 
-/// A point and which time it is reached, as `before_save:3`.
+/// A point and its occurrence, as `before_save:3`.
 fn read(reached: &str) -> (CrashPoint, u32) {
     let (point, times) = reached.split_once(':').expect("a point and a number");
     (
@@ -26,8 +26,8 @@ fn read(reached: &str) -> (CrashPoint, u32) {
     )
 }
 
-/// What a life without a crash never comes by: an input is looked for in the list hours later only, an egress is updated
-/// when its push hangs.
+/// Not reached without a crash: a live input is searched for in the list only hours later; an egress is updated only if its push
+/// hangs.
 fn never_reached(backend: AgoraBackend) -> Vec<CrashOperation> {
     let mut never = vec![CrashOperation::FindIngest, CrashOperation::UpdateEgress];
     never.extend(match backend {
@@ -37,11 +37,10 @@ fn never_reached(backend: AgoraBackend) -> Vec<CrashOperation> {
     never
 }
 
-/// So many lives without a crash tell which points there are.
+/// Runs without a crash that find the points.
 const PLAIN_LIVES: usize = 4;
 
-/// Every point that a life without a crash reaches, as often as each of several does: the last saves are one more or
-/// less, by who is first to tell.
+/// Every point that all runs without a crash reach: the number of the last saves depends on which message comes first.
 pub(crate) async fn every_point(scene: Scene) -> Vec<String> {
     let lives = (0..PLAIN_LIVES).map(|_| points_of_a_life(scene));
     let mut lives = futures_util::future::join_all(lives).await.into_iter();
@@ -51,7 +50,7 @@ pub(crate) async fn every_point(scene: Scene) -> Vec<String> {
     first.into_iter().filter(common).collect()
 }
 
-/// Every point that one life without a crash reaches.
+/// Every point that one run without a crash reaches.
 async fn points_of_a_life(scene: Scene) -> Vec<String> {
     let lives = scene
         .play(Vec::new())
@@ -64,7 +63,7 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
     for point in CrashPoint::all() {
         let operation = point.operation();
         let reached = known.contains(&point);
-        // Whether there is a poll depends on who told first.
+        // Whether there is a poll depends on which message comes first.
         assert!(
             reached || never.contains(&operation) || operation.is_a_poll(),
             "{point}"
@@ -81,14 +80,14 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
         .collect()
 }
 
-/// The points before and after these deeds; all of them if the whole matrix is wanted.
+/// The points before and after these actions; all points for the full matrix.
 pub(crate) fn only(points: Vec<String>, these: fn(CrashOperation) -> bool) -> Vec<String> {
     let full = std::env::var(MATRIX).is_ok_and(|matrix| matrix == "full");
     let wanted = |point: &String| full || these(read(point).0.operation());
     points.into_iter().filter(wanted).collect()
 }
 
-/// Plays a life for each of these points, killed there; and then as many more times as `kills` says at the same point again.
+/// Runs a case for each point, killed there `kills` times.
 pub(crate) async fn killed_at_each(scene: Scene, points: Vec<String>, kills: usize) {
     let began = Instant::now();
     let cases = points.into_iter().map(|first| async move {

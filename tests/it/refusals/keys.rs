@@ -1,4 +1,4 @@
-//! What a repeated `Idempotency-Key` of a start answers, when the start did not go well.
+//! Repeated `Idempotency-Key`s of failed starts.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::service::{Answer, Service, calls, options, settings, show, v
 
 const KEY: [(&str, &str); 1] = [("Idempotency-Key", "order-1")];
 
-/// The status and the problem, without the id of the one request that it answers.
+/// Status and problem, without the request id.
 fn refusal(answer: &Answer) -> (u16, Value) {
     let mut body = answer.body.clone();
     body["request_id"].take();
@@ -64,7 +64,7 @@ async fn the_key_of_a_start_that_our_own_budget_had_no_room_for_is_free_again(
     let (service, vendors) = (&stage.service, &stage.vendors);
     let pause = FaultKind::Status(429, Some(120));
     vendors.fault(VendorFault::once(VendorCall::LiveInputList, pause));
-    vendors_when(vendors, "told to pause", |vendors| {
+    vendors_when(vendors, "paused", |vendors| {
         let lists = calls(vendors, VendorCall::LiveInputList);
         lists
             .iter()
@@ -75,7 +75,7 @@ async fn the_key_of_a_start_that_our_own_budget_had_no_room_for_is_free_again(
     let first = service.post(START, &KEY, &show("show68")).await;
     first.is_problem(503, "vendor-rate-limited");
     assert_eq!(calls(vendors, VendorCall::LiveInputCreate).len(), 0);
-    // A free key belongs to no request: the body may be another one.
+    // A released key accepts another body.
     let second = service.post(START, &KEY, &show("show69")).await;
     second.is_problem(503, "vendor-rate-limited");
     assert_ne!(second.body["relay_id"], first.body["relay_id"]);

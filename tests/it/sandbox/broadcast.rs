@@ -1,4 +1,4 @@
-//! A broadcast in time, on both backends, from an encoder's connection to a recording.
+//! A broadcast on both backends, from the encoder's connection to the recording.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn a_web_egress_brings_a_channel_on_air_and_leaves_a_recording() {
         .await;
     until("connected, not yet playable", || async {
         let (_, input) =
-            told(sandbox.cloudflare(Method::GET, &format!("/live_inputs/{uid}"))).await;
+            send(sandbox.cloudflare(Method::GET, &format!("/live_inputs/{uid}"))).await;
         input["result"]["status"]["current"]["state"] == "connected"
     })
     .await;
@@ -48,7 +48,7 @@ async fn a_web_egress_brings_a_channel_on_air_and_leaves_a_recording() {
         sandbox.playlist(&uid).await != before
     })
     .await;
-    let (_, running) = told(sandbox.cloudflare(Method::GET, &format!("/{video}"))).await;
+    let (_, running) = send(sandbox.cloudflare(Method::GET, &format!("/{video}"))).await;
     assert_eq!(
         (
             &running["result"]["status"]["state"],
@@ -56,7 +56,7 @@ async fn a_web_egress_brings_a_channel_on_air_and_leaves_a_recording() {
         ),
         (&json!("live-inprogress"), &json!(-1))
     );
-    let (status, refused) = told(sandbox.cloudflare(Method::DELETE, &format!("/{video}"))).await;
+    let (status, refused) = send(sandbox.cloudflare(Method::DELETE, &format!("/{video}"))).await;
     assert_eq!(
         (status, &refused["errors"][0]["code"]),
         (409, &json!(10046))
@@ -86,7 +86,7 @@ async fn a_web_egress_brings_a_channel_on_air_and_leaves_a_recording() {
     })
     .await;
     until("the recording is ready", || async {
-        let (_, body) = told(sandbox.cloudflare(
+        let (_, body) = send(sandbox.cloudflare(
             Method::GET,
             &format!("?live_input_id={uid}&type=live&status=ready"),
         ))
@@ -132,11 +132,11 @@ async fn a_converter_brings_a_channel_on_air_and_goes_when_its_seller_stays_away
     );
     let one = format!("/rtmp-converters/{id}");
     until("running", || async {
-        told(sandbox.push(Method::GET, "/na", &one)).await.1["converter"]["state"] == "running"
+        send(sandbox.push(Method::GET, "/na", &one)).await.1["converter"]["state"] == "running"
     })
     .await;
     assert_eq!(
-        told(sandbox.push(Method::GET, "/eu", &one)).await.0,
+        send(sandbox.push(Method::GET, "/eu", &one)).await.0,
         404,
         "another region knows nothing of it"
     );
@@ -144,7 +144,7 @@ async fn a_converter_brings_a_channel_on_air_and_goes_when_its_seller_stays_away
         sandbox.lifecycle(&uid).await["live"] == true
     })
     .await;
-    let (_, list) = told(sandbox.push(Method::GET, "", "/channels/show68/rtmp-converters")).await;
+    let (_, list) = send(sandbox.push(Method::GET, "", "/channels/show68/rtmp-converters")).await;
     assert_eq!(
         (
             &list["data"]["cursor"],
@@ -153,7 +153,7 @@ async fn a_converter_brings_a_channel_on_air_and_goes_when_its_seller_stays_away
         (&json!(0), &json!("20"))
     );
     assert_eq!(
-        told(sandbox.push(Method::GET, "", "/channels/other/rtmp-converters"))
+        send(sandbox.push(Method::GET, "", "/channels/other/rtmp-converters"))
             .await
             .1["data"]["total_count"],
         0
@@ -166,7 +166,7 @@ async fn a_converter_brings_a_channel_on_air_and_goes_when_its_seller_stays_away
         "the canvas goes on without the seller"
     );
     until("destroyed", || async {
-        told(sandbox.push(Method::GET, "/na", &one)).await.0 == 404
+        send(sandbox.push(Method::GET, "/na", &one)).await.0 == 404
     })
     .await;
     until("over", || async {
@@ -186,14 +186,14 @@ async fn only_the_current_key_of_an_enabled_input_is_let_in() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
     let (disabled, disabled_rtmp) = sandbox.live_input().await;
-    told(
+    send(
         sandbox
             .cloudflare(Method::PUT, &format!("/live_inputs/{disabled}"))
             .json(&json!({"enabled": false})),
     )
     .await;
     let (_, rotated) =
-        told(sandbox.cloudflare(Method::POST, &format!("/live_inputs/{uid}/rotate_keys"))).await;
+        send(sandbox.cloudflare(Method::POST, &format!("/live_inputs/{uid}/rotate_keys"))).await;
     assert!(rotated["result"]["keysRotatedAt"].is_string());
     let bare = "rtmps://live.cloudflare.com:443/live/".to_owned();
     let wrong = format!("{bare}{}k{uid}", "0".repeat(32));
@@ -204,7 +204,7 @@ async fn only_the_current_key_of_an_enabled_input_is_let_in() {
         ("disabled", disabled_rtmp),
         ("elsewhere", "rtmps://elsewhere/live/x".to_owned()),
     ] {
-        let (status, created) = told(
+        let (status, created) = send(
             sandbox
                 .push(Method::POST, "/na", "/rtmp-converters")
                 .json(&converter(name, &url)),
@@ -216,13 +216,13 @@ async fn only_the_current_key_of_an_enabled_input_is_let_in() {
             created["converter"]["id"].as_str().unwrap()
         );
         until(name, || async {
-            told(sandbox.push(Method::GET, "/na", &one)).await.1["converter"]["state"] == "failed"
+            send(sandbox.push(Method::GET, "/na", &one)).await.1["converter"]["state"] == "failed"
         })
         .await;
     }
     let key = rotated["result"]["rtmps"]["streamKey"].as_str().unwrap();
     let url = format!("rtmps://live.cloudflare.com:443/live/{key}");
-    told(
+    send(
         sandbox
             .push(Method::POST, "/na", "/rtmp-converters")
             .json(&converter("right", &url)),
@@ -238,7 +238,7 @@ async fn only_the_current_key_of_an_enabled_input_is_let_in() {
 async fn a_short_gap_keeps_the_recording_and_a_long_one_makes_another() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
-    let (_, created) = told(
+    let (_, created) = send(
         sandbox
             .push(Method::POST, "/na", "/rtmp-converters")
             .json(&converter("live", &rtmp)),
@@ -262,7 +262,7 @@ async fn a_short_gap_keeps_the_recording_and_a_long_one_makes_another() {
 async fn disabling_ends_a_broadcast_at_once_and_deleting_keeps_its_recording() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
-    told(
+    send(
         sandbox
             .push(Method::POST, "/na", "/rtmp-converters")
             .json(&converter("live", &rtmp)),
@@ -272,23 +272,23 @@ async fn disabling_ends_a_broadcast_at_once_and_deleting_keeps_its_recording() {
         sandbox.lifecycle(&uid).await["live"] == true
     })
     .await;
-    told(
+    send(
         sandbox
             .cloudflare(Method::PUT, &format!("/live_inputs/{uid}"))
             .json(&json!({"enabled": false})),
     )
     .await;
     assert_eq!(sandbox.manifest(&uid).await.0, 204);
-    told(sandbox.cloudflare(Method::DELETE, &format!("/live_inputs/{uid}"))).await;
+    send(sandbox.cloudflare(Method::DELETE, &format!("/live_inputs/{uid}"))).await;
     assert_eq!(
-        told(sandbox.customer(&format!("/{uid}/lifecycle"))).await.0,
+        send(sandbox.customer(&format!("/{uid}/lifecycle"))).await.0,
         404
     );
     until("ready", || async {
         sandbox.vendors.state().videos[0].state == "ready"
     })
     .await;
-    let (_, used) = told(sandbox.cloudflare(Method::GET, "/storage-usage")).await;
+    let (_, used) = send(sandbox.cloudflare(Method::GET, "/storage-usage")).await;
     assert!(used["result"]["totalStorageMinutes"].as_f64().unwrap() > 0.0);
 }
 
@@ -297,7 +297,7 @@ async fn two_encoders_in_one_input_do_not_go_unnoticed() {
     let sandbox = Sandbox::start(fast());
     let (_, rtmp) = sandbox.live_input().await;
     for name in ["one", "two"] {
-        told(
+        send(
             sandbox
                 .push(Method::POST, "/na", "/rtmp-converters")
                 .json(&converter(name, &rtmp)),

@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 use super::support::*;
 
 #[tokio::test]
-async fn a_live_input_is_told_whole_by_itself_and_without_credentials_in_a_list() {
+async fn a_live_input_is_complete_by_itself_and_without_credentials_in_a_list() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
     assert!(rtmp.starts_with("rtmps://live.cloudflare.com:443/live/") && rtmp.ends_with(&uid));
-    let (_, one) = told(sandbox.cloudflare(Method::GET, &format!("/live_inputs/{uid}"))).await;
+    let (_, one) = send(sandbox.cloudflare(Method::GET, &format!("/live_inputs/{uid}"))).await;
     assert_eq!(
         one["result"]["recording"],
         json!({"mode": "automatic", "timeoutSeconds": 20, "requireSignedURLs": false, "allowedOrigins": null, "hideLiveViewerCount": false})
     );
     assert!(one["result"]["status"].is_null() && one["result"].get("preferLowLatency").is_none());
-    let (_, bare) = told(sandbox.cloudflare(Method::GET, "/live_inputs")).await;
+    let (_, bare) = send(sandbox.cloudflare(Method::GET, "/live_inputs")).await;
     let item = &bare["result"][0];
     assert_eq!(item["uid"], json!(uid));
     assert!(
@@ -28,7 +28,7 @@ async fn a_live_input_is_told_whole_by_itself_and_without_credentials_in_a_list(
             && item.get("recording").is_none()
     );
     let (_, counted) =
-        told(sandbox.cloudflare(Method::GET, "/live_inputs?include_counts=true")).await;
+        send(sandbox.cloudflare(Method::GET, "/live_inputs?include_counts=true")).await;
     assert_eq!(counted["result"]["total"], 1);
     assert_eq!(counted["result"]["liveInputs"][0]["uid"], json!(uid));
 }
@@ -36,7 +36,7 @@ async fn a_live_input_is_told_whole_by_itself_and_without_credentials_in_a_list(
 #[tokio::test]
 async fn settings_are_dropped_or_refused_as_cloudflare_does_it() {
     let sandbox = Sandbox::start(fast());
-    let create = |body: Value| told(sandbox.cloudflare(Method::POST, "/live_inputs").json(&body));
+    let create = |body: Value| send(sandbox.cloudflare(Method::POST, "/live_inputs").json(&body));
     let (status, body) = create(json!({"deleteRecordingAfterDays": 7})).await;
     assert_eq!((status, &body["errors"][0]["code"]), (400, &json!(10060)));
     let (_, body) = create(
@@ -62,7 +62,7 @@ async fn settings_are_dropped_or_refused_as_cloudflare_does_it() {
 async fn an_idempotency_key_gives_the_same_input_until_it_is_deleted() {
     let sandbox = Sandbox::start(fast());
     let create = || {
-        told(
+        send(
             sandbox
                 .cloudflare(Method::POST, "/live_inputs")
                 .header("Idempotency-Key", "mark")
@@ -87,11 +87,11 @@ async fn an_idempotency_key_gives_the_same_input_until_it_is_deleted() {
         (200, 0)
     );
     assert_eq!(create().await.0, 409);
-    let (status, body) = told(sandbox.cloudflare(Method::DELETE, &path)).await;
+    let (status, body) = send(sandbox.cloudflare(Method::DELETE, &path)).await;
     assert_eq!((status, &body["errors"][0]["code"]), (404, &json!(10003)));
     let long = "x".repeat(256);
     assert_eq!(
-        told(
+        send(
             sandbox
                 .cloudflare(Method::POST, "/live_inputs")
                 .header("Idempotency-Key", long)
@@ -103,13 +103,13 @@ async fn an_idempotency_key_gives_the_same_input_until_it_is_deleted() {
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_is_told_so_in_cloudflares_envelope() {
+async fn an_unauthorized_caller_is_refused_in_cloudflares_envelope() {
     let sandbox = Sandbox::start(fast());
     let base = sandbox.vendors.cloudflare_api_base_url();
     let account = sandbox.vendors.account_id();
     let ask = |url: String, header: Option<String>| {
         let request = sandbox.http.get(url);
-        told(match header {
+        send(match header {
             Some(header) => request.header("Authorization", header),
             None => request,
         })
@@ -195,25 +195,25 @@ async fn past_the_quota_everything_is_blocked_and_the_headers_say_for_how_long()
 #[tokio::test]
 async fn the_one_stream_webhook_is_not_there_until_it_is_set() {
     let sandbox = Sandbox::start(fast());
-    let (status, body) = told(sandbox.cloudflare(Method::GET, "/webhook")).await;
+    let (status, body) = send(sandbox.cloudflare(Method::GET, "/webhook")).await;
     assert_eq!((status, &body["errors"][0]["code"]), (404, &json!(10003)));
     let put = sandbox
         .cloudflare(Method::PUT, "/webhook")
         .json(&json!({"notificationUrl": "http://127.0.0.1:9/x"}));
     assert_eq!(
-        told(put).await.1["result"]["secret"],
+        send(put).await.1["result"]["secret"],
         sandbox.vendors.stream_webhook_secret()
     );
     assert_eq!(
-        told(sandbox.cloudflare(Method::GET, "/webhook")).await.0,
+        send(sandbox.cloudflare(Method::GET, "/webhook")).await.0,
         200
     );
     assert_eq!(
-        told(sandbox.cloudflare(Method::DELETE, "/webhook")).await.0,
+        send(sandbox.cloudflare(Method::DELETE, "/webhook")).await.0,
         200
     );
     assert_eq!(
-        told(sandbox.cloudflare(Method::GET, "/webhook")).await.0,
+        send(sandbox.cloudflare(Method::GET, "/webhook")).await.0,
         404
     );
 }

@@ -1,4 +1,4 @@
-//! Cloud Recording: what a start must have, and how a task and its page behave.
+//! Cloud Recording: required fields of a start, tasks and their pages.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn a_start_is_refused_for_every_field_that_is_wrong() {
         let mut body = good.clone();
         *body.pointer_mut(&pointer).unwrap() = value.clone();
         let resource = sandbox.acquire("relay").await;
-        let (status, answer) = told(
+        let (status, answer) = send(
             sandbox
                 .recording(
                     Method::POST,
@@ -74,7 +74,7 @@ async fn a_resource_id_is_good_for_one_start_and_a_cname_and_uid_for_one_task() 
         0,
     );
     let start = |resource: String| {
-        told(
+        send(
             sandbox
                 .recording(
                     Method::POST,
@@ -119,7 +119,7 @@ async fn a_start_later_than_promised_is_refused_and_so_is_an_expired_resource() 
         let sandbox = Sandbox::start(options);
         let resource = sandbox.acquire("relay").await;
         tokio::time::sleep(Duration::from_millis(10)).await;
-        let (status, late) = told(
+        let (status, late) = send(
             sandbox
                 .recording(
                     Method::POST,
@@ -177,7 +177,7 @@ async fn a_page_whose_seller_never_comes_is_reloaded_once_and_then_the_task_ends
 }
 
 #[tokio::test]
-async fn presence_is_told_on_change_and_the_feed_goes_on_without_the_seller() {
+async fn presence_is_reported_on_change_and_the_feed_goes_on_without_the_seller() {
     let sandbox = Sandbox::start(uncertified());
     let page = page(&sandbox.vendors, false).await;
     let (uid, rtmp) = sandbox.live_input().await;
@@ -189,7 +189,7 @@ async fn presence_is_told_on_change_and_the_feed_goes_on_without_the_seller() {
     })
     .await;
     sandbox.vendors.set_seller("show68", Some(12345), false);
-    until("told", || async {
+    until("reported", || async {
         posts(&page, "/recorder/presence").await.last().unwrap()["present"] == false
     })
     .await;
@@ -205,7 +205,7 @@ async fn presence_is_told_on_change_and_the_feed_goes_on_without_the_seller() {
         sandbox.vendors.agora_app_id()
     );
     let poll = || {
-        told(sandbox.http.get(&hosts).basic_auth(
+        send(sandbox.http.get(&hosts).basic_auth(
             sandbox.vendors.agora_customer_id(),
             Some(sandbox.vendors.agora_customer_secret()),
         ))
@@ -219,7 +219,7 @@ async fn presence_is_told_on_change_and_the_feed_goes_on_without_the_seller() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_told_to_leave_falls_silent() {
+async fn a_page_that_must_leave_falls_silent() {
     let sandbox = Sandbox::start(uncertified());
     let page = page(&sandbox.vendors, true).await;
     let task = sandbox
@@ -329,7 +329,7 @@ async fn a_push_can_be_given_another_address() {
     .await;
     let body = json!({"cname": "relay", "uid": "900000001", "clientRequest": {"rtmpPublishConfig": {"outputs": [{"rtmpUrl": rtmp}]}}});
     assert_eq!(
-        told(
+        send(
             sandbox
                 .recording(Method::POST, &format!("{}/update", task.path))
                 .json(&body)
@@ -346,7 +346,7 @@ async fn a_push_can_be_given_another_address() {
 
 #[tokio::test]
 async fn a_task_nobody_stops_ends_after_its_hours() {
-    // 5 simulated seconds for an hour of the wire.
+    // An hour in a request is 5 simulated seconds.
     let options = Options {
         wire_speed: Some(36_000.0),
         ..uncertified()

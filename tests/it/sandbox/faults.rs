@@ -158,7 +158,7 @@ fn a_fault_is_written_as_text_for_every_call() {
 }
 
 #[tokio::test]
-async fn all_of_it_can_be_told_over_http() {
+async fn everything_can_be_controlled_over_http() {
     let sandbox = Sandbox::start(fast());
     let control = |method: Method, path: &str| {
         sandbox.http.request(
@@ -167,7 +167,7 @@ async fn all_of_it_can_be_told_over_http() {
         )
     };
     assert_eq!(
-        told(
+        send(
             control(Method::POST, "faults")
                 .json(&json!({"fault": "cloudflare.live_inputs.list=500,times=forever"}))
         )
@@ -176,20 +176,20 @@ async fn all_of_it_can_be_told_over_http() {
         200
     );
     assert_eq!(
-        told(sandbox.cloudflare(Method::GET, "/live_inputs"))
+        send(sandbox.cloudflare(Method::GET, "/live_inputs"))
             .await
             .0,
         500
     );
-    assert_eq!(told(control(Method::DELETE, "faults")).await.0, 200);
+    assert_eq!(send(control(Method::DELETE, "faults")).await.0, 200);
     assert_eq!(
-        told(sandbox.cloudflare(Method::GET, "/live_inputs"))
+        send(sandbox.cloudflare(Method::GET, "/live_inputs"))
             .await
             .0,
         200
     );
     assert_eq!(
-        told(
+        send(
             control(Method::POST, "sellers")
                 .json(&json!({"channel": "c", "uid": 9, "present": true}))
         )
@@ -198,13 +198,13 @@ async fn all_of_it_can_be_told_over_http() {
         200
     );
     assert_eq!(
-        told(control(Method::PUT, "quotas").json(&json!({"max_converters": 0})))
+        send(control(Method::PUT, "quotas").json(&json!({"max_converters": 0})))
             .await
             .0,
         200
     );
     assert_eq!(
-        told(
+        send(
             sandbox
                 .push(Method::POST, "/na", "/rtmp-converters")
                 .json(&converter("n", "rtmps://x/y"))
@@ -214,10 +214,10 @@ async fn all_of_it_can_be_told_over_http() {
         429
     );
     assert_eq!(
-        told(control(Method::POST, "recorders/none/kill")).await.0,
+        send(control(Method::POST, "egresses/none/kill")).await.0,
         400
     );
-    let (status, state) = told(control(Method::GET, "state")).await;
+    let (status, state) = send(control(Method::GET, "state")).await;
     assert_eq!(
         (
             status,

@@ -16,14 +16,14 @@ async fn agora_refuses_bad_credentials_and_routes_that_are_none() {
         sandbox.vendors.agora_base_url(),
         sandbox.vendors.agora_app_id()
     );
-    let (status, body) = told(sandbox.http.post(&url).basic_auth("a", Some("b"))).await;
+    let (status, body) = send(sandbox.http.post(&url).basic_auth("a", Some("b"))).await;
     assert_eq!(
         (status, &body["message"]),
         (401, &json!("Invalid authentication credentials"))
     );
-    assert_eq!(told(sandbox.recording(Method::GET, "acquire")).await.0, 404);
+    assert_eq!(send(sandbox.recording(Method::GET, "acquire")).await.0, 404);
     assert_eq!(
-        told(sandbox.push(Method::POST, "/NA", "/rtmp-converters"))
+        send(sandbox.push(Method::POST, "/NA", "/rtmp-converters"))
             .await
             .0,
         404,
@@ -48,10 +48,10 @@ async fn quotas_answer_as_agora_does() {
         ..fast()
     });
     let body = json!({"cname": "c", "uid": "1", "clientRequest": {"scene": 1}});
-    let (status, full) = told(sandbox.recording(Method::POST, "acquire").json(&body)).await;
+    let (status, full) = send(sandbox.recording(Method::POST, "acquire").json(&body)).await;
     assert_eq!((status, &full["code"]), (400, &json!(406)));
     let create = |name: &str| {
-        told(
+        send(
             sandbox
                 .push(Method::POST, "/na", "/rtmp-converters")
                 .json(&converter(name, "rtmps://x/y")),
@@ -64,7 +64,7 @@ async fn quotas_answer_as_agora_does() {
         sandbox.vendors.agora_app_id()
     );
     let poll = || {
-        told(sandbox.http.get(&hosts).basic_auth(
+        send(sandbox.http.get(&hosts).basic_auth(
             sandbox.vendors.agora_customer_id(),
             Some(sandbox.vendors.agora_customer_secret()),
         ))
@@ -99,7 +99,7 @@ async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_no
         let mut body = converter("n", "rtmps://x/y");
         *body.pointer_mut(&pointer).unwrap() = value;
         assert_eq!(
-            told(
+            send(
                 sandbox
                     .push(Method::POST, "/na", "/rtmp-converters")
                     .json(&body)
@@ -110,7 +110,7 @@ async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_no
             "{pointer}"
         );
     }
-    // Spellings that the vendor's schema does not have.
+    // Misspelt properties.
     for (pointer, key, value) in [
         ("/converter", "idleTimeOut", json!(20)),
         (
@@ -122,12 +122,12 @@ async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_no
         let mut body = converter("n", "rtmps://x/y");
         body.pointer_mut(pointer).unwrap()[key] = value;
         let create = sandbox.push(Method::POST, "/na", "/rtmp-converters");
-        assert_eq!(told(create.json(&body)).await.0, 400, "{key}");
+        assert_eq!(send(create.json(&body)).await.0, 400, "{key}");
     }
     let mut both = converter("n", "rtmps://x/y");
     both["converter"]["rawOptions"] = json!({"rtcChannel": "c", "rtcStreamUid": 7});
     assert_eq!(
-        told(
+        send(
             sandbox
                 .push(Method::POST, "/na", "/rtmp-converters")
                 .json(&both)
@@ -140,7 +140,7 @@ async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_no
         media_push_enabled: false,
         ..fast()
     });
-    let (status, body) = told(
+    let (status, body) = send(
         sandbox
             .push(Method::POST, "/na", "/rtmp-converters")
             .json(&converter("n", "rtmps://x/y")),
@@ -155,7 +155,7 @@ async fn a_cname_has_128_bytes_at_most() {
     let sandbox = Sandbox::start(fast());
     for (length, wanted) in [(128, 200), (129, 400)] {
         let body = json!({"cname": "c".repeat(length), "uid": "1", "clientRequest": {"scene": 1}});
-        let (status, answer) = told(sandbox.recording(Method::POST, "acquire").json(&body)).await;
+        let (status, answer) = send(sandbox.recording(Method::POST, "acquire").json(&body)).await;
         assert_eq!(status, wanted, "{length}: {answer}");
     }
 }
@@ -165,16 +165,16 @@ async fn a_converter_that_is_not_there_is_said_in_reason_to_a_get_and_in_message
     let sandbox = Sandbox::start(fast());
     for (method, member) in [(Method::GET, "reason"), (Method::DELETE, "message")] {
         let request = sandbox.push(method, "/na", "/rtmp-converters/none");
-        let (status, answer) = told(request).await;
+        let (status, answer) = send(request).await;
         assert_eq!(status, 404);
         assert!(answer[member].is_string(), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn the_stream_webhook_is_set_and_told_under_its_documented_name_only() {
+async fn the_stream_webhook_is_set_and_returned_under_its_documented_name_only() {
     let sandbox = Sandbox::start(fast());
-    let put = |body| told(sandbox.cloudflare(Method::PUT, "/webhook").json(&body));
+    let put = |body| send(sandbox.cloudflare(Method::PUT, "/webhook").json(&body));
     let (status, _) = put(json!({"notification_url": "https://a.example/"})).await;
     assert_eq!(status, 400);
     let (status, answer) = put(json!({"notificationUrl": "https://a.example/"})).await;
@@ -190,14 +190,14 @@ async fn a_list_of_converters_comes_in_pages() {
         ..fast()
     });
     for name in ["a", "b", "c"] {
-        told(
+        send(
             sandbox
                 .push(Method::POST, "/na", "/rtmp-converters")
                 .json(&converter(name, "rtmps://x/y")),
         )
         .await;
     }
-    let (_, first) = told(sandbox.push(Method::GET, "", "/rtmp-converters")).await;
+    let (_, first) = send(sandbox.push(Method::GET, "", "/rtmp-converters")).await;
     assert_eq!(
         (
             &first["data"]["cursor"],
@@ -205,7 +205,7 @@ async fn a_list_of_converters_comes_in_pages() {
         ),
         (&json!(2), 2)
     );
-    let (_, last) = told(sandbox.push(Method::GET, "", "/rtmp-converters?cursor=2")).await;
+    let (_, last) = send(sandbox.push(Method::GET, "", "/rtmp-converters?cursor=2")).await;
     assert_eq!(
         (
             &last["data"]["cursor"],
@@ -220,13 +220,13 @@ async fn an_update_of_a_converter_needs_a_mask_and_a_growing_sequence() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
     let create = sandbox.push(Method::POST, "/na", "/rtmp-converters");
-    let (_, created) = told(create.json(&converter("n", "rtmps://x/y"))).await;
+    let (_, created) = send(create.json(&converter("n", "rtmps://x/y"))).await;
     let path = format!(
         "/rtmp-converters/{}",
         created["converter"]["id"].as_str().unwrap()
     );
     let patch = |query: &str, body: Value| {
-        told(
+        send(
             sandbox
                 .push(Method::PATCH, "/na", &format!("{path}{query}"))
                 .json(&body),
@@ -259,13 +259,13 @@ async fn a_quota_that_is_changed_counts_from_then_on_and_no_other_does() {
     };
     let sandbox = Sandbox::start(Options { quotas, ..fast() });
     let poll = || async {
-        told(sandbox.cloudflare(Method::GET, "/live_inputs"))
+        send(sandbox.cloudflare(Method::GET, "/live_inputs"))
             .await
             .0
     };
     let set = |quotas: Value| {
         let url = format!("{}/control/quotas", sandbox.vendors.control_url());
-        told(sandbox.http.put(url).json(&quotas))
+        send(sandbox.http.put(url).json(&quotas))
     };
     assert_eq!((poll().await, poll().await, poll().await), (200, 200, 429));
     for same in [
@@ -291,7 +291,7 @@ async fn a_converters_name_and_place_are_free_when_it_is_destroyed() {
     };
     let sandbox = Sandbox::start(Options { quotas, ..fast() });
     let create = |name: &str| {
-        told(
+        send(
             sandbox
                 .push(Method::POST, "/na", "/rtmp-converters")
                 .json(&converter(name, "rtmps://x/y")),
@@ -303,7 +303,7 @@ async fn a_converters_name_and_place_are_free_when_it_is_destroyed() {
     assert_eq!(create("c").await.0, 429);
     let path = format!("/rtmp-converters/{}", id(&first));
     assert_eq!(
-        told(sandbox.push(Method::DELETE, "/na", &path)).await.0,
+        send(sandbox.push(Method::DELETE, "/na", &path)).await.0,
         200
     );
     let (status, again) = create("a").await;

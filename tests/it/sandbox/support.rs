@@ -1,4 +1,4 @@
-//! One simulated pair of vendors, and the calls a test makes by hand.
+//! Simulated vendors and direct calls to them.
 
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ impl Sandbox {
 
     pub(crate) async fn live_input(&self) -> (String, String) {
         let body = json!({"recording": {"mode": "automatic", "timeoutSeconds": 20}});
-        let (status, body) = told(self.cloudflare(Method::POST, "/live_inputs").json(&body)).await;
+        let (status, body) = send(self.cloudflare(Method::POST, "/live_inputs").json(&body)).await;
         assert_eq!(status, 200, "{body}");
         let text = |pointer: &str| body.pointer(pointer).unwrap().as_str().unwrap().to_owned();
         (
@@ -94,7 +94,7 @@ impl Sandbox {
 
     pub(crate) async fn acquire(&self, cname: &str) -> String {
         let body = json!({"cname": cname, "uid": "900000001", "clientRequest": {"scene": 1}});
-        let (status, body) = told(self.recording(Method::POST, "acquire").json(&body)).await;
+        let (status, body) = send(self.recording(Method::POST, "acquire").json(&body)).await;
         assert_eq!(status, 200, "{body}");
         body["resourceId"].as_str().unwrap().to_owned()
     }
@@ -108,7 +108,7 @@ impl Sandbox {
     ) -> Task {
         let resource = self.acquire(cname).await;
         let body = start_body(cname, page, rtmp, ready_timeout);
-        let (status, body) = told(
+        let (status, body) = send(
             self.recording(
                 Method::POST,
                 &format!("resourceid/{resource}/mode/web/start"),
@@ -126,10 +126,10 @@ impl Sandbox {
     }
 
     pub(crate) async fn query(&self, task: &Task) -> (u16, Value) {
-        told(self.recording(Method::GET, &format!("{}/query", task.path))).await
+        send(self.recording(Method::GET, &format!("{}/query", task.path))).await
     }
 
-    /// The push of a task, wherever in the answer it stands.
+    /// The push service in an answer.
     pub(crate) async fn output(&self, task: &Task) -> String {
         let (_, body) = self.query(task).await;
         let services = body["serverResponse"]["extensionServiceState"]
@@ -151,7 +151,7 @@ impl Sandbox {
     pub(crate) async fn stop(&self, task: &Task) -> (u16, Value) {
         let body =
             json!({"cname": task.cname, "uid": "900000001", "clientRequest": {"async_stop": true}});
-        told(
+        send(
             self.recording(Method::POST, &format!("{}/stop", task.path))
                 .json(&body),
         )
@@ -159,7 +159,7 @@ impl Sandbox {
     }
 
     pub(crate) async fn lifecycle(&self, uid: &str) -> Value {
-        told(self.customer(&format!("/{uid}/lifecycle"))).await.1
+        send(self.customer(&format!("/{uid}/lifecycle"))).await.1
     }
 
     pub(crate) async fn manifest(&self, uid: &str) -> (u16, String) {
@@ -214,7 +214,7 @@ pub(crate) fn converter(name: &str, rtmp: &str) -> Value {
             "layout": [{"rtcStreamUid": 7, "region": {"xPos": 0, "yPos": 0, "zIndex": 1, "width": 1280, "height": 720}}]}}}})
 }
 
-pub(crate) async fn told(request: RequestBuilder) -> (u16, Value) {
+pub(crate) async fn send(request: RequestBuilder) -> (u16, Value) {
     let response: Response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let bytes = response.bytes().await.unwrap();
@@ -224,7 +224,7 @@ pub(crate) async fn told(request: RequestBuilder) -> (u16, Value) {
     )
 }
 
-/// Looks until it is so; ten seconds at most.
+/// Polls for up to ten seconds.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut poll: impl FnMut() -> F) {
     let begin = Instant::now();
     while !poll().await {
@@ -236,7 +236,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut poll: impl F
     }
 }
 
-/// A relaying service's page: opened, a token given (an app without a certificate takes any), presence taken.
+/// Serves a recorder page with its token and presence routes. Without a certificate any token is valid.
 pub(crate) async fn page(vendors: &SimulatedVendors, leave: bool) -> MockServer {
     page_with_token(vendors, leave, "007").await
 }

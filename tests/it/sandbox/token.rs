@@ -1,4 +1,4 @@
-//! The page's RTC token is really verified.
+//! The page's RTC token is verified.
 
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,7 +21,7 @@ fn text(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A token to join, good for ten minutes (`agora.md §9.1`).
+/// A token that is valid for ten minutes (`agora.md §9.1`).
 fn token(app: &str, certificate: &str, channel: &str, uid: &str) -> String {
     let issued = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! The vendors' webhooks, and the life of the vendors themselves.
+//! The vendors' webhooks; starting and stopping the vendors.
 
 use relaykeeper::sandbox::{Options, SimulatedVendors, WebhookUrls};
 use reqwest::Method;
@@ -25,7 +25,7 @@ async fn webhooks_come_signed_and_twice_if_so_wanted() {
     };
     let sandbox = Sandbox::start(Options { webhooks, ..fast() });
     let (uid, rtmp) = sandbox.live_input().await;
-    told(
+    send(
         sandbox
             .push(Method::POST, "/na", "/rtmp-converters")
             .json(&converter("n", &rtmp)),
@@ -36,7 +36,7 @@ async fn webhooks_come_signed_and_twice_if_so_wanted() {
     })
     .await;
     sandbox.vendors.set_seller("show68", Some(7), false);
-    told(sandbox.cloudflare(Method::DELETE, &format!("/live_inputs/{uid}"))).await;
+    send(sandbox.cloudflare(Method::DELETE, &format!("/live_inputs/{uid}"))).await;
     let came = |path: &'static str| {
         let receiver = &receiver;
         async move {
@@ -129,7 +129,7 @@ async fn live_notifications_go_to_the_destinations_of_policies() {
             "{base}/accounts/{}/alerting/v3/{path}",
             sandbox.vendors.account_id()
         );
-        told(
+        send(
             sandbox
                 .http
                 .post(url)
@@ -137,7 +137,7 @@ async fn live_notifications_go_to_the_destinations_of_policies() {
                 .json(&body),
         )
     };
-    // Cloudflare keeps no destination whose address does not answer its test with 2xx.
+    // Cloudflare refuses a destination that does not answer the test message with 2xx.
     let refuses = MockServer::start().await;
     for dead in ["http://127.0.0.1:9", &refuses.uri()] {
         let destination = json!({"name": "us", "url": dead, "secret": "s3"});
@@ -155,7 +155,7 @@ async fn live_notifications_go_to_the_destinations_of_policies() {
         200
     );
     let (uid, rtmp) = sandbox.live_input().await;
-    told(
+    send(
         sandbox
             .push(Method::POST, "/na", "/rtmp-converters")
             .json(&converter("n", &rtmp)),
@@ -171,7 +171,7 @@ async fn live_notifications_go_to_the_destinations_of_policies() {
             .iter()
             .all(|event| event.headers["cf-webhook-auth"] == "s3")
     );
-    let told: Value = events[1].body_json().unwrap();
-    assert_eq!(told["data"]["event_type"], "live_input.connected");
-    assert_eq!(told["data"]["input_id"], json!(uid));
+    let message: Value = events[1].body_json().unwrap();
+    assert_eq!(message["data"]["event_type"], "live_input.connected");
+    assert_eq!(message["data"]["input_id"], json!(uid));
 }

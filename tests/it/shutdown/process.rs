@@ -1,4 +1,4 @@
-//! The real program as a process of its own.
+//! The program as a child process.
 
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// `relaykeeper serve` with these arguments; ready when this returns.
+    /// Starts `relaykeeper serve` with these arguments and waits until it is ready.
     pub async fn serve(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
@@ -44,7 +44,7 @@ impl Process {
         answer.ok().map(|answer| answer.status())
     }
 
-    /// Starts a channel, waiting for its egress for so many seconds.
+    /// Starts a channel; its request waits this many seconds for the egress.
     pub async fn start(&self, channel: i64, wait: u32) -> (StatusCode, Value) {
         let answer = self
             .request(Method::POST, &format!("/v1/channels/{channel}/start"))
@@ -87,7 +87,7 @@ impl Process {
         self.program.signal("TERM");
     }
 
-    /// How it ended, and how long that took from now.
+    /// Waits for the exit. Returns the status and how long it took.
     pub async fn ended(&mut self) -> (ExitStatus, Duration) {
         let begun = Instant::now();
         let status = self.program.ends().await;

@@ -1,28 +1,28 @@
-//! The clean-up check: the open rows in the service's database, compared with what the vendors still have.
+//! Compares the service's open cleanup jobs with what the vendors still have.
 
 use chrono::{TimeDelta, Utc};
 use relaykeeper::sandbox::WorldSnapshot;
 use relaykeeper::store::{OpenCleanupJob, Store, StoreError};
 use serde::Serialize;
 
-/// More rows than a run leaves.
+/// More jobs than a run leaves.
 const ALL: u64 = 100_000;
 
-/// What the service still has to clean up.
+/// The open cleanup jobs.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Cleanup {
-    /// Kind and target of rows whose target still exists.
+    /// Kind and target of jobs whose target still exists.
     pub(super) open: Vec<String>,
-    /// Rows whose target no longer exists: after a 404 the service looks for it again.
+    /// Jobs whose target is gone: after a 404 the service checks again later.
     pub(super) second_polls: u64,
-    /// Recordings that were not found: the service looks for them again after an hour and after a day.
+    /// Recordings that were not found: the service polls again after an hour and after a day.
     pub(super) late_recordings: u64,
-    /// Names of egresses without a known session: there is no call to make, and they end by themselves.
+    /// Names of egresses without a known session: they end by themselves.
     pub(super) unknown_sessions: Vec<String>,
 }
 
 impl Cleanup {
-    /// Reads all open rows, whenever they are due.
+    /// Reads all open jobs, due or not.
     pub(super) async fn read(store: &Store, vendors: &WorldSnapshot) -> Result<Self, StoreError> {
         let mut cleanup = Self::default();
         let due = Utc::now() + TimeDelta::days(365);
@@ -51,7 +51,7 @@ impl Cleanup {
         }
     }
 
-    /// Whether only rows are left that end by themselves.
+    /// Whether the remaining jobs end by themselves.
     pub(super) fn is_done(&self) -> bool {
         self.open.is_empty() && self.second_polls == 0
     }

@@ -1,4 +1,4 @@
-//! A disk that is full: the operating system lets the program's files grow no further, then it does again.
+//! A full disk: the program's file size limit is lowered, then raised.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::StatusCode;
 
-use super::{deeds, notify_at, readyz, until_unready};
+use super::{changes, notify_at, readyz, until_unready};
 use crate::support::database::TestDatabase;
 use crate::support::program::Program;
 use crate::support::service::{nothing_is_left, options, show};
 
-/// Sets how large a file the program may write.
+/// Sets the program's file size limit.
 fn limit(program: &Program, bytes: &str) {
     let set = Command::new("prlimit")
         .args(["--pid", &program.id().to_string()])
@@ -30,9 +30,9 @@ async fn on_a_full_disk_nothing_is_done_and_when_there_is_room_again_all_goes_on
     let service = &program.service;
     let relay = service.go_live(1, &show("show1")).await;
 
-    // Smaller than what is there: the next write fails, whichever file it is to.
+    // Smaller than the existing files: every write fails.
     limit(&program, "4096");
-    let before = deeds(&vendors);
+    let before = changes(&vendors);
     let another = show("show2");
     let (stop, start) = tokio::join!(service.stop_channel(1), service.start_channel(2, &another));
     for (status, problem) in [&stop, &start] {
@@ -43,7 +43,7 @@ async fn on_a_full_disk_nothing_is_done_and_when_there_is_room_again_all_goes_on
         );
     }
     until_unready(service).await;
-    // And remains so: that it can be asked is no proof that there is room.
+    // It stays unready: successful reads do not prove that there is room.
     let watched = Instant::now();
     while watched.elapsed() < Duration::from_secs(5) {
         assert_eq!(readyz(service).await.0, 503);
@@ -55,14 +55,14 @@ async fn on_a_full_disk_nothing_is_done_and_when_there_is_room_again_all_goes_on
         "live"
     );
     assert_eq!(
-        deeds(&vendors),
+        changes(&vendors),
         before,
         "nothing is done whose intent is not stored"
     );
 
     limit(&program, "unlimited");
     service.wait_until_ready().await;
-    // The stop was heard, and waited for room.
+    // The stop was accepted and waited for room.
     let relay = service.in_phase(&relay, "ended").await;
     assert_eq!(relay["outcome"]["code"], "stopped_by_request");
     assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());

@@ -1,4 +1,4 @@
-//! A PostgreSQL that is stopped under the service, and started again.
+//! PostgreSQL is stopped and restarted while the service runs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::Value;
 
-use super::{deeds, notify_at, until_unready};
+use super::{changes, notify_at, until_unready};
 use crate::support::cluster::Cluster;
 use crate::support::service::{Service, nothing_is_left, options, settings, show, vendors_when};
 
@@ -19,7 +19,7 @@ use crate::support::service::{Service, nothing_is_left, options, settings, show,
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[case] mode: &str) {
     let mut cluster = Cluster::start();
-    // The second ingest takes a while to make: long enough to take the database away.
+    // Creating the second ingest takes long enough to take the database away.
     let vendors = SimulatedVendors::start(Options {
         create_latency: Duration::from_secs(30),
         ..options()
@@ -43,7 +43,7 @@ async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[c
         (vendors.state().live_inputs.len() == 2).then_some(())
     })
     .await;
-    let before = deeds(&vendors);
+    let before = changes(&vendors);
     let another = show("show3");
     let (stop, start) = tokio::join!(service.stop_channel(1), service.start_channel(3, &another));
     for (status, problem) in [&stop, &start] {
@@ -55,14 +55,14 @@ async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[c
     }
     assert_eq!(notify_at(&service, &vendors).await, 503);
     assert_eq!(
-        deeds(&vendors),
+        changes(&vendors),
         before,
         "nothing is done whose intent is not stored"
     );
 
     cluster.start_again();
     service.wait_until_ready().await;
-    // Channel 2's egress could be stored now. Channel 1's stop was not stored in time to be answered; it may be by now.
+    // Channel 2's egress can be stored now. Channel 1's stop was not stored in time for its answer; it may be by now.
     service.in_phase(&begun, "live").await;
     for (channel, relay) in [(1, &live), (2, &begun)] {
         let (status, stopped) = service.stop_channel(channel).await;

@@ -1,10 +1,10 @@
-//! A PostgreSQL server of one test's own, which it may stop and start: made with the programs `scripts/test` finds too.
+//! A PostgreSQL server for a single test, which may stop and start it.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A server with a folder and a port of its own; gone when dropped.
+/// A server with its own folder and port; removed when dropped.
 #[derive(Debug)]
 pub struct Cluster {
     programs: PathBuf,
@@ -12,11 +12,11 @@ pub struct Cluster {
     port: u16,
 }
 
-/// PostgreSQL refuses to run as root, so root runs it as somebody else.
+/// PostgreSQL refuses to run as root, so root runs it as another user.
 const USER: &str = "postgres";
 
 impl Cluster {
-    /// Makes one and starts it.
+    /// Creates and starts a server.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -54,17 +54,17 @@ impl Cluster {
         cluster
     }
 
-    /// The database in it.
+    /// The URL of its database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Stops it: `fast` says good-bye to its clients, `immediate` is a crash.
+    /// Stops it: `fast` closes connections, `immediate` acts as a crash.
     pub fn stop(&mut self, mode: &str) {
         self.run("pg_ctl", &["-m", mode, "-w", "-t", "30", "stop"]);
     }
 
-    /// Starts it once more on the same folder and port.
+    /// Restarts it on the same folder and port.
     pub fn start_again(&self) {
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' -c fsync=off",
@@ -116,7 +116,7 @@ fn is_root() -> bool {
     id.stdout == b"0\n"
 }
 
-/// The newest of Debian's, or the folder of the `initdb` on the PATH.
+/// The newest of Debian's versions, or the folder of `initdb` on the PATH.
 fn programs() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).filter(|folder| folder.join("initdb").exists());

@@ -1,4 +1,4 @@
-//! One test body, both databases.
+//! Runs one test body on SQLite and on PostgreSQL.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::postgres::Postgres;
 
-/// A database of one test's own.
+/// A database for a single test.
 #[derive(Debug, Clone)]
 pub struct TestDatabase {
     /// Its URL.
@@ -25,7 +25,7 @@ enum Kind {
 }
 
 impl TestDatabase {
-    /// A file that is gone with the last handle.
+    /// A file, deleted when the value is dropped.
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self {
@@ -34,7 +34,7 @@ impl TestDatabase {
         }
     }
 
-    /// A database on the tests' server.
+    /// A database on the test server.
     pub async fn postgres() -> Self {
         let made = Postgres::create().await;
         Self {
@@ -55,7 +55,7 @@ impl TestDatabase {
         matches!(self.kind, Kind::Sqlite(_))
     }
 
-    /// As the settings name it.
+    /// Its name in the settings.
     pub fn settings(&self) -> config::DatabaseSettings {
         config::DatabaseSettings {
             url: self.url.clone().into(),
@@ -63,19 +63,19 @@ impl TestDatabase {
         }
     }
 
-    /// A store on it, its schema as it is.
+    /// A store without migrations.
     pub async fn open(&self) -> Store {
         Store::connect(&self.settings()).await.expect("a store")
     }
 
-    /// A store on it, its schema up.
+    /// A store with the current schema.
     pub async fn store(&self) -> Store {
         let store = self.open().await;
         store.migrate().await.expect("the schema goes up");
         store
     }
 
-    /// Past the store: as someone else's program would look at it.
+    /// Direct access, as another program has it.
     pub async fn raw(&self) -> Raw {
         let mut options = ConnectOptions::new(&self.url);
         options.max_connections(1);
@@ -83,7 +83,7 @@ impl TestDatabase {
     }
 }
 
-/// A connection past the store.
+/// Opens a direct connection.
 #[derive(Debug)]
 pub struct Raw(pub DatabaseConnection);
 
@@ -102,7 +102,7 @@ impl Raw {
             .collect()
     }
 
-    /// The one number a query is for.
+    /// The number that a query returns.
     pub async fn number(&self, sql: &str) -> i64 {
         self.rows(sql).await[0]
             .try_get_by_index(0)
@@ -118,7 +118,7 @@ impl Raw {
     }
 }
 
-/// Runs a test body on a database that goes away whatever comes of it.
+/// Runs a test body on a database that is always removed.
 pub async fn on<F>(database: TestDatabase, body: impl FnOnce(TestDatabase) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -130,7 +130,7 @@ where
     }
 }
 
-/// Makes of each `async fn name(database: TestDatabase)` a test on SQLite and one on PostgreSQL.
+/// Turns each `async fn name(database: TestDatabase)` into a test on SQLite and one on PostgreSQL.
 #[macro_export]
 macro_rules! on_both_databases {
     ($($name:ident),+ $(,)?) => {

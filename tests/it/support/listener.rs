@@ -1,20 +1,20 @@
-//! One who listens to the event stream.
+//! A client of the event stream.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long an event may take.
+/// Time limit for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An event as it came.
+/// A received event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// Its `id`.
     pub id: i64,
     /// Its `event`.
     pub kind: String,
-    /// Its `data`, as it came.
+    /// Its `data`, unparsed.
     pub data: String,
 }
 
@@ -25,16 +25,16 @@ impl Event {
     }
 }
 
-/// Reads a stream, event by event.
+/// Reads a stream event by event.
 pub struct Listener {
     answer: reqwest::Response,
     buffer: String,
-    /// The last `id` there was, of an event or alone: what a browser would come back with.
+    /// The last `id`, with an event or alone: a browser's `Last-Event-ID`.
     pub last_event_id: Option<i64>,
 }
 
 impl Listener {
-    /// Of an answer, whose head is checked.
+    /// Checks the answer's head.
     #[track_caller]
     pub fn of(answer: reqwest::Response) -> Self {
         assert_eq!(answer.status(), 200);
@@ -46,7 +46,7 @@ impl Listener {
         }
     }
 
-    /// The next event; none when the stream has ended.
+    /// The next event; `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((frame, rest)) = self.buffer.split_once("\n\n") {
@@ -64,7 +64,7 @@ impl Listener {
         }
     }
 
-    /// The next events, as many.
+    /// The next `count` events.
     pub async fn take(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::new();
         while events.len() < count {
@@ -73,7 +73,7 @@ impl Listener {
         events
     }
 
-    /// Returns when it has heard where it stands: from then on it misses nothing.
+    /// Waits for the first `id`: from then on no event is missed.
     pub async fn stands(&mut self) {
         while self.last_event_id.is_none() {
             let piece = tokio::time::timeout(PATIENCE, self.answer.chunk()).await;

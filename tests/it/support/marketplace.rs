@@ -1,4 +1,4 @@
-//! The marketplace's receiver of webhooks, whose answers a test can change.
+//! The marketplace's webhook receiver; tests set its answers.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,19 +8,19 @@ use serde_json::Value;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-/// How long what is waited for may take.
+/// Limit of every wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A message as it came, and what it was answered.
+/// A received message and its answer.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// All its headers.
     pub headers: HeaderMap,
     /// `webhook-id`.
     pub id: String,
-    /// The body, as it came.
+    /// The body, unparsed.
     pub body: String,
-    /// When.
+    /// Time of receipt.
     pub at: Instant,
     /// The answer's status.
     pub answered: u16,
@@ -32,7 +32,7 @@ impl Message {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    /// Its place among its relay's messages.
+    /// Its sequence number within the channel.
     pub fn sequence(&self) -> i64 {
         let sequence = self.json()["data"]["sequence"].as_i64();
         sequence.expect("a sequence")
@@ -59,7 +59,7 @@ pub struct Marketplace {
 }
 
 impl Marketplace {
-    /// One that takes everything.
+    /// A receiver that accepts everything.
     pub async fn start() -> Self {
         let inner = Arc::new(Mutex::new(Inner {
             answers: Box::new(|_| (200, Duration::ZERO)),
@@ -74,34 +74,34 @@ impl Marketplace {
         Self { server, inner }
     }
 
-    /// Where it listens.
+    /// Its URL.
     pub fn url(&self) -> String {
         format!("{}/relaykeeper", self.server.uri())
     }
 
-    /// From now on it answers so, after such a time.
+    /// Sets status and latency of its answers.
     pub fn answers(&self, answers: impl FnMut(&Message) -> (u16, Duration) + Send + 'static) {
         self.inner.lock().expect("no panic").answers = Box::new(answers);
     }
 
-    /// From now on it answers with this status.
+    /// Sets the status of its answers.
     pub fn answers_with(&self, status: u16) {
         self.answers(move |_| (status, Duration::ZERO));
     }
 
-    /// All that came.
+    /// All messages.
     pub fn messages(&self) -> Vec<Message> {
         self.inner.lock().expect("no panic").messages.clone()
     }
 
-    /// What it took of a channel, in its order.
+    /// The accepted messages of a channel in order of receipt.
     pub fn taken(&self, channel: i64) -> Vec<Message> {
         let mut messages = self.messages();
         messages.retain(|message| message.answered == 200 && message.channel() == channel);
         messages
     }
 
-    /// Waits until what came is as wanted.
+    /// Waits until the messages satisfy `wanted`.
     pub async fn when(&self, what: &str, wanted: impl Fn(&[Message]) -> bool) -> Vec<Message> {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -1,4 +1,4 @@
-//! Messages of relays nobody drives, as another process would write them.
+//! Writes messages of relays without an actor, as another process would.
 
 use chrono::{DateTime, Utc};
 use relaykeeper::store::{
@@ -7,7 +7,7 @@ use relaykeeper::store::{
 use serde_json::json;
 use uuid::Uuid;
 
-/// Writes a relay of this channel that is over, with `count` messages, in one transaction; the relay's id.
+/// Writes an ended relay with `count` messages in one transaction. Returns its id.
 pub async fn write(store: &Store, channel_id: i64, count: i64, at: DateTime<Utc>) -> Uuid {
     let id = Uuid::now_v7();
     let message = |sequence: i64| OutboxEntry {

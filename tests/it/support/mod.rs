@@ -1,4 +1,4 @@
-//! What several tests need, and the benchmarks.
+//! Shared by tests and benchmarks.
 #![allow(
     dead_code,
     reason = "a benchmark, or a build without the sandbox, needs some of it"

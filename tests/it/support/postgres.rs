@@ -1,12 +1,12 @@
-//! PostgreSQL for tests: each test makes a database of its own on the server that `RELAYKEEPER_TEST_POSTGRES` names (the
-//! URL of a maintenance database, with the right to CREATE DATABASE), and drops it.
+//! PostgreSQL for tests: each creates and drops its own database on the server of `RELAYKEEPER_TEST_POSTGRES` (the URL of a
+//! maintenance database, with the right to CREATE DATABASE).
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 
-/// Where the tests' server is.
+/// Names the server's URL.
 pub const URL: &str = "RELAYKEEPER_TEST_POSTGRES";
 
-/// A database of this test's own.
+/// A database for a single test.
 #[derive(Debug, Clone)]
 pub struct Postgres {
     maintenance: String,
@@ -14,7 +14,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes one.
+    /// Creates it.
     pub async fn create() -> Self {
         let maintenance = std::env::var(URL).expect("RELAYKEEPER_TEST_POSTGRES names a server");
         let name = format!("relaykeeper_test_{}", uuid::Uuid::new_v4().simple());
@@ -31,7 +31,7 @@ impl Postgres {
         url.into()
     }
 
-    /// Drops it, whoever is still connected.
+    /// Drops it, even with open connections.
     pub async fn remove(self) {
         self.maintain(&format!("DROP DATABASE {} WITH (FORCE)", self.name))
             .await;

@@ -1,4 +1,4 @@
-//! The real binary, `relaykeeper serve`, killed at a point and started again on the same database and the same port.
+//! `relaykeeper serve`, killed at crash points and restarted on the same database and port.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
@@ -14,21 +14,21 @@ use relaykeeper::sandbox::SimulatedVendors;
 
 use super::program::{environment, serve};
 
-/// What became of one process.
+/// One process of the service.
 #[derive(Debug, Clone, Default)]
 pub struct Life {
-    /// Where it was killed; none: it was not.
+    /// The crash point that killed it, if any.
     pub killed_at: Option<String>,
-    /// The points it reached, as `before_save:3`.
+    /// The crash points it reached, as `before_save:3`.
     pub reached: Vec<String>,
     /// Its log.
     pub log: Vec<String>,
 }
 
-/// `relaykeeper serve`, as whoever runs it keeps it running: each time it dies it is started again.
+/// `relaykeeper serve` under a supervisor that restarts it whenever it dies.
 #[derive(Debug)]
-pub struct House {
-    /// Where it listens, in all its lives.
+pub struct RestartingService {
+    /// Its URL, the same for all processes.
     pub url: String,
     closing: Arc<AtomicBool>,
     child: Arc<Mutex<Option<Child>>>,
@@ -36,8 +36,8 @@ pub struct House {
     service: Option<JoinHandle<()>>,
 }
 
-impl House {
-    /// Starts it. Its first life ends at the first of the points (`before_save:3`), its second at the second, and so on.
+impl RestartingService {
+    /// Starts it. The first process is killed at the first point (`before_save:3`), the second at the second, and so on.
     pub fn open(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
@@ -54,7 +54,7 @@ impl House {
             let (closing, child, lives) = (closing.clone(), child.clone(), lives.clone());
             let points = points.to_vec();
             move || {
-                // Far from any config.toml.
+                // Without a config.toml.
                 let folder = tempfile::tempdir().expect("a folder");
                 for life in 0.. {
                     let at = points.get(life).map_or("", String::as_str);
@@ -108,21 +108,24 @@ impl House {
         }
     }
 
-    /// Its lives so far.
+    /// Its processes so far.
     pub fn lives(&self) -> Vec<Life> {
         self.lives.lock().unwrap().clone()
     }
 
-    /// What it logged, all lives, but for the requests it answered.
+    /// The log of all processes without request lines.
     pub fn log(&self) -> String {
         let lives = self.lives();
-        let told = lives.iter().enumerate().map(|(life, told)| {
-            let killed_at = told.killed_at.as_deref().unwrap_or("the end");
-            let lines = told.log.iter().filter(|line| !line.contains(" request{"));
+        let logs = lives.iter().enumerate().map(|(number, life)| {
+            let killed_at = life.killed_at.as_deref().unwrap_or("the end");
+            let lines = life.log.iter().filter(|line| !line.contains(" request{"));
             let lines: Vec<_> = lines.map(String::as_str).collect();
-            format!("-- life {life}, until {killed_at}\n{}\n", lines.join("\n"))
+            format!(
+                "-- process {number}, until {killed_at}\n{}\n",
+                lines.join("\n")
+            )
         });
-        told.collect()
+        logs.collect()
     }
 
     fn close(&mut self) {
@@ -134,7 +137,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for RestartingService {
     fn drop(&mut self) {
         self.close();
     }
@@ -147,7 +150,7 @@ fn kill(child: &Mutex<Option<Child>>) {
     }
 }
 
-/// A port that stays free while the process is dead: outside the range from which connections take theirs.
+/// A port outside the ephemeral range, so that it stays free between processes.
 fn a_port() -> u16 {
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();
     let next = NEXT.get_or_init(|| AtomicU16::new(rand::random_range(10_000..19_000)));
@@ -159,7 +162,7 @@ fn a_port() -> u16 {
     }
 }
 
-/// Timers a test can wait for, after a restart too.
+/// Short timers, also after a restart.
 const TIMERS: [(&str, &str); 15] = [
     ("RUST_LOG", "info,relaykeeper=debug,sqlx=warn"),
     ("RELAYKEEPER__FLEET__LEASE", "6s"),
@@ -167,7 +170,7 @@ const TIMERS: [(&str, &str); 15] = [
     ("RELAYKEEPER__RELAY__PROVISIONING_TIMEOUT", "30s"),
     ("RELAYKEEPER__RELAY__LIVE_TIMEOUT", "25s"),
     ("RELAYKEEPER__RELAY__RECONNECT_WINDOW", "30s"),
-    // Passes only where an egress's session is not known. Longer than a restart on a loaded machine.
+    // Expires only if an egress's session is unknown. Longer than a restart on a loaded machine.
     ("RELAYKEEPER__RELAY__FEED_TIMEOUT", "25s"),
     ("RELAYKEEPER__RELAY__RECORDING_TIMEOUT", "30s"),
     ("RELAYKEEPER__JANITOR__INTERVAL", "1s"),

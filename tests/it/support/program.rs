@@ -1,4 +1,4 @@
-//! The real program, `relaykeeper serve`, as a process of its own on simulated vendors.
+//! Runs `relaykeeper` as a child process on simulated vendors.
 
 use std::fs::OpenOptions;
 use std::net::TcpListener;
@@ -10,12 +10,12 @@ use relaykeeper::sandbox::SimulatedVendors;
 
 use super::service::{ADMIN_TOKEN, API_TOKEN, Service};
 
-/// The storage's access key in its environment.
+/// The storage's access key.
 pub const STORAGE_ACCESS_KEY: &str = "storage-access-key-of-the-tests";
-/// The storage's secret key in its environment.
+/// The storage's secret key.
 pub const STORAGE_SECRET_KEY: &str = "storage-secret-key-of-the-tests";
 
-/// Timers a test can wait for.
+/// Short timers for tests.
 const TIMERS: [(&str, &str); 14] = [
     ("RELAYKEEPER__SERVER__SHUTDOWN_GRACE", "3s"),
     ("RELAYKEEPER__FLEET__LEASE", "6s"),
@@ -36,7 +36,7 @@ const TIMERS: [(&str, &str); 14] = [
     ("RUST_BACKTRACE", "0"),
 ];
 
-/// The environment of every service that a test starts as a process of its own.
+/// The environment of every service in a child process.
 pub fn environment(
     vendors: &SimulatedVendors,
     backend: AgoraBackend,
@@ -72,7 +72,7 @@ pub fn environment(
     environment
 }
 
-/// `relaykeeper serve` with this environment only.
+/// `relaykeeper serve` with only this environment.
 pub fn serve(environment: Vec<(&'static str, String)>) -> Command {
     let mut serve = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
     serve.arg("serve").env_clear().envs(environment);
@@ -81,7 +81,7 @@ pub fn serve(environment: Vec<(&'static str, String)>) -> Command {
 
 /// A running program; killed when dropped.
 pub struct Program {
-    /// Its API.
+    /// Its URL.
     pub service: Service,
     child: Child,
     log: PathBuf,
@@ -89,7 +89,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `relaykeeper serve`; more settings come as environment variables.
+    /// Starts `relaykeeper serve` with more environment variables.
     pub fn serve(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
@@ -101,7 +101,7 @@ impl Program {
         Self::spawn(serve, vendors, backend, database_url, more)
     }
 
-    /// The same, for a test that will limit its files: what goes beyond is an error of the write, not the program's end.
+    /// The same with SIGXFSZ ignored: a write beyond the file size limit fails instead of killing the process.
     pub fn serve_unlimited(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
@@ -114,7 +114,7 @@ impl Program {
         Self::spawn(shell, vendors, backend, database_url, &[])
     }
 
-    /// The same with so many files at most; and its soft limit is half of that before it starts.
+    /// The same with a hard limit of open files; the soft limit is half of it.
     pub fn serve_with_files(
         files: u32,
         vendors: &SimulatedVendors,
@@ -157,17 +157,17 @@ impl Program {
         Self::start_elsewhere(command, port)
     }
 
-    /// Starts a command that serves on this port, in a folder of its own.
+    /// Starts a command that serves on this port, in its own folder.
     pub fn start_elsewhere(mut command: Command, port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        // Far from any config.toml.
+        // Without a config.toml.
         command.current_dir(folder.path());
         let mut program = Self::start(command, port, folder.path().join("log"));
         program._folder = Some(folder);
         program
     }
 
-    /// Starts a command that serves on this port. It logs at the end of this file.
+    /// Starts a command that serves on this port. Its log is appended to this file.
     pub fn start(mut command: Command, port: u16, log: PathBuf) -> Self {
         let append = OpenOptions::new().create(true).append(true).open(&log);
         let child = command
@@ -184,7 +184,7 @@ impl Program {
         }
     }
 
-    /// All it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         let log = std::fs::read(&self.log).expect("a log");
         String::from_utf8_lossy(&log).into_owned()
@@ -206,12 +206,12 @@ impl Program {
         }
     }
 
-    /// Its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How it has ended; `None`: it still runs.
+    /// Its exit status; `None` while it runs.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child")
     }
@@ -221,7 +221,7 @@ impl Program {
         self.exit_status().is_none()
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it exits.
     pub async fn ends(&mut self) -> ExitStatus {
         let deadline = std::time::Instant::now() + super::service::PATIENCE;
         loop {
@@ -233,21 +233,21 @@ impl Program {
         }
     }
 
-    /// Ends it without a warning, as a crash does.
+    /// Sends SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Sends it a signal: `STOP` freezes it, `CONT` wakes it.
+    /// Sends a signal, such as `STOP` or `CONT`.
     pub fn signal(&self, name: &str) {
-        let told = Command::new("kill")
+        let status = Command::new("kill")
             .args([&format!("-{name}"), &self.child.id().to_string()])
             .status();
-        assert!(told.is_ok_and(|status| status.success()), "it is there");
+        assert!(status.is_ok_and(|status| status.success()), "it is there");
     }
 
-    /// Asks it to go, as a deployment does, and waits until it has.
+    /// Sends SIGTERM and waits until it exits.
     pub fn terminate(&mut self) {
         self.signal("TERM");
         let status = self.child.wait().expect("an exit code");
@@ -261,7 +261,7 @@ impl Drop for Program {
     }
 }
 
-/// A port nobody listens on now.
+/// A free port.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()

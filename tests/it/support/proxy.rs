@@ -1,4 +1,4 @@
-//! A TCP proxy that a test can cut: whoever comes through it then hears nothing more, as when a network goes.
+//! A TCP proxy that a test can cut, as a network failure does: connections stay open but transfer nothing.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Passes on whatever comes, until it is cut.
+/// Forwards all bytes until it is cut.
 pub struct Proxy {
     port: u16,
     passes: Arc<watch::Sender<bool>>,
@@ -15,12 +15,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a port of its own, for `target`.
+    /// Listens on a free port and forwards to `target`.
     pub async fn to(target: (&str, u16)) -> Self {
         Self::with(target, false).await
     }
 
-    /// The same for a PostgreSQL, of which nobody hears what others tell with NOTIFY.
+    /// The same for PostgreSQL, without the notifications of NOTIFY.
     pub async fn deaf_to(target: (&str, u16)) -> Self {
         Self::with(target, true).await
     }
@@ -36,7 +36,7 @@ impl Proxy {
                 let Ok(server) = TcpStream::connect(&target).await else {
                     continue;
                 };
-                // What comes in small pieces goes on as it comes.
+                // Small pieces are forwarded at once.
                 client.set_nodelay(true).expect("a socket");
                 server.set_nodelay(true).expect("a socket");
                 let (from_client, to_client) = client.into_split();
@@ -52,17 +52,17 @@ impl Proxy {
         Self { port, passes, task }
     }
 
-    /// The port it listens on.
+    /// Its port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Nothing passes any more; connections stay as they are.
+    /// Stops forwarding; connections stay open.
     pub fn cut(&self) {
         self.passes.send_replace(false);
     }
 
-    /// Passes on again, what was waiting as well.
+    /// Resumes forwarding, including what waited.
     pub fn mend(&self) {
         self.passes.send_replace(true);
     }
@@ -86,8 +86,8 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::
     }
 }
 
-/// What a PostgreSQL answers, without its notifications: messages of a letter and their length. What comes first, to the question
-/// whether it speaks TLS, is a letter alone.
+/// Forwards PostgreSQL's answers without notifications. A message is a type byte and a length; the answer to the TLS request is
+/// a single byte.
 async fn pass_but_notices(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let mut first = true;
     loop {

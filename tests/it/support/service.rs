@@ -1,4 +1,4 @@
-//! The whole service on the simulated vendors, over real HTTP.
+//! The whole service, in process, on simulated vendors and over real HTTP.
 
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -19,15 +19,15 @@ use super::database::TestDatabase;
 
 /// The marketplace's token.
 pub const API_TOKEN: &str = "api-token-of-the-tests";
-/// The operator's.
+/// The operator's token.
 pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
-/// How long anything that is waited for may take.
+/// Limit of every wait.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Both backends: what holds for one must hold for the other.
+/// Both backends.
 pub const BACKENDS: [AgoraBackend; 2] = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
 
-/// Vendors whose clock runs 20 times as fast as ours, but for what we tell them in seconds.
+/// Vendors at 20 times the wall clock, except for durations in requests.
 pub fn options() -> Options {
     Options {
         speed: 20.0,
@@ -36,7 +36,7 @@ pub fn options() -> Options {
     }
 }
 
-/// The service's settings on these vendors, with timers a test can wait for.
+/// Settings for these vendors, with short timers.
 pub fn settings(vendors: &SimulatedVendors, backend: AgoraBackend, database_url: &str) -> Settings {
     let mut settings = Settings::default();
     settings.database.url = database_url.into();
@@ -84,19 +84,19 @@ pub fn settings(vendors: &SimulatedVendors, backend: AgoraBackend, database_url:
     settings
 }
 
-/// A whole answer.
+/// An HTTP answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// Its status.
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body; null when it is no JSON.
+    /// Its body; null if it is not JSON.
     pub body: Value,
 }
 
 impl Answer {
-    /// What comes of a request.
+    /// Sends a request.
     pub async fn to(request: RequestBuilder) -> Self {
         let answer = request.send().await.expect("an answer");
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
@@ -109,13 +109,13 @@ impl Answer {
         }
     }
 
-    /// A header's text; empty when there is none.
+    /// A header, or "".
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.map_or("", |value| value.to_str().expect("plain text"))
     }
 
-    /// Asserts that it is this problem, as problem+json.
+    /// Asserts that it is this problem (problem+json).
     #[track_caller]
     pub fn is_problem(&self, status: u16, code: &str) {
         assert_eq!(
@@ -132,7 +132,7 @@ impl Answer {
 
 /// A running service; stopped when dropped.
 pub struct Service {
-    /// Where it listens.
+    /// Its URL.
     pub url: String,
     http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
@@ -140,7 +140,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it, and waits until it is ready.
+    /// Starts it and waits until it is ready.
     pub async fn start(settings: Settings) -> Self {
         let service = Self::start_unready(settings);
         service.wait_until_ready().await;
@@ -149,20 +149,20 @@ impl Service {
 
     /// Starts it.
     pub fn start_unready(mut settings: Settings) -> Self {
-        // A second service of the same test finds it set up.
+        // Fails for the second service in this process.
         let _ = telemetry::init(LogFormat::Pretty);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         settings.server.public_url.clone_from(&url);
         let (stop, stopped) = oneshot::channel::<()>();
-        let (told, heard) = mpsc::channel();
+        let (started, is_started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             application::run(async move {
                 let application = Application::on(listener, settings)
                     .await
                     .expect("it builds");
-                told.send(()).expect("the test waits");
+                started.send(()).expect("the test waits");
                 let stop = async move {
                     let _ = stopped.await;
                 };
@@ -170,7 +170,7 @@ impl Service {
             })
             .expect("it runs");
         });
-        heard.recv().expect("it builds");
+        is_started.recv().expect("it builds");
         Self {
             url,
             http: reqwest::Client::new(),
@@ -179,7 +179,7 @@ impl Service {
         }
     }
 
-    /// One that runs elsewhere.
+    /// A service in another process.
     pub fn at(url: String) -> Self {
         Self {
             url,
@@ -189,7 +189,7 @@ impl Service {
         }
     }
 
-    /// Waits until `/readyz` says so.
+    /// Waits until `/readyz` answers 200.
     pub async fn wait_until_ready(&self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -207,7 +207,7 @@ impl Service {
         }
     }
 
-    /// Stops it as SIGTERM does, and waits until it is gone.
+    /// Stops it as SIGTERM does, and waits.
     pub fn shut_down(mut self) {
         self.end();
     }
@@ -232,14 +232,14 @@ impl Service {
             .bearer_auth(API_TOKEN)
     }
 
-    /// A request with the operator's.
+    /// A request with the operator's token.
     pub fn as_admin(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(ADMIN_TOKEN)
     }
 
-    /// Reads something.
+    /// GETs a path.
     pub async fn get(&self, path: &str) -> Value {
         let answer = self
             .request(Method::GET, path)
@@ -251,7 +251,7 @@ impl Service {
         serde_json::from_str(&body).expect("JSON")
     }
 
-    /// Starts a channel; the status and the body.
+    /// Starts a channel. Returns status and body.
     pub async fn start_channel(&self, channel_id: i64, body: &Value) -> (StatusCode, Value) {
         let path = format!("/v1/channels/{channel_id}/start");
         let answer = self
@@ -263,7 +263,7 @@ impl Service {
         (answer.status(), answer.json().await.expect("JSON"))
     }
 
-    /// Stops a channel; the status and the body.
+    /// Stops a channel. Returns status and body.
     pub async fn stop_channel(&self, channel_id: i64) -> (StatusCode, Value) {
         let path = format!("/v1/channels/{channel_id}/stop");
         let answer = self
@@ -274,7 +274,7 @@ impl Service {
         (answer.status(), answer.json().await.expect("JSON"))
     }
 
-    /// Posts to a channel's `start` or `stop`, with headers of the caller's own.
+    /// Posts to a channel's `start` or `stop` with more headers.
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         let mut request = self.request(Method::POST, path).json(body);
         for (name, value) in headers {
@@ -297,7 +297,7 @@ impl Service {
         self.in_phase(&relay, "ended").await
     }
 
-    /// The relay, once it is as wanted.
+    /// Waits until the relay satisfies `wanted`.
     pub async fn relay_when(
         &self,
         relay: &Value,
@@ -316,13 +316,13 @@ impl Service {
         }
     }
 
-    /// The relay, once it is in this phase.
+    /// Waits until the relay is in this phase.
     pub async fn in_phase(&self, relay: &Value, phase: &str) -> Value {
         self.relay_when(relay, phase, |relay| relay["phase"] == phase)
             .await
     }
 
-    /// The phases its journal says it went through.
+    /// The phases in its journal.
     pub async fn phases(&self, relay: &Value) -> Vec<String> {
         let path = format!(
             "/v1/relays/{}/events?limit=200",
@@ -346,23 +346,23 @@ impl Drop for Service {
     }
 }
 
-/// The service on simulated vendors and a database of its own.
+/// The service with its own simulated vendors and database.
 pub struct Stage {
     /// The simulated vendors.
     pub vendors: SimulatedVendors,
-    /// The service on them.
+    /// The service.
     pub service: Service,
-    /// Its database; the file goes with it.
+    /// The database, deleted with this value.
     pub database: TestDatabase,
 }
 
 impl Stage {
-    /// With the vendors and settings of [`options`] and [`settings`].
+    /// Uses [`options`] and [`settings`].
     pub async fn new(backend: AgoraBackend) -> Self {
         Self::with(backend, options(), |_| {}).await
     }
 
-    /// With other vendors or settings.
+    /// Uses other options or settings.
     pub async fn with(
         backend: AgoraBackend,
         options: Options,
@@ -371,7 +371,7 @@ impl Stage {
         let vendors = SimulatedVendors::start(options).expect("vendors");
         let database = TestDatabase::sqlite();
         let mut settings = settings(&vendors, backend, &database.url);
-        // Nothing comes any more when a stage is taken down.
+        // No notifications during teardown.
         settings.server.shutdown_grace = Duration::from_millis(200);
         change(&mut settings);
         let service = Service::start(settings).await;
@@ -384,18 +384,18 @@ impl Stage {
 }
 
 impl Stage {
-    /// The vendors' webhooks begin to arrive at the service.
+    /// Sends the vendors' webhooks to the service.
     pub fn webhooks_on(&self) {
         self.vendors.set_webhooks(webhooks(&self.service.url));
     }
 
-    /// What a raw query counts in the database.
+    /// The number that a raw query returns.
     pub async fn count(&self, sql: &str) -> i64 {
         self.database.raw().await.number(sql).await
     }
 }
 
-/// All webhooks of the vendors, at a service's addresses.
+/// All webhooks, sent to this service.
 pub fn webhooks(service_url: &str) -> WebhookUrls {
     let at = |path: &str| Some(format!("{service_url}/webhooks/{path}"));
     WebhookUrls {
@@ -406,32 +406,32 @@ pub fn webhooks(service_url: &str) -> WebhookUrls {
     }
 }
 
-/// The answered calls of one kind, oldest first.
+/// The calls of one kind, oldest first.
 pub fn calls(vendors: &SimulatedVendors, call: VendorCall) -> Vec<CallRecord> {
     let mut calls = vendors.state().calls;
     calls.retain(|record| record.call == call.name());
     calls
 }
 
-/// The kinds of violations there were.
+/// The kinds of recorded violations.
 pub fn violations(vendors: &SimulatedVendors) -> Vec<&'static str> {
     let violations = vendors.state().violations;
     violations.iter().map(|one| one.kind).collect()
 }
 
-/// The egresses that still cost money.
+/// The running egresses.
 pub fn alive(vendors: &SimulatedVendors) -> Vec<EgressSnapshot> {
     let mut egresses = vendors.state().egresses;
     egresses.retain(EgressSnapshot::is_alive);
     egresses
 }
 
-/// A start's body.
+/// The body of a start.
 pub fn show(channel_name: &str) -> Value {
     json!({ "channel_name": channel_name, "seller_uid": 12345 })
 }
 
-/// Waits for something the vendors know.
+/// Waits until `poll` finds something in the vendors' state.
 pub async fn vendors_when<T>(
     vendors: &SimulatedVendors,
     what: &str,
@@ -451,7 +451,7 @@ pub async fn vendors_when<T>(
     }
 }
 
-/// Nothing of ours is left that costs money: no ingest, no egress.
+/// Whether no ingest and no egress is left.
 pub fn nothing_is_left(vendors: &SimulatedVendors) -> bool {
     let state = vendors.state();
     state.live_inputs.iter().all(|input| input.deleted)

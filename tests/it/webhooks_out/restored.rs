@@ -1,4 +1,4 @@
-//! What a receiver hears of a database that was restored.
+//! Messages after a database was restored from a backup.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{SECRET, is_end, telling};
 use crate::support::marketplace::{Marketplace, Message};
 use crate::support::service::{self, Service, Stage, show};
 
-/// A database that is restored gives its numbers out again, and goes on with the same relays.
+/// A restored database reissues sequence numbers and continues the same relays.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_database_repeats_no_id_of_another_message() {
     let marketplace = Marketplace::start().await;

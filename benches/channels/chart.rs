@@ -1,4 +1,4 @@
-//! The plot: memory, calls to vendors and the latency of reads against the number of channels, as SVG.
+//! Draws an SVG chart: memory, vendor calls and read latency by number of channels.
 
 use std::fmt::Write as _;
 
@@ -6,17 +6,17 @@ use serde_json::Value;
 
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 220.0;
-/// Around each panel: for its title and the numbers at its axes.
+/// Margins of a panel.
 const LEFT: f64 = 56.0;
 const TOP: f64 = 56.0;
 const BELOW: f64 = 84.0;
 const COLOURS: [&str; 4] = ["#0b6bcb", "#c2410c", "#15803d", "#7c3aed"];
 
-/// A line: its name, and where its value stands in a step.
+/// A line: its name and the JSON pointer of its value in a step.
 struct Line {
     name: &'static str,
     at: &'static str,
-    /// What a value is multiplied by.
+    /// Factor of the values.
     by: f64,
 }
 
@@ -24,7 +24,6 @@ const fn line(name: &'static str, at: &'static str, by: f64) -> Line {
     Line { name, at, by }
 }
 
-/// Draws the steps of [`crate::held`].
 pub fn draw(steps: &[Value], machine: &str) -> String {
     let panels: [(&str, &[Line]); 3] = [
         (
@@ -137,7 +136,7 @@ fn most(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, f64::max).max(f64::MIN_POSITIVE)
 }
 
-/// The next number with one or two digits and then nothing but zeros.
+/// Rounds up to a number with one significant digit, for an axis.
 fn nice(value: f64) -> f64 {
     let digit = 10f64.powf(value.log10().floor());
     let steps = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0];
