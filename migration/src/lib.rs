@@ -1,16 +1,11 @@
 //! relaykeeper's schema, as migrations that go up and down on SQLite and PostgreSQL alike.
 //!
-//! The database may be shared with the marketplace, so what was applied is recorded in `relaykeeper_migrations` (another
-//! SeaORM service may own `seaql_migrations`), and of a `channels` table that was there before us nothing but our own
-//! additions is ever touched: see [`m20261122_000002_channels`].
+//! The database may be shared with the marketplace: applied migrations are recorded in `relaykeeper_migrations`, because
+//! another SeaORM service may own `seaql_migrations`, and of an existing `channels` table only our own additions are ever
+//! changed (see [`m20261128_000002_channels`]).
 
-pub mod m20261122_000001_own_tables;
-pub mod m20261122_000002_channels;
-pub mod m20261126_000003_webhook_deliveries;
-pub mod m20261126_000004_fleet;
-pub mod m20261128_000005_ended_relays;
-pub mod m20261128_000006_ended_sessions;
-pub mod m20261128_000007_alarms_by_node;
+pub mod m20261128_000001_own_tables;
+pub mod m20261128_000002_channels;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -23,13 +18,8 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
-            Box::new(m20261122_000001_own_tables::Migration),
-            Box::new(m20261122_000002_channels::Migration),
-            Box::new(m20261126_000003_webhook_deliveries::Migration),
-            Box::new(m20261126_000004_fleet::Migration),
-            Box::new(m20261128_000005_ended_relays::Migration),
-            Box::new(m20261128_000006_ended_sessions::Migration),
-            Box::new(m20261128_000007_alarms_by_node::Migration),
+            Box::new(m20261128_000001_own_tables::Migration),
+            Box::new(m20261128_000002_channels::Migration),
         ]
     }
 

@@ -124,15 +124,6 @@ impl NodeRunner {
     /// Waits until this process is a node, with what it is to drive in its actors' hands.
     async fn join(&self) -> NodeSession {
         loop {
-            // A database that does not answer says so below.
-            if let Ok(true) = self.shared.store.is_held_by_an_older_version().await {
-                tracing::warn!("a process of an older version holds the database: stop it first");
-                self.set_waiting_for(
-                    "A process of an older version holds the database; this one waits.",
-                );
-                tokio::time::sleep(RERETRY_EVERY).await;
-                continue;
-            }
             let joined = match self.prepare().await {
                 Ok(()) => NodeSession::join(self.shared.clone()).await,
                 Err(error) => Err(error),

@@ -119,10 +119,6 @@ const CLAIM: &str = "WITH free AS MATERIALIZED (SELECT id, epoch FROM relays WHE
     WHERE relays.ended_at IS NULL ORDER BY relays.id LIMIT $2 FOR UPDATE OF relays SKIP LOCKED) \
     UPDATE relays SET epoch = $1 WHERE id IN (SELECT id FROM taken) \
     AND EXISTS (SELECT FROM nodes WHERE epoch = $1) RETURNING *";
-/// The advisory lock of a version before there were nodes: "relaykpr" as a number.
-const OLD_LOCK: &str = "SELECT 1 AS held FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 \
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-    AND (classid::bigint << 32) | objid::bigint = 8243113858876272754 LIMIT 1";
 /// As with a claim: who comes second finds another leader than the one it saw.
 const SUCCEED: &str = "UPDATE instance SET leader = $1 WHERE id = 1 AND leader = $2 \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = $2)";
@@ -228,17 +224,6 @@ impl Store {
             .all(&sql)
             .await?;
         Ok(nodes.into_iter().map(|node| node.name).collect())
-    }
-
-    /// Whether a process of a version before there were nodes acts on this PostgreSQL: it held an advisory lock, and knows
-    /// nothing of nodes.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
-    pub async fn is_held_by_an_older_version(&self) -> Result<bool, StoreError> {
-        let sql = self.fleet_sql();
-        let held = sql.query_one_raw(statement(OLD_LOCK, [])).await?;
-        Ok(held.is_some())
     }
 
     /// Claims at most so many of the relays that nobody drives.

@@ -71,22 +71,22 @@ pub enum ShareChange {
 
 const SHARES: &str = "SELECT s.name, s.epoch, s.permits, n.epoch IS NULL AS orphaned, \
     extract(epoch FROM s.expires_at - clock_timestamp())::float8 AS expires_in \
-    FROM budget_shares s LEFT JOIN nodes n ON n.epoch = s.epoch ORDER BY s.name, s.epoch";
+    FROM quota_shares s LEFT JOIN nodes n ON n.epoch = s.epoch ORDER BY s.name, s.epoch";
 const PAUSES: &str = "SELECT name, extract(epoch FROM paused_until - clock_timestamp())::float8 AS left \
-    FROM budgets WHERE paused_until > clock_timestamp()";
-const BEGIN: &str = "INSERT INTO budgets (name) VALUES ('') ON CONFLICT (name) DO NOTHING";
+    FROM quotas WHERE paused_until > clock_timestamp()";
+const BEGIN: &str = "INSERT INTO quotas (name) VALUES ('') ON CONFLICT (name) DO NOTHING";
 /// One row stands for all: who changes shares of whatever budget is alone with them.
-const LOCK: &str = "SELECT name FROM budgets WHERE name = '' FOR UPDATE";
+const LOCK: &str = "SELECT name FROM quotas WHERE name = '' FOR UPDATE";
 /// Its node stays as it is until the change is there: one that was buried gets nothing more.
-const HOLD: &str = "INSERT INTO budget_shares (name, epoch, permits) \
+const HOLD: &str = "INSERT INTO quota_shares (name, epoch, permits) \
     SELECT $1, epoch, $3 FROM nodes WHERE epoch = $2 FOR SHARE \
     ON CONFLICT (name, epoch) DO UPDATE SET permits = excluded.permits";
-const EXPIRE: &str = "UPDATE budget_shares SET expires_at = clock_timestamp() + $3 * interval '1 second' \
+const EXPIRE: &str = "UPDATE quota_shares SET expires_at = clock_timestamp() + $3 * interval '1 second' \
     WHERE name = $1 AND epoch = $2 AND expires_at IS NULL";
 const FORGET: &str =
-    "DELETE FROM budget_shares WHERE name = $1 AND epoch = $2 AND expires_at < clock_timestamp()";
-const PAUSE: &str = "INSERT INTO budgets (name, paused_until) VALUES ($1, clock_timestamp() + $2 * interval '1 second') \
-    ON CONFLICT (name) DO UPDATE SET paused_until = greatest(budgets.paused_until, excluded.paused_until)";
+    "DELETE FROM quota_shares WHERE name = $1 AND epoch = $2 AND expires_at < clock_timestamp()";
+const PAUSE: &str = "INSERT INTO quotas (name, paused_until) VALUES ($1, clock_timestamp() + $2 * interval '1 second') \
+    ON CONFLICT (name) DO UPDATE SET paused_until = greatest(quotas.paused_until, excluded.paused_until)";
 
 #[derive(FromQueryResult)]
 struct ShareRow {

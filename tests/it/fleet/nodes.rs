@@ -138,7 +138,7 @@ impl Nodes {
         let relays = "SELECT phase || ' ' || epoch || ': ' || count(*) FROM relays GROUP BY phase, epoch ORDER BY 1";
         let nodes = "SELECT 'node ' || epoch || ' ' || name || ' ' || lease_until FROM nodes";
         let shares =
-            "SELECT name || ' of ' || epoch || ': ' || permits FROM budget_shares ORDER BY 1";
+            "SELECT name || ' of ' || epoch || ': ' || permits FROM quota_shares ORDER BY 1";
         let mut lines = Vec::new();
         for sql in [relays, nodes, shares] {
             lines.extend(self.raw.texts(sql).await.into_iter().flatten());

@@ -56,7 +56,7 @@ impl Scene {
         let raw = database.raw().await;
         let bury = "DO $$ BEGIN IF to_regclass('nodes') IS NOT NULL THEN \
             DELETE FROM nodes WHERE epoch < (SELECT max(epoch) FROM nodes); \
-            DELETE FROM budget_shares WHERE epoch NOT IN (SELECT epoch FROM nodes); END IF; END $$";
+            DELETE FROM quota_shares WHERE epoch NOT IN (SELECT epoch FROM nodes); END IF; END $$";
         loop {
             raw.execute(bury).await;
             tokio::time::sleep(Duration::from_millis(50)).await;

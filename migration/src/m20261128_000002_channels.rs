@@ -1,18 +1,18 @@
-//! The columns the marketplace knows a channel by, and their index.
+//! Our columns of the `channels` table, and their index.
 //!
-//! When no `channels` table stands there, one is made. When someone else's does, only what it lacks is added (columns
-//! that may be null, without a default: no row is rewritten), and *what* was added is written into `channels_additions`.
-//! `down` drops exactly what that table names: the whole of `channels` only when we made it.
+//! Without a `channels` table, `up` creates one. An existing one is the marketplace's: `up` adds only the columns that it
+//! lacks (nullable, without a default, so that no row is rewritten) and lists them in `channels_additions`. `down` drops
+//! what that table lists, and `channels` itself only if `up` created it.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend, sea_orm::Statement};
 
-/// Adds and drops our part of `channels`.
+/// Adds and drops our columns of `channels`.
 #[derive(Debug, Clone, Copy)]
 pub struct Migration;
 
 impl MigrationName for Migration {
     fn name(&self) -> &str {
-        "m20261122_000002_channels"
+        "m20261128_000002_channels"
     }
 }
 
@@ -21,9 +21,9 @@ const ADDITIONS: &str = "channels_additions";
 const INDEX: &str = "idx_channels_stream_key_id";
 const INDEXED: &str = "stream_key_id";
 
-/// What a column of ours holds.
+/// The type of a column, whatever the database calls it.
 #[derive(Clone, Copy)]
-enum Holds {
+enum ColumnKind {
     Text,
     Integer,
     Time,
@@ -31,29 +31,29 @@ enum Holds {
 }
 
 /// Our columns of `channels`, in the order in which they are added.
-const COLUMNS: [(&str, Holds); 10] = [
-    ("channel_name", Holds::Text),
-    (INDEXED, Holds::Text),
-    ("hls_playback_url", Holds::Text),
-    ("stream_recording_url", Holds::Text),
-    ("agora_resource_id", Holds::Text),
-    ("agora_sid", Holds::Text),
-    ("agora_recording_uid", Holds::Integer),
-    ("relay_status", Holds::Text),
-    ("relay_started_at", Holds::Time),
-    ("relay_id", Holds::Uuid),
+const COLUMNS: [(&str, ColumnKind); 10] = [
+    ("channel_name", ColumnKind::Text),
+    (INDEXED, ColumnKind::Text),
+    ("hls_playback_url", ColumnKind::Text),
+    ("stream_recording_url", ColumnKind::Text),
+    ("agora_resource_id", ColumnKind::Text),
+    ("agora_sid", ColumnKind::Text),
+    ("agora_recording_uid", ColumnKind::Integer),
+    ("relay_status", ColumnKind::Text),
+    ("relay_started_at", ColumnKind::Time),
+    ("relay_id", ColumnKind::Uuid),
 ];
 
-/// A column as it is declared. On SQLite only TEXT and INTEGER are used, which a STRICT table takes as well.
-fn column(backend: DbBackend, name: &'static str, holds: Holds) -> ColumnDef {
+/// A column's definition. SQLite gets TEXT and INTEGER only, which STRICT tables accept as well.
+fn column(backend: DbBackend, name: &'static str, kind: ColumnKind) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     let sqlite = backend == DbBackend::Sqlite;
-    match holds {
-        Holds::Integer if sqlite => column.integer(),
-        Holds::Integer => column.big_integer(),
-        Holds::Time if !sqlite => column.timestamp_with_time_zone(),
-        Holds::Uuid if !sqlite => column.uuid(),
-        Holds::Text | Holds::Time | Holds::Uuid => column.text(),
+    match kind {
+        ColumnKind::Integer if sqlite => column.integer(),
+        ColumnKind::Integer => column.big_integer(),
+        ColumnKind::Time if !sqlite => column.timestamp_with_time_zone(),
+        ColumnKind::Uuid if !sqlite => column.uuid(),
+        ColumnKind::Text | ColumnKind::Time | ColumnKind::Uuid => column.text(),
     };
     column
 }
@@ -79,10 +79,10 @@ impl MigrationTrait for Migration {
                     .take(),
             )
             .await?;
-        if names(manager, Poll::Tables).await?.is_empty() {
+        if names(manager, Named::Tables).await?.is_empty() {
             create(manager).await
         } else {
-            complete(manager).await
+            add_missing(manager).await
         }
     }
 
@@ -93,7 +93,7 @@ impl MigrationTrait for Migration {
                 .drop_table(Table::drop().table(CHANNELS).if_exists().take())
                 .await?;
         } else {
-            take_away(manager, added).await?;
+            remove_additions(manager, added).await?;
         }
         manager
             .drop_table(Table::drop().table(ADDITIONS).take())
@@ -101,42 +101,42 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Makes a `channels` table of our own.
+/// Creates a `channels` table of our own.
 async fn create(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
     let mut table = Table::create();
     table.table(CHANNELS).col(
-        column(backend, "id", Holds::Integer)
+        column(backend, "id", ColumnKind::Integer)
             .not_null()
             .primary_key(),
     );
-    for (name, holds) in COLUMNS {
-        table.col(column(backend, name, holds));
+    for (name, kind) in COLUMNS {
+        table.col(column(backend, name, kind));
     }
     manager.create_table(table).await?;
     create_index(manager).await?;
     record(manager, "table", CHANNELS).await
 }
 
-/// Adds to someone else's `channels` what it lacks, and writes down what that was.
-async fn complete(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+/// Adds to the marketplace's `channels` what it lacks, and records each addition.
+async fn add_missing(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
-    let there = names(manager, Poll::Columns).await?;
-    for (name, holds) in COLUMNS {
-        if there.iter().any(|column| column == name) {
+    let existing = names(manager, Named::Columns).await?;
+    for (name, kind) in COLUMNS {
+        if existing.iter().any(|column| column == name) {
             continue;
         }
         manager
             .alter_table(
                 Table::alter()
                     .table(CHANNELS)
-                    .add_column(column(backend, name, holds))
+                    .add_column(column(backend, name, kind))
                     .take(),
             )
             .await?;
         record(manager, "column", name).await?;
     }
-    if !names(manager, Poll::Indexes)
+    if !names(manager, Named::Indexes)
         .await?
         .iter()
         .any(|index| index == INDEX)
@@ -147,19 +147,22 @@ async fn complete(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Drops what `up` added and is still there: the index first, for SQLite drops no indexed column.
-async fn take_away(manager: &SchemaManager<'_>, added: Vec<(String, String)>) -> Result<(), DbErr> {
+/// Drops what `up` added and still exists: the index first, as SQLite does not drop an indexed column.
+async fn remove_additions(
+    manager: &SchemaManager<'_>,
+    added: Vec<(String, String)>,
+) -> Result<(), DbErr> {
     if added.iter().any(|(kind, _)| kind == "index") {
         manager
             .drop_index(Index::drop().name(INDEX).if_exists().to_owned())
             .await?;
     }
-    let there = names(manager, Poll::Columns).await?;
+    let existing = names(manager, Named::Columns).await?;
     for (name, _) in COLUMNS.iter().rev() {
         let ours = added
             .iter()
             .any(|(kind, added)| kind == "column" && added == name);
-        if ours && there.iter().any(|column| column == name) {
+        if ours && existing.iter().any(|column| column == name) {
             manager
                 .alter_table(Table::alter().table(CHANNELS).drop_column(*name).take())
                 .await?;
@@ -207,35 +210,36 @@ async fn additions(manager: &SchemaManager<'_>) -> Result<Vec<(String, String)>,
         .collect()
 }
 
-/// What can be asked of the schema about `channels`.
+/// What [`names`] lists of `channels`.
 #[derive(Clone, Copy)]
-enum Poll {
+enum Named {
     Tables,
     Columns,
     Indexes,
 }
 
-/// The names found, as the database compares them: SQLite knows no case in names, PostgreSQL looks `channels` up in its
-/// search path.
-async fn names(manager: &SchemaManager<'_>, poll: Poll) -> Result<Vec<String>, DbErr> {
+/// Names in the schema. SQLite's names ignore case, hence `lower`; PostgreSQL finds `channels` by its search path.
+async fn names(manager: &SchemaManager<'_>, named: Named) -> Result<Vec<String>, DbErr> {
     let backend = manager.get_database_backend();
     let sqlite = backend == DbBackend::Sqlite;
-    let sql = match poll {
-        Poll::Tables if sqlite => {
+    let sql = match named {
+        Named::Tables if sqlite => {
             "SELECT lower(name) AS name FROM sqlite_schema WHERE lower(name) = 'channels' AND type IN ('table', 'view')"
         }
-        Poll::Columns if sqlite => "SELECT lower(name) AS name FROM pragma_table_xinfo('channels')",
-        Poll::Indexes if sqlite => {
+        Named::Columns if sqlite => {
+            "SELECT lower(name) AS name FROM pragma_table_xinfo('channels')"
+        }
+        Named::Indexes if sqlite => {
             "SELECT lower(name) AS name FROM sqlite_schema WHERE type = 'index' AND lower(tbl_name) = 'channels'"
         }
-        Poll::Tables => {
+        Named::Tables => {
             "SELECT relname::text AS name FROM pg_class WHERE oid = to_regclass('channels')"
         }
-        Poll::Columns => {
+        Named::Columns => {
             "SELECT attname::text AS name FROM pg_attribute \
              WHERE attrelid = to_regclass('channels') AND attnum > 0 AND NOT attisdropped"
         }
-        Poll::Indexes => {
+        Named::Indexes => {
             "SELECT c.relname::text AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
              WHERE i.indrelid = to_regclass('channels')"
         }
