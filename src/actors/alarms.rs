@@ -172,7 +172,7 @@ async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
             causes.insert((AlarmCode::CleanupOverdue, count.kind), detail);
         }
     }
-    for ingest in shared.store.targets_owed(STRAYS).await? {
+    for ingest in shared.store.cleanup_targets(STRAYS).await? {
         let detail =
             "Something published into this ingest after its relay was over; it is being disabled.";
         causes.insert((AlarmCode::Stray, ingest), detail.into());

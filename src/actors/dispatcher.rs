@@ -197,6 +197,6 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
         response_status,
         result,
     };
-    let note = || shared.store.note_attempt(attempt.clone());
+    let note = || shared.store.record_attempt(attempt.clone());
     until_done("note a delivery", note).await;
 }

@@ -23,7 +23,7 @@ use super::relay_actor::Deliver;
 use super::shared::{Readiness, Shared};
 use super::{alarms, cleanup_jobs, dispatcher, janitor, quota_shares};
 use crate::relay::Event;
-use crate::store::{Fleet, Heard, Listener, Store, StoreError};
+use crate::store::{Fleet, FleetListener, FleetSignal, Store, StoreError};
 use crate::vendors::governor::Governor;
 use crate::vendors::lease::LeaseInstant;
 use balance::Balance;
@@ -60,7 +60,7 @@ pub(super) struct NodeSession {
     own: JoinSet<()>,
     /// Relays on their way to other nodes.
     releases: JoinSet<()>,
-    listener: Listener,
+    listener: FleetListener,
     listening_since: Instant,
     /// When it last told itself something, and whether that was heard.
     pinged: Option<Instant>,
@@ -185,11 +185,11 @@ impl NodeSession {
         }
     }
 
-    async fn hear(&mut self, heard: Heard) -> Result<(), StoreError> {
-        match heard {
-            Heard::Free | Heard::Anew => self.round().await,
-            Heard::Stop | Heard::PeerMessages => self.take_requests().await,
-            Heard::Ping => {
+    async fn hear(&mut self, signal: FleetSignal) -> Result<(), StoreError> {
+        match signal {
+            FleetSignal::Free | FleetSignal::Resubscribed => self.round().await,
+            FleetSignal::Stop | FleetSignal::PeerMessages => self.take_requests().await,
+            FleetSignal::Ping => {
                 self.pinged = None;
                 if !std::mem::replace(&mut self.listen_works, true) {
                     tracing::info!("this node listen_works the others again");
@@ -197,7 +197,7 @@ impl NodeSession {
                 Ok(())
             }
             // Told to whoever waits for the outbox.
-            Heard::Outbox => Ok(()),
+            FleetSignal::Outbox => Ok(()),
         }
     }
 
@@ -281,7 +281,10 @@ impl NodeSession {
             Some(_) | None => {}
         }
         self.pinged = Some(Instant::now());
-        self.shared.store.tell(Some(self.epoch), Heard::Ping).await
+        self.shared
+            .store
+            .notify(Some(self.epoch), FleetSignal::Ping)
+            .await
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::list::RecordingsList;
-use crate::store::{Poll, Polled, Store};
+use crate::store::{PollTurn, SharedPoll, Store};
 use crate::vendors::cloudflare::{Cloudflare, Video, VideoState};
 use crate::vendors::governor::{PermitRequest, Priority};
 use crate::vendors::{Class, Done, Vendor, VendorError};
@@ -187,7 +187,7 @@ impl RecordingsPoller {
         let Some((store, own)) = self.others.get() else {
             return self.list(since, waiting, calls).await;
         };
-        let poll = Poll {
+        let poll = SharedPoll {
             name: POLL,
             since,
             interval: self.interval,
@@ -197,18 +197,18 @@ impl RecordingsPoller {
         let give_up = Instant::now() + PATIENCE;
         while Instant::now() < give_up {
             match store.shared_poll(*own, &poll).await {
-                Ok(Polled::Found(found)) => {
+                Ok(PollTurn::Found(found)) => {
                     let mut list = read(&found)?;
                     // Who looked may have had nobody behind its end.
                     self.read_on(&mut list, since, waiting, calls).await;
                     return Ok(list);
                 }
-                Ok(Polled::Yours) => {
+                Ok(PollTurn::Yours) => {
                     let found = self.list(since, waiting, calls).await;
                     self.share_result(store, *own, since, &found).await;
                     return found;
                 }
-                Ok(Polled::NotYet) => tokio::time::sleep(POLL_AGAIN.min(self.interval)).await,
+                Ok(PollTurn::NotYet) => tokio::time::sleep(POLL_AGAIN.min(self.interval)).await,
                 Err(error) => return Err(unanswered(error.to_string())),
             }
         }
@@ -223,8 +223,8 @@ impl RecordingsPoller {
         found: &Result<RecordingsList, VendorError>,
     ) {
         let shared = match found.as_ref().map(serde_json::to_string) {
-            Ok(Ok(text)) => store.put_poll(own, POLL, since, text).await,
-            Ok(Err(_)) | Err(_) => store.give_up_poll(own, POLL).await,
+            Ok(Ok(text)) => store.finish_shared_poll(own, POLL, since, text).await,
+            Ok(Err(_)) | Err(_) => store.abandon_shared_poll(own, POLL).await,
         };
         if let Err(error) = shared {
             // The others pass it over.

@@ -9,7 +9,7 @@ use crate::relay::{
     self, Backend, Cleanup, CleanupJob, Durable, Fact, Recording, RecordingState, Step,
 };
 use crate::store::{
-    CostRow, JournalEntry, NewCleanupJob, OutboxEntry, Projection, RecordingRow, RelayRow, Save,
+    JournalEntry, LedgerRow, NewCleanupJob, OutboxEntry, Projection, RecordingRow, RelayRow, Save,
     StoredRelay,
 };
 
@@ -254,7 +254,7 @@ pub(super) fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-fn cost(durable: &Durable, step: &Step) -> Option<CostRow> {
+fn cost(durable: &Durable, step: &Step) -> Option<LedgerRow> {
     let ended = step
         .facts
         .iter()
@@ -265,9 +265,9 @@ fn cost(durable: &Durable, step: &Step) -> Option<CostRow> {
 }
 
 /// A relay's row in the ledger.
-pub(super) fn ledger(row: &RelayRow, cost: relay::Cost, created_at: DateTime<Utc>) -> CostRow {
+pub(super) fn ledger(row: &RelayRow, cost: relay::Cost, created_at: DateTime<Utc>) -> LedgerRow {
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    CostRow {
+    LedgerRow {
         relay_id: row.id,
         channel_id: row.channel_id,
         stream_key_id: row.ingest_id.clone(),

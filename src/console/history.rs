@@ -124,7 +124,7 @@ async fn data(request: &HttpRequest, api: &Api) -> Result<HistoryData, Problem> 
     let end = today.checked_add_days(Days::new(1)).unwrap_or(today);
     let (from, to) = (midnight(first), midnight(end));
     let (lives, costs, channels) = futures_util::try_join!(
-        api.store.lives(from, to, MAX_RELAYS),
+        api.store.past_relays(from, to, MAX_RELAYS),
         api.store.costs(from, to, GroupBy::Day),
         api.store.costs(from, to, GroupBy::Channel),
     )?;

@@ -1,8 +1,8 @@
-//! Opening the database.
+//! Opens the database.
 //!
-//! SQLite: WAL, `synchronous=FULL` (intents, costs and the outbox survive a power loss), one connection that writes and a
-//! pool that cannot. In memory there is one connection for both. PostgreSQL: the same, with time limits everywhere, so
-//! that a server that hangs is a server that is gone.
+//! SQLite: WAL, `synchronous=FULL` (intents, costs and the outbox survive a power loss), one connection for writes and
+//! a read-only pool; in memory, one connection for both. PostgreSQL: the same, with time limits on everything, so that
+//! a server that hangs counts as unavailable.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,36 +18,36 @@ use secrecy::ExposeSecret;
 use super::StoreError;
 use crate::config::{DatabaseKind, DatabaseSettings, DatabaseUrl};
 
-/// How long to wait for a connection or its first answer, and how long SQLite waits for a lock.
+/// Longest wait for a connection, for its first answer, and for a lock of SQLite.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// Connections for what nodes tell each other, which must not wait behind the writer.
+/// Connections for the fleet's statements, which must not wait behind the writer.
 const FLEET: u32 = 2;
-/// Connections for renewals, which must wait behind nothing.
+/// Connections for lease renewals, which must not wait at all.
 const RENEWALS: u32 = 1;
-/// PostgreSQL's own limits, milliseconds: a statement, a lock, and a transaction whose client has fallen silent.
+/// PostgreSQL's limits in milliseconds: a statement, a lock, an idle transaction.
 const LIMITS: [(&str, &str); 3] = [
     ("statement_timeout", "10000"),
     ("lock_timeout", "5000"),
     ("idle_in_transaction_session_timeout", "5000"),
 ];
 
-/// Connections by what they are for.
+/// Connections by purpose.
 #[derive(Debug, Clone)]
 pub(super) struct Pools {
     /// For reads.
     pub(super) reader: DatabaseConnection,
-    /// For what nodes tell each other.
+    /// For the fleet's statements.
     pub(super) fleet: DatabaseConnection,
-    /// For renewals of leases.
+    /// For lease renewals.
     pub(super) renewals: DatabaseConnection,
 }
 
-/// A database that can be opened any number of times.
+/// Where the database is, and how it is opened.
 #[derive(Clone)]
 pub(super) enum Target {
     /// A file.
     File(SqliteConnectOptions),
-    /// SQLite in memory: gone with its one connection.
+    /// SQLite in memory: exists as long as its one connection.
     Memory(SqliteConnectOptions),
     /// PostgreSQL.
     Postgres(Box<PgConnectOptions>),
@@ -70,7 +70,7 @@ impl Target {
         })
     }
 
-    /// Explains, before the file is opened, why it cannot be: SQLite says the same of every reason.
+    /// Checks the folder before the file is opened: SQLite reports every failure alike.
     pub(super) fn check_folder(&self) -> Result<(), StoreError> {
         let Some(file) = self.file() else {
             return Ok(());
@@ -88,16 +88,15 @@ impl Target {
         }
     }
 
-    /// Asks once, directly, whether somebody answers: a pool would try again for as long as it may, and then not say why
-    /// it failed.
-    pub(super) async fn answers(&self) -> Result<(), StoreError> {
+    /// Connects once, directly: a pool would retry until its timeout and lose the cause.
+    pub(super) async fn check_answers(&self) -> Result<(), StoreError> {
         if let Self::Postgres(options) = self {
             timely(timely(options.connect()).await?.close()).await?;
         }
         Ok(())
     }
 
-    /// The file, where there is one.
+    /// The file, if there is one.
     pub(super) fn file(&self) -> Option<PathBuf> {
         match self {
             Self::File(options) => Some(options.get_filename().to_path_buf()),
@@ -105,7 +104,7 @@ impl Target {
         }
     }
 
-    /// One connection that writes, made when it is first used and again after it broke.
+    /// One connection for writes, opened at first use and again after it broke.
     pub(super) fn writer(&self) -> DatabaseConnection {
         match self {
             Self::File(options) | Self::Memory(options) => {
@@ -131,7 +130,7 @@ impl Target {
     /// All connections but the writer's.
     pub(super) fn pools(&self, writer: &DatabaseConnection, readers: u32) -> Pools {
         let reader = self.reader(writer, readers);
-        let apart = |most| match self {
+        let pool = |most| match self {
             Self::Memory(_) | Self::File(_) => reader.clone(),
             Self::Postgres(options) => SqlxPostgresConnector::from_sqlx_postgres_pool(
                 PgPoolOptions::new()
@@ -141,13 +140,13 @@ impl Target {
             ),
         };
         Pools {
-            fleet: apart(FLEET),
-            renewals: apart(RENEWALS),
+            fleet: pool(FLEET),
+            renewals: pool(RENEWALS),
             reader,
         }
     }
 
-    /// Connections that read, beside `writer`.
+    /// Connections for reads, beside `writer`.
     fn reader(&self, writer: &DatabaseConnection, readers: u32) -> DatabaseConnection {
         match self {
             Self::Memory(_) => writer.clone(),
@@ -182,7 +181,7 @@ fn sqlite(text: &str) -> Result<SqliteConnectOptions, StoreError> {
         .disable_statement_logging())
 }
 
-/// A PostgreSQL that does not answer in time is one that is gone.
+/// Fails as unavailable if PostgreSQL does not answer in time.
 pub(super) async fn timely<T>(
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, StoreError> {

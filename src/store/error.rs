@@ -1,24 +1,23 @@
-//! What can go wrong in the store, classified by what the caller can do about it.
+//! Errors of the store, classified by what the caller can do.
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-/// The store could not do it. Its texts name no password and hold no row's contents.
+/// An error of the store. Its text contains no password and no row contents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached, is full, locked or going away: later it may work. Of a write, the outcome is
-    /// unknown: it may have been committed.
+    /// The database is unreachable, full, locked or shutting down: a retry may work. The outcome of a write is unknown.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// The database took offence at this one statement; nothing of the request was written.
+    /// The database rejected this statement; nothing of the request was written.
     #[error("the database refused it: {0}")]
     Refused(String),
-    /// What is stored cannot be read.
+    /// A stored value cannot be read.
     #[error("what is stored cannot be read: {0}")]
     Corrupt(String),
-    /// The cursor was not made by this store.
+    /// The cursor is invalid.
     #[error("this cursor is not one of ours")]
     BadCursor,
-    /// The settings name no database that can be opened.
+    /// `database.url` is invalid or cannot be opened.
     #[error("database.url (DATABASE_URL) {0}")]
     BadUrl(String),
 }
@@ -50,10 +49,10 @@ impl From<&sqlx::Error> for StoreError {
         use sqlx::Error as E;
         if let E::Database(answer) = error {
             let text = answer.message().to_owned();
-            return match Verdict::of(&**answer) {
-                Verdict::Later => Self::Unavailable(text),
-                Verdict::Broken => Self::Corrupt(text),
-                Verdict::Never => Self::Refused(text),
+            return match DatabaseErrorKind::of(&**answer) {
+                DatabaseErrorKind::Transient => Self::Unavailable(text),
+                DatabaseErrorKind::Damaged => Self::Corrupt(text),
+                DatabaseErrorKind::Permanent => Self::Refused(text),
             };
         }
         if matches!(error, E::Configuration(_)) {
@@ -83,52 +82,52 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// What an error the database itself answered with means.
-enum Verdict {
-    /// It may work later.
-    Later,
+/// How to treat the database's own error.
+enum DatabaseErrorKind {
+    /// A retry may work.
+    Transient,
     /// The database is damaged.
-    Broken,
-    /// The same statement will be refused again.
-    Never,
+    Damaged,
+    /// A retry fails the same way.
+    Permanent,
 }
 
-/// SQLSTATE classes of PostgreSQL after which a repeat may work: connection, lack of resources, intervention (time
-/// limits and shut-downs among them), system, rollback (deadlocks), locks, a server that has become read-only.
+/// SQLSTATE classes worth a retry: connection, resources, operator intervention (time limits, shutdown), system,
+/// rollback (deadlocks), locks.
 const PASSING: [&str; 6] = ["08", "53", "57", "58", "40", "55"];
 const READ_ONLY: &str = "25006";
-/// PostgreSQL: damaged data.
+/// PostgreSQL: corruption.
 const DAMAGED: &str = "XX";
 
-/// SQLite's primary codes after which a repeat may work: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
+/// SQLite: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
 const SQLITE_PASSING: [u32; 7] = [5, 6, 7, 8, 10, 13, 14];
 /// SQLite: CORRUPT, NOTADB.
 const SQLITE_DAMAGED: [u32; 2] = [11, 26];
 
-impl Verdict {
+impl DatabaseErrorKind {
     fn of(answer: &dyn sqlx::error::DatabaseError) -> Self {
         let code = answer.code().unwrap_or_default();
         if answer
             .try_downcast_ref::<sqlx::sqlite::SqliteError>()
             .is_some()
         {
-            // An extended code bears the primary one in its low byte.
+            // An extended code holds the primary one in its low byte.
             let primary = code.parse::<u32>().unwrap_or_default() & 0xff;
             return if SQLITE_PASSING.contains(&primary) {
-                Self::Later
+                Self::Transient
             } else if SQLITE_DAMAGED.contains(&primary) {
-                Self::Broken
+                Self::Damaged
             } else {
-                Self::Never
+                Self::Permanent
             };
         }
         let class = code.get(..2).unwrap_or_default();
         if PASSING.contains(&class) || code == READ_ONLY {
-            Self::Later
+            Self::Transient
         } else if class == DAMAGED {
-            Self::Broken
+            Self::Damaged
         } else {
-            Self::Never
+            Self::Permanent
         }
     }
 }

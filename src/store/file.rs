@@ -1,4 +1,4 @@
-//! SQLite's file: who may read it, and whether it is sound.
+//! SQLite's file: its permissions and its integrity.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -8,31 +8,31 @@ use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
 use super::{Store, StoreError};
 
-/// Its owner's alone: it holds ids at the vendors, and everybody's relays.
-const OWNERS: u32 = 0o600;
-/// Permissions of all others.
+/// Read and write for the owner only: the file holds vendor ids and all relays.
+const OWNER_ONLY: u32 = 0o600;
+/// Permissions of group and others.
 const OTHERS: u32 = 0o077;
 
 impl Store {
-    /// Has SQLite check its file. Returns what it found wrong, in its own words; of a PostgreSQL nothing.
+    /// Runs SQLite's quick check and returns its complaints. Empty on PostgreSQL.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when the file is no database; [`StoreError::Unavailable`].
+    /// [`StoreError::Corrupt`] if the file is not a database.
     pub async fn quick_check(&self) -> Result<Vec<String>, StoreError> {
         if self.is_shared() {
             return Ok(Vec::new());
         }
         let check = Statement::from_string(DbBackend::Sqlite, "PRAGMA quick_check(5)");
         let rows = self.read().query_all_raw(check).await?;
-        let mut found = Vec::new();
+        let mut complaints = Vec::new();
         for row in rows {
-            found.push(row.try_get_by_index::<String>(0)?);
+            complaints.push(row.try_get_by_index::<String>(0)?);
         }
-        found.retain(|line| line != "ok");
-        Ok(found)
+        complaints.retain(|line| line != "ok");
+        Ok(complaints)
     }
 
-    /// The permissions of SQLite's file, when others than its owner have some.
+    /// The mode of SQLite's file if group or others have access.
     #[must_use]
     pub fn open_to_others(&self) -> Option<u32> {
         let file = self.inner.target.file()?;
@@ -41,20 +41,20 @@ impl Store {
     }
 }
 
-/// Makes the file if there is none, for its owner alone; SQLite gives the files beside it the same permissions. What it
-/// cannot do, SQLite cannot either, and says why.
-pub(super) fn make(file: &Path) {
-    let made = File::options()
+/// Creates a missing file for its owner only; SQLite copies the permissions to the files beside it. Errors are left to
+/// SQLite, which reports them.
+pub(super) fn create_private(file: &Path) {
+    let created = File::options()
         .write(true)
         .create_new(true)
-        .mode(OWNERS)
+        .mode(OWNER_ONLY)
         .open(file);
-    if let Err(error) = made {
-        tracing::trace!(%error, "the database file was not made");
+    if let Err(error) = created {
+        tracing::trace!(%error, "the database file was not created");
     }
 }
 
-/// Takes a file of this user away from all others: an earlier version made it for them too.
+/// Removes the access of group and others from a file that this user owns.
 pub(super) fn make_private(file: &Path) {
     let Ok(found) = file.metadata() else { return };
     let is_own = found.uid() == rustix::process::geteuid().as_raw();
@@ -62,12 +62,12 @@ pub(super) fn make_private(file: &Path) {
         return;
     }
     let name = file.display();
-    match std::fs::set_permissions(file, Permissions::from_mode(OWNERS)) {
+    match std::fs::set_permissions(file, Permissions::from_mode(OWNER_ONLY)) {
         Ok(()) => {
-            tracing::info!(file = %name, "others could open this file: now only its owner can")
+            tracing::info!(file = %name, "removed the access of other users to the database file")
         }
         Err(error) => {
-            tracing::warn!(file = %name, %error, "others can open this file, and its permissions cannot be changed")
+            tracing::warn!(file = %name, %error, "other users have access to the database file, and it cannot be removed")
         }
     }
 }

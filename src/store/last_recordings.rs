@@ -1,9 +1,8 @@
-//! What was read of channels' last recordings, kept until it changes: every read of a channel shows one, and a recording
-//! comes once a show.
+//! A cache of channels' last recordings: every read of a channel shows one, and they change once per broadcast.
 //!
-//! What is kept is never older than the last commit of this process's own writer, which has it forgotten. A read that was
-//! under way meanwhile may have seen the time before: it holds a ticket, and a ticket from before is worth nothing. What
-//! another process writes is not heard of here, so unless this one is alone on the database what is kept gets old.
+//! An entry is never older than the last commit of this process's writer, which removes it. A read that was under way
+//! at that commit may have seen the old state: its ticket is then no longer valid. Commits of other processes are not
+//! seen here, so entries expire unless this process is alone on the database.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,71 +12,71 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::RecordingRow;
 
-/// For how long something holds that another process may have changed.
-const HOLDS: Duration = Duration::from_secs(1);
-/// The most channels; then all are forgotten. A channel without a recording takes some 60 bytes, one with it some 600 more.
-const MOST: usize = 16_384;
+/// How long an entry is valid while other processes may write.
+const VALID_FOR: Duration = Duration::from_secs(1);
+/// Most entries; then all are dropped. An entry takes about 60 bytes, 660 with a recording.
+const MAX_CHANNELS: usize = 16_384;
 
-/// A channel's last recording; or that it has none.
+/// A channel's last recording, if it has one.
 type Last = Option<Arc<RecordingRow>>;
 
-/// The last recordings of channels.
+/// The cache.
 #[derive(Debug, Default)]
 pub(super) struct LastRecordings {
-    inner: Mutex<Inner>,
+    inner: Mutex<Cache>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Cache {
     channels: HashMap<i64, Kept>,
     last_ticket: u64,
-    /// No other process writes here.
+    /// No other process writes to the database.
     alone: bool,
 }
 
 #[derive(Debug)]
 enum Kept {
-    /// Read; asked for at that moment.
+    /// The value, and when the read began.
     Known(Last, Instant),
-    /// Being read, by all who hold this ticket.
-    Asked(Ticket),
+    /// Being read by the holders of this ticket.
+    Asked(ReadTicket),
 }
 
-/// What is known of a channel.
+/// The result of a look-up.
 #[derive(Debug, PartialEq)]
-pub(super) enum Poll {
-    /// This.
-    Known(Last),
-    /// Nothing: the database has to be asked, and the answer brought back with the ticket.
-    Ask(Ticket),
+pub(super) enum Lookup {
+    /// The value.
+    Hit(Last),
+    /// Not cached: read the database, and pass the result to [`LastRecordings::learn`] with this ticket.
+    Miss(ReadTicket),
 }
 
-/// Lets an answer in, unless the channel was written to since it was drawn.
+/// Admits a read result, unless the channel was written to since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ticket(u64);
+pub(super) struct ReadTicket(u64);
 
 impl LastRecordings {
-    /// What is known of a channel's last recording.
-    pub(super) fn poll(&self, channel_id: i64, now: Instant) -> Poll {
+    /// Looks a channel's last recording up.
+    pub(super) fn look_up(&self, channel_id: i64, now: Instant) -> Lookup {
         let mut inner = self.lock();
         match inner.channels.get(&channel_id) {
-            Some(Kept::Known(last, at)) if inner.alone || now < *at + HOLDS => {
-                return Poll::Known(last.clone());
+            Some(Kept::Known(last, at)) if inner.alone || now < *at + VALID_FOR => {
+                return Lookup::Hit(last.clone());
             }
-            Some(Kept::Asked(ticket)) => return Poll::Ask(*ticket),
+            Some(Kept::Asked(ticket)) => return Lookup::Miss(*ticket),
             Some(Kept::Known(..)) | None => {}
         }
-        if inner.channels.len() >= MOST {
+        if inner.channels.len() >= MAX_CHANNELS {
             inner.channels.clear();
         }
         inner.last_ticket += 1;
-        let ticket = Ticket(inner.last_ticket);
+        let ticket = ReadTicket(inner.last_ticket);
         inner.channels.insert(channel_id, Kept::Asked(ticket));
-        Poll::Ask(ticket)
+        Lookup::Miss(ticket)
     }
 
-    /// What the database answered to who drew the ticket, and asked at this moment.
-    pub(super) fn learn(&self, channel_id: i64, ticket: Ticket, last: Last, asked_at: Instant) {
+    /// Stores what the holder of the ticket read, from a read that began at `asked_at`.
+    pub(super) fn learn(&self, channel_id: i64, ticket: ReadTicket, last: Last, asked_at: Instant) {
         let mut inner = self.lock();
         if let Some(kept) = inner.channels.get_mut(&channel_id)
             && matches!(kept, Kept::Asked(asked) if *asked == ticket)
@@ -86,19 +85,19 @@ impl LastRecordings {
         }
     }
 
-    /// A recording of the channel was, or may have been, committed.
+    /// Removes a channel: one of its recordings was, or may have been, committed.
     pub(super) fn forget(&self, channel_id: i64) {
         self.lock().channels.remove(&channel_id);
     }
 
-    /// From now on no other process writes to this database; what one wrote before is not known here.
+    /// From now on no other process writes to this database. Drops all entries.
     pub(super) fn alone(&self) {
         let mut inner = self.lock();
         inner.alone = true;
         inner.channels.clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Cache> {
         self.inner.lock()
     }
 }
@@ -123,72 +122,75 @@ mod tests {
         }))
     }
 
-    fn ticket(last: &LastRecordings, channel_id: i64, now: Instant) -> Ticket {
-        match last.poll(channel_id, now) {
-            Poll::Ask(ticket) => ticket,
-            Poll::Known(known) => panic!("{known:?} is known"),
+    fn ticket(last: &LastRecordings, channel_id: i64, now: Instant) -> ReadTicket {
+        match last.look_up(channel_id, now) {
+            Lookup::Miss(ticket) => ticket,
+            Lookup::Hit(known) => panic!("{known:?} is known"),
         }
     }
 
     #[test]
-    fn a_process_alone_asks_once_until_it_writes_also_when_there_is_nothing() {
+    fn a_lone_process_reads_once_until_it_writes_also_without_a_recording() {
         let (last, now) = (LastRecordings::default(), Instant::now());
         last.alone();
         last.learn(1, ticket(&last, 1, now), None, now);
         last.learn(2, ticket(&last, 2, now), recording("of 2"), now);
         let later = now + Duration::from_secs(3600);
-        assert_eq!(last.poll(1, later), Poll::Known(None));
+        assert_eq!(last.look_up(1, later), Lookup::Hit(None));
         last.forget(1);
         last.learn(1, ticket(&last, 1, later), recording("new"), later);
-        assert_eq!(last.poll(1, later), Poll::Known(recording("new")));
-        assert_eq!(last.poll(2, later), Poll::Known(recording("of 2")));
+        assert_eq!(last.look_up(1, later), Lookup::Hit(recording("new")));
+        assert_eq!(last.look_up(2, later), Lookup::Hit(recording("of 2")));
     }
 
     #[test]
-    fn an_answer_from_before_a_commit_is_not_kept() {
+    fn a_result_from_before_a_commit_is_not_cached() {
         let (last, now) = (LastRecordings::default(), Instant::now());
         last.alone();
         let before = ticket(&last, 1, now);
         last.forget(1);
         last.learn(1, before, None, now);
         let after = ticket(&last, 1, now);
-        // Now somebody else asks too: the old answer still does not get in.
+        // Another reader now waits too: the old result is still rejected.
         last.learn(1, before, None, now);
         last.learn(1, after, recording("new"), now);
         last.learn(1, before, None, now);
-        assert_eq!(last.poll(1, now), Poll::Known(recording("new")));
+        assert_eq!(last.look_up(1, now), Lookup::Hit(recording("new")));
     }
 
     #[test]
-    fn who_asks_at_once_shares_a_ticket_so_that_the_first_answer_counts() {
+    fn concurrent_reads_share_a_ticket_so_that_the_first_result_counts() {
         let (last, now) = (LastRecordings::default(), Instant::now());
         last.alone();
         let (first, second) = (ticket(&last, 1, now), ticket(&last, 1, now));
         last.learn(1, first, recording("new"), now);
-        assert_eq!(last.poll(1, now), Poll::Known(recording("new")));
+        assert_eq!(last.look_up(1, now), Lookup::Hit(recording("new")));
         last.learn(1, second, recording("new"), now);
-        assert_eq!(last.poll(1, now), Poll::Known(recording("new")));
+        assert_eq!(last.look_up(1, now), Lookup::Hit(recording("new")));
     }
 
     #[test]
-    fn what_another_process_may_have_changed_holds_for_a_second() {
+    fn an_entry_that_another_process_may_have_changed_is_valid_for_a_second() {
         let (last, now) = (LastRecordings::default(), Instant::now());
         last.learn(1, ticket(&last, 1, now), None, now);
-        let nearly = now + HOLDS - Duration::from_millis(1);
-        assert_eq!(last.poll(1, nearly), Poll::Known(None));
-        let asked_again = ticket(&last, 1, now + HOLDS);
-        last.learn(1, asked_again, recording("theirs"), now + HOLDS);
-        assert_eq!(last.poll(1, now + HOLDS), Poll::Known(recording("theirs")));
+        let nearly = now + VALID_FOR - Duration::from_millis(1);
+        assert_eq!(last.look_up(1, nearly), Lookup::Hit(None));
+        let asked_again = ticket(&last, 1, now + VALID_FOR);
+        last.learn(1, asked_again, recording("theirs"), now + VALID_FOR);
+        assert_eq!(
+            last.look_up(1, now + VALID_FOR),
+            Lookup::Hit(recording("theirs"))
+        );
         last.alone();
-        assert!(matches!(last.poll(1, now + HOLDS), Poll::Ask(_)));
+        assert!(matches!(last.look_up(1, now + VALID_FOR), Lookup::Miss(_)));
     }
 
     #[test]
-    fn no_more_channels_are_kept_than_there_is_room_for() {
+    fn the_cache_is_bounded() {
         let (last, now) = (LastRecordings::default(), Instant::now());
         for channel_id in 0..50_000 {
             last.learn(channel_id, ticket(&last, channel_id, now), None, now);
-            assert!(last.lock().channels.len() <= MOST);
+            assert!(last.lock().channels.len() <= MAX_CHANNELS);
         }
     }
 }

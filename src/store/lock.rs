@@ -1,5 +1,5 @@
-//! One process acts on a SQLite file at a time: who holds its lock, an exclusive one on `<file>.lock`, which the kernel gives
-//! back when the process dies. On PostgreSQL several act, each on what is its own: see [`Store::join`](super::Store::join).
+//! One process at a time uses a SQLite file: it holds an exclusive lock on `<file>.lock`, which the kernel releases
+//! when the process ends. On PostgreSQL several nodes share the database: see [`Store::join`](super::Store::join).
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -11,26 +11,25 @@ use super::connect::Target;
 use super::file::make_private;
 use crate::config::DatabaseSettings;
 
-/// The right to act on a database; given back when dropped.
+/// The lock; dropping it releases it.
 #[derive(Debug)]
 pub struct DatabaseLock {
-    /// The lock lives as long as the file is open. Others than a file need none: a database in memory has nobody to share it
-    /// with, and PostgreSQL's is for all.
+    /// Holds the lock while open. `None` in memory and on PostgreSQL, which need no lock.
     _open: Option<File>,
 }
 
 /// Another process holds the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldBy {
-    /// Its process id, when it could be learnt.
+    /// Its process id, if known.
     pub pid: Option<u32>,
 }
 
 impl DatabaseLock {
-    /// Takes the lock if nobody holds it; never waits for a holder.
+    /// Takes the lock if it is free; never waits.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the lock file cannot be reached; [`StoreError::BadUrl`].
+    /// [`StoreError::Unavailable`] if the lock file cannot be opened; [`StoreError::BadUrl`].
     pub fn try_acquire(settings: &DatabaseSettings) -> Result<Result<Self, HeldBy>, StoreError> {
         match Target::of(settings)?.file() {
             Some(file) => lock_file(&file)
@@ -47,7 +46,7 @@ fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
         .write(true)
         .create(true)
         .truncate(false)
-        // Others could lock what they can open.
+        // A process that can open the file can lock it.
         .mode(0o600)
         .open(beside(&database, ".lock"))?;
     match file.try_lock() {
@@ -71,7 +70,7 @@ fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
     }
 }
 
-/// The same for every way of naming the file.
+/// One path for all names of the file.
 fn real_path(database: &Path) -> std::io::Result<PathBuf> {
     match database.canonicalize() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -87,7 +86,7 @@ fn real_path(database: &Path) -> std::io::Result<PathBuf> {
     }
 }
 
-/// A file that belongs to the database: its own name with another end.
+/// The name of a file beside the database: its own with a suffix.
 fn beside(database: &Path, end: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(end);

@@ -1,4 +1,4 @@
-//! The schema, brought up and down.
+//! Applies and reverts the migrations.
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -8,9 +8,9 @@ use sea_orm::{
 
 use super::{Store, StoreError, connect::Target};
 
-/// Serialises migrations of several processes; apart from the lock a running service holds.
+/// Serialises the migrations of several processes.
 const SERIALISE: &str = "SELECT pg_advisory_xact_lock(8097873492)";
-/// An index on someone's large table takes the time it takes.
+/// An index on a large table takes long.
 const UNHURRIED: &str = "SET LOCAL statement_timeout = 0";
 
 /// One migration.
@@ -23,10 +23,10 @@ pub struct MigrationStatus {
 }
 
 impl Store {
-    /// Applies what is missing of the schema: all of it or nothing.
+    /// Applies all missing migrations, or none.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]; [`StoreError::Refused`] when one of our tables' names is taken.
+    /// [`StoreError::Refused`] if one of our table names is taken.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let connection = self.migrating();
         let transaction = begin(&connection).await?;
@@ -34,10 +34,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Takes the last `steps` migrations back (`None`: all), with all they hold: all of it or nothing.
-    ///
-    /// # Errors
-    /// As [`Store::migrate`].
+    /// Reverts the last `steps` migrations (`None`: all) and deletes their data; all of them or none.
     pub async fn migrate_down(&self, steps: Option<u32>) -> Result<(), StoreError> {
         let connection = self.migrating();
         let transaction = begin(&connection).await?;
@@ -45,10 +42,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Every migration, in order. Writes nothing.
-    ///
-    /// # Errors
-    /// As [`Store::migrate`].
+    /// All migrations, in order. Writes nothing.
     pub async fn migration_status(&self) -> Result<Vec<MigrationStatus>, StoreError> {
         let migrations =
             Migrator::get_migration_with_status_read_only(&self.pools().reader).await?;
@@ -61,7 +55,7 @@ impl Store {
             .collect())
     }
 
-    /// A connection that may change the schema: one of its own, unless the database lives in the only one there is.
+    /// A connection for schema changes: a new one, except in memory, where there is only one.
     fn migrating(&self) -> DatabaseConnection {
         match self.inner.target {
             Target::Memory(_) => self.pools().reader,

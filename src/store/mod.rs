@@ -1,13 +1,12 @@
-//! Where state is kept: the only room that knows SQL, on SQLite and PostgreSQL alike.
+//! The database: the only room that knows SQL, on SQLite and PostgreSQL alike.
 //!
-//! A [`Store`] is a handle that is cheap to clone. What is read comes from a pool; what is written goes to one task, the
-//! writer, which commits all that wait in one transaction and answers after the commit. *Write first, act second* rests
-//! on that answer: `Ok` means that it is on disk, [`StoreError::Unavailable`] that nobody knows, and a repeat of the same
-//! request finds out.
+//! A [`Store`] is a cheap handle. Reads use a pool. Writes go to one task, the writer, which commits all waiting
+//! operations in one transaction and answers after the commit. *Write first, act second* relies on that answer: `Ok`
+//! means that the write is on disk; after [`StoreError::Unavailable`] the outcome is unknown, and repeating the same
+//! request is safe.
 //!
-//! Which process may write what is said by the epoch it drew, which every [`Save`] carries: on SQLite the one process that
-//! holds the [`DatabaseLock`] takes all ([`Store::take_epoch`]); on PostgreSQL there may be several ([`Store::join`]), and
-//! each relay belongs to one of them.
+//! Every [`Save`] carries the fencing token (epoch) of its process. On SQLite the holder of the [`DatabaseLock`] owns
+//! all relays ([`Store::take_epoch`]); on PostgreSQL each relay belongs to one of several nodes ([`Store::join`]).
 
 mod connect;
 mod entities;
@@ -34,7 +33,9 @@ use sea_orm::DbBackend;
 use uuid::Uuid;
 
 pub use error::StoreError;
-pub use fleet::{Fleet, Heard, Listener, Node, Poll, Polled, Share, ShareChange, Shares};
+pub use fleet::{
+    Fleet, FleetListener, FleetSignal, Node, PollTurn, Share, ShareChange, SharedPoll, Shares,
+};
 pub use lock::{DatabaseLock, HeldBy};
 pub use migrations::MigrationStatus;
 pub use operations::create::{Created, NewRelay};
@@ -53,27 +54,27 @@ use last_recordings::LastRecordings;
 use operations::alarms::{ClearAlarm, Forget, RaiseAlarm, Remember};
 use operations::cleanup_jobs::{AddCleanupJobs, PostponeCleanupJob, SettleCleanupJob};
 use operations::deliveries::{Redeliver, SetDelivers};
-use operations::instance::{DrawInstance, Probe, TakeEpoch, TryWrite};
+use operations::instance::{DrawInstance, PingWriter, TakeEpoch, TryWrite};
 use sql::OwnSql;
 use writer::Writer;
 
 use crate::config::DatabaseSettings;
 
-/// The phases in which a relay holds its channel's slot: at most one relay of a channel is in one of them.
+/// The phases in which a relay holds its channel's slot.
 pub const SLOT_PHASES: [&str; 4] = ["provisioning", "awaiting_live", "live", "interrupted"];
 
 /// The database.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    inner: Arc<StoreInner>,
 }
 
-struct Inner {
+struct StoreInner {
     target: Target,
-    /// The most connections that read.
+    /// Most connections for reads.
     readers: u32,
     writer: Writer,
-    /// Replaced when they seem to hang.
+    /// Replaced by [`Store::reconnect`].
     pools: RwLock<Pools>,
     last_recordings: Arc<LastRecordings>,
 }
@@ -85,27 +86,27 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the database, makes its file when it is missing (unless the URL says `mode=rw`), and starts the writer on the runtime this is
-    /// called on. The schema is left as it is: see [`Store::migrate`].
+    /// Opens the database, creates its file unless the URL says `mode=rw`, and starts the writer on the current
+    /// runtime. Does not change the schema: see [`Store::migrate`].
     ///
     /// # Errors
-    /// [`StoreError::BadUrl`]; [`StoreError::Unavailable`] when nobody answers within five seconds.
+    /// [`StoreError::BadUrl`]; [`StoreError::Unavailable`] without an answer within five seconds.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         let target = Target::of(settings)?;
         target.check_folder()?;
         if let Some(path) = target.file().filter(|_| !settings.must_exist()) {
-            file::make(&path);
+            file::create_private(&path);
         }
-        target.answers().await?;
+        target.check_answers().await?;
         let connection = target.writer();
-        // SQLite makes the file, and switches it to WAL, on the first connection that may write.
+        // SQLite creates the file, and switches it to WAL, on the first connection that may write.
         connection.ping().await?;
         let pools = target.pools(&connection, settings.read_connections);
         pools.reader.ping().await?;
         let last_recordings = Arc::<LastRecordings>::default();
         let writer = Writer::start(target.clone(), connection, last_recordings.clone());
         Ok(Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(StoreInner {
                 target,
                 readers: settings.read_connections,
                 writer,
@@ -115,11 +116,10 @@ impl Store {
         })
     }
 
-    /// Finishes what was asked of the writer, and closes every connection. Requests that come later are told
-    /// [`StoreError::Unavailable`].
+    /// Finishes queued writes and closes every connection. Later requests fail as [`StoreError::Unavailable`].
     pub async fn close(&self) {
         self.inner.writer.close().await;
-        // Whether the last connections say good-bye changes nothing.
+        // An error while closing changes nothing.
         let pools = self.pools();
         for pool in [pools.reader, pools.fleet, pools.renewals] {
             let _ = pool.close_by_ref().await;
@@ -130,8 +130,8 @@ impl Store {
         self.inner.pools.read().clone()
     }
 
-    /// Takes new connections to a PostgreSQL: those there are may hang, when its machine has gone without a word, for as long
-    /// as the network waits for it. The writer does so by itself.
+    /// Replaces the PostgreSQL pools: after a silent host failure the old connections may hang. The writer replaces its
+    /// own.
     pub fn reconnect(&self) {
         if let Target::Postgres(_) = self.inner.target {
             let mut pools = self.inner.pools.write();
@@ -139,35 +139,25 @@ impl Store {
         }
     }
 
-    /// Asks the database whether it is there.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] when it is not.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.pools().reader.ping().await?)
     }
 
-    /// Asks the database whether it takes writes; returns after everything that was asked of the writer before is done,
-    /// or was not.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] when it does not.
+    /// Waits for the writes queued before, and checks that the database accepts a commit.
     pub async fn ping_writer(&self) -> Result<(), StoreError> {
-        self.inner.writer.run(Probe).await
+        self.inner.writer.run(PingWriter).await
     }
 
-    /// Asks the database whether it takes writes again after it did not: something is written, which a full disk refuses.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] when it does not.
+    /// Checks that the database accepts writes, by writing: a full disk accepts an empty commit.
     pub async fn try_write(&self) -> Result<(), StoreError> {
         self.inner.writer.run(TryWrite).await
     }
 
-    /// Which database this is, and its epoch; drawn the first time it is asked.
+    /// The identity of this database, created by the first call.
     ///
     /// # Errors
-    /// As every write here: [`StoreError::Unavailable`] (the outcome is unknown), [`StoreError::Refused`] (nothing was
+    /// As every write: [`StoreError::Unavailable`] (the outcome is unknown), [`StoreError::Refused`] (nothing was
     /// written).
     pub async fn instance(&self) -> Result<Instance, StoreError> {
         use sea_orm::EntityTrait;
@@ -180,11 +170,8 @@ impl Store {
         }
     }
 
-    /// Takes the database over: one higher epoch, for this process, which is the only node from now on, and for all
-    /// unfinished relays. Saves under any other are fenced.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Takes a SQLite database over: this process becomes the only node, under a new epoch, and owns all unfinished
+    /// relays. Saves under older epochs are fenced.
     pub async fn take_epoch(&self) -> Result<i64, StoreError> {
         let epoch = self.inner.writer.run(TakeEpoch).await?;
         if !self.is_shared() {
@@ -193,34 +180,22 @@ impl Store {
         Ok(epoch)
     }
 
-    /// Brings a relay into being, if its channel's slot is free.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Creates a relay if its channel's slot is free.
     pub async fn create(&self, relay: NewRelay) -> Result<Created, StoreError> {
         self.inner.writer.run(relay).await
     }
 
-    /// Stores a relay's next state and all that follows from it.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Stores a relay's next state with all that follows from it.
     pub async fn save(&self, save: Save) -> Result<Saved, StoreError> {
         self.inner.writer.run(save).await
     }
 
-    /// Ends a relay that cannot end itself. One that has ended already is left as it is.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Ends a relay that cannot end itself. Does nothing if it has ended.
     pub async fn end_by_force(&self, end: ForcedEnd) -> Result<Saved, StoreError> {
         self.inner.writer.run(end).await
     }
 
-    /// Takes cleanup jobs on; what is owed already is not owed twice.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Adds cleanup jobs. A job of the same kind and target is added once.
     pub async fn add_cleanup_jobs(
         &self,
         cleanup_jobs: Vec<NewCleanupJob>,
@@ -228,36 +203,27 @@ impl Store {
         self.inner.writer.run(AddCleanupJobs(cleanup_jobs)).await
     }
 
-    /// Strikes a cleanup job off: it is paid, or the vendor's own limit has passed.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Deletes a cleanup job: it is done, or the vendor's own limit has made it unnecessary.
     pub async fn settle_cleanup_job(&self, id: Uuid) -> Result<(), StoreError> {
         self.inner.writer.run(SettleCleanupJob(id)).await
     }
 
-    /// Puts a cleanup job off after an attempt in vain, and counts it.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Counts a failed attempt of a cleanup job and schedules the next.
     pub async fn postpone_cleanup_job(
         &self,
         id: Uuid,
         next_attempt_at: DateTime<Utc>,
         error: String,
     ) -> Result<(), StoreError> {
-        let put_off = PostponeCleanupJob {
+        let postpone = PostponeCleanupJob {
             id,
             next_attempt_at,
             error,
         };
-        self.inner.writer.run(put_off).await
+        self.inner.writer.run(postpone).await
     }
 
-    /// Remembers what a key was used for; answers what is remembered, which is an earlier use if there was one.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Stores which relay a key was used for. Returns the first use of the key.
     pub async fn remember_idempotency(
         &self,
         record: IdempotencyRecord,
@@ -265,18 +231,12 @@ impl Store {
         self.inner.writer.run(Remember(record)).await
     }
 
-    /// Frees a key, unless it was used again since it was read.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Deletes a key, unless it was used again since it was read.
     pub async fn forget_idempotency(&self, record: IdempotencyRecord) -> Result<(), StoreError> {
         self.inner.writer.run(Forget(record)).await
     }
 
-    /// Raises an alarm, or says that its cause was seen again.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Raises an alarm, or updates a raised one.
     pub async fn raise_alarm(
         &self,
         key: AlarmKey,
@@ -288,44 +248,28 @@ impl Store {
         self.inner.writer.run(alarm).await
     }
 
-    /// Takes an alarm away: its cause is gone.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Clears an alarm.
     pub async fn clear_alarm(&self, key: AlarmKey) -> Result<(), StoreError> {
         self.inner.writer.run(ClearAlarm(key)).await
     }
 
-    /// Says whether messages are to be delivered: those that come to be from now on. Saying no forgets that the endpoint
-    /// was disabled.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Turns delivery of new messages on or off. Turning it off also re-enables a disabled endpoint.
     pub async fn deliver_messages(&self, delivers: bool) -> Result<(), StoreError> {
         self.inner.writer.run(SetDelivers(delivers)).await
     }
 
-    /// Writes down what came of an attempt to deliver a message.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
-    pub async fn note_attempt(&self, attempt: Attempt) -> Result<(), StoreError> {
+    /// Stores the result of an attempt to deliver a message.
+    pub async fn record_attempt(&self, attempt: Attempt) -> Result<(), StoreError> {
         self.inner.writer.run(attempt).await
     }
 
-    /// Has a message delivered again, in its channel's order, and counts the endpoint as enabled; answers whether the
-    /// message is kept.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Delivers a message again, in its channel's order, and enables the endpoint. Returns false if the message is no
+    /// longer kept.
     pub async fn redeliver(&self, id: i64, at: DateTime<Utc>) -> Result<bool, StoreError> {
         self.inner.writer.run(Redeliver { id, at }).await
     }
 
-    /// Lets a bounded piece go of what has been kept long enough; answers how many rows. Ask again until it is 0.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
+    /// Deletes a bounded number of rows whose retention has passed, and returns the count. Repeat until it is 0.
     pub async fn purge(&self, purge: Purge) -> Result<u64, StoreError> {
         self.inner.writer.run(purge).await
     }

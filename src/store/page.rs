@@ -1,5 +1,5 @@
-//! Lists, a page at a time: a page ends with a cursor that names its last row, so that rows written meanwhile neither
-//! shift nor repeat anything.
+//! Pagination by cursor. A cursor names the last row of a page, so rows written meanwhile neither shift nor repeat
+//! others.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,9 +11,9 @@ use super::StoreError;
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The most rows it may hold; at least one is given.
+    /// Most rows of the page, at least 1.
     pub limit: u32,
-    /// The `next_cursor` of the page before; `None` for the first.
+    /// The `next_cursor` of the page before; `None` for the first page.
     pub cursor: Option<String>,
 }
 
@@ -22,12 +22,12 @@ pub struct PageRequest {
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
-    /// Asks for the page after this one; `None` when this is the last.
+    /// The cursor of the next page; `None` on the last.
     pub next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of `limit + 1` rows that were asked for: the one too many tells that there is another page.
+    /// Makes a page from up to `limit + 1` rows: an extra row means that there is another page.
     pub(super) fn of(mut rows: Vec<T>, limit: u64, cursor: impl Fn(&T) -> String) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
@@ -40,17 +40,17 @@ impl<T> Page<T> {
 }
 
 impl PageRequest {
-    /// How many rows the page may hold.
+    /// Most rows of the page.
     pub(super) fn limit(&self) -> u64 {
         self.limit.max(1).into()
     }
 
-    /// The place the page starts after, in a list by time and id.
-    pub(super) fn after_moment(&self) -> Result<Option<Moment>, StoreError> {
-        self.cursor.as_deref().map(Moment::read).transpose()
+    /// Where the page starts in a list by time and id.
+    pub(super) fn after_time(&self) -> Result<Option<TimeCursor>, StoreError> {
+        self.cursor.as_deref().map(TimeCursor::read).transpose()
     }
 
-    /// The place the page starts after, in a list by number; 0 before the first.
+    /// Where the page starts in a list by number; 0 for the first page.
     pub(super) fn after_number(&self) -> Result<i64, StoreError> {
         let Some(cursor) = &self.cursor else {
             return Ok(0);
@@ -59,15 +59,15 @@ impl PageRequest {
     }
 }
 
-/// A place in a list by time and id.
+/// A position in a list by time and id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(super) struct TimeCursor {
     pub(super) time: DateTime<Utc>,
     pub(super) id: Uuid,
 }
 
-impl Moment {
-    /// As a cursor.
+impl TimeCursor {
+    /// Encodes the cursor.
     pub(super) fn write(self) -> String {
         let mut bytes = [0; 24];
         let (time, id) = bytes.split_at_mut(8);
@@ -89,7 +89,7 @@ impl Moment {
     }
 }
 
-/// A number as a cursor.
+/// Encodes a number as a cursor.
 pub(super) fn number(number: i64) -> String {
     URL_SAFE_NO_PAD.encode(number.to_be_bytes())
 }
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_cursor_leads_back_to_its_place() {
-        let moment = Moment {
+        let moment = TimeCursor {
             time: DateTime::from_timestamp_micros(1_763_800_000_123_456).unwrap(),
             id: Uuid::from_u128(7),
         };
@@ -116,18 +116,18 @@ mod tests {
             limit: 10,
             cursor: Some(moment.write()),
         };
-        assert_eq!(request.after_moment(), Ok(Some(moment)));
+        assert_eq!(request.after_time(), Ok(Some(moment)));
         assert_eq!(request.after_number(), Err(StoreError::BadCursor));
     }
 
     #[test]
-    fn a_cursor_nobody_gave_is_an_error() {
+    fn an_invalid_cursor_is_an_error() {
         for cursor in ["", "abc", "not base64!", "AAAAAAAAAAA"] {
             let request = PageRequest {
                 limit: 10,
                 cursor: Some(cursor.into()),
             };
-            assert_eq!(request.after_moment(), Err(StoreError::BadCursor));
+            assert_eq!(request.after_time(), Err(StoreError::BadCursor));
         }
     }
 }

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_is_repeated_while_the_database_is_away_and_a_refusal_is_told() {
+    async fn a_call_is_repeated_while_the_database_is_unavailable_and_a_refusal_is_returned() {
         let tries = Cell::new(0);
         let call = || async {
             tries.set(tries.get() + 1);

@@ -1,6 +1,5 @@
-//! What is stored, as plain structs. Names of phases, outcomes, cleanup jobs and the like are text here: their meaning is the
-//! pure core's. Times are UTC and kept to the microsecond, ids of vendors are the vendors'. No secret belongs in any of
-//! these.
+//! The rows, as plain structs without secrets. Phases, outcomes and kinds are text here; the core gives them meaning.
+//! Times are UTC, to the microsecond.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
@@ -9,45 +8,45 @@ use uuid::Uuid;
 
 use super::SLOT_PHASES;
 
-/// Which database this is, and which process's saves count.
+/// The identity of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Eight lower-case hexadecimal digits, drawn once: the second part of our tag on vendor objects.
+    /// Eight lower-case hexadecimal digits, drawn once: the second part of the resource tag.
     pub database_id: String,
-    /// The fence: saves under a lower one are refused. 0 until one is taken.
+    /// The last fencing token drawn; 0 before the first.
     pub epoch: i64,
 }
 
 /// A relay, as its owner writes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RelayRow {
-    /// The API's id.
+    /// Its id.
     pub id: Uuid,
     /// The marketplace's channel.
     pub channel_id: i64,
-    /// Agora's name of the channel.
+    /// Agora's channel name.
     pub channel_name: String,
     /// The seller's uid in the channel.
     pub seller_uid: i64,
-    /// Where the relay is in its life; the first four phases hold the channel's slot.
+    /// The phase; the first four hold the channel's slot.
     pub phase: String,
-    /// The phase in the marketplace's words.
+    /// The phase, in the marketplace's words.
     pub relay_status: String,
-    /// Which egress carries it.
+    /// The kind of egress.
     pub backend: String,
-    /// Where the egress runs, when that was chosen.
+    /// The egress's region, if one was chosen.
     pub region: Option<String>,
-    /// Cloudflare's uid of the ingest.
+    /// The ingest's id.
     pub ingest_id: Option<String>,
     /// Cloud Recording's resource id.
     pub agora_resource_id: Option<String>,
-    /// The `cname` the egress was started with: our tag.
+    /// The egress's `cname`: the resource tag.
     pub agora_recording_cname: Option<String>,
     /// The egress's uid.
     pub agora_recording_uid: Option<i64>,
     /// Cloud Recording's `sid`.
     pub agora_sid: Option<String>,
-    /// Media Push's converter.
+    /// Media Push's converter id.
     pub agora_converter_id: Option<String>,
     /// The outcome's code, from `stopping` on.
     pub outcome: Option<String>,
@@ -55,26 +54,26 @@ pub struct RelayRow {
     pub requested_at: DateTime<Utc>,
     /// When the egress accepted.
     pub started_at: Option<DateTime<Utc>>,
-    /// When a buyer could first press play.
+    /// When the stream was first playable.
     pub live_at: Option<DateTime<Utc>>,
-    /// When `stopping` was entered.
+    /// When `stopping` began.
     pub stopped_at: Option<DateTime<Utc>>,
-    /// When nothing more was to happen.
+    /// When the relay ended.
     pub ended_at: Option<DateTime<Utc>>,
-    /// The durable state of the pure core; read back, `Null` when what is stored is no JSON.
+    /// The core's durable state; `Null` when read if the stored text is not JSON.
     pub state: Value,
-    /// The form `state` is in.
+    /// The format version of `state`.
     pub state_version: i32,
 }
 
-/// A relay, as it stands in the store.
+/// A relay, as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredRelay {
     /// What its owner wrote.
     pub row: RelayRow,
-    /// The epoch of its owner.
+    /// Its owner's epoch.
     pub epoch: i64,
-    /// How many entries its journal has.
+    /// The number of its journal entries.
     pub revision: i64,
 }
 
@@ -86,18 +85,18 @@ impl StoredRelay {
     }
 }
 
-/// A relay, as far as its history counts.
+/// A relay, as the history counts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Life {
+pub struct PastRelay {
     /// When the start was accepted.
     pub requested_at: DateTime<Utc>,
-    /// When a buyer could first press play.
+    /// When the stream was first playable.
     pub live_at: Option<DateTime<Utc>>,
-    /// The outcome's code; none while it is not decided.
+    /// The outcome's code, once decided.
     pub outcome: Option<String>,
 }
 
-/// One event of a relay, and what it led to.
+/// An event of a relay and the actions that followed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {
     /// When it was handled.
@@ -108,29 +107,29 @@ pub struct JournalEntry {
     pub phase: String,
     /// The event.
     pub data: Value,
-    /// The actions it led to.
+    /// The actions.
     pub actions: Value,
 }
 
-/// A [`JournalEntry`] with its place.
+/// A [`JournalEntry`] with its number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredEntry {
     /// From 1, without gaps.
     pub seq: i64,
-    /// What happened.
+    /// The entry.
     pub entry: JournalEntry,
 }
 
-/// A video Cloudflare kept of a relay.
+/// A video on demand that the platform keeps of a relay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordingRow {
-    /// Cloudflare's uid of the video.
+    /// The platform's id.
     pub id: String,
-    /// Whose it is.
+    /// Its relay.
     pub relay_id: Uuid,
     /// Its channel.
     pub channel_id: i64,
-    /// `ready` when it can be played; other words are the core's.
+    /// `ready` when playable, else one of the core's words.
     pub state: String,
     /// Its length.
     pub duration_seconds: Option<f64>,
@@ -142,21 +141,21 @@ pub struct RecordingRow {
     pub thumbnail_url: Option<String>,
     /// When it was first seen.
     pub created_at: DateTime<Utc>,
-    /// When it could be played.
+    /// When it became playable.
     pub ready_at: Option<DateTime<Utc>>,
 }
 
-/// The state of a [`RecordingRow`] that can be played.
+/// The state of a playable recording.
 pub const READY: &str = "ready";
 
-/// What a relay cost.
+/// A relay's cost, in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CostRow {
-    /// Whose it is; a second cost of the same relay is ignored.
+pub struct LedgerRow {
+    /// Its relay; a second cost of the same relay is ignored.
     pub relay_id: Uuid,
     /// Its channel.
     pub channel_id: i64,
-    /// Cloudflare's uid of the ingest.
+    /// The ingest's id.
     pub stream_key_id: Option<String>,
     /// Seconds charged.
     pub duration_seconds: i64,
@@ -166,13 +165,13 @@ pub struct CostRow {
     pub cost_micros: i64,
     /// Agora's part, millionths of a US dollar.
     pub agora_cost_micros: i64,
-    /// What the seconds were taken from: `recording` or `observed`.
+    /// The source of the seconds: `recording` or `observed`.
     pub source: String,
     /// When the relay ended.
     pub created_at: DateTime<Utc>,
 }
 
-/// What the ledger is summed by.
+/// How the ledger is grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupBy {
     /// The marketplace's channel.
@@ -181,7 +180,7 @@ pub enum GroupBy {
     Day,
 }
 
-/// What a [`CostSum`] sums up.
+/// The group of a [`CostSum`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CostGroup {
     /// One channel.
@@ -190,16 +189,16 @@ pub enum CostGroup {
     Day(NaiveDate),
 }
 
-/// A part of the ledger, summed in integers.
+/// A sum over the ledger, in integers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CostSum {
-    /// What it sums up.
+    /// The group.
     pub group: CostGroup,
-    /// How many relays.
+    /// Number of relays.
     pub relays: i64,
     /// Their seconds.
     pub duration_seconds: i64,
-    /// Their US cents, each relay's rounded up.
+    /// Their US cents, each relay rounded up.
     pub cost_cents: i64,
     /// Their millionths of a US dollar.
     pub cost_micros: i64,
@@ -207,78 +206,78 @@ pub struct CostSum {
     pub agora_cost_micros: i64,
 }
 
-/// What a relay that has moved on still owes a vendor.
+/// A cleanup job to store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewCleanupJob {
-    /// Ours.
+    /// Its id.
     pub id: Uuid,
-    /// Whose cleanup job it is.
+    /// Its relay.
     pub relay_id: Uuid,
     /// Its channel.
     pub channel_id: i64,
-    /// What is owed: the core's word.
+    /// The kind, in the core's words.
     pub kind: String,
-    /// The vendor's id of what it is owed for. `kind` and `target` are owed once.
+    /// The vendor's id of the object. One job exists per `kind` and `target`.
     pub target: String,
-    /// What the payment needs besides.
+    /// What else the job needs.
     pub data: Value,
-    /// Since when.
+    /// When it was added.
     pub created_at: DateTime<Utc>,
     /// When to try next.
     pub next_attempt_at: DateTime<Utc>,
-    /// When the vendor's own limit has settled it.
+    /// When the vendor's own limit makes it unnecessary.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A cleanup job that is not paid yet.
+/// A stored cleanup job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenCleanupJob {
-    /// What is owed.
+    /// The job.
     pub cleanup_job: NewCleanupJob,
-    /// How often it was tried in vain.
+    /// Failed attempts.
     pub attempts: i32,
-    /// What the last attempt came to.
+    /// The error of the last attempt.
     pub last_error: Option<String>,
 }
 
-/// How much is owed of one kind.
+/// The open cleanup jobs of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CleanupCount {
     /// The kind.
     pub kind: String,
-    /// How many cleanup jobs are open.
+    /// Their number.
     pub open: i64,
-    /// Since when the oldest.
+    /// When the oldest was added.
     pub oldest: DateTime<Utc>,
 }
 
-/// What the marketplace is to be told.
+/// A message to the marketplace.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxEntry {
-    /// Its place among its relay's, from 1; `None`: after the last one, which `data.sequence` of its body is then told.
+    /// Its number within the relay, from 1. `None`: the next one, which is also written to `data.sequence` of the body.
     pub sequence: Option<i64>,
     /// The type of the message: `relay.live`.
     pub kind: String,
-    /// What it says.
+    /// The body.
     pub body: Value,
-    /// When it came to be.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// A message that stands in the outbox.
+/// A message in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxMessage {
-    /// Its number: counted in the order of the commits, without gaps.
+    /// Its number: without gaps, in the order of commits.
     pub id: i64,
-    /// The channel it is about.
+    /// Its channel.
     pub channel_id: i64,
     /// The type of the message: `relay.live`.
     pub kind: String,
-    /// What it says: JSON on one line, always the same bytes.
+    /// The body: JSON on one line, always the same bytes.
     pub body: String,
 }
 
-/// What became of a message on its way to the marketplace.
+/// The status of a delivery.
 #[derive(
     Debug,
     Clone,
@@ -293,49 +292,49 @@ pub struct OutboxMessage {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DeliveryStatus {
-    /// It waits, for its time or for the message before it.
+    /// Waits for its time or for an earlier message.
     Pending,
-    /// It was taken.
+    /// Delivered.
     Delivered,
-    /// It was given up.
+    /// Given up.
     Failed,
 }
 
-/// A message on its way to the marketplace.
+/// The delivery of a message to the marketplace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// The message's number.
     pub id: i64,
-    /// What its receiver knows it by.
+    /// The `webhook-id` header.
     pub webhook_id: Uuid,
     /// The type of the message.
     pub kind: String,
-    /// Whose it is.
+    /// Its relay.
     pub relay_id: Uuid,
     /// Its channel.
     pub channel_id: i64,
-    /// Its place among its relay's.
+    /// Its number within the relay.
     pub sequence: i64,
-    /// What became of it.
+    /// Its status.
     pub status: DeliveryStatus,
-    /// How often it was tried since it was last asked for.
+    /// Attempts since it was created or last redelivered.
     pub attempts: i32,
-    /// When the message came to be.
+    /// When the message was created.
     pub created_at: DateTime<Utc>,
-    /// When it is tried next, if it waits.
+    /// When it is tried next, if pending.
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// When it was last tried.
     pub last_attempt_at: Option<DateTime<Utc>>,
-    /// When it was taken.
+    /// When it was delivered.
     pub delivered_at: Option<DateTime<Utc>>,
-    /// The HTTP status last answered.
+    /// The HTTP status of the last response.
     pub response_status: Option<u16>,
-    /// Why it was last not taken.
+    /// The last error.
     pub last_error: Option<String>,
 }
 
-/// What a receiver knows a message by: a digest of all it says. A body holds its relay's id, its sequence in it and its time, so
-/// another message has another id, in another database and in one that was restored too; and every repeat has the same.
+/// The `webhook-id`: a digest of the body. A body contains its relay's id, sequence and time, so ids are unique across
+/// databases and restores, and the same for every retry.
 pub(crate) fn webhook_id(body: &str) -> Uuid {
     let mut id = [0; 16];
     id.iter_mut()
@@ -344,29 +343,29 @@ pub(crate) fn webhook_id(body: &str) -> Uuid {
     uuid::Builder::from_custom_bytes(id).into_uuid()
 }
 
-/// A message whose time has come.
+/// A message that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueDelivery {
     /// Its number.
     pub id: i64,
-    /// What its receiver knows it by.
+    /// The `webhook-id` header.
     pub webhook_id: Uuid,
     /// Its channel.
     pub channel_id: i64,
-    /// What it says, as it is sent.
+    /// The body, as it is sent.
     pub body: String,
-    /// How often it was tried in vain.
+    /// Failed attempts.
     pub attempts: i32,
     /// It is not tried after this.
     pub give_up_at: DateTime<Utc>,
 }
 
-/// Which relay a request with an `Idempotency-Key` made or met.
+/// The relay that a request with an `Idempotency-Key` created or found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyRecord {
     /// The key.
     pub key: String,
-    /// The request it came with, hashed.
+    /// A hash of the request.
     pub request_hash: String,
     /// The relay.
     pub relay_id: Uuid,
@@ -374,16 +373,16 @@ pub struct IdempotencyRecord {
     pub created_at: DateTime<Utc>,
 }
 
-/// What `channels` shows of a relay. All of it is written each time; `None` is written as NULL.
+/// What `channels` shows of a relay. Every write sets all columns; `None` is NULL.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Projection {
-    /// Agora's name of the channel.
+    /// Agora's channel name.
     pub channel_name: String,
-    /// Cloudflare's uid of the ingest.
+    /// The ingest's id.
     pub stream_key_id: Option<String>,
-    /// Where buyers watch.
+    /// The live HLS manifest.
     pub hls_playback_url: Option<String>,
-    /// Where they watch it again.
+    /// The recording's HLS manifest.
     pub stream_recording_url: Option<String>,
     /// Cloud Recording's resource id.
     pub agora_resource_id: Option<String>,
@@ -397,14 +396,14 @@ pub struct Projection {
     pub relay_started_at: Option<DateTime<Utc>>,
 }
 
-/// Which alarm: one row each.
+/// The key of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlarmKey {
-    /// What it is.
+    /// Its code.
     pub code: String,
-    /// What it is about.
+    /// A relay's or vendor's id, or empty.
     pub subject: String,
-    /// The name of the node that sees its cause; empty for a cause that all nodes share.
+    /// The node that sees the cause; empty if all nodes share it.
     pub node: String,
 }
 
@@ -418,19 +417,19 @@ impl From<&AlarmRow> for AlarmKey {
     }
 }
 
-/// Something that needs a person.
+/// An alarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlarmRow {
-    /// What it is.
+    /// Its code.
     pub code: String,
-    /// What it is about: a relay's id, a vendor's, or empty.
+    /// A relay's or vendor's id, or empty.
     pub subject: String,
-    /// The name of the node that sees its cause; empty for a cause that all nodes share.
+    /// The node that sees the cause; empty if all nodes share it.
     pub node: String,
-    /// A sentence.
+    /// A sentence for the operator.
     pub detail: String,
-    /// Since when.
+    /// When it was raised.
     pub since: DateTime<Utc>,
-    /// When its cause was last seen.
+    /// When the cause was last seen.
     pub last_seen_at: DateTime<Utc>,
 }

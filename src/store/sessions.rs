@@ -1,14 +1,14 @@
-//! Sessions of the console that were signed out.
+//! Console sessions that were signed out: a restart must not bring them back.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
 
 use super::entities::ended_session::{ActiveModel, Column, Entity, Model};
-use super::writer::{Failure, Operation, Tx};
+use super::writer::{Operation, OperationError, Tx};
 use super::{Store, StoreError};
 
-/// A session that was signed out.
+/// A signed-out session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedSession {
     /// A digest of its cookie.
@@ -17,16 +17,16 @@ pub struct EndedSession {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Stores one, and forgets those that have expired.
+/// Stores one and deletes expired ones.
 struct EndSession {
     ended: EndedSession,
     now: DateTime<Utc>,
 }
 
 impl Operation for EndSession {
-    type Answer = ();
+    type Output = ();
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         Entity::delete_many()
             .filter(Column::ExpiresAt.lte(self.now))
             .exec(&tx.sql)
@@ -46,9 +46,6 @@ impl Operation for EndSession {
 
 impl Store {
     /// Stores that a session was signed out.
-    ///
-    /// # Errors
-    /// As [`Store::instance`].
     pub async fn end_session(
         &self,
         ended: EndedSession,
@@ -57,10 +54,7 @@ impl Store {
         self.inner.writer.run(EndSession { ended, now }).await
     }
 
-    /// The sessions that were signed out and would not have expired yet.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// Signed-out sessions that would not have expired yet.
     pub async fn ended_sessions(
         &self,
         now: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! The one door every statement goes through: it makes values the same on both databases.
+//! Wraps every connection, so that both databases store the same values.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::prelude::async_trait::async_trait;
@@ -7,8 +7,8 @@ use sea_orm::{
     Value,
 };
 
-/// A connection or transaction whose times are cut to the microsecond (what PostgreSQL keeps) and whose UUIDs are text
-/// on SQLite (see [`Id`](super::entities::id::Id)).
+/// A connection or transaction that truncates times to microseconds, as PostgreSQL does, and writes UUIDs as text on
+/// SQLite (see [`Id`](super::entities::id::Id)).
 #[derive(Debug)]
 pub(super) struct Sql<'a, C>(pub(super) &'a C);
 
@@ -26,7 +26,7 @@ impl<C: ConnectionTrait> Sql<'_, C> {
     }
 }
 
-/// A time as both databases keep it.
+/// Truncates a time to what both databases keep.
 pub(super) fn to_the_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
     time.trunc_subsecs(6)
 }
@@ -54,7 +54,7 @@ impl<C: ConnectionTrait> ConnectionTrait for Sql<'_, C> {
     }
 }
 
-/// The same with connections of its own: those of a moment, that may be replaced meanwhile.
+/// [`Sql`] with a connection of its own.
 #[derive(Debug)]
 pub(super) struct OwnSql(pub(super) DatabaseConnection);
 

@@ -1,13 +1,12 @@
-//! The writer: one task, one connection, one commit for all that wait.
+//! The writer: one task and one connection that commit all waiting writes together.
 //!
-//! While a batch is being committed the next one gathers; so the more is written, the more shares one fsync, and a write
-//! that comes alone waits for nobody. Within a batch every request fails alone (see [`batch`]). An
-//! answer is given after the commit and never before. When the commit fails or the connection breaks, everyone in the
-//! batch hears [`StoreError::Unavailable`]: the outcome is unknown, and a repeat of the same request finds out
+//! While one batch commits, the next gathers: under load many writes share an fsync, and a lone write does not wait.
+//! Within a batch each operation fails alone (see [`batch`]). Answers are sent after the commit. If the commit fails,
+//! every operation of the batch answers [`StoreError::Unavailable`]: the outcome is unknown, and repeating it is safe
 //! (see [`Save`](super::Save)).
 
 mod batch;
-mod pending;
+mod batched_rows;
 mod tx;
 
 use std::panic::AssertUnwindSafe;
@@ -25,31 +24,32 @@ use super::{RecordingRow, StoreError, connect::Target};
 use crate::telemetry::metrics;
 
 use batch::transact;
-pub(super) use pending::{Change, Message, Shown};
+pub(super) use batched_rows::{NewMessage, ProjectedRow, RelayUpdate};
 pub(super) use tx::Tx;
 
-/// The most requests that share a commit.
-const BATCH: usize = 256;
-/// The most that do while commits are cheap and few wait: the first need not wait for the hundredth.
-const FEW: usize = 16;
-/// So many who wait are not few.
-const MANY: usize = 128;
-/// A commit that takes longer is dear.
-const DEAR: Duration = Duration::from_millis(4);
-/// The most requests that wait; who comes then waits for room.
-const WAITING: usize = 1024;
-/// How long a batch may take: longer than any limit the database has itself.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// A batch that takes longer is told of in the log.
-const SLOW: Duration = Duration::from_secs(1);
+/// Most operations per commit.
+const LARGE_BATCH: usize = 256;
+/// Most operations per commit while commits are fast and few operations wait, so that the first need not wait for the
+/// hundredth.
+const SMALL_BATCH: usize = 16;
+/// With more waiting operations than this, batches are large.
+const LONG_QUEUE: usize = 128;
+/// A slower commit makes the next batches large.
+const SLOW_COMMIT: Duration = Duration::from_millis(4);
+/// Length of the queue; further callers wait for room.
+const QUEUE_LENGTH: usize = 1024;
+/// Time limit of a batch: longer than the database's own limits.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(20);
+/// A slower batch is logged.
+const SLOW_BATCH: Duration = Duration::from_secs(1);
 
-/// Something the writer can do, all or nothing.
+/// A write: all of it or nothing.
 pub(super) trait Operation: Send + Sync + 'static {
-    /// What it answers.
-    type Answer: Send + 'static;
+    /// What it returns.
+    type Output: Send + 'static;
 
-    /// Whether it may write to the outbox, whose head is then held from the batch's beginning: two processes' batches that
-    /// came to it with rows in hand could each wait for the other's.
+    /// Whether it may write to the outbox. The batch then locks the outbox's head first: two processes that took it
+    /// after other rows could deadlock.
     fn writes_outbox(&self) -> bool {
         false
     }
@@ -59,58 +59,60 @@ pub(super) trait Operation: Send + Sync + 'static {
         &[]
     }
 
-    /// Whether it leaves rows to be written with those of its batch, and reads nothing of what others leave so: relays and
-    /// their keys, journals, the outbox, `channels`. Before any other operation they are written.
-    fn leaves_rows(&self) -> bool {
+    /// Whether its rows can be batched with other operations'. It must not read rows that may still be buffered: relays
+    /// and their keys, journals, the outbox, `channels`. Buffered rows are written before any operation that is not
+    /// batchable.
+    fn is_batchable(&self) -> bool {
         false
     }
 
-    /// Does it. Whatever it wrote is taken back when it fails.
-    fn run(&self, tx: &Tx<'_>) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
+    /// Runs it. On an error its writes are rolled back.
+    fn run(&self, tx: &Tx<'_>)
+    -> impl Future<Output = Result<Self::Output, OperationError>> + Send;
 }
 
 /// Why an operation failed.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// It cannot be done.
+pub(super) enum OperationError {
+    /// The operation failed.
     Whole(StoreError),
-    /// Only `channels` would not take the projection.
+    /// The `channels` table rejected the projection; the rest is fine.
     Projection(StoreError),
 }
 
-impl<E: Into<StoreError>> From<E> for Failure {
+impl<E: Into<StoreError>> From<E> for OperationError {
     fn from(error: E) -> Self {
         Self::Whole(error.into())
     }
 }
 
-/// Hands requests to the writer's task.
+/// Sends operations to the writer's task.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Box<dyn Job>>,
-    told: watch::Sender<()>,
+    queue: mpsc::Sender<Box<dyn AnyOperation>>,
+    outbox_changed: watch::Sender<()>,
     closing: CancellationToken,
     closed: CancellationToken,
 }
 
 impl Writer {
-    /// Starts the task, on the runtime this is called on.
+    /// Starts the task on the current runtime.
     pub(super) fn start(
         target: Target,
         connection: DatabaseConnection,
         last_recordings: Arc<LastRecordings>,
     ) -> Self {
-        let (queue, requests) = mpsc::channel(WAITING);
-        let told = watch::Sender::new(());
+        let (queue, requests) = mpsc::channel(QUEUE_LENGTH);
+        let outbox_changed = watch::Sender::new(());
         let closing = CancellationToken::new();
         let closed = CancellationToken::new();
-        let task = Task {
+        let task = WriterTask {
             requests,
             target,
             connection,
             last_recordings,
-            commits_are_dear: false,
-            told: told.clone(),
+            commits_are_slow: false,
+            outbox_changed: outbox_changed.clone(),
             closing: closing.clone(),
         };
         let done = closed.clone().drop_guard();
@@ -120,26 +122,26 @@ impl Writer {
         });
         Self {
             queue,
-            told,
+            outbox_changed,
             closing,
             closed,
         }
     }
 
-    /// Changes when the outbox was written by this process: after the commit.
-    pub(super) fn told(&self) -> watch::Receiver<()> {
-        self.told.subscribe()
+    /// Changes after a commit that wrote to the outbox.
+    pub(super) fn outbox_changes(&self) -> watch::Receiver<()> {
+        self.outbox_changed.subscribe()
     }
 
-    /// Another process has written to the outbox.
+    /// Signals that another process has written to the outbox.
     pub(super) fn outbox_was_written(&self) {
-        self.told.send_replace(());
+        self.outbox_changed.send_replace(());
     }
 
-    /// Has the operation done; answers after its commit.
-    pub(super) async fn run<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
+    /// Runs an operation; returns after its commit.
+    pub(super) async fn run<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Waiting {
+        let job = Box::new(QueuedOperation {
             operation,
             result: None,
             reply,
@@ -149,44 +151,44 @@ impl Writer {
         answer.await.map_err(|_| gone())?
     }
 
-    /// Finishes what was asked for and closes the connection.
+    /// Finishes the queue and closes the connection.
     pub(super) async fn close(&self) {
         self.closing.cancel();
         self.closed.cancelled().await;
     }
 }
 
-/// A request whose type is its own business.
-trait Job: Send {
+/// A queued operation of any type.
+trait AnyOperation: Send {
     /// See [`Operation::writes_outbox`].
     fn writes_outbox(&self) -> bool;
     /// See [`Operation::recordings`].
     fn recordings(&self) -> &[RecordingRow];
-    /// See [`Operation::leaves_rows`].
-    fn leaves_rows(&self) -> bool;
-    /// Runs it; whether it succeeded.
+    /// See [`Operation::is_batchable`].
+    fn is_batchable(&self) -> bool;
+    /// Runs it.
     fn run<'a>(&'a mut self, tx: &'a Tx<'a>) -> BoxFuture<'a, Ran>;
-    /// It ran well, but what it left to be written was refused.
-    fn fail(&mut self, failure: Failure) -> Ran;
-    /// Answers it, now that its batch was committed or not.
+    /// Handles the failure of the rows that it left to be written.
+    fn fail(&mut self, failure: OperationError) -> Ran;
+    /// Sends the answer, after the commit or its failure.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// How a job ran.
+/// How an operation ended.
 enum Ran {
-    Well,
-    Badly,
-    /// It may go well without its projection.
+    Ok,
+    Failed,
+    /// Only the projection was rejected: the operation can run again without it.
     Projection(StoreError),
 }
 
-struct Waiting<O: Operation> {
+struct QueuedOperation<O: Operation> {
     operation: O,
-    result: Option<Result<O::Answer, StoreError>>,
-    reply: oneshot::Sender<Result<O::Answer, StoreError>>,
+    result: Option<Result<O::Output, StoreError>>,
+    reply: oneshot::Sender<Result<O::Output, StoreError>>,
 }
 
-impl<O: Operation> Job for Waiting<O> {
+impl<O: Operation> AnyOperation for QueuedOperation<O> {
     fn writes_outbox(&self) -> bool {
         self.operation.writes_outbox()
     }
@@ -195,8 +197,8 @@ impl<O: Operation> Job for Waiting<O> {
         self.operation.recordings()
     }
 
-    fn leaves_rows(&self) -> bool {
-        self.operation.leaves_rows()
+    fn is_batchable(&self) -> bool {
+        self.operation.is_batchable()
     }
 
     fn run<'a>(&'a mut self, tx: &'a Tx<'a>) -> BoxFuture<'a, Ran> {
@@ -204,47 +206,51 @@ impl<O: Operation> Job for Waiting<O> {
             match self.operation.run(tx).await {
                 Ok(answer) => {
                     self.result = Some(Ok(answer));
-                    Ran::Well
+                    Ran::Ok
                 }
                 Err(failure) => self.fail(failure),
             }
         })
     }
 
-    fn fail(&mut self, failure: Failure) -> Ran {
+    fn fail(&mut self, failure: OperationError) -> Ran {
         match failure {
-            Failure::Whole(error) => {
+            OperationError::Whole(error) => {
                 self.result = Some(Err(error));
-                Ran::Badly
+                Ran::Failed
             }
-            Failure::Projection(error) => Ran::Projection(error),
+            OperationError::Projection(error) => Ran::Projection(error),
         }
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
-        let unfinished = || Err(StoreError::Unavailable("it was not run".to_owned()));
+        let unfinished = || {
+            Err(StoreError::Unavailable(
+                "the operation did not run".to_owned(),
+            ))
+        };
         let answer = match committed {
             Ok(()) => self.result.unwrap_or_else(unfinished),
             Err(error) => Err(error),
         };
-        // Who asked may have gone.
+        // The caller may be gone.
         let _ = self.reply.send(answer);
     }
 }
 
-struct Task {
-    requests: mpsc::Receiver<Box<dyn Job>>,
+struct WriterTask {
+    requests: mpsc::Receiver<Box<dyn AnyOperation>>,
     target: Target,
     connection: DatabaseConnection,
     last_recordings: Arc<LastRecordings>,
-    commits_are_dear: bool,
-    told: watch::Sender<()>,
+    commits_are_slow: bool,
+    outbox_changed: watch::Sender<()>,
     closing: CancellationToken,
 }
 
-impl Task {
+impl WriterTask {
     async fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(LARGE_BATCH);
         loop {
             let most = self.most();
             tokio::select! {
@@ -258,45 +264,48 @@ impl Task {
                 }
             }
         }
-        // Whether the last connection says good-bye changes nothing.
+        // An error while closing changes nothing.
         let _ = self.connection.close().await;
     }
 
-    /// How many may share the next commit.
+    /// Most operations of the next commit.
     fn most(&self) -> usize {
-        if self.commits_are_dear || self.requests.len() > MANY {
-            BATCH
+        if self.commits_are_slow || self.requests.len() > LONG_QUEUE {
+            LARGE_BATCH
         } else {
-            FEW
+            SMALL_BATCH
         }
     }
 
-    async fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+    async fn commit(&mut self, batch: &mut Vec<Box<dyn AnyOperation>>) {
         let begun = Instant::now();
-        let told = AtomicBool::new(false);
-        let attempt = AssertUnwindSafe(transact(&self.connection, batch, &told)).catch_unwind();
-        let committed = match tokio::time::timeout(PATIENCE, attempt).await {
-            Ok(Ok(committed)) => committed.map(|took| self.commits_are_dear = took > DEAR),
+        let outbox_written = AtomicBool::new(false);
+        let attempt =
+            AssertUnwindSafe(transact(&self.connection, batch, &outbox_written)).catch_unwind();
+        let committed = match tokio::time::timeout(BATCH_TIMEOUT, attempt).await {
+            Ok(Ok(committed)) => committed.map(|took| self.commits_are_slow = took > SLOW_COMMIT),
             Ok(Err(_)) => Err(StoreError::Unavailable("a write panicked".to_owned())),
-            Err(_) => Err(StoreError::Unavailable("it took too long".to_owned())),
+            Err(_) => Err(StoreError::Unavailable(
+                "the batch took too long".to_owned(),
+            )),
         };
         if let Err(error) = &committed {
             tracing::warn!(%error, requests = batch.len(), "a batch was not committed");
             metrics::COMMITS_FAILED.add(1, []);
-            self.commits_are_dear = true;
+            self.commits_are_slow = true;
             self.renew();
         }
-        if told.load(Ordering::Relaxed) {
-            self.told.send_replace(());
+        if outbox_written.load(Ordering::Relaxed) {
+            self.outbox_changed.send_replace(());
         }
         let seconds = begun.elapsed().as_secs_f64();
         metrics::COMMIT_DURATION.observe(seconds, []);
         let size = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         metrics::COMMIT_BATCH.observe(f64::from(size), []);
-        if begun.elapsed() > SLOW {
+        if begun.elapsed() > SLOW_BATCH {
             tracing::warn!(seconds, requests = batch.len(), "the database is slow");
         }
-        // Before anybody is answered, and also when nobody knows whether it was committed.
+        // Before the answers, and also when the outcome of the commit is unknown.
         for recording in batch.iter().flat_map(|job| job.recordings()) {
             self.last_recordings.forget(recording.channel_id);
         }
@@ -308,7 +317,7 @@ impl Task {
         }
     }
 
-    /// A connection on which a commit failed is not used again; but one in memory *is* the database.
+    /// Replaces the connection after a failed commit; but an in-memory database exists only in its connection.
     fn renew(&mut self) {
         if !matches!(self.target, Target::Memory(_)) {
             self.connection = self.target.writer();

@@ -1,4 +1,4 @@
-//! What the store promises, on both databases.
+//! The promises of the store, on both databases.
 
 mod channels;
 mod deliveries;
@@ -18,9 +18,9 @@ use crate::support::database::TestDatabase;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::future::join_all;
 use relaykeeper::store::{
-    AlarmKey, CostGroup, CostRow, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
-    IdempotencyRecord, JournalEntry, NewCleanupJob, NewRelay, OutboxEntry, PageRequest, Projection,
-    Purge, RecordingRow, RelayFilter, RelayRow, Save, Saved, Store, StoreError,
+    AlarmKey, CostGroup, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
+    IdempotencyRecord, JournalEntry, LedgerRow, NewCleanupJob, NewRelay, OutboxEntry, PageRequest,
+    Projection, Purge, RecordingRow, RelayFilter, RelayRow, Save, Saved, Store, StoreError,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -90,7 +90,7 @@ fn new(row: RelayRow, epoch: i64) -> NewRelay {
     }
 }
 
-/// The next state of a relay, made from revision `expected_revision`.
+/// The next state of a relay, derived from `expected_revision`.
 fn next(row: RelayRow, expected_revision: i64, epoch: i64) -> Save {
     Save {
         row,
@@ -134,8 +134,8 @@ fn recording(relay: &RelayRow, id: &str, state: &str) -> RecordingRow {
     }
 }
 
-fn cost(relay: &RelayRow, created_at: DateTime<Utc>) -> CostRow {
-    CostRow {
+fn cost(relay: &RelayRow, created_at: DateTime<Utc>) -> LedgerRow {
+    LedgerRow {
         relay_id: relay.id,
         channel_id: relay.channel_id,
         stream_key_id: Some("input".into()),
@@ -152,7 +152,7 @@ fn page(limit: u32, cursor: Option<String>) -> PageRequest {
     PageRequest { limit, cursor }
 }
 
-/// Makes a relay, in whatever phase.
+/// Creates a relay in any phase.
 async fn made(store: &Store, row: RelayRow, epoch: i64) -> RelayRow {
     assert_eq!(
         store.create(new(row.clone(), epoch)).await,

@@ -32,7 +32,7 @@ pub(in crate::actors) enum PeerMessage {
 /// Sends a letter; one that cannot be sent is lost.
 pub(in crate::actors) async fn send(shared: &Shared, recipient: i64, peer_message: &PeerMessage) {
     let sent = match serde_json::to_string(peer_message) {
-        Ok(body) => shared.store.send_peer_messages(recipient, body).await,
+        Ok(body) => shared.store.send_peer_message(recipient, body).await,
         Err(error) => Err(StoreError::Corrupt(error.to_string())),
     };
     if let Err(error) = sent {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use chrono::NaiveDate;
 
 use crate::relay::OutcomeCode;
-use crate::store::{CostGroup, CostSum, Life};
+use crate::store::{CostGroup, CostSum, PastRelay};
 
 /// The relays that were asked for on a UTC day, and what relays that ended on it cost.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) struct DayTotals {
 pub(super) fn daily_totals(
     first: NaiveDate,
     last: NaiveDate,
-    lives: &[Life],
+    lives: &[PastRelay],
     costs: &[CostSum],
 ) -> Vec<DayTotals> {
     let mut days: BTreeMap<NaiveDate, DayTotals> = first
@@ -72,7 +72,7 @@ impl DayTotals {
         }
     }
 
-    fn add(&mut self, life: &Life) {
+    fn add(&mut self, life: &PastRelay) {
         match &life.outcome {
             None => self.running += 1,
             Some(code) => {
@@ -176,16 +176,16 @@ mod tests {
 
     use super::*;
 
-    fn life(day: u32, to_live_ms: Option<i64>, outcome: Option<&str>) -> Life {
+    fn life(day: u32, to_live_ms: Option<i64>, outcome: Option<&str>) -> PastRelay {
         let requested_at: DateTime<Utc> = format!("2026-11-{day}T23:59:59Z").parse().unwrap();
-        Life {
+        PastRelay {
             requested_at,
             live_at: to_live_ms.map(|ms| requested_at + TimeDelta::milliseconds(ms)),
             outcome: outcome.map(str::to_owned),
         }
     }
 
-    fn totals_of(lives: &[Life]) -> Vec<DayTotals> {
+    fn totals_of(lives: &[PastRelay]) -> Vec<DayTotals> {
         let date = |day| NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
         daily_totals(date(20), date(22), lives, &[])
     }
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_times_that_were_measured() {
-        let lives: Vec<Life> = (1..=20).map(|n| life(21, Some(n * 100), None)).collect();
+        let lives: Vec<PastRelay> = (1..=20).map(|n| life(21, Some(n * 100), None)).collect();
         let days = totals_of(&lives);
         assert_eq!((days[1].median(), days[1].p95()), (Some(1000), Some(1900)));
         assert_eq!(days[0].median(), None);

@@ -1,10 +1,9 @@
-//! `alarms`: what needs a person.
+//! `alarms`: causes that need an operator.
 
 use sea_orm::entity::prelude::*;
 
 use crate::store::AlarmRow;
 
-/// A row of `alarms`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "alarms")]
 pub struct Model {
@@ -19,7 +18,6 @@ pub struct Model {
     pub last_seen_at: DateTimeUtc,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

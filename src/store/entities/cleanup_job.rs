@@ -1,11 +1,10 @@
-//! `cleanup_jobs`: what a relay that has moved on still owes a vendor.
+//! `cleanup_jobs`: what a finished relay still has to remove at a vendor.
 
 use sea_orm::entity::prelude::*;
 
 use super::{from_text, id::Id};
 use crate::store::{NewCleanupJob, OpenCleanupJob, StoreError};
 
-/// A row of `cleanup_jobs`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "cleanup_jobs")]
 pub struct Model {
@@ -23,7 +22,6 @@ pub struct Model {
     pub last_error: Option<String>,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

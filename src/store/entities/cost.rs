@@ -1,11 +1,10 @@
-//! `stream_costs`: the ledger, one row a relay.
+//! `stream_costs`: the ledger, one row per relay.
 
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
 use super::id::Id;
-use crate::store::CostRow;
+use crate::store::LedgerRow;
 
-/// A row of `stream_costs`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "stream_costs")]
 pub struct Model {
@@ -22,14 +21,13 @@ pub struct Model {
     pub created_at: DateTimeUtc,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl From<&CostRow> for ActiveModel {
-    fn from(cost: &CostRow) -> Self {
+impl From<&LedgerRow> for ActiveModel {
+    fn from(cost: &LedgerRow) -> Self {
         Self {
             relay_id: Set(cost.relay_id.into()),
             channel_id: Set(cost.channel_id),
@@ -45,7 +43,7 @@ impl From<&CostRow> for ActiveModel {
     }
 }
 
-impl From<Model> for CostRow {
+impl From<Model> for LedgerRow {
     fn from(model: Model) -> Self {
         Self {
             relay_id: model.relay_id.0,

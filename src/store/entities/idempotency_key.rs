@@ -1,11 +1,10 @@
-//! `idempotency_keys`: which relay a request made, kept 24 h.
+//! `idempotency_keys`: which relay a request created, kept for 24 h.
 
 use sea_orm::entity::prelude::*;
 
 use super::id::Id;
 use crate::store::IdempotencyRecord;
 
-/// A row of `idempotency_keys`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "idempotency_keys")]
 pub struct Model {
@@ -16,7 +15,6 @@ pub struct Model {
     pub created_at: DateTimeUtc,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

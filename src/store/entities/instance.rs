@@ -1,10 +1,9 @@
-//! `instance`: the one row that says which database this is, which epoch was drawn last, and who does what is done once for all.
+//! `instance`: one row with the identity of the database, the last epoch drawn, and the leader.
 
 use sea_orm::entity::prelude::*;
 
 use crate::store::Instance;
 
-/// The row of `instance`; `id` is 1.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "instance")]
 pub struct Model {
@@ -13,11 +12,10 @@ pub struct Model {
     pub database_id: String,
     pub epoch: i64,
     pub created_at: DateTimeUtc,
-    /// The epoch of the node that does what is done once for all.
+    /// The leader's epoch.
     pub leader: i64,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

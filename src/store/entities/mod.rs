@@ -1,5 +1,4 @@
-//! The tables as SeaORM knows them, one a file. They stay in this room: what leaves it are the structs of
-//! [`rows`](super::rows).
+//! SeaORM entities, one table per file. They stay in this room; [`rows`](super::rows) leaves it.
 
 #![expect(
     unreachable_pub,
@@ -23,7 +22,7 @@ pub mod webhook_delivery;
 
 use super::StoreError;
 
-/// JSON as it is kept: text, so that what is read is what was written, on both databases.
+/// JSON is stored as text, so that both databases return what was written.
 fn from_text(text: &str, what: &'static str) -> Result<serde_json::Value, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
 }

@@ -1,8 +1,8 @@
-//! `nodes`: the processes that act on this database. A row goes when its lease is over, and with it all that bears its epoch is free.
+//! `nodes`: the processes of the fleet. A row is deleted when its lease expires; relays with its epoch are then
+//! unowned.
 
 use sea_orm::entity::prelude::*;
 
-/// A row of `nodes`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "nodes")]
 pub struct Model {
@@ -14,7 +14,6 @@ pub struct Model {
     pub leaving: bool,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

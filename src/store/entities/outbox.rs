@@ -1,11 +1,10 @@
-//! `outbox`: what the marketplace is to be told, in the order of `id`; `sequence` counts in each relay.
+//! `outbox`: messages to the marketplace, ordered by `id`; `sequence` counts within each relay.
 
 use sea_orm::entity::prelude::*;
 
 use super::id::Id;
 use crate::store::OutboxMessage;
 
-/// A row of `outbox`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
@@ -20,7 +19,6 @@ pub struct Model {
     pub created_at: DateTimeUtc,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,10 +1,8 @@
-//! `outbox_head`: one row. `last_id` is the outbox's last number; whoever draws the next one holds the row until it
-//! commits. `delivers`: whether messages are to be delivered as well; `disabled_since`: since when the endpoint is not
-//! tried any more but now and then.
+//! `outbox_head`: one row. `last_id` is the last number drawn, and its drawer locks the row until the commit.
+//! `delivers`: new messages are delivered. `disabled_since`: when the endpoint was disabled; it is then tried rarely.
 
 use sea_orm::entity::prelude::*;
 
-/// The row of `outbox_head`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox_head")]
 pub struct Model {
@@ -15,7 +13,6 @@ pub struct Model {
     pub disabled_since: Option<DateTimeUtc>,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,11 +1,10 @@
-//! `recordings`: the videos Cloudflare kept.
+//! `recordings`: videos on demand that the platform keeps.
 
 use sea_orm::entity::prelude::*;
 
 use super::id::Id;
 use crate::store::RecordingRow;
 
-/// A row of `recordings`.
 #[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "recordings")]
 pub struct Model {
@@ -22,7 +21,6 @@ pub struct Model {
     pub ready_at: Option<DateTimeUtc>,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

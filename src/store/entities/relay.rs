@@ -1,11 +1,10 @@
-//! `relays`: one row a broadcast. The columns are for queries and for what a relay owes; what it *is* stands in `state`.
+//! `relays`: one row per broadcast. `state` is authoritative; the columns are for queries and cleanup.
 
 use sea_orm::entity::prelude::*;
 
 use super::id::Id;
 use crate::store::{RelayRow, StoredRelay};
 
-/// A row of `relays`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "relays")]
 pub struct Model {
@@ -34,18 +33,17 @@ pub struct Model {
     pub state_version: i32,
     pub epoch: i64,
     pub revision: i64,
-    /// Not the owner's: who asks for a stop writes it, whoever the owner is.
+    /// Not written by the owner, but by any node that requests a stop.
     pub stop_requested_at: Option<DateTimeUtc>,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// The row as it is written.
+    /// The row to write.
     pub fn new(row: &RelayRow, epoch: i64, revision: i64) -> Self {
         Self {
             id: row.id.into(),
@@ -79,7 +77,7 @@ impl Model {
 
 impl From<Model> for StoredRelay {
     fn from(model: Model) -> Self {
-        // A state that is no JSON must not hide the columns: they name what the relay owes.
+        // An unreadable state must not hide the columns: they name what cleanup has to remove.
         let state = serde_json::from_str(&model.state).unwrap_or_default();
         Self {
             epoch: model.epoch,

@@ -1,5 +1,5 @@
-//! `relay_events`: the journal. `seq` counts from 1 in each relay; its last is the relay's `revision`. `epoch`: the
-//! node that wrote it; none in what was written before there were any.
+//! `relay_events`: the journal. `seq` counts from 1 within each relay; the last is the relay's `revision`. `epoch` is
+//! the node that wrote it.
 
 use sea_orm::entity::prelude::*;
 use uuid::Uuid;
@@ -8,7 +8,6 @@ use super::{from_text, id::Id};
 use crate::store::sql::to_the_microsecond;
 use crate::store::{JournalEntry, StoreError, StoredEntry};
 
-/// A row of `relay_events`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "relay_events")]
 pub struct Model {
@@ -24,14 +23,13 @@ pub struct Model {
     pub epoch: Option<i64>,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// The row as it is written, and read again.
+    /// The row to write.
     pub fn new(relay_id: Uuid, epoch: i64, seq: i64, entry: &JournalEntry) -> Self {
         Self {
             relay_id: relay_id.into(),

@@ -1,9 +1,7 @@
-//! `webhook_deliveries`: what became of a message of the outbox on its way to the marketplace, by the message's number. The
-//! row is written with the message, when there is an endpoint.
+//! `webhook_deliveries`: the delivery of a message, by its number; inserted with the message if there is an endpoint.
 
 use sea_orm::entity::prelude::*;
 
-/// A row of `webhook_deliveries`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "webhook_deliveries")]
 pub struct Model {
@@ -20,7 +18,6 @@ pub struct Model {
     pub last_error: Option<String>,
 }
 
-/// None: rows are joined by hand.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

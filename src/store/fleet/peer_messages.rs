@@ -1,46 +1,33 @@
-//! Mail between nodes: a row each, read once. It is for what may be lost with its reader: hints, and questions.
+//! Messages between nodes, one row each, deleted when read. They may be lost with their reader: only hints and
+//! questions go this way.
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::listen::{CHANNEL, Heard, payload};
-use super::statement;
+use super::listen::{CHANNEL, FleetSignal, payload};
+use super::{sql, statement};
 use crate::store::{Store, StoreError};
 
-/// Written and told at once.
-const SEND: &str = "WITH sent AS (INSERT INTO peer_messages (recipient, body) VALUES ($1, $2) RETURNING id) \
-    SELECT pg_notify($3, $4) FROM sent";
-/// All that there is for a node, the oldest first.
-const TAKE: &str = "WITH taken AS (DELETE FROM peer_messages WHERE recipient = $1 RETURNING id, body) \
-    SELECT body FROM taken ORDER BY id";
-
 #[derive(FromQueryResult)]
-struct Body {
+struct MessageRow {
     body: String,
 }
 
 impl Store {
-    /// Sends a letter to a node.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
-    pub async fn send_peer_messages(&self, recipient: i64, body: String) -> Result<(), StoreError> {
-        let told = payload(Some(recipient), Heard::PeerMessages);
-        let send = [recipient.into(), body.into(), CHANNEL.into(), told.into()];
-        self.fleet_sql().execute_raw(statement(SEND, send)).await?;
+    /// Sends a message to a node.
+    pub async fn send_peer_message(&self, recipient: i64, body: String) -> Result<(), StoreError> {
+        let signal = payload(Some(recipient), FleetSignal::PeerMessages);
+        let send = [recipient.into(), body.into(), CHANNEL.into(), signal.into()];
+        self.fleet_sql()
+            .execute_raw(statement(sql::SEND_MESSAGE, send))
+            .await?;
         Ok(())
     }
 
-    /// Takes all peer messages to a node, the oldest first.
-    ///
-    /// # Errors
-    /// As [`Store::relay`]; peer messages may be lost then.
+    /// Takes all messages to a node, oldest first. An error may lose them.
     pub async fn take_peer_messages(&self, epoch: i64) -> Result<Vec<String>, StoreError> {
-        let taken = Body::find_by_statement(statement(TAKE, [epoch.into()]))
+        let taken = MessageRow::find_by_statement(statement(sql::TAKE_MESSAGES, [epoch.into()]))
             .all(&self.fleet_sql())
             .await?;
-        Ok(taken
-            .into_iter()
-            .map(|peer_message| peer_message.body)
-            .collect())
+        Ok(taken.into_iter().map(|row| row.body).collect())
     }
 }

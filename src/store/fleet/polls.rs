@@ -1,73 +1,58 @@
-//! A look at a vendor that one node makes for all: who wants one takes it over when it is due, and finds what the last one
-//! brought when it is not.
+//! A poll of a vendor that one node makes for all: a node that needs it makes it if it is due, and otherwise gets the
+//! last result.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::statement;
+use super::{sql, statement};
 use crate::store::{Store, StoreError};
 
-/// A look that one node makes for all.
+/// A poll that one node makes for all.
 #[derive(Debug, Clone)]
-pub struct Poll {
-    /// Which.
+pub struct SharedPoll {
+    /// Its name.
     pub name: &'static str,
-    /// How far back it must go.
+    /// The result must reach back to this.
     pub since: DateTime<Utc>,
-    /// Between two looks.
+    /// Least time between two polls.
     pub interval: Duration,
-    /// Who does not come back with what it found within this is passed over.
+    /// After this a poll without a result is given to another node.
     pub patience: Duration,
-    /// How long ago it was asked for: what was found before that is too old.
+    /// How long ago the caller asked: older results are too old.
     pub asked: Duration,
 }
 
-/// What became of asking for a poll.
+/// What the caller of a shared poll does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Polled {
-    /// Another node, or this one, has just looked, and found this.
+pub enum PollTurn {
+    /// Use this result of the last poll.
     Found(String),
-    /// It is this node's turn.
+    /// Make the poll.
     Yours,
-    /// Not yet: somebody looks, or the last poll was a moment ago.
+    /// Wait: a poll is under way, or the last one was a moment ago.
     NotYet,
 }
 
-/// The row is there from the first time on.
-const BEGIN: &str = "INSERT INTO shared_polls (name, taken_by, taken_at, found) \
-    VALUES ($1, 0, 'epoch', '') ON CONFLICT (name) DO NOTHING";
-const LAST: &str = "SELECT found FROM shared_polls WHERE name = $1 AND since <= $2 \
-    AND polled_at >= clock_timestamp() - $3 * interval '1 second'";
-/// One of those who ask at the same time has the row first; the others find it taken.
-const TAKE: &str = "UPDATE shared_polls SET taken_by = $2, taken_at = clock_timestamp() WHERE name = $1 \
-    AND taken_at < clock_timestamp() - $3 * interval '1 second' \
-    AND (polled_at IS NULL OR polled_at >= taken_at OR taken_at < clock_timestamp() - $4 * interval '1 second')";
-const PUT: &str = "UPDATE shared_polls SET polled_at = clock_timestamp(), since = $3, found = $4 \
-    WHERE name = $1 AND taken_by = $2";
-const GIVE_UP: &str = "UPDATE shared_polls SET polled_at = taken_at, since = NULL, found = '' WHERE name = $1 AND taken_by = $2";
-
 #[derive(FromQueryResult)]
-struct Found {
+struct SharedPollRow {
     found: String,
 }
 
 impl Store {
-    /// Asks for a poll that is shared by all nodes.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
-    pub async fn shared_poll(&self, epoch: i64, poll: &Poll) -> Result<Polled, StoreError> {
+    /// Returns the last result, or gives this node the poll if it is due.
+    pub async fn shared_poll(&self, epoch: i64, poll: &SharedPoll) -> Result<PollTurn, StoreError> {
         let sql = self.fleet_sql();
         let name = || poll.name.into();
-        sql.execute_raw(statement(BEGIN, [name()])).await?;
+        sql.execute_raw(statement(sql::CREATE_POLL, [name()]))
+            .await?;
         let last = [name(), poll.since.into(), poll.asked.as_secs_f64().into()];
-        if let Some(last) = Found::find_by_statement(statement(LAST, last))
+        if let Some(last) = SharedPollRow::find_by_statement(statement(sql::LAST_POLL, last))
             .one(&sql)
             .await?
         {
-            return Ok(Polled::Found(last.found));
+            return Ok(PollTurn::Found(last.found));
         }
         let take = [
             name(),
@@ -75,18 +60,15 @@ impl Store {
             poll.interval.as_secs_f64().into(),
             poll.patience.as_secs_f64().into(),
         ];
-        let taken = sql.execute_raw(statement(TAKE, take)).await?;
+        let taken = sql.execute_raw(statement(sql::TAKE_POLL, take)).await?;
         Ok(match taken.rows_affected() {
-            0 => Polled::NotYet,
-            _ => Polled::Yours,
+            0 => PollTurn::NotYet,
+            _ => PollTurn::Yours,
         })
     }
 
-    /// Puts down what a poll found for all; one that was passed over meanwhile is not.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
-    pub async fn put_poll(
+    /// Stores a poll's result, unless the poll was given to another node meanwhile.
+    pub async fn finish_shared_poll(
         &self,
         epoch: i64,
         name: &'static str,
@@ -94,18 +76,21 @@ impl Store {
         found: String,
     ) -> Result<(), StoreError> {
         let put = [name.into(), epoch.into(), since.into(), found.into()];
-        self.fleet_sql().execute_raw(statement(PUT, put)).await?;
+        self.fleet_sql()
+            .execute_raw(statement(sql::FINISH_POLL, put))
+            .await?;
         Ok(())
     }
 
-    /// A look that failed: another may be made when the interval is over.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
-    pub async fn give_up_poll(&self, epoch: i64, name: &'static str) -> Result<(), StoreError> {
+    /// Records that a poll failed: the next may be made when the interval is over.
+    pub async fn abandon_shared_poll(
+        &self,
+        epoch: i64,
+        name: &'static str,
+    ) -> Result<(), StoreError> {
         let give_up = [name.into(), epoch.into()];
         self.fleet_sql()
-            .execute_raw(statement(GIVE_UP, give_up))
+            .execute_raw(statement(sql::ABANDON_POLL, give_up))
             .await?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Alarms raised and cleared, and idempotency keys of requests that create nothing.
+//! Alarms, and idempotency keys of requests that create nothing.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
@@ -7,10 +7,10 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use super::parts::{recall, remember};
 use crate::store::entities::id::Id;
 use crate::store::entities::{alarm, idempotency_key};
-use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::writer::{Operation, OperationError, Tx};
 use crate::store::{AlarmKey, IdempotencyRecord, StoreError};
 
-/// Raises an alarm, or says that its cause was seen again.
+/// Raises an alarm, or updates a raised one.
 pub(crate) struct RaiseAlarm {
     pub(crate) key: AlarmKey,
     pub(crate) detail: String,
@@ -18,9 +18,9 @@ pub(crate) struct RaiseAlarm {
 }
 
 impl Operation for RaiseAlarm {
-    type Answer = ();
+    type Output = ();
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         use alarm::Column as C;
         let AlarmKey {
             code,
@@ -47,13 +47,13 @@ impl Operation for RaiseAlarm {
     }
 }
 
-/// Takes an alarm away: its cause is gone.
+/// Clears an alarm.
 pub(crate) struct ClearAlarm(pub(crate) AlarmKey);
 
 impl Operation for ClearAlarm {
-    type Answer = ();
+    type Output = ();
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         let AlarmKey {
             code,
             subject,
@@ -66,14 +66,14 @@ impl Operation for ClearAlarm {
     }
 }
 
-/// Remembers what a key was used for.
+/// Stores which relay a key was used for.
 pub(crate) struct Remember(pub(crate) IdempotencyRecord);
 
 impl Operation for Remember {
-    /// What is remembered: this, or what the key was used for before.
-    type Answer = IdempotencyRecord;
+    /// The first use of the key.
+    type Output = IdempotencyRecord;
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<IdempotencyRecord, Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<IdempotencyRecord, OperationError> {
         remember(tx, std::slice::from_ref(&self.0)).await?;
         let known = recall(tx, &self.0.key).await?;
         let gone = || StoreError::Unavailable("the key has just been purged".to_owned());
@@ -81,13 +81,13 @@ impl Operation for Remember {
     }
 }
 
-/// Frees a key, unless it was used again since it was read.
+/// Deletes a key, unless it was used again since it was read.
 pub(crate) struct Forget(pub(crate) IdempotencyRecord);
 
 impl Operation for Forget {
-    type Answer = ();
+    type Output = ();
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         idempotency_key::Entity::delete_by_id(self.0.key.clone())
             .filter(idempotency_key::Column::RelayId.eq(Id(self.0.relay_id)))
             .exec(&tx.sql)

@@ -1,4 +1,4 @@
-//! Cleanup jobs taken on, put off and settled.
+//! Cleanup jobs: added, postponed, settled.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -8,26 +8,26 @@ use uuid::Uuid;
 use super::parts::add_cleanup_jobs;
 use crate::store::NewCleanupJob;
 use crate::store::entities::{cleanup_job, id::Id};
-use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::writer::{Operation, OperationError, Tx};
 
-/// Takes cleanup jobs on.
+/// Adds cleanup jobs.
 pub(crate) struct AddCleanupJobs(pub(crate) Vec<NewCleanupJob>);
 
 impl Operation for AddCleanupJobs {
-    type Answer = ();
+    type Output = ();
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         add_cleanup_jobs(tx, &self.0).await
     }
 }
 
-/// Strikes a cleanup job off.
+/// Deletes a cleanup job.
 pub(crate) struct SettleCleanupJob(pub(crate) Uuid);
 
 impl Operation for SettleCleanupJob {
-    type Answer = ();
+    type Output = ();
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         cleanup_job::Entity::delete_by_id(Id(self.0))
             .exec(&tx.sql)
             .await?;
@@ -35,7 +35,7 @@ impl Operation for SettleCleanupJob {
     }
 }
 
-/// Puts a cleanup job off after an attempt in vain.
+/// Postpones a cleanup job after a failed attempt.
 pub(crate) struct PostponeCleanupJob {
     pub(crate) id: Uuid,
     pub(crate) next_attempt_at: DateTime<Utc>,
@@ -43,9 +43,9 @@ pub(crate) struct PostponeCleanupJob {
 }
 
 impl Operation for PostponeCleanupJob {
-    type Answer = ();
+    type Output = ();
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         use cleanup_job::Column as C;
         cleanup_job::Entity::update_many()
             .col_expr(C::NextAttemptAt, Expr::val(self.next_attempt_at))

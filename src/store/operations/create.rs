@@ -1,62 +1,62 @@
-//! A relay comes into being, if its channel's slot is free.
+//! Creates a relay if its channel's slot is free.
 
 use std::slice;
 
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use super::announce::add_outbox;
+use super::bulk::insert_relays;
+use super::outbox::add_outbox;
 use super::parts::{append_journal, recall, remember};
-use super::relays;
 use crate::store::entities::{id::Id, node, relay};
-use crate::store::writer::{Failure, Operation, Shown, Tx};
+use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};
 use crate::store::{
     IdempotencyRecord, JournalEntry, OutboxEntry, Projection, RelayRow, SLOT_PHASES, StoreError,
     StoredRelay,
 };
 
-/// A relay that is to come into being.
+/// A relay to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRelay {
     /// The relay, in a phase that holds its channel's slot.
     pub row: RelayRow,
-    /// The epoch this process took.
+    /// This process's epoch.
     pub epoch: i64,
-    /// The journal so far.
+    /// Its journal so far.
     pub journal: Vec<JournalEntry>,
-    /// What the marketplace is to be told.
+    /// Messages to the marketplace.
     pub outbox: Vec<OutboxEntry>,
-    /// What `channels` is to show from now on: of this relay, and no longer of the last one.
+    /// What `channels` shows from now on, in place of the channel's last relay.
     pub projection: Projection,
-    /// The key the start came with.
+    /// The idempotency key of the start.
     pub idempotency: Option<IdempotencyRecord>,
 }
 
-/// What became of a [`NewRelay`].
+/// The result of a [`NewRelay`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
-    /// It is stored. Also the answer to a repeat of a create that had been committed.
+    /// The relay is stored, now or by an earlier try of the same request.
     Created,
-    /// Another relay holds the channel's slot: that one. Nothing was written.
+    /// This relay holds the slot. Nothing was written.
     SlotTaken(Box<StoredRelay>),
-    /// The key was used before: for this. Nothing was written.
+    /// The key was used before. Nothing was written.
     Replayed(IdempotencyRecord),
-    /// This process is no node any more. Nothing was written.
+    /// This process is no longer a live node. Nothing was written.
     Fenced,
 }
 
 impl Operation for NewRelay {
-    type Answer = Created;
+    type Output = Created;
 
     fn writes_outbox(&self) -> bool {
         true
     }
 
-    fn leaves_rows(&self) -> bool {
+    fn is_batchable(&self) -> bool {
         true
     }
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<Created, Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<Created, OperationError> {
         if !is_node(tx, self.epoch).await? {
             return Ok(Created::Fenced);
         }
@@ -64,16 +64,16 @@ impl Operation for NewRelay {
         let revision = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
         let row = relay::Model::new(&self.row, self.epoch, revision);
         if tx.together {
-            // What stands in the way shows when the rows are written.
-            let mut pending = tx.pending();
-            pending.keys.extend(self.idempotency.clone());
-            pending.created.push(row);
+            // A conflict shows when the rows are written.
+            let mut rows = tx.batched_rows();
+            rows.keys.extend(self.idempotency.clone());
+            rows.created.push(row);
         } else if let Some(met) = self.insert(tx, row).await? {
             return Ok(met);
         }
         append_journal(tx, id, self.epoch, 0, &self.journal);
         add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
-        tx.pending().taken.push(Shown {
+        tx.batched_rows().taken.push(ProjectedRow {
             channel_id: self.row.channel_id,
             relay_id: id,
             projection: self.projection.clone(),
@@ -83,8 +83,12 @@ impl Operation for NewRelay {
 }
 
 impl NewRelay {
-    /// Inserts it, or says what stands in the way.
-    async fn insert(&self, tx: &Tx<'_>, row: relay::Model) -> Result<Option<Created>, Failure> {
+    /// Inserts the relay, or returns the conflict.
+    async fn insert(
+        &self,
+        tx: &Tx<'_>,
+        row: relay::Model,
+    ) -> Result<Option<Created>, OperationError> {
         if let Some(record) = &self.idempotency {
             match recall(tx, &record.key).await? {
                 Some(known) if known.relay_id == self.row.id => return Ok(Some(Created::Created)),
@@ -92,14 +96,14 @@ impl NewRelay {
                 None => remember(tx, slice::from_ref(record)).await?,
             };
         }
-        if relays::insert(tx, &[row]).await? == 0 {
+        if insert_relays(tx, &[row]).await? == 0 {
             return self.met(tx).await.map(Some);
         }
         Ok(None)
     }
 
-    /// What stood in the way: this relay itself, of a create whose answer was lost, or the slot's holder.
-    async fn met(&self, tx: &Tx<'_>) -> Result<Created, Failure> {
+    /// The conflict: this relay itself, after a create whose answer was lost, or the slot's holder.
+    async fn met(&self, tx: &Tx<'_>) -> Result<Created, OperationError> {
         let itself = relay::Entity::find_by_id(Id(self.row.id))
             .one(&tx.sql)
             .await?;
@@ -121,20 +125,20 @@ impl NewRelay {
     }
 }
 
-/// Whether this is a node's epoch; it stays one until this transaction ends.
-async fn is_node(tx: &Tx<'_>, epoch: i64) -> Result<bool, Failure> {
-    if tx.pending().node == Some(epoch) {
+/// Whether this is a live node's epoch. Its row stays locked until the transaction ends.
+async fn is_node(tx: &Tx<'_>, epoch: i64) -> Result<bool, OperationError> {
+    if tx.batched_rows().node == Some(epoch) {
         return Ok(true);
     }
     let row = node::Entity::find_by_id(epoch)
         .lock(LockType::Share)
         .one(&tx.sql)
         .await?;
-    tx.pending().node = row.map(|node| node.epoch);
-    Ok(tx.pending().node.is_some())
+    tx.batched_rows().node = row.map(|node| node.epoch);
+    Ok(tx.batched_rows().node.is_some())
 }
 
-async fn forget(tx: &Tx<'_>, key: &str) -> Result<(), Failure> {
+async fn forget(tx: &Tx<'_>, key: &str) -> Result<(), OperationError> {
     use crate::store::entities::idempotency_key::Entity;
     Entity::delete_by_id(key.to_owned()).exec(&tx.sql).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! What becomes of messages on their way to the marketplace.
+//! Deliveries of messages to the marketplace.
 
 use std::sync::atomic::Ordering;
 
@@ -9,12 +9,12 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use crate::store::DeliveryStatus;
 use crate::store::entities::{outbox, outbox_head, webhook_delivery};
 use crate::store::fleet::notify_outbox;
-use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::writer::{Operation, OperationError, Tx};
 
-/// A message is tried for so long after it came to be, or was asked for again.
-const TRIED_FOR: TimeDelta = TimeDelta::days(3);
+/// How long a message is retried, from its creation or its last redelivery.
+const RETRY_FOR: TimeDelta = TimeDelta::days(3);
 
-/// A delivery that waits for its first attempt.
+/// A delivery before its first attempt.
 pub(crate) fn new_delivery(id: i64, channel_id: i64, at: DateTime<Utc>) -> webhook_delivery::Model {
     webhook_delivery::Model {
         outbox_id: id,
@@ -22,7 +22,7 @@ pub(crate) fn new_delivery(id: i64, channel_id: i64, at: DateTime<Utc>) -> webho
         status: DeliveryStatus::Pending.to_string(),
         attempts: 0,
         next_attempt_at: at,
-        give_up_at: at + TRIED_FOR,
+        give_up_at: at + RETRY_FOR,
         last_attempt_at: None,
         delivered_at: None,
         response_status: None,
@@ -30,17 +30,17 @@ pub(crate) fn new_delivery(id: i64, channel_id: i64, at: DateTime<Utc>) -> webho
     }
 }
 
-/// Says whether messages are to be delivered from now on.
+/// Turns delivery of new messages on or off.
 pub(crate) struct SetDelivers(pub(crate) bool);
 
 impl Operation for SetDelivers {
-    type Answer = ();
+    type Output = ();
 
     fn writes_outbox(&self) -> bool {
         true
     }
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         use outbox_head::Column as C;
         let mut update =
             outbox_head::Entity::update_many().col_expr(C::Delivers, Expr::val(self.0));
@@ -52,42 +52,42 @@ impl Operation for SetDelivers {
     }
 }
 
-/// What came of an attempt.
+/// An attempt to deliver a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// The message's number.
     pub id: i64,
     /// When it was made.
     pub at: DateTime<Utc>,
-    /// The HTTP status that was answered.
+    /// The HTTP status of the response.
     pub response_status: Option<u16>,
-    /// What came of it.
+    /// Its result.
     pub result: AttemptResult,
 }
 
-/// Whether a message was taken.
+/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptResult {
-    /// It was. The endpoint counts as enabled.
+    /// Delivered. The endpoint is enabled.
     Delivered,
-    /// It was not, and is tried again.
+    /// Failed, to be retried.
     Again {
-        /// When.
+        /// When to retry.
         at: DateTime<Utc>,
-        /// Why it was not taken.
+        /// The error.
         error: String,
     },
-    /// It was not, and is not tried any more: the endpoint counts as disabled.
+    /// Failed for good: the endpoint is disabled.
     GivenUp {
-        /// Why it was not taken.
+        /// The error.
         error: String,
     },
 }
 
 impl Operation for Attempt {
-    type Answer = ();
+    type Output = ();
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         use webhook_delivery::Column as C;
         let (status, error, next, delivered_at) = match &self.result {
             AttemptResult::Delivered => (DeliveryStatus::Delivered, None, None, Some(self.at)),
@@ -118,21 +118,21 @@ impl Operation for Attempt {
     }
 }
 
-/// Has a message delivered again, whatever became of it.
+/// Delivers a message again, whatever its status.
 pub(crate) struct Redeliver {
     pub(crate) id: i64,
     pub(crate) at: DateTime<Utc>,
 }
 
 impl Operation for Redeliver {
-    /// Whether the message is kept.
-    type Answer = bool;
+    /// Whether the message is still kept.
+    type Output = bool;
 
     fn writes_outbox(&self) -> bool {
         true
     }
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<bool, Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<bool, OperationError> {
         use webhook_delivery::Column as C;
         let Some(message) = outbox::Entity::find_by_id(self.id).one(&tx.sql).await? else {
             return Ok(false);
@@ -147,14 +147,14 @@ impl Operation for Redeliver {
             .exec_without_returning(&tx.sql)
             .await?;
         enable(tx).await?;
-        tx.told.store(true, Ordering::Relaxed);
+        tx.outbox_written.store(true, Ordering::Relaxed);
         notify_outbox(tx).await?;
         Ok(true)
     }
 }
 
-/// Only a row that changes is written: its lock is what numbers of the outbox wait for.
-async fn enable(tx: &Tx<'_>) -> Result<(), Failure> {
+/// Writes the row only if it changes: new outbox messages wait for its lock.
+async fn enable(tx: &Tx<'_>) -> Result<(), OperationError> {
     outbox_head::Entity::update_many()
         .col_expr(
             outbox_head::Column::DisabledSince,
@@ -166,7 +166,7 @@ async fn enable(tx: &Tx<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn disable(tx: &Tx<'_>, at: DateTime<Utc>) -> Result<(), Failure> {
+async fn disable(tx: &Tx<'_>, at: DateTime<Utc>) -> Result<(), OperationError> {
     outbox_head::Entity::update_many()
         .col_expr(outbox_head::Column::DisabledSince, Expr::val(at))
         .filter(outbox_head::Column::DisabledSince.is_null())

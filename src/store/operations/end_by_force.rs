@@ -1,49 +1,49 @@
-//! A relay that cannot be driven any more (five deaths, a state nobody can read) is ended without asking it.
+//! Ends a relay that cannot be driven any more (five crashes, an unreadable state), without its actor.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::announce::add_outbox;
+use super::outbox::add_outbox;
 use super::parts::{add_cleanup_jobs, add_cost, append_journal, first};
 use crate::store::entities::{id::Id, relay};
-use crate::store::writer::{Failure, Operation, Shown, Tx};
-use crate::store::{CostRow, JournalEntry, NewCleanupJob, OutboxEntry, Projection, Saved};
+use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};
+use crate::store::{JournalEntry, LedgerRow, NewCleanupJob, OutboxEntry, Projection, Saved};
 
 /// The end of a relay that cannot end itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForcedEnd {
-    /// Which relay.
+    /// The relay.
     pub relay_id: Uuid,
-    /// The epoch this process took.
+    /// This process's epoch.
     pub epoch: i64,
-    /// When.
+    /// When it ended.
     pub at: DateTime<Utc>,
-    /// The outcome's code, unless the relay has one already.
+    /// The outcome's code, unless the relay has one.
     pub outcome: String,
-    /// What its state becomes; `None` leaves it as it is, for whoever wants to know why.
+    /// Its new state; `None` keeps the present one for diagnosis.
     pub state: Option<Value>,
-    /// What its journal says of it.
+    /// Its last journal entry.
     pub entry: JournalEntry,
     /// One cleanup job per vendor id in its columns.
     pub cleanup_jobs: Vec<NewCleanupJob>,
-    /// What the relay cost; ignored when the ledger has it already.
-    pub cost: Option<CostRow>,
-    /// What the marketplace is to be told.
+    /// Its cost; ignored if the ledger has one.
+    pub cost: Option<LedgerRow>,
+    /// Messages to the marketplace.
     pub outbox: Vec<OutboxEntry>,
-    /// What `channels` is to show.
+    /// What `channels` shows.
     pub projection: Option<Projection>,
 }
 
 impl Operation for ForcedEnd {
-    type Answer = Saved;
+    type Output = Saved;
 
     fn writes_outbox(&self) -> bool {
         true
     }
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<Saved, OperationError> {
         let found = relay::Entity::find_by_id(Id(self.relay_id))
             .one(&tx.sql)
             .await?;
@@ -81,7 +81,7 @@ impl Operation for ForcedEnd {
         }
         add_outbox(tx, self.relay_id, channel_id, &self.outbox).await?;
         if let Some(projection) = &self.projection {
-            tx.pending().refreshed.push(Shown {
+            tx.batched_rows().refreshed.push(ProjectedRow {
                 channel_id,
                 relay_id: self.relay_id,
                 projection: projection.clone(),

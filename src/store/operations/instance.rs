@@ -1,4 +1,4 @@
-//! Which database this is, and which process's saves count.
+//! The identity of the database, and the epochs that fence saves.
 
 use chrono::{TimeDelta, Utc};
 use rand::RngExt;
@@ -6,19 +6,19 @@ use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::store::entities::{alarm, instance, node, relay};
-use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::writer::{Operation, OperationError, Tx};
 use crate::store::{Instance, StoreError};
 
-/// The lease of a process that shares its database with nobody.
-const FOR_GOOD: TimeDelta = TimeDelta::days(36_500);
+/// The lease of the only process on a SQLite file.
+const UNLIMITED_LEASE: TimeDelta = TimeDelta::days(36_500);
 
-/// Reads the instance; draws its database id when there is none yet.
+/// Reads the instance row, and creates it first if it is missing.
 pub(crate) struct DrawInstance;
 
 impl Operation for DrawInstance {
-    type Answer = Instance;
+    type Output = Instance;
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<Instance, Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<Instance, OperationError> {
         let drawn = instance::Model {
             id: 1,
             database_id: format!("{:08x}", rand::rng().random::<u32>()),
@@ -39,25 +39,24 @@ impl Operation for DrawInstance {
     }
 }
 
-/// Writes nothing: whether, and when, the database would take something.
-pub(crate) struct Probe;
+/// Writes nothing: an empty commit in its turn.
+pub(crate) struct PingWriter;
 
-impl Operation for Probe {
-    type Answer = ();
+impl Operation for PingWriter {
+    type Output = ();
 
-    async fn run(&self, _: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, _: &Tx<'_>) -> Result<(), OperationError> {
         Ok(())
     }
 }
 
-/// Writes something and takes it back in the same transaction: whether there is room for more. A commit that changes
-/// nothing succeeds on a full disk too.
+/// Writes a row and deletes it in the same transaction: a full disk rejects that, but accepts an empty commit.
 pub(crate) struct TryWrite;
 
 impl Operation for TryWrite {
-    type Answer = ();
+    type Output = ();
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         let now = Utc::now();
         let key = ("try_write".to_owned(), String::new(), String::new());
         let row = alarm::Model {
@@ -76,16 +75,16 @@ impl Operation for TryWrite {
     }
 }
 
-/// Takes the database over: whoever saves under an older epoch is fenced from now on.
+/// Takes a SQLite database over: saves under older epochs are fenced.
 pub(crate) struct TakeEpoch;
 
-/// Draws an epoch that nobody had before.
+/// Draws a new epoch.
 pub(crate) struct DrawEpoch;
 
 impl Operation for DrawEpoch {
-    type Answer = i64;
+    type Output = i64;
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<i64, Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<i64, OperationError> {
         DrawInstance.run(tx).await?;
         let drawn = instance::Entity::update_many()
             .col_expr(
@@ -99,9 +98,9 @@ impl Operation for DrawEpoch {
 }
 
 impl Operation for TakeEpoch {
-    type Answer = i64;
+    type Output = i64;
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<i64, Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<i64, OperationError> {
         let epoch = DrawEpoch.run(tx).await?;
         alone(tx, epoch).await?;
         relay::Entity::update_many()
@@ -113,14 +112,14 @@ impl Operation for TakeEpoch {
     }
 }
 
-/// The epoch of the one process on a SQLite file: nobody else's counts any more.
-async fn alone(tx: &Tx<'_>, epoch: i64) -> Result<(), Failure> {
+/// Makes this epoch the only node and the leader.
+async fn alone(tx: &Tx<'_>, epoch: i64) -> Result<(), OperationError> {
     node::Entity::delete_many().exec(&tx.sql).await?;
     let only = node::Model {
         epoch,
         name: format!("{}", std::process::id()),
         joined_at: Utc::now(),
-        lease_until: Utc::now() + FOR_GOOD,
+        lease_until: Utc::now() + UNLIMITED_LEASE,
         leaving: false,
     };
     node::Entity::insert(only.into_active_model())

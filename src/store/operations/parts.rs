@@ -1,16 +1,16 @@
-//! What several operations write: journal, cleanup jobs, recordings, cost, idempotency keys.
+//! Writes that several operations share: journal, cleanup jobs, recordings, costs, idempotency keys.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
-use super::many::pieces;
+use super::bulk::pieces;
 use crate::store::entities::{cleanup_job, cost, idempotency_key, recording, relay_event};
-use crate::store::writer::{Failure, Operation, Tx};
-use crate::store::{CostRow, IdempotencyRecord, JournalEntry, NewCleanupJob};
+use crate::store::writer::{Operation, OperationError, Tx};
+use crate::store::{IdempotencyRecord, JournalEntry, LedgerRow, NewCleanupJob};
 
-/// Appends to a relay's journal, whose last entry is number `last`, as the node of this epoch: with the journals of others.
+/// Buffers journal entries after entry number `last`, as written by the node of this epoch.
 pub(crate) fn append_journal(
     tx: &Tx<'_>,
     relay_id: Uuid,
@@ -21,17 +21,17 @@ pub(crate) fn append_journal(
     let rows = (last + 1..)
         .zip(entries)
         .map(|(seq, entry)| relay_event::Model::new(relay_id, epoch, seq, entry));
-    tx.pending().journal.extend(rows);
+    tx.batched_rows().journal.extend(rows);
 }
 
-/// How many cleanup jobs one statement takes on: databases count the values of a statement.
+/// Most cleanup jobs per statement: databases limit the number of values.
 const CLEANUP_JOBS_AT_ONCE: usize = 500;
 
-/// Takes cleanup jobs on; what is owed already is not owed twice.
+/// Adds cleanup jobs; a job of the same kind and target is added once.
 pub(crate) async fn add_cleanup_jobs(
     tx: &Tx<'_>,
     cleanup_jobs: &[NewCleanupJob],
-) -> Result<(), Failure> {
+) -> Result<(), OperationError> {
     for some in cleanup_jobs.chunks(CLEANUP_JOBS_AT_ONCE) {
         let rows = some
             .iter()
@@ -48,9 +48,12 @@ pub(crate) async fn add_cleanup_jobs(
     Ok(())
 }
 
-/// Writes an operation's recordings as they are now. Nothing else writes recordings: what is remembered of channels' last
-/// ones is forgotten by what an operation says it writes.
-pub(crate) async fn put_recordings(tx: &Tx<'_>, operation: &impl Operation) -> Result<(), Failure> {
+/// Writes an operation's recordings. Nothing else writes recordings: the writer drops cached last recordings by
+/// [`Operation::recordings`].
+pub(crate) async fn put_recordings(
+    tx: &Tx<'_>,
+    operation: &impl Operation,
+) -> Result<(), OperationError> {
     use recording::Column as C;
     let recordings = operation.recordings();
     if recordings.is_empty() {
@@ -77,8 +80,8 @@ pub(crate) async fn put_recordings(tx: &Tx<'_>, operation: &impl Operation) -> R
     Ok(())
 }
 
-/// Enters a cost into the ledger, unless its relay has one.
-pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &CostRow) -> Result<(), Failure> {
+/// Adds a cost to the ledger, unless its relay has one.
+pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &LedgerRow) -> Result<(), OperationError> {
     cost::Entity::insert(cost::ActiveModel::from(cost))
         .on_conflict(
             OnConflict::column(cost::Column::RelayId)
@@ -90,8 +93,11 @@ pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &CostRow) -> Result<(), Failure>
     Ok(())
 }
 
-/// Remembers which relays keys made or met, and says how many; the first to say so of a key is right.
-pub(crate) async fn remember(tx: &Tx<'_>, keys: &[IdempotencyRecord]) -> Result<u64, Failure> {
+/// Stores idempotency keys and returns the row count. The first use of a key wins.
+pub(crate) async fn remember(
+    tx: &Tx<'_>,
+    keys: &[IdempotencyRecord],
+) -> Result<u64, OperationError> {
     let mut remembered = 0;
     for piece in pieces(keys) {
         let rows = piece.iter().map(idempotency_key::Model::from);
@@ -108,15 +114,18 @@ pub(crate) async fn remember(tx: &Tx<'_>, keys: &[IdempotencyRecord]) -> Result<
     Ok(remembered)
 }
 
-/// What is remembered of a key.
-pub(crate) async fn recall(tx: &Tx<'_>, key: &str) -> Result<Option<IdempotencyRecord>, Failure> {
+/// The first use of a key.
+pub(crate) async fn recall(
+    tx: &Tx<'_>,
+    key: &str,
+) -> Result<Option<IdempotencyRecord>, OperationError> {
     let found = idempotency_key::Entity::find_by_id(key.to_owned())
         .one(&tx.sql)
         .await?;
     Ok(found.map(Into::into))
 }
 
-/// The older of what stands and `time`: what was once set is not set again.
+/// The time already set, else `time`.
 pub(crate) fn first(stands: Option<DateTime<Utc>>, time: DateTime<Utc>) -> DateTime<Utc> {
     stands.unwrap_or(time)
 }

@@ -1,24 +1,24 @@
-//! What `channels` shows. Its row shows one relay, `relay_id`: the newest one takes it, and from then on an older one may
-//! only add the recording the newer one does not have.
+//! Writes the projection to `channels`. A row shows one relay, `relay_id`: the newest. An older relay may only add its
+//! recording if the newer one has none.
 //!
-//! The table may be someone else's. Then no row is made, and the columns may be of other types than ours: values go in as
-//! text, 64-bit integer, UUID and time with zone, which PostgreSQL casts on assignment.
+//! In a table of the marketplace no row is inserted, and columns may have other types than ours: values are sent as
+//! text, 64-bit integer, UUID and timestamp with time zone, which PostgreSQL casts on assignment.
 
 use sea_orm::sea_query::{
     Expr, ExprTrait, InsertStatement, OnConflict, Query, SimpleExpr, UpdateStatement,
 };
 use sea_orm::{ConnectionTrait, StatementBuilder, Value};
 
-use super::many::{given, pieces, update_from};
+use super::bulk::{given, pieces, update_from};
 use crate::store::StoreError;
-use crate::store::writer::{Failure, Shown, Tx};
+use crate::store::writer::{OperationError, ProjectedRow, Tx};
 
 const CHANNELS: &str = "channels";
 const ID: &str = "id";
 const RELAY: &str = "relay_id";
 const RECORDING: &str = "stream_recording_url";
 
-impl Shown {
+impl ProjectedRow {
     const COLUMNS: [&str; 11] = [
         ID,
         RELAY,
@@ -51,12 +51,12 @@ impl Shown {
     }
 }
 
-/// New relays take their channels' rows.
-pub(crate) async fn take_rows(tx: &Tx<'_>, relays: &[Shown]) -> Result<(), Failure> {
+/// Writes new relays to their channels' rows.
+pub(crate) async fn take_rows(tx: &Tx<'_>, relays: &[ProjectedRow]) -> Result<(), OperationError> {
     if relays.is_empty() || !tx.project {
         return Ok(());
     }
-    let ours = ours(tx).await.map_err(Failure::Projection)?;
+    let ours = ours(tx).await.map_err(OperationError::Projection)?;
     for piece in pieces(relays) {
         if ours {
             execute(tx, &insert(piece)?).await?;
@@ -67,8 +67,11 @@ pub(crate) async fn take_rows(tx: &Tx<'_>, relays: &[Shown]) -> Result<(), Failu
     Ok(())
 }
 
-/// Relays show themselves in the rows they hold; without one, only their recording, where the newer relay has none.
-pub(crate) async fn refresh_rows(tx: &Tx<'_>, relays: &[Shown]) -> Result<(), Failure> {
+/// Writes relays to the rows that show them; to others only the recording, if none is shown.
+pub(crate) async fn refresh_rows(
+    tx: &Tx<'_>,
+    relays: &[ProjectedRow],
+) -> Result<(), OperationError> {
     if !tx.project {
         return Ok(());
     }
@@ -80,7 +83,7 @@ pub(crate) async fn refresh_rows(tx: &Tx<'_>, relays: &[Shown]) -> Result<(), Fa
         if refreshed == piece.len() as u64 {
             continue;
         }
-        // Those that did hold theirs show a recording by now, if they have one.
+        // Rows that were updated show a recording by now, if there is one.
         for relay in piece {
             if let Some(url) = &relay.projection.stream_recording_url {
                 show_recording(tx, relay.channel_id, url).await?;
@@ -90,8 +93,8 @@ pub(crate) async fn refresh_rows(tx: &Tx<'_>, relays: &[Shown]) -> Result<(), Fa
     Ok(())
 }
 
-/// Shows a recording where none is shown.
-async fn show_recording(tx: &Tx<'_>, channel_id: i64, url: &str) -> Result<(), Failure> {
+/// Writes a recording if none is shown.
+async fn show_recording(tx: &Tx<'_>, channel_id: i64, url: &str) -> Result<(), OperationError> {
     if !tx.project {
         return Ok(());
     }
@@ -106,11 +109,13 @@ async fn show_recording(tx: &Tx<'_>, channel_id: i64, url: &str) -> Result<(), F
     Ok(())
 }
 
-fn insert(relays: &[Shown]) -> Result<InsertStatement, Failure> {
-    let shown = Shown::COLUMNS.into_iter().filter(|column| *column != ID);
+fn insert(relays: &[ProjectedRow]) -> Result<InsertStatement, OperationError> {
+    let shown = ProjectedRow::COLUMNS
+        .into_iter()
+        .filter(|column| *column != ID);
     let mut insert = Query::insert()
         .into_table(CHANNELS)
-        .columns(Shown::COLUMNS)
+        .columns(ProjectedRow::COLUMNS)
         .on_conflict(OnConflict::column(ID).update_columns(shown).to_owned())
         .to_owned();
     for relay in relays {
@@ -121,10 +126,12 @@ fn insert(relays: &[Shown]) -> Result<InsertStatement, Failure> {
     Ok(insert)
 }
 
-fn update(relays: &[Shown]) -> UpdateStatement {
-    let shown = Shown::COLUMNS.into_iter().filter(|column| *column != ID);
+fn update(relays: &[ProjectedRow]) -> UpdateStatement {
+    let shown = ProjectedRow::COLUMNS
+        .into_iter()
+        .filter(|column| *column != ID);
     update_from(
-        Shown::COLUMNS,
+        ProjectedRow::COLUMNS,
         relays.iter().map(|relay| relay.values().into()),
     )
     .table(CHANNELS)
@@ -133,14 +140,14 @@ fn update(relays: &[Shown]) -> UpdateStatement {
     .to_owned()
 }
 
-/// A relay's id, whatever the column's type.
+/// A relay's id as text, whatever the column's type.
 fn text(relay: Expr) -> SimpleExpr {
     relay.cast_as("text")
 }
 
-/// Whether our own migration made the table.
+/// Whether our migration created the table.
 async fn ours(tx: &Tx<'_>) -> Result<bool, StoreError> {
-    if let Some(known) = tx.pending().channels_are_ours {
+    if let Some(known) = tx.batched_rows().channels_are_ours {
         return Ok(known);
     }
     let made = Query::select()
@@ -149,13 +156,13 @@ async fn ours(tx: &Tx<'_>) -> Result<bool, StoreError> {
         .and_where(Expr::col("kind").eq("table"))
         .to_owned();
     let ours = tx.sql.query_one(&made).await?.is_some();
-    tx.pending().channels_are_ours = Some(ours);
+    tx.batched_rows().channels_are_ours = Some(ours);
     Ok(ours)
 }
 
-async fn execute(tx: &Tx<'_>, statement: &impl StatementBuilder) -> Result<u64, Failure> {
+async fn execute(tx: &Tx<'_>, statement: &impl StatementBuilder) -> Result<u64, OperationError> {
     match tx.sql.execute(statement).await {
         Ok(done) => Ok(done.rows_affected()),
-        Err(error) => Err(Failure::Projection(error.into())),
+        Err(error) => Err(OperationError::Projection(error.into())),
     }
 }

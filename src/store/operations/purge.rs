@@ -1,33 +1,33 @@
-//! What has been kept long enough goes, a bounded piece at a time: nobody's save waits long behind it.
+//! Deletes what has passed its retention, a bounded number of rows at a time, so that no save waits long.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use crate::store::entities::{idempotency_key, outbox, relay, relay_event, webhook_delivery};
-use crate::store::writer::{Failure, Operation, Tx};
+use crate::store::writer::{Operation, OperationError, Tx};
 
-/// Relays whose journals go in one piece.
+/// Relays per run whose journals are deleted.
 const RELAYS: u64 = 50;
-/// Rows of other tables that go in one piece.
+/// Rows per run of each other table.
 const ROWS: u64 = 1000;
 
-/// What may go. Relays themselves, recordings and the ledger stay.
+/// What to delete. Relays, recordings and the ledger stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purge {
     /// Journals of relays that ended before this.
     pub journal_before: DateTime<Utc>,
     /// Idempotency keys first used before this.
     pub idempotency_before: DateTime<Utc>,
-    /// Messages to the marketplace that came to be before this, and what became of them.
+    /// Messages created before this, with their deliveries.
     pub outbox_before: DateTime<Utc>,
 }
 
 impl Operation for Purge {
-    /// How many rows went; when it is not 0 there may be more.
-    type Answer = u64;
+    /// The number of deleted rows; if not 0, there may be more.
+    type Output = u64;
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<u64, Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<u64, OperationError> {
         let journalled = Query::select()
             .expr(Expr::val(1))
             .from(relay_event::Entity)
@@ -55,18 +55,20 @@ impl Operation for Purge {
             .filter(idempotency_key::Column::Key.in_subquery(used.into_query()))
             .exec(&tx.sql)
             .await?;
-        let told = outbox::Entity::find()
+        let old_messages = outbox::Entity::find()
             .select_only()
             .column(outbox::Column::Id)
             .filter(outbox::Column::CreatedAt.lt(self.outbox_before))
             .order_by_asc(outbox::Column::Id)
             .limit(ROWS);
         webhook_delivery::Entity::delete_many()
-            .filter(webhook_delivery::Column::OutboxId.in_subquery(told.clone().into_query()))
+            .filter(
+                webhook_delivery::Column::OutboxId.in_subquery(old_messages.clone().into_query()),
+            )
             .exec(&tx.sql)
             .await?;
         let messages = outbox::Entity::delete_many()
-            .filter(outbox::Column::Id.in_subquery(told.into_query()))
+            .filter(outbox::Column::Id.in_subquery(old_messages.into_query()))
             .exec(&tx.sql)
             .await?;
         Ok(entries.rows_affected + keys.rows_affected + messages.rows_affected)

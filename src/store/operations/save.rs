@@ -1,52 +1,51 @@
-//! A relay moves on: its state, its journal and all that follows from them, in one.
+//! Stores a relay's next state, its journal and what follows from them, in one transaction.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
-use super::announce::add_outbox;
+use super::bulk::update_relays;
+use super::outbox::add_outbox;
 use super::parts::{add_cleanup_jobs, add_cost, append_journal, put_recordings};
-use super::relays;
 use crate::store::entities::{id::Id, relay, relay_event};
-use crate::store::writer::{Change, Failure, Operation, Shown, Tx};
+use crate::store::writer::{Operation, OperationError, ProjectedRow, RelayUpdate, Tx};
 use crate::store::{
-    CostRow, JournalEntry, NewCleanupJob, OutboxEntry, Projection, RecordingRow, RelayRow,
+    JournalEntry, LedgerRow, NewCleanupJob, OutboxEntry, Projection, RecordingRow, RelayRow,
 };
 
-/// A relay's next state. It is written by the owner of `epoch` over revision `expected_revision` and nothing else, and
-/// saving the same thing twice is saving it once: a repeat after [`StoreError::Unavailable`](crate::store::StoreError)
-/// finds out whether the first had been committed.
+/// A relay's next state. It is stored only if the row has this epoch and `expected_revision`. Repeating a save is safe:
+/// after [`StoreError::Unavailable`](crate::store::StoreError) a repeat finds out whether the first was committed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Save {
     /// All columns.
     pub row: RelayRow,
-    /// The revision this state was made from.
+    /// The revision that this state was derived from.
     pub expected_revision: i64,
-    /// The epoch this process took.
+    /// This process's epoch.
     pub epoch: i64,
-    /// What happened since; the new revision is the old one plus their number.
+    /// New journal entries; each increments the revision.
     pub journal: Vec<JournalEntry>,
-    /// Cleanup jobs to take on; one whose `kind` and `target` are owed already is ignored.
+    /// New cleanup jobs; a job of the same kind and target is added once.
     pub cleanup_jobs: Vec<NewCleanupJob>,
-    /// Recordings as they are now.
+    /// Recordings, as they are now.
     pub recordings: Vec<RecordingRow>,
-    /// What the relay cost; ignored when the ledger has it already.
-    pub cost: Option<CostRow>,
-    /// What the marketplace is to be told.
+    /// Its cost; ignored if the ledger has one.
+    pub cost: Option<LedgerRow>,
+    /// Messages to the marketplace.
     pub outbox: Vec<OutboxEntry>,
-    /// What `channels` is to show, when that changed.
+    /// What `channels` shows, if that changed.
     pub projection: Option<Projection>,
 }
 
-/// What became of a [`Save`].
+/// The result of a [`Save`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
-    /// It is stored.
+    /// The save is stored.
     Saved,
-    /// The relay is not ours any more, or not as it was when this state was made. Nothing was written.
+    /// Another node owns the relay, or its revision differs. Nothing was written.
     Fenced,
 }
 
 impl Operation for Save {
-    type Answer = Saved;
+    type Output = Saved;
 
     fn writes_outbox(&self) -> bool {
         !self.outbox.is_empty()
@@ -56,20 +55,20 @@ impl Operation for Save {
         &self.recordings
     }
 
-    fn leaves_rows(&self) -> bool {
+    fn is_batchable(&self) -> bool {
         true
     }
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<Saved, Failure> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<Saved, OperationError> {
         let id = self.row.id;
-        let change = Change {
+        let change = RelayUpdate {
             row: relay::Model::new(&self.row, self.epoch, self.revision()),
             expected_revision: self.expected_revision,
         };
         if tx.together {
-            // Whether it is ours shows when the rows are written.
-            tx.pending().changed.push(change);
-        } else if relays::update(tx, &[change]).await? == 0 {
+            // A conflict shows when the rows are written.
+            tx.batched_rows().changed.push(change);
+        } else if update_relays(tx, &[change]).await? == 0 {
             return Ok(if self.was_saved(tx).await? {
                 Saved::Saved
             } else {
@@ -84,7 +83,7 @@ impl Operation for Save {
         }
         add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
         if let Some(projection) = &self.projection {
-            tx.pending().refreshed.push(Shown {
+            tx.batched_rows().refreshed.push(ProjectedRow {
                 channel_id: self.row.channel_id,
                 relay_id: id,
                 projection: projection.clone(),
@@ -100,8 +99,8 @@ impl Save {
         self.expected_revision.saturating_add(entries)
     }
 
-    /// Whether this very save was committed before: same owner, same revision, and the journal ends as it would.
-    async fn was_saved(&self, tx: &Tx<'_>) -> Result<bool, Failure> {
+    /// Whether this save was committed before: same owner, same revision, and the journal ends with the same entries.
+    async fn was_saved(&self, tx: &Tx<'_>) -> Result<bool, OperationError> {
         use relay_event::Column as C;
         let Some(stored) = relay::Entity::find_by_id(Id(self.row.id))
             .one(&tx.sql)

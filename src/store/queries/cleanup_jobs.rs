@@ -1,4 +1,4 @@
-//! Cleanup jobs and alarms: what is open.
+//! Open cleanup jobs and alarms.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -9,10 +9,7 @@ use crate::store::entities::{alarm, cleanup_job, id::Id};
 use crate::store::{AlarmRow, CleanupCount, OpenCleanupJob, Store, StoreError};
 
 impl Store {
-    /// Cleanup jobs whose next attempt is due at `due_before` or earlier, the longest due first.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// Cleanup jobs due at `due_before`, the longest due first.
     pub async fn open_cleanup_jobs(
         &self,
         due_before: DateTime<Utc>,
@@ -31,9 +28,6 @@ impl Store {
     }
 
     /// A relay's cleanup jobs, oldest first.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
     pub async fn cleanup_jobs_of(&self, relay_id: Uuid) -> Result<Vec<OpenCleanupJob>, StoreError> {
         cleanup_job::Entity::find()
             .filter(cleanup_job::Column::RelayId.eq(Id(relay_id)))
@@ -46,11 +40,8 @@ impl Store {
             .collect()
     }
 
-    /// What cleanup jobs of a kind are owed for: the vendor's ids.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
-    pub async fn targets_owed(&self, kind: &str) -> Result<Vec<String>, StoreError> {
+    /// The targets, vendor ids, of all cleanup jobs of a kind.
+    pub async fn cleanup_targets(&self, kind: &str) -> Result<Vec<String>, StoreError> {
         let rows = cleanup_job::Entity::find()
             .select_only()
             .column(cleanup_job::Column::Target)
@@ -62,10 +53,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// How much is owed, by kind.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// Counts of cleanup jobs by kind.
     pub async fn cleanup_job_counts(&self) -> Result<Vec<CleanupCount>, StoreError> {
         let rows = cleanup_job::Entity::find()
             .select_only()
@@ -83,10 +71,7 @@ impl Store {
             .collect())
     }
 
-    /// What needs a person, the longest standing first.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// All alarms, oldest first.
     pub async fn alarms(&self) -> Result<Vec<AlarmRow>, StoreError> {
         let rows = alarm::Entity::find()
             .order_by_asc(alarm::Column::Since)

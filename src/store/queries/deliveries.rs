@@ -1,4 +1,4 @@
-//! Messages on their way to the marketplace.
+//! Deliveries of messages to the marketplace.
 
 use std::collections::BTreeMap;
 
@@ -12,21 +12,18 @@ use crate::store::page::number;
 use crate::store::rows::webhook_id;
 use crate::store::{Delivery, DeliveryStatus, DueDelivery, Page, PageRequest, Store, StoreError};
 
-/// Which deliveries a list is of; `None` is all.
+/// Filter of a list; `None` matches all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeliveryFilter {
-    /// Those of one channel.
+    /// One channel.
     pub channel_id: Option<i64>,
-    /// Those that came to this.
+    /// One status.
     pub status: Option<DeliveryStatus>,
 }
 
 impl Store {
-    /// Messages that are due, the oldest first: of each channel the first one that waits, as the others wait for it. None
-    /// of the channels in `busy`.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// Due deliveries, oldest first: of each channel only the first pending one, because later ones wait for it; none
+    /// of channels in `busy`.
     pub async fn due_deliveries(
         &self,
         now: DateTime<Utc>,
@@ -52,7 +49,7 @@ impl Store {
             .await?;
         let mut messages = self.messages(&rows).await?;
         let due = |row: webhook_delivery::Model| {
-            // Purged in between: it is not due any more.
+            // Purged meanwhile.
             let message = messages.remove(&row.outbox_id)?;
             Some(DueDelivery {
                 id: row.outbox_id,
@@ -66,10 +63,10 @@ impl Store {
         Ok(rows.into_iter().filter_map(due).collect())
     }
 
-    /// Deliveries, the newest message first.
+    /// Deliveries, newest message first.
     ///
     /// # Errors
-    /// As [`Store::relay`]; [`StoreError::BadCursor`].
+    /// Also [`StoreError::BadCursor`].
     pub async fn deliveries(
         &self,
         filter: DeliveryFilter,
@@ -93,10 +90,7 @@ impl Store {
         Ok(Page::of(deliveries, page.limit(), |one| number(one.id)))
     }
 
-    /// The deliveries of a relay's newest messages, at most `limit`, in their order.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// The deliveries of a relay's newest messages, in order.
     pub async fn deliveries_of(
         &self,
         relay_id: Uuid,
@@ -120,9 +114,6 @@ impl Store {
     }
 
     /// One delivery.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
     pub async fn delivery(&self, id: i64) -> Result<Option<Delivery>, StoreError> {
         let row = webhook_delivery::Entity::find_by_id(id)
             .one(&self.read())
@@ -131,10 +122,7 @@ impl Store {
         Ok(deliveries.pop())
     }
 
-    /// Since when the endpoint counts as disabled, and how many messages wait for it.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// When the endpoint was disabled, if it is, and the number of pending deliveries.
     pub async fn endpoint_disabled(&self) -> Result<Option<(DateTime<Utc>, u64)>, StoreError> {
         let head = outbox_head::Entity::find_by_id(1).one(&self.read()).await?;
         let Some(since) = head.and_then(|head| head.disabled_since) else {
@@ -147,7 +135,7 @@ impl Store {
         Ok(Some((since, waiting)))
     }
 
-    /// The messages of deliveries, by their numbers.
+    /// The messages of deliveries, by number.
     async fn messages(
         &self,
         rows: &[webhook_delivery::Model],

@@ -1,4 +1,4 @@
-//! The cost ledger: sums are made by the database, in integers.
+//! The cost ledger. The database sums, in integers.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
@@ -20,10 +20,7 @@ struct Sum {
 }
 
 impl Store {
-    /// What relays that ended from `from` up to, but not at, `to` cost, by channel or UTC day, in that order.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// The cost of relays that ended from `from` until before `to`, by channel or UTC day, in that order.
     pub async fn costs(
         &self,
         from: DateTime<Utc>,
@@ -34,7 +31,7 @@ impl Store {
         let key = match group_by {
             GroupBy::Channel => Expr::col(C::ChannelId),
             GroupBy::Day if self.backend() == DbBackend::Sqlite => {
-                // Times are text in UTC there, the day in front.
+                // Times are UTC text there, the day first.
                 Expr::cust("substr(created_at, 1, 10)")
             }
             GroupBy::Day => Expr::cust("to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')"),

@@ -1,8 +1,7 @@
-//! What can be asked of the store. Reads go past the writer and see what was committed.
+//! Reads. They bypass the writer and see what was committed.
 
 mod cleanup_jobs;
 mod deliveries;
-mod history;
 mod ledger;
 mod outbox;
 mod recordings;

@@ -1,4 +1,4 @@
-//! The outbox, read in the order of its numbers: which is that of the commits.
+//! The outbox, in the order of its numbers, which is that of commits.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio::sync::watch;
@@ -7,11 +7,8 @@ use crate::store::entities::{outbox, outbox_head};
 use crate::store::{OutboxMessage, Store, StoreError};
 
 impl Store {
-    /// The messages after number `after`, the oldest first, at most `limit`; of one channel, or of all. A later read with
-    /// the last number seen misses none.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// Up to `limit` messages after number `after`, oldest first, of one channel or all. Reading on from the last
+    /// number misses no message.
     pub async fn outbox_after(
         &self,
         after: i64,
@@ -29,19 +26,13 @@ impl Store {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// The outbox's last number: that of the newest message, also when it is not kept any more. 0 before the first.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// The number of the newest message, kept or not; 0 if there was none.
     pub async fn last_outbox_id(&self) -> Result<i64, StoreError> {
         let head = outbox_head::Entity::find_by_id(1).one(&self.read()).await?;
         Ok(head.map_or(0, |head| head.last_id))
     }
 
-    /// The number of the oldest message that is kept.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// The number of the oldest kept message.
     pub async fn oldest_outbox_id(&self) -> Result<Option<i64>, StoreError> {
         let oldest = outbox::Entity::find()
             .order_by_asc(outbox::Column::Id)
@@ -50,10 +41,10 @@ impl Store {
         Ok(oldest.map(|oldest| oldest.id))
     }
 
-    /// Changes when this process has written to the outbox, or to what is to be delivered: after the commit. So it does when
-    /// another node tells that it has; that may be missed, and is then found by looking.
+    /// Changes after a commit of this process that wrote to the outbox or its deliveries, and on signals of other
+    /// nodes. Those may be lost: listeners also poll.
     #[must_use]
     pub fn outbox_changes(&self) -> watch::Receiver<()> {
-        self.inner.writer.told()
+        self.inner.writer.outbox_changes()
     }
 }

@@ -7,14 +7,11 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use crate::store::entities::{id::Id, recording};
-use crate::store::last_recordings::Poll;
+use crate::store::last_recordings::Lookup;
 use crate::store::{READY, RecordingRow, Store, StoreError};
 
 impl Store {
     /// A relay's recordings, oldest first.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
     pub async fn recordings_of(&self, relay_id: Uuid) -> Result<Vec<RecordingRow>, StoreError> {
         use recording::Column as C;
         let rows = recording::Entity::find()
@@ -26,20 +23,17 @@ impl Store {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// The newest recording of a channel, of any relay, that can be played. The database is asked the first time, and again
-    /// when this process has written one; where other processes may, every second.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// A channel's newest playable recording, of any relay. Cached until this process writes one; for a second where
+    /// other processes may.
     pub async fn last_ready_recording(
         &self,
         channel_id: i64,
     ) -> Result<Option<RecordingRow>, StoreError> {
         use recording::Column as C;
         let (known, asked_at) = (&self.inner.last_recordings, Instant::now());
-        let ticket = match known.poll(channel_id, asked_at) {
-            Poll::Known(last) => return Ok(last.map(Arc::unwrap_or_clone)),
-            Poll::Ask(ticket) => ticket,
+        let ticket = match known.look_up(channel_id, asked_at) {
+            Lookup::Hit(last) => return Ok(last.map(Arc::unwrap_or_clone)),
+            Lookup::Miss(ticket) => ticket,
         };
         let row = recording::Entity::find()
             .filter(C::ChannelId.eq(channel_id))

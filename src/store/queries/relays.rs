@@ -1,5 +1,6 @@
 //! Relays and their journals.
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     Select,
@@ -7,22 +8,23 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::store::entities::{id::Id, idempotency_key, relay, relay_event};
-use crate::store::page::{Moment, number};
+use crate::store::page::{TimeCursor, number};
 use crate::store::{
-    IdempotencyRecord, Page, PageRequest, SLOT_PHASES, Store, StoreError, StoredEntry, StoredRelay,
+    IdempotencyRecord, Page, PageRequest, PastRelay, SLOT_PHASES, Store, StoreError, StoredEntry,
+    StoredRelay,
 };
 
-/// The phase in which a relay has no egress any more, and looks for its recordings.
+/// In this phase a relay has no egress and waits for its recordings.
 const FINALIZING: &str = "finalizing";
-/// How many unfinished relays are read at once.
-const PIECE: u64 = 1000;
+/// Unfinished relays per read.
+const READ_AT_ONCE: u64 = 1000;
 
-/// Which relays a list is of; `None` is all.
+/// Filter of a list; `None` matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RelayFilter {
-    /// Those of one channel.
+    /// One channel.
     pub channel_id: Option<i64>,
-    /// Those in one phase.
+    /// One phase.
     pub phase: Option<String>,
 }
 
@@ -30,16 +32,13 @@ impl Store {
     /// One relay.
     ///
     /// # Errors
-    /// As every read here: [`StoreError::Unavailable`], and [`StoreError::Corrupt`] for a row that cannot be read.
+    /// As every read: [`StoreError::Unavailable`], and [`StoreError::Corrupt`] for an unreadable row.
     pub async fn relay(&self, id: Uuid) -> Result<Option<StoredRelay>, StoreError> {
         let found = relay::Entity::find_by_id(Id(id)).one(&self.read()).await?;
         Ok(found.map(Into::into))
     }
 
     /// The relay that holds a channel's slot.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
     pub async fn slot_holder(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
         let found = relay::Entity::find()
             .filter(relay::Column::ChannelId.eq(channel_id))
@@ -49,10 +48,7 @@ impl Store {
         Ok(found.map(Into::into))
     }
 
-    /// The channel's relays that are in work, whoever drives them.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// A channel's unfinished relays, of any node.
     pub async fn unfinished_of_channel(
         &self,
         channel_id: i64,
@@ -65,10 +61,7 @@ impl Store {
         Ok(found.into_iter().map(Into::into).collect())
     }
 
-    /// The phases of the unfinished relays that have this ingest, whichever node drives them.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// The phases of unfinished relays with this ingest, of any node.
     pub async fn phases_with_ingest(&self, uid: &str) -> Result<Vec<String>, StoreError> {
         Ok(relay::Entity::find()
             .select_only()
@@ -80,10 +73,7 @@ impl Store {
             .await?)
     }
 
-    /// How many relays have, or may have, an egress: those in work that are not just looking for their recordings.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// The number of relays that have, or may have, an egress.
     pub async fn egresses(&self) -> Result<u64, StoreError> {
         Ok(relay::Entity::find()
             .filter(relay::Column::EndedAt.is_null())
@@ -92,10 +82,7 @@ impl Store {
             .await?)
     }
 
-    /// The channel's newest relay.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// A channel's newest relay.
     pub async fn newest_relay(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
         let found = newest_first(relay::Entity::find())
             .filter(relay::Column::ChannelId.eq(channel_id))
@@ -107,7 +94,7 @@ impl Store {
     /// Relays, newest first.
     ///
     /// # Errors
-    /// As [`Store::relay`]; [`StoreError::BadCursor`].
+    /// Also [`StoreError::BadCursor`].
     pub async fn relays(
         &self,
         filter: &RelayFilter,
@@ -121,7 +108,7 @@ impl Store {
         if let Some(phase) = &filter.phase {
             select = select.filter(C::Phase.eq(phase));
         }
-        if let Some(after) = page.after_moment()? {
+        if let Some(after) = page.after_time()? {
             let older = Condition::any().add(C::RequestedAt.lt(after.time)).add(
                 Condition::all()
                     .add(C::RequestedAt.eq(after.time))
@@ -133,41 +120,33 @@ impl Store {
         let relays = rows.into_iter().map(Into::into).collect();
         Ok(Page::of(relays, page.limit(), |relay: &StoredRelay| {
             let (time, id) = (relay.row.requested_at, relay.row.id);
-            Moment { time, id }.write()
+            TimeCursor { time, id }.write()
         }))
     }
 
-    /// All relays that have not ended, in the order of their ids. A state that is no JSON comes as `Null`, so that one
-    /// unreadable relay keeps none of the others from being recovered.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// All unfinished relays, by id. An unreadable state becomes `Null`, so that one relay does not keep the others
+    /// from recovery.
     pub async fn unfinished(&self) -> Result<Vec<StoredRelay>, StoreError> {
         let mut relays = Vec::new();
         self.each_unfinished(|relay| relays.push(relay)).await?;
         Ok(relays)
     }
 
-    /// The same one after the other, for who makes something smaller of each: a stored state is large.
-    ///
-    /// # Errors
-    /// As [`Store::relay`]; some relays may have been told then.
+    /// Calls `tell` with each unfinished relay, for callers that keep less than the large state. After an error some
+    /// calls were made.
     pub async fn each_unfinished(&self, tell: impl FnMut(StoredRelay)) -> Result<(), StoreError> {
-        self.tell_unfinished(None, tell).await
+        self.for_each_unfinished(None, tell).await
     }
 
-    /// The same without those of one epoch.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// The unfinished relays without those of one epoch.
     pub async fn unfinished_but_of(&self, epoch: i64) -> Result<Vec<StoredRelay>, StoreError> {
         let mut relays = Vec::new();
-        self.tell_unfinished(Some(epoch), |relay| relays.push(relay))
+        self.for_each_unfinished(Some(epoch), |relay| relays.push(relay))
             .await?;
         Ok(relays)
     }
 
-    async fn tell_unfinished(
+    async fn for_each_unfinished(
         &self,
         without: Option<i64>,
         mut tell: impl FnMut(StoredRelay),
@@ -177,7 +156,7 @@ impl Store {
             let mut select = relay::Entity::find()
                 .filter(relay::Column::EndedAt.is_null())
                 .order_by_asc(relay::Column::Id)
-                .limit(PIECE);
+                .limit(READ_AT_ONCE);
             if let Some(epoch) = without {
                 select = select.filter(relay::Column::Epoch.ne(epoch));
             }
@@ -185,7 +164,7 @@ impl Store {
                 select = select.filter(relay::Column::Id.gt(Id(after)));
             }
             let rows = select.all(&self.read()).await?;
-            let last = u64::try_from(rows.len()).unwrap_or(u64::MAX) < PIECE;
+            let last = u64::try_from(rows.len()).unwrap_or(u64::MAX) < READ_AT_ONCE;
             for stored in rows.into_iter().map(StoredRelay::from) {
                 after = Some(stored.row.id);
                 tell(stored);
@@ -196,10 +175,10 @@ impl Store {
         }
     }
 
-    /// A relay's journal, oldest first: the order in which it is read, and replayed.
+    /// A relay's journal, oldest first.
     ///
     /// # Errors
-    /// As [`Store::relay`]; [`StoreError::BadCursor`].
+    /// Also [`StoreError::BadCursor`].
     pub async fn journal(
         &self,
         relay_id: Uuid,
@@ -220,10 +199,35 @@ impl Store {
         Ok(Page::of(entries, page.limit(), |entry| number(entry.seq)))
     }
 
-    /// What a key was used for, as long as that is kept.
-    ///
-    /// # Errors
-    /// As [`Store::relay`].
+    /// Up to `most` relays requested from `from` until before `to`, newest first.
+    pub async fn past_relays(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        most: u64,
+    ) -> Result<Vec<PastRelay>, StoreError> {
+        use relay::Column as C;
+        let rows = relay::Entity::find()
+            .select_only()
+            .column(C::RequestedAt)
+            .column(C::LiveAt)
+            .column(C::Outcome)
+            .filter(C::RequestedAt.gte(from))
+            .filter(C::RequestedAt.lt(to))
+            .order_by_desc(C::RequestedAt)
+            .limit(most)
+            .into_tuple::<(DateTime<Utc>, Option<DateTime<Utc>>, Option<String>)>()
+            .all(&self.read())
+            .await?;
+        let life = |(requested_at, live_at, outcome)| PastRelay {
+            requested_at,
+            live_at,
+            outcome,
+        };
+        Ok(rows.into_iter().map(life).collect())
+    }
+
+    /// The first use of an idempotency key, while it is kept.
     pub async fn idempotency(&self, key: &str) -> Result<Option<IdempotencyRecord>, StoreError> {
         let found = idempotency_key::Entity::find_by_id(key.to_owned())
             .one(&self.read())

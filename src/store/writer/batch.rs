@@ -1,9 +1,8 @@
-//! One transaction for all that wait.
+//! Runs a batch in one transaction.
 //!
-//! First they run together, without savepoints, and what they leave to be [written down](write_down) is written in a few
-//! statements for all. When one of them fails, or a row is not as it should be, all of that is taken back, and each runs again
-//! in a savepoint of its own, so that it fails alone. That is rare; savepoints and statements of one's own are most of what a
-//! write costs.
+//! First all operations run without savepoints, and the rows they leave are [written](flush) in a few statements. If
+//! anything fails, the transaction is rolled back and each operation runs in its own savepoint, so that it fails alone.
+//! That is rare; savepoints and single-row statements are most of the cost of a write.
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -13,24 +12,24 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 
-use super::{Job, Ran, Tx};
+use super::{AnyOperation, Ran, Tx};
 use crate::store::StoreError;
-use crate::store::operations::outbox::hold_head;
-use crate::store::operations::pending::write_down;
+use crate::store::operations::bulk::flush;
+use crate::store::operations::outbox::lock_head;
 
-/// Runs all jobs and commits them; how long the commit itself took. An error is everybody's: the transaction is gone.
+/// Runs and commits a batch; returns the commit's duration. An error fails the whole batch.
 pub(super) async fn transact(
     connection: &DatabaseConnection,
-    batch: &mut [Box<dyn Job>],
-    told: &AtomicBool,
+    batch: &mut [Box<dyn AnyOperation>],
+    outbox_written: &AtomicBool,
 ) -> Result<Duration, StoreError> {
     let writes_outbox = batch.iter().any(|job| job.writes_outbox());
     let mut transaction = begin(connection, writes_outbox).await?;
-    if !together(&transaction, batch, told).await {
+    if !together(&transaction, batch, outbox_written).await {
         transaction.rollback().await?;
         transaction = begin(connection, writes_outbox).await?;
         for job in batch {
-            alone(&transaction, job.as_mut(), told).await?;
+            alone(&transaction, job.as_mut(), outbox_written).await?;
         }
     }
     let begun = Instant::now();
@@ -49,45 +48,45 @@ async fn begin(
         })
         .await?;
     if writes_outbox {
-        hold_head(&transaction).await?;
+        lock_head(&transaction).await?;
     }
     Ok(transaction)
 }
 
-/// Runs all jobs; whether all of it went well.
+/// Runs all operations. Returns false if any of them, or a row they left, failed.
 async fn together(
     transaction: &DatabaseTransaction,
-    batch: &mut [Box<dyn Job>],
-    told: &AtomicBool,
+    batch: &mut [Box<dyn AnyOperation>],
+    outbox_written: &AtomicBool,
 ) -> bool {
-    let tx = Tx::together(transaction, told);
+    let tx = Tx::together(transaction, outbox_written);
     for job in batch {
-        if !job.leaves_rows() && write_down(&tx).await.is_err() {
+        if !job.is_batchable() && flush(&tx).await.is_err() {
             return false;
         }
-        if !matches!(job.run(&tx).await, Ran::Well) {
+        if !matches!(job.run(&tx).await, Ran::Ok) {
             return false;
         }
     }
-    write_down(&tx).await.is_ok()
+    flush(&tx).await.is_ok()
 }
 
-/// Runs one job in its savepoint. An error here is the whole batch's: the transaction is gone.
+/// Runs one operation in a savepoint. An error fails the whole batch: the transaction is lost.
 async fn alone(
     transaction: &DatabaseTransaction,
-    job: &mut dyn Job,
-    told: &AtomicBool,
+    job: &mut dyn AnyOperation,
+    outbox_written: &AtomicBool,
 ) -> Result<(), StoreError> {
-    let mut tx = Tx::alone(transaction, told);
+    let mut tx = Tx::alone(transaction, outbox_written);
     loop {
         transaction.execute_unprepared("SAVEPOINT request").await?;
         let mut ran = job.run(&tx).await;
-        if matches!(ran, Ran::Well)
-            && let Err(failure) = write_down(&tx).await
+        if matches!(ran, Ran::Ok)
+            && let Err(failure) = flush(&tx).await
         {
             ran = job.fail(failure);
         }
-        if !matches!(ran, Ran::Well) {
+        if !matches!(ran, Ran::Ok) {
             transaction
                 .execute_unprepared("ROLLBACK TO SAVEPOINT request")
                 .await?;
@@ -96,9 +95,9 @@ async fn alone(
             .execute_unprepared("RELEASE SAVEPOINT request")
             .await?;
         if let Ran::Projection(error) = ran {
-            // The relay's life does not hang on what someone else's table takes.
+            // A table of the marketplace must not stop a relay.
             tracing::error!(%error, "the channels table refuses what relaykeeper writes; the relay goes on without");
-            tx = Tx::without_projection(transaction, told);
+            tx = Tx::without_projection(transaction, outbox_written);
         } else {
             return Ok(());
         }

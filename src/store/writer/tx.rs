@@ -1,60 +1,66 @@
-//! The transaction operations work in, and what they leave to be written for all of them together.
+//! The transaction that operations run in.
 
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, MutexGuard};
 use sea_orm::DatabaseTransaction;
 
-use super::pending::Pending;
+use super::batched_rows::BatchedRows;
 use crate::store::sql::Sql;
 
-/// The transaction an operation works in.
+/// The transaction that an operation runs in.
 pub(in crate::store) struct Tx<'a> {
-    /// Where its statements go.
+    /// Executes statements.
     pub(in crate::store) sql: Sql<'a, DatabaseTransaction>,
-    /// Whether operations run together: then rows may wait to be written with those of others, and what is not as it should
-    /// be fails all of them. Each then runs alone, and finds out.
+    /// Whether operations run as a batch: rows may be buffered, and an unexpected row fails the whole batch, after
+    /// which each operation runs alone.
     pub(in crate::store) together: bool,
-    /// Whether `channels` is written as well.
+    /// Whether `channels` is written.
     pub(in crate::store) project: bool,
-    /// Set when the outbox, or what is to be delivered of it, was written: whoever waits for that is told after the commit.
-    pub(in crate::store) told: &'a AtomicBool,
-    pending: Mutex<Pending>,
+    /// Set when the outbox or its deliveries were written: listeners are notified after the commit.
+    pub(in crate::store) outbox_written: &'a AtomicBool,
+    batched_rows: Mutex<BatchedRows>,
 }
 
 impl<'a> Tx<'a> {
-    /// For operations that run together.
-    pub(super) fn together(transaction: &'a DatabaseTransaction, told: &'a AtomicBool) -> Self {
+    /// For a batch.
+    pub(super) fn together(
+        transaction: &'a DatabaseTransaction,
+        outbox_written: &'a AtomicBool,
+    ) -> Self {
         Self {
             sql: Sql(transaction),
             together: true,
             project: true,
-            told,
-            pending: Mutex::default(),
+            outbox_written,
+            batched_rows: Mutex::default(),
         }
     }
 
     /// For one operation.
-    pub(super) fn alone(transaction: &'a DatabaseTransaction, told: &'a AtomicBool) -> Self {
+    pub(super) fn alone(
+        transaction: &'a DatabaseTransaction,
+        outbox_written: &'a AtomicBool,
+    ) -> Self {
         Self {
             together: false,
-            ..Self::together(transaction, told)
+            ..Self::together(transaction, outbox_written)
         }
     }
 
-    /// The same, but `channels` is left as it is.
+    /// For one operation that leaves `channels` as it is.
     pub(super) fn without_projection(
         transaction: &'a DatabaseTransaction,
-        told: &'a AtomicBool,
+        outbox_written: &'a AtomicBool,
     ) -> Self {
         Self {
             project: false,
-            ..Self::alone(transaction, told)
+            ..Self::alone(transaction, outbox_written)
         }
     }
 
-    /// What is left to be written, and what is known of what stands.
-    pub(in crate::store) fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock()
+    /// The buffered rows.
+    pub(in crate::store) fn batched_rows(&self) -> MutexGuard<'_, BatchedRows> {
+        self.batched_rows.lock()
     }
 }

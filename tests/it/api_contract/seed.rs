@@ -8,7 +8,7 @@ use relaykeeper::relay::{
     Backend, Durable, Outcome, OutcomeCode, Owner, Phase, Prices, Spec, Timing,
 };
 use relaykeeper::store::{
-    CostRow, Created, JournalEntry, NewRelay, Projection, RecordingRow, RelayRow, Save, Saved,
+    Created, JournalEntry, LedgerRow, NewRelay, Projection, RecordingRow, RelayRow, Save, Saved,
     Store,
 };
 use serde_json::json;
@@ -141,7 +141,7 @@ pub(crate) async fn two_relays(store: &Store) {
             created_at: end,
             ready_at: Some(end),
         }],
-        cost: Some(CostRow {
+        cost: Some(LedgerRow {
             relay_id: last.spec.relay_id,
             channel_id: 42,
             stream_key_id: None,

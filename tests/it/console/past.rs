@@ -10,7 +10,7 @@ use relaykeeper::relay::{
     Spec, Timing,
 };
 use relaykeeper::store::{
-    CostRow, Created, JournalEntry, NewRelay, Projection, RelayRow, Save, Saved, Store,
+    Created, JournalEntry, LedgerRow, NewRelay, Projection, RelayRow, Save, Saved, Store,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -143,7 +143,7 @@ async fn ended(store: &Store, epoch: i64, today: DateTime<Utc>, ago: i64, number
         journal: vec![entry(at, "ended", Phase::Ended)],
         cleanup_jobs: Vec::new(),
         recordings: Vec::new(),
-        cost: Some(CostRow {
+        cost: Some(LedgerRow {
             relay_id: relay.spec.relay_id,
             channel_id: relay.spec.channel_id,
             stream_key_id: None,

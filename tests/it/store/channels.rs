@@ -1,4 +1,4 @@
-//! What `channels` shows, whoever made the table.
+//! The projection to `channels`, in our table and in the marketplace's.
 
 use super::*;
 use crate::on_both_databases;
@@ -10,7 +10,7 @@ on_both_databases!(
     a_slot_that_changes_hands_within_a_commit_leaves_the_newer_relay_shown,
 );
 
-/// What `channels` shows, as someone else's program reads it.
+/// A row of `channels`, as another program reads it.
 const SHOWN: &str = "SELECT concat_ws('|', id, relay_id, relay_status, coalesce(hls_playback_url, '-'), \
     coalesce(stream_recording_url, '-'), agora_recording_uid) FROM channels ORDER BY id";
 
@@ -73,7 +73,7 @@ async fn a_foreign_channels_table_is_only_updated_whatever_its_types(database: T
     let mut save = next(relay.clone(), 1, epoch);
     save.projection = Some(shown("active"));
     store.save(save).await.unwrap();
-    // A channel the marketplace has not entered.
+    // A channel without a row in the marketplace's table.
     made(&store, row(3), epoch).await;
     let hls = "https://customer.example/input.m3u8";
     assert_eq!(
@@ -134,7 +134,7 @@ async fn ids_in_sqlite_are_text_anyone_can_read() {
     assert_eq!(raw.texts(joined).await, [Some(relay.id.to_string())]);
 }
 
-/// In one commit: what one relay gives up the next one takes.
+/// In one commit: a relay frees the slot that the next one takes.
 async fn a_slot_that_changes_hands_within_a_commit_leaves_the_newer_relay_shown(
     database: TestDatabase,
 ) {

@@ -1,4 +1,4 @@
-//! Messages on their way to the marketplace: which is due, and what became of it.
+//! Deliveries to the marketplace: which is due, and its result.
 
 use relaykeeper::store::{Attempt, AttemptResult, DeliveryFilter, DeliveryStatus};
 
@@ -12,8 +12,8 @@ on_both_databases!(
     deliveries_are_listed_newest_first_and_go_with_their_messages,
 );
 
-/// Two messages in each of these channels, to be delivered.
-async fn told(database: &TestDatabase, channels: &[i64]) -> Store {
+/// A store with two pending messages in each of these channels.
+async fn with_messages(database: &TestDatabase, channels: &[i64]) -> Store {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     store.deliver_messages(true).await.unwrap();
@@ -40,7 +40,7 @@ async fn attempt(store: &Store, id: i64, result: AttemptResult) {
         response_status: Some(500),
         result,
     };
-    store.note_attempt(attempt).await.unwrap();
+    store.record_attempt(attempt).await.unwrap();
 }
 
 fn again(seconds: i64) -> AttemptResult {
@@ -57,7 +57,7 @@ fn given_up() -> AttemptResult {
 }
 
 async fn of_each_channel_the_first_that_waits_is_due(database: TestDatabase) {
-    let store = told(&database, &[7, 8]).await;
+    let store = with_messages(&database, &[7, 8]).await;
     assert_eq!(
         due(&store, 1, &[], 10).await,
         [0; 0],
@@ -81,7 +81,7 @@ async fn of_each_channel_the_first_that_waits_is_due(database: TestDatabase) {
 async fn a_message_given_up_disables_the_endpoint_until_one_is_taken_or_asked_for_again(
     database: TestDatabase,
 ) {
-    let store = told(&database, &[7, 8]).await;
+    let store = with_messages(&database, &[7, 8]).await;
     attempt(&store, 1, again(60)).await;
     assert_eq!(store.endpoint_disabled().await, Ok(None));
     attempt(&store, 1, given_up()).await;
@@ -109,16 +109,16 @@ async fn what_was_not_to_be_delivered_may_be_asked_for(database: TestDatabase) {
     store.deliver_messages(true).await.unwrap();
     made(&store, row(2), epoch).await;
     assert_eq!(due(&store, 100, &[], 10).await, [2]);
-    let mut told = store.outbox_changes();
-    told.mark_unchanged();
+    let mut changes = store.outbox_changes();
+    changes.mark_unchanged();
     assert_eq!(store.redeliver(1, at(100)).await, Ok(true));
-    assert!(told.has_changed().unwrap(), "whoever delivers is told");
+    assert!(changes.has_changed().unwrap(), "the dispatcher is notified");
     assert_eq!(due(&store, 100, &[], 10).await, [1, 2]);
     assert_eq!(store.redeliver(3, at(100)).await, Ok(false));
 }
 
 async fn deliveries_are_listed_newest_first_and_go_with_their_messages(database: TestDatabase) {
-    let store = told(&database, &[7, 8]).await;
+    let store = with_messages(&database, &[7, 8]).await;
     attempt(&store, 1, AttemptResult::Delivered).await;
     let list = async |channel_id, status, limit, cursor| {
         let filter = DeliveryFilter { channel_id, status };

@@ -1,6 +1,6 @@
-//! Several processes on one PostgreSQL: who has what, by what the database says.
+//! Several nodes on one PostgreSQL: leases, claims, signals, shared polls and quota shares.
 
-use relaykeeper::store::{Fleet, Heard, Poll, Polled, ShareChange};
+use relaykeeper::store::{Fleet, FleetSignal, PollTurn, ShareChange, SharedPoll};
 
 use super::*;
 use crate::support::database::on;
@@ -19,7 +19,7 @@ async fn joined(store: &Store) -> i64 {
     store.join("here/1", LEASE).await.unwrap()
 }
 
-/// So many relays of a node's.
+/// This many relays of a node.
 async fn driven(store: &Store, epoch: i64, channels: std::ops::Range<i64>) -> Vec<RelayRow> {
     let mut rows = Vec::new();
     for channel in channels {
@@ -50,7 +50,7 @@ async fn what_a_node_had_is_free_when_its_lease_is_over_and_is_claimed_once() {
         let fleet = other.fleet().await.unwrap();
         assert_eq!((counts(&fleet), fleet.free), (vec![(a, 0), (b, 0)], 20));
         assert!(!one.renew(dead, LEASE).await.unwrap(), "it is buried");
-        // Both want all: each relay is somebody's, and nobody's twice.
+        // Both nodes claim all: each relay gets exactly one owner.
         let (of_a, of_b) = tokio::join!(one.claim(a, 20), other.claim(b, 20));
         let (of_a, of_b) = (of_a.unwrap(), of_b.unwrap());
         let ids: std::collections::BTreeSet<_> =
@@ -59,10 +59,10 @@ async fn what_a_node_had_is_free_when_its_lease_is_over_and_is_claimed_once() {
         assert!(of_a.iter().all(|relay| relay.epoch == a));
         let mut stored = one.driven_by(b).await.unwrap();
         stored.sort();
-        let mut told: Vec<_> = of_b.iter().map(|relay| relay.row.id).collect();
-        told.sort();
-        assert_eq!(stored, told);
-        // Again and again, as the two come upon each other at another moment each time.
+        let mut released: Vec<_> = of_b.iter().map(|relay| relay.row.id).collect();
+        released.sort();
+        assert_eq!(stored, released);
+        // Repeated, because the two meet at a different moment each time.
         let (mut of_a, mut of_b) = (of_a, of_b);
         for _ in 0..30 {
             for (epoch, relays) in [(a, of_a), (b, of_b)] {
@@ -86,7 +86,7 @@ async fn who_is_no_node_creates_saves_and_claims_nothing() {
         let old = joined(&store).await;
         let rows = driven(&store, old, 1..3).await;
         store.renew(old, OVER).await.unwrap();
-        // Its lease is over, and nobody has noticed: what it has is still its own.
+        // Its lease expired, but its row is still there: it keeps its relays.
         let saved = store.save(next(rows[0].clone(), 1, old)).await;
         assert_eq!(saved, Ok(Saved::Saved));
         let new = joined(&store).await;
@@ -142,23 +142,23 @@ async fn one_node_does_what_is_done_once_for_all() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn a_stop_is_kept_for_whoever_has_the_relay_and_told_at_once() {
+async fn a_stop_is_kept_for_the_owner_and_signalled_at_once() {
     on_postgres(async |database: TestDatabase| {
         let (one, other) = (database.store().await, database.store().await);
         let (a, b) = (joined(&one).await, joined(&other).await);
         let rows = driven(&one, a, 1..3).await;
         let mut hears = one.listen(a);
-        assert_eq!(hears.next().await, Heard::Anew);
+        assert_eq!(hears.next().await, FleetSignal::Resubscribed);
         assert!(other.request_stop(rows[0].id, at(50)).await.unwrap());
-        assert_eq!(hears.next().await, Heard::Stop);
+        assert_eq!(hears.next().await, FleetSignal::Stop);
         assert_eq!(one.stops_requested(a).await.unwrap(), [rows[0].id]);
         assert!(one.stop_is_requested(rows[0].id).await.unwrap());
         assert!(!one.stop_is_requested(rows[1].id).await.unwrap());
-        // Nobody has heard it: the next owner finds it.
+        // No node received the signal: the next owner finds the stop.
         one.leave(a).await.unwrap();
         other.claim(b, 9).await.unwrap();
         assert_eq!(other.stops_requested(b).await.unwrap(), [rows[0].id]);
-        // Whoever acts on it saves a phase that holds no slot.
+        // The owner acts on it and saves a phase that holds no slot.
         let mut row = rows[0].clone();
         row.phase = "stopping".into();
         assert_eq!(other.save(next(row, 1, b)).await, Ok(Saved::Saved));
@@ -176,11 +176,11 @@ async fn peer_messages_are_read_once_in_order_and_those_to_the_dead_are_thrown_a
         let (a, b) = (joined(&store).await, joined(&store).await);
         for peer_message in ["one", "two"] {
             store
-                .send_peer_messages(a, peer_message.into())
+                .send_peer_message(a, peer_message.into())
                 .await
                 .unwrap();
         }
-        store.send_peer_messages(b, "three".into()).await.unwrap();
+        store.send_peer_message(b, "three".into()).await.unwrap();
         assert_eq!(store.take_peer_messages(a).await.unwrap(), ["one", "two"]);
         assert_eq!(store.take_peer_messages(a).await.unwrap(), [""; 0]);
         store.leave(b).await.unwrap();
@@ -194,40 +194,40 @@ async fn peer_messages_are_read_once_in_order_and_those_to_the_dead_are_thrown_a
 async fn one_poll_is_made_for_all_and_one_that_does_not_come_back_is_passed_over() {
     on_postgres(async |database: TestDatabase| {
         let (one, other) = (database.store().await, database.store().await);
-        let mut poll = Poll {
+        let mut poll = SharedPoll {
             name: "recordings",
             since: at(100),
             interval: Duration::from_millis(200),
             patience: Duration::from_secs(30),
             asked: Duration::from_secs(30),
         };
-        assert_eq!(one.shared_poll(1, &poll).await, Ok(Polled::Yours));
-        assert_eq!(other.shared_poll(2, &poll).await, Ok(Polled::NotYet));
+        assert_eq!(one.shared_poll(1, &poll).await, Ok(PollTurn::Yours));
+        assert_eq!(other.shared_poll(2, &poll).await, Ok(PollTurn::NotYet));
         let found = || "found".to_owned();
-        one.put_poll(1, "recordings", at(100), found())
+        one.finish_shared_poll(1, "recordings", at(100), found())
             .await
             .unwrap();
         assert_eq!(
             other.shared_poll(2, &poll).await,
-            Ok(Polled::Found(found()))
+            Ok(PollTurn::Found(found()))
         );
-        // It does not go back far enough.
+        // The result does not reach back far enough.
         poll.since = at(99);
         let until = Instant::now() + Duration::from_secs(10);
-        while other.shared_poll(2, &poll).await != Ok(Polled::Yours) {
+        while other.shared_poll(2, &poll).await != Ok(PollTurn::Yours) {
             assert!(Instant::now() < until);
         }
         poll.patience = Duration::from_millis(300);
         let until = Instant::now() + Duration::from_secs(10);
-        while one.shared_poll(1, &poll).await != Ok(Polled::Yours) {
+        while one.shared_poll(1, &poll).await != Ok(PollTurn::Yours) {
             assert!(Instant::now() < until);
         }
-        // What the other brings now is not taken.
+        // The other node's late result is ignored.
         other
-            .put_poll(2, "recordings", at(99), "late".into())
+            .finish_shared_poll(2, "recordings", at(99), "late".into())
             .await
             .unwrap();
-        assert_eq!(other.shared_poll(2, &poll).await, Ok(Polled::NotYet));
+        assert_eq!(other.shared_poll(2, &poll).await, Ok(PollTurn::NotYet));
     })
     .await;
 }
@@ -242,7 +242,7 @@ async fn shares_are_changed_one_after_the_other_and_only_by_nodes() {
             budget: "cloudflare".into(),
             permits,
         };
-        // Each takes what the other has left of ten.
+        // Each node takes what the other has left of ten.
         let take = |store: Store, epoch: i64| async move {
             let decide = |shares: &relaykeeper::store::Shares| {
                 let taken: u32 = shares.all.iter().map(|share| share.permits).sum();

@@ -1,4 +1,4 @@
-//! What relays cost, and what they still owe.
+//! Costs and cleanup jobs.
 
 use super::*;
 use crate::on_both_databases;
@@ -17,7 +17,7 @@ async fn a_relay_costs_once(database: TestDatabase) {
     save.cost = Some(cost(&relay, at(0)));
     store.save(save).await.unwrap();
     let mut again = next(relay.clone(), 2, epoch);
-    again.cost = Some(CostRow {
+    again.cost = Some(LedgerRow {
         cost_cents: 99,
         ..cost(&relay, at(1))
     });
@@ -44,7 +44,7 @@ async fn costs_are_summed_by_channel_and_by_utc_day(database: TestDatabase) {
         relay.phase = "ended".into();
         let relay = made(&store, relay, epoch).await;
         let mut save = next(relay.clone(), 1, epoch);
-        save.cost = Some(CostRow {
+        save.cost = Some(LedgerRow {
             cost_micros: huge,
             ..cost(&relay, time(created_at))
         });

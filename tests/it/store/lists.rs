@@ -1,4 +1,4 @@
-//! What can be listed, and how it is paged.
+//! Lists and their pages.
 
 use super::*;
 use crate::on_both_databases;
@@ -18,7 +18,7 @@ async fn pages_show_every_relay_once_newest_first(database: TestDatabase) {
     let mut expected = Vec::new();
     for n in 0..23 {
         let mut relay = row(n);
-        // Several in the same instant, some with a fraction of a second and some without.
+        // Several at the same time, with and without fractions of a second.
         relay.requested_at = at(n / 3) + TimeDelta::microseconds((n % 2) * 876_544);
         expected.push(made(&store, relay, epoch).await);
     }
@@ -32,7 +32,7 @@ async fn pages_show_every_relay_once_newest_first(database: TestDatabase) {
             .unwrap();
         assert!(page.items.len() <= 5);
         seen.extend(page.items.into_iter().map(|relay| relay.row));
-        // A newer one that comes meanwhile shifts nothing.
+        // A newer relay, added meanwhile, shifts nothing.
         let mut newer = row(100 + i64::try_from(seen.len()).unwrap());
         newer.requested_at = at(1000);
         made(&store, newer, epoch).await;
@@ -150,7 +150,7 @@ async fn five_thousand_unfinished_relays_are_read_at_once(database: TestDatabase
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
-/// Else all of them are read and sorted for each piece.
+/// Otherwise each read would sort all of them.
 #[tokio::test]
 async fn unfinished_relays_are_read_in_the_order_of_their_index() {
     let database = TestDatabase::sqlite();

@@ -1,4 +1,4 @@
-//! One process acts on a SQLite file at a time.
+//! One process at a time holds a SQLite file.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ async fn a_lock_has_one_holder_and_is_free_when_it_is_given_back() {
     let held = take(&database).unwrap();
     let me = Some(std::process::id());
     assert_eq!(take(&database).unwrap_err(), HeldBy { pid: me });
-    // Who only wants to read may.
+    // Reading needs no lock.
     database.store().await.unfinished().await.unwrap();
     drop(held);
     take(&database).unwrap();
@@ -47,7 +47,7 @@ async fn a_lock_held_by_another_process_names_it_and_ends_with_it() {
     take(&database).unwrap();
 }
 
-/// Not a test of its own: what another process does in the one above.
+/// Not a test: the other process of the test above.
 #[tokio::test]
 #[ignore = "the second process of another test, which starts it"]
 async fn the_other_process() {

@@ -1,4 +1,4 @@
-//! The outbox's numbers: in the order of the commits, so that no reader misses a message.
+//! The outbox's numbers follow the order of commits, so that no reader misses a message.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ on_both_databases!(
     numbers_have_no_gaps_also_when_some_writes_fail,
     a_reader_by_numbers_misses_nothing_two_processes_write,
     a_number_is_never_given_out_twice,
-    a_message_without_a_sequence_is_told_its_own,
+    a_message_without_a_sequence_gets_the_next,
 );
 
-async fn told(store: &Store) -> Vec<i64> {
+async fn message_ids(store: &Store) -> Vec<i64> {
     let messages = store.outbox_after(0, None, 10_000).await.unwrap();
     messages.iter().map(|message| message.id).collect()
 }
@@ -23,14 +23,14 @@ async fn numbers_have_no_gaps_also_when_some_writes_fail(database: TestDatabase)
     let writes = (0..100).map(|channel| {
         let mut relay = new(row(channel), epoch);
         if channel % 3 == 0 {
-            // The second is refused, and takes the first with it.
+            // The second is rejected, and the first with it.
             relay.outbox.push(message(Some(1), "relay.live"));
         }
         store.create(relay)
     });
     let written = join_all(writes).await;
     assert_eq!(written.iter().filter(|answer| answer.is_err()).count(), 34);
-    assert_eq!(told(&store).await, (1..=66).collect::<Vec<_>>());
+    assert_eq!(message_ids(&store).await, (1..=66).collect::<Vec<_>>());
     assert_eq!(store.last_outbox_id().await, Ok(66));
 }
 
@@ -80,12 +80,12 @@ async fn a_number_is_never_given_out_twice(database: TestDatabase) {
         outbox_before: at(1000),
     };
     store.purge(purge).await.unwrap();
-    assert_eq!(told(&store).await, [0; 0]);
+    assert_eq!(message_ids(&store).await, [0; 0]);
     made(&store, row(3), epoch).await;
-    assert_eq!(told(&store).await, [3]);
+    assert_eq!(message_ids(&store).await, [3]);
 }
 
-async fn a_message_without_a_sequence_is_told_its_own(database: TestDatabase) {
+async fn a_message_without_a_sequence_gets_the_next(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let relay = made(&store, row(1), epoch).await;
@@ -94,6 +94,6 @@ async fn a_message_without_a_sequence_is_told_its_own(database: TestDatabase) {
     late.body = json!({ "data": { "relay": null } });
     save.outbox = vec![late];
     store.save(save).await.unwrap();
-    let told = store.outbox_after(1, None, 10).await.unwrap();
-    assert_eq!(told[0].body, r#"{"data":{"relay":null,"sequence":2}}"#);
+    let messages = store.outbox_after(1, None, 10).await.unwrap();
+    assert_eq!(messages[0].body, r#"{"data":{"relay":null,"sequence":2}}"#);
 }

@@ -1,4 +1,4 @@
-//! A channel's last recording: read often, asked of the database seldom, and never older than a commit.
+//! A channel's last recording: cached, and never older than a commit.
 
 use super::*;
 use crate::on_both_databases;

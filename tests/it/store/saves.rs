@@ -1,4 +1,4 @@
-//! What was answered is written; only the owner writes; saying it twice is saying it once.
+//! Answered saves are on disk; only the owner writes; a repeated save is stored once.
 
 use super::*;
 use crate::on_both_databases;
@@ -67,7 +67,7 @@ async fn of_many_that_wait_only_the_bad_one_fails(database: TestDatabase) {
     let saves = rows.iter().map(|row| {
         let mut save = next(row.clone(), 1, epoch);
         save.row.phase = "live".into();
-        // Number 1 was told already: the database itself refuses it, last of all that this save writes.
+        // Number 1 exists: the database rejects it, as the last row of this save.
         let number = if row.channel_id == 137 { 1 } else { 2 };
         save.outbox.push(message(Some(number), "relay.live"));
         store.save(save)
@@ -90,7 +90,7 @@ async fn of_many_that_wait_only_the_bad_one_fails(database: TestDatabase) {
     assert_eq!(raw.number("SELECT count(*) FROM relay_events").await, 599);
 }
 
-/// In one commit: the second finds the first one's journal, which is written with those of the others.
+/// In one commit: the second save finds the first one's journal, which is written with the batch.
 async fn a_save_said_twice_at_once_is_saved_once(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_save_whose_answer_was_lost_may_be_repeated(database: TestDatabase) {
     let epoch = store.take_epoch().await.unwrap();
     let relay = made(&store, row(1), epoch).await;
     let mut save = next(relay.clone(), 1, epoch);
-    // Finer than any database keeps: the repeat is recognised all the same.
+    // Finer than any database stores: the repeat is still recognised.
     save.journal[0].at = DateTime::from_timestamp(1_795_000_000, 123_456_789).unwrap();
     save.cleanup_jobs.push(cleanup_job(&relay, "stop", "sid"));
     save.outbox.push(message(Some(2), "relay.live"));
@@ -133,7 +133,7 @@ async fn a_save_from_an_old_state_is_fenced(database: TestDatabase) {
     let epoch = store.take_epoch().await.unwrap();
     let relay = made(&store, row(1), epoch).await;
     store.save(next(relay.clone(), 1, epoch)).await.unwrap();
-    // The same revision, but another story.
+    // The same revision with another journal.
     let mut other = next(relay.clone(), 1, epoch);
     other.journal[0].kind = "something_else".into();
     assert_eq!(store.save(other).await, Ok(Saved::Fenced));
@@ -153,7 +153,7 @@ async fn a_save_from_an_old_state_is_fenced(database: TestDatabase) {
     assert_eq!(store.relay(relay.id).await.unwrap().unwrap().revision, 2);
 }
 
-/// In one commit: starts whose slot is held or whose key was used, and saves from old states, among good ones.
+/// In one commit: starts with a held slot or a used key, and saves from old states, among valid ones.
 async fn of_many_that_wait_only_what_is_not_as_expected_is_not_written(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
@@ -239,7 +239,7 @@ async fn a_broken_connection_fails_the_batch_and_the_next_one_succeeds(database:
     let epoch = store.take_epoch().await.unwrap();
     let rows: Vec<_> = (0..20).map(row).collect();
     join_all(rows.iter().map(|row| store.create(new(row.clone(), epoch)))).await;
-    // Someone else holds what the last save of the batch needs, so that the others have run when the connection breaks.
+    // Another client locks what the last save of the batch needs: the others have run when the connection breaks.
     let raw = database.raw().await;
     raw.execute("BEGIN").await;
     raw.execute("UPDATE relays SET region = 'eu' WHERE channel_id = 19")
@@ -258,13 +258,13 @@ async fn a_broken_connection_fails_the_batch_and_the_next_one_succeeds(database:
         let stored = store.relay(row.id).await.unwrap().unwrap();
         assert_eq!(stored.revision == 2, *answer == Ok(Saved::Saved));
     }
-    // And on it goes, by itself.
+    // The writer recovers by itself.
     for row in rows {
         assert_eq!(store.save(next(row, 1, epoch)).await, Ok(Saved::Saved));
     }
 }
 
-/// Once it waits. SQLite's writer needs nobody for it: it gives up after five seconds.
+/// Breaks the connection once the writer waits. On SQLite the writer gives up by itself after five seconds.
 async fn break_the_writers_connection(database: &TestDatabase) {
     if database.is_sqlite() {
         return;

@@ -82,7 +82,7 @@ async fn a_key_used_before_leads_to_its_relay_and_writes_nothing(database: TestD
     );
     assert_eq!(store.newest_relay(2).await, Ok(None));
     assert_eq!(store.idempotency("k").await, Ok(Some(record.clone())));
-    // A stop that comes with the same key is told of the first use as well.
+    // A stop with the same key gets the first use as well.
     let stop = key("k", "a stop", Uuid::now_v7());
     assert_eq!(store.remember_idempotency(stop).await, Ok(record));
     let stop = key("s", "a stop", Uuid::now_v7());

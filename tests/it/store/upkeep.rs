@@ -1,4 +1,4 @@
-//! What happens beside the life of a relay: identity, alarms, forced ends, the outbox, retention.
+//! Identity, alarms, forced ends, the outbox, retention.
 
 use super::*;
 use crate::on_both_databases;
@@ -95,7 +95,7 @@ async fn a_relay_nobody_can_read_is_still_listed_and_ended(database: TestDatabas
         .await,
         ["1|relay.starting", "2|relay.failed", "3|relay.ended"].map(|row| Some(row.to_owned()))
     );
-    // Its actor, should it not be as dead as it seemed, is fenced.
+    // If its actor is still alive, its saves are fenced.
     assert_eq!(store.save(next(relay, 1, epoch)).await, Ok(Saved::Fenced));
 }
 

@@ -1,37 +1,37 @@
-//! The rows that operations of one transaction leave to be written together, by
-//! [`write_down`](crate::store::operations::pending::write_down). Nobody reads any of them before.
+//! Rows that the operations of a transaction leave for [`flush`](crate::store::operations::bulk::flush). No operation
+//! reads them before.
 
 use uuid::Uuid;
 
 use crate::store::entities::{outbox, relay, relay_event};
 use crate::store::{IdempotencyRecord, Projection};
 
-/// What is to be written, and what is known of what nobody writes in this transaction.
+/// Rows to write, and what the transaction has read and no other changes.
 #[derive(Debug, Default)]
-pub(crate) struct Pending {
+pub(crate) struct BatchedRows {
     /// New relays.
     pub(crate) created: Vec<relay::Model>,
-    /// The keys their starts came with; none is known yet.
+    /// Idempotency keys of their starts, all new.
     pub(crate) keys: Vec<IdempotencyRecord>,
-    /// Relays that move on.
-    pub(crate) changed: Vec<Change>,
-    /// Entries of journals.
+    /// Changed relays.
+    pub(crate) changed: Vec<RelayUpdate>,
+    /// Journal entries.
     pub(crate) journal: Vec<relay_event::Model>,
-    /// What new relays show in `channels`.
-    pub(crate) taken: Vec<Shown>,
-    /// What relays show in `channels` from now on.
-    pub(crate) refreshed: Vec<Shown>,
-    /// Messages, in their order.
-    pub(crate) outbox: Vec<Message>,
-    /// The epoch that was found to be a node's.
+    /// Projections of new relays.
+    pub(crate) taken: Vec<ProjectedRow>,
+    /// Projections of other relays.
+    pub(crate) refreshed: Vec<ProjectedRow>,
+    /// Messages, in order.
+    pub(crate) outbox: Vec<NewMessage>,
+    /// An epoch that was found to be a live node's.
     pub(crate) node: Option<i64>,
-    /// Whether our own migration made `channels`.
+    /// Whether our migration created `channels`.
     pub(crate) channels_are_ours: Option<bool>,
 }
 
-/// A message that has no number yet.
+/// A message without a number.
 #[derive(Debug)]
-pub(crate) struct Message {
+pub(crate) struct NewMessage {
     pub(crate) relay_id: Uuid,
     pub(crate) channel_id: i64,
     pub(crate) sequence: i64,
@@ -40,7 +40,7 @@ pub(crate) struct Message {
     pub(crate) created_at: chrono::DateTime<chrono::Utc>,
 }
 
-impl Message {
+impl NewMessage {
     pub(crate) fn numbered(self, id: i64) -> outbox::Model {
         outbox::Model {
             id,
@@ -54,16 +54,16 @@ impl Message {
     }
 }
 
-/// A relay's next row, in the place of the one with this revision.
+/// A relay's next row, which replaces the one with `expected_revision`.
 #[derive(Debug)]
-pub(crate) struct Change {
+pub(crate) struct RelayUpdate {
     pub(crate) row: relay::Model,
     pub(crate) expected_revision: i64,
 }
 
-/// What a relay shows in its channel's row.
+/// What a relay writes to its channel's row.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ProjectedRow {
     pub(crate) channel_id: i64,
     pub(crate) relay_id: Uuid,
     pub(crate) projection: Projection,
