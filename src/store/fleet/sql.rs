@@ -35,7 +35,7 @@ pub(super) const LAST_POLL: &str = "SELECT found FROM shared_polls WHERE name = 
 /// Of several nodes that ask at once, the first to lock the row gets the poll.
 pub(super) const TAKE_POLL: &str = "UPDATE shared_polls SET taken_by = $2, taken_at = clock_timestamp() WHERE name = $1 \
     AND taken_at < clock_timestamp() - $3 * interval '1 second' \
-    AND (polled_at IS NULL OR polled_at >= taken_at OR taken_at < clock_timestamp() - $4 * interval '1 second')";
+    AND (polled_at >= taken_at OR taken_at < clock_timestamp() - $4 * interval '1 second')";
 pub(super) const FINISH_POLL: &str = "UPDATE shared_polls SET polled_at = clock_timestamp(), since = $3, found = $4 \
     WHERE name = $1 AND taken_by = $2";
 pub(super) const ABANDON_POLL: &str = "UPDATE shared_polls SET polled_at = taken_at, since = NULL, found = '' WHERE name = $1 AND taken_by = $2";
