@@ -1,7 +1,7 @@
 //! Logs on standard error, metrics and traces.
 //!
-//! Levels say what an operator must do. ERROR: someone must act. WARN: we recovered, look later. INFO: what happened.
-//! A query, a header or a body never reaches a log: they hold tokens, signatures and stream keys.
+//! Levels: ERROR needs action; WARN was recovered from, but should be examined; INFO is an event. Queries, headers and
+//! bodies are never logged: they contain tokens, signatures and stream keys.
 
 mod bounded;
 pub mod metrics;
@@ -22,17 +22,16 @@ use bounded::Bounded;
 pub use traces::{Exporter, ExporterError};
 pub(crate) use traces::{adopt, traced};
 
-/// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no text")
 }
 
-/// What is usually logged when `RUST_LOG` is not set. sqlx and SeaORM would tell each statement.
+/// The default log filter. sqlx and SeaORM would log each statement.
 pub const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
 
-/// Whatever `RUST_LOG` says, these tell nothing below INFO: there, transports tell headers and addresses with their queries.
+/// Targets that never log below INFO, whatever `RUST_LOG` says: there they log headers and URLs with queries.
 const QUIET: [&str; 8] = [
     "actix_web",
     "h2",
@@ -44,28 +43,28 @@ const QUIET: [&str; 8] = [
     "tungstenite",
 ];
 
-/// Tells as an ERROR what a caller sends that is no HTTP, or that a caller has gone: nobody here must act on it.
+/// Logs malformed requests and disconnects at ERROR.
 const ABOUT_CALLERS: &str = "actix_http";
 
-/// Logs, at WARN, the values of a database URL and the lines of a `.pgpass` that it cannot read: passwords.
+/// Logs unreadable parts of database URLs and `.pgpass` lines at WARN: passwords.
 const ABOUT_URLS: &str = "sqlx_postgres::options";
 
-/// Logs could not be set up.
+/// Telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `RUST_LOG` is no filter.
+    /// `RUST_LOG` is not a valid filter.
     #[error("RUST_LOG is not a log filter such as \"info\" or \"info,relaykeeper=debug\"")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Logs are set up already.
+    /// A subscriber is already installed.
     #[error("logging is set up already")]
     Again(#[from] tracing_subscriber::util::TryInitError),
-    /// Traces cannot be sent.
+    /// The trace exporter could not be built.
     #[cfg(feature = "otlp")]
     #[error(transparent)]
     Exporter(#[from] ExporterError),
 }
 
-/// Sends what is left of the traces when it is dropped, at the end of the process.
+/// Exports the remaining traces on drop.
 #[derive(Debug, Default)]
 pub struct Telemetry {
     #[cfg(feature = "otlp")]
@@ -81,19 +80,19 @@ impl Drop for Telemetry {
     }
 }
 
-/// Sends this process's logs to standard error, filtered by `RUST_LOG` (`info` when it is not set or empty).
+/// Logs to standard error, filtered by `RUST_LOG` (by default `info`).
 ///
 /// # Errors
-/// [`TelemetryError`]: `RUST_LOG` is no filter, or this is the second call.
+/// If `RUST_LOG` is invalid, or on a second call.
 pub fn init(format: LogFormat) -> Result<(), TelemetryError> {
     init_or(format, DEFAULT_FILTER, "").map(drop)
 }
 
-/// The same, filtered by `unset` when `RUST_LOG` is not set or empty; and traces go to the collector at `otlp_endpoint`,
-/// unless that is empty or the feature `otlp` is off.
+/// The same with the default filter `unset`. With the feature `otlp`, also exports traces to `otlp_endpoint` unless it is
+/// empty.
 ///
 /// # Errors
-/// As [`init`], and when traces cannot be sent.
+/// As [`init`], or if the exporter cannot be built.
 pub fn init_or(
     format: LogFormat,
     unset: &str,
@@ -171,11 +170,10 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// What was logged, for a test to read.
     #[derive(Clone, Default)]
-    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct LogLines(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Lines {
+    impl Write for LogLines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -185,14 +183,14 @@ pub(crate) mod tests {
         }
     }
 
-    impl Lines {
+    impl LogLines {
         pub(crate) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }
 
     pub(crate) fn log_to(
-        lines: &Lines,
+        lines: &LogLines,
         format: LogFormat,
         filter: &str,
     ) -> tracing::subscriber::DefaultGuard {
@@ -203,8 +201,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_caller_who_speaks_no_http_is_no_error_of_ours() {
-        let lines = Lines::default();
+    fn a_malformed_request_is_not_logged_as_an_error() {
+        let lines = LogLines::default();
         let _guard = log_to(&lines, LogFormat::Pretty, "trace");
         tracing::error!(target: "actix_http::h1::dispatcher", "stream error: request parse error");
         tracing::error!(target: "actix_server::worker", "a worker died");
@@ -217,7 +215,7 @@ pub(crate) mod tests {
 
     #[test]
     fn statements_and_transports_stay_quiet() {
-        let lines = Lines::default();
+        let lines = LogLines::default();
         let guard = log_to(&lines, LogFormat::Pretty, "");
         info!(target: "sqlx::query", "a statement");
         info!("ours");
@@ -235,7 +233,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_filter_that_is_none_is_refused() {
+    fn an_invalid_filter_is_refused() {
         let refused = subscriber(Vec::new(), "info,=nonsense=");
         assert!(matches!(refused, Err(TelemetryError::Filter(_))));
     }

@@ -51,6 +51,7 @@ pub enum SweepError {
 #[strum(serialize_all = "snake_case")]
 pub enum FindingKind {
     /// A Cloudflare ingest.
+    #[serde(rename = "live_input")]
     Ingest,
     /// An Agora Media Push converter.
     Converter,
@@ -68,6 +69,7 @@ pub enum FindingVerdict {
     /// An unfinished relay owns it.
     Owned,
     /// A cleanup job names it.
+    #[serde(rename = "owed")]
     Cleanup,
     /// Its relay's policy keeps it.
     Retained,
@@ -84,7 +86,8 @@ pub struct Finding {
     pub kind: FindingKind,
     /// The vendor's id.
     pub id: String,
-    /// Its mark.
+    /// Its resource tag.
+    #[serde(rename = "mark")]
     pub tag: String,
     /// When it was created, by the vendor's clock.
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -1,4 +1,4 @@
-//! `/admin`: what operators see and do, for machines; for people it is [`crate::console`].
+//! `/admin`: the operators' JSON endpoints. The pages for people are in [`crate::console`].
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Api;
-use super::body::Body;
+use super::body::JsonBody;
 use super::input::{Query, relay_id};
 use super::openapi::requests::{EmptyBody, PageQuery, RelayPath, SweepQuery};
 use super::problem::{Code, Problem};
@@ -15,7 +15,6 @@ use super::v1::stop::answered;
 use crate::actors::view::{RelayView, WireTime, describe};
 use crate::actors::{Finding, RelaySnapshot, StopRequest, SweepError};
 
-/// The routes, inside their scope.
 pub(super) fn routes(routes: &mut Routes<'_>) {
     routes
         .reads("/actors", actors)
@@ -23,17 +22,17 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
         .writes("/sweep", sweep);
 }
 
-/// Actors, the oldest relay's first.
+/// A page of actors, the oldest relay first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ActorPage {
     actors: Vec<Actor>,
-    /// How many there are on all pages.
+    /// Actors on all pages.
     total: usize,
-    /// For the next page; null on the last.
+    /// Cursor of the next page; null on the last.
     next_cursor: Option<Uuid>,
 }
 
-/// What drives one relay.
+/// The actor that drives one relay.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Actor {
     relay_id: Uuid,
@@ -43,31 +42,31 @@ pub(super) struct Actor {
     phase: String,
     /// When the phase began.
     since: WireTime,
-    /// How often it was started again.
+    /// Restarts of the actor after a crash.
     restarts: u32,
     last_event_at: WireTime,
-    /// When it looks next, if nothing comes before.
+    /// When the actor polls next, unless an event comes first.
     next_wake_at: Option<WireTime>,
     last_error: Option<String>,
-    /// The process it runs in.
+    /// The node that runs the actor.
     node: String,
 }
 
-/// What a pass of the janitor found.
+/// The result of one janitor pass.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Sweep)]
 pub(super) struct SweepReport {
     dry_run: bool,
-    /// Everything that bears a tag.
+    /// Every object that bears a tag.
     findings: Vec<Finding>,
-    /// The vendor's list may be cut: what is behind its end was not seen.
+    /// A vendor may have cut its list short; objects beyond the cut were not seen.
     may_be_cut: bool,
 }
 
-/// What runs now and what it waits for
+/// List actors
 ///
-/// On all processes, in the order of the relays' ids, which is that of their age. Of another process's relays it is told what
-/// is stored; what its actor alone knows (restarts, the last event and error) is told by that process.
+/// Actors on all nodes, oldest relay first. For another node's relays the stored state is shown, without restarts, last
+/// event and last error: only their own node knows those.
 #[utoipa::path(
     get, path = "/admin/actors", tag = "operators", operation_id = "listActors",
     params(PageQuery),
@@ -115,12 +114,12 @@ fn actor(snapshot: &RelaySnapshot, node: &str) -> Actor {
     }
 }
 
-/// Stop a relay by hand
+/// Stop a relay
 #[utoipa::path(
     post, path = "/admin/relays/{relay_id}/stop", tag = "operators", operation_id = "stopRelayByHand",
     params(RelayPath), request_body = Option<EmptyBody>,
     responses(
-        (status = 202, body = RelayView, description = "Accepted, and going on."),
+        (status = 202, body = RelayView, description = "The relay is stopping."),
         (status = 200, body = RelayView, description = "It had ended already."),
     ),
     extensions(("x-problems" = json!(["not-found", "starting"]))),
@@ -131,7 +130,7 @@ pub(super) async fn stop(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let relay_id = relay_id(&path)?;
-    Body::read_optional(&body)?.check::<EmptyBody>(&[])?;
+    JsonBody::read_optional(&body)?.check::<EmptyBody>(&[])?;
     let stop = StopRequest {
         channel_id: None,
         relay_id: Some(relay_id),
@@ -141,9 +140,9 @@ pub(super) async fn stop(
     answered(&api, answer)
 }
 
-/// One pass of the janitor by hand
+/// Run the janitor once
 ///
-/// What the vendors hold with a tag, and what became of it.
+/// Lists every object at the vendors that bears a tag, and what was done with it.
 #[utoipa::path(
     post, path = "/admin/sweep", tag = "operators", operation_id = "sweep",
     params(SweepQuery),
@@ -155,7 +154,7 @@ pub(super) async fn sweep(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::read(request.query_string(), &["dry_run"])?;
-    // Whoever begins to write it does not want a sweep in earnest.
+    // An empty `dry_run=` is refused: it is more likely a half-written dry run than a real sweep.
     let dry_run = match query.get_or_empty("dry_run") {
         None | Some("false") => false,
         Some("true") => true,
@@ -169,7 +168,7 @@ pub(super) async fn sweep(
         })),
         Err(SweepError::Starting) => Err(Problem::new(
             Code::Starting,
-            "This process does not hold the database.",
+            "This process does not drive the relays.",
         )),
         Err(SweepError::Store(error)) => Err(error.into()),
         Err(SweepError::Vendor(error)) => Err(Problem::from(&error)),

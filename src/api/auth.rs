@@ -1,4 +1,4 @@
-//! Who may call: bearer tokens with two scopes. A session of the console stands for an admin token.
+//! Authentication: bearer tokens with two scopes. A console session stands for an admin token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,26 +16,24 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use super::Api;
 use super::browser::{self, CSRF, SIGN_IN};
-use super::connections::Connection;
+use super::connections::ClientConnection;
 use super::problem::{Code, Problem};
 use super::request_span::Authenticated;
 use super::routes::route_path;
 use super::session::Session;
 use crate::config;
 
-/// How far a token reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scope {
     /// `/v1` and `/trpc`.
     Api,
-    /// Those and `/admin`.
+    /// `/v1`, `/trpc` and `/admin`.
     Admin,
 }
 
-/// A token, so that it can be compared and kept, and not read.
 pub(super) type Digest = [u8; 32];
 
-/// The tokens that are believed, as digests: nothing here can be printed or guessed byte by byte.
+/// The configured tokens as digests, so that they cannot be printed or compared byte by byte.
 #[derive(Clone)]
 pub(super) struct Tokens {
     known: Vec<(Digest, Scope)>,
@@ -50,7 +48,6 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// The tokens of the settings. An empty one is none.
     #[must_use]
     pub(super) fn new(settings: &config::AuthSettings) -> Self {
         let of = |tokens: &[SecretString], scope| -> Vec<(Digest, Scope)> {
@@ -65,7 +62,7 @@ impl Tokens {
         Self { known }
     }
 
-    /// How far `token` reaches. It is compared with every known token, whichever fits, in the same time.
+    /// The scope of `token`. Compares with every token in constant time.
     #[must_use]
     pub(super) fn scope(&self, token: &[u8]) -> Option<Scope> {
         let given = digest(token);
@@ -86,18 +83,17 @@ impl Tokens {
 }
 
 impl Tokens {
-    /// The digest of the bearer token among these headers, if it is one we know.
-    pub(super) fn known(&self, headers: &HeaderMap) -> Option<Digest> {
+    pub(super) fn known_digest(&self, headers: &HeaderMap) -> Option<Digest> {
         let token = bearer(headers)?;
         self.scope(token).map(|_| digest(token))
     }
 }
 
 impl Api {
-    /// Who calls, if that is known: the digest of a token, or of a session's.
+    /// The digest of the caller's token, or of its session's.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Option<Digest> {
         let session = || self.session(headers);
-        let token = self.tokens.known(headers);
+        let token = self.tokens.known_digest(headers);
         token.or_else(|| session().map(|session| digest(session.csrf.as_bytes())))
     }
 }
@@ -106,7 +102,6 @@ fn digest(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
 
-/// Lets in who has any token.
 pub(super) async fn any_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -117,7 +112,7 @@ pub(super) async fn any_token(
     }
 }
 
-/// Lets in who has an admin token, and leads a browser without one to where it can sign in.
+/// Allows requests with an admin token. Redirects a browser without one to the sign-in page.
 pub(super) async fn admin_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -137,9 +132,9 @@ pub(super) async fn admin_token(
     }
 }
 
-/// Lets in who scrapes from this machine, and elsewhere who has an admin token. A proxy on this machine speaks for somebody
-/// else: it says so, and then the token is wanted.
-pub(super) async fn scraper(
+/// Allows loopback peers, and anyone with an admin token. A proxy on this machine is a loopback peer too: the headers it
+/// adds give it away, and then the token is needed.
+pub(super) async fn metrics_reader(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -152,7 +147,7 @@ pub(super) async fn scraper(
     }
 }
 
-/// How the names of headers begin that a proxy adds.
+/// Prefixes of headers that only proxies add.
 const FORWARDING: [&str; 20] = [
     "ali-cdn-",
     "cdn-",
@@ -176,7 +171,8 @@ const FORWARDING: [&str; 20] = [
     "x-remote-",
 ];
 
-/// Whether the caller is on this machine, and asks for this machine by name: a proxy here names another host, or itself.
+/// Whether the caller is on this machine and asks for a loopback host. A local proxy would name another host, or add a
+/// header.
 fn is_local(request: &ServiceRequest) -> bool {
     let forwarded = request.headers().keys().any(|name| {
         let mut prefixes = FORWARDING.iter();
@@ -188,7 +184,6 @@ fn is_local(request: &ServiceRequest) -> bool {
         && host(request).is_some_and(|host| is_loopback_name(&host))
 }
 
-/// The host that is asked for, without its port: that of an absolute URL, or of `Host`.
 fn host(request: &ServiceRequest) -> Option<String> {
     if let Some(host) = request.uri().host() {
         return Some(host.to_owned());
@@ -212,7 +207,7 @@ fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem>
         return Err(Problem::internal());
     };
     let headers = request.headers();
-    // A token that is not ours may come from a proxy that signs people in: it does not stand in a session's way.
+    // A foreign bearer token may come from a proxy that signs people in, so it does not invalidate a session.
     admit(api, headers, needed).or_else(|problem| match api.session(headers) {
         Some(session) => admit_session(&session, request),
         None => Err(problem),
@@ -221,41 +216,43 @@ fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem>
     Ok(())
 }
 
-/// This request has a valid token: its connection and its line of the log do not count as a stranger's.
+/// Marks the request and its connection as authenticated.
 pub(super) fn note_token(request: &HttpRequest) {
-    if let Some(connection) = request.conn_data::<Arc<Connection>>() {
-        connection.is_of_a_known_caller();
+    if let Some(connection) = request.conn_data::<Arc<ClientConnection>>() {
+        connection.set_known();
     }
     request.extensions_mut().insert(Authenticated);
 }
 
-/// A browser sends its cookie with whatever any page makes it send: what changes something needs a proof of ours besides.
+/// Unsafe methods need the `X-CSRF-Token` header besides the cookie, which a browser sends from any page.
 fn admit_session(session: &Session, request: &ServiceRequest) -> Result<(), Problem> {
     let proof = request.headers().get(CSRF);
-    let proved = proof.is_some_and(|proof| session.vouches_for(proof.as_bytes()));
-    if request.method().is_safe() || proved || browser::checks_itself(route_path(request)) {
+    let proved = proof.is_some_and(|proof| session.csrf_matches(proof.as_bytes()));
+    if request.method().is_safe() || proved || browser::checks_csrf_itself(route_path(request)) {
         return Ok(());
     }
-    let detail = "A session changes something only with its X-CSRF-Token.";
+    let detail = "A request that changes something needs the session's X-CSRF-Token.";
     Err(Problem::new(Code::Forbidden, detail))
 }
 
-/// Whether the bearer token among these headers reaches as far as `needed`.
-///
 /// # Errors
-/// 401 without a token that is known, 403 with one that does not reach so far.
+/// 401 without a valid token, 403 if its scope is too small.
 pub(super) fn admit(api: &Api, headers: &HeaderMap, needed: Scope) -> Result<(), Problem> {
     let Some(token) = bearer(headers) else {
-        return Err(Problem::unauthorized("A bearer token is needed.", "Bearer"));
+        return Err(Problem::unauthorized(
+            "The request needs a bearer token.",
+            "Bearer",
+        ));
     };
     match api.tokens.scope(token) {
         None => Err(Problem::unauthorized(
-            "This token is not known.",
+            "The token is invalid.",
             "Bearer error=\"invalid_token\"",
         )),
-        Some(scope) if scope < needed => {
-            Err(Problem::new(Code::Forbidden, "This needs an admin token."))
-        }
+        Some(scope) if scope < needed => Err(Problem::new(
+            Code::Forbidden,
+            "The request needs an admin token.",
+        )),
         Some(_) => Ok(()),
     }
 }
@@ -347,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_token_in_the_settings_lets_nobody_in() {
+    fn an_empty_token_in_the_settings_is_never_accepted() {
         for token in ["", " ", "firs", "first ", "Boss"] {
             assert_eq!(tokens().scope(token.as_bytes()), None, "{token:?}");
         }

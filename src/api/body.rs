@@ -1,5 +1,4 @@
-//! Bodies of requests: JSON objects, checked against the schema that the OpenAPI document shows. A refusal names every
-//! mistake by its JSON pointer.
+//! JSON bodies, checked against the schemas of the OpenAPI document. An error names every mistake by its JSON pointer.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -7,31 +6,25 @@ use utoipa::PartialSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
-use super::input::{LARGEST_ID, json, uuid, whole, without_tag};
+use super::input::{LARGEST_ID, json, uuid, whole, without_bom};
 use super::problem::{FieldError, Problem};
 
-/// A rule that a schema cannot state, for the field of this name.
+/// A check that a schema cannot state, and the field's name.
 pub(super) type Rule<'a> = (&'a str, &'a dyn Fn(&Value) -> Result<(), String>);
 
-/// The fields of a body.
 #[derive(Debug)]
-pub(super) struct Body(Map<String, Value>);
+pub(super) struct JsonBody(Map<String, Value>);
 
-impl Body {
-    /// Reads a body that must be a JSON object.
-    ///
+impl JsonBody {
     /// # Errors
-    /// 400 when it is not JSON, 422 when it is not an object.
+    /// 400 if the body is not JSON, 422 if it is not an object.
     pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
         Self::of(json(body)?)
     }
 
-    /// Reads a body that may be empty or `null`.
-    ///
-    /// # Errors
-    /// As [`Body::read`].
+    /// The same; an empty body or `null` counts as an empty object.
     pub(super) fn read_optional(body: &[u8]) -> Result<Self, Problem> {
-        let is_empty = without_tag(body).trim_ascii().is_empty();
+        let is_empty = without_bom(body).trim_ascii().is_empty();
         match if is_empty { Value::Null } else { json(body)? } {
             Value::Null => Ok(Self(Map::new())),
             body => Self::of(body),
@@ -48,7 +41,7 @@ impl Body {
         Ok(Self(fields))
     }
 
-    /// The body in one form, whatever its order and spacing. A null is left out, unless its field is in `nullable`.
+    /// The body independent of field order and spacing. Omits nulls, unless the field is in `nullable`.
     pub(super) fn canonical(&self, nullable: &[&str]) -> String {
         let mut given = self.0.clone();
         given.retain(|name, value| !value.is_null() || nullable.contains(&&**name));
@@ -57,17 +50,17 @@ impl Body {
         text
     }
 
-    /// Lower-cases a field's text: a UUID in capitals is the same one.
+    /// Lower-cases a UUID.
     pub(super) fn ignore_case(&mut self, name: &str) {
         if let Some(Value::String(text)) = self.0.get_mut(name) {
             text.make_ascii_lowercase();
         }
     }
 
-    /// Checks each field by its rule and by the schema of `T`, and reads a `T`.
+    /// Checks the fields by their rules and by the schema of `T`, then reads a `T`.
     ///
     /// # Errors
-    /// 422 with everything that is wrong, in the order of the schema; unknown fields come last.
+    /// 422 with all mistakes in the schema's order; unknown fields come last.
     pub(super) fn check<T>(mut self, rules: &[Rule<'_>]) -> Result<T, Problem>
     where
         T: PartialSchema + DeserializeOwned,
@@ -97,7 +90,7 @@ impl Body {
             return Err(Problem::invalid(errors));
         }
         serde_json::from_value(Value::Object(self.0)).map_err(|error| {
-            tracing::error!(%error, "a body that its schema allows could not be read");
+            tracing::error!(%error, "a body that matches its schema could not be parsed");
             Problem::internal()
         })
     }
@@ -111,7 +104,7 @@ fn wrong(name: &str, detail: String) -> FieldError {
     }
 }
 
-/// Checks a value's type and bounds; `42.0` becomes 42. Lengths and patterns are left to the field's rule.
+/// Checks type and bounds, and turns `42.0` into 42. The field's rule checks length and pattern.
 fn check(schema: &RefOr<Schema>, value: &mut Value) -> Result<(), String> {
     let schema = serde_json::to_value(schema).map_err(|error| error.to_string())?;
     let kinds = schema.get("type");
@@ -124,7 +117,7 @@ fn check(schema: &RefOr<Schema>, value: &mut Value) -> Result<(), String> {
     if nullable && value.is_null() {
         return Ok(());
     }
-    let wanted = if is("integer") {
+    let expected = if is("integer") {
         let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
         let least = bound("minimum").unwrap_or(i64::MIN);
         let most = bound("maximum").unwrap_or(i64::MAX);
@@ -150,13 +143,13 @@ fn check(schema: &RefOr<Schema>, value: &mut Value) -> Result<(), String> {
         "a string".to_owned()
     };
     Err(if nullable {
-        format!("null, or {wanted}")
+        format!("null, or {expected}")
     } else {
-        wanted
+        expected
     })
 }
 
-/// Writes JSON with the fields of each object in order.
+/// Sorts the fields.
 fn write_canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(fields) => {
@@ -183,7 +176,7 @@ fn write_canonical(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        // 42 and 42.0 are one number.
+        // 42 and 42.0 are the same number.
         Value::Number(number) => match whole(number) {
             Some(whole) if whole.unsigned_abs() <= LARGEST_ID.unsigned_abs() => {
                 out.push_str(&whole.to_string());
@@ -205,13 +198,13 @@ mod tests {
     use super::*;
 
     #[derive(Deserialize, ToSchema)]
-    struct Wanted {
+    struct TestBody {
         #[schema(minimum = 1, maximum = 4294967295_i64)]
         number: u32,
     }
 
-    fn read(body: &Value) -> Result<Wanted, Problem> {
-        Body::read(body.to_string().as_bytes())?.check(&[])
+    fn read(body: &Value) -> Result<TestBody, Problem> {
+        JsonBody::read(body.to_string().as_bytes())?.check(&[])
     }
 
     #[test]
@@ -233,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_same_request_in_another_order_and_spacing_is_the_same() {
-        let canonical = |text: &[u8]| Body::read(text).unwrap().canonical(&["n"]);
+        let canonical = |text: &[u8]| JsonBody::read(text).unwrap().canonical(&["n"]);
         let one = canonical(br#"{"b":[1,{"z":"\u0041","y":null}],"a":1.50}"#);
         let other = b"\xef\xbb\xbf{ \"a\" : 1.5,\n\"c\":null,\"b\":[1,{\"y\":null,\"z\":\"A\"}]}";
         assert_eq!(one, canonical(other));
@@ -260,14 +253,14 @@ mod tests {
             "{}",
             r#"{"a":null}"#,
         ] {
-            let body: Optional = Body::read_optional(body.as_bytes())
+            let body: Optional = JsonBody::read_optional(body.as_bytes())
                 .unwrap()
                 .check(&[])
                 .unwrap();
             assert_eq!(body.a, None);
         }
         for bad in ["[]", "false", "0", "\"\"", "nul"] {
-            assert!(Body::read_optional(bad.as_bytes()).is_err(), "{bad}");
+            assert!(JsonBody::read_optional(bad.as_bytes()).is_err(), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Callers with a browser: the session cookies that stand for an admin token, and the pages they begin and end at.
+//! Browsers: the session cookie that stands for an admin token, and the sign-in path.
 
 use std::time::Duration;
 
@@ -11,10 +11,9 @@ use crate::store::StoreError;
 /// Where a browser without a token is redirected.
 pub(crate) const SIGN_IN: &str = "/admin/sign-in";
 const SIGN_OUT: &str = "/admin/sign-out";
-/// Carries a session's token against forged requests.
 pub(super) const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 
-/// Between two readings of the sign-outs in other processes, and after a reading that failed.
+/// Interval between reads of other nodes' sign-outs.
 const SIGN_OUTS_EVERY: Duration = Duration::from_secs(5);
 const SIGN_OUTS_AGAIN: Duration = Duration::from_millis(200);
 
@@ -23,19 +22,19 @@ pub(super) fn is_open(path: &str) -> bool {
     path == SIGN_IN || path.starts_with("/admin/assets/")
 }
 
-/// Forms whose handlers look for the token against forgery in the form.
-pub(super) fn checks_itself(path: &str) -> bool {
+/// Forms whose handlers check the CSRF token in the form.
+pub(super) fn checks_csrf_itself(path: &str) -> bool {
     path == SIGN_OUT
 }
 
 impl Api {
-    /// Stores what was signed out here, and reads what was elsewhere, as long as it runs.
+    /// Stores this node's sign-outs and reads the other nodes', forever.
     pub async fn share_sign_outs(&self) {
         loop {
             let pause = match self.share_sign_outs_once().await {
                 Ok(()) => SIGN_OUTS_EVERY,
                 Err(error) => {
-                    tracing::debug!(%error, "sign-outs were not stored or read; tried again");
+                    tracing::debug!(%error, "syncing sign-outs failed; retrying");
                     SIGN_OUTS_AGAIN
                 }
             };
@@ -51,7 +50,6 @@ impl Api {
         Ok(())
     }
 
-    /// Stores the sign-outs that are not stored yet.
     pub(crate) async fn store_sign_outs(&self) -> Result<(), StoreError> {
         for ended in self.sessions.unsaved() {
             self.store.end_session(ended.clone(), self.now()).await?;
@@ -60,14 +58,13 @@ impl Api {
         Ok(())
     }
 
-    /// The session these headers carry.
     pub(crate) fn session(&self, headers: &HeaderMap) -> Option<Session> {
         let now = self.now();
         self.session_cookies(headers)
             .find_map(|value| self.sessions.find(value, now))
     }
 
-    /// All sessions these headers carry: a browser may have a cookie of each name.
+    /// A browser may send a cookie of each name.
     pub(crate) fn all_sessions(&self, headers: &HeaderMap) -> Vec<Session> {
         let now = self.now();
         self.session_cookies(headers)
@@ -75,7 +72,6 @@ impl Api {
             .collect()
     }
 
-    /// The values of the session cookies among these headers.
     fn session_cookies<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
         let cookies = headers
             .get_all(COOKIE)
@@ -87,7 +83,7 @@ impl Api {
             .map(|(_, value)| value)
     }
 
-    /// Whether a cookie of this name is a session's. Where every browser comes over HTTPS, only HTTPS's own name is.
+    /// If the service is reached over HTTPS only, the plain HTTP cookie does not count.
     fn is_session_cookie(&self, name: &str) -> bool {
         name == session::SECURE_COOKIE || (name == session::COOKIE && !self.is_https)
     }

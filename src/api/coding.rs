@@ -1,4 +1,4 @@
-//! Content codings of requests: none is read, and a caller who uses one is told so.
+//! Rejects request bodies with a content coding.
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::routes::route_path;
 use super::trpc;
 
-/// The registered codings that change a body. Anything else (`utf-8`, `identity`) says nothing of how to read it.
+/// Codings that change a body. Other values (`utf-8`, `identity`) are ignored.
 const CODINGS: [&str; 7] = [
     "gzip",
     "x-gzip",
@@ -21,7 +21,7 @@ const CODINGS: [&str; 7] = [
     "x-compress",
 ];
 
-/// Refuses coded bodies with 415, and names what is read (RFC 9110 §15.5.16).
+/// 415 (RFC 9110 §15.5.16).
 pub(super) async fn refuse(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -1,15 +1,14 @@
-//! The connections of callers: how many there are, how long each stays, and which of them gives way to a new one.
+//! Limits the number of client connections and how long each may stay.
 //!
-//! The server library limits the head of a connection's first request, and an idle connection until its first byte. It does not
-//! limit the head of a later request, a peer that reads nothing of its answer, or a request body nobody reads. Here a
-//! connection has a deadline at every moment, except while a handler works or a stream of events runs; the wrapped socket
-//! ([`Guarded`]) ends the connection when the deadline is over.
+//! The server library does not limit the heads of later requests on a connection, a peer that does not read its response,
+//! or a body that no handler reads. So each connection always has a deadline here, except while a handler works or an
+//! event stream runs. The wrapped socket ([`GuardedSocket`]) closes the connection at its deadline.
 
-mod arriving;
-mod attend;
-mod bodies;
+mod body_quota;
 mod guarded;
+mod request_body;
 mod state;
+mod tracking;
 
 use std::collections::HashMap;
 use std::io;
@@ -22,36 +21,32 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::KEEP_ALIVE;
 use super::origin::{Proxies, network};
-pub(super) use attend::attend;
-use bodies::Bodies;
-pub(super) use guarded::Guarded;
-pub(super) use state::Connection;
+use body_quota::BodyQuota;
+pub(super) use guarded::GuardedSocket;
+pub(super) use state::ClientConnection;
+pub(super) use tracking::track_request;
 
 use crate::config;
 
-/// A peer that reads nothing for this long is cut off: by the kernel, and by the deadline of an answer that does not advance.
+/// After this long without a read by the peer, the kernel (`TCP_USER_TIMEOUT`) or the response's deadline closes the
+/// connection.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// At a limit, one in this many connections gives way at once: to find them all connections are examined, and that must not
-/// happen for each new one.
-const AT_ONCE: usize = 64;
-/// How often the log says that connections give way.
+/// At a limit, this fraction of the connections is closed at once, because finding idle ones scans them all.
+const EVICTED_SHARE: usize = 64;
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// What the settings allow.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Allowed {
-    /// Connections at once.
+pub(super) struct ConnectionLimits {
     pub(super) total: usize,
-    /// Connections at once of one address.
     pub(super) per_address: usize,
-    /// How long a request's head, and then its body, may take.
+    /// For a request's head, and again for its body.
     pub(super) request_timeout: Duration,
-    /// How long a connection may be idle between requests.
+    /// For idle time between requests.
     pub(super) keep_alive: Duration,
 }
 
-impl Allowed {
-    pub(super) fn by(settings: &config::ServerSettings) -> Self {
+impl ConnectionLimits {
+    pub(super) fn new(settings: &config::ServerSettings) -> Self {
         let of = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         Self {
             total: of(settings.max_connections),
@@ -62,85 +57,87 @@ impl Allowed {
     }
 }
 
-/// All connections of this process.
 pub(super) struct Connections {
-    allowed: Allowed,
-    /// The connections of a proxy are those of many callers.
+    limits: ConnectionLimits,
+    /// One proxy connection carries many callers' requests.
     proxies: Proxies,
     table: Mutex<Table>,
-    bodies: Bodies,
+    body_quota: BodyQuota,
 }
 
 #[derive(Default)]
 struct Table {
     next_id: u64,
     count: usize,
-    by_address: HashMap<IpAddr, HashMap<u64, Arc<Connection>>>,
+    by_address: HashMap<IpAddr, HashMap<u64, Arc<ClientConnection>>>,
     warned_at: Option<Instant>,
 }
 
 impl Connections {
-    pub(super) fn new(allowed: Allowed, proxies: Proxies) -> Arc<Self> {
+    pub(super) fn new(limits: ConnectionLimits, proxies: Proxies) -> Arc<Self> {
         Arc::new(Self {
-            allowed,
+            limits,
             proxies,
             table: Mutex::default(),
-            bodies: Bodies::default(),
+            body_quota: BodyQuota::default(),
         })
     }
 
-    pub(super) fn allowed(&self) -> Allowed {
-        self.allowed
+    pub(super) fn limits(&self) -> ConnectionLimits {
+        self.limits
     }
 
-    /// Admits a connection. At a limit the one that has been idle longest gives way.
+    /// Admits a connection. At a limit, closes the one that has been idle longest.
     ///
     /// # Errors
-    /// When the peer has gone already, and when none of the others is idle.
-    pub(super) fn admit(self: &Arc<Self>, stream: TcpStream) -> io::Result<Guarded<TcpStream>> {
+    /// If the peer has disconnected, or at a limit no other connection is idle.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        stream: TcpStream,
+    ) -> io::Result<GuardedSocket<TcpStream>> {
         let peer = stream.peer_addr()?;
         let socket = socket2::SockRef::from(&stream);
         if let Err(error) = socket.set_tcp_user_timeout(Some(STALLED_AFTER)) {
-            tracing::debug!(%error, "a connection has no time limit for what it is sent");
+            tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
         }
         let connection = self.enter(peer)?;
-        let entry = Entry {
+        let guard = ConnectionGuard {
             connections: Arc::clone(self),
             connection,
             peer,
         };
-        Ok(Guarded::new(stream, entry))
+        Ok(GuardedSocket::new(stream, guard))
     }
 
-    fn enter(&self, peer: SocketAddr) -> io::Result<Arc<Connection>> {
+    fn enter(&self, peer: SocketAddr) -> io::Result<Arc<ClientConnection>> {
         let peer = peer.ip().to_canonical();
         let address = network(peer);
         let mut table = self.table();
-        // Callers with a valid token do not count: many may share the address of a gateway, each with an event stream.
+        // Authenticated callers do not count: many may share a gateway's address, each with an event stream.
         let unknown = || {
             let theirs = table.by_address.get(&address).into_iter().flatten();
             let theirs = theirs.map(|(_, connection)| connection);
             theirs.filter(|connection| !connection.is_known())
         };
         let of_address = table.by_address.get(&address).map_or(0, HashMap::len);
-        if of_address >= self.allowed.per_address
-            && unknown().count() >= self.allowed.per_address
+        if of_address >= self.limits.per_address
+            && unknown().count() >= self.limits.per_address
             && !self.proxies.is_trusted(peer)
         {
-            let idle = longest_idle(unknown(), self.allowed.per_address / AT_ONCE);
+            let idle = longest_idle(unknown(), self.limits.per_address / EVICTED_SHARE);
             table.make_room(idle, "server.connections_per_address")?;
         }
-        if table.count >= self.allowed.total {
+        if table.count >= self.limits.total {
             let all = table.by_address.values().flatten();
             let all = all.map(|(_, connection)| connection);
-            let idle = longest_idle(all, self.allowed.total / AT_ONCE);
+            let idle = longest_idle(all, self.limits.total / EVICTED_SHARE);
             table.make_room(idle, "server.max_connections")?;
         }
         table.next_id += 1;
         table.count += 1;
         let id = table.next_id;
         let is_shared = self.proxies.is_trusted(peer);
-        let connection = Arc::new(Connection::new(id, address, is_shared, self.allowed));
+        let connection = Arc::new(ClientConnection::new(id, address, is_shared, self.limits));
         let theirs = table.by_address.entry(address).or_default();
         theirs.insert(id, Arc::clone(&connection));
         Ok(connection)
@@ -152,14 +149,14 @@ impl Connections {
 }
 
 impl Table {
-    /// Ends idle connections for new ones.
-    fn make_room(&mut self, idle: Vec<Arc<Connection>>, limit: &str) -> io::Result<()> {
+    /// Closes idle connections for new ones.
+    fn make_room(&mut self, idle: Vec<Arc<ClientConnection>>, limit: &str) -> io::Result<()> {
         let now = Instant::now();
         if self.warned_at.is_none_or(|at| now - at >= WARN_EVERY) {
             self.warned_at = Some(now);
             tracing::warn!(
                 limit,
-                "as many connections are open as the settings allow: idle ones are closed for new ones"
+                "connection limit reached; closing idle connections for new ones"
             );
         }
         if idle.is_empty() {
@@ -172,8 +169,7 @@ impl Table {
         Ok(())
     }
 
-    /// Forgets a connection. A second call does nothing.
-    fn remove(&mut self, connection: &Connection) {
+    fn remove(&mut self, connection: &ClientConnection) {
         let address = connection.address();
         let Some(theirs) = self.by_address.get_mut(&address) else {
             return;
@@ -187,12 +183,12 @@ impl Table {
     }
 }
 
-/// The connections that give way first: those that never showed a valid token, the longest idle first, `most` at most but one at
-/// least. One that showed a token gives way alone, and only if there are no others.
+/// The connections to close first: at most `most` unauthenticated ones, longest idle first. If there are none, one
+/// authenticated connection.
 fn longest_idle<'a>(
-    all: impl Iterator<Item = &'a Arc<Connection>>,
+    all: impl Iterator<Item = &'a Arc<ClientConnection>>,
     most: usize,
-) -> Vec<Arc<Connection>> {
+) -> Vec<Arc<ClientConnection>> {
     let idle = all.filter_map(|connection| Some((connection.idle()?, connection)));
     let mut idle: Vec<_> = idle.collect();
     idle.sort_unstable_by_key(|(rank, _)| *rank);
@@ -202,14 +198,14 @@ fn longest_idle<'a>(
     idle.map(Arc::clone).collect()
 }
 
-/// A connection's place in the table; given up when dropped.
-pub(super) struct Entry {
+/// A connection's entry in the table, removed on drop.
+pub(super) struct ConnectionGuard {
     connections: Arc<Connections>,
-    connection: Arc<Connection>,
+    connection: Arc<ClientConnection>,
     peer: SocketAddr,
 }
 
-impl Drop for Entry {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.connections.table().remove(&self.connection);
     }
@@ -223,7 +219,7 @@ mod tests {
 
     fn connections(total: usize, per_address: usize) -> Arc<Connections> {
         Connections::new(
-            Allowed {
+            ConnectionLimits {
                 total,
                 per_address,
                 request_timeout: SECOND,
@@ -233,7 +229,7 @@ mod tests {
         )
     }
 
-    fn from(connections: &Connections, peer: &str) -> io::Result<Arc<Connection>> {
+    fn from(connections: &Connections, peer: &str) -> io::Result<Arc<ClientConnection>> {
         connections.enter(peer.parse().unwrap())
     }
 
@@ -271,7 +267,7 @@ mod tests {
         let second = from(&connections, "198.51.100.2:1").unwrap();
         assert_eq!((ended(), connections.table().count), (2, 128));
         for connection in all.iter().chain([&first, &second]) {
-            connection.is_of_a_known_caller();
+            connection.set_known();
         }
         let _third = from(&connections, "198.51.100.3:1").unwrap();
         assert_eq!(ended(), 3);
@@ -281,7 +277,7 @@ mod tests {
     fn one_that_showed_a_token_gives_way_last() {
         let connections = connections(2, 2);
         let known = from(&connections, "192.0.2.1:1").unwrap();
-        known.is_of_a_known_caller();
+        known.set_known();
         let unknown = from(&connections, "192.0.2.2:1").unwrap();
         from(&connections, "192.0.2.3:1").unwrap();
         assert!(unknown.is_ended() && !known.is_ended());
@@ -293,7 +289,7 @@ mod tests {
         let connections = connections(10, 2);
         let known: Vec<_> = (1..4)
             .map(|port| from(&connections, &format!("192.0.2.1:{port}")).unwrap())
-            .inspect(|connection| connection.is_of_a_known_caller())
+            .inspect(|connection| connection.set_known())
             .collect();
         let unknown = from(&connections, "192.0.2.1:4").unwrap();
         from(&connections, "192.0.2.1:5").unwrap();
@@ -307,10 +303,10 @@ mod tests {
         let shared = from(&connections, "10.0.0.1:1").unwrap();
         let own = from(&connections, "192.0.2.1:1").unwrap();
         for connection in [&shared, &own] {
-            let turn = connection.begin();
-            connection.is_of_a_known_caller();
+            let active = connection.begin();
+            connection.set_known();
             assert!(connection.is_known());
-            drop(turn);
+            drop(active);
         }
         assert!(own.is_known() && !shared.is_known());
         let _next = (own.begin(), shared.begin());
@@ -321,17 +317,17 @@ mod tests {
     fn a_head_has_a_limit_and_a_longer_one_with_a_token() {
         let connections = connections(10, 2);
         let connection = from(&connections, "192.0.2.1:1").unwrap();
-        assert!(connection.heard(32 * 1024));
-        assert!(!connection.heard(1));
-        let turn = connection.begin();
-        assert!(connection.heard(60_000), "a body has limits of its own");
+        assert!(connection.received(32 * 1024));
+        assert!(!connection.received(1));
+        let active = connection.begin();
+        assert!(connection.received(60_000), "a body has limits of its own");
         connection.parsed();
-        drop(turn);
-        assert!(connection.heard(32 * 1024) && !connection.heard(1));
-        connection.is_of_a_known_caller();
-        assert!(connection.heard(60 * 1024) && !connection.heard(8 * 1024));
-        connection.closes();
-        assert!(connection.heard(1), "what is dropped is not kept");
+        drop(active);
+        assert!(connection.received(32 * 1024) && !connection.received(1));
+        connection.set_known();
+        assert!(connection.received(60 * 1024) && !connection.received(8 * 1024));
+        connection.set_closing();
+        assert!(connection.received(1), "what is dropped is not kept");
     }
 
     #[test]

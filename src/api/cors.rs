@@ -1,14 +1,14 @@
-//! Whose pages may call from a browser (Fetch's CORS protocol): nobody's, unless the settings name them.
+//! CORS: only the origins in the settings may call the API from a browser.
 
 use actix_cors::Cors;
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, LOCATION, RETRY_AFTER};
 
-/// How long a browser may keep an answer, in seconds.
-const KEPT: usize = 3600;
+/// Cache time of a preflight response, in seconds.
+const MAX_AGE: usize = 3600;
 
-/// What is answered to pages of these origins. They send their token themselves: no cookies. They may send any header: which
-/// ones tracing libraries add (`baggage`, `sentry-trace`, …) is no closed list, and a header that is not read changes nothing.
+/// No cookies: callers send a bearer token. All request headers are allowed, since tracing libraries add their own
+/// (`baggage`, `sentry-trace`).
 pub(super) fn of(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST])
@@ -23,7 +23,7 @@ pub(super) fn of(origins: &[String]) -> Cors {
             ]
             .map(HeaderName::from_static),
         )
-        .max_age(KEPT);
+        .max_age(MAX_AGE);
     origins
         .iter()
         .fold(cors, |cors, origin| cors.allowed_origin(origin))

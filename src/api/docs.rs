@@ -1,5 +1,5 @@
-//! `/docs`: the OpenAPI document as a page. OpenAPI Explorer, a script that is part of the program (`src/api/docs/README.md` says
-//! where it comes from), shows it; the page needs no other host and sends nothing but the request for the document.
+//! `/docs`: the OpenAPI document, shown by the vendored OpenAPI Explorer (`src/api/docs/README.md`). The page loads
+//! nothing from other hosts.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use super::routes::Routes;
 
 const PAGE: &str = include_str!("docs/page.html");
 const SCRIPT: &str = include_str!("docs/openapi-explorer.min.js");
-/// The explorer writes `<style>` elements and attributes. Everything else is limited to this service.
+/// The explorer writes `<style>` elements and attributes.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
@@ -21,7 +21,7 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
         .reads("/docs/openapi-explorer.js", script);
 }
 
-/// This documentation as a page
+/// API documentation
 #[utoipa::path(
     get, path = "/docs", tag = "documentation", operation_id = "docs",
     responses((status = 200, body = String, content_type = "text/html", description = "The page.")),
@@ -45,7 +45,7 @@ pub(super) async fn script(request: HttpRequest) -> HttpResponse {
     static PREPARED: LazyLock<Prepared> =
         LazyLock::new(|| Prepared::new("text/javascript; charset=utf-8", SCRIPT));
     let mut answer = HttpResponse::Ok();
-    // The page asks for one version, which never changes.
+    // The script's URL contains its version.
     answer.insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"));
     PREPARED.answer_with(&request, answer)
 }

@@ -1,4 +1,4 @@
-//! The two headers a start and a stop understand: `Idempotency-Key` and `Prefer`.
+//! The `Idempotency-Key` and `Prefer` headers.
 
 use std::time::Duration;
 
@@ -11,15 +11,12 @@ use crate::actors::RequestKey;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const PREFER: HeaderName = HeaderName::from_static("prefer");
-/// Says which preference was followed.
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-/// The longest a request waits, in seconds.
+/// In seconds.
 const LONGEST_WAIT: u64 = 25;
 
-/// What makes a repeat of this request the same: its key, and a hash over method, path and body.
-///
 /// # Errors
-/// 400 when the key is not 1 to 255 visible characters, or is given twice.
+/// 400 unless the key is 1 to 255 visible ASCII characters, given once.
 pub(super) fn request_key(
     request: &HttpRequest,
     path: &str,
@@ -51,8 +48,7 @@ pub(super) fn request_key(
     }))
 }
 
-/// `Prefer: wait=N` (RFC 7240): how long the caller wants to wait, in whole seconds. More than 25 is 25, which is a wait
-/// of at most N all the same; what cannot be read is left aside, as the RFC has it.
+/// `Prefer: wait=N` (RFC 7240), in seconds, capped at 25. Unreadable values are ignored, as the RFC demands.
 pub(super) fn wait(request: &HttpRequest) -> Option<u64> {
     request
         .headers()
@@ -67,7 +63,6 @@ pub(super) fn wait(request: &HttpRequest) -> Option<u64> {
         .map(|value| value.parse().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT))
 }
 
-/// How long to wait: what the caller prefers, else `usual`.
 pub(super) fn wait_or(preferred: Option<u64>, usual: Duration) -> Duration {
     preferred.map_or(usual, Duration::from_secs)
 }

@@ -1,4 +1,4 @@
-//! Is it up, is it ready, are the vendors well: `/livez`, `/readyz`, `/v1/health`.
+//! `/livez`, `/readyz` and `/v1/health`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,17 +17,16 @@ use crate::actors::view::WireTime;
 use crate::store::{AlarmRow, CleanupCount, StoreError};
 use crate::vendors::governor::BudgetSnapshot;
 
-/// How long the database may take to answer a probe.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What `/v1/health` needs to know of what is outside.
+/// The sources of `/v1/health`.
 #[derive(Clone)]
 pub struct Health {
-    /// Cloudflare's API.
+    /// The state of Cloudflare's API.
     pub cloudflare: VendorWatch,
-    /// Agora's.
+    /// The state of Agora's API.
     pub agora: VendorWatch,
-    /// The vendors' budgets.
+    /// The vendors' rate budgets.
     pub budgets: Arc<dyn Fn() -> Vec<BudgetSnapshot> + Send + Sync>,
 }
 
@@ -37,33 +36,34 @@ impl std::fmt::Debug for Health {
     }
 }
 
-/// The platform's probes.
 pub(super) fn probes(routes: &mut Routes<'_>) {
     routes.reads("/livez", livez).reads("/readyz", readyz);
 }
 
-/// A probe's answer.
+/// A probe's response.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Probe {
-    /// `ok`, `ready`.
+#[schema(as = Probe)]
+pub(super) struct ProbeAnswer {
+    /// `ok` or `ready`.
     status: &'static str,
 }
 
-/// Is the process up
+/// Liveness probe
 #[utoipa::path(
     get, path = "/livez", tag = "probes", operation_id = "livez",
-    responses((status = 200, body = Probe, description = "It is.")),
+    responses((status = 200, body = ProbeAnswer, description = "The process runs.")),
 )]
 pub(super) async fn livez() -> HttpResponse {
-    HttpResponse::Ok().json(Probe { status: "ok" })
+    HttpResponse::Ok().json(ProbeAnswer { status: "ok" })
 }
 
-/// Does the service take starts and stops
+/// Readiness probe
 ///
-/// Not while it starts, waits for another process's hold on the database, has no database, or goes down.
+/// 503 while the service starts, waits for another process's lease on the database, cannot write to the database, or
+/// shuts down.
 #[utoipa::path(
     get, path = "/readyz", tag = "probes", operation_id = "readyz",
-    responses((status = 200, body = Probe, description = "It does.")),
+    responses((status = 200, body = ProbeAnswer, description = "The service accepts starts and stops.")),
     extensions(("x-problems" = json!(["starting", "shutting-down", "database"]))),
 )]
 pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
@@ -71,84 +71,86 @@ pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem>
     if api.is_draining() || readiness == Readiness::Draining {
         return Err(Problem::new(
             Code::ShuttingDown,
-            "No new relay is started here.",
+            "This process starts no new relays.",
         ));
     }
     if readiness == Readiness::Starting {
         let reason = api.service.reason();
         return Err(Problem::new(
             Code::Starting,
-            reason.unwrap_or_else(|| "Unfinished relays are being loaded.".to_owned()),
+            reason.unwrap_or_else(|| "Relays are being loaded.".to_owned()),
         ));
     }
     if !api.service.lease_holds() {
         return Err(Problem::new(
             Code::Database,
-            "This process's lease on its relays was not renewed: it calls no vendor until it is.",
+            "The lease on this process's relays was not renewed. No vendor is called until it is.",
         ));
     }
     if !api.service.is_ready() {
         return Err(Problem::new(
             Code::Database,
-            "The last write did not reach the database.",
+            "The last write to the database failed.",
         ));
     }
     api.database_answers().await?;
-    Ok(HttpResponse::Ok().json(Probe { status: "ready" }))
+    Ok(HttpResponse::Ok().json(ProbeAnswer { status: "ready" }))
 }
 
-/// How the service is
+/// Get the service's health
 ///
-/// Taken from the last real calls; a vendor is asked only if none of them succeeded for a minute. Always 200: `healthy` says it.
+/// Derived from the last real calls. A vendor is probed only if no call to it succeeded within the last minute. Always
+/// answers 200: read `healthy`.
 #[utoipa::path(
     get, path = "/v1/health", tag = "health", operation_id = "getHealth",
-    responses((status = 200, body = HealthReport, description = "How it is, well or not.")),
+    responses((status = 200, body = HealthReport, description = "The state, healthy or not.")),
 )]
 pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
     HttpResponse::Ok().json(api.health_report().await)
 }
 
-/// How the service is.
+/// The health of the service.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(crate) struct HealthReport {
-    /// Both vendors and the database are.
+    /// Whether both vendors and the database are healthy.
     pub(crate) healthy: bool,
     pub(crate) cloudflare: VendorState,
     pub(crate) agora: VendorState,
     pub(crate) database: DatabaseState,
-    pub(crate) budgets: Vec<Budget>,
-    /// Null when the database does not say.
+    pub(crate) budgets: Vec<BudgetView>,
+    /// Null if the database does not answer.
     pub(crate) cleanup_jobs: Option<CleanupJobs>,
-    /// Null when the database does not say.
+    /// Null if the database does not answer.
     pub(crate) alarms: Option<Vec<AlarmView>>,
 }
 
-/// How the database is.
+/// The state of the database.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DatabaseState {
-    /// It answers and takes writes.
+    /// Whether it answers reads and takes writes.
     pub(crate) healthy: bool,
-    /// This process drives the relays.
+    /// Whether this process drives relays.
     pub(crate) acting: bool,
 }
 
 /// What is left of a vendor's rate limit.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Budget {
-    /// Whose.
+#[schema(as = Budget)]
+pub(crate) struct BudgetView {
+    /// The budget's name.
     pub(crate) name: &'static str,
-    /// The most calls of any window.
+    /// The most calls per window.
     pub(crate) quota: u32,
     pub(crate) used: u32,
     pub(crate) left: u32,
-    /// Callers who wait for a permit.
+    /// Calls waiting for a permit.
     pub(crate) waiting: usize,
-    /// How long nobody may call, after the vendor said so.
+    /// How long the vendor has blocked calls for.
     pub(crate) paused_for_seconds: Option<u64>,
 }
 
-/// What finished relays still owe a vendor.
+/// Open cleanup jobs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CleanupJobs {
     pub(crate) open: i64,
@@ -163,14 +165,14 @@ pub(crate) struct CleanupKind {
     pub(crate) oldest_at: WireTime,
 }
 
-/// Something that wants a person.
+/// A condition that needs an operator.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AlarmRow)]
+#[schema(as = Alarm)]
 pub(crate) struct AlarmView {
     pub(crate) code: String,
-    /// What it is about: a relay's id, a vendor's, or empty.
+    /// The affected object: a relay's id, a vendor's id, or empty.
     pub(crate) subject: String,
-    /// The node that sees it; null when all nodes see the same.
+    /// The node that reports it; null if it concerns all nodes.
     pub(crate) node: Option<String>,
     pub(crate) detail: String,
     pub(crate) since: WireTime,
@@ -178,11 +180,11 @@ pub(crate) struct AlarmView {
 }
 
 async fn within<T>(read: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
-    timeout(DATABASE_PATIENCE, read).await.ok()?.ok()
+    timeout(DATABASE_TIMEOUT, read).await.ok()?.ok()
 }
 
-fn budget(budget: &BudgetSnapshot) -> Budget {
-    Budget {
+fn budget(budget: &BudgetSnapshot) -> BudgetView {
+    BudgetView {
         name: budget.name,
         quota: budget.quota,
         used: budget.used,
@@ -218,7 +220,7 @@ fn alarm(alarm: &AlarmRow) -> AlarmView {
 }
 
 impl Api {
-    /// Asks the database, and each vendor unless a call to it has succeeded of late.
+    /// Checks the database, and probes each vendor without a recent successful call.
     pub(crate) async fn health_report(&self) -> HealthReport {
         let now = self.now();
         let (cloudflare, agora, database, counts, alarms) = futures_util::join!(
@@ -235,7 +237,7 @@ impl Api {
             agora,
             database: DatabaseState {
                 healthy: database,
-                acting: self.acts(),
+                acting: self.drives_relays(),
             },
             budgets: (self.health.budgets)().iter().map(budget).collect(),
             cleanup_jobs: counts.as_deref().map(cleanup_jobs),
@@ -243,16 +245,15 @@ impl Api {
         }
     }
 
-    /// Asks the database whether it is there.
     pub(super) async fn database_answers(&self) -> Result<(), Problem> {
-        // It may be there to be read and take no write: then nothing that is asked for can be done.
+        // The database may be readable and still take no writes.
         if !self.service.shared().database_answers() {
             return Err(Problem::new(
                 Code::Database,
-                "The database takes no writes.",
+                "The database does not accept writes.",
             ));
         }
-        match timeout(DATABASE_PATIENCE, self.store.ping()).await {
+        match timeout(DATABASE_TIMEOUT, self.store.ping()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Problem::new(

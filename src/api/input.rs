@@ -1,5 +1,4 @@
-//! What comes in, read strictly: each mistake is told by its place, all of a body's at once, and what is not known is
-//! refused.
+//! Strict parsing of paths, queries and values: unknown parameters are refused, and each mistake is named by its place.
 
 use serde_json::{Number, Value};
 use url::form_urlencoded;
@@ -10,14 +9,11 @@ use super::problem::Problem;
 use super::strict_json;
 use crate::store::PageRequest;
 
-/// The largest integer a JSON number holds exactly everywhere: 2^53 - 1.
+/// 2^53 - 1, the largest integer that every JSON reader holds exactly.
 pub(super) const LARGEST_ID: i64 = (1 << 53) - 1;
-/// The rows of a page when none are asked for.
 const USUAL_LIMIT: u32 = 50;
-/// The most rows of a page.
 const LARGEST_LIMIT: u32 = 200;
 
-/// A channel's id in a path.
 pub(super) fn channel_id(text: &str) -> Result<i64, Problem> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     let id = text
@@ -27,7 +23,6 @@ pub(super) fn channel_id(text: &str) -> Result<i64, Problem> {
     id.ok_or_else(|| Problem::parameter("channel_id", "an integer from 1 to 9007199254740991"))
 }
 
-/// A relay's id in a path.
 pub(crate) fn relay_id(text: &str) -> Result<Uuid, Problem> {
     uuid(text).ok_or_else(|| Problem::parameter("relay_id", "a UUID"))
 }
@@ -36,12 +31,12 @@ pub(super) fn uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
 
-/// The JSON of a body. A byte order mark before it is skipped (RFC 8259 §8.1).
+/// Parses JSON, without a byte order mark (RFC 8259 §8.1).
 ///
 /// # Errors
-/// 400 when it is no JSON, or has a key twice.
+/// 400 if it is not JSON, or contains a duplicate key.
 pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
-    strict_json::read(without_tag(body)).map_err(|error| {
+    strict_json::read(without_bom(body)).map_err(|error| {
         Problem::body(match error.is_data() {
             true => error.to_string(),
             false => format!("not JSON: {error}"),
@@ -49,12 +44,11 @@ pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-pub(super) fn without_tag(body: &[u8]) -> &[u8] {
+pub(super) fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// A whole number. One that is written 42.0 is one too: JSON has only one kind of number. Those beyond 64 bits are the
-/// largest and the smallest.
+/// The number if it is whole, also when written as 42.0. Saturates at 64 bits.
 pub(super) fn whole(number: &Number) -> Option<i64> {
     if let Some(whole) = number.as_i64() {
         return Some(whole);
@@ -67,31 +61,30 @@ pub(super) fn whole(number: &Number) -> Option<i64> {
     Some(format!("{float:.0}").parse().unwrap_or(beyond))
 }
 
-/// What a channel's name may hold besides ASCII letters and digits.
-const MARKS: &str = " !#$%&()+-:;<=.>?@[]^_{}|~,";
+/// Allowed besides ASCII letters and digits.
+const PUNCTUATION: &str = " !#$%&()+-:;<=.>?@[]^_{}|~,";
 const LONGEST_NAME: usize = 64;
 
-/// The name of an Agora channel: 1 to 64 of its 89 characters (`agora.md §1.5`), which are one byte each. `.` and `..` are
-/// refused although Agora allows them: as a part of a URL's path they name another path, encoded or not.
+/// Checks an Agora channel's name: 1 to 64 of 89 one-byte characters (`agora.md §1.5`). Refuses `.` and `..`, which Agora
+/// allows: in a URL's path they mean another path, even percent-encoded.
 pub(super) fn channel_name(value: &Value) -> Result<(), String> {
     let known =
-        |peer_message: char| peer_message.is_ascii_alphanumeric() || MARKS.contains(peer_message);
+        |character: char| character.is_ascii_alphanumeric() || PUNCTUATION.contains(character);
     let name = value.as_str().unwrap_or_default();
     let is_dots = matches!(name, "." | "..");
     if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(known) && !is_dots {
         return Ok(());
     }
     Err(format!(
-        "1 to {LONGEST_NAME} ASCII letters, digits and characters of \"{MARKS}\", but not \".\" or \"..\""
+        "1 to {LONGEST_NAME} ASCII letters, digits and characters of \"{PUNCTUATION}\", but not \".\" or \"..\""
     ))
 }
 
-/// [`channel_name`] as a schema.
 pub(super) fn channel_name_schema() -> Object {
-    let tags = ["-", "[", "]"]
+    let set = ["-", "[", "]"]
         .iter()
-        .fold(MARKS.to_owned(), |tags, special| {
-            tags.replace(special, &format!("\\{special}"))
+        .fold(PUNCTUATION.to_owned(), |set, special| {
+            set.replace(special, &format!("\\{special}"))
         });
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -101,22 +94,21 @@ pub(super) fn channel_name_schema() -> Object {
         .min_length(Some(1))
         .max_length(Some(LONGEST_NAME))
         .pattern(Some(format!(
-            "^(?!\\.{{1,2}}$)[a-zA-Z0-9{tags}]{{1,{LONGEST_NAME}}}$"
+            "^(?!\\.{{1,2}}$)[a-zA-Z0-9{set}]{{1,{LONGEST_NAME}}}$"
         )))
         .build()
 }
 
-/// The parameters of a query.
 #[derive(Debug)]
 pub(crate) struct Query {
     given: Vec<(String, String)>,
 }
 
 impl Query {
-    /// Reads a query of which these names are known. A name without a value counts as left out, but for `limit`.
+    /// Parses a query with these known names. An empty value counts as absent, except for `limit`.
     ///
     /// # Errors
-    /// 400 for another name, and for one that is given twice.
+    /// 400 for unknown and repeated names.
     pub(crate) fn read(query: &str, known: &[&str]) -> Result<Self, Problem> {
         let mut given: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -134,21 +126,17 @@ impl Query {
         Ok(Self { given })
     }
 
-    /// A parameter, if it is given and has a value.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.get_or_empty(name).filter(|value| !value.is_empty())
     }
 
-    /// A parameter, if it is given, with a value or without.
     pub(super) fn get_or_empty(&self, name: &str) -> Option<&str> {
         let found = self.given.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Which page of a list: `limit` and `cursor`.
-    ///
     /// # Errors
-    /// 400 for a limit out of bounds, and for one without a value: the description of the API promises integers only.
+    /// 400 for a limit that is out of range or empty: the schema allows integers only.
     pub(super) fn page(&self) -> Result<PageRequest, Problem> {
         let limit = match self.get_or_empty("limit") {
             None => Some(USUAL_LIMIT),

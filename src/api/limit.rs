@@ -1,5 +1,5 @@
-//! How often one may call: so many requests a second for each token, and for each address that shows none we know. What
-//! is left is told in `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
+//! Request rate limits, per valid token, and per address for all other requests. Responses carry the state in `RateLimit`
+//! and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
 
 mod bucket;
 
@@ -25,7 +25,7 @@ use bucket::{Buckets, Level};
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Where tokens are shown, and large answers are open. Probes stay open, and vendors are not held up.
+/// Paths that take tokens or send large responses. Probes and vendors' webhooks are not limited.
 const LIMITED: [&str; 6] = [
     "/v1",
     "/trpc",
@@ -35,22 +35,22 @@ const LIMITED: [&str; 6] = [
     "/openapi.json",
 ];
 
-/// Requests without a token that is known, for one address, a second: far fewer than it takes to guess one, and more
-/// than a caller with a typing error makes.
+/// Requests per second and address without a valid token: too few to guess a token, enough for a caller with a typing
+/// error.
 const UNKNOWN_PER_SECOND: u32 = 100;
-/// So many of them may come at once.
+/// The burst size of the same.
 const UNKNOWN_AT_ONCE: u32 = 1000;
 
-/// What one of those who call may do.
+/// The rate limiters.
 pub(super) struct Limits {
-    /// By the digest of a known token, or of a session's.
+    /// Keyed by the digest of a token or of a session's CSRF token.
     known: Buckets<Digest>,
-    /// By the address of whoever shows none.
+    /// Keyed by address, for requests without a valid token.
     unknown: Buckets<IpAddr>,
 }
 
 impl Limits {
-    /// So many requests a second for each token; none: there is no limit.
+    /// Allows `per_second` requests per token; 0 disables all limits.
     pub(super) fn new(per_second: u32) -> Option<Self> {
         (per_second > 0).then(|| Self {
             known: Buckets::new("token", per_second, per_second),
@@ -71,7 +71,7 @@ impl Limits {
     }
 }
 
-/// Refuses who calls too often, and tells everybody what is left.
+/// Rejects requests over the limit, and adds the rate limit headers.
 pub(super) async fn limit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -80,7 +80,7 @@ pub(super) async fn limit(
     let limits = api
         .as_ref()
         .and_then(|api| Some((api, api.limits.as_ref()?)));
-    let Some((api, limits)) = limits.filter(|_| counts(&request)) else {
+    let Some((api, limits)) = limits.filter(|_| is_counted(&request)) else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
     let level = limits.take(api, &request);
@@ -88,8 +88,8 @@ pub(super) async fn limit(
         None => next.call(request).await?.map_into_boxed_body(),
         Some(wait) => {
             let detail = format!(
-                "More than {} requests at once by this {}.",
-                level.quota, level.whose
+                "This {} exceeded its limit of {} requests.",
+                level.whose, level.quota
             );
             let wait = seconds(wait);
             let problem = Problem::new(Code::RateLimited, detail).retry_in(wait);
@@ -130,7 +130,7 @@ pub(super) async fn limit(
     Ok(response)
 }
 
-/// Whether requests to this path, as the router reads it, are counted.
+/// Whether requests to this decoded path are counted.
 pub(super) fn is_limited(path: &str) -> bool {
     LIMITED.iter().any(|scope| {
         let rest = path.strip_prefix(scope);
@@ -138,14 +138,12 @@ pub(super) fn is_limited(path: &str) -> bool {
     })
 }
 
-/// A sign-in shows its token in the body, and counts its wrong ones itself: others at its address do not stand in the way of a
-/// right one.
-fn counts(request: &ServiceRequest) -> bool {
+/// A sign-in carries its token in the body and has its own limit, so that others at the same address cannot block it.
+fn is_counted(request: &ServiceRequest) -> bool {
     let path = route_path(request);
     is_limited(path) && !(path == SIGN_IN && request.method() == Method::POST)
 }
 
-/// Whole seconds, rounded up.
 fn seconds(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }

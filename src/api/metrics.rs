@@ -16,15 +16,14 @@ use crate::store::{AlarmRow, CleanupCount};
 use crate::telemetry::metrics::{self, Metric};
 use crate::vendors::governor::Priority;
 
-/// How long the database may take: a scrape that gets no answer says so.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout of the database queries of a scrape.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The format's version that is spoken.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Prometheus' metrics
+/// Prometheus metrics
 ///
-/// What is counted, and what stands now: docs/metrics.md. Open to who scrapes from this machine without a proxy.
+/// docs/metrics.md lists them. No token is needed from the same machine, unless a proxy forwards the request.
 #[utoipa::path(
     get, path = "/metrics", tag = "probes", operation_id = "metrics",
     security((), ("admin_token" = [])),
@@ -32,29 +31,29 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
     extensions(("x-problems" = json!(["unauthorized", "forbidden"]))),
 )]
 pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
-    let stored = timeout(DATABASE_PATIENCE, async {
+    let stored = timeout(DATABASE_TIMEOUT, async {
         tokio::try_join!(api.store.cleanup_job_counts(), api.store.alarms()).ok()
     });
     let stored = stored.await.ok().flatten();
     let text = metrics::render(|| {
-        begin_at_zero(&api);
-        relays(&api);
-        budgets(&api);
-        metrics::LISTENERS.set(f64::from(api.feed.listeners()), []);
+        initialize_counters(&api);
+        set_relays(&api);
+        set_budgets(&api);
+        metrics::LISTENERS.set(f64::from(api.event_stream.listeners()), []);
         let up = stored.is_some() && api.service.shared().database_answers();
-        metrics::DATABASE_UP.set(yes(up), []);
+        metrics::DATABASE_UP.set(bit(up), []);
         let ready = api.service.is_ready() && !api.is_draining();
-        metrics::READY.set(yes(ready), []);
+        metrics::READY.set(bit(ready), []);
         if let Some((cleanup_jobs, alarms)) = &stored {
-            owed(cleanup_jobs, api.now());
-            raised(alarms);
+            set_cleanup_jobs(cleanup_jobs, api.now());
+            set_alarms(alarms);
         }
     });
     HttpResponse::Ok().content_type(TEXT).body(text)
 }
 
-/// What has not happened yet is 0, not missing: a rate over a counter's first value would not see it.
-fn begin_at_zero(api: &Api) {
+/// Creates all counters at 0: otherwise a rate would miss the first increment.
+fn initialize_counters(api: &Api) {
     for (from, _, to) in TRANSITIONS {
         metrics::TRANSITIONS.add(0, [&from.to_string(), &to.to_string()]);
     }
@@ -84,7 +83,7 @@ fn begin_at_zero(api: &Api) {
     }
 }
 
-fn relays(api: &Api) {
+fn set_relays(api: &Api) {
     let in_work = api.service.directory().all();
     let phases = tally(in_work.iter().map(|relay| relay.durable.phase));
     for phase in Phase::iter().filter(|phase| *phase != Phase::Ended) {
@@ -93,7 +92,7 @@ fn relays(api: &Api) {
     }
 }
 
-fn budgets(api: &Api) {
+fn set_budgets(api: &Api) {
     for budget in (api.health.budgets)() {
         let waiting = u32::try_from(budget.waiting).unwrap_or(u32::MAX);
         let paused = budget.paused_for.unwrap_or_default().as_secs_f64();
@@ -104,12 +103,12 @@ fn budgets(api: &Api) {
     }
 }
 
-fn owed(cleanup_jobs: &[CleanupCount], now: DateTime<Utc>) {
+fn set_cleanup_jobs(cleanup_jobs: &[CleanupCount], now: DateTime<Utc>) {
     let open = cleanup_jobs.iter().map(|cleanup_job| {
         let open = u32::try_from(cleanup_job.open).unwrap_or(u32::MAX);
         (cleanup_job.kind.as_str(), open)
     });
-    closed(&metrics::CLEANUP_JOBS, Cleanup::VARIANTS, &open.collect());
+    set_all(&metrics::CLEANUP_JOBS, Cleanup::VARIANTS, &open.collect());
     let ages = cleanup_jobs
         .iter()
         .map(|cleanup_job| now - cleanup_job.oldest);
@@ -118,16 +117,16 @@ fn owed(cleanup_jobs: &[CleanupCount], now: DateTime<Utc>) {
     metrics::OLDEST_CLEANUP_JOB.set(seconds, []);
 }
 
-fn raised(alarms: &[AlarmRow]) {
+fn set_alarms(alarms: &[AlarmRow]) {
     let codes = tally(alarms.iter().map(|alarm| alarm.code.as_str()));
-    closed(&metrics::ALARMS, AlarmCode::VARIANTS, &codes);
+    set_all(&metrics::ALARMS, AlarmCode::VARIANTS, &codes);
 }
 
-/// Sets a figure for each word of a closed list: those that do not occur are 0, and none stays from before.
-fn closed(metric: &Metric, words: &[&str], counts: &HashMap<&str, u32>) {
-    for word in words {
-        let count = counts.get(word).copied().unwrap_or(0);
-        metric.set(f64::from(count), [word]);
+/// Sets the gauge for every value of a closed list, absent ones to 0.
+fn set_all(metric: &Metric, values: &[&str], counts: &HashMap<&str, u32>) {
+    for value in values {
+        let count = counts.get(value).copied().unwrap_or(0);
+        metric.set(f64::from(count), [value]);
     }
 }
 
@@ -139,6 +138,6 @@ fn tally<T: Eq + Hash>(things: impl Iterator<Item = T>) -> HashMap<T, u32> {
     counts
 }
 
-fn yes(is: bool) -> f64 {
+fn bit(is: bool) -> f64 {
     f64::from(u8::from(is))
 }

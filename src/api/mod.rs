@@ -1,9 +1,8 @@
-//! The HTTP side: thin handlers that read what is asked, ask the actors or the store, and put the answer in the
-//! marketplace's words.
+//! The HTTP API: thin handlers that parse requests, call the relay service or the store, and render the result.
 //!
-//! Reads never enter a mailbox: they come from the directory, or the store. Errors are RFC 9457 problems with a closed
-//! list of codes ([`problem::Code`]), the framework's own among them; under `/trpc` they come in tRPC's envelope. `/v1`, `/trpc`
-//! and `/admin` want a bearer token, the vendors' webhooks their signature, the recorder's page that of its link.
+//! Reads use the directory or the store, never an actor's mailbox. Errors are RFC 9457 problems with a closed list of
+//! codes ([`problem::Code`]), including the framework's own; `/trpc` uses tRPC's envelope. `/v1`, `/trpc` and `/admin`
+//! need a bearer token, vendors' webhooks a signature, the recorder's page a signed link.
 
 mod admin;
 mod auth;
@@ -13,8 +12,7 @@ mod coding;
 mod connections;
 mod cors;
 mod docs;
-mod envelope;
-mod feed;
+mod event_stream;
 mod headers;
 pub mod health;
 pub(crate) mod input;
@@ -28,6 +26,7 @@ pub mod problem;
 mod recorder;
 mod relays;
 mod request_span;
+mod response;
 pub(crate) mod routes;
 mod server;
 pub(crate) mod session;
@@ -53,69 +52,69 @@ use crate::actors::{Readiness, RelayService};
 use crate::config::Settings;
 use crate::store::Store;
 use auth::Tokens;
-use connections::{Allowed, Connections};
-use feed::Feed;
+use connections::{ConnectionLimits, Connections};
+use event_stream::EventStream;
 use health::Health;
 use limit::Limits;
 use origin::Proxies;
 use problem::Problem;
-use recorder::Recorder;
+use recorder::RecorderPage;
 pub use request_span::RequestSpan;
 use routes::{Routed, Routes};
 pub use server::server;
 use session::Sessions;
 pub use vendor_watch::VendorWatch;
 pub use viewers::{AskViewers, Viewers};
-use webhooks::{Stray, Webhooks};
+use webhooks::{StrayNotice, WebhookReceiver};
 
-/// The most of a body that is read, in bytes.
+/// The default limit of a body, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
-/// Agora advises to keep connections for 10 s at least (`agora.md §6.1`).
+/// Agora advises at least 10 s (`agora.md §6.1`).
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Puts up pages for operators inside `/admin`.
+/// Adds the operators' pages to `/admin`.
 pub type Pages = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
-/// What the API needs besides the settings, the actors and the store.
+/// What the API needs besides the settings, the relay service and the store.
 #[derive(Clone)]
-pub struct Outside {
-    /// Tells the time.
+pub struct Dependencies {
+    /// The clock.
     pub clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
-    /// How the vendors are.
+    /// The state of the vendors.
     pub health: Health,
-    /// How many watch.
+    /// The numbers of viewers.
     pub viewers: Viewers,
-    /// Hears of what should not be there any more: see [`Stray`].
-    pub on_stray: Arc<dyn Fn(Stray) + Send + Sync>,
-    /// This process's name, for operators.
+    /// Receives stray activity: see [`StrayNotice`].
+    pub on_stray: Arc<dyn Fn(StrayNotice) + Send + Sync>,
+    /// This node's name, for operators.
     pub node: String,
-    /// The console: see [`crate::console::pages`].
+    /// See [`crate::console::pages`].
     pub pages: Pages,
 }
 
-/// All that handlers work with. One for all of the server's threads.
+/// The state shared by all handlers on all server threads.
 pub struct Api {
     pub(crate) service: RelayService,
     pub(crate) store: Store,
-    feed: Feed,
+    event_stream: EventStream,
     tokens: Tokens,
     limits: Option<Limits>,
     cors_origins: Vec<String>,
     connections: Arc<Connections>,
     pub(crate) proxies: Proxies,
     pub(crate) sessions: Sessions,
-    /// Whether browsers come over HTTPS, by the settings.
+    /// Whether browsers use HTTPS, according to the settings.
     pub(crate) is_https: bool,
     pages: Pages,
     start_wait: Duration,
-    /// Uids that are given to egresses: no seller has one of them.
+    /// The egresses' uids: a seller must not use them.
     recorder_uids: RangeInclusive<u32>,
-    recorder: Option<Recorder>,
-    webhooks: Webhooks,
+    recorder: Option<RecorderPage>,
+    webhooks: WebhookReceiver,
     clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     health: Health,
     pub(crate) viewers: Viewers,
-    on_stray: Arc<dyn Fn(Stray) + Send + Sync>,
+    on_stray: Arc<dyn Fn(StrayNotice) + Send + Sync>,
     pub(crate) node: String,
     draining: AtomicBool,
 }
@@ -129,62 +128,62 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    /// The API of these settings.
+    /// The API with these settings.
     #[must_use]
     pub fn new(
         settings: &Settings,
         service: RelayService,
         store: Store,
-        outside: Outside,
+        dependencies: Dependencies,
     ) -> Arc<Self> {
         let proxies = Proxies::new(&settings.server.trusted_proxies);
         Arc::new(Self {
             service,
-            feed: Feed::new(store.clone()),
+            event_stream: EventStream::new(store.clone()),
             store,
             tokens: Tokens::new(&settings.auth),
             limits: Limits::new(settings.server.requests_per_second),
             cors_origins: settings.server.cors_origins.clone(),
-            connections: Connections::new(Allowed::by(&settings.server), proxies.clone()),
+            connections: Connections::new(ConnectionLimits::new(&settings.server), proxies.clone()),
             proxies,
-            sessions: Sessions::new(&settings.auth.admin_tokens, (outside.clock)()),
+            sessions: Sessions::new(&settings.auth.admin_tokens, (dependencies.clock)()),
             is_https: settings.server.public_url.starts_with("https://")
                 || !settings.server.tls_certificate.as_os_str().is_empty(),
-            pages: outside.pages,
+            pages: dependencies.pages,
             start_wait: settings.relay.start_wait,
             recorder_uids: settings.agora.cloud_recording.recorder_uids(),
-            recorder: Recorder::new(settings),
-            webhooks: Webhooks::new(settings),
-            clock: outside.clock,
-            health: outside.health,
-            viewers: outside.viewers,
-            on_stray: outside.on_stray,
-            node: outside.node,
+            recorder: RecorderPage::new(settings),
+            webhooks: WebhookReceiver::new(settings),
+            clock: dependencies.clock,
+            health: dependencies.health,
+            viewers: dependencies.viewers,
+            on_stray: dependencies.on_stray,
+            node: dependencies.node,
             draining: AtomicBool::new(false),
         })
     }
 
-    /// From now on `/readyz` says 503: no new work should come here.
+    /// Makes `/readyz` answer 503 from now on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Tells whoever listens at `/v1/events` what is new in the outbox, until [`Api::hang_up`].
-    pub async fn tell_listeners(&self) {
-        self.feed.tell_forever().await;
+    /// Broadcasts new outbox events to `/v1/events`, until [`Api::close_event_streams`].
+    pub async fn publish_events(&self) {
+        self.event_stream.publish_forever().await;
     }
 
-    /// Ends every event stream: listeners come back elsewhere, and go on where they were.
-    pub fn hang_up(&self) {
-        self.feed.close();
+    /// Ends every event stream. Clients reconnect, possibly to another node, and resume.
+    pub fn close_event_streams(&self) {
+        self.event_stream.close();
     }
 
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Whether this process drives the relays: it holds the database and has loaded them. One that goes down still does.
-    pub(crate) fn acts(&self) -> bool {
+    /// Whether this process holds the database and has loaded its relays. Still true during shutdown.
+    pub(crate) fn drives_relays(&self) -> bool {
         self.service.readiness() != Readiness::Starting
     }
 
@@ -193,7 +192,7 @@ impl Api {
     }
 }
 
-/// All routes, their scopes and limits. What wraps them is in [`server()`].
+/// Registers all routes. Middleware is in [`server()`].
 pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
     config
         .app_data(Data::from(Arc::clone(api)))
@@ -201,13 +200,12 @@ pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
     routes(config, &Routed::default(), &api.pages);
 }
 
-/// All routes, noted in `routed`. A new one is described above its handler (`#[utoipa::path]`) and named in
-/// [`openapi::Document`]; a test compares.
+/// Registers all routes and records them in `routed`. A test compares them with [`openapi::Document`].
 fn routes(config: &mut ServiceConfig, routed: &Routed, pages: &Pages) {
     health::probes(&mut Routes::below("", config, routed));
     Routes::below("", config, routed).service(
         &[("get", "/metrics")],
-        routes::reading("/metrics", metrics::metrics).wrap(from_fn(auth::scraper)),
+        routes::reading("/metrics", metrics::metrics).wrap(from_fn(auth::metrics_reader)),
     );
     openapi::routes(&mut Routes::below("", config, routed));
     docs::routes(&mut Routes::below("", config, routed));
@@ -223,29 +221,29 @@ fn routes(config: &mut ServiceConfig, routed: &Routed, pages: &Pages) {
             web::scope("/v1")
                 .wrap(from_fn(auth::any_token))
                 .configure(within("/v1", v1::routes))
-                .default_service(web::to(nowhere)),
+                .default_service(web::to(not_found)),
         )
         .service(
             web::scope("/admin")
                 .wrap(from_fn(auth::admin_token))
                 .configure(within("/admin", admin::routes))
                 .configure(|config| pages(config))
-                .default_service(web::to(nowhere)),
+                .default_service(web::to(not_found)),
         )
-        .default_service(web::to(nowhere));
+        .default_service(web::to(not_found));
 }
 
-/// 404; a path that would lead somewhere without its extra slashes is told where. It is no redirect: clients that follow one
-/// may turn a POST into a GET, or leave out its body or its token.
-async fn nowhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
+/// 404. If the path has extra slashes, the detail names the right one. Not a redirect: clients that follow one may turn
+/// POST into GET, or drop the body or the token.
+async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let parts = request.match_info().as_str().split('/');
     let path: String = parts
         .filter(|part| !part.is_empty())
         .flat_map(|part| ["/", part])
         .collect();
     let detail = match request.resource_map().has_resource(&path) {
-        true => format!("No route leads here. Without its extra slashes it is {path}."),
-        false => "No route leads here.".to_owned(),
+        true => format!("There is no such route. Without the extra slashes it is {path}."),
+        false => "There is no such route.".to_owned(),
     };
     Err(Problem::not_found(detail))
 }

@@ -1,4 +1,4 @@
-//! Where a request comes from: the address that counts for limits and for wrong tokens.
+//! The client address of a request, for limits and failed authentication.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,23 +6,23 @@ use actix_web::http::header::{FORWARDED, HeaderMap, X_FORWARDED_FOR};
 
 use crate::config::Network;
 
-/// The proxies whose word on an address is believed.
+/// The proxies whose forwarding headers are believed.
 #[derive(Clone, Default)]
 pub(crate) struct Proxies(Vec<Network>);
 
 impl Proxies {
-    /// The proxies of `server.trusted_proxies`; what is no address there was refused with the settings.
+    /// Parses `server.trusted_proxies`, which were validated with the settings.
     pub(super) fn new(trusted: &[String]) -> Self {
         Self(trusted.iter().filter_map(|one| one.parse().ok()).collect())
     }
 
-    /// Where a request comes from: its peer, or the last address a trusted proxy names that is no trusted proxy itself. IPv6
-    /// addresses stand for their /64, all of which one caller has.
+    /// The client's address: the peer, or the last forwarded address that is not a trusted proxy. IPv6 addresses are cut
+    /// to their /64, since one client has all of it.
     pub(crate) fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
         network(self.source(peer, headers))
     }
 
-    /// The same. `None` for a trusted proxy that does not name its caller.
+    /// The same; `None` for a trusted proxy that names no client.
     pub(super) fn caller(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let source = self.source(peer, headers);
         (!self.is_trusted(source)).then(|| network(source))
@@ -36,7 +36,7 @@ impl Proxies {
         while self.is_trusted(origin)
             && let Some(before) = named.next()
         {
-            // A trusted proxy that hides where a request comes from speaks for itself.
+            // The proxy hides the client: the proxy's own address counts.
             let Some(before) = address(&before) else {
                 break;
             };
@@ -50,8 +50,8 @@ impl Proxies {
     }
 }
 
-/// The addresses that proxies have added, the nearest last: those of `X-Forwarded-For`, which most proxies write, or of `Forwarded`
-/// (RFC 7239). Where both end differently, the caller wrote one of them, and neither counts.
+/// The forwarded addresses, nearest last, from `X-Forwarded-For` or `Forwarded` (RFC 7239). If both are present with
+/// different ends, the client forged one of them, and neither counts.
 fn named(headers: &HeaderMap) -> Vec<String> {
     let lists = |name| {
         let values = headers.get_all(name);
@@ -77,7 +77,7 @@ fn named(headers: &HeaderMap) -> Vec<String> {
     }
 }
 
-/// An address as proxies write it: alone, or with a port.
+/// Parses an address with or without a port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let text = bare.map_or(text, |(address, _)| address);
@@ -92,7 +92,7 @@ fn address(text: &str) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
-/// The network that one caller has: of IPv6 a /64.
+/// The address, for IPv6 cut to its /64.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

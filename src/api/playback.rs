@@ -1,4 +1,4 @@
-//! What a channel plays.
+//! What a channel plays now.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,11 +13,12 @@ use crate::relay::RelayStatus;
 
 /// What a channel plays.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Playback {
+#[schema(as = Playback)]
+pub(super) struct PlaybackView {
     pub(super) channel_id: i64,
     pub(super) hls_url: String,
     dash_url: Option<String>,
-    /// A buyer can press play on a broadcast.
+    /// Whether a buyer can play the broadcast now.
     is_live: bool,
     /// `live`: the relay's broadcast, on air or about to be; `recording`: the last recording.
     #[schema(schema_with = source)]
@@ -26,7 +27,7 @@ pub(super) struct Playback {
     /// Null for a recording.
     #[schema(schema_with = status)]
     relay_status: Option<RelayStatus>,
-    /// The recording's uid at Cloudflare; null for a broadcast, as are the next two.
+    /// The recording's uid at Cloudflare. Null for a broadcast, as are the next two fields.
     video_uid: Option<String>,
     thumbnail_url: Option<String>,
     duration_seconds: Option<u64>,
@@ -41,11 +42,11 @@ fn status() -> Object {
 }
 
 impl Api {
-    /// The broadcast of the relay that holds the channel's slot; without one, the last recording.
-    pub(super) async fn playback(&self, channel_id: i64) -> Result<Option<Playback>, Problem> {
+    /// The broadcast of the relay that holds the channel's slot, else the last recording.
+    pub(super) async fn playback(&self, channel_id: i64) -> Result<Option<PlaybackView>, Problem> {
         let on_air = self.on_air(channel_id).await?;
         let broadcast = on_air.and_then(|relay| {
-            Some(Playback {
+            Some(PlaybackView {
                 channel_id,
                 hls_url: relay.hls_playback_url?,
                 dash_url: relay.dash_playback_url,
@@ -64,7 +65,7 @@ impl Api {
         let recording = self.store.last_ready_recording(channel_id).await?;
         Ok(recording.and_then(|recording| {
             let view = recording_view(&recording);
-            Some(Playback {
+            Some(PlaybackView {
                 channel_id,
                 hls_url: view.hls_url?,
                 dash_url: view.dash_url,

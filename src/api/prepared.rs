@@ -1,4 +1,4 @@
-//! Answers that are the same for every caller: made and compressed once, and shared by all connections they are sent over.
+//! Static responses, compressed once and shared by all connections.
 
 use std::io::Write as _;
 
@@ -10,7 +10,6 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// A text and its compressed form.
 #[derive(Debug)]
 pub(super) struct Prepared {
     kind: &'static str,
@@ -19,7 +18,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares `text` of the media type `kind`.
+    /// Compresses `text`, whose media type is `kind`.
     pub(super) fn new(kind: &'static str, text: &'static str) -> Self {
         let plain = Bytes::from_static(text.as_bytes());
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -32,12 +31,12 @@ impl Prepared {
         }
     }
 
-    /// The answer to this request, compressed if its caller understands that.
+    /// The response, compressed if the client accepts gzip.
     pub(super) fn answer(&self, request: &HttpRequest) -> HttpResponse {
         self.answer_with(request, HttpResponse::Ok())
     }
 
-    /// The same with headers that are set already.
+    /// The same, added to a response with headers.
     pub(super) fn answer_with(
         &self,
         request: &HttpRequest,
@@ -55,7 +54,7 @@ impl Prepared {
     }
 }
 
-/// Whether `Accept-Encoding` (RFC 9110 §12.5.3) names gzip, with a weight that is not 0.
+/// Whether `Accept-Encoding` (RFC 9110 §12.5.3) lists gzip with a weight above 0.
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let given = headers.get_all(ACCEPT_ENCODING);
     given
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_sent_only_to_who_takes_it() {
+    fn gzip_is_sent_only_to_clients_that_accept_it() {
         let takes = |value: &str| {
             let request = TestRequest::get().insert_header((ACCEPT_ENCODING, value));
             takes_gzip(request.to_http_request().headers())

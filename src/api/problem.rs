@@ -1,4 +1,4 @@
-//! Errors as RFC 9457 problems. The list of codes is closed ([`Code`]): clients branch on them.
+//! Errors as RFC 9457 problems, with a closed list of codes ([`Code`]) that clients branch on.
 
 mod code;
 
@@ -19,26 +19,25 @@ use crate::relay::{Durable, Failure};
 use crate::store::StoreError;
 use crate::vendors::{Class, VendorError};
 
-/// Identifies a request, in requests and answers.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// One thing that is wrong with a request.
+/// One mistake in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where: a JSON pointer into the body (RFC 6901), or `/` and the name of a parameter or header.
+    /// The place: a JSON pointer into the body (RFC 6901), or `/` and the name of a parameter or header.
     pub pointer: String,
-    /// What.
+    /// The mistake.
     pub detail: String,
 }
 
-/// The most of what is wrong that one answer tells.
+/// The most mistakes that one problem lists.
 const MOST_ERRORS: usize = 50;
-/// The longest text of a caller's that an answer repeats, in characters.
+/// The longest quotation of a caller's text, in characters.
 const LONGEST_ECHO: usize = 300;
-/// The longest detail, which may hold a vendor's words.
+/// The longest detail, which may quote a vendor, in characters.
 const LONGEST_DETAIL: usize = 2000;
 
-/// A text of others, as far as it is repeated.
+/// Cuts a foreign text to `longest` characters.
 fn echo(text: &str, longest: usize) -> String {
     let mut echo: String = text.chars().take(longest).collect();
     if echo.len() < text.len() {
@@ -47,12 +46,12 @@ fn echo(text: &str, longest: usize) -> String {
     echo
 }
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Debug, Clone)]
-pub struct Problem(Box<Parts>);
+pub struct Problem(Box<ProblemParts>);
 
 #[derive(Debug, Clone)]
-struct Parts {
+struct ProblemParts {
     code: Code,
     status: StatusCode,
     detail: String,
@@ -67,10 +66,10 @@ struct Parts {
 }
 
 impl Problem {
-    /// A problem with this code.
+    /// A problem with the code's default status and `Retry-After`.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Box::new(Parts {
+        Self(Box::new(ProblemParts {
             code,
             status: code.status(),
             detail: echo(&detail.into(), LONGEST_DETAIL),
@@ -91,35 +90,35 @@ impl Problem {
         Self::new(Code::NotFound, detail)
     }
 
-    /// 500 `internal`: the reason is for the log, not for the caller.
+    /// 500 `internal`. The cause is only logged.
     #[must_use]
     pub fn internal() -> Self {
-        let detail = "The request could not be carried out. The log says why.";
+        let detail = "The request failed. The log has the cause.";
         Self::new(Code::Internal, detail)
     }
 
-    /// 400 `invalid-request`: it cannot be read.
+    /// 400 `invalid-request`: the request cannot be parsed.
     #[must_use]
     pub fn unreadable(errors: Vec<FieldError>) -> Self {
-        let detail = "The request cannot be read; see errors.";
+        let detail = "The request cannot be parsed; see errors.";
         let mut problem = Self::new(Code::InvalidRequest, detail);
-        problem.tells(errors);
+        problem.set_errors(errors);
         problem
     }
 
-    /// 422 `invalid-request`: it can be read, and says something it may not.
+    /// 422 `invalid-request`: the request can be parsed, but a value is not allowed.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = "The request is not valid; see errors.";
         let mut problem = Self::new(Code::InvalidRequest, detail);
         problem.0.status = StatusCode::UNPROCESSABLE_ENTITY;
-        problem.tells(errors);
+        problem.set_errors(errors);
         problem
     }
 
-    fn tells(&mut self, errors: Vec<FieldError>) {
-        let told = errors.into_iter().take(MOST_ERRORS);
-        self.0.errors = told
+    fn set_errors(&mut self, errors: Vec<FieldError>) {
+        let kept = errors.into_iter().take(MOST_ERRORS);
+        self.0.errors = kept
             .map(|error| FieldError {
                 pointer: echo(&error.pointer, LONGEST_ECHO),
                 ..error
@@ -136,7 +135,7 @@ impl Problem {
         }])
     }
 
-    /// 400 `invalid-request`: the whole body is not what it should be.
+    /// 400 `invalid-request` about the whole body.
     #[must_use]
     pub fn body(detail: impl Into<String>) -> Self {
         Self::unreadable(vec![FieldError {
@@ -145,7 +144,7 @@ impl Problem {
         }])
     }
 
-    /// 415 `invalid-request`: the body bears a content coding.
+    /// 415 `invalid-request`: the body has a content coding.
     #[must_use]
     pub(super) fn coded(coding: &str) -> Self {
         let detail =
@@ -155,7 +154,7 @@ impl Problem {
         problem
     }
 
-    /// 405 with what the route knows.
+    /// 405 with the allowed methods.
     #[must_use]
     pub(super) fn method_not_allowed(allow: impl Into<String>) -> Self {
         let allow = allow.into();
@@ -164,7 +163,7 @@ impl Problem {
         problem
     }
 
-    /// 401 that asks for a bearer token.
+    /// 401 with a `WWW-Authenticate` challenge.
     #[must_use]
     pub(super) fn unauthorized(detail: &str, challenge: &'static str) -> Self {
         let mut problem = Self::new(Code::Unauthorized, detail);
@@ -172,27 +171,24 @@ impl Problem {
         problem
     }
 
-    /// What went wrong, for machines.
     pub(super) fn code(&self) -> Code {
         self.0.code
     }
 
-    /// What went wrong, for people.
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
     }
 
-    /// What it asks a caller who is not known to come with.
+    /// The `WWW-Authenticate` challenge.
     pub(super) fn challenge(&self) -> Option<&'static str> {
         self.0.challenge
     }
 
-    /// Whether nobody knows who is calling.
     pub(super) fn is_unauthorized(&self) -> bool {
         self.0.code == Code::Unauthorized
     }
 
-    /// A start whose relay failed while it waited.
+    /// A start whose relay failed before the response.
     #[must_use]
     pub(super) fn failed_start(durable: &Durable) -> Self {
         let outcome = durable.outcome.as_ref();
@@ -206,23 +202,26 @@ impl Problem {
             ),
             None => sentence.to_owned(),
         };
-        let asked = failure
+        let requested = failure
             .and_then(Failure::asked_wait)
             .map(|wait| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1));
         let mut problem = Self::new(code, detail);
         problem.0.relay_id = Some(durable.spec.relay_id);
-        problem.0.retry_after = problem.0.retry_after.map(|usual| asked.unwrap_or(usual));
+        problem.0.retry_after = problem
+            .0
+            .retry_after
+            .map(|usual| requested.unwrap_or(usual));
         problem
     }
 
-    /// Says when a repeat may help.
+    /// Sets `Retry-After`.
     #[must_use]
     pub(super) fn retry_in(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
         self
     }
 
-    /// Carries the relay it is about.
+    /// Adds the relay concerned.
     #[must_use]
     pub(super) fn about(mut self, relay_id: Uuid, relay: Option<RelayView>) -> Self {
         self.0.relay_id = Some(relay_id);
@@ -230,7 +229,7 @@ impl Problem {
         self
     }
 
-    /// Says which request it answers.
+    /// Adds the request's path and id.
     #[must_use]
     pub(super) fn answering(mut self, instance: &str, request_id: &str) -> Self {
         self.0.instance = Some(echo(instance, LONGEST_ECHO));
@@ -238,7 +237,7 @@ impl Problem {
         self
     }
 
-    /// What the framework, or a handler of ours, refused with.
+    /// The problem behind an error of a handler or of the framework.
     pub(super) fn of(error: &actix_web::Error) -> Self {
         if let Some(problem) = error.as_error::<Self>() {
             return problem.clone();
@@ -248,53 +247,56 @@ impl Problem {
                 return Self::body("it did not arrive in time");
             }
             if error.kind() == ErrorKind::QuotaExceeded {
-                return Self::new(Code::RateLimited, "Too many request bodies are being read.");
+                return Self::new(
+                    Code::RateLimited,
+                    "Too many request bodies are being received at once.",
+                );
             }
         }
         Self::of_status(error.as_response_error().status_code(), None)
     }
 
-    /// What the framework refused with, without a word.
+    /// The problem for a bare status of the framework.
     pub(super) fn of_status(status: StatusCode, allow: Option<String>) -> Self {
         let code = Code::of_status(status);
         match (code, allow) {
             (Code::MethodNotAllowed, Some(allow)) => Self::method_not_allowed(allow),
             (Code::Internal, _) => Self::internal(),
-            (Code::TooLarge, _) => Self::new(code, "The body is longer than this route reads."),
-            (Code::NotFound, _) => Self::not_found("No route leads here."),
+            (Code::TooLarge, _) => Self::new(code, "The body exceeds this route's limit."),
+            (Code::NotFound, _) => Self::not_found("There is no such route."),
             (code, _) => Self::new(code, status.canonical_reason().unwrap_or_default()),
         }
     }
 }
 
-/// An error: RFC 9457's members, and ours.
+/// An error: the members of RFC 9457, and this service's.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct Body<'a> {
+pub(super) struct ProblemBody<'a> {
     /// `urn:relaykeeper:problem:` and the code.
     r#type: String,
-    /// What went wrong, for machines: a closed list.
+    /// The error's code, from a closed list.
     #[schema(value_type = Code)]
     code: &'static str,
-    /// The same for people; it belongs to the code.
+    /// The code's title, the same for every occurrence.
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What went wrong this time.
+    /// What went wrong in this case.
     detail: &'a str,
-    /// The path that was asked for.
+    /// The request's path.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
-    /// The request's name in the log, also in `X-Request-Id`.
+    /// The request's id in the log and in `X-Request-Id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    /// The relay it is about.
+    /// The relay concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     relay_id: Option<Uuid>,
-    /// All that is wrong with the request.
+    /// All mistakes in the request.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
-    /// The relay that is in the way of a start (`conflict`).
+    /// The relay that blocks a start (`conflict`).
     #[serde(skip_serializing_if = "Option::is_none")]
     relay: Option<&'a RelayView>,
 }
@@ -312,7 +314,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let code: &'static str = self.0.code.into();
-        let body = Body {
+        let body = ProblemBody {
             r#type: format!("urn:relaykeeper:problem:{code}"),
             code,
             title: self.0.code.title(),
@@ -363,7 +365,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::BadCursor => Self::parameter("cursor", "not a cursor of this list"),
             StoreError::Unavailable(_) => {
-                tracing::warn!(%error, "a read found no database");
+                tracing::warn!(%error, "the database could not be reached");
                 Self::new(Code::Database, "The database does not answer.")
             }
             StoreError::Refused(_) | StoreError::Corrupt(_) | StoreError::BadUrl(_) => {

@@ -1,4 +1,5 @@
-//! The recorder's page and what its script calls. The query of its link is a credential: it is in no log and no answer.
+//! The recorder's page and the endpoints its script calls. The query of its link is a credential: it is never logged or
+//! returned.
 
 use std::ops::RangeInclusive;
 
@@ -24,28 +25,25 @@ use crate::vendors::agora::token::{MAX_SALT, Subscriber};
 
 const PAGE: &str = include_str!("recorder/page.html");
 const SCRIPT: &str = include_str!("recorder/page.js");
-/// Another site's frame must not hold the page, nor learn where it came from.
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// How long the page's token lives, in seconds.
 const TOKEN_LIFE_SECONDS: u32 = 600;
-/// The page's uids are drawn from here up to 2^32 - 1: far from recorders' uids, and from where people's begin.
+/// The page's uids start here, far above the egresses' uids and the usual range of users' uids.
 const FIRST_UID: u32 = 3_000_000_000;
-/// The page's uids: no seller has one of them.
+/// A seller must not use these uids.
 pub(super) const PAGE_UIDS: RangeInclusive<u32> = FIRST_UID..=u32::MAX;
-/// The page numbers its reports by its clock, in milliseconds: a number further ahead of ours than this would hide the reports
-/// that follow.
+/// The page numbers its reports by its clock, in milliseconds. A number from a clock that is further ahead than this
+/// would make later reports look old.
 const SEQ_AHEAD_MS: u64 = 5 * 60 * 1000;
 
-/// What the recorder's page needs.
-pub(super) struct Recorder {
+pub(super) struct RecorderPage {
     links: Links,
     app_id: String,
     app_certificate: SecretString,
 }
 
-impl Recorder {
-    /// None when there is nothing to sign links with, or no address for them: then nobody has a link either.
+impl RecorderPage {
+    /// `None` without a signing key or a public address: then no links exist either.
     pub(super) fn new(settings: &Settings) -> Option<Self> {
         let links = Links::new(&settings.agora, &settings.server.public_url).ok()?;
         Some(Self {
@@ -55,14 +53,13 @@ impl Recorder {
         })
     }
 
-    /// What the signed query says.
     fn claims(&self, query: &str) -> Result<PageClaims, Problem> {
-        let refused = || Problem::new(Code::Forbidden, "This link was not signed here.");
+        let refused = || Problem::new(Code::Forbidden, "The link's signature is invalid.");
         self.links.verify(query).ok_or_else(refused)
     }
 }
 
-/// What the page's script sends is short, and nobody has shown a token yet.
+/// The page's requests are short, and carry no token.
 const BODY_LIMIT: usize = 8 * 1024;
 
 pub(super) fn routes(routes: &mut Routes<'_>) {
@@ -74,24 +71,25 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
 }
 
 impl Api {
-    fn recorder(&self) -> Result<&Recorder, Problem> {
+    fn recorder(&self) -> Result<&RecorderPage, Problem> {
         let recorder = self.recorder.as_ref();
-        recorder.ok_or_else(|| Problem::not_found("This service has no recorder's page."))
+        recorder.ok_or_else(|| Problem::not_found("The recorder's page is not configured."))
     }
 
-    /// What a process that does not act yet does not know, it does not decide.
+    /// 503 until relays are loaded, so that no page is told to leave by mistake.
     async fn page_status(&self, claims: &PageClaims) -> Result<PageStatus, Problem> {
         let page_status = self
             .service
             .page_status(claims.relay, claims.attempt)
             .await?;
-        page_status.ok_or_else(|| Problem::new(Code::Starting, "This process does not act yet."))
+        page_status
+            .ok_or_else(|| Problem::new(Code::Starting, "This process does not drive relays yet."))
     }
 }
 
 /// The recorder's page
 ///
-/// Agora's cloud browser opens it in web mode, by a link that only this service signs.
+/// Agora's cloud browser opens it in web mode, through a link signed by this service.
 #[utoipa::path(
     get, path = "/recorder", tag = "recorder", operation_id = "recorderPage",
     params(PageLink),
@@ -104,7 +102,7 @@ pub(super) async fn page(
 ) -> Result<HttpResponse, Problem> {
     let claims = api.recorder()?.claims(request.query_string())?;
     if api.page_status(&claims).await? == PageStatus::Over {
-        return Err(Problem::not_found("This relay is over."));
+        return Err(Problem::not_found("The relay has ended."));
     }
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
@@ -131,7 +129,7 @@ pub(super) async fn script() -> HttpResponse {
         .body(SCRIPT)
 }
 
-/// The page asks to join; with the uid it has when it has one.
+/// A request for a token. Contains the page's uid if it already has one.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PageTokenRequest)]
@@ -143,17 +141,17 @@ pub(super) struct TokenRequest {
     uid: Option<u32>,
 }
 
-/// The page says whether the seller is there, or that it cannot find out.
+/// Reports whether the seller is present, or why the page cannot tell.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PresenceReport {
     /// The query of the page's link.
     query: String,
-    /// Whether the seller is there; left out with `cannot_join`.
+    /// Whether the seller is present; left out with `cannot_join`.
     present: Option<bool>,
     /// Why the page is not in the channel.
     cannot_join: Option<JoinTrouble>,
-    /// Counts the page's reports: at most five minutes ahead of this service's clock, in milliseconds.
+    /// The report's number, increasing: at most five minutes ahead of this service's clock, in milliseconds.
     #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 9007199254740991_i64)]
     seq: u64,
@@ -163,11 +161,11 @@ pub(super) struct PresenceReport {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum JoinTrouble {
-    /// Agora's Web SDK could not be loaded.
+    /// Agora's Web SDK did not load.
     NoSdk,
     /// Agora did not answer in time.
     Timeout,
-    /// Agora refused, or the connection failed.
+    /// Agora refused the join, or the connection failed.
     Refused,
 }
 
@@ -181,7 +179,7 @@ impl From<JoinTrouble> for PageTrouble {
     }
 }
 
-/// A number, or null, that is written with or without a point.
+/// A number or null; a whole number may be written with a point.
 fn whole_number<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     let given = Value::deserialize(from)?;
     let number = match &given {
@@ -193,56 +191,59 @@ fn whole_number<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Resu
     T::deserialize(number.unwrap_or(given)).map_err(serde::de::Error::custom)
 }
 
-/// Whether the page shall leave the channel.
+/// Whether the page must leave the channel.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Leave {
+#[schema(as = Leave)]
+pub(super) struct LeaveAnswer {
     leave: bool,
 }
 
-/// With what the page joins.
+/// What the page needs to join the channel.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Ticket<'a> {
+#[schema(as = Ticket)]
+pub(super) struct JoinTicket<'a> {
     app_id: &'a str,
     channel: &'a str,
     uid: u32,
     seller_uid: u32,
-    /// None in a project without a certificate.
+    /// Null if the project has no certificate.
     token: Option<&'a str>,
     expires_in_seconds: u32,
 }
 
-/// What the page is answered.
+/// The response to a token request.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum TicketOrLeave<'a> {
-    /// It may join.
-    Ticket(Ticket<'a>),
-    /// It shall leave.
-    Leave(Leave),
+    /// The page may join.
+    Ticket(JoinTicket<'a>),
+    /// The page must leave.
+    Leave(LeaveAnswer),
 }
 
-/// What a script of ours sent. The reason of a refusal is left out: it might quote the query.
+/// The parser's error is left out: it could quote the query.
 fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|_| Problem::body("not what the recorder's page sends"))
+    serde_json::from_slice(body).map_err(|_| Problem::body("not a request of the recorder's page"))
 }
 
-/// A token for the page
+/// Get a token for the page
 ///
-/// With what the page joins the channel as audience; or that it shall leave, when its relay is over or another recorder's.
+/// Answers what the page needs to join the channel as audience, or that it must leave: its relay has ended, or another
+/// egress took over.
 #[utoipa::path(
     post, path = "/recorder/token", tag = "recorder", operation_id = "recorderToken",
     request_body = TokenRequest,
-    responses((status = 200, body = TicketOrLeave<'static>, description = "A ticket for 10 minutes, or that the page shall leave.")),
+    responses((status = 200, body = TicketOrLeave<'static>, description = "What the page needs to join, valid for 10 minutes, or `leave`.")),
     extensions(("x-problems" = json!(["forbidden", "not-found", "starting"]))),
 )]
 pub(super) async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
     let recorder = api.recorder()?;
-    let asked: TokenRequest = read(&body)?;
-    let claims = recorder.claims(&asked.query)?;
+    let body: TokenRequest = read(&body)?;
+    let claims = recorder.claims(&body.query)?;
     if api.page_status(&claims).await? != PageStatus::Current {
-        return Ok(HttpResponse::Ok().json(TicketOrLeave::Leave(Leave { leave: true })));
+        return Ok(HttpResponse::Ok().json(TicketOrLeave::Leave(LeaveAnswer { leave: true })));
     }
-    let uid = asked.uid.filter(|uid| may_join(*uid, &claims));
+    let uid = body.uid.filter(|uid| may_join(*uid, &claims));
     let uid = uid.unwrap_or_else(|| fresh_uid(&claims));
     let token = if recorder.app_certificate.expose_secret().is_empty() {
         None
@@ -258,7 +259,7 @@ pub(super) async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpR
         let token = subscriber.token(&recorder.app_certificate);
         Some(token.map_err(|_| Problem::internal())?)
     };
-    let ticket = Ticket {
+    let ticket = JoinTicket {
         app_id: &recorder.app_id,
         channel: &claims.channel,
         uid,
@@ -269,7 +270,7 @@ pub(super) async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpR
     Ok(HttpResponse::Ok().json(TicketOrLeave::Ticket(ticket)))
 }
 
-/// A uid of the page: one that joins as the seller would throw the seller out.
+/// Whether the page may use this uid. Joining with the seller's uid would disconnect the seller.
 fn may_join(uid: u32, claims: &PageClaims) -> bool {
     uid >= FIRST_UID && uid != claims.seller_uid
 }
@@ -283,13 +284,13 @@ fn fresh_uid(claims: &PageClaims) -> u32 {
     }
 }
 
-/// The page reports the seller
+/// Report the seller's presence
 ///
-/// Or that it cannot join the channel: an operator sees that in the relay's journal and among the actors.
+/// Or that the page cannot join the channel, which operators see in the relay's journal and in the list of actors.
 #[utoipa::path(
     post, path = "/recorder/presence", tag = "recorder", operation_id = "recorderPresence",
     request_body = PresenceReport,
-    responses((status = 200, body = Leave, description = "Taken.")),
+    responses((status = 200, body = LeaveAnswer, description = "The report was received.")),
     extensions(("x-problems" = json!(["forbidden", "not-found", "starting"]))),
 )]
 pub(super) async fn presence(
@@ -308,7 +309,7 @@ pub(super) async fn presence(
     if report.seq > now.saturating_add(SEQ_AHEAD_MS) {
         return Err(wrong("seq", "is far ahead of this service's clock"));
     }
-    let said = match (report.present, report.cannot_join) {
+    let page_report = match (report.present, report.cannot_join) {
         (Some(present), None) => PageReport::Seller {
             seq: report.seq,
             present,
@@ -321,10 +322,10 @@ pub(super) async fn presence(
     let leave = api.page_status(&claims).await? != PageStatus::Current;
     if !leave {
         api.service
-            .page_report(claims.relay, claims.attempt, said)
+            .page_report(claims.relay, claims.attempt, page_report)
             .await;
     }
-    Ok(HttpResponse::Ok().json(Leave { leave }))
+    Ok(HttpResponse::Ok().json(LeaveAnswer { leave }))
 }
 
 #[cfg(test)]

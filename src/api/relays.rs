@@ -1,4 +1,4 @@
-//! Relays to answer with: what the directory knows, else what is stored.
+//! Relays for responses, from the directory or else from the store.
 
 use std::sync::Arc;
 
@@ -13,36 +13,34 @@ use crate::relay::{Detail, Durable, OutcomeCode, Phase, RelayStatus};
 use crate::store::{self, READY, StoredRelay};
 
 impl Api {
-    /// The relay as it is now, without asking anybody.
     pub(super) fn view(&self, durable: &Durable) -> RelayView {
         RelayView::of(durable, self.viewers.known(durable), self.time_of(durable))
     }
 
-    /// The same; and how many watch is found out for the next read.
+    /// Also refreshes the viewer count for the next read.
     fn view_with_viewers(&self, durable: &Durable) -> RelayView {
         let viewers = self.viewers.of(durable);
         RelayView::of(durable, viewers, self.time_of(durable))
     }
 
-    /// Now, by the relay's own clock while it is in work.
+    /// The relay's own clock while the relay is active, else now.
     fn time_of(&self, durable: &Durable) -> DateTime<Utc> {
         let known = self.service.directory().get(durable.spec.relay_id);
         known.map_or_else(|| self.now(), |known| known.clock.now())
     }
 
-    /// One relay.
     pub(crate) async fn relay(&self, id: Uuid) -> Result<Option<RelayView>, Problem> {
         if let Some(snapshot) = self.service.directory().get(id) {
             return Ok(Some(self.view_with_viewers(&snapshot.durable)));
         }
         match self.store.relay(id).await? {
-            Some(stored) => Ok(Some(self.whole(&stored).await?)),
+            Some(stored) => Ok(Some(self.with_late_recordings(&stored).await?)),
             None => Ok(None),
         }
     }
 
-    /// The channel's newest relay. While that holds the channel's slot this needs no database: no relay begins beside it. A
-    /// relay that only looks for its recordings may have been followed by one that has ended already.
+    /// The channel's newest relay. A relay in the directory that holds the slot is the newest, so no database read is
+    /// needed. A relay that no longer holds it may have a successor that has already ended.
     pub(super) async fn newest_relay(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
         let in_work = self.service.channel(channel_id);
         if let Some(holder) = in_work.as_ref().filter(|relay| holds_slot(relay)) {
@@ -69,8 +67,8 @@ impl Api {
         }
     }
 
-    /// The relay that holds the channel's slot. A process that acts alone drives every such relay; others know them from the
-    /// store.
+    /// The relay that holds the channel's slot. A single process finds it in its directory; a node in a fleet also needs
+    /// the store.
     pub(super) async fn on_air(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
         let in_work = self.service.channel(channel_id);
         if let Some(holder) = in_work.filter(holds_slot) {
@@ -83,7 +81,6 @@ impl Api {
         Ok(stored.map(|stored| self.row(&stored)))
     }
 
-    /// A row of a list: no vendor is asked for it.
     pub(super) fn row(&self, stored: &StoredRelay) -> RelayView {
         match self.service.directory().get(stored.row.id) {
             Some(snapshot) => self.view(&snapshot.durable),
@@ -94,12 +91,12 @@ impl Api {
     async fn relay_or(&self, stored: StoredRelay) -> Result<RelayView, Problem> {
         match self.service.directory().get(stored.row.id) {
             Some(snapshot) => Ok(self.view_with_viewers(&snapshot.durable)),
-            None => self.whole(&stored).await,
+            None => self.with_late_recordings(&stored).await,
         }
     }
 
-    /// A stored relay with the recordings that came after its end.
-    async fn whole(&self, stored: &StoredRelay) -> Result<RelayView, Problem> {
+    /// Adds recordings that arrived after the relay's end.
+    async fn with_late_recordings(&self, stored: &StoredRelay) -> Result<RelayView, Problem> {
         let mut view = stored_view(stored, self.now());
         add_recordings(&mut view, &self.store.recordings_of(stored.row.id).await?);
         Ok(view)
@@ -110,13 +107,13 @@ fn holds_slot(relay: &Arc<RelaySnapshot>) -> bool {
     relay.durable.phase.holds_slot()
 }
 
-/// What a stored relay looks like. A relay that could not be driven was ended in its columns alone: they overrule its
-/// state, and stand for it when nobody can read it.
+/// Renders a stored relay. A relay that was ended by force was ended in its columns only: they override its state, and
+/// replace an unreadable one.
 pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView {
     let row = &stored.row;
     let mut view = match actors::durable(stored) {
         Ok(durable) => RelayView::of(&durable, None, now),
-        Err(_) => bare(stored),
+        Err(_) => from_columns(stored),
     };
     if view.phase == row.phase {
         return view;
@@ -140,8 +137,8 @@ pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView
     view
 }
 
-/// A relay of which only the columns can be read.
-fn bare(stored: &StoredRelay) -> RelayView {
+/// For a relay whose state is unreadable.
+fn from_columns(stored: &StoredRelay) -> RelayView {
     let row = &stored.row;
     RelayView {
         id: row.id,
@@ -186,7 +183,6 @@ fn live_seconds(row: &store::RelayRow, now: DateTime<Utc>) -> u64 {
         .unwrap_or_default()
 }
 
-/// A stored recording as the marketplace sees it.
 pub(super) fn recording_view(recording: &store::RecordingRow) -> RecordingView {
     RecordingView {
         id: recording.id.clone(),
@@ -198,7 +194,6 @@ pub(super) fn recording_view(recording: &store::RecordingRow) -> RecordingView {
     }
 }
 
-/// Seconds rounded up.
 fn whole_seconds(seconds: f64) -> Option<u64> {
     std::time::Duration::try_from_secs_f64(seconds)
         .ok()
@@ -209,7 +204,7 @@ fn whole_seconds(seconds: f64) -> Option<u64> {
         })
 }
 
-/// Adds what the state does not know: a recording that came late is in its table only.
+/// Adds recordings that arrived late: they are only in their table, not in the state.
 pub(super) fn add_recordings(view: &mut RelayView, rows: &[store::RecordingRow]) {
     for row in rows {
         let known = view.recordings.iter_mut().find(|known| known.id == row.id);
@@ -301,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_nobody_can_read_leaves_what_the_columns_say() {
+    fn an_unreadable_state_is_replaced_by_the_columns() {
         for state in [Value::Null, json!({"phase": "dreaming"})] {
             let mut stored = ended_by_force(stored(&live()));
             stored.row.state = state;

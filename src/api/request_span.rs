@@ -1,4 +1,4 @@
-//! The span that every request runs in, and the line and the counts at its end.
+//! The tracing span of a request, its log line and its metrics.
 
 use std::time::{Duration, Instant};
 
@@ -13,37 +13,33 @@ use tracing_actix_web::{RequestId, RootSpanBuilder};
 
 use crate::telemetry::{adopt, metrics};
 
-/// Where a caller names its trace.
 const TRACEPARENT: &str = "traceparent";
-/// Probes and scrapes: too many to be told at INFO.
+/// Too frequent for INFO.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
-/// Answers to refused requests, and to those without a valid token, that are logged at INFO in a second; the others are logged at
-/// DEBUG, and all are counted.
-const UNPROVEN_A_SECOND: u32 = 50;
+/// Limit of INFO lines per second for responses that anyone can cause: errors and unauthenticated requests. Further ones
+/// are logged at DEBUG; all are counted.
+const LOGGED_PER_SECOND: u32 = 50;
 
-/// The span of a request, for [`tracing_actix_web::TracingLogger`]: method, route pattern and request id; at its end
-/// one line with the status and the time it took. The crate's own builder would log the query.
+/// The root span for [`tracing_actix_web::TracingLogger`], with method, route pattern and request id. At its end one line
+/// logs the status and the latency. The crate's own builder would log the query.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestSpan;
 
-/// Answers of this process that anyone can cause.
-static UNPROVEN: Budget = Budget::new();
+static UNAUTHENTICATED: LogBudget = LogBudget::new();
 
-/// Marks, among a request's extensions, one that has shown a valid token.
+/// Request extension.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Authenticated;
 
-/// When a request came in.
+/// Request extension.
 #[derive(Clone, Copy)]
 struct Arrived(Instant);
 
-/// What a request is called in logs: its pattern (`/v1/relays/{relay_id}`), never its path. Matched against the path as the router
-/// reads it: `/%761/relays` is `/v1/relays`.
+/// A route's name in logs and metrics: its pattern (`/v1/relays/{relay_id}`), never the path.
 fn route(pattern: Option<String>) -> String {
     pattern.unwrap_or_else(|| "unmatched".to_owned())
 }
 
-/// Counts an answered request.
 fn count(request: &HttpRequest, status: StatusCode, arrived: Option<Arrived>) {
     let method = method(request.method());
     let route = route(request.match_pattern());
@@ -53,7 +49,7 @@ fn count(request: &HttpRequest, status: StatusCode, arrived: Option<Arrived>) {
     }
 }
 
-/// The id the API has put into the request's header after it made sure of it, else the one the span's crate gave.
+/// The sanitized id from the request's header, else the one of the span's crate.
 fn request_id(request: &ServiceRequest) -> Option<String> {
     let header = request.headers().get("x-request-id");
     let header = header.and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -67,7 +63,7 @@ impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = request_id(request);
         request.extensions_mut().insert(Arrived(Instant::now()));
-        // At ERROR, so that no filter takes the request's name from the lines it lets through.
+        // At ERROR level, so that no filter drops the request's fields from the lines it lets through.
         let span = error_span!(
             "request",
             method = method(request.method()),
@@ -114,7 +110,7 @@ impl RootSpanBuilder for RequestSpan {
             } else if status.is_server_error() {
                 warn!(status = code, latency_ms, "answered");
             } else if (status.is_client_error() || !authenticated)
-                && !UNPROVEN.is_logged(Instant::now())
+                && !UNAUTHENTICATED.is_logged(Instant::now())
             {
                 debug!(status = code, latency_ms, "answered");
             } else {
@@ -124,29 +120,27 @@ impl RootSpanBuilder for RequestSpan {
     }
 }
 
-/// A request's method: one of a closed list, as a caller may make up any.
+/// The method from a closed list, since callers can invent methods.
 fn method(method: &Method) -> &'static str {
     const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let known = METHODS.into_iter().find(|known| *known == method.as_str());
     known.unwrap_or("other")
 }
 
-/// Counts the answers of a second that anyone can cause.
-struct Budget(Mutex<Option<(Instant, u32)>>);
+struct LogBudget(Mutex<Option<(Instant, u32)>>);
 
-impl Budget {
+impl LogBudget {
     const fn new() -> Self {
         Self(Mutex::new(None))
     }
 
-    /// Whether one more of them is logged at INFO.
     fn is_logged(&self, now: Instant) -> bool {
         let mut second = self.0.lock();
         let (began, count) = second
             .filter(|(began, _)| now.duration_since(*began) < Duration::from_secs(1))
             .unwrap_or((now, 0));
         *second = Some((began, count.saturating_add(1)));
-        count < UNPROVEN_A_SECOND
+        count < LOGGED_PER_SECOND
     }
 }
 
@@ -159,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::config::LogFormat;
-    use crate::telemetry::tests::{Lines, log_to};
+    use crate::telemetry::tests::{LogLines, log_to};
 
     async fn one_request(uri: &str, status: u16) {
         let answer = move || async move {
@@ -182,10 +176,10 @@ mod tests {
     #[case(LogFormat::Pretty)]
     #[case(LogFormat::Json)]
     #[actix_web::test]
-    async fn a_request_is_told_by_its_route_and_never_by_query_header_or_body(
+    async fn a_request_is_logged_by_its_route_and_never_with_query_header_or_body(
         #[case] format: LogFormat,
     ) {
-        let lines = Lines::default();
+        let lines = LogLines::default();
         let _guard = log_to(&lines, format, "trace");
         one_request("/v1/relays/path-canary?sign=query-canary", 202).await;
         one_request("/nowhere/path-canary?sign=query-canary", 200).await;
@@ -229,7 +223,7 @@ mod tests {
         #[case] status: u16,
         #[case] level: &str,
     ) {
-        let lines = Lines::default();
+        let lines = LogLines::default();
         let _guard = log_to(&lines, LogFormat::Pretty, "");
         one_request(uri, status).await;
         let text = lines.text();
@@ -242,7 +236,7 @@ mod tests {
 
     #[test]
     fn so_many_answers_of_a_second_are_logged() {
-        let budget = Budget::new();
+        let budget = LogBudget::new();
         let now = Instant::now();
         let logged = (0..1000).filter(|_| budget.is_logged(now)).count();
         assert_eq!(logged, 50);
@@ -250,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_nobody_knows_is_other() {
+    fn an_unknown_method_is_other() {
         assert_eq!(method(&Method::GET), "GET");
         let made_up = Method::from_bytes("X".repeat(10_000).as_bytes()).unwrap();
         assert_eq!(method(&made_up), "other");

@@ -1,4 +1,4 @@
-//! Where routes are put up. Each is noted, so that a test can tell whether the OpenAPI document knows it.
+//! Registers routes and records them, so that a test can compare them with the OpenAPI document.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,10 +10,8 @@ use actix_web::{FromRequest, HttpResponse, Resource, Responder, guard};
 use super::BODY_LIMIT;
 use super::problem::Problem;
 
-/// What was put up: method and path.
 pub(super) type Routed = Rc<RefCell<Vec<String>>>;
 
-/// The routes below one prefix.
 pub(super) struct Routes<'a> {
     config: &'a mut ServiceConfig,
     prefix: &'static str,
@@ -21,7 +19,7 @@ pub(super) struct Routes<'a> {
 }
 
 impl<'a> Routes<'a> {
-    /// Puts routes up in `config`, which is the inside of the scope `prefix` (empty: there is none).
+    /// `config` configures the scope `prefix`, which may be empty.
     pub(super) fn below(
         prefix: &'static str,
         config: &'a mut ServiceConfig,
@@ -34,7 +32,7 @@ impl<'a> Routes<'a> {
         }
     }
 
-    /// A resource that is read.
+    /// A GET and HEAD resource.
     pub(super) fn reads<H, Args>(&mut self, path: &str, handler: H) -> &mut Self
     where
         H: Handler<Args>,
@@ -44,7 +42,6 @@ impl<'a> Routes<'a> {
         self.service(&[("get", path)], reading(path, handler))
     }
 
-    /// A resource that is posted to.
     pub(super) fn writes<H, Args>(&mut self, path: &str, handler: H) -> &mut Self
     where
         H: Handler<Args>,
@@ -54,7 +51,6 @@ impl<'a> Routes<'a> {
         self.writes_up_to(BODY_LIMIT, path, handler)
     }
 
-    /// A resource that is posted to, with another limit of the body in bytes.
     pub(super) fn writes_up_to<H, Args>(
         &mut self,
         limit: usize,
@@ -73,7 +69,7 @@ impl<'a> Routes<'a> {
         self.service(&[("post", path)], resource)
     }
 
-    /// Anything else, with the methods and paths it serves.
+    /// Registers any other service.
     pub(super) fn service(
         &mut self,
         routes: &[(&str, &str)],
@@ -88,7 +84,7 @@ impl<'a> Routes<'a> {
     }
 }
 
-/// A resource that is read, not yet put up: to be wrapped in something.
+/// The same, not registered yet, so that the caller can wrap it.
 pub(crate) fn reading<H, Args>(path: &str, handler: H) -> Resource
 where
     H: Handler<Args>,
@@ -101,13 +97,11 @@ where
         .default_service(web::to(|| refuse("GET, HEAD")))
 }
 
-/// The path as the router reads it, with its escapes decoded. What is decided by path is decided by this one: a route has other
-/// spellings (`/%761/relays`).
+/// The path as the router sees it, percent-decoded (`/%761/relays` is `/v1/relays`). Decisions by path must use this one.
 pub(super) fn route_path(request: &ServiceRequest) -> &str {
     request.match_info().as_str()
 }
 
-/// What a route answers to methods it does not know.
 pub(crate) async fn refuse(allow: &'static str) -> Result<HttpResponse, Problem> {
     Err(Problem::method_not_allowed(allow))
 }

@@ -1,4 +1,4 @@
-//! The HTTP/1 server: each accepted socket is guarded, speaks TLS where the settings say so, and is then the library's.
+//! The HTTP/1 server. Each accepted socket is guarded, wrapped in TLS if configured, and handed to actix.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -22,26 +22,21 @@ use actix_web::{App, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing_actix_web::TracingLogger;
 
-use super::connections::{Connections, Guarded, attend};
+use super::connections::{Connections, GuardedSocket, track_request};
 use super::request_span::RequestSpan;
-use super::{Api, KEEP_ALIVE, coding, configure, cors, envelope, limit};
+use super::{Api, KEEP_ALIVE, coding, configure, cors, limit, response};
 
-/// How long a connection is read on after an answer to a request that has not come as a whole: a reset would take the answer from
-/// the caller.
-const LINGERS: Duration = Duration::from_secs(1);
-/// Once so many bytes wait for a peer, no more of its answer is asked for: see [`attend`].
-const WRITE_AT_ONCE: usize = 16 * 1024;
-/// Connections above the limit that are accepted: they take the place of idle ones.
-const ABOVE: usize = 32;
+/// How long a connection is still read after a response to an incomplete request: a TCP reset would destroy the response.
+const LINGER: Duration = Duration::from_secs(1);
+/// Once this many bytes wait for a peer, no more of the response is produced: see [`track_request`].
+const WRITE_BUFFER: usize = 16 * 1024;
+/// Connections accepted above the limit, which then replace idle ones.
+const OVER_LIMIT: usize = 32;
 
-type Socket = Guarded<TcpStream>;
+type Socket = GuardedSocket<TcpStream>;
 
-/// The server on `listener`, not yet running: await it. It hears no signals: whoever runs it calls
-/// [`Api::drain`] and stops it through its handle; requests in flight then have `shutdown_grace` to finish. With `tls` it
-/// answers nobody who does not speak TLS.
-///
-/// # Errors
-/// When the listener cannot be used.
+/// Builds the server on `listener`; await it to run it. It handles no signals: the caller calls [`Api::drain`] and stops
+/// it through its handle. Requests in flight then have `shutdown_grace` to finish.
 pub fn server(
     listener: TcpListener,
     api: Arc<Api>,
@@ -51,8 +46,8 @@ pub fn server(
 ) -> std::io::Result<Server> {
     let grace = shutdown_grace.as_millis().div_ceil(1000);
     let connections = api.connections.clone();
-    let allowed = connections.allowed();
-    let per_worker = allowed.total.saturating_add(ABOVE).div_ceil(workers);
+    let limits = connections.limits();
+    let per_worker = limits.total.saturating_add(OVER_LIMIT).div_ceil(workers);
     let builder = Server::build()
         .workers(workers)
         .max_concurrent_connections(per_worker)
@@ -73,7 +68,7 @@ pub fn server(
             max_concurrent_tls_connect(per_worker);
             builder.listen("https", listener, move || {
                 let mut acceptor = Acceptor::new(tls.clone());
-                acceptor.set_handshake_timeout(allowed.request_timeout);
+                acceptor.set_handshake_timeout(limits.request_timeout);
                 guard(&connections)
                     .and_then(acceptor.map_err(|error: TlsError<_, Infallible>| {
                         DispatchError::Io(std::io::Error::other(error.to_string()))
@@ -93,7 +88,6 @@ fn below_tls(stream: &TlsStream<Socket>) -> &Socket {
     stream.get_ref().0
 }
 
-/// Admits sockets, or closes them.
 fn guard(
     connections: &Arc<Connections>,
 ) -> impl ServiceFactory<
@@ -107,7 +101,7 @@ fn guard(
     fn_service(move |stream| ready(connections.admit(stream).map_err(DispatchError::Io)))
 }
 
-/// What answers on a connection `T`; `of` is its socket.
+/// `of` returns the connection's socket.
 fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     api: &Arc<Api>,
     going_down: &GracefulShutdownSignal,
@@ -127,11 +121,11 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .wrap(from_fn(coding::refuse))
         .wrap(from_fn(limit::limit))
         .wrap(Condition::new(!origins.is_empty(), cors::of(origins)))
-        .wrap(from_fn(envelope::dress))
-        .wrap(Condition::new(over_tls, envelope::strict_transport()))
+        .wrap(from_fn(response::problem_responses))
+        .wrap(Condition::new(over_tls, response::strict_transport()))
         .wrap(TracingLogger::<RequestSpan>::new())
-        .wrap(from_fn(envelope::identify))
-        .wrap(from_fn(attend))
+        .wrap(from_fn(response::request_id))
+        .wrap(from_fn(track_request))
         .into_factory()
         .map_err(|error: Error| error.error_response());
     HttpService::build()
@@ -140,9 +134,9 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
             async move { going_down.notified().await }
         })
         .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(api.connections.allowed().request_timeout)
-        .client_disconnect_timeout(LINGERS)
-        .h1_write_buffer_size(WRITE_AT_ONCE)
+        .client_request_timeout(api.connections.limits().request_timeout)
+        .client_disconnect_timeout(LINGER)
+        .h1_write_buffer_size(WRITE_BUFFER)
         .on_connect_ext(move |stream, data| {
             data.insert(Arc::clone(of(stream).connection()));
         })

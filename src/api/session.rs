@@ -1,7 +1,7 @@
-//! Sessions of the console: a cookie that the admin token itself has signed.
+//! Console sessions: a cookie signed with a key derived from the admin token.
 //!
-//! The key is derived from the token, so that a session outlives a restart and ends with its token. What was signed out is
-//! stored until it would have expired, and read again every few seconds: other processes end sessions too.
+//! So a session survives a restart and ends with its token. A sign-out is stored until the cookie's expiry; every node
+//! reads the stored sign-outs every few seconds.
 
 use std::collections::HashMap;
 
@@ -16,45 +16,38 @@ use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use crate::store::EndedSession;
 
-/// The cookie's name over plain HTTP.
 pub(crate) const COOKIE: &str = "relaykeeper_session";
-/// The cookie's name over HTTPS: browsers take a cookie of such a name only with `Secure`, for this host and every path.
+/// The cookie's name over HTTPS. Browsers accept the prefix only with `Secure`, for this host and every path.
 pub(crate) const SECURE_COOKIE: &str = "__Host-relaykeeper_session";
-/// How long a session lasts.
-pub(crate) const LASTS: TimeDelta = TimeDelta::hours(12);
+pub(crate) const LIFETIME: TimeDelta = TimeDelta::hours(12);
 
-type Key = [u8; 32];
+type SessionKey = [u8; 32];
 
-/// A signed-in operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
-    /// What a request that changes something must carry besides the cookie.
+    /// The value of `X-CSRF-Token` for this session.
     pub(crate) csrf: String,
     value: String,
     expires: DateTime<Utc>,
 }
 
-/// Who is signed in.
 pub(crate) struct Sessions {
-    keys: Vec<Key>,
-    /// Since when this process knows of every sign-out itself.
+    keys: Vec<SessionKey>,
+    /// This process has seen its own sign-outs from then on.
     since: DateTime<Utc>,
-    ended: Mutex<Ended>,
+    ended: Mutex<SignedOut>,
 }
 
-/// What was signed out.
 #[derive(Default)]
-struct Ended {
-    /// Digests of cookies, and when they expire.
+struct SignedOut {
+    /// Cookie digests and their expiry.
     sessions: HashMap<String, DateTime<Utc>>,
-    /// Those of them that are not stored yet.
     unsaved: Vec<EndedSession>,
-    /// Whether those were read that are stored.
+    /// Whether the stored sign-outs were read.
     is_read: bool,
 }
 
 impl Sessions {
-    /// Sessions of these admin tokens. An empty one is none.
     pub(crate) fn new(admin_tokens: &[SecretString], now: DateTime<Utc>) -> Self {
         let tokens = admin_tokens
             .iter()
@@ -69,26 +62,25 @@ impl Sessions {
         }
     }
 
-    /// The cookie's value for whoever knows an admin token; none for others.
     pub(crate) fn open(&self, token: &str, now: DateTime<Utc>) -> Option<String> {
         let given = sign(token.trim().as_bytes(), &["relaykeeper console"]);
         let known = self.keys.iter().map(|key| key.ct_eq(&given));
         if !bool::from(known.fold(Choice::from(0), |any, same| any | same)) {
             return None;
         }
-        let expires = (now + LASTS).timestamp().to_string();
+        let expires = (now + LIFETIME).timestamp().to_string();
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         let proof = encode(&sign(&given, &["session", &expires, &nonce]));
         Some(format!("{expires}.{nonce}.{proof}"))
     }
 
-    /// The session a cookie's value stands for. One older than this process is invalid until it is known what was signed out.
+    /// The session of a cookie's value. One older than this process is invalid until the stored sign-outs are read.
     pub(crate) fn find(&self, value: &str, now: DateTime<Utc>) -> Option<Session> {
         let mut parts = value.splitn(3, '.');
         let (expires, nonce, proof) = (parts.next()?, parts.next()?, parts.next()?);
         let expires_at = DateTime::from_timestamp(expires.parse().ok()?, 0)?;
-        let proof: Key = URL_SAFE_NO_PAD.decode(proof).ok()?.try_into().ok()?;
-        let (mut found, mut signer) = (Choice::from(0), Key::default());
+        let proof: SessionKey = URL_SAFE_NO_PAD.decode(proof).ok()?.try_into().ok()?;
+        let (mut found, mut signer) = (Choice::from(0), SessionKey::default());
         for key in &self.keys {
             let same = sign(key, &["session", expires, nonce]).ct_eq(&proof);
             for (to, from) in signer.iter_mut().zip(key) {
@@ -108,11 +100,11 @@ impl Sessions {
 
     fn is_ended(&self, value: &str, expires: DateTime<Utc>) -> bool {
         let ended = self.ended.lock();
-        let is_older = expires - LASTS < self.since - TimeDelta::seconds(1);
+        let is_older = expires - LIFETIME < self.since - TimeDelta::seconds(1);
         (is_older && !ended.is_read) || ended.sessions.contains_key(&digest(value))
     }
 
-    /// Ends a session: from now on its cookie is invalid. See [`Sessions::unsaved`].
+    /// The sign-out must then be stored: see [`Sessions::unsaved`].
     pub(crate) fn end(&self, session: &Session) {
         let ended = EndedSession {
             session: digest(&session.value),
@@ -123,17 +115,14 @@ impl Sessions {
         all.unsaved.push(ended);
     }
 
-    /// What is to be stored.
     pub(crate) fn unsaved(&self) -> Vec<EndedSession> {
         self.ended.lock().unsaved.clone()
     }
 
-    /// This was stored.
     pub(crate) fn saved(&self, ended: &EndedSession) {
         self.ended.lock().unsaved.retain(|one| one != ended);
     }
 
-    /// These are stored.
     pub(crate) fn read(&self, stored: Vec<EndedSession>, now: DateTime<Utc>) {
         let mut all = self.ended.lock();
         all.sessions.retain(|_, expires| *expires > now);
@@ -144,23 +133,21 @@ impl Sessions {
 }
 
 impl Session {
-    /// Whether this is the session's token against forged requests.
-    pub(crate) fn vouches_for(&self, csrf: &[u8]) -> bool {
+    pub(crate) fn csrf_matches(&self, csrf: &[u8]) -> bool {
         self.csrf.as_bytes().ct_eq(csrf).into()
     }
 }
 
-/// An HMAC-SHA256 over parts that hold no line break.
-fn sign(key: &[u8], parts: &[&str]) -> Key {
-    // A key may have any length.
+/// HMAC-SHA256; the parts must not contain line breaks.
+fn sign(key: &[u8], parts: &[&str]) -> SessionKey {
+    // Cannot fail: HMAC takes keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-        return Key::default();
+        return SessionKey::default();
     };
     mac.update(parts.join("\n").as_bytes());
     mac.finalize().into_bytes().into()
 }
 
-/// What stands for a cookie where it is kept.
 fn digest(value: &str) -> String {
     encode(&Sha256::digest(value.as_bytes()))
 }
@@ -187,9 +174,9 @@ mod tests {
         let value = sessions(&["one", "two"]).open("two", now()).unwrap();
         let restarted = sessions(&["two", "one"]);
         assert!(restarted.find(&value, now()).is_some());
-        let last = now() + LASTS - TimeDelta::seconds(1);
+        let last = now() + LIFETIME - TimeDelta::seconds(1);
         assert!(restarted.find(&value, last).is_some());
-        assert!(restarted.find(&value, now() + LASTS).is_none());
+        assert!(restarted.find(&value, now() + LIFETIME).is_none());
     }
 
     #[test]
@@ -253,8 +240,8 @@ mod tests {
             sessions.find(&value, now()).unwrap()
         };
         let (mine, other) = (session(), session());
-        assert!(mine.vouches_for(mine.csrf.as_bytes()));
-        assert!(!mine.vouches_for(other.csrf.as_bytes()));
-        assert!(!mine.vouches_for(b""));
+        assert!(mine.csrf_matches(mine.csrf.as_bytes()));
+        assert!(!mine.csrf_matches(other.csrf.as_bytes()));
+        assert!(!mine.csrf_matches(b""));
     }
 }

@@ -1,14 +1,12 @@
-//! JSON in which no key is given twice: of such a one, readers disagree about which value counts.
+//! A JSON parser that rejects duplicate keys: JSON readers disagree on which value counts.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Reads a whole text.
-///
 /// # Errors
-/// When it is not JSON, or an object in it has a key twice.
+/// If the text is not JSON, or an object has a duplicate key.
 pub(super) fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice(text).map(|Strict(value)| value)
 }
@@ -17,13 +15,13 @@ struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Reader).map(Self)
+        from.deserialize_any(StrictVisitor).map(Self)
     }
 }
 
-struct Reader;
+struct StrictVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for StrictVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +68,7 @@ impl<'de> Visitor<'de> for Reader {
         let mut read = Map::new();
         while let Some(key) = fields.next_key::<String>()? {
             if read.contains_key(&key) {
-                // The key itself may be long, or a secret.
+                // The key is not quoted: it may be long, or a secret.
                 return Err(A::Error::custom("a key is given twice"));
             }
             let Strict(value) = fields.next_value()?;

@@ -1,8 +1,7 @@
-//! `/trpc`: three queries for a TypeScript marketplace, in tRPC 11's HTTP protocol, so that a stock `@trpc/client` calls them
-//! (`docs/trpc.md`). No transformer: what goes over the wire is plain JSON.
+//! `/trpc`: three queries in tRPC 11's HTTP protocol, for a stock `@trpc/client` without a transformer (`docs/trpc.md`).
 //!
-//! A batch is answered as an array when all is known; with `trpc-accept: application/jsonl` as JSON lines, each call as
-//! soon as it is known. Errors come in tRPC's envelope, those about tokens too.
+//! A batch is answered as an array, or with `trpc-accept: application/jsonl` as JSON lines, each call as soon as it is
+//! done. All errors, also those of authentication, use tRPC's envelope.
 
 mod call;
 mod envelope;
@@ -18,16 +17,14 @@ use super::Api;
 use super::auth::{self, Scope};
 use super::problem::Problem;
 use super::routes::Routes;
-use call::{Asked, Call};
-use envelope::{Answer, TrpcError};
+use call::{CallBatch, ProcedureCall};
+use envelope::{CallAnswer, TrpcError};
 
-/// Asks for JSON lines, as does `Accept`.
 const TRPC_ACCEPT: HeaderName = HeaderName::from_static("trpc-accept");
 const JSON_LINES: &str = "application/jsonl";
-/// Calls of a batch that are carried out at the same time.
-const AT_ONCE: usize = 8;
+const CONCURRENT_CALLS: usize = 8;
 
-/// The route: whatever is behind `/trpc/` names calls. The OpenAPI document does not have it: clients of tRPC do not read one.
+/// Not in the OpenAPI document: tRPC clients do not use one.
 pub(super) fn routes(routes: &mut Routes<'_>) {
     let all = web::resource("/trpc/{calls:.*}").default_service(web::to(trpc));
     routes.service(&[], all);
@@ -38,25 +35,25 @@ async fn trpc(
     path: web::Path<String>,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let streams = wants_lines(request.headers());
-    let mut asked = match Asked::read(&path, request.query_string()) {
-        Ok(asked) => asked,
-        Err(error) => return Ok(whole(&Answer::refusal(&error))),
+    let streams = accepts_json_lines(request.headers());
+    let mut batch = match CallBatch::read(&path, request.query_string()) {
+        Ok(batch) => batch,
+        Err(error) => return Ok(whole(&CallAnswer::refusal(&error))),
     };
     if let Err(problem) = auth::admit(&api, request.headers(), Scope::Api) {
-        return Ok(refused(&asked, streams, &problem));
+        return Ok(unauthorized(&batch, streams, &problem));
     }
     auth::note_token(&request);
-    if streams && !asked.is_batch {
+    if streams && !batch.is_batch {
         let error = TrpcError::bad_request("JSON lines are for batches: a batch may hold one call");
-        return Ok(whole(&Answer::refusal(&error)));
+        return Ok(whole(&CallAnswer::refusal(&error)));
     }
-    if !reads(request.method()) {
-        return Ok(not_a_query(&asked, request.method()));
+    if !is_read(request.method()) {
+        return Ok(not_a_query(&batch, request.method()));
     }
-    asked.read_inputs(request.query_string());
-    let count = asked.calls.len();
-    let answers = answers(api, std::mem::take(&mut asked.calls));
+    batch.read_inputs(request.query_string());
+    let count = batch.calls.len();
+    let answers = answers(api, std::mem::take(&mut batch.calls));
     if streams {
         let lines = envelope::head(count);
         let chunks = answers.map(|(place, answer)| envelope::chunk(place, &answer));
@@ -65,26 +62,29 @@ async fn trpc(
             .map(|line| Ok::<_, actix_web::Error>(web::Bytes::from(line)));
         return Ok(json(&mut HttpResponse::Ok()).streaming(Box::pin(lines)));
     }
-    let mut answers: Vec<(usize, Answer)> = answers.collect().await;
+    let mut answers: Vec<(usize, CallAnswer)> = answers.collect().await;
     answers.sort_by_key(|(place, _)| *place);
-    let answers: Vec<Answer> = answers.into_iter().map(|(_, answer)| answer).collect();
-    Ok(answered(&asked, &answers))
+    let answers: Vec<CallAnswer> = answers.into_iter().map(|(_, answer)| answer).collect();
+    Ok(answered(&batch, &answers))
 }
 
-/// All calls, each with its place, as they are done.
-fn answers(api: web::Data<Api>, calls: Vec<Call>) -> impl Stream<Item = (usize, Answer)> {
+/// In the order of completion, each with its index.
+fn answers(
+    api: web::Data<Api>,
+    calls: Vec<ProcedureCall>,
+) -> impl Stream<Item = (usize, CallAnswer)> {
     stream::iter(calls.into_iter().enumerate())
         .map(move |(place, call)| {
             let api = api.clone();
             async move {
                 let answer = procedures::answer(&api, &call).await;
-                (place, Answer::of(answer, &call.path))
+                (place, CallAnswer::of(answer, &call.path))
             }
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENT_CALLS)
 }
 
-fn wants_lines(headers: &HeaderMap) -> bool {
+fn accepts_json_lines(headers: &HeaderMap) -> bool {
     let header = headers.get(TRPC_ACCEPT).or_else(|| headers.get(ACCEPT));
     let header = header
         .and_then(|header| header.to_str().ok())
@@ -92,21 +92,20 @@ fn wants_lines(headers: &HeaderMap) -> bool {
     header.split(',').any(|kind| kind.trim() == JSON_LINES)
 }
 
-fn reads(method: &Method) -> bool {
+fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-/// What keeps a request from being looked at, as the whole answer.
 pub(super) fn refusal(problem: &Problem) -> HttpResponse {
-    whole(&Answer::refusal(&TrpcError::from(problem)))
+    whole(&CallAnswer::refusal(&TrpcError::from(problem)))
 }
 
-/// Nobody gets as far as a procedure. A client that waits for lines reads a refusal as one object.
-fn refused(asked: &Asked, streams: bool, problem: &Problem) -> HttpResponse {
-    let all = asked.all(|_| TrpcError::from(problem));
+/// A client that expects JSON lines reads an error as a single object.
+fn unauthorized(batch: &CallBatch, streams: bool, problem: &Problem) -> HttpResponse {
+    let all = batch.all(|_| TrpcError::from(problem));
     let mut answer = match all.first().filter(|_| streams) {
         Some(first) => whole(first),
-        None => answered(asked, &all),
+        None => answered(batch, &all),
     };
     if let Some(challenge) = problem.challenge().and_then(|text| text.parse().ok()) {
         answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
@@ -114,30 +113,28 @@ fn refused(asked: &Asked, streams: bool, problem: &Problem) -> HttpResponse {
     answer
 }
 
-/// All procedures are queries: they are read.
-fn not_a_query(asked: &Asked, method: &Method) -> HttpResponse {
-    let all = asked.all(|call| match call.procedure {
+fn not_a_query(batch: &CallBatch, method: &Method) -> HttpResponse {
+    let all = batch.all(|call| match call.procedure {
         Some(_) => TrpcError::method_not_supported(method.as_str(), &call.path),
         None => TrpcError::no_procedure(&call.path),
     });
-    let mut answer = answered(asked, &all);
+    let mut answer = answered(batch, &all);
     if let Ok(allow) = "GET, HEAD".parse() {
         answer.headers_mut().insert(ALLOW, allow);
     }
     answer
 }
 
-fn answered(asked: &Asked, answers: &[Answer]) -> HttpResponse {
+fn answered(batch: &CallBatch, answers: &[CallAnswer]) -> HttpResponse {
     match answers {
-        [only] if !asked.is_batch => whole(only),
+        [only] if !batch.is_batch => whole(only),
         answers => {
             json(&mut HttpResponse::build(envelope::status(answers))).body(envelope::array(answers))
         }
     }
 }
 
-/// One envelope as the whole answer.
-fn whole(answer: &Answer) -> HttpResponse {
+fn whole(answer: &CallAnswer) -> HttpResponse {
     json(&mut HttpResponse::build(envelope::status([answer]))).body(answer.to_json())
 }
 

@@ -1,4 +1,4 @@
-//! `/v1`: what the marketplace calls.
+//! `/v1`: the endpoints for the marketplace.
 
 pub(super) mod channels;
 pub(super) mod costs;
@@ -11,7 +11,6 @@ pub(super) mod stop;
 use super::health;
 use super::routes::Routes;
 
-/// The routes, inside their scope.
 pub(super) fn routes(routes: &mut Routes<'_>) {
     routes
         .writes("/channels/{channel_id}/start", start::start)

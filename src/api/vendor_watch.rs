@@ -1,4 +1,4 @@
-//! How a vendor is: told by the last real calls to it, which cost nothing, or found out.
+//! The state of a vendor, from the last real calls; probes it if there was no recent success.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,29 +14,27 @@ use utoipa::openapi::schema::Object;
 use crate::actors::view::{WireTime, describe};
 use crate::vendors::{Class, LastError, VendorError};
 
-/// A success older than this proves nothing any more: the vendor is asked.
+/// A success older than this proves nothing: the vendor is probed.
 const FRESH: TimeDelta = TimeDelta::seconds(60);
-/// After a call that did not succeed, what came of it is told for so long: readers cause no more calls than this.
-const AGAIN_AFTER: TimeDelta = TimeDelta::seconds(10);
-/// How long a vendor may take.
-const VENDOR_PATIENCE: Duration = Duration::from_secs(8);
+/// After a failed probe its result is reused for this long, so that readers cause few calls.
+const RETRY_AFTER: TimeDelta = TimeDelta::seconds(10);
+const VENDOR_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// What the last real calls to a vendor came to, and how to make one.
+/// What the last real calls to a vendor returned, and how to probe it.
 #[derive(Clone)]
 pub struct VendorWatch {
-    /// When a call last proved reach and credentials.
+    /// When a call last proved that the vendor is reachable and accepts the credentials.
     pub last_success: Arc<dyn Fn() -> Option<DateTime<Utc>> + Send + Sync>,
-    /// What last went wrong.
+    /// The last failed call.
     pub last_error: Arc<dyn Fn() -> Option<LastError> + Send + Sync>,
-    /// Whether the vendor refused the credentials, and no call has succeeded since.
+    /// Whether the vendor rejected the credentials, and no call has succeeded since.
     pub is_refused: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Makes a call that proves both.
+    /// Makes a call that needs valid credentials.
     pub ask: Arc<dyn Fn() -> BoxFuture<'static, Result<(), VendorError>> + Send + Sync>,
-    /// One caller at a time asks. The last call, if it did not succeed.
+    /// The last failed probe. Locked during a probe: only one runs at a time.
     turn: Arc<Mutex<Option<Failed>>>,
 }
 
-/// When a call was made that did not succeed, and how the vendor was found.
 type Failed = (DateTime<Utc>, VendorState);
 
 impl VendorWatch {
@@ -56,20 +54,19 @@ impl VendorWatch {
         }
     }
 
-    /// How the vendor is; it is asked only if no call has succeeded for a minute.
     pub(super) async fn state(&self, now: DateTime<Utc>) -> VendorState {
         let is_fresh = || (self.last_success)().is_some_and(|at| now - at < FRESH);
         if !is_fresh() {
             let mut last = self.turn.lock().await;
             if let Some((at, state)) = &*last
-                && (now - *at).abs() < AGAIN_AFTER
+                && (now - *at).abs() < RETRY_AFTER
                 && !is_fresh()
             {
                 return state.clone();
             }
             *last = None;
             if !is_fresh() {
-                let state = match timeout(VENDOR_PATIENCE, (self.ask)()).await {
+                let state = match timeout(VENDOR_TIMEOUT, (self.ask)()).await {
                     Ok(Ok(())) => return self.known(Some(now), None),
                     Ok(Err(error)) => self.known(None, Some(LastError { at: now, error })),
                     Err(_) => VendorState {
@@ -85,7 +82,6 @@ impl VendorWatch {
         self.known(None, None)
     }
 
-    /// What follows from the newest of what is known.
     fn known(&self, success: Option<DateTime<Utc>>, error: Option<LastError>) -> VendorState {
         let success = success.max((self.last_success)());
         let error = error.or_else(|| (self.last_error)());
@@ -100,9 +96,9 @@ impl VendorWatch {
             None => before,
             Some(Class::Unauthorized) => (Some(true), "refused"),
             Some(Class::Unavailable | Class::Timeout) => (Some(false), "unknown"),
-            // Another than the vendor may have answered.
+            // A proxy may have answered instead of the vendor.
             Some(Class::Unexpected) => (None, "unknown"),
-            // Our own budget had no permit.
+            // The vendor was not called: the local rate budget was exhausted.
             Some(Class::RateLimited) if failed.is_some_and(|last| last.error.status.is_none()) => {
                 before
             }
@@ -114,7 +110,7 @@ impl VendorWatch {
                 | Class::Quota,
             ) => (Some(true), "accepted"),
         };
-        // Later failures of other kinds say nothing of the credentials.
+        // Later failures of other kinds do not prove that the credentials work again.
         let credentials = match (self.is_refused)() {
             true => "refused",
             false => credentials,
@@ -135,12 +131,12 @@ impl VendorWatch {
     }
 }
 
-/// How a vendor is.
+/// The state of a vendor.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct VendorState {
-    /// It is reachable and takes our credentials.
+    /// Whether it is reachable and accepts the credentials.
     pub(crate) healthy: bool,
-    /// Null when that is not known.
+    /// Null if unknown.
     pub(crate) reachable: Option<bool>,
     #[schema(schema_with = credentials)]
     pub(crate) credentials: &'static str,
@@ -155,7 +151,7 @@ pub(crate) struct ErrorView {
     pub(crate) at: WireTime,
     pub(crate) call: &'static str,
     pub(crate) class: String,
-    /// The vendor's HTTP status, when it answered.
+    /// The vendor's HTTP status, if it answered.
     pub(crate) status: Option<u16>,
     pub(crate) message: String,
 }
@@ -198,8 +194,8 @@ mod tests {
         last: Option<LastError>,
         answer: Result<(), VendorError>,
     ) -> (VendorWatch, Arc<AtomicU32>) {
-        let asked = Arc::new(AtomicU32::new(0));
-        let counter = Arc::clone(&asked);
+        let probes = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&probes);
         let watch = VendorWatch::new(
             move || success,
             move || last.clone(),
@@ -210,38 +206,37 @@ mod tests {
                 Box::pin(async move { answer })
             },
         );
-        (watch, asked)
+        (watch, probes)
     }
 
     #[tokio::test]
     async fn a_vendor_is_asked_only_if_no_call_succeeded_for_a_minute() {
         let now = Utc::now();
-        let (fresh, asked) = watch(Some(now - TimeDelta::seconds(59)), None, Ok(()));
+        let (fresh, probes) = watch(Some(now - TimeDelta::seconds(59)), None, Ok(()));
         assert!(fresh.state(now).await.healthy);
-        assert_eq!(asked.load(Ordering::SeqCst), 0);
-        let (stale, asked) = watch(Some(now - TimeDelta::seconds(61)), None, Ok(()));
+        assert_eq!(probes.load(Ordering::SeqCst), 0);
+        let (stale, probes) = watch(Some(now - TimeDelta::seconds(61)), None, Ok(()));
         assert!(stale.state(now).await.healthy);
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert_eq!(probes.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
-    async fn a_vendor_that_does_not_answer_well_is_asked_once_in_ten_seconds_however_many_want_to_know()
-     {
+    async fn a_failing_vendor_is_probed_once_in_ten_seconds_for_any_number_of_readers() {
         let now = Utc::now();
-        let (refused, asked) = watch(None, None, Err(error(Class::Unauthorized)));
+        let (refused, probes) = watch(None, None, Err(error(Class::Unauthorized)));
         for tenth in 0..100 {
             let state = refused
                 .state(now + TimeDelta::milliseconds(100 * tenth))
                 .await;
             assert_eq!((state.healthy, state.credentials), (false, "refused"));
         }
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
-        refused.state(now + AGAIN_AFTER).await;
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert_eq!(probes.load(Ordering::SeqCst), 1);
+        refused.state(now + RETRY_AFTER).await;
+        assert_eq!(probes.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
-    async fn refused_credentials_are_told_and_a_vendor_out_of_reach_leaves_them_open() {
+    async fn refused_credentials_are_reported_and_are_unknown_while_a_vendor_is_unreachable() {
         let now = Utc::now();
         let (refused, _) = watch(None, None, Err(error(Class::Unauthorized)));
         let state = refused.state(now).await;
@@ -301,8 +296,8 @@ mod tests {
         };
         let (before, _) = watch(success, failure(30), Ok(()));
         assert!(before.state(now).await.healthy);
-        let (after, asked) = watch(success, failure(10), Ok(()));
+        let (after, probes) = watch(success, failure(10), Ok(()));
         assert!(!after.state(now).await.healthy);
-        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        assert_eq!(probes.load(Ordering::SeqCst), 0);
     }
 }

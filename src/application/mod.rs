@@ -198,11 +198,11 @@ impl Application {
         let api = Api::new(&self.settings, service.clone(), self.store.clone(), outside);
         self.shared.on_notice({
             let api = api.clone();
-            move |endpoint, notice| api.overhear(endpoint, notice)
+            move |endpoint, notice| api.receive_forwarded(endpoint, notice)
         });
         let event_stream = tokio::spawn({
             let api = api.clone();
-            async move { api.tell_listeners().await }
+            async move { api.publish_events().await }
         });
         let sign_outs = tokio::spawn({
             let api = api.clone();
@@ -240,7 +240,7 @@ impl Application {
             tracing::info!("going down: egresses keep running, the next process adopts them");
         }
         tokio::time::sleep(DRAIN_DELAY.min(grace)).await;
-        api.hang_up();
+        api.close_event_streams();
         // Without a new connection, and for no longer than the grace.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;
         node_runner_ends.cancel();

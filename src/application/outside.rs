@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::actors::{RelayService, Shared, StrayActivity};
 use crate::api::health::Health;
 use crate::api::webhooks::{self, EgressEvent};
-use crate::api::{Outside, VendorWatch, Viewers};
+use crate::api::{Dependencies, VendorWatch, Viewers};
 use crate::console;
 use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
 
@@ -14,10 +14,10 @@ use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All of it, from what the actors share.
-pub(super) fn outside(shared: &Arc<Shared>, service: &RelayService) -> Outside {
+pub(super) fn outside(shared: &Arc<Shared>, service: &RelayService) -> Dependencies {
     let clock = shared.clone();
     let service = service.clone();
-    Outside {
+    Dependencies {
         clock: Arc::new(move || clock.now()),
         health: Health {
             cloudflare: cloudflare(shared),
@@ -32,9 +32,9 @@ pub(super) fn outside(shared: &Arc<Shared>, service: &RelayService) -> Outside {
 }
 
 /// A notification that is older than the relay's end is no stray: it is late.
-fn on_stray(service: &RelayService, stray: webhooks::Stray) {
+fn on_stray(service: &RelayService, stray: webhooks::StrayNotice) {
     match stray {
-        webhooks::Stray::FeedConnected {
+        webhooks::StrayNotice::FeedConnected {
             ingest,
             relay_id,
             at,
@@ -48,7 +48,7 @@ fn on_stray(service: &RelayService, stray: webhooks::Stray) {
                 service.stray(StrayActivity::FeedConnected { ingest });
             }
         }
-        webhooks::Stray::Egress { tag, sid, event } => {
+        webhooks::StrayNotice::Egress { tag, sid, event } => {
             let is_over = matches!(event, EgressEvent::SessionExit | EgressEvent::PageStopped);
             service.stray(StrayActivity::Egress { tag, sid, is_over });
         }

@@ -43,7 +43,7 @@ struct Console {
     policy: String,
 }
 
-/// The console's pages with these settings, for [`crate::api::Outside::pages`].
+/// The console's pages with these settings, for [`crate::api::Dependencies::pages`].
 #[must_use]
 pub fn pages(settings: &Settings) -> Pages {
     let console = Arc::new(Console {
@@ -114,7 +114,7 @@ fn frame(api: &Api, here: &'static str, headers: &HeaderMap) -> PageFrame {
             .unwrap_or_default(),
         node: api.node.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        acting: api.acts(),
+        acting: api.drives_relays(),
     }
 }
 

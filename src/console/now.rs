@@ -131,7 +131,7 @@ fn vendor(name: &'static str, state: VendorState) -> VendorCard {
 }
 
 /// Turns above 60 and 80 % of what may be used: a fifth is kept for stops, so starts begin to wait there.
-fn budget(budget: &health::Budget) -> BudgetGauge {
+fn budget(budget: &health::BudgetView) -> BudgetGauge {
     let part = |percent: u64| {
         u32::try_from(u64::from(budget.quota) * percent / 100).unwrap_or(budget.quota)
     };
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn state(used: u32, paused: Option<u64>) -> &'static str {
-        let snapshot = health::Budget {
+        let snapshot = health::BudgetView {
             name: "cloudflare",
             quota: 960,
             used,

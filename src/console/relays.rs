@@ -92,7 +92,7 @@ async fn table(request: &HttpRequest, api: &Api) -> Result<RelaysPage, Problem> 
 
 /// All relays in work. A process that does not act knows them from the store.
 pub(super) async fn relays_in_work(api: &Api) -> Result<Vec<TableRow>, StoreError> {
-    if api.acts() {
+    if api.drives_relays() {
         let all = api.service.all().await?;
         let row = |(relay, _): &(Arc<RelaySnapshot>, String)| {
             TableRow::driven(relay, api.viewers.known(&relay.durable))

@@ -13,7 +13,7 @@ use super::Console;
 use crate::api::Api;
 use crate::api::browser::SIGN_IN;
 use crate::api::problem::{Code, Problem};
-use crate::api::session::{COOKIE, LASTS, SECURE_COOKIE};
+use crate::api::session::{COOKIE, LIFETIME, SECURE_COOKIE};
 
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]
@@ -52,7 +52,7 @@ pub(super) async fn sign_in(
     };
     tracing::info!(%origin, "an operator has signed in");
     let mut answer = see("/admin");
-    let age = LASTS.num_seconds();
+    let age = LIFETIME.num_seconds();
     set_cookie(&mut answer, is_https(&api, &request), &value, age);
     answer
 }
@@ -81,7 +81,7 @@ pub(super) async fn sign_out(
     if !sessions.is_empty() {
         let csrf = field(&body, "csrf");
         let mut proofs = sessions.iter();
-        if !proofs.any(|session| session.vouches_for(csrf.as_bytes())) {
+        if !proofs.any(|session| session.csrf_matches(csrf.as_bytes())) {
             let detail = "The form is not of this session.";
             return Err(Problem::new(Code::Forbidden, detail));
         }

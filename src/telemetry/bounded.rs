@@ -1,16 +1,15 @@
-//! A line of the log has a greatest length, whatever callers and vendors say.
+//! Limits the length of log lines, whatever callers and vendors send.
 
 use std::io::{self, Write};
 
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The longest line of the log, in bytes.
+/// In bytes.
 const LINE: usize = 16 * 1024;
-/// The longest text in a JSON line that was longer.
+/// The longest text in a shortened JSON line, in bytes.
 const TEXT: usize = 500;
 
-/// Writers of lines that are never too long.
 pub(super) struct Bounded<M>(pub(super) M);
 
 impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Bounded<M> {
@@ -25,7 +24,7 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Bounded<M> {
     }
 }
 
-/// Writes one line: the subscriber hands it over as a whole.
+/// The subscriber hands over whole lines.
 pub(super) struct BoundedLine<W>(W);
 
 impl<W: Write> Write for BoundedLine<W> {
@@ -43,7 +42,7 @@ impl<W: Write> Write for BoundedLine<W> {
     }
 }
 
-/// A line that is too long, without a part of its texts. A line of JSON stays JSON.
+/// JSON stays valid JSON.
 fn shortened(line: &[u8]) -> String {
     let json = serde_json::from_slice(line).ok().map(|mut line: Value| {
         shorten_texts(&mut line);

@@ -1,8 +1,8 @@
-//! What is counted and measured, in Prometheus' words: base units, `_total` for what only grows, and no label whose
-//! values are not a closed list. [`ALL`] is the list; `docs/metrics.md` says the same to people.
+//! The process's metrics, in Prometheus' conventions: base units, `_total` for counters, labels with a closed list of
+//! values only. [`ALL`] lists them, as does `docs/metrics.md`.
 //!
-//! One recorder holds the figures of the process. What stands at the moment of a scrape (relays in work, budgets, cleanup jobs,
-//! alarms) is set by whoever renders, inside [`render`], so that services that share a process do not mix theirs.
+//! Gauges of the current state (relays, budgets, cleanup jobs, alarms) are set inside [`render`], so that services that
+//! share a process do not mix theirs.
 
 mod list;
 
@@ -16,48 +16,45 @@ use parking_lot::Mutex;
 
 pub use list::*;
 
-/// How often samples of histograms are summed up when nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What kind of figure it is.
+/// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
-pub enum Kind {
-    /// It only grows.
+pub enum MetricKind {
+    /// Only increases.
     Counter,
-    /// It is as it is now.
+    /// The current value.
     Gauge,
-    /// How often a value fell below each of some bounds.
+    /// Counts of values by upper bound.
     Histogram,
 }
 
-/// A figure, or a family of them by labels.
+/// A metric, or a family of metrics with labels.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Its kind.
-    pub kind: Kind,
+    /// The type.
+    pub kind: MetricKind,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it says.
+    /// The description.
     pub help: &'static str,
     /// A histogram's upper bounds.
     buckets: &'static [f64],
 }
 
 impl Metric {
-    /// Counts `by` more, with these values of its labels, in their order.
+    /// Increments by `by`, with label values in the order of `labels`.
     pub(crate) fn add<const N: usize>(&self, by: u64, labels: [&str; N]) {
         metrics::counter!(self.name, self.labelled(labels)).increment(by);
     }
 
-    /// Sets what it is now.
     pub(crate) fn set<const N: usize>(&self, value: f64, labels: [&str; N]) {
         metrics::gauge!(self.name, self.labelled(labels)).set(value);
     }
 
-    /// Takes a value in.
     pub(crate) fn observe<const N: usize>(&self, value: f64, labels: [&str; N]) {
         metrics::histogram!(self.name, self.labelled(labels)).record(value);
     }
@@ -72,44 +69,46 @@ impl Metric {
 
     fn describe(&self) {
         match self.kind {
-            Kind::Counter => metrics::describe_counter!(self.name, self.help),
-            Kind::Gauge => metrics::describe_gauge!(self.name, self.help),
-            Kind::Histogram => metrics::describe_histogram!(self.name, self.help),
+            MetricKind::Counter => metrics::describe_counter!(self.name, self.help),
+            MetricKind::Gauge => metrics::describe_gauge!(self.name, self.help),
+            MetricKind::Histogram => metrics::describe_histogram!(self.name, self.help),
         }
-        // A figure that appears only with its first event looks like one that is missing.
+        // Creates the metric before its first event, so that it is not missing.
         if self.labels.is_empty() {
             match self.kind {
-                Kind::Counter => self.add(0, []),
-                Kind::Histogram => drop(metrics::histogram!(self.name)),
-                Kind::Gauge => {}
+                MetricKind::Counter => self.add(0, []),
+                MetricKind::Histogram => drop(metrics::histogram!(self.name)),
+                MetricKind::Gauge => {}
             }
         }
     }
 }
 
-/// The process' recorder and what it reads of the operating system.
-struct Recorder {
+struct MetricsRecorder {
     handle: PrometheusHandle,
     process: Collector,
-    /// Whoever renders sets figures of a moment, and nobody else's come between.
+    /// Serializes renders: each sets gauges first.
     turn: Mutex<()>,
 }
 
-fn recorder() -> &'static Recorder {
-    static RECORDER: OnceLock<Recorder> = OnceLock::new();
+fn recorder() -> &'static MetricsRecorder {
+    static RECORDER: OnceLock<MetricsRecorder> = OnceLock::new();
     RECORDER.get_or_init(|| {
         let mut builder = PrometheusBuilder::new();
-        for metric in ALL.iter().filter(|metric| metric.kind == Kind::Histogram) {
+        for metric in ALL
+            .iter()
+            .filter(|metric| metric.kind == MetricKind::Histogram)
+        {
             let named = Matcher::Full(metric.name.to_owned());
             builder = match builder.set_buckets_for_metric(named, metric.buckets) {
                 Ok(builder) => builder,
-                // A histogram without bounds, which a test finds.
+                // A histogram without bounds; a test finds it.
                 Err(_) => PrometheusBuilder::new(),
             };
         }
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
-        // Somebody who embeds this has a recorder of their own: then they get the figures, and ours stays empty.
+        // Fails if an embedding program has its own recorder, which then gets the metrics.
         let _ = metrics::set_global_recorder(recorder);
         for metric in ALL {
             metric.describe();
@@ -117,7 +116,7 @@ fn recorder() -> &'static Recorder {
         BUILD.set(1.0, [env!("CARGO_PKG_VERSION")]);
         let process = Collector::default();
         process.describe();
-        Recorder {
+        MetricsRecorder {
             handle,
             process,
             turn: Mutex::new(()),
@@ -125,12 +124,12 @@ fn recorder() -> &'static Recorder {
     })
 }
 
-/// Counts from now on. A second call does nothing.
+/// Installs the recorder; a second call has no effect.
 pub fn install() {
     recorder();
 }
 
-/// Keeps what is counted small, forever, even when nobody scrapes.
+/// Aggregates histogram samples forever, even without scrapes.
 pub async fn upkeep_forever() {
     loop {
         tokio::time::sleep(UPKEEP).await;
@@ -138,7 +137,7 @@ pub async fn upkeep_forever() {
     }
 }
 
-/// All figures in Prometheus' text format, after `set` has set those of this moment.
+/// All metrics in Prometheus' text format. Calls `set` first to set the gauges.
 pub fn render(set: impl FnOnce()) -> String {
     let recorder = recorder();
     let _turn = recorder.turn.lock();
@@ -160,13 +159,17 @@ mod tests {
             let Metric { name, kind, .. } = *metric;
             assert!(names.insert(name), "{name} twice");
             assert!(name.starts_with("relaykeeper_"), "{name}");
-            assert_eq!(name.ends_with("_total"), kind == Kind::Counter, "{name}");
+            assert_eq!(
+                name.ends_with("_total"),
+                kind == MetricKind::Counter,
+                "{name}"
+            );
             assert!(metric.help.ends_with('.'), "{name}");
             for odd in ["_ms", "_millis", "_minutes", "_percent"] {
                 assert!(!name.contains(odd), "{name} has no base unit");
             }
             let bounds = metric.buckets;
-            assert_eq!(bounds.is_empty(), kind != Kind::Histogram, "{name}");
+            assert_eq!(bounds.is_empty(), kind != MetricKind::Histogram, "{name}");
             assert!(bounds.is_sorted(), "{name}");
         }
     }

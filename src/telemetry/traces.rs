@@ -1,8 +1,7 @@
-//! Traces: a request, what the relay did about it, and the vendor calls that came of it are one. With the feature `otlp`
-//! and `telemetry.otlp_endpoint` they are sent to a collector; without, the caller's trace id is in the log.
+//! Traces: a request, the relay's work and the vendor calls that follow form one trace. With the feature `otlp` and
+//! `telemetry.otlp_endpoint` they are exported to a collector; otherwise only the caller's trace id is logged.
 //!
-//! `traceparent` (W3C Trace Context) is taken from callers. To vendors it is sent only while traces are exported: else
-//! there is nothing it could name.
+//! `traceparent` (W3C Trace Context) is accepted from callers. It is sent to vendors only while traces are exported.
 
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -12,19 +11,16 @@ use tracing::Span;
 #[cfg(feature = "otlp")]
 pub use otlp::{Exporter, ExporterError};
 
-/// A request to a vendor, with the trace it is made in.
 #[cfg(feature = "otlp")]
 pub(crate) fn traced(request: reqwest::RequestBuilder, span: &Span) -> reqwest::RequestBuilder {
     otlp::inject(request, span)
 }
 
-/// A request to a vendor: traces are not exported.
 #[cfg(not(feature = "otlp"))]
 pub(crate) fn traced(request: reqwest::RequestBuilder, _: &Span) -> reqwest::RequestBuilder {
     request
 }
 
-/// The request's span becomes a part of its caller's trace, which `parent` names: a `traceparent` header.
 pub(crate) fn adopt(span: &Span, parent: &str) {
     if let Some(trace_id) = trace_id(parent) {
         span.record("trace_id", trace_id);
@@ -33,7 +29,7 @@ pub(crate) fn adopt(span: &Span, parent: &str) {
     }
 }
 
-/// The trace a `traceparent` names: version, 32 hexadecimal digits that are not all 0, 16 such, flags.
+/// Version, 32 hexadecimal digits not all 0, 16 such digits, flags.
 fn trace_id(parent: &str) -> Option<&str> {
     let is_hex = |text: &str, digits: usize| {
         let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -44,7 +40,7 @@ fn trace_id(parent: &str) -> Option<&str> {
     let (version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
     let flags = parts.next()?;
     let well_formed = is_hex(version, 2) && version != "ff" && is_hex(flags, 2);
-    // A later version may say more behind the flags.
+    // Later versions may append fields.
     let whole = version != "00" || parts.next().is_none();
     (well_formed && whole && is_id(trace, 32) && is_id(span, 16)).then_some(trace)
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: every change of every relay, to everyone who listens, and nobody waits for one who does not.
+//! `GET /v1/events`: every change reaches every listener, and a slow listener delays no other.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ async fn who_comes_back_goes_on_after_the_last_event_it_saw_and_the_header_wins(
     );
     let mut later = come_back(service, "?last_event_id=3", 447).await;
     assert_eq!(ids(later.take(3).await), [448, 449, 450]);
-    // Without one: from now on, and it knows where that is.
+    // Without an id the stream begins now, and says where that is.
     let mut now = listen(service, "").await;
     now.stands().await;
     assert_eq!(now.last_event_id, Some(450));
@@ -103,7 +103,7 @@ async fn who_comes_back_goes_on_after_the_last_event_it_saw_and_the_header_wins(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn listeners_who_come_and_go_while_much_happens_miss_nothing_and_hear_nothing_twice() {
+async fn listeners_that_reconnect_under_load_miss_nothing_and_receive_nothing_twice() {
     let stage = stage().await;
     let store = stage.database.open().await;
     let writing = tokio::spawn(async move {
@@ -114,23 +114,23 @@ async fn listeners_who_come_and_go_while_much_happens_miss_nothing_and_hear_noth
     let listening = (0..8_usize).map(|number| {
         let service = &stage.service;
         async move {
-            let (mut last, mut heard) = (0, Vec::new());
-            while heard.len() < 1000 {
+            let (mut last, mut received) = (0, Vec::new());
+            while received.len() < 1000 {
                 let mut listener = come_back(service, "", last).await;
                 for _ in 0..(37 + number * 50) {
-                    if heard.len() == 1000 {
+                    if received.len() == 1000 {
                         break;
                     }
                     let event = listener.next().await.unwrap();
                     last = event.id;
-                    heard.push(event.id);
+                    received.push(event.id);
                 }
             }
-            heard
+            received
         }
     });
-    for heard in join_all(listening).await {
-        assert_eq!(heard, (1..=1000).collect::<Vec<_>>());
+    for received in join_all(listening).await {
+        assert_eq!(received, (1..=1000).collect::<Vec<_>>());
     }
     writing.await.unwrap();
 }
@@ -153,7 +153,7 @@ async fn a_listener_to_one_channel_hears_of_no_other_old_or_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_for_what_is_not_kept_any_more_is_told_so_and_goes_on_with_the_oldest() {
+async fn resuming_before_the_oldest_kept_event_reports_the_gap_and_continues_with_the_oldest() {
     let stage = stage().await;
     let store = stage.database.open().await;
     messages::write(&store, 1, 10, Utc::now()).await;
@@ -164,34 +164,34 @@ async fn who_asks_for_what_is_not_kept_any_more_is_told_so_and_goes_on_with_the_
         .execute("DELETE FROM outbox WHERE id <= 6")
         .await;
     let service = &stage.service;
-    // What it saw last is gone, but nothing after it.
+    // The last seen event is no longer kept, but all later ones are.
     let mut whole = come_back(service, "", 6).await;
     assert_eq!(whole.next().await.unwrap().id, 7);
     let mut late = come_back(service, "", 5).await;
-    let told = late.next().await.unwrap();
-    assert_eq!((told.id, told.kind.as_str()), (6, "events.missed"));
-    assert_eq!(told.body()["data"]["last_event_id"], 5);
-    assert_eq!(told.body()["data"]["continues_after"], 6);
+    let missed = late.next().await.unwrap();
+    assert_eq!((missed.id, missed.kind.as_str()), (6, "events.missed"));
+    assert_eq!(missed.body()["data"]["last_event_id"], 5);
+    assert_eq!(missed.body()["data"]["continues_after"], 6);
     assert_eq!(late.next().await.unwrap().id, 7);
-    // One of another database.
+    // An id of another database.
     let mut stranger = come_back(service, "", 11).await;
-    let told = stranger.next().await.unwrap();
-    assert_eq!((told.id, told.kind.as_str()), (10, "events.missed"));
+    let missed = stranger.next().await.unwrap();
+    assert_eq!((missed.id, missed.kind.as_str()), (10, "events.missed"));
     messages::write(&store, 2, 1, Utc::now()).await;
     assert_eq!(stranger.next().await.unwrap().id, 11);
-    // All that was kept is gone.
+    // Deletes all kept events.
     stage
         .database
         .raw()
         .await
         .execute("DELETE FROM outbox")
         .await;
-    let told = come_back(service, "", 9).await.next().await.unwrap();
-    assert_eq!((told.id, told.kind.as_str()), (11, "events.missed"));
+    let missed = come_back(service, "", 9).await.next().await.unwrap();
+    assert_eq!((missed.id, missed.kind.as_str()), (11, "events.missed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_wants_a_token_and_an_id_that_can_be_one() {
+async fn a_stream_needs_a_token_and_a_valid_event_id() {
     let stage = stage().await;
     let service = &stage.service;
     let url = format!("{}/v1/events", service.url);
@@ -214,7 +214,7 @@ async fn a_stream_wants_a_token_and_an_id_that_can_be_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listener_that_does_not_read_is_let_go_and_holds_nobody_up() {
+async fn a_listener_that_does_not_read_is_disconnected_and_delays_no_other() {
     let stage = stage().await;
     let store = stage.database.open().await;
     let address = stage
@@ -232,27 +232,27 @@ async fn a_listener_that_does_not_read_is_let_go_and_holds_nobody_up() {
     slow.write_all(request.as_bytes()).await.unwrap();
     let mut good = listen(&stage.service, "").await;
     good.stands().await;
-    // When it has heard this it has caught up, and hears what is new.
+    // After this event the listener has caught up.
     messages::write(&store, 1, 1, Utc::now()).await;
     good.take(1).await;
     let mut got = Vec::new();
     while !String::from_utf8_lossy(&got).contains("id: 1\nevent") {
         assert!(slow.read_buf(&mut got).await.unwrap() > 0);
     }
-    // More than a connection's buffers and what a listener may fall behind hold together.
+    // More than the connection's buffers and the allowed lag together.
     const EVENTS: i64 = 12_000;
     for channel in 2..(2 + EVENTS / 2000) {
         messages::write(&store, channel, 2000, Utc::now()).await;
         assert_eq!(good.take(2000).await.len(), 2000);
     }
-    // It wakes up: what was on its way comes, then the end and not the rest.
+    // The slow listener reads on: buffered events arrive, then the stream ends.
     let reading = slow.read_to_end(&mut got);
     tokio::time::timeout(Duration::from_secs(20), reading)
         .await
         .expect("the end")
         .unwrap();
     let got = String::from_utf8_lossy(&got);
-    assert!(got.contains("id: 2\nevent"), "it heard more");
+    assert!(got.contains("id: 2\nevent"), "it received more");
     let last = format!("id: {}\nevent", EVENTS + 1);
     assert!(!got.contains(&last), "it was let go");
 }
@@ -269,20 +269,19 @@ async fn a_thousand_listeners_hear_everything_and_a_relay_is_as_fast_as_without_
     join_all(listeners.iter_mut().map(Listener::stands)).await;
     let begun = Instant::now();
     let with_listeners = lives(service, 4..=6).await;
-    // From where the last of them stood.
     let from = listeners
         .iter()
         .filter_map(|listener| listener.last_event_id)
         .max()
         .unwrap();
     let until = stage.count("SELECT max(id) FROM outbox").await;
-    let heard = join_all(listeners.iter_mut().map(async |listener| {
-        let mut heard = Vec::new();
-        while heard.last().is_none_or(|last: &Event| last.id < until) {
-            heard.push(listener.next().await.unwrap());
+    let received = join_all(listeners.iter_mut().map(async |listener| {
+        let mut received = Vec::new();
+        while received.last().is_none_or(|last: &Event| last.id < until) {
+            received.push(listener.next().await.unwrap());
         }
-        heard.retain(|event| event.id > from);
-        heard
+        received.retain(|event| event.id > from);
+        received
     }))
     .await;
     println!(
@@ -290,16 +289,15 @@ async fn a_thousand_listeners_hear_everything_and_a_relay_is_as_fast_as_without_
         until - from,
         begun.elapsed()
     );
-    let all: Vec<i64> = heard[0].iter().map(|event| event.id).collect();
+    let all: Vec<i64> = received[0].iter().map(|event| event.id).collect();
     assert_eq!(all, (from + 1..=until).collect::<Vec<_>>());
-    assert!(heard.iter().all(|events| *events == heard[0]));
+    assert!(received.iter().all(|events| *events == received[0]));
     assert!(
         with_listeners < alone + Duration::from_secs(2),
         "alone {alone:?}, with listeners {with_listeners:?}"
     );
 }
 
-/// The slowest of these channels' starts.
 async fn lives(service: &Service, channels: std::ops::RangeInclusive<i64>) -> Duration {
     let mut slowest = Duration::ZERO;
     for channel in channels {

@@ -1,4 +1,4 @@
-//! What the service does about callers who ask too much, too slowly, from elsewhere, or over TLS.
+//! Limits and protections against excessive, slow, foreign and TLS callers.
 #![cfg(feature = "sandbox")]
 
 mod connections;
@@ -66,7 +66,7 @@ async fn a_token_that_calls_too_often_waits_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn who_shows_no_known_token_is_stopped_by_address_and_who_does_is_not() {
+async fn requests_without_a_valid_token_are_limited_by_address_and_others_are_not() {
     let stage = stage(|_| {}).await;
     let client = reqwest::Client::new();
     let guess = || {
@@ -92,7 +92,7 @@ async fn who_shows_no_known_token_is_stopped_by_address_and_who_does_is_not() {
     assert!(known.header("ratelimit").starts_with("\"token\""));
 }
 
-/// The status of a request whose target is sent as it is written.
+/// Sends the request's target unchanged and returns the status.
 async fn status_of(stage: &Stage, line: &str, headers: &str) -> String {
     let head = format!("{line} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{headers}\r\n");
     let answer = unfinished(stage, &head).await;
@@ -143,7 +143,7 @@ async fn wrong_tokens_from_everywhere_keep_no_operator_out() {
         let post = post.header("x-forwarded-for", from);
         Answer::to(post.body(format!("token={token}")))
     };
-    // One network of IPv6 counts as one.
+    // An IPv6 /64 counts as one address.
     for host in 0..10 {
         let wrong = sign_in("wrong", format!("2001:db8::{host}")).await;
         assert_eq!(wrong.status, 401);
@@ -210,7 +210,7 @@ async fn a_session_is_not_held_up_by_strangers_at_its_address() {
 }
 
 #[tokio::test]
-async fn callers_who_speak_http_1_0_get_no_chunks() {
+async fn http_1_0_callers_get_no_chunks() {
     let stage = stage(|_| {}).await;
     let token = crate::support::service::API_TOKEN;
     let ask = |path: &str, more: &str| {
@@ -248,7 +248,7 @@ async fn callers_who_speak_http_1_0_get_no_chunks() {
     assert!(rest.starts_with("retry: "), "{answer}");
 }
 
-/// What comes back for a request that is sent piece by piece and never finished.
+/// Sends a request in pieces, never finishes it, and returns the response.
 async fn unfinished(stage: &Stage, head: &str) -> String {
     let address = stage.service.url.strip_prefix("http://").unwrap();
     let mut connection = TcpStream::connect(address).await.unwrap();
@@ -273,7 +273,7 @@ async fn a_request_that_does_not_arrive_in_time_is_hung_up_on() {
         "POST /v1/channels/42/start HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {token}\r\n\
          content-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"channel"
     );
-    // The framework's own limit may be the quicker one: then there is no problem to read.
+    // The framework's own timeout may fire first; then the response is not a problem.
     let body = unfinished(&stage, &body).await;
     let refused = body.starts_with("HTTP/1.1 408") || body.contains("did not arrive in time");
     assert!(refused, "{body}");
@@ -303,7 +303,7 @@ async fn other_origins_are_let_in_only_if_the_settings_name_them() {
         let request = reqwest::Client::new().request(Method::OPTIONS, url);
         let request = request.header("origin", origin);
         let request = request.header("access-control-request-method", "POST");
-        // As a browser asks for a page that traces its calls.
+        // A preflight of a page with tracing headers.
         Answer::to(request.header(
             "access-control-request-headers",
             "authorization,baggage,idempotency-key,sentry-trace,traceparent,tracestate",
@@ -328,7 +328,7 @@ async fn other_origins_are_let_in_only_if_the_settings_name_them() {
 }
 
 #[tokio::test]
-async fn every_answer_tells_a_browser_to_be_careful() {
+async fn every_response_has_security_headers() {
     let stage = stage(|_| {}).await;
     for path in ["/livez", "/v1/relays", "/v1/nowhere", "/nowhere"] {
         let answer = Answer::to(stage.service.request(Method::GET, path)).await;
@@ -357,7 +357,7 @@ fn write_certificate(folder: &Path) -> Certificate {
     Certificate::from_pem(fresh.cert.pem().as_bytes()).unwrap()
 }
 
-/// The answer of `/livez` to a caller who trusts this root alone; none when the connection is refused.
+/// Reads `/livez` and trusts only this root; `None` if the connection fails.
 async fn over_tls(service: &Service, root: &Certificate) -> Option<reqwest::Response> {
     let url = service.url.replace("http://", "https://");
     let client = reqwest::Client::builder()

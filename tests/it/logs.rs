@@ -1,5 +1,5 @@
-//! What the program logs: every line about a relay names it and its channel, a request and the vendor calls that came of
-//! it are one trace, and a life without trouble logs no ERROR.
+//! The program's log: every line about a relay names the relay and its channel; a request and its vendor calls share a
+//! trace; a life without trouble logs no ERROR.
 #![cfg(feature = "sandbox")]
 
 use crate::support::database::TestDatabase;
@@ -10,7 +10,7 @@ use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::Method;
 use serde_json::Value;
 
-/// Where a relay is driven: nothing is logged there that is about no relay.
+/// Modules that log only about relays.
 const ABOUT_RELAYS: [&str; 4] = [
     "relaykeeper::actors::relay_actor",
     "relaykeeper::actors::calls",
@@ -19,14 +19,13 @@ const ABOUT_RELAYS: [&str; 4] = [
 ];
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// A field of a line: its own, or that of a span around it.
+/// A field of the line or of an enclosing span.
 fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
     let spans = line["spans"].as_array().into_iter().flatten();
     line.get(name)
         .or_else(|| spans.rev().find_map(|span| span.get(name)))
 }
 
-/// The lines of one relay's life, from its start to its end.
 async fn a_life(more: &[(&str, &str)]) -> (String, Vec<Value>) {
     let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
@@ -38,7 +37,7 @@ async fn a_life(more: &[(&str, &str)]) -> (String, Vec<Value>) {
         .request(Method::POST, "/v1/channels/42/start")
         .header("x-request-id", "the-start")
         .header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"))
-        .json(&show("told"));
+        .json(&show("logged"));
     let relay: Value = start.send().await.unwrap().json().await.unwrap();
     service.in_phase(&relay, "live").await;
     service.come_down(42).await;
@@ -61,20 +60,20 @@ async fn every_line_about_a_relay_names_it_and_its_channel_and_the_request_it_is
         let target = line["target"].as_str().unwrap();
         ABOUT_RELAYS.contains(&target) || line.to_string().contains(&id)
     };
-    let mut told = 0;
+    let mut count = 0;
     for line in lines.iter().filter(about) {
         assert_eq!(field(line, "relay_id").unwrap(), &id, "{line:#}");
         assert_eq!(field(line, "channel_id").unwrap(), 42, "{line:#}");
-        told += 1;
+        count += 1;
     }
-    assert!(told > 10, "{told} lines");
+    assert!(count > 10, "{count} lines");
     let errors: Vec<_> = lines
         .iter()
         .filter(|line| line["level"] == "ERROR")
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
 
-    // The vendors' answers that brought the relay up are told under the start.
+    // The vendor calls that brought the relay up belong to the start's trace.
     for (call, is_due_to_the_start) in [("live_inputs.create", true), ("live_inputs.delete", false)]
     {
         let answered = |line: &&Value| line["call"] == call && line["status"].is_u64();

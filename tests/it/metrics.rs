@@ -1,5 +1,5 @@
-//! What is counted: `docs/metrics.md`, the dashboard, the alert rules and `/metrics` speak of the same figures, and a
-//! relay's life shows in them.
+//! `docs/metrics.md`, the dashboard, the alert rules and `/metrics` list the same metrics, and a relay's life changes
+//! them.
 #![cfg(feature = "sandbox")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,6 @@ const DOCUMENT: &str = include_str!("../../docs/metrics.md");
 const DASHBOARD: &str = include_str!("../../docs/grafana.json");
 const RULES: &str = include_str!("../../docs/alerts.yml");
 
-/// The rows of the document's tables: name, kind, labels, meaning.
 fn documented() -> BTreeMap<&'static str, (&'static str, &'static str, &'static str)> {
     let rows = DOCUMENT.lines().filter_map(|line| {
         let cells: Vec<_> = line
@@ -30,7 +29,7 @@ fn documented() -> BTreeMap<&'static str, (&'static str, &'static str, &'static 
     rows.collect()
 }
 
-/// The names of figures in a text, without what a histogram's series add.
+/// The metric names in a text, without the suffixes of histogram series.
 fn named(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours =
@@ -84,7 +83,6 @@ fn dashboard_and_alert_rules_use_figures_that_exist() {
     }
 }
 
-/// What a scrape says: each series with its value.
 async fn scrape(stage: &Stage) -> BTreeMap<String, f64> {
     let url = format!("{}/metrics", stage.service.url);
     let answer = reqwest::get(url).await.unwrap();
@@ -105,7 +103,7 @@ async fn scrape(stage: &Stage) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// One process, one egress: this test alone starts a service here.
+/// Needs a process of its own, since metrics are global.
 #[tokio::test]
 async fn a_relays_life_shows_in_its_figures_and_every_documented_one_is_rendered() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
@@ -117,7 +115,7 @@ async fn a_relays_life_shows_in_its_figures_and_every_documented_one_is_rendered
         0.0
     );
 
-    // Status 200, and not the documented answer.
+    // Status 200 with an undocumented body.
     for call in [VendorCall::LiveInputCreate, VendorCall::Acquire] {
         stage.vendors.fault(VendorFault {
             call,
@@ -193,7 +191,7 @@ async fn who_may_scrape(stage: &Stage) {
     }
     let answer = Answer::to(through("x-azure-clientip")).await;
     answer.is_problem(401, "unauthorized");
-    // A proxy on the same machine that adds no header asks for the name its caller asked for.
+    // A proxy on the same machine that adds no header forwards its caller's `Host`.
     let named = |host: &str| {
         let get = reqwest::Client::new().get(format!("{}/metrics", stage.service.url));
         get.header("host", host).send()

@@ -1,4 +1,4 @@
-//! A socket that ends its connection at its deadline, and reads no further request while the peer takes nothing.
+//! A socket that fails at its connection's deadline, and reads no further request while the peer reads nothing.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -11,27 +11,25 @@ use actix_rt::net::{ActixStream, Ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
-use super::{Connection, Entry};
+use super::{ClientConnection, ConnectionGuard};
 
-/// The most that is read before the library looks at it, in bytes: it reads on while there is something, and keeps the buffer.
+/// Bytes read before the server library gets to parse them: it keeps reading while there is data, and keeps the buffer.
 const READ_AT_ONCE: usize = 8 * 1024;
 
-/// The socket of a connection.
-pub(in crate::api) struct Guarded<S> {
+pub(in crate::api) struct GuardedSocket<S> {
     stream: S,
-    entry: Entry,
-    /// The peer takes nothing at the moment.
+    guard: ConnectionGuard,
     is_full: bool,
-    /// Bytes that were read since the library was last told to look at them.
+    /// Bytes read since the library last got to parse.
     read: usize,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Guarded<S> {
-    pub(super) fn new(stream: S, entry: Entry) -> Self {
+impl<S> GuardedSocket<S> {
+    pub(super) fn new(stream: S, guard: ConnectionGuard) -> Self {
         Self {
             stream,
-            entry,
+            guard,
             is_full: false,
             read: 0,
             timer: None,
@@ -39,17 +37,17 @@ impl<S> Guarded<S> {
     }
 
     pub(in crate::api) fn peer(&self) -> SocketAddr {
-        self.entry.peer
+        self.guard.peer
     }
 
-    pub(in crate::api) fn connection(&self) -> &Arc<Connection> {
-        &self.entry.connection
+    pub(in crate::api) fn connection(&self) -> &Arc<ClientConnection> {
+        &self.guard.connection
     }
 
-    /// Fails when the deadline is over; else the task is woken then.
+    /// Also schedules a wake-up for the deadline.
     fn in_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
-            let Some(deadline) = self.entry.connection.deadline(cx.waker()) else {
+            let Some(deadline) = self.guard.connection.deadline(cx.waker()) else {
                 return Ok(());
             };
             if deadline <= Instant::now() {
@@ -59,7 +57,7 @@ impl<S> Guarded<S> {
             let timer = self
                 .timer
                 .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            // One that fires too early is only looked at again; most deadlines move on before they come.
+            // A timer that fires early only leads to another check; most deadlines move before they pass.
             if timer.is_elapsed() || timer.deadline() > deadline {
                 timer.as_mut().reset(deadline);
             }
@@ -80,9 +78,9 @@ impl<S> Guarded<S> {
                 self.in_time(cx)?;
             }
             Poll::Ready(Ok(_)) => {
-                self.entry.connection.advanced();
+                self.guard.connection.wrote_bytes();
                 if std::mem::take(&mut self.is_full) {
-                    // What was not read meanwhile is read now.
+                    // Resume the reads that were held back.
                     cx.waker().wake_by_ref();
                 }
             }
@@ -92,7 +90,7 @@ impl<S> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for GuardedSocket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -115,14 +113,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         ready!(read)?;
         let bytes = buf.filled().len() - before;
         self.read += bytes;
-        if bytes > 0 && !self.entry.connection.heard(bytes) {
+        if bytes > 0 && !self.guard.connection.received(bytes) {
             return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedSocket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -146,7 +144,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The library flushes at the end of each turn: the deadline may be a new one.
+        // The library flushes at the end of each turn, when the deadline may have changed.
         self.in_time(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
@@ -156,7 +154,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 }
 
-impl<S: ActixStream> ActixStream for Guarded<S> {
+impl<S: ActixStream> ActixStream for GuardedSocket<S> {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         self.stream.poll_read_ready(cx)
     }
@@ -174,7 +172,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::api::connections::{Allowed, Connections};
+    use crate::api::connections::{ConnectionLimits, Connections};
     use crate::api::origin::Proxies;
 
     const SOON: Duration = Duration::from_millis(50);
@@ -182,22 +180,22 @@ mod tests {
     #[tokio::test]
     async fn while_the_peer_takes_nothing_no_further_request_is_read() {
         let minute = Duration::from_secs(60);
-        let allowed = Allowed {
+        let limits = ConnectionLimits {
             total: 9,
             per_address: 9,
             request_timeout: minute,
             keep_alive: minute,
         };
-        let connections = Connections::new(allowed, Proxies::default());
+        let connections = Connections::new(limits, Proxies::default());
         let peer = "192.0.2.1:1".parse().unwrap();
         let connection = connections.enter(peer).unwrap();
-        let entry = Entry {
+        let guard = ConnectionGuard {
             connections,
             connection,
             peer,
         };
         let (stream, mut caller) = duplex(64);
-        let mut guarded = Guarded::new(stream, entry);
+        let mut guarded = GuardedSocket::new(stream, guard);
         caller.write_all(b"GET").await.unwrap();
         let mut read = [0; 3];
         let written = timeout(SOON, guarded.write_all(&[b'x'; 65])).await;

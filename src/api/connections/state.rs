@@ -1,4 +1,4 @@
-//! What a connection does at the moment, and until when it may.
+//! The state of a connection, and its deadline.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,70 +7,65 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Allowed, STALLED_AFTER};
+use super::{ConnectionLimits, STALLED_AFTER};
 
-/// The library's own timers answer before they close: they get this much longer.
+/// Added to the server library's own limits, so that it can respond before the socket closes.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// The longest head of a request, in bytes: the server library by itself keeps 128 KiB of one that never ends.
+/// The longest request head, in bytes. The server library's own limit is 128 KiB.
 const HEAD_LIMIT: usize = 32 * 1024;
-/// The same on a connection that has shown a valid token: a batch of queries has a long URL.
+/// The same on an authenticated connection: a batch of queries has a long URL.
 const HEAD_LIMIT_OF_KNOWN: usize = 96 * 1024;
 
-/// A connection, as its socket, its requests and the table see it.
-pub(in crate::api) struct Connection {
+pub(in crate::api) struct ClientConnection {
     id: u64,
     address: IpAddr,
-    allowed: Allowed,
-    /// A proxy's connection carries requests of many callers: a token proves only the request that has it.
+    limits: ConnectionLimits,
+    /// A proxy's connection carries many callers' requests: a token authenticates only its own request.
     is_shared: bool,
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
 }
 
-struct State {
-    /// Requests whose handlers work.
+struct ConnectionState {
     handling: u32,
-    /// Requests among those whose body is being read.
+    /// Those of them whose body is still arriving.
     arriving: u32,
-    /// Answers that are being sent.
     sending: u32,
-    /// Answers that never end by themselves, such as the event stream.
+    /// Responses without an end, such as the event stream.
     streaming: u32,
-    /// When it became what it is now, or last advanced.
     since: Instant,
-    /// Something of the next request has come.
-    heard: bool,
-    /// It has had a request.
+    /// A part of the next request has arrived.
+    received: bool,
     served: bool,
-    /// Bytes read since the server library last took a request or a part of a body out of them.
+    /// Bytes read that the server library has not parsed.
     unparsed: usize,
-    /// The connection closes behind its answer; what still comes is dropped.
+    /// The connection closes after its response; further input is dropped.
     closing: bool,
     known: bool,
     ended: bool,
     waker: Option<Waker>,
 }
 
-impl State {
+impl ConnectionState {
     fn is_idle(&self) -> bool {
         self.handling + self.sending + self.streaming == 0
     }
 }
 
-impl Connection {
-    pub(super) fn new(id: u64, address: IpAddr, is_shared: bool, allowed: Allowed) -> Self {
+impl ClientConnection {
+    pub(super) fn new(id: u64, address: IpAddr, is_shared: bool, limits: ConnectionLimits) -> Self {
         Self {
             id,
             address,
-            allowed,
+            limits,
             is_shared,
-            state: Mutex::new(State {
+            state: Mutex::new(ConnectionState {
                 handling: 0,
                 arriving: 0,
                 sending: 0,
                 streaming: 0,
                 since: Instant::now(),
-                heard: false,
+                received: false,
                 served: false,
                 unparsed: 0,
                 closing: false,
@@ -81,7 +76,7 @@ impl Connection {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock()
     }
 
@@ -93,8 +88,7 @@ impl Connection {
         self.address
     }
 
-    /// Its caller has shown a valid token.
-    pub(in crate::api) fn is_of_a_known_caller(&self) {
+    pub(in crate::api) fn set_known(&self) {
         self.state().known = true;
     }
 
@@ -102,17 +96,16 @@ impl Connection {
         self.state().known
     }
 
-    /// How it ranks among those that give way to a new one: the lowest first. `None`: a handler works for it, or an event stream
-    /// runs.
+    /// The rank among the connections to close for a new one, lowest first. `None` while a handler works or an event
+    /// stream runs.
     pub(super) fn idle(&self) -> Option<(bool, Instant)> {
         let state = self.state();
         let at_work = state.handling > state.arriving || state.streaming > 0;
-        // An answer to a known caller is sent to its end.
+        // A response to an authenticated caller is sent to its end.
         let at_work = at_work || (state.known && !state.is_idle());
         (!at_work).then_some((state.known, state.since))
     }
 
-    /// Ends it: its socket fails from now on.
     pub(super) fn end(&self) {
         let mut state = self.state();
         state.ended = true;
@@ -126,12 +119,12 @@ impl Connection {
         self.state().ended
     }
 
-    /// Notes that bytes have come. False when a head is longer than its limit.
-    pub(super) fn heard(&self, bytes: usize) -> bool {
+    /// False if the request head is too long.
+    pub(super) fn received(&self, bytes: usize) -> bool {
         let mut state = self.state();
         state.unparsed = state.unparsed.saturating_add(bytes);
-        if state.served && state.is_idle() && !state.heard {
-            state.heard = true;
+        if state.served && state.is_idle() && !state.received {
+            state.received = true;
             state.since = Instant::now();
         }
         let limit = if state.known {
@@ -142,25 +135,23 @@ impl Connection {
         !state.is_idle() || state.closing || state.unparsed <= limit
     }
 
-    /// The server library has handed over a part of a body: what it had read up to there is no head.
+    /// The server library took a part of a body: the bytes read so far are not a head.
     pub(super) fn parsed(&self) {
         self.state().unparsed = 0;
     }
 
-    /// The connection closes behind its answer.
-    pub(super) fn closes(&self) {
+    pub(super) fn set_closing(&self) {
         self.state().closing = true;
     }
 
-    /// Bytes were taken.
-    pub(super) fn advanced(&self) {
+    pub(super) fn wrote_bytes(&self) {
         let mut state = self.state();
         if state.sending > 0 {
             state.since = Instant::now();
         }
     }
 
-    /// Until when it may stay as it is; `waker` hears of its end.
+    /// `waker` is woken when the connection is ended.
     pub(super) fn deadline(&self, waker: &Waker) -> Option<Instant> {
         let mut state = self.state();
         if state.ended {
@@ -176,17 +167,17 @@ impl Connection {
         if state.handling + state.streaming > 0 {
             return None;
         }
-        let Allowed {
+        let ConnectionLimits {
             request_timeout,
             keep_alive,
             ..
-        } = self.allowed;
+        } = self.limits;
         let limit = if state.sending > 0 {
             STALLED_AFTER
         } else if !state.served {
-            // A TLS handshake, and the head.
+            // The TLS handshake, and the head.
             request_timeout * 2 + SLACK
-        } else if state.heard {
+        } else if state.received {
             request_timeout
         } else {
             keep_alive + SLACK
@@ -194,19 +185,18 @@ impl Connection {
         Some(state.since + limit)
     }
 
-    /// A request has come.
-    pub(super) fn begin(self: &Arc<Self>) -> Turn {
+    pub(super) fn begin(self: &Arc<Self>) -> ActiveRequest {
         let mut state = self.state();
         state.handling += 1;
         state.served = true;
-        state.heard = false;
+        state.received = false;
         state.unparsed = 0;
         state.closing = false;
         if self.is_shared {
             state.known = false;
         }
         drop(state);
-        Turn {
+        ActiveRequest {
             connection: Arc::clone(self),
             stage: Stage::Handling,
         }
@@ -221,18 +211,18 @@ pub(super) enum Stage {
     Streaming,
 }
 
-/// A request on a connection, until its answer is sent.
-pub(super) struct Turn {
-    connection: Arc<Connection>,
+/// A request, until its response is sent.
+pub(super) struct ActiveRequest {
+    connection: Arc<ClientConnection>,
     stage: Stage,
 }
 
-impl Turn {
-    pub(super) fn connection(&self) -> &Arc<Connection> {
+impl ActiveRequest {
+    pub(super) fn connection(&self) -> &Arc<ClientConnection> {
         &self.connection
     }
 
-    pub(super) fn enters(&mut self, stage: Stage) {
+    pub(super) fn enter(&mut self, stage: Stage) {
         if self.stage == stage {
             return;
         }
@@ -244,13 +234,13 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let mut state = self.connection.state();
         count(&mut state, self.stage, false);
         if state.is_idle() {
             state.since = Instant::now();
-            state.heard = false;
+            state.received = false;
             if self.connection.is_shared {
                 state.known = false;
             }
@@ -258,7 +248,7 @@ impl Drop for Turn {
     }
 }
 
-fn count(state: &mut State, stage: Stage, up: bool) {
+fn count(state: &mut ConnectionState, stage: Stage, up: bool) {
     let add = |counter: &mut u32| *counter = if up { *counter + 1 } else { *counter - 1 };
     match stage {
         Stage::Handling => add(&mut state.handling),

@@ -1,5 +1,5 @@
-//! A bucket of requests for each caller, refilled steadily. It is kept as the moment at which it would be full again
-//! (GCRA): one time stamp each, and a full bucket need not be kept at all.
+//! Token buckets, one per caller, stored as the time at which each would be full (GCRA): one timestamp per caller, and
+//! full buckets need not be stored.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,37 +7,32 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// With more callers than this, those whose bucket is full are forgotten.
-const MANY: usize = 10_000;
+/// With more callers than this, full buckets are removed.
+const REMOVE_FULL_ABOVE: usize = 10_000;
 
-/// What a caller has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level {
-    /// Whose bucket it is: a token's or an address's.
+    /// `token` or `address`.
     pub(super) whose: &'static str,
-    /// How much a full one holds.
     pub(super) quota: u32,
-    /// How long it takes to fill an empty one.
+    /// The time to fill an empty bucket.
     pub(super) window: Duration,
-    /// What is left, after this request.
     pub(super) left: u32,
-    /// How long until it is full again.
     pub(super) full_in: Duration,
-    /// How long to wait for the next request; none: this one may go.
+    /// `None` if this request is allowed.
     pub(super) wait: Option<Duration>,
 }
 
-/// The buckets of all callers of one kind.
 pub(super) struct Buckets<K> {
     whose: &'static str,
     quota: u32,
-    /// What one request takes.
+    /// The time to refill one request.
     each: Duration,
     full_at: Mutex<HashMap<K, Instant>>,
 }
 
 impl<K: Eq + Hash> Buckets<K> {
-    /// `per_second` flow in, `quota` fit; both more than 0.
+    /// Both must be above 0.
     pub(super) fn new(whose: &'static str, per_second: u32, quota: u32) -> Self {
         Self {
             whose,
@@ -47,11 +42,10 @@ impl<K: Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Takes a request out of the caller's bucket, if there is one in it.
     pub(super) fn take(&self, caller: K, now: Instant) -> Level {
         let window = self.each * self.quota;
         let mut callers = self.full_at.lock();
-        if callers.len() >= MANY {
+        if callers.len() >= REMOVE_FULL_ABOVE {
             callers.retain(|_, full_at| *full_at > now);
         }
         let full_at = callers.entry(caller).or_insert(now);
@@ -121,10 +115,10 @@ mod tests {
     fn callers_that_came_once_are_forgotten() {
         let buckets = Buckets::new("address", 10, 1);
         let now = Instant::now();
-        for caller in 0..MANY {
+        for caller in 0..REMOVE_FULL_ABOVE {
             buckets.take(caller, now);
         }
-        buckets.take(MANY, now + Duration::from_secs(1));
+        buckets.take(REMOVE_FULL_ABOVE, now + Duration::from_secs(1));
         assert_eq!(buckets.full_at.lock().len(), 1);
     }
 }

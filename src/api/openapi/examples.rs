@@ -1,4 +1,4 @@
-//! An example of each schema that is a body: the same relay in all of them.
+//! Examples of the bodies' schemas, all about the same relay.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,6 @@ const HOST: &str = "https://customer-f33zs165nr7gyfy4.cloudflarestream.com";
 const INPUT: &str = "66be4bf738797e01e1fca35a7bdecdcd";
 const VIDEO: &str = "ea95132c15732412d22c1476fa83f27a";
 
-/// The example of a component, if it has one.
 pub(super) fn of(schema: &str) -> Option<Value> {
     let page = |name: &str, row: Value| json!({name: [row], "next_cursor": null});
     Some(match schema {
@@ -69,14 +68,13 @@ pub(super) fn of(schema: &str) -> Option<Value> {
     })
 }
 
-/// What a problem looks like at this path.
 pub(super) fn problem(code: Code, status: u16, path: &str) -> Value {
     let instance = path
         .replace("{channel_id}", "42")
         .replace("{relay_id}", RELAY);
     let common = json!({
         "type": format!("urn:relaykeeper:problem:{code}"), "code": code.to_string(), "title": code.title(), "status": status,
-        "detail": "What went wrong this time.", "instance": instance, "request_id": "0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52",
+        "detail": "What went wrong in this case.", "instance": instance, "request_id": "0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52",
     });
     let pointer = if status == 422 {
         "/channel_name"

@@ -1,13 +1,12 @@
 //! The OpenAPI 3.1 document, generated from the handlers.
 //!
-//! Each handler is described where it stands, by `#[utoipa::path]`: its doc comment is the summary and the description; `tag`,
-//! `operation_id`, `params`, `request_body` and the answers that are no problems follow. The problems are named by their codes in
-//! `extensions(("x-problems" = json!([…])))`; `finish` makes answers of them, adds those that follow from the request itself,
-//! and says which token a path wants. Then the handler is named in `Document`. `examples` holds an example of each schema.
-//! `UPDATE_OPENAPI=1 cargo test --lib openapi` writes `docs/openapi.json` anew.
+//! A handler's `#[utoipa::path]` describes it: the doc comment is the summary and the description. Its problems are
+//! listed by code in `extensions(("x-problems" = json!([…])))`. `document_defaults` turns these into responses and adds
+//! what follows from the request; `examples` has an example of each schema. New handlers are also added to `Document`.
+//! `UPDATE_OPENAPI=1 cargo test --lib openapi` rewrites `docs/openapi.json`.
 
+mod document_defaults;
 mod examples;
-mod finish;
 pub(super) mod requests;
 #[cfg(test)]
 mod tests;
@@ -18,34 +17,34 @@ use actix_web::{HttpRequest, HttpResponse};
 use utoipa::OpenApi as _;
 
 use super::prepared::Prepared;
-use super::problem::Body;
+use super::problem::ProblemBody;
 use super::routes::Routes;
 use super::{admin, docs, health, metrics, recorder, v1, webhooks};
-use finish::Finish;
+use document_defaults::DocumentDefaults;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "relaykeeper",
         description = "Puts a seller's Agora channel on air over Cloudflare Stream, keeps it there, takes it down and accounts for it.\n\n\
-            JSON in UTF-8; times are RFC 3339 in UTC; lists come with a `next_cursor`. Errors are RFC 9457 problems with a `code` from a \
-            closed list and a `request_id` that the log has too. Unknown fields and \
-            parameters are refused; a parameter without a value counts as left out. Every answer bears `X-Request-Id`: the caller's, if it sent a sane one. \
-            A method that a route does not know is answered 405 `method-not-allowed` with `Allow`; HEAD goes wherever GET goes.\n\n\
-            Under `/trpc` there are three queries in tRPC 11's protocol, described in docs/trpc.md and not here.",
+            JSON in UTF-8; times are RFC 3339 in UTC; lists have a `next_cursor`. Errors are RFC 9457 problems with a `code` from a \
+            closed list and a `request_id` that is also in the log. Unknown fields and \
+            parameters are rejected; an empty parameter counts as absent. Every response has an `X-Request-Id`: the caller's, if it is well-formed. \
+            Unsupported methods are answered 405 `method-not-allowed` with `Allow`; HEAD works wherever GET does.\n\n\
+            The three tRPC 11 queries under `/trpc` are described in docs/trpc.md.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
-        (name = "channels", description = "A channel is put on air, looked at and taken off."),
+        (name = "channels", description = "Put a channel on air, read its state, take it off the air."),
         (name = "relays", description = "A relay is one broadcast of a channel, from its start to its end."),
-        (name = "events", description = "What happens, as it happens."),
-        (name = "costs", description = "What relays cost, in integers."),
+        (name = "events", description = "Changes of relays as a stream, and their delivery by webhook."),
+        (name = "costs", description = "The costs of relays, as integers."),
         (name = "health", description = "Vendors, database, budgets, cleanup jobs, alarms."),
-        (name = "operators", description = "With an admin token."),
-        (name = "probes", description = "For the platform, without a token."),
-        (name = "documentation", description = "This document, without a token."),
-        (name = "recorder", description = "The page Agora's cloud browser opens, and what its script calls."),
-        (name = "webhooks", description = "Vendors calling in. A notification is a hint: what is unknown is answered 200 as well."),
+        (name = "operators", description = "Operators' endpoints. They need an admin token."),
+        (name = "probes", description = "Probes and metrics for the hosting platform. Probes need no token."),
+        (name = "documentation", description = "This document. No token is needed."),
+        (name = "recorder", description = "The page that Agora's cloud browser opens, and the endpoints that its script calls."),
+        (name = "webhooks", description = "Vendors' notifications. They are hints: unknown ones are answered 200 too."),
     ),
     paths(
         v1::start::start,
@@ -79,8 +78,8 @@ use finish::Finish;
         webhooks::cloudflare::stream,
         webhooks::agora::notify,
     ),
-    components(schemas(Body<'static>)),
-    modifiers(&Finish),
+    components(schemas(ProblemBody<'static>)),
+    modifiers(&DocumentDefaults),
 )]
 struct Document;
 
@@ -99,7 +98,7 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
     routes.reads("/openapi.json", openapi_json);
 }
 
-/// The OpenAPI document
+/// Get the OpenAPI document
 #[utoipa::path(
     get, path = "/openapi.json", tag = "documentation", operation_id = "openapi",
     responses((status = 200, body = serde_json::Value, description = "OpenAPI 3.1.")),

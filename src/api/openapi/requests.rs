@@ -1,5 +1,6 @@
-//! What comes in, as the OpenAPI document shows it: paths, queries, headers, bodies. [`crate::api::body`] checks bodies
-//! against their schemas; [`crate::api::input`] and [`crate::api::headers`] read the rest, and the schemathesis run in `scripts/contract` compares.
+//! Request parameters and bodies as the OpenAPI document shows them. [`crate::api::body`] checks bodies against these
+//! schemas. [`crate::api::input`] and [`crate::api::headers`] parse the rest; the schemathesis run in `scripts/contract`
+//! compares them.
 #![allow(dead_code, reason = "described only")]
 
 use serde::{Deserialize, Deserializer};
@@ -12,16 +13,14 @@ use crate::actors::view::describe;
 use crate::api::input::channel_name_schema;
 use crate::store::DeliveryStatus;
 
-/// A channel in the path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::api) struct ChannelPath {
-    /// The marketplace's channel.
+    /// The marketplace's id of the channel.
     #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
     channel_id: i64,
 }
 
-/// A relay in the path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::api) struct RelayPath {
@@ -30,84 +29,77 @@ pub(in crate::api) struct RelayPath {
     relay_id: Uuid,
 }
 
-/// A page of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct PageQuery {
-    /// The most rows of the page; 50 when it is left out.
+    /// The page size, by default 50.
     #[param(minimum = 1, maximum = 200, example = 20)]
     limit: Option<u32>,
-    /// Where the page begins: the last page's `next_cursor`. Empty is as if it were left out.
+    /// The `next_cursor` of the previous page. An empty value means the first page.
     cursor: Option<String>,
 }
 
-/// Which relays.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct RelayQuery {
-    /// Only those in this phase.
+    /// Only relays in this phase.
     #[param(schema_with = phases)]
     phase: Option<String>,
 }
 
-/// Which events.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct EventQuery {
-    /// Only those of this channel.
+    /// Only events of this channel.
     #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
     channel_id: Option<i64>,
-    /// Go on after this one, if the header does not say.
+    /// Resume after this event, if the `Last-Event-ID` header is absent.
     #[param(minimum = 0)]
     last_event_id: Option<i64>,
 }
 
-/// Where a stream goes on.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct LastEventId {
-    /// Go on after this one; from now on when nothing says where.
+    /// Resume after this event. Without it and `last_event_id` the stream begins with the next event.
     #[param(rename = "Last-Event-ID", minimum = 0)]
     id: Option<i64>,
 }
 
-/// Which deliveries.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct DeliveryQuery {
-    /// Only those that stand so.
+    /// Only deliveries with this status.
     #[param(schema_with = standings)]
     status: Option<String>,
-    /// Only those of this channel.
+    /// Only deliveries of this channel.
     #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
     channel_id: Option<i64>,
 }
 
-/// A delivery in the path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::api) struct DeliveryPath {
-    /// Its number, which is its `id` in the event stream.
+    /// The delivery's number, equal to the event's `id` in the event stream.
     #[param(minimum = 0, maximum = 9007199254740991_i64, example = 7)]
     id: i64,
 }
 
-/// Which part of the ledger.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct CostQuery {
-    /// From here: an RFC 3339 time, or a date, which is its beginning in UTC. From the beginning when it is left out.
+    /// The inclusive beginning: an RFC 3339 time, or a date for its start in UTC. By default the beginning of the ledger.
     #[param(example = "2026-11-01")]
     from: Option<String>,
-    /// Up to, but not at, this time; a date is its end. Until now when it is left out.
+    /// The exclusive end: an RFC 3339 time, or a date for its end in UTC. By default now.
     #[param(example = "2026-11-30")]
     to: Option<String>,
-    /// What is summed; by channel when it is left out.
+    /// The grouping, by default `channel`.
     #[param(schema_with = groups)]
     group_by: Option<String>,
 }
 
-/// A parameter without a value counts as left out.
+/// Also allows an empty value, which counts as absent.
 fn or_empty(mut words: Object) -> Object {
     if let Some(words) = &mut words.enum_values {
         words.push("".into());
@@ -119,7 +111,6 @@ fn phases() -> Object {
     or_empty(describe::phase())
 }
 
-/// The states of a delivery.
 pub(in crate::api) fn delivery_statuses() -> Object {
     describe::one_of(DeliveryStatus::iter())
 }
@@ -132,39 +123,37 @@ fn groups() -> Object {
     or_empty(describe::one_of(["channel", "day"]))
 }
 
-/// How to sweep.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct SweepQuery {
-    /// Only look.
+    /// Report orphans without removing them.
     #[param(example = true)]
     dry_run: Option<bool>,
 }
 
-/// The query of a page's link. It is signed as a whole: nobody else can make one.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct PageLink {
     /// Agora's name of the channel.
     channel: String,
-    /// The relay.
+    /// The relay's id.
     relay: String,
     /// The seller's uid.
     seller: String,
-    /// Which of the relay's egresses.
+    /// The number of the relay's egress.
     attempt: String,
-    /// When the page tells Agora that it is ready.
+    /// When the page reports to Agora that it is ready.
     ready: String,
-    /// The signature over all of it.
+    /// The signature over the other parameters.
     sig: String,
 }
 
-/// Makes a repeat of a request the same request.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct IdempotencyKey {
-    /// A key for 24 hours: with the same body it answers 200 with the same relay as it is then, or refuses as before where the
-    /// start failed; with another body 422. The key of a request that was refused before any vendor was asked is free again.
+    /// Valid for 24 hours. A repeat with the same body answers 200 with the relay's current state, or the same error if
+    /// the start failed. A repeat with another body answers 422. A request that was refused before any vendor was called
+    /// leaves its key unused.
     #[param(
         rename = "Idempotency-Key",
         min_length = 1,
@@ -175,53 +164,53 @@ pub(in crate::api) struct IdempotencyKey {
     key: Option<String>,
 }
 
-/// RFC 7240.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct Prefer {
-    /// `wait=N`: wait for the egress for N seconds at most, 0 to 25. What cannot be read is left aside.
+    /// `wait=N`: wait up to N seconds for the egress, 0 to 25. Unreadable values are ignored.
     #[param(rename = "Prefer", example = "wait=5")]
     prefer: Option<String>,
 }
 
-/// What is put on air.
+/// The options of a start.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Start)]
 pub(in crate::api) struct StartBody {
     #[schema(schema_with = channel_name_schema)]
     pub(in crate::api) channel_name: String,
-    /// The seller's uid in the channel. Not one of the million from `agora.cloud_recording.recording_uid_base` on (900,000,000),
-    /// which are egresses'; those above the maximum are the recorder's page's.
+    /// The seller's uid in the channel. Two ranges are reserved: the million from
+    /// `agora.cloud_recording.recording_uid_base` on (900,000,000) for egresses, and the uids above the maximum for the
+    /// recorder's page.
     #[schema(minimum = 1, maximum = 2999999999_i64)]
     pub(in crate::api) seller_uid: u32,
-    /// Whether recordings are kept; true when it is left out. Cloudflare records all the same, since what it does not record it does not play: with false
-    /// they are deleted after the relay.
+    /// Whether to keep the recordings, by default true. Cloudflare always records, since it plays only what it records:
+    /// with false the recordings are deleted after the relay.
     pub(in crate::api) enable_recording: Option<bool>,
-    /// How long it may be live; `relay.max_duration` of the settings when it is left out.
+    /// The longest time live, by default `relay.max_duration` of the settings.
     #[schema(minimum = 60, maximum = 86400)]
     pub(in crate::api) max_duration_seconds: Option<u32>,
-    /// How long Cloudflare keeps the recordings; null: for ever. When it is left out, as the settings have it.
+    /// How long Cloudflare keeps the recordings; null: forever. The default is in the settings.
     #[schema(value_type = Option<u16>, minimum = 30, maximum = 1096)]
     #[serde(default, deserialize_with = "given")]
     pub(in crate::api) delete_recording_after_days: Option<Option<u16>>,
 }
 
-/// A field that is there, be it null.
+/// Distinguishes null from an absent field.
 fn given<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<u16>>, D::Error> {
     Deserialize::deserialize(field).map(Some)
 }
 
-/// What is taken off the air.
+/// The options of a stop.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Stop)]
 pub(in crate::api) struct StopBody {
-    /// Only this relay.
+    /// Stop only this relay.
     pub(in crate::api) relay_id: Option<Uuid>,
 }
 
-/// Nothing, or an object with nothing in it.
+/// Empty, or an empty object.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Empty)]

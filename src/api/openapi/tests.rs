@@ -12,7 +12,6 @@ fn document() -> Value {
     serde_json::from_str(text()).unwrap()
 }
 
-/// Each operation as `method path`.
 fn operations() -> Vec<(String, Value)> {
     let document = document();
     let paths = document["paths"].as_object().unwrap();
@@ -28,7 +27,7 @@ fn operations() -> Vec<(String, Value)> {
 #[test]
 fn the_document_knows_each_route_and_no_other() {
     let routed = Routed::default();
-    // The console's pages are for people, and in no document.
+    // The console's pages are not part of the document.
     let pages: crate::api::Pages = std::sync::Arc::new(|_| {});
     let _ = App::new().configure(|config| crate::api::routes(config, &routed, &pages));
     let routed: BTreeSet<String> = routed.borrow().iter().cloned().collect();
@@ -123,7 +122,7 @@ fn each_body_of_json_has_an_example() {
 }
 
 #[test]
-fn each_path_asks_for_the_token_its_scope_wants() {
+fn each_path_requires_the_token_of_its_scope() {
     for (name, operation) in operations() {
         let path = name.split(' ').nth(1).unwrap();
         let token = match path.split('/').nth(1).unwrap() {

@@ -1,10 +1,10 @@
-//! The closed list of codes: what each means, its status, and when a repeat may help.
+//! The closed list of error codes, with their titles, statuses and `Retry-After`.
 
 use actix_web::http::StatusCode;
 
 use crate::relay::OutcomeCode;
 
-/// What went wrong, for machines.
+/// The code of an error.
 #[derive(
     Debug,
     Clone,
@@ -20,50 +20,50 @@ use crate::relay::OutcomeCode;
 #[strum(serialize_all = "kebab-case")]
 #[schema(rename_all = "kebab-case")]
 pub enum Code {
-    /// The request cannot be read (400), or says something it may not (422).
+    /// The request cannot be parsed (400), or a value is not allowed (422).
     InvalidRequest,
-    /// No token or signature, or a wrong one.
+    /// The token or signature is missing or wrong.
     Unauthorized,
-    /// The token does not reach this far.
+    /// The token's scope is too small.
     Forbidden,
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound,
     /// The channel has nothing to play.
     NoPlayback,
-    /// The route knows other methods.
+    /// The route does not support the method.
     MethodNotAllowed,
-    /// The channel's relay has another name or seller.
+    /// The channel's relay has another channel name or seller.
     Conflict,
-    /// The key was used for another request.
+    /// The idempotency key was used for another request.
     IdempotencyMismatch,
-    /// The body is longer than we read.
+    /// The body exceeds the limit.
     TooLarge,
-    /// Too many requests to us.
+    /// The caller's rate limit is exhausted.
     RateLimited,
-    /// A vendor refused our credentials.
+    /// A vendor rejected the credentials.
     VendorUnauthorized,
-    /// A vendor refused a request as wrong.
+    /// A vendor rejected a request as invalid.
     VendorRejected,
-    /// A vendor's rate limit left no room.
+    /// A vendor's rate limit is exhausted.
     VendorRateLimited,
-    /// A vendor's quota is used up.
+    /// A vendor's quota is exhausted.
     VendorQuota,
-    /// A vendor could not be reached or failed.
+    /// A vendor could not be reached, or failed.
     VendorUnavailable,
-    /// A vendor did not get ready in time.
+    /// A vendor was not ready in time.
     VendorTimeout,
-    /// Not ready yet.
+    /// The service is starting.
     Starting,
-    /// Going down.
+    /// The service is shutting down.
     ShuttingDown,
     /// The database does not answer.
     Database,
-    /// A fault of our own.
+    /// A fault of this service.
     Internal,
 }
 
 impl Code {
-    /// The HTTP status it comes with, unless a problem says otherwise.
+    /// The default HTTP status.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -88,34 +88,34 @@ impl Code {
         }
     }
 
-    /// The same in words, for people.
+    /// The problem's title.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
             Self::InvalidRequest => "The request is not valid",
-            Self::Unauthorized => "Who is calling is not known",
-            Self::Forbidden => "This caller may not do that",
-            Self::NotFound => "There is no such thing",
+            Self::Unauthorized => "The caller is not authenticated",
+            Self::Forbidden => "The caller is not allowed to do this",
+            Self::NotFound => "The resource does not exist",
             Self::NoPlayback => "There is nothing to play",
-            Self::MethodNotAllowed => "This method is not known here",
+            Self::MethodNotAllowed => "The method is not allowed",
             Self::Conflict => "The channel has another relay",
             Self::IdempotencyMismatch => "The idempotency key was used for another request",
             Self::TooLarge => "The request is too large",
             Self::RateLimited => "Too many requests",
-            Self::VendorUnauthorized => "A vendor refused our credentials",
-            Self::VendorRejected => "A vendor refused the request",
-            Self::VendorRateLimited => "A vendor's rate limit is reached",
-            Self::VendorQuota => "A vendor's quota is used up",
+            Self::VendorUnauthorized => "A vendor rejected the service's credentials",
+            Self::VendorRejected => "A vendor rejected the request",
+            Self::VendorRateLimited => "A vendor's rate limit is exhausted",
+            Self::VendorQuota => "A vendor's quota is exhausted",
             Self::VendorUnavailable => "A vendor is not available",
-            Self::VendorTimeout => "A vendor did not get ready in time",
+            Self::VendorTimeout => "A vendor was not ready in time",
             Self::Starting => "The service is starting",
             Self::ShuttingDown => "The service is shutting down",
             Self::Database => "The database is not available",
-            Self::Internal => "Something went wrong on our side",
+            Self::Internal => "The service failed",
         }
     }
 
-    /// The code of a status somebody else chose: the framework's own refusals.
+    /// The code for a status of the framework.
     pub(in crate::api) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthorized,
@@ -128,7 +128,7 @@ impl Code {
         }
     }
 
-    /// What a start answers whose relay ended so while it waited.
+    /// The code of a start whose relay ended with this outcome before the response.
     pub(super) fn of_outcome(outcome: OutcomeCode) -> Self {
         match outcome {
             OutcomeCode::VendorUnauthorized => Self::VendorUnauthorized,
@@ -147,7 +147,7 @@ impl Code {
         }
     }
 
-    /// Seconds after which a repeat may help.
+    /// Seconds until a retry may succeed.
     pub(in crate::api) fn retry_after(self) -> Option<u64> {
         match self {
             Self::Starting | Self::ShuttingDown | Self::Database | Self::RateLimited => Some(2),

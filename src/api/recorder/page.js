@@ -1,5 +1,5 @@
-// The recorder's page: joins the channel as audience, shows the seller and nothing else, tells the cloud browser when there is
-// something to record, and tells relaykeeper whether the seller is there.
+// The recorder's page: joins the channel as audience, shows only the seller, signals the cloud browser when recording can
+// start, and reports the seller's presence to relaykeeper.
 "use strict";
 
 (() => {
@@ -7,14 +7,14 @@
   const REQUEST_TIMEOUT_MS = 10_000;
   const MAX_WAIT_MS = 30_000;
   const SETTLE_MS = 3_000;
-  // The Web SDK sets its own calls no limit: out of Agora's reach they neither come true nor fail.
+  // The Web SDK's calls have no timeout: without a network they neither resolve nor reject.
   const JOIN_TIMEOUT_MS = 20_000;
   const CALL_TIMEOUT_MS = 10_000;
   // Web SDK: the token is renewed this long before it expires, at the latest halfway through its life.
   const RENEW_BEFORE_S = 60;
 
   const query = location.search.replace(/^\?/, "");
-  // Of a name given twice the last is relaykeeper's own.
+  // relaykeeper's own value is the last of a repeated name.
   const param = (name) => new URLSearchParams(query).getAll(name).at(-1);
   const sellerUid = Number(param("seller_uid"));
   const readyAtFirstFrame = param("ready") === "frame";
@@ -26,7 +26,7 @@
   let renewal = 0;
   let seq = 0;
 
-  // What a call comes to, or TIMED_OUT as its failure.
+  // The call's result; rejects with TIMED_OUT after the limit.
   const TIMED_OUT = new Error("timed out");
   const within = (ms, call) => {
     let timer = 0;
@@ -43,7 +43,7 @@
     if (typeof navigator.notifyReady === "function") navigator.notifyReady();
   }
 
-  // Posts to a path beside this page and reads the answer. Null: no answer, or none that says yes.
+  // Posts to a path beside this page. Null without a successful response.
   async function post(path, body) {
     try {
       const response = await fetch(path, {
@@ -62,7 +62,7 @@
     }
   }
 
-  // A token for a new uid, or another one for the uid this page has.
+  // A token for a new uid, or a new one for this page's uid.
   const fetchToken = (uid) => post("recorder/token", uid === undefined ? { query } : { query, uid });
 
   async function leave() {
@@ -72,7 +72,7 @@
     try {
       await within(CALL_TIMEOUT_MS, client?.leave());
     } catch {
-      // Gone either way.
+      // It is left either way.
     }
     document.getElementById("seller").replaceChildren();
   }
@@ -80,8 +80,8 @@
   // --- presence -----------------------------------------------------------------------------------------------------
 
   const present = () => client.remoteUsers.some((user) => user.uid === sellerUid);
-  // While the connection is down the page does not know, and says nothing. Just after connecting it has not yet been told who
-  // is there, and does not say that the seller isn't.
+  // While disconnected the page does not know and reports nothing. Just after connecting the list of users may be
+  // incomplete, so the page does not report an absence yet.
   const sees = () => client?.connectionState === "CONNECTED" && (present() || Date.now() - connectedAt >= SETTLE_MS);
   let connectedAt = 0;
 
@@ -98,12 +98,12 @@
     wake();
   }
 
-  // Greater than any number before, those of this page's earlier loads included.
+  // Greater than all earlier numbers, also those before a reload of the page.
   const nextSeq = () => (seq = Math.max(seq + 1, Date.now()));
-  // Tells the operator why nothing is shown.
+  // Reports to the operator why nothing is shown.
   const reportTrouble = (trouble) => post("recorder/presence", { query, cannot_join: trouble, seq: nextSeq() });
 
-  // One sender, so that reports are never in flight side by side; a report that failed is repeated as things are then.
+  // A single sender, so that reports are never concurrent. A retry reports the current state.
   async function reportPresence() {
     let failures = 0;
     while (!left) {
@@ -163,10 +163,10 @@
           scheduleRenewal(answer.expires_in_seconds);
           break;
         } catch {
-          // Again, with a new token.
+          // Joins again with a new token.
         }
       } else if (answer) {
-        // Only another uid is to be had: join again with it.
+        // The token is for another uid: join again with it.
         rejoin();
         break;
       }
@@ -191,7 +191,7 @@
           if (!readyAtFirstFrame) tellReady();
           return;
         } catch (error) {
-          // The next attempt takes a new client, a new token and a new uid. Should this one come true after all, it leaves.
+          // The next attempt uses a new client, token and uid. If this one succeeds late, it leaves.
           call.then(() => mine.leave()).catch(() => {});
           client = newClient();
           within(CALL_TIMEOUT_MS, mine.leave()).catch(() => {});
@@ -211,18 +211,18 @@
     try {
       await within(CALL_TIMEOUT_MS, client.leave());
     } catch (error) {
-      // It had left already; or it cannot, and another takes its place.
+      // It had already left, or cannot; a new client replaces it.
       if (error === TIMED_OUT) client = newClient();
     }
     await join();
     joining = false;
   }
 
-  // A client of which only the present one is listened to.
+  // A client whose events are ignored once it was replaced.
   function newClient() {
     const mine = AgoraRTC.createClient({ mode: "live", codec: "vp8", role: "audience" });
-    const on = (event, listener) => mine.on(event, (...told) => {
-      if (mine === client) listener(...told);
+    const on = (event, listener) => mine.on(event, (...args) => {
+      if (mine === client) listener(...args);
     });
     on("user-published", show);
     on("user-joined", presenceChanged);
@@ -238,7 +238,7 @@
 
   async function run() {
     if (typeof AgoraRTC === "undefined") {
-      // The CDN did not answer, or not with the file we know.
+      // The CDN did not answer, or the file's hash differs.
       await reportTrouble("no_sdk");
       await sleep(5000);
       location.reload();

@@ -1,57 +1,50 @@
-//! What a request to `/trpc/…` asks for: one call, or a batch of them.
+//! Parses the calls in a request to `/trpc/…`.
 
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::envelope::{Answer, TrpcError};
+use super::envelope::{CallAnswer, TrpcError};
 use crate::api::strict_json;
 
-/// The most calls of a batch.
 const LARGEST_BATCH: usize = 100;
 
-/// The queries there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString)]
 pub(super) enum Procedure {
-    /// Where a channel is watched.
     #[strum(serialize = "streaming.getPlaybackUrl")]
     GetPlaybackUrl,
-    /// Whether a channel is live.
     #[strum(serialize = "streaming.getStreamStatus")]
     GetStreamStatus,
-    /// Whether the service is well.
     #[strum(serialize = "streaming.healthCheck")]
     HealthCheck,
 }
 
-/// One call.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Call {
-    /// The procedure's name as the caller wrote it.
+pub(super) struct ProcedureCall {
+    /// As the caller wrote it.
     pub(super) path: String,
-    /// None when there is no such procedure.
+    /// `None` if the procedure does not exist.
     pub(super) procedure: Option<Procedure>,
-    /// None when there is none; an error when nobody can read it, which only matters to a procedure that wants one.
+    /// An unreadable input is an error only for procedures that take one.
     pub(super) input: Result<Option<Value>, TrpcError>,
 }
 
-/// What a request asks for.
 #[derive(Debug, PartialEq)]
-pub(super) struct Asked {
+pub(super) struct CallBatch {
     pub(super) is_batch: bool,
-    /// One at least.
-    pub(super) calls: Vec<Call>,
+    /// At least one.
+    pub(super) calls: Vec<ProcedureCall>,
 }
 
-impl Asked {
-    /// Reads the path behind `/trpc/`, and whether it names several calls; see [`Asked::read_inputs`].
+impl CallBatch {
+    /// Parses the path behind `/trpc/`.
     ///
     /// # Errors
-    /// When `batch` is anything but 1, and when there are too many calls.
+    /// If `batch` is neither absent nor 1, or there are too many calls.
     pub(super) fn read(path: &str, query: &str) -> Result<Self, TrpcError> {
         let is_batch = match parameter(query, "batch").as_deref() {
             None | Some("") => false,
             Some("1") => true,
-            Some(_) => return Err(TrpcError::bad_request("\"batch\" is 1, or left out")),
+            Some(_) => return Err(TrpcError::bad_request("\"batch\" must be 1 or absent")),
         };
         let paths: Vec<&str> = if is_batch {
             path.split(',').collect()
@@ -62,7 +55,7 @@ impl Asked {
             let message = format!("a batch may hold {LARGEST_BATCH} calls at most");
             return Err(TrpcError::bad_request(message));
         }
-        let call = |path: &str| Call {
+        let call = |path: &str| ProcedureCall {
             path: path.to_owned(),
             procedure: path.parse().ok(),
             input: Ok(None),
@@ -73,7 +66,7 @@ impl Asked {
         })
     }
 
-    /// Reads the calls' inputs out of the query. Only a caller with a token makes us do this work.
+    /// Parses the inputs in the query. Only done after authentication.
     pub(super) fn read_inputs(&mut self, query: &str) {
         let given = parameter(query, "input").filter(|input| !input.is_empty());
         let input = given.map(|input| strict_json::read(input.as_bytes()));
@@ -93,16 +86,14 @@ impl Asked {
         }
     }
 
-    /// The same kind of error for each call.
-    pub(super) fn all(&self, error: impl Fn(&Call) -> TrpcError) -> Vec<Answer> {
+    pub(super) fn all(&self, error: impl Fn(&ProcedureCall) -> TrpcError) -> Vec<CallAnswer> {
         self.calls
             .iter()
-            .map(|call| Answer::of(Err(error(call)), &call.path))
+            .map(|call| CallAnswer::of(Err(error(call)), &call.path))
             .collect()
     }
 }
 
-/// The first value of a parameter.
 fn parameter(query: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes())
         .find(|(other, _)| other == name)
@@ -139,15 +130,15 @@ mod tests {
 
     use super::*;
 
-    fn read(path: &str, query: &str) -> Asked {
-        let mut asked = Asked::read(path, query).unwrap();
-        asked.read_inputs(query);
-        asked
+    fn read(path: &str, query: &str) -> CallBatch {
+        let mut batch = CallBatch::read(path, query).unwrap();
+        batch.read_inputs(query);
+        batch
     }
 
     fn inputs(path: &str, query: &str) -> Vec<Option<Value>> {
-        let asked = read(path, query);
-        asked
+        let batch = read(path, query);
+        batch
             .calls
             .into_iter()
             .map(|call| call.input.unwrap())
@@ -157,16 +148,17 @@ mod tests {
     #[test]
     fn an_input_with_a_key_given_twice_is_refused() {
         let query = "input=%7B%22channelId%22:1,%22channelId%22:2%7D";
-        let asked = read("streaming.getStreamStatus", query);
-        assert!(asked.calls[0].input.is_err());
+        let batch = read("streaming.getStreamStatus", query);
+        assert!(batch.calls[0].input.is_err());
     }
 
     #[test]
     fn a_batch_names_its_calls_by_comma_and_their_inputs_by_place() {
         let query = "batch=1&input=%7B%221%22%3A%7B%22channelId%22%3A7%7D%7D";
-        let asked = Asked::read("streaming.healthCheck,streaming.getStreamStatus", query).unwrap();
-        assert!(asked.is_batch);
-        let procedures: Vec<_> = asked.calls.iter().map(|call| call.procedure).collect();
+        let batch =
+            CallBatch::read("streaming.healthCheck,streaming.getStreamStatus", query).unwrap();
+        assert!(batch.is_batch);
+        let procedures: Vec<_> = batch.calls.iter().map(|call| call.procedure).collect();
         assert_eq!(
             procedures,
             [
@@ -178,25 +170,25 @@ mod tests {
     }
 
     #[test]
-    fn without_batch_a_comma_is_part_of_a_name_nobody_has() {
-        let asked = Asked::read("streaming.healthCheck,streaming.healthCheck", "").unwrap();
-        assert_eq!((asked.calls.len(), asked.calls[0].procedure), (1, None));
+    fn without_batch_a_comma_is_part_of_an_unknown_name() {
+        let batch = CallBatch::read("streaming.healthCheck,streaming.healthCheck", "").unwrap();
+        assert_eq!((batch.calls.len(), batch.calls[0].procedure), (1, None));
     }
 
     #[test]
-    fn an_input_nobody_can_read_fails_only_who_reads_it() {
-        let asked = read("a,b", "batch=1&input=%7B");
-        assert!(asked.calls.iter().all(|call| call.input.is_err()));
-        let asked = read("a", "batch=1&input=[]");
-        assert!(asked.calls[0].input.is_err());
+    fn an_unreadable_input_fails_only_procedures_that_take_one() {
+        let batch = read("a,b", "batch=1&input=%7B");
+        assert!(batch.calls.iter().all(|call| call.input.is_err()));
+        let batch = read("a", "batch=1&input=[]");
+        assert!(batch.calls[0].input.is_err());
         assert_eq!(inputs("a", "batch=&input="), [None]);
         assert_eq!(inputs("a", "batch=1&input=null"), [None]);
     }
 
     #[test]
     fn a_batch_has_an_end() {
-        assert!(Asked::read(&vec!["a"; 100].join(","), "batch=1").is_ok());
-        assert!(Asked::read(&vec!["a"; 101].join(","), "batch=1").is_err());
-        assert!(Asked::read("a", "batch=true").is_err());
+        assert!(CallBatch::read(&vec!["a"; 100].join(","), "batch=1").is_ok());
+        assert!(CallBatch::read(&vec!["a"; 101].join(","), "batch=1").is_err());
+        assert!(CallBatch::read("a", "batch=true").is_err());
     }
 }

@@ -1,7 +1,7 @@
-//! tRPC's envelope: results and errors as JSON, arrays and JSON lines of them, and the status over all.
+//! tRPC 11's envelope: results and errors as JSON, batches as arrays or JSON lines, and the overall status.
 //!
-//! The words and numbers are those of tRPC 11: errors bear JSON-RPC's code (-32000 less the last digits of the status, or
-//! one of JSON-RPC's own) and tRPC's name for it.
+//! An error has a JSON-RPC code (-32000 minus the last digits of the status, or one of JSON-RPC's own) and tRPC's name
+//! for it.
 
 use actix_web::ResponseError as _;
 use actix_web::http::StatusCode;
@@ -10,17 +10,15 @@ use serde_json::{Value, json};
 
 use crate::api::problem::{Code, Problem};
 
-/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::api) struct TrpcError {
-    kind: Kind,
+    kind: TrpcErrorKind,
     message: String,
 }
 
-/// tRPC's names, as far as they are needed here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
-enum Kind {
+enum TrpcErrorKind {
     BadRequest,
     Unauthorized,
     Forbidden,
@@ -32,7 +30,7 @@ enum Kind {
     ServiceUnavailable,
 }
 
-impl Kind {
+impl TrpcErrorKind {
     fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
@@ -62,35 +60,32 @@ impl Kind {
 }
 
 impl TrpcError {
-    fn new(kind: Kind, message: impl Into<String>) -> Self {
+    fn new(kind: TrpcErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
         }
     }
 
-    /// The request makes no sense.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
-        Self::new(Kind::BadRequest, message)
+        Self::new(TrpcErrorKind::BadRequest, message)
     }
 
-    /// What was asked for is not there.
     pub(super) fn not_found(message: impl Into<String>) -> Self {
-        Self::new(Kind::NotFound, message)
+        Self::new(TrpcErrorKind::NotFound, message)
     }
 
-    /// There is no procedure of this name.
     pub(super) fn no_procedure(path: &str) -> Self {
         Self::not_found(format!("No procedure found on path \"{path}\""))
     }
 
-    /// A query was not read.
+    /// The procedure is a query, and the method is not GET or HEAD.
     pub(super) fn method_not_supported(method: &str, path: &str) -> Self {
         let message = format!("Unsupported {method}-request to query procedure at path \"{path}\"");
-        Self::new(Kind::MethodNotSupported, message)
+        Self::new(TrpcErrorKind::MethodNotSupported, message)
     }
 
-    /// The input is not what the procedure takes; the message lists why, as zod's does.
+    /// With zod's issues as the message.
     pub(super) fn invalid_input(issues: &[Issue]) -> Self {
         Self::bad_request(serde_json::to_string_pretty(issues).unwrap_or_default())
     }
@@ -100,16 +95,16 @@ impl From<&Problem> for TrpcError {
     fn from(problem: &Problem) -> Self {
         let kind = match problem.code() {
             Code::InvalidRequest if problem.status_code() == StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                Kind::UnsupportedMediaType
+                TrpcErrorKind::UnsupportedMediaType
             }
             Code::InvalidRequest | Code::IdempotencyMismatch | Code::TooLarge | Code::Conflict => {
-                Kind::BadRequest
+                TrpcErrorKind::BadRequest
             }
-            Code::Unauthorized => Kind::Unauthorized,
-            Code::Forbidden => Kind::Forbidden,
-            Code::NotFound | Code::NoPlayback => Kind::NotFound,
-            Code::MethodNotAllowed => Kind::MethodNotSupported,
-            Code::RateLimited => Kind::TooManyRequests,
+            Code::Unauthorized => TrpcErrorKind::Unauthorized,
+            Code::Forbidden => TrpcErrorKind::Forbidden,
+            Code::NotFound | Code::NoPlayback => TrpcErrorKind::NotFound,
+            Code::MethodNotAllowed => TrpcErrorKind::MethodNotSupported,
+            Code::RateLimited => TrpcErrorKind::TooManyRequests,
             Code::VendorUnauthorized
             | Code::VendorRejected
             | Code::VendorRateLimited
@@ -118,14 +113,13 @@ impl From<&Problem> for TrpcError {
             | Code::VendorTimeout
             | Code::Starting
             | Code::ShuttingDown
-            | Code::Database => Kind::ServiceUnavailable,
-            Code::Internal => Kind::InternalServerError,
+            | Code::Database => TrpcErrorKind::ServiceUnavailable,
+            Code::Internal => TrpcErrorKind::InternalServerError,
         };
         Self::new(kind, problem.detail())
     }
 }
 
-/// One thing that is wrong with an input, in zod's words.
 #[derive(Debug, Serialize)]
 pub(super) struct Issue {
     pub(super) code: &'static str,
@@ -135,15 +129,13 @@ pub(super) struct Issue {
     pub(super) message: String,
 }
 
-/// What a call is answered.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Answer {
+pub(super) struct CallAnswer {
     envelope: Value,
     status: StatusCode,
 }
 
-impl Answer {
-    /// The answer to the call of `path`.
+impl CallAnswer {
     pub(super) fn of(answer: Result<Value, TrpcError>, path: &str) -> Self {
         match answer {
             Ok(data) => Self {
@@ -154,7 +146,6 @@ impl Answer {
         }
     }
 
-    /// An error about the whole request.
     pub(super) fn refusal(error: &TrpcError) -> Self {
         Self::error(error, None)
     }
@@ -172,14 +163,13 @@ impl Answer {
         Self { envelope, status }
     }
 
-    /// As it goes over the wire.
     pub(super) fn to_json(&self) -> String {
         self.envelope.to_string()
     }
 }
 
-/// The status over all answers: theirs when they agree, else 207.
-pub(super) fn status<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> StatusCode {
+/// The common status of the answers, or 207 if they differ.
+pub(super) fn status<'a>(answers: impl IntoIterator<Item = &'a CallAnswer>) -> StatusCode {
     let mut all = answers.into_iter().map(|answer| answer.status);
     let first = all.next().unwrap_or(StatusCode::OK);
     if all.all(|status| status == first) {
@@ -189,22 +179,21 @@ pub(super) fn status<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> Statu
     }
 }
 
-/// A batch's answers.
-pub(super) fn array(answers: &[Answer]) -> String {
+pub(super) fn array(answers: &[CallAnswer]) -> String {
     let all: Vec<&Value> = answers.iter().map(|answer| &answer.envelope).collect();
     json!(all).to_string()
 }
 
-/// The first of the JSON lines: an object with a place for each call, which says that its value follows.
+/// The first JSON line: an object with a placeholder for each call.
 ///
-/// A value is written `[[value], …what is still to come…]`; `[null, 0, n]` means that the whole of it comes in chunk n.
+/// A value is written `[[value], …pending values…]`; `[null, 0, n]` means that the value follows in chunk n.
 pub(super) fn head(calls: usize) -> String {
     let head = (0..calls).map(|place| (place.to_string(), json!([[0], [null, 0, place]])));
     line(&Value::Object(head.collect()))
 }
 
-/// A later line: the value of one place. An error is a value too: its envelope says so.
-pub(super) fn chunk(place: usize, answer: &Answer) -> String {
+/// A later line: the answer of one call. An error is a value too.
+pub(super) fn chunk(place: usize, answer: &CallAnswer) -> String {
     line(&json!([place, 0, [[answer.envelope]]]))
 }
 
@@ -216,12 +205,12 @@ fn line(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn there() -> Answer {
-        Answer::of(Ok(json!({"healthy": true})), "streaming.healthCheck")
+    fn there() -> CallAnswer {
+        CallAnswer::of(Ok(json!({"healthy": true})), "streaming.healthCheck")
     }
 
-    fn missing() -> Answer {
-        Answer::of(Err(TrpcError::not_found("no")), "streaming.getPlaybackUrl")
+    fn missing() -> CallAnswer {
+        CallAnswer::of(Err(TrpcError::not_found("no")), "streaming.getPlaybackUrl")
     }
 
     #[test]
@@ -257,7 +246,7 @@ mod tests {
             (Code::Database, -32603, "SERVICE_UNAVAILABLE"),
         ] {
             let error = TrpcError::from(&Problem::new(code, "why"));
-            let answer = Answer::refusal(&error);
+            let answer = CallAnswer::refusal(&error);
             assert_eq!(answer.status, code.status());
             assert_eq!(answer.envelope["error"]["code"], number);
             assert_eq!(answer.envelope["error"]["data"]["code"], name);

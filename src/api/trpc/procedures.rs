@@ -1,15 +1,14 @@
-//! The three queries themselves.
+//! The three queries.
 
 use serde_json::{Value, json};
 
-use super::call::{Call, Procedure};
+use super::call::{Procedure, ProcedureCall};
 use super::envelope::{Issue, TrpcError};
 use crate::api::Api;
 use crate::api::input::{LARGEST_ID, whole};
 use crate::api::problem::Problem;
 
-/// Carries a call out.
-pub(super) async fn answer(api: &Api, call: &Call) -> Result<Value, TrpcError> {
+pub(super) async fn answer(api: &Api, call: &ProcedureCall) -> Result<Value, TrpcError> {
     let Some(procedure) = call.procedure else {
         return Err(TrpcError::no_procedure(&call.path));
     };
@@ -20,9 +19,8 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Value, TrpcError> {
     }
 }
 
-/// Where a channel is watched: the broadcast on air, else the last recording.
 async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
-    match api.playback(channel_id).await.map_err(told)? {
+    match api.playback(channel_id).await.map_err(trpc_error)? {
         Some(playback) => Ok(json!({"hlsUrl": playback.hls_url})),
         None => Err(TrpcError::not_found(
             "The channel is not on air and has no recording.",
@@ -30,13 +28,12 @@ async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     }
 }
 
-/// Whether a channel is live. `durationSeconds` is the newest relay's length: the recorded time once that is known, until then the
-/// time it has been live.
+/// `durationSeconds` is of the newest relay: its recorded time if known, else its time live.
 async fn stream_status(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
-    let relay = api.newest_relay(channel_id).await.map_err(told)?;
+    let relay = api.newest_relay(channel_id).await.map_err(trpc_error)?;
     let recording = api.store.last_ready_recording(channel_id).await;
-    let recording = recording.map_err(Problem::from).map_err(told)?;
-    let playback = api.playback(channel_id).await.map_err(told)?;
+    let recording = recording.map_err(Problem::from).map_err(trpc_error)?;
+    let playback = api.playback(channel_id).await.map_err(trpc_error)?;
     let seconds = relay.as_ref().map_or(0, |relay| match &relay.cost {
         Some(cost) => cost.duration_seconds,
         None => relay.live_seconds,
@@ -49,16 +46,15 @@ async fn stream_status(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     }))
 }
 
-/// Whether both vendors and the database are healthy.
 async fn health_check(api: &Api) -> Value {
     json!({"healthy": api.health_report().await.healthy})
 }
 
-fn told(problem: Problem) -> TrpcError {
+fn trpc_error(problem: Problem) -> TrpcError {
     TrpcError::from(&problem)
 }
 
-/// The channel an input names. Other fields are left aside, as zod does.
+/// Other fields are ignored, as zod does.
 fn channel_id(input: &Result<Option<Value>, TrpcError>) -> Result<i64, TrpcError> {
     let input = input.as_ref().map_err(Clone::clone)?;
     let issue = |code, expected, received, path, message: &str| {
@@ -102,7 +98,7 @@ fn channel_id(input: &Result<Option<Value>, TrpcError>) -> Result<i64, TrpcError
     }
 }
 
-/// JavaScript's word for what a value is.
+/// JavaScript's type name.
 fn kind(value: Option<&Value>) -> &'static str {
     match value {
         None => "undefined",
@@ -117,13 +113,12 @@ fn kind(value: Option<&Value>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::envelope::Answer;
+    use super::super::envelope::CallAnswer;
     use super::*;
 
-    /// zod's issue about an input.
     fn issue(input: Option<Value>) -> Value {
         let error = channel_id(&Ok(input)).unwrap_err();
-        let answer: Value = serde_json::from_str(&Answer::refusal(&error).to_json()).unwrap();
+        let answer: Value = serde_json::from_str(&CallAnswer::refusal(&error).to_json()).unwrap();
         assert_eq!(answer["error"]["code"], -32600);
         assert_eq!(answer["error"]["data"]["code"], "BAD_REQUEST");
         let issues: Value =
@@ -132,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_is_wrong_is_told_as_zod_tells_it() {
+    fn an_invalid_input_is_reported_as_zod_does() {
         let missing = issue(Some(json!({})));
         assert_eq!(
             missing,

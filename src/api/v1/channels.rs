@@ -1,36 +1,37 @@
-//! `/v1/channels/{channel_id}`: a channel, what it plays, what it played.
+//! `/v1/channels/{channel_id}`: a channel, its playback and its relays.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::relays::{RelayPage, page_of};
+use super::relays::{RelayListView, page_of};
 use crate::actors::view::{RecordingView, RelayView};
 use crate::api::Api;
 use crate::api::input::{Query, channel_id};
 use crate::api::openapi::requests::{ChannelPath, PageQuery};
-use crate::api::playback::Playback;
+use crate::api::playback::PlaybackView;
 use crate::api::problem::{Code, Problem};
 use crate::api::relays::recording_view;
 use crate::store::RelayFilter;
 
 /// A channel.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct Channel {
+#[schema(as = Channel)]
+pub(in crate::api) struct ChannelView {
     channel_id: i64,
-    /// Its newest relay.
+    /// The newest relay.
     relay: RelayView,
-    /// The newest recording that is ready, of any of its relays.
+    /// The newest ready recording of any relay.
     last_recording: Option<RecordingView>,
 }
 
-/// A channel
+/// Get a channel
 ///
-/// Its newest relay, whatever its phase, and its newest recording.
+/// With its newest relay in any phase, and its newest recording.
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}", tag = "channels", operation_id = "getChannel",
     params(ChannelPath),
-    responses((status = 200, body = Channel, description = "The channel.")),
+    responses((status = 200, body = ChannelView, description = "The channel.")),
     extensions(("x-problems" = json!(["not-found"]))),
 )]
 pub(in crate::api) async fn channel(
@@ -41,24 +42,24 @@ pub(in crate::api) async fn channel(
     let channel_id = channel_id(&path)?;
     Query::read(request.query_string(), &[])?;
     let Some(relay) = api.newest_relay(channel_id).await? else {
-        return Err(Problem::not_found("This channel never had a relay."));
+        return Err(Problem::not_found("The channel has never had a relay."));
     };
     let last_recording = api.store.last_ready_recording(channel_id).await?;
-    Ok(HttpResponse::Ok().json(Channel {
+    Ok(HttpResponse::Ok().json(ChannelView {
         channel_id,
         relay,
         last_recording: last_recording.as_ref().map(recording_view),
     }))
 }
 
-/// What a channel plays
+/// Get what a channel plays
 ///
-/// The broadcast of the relay that holds the channel's slot, on air or about to be (`source` is `live`); without one, the last
+/// The broadcast of the relay that holds the channel's slot, on air or about to be (`source` is `live`); else the last
 /// recording.
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}/playback", tag = "channels", operation_id = "getPlayback",
     params(ChannelPath),
-    responses((status = 200, body = Playback, description = "What to play.")),
+    responses((status = 200, body = PlaybackView, description = "What to play.")),
     extensions(("x-problems" = json!(["no-playback"]))),
 )]
 pub(in crate::api) async fn playback(
@@ -77,13 +78,13 @@ pub(in crate::api) async fn playback(
     }
 }
 
-/// A channel's relays
+/// List a channel's relays
 ///
 /// Newest first.
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}/relays", tag = "channels", operation_id = "listChannelRelays",
     params(ChannelPath, PageQuery),
-    responses((status = 200, body = RelayPage, description = "A page of relays.")),
+    responses((status = 200, body = RelayListView, description = "A page of relays.")),
 )]
 pub(in crate::api) async fn history(
     request: HttpRequest,

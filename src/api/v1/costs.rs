@@ -1,4 +1,4 @@
-//! `GET /v1/costs`: the ledger, summed.
+//! `GET /v1/costs`: sums of the cost ledger.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
@@ -11,17 +11,18 @@ use crate::api::openapi::requests::CostQuery;
 use crate::api::problem::Problem;
 use crate::store::{CostGroup, CostSum, GroupBy};
 
-/// Sums of the ledger.
+/// Sums of the cost ledger.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct CostPage {
-    costs: Vec<CostRow>,
-    /// The sums are one page.
+    costs: Vec<CostView>,
+    /// Always null: there is one page.
     next_cursor: Option<String>,
 }
 
-/// What one channel's, or one day's, relays cost.
+/// The cost of one channel's, or one day's, relays.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct CostRow {
+#[schema(as = CostRow)]
+pub(in crate::api) struct CostView {
     /// With `group_by=channel`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -30,22 +31,22 @@ pub(in crate::api) struct CostRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = Date)]
     day: Option<String>,
-    /// How many relays.
+    /// The number of relays.
     relays: i64,
-    /// Their seconds.
+    /// The relays' total duration.
     duration_seconds: i64,
-    /// Cloudflare's part in US cents, each relay's rounded up.
+    /// Cloudflare's part in US cents, rounded up per relay.
     cost_cents: i64,
-    /// The same in millionths of a US dollar, exact.
+    /// Cloudflare's part in millionths of a US dollar, exact.
     cost_micros: i64,
     /// Agora's part in millionths of a US dollar.
     agora_cost_micros: i64,
 }
 
-/// What relays cost
+/// Get costs
 ///
-/// The sums of relays that ended from `from` up to, but not at, `to`. A date stands for its whole UTC day: `from` for its
-/// beginning, `to` for its end.
+/// Sums over the relays that ended from `from` (inclusive) to `to` (exclusive). A date stands for its whole UTC day: its
+/// start as `from`, its end as `to`.
 #[utoipa::path(
     get, path = "/v1/costs", tag = "costs", operation_id = "getCosts",
     params(CostQuery),
@@ -72,7 +73,7 @@ pub(in crate::api) async fn costs(
     let from = from.unwrap_or(DateTime::UNIX_EPOCH);
     let to = to.unwrap_or_else(|| api.now().max(from));
     if from > to {
-        return Err(Problem::parameter("to", "lies before from"));
+        return Err(Problem::parameter("to", "is before from"));
     }
     let sums = api.store.costs(from, to, group_by).await?;
     Ok(HttpResponse::Ok().json(CostPage {
@@ -81,7 +82,7 @@ pub(in crate::api) async fn costs(
     }))
 }
 
-/// An RFC 3339 time, or the beginning of the day `days` after a date. A `+` that was not escaped has become a space.
+/// Parses an RFC 3339 time, or a date as the start of the day `days` later. Accepts a space for an unescaped `+`.
 fn moment(name: &str, text: &str, days: u64) -> Result<DateTime<Utc>, Problem> {
     let wrong = || {
         Problem::parameter(
@@ -91,24 +92,24 @@ fn moment(name: &str, text: &str, days: u64) -> Result<DateTime<Utc>, Problem> {
     };
     if let Ok(date) = text.parse::<NaiveDate>() {
         let day = date.checked_add_days(Days::new(days)).ok_or_else(wrong)?;
-        return sane(day.and_time(NaiveTime::MIN).and_utc()).ok_or_else(wrong);
+        return in_supported_years(day.and_time(NaiveTime::MIN).and_utc()).ok_or_else(wrong);
     }
     let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).map_err(|_| wrong())?;
-    sane(time.to_utc()).ok_or_else(wrong)
+    in_supported_years(time.to_utc()).ok_or_else(wrong)
 }
 
-/// Years every database can hold.
-fn sane(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// Restricts the year to what every database supports.
+fn in_supported_years(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
     use chrono::Datelike as _;
     (1..=9999).contains(&time.year()).then_some(time)
 }
 
-fn row(sum: &CostSum) -> CostRow {
+fn row(sum: &CostSum) -> CostView {
     let (channel_id, day) = match sum.group {
         CostGroup::Channel(id) => (Some(id), None),
         CostGroup::Day(day) => (None, Some(day.format("%Y-%m-%d").to_string())),
     };
-    CostRow {
+    CostView {
         channel_id,
         day,
         relays: sum.relays,

@@ -1,4 +1,4 @@
-//! `/v1/webhooks/deliveries`: what became of messages on their way to the marketplace, and one more try by hand.
+//! `/v1/webhooks/deliveries`: the state of messages to the marketplace, and redelivery.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::actors::view::WireTime;
 use crate::api::Api;
-use crate::api::body::Body;
+use crate::api::body::JsonBody;
 use crate::api::input::{self, Query};
 use crate::api::openapi::requests::{self, DeliveryPath, DeliveryQuery, EmptyBody, PageQuery};
 use crate::api::problem::{Code, Problem};
@@ -22,33 +22,33 @@ pub(in crate::api) struct DeliveryPage {
     next_cursor: Option<String>,
 }
 
-/// A delivery as the marketplace sees it.
+/// A delivery to the marketplace.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Delivery)]
 pub(in crate::api) struct DeliveryView {
-    /// Its number here, which is its `id` in the event stream.
+    /// The delivery's number, equal to the event's `id` in the event stream.
     id: i64,
-    /// Its `webhook-id`: no other message has it, of another database either.
+    /// The message's `webhook-id`, unique across all databases.
     webhook_id: Uuid,
-    /// The type of the message.
+    /// The message's type.
     #[serde(rename = "type")]
     kind: String,
     relay_id: Uuid,
     channel_id: i64,
-    /// Its place among its relay's messages.
+    /// The message's number within its relay.
     sequence: i64,
     #[schema(schema_with = requests::delivery_statuses)]
     status: DeliveryStatus,
-    /// How often it was tried, since it was last asked for.
+    /// Attempts since the last redelivery request.
     attempts: i32,
     created_at: WireTime,
-    /// When it is tried again; it may have to wait for an earlier message of its channel besides.
+    /// When the next attempt is due. It may also wait for an earlier message of its channel.
     next_attempt_at: Option<WireTime>,
     last_attempt_at: Option<WireTime>,
     delivered_at: Option<WireTime>,
-    /// What the endpoint last answered.
+    /// The endpoint's last HTTP status.
     response_status: Option<u16>,
-    /// Why it was last not taken.
+    /// Why the last attempt failed.
     last_error: Option<String>,
 }
 
@@ -73,9 +73,9 @@ impl From<Delivery> for DeliveryView {
     }
 }
 
-/// Messages to the marketplace
+/// List messages to the marketplace
 ///
-/// What became of each on its way to `webhooks.endpoint`, newest first.
+/// With their delivery to `webhooks.endpoint`, newest first.
 #[utoipa::path(
     get, path = "/v1/webhooks/deliveries", tag = "events", operation_id = "listDeliveries",
     params(DeliveryQuery, PageQuery),
@@ -109,11 +109,11 @@ fn status(text: &str) -> Result<DeliveryStatus, Problem> {
 
 /// Deliver a message again
 ///
-/// It is put in the queue again, whatever became of it; also one that came to be before there was an endpoint.
+/// Queues the message again, whatever its status, also one from before the endpoint was configured.
 #[utoipa::path(
     post, path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "events", operation_id = "redeliver",
     params(DeliveryPath), request_body = Option<EmptyBody>,
-    responses((status = 202, body = DeliveryView, description = "It waits for its turn.")),
+    responses((status = 202, body = DeliveryView, description = "The message is queued.")),
     extensions(("x-problems" = json!(["not-found", "conflict", "starting"]))),
 )]
 pub(in crate::api) async fn redeliver(
@@ -122,16 +122,16 @@ pub(in crate::api) async fn redeliver(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let id = delivery_id(&path)?;
-    Body::read_optional(&body)?.check::<EmptyBody>(&[])?;
-    if !api.acts() {
-        let detail = "This process does not hold the database.";
+    JsonBody::read_optional(&body)?.check::<EmptyBody>(&[])?;
+    if !api.drives_relays() {
+        let detail = "This process does not drive the relays.";
         return Err(Problem::new(Code::Starting, detail));
     }
     if !api.service.delivers() {
-        let detail = "There is nowhere to deliver to: webhooks.endpoint is not set.";
+        let detail = "webhooks.endpoint is not set.";
         return Err(Problem::new(Code::Conflict, detail));
     }
-    let unknown = || Problem::not_found("There is no such message, or it is not kept any more.");
+    let unknown = || Problem::not_found("The message does not exist, or is no longer kept.");
     if !api.store.redeliver(id, api.now()).await? {
         return Err(unknown());
     }

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: server-sent events, every change of every relay.
+//! `GET /v1/events`: every change of every relay as server-sent events.
 
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -10,18 +10,18 @@ use crate::api::input::{self, Query};
 use crate::api::openapi::requests::{EventQuery, LastEventId};
 use crate::api::problem::Problem;
 
-/// What a browser's `EventSource` sends when it comes back.
+/// Sent by a browser's `EventSource` when it reconnects.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Asks proxies of nginx's kind to pass on each piece as it comes.
+/// Tells nginx and similar proxies not to buffer.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Every change of every relay
+/// Stream every change of every relay
 ///
-/// Server-sent events, as they happen: `event` is the change (`relay.live`, …), `data` what the marketplace's webhook would carry,
-/// `id` the number to go on from. A comment keeps a quiet stream alive. `events.missed` says that what was asked for is not kept
-/// any more.
+/// Server-sent events: `event` is the type (`relay.live`, …), `data` the body of the corresponding webhook, `id` the
+/// event's number for resuming. A comment keeps a quiet stream alive. `events.missed` says that the requested events are
+/// no longer kept.
 ///
-/// `Last-Event-ID` wins over the query: an `EventSource` that comes back repeats the query it was made with.
+/// `Last-Event-ID` overrides the query: an `EventSource` that reconnects repeats its first query.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", operation_id = "streamEvents",
     params(EventQuery, LastEventId),
@@ -48,11 +48,10 @@ pub(in crate::api) async fn events(
         return Ok(answer.finish());
     }
     let now = WireTime(api.now());
-    let listener = api.feed.listen(after, channel_id, now).await?;
+    let listener = api.event_stream.listen(after, channel_id, now).await?;
     Ok(answer.streaming(listener.stream()))
 }
 
-/// The number of an event, as its `id` had it.
 fn event_id(text: &[u8]) -> Result<i64, Problem> {
     let id = std::str::from_utf8(text).ok().and_then(|text| {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! `/v1/relays`: all relays, and one with its journal and its recordings.
+//! `/v1/relays`: all relays, and one relay with its journal and recordings.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -14,36 +14,38 @@ use crate::api::problem::Problem;
 use crate::relay::Phase;
 use crate::store::{RelayFilter, StoredEntry};
 
-/// Relays, newest first.
+/// A page of relays, newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct RelayPage {
+#[schema(as = RelayPage)]
+pub(in crate::api) struct RelayListView {
     relays: Vec<RelayView>,
     /// For the next page; null on the last.
     next_cursor: Option<String>,
 }
 
-/// What happened to a relay, oldest first.
+/// A page of a relay's journal, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct EventPage {
-    events: Vec<Event>,
+    events: Vec<JournalEvent>,
     /// For the next page; null on the last.
     next_cursor: Option<String>,
 }
 
-/// One thing that happened to a relay, for good.
+/// A fact in a relay's journal.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct Event {
+#[schema(as = Event)]
+pub(in crate::api) struct JournalEvent {
     /// From 1, without gaps.
     sequence: i64,
     at: WireTime,
-    /// Its name.
+    /// The fact's name.
     event: String,
-    /// The phase after it.
+    /// The phase after the fact.
     #[schema(schema_with = describe::phase)]
     phase: String,
-    /// What is known about it.
+    /// The fact's data.
     data: Value,
-    /// The vendor calls it led to.
+    /// The vendor calls that followed.
     actions: Value,
 }
 
@@ -51,17 +53,17 @@ pub(in crate::api) struct Event {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct RecordingPage {
     recordings: Vec<RecordingView>,
-    /// A relay has few recordings: they are one page.
+    /// Always null: there is one page.
     next_cursor: Option<String>,
 }
 
-/// All relays
+/// List relays
 ///
-/// Newest first; `phase=live` is what is on air now.
+/// Newest first. `phase=live` lists what is on air.
 #[utoipa::path(
     get, path = "/v1/relays", tag = "relays", operation_id = "listRelays",
     params(RelayQuery, PageQuery),
-    responses((status = 200, body = RelayPage, description = "A page of relays.")),
+    responses((status = 200, body = RelayListView, description = "A page of relays.")),
 )]
 pub(in crate::api) async fn relays(
     request: HttpRequest,
@@ -83,7 +85,7 @@ fn phase(text: &str) -> Result<Phase, Problem> {
     })
 }
 
-/// A page of relays, newest first. One that has left the phase asked for since it was stored is left out.
+/// Skips relays that have left the requested phase since they were stored.
 pub(super) async fn page_of(
     api: &Api,
     filter: &RelayFilter,
@@ -102,13 +104,13 @@ pub(super) async fn page_of(
         .map(|row| api.row(row))
         .filter(fits)
         .collect();
-    Ok(HttpResponse::Ok().json(RelayPage {
+    Ok(HttpResponse::Ok().json(RelayListView {
         relays,
         next_cursor: page.next_cursor,
     }))
 }
 
-/// A relay
+/// Get a relay
 #[utoipa::path(
     get, path = "/v1/relays/{relay_id}", tag = "relays", operation_id = "getRelay",
     params(RelayPath),
@@ -123,7 +125,6 @@ pub(in crate::api) async fn relay(
     Ok(HttpResponse::Ok().json(named(&request, &path, &api).await?))
 }
 
-/// The relay that a request without a query names.
 async fn named(request: &HttpRequest, path: &str, api: &Api) -> Result<RelayView, Problem> {
     let id = relay_id(path)?;
     Query::read(request.query_string(), &[])?;
@@ -131,12 +132,12 @@ async fn named(request: &HttpRequest, path: &str, api: &Api) -> Result<RelayView
 }
 
 fn unknown() -> Problem {
-    Problem::not_found("There is no such relay.")
+    Problem::not_found("The relay does not exist.")
 }
 
-/// A relay's journal
+/// List a relay's journal
 ///
-/// All that happened to it for good, oldest first: what its state is the sum of.
+/// Its facts, oldest first. The relay's state is derived from them.
 #[utoipa::path(
     get, path = "/v1/relays/{relay_id}/events", tag = "relays", operation_id = "listRelayEvents",
     params(RelayPath, PageQuery),
@@ -160,9 +161,9 @@ pub(in crate::api) async fn events(
     }))
 }
 
-fn event(stored: &StoredEntry) -> Event {
+fn event(stored: &StoredEntry) -> JournalEvent {
     let entry = &stored.entry;
-    Event {
+    JournalEvent {
         sequence: stored.seq,
         at: WireTime(entry.at),
         event: entry.kind.clone(),
@@ -172,7 +173,7 @@ fn event(stored: &StoredEntry) -> Event {
     }
 }
 
-/// A relay's recordings
+/// List a relay's recordings
 #[utoipa::path(
     get, path = "/v1/relays/{relay_id}/recordings", tag = "relays", operation_id = "listRelayRecordings",
     params(RelayPath),

@@ -10,37 +10,37 @@ use serde_json::Value;
 use crate::actors::view::RelayView;
 use crate::actors::{StartAnswer, StartError, StartRequest};
 use crate::api::Api;
-use crate::api::body::Body;
+use crate::api::body::JsonBody;
 use crate::api::headers::{PREFERENCE_APPLIED, request_key, wait, wait_or};
 use crate::api::input::{channel_id, channel_name, whole};
 use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, Prefer, StartBody};
 use crate::api::problem::{Code, Problem};
 use crate::relay::Durable;
 
-/// Seconds after which a start that goes on is worth a poll.
+/// In seconds.
 const POLL_AGAIN: &str = "2";
-/// Its null says "never".
+/// Its null means "never".
 const DELETE_AFTER: &str = "delete_recording_after_days";
 
 /// Put a channel on air
 ///
-/// The channel's slot is taken, an ingest is created and Agora is asked to push the channel into it. The answer waits until the
-/// egress has accepted and the HLS URL is known, at most `Prefer: wait` seconds (10 when it is left out). Buyers can press play
-/// once the relay is `live`.
+/// Takes the channel's slot, creates an ingest, and asks Agora to push the channel to it. Answers once the egress has
+/// accepted and the HLS URL is known, at the latest after `Prefer: wait` seconds (default 10). Buyers can press play once
+/// the relay is `live`.
 #[utoipa::path(
     post, path = "/v1/channels/{channel_id}/start", tag = "channels", operation_id = "startRelay",
     params(ChannelPath, IdempotencyKey, Prefer), request_body = StartBody,
     responses(
         (status = 201, body = RelayView, description = "The egress has accepted.", headers(
             ("Location" = String, description = "The relay."),
-            ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
-        (status = 202, body = RelayView, description = "The wait ran out first, or the service is going down: the start goes on.", headers(
+            ("Preference-Applied" = Option<String>, description = "`wait=N`, if the request had a `Prefer: wait`."))),
+        (status = 202, body = RelayView, description = "The wait ended first, or the service is shutting down. The start continues.", headers(
             ("Location" = String, description = "The relay."),
-            ("Retry-After" = String, description = "Seconds until a poll is worth it."),
-            ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
-        (status = 200, body = RelayView, description = "The channel has a relay already: that one, unchanged. Or the relay this \
-            idempotency key started, as it is now, unless that start failed: then the first refusal is repeated. Or the relay was stopped while this start waited.", headers(
-            ("Preference-Applied" = Option<String>, description = "`wait=N`, when a wait was asked for."))),
+            ("Retry-After" = String, description = "Seconds until the next poll."),
+            ("Preference-Applied" = Option<String>, description = "`wait=N`, if the request had a `Prefer: wait`."))),
+        (status = 200, body = RelayView, description = "The channel already has a relay, which is unchanged. Or: the relay that this \
+            idempotency key started, in its current state. Or: the relay was stopped while this start waited.", headers(
+            ("Preference-Applied" = Option<String>, description = "`wait=N`, if the request had a `Prefer: wait`."))),
     ),
     extensions(("x-problems" = json!(["conflict", "idempotency-mismatch", "vendor-unauthorized", "vendor-rejected", "vendor-rate-limited", "vendor-quota", "vendor-unavailable", "vendor-timeout", "starting", "shutting-down"]))),
 )]
@@ -51,13 +51,13 @@ pub(in crate::api) async fn start(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let channel_id = channel_id(&path)?;
-    let body = Body::read(&body)?;
+    let body = JsonBody::read(&body)?;
     let route = format!("/v1/channels/{channel_id}/start");
     let preferred = wait(&request);
     let start = StartRequest {
         request_key: request_key(&request, &route, &body.canonical(&[DELETE_AFTER]))?,
         wait: wait_or(preferred, api.start_wait),
-        ..asked_for(channel_id, body, &api.recorder_uids)?
+        ..start_request(channel_id, body, &api.recorder_uids)?
     };
     let mut answer = match api.service.start(start).await {
         Ok(StartAnswer::Started(relay)) => {
@@ -85,10 +85,9 @@ fn location(relay: &Durable) -> String {
     format!("/v1/relays/{}", relay.spec.relay_id)
 }
 
-/// What the body asks for. How long to wait and the key are not in it.
-fn asked_for(
+fn start_request(
     channel_id: i64,
-    body: Body,
+    body: JsonBody,
     recorder_uids: &RangeInclusive<u32>,
 ) -> Result<StartRequest, Problem> {
     let body: StartBody = body.check(&[
@@ -110,7 +109,6 @@ fn asked_for(
     })
 }
 
-/// No seller has a uid that is given to egresses.
 fn seller_uid(uid: &Value, egresses: &RangeInclusive<u32>) -> Result<(), String> {
     let number = uid.as_number().and_then(whole);
     let number = number.and_then(|number| u32::try_from(number).ok());
@@ -129,7 +127,7 @@ fn refusal(api: &Api, error: StartError) -> Problem {
             let view = api.view(&relay);
             Problem::new(
                 Code::Conflict,
-                "The channel has a relay with another channel_name or seller_uid: stop it first.",
+                "The channel has a relay with another channel_name or seller_uid. Stop it first.",
             )
             .about(relay.spec.relay_id, Some(view))
         }
@@ -138,7 +136,7 @@ fn refusal(api: &Api, error: StartError) -> Problem {
         StartError::Quota { .. } => Problem::new(Code::VendorQuota, error.to_string()),
         StartError::Starting => starting(),
         StartError::ShuttingDown => {
-            Problem::new(Code::ShuttingDown, "No new relay is started here any more.")
+            Problem::new(Code::ShuttingDown, "This process starts no new relays.")
         }
         StartError::Database(reason) => database(&reason),
         StartError::Unconfirmed(reason) => unconfirmed(&reason),
@@ -149,33 +147,33 @@ fn refusal(api: &Api, error: StartError) -> Problem {
 pub(super) fn key_mismatch() -> Problem {
     Problem::new(
         Code::IdempotencyMismatch,
-        "The Idempotency-Key came with another request before.",
+        "The Idempotency-Key was already used for another request.",
     )
 }
 
 pub(super) fn starting() -> Problem {
-    Problem::new(Code::Starting, "This process does not act yet.")
+    Problem::new(Code::Starting, "This process does not drive relays yet.")
 }
 
 pub(super) fn database(reason: &str) -> Problem {
-    tracing::warn!(reason, "the database did not take a request");
+    tracing::warn!(reason, "the database rejected a request");
     Problem::new(
         Code::Database,
-        "The database did not take it: nothing was begun.",
+        "The database did not accept the request. Nothing was started.",
     )
 }
 
-/// A write whose outcome is not known, or that waits: it is carried out once the database has it.
+/// A pending or unconfirmed write: it takes effect once the database has it.
 pub(super) fn unconfirmed(reason: &str) -> Problem {
     tracing::warn!(reason, "the database did not confirm a request in time");
     Problem::new(
         Code::Database,
-        "The database did not answer in time: the request may still be carried out, as soon as the database does. Repeat it until it is confirmed.",
+        "The database did not answer in time. The request may still take effect later. Repeat it until it is confirmed.",
     )
 }
 
 pub(super) fn internal(reason: &str) -> Problem {
-    tracing::error!(reason, "a request could not be carried out");
+    tracing::error!(reason, "a request failed");
     Problem::internal()
 }
 

@@ -6,7 +6,7 @@ use super::start::{database, internal, key_mismatch, starting, unconfirmed};
 use crate::actors::view::RelayView;
 use crate::actors::{StopAnswer, StopError, StopRequest};
 use crate::api::Api;
-use crate::api::body::Body;
+use crate::api::body::JsonBody;
 use crate::api::headers::request_key;
 use crate::api::input::channel_id;
 use crate::api::openapi::requests::{ChannelPath, IdempotencyKey, StopBody};
@@ -14,14 +14,14 @@ use crate::api::problem::Problem;
 
 /// Take a channel off the air
 ///
-/// The channel is free for its next start at once; what there is at the vendors is taken down behind the answer. With a `relay_id`
-/// nothing but that relay is stopped, so that a late duplicate never ends the next show.
+/// The channel is free for its next start at once; the vendors' objects are removed after the response. With a `relay_id`
+/// only that relay is stopped, so that a late repeat never ends the next broadcast.
 #[utoipa::path(
     post, path = "/v1/channels/{channel_id}/stop", tag = "channels", operation_id = "stopRelay",
     params(ChannelPath, IdempotencyKey), request_body = Option<StopBody>,
     responses(
-        (status = 202, body = RelayView, description = "Accepted, and going on."),
-        (status = 200, body = RelayView, description = "Nothing to stop: the last relay, or the one that was named."),
+        (status = 202, body = RelayView, description = "The relay is stopping."),
+        (status = 200, body = RelayView, description = "Nothing to stop. The channel's last relay, or the requested one."),
     ),
     extensions(("x-problems" = json!(["not-found", "idempotency-mismatch", "starting"]))),
 )]
@@ -32,7 +32,7 @@ pub(in crate::api) async fn stop(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let channel_id = channel_id(&path)?;
-    let mut body = Body::read_optional(&body)?;
+    let mut body = JsonBody::read_optional(&body)?;
     body.ignore_case("relay_id");
     let route = format!("/v1/channels/{channel_id}/stop");
     let request_key = request_key(&request, &route, &body.canonical(&[]))?;
@@ -46,7 +46,6 @@ pub(in crate::api) async fn stop(
     answered(&api, answer)
 }
 
-/// What a stop answers, the marketplace's and an operator's alike.
 pub(in crate::api) fn answered(
     api: &Api,
     answer: Result<StopAnswer, StopError>,
@@ -61,7 +60,7 @@ pub(in crate::api) fn answered(
 
 fn refusal(error: StopError) -> Problem {
     match error {
-        StopError::NotFound => Problem::not_found("There is no such relay here."),
+        StopError::NotFound => Problem::not_found("The relay does not exist."),
         StopError::KeyMismatch => key_mismatch(),
         StopError::Starting => starting(),
         StopError::Database(reason) => database(&reason),

@@ -5,23 +5,23 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use super::memory::Order;
+use super::dedup::SequenceOrder;
 use super::signature::is_signed_by_agora;
-use super::stray::{EgressEvent, Stray};
-use super::{AGORA, Meaning, Received, header, json_of, number, take, text, unproven};
+use super::stray::{EgressEvent, StrayNotice};
+use super::{AGORA, NoticeEffect, Received, accept, header, json_of, number, text, unverified};
 use crate::actors::RelaySnapshot;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::relay::{Hint, ResourceTag};
 
-/// Agora: notifications
+/// Agora's notifications
 ///
-/// Of all its products, each with a secret of its own.
+/// For all its products, each with its own secret.
 #[utoipa::path(
     post, path = "/webhooks/agora", tag = "webhooks", operation_id = "agora",
     security(("agora_signature" = [])),
-    request_body(content = serde_json::Value, description = "The vendor's notification, read over its raw bytes."),
-    responses((status = 200, body = Received, description = "Taken; also what is unknown, or a test.")),
+    request_body(content = serde_json::Value, description = "The vendor's notification."),
+    responses((status = 200, body = Received, description = "Received; also answers unknown notifications and tests.")),
     extensions(("x-problems" = json!(["unauthorized", "not-found", "starting", "database"]))),
 )]
 pub(in crate::api) async fn notify(
@@ -31,22 +31,22 @@ pub(in crate::api) async fn notify(
 ) -> Result<HttpResponse, Problem> {
     let secrets = &api.webhooks.agora;
     if !is_signed_by_agora(header(&request, "agora-signature-v2"), &body, secrets) {
-        return unproven(&body, !secrets.is_empty(), is_console_test);
+        return unverified(&body, !secrets.is_empty(), is_console_test);
     }
     let notice = json_of(&body)?;
-    // `notifyMs` changes when a notice is repeated, its id does not.
+    // A repeat has the same id but another `notifyMs`.
     let id = match text(&notice, "/noticeId") {
         "" => body.as_ref(),
         id => id.as_bytes(),
     };
     let order = &api.webhooks.order;
-    take(&api, AGORA, id, &notice, |relays| {
-        meaning(&notice, relays, order)
+    accept(&api, AGORA, id, &notice, |relays| {
+        effects(&notice, relays, order)
     })
     .await
 }
 
-/// Whether it is an event of the test in Agora's console, which names a channel of its own (`agora.md §6.8`).
+/// The test event of Agora's console has its own channel name (`agora.md §6.8`).
 fn is_console_test(notice: &Value) -> bool {
     const CHANNEL: &str = "test_webhook";
     number(notice, "/productId").is_some()
@@ -54,14 +54,14 @@ fn is_console_test(notice: &Value) -> bool {
             || text(notice, "/payload/cname") == CHANNEL)
 }
 
-pub(super) fn meaning(
+pub(super) fn effects(
     notice: &Value,
     relays: &[Arc<RelaySnapshot>],
-    order: &Order,
-) -> Vec<Meaning> {
+    order: &SequenceOrder,
+) -> Vec<NoticeEffect> {
     let event = number(notice, "/eventType");
     match (number(notice, "/productId"), event) {
-        // A broadcaster joined, or a user's role became broadcaster; a broadcaster left, or became audience.
+        // 103: a broadcaster joined; 111: a user became broadcaster. 104 and 112 are the opposites.
         (Some(1), Some(103 | 111)) => seller(notice, relays, order, Hint::SellerJoined),
         (Some(1), Some(104 | 112)) => seller(notice, relays, order, Hint::SellerLeft),
         (Some(3), Some(event)) => EgressEvent::of(event)
@@ -73,14 +73,13 @@ pub(super) fn meaning(
     }
 }
 
-/// A broadcaster came or went: of interest when it is the seller of a relay that holds its slot. An event that was
-/// overtaken by a later one says nothing.
+/// Ignores an event older than one already received.
 fn seller(
     notice: &Value,
     relays: &[Arc<RelaySnapshot>],
-    order: &Order,
+    order: &SequenceOrder,
     hint: Hint,
-) -> Vec<Meaning> {
+) -> Vec<NoticeEffect> {
     let channel = text(notice, "/payload/channelName");
     let uid = number(notice, "/payload/uid").and_then(|uid| u32::try_from(uid).ok());
     let Some(uid) = uid else {
@@ -99,12 +98,16 @@ fn seller(
         return Vec::new();
     }
     let hinted =
-        |relay: &Arc<RelaySnapshot>| Meaning::Hint(relay.durable.spec.relay_id, hint.clone());
+        |relay: &Arc<RelaySnapshot>| NoticeEffect::Hint(relay.durable.spec.relay_id, hint.clone());
     theirs.into_iter().map(hinted).collect()
 }
 
-/// Something happened to an egress of ours. While its relay still watches it, the relay shall hear of it.
-fn egress(notice: &Value, relays: &[Arc<RelaySnapshot>], event: EgressEvent) -> Option<Meaning> {
+/// A hint while the relay watches the egress, else stray activity.
+fn egress(
+    notice: &Value,
+    relays: &[Arc<RelaySnapshot>],
+    event: EgressEvent,
+) -> Option<NoticeEffect> {
     let cname = text(notice, "/payload/cname");
     let sid = text(notice, "/payload/sid");
     let tag: ResourceTag = cname.parse().ok()?;
@@ -117,14 +120,14 @@ fn egress(notice: &Value, relays: &[Arc<RelaySnapshot>], event: EgressEvent) -> 
         egress.is_some_and(|egress| egress.attempt == tag.attempt)
     });
     Some(match watched {
-        Some(relay) => Meaning::Hint(
+        Some(relay) => NoticeEffect::Hint(
             relay.durable.spec.relay_id,
             Hint::EgressChanged {
                 cname: cname.to_owned(),
                 sid: sid.to_owned(),
             },
         ),
-        None => Meaning::Stray(Stray::Egress {
+        None => NoticeEffect::Stray(StrayNotice::Egress {
             tag,
             sid: sid.to_owned(),
             event,
@@ -132,8 +135,8 @@ fn egress(notice: &Value, relays: &[Arc<RelaySnapshot>], event: EgressEvent) -> 
     })
 }
 
-/// Something happened to a converter: its name is told only with its creation and its end, else its id alone.
-fn converter(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Option<Meaning> {
+/// A converter's name is sent only with its creation and its end; other events have only its id.
+fn converter(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Option<NoticeEffect> {
     let id = text(notice, "/payload/converter/id");
     let by_name = text(notice, "/payload/converter/name")
         .parse()
@@ -147,13 +150,12 @@ fn converter(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Option<Meaning> {
         })
     };
     let relay = by_name.or_else(by_id)?;
-    Some(Meaning::Hint(
+    Some(NoticeEffect::Hint(
         relay.durable.spec.relay_id,
         Hint::ConverterChanged,
     ))
 }
 
-/// The relay in work that made this tag: same id, same owner.
 fn of_tag<'a>(
     relays: &'a [Arc<RelaySnapshot>],
     tag: &ResourceTag,
@@ -183,8 +185,8 @@ mod tests {
             "details": {"msgName": "rtmp_publish_status", "rtmpUrl": "rtmps://x/live/key"}}})
     }
 
-    fn all(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<Meaning> {
-        meaning(notice, relays, &Order::new())
+    fn all(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<NoticeEffect> {
+        effects(notice, relays, &SequenceOrder::new())
     }
 
     #[test]
@@ -194,11 +196,11 @@ mod tests {
         let relays = [fixture::snapshot(live.clone())];
         assert_eq!(
             all(&rtc(103, "show68", json!(12345), 1), &relays),
-            [Meaning::Hint(id, Hint::SellerJoined)]
+            [NoticeEffect::Hint(id, Hint::SellerJoined)]
         );
         assert_eq!(
             all(&rtc(104, "show68", json!("12345"), 1), &relays),
-            [Meaning::Hint(id, Hint::SellerLeft)]
+            [NoticeEffect::Hint(id, Hint::SellerLeft)]
         );
         for other in [
             rtc(103, "show68", json!(12346), 1),
@@ -215,38 +217,42 @@ mod tests {
     }
 
     #[test]
-    fn a_seller_who_switches_roles_comes_on_stage_and_leaves_it() {
+    fn a_seller_who_switches_roles_joins_and_leaves() {
         let live = fixture::live();
         let id = live.spec.relay_id;
         let relays = [fixture::snapshot(live)];
         for (event, hint) in [(111, Hint::SellerJoined), (112, Hint::SellerLeft)] {
             let notice = rtc(event, "show68", json!(12345), 1);
-            assert_eq!(all(&notice, &relays), [Meaning::Hint(id, hint)], "{event}");
+            assert_eq!(
+                all(&notice, &relays),
+                [NoticeEffect::Hint(id, hint)],
+                "{event}"
+            );
             let other = rtc(event, "show68", json!(12346), 1);
             assert_eq!(all(&other, &relays), [], "{event}");
         }
     }
 
     #[test]
-    fn a_leave_that_a_later_join_has_overtaken_is_not_told() {
+    fn a_leave_overtaken_by_a_later_join_is_ignored() {
         let relays = [fixture::snapshot(fixture::live())];
-        let order = Order::new();
-        let heard = |event, sequence| {
-            !meaning(
+        let order = SequenceOrder::new();
+        let has_effect = |event, sequence| {
+            !effects(
                 &rtc(event, "show68", json!(12345), sequence),
                 &relays,
                 &order,
             )
             .is_empty()
         };
-        assert!(heard(103, 10));
-        assert!(heard(103, 12));
-        assert!(!heard(104, 11));
-        assert!(heard(104, 13));
+        assert!(has_effect(103, 10));
+        assert!(has_effect(103, 12));
+        assert!(!has_effect(104, 11));
+        assert!(has_effect(104, 13));
     }
 
     #[test]
-    fn the_session_of_our_egress_is_told_to_its_relay() {
+    fn an_event_of_our_egress_reaches_its_relay() {
         let live = fixture::live();
         let (id, cname) = (live.spec.relay_id, live.spec.tag(1).to_string());
         let relays = [fixture::snapshot(live)];
@@ -257,7 +263,7 @@ mod tests {
             };
             assert_eq!(
                 all(&cloud_recording(event, &cname, "s1"), &relays),
-                [Meaning::Hint(id, hint)]
+                [NoticeEffect::Hint(id, hint)]
             );
         }
         for event in [2, 4, 31, 40, 1001] {
@@ -277,7 +283,7 @@ mod tests {
         let notice = cloud_recording(70, &tag.to_string(), "s9");
         let stray = || {
             let (tag, sid) = (tag.clone(), "s9".to_owned());
-            [Meaning::Stray(Stray::Egress {
+            [NoticeEffect::Stray(StrayNotice::Egress {
                 tag,
                 sid,
                 event: EgressEvent::PageStarted,
@@ -297,17 +303,17 @@ mod tests {
         let (id, name) = (live.spec.relay_id, live.spec.tag(1).to_string());
         let relays = [fixture::snapshot(live)];
         let notice = |event, converter: Value| json!({"noticeId": "n", "productId": 5, "eventType": event, "payload": {"converter": converter, "lts": 1}});
-        let told = [Meaning::Hint(id, Hint::ConverterChanged)];
+        let expected = [NoticeEffect::Hint(id, Hint::ConverterChanged)];
         assert_eq!(
             all(&notice(1, json!({"id": "other", "name": name})), &relays),
-            told
+            expected
         );
         assert_eq!(
             all(
                 &notice(3, json!({"id": "ABCDEF", "state": "failed"})),
                 &relays
             ),
-            told
+            expected
         );
         assert_eq!(
             all(

@@ -1,4 +1,4 @@
-//! Cloudflare's two systems of notifications (`cloudflare-stream.md §5`).
+//! Cloudflare's two notification systems (`cloudflare-stream.md §5`).
 
 use std::sync::Arc;
 
@@ -7,26 +7,27 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::signature::{is_secret, is_signed_by_cloudflare};
-use super::stray::Stray;
+use super::stray::StrayNotice;
 use super::{
-    CLOUDFLARE_LIVE, CLOUDFLARE_STREAM, Meaning, Received, header, json_of, take, text, unproven,
+    CLOUDFLARE_LIVE, CLOUDFLARE_STREAM, NoticeEffect, Received, accept, header, json_of, text,
+    unverified,
 };
 use crate::actors::RelaySnapshot;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::relay::Hint;
 
-/// The most of Cloudflare's words that is kept.
+/// In characters.
 const REASON: usize = 300;
 
-/// Cloudflare: an ingest's encoder
+/// Cloudflare: live input events
 ///
-/// It came, went or was refused.
+/// The encoder connected, disconnected or was refused.
 #[utoipa::path(
     post, path = "/webhooks/cloudflare/live", tag = "webhooks", operation_id = "cloudflareLive",
     security(("cloudflare_live_secret" = [])),
-    request_body(content = serde_json::Value, description = "The vendor's notification, read over its raw bytes."),
-    responses((status = 200, body = Received, description = "Taken; also what is unknown, or a test.")),
+    request_body(content = serde_json::Value, description = "The vendor's notification."),
+    responses((status = 200, body = Received, description = "Received; also answers unknown notifications and tests.")),
     extensions(("x-problems" = json!(["unauthorized", "not-found", "starting", "database"]))),
 )]
 pub(in crate::api) async fn live(
@@ -40,11 +41,11 @@ pub(in crate::api) async fn live(
         .zip(given)
         .is_some_and(|(secret, given)| is_secret(given.as_bytes(), secret));
     if !proven {
-        return unproven(&body, secret.is_some(), is_destination_test);
+        return unverified(&body, secret.is_some(), is_destination_test);
     }
     let notice = json_of(&body)?;
-    // It has no id (`cloudflare-stream.md §5.5, §5.7`): the same event of the same input at the same time is the same. A test
-    // message is its own.
+    // The notification has no id (`cloudflare-stream.md §5.5, §5.7`): input, event and time identify it. A test message
+    // is identified by its body.
     let of = |name| text(&notice, name);
     let (input, event, at) = (
         of("/data/input_id"),
@@ -53,19 +54,19 @@ pub(in crate::api) async fn live(
     );
     let id = format!("{input}\n{event}\n{at}");
     let id = if at.is_empty() { &body } else { id.as_bytes() };
-    take(&api, CLOUDFLARE_LIVE, id, &notice, |relays| {
-        live_meaning(&notice, relays)
+    accept(&api, CLOUDFLARE_LIVE, id, &notice, |relays| {
+        live_effects(&notice, relays)
     })
     .await
 }
 
-/// Whether it is the message that Cloudflare sends while a destination is made: a text, and no ingest.
+/// Cloudflare sends a test message when a destination is created: a text without a live input.
 fn is_destination_test(notice: &Value) -> bool {
     text(notice, "/text").starts_with("Hello World! This is a test message")
         && notice.get("data").is_none()
 }
 
-pub(super) fn live_meaning(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<Meaning> {
+pub(super) fn live_effects(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<NoticeEffect> {
     let ingest = text(notice, "/data/input_id");
     if ingest.is_empty() {
         return Vec::new();
@@ -74,7 +75,7 @@ pub(super) fn live_meaning(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec
     let holder = relay.filter(|relay| relay.durable.phase.holds_slot());
     let hint = match text(notice, "/data/event_type") {
         "live_input.connected" if holder.is_none() => {
-            return vec![Meaning::Stray(Stray::FeedConnected {
+            return vec![NoticeEffect::Stray(StrayNotice::FeedConnected {
                 ingest: ingest.to_owned(),
                 relay_id: relay.map(|relay| relay.durable.spec.relay_id),
                 at: time(text(notice, "/data/updated_at")),
@@ -89,7 +90,7 @@ pub(super) fn live_meaning(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec
     };
     let relay = relay.map(|relay| relay.durable.spec.relay_id);
     relay
-        .map(|relay| Meaning::Hint(relay, hint))
+        .map(|relay| NoticeEffect::Hint(relay, hint))
         .into_iter()
         .collect()
 }
@@ -106,7 +107,6 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
         .map(|time| time.to_utc())
 }
 
-/// Cloudflare's code and words about a feed it refused.
 fn reason(notice: &Value) -> String {
     let of = |name| text(notice, name).trim();
     let code = of("/data/live_input_errored/error/code");
@@ -122,14 +122,14 @@ fn reason(notice: &Value) -> String {
         .collect()
 }
 
-/// Cloudflare: a video
+/// Cloudflare: video events
 ///
-/// It is ready, or could not be made.
+/// A video is ready, or its processing failed.
 #[utoipa::path(
     post, path = "/webhooks/cloudflare/stream", tag = "webhooks", operation_id = "cloudflareStream",
     security(("cloudflare_stream_signature" = [])),
-    request_body(content = serde_json::Value, description = "The vendor's notification, read over its raw bytes."),
-    responses((status = 200, body = Received, description = "Taken; also what is unknown, or a test.")),
+    request_body(content = serde_json::Value, description = "The vendor's notification."),
+    responses((status = 200, body = Received, description = "Received; also answers unknown notifications and tests.")),
     extensions(("x-problems" = json!(["unauthorized", "not-found", "starting", "database"]))),
 )]
 pub(in crate::api) async fn stream(
@@ -142,17 +142,17 @@ pub(in crate::api) async fn stream(
     let proven =
         secret.is_some_and(|secret| is_signed_by_cloudflare(signature, &body, secret, Utc::now()));
     if !proven {
-        // Nothing says that Cloudflare tests this address.
-        return unproven(&body, secret.is_some(), |_| false);
+        // Cloudflare documents no test of this address.
+        return unverified(&body, secret.is_some(), |_| false);
     }
     let video = json_of(&body)?;
-    take(&api, CLOUDFLARE_STREAM, &body, &video, |relays| {
-        video_meaning(&video, relays)
+    accept(&api, CLOUDFLARE_STREAM, &body, &video, |relays| {
+        video_effects(&video, relays)
     })
     .await
 }
 
-pub(super) fn video_meaning(video: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<Meaning> {
+pub(super) fn video_effects(video: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec<NoticeEffect> {
     let ingest = match text(video, "/liveInput") {
         "" => text(video, "/liveInput/uid"),
         uid => uid,
@@ -162,7 +162,7 @@ pub(super) fn video_meaning(video: &Value, relays: &[Arc<RelaySnapshot>]) -> Vec
     }
     let relay = of_ingest(relays, ingest);
     relay
-        .map(|relay| Meaning::Hint(relay.durable.spec.relay_id, Hint::RecordingDone))
+        .map(|relay| NoticeEffect::Hint(relay.durable.spec.relay_id, Hint::RecordingDone))
         .into_iter()
         .collect()
 }
@@ -190,22 +190,22 @@ mod tests {
     }
 
     #[test]
-    fn each_event_is_told_by_its_exact_name() {
+    fn each_event_is_recognized_by_its_exact_name() {
         let relays = relays(Phase::Live);
         let id = relays[0].durable.spec.relay_id;
-        let meaning = |event: &str| live_meaning(&notice(fixture::LIVE_INPUT, event), &relays);
+        let effects = |event: &str| live_effects(&notice(fixture::LIVE_INPUT, event), &relays);
         assert_eq!(
-            meaning("live_input.connected"),
-            [Meaning::Hint(id, Hint::FeedConnected)]
+            effects("live_input.connected"),
+            [NoticeEffect::Hint(id, Hint::FeedConnected)]
         );
         assert_eq!(
-            meaning("live_input.disconnected"),
-            [Meaning::Hint(id, Hint::FeedDisconnected)]
+            effects("live_input.disconnected"),
+            [NoticeEffect::Hint(id, Hint::FeedDisconnected)]
         );
         let reason = "ERR_GOP_OUT_OF_RANGE: GOP of 12 s".to_owned();
         assert_eq!(
-            meaning("live_input.errored"),
-            [Meaning::Hint(id, Hint::FeedErrored { reason })]
+            effects("live_input.errored"),
+            [NoticeEffect::Hint(id, Hint::FeedErrored { reason })]
         );
         for unknown in [
             "live_input.reconnected",
@@ -213,7 +213,7 @@ mod tests {
             "LIVE_INPUT.CONNECTED",
             "",
         ] {
-            assert_eq!(meaning(unknown), [], "{unknown}");
+            assert_eq!(effects(unknown), [], "{unknown}");
         }
     }
 
@@ -222,10 +222,10 @@ mod tests {
         let at = time("2022-01-13T11:43:41.855717910Z");
         assert!(at.is_some());
         let relays = relays(Phase::Finalizing);
-        let meaning = |input| live_meaning(&notice(input, "live_input.connected"), &relays);
+        let effects = |input| live_effects(&notice(input, "live_input.connected"), &relays);
         let stray = |ingest: &str, relay_id| {
             let ingest = ingest.to_owned();
-            [Meaning::Stray(Stray::FeedConnected {
+            [NoticeEffect::Stray(StrayNotice::FeedConnected {
                 ingest,
                 relay_id,
                 at,
@@ -233,16 +233,16 @@ mod tests {
         };
         let id = relays[0].durable.spec.relay_id;
         assert_eq!(
-            meaning(fixture::LIVE_INPUT),
+            effects(fixture::LIVE_INPUT),
             stray(fixture::LIVE_INPUT, Some(id))
         );
-        assert_eq!(meaning("another"), stray("another", None));
+        assert_eq!(effects("another"), stray("another", None));
     }
 
     #[test]
     fn the_test_message_of_a_new_destination_means_nothing() {
         let hello = json!({"text": "Hello World! This is a test message sent from Cloudflare."});
-        assert_eq!(live_meaning(&hello, &relays(Phase::Live)), []);
+        assert_eq!(live_effects(&hello, &relays(Phase::Live)), []);
     }
 
     #[test]
@@ -251,10 +251,10 @@ mod tests {
         let id = relays[0].durable.spec.relay_id;
         let video = json!({"uid": "v", "readyToStream": true, "liveInput": fixture::LIVE_INPUT});
         assert_eq!(
-            video_meaning(&video, &relays),
-            [Meaning::Hint(id, Hint::RecordingDone)]
+            video_effects(&video, &relays),
+            [NoticeEffect::Hint(id, Hint::RecordingDone)]
         );
-        assert_eq!(video_meaning(&json!({"uid": "v"}), &relays), []);
-        assert_eq!(video_meaning(&json!({"liveInput": "other"}), &relays), []);
+        assert_eq!(video_effects(&json!({"uid": "v"}), &relays), []);
+        assert_eq!(video_effects(&json!({"liveInput": "other"}), &relays), []);
     }
 }

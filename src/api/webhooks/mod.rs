@@ -1,9 +1,9 @@
-//! Vendors calling in. A notification is a hint: it makes a relay look, is never trusted alone and never needed. Unknown
-//! events and unknown relays are answered 200, or the vendor would go on repeating them.
+//! Vendors' webhooks. A notification is a hint: it makes a relay poll, is never trusted alone, and never needed. Unknown
+//! events and relays are answered 200, or the vendor would repeat them.
 
 pub(super) mod agora;
 pub(super) mod cloudflare;
-mod memory;
+mod dedup;
 mod signature;
 mod stray;
 
@@ -17,32 +17,31 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use stray::{EgressEvent, Stray};
+pub use stray::{EgressEvent, StrayNotice};
 
 use super::Api;
-use super::input::without_tag;
+use super::input::without_bom;
 use super::problem::{Code, Problem};
 use super::routes::Routes;
 use crate::actors::RelaySnapshot;
 use crate::config::Settings;
 use crate::relay::Hint;
-use memory::{Notices, Order};
+use dedup::{SeenNotices, SequenceOrder};
 
-/// What the endpoints are called between processes, and in the memory of what was heard.
+/// The endpoints' names in peer messages and in [`dedup`].
 const AGORA: &str = "agora";
 const CLOUDFLARE_LIVE: &str = "cloudflare/live";
 const CLOUDFLARE_STREAM: &str = "cloudflare/stream";
 
-/// The secrets, and what was heard already.
-pub(super) struct Webhooks {
+pub(super) struct WebhookReceiver {
     cloudflare_live: Option<SecretString>,
     cloudflare_stream: Option<SecretString>,
     agora: Vec<SecretString>,
-    notices: Notices,
-    order: Order,
+    notices: SeenNotices,
+    order: SequenceOrder,
 }
 
-impl Webhooks {
+impl WebhookReceiver {
     pub(super) fn new(settings: &Settings) -> Self {
         let set = |secret: &SecretString| !secret.expose_secret().is_empty();
         let one = |secret: &SecretString| Some(secret.clone()).filter(set);
@@ -51,8 +50,8 @@ impl Webhooks {
             cloudflare_live: one(&settings.cloudflare.live_webhook_secret),
             cloudflare_stream: one(&settings.cloudflare.stream_webhook_secret),
             agora: agora.filter(|secret| set(secret)).cloned().collect(),
-            notices: Notices::new(),
-            order: Order::new(),
+            notices: SeenNotices::new(),
+            order: SequenceOrder::new(),
         }
     }
 }
@@ -64,54 +63,51 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
         .writes("/webhooks/agora", agora::notify);
 }
 
-/// A notification was taken, whether it means anything or not.
+/// The notification was received, whether it has an effect or not.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Received {
     received: bool,
 }
 
-/// What a notification means.
 #[derive(Debug, PartialEq, Eq)]
-enum Meaning {
-    /// A relay in work shall hear of it.
+enum NoticeEffect {
     Hint(Uuid, Hint),
-    /// It speaks of something that should not be there.
-    Stray(Stray),
+    Stray(StrayNotice),
 }
 
-/// Answers a verified notification; `id` is what it calls itself. What means nothing to this process's relays may mean
-/// something to another's.
+/// Handles a verified notification with this id. One without an effect on this node's relays is passed on to the other
+/// nodes.
 ///
 /// # Errors
-/// 503 while nobody could act on it: the vendor repeats.
-async fn take(
+/// 503 while it cannot be handled: the vendor repeats it.
+async fn accept(
     api: &Api,
     endpoint: &str,
     id: &[u8],
     notice: &Value,
-    meaning: impl FnOnce(&[Arc<RelaySnapshot>]) -> Vec<Meaning>,
+    effects: impl FnOnce(&[Arc<RelaySnapshot>]) -> Vec<NoticeEffect>,
 ) -> Result<HttpResponse, Problem> {
     api.database_answers().await?;
-    if !api.acts() {
+    if !api.drives_relays() {
         return Err(Problem::new(
             Code::Starting,
-            "This process does not act yet.",
+            "This process does not drive relays yet.",
         ));
     }
-    let key = memory::key(endpoint, id);
+    let key = dedup::key(endpoint, id);
     if !api.webhooks.notices.knows(&key) {
         let mut ours = false;
-        for meaning in meaning(&api.service.directory().all()) {
-            match meaning {
-                Meaning::Hint(relay, hint) => {
+        for effect in effects(&api.service.directory().all()) {
+            match effect {
+                NoticeEffect::Hint(relay, hint) => {
                     ours = true;
                     api.service.hint(relay, hint);
                 }
-                Meaning::Stray(stray) => stray::report_stray(api, stray),
+                NoticeEffect::Stray(stray) => stray::report_stray(api, stray),
             }
         }
         if !ours {
-            api.service.pass_on(endpoint, bare(notice)).await;
+            api.service.pass_on(endpoint, stripped(notice)).await;
         }
         api.webhooks.notices.remember(key, Instant::now());
     }
@@ -119,25 +115,24 @@ async fn take(
 }
 
 impl Api {
-    /// A notification that another process verified, and passed on: it may speak of a relay of ours. Stray activity were seen to there.
-    pub fn overhear(&self, endpoint: &str, notice: &Value) {
+    /// Handles a notification that another node verified and passed on. That node has already handled stray activity.
+    pub fn receive_forwarded(&self, endpoint: &str, notice: &Value) {
         let relays = self.service.directory().all();
-        let meanings = match endpoint {
-            AGORA => agora::meaning(notice, &relays, &self.webhooks.order),
-            CLOUDFLARE_LIVE => cloudflare::live_meaning(notice, &relays),
-            CLOUDFLARE_STREAM => cloudflare::video_meaning(notice, &relays),
+        let effects = match endpoint {
+            AGORA => agora::effects(notice, &relays, &self.webhooks.order),
+            CLOUDFLARE_LIVE => cloudflare::live_effects(notice, &relays),
+            CLOUDFLARE_STREAM => cloudflare::video_effects(notice, &relays),
             _ => Vec::new(),
         };
-        for meaning in meanings {
-            if let Meaning::Hint(relay, hint) = meaning {
+        for effect in effects {
+            if let NoticeEffect::Hint(relay, hint) = effect {
                 self.service.hint(relay, hint);
             }
         }
     }
 }
 
-/// What is read of any notification.
-const READ: [&str; 14] = [
+const READ_FIELDS: [&str; 14] = [
     "/productId",
     "/eventType",
     "/payload/channelName",
@@ -154,13 +149,13 @@ const READ: [&str; 14] = [
     "/liveInput",
 ];
 
-/// A notification with nothing in it but what is read of it: some hold a stream key, which is written down nowhere.
-fn bare(notice: &Value) -> Value {
+/// Reduces a notification to [`READ_FIELDS`]: some contain a stream key, which must not be stored.
+fn stripped(notice: &Value) -> Value {
     read_of(notice, "").unwrap_or_default()
 }
 
 fn read_of(value: &Value, pointer: &str) -> Option<Value> {
-    if READ.contains(&pointer) {
+    if READ_FIELDS.contains(&pointer) {
         return Some(value.clone());
     }
     let fields = value.as_object()?.iter();
@@ -172,15 +167,15 @@ fn read_of(value: &Value, pointer: &str) -> Option<Value> {
     (!read.is_empty()).then_some(Value::Object(read))
 }
 
-/// The largest message that is read as a vendor's test of the address, in bytes.
+/// In bytes.
 const TEST_MESSAGE: usize = 4096;
 
-/// Answers a notification whose signature does not prove the sender. A vendor tests the address while it is set up, when
-/// its secret may not be configured here yet: the test message is answered with 200, and nothing else happens.
+/// Answers a notification without a valid signature. Vendors test an address while it is set up, possibly before the
+/// secret is configured here: a test message is answered 200 without an effect.
 ///
 /// # Errors
-/// 401, or 404 while no secret is configured.
-fn unproven(
+/// 401, or 404 if no secret is configured.
+fn unverified(
     body: &[u8],
     has_secret: bool,
     is_test: fn(&Value) -> bool,
@@ -196,7 +191,7 @@ fn unproven(
             Code::Unauthorized,
             "The signature is missing, wrong or too old.",
         ),
-        false => Problem::not_found("This webhook has no secret, and is switched off."),
+        false => Problem::not_found("This webhook is disabled: it has no secret."),
     })
 }
 
@@ -211,12 +206,12 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// The body of a verified notification. Of a key that is given twice the last value counts: the vendor would repeat what is refused.
+/// Parses a verified notification. The last of duplicate keys wins: the vendor would repeat what is refused.
 fn json_of(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(without_tag(body)).map_err(|_| Problem::body("not JSON"))
+    serde_json::from_slice(without_bom(body)).map_err(|_| Problem::body("not JSON"))
 }
 
-/// A text in a notification; empty when there is none.
+/// Empty if absent.
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value
         .pointer(pointer)
@@ -224,7 +219,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// A number in a notification, whether it is written as one or as text.
+/// Also if written as a string.
 fn number(value: &Value, pointer: &str) -> Option<i64> {
     match value.pointer(pointer)? {
         Value::Number(number) => number.as_i64(),
@@ -252,7 +247,7 @@ mod tests {
             "details": {"rtmpUrl": "rtmps://x/live/key"}}});
         let expected =
             json!({"productId": 3, "eventType": 100, "payload": {"cname": "c", "sid": "s"}});
-        assert_eq!(bare(&notice), expected);
-        assert_eq!(bare(&json!("odd")), Value::Null);
+        assert_eq!(stripped(&notice), expected);
+        assert_eq!(stripped(&json!("odd")), Value::Null);
     }
 }

@@ -1,4 +1,4 @@
-//! Proofs that a notification is the vendor's, over the raw body and in constant time.
+//! Verifies notifications, over the raw body and in constant time.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -6,17 +6,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-/// A signed time further from now than this is refused.
 const WINDOW: TimeDelta = TimeDelta::minutes(5);
 
-/// `cf-webhook-auth` holds the secret itself (`cloudflare-stream.md §5.6`).
+/// `cf-webhook-auth` contains the secret itself (`cloudflare-stream.md §5.6`).
 pub(super) fn is_secret(given: &[u8], secret: &SecretString) -> bool {
     let digest = |text: &[u8]| -> [u8; 32] { Sha256::digest(text).into() };
     let known = digest(secret.expose_secret().as_bytes());
     known.ct_eq(&digest(given)).into()
 }
 
-/// `Webhook-Signature: time=…,sig1=…`, an HMAC-SHA256 over time, dot and body (`cloudflare-stream.md §5.2`).
+/// `Webhook-Signature: time=…,sig1=…`: an HMAC-SHA256 over time, dot and body (`cloudflare-stream.md §5.2`).
 pub(super) fn is_signed_by_cloudflare(
     header: &str,
     body: &[u8],
@@ -44,7 +43,7 @@ pub(super) fn is_signed_by_cloudflare(
     fresh && bool::from(same(&expected, signature))
 }
 
-/// `Agora-Signature-V2`: an HMAC-SHA256 over the body by any of the secrets, one for each product (`agora.md §6.3`).
+/// `Agora-Signature-V2`: an HMAC-SHA256 over the body with one of the products' secrets (`agora.md §6.3`).
 pub(super) fn is_signed_by_agora(header: &str, body: &[u8], secrets: &[SecretString]) -> bool {
     let one = |secret| same(&hmac_hex(secret, &[body]), header);
     secrets
@@ -59,7 +58,7 @@ fn same(expected: &str, given: &str) -> Choice {
     Choice::from(u8::from(!expected.is_empty())) & expected.as_bytes().ct_eq(given.as_bytes())
 }
 
-/// In lower-case hexadecimal; empty if there is no such key, which cannot be.
+/// Lower-case hexadecimal. Empty for an invalid key length, which HMAC does not have.
 fn hmac_hex(secret: &SecretString, parts: &[&[u8]]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {
         return String::new();

@@ -1,4 +1,4 @@
-//! What a vendor speaks of and no relay of ours should have any more.
+//! Stray activity that vendors report.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,51 +6,50 @@ use uuid::Uuid;
 use crate::api::Api;
 use crate::relay::ResourceTag;
 
-/// Something a verified notification spoke of that no relay in work drives. Whoever hears of it looks before acting: the
-/// account may hold other people's objects, and a notification may be late.
+/// Activity in a verified notification that no active relay accounts for. The receiver must check before it acts: the
+/// object may not be ours, and the notification may be late.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stray {
-    /// Cloudflare: an encoder has connected to an ingest that is unknown, or whose relay is stopping or over.
+pub enum StrayNotice {
+    /// Cloudflare: an encoder connected to an ingest that is unknown, or whose relay is stopping or has ended.
     FeedConnected {
-        /// The ingest.
+        /// The ingest's uid.
         ingest: String,
-        /// Its relay, when that is still in work.
+        /// Its relay, if still active.
         relay_id: Option<Uuid>,
-        /// When it connected, by Cloudflare's clock: before the relay's `stopped_at` it is no stray.
+        /// The time of the connection, by Cloudflare's clock. Before the relay's `stopped_at` it is not stray.
         at: Option<DateTime<Utc>>,
     },
-    /// Agora: an egress bears a tag of this form, and no relay in work watches it. The mark may be another
-    /// deployment's or another database's.
+    /// Agora: an egress with a resource tag that no active relay watches. The tag may belong to another deployment or
+    /// database.
     Egress {
-        /// Its label.
+        /// Its resource tag.
         tag: ResourceTag,
-        /// Its session: what a cleanup job without one waits for.
+        /// Its session, which a cleanup job may lack.
         sid: String,
-        /// What happened to it.
+        /// The event.
         event: EgressEvent,
     },
 }
 
-/// What Agora told of an egress (`agora.md §6.5`).
+/// Agora's events of an egress (`agora.md §6.5`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum EgressEvent {
     /// 1: an error.
     Error,
-    /// 11: its session is over.
+    /// 11: the session ended.
     SessionExit,
-    /// 12: Agora moved it.
+    /// 12: Agora moved the session to another server.
     SessionFailover,
-    /// 70: the page's recording began.
+    /// 70: the page recording started.
     PageStarted,
-    /// 71: the page's recording is over.
+    /// 71: the page recording stopped.
     PageStopped,
-    /// 100: its push changed.
+    /// 100: the state of the push changed.
     PushChanged,
 }
 
 impl EgressEvent {
-    /// The event of this number, if it is one of those that say something of an egress's life.
     pub(super) fn of(event_type: i64) -> Option<Self> {
         match event_type {
             1 => Some(Self::Error),
@@ -64,7 +63,6 @@ impl EgressEvent {
     }
 }
 
-/// Hands a stray on to who takes care of it: `Outside::on_stray`.
-pub(super) fn report_stray(api: &Api, stray: Stray) {
+pub(super) fn report_stray(api: &Api, stray: StrayNotice) {
     (api.on_stray)(stray);
 }

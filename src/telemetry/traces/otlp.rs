@@ -1,4 +1,4 @@
-//! Traces to an OpenTelemetry collector, over OTLP/HTTP.
+//! Exports traces to an OpenTelemetry collector over OTLP/HTTP.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,35 +19,29 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use super::TRACEPARENT;
 
-/// How long the collector may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Where a collector takes traces, below its address.
 const PATH: &str = "/v1/traces";
-/// What is traced: our own spans.
 const OURS: &str = "off,relaykeeper=trace";
 
-/// The exporter could not be made.
+/// The exporter could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ExporterError {
-    /// Its HTTP client.
+    /// The HTTP client.
     #[error("the HTTP client for traces could not be made")]
     Client(#[from] reqwest::Error),
-    /// The exporter itself.
+    /// The exporter.
     #[error("the exporter of traces could not be made")]
     Exporter(#[from] ExporterBuildError),
 }
 
-/// Sends traces, in the background, until it is shut down.
+/// Exports traces in the background until it is shut down.
 #[derive(Debug, Clone)]
 pub struct Exporter(SdkTracerProvider);
 
 impl Exporter {
-    /// An exporter to the collector at this address.
-    ///
-    /// # Errors
-    /// When it cannot be made; a collector that does not answer is no error.
+    /// An exporter to this collector, which need not be reachable yet.
     pub fn to(endpoint: &str) -> Result<Self, ExporterError> {
-        // A second call finds it installed.
+        // Fails if one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::blocking::Client::builder()
             .timeout(PATIENCE)
@@ -64,7 +58,6 @@ impl Exporter {
         Ok(Self(provider))
     }
 
-    /// What hears of spans.
     pub(crate) fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -75,22 +68,21 @@ impl Exporter {
             .with_filter(EnvFilter::new(OURS))
     }
 
-    /// Sends what is left. Nothing is sent afterwards.
+    /// Exports the remaining traces and stops.
     pub fn shut_down(&self) {
         if let Err(error) = self.0.shutdown() {
-            tracing::warn!(%error, "the last traces were not sent");
+            tracing::warn!(%error, "exporting the last traces failed");
         }
     }
 }
 
-/// Makes `span` a child of the trace that `parent`, a `traceparent`, names.
+/// Makes `span` a child of the trace in `parent`, a `traceparent`.
 pub(super) fn adopt(span: &Span, parent: &str) {
     let carrier = HashMap::from([(TRACEPARENT.to_owned(), parent.to_owned())]);
-    // Refused only when nothing is exported.
+    // Fails if nothing is exported.
     let _ = span.set_parent(TraceContextPropagator::new().extract(&carrier));
 }
 
-/// Names the span's trace in a request.
 pub(super) fn inject(request: reqwest::RequestBuilder, span: &Span) -> reqwest::RequestBuilder {
     let mut headers = reqwest::header::HeaderMap::new();
     let context = span.context();

@@ -1,4 +1,4 @@
-//! Who may call, which methods, and what every answer bears.
+//! Authentication, methods, and the headers of every response.
 
 use reqwest::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 
@@ -103,7 +103,7 @@ async fn a_request_id_is_taken_over_or_made() {
 }
 
 #[tokio::test]
-async fn a_method_a_route_does_not_know_is_told_those_it_knows() {
+async fn an_unsupported_method_is_refused_with_the_allowed_ones() {
     let service = service().await;
     let routes = [
         ("/livez", "GET, HEAD"),
@@ -171,7 +171,7 @@ async fn an_unknown_path_is_a_problem_anywhere() {
 }
 
 #[tokio::test]
-async fn probes_are_open_and_tell_starting_from_draining() {
+async fn probes_need_no_token_and_distinguish_starting_from_draining() {
     let service = service().await;
     let live = service.anonymous("GET", "/livez").send().await.unwrap();
     assert_eq!(live.status(), 200);
@@ -197,7 +197,7 @@ async fn probes_are_open_and_tell_starting_from_draining() {
 }
 
 #[tokio::test]
-async fn a_path_with_extra_slashes_is_told_where_it_would_lead() {
+async fn a_path_with_extra_slashes_is_answered_with_the_right_one() {
     let service = service().await;
     for (method, path, right) in [
         ("POST", "/v1/channels/42/start/", "/v1/channels/42/start"),
@@ -214,17 +214,17 @@ async fn a_path_with_extra_slashes_is_told_where_it_would_lead() {
     }
     let nowhere = service.anonymous("GET", "/v1/nowhere/").bearer_auth(ADMIN);
     let refused = problem(nowhere, 404, "not-found").await;
-    assert_eq!(refused["detail"], "No route leads here.");
+    assert_eq!(refused["detail"], "There is no such route.");
 }
 
-/// Signs an operator in: the cookie as it was set.
+/// Signs in as an operator and returns the `Set-Cookie` value.
 async fn sign_in(service: &Service) -> String {
     let sign_in = service.anonymous("POST", "/admin/sign-in");
     let signed_in = sign_in.body(format!("token={ADMIN}")).send().await.unwrap();
     header(&signed_in, "set-cookie").to_owned()
 }
 
-/// The cookie opens the console; its value under the name used over plain HTTP does not.
+/// The cookie opens the console; its value under the plain HTTP name does not.
 async fn assert_only_cookie_read(service: &Service, cookie: &str, value: &str) {
     for (cookie, status) in [
         (cookie.to_owned(), 200),

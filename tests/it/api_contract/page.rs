@@ -14,7 +14,6 @@ fn with_a_page(settings: &mut Settings) {
     settings.agora.app_certificate = "5CFd2fd1755d40ecb72977518be15d3b".into();
 }
 
-/// The query of a link made with the same settings.
 fn query() -> String {
     let mut settings = Settings::default();
     with_a_page(&mut settings);
@@ -106,7 +105,7 @@ async fn what_the_page_does_not_send_is_refused_without_being_quoted() {
     }
 }
 
-/// It would hide all later reports of the page.
+/// It would hide all later reports.
 #[tokio::test]
 async fn a_report_that_is_numbered_far_ahead_of_now_is_refused() {
     let service = service_with(with_a_page).await;
@@ -127,20 +126,20 @@ async fn a_report_that_is_numbered_far_ahead_of_now_is_refused() {
 #[tokio::test]
 async fn a_page_says_whether_the_seller_is_there_or_why_it_does_not_know() {
     let service = service_with(with_a_page).await;
-    let report = |said: serde_json::Value| {
+    let report = |fields: serde_json::Value| {
         let mut body = json!({"query": query(), "seq": 1});
         body.as_object_mut()
             .unwrap()
-            .extend(said.as_object().unwrap().clone());
+            .extend(fields.as_object().unwrap().clone());
         service
             .anonymous("POST", "/recorder/presence")
             .body(body.to_string())
     };
-    for said in [json!({"present": false}), json!({"cannot_join": "timeout"})] {
-        problem(report(said), 503, "starting").await;
+    for fields in [json!({"present": false}), json!({"cannot_join": "timeout"})] {
+        problem(report(fields), 503, "starting").await;
     }
-    for said in [json!({}), json!({"present": true, "cannot_join": "no_sdk"})] {
-        problem(report(said), 422, "invalid-request").await;
+    for fields in [json!({}), json!({"present": true, "cannot_join": "no_sdk"})] {
+        problem(report(fields), 422, "invalid-request").await;
     }
     let unknown = report(json!({"cannot_join": "bored"}));
     problem(unknown, 400, "invalid-request").await;

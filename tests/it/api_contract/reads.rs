@@ -1,4 +1,4 @@
-//! Reads: of what is not there, of what is stored, and with parameters that make no sense.
+//! Reads: of missing and stored objects, and with invalid parameters.
 
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,5 +1,4 @@
-//! Two relays of channel 42 in the store: one that has ended and left a recording that came late, and one that was just
-//! asked for.
+//! Seeds two relays of channel 42: one that has ended with a late recording, and a requested one.
 
 use std::time::Duration;
 
@@ -159,7 +158,6 @@ pub(crate) async fn two_relays(store: &Store) {
     create(store, epoch, &requested(NEXT, at("11:00:00"))).await;
 }
 
-/// The second one goes live.
 pub(crate) async fn next_is_live(store: &Store) {
     let epoch = store.instance().await.unwrap().epoch;
     let mut next = requested(NEXT, at("11:00:00"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use relaykeeper::actors::{RelayService, Shared, VendorClients};
 use relaykeeper::api::VendorWatch;
 use relaykeeper::api::health::Health;
-use relaykeeper::api::{Api, Outside, Viewers, server};
+use relaykeeper::api::{Api, Dependencies, Viewers, server};
 use relaykeeper::config::Settings;
 use relaykeeper::store::Store;
 use relaykeeper::vendors::lease::Lease;
@@ -25,7 +25,7 @@ pub(crate) struct Service {
     _directory: tempfile::TempDir,
 }
 
-/// A service with tokens, and whatever `more` sets.
+/// A service with tokens, and the settings that `more` changes.
 pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let directory = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
             || Box::pin(async { Ok(()) }),
         )
     };
-    let outside = Outside {
+    let dependencies = Dependencies {
         clock: Arc::new(chrono::Utc::now),
         health: Health {
             cloudflare: watch(),
@@ -57,7 +57,12 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
         node: "test".to_owned(),
         pages: relaykeeper::console::pages(&settings),
     };
-    let api = Api::new(&settings, idle(&settings, &store), store.clone(), outside);
+    let api = Api::new(
+        &settings,
+        idle(&settings, &store),
+        store.clone(),
+        dependencies,
+    );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let running = Arc::clone(&api);
@@ -83,7 +88,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
     }
 }
 
-/// Actors that never act: those of a process that does not hold the database.
+/// The service of a process that never holds the database.
 fn idle(settings: &Settings, store: &Store) -> RelayService {
     let runtime = tokio::runtime::Handle::current();
     let settings = Arc::new(settings.clone());
@@ -102,24 +107,21 @@ pub(crate) async fn service() -> Service {
 }
 
 impl Service {
-    /// A request without a token.
     pub(crate) fn anonymous(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         self.client.request(method, format!("{}{path}", self.base))
     }
 
-    /// A request of the marketplace.
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         self.anonymous(method, path).bearer_auth(API)
     }
 
-    /// A start of channel 42 with this body.
     pub(crate) fn start(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
         self.request("POST", "/v1/channels/42/start").body(body)
     }
 }
 
-/// The answer, which must be a problem with this status and code.
+/// Checks that the response is a problem with this status and code.
 pub(crate) async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
     let answer = request.send().await.unwrap();
     let url = answer.url().clone();
@@ -147,7 +149,6 @@ pub(crate) fn header(answer: &Response, name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Where a request is wrong.
 pub(crate) fn pointers(problem: &Value) -> Vec<&str> {
     let errors = problem["errors"].as_array().unwrap();
     errors

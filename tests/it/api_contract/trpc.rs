@@ -1,4 +1,4 @@
-//! `/trpc` as a stock client calls it: one query, a batch, JSON lines, and all that can be wrong with them.
+//! `/trpc` as a stock client uses it: single queries, batches, JSON lines, and their errors.
 
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -23,7 +23,6 @@ async fn ask(service: &Service, calls: &str, input: Option<Value>, batch: bool) 
     request.send().await.unwrap()
 }
 
-/// The answer of one call.
 async fn one(service: &Service, call: &str, input: Option<Value>) -> (u16, Value) {
     body(ask(service, call, input, false).await).await
 }
@@ -41,7 +40,6 @@ fn error(code: i32, name: &str, status: u16, path: &str) -> Value {
     json!({"code": code, "data": {"code": name, "httpStatus": status, "path": path}})
 }
 
-/// An error without its message.
 fn plain(envelope: &Value) -> Value {
     let error = &envelope["error"];
     assert!(error["message"].is_string(), "{envelope}");
@@ -66,7 +64,7 @@ async fn a_channel_that_was_never_seen_has_no_url_and_a_plain_status() {
 }
 
 #[tokio::test]
-async fn a_channel_is_told_as_v1_tells_it() {
+async fn a_channel_reads_as_in_v1() {
     let service = service().await;
     seed::two_relays(&service.store).await;
     let input = Some(json!({"channelId": 42}));
@@ -158,7 +156,7 @@ async fn what_cannot_be_asked_is_refused_in_trpcs_envelope() {
 }
 
 #[tokio::test]
-async fn a_query_that_is_not_read_is_told_how() {
+async fn a_query_by_another_method_is_refused_with_the_allowed_ones() {
     let service = service().await;
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         let answer = service
@@ -174,7 +172,7 @@ async fn a_query_that_is_not_read_is_told_how() {
 }
 
 #[tokio::test]
-async fn who_is_not_known_is_told_so_in_trpcs_envelope() {
+async fn an_unauthenticated_call_is_refused_in_trpcs_envelope() {
     let service = service().await;
     for token in [None, Some("wrong")] {
         let mut request = service.anonymous("GET", &format!("/trpc/{HEALTH}"));
@@ -192,7 +190,7 @@ async fn who_is_not_known_is_told_so_in_trpcs_envelope() {
     let path = format!("/trpc/{HEALTH},{HEALTH}?batch=1");
     let (status, answer) = body(service.anonymous("GET", &path).send().await.unwrap()).await;
     assert_eq!((status, answer.as_array().unwrap().len()), (401, 2));
-    // A client that waits for lines reads a refusal as one object.
+    // A client that expects JSON lines reads an error as a single object.
     let lines = service
         .anonymous("GET", &path)
         .header("trpc-accept", "application/jsonl");

@@ -1,4 +1,4 @@
-//! What is refused, and where it says what is wrong. What is valid gets as far as the actors, who answer `starting` here.
+//! Invalid requests, and the places their problems name. Valid ones are answered `starting` here.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ async fn a_field_that_is_wrong_is_pointed_at(#[case] field: &str, #[case] value:
     assert_eq!(pointers(&refused), [format!("/{field}")]);
 }
 
-/// Of a key that is given twice, readers disagree on which value counts.
+/// Readers disagree on which of duplicate keys counts.
 #[rstest]
 #[case(
     "/v1/channels/42/start",
@@ -91,7 +91,7 @@ async fn a_key_that_is_given_twice_is_refused(#[case] path: &str, #[case] body: 
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_a_body_is_told_at_once() {
+async fn all_mistakes_in_a_body_are_reported_at_once() {
     let service = service().await;
     let text = json!({"seller_uid": 0, "max_duration_seconds": 1, "a/b~c": 1}).to_string();
     let refused = problem(service.start(text), 422, "invalid-request").await;
@@ -153,7 +153,7 @@ async fn a_body_may_begin_with_a_byte_order_mark() {
 #[case("X-Gzip")]
 #[case("identity, br")]
 #[tokio::test]
-async fn a_compressed_body_is_told_what_would_be_read(#[case] coding: &str) {
+async fn a_compressed_body_is_refused_with_the_accepted_codings(#[case] coding: &str) {
     let service = service().await;
     let coded = || {
         let gzip = b"\x1f\x8b\x08\0\0\0\0\0".to_vec();

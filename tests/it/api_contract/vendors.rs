@@ -1,5 +1,5 @@
-//! Vendors calling in: what is believed. What is believed is answered `starting` by a process that does not act, so that
-//! the vendor repeats it.
+//! Verification of vendors' webhooks. A process that does not drive relays answers verified ones with `starting`, so that
+//! the vendor repeats them.
 
 use relaykeeper::config::Settings;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ const AGORA_BODY: &str = r#"{"eventMs":1560408533119,"eventType":10,"noticeId":"
 const AGORA_SIGNATURE: &str = "6d3320c60b11101395b7fc8f9068748808a0aa1bfa064438e39d1bc2c7d74d99";
 const AGORA_SHA1: &str = "033c62f40f687675f17f0f41f91a40c71c0f134c";
 
-/// The vector of `cloudflare-stream.md §5.2`: right, and years old.
+/// The vector of `cloudflare-stream.md §5.2`: valid, but years old.
 const STREAM_SECRET: &str = "0123456789abcdef0123456789abcdef";
 const STREAM_BODY: &str =
     r#"{"uid":"0123456789abcdef0123456789abcdef","readyToStream":true,"status":{"state":"ready"}}"#;

@@ -1,6 +1,6 @@
-//! What callers without a token cost: memory, lines of the log, open files.
+//! Memory, log lines and open files that unauthenticated callers can cause.
 //!
-//! `RELAYKEEPER_TEST_CALLERS=…` sets how many callers take memory; `--nocapture` shows how much.
+//! `RELAYKEEPER_TEST_CALLERS=…` sets the number of callers; `--nocapture` shows the memory.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ use crate::support::database::TestDatabase;
 use crate::support::program::Program;
 use crate::support::service::{API_TOKEN, Answer, Service, options, show};
 
-/// The real program, ready, with a database and vendors of its own.
+/// The real program with its own database and vendors, ready.
 struct Running {
     program: Program,
     _vendors: SimulatedVendors,
@@ -39,12 +39,12 @@ async fn running(files: Option<u32>, more: &[(&str, &str)]) -> Running {
 }
 
 impl Running {
-    /// A connection of a caller that can hold little of what it is sent.
+    /// A connection with a small receive buffer.
     fn connect(&self) -> TcpStream {
         self.connect_as(0)
     }
 
-    /// The same for one of many callers: 500 share an address.
+    /// The same from one of several addresses, 500 callers each.
     fn connect_as(&self, caller: usize) -> TcpStream {
         let address = self.program.service.url.strip_prefix("http://").unwrap();
         let address: SocketAddr = address.parse().unwrap();
@@ -70,7 +70,7 @@ impl Running {
             .unwrap()
     }
 
-    /// How much it grows while `load` is held.
+    /// The growth while `load` is held.
     async fn growth<T>(&self, load: impl FnOnce() -> T) -> i64 {
         let before = self.memory();
         let load = load();
@@ -89,17 +89,17 @@ impl Running {
     }
 }
 
-/// How many callers there are, and the most memory they may take, in KiB, if each of the usual number takes as much.
+/// The number of callers and the memory limit in KiB, scaled from the usual number.
 fn callers(usual: usize, most: i64) -> (usize, i64) {
-    let told = std::env::var("RELAYKEEPER_TEST_CALLERS").ok();
-    let callers = told.map_or(usual, |told| told.parse().unwrap());
+    let callers = std::env::var("RELAYKEEPER_TEST_CALLERS").ok();
+    let callers = callers.map_or(usual, |callers| callers.parse().unwrap());
     let times = i64::try_from(callers.div_ceil(usual)).unwrap();
     (callers, most * times)
 }
 
 #[tokio::test]
 async fn callers_that_do_not_read_large_answers_cost_little_memory() {
-    // One answer each would be 100 MB.
+    // A response for each would be 100 MB.
     let (callers, most) = callers(200, 40_000);
     let running = running(None, &[]).await;
     let url = format!("{}/openapi.json", running.program.service.url);
@@ -137,7 +137,7 @@ async fn callers_that_do_not_read_large_answers_cost_little_memory() {
 
 #[tokio::test]
 async fn halves_of_bodies_cost_little_memory_and_a_start_is_carried_out_meanwhile() {
-    // Most of it is the connections themselves; with all bodies it would be more than 50 MB.
+    // Mostly the connections themselves; with all bodies it would be more than 50 MB.
     let (number, most) = callers(500, 38_000);
     let sign_in = |service: &Service| {
         let post = reqwest::Client::new().post(format!("{}/admin/sign-in", service.url));
@@ -155,7 +155,7 @@ async fn halves_of_bodies_cost_little_memory_and_a_start_is_carried_out_meanwhil
                 caller
                     .set_write_timeout(Some(Duration::from_secs(5)))
                     .unwrap();
-                // One that is refused may be closed before all is written.
+                // A refused connection may close before everything is written.
                 let _ = caller.write_all(&half);
                 callers.push(caller);
             }
@@ -229,7 +229,7 @@ async fn with_few_files_idle_callers_do_not_stop_a_start_and_the_log_says_so() {
     let running = running(Some(256), &[]).await;
     let idle: Vec<TcpStream> = (0..300).map(|_| running.connect()).collect();
     let service = &running.program.service;
-    // A new connection: the one that asked whether the service is ready has given way.
+    // A new connection: the one of the readiness check was closed.
     let start = reqwest::Client::new().post(format!("{}/v1/channels/42/start", service.url));
     let start = start.bearer_auth(API_TOKEN).json(&show("few"));
     let started = Answer::to(start.timeout(Duration::from_secs(20))).await;

@@ -1,4 +1,4 @@
-//! What others in the vendors' accounts do is notified to us as well: it must not spend the budget that shows need.
+//! Notifications about other users' objects in the vendors' accounts must not exhaust the rate budget.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::support::service::{
     Stage, calls, nothing_is_left, options, show, vendors_when, violations,
 };
 
-/// How many deliveries may be under way at once.
+/// Deliveries in flight.
 const AT_ONCE: usize = 20;
 
-/// The encoders of these ingests reconnect one after the other, as fast as the notifications are taken.
+/// The encoders of these ingests reconnect one by one, as fast as the notifications are answered.
 async fn reconnect(vendors: &SimulatedVendors, inputs: impl IntoIterator<Item = String>) {
     let inputs: Vec<String> = inputs.into_iter().collect();
     for some in inputs.chunks(AT_ONCE) {
@@ -26,7 +26,7 @@ async fn reconnect(vendors: &SimulatedVendors, inputs: impl IntoIterator<Item = 
     }
 }
 
-/// 80 calls in five minutes are ours, and 16 of them are kept for stops.
+/// The budget is 80 calls in five minutes, of which 16 are reserved for stops.
 #[tokio::test]
 async fn other_peoples_encoders_do_not_spend_the_budget_of_starts_and_stops() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
@@ -75,7 +75,7 @@ async fn other_peoples_encoders_do_not_spend_the_budget_of_starts_and_stops() {
     assert_eq!(violations(vendors), [""; 0]);
 }
 
-/// An ingest of ours whose relay is stopping is read all the same, and once.
+/// An own ingest whose relay is stopping is polled anyway, once.
 #[tokio::test]
 async fn an_encoder_at_an_ingest_of_ours_is_polled_at_once_however_often_it_reconnects() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
@@ -95,9 +95,9 @@ async fn an_encoder_at_an_ingest_of_ours_is_polled_at_once_however_often_it_reco
     assert!(nothing_is_left(vendors), "{:#?}", vendors.state());
 }
 
-/// The vendor fails every call: those who ask how it is cause one call in ten seconds.
+/// While a vendor fails every call, health reads cause one call in ten seconds.
 #[tokio::test]
-async fn whoever_asks_how_the_vendors_are_causes_few_calls() {
+async fn reading_the_health_causes_few_vendor_calls() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
         settings.janitor.interval = Duration::from_secs(3600);
         settings.cloudflare.api_token = "a-wrong-token".into();
@@ -108,7 +108,7 @@ async fn whoever_asks_how_the_vendors_are_causes_few_calls() {
         let health = stage.service.get("/v1/health").await;
         assert_eq!(health["cloudflare"]["healthy"], false, "{health:#}");
     }
-    let asked = calls(&stage.vendors, VendorCall::StorageUsage).len();
+    let probes = calls(&stage.vendors, VendorCall::StorageUsage).len();
     let most = 1 + usize::try_from(begun.elapsed().as_secs() / 10).unwrap();
-    assert!((1..=most).contains(&asked), "{asked} calls");
+    assert!((1..=most).contains(&probes), "{probes} calls");
 }

@@ -1,4 +1,4 @@
-//! What was heard already: notices, for a day, and each seller's last comings and goings. Both are bounded.
+//! De-duplicates notices for a day, and orders each seller's joins and leaves. Both memories are bounded.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,15 @@ use hashlink::LruCache;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-/// How long a notice is remembered.
-const DAY: Duration = Duration::from_secs(24 * 3600);
-/// The most that is remembered of either.
-const MOST: usize = 100_000;
+const RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// Of each memory.
+const CAPACITY: usize = 100_000;
 
-type Key = [u8; 32];
+type NoticeKey = [u8; 32];
 
-/// The notices that were carried out, each with the time at which it was.
-pub(super) struct Notices(Mutex<LruCache<Key, Instant>>);
+pub(super) struct SeenNotices(Mutex<LruCache<NoticeKey, Instant>>);
 
-/// What names a notice: where it came in, and what it calls itself.
-pub(super) fn key(endpoint: &str, id: &[u8]) -> Key {
+pub(super) fn key(endpoint: &str, id: &[u8]) -> NoticeKey {
     let mut hash = Sha256::new();
     hash.update(endpoint);
     hash.update([0]);
@@ -25,19 +22,19 @@ pub(super) fn key(endpoint: &str, id: &[u8]) -> Key {
     hash.finalize().into()
 }
 
-impl Notices {
+impl SeenNotices {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(MOST)))
+        Self(Mutex::new(LruCache::new(CAPACITY)))
     }
 
-    pub(super) fn knows(&self, key: &Key) -> bool {
+    pub(super) fn knows(&self, key: &NoticeKey) -> bool {
         self.0.lock().contains_key(key)
     }
 
-    /// Remembers a notice once it was carried out: one that was not must work when it is repeated.
-    pub(super) fn remember(&self, key: Key, now: Instant) {
+    /// Only call it for a handled notice: an unhandled one must work when it is repeated.
+    pub(super) fn remember(&self, key: NoticeKey, now: Instant) {
         let mut known = self.0.lock();
-        let is_old = |at: &Instant| now.duration_since(*at) >= DAY;
+        let is_old = |at: &Instant| now.duration_since(*at) >= RETENTION;
         while known.iter().next().is_some_and(|(_, at)| is_old(at)) {
             known.remove_lru();
         }
@@ -47,15 +44,14 @@ impl Notices {
     }
 }
 
-/// The order in which users came and went, by their own count (`clientSeq`, `agora.md §6.7`).
-pub(super) struct Order(Mutex<LruCache<(String, u32), i64>>);
+/// Each user's last sequence number (`clientSeq`, `agora.md §6.7`).
+pub(super) struct SequenceOrder(Mutex<LruCache<(String, u32), i64>>);
 
-impl Order {
+impl SequenceOrder {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(MOST)))
+        Self(Mutex::new(LruCache::new(CAPACITY)))
     }
 
-    /// Whether this is news of the user, and not overtaken by what was heard before.
     pub(super) fn is_news(&self, channel: &str, uid: u32, sequence: i64) -> bool {
         let mut last = self.0.lock();
         let user = (channel.to_owned(), uid);
@@ -71,33 +67,33 @@ mod tests {
 
     #[test]
     fn a_notice_is_remembered_for_a_day() {
-        let notices = Notices::new();
+        let notices = SeenNotices::new();
         let start = Instant::now();
         let (one, other) = (key("a", b"1"), key("a", b"2"));
         assert!(!notices.knows(&one));
         notices.remember(one, start);
         assert!(notices.knows(&one) && !notices.knows(&key("b", b"1")));
-        notices.remember(other, start + DAY - Duration::from_secs(1));
+        notices.remember(other, start + RETENTION - Duration::from_secs(1));
         assert!(notices.knows(&one));
-        notices.remember(other, start + DAY);
+        notices.remember(other, start + RETENTION);
         assert!(!notices.knows(&one) && notices.knows(&other));
     }
 
     #[test]
     fn notices_without_end_do_not_fill_the_memory() {
-        let notices = Notices::new();
+        let notices = SeenNotices::new();
         let start = Instant::now();
-        for number in 0..=MOST {
+        for number in 0..=CAPACITY {
             notices.remember(key("a", &number.to_le_bytes()), start);
         }
         assert!(!notices.knows(&key("a", &0_usize.to_le_bytes())));
-        assert!(notices.knows(&key("a", &MOST.to_le_bytes())));
-        assert_eq!(notices.0.lock().len(), MOST);
+        assert!(notices.knows(&key("a", &CAPACITY.to_le_bytes())));
+        assert_eq!(notices.0.lock().len(), CAPACITY);
     }
 
     #[test]
     fn what_a_user_did_before_is_no_news_after_what_they_did_later() {
-        let order = Order::new();
+        let order = SequenceOrder::new();
         assert!(order.is_news("show", 7, 2));
         assert!(!order.is_news("show", 7, 1));
         assert!(!order.is_news("show", 7, 2));

@@ -1,9 +1,8 @@
-//! The event stream: one task reads what is new in the outbox, and hands it to everyone who listens.
+//! The event stream: one task reads the outbox and broadcasts new events to all listeners.
 //!
-//! What a relay does never waits for a listener. The task is nudged by the store's commits, and looks by itself now and
-//! then, so that a process that only waits for the database serves the stream as well. Numbers of the outbox become visible
-//! in their order ([`Store::outbox_after`]), so who first listens and then reads what came before has no gap and, by the
-//! numbers, no duplicate. A listener that falls too far behind is let go: it comes back with the last number it saw.
+//! The task wakes at the store's commits, and polls too, so that a standby process also serves the stream. Outbox ids
+//! become visible in order ([`Store::outbox_after`]): a listener that subscribes first and then reads older events misses
+//! nothing, and drops duplicates by id. A listener that lags too far is disconnected and resumes from the last id it saw.
 
 use std::time::Duration;
 
@@ -17,35 +16,30 @@ use tokio_util::sync::CancellationToken;
 use crate::actors::view::WireTime;
 use crate::store::{OutboxMessage, Store, StoreError};
 
-/// Between two looks of the task when nobody nudges it.
+/// Poll interval without commits in this process.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-/// How many events a listener may fall behind.
-const BEHIND: usize = 4096;
-/// How many events are read at once.
+const MAX_LAG: usize = 4096;
 const PAGE: u64 = 200;
-/// A silent stream says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How long a listener shall wait before it comes back, in milliseconds.
-const COME_BACK_AFTER: u32 = 1000;
+/// The client's reconnection delay.
+const RETRY_AFTER_MS: u32 = 1000;
 
-/// Hands events to listeners.
-pub(super) struct Feed {
+pub(super) struct EventStream {
     store: Store,
-    events: broadcast::Sender<Event>,
-    /// Whether the task has found its place: from then on nothing is passed over.
-    stands: watch::Sender<bool>,
+    events: broadcast::Sender<StreamEvent>,
+    /// Whether the task knows its position. From then on listeners miss no event.
+    started: watch::Sender<bool>,
     closing: CancellationToken,
 }
 
-/// An event as it goes over the wire.
 #[derive(Debug, Clone)]
-struct Event {
+struct StreamEvent {
     id: i64,
     channel_id: i64,
     frame: Bytes,
 }
 
-impl From<OutboxMessage> for Event {
+impl From<OutboxMessage> for StreamEvent {
     fn from(message: OutboxMessage) -> Self {
         let OutboxMessage {
             id,
@@ -61,58 +55,55 @@ impl From<OutboxMessage> for Event {
     }
 }
 
-impl Feed {
+impl EventStream {
     pub(super) fn new(store: Store) -> Self {
         Self {
             store,
-            events: broadcast::Sender::new(BEHIND),
-            stands: watch::Sender::new(false),
+            events: broadcast::Sender::new(MAX_LAG),
+            started: watch::Sender::new(false),
             closing: CancellationToken::new(),
         }
     }
 
-    /// How many listen to what is new.
+    /// Listeners that have caught up.
     pub(super) fn listeners(&self) -> u32 {
         u32::try_from(self.events.receiver_count()).unwrap_or(u32::MAX)
     }
 
-    /// Ends all streams.
     pub(super) fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Tells what is new, until it is closed.
-    pub(super) async fn tell_forever(&self) {
-        let mut nudges = self.store.outbox_changes();
+    pub(super) async fn publish_forever(&self) {
+        let mut changes = self.store.outbox_changes();
         let mut last = None;
         loop {
-            if let Err(error) = self.tell(&mut last).await {
-                // Without a database there is nothing new either.
-                tracing::debug!(%error, "the outbox was not read");
+            if let Err(error) = self.publish_new(&mut last).await {
+                // Retried after the next wake-up.
+                tracing::debug!(%error, "reading the outbox failed");
             }
             tokio::select! {
                 () = self.closing.cancelled() => return,
-                Ok(()) = nudges.changed() => {}
+                Ok(()) = changes.changed() => {}
                 () = tokio::time::sleep(POLL_EVERY) => {}
             }
         }
     }
 
-    /// Tells what came after `last`.
-    async fn tell(&self, last: &mut Option<i64>) -> Result<(), StoreError> {
+    async fn publish_new(&self, last: &mut Option<i64>) -> Result<(), StoreError> {
         let mut after = match *last {
             Some(last) => last,
             None => self.store.last_outbox_id().await?,
         };
         *last = Some(after);
-        self.stands.send_replace(true);
+        self.started.send_replace(true);
         loop {
             let page = self.store.outbox_after(after, None, PAGE).await?;
             let full = is_full(&page);
             for message in page {
                 after = message.id;
                 *last = Some(after);
-                // Nobody may listen.
+                // There may be no listeners.
                 let _ = self.events.send(message.into());
             }
             if !full {
@@ -121,42 +112,39 @@ impl Feed {
         }
     }
 
-    /// What came after number `after`, and then what comes; from now on when there is none. Of one channel, or of all.
-    ///
-    /// # Errors
-    /// When the database does not answer.
+    /// The events after id `after` (default: from now on), of one channel or of all.
     pub(super) async fn listen(
         &self,
         after: Option<i64>,
         channel_id: Option<i64>,
         now: WireTime,
-    ) -> Result<Listener, StoreError> {
+    ) -> Result<EventListener, StoreError> {
         let newest = self.store.last_outbox_id().await?;
         let after = after.unwrap_or(newest);
         let oldest = self.store.oldest_outbox_id().await?.unwrap_or(newest + 1);
-        // The number alone makes no event, but who comes back before the first one goes on from here.
-        let mut opening = format!("retry: {COME_BACK_AFTER}\nid: {after}\n\n");
+        // The id alone is no event, but a client that reconnects before its first event resumes from here.
+        let mut opening = format!("retry: {RETRY_AFTER_MS}\nid: {after}\n\n");
         let mut position = after;
         if after > newest || after + 1 < oldest {
             position = if after > newest { newest } else { oldest - 1 };
             opening.push_str(&missed(position, after, now));
         }
-        Ok(Listener {
+        Ok(EventListener {
             store: self.store.clone(),
             events: self.events.clone(),
-            stands: self.stands.subscribe(),
+            started: self.started.subscribe(),
             closing: self.closing.clone(),
             channel_id,
             after: position,
             opening: Some(opening.into()),
             live: None,
-            quiet_until: Instant::now() + HEARTBEAT,
+            heartbeat_at: Instant::now() + HEARTBEAT,
         })
     }
 }
 
-/// What a listener is told whose number is not kept any more, or was never given out: it has missed something, and should
-/// read how its relays are.
+/// Tells a listener that events after its id are no longer kept (or that the id was never used), so that it reloads its
+/// relays.
 fn missed(position: i64, after: i64, now: WireTime) -> String {
     let data = json!({
         "type": "events.missed",
@@ -170,24 +158,22 @@ fn is_full(page: &[OutboxMessage]) -> bool {
     u64::try_from(page.len()).is_ok_and(|rows| rows >= PAGE)
 }
 
-/// One who listens.
-pub(super) struct Listener {
+pub(super) struct EventListener {
     store: Store,
-    events: broadcast::Sender<Event>,
-    stands: watch::Receiver<bool>,
+    events: broadcast::Sender<StreamEvent>,
+    started: watch::Receiver<bool>,
     closing: CancellationToken,
     channel_id: Option<i64>,
-    /// The last number that was told or passed over.
+    /// The last id sent or skipped.
     after: i64,
     opening: Option<Bytes>,
-    /// Where new events come from, once the old ones were told.
-    live: Option<broadcast::Receiver<Event>>,
-    quiet_until: Instant,
+    /// The source of new events; `None` while older ones are being read.
+    live: Option<broadcast::Receiver<StreamEvent>>,
+    heartbeat_at: Instant,
 }
 
-impl Listener {
-    /// The body of the answer: it ends when the service goes down, the listener falls behind, or the database is away
-    /// before all that is old was read.
+impl EventListener {
+    /// The response body. Ends at shutdown, when the listener lags, or if the database fails during catch-up.
     pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, StoreError>> + 'static {
         futures_util::stream::unfold(self, |mut listener| async move {
             let closing = listener.closing.clone();
@@ -196,7 +182,7 @@ impl Listener {
                 () = closing.cancelled() => None,
                 piece = listener.next() => piece,
             }?;
-            listener.quiet_until = Instant::now() + HEARTBEAT;
+            listener.heartbeat_at = Instant::now() + HEARTBEAT;
             Some((Ok(piece), listener))
         })
     }
@@ -222,21 +208,21 @@ impl Listener {
                         }
                     }
                     Err(error) => {
-                        tracing::debug!(%error, "a listener is let go: it fell behind");
+                        tracing::debug!(%error, "closing an event stream: the listener lags");
                         return None;
                     }
                 },
-                () = tokio::time::sleep_until(self.quiet_until) => {
+                () = tokio::time::sleep_until(self.heartbeat_at) => {
                     return Some(Bytes::from_static(b":\n\n"));
                 }
             }
         }
     }
 
-    /// A page of what is old, and with the last one the place among those who hear what is new.
+    /// A page of older events. With the last page the listener is subscribed to new ones.
     async fn catch_up(&mut self) -> Option<Bytes> {
-        self.stands.wait_for(|stands| *stands).await.ok()?;
-        // First listened, then read: what is committed in between comes twice and not never.
+        self.started.wait_for(|started| *started).await.ok()?;
+        // Subscribes before it reads: an event committed in between comes twice rather than never.
         let live = self.events.subscribe();
         let page = self
             .store
@@ -245,7 +231,7 @@ impl Listener {
         let page = match page {
             Ok(page) => page,
             Err(error) => {
-                tracing::debug!(%error, "a listener is let go: the outbox was not read");
+                tracing::debug!(%error, "closing an event stream: reading the outbox failed");
                 return None;
             }
         };
@@ -255,7 +241,7 @@ impl Listener {
         let mut frames = Vec::new();
         for message in page {
             self.after = message.id;
-            frames.extend_from_slice(&Event::from(message).frame);
+            frames.extend_from_slice(&StreamEvent::from(message).frame);
         }
         Some(frames.into())
     }

@@ -1,4 +1,4 @@
-//! A request's body as it arrives: in time, and counted against what may be held of bodies.
+//! A request body with a time limit, counted against the [`BodyQuota`](super::body_quota::BodyQuota).
 
 use std::cell::RefCell;
 use std::io;
@@ -14,45 +14,44 @@ use actix_web::web::Bytes;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::{Sleep, sleep};
 
-use super::state::{Stage, Turn};
-use super::{Connection, Connections};
+use super::state::{ActiveRequest, Stage};
+use super::{ClientConnection, Connections};
 use crate::api::BODY_LIMIT;
 
-/// The first bytes of each body are read whatever else is being read: sign-ins and vendors' notifications are no longer.
+/// The first bytes of each body are not counted: sign-ins and vendors' notifications are no longer.
 const ALWAYS_READ: usize = 8 * 1024;
 
-/// A request's body. Its clones share it: the handler reads one, and another keeps the rest until the answer is sent. While
-/// something of the body is kept that has not come, the server library closes the connection behind the answer, and says so in
-/// the answer; it drains a chunked body that nobody keeps without a limit of time.
+/// A request body, shared by its clones: the handler reads one, and [`track_request`](super::track_request) keeps another
+/// until the response is sent. While the clone keeps unread data, the server library closes the connection after the
+/// response and announces it. Without the clone it would drain a chunked body without a time limit.
 #[derive(Clone)]
-pub(super) struct Arriving(Rc<RefCell<Body>>);
+pub(super) struct RequestBody(Rc<RefCell<BodyState>>);
 
-struct Body {
+struct BodyState {
     payload: Payload,
-    turn: Rc<RefCell<Turn>>,
+    active: Rc<RefCell<ActiveRequest>>,
     connections: Arc<Connections>,
-    connection: Arc<Connection>,
+    connection: Arc<ClientConnection>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// The address whose share this body counts against. `None`: a trusted proxy that does not name its caller.
+    /// The address whose share the body counts against. `None`: a trusted proxy that names no client.
     caller: Option<IpAddr>,
-    /// Bytes that have come.
     read: usize,
-    /// Bytes that were counted: without a valid token, and with one.
+    /// Before and after authentication.
     counted: [usize; 2],
     is_whole: bool,
 }
 
-impl Arriving {
+impl RequestBody {
     pub(super) fn new(
         payload: Payload,
-        turn: Rc<RefCell<Turn>>,
+        active: Rc<RefCell<ActiveRequest>>,
         connections: &Arc<Connections>,
         caller: Option<IpAddr>,
     ) -> Self {
-        let connection = Arc::clone(turn.borrow().connection());
-        Self(Rc::new(RefCell::new(Body {
+        let connection = Arc::clone(active.borrow().connection());
+        Self(Rc::new(RefCell::new(BodyState {
             payload,
-            turn,
+            active,
             connections: Arc::clone(connections),
             connection,
             timer: None,
@@ -63,10 +62,10 @@ impl Arriving {
         })))
     }
 
-    /// Reads and drops what has come already. Whether that was all of it.
-    pub(super) async fn is_here(&mut self) -> bool {
+    /// Drops what has arrived. True if the body was complete.
+    pub(super) async fn drain(&mut self) -> bool {
         let mut dropped = 0;
-        // The library hands over the rest of what it has read between two turns.
+        // The library hands over buffered data in two turns.
         for _ in 0..2 {
             while !self.0.borrow().is_whole && dropped <= BODY_LIMIT {
                 match self.next().now_or_never() {
@@ -83,7 +82,7 @@ impl Arriving {
     }
 }
 
-impl Stream for Arriving {
+impl Stream for RequestBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -91,7 +90,7 @@ impl Stream for Arriving {
     }
 }
 
-impl Body {
+impl BodyState {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         let next = Pin::new(&mut self.payload).poll_next(cx);
         match &next {
@@ -99,11 +98,11 @@ impl Body {
             Poll::Ready(Some(Err(_)) | None) => {
                 self.is_whole = true;
                 self.connection.parsed();
-                self.turn.borrow_mut().enters(Stage::Handling);
+                self.active.borrow_mut().enter(Stage::Handling);
             }
             Poll::Pending => {
-                self.turn.borrow_mut().enters(Stage::Arriving);
-                let limit = self.connections.allowed.request_timeout;
+                self.active.borrow_mut().enter(Stage::Arriving);
+                let limit = self.connections.limits.request_timeout;
                 let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
                 if timer.as_mut().poll(cx).is_ready() {
                     let late = io::ErrorKind::TimedOut.into();
@@ -125,11 +124,11 @@ impl Body {
         let known = self.connection.is_known();
         let [unknown_bytes, known_bytes] = &mut self.counted;
         *(if known { known_bytes } else { unknown_bytes }) += counted;
-        let bodies = &self.connections.bodies;
+        let body_quota = &self.connections.body_quota;
         let is_taken = if known {
-            bodies.take_known(counted)
+            body_quota.take_known(counted)
         } else {
-            bodies.take_unknown(self.caller, counted)
+            body_quota.take_unknown(self.caller, counted)
         };
         if is_taken {
             return Ok(chunk);
@@ -138,10 +137,10 @@ impl Body {
     }
 }
 
-impl Drop for Body {
+impl Drop for BodyState {
     fn drop(&mut self) {
         let [unknown, known] = self.counted;
-        let bodies = &self.connections.bodies;
-        bodies.give_back(self.caller, unknown, known);
+        let body_quota = &self.connections.body_quota;
+        body_quota.give_back(self.caller, unknown, known);
     }
 }

@@ -1,4 +1,4 @@
-//! Each request between its arrival and the end of its answer.
+//! Tracks each request from its arrival to the end of its response.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -13,32 +13,32 @@ use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage as _};
 
-use super::Connection;
-use super::arriving::Arriving;
-use super::state::{Stage, Turn};
+use super::ClientConnection;
+use super::request_body::RequestBody;
+use super::state::{ActiveRequest, Stage};
 use crate::api::Api;
 use crate::api::problem::Problem;
 
-/// The most of an answer that is handed to the connection at once: what does not read it makes nobody hold more.
-const PIECE: usize = 16 * 1024;
+/// Bytes handed to the connection at once, so that a slow reader does not make the server buffer more.
+const CHUNK: usize = 16 * 1024;
 
-/// Keeps the account of a connection's requests, limits their bodies in time, and sends answers piece by piece.
-pub(in crate::api) async fn attend(
+/// Middleware: records the connection's state, limits the time of the body, and sends the response in chunks.
+pub(in crate::api) async fn track_request(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<Sent>, Error> {
-    let connection = request.conn_data::<Arc<Connection>>().cloned();
+) -> Result<ServiceResponse<TrackedBody>, Error> {
+    let connection = request.conn_data::<Arc<ClientConnection>>().cloned();
     let api = request.app_data::<Data<Api>>().cloned();
     let Some((connection, api)) = connection.zip(api) else {
         return Err(Problem::internal().into());
     };
-    let turn = Rc::new(RefCell::new(connection.begin()));
+    let active = Rc::new(RefCell::new(connection.begin()));
     let payload = request.take_payload();
     let has_body = !matches!(payload, Payload::None);
     let mut body = has_body.then(|| {
         let peer = request.peer_addr().map(|peer| peer.ip());
         let caller = api.proxies.caller(peer, request.headers());
-        Arriving::new(payload, turn.clone(), &api.connections, caller)
+        RequestBody::new(payload, active.clone(), &api.connections, caller)
     });
     if let Some(body) = &body {
         request.set_payload(Payload::Stream {
@@ -47,50 +47,52 @@ pub(in crate::api) async fn attend(
     }
     let answer = next.call(request).await;
     if let Some(arriving) = &mut body
-        && arriving.is_here().await
+        && arriving.drain().await
     {
         body = None;
     }
     match answer {
-        Ok(answer) => Ok(answer.map_body(|_, answer| Sent::new(answer.boxed(), turn, body))),
+        Ok(answer) => {
+            Ok(answer.map_body(|_, answer| TrackedBody::new(answer.boxed(), active, body)))
+        }
         Err(error) => {
             let answer = error.error_response();
-            let answer = answer.map_body(|_, answer| Sent::new(answer, turn, body).boxed());
+            let answer =
+                answer.map_body(|_, answer| TrackedBody::new(answer, active, body).boxed());
             Err(InternalError::from_response(error, answer).into())
         }
     }
 }
 
-/// The body of an answer while it is sent.
-pub(in crate::api) struct Sent {
+/// A response body that ends the request when dropped.
+pub(in crate::api) struct TrackedBody {
     body: BoxBody,
-    /// What the body has given and the connection has not taken.
     rest: Bytes,
-    _turn: Rc<RefCell<Turn>>,
-    /// What the request has not sent: see [`Arriving`].
-    _unread: Option<Arriving>,
+    _turn: Rc<RefCell<ActiveRequest>>,
+    /// See [`RequestBody`].
+    _unread: Option<RequestBody>,
 }
 
-impl Sent {
-    fn new(body: BoxBody, turn: Rc<RefCell<Turn>>, unread: Option<Arriving>) -> Self {
+impl TrackedBody {
+    fn new(body: BoxBody, active: Rc<RefCell<ActiveRequest>>, unread: Option<RequestBody>) -> Self {
         let stage = match body.size() {
             BodySize::Stream => Stage::Streaming,
             BodySize::None | BodySize::Sized(_) => Stage::Sending,
         };
-        turn.borrow_mut().enters(stage);
+        active.borrow_mut().enter(stage);
         if unread.is_some() {
-            turn.borrow().connection().closes();
+            active.borrow().connection().set_closing();
         }
         Self {
             body,
             rest: Bytes::new(),
-            _turn: turn,
+            _turn: active,
             _unread: unread,
         }
     }
 }
 
-impl MessageBody for Sent {
+impl MessageBody for TrackedBody {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {
@@ -107,7 +109,7 @@ impl MessageBody for Sent {
                 end => return Poll::Ready(end),
             }
         }
-        let piece = PIECE.min(self.rest.len());
+        let piece = CHUNK.min(self.rest.len());
         Poll::Ready(Some(Ok(self.rest.split_to(piece))))
     }
 }

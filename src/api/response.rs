@@ -1,4 +1,4 @@
-//! What every answer has in common: a request id, errors as problems, and no panic that shows.
+//! Middleware for every response: request id, problems, security headers.
 
 use std::panic::AssertUnwindSafe;
 
@@ -19,16 +19,16 @@ use uuid::Uuid;
 use super::problem::{Problem, X_REQUEST_ID};
 use crate::telemetry::panic_text;
 
-/// Gives the request its id: the caller's, if that is sane, else a new one. From here on the request's own header holds
-/// it, so that the log and the answer say the same.
-pub(super) async fn identify(
+/// Sets the request id: the caller's if well-formed, else a new one. It replaces the request's header, so that the log
+/// and the response agree.
+pub(super) async fn request_id(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = request
         .headers()
         .get(X_REQUEST_ID)
-        .filter(|id| is_sane(id.as_bytes()))
+        .filter(|id| is_well_formed(id.as_bytes()))
         .cloned()
         .or_else(|| HeaderValue::from_str(&Uuid::new_v4().to_string()).ok());
     let Some(id) = id else {
@@ -40,13 +40,13 @@ pub(super) async fn identify(
     Ok(response)
 }
 
-fn is_sane(id: &[u8]) -> bool {
+fn is_well_formed(id: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     (1..=128).contains(&id.len()) && id.iter().all(plain)
 }
 
-/// Turns errors, the framework's own among them, and panics into problems.
-pub(super) async fn dress(
+/// Turns errors (also the framework's) and panics into problems.
+pub(super) async fn problem_responses(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -66,7 +66,7 @@ pub(super) async fn dress(
         }
     };
     if let Some(problem) = problem_of(&response) {
-        let kept = KEPT.map(|name| (response.headers().get(&name).cloned(), name));
+        let kept = KEPT_HEADERS.map(|name| (response.headers().get(&name).cloned(), name));
         response = response.error_response(problem.answering(&instance, &id));
         for (value, name) in kept {
             if let Some(value) = value {
@@ -74,12 +74,12 @@ pub(super) async fn dress(
             }
         }
     }
-    guard(response.headers_mut());
+    add_security_headers(response.headers_mut());
     end_with_the_connection(&mut response);
     Ok(response)
 }
 
-/// HTTP/1.0 knows no chunks: a body of unknown length ends with its connection (RFC 9112 §6.1).
+/// HTTP/1.0 has no chunked coding: a body of unknown length ends with the connection (RFC 9112 §6.1).
 fn end_with_the_connection(response: &mut ServiceResponse<BoxBody>) {
     let unsized_body = matches!(response.response().body().size(), BodySize::Stream);
     if unsized_body && response.request().version() < Version::HTTP_11 {
@@ -89,8 +89,8 @@ fn end_with_the_connection(response: &mut ServiceResponse<BoxBody>) {
     }
 }
 
-/// What a refusal bears besides its problem.
-const KEPT: [HeaderName; 6] = [
+/// Headers that an error response keeps.
+const KEPT_HEADERS: [HeaderName; 6] = [
     ACCEPT_ENCODING,
     ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -99,9 +99,7 @@ const KEPT: [HeaderName; 6] = [
     HeaderName::from_static("ratelimit-policy"),
 ];
 
-/// What a browser is told, unless a handler says otherwise: believe the content type, tell nobody where you come from,
-/// show this in nobody's frame, keep nothing.
-fn guard(headers: &mut HeaderMap) {
+fn add_security_headers(headers: &mut HeaderMap) {
     let is_page = headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
@@ -123,12 +121,11 @@ fn guard(headers: &mut HeaderMap) {
     }
 }
 
-/// Over TLS: a browser comes back over TLS only, for a year.
 pub(super) fn strict_transport() -> DefaultHeaders {
     DefaultHeaders::new().add((STRICT_TRANSPORT_SECURITY, "max-age=31536000"))
 }
 
-/// The problem behind a refusal; none when a handler has written the whole answer itself.
+/// The problem for an error response; `None` if the handler wrote a body itself.
 fn problem_of(response: &ServiceResponse) -> Option<Problem> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -164,8 +161,8 @@ mod tests {
             panic!("the secret is canary");
         }
         let app = App::new()
-            .wrap(from_fn(dress))
-            .wrap(from_fn(identify))
+            .wrap(from_fn(problem_responses))
+            .wrap(from_fn(request_id))
             .route("/", web::get().to(panics));
         let app = init_service(app).await;
         let request = TestRequest::get()
@@ -189,9 +186,9 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+    struct LogBuffer(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 
-    impl std::io::Write for Lines {
+    impl std::io::Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -202,8 +199,8 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn the_log_names_a_request_as_its_answer_does_and_never_tells_its_query() {
-        let lines = Lines::default();
+    async fn the_log_has_the_request_id_of_the_response_and_never_the_query() {
+        let lines = LogBuffer::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
@@ -211,9 +208,9 @@ mod tests {
             .finish();
         let _guard = tracing::subscriber::set_default(subscriber);
         let app = App::new()
-            .wrap(from_fn(dress))
+            .wrap(from_fn(problem_responses))
             .wrap(TracingLogger::<RequestSpan>::new())
-            .wrap(from_fn(identify));
+            .wrap(from_fn(request_id));
         let app = init_service(app).await;
         let request = TestRequest::get().uri("/recorder?sig=canary");
         let request = request.insert_header((X_REQUEST_ID, "mine-1"));
@@ -227,7 +224,9 @@ mod tests {
 
     #[actix_web::test]
     async fn a_request_id_with_anything_odd_in_it_is_replaced() {
-        let app = App::new().wrap(from_fn(dress)).wrap(from_fn(identify));
+        let app = App::new()
+            .wrap(from_fn(problem_responses))
+            .wrap(from_fn(request_id));
         let app = init_service(app).await;
         for odd in ["a b", "x\"y", "", &"a".repeat(129)] {
             let request = TestRequest::get()

@@ -1,4 +1,4 @@
-//! What follows for every operation from where it is and what it takes: tokens, problems, common headers, examples.
+//! Adds to every operation what follows from its path and inputs: security, problems, common headers, examples.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,10 @@ use super::examples;
 use crate::api::limit::is_limited;
 use crate::api::problem::Code;
 
-/// How an operation names its problems.
+/// Lists an operation's problems.
 const PROBLEMS: &str = "x-problems";
-/// Schemas of which fields may be left out: all others are always whole.
-const IN_PARTS: [&str; 7] = [
+/// Schemas with optional fields. In all others every field is required.
+const OPTIONAL_FIELD_SCHEMAS: [&str; 7] = [
     "Start",
     "Stop",
     "Empty",
@@ -31,26 +31,25 @@ const IN_PARTS: [&str; 7] = [
     "PresenceReport",
 ];
 
-/// Finishes the document.
-pub(super) struct Finish;
+pub(super) struct DocumentDefaults;
 
-impl Modify for Finish {
+impl Modify for DocumentDefaults {
     fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_with(Components::new);
         add_schemes(components);
         for (name, schema) in &mut components.schemas {
             if let RefOr::T(Schema::Object(object)) = schema {
-                if !IN_PARTS.contains(&name.as_str()) {
+                if !OPTIONAL_FIELD_SCHEMAS.contains(&name.as_str()) {
                     object.required = object.properties.keys().cloned().collect();
                 }
-                drop_widths(object);
+                drop_integer_formats(object);
                 object.examples.extend(examples::of(name));
             }
         }
         for (path, item) in &mut document.paths.paths {
             for operation in operations(item) {
                 secure(path, operation);
-                say_what_may_be_left_out(operation);
+                mark_optional_bodies(operation);
                 add_problems(path, operation);
                 add_examples(operation);
                 add_headers(path, operation);
@@ -59,7 +58,6 @@ impl Modify for Finish {
     }
 }
 
-/// The methods that are used here.
 pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let all = [
         &mut item.get,
@@ -102,7 +100,7 @@ fn add_schemes(components: &mut Components) {
             "cloudflare_stream_signature",
             header(
                 "Webhook-Signature",
-                "Cloudflare's HMAC over time and body; five minutes old at most.",
+                "Cloudflare's HMAC over time and body, at most five minutes old.",
             ),
         ),
         (
@@ -118,7 +116,6 @@ fn add_schemes(components: &mut Components) {
     }
 }
 
-/// The tokens of the scopes that [`crate::api::configure`] wraps.
 fn secure(path: &str, operation: &mut Operation) {
     let token = if path.starts_with("/v1/") {
         "api_token"
@@ -133,8 +130,8 @@ fn secure(path: &str, operation: &mut Operation) {
     }
 }
 
-/// A body that may be left out may be null, too.
-fn say_what_may_be_left_out(operation: &mut Operation) {
+/// An optional body may also be null.
+fn mark_optional_bodies(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else {
         return;
     };
@@ -147,8 +144,8 @@ fn say_what_may_be_left_out(operation: &mut Operation) {
     }
 }
 
-/// JSON has one kind of number, and its bounds stand beside it.
-fn drop_widths(object: &mut Object) {
+/// Bounds are stated in the schema, so `int32` and the like are redundant.
+fn drop_integer_formats(object: &mut Object) {
     let is_integer = |kind: &Type| *kind == Type::Integer;
     let integer = match &object.schema_type {
         SchemaType::Type(kind) => is_integer(kind),
@@ -160,12 +157,11 @@ fn drop_widths(object: &mut Object) {
     }
     for property in object.properties.values_mut() {
         if let RefOr::T(Schema::Object(property)) = property {
-            drop_widths(property);
+            drop_integer_formats(property);
         }
     }
 }
 
-/// The operation's own problems, and those that follow from what it takes.
 fn add_problems(path: &str, operation: &mut Operation) {
     let named = operation
         .extensions
@@ -183,7 +179,7 @@ fn add_problems(path: &str, operation: &mut Operation) {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .filter_map(|word| word.as_str()?.parse().ok())
+        .filter_map(|code| code.as_str()?.parse().ok())
         .collect();
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     let mut add = |code: Code, status: Option<u16>| {
@@ -226,7 +222,6 @@ fn add_problems(path: &str, operation: &mut Operation) {
     }
 }
 
-/// An answer that is one of these problems.
 fn problem(status: u16, codes: &[Code], path: &str) -> Response {
     let names: Vec<String> = codes
         .iter()
@@ -248,14 +243,14 @@ fn problem(status: u16, codes: &[Code], path: &str) -> Response {
         .count();
     if repeats > 0 {
         let text = if repeats == codes.len() {
-            "Seconds after which a repeat may help."
+            "Seconds until a retry may succeed."
         } else {
-            "Seconds after which a repeat may help; not with every code."
+            "Seconds until a retry may succeed; absent for some codes."
         };
         response = response.header("Retry-After", header(text, &json!("5")));
     }
     if status == 401 && !path.starts_with("/webhooks/") {
-        let text = "Asks for a bearer token.";
+        let text = "The expected authentication scheme.";
         response = response.header("WWW-Authenticate", header(text, &json!("Bearer")));
     }
     response.build()
@@ -269,19 +264,18 @@ fn header(description: &str, example: &Value) -> Header {
         .build()
 }
 
-/// The example of a body's schema is the example of the body.
 fn add_examples(operation: &mut Operation) {
     if let Some(RefOr::T(body)) = &mut operation.request_body {
-        body.content.values_mut().for_each(exemplify);
+        body.content.values_mut().for_each(set_example);
     }
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
-            response.content.values_mut().for_each(exemplify);
+            response.content.values_mut().for_each(set_example);
         }
     }
 }
 
-fn exemplify(content: &mut RefOr<Content>) {
+fn set_example(content: &mut RefOr<Content>) {
     let RefOr::T(content) = content else {
         return;
     };
@@ -294,7 +288,7 @@ fn exemplify(content: &mut RefOr<Content>) {
     }
 }
 
-/// The component a schema stands for: the one it refers to, which may be one of two with null.
+/// The component that a schema refers to, possibly in a `oneOf` with null.
 fn name(schema: &RefOr<Schema>) -> Option<&str> {
     match schema {
         RefOr::Ref(reference) => reference.ref_location.rsplit('/').next(),
@@ -303,23 +297,25 @@ fn name(schema: &RefOr<Schema>) -> Option<&str> {
     }
 }
 
-/// Every answer says which request it answers, and what is left to its caller where that is counted.
 fn add_headers(path: &str, operation: &mut Operation) {
     for response in operation.responses.responses.values_mut() {
         let RefOr::T(response) = response else {
             continue;
         };
         let id = header(
-            "Names the request here and in the log.",
+            "The request's id, also in the log.",
             &json!("0a6f2b1e-7c1d-4b0e-9a51-3f1f0c7a9d52"),
         );
         if is_limited(path) {
             let left = header(
-                "What is left to this caller, and in how many seconds all of it is back (draft-ietf-httpapi-ratelimit-headers). \
-                 Left out when there is no limit.",
+                "The requests left (`r`), and the seconds until the full quota is restored (`t`); see draft-ietf-httpapi-ratelimit-headers. \
+                 Absent if there is no limit.",
                 &json!("\"token\";r=4990;t=1"),
             );
-            let policy = header("The limit itself.", &json!("\"token\";q=5000;w=1"));
+            let policy = header(
+                "The quota (`q`) and its window in seconds (`w`).",
+                &json!("\"token\";q=5000;w=1"),
+            );
             let headers = &mut response.headers;
             headers.insert("RateLimit".to_owned(), left.into());
             headers.insert("RateLimit-Policy".to_owned(), policy.into());
