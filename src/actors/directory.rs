@@ -42,7 +42,7 @@ impl RelaySnapshot {
             clock: Clock::of(relay.durable()),
             durable: relay.durable().clone(),
             presence: relay.presence(now),
-            page_speaks: relay.page_speaks(now),
+            page_speaks: relay.page_is_fresh(now),
             last_event_at: now,
             next_wake_at: relay.wake_at(now),
             last_error: None,

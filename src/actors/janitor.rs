@@ -9,7 +9,7 @@ use super::calls::{VendorClients, permit_request};
 use super::records;
 use super::shared::Shared;
 use crate::config::{AgoraBackend, Settings};
-use crate::relay::{Owner, ResourceTag};
+use crate::relay::{Namespace, ResourceTag};
 use crate::store::{Purge, Store, StoreError};
 use crate::telemetry::metrics::{self, Metric};
 use crate::vendors::governor::Priority;
@@ -210,7 +210,7 @@ pub(super) async fn sweep(
 
 async fn sweep_ingests(
     shared: &Shared,
-    owner: &Owner,
+    owner: &Namespace,
     dry_run: bool,
     sweep: &mut Sweep,
 ) -> Result<(), SweepError> {
@@ -263,7 +263,7 @@ fn is_not_enabled(error: &VendorError) -> bool {
 
 async fn sweep_converters(
     shared: &Shared,
-    owner: &Owner,
+    owner: &Namespace,
     dry_run: bool,
     sweep: &mut Sweep,
 ) -> Result<(), SweepError> {
@@ -320,13 +320,13 @@ fn count(metric: &Metric, kind: FindingKind) {
 /// Whose an object is.
 async fn judge(
     shared: &Shared,
-    owner: &Owner,
+    owner: &Namespace,
     tag: &ResourceTag,
     kind: FindingKind,
     id: &str,
     created: Option<DateTime<Utc>>,
 ) -> Result<FindingVerdict, SweepError> {
-    if tag.owner != *owner {
+    if tag.namespace != *owner {
         return Ok(FindingVerdict::Foreign);
     }
     let grace = TimeDelta::from_std(shared.settings.janitor.grace).unwrap_or(TimeDelta::MAX);
@@ -392,7 +392,7 @@ pub async fn sweep_once(
     )?);
     let instance = store.instance().await?;
     let shared = Shared::new(settings.clone(), store.clone(), vendors, runtime);
-    shared.set_owner(Owner {
+    shared.set_owner(Namespace {
         deployment: settings.relay.deployment.clone(),
         database: instance.database_id,
     });

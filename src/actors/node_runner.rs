@@ -11,7 +11,7 @@ use super::alarms;
 use super::fleet::{NodeSession, spawn_singletons};
 use super::registry::{Adopt, LoadedRelay, Registry};
 use super::shared::{Readiness, Shared};
-use crate::relay::Owner;
+use crate::relay::Namespace;
 use crate::store::{DatabaseLock, StoreError};
 
 /// Between two tries at the lock, or at a database that does not answer.
@@ -211,7 +211,7 @@ impl NodeRunner {
             .get_or_try_init(|| shared.store.migrate())
             .await?;
         let instance = shared.store.instance().await?;
-        shared.set_owner(Owner {
+        shared.set_owner(Namespace {
             deployment: shared.settings.relay.deployment.clone(),
             database: instance.database_id,
         });

@@ -96,7 +96,7 @@ pub(super) fn row(durable: &Durable) -> RelayRow {
         agora_resource_id: egress.and_then(|egress| egress.resource_id.clone()),
         agora_recording_cname: cname,
         agora_recording_uid: egress
-            .and_then(|egress| durable.recording_uid(egress.attempt))
+            .and_then(|egress| durable.egress_uid(egress.attempt))
             .map(i64::from),
         agora_sid: egress.and_then(|egress| egress.sid.clone()),
         agora_converter_id: egress.and_then(|egress| egress.converter_id.clone()),
@@ -136,7 +136,7 @@ fn row_ids(durable: &Durable) -> (Option<String>, Option<String>, Option<i64>) {
     let Some(egress) = &durable.egress else {
         return (None, None, None);
     };
-    let uid = durable.recording_uid(egress.attempt).map(i64::from);
+    let uid = durable.egress_uid(egress.attempt).map(i64::from);
     (egress.resource_id.clone(), egress.sid.clone(), uid)
 }
 
@@ -190,7 +190,7 @@ fn new_cleanup_job(
     NewCleanupJob {
         next_attempt_at: cleanup_job.due + shift,
         expires_at: cleanup_job.expires.map(|at| at + shift),
-        ..self::cleanup_job(&cleanup_job.owed, relay_id, channel_id, wall)
+        ..self::cleanup_job(&cleanup_job.cleanup, relay_id, channel_id, wall)
     }
 }
 
@@ -223,7 +223,7 @@ fn recordings(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<Recordi
         step.facts.iter().any(|fact| named(fact, uid))
             || step
                 .cleanup_jobs()
-                .any(|cleanup_job| cleanup_job.owed.target() == uid)
+                .any(|cleanup_job| cleanup_job.cleanup.target() == uid)
     };
     let row = |recording: &Recording| RecordingRow {
         id: recording.uid.clone(),
@@ -291,7 +291,7 @@ mod tests {
     fn a_cleanup_jobs_times_are_told_by_the_wall_clock_however_far_the_relays_own_is_from_it() {
         let now = at("10:00:00.000");
         let cleanup_job = CleanupJob {
-            owed: Cleanup::DeleteRecording { uid: "uid".into() },
+            cleanup: Cleanup::DeleteRecording { uid: "uid".into() },
             due: now + TimeDelta::seconds(240),
             expires: Some(now + TimeDelta::hours(3)),
         };

@@ -153,7 +153,7 @@ impl RelayActor {
         self.last_event_at = now;
         let before = self.relay.durable().clone();
         self.relay
-            .keep_pace(pace::pace(&self.shared, &before.spec.backend));
+            .set_pace(pace::pace(&self.shared, &before.spec.backend));
         let step = match self.relay.handle(event, now) {
             Ok(step) => step,
             Err(error) => return self.fail(error.to_string(), ctx),
@@ -275,7 +275,7 @@ impl RelayActor {
             clock: self.clock,
             durable: self.relay.durable().clone(),
             presence: self.relay.presence(now),
-            page_speaks: self.relay.page_speaks(now),
+            page_speaks: self.relay.page_is_fresh(now),
             last_event_at: self.last_event_at,
             next_wake_at: self.relay.wake_at(now),
             last_error: match self.relay.last_failure() {

@@ -16,7 +16,7 @@ use super::fleet::status::FleetStatus;
 use super::registry::Registry;
 use super::strays::StrayReads;
 use crate::config::Settings;
-use crate::relay::Owner;
+use crate::relay::Namespace;
 use crate::store::{Save, Saved, Store, StoreError, until_answered};
 
 /// Why a save will never succeed.
@@ -47,7 +47,7 @@ pub struct Shared {
     pub(super) directory: Directory,
     pub(super) settings: Arc<Settings>,
     pub(super) runtime: tokio::runtime::Handle,
-    owner: OnceLock<Owner>,
+    owner: OnceLock<Namespace>,
     epoch: AtomicI64,
     readiness: AtomicU8,
     database_answers: AtomicU8,
@@ -157,11 +157,11 @@ impl Shared {
     }
 
     /// Whose vendor objects are ours; none before the database was read.
-    pub(super) fn owner(&self) -> Option<Owner> {
+    pub(super) fn owner(&self) -> Option<Namespace> {
         self.owner.get().cloned()
     }
 
-    pub(super) fn set_owner(&self, owner: Owner) {
+    pub(super) fn set_owner(&self, owner: Namespace) {
         // Drawn once for a database: a second time it is the same.
         let _ = self.owner.set(owner);
     }

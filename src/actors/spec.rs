@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::requests::StartRequest;
 use crate::config::{AgoraBackend, LiveInputRetention, Settings};
-use crate::relay::{Backend, Owner, Prices, Spec, Timing};
+use crate::relay::{Backend, Namespace, Prices, Spec, Timing};
 
 /// Up to this `live_timeout` the page says that it is ready at the seller's first frame: two misses of `readyTimeout`
 /// (60 s at most) end the task, so a seller who may come later must not be waited for (`agora.md §3.7`).
@@ -18,7 +18,7 @@ const RECORDING_MARGIN: Duration = Duration::from_secs(600);
 /// What the relay is asked to do.
 pub(super) fn spec(
     settings: &Settings,
-    owner: Owner,
+    namespace: Namespace,
     request: &StartRequest,
     now: DateTime<Utc>,
     egress_not_before: Option<DateTime<Utc>>,
@@ -53,7 +53,7 @@ pub(super) fn spec(
     };
     Spec {
         relay_id: Uuid::now_v7(),
-        owner,
+        namespace,
         channel_id: request.channel_id,
         channel_name: request.channel_name.clone(),
         seller_uid: request.seller_uid,

@@ -68,7 +68,7 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
         .tag
         .as_deref()
         .and_then(|tag| tag.parse::<ResourceTag>().ok())
-        .filter(|tag| tag.owner == owner);
+        .filter(|tag| tag.namespace == owner);
     let Some(tag) = tag else {
         reads.not_ours(&ingest, Instant::now());
         return Ok(());
@@ -107,7 +107,7 @@ pub(super) async fn egress(
     sid: String,
     is_over: bool,
 ) -> Result<(), StrayError> {
-    if shared.owner().as_ref() != Some(&tag.owner) {
+    if shared.owner().as_ref() != Some(&tag.namespace) {
         return Ok(());
     }
     let cname = tag.to_string();

@@ -227,7 +227,7 @@ impl EgressView {
             .to_owned(),
             resource_id: egress.and_then(|egress| egress.resource_id.clone()),
             sid: egress.and_then(|egress| egress.sid.clone()),
-            recording_uid: egress.and_then(|egress| durable.recording_uid(egress.attempt)),
+            recording_uid: egress.and_then(|egress| durable.egress_uid(egress.attempt)),
             converter_id: egress.and_then(|egress| egress.converter_id.clone()),
             replacements: durable.replacements,
         }
@@ -263,7 +263,7 @@ impl OutcomeView {
 #[must_use]
 pub fn in_words(kind: &str, data: &Value) -> String {
     match Fact::deserialize(data) {
-        Ok(fact) => fact.words(),
+        Ok(fact) => fact.describe(),
         Err(_) => kind.replace('_', " "),
     }
 }

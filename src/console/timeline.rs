@@ -132,10 +132,10 @@ fn events(journal: &[StoredEntry], at: &impl Fn(DateTime<Utc>) -> Percent) -> Ve
             continue;
         };
         if fact.is_trouble() {
-            event(TimelineRow::Trouble, fact.words());
+            event(TimelineRow::Trouble, fact.describe());
         }
         if matches!(fact, Fact::EgressDiscovered { .. } | Fact::Notified { .. }) {
-            event(TimelineRow::Messages, fact.words());
+            event(TimelineRow::Messages, fact.describe());
         }
         match (&mut relay, &fact) {
             (None, Fact::Requested { spec }) => {

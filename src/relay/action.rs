@@ -1,109 +1,109 @@
-//! What a relay asks of the shell.
+//! The vendor calls that a relay issues.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Names one action of one incarnation of a relay; its result echoes it.
+/// Names an action and its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActionId {
-    /// Which life of the relay's actor.
+    /// Counts the runs of the relay's actor.
     pub incarnation: u32,
-    /// Which of that life.
+    /// Counts the actions of a run.
     pub number: u32,
 }
 
-/// A vendor call to make, once the step it comes from is stored.
+/// A call to make once the step's facts are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// Its name.
+    /// Its id.
     pub id: ActionId,
     /// The call.
     pub call: Call,
 }
 
-/// A vendor call. Names vendor objects by their ids; secrets (an ingest's keys) are the shell's affair.
+/// A vendor call. The caller adds secrets such as the ingest's keys.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::IntoStaticStr,
 )]
 #[serde(tag = "call", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Call {
-    /// Create the ingest, under `Idempotency-Key` = mark: a repeat within 6 hours finds the same one.
+    /// Create the ingest, with its tag as `Idempotency-Key`: a repeat within 6 hours finds it.
     CreateIngest {
-        /// Which try: part of the tag.
+        /// Part of the tag.
         attempt: u32,
     },
     /// Find the ingest by its tag in the list.
     FindIngest {
-        /// Which try: part of the tag.
+        /// Part of the tag.
         attempt: u32,
     },
-    /// Cloud Recording: acquire a resource, with the permits for the start.
+    /// Cloud Recording: acquire a resource, with the permit for the start.
     Acquire {
-        /// Which egress: part of its cname.
+        /// Part of the cname.
         attempt: u32,
     },
-    /// Cloud Recording: start the egress; byte for byte the same on a repeat.
+    /// Cloud Recording: start the egress. A repeat is byte for byte the same.
     StartEgress {
-        /// Which egress.
+        /// Number of the egress.
         attempt: u32,
-        /// The resource.
+        /// Its resource.
         resource_id: String,
-        /// Where it pushes.
+        /// Its target.
         ingest: String,
     },
-    /// Media Push: create the converter; a repeat finds the same one under its name.
+    /// Media Push: create the converter. A repeat finds it by its name.
     CreateConverter {
-        /// Which: part of its name.
+        /// Part of its name.
         attempt: u32,
-        /// Where it pushes.
+        /// Its target.
         ingest: String,
     },
-    /// Give the ingest new keys, so that no egress of before can publish.
+    /// Rotate the ingest's keys: earlier egresses cannot publish any more.
     RotateKeys {
-        /// Which.
+        /// The ingest.
         ingest: String,
     },
     /// Ask the public host whether the ingest streams.
     PollFeed {
-        /// Which.
+        /// The ingest.
         ingest: String,
-        /// Whether to ask for the manifest too.
+        /// Request the manifest too.
         probe_manifest: bool,
-        /// Whether to ask for it first, and for nothing else while it is not there.
+        /// Request the manifest first, and stop if it is missing.
         #[serde(default)]
         manifest_first: bool,
     },
-    /// Ask Agora how the egress is.
+    /// Ask Agora for the state of the egress.
     PollEgress(EgressRef),
-    /// Ask Agora who is in the channel.
+    /// Ask Agora for the channel's hosts.
     PollHosts,
-    /// Tell the egress its target once more.
+    /// Send the egress its target URL again.
     UpdateEgress {
-        /// Which.
+        /// The egress.
         egress: EgressRef,
-        /// Where it pushes.
+        /// Its target.
         ingest: String,
     },
     /// Stop the egress.
     StopEgress(EgressRef),
     /// Disable the ingest.
     DisableIngest {
-        /// Which.
+        /// The ingest.
         ingest: String,
-        /// The egress is not known to be stopped: this must not wait.
+        /// The egress may still run: this call gets priority.
         urgent: bool,
     },
-    /// Look for the ingest's recordings.
+    /// Find the ingest's recordings.
     PollRecordings {
-        /// Which.
+        /// The ingest.
         ingest: String,
-        /// Ask for this ingest's own list, not the one shared with others.
+        /// Request the ingest's own list, not the shared one.
         thorough: bool,
     },
-    /// Delete the ingest; its recordings stay.
+    /// Delete the ingest. Its recordings stay.
     DeleteIngest {
-        /// Which.
+        /// The ingest.
         ingest: String,
     },
 }
@@ -118,7 +118,7 @@ pub enum EgressRef {
     MediaPush {
         /// Its id.
         converter_id: String,
-        /// Where it runs.
+        /// Its region.
         region: String,
     },
 }
@@ -126,7 +126,7 @@ pub enum EgressRef {
 /// A Cloud Recording task by its ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloudTask {
-    /// The resource it runs on.
+    /// Its resource.
     pub resource_id: String,
     /// Its session.
     pub sid: String,
@@ -136,7 +136,6 @@ pub struct CloudTask {
     pub uid: u32,
 }
 
-/// When a call is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NextCall {
     pub(super) call: Call,

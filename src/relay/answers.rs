@@ -17,14 +17,13 @@ use super::failure::{Class, Failure, Jitter, back_off, doubled};
 use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::step::{Ignored, Step};
-use super::volatile::Kind;
+use super::volatile::Lane;
 
-/// The least time between two calls of which both may be refused for their credentials.
-const REFUSED_AGAIN: Duration = Duration::from_secs(1);
+/// After credentials were refused.
+const MIN_REFUSED_WAIT: Duration = Duration::from_secs(1);
 
-/// When something that the vendor refused is tried with a new name: at once, as that is expected to do, and ever later when
-/// that is refused as well. Counts the refusals in a row.
-fn due_anew(
+/// When to retry with a new name: at once, then with a growing wait.
+fn retry_renamed(
     refused: &mut u32,
     first: Duration,
     jitter: Jitter,
@@ -37,12 +36,12 @@ fn due_anew(
 }
 
 impl Relay {
-    /// The call an id names, no longer in flight; none when nobody waits for it.
-    fn landed(&mut self, action: ActionId) -> Option<(Kind, Call)> {
-        Kind::iter().find_map(|kind| {
-            let flight = &mut self.volatile.slot(kind).flight;
-            let (_, call) = flight.take_if(|(id, _)| *id == action)?;
-            Some((kind, call))
+    /// `None` if the call is no longer in flight.
+    fn take_in_flight(&mut self, action: ActionId) -> Option<(Lane, Call)> {
+        Lane::iter().find_map(|lane| {
+            let in_flight = &mut self.volatile.lane_mut(lane).in_flight;
+            let (_, call) = in_flight.take_if(|(id, _)| *id == action)?;
+            Some((lane, call))
         })
     }
 
@@ -54,17 +53,17 @@ impl Relay {
         jitter: Jitter,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let Some((kind, call)) = self.landed(action) else {
+        let Some((lane, call)) = self.take_in_flight(action) else {
             step.ignored = Some(Ignored::Stale);
             return Ok(());
         };
-        let slot = self.volatile.slot(kind);
-        slot.failures = 0;
-        slot.refused.take_if(|name| *name == <&str>::from(&call));
+        let state = self.volatile.lane_mut(lane);
+        state.failures = 0;
+        state.refused.take_if(|name| *name == <&str>::from(&call));
         self.volatile.jitter = jitter;
-        self.volatile.called |= !matches!(answer, Answer::Acquired { .. });
-        self.let_go(kind);
-        self.space_out(kind, now);
+        self.volatile.reached_vendor |= !matches!(answer, Answer::Acquired { .. });
+        self.release_hold(lane);
+        self.spread_next(lane, now);
         match answer {
             Answer::Ingest {
                 uid,
@@ -72,9 +71,9 @@ impl Relay {
                 dash_url,
                 echo_differs,
             } => {
-                self.volatile.input_doubt = false;
+                self.volatile.ingest_in_doubt = false;
                 self.volatile.keys_refused = 0;
-                self.volatile.input.rest();
+                self.volatile.ingest.reset();
                 self.record(
                     step,
                     Fact::IngestReady {
@@ -87,33 +86,34 @@ impl Relay {
                 )
             }
             Answer::Acquired { resource_id } => self.acquired(step, resource_id, now),
-            Answer::Recording { sid } => self.accepted(step, sid, None, jitter, now),
-            Answer::RecordingElsewhere => {
+            Answer::EgressRunning { sid } => self.accepted(step, sid, None, jitter, now),
+            Answer::EgressElsewhere => {
                 self.record(step, Fact::EgressElsewhere, now)?;
                 self.accepted(step, None, None, jitter, now)
             }
-            Answer::Converting { converter_id } => {
+            Answer::ConverterRunning { converter_id } => {
                 self.accepted(step, None, Some(converter_id), jitter, now)
             }
             Answer::ResourceExpired => {
                 let first = self.first_wait();
                 let volatile = &mut self.volatile;
                 volatile.reacquire = true;
-                volatile.egress.rest();
-                volatile.egress.due = due_anew(&mut volatile.resources_refused, first, jitter, now);
+                volatile.egress.reset();
+                volatile.egress.due =
+                    retry_renamed(&mut volatile.resources_refused, first, jitter, now);
                 Ok(())
             }
             Answer::KeysRotated => {
-                self.volatile.input.rest();
+                self.volatile.ingest.reset();
                 self.record(step, Fact::KeysRotated, now)
             }
             Answer::Feed(reading) => self.feed_read(step, reading, now),
             Answer::NotYetPlayable => {
-                self.volatile.watch.good = false;
-                self.volatile.watch.last = Some("not yet playable");
+                self.volatile.feed.good = false;
+                self.volatile.feed.last = Some("not yet playable");
                 Ok(())
             }
-            // A slow look at an egress that another has replaced meanwhile says nothing of that one.
+            // That egress was replaced meanwhile.
             Answer::Egress(_) if !self.is_about_the_egress(&call) => {
                 step.ignored = Some(Ignored::Stale);
                 Ok(())
@@ -121,14 +121,14 @@ impl Relay {
             Answer::Egress(reading) => self.egress_read(step, reading, now),
             Answer::Hosts { present } => self.hosts_read(step, present, now),
             Answer::Updated => {
-                self.volatile.egress.rest();
+                self.volatile.egress.reset();
                 self.volatile
-                    .health
-                    .hasten(now + self.durable.spec.timing.poll_interval);
+                    .egress_poll
+                    .bring_forward(now + self.durable.spec.timing.poll_interval);
                 Ok(())
             }
             Answer::Stopped => {
-                self.volatile.egress.rest();
+                self.volatile.egress.reset();
                 self.egress_gone(step, "its stop was answered", false, now)
             }
             Answer::Disabled => self.record(step, Fact::IngestDisabled, now),
@@ -138,10 +138,11 @@ impl Relay {
         }
     }
 
-    /// A deadline held back is let go by an answer: of a watched relay, by one on its feed or its seller, and when the
-    /// other is not being asked for. The feed comes first, and says nothing of a seller who is back.
-    fn let_go(&mut self, kind: Kind) {
-        let seen = matches!(kind, Kind::Feed | Kind::Hosts) || !self.durable.phase.is_watched();
+    /// Lets deadlines fire again. A watched relay needs an answer about the feed or the seller, with no poll in flight:
+    /// the feed's comes first and cannot tell that the seller is back.
+    fn release_hold(&mut self, lane: Lane) {
+        let seen =
+            matches!(lane, Lane::FeedPoll | Lane::HostsPoll) || !self.durable.phase.is_watched();
         if seen && !self.is_polling() {
             self.volatile.hold_until = None;
         }
@@ -155,78 +156,76 @@ impl Relay {
         jitter: Jitter,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let Some((kind, call)) = self.landed(action) else {
+        let Some((lane, call)) = self.take_in_flight(action) else {
             step.ignored = Some(Ignored::Stale);
             return Ok(());
         };
         self.volatile.jitter = jitter;
-        self.volatile.called |= !failure.is_own_budget();
-        let slot = self.volatile.slot(kind);
-        slot.failures += 1;
-        let failures = slot.failures;
+        self.volatile.reached_vendor |= !failure.is_own_budget();
+        let state = self.volatile.lane_mut(lane);
+        state.failures += 1;
+        let failures = state.failures;
         if failure.class != Class::Unauthorized {
-            slot.refused.take_if(|name| *name == <&str>::from(&call));
+            state.refused.take_if(|name| *name == <&str>::from(&call));
         }
         let mut wait = back_off(self.first_wait(), failures, jitter, &failure);
         if failure.class == Class::Unauthorized {
-            wait = wait.max(REFUSED_AGAIN);
+            wait = wait.max(MIN_REFUSED_WAIT);
         }
         let retry_at = now + wait;
-        let mends = self.is_tried_again(kind, &call, failure.class);
-        match kind {
-            // A look that failed is no reading; the next one comes at its time, or later if the vendor asks for that.
-            Kind::Feed | Kind::Health | Kind::Hosts | Kind::Recordings => {
+        let retries = self.will_retry(lane, &call, failure.class);
+        match lane {
+            // A failed poll is no reading. The next one keeps its time, unless the vendor asks to wait.
+            Lane::FeedPoll | Lane::EgressPoll | Lane::HostsPoll | Lane::RecordingsPoll => {
                 let asked = failure.retry_after_ms.map(|_| retry_at);
-                let slot = self.volatile.slot(kind);
-                slot.due = slot.due.max(asked);
-                // What was read of the feed before is too old to go live on.
-                self.volatile.watch.good &= kind != Kind::Feed;
-                self.may_be_live(step, now)
+                let state = self.volatile.lane_mut(lane);
+                state.due = state.due.max(asked);
+                // The last reading is too old to go live on.
+                self.volatile.feed.good &= lane != Lane::FeedPoll;
+                self.go_live_if_watchable(step, now)
             }
-            Kind::Input => {
-                self.volatile.input.due = Some(retry_at);
+            Lane::Ingest => {
+                self.volatile.ingest.due = Some(retry_at);
                 self.volatile.last_failure = Some(failure.clone());
-                self.input_failed(step, &call, failure, (mends, failures), now)
+                self.ingest_failed(step, &call, failure, (retries, failures), now)
             }
-            Kind::Egress => {
+            Lane::Egress => {
                 self.volatile.egress.due = Some(retry_at);
                 self.volatile.last_failure = Some(failure.clone());
-                self.egress_failed(step, &call, failure, mends, now)
+                self.egress_failed(step, &call, failure, retries, now)
             }
         }
     }
 
-    /// The wait after a first failure.
     fn first_wait(&self) -> Duration {
         let poll = self.durable.spec.timing.poll_interval;
         poll.min(Duration::from_secs(1))
     }
 
-    /// Whether a call that failed is made again. Vendors refuse good credentials now and then, so a refusal counts only
-    /// while the relay is provisioned, and only when the same call was refused twice in a row. A relay that is on air goes
-    /// on until a deadline ends it, and one that is taken down until its patience is over.
-    fn is_tried_again(&mut self, kind: Kind, call: &Call, class: Class) -> bool {
+    /// Whether a failed call is retried. Vendors sometimes refuse valid credentials, so that ends only a relay in
+    /// `provisioning`, after two refusals in a row. Otherwise a deadline decides.
+    fn will_retry(&mut self, lane: Lane, call: &Call, class: Class) -> bool {
         if self.durable.phase.is_watched() && self.serves_a_replacement(call) {
             return true;
         }
         if class == Class::Quota {
-            // Other relays end and make room; one that is on air waits for it.
+            // Other relays end and free quota.
             return self.durable.phase.is_watched();
         }
         if class != Class::Unauthorized {
-            return class.may_pass();
+            return class.is_transient();
         }
         let name: &'static str = call.into();
-        let before = self.volatile.slot(kind).refused.replace(name);
+        let before = self.volatile.lane_mut(lane).refused.replace(name);
         self.durable.phase != Phase::Provisioning || before != Some(name)
     }
 
-    /// Whether a call of a relay on air is for an egress that takes another's place. Whatever such a call is refused for, the
-    /// relay goes on until a deadline ends it. A start that may have been carried out is judged by itself.
+    /// Whether a call is for a replacement egress. Its refusal does not end a relay on air; a deadline does. A start in
+    /// doubt is handled on its own.
     fn serves_a_replacement(&self, call: &Call) -> bool {
         match call {
             Call::RotateKeys { .. } | Call::Acquire { .. } | Call::CreateConverter { .. } => true,
-            Call::StartEgress { .. } => !self.volatile.egress_doubt,
+            Call::StartEgress { .. } => !self.volatile.egress_in_doubt,
             Call::CreateIngest { .. }
             | Call::FindIngest { .. }
             | Call::PollFeed { .. }
@@ -248,11 +247,11 @@ impl Relay {
     ) -> Result<(), IllegalTransition> {
         match call {
             Call::FindIngest { attempt } => {
-                self.volatile.input_doubt = false;
+                self.volatile.ingest_in_doubt = false;
                 if self.durable.phase == Phase::Stopping {
                     return Ok(());
                 }
-                self.volatile.input.rest();
+                self.volatile.ingest.reset();
                 self.record(
                     step,
                     Fact::IngestRequested {
@@ -275,7 +274,7 @@ impl Relay {
             Call::StopEgress(_) if self.durable.phase == Phase::Stopping => {
                 self.defer_egress(step, self.recheck_at(now), now)
             }
-            Call::StopEgress(_) => match self.missed(now) {
+            Call::StopEgress(_) => match self.count_not_found(now) {
                 Some(again) => {
                     self.volatile.egress.due = Some(again);
                     Ok(())

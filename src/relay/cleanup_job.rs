@@ -1,9 +1,9 @@
-//! What a relay still owes a vendor when it goes on without an answer.
+//! What a relay leaves to be removed at a vendor when it goes on without an answer.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// What is owed.
+/// What a cleanup job does.
 #[derive(
     Debug,
     Clone,
@@ -18,12 +18,11 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Cleanup {
-    /// Stop this egress. After a 404 it is looked for again: an Agora task in a fail-over answers 404 and comes back
-    /// (`agora.md §8.1`).
+    /// Stop this egress. A 404 is checked again: Agora may be moving the task (`agora.md §8.1`).
     StopEgress {
-        /// The resource it runs on.
+        /// Its resource.
         resource_id: String,
-        /// Resources it may run on instead: a start on each may have been carried out, and the answers were lost.
+        /// Resources it may run on instead: a start on each is in doubt.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         other_resources: Vec<String>,
         /// Its session.
@@ -33,12 +32,11 @@ pub enum Cleanup {
         /// Its uid.
         uid: u32,
     },
-    /// An egress that runs, or may run, and whose sid nobody told us: it is stopped when a notification names the sid, or
-    /// ends by itself (`maxRecordingHour`).
+    /// Stop an egress of unknown session, once a notification names it. It ends at `maxRecordingHour` anyway.
     UnknownEgress {
-        /// The resource it was started on.
+        /// Its last resource.
         resource_id: String,
-        /// Resources it may run on instead: a start on each may have been carried out, and the answers were lost.
+        /// Resources it may run on instead: a start on each is in doubt.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         other_resources: Vec<String>,
         /// Its label.
@@ -50,19 +48,19 @@ pub enum Cleanup {
     DeleteConverter {
         /// Its id.
         converter_id: String,
-        /// Where it runs.
+        /// Its region.
         region: String,
     },
-    /// Find a converter by its name, and delete it.
+    /// Find a converter by its tag and delete it.
     FindConverter {
-        /// Its name: our tag.
+        /// Its tag.
         name: String,
-        /// Where it would run.
+        /// Its region.
         region: String,
     },
-    /// Find an ingest by its tag, and delete it.
+    /// Find an ingest by its tag and delete it.
     FindIngest {
-        /// Our mark.
+        /// Its tag.
         tag: String,
     },
     /// Disable this ingest.
@@ -70,7 +68,7 @@ pub enum Cleanup {
         /// Its uid.
         uid: String,
     },
-    /// Disable this ingest: something published into it after its relay was over.
+    /// Disable this ingest, which something published into after its relay ended.
     DisableStray {
         /// Its uid.
         uid: String,
@@ -80,20 +78,20 @@ pub enum Cleanup {
         /// Its uid.
         uid: String,
     },
-    /// Delete this video.
+    /// Delete this recording.
     DeleteRecording {
         /// Its uid.
         uid: String,
     },
-    /// Look for recordings once more.
+    /// Search again for recordings.
     FindRecordings {
-        /// The ingest they came from.
+        /// Their ingest.
         ingest: String,
     },
 }
 
 impl Cleanup {
-    /// The vendor's own id of what it is about: with the kind, it names the cleanup job.
+    /// The vendor's id of the object. With the kind, it identifies the cleanup job.
     #[must_use]
     pub fn target(&self) -> &str {
         match self {
@@ -111,15 +109,15 @@ impl Cleanup {
     }
 }
 
-/// Something owed, and when to try first.
+/// A cleanup and its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CleanupJob {
-    /// What is owed.
+    /// What to do.
     #[serde(flatten)]
-    pub owed: Cleanup,
-    /// Not before this.
+    pub cleanup: Cleanup,
+    /// Earliest time of the first try.
     pub due: DateTime<Utc>,
-    /// When the vendor's own limit has passed, and nothing is owed any more.
+    /// When the vendor's own limit has removed the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<DateTime<Utc>>,
 }

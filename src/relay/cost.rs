@@ -1,13 +1,13 @@
-//! What a relay cost, in integers: cents for the ledger, millionths of a dollar for the sums.
+//! The cost of a relay in integers.
 
 use serde::{Deserialize, Serialize};
 
 /// Prices in millionths of a US dollar per 1,000 minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prices {
-    /// A minute stored at Cloudflare (5,000,000 by default: `cloudflare-stream.md §6.3`).
+    /// Storage at the platform (5,000,000 by default: `cloudflare-stream.md §6.3`).
     pub stored: u64,
-    /// A minute of the egress (14,000,000 for web mode in HD: `agora.md §3.11, §4.11`).
+    /// The egress (14,000,000 for web mode in HD: `agora.md §3.11, §4.11`).
     pub egress: u64,
 }
 
@@ -27,31 +27,31 @@ pub struct Prices {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Source {
-    /// The sum of the known durations of the relay's recordings.
+    /// The sum of the recordings' known durations.
     Recording,
-    /// The time it was live, as observed: no recording's duration is known, or one's is not and this is more.
+    /// The time live: no duration is known, or not all are and this is longer.
     Observed,
 }
 
-/// What a relay cost: one row in the ledger.
+/// A row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Seconds, rounded up.
+    /// Rounded up.
     pub duration_seconds: u64,
-    /// Whole minutes of that, rounded up.
+    /// Rounded up.
     pub minutes: u64,
-    /// What Cloudflare stores it for, in cents, rounded up.
+    /// Storage in cents, rounded up.
     pub cost_cents: u64,
-    /// The same in millionths of a dollar, exact.
+    /// Storage in millionths of a dollar, exact.
     pub cost_micros: u64,
-    /// What Agora's egresses cost, in millionths of a dollar.
+    /// Egress in millionths of a dollar.
     pub agora_cost_micros: u64,
-    /// Where the duration comes from.
+    /// Source of the duration.
     pub source: Source,
 }
 
 impl Cost {
-    /// The cost of `duration_seconds` stored and of egresses that ran for `egress_seconds`.
+    /// From seconds of storage and of egress.
     #[must_use]
     pub fn new(duration_seconds: u64, source: Source, egress_seconds: u64, prices: Prices) -> Self {
         let minutes = duration_seconds.div_ceil(60);

@@ -1,4 +1,4 @@
-//! What time decides.
+//! What happens when a phase's deadline passes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,33 +12,33 @@ use super::state::{EgressStage, RecordingState};
 use super::step::Step;
 use super::{Presence, Relay};
 
-/// How long a relay waits in `stopping` for what it takes down; what is still open then is owed.
+/// What is still open then becomes a cleanup job.
 const STOPPING_PATIENCE: TimeDelta = TimeDelta::seconds(30);
-/// How long the last poll before `live_timeout` is waited for.
+/// How long the last poll before `live_timeout` may take.
 const LAST_POLL: TimeDelta = TimeDelta::seconds(5);
-/// At most so many egresses take another's place.
-pub(super) const REPLACEMENTS: u32 = 2;
-/// When a recording that did not turn up is looked for again.
+/// How often an egress is replaced.
+pub(super) const MAX_REPLACEMENTS: u32 = 2;
+/// When a missing recording is searched for again.
 const LATE_RECORDING: TimeDelta = TimeDelta::hours(1);
-/// When that is given up.
+/// When that search expires.
 const LATE_RECORDING_LIMIT: TimeDelta = TimeDelta::hours(25);
 
-/// What a deadline is about.
+/// What should have happened before a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deadline {
-    /// The egress had to accept.
+    /// The egress is accepted.
     Provisioning,
-    /// It had to be live.
+    /// The relay is live.
     Live,
-    /// It was live for long enough.
+    /// The relay has ended.
     MaxDuration,
-    /// The seller had to be back.
+    /// The seller is back.
     SellerAway,
-    /// The feed had to be back.
+    /// The feed is back.
     FeedGone,
-    /// Everything had to be down.
+    /// Egress and ingest are down.
     Stopping,
-    /// The recordings had to be found.
+    /// The recordings are found.
     Recordings,
 }
 
@@ -77,17 +77,18 @@ impl Relay {
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at),
-            // What is in flight is waited for: only what failed, or was never asked, is given up.
+            // Calls in flight are waited for.
             Phase::Stopping
-                if self.volatile.input.flight.is_none()
-                    && self.volatile.egress.flight.is_none() =>
+                if self.volatile.ingest.in_flight.is_none()
+                    && self.volatile.egress.in_flight.is_none() =>
             {
                 durable
                     .stopped_at
                     .map(|from| (from + STOPPING_PATIENCE, Deadline::Stopping))
             }
             Phase::Finalizing
-                if !durable.recordings_settled && self.volatile.recordings.flight.is_none() =>
+                if !durable.recordings_settled
+                    && self.volatile.recordings_poll.in_flight.is_none() =>
             {
                 let unanswered = timing.recording_timeout * 2;
                 let (from, wait) = match durable.recordings_answered_at {
@@ -100,7 +101,7 @@ impl Relay {
         }
     }
 
-    /// Acts on every deadline that has passed, unless that must wait for a poll.
+    /// Acts on the earliest deadline, unless deadlines wait for a poll.
     pub(super) fn act_on_deadlines(
         &mut self,
         step: &mut Step,
@@ -117,7 +118,7 @@ impl Relay {
             Deadline::Provisioning => {
                 let outcome = match &self.volatile.last_failure {
                     Some(failure)
-                        if failure.class.may_pass() || failure.class == Class::Unauthorized =>
+                        if failure.class.is_transient() || failure.class == Class::Unauthorized =>
                     {
                         Outcome::of(failure.clone())
                     }
@@ -134,7 +135,7 @@ impl Relay {
         }
     }
 
-    /// One last look at egress, seller and feed, so that the reason can be told; then the end.
+    /// Polls once more, so that the outcome has evidence, then ends the relay.
     fn live_timeout(
         &mut self,
         step: &mut Step,
@@ -144,38 +145,37 @@ impl Relay {
         match volatile.last_poll_until {
             None => {
                 volatile.last_poll_until = Some(now + LAST_POLL);
-                for slot in [
-                    &mut volatile.health,
-                    &mut volatile.hosts,
-                    &mut volatile.feed,
+                for state in [
+                    &mut volatile.egress_poll,
+                    &mut volatile.hosts_poll,
+                    &mut volatile.feed_poll,
                 ] {
-                    slot.due = Some(now);
+                    state.due = Some(now);
                 }
-                volatile.seller.book.doubt_page();
+                volatile.seller.reports.doubt_page();
                 Ok(())
             }
             Some(_) => {
                 let outcome = Outcome {
                     code: OutcomeCode::LiveTimeout,
-                    detail: self.what_was_seen(now),
+                    detail: self.observations(now),
                 };
                 self.end(step, outcome, now)
             }
         }
     }
 
-    /// Whether a poll is in flight.
     pub(super) fn is_polling(&self) -> bool {
         [
-            &self.volatile.health,
-            &self.volatile.hosts,
-            &self.volatile.feed,
+            &self.volatile.egress_poll,
+            &self.volatile.hosts_poll,
+            &self.volatile.feed_poll,
         ]
         .iter()
-        .any(|slot| slot.flight.is_some())
+        .any(|state| state.in_flight.is_some())
     }
 
-    /// The egress answers and the feed stays away: it is stopped, and another takes its place.
+    /// The egress runs without a feed: stops it so that another can replace it.
     fn feed_timeout(
         &mut self,
         step: &mut Step,
@@ -186,19 +186,19 @@ impl Relay {
             .egress
             .as_ref()
             .is_some_and(|egress| egress.stage == EgressStage::Running);
-        if runs && self.egress_ref().is_some() && self.durable.replacements < REPLACEMENTS {
-            self.volatile.egress.rest();
+        if runs && self.egress_ref().is_some() && self.durable.replacements < MAX_REPLACEMENTS {
+            self.volatile.egress.reset();
             return self.record(step, Fact::EgressRetiring, now);
         }
         let outcome = Outcome {
             code: OutcomeCode::EgressLost,
-            detail: self.what_was_seen(now),
+            detail: self.observations(now),
         };
         self.end(step, outcome, now)
     }
 
-    /// What was last seen of everything, for an outcome's detail.
-    pub(super) fn what_was_seen(&self, now: DateTime<Utc>) -> Detail {
+    /// The last readings.
+    pub(super) fn observations(&self, now: DateTime<Utc>) -> Detail {
         let egress = match self.volatile.last_egress {
             Some(EgressReading::Publishing) => Some("it says that it publishes"),
             Some(EgressReading::Connecting) => Some("it had not begun to publish"),
@@ -219,15 +219,15 @@ impl Relay {
             egress: egress.map(Into::into),
             feed: self
                 .volatile
-                .watch
-                .told_errored
+                .feed
+                .reported_error
                 .clone()
-                .or_else(|| self.volatile.watch.last.map(Into::into)),
+                .or_else(|| self.volatile.feed.last.map(Into::into)),
             untried: false,
         }
     }
 
-    /// The search for recordings is given up, and made again later as a cleanup job.
+    /// Leaves a later search to a cleanup job.
     fn give_up_recordings(
         &mut self,
         step: &mut Step,
@@ -242,10 +242,10 @@ impl Relay {
                 .any(|v| v.state == RecordingState::Processing);
         let missing = durable.spec.enable_recording && expected && !found;
         if let Some(ingest) = durable.ingest.uid.clone() {
-            let owed = Cleanup::FindRecordings { ingest };
+            let cleanup = Cleanup::FindRecordings { ingest };
             self.defer(
                 step,
-                owed,
+                cleanup,
                 now + LATE_RECORDING,
                 Some(now + LATE_RECORDING_LIMIT),
                 now,

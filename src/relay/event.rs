@@ -1,4 +1,4 @@
-//! What a relay hears: answers to its calls, hints from vendors, words from the marketplace, and time.
+//! The inputs of a relay.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,71 +6,71 @@ use super::action::ActionId;
 use super::failure::{Failure, Jitter};
 use super::state::Recording;
 
-/// Something a relay hears.
+/// An input of a relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Time has passed.
     Tick,
-    /// The relay was loaded from the store after its actor or the whole process died.
+    /// The relay was loaded after a crash.
     Recovered {
-        /// Spreads the first looks of many relays.
+        /// Spreads the first polls.
         jitter: Jitter,
     },
     /// A call was answered.
     Answered {
-        /// Which.
+        /// Its id.
         action: ActionId,
-        /// What came back.
+        /// The answer.
         answer: Answer,
         /// Spreads the next poll.
         jitter: Jitter,
     },
     /// A call failed.
     Failed {
-        /// Which.
+        /// Its id.
         action: ActionId,
-        /// How.
+        /// The failure.
         failure: Failure,
-        /// Spreads the next try.
+        /// Spreads the retry.
         jitter: Jitter,
     },
-    /// Somebody wants it stopped.
+    /// A stop was requested.
     Stop,
-    /// The egress of the channel's last relay is down: ours may start.
+    /// The egress of the channel's previous relay is down.
     PredecessorDown,
-    /// The recorder's page reported.
+    /// A report of the recorder page.
     Page {
-        /// Which recorder's page.
+        /// The page's egress.
         attempt: u32,
-        /// What.
+        /// The report.
         report: PageReport,
     },
-    /// A verified notification of a vendor: leads to a poll, and is never trusted alone.
+    /// A verified notification: it leads to a poll and is never trusted alone.
     Hint(Hint),
-    /// Recordings that turned up after the search was over.
+    /// Recordings found after the search was over.
     LateRecordings(Vec<Recording>),
 }
 
-/// What the recorder's page reports.
+/// A report of the recorder page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PageReport {
-    /// Whether the seller is there.
+    /// Whether the seller is in the channel.
     Seller {
-        /// Orders what one page says.
+        /// Orders one page's reports.
         seq: u64,
-        /// Whether the seller is there.
+        /// Whether present.
         present: bool,
     },
-    /// It is not in the channel, and shows nothing.
+    /// The page shows nothing.
     CannotJoin(PageTrouble),
 }
 
-/// Why the recorder's page is not in the channel.
+/// Why the recorder page cannot join the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PageTrouble {
-    /// Agora's Web SDK could not be loaded.
+    /// Agora's Web SDK does not load.
     NoSdk,
     /// Agora did not answer in time.
     Timeout,
@@ -79,9 +79,9 @@ pub enum PageTrouble {
 }
 
 impl PageTrouble {
-    /// In words.
+    /// A sentence for operators.
     #[must_use]
-    pub fn words(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Self::NoSdk => "the recorder's page cannot load Agora's Web SDK",
             Self::Timeout => "the recorder's page cannot join the channel: Agora does not answer",
@@ -92,78 +92,78 @@ impl PageTrouble {
     }
 }
 
-/// What came back from a call.
+/// The answer to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The ingest is there.
+    /// The ingest exists.
     Ingest {
-        /// Cloudflare's uid.
+        /// The platform's uid.
         uid: String,
-        /// Where buyers watch, over HLS.
+        /// HLS playback URL.
         hls_url: String,
-        /// The same over DASH.
+        /// DASH playback URL.
         dash_url: String,
-        /// Settings that came back otherwise than sent.
+        /// Settings that the platform changed.
         echo_differs: Vec<String>,
     },
-    /// A resource to start an egress on.
+    /// A resource was acquired.
     Acquired {
         /// Its id.
         resource_id: String,
     },
-    /// The egress runs: just started, or found running.
-    Recording {
-        /// Its session, unless Agora told only that it runs.
+    /// The egress was started, or already runs.
+    EgressRunning {
+        /// Its session, if named.
         sid: Option<String>,
     },
-    /// It runs already, on an earlier resource of the same cname and uid (400/53): its session was told to nobody.
-    RecordingElsewhere,
-    /// The resource is too old to start on.
+    /// The egress already runs on an earlier resource (400/53). Its session is unknown.
+    EgressElsewhere,
+    /// The resource is too old.
     ResourceExpired,
-    /// The converter runs: just created, or found under its name.
-    Converting {
+    /// The converter was created, or already runs.
+    ConverterRunning {
         /// Its id.
         converter_id: String,
     },
     /// The ingest has new keys.
     KeysRotated,
-    /// What the public host says of the ingest.
+    /// A reading of the feed.
     Feed(FeedReading),
-    /// There is no manifest; whether something streams was not asked.
+    /// There is no manifest; the feed was not polled.
     NotYetPlayable,
-    /// What Agora says of the egress.
+    /// A reading of the egress.
     Egress(EgressReading),
-    /// Whether the seller is among the channel's hosts.
+    /// The channel's hosts.
     Hosts {
-        /// Whether.
+        /// Whether the seller is among them.
         present: bool,
     },
-    /// The egress was told its target once more.
+    /// The egress got its target again.
     Updated,
     /// The egress is stopped.
     Stopped,
     /// The ingest is disabled.
     Disabled,
-    /// The ingest is deleted.
+    /// The ingest was deleted.
     Deleted,
-    /// It is not there.
+    /// The object does not exist.
     NotFound,
-    /// The recordings of the ingest that the poll could see.
+    /// The recordings seen by the poll.
     Recordings(Vec<Recording>),
 }
 
-/// What the public host says of an ingest.
+/// The feed as the public host reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedReading {
-    /// `/lifecycle`: it is actively streaming.
+    /// `/lifecycle`: it streams.
     pub live: bool,
-    /// Whether the manifest can be played; none when it was not asked for.
+    /// Whether the manifest can be played, if requested.
     pub playable: Option<bool>,
-    /// The recording that is being recorded.
+    /// The recording in progress.
     pub recording_uid: Option<String>,
 }
 
-/// What Agora says of an egress.
+/// An egress as Agora reports it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
 )]
@@ -172,47 +172,47 @@ pub struct FeedReading {
 pub enum EgressReading {
     /// Its output publishes.
     Publishing,
-    /// It is on its way, or says something unknown.
+    /// It is starting, or unknown.
     Connecting,
-    /// It runs, its output does not.
+    /// It runs without its output.
     Disconnected,
-    /// It has failed and will not mend itself, but is still there.
+    /// It failed for good, but still exists.
     Failed,
-    /// It has exited.
+    /// It exited.
     Exited,
-    /// 404: gone, or moved by Agora and back in a while.
+    /// 404: gone, or moved by Agora and back later.
     NotFound,
 }
 
-/// A vendor's notification.
+/// A notification of a vendor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Hint {
-    /// Cloudflare: an encoder has connected.
+    /// Cloudflare: an encoder connected.
     FeedConnected,
-    /// Cloudflare: the encoder has gone.
+    /// Cloudflare: the encoder disconnected.
     FeedDisconnected,
-    /// Cloudflare: the feed was refused.
+    /// Cloudflare refused the feed.
     FeedErrored {
-        /// Cloudflare's code and words.
+        /// Its code and message.
         reason: String,
     },
-    /// Cloudflare: a recording of this ingest is ready or failed.
+    /// Cloudflare: a recording is ready or failed.
     RecordingDone,
-    /// Agora: the seller has joined.
+    /// Agora: the seller joined.
     SellerJoined,
-    /// Agora: the seller has left.
+    /// Agora: the seller left.
     SellerLeft,
-    /// Agora: something has changed about the egress with this session.
+    /// Agora: this session changed.
     EgressChanged {
         /// Its label.
         cname: String,
         /// Its session.
         sid: String,
     },
-    /// Agora: something has changed about the converter.
+    /// Agora: the converter changed.
     ConverterChanged,
-    /// The recorder's page: it cannot join the channel.
+    /// The recorder page cannot join the channel.
     PageCannotJoin {
         /// Why.
         trouble: PageTrouble,

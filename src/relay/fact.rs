@@ -1,8 +1,9 @@
-//! What happened to a relay for good: the entries of its journal. The durable state is nothing but their sum.
+//! The entries of a relay's journal, and how each changes the durable state.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::announcement::Announcement;
 use super::cleanup_job::{Cleanup, CleanupJob};
 use super::cost::Cost;
 use super::event::Hint;
@@ -19,182 +20,148 @@ use super::state::{
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "snake_case")]
 pub enum Fact {
-    /// The start was accepted. Always the first, and only the first.
+    /// Always the first fact, and only the first.
     Requested {
-        /// What is asked for.
+        /// Its rules.
         spec: Box<Spec>,
     },
-    /// An ingest is about to be asked for.
+    /// A creation is issued.
     IngestRequested {
-        /// Which try: part of its tag.
+        /// Part of its tag.
         attempt: u32,
     },
-    /// The ingest is there.
+    /// The ingest exists.
     IngestReady {
-        /// Cloudflare's uid.
+        /// The platform's uid.
         uid: String,
-        /// Where buyers watch, over HLS.
+        /// HLS playback URL.
         hls_url: String,
-        /// The same over DASH.
+        /// DASH playback URL.
         dash_url: String,
-        /// Settings Cloudflare did not take over as sent.
+        /// Settings that the platform changed.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         echo_differs: Vec<String>,
     },
-    /// An egress is about to be started.
+    /// A start is issued.
     EgressStarting {
-        /// Which of this relay.
+        /// Counts the egresses, from 1.
         attempt: u32,
-        /// Cloud Recording: the resource it is started on.
+        /// Cloud Recording: its resource.
         resource_id: Option<String>,
         /// Cloud Recording: when that was acquired.
         acquired_at: Option<DateTime<Utc>>,
     },
-    /// The same egress (same cname, same uid) is about to be started on a new resource: that is how a start whose answer
-    /// was lost is looked up after the old resource has expired.
+    /// The same egress (same cname and uid) is started on a new resource: this finds out about a start in doubt after
+    /// the old resource expired.
     EgressReacquired {
         /// The new resource.
         resource_id: String,
         /// When it was acquired.
         acquired_at: DateTime<Utc>,
-        /// Whether the start on the resource before may have been carried out: then it may run there.
+        /// Whether the start on the previous resource is in doubt.
         #[serde(default)]
         in_doubt: bool,
     },
-    /// The egress runs on a resource of before: its session belongs to that one (`agora.md §7.1`, 1003).
+    /// The egress runs on an earlier resource, which its session belongs to (`agora.md §7.1`, 1003).
     EgressElsewhere,
     /// The egress runs.
     EgressAccepted {
-        /// Cloud Recording: its session, if we were told.
+        /// Cloud Recording: its session, if named.
         sid: Option<String>,
         /// Media Push: its id.
         converter_id: Option<String>,
     },
-    /// A notification named the session of an egress that runs without our knowing it.
+    /// A notification named the session of an egress whose start got no answer.
     EgressDiscovered {
         /// Its session.
         sid: String,
     },
-    /// A vendor told something that led to a poll. It is kept for people: by itself it changes nothing.
+    /// A hint led to a poll. Changes no state.
     Notified {
-        /// What.
+        /// The hint.
         hint: Hint,
     },
-    /// The egress answers, but must give way to another: it is stopped first.
+    /// The egress is stopped so that another can replace it.
     EgressRetiring,
-    /// The egress is proved gone.
+    /// The egress is gone.
     EgressGone {
-        /// What proved it.
+        /// How that is known.
         proof: String,
     },
-    /// Another egress takes its place: the ingest's keys are rotated first.
+    /// Another egress will replace the one that is gone.
     EgressReplacing,
-    /// The ingest has new keys: no egress of before can publish.
+    /// Earlier egresses cannot publish any more.
     KeysRotated,
-    /// A buyer can press play.
+    /// Viewers can watch.
     Live,
-    /// Cloudflare named a recording of this relay.
+    /// A recording was first seen.
     RecordingSeen {
         /// Its uid.
         uid: String,
     },
     /// The feed is gone.
     FeedLost {
-        /// Since when.
+        /// The first bad reading.
         since: DateTime<Utc>,
     },
     /// The feed is back.
     FeedRestored,
     /// The seller is away.
     SellerAway {
-        /// Since when.
+        /// The first such reading.
         since: DateTime<Utc>,
     },
     /// The seller is back.
     SellerBack,
-    /// How it ends.
+    /// The outcome is decided.
     Ending {
-        /// How.
+        /// The outcome.
         outcome: Box<Outcome>,
     },
     /// The ingest is disabled.
     IngestDisabled,
-    /// The ingest is not there.
+    /// The ingest is gone.
     IngestGone,
-    /// The relay goes on without an answer, and owes.
+    /// The relay goes on without an answer.
     CleanupAdded {
-        /// What.
+        /// What is left to do.
         cleanup_job: Box<CleanupJob>,
     },
-    /// Egress and ingest are down, or owed.
+    /// Egress and ingest are down, or left to cleanup jobs.
     TakenDown,
-    /// A look for recordings was answered for the first time.
+    /// The first answer to a poll for recordings.
     RecordingsAnswered,
-    /// What is known of a recording has changed.
+    /// A recording was found or changed.
     Recording {
-        /// What is known now.
+        /// Its new state.
         recording: Box<Recording>,
     },
     /// The search for recordings is over.
     RecordingsSettled {
-        /// Whether one was expected and did not turn up.
+        /// Whether a recording was expected and not found.
         missing: bool,
     },
-    /// Everything is accounted for.
+    /// The relay is finished.
     Ended {
-        /// What it cost, when it went live or left a video.
+        /// `None` if it never went live and left no recording.
         cost: Option<Cost>,
     },
 }
 
-/// What the marketplace is told.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
-)]
-pub enum Announcement {
-    /// The slot is taken.
-    #[strum(serialize = "relay.starting")]
-    Starting,
-    /// A buyer can press play.
-    #[strum(serialize = "relay.live")]
-    Live,
-    /// The feed is gone or the seller away.
-    #[strum(serialize = "relay.interrupted")]
-    Interrupted,
-    /// Both are back.
-    #[strum(serialize = "relay.resumed")]
-    Resumed,
-    /// It ends well.
-    #[strum(serialize = "relay.stopped")]
-    Stopped,
-    /// It ends badly.
-    #[strum(serialize = "relay.failed")]
-    Failed,
-    /// A recording can be watched.
-    #[strum(serialize = "recording.ready")]
-    RecordingReady,
-    /// No recording turned up.
-    #[strum(serialize = "recording.missing")]
-    RecordingMissing,
-    /// Nothing more will happen.
-    #[strum(serialize = "relay.ended")]
-    Ended,
-}
-
 impl Durable {
-    /// Adds a fact, and says what the marketplace is told of it.
+    /// Applies a fact and returns the message it causes.
     ///
     /// # Errors
-    /// [`IllegalTransition`] when the fact cannot follow on this state: a fault of the code, never of a vendor.
+    /// [`IllegalTransition`] if the fact cannot follow on this state: a bug in the core.
     pub fn apply(
         &mut self,
         fact: &Fact,
         at: DateTime<Utc>,
     ) -> Result<Option<Announcement>, IllegalTransition> {
         let before = self.phase;
-        let mut told = None;
+        let mut announcement = None;
         match fact {
-            Fact::Requested { .. } | Fact::Notified { .. } => told = None,
+            Fact::Requested { .. } | Fact::Notified { .. } => announcement = None,
             Fact::IngestRequested { attempt } => {
                 self.ingest.stage = IngestStage::Requested;
                 self.ingest.attempt = *attempt;
@@ -293,7 +260,7 @@ impl Durable {
             Fact::Live => {
                 self.phase = self.phase.after(Move::Playable)?;
                 self.live_at = Some(at);
-                told = Some(Announcement::Live);
+                announcement = Some(Announcement::Live);
             }
             Fact::RecordingSeen { uid } => {
                 if !self
@@ -314,20 +281,20 @@ impl Durable {
             Fact::FeedLost { since } => {
                 self.feed_gone_since = Some(*since);
                 self.feed_patience_from = Some(*since);
-                told = self.interrupt()?;
+                announcement = self.interrupt()?;
             }
             Fact::FeedRestored => {
                 self.feed_gone_since = None;
                 self.feed_patience_from = None;
-                told = self.resume()?;
+                announcement = self.resume()?;
             }
             Fact::SellerAway { since } => {
                 self.seller_away_since = Some(*since);
-                told = self.interrupt()?;
+                announcement = self.interrupt()?;
             }
             Fact::SellerBack => {
                 self.seller_away_since = None;
-                told = self.resume()?;
+                announcement = self.resume()?;
             }
             Fact::Ending { outcome } => {
                 self.phase = self.phase.after(Move::Ending)?;
@@ -335,7 +302,7 @@ impl Durable {
                 self.feed_gone_since = None;
                 self.feed_patience_from = None;
                 self.seller_away_since = None;
-                told = Some(if outcome.code.ended_well() {
+                announcement = Some(if outcome.code.ended_well() {
                     Announcement::Stopped
                 } else {
                     Announcement::Failed
@@ -344,11 +311,11 @@ impl Durable {
             }
             Fact::IngestDisabled => self.ingest.stage = IngestStage::Disabled,
             Fact::IngestGone => self.ingest.stage = IngestStage::Settled,
-            Fact::CleanupAdded { cleanup_job } => self.defer(&cleanup_job.owed, at),
+            Fact::CleanupAdded { cleanup_job } => self.defer(&cleanup_job.cleanup, at),
             Fact::TakenDown => self.phase = self.phase.after(Move::TakenDown)?,
             Fact::RecordingsAnswered => self.recordings_answered_at = Some(at),
             Fact::Recording { recording } => {
-                // One nobody wanted is owed as a deletion, and not told of.
+                // Otherwise it is deleted, and not announced.
                 let ready = recording.state == RecordingState::Ready && self.spec.enable_recording;
                 match self
                     .recordings
@@ -356,40 +323,40 @@ impl Durable {
                     .find(|known| known.uid == recording.uid)
                 {
                     Some(known) => {
-                        told = (ready && known.state != RecordingState::Ready)
+                        announcement = (ready && known.state != RecordingState::Ready)
                             .then_some(Announcement::RecordingReady);
                         *known = (**recording).clone();
                     }
                     None => {
-                        told = ready.then_some(Announcement::RecordingReady);
+                        announcement = ready.then_some(Announcement::RecordingReady);
                         self.recordings.push((**recording).clone());
                     }
                 }
             }
             Fact::RecordingsSettled { missing } => {
                 self.recordings_settled = true;
-                told = missing.then_some(Announcement::RecordingMissing);
+                announcement = missing.then_some(Announcement::RecordingMissing);
             }
             Fact::Ended { cost } => {
                 self.phase = self.phase.after(Move::Closed)?;
                 self.cost = *cost;
                 self.ended_at = Some(at);
-                told = Some(Announcement::Ended);
+                announcement = Some(Announcement::Ended);
             }
         }
         if self.phase != before {
             self.phase_since = at;
         }
-        if told.is_some() {
+        if announcement.is_some() {
             self.announced += 1;
         }
-        Ok(told)
+        Ok(announcement)
     }
 
-    /// The state a journal adds up to; none when it does not begin with a request.
+    /// Replays a journal. `None` if it does not begin with [`Fact::Requested`].
     ///
     /// # Errors
-    /// [`IllegalTransition`] when one of its facts cannot follow on those before it.
+    /// [`IllegalTransition`] if a fact cannot follow on those before it.
     pub fn replay<'a>(
         journal: impl IntoIterator<Item = (DateTime<Utc>, &'a Fact)>,
     ) -> Result<Option<Self>, IllegalTransition> {
@@ -431,8 +398,8 @@ impl Durable {
         }
     }
 
-    fn defer(&mut self, owed: &Cleanup, at: DateTime<Utc>) {
-        match owed {
+    fn defer(&mut self, cleanup: &Cleanup, at: DateTime<Utc>) {
+        match cleanup {
             Cleanup::StopEgress { .. }
             | Cleanup::UnknownEgress { .. }
             | Cleanup::DeleteConverter { .. }

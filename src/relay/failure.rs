@@ -1,40 +1,40 @@
-//! Vendor calls that failed, as the life cycle sees them, and when to try again.
+//! Failures of vendor calls, and when to retry.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of failure it is, by what the caller can do about it.
+/// What the caller can do about a failure.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Class {
-    /// The credentials were refused: only others help.
+    /// Credentials refused.
     Unauthorized,
-    /// The request was refused as wrong: the same request will be refused again.
+    /// Invalid: a repeat will be refused too.
     Rejected,
-    /// The object is not there. At Agora this may be a fail-over.
+    /// The object does not exist. At Agora: or is moving.
     NotFound,
-    /// Something is in the way: a name is taken, a recording is still being recorded.
+    /// A name is taken, or a recording is in progress.
     Conflict,
-    /// Too many requests, told by the vendor or by our own governor.
+    /// By the vendor, or by our own governor.
     RateLimited,
-    /// The account's quota of something is used up, or a product is not enabled for it.
+    /// Quota used up, or product not enabled.
     Quota,
-    /// The vendor could not be reached, or failed (5xx).
+    /// Unreachable, or 5xx.
     Unavailable,
     /// No answer in time.
     Timeout,
-    /// An answer that does not follow the documents.
+    /// The answer contradicts the vendor's documents.
     Unexpected,
 }
 
 impl Class {
-    /// Whether the same request may succeed later. A refusal of credentials is judged where it is met.
+    /// Whether the same request may succeed later. Refused credentials are judged by the caller.
     #[must_use]
-    pub fn may_pass(self) -> bool {
+    pub fn is_transient(self) -> bool {
         match self {
             Self::RateLimited | Self::Unavailable | Self::Timeout | Self::Unexpected => true,
             Self::Unauthorized | Self::Rejected | Self::NotFound | Self::Conflict | Self::Quota => {
@@ -44,46 +44,46 @@ impl Class {
     }
 }
 
-/// A vendor call that failed. Its texts hold no secret.
+/// A failed vendor call. Contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Who was called: `cloudflare` or `agora`.
+    /// `cloudflare` or `agora`.
     pub vendor: String,
-    /// Which call, in the vendor's words.
+    /// The vendor's name of the call.
     pub call: String,
-    /// What kind of failure it is.
+    /// Its class.
     pub class: Class,
-    /// Whether the call may have been carried out all the same.
+    /// Whether the call may have been carried out.
     pub maybe_done: bool,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, if there was an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The vendor's own words, secrets removed.
+    /// The vendor's message, with secrets removed.
     pub message: String,
     /// How long the vendor asks to wait, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
-/// The longest wait a vendor can ask for. What the shell hands in is bounded already; a journal may hold more.
+/// A journal may hold any number.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 impl Failure {
-    /// How long the vendor asks to wait, 5 minutes at most.
+    /// How long the vendor asks to wait, at most 5 minutes.
     #[must_use]
     pub fn asked_wait(&self) -> Option<Duration> {
         let asked = Duration::from_millis(self.retry_after_ms?);
         Some(asked.min(LONGEST_WAIT))
     }
 
-    /// Whether the vendor never got the call: our own rate budget had no permit before the deadline.
+    /// Whether the call never left: no permit before the deadline.
     #[must_use]
     pub fn is_own_budget(&self) -> bool {
         self.class == Class::RateLimited && self.status.is_none()
     }
 }
 
-/// A draw that spreads retries and polls: 0 to 999 thousandths. Given in, so that the life cycle stays a function.
+/// 0 to 999 thousandths, which spread retries and polls. Drawn outside, so that the core is deterministic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jitter(u16);
 
@@ -94,7 +94,7 @@ impl Jitter {
         Self(draw % 1000)
     }
 
-    /// That part of a duration.
+    /// This part of a duration.
     #[must_use]
     pub fn of(self, whole: Duration) -> Duration {
         whole * u32::from(self.0) / 1000
@@ -111,7 +111,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after a failure that follows `earlier` failures in a row.
+    /// The wait after a failure that follows `earlier` others.
     #[must_use]
     pub fn after(self, earlier: u32) -> Duration {
         let doubled = self.first.saturating_mul(2u32.saturating_pow(earlier));
@@ -119,7 +119,7 @@ impl Backoff {
     }
 }
 
-/// The wait before the next try: doubling from `first` to 15 s, times 0.5 to 1.5, and at least what the vendor asks for.
+/// [`doubled`], and at least what the vendor asks for.
 #[must_use]
 pub(super) fn back_off(
     first: Duration,
@@ -131,7 +131,7 @@ pub(super) fn back_off(
     spread.max(failure.asked_wait().unwrap_or_default())
 }
 
-/// The wait after that many tries in a row: doubling from `first` to 15 s, times 0.5 to 1.5.
+/// Doubles from `first` to 15 s, times 0.5 to 1.5.
 #[must_use]
 pub(super) fn doubled(first: Duration, tries: u32, jitter: Jitter) -> Duration {
     let cap = Duration::from_secs(15);

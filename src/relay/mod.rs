@@ -1,22 +1,22 @@
-//! The life of a relay, as a pure state machine: no clock, no network, no database, no secrets.
+//! The life cycle of a relay, as a pure state machine: no clock, no network, no database, no secrets.
 //!
-//! A reader learns the product from here. [`Phase`] and [`TRANSITIONS`] say where a relay can be and what moves it;
-//! [`Durable`] is what is known of it for good, the sum of the [`Fact`]s of its journal; [`Event`]s come in, and each
-//! gives a [`Step`]: facts to store first, then [`Action`]s to carry out, whose results are events again.
+//! Start with [`Phase`] and [`TRANSITIONS`]. [`Durable`] is the state that survives a crash: the sum of the [`Fact`]s
+//! in the journal. [`Relay::handle`] takes an [`Event`] and returns a [`Step`]: facts to store first, then [`Action`]s
+//! to carry out. Their results come back as events.
 //!
-//! What is to be done is not remembered but seen from the state (the module `next_call`): a first try, a retry and a recovery after a crash
-//! follow the same rules. What is in flight or was only read is volatile: a reading that changes nothing for good is
-//! neither saved nor journaled, so polls write nothing.
+//! The planner derives the next calls from the state, so a first attempt, a retry and a recovery follow the same rules.
+//! Readings are volatile: a poll that changes nothing durable writes nothing.
 //!
-//! The unknown is looked at before it is repeated. A call that may have been carried out although it failed leaves its
-//! intent open; only a poll settles it, and each call that must not happen twice is its own look: the same
-//! idempotency key, the same resource and body, the same name.
+//! A failed call may still have been carried out. Its intent then stays open until a repeat is answered. Every call
+//! that must not happen twice is idempotent: same key, same resource and body, or same name.
 
 mod action;
+mod announcement;
 mod answers;
 mod cleanup_job;
 mod cost;
 mod deadlines;
+mod describe;
 mod event;
 mod fact;
 mod failure;
@@ -32,13 +32,13 @@ mod step;
 mod tag;
 mod volatile;
 mod watch;
-mod words;
 
 pub use action::{Action, ActionId, Call, CloudTask, EgressRef};
+pub use announcement::Announcement;
 pub use cleanup_job::{Cleanup, CleanupJob};
 pub use cost::{Cost, Prices, Source};
 pub use event::{Answer, EgressReading, Event, FeedReading, Hint, PageReport, PageTrouble};
-pub use fact::{Announcement, Fact};
+pub use fact::Fact;
 pub use failure::{Backoff, Class, Failure, Jitter};
 pub use outcome::{Detail, Outcome, OutcomeCode, RelayStatus};
 pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
@@ -46,7 +46,7 @@ pub use presence::Presence;
 pub use spec::{Backend, Spec, Timing};
 pub use state::{Durable, Egress, EgressStage, Ingest, IngestStage, Recording, RecordingState};
 pub use step::{Ignored, Step};
-pub use tag::{InvalidTag, Owner, ResourceTag};
+pub use tag::{InvalidTag, Namespace, ResourceTag};
 pub use volatile::{Intervals, Pace};
 
 use std::sync::Arc;
@@ -54,27 +54,26 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use strum::IntoEnumIterator;
 
-use presence::PresenceBook;
-use volatile::{Kind, Volatile};
+use presence::PresenceReports;
+use volatile::{Lane, Volatile};
 
-/// A wake later than this is not trusted: the process, the machine or the clock stood still.
-const LATE: TimeDelta = TimeDelta::seconds(30);
-/// After a recovery or a late wake, deadlines wait so long for one poll to be answered.
-const HOLD: TimeDelta = TimeDelta::seconds(15);
+/// A wake-up later than this means that the process, the machine or the clock stood still.
+const LATE_WAKE: TimeDelta = TimeDelta::seconds(30);
+/// How long deadlines wait for a poll after a recovery or a late wake-up.
+const DEADLINE_HOLD: TimeDelta = TimeDelta::seconds(15);
 
-/// One relay: what is known of it for good, and what is only known now.
+/// A relay.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    /// Shared with whoever was given it: what changes it leaves theirs as it is.
     durable: Arc<Durable>,
     volatile: Volatile,
 }
 
 impl Relay {
-    /// A relay that was just asked for. Its first step stores the request and acts on it.
+    /// Creates a relay. Its first step stores the request.
     ///
     /// # Errors
-    /// Never for a sound core: see [`Relay::handle`].
+    /// See [`Relay::handle`].
     pub fn request(spec: Spec, incarnation: u32) -> Result<(Self, Step), IllegalTransition> {
         let now = spec.requested_at;
         let mut relay = Self::load(Durable::new(spec), incarnation);
@@ -89,7 +88,7 @@ impl Relay {
         Ok((relay, step))
     }
 
-    /// A relay from its stored state. It does nothing before it is told [`Event::Recovered`].
+    /// Loads a relay. It does nothing until it gets [`Event::Recovered`].
     #[must_use]
     pub fn load(durable: impl Into<Arc<Durable>>, incarnation: u32) -> Self {
         let durable = durable.into();
@@ -99,51 +98,51 @@ impl Relay {
             incarnation,
             ..Volatile::default()
         };
-        volatile.seller.book = PresenceBook::new(longest);
+        volatile.seller.reports = PresenceReports::new(longest);
         Self { durable, volatile }
     }
 
-    /// What is known of it for good.
+    /// The durable state.
     #[must_use]
     pub fn durable(&self) -> &Arc<Durable> {
         &self.durable
     }
 
-    /// What is known of the seller.
+    /// Whether the seller is in the channel.
     #[must_use]
     pub fn presence(&self, now: DateTime<Utc>) -> Presence {
-        self.volatile.seller.book.now(now)
+        self.volatile.seller.reports.now(now)
     }
 
-    /// Whether the recorder's page tells of the seller now.
+    /// Whether the recorder page's last report is still valid.
     #[must_use]
-    pub fn page_speaks(&self, now: DateTime<Utc>) -> bool {
-        let until = self.volatile.seller.book.page_holds_until();
+    pub fn page_is_fresh(&self, now: DateTime<Utc>) -> bool {
+        let until = self.volatile.seller.reports.page_valid_until();
         until.is_some_and(|until| now < until)
     }
 
-    /// The last failure of one of its calls.
+    /// The last failure of a call.
     #[must_use]
     pub fn last_failure(&self) -> Option<&Failure> {
         self.volatile.last_failure.as_ref()
     }
 
-    /// Whether the egress is known to be down, so that the channel's next relay may start its own.
+    /// Whether the channel's next relay may start its egress.
     #[must_use]
     pub fn egress_is_down(&self) -> bool {
         let egress = self.durable.egress.as_ref();
         !self.durable.phase.holds_slot()
             && egress.is_none_or(|egress| egress.stage == EgressStage::Settled)
-            && self.volatile.egress.flight.is_none()
+            && self.volatile.egress.in_flight.is_none()
     }
 
-    /// Takes an event in. Facts of the step are to be stored before its actions are carried out.
+    /// Handles an event. The step's facts must be stored before its actions are carried out.
     ///
     /// # Errors
-    /// [`IllegalTransition`] when the core itself is at fault: no event of the outside can cause it.
+    /// [`IllegalTransition`] means a bug in the core: no input can cause it.
     pub fn handle(&mut self, event: Event, now: DateTime<Utc>) -> Result<Step, IllegalTransition> {
         let mut step = Step::default();
-        self.distrust_a_late_wake(now);
+        self.hold_after_late_wake(now);
         match event {
             Event::Tick => {}
             Event::Recovered { jitter } => self.recovered(jitter, now),
@@ -169,11 +168,11 @@ impl Relay {
         Ok(step)
     }
 
-    /// When it wants to hear [`Event::Tick`] at the latest; none: only an answer moves it on.
+    /// When [`Event::Tick`] is needed. `None`: only an answer moves the relay on.
     #[must_use]
     pub fn wake_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let polls = Kind::iter()
-            .filter_map(|kind| self.next_call(kind, now))
+        let polls = Lane::iter()
+            .filter_map(|lane| self.next_call(lane, now))
             .map(|next_call| next_call.due);
         let deadline = self
             .deadline()
@@ -181,21 +180,20 @@ impl Relay {
         polls.chain(deadline).min()
     }
 
-    /// Adds a fact to the state and to the step.
     fn record(
         &mut self,
         step: &mut Step,
         fact: Fact,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        if let Some(told) = Arc::make_mut(&mut self.durable).apply(&fact, now)? {
-            step.announcements.push((self.durable.announced, told));
+        if let Some(announcement) = Arc::make_mut(&mut self.durable).apply(&fact, now)? {
+            step.announcements
+                .push((self.durable.announced, announcement));
         }
         step.facts.push(fact);
         Ok(())
     }
 
-    /// Decides how it ends.
     fn end(
         &mut self,
         step: &mut Step,
@@ -210,19 +208,19 @@ impl Relay {
             },
             now,
         )?;
-        self.volatile.input.rest();
-        self.volatile.egress.rest();
+        self.volatile.ingest.reset();
+        self.volatile.egress.reset();
         self.volatile.last_poll_until = None;
         Ok(())
     }
 
-    /// Whether no vendor was asked to make anything. A call in flight may have reached its vendor.
+    /// Whether no vendor was asked to create anything. A call in flight may have reached its vendor.
     fn is_untried(&self) -> bool {
         let volatile = &self.volatile;
         self.durable.phase == Phase::Provisioning
-            && !volatile.called
-            && volatile.input.flight.is_none()
-            && volatile.egress.flight.is_none()
+            && !volatile.reached_vendor
+            && volatile.ingest.in_flight.is_none()
+            && volatile.egress.in_flight.is_none()
     }
 
     fn stop(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
@@ -239,43 +237,43 @@ impl Relay {
         self.end(step, Outcome::plain(code), now)
     }
 
-    /// What was in flight is lost, and with it every answer: open intents are in doubt, and nothing is decided unseen.
+    /// Calls in flight are lost: open intents are in doubt, and deadlines wait for a poll.
     fn recovered(&mut self, jitter: Jitter, now: DateTime<Utc>) {
         let volatile = &mut self.volatile;
-        volatile.input_doubt = self.durable.ingest.stage == IngestStage::Requested;
-        volatile.egress_doubt = self
+        volatile.ingest_in_doubt = self.durable.ingest.stage == IngestStage::Requested;
+        volatile.egress_in_doubt = self
             .durable
             .open_egress()
             .is_some_and(|egress| egress.stage == EgressStage::Starting);
         volatile.acquired_early = false;
-        volatile.called = true;
-        volatile.hold_until = Some(now + HOLD);
+        volatile.reached_vendor = true;
+        volatile.hold_until = Some(now + DEADLINE_HOLD);
         volatile.jitter = jitter;
-        self.space_out_recovered(now);
+        self.spread_recovered(now);
     }
 
-    /// A wake far too late says that time passed without our seeing what happened in it.
-    fn distrust_a_late_wake(&mut self, now: DateTime<Utc>) {
-        let late = self.wake_at(now).is_some_and(|at| now - at > LATE);
+    /// After a late wake-up the last readings are too old to decide on.
+    fn hold_after_late_wake(&mut self, now: DateTime<Utc>) {
+        let late = self.wake_at(now).is_some_and(|at| now - at > LATE_WAKE);
         if late && self.volatile.hold_until.is_none() {
-            self.volatile.hold_until = Some(now + HOLD);
-            self.volatile.feed.hasten(now);
-            self.volatile.hosts.hasten(now);
+            self.volatile.hold_until = Some(now + DEADLINE_HOLD);
+            self.volatile.feed_poll.bring_forward(now);
+            self.volatile.hosts_poll.bring_forward(now);
         }
     }
 
-    /// Settles what needs no answer, acts on deadlines, and asks for the calls that are due.
+    /// Repeats until no fact is added: deadlines, what needs no answer, calls that are due.
     fn plan(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
         loop {
             let facts = step.facts.len();
             self.act_on_deadlines(step, now)?;
             self.settle(step, now)?;
-            for kind in Kind::iter() {
+            for lane in Lane::iter() {
                 if let Some(next_call) = self
-                    .next_call(kind, now)
+                    .next_call(lane, now)
                     .filter(|next_call| next_call.due <= now)
                 {
-                    self.ask(step, kind, next_call.call, now)?;
+                    self.issue(step, lane, next_call.call, now)?;
                 }
             }
             if step.facts.len() == facts {
@@ -284,11 +282,11 @@ impl Relay {
         }
     }
 
-    /// Asks for a call; the intent of one that must not happen twice is recorded with it.
-    fn ask(
+    /// Issues a call. The intent of a call that must not happen twice is part of the step.
+    fn issue(
         &mut self,
         step: &mut Step,
-        kind: Kind,
+        lane: Lane,
         call: Call,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
@@ -335,11 +333,15 @@ impl Relay {
                 self.volatile.update_wanted = false;
                 self.volatile.updates += 1;
             }
-            Call::PollFeed { .. } => self.volatile.feed.due = Some(now + self.feed_interval(now)),
-            Call::PollHosts => self.volatile.hosts.due = Some(now + self.hosts_interval()),
-            Call::PollEgress(_) => self.volatile.health.due = Some(now + self.next_egress_poll()),
+            Call::PollFeed { .. } => {
+                self.volatile.feed_poll.due = Some(now + self.feed_interval(now))
+            }
+            Call::PollHosts => self.volatile.hosts_poll.due = Some(now + self.hosts_interval()),
+            Call::PollEgress(_) => {
+                self.volatile.egress_poll.due = Some(now + self.next_egress_poll())
+            }
             Call::PollRecordings { .. } => {
-                self.volatile.recordings.due =
+                self.volatile.recordings_poll.due =
                     Some(now + self.durable.spec.timing.recordings_interval);
             }
             Call::CreateIngest { .. }
@@ -356,7 +358,7 @@ impl Relay {
             incarnation: self.volatile.incarnation,
             number: self.volatile.numbers,
         };
-        self.volatile.slot(kind).flight = Some((id, call.clone()));
+        self.volatile.lane_mut(lane).in_flight = Some((id, call.clone()));
         step.actions.push(Action { id, call });
         Ok(())
     }

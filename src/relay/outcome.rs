@@ -1,11 +1,11 @@
-//! How a relay ended.
+//! Why a relay ended.
 
 use serde::{Deserialize, Serialize};
 
 use super::failure::{Class, Failure};
 use super::phase::Phase;
 
-/// Why a relay ended: the closed list.
+/// Why a relay ended: a closed list.
 #[derive(
     Debug,
     Clone,
@@ -28,55 +28,55 @@ pub enum OutcomeCode {
     Cancelled,
     /// The seller was away for longer than the reconnect window.
     SellerLeft,
-    /// It was live for as long as it may be.
+    /// It reached the maximum duration.
     MaxDuration,
-    /// Nobody could press play in time.
+    /// Not watchable before the live timeout.
     LiveTimeout,
     /// The egress was lost and could not be replaced.
     #[serde(rename = "recorder_lost")]
     #[strum(serialize = "recorder_lost")]
     EgressLost,
-    /// The ingest is no longer there.
+    /// The ingest does not exist any more.
     #[serde(rename = "live_input_gone")]
     #[strum(serialize = "live_input_gone")]
     IngestGone,
-    /// Cloudflare refused the feed.
+    /// The platform refused the feed.
     #[serde(rename = "live_input_errored")]
     #[strum(serialize = "live_input_errored")]
     IngestErrored,
-    /// A vendor refused a request as wrong.
+    /// A vendor refused a request as invalid.
     VendorRejected,
     /// A vendor refused the credentials.
     VendorUnauthorized,
-    /// A vendor's quota is used up.
+    /// A vendor's quota was used up.
     VendorQuota,
-    /// No permit to call a vendor in time.
+    /// The rate budget was exhausted.
     VendorRateLimited,
-    /// A vendor could not be reached or failed.
+    /// A vendor was unreachable or failed.
     VendorUnavailable,
-    /// The egress had not accepted in time.
+    /// The egress was not accepted in time.
     ProvisioningTimeout,
-    /// A fault of our own.
+    /// A bug in relaykeeper.
     Internal,
 }
 
-/// A relay's phase in fewer words: `relay_status`.
+/// `relay_status`: a summary of phase and outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display, strum::EnumIter)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RelayStatus {
-    /// It is being set up, or waits for its feed.
+    /// Not live yet.
     Starting,
-    /// It is live or interrupted.
+    /// Live or interrupted.
     Active,
-    /// It ended as was asked.
+    /// Ended as intended.
     Stopped,
-    /// It failed.
+    /// Failed.
     Failed,
 }
 
 impl RelayStatus {
-    /// From `stopping` on the outcome decides.
+    /// From `stopping` on, the outcome decides.
     #[must_use]
     pub fn of(phase: Phase, outcome: Option<OutcomeCode>) -> Self {
         match phase {
@@ -93,7 +93,7 @@ impl RelayStatus {
 }
 
 impl OutcomeCode {
-    /// Whether the relay ended as somebody wanted (`relay_status` stopped) rather than failed.
+    /// Whether the relay ended as intended.
     #[must_use]
     pub fn ended_well(self) -> bool {
         match self {
@@ -112,7 +112,7 @@ impl OutcomeCode {
         }
     }
 
-    /// The sentence for people.
+    /// A sentence for users.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
@@ -139,39 +139,38 @@ impl OutcomeCode {
     }
 }
 
-/// How a relay ended: decided on entering `stopping`, never changed.
+/// How a relay ended. Never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// For machines.
+    /// The code.
     pub code: OutcomeCode,
-    /// What is known about the reason.
+    /// Evidence for the code.
     #[serde(default)]
     pub detail: Detail,
 }
 
-/// What is known about the reason of an outcome.
+/// The last readings before the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detail {
-    /// The last vendor failure, when there was one.
+    /// The last failed call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// What was seen of the seller last.
+    /// The seller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seller: Option<String>,
-    /// What was seen of the egress last.
+    /// The egress.
     #[serde(default, rename = "recorder", skip_serializing_if = "Option::is_none")]
     pub egress: Option<String>,
-    /// What was seen of the feed last, or the vendor's own words about it.
+    /// The feed, or the platform's message about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<String>,
-    /// Whether the relay failed before any vendor was asked to make anything: its start may be repeated as if it had never
-    /// been asked for.
+    /// No vendor was asked to create anything: the same start may be repeated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untried: bool,
 }
 
 impl Outcome {
-    /// An outcome that needs no explanation.
+    /// An outcome without evidence.
     #[must_use]
     pub fn plain(code: OutcomeCode) -> Self {
         Self {
@@ -180,7 +179,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a failure that no repeat can mend, or that time ran out on.
+    /// The outcome of a permanent failure, or one that lasted until a deadline.
     #[must_use]
     pub fn of(failure: Failure) -> Self {
         let code = match failure.class {
@@ -200,7 +199,7 @@ impl Outcome {
         }
     }
 
-    /// The same reason under another code.
+    /// The same evidence under another code.
     #[must_use]
     pub(super) fn with_code(self, code: OutcomeCode) -> Self {
         Self { code, ..self }

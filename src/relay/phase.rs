@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where a relay is in its life.
+/// The phase of a relay.
 #[derive(
     Debug,
     Clone,
@@ -19,19 +19,19 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Phase {
-    /// The ingest is created and the egress started.
+    /// Ingest and egress are started.
     Provisioning,
-    /// The egress has accepted; nobody can press play yet.
+    /// The egress was accepted.
     AwaitingLive,
-    /// A buyer can press play.
+    /// Viewers can watch.
     Live,
-    /// It was live; the feed is gone or the seller is away.
+    /// The feed is gone or the seller is away.
     Interrupted,
     /// The outcome is decided; egress and ingest are taken down.
     Stopping,
-    /// Recordings are found, the cost is written, the ingest deleted.
+    /// Recordings are searched for, the ingest is deleted.
     Finalizing,
-    /// Nothing more happens, but for a recording that turns up late.
+    /// Only late recordings can still change it.
     Ended,
 }
 
@@ -41,21 +41,21 @@ pub enum Phase {
 pub enum Move {
     /// The first egress was accepted.
     Accepted,
-    /// A buyer can press play.
+    /// Viewers can watch.
     Playable,
     /// The feed is gone or the seller is away.
     Interrupted,
-    /// Both are back.
+    /// Feed and seller are back.
     Resumed,
     /// The outcome was decided.
     Ending,
-    /// Egress and ingest are down, or owed as cleanup jobs.
+    /// Egress and ingest are down, or left to cleanup jobs.
     TakenDown,
-    /// Everything is accounted for.
+    /// Recordings, cost and ingest are settled.
     Closed,
 }
 
-/// Every transition there is: from, what happened, to. Nothing leads back from `stopping`.
+/// From, by, to. Nothing leads back from `stopping`.
 pub const TRANSITIONS: &[(Phase, Move, Phase)] = &[
     (Phase::Provisioning, Move::Accepted, Phase::AwaitingLive),
     (Phase::AwaitingLive, Move::Playable, Phase::Live),
@@ -73,17 +73,17 @@ pub const TRANSITIONS: &[(Phase, Move, Phase)] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no transition from {from} by {by}")]
 pub struct IllegalTransition {
-    /// Where the relay was.
+    /// The phase before.
     pub from: Phase,
-    /// What was to move it.
+    /// What happened.
     pub by: Move,
 }
 
 impl Phase {
-    /// Where `by` leads from here.
+    /// The next phase.
     ///
     /// # Errors
-    /// [`IllegalTransition`] when it leads nowhere.
+    /// [`IllegalTransition`] if the table has no such row.
     pub fn after(self, by: Move) -> Result<Phase, IllegalTransition> {
         TRANSITIONS
             .iter()
@@ -92,7 +92,7 @@ impl Phase {
             .ok_or(IllegalTransition { from: self, by })
     }
 
-    /// Whether a relay in this phase holds its channel's slot: no other relay of the channel may start.
+    /// Whether the relay holds its channel's slot: the channel's next relay cannot start.
     #[must_use]
     pub fn holds_slot(self) -> bool {
         match self {
@@ -101,13 +101,13 @@ impl Phase {
         }
     }
 
-    /// Whether the relay was live the last time it was looked at, interrupted or not.
+    /// Whether the relay is live or interrupted.
     #[must_use]
     pub fn is_active(self) -> bool {
         matches!(self, Phase::Live | Phase::Interrupted)
     }
 
-    /// Whether an egress may be running and is watched.
+    /// Whether feed, egress and hosts are polled.
     #[must_use]
     pub fn is_watched(self) -> bool {
         matches!(self, Phase::AwaitingLive | Phase::Live | Phase::Interrupted)

@@ -1,4 +1,4 @@
-//! What a relay wants done, from its state alone: the same rules carry a first start, a retry and a recovery.
+//! The planner: derives the next call of each lane from the state alone.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,72 +7,74 @@ use super::action::{Call, CloudTask, EgressRef, NextCall};
 use super::phase::Phase;
 use super::spec::Backend;
 use super::state::{Egress, EgressStage, IngestStage};
-use super::volatile::Kind;
+use super::volatile::Lane;
 
-/// An egress is started within 2 s of its acquire (`agora.md §2.3`); a resource older than this is dropped.
+/// An egress must start within 2 s of its acquire (`agora.md §2.3`).
 const RESOURCE_FRESH: TimeDelta = TimeDelta::milliseconds(1500);
-/// A resource lives 5 minutes (`agora.md §2.3`); a start is repeated on it for a little less.
+/// A resource lives 5 minutes (`agora.md §2.3`), less a margin.
 const RESOURCE_LIFE: TimeDelta = TimeDelta::seconds(270);
-/// So many failed starts on one resource, and the next goes to a new one.
+/// After this many failures, a start gets a new resource.
 const STARTS_PER_RESOURCE: u32 = 3;
 /// `Idempotency-Key` expires 6 h after creation (`cloudflare-stream.md §2.3`).
-const KEY_LIFE: TimeDelta = TimeDelta::hours(6);
-/// How long the ingest's disabling waits for the egress's stop to be answered.
+const IDEMPOTENCY_KEY_LIFE: TimeDelta = TimeDelta::hours(6);
+/// How long disabling the ingest waits for the stop of the egress.
 const STOP_FIRST: TimeDelta = TimeDelta::seconds(5);
 
 impl Relay {
-    /// The call of a kind that is wanted, and when; none when there is nothing to do or one is in flight.
-    pub(super) fn next_call(&self, kind: Kind, now: DateTime<Utc>) -> Option<NextCall> {
-        let slot = self.volatile.slot_ref(kind);
-        if slot.flight.is_some() {
+    /// The next call of a lane. `None` if there is nothing to do, or a call is in flight.
+    pub(super) fn next_call(&self, lane: Lane, now: DateTime<Utc>) -> Option<NextCall> {
+        let state = self.volatile.lane(lane);
+        if state.in_flight.is_some() {
             return None;
         }
-        let (call, not_before) = match kind {
-            Kind::Input => self.next_ingest_call(now),
-            Kind::Egress => self.next_egress_call(now),
-            Kind::Feed => self.next_feed_call(now),
-            Kind::Health => self.next_health_call(),
-            Kind::Hosts => self.next_hosts_call(),
-            Kind::Recordings => self.next_recordings_call(),
+        let (call, not_before) = match lane {
+            Lane::Ingest => self.next_ingest_call(now),
+            Lane::Egress => self.next_egress_call(now),
+            Lane::FeedPoll => self.next_feed_call(now),
+            Lane::EgressPoll => self.next_health_call(),
+            Lane::HostsPoll => self.next_hosts_call(),
+            Lane::RecordingsPoll => self.next_recordings_call(),
         }?;
         Some(NextCall {
             call,
-            due: slot.due.into_iter().chain(not_before).max().unwrap_or(now),
+            due: state.due.into_iter().chain(not_before).max().unwrap_or(now),
         })
     }
 
     fn next_ingest_call(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
-        let input = &self.durable.ingest;
-        let uid = || input.uid.clone();
-        let expired = input.requested_at.is_some_and(|at| now - at > KEY_LIFE);
-        match (self.durable.phase, input.stage) {
+        let ingest = &self.durable.ingest;
+        let uid = || ingest.uid.clone();
+        let expired = ingest
+            .requested_at
+            .is_some_and(|at| now - at > IDEMPOTENCY_KEY_LIFE);
+        match (self.durable.phase, ingest.stage) {
             (Phase::Provisioning, IngestStage::Unrequested) => Some((
                 Call::CreateIngest {
-                    attempt: input.attempt,
+                    attempt: ingest.attempt,
                 },
                 None,
             )),
             (Phase::Provisioning | Phase::Stopping, IngestStage::Requested) if expired => Some((
                 Call::FindIngest {
-                    attempt: input.attempt,
+                    attempt: ingest.attempt,
                 },
                 None,
             )),
             (Phase::Provisioning | Phase::Stopping, IngestStage::Requested) => Some((
                 Call::CreateIngest {
-                    attempt: input.attempt,
+                    attempt: ingest.attempt,
                 },
                 None,
             )),
             (Phase::AwaitingLive | Phase::Live | Phase::Interrupted, IngestStage::Ready)
-                if input.keys_stale =>
+                if ingest.keys_stale =>
             {
                 Some((Call::RotateKeys { ingest: uid()? }, None))
             }
             (Phase::Stopping, IngestStage::Ready) => {
                 let open = self.durable.open_egress().is_some();
                 let patient = open && self.volatile.egress.failures == 0;
-                // One that is owed may still run: nothing but this keeps it from publishing.
+                // Only disabling keeps an egress left to a cleanup job from publishing.
                 let urgent = self
                     .durable
                     .egress
@@ -135,11 +137,10 @@ impl Relay {
         }
     }
 
-    /// An egress is wanted where there is none: its first start.
     fn first_start(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
         let durable = &self.durable;
-        let input = &durable.ingest;
-        let ready = input.stage == IngestStage::Ready && !input.keys_stale;
+        let ingest = &durable.ingest;
+        let ready = ingest.stage == IngestStage::Ready && !ingest.keys_stale;
         let attempt = durable.next_attempt();
         let wait = durable
             .spec
@@ -148,7 +149,7 @@ impl Relay {
         let call = match &durable.spec.backend {
             Backend::MediaPush { .. } if ready => Call::CreateConverter {
                 attempt,
-                ingest: input.uid.clone()?,
+                ingest: ingest.uid.clone()?,
             },
             Backend::MediaPush { .. } => return None,
             Backend::CloudRecording { .. } => match &self.volatile.acquired {
@@ -156,18 +157,18 @@ impl Relay {
                     Call::StartEgress {
                         attempt,
                         resource_id: resource_id.clone(),
-                        ingest: input.uid.clone()?,
+                        ingest: ingest.uid.clone()?,
                     }
                 }
                 _ if ready => Call::Acquire { attempt },
-                _ if input.keys_stale || self.volatile.acquired_early => return None,
+                _ if ingest.keys_stale || self.volatile.acquired_early => return None,
                 _ => Call::Acquire { attempt },
             },
         };
         Some((call, wait))
     }
 
-    /// A start whose outcome is open: the start itself is the poll.
+    /// Repeats a start in doubt. The repeat finds out what happened.
     fn repeat_start(&self, egress: &Egress, now: DateTime<Utc>) -> Option<Call> {
         let attempt = egress.attempt;
         let ingest = self.durable.ingest.uid.clone()?;
@@ -177,7 +178,8 @@ impl Relay {
         let alive = egress
             .acquired_at
             .is_some_and(|at| now - at <= RESOURCE_LIFE);
-        // Taken down, or known to run, it is only asked where it runs: a new resource would blur that.
+        // While stopping, or with a known session, the repeat only finds the egress's resource. A new resource would
+        // hide it.
         let tries = self.durable.phase == Phase::Stopping
             || egress.sid.is_some()
             || self.volatile.egress.failures < STARTS_PER_RESOURCE;
@@ -193,13 +195,13 @@ impl Relay {
     }
 
     fn next_feed_call(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
-        let input = &self.durable.ingest;
-        let ingest = input
+        let ingest = &self.durable.ingest;
+        let ingest = ingest
             .uid
             .clone()
             .filter(|_| self.durable.phase.is_watched())?;
         let probe_manifest = self.durable.phase != Phase::Live;
-        // While a feed is gone its manifest stays, frozen: only before the first picture does it tell something new.
+        // A manifest stays, frozen, when its feed is gone: it tells something only before the first picture.
         let manifest_first = self.durable.phase == Phase::AwaitingLive
             && self.is_eager(now)
             && self.volatile.last_poll_until.is_none();
@@ -230,7 +232,7 @@ impl Relay {
         watched.then(|| {
             (
                 Call::PollHosts,
-                self.volatile.seller.book.page_holds_until(),
+                self.volatile.seller.reports.page_valid_until(),
             )
         })
     }
@@ -244,7 +246,7 @@ impl Relay {
         Some((Call::PollRecordings { ingest, thorough }, None))
     }
 
-    /// The egress by its vendor ids; none when there is none, or Agora did not tell them.
+    /// The open egress by its vendor ids, if known.
     #[must_use]
     pub fn egress_ref(&self) -> Option<EgressRef> {
         let egress = self.durable.open_egress()?;
@@ -253,7 +255,7 @@ impl Relay {
                 resource_id: egress.resource_id.clone()?,
                 sid: egress.sid.clone()?,
                 cname: self.durable.spec.tag(egress.attempt).to_string(),
-                uid: self.durable.recording_uid(egress.attempt)?,
+                uid: self.durable.egress_uid(egress.attempt)?,
             })),
             Backend::MediaPush { region } => Some(EgressRef::MediaPush {
                 converter_id: egress.converter_id.clone()?,

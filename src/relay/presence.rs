@@ -1,10 +1,10 @@
-//! Is the seller there? An observation of its own, beside the feed: a page or a canvas is pushed whether they are or not.
+//! Whether the seller is in the channel. The feed cannot tell: the egress pushes a page or a canvas in either case.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// What is known of the seller.
+/// Whether the seller is in the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum Presence {
@@ -12,24 +12,24 @@ pub enum Presence {
     Present,
     /// Not in the channel.
     Absent,
-    /// No source speaks: the feed alone decides.
+    /// No valid report: the feed alone decides.
     Unknown,
 }
 
-/// How long the page's word holds: its heartbeat is 30 s.
+/// How long a page's report is valid. Its heartbeat is 30 s.
 const PAGE_FRESH: Duration = Duration::from_secs(45);
 
-/// What the sources last said.
+/// The last report of each source.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PresenceBook {
+pub(super) struct PresenceReports {
     page: Option<(DateTime<Utc>, bool)>,
     page_seq: Option<(u32, u64)>,
     hosts: Option<(DateTime<Utc>, bool)>,
     hosts_fresh: Duration,
 }
 
-impl PresenceBook {
-    /// How long a look at the hosts holds: longer than the interval between two.
+impl PresenceReports {
+    /// A reading of the hosts is valid for more than three of the longest poll intervals.
     pub(super) fn new(longest_interval: Duration) -> Self {
         Self {
             hosts_fresh: longest_interval * 3 + Duration::from_secs(10),
@@ -37,7 +37,7 @@ impl PresenceBook {
         }
     }
 
-    /// The page of egress `attempt` spoke. False when it is an old word of its.
+    /// Takes a report of the page of egress `attempt`. Returns false if it is stale.
     pub(super) fn page(
         &mut self,
         attempt: u32,
@@ -53,22 +53,21 @@ impl PresenceBook {
         true
     }
 
-    /// A look at the channel's hosts was answered.
     pub(super) fn hosts(&mut self, present: bool, now: DateTime<Utc>) {
         self.hosts = Some((now, present));
     }
 
-    /// Somebody who should know contradicts the page: ask the hosts.
+    /// Drops the page's report because a hint contradicts it, so that the hosts are polled.
     pub(super) fn doubt_page(&mut self) {
         self.page = None;
     }
 
-    /// Until when the page's word makes a look at the hosts needless.
-    pub(super) fn page_holds_until(&self) -> Option<DateTime<Utc>> {
+    /// Until then no poll of the hosts is needed.
+    pub(super) fn page_valid_until(&self) -> Option<DateTime<Utc>> {
         self.page.map(|(at, _)| at + PAGE_FRESH)
     }
 
-    /// What is known now: the best source that still speaks.
+    /// The best source with a valid report decides.
     pub(super) fn now(&self, now: DateTime<Utc>) -> Presence {
         let fresh = |word: Option<(DateTime<Utc>, bool)>, holds: Duration| {
             word.filter(|(at, _)| {

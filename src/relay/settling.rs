@@ -1,4 +1,4 @@
-//! What needs no answer to be settled, and what is owed instead of being waited for.
+//! What is settled without an answer, and what becomes a cleanup job.
 
 use std::time::Duration;
 
@@ -15,20 +15,19 @@ use super::state::{EgressStage, IngestStage};
 use super::step::Step;
 
 impl Relay {
-    /// Settles what needs no answer.
     pub(super) fn settle(
         &mut self,
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let learnt = self.durable.open_egress().filter(|egress| {
-            // On which of several resources it runs, only the answer to a start can tell.
+            // With several possible resources, only the answer to a start tells which one it runs on.
             egress.stage == EgressStage::Starting
                 && egress.earlier_resources.is_empty()
-                && self.volatile.egress.flight.is_none()
+                && self.volatile.egress.in_flight.is_none()
         });
         if let Some(sid) = learnt.and_then(|egress| egress.sid.clone()) {
-            // Its session was named by a notification while its start was open: it runs.
+            // A notification named its session: the start was carried out.
             self.accepted(step, Some(sid), None, Jitter::new(0), now)?;
         }
         match self.durable.phase {
@@ -47,9 +46,9 @@ impl Relay {
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        if self.volatile.egress.flight.is_none() {
+        if self.volatile.egress.in_flight.is_none() {
             let stage = self.durable.open_egress().map(|egress| egress.stage);
-            if stage == Some(EgressStage::Starting) && !self.volatile.egress_doubt {
+            if stage == Some(EgressStage::Starting) && !self.volatile.egress_in_doubt {
                 self.record(
                     step,
                     Fact::EgressGone {
@@ -63,23 +62,23 @@ impl Relay {
                 self.defer_egress(step, now, now)?;
             }
         }
-        let input = self.durable.ingest.stage;
-        if self.volatile.input.flight.is_none()
-            && input == IngestStage::Requested
-            && !self.volatile.input_doubt
+        let ingest = self.durable.ingest.stage;
+        if self.volatile.ingest.in_flight.is_none()
+            && ingest == IngestStage::Requested
+            && !self.volatile.ingest_in_doubt
         {
             self.record(step, Fact::IngestGone, now)?;
         }
-        let input_down = match self.durable.ingest.stage {
+        let ingest_down = match self.durable.ingest.stage {
             IngestStage::Unrequested | IngestStage::Disabled | IngestStage::Settled => true,
             IngestStage::Requested | IngestStage::Ready => false,
         };
         let in_flight =
-            self.volatile.input.flight.is_some() || self.volatile.egress.flight.is_some();
-        if input_down && !in_flight && self.durable.open_egress().is_none() {
+            self.volatile.ingest.in_flight.is_some() || self.volatile.egress.in_flight.is_some();
+        if ingest_down && !in_flight && self.durable.open_egress().is_none() {
             self.record(step, Fact::TakenDown, now)?;
-            self.volatile.input.rest();
-            self.volatile.recordings.rest();
+            self.volatile.ingest.reset();
+            self.volatile.recordings_poll.reset();
         }
         Ok(())
     }
@@ -93,19 +92,22 @@ impl Relay {
             self.record(step, Fact::RecordingsSettled { missing: false }, now)?;
         }
         let keep = self.durable.spec.keep_ingest;
-        let input_done = match self.durable.ingest.stage {
+        let ingest_done = match self.durable.ingest.stage {
             IngestStage::Unrequested | IngestStage::Settled => true,
             IngestStage::Disabled => keep,
             IngestStage::Requested | IngestStage::Ready => false,
         };
-        if self.durable.recordings_settled && input_done && self.volatile.input.flight.is_none() {
+        if self.durable.recordings_settled
+            && ingest_done
+            && self.volatile.ingest.in_flight.is_none()
+        {
             let cost = self.cost(now);
             self.record(step, Fact::Ended { cost }, now)?;
         }
         Ok(())
     }
 
-    /// What it cost, when it went live or left a video.
+    /// `None` if the relay never went live and left no recording.
     fn cost(&self, now: DateTime<Utc>) -> Option<Cost> {
         let durable = &self.durable;
         if durable.live_at.is_none() && durable.recordings.is_empty() {
@@ -113,7 +115,7 @@ impl Relay {
         }
         let observed = durable.live_seconds(now);
         let (seconds, source) = match durable.recorded_seconds() {
-            // What is still unknown of a recording at the deadline counts as observed, never as nothing.
+            // An unknown duration must not make the cost less than the time observed.
             Some(recorded) if recorded >= observed || !durable.has_open_recordings() => {
                 (recorded, Source::Recording)
             }
@@ -127,7 +129,7 @@ impl Relay {
         ))
     }
 
-    /// Patience is over in `stopping`: what is still open is owed.
+    /// After the timeout of `stopping`.
     pub(super) fn defer_what_is_open(
         &mut self,
         step: &mut Step,
@@ -136,10 +138,10 @@ impl Relay {
         if self.durable.open_egress().is_some() {
             self.defer_egress(step, now, now)?;
         }
-        let input = &self.durable.ingest;
-        match (input.stage, input.uid.clone()) {
+        let ingest = &self.durable.ingest;
+        match (ingest.stage, ingest.uid.clone()) {
             (IngestStage::Requested, _) => {
-                let tag = self.durable.spec.tag(input.attempt).to_string();
+                let tag = self.durable.spec.tag(ingest.attempt).to_string();
                 self.defer(step, Cleanup::FindIngest { tag }, now, None, now)
             }
             (IngestStage::Ready, Some(uid)) => {
@@ -149,31 +151,31 @@ impl Relay {
         }
     }
 
-    /// The open egress becomes a cleanup job, due at `due`.
+    /// Turns the open egress into cleanup jobs.
     pub(super) fn defer_egress(
         &mut self,
         step: &mut Step,
         due: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        for (owed, expires) in self.egress_cleanup_jobs() {
-            self.defer(step, owed, due, expires, now)?;
+        for (cleanup, expires) in self.egress_cleanup_jobs() {
+            self.defer(step, cleanup, due, expires, now)?;
         }
         Ok(())
     }
 
-    /// What is owed for the egress there is, and when the vendor's own limit ends it. Where its session is a guess, another
-    /// one may run under the same name: that is owed as well.
+    /// The egress's cleanup jobs and their expiry. If its session is a guess, a second job covers another egress of the
+    /// same name.
     pub(super) fn egress_cleanup_jobs(&self) -> Vec<(Cleanup, Option<DateTime<Utc>>)> {
         let egress = self.durable.egress.as_ref();
-        let Some((owed, expires)) =
+        let Some((cleanup, expires)) =
             self.egress_cleanup_job(egress.and_then(|known| known.sid.clone()))
         else {
             return Vec::new();
         };
         let is_guess = egress.is_some_and(|egress| egress.sid_is_guess);
         let unknown = is_guess.then(|| self.egress_cleanup_job(None)).flatten();
-        std::iter::once((owed, expires)).chain(unknown).collect()
+        std::iter::once((cleanup, expires)).chain(unknown).collect()
     }
 
     fn egress_cleanup_job(&self, sid: Option<String>) -> Option<(Cleanup, Option<DateTime<Utc>>)> {
@@ -192,8 +194,8 @@ impl Relay {
                 let hours = TimeDelta::hours(i64::from(*max_recording_hours) + 1);
                 let resource_id = egress.resource_id.clone()?;
                 let other_resources = egress.earlier_resources.clone();
-                let uid = durable.recording_uid(egress.attempt)?;
-                let owed = match sid {
+                let uid = durable.egress_uid(egress.attempt)?;
+                let cleanup = match sid {
                     Some(sid) => Cleanup::StopEgress {
                         resource_id,
                         other_resources,
@@ -208,24 +210,24 @@ impl Relay {
                         uid,
                     },
                 };
-                Some((owed, Some(from + hours)))
+                Some((cleanup, Some(from + hours)))
             }
             Backend::MediaPush { region } => {
                 let region = region.clone();
-                let owed = match egress.converter_id.clone() {
+                let cleanup = match egress.converter_id.clone() {
                     Some(converter_id) => Cleanup::DeleteConverter {
                         converter_id,
                         region,
                     },
                     None => Cleanup::FindConverter { name, region },
                 };
-                Some((owed, None))
+                Some((cleanup, None))
             }
         }
     }
 
-    /// When to look again for an egress that answered 404: Agora may be moving it (`agora.md §8.1`). A quarter of the
-    /// back-off, 30 s by default.
+    /// When to check again after a 404: Agora may be moving the egress (`agora.md §8.1`). A quarter of the back-off, 30
+    /// s by default.
     pub(super) fn recheck_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let waits = &self.durable.spec.timing.not_found_backoff;
         now + waits.iter().sum::<Duration>() / 4
@@ -234,7 +236,7 @@ impl Relay {
     pub(super) fn defer(
         &mut self,
         step: &mut Step,
-        owed: Cleanup,
+        cleanup: Cleanup,
         due: DateTime<Utc>,
         expires: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
@@ -242,7 +244,11 @@ impl Relay {
         self.record(
             step,
             Fact::CleanupAdded {
-                cleanup_job: Box::new(CleanupJob { owed, due, expires }),
+                cleanup_job: Box::new(CleanupJob {
+                    cleanup,
+                    due,
+                    expires,
+                }),
             },
             now,
         )

@@ -1,4 +1,4 @@
-//! What a relay is asked to do and the rules it runs by, fixed for its life: a change of settings strands none.
+//! The rules of a relay, fixed when it starts: a change of settings does not affect it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::cost::Prices;
-use super::tag::{Owner, ResourceTag};
+use super::tag::{Namespace, ResourceTag};
 
 /// Durations as whole milliseconds.
 mod millis {
@@ -58,41 +58,41 @@ mod millis_list {
     }
 }
 
-/// What carries the channel to the ingest.
+/// What pushes the channel to the ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "backend", rename_all = "snake_case")]
 pub enum Backend {
     /// A Cloud Recording task in web mode (`agora.md §3`).
     CloudRecording {
-        /// Egresses' uids are this plus the attempt.
+        /// An egress's uid is this plus its attempt.
         recording_uid_base: u32,
-        /// The page the cloud browser opens, without its query.
+        /// The recorder page, without its query.
         page_url: String,
-        /// `maxRecordingHour`: no egress runs longer than this, whatever happens to us.
+        /// `maxRecordingHour`: Agora ends the egress after this time.
         max_recording_hours: u32,
-        /// Whether the page says it is ready at the seller's first frame, or else on joining.
+        /// Whether the page reports ready at the seller's first frame, or on joining.
         ready_at_first_frame: bool,
     },
     /// A Media Push converter (`agora.md §4`).
     MediaPush {
-        /// Where it runs; every later call has to name it.
+        /// Its region.
         region: String,
     },
 }
 
-/// The rules of time.
+/// Timeouts and poll intervals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Between looks until live, and while interrupted.
+    /// Between polls of feed and hosts, unless live.
     #[serde(with = "millis", rename = "poll_interval_ms")]
     pub poll_interval: Duration,
-    /// From accepting a start to the egress accepting.
+    /// From the accepted start to the accepted egress.
     #[serde(with = "millis", rename = "provisioning_timeout_ms")]
     pub provisioning_timeout: Duration,
-    /// From there to live.
+    /// From the accepted egress to live.
     #[serde(with = "millis", rename = "live_timeout_ms")]
     pub live_timeout: Duration,
-    /// Between looks while live.
+    /// Between polls of feed and hosts while live.
     #[serde(with = "millis", rename = "live_check_interval_ms")]
     pub live_check_interval: Duration,
     /// How long the seller may be away.
@@ -101,30 +101,30 @@ pub struct Timing {
     /// How long the feed may be gone.
     #[serde(with = "millis", rename = "feed_timeout_ms")]
     pub feed_timeout: Duration,
-    /// The longest the relay stays live.
+    /// How long the relay may be live.
     #[serde(with = "millis", rename = "max_duration_ms")]
     pub max_duration: Duration,
-    /// From the first answered look for recordings to giving up.
+    /// From the first answered poll for recordings.
     #[serde(with = "millis", rename = "recording_timeout_ms")]
     pub recording_timeout: Duration,
-    /// Between looks for recordings.
+    /// Between polls for recordings.
     #[serde(with = "millis", rename = "recordings_interval_ms")]
     pub recordings_interval: Duration,
-    /// Between queries of the egress.
+    /// Between polls of the egress.
     #[serde(with = "millis", rename = "query_interval_ms")]
     pub query_interval: Duration,
-    /// A 404 for the egress means *unknown* until these waits are used up.
+    /// Waits after consecutive 404s. Then the egress counts as gone.
     #[serde(with = "millis_list", rename = "not_found_backoff_ms")]
     pub not_found_backoff: Vec<Duration>,
 }
 
-/// What a relay is asked to do, and the rules it runs by.
+/// The rules of a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// The relay's id.
     pub relay_id: Uuid,
-    /// Whose it is at the vendors.
-    pub owner: Owner,
+    /// Its namespace at the vendors.
+    pub namespace: Namespace,
     /// The marketplace's channel.
     pub channel_id: i64,
     /// The Agora channel's name.
@@ -133,29 +133,29 @@ pub struct Spec {
     pub seller_uid: u32,
     /// Whether recordings are kept.
     pub enable_recording: bool,
-    /// Cloudflare's `deleteRecordingAfterDays`; none: kept until somebody deletes it.
+    /// Cloudflare's `deleteRecordingAfterDays`. `None`: kept until deleted.
     pub delete_recording_after_days: Option<u16>,
-    /// Whether the ingest stays (disabled) after the relay's end.
+    /// Whether the disabled ingest is kept.
     pub keep_ingest: bool,
-    /// What carries the channel to the ingest.
+    /// What pushes the channel to the ingest.
     #[serde(flatten)]
     pub backend: Backend,
-    /// The rules of time.
+    /// Timeouts and poll intervals.
     pub timing: Timing,
-    /// The prices the cost is reckoned by.
+    /// For the cost.
     pub prices: Prices,
     /// When the start was accepted.
     pub requested_at: DateTime<Utc>,
-    /// The first egress does not start before this, unless the egress of the channel's last relay is down earlier.
+    /// The first egress waits until then, or for the egress of the previous relay to be down.
     pub egress_not_before: Option<DateTime<Utc>>,
 }
 
 impl Spec {
-    /// The mark of this relay's `attempt`-th object of a kind.
+    /// The tag of an object.
     #[must_use]
     pub fn tag(&self, attempt: u32) -> ResourceTag {
         ResourceTag {
-            owner: self.owner.clone(),
+            namespace: self.namespace.clone(),
             relay: self.relay_id,
             attempt,
         }

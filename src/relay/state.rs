@@ -1,4 +1,4 @@
-//! The durable state of a relay: saved, journaled, replayed.
+//! The durable state of a relay.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,62 +8,62 @@ use super::outcome::{Outcome, RelayStatus};
 use super::phase::Phase;
 use super::spec::{Backend, Spec};
 
-/// How far the ingest is.
+/// The progress of the ingest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IngestStage {
-    /// Nothing was asked for.
+    /// Not created yet.
     Unrequested,
-    /// Its creation was asked for; whether it came about is open.
+    /// A creation was issued.
     Requested,
-    /// It is there.
+    /// It accepts a publisher.
     Ready,
-    /// It is disabled: nobody can publish.
+    /// It refuses publishers.
     Disabled,
-    /// It is not there, or a cleanup job takes care of it.
+    /// It is gone, or left to a cleanup job.
     Settled,
 }
 
-/// The Cloudflare ingest.
+/// The platform's ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingest {
-    /// How far it is.
+    /// Its progress.
     pub stage: IngestStage,
-    /// Which try at creating one, from 1: part of its tag.
+    /// Counts the creations, from 1.
     pub attempt: u32,
-    /// When its creation was first asked for.
+    /// When it was first requested.
     pub requested_at: Option<DateTime<Utc>>,
-    /// Cloudflare's uid.
+    /// The platform's uid.
     pub uid: Option<String>,
-    /// Where buyers watch, over HLS.
+    /// HLS playback URL.
     pub hls_url: Option<String>,
-    /// The same over DASH.
+    /// DASH playback URL.
     pub dash_url: Option<String>,
-    /// Settings Cloudflare did not take over as sent: a person should know.
+    /// Settings that the platform changed. Raises an alarm.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub echo_differs: Vec<String>,
-    /// Its keys must be rotated before an egress may be started.
+    /// Whether its keys must be rotated before an egress starts.
     pub keys_stale: bool,
 }
 
-/// How far an egress is.
+/// The progress of an egress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EgressStage {
-    /// Its start was asked for; whether it runs is open.
+    /// A start was issued.
     Starting,
     /// It was accepted.
     Running,
-    /// It is being stopped so that another can take its place.
+    /// It is stopped so that another can replace it.
     Retiring,
-    /// A cleanup job takes care of it: it may still run.
+    /// It may still run; a cleanup job stops it.
     InCleanup,
-    /// It is proved gone.
+    /// It is gone.
     Settled,
 }
 
 impl EgressStage {
-    /// Whether the relay itself has to take care of it.
+    /// Whether the relay itself must stop it.
     #[must_use]
     pub fn is_open(self) -> bool {
         match self {
@@ -76,29 +76,29 @@ impl EgressStage {
 /// The Agora task that pushes the channel to the ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Egress {
-    /// Which of this relay, from 1: part of its tag, which is its `cname` or name.
+    /// Counts the relay's egresses, from 1.
     pub attempt: u32,
-    /// How far it is.
+    /// Its progress.
     pub stage: EgressStage,
-    /// Cloud Recording: the resource it was last started on.
+    /// Cloud Recording: its last resource.
     pub resource_id: Option<String>,
-    /// Cloud Recording: when that was acquired; it lives 5 minutes (`agora.md §2.3`).
+    /// Cloud Recording: when that was acquired. It lives 5 minutes (`agora.md §2.3`).
     pub acquired_at: Option<DateTime<Utc>>,
-    /// Cloud Recording: resources of before on which it may have been started, the oldest first.
+    /// Cloud Recording: earlier resources with a start in doubt, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_resources: Vec<String>,
-    /// Cloud Recording: its session. An egress may run without our knowing it.
+    /// Cloud Recording: its session, if named.
     pub sid: Option<String>,
-    /// A notification named the session while several resources were possible: it may be an earlier start's, which has ended.
+    /// A notification named the session while several resources were possible: it may be an earlier start's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sid_is_guess: bool,
     /// Media Push: the converter's id.
     pub converter_id: Option<String>,
-    /// When its start was answered well.
+    /// When its start was accepted.
     pub accepted_at: Option<DateTime<Utc>>,
 }
 
-/// What is known of a video.
+/// The state of a recording.
 #[derive(
     Debug,
     Clone,
@@ -114,35 +114,35 @@ pub struct Egress {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RecordingState {
-    /// Being recorded or processed.
+    /// In progress.
     Processing,
-    /// It can be watched.
+    /// Playable.
     Ready,
-    /// Cloudflare could not make it.
+    /// The platform failed to make it.
     Failed,
-    /// It is owed as a deletion: recordings were not wanted.
+    /// Left to a cleanup job: recordings are not enabled.
     Deleted,
 }
 
-/// A recording Cloudflare keeps of this relay.
+/// A recording of this relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {
-    /// Cloudflare's uid.
+    /// The platform's uid.
     pub uid: String,
-    /// What is known of it.
+    /// Its state.
     pub state: RecordingState,
-    /// How long it is, in milliseconds; none while that is unknown.
+    /// Its duration in milliseconds, if known.
     pub duration_ms: Option<u64>,
-    /// Where it is watched over HLS.
+    /// HLS playback URL.
     pub hls_url: Option<String>,
-    /// The same over DASH.
+    /// DASH playback URL.
     pub dash_url: Option<String>,
-    /// A picture of it.
+    /// Thumbnail URL.
     pub thumbnail_url: Option<String>,
 }
 
 impl Recording {
-    /// Whether more is to be learnt of it: it is being made, or its length is not known yet (`cloudflare-stream.md §4.3, §4.4`).
+    /// Whether it may change: it is processing, or of unknown duration (`cloudflare-stream.md §4.3, §4.4`).
     #[must_use]
     pub fn is_open(&self) -> bool {
         match self.state {
@@ -156,52 +156,52 @@ impl Recording {
 /// The state of a relay that survives a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Durable {
-    /// What it is asked to do.
+    /// Its rules.
     pub spec: Spec,
-    /// Where it is in its life.
+    /// Its phase.
     pub phase: Phase,
-    /// Since when.
+    /// When the phase began.
     pub phase_since: DateTime<Utc>,
     /// The ingest.
     pub ingest: Ingest,
-    /// The egress: at most one that is not settled.
+    /// The last egress.
     pub egress: Option<Egress>,
-    /// How many egresses have taken another's place, the one under way included.
+    /// Egresses that replaced another.
     pub replacements: u32,
-    /// How long the settled egresses ran.
+    /// Running time of the settled egresses.
     pub egress_seconds: u64,
     /// When the first egress was accepted.
     pub started_at: Option<DateTime<Utc>>,
-    /// When a buyer could first press play.
+    /// When viewers could first watch.
     pub live_at: Option<DateTime<Utc>>,
-    /// Since when the feed is gone.
+    /// When the feed was lost, unless it is back.
     pub feed_gone_since: Option<DateTime<Utc>>,
-    /// From when the patience with a feed that is gone counts: it starts anew with a replacement.
+    /// Start of the feed timeout, restarted by a replacement.
     pub feed_patience_from: Option<DateTime<Utc>>,
-    /// Since when the seller is away.
+    /// When the seller left, unless back.
     pub seller_away_since: Option<DateTime<Utc>>,
-    /// Whether it was ever interrupted: then there may be more recordings than were seen.
+    /// Whether there may be more recordings than were seen.
     pub was_interrupted: bool,
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// When the outcome was decided.
     pub stopped_at: Option<DateTime<Utc>>,
-    /// What Cloudflare keeps of it.
+    /// Its recordings.
     pub recordings: Vec<Recording>,
     /// When a poll for recordings was first answered.
     pub recordings_answered_at: Option<DateTime<Utc>>,
     /// Whether the search for recordings is over.
     pub recordings_settled: bool,
-    /// What it cost.
+    /// Its cost.
     pub cost: Option<Cost>,
-    /// When everything was accounted for.
+    /// When it was finished.
     pub ended_at: Option<DateTime<Utc>>,
-    /// How many events the marketplace was told, or will be.
+    /// Number of messages to the marketplace.
     pub announced: u32,
 }
 
 impl Durable {
-    /// A relay that was just requested.
+    /// The state of a new relay.
     #[must_use]
     pub fn new(spec: Spec) -> Self {
         Self {
@@ -238,15 +238,15 @@ impl Durable {
         }
     }
 
-    /// The egress that is neither settled nor owed.
+    /// The egress that the relay itself must stop.
     #[must_use]
     pub fn open_egress(&self) -> Option<&Egress> {
         self.egress.as_ref().filter(|egress| egress.stage.is_open())
     }
 
-    /// The egress's uid in the channel (Cloud Recording): never the same for two attempts (`agora.md §8.1`).
+    /// The uid of a Cloud Recording egress, unique per attempt (`agora.md §8.1`).
     #[must_use]
-    pub fn recording_uid(&self, attempt: u32) -> Option<u32> {
+    pub fn egress_uid(&self, attempt: u32) -> Option<u32> {
         match &self.spec.backend {
             Backend::CloudRecording {
                 recording_uid_base, ..
@@ -255,13 +255,13 @@ impl Durable {
         }
     }
 
-    /// The attempt an egress started now would be.
+    /// The number of the next egress.
     #[must_use]
     pub fn next_attempt(&self) -> u32 {
         self.egress.as_ref().map_or(1, |egress| egress.attempt + 1)
     }
 
-    /// The sum of the known durations of its recordings, rounded up; none when none is known.
+    /// Sum of the known durations, rounded up. `None` if none is known.
     #[must_use]
     pub fn recorded_seconds(&self) -> Option<u64> {
         let durations = self
@@ -271,34 +271,34 @@ impl Durable {
         Some(sum.div_ceil(1000))
     }
 
-    /// Whether more is to be learnt of a recording: the sum of their durations is not the whole.
+    /// Whether a recording may still change.
     #[must_use]
     pub fn has_open_recordings(&self) -> bool {
         self.recordings.iter().any(Recording::is_open)
     }
 
-    /// Its phase in fewer words.
+    /// Summary of phase and outcome.
     #[must_use]
     pub fn relay_status(&self) -> RelayStatus {
         let outcome = self.outcome.as_ref().map(|outcome| outcome.code);
         RelayStatus::of(self.phase, outcome)
     }
 
-    /// The recording to show: the longest that is ready.
+    /// The longest recording that is ready.
     #[must_use]
     pub fn main_recording(&self) -> Option<&Recording> {
         self.ready_recordings()
             .max_by_key(|recording| recording.duration_ms)
     }
 
-    /// The recordings that can be watched.
+    /// The recordings that can be played.
     pub fn ready_recordings(&self) -> impl Iterator<Item = &Recording> {
         self.recordings
             .iter()
             .filter(|recording| recording.state == RecordingState::Ready)
     }
 
-    /// How long it was live up to `now`, interruptions included.
+    /// Time live until the stop or `now`, interruptions included.
     #[must_use]
     pub fn live_seconds(&self, now: DateTime<Utc>) -> u64 {
         self.live_at.map_or(0, |from| {
@@ -307,7 +307,7 @@ impl Durable {
     }
 }
 
-/// Whole seconds from one time to another, rounded down; none when it lies before.
+/// Rounded down; 0 if negative.
 pub(super) fn seconds_between(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
     u64::try_from((to - from).num_seconds()).unwrap_or(0)
 }

@@ -1,30 +1,31 @@
-//! What a relay does about an event.
+//! The result of an event.
 
 use super::action::Action;
+use super::announcement::Announcement;
 use super::cleanup_job::CleanupJob;
-use super::fact::{Announcement, Fact};
+use super::fact::Fact;
 
-/// What a relay does about an event.
+/// The result of an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Step {
-    /// What to store before anything is done: none, and the durable state has not changed.
+    /// To be stored first. Empty: the durable state is unchanged.
     pub facts: Vec<Fact>,
-    /// What the marketplace is told, each with its sequence number.
+    /// Messages to the marketplace, numbered.
     pub announcements: Vec<(u32, Announcement)>,
-    /// What to do then.
+    /// To be carried out then.
     pub actions: Vec<Action>,
-    /// Why the event meant nothing, when it did.
+    /// Why the event had no effect.
     pub ignored: Option<Ignored>,
 }
 
 impl Step {
-    /// Whether there is something to store.
+    /// Whether there are facts.
     #[must_use]
     pub fn must_be_stored(&self) -> bool {
         !self.facts.is_empty()
     }
 
-    /// The cleanup jobs among the facts: rows to be written with them.
+    /// The cleanup jobs, to be stored with the facts.
     pub fn cleanup_jobs(&self) -> impl Iterator<Item = &CleanupJob> {
         self.facts.iter().filter_map(|fact| {
             if let Fact::CleanupAdded { cleanup_job } = fact {
@@ -36,14 +37,14 @@ impl Step {
     }
 }
 
-/// Why an event meant nothing.
+/// Why an event had no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Ignored {
-    /// The result of a call nobody waits for any more.
+    /// The call is no longer in flight.
     Stale,
-    /// It says what is known.
+    /// It repeats what is known.
     Duplicate,
-    /// It has no meaning in this phase.
+    /// Wrong phase.
     Inapplicable,
 }

@@ -1,4 +1,4 @@
-//! The mark every vendor object of ours bears, by which it is found again.
+//! The resource tag, by which our objects at the vendors are found again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,33 +6,33 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Which deployment, on which database: nobody else's objects are ever touched.
+/// Deployment and database. Objects of another namespace are never touched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Owner {
+pub struct Namespace {
     /// `relay.deployment`: `[a-z0-9-]{1,16}`.
     pub deployment: String,
-    /// Drawn once for a database: 8 lower-case hexadecimal digits.
+    /// Drawn once per database: 8 lower-case hexadecimal digits.
     pub database: String,
 }
 
-/// `{deployment}_{database}_{relay}_{attempt}`: at most 64 of `[a-z0-9_-]`, which is what the narrowest of its places
-/// takes (a converter's name, `agora.md §4.2`).
+/// `{deployment}_{database}_{relay}_{attempt}`: at most 64 of `[a-z0-9_-]`, the limit of a converter's name (`agora.md
+/// §4.2`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ResourceTag {
-    /// Whose it is.
-    pub owner: Owner,
-    /// The relay it belongs to.
+    /// Deployment and database.
+    pub namespace: Namespace,
+    /// The relay's id.
     pub relay: Uuid,
-    /// Which of its kind in that relay's life, from 1.
+    /// Counts the relay's objects of this type, from 1.
     pub attempt: u32,
 }
 
 impl fmt::Display for ResourceTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Owner {
+        let Namespace {
             deployment,
             database,
-        } = &self.owner;
+        } = &self.namespace;
         write!(
             f,
             "{deployment}_{database}_{}_{}",
@@ -42,7 +42,7 @@ impl fmt::Display for ResourceTag {
     }
 }
 
-/// A text that is not a tag: somebody else's object.
+/// The object is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a tag of ours")]
 pub struct InvalidTag;
@@ -72,7 +72,7 @@ impl FromStr for ResourceTag {
             return Err(InvalidTag);
         }
         Ok(ResourceTag {
-            owner: Owner {
+            namespace: Namespace {
                 deployment: deployment.into(),
                 database: database.into(),
             },
@@ -92,7 +92,7 @@ mod tests {
         fn a_tag_is_read_back_as_it_was_written(
             deployment in "[a-z0-9-]{1,16}", database in "[0-9a-f]{8}", relay: u128, attempt in 1u32..100,
         ) {
-            let tag = ResourceTag { owner: Owner { deployment, database }, relay: Uuid::from_u128(relay), attempt };
+            let tag = ResourceTag { namespace: Namespace { deployment, database }, relay: Uuid::from_u128(relay), attempt };
             let text = tag.to_string();
             prop_assert!(text.len() <= 64);
             prop_assert_eq!(text.parse::<ResourceTag>(), Ok(tag));

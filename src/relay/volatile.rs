@@ -1,4 +1,4 @@
-//! What a relay knows beside its durable state: calls in flight, the next looks, readings. Rebuilt after a crash.
+//! State that is lost in a crash: calls in flight, poll times, readings.
 
 use std::time::Duration;
 
@@ -7,182 +7,166 @@ use chrono::{DateTime, Utc};
 use super::action::{ActionId, Call};
 use super::event::EgressReading;
 use super::failure::{Failure, Jitter};
-use super::presence::PresenceBook;
+use super::presence::PresenceReports;
 
-/// One kind of work, with at most one call in flight.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Slot {
-    /// The call in flight.
-    pub(super) flight: Option<(ActionId, Call)>,
-    /// Not before this; none: at once.
+pub(super) struct LaneState {
+    pub(super) in_flight: Option<(ActionId, Call)>,
+    /// Earliest time of the next call. `None`: now.
     pub(super) due: Option<DateTime<Utc>>,
-    /// The time to which a notification last brought a call forward.
+    /// The time to which a hint last brought the call forward.
     pub(super) hinted_at: Option<DateTime<Utc>>,
-    /// Failures in a row.
+    /// Consecutive failures.
     pub(super) failures: u32,
-    /// The name of the call whose credentials were refused last, until that call is answered or fails otherwise.
+    /// The call whose credentials were refused last.
     pub(super) refused: Option<&'static str>,
 }
 
-impl Slot {
-    /// Nothing in flight, no failure, due at once.
-    pub(super) fn rest(&mut self) {
+impl LaneState {
+    pub(super) fn reset(&mut self) {
         self.failures = 0;
         self.due = None;
     }
 
-    /// Due at `at`, or earlier if it already was.
-    pub(super) fn hasten(&mut self, at: DateTime<Utc>) {
+    pub(super) fn bring_forward(&mut self, at: DateTime<Utc>) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 }
 
-/// The shortest intervals between two looks of one relay at which the polls of all fit into the budgets.
+/// Minimum poll intervals of one relay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Intervals {
-    /// At the feed.
+    /// Polls of the feed.
     pub feed: Duration,
-    /// At the channel's hosts.
+    /// Polls of the hosts.
     pub hosts: Duration,
-    /// At the egress.
+    /// Polls of the egress.
     pub egress: Duration,
 }
 
-/// What the budgets leave to each relay. Zero: whatever its own intervals ask for.
+/// Minimum poll intervals at which the polls of all relays fit into the rate budgets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// To one that is live and well.
+    /// For live relays.
     pub live: Intervals,
-    /// To one that waits to be live, or is interrupted: it has the first call on what there is.
+    /// For relays that are not live yet, or interrupted. They have priority.
     pub urgent: Intervals,
 }
 
-/// The kinds of work.
+/// One kind of call, at most one in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
-pub(super) enum Kind {
-    /// Create, rotate, disable, delete the ingest.
-    Input,
-    /// Acquire, start, update, stop the egress.
+pub(super) enum Lane {
+    /// Create, rekey, disable, delete.
+    Ingest,
+    /// Acquire, start, update, stop.
     Egress,
-    /// Look at the feed.
-    Feed,
-    /// Look at the egress.
-    Health,
-    /// Look at the channel's hosts.
-    Hosts,
-    /// Look for recordings.
-    Recordings,
+    FeedPoll,
+    EgressPoll,
+    HostsPoll,
+    RecordingsPoll,
 }
 
-/// What was seen of the feed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FeedWatch {
     /// The last reading: streaming and playable.
     pub(super) good: bool,
-    /// The first of the bad readings in a row.
+    /// The first of consecutive bad readings.
     pub(super) bad_since: Option<DateTime<Utc>>,
-    /// A verified notification said that the encoder has gone: one bad reading is enough.
-    pub(super) told_gone: bool,
-    /// A verified notification said why Cloudflare refused the feed: one bad reading is enough.
-    pub(super) told_errored: Option<String>,
-    /// A verified notification said that an encoder connected: look often until then.
+    /// From a hint: one bad reading is enough.
+    pub(super) reported_gone: bool,
+    /// From a hint, with the platform's reason: one bad reading is enough.
+    pub(super) reported_error: Option<String>,
+    /// After a hint about a connect, the end of short poll intervals.
     pub(super) eager_until: Option<DateTime<Utc>>,
-    /// The first of the polls in a row that found no ingest.
+    /// The first of consecutive polls without an ingest.
     pub(super) missing_since: Option<DateTime<Utc>>,
-    /// What the last reading said, for people.
     pub(super) last: Option<&'static str>,
 }
 
-/// What was seen of the seller.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SellerWatch {
-    /// What the sources say.
-    pub(super) book: PresenceBook,
-    /// The first of the readings in a row that said they are away.
+    pub(super) reports: PresenceReports,
+    /// The first of consecutive `Absent` readings.
     pub(super) away_since: Option<DateTime<Utc>>,
-    /// A verified notification said that they left: one such reading is enough.
-    pub(super) told_left: bool,
+    /// From a hint: one `Absent` reading is enough.
+    pub(super) reported_left: bool,
 }
 
-/// Everything volatile.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Volatile {
     pub(super) incarnation: u32,
     pub(super) numbers: u32,
-    pub(super) input: Slot,
-    pub(super) egress: Slot,
-    pub(super) feed: Slot,
-    pub(super) health: Slot,
-    pub(super) hosts: Slot,
-    pub(super) recordings: Slot,
-    /// A resource to start the next egress on, and when it was acquired.
+    pub(super) ingest: LaneState,
+    pub(super) egress: LaneState,
+    pub(super) feed_poll: LaneState,
+    pub(super) egress_poll: LaneState,
+    pub(super) hosts_poll: LaneState,
+    pub(super) recordings_poll: LaneState,
+    /// The resource for the next egress, and when it was acquired.
     pub(super) acquired: Option<(String, DateTime<Utc>)>,
-    /// A resource was acquired before the ingest was there; a second time it waits for that.
+    /// The resource was acquired before the ingest was ready. The next one waits for it.
     pub(super) acquired_early: bool,
-    /// The start goes to a new resource, for the same egress.
+    /// The next start needs a new resource.
     pub(super) reacquire: bool,
-    /// Starts in a row whose resource Agora did not take.
+    /// Consecutive starts whose resource Agora refused.
     pub(super) resources_refused: u32,
-    /// Creations of the ingest in a row whose key's ingest was deleted.
+    /// Consecutive idempotency keys of a deleted ingest.
     pub(super) keys_refused: u32,
-    /// The creation of the ingest may have been carried out.
-    pub(super) input_doubt: bool,
-    /// The start of the egress may have been carried out.
-    pub(super) egress_doubt: bool,
-    /// A start repeated as the poll for one that may have been carried out was refused.
-    pub(super) poll_refused: bool,
-    /// The egress of the channel's last relay is down.
+    /// The creation may have been carried out.
+    pub(super) ingest_in_doubt: bool,
+    /// The start may have been carried out.
+    pub(super) egress_in_doubt: bool,
+    /// The repeat of a start in doubt was refused.
+    pub(super) start_poll_refused: bool,
+    /// The egress of the channel's previous relay is down.
     pub(super) predecessor_down: bool,
-    /// A call that makes something reached its vendor. An acquired resource makes nothing: it expires unused.
-    pub(super) called: bool,
-    /// The last failure of a call.
+    /// A vendor may have created something. An acquired resource does not count: it expires.
+    pub(super) reached_vendor: bool,
     pub(super) last_failure: Option<Failure>,
-    /// No deadline is acted on before this, or before one poll was answered.
+    /// No deadline fires before this time, or before a poll is answered.
     pub(super) hold_until: Option<DateTime<Utc>>,
-    pub(super) watch: FeedWatch,
+    pub(super) feed: FeedWatch,
     pub(super) seller: SellerWatch,
-    /// 404s in a row for the egress.
-    pub(super) misses: usize,
-    /// When the first of them came.
-    pub(super) missing_since: Option<DateTime<Utc>>,
-    /// What was last seen of the egress.
+    /// Consecutive 404s for the egress.
+    pub(super) not_found_count: usize,
+    /// The first of them.
+    pub(super) not_found_since: Option<DateTime<Utc>>,
     pub(super) last_egress: Option<EgressReading>,
-    /// Looks at the egress since it was accepted.
-    pub(super) health_polls: usize,
-    /// The egress is to be told its target once more.
+    /// Since the egress was accepted.
+    pub(super) egress_polls: usize,
+    /// The egress needs its target URL again.
     pub(super) update_wanted: bool,
-    /// How often it was, since its output last published.
+    /// Since the output last published.
     pub(super) updates: u32,
-    /// When the recorder's page last reported that it cannot join, as far as the journal has it.
+    /// The last report in the journal that the recorder page cannot join.
     pub(super) page_trouble_at: Option<DateTime<Utc>>,
-    /// How often it may look.
     pub(super) pace: Pace,
-    /// Spreads its next looks: drawn anew with every answer.
+    /// Spreads the next polls; replaced by each answer.
     pub(super) jitter: Jitter,
-    /// The last poll before `live_timeout` is under way, until then at most.
+    /// How long the last poll before `live_timeout` is waited for.
     pub(super) last_poll_until: Option<DateTime<Utc>>,
 }
 
 impl Volatile {
-    pub(super) fn slot(&mut self, kind: Kind) -> &mut Slot {
-        match kind {
-            Kind::Input => &mut self.input,
-            Kind::Egress => &mut self.egress,
-            Kind::Feed => &mut self.feed,
-            Kind::Health => &mut self.health,
-            Kind::Hosts => &mut self.hosts,
-            Kind::Recordings => &mut self.recordings,
+    pub(super) fn lane_mut(&mut self, lane: Lane) -> &mut LaneState {
+        match lane {
+            Lane::Ingest => &mut self.ingest,
+            Lane::Egress => &mut self.egress,
+            Lane::FeedPoll => &mut self.feed_poll,
+            Lane::EgressPoll => &mut self.egress_poll,
+            Lane::HostsPoll => &mut self.hosts_poll,
+            Lane::RecordingsPoll => &mut self.recordings_poll,
         }
     }
 
-    pub(super) fn slot_ref(&self, kind: Kind) -> &Slot {
-        match kind {
-            Kind::Input => &self.input,
-            Kind::Egress => &self.egress,
-            Kind::Feed => &self.feed,
-            Kind::Health => &self.health,
-            Kind::Hosts => &self.hosts,
-            Kind::Recordings => &self.recordings,
+    pub(super) fn lane(&self, lane: Lane) -> &LaneState {
+        match lane {
+            Lane::Ingest => &self.ingest,
+            Lane::Egress => &self.egress,
+            Lane::FeedPoll => &self.feed_poll,
+            Lane::EgressPoll => &self.egress_poll,
+            Lane::HostsPoll => &self.hosts_poll,
+            Lane::RecordingsPoll => &self.recordings_poll,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Watching: what readings of the feed, the egress and the seller mean. One bad reading decides nothing, an error is
-//! no reading, and a vendor's notification counts for one of two.
+//! What readings of feed, egress and seller mean. One bad reading decides nothing, a failed poll is no reading, and a
+//! hint counts as the first of two.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,17 +10,16 @@ use super::outcome::{Outcome, OutcomeCode};
 use super::phase::{IllegalTransition, Phase};
 use super::state::{Egress, EgressStage};
 use super::step::{Ignored, Step};
-use super::volatile::Kind;
+use super::volatile::Lane;
 use super::{Presence, Relay};
 
-/// How long a relay looks often after a notification that an encoder connected.
-const EAGER: TimeDelta = TimeDelta::seconds(15);
-/// A page that cannot join says so again and again: the journal keeps one report in this time.
-const TROUBLE_AGAIN: TimeDelta = TimeDelta::seconds(60);
-/// What a page that cannot join failed at.
+/// How long polls stay frequent after a hint about a connect.
+const EAGER_PERIOD: TimeDelta = TimeDelta::seconds(15);
+/// A page repeats its report; the journal keeps one in this time.
+const PAGE_TROUBLE_INTERVAL: TimeDelta = TimeDelta::seconds(60);
 const PAGE_JOIN: &str = "recorder_page.join";
-/// How often an egress whose output is cut is told its target again.
-const UPDATES: u32 = 3;
+/// How often a cut output gets its target URL again.
+const MAX_UPDATES: u32 = 3;
 
 impl Relay {
     pub(super) fn feed_read(
@@ -43,29 +42,29 @@ impl Relay {
             self.record(step, Fact::RecordingSeen { uid }, now)?;
         }
         let playable = reading.playable.unwrap_or(true);
-        self.volatile.watch.missing_since = None;
-        self.volatile.watch.good = reading.live && playable;
-        self.volatile.watch.last = Some(match (reading.live, playable) {
+        self.volatile.feed.missing_since = None;
+        self.volatile.feed.good = reading.live && playable;
+        self.volatile.feed.last = Some(match (reading.live, playable) {
             (true, true) => "streaming",
             (true, false) => "streaming, but not yet playable",
             (false, _) => "not streaming",
         });
         if reading.live {
-            self.volatile.watch.told_errored = None;
-        } else if let Some(reason) = self.volatile.watch.told_errored.clone() {
+            self.volatile.feed.reported_error = None;
+        } else if let Some(reason) = self.volatile.feed.reported_error.clone() {
             let mut outcome = Outcome::plain(OutcomeCode::IngestErrored);
-            outcome.detail = self.what_was_seen(now);
+            outcome.detail = self.observations(now);
             outcome.detail.feed = Some(reason);
             return self.end(step, outcome, now);
         }
         if reading.live {
-            self.volatile.watch.bad_since = None;
-            self.volatile.watch.told_gone = false;
+            self.volatile.feed.bad_since = None;
+            self.volatile.feed.reported_gone = false;
         }
         match self.durable.phase {
             Phase::Live if !reading.live => self.bad_feed(step, now)?,
             Phase::Interrupted
-                if self.volatile.watch.good && self.durable.feed_gone_since.is_some() =>
+                if self.volatile.feed.good && self.durable.feed_gone_since.is_some() =>
             {
                 self.record(step, Fact::FeedRestored, now)?;
             }
@@ -80,14 +79,13 @@ impl Relay {
             | Phase::Finalizing
             | Phase::Ended => {}
         }
-        if self.page_speaks(now) {
+        if self.page_is_fresh(now) {
             self.seller_read(step, now)?;
         }
-        self.may_be_live(step, now)
+        self.go_live_if_watchable(step, now)
     }
 
-    /// Cloudflare's API does not know the ingest. The first such answer asks for a second, the second decides: nobody can
-    /// publish any more, and nobody can watch.
+    /// The platform does not know the ingest. The second such answer in a row ends the relay.
     pub(super) fn ingest_missing(
         &mut self,
         step: &mut Step,
@@ -97,60 +95,58 @@ impl Relay {
             step.ignored = Some(Ignored::Inapplicable);
             return Ok(());
         }
-        let since = self.first_of_row(self.volatile.watch.missing_since, now);
-        self.volatile.watch.missing_since = Some(since);
-        self.volatile.watch.good = false;
-        self.volatile.watch.last = Some("Cloudflare does not know the ingest");
+        let since = self.first_of_row(self.volatile.feed.missing_since, now);
+        self.volatile.feed.missing_since = Some(since);
+        self.volatile.feed.good = false;
+        self.volatile.feed.last = Some("Cloudflare does not know the ingest");
         if !self.is_second(since, now) {
             self.volatile
-                .feed
-                .hasten(now + self.durable.spec.timing.poll_interval);
+                .feed_poll
+                .bring_forward(now + self.durable.spec.timing.poll_interval);
             return Ok(());
         }
         let outcome = Outcome {
             code: OutcomeCode::IngestGone,
-            detail: self.what_was_seen(now),
+            detail: self.observations(now),
         };
         self.record(step, Fact::IngestGone, now)?;
         self.end(step, outcome, now)
     }
 
-    /// A reading without a feed: the first asks for a second, the second (or the first after a notification) decides.
+    /// The second bad reading in a row, or the first after a hint, interrupts the relay.
     fn bad_feed(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
-        let since = self.first_of_row(self.volatile.watch.bad_since, now);
-        self.volatile.watch.bad_since = Some(since);
-        if !self.is_second(since, now) && !self.volatile.watch.told_gone {
+        let since = self.first_of_row(self.volatile.feed.bad_since, now);
+        self.volatile.feed.bad_since = Some(since);
+        if !self.is_second(since, now) && !self.volatile.feed.reported_gone {
             self.volatile
-                .feed
-                .hasten(now + self.durable.spec.timing.poll_interval);
+                .feed_poll
+                .bring_forward(now + self.durable.spec.timing.poll_interval);
             return Ok(());
         }
-        self.volatile.watch.bad_since = None;
-        self.volatile.watch.told_gone = false;
-        self.volatile.health.hasten(now);
+        self.volatile.feed.bad_since = None;
+        self.volatile.feed.reported_gone = false;
+        self.volatile.egress_poll.bring_forward(now);
         self.record(step, Fact::FeedLost { since }, now)?;
         self.poll_again_soon(now);
         Ok(())
     }
 
-    /// Whether a reading now is the second after one at `since`: a `poll_interval` apart, less what timers are off.
+    /// Whether a `poll_interval` has passed, with a tolerance for timers.
     fn is_second(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         since + self.durable.spec.timing.poll_interval * 4 / 5 <= now
     }
 
-    /// The first of the bad readings in a row, of which the last is now: after a silence of three looks (errors are no
-    /// readings) a row begins anew.
+    /// A gap of three intervals starts a new row: failed polls are no readings.
     fn first_of_row(&self, first: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
         let timing = &self.durable.spec.timing;
         let silence = timing.poll_interval.max(timing.live_check_interval) * 3;
         first.filter(|first| *first + silence > now).unwrap_or(now)
     }
 
-    /// Once interrupted, looks come at `poll_interval`.
     fn poll_again_soon(&mut self, now: DateTime<Utc>) {
         let soon = now + self.durable.spec.timing.poll_interval;
-        self.volatile.feed.hasten(soon);
-        self.volatile.hosts.hasten(soon);
+        self.volatile.feed_poll.bring_forward(soon);
+        self.volatile.hosts_poll.bring_forward(soon);
     }
 
     pub(super) fn hosts_read(
@@ -159,9 +155,9 @@ impl Relay {
         present: bool,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        self.volatile.seller.book.hosts(present, now);
+        self.volatile.seller.reports.hosts(present, now);
         self.seller_read(step, now)?;
-        self.may_be_live(step, now)
+        self.go_live_if_watchable(step, now)
     }
 
     pub(super) fn page(
@@ -181,9 +177,14 @@ impl Relay {
         }
         let (seq, present) = match report {
             PageReport::Seller { seq, present } => (seq, present),
-            PageReport::CannotJoin(trouble) => return self.page_in_trouble(step, trouble, now),
+            PageReport::CannotJoin(trouble) => return self.page_cannot_join(step, trouble, now),
         };
-        if !self.volatile.seller.book.page(attempt, seq, present, now) {
+        if !self
+            .volatile
+            .seller
+            .reports
+            .page(attempt, seq, present, now)
+        {
             step.ignored = Some(Ignored::Duplicate);
             return Ok(());
         }
@@ -192,11 +193,11 @@ impl Relay {
             .last_failure
             .take_if(|failure| failure.call == PAGE_JOIN);
         self.seller_read(step, now)?;
-        self.may_be_live(step, now)
+        self.go_live_if_watchable(step, now)
     }
 
-    /// The page shows nothing: kept for people, in the journal and as the last error.
-    fn page_in_trouble(
+    /// Operators see it in the journal and as the last error.
+    fn page_cannot_join(
         &mut self,
         step: &mut Step,
         trouble: PageTrouble,
@@ -208,11 +209,11 @@ impl Relay {
             class: Class::Unavailable,
             maybe_done: false,
             status: None,
-            message: trouble.words().into(),
+            message: trouble.describe().into(),
             retry_after_ms: None,
         });
         let last = self.volatile.page_trouble_at;
-        if last.is_some_and(|at| now < at + TROUBLE_AGAIN) {
+        if last.is_some_and(|at| now < at + PAGE_TROUBLE_INTERVAL) {
             step.ignored = Some(Ignored::Duplicate);
             return Ok(());
         }
@@ -221,7 +222,6 @@ impl Relay {
         self.record(step, Fact::Notified { hint }, now)
     }
 
-    /// A new word on the seller came in.
     fn seller_read(
         &mut self,
         step: &mut Step,
@@ -230,7 +230,7 @@ impl Relay {
         match self.presence(now) {
             Presence::Present => {
                 self.volatile.seller.away_since = None;
-                self.volatile.seller.told_left = false;
+                self.volatile.seller.reported_left = false;
                 if self.durable.seller_away_since.is_some() {
                     self.record(step, Fact::SellerBack, now)?;
                 }
@@ -240,8 +240,8 @@ impl Relay {
             {
                 let since = self.first_of_row(self.volatile.seller.away_since, now);
                 self.volatile.seller.away_since = Some(since);
-                if self.is_second(since, now) || self.volatile.seller.told_left {
-                    self.volatile.seller.told_left = false;
+                if self.is_second(since, now) || self.volatile.seller.reported_left {
+                    self.volatile.seller.reported_left = false;
                     self.record(step, Fact::SellerAway { since }, now)?;
                 }
                 self.poll_again_soon(now);
@@ -251,26 +251,26 @@ impl Relay {
         Ok(())
     }
 
-    /// Live means that a buyer can press play: it streams, the manifest is there, and the seller is not known to be away.
-    pub(super) fn may_be_live(
+    /// Goes live if viewers can watch: the feed streams, the manifest exists, and the seller is not known to be away.
+    pub(super) fn go_live_if_watchable(
         &mut self,
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let playable = self.durable.phase == Phase::AwaitingLive && self.volatile.watch.good;
+        let playable = self.durable.phase == Phase::AwaitingLive && self.volatile.feed.good;
         let seller = match self.presence(now) {
             Presence::Present => true,
             Presence::Absent => false,
-            Presence::Unknown => self.volatile.hosts.flight.is_none(),
+            Presence::Unknown => self.volatile.hosts_poll.in_flight.is_none(),
         };
         if playable && seller {
-            self.volatile.watch.eager_until = None;
-            self.volatile.watch.bad_since = None;
+            self.volatile.feed.eager_until = None;
+            self.volatile.feed.bad_since = None;
             self.volatile.seller.away_since = None;
-            self.volatile.seller.told_left = false;
+            self.volatile.seller.reported_left = false;
             self.volatile.last_poll_until = None;
             self.record(step, Fact::Live, now)?;
-            self.space_out_first(now);
+            self.spread_first_live(now);
         }
         Ok(())
     }
@@ -292,28 +292,28 @@ impl Relay {
             return Ok(());
         }
         if reading != EgressReading::NotFound {
-            self.volatile.misses = 0;
+            self.volatile.not_found_count = 0;
         }
         match reading {
             EgressReading::Publishing => self.volatile.updates = 0,
             EgressReading::Connecting => {}
             EgressReading::Disconnected => {
                 self.volatile.update_wanted =
-                    self.is_cloud_recording() && self.volatile.updates < UPDATES;
+                    self.is_cloud_recording() && self.volatile.updates < MAX_UPDATES;
             }
             EgressReading::Failed => {
-                self.volatile.egress.rest();
+                self.volatile.egress.reset();
                 self.record(step, Fact::EgressRetiring, now)?;
             }
             EgressReading::Exited => self.egress_gone(step, "it has exited", false, now)?,
-            EgressReading::NotFound => match self.missed(now) {
-                Some(again) => self.volatile.health.due = Some(again),
-                // While the feed goes on somebody publishes: only when it is gone does an egress nobody knows matter.
-                None if self.durable.phase == Phase::Live => self.volatile.misses = 0,
+            EgressReading::NotFound => match self.count_not_found(now) {
+                Some(again) => self.volatile.egress_poll.due = Some(again),
+                // While the feed goes on, something publishes: a lost egress matters only without a feed.
+                None if self.durable.phase == Phase::Live => self.volatile.not_found_count = 0,
                 None if self.durable.phase == Phase::Interrupted
                     && self.durable.feed_gone_since.is_none() =>
                 {
-                    self.volatile.misses = 0;
+                    self.volatile.not_found_count = 0;
                 }
                 None => {
                     self.egress_gone(
@@ -335,9 +335,9 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         if let Hint::EgressChanged { cname, sid } = &hint
-            && self.learns_sid(cname)
+            && self.lacks_sid_of(cname)
         {
-            return self.learn(step, sid.clone(), now);
+            return self.discover_sid(step, sid.clone(), now);
         }
         let is_of_use = if hint == Hint::RecordingDone {
             self.durable.phase == Phase::Finalizing
@@ -351,55 +351,55 @@ impl Relay {
         self.record(step, Fact::Notified { hint: hint.clone() }, now)?;
         match hint {
             Hint::FeedConnected => {
-                self.volatile.watch.eager_until = Some(now + EAGER);
-                self.hint_hastens(Kind::Feed, now);
+                self.volatile.feed.eager_until = Some(now + EAGER_PERIOD);
+                self.poll_on_hint(Lane::FeedPoll, now);
             }
             Hint::FeedDisconnected => {
-                self.volatile.watch.told_gone = true;
-                self.hint_hastens(Kind::Feed, now);
+                self.volatile.feed.reported_gone = true;
+                self.poll_on_hint(Lane::FeedPoll, now);
             }
             Hint::FeedErrored { reason } => {
-                self.volatile.watch.told_errored = Some(reason);
-                self.hint_hastens(Kind::Feed, now);
+                self.volatile.feed.reported_error = Some(reason);
+                self.poll_on_hint(Lane::FeedPoll, now);
             }
             Hint::SellerJoined => {
-                self.volatile.seller.book.doubt_page();
-                self.hint_hastens(Kind::Hosts, now);
+                self.volatile.seller.reports.doubt_page();
+                self.poll_on_hint(Lane::HostsPoll, now);
             }
             Hint::SellerLeft => {
-                self.volatile.seller.told_left = true;
-                self.volatile.seller.book.doubt_page();
-                self.hint_hastens(Kind::Hosts, now);
+                self.volatile.seller.reported_left = true;
+                self.volatile.seller.reports.doubt_page();
+                self.poll_on_hint(Lane::HostsPoll, now);
             }
             Hint::EgressChanged { .. } | Hint::ConverterChanged => {
-                // Inside the back-off after a 404 the next poll keeps its time.
-                if self.volatile.misses == 0 {
-                    self.hint_hastens(Kind::Health, now);
+                // The back-off after a 404 keeps its times.
+                if self.volatile.not_found_count == 0 {
+                    self.poll_on_hint(Lane::EgressPoll, now);
                 }
             }
-            Hint::RecordingDone => self.hint_hastens(Kind::Recordings, now),
+            Hint::RecordingDone => self.poll_on_hint(Lane::RecordingsPoll, now),
             Hint::PageCannotJoin { .. } => {}
         }
         Ok(())
     }
 
-    /// Whether the egress under this label runs, or may run, and we do not know its session.
-    fn learns_sid(&self, cname: &str) -> bool {
+    /// Whether this is the label of the open egress, whose session is unknown.
+    fn lacks_sid_of(&self, cname: &str) -> bool {
         let nameless = |egress: &&Egress| {
             egress.sid.is_none() && self.durable.spec.tag(egress.attempt).to_string() == cname
         };
         self.is_cloud_recording() && self.durable.open_egress().filter(nameless).is_some()
     }
 
-    /// A notification of this relay's own (cname, uid) named the session: with a start in doubt, that is its answer.
-    fn learn(
+    /// The notification also answers a start in doubt.
+    fn discover_sid(
         &mut self,
         step: &mut Step,
         sid: String,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         self.record(step, Fact::EgressDiscovered { sid }, now)?;
-        self.hint_hastens(Kind::Health, now);
+        self.poll_on_hint(Lane::EgressPoll, now);
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ fn spec(web: bool, recording: bool, keep: bool) -> Spec {
     };
     Spec {
         relay_id: Uuid::from_u128(1),
-        owner: Owner {
+        namespace: Namespace {
             deployment: "shop".into(),
             database: "0a1b2c3d".into(),
         },
@@ -194,12 +194,12 @@ impl Life {
                 resource_id: format!("{}.{}", id.incarnation, id.number),
             },
             Call::StartEgress { .. } if odd == 0 => Answer::ResourceExpired,
-            Call::StartEgress { .. } if odd == 1 => Answer::Recording { sid: None },
-            Call::StartEgress { .. } if odd == 2 => Answer::RecordingElsewhere,
-            Call::StartEgress { attempt, .. } => Answer::Recording {
+            Call::StartEgress { .. } if odd == 1 => Answer::EgressRunning { sid: None },
+            Call::StartEgress { .. } if odd == 2 => Answer::EgressElsewhere,
+            Call::StartEgress { attempt, .. } => Answer::EgressRunning {
                 sid: Some(id_of(*attempt)),
             },
-            Call::CreateConverter { attempt, .. } => Answer::Converting {
+            Call::CreateConverter { attempt, .. } => Answer::ConverterRunning {
                 converter_id: id_of(*attempt),
             },
             Call::RotateKeys { .. } if odd == 0 => Answer::NotFound,
@@ -255,7 +255,7 @@ impl Life {
             Class::Unauthorized,
         ];
         let class = classes[usize::from(how) % classes.len()];
-        let maybe_done = class.may_pass() && how.is_multiple_of(2);
+        let maybe_done = class.is_transient() && how.is_multiple_of(2);
         let conflict = class == Class::Conflict && matches!(call, Call::CreateIngest { .. });
         match identity(&call) {
             Some(identity) if maybe_done => self.doubts.push(identity),

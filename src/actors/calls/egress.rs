@@ -95,9 +95,9 @@ impl VendorCalls {
             .start(permit, &request)
             .await;
         Ok(match started.map_err(failure)? {
-            RecordingStartAnswer::Started { sid } => Answer::Recording { sid: Some(sid) },
-            RecordingStartAnswer::AlreadyStarted { sid } => Answer::Recording { sid },
-            RecordingStartAnswer::Conflict => Answer::RecordingElsewhere,
+            RecordingStartAnswer::Started { sid } => Answer::EgressRunning { sid: Some(sid) },
+            RecordingStartAnswer::AlreadyStarted { sid } => Answer::EgressRunning { sid },
+            RecordingStartAnswer::Conflict => Answer::EgressElsewhere,
             RecordingStartAnswer::ResourceExpired => Answer::ResourceExpired,
         })
     }
@@ -128,7 +128,7 @@ impl VendorCalls {
             CreateAnswer::Created {
                 converter_id,
                 state: _,
-            } => return Ok(Answer::Converting { converter_id }),
+            } => return Ok(Answer::ConverterRunning { converter_id }),
             CreateAnswer::NameTaken { converter_id } => converter_id,
         };
         let taken = match taken {
@@ -160,7 +160,7 @@ impl VendorCalls {
             .as_ref()
             .is_none_or(|channel| *channel == new.channel);
         if same_target && same_channel {
-            return Ok(Answer::Converting {
+            return Ok(Answer::ConverterRunning {
                 converter_id: taken.id,
             });
         }
@@ -298,7 +298,7 @@ fn reading(status: &RecordingTaskStatus) -> EgressReading {
 /// The egress's identity at Agora: never the same for two attempts, never another one for the same.
 fn identity(durable: &Durable, attempt: u32) -> Result<(String, u32), Failure> {
     let uid = durable
-        .recording_uid(attempt)
+        .egress_uid(attempt)
         .ok_or_else(|| misfit("cloud_recording.acquire"))?;
     Ok((durable.spec.tag(attempt).to_string(), uid))
 }

@@ -176,7 +176,7 @@ impl RelayService {
     /// `None`: the request's key was freed just now, and the start may be tried again.
     async fn try_create(&self, request: &StartRequest) -> Result<Option<Creation>, StartError> {
         let shared = &self.shared;
-        let owner = shared.owner().ok_or(StartError::Starting)?;
+        let namespace = shared.owner().ok_or(StartError::Starting)?;
         let now = shared.clock.now();
         let remote = self.remote(request.channel_id).await?;
         // The store would find out as well, but a start that meets a relay there makes the writes of others run twice.
@@ -188,7 +188,7 @@ impl RelayService {
                 .map(Creation::existing);
         }
         let not_before = self.not_before(request.channel_id, &remote, now);
-        let spec = spec(&shared.settings, owner, request, now, not_before);
+        let spec = spec(&shared.settings, namespace, request, now, not_before);
         let relay_id = spec.relay_id;
         let (relay, step) =
             Relay::request(spec, 1).map_err(|error| StartError::Internal(error.to_string()))?;

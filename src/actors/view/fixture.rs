@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::actors::{Clock, RelaySnapshot};
 use crate::relay::{
-    Backend, Durable, Egress, EgressStage, IngestStage, Owner, Phase, Presence, Prices, Spec,
+    Backend, Durable, Egress, EgressStage, IngestStage, Namespace, Phase, Presence, Prices, Spec,
     Timing,
 };
 
@@ -23,7 +23,7 @@ fn spec(backend: Backend) -> Spec {
     let short = Duration::from_secs(5);
     Spec {
         relay_id: Uuid::from_u128(0x0192_f0c4_0000_7000_8000_0000_0000_0001),
-        owner: Owner {
+        namespace: Namespace {
             deployment: "shop".into(),
             database: "0a1b2c3d".into(),
         },

@@ -162,7 +162,7 @@ fn of_tag<'a>(
 ) -> Option<&'a Arc<RelaySnapshot>> {
     relays.iter().find(|relay| {
         let spec = &relay.durable.spec;
-        spec.relay_id == tag.relay && spec.owner == tag.owner
+        spec.relay_id == tag.relay && spec.namespace == tag.namespace
     })
 }
 

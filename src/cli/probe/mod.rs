@@ -17,7 +17,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use relaykeeper::application;
 use relaykeeper::config::Settings;
-use relaykeeper::relay::{Owner, ResourceTag};
+use relaykeeper::relay::{Namespace, ResourceTag};
 use uuid::Uuid;
 
 use assumptions::ProbeFindings;
@@ -43,7 +43,7 @@ pub(super) fn run(settings: Settings, args: &ProbeArgs) -> anyhow::Result<ExitCo
         println!("What is made bears the tag {tag}, and is deleted again.");
         println!(
             "Should this be killed: relaykeeper sweep --database {}\n",
-            tag.owner.database
+            tag.namespace.database
         );
         let mut findings = ProbeFindings::default();
         let tag = tag.to_string();
@@ -114,7 +114,7 @@ async fn interruptible(walk: impl Future<Output = ()>) -> anyhow::Result<()> {
 /// `sweep --database` finds it.
 fn tag(settings: &Settings) -> ResourceTag {
     ResourceTag {
-        owner: Owner {
+        namespace: Namespace {
             deployment: settings.relay.deployment.clone(),
             database: hex::encode(rand::random::<[u8; 4]>()),
         },

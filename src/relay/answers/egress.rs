@@ -1,10 +1,10 @@
-//! What the answer or the failure of a call on the egress means.
+//! What the results of calls on the egress mean.
 
 use chrono::{DateTime, Utc};
 
 use crate::relay::Relay;
 use crate::relay::action::Call;
-use crate::relay::deadlines::REPLACEMENTS;
+use crate::relay::deadlines::MAX_REPLACEMENTS;
 use crate::relay::fact::Fact;
 use crate::relay::failure::{Class, Failure, Jitter};
 use crate::relay::outcome::{Outcome, OutcomeCode};
@@ -19,7 +19,7 @@ impl Relay {
         step: &mut Step,
         call: &Call,
         failure: Failure,
-        mends: bool,
+        retries: bool,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let replacing = self.durable.phase.is_watched();
@@ -27,27 +27,28 @@ impl Relay {
             Call::StartEgress { .. } | Call::CreateConverter { .. } | Call::Acquire { .. } => {
                 let is_start = !matches!(call, Call::Acquire { .. });
                 if is_start {
-                    self.volatile.egress_doubt |= failure.maybe_done;
-                    // A start is made within 2 s of its acquire, unless it is the poll for one that may have been made.
-                    self.volatile.reacquire |= !self.volatile.egress_doubt;
+                    self.volatile.egress_in_doubt |= failure.maybe_done;
+                    // A start follows its acquire within 2 s, unless it repeats one in doubt.
+                    self.volatile.reacquire |= !self.volatile.egress_in_doubt;
                 }
                 if self.durable.phase == Phase::Stopping {
-                    let open = self.durable.open_egress().is_some() && self.volatile.egress_doubt;
-                    return if open && !mends {
+                    let open =
+                        self.durable.open_egress().is_some() && self.volatile.egress_in_doubt;
+                    return if open && !retries {
                         self.defer_egress(step, now, now)
                     } else {
                         Ok(())
                     };
                 }
-                if mends {
+                if retries {
                     return Ok(());
                 }
-                let is_poll = self.volatile.egress_doubt
+                let is_poll = self.volatile.egress_in_doubt
                     && failure.class == Class::Rejected
                     && matches!(call, Call::StartEgress { .. });
-                if is_poll && !std::mem::replace(&mut self.volatile.poll_refused, true) {
-                    // Its resource was used, and what was started on it may be gone: another resource for the same
-                    // egress tells. That one's start is refused no second time without an end.
+                if is_poll && !std::mem::replace(&mut self.volatile.start_poll_refused, true) {
+                    // The resource is used up, and its egress may be gone: a start on another resource tells. A second
+                    // refusal ends the relay.
                     self.volatile.reacquire = true;
                     return Ok(());
                 }
@@ -55,7 +56,7 @@ impl Relay {
                     .durable
                     .open_egress()
                     .is_some_and(|r| r.stage == EgressStage::Starting);
-                if starting && !self.volatile.egress_doubt {
+                if starting && !self.volatile.egress_in_doubt {
                     self.record(
                         step,
                         Fact::EgressGone {
@@ -72,17 +73,17 @@ impl Relay {
                 };
                 self.end(step, outcome, now)
             }
-            Call::StopEgress(_) if !mends && self.durable.phase == Phase::Stopping => {
+            Call::StopEgress(_) if !retries && self.durable.phase == Phase::Stopping => {
                 self.defer_egress(step, now, now)
             }
-            Call::StopEgress(_) if !mends => self.end(
+            Call::StopEgress(_) if !retries => self.end(
                 step,
                 Outcome::of(failure).with_code(OutcomeCode::EgressLost),
                 now,
             ),
-            // A stop is tried again; telling the target again is a favour.
+            // A stop is retried; an update need not be.
             Call::StopEgress(_) | Call::UpdateEgress { .. } => Ok(()),
-            // Calls about other things.
+            // Other lanes.
             Call::CreateIngest { .. }
             | Call::FindIngest { .. }
             | Call::RotateKeys { .. }
@@ -101,7 +102,7 @@ impl Relay {
         resource_id: String,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        self.volatile.egress.rest();
+        self.volatile.egress.reset();
         self.volatile.reacquire = false;
         if self.durable.open_egress().is_some() {
             return self.record(
@@ -109,7 +110,7 @@ impl Relay {
                 Fact::EgressReacquired {
                     resource_id,
                     acquired_at: now,
-                    in_doubt: self.volatile.egress_doubt,
+                    in_doubt: self.volatile.egress_in_doubt,
                 },
                 now,
             );
@@ -118,7 +119,7 @@ impl Relay {
         Ok(())
     }
 
-    /// The egress runs: from now on it is watched.
+    /// Schedules the first polls.
     pub(in crate::relay) fn accepted(
         &mut self,
         step: &mut Step,
@@ -131,21 +132,21 @@ impl Relay {
         let timing = &self.durable.spec.timing;
         let query = timing.query_interval.min(std::time::Duration::from_secs(5));
         let volatile = &mut self.volatile;
-        volatile.egress.rest();
-        volatile.egress_doubt = false;
-        volatile.watch.good = false;
-        volatile.poll_refused = false;
+        volatile.egress.reset();
+        volatile.egress_in_doubt = false;
+        volatile.feed.good = false;
+        volatile.start_poll_refused = false;
         volatile.resources_refused = 0;
-        volatile.misses = 0;
+        volatile.not_found_count = 0;
         volatile.updates = 0;
-        volatile.health_polls = 0;
-        volatile.health.due = Some(now + query + jitter.of(query) / 5);
-        volatile.feed.due = Some(now);
-        volatile.hosts.due = Some(now);
+        volatile.egress_polls = 0;
+        volatile.egress_poll.due = Some(now + query + jitter.of(query) / 5);
+        volatile.feed_poll.due = Some(now);
+        volatile.hosts_poll.due = Some(now);
         Ok(())
     }
 
-    /// The egress is proved gone; where it was needed, another takes its place, behind new keys.
+    /// A relay on air replaces the egress.
     pub(in crate::relay) fn egress_gone(
         &mut self,
         step: &mut Step,
@@ -164,46 +165,49 @@ impl Relay {
             },
             now,
         )?;
-        for (owed, expires) in cleanup_jobs {
-            self.defer(step, owed, self.recheck_at(now), expires, now)?;
+        for (cleanup, expires) in cleanup_jobs {
+            self.defer(step, cleanup, self.recheck_at(now), expires, now)?;
         }
-        self.volatile.misses = 0;
-        self.volatile.egress.rest();
+        self.volatile.not_found_count = 0;
+        self.volatile.egress.reset();
         if !self.durable.phase.is_watched() {
             return Ok(());
         }
-        if self.durable.replacements >= REPLACEMENTS {
+        if self.durable.replacements >= MAX_REPLACEMENTS {
             let outcome = Outcome {
                 code: OutcomeCode::EgressLost,
-                detail: self.what_was_seen(now),
+                detail: self.observations(now),
             };
             return self.end(step, outcome, now);
         }
-        self.volatile.input.rest();
+        self.volatile.ingest.reset();
         self.record(step, Fact::EgressReplacing, now)
     }
 
-    /// Whether a poll was at the egress there is now.
     pub(super) fn is_about_the_egress(&self, call: &Call) -> bool {
         matches!(call, Call::PollEgress(asked) if self.egress_ref().as_ref() == Some(asked))
     }
 
-    /// Counts a 404 for the egress. When to ask again; none: the back-off is used up, and it is gone.
-    pub(in crate::relay) fn missed(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// Counts a 404 and returns when to poll again. `None`: the egress counts as gone.
+    pub(in crate::relay) fn count_not_found(
+        &mut self,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
         let waits = &self.durable.spec.timing.not_found_backoff;
-        let next = waits.get(self.volatile.misses).map(|wait| now + *wait);
-        let since = match self.volatile.misses {
+        let next = waits
+            .get(self.volatile.not_found_count)
+            .map(|wait| now + *wait);
+        let since = match self.volatile.not_found_count {
             0 => now,
-            _ => self.volatile.missing_since.unwrap_or(now),
+            _ => self.volatile.not_found_since.unwrap_or(now),
         };
-        self.volatile.missing_since = Some(since);
-        self.volatile.misses += 1;
-        // A look out of turn (the feed was lost, a stop was tried) uses up a wait, but not its time.
+        self.volatile.not_found_since = Some(since);
+        self.volatile.not_found_count += 1;
+        // A poll out of turn uses up one of the waits, but not its time.
         let over = since + waits.iter().sum::<std::time::Duration>();
         next.or_else(|| Some(over).filter(|over| now < *over))
     }
 
-    /// Whether the relay's egress is a Cloud Recording task.
     pub(in crate::relay) fn is_cloud_recording(&self) -> bool {
         matches!(self.durable.spec.backend, Backend::CloudRecording { .. })
     }

@@ -1,8 +1,8 @@
-//! What a failed call on the ingest means.
+//! What failures of calls on the ingest mean.
 
 use chrono::{DateTime, Utc};
 
-use super::due_anew;
+use super::retry_renamed;
 use crate::relay::Relay;
 use crate::relay::action::Call;
 use crate::relay::cleanup_job::Cleanup;
@@ -13,29 +13,29 @@ use crate::relay::phase::{IllegalTransition, Phase};
 use crate::relay::state::IngestStage;
 use crate::relay::step::Step;
 
-/// So many failures of a deletion, and it becomes a cleanup job.
-const DELETE_TRIES: u32 = 3;
+/// Then the deletion becomes a cleanup job.
+const MAX_DELETE_TRIES: u32 = 3;
 
 impl Relay {
-    pub(super) fn input_failed(
+    pub(super) fn ingest_failed(
         &mut self,
         step: &mut Step,
         call: &Call,
         failure: Failure,
-        (mends, failures): (bool, u32),
+        (retries, failures): (bool, u32),
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         match call {
             Call::CreateIngest { attempt } if failure.class == Class::Conflict => {
-                // The key's ingest was deleted (`cloudflare-stream.md §2.3`): this try is over, for certain.
-                self.volatile.input_doubt = false;
+                // The key's ingest was deleted (`cloudflare-stream.md §2.3`): this attempt created nothing.
+                self.volatile.ingest_in_doubt = false;
                 if self.durable.phase == Phase::Stopping {
                     return Ok(());
                 }
                 let (first, jitter) = (self.first_wait(), self.volatile.jitter);
-                let due = due_anew(&mut self.volatile.keys_refused, first, jitter, now);
-                self.volatile.input.rest();
-                self.volatile.input.due = due;
+                let due = retry_renamed(&mut self.volatile.keys_refused, first, jitter, now);
+                self.volatile.ingest.reset();
+                self.volatile.ingest.due = due;
                 self.record(
                     step,
                     Fact::IngestRequested {
@@ -45,16 +45,16 @@ impl Relay {
                 )
             }
             Call::CreateIngest { .. } => {
-                self.volatile.input_doubt |= failure.maybe_done;
+                self.volatile.ingest_in_doubt |= failure.maybe_done;
                 if self.durable.phase == Phase::Stopping {
-                    let hopeless = !mends && self.volatile.input_doubt;
+                    let hopeless = !retries && self.volatile.ingest_in_doubt;
                     return if hopeless {
                         self.defer_ingest(step, now)
                     } else {
                         Ok(())
                     };
                 }
-                if mends {
+                if retries {
                     return Ok(());
                 }
                 self.end(step, Outcome::of(failure), now)
@@ -70,30 +70,31 @@ impl Relay {
                     now,
                 )
             }
-            Call::RotateKeys { .. } if !mends && self.durable.phase.holds_slot() => {
+            Call::RotateKeys { .. } if !retries && self.durable.phase.holds_slot() => {
                 self.end(step, Outcome::of(failure), now)
             }
             Call::DisableIngest { .. } | Call::FindIngest { .. }
-                if !mends && self.durable.phase == Phase::Stopping =>
+                if !retries && self.durable.phase == Phase::Stopping =>
             {
                 self.defer_ingest(step, now)
             }
-            Call::FindIngest { .. } if !mends => self.end(step, Outcome::of(failure), now),
-            Call::DeleteIngest { ingest } if !mends || failures >= DELETE_TRIES => self.defer(
-                step,
-                Cleanup::DeleteIngest {
-                    uid: ingest.clone(),
-                },
-                now,
-                None,
-                now,
-            ),
-            // Tried again.
+            Call::FindIngest { .. } if !retries => self.end(step, Outcome::of(failure), now),
+            Call::DeleteIngest { ingest } if !retries || failures >= MAX_DELETE_TRIES => self
+                .defer(
+                    step,
+                    Cleanup::DeleteIngest {
+                        uid: ingest.clone(),
+                    },
+                    now,
+                    None,
+                    now,
+                ),
+            // Retried.
             Call::FindIngest { .. }
             | Call::RotateKeys { .. }
             | Call::DisableIngest { .. }
             | Call::DeleteIngest { .. } => Ok(()),
-            // Calls about other things.
+            // Other lanes.
             Call::Acquire { .. }
             | Call::StartEgress { .. }
             | Call::CreateConverter { .. }
@@ -106,20 +107,19 @@ impl Relay {
         }
     }
 
-    /// The ingest, found or not, becomes a cleanup job.
     pub(super) fn defer_ingest(
         &mut self,
         step: &mut Step,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
-        let input = &self.durable.ingest;
-        let owed = match (input.stage, input.uid.clone()) {
+        let ingest = &self.durable.ingest;
+        let cleanup = match (ingest.stage, ingest.uid.clone()) {
             (IngestStage::Requested, _) => Cleanup::FindIngest {
-                tag: self.durable.spec.tag(input.attempt).to_string(),
+                tag: self.durable.spec.tag(ingest.attempt).to_string(),
             },
             (IngestStage::Ready, Some(uid)) => Cleanup::DisableIngest { uid },
             _ => return Ok(()),
         };
-        self.defer(step, owed, now, None, now)
+        self.defer(step, cleanup, now, None, now)
     }
 }

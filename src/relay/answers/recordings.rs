@@ -1,4 +1,4 @@
-//! What a poll for recordings means.
+//! What polls for recordings mean.
 
 use chrono::{DateTime, Utc};
 
@@ -36,7 +36,7 @@ impl Relay {
         )
     }
 
-    /// Takes in what a poll said of recordings; one that nobody wanted becomes a cleanup job.
+    /// Without `enable_recording`, each recording becomes a cleanup job.
     pub(super) fn take_recordings(
         &mut self,
         step: &mut Step,
@@ -79,7 +79,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Recordings that turned up after the search was over: told of, and nothing else.
+    /// Recordings found after the search was over.
     pub(in crate::relay) fn late_recordings(
         &mut self,
         step: &mut Step,

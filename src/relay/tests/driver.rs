@@ -22,7 +22,7 @@ pub(super) fn spec(backend: Backend) -> Spec {
     };
     Spec {
         relay_id: Uuid::from_u128(0x0192_f0c4_0000_7000_8000_0000_0000_0001),
-        owner: Owner {
+        namespace: Namespace {
             deployment: "shop".into(),
             database: "0a1b2c3d".into(),
         },
@@ -120,7 +120,7 @@ pub(super) struct Life {
     pub(super) called: Vec<&'static str>,
     pub(super) polls: Vec<&'static str>,
     pub(super) journal: Vec<(DateTime<Utc>, Fact)>,
-    pub(super) told: Vec<Announcement>,
+    pub(super) announced: Vec<Announcement>,
     /// What the public host says; none: it cannot be reached.
     pub(super) feed: Option<bool>,
     pub(super) seller: Option<bool>,
@@ -140,7 +140,7 @@ impl Life {
             called: Vec::new(),
             polls: Vec::new(),
             journal: Vec::new(),
-            told: Vec::new(),
+            announced: Vec::new(),
             feed: Some(false),
             seller: Some(true),
             egress: Some(EgressReading::Publishing),
@@ -154,7 +154,8 @@ impl Life {
         let now = self.now;
         self.journal
             .extend(step.facts.iter().cloned().map(|fact| (now, fact)));
-        self.told.extend(step.announcements.iter().map(|(_, a)| *a));
+        self.announced
+            .extend(step.announcements.iter().map(|(_, a)| *a));
         for action in &step.actions {
             let name = name(&action.call);
             if is_reading(&action.call) {
@@ -261,11 +262,11 @@ impl Life {
     }
 
     pub(super) fn cleanup_jobs(&self) -> Vec<Cleanup> {
-        let owed = self.journal.iter().filter_map(|(_, fact)| match fact {
-            Fact::CleanupAdded { cleanup_job } => Some(cleanup_job.owed.clone()),
+        let cleanup = self.journal.iter().filter_map(|(_, fact)| match fact {
+            Fact::CleanupAdded { cleanup_job } => Some(cleanup_job.cleanup.clone()),
             _ => None,
         });
-        owed.collect()
+        cleanup.collect()
     }
 
     pub(super) fn is_web(&self) -> bool {
@@ -308,9 +309,12 @@ impl Life {
         }
         let id = id.to_owned();
         if self.is_web() {
-            self.answer("start_egress", Answer::Recording { sid: Some(id) });
+            self.answer("start_egress", Answer::EgressRunning { sid: Some(id) });
         } else {
-            self.answer("create_converter", Answer::Converting { converter_id: id });
+            self.answer(
+                "create_converter",
+                Answer::ConverterRunning { converter_id: id },
+            );
         }
     }
 

@@ -41,7 +41,7 @@ fn a_stop_is_honoured_in_every_phase_and_a_second_one_means_nothing() {
             );
             let again = life.tell(Event::Stop);
             assert_eq!(again.ignored, Some(Ignored::Inapplicable));
-            assert_eq!(life.told.last(), Some(&Announcement::Stopped));
+            assert_eq!(life.announced.last(), Some(&Announcement::Stopped));
         });
     }
 }
@@ -149,7 +149,10 @@ fn one_recording_is_found_told_of_and_paid_for() {
             (Source::Recording, 1830, 31, 16)
         );
         use Announcement::*;
-        assert_eq!(life.told, [Starting, Live, Stopped, RecordingReady, Ended]);
+        assert_eq!(
+            life.announced,
+            [Starting, Live, Stopped, RecordingReady, Ended]
+        );
         assert!(life.relay.wake_at(life.now).is_none());
     });
 }
@@ -206,7 +209,7 @@ fn a_ready_recording_of_unknown_length_is_waited_for_and_told_of_once() {
             (Source::Recording, 1830)
         );
         use Announcement::*;
-        let told = [
+        let expected = [
             Starting,
             Live,
             Stopped,
@@ -214,7 +217,7 @@ fn a_ready_recording_of_unknown_length_is_waited_for_and_told_of_once() {
             RecordingReady,
             Ended,
         ];
-        assert_eq!(life.told, told);
+        assert_eq!(life.announced, expected);
     });
 }
 
@@ -256,7 +259,7 @@ fn at_the_deadline_a_recording_of_unknown_length_counts_as_observed_if_that_is_m
                 Source::Recording => known,
             };
             assert_eq!((cost.source, cost.duration_seconds), (source, expected));
-            assert!(!life.told.contains(&Announcement::RecordingMissing));
+            assert!(!life.announced.contains(&Announcement::RecordingMissing));
         });
     }
 }
@@ -281,7 +284,7 @@ fn a_recording_that_does_not_turn_up_is_told_as_missing_polled_for_later_and_the
         ));
         life.answer("delete_ingest", Answer::Deleted);
         assert_eq!(
-            life.told[3..],
+            life.announced[3..],
             [Announcement::RecordingMissing, Announcement::Ended]
         );
         assert_eq!(life.relay.durable().cost.unwrap().source, Source::Observed);
@@ -289,7 +292,7 @@ fn a_recording_that_does_not_turn_up_is_told_as_missing_polled_for_later_and_the
         let cost = life.relay.durable().cost;
         let late = vec![recording("video", RecordingState::Ready, 60)];
         let step = life.tell(Event::LateRecordings(late.clone()));
-        assert_eq!(life.told.last(), Some(&Announcement::RecordingReady));
+        assert_eq!(life.announced.last(), Some(&Announcement::RecordingReady));
         assert!(step.actions.is_empty());
         assert_eq!(life.relay.durable().cost, cost, "the row is written once");
         assert!(
@@ -338,7 +341,7 @@ fn a_relay_that_was_never_live_polls_once_and_raises_no_alarm() {
             .count();
         assert_eq!(polls, 1);
         use Announcement::*;
-        assert_eq!(life.told, [Starting, Stopped, Ended]);
+        assert_eq!(life.announced, [Starting, Stopped, Ended]);
         assert_eq!(life.relay.durable().cost, None);
     });
 }
@@ -353,15 +356,15 @@ fn recordings_nobody_wanted_are_owed_as_deletions_and_not_told_of() {
             recording("other", RecordingState::Processing, 0),
         ];
         life.take_down(&recordings);
-        let mut owed: Vec<String> = life
+        let mut cleanup: Vec<String> = life
             .cleanup_jobs()
             .iter()
             .map(|d| d.target().to_owned())
             .collect();
-        owed.sort();
-        assert_eq!(owed, ["other", "video"]);
-        assert!(!life.told.contains(&Announcement::RecordingReady));
-        assert!(!life.told.contains(&Announcement::RecordingMissing));
+        cleanup.sort();
+        assert_eq!(cleanup, ["other", "video"]);
+        assert!(!life.announced.contains(&Announcement::RecordingReady));
+        assert!(!life.announced.contains(&Announcement::RecordingMissing));
         assert_eq!(life.relay.durable().cost.unwrap().source, Source::Observed);
     });
 }

@@ -22,8 +22,8 @@ fn a_refusal_no_repeat_can_mend_ends_it_with_its_own_code_and_leaves_nothing() {
             let mut life = Life::starting(spec);
             life.fail(life.start_call(), class, false);
             assert_eq!(life.outcome(), Some(code));
-            let told = life.detail().failure.unwrap();
-            assert_eq!((told.class, &*told.message), (class, "words"));
+            let failure = life.detail().failure.unwrap();
+            assert_eq!((failure.class, &*failure.message), (class, "words"));
             life.take_down(&[]);
             assert_eq!(life.phase(), Phase::Ended);
             assert!(life.called.contains(&"delete_ingest"));

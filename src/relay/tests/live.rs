@@ -17,7 +17,7 @@ fn live_is_told_when_a_buyer_can_press_play_and_not_before() {
         life.seller = Some(true);
         life.wait(6);
         assert_eq!(life.phase(), Phase::Live);
-        assert_eq!(life.told, [Announcement::Starting, Announcement::Live]);
+        assert_eq!(life.announced, [Announcement::Starting, Announcement::Live]);
     });
 }
 
@@ -95,7 +95,7 @@ fn a_seller_who_returns_within_the_window_keeps_the_same_egress() {
         life.wait(120);
         assert_eq!(life.phase(), Phase::Live);
         use Announcement::*;
-        assert_eq!(life.told, [Starting, Live, Interrupted, Resumed]);
+        assert_eq!(life.announced, [Starting, Live, Interrupted, Resumed]);
         assert_eq!(life.relay.durable().replacements, 0);
     });
 }
@@ -214,7 +214,7 @@ fn a_notification_that_a_reading_contradicts_changes_nothing() {
         life.poll();
         life.wait(120);
         assert_eq!(life.phase(), Phase::Live);
-        assert_eq!(life.told, [Announcement::Starting, Announcement::Live]);
+        assert_eq!(life.announced, [Announcement::Starting, Announcement::Live]);
     });
 }
 
@@ -270,13 +270,13 @@ fn a_page_that_cannot_join_is_told_to_people_once_a_minute() {
         report: PageReport::CannotJoin(trouble),
     };
     life.feed = Some(false);
-    let told = |step: Step| {
+    let is_journaled = |step: Step| {
         step.facts
             == [Fact::Notified {
                 hint: Hint::PageCannotJoin { trouble },
             }]
     };
-    assert!(told(life.tell(cannot_join(1))));
+    assert!(is_journaled(life.tell(cannot_join(1))));
     assert!(
         life.relay
             .last_failure()
@@ -291,7 +291,7 @@ fn a_page_that_cannot_join_is_told_to_people_once_a_minute() {
         life.tell(cannot_join(2)).ignored,
         Some(Ignored::Inapplicable)
     );
-    assert!(told(life.tell(cannot_join(1))));
+    assert!(is_journaled(life.tell(cannot_join(1))));
     assert_eq!(
         life.relay.presence(life.now),
         Presence::Present,

@@ -25,7 +25,7 @@ fn a_live_relay_polls_no_more_often_than_its_part_of_the_budgets_allows() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.wait(2 * MINUTE);
-        life.relay.keep_pace(Pace {
+        life.relay.set_pace(Pace {
             live: floor(300),
             urgent: Intervals::default(),
         });
@@ -43,7 +43,7 @@ fn a_live_relay_polls_no_more_often_than_its_part_of_the_budgets_allows() {
 #[test]
 fn an_interrupted_relay_does_not_wait_with_those_that_are_well() {
     let mut life = Life::live(push());
-    life.relay.keep_pace(Pace {
+    life.relay.set_pace(Pace {
         live: floor(50),
         urgent: floor(2),
     });
@@ -84,7 +84,7 @@ fn notifications_without_end_hasten_a_poll_once_in_half_a_second() {
 #[test]
 fn many_that_wait_to_be_live_share_what_there_is() {
     let mut life = Life::awaiting(push());
-    life.relay.keep_pace(Pace {
+    life.relay.set_pace(Pace {
         live: Intervals::default(),
         urgent: floor(20),
     });
@@ -98,7 +98,7 @@ fn many_that_wait_to_be_live_share_what_there_is() {
 fn first_poll(draw: u16, pace: Pace) -> DateTime<Utc> {
     let life = Life::live(push());
     let mut relay = Relay::load(life.relay.durable().clone(), 2);
-    relay.keep_pace(pace);
+    relay.set_pace(pace);
     let jitter = Jitter::new(draw);
     relay.handle(Event::Recovered { jitter }, life.now).unwrap();
     relay.wake_at(life.now).unwrap()
@@ -126,7 +126,7 @@ fn one_about_to_be_ended_by_a_deadline_polls_before() {
     let mut life = Life::live(spec);
     life.wait(30);
     let mut relay = Relay::load(life.relay.durable().clone(), 2);
-    relay.keep_pace(Pace {
+    relay.set_pace(Pace {
         live: floor(100),
         urgent: Intervals::default(),
     });

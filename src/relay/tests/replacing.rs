@@ -191,8 +191,8 @@ fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
             life.wait(1);
         }
         assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
-        let told = life.detail().failure.unwrap();
-        assert_eq!(told.class, Class::Unauthorized);
+        let failure = life.detail().failure.unwrap();
+        assert_eq!(failure.class, Class::Unauthorized);
     });
 }
 

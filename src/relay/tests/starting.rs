@@ -161,7 +161,7 @@ fn an_egress_that_runs_without_telling_its_session_is_gone_on_with() {
     let mut life = Life::starting(web());
     life.fail("start_egress", Class::Timeout, true);
     life.wait(5);
-    life.answer("start_egress", Answer::Recording { sid: None });
+    life.answer("start_egress", Answer::EgressRunning { sid: None });
     assert_eq!(life.phase(), Phase::AwaitingLive);
     life.feed = Some(true);
     life.wait(10);
@@ -171,14 +171,14 @@ fn an_egress_that_runs_without_telling_its_session_is_gone_on_with() {
         "there is no session to ask for"
     );
     let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "told".into();
+    let sid = "session".into();
     life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     assert!(life.polls.contains(&"poll_egress"));
     life.poll();
     life.tell(Event::Stop);
     let stop = life.waiting("stop_egress");
     assert!(
-        matches!(stop, Some(Call::StopEgress(EgressRef::CloudRecording(task))) if task.sid == "told")
+        matches!(stop, Some(Call::StopEgress(EgressRef::CloudRecording(task))) if task.sid == "session")
     );
 }
 
@@ -187,7 +187,7 @@ fn a_session_nobody_ever_tells_is_owed_and_its_ingest_disabled() {
     let mut life = Life::starting(web());
     life.fail("start_egress", Class::Timeout, true);
     life.wait(5);
-    life.answer("start_egress", Answer::Recording { sid: None });
+    life.answer("start_egress", Answer::EgressRunning { sid: None });
     life.tell(Event::Stop);
     assert!(matches!(
         life.cleanup_jobs()[..],
@@ -211,11 +211,11 @@ fn a_notification_answers_a_start_whose_answer_was_lost() {
     let sid = "another's".to_owned();
     life.tell(Event::Hint(Hint::EgressChanged { cname: other, sid }));
     assert_eq!(life.phase(), Phase::Provisioning, "another identity's");
-    let sid = "told".to_owned();
+    let sid = "session".to_owned();
     life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     assert_eq!(life.phase(), Phase::AwaitingLive);
     let egress = life.relay.durable().egress.clone().unwrap();
-    assert_eq!(egress.sid.as_deref(), Some("told"));
+    assert_eq!(egress.sid.as_deref(), Some("session"));
 }
 
 #[test]
@@ -240,10 +240,10 @@ fn an_egress_that_runs_on_an_earlier_resource_is_stopped_on_that_one() {
     let mut life = Life::starting(spec);
     life.crash(301);
     life.answer_acquire("new");
-    life.answer("start_egress", Answer::RecordingElsewhere);
+    life.answer("start_egress", Answer::EgressElsewhere);
     assert_eq!(life.phase(), Phase::AwaitingLive);
     let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "told".into();
+    let sid = "session".into();
     life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     life.tell(Event::Stop);
     let stop = life.waiting("stop_egress");
@@ -331,7 +331,7 @@ fn a_session_that_may_be_an_earlier_starts_is_not_all_that_is_owed() {
     life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     life.wait(5);
     // The second start was carried out as well: it runs under another session, which nobody tells.
-    life.answer("start_egress", Answer::Recording { sid: None });
+    life.answer("start_egress", Answer::EgressRunning { sid: None });
     assert_eq!(life.phase(), Phase::AwaitingLive);
     life.tell(Event::Stop);
     life.answer("stop_egress", Answer::NotFound);
@@ -357,12 +357,12 @@ fn a_session_that_the_start_itself_tells_is_no_guess() {
     let sid = "of the first start".into();
     life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     life.wait(5);
-    life.accept("told");
+    life.accept("session");
     life.tell(Event::Stop);
     life.answer("stop_egress", Answer::NotFound);
     let cleanup_jobs = life.cleanup_jobs();
     assert!(
-        matches!(&cleanup_jobs[..], [Cleanup::StopEgress { sid, .. }] if sid == "told"),
+        matches!(&cleanup_jobs[..], [Cleanup::StopEgress { sid, .. }] if sid == "session"),
         "{cleanup_jobs:?}"
     );
 }
@@ -376,7 +376,7 @@ fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_
     life.answer_acquire("new");
     life.fail("start_egress", Class::Timeout, true);
     let cname = life.relay.durable().spec.tag(1).to_string();
-    let sid = "told".into();
+    let sid = "session".into();
     life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
     assert_eq!(
         life.phase(),

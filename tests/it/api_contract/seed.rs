@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::{
-    Backend, Durable, Outcome, OutcomeCode, Owner, Phase, Prices, Spec, Timing,
+    Backend, Durable, Namespace, Outcome, OutcomeCode, Phase, Prices, Spec, Timing,
 };
 use relaykeeper::store::{
     Created, JournalEntry, LedgerRow, NewRelay, Projection, RecordingRow, RelayRow, Save, Saved,
@@ -23,7 +23,7 @@ fn requested(id: &str, requested_at: DateTime<Utc>) -> Durable {
     let short = Duration::from_secs(5);
     Durable::new(Spec {
         relay_id: id.parse().unwrap(),
-        owner: Owner {
+        namespace: Namespace {
             deployment: "shop".into(),
             database: "0a1b2c3d".into(),
         },

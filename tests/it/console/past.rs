@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use relaykeeper::relay::{
-    Backend, Durable, Egress, EgressStage, IngestStage, Outcome, OutcomeCode, Owner, Phase, Prices,
-    Spec, Timing,
+    Backend, Durable, Egress, EgressStage, IngestStage, Namespace, Outcome, OutcomeCode, Phase,
+    Prices, Spec, Timing,
 };
 use relaykeeper::store::{
     Created, JournalEntry, LedgerRow, NewRelay, Projection, RelayRow, Save, Saved, Store,
@@ -20,7 +20,7 @@ fn requested(channel_id: i64, database: &str, requested_at: DateTime<Utc>) -> Du
     let hour = Duration::from_secs(3600);
     Durable::new(Spec {
         relay_id: Uuid::now_v7(),
-        owner: Owner {
+        namespace: Namespace {
             deployment: "tests".into(),
             database: database.into(),
         },

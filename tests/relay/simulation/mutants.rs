@@ -52,7 +52,7 @@ impl Mutant {
                 },
             ) if again => Some(vendors.start(*attempt, resource_id, ingest, key, "x", now)),
             (Self::StartWithoutPolling, Call::CreateConverter { attempt, ingest }) if again => {
-                Some(Ok(Answer::Converting {
+                Some(Ok(Answer::ConverterRunning {
                     converter_id: vendors.run(*attempt, None, ingest, key, "x", now),
                 }))
             }

@@ -140,7 +140,7 @@ impl Vendors {
                     Some(id) => id,
                     None => self.run(*attempt, None, ingest, key, "", now),
                 };
-                Ok(Answer::Converting { converter_id })
+                Ok(Answer::ConverterRunning { converter_id })
             }
             Call::RotateKeys { ingest } => Ok(match self.input(ingest) {
                 Some(input) if !input.deleted => {
@@ -266,7 +266,7 @@ impl Vendors {
         if let Some(task) = resource.task.filter(|_| other.is_empty()) {
             return if self.tasks[task].alive(now) {
                 let sid = Some(self.tasks[task].sid.clone()).filter(|_| self.dice.chance(500));
-                Ok(Answer::Recording { sid })
+                Ok(Answer::EgressRunning { sid })
             } else {
                 Err(failure(Class::Rejected, "the resource was used"))
             };
@@ -280,11 +280,11 @@ impl Vendors {
             .iter()
             .any(|task| task.alive(now) && task.cname == cname)
         {
-            return Ok(Answer::RecordingElsewhere);
+            return Ok(Answer::EgressElsewhere);
         }
         let sid = self.run(attempt, Some(at), ingest, key, other, now);
         self.resources[at].task = Some(self.tasks.len() - 1);
-        Ok(Answer::Recording { sid: Some(sid) })
+        Ok(Answer::EgressRunning { sid: Some(sid) })
     }
 
     /// An egress begins to run.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use relaykeeper::relay::{Backend, Class, Owner, Prices, Spec, Timing};
+use relaykeeper::relay::{Backend, Class, Namespace, Prices, Spec, Timing};
 use uuid::Uuid;
 
 use super::dice::Dice;
@@ -45,7 +45,7 @@ pub fn spec(dice: &mut Dice) -> Spec {
     let requested_at = clock(i64::try_from(START).unwrap());
     Spec {
         relay_id: Uuid::from_u128(u128::from(dice.draw())),
-        owner: Owner {
+        namespace: Namespace {
             deployment: "shop".into(),
             database: "0a1b2c3d".into(),
         },

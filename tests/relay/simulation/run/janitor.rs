@@ -8,13 +8,13 @@ impl Run {
             return;
         }
         self.report.cleanup_jobs += 1;
-        if matches!(cleanup_job.owed, Cleanup::UnknownEgress { .. }) {
+        if matches!(cleanup_job.cleanup, Cleanup::UnknownEgress { .. }) {
             self.report.unknown_egress = true;
         }
         let known = self
             .cleanup_jobs
             .iter()
-            .any(|known| same(&known.cleanup_job.owed, &cleanup_job.owed));
+            .any(|known| same(&known.cleanup_job.cleanup, &cleanup_job.cleanup));
         if known {
             return;
         }
@@ -40,7 +40,7 @@ impl Run {
         }
         let mut due = None;
         for open in &mut self.cleanup_jobs {
-            if let Cleanup::UnknownEgress { cname: known, .. } = &open.cleanup_job.owed
+            if let Cleanup::UnknownEgress { cname: known, .. } = &open.cleanup_job.cleanup
                 && known == cname
                 && open.sid.is_none()
             {
@@ -73,7 +73,7 @@ impl Run {
             let paid = expired || self.attempt(at)?;
             if paid {
                 let cleanup_job = self.cleanup_jobs.remove(at);
-                self.note(|| format!("paid: {:?}", cleanup_job.cleanup_job.owed));
+                self.note(|| format!("paid: {:?}", cleanup_job.cleanup_job.cleanup));
                 continue;
             }
             let open = &mut self.cleanup_jobs[at];
@@ -95,7 +95,7 @@ impl Run {
             self.cleanup_jobs[at].due = self.now + wait.min(60_000);
             return Ok(false);
         }
-        let owed = self.cleanup_jobs[at].cleanup_job.owed.clone();
+        let owed = self.cleanup_jobs[at].cleanup_job.cleanup.clone();
         let now = self.now;
         let input_gone = |vendors: &mut Vendors, call: Call| vendors.perform(&call, 0, now).is_ok();
         let found = match &owed {
@@ -248,6 +248,6 @@ impl Run {
 }
 
 fn same(one: &Cleanup, other: &Cleanup) -> bool {
-    let kind = |owed: &Cleanup| -> &'static str { owed.into() };
+    let kind = |cleanup: &Cleanup| -> &'static str { cleanup.into() };
     kind(one) == kind(other) && one.target() == other.target()
 }

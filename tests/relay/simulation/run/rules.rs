@@ -40,7 +40,7 @@ impl Run {
             let owed = self
                 .cleanup_jobs
                 .iter()
-                .any(|open| match &open.cleanup_job.owed {
+                .any(|open| match &open.cleanup_job.cleanup {
                     Cleanup::StopEgress { sid, .. } => *sid == task.sid,
                     Cleanup::DeleteConverter { converter_id, .. } => *converter_id == task.sid,
                     Cleanup::UnknownEgress { cname, .. } => *cname == task.cname,
@@ -60,8 +60,8 @@ impl Run {
         for input in self.vendors.inputs.iter().filter(|i| !i.deleted) {
             let owed = |kinds: fn(&Cleanup) -> bool| {
                 self.cleanup_jobs.iter().any(|open| {
-                    let target = open.cleanup_job.owed.target();
-                    kinds(&open.cleanup_job.owed) && (target == input.uid || target == input.tag)
+                    let target = open.cleanup_job.cleanup.target();
+                    kinds(&open.cleanup_job.cleanup) && (target == input.uid || target == input.tag)
                 })
             };
             let deletion =

@@ -1,12 +1,12 @@
-//! The entries of a journal in plain words, for people.
+//! Sentences that describe facts and hints to operators.
 
 use super::event::Hint;
 use super::fact::Fact;
 
 impl Fact {
-    /// What happened, in plain words.
+    /// A sentence for operators.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         let plain = match self {
             Self::Requested { .. } => "a start was asked for: the channel's slot is taken",
             Self::IngestRequested { .. } => "Cloudflare is asked for an ingest",
@@ -16,7 +16,7 @@ impl Fact {
             Self::EgressElsewhere => "the egress runs on the resource it was first asked for",
             Self::EgressAccepted { .. } => "Agora has accepted the egress",
             Self::EgressDiscovered { .. } => "a notification named the egress's session",
-            Self::Notified { hint } => return hint.words(),
+            Self::Notified { hint } => return hint.describe(),
             Self::EgressRetiring => "the egress must give way to another",
             Self::EgressGone { proof } => return format!("the egress is gone: {proof}"),
             Self::EgressReplacing => "another egress takes its place",
@@ -31,8 +31,8 @@ impl Fact {
             Self::IngestDisabled => "the ingest is disabled",
             Self::IngestGone => "the ingest is gone",
             Self::CleanupAdded { cleanup_job } => {
-                let owed = cleanup_job.owed.to_string().replace('_', " ");
-                return format!("something is left for later: {owed}");
+                let cleanup = cleanup_job.cleanup.to_string().replace('_', " ");
+                return format!("something is left for later: {cleanup}");
             }
             Self::TakenDown => "egress and ingest are down",
             Self::RecordingsAnswered => "recordings are looked for",
@@ -45,7 +45,7 @@ impl Fact {
         plain.to_owned()
     }
 
-    /// Whether it is a setback: something was lost, repeated, owed, or ended badly.
+    /// Whether the fact is a setback: a loss, a repeat, a cleanup job or a bad end.
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         match self {
@@ -83,7 +83,7 @@ impl Fact {
 }
 
 impl Hint {
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         let plain = match self {
             Self::FeedConnected => "Cloudflare notified us: an encoder has connected",
             Self::FeedDisconnected => "Cloudflare notified us: the encoder has gone",
@@ -93,7 +93,7 @@ impl Hint {
             Self::RecordingDone => "Cloudflare notified us: a recording is ready, or failed",
             Self::SellerJoined => "Agora notified us: the seller has joined",
             Self::SellerLeft => "Agora notified us: the seller has left",
-            Self::PageCannotJoin { trouble } => trouble.words(),
+            Self::PageCannotJoin { trouble } => trouble.describe(),
             Self::EgressChanged { .. } | Self::ConverterChanged => {
                 "Agora notified us: something changed about the egress"
             }
