@@ -10,7 +10,7 @@ pub enum Announcement {
     /// The channel's slot is taken.
     #[strum(serialize = "relay.starting")]
     Starting,
-    /// Viewers can watch.
+    /// Buyers can watch.
     #[strum(serialize = "relay.live")]
     Live,
     /// The feed is gone or the seller is away.

@@ -129,7 +129,7 @@ impl Relay {
             }
             Answer::Stopped => {
                 self.volatile.egress.reset();
-                self.egress_gone(step, "its stop was answered", false, now)
+                self.egress_gone(step, "it was stopped", false, now)
             }
             Answer::Disabled => self.record(step, Fact::IngestDisabled, now),
             Answer::Deleted => self.record(step, Fact::IngestGone, now),
@@ -279,12 +279,9 @@ impl Relay {
                     self.volatile.egress.due = Some(again);
                     Ok(())
                 }
-                None => self.egress_gone(
-                    step,
-                    "Agora did not know it for the whole back-off",
-                    true,
-                    now,
-                ),
+                None => {
+                    self.egress_gone(step, "Agora answered 404 for the whole back-off", true, now)
+                }
             },
             Call::CreateIngest { .. }
             | Call::Acquire { .. }

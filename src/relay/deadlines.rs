@@ -200,12 +200,12 @@ impl Relay {
     /// The last readings.
     pub(super) fn observations(&self, now: DateTime<Utc>) -> Detail {
         let egress = match self.volatile.last_egress {
-            Some(EgressReading::Publishing) => Some("it says that it publishes"),
-            Some(EgressReading::Connecting) => Some("it had not begun to publish"),
+            Some(EgressReading::Publishing) => Some("publishing"),
+            Some(EgressReading::Connecting) => Some("connecting"),
             Some(EgressReading::Disconnected) => Some("its output was refused or cut"),
-            Some(EgressReading::Failed) => Some("its push failed"),
-            Some(EgressReading::Exited) => Some("it had exited"),
-            Some(EgressReading::NotFound) => Some("Agora did not know it"),
+            Some(EgressReading::Failed) => Some("failed"),
+            Some(EgressReading::Exited) => Some("exited"),
+            Some(EgressReading::NotFound) => Some("not found"),
             None => None,
         };
         let seller = match self.presence(now) {

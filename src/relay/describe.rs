@@ -8,39 +8,39 @@ impl Fact {
     #[must_use]
     pub fn describe(&self) -> String {
         let plain = match self {
-            Self::Requested { .. } => "a start was asked for: the channel's slot is taken",
-            Self::IngestRequested { .. } => "Cloudflare is asked for an ingest",
-            Self::IngestReady { .. } => "the ingest is there, and with it the HLS URL",
-            Self::EgressStarting { .. } => "Agora is asked to start an egress",
-            Self::EgressReacquired { .. } => "the same egress is asked for on a new resource",
-            Self::EgressElsewhere => "the egress runs on the resource it was first asked for",
-            Self::EgressAccepted { .. } => "Agora has accepted the egress",
+            Self::Requested { .. } => "the start is accepted and the channel's slot is taken",
+            Self::IngestRequested { .. } => "creating the ingest at Cloudflare",
+            Self::IngestReady { .. } => "the ingest is ready and its HLS URL is known",
+            Self::EgressStarting { .. } => "starting an egress at Agora",
+            Self::EgressReacquired { .. } => "starting the same egress on a new resource",
+            Self::EgressElsewhere => "the egress runs on its earlier resource",
+            Self::EgressAccepted { .. } => "Agora accepted the egress",
             Self::EgressDiscovered { .. } => "a notification named the egress's session",
             Self::Notified { hint } => return hint.describe(),
-            Self::EgressRetiring => "the egress must give way to another",
+            Self::EgressRetiring => "stopping the egress, to replace it",
             Self::EgressGone { proof } => return format!("the egress is gone: {proof}"),
-            Self::EgressReplacing => "another egress takes its place",
-            Self::KeysRotated => "the ingest has new keys: nobody but the new egress can publish",
+            Self::EgressReplacing => "replacing the egress",
+            Self::KeysRotated => "the ingest has new keys and earlier egresses cannot publish",
             Self::Live => "a buyer can press play",
-            Self::RecordingSeen { .. } => "Cloudflare records",
+            Self::RecordingSeen { .. } => "Cloudflare is recording",
             Self::FeedLost { .. } => "the feed is gone",
             Self::FeedRestored => "the feed is back",
-            Self::SellerAway { .. } => "the seller is away: buyers are told to wait",
+            Self::SellerAway { .. } => "the seller is away",
             Self::SellerBack => "the seller is back",
-            Self::Ending { outcome } => return format!("it ends: {}", outcome.code),
+            Self::Ending { outcome } => return format!("ending: {}", outcome.code),
             Self::IngestDisabled => "the ingest is disabled",
             Self::IngestGone => "the ingest is gone",
             Self::CleanupAdded { cleanup_job } => {
                 let cleanup = cleanup_job.cleanup.to_string().replace('_', " ");
-                return format!("something is left for later: {cleanup}");
+                return format!("cleanup job added: {cleanup}");
             }
             Self::TakenDown => "egress and ingest are down",
-            Self::RecordingsAnswered => "recordings are looked for",
+            Self::RecordingsAnswered => "searching for recordings",
             Self::Recording { recording } => {
                 return format!("the recording is {}", recording.state);
             }
             Self::RecordingsSettled { .. } => "the search for recordings is over",
-            Self::Ended { .. } => "everything is accounted for",
+            Self::Ended { .. } => "finished",
         };
         plain.to_owned()
     }
@@ -85,17 +85,17 @@ impl Fact {
 impl Hint {
     fn describe(&self) -> String {
         let plain = match self {
-            Self::FeedConnected => "Cloudflare notified us: an encoder has connected",
-            Self::FeedDisconnected => "Cloudflare notified us: the encoder has gone",
+            Self::FeedConnected => "Cloudflare notification: the encoder connected",
+            Self::FeedDisconnected => "Cloudflare notification: the encoder disconnected",
             Self::FeedErrored { reason } => {
-                return format!("Cloudflare notified us: the feed was refused ({reason})");
+                return format!("Cloudflare notification: the feed was refused ({reason})");
             }
-            Self::RecordingDone => "Cloudflare notified us: a recording is ready, or failed",
-            Self::SellerJoined => "Agora notified us: the seller has joined",
-            Self::SellerLeft => "Agora notified us: the seller has left",
+            Self::RecordingDone => "Cloudflare notification: a recording is ready or failed",
+            Self::SellerJoined => "Agora notification: the seller joined",
+            Self::SellerLeft => "Agora notification: the seller left",
             Self::PageCannotJoin { trouble } => trouble.describe(),
             Self::EgressChanged { .. } | Self::ConverterChanged => {
-                "Agora notified us: something changed about the egress"
+                "Agora notification: the egress changed"
             }
         };
         plain.to_owned()

@@ -92,7 +92,7 @@ pub enum Fact {
     EgressReplacing,
     /// Earlier egresses cannot publish any more.
     KeysRotated,
-    /// Viewers can watch.
+    /// Buyers can watch.
     Live,
     /// A recording was first seen.
     RecordingSeen {

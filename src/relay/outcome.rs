@@ -118,23 +118,19 @@ impl OutcomeCode {
         match self {
             Self::StoppedByRequest => "The relay was stopped by request.",
             Self::Cancelled => "The relay was stopped by request before it was live.",
-            Self::SellerLeft => {
-                "The seller left the channel and did not come back within the reconnect window."
-            }
+            Self::SellerLeft => "The seller left and did not return within the reconnect window.",
             Self::MaxDuration => "The relay reached its maximum duration.",
-            Self::LiveTimeout => "The channel could not be watched within the time allowed.",
-            Self::EgressLost => "Agora's egress was lost and could not be replaced.",
-            Self::IngestGone => "Cloudflare's ingest is no longer there.",
+            Self::LiveTimeout => "The channel was not playable in time.",
+            Self::EgressLost => "The egress was lost and could not be replaced.",
+            Self::IngestGone => "The ingest does not exist any more.",
             Self::IngestErrored => "Cloudflare refused the feed.",
-            Self::VendorRejected => "A vendor refused the request as wrong.",
+            Self::VendorRejected => "A vendor refused the request as invalid.",
             Self::VendorUnauthorized => "A vendor refused our credentials.",
             Self::VendorQuota => "A vendor's quota is used up.",
-            Self::VendorRateLimited => {
-                "A vendor's rate limit left no room for the calls this start needed."
-            }
+            Self::VendorRateLimited => "A vendor's rate limit left no room for this start.",
             Self::VendorUnavailable => "A vendor could not be reached or failed.",
-            Self::ProvisioningTimeout => "Agora's egress had not accepted within the time allowed.",
-            Self::Internal => "relaykeeper failed to drive the relay.",
+            Self::ProvisioningTimeout => "Agora did not accept the egress in time.",
+            Self::Internal => "relaykeeper failed: this is a bug.",
         }
     }
 }

@@ -23,7 +23,7 @@ pub enum Phase {
     Provisioning,
     /// The egress was accepted.
     AwaitingLive,
-    /// Viewers can watch.
+    /// Buyers can watch.
     Live,
     /// The feed is gone or the seller is away.
     Interrupted,
@@ -41,7 +41,7 @@ pub enum Phase {
 pub enum Move {
     /// The first egress was accepted.
     Accepted,
-    /// Viewers can watch.
+    /// Buyers can watch.
     Playable,
     /// The feed is gone or the seller is away.
     Interrupted,

@@ -172,7 +172,7 @@ pub struct Durable {
     pub egress_seconds: u64,
     /// When the first egress was accepted.
     pub started_at: Option<DateTime<Utc>>,
-    /// When viewers could first watch.
+    /// When buyers could first watch.
     pub live_at: Option<DateTime<Utc>>,
     /// When the feed was lost, unless it is back.
     pub feed_gone_since: Option<DateTime<Utc>>,

@@ -44,7 +44,7 @@ impl fmt::Display for ResourceTag {
 
 /// The object is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a tag of ours")]
+#[error("not a resource tag of this format")]
 pub struct InvalidTag;
 
 impl FromStr for ResourceTag {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_name_that_begins_like_a_tag_is_none() {
+    fn a_longer_name_that_begins_like_a_tag_is_invalid() {
         let tag = "shop_0a1b2c3d_0192f0c4000070008000000000000001_1";
         assert!(tag.parse::<ResourceTag>().is_ok());
         for other in [

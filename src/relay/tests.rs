@@ -1,4 +1,4 @@
-//! The life of a relay, as sentences.
+//! The life cycle of a relay, one promise per test.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests")]
 

@@ -98,7 +98,7 @@ impl Relay {
         let since = self.first_of_row(self.volatile.feed.missing_since, now);
         self.volatile.feed.missing_since = Some(since);
         self.volatile.feed.good = false;
-        self.volatile.feed.last = Some("Cloudflare does not know the ingest");
+        self.volatile.feed.last = Some("the platform does not know the ingest");
         if !self.is_second(since, now) {
             self.volatile
                 .feed_poll
@@ -251,7 +251,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Goes live if viewers can watch: the feed streams, the manifest exists, and the seller is not known to be away.
+    /// Goes live if buyers can watch: the feed streams, the manifest exists, and the seller is not known to be away.
     pub(super) fn go_live_if_watchable(
         &mut self,
         step: &mut Step,
@@ -305,7 +305,7 @@ impl Relay {
                 self.volatile.egress.reset();
                 self.record(step, Fact::EgressRetiring, now)?;
             }
-            EgressReading::Exited => self.egress_gone(step, "it has exited", false, now)?,
+            EgressReading::Exited => self.egress_gone(step, "it exited", false, now)?,
             EgressReading::NotFound => match self.count_not_found(now) {
                 Some(again) => self.volatile.egress_poll.due = Some(again),
                 // While the feed goes on, something publishes: a lost egress matters only without a feed.
@@ -316,12 +316,7 @@ impl Relay {
                     self.volatile.not_found_count = 0;
                 }
                 None => {
-                    self.egress_gone(
-                        step,
-                        "Agora did not know it for the whole back-off",
-                        true,
-                        now,
-                    )?;
+                    self.egress_gone(step, "Agora answered 404 for the whole back-off", true, now)?;
                 }
             },
         }

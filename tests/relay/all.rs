@@ -1,6 +1,6 @@
-//! What the core promises, with no I/O: simulated lives, properties, and the search of how nodes own relays.
+//! Tests of the core without I/O: simulated relays, properties, and an exhaustive search of the ownership protocol.
 //!
-//! A package of its own, `relaykeeper-relay-tests`: it compiles only the core, and for speed.
+//! A package of its own, `relaykeeper-relay-tests`: it compiles the core alone, and for speed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,42 +1,43 @@
-//! The protocol by which nodes own relays, searched exhaustively: whatever happens, and in whatever order, no two nodes act
-//! on one relay, and no save but the owner's is accepted.
+//! Searches the protocol by which nodes own relays exhaustively: no two nodes call a vendor for one relay, and only the
+//! owner's saves are accepted.
 //!
 //! # What is modelled
 //!
-//! Processes join under fresh epochs, renew their leases, bury nodes whose lease is over, claim free relays, call the
-//! vendor, save, release, take up what they miss, and leave. The answer to a renewal may take any time or never come. A
-//! request that is lost is one that was not sent.
+//! Processes join with fresh epochs, renew their leases, remove nodes whose lease expired, claim free relays, call the
+//! vendor, save, release, take up relays they miss, and leave. The answer to a renewal may take any time or never come.
+//! A lost request is one that was not sent.
 //!
-//! Nothing has to happen. A process that takes no step for a while is paused or dead, and its clock runs on. It may stop so
-//! between any two steps, and for any time.
+//! A process may pause or die between any two steps; its clock runs on.
 //!
-//! Time is counted in ticks, and only what is left or has passed is known of it. So states recur, and the search ends with
-//! no horizon. The database's clock is the measure. A process's clock is as slow as it may be from each lease's start.
+//! Time is counted in ticks, and a state holds only what is left or has passed of it. So states recur, and the search
+//! ends without a horizon. The database's clock is the measure; a process's clock is as slow as it may be from each
+//! lease's start.
 //!
-//! A call is begun in the first half of the lease. Later, at any time until the margin before the lease's end, it is sent:
-//! connections are made, turns are waited for. It may take effect in the tick in which it is sent and in `LATE` more. Its
-//! end follows the last renewal of which the process knows. The service's calls end no later, for they keep the end that
-//! they were begun with.
+//! A call begins in the first half of the lease. It is sent at any time until the margin before the lease's end, as it
+//! may wait for a connection or a permit. It takes effect in that tick or up to `LATE` ticks later. The end follows
+//! from the last renewal that the process knows of. The service's calls end no later: they keep the end they began
+//! with.
 //!
 //! # What is assumed
 //!
-//! * At most `LATE` passes between a process's last look at its clock and the request's effect at the vendor. That is the
-//!   network, and also a pause between the poll and the write to the socket. No code can exclude such a pause. The margin
-//!   has to be longer than the pauses that are to be survived; [`Guard::PollsAsItSends`] shows what a longer one does.
-//! * A process's clock runs while the process is paused, and falls behind the database's by at most `DRIFT` in one lease. A
-//!   virtual machine that is suspended with its clock breaks this; [`Guard::ClockRuns`] shows what happens then.
+//! * At most `LATE` passes between a process's last read of its clock and the request's effect at the vendor. That
+//! includes the network and a pause between the read and the write to the socket, which no code can exclude. The margin
+//! must be longer than the pauses to survive; [`Guard::PollsAsItSends`] shows what a longer one does.
+//! * A process's clock runs while the process is paused, and falls behind the database's by at most `DRIFT` in one
+//! lease. A virtual machine that is suspended with its clock breaks this; [`Guard::ClockRuns`] shows what happens then.
 //! * The database's clock does not jump forward, not even when another server takes over.
 //!
 //! # What is left out
 //!
-//! * Of three processes, all that is sent reaches the database at once; of two, it may take any time. With
-//!   `RELAYKEEPER_WHOLE_MODEL` set that is tried with three: 36 million states, five minutes in release mode. Of slow
-//!   renewals there is one for each process, and of slow saves and releases one in all. A renewal that nobody waits for any
-//!   more only makes the database's lease longer.
-//! * A process has one call at a time. Calls have nothing in common but their lease.
-//! * Revisions: they put the saves of one owner in order. A node that was buried may save until its relay is claimed; who
-//!   claims it reads the row then.
-//! * A process that gives its epoch up before it is buried is one that is paused for good, and another that joins.
+//! * With three processes, requests reach the database at once; with two, they may take any time.
+//! `RELAYKEEPER_WHOLE_MODEL` tries that with three: 36 million states, five minutes in release mode. Each process has
+//! at most one slow renewal, and the fleet at most one slow save or release. A renewal that is no longer waited for
+//! only lengthens the database's lease.
+//! * A process has one call at a time. Calls share nothing but their lease.
+//! * Revisions, which order the saves of one owner. A removed node may save until its relay is claimed; the claim reads
+//! the row.
+//! * A process that gives up its epoch before its node is removed equals one that pauses for good and another that
+//! joins.
 
 mod properties;
 mod protocol;
@@ -48,7 +49,7 @@ use properties::{ALONE, FENCED};
 use protocol::{Guard, Protocol, Slow};
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// Searches all there is, which is more than `floor` states.
+/// Searches all states, and requires more than `floor` of them.
 fn holds(processes: usize, slow: Slow, floor: usize) {
     let began = Instant::now();
     let model = Protocol {
@@ -86,7 +87,8 @@ fn nor_do_two_whose_saves_and_releases_take_their_time() {
     holds(2, Slow::Statements, 200_000);
 }
 
-/// Whether two processes break a property without one of the guards. A process's number in a step is its place just before.
+/// Whether two processes break a property without one of the guards. A step names a process by its position before the
+/// step.
 fn breaks(guard: Guard, slow: Slow, property: &'static str) -> bool {
     let model = Protocol {
         processes: 2,

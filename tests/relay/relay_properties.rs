@@ -1,4 +1,4 @@
-//! What holds for every relay, whatever it hears and in whatever order.
+//! What holds for every relay, whatever events it gets and in whatever order.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use relaykeeper::relay::*;
 use uuid::Uuid;
 
-/// What happens next: which thing, and how.
+/// The next event: which one, and its details.
 type Draw = (u8, u16);
 
 fn spec(web: bool, recording: bool, keep: bool) -> Spec {
@@ -59,7 +59,7 @@ fn spec(web: bool, recording: bool, keep: bool) -> Spec {
     }
 }
 
-/// A relay, everything it wrote, and the calls nobody has answered.
+/// A relay, its journal, and its open calls.
 struct Life {
     relay: Relay,
     now: DateTime<Utc>,
@@ -71,12 +71,12 @@ struct Life {
     doubts: Vec<(&'static str, u32)>,
 }
 
-/// What a call would bring about, if it must not come about twice.
+/// What a call creates, if that must not happen twice.
 fn identity(call: &Call) -> Option<(&'static str, u32)> {
     match call {
         Call::CreateIngest { attempt } | Call::FindIngest { attempt } => Some(("ingest", *attempt)),
         Call::StartEgress { attempt, .. } | Call::CreateConverter { attempt, .. } => {
-            Some(("recorder", *attempt))
+            Some(("egress", *attempt))
         }
         _ => None,
     }
@@ -99,7 +99,7 @@ impl Life {
         life
     }
 
-    fn tell(&mut self, event: Event) {
+    fn handle_event(&mut self, event: Event) {
         let before = self.relay.durable().clone();
         let stop = event == Event::Stop;
         let step = self.relay.handle(event, self.now).unwrap();
@@ -112,10 +112,10 @@ impl Life {
             "a stop is honoured from {}",
             before.phase
         );
-        // A notification is kept for people only.
-        let kept = |fact: &Fact| matches!(fact, Fact::Notified { .. });
+        // A hint in the journal changes nothing.
+        let is_hint = |fact: &Fact| matches!(fact, Fact::Notified { .. });
         assert_eq!(
-            step.facts.iter().any(|fact| !kept(fact)),
+            step.facts.iter().any(|fact| !is_hint(fact)),
             before != *self.relay.durable(),
             "what changes is stored, and nothing else: {:?}",
             step.facts
@@ -130,7 +130,7 @@ impl Life {
         }
         for fact in &step.facts {
             let gone = match fact {
-                Fact::EgressGone { .. } => "recorder",
+                Fact::EgressGone { .. } => "egress",
                 Fact::IngestGone => "ingest",
                 _ => continue,
             };
@@ -164,7 +164,7 @@ impl Life {
         Jitter::new(how)
     }
 
-    /// The call is answered, well or oddly.
+    /// Answers a call as expected, or oddly.
     fn answer(&mut self, at: usize, how: u16) {
         let Action { id, call } = self.open.remove(at);
         let odd = how % 7;
@@ -232,7 +232,7 @@ impl Life {
             let settled = identity(&call);
             self.doubts.retain(|doubt| Some(*doubt) != settled);
         }
-        self.tell(Event::Answered {
+        self.handle_event(Event::Answered {
             action: id,
             answer,
             jitter: Self::jitter(how),
@@ -262,7 +262,7 @@ impl Life {
             Some(identity) if conflict => self.doubts.retain(|doubt| *doubt != identity),
             _ => {}
         }
-        self.tell(Event::Failed {
+        self.handle_event(Event::Failed {
             action: id,
             failure: Failure {
                 vendor: "agora".into(),
@@ -281,7 +281,7 @@ impl Life {
         for action in std::mem::take(&mut self.open) {
             self.doubts.extend(identity(&action.call));
         }
-        // The journal as it comes back from a database.
+        // The journal as a database returns it.
         let stored: Vec<(DateTime<Utc>, Fact)> = self
             .journal
             .iter()
@@ -300,7 +300,7 @@ impl Life {
         self.incarnation += 1;
         self.relay = Relay::load(replayed, self.incarnation);
         self.now += Duration::from_millis(u64::from(how) * 20);
-        self.tell(Event::Recovered {
+        self.handle_event(Event::Recovered {
             jitter: Self::jitter(how),
         });
     }
@@ -316,23 +316,23 @@ impl Life {
             7 => Hint::ConverterChanged,
             _ => Hint::EgressChanged {
                 cname: self.relay.durable().spec.tag(attempt).to_string(),
-                sid: format!("{attempt}-told"),
+                sid: format!("{attempt}-session"),
             },
         };
         if let Hint::EgressChanged { .. } = &hint {
-            // It names what runs: that is a poll.
-            self.doubts.retain(|doubt| *doubt != ("recorder", attempt));
+            // The hint names the egress: that settles the doubt.
+            self.doubts.retain(|doubt| *doubt != ("egress", attempt));
         }
-        self.tell(Event::Hint(hint));
+        self.handle_event(Event::Hint(hint));
     }
 
-    fn happens(&mut self, (what, how): Draw) {
+    fn draw(&mut self, (what, how): Draw) {
         let some = |open: &Vec<Action>| usize::from(how / 8) % open.len().max(1);
         match what {
             0..110 if !self.open.is_empty() => self.answer(some(&self.open), how),
             110..150 if !self.open.is_empty() => self.fail(some(&self.open), how),
             150..165 => self.hint(how),
-            165..172 => self.tell(Event::Page {
+            165..172 => self.handle_event(Event::Page {
                 attempt: u32::from(how % 3) + 1,
                 report: match how {
                     240.. => PageReport::CannotJoin(PageTrouble::Timeout),
@@ -343,11 +343,11 @@ impl Life {
                 },
             }),
             172..176 => self.crash(how),
-            176 => self.tell(Event::Stop),
-            177 => self.tell(Event::PredecessorDown),
+            176 => self.handle_event(Event::Stop),
+            177 => self.handle_event(Event::PredecessorDown),
             178..182 => {
                 self.now += Duration::from_millis(u64::from(how));
-                self.tell(Event::Tick);
+                self.handle_event(Event::Tick);
             }
             _ => self.tick(),
         }
@@ -356,13 +356,13 @@ impl Life {
     fn tick(&mut self) {
         if let Some(at) = self.relay.wake_at(self.now) {
             self.now = at;
-            self.tell(Event::Tick);
+            self.handle_event(Event::Tick);
         } else if !self.open.is_empty() {
             self.answer(0, 1);
         }
     }
 
-    /// From here on everything is answered, somehow.
+    /// Answers everything until the relay ends.
     fn finish(&mut self) {
         for round in 0..4_000u16 {
             if self.relay.durable().phase == Phase::Ended {
@@ -377,7 +377,7 @@ impl Life {
         panic!("it does not end: {:?}", self.relay.durable());
     }
 
-    /// A second egress starts only behind new keys, when the first is gone or owed.
+    /// A second egress starts only behind new keys, when the first is gone or left to a cleanup job.
     fn check_replacements(&self) {
         let mut gone = true;
         let mut rotated = true;
@@ -413,11 +413,11 @@ proptest! {
     ) {
         let mut life = Life::begin(spec(web, recording, keep));
         for draw in draws {
-            life.happens(draw);
+            life.draw(draw);
         }
         life.finish();
         life.crash(0);
-        life.tell(Event::Tick);
+        life.handle_event(Event::Tick);
         life.check_replacements();
         let durable = life.relay.durable();
         prop_assert!(durable.outcome.is_some());
@@ -433,17 +433,17 @@ proptest! {
     ) {
         let mut life = Life::begin(spec(web, true, false));
         for draw in draws {
-            life.happens(draw);
+            life.draw(draw);
         }
         let from = life.now;
-        life.tell(Event::Stop);
+        life.handle_event(Event::Stop);
         while life.relay.durable().phase == Phase::Stopping {
             match life.open.is_empty() {
                 true => life.tick(),
                 false => life.fail(0, 0),
             }
         }
-        // Vendors that answer nothing hold it for no more than half a minute, and the back-off of the last call.
+        // Without answers, it takes at most half a minute and the back-off of the last call.
         prop_assert!((life.now - from).num_seconds() <= 60);
         life.finish();
     }

@@ -1,15 +1,15 @@
-//! The core against a model of both vendors in virtual time: whatever fails, dies, is lost or comes late, nothing is
-//! left over and nothing is done twice.
+//! Runs the core against a model of both vendors in virtual time: whatever fails, crashes, is lost or comes late,
+//! nothing is left over and nothing is done twice.
 //!
-//! `SEED=…` runs one relay and prints its life; `SIM_RELAYS=…` sets how many are run, `SIM_FROM=…` the first seed.
+//! `SEED=…` runs one relay and prints a trace; `SIM_RELAYS=…` sets the number of relays, `SIM_FROM=…` the first seed.
 
 mod dice;
+mod faults;
 mod mutants;
+mod objects;
 mod queue;
 mod run;
-mod things;
 mod vendors;
-mod weather;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -22,7 +22,7 @@ fn env(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Runs seeds on all cores: what became of those that broke no rule, and who broke which, by seed.
+/// Runs seeds on all cores. Returns the reports of relays that broke no rule, and the others by seed.
 fn run_all(from: u64, relays: u64, mutant: Mutant) -> (Vec<Report>, Vec<Broken>) {
     let next = AtomicU64::new(from);
     let all = Mutex::new((Vec::new(), Vec::new()));
@@ -52,7 +52,7 @@ fn run_all(from: u64, relays: u64, mutant: Mutant) -> (Vec<Report>, Vec<Broken>)
     (reports, broken)
 }
 
-/// Which rules were broken, how often, and by which seed first.
+/// The broken rules, how often, and the first seed of each.
 fn tally(broken: &[Broken]) -> BTreeMap<String, (usize, u64)> {
     let mut rules = BTreeMap::new();
     for broken in broken {
@@ -63,7 +63,7 @@ fn tally(broken: &[Broken]) -> BTreeMap<String, (usize, u64)> {
     rules
 }
 
-fn tell(broken: &Broken) -> String {
+fn failure_text(broken: &Broken) -> String {
     format!(
         "{}\nSEED={}: {}\n(run it alone: SEED={} cargo test -p relaykeeper-relay-tests nothing_leaks)",
         broken.trace, broken.seed, broken.rule, broken.seed
@@ -74,15 +74,18 @@ fn tell(broken: &Broken) -> String {
 fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
     if let Some(seed) = env("SEED") {
         let broken = Run::of(seed, Mutant::None, true);
-        panic!("{}", broken.map_or_else(|b| tell(&b), |r| format!("{r:?}")));
+        panic!(
+            "{}",
+            broken.map_or_else(|b| failure_text(&b), |r| format!("{r:?}"))
+        );
     }
     let relays = env("SIM_RELAYS").unwrap_or(100_000);
     let (reports, broken) = run_all(env("SIM_FROM").unwrap_or(1), relays, Mutant::None);
     if let Some(first) = broken.first() {
-        let first = Run::of(first.seed, Mutant::None, true).expect_err("a seed tells one story");
+        let first = Run::of(first.seed, Mutant::None, true).expect_err("a seed is deterministic");
         panic!(
             "{}\n{} of {relays}: {:#?}",
-            tell(&first),
+            failure_text(&first),
             broken.len(),
             tally(&broken)
         );
@@ -107,10 +110,10 @@ fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
         sum(|r| r.events),
     );
     if relays >= 10_000 {
-        // What is not met with is not shown.
+        // A case that never occurs proves nothing.
         assert!(
             reports.iter().any(|r| r.unknown_egress),
-            "a session nobody told"
+            "an egress of unknown session"
         );
         assert!(
             reports.iter().any(|r| r.replacements == 2),
@@ -129,7 +132,7 @@ fn nothing_leaks_and_nothing_is_lost_whatever_fails() {
     }
 }
 
-/// Plants a bug: within the first few thousand relays it must break the rule it is known by.
+/// Plants a bug, which must break its rule within the first few thousand relays.
 fn caught(mutant: Mutant, by: &str) {
     const AT_ONCE: u64 = 500;
     let mut seen = BTreeMap::new();
@@ -145,61 +148,61 @@ fn caught(mutant: Mutant, by: &str) {
     panic!("{mutant:?} was not seen as \"{by}\", only as {seen:?}");
 }
 
-/// Stands for a core that repeats a start whose outcome is open as a new one, instead of making the same start again.
+/// A core that repeats a start in doubt as a new one.
 #[test]
 fn a_start_repeated_without_polling_is_caught() {
-    caught(Mutant::StartWithoutPolling, "is nobody's");
+    caught(Mutant::StartWithoutPolling, "is unowned");
 }
 
-/// Stands for a core that forgets the idempotency key of a creation whose outcome is open.
+/// A core that forgets the idempotency key of a creation in doubt.
 #[test]
 fn an_ingest_created_twice_is_caught() {
-    caught(Mutant::CreateWithoutKey, "is nobody's");
+    caught(Mutant::CreateWithoutKey, "is unowned");
 }
 
-/// Stands for a core that starts a second egress on the keys of the first.
+/// A core that starts a second egress on the keys of the first.
 #[test]
 fn a_replacement_without_new_keys_is_caught() {
     caught(Mutant::ReplaceWithoutRotating, "egresses can publish");
 }
 
-/// Stands for a core that takes Agora's first 404 for the egress's end, while Agora moves it.
+/// A core that takes one 404 for the egress's end, while Agora moves it.
 #[test]
 fn one_404_taken_for_the_end_is_caught() {
     caught(Mutant::OneMissMeansGone, "is not proved gone");
 }
 
-/// Stands for a core that settles its egress without stopping it.
+/// A core that settles its egress without stopping it.
 #[test]
-fn an_egress_nobody_stops_is_caught() {
-    caught(Mutant::StopForgetsEgress, "is nobody's");
+fn an_egress_that_is_never_stopped_is_caught() {
+    caught(Mutant::StopForgetsEgress, "is unowned");
 }
 
-/// Stands for a core that goes on without having disabled its ingest.
+/// A core that goes on without disabling its ingest.
 #[test]
-fn an_ingest_nobody_disables_is_caught() {
+fn an_ingest_that_is_never_disabled_is_caught() {
     caught(Mutant::DisableForgotten, "is not disabled");
 }
 
-/// Stands for a core that ends without having deleted its ingest.
+/// A core that ends without deleting its ingest.
 #[test]
-fn an_ingest_nobody_deletes_is_caught() {
-    caught(Mutant::DeleteForgotten, "is nobody's");
+fn an_ingest_that_is_never_deleted_is_caught() {
+    caught(Mutant::DeleteForgotten, "is unowned");
 }
 
-/// Stands for a core that goes on without an answer and writes no cleanup job.
+/// A core that goes on without an answer and without a cleanup job.
 #[test]
-fn a_cleanup_job_nobody_writes_down_is_caught() {
-    caught(Mutant::CleanupJobsDropped, "is nobody's");
+fn a_cleanup_job_that_is_never_written_is_caught() {
+    caught(Mutant::CleanupJobsDropped, "is unowned");
 }
 
-/// Stands for a shell that calls first and stores later.
+/// A shell that calls first and stores later.
 #[test]
 fn a_call_whose_intent_is_not_stored_is_caught() {
-    caught(Mutant::ActBeforeStore, "is nobody's");
+    caught(Mutant::ActBeforeStore, "is unowned");
 }
 
-/// Stands for a store that loses the last transaction it said it had kept.
+/// A store that loses a committed transaction.
 #[test]
 fn a_store_that_forgets_is_caught() {
     caught(Mutant::LastEntryLost, "out of order");

@@ -1,4 +1,4 @@
-//! A relay, and a world that does what the test says.
+//! A relay with simulated vendors that do what the test says.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub(super) fn push() -> Spec {
     })
 }
 
-/// Once for each backend.
+/// Runs a test once for each backend.
 pub(super) fn on_both(promise: impl Fn(Spec)) {
     promise(web());
     promise(push());
@@ -103,7 +103,7 @@ pub(super) fn name(call: &Call) -> &'static str {
     call.into()
 }
 
-/// Whether a call reads the state of feed, egress or seller.
+/// Whether a call polls feed, egress or seller.
 fn is_reading(call: &Call) -> bool {
     matches!(
         call,
@@ -111,21 +111,21 @@ fn is_reading(call: &Call) -> bool {
     )
 }
 
-/// A relay and what is known of its world. Looks are answered as the world is; other calls wait for the test.
+/// A relay and its vendors. Polls are answered from the fields; other calls wait for the test.
 pub(super) struct Life {
     pub(super) relay: Relay,
     pub(super) now: DateTime<Utc>,
     pub(super) open: Vec<Action>,
-    /// Every call but looks, by name, in order.
+    /// All calls but polls, by name, in order.
     pub(super) called: Vec<&'static str>,
     pub(super) polls: Vec<&'static str>,
     pub(super) journal: Vec<(DateTime<Utc>, Fact)>,
     pub(super) announced: Vec<Announcement>,
-    /// What the public host says; none: it cannot be reached.
+    /// The public host's reading. `None`: the host cannot be reached.
     pub(super) feed: Option<bool>,
     pub(super) seller: Option<bool>,
     pub(super) egress: Option<EgressReading>,
-    /// With what answers spread the next looks.
+    /// The jitter of the answers.
     pub(super) draw: u16,
 }
 
@@ -167,7 +167,7 @@ impl Life {
         }
     }
 
-    pub(super) fn tell(&mut self, event: Event) -> Step {
+    pub(super) fn handle(&mut self, event: Event) -> Step {
         let step = self.relay.handle(event, self.now).unwrap();
         self.take(&step);
         let wake = self.relay.wake_at(self.now);
@@ -175,7 +175,7 @@ impl Life {
         step
     }
 
-    /// The call of a name that waits for its answer.
+    /// The open call of this name.
     pub(super) fn waiting(&self, name: &str) -> Option<&Call> {
         let found = self.open.iter().find(|a| self::name(&a.call) == name);
         found.map(|action| &action.call)
@@ -190,7 +190,7 @@ impl Life {
     pub(super) fn answer(&mut self, name: &str, answer: Answer) -> Step {
         let action = self.land(name);
         let jitter = Jitter::new(self.draw);
-        self.tell(Event::Answered {
+        self.handle(Event::Answered {
             action,
             answer,
             jitter,
@@ -200,14 +200,14 @@ impl Life {
     pub(super) fn fail(&mut self, name: &str, class: Class, maybe_done: bool) -> Step {
         let action = self.land(name);
         let jitter = Jitter::new(self.draw);
-        self.tell(Event::Failed {
+        self.handle(Event::Failed {
             action,
             failure: failure(class, maybe_done),
             jitter,
         })
     }
 
-    /// Answers the polls that are open as the world is.
+    /// Answers the open polls.
     pub(super) fn poll(&mut self) {
         for _ in 0..20 {
             let polls = ["poll_feed", "poll_hosts", "poll_egress"];
@@ -232,7 +232,7 @@ impl Life {
         panic!("it looks without end");
     }
 
-    /// Lets time pass: wakes are kept, looks answered.
+    /// Lets time pass: ticks at each wake-up and answers the polls.
     pub(super) fn wait(&mut self, seconds: u64) {
         let until = self.now + secs(seconds);
         self.poll();
@@ -243,7 +243,7 @@ impl Life {
                 return;
             };
             self.now = at;
-            self.tell(Event::Tick);
+            self.handle(Event::Tick);
             self.poll();
         }
         panic!("it wakes without end");
@@ -302,7 +302,7 @@ impl Life {
         self.answer("acquire", Answer::Acquired { resource_id })
     }
 
-    /// The start is accepted, acquired before if need be.
+    /// Accepts the start, after an acquire if one is open.
     pub(super) fn accept(&mut self, id: &str) {
         if self.waiting("acquire").is_some() {
             self.answer_acquire(&format!("resource-{id}"));
@@ -318,7 +318,7 @@ impl Life {
         }
     }
 
-    /// A relay whose start was sent and not answered.
+    /// A relay with a start that was not answered.
     pub(super) fn starting(spec: Spec) -> Self {
         let mut life = Self::begin(spec);
         if life.is_web() {
@@ -345,7 +345,7 @@ impl Life {
         life
     }
 
-    /// The feed is gone, the egress answers.
+    /// The feed is gone, but the egress answers.
     pub(super) fn without_feed(spec: Spec) -> Self {
         let mut life = Self::live(spec);
         life.feed = Some(false);
@@ -354,7 +354,7 @@ impl Life {
         life
     }
 
-    /// The process dies; another loads what was stored.
+    /// The process crashes, and another loads what was stored.
     pub(super) fn crash(&mut self, down_seconds: u64) -> Step {
         let journal = self.journal.iter().map(|(at, fact)| (*at, fact));
         let stored = Durable::replay(journal).unwrap().unwrap();
@@ -364,10 +364,10 @@ impl Life {
         self.called.clear();
         self.polls.clear();
         self.now += secs(down_seconds);
-        self.tell(Event::Recovered { jitter: jitter() })
+        self.handle(Event::Recovered { jitter: jitter() })
     }
 
-    /// Everything that is asked for in taking it down is answered well; then the recordings are these.
+    /// Answers all calls in `stopping` and `finalizing`, with these recordings.
     pub(super) fn take_down(&mut self, recordings: &[Recording]) {
         for _ in 0..40 {
             let Some(action) = self.open.iter().find(|a| !is_reading(&a.call)) else {
@@ -376,7 +376,7 @@ impl Life {
                     return;
                 };
                 self.now = at;
-                self.tell(Event::Tick);
+                self.handle(Event::Tick);
                 continue;
             };
             let answer = match &action.call {

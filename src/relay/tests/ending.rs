@@ -8,11 +8,11 @@ use crate::relay::*;
 fn stopped(spec: Spec) -> Life {
     let mut life = Life::live(spec);
     life.wait(60);
-    life.tell(Event::Stop);
+    life.handle(Event::Stop);
     life
 }
 
-/// Down, and looking for recordings.
+/// Taken down, with a poll for recordings open.
 fn finalizing(spec: Spec) -> Life {
     let mut life = stopped(spec);
     life.answer("stop_egress", Answer::Stopped);
@@ -34,12 +34,12 @@ fn a_stop_is_honoured_in_every_phase_and_a_second_one_means_nothing() {
     for (before, code) in phases {
         on_both(|spec| {
             let mut life = before(spec);
-            life.tell(Event::Stop);
+            life.handle(Event::Stop);
             assert_eq!(
                 (life.phase(), life.outcome()),
                 (Phase::Stopping, Some(code))
             );
-            let again = life.tell(Event::Stop);
+            let again = life.handle(Event::Stop);
             assert_eq!(again.ignored, Some(Ignored::Inapplicable));
             assert_eq!(life.announced.last(), Some(&Announcement::Stopped));
         });
@@ -59,11 +59,11 @@ fn the_egress_is_stopped_first_and_the_ingest_disabled_then() {
 }
 
 #[test]
-fn a_stop_nobody_answers_does_not_keep_the_ingest_open() {
+fn a_stop_without_an_answer_does_not_keep_the_ingest_open() {
     on_both(|spec| {
         let mut life = stopped(spec);
         life.now += secs(5);
-        life.tell(Event::Tick);
+        life.handle(Event::Tick);
         let disable = life.waiting("disable_ingest");
         assert!(matches!(
             disable,
@@ -73,7 +73,7 @@ fn a_stop_nobody_answers_does_not_keep_the_ingest_open() {
 }
 
 #[test]
-fn what_cannot_be_taken_down_within_half_a_minute_is_owed_and_the_relay_goes_on() {
+fn what_is_not_down_within_half_a_minute_becomes_a_cleanup_job_and_the_relay_goes_on() {
     on_both(|spec| {
         let mut life = stopped(spec);
         let from = life.now;
@@ -123,7 +123,7 @@ fn an_egress_that_is_not_found_when_it_is_stopped_is_polled_for_again_by_a_clean
 }
 
 #[test]
-fn one_recording_is_found_told_of_and_paid_for() {
+fn one_recording_is_found_announced_and_charged() {
     on_both(|spec| {
         let mut life = finalizing(spec);
         life.answer(
@@ -162,7 +162,7 @@ fn several_recordings_after_an_interruption_are_summed_and_the_longest_is_shown(
     let mut life = Life::without_feed(push());
     life.feed = Some(true);
     life.wait(10);
-    life.tell(Event::Stop);
+    life.handle(Event::Stop);
     life.answer("stop_egress", Answer::Stopped);
     life.answer("disable_ingest", Answer::Disabled);
     let poll = life.waiting("poll_recordings");
@@ -181,7 +181,7 @@ fn several_recordings_after_an_interruption_are_summed_and_the_longest_is_shown(
     assert_eq!(durable.cost.unwrap().duration_seconds, 90);
 }
 
-/// A ready recording whose length Cloudflare does not tell.
+/// A ready recording of unknown duration.
 fn of_unknown_length(uid: &str) -> Recording {
     Recording {
         duration_ms: None,
@@ -190,7 +190,7 @@ fn of_unknown_length(uid: &str) -> Recording {
 }
 
 #[test]
-fn a_ready_recording_of_unknown_length_is_waited_for_and_told_of_once() {
+fn a_ready_recording_of_unknown_length_is_waited_for_and_announced_once() {
     on_both(|spec| {
         let mut life = finalizing(spec);
         let known = recording("video", RecordingState::Ready, 10);
@@ -265,7 +265,7 @@ fn at_the_deadline_a_recording_of_unknown_length_counts_as_observed_if_that_is_m
 }
 
 #[test]
-fn a_recording_that_does_not_turn_up_is_told_as_missing_polled_for_later_and_the_cost_is_what_was_observed()
+fn a_missing_recording_is_announced_as_missing_searched_for_later_and_the_cost_is_what_was_observed()
  {
     on_both(|spec| {
         let mut life = finalizing(spec);
@@ -291,12 +291,12 @@ fn a_recording_that_does_not_turn_up_is_told_as_missing_polled_for_later_and_the
 
         let cost = life.relay.durable().cost;
         let late = vec![recording("video", RecordingState::Ready, 60)];
-        let step = life.tell(Event::LateRecordings(late.clone()));
+        let step = life.handle(Event::LateRecordings(late.clone()));
         assert_eq!(life.announced.last(), Some(&Announcement::RecordingReady));
         assert!(step.actions.is_empty());
         assert_eq!(life.relay.durable().cost, cost, "the row is written once");
         assert!(
-            life.tell(Event::LateRecordings(late)).facts.is_empty(),
+            life.handle(Event::LateRecordings(late)).facts.is_empty(),
             "told once"
         );
     });
@@ -331,7 +331,7 @@ fn recording_timeout_counts_from_the_first_answered_poll() {
 fn a_relay_that_was_never_live_polls_once_and_raises_no_alarm() {
     on_both(|spec| {
         let mut life = Life::awaiting(spec);
-        life.tell(Event::Stop);
+        life.handle(Event::Stop);
         life.take_down(&[]);
         assert_eq!(life.phase(), Phase::Ended);
         let polls = life
@@ -347,7 +347,7 @@ fn a_relay_that_was_never_live_polls_once_and_raises_no_alarm() {
 }
 
 #[test]
-fn recordings_nobody_wanted_are_owed_as_deletions_and_not_told_of() {
+fn unwanted_recordings_become_cleanup_jobs_and_are_not_announced() {
     on_both(|mut spec| {
         spec.enable_recording = false;
         let mut life = stopped(spec);
@@ -381,7 +381,7 @@ fn an_ingest_that_is_to_be_kept_is_disabled_and_not_deleted() {
 }
 
 #[test]
-fn an_ingest_that_cannot_be_deleted_is_owed() {
+fn an_ingest_that_cannot_be_deleted_becomes_a_cleanup_job() {
     let mut life = finalizing(push());
     life.answer(
         "poll_recordings",
@@ -404,7 +404,7 @@ fn a_notification_hastens_the_poll_recordings() {
     let mut life = finalizing(push());
     life.answer("poll_recordings", Answer::Recordings(Vec::new()));
     life.now += secs(1);
-    life.tell(Event::Hint(Hint::RecordingDone));
+    life.handle(Event::Hint(Hint::RecordingDone));
     assert!(life.waiting("poll_recordings").is_some());
 }
 
@@ -417,29 +417,29 @@ fn notifications_without_end_hasten_a_poll_recordings_once_in_a_poll_interval() 
             life.answer("poll_recordings", Answer::Recordings(Vec::new()));
             polls += 1;
         }
-        life.tell(Event::Hint(Hint::RecordingDone));
+        life.handle(Event::Hint(Hint::RecordingDone));
         life.now += TimeDelta::milliseconds(100);
-        life.tell(Event::Tick);
+        life.handle(Event::Tick);
     }
     assert!((6..=7).contains(&polls), "{polls} in half a minute");
 }
 
 #[test]
-fn the_egresses_time_is_paid_for_from_acceptance_to_its_end() {
+fn an_egress_is_charged_from_acceptance_to_its_end() {
     let mut life = Life::live(web());
     let accepted = life.relay.durable().started_at.unwrap();
     life.wait(300);
-    life.tell(Event::Stop);
+    life.handle(Event::Stop);
     life.answer("stop_egress", Answer::Stopped);
     let ran = u64::try_from((life.now - accepted).num_seconds()).unwrap();
     assert_eq!(life.relay.durable().egress_seconds, ran);
 }
 
 #[test]
-fn a_stop_that_is_refused_for_its_credentials_is_tried_again_and_owed_only_after_30_s() {
+fn a_stop_that_is_refused_for_its_credentials_is_retried_and_a_cleanup_job_only_after_30_s() {
     on_both(|spec| {
         let mut life = Life::live(spec);
-        life.tell(Event::Stop);
+        life.handle(Event::Stop);
         let stopped = life.now;
         while life.phase() == Phase::Stopping {
             for call in ["stop_egress", "disable_ingest"] {

@@ -1,4 +1,4 @@
-//! Starts that are refused, or that no budget has room for.
+//! Starts that are refused, or that get no permit.
 
 use super::driver::*;
 use crate::relay::*;
@@ -47,7 +47,7 @@ fn credentials_refused_twice_in_a_row_end_a_start_within_two_seconds() {
         life.fail("create_ingest", Class::Unauthorized, false);
         assert_eq!(life.outcome(), None);
         life.now += std::time::Duration::from_millis(999);
-        life.tell(Event::Tick);
+        life.handle(Event::Tick);
         assert_eq!(life.waiting("create_ingest"), None, "not so soon again");
         waits(&mut life, "create_ingest");
         if life.is_web() {
@@ -116,7 +116,7 @@ fn no_wait_a_vendor_asks_for_is_longer_than_five_minutes() {
             retry_after_ms: Some(asked),
             ..failure(Class::RateLimited, false)
         };
-        life.tell(Event::Failed {
+        life.handle(Event::Failed {
             action,
             failure,
             jitter,

@@ -1,10 +1,10 @@
-//! From acceptance through live and interrupted: what is seen, and what it means.
+//! From the accepted egress through live and interrupted: readings and their effects.
 
 use super::driver::*;
 use crate::relay::*;
 
 #[test]
-fn live_is_told_when_a_buyer_can_press_play_and_not_before() {
+fn live_is_announced_when_a_buyer_can_press_play_and_not_before() {
     on_both(|spec| {
         let mut life = Life::awaiting(spec.clone());
         life.wait(20);
@@ -31,14 +31,14 @@ fn streaming_without_a_manifest_is_not_live() {
         recording_uid: None,
     };
     life.now += secs(5);
-    life.tell(Event::Tick);
+    life.handle(Event::Tick);
     life.answer("poll_feed", Answer::Feed(reading));
     life.poll();
     assert_eq!(life.phase(), Phase::AwaitingLive);
 }
 
 #[test]
-fn a_seller_nobody_can_tell_of_counts_as_present() {
+fn a_seller_of_unknown_presence_counts_as_present() {
     let mut life = Life::awaiting(push());
     life.feed = Some(true);
     life.seller = None;
@@ -47,7 +47,7 @@ fn a_seller_nobody_can_tell_of_counts_as_present() {
 }
 
 #[test]
-fn a_seller_who_never_comes_is_live_timeout_after_one_last_poll_and_the_reason_is_told() {
+fn a_seller_who_never_comes_is_live_timeout_after_one_last_poll_and_the_detail_says_so() {
     on_both(|spec| {
         let mut life = Life::awaiting(spec);
         let from = life.now;
@@ -65,7 +65,7 @@ fn a_seller_who_never_comes_is_live_timeout_after_one_last_poll_and_the_reason_i
         assert_eq!((stopped_at - from).num_seconds(), 120);
         let detail = life.detail();
         assert_eq!(detail.seller.as_deref(), Some("not in the channel"));
-        assert_eq!(detail.egress.as_deref(), Some("it says that it publishes"));
+        assert_eq!(detail.egress.as_deref(), Some("publishing"));
         assert_eq!(detail.feed.as_deref(), Some("streaming"));
     });
 }
@@ -75,10 +75,10 @@ fn polls_that_hang_do_not_hold_live_timeout_for_more_than_five_seconds() {
     let mut life = Life::awaiting(push());
     life.wait(119);
     life.now += secs(2);
-    life.tell(Event::Tick);
+    life.handle(Event::Tick);
     assert!(life.waiting("poll_feed").is_some());
     life.now += secs(5);
-    life.tell(Event::Tick);
+    life.handle(Event::Tick);
     assert_eq!(life.outcome(), Some(OutcomeCode::LiveTimeout));
 }
 
@@ -126,7 +126,7 @@ fn one_reading_interrupts_nothing_and_an_error_is_no_reading() {
         life.seller = Some(false);
         while life.waiting("poll_feed").is_none() {
             life.now = life.relay.wake_at(life.now).unwrap();
-            life.tell(Event::Tick);
+            life.handle(Event::Tick);
         }
         life.poll();
         assert_eq!(life.phase(), Phase::Live, "one");
@@ -150,7 +150,7 @@ fn a_bad_reading_long_after_another_is_a_first_one_again() {
             (life.feed, life.seller) = (Some(false), Some(false));
             while life.waiting("poll_feed").is_none() || life.waiting("poll_hosts").is_none() {
                 life.now = life.relay.wake_at(life.now).unwrap();
-                life.tell(Event::Tick);
+                life.handle(Event::Tick);
             }
             life.poll();
             assert_eq!(life.phase(), Phase::Live, "{what}");
@@ -166,7 +166,7 @@ fn two_bad_readings_with_a_good_one_between_them_interrupt_nothing() {
     let mut life = Life::live(push());
     for good in [false, true, false, true] {
         life.feed = Some(good);
-        life.tell(Event::Hint(Hint::FeedConnected));
+        life.handle(Event::Hint(Hint::FeedConnected));
         life.poll();
         life.now += secs(5);
     }
@@ -177,14 +177,14 @@ fn two_bad_readings_with_a_good_one_between_them_interrupt_nothing() {
 fn a_notification_and_one_reading_are_enough() {
     let mut life = Life::live(push());
     life.feed = Some(false);
-    life.tell(Event::Hint(Hint::FeedDisconnected));
+    life.handle(Event::Hint(Hint::FeedDisconnected));
     assert_eq!(life.phase(), Phase::Live, "a notification alone is not");
     life.poll();
     assert_eq!(life.phase(), Phase::Interrupted);
 
     let mut life = Life::live(push());
     life.seller = Some(false);
-    life.tell(Event::Hint(Hint::SellerLeft));
+    life.handle(Event::Hint(Hint::SellerLeft));
     assert_eq!(life.phase(), Phase::Live);
     life.poll();
     assert_eq!(life.phase(), Phase::Interrupted);
@@ -194,11 +194,11 @@ fn a_notification_and_one_reading_are_enough() {
 fn a_notification_that_led_to_a_poll_is_kept_and_by_itself_changes_nothing() {
     let mut life = Life::live(push());
     let before = life.relay.durable().clone();
-    let step = life.tell(Event::Hint(Hint::SellerLeft));
+    let step = life.handle(Event::Hint(Hint::SellerLeft));
     let hint = Hint::SellerLeft;
     assert_eq!(step.facts, [Fact::Notified { hint }]);
     assert_eq!(*life.relay.durable(), before);
-    let step = life.tell(Event::Hint(Hint::RecordingDone));
+    let step = life.handle(Event::Hint(Hint::RecordingDone));
     assert_eq!(step.ignored, Some(Ignored::Inapplicable));
     assert_eq!(step.facts, [], "what is of no use is not kept");
 }
@@ -207,10 +207,10 @@ fn a_notification_that_led_to_a_poll_is_kept_and_by_itself_changes_nothing() {
 fn a_notification_that_a_reading_contradicts_changes_nothing() {
     on_both(|spec| {
         let mut life = Life::live(spec);
-        life.tell(Event::Hint(Hint::FeedDisconnected));
-        life.tell(Event::Hint(Hint::SellerLeft));
+        life.handle(Event::Hint(Hint::FeedDisconnected));
+        life.handle(Event::Hint(Hint::SellerLeft));
         let reason = "ERR_GOP_OUT_OF_RANGE".into();
-        life.tell(Event::Hint(Hint::FeedErrored { reason }));
+        life.handle(Event::Hint(Hint::FeedErrored { reason }));
         life.poll();
         life.wait(120);
         assert_eq!(life.phase(), Phase::Live);
@@ -219,12 +219,12 @@ fn a_notification_that_a_reading_contradicts_changes_nothing() {
 }
 
 #[test]
-fn a_feed_cloudflare_refuses_ends_it_with_cloudflares_own_words() {
+fn a_feed_that_cloudflare_refuses_ends_the_relay_with_cloudflares_message() {
     on_both(|spec| {
         let mut life = Life::awaiting(spec);
         life.poll();
         let reason = "ERR_GOP_OUT_OF_RANGE".to_owned();
-        life.tell(Event::Hint(Hint::FeedErrored { reason }));
+        life.handle(Event::Hint(Hint::FeedErrored { reason }));
         life.poll();
         assert_eq!(life.outcome(), Some(OutcomeCode::IngestErrored));
         assert_eq!(life.detail().feed.as_deref(), Some("ERR_GOP_OUT_OF_RANGE"));
@@ -238,31 +238,31 @@ fn the_page_is_believed_before_the_hosts_and_only_in_its_own_order() {
         attempt,
         report: PageReport::Seller { seq, present },
     };
-    life.tell(page(1, 5, true));
+    life.handle(page(1, 5, true));
     life.seller = Some(false);
     let before = life.polls.iter().filter(|l| **l == "poll_hosts").count();
     life.wait(30);
     let after = life.polls.iter().filter(|l| **l == "poll_hosts").count();
     assert_eq!(before, after, "while the page speaks nobody asks the hosts");
     assert_eq!(life.phase(), Phase::Live);
-    let step = life.tell(page(1, 4, false));
+    let step = life.handle(page(1, 4, false));
     assert_eq!(step.ignored, Some(Ignored::Duplicate), "an older word");
-    let step = life.tell(page(2, 9, false));
+    let step = life.handle(page(2, 9, false));
     assert_eq!(
         step.ignored,
         Some(Ignored::Inapplicable),
         "another recorder's page"
     );
     assert_eq!(life.relay.presence(life.now), Presence::Present);
-    life.tell(page(1, 6, false));
+    life.handle(page(1, 6, false));
     assert_eq!(life.phase(), Phase::Live, "one word");
     life.now += secs(5);
-    life.tell(page(1, 7, false));
+    life.handle(page(1, 7, false));
     assert_eq!(life.phase(), Phase::Interrupted);
 }
 
 #[test]
-fn a_page_that_cannot_join_is_told_to_people_once_a_minute() {
+fn a_page_that_cannot_join_is_journaled_once_a_minute() {
     let mut life = Life::awaiting(web());
     let trouble = PageTrouble::Timeout;
     let cannot_join = |attempt| Event::Page {
@@ -276,7 +276,7 @@ fn a_page_that_cannot_join_is_told_to_people_once_a_minute() {
                 hint: Hint::PageCannotJoin { trouble },
             }]
     };
-    assert!(is_journaled(life.tell(cannot_join(1))));
+    assert!(is_journaled(life.handle(cannot_join(1))));
     assert!(
         life.relay
             .last_failure()
@@ -285,19 +285,22 @@ fn a_page_that_cannot_join_is_told_to_people_once_a_minute() {
             .contains("cannot join")
     );
     life.wait(59);
-    assert_eq!(life.tell(cannot_join(1)).ignored, Some(Ignored::Duplicate));
+    assert_eq!(
+        life.handle(cannot_join(1)).ignored,
+        Some(Ignored::Duplicate)
+    );
     life.wait(1);
     assert_eq!(
-        life.tell(cannot_join(2)).ignored,
+        life.handle(cannot_join(2)).ignored,
         Some(Ignored::Inapplicable)
     );
-    assert!(is_journaled(life.tell(cannot_join(1))));
+    assert!(is_journaled(life.handle(cannot_join(1))));
     assert_eq!(
         life.relay.presence(life.now),
         Presence::Present,
         "as the hosts say"
     );
-    life.tell(Event::Page {
+    life.handle(Event::Page {
         attempt: 1,
         report: PageReport::Seller {
             seq: 1,
@@ -305,16 +308,19 @@ fn a_page_that_cannot_join_is_told_to_people_once_a_minute() {
         },
     });
     assert_eq!(life.relay.last_failure(), None, "the page has joined");
-    // Within a minute the journal has it already; the last error is set all the same.
-    assert_eq!(life.tell(cannot_join(1)).ignored, Some(Ignored::Duplicate));
+    // The journal has a report of the last minute; only the last error is updated.
+    assert_eq!(
+        life.handle(cannot_join(1)).ignored,
+        Some(Ignored::Duplicate)
+    );
     let failure = life.relay.last_failure().unwrap();
     assert!(failure.message.contains("cannot join"));
 }
 
 #[test]
-fn a_page_that_falls_silent_is_followed_by_the_hosts() {
+fn when_a_page_falls_silent_the_hosts_are_polled() {
     let mut life = Life::live(web());
-    life.tell(Event::Page {
+    life.handle(Event::Page {
         attempt: 1,
         report: PageReport::Seller {
             seq: 1,
@@ -355,7 +361,7 @@ fn a_live_relay_polls_without_writing_anything() {
     });
 }
 
-/// Lets time pass as [`Life::wait`] does, with an ingest that Cloudflare does not know.
+/// Lets time pass as [`Life::wait`] does, while the platform does not know the ingest.
 fn wait_without_ingest(life: &mut Life, seconds: u64) {
     for _ in 0..seconds {
         if life.waiting("poll_feed").is_some() {
@@ -363,7 +369,7 @@ fn wait_without_ingest(life: &mut Life, seconds: u64) {
         }
         life.wait(0);
         life.now += secs(1);
-        life.tell(Event::Tick);
+        life.handle(Event::Tick);
     }
 }
 
@@ -375,7 +381,7 @@ fn an_ingest_that_two_polls_do_not_find_is_gone_and_nothing_is_left() {
         // Until the next poll, and the one that follows it.
         while life.waiting("poll_feed").is_none() {
             life.now += secs(1);
-            life.tell(Event::Tick);
+            life.handle(Event::Tick);
         }
         life.answer("poll_feed", Answer::NotFound);
         assert_eq!(life.phase(), Phase::Live, "one answer decides nothing");
@@ -395,7 +401,7 @@ fn an_ingest_that_is_found_again_is_not_gone() {
         for _ in 0..5 {
             while life.waiting("poll_feed").is_none() {
                 life.now += secs(1);
-                life.tell(Event::Tick);
+                life.handle(Event::Tick);
             }
             life.answer("poll_feed", Answer::NotFound);
             life.wait(20);

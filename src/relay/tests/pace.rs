@@ -1,4 +1,4 @@
-//! Looks keep the pace that the budgets leave, and drift apart.
+//! Polls keep the minimum intervals, and drift apart.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,7 +7,7 @@ use crate::relay::*;
 
 const MINUTE: u64 = 60;
 
-/// All that is looked at, no more often than every so many seconds.
+/// The same minimum interval for all polls.
 fn floor(seconds: u64) -> Intervals {
     Intervals {
         feed: secs(seconds),
@@ -29,7 +29,7 @@ fn a_live_relay_polls_no_more_often_than_its_part_of_the_budgets_allows() {
             live: floor(300),
             urgent: Intervals::default(),
         });
-        // What was due already stays so.
+        // Polls that were due already stay so.
         life.wait(2 * MINUTE);
         life.polls.clear();
         life.wait(30 * MINUTE);
@@ -56,7 +56,7 @@ fn an_interrupted_relay_does_not_wait_with_those_that_are_well() {
     assert!((11..=13).contains(&polls), "every 5 s: {polls}");
 }
 
-/// An encoder, a seller or an egress that comes and goes all the time is notified all the time.
+/// An encoder, a seller or an egress that comes and goes causes any number of hints.
 #[test]
 fn notifications_without_end_hasten_a_poll_once_in_half_a_second() {
     let hints = [
@@ -71,9 +71,9 @@ fn notifications_without_end_hasten_a_poll_once_in_half_a_second() {
         life.wait(MINUTE);
         life.polls.clear();
         for _ in 0..100 {
-            life.tell(Event::Hint(hint.clone()));
+            life.handle(Event::Hint(hint.clone()));
             life.now += TimeDelta::milliseconds(100);
-            life.tell(Event::Tick);
+            life.handle(Event::Tick);
             life.wait(0);
         }
         let polls = count(&life, poll);
@@ -94,7 +94,7 @@ fn many_that_wait_to_be_live_share_what_there_is() {
     assert_eq!(count(&life, "poll_feed"), 3);
 }
 
-/// When a relay that was recovered with this draw looks first.
+/// The first poll of a relay that recovers with this jitter.
 fn first_poll(draw: u16, pace: Pace) -> DateTime<Utc> {
     let life = Life::live(push());
     let mut relay = Relay::load(life.relay.durable().clone(), 2);
@@ -151,10 +151,10 @@ fn relays_that_went_live_together_drift_apart() {
 }
 
 #[test]
-fn after_a_notification_the_manifest_alone_is_asked_for_every_half_second() {
+fn after_a_notification_the_manifest_alone_is_polled_every_half_second() {
     let mut life = Life::awaiting(push());
     life.poll();
-    life.tell(Event::Hint(Hint::FeedConnected));
+    life.handle(Event::Hint(Hint::FeedConnected));
     for _ in 0..6 {
         let Some(Call::PollFeed { manifest_first, .. }) = life.waiting("poll_feed") else {
             panic!("no look at the feed");
@@ -163,7 +163,7 @@ fn after_a_notification_the_manifest_alone_is_asked_for_every_half_second() {
         life.answer("poll_feed", Answer::NotYetPlayable);
         assert_eq!(life.phase(), Phase::AwaitingLive);
         life.now += secs(1) / 2;
-        life.tell(Event::Tick);
+        life.handle(Event::Tick);
     }
     let reading = FeedReading {
         live: true,

@@ -1,4 +1,4 @@
-//! What a relay does when its process was dead, or asleep.
+//! A relay after a crash or a pause of its process.
 
 use super::driver::*;
 use crate::relay::*;
@@ -45,7 +45,7 @@ fn an_intent_left_open_by_a_crash_is_not_taken_for_never_carried_out_when_a_stop
     on_both(|spec| {
         let mut life = Life::starting(spec);
         life.crash(5);
-        life.tell(Event::Stop);
+        life.handle(Event::Stop);
         life.accept("found");
         assert!(life.waiting("stop_egress").is_some());
     });
@@ -79,7 +79,7 @@ fn the_feeds_answer_does_not_decide_that_the_seller_has_left() {
     life.crash(600);
     while life.open.len() < 2 {
         life.now = life.relay.wake_at(life.now).unwrap();
-        life.tell(Event::Tick);
+        life.handle(Event::Tick);
     }
     let reading = FeedReading {
         live: true,
@@ -120,7 +120,7 @@ fn a_wake_far_too_late_is_treated_like_a_recovery() {
     assert_eq!(life.phase(), Phase::Interrupted);
     life.seller = Some(true);
     life.now += secs(300);
-    life.tell(Event::Tick);
+    life.handle(Event::Tick);
     assert_eq!(life.phase(), Phase::Interrupted);
     life.poll();
     assert_eq!(life.phase(), Phase::Live);
@@ -134,7 +134,7 @@ fn a_relay_goes_on_from_every_phase_to_its_end() {
         on_both(|spec| {
             let mut life = before(spec);
             life.crash(10);
-            life.tell(Event::Stop);
+            life.handle(Event::Stop);
             life.crash(1);
             assert_eq!(life.called, ["stop_egress"]);
             life.answer("stop_egress", Answer::Stopped);
@@ -174,7 +174,7 @@ fn an_answer_to_another_lifes_call_is_stale() {
     let call = life.open[0].clone();
     life.crash(5);
     let answer = Answer::NotFound;
-    let step = life.tell(Event::Answered {
+    let step = life.handle(Event::Answered {
         action: call.id,
         answer,
         jitter: jitter(),

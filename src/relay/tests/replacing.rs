@@ -1,9 +1,9 @@
-//! An egress that is lost, and another in its place.
+//! A lost egress and its replacement.
 
 use super::driver::*;
 use crate::relay::*;
 
-/// Answers what a replacement asks for, up to the start.
+/// Answers the calls of a replacement, up to the start.
 fn replace(life: &mut Life, id: &str) {
     life.answer("rotate_keys", Answer::KeysRotated);
     life.accept(id);
@@ -16,7 +16,7 @@ fn losing_the_feed_asks_the_egress_at_once() {
         life.wait(60);
         life.polls.clear();
         life.feed = Some(false);
-        life.tell(Event::Hint(Hint::FeedDisconnected));
+        life.handle(Event::Hint(Hint::FeedDisconnected));
         life.poll();
         assert_eq!(life.phase(), Phase::Interrupted);
         assert!(life.polls.contains(&"poll_egress"));
@@ -59,7 +59,7 @@ fn an_egress_agora_does_not_know_is_replaced_only_when_the_whole_back_off_is_use
         let mut life = Life::live(spec);
         life.egress = Some(EgressReading::NotFound);
         life.feed = Some(false);
-        life.tell(Event::Hint(Hint::FeedDisconnected));
+        life.handle(Event::Hint(Hint::FeedDisconnected));
         let from = life.now;
         while life.waiting("rotate_keys").is_none() {
             life.wait(1);
@@ -110,7 +110,7 @@ fn polls_out_of_turn_do_not_shorten_the_back_off() {
         "while the feed goes on somebody publishes"
     );
     life.feed = Some(false);
-    life.tell(Event::Hint(Hint::FeedDisconnected));
+    life.handle(Event::Hint(Hint::FeedDisconnected));
     life.poll();
     while life.relay.durable().replacements == 0 {
         life.wait(1);
@@ -236,7 +236,7 @@ fn two_are_replaced_and_the_third_loss_is_the_end() {
         let calm = matches!(disable, Some(Call::DisableIngest { urgent: false, .. }));
         assert!(calm, "it is proved gone");
         assert_eq!(life.outcome(), Some(OutcomeCode::EgressLost));
-        assert_eq!(life.detail().egress.as_deref(), Some("it had exited"));
+        assert_eq!(life.detail().egress.as_deref(), Some("exited"));
         assert_eq!(life.relay.durable().replacements, 2);
     });
 }
@@ -256,12 +256,12 @@ fn feed_timeout_starts_anew_when_a_replacement_is_accepted() {
 }
 
 #[test]
-fn a_late_word_on_the_first_egress_is_not_taken_for_the_seconds() {
+fn a_late_reading_of_the_first_egress_is_not_taken_for_the_seconds() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         while life.waiting("poll_egress").is_none() {
             life.now = life.relay.wake_at(life.now).unwrap();
-            life.tell(Event::Tick);
+            life.handle(Event::Tick);
         }
         let asked = life
             .open
@@ -276,7 +276,7 @@ fn a_late_word_on_the_first_egress_is_not_taken_for_the_seconds() {
         life.answer("stop_egress", Answer::Stopped);
         replace(&mut life, "second");
         let answer = Answer::Egress(EgressReading::Exited);
-        let step = life.tell(Event::Answered {
+        let step = life.handle(Event::Answered {
             action: late.id,
             answer,
             jitter: jitter(),
@@ -305,7 +305,7 @@ fn an_ingest_found_gone_after_a_stop_changes_the_outcome_no_more() {
         let mut life = Life::without_feed(push());
         life.egress = Some(EgressReading::Exited);
         life.wait(16);
-        life.tell(Event::Stop);
+        life.handle(Event::Stop);
         if failed {
             life.fail("rotate_keys", Class::NotFound, false);
         } else {
@@ -317,7 +317,7 @@ fn an_ingest_found_gone_after_a_stop_changes_the_outcome_no_more() {
 }
 
 #[test]
-fn an_egress_whose_output_was_cut_is_told_its_target_again_but_not_for_ever() {
+fn an_egress_with_a_cut_output_gets_its_target_again_but_not_for_ever() {
     let mut life = Life::live(web());
     life.egress = Some(EgressReading::Disconnected);
     for _ in 0..6 {
@@ -351,7 +351,7 @@ fn the_last_egress_given_up_unproved_has_its_ingest_disabled_urgently() {
     assert!(urgent, "it may come back");
 }
 
-/// A relay on air whose egress has exited: it asks for new keys.
+/// A relay on air whose egress exited: it rotates the keys.
 fn replacing(spec: Spec) -> Life {
     let mut life = Life::without_feed(spec);
     life.egress = Some(EgressReading::Exited);

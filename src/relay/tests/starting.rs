@@ -1,10 +1,10 @@
-//! From the request to the egress's acceptance.
+//! From the request to the accepted egress.
 
 use super::driver::*;
 use crate::relay::*;
 
 #[test]
-fn the_ingest_and_the_resource_are_asked_for_side_by_side_and_the_intent_is_told_first() {
+fn the_ingest_and_the_resource_are_requested_side_by_side_and_the_intent_is_stored_first() {
     let life = Life::begin(web());
     assert_eq!(life.called, ["create_ingest", "acquire"]);
     let kinds: Vec<&str> = life.journal.iter().map(|(_, fact)| fact.into()).collect();
@@ -58,13 +58,13 @@ fn an_egress_waits_for_its_predecessor_but_not_for_ever() {
 
         let mut life = Life::begin(spec);
         life.answer_create();
-        life.tell(Event::PredecessorDown);
+        life.handle(Event::PredecessorDown);
         assert_eq!(life.called.len(), 2, "it is down: ours starts at once");
     });
 }
 
 #[test]
-fn a_start_whose_answer_was_lost_is_looked_up_by_the_same_start() {
+fn a_start_whose_answer_was_lost_is_settled_by_the_same_start() {
     on_both(|spec| {
         let mut life = Life::starting(spec);
         let call = life.start_call();
@@ -157,7 +157,7 @@ fn a_start_refused_for_certain_is_made_anew_under_the_same_name() {
 }
 
 #[test]
-fn an_egress_that_runs_without_telling_its_session_is_gone_on_with() {
+fn an_egress_that_runs_under_an_unknown_session_is_kept() {
     let mut life = Life::starting(web());
     life.fail("start_egress", Class::Timeout, true);
     life.wait(5);
@@ -172,10 +172,10 @@ fn an_egress_that_runs_without_telling_its_session_is_gone_on_with() {
     );
     let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "session".into();
-    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
     assert!(life.polls.contains(&"poll_egress"));
     life.poll();
-    life.tell(Event::Stop);
+    life.handle(Event::Stop);
     let stop = life.waiting("stop_egress");
     assert!(
         matches!(stop, Some(Call::StopEgress(EgressRef::CloudRecording(task))) if task.sid == "session")
@@ -183,12 +183,12 @@ fn an_egress_that_runs_without_telling_its_session_is_gone_on_with() {
 }
 
 #[test]
-fn a_session_nobody_ever_tells_is_owed_and_its_ingest_disabled() {
+fn an_egress_of_unknown_session_becomes_a_cleanup_job_and_its_ingest_is_disabled() {
     let mut life = Life::starting(web());
     life.fail("start_egress", Class::Timeout, true);
     life.wait(5);
     life.answer("start_egress", Answer::EgressRunning { sid: None });
-    life.tell(Event::Stop);
+    life.handle(Event::Stop);
     assert!(matches!(
         life.cleanup_jobs()[..],
         [Cleanup::UnknownEgress { .. }]
@@ -209,17 +209,17 @@ fn a_notification_answers_a_start_whose_answer_was_lost() {
     let cname = life.relay.durable().spec.tag(1).to_string();
     let other = life.relay.durable().spec.tag(2).to_string();
     let sid = "another's".to_owned();
-    life.tell(Event::Hint(Hint::EgressChanged { cname: other, sid }));
+    life.handle(Event::Hint(Hint::EgressChanged { cname: other, sid }));
     assert_eq!(life.phase(), Phase::Provisioning, "another identity's");
     let sid = "session".to_owned();
-    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
     assert_eq!(life.phase(), Phase::AwaitingLive);
     let egress = life.relay.durable().egress.clone().unwrap();
     assert_eq!(egress.sid.as_deref(), Some("session"));
 }
 
 #[test]
-fn after_five_minutes_a_lost_start_is_looked_up_on_a_new_resource_of_the_same_identity() {
+fn after_five_minutes_a_lost_start_is_settled_on_a_new_resource_of_the_same_identity() {
     let mut life = Life::starting(web());
     life.crash(301);
     assert!(matches!(
@@ -244,8 +244,8 @@ fn an_egress_that_runs_on_an_earlier_resource_is_stopped_on_that_one() {
     assert_eq!(life.phase(), Phase::AwaitingLive);
     let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "session".into();
-    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
-    life.tell(Event::Stop);
+    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(Event::Stop);
     let stop = life.waiting("stop_egress");
     let on_it = |r: &EgressRef| matches!(r, EgressRef::CloudRecording(task) if task.resource_id == "resource");
     assert!(
@@ -255,7 +255,7 @@ fn an_egress_that_runs_on_an_earlier_resource_is_stopped_on_that_one() {
 }
 
 #[test]
-fn an_ingest_whose_answer_was_lost_is_asked_for_under_the_same_key() {
+fn an_ingest_whose_answer_was_lost_is_requested_under_the_same_key() {
     on_both(|spec| {
         let mut life = Life::begin(spec);
         life.fail("create_ingest", Class::Timeout, true);
@@ -266,7 +266,7 @@ fn an_ingest_whose_answer_was_lost_is_asked_for_under_the_same_key() {
 }
 
 #[test]
-fn after_six_hours_an_ingest_is_polled_for_by_its_tag_and_only_then_asked_for_anew() {
+fn after_six_hours_an_ingest_is_searched_by_its_tag_and_only_then_created_anew() {
     let mut spec = push();
     spec.timing.provisioning_timeout = secs(8 * 3600);
     let mut life = Life::begin(spec);
@@ -281,7 +281,7 @@ fn after_six_hours_an_ingest_is_polled_for_by_its_tag_and_only_then_asked_for_an
 fn a_stop_before_anything_is_there_cancels_and_leaves_nothing() {
     on_both(|spec| {
         let mut life = Life::begin(spec);
-        life.tell(Event::Stop);
+        life.handle(Event::Stop);
         assert_eq!(life.outcome(), Some(OutcomeCode::Cancelled));
         assert_eq!(life.phase(), Phase::Stopping, "the creation is waited for");
         if life.is_web() {
@@ -299,14 +299,14 @@ fn a_stop_before_anything_is_there_cancels_and_leaves_nothing() {
 fn a_stop_while_the_start_is_under_way_stops_what_it_started() {
     on_both(|spec| {
         let mut life = Life::starting(spec.clone());
-        life.tell(Event::Stop);
+        life.handle(Event::Stop);
         life.accept("late");
         assert!(life.waiting("stop_egress").is_some());
         life.take_down(&[]);
         assert_eq!(life.phase(), Phase::Ended);
 
         let mut life = Life::starting(spec);
-        life.tell(Event::Stop);
+        life.handle(Event::Stop);
         life.fail(life.start_call(), Class::Timeout, true);
         life.wait(5);
         life.accept("found");
@@ -318,22 +318,22 @@ fn a_stop_while_the_start_is_under_way_stops_what_it_started() {
 }
 
 #[test]
-fn a_session_that_may_be_an_earlier_starts_is_not_all_that_is_owed() {
+fn a_session_that_may_be_an_earlier_starts_is_not_the_only_cleanup_job() {
     let mut spec = web();
     spec.timing.provisioning_timeout = secs(600);
     let mut life = Life::starting(spec);
-    // The first start was carried out, its session has ended, and the notification of it comes late.
+    // The first start was carried out, its session has ended, and its notification comes late.
     life.crash(301);
     life.answer_acquire("new");
     life.fail("start_egress", Class::Timeout, true);
     let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "of the first start".into();
-    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
     life.wait(5);
-    // The second start was carried out as well: it runs under another session, which nobody tells.
+    // The second start was carried out as well, in a session that no notification names.
     life.answer("start_egress", Answer::EgressRunning { sid: None });
     assert_eq!(life.phase(), Phase::AwaitingLive);
-    life.tell(Event::Stop);
+    life.handle(Event::Stop);
     life.answer("stop_egress", Answer::NotFound);
     let cleanup_jobs = life.cleanup_jobs();
     assert!(
@@ -346,7 +346,7 @@ fn a_session_that_may_be_an_earlier_starts_is_not_all_that_is_owed() {
 }
 
 #[test]
-fn a_session_that_the_start_itself_tells_is_no_guess() {
+fn a_session_in_the_answer_to_the_start_is_no_guess() {
     let mut spec = web();
     spec.timing.provisioning_timeout = secs(600);
     let mut life = Life::starting(spec);
@@ -355,10 +355,10 @@ fn a_session_that_the_start_itself_tells_is_no_guess() {
     life.fail("start_egress", Class::Timeout, true);
     let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "of the first start".into();
-    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
     life.wait(5);
     life.accept("session");
-    life.tell(Event::Stop);
+    life.handle(Event::Stop);
     life.answer("stop_egress", Answer::NotFound);
     let cleanup_jobs = life.cleanup_jobs();
     assert!(
@@ -368,7 +368,7 @@ fn a_session_that_the_start_itself_tells_is_no_guess() {
 }
 
 #[test]
-fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_may_run_on() {
+fn the_cleanup_job_of_a_session_whose_resource_is_in_doubt_names_every_possible_resource() {
     let mut spec = web();
     spec.timing.provisioning_timeout = secs(600);
     let mut life = Life::starting(spec);
@@ -377,13 +377,13 @@ fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_
     life.fail("start_egress", Class::Timeout, true);
     let cname = life.relay.durable().spec.tag(1).to_string();
     let sid = "session".into();
-    life.tell(Event::Hint(Hint::EgressChanged { cname, sid }));
+    life.handle(Event::Hint(Hint::EgressChanged { cname, sid }));
     assert_eq!(
         life.phase(),
         Phase::Provisioning,
         "where it runs, only a start can tell"
     );
-    life.tell(Event::Stop);
+    life.handle(Event::Stop);
     for _ in 0..32 {
         if life.waiting("start_egress").is_some() {
             life.fail("start_egress", Class::Unavailable, false);
@@ -400,7 +400,7 @@ fn a_session_told_while_its_resource_is_in_doubt_is_owed_with_every_resource_it_
             other_resources,
             ..
         },
-        // The session may be that of a start on the resource before, which has ended.
+        // The session may be that of the start on the previous resource, which has ended.
         Cleanup::UnknownEgress { .. },
     ] = &cleanup_jobs[..]
     else {

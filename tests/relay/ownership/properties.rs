@@ -1,4 +1,4 @@
-//! What is to hold always, and what is to happen at some time.
+//! What must always hold, and what must happen at some time.
 
 use stateright::Property;
 
@@ -30,7 +30,7 @@ fn alone(state: &State) -> bool {
     })
 }
 
-/// All are silent until every lease is over. Then any one of them can get everything.
+/// Once every lease has expired, any process can claim all relays.
 fn can_be_owned_again(model: &Protocol, state: &State) -> bool {
     let mut silent = state.clone();
     for _ in 0..FULL {
@@ -72,7 +72,7 @@ fn found_buried(state: &State) -> bool {
     state.processes.iter().any(buried)
 }
 
-/// The database has a younger renewal than the process knows of, and no answer is under way.
+/// The database has a later renewal than the process knows of, and no answer is on its way.
 fn acts_unanswered(state: &State) -> bool {
     state.processes.iter().any(|it| {
         let renewed_since = it.row.is_some_and(|left| FULL - left < it.age);

@@ -1,4 +1,4 @@
-//! What may happen, and when.
+//! The steps of the protocol, and when each may happen.
 
 use stateright::{Model, Property};
 
@@ -7,15 +7,15 @@ use super::state::{Call, Late, Process, RELAYS, Renewal, Standing, State};
 
 /// The database's lease, in ticks.
 const LEASE: u8 = 5;
-/// A call is begun no later than so long after the last known renewal was sent.
+/// The latest time to begin a call, from the sending of the last known renewal.
 pub const HALF: u8 = LEASE / 2;
-/// From the last look at the clock to a request's effect at the vendor.
+/// From the last read of the clock to a request's effect at the vendor.
 const LATE: u8 = 1;
-/// By so much a process's clock may fall behind the database's in one lease.
+/// How far a process's clock may fall behind the database's in one lease.
 const DRIFT: u8 = 1;
-/// So long before the lease's end nothing is sent any more.
+/// Nothing is sent this long before the lease's end.
 const MARGIN: u8 = LATE + DRIFT;
-/// A row's ticks when it was just renewed; at 0 its lease is over.
+/// A row's ticks after a renewal; at 0 its lease has expired.
 pub const FULL: u8 = LEASE + 1;
 
 /// What keeps the protocol safe.
@@ -27,27 +27,27 @@ pub enum Guard {
     Margin,
     /// The margin is not a tick shorter.
     WholeMargin,
-    /// A lease counts from the sending of its renewal, and not from the answer.
+    /// A lease counts from the sending of its renewal, not from the answer.
     CountsFromSending,
-    /// What was begun in time is cut when it takes too long.
+    /// A call that takes too long is cut.
     CutByLease,
-    /// No pause comes between the look at the clock and the sending.
+    /// No pause comes between reading the clock and sending.
     PollsAsItSends,
     /// A process's clock runs while the process is paused.
     ClockRuns,
-    /// A node is buried only when its lease is over.
+    /// A node is removed only when its lease has expired.
     BuriesOnlyTheDead,
-    /// A renewal does nothing for a node that was buried.
+    /// A renewal of a removed node does nothing.
     RenewalNeedsRow,
-    /// Who joins again has forgotten the relays of its last epoch.
+    /// A process that joins again has dropped the relays of its last epoch.
     Abandons,
-    /// Who leaves or releases waits for its calls first.
+    /// A process ends its calls before it leaves or releases.
     CallsComeHome,
     /// A relay is not taken up again while its release may still be executed.
     HeedsReleases,
 }
 
-/// What may take any time on its way to the database. All else gets there at once.
+/// What may take any time on its way to the database. All else arrives at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slow {
     Nothing,
@@ -56,7 +56,7 @@ pub enum Slow {
     Statements,
 }
 
-/// The model: so many processes, with all guards or without one.
+/// The model: a number of processes, with all guards or without one.
 #[derive(Clone, Copy, Debug)]
 pub struct Protocol {
     pub processes: usize,
@@ -66,9 +66,9 @@ pub struct Protocol {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Time passes. One process's clock may stand still, where that is allowed.
+    /// Time passes. One process's clock may stand still, if allowed.
     Tick(Option<usize>),
-    /// Something is done by one process, or to it.
+    /// A step of one process.
     Step(usize, Step),
 }
 
@@ -116,13 +116,13 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// When something may happen.
+/// When a step may happen.
 impl Protocol {
     fn has(&self, guard: Guard) -> bool {
         self.without != Some(guard)
     }
 
-    /// Nothing is sent later than so long after the last known renewal was sent.
+    /// The latest time to send, from the last known renewal.
     fn cut(&self) -> u8 {
         if !self.has(Guard::Margin) {
             return LEASE;
@@ -130,7 +130,7 @@ impl Protocol {
         LEASE - MARGIN + u8::from(!self.has(Guard::WholeMargin))
     }
 
-    /// An age at which a process may do nothing. Higher ones are not told apart.
+    /// The age at which a process may do nothing. Higher ages are equivalent.
     fn over(&self) -> u8 {
         self.cut() + DRIFT + 1
     }
@@ -174,19 +174,19 @@ impl Protocol {
         }
     }
 
-    /// It looks which relays bear its epoch, and misses one: an answer of the database's was lost.
+    /// The process reads which relays bear its epoch, and misses one: an answer of the database was lost.
     fn may_take_up(&self, it: &Process, relay: usize) -> bool {
         let released = it.late == Late::Release { relay } && self.has(Guard::HeedsReleases);
         it.bears[relay] && !it.drives[relay] && !released
     }
 }
 
-/// Whether so much time has not passed by the process's clock, which may be slow.
+/// Whether less time has passed by the process's clock, which may be slow.
 pub fn within(it: &Process, limit: u8) -> bool {
     it.age.saturating_sub(DRIFT) <= limit
 }
 
-/// What then happens.
+/// What a step does.
 impl Protocol {
     pub fn step(&self, state: &mut State, at: usize, step: Step) {
         if let Step::Claim(relay) = step {
@@ -249,7 +249,7 @@ impl Protocol {
         }
     }
 
-    /// What was sent is under way all the same.
+    /// What was sent stays on its way.
     fn abandon(&self, it: &mut Process, standing: Standing) {
         it.standing = standing;
         it.age = self.over();
@@ -278,7 +278,7 @@ impl Protocol {
         }
     }
 
-    /// Notes a save that is accepted though another process, or another epoch of the same one, has the relay.
+    /// Notes a save that is accepted although another process or epoch has the relay.
     fn save(&self, state: &mut State, at: usize, relay: usize, past: bool) {
         let bearer = state.processes.iter().position(|it| it.bears[relay]);
         let owns = bearer == Some(at) && !past;
@@ -309,7 +309,7 @@ impl Protocol {
         }
     }
 
-    /// Forgets what makes no difference: which age it is, past the one at which a call may be begun, while none is begun.
+    /// Forgets an age that makes no difference: while no call is begun, past the age at which one may begin.
     fn blur(&self, it: &mut Process) {
         let old = |age: u8| age > HALF + DRIFT && !matches!(it.call, Call::Begun(_));
         if let Renewal::Answered(age) = it.renewal
@@ -324,7 +324,7 @@ impl Protocol {
     }
 }
 
-/// A fresh epoch: no relay bears it, and no statement of an old one can be taken for one of it.
+/// A fresh epoch: no relay bears it, and no earlier statement uses it.
 fn join(it: &mut Process) {
     it.standing = Standing::Node;
     it.row = Some(FULL);

@@ -1,65 +1,67 @@
-//! What there is: processes, each with what the database has of it, and what is under way between them.
+//! The state: processes, their rows in the database, and messages on their way.
 
-/// How many relays there are.
+/// Number of relays.
 pub const RELAYS: usize = 2;
 
-/// What a process takes itself for.
+/// What a process believes to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// It never joined, or it left.
     Away,
-    /// It learned that its node was buried.
+    /// It learned that its node was removed.
     Buried,
-    /// It has an epoch. Its row may be gone all the same.
+    /// It has an epoch. Its row may be gone.
     Node,
 }
 
-/// The renewal under way, with the ticks since it was sent.
+/// The renewal on its way, with the ticks since it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Renewal {
-    /// Nothing is under way.
     None,
-    /// The database has not seen it yet.
+    /// Not yet in the database.
     Asked(u8),
-    /// The database has done it; the process does not know yet.
+    /// Executed; the answer is on its way.
     Answered(u8),
 }
 
 /// The vendor call of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
-    /// There is none.
     None,
-    /// It was begun, and nothing was sent yet.
+    /// Begun, but not sent.
     Begun(usize),
-    /// The clock was looked at, and what follows is the sending. Only where the two are apart.
+    /// The clock was read, and sending comes next. Only where the two are apart.
     Polled(usize),
-    /// It was sent; it may take effect in this tick and in so many more, less one.
+    /// Sent; it takes effect in this tick or in this many more, less one.
     Sent(usize, u8),
 }
 
 /// A statement that reaches the database late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Late {
-    /// There is none.
     None,
-    /// A save, under the process's epoch or under one that it had before.
-    Save { relay: usize, past: bool },
-    /// A relay is given up. Of a past epoch it would do nothing, and is left out.
-    Release { relay: usize },
+    /// A save, under the current epoch or an earlier one.
+    Save {
+        relay: usize,
+        past: bool,
+    },
+    /// A release. Under an earlier epoch it would do nothing.
+    Release {
+        relay: usize,
+    },
 }
 
-/// A process, and its row.
+/// A process and its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process {
     pub standing: Standing,
-    /// In the database: the ticks until its lease is over, if there is a row of its epoch.
+    /// In the database: the ticks until its lease expires, if its epoch has a row.
     pub row: Option<u8>,
     /// In the database: the relays that bear its epoch.
     pub bears: [bool; RELAYS],
-    /// In the process: the relays that it takes for its own.
+    /// In the process: the relays it drives.
     pub drives: [bool; RELAYS],
-    /// In the process: the ticks since the last renewal of which it knows was sent.
+    /// In the process: the ticks since the last known renewal was sent.
     pub age: u8,
     pub renewal: Renewal,
     pub call: Call,
@@ -75,7 +77,7 @@ pub struct State {
 }
 
 impl Call {
-    /// The relay it is for.
+    /// Its relay.
     pub fn relay(self) -> Option<usize> {
         match self {
             Call::None => None,
@@ -117,7 +119,7 @@ impl Late {
 }
 
 impl Process {
-    /// One that never joined.
+    /// A process that never joined.
     pub fn away(age: u8) -> Self {
         Self {
             standing: Standing::Away,
@@ -140,13 +142,13 @@ impl Process {
 }
 
 impl State {
-    /// Whose a relay is by the database. Nobody's is a relay whose epoch has no row.
+    /// The owner of a relay by the database. A relay whose epoch has no row has none.
     pub fn owner(&self, relay: usize) -> Option<usize> {
         let owns = |it: &Process| it.bears[relay] && it.row.is_some();
         self.processes.iter().position(owns)
     }
 
-    /// Processes differ by nothing but their state, and so do relays: one order stands for all.
+    /// Processes and relays are interchangeable: one order stands for all.
     pub fn representative(mut self) -> Self {
         self.processes.sort_unstable();
         let mut swapped = self.clone();

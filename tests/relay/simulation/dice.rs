@@ -1,4 +1,4 @@
-//! Draws from a seed: the same seed, the same relay, on every machine.
+//! Random numbers from a seed: the same on every machine.
 
 /// A splitmix64 generator.
 #[derive(Debug, Clone)]
@@ -17,12 +17,12 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// From `low` up to, and without, `high`.
+    /// From `low` up to, but not including, `high`.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.draw() % (high - low).max(1)
     }
 
-    /// True in so many of a thousand cases.
+    /// True with this probability.
     pub fn chance(&mut self, per_mille: u64) -> bool {
         per_mille > 0 && self.draw() % 1000 < per_mille
     }

@@ -1,4 +1,4 @@
-//! Planted bugs: each takes the place of a rule of the core by tampering with what passes between it and the world.
+//! Planted bugs: each replaces a rule of the core by changing what passes between it and the vendors.
 
 use relaykeeper::relay::{Answer, Call, Failure};
 
@@ -9,30 +9,30 @@ use super::vendors::{Ms, Vendors};
 pub enum Mutant {
     /// The core as it is.
     None,
-    /// "Start without looking": a start whose answer was lost is repeated under another identity.
+    /// A start without an answer is repeated under another identity.
     StartWithoutPolling,
-    /// "Create without its key": the creation of an ingest whose answer was lost is repeated as a new one.
+    /// A creation without an answer is repeated as a new one.
     CreateWithoutKey,
-    /// "Replace without rotating": the keys stay, and the core believes that they are new.
+    /// The keys stay, and the core believes that they are new.
     ReplaceWithoutRotating,
-    /// "One 404 means gone": the back-off is empty.
+    /// The back-off after a 404 is empty.
     OneMissMeansGone,
-    /// "Stop forgets the egress": it is believed to be stopped.
+    /// The egress is believed to be stopped.
     StopForgetsEgress,
-    /// "Disable forgets the ingest": it is believed to be disabled.
+    /// The ingest is believed to be disabled.
     DisableForgotten,
-    /// "Delete forgets the ingest": it is believed to be deleted.
+    /// The ingest is believed to be deleted.
     DeleteForgotten,
-    /// "What is owed is forgotten": no cleanup job is written.
+    /// No cleanup job is written.
     CleanupJobsDropped,
-    /// "Act first, write second": the calls of a step are made although it is not stored.
+    /// The calls of a step are made although it is not stored.
     ActBeforeStore,
-    /// "The last entry is lost": the store was told of it and did not keep it.
+    /// The store loses the last entry.
     LastEntryLost,
 }
 
 impl Mutant {
-    /// What happens instead of a call; none: the call. `again`: it was made before and its outcome is open.
+    /// The result of a call that the bug replaces. `again`: the call was made before and its result is open.
     pub fn instead(
         self,
         call: &Call,

@@ -1,4 +1,4 @@
-//! What is going to happen, and when.
+//! Future events, ordered by time.
 
 use relaykeeper::relay::{Action, Answer, Class, Failure, Hint};
 
@@ -8,8 +8,8 @@ use super::vendors::Ms;
 pub enum Item {
     /// A request reaches its vendor.
     Arrives(u32, Action, Fate),
-    /// Its answer comes home.
-    Home(u32, Action, Result<Answer, Failure>),
+    /// Its result reaches the process.
+    Result(u32, Action, Result<Answer, Failure>),
     Hint(Hint),
     Page {
         attempt: u32,
@@ -22,18 +22,18 @@ pub enum Item {
     Vendor,
     News(Hint),
     Restart,
-    Janitor,
-    /// Somebody deletes the ingest by hand.
-    Meddler,
+    CleanupJobs,
+    /// An operator deletes the ingest by hand.
+    ManualDelete,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Done,
-    /// Carried out, and the answer lost.
-    DoneUnheard,
-    /// Not carried out; whether, the caller cannot know.
+    /// Carried out, but the answer is lost.
+    AnswerLost,
+    /// Not carried out, and the caller cannot know.
     Lost,
     Refused(Class),
 }
@@ -65,11 +65,11 @@ impl Ord for Queued {
 pub fn for_the_process(item: &Item) -> bool {
     matches!(
         item,
-        Item::Home(..)
+        Item::Result(..)
             | Item::Hint(_)
             | Item::Page { .. }
             | Item::Stop
             | Item::PredecessorDown
-            | Item::Janitor
+            | Item::CleanupJobs
     )
 }

@@ -1,4 +1,4 @@
-//! One relay's life: the core, a store that keeps what was stored, the janitor, and what befalls them.
+//! Runs one relay: the core, a store, the cleanup runner, and the faults of its seed.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,17 +13,17 @@ use relaykeeper::relay::{
 };
 
 use super::dice::Dice;
+use super::faults::{FaultRates, START, clock, failing_call, outage, seller, spec, vendor_faults};
 use super::mutants::Mutant;
 use super::queue::{Fate, Item, Queued, for_the_process};
 use super::vendors::{Ms, News, Vendors};
-use super::weather::{START, Weather, clock, grudge, outage, seller, spec, wear};
 
 mod calls;
-mod janitor;
+mod cleanup_jobs;
 mod process;
 mod rules;
 
-/// What became of a relay that broke no rule.
+/// The result of a relay that broke no rule.
 #[derive(Debug, Default, Clone)]
 pub struct Report {
     pub outcome: Option<OutcomeCode>,
@@ -54,7 +54,7 @@ pub struct OpenCleanupJob {
     sid: Option<String>,
 }
 
-/// Signs of life of an egress, as the process heard them.
+/// Readings of an egress, as the process got them.
 #[derive(Debug, Default, Clone, Copy)]
 struct Signs {
     silent_since: Option<Ms>,
@@ -65,15 +65,15 @@ pub struct Run {
     pub seed: u64,
     mutant: Mutant,
     dice: Dice,
-    weather: Weather,
+    rates: FaultRates,
     pub now: Ms,
     numbers: u64,
     queue: BinaryHeap<Reverse<Queued>>,
     tick_at: Option<Ms>,
     pub spec: Spec,
-    /// The marks of its first attempts.
+    /// The tags of its first attempts.
     tags: Vec<String>,
-    /// The waits after a 404 the core has to keep, in all.
+    /// The sum of the waits after a 404.
     back_off: Ms,
     relay: Option<Relay>,
     incarnation: u32,
@@ -81,13 +81,13 @@ pub struct Run {
     journal: Vec<(DateTime<Utc>, Fact)>,
     stored: Option<Durable>,
     pub cleanup_jobs: Vec<OpenCleanupJob>,
-    told: Vec<Announcement>,
+    announced: Vec<Announcement>,
     pub vendors: Vendors,
     key: Option<u32>,
     doubted: Vec<Call>,
     signs: Vec<Signs>,
     down: Option<(Ms, Ms, Fate)>,
-    grudge: Option<(&'static str, Fate)>,
+    failing_call: Option<(&'static str, Fate)>,
     lost_time: Ms,
     late: Ms,
     page_seq: u64,
@@ -97,7 +97,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// The relay of a seed, from its request to the end of everything.
+    /// Runs the relay of a seed to its end.
     pub fn of(seed: u64, mutant: Mutant, traced: bool) -> Result<Report, Broken> {
         let mut run = Self::new(seed, mutant, traced);
         match run.drive() {
@@ -113,12 +113,12 @@ impl Run {
     fn new(seed: u64, mutant: Mutant, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
         let spec = spec(&mut dice);
-        let weather = Weather::draw(&mut dice);
-        let wear = wear(&mut dice);
+        let rates = FaultRates::draw(&mut dice);
+        let vendor_faults = vendor_faults(&mut dice);
         let seller = seller(&mut dice);
-        let (down, grudge) = (outage(&mut dice), grudge(&mut dice));
-        // Drawn from the seed, so that the stories of other seeds stay the same.
-        let grudge = grudge.map(|(call, fate)| match fate {
+        let (down, failing_call) = (outage(&mut dice), failing_call(&mut dice));
+        // Drawn from the seed, so that the relays of other seeds stay the same.
+        let failing_call = failing_call.map(|(call, fate)| match fate {
             Fate::Refused(Class::Rejected) if seed.is_multiple_of(2) => {
                 (call, Fate::Refused(Class::Unauthorized))
             }
@@ -126,11 +126,11 @@ impl Run {
         });
         let back_off = spec.timing.not_found_backoff.iter().sum::<Duration>();
         let back_off = u64::try_from(back_off.as_millis()).unwrap();
-        let vendors = Vendors::new(spec.clone(), wear, seller, Dice::new(dice.draw()));
+        let vendors = Vendors::new(spec.clone(), vendor_faults, seller, Dice::new(dice.draw()));
         Self {
             seed,
             mutant,
-            weather,
+            rates,
             now: START,
             numbers: 0,
             queue: BinaryHeap::new(),
@@ -144,13 +144,13 @@ impl Run {
             journal: Vec::new(),
             stored: None,
             cleanup_jobs: Vec::new(),
-            told: Vec::new(),
+            announced: Vec::new(),
             vendors,
             key: None,
             doubted: Vec::new(),
             signs: Vec::new(),
             down,
-            grudge,
+            failing_call,
             lost_time: 0,
             late: 0,
             page_seq: 0,
@@ -181,7 +181,7 @@ impl Run {
         }));
     }
 
-    /// What the process's clock shows.
+    /// The process's clock.
     fn wall(&self) -> DateTime<Utc> {
         clock(i64::try_from(self.now).unwrap() + self.offset)
     }
@@ -202,7 +202,7 @@ impl Run {
         if self.mutant == Mutant::OneMissMeansGone {
             spec.timing.not_found_backoff.clear();
         }
-        let (seed, draw) = (self.seed, self.weather);
+        let (seed, draw) = (self.seed, self.rates);
         let what = format!("seed {seed} {:?} {draw:?}", self.spec.backend);
         self.note(|| what);
         let (relay, step) = Relay::request(spec, 1).map_err(|e| e.to_string())?;
@@ -221,7 +221,7 @@ impl Run {
         }
         if self.dice.chance(15) {
             let wait = self.dice.between(0, 200_000);
-            self.later(wait, Item::Meddler);
+            self.later(wait, Item::ManualDelete);
         }
         if self.dice.chance(15) {
             let wait = self.dice.between(0, 200_000);
@@ -231,12 +231,12 @@ impl Run {
         self.take(step)?;
         self.news();
         loop {
-            self.obey()?;
+            self.check_rules()?;
             let next = self.queue.peek().map(|Reverse(q)| q.at);
             let tick = self.tick_at.filter(|at| next.is_none_or(|n| *at < n));
             self.report.events += 1;
             if self.report.events > 20_000 {
-                return Err("it does not come to an end".into());
+                return Err("it does not end".into());
             }
             if let Some(at) = tick {
                 self.now = self.now.max(at);
@@ -248,19 +248,19 @@ impl Run {
                     self.at(self.late, queued.item);
                     continue;
                 }
-                self.happens(queued.item)?;
+                self.handle(queued.item)?;
             } else {
-                return self.at_rest();
+                return self.check_end();
             }
-            if self.over() {
-                return self.at_rest();
+            if self.is_over() {
+                return self.check_end();
             }
             self.news();
         }
     }
 
-    /// Nothing can happen any more.
-    fn over(&self) -> bool {
+    /// Whether nothing can happen any more.
+    fn is_over(&self) -> bool {
         self.cleanup_jobs.is_empty()
             && self
                 .relay
@@ -269,19 +269,19 @@ impl Run {
             && !self.queue.iter().any(|Reverse(queued)| {
                 matches!(
                     queued.item,
-                    Item::Arrives(..) | Item::Janitor | Item::Restart
+                    Item::Arrives(..) | Item::CleanupJobs | Item::Restart
                 )
             })
             && !self.vendors.tasks.iter().any(|task| task.alive(self.now))
     }
 
-    /// Notifications on what has changed at the vendors: some, some twice, some late, in any order.
+    /// Queues notifications of what changed at the vendors: some, some twice, some late, in any order.
     fn news(&mut self) {
         for news in std::mem::take(&mut self.vendors.news) {
             match news {
                 News::Edge(at) => self.at(at.max(self.now), Item::Vendor),
                 News::At(at, hint) => {
-                    if self.dice.chance(self.weather.hints) {
+                    if self.dice.chance(self.rates.hints) {
                         self.at(at.max(self.now), Item::News(hint));
                     } else {
                         self.at(at.max(self.now), Item::Vendor);
@@ -289,7 +289,7 @@ impl Run {
                 }
             }
         }
-        if self.weather.page && matches!(self.spec.backend, Backend::CloudRecording { .. }) {
+        if self.rates.page && matches!(self.spec.backend, Backend::CloudRecording { .. }) {
             let known = usize::try_from(self.page_seq >> 32).unwrap();
             for task in known..self.vendors.tasks.len() {
                 self.page_seq += 1 << 32;
@@ -299,7 +299,7 @@ impl Run {
         }
     }
 
-    fn happens(&mut self, item: Item) -> Result<(), String> {
+    fn handle(&mut self, item: Item) -> Result<(), String> {
         match item {
             Item::Vendor => self.vendors.refresh(self.now),
             Item::News(hint) => {
@@ -316,7 +316,7 @@ impl Run {
             }
             Item::Hint(hint) => {
                 self.note(|| format!("hint {hint:?}"));
-                self.janitor_hears(&hint);
+                self.notify_cleanup_jobs(&hint);
                 self.tell(Event::Hint(hint))?;
             }
             Item::PageBeat(at, seq) => {
@@ -358,11 +358,13 @@ impl Run {
             }
             Item::PredecessorDown => self.tell(Event::PredecessorDown)?,
             Item::Arrives(incarnation, action, fate) => self.arrives(incarnation, action, fate)?,
-            Item::Home(incarnation, action, result) => self.home(incarnation, action, result)?,
+            Item::Result(incarnation, action, result) => {
+                self.deliver(incarnation, action, result)?
+            }
             Item::Restart => self.restart()?,
-            Item::Janitor => self.pay()?,
-            Item::Meddler => {
-                self.note(|| "somebody deletes the ingest".into());
+            Item::CleanupJobs => self.run_cleanup_jobs()?,
+            Item::ManualDelete => {
+                self.note(|| "the ingest is deleted by hand".into());
                 for input in &mut self.vendors.inputs {
                     input.deleted = true;
                 }

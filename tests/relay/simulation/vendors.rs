@@ -1,4 +1,4 @@
-//! Both vendors as the documents describe them, for one relay, in virtual time. What is alive here costs money.
+//! Both vendors as their documents describe them, for one relay, in virtual time.
 
 use relaykeeper::relay::{
     Answer, Backend, Call, Class, EgressReading, EgressRef, Failure, FeedReading, Hint, Recording,
@@ -6,7 +6,7 @@ use relaykeeper::relay::{
 };
 
 use super::dice::Dice;
-pub use super::things::{Input, Ms, News, Recorded, Task, Wear};
+pub use super::objects::{Input, Ms, News, Recorded, Task, VendorFaults};
 
 /// A resource can be started on for 5 minutes (`agora.md §2.3`).
 const RESOURCE_LIFE: Ms = 300_000;
@@ -25,12 +25,12 @@ struct Resource {
 #[derive(Debug)]
 pub struct Vendors {
     spec: Spec,
-    pub wear: Wear,
+    pub vendor_faults: VendorFaults,
     pub dice: Dice,
     pub inputs: Vec<Input>,
     pub tasks: Vec<Task>,
     resources: Vec<Resource>,
-    /// When the seller came, left, came …
+    /// When the seller joined, left, joined …
     pub seller: Vec<Ms>,
     pub news: Vec<News>,
     numbers: u32,
@@ -49,10 +49,10 @@ fn failure(class: Class, message: &str) -> Failure {
 }
 
 impl Vendors {
-    pub fn new(spec: Spec, wear: Wear, seller: Vec<Ms>, dice: Dice) -> Self {
+    pub fn new(spec: Spec, vendor_faults: VendorFaults, seller: Vec<Ms>, dice: Dice) -> Self {
         let mut vendors = Self {
             spec,
-            wear,
+            vendor_faults,
             dice,
             inputs: Vec::new(),
             tasks: Vec::new(),
@@ -102,14 +102,14 @@ impl Vendors {
         matches!(self.spec.backend, Backend::CloudRecording { .. })
     }
 
-    /// Carries a call out. `key` is the ingest's key as the caller knows it.
+    /// Carries out a call. `key` is the ingest's key as the caller knows it.
     pub fn perform(&mut self, call: &Call, key: u32, now: Ms) -> Result<Answer, Failure> {
         let answer = match call {
             Call::CreateIngest { attempt } => self.create_input(*attempt, "", now),
             Call::FindIngest { attempt } => {
                 let tag = self.spec.tag(*attempt).to_string();
                 Ok(match self.input_by_tag(&tag) {
-                    Some(input) => self.told_of(input),
+                    Some(input) => self.ingest_answer(input),
                     None => Answer::NotFound,
                 })
             }
@@ -183,7 +183,8 @@ impl Vendors {
                 probe_manifest,
                 manifest_first,
             } => {
-                // Whether the host tells of one that is deleted is not documented: by relay, so that no seed's story changes.
+                // Whether the host reports a deleted input is not documented. Drawn from the relay's id, so that other
+                // seeds stay the same.
                 let tells = self.spec.relay_id.as_u128().is_multiple_of(2);
                 if tells && self.input(ingest).is_none_or(|input| input.deleted) {
                     return Ok(Answer::NotFound);
@@ -216,7 +217,7 @@ impl Vendors {
             .position(|input| input.tag == tag && !input.deleted)
     }
 
-    fn told_of(&self, input: usize) -> Answer {
+    fn ingest_answer(&self, input: usize) -> Answer {
         Answer::Ingest {
             uid: self.inputs[input].uid.clone(),
             hls_url: String::new(),
@@ -235,7 +236,7 @@ impl Vendors {
             if self.inputs[known].deleted {
                 return Err(failure(Class::Conflict, "the key's ingest was deleted"));
             }
-            return Ok(self.told_of(known));
+            return Ok(self.ingest_answer(known));
         }
         let number = self.number();
         self.inputs.push(Input {
@@ -248,7 +249,7 @@ impl Vendors {
             streaming_since: None,
             recordings: Vec::new(),
         });
-        Ok(self.told_of(self.inputs.len() - 1))
+        Ok(self.ingest_answer(self.inputs.len() - 1))
     }
 
     pub fn start(
@@ -287,7 +288,7 @@ impl Vendors {
         Ok(Answer::EgressRunning { sid: Some(sid) })
     }
 
-    /// An egress begins to run.
+    /// Starts an egress.
     pub fn run(
         &mut self,
         attempt: u32,
@@ -312,7 +313,7 @@ impl Vendors {
             Backend::MediaPush { .. } => u64::MAX / 2,
         };
         let dice = &mut self.dice;
-        let wear = self.wear;
+        let vendor_faults = self.vendor_faults;
         let mut task = Task {
             cname: format!("{}{other}", self.spec.tag(attempt)),
             sid: sid.clone(),
@@ -323,24 +324,24 @@ impl Vendors {
             publishes_from: now + dice.between(1_000, 7_000),
             moves: None,
             ends: now + limit,
-            exit_is_told: dice.chance(500),
+            exit_is_reported: dice.chance(500),
             cut_from: None,
             fails_from: None,
             stopped: false,
             idle_edge: 0,
         };
-        if dice.chance(wear.moves) {
+        if dice.chance(vendor_faults.moves) {
             let from = now + dice.between(0, 120_000);
             let away = dice.one_of(&[30_000, 90_000, 100_000, 119_000, 150_000, 230_000]);
             task.moves = Some((from, from + away));
         }
-        if dice.chance(wear.exits) {
+        if dice.chance(vendor_faults.exits) {
             task.ends = now + dice.between(1, 180_000);
         }
-        if dice.chance(wear.cuts) {
+        if dice.chance(vendor_faults.cuts) {
             task.cut_from = Some(now + dice.between(0, 120_000));
         }
-        if dice.chance(wear.fails) {
+        if dice.chance(vendor_faults.fails) {
             task.fails_from = Some(now + dice.between(0, 120_000));
         }
         let edges = [Some(task.publishes_from), task.cut_from, task.fails_from]
@@ -369,7 +370,7 @@ impl Vendors {
         }
     }
 
-    /// The task a caller means: a session belongs to its resource (`agora.md §7.1`, 1003).
+    /// The task that a caller means: a session belongs to its resource (`agora.md §7.1`, 1003).
     pub fn task(&self, egress: &EgressRef) -> Option<usize> {
         match egress {
             EgressRef::CloudRecording(asked) => {
@@ -411,8 +412,8 @@ impl Vendors {
         let task = &self.tasks[at];
         let past = |at: Option<Ms>| at.is_some_and(|at| at <= now);
         if !task.alive(now) {
-            let told = task.exit_is_told && self.web() && now < task.ends + 60_000;
-            return if told {
+            let reported = task.exit_is_reported && self.web() && now < task.ends + 60_000;
+            return if reported {
                 EgressReading::Exited
             } else {
                 EgressReading::NotFound
@@ -461,12 +462,12 @@ impl Vendors {
             .recordings
             .iter()
             .filter(|recording| !recording.deleted)
-            .map(|recording| recording.told(now))
+            .map(|recording| recording.reading(now))
             .filter(|recording| thorough || recording.state == RecordingState::Ready)
             .collect()
     }
 
-    /// What time and the last call have changed.
+    /// Applies what time and the last call changed.
     pub fn refresh(&mut self, now: Ms) {
         let timeout = u64::try_from(self.spec.timing.feed_timeout.as_millis()).unwrap();
         if !self.web() {
@@ -492,8 +493,8 @@ impl Vendors {
             let over = input.deleted || !input.enabled;
             let fate = (
                 self.dice.between(2_000, 40_000),
-                self.dice.chance(self.wear.bad_recordings),
-                self.dice.chance(self.wear.bad_recordings),
+                self.dice.chance(self.vendor_faults.bad_recordings),
+                self.dice.chance(self.vendor_faults.bad_recordings),
             );
             let input = &mut self.inputs[at];
             if let Some(recording) = input.recordings.last_mut()

@@ -10,18 +10,18 @@ impl Run {
         if let Some((_, _, fate)) = out {
             return fate;
         }
-        if let Some((kind, fate)) = self.grudge
+        if let Some((kind, fate)) = self.failing_call
             && kind == call
             && self.dice.chance(800)
         {
             return fate;
         }
-        if !self.dice.chance(self.weather.faults) {
+        if !self.dice.chance(self.rates.faults) {
             return Fate::Done;
         }
         self.report.faults += 1;
         match self.dice.between(0, 100) {
-            0..35 => Fate::DoneUnheard,
+            0..35 => Fate::AnswerLost,
             35..60 => Fate::Lost,
             60..80 => Fate::Refused(Class::Unavailable),
             80..95 => Fate::Refused(Class::RateLimited),
@@ -58,12 +58,12 @@ impl Run {
         fate: Fate,
     ) -> Result<(), String> {
         let result = match fate {
-            Fate::Done | Fate::DoneUnheard => {
-                self.before_it_is_done(&action.call)?;
+            Fate::Done | Fate::AnswerLost => {
+                self.check_before(&action.call)?;
                 let result = self.perform(&action.call);
                 self.news();
                 match fate {
-                    Fate::DoneUnheard => Err(self.failure(Class::Timeout, true)),
+                    Fate::AnswerLost => Err(self.failure(Class::Timeout, true)),
                     _ => result,
                 }
             }
@@ -75,9 +75,9 @@ impl Run {
         let wait = match fate {
             Fate::Done | Fate::Refused(_) if self.dice.chance(900) => self.dice.between(30, 600),
             Fate::Done | Fate::Refused(_) => self.dice.between(600, 6_000),
-            Fate::DoneUnheard | Fate::Lost => self.dice.one_of(&[200, 5_000, 15_000]),
+            Fate::AnswerLost | Fate::Lost => self.dice.one_of(&[200, 5_000, 15_000]),
         };
-        self.later(wait, Item::Home(incarnation, action, result));
+        self.later(wait, Item::Result(incarnation, action, result));
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl Run {
         self.vendors.perform(call, key, self.now)
     }
 
-    pub(super) fn home(
+    pub(super) fn deliver(
         &mut self,
         incarnation: u32,
         action: Action,
@@ -124,7 +124,7 @@ impl Run {
         }
         let Action { id, call } = action;
         if incarnation == self.incarnation {
-            self.hear(&call, &result);
+            self.observe(&call, &result);
         }
         let jitter = self.jitter();
         let event = match result {
@@ -147,8 +147,8 @@ impl Run {
         self.tell(event)
     }
 
-    /// What the process learns from an answer, for the rules and for the key it keeps in memory.
-    fn hear(&mut self, call: &Call, result: &Result<Answer, Failure>) {
+    /// What the process learns from an answer, for the rules and for the key in memory.
+    fn observe(&mut self, call: &Call, result: &Result<Answer, Failure>) {
         let of = |egress: &EgressRef, vendors: &Vendors| {
             vendors.task(egress).map(|at| vendors.tasks[at].attempt)
         };

@@ -1,4 +1,4 @@
-//! The process: it stores, then acts, and may die at any point.
+//! The process: it stores, then acts, and may crash at any point.
 
 use super::*;
 
@@ -17,7 +17,7 @@ impl Run {
             return Err("an action after the end".into());
         }
         if stale && step.ignored.is_none() {
-            return Err("an answer to another life's call was taken".into());
+            return Err("a stale answer was taken".into());
         }
         if stopping && relay.durable().phase.holds_slot() {
             return Err("a stop was not honoured".into());
@@ -25,7 +25,7 @@ impl Run {
         self.take(step)
     }
 
-    /// Store, then act; at any point the process may die.
+    /// Stores, then acts; the process may crash at any point.
     pub(super) fn take(&mut self, mut step: Step) -> Result<(), String> {
         let changed = !step.facts.is_empty();
         if self.trace.is_some() && (changed || !step.actions.is_empty()) {
@@ -40,9 +40,9 @@ impl Run {
         let at = (changed || !step.actions.is_empty())
             .then(|| {
                 self.dice.chance(if changed {
-                    self.weather.crashes
+                    self.rates.crashes
                 } else {
-                    self.weather.crashes / 8
+                    self.rates.crashes / 8
                 })
             })
             .filter(|crash| *crash)
@@ -53,8 +53,8 @@ impl Run {
                     self.act(action)?;
                 }
             }
-            self.note(|| "dies before the store".into());
-            return self.dies();
+            self.note(|| "crash before the store".into());
+            return self.crash();
         }
         self.store(&mut step)?;
         if at == Some(1) {
@@ -65,14 +65,14 @@ impl Run {
             self.act(action)?;
         }
         if at.is_some() {
-            self.note(|| "dies after the store".into());
+            self.note(|| "crash after the store".into());
             if self.mutant == Mutant::LastEntryLost {
                 self.journal.pop();
             }
-            return self.dies();
+            return self.crash();
         }
-        if self.dice.chance(self.weather.jumps) && self.late < self.now {
-            // The machine sleeps; the world goes on.
+        if self.dice.chance(self.rates.jumps) && self.late < self.now {
+            // The machine sleeps; the vendors go on.
             let long = self.dice.between(1_000, 400_000);
             self.note(|| format!("sleeps for {long} ms"));
             self.late = self.now + long;
@@ -99,10 +99,10 @@ impl Run {
     }
 
     fn store(&mut self, step: &mut Step) -> Result<(), String> {
-        for (number, told) in &step.announcements {
-            self.told.push(*told);
-            if usize::try_from(*number).unwrap() != self.told.len() {
-                return Err(format!("announcement {number} {told} out of order"));
+        for (number, announcement) in &step.announcements {
+            self.announced.push(*announcement);
+            if usize::try_from(*number).unwrap() != self.announced.len() {
+                return Err(format!("announcement {number} {announcement} out of order"));
             }
         }
         let wall = self.wall();
@@ -118,7 +118,7 @@ impl Run {
         Ok(())
     }
 
-    fn dies(&mut self) -> Result<(), String> {
+    fn crash(&mut self) -> Result<(), String> {
         self.relay = None;
         self.tick_at = None;
         self.key = None;
@@ -138,7 +138,7 @@ impl Run {
 
     pub(super) fn restart(&mut self) -> Result<(), String> {
         let Some(durable) = self.stored.take() else {
-            // Its request was never stored: nobody was promised anything.
+            // The request was never stored.
             return Ok(());
         };
         self.incarnation += 1;
@@ -154,7 +154,7 @@ impl Run {
             let wait = self.dice.between(0, 3_000);
             self.later(wait, Item::Stop);
         }
-        self.later(1_000, Item::Janitor);
+        self.later(1_000, Item::CleanupJobs);
         let jitter = self.jitter();
         self.tell(Event::Recovered { jitter })
     }

@@ -1,4 +1,4 @@
-//! The rules: what must hold after every step, and at rest.
+//! The rules that hold after every step, and at the end.
 
 use super::*;
 use crate::simulation::vendors::Task;
@@ -8,8 +8,8 @@ impl Run {
         &self.tags[usize::try_from(attempt).unwrap()]
     }
 
-    /// What must hold after every step.
-    pub(super) fn obey(&mut self) -> Result<(), String> {
+    /// Checks the rules that hold after every step.
+    pub(super) fn check_rules(&mut self) -> Result<(), String> {
         for input in &self.vendors.inputs {
             let publishers = self
                 .vendors
@@ -37,7 +37,7 @@ impl Run {
                 let ours = durable.open_egress().map(|r| self.tag(r.attempt));
                 durable.phase != Phase::Ended && ours == Some(&task.cname)
             });
-            let owed = self
+            let in_cleanup = self
                 .cleanup_jobs
                 .iter()
                 .any(|open| match &open.cleanup_job.cleanup {
@@ -47,8 +47,8 @@ impl Run {
                     Cleanup::FindConverter { name, .. } => *name == task.cname,
                     _ => false,
                 });
-            if !open && !owed {
-                return Err(format!("egress {} is nobody's", task.sid));
+            if !open && !in_cleanup {
+                return Err(format!("egress {} is unowned", task.sid));
             }
             if !open && task.may_publish(&self.vendors.inputs[task.input], self.now) {
                 let safe = durable.is_some_and(|d| !d.phase.is_watched() || d.ingest.keys_stale);
@@ -58,15 +58,16 @@ impl Run {
             }
         }
         for input in self.vendors.inputs.iter().filter(|i| !i.deleted) {
-            let owed = |kinds: fn(&Cleanup) -> bool| {
+            let in_cleanup = |kinds: fn(&Cleanup) -> bool| {
                 self.cleanup_jobs.iter().any(|open| {
                     let target = open.cleanup_job.cleanup.target();
                     kinds(&open.cleanup_job.cleanup) && (target == input.uid || target == input.tag)
                 })
             };
-            let deletion =
-                owed(|o| matches!(o, Cleanup::FindIngest { .. } | Cleanup::DeleteIngest { .. }));
-            let disabling = owed(|o| matches!(o, Cleanup::DisableIngest { .. }));
+            let deletion = in_cleanup(|o| {
+                matches!(o, Cleanup::FindIngest { .. } | Cleanup::DeleteIngest { .. })
+            });
+            let disabling = in_cleanup(|o| matches!(o, Cleanup::DisableIngest { .. }));
             let ours = durable.filter(|durable| {
                 *self.tag(durable.ingest.attempt) == input.tag
                     && durable.ingest.stage != relaykeeper::relay::IngestStage::Settled
@@ -74,7 +75,7 @@ impl Run {
             let ended = durable.is_some_and(|durable| durable.phase == Phase::Ended);
             let kept = !ended || self.spec.keep_ingest;
             if !(deletion || ours.is_some() && kept) {
-                return Err(format!("ingest {} is nobody's", input.uid));
+                return Err(format!("ingest {} is unowned", input.uid));
             }
             let disabled = ours.is_some_and(|durable| {
                 durable.ingest.stage == relaykeeper::relay::IngestStage::Disabled
@@ -100,9 +101,9 @@ impl Run {
         Ok(())
     }
 
-    /// What must hold when nothing happens any more.
-    pub(super) fn at_rest(&mut self) -> Result<(), String> {
-        self.obey()?;
+    /// Checks the rules that hold at the end.
+    pub(super) fn check_end(&mut self) -> Result<(), String> {
+        self.check_rules()?;
         let journal = self.journal.iter().map(|(at, fact)| (*at, fact));
         let replayed = Durable::replay(journal).map_err(|e| e.to_string())?;
         let Some(relay) = &self.relay else {
@@ -121,7 +122,7 @@ impl Run {
         if !self.cleanup_jobs.is_empty() {
             return Err(format!("cleanup jobs stay open: {:?}", self.cleanup_jobs));
         }
-        self.check_story()?;
+        self.check_announcements()?;
         let outcome: Option<&Outcome> = durable.outcome.as_ref();
         self.report.outcome = outcome.map(|outcome| outcome.code);
         self.report.live = durable.live_at.is_some();
@@ -130,13 +131,13 @@ impl Run {
         Ok(())
     }
 
-    /// The marketplace hears a story that makes sense.
-    fn check_story(&self) -> Result<(), String> {
+    /// Checks the order of the announcements.
+    fn check_announcements(&self) -> Result<(), String> {
         use Announcement as A;
         let mut last = None;
-        for told in &self.told {
+        for announcement in &self.announced {
             let fits = matches!(
-                (last, told),
+                (last, announcement),
                 (None, A::Starting)
                     | (Some(A::Starting), A::Live | A::Stopped | A::Failed)
                     | (
@@ -151,25 +152,32 @@ impl Run {
                     | (Some(A::Ended), A::RecordingReady)
             );
             if !fits {
-                return Err(format!("{told} after {last:?}: {:?}", self.told));
+                return Err(format!(
+                    "{announcement} after {last:?}: {:?}",
+                    self.announced
+                ));
             }
             last = Some(if last == Some(A::Ended) {
                 A::Ended
             } else {
-                *told
+                *announcement
             });
         }
-        let ended = self.told.iter().filter(|told| **told == A::Ended).count();
+        let ended = self
+            .announced
+            .iter()
+            .filter(|announcement| **announcement == A::Ended)
+            .count();
         if ended != 1 {
             return Err(format!("relay.ended {ended} times"));
         }
-        if !self.spec.enable_recording && self.told.contains(&A::RecordingReady) {
-            return Err("a recording nobody wanted was announced".into());
+        if !self.spec.enable_recording && self.announced.contains(&A::RecordingReady) {
+            return Err("an unwanted recording was announced".into());
         }
         Ok(())
     }
 
-    /// One cost row, when it is due.
+    /// The cost must be written once, if the relay was live or left a recording.
     pub(super) fn check_cost(&mut self, costs: bool) -> Result<(), String> {
         let durable = self.relay.as_ref().map(Relay::durable).unwrap();
         let due = durable.live_at.is_some() || !durable.recordings.is_empty();
@@ -186,10 +194,10 @@ impl Run {
         Ok(())
     }
 
-    /// What must hold before a call is carried out. A disabling that alone keeps an egress from publishing is urgent.
-    /// A second egress must not start while the first may publish: it has exited, was stopped, or has been silent for
-    /// the whole back-off.
-    pub(super) fn before_it_is_done(&mut self, call: &Call) -> Result<(), String> {
+    /// Checks the rules that hold before a call is carried out. Disabling is urgent if it alone keeps an egress from
+    /// publishing. A second egress must not start while the first may publish: it has exited, was stopped, or answered
+    /// 404 for the whole back-off.
+    pub(super) fn check_before(&mut self, call: &Call) -> Result<(), String> {
         if let Call::DisableIngest {
             ingest,
             urgent: false,

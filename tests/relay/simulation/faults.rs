@@ -1,4 +1,4 @@
-//! What a relay is asked to do, and what befalls it: drawn from its seed.
+//! The relay's spec and its faults, drawn from its seed.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::dice::Dice;
 use super::queue::Fate;
-use super::vendors::{Ms, Wear};
+use super::vendors::{Ms, VendorFaults};
 
-/// The world begins here.
+/// The start of the simulation.
 pub const START: Ms = 1_700_000_000_000;
 
-/// How bad the world is for this relay, per mille.
+/// Probabilities of faults, per mille.
 #[derive(Debug, Clone, Copy)]
-pub struct Weather {
+pub struct FaultRates {
     pub faults: u64,
     pub crashes: u64,
     pub hints: u64,
@@ -80,7 +80,7 @@ pub fn spec(dice: &mut Dice) -> Spec {
     }
 }
 
-/// When the seller comes, leaves, comes …
+/// When the seller joins, leaves, joins …
 pub fn seller(dice: &mut Dice) -> Vec<Ms> {
     let mut edges = Vec::new();
     if dice.chance(40) {
@@ -105,7 +105,7 @@ pub fn seller(dice: &mut Dice) -> Vec<Ms> {
     edges
 }
 
-impl Weather {
+impl FaultRates {
     pub fn draw(dice: &mut Dice) -> Self {
         let (faults, crashes, jumps) = match dice.between(0, 100) {
             0..35 => (3, 2, 0),
@@ -123,8 +123,8 @@ impl Weather {
     }
 }
 
-pub fn wear(dice: &mut Dice) -> Wear {
-    Wear {
+pub fn vendor_faults(dice: &mut Dice) -> VendorFaults {
+    VendorFaults {
         moves: dice.one_of(&[0, 100, 600]),
         exits: dice.one_of(&[0, 50, 500]),
         cuts: dice.one_of(&[0, 50, 300]),
@@ -133,7 +133,7 @@ pub fn wear(dice: &mut Dice) -> Wear {
     }
 }
 
-/// From when to when no call goes well, and how it goes instead.
+/// A time during which every call fails, and how.
 pub fn outage(dice: &mut Dice) -> Option<(Ms, Ms, Fate)> {
     if !dice.chance(80) {
         return None;
@@ -149,8 +149,8 @@ pub fn outage(dice: &mut Dice) -> Option<(Ms, Ms, Fate)> {
     Some((from, from + long, fate))
 }
 
-/// One kind of call that mostly goes wrong, always in the same way.
-pub fn grudge(dice: &mut Dice) -> Option<(&'static str, Fate)> {
+/// One kind of call that mostly fails, always in the same way.
+pub fn failing_call(dice: &mut Dice) -> Option<(&'static str, Fate)> {
     let kinds = [
         "create_ingest",
         "acquire",
@@ -166,8 +166,8 @@ pub fn grudge(dice: &mut Dice) -> Option<(&'static str, Fate)> {
         "poll_recordings",
     ];
     let fates = [
-        Fate::DoneUnheard,
-        Fate::DoneUnheard,
+        Fate::AnswerLost,
+        Fate::AnswerLost,
         Fate::Lost,
         Fate::Refused(Class::Unavailable),
         Fate::Refused(Class::Rejected),

@@ -1,8 +1,8 @@
-//! What there is at the vendors.
+//! The objects at the vendors.
 
 use relaykeeper::relay::{Hint, Recording, RecordingState};
 
-/// Milliseconds of the world's own time. Every process's clock may be off by something.
+/// Milliseconds of the simulation's own time. A process's clock may be off.
 pub type Ms = u64;
 
 #[derive(Debug)]
@@ -40,21 +40,21 @@ pub struct Task {
     pub key: u32,
     pub attempt: u32,
     pub publishes_from: Ms,
-    /// Agora moves it: 404 from here to there, then it is back.
+    /// Agora moves it: 404 between these times.
     pub moves: Option<(Ms, Ms)>,
-    /// It ends by itself.
+    /// When it ends by itself.
     pub ends: Ms,
-    pub exit_is_told: bool,
+    pub exit_is_reported: bool,
     pub cut_from: Option<Ms>,
     pub fails_from: Option<Ms>,
     pub stopped: bool,
-    /// When it is looked at for idleness.
+    /// When its idleness is checked.
     pub idle_edge: Ms,
 }
 
-/// How often the vendors' own machines go wrong, per mille of egresses.
+/// Faults of the vendors, per mille of egresses.
 #[derive(Debug, Clone, Copy)]
-pub struct Wear {
+pub struct VendorFaults {
     pub moves: u64,
     pub exits: u64,
     pub cuts: u64,
@@ -62,12 +62,12 @@ pub struct Wear {
     pub bad_recordings: u64,
 }
 
-/// What happened that a notification may tell.
+/// Something that a notification may report.
 #[derive(Debug, Clone)]
 pub enum News {
     /// Now, or at a time.
     At(Ms, Hint),
-    /// Look again at what time has changed.
+    /// Refresh at this time.
     Edge(Ms),
 }
 
@@ -81,7 +81,7 @@ impl Task {
             .is_some_and(|(from, to)| (from..to).contains(&now))
     }
 
-    /// It could push into this input, now or when Agora has moved it.
+    /// Whether it could publish into this input, now or after Agora moved it.
     pub fn may_publish(&self, input: &Input, now: Ms) -> bool {
         self.alive(now) && self.key == input.key && input.enabled && !input.deleted
     }
@@ -96,7 +96,7 @@ impl Task {
 }
 
 impl Recorded {
-    pub fn told(&self, now: Ms) -> Recording {
+    pub fn reading(&self, now: Ms) -> Recording {
         let done = self.closed.is_some_and(|at| at + self.processing <= now);
         let state = match (done, self.fails) {
             (false, _) => RecordingState::Processing,

@@ -1,4 +1,4 @@
-//! The janitor: pays what is owed, as the one of the service does.
+//! Runs cleanup jobs as the service does.
 
 use super::*;
 
@@ -21,7 +21,7 @@ impl Run {
         let due = u64::try_from(cleanup_job.due.timestamp_millis() - self.offset)
             .unwrap()
             .max(self.now);
-        self.at(due, Item::Janitor);
+        self.at(due, Item::CleanupJobs);
         self.cleanup_jobs.push(OpenCleanupJob {
             cleanup_job,
             due,
@@ -31,7 +31,7 @@ impl Run {
         });
     }
 
-    pub(super) fn janitor_hears(&mut self, hint: &Hint) {
+    pub(super) fn notify_cleanup_jobs(&mut self, hint: &Hint) {
         let Hint::EgressChanged { cname, sid } = hint else {
             return;
         };
@@ -50,12 +50,12 @@ impl Run {
             }
         }
         if let Some(at) = due {
-            self.at(at, Item::Janitor);
+            self.at(at, Item::CleanupJobs);
         }
     }
 
-    /// The janitor tries what is due.
-    pub(super) fn pay(&mut self) -> Result<(), String> {
+    /// Tries the jobs that are due.
+    pub(super) fn run_cleanup_jobs(&mut self) -> Result<(), String> {
         if self.relay.is_none() {
             return Ok(());
         }
@@ -70,10 +70,10 @@ impl Run {
                 .expires
                 .map(|at| at.timestamp_millis());
             let expired = expires.is_some_and(|at| at <= i64::try_from(self.now).unwrap());
-            let paid = expired || self.attempt(at)?;
-            if paid {
+            let done = expired || self.attempt(at)?;
+            if done {
                 let cleanup_job = self.cleanup_jobs.remove(at);
-                self.note(|| format!("paid: {:?}", cleanup_job.cleanup_job.cleanup));
+                self.note(|| format!("cleaned up: {:?}", cleanup_job.cleanup_job.cleanup));
                 continue;
             }
             let open = &mut self.cleanup_jobs[at];
@@ -81,7 +81,7 @@ impl Run {
             let next = open.due.max(self.now + 1);
             let next = expires.map_or(next, |at| next.min(u64::try_from(at).unwrap() + 1));
             open.due = next;
-            self.at(next, Item::Janitor);
+            self.at(next, Item::CleanupJobs);
             at += 1;
         }
         Ok(())
@@ -90,15 +90,15 @@ impl Run {
     fn attempt(&mut self, at: usize) -> Result<bool, String> {
         let fate = self.fate("");
         let tries = self.cleanup_jobs[at].tries;
-        if !matches!(fate, Fate::Done | Fate::DoneUnheard) {
+        if !matches!(fate, Fate::Done | Fate::AnswerLost) {
             let wait = 1_000u64 << tries.min(6);
             self.cleanup_jobs[at].due = self.now + wait.min(60_000);
             return Ok(false);
         }
-        let owed = self.cleanup_jobs[at].cleanup_job.cleanup.clone();
+        let cleanup = self.cleanup_jobs[at].cleanup_job.cleanup.clone();
         let now = self.now;
         let input_gone = |vendors: &mut Vendors, call: Call| vendors.perform(&call, 0, now).is_ok();
-        let found = match &owed {
+        let found = match &cleanup {
             Cleanup::StopEgress {
                 resource_id,
                 other_resources,
@@ -172,7 +172,7 @@ impl Run {
                     .iter_mut()
                     .flat_map(|i| &mut i.recordings);
                 match recordings.find(|recording| recording.uid == *uid) {
-                    // A recording being recorded cannot be deleted.
+                    // A recording in progress cannot be deleted.
                     Some(recording) if recording.closed.is_none() => {
                         self.cleanup_jobs[at].due = now + 60_000;
                         return Ok(false);
@@ -202,14 +202,14 @@ impl Run {
             }
         };
         self.vendors.refresh(now);
-        if fate == Fate::DoneUnheard {
+        if fate == Fate::AnswerLost {
             self.cleanup_jobs[at].due = now + 5_000;
             return Ok(false);
         }
         if found {
             return Ok(true);
         }
-        // 404 at Agora: it may be moving. Looked for again at 30, 120, 240 s.
+        // 404 at Agora: it may be moving. Checked again after 30, 120 and 240 s.
         let open = &mut self.cleanup_jobs[at];
         open.misses += 1;
         let wait = match open.misses {
@@ -222,7 +222,7 @@ impl Run {
         Ok(false)
     }
 
-    /// Tries each resource the egress may run on.
+    /// Tries each resource that the egress may run on.
     fn stop_one_of(
         &mut self,
         resource_id: &str,
