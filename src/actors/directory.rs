@@ -22,7 +22,7 @@ pub struct RelaySnapshot {
     /// What is known of the seller.
     pub presence: Presence,
     /// Whether the recorder's page tells it, so that the channel's hosts need not be asked.
-    pub page_speaks: bool,
+    pub page_is_fresh: bool,
     /// When its actor last heard something.
     pub last_event_at: DateTime<Utc>,
     /// When it wakes by itself.
@@ -42,7 +42,7 @@ impl RelaySnapshot {
             clock: Clock::of(relay.durable()),
             durable: relay.durable().clone(),
             presence: relay.presence(now),
-            page_speaks: relay.page_is_fresh(now),
+            page_is_fresh: relay.page_is_fresh(now),
             last_event_at: now,
             next_wake_at: relay.wake_at(now),
             last_error: None,

@@ -34,7 +34,7 @@ impl PollKinds {
         let durable = &snapshot.durable;
         durable.phase.is_watched().then(|| Self {
             is_live: durable.phase == Phase::Live,
-            asks_hosts: !snapshot.page_speaks,
+            asks_hosts: !snapshot.page_is_fresh,
             is_media_push: matches!(durable.spec.backend, Backend::MediaPush { .. }),
         })
     }

@@ -275,7 +275,7 @@ impl RelayActor {
             clock: self.clock,
             durable: self.relay.durable().clone(),
             presence: self.relay.presence(now),
-            page_speaks: self.relay.page_is_fresh(now),
+            page_is_fresh: self.relay.page_is_fresh(now),
             last_event_at: self.last_event_at,
             next_wake_at: self.relay.wake_at(now),
             last_error: match self.relay.last_failure() {

@@ -173,7 +173,7 @@ impl Relay {
             wait = wait.max(MIN_REFUSED_WAIT);
         }
         let retry_at = now + wait;
-        let retries = self.will_retry(lane, &call, failure.class);
+        let retry = self.will_retry(lane, &call, failure.class);
         match lane {
             // A failed poll is no reading. The next one keeps its time, unless the vendor asks to wait.
             Lane::FeedPoll | Lane::EgressPoll | Lane::HostsPoll | Lane::RecordingsPoll => {
@@ -187,12 +187,12 @@ impl Relay {
             Lane::Ingest => {
                 self.volatile.ingest.due = Some(retry_at);
                 self.volatile.last_failure = Some(failure.clone());
-                self.ingest_failed(step, &call, failure, (retries, failures), now)
+                self.ingest_failed(step, &call, failure, (retry, failures), now)
             }
             Lane::Egress => {
                 self.volatile.egress.due = Some(retry_at);
                 self.volatile.last_failure = Some(failure.clone());
-                self.egress_failed(step, &call, failure, retries, now)
+                self.egress_failed(step, &call, failure, retry, now)
             }
         }
     }

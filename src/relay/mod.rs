@@ -7,8 +7,8 @@
 //! The planner derives the next calls from the state, so a first attempt, a retry and a recovery follow the same rules.
 //! Readings are volatile: a poll that changes nothing durable writes nothing.
 //!
-//! A failed call may still have been carried out. Its intent then stays open until a repeat is answered. Every call
-//! that must not happen twice is idempotent: same key, same resource and body, or same name.
+//! A failed call may still have been carried out: it is *in doubt* until a repeat is answered. Every call that must not
+//! happen twice can be repeated safely: it bears the same key, the same resource and body, or the same name.
 
 mod action;
 mod announcement;
@@ -62,7 +62,7 @@ const LATE_WAKE: TimeDelta = TimeDelta::seconds(30);
 /// How long deadlines wait for a poll after a recovery or a late wake-up.
 const DEADLINE_HOLD: TimeDelta = TimeDelta::seconds(15);
 
-/// A relay.
+/// One relay: its durable state and its volatile state.
 #[derive(Debug, Clone)]
 pub struct Relay {
     durable: Arc<Durable>,
@@ -262,7 +262,7 @@ impl Relay {
         }
     }
 
-    /// Repeats until no fact is added: deadlines, what needs no answer, calls that are due.
+    /// Acts on deadlines, settles what it can, and issues the calls that are due, until no fact is added.
     fn plan(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
         loop {
             let facts = step.facts.len();
@@ -282,7 +282,7 @@ impl Relay {
         }
     }
 
-    /// Issues a call. The intent of a call that must not happen twice is part of the step.
+    /// Issues a call, and records the intent of one that must not happen twice.
     fn issue(
         &mut self,
         step: &mut Step,

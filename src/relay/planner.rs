@@ -180,10 +180,10 @@ impl Relay {
             .is_some_and(|at| now - at <= RESOURCE_LIFE);
         // While stopping, or with a known session, the repeat only finds the egress's resource. A new resource would
         // hide it.
-        let tries = self.durable.phase == Phase::Stopping
+        let same_resource = self.durable.phase == Phase::Stopping
             || egress.sid.is_some()
             || self.volatile.egress.failures < STARTS_PER_RESOURCE;
-        let again = alive && !self.volatile.reacquire && tries;
+        let again = alive && !self.volatile.reacquire && same_resource;
         match &egress.resource_id {
             Some(resource_id) if again => Some(Call::StartEgress {
                 attempt,

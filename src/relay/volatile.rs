@@ -16,7 +16,7 @@ pub(super) struct LaneState {
     pub(super) due: Option<DateTime<Utc>>,
     /// The time to which a hint last brought the call forward.
     pub(super) hinted_at: Option<DateTime<Utc>>,
-    /// Consecutive failures.
+    /// Consecutive.
     pub(super) failures: u32,
     /// The call whose credentials were refused last.
     pub(super) refused: Option<&'static str>,
@@ -56,7 +56,7 @@ pub struct Pace {
 /// One kind of call, at most one in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub(super) enum Lane {
-    /// Create, rekey, disable, delete.
+    /// Create, rotate keys, disable, delete.
     Ingest,
     /// Acquire, start, update, stop.
     Egress,

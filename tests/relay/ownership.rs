@@ -21,23 +21,23 @@
 //! # What is assumed
 //!
 //! * At most `LATE` passes between a process's last read of its clock and the request's effect at the vendor. That
-//! includes the network and a pause between the read and the write to the socket, which no code can exclude. The margin
-//! must be longer than the pauses to survive; [`Guard::PollsAsItSends`] shows what a longer one does.
+//!   includes the network and a pause between the read and the write to the socket, which no code can exclude. The margin
+//!   must be longer than the pauses to survive; [`Guard::PollsAsItSends`] shows what a longer one does.
 //! * A process's clock runs while the process is paused, and falls behind the database's by at most `DRIFT` in one
-//! lease. A virtual machine that is suspended with its clock breaks this; [`Guard::ClockRuns`] shows what happens then.
+//!   lease. A virtual machine that is suspended with its clock breaks this; [`Guard::ClockRuns`] shows what happens then.
 //! * The database's clock does not jump forward, not even when another server takes over.
 //!
 //! # What is left out
 //!
 //! * With three processes, requests reach the database at once; with two, they may take any time.
-//! `RELAYKEEPER_WHOLE_MODEL` tries that with three: 36 million states, five minutes in release mode. Each process has
-//! at most one slow renewal, and the fleet at most one slow save or release. A renewal that is no longer waited for
-//! only lengthens the database's lease.
+//!   `RELAYKEEPER_WHOLE_MODEL` tries that with three: 36 million states, five minutes in release mode. Each process has
+//!   at most one slow renewal, and the fleet at most one slow save or release. A renewal that is no longer waited for
+//!   only lengthens the database's lease.
 //! * A process has one call at a time. Calls share nothing but their lease.
 //! * Revisions, which order the saves of one owner. A removed node may save until its relay is claimed; the claim reads
-//! the row.
+//!   the row.
 //! * A process that gives up its epoch before its node is removed equals one that pauses for good and another that
-//! joins.
+//!   joins.
 
 mod properties;
 mod protocol;

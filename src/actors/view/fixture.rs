@@ -121,7 +121,7 @@ pub(crate) fn snapshot(durable: Durable) -> Arc<RelaySnapshot> {
         clock: Clock::of(&durable),
         durable: Arc::new(durable),
         presence: Presence::Unknown,
-        page_speaks: false,
+        page_is_fresh: false,
         last_event_at: at("10:00:11.000"),
         next_wake_at: None,
         last_error: None,

@@ -19,7 +19,7 @@ impl Relay {
         step: &mut Step,
         call: &Call,
         failure: Failure,
-        retries: bool,
+        retry: bool,
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let replacing = self.durable.phase.is_watched();
@@ -34,13 +34,13 @@ impl Relay {
                 if self.durable.phase == Phase::Stopping {
                     let open =
                         self.durable.open_egress().is_some() && self.volatile.egress_in_doubt;
-                    return if open && !retries {
+                    return if open && !retry {
                         self.defer_egress(step, now, now)
                     } else {
                         Ok(())
                     };
                 }
-                if retries {
+                if retry {
                     return Ok(());
                 }
                 let is_poll = self.volatile.egress_in_doubt
@@ -73,10 +73,10 @@ impl Relay {
                 };
                 self.end(step, outcome, now)
             }
-            Call::StopEgress(_) if !retries && self.durable.phase == Phase::Stopping => {
+            Call::StopEgress(_) if !retry && self.durable.phase == Phase::Stopping => {
                 self.defer_egress(step, now, now)
             }
-            Call::StopEgress(_) if !retries => self.end(
+            Call::StopEgress(_) if !retry => self.end(
                 step,
                 Outcome::of(failure).with_code(OutcomeCode::EgressLost),
                 now,

@@ -22,7 +22,7 @@ impl Relay {
         step: &mut Step,
         call: &Call,
         failure: Failure,
-        (retries, failures): (bool, u32),
+        (retry, failures): (bool, u32),
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         match call {
@@ -47,14 +47,14 @@ impl Relay {
             Call::CreateIngest { .. } => {
                 self.volatile.ingest_in_doubt |= failure.maybe_done;
                 if self.durable.phase == Phase::Stopping {
-                    let hopeless = !retries && self.volatile.ingest_in_doubt;
+                    let hopeless = !retry && self.volatile.ingest_in_doubt;
                     return if hopeless {
                         self.defer_ingest(step, now)
                     } else {
                         Ok(())
                     };
                 }
-                if retries {
+                if retry {
                     return Ok(());
                 }
                 self.end(step, Outcome::of(failure), now)
@@ -70,25 +70,24 @@ impl Relay {
                     now,
                 )
             }
-            Call::RotateKeys { .. } if !retries && self.durable.phase.holds_slot() => {
+            Call::RotateKeys { .. } if !retry && self.durable.phase.holds_slot() => {
                 self.end(step, Outcome::of(failure), now)
             }
             Call::DisableIngest { .. } | Call::FindIngest { .. }
-                if !retries && self.durable.phase == Phase::Stopping =>
+                if !retry && self.durable.phase == Phase::Stopping =>
             {
                 self.defer_ingest(step, now)
             }
-            Call::FindIngest { .. } if !retries => self.end(step, Outcome::of(failure), now),
-            Call::DeleteIngest { ingest } if !retries || failures >= MAX_DELETE_TRIES => self
-                .defer(
-                    step,
-                    Cleanup::DeleteIngest {
-                        uid: ingest.clone(),
-                    },
-                    now,
-                    None,
-                    now,
-                ),
+            Call::FindIngest { .. } if !retry => self.end(step, Outcome::of(failure), now),
+            Call::DeleteIngest { ingest } if !retry || failures >= MAX_DELETE_TRIES => self.defer(
+                step,
+                Cleanup::DeleteIngest {
+                    uid: ingest.clone(),
+                },
+                now,
+                None,
+                now,
+            ),
             // Retried.
             Call::FindIngest { .. }
             | Call::RotateKeys { .. }
