@@ -17,8 +17,8 @@ const HTML: &[u8] = b"text/html";
 /// The shortest wait a vendor can ask for.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest wait a vendor can ask for: the time for which Cloudflare blocks an account (`cloudflare-stream.md
-/// §1.4`). A longer one is an error, and must not stop all calls for hours.
+/// The longest wait a vendor can ask for: the time for which Cloudflare blocks an account
+/// (`cloudflare-stream.md §1.4`). A longer one is an error, and must not stop all calls for hours.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// A number from here on is a date (2001 or later), not a wait.
@@ -26,11 +26,8 @@ const SECONDS_SINCE_1970: f64 = 1e9;
 
 /// An HTTP answer of any status.
 pub(crate) struct RawResponse {
-    /// The HTTP status.
     pub(crate) status: u16,
-    /// The headers.
     pub(crate) headers: HeaderMap,
-    /// The unparsed body.
     pub(crate) body: Vec<u8>,
 }
 
@@ -194,7 +191,6 @@ fn shown(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_millis(whole))
 }
 
-/// The wait that `Retry-After` asks for.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     requested_wait(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
@@ -230,7 +226,6 @@ fn broken(vendor: Vendor, call: &'static str, error: reqwest::Error) -> VendorEr
     failure(vendor, call, class, done, format!("{error:#}"))
 }
 
-/// A failure without an answer.
 pub(crate) fn failure(
     vendor: Vendor,
     call: &'static str,

@@ -30,7 +30,6 @@ impl LeaseInstant {
         }
     }
 
-    /// The time by the monotonic clock.
     pub(crate) fn at(self) -> Instant {
         self.at
     }
@@ -41,10 +40,8 @@ impl LeaseInstant {
     }
 }
 
-/// When a call is cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CallDeadline {
-    /// The longest the call may take.
     length: Duration,
     until: Instant,
     /// When the lease began, and how long after that, by either clock, the call is cut.
@@ -52,7 +49,7 @@ pub(super) struct CallDeadline {
 }
 
 impl CallDeadline {
-    fn unlimited(length: Duration) -> Self {
+    fn without_lease(length: Duration) -> Self {
         Self {
             length,
             until: Instant::now() + length,
@@ -60,11 +57,11 @@ impl CallDeadline {
         }
     }
 
-    /// The deadline of a call that begins now. `passed`: the lease's age; `limit`: the age at which the call is cut.
+    /// `passed`: the lease's age; `limit`: the age at which the call is cut.
     fn under(lease: LeaseInstant, passed: Duration, limit: Duration) -> Self {
         Self {
             cut_after: Some((lease, limit)),
-            ..Self::unlimited(limit.saturating_sub(passed))
+            ..Self::without_lease(limit.saturating_sub(passed))
         }
     }
 
@@ -74,7 +71,6 @@ impl CallDeadline {
             || cut_after.is_some_and(|(from, limit)| from.passed() >= limit)
     }
 
-    /// The deadline by the monotonic clock.
     pub(super) fn until(&self) -> Instant {
         self.until
     }
@@ -95,7 +91,7 @@ enum LeaseState {
     /// No other process can take over this process's relays.
     Forever,
     For(Term),
-    Lost,
+    NotHeld,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +120,7 @@ impl Lease {
     /// A lease that is not held yet.
     #[must_use]
     pub fn not_yet() -> Self {
-        Self::new(LeaseState::Lost)
+        Self::new(LeaseState::NotHeld)
     }
 
     fn new(state: LeaseState) -> Self {
@@ -133,7 +129,6 @@ impl Lease {
         }
     }
 
-    /// Renews the lease by a request sent at `sent`.
     pub(crate) fn renewed(&self, sent: LeaseInstant, length: Duration) {
         self.state
             .send_replace(LeaseState::For(Term { sent, length }));
@@ -141,7 +136,7 @@ impl Lease {
 
     /// Ends the lease: no more calls begin.
     pub(crate) fn revoke(&self) {
-        self.state.send_replace(LeaseState::Lost);
+        self.state.send_replace(LeaseState::NotHeld);
     }
 
     /// Whether a call may begin.
@@ -150,7 +145,7 @@ impl Lease {
         match *self.state.borrow() {
             LeaseState::Forever => true,
             LeaseState::For(term) => term.allows(Duration::ZERO).is_some(),
-            LeaseState::Lost => false,
+            LeaseState::NotHeld => false,
         }
     }
 
@@ -163,7 +158,7 @@ impl Lease {
                 LeaseState::Forever => return true,
                 LeaseState::For(term) if term.allows(Duration::ZERO).is_some() => return true,
                 LeaseState::For(_) => {}
-                LeaseState::Lost => return false,
+                LeaseState::NotHeld => return false,
             }
             if !matches!(timeout_at(until, state.changed()).await, Ok(Ok(()))) {
                 return false;
@@ -174,9 +169,9 @@ impl Lease {
     /// The deadline of a call that begins now and takes at most `timeout`; `None` when it may not begin.
     pub(super) fn begin(&self, timeout: Duration) -> Option<CallDeadline> {
         match *self.state.borrow() {
-            LeaseState::Forever => Some(CallDeadline::unlimited(timeout)),
+            LeaseState::Forever => Some(CallDeadline::without_lease(timeout)),
             LeaseState::For(term) => term.allows(timeout),
-            LeaseState::Lost => None,
+            LeaseState::NotHeld => None,
         }
     }
 }

@@ -20,11 +20,9 @@ pub(super) struct Reply {
     pub(super) json: Value,
     /// The body is a web page, so the API did not write it.
     is_page: bool,
-    /// The body is empty.
     is_empty: bool,
     /// A fallback domain answered, or an earlier attempt may have arrived: a 404 then proves even less.
     pub(super) failed_over: bool,
-    /// Whether the call changes something.
     pub(super) changes: bool,
     /// Agora's text, redacted.
     pub(super) words: String,
@@ -68,8 +66,7 @@ impl Reply {
             || text("message")
     }
 
-    /// Whether a proxy wrote a refusal: a page, plain text, other JSON, a truncated body. An empty body counts as
-    /// Agora's.
+    /// Whether a proxy wrote a refusal: a page, text, other JSON. An empty body counts as Agora's.
     pub(super) fn is_foreign(&self) -> bool {
         !self.is_own() && !self.is_empty
     }
@@ -118,13 +115,11 @@ impl Reply {
                 .any(|word| message.contains(word))
     }
 
-    /// A header's text.
     pub(super) fn header(&self, name: &str) -> Option<String> {
         let text = self.headers.get(name)?.to_str().ok()?.trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// The answer as an error.
     pub(super) fn refused(&self) -> VendorError {
         let (class, done) = classify(self);
         self.error(class, done, self.words.clone())
@@ -208,7 +203,6 @@ fn words(json: &Value, body: &[u8]) -> String {
     }
 }
 
-/// A non-empty text.
 pub(super) fn text(value: Option<&Value>) -> Option<String> {
     let text = value?.as_str()?;
     (!text.is_empty()).then(|| text.to_owned())

@@ -56,7 +56,6 @@ impl Domains {
         *self.moved.lock() = moved;
     }
 
-    /// The index after `place`, cyclically.
     pub(super) fn after(&self, place: usize) -> usize {
         if place + 1 < self.urls.len() {
             place + 1

@@ -109,7 +109,6 @@ impl Agora {
         &self.channel
     }
 
-    /// The products' governors.
     pub(crate) fn governors(&self) -> [&Governor; 3] {
         self.governors.each_ref()
     }
@@ -131,8 +130,7 @@ impl Agora {
         self.transport.health().last_success()
     }
 
-    /// The last failure: no answer, refused credentials, a quota, an error of Agora's. A refusal of one request (400,
-    /// 404, 409) counts as a success.
+    /// The last failure. A refusal of one request (400, 404, 409) counts as a success.
     #[must_use]
     pub fn last_error(&self) -> Option<LastError> {
         self.transport.health().last_error()
@@ -145,9 +143,9 @@ impl Agora {
     }
 }
 
-/// A product's permits per second: its rate, capped at 10 % of its concurrency while tasks run (`agora.md §2.7,
-/// §4.10`), but at least 2: acquire takes the start's permit too, and a stop must not wait behind polls. If Agora
-/// allows less, its own refusals pause the product.
+/// A product's permits per second: its rate, capped at 10 % of its concurrency while tasks run
+/// (`agora.md §2.7, §4.10`), but at least 2: acquire takes the start's permit too, and a stop must not wait behind
+/// polls. If Agora allows less, its own refusals pause the product.
 fn budget(requests_per_second: u32, max_concurrent: u32) -> u32 {
     let tenth = match max_concurrent {
         0 => u32::MAX,
@@ -163,7 +161,6 @@ const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Encodes a part of a path or a query.
 fn encode(part: &str) -> String {
     utf8_percent_encode(part, UNSAFE).to_string()
 }

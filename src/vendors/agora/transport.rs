@@ -38,9 +38,7 @@ pub(super) enum Repeat {
     Never,
 }
 
-/// A call to make.
 pub(super) struct Request<'a> {
-    /// The call's name, for errors and logs.
     pub(super) call: &'static str,
     pub(super) method: Method,
     /// The encoded path after the base URL.
@@ -304,7 +302,7 @@ impl ProductClient {
         read
     }
 
-    /// Counts and records a 2xx answer. Other answers were counted on arrival, but one that the caller accepts proves
+    /// Counts and records a 2xx answer. Others were counted on arrival, but one that the caller accepts proves
     /// reachability too.
     pub(super) fn conclude<T>(&self, reply: &Reply, read: &Result<T, VendorError>) {
         let failure = read.as_ref().err();
@@ -360,7 +358,6 @@ impl ProductClient {
         reply
     }
 
-    /// Waits for permits, granted together.
     pub(super) async fn permits(
         &self,
         permit_request: PermitRequest,

@@ -37,7 +37,6 @@ pub(super) struct ApiClient {
     health: Arc<CallHealth>,
 }
 
-/// A call to make.
 #[derive(Debug)]
 pub(super) struct ApiCall<'a> {
     name: &'static str,
@@ -126,7 +125,6 @@ impl ApiClient {
         self.governor.snapshot()
     }
 
-    /// Makes a call whose answer has a documented `result`.
     pub(super) async fn result<T: DeserializeOwned>(
         &self,
         permit: PermitRequest,
@@ -154,8 +152,8 @@ impl ApiClient {
         result
     }
 
-    /// Makes a call whose answer has no documented body: any 2xx, even empty, is a success (`cloudflare-stream.md
-    /// §2.9`), except a web page or an envelope of a failure.
+    /// Makes a call whose answer has no documented body: any 2xx, even empty, is a success
+    /// (`cloudflare-stream.md §2.9`), except a web page or an envelope of a failure.
     pub(super) async fn send(
         &self,
         permit: PermitRequest,
@@ -254,7 +252,6 @@ impl ApiClient {
         refused
     }
 
-    /// Counts and records an answer.
     fn conclude<T>(
         &self,
         context: Context<'_>,

@@ -110,9 +110,8 @@ impl CustomerHost {
         self.configured.clone().or_else(learned)
     }
 
-    /// Why the configured host cannot be the account's: Cloudflare's answers name another one, or it contains the
-    /// account id instead of the customer code. Hosts that are not Cloudflare's (a proxy, a simulated vendor) are
-    /// accepted.
+    /// Why the configured host cannot be the account's. Hosts that are not Cloudflare's (a proxy, a simulated vendor)
+    /// are accepted.
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {
         let configured = customer_host(self.configured.as_deref()?)?;
@@ -270,7 +269,6 @@ impl CustomerHost {
     }
 }
 
-/// The class of an undocumented answer.
 fn undocumented(status: u16) -> Class {
     match status {
         404 => Class::NotFound,

@@ -1,5 +1,5 @@
-//! Cloudflare's envelope `{success, errors, messages, result}`, and what refusals mean (`cloudflare-stream.md §1.2,
-//! §1.3`).
+//! Cloudflare's envelope `{success, errors, messages, result}`, and what refusals mean
+//! (`cloudflare-stream.md §1.2, §1.3`).
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -18,11 +18,8 @@ const TEXT: usize = 240;
 /// The call that an answer belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
-    /// The call's name.
     pub(super) call: &'static str,
-    /// Whether the call changes something.
     pub(super) writes: bool,
-    /// The token, removed from errors.
     pub(super) token: &'a str,
 }
 
@@ -66,7 +63,6 @@ impl Context<'_> {
         self.error(answer, Class::Unexpected, Done::Unknown, None, what)
     }
 
-    /// The error of a refusal.
     pub(super) fn refused(self, answer: &RawResponse) -> VendorError {
         let is_own = is_own(&answer.body);
         let under = |key| match is_own {
@@ -161,7 +157,6 @@ fn is_foreign(answer: &RawResponse) -> bool {
     !is_own(&answer.body) && (!answer.is_empty() || answer.status == 413)
 }
 
-/// The entries under a key of the envelope.
 fn entries_of(body: &[u8], key: &str) -> Vec<EnvelopeMessage> {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return Vec::new();

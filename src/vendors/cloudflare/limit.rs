@@ -16,7 +16,6 @@ pub(super) struct EnvelopeMessage {
     pub(super) text: String,
 }
 
-/// The account limit that a refusal names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
     /// Stored minutes.

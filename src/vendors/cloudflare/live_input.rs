@@ -127,15 +127,15 @@ pub struct LiveInput {
     pub uid: String,
     /// Where to publish, if the answer has a key.
     pub rtmps: Option<IngestTarget>,
-    /// Where to watch; absent if the answer has no URLs and the customer host is unknown.
+    /// Where to watch, if the answer has URLs or the customer host is known.
     pub playback: Option<PlaybackUrls>,
     /// The customer host that this answer names.
     pub customer_base_url: Option<String>,
-    /// The creation time, by Cloudflare's clock.
+    /// When it was created.
     pub created: Option<DateTime<Utc>>,
-    /// The time of the last change, by Cloudflare's clock.
+    /// When it was last changed.
     pub modified: Option<DateTime<Utc>>,
-    /// Whether it accepts feeds; absent means yes.
+    /// Whether it accepts feeds; absent: yes.
     pub enabled: Option<bool>,
     /// `meta.relaykeeper`.
     pub tag: Option<String>,
@@ -158,11 +158,11 @@ pub struct LiveInputSummary {
     pub tag: Option<String>,
     /// `meta.name`.
     pub name: Option<String>,
-    /// The creation time, by Cloudflare's clock.
+    /// When it was created.
     pub created: Option<DateTime<Utc>>,
-    /// The time of the last change, by Cloudflare's clock.
+    /// When it was last changed.
     pub modified: Option<DateTime<Utc>>,
-    /// Whether it accepts feeds; absent means yes.
+    /// Whether it accepts feeds; absent: yes.
     pub enabled: Option<bool>,
 }
 
@@ -192,7 +192,6 @@ struct WireRecording {
     require_signed_urls: Option<bool>,
 }
 
-/// A live input on the wire, whole or in a list.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WireLiveInput {

@@ -90,7 +90,6 @@ impl Cloudflare {
         &self.customer
     }
 
-    /// The governors of the API and of the customer host.
     pub(crate) fn governors(&self) -> [&Governor; 2] {
         [self.api.governor(), self.customer.governor()]
     }
@@ -125,7 +124,6 @@ impl Cloudflare {
     }
 }
 
-/// A base URL from the settings.
 fn base_url(setting: &'static str, text: &str) -> Result<url::Url, CloudflareSetupError> {
     let url =
         url::Url::parse(text).map_err(|source| CloudflareSetupError::Url { setting, source })?;

@@ -53,7 +53,6 @@ impl PlaybackUrls {
     }
 }
 
-/// A manifest by the template.
 pub(super) fn manifest(base: &str, uid: &str, file: &str) -> String {
     format!("{base}/{uid}/manifest/{file}")
 }

@@ -20,7 +20,6 @@ pub(super) struct RateLimitHeaders {
     pub(super) exhausted_for: Option<Duration>,
 }
 
-/// An item of either header.
 #[derive(Debug)]
 struct Item {
     name: String,

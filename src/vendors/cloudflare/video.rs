@@ -55,13 +55,13 @@ pub struct Video {
     pub duration: Option<Duration>,
     /// The size in bytes if known.
     pub size: Option<u64>,
-    /// The creation time (the broadcast's start), by Cloudflare's clock.
+    /// When it was created: the broadcast's start.
     pub created: Option<DateTime<Utc>>,
-    /// The time of the last change, by Cloudflare's clock.
+    /// When it was last changed.
     pub modified: Option<DateTime<Utc>>,
     /// When Cloudflare will delete it.
     pub scheduled_deletion: Option<DateTime<Utc>>,
-    /// Where to watch; absent if the answer has no URLs and the customer host is unknown.
+    /// Where to watch, if the answer has URLs or the customer host is known.
     pub playback: Option<PlaybackUrls>,
     /// A still image.
     pub thumbnail_url: Option<String>,
@@ -79,7 +79,6 @@ struct WireStatus {
     error_reason_text: Option<String>,
 }
 
-/// A video on the wire.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WireVideo {

@@ -107,7 +107,6 @@ impl Cloudflare {
         self.delete(permit, call).await
     }
 
-    /// The videos of a list, and whether there may be more.
     async fn list(
         &self,
         permit: PermitRequest,
@@ -135,7 +134,6 @@ impl Cloudflare {
         Ok((videos, may_be_cut))
     }
 
-    /// Reads a video and remembers its customer host.
     fn read_video(&self, wire: WireVideo) -> Video {
         if let Some(base) = wire.customer_base_url() {
             self.customer.remember(&base);

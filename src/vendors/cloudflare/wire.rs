@@ -33,7 +33,6 @@ pub(super) fn time<'de, D: Deserializer<'de>>(
         .map(|time| time.to_utc()))
 }
 
-/// The readable items.
 pub(super) fn readable<T: DeserializeOwned>(items: Vec<Value>) -> Vec<T> {
     let read = |item| serde_json::from_value(item).ok();
     items.into_iter().filter_map(read).collect()

@@ -14,7 +14,6 @@ use crate::vendors::http::MAX_WAIT;
 /// The shortest wait that a denial names.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// The rate limiter of one quota.
 #[derive(Debug)]
 pub(super) struct Limiter {
     window: SlidingWindow,
@@ -24,7 +23,6 @@ pub(super) struct Limiter {
     granted: HashMap<WaiterId, Waiter>,
 }
 
-/// The result of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
     /// The permits are granted.
@@ -94,7 +92,6 @@ impl Limiter {
         served
     }
 
-    /// Hands a waiter its granted permits.
     pub(super) fn collect(&mut self, id: WaiterId) -> Option<Waiter> {
         self.granted.remove(&id)
     }
@@ -108,7 +105,6 @@ impl Limiter {
         }
     }
 
-    /// The denial for a waiter whose time is up.
     pub(super) fn refusal(&mut self, priority: Priority, permits: u32, now: Instant) -> Denied {
         let earliest = self
             .window
@@ -148,32 +144,26 @@ impl Limiter {
         self.window.pause(now, pause);
     }
 
-    /// Limits this process's share of the quota.
     pub(super) fn set_own(&mut self, own: u32) {
         self.window.set_own(own);
     }
 
-    /// Calls per second of all processes.
     pub(super) fn rate(&self) -> f64 {
         self.window.rate()
     }
 
-    /// The most calls of all processes in a window.
     pub(super) fn allowed(&self) -> u32 {
         self.window.allowed()
     }
 
-    /// This process's calls that count now.
     pub(super) fn used_by_us(&mut self, now: Instant) -> u32 {
         self.window.used_by_us(now)
     }
 
-    /// The first waiter of each class.
     pub(super) fn heads(&self) -> impl Iterator<Item = WaiterId> {
         self.queue.heads().into_iter().flatten()
     }
 
-    /// The number of waiters.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }

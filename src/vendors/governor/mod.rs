@@ -75,7 +75,7 @@ pub struct BudgetSnapshot {
     pub name: &'static str,
     /// The most calls of this process in a window.
     pub quota: u32,
-    /// The calls that count now: ours in flight or in the window, and others' as the vendor reports them.
+    /// The calls that count now: ours, and others' as the vendor reports them.
     pub used: u32,
     /// The calls that may be made at once; 0 while paused.
     pub left: u32,
@@ -164,17 +164,14 @@ impl Governor {
         self.lock().limiter.rate()
     }
 
-    /// The most calls of all processes in a window.
     pub(crate) fn allowed(&self) -> u32 {
         self.lock().limiter.allowed()
     }
 
-    /// Denies all requests, including those that wait.
     pub(crate) fn close(&self) {
         self.set_closed(true);
     }
 
-    /// Grants permits again.
     pub(crate) fn open(&self) {
         self.set_closed(false);
     }
@@ -187,12 +184,10 @@ impl Governor {
         }
     }
 
-    /// This process's calls that count now.
     pub(crate) fn used_by_us(&self) -> u32 {
         self.lock().limiter.used_by_us(Instant::now())
     }
 
-    /// The budget's name.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
@@ -290,7 +285,7 @@ impl Governor {
 }
 
 impl GovernorState {
-    /// Serves waiters and wakes those that must act: the served, the new heads, and all heads if `wake_heads`.
+    /// Serves waiters, and wakes the served, the new heads, and all heads if `wake_heads`.
     fn dispatch(&mut self, now: Instant, wake_heads: bool) {
         for id in self.limiter.serve(now) {
             self.notify(id);
@@ -353,8 +348,7 @@ impl Drop for PendingPermit {
     }
 }
 
-/// Granted permits. The vendor counts a call at some time between its permit and its answer, so it counts here until
-/// a full window after the answer. Dropping a permit counts as an answer at that time.
+/// Granted permits. They count until a window after the answer; dropping a permit counts as an answer.
 #[derive(Debug)]
 pub struct Permit {
     governor: Governor,
@@ -365,7 +359,6 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Splits off one permit for another call.
     pub(crate) fn split(&mut self) -> Self {
         let one = self.permits.min(1);
         self.permits -= one;

@@ -25,12 +25,10 @@ const MAX_AGED_WEIGHT: u32 = 4;
 /// Identifies a waiter; a lower id was queued earlier.
 pub(super) type WaiterId = u64;
 
-/// A queued request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiter {
     pub(super) id: WaiterId,
     pub(super) priority: Priority,
-    /// The number of permits, granted together.
     pub(super) permits: u32,
     pub(super) since: Instant,
 }
@@ -42,7 +40,6 @@ struct ClassQueue {
     pass: u64,
 }
 
-/// The queues of all classes.
 #[derive(Debug, Default)]
 pub(super) struct WaitQueue {
     queues: [ClassQueue; CLASSES],
@@ -51,7 +48,6 @@ pub(super) struct WaitQueue {
 }
 
 impl WaitQueue {
-    /// Appends a waiter.
     pub(super) fn push(&mut self, waiter: Waiter) {
         let pass = self.pass;
         let queue = self.queue(waiter.priority);
@@ -69,19 +65,16 @@ impl WaitQueue {
         Some(waiter)
     }
 
-    /// The number of waiters.
     pub(super) fn len(&self) -> usize {
         self.queues.iter().map(|queue| queue.waiting.len()).sum()
     }
 
-    /// The permits requested by one class.
     pub(super) fn permits(&self, priority: Priority) -> u64 {
         self.queues
             .get(index(priority))
             .map_or(0, |queue| queue.permits)
     }
 
-    /// The first waiter of each class.
     pub(super) fn heads(&self) -> [Option<WaiterId>; CLASSES] {
         let mut heads = [None; CLASSES];
         for (head, queue) in heads.iter_mut().zip(&self.queues) {
@@ -90,13 +83,11 @@ impl WaitQueue {
         heads
     }
 
-    /// The first waiter of one class.
     pub(super) fn head(&self, priority: Priority) -> Option<Waiter> {
         let queue = self.queues.get(index(priority))?;
         queue.waiting.values().next().copied()
     }
 
-    /// The waiter to serve next.
     pub(super) fn next(&self) -> Option<Waiter> {
         self.queues
             .iter()
@@ -105,7 +96,6 @@ impl WaitQueue {
             .map(|(_, waiter)| waiter)
     }
 
-    /// Serves the next waiter.
     pub(super) fn serve(&mut self, waiter: Waiter, now: Instant) {
         let queue = self.queue(waiter.priority);
         let pass = queue.pass;

@@ -41,7 +41,6 @@ struct Use {
     count: u32,
 }
 
-/// Uses per pool.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     stop: u32,
@@ -77,14 +76,11 @@ impl Tally {
     }
 }
 
-/// The window of one quota.
 #[derive(Debug)]
 pub(super) struct SlidingWindow {
     length: Duration,
-    /// The configured quota.
     quota: u32,
     share: f64,
-    /// The most uses in a window.
     allowed: u32,
     /// Whether a fifth is reserved for stops.
     reserves: bool,
@@ -98,7 +94,6 @@ pub(super) struct SlidingWindow {
     log: VecDeque<Use>,
     /// Uses that left the window within [`KEEP_EXPIRED`].
     left: VecDeque<Use>,
-    /// The sum of `log`.
     logged: Tally,
     /// Permits whose calls are in flight.
     in_flight: Tally,
@@ -126,7 +121,6 @@ impl SlidingWindow {
         }
     }
 
-    /// Removes the reserve for stops.
     pub(super) fn without_stops(mut self) -> Self {
         self.reserves = false;
         self
@@ -137,7 +131,6 @@ impl SlidingWindow {
         f64::from(self.allowed) / self.length.as_secs_f64()
     }
 
-    /// The most uses in a window.
     pub(super) fn allowed(&self) -> u32 {
         self.allowed
     }
@@ -147,26 +140,23 @@ impl SlidingWindow {
         self.own.map_or(self.allowed, |own| own.min(self.allowed))
     }
 
-    /// The uses that count now.
     pub(super) fn used(&mut self, now: Instant) -> u32 {
         self.advance(now);
         self.logged.total().saturating_add(self.in_flight.total())
     }
 
-    /// What this process may use at once.
     pub(super) fn left(&mut self, now: Instant) -> u32 {
         self.advance(now);
         self.free(Pool::Stop, self.counted())
     }
 
-    /// This process's uses that count now.
     pub(super) fn used_by_us(&mut self, now: Instant) -> u32 {
         self.advance(now);
         self.counted().own()
     }
 
-    /// Limits this process to `own` uses in a window; past uses count. If the share grows, others may have used the
-    /// difference: where the vendor reports what is left, one call goes alone to find out.
+    /// Limits this process to `own` uses per window. If the share grows, others may have used the difference: where
+    /// the vendor reports what is left, one call goes alone to find out.
     pub(super) fn set_own(&mut self, own: u32) {
         let before = self.own.replace(own);
         if self.reports_quota && before.is_some_and(|before| own > before) {
@@ -174,7 +164,6 @@ impl SlidingWindow {
         }
     }
 
-    /// The rest of a pause.
     pub(super) fn paused_for(&self, now: Instant) -> Option<Duration> {
         self.paused_until
             .and_then(|until| until.checked_duration_since(now))
@@ -208,12 +197,10 @@ impl SlidingWindow {
         self.counted().stop.saturating_add(count) <= reserved
     }
 
-    /// Records granted permits.
     pub(super) fn take(&mut self, pool: Pool, count: u32) {
         self.in_flight.add(pool, count);
     }
 
-    /// Takes back permits that were not used.
     pub(super) fn give_back(&mut self, pool: Pool, count: u32) {
         self.in_flight.take(pool, count);
     }
@@ -236,8 +223,8 @@ impl SlidingWindow {
         }
     }
 
-    /// Records the answer to a call sent at `sent`. A report counts only if it leaves less than we know of. Returns
-    /// whether more permits may be granted than before.
+    /// Records an answer. A report counts only if it leaves less than we know of. Returns whether more permits may be
+    /// granted than before.
     pub(super) fn observe(
         &mut self,
         sent: Instant,
@@ -269,8 +256,8 @@ impl SlidingWindow {
         before.0 != self.known || before.1 < self.allowed
     }
 
-    /// When `count` permits can have been granted one after the other, with no other requests; later if calls in
-    /// flight are slow. `None`: unknown until an answer arrives or a share is assigned.
+    /// When `count` permits can have been granted, without other requests. `None`: unknown until an answer arrives or
+    /// a share is assigned.
     pub(super) fn earliest(&mut self, pool: Pool, count: u32, now: Instant) -> Option<Instant> {
         self.advance(now);
         let start = self.paused_until.map_or(now, |until| until.max(now));
@@ -298,7 +285,6 @@ impl SlidingWindow {
         now + self.length
     }
 
-    /// The most a pool can hold.
     pub(super) fn capacity(&self, pool: Pool) -> u32 {
         let nothing = Tally::default();
         self.free(pool, nothing)
@@ -320,7 +306,6 @@ impl SlidingWindow {
         }
     }
 
-    /// The reserve for stops within `allowed`.
     fn reserved(&self) -> u32 {
         match self.reserves {
             true => self.allowed / 5,

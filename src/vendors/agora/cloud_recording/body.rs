@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::{RecordingStartRequest, RecordingTask};
 use crate::config;
 
-/// Records a web page.
 const SCENE_WEB_PAGE: u32 = 1;
 
 /// 48 kHz mono, about 128 kbit/s.
@@ -22,7 +21,6 @@ const PREFIX: &str = "relaykeeper";
 #[serde(rename_all = "camelCase")]
 pub(super) struct RequestBody<'a, T> {
     cname: &'a str,
-    /// Decimal text.
     uid: String,
     client_request: T,
 }

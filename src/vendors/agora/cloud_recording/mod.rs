@@ -67,8 +67,8 @@ pub enum RecordingStartAnswer {
     },
     /// 400/53: an egress with this cname and uid runs under another resource id.
     Conflict,
-    /// 433, 432 or 1001: the resource id is older than 5 minutes, belongs to another cname and uid, or is unknown.
-    /// This call did nothing; an earlier one with the same resource id may have.
+    /// 433, 432 or 1001: the resource id is expired, foreign or unknown. An earlier call with it may have started an
+    /// egress.
     ResourceExpired,
 }
 

@@ -11,12 +11,10 @@ use crate::vendors::governor::Permit;
 /// A start follows its acquire within 2 s (`agora.md §2.3`). Unused permits are dropped after this time.
 const KEPT: Duration = Duration::from_secs(5);
 
-/// Permits by resource id.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Prepaid(Arc<Mutex<HashMap<String, Permit>>>);
 
 impl Prepaid {
-    /// Keeps the permit of a start.
     pub(super) fn keep(&self, resource_id: &str, permit: Permit) {
         self.0.lock().insert(resource_id.to_owned(), permit);
         let (prepaid, resource_id) = (self.clone(), resource_id.to_owned());
@@ -26,7 +24,6 @@ impl Prepaid {
         });
     }
 
-    /// Takes the permit of a start, if there is one.
     pub(super) fn take(&self, resource_id: &str) -> Option<Permit> {
         self.0.lock().remove(resource_id)
     }

@@ -113,12 +113,9 @@ pub struct ConverterList {
     pub may_be_cut: bool,
 }
 
-/// A page of a list.
 pub(super) struct ConverterPage {
     pub(super) converters: Vec<Converter>,
-    /// An entry was unreadable.
     pub(super) may_be_cut: bool,
-    /// The next page; 0 at the end.
     pub(super) cursor: i64,
 }
 

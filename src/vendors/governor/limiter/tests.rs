@@ -151,7 +151,6 @@ fn a_withdrawn_waiter_returns_its_permits() {
     assert_eq!(limiter.serve(later), vec![second]);
 }
 
-/// A step of a random history.
 #[derive(Debug, Clone)]
 enum Event {
     Time(u64),
