@@ -34,10 +34,10 @@ impl World {
             }
             let after = state.sellers.hosts(channel);
             for uid in after.iter().filter(|uid| !before.contains(uid)) {
-                tell(state, channel, *uid, by.came());
+                notify_presence(state, channel, *uid, by.came());
             }
             for uid in before.iter().filter(|uid| !after.contains(uid)) {
-                tell(state, channel, *uid, by.went());
+                notify_presence(state, channel, *uid, by.went());
             }
             state
                 .tasks
@@ -142,7 +142,7 @@ impl HostChange {
 }
 
 /// Sends Agora's RTC notification. A role switch carries no `platform`.
-fn tell(state: &mut WorldState, channel: &str, uid: u32, event: u16) {
+fn notify_presence(state: &mut WorldState, channel: &str, uid: u32, event: u16) {
     let sequence = state.sellers.next_sequence(channel);
     let mut payload = json!({"channelName": channel, "uid": uid, "clientSeq": sequence, "ts": chrono::Utc::now().timestamp()});
     if let Some(payload) = payload.as_object_mut() {
@@ -297,7 +297,7 @@ fn quotas(world: &World, body: &Value) -> Result<(), String> {
                 "max_egresses" => quotas.max_egresses = size,
                 "max_converters" => quotas.max_converters = size,
                 "max_full_hd_converters" => quotas.max_full_hd_converters = size,
-                _ => return Err(format!("`{name}` is no quota")),
+                _ => return Err(format!("`{name}` is not a quota")),
             }
         }
         state.set_quotas(quotas);

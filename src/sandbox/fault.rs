@@ -84,11 +84,11 @@ impl FromStr for VendorFault {
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
         let (call, rest) =
-            text.split_once('=').ok_or_else(|| FaultError(format!("`{text}` is no fault: write CALL=KIND, as in agora.cloud_recording.start=cut-after,times=1")))?;
+            text.split_once('=').ok_or_else(|| FaultError(format!("`{text}` is not a fault: write CALL=KIND, as in agora.cloud_recording.start=cut-after,times=1")))?;
         let call = VendorCall::from_str(call.trim()).map_err(|_| {
             let known: Vec<&str> = VendorCall::iter().map(VendorCall::name).collect();
             FaultError(format!(
-                "`{}` is no call; known are {}",
+                "`{}` is not a call; known are {}",
                 call.trim(),
                 known.join(", ")
             ))
@@ -101,7 +101,7 @@ impl FromStr for VendorFault {
             let number = || {
                 value
                     .parse::<u32>()
-                    .map_err(|_| FaultError(format!("`{part}`: `{value}` is no whole number")))
+                    .map_err(|_| FaultError(format!("`{part}`: `{value}` is not a whole number")))
             };
             match key {
                 "times" if value == "forever" => times = None,
@@ -138,7 +138,7 @@ fn kind(text: &str) -> Result<FaultKind, FaultError> {
             .parse::<u16>()
             .ok()
             .filter(|status| (200..600).contains(status))
-            .ok_or_else(|| FaultError(format!("`{value}` is no HTTP status")))
+            .ok_or_else(|| FaultError(format!("`{value}` is not an HTTP status")))
     };
     match word {
         "refuse" => Ok(FaultKind::Refuse),
@@ -151,17 +151,17 @@ fn kind(text: &str) -> Result<FaultKind, FaultError> {
             let (answered, code) = value.split_once(':').unwrap_or((value, ""));
             let code = code
                 .parse()
-                .map_err(|_| FaultError(format!("`{code}` is no whole number")))?;
+                .map_err(|_| FaultError(format!("`{code}` is not a whole number")))?;
             Ok(FaultKind::Code(status(answered)?, code))
         }
         "not-found-for" => humantime::parse_duration(value)
             .map(FaultKind::NotFoundFor)
-            .map_err(|_| FaultError(format!("`{value}` is no duration such as 30s"))),
+            .map_err(|_| FaultError(format!("`{value}` is not a duration such as 30s"))),
         "status" => Ok(FaultKind::Status(status(value)?, None)),
         "status-after" => Ok(FaultKind::StatusAfter(status(value)?)),
         number if number.parse::<u16>().is_ok() => Ok(FaultKind::Status(status(number)?, None)),
         _ => Err(FaultError(format!(
-            "`{text}` is no kind of fault; known are refuse, cut-after, hang, not-json, page, page:403, code:400:65, not-found-for:30s, status:503, status-after:503, 503"
+            "`{text}` is not a kind of fault; known are refuse, cut-after, hang, not-json, page, page:403, code:400:65, not-found-for:30s, status:503, status-after:503, 503"
         ))),
     }
 }

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::world::{CallRecord, TaskPhase, Violation, WorldState, told_seconds, video_state};
+use super::world::{
+    CallRecord, TaskPhase, Violation, WorldState, duration_seconds_of, video_state,
+};
 
 /// The vendors' state at one moment. Contains no secret.
 #[derive(Clone, Debug, Serialize)]
@@ -183,7 +185,7 @@ pub(super) fn of(
                 uid: video.uid.clone(),
                 live_input: video.input.clone(),
                 state: video_state(video),
-                duration_seconds: told_seconds(to_wire(video.length)),
+                duration_seconds: duration_seconds_of(to_wire(video.length)),
                 deleted: video.deleted,
             })
             .collect(),

@@ -30,7 +30,7 @@ pub(super) use credentials::{Credentials, Dice};
 pub(super) use ingest::RTMPS_URL;
 pub(super) use live_inputs::{RecordingSettings, SimLiveInput, SimVideo, SimVideoState};
 pub(super) use tasks::{PushState, Resource, SimTask, TaskPhase, Tasks};
-pub(super) use videos::{told_seconds, video_name, video_object, video_state};
+pub(super) use videos::{duration_seconds_of, video_name, video_object, video_state};
 pub(super) use webhooks::{
     AlertDestination, AlertPolicy, OutgoingWebhook, deliver, is_taken_as_test, notify_live_input,
 };

@@ -241,8 +241,8 @@ mod sandbox {
 
     #[rstest]
     #[case("nonsense", "CALL=KIND")]
-    #[case("agora.nonsense=503", "`agora.nonsense` is no call")]
-    #[case("agora.channel.hosts=nonsense", "`nonsense` is no kind of fault")]
+    #[case("agora.nonsense=503", "`agora.nonsense` is not a call")]
+    #[case("agora.channel.hosts=nonsense", "`nonsense` is not a kind of fault")]
     fn a_fault_nobody_understands_is_answered_with_the_calls_and_the_ways(
         #[case] fault: &str,
         #[case] said: &str,

@@ -14,7 +14,6 @@ use serde_json::Value;
 /// The number of cleanup jobs for egresses without a known sid.
 const UNKNOWN: &str = "SELECT COUNT(*) FROM cleanup_jobs WHERE kind = 'unknown_egress'";
 
-/// The publishing egress.
 async fn publisher(vendors: &SimulatedVendors) -> String {
     another_publisher(vendors, &[]).await
 }

@@ -366,7 +366,6 @@ async fn a_customer_host_that_holds_the_account_id_raises_an_alarm() {
     }
 }
 
-/// The codes of the raised alarms.
 async fn alarms(stage: &Stage) -> Vec<String> {
     let health = stage.service.get("/v1/health").await;
     let alarms = health["alarms"].as_array().unwrap().iter();

@@ -16,7 +16,6 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// Limit of waits for many relays.
 const PATIENCE: Duration = Duration::from_secs(200);
 
 /// Silences intended panics.
@@ -90,7 +89,6 @@ async fn start_all(service: &Service, names: &[String]) {
         .await;
 }
 
-/// The running actors by channel name.
 async fn actors(service: &Service) -> HashMap<String, Value> {
     let mut actors = HashMap::new();
     let mut cursor = String::new();

@@ -70,7 +70,6 @@ async fn life(service: &Service, vendors: &SimulatedVendors, channel: i64, fault
     vendors.clear_faults();
 }
 
-/// The answers of every API route.
 async fn answers(service: &Service) -> String {
     let mut texts = String::new();
     let relays = service.get("/v1/relays?limit=200").await;

@@ -284,7 +284,7 @@ fn body(cx: &CallContext<'_>) -> Result<Value, SimResponse> {
     cx.ask
         .json()
         .filter(Value::is_object)
-        .ok_or_else(|| refused(400, 8, "the body is no JSON object"))
+        .ok_or_else(|| refused(400, 8, "the body is not a JSON object"))
 }
 
 /// An injected status, with the documented code if there is one (`agora.md §7`).

@@ -200,7 +200,7 @@ fn read(body: &Value) -> Result<WebRecordingRequest, String> {
     }
     let web = web.ok_or("web_recorder_service is required")?;
     let page_url = check::required_text(web, "url")?.to_owned();
-    let page = Url::parse(&page_url).map_err(|_| "url is no URL")?;
+    let page = Url::parse(&page_url).map_err(|_| "url is not a URL")?;
     if !["http", "https"].contains(&page.scheme()) || page_url.len() > 1024 * 8 {
         return Err("url must begin with http:// or https://".to_owned());
     }

@@ -220,10 +220,10 @@ fn wanted(cx: &CallContext<'_>) -> Result<LiveInputSettings, SimResponse> {
     let body = cx
         .ask
         .json()
-        .ok_or_else(|| bad_request("the body is no JSON"))?;
+        .ok_or_else(|| bad_request("the body is not JSON"))?;
     let body = body
         .as_object()
-        .ok_or_else(|| bad_request("the body is no object"))?;
+        .ok_or_else(|| bad_request("the body is not an object"))?;
     let days = match body.get("deleteRecordingAfterDays") {
         None => None,
         Some(Value::Null) => Some(None),
@@ -236,25 +236,25 @@ fn wanted(cx: &CallContext<'_>) -> Result<LiveInputSettings, SimResponse> {
                     "Bad Request: deleteRecordingAfterDays must be between 30 and 1096 days",
                 ));
             }
-            _ => return Err(bad_request("deleteRecordingAfterDays is no number")),
+            _ => return Err(bad_request("deleteRecordingAfterDays is not a number")),
         },
     };
     let meta = body.get("meta").filter(|meta| !meta.is_null()).cloned();
     if meta.as_ref().is_some_and(|meta| !meta.is_object()) {
-        return Err(bad_request("meta is no object"));
+        return Err(bad_request("meta is not an object"));
     }
     if body
         .get("defaultCreator")
         .is_some_and(|creator| !creator.is_string())
     {
-        return Err(bad_request("defaultCreator is no text"));
+        return Err(bad_request("defaultCreator is not a string"));
     }
     let recording = match body.get("recording") {
         None | Some(Value::Null) => None,
         Some(value) => Some(recording(
             value
                 .as_object()
-                .ok_or_else(|| bad_request("recording is no object"))?,
+                .ok_or_else(|| bad_request("recording is not an object"))?,
         )?),
     };
     Ok(LiveInputSettings {
@@ -280,23 +280,23 @@ fn recording(body: &Map<String, Value>) -> Result<RecordingSettings, SimResponse
         Some(value) => value
             .as_u64()
             .map(Some)
-            .ok_or_else(|| bad_request("recording.timeoutSeconds is no whole number"))?
+            .ok_or_else(|| bad_request("recording.timeoutSeconds is not a whole number"))?
             .filter(|seconds| *seconds > 0),
     };
-    let allowed_origins = match body.get("allowedOrigins") {
-        None | Some(Value::Null) => None,
-        Some(value) => {
-            let origins = value.as_array().and_then(|list| {
-                list.iter()
-                    .map(|one| one.as_str().map(str::to_owned))
-                    .collect::<Option<Vec<_>>>()
-            });
-            Some(
-                origins
-                    .ok_or_else(|| bad_request("recording.allowedOrigins is no list of texts"))?,
-            )
-        }
-    };
+    let allowed_origins =
+        match body.get("allowedOrigins") {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                let origins = value.as_array().and_then(|list| {
+                    list.iter()
+                        .map(|one| one.as_str().map(str::to_owned))
+                        .collect::<Option<Vec<_>>>()
+                });
+                Some(origins.ok_or_else(|| {
+                    bad_request("recording.allowedOrigins is not a list of strings")
+                })?)
+            }
+        };
     Ok(RecordingSettings {
         mode,
         timeout_seconds,

@@ -236,11 +236,11 @@ pub(super) fn coded(status: u16, code: u32) -> SimResponse {
         }
         // Cloudflare gives the reason in `messages`.
         10005 if status == 403 => {
-            let told = json!({"code": 10002, "message": "Cloudflare Stream not enabled"});
+            let reason = json!({"code": 10002, "message": "Cloudflare Stream not enabled"});
             let error = json!({"code": code, "message": "Authorization Failure"});
             return SimResponse::json(
                 status,
-                &json!({"result": null, "success": false, "errors": [error], "messages": [told]}),
+                &json!({"result": null, "success": false, "errors": [error], "messages": [reason]}),
             );
         }
         _ => "Simulated fault",

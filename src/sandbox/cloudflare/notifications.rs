@@ -13,7 +13,7 @@ pub(super) fn put_webhook(cx: &mut CallContext<'_>) -> SimResponse {
     let url = body.get("notificationUrl").and_then(Value::as_str);
     let Some(url) = url.filter(|url| url.starts_with("http://") || url.starts_with("https://"))
     else {
-        return bad_request("notificationUrl is no URL");
+        return bad_request("notificationUrl is not a URL");
     };
     cx.state.webhooks.cloudflare_stream = Some(url.to_owned());
     let is_shown = cx.world.options.stream_secret == StreamSecret::Shown;

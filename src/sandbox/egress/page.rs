@@ -53,7 +53,7 @@ pub(super) async fn show(world: &Arc<World>, sid: &str) {
             url: &url,
             woken: woken.clone(),
             sequence: 0,
-            told: None,
+            reported: None,
         };
         match script.run().await {
             PageExit::Left => return,
@@ -77,7 +77,7 @@ struct Script<'a> {
     url: &'a Url,
     woken: watch::Receiver<u64>,
     sequence: u64,
-    told: Option<bool>,
+    reported: Option<bool>,
 }
 
 impl Script<'_> {
@@ -143,9 +143,9 @@ impl Script<'_> {
             if present {
                 self.notify_ready();
             }
-            if self.told != Some(present) || now >= heartbeat {
+            if self.reported != Some(present) || now >= heartbeat {
                 self.sequence += 1;
-                self.told = Some(present);
+                self.reported = Some(present);
                 heartbeat = now + self.world.options.heartbeat;
                 let body = json!({"query": self.query(), "present": present, "seq": self.sequence});
                 let answer = self.post("/recorder/presence", body).await;

@@ -12,7 +12,7 @@ pub(in crate::sandbox) struct Sellers {
 #[derive(Debug, Default)]
 struct ChannelHosts {
     /// Sellers named by a control call, and whether they are present.
-    told: BTreeMap<u32, bool>,
+    by_uid: BTreeMap<u32, bool>,
     /// Presence of all others, if a control call set it.
     rest: Option<bool>,
     /// Uids given by a converter or a page.
@@ -40,10 +40,10 @@ impl Sellers {
         let entry = self.channels.entry(channel.to_owned()).or_default();
         match uid {
             Some(uid) => {
-                entry.told.insert(uid, present);
+                entry.by_uid.insert(uid, present);
             }
             None => {
-                entry.told.clear();
+                entry.by_uid.clear();
                 entry.rest = Some(present);
             }
         }
@@ -67,20 +67,20 @@ impl Sellers {
             };
         };
         let mut hosts: BTreeSet<u32> = entry
-            .told
+            .by_uid
             .iter()
             .filter(|(_, present)| **present)
             .map(|(uid, _)| *uid)
             .collect();
         if entry.rest.unwrap_or(self.present) {
-            if entry.named.is_empty() && entry.told.is_empty() {
+            if entry.named.is_empty() && entry.by_uid.is_empty() {
                 hosts.insert(self.uid);
             }
             hosts.extend(
                 entry
                     .named
                     .iter()
-                    .filter(|uid| !entry.told.contains_key(uid)),
+                    .filter(|uid| !entry.by_uid.contains_key(uid)),
             );
         }
         hosts.into_iter().collect()

@@ -58,7 +58,7 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &SimVideo) -> Value
     });
     if ready && let Some(body) = body.as_object_mut() {
         if !video.length_hidden {
-            body.insert("duration".to_owned(), json!(told_seconds(length)));
+            body.insert("duration".to_owned(), json!(duration_seconds_of(length)));
         }
         body.insert(
             "size".to_owned(),
@@ -78,6 +78,6 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &SimVideo) -> Value
 }
 
 /// A video's length in seconds, rounded to milliseconds so that every poll reports the same number.
-pub(in crate::sandbox) fn told_seconds(length: Duration) -> f64 {
+pub(in crate::sandbox) fn duration_seconds_of(length: Duration) -> f64 {
     f64::from(u32::try_from(length.as_millis()).unwrap_or(u32::MAX)) / 1000.0
 }

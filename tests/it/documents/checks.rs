@@ -24,7 +24,6 @@ const SKIPPED: [&str; 5] = [
     "tests/it/documents",
     "tests/it/documents.rs",
 ];
-/// The pages of facts.
 const PAGES: &str = "docs/vendors";
 /// The grades of evidence, as `docs/vendors/README.md` explains them.
 const GRADES: [&str; 7] = [
@@ -41,11 +40,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A file below the root.
 pub(super) struct File {
     /// Its path from the root.
     pub(super) path: String,
-    /// Its text.
     pub(super) text: String,
 }
 
@@ -109,7 +106,6 @@ impl File {
     }
 }
 
-/// All searched text files.
 pub(super) fn files() -> Vec<File> {
     fn walk(path: &str, found: &mut Vec<File>) {
         if SKIPPED.iter().any(|skipped| path.ends_with(skipped)) {
@@ -159,7 +155,6 @@ pub(super) fn sections(files: &[File]) -> Sections {
         .collect()
 }
 
-/// The text of a heading.
 fn heading(line: &str) -> Option<&str> {
     let text = line.trim_start_matches('#');
     (text.len() < line.len()).then(|| text.strip_prefix(' ').unwrap_or(text))
@@ -202,13 +197,11 @@ pub(super) fn citations(file: &File, sections: &Sections) -> Vec<String> {
     wrong
 }
 
-/// The page at the end of a text.
 fn cited_page(text: &str) -> Option<&str> {
     let page = named(text);
     page.ends_with(".md").then_some(page)
 }
 
-/// The path at the end of a text.
 fn named(text: &str) -> &str {
     let start = text.rfind(|c: char| !is_path(c)).map_or(0, |at| {
         at + text[at..].chars().next().map_or(0, char::len_utf8)
@@ -216,7 +209,6 @@ fn named(text: &str) -> &str {
     &text[start..]
 }
 
-/// Whether a text ends with an RFC's number.
 fn is_rfc(text: &str) -> bool {
     let without = text
         .trim_end()

@@ -15,7 +15,6 @@ use super::matrix::{Case, Life, Use, Wrong, usage};
 use crate::support::database::TestDatabase;
 use crate::support::service::{Service, nothing_is_left, options, settings, show};
 
-/// Limit of every wait on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Runs all cases, `threads` at once, each on its own vendors and service. Reports every failure.
@@ -278,7 +277,6 @@ impl World {
     }
 }
 
-/// The calls, one per line.
 fn journal(state: &WorldSnapshot) -> String {
     let line = |record: &relaykeeper::sandbox::CallRecord| {
         format!(
@@ -444,7 +442,6 @@ pub async fn forever(case: Case) {
     world.check(case, &relay).await;
 }
 
-/// A vendor's host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
     Cloudflare,

@@ -4,20 +4,16 @@ use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{FaultKind, VendorCall, VendorFault};
 use strum::IntoEnumIterator;
 
-/// The scenario that causes a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
-    /// Live, then stopped.
     Plain,
     /// The egress dies while live and is replaced.
     Replaced,
     /// The service restarts while live; then another client disables and enables the ingest.
     Meddled,
-    /// Without a recording.
     Unrecorded,
 }
 
-/// When the service makes a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// On both backends.
@@ -92,7 +88,6 @@ fn changes(call: VendorCall) -> bool {
     .contains(&call)
 }
 
-/// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub enum Wrong {
     InternalError,
@@ -228,7 +223,6 @@ pub fn representative() -> Vec<Case> {
     chosen
 }
 
-/// Whether to run every case.
 pub fn everything() -> bool {
     std::env::var("RELAYKEEPER_TEST_FAULTS").is_ok_and(|what| what == "all")
 }

@@ -14,7 +14,6 @@ use crate::support::database::{Raw, TestDatabase};
 use crate::support::program::Program;
 use crate::support::service::{Answer, PATIENCE, show};
 
-/// Concurrent requests.
 const AT_ONCE: usize = 16;
 
 /// Runs a test on its own database and drops it.
@@ -62,7 +61,6 @@ impl Nodes {
         nodes
     }
 
-    /// Adds a node.
     pub async fn add(&mut self) {
         let url = self.database.url.clone();
         self.add_at(&url).await;

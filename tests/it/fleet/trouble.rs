@@ -12,7 +12,6 @@ use crate::support::program::Program;
 use crate::support::proxy::Proxy;
 use crate::support::service::{Answer, calls, nothing_is_left, options, vendors_when, violations};
 
-/// Number of channels.
 const RELAYS: i64 = 6;
 
 /// A failover: connections are cut and new ones are read-only for longer than the lease.

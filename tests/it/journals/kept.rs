@@ -10,7 +10,6 @@ use relaykeeper::store::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A relay's journal and stored state.
 pub struct Kept {
     pub relay_id: Uuid,
     pub backend: String,
@@ -61,7 +60,6 @@ pub fn kind_of(kept: &Kept) -> String {
     words.join("-")
 }
 
-/// Writes a file.
 pub fn write(name: &str, kept: &Kept) {
     let entries = kept.journal.iter().map(|entry| {
         let entry = json!({

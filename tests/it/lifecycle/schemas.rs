@@ -9,13 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::tap::Exchange;
 
-/// An OpenAPI document.
 pub struct Document {
     name: &'static str,
     root: Value,
 }
 
-/// Reads a fixture.
 pub fn fixture(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/vendors")
@@ -24,7 +22,6 @@ pub fn fixture(name: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
-/// Agora's documents.
 pub fn agora() -> Vec<Document> {
     read(&[
         "agora-cloud-recording.en.json",
@@ -34,7 +31,6 @@ pub fn agora() -> Vec<Document> {
     ])
 }
 
-/// Cloudflare's.
 pub fn cloudflare() -> Vec<Document> {
     read(&["cloudflare-stream.json"])
 }
@@ -204,7 +200,6 @@ impl Document {
     }
 }
 
-/// A value's violations.
 pub fn faults(schema: &Value, value: &Value) -> Vec<String> {
     let mut schemas = Schemas::new();
     let mut compiler = Compiler::new();

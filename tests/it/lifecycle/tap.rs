@@ -7,12 +7,10 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::ServerHandle};
 use serde_json::Value;
 
-/// Largest body.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 /// Hop-by-hop headers.
 const HOP: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
 
-/// A request and its answer.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     pub method: String,
@@ -27,17 +25,14 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A header of the request.
     pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
 
-    /// The request's body as JSON; `None` if empty.
     pub fn sent(&self) -> Option<Value> {
         json(&self.request)
     }
 
-    /// The answer's body as JSON; `None` if empty.
     pub fn answered(&self) -> Option<Value> {
         json(&self.answer)
     }
@@ -104,12 +99,10 @@ impl Tap {
         }
     }
 
-    /// Its URL.
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// The exchanges so far.
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.exchanges.lock().expect("no panic").clone()
     }

@@ -16,7 +16,6 @@ use crate::support::service::{API_TOKEN, options, show};
 const PATIENCE: Duration = Duration::from_secs(90);
 const CHANNEL: i64 = 42;
 
-/// The setup of a case.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene {
     pub(crate) backend: AgoraBackend,
@@ -40,7 +39,6 @@ impl Scene {
         }
     }
 
-    /// The vendors notify the service.
     pub(crate) fn with_webhooks(self) -> Self {
         Self {
             webhooks: true,
@@ -101,7 +99,6 @@ pub(crate) fn was_lost(relay: &Value) -> bool {
         && agora["sid"].is_null()
 }
 
-/// The service on simulated vendors.
 pub(crate) struct Stage {
     pub(crate) vendors: SimulatedVendors,
     pub(crate) database: TestDatabase,

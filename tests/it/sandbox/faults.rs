@@ -144,9 +144,9 @@ fn a_fault_is_written_as_text_for_every_call() {
     for (text, part) in [
         (
             "x=503",
-            "`x` is no call; known are cloudflare.live_inputs.create",
+            "`x` is not a call; known are cloudflare.live_inputs.create",
         ),
-        ("customer.views=melt", "`melt` is no kind"),
+        ("customer.views=melt", "`melt` is not a kind"),
         ("customer.views", "CALL=KIND"),
         ("customer.views=hang,times=x", "no whole number"),
         ("customer.views=page:99", "no HTTP status"),

@@ -1,8 +1,6 @@
 //! The memory of a process, from `/proc`.
 
-/// The memory now.
 pub(super) const RESIDENT: &str = "VmRSS:";
-/// The peak.
 pub(super) const PEAK: &str = "VmHWM:";
 
 /// In KiB; `None` where there is no `/proc`.

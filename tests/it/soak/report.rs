@@ -56,7 +56,6 @@ pub(super) struct Ledger {
     pub(super) recorded: Duration,
 }
 
-/// The report.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Report {
     pub(super) run: Run,

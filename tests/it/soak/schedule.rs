@@ -29,7 +29,6 @@ pub(super) enum Scenario {
     Limited,
 }
 
-/// One show.
 #[derive(Debug, Clone)]
 pub(super) struct Show {
     pub(super) number: u32,

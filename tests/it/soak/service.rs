@@ -119,7 +119,6 @@ impl<'a> Service<'a> {
         Ok(())
     }
 
-    /// SIGKILL.
     fn kill(&mut self) {
         self.measure_memory();
         if let Some(mut program) = self.program.take() {

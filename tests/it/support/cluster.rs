@@ -16,7 +16,6 @@ pub struct Cluster {
 const USER: &str = "postgres";
 
 impl Cluster {
-    /// Creates and starts a server.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -54,7 +53,6 @@ impl Cluster {
         cluster
     }
 
-    /// The URL of its database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
@@ -64,7 +62,6 @@ impl Cluster {
         self.run("pg_ctl", &["-m", mode, "-w", "-t", "30", "stop"]);
     }
 
-    /// Restarts it on the same folder and port.
     pub fn start_again(&self) {
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' -c fsync=off",

@@ -13,7 +13,6 @@ use super::postgres::Postgres;
 /// A database for a single test.
 #[derive(Debug, Clone)]
 pub struct TestDatabase {
-    /// Its URL.
     pub url: String,
     kind: Kind,
 }
@@ -25,7 +24,6 @@ enum Kind {
 }
 
 impl TestDatabase {
-    /// A file, deleted when the value is dropped.
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self {
@@ -34,7 +32,6 @@ impl TestDatabase {
         }
     }
 
-    /// A database on the test server.
     pub async fn postgres() -> Self {
         let made = Postgres::create().await;
         Self {
@@ -43,19 +40,16 @@ impl TestDatabase {
         }
     }
 
-    /// Removes it.
     pub async fn remove(self) {
         if let Kind::Postgres(made) = self.kind {
             made.remove().await;
         }
     }
 
-    /// Whether it is SQLite.
     pub fn is_sqlite(&self) -> bool {
         matches!(self.kind, Kind::Sqlite(_))
     }
 
-    /// Its name in the settings.
     pub fn settings(&self) -> config::DatabaseSettings {
         config::DatabaseSettings {
             url: self.url.clone().into(),
@@ -83,17 +77,14 @@ impl TestDatabase {
     }
 }
 
-/// Opens a direct connection.
 #[derive(Debug)]
 pub struct Raw(pub DatabaseConnection);
 
 impl Raw {
-    /// Executes statements.
     pub async fn execute(&self, sql: &str) {
         self.0.execute_unprepared(sql).await.expect(sql);
     }
 
-    /// The rows of a query of one text column.
     pub async fn texts(&self, sql: &str) -> Vec<Option<String>> {
         self.rows(sql)
             .await
@@ -102,7 +93,6 @@ impl Raw {
             .collect()
     }
 
-    /// The number that a query returns.
     pub async fn number(&self, sql: &str) -> i64 {
         self.rows(sql).await[0]
             .try_get_by_index(0)

@@ -4,22 +4,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Time limit for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A received event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its `id`.
     pub id: i64,
-    /// Its `event`.
     pub kind: String,
-    /// Its `data`, unparsed.
     pub data: String,
 }
 
 impl Event {
-    /// Its `data` as JSON.
     pub fn body(&self) -> Value {
         serde_json::from_str(&self.data).expect("JSON")
     }
@@ -64,7 +59,6 @@ impl Listener {
         }
     }
 
-    /// The next `count` events.
     pub async fn take(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::new();
         while events.len() < count {

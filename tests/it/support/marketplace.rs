@@ -8,26 +8,20 @@ use serde_json::Value;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-/// Limit of every wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A received message and its answer.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// All its headers.
     pub headers: HeaderMap,
-    /// `webhook-id`.
+    /// `webhook-id`
     pub id: String,
-    /// The body, unparsed.
     pub body: String,
-    /// Time of receipt.
     pub at: Instant,
-    /// The answer's status.
     pub answered: u16,
 }
 
 impl Message {
-    /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
@@ -38,7 +32,6 @@ impl Message {
         sequence.expect("a sequence")
     }
 
-    /// The channel it is about.
     pub fn channel(&self) -> i64 {
         let channel = self.json()["data"]["relay"]["channel_id"].as_i64();
         channel.expect("a channel")
@@ -52,7 +45,6 @@ struct Inner {
     messages: Vec<Message>,
 }
 
-/// The receiver.
 pub struct Marketplace {
     server: MockServer,
     inner: Arc<Mutex<Inner>>,
@@ -74,22 +66,18 @@ impl Marketplace {
         Self { server, inner }
     }
 
-    /// Its URL.
     pub fn url(&self) -> String {
         format!("{}/relaykeeper", self.server.uri())
     }
 
-    /// Sets status and latency of its answers.
     pub fn answers(&self, answers: impl FnMut(&Message) -> (u16, Duration) + Send + 'static) {
         self.inner.lock().expect("no panic").answers = Box::new(answers);
     }
 
-    /// Sets the status of its answers.
     pub fn answers_with(&self, status: u16) {
         self.answers(move |_| (status, Duration::ZERO));
     }
 
-    /// All messages.
     pub fn messages(&self) -> Vec<Message> {
         self.inner.lock().expect("no panic").messages.clone()
     }

@@ -14,7 +14,6 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Creates it.
     pub async fn create() -> Self {
         let maintenance = std::env::var(URL).expect("RELAYKEEPER_TEST_POSTGRES names a server");
         let name = format!("relaykeeper_test_{}", uuid::Uuid::new_v4().simple());
@@ -24,7 +23,6 @@ impl Postgres {
         made
     }
 
-    /// Its URL.
     pub fn url(&self) -> String {
         let mut url = url::Url::parse(&self.maintenance).expect("a URL");
         url.set_path(&self.name);

@@ -21,7 +21,6 @@ pub struct Life {
     pub killed_at: Option<String>,
     /// The crash points it reached, as `before_save:3`.
     pub reached: Vec<String>,
-    /// Its log.
     pub log: Vec<String>,
 }
 
@@ -108,7 +107,6 @@ impl RestartingService {
         }
     }
 
-    /// Its processes so far.
     pub fn lives(&self) -> Vec<Life> {
         self.lives.lock().unwrap().clone()
     }
@@ -143,7 +141,6 @@ impl Drop for RestartingService {
     }
 }
 
-/// SIGKILL.
 fn kill(child: &Mutex<Option<Child>>) {
     if let Some(child) = child.lock().unwrap().as_mut() {
         let _ = child.kill();

@@ -10,9 +10,7 @@ use relaykeeper::sandbox::SimulatedVendors;
 
 use super::service::{ADMIN_TOKEN, API_TOKEN, Service};
 
-/// The storage's access key.
 pub const STORAGE_ACCESS_KEY: &str = "storage-access-key-of-the-tests";
-/// The storage's secret key.
 pub const STORAGE_SECRET_KEY: &str = "storage-secret-key-of-the-tests";
 
 /// Short timers for tests.
@@ -81,7 +79,6 @@ pub fn serve(environment: Vec<(&'static str, String)>) -> Command {
 
 /// A running program; killed when dropped.
 pub struct Program {
-    /// Its URL.
     pub service: Service,
     child: Child,
     log: PathBuf,
@@ -184,13 +181,11 @@ impl Program {
         }
     }
 
-    /// Its log.
     pub fn log(&self) -> String {
         let log = std::fs::read(&self.log).expect("a log");
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// Waits until it is ready.
     pub async fn wait_until_ready(&mut self) {
         let ready = self.service.wait_until_ready();
         tokio::pin!(ready);
@@ -206,17 +201,14 @@ impl Program {
         }
     }
 
-    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its exit status; `None` while it runs.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child")
     }
 
-    /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.exit_status().is_none()
     }
@@ -261,7 +253,6 @@ impl Drop for Program {
     }
 }
 
-/// A free port.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()

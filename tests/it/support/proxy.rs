@@ -52,7 +52,6 @@ impl Proxy {
         Self { port, passes, task }
     }
 
-    /// Its port.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -17,14 +17,10 @@ use tokio::sync::oneshot;
 
 use super::database::TestDatabase;
 
-/// The marketplace's token.
 pub const API_TOKEN: &str = "api-token-of-the-tests";
-/// The operator's token.
 pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
-/// Limit of every wait.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Both backends.
 pub const BACKENDS: [AgoraBackend; 2] = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
 
 /// Vendors at 20 times the wall clock, except for durations in requests.
@@ -84,19 +80,15 @@ pub fn settings(vendors: &SimulatedVendors, backend: AgoraBackend, database_url:
     settings
 }
 
-/// An HTTP answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Its status.
     pub status: u16,
-    /// Its headers.
     pub headers: HeaderMap,
     /// Its body; null if it is not JSON.
     pub body: Value,
 }
 
 impl Answer {
-    /// Sends a request.
     pub async fn to(request: RequestBuilder) -> Self {
         let answer = request.send().await.expect("an answer");
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
@@ -132,7 +124,6 @@ impl Answer {
 
 /// A running service; stopped when dropped.
 pub struct Service {
-    /// Its URL.
     pub url: String,
     http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
@@ -147,7 +138,6 @@ impl Service {
         service
     }
 
-    /// Starts it.
     pub fn start_unready(mut settings: Settings) -> Self {
         // Fails for the second service in this process.
         let _ = telemetry::init(LogFormat::Pretty);
@@ -225,21 +215,18 @@ impl Service {
         }
     }
 
-    /// A request with the marketplace's token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(API_TOKEN)
     }
 
-    /// A request with the operator's token.
     pub fn as_admin(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(ADMIN_TOKEN)
     }
 
-    /// GETs a path.
     pub async fn get(&self, path: &str) -> Value {
         let answer = self
             .request(Method::GET, path)
@@ -251,7 +238,6 @@ impl Service {
         serde_json::from_str(&body).expect("JSON")
     }
 
-    /// Starts a channel. Returns status and body.
     pub async fn start_channel(&self, channel_id: i64, body: &Value) -> (StatusCode, Value) {
         let path = format!("/v1/channels/{channel_id}/start");
         let answer = self
@@ -263,7 +249,6 @@ impl Service {
         (answer.status(), answer.json().await.expect("JSON"))
     }
 
-    /// Stops a channel. Returns status and body.
     pub async fn stop_channel(&self, channel_id: i64) -> (StatusCode, Value) {
         let path = format!("/v1/channels/{channel_id}/stop");
         let answer = self
@@ -283,14 +268,12 @@ impl Service {
         Answer::to(request).await
     }
 
-    /// Starts a channel and waits until it is live.
     pub async fn go_live(&self, channel_id: i64, body: &Value) -> Value {
         let (status, relay) = self.start_channel(channel_id, body).await;
         assert!(status == 201 || status == 202, "{status} {relay:#}");
         self.in_phase(&relay, "live").await
     }
 
-    /// Stops a channel and waits until its relay has ended.
     pub async fn come_down(&self, channel_id: i64) -> Value {
         let (status, relay) = self.stop_channel(channel_id).await;
         assert_eq!(status, 202, "{relay:#}");
@@ -316,13 +299,11 @@ impl Service {
         }
     }
 
-    /// Waits until the relay is in this phase.
     pub async fn in_phase(&self, relay: &Value, phase: &str) -> Value {
         self.relay_when(relay, phase, |relay| relay["phase"] == phase)
             .await
     }
 
-    /// The phases in its journal.
     pub async fn phases(&self, relay: &Value) -> Vec<String> {
         let path = format!(
             "/v1/relays/{}/events?limit=200",
@@ -348,21 +329,17 @@ impl Drop for Service {
 
 /// The service with its own simulated vendors and database.
 pub struct Stage {
-    /// The simulated vendors.
     pub vendors: SimulatedVendors,
-    /// The service.
     pub service: Service,
     /// The database, deleted with this value.
     pub database: TestDatabase,
 }
 
 impl Stage {
-    /// Uses [`options`] and [`settings`].
     pub async fn new(backend: AgoraBackend) -> Self {
         Self::with(backend, options(), |_| {}).await
     }
 
-    /// Uses other options or settings.
     pub async fn with(
         backend: AgoraBackend,
         options: Options,
@@ -389,7 +366,6 @@ impl Stage {
         self.vendors.set_webhooks(webhooks(&self.service.url));
     }
 
-    /// The number that a raw query returns.
     pub async fn count(&self, sql: &str) -> i64 {
         self.database.raw().await.number(sql).await
     }
@@ -413,20 +389,17 @@ pub fn calls(vendors: &SimulatedVendors, call: VendorCall) -> Vec<CallRecord> {
     calls
 }
 
-/// The kinds of recorded violations.
 pub fn violations(vendors: &SimulatedVendors) -> Vec<&'static str> {
     let violations = vendors.state().violations;
     violations.iter().map(|one| one.kind).collect()
 }
 
-/// The running egresses.
 pub fn alive(vendors: &SimulatedVendors) -> Vec<EgressSnapshot> {
     let mut egresses = vendors.state().egresses;
     egresses.retain(EgressSnapshot::is_alive);
     egresses
 }
 
-/// The body of a start.
 pub fn show(channel_name: &str) -> Value {
     json!({ "channel_name": channel_name, "seller_uid": 12345 })
 }
