@@ -7,9 +7,9 @@ use chrono::Utc;
 use futures_util::future::join_all;
 use relaykeeper::config;
 use relaykeeper::vendors::agora::Agora;
-use relaykeeper::vendors::agora::cloud_recording::StartRequest;
+use relaykeeper::vendors::agora::cloud_recording::RecordingStartRequest;
 use relaykeeper::vendors::cloudflare::{Cloudflare, NewLiveInput};
-use relaykeeper::vendors::governor::{Caller, Priority};
+use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 
 use crate::added::excess_ms;
@@ -52,11 +52,11 @@ async fn start(cloudflare: &Cloudflare, agora: &Agora, number: usize) -> String 
     };
     let recording = agora.cloud_recording();
     let (input, resource) = tokio::join!(
-        cloudflare.create_live_input(caller(), &new),
-        recording.acquire(caller(), &tag, uid, 4)
+        cloudflare.create_live_input(permit_request(), &new),
+        recording.acquire(permit_request(), &tag, uid, 4)
     );
     let target = input.expect("a live input").live_input.rtmps;
-    let request = StartRequest {
+    let request = RecordingStartRequest {
         resource_id: resource.expect("a resource"),
         cname: tag,
         uid,
@@ -65,7 +65,7 @@ async fn start(cloudflare: &Cloudflare, agora: &Agora, number: usize) -> String 
         max_recording_hours: 3,
         ready_timeout_seconds: 60,
     };
-    let started = recording.start(caller(), &request).await;
+    let started = recording.start(permit_request(), &request).await;
     started.expect("it starts");
     request.resource_id
 }
@@ -100,8 +100,8 @@ fn clients(at: &Addresses) -> (Cloudflare, Agora) {
     (cloudflare, agora)
 }
 
-fn caller() -> Caller {
-    Caller {
+fn permit_request() -> PermitRequest {
+    PermitRequest {
         priority: Priority::Start,
         until: tokio::time::Instant::now() + Duration::from_secs(30),
     }

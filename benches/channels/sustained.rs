@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use relaykeeper::vendors::governor::{Caller, Governor, Priority};
+use relaykeeper::vendors::governor::{Governor, PermitRequest, Priority};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -169,7 +169,7 @@ async fn call(
     within: Duration,
 ) -> bool {
     let until = Instant::now() + within;
-    let Ok(permit) = governor.permit(Caller { priority, until }).await else {
+    let Ok(permit) = governor.permit(PermitRequest { priority, until }).await else {
         return false;
     };
     counts.borrow_mut().calls.push(Instant::now());
