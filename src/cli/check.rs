@@ -14,7 +14,6 @@ use relaykeeper::vendors::lease::Lease;
 use relaykeeper::vendors::{Class, VendorError};
 use secrecy::ExposeSecret as _;
 
-/// What the checks found so far.
 #[derive(Default)]
 struct CheckReport {
     bad: usize,
@@ -54,7 +53,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         for missing in settings.missing_for_serve() {
             report.bad(
                 missing.key,
-                &format!("is missing; set {}: {}", missing.env, missing.how),
+                &format!("missing; set {}: {}", missing.env, missing.how),
             );
         }
         for problem in settings.warnings() {
@@ -64,16 +63,13 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             report.bad(
                 "the recorder's page",
                 &format!(
-                    "{what}: Agora's cloud browser must open it from the internet, over https"
+                    "{what}: Agora's cloud browser must reach it from the internet over https"
                 ),
             );
         }
         match vendors::proxy() {
             Ok(Some(proxy)) => report.note("proxy", &format!("{proxy} for calls to vendors")),
-            Ok(None) => report.note(
-                "proxy",
-                "none: HTTPS_PROXY is not set, vendors are called directly",
-            ),
+            Ok(None) => report.note("proxy", "none (HTTPS_PROXY is not set)"),
             Err(error) => report.bad("proxy", &error.to_string()),
         }
         open_files(&settings, &report);
@@ -93,7 +89,7 @@ fn open_files(settings: &Settings, report: &CheckReport) {
         report.note(
             "open files",
             &format!(
-                "{limit}: `serve` takes {connections} connections instead of server.max_connections ({wanted}); raise the limit (ulimit -Hn, LimitNOFILE, --ulimit nofile)"
+                "{limit}: `serve` accepts {connections} connections instead of server.max_connections ({wanted}); raise the limit (ulimit -Hn, LimitNOFILE, --ulimit nofile)"
             ),
         );
     } else {
@@ -115,10 +111,10 @@ async fn database(settings: &Settings, report: &mut CheckReport) {
             .filter(|migration| !migration.applied)
             .count()
         {
-            0 => report.good("database", "it answers, and its schema is up to date"),
+            0 => report.good("database", "connected; schema up to date"),
             _ => report.good(
                 "database",
-                "it answers; `serve` or `migrate up` will bring its schema up to date",
+                "connected; `serve` or `migrate up` will update the schema",
             ),
         },
         Err(error) => report.bad("database", &error.to_string()),
@@ -127,14 +123,14 @@ async fn database(settings: &Settings, report: &mut CheckReport) {
         Ok(found) if found.is_empty() => {}
         Ok(found) => report.bad(
             "database",
-            &format!("it is damaged, restore a backup: {}", found.join("; ")),
+            &format!("it is damaged; restore a backup: {}", found.join("; ")),
         ),
-        Err(error) => report.bad("database", &format!("its own check failed: {error}")),
+        Err(error) => report.bad("database", &format!("its integrity check failed: {error}")),
     }
     if let Some(mode) = store.open_to_others() {
         report.note(
             "database",
-            &format!("its file can be read by others (mode {mode:03o}): chmod 600"),
+            &format!("the file is readable by other users (mode {mode:03o}); run chmod 600"),
         );
     }
     store.close().await;
@@ -150,11 +146,11 @@ async fn cloudflare(settings: &Settings, report: &mut CheckReport) -> anyhow::Re
         Ok(TokenState::Active) => report.good("Cloudflare token", "active"),
         Ok(state) => report.bad(
             "Cloudflare token",
-            &format!("it is {state:?}; make a new one with Stream:Edit"),
+            &format!("it is {state:?}; create one with Stream:Edit"),
         ),
         Err(error) => report.bad(
             "Cloudflare token",
-            &explain(&error, "make one with the permission Stream:Edit"),
+            &explain(&error, "create one with the permission Stream:Edit"),
         ),
     }
     match cloudflare.storage_usage(permit_request()).await {
@@ -173,7 +169,7 @@ async fn cloudflare(settings: &Settings, report: &mut CheckReport) -> anyhow::Re
             {
                 report.bad(
                     "Cloudflare Stream",
-                    "no storage is left: new broadcasts will be refused; buy more minutes",
+                    "storage is full; new broadcasts will be rejected; buy more minutes",
                 );
             }
         }
@@ -181,21 +177,21 @@ async fn cloudflare(settings: &Settings, report: &mut CheckReport) -> anyhow::Re
             "Cloudflare Stream",
             &explain(
                 &error,
-                "the token needs Stream:Edit on this account, and the account Stream",
+                "the token needs Stream:Edit on this account, and Stream must be enabled",
             ),
         ),
     }
-    // Without an answer only the settings are judged.
+    // If this fails, only the settings are checked.
     let _ = cloudflare.learn_customer_host(permit_request()).await;
     if let Some(what) = cloudflare.customer().contradiction() {
         report.bad(
             "Cloudflare customer host",
-            &format!("{what}; correct CLOUDFLARE_STREAM_CUSTOMER_BASE_URL, or leave it out"),
+            &format!("{what}; correct or unset CLOUDFLARE_STREAM_CUSTOMER_BASE_URL"),
         );
     } else if settings.cloudflare.customer_base_url.is_empty() {
         report.note(
             "Cloudflare customer host",
-            "not set; it is learnt from Cloudflare's answers (CLOUDFLARE_STREAM_CUSTOMER_BASE_URL sets it)",
+            "not set; read from Cloudflare's responses (CLOUDFLARE_STREAM_CUSTOMER_BASE_URL sets it)",
         );
     }
     Ok(())
@@ -211,10 +207,10 @@ async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<
     match agora.media_push().check_credentials(permit_request()).await {
         Ok(()) => report.good("Agora credentials", "accepted"),
         Err(error) => {
-            let remedy = "take customer id and secret from the console, RESTful API, of the App ID's own account";
+            let remedy = "use the customer id and secret of the App ID's account: Agora Console, RESTful API";
             report.bad("Agora credentials", &explain(&error, remedy));
             if error.class == Class::Unauthorized {
-                // The products would only say the same.
+                // The product calls would fail the same way.
                 return Ok(());
             }
         }
@@ -229,7 +225,7 @@ async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<
             {
                 Ok(_) => report.good(
                     "Agora Cloud Recording",
-                    "enabled (a resource was acquired; that costs nothing)",
+                    "enabled (acquired a resource, at no cost)",
                 ),
                 Err(error) => report.bad(
                     "Agora Cloud Recording",
@@ -241,17 +237,17 @@ async fn agora(settings: &Settings, report: &mut CheckReport) -> anyhow::Result<
             }
             report.note(
                 "the recorder's page",
-                "whether Agora's cloud browser reaches it cannot be tried from here: server.public_url must be open to the internet",
+                "not tested: server.public_url must be reachable from the internet",
             );
             report.note(
                 "Agora storage",
-                "the bucket's keys cannot be tried without recording: wrong ones end an egress soon after its start",
+                "not tested: wrong bucket keys end an egress soon after its start",
             );
         }
         AgoraBackend::MediaPush => match agora.media_push().list(permit_request()).await {
             Ok(list) => report.good(
                 "Agora Media Push",
-                &format!("enabled; {} converters run", list.converters.len()),
+                &format!("enabled; {} converters running", list.converters.len()),
             ),
             Err(error) => report.bad(
                 "Agora Media Push",
@@ -272,11 +268,11 @@ fn permit_request() -> PermitRequest {
     }
 }
 
-/// What went wrong, and what may help.
+/// The error with a suggestion.
 fn explain(error: &VendorError, remedy: &str) -> String {
     match error.class {
         Class::Unavailable | Class::Timeout => {
-            format!("{error}; can this machine reach the vendor?")
+            format!("{error}; check that this machine can reach the vendor")
         }
         Class::RateLimited => format!("{error}; try again later"),
         Class::Unauthorized

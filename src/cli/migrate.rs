@@ -7,7 +7,6 @@ use relaykeeper::application;
 use relaykeeper::config::Settings;
 use relaykeeper::store::{DatabaseLock, Store};
 
-/// What to do about the schema.
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
     #[command(subcommand)]
@@ -16,16 +15,16 @@ pub(super) struct MigrateArgs {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum MigrateCommand {
-    /// Apply what is not applied yet. `serve` does it by itself.
+    /// Apply pending migrations. `serve` does so too.
     Up,
-    /// Take migrations back, the last first. Tables of relaykeeper's own go with what is in them; of a `channels` table
-    /// that was there before, exactly the columns that were added.
+    /// Revert migrations, the last first. Drops relaykeeper's own tables with their rows; of a `channels` table that existed
+    /// before, drops only the added columns.
     Down {
-        /// How many; all when left out.
+        /// How many. Default: all.
         #[arg(long)]
         steps: Option<u32>,
     },
-    /// Show what is applied.
+    /// Show applied and pending migrations.
     Status,
 }
 
@@ -38,7 +37,7 @@ pub(super) fn run(settings: Settings, migrate: &MigrateArgs) -> anyhow::Result<E
             MigrateCommand::Status => None,
             MigrateCommand::Up | MigrateCommand::Down { .. } => {
                 let Ok(lock) = DatabaseLock::try_acquire(&settings.database)? else {
-                    anyhow::bail!("another process holds the database: stop it first");
+                    anyhow::bail!("another process uses the database; stop it first");
                 };
                 Some(lock)
             }
@@ -48,10 +47,7 @@ pub(super) fn run(settings: Settings, migrate: &MigrateArgs) -> anyhow::Result<E
             MigrateCommand::Down { steps } => {
                 let acting = store.acting().await?;
                 if !acting.is_empty() {
-                    anyhow::bail!(
-                        "{} act on this database: stop them first",
-                        acting.join(", ")
-                    );
+                    anyhow::bail!("{} use this database; stop them first", acting.join(", "));
                 }
                 store.migrate_down(steps).await?;
             }

@@ -1,4 +1,4 @@
-//! What relaykeeper can be told to do. Each command's `--help` says what it needs.
+//! The command line: one file per command.
 
 mod check;
 mod migrate;
@@ -17,25 +17,24 @@ use clap::{Parser, Subcommand};
 use relaykeeper::config::{self, LogFormat, Settings};
 use relaykeeper::telemetry;
 
-/// Why a database in memory cannot be served from.
-const IN_MEMORY: &str = "`database.url` names a database in memory: a restart would forget relays whose egresses run on, and \
-                         cost money. Name a file, such as sqlite://relaykeeper.db?mode=rwc";
+const IN_MEMORY: &str = "`database.url` names a database in memory: after a restart, egresses would keep running unmanaged, at \
+                         cost. Use a file, such as sqlite://relaykeeper.db?mode=rwc";
 
-/// Puts a seller's Agora channel on air over Cloudflare Stream, keeps it there, takes it down and accounts for it.
+/// Broadcasts a seller's Agora channel over Cloudflare Stream, stops it, and accounts for its cost.
 ///
 /// Try it without any account:   relaykeeper sandbox --demo
-/// See what is missing:          relaykeeper check
-/// Run it:                       relaykeeper serve
+/// Check the settings:           relaykeeper check
+/// Run the service:              relaykeeper serve
 ///
-/// Settings come from ./config.toml (if there is one), then from the environment: every key as
-/// RELAYKEEPER__SECTION__KEY, and the customary names (PORT, DATABASE_URL, CLOUDFLARE_STREAM_API_TOKEN, …).
+/// Settings are read from ./config.toml (if present) and the environment: every key as RELAYKEEPER__SECTION__KEY,
+/// some also by a short name (PORT, DATABASE_URL, CLOUDFLARE_STREAM_API_TOKEN, …).
 #[derive(Debug, Parser)]
 #[command(name = "relaykeeper", version, verbatim_doc_comment)]
 struct Cli {
-    /// Read the settings from this file instead of ./config.toml.
+    /// Read settings from this file instead of ./config.toml.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How log lines look (on standard error; RUST_LOG sets what is logged). Without it the settings say.
+    /// Format of log lines on standard error; overrides telemetry.log_format. RUST_LOG filters them.
     #[arg(long, global = true, value_enum)]
     log_format: Option<LogFormat>,
     #[command(subcommand)]
@@ -44,52 +43,49 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Serve the API and drive relays.
+    /// Serve the API and drive relays until SIGTERM or SIGINT.
     ///
-    /// Brings the database's schema up to date, goes on with every relay a process before it left unfinished, and runs
-    /// until SIGTERM or SIGINT. Egresses keep running when it goes down: the next process adopts them. A second process
-    /// on the same database serves reads, is not ready, and waits.
+    /// Migrates the database, and resumes unfinished relays. Egresses keep running while the service is down; the next process
+    /// adopts them. On SQLite a second process only serves reads, and takes over when the first one exits.
     Serve(serve::ServeArgs),
-    /// Bring the database's schema up, take it down, or show how far it is.
+    /// Apply or revert database migrations, or show their state.
     Migrate(migrate::MigrateArgs),
-    /// Are the settings complete, and do both vendors take the credentials?
+    /// Check the settings, the database and both vendors' credentials.
     ///
-    /// Says what is missing and how to get it. Calls both vendors, but nothing that costs money. Exit code 1 when something
-    /// is wrong.
+    /// Prints what is missing and where to get it. Makes no vendor call that costs money. Exit code 1: something is wrong.
     Check,
-    /// Try at the real vendors what is assumed of them, at no cost: docs/vendors/README.md lists it.
+    /// Test assumptions about the real vendors, free of charge (docs/vendors/README.md lists them).
     ///
-    /// Makes one ingest (Media Push: and one converter for a channel nobody is in), reads, changes and deletes it, and
-    /// asks for what is not there. Says of each assumption whether it holds. Exit code 1 when one differs, or when something
-    /// could not be deleted.
+    /// Creates one ingest (with Media Push also one converter for an empty channel), reads, changes and deletes it, and requests
+    /// objects that do not exist. Exit code 1: an assumption differs, or an object could not be deleted.
     Probe(probe::ProbeArgs),
-    /// Fold a relay's journal through the life cycle again, and compare what comes out with what is stored.
+    /// Replay a relay's journal and compare the result with the stored state.
     ///
-    /// Shows each entry: time, fact, phase after it, calls that were asked for. Exit code 1 when the stored state differs.
+    /// Prints time, fact, phase and calls of each entry. Exit code 1: the stored state differs.
     Replay(replay::ReplayArgs),
-    /// Remove from the vendors what is ours and nobody's: once, and show all that bears a tag.
+    /// Remove orphans from both vendors once, and list every object with a resource tag.
     ///
-    /// The running service does the same at every `janitor.interval`. Objects younger than `janitor.grace`, of unfinished
-    /// relays, named by a cleanup job, or kept by policy are left alone; marks of other deployments or databases are only shown.
+    /// The service does the same every `janitor.interval`. Objects are kept if they are younger than `janitor.grace`, belong to
+    /// an unfinished relay or a cleanup job, or are kept by policy. Objects of other deployments or databases are only listed.
     Sweep(sweep::SweepArgs),
-    /// Set up Cloudflare's webhooks, show how they are set up, or send a test message to the marketplace.
+    /// Set up or show Cloudflare's webhooks, or send a test message to the marketplace.
     Webhooks(webhooks::WebhooksArgs),
-    /// Print the OpenAPI document of the API.
+    /// Print the OpenAPI document.
     Openapi,
-    /// Run the service on simulated vendors: no account, no credentials, no cost.
+    /// Run the service with simulated vendors: no account, no credentials, no cost.
     ///
-    /// Starts both vendors on this machine and the service on them, prints its address, its tokens and what to try, and runs
-    /// until Ctrl-C. With --demo: one relay from its start to its end, told as it happens.
+    /// Prints its address, its tokens and some commands to try, and runs until Ctrl-C. With --demo: runs one relay from start to
+    /// end.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::SandboxArgs),
 }
 
 impl CliCommand {
-    /// What is logged when `RUST_LOG` does not say.
+    /// The log filter if `RUST_LOG` is unset.
     fn usual_logs(&self) -> &'static str {
         match self {
             Self::Serve(_) => telemetry::DEFAULT_FILTER,
-            // What these print is their answer: logs would only get in between.
+            // Logs would clutter the output of these commands.
             Self::Migrate(_)
             | Self::Check
             | Self::Openapi
@@ -103,7 +99,7 @@ impl CliCommand {
     }
 }
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs the command.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let settings = load(&cli);
@@ -138,14 +134,13 @@ pub(crate) fn run() -> ExitCode {
     done.unwrap_or_else(|error| failed(&error))
 }
 
-/// What `GET /openapi.json` serves: no settings are needed for it.
+/// Prints what `GET /openapi.json` serves. Needs no settings.
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 fn openapi() -> ExitCode {
     print!("{}", relaykeeper::api::openapi::text());
     ExitCode::SUCCESS
 }
 
-/// The settings, as the file and the environment have them.
 fn load(cli: &Cli) -> anyhow::Result<Settings> {
     Ok(Settings::load(
         cli.config.as_deref(),

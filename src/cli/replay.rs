@@ -11,13 +11,12 @@ use relaykeeper::config::Settings;
 use relaykeeper::store::{PageRequest, RelayFilter, Store};
 use uuid::Uuid;
 
-/// Which relays.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// The relay's id.
+    /// Relay id.
     #[arg(required_unless_present = "all")]
     relay_id: Option<Uuid>,
-    /// Every relay there is; shows only those that differ.
+    /// Replay all relays; print only those that differ.
     #[arg(long, conflicts_with = "relay_id")]
     all: bool,
 }
@@ -46,7 +45,7 @@ async fn one(store: &Store, relay_id: Uuid) -> anyhow::Result<usize> {
         difference,
     }) = replay(store, relay_id).await?
     else {
-        bail!("no relay has the id {relay_id}");
+        bail!("no relay has id {relay_id}");
     };
     for entry in &entries {
         let at = entry.at.format("%Y-%m-%d %H:%M:%S%.3f");
@@ -59,10 +58,7 @@ async fn one(store: &Store, relay_id: Uuid) -> anyhow::Result<usize> {
     }
     match difference {
         None => {
-            println!(
-                "{} entries; the stored state is what they add up to",
-                entries.len()
-            );
+            println!("{} entries; the stored state is equal", entries.len());
             Ok(0)
         }
         Some(difference) => {

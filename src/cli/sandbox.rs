@@ -1,7 +1,7 @@
-//! `relaykeeper sandbox`: the service as it is, on vendors that are simulated.
+//! `relaykeeper sandbox`: the unchanged service with simulated vendors.
 //!
-//! The simulated vendors may run faster than the wall clock; the service's own timers never do, so what it tells the
-//! vendors in seconds (`timeoutSeconds`, `idleTimeout`, …) is meant in seconds of the wall clock.
+//! The vendors may run faster than the wall clock, the service does not: durations it sends them (`timeoutSeconds`,
+//! `idleTimeout`, …) are wall-clock seconds.
 
 mod demo;
 mod fleet;
@@ -24,52 +24,49 @@ use secrecy::{ExposeSecret as _, SecretString};
 use strum::IntoEnumIterator as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Where the sandbox keeps its state: what the vendors held is gone with the run, so it begins anew with each.
+/// The sandbox's database. Each run starts a new one: the vendors' state is not kept.
 const DATABASE: &str = "relaykeeper-sandbox.db";
-/// How much faster than the wall clock the vendors are in the demo.
+/// Speed of the vendors in the demo.
 const DEMO_SPEED: f64 = 4.0;
-/// How long the service may take to be ready.
+/// Deadline for readiness.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
-/// What the sandbox can be args.
 #[derive(Debug, Args)]
 pub(super) struct SandboxArgs {
-    /// Run one relay through all its phases, tell what happens as it happens, and exit: 0 if all went as it should.
+    /// Run one relay through all phases, print what happens, and exit; 0 on success.
     #[arg(long)]
     demo: bool,
-    /// Keep so many channels coming and going (1 to 5000), so that the console has something to show.
+    /// Run shows on this many channels (1 to 5000), so that the console has data.
     #[arg(long, value_name = "CHANNELS", conflicts_with = "demo", value_parser = clap::value_parser!(u32).range(1..=5000))]
     demo_fleet: Option<u32>,
-    /// Listen on this port of 127.0.0.1. When left out: the one of the settings (8080), or a free one if that is taken.
+    /// Port on 127.0.0.1. Default: server.port (8080), or a free port if it is taken.
     #[arg(long)]
     port: Option<u16>,
-    /// How much faster than the wall clock the simulated vendors are (1 when left out, 4 in the demo). The service's own
-    /// timers stay as they are set.
+    /// Speed of the simulated vendors (default 1; 4 in the demo). The service's own timers are not affected.
     #[arg(long, value_parser = speed)]
     speed: Option<f64>,
-    /// What carries the channel to Cloudflare. When left out: the one of the settings (cloud_recording).
+    /// Egress product. Default: agora.backend (cloud_recording).
     #[arg(long, value_enum)]
     backend: Option<SandboxBackend>,
-    /// Let a vendor's call go wrong; may be given several times. See --help for the calls and the ways.
+    /// Make a vendor call fail; can be repeated. --help lists calls and faults.
     #[arg(long = "fault", value_name = "CALL=KIND[,…]", value_parser = fault, long_help = fault_help())]
     faults: Vec<VendorFault>,
-    /// Sellers are not in their channels unless the control address says so.
+    /// Sellers are absent until the control API adds them.
     #[arg(long)]
     absent: bool,
-    /// The simulated vendors send their webhooks to the service.
+    /// Send the simulated vendors' webhooks to the service.
     #[arg(long)]
     webhooks: bool,
-    /// Deliver messages to this receiver, signed with --receiver-secret. The endpoint of the settings hears nothing of a
-    /// sandbox.
+    /// Deliver messages to this endpoint, signed with --receiver-secret. webhooks.endpoint is ignored.
     #[arg(long, value_name = "URL", requires = "receiver_secret")]
     receiver: Option<String>,
-    /// The secret that signs them: whsec_ and 24 to 64 bytes in base64.
+    /// Signing secret: whsec_ and 24 to 64 bytes in base64.
     #[arg(long, value_name = "SECRET", requires = "receiver")]
     receiver_secret: Option<SecretString>,
-    /// The token for /v1, instead of one made for this run.
+    /// API token. Default: a new one.
     #[arg(long, value_name = "TOKEN")]
     api_token: Option<SecretString>,
-    /// The token for /admin, instead of one made for this run.
+    /// Admin token. Default: a new one.
     #[arg(long, value_name = "TOKEN")]
     admin_token: Option<SecretString>,
 }
@@ -83,7 +80,7 @@ enum SandboxBackend {
     MediaPush,
 }
 
-/// The service's own address and who may call it.
+/// The service's address and tokens.
 struct Endpoint {
     url: String,
     api_token: SecretString,
@@ -101,7 +98,7 @@ pub(super) fn run(args: &SandboxArgs, loaded: Settings) -> anyhow::Result<ExitCo
             admin_token: args.admin_token.clone().unwrap_or_else(token),
         };
         let vendors = SimulatedVendors::start(vendors_options(args, &endpoint))
-            .context("the simulated vendors cannot be started")?;
+            .context("cannot start the simulated vendors")?;
         let mut settings = settings(loaded, args, &vendors, &endpoint);
         settings.server.port = listener.local_addr()?.port();
         if args.demo {
@@ -130,7 +127,7 @@ pub(super) fn run(args: &SandboxArgs, loaded: Settings) -> anyhow::Result<ExitCo
         let work = async {
             let done = tokio::select! {
                 done = work(args, &endpoint, &vendors, backend) => done,
-                () = told_to_stop => if args.demo { Err(anyhow::anyhow!("args to stop before the demo's end")) } else { Ok(()) },
+                () = told_to_stop => if args.demo { Err(anyhow::anyhow!("interrupted before the end of the demo")) } else { Ok(()) },
             };
             drop(finish);
             done
@@ -142,7 +139,7 @@ pub(super) fn run(args: &SandboxArgs, loaded: Settings) -> anyhow::Result<ExitCo
     })
 }
 
-/// What the sandbox is for: the demo, or to be there.
+/// Runs the demo or waits for Ctrl-C.
 async fn work(
     args: &SandboxArgs,
     endpoint: &Endpoint,
@@ -167,7 +164,7 @@ async fn work(
     }
 }
 
-/// A start that comes too early would be answered `starting`.
+/// Before that, starts are answered with `starting`.
 async fn wait_until_ready(http: &reqwest::Client, endpoint: &Endpoint) -> anyhow::Result<()> {
     let asked = async {
         loop {
@@ -195,17 +192,15 @@ fn introduce(
     let control = vendors.control_url();
     let backend = backend_name(backend);
     let speed = args.speed.unwrap_or(1.0);
-    println!(
-        "relaykeeper's sandbox: the service as it is, both vendors simulated ({backend}, {speed} × real time)."
-    );
-    println!("Ctrl-C ends it.\n");
+    println!("relaykeeper with simulated vendors ({backend}, {speed} × real time).");
+    println!("Press Ctrl-C to stop.\n");
     println!("  address       {url}");
     println!("  console       {url}/admin (sign in with the admin token)");
     println!("  api token     {token}");
     println!("  admin token   {}", endpoint.admin_token.expose_secret());
-    println!("  database      ./{DATABASE}, begun anew with each run");
-    println!("  vendors       {control}/control/state shows all they hold\n");
-    println!("Put a channel on air, look at it, take it down:\n");
+    println!("  database      ./{DATABASE}, new for each run");
+    println!("  vendors       {control}/control/state shows their objects\n");
+    println!("Start a channel, read it, stop it:\n");
     println!(
         "  curl -X POST {url}/v1/channels/42/start -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
          -d '{{\"channel_name\":\"show68\",\"seller_uid\":12345}}'"
@@ -213,7 +208,7 @@ fn introduce(
     println!("  curl {url}/v1/channels/42 -H 'Authorization: Bearer {token}'");
     println!("  curl -X POST {url}/v1/channels/42/stop -H 'Authorization: Bearer {token}'\n");
     let (present, does) = if args.absent {
-        (true, "comes to")
+        (true, "joins")
     } else {
         (false, "leaves")
     };
@@ -230,7 +225,7 @@ fn backend_name(backend: AgoraBackend) -> &'static str {
     }
 }
 
-/// The port that was asked for; else the usual one, or a free one.
+/// The requested port, or else the usual or a free one.
 #[allow(clippy::print_stderr, reason = "the command line's own words")]
 fn listen(asked: Option<u16>, usual: u16) -> anyhow::Result<TcpListener> {
     let port = asked.unwrap_or(usual);
@@ -239,7 +234,7 @@ fn listen(asked: Option<u16>, usual: u16) -> anyhow::Result<TcpListener> {
         Err(error) if asked.is_none() && error.kind() == std::io::ErrorKind::AddrInUse => {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             let free = listener.local_addr()?.port();
-            eprintln!("Port {port} is taken: using {free}.");
+            eprintln!("Port {port} is in use; using {free}.");
             Ok(listener)
         }
         Err(error) => Err(error).with_context(|| format!("cannot listen on 127.0.0.1:{port}")),
@@ -269,8 +264,7 @@ fn vendors_options(args: &SandboxArgs, endpoint: &Endpoint) -> Options {
     }
 }
 
-/// Timers and prices as the file and the environment have them; addresses and credentials are the simulated vendors',
-/// whatever else is set.
+/// Keeps timers and prices of the settings; replaces addresses and credentials by the simulated vendors'.
 fn settings(
     loaded: Settings,
     args: &SandboxArgs,
@@ -353,18 +347,16 @@ fn settings(
     }
 }
 
-/// What an earlier run left speaks of vendors that are gone.
+/// Deletes the database of an earlier run: it refers to vendors that are gone.
 async fn begin_anew(database: &DatabaseSettings) -> anyhow::Result<()> {
     let Ok(_lock) = DatabaseLock::try_acquire(database)? else {
-        bail!(
-            "another sandbox runs in this folder: end it first, or start this one in another folder"
-        );
+        bail!("another sandbox uses this folder: stop it, or use another folder");
     };
     for ending in ["", "-wal", "-shm"] {
         let file = format!("{DATABASE}{ending}");
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot begin {file} anew"));
+                return Err(error).with_context(|| format!("cannot delete {file}"));
             }
             Ok(()) | Err(_) => {}
         }
@@ -379,7 +371,7 @@ fn token() -> SecretString {
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if (0.1..=1000.0).contains(&speed) => Ok(speed),
-        Ok(_) | Err(_) => Err("a number from 0.1 to 1000 is wanted".to_owned()),
+        Ok(_) | Err(_) => Err("must be a number from 0.1 to 1000".to_owned()),
     }
 }
 
@@ -396,19 +388,19 @@ fn fault_help() -> String {
         .map(|call| format!("  {call}\n"))
         .collect();
     format!(
-        "Let a vendor's call go wrong: CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS], once when `times` is left \
-         out, at the first call when `after` is. May be given several times.\n\n\
-         Ways to go wrong:\n  \
-         503 or status:503     nothing is done, this status is answered\n  \
-         status-after:503      it is done, and this status is answered\n  \
-         refuse                nothing is done, the connection is closed\n  \
-         cut-after             it is done, and the connection is closed without an answer\n  \
-         hang                  nothing is done, nothing is answered\n  \
-         not-json              it is done, and the answer is a page of HTML\n  \
-         page or page:200      nothing is done, the answer is a page of HTML\n  \
-         page:403              nothing is done, this status with a page of HTML\n  \
-         code:400:65           nothing is done, this status with this code of the vendor's\n  \
-         not-found-for:30s     404 for so long\n\n\
+        "Make a vendor call fail: CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS]. Default: once, at the first \
+         call. Can be repeated.\n\n\
+         Kinds:\n  \
+         503 or status:503     not executed, this status\n  \
+         status-after:503      executed, this status\n  \
+         refuse                not executed, connection closed\n  \
+         cut-after             executed, connection closed without a response\n  \
+         hang                  not executed, no response\n  \
+         not-json              executed, HTML response\n  \
+         page or page:200      not executed, HTML response\n  \
+         page:403              not executed, this status with HTML\n  \
+         code:400:65           not executed, this status and vendor code\n  \
+         not-found-for:30s     404 for this long\n\n\
          Calls:\n{calls}"
     )
 }

@@ -9,14 +9,12 @@ use relaykeeper::config::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// How to serve.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// On SIGTERM or SIGINT stop every relay, and exit when all egresses are down and no ingest lets anybody in.
+    /// On SIGTERM or SIGINT stop all relays, and exit when no egress runs and no ingest accepts a stream.
     ///
-    /// Waits two minutes at most, or until a second signal; what is not down by then, and what vendors did not answer, the next process on the same
-    /// database goes on with. Recordings are found and ingests deleted by that process as well. Without this flag
-    /// nothing is stopped: egresses keep running, and the next process adopts them.
+    /// Waits at most two minutes, or until a second signal. The next process on the same database finishes the rest, as well as
+    /// recordings and deletions. Default: relays keep running and the next process adopts them.
     #[arg(long)]
     stop_all_on_exit: bool,
 }
@@ -36,7 +34,7 @@ pub(super) fn run(settings: Settings, serve: &ServeArgs) -> anyhow::Result<ExitC
         tracing::warn!("{problem}");
     }
     if let Some(proxy) = relaykeeper::vendors::proxy()? {
-        tracing::info!(%proxy, "vendors are called through a proxy");
+        tracing::info!(%proxy, "calling vendors through a proxy");
     }
     let (limit, wanted) = (descriptors::raise(), settings.server.max_connections);
     let connections = descriptors::connections(wanted, limit);
@@ -44,7 +42,7 @@ pub(super) fn run(settings: Settings, serve: &ServeArgs) -> anyhow::Result<ExitC
         tracing::warn!(
             open_files = limit,
             connections,
-            "the limit of open files is too low for server.max_connections: fewer connections are served"
+            "open file limit too low for server.max_connections; accepting fewer connections"
         );
     }
     let stops_all = serve.stop_all_on_exit;
@@ -61,11 +59,11 @@ pub(super) fn run(settings: Settings, serve: &ServeArgs) -> anyhow::Result<ExitC
     })
 }
 
-/// Counts the signals that tell a process to go.
+/// Counts termination signals.
 fn signals() -> std::io::Result<watch::Receiver<u32>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // Once it is listened to, it no longer ends the process. Who has a certificate reads it again.
+    // A listener keeps SIGHUP from ending the process. The TLS module reloads certificates on it.
     let _hang_up = signal(SignalKind::hangup())?;
     let (count, counted) = watch::channel(0);
     tokio::spawn(async move {
@@ -80,10 +78,10 @@ fn signals() -> std::io::Result<watch::Receiver<u32>> {
     Ok(counted)
 }
 
-/// Returns when so many have come.
+/// Waits for this many signals.
 async fn heard(mut signals: watch::Receiver<u32>, times: u32) {
     if signals.wait_for(|count| *count >= times).await.is_err() {
-        // Nobody counts any more: then none comes.
+        // The counting task is gone, so no signal arrives.
         std::future::pending::<()>().await;
     }
 }

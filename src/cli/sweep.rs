@@ -7,25 +7,23 @@ use relaykeeper::actors::{FindingVerdict, Sweep, sweep_once};
 use relaykeeper::application;
 use relaykeeper::config::Settings;
 
-/// How to sweep.
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
-    /// Show what would be removed; remove nothing.
+    /// Only show what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// Sweep the tags of this database (8 hexadecimal digits) instead of the one in the settings: for a database that
-    /// is gone for good. Look at a --dry-run first.
+    /// Sweep tags of this database id (8 hexadecimal digits), for a database that is lost. Run with --dry-run first.
     #[arg(long, value_name = "ID", value_parser = database_id)]
     database: Option<String>,
 }
 
-/// A database's id, as it stands in marks.
+/// Parses the database id of a resource tag.
 fn database_id(text: &str) -> Result<String, String> {
     let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
     if text.len() == 8 && text.bytes().all(hex) {
         Ok(text.to_owned())
     } else {
-        Err("a database's id is 8 lower-case hexadecimal digits: the second part of a tag".into())
+        Err("must be 8 lower-case hexadecimal digits: the second part of a tag".into())
     }
 }
 
@@ -35,7 +33,7 @@ pub(super) fn run(settings: Settings, args: &SweepArgs) -> anyhow::Result<ExitCo
     application::run(async move {
         let sweep = sweep_once(settings, database.as_deref(), dry_run).await?;
         println!(
-            "{:<10} {:<34} {:<24} {:<9} MARK",
+            "{:<10} {:<34} {:<24} {:<9} TAG",
             "KIND", "ID", "CREATED", "VERDICT"
         );
         for finding in &sweep.findings {
@@ -56,7 +54,7 @@ pub(super) fn run(settings: Settings, args: &SweepArgs) -> anyhow::Result<ExitCo
 
 fn summary(sweep: &Sweep, dry_run: bool) -> String {
     let cut = if sweep.may_be_cut || sweep.converters_may_be_cut {
-        "; the vendor's list may be cut: run it again"
+        "; the vendor's list may be truncated; run it again"
     } else {
         ""
     };
@@ -65,9 +63,9 @@ fn summary(sweep: &Sweep, dry_run: bool) -> String {
     } else {
         (FindingVerdict::Removed, "removed")
     };
-    let (marked, foreign) = (sweep.findings.len(), sweep.count(FindingVerdict::Foreign));
+    let (tagged, foreign) = (sweep.findings.len(), sweep.count(FindingVerdict::Foreign));
     format!(
-        "{marked} marked, {} {what}, {foreign} of others left alone{cut}",
+        "{tagged} tagged, {} {what}, {foreign} of others kept{cut}",
         sweep.count(verdict)
     )
 }

@@ -17,8 +17,6 @@ use relaykeeper::vendors::cloudflare::Cloudflare;
 use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 
-/// What to do about webhooks: Cloudflare's to this service (they are hints: without them relaykeeper polls; Agora's are set
-/// up in its console), and this service's to the marketplace.
 #[derive(Debug, Args)]
 pub(super) struct WebhooksArgs {
     #[command(subcommand)]
@@ -27,26 +25,25 @@ pub(super) struct WebhooksArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum WebhooksCommand {
-    /// Have Cloudflare call this service at server.public_url: live notifications, and the Stream video webhook.
+    /// Make Cloudflare call this service at server.public_url: live notifications and the Stream video webhook.
     ///
-    /// `serve` must be running and reachable there: Cloudflare tests the address first. The token needs Notifications:Edit
-    /// besides Stream:Edit. The secrets go to a file that only its owner can read. A run that fails leaves everything as it
-    /// was; a repeated run changes nothing that is set up already.
+    /// `serve` must be running and reachable there: Cloudflare tests the URL first. The API token needs Notifications:Edit
+    /// besides Stream:Edit. Secrets are written to a file that only its owner can read. A failed run reverts its changes; a
+    /// repeated run keeps what is set up.
     Register {
-        /// Take the account's one Stream webhook over from whoever has it now. Where our destination of live notifications
-        /// is there and its secret is lost: delete it, and make it again with a new secret.
+        /// Replace the account's only Stream webhook if it points elsewhere, and recreate our live notification destination if its
+        /// secret is lost.
         #[arg(long)]
         replace: bool,
-        /// Where the secrets go, as lines to put into the environment. It may hold those of an earlier run.
+        /// File for the secrets, as environment variables. May contain those of an earlier run.
         #[arg(long, value_name = "FILE", default_value = "relaykeeper-webhooks.env")]
         secrets_file: PathBuf,
     },
-    /// Show what Cloudflare calls now.
+    /// Show where Cloudflare's webhooks point.
     Status,
-    /// Send a signed test message to the marketplace's endpoint, once, and say what came back.
+    /// Send one signed test message (type `webhook.test`) to the marketplace's endpoint and print the response.
     ///
-    /// Its type is `webhook.test`. Needs webhooks.endpoint and webhooks.secrets, and no database. Exit code 1 when it is not
-    /// taken.
+    /// Needs webhooks.endpoint and webhooks.secrets, and no database. Exit code 1: the message was not accepted.
     SendTest,
 }
 
@@ -72,7 +69,7 @@ pub(super) fn run(settings: Settings, webhooks: &WebhooksArgs) -> anyhow::Result
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 async fn send_test(settings: &Settings) -> anyhow::Result<ExitCode> {
     let Some(endpoint) = Endpoint::of(&settings.webhooks)? else {
-        bail!("set webhooks.endpoint first: it is where messages to the marketplace go");
+        bail!("webhooks.endpoint is not set");
     };
     let now = chrono::Utc::now();
     let id = format!("test_{}", uuid::Uuid::new_v4().simple());
@@ -84,8 +81,12 @@ async fn send_test(settings: &Settings) -> anyhow::Result<ExitCode> {
     match endpoint.send(&id, body.to_string(), now).await {
         Ok(answered) => {
             let was_taken = answered.was_taken();
-            let word = if was_taken { "taken" } else { "NOT taken" };
-            println!("{id}: {word}, the endpoint answered {}", answered.status);
+            let word = if was_taken {
+                "accepted"
+            } else {
+                "NOT accepted"
+            };
+            println!("{id}: {word}, the endpoint responded {}", answered.status);
             if !answered.excerpt.trim().is_empty() {
                 println!("{}", answered.excerpt.trim());
             }
@@ -96,13 +97,12 @@ async fn send_test(settings: &Settings) -> anyhow::Result<ExitCode> {
             })
         }
         Err(error) => {
-            println!("{id}: NOT taken: {error}");
+            println!("{id}: NOT accepted: {error}");
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
-/// Where Cloudflare is to call.
 struct WebhookUrls {
     live: String,
     stream: String,
@@ -112,7 +112,7 @@ impl WebhookUrls {
     fn of(settings: &Settings) -> anyhow::Result<Self> {
         let public_url = settings.server.public_url.trim_end_matches('/');
         if public_url.is_empty() {
-            bail!("set server.public_url first: it is where Cloudflare is to call");
+            bail!("server.public_url is not set");
         }
         Ok(Self {
             live: format!("{public_url}/webhooks/cloudflare/live"),
@@ -133,11 +133,11 @@ async fn status(cloudflare: &Cloudflare, urls: &WebhookUrls) -> anyhow::Result<E
     let mut complete = true;
     match cloudflare.stream_webhook(permit_request()).await? {
         Some(webhook) if webhook.notification_url == urls.stream => {
-            println!("Stream webhook: goes to us")
+            println!("Stream webhook: points to this service")
         }
         Some(webhook) => {
             complete = false;
-            println!("Stream webhook: goes to {}", webhook.notification_url);
+            println!("Stream webhook: points to {}", webhook.notification_url);
         }
         None => {
             complete = false;
@@ -145,10 +145,10 @@ async fn status(cloudflare: &Cloudflare, urls: &WebhookUrls) -> anyhow::Result<E
         }
     }
     match live_destination(cloudflare, urls).await? {
-        Some(ours) if ours.is_used => println!("live notifications: go to us"),
+        Some(ours) if ours.is_used => println!("live notifications: point to this service"),
         Some(_) => {
             complete = false;
-            println!("live notifications: the destination is there, a policy that uses it is not");
+            println!("live notifications: the destination has no policy");
         }
         None => {
             complete = false;
@@ -165,7 +165,7 @@ async fn status(cloudflare: &Cloudflare, urls: &WebhookUrls) -> anyhow::Result<E
 /// Our destination of live notifications.
 struct LiveDestination {
     id: String,
-    /// Whether a policy sends live inputs' events there.
+    /// Whether a policy sends live input events to it.
     is_used: bool,
 }
 

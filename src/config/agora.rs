@@ -1,4 +1,4 @@
-//! Agora, whichever product carries the channel.
+//! Settings that both Agora products share.
 
 use std::time::Duration;
 
@@ -8,32 +8,32 @@ use serde::Deserialize;
 use super::problem::SettingsReport;
 use super::{CloudRecordingSettings, MediaPushSettings};
 
-/// `[agora]`: Agora.
+/// `[agora]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgoraSettings {
     /// The project's App ID.
     pub app_id: String,
-    /// The project's primary certificate; empty for a project without one.
+    /// The project's primary certificate. Empty: the project has none.
     pub app_certificate: SecretString,
-    /// The REST API's customer id.
+    /// REST API customer id.
     pub customer_id: String,
-    /// The REST API's customer secret.
+    /// REST API customer secret.
     pub customer_secret: SecretString,
-    /// Where the API is.
+    /// Base URL of the API.
     #[serde(deserialize_with = "super::load::base_url")]
     pub api_base_url: String,
-    /// Where it also is, in the order in which they are tried. Empty, unless set, when `api_base_url` isn't Agora's own.
+    /// Fallback base URLs, tried in order. Default: empty when `api_base_url` is not Agora's own.
     #[serde(deserialize_with = "super::load::base_urls")]
     pub fallback_base_urls: Vec<String>,
-    /// What carries a channel to the live input.
+    /// The egress product.
     pub backend: AgoraBackend,
-    /// Verify Agora's notifications: one for each product. Empty switches their endpoint off.
+    /// Keys that verify notifications, one per product. Empty: the endpoint is off.
     pub webhook_secrets: Vec<SecretString>,
-    /// A 404 means *unknown* until these waits are used up (`agora.md §8.3`).
+    /// Waits between retries of a 404, which means *unknown* until they are used up (`agora.md §8.3`).
     #[serde(deserialize_with = "super::load::durations")]
     pub not_found_backoff: Vec<Duration>,
-    /// Looks at a channel's hosts, per second.
+    /// Rate of channel polls, per second.
     pub channel_requests_per_second: u32,
     /// `[agora.cloud_recording]`.
     pub cloud_recording: CloudRecordingSettings,
@@ -60,11 +60,11 @@ impl Default for AgoraSettings {
     }
 }
 
-/// What carries a channel to the live input.
+/// The egress product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgoraBackend {
-    /// A Cloud Recording task in web mode that records our page and pushes it.
+    /// A web-mode Cloud Recording task that records and pushes our page.
     CloudRecording,
     /// A Media Push converter.
     MediaPush,

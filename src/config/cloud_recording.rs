@@ -8,29 +8,29 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// How many uids from `recording_uid_base` on are ours to give to egresses.
+/// Egress uids are `recording_uid_base` plus less than this.
 const RECORDING_UID_ROOM: u32 = 1_000_000;
 
 /// `[agora.cloud_recording]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CloudRecordingSettings {
-    /// The product's quota per App ID.
+    /// The product's quota per App ID, per second.
     pub requests_per_second: u32,
-    /// Egresses at once; 0: not known. A start above it is refused, and the rate is at most 10 % of it.
+    /// Maximum concurrent egresses; 0: unknown. Starts above it are refused, and the rate is at most 10 % of it.
     pub max_concurrent: u32,
-    /// The page the cloud browser opens; empty: ours, under `server.public_url`.
+    /// The page that Agora's cloud browser opens. Empty: ours, under `server.public_url`.
     pub page_url: String,
-    /// Between queries, besides those 5, 15 and 45 s after the start.
+    /// Interval of queries, besides those 5, 15 and 45 s after the start.
     #[serde(with = "humantime_serde")]
     pub query_interval: Duration,
-    /// The most hours a start asks for (`maxRecordingHour`).
+    /// Upper limit of `maxRecordingHour`.
     pub max_recording_hours: u32,
-    /// The picture.
+    /// Resolution and bit rate.
     pub video: CloudRecordingVideoSettings,
-    /// Where Agora uploads its own copy; web mode has no way without.
+    /// Where Agora uploads its own copy, which web mode always makes.
     pub storage: StorageSettings,
-    /// Egresses' uids are the million from here on; no seller or viewer may have one of them.
+    /// First of the million uids used by egresses. Sellers and viewers must not use them.
     pub recording_uid_base: u32,
 }
 
@@ -49,17 +49,17 @@ impl Default for CloudRecordingSettings {
     }
 }
 
-/// `agora.cloud_recording.video`: the picture.
+/// `[agora.cloud_recording.video]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CloudRecordingVideoSettings {
-    /// Pixels.
+    /// In pixels.
     pub width: u32,
-    /// Pixels.
+    /// In pixels.
     pub height: u32,
-    /// Frames a second.
+    /// Frames per second.
     pub frame_rate: u32,
-    /// kbit/s.
+    /// In kbit/s.
     pub bitrate_kbps: u32,
 }
 
@@ -74,19 +74,19 @@ impl Default for CloudRecordingVideoSettings {
     }
 }
 
-/// `agora.cloud_recording.storage`: Agora's `storageConfig` (`agora.md §2.8, §3.4`).
+/// `[agora.cloud_recording.storage]`: Agora's `storageConfig` (`agora.md §2.8, §3.4`).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageSettings {
-    /// Agora's number of the storage vendor (1 is Amazon S3).
+    /// Agora's number for the storage vendor (1 is Amazon S3).
     pub vendor: u32,
-    /// Agora's number of the vendor's region.
+    /// Agora's number for the region.
     pub region: u32,
-    /// The bucket: give it a 1-day lifecycle rule.
+    /// The bucket. Give it a 1-day lifecycle rule.
     pub bucket: String,
-    /// The bucket's access key.
+    /// Access key.
     pub access_key: SecretString,
-    /// The bucket's secret key.
+    /// Secret key.
     pub secret_key: SecretString,
 }
 
@@ -103,14 +103,14 @@ impl Default for StorageSettings {
 }
 
 impl CloudRecordingSettings {
-    /// The uids that are given to egresses.
+    /// The uids reserved for egresses.
     #[must_use]
     pub fn recorder_uids(&self) -> RangeInclusive<u32> {
         let base = self.recording_uid_base;
         base..=base.saturating_add(RECORDING_UID_ROOM - 1)
     }
 
-    /// Ranges from `agora.md §3.2`; the least bit rate is Cloudflare's (`cloudflare-stream.md §6.1`).
+    /// Ranges: `agora.md §3.2`; lowest bit rate: `cloudflare-stream.md §6.1`.
     pub(super) fn check(&self, report: &mut SettingsReport) {
         report.within(
             "agora.cloud_recording.requests_per_second",
@@ -135,7 +135,7 @@ impl CloudRecordingSettings {
             "",
         );
         let video = &self.video;
-        report.picture(
+        report.resolution(
             "agora.cloud_recording.video",
             video.width,
             video.height,

@@ -7,32 +7,32 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// `[cloudflare]`: Cloudflare Stream.
+/// `[cloudflare]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CloudflareSettings {
-    /// The account's id.
+    /// The account id.
     pub account_id: String,
-    /// A token with Stream:Edit.
+    /// An API token with Stream:Edit.
     pub api_token: SecretString,
-    /// Where the API is.
+    /// Base URL of the API.
     #[serde(deserialize_with = "super::load::base_url")]
     pub api_base_url: String,
-    /// `https://customer-<code>.cloudflarestream.com`; learnt from the API when empty.
+    /// `https://customer-<code>.cloudflarestream.com`. Empty: read from API responses.
     #[serde(deserialize_with = "super::load::base_url")]
     pub customer_base_url: String,
     /// The account's quota.
     pub requests_per_5_minutes: u32,
-    /// The part of the quota that is ours to use, above 0 and at most 1.
+    /// The share of the quota this deployment may use, in (0, 1].
     pub budget_share: f64,
-    /// Requests a second to the customer host.
+    /// Requests per second to the customer host.
     pub customer_requests_per_second: u32,
-    /// Between bulk looks for finished recordings.
+    /// Interval of bulk polls for finished recordings.
     #[serde(with = "humantime_serde")]
     pub recordings_interval: Duration,
-    /// Verifies live notifications; empty switches their endpoint off.
+    /// Verifies live notifications. Empty: the endpoint is off.
     pub live_webhook_secret: SecretString,
-    /// Verifies the Stream video webhook; empty switches its endpoint off.
+    /// Verifies the Stream video webhook. Empty: the endpoint is off.
     pub stream_webhook_secret: SecretString,
 }
 

@@ -1,5 +1,5 @@
-//! Reads `database.url` before a driver sees it: the drivers log or ignore what they do not know, and that may be part of
-//! a password. What is wrong is said without repeating any value.
+//! Parses `database.url` before a driver sees it: drivers log or ignore unknown parts, which may be part of a password.
+//! Messages never repeat a value.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,6 @@ use url::Url;
 
 use super::postgres_parameters::{TAKEN, ignored};
 
-/// Why a URL of PostgreSQL cannot be taken apart.
 const ESCAPE: &str = "cannot be taken apart: in the user name and the password, percent-encode everything but letters, digits and \
                       -._~ (# is %23, ? is %3F, / is %2F, @ is %40, % is %25); it names one host, and the port is a number";
 const NO_HOST: &str = "names no host: write postgres://user:password@host/database, or give the host as a parameter: \
@@ -21,34 +20,28 @@ const SSLMODES: [&str; 6] = [
     "verify-ca",
     "verify-full",
 ];
-/// `database.url`, as a driver may see it.
+/// A parsed `database.url`.
 pub(crate) struct DatabaseUrl {
-    /// Which database.
+    /// The kind of database.
     pub(crate) kind: DatabaseKind,
-    /// For the driver: with no parameter that it does not know.
+    /// The URL for the driver, with known parameters only.
     pub(crate) text: SecretString,
-    /// Whether SQLite's file may be made when it is missing.
+    /// Whether a missing SQLite file is created.
     pub(crate) may_be_made: bool,
-    /// What was left aside, and why.
+    /// Warnings about ignored parameters.
     pub(crate) doubts: Vec<String>,
 }
 
-/// Which database a URL names.
+/// The kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DatabaseKind {
-    /// SQLite, in a file.
     File,
-    /// SQLite, in memory.
     Memory,
-    /// PostgreSQL.
     Postgres,
 }
 
 impl DatabaseUrl {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// What is wrong and what to write instead, without a value.
+    /// Parses a URL.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if let Some(rest) = text.strip_prefix("sqlite:") {
@@ -70,7 +63,7 @@ impl DatabaseUrl {
 fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-    // As the driver hands it to SQLite.
+    // The driver passes it decoded to SQLite.
     let decoded = percent_encoding::percent_decode_str(file)
         .decode_utf8()
         .map_err(|_| "names a file that is not UTF-8 when it is percent-decoded".to_owned())?;
@@ -87,7 +80,7 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
     let mut file = file;
     if decoded == ":memory:" {
         kind = DatabaseKind::Memory;
-        // The driver knows it only when nothing in it is percent-encoded.
+        // The driver recognizes it only without percent-encoding.
         file = ":memory:";
     }
     let (mut is_opened, mut is_made) = (false, false);
@@ -135,7 +128,7 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
 
 fn postgres(text: &str) -> Result<DatabaseUrl, String> {
     let (parsed, has_host) = match Url::parse(text) {
-        // `user:password@/database?host=…`, with the host as a parameter, which wins.
+        // `user:password@/database?host=…`: the `host` parameter wins.
         Err(url::ParseError::EmptyHost) => {
             (Url::parse(&text.replacen("@/", "@localhost/", 1)), false)
         }
@@ -157,7 +150,7 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
         ];
         TAKEN.contains(&key) || own.contains(&key) || key.starts_with("options[")
     };
-    // The @ before the host stands behind a character that ended the password too early.
+    // The password contains a character that ended it early, so the `@` comes later.
     let is_stray =
         |(key, value): &(String, String)| !known(key) && (key.contains('@') || value.contains('@'));
     let parts = [
@@ -179,7 +172,7 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
     if !has_host && !pairs.iter().any(names_host) {
         return Err(NO_HOST.to_owned());
     }
-    // A & in a password that is given as a parameter begins another parameter: then no name is repeated.
+    // A `&` in a password given as parameter starts another parameter: do not repeat names.
     let nameable = !pairs.iter().any(|(key, _)| key.contains("password"));
     let mut doubts = Vec::new();
     let mut kept = Vec::new();
@@ -225,7 +218,7 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
             },
         }
     }
-    // The driver would look an address in brackets up as a name.
+    // The driver would resolve a bracketed address as a name.
     if let Some(host) = url.host_str().filter(|host| host.starts_with('[')) {
         kept.insert(0, ("host".to_owned(), without_brackets(host).to_owned()));
     }

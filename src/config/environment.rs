@@ -1,9 +1,9 @@
-//! Which environment variable sets which key.
+//! Maps environment variables to keys.
 
-/// The prefix of variables that name a key by its sections: `RELAYKEEPER__RELAY__POLL_INTERVAL`.
+/// Prefix of long names: `RELAYKEEPER__RELAY__POLL_INTERVAL`.
 pub(super) const PREFIX: &str = "RELAYKEEPER__";
 
-/// The customary names and their keys (`config.toml`).
+/// Short names and their keys (`config.toml`).
 pub(super) const CUSTOMARY: [(&str, &str); 17] = [
     ("PORT", "server.port"),
     ("DATABASE_URL", "database.url"),
@@ -33,7 +33,7 @@ pub(super) const CUSTOMARY: [(&str, &str); 17] = [
     ("AGORA_WEBHOOK_SECRET", "agora.webhook_secrets"),
 ];
 
-/// The variable a person would set `key` with: its customary name, or the long form.
+/// The short name of `key`, or else its long form.
 pub(super) fn variable(key: &str) -> String {
     CUSTOMARY
         .iter()
@@ -46,8 +46,7 @@ pub(super) fn long_form(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
 }
 
-/// The environment of this process, as [`super::Settings::load`] takes it. A variable whose name or value is not
-/// Unicode is none of ours and left out.
+/// This process's environment, for [`super::Settings::load`]. Skips variables that are not Unicode.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

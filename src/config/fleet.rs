@@ -6,17 +6,17 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// The shortest lease: what is shorter expires while a database is merely slow.
+/// Minimum lease: a shorter one expires while a database is merely slow.
 const SHORTEST: Duration = Duration::from_secs(4);
 
-/// `[fleet]`: several processes on one PostgreSQL. On SQLite there is one, and nothing of this is used.
+/// `[fleet]`. Unused on SQLite, which serves one process.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FleetSettings {
-    /// How long a process that has fallen silent keeps its relays; it stops acting after half of it.
+    /// How long a silent process keeps its relays. It stops acting after half of it.
     #[serde(with = "humantime_serde")]
     pub lease: Duration,
-    /// Between two renewals of the lease.
+    /// Interval of lease renewals.
     #[serde(with = "humantime_serde")]
     pub renewal: Duration,
 }
@@ -36,7 +36,7 @@ impl FleetSettings {
         if self.lease < SHORTEST {
             report.note("fleet.lease", "must be at least 4s");
         }
-        // Two renewals may be lost before half the lease is over.
+        // Two renewals may fail before half the lease is over.
         if self.renewal * 4 > self.lease {
             report.note("fleet.renewal", "must be at most a quarter of fleet.lease");
         }

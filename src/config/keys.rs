@@ -1,5 +1,4 @@
-//! The keys there are, with the kind of value each takes: read from the `config.toml` this crate ships, which holds
-//! every key with its default (tests hold the two together).
+//! All keys and the type of each, taken from the shipped `config.toml` (a test keeps it complete).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +7,6 @@ use figment::value::{Dict, Num, Value};
 
 const SHIPPED: &str = include_str!("../../config.toml");
 
-/// The keys there are.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// `relay.poll_interval` and its default.
@@ -18,7 +16,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Those of the `config.toml` this crate ships.
+    /// Reads the shipped `config.toml`.
     pub(super) fn shipped() -> Self {
         let mut keys = Self::default();
         keys.learn("", Toml::from_str::<Dict>(SHIPPED).unwrap_or_default());
@@ -37,18 +35,15 @@ impl Keys {
         }
     }
 
-    /// Whether `key` takes a value.
     pub(super) fn is_leaf(&self, key: &str) -> bool {
         self.leaves.contains_key(key)
     }
 
-    /// Whether `key` is a section.
     pub(super) fn is_section(&self, key: &str) -> bool {
         self.sections.contains(key)
     }
 
-    /// The value that `text` is for `key`. Text that is none of the kind it takes stays text, and is refused with
-    /// all other values of the wrong kind.
+    /// Parses `text` as the type of `key`. Text that does not parse stays text; deserialization rejects it.
     pub(super) fn value_from_text(&self, key: &str, text: &str) -> Value {
         match self.leaves.get(key) {
             Some(Value::Bool(..)) => text.trim().parse::<bool>().ok().map(Value::from),
@@ -67,8 +62,7 @@ impl Keys {
         .unwrap_or_else(|| Value::from(text))
     }
 
-    /// The key nearest to one that does not exist: one of the same name in another section, else the fewest edits
-    /// away. Sections are compared with sections.
+    /// The best suggestion for an unknown key: the same name in another section, or else the smallest edit distance.
     pub(super) fn nearest(&self, wrong: &str, wants_section: bool) -> Option<&str> {
         let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
         let candidates: Vec<&String> = if wants_section {
@@ -83,7 +77,7 @@ impl Keys {
     }
 }
 
-/// `section` and `name` as one key.
+/// Joins `section` and `name`.
 pub(super) fn join(section: &str, name: &str) -> String {
     if section.is_empty() {
         name.to_owned()
@@ -92,7 +86,7 @@ pub(super) fn join(section: &str, name: &str) -> String {
     }
 }
 
-/// How many characters must be put in, left out or changed to make `b` of `a` (Levenshtein).
+/// Levenshtein distance.
 fn edits(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, from) in a.chars().enumerate() {

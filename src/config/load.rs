@@ -1,4 +1,4 @@
-//! From the file and the environment to [`Settings`], or to all that is wrong with them.
+//! Loads [`Settings`] from the file and the environment, or reports everything that is wrong.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,21 +15,19 @@ use super::environment::{CUSTOMARY, PREFIX, long_form};
 use super::keys::{Keys, join};
 use super::problem::{Origin, SettingsError, SettingsProblem};
 
-/// Read when it is there and no other file is named.
+/// Read if present and no file is named.
 const FILE: &str = "config.toml";
 
 impl Settings {
-    /// The settings of the file `path` (`./config.toml` if there is one, when `None`) and of the environment, which
-    /// wins; [`environment`](super::environment) is this process's.
+    /// Loads the file `path` (default: `./config.toml`, if present) and applies `env`, usually
+    /// [`environment`](super::environment).
     ///
-    /// Where a key has both its customary name (`PORT`) and its long form (`RELAYKEEPER__SERVER__PORT`), the long form
-    /// wins. Every environment value is text, read as the key's type wants it; lists are split at commas. `PORT` makes
-    /// `server.bind` `::` (every address, IPv4 too) unless that is set, and an `agora.api_base_url` that isn't Agora's own leaves
-    /// `agora.fallback_base_urls` empty unless they are set: credentials go only where they were meant to go.
+    /// The long form of a variable (`RELAYKEEPER__SERVER__PORT`) overrides its short name (`PORT`). Lists are comma-separated.
+    /// `PORT` also defaults `server.bind` to `::`. An `agora.api_base_url` other than Agora's own defaults
+    /// `agora.fallback_base_urls` to empty, so that credentials go nowhere else.
     ///
     /// # Errors
-    /// [`SettingsError`]: the file cannot be read or is no TOML; or some keys are unknown, of the wrong type, out of
-    /// range ([`Settings::validate`]). All such keys are told at once.
+    /// Reports all invalid and unknown keys at once.
     pub fn load(
         path: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
@@ -46,7 +44,7 @@ impl Settings {
     }
 }
 
-/// Settings on their way in: the winner for each key.
+/// The value in effect of each key, and the problems so far.
 struct Draft {
     keys: Keys,
     values: BTreeMap<String, (Value, Origin)>,
@@ -146,7 +144,7 @@ impl Draft {
         self.values.insert(key.to_owned(), (value, origin));
     }
 
-    /// Defaults that hold only beside other defaults.
+    /// Sets defaults that depend on other keys.
     fn dependent_defaults(&mut self) {
         const FALLBACKS: &str = "agora.fallback_base_urls";
         if self.values.contains_key(FALLBACKS) {
@@ -161,7 +159,7 @@ impl Draft {
     }
 
     fn finish(mut self) -> Result<Settings, SettingsError> {
-        // Every section has a default for every key, so each value can be judged alone and all be told at once.
+        // Deserializes each key alone, so that all errors are reported at once.
         let mut good = Dict::new();
         for (key, (value, origin)) in &self.values {
             let alone = nest(key, value.clone());
@@ -205,7 +203,7 @@ impl Draft {
     }
 }
 
-/// What to say about a key that does not exist.
+/// The message for an unknown key.
 fn unknown(nearest: Option<&str>) -> String {
     nearest.map_or_else(
         || "is not a setting".to_owned(),
@@ -213,7 +211,7 @@ fn unknown(nearest: Option<&str>) -> String {
     )
 }
 
-/// Puts `value` at `key` into `dict`, making the sections on the way.
+/// Inserts `value` at `key`, creating sections.
 fn put(dict: &mut Dict, key: &str, value: Value) {
     match key.split_once('.') {
         None => {
@@ -230,7 +228,7 @@ fn put(dict: &mut Dict, key: &str, value: Value) {
     }
 }
 
-/// What a key takes, from the error about a value it does not take. The value stays out of it: it may be a secret.
+/// The message for a value of the wrong type. Omits the value, which may be a secret.
 fn expectation(kind: &Kind, value: &Value) -> String {
     let expected = if let Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) = kind {
         match expected.as_str() {
@@ -254,7 +252,7 @@ fn expectation(kind: &Kind, value: &Value) -> String {
     }
 }
 
-/// The line, counted from 1, on which `key` seems to be set: for a person to look at.
+/// The line, counted from 1, that probably sets `key`.
 fn line_of(text: &str, key: &str) -> Option<usize> {
     let mut section = String::new();
     let mut found = None;
@@ -270,7 +268,7 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
         if here == key {
             return Some(number);
         }
-        // A key of an inline table, or of a header further in, stands where its longest known parent stands.
+        // A key of an inline table or a nested header is reported at its closest parent.
         if key
             .strip_prefix(here.as_str())
             .is_some_and(|rest| rest.starts_with('.'))
@@ -289,7 +287,7 @@ fn is_quoted(text: &str) -> bool {
             .any(|tag| text.starts_with(*tag) && text.ends_with(*tag))
 }
 
-/// Whether Agora serves its API there (`agora.md §1.2`).
+/// Whether `base` is one of Agora's hosts (`agora.md §1.2`).
 fn is_agoras_own(base: &str) -> bool {
     url::Url::parse(base).is_ok_and(|url| {
         url.host_str()
@@ -297,7 +295,7 @@ fn is_agoras_own(base: &str) -> bool {
     })
 }
 
-/// Reads a list of humantime strings.
+/// Deserializes a list of humantime strings.
 pub(super) fn durations<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<Duration>, D::Error> {
@@ -308,13 +306,13 @@ pub(super) fn durations<'de, D: Deserializer<'de>>(
         .collect())
 }
 
-/// Reads an address that paths are put behind: without the slash at its end.
+/// Deserializes a base URL and strips the trailing slash.
 pub(super) fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let url = String::deserialize(deserializer)?;
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// Reads a list of such addresses.
+/// Deserializes a list of base URLs.
 pub(super) fn base_urls<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<String>, D::Error> {

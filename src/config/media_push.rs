@@ -10,21 +10,21 @@ use super::problem::SettingsReport;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaPushSettings {
-    /// The product's quota.
+    /// The product's quota, per second.
     pub requests_per_second: u32,
-    /// Converters at once; 0: not known. A start above it is refused, and the rate is at most 10 % of it.
+    /// Maximum concurrent converters; 0: unknown. Starts above it are refused, and the rate is at most 10 % of it.
     pub max_concurrent: u32,
     /// `cn`, `ap`, `na` or `eu`.
     pub region: String,
-    /// A converter whose channel is empty for this long destroys itself.
+    /// A converter in an empty channel destroys itself after this.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Between looks at a converter.
+    /// Interval of converter polls.
     #[serde(with = "humantime_serde")]
     pub query_interval: Duration,
     /// Whether Agora transcodes.
     pub mode: MediaPushMode,
-    /// The picture, when it does.
+    /// Resolution and bit rate when transcoding.
     pub video: MediaPushVideoSettings,
 }
 
@@ -42,29 +42,29 @@ impl Default for MediaPushSettings {
     }
 }
 
-/// Whether Agora transcodes what it pushes.
+/// Whether Agora transcodes the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaPushMode {
-    /// `transcodeOptions`: a canvas of fixed size, whatever the seller sends.
+    /// `transcodeOptions`: a canvas of fixed size.
     Transcoded,
-    /// `rawOptions`: the seller's stream as it is.
+    /// `rawOptions`: the seller's stream unchanged.
     Raw,
 }
 
-/// `agora.media_push.video`: the picture of a transcoded converter.
+/// `[agora.media_push.video]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaPushVideoSettings {
-    /// Pixels.
+    /// In pixels.
     pub width: u32,
-    /// Pixels.
+    /// In pixels.
     pub height: u32,
-    /// Frames a second.
+    /// Frames per second.
     pub frame_rate: u32,
-    /// Between two key frames: 2 to 10 (Cloudflare's limits).
+    /// Key frame interval: 2 to 10 s (Cloudflare's limits).
     pub gop_seconds: u32,
-    /// kbit/s, at least 2,000 with the audio (Cloudflare's limit).
+    /// In kbit/s, at least 2,000 with the audio (Cloudflare's limit).
     pub bitrate_kbps: u32,
 }
 
@@ -81,7 +81,7 @@ impl Default for MediaPushVideoSettings {
 }
 
 impl MediaPushSettings {
-    /// Ranges from `agora.md §4.3, §4.8, §4.10`; the key frames and the least bit rate are Cloudflare's (`cloudflare-stream.md §6.1`).
+    /// Ranges: `agora.md §4.3, §4.8, §4.10`; key frames and lowest bit rate: `cloudflare-stream.md §6.1`.
     pub(super) fn check(&self, report: &mut SettingsReport) {
         report.within(
             "agora.media_push.requests_per_second",
@@ -98,7 +98,7 @@ impl MediaPushSettings {
             report.note("agora.media_push.idle_timeout", "must be 5s to 1 day");
         }
         let video = &self.video;
-        report.picture("agora.media_push.video", video.width, video.height, 66);
+        report.resolution("agora.media_push.video", video.width, video.height, 66);
         report.within(
             "agora.media_push.video.frame_rate",
             video.frame_rate,

@@ -1,7 +1,4 @@
-//! Settings: `config.toml` < environment < flags. Secrets cannot be printed.
-//!
-//! [`Settings::load`] reads them, [`Settings::validate`] refuses what cannot work, [`Settings::warnings`] tells what
-//! looks wrong, and [`Settings::missing_for_serve`] what real vendors need and nobody has set.
+//! Settings: `config.toml`, overridden by the environment, overridden by flags. Secrets are never printed.
 
 mod agora;
 mod cloud_recording;
@@ -45,34 +42,34 @@ pub use webhooks::WebhooksSettings;
 
 use serde::Deserialize;
 
-/// Everything relaykeeper can be told.
+/// All settings, one field per section.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How this service is reached.
+    /// `[server]`.
     pub server: ServerSettings,
-    /// Where state is kept.
+    /// `[database]`.
     pub database: DatabaseSettings,
-    /// The threads of a process.
+    /// `[runtime]`.
     pub runtime: RuntimeSettings,
-    /// Several processes on one PostgreSQL.
+    /// `[fleet]`.
     pub fleet: FleetSettings,
-    /// Who may call.
+    /// `[auth]`.
     pub auth: AuthSettings,
-    /// The life of a relay.
+    /// `[relay]`.
     pub relay: RelaySettings,
-    /// What removes orphans and pays cleanup jobs.
+    /// `[janitor]`.
     pub janitor: JanitorSettings,
-    /// What holds for every vendor call.
+    /// `[vendors]`.
     pub vendors: VendorsSettings,
-    /// Cloudflare Stream.
+    /// `[cloudflare]`.
     pub cloudflare: CloudflareSettings,
-    /// Agora.
+    /// `[agora]`.
     pub agora: AgoraSettings,
-    /// Prices the cost ledger uses.
+    /// `[pricing]`.
     pub pricing: PricingSettings,
-    /// Webhooks to the marketplace.
+    /// `[webhooks]`.
     pub webhooks: WebhooksSettings,
-    /// Logs and traces.
+    /// `[telemetry]`.
     pub telemetry: TelemetrySettings,
 }

@@ -1,17 +1,17 @@
-//! Ranges of IP addresses: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+//! IP address ranges: `10.0.0.0/8`, `2001:db8::/32`, or a single address.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A range of IP addresses.
+/// An IP address range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
-    /// How many leading bits of an address decide.
+    /// Prefix length in bits.
     length: u8,
 }
 
-/// The text is no range of IP addresses.
+/// The text is not an IP address range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no IP address, and no range such as 10.0.0.0/8")]
 pub struct NotANetwork;
@@ -33,7 +33,7 @@ impl FromStr for Network {
         if length > longest {
             return Err(NotANetwork);
         }
-        // IPv4 wrapped in IPv6 is IPv4: callers' addresses are compared in that form.
+        // IPv4-mapped IPv6 becomes IPv4, the form in which callers are compared.
         match address.to_canonical() {
             canonical @ IpAddr::V4(_) if address.is_ipv6() && length >= 96 => Ok(Self {
                 address: canonical,
@@ -45,7 +45,7 @@ impl FromStr for Network {
 }
 
 impl Network {
-    /// Whether `address` is in this range. An IPv4 address wrapped in IPv6 is the IPv4 address.
+    /// Whether `address` is in the range. IPv4-mapped IPv6 counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let same = |ours: u128, theirs: u128, width: u32| {

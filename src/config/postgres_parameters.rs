@@ -1,6 +1,6 @@
-//! The parameters of a PostgreSQL URL, by name. The lists are closed: a name that is in none may be part of a password.
+//! PostgreSQL URL parameters. Names outside these closed lists are not repeated: they may be part of a password.
 
-/// Parameters the driver understands and whose values it takes as they are.
+/// Parameters that the driver supports.
 pub(super) const TAKEN: [&str; 12] = [
     "application_name",
     "dbname",
@@ -15,7 +15,7 @@ pub(super) const TAKEN: [&str; 12] = [
     "sslrootcert",
     "user",
 ];
-/// Parameters of other clients, poolers and providers that are left aside.
+/// Parameters of other clients, poolers and providers; ignored with a warning.
 const IGNORED: [&str; 96] = [
     "adapter",
     "async_fallback",
@@ -115,7 +115,7 @@ const IGNORED: [&str; 96] = [
     "uselibpqcompat",
 ];
 
-/// The name of a parameter of other clients, in any case.
+/// The ignored parameter of this name, in any case.
 pub(super) fn ignored(key: &str) -> Option<&'static str> {
     let mut names = IGNORED.into_iter();
     names.find(|name| name.eq_ignore_ascii_case(key))

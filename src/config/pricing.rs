@@ -1,4 +1,4 @@
-//! Prices the cost ledger uses.
+//! Prices for the cost ledger.
 
 use serde::Deserialize;
 
@@ -8,9 +8,9 @@ use super::problem::SettingsReport;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PricingSettings {
-    /// A minute stored at Cloudflare.
+    /// Minutes stored at Cloudflare.
     pub cloudflare_stored: f64,
-    /// A minute of the egress.
+    /// Egress minutes.
     pub agora: f64,
 }
 
@@ -23,17 +23,17 @@ impl Default for PricingSettings {
     }
 }
 
-/// No price is higher, in US dollars per 1,000 minutes.
+/// Upper limit, in US dollars per 1,000 minutes.
 const HIGHEST: f64 = 1_000_000.0;
 
 impl PricingSettings {
-    /// [`Pricing::cloudflare_stored`] in millionths of a dollar per 1,000 minutes, exact.
+    /// Storage price in exact micro-dollars per 1,000 minutes.
     #[must_use]
     pub fn cloudflare_stored_micros(&self) -> u64 {
         micros(self.cloudflare_stored).unwrap_or_default()
     }
 
-    /// [`Pricing::agora`] in millionths of a dollar per 1,000 minutes, exact.
+    /// Egress price in exact micro-dollars per 1,000 minutes.
     #[must_use]
     pub fn agora_micros(&self) -> u64 {
         micros(self.agora).unwrap_or_default()
@@ -54,8 +54,8 @@ impl PricingSettings {
     }
 }
 
-/// A price in millionths of a dollar, by way of its decimals: no binary fraction gets a say. `None` when it is
-/// negative, too high or has more than six decimals.
+/// Converts a price to micro-dollars through its decimal digits, without binary rounding. `None`: negative, too high,
+/// or more than six decimals.
 fn micros(price: f64) -> Option<u64> {
     if !(0.0..=HIGHEST).contains(&price) {
         return None;

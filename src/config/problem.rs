@@ -1,4 +1,4 @@
-//! What is wrong with the settings, told without a setting's value where that may be a secret.
+//! Problems with the settings. Messages never contain a value that may be secret.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -9,15 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::environment::variable;
 
-/// No duration may be longer: far past any use, and far from where calendars overflow.
+/// Upper limit of durations: far below the overflow of calendars.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Where a setting came from.
+/// The origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A settings file, and the line when it could be told.
+    /// A file, and the line if known.
     File(PathBuf, Option<usize>),
-    /// This environment variable.
+    /// An environment variable.
     Environment(String),
 }
 
@@ -31,14 +31,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One thing that is wrong, or odd, about one setting.
+/// A problem with one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsProblem {
-    /// The setting: `relay.poll_interval`.
+    /// The key: `relay.poll_interval`.
     pub key: String,
-    /// Where it was set; `None` for a default, and when the settings were not loaded but made.
+    /// Where it was set, unless it is a default.
     pub origin: Option<Origin>,
-    /// What is wrong. Never holds a secret.
+    /// The message. Never contains a secret.
     pub message: String,
 }
 
@@ -51,14 +51,14 @@ impl fmt::Display for SettingsProblem {
     }
 }
 
-/// A setting that is missing, and how to come by it.
+/// A missing setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingSetting {
-    /// The setting: `cloudflare.api_token`.
+    /// The key: `cloudflare.api_token`.
     pub key: &'static str,
-    /// The environment variable that sets it: `CLOUDFLARE_STREAM_API_TOKEN`.
+    /// Its variable: `CLOUDFLARE_STREAM_API_TOKEN`.
     pub env: String,
-    /// What it is for and where to get it: a sentence.
+    /// What it is for and where to get it.
     pub how: &'static str,
 }
 
@@ -78,31 +78,31 @@ impl fmt::Display for MissingSetting {
     }
 }
 
-/// Why settings cannot be used.
+/// An error that prevents loading.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The settings file cannot be read.
+    /// The file is unreadable.
     #[error("the settings file {} cannot be read: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// The settings file is not TOML. The line itself is not shown: it may hold a secret.
+    /// The file is not TOML. The line itself is omitted: it may contain a secret.
     #[error("the settings file {}{} is not TOML: {message}", path.display(), line.map(|line| format!(", line {line},")).unwrap_or_default())]
     Syntax {
-        /// The file.
+        /// The path.
         path: PathBuf,
         /// The line, counted from 1.
         line: Option<usize>,
-        /// The parser's own words.
+        /// The parser's message.
         message: String,
     },
-    /// Settings that are unknown, of the wrong type, out of range or in contradiction: all there are.
+    /// Keys that are unknown, of the wrong type, out of range or contradictory.
     #[error("{} wrong with the settings:{}", if problems.len() == 1 { "one thing is" } else { "some things are" }, lines(problems))]
     Refused {
-        /// All that is wrong, in the order of the keys.
+        /// All problems, in key order.
         problems: Vec<SettingsProblem>,
     },
 }
@@ -114,14 +114,13 @@ fn lines(problems: &[SettingsProblem]) -> String {
         .collect()
 }
 
-/// Collects what is wrong, so that all of it can be told at once.
+/// Collects all problems, to report them at once.
 #[derive(Debug, Default)]
 pub(super) struct SettingsReport {
     pub(super) problems: Vec<SettingsProblem>,
 }
 
 impl SettingsReport {
-    /// Notes what is wrong with `key`.
     pub(super) fn note(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push(SettingsProblem {
             key: key.to_owned(),
@@ -130,7 +129,7 @@ impl SettingsReport {
         });
     }
 
-    /// A count, size or rate must lie in `range`.
+    /// Requires `value` to be in `range`.
     pub(super) fn within(&mut self, key: &str, value: u32, range: RangeInclusive<u32>, unit: &str) {
         if !range.contains(&value) {
             let (least, most) = range.into_inner();
@@ -143,8 +142,8 @@ impl SettingsReport {
         }
     }
 
-    /// A picture's sides must be `least` to 1920 pixels, and its area no more than that of 1920 × 1080.
-    pub(super) fn picture(&mut self, section: &str, width: u32, height: u32, least: u32) {
+    /// Requires sides of `least` to 1920 pixels and at most the area of 1920 × 1080.
+    pub(super) fn resolution(&mut self, section: &str, width: u32, height: u32, least: u32) {
         self.within(&format!("{section}.width"), width, least..=1920, " pixels");
         self.within(
             &format!("{section}.height"),
@@ -160,7 +159,7 @@ impl SettingsReport {
         }
     }
 
-    /// A duration must be positive.
+    /// Requires a positive duration.
     pub(super) fn positive(&mut self, key: &str, value: Duration) {
         if value.is_zero() {
             self.note(key, "must be longer than zero");
@@ -168,14 +167,14 @@ impl SettingsReport {
         self.bounded(key, value);
     }
 
-    /// A duration may be zero, but not endless.
+    /// Allows zero, with an upper limit.
     pub(super) fn bounded(&mut self, key: &str, value: Duration) {
         if value > LONGEST {
             self.note(key, "must not be longer than 100 years");
         }
     }
 
-    /// An address must be that of a web server, and bear no credentials.
+    /// Requires an HTTP(S) URL without credentials.
     pub(super) fn http_url(&mut self, key: &str, text: &str) {
         let Ok(url) = url::Url::parse(text) else {
             self.note(key, "is not a URL such as https://example.com");
@@ -188,7 +187,7 @@ impl SettingsReport {
         }
     }
 
-    /// As [`SettingsReport::http_url`], and other paths are put behind it: no query, no fragment.
+    /// Requires an HTTP(S) URL without query and fragment: paths are appended.
     pub(super) fn base_url(&mut self, key: &str, text: &str) {
         self.http_url(key, text);
         if text.contains(['?', '#']) {
@@ -196,14 +195,14 @@ impl SettingsReport {
         }
     }
 
-    /// A credential must be free of what copying leaves behind.
+    /// Rejects whitespace and control characters, which copying leaves behind.
     pub(super) fn credential(&mut self, key: &str, text: &str) {
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
             self.note(key, "holds a blank, a line end or a control character");
         }
     }
 
-    /// A list of secrets holds no empty one: anybody could present that.
+    /// Rejects empty entries, which would match an empty token.
     pub(super) fn secrets(&mut self, key: &str, secrets: &[SecretString]) {
         for secret in secrets {
             if secret.expose_secret().is_empty() {

@@ -1,5 +1,4 @@
-//! Who can reach an address: what vendors call must be on the Internet, and this service must not be made to call what only
-//! its own network reaches.
+//! Decides whether an address is public: vendors must reach ours, and webhooks must not reach private ones.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +7,7 @@ use url::{Host, Url};
 use super::{AgoraBackend, Settings};
 
 impl Settings {
-    /// Why Agora's cloud browser cannot open the page it is to record, where the address alone says so.
+    /// Why Agora's cloud browser cannot open the recorded page, as far as its URL shows.
     #[must_use]
     pub fn page_out_of_reach(&self) -> Option<String> {
         if self.agora.backend != AgoraBackend::CloudRecording {
@@ -33,7 +32,7 @@ impl Settings {
     }
 }
 
-/// Ends of names that no resolver of the Internet knows: reserved (RFC 2606, 6761, 6762, 8375), or customary at home and at work.
+/// Name suffixes that public resolvers do not know: reserved (RFC 2606, 6761, 6762, 8375) or customary.
 const LOCAL_ENDS: [&str; 13] = [
     ".corp",
     ".example",
@@ -50,13 +49,13 @@ const LOCAL_ENDS: [&str; 13] = [
     ".test",
 ];
 
-/// Names that are kept for private networks. The dot at the end that a name may be written with says nothing.
+/// Whether a host name, with or without a trailing dot, is private.
 fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     !name.contains('.') || LOCAL_ENDS.iter().any(|end| name.ends_with(end))
 }
 
-/// Whether anybody on the Internet could be there.
+/// Whether the address is publicly routable.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -73,14 +72,14 @@ fn is_public_v4(v4: Ipv4Addr) -> bool {
         || v4.is_documentation()
         || a == 0
         || a >= 240
-        // Carriers' own (RFC 6598), protocol assignments (RFC 6890), benchmarks (RFC 2544).
+        // Carrier-grade NAT (RFC 6598), protocol assignments (RFC 6890), benchmarks (RFC 2544).
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
         || (a == 198 && (b == 18 || b == 19));
     !special
 }
 
-/// Global unicast is 2000::/3; addresses in which an IPv4 one is wrapped lead to that one.
+/// Global unicast is 2000::/3. Addresses that embed IPv4 are judged by it.
 fn is_public_v6(v6: Ipv6Addr) -> bool {
     let [a, b, c, d, e, f, g, h] = v6.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
@@ -88,7 +87,7 @@ fn is_public_v6(v6: Ipv6Addr) -> bool {
         (0, 0) if (c, d, e, f) == (0, 0, 0, 0xffff) => is_public_v4(v4(g, h)),
         (0x64, 0xff9b) if (c, d, e, f) == (0, 0, 0, 0) => is_public_v4(v4(g, h)),
         (0x2002, _) => is_public_v4(v4(b, c)),
-        // Documentation, and what tunnels or is reserved for protocols.
+        // Documentation, tunnels, protocol assignments.
         (0x2001, 0x0db8 | 0..=0x01ff) | (0x3fff, 0..=0x0fff) => false,
         _ => (a & 0xe000) == 0x2000,
     }

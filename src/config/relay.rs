@@ -1,4 +1,4 @@
-//! The life of a relay, and what cleans up behind it.
+//! The life cycle of relays, and the janitor.
 
 use std::time::Duration;
 
@@ -6,51 +6,51 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// What becomes of a live input when its relay has ended.
+/// What happens to the live input after its relay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LiveInputRetention {
-    /// It is deleted; its recordings stay.
+    /// Deleted; its recordings stay.
     Delete,
-    /// It is kept, disabled.
+    /// Kept, disabled.
     Keep,
 }
 
-/// `[relay]`: the life of a relay.
+/// `[relay]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RelaySettings {
-    /// Names this deployment in our tag on vendor objects: `[a-z0-9-]{1,16}`.
+    /// The deployment's name in resource tags: `[a-z0-9-]{1,16}`.
     pub deployment: String,
-    /// Between looks until live, and while interrupted.
+    /// Poll interval before live and while interrupted.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
-    /// From accepting a start to the egress accepting.
+    /// Deadline from accepted start to accepted egress.
     #[serde(with = "humantime_serde")]
     pub provisioning_timeout: Duration,
-    /// From the egress accepting to live.
+    /// Deadline from accepted egress to live.
     #[serde(with = "humantime_serde")]
     pub live_timeout: Duration,
-    /// Between looks while live.
+    /// Poll interval while live.
     #[serde(with = "humantime_serde")]
     pub live_check_interval: Duration,
-    /// How long the seller may be away.
+    /// How long the seller may be absent.
     #[serde(with = "humantime_serde")]
     pub reconnect_window: Duration,
-    /// How long the feed may be gone; sent to Cloudflare as `recording.timeoutSeconds`.
+    /// How long the feed may be absent; sent to Cloudflare as `recording.timeoutSeconds`.
     #[serde(with = "humantime_serde")]
     pub feed_timeout: Duration,
-    /// The longest a relay stays live, interruptions included, unless its start says otherwise.
+    /// Maximum live time, interruptions included, unless the start sets another.
     #[serde(with = "humantime_serde")]
     pub max_duration: Duration,
-    /// From the first answered look for recordings to giving up.
+    /// Deadline for recordings, from the first answered poll.
     #[serde(with = "humantime_serde")]
     pub recording_timeout: Duration,
-    /// Cloudflare's `deleteRecordingAfterDays` (30 to 1096) unless a start says otherwise.
+    /// Default of Cloudflare's `deleteRecordingAfterDays` (30 to 1096).
     pub delete_recording_after_days: u16,
     /// What becomes of the live input when its relay has ended.
     pub live_input_retention: LiveInputRetention,
-    /// How long a start waits for the egress to accept before it answers 202.
+    /// How long a start waits for the egress before it answers 202.
     #[serde(with = "humantime_serde")]
     pub start_wait: Duration,
 }
@@ -74,14 +74,14 @@ impl Default for RelaySettings {
     }
 }
 
-/// `[janitor]`: what removes orphans and pays cleanup jobs.
+/// `[janitor]`: removal of orphans.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JanitorSettings {
-    /// Between two passes.
+    /// Interval of passes.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
-    /// An object younger than this is never an orphan.
+    /// Minimum age of an orphan.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
 }
@@ -96,7 +96,7 @@ impl Default for JanitorSettings {
 }
 
 impl RelaySettings {
-    /// [`Relay::feed_timeout`] as Cloudflare takes it: in whole seconds, rounded up.
+    /// The feed timeout in whole seconds, rounded up, as Cloudflare takes it.
     #[must_use]
     pub fn feed_timeout_seconds(&self) -> u32 {
         let seconds = self.feed_timeout.as_secs() + u64::from(self.feed_timeout.subsec_nanos() > 0);
@@ -116,7 +116,7 @@ impl RelaySettings {
         report.positive("relay.max_duration", self.max_duration);
         report.positive("relay.recording_timeout", self.recording_timeout);
         report.bounded("relay.start_wait", self.start_wait);
-        // A `timeoutSeconds` of 0 is stored as null: the platform's default (`cloudflare-stream.md §2.2`).
+        // Cloudflare stores a `timeoutSeconds` of 0 as null: its default (`cloudflare-stream.md §2.2`).
         if self.feed_timeout.is_zero() || self.feed_timeout > Duration::from_secs(86_400) {
             report.note(
                 "relay.feed_timeout",

@@ -4,23 +4,23 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// More threads than any machine this runs on has use for: a slip.
+/// Upper limit against typing errors.
 const MOST: u32 = 1024;
 
-/// `[runtime]`: the threads of a process. 0 is one for each processor.
+/// `[runtime]`: threads. 0 means one per processor.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuntimeSettings {
-    /// Those that answer HTTP.
+    /// Threads that serve HTTP.
     pub http_workers: u32,
-    /// Those that relays' actors live on.
+    /// Threads that run relay actors.
     pub arbiters: u32,
-    /// Those that carry calls to vendors and the database.
+    /// Threads for vendor and database calls.
     pub tokio_workers: u32,
 }
 
 impl RuntimeSettings {
-    /// How many threads a setting of this section means.
+    /// The thread count that a setting means.
     pub(crate) fn threads(setting: u32) -> usize {
         match setting {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

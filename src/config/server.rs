@@ -1,4 +1,4 @@
-//! How this service is reached, where it keeps its state and who may call it.
+//! The API server, its database and its tokens.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,39 +10,39 @@ use super::database_url::{DatabaseKind, DatabaseUrl};
 use super::network::Network;
 use super::problem::SettingsReport;
 
-/// A token shorter than this may be guessed.
+/// Shorter tokens are warned about.
 const SHORT_TOKEN: usize = 16;
 
-/// `[server]`: how this service is reached.
+/// `[server]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
-    /// The address to listen on.
+    /// Listen address.
     pub bind: String,
-    /// The port to listen on; 0 takes a free one.
+    /// Listen port; 0: any free port.
     pub port: u16,
-    /// How vendors' webhooks and Agora's cloud browser reach this service; empty when they cannot.
+    /// The URL at which vendors reach this service. Empty: unreachable.
     #[serde(deserialize_with = "super::load::base_url")]
     pub public_url: String,
-    /// How long requests in flight may take to finish after SIGTERM.
+    /// Time for in-flight requests to finish after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
-    /// How long a request's head may take to arrive, and its body.
+    /// Deadline for a request's headers, and again for its body.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
-    /// Requests a second for each token; 0: no limit.
+    /// Requests per second per token; 0: unlimited.
     pub requests_per_second: u32,
-    /// Connections at once.
+    /// Maximum concurrent connections.
     pub max_connections: u32,
-    /// Connections at once of one address on which no valid token was shown; an IPv6 /64 is one address.
+    /// Maximum concurrent connections per address without a valid token. An IPv6 /64 counts as one address.
     pub connections_per_address: u32,
-    /// The origins whose pages may call from a browser: `https://shop.example`.
+    /// Origins allowed by CORS: `https://shop.example`.
     pub cors_origins: Vec<String>,
-    /// The proxies in front, as addresses or ranges: `10.0.0.0/8`. Only these are believed in `X-Forwarded-For` and `Forwarded`.
+    /// Addresses or ranges of proxies whose `X-Forwarded-For` and `Forwarded` are trusted: `10.0.0.0/8`.
     pub trusted_proxies: Vec<String>,
-    /// A certificate chain in PEM: then only TLS is spoken. Empty: TLS is for what stands in front.
+    /// PEM certificate chain; enables TLS. Empty: plain HTTP.
     pub tls_certificate: PathBuf,
-    /// Its key, in PEM.
+    /// PEM private key.
     pub tls_key: PathBuf,
 }
 
@@ -65,16 +65,16 @@ impl Default for ServerSettings {
     }
 }
 
-/// `[database]`: where state is kept.
+/// `[database]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseSettings {
-    /// `sqlite://…` or `postgres://…`. May hold a password, so it is a secret.
+    /// `sqlite://…` or `postgres://…`. May contain a password.
     pub url: SecretString,
-    /// How long a relay's journal is kept after its end.
+    /// How long journals are kept after the relay's end.
     #[serde(with = "humantime_serde")]
     pub journal_retention: Duration,
-    /// The most connections that read, for the API's lists and the console; one more writes.
+    /// Maximum read connections. One more connection writes.
     pub read_connections: u32,
 }
 
@@ -92,9 +92,9 @@ impl Default for DatabaseSettings {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
-    /// Tokens that reach `/v1` and `/trpc`.
+    /// Tokens for `/v1` and `/trpc`.
     pub api_tokens: Vec<SecretString>,
-    /// Tokens that reach those and `/admin`.
+    /// Tokens for those and `/admin`.
     pub admin_tokens: Vec<SecretString>,
 }
 
@@ -131,7 +131,7 @@ impl ServerSettings {
             "",
         );
         for origin in &self.cors_origins {
-            // As a browser writes it: scheme and host, and a port only if it is not the usual one.
+            // Browsers send scheme, host and a non-default port only.
             let url = url::Url::parse(origin).ok();
             if url.is_none_or(|url| url.origin().ascii_serialization() != *origin) {
                 report.note(
@@ -158,14 +158,14 @@ impl ServerSettings {
 }
 
 impl DatabaseSettings {
-    /// Whether it is SQLite in memory: gone with the process.
+    /// Whether the database is SQLite in memory, which a restart loses.
     #[must_use]
     pub fn is_in_memory(&self) -> bool {
         let url = DatabaseUrl::parse(self.url.expose_secret());
         url.is_ok_and(|url| url.kind == DatabaseKind::Memory)
     }
 
-    /// Whether SQLite's file is to be there already: the URL says how it is opened, and not that it may be made.
+    /// Whether the SQLite file must exist: the URL has a mode other than `rwc`.
     pub(crate) fn must_exist(&self) -> bool {
         let url = DatabaseUrl::parse(self.url.expose_secret());
         url.is_ok_and(|url| !url.may_be_made)

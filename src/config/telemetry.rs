@@ -1,27 +1,27 @@
-//! How logs look, and where traces go.
+//! Logs and traces.
 
 use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One line an event, for people; with colours on a terminal.
+    /// One line per event, with colours on a terminal.
     #[default]
     Pretty,
-    /// One JSON object an event, for machines.
+    /// One JSON object per event.
     Json,
 }
 
-/// `[telemetry]`: logs and traces.
+/// `[telemetry]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// How log lines look. `--log-format` wins.
+    /// Overridden by `--log-format`.
     pub log_format: LogFormat,
-    /// An OpenTelemetry collector that takes traces over OTLP/HTTP: `http://localhost:4318`; empty: none.
+    /// OTLP/HTTP collector of traces: `http://localhost:4318`. Empty: no traces.
     pub otlp_endpoint: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the settings must keep to, together.
+//! Checks that span several sections.
 
 use std::time::Duration;
 
@@ -7,15 +7,14 @@ use secrecy::{ExposeSecret, SecretString};
 use super::problem::{MissingSetting, SettingsError, SettingsProblem, SettingsReport};
 use super::{AgoraBackend, Settings};
 
-/// By how much a converter must outlive the waits it serves.
+/// Margin by which a converter must outlive the waits it serves.
 const IDLE_MARGIN: Duration = Duration::from_secs(30);
 
 impl Settings {
-    /// Refuses values out of range and contradictions between them. [`Settings::load`] has done so already; call it
-    /// after changing something.
+    /// Rejects values out of range and contradictions. [`Settings::load`] calls it.
     ///
     /// # Errors
-    /// [`SettingsError::Refused`] with all there is to say, at once.
+    /// [`SettingsError::Refused`] with all problems.
     pub fn validate(&self) -> Result<(), SettingsError> {
         let mut report = SettingsReport::default();
         self.server.check(&mut report);
@@ -41,7 +40,7 @@ impl Settings {
         }
     }
 
-    /// A converter whose channel is empty must not destroy itself while a relay still waits for its seller.
+    /// A converter in an empty channel must not destroy itself while its relay waits for the seller.
     fn check_idle_timeout(&self, report: &mut SettingsReport) {
         if self.agora.backend != AgoraBackend::MediaPush {
             return;
@@ -56,7 +55,7 @@ impl Settings {
         }
     }
 
-    /// What looks wrong but may be meant: for `check`, and for the log when the service starts.
+    /// Warnings for `check` and the startup log.
     #[must_use]
     pub fn warnings(&self) -> Vec<SettingsProblem> {
         let mut report = SettingsReport::default();
@@ -77,7 +76,7 @@ impl Settings {
         report.problems
     }
 
-    /// The hours a relay of `relay.max_duration` asks of Cloud Recording, before the ceiling.
+    /// The recording hours that a relay of `relay.max_duration` requests.
     fn recording_hours(&self) -> u64 {
         self.relay
             .max_duration
@@ -87,7 +86,7 @@ impl Settings {
             .div_ceil(3600)
     }
 
-    /// What `serve` needs before it can work with the real vendors on the chosen backend, and nobody has set.
+    /// The unset settings that `serve` needs for the real vendors on the configured backend.
     #[must_use]
     pub fn missing_for_serve(&self) -> Vec<MissingSetting> {
         let unset = |secret: &SecretString| secret.expose_secret().is_empty();

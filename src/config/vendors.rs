@@ -1,4 +1,4 @@
-//! What holds for every vendor call.
+//! Settings of all vendor calls.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// `[vendors]`: what holds for every vendor call.
+/// `[vendors]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VendorsSettings {
-    /// How long a read may take.
+    /// Timeout of reads.
     #[serde(with = "humantime_serde")]
     pub read_timeout: Duration,
-    /// How long a call that changes something may take.
+    /// Timeout of writes.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
-    /// The most connections kept open to each host while nobody uses them.
+    /// Maximum idle connections per host.
     pub idle_connections: u32,
 }
 

@@ -9,17 +9,17 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// `[webhooks]`: to the marketplace.
+/// `[webhooks]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhooksSettings {
-    /// The marketplace's receiver; empty: none. May hold a secret in its path, so it is not logged.
+    /// The marketplace's endpoint. Empty: none. Not logged: its path may be secret.
     pub endpoint: String,
-    /// `whsec_…`; the first signs.
+    /// `whsec_…`; the first one signs.
     pub secrets: Vec<SecretString>,
-    /// Let the endpoint be a private or loopback address.
+    /// Allow a private or loopback address.
     pub allow_private: bool,
-    /// How long the receiver may take to answer.
+    /// Response timeout.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
 }
@@ -36,7 +36,7 @@ impl Default for WebhooksSettings {
 }
 
 impl WebhooksSettings {
-    /// The key of the first secret; none when there is none, or it is none.
+    /// The key of the first secret, if there is a valid one.
     #[must_use]
     pub fn signing_key(&self) -> Option<SecretSlice<u8>> {
         key(self.secrets.first()?).map(Into::into)
@@ -84,7 +84,7 @@ impl WebhooksSettings {
     }
 }
 
-/// What is behind `whsec_`.
+/// Decodes the part after `whsec_`.
 fn key(secret: &SecretString) -> Option<Vec<u8>> {
     let text = secret.expose_secret().strip_prefix("whsec_")?;
     STANDARD.decode(text).ok().filter(|key| !key.is_empty())

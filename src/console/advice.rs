@@ -1,17 +1,13 @@
-//! What an outcome means, and what to try: for the person who has to do something about it.
+//! What an outcome means, and what an operator can do about it.
 
 use crate::relay::OutcomeCode;
 
-/// An outcome, explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Advice {
-    /// What it means.
     pub(super) means: &'static str,
-    /// What to try.
     pub(super) try_this: &'static str,
 }
 
-/// The advice for an outcome.
 pub(super) fn advice(code: OutcomeCode) -> Advice {
     let (means, try_this) = match code {
         OutcomeCode::StoppedByRequest => (

@@ -1,4 +1,4 @@
-//! The console's style and script: part of the program.
+//! The console's stylesheet and scripts, embedded in the binary.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -16,9 +16,9 @@ pub(super) async fn asset(name: web::Path<String>) -> Result<HttpResponse, Probl
         "live.js" => (JAVASCRIPT, include_str!("assets/live.js")),
         "act.js" => (JAVASCRIPT, include_str!("assets/act.js")),
         "icon.svg" => ("image/svg+xml", include_str!("assets/icon.svg")),
-        _ => return Err(Problem::not_found("There is no such file.")),
+        _ => return Err(Problem::not_found("No such file.")),
     };
-    // A new version of the program must not meet a script of the old one for long.
+    // Short: after an update, pages must not run old scripts for long.
     Ok(HttpResponse::Ok()
         .content_type(kind)
         .insert_header((CACHE_CONTROL, "max-age=60"))

@@ -1,4 +1,4 @@
-//! How often somebody may try to sign in: wrong tokens are counted by whence they come, and all together.
+//! Limits sign-in attempts: counts wrong tokens per address and in total.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,14 +7,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Wrong tokens are counted over so long.
+/// Window of the counts.
 const WINDOW: Duration = Duration::from_secs(60);
-/// So many may come from one place.
+/// Limit per address.
 const LIMIT_PER_ADDRESS: u32 = 10;
-/// So many from everywhere: more than that fill a log.
+/// Total limit, so that spoofed addresses do not help; more would flood the log.
 const LIMIT_TOTAL: u32 = 200;
 
-/// Counts wrong tokens.
 #[derive(Debug)]
 pub(super) struct SignInAttempts(Mutex<AttemptWindow>);
 
@@ -34,8 +33,7 @@ impl SignInAttempts {
         }))
     }
 
-    /// Counts a wrong token from here. How long to wait before the next one, when there were too many; then it is not counted,
-    /// so that no more is kept than may come.
+    /// Counts a wrong token. Returns how long to wait if a limit is reached; then it is not counted, which bounds memory.
     pub(super) fn failed(&self, origin: IpAddr, now: Instant) -> Option<Duration> {
         let mut window = self.window(now);
         let here = window.by_address.get(&origin).copied().unwrap_or_default();

@@ -1,29 +1,25 @@
-//! Where things lie in a chart: across in percent, so that a chart fills its index and its letters keep their size; down in
-//! pixels.
+//! Chart geometry: percent horizontally, so that charts scale and text does not; pixels vertically.
 
 use std::fmt;
 
-/// How high a chart is, in pixels.
+/// Chart height in pixels.
 pub(super) const HEIGHT: u64 = 160;
-/// The most labels below a chart.
 const MAX_LABELS: usize = 7;
 
-/// Hundredths of a percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Percent(u64);
 
 impl Percent {
-    /// `part` of `whole`, at most all of it.
+    /// `part` of `whole`, at most 100 %.
     pub(super) fn of(part: u64, whole: u64) -> Self {
         Self(part.saturating_mul(10_000) / whole.max(1)).min(Self(10_000))
     }
 
-    /// From `self` to a later index.
+    /// The distance to `end`.
     pub(super) fn to(self, end: Self) -> Self {
         Self(end.0.saturating_sub(self.0))
     }
 
-    /// Whether it is so many percent at least.
     pub(super) fn is_at_least(self, percent: u64) -> bool {
         self.0 >= percent * 100
     }
@@ -35,19 +31,18 @@ impl fmt::Display for Percent {
     }
 }
 
-/// A line across, and what it stands for.
+/// A horizontal line.
 pub(super) struct GridLine {
     pub(super) y: u64,
     pub(super) label: String,
 }
 
-/// What one column is made of, from the bottom up: its look, what it says, how much.
+/// A column to draw: class, title and value of each part, from the bottom up.
 pub(super) struct BarStack {
     pub(super) label: String,
     pub(super) parts: Vec<(&'static str, String, u64)>,
 }
 
-/// A part of a column.
 pub(super) struct BarPart {
     pub(super) class: &'static str,
     pub(super) y: u64,
@@ -55,23 +50,21 @@ pub(super) struct BarPart {
     pub(super) title: String,
 }
 
-/// A column.
 pub(super) struct ChartColumn {
     pub(super) x: Percent,
     pub(super) middle: Percent,
     pub(super) width: Percent,
-    /// Empty where there is no room for it.
+    /// Empty where space is short.
     pub(super) label: String,
     pub(super) parts: Vec<BarPart>,
 }
 
-/// Columns that are stacks.
 pub(super) struct BarChart {
     pub(super) columns: Vec<ChartColumn>,
     pub(super) grid: Vec<GridLine>,
 }
 
-/// Heaps side by side; `say` tells a number.
+/// Stacked bars; `format` labels values.
 pub(super) fn bar_chart(stacks: Vec<BarStack>, format: impl Fn(u64) -> String) -> BarChart {
     let height = |stack: &BarStack| stack.parts.iter().map(|part| part.2).sum::<u64>();
     let top = round_up(stacks.iter().map(height).max().unwrap_or_default());
@@ -104,34 +97,30 @@ pub(super) fn bar_chart(stacks: Vec<BarStack>, format: impl Fn(u64) -> String) -
     }
 }
 
-/// A point of a line.
 pub(super) struct ChartPoint {
     pub(super) x: Percent,
     pub(super) y: u64,
     pub(super) title: String,
 }
 
-/// From one point to the next.
 pub(super) struct LineSegment {
     pub(super) from: (Percent, u64),
     pub(super) to: (Percent, u64),
 }
 
-/// One row of numbers.
 pub(super) struct ChartLine {
     pub(super) class: &'static str,
     pub(super) points: Vec<ChartPoint>,
     pub(super) segments: Vec<LineSegment>,
 }
 
-/// LineChart in one chart.
 pub(super) struct LineChart {
     pub(super) lines: Vec<ChartLine>,
     pub(super) grid: Vec<GridLine>,
     pub(super) labels: Vec<(Percent, String)>,
 }
 
-/// Rows of numbers over the same labels; a gap where there is no number.
+/// Lines over common labels. `None` is a gap that the line bridges.
 pub(super) fn line_chart(
     labels: &[String],
     rows: &[(&'static str, &'static str, Vec<Option<u64>>)],
@@ -175,7 +164,7 @@ pub(super) fn line_chart(
     }
 }
 
-/// A index in tenths of a column.
+/// A position in tenths of a column.
 fn across(tenths: usize, columns: usize) -> Percent {
     let number = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
     Percent::of(number(tenths), number(columns * 10))
@@ -203,7 +192,7 @@ fn label(text: String, index: usize, count: usize) -> String {
     }
 }
 
-/// The next of 2, 4, 10, 20, 40, 100, …: it can be halved.
+/// Rounds up to 2, 4, 10, 20, 40, 100, …, so that the half is round too.
 fn round_up(value: u64) -> u64 {
     let mut step = 1_u64;
     loop {

@@ -1,9 +1,9 @@
-//! Times, spans, amounts and words, as people read them.
+//! Formats times, durations, amounts and names for people.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// A span: `12 s`, `3 m 05 s`, `2 h 10 m`, `4 d 3 h`.
+/// `12 s`, `3 m 05 s`, `2 h 10 m`, `4 d 3 h`.
 pub(super) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
@@ -14,7 +14,7 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
-/// Milliseconds, as a span that may be short.
+/// A duration in milliseconds, with tenths below a minute.
 pub(super) fn short_duration(ms: u64) -> String {
     if ms < 60_000 {
         format!("{}.{} s", ms / 1000, ms % 1000 / 100)
@@ -23,18 +23,18 @@ pub(super) fn short_duration(ms: u64) -> String {
     }
 }
 
-/// A timestamp, to the second, in UTC.
+/// UTC, to the second.
 pub(super) fn timestamp(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// The time of day, to the tenth of a second.
+/// Time of day, to the tenth of a second.
 pub(super) fn time_of_day(at: DateTime<Utc>) -> String {
     let tenths = at.timestamp_subsec_millis() / 100;
     format!("{}.{tenths}", at.format("%H:%M:%S"))
 }
 
-/// Millionths of a US dollar, exactly but without needless zeros.
+/// Micro-dollars, exact, with at least two decimals.
 pub(super) fn dollars(micros: u64) -> String {
     let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
     let rest = format!("{rest:06}");
@@ -42,7 +42,7 @@ pub(super) fn dollars(micros: u64) -> String {
     format!("${whole}.{}", rest.get(..kept).unwrap_or_default())
 }
 
-/// A name of the machine's, as words.
+/// A machine name as words.
 pub(super) fn readable(name: &str) -> String {
     name.replace(['_', '-'], " ")
 }

@@ -1,4 +1,4 @@
-//! What became of relays, how long they took to be live, and what they cost.
+//! The history page: outcomes, time to live and cost.
 
 mod daily_totals;
 
@@ -15,11 +15,11 @@ use crate::api::problem::Problem;
 use crate::store::{CostGroup, CostSum, GroupBy};
 use daily_totals::{DayTotals, daily_totals};
 
-/// The most relays that are looked at.
+/// Relays read at most.
 const MAX_RELAYS: u64 = 200_000;
-/// How many days can be looked back.
+/// Selectable ranges.
 const RANGE_DAYS: [u64; 4] = [7, 14, 30, 90];
-/// How many channels are plotted: the dearest.
+/// Channels shown: those with the highest cost.
 const MAX_CHANNELS: usize = 12;
 
 #[derive(Template)]
@@ -36,7 +36,7 @@ struct HistoryPage {
     more_channels: usize,
     total: String,
     relays: usize,
-    /// Whether there were more relays than are looked at.
+    /// Whether there are more relays than were read.
     cut: bool,
 }
 
@@ -59,7 +59,7 @@ struct ChannelCostLine {
     cost: String,
 }
 
-/// What the store said of these days.
+/// The data of the range.
 struct HistoryData {
     range: u64,
     days: Vec<DayTotals>,
@@ -77,7 +77,7 @@ pub(super) async fn page(
     page_or(&console, &api, request.headers(), made)
 }
 
-/// A row a day.
+/// CSV with one row per day.
 pub(super) async fn days_csv(
     request: HttpRequest,
     api: web::Data<Api>,
@@ -89,7 +89,7 @@ pub(super) async fn days_csv(
     ))
 }
 
-/// A row a channel.
+/// CSV with one row per channel.
 pub(super) async fn channels_csv(
     request: HttpRequest,
     api: web::Data<Api>,
@@ -175,7 +175,7 @@ fn outcomes(day: &DayTotals) -> BarStack {
     BarStack {
         label: day.label(),
         parts: vec![
-            ("well", say(day.ended_well, "ended well"), day.ended_well),
+            ("well", say(day.ended_well, "succeeded"), day.ended_well),
             ("failed", say(day.failed, "failed"), day.failed),
             ("running", say(day.running, "running"), day.running),
         ],
@@ -214,7 +214,7 @@ fn day_line(day: &DayTotals) -> DayLine {
     }
 }
 
-/// The dearest channels, and how many more there are.
+/// The channels with the highest cost, and the number of the others.
 fn channels(mut sums: Vec<CostSum>) -> (Vec<ChannelCostLine>, usize) {
     sums.sort_by_key(|sum| std::cmp::Reverse(daily_totals::total_cost(sum)));
     let top = sums

@@ -1,7 +1,5 @@
-//! The console: pages for operators, made here, with a little script that keeps them up to date and asks before it acts.
-//!
-//! A page needs an admin token, or the session that one opens (`api::session`). What a page does goes through the same
-//! routes as everybody's: `/v1`, and `/admin` for machines.
+//! The operator console below `/admin`: server-rendered pages, with a script that refreshes them and confirms actions.
+//! Pages need an admin token or its session (`api::session`). Actions use the ordinary routes, `/v1` and `/admin`.
 
 mod advice;
 mod assets;
@@ -33,17 +31,16 @@ use crate::api::{Api, Pages};
 use crate::config::Settings;
 use attempts::SignInAttempts;
 
-/// Cloudflare's hosts, from which pictures, manifests and its player come.
+/// Cloudflare's hosts of thumbnails, manifests and the player.
 const STREAM_HOSTS: &str = "https://*.cloudflarestream.com https://*.videodelivery.net";
 
-/// What the console keeps, for all threads of the server.
 struct Console {
     attempts: SignInAttempts,
     /// The `Content-Security-Policy` of every page.
     policy: String,
 }
 
-/// The console's pages with these settings, for [`crate::api::Dependencies::pages`].
+/// The console's routes, for [`crate::api::Dependencies::pages`].
 #[must_use]
 pub fn pages(settings: &Settings) -> Pages {
     let console = Arc::new(Console {
@@ -53,7 +50,7 @@ pub fn pages(settings: &Settings) -> Pages {
     Arc::new(move |config| routes(config, &console))
 }
 
-/// Nothing comes from anywhere but here, except pictures and videos from where Cloudflare keeps them.
+/// The content security policy: only this origin, and Cloudflare for images and video.
 fn policy(customer_base_url: &str) -> String {
     let customer = Url::parse(customer_base_url).ok();
     let customer = customer.map(|url| url.origin().ascii_serialization());
@@ -65,10 +62,10 @@ fn policy(customer_base_url: &str) -> String {
     )
 }
 
-/// The most of a sign-in's body, which is read before anybody has shown a token.
+/// Limit of the sign-in body in bytes: it is read before authentication.
 const SIGN_IN_LIMIT: usize = 8 * 1024;
 
-/// The routes, inside `/admin`. They are pages for people, no part of the contract: the OpenAPI document leaves them out.
+/// The routes inside `/admin`. They are not in the OpenAPI document.
 fn routes(config: &mut ServiceConfig, console: &Arc<Console>) {
     let read = || guard::Any(guard::Get()).or(guard::Head());
     config
@@ -94,11 +91,11 @@ fn routes(config: &mut ServiceConfig, console: &Arc<Console>) {
         .service(reading("/assets/{name}", assets::asset));
 }
 
-/// What every page shows around what it is about.
+/// What the base template needs.
 struct PageFrame {
-    /// Which entry of the navigation this is.
+    /// The current entry of the navigation.
     here: &'static str,
-    /// Empty when the page was asked for with a bearer token.
+    /// Empty for requests with a bearer token.
     csrf: String,
     node: String,
     version: &'static str,
@@ -126,7 +123,7 @@ struct ErrorPage {
     detail: String,
 }
 
-/// A page.
+/// Renders a page with its security headers.
 fn page(console: &Console, status: StatusCode, template: &impl Template) -> HttpResponse {
     match template.render() {
         Ok(text) => HttpResponse::build(status)
@@ -136,13 +133,13 @@ fn page(console: &Console, status: StatusCode, template: &impl Template) -> Http
             .insert_header((X_FRAME_OPTIONS, "DENY"))
             .body(text),
         Err(error) => {
-            tracing::error!(%error, "a page could not be written");
+            tracing::error!(%error, "cannot render a page");
             Problem::internal().error_response()
         }
     }
 }
 
-/// The page, or one that says why there is none.
+/// Renders the page or an error page.
 fn page_or<T: Template>(
     console: &Console,
     api: &Api,

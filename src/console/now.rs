@@ -1,4 +1,4 @@
-//! The first page: is anything wrong, and what runs.
+//! The first page: alarms, relays by phase, vendor health, rate budgets.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -78,7 +78,7 @@ pub(super) async fn page(
 
 async fn now(api: &Api, frame: PageFrame) -> Result<NowPage, Problem> {
     let (report, rows) = futures_util::join!(api.health_report(), relays_in_work(api));
-    // Without a database there is still much to say.
+    // The rest of the page is useful without a database.
     let rows = rows.unwrap_or_default();
     let troubled = |row: &&TableRow| row.last_error.is_some() || row.restarts > 0;
     Ok(NowPage {
@@ -114,9 +114,9 @@ fn counts(rows: &[TableRow]) -> Vec<PhaseTile> {
 fn vendor(name: &'static str, state: VendorState) -> VendorCard {
     let (class, word) = match (state.healthy, state.reachable) {
         (true, _) => ("good", "healthy"),
-        (false, Some(false)) => ("bad", "out of reach"),
-        (false, Some(true)) => ("bad", "refuses our credentials"),
-        (false, None) => ("unsure", "not known yet"),
+        (false, Some(false)) => ("bad", "unreachable"),
+        (false, Some(true)) => ("bad", "credentials rejected"),
+        (false, None) => ("unsure", "unknown"),
     };
     VendorCard {
         name,
@@ -130,7 +130,7 @@ fn vendor(name: &'static str, state: VendorState) -> VendorCard {
     }
 }
 
-/// Turns above 60 and 80 % of what may be used: a fifth is kept for stops, so starts begin to wait there.
+/// The state changes above 60 % and 80 %: a fifth is reserved for stops, so starts wait beyond that.
 fn budget(budget: &health::BudgetView) -> BudgetGauge {
     let part = |percent: u64| {
         u32::try_from(u64::from(budget.quota) * percent / 100).unwrap_or(budget.quota)
@@ -142,9 +142,9 @@ fn budget(budget: &health::BudgetView) -> BudgetGauge {
     };
     let (state, word) = match budget.paused_for_seconds {
         Some(pause) => ("bad", format!("blocked for {}", format::duration(pause))),
-        None if budget.used > high => ("bad", "nearly used up".to_owned()),
-        None if budget.used > low => ("unsure", "getting short".to_owned()),
-        None => ("good", "plenty".to_owned()),
+        None if budget.used > high => ("bad", "nearly exhausted".to_owned()),
+        None if budget.used > low => ("unsure", "low".to_owned()),
+        None => ("good", "sufficient".to_owned()),
     };
     BudgetGauge {
         name: format::readable(budget.name),

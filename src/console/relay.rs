@@ -1,4 +1,4 @@
-//! One relay: its life as a timeline, its preview, recordings, cost, journal; and why it failed.
+//! The page of one relay.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -14,11 +14,10 @@ use crate::api::problem::Problem;
 use crate::relay::{Detail, OutcomeCode, Phase};
 use crate::store::{Delivery, PageRequest, StoredEntry};
 
-/// The most entries of a journal that are shown.
+/// Journal entries shown at most.
 const MAX_JOURNAL_ENTRIES: usize = 2000;
-/// The most messages that are shown.
+/// Deliveries shown at most.
 const MAX_DELIVERIES: u64 = 200;
-/// Entries read at once.
 const JOURNAL_PAGE_SIZE: u32 = 500;
 
 #[derive(Template)]
@@ -31,7 +30,7 @@ struct RelayPage {
     phase: String,
     phase_name: String,
     may_stop: bool,
-    /// Nothing more happens.
+    /// The relay has ended.
     over: bool,
     viewers: Option<u64>,
     facts: Vec<(&'static str, String)>,
@@ -43,7 +42,7 @@ struct RelayPage {
     cost: Option<CostSection>,
     deliveries: Vec<DeliveryLine>,
     journal: Vec<JournalLine>,
-    /// Whether the journal goes on behind what is shown.
+    /// Whether more journal entries exist than are shown.
     cut: bool,
 }
 
@@ -72,7 +71,6 @@ struct CostSection {
     source: &'static str,
 }
 
-/// A message to the marketplace, and what became of it.
 struct DeliveryLine {
     id: i64,
     kind: String,
@@ -106,7 +104,7 @@ pub(super) async fn page(
 async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<RelayPage, Problem> {
     let id = relay_id(id)?;
     let Some(view) = api.relay(id).await? else {
-        return Err(Problem::not_found("There is no such relay."));
+        return Err(Problem::not_found("No such relay."));
     };
     let (journal, cut) = journal(api, id).await?;
     let deliveries = api.store.deliveries_of(id, MAX_DELIVERIES).await?;
@@ -154,7 +152,7 @@ async fn journal(api: &Api, id: Uuid) -> Result<(Vec<StoredEntry>, bool), Proble
     }
 }
 
-/// Cloudflare's player for a manifest's address (`…/<uid>/manifest/video.m3u8`).
+/// The URL of Cloudflare's player for a manifest URL (`…/<uid>/manifest/video.m3u8`).
 fn player(hls_url: &str) -> Option<String> {
     let video = hls_url.strip_suffix("/manifest/video.m3u8")?;
     Some(format!("{video}/iframe"))
@@ -166,30 +164,27 @@ fn facts(view: &RelayView) -> Vec<(&'static str, String)> {
         ("Relay", Some(view.id.to_string())),
         ("Seller", Some(view.seller_uid.to_string())),
         ("Backend", Some(format::readable(&agora.backend))),
-        ("Asked for", Some(format::timestamp(view.requested_at.0))),
+        ("Requested", Some(format::timestamp(view.requested_at.0))),
         (
             "Egress accepted",
             view.started_at.map(|at| format::timestamp(at.0)),
         ),
-        ("Live from", view.live_at.map(|at| format::timestamp(at.0))),
+        ("Live since", view.live_at.map(|at| format::timestamp(at.0))),
         (
             "End decided",
             view.stopped_at.map(|at| format::timestamp(at.0)),
         ),
         ("Ended", view.ended_at.map(|at| format::timestamp(at.0))),
         (
-            "Live for",
+            "Live time",
             view.live_at.map(|_| format::duration(view.live_seconds)),
         ),
-        ("Egresses replaced", Some(agora.replacements.to_string())),
+        ("Egress replacements", Some(agora.replacements.to_string())),
         ("Ingest", view.stream_key_id.clone()),
-        ("Resource", agora.resource_id.as_deref().map(shorten)),
-        ("Session (sid)", agora.sid.clone()),
-        (
-            "Egress's uid",
-            agora.recording_uid.map(|uid| uid.to_string()),
-        ),
-        ("Converter", agora.converter_id.clone()),
+        ("Resource ID", agora.resource_id.as_deref().map(shorten)),
+        ("Session ID", agora.sid.clone()),
+        ("Egress uid", agora.recording_uid.map(|uid| uid.to_string())),
+        ("Converter ID", agora.converter_id.clone()),
         ("HLS", view.hls_playback_url.clone()),
     ];
     known
@@ -198,7 +193,7 @@ fn facts(view: &RelayView) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// The beginning of a long id; the journal has all of it.
+/// Shortens a long id; the journal shows all of it.
 fn shorten(id: &str) -> String {
     match id.char_indices().nth(24) {
         Some((end, _)) => format!("{}…", id.get(..end).unwrap_or_default()),
@@ -262,8 +257,8 @@ fn cost(view: &RelayView) -> Option<CostSection> {
         agora: format::dollars(cost.agora_cost_micros),
         total: format::dollars(cost.cost_micros.saturating_add(cost.agora_cost_micros)),
         source: match cost.source {
-            crate::relay::Source::Recording => "the recordings' length",
-            crate::relay::Source::Observed => "the time it was live, as observed",
+            crate::relay::Source::Recording => "the length of the recordings",
+            crate::relay::Source::Observed => "the observed live time",
         },
     })
 }

@@ -1,5 +1,4 @@
-//! The table of relays in work: filtered, searched, sorted and cut into pages here, so that a browser gets one page of
-//! thousands.
+//! The table of active relays. The server filters, sorts and pages it, so that a browser never loads thousands of rows.
 
 use std::cmp::Ordering;
 
@@ -13,10 +12,10 @@ use crate::api::input::Query;
 use crate::relay::Phase;
 use crate::store::StoredRelay;
 
-/// Rows on a page.
+/// Rows per page.
 pub(super) const PAGE_SIZE: usize = 50;
 
-/// A relay in work.
+/// An active relay.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TableRow {
     pub(super) id: Uuid,
@@ -31,7 +30,7 @@ pub(super) struct TableRow {
 }
 
 impl TableRow {
-    /// A relay this process drives.
+    /// A relay driven by this process.
     pub(super) fn driven(snapshot: &RelaySnapshot, viewers: Option<u64>) -> Self {
         let durable = &snapshot.durable;
         Self {
@@ -47,7 +46,7 @@ impl TableRow {
         }
     }
 
-    /// A relay another process drives, as it is stored.
+    /// A relay driven by another process, as stored.
     pub(super) fn stored(stored: &StoredRelay) -> Self {
         let row = &stored.row;
         let since = row
@@ -87,7 +86,6 @@ impl TableRow {
     }
 }
 
-/// What the table is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(super) enum SortColumn {
@@ -99,7 +97,7 @@ pub(super) enum SortColumn {
     Restarts,
 }
 
-/// What is to be seen of the table.
+/// The query of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TableQuery {
     pub(super) search: String,
@@ -111,10 +109,10 @@ pub(super) struct TableQuery {
 }
 
 impl TableQuery {
-    /// The names of a query's parameters.
+    /// The names of the query parameters.
     pub(super) const NAMES: [&'static str; 6] = ["q", "phase", "failing", "sort", "down", "page"];
 
-    /// What a query asks for; what nobody can read counts as left out.
+    /// Parses a query. Ignores invalid values.
     pub(super) fn read(query: &Query) -> Self {
         let sort = query.get("sort").and_then(|sort| sort.parse().ok());
         Self {
@@ -131,12 +129,12 @@ impl TableQuery {
         }
     }
 
-    /// The query that asks for the same on another page.
+    /// The same query for another page.
     pub(super) fn on_page(&self, page: usize) -> String {
         self.query(self.sort, self.descending, page)
     }
 
-    /// The query that sorts by this, and the other way round the second time.
+    /// The query that sorts by a column; reverses the order if it is the current one.
     pub(super) fn sorted_by(&self, sort: SortColumn) -> String {
         let descending = self.sort == sort && !self.descending;
         self.query(sort, descending, 1)
@@ -163,7 +161,7 @@ impl TableQuery {
         format!("?{}", query.finish())
     }
 
-    /// The rows of the page, how many there are on all pages, and which page it is.
+    /// The rows of the page, the total number of rows, and the page number.
     pub(super) fn apply(&self, mut rows: Vec<TableRow>) -> (Vec<TableRow>, usize, usize) {
         let search = self.search.to_lowercase();
         let phase = self.phase.map(|phase| phase.to_string());
@@ -256,12 +254,12 @@ mod tests {
     #[test]
     fn a_column_sorts_up_first_and_down_the_second_time() {
         assert_eq!(shown("sort=channel").0[0], 1);
-        assert_eq!(shown("sort=channel&descending=1").0[0], 120);
+        assert_eq!(shown("sort=channel&down=1").0[0], 120);
         let query = Query::read("sort=channel&q=a%26b", &TableQuery::NAMES).unwrap();
         let table = TableQuery::read(&query);
         assert_eq!(
             table.sorted_by(SortColumn::Channel),
-            "?q=a%26b&sort=channel&descending=1"
+            "?q=a%26b&sort=channel&down=1"
         );
         assert_eq!(table.on_page(2), "?q=a%26b&sort=channel&page=2");
     }

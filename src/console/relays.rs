@@ -1,4 +1,4 @@
-//! The table of relays in work.
+//! The page with the table of active relays.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ async fn table(request: &HttpRequest, api: &Api) -> Result<RelaysPage, Problem> 
     })
 }
 
-/// All relays in work. A process that does not act knows them from the store.
+/// All active relays. A node that does not act reads them from the store.
 pub(super) async fn relays_in_work(api: &Api) -> Result<Vec<TableRow>, StoreError> {
     if api.drives_relays() {
         let all = api.service.all().await?;
@@ -103,7 +103,7 @@ pub(super) async fn relays_in_work(api: &Api) -> Result<Vec<TableRow>, StoreErro
     Ok(unfinished.iter().map(TableRow::stored).collect())
 }
 
-/// Finds out for the next poll how many watch what is on the page: nobody waits for it.
+/// Starts background queries of viewer counts for the next refresh.
 fn ask_for_viewers(api: &Api, rows: &[TableRow]) {
     for row in rows {
         if let Some(relay) = api.service.directory().get(row.id) {
@@ -125,7 +125,7 @@ fn columns(query: &TableQuery) -> Vec<ColumnHeading> {
     let all = [
         ("Channel", "", SortColumn::Channel),
         ("Phase", "", SortColumn::Phase),
-        ("For", "number", SortColumn::Since),
+        ("Duration", "number", SortColumn::Since),
         ("Viewers", "number wide", SortColumn::Viewers),
         ("Next wake", "number wide", SortColumn::Wake),
         ("Restarts", "number wide", SortColumn::Restarts),

@@ -1,4 +1,4 @@
-//! In and out: an admin token opens a session, a button ends it.
+//! Sign-in with an admin token, and sign-out.
 
 use std::net::IpAddr;
 
@@ -25,7 +25,7 @@ fn form(console: &Console, status: StatusCode, refused: Option<&'static str>) ->
     super::page(console, status, &SignInPage { refused })
 }
 
-/// The page with the form; who is signed in already is led on.
+/// The sign-in form. Redirects to the console if a session exists.
 pub(super) async fn page(
     request: HttpRequest,
     api: web::Data<Api>,
@@ -50,28 +50,28 @@ pub(super) async fn sign_in(
     let Some(value) = api.sessions.open(&token, api.now()) else {
         return refuse(&console, origin);
     };
-    tracing::info!(%origin, "an operator has signed in");
+    tracing::info!(%origin, "operator signed in");
     let mut answer = see("/admin");
     let age = LIFETIME.num_seconds();
     set_cookie(&mut answer, is_https(&api, &request), &value, age);
     answer
 }
 
-/// Refuses a wrong token. A right one is never kept waiting for others' wrong ones.
+/// Rejects a wrong token. Limits never delay a correct one.
 fn refuse(console: &Console, origin: IpAddr) -> HttpResponse {
     let Some(wait) = console.attempts.failed(origin, Instant::now()) else {
-        tracing::warn!(%origin, "a sign-in with a wrong token");
-        let refused = Some("This is not an admin token of this service.");
+        tracing::warn!(%origin, "sign-in with an invalid token");
+        let refused = Some("Invalid admin token.");
         return form(console, StatusCode::UNAUTHORIZED, refused);
     };
-    let refused = Some("Too many wrong tokens came from here. Try again in a minute.");
+    let refused = Some("Too many attempts. Try again in a minute.");
     let mut answer = form(console, StatusCode::TOO_MANY_REQUESTS, refused);
     let seconds = HeaderValue::from(wait.as_secs() + 1);
     answer.headers_mut().insert(RETRY_AFTER, seconds);
     answer
 }
 
-/// Ends the sessions of all cookies in the request. Its form carries the token against forgery.
+/// Ends the sessions of all cookies in the request. The form carries the CSRF token.
 pub(super) async fn sign_out(
     request: HttpRequest,
     body: web::Bytes,
@@ -82,14 +82,14 @@ pub(super) async fn sign_out(
         let csrf = field(&body, "csrf");
         let mut proofs = sessions.iter();
         if !proofs.any(|session| session.csrf_matches(csrf.as_bytes())) {
-            let detail = "The form is not of this session.";
+            let detail = "The CSRF token does not belong to this session.";
             return Err(Problem::new(Code::Forbidden, detail));
         }
         for session in &sessions {
             api.sessions.end(session);
         }
         if let Err(error) = api.store_sign_outs().await {
-            tracing::warn!(%error, "a sign-out is not stored yet: it holds here, and is tried again");
+            tracing::warn!(%error, "cannot store a sign-out; it applies to this process, and is retried");
         }
     }
     let mut answer = see(SIGN_IN);
@@ -113,7 +113,7 @@ fn field(body: &[u8], name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Whether the browser's side is HTTPS: the settings say so, or the proxy in front of us.
+/// Whether the browser uses HTTPS, by the settings or the proxy's header.
 fn is_https(api: &Api, request: &HttpRequest) -> bool {
     api.is_https || request.connection_info().scheme() == "https"
 }

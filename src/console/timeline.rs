@@ -1,4 +1,4 @@
-//! The life of a relay as a timeline: its phases from left to right, and what happened on the way.
+//! The timeline of a relay: its phases from left to right, and the events between.
 
 use chrono::{DateTime, Utc};
 
@@ -7,19 +7,18 @@ use super::format;
 use crate::relay::{Durable, Fact};
 use crate::store::StoredEntry;
 
-/// Ticks below the timeline.
 const TICKS: u64 = 4;
-/// A phase that takes less of the timeline has no room for its name.
+/// Phases narrower than this percentage have no label.
 const MIN_LABEL_PERCENT: u64 = 9;
 
-/// The row a event stands in.
+/// The row of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TimelineRow {
-    /// A vendor was called.
+    /// Vendor calls.
     Calls,
-    /// A vendor notified us, or the marketplace was notified.
+    /// Webhooks from vendors and to the marketplace.
     Messages,
-    /// Something was lost, repeated, owed, or ended badly.
+    /// Losses, retries and failures.
     Trouble,
 }
 
@@ -32,7 +31,7 @@ impl TimelineRow {
         }
     }
 
-    /// Told apart by shape.
+    /// Rows differ by shape, not only by colour.
     pub(super) fn symbol(self) -> &'static str {
         match self {
             Self::Calls => "●",
@@ -53,7 +52,7 @@ impl TimelineRow {
 /// A phase.
 pub(super) struct PhaseSpan {
     pub(super) phase: String,
-    /// The same in words.
+    /// The phase in words.
     pub(super) name: String,
     pub(super) x: Percent,
     pub(super) width: Percent,
@@ -61,21 +60,20 @@ pub(super) struct PhaseSpan {
     pub(super) shows_label: bool,
 }
 
-/// Something that happened.
+/// An event.
 pub(super) struct TimelineEvent {
     pub(super) x: Percent,
     pub(super) row: TimelineRow,
     pub(super) title: String,
 }
 
-/// All of it.
 pub(super) struct RelayTimeline {
     pub(super) spans: Vec<PhaseSpan>,
     pub(super) events: Vec<TimelineEvent>,
     pub(super) ticks: Vec<(Percent, String)>,
 }
 
-/// The timeline of a journal up to `until`.
+/// Builds the timeline of a journal up to `until`.
 pub(super) fn timeline(journal: &[StoredEntry], until: DateTime<Utc>) -> Option<RelayTimeline> {
     let first = journal.first()?.entry.at;
     let last = journal.last()?.entry.at;
@@ -147,7 +145,7 @@ fn events(journal: &[StoredEntry], at: &impl Fn(DateTime<Utc>) -> Percent) -> Ve
             }
             (None, _) => {}
             (Some(known), fact) => {
-                // A journal that cannot be folded is `relaykeeper replay`'s affair.
+                // `relaykeeper replay` reports journals that do not fold.
                 if let Ok(Some(message)) = known.apply(fact, entry.at) {
                     event(
                         TimelineRow::Messages,

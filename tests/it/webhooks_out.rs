@@ -449,7 +449,7 @@ async fn send_test_says_what_came_back() {
     let (code, said) = run(&settings).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("taken, the endpoint answered 200\nheard"),
+        said.contains("accepted, the endpoint responded 200\nheard"),
         "{said}"
     );
     let heard = marketplace.messages();
@@ -458,7 +458,7 @@ async fn send_test_says_what_came_back() {
     marketplace.answers_with(401);
     let (code, said) = run(&settings).await;
     assert!(
-        code == Some(1) && said.contains("NOT taken, the endpoint answered 401"),
+        code == Some(1) && said.contains("NOT accepted, the endpoint responded 401"),
         "{said}"
     );
     let (code, said) = run(&settings[..2]).await;

@@ -1,5 +1,4 @@
-//! Agora: credentials, who is in a channel, and of the product the settings choose what can be tried without a broadcast
-//! (`agora.md §1, §2, §4, §5`).
+//! Agora: credentials, channel hosts, and the configured product, without a broadcast (`agora.md §1, §2, §4, §5`).
 
 use relaykeeper::config::{AgoraBackend, Settings};
 use reqwest::Method;
@@ -10,10 +9,9 @@ use uuid::Uuid;
 use super::assumptions::ProbeFindings;
 use super::client::{ProbeAuth, ProbeClient, ProbeRequest, ProbeResponse};
 
-/// A channel nobody is in.
+/// An empty channel.
 const CHANNEL: &str = "relaykeeper-probe";
 
-/// What is being probed, and what of it has to be deleted.
 pub(super) struct AgoraProbe {
     base: String,
     app_id: String,
@@ -24,7 +22,7 @@ pub(super) struct AgoraProbe {
     auth: ProbeAuth,
     bad_auth: ProbeAuth,
     tag: String,
-    /// A converter may be there: its id, once that is known.
+    /// Set while a converter may exist; its id, if known.
     converter: Option<Option<String>>,
 }
 
@@ -46,7 +44,6 @@ impl AgoraProbe {
         }
     }
 
-    /// Tries one assumption after the other.
     pub(super) async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
         if !self.credentials(client, findings).await {
             return;
@@ -74,7 +71,7 @@ impl AgoraProbe {
             .await
         {
             Ok(answer) => {
-                // 403 and 404: believed, but Media Push is not switched on.
+                // 403 and 404: authenticated, but Media Push is not enabled.
                 let taken = matches!(answer.status, 200 | 403 | 404);
                 findings.judge("ag-credentials", taken, answer.said());
                 taken
@@ -256,8 +253,8 @@ impl AgoraProbe {
         }
     }
 
-    /// Deletes the converter if one may be there; answers it when it would not go. One whose id was never told is
-    /// found by its name: creating it again says 409 and the id, or makes it.
+    /// Deletes the converter if one may exist; returns it on failure. An unknown id is found by creating it again under the
+    /// same name: 409 with the id.
     pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
         let id = match self.converter.take() {
             None => return Vec::new(),
@@ -313,7 +310,7 @@ impl AgoraProbe {
         ProbeRequest::new(name, Method::DELETE, self.converter_url(id), &self.auth)
     }
 
-    /// A converter of a channel nobody is in, to a key nobody has: it never carries anything.
+    /// A converter from an empty channel to an invalid key: it never carries media.
     fn create_request(&self, name: &'static str) -> ProbeRequest {
         ProbeRequest::new(name, Method::POST, self.regional(), &self.auth).body(json!({
             "converter": {
@@ -326,7 +323,7 @@ impl AgoraProbe {
     }
 }
 
-/// A session that never was: 404, or that it does not belong to the resource (400, code 1003; `agora.md §7.1`).
+/// An unknown session: 404, or 400 with code 1003 (`agora.md §7.1`).
 fn judge_gone(
     findings: &mut ProbeFindings,
     name: &'static str,

@@ -1,10 +1,9 @@
-//! What is tried, and what came of it.
+//! The assumptions and their results.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Every assumption that can be tried without a broadcast, in the order they are tried: its name, and the sentence.
-/// `docs/vendors/README.md` has the same names.
+/// Names and statements, in the order tested; every name must occur in `docs/vendors/README.md`.
 pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
     ("cf-token", "the token is active"),
     ("cf-bad-token", "a wrong token is refused with 401 or 403"),
@@ -98,23 +97,22 @@ pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
     ("mp-delete", "it is deleted with any 2xx, and is 404 then"),
 ];
 
-/// How an assumption did.
+/// A result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProbeVerdict {
-    /// It is so.
+    /// Confirmed.
     Holds,
-    /// It is not so.
+    /// Refuted.
     Differs,
-    /// The answers do not say.
+    /// The responses do not decide it.
     Unclear,
 }
 
-/// What came of the assumptions that were tried.
 #[derive(Debug, Default)]
 pub(super) struct ProbeFindings(BTreeMap<&'static str, (ProbeVerdict, String)>);
 
 impl ProbeFindings {
-    /// It holds when `so`, else it differs; `saw` is what was seen.
+    /// Records whether it holds, and what was seen.
     pub(super) fn judge(&mut self, name: &'static str, so: bool, saw: impl Into<String>) {
         let verdict = if so {
             ProbeVerdict::Holds
@@ -124,18 +122,17 @@ impl ProbeFindings {
         self.0.insert(name, (verdict, saw.into()));
     }
 
-    /// Nothing was learnt.
+    /// Records that nothing was learned.
     pub(super) fn unclear(&mut self, name: &'static str, why: impl Into<String>) {
         self.0.insert(name, (ProbeVerdict::Unclear, why.into()));
     }
 
-    /// How many differ.
     pub(super) fn differing(&self) -> usize {
         let differ = |(verdict, _): &&(ProbeVerdict, String)| *verdict == ProbeVerdict::Differs;
         self.0.values().filter(differ).count()
     }
 
-    /// All assumptions, tried or not, and a sum.
+    /// The report of all assumptions, with totals.
     pub(super) fn table(&self) -> String {
         let untried = (ProbeVerdict::Unclear, "not tried".to_owned());
         let mut table = String::new();
@@ -148,7 +145,7 @@ impl ProbeFindings {
                 ProbeVerdict::Differs => "DIFFERS",
                 ProbeVerdict::Unclear => "unclear",
             };
-            // A String takes every write.
+            // Writing to a `String` cannot fail.
             let _ = writeln!(table, "{word:<8} {name:<19} {sentence}\n{:29}{saw}", "");
         }
         let differ = self.differing();

@@ -1,4 +1,4 @@
-//! One exchange with a vendor, and the tape of all of them.
+//! The probe's HTTP client, which records all exchanges.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use super::redact::{Redactor, leave_others_out};
 
-/// The customer host refuses clients that name themselves otherwise (`cloudflare-stream.md §3.6`).
+/// The customer host rejects other user agents (`cloudflare-stream.md §3.6`).
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                           Chrome/142.0.0.0 Safari/537.36";
 
-/// What of an answer's headers is kept: those the code reads, and what names the exchange.
+/// Recorded response headers: those the vendor clients read, and request ids.
 const HEADERS: [&str; 7] = [
     "content-type",
     "ratelimit",
@@ -27,18 +27,17 @@ const HEADERS: [&str; 7] = [
     "x-resource-id",
 ];
 
-/// How a request says who asks.
+/// Authentication.
 #[derive(Debug, Clone)]
 pub(super) enum ProbeAuth {
-    /// Nobody: the public customer host.
+    /// The public customer host.
     None,
-    /// Cloudflare's token.
+    /// Cloudflare API token.
     Bearer(String),
-    /// Agora's customer id and secret.
+    /// Agora customer id and secret.
     Basic(String, String),
 }
 
-/// What is asked.
 #[derive(Debug)]
 pub(super) struct ProbeRequest {
     name: &'static str,
@@ -50,7 +49,7 @@ pub(super) struct ProbeRequest {
 }
 
 impl ProbeRequest {
-    /// `name` is the call's, and its fixture's.
+    /// `name` names the call and its fixture.
     pub(super) fn new(name: &'static str, method: Method, url: String, auth: &ProbeAuth) -> Self {
         Self {
             name,
@@ -62,47 +61,40 @@ impl ProbeRequest {
         }
     }
 
-    /// An `Idempotency-Key`.
     pub(super) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self
     }
 
-    /// A JSON body.
     pub(super) fn body(mut self, body: Value) -> Self {
         self.body = Some(body);
         self
     }
 }
 
-/// What was answered.
 #[derive(Debug)]
 pub(super) struct ProbeResponse {
-    /// The status.
     pub(super) status: u16,
-    /// The headers.
     pub(super) headers: HeaderMap,
-    /// The body; a text when it is no JSON, `Null` when it is empty.
+    /// The body as JSON: a string if it is not JSON, `Null` if empty.
     pub(super) body: Value,
 }
 
 impl ProbeResponse {
-    /// Whether the status is a 2xx.
     pub(super) fn done(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// What stands at a JSON pointer, as text.
+    /// The string at a JSON pointer.
     pub(super) fn text(&self, pointer: &str) -> Option<&str> {
         self.body.pointer(pointer)?.as_str()
     }
 
-    /// A header, as text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Status and the vendor's own code, for people.
+    /// Status and the vendor's error code, for the report.
     pub(super) fn said(&self) -> String {
         let code = ["/errors/0/code", "/code"]
             .iter()
@@ -114,7 +106,7 @@ impl ProbeResponse {
     }
 }
 
-/// Sends, and keeps what was said.
+/// Sends requests and records exchanges.
 pub(super) struct ProbeClient {
     client: reqwest::Client,
     timeout: Duration,
@@ -124,7 +116,7 @@ pub(super) struct ProbeClient {
 }
 
 impl ProbeClient {
-    /// `tag` is what our own objects bear.
+    /// `tag` identifies our own objects.
     pub(super) fn new(settings: &Settings, tag: &str) -> anyhow::Result<Self> {
         let builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
@@ -155,7 +147,7 @@ impl ProbeClient {
         })
     }
 
-    /// Asks once. `Err` is why there was no answer, without the URL.
+    /// Sends a request. The error omits the URL.
     pub(super) async fn ask(&mut self, ask: ProbeRequest) -> Result<ProbeResponse, String> {
         let mut request = self
             .client
@@ -218,7 +210,7 @@ impl ProbeClient {
         self.tape.push((ask.name, exchange));
     }
 
-    /// All exchanges so far, without secrets, in their order.
+    /// All exchanges in order, redacted.
     pub(super) fn tape(&self) -> impl Iterator<Item = (&'static str, Value)> {
         self.tape
             .iter()

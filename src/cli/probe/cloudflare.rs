@@ -1,4 +1,4 @@
-//! Cloudflare Stream: one live input from its creation to its deletion (`cloudflare-stream.md §1, §2, §3, §4`).
+//! Cloudflare Stream: one live input from creation to deletion (`cloudflare-stream.md §1, §2, §3, §4`).
 
 mod polls;
 
@@ -11,10 +11,9 @@ use uuid::Uuid;
 use super::assumptions::ProbeFindings;
 use super::client::{ProbeAuth, ProbeClient, ProbeRequest, ProbeResponse};
 
-/// The refusal of a retention out of bounds (`cloudflare-stream.md §2.2`).
+/// The error code of an invalid retention (`cloudflare-stream.md §2.2`).
 const BAD_RETENTION: i64 = 10_060;
 
-/// What is being probed, and what of it has to be deleted.
 pub(super) struct CloudflareProbe {
     account: String,
     base: String,
@@ -22,7 +21,7 @@ pub(super) struct CloudflareProbe {
     auth: ProbeAuth,
     bad_auth: ProbeAuth,
     tag: String,
-    /// A create is under way, or its answer was lost.
+    /// Set while a create call may have succeeded without a response.
     asked_for: bool,
     made: Vec<String>,
 }
@@ -45,7 +44,7 @@ impl CloudflareProbe {
         }
     }
 
-    /// Tries one assumption after the other; without a token or a live input there is nothing more to try.
+    /// Stops early without a token or a live input.
     pub(super) async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
         if !self.credentials(client, findings).await {
             return;
@@ -179,7 +178,7 @@ impl CloudflareProbe {
         Some((uid, created))
     }
 
-    /// Where buyers would watch: its host is the customer host, unless the settings name one.
+    /// Checks the playback host, which is the customer host unless the settings set one.
     fn playback(&mut self, findings: &mut ProbeFindings, created: &ProbeResponse) {
         let hls = created.text("/result/playback/hls");
         let host = hls.and_then(|hls| url::Url::parse(hls).ok());
@@ -242,7 +241,7 @@ impl CloudflareProbe {
         }
     }
 
-    /// Deletes what was made and is still there; answers what would not go.
+    /// Deletes the created objects; returns those that remain.
     pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
         if self.asked_for
             && let Ok(answer) = client
@@ -282,7 +281,7 @@ impl CloudflareProbe {
         ProbeRequest::new(name, Method::DELETE, self.live_input(uid), &self.auth)
     }
 
-    /// What a relay would ask for.
+    /// The body that a relay would send.
     fn wanted(&self) -> Value {
         json!({
             "meta": { "name": "relaykeeper probe", "relaykeeper": self.tag },
@@ -292,12 +291,11 @@ impl CloudflareProbe {
     }
 }
 
-/// The uid of the live input in an answer.
 fn uid_of(answer: &ProbeResponse) -> Option<String> {
     answer.text("/result/uid").map(str::to_owned)
 }
 
-/// Which of the wanted settings came back otherwise.
+/// The settings that differ in the response.
 fn differences(wanted: &Value, got: Option<&Value>) -> Vec<String> {
     [
         "/recording/mode",
@@ -318,7 +316,7 @@ fn told(differing: &[String]) -> String {
     }
 }
 
-/// A token of the same form that is none.
+/// An invalid token of the same format.
 fn spoilt(token: &str) -> String {
     let flipped = |c: char| if c.is_ascii_digit() { '0' } else { 'x' };
     token.chars().map(flipped).collect()

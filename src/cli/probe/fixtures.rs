@@ -1,11 +1,11 @@
-//! The tape as files that can be dropped into `tests/fixtures/`.
+//! Writes exchanges as files for `tests/fixtures/`.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
-/// Writes one file an exchange, `03-live_inputs.create.json`; answers how many.
+/// Writes one file per exchange, `03-live_inputs.create.json`. Returns their number.
 pub(super) fn write(
     folder: &Path,
     tape: impl Iterator<Item = (&'static str, Value)>,

@@ -1,7 +1,7 @@
-//! `relaykeeper probe`: which of the assumptions in `docs/vendors/README.md` hold at the real vendors.
+//! `relaykeeper probe`: tests the assumptions listed in `docs/vendors/README.md` at the real vendors.
 //!
-//! It speaks HTTP of its own and not through the vendors' clients: those read leniently, and what is wanted here is what
-//! the vendor really says. Nothing is broadcast; what is made is deleted again, also after Ctrl-C.
+//! Uses its own HTTP client: the vendor clients parse leniently, and this must see exact responses. Broadcasts nothing and
+//! deletes what it creates, also after Ctrl-C.
 
 mod agora;
 mod assumptions;
@@ -23,10 +23,9 @@ use uuid::Uuid;
 use assumptions::ProbeFindings;
 use client::ProbeClient;
 
-/// How to probe.
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
-    /// Write each exchange, its secrets removed, to a file in this folder.
+    /// Write each exchange, without secrets, to a file in this folder.
     #[arg(long, value_name = "FOLDER")]
     fixtures: Option<PathBuf>,
 }
@@ -37,12 +36,12 @@ pub(super) fn run(settings: Settings, args: &ProbeArgs) -> anyhow::Result<ExitCo
     application::run(async move {
         if let Some(folder) = &folder {
             std::fs::create_dir_all(folder)
-                .with_context(|| format!("{} cannot be made", folder.display()))?;
+                .with_context(|| format!("cannot create {}", folder.display()))?;
         }
         let tag = tag(&settings);
-        println!("What is made bears the tag {tag}, and is deleted again.");
+        println!("Objects are created with the tag {tag} and deleted afterwards.");
         println!(
-            "Should this be killed: relaykeeper sweep --database {}\n",
+            "If this process is killed, run: relaykeeper sweep --database {}\n",
             tag.namespace.database
         );
         let mut findings = ProbeFindings::default();
@@ -64,7 +63,7 @@ pub(super) fn run(settings: Settings, args: &ProbeArgs) -> anyhow::Result<ExitCo
     })
 }
 
-/// Walks through both vendors, or the one whose credentials are there; answers what could not be deleted.
+/// Probes the vendors that have credentials. Returns objects that could not be deleted.
 async fn probe(
     settings: &Settings,
     tag: &str,
@@ -82,9 +81,7 @@ async fn probe(
         ["agora.app_id", "agora.customer"].into_iter().any(lacks),
     );
     if no_cloudflare && no_agora {
-        bail!(
-            "there are no credentials of either vendor; `relaykeeper check` says what is missing"
-        );
+        bail!("no vendor has credentials; run `relaykeeper check`");
     }
     let mut left = Vec::new();
     if !no_cloudflare {
@@ -102,16 +99,15 @@ async fn probe(
     Ok(left)
 }
 
-/// Ctrl-C ends the walk and not the cleaning up after it.
+/// Ctrl-C ends the probe but not its cleanup.
 async fn interruptible(walk: impl Future<Output = ()>) -> anyhow::Result<()> {
     tokio::select! {
         () = walk => Ok(()),
-        _ = tokio::signal::ctrl_c() => bail!("interrupted; what was made is deleted"),
+        _ = tokio::signal::ctrl_c() => bail!("interrupted; created objects were deleted"),
     }
 }
 
-/// A mark of a database that does not exist: no service takes what the probe makes for an orphan of its own, and
-/// `sweep --database` finds it.
+/// A tag with a random database id: no service treats these objects as its orphans, and `sweep --database` finds them.
 fn tag(settings: &Settings) -> ResourceTag {
     ResourceTag {
         namespace: Namespace {

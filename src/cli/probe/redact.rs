@@ -1,10 +1,9 @@
-//! Takes secrets out of exchanges before they become fixtures.
+//! Removes secrets from recorded exchanges.
 
 use serde_json::{Map, Value};
 
-/// What stands where a secret stood.
 const GONE: &str = "[redacted]";
-/// Keys whose text is a credential at either vendor (`cloudflare-stream.md §2.4`, `agora.md §4.5`).
+/// Keys whose value is a credential (`cloudflare-stream.md §2.4`, `agora.md §4.5`).
 const SECRET_KEYS: [&str; 7] = [
     "streamKey",
     "passphrase",
@@ -14,19 +13,19 @@ const SECRET_KEYS: [&str; 7] = [
     "accessKey",
     "secretKey",
 ];
-/// Keys of objects whose `url` holds a credential.
+/// Keys of objects whose `url` contains a credential.
 const SECRET_URLS: [&str; 2] = ["webRTC", "webRTCPlayback"];
-/// Shorter texts are not looked for: they would tear others apart.
+/// Shorter values are not searched for: they would match unrelated text.
 const SHORTEST: usize = 4;
 
-/// Knows what is secret, and learns more of it from each answer.
+/// Known secrets; learns more from each response.
 #[derive(Debug)]
 pub(super) struct Redactor {
     known: Vec<(String, &'static str)>,
 }
 
 impl Redactor {
-    /// Texts that go wherever they stand, and what stands there then.
+    /// Texts to replace, with their replacements.
     pub(super) fn new<'a>(known: impl IntoIterator<Item = (&'a str, &'static str)>) -> Self {
         let known = known.into_iter();
         let known = known.map(|(text, instead)| (text.to_owned(), instead));
@@ -35,7 +34,7 @@ impl Redactor {
         }
     }
 
-    /// Remembers the credentials in an answer: a later one may repeat them elsewhere.
+    /// Remembers credentials in a response: later ones may repeat them.
     pub(super) fn learn(&mut self, body: &Value) {
         match body {
             Value::Object(object) => {
@@ -55,7 +54,6 @@ impl Redactor {
         }
     }
 
-    /// The same without secrets.
     pub(super) fn redacted(&self, value: &Value) -> Value {
         match value {
             Value::Object(object) => Value::Object(self.object(object)),
@@ -88,7 +86,7 @@ impl Redactor {
     }
 }
 
-/// Takes out of a body's lists what is not the probe's own: other people's names are nobody's fixture. Answers how many.
+/// Removes list items of others from a body and returns their number.
 pub(super) fn leave_others_out(body: &mut Value, tag: &str) -> usize {
     let lists = ["/result", "/result/liveInputs", "/data/members"];
     let mut left_out = 0;

@@ -1,4 +1,4 @@
-//! `relaykeeper sandbox --demo`: one relay from its start to its end, through the service's real API.
+//! `relaykeeper sandbox --demo`: one relay from start to end, through the API.
 
 use std::time::Duration;
 
@@ -14,21 +14,19 @@ use tokio::time::Instant;
 use super::timeline::Timeline;
 use super::{Endpoint, backend_name};
 
-/// The channel that is put on air.
 const CHANNEL: u64 = 42;
 const CHANNEL_NAME: &str = "show68";
 const SELLER: u32 = 12345;
 
-/// Between two looks at the relay.
 const POLL_EVERY: Duration = Duration::from_millis(100);
-/// How long each scene is left as it is.
+/// Pause between scenes.
 const SCENE: Duration = Duration::from_secs(2);
-/// How long the demo takes at most; an ordinary one takes a third of it.
+/// Deadline of the demo; it usually takes a third of it.
 const LONGEST: Duration = Duration::from_secs(55);
-/// How long after the relay's end its last objects at the vendors may take to go.
+/// Deadline for cleanup after the relay's end.
 const TIDY_WITHIN: Duration = Duration::from_secs(3);
 
-/// What an ordinary relay goes through.
+/// The phases of an ordinary relay.
 const PHASES: [Phase; 8] = [
     Phase::Provisioning,
     Phase::AwaitingLive,
@@ -40,7 +38,7 @@ const PHASES: [Phase; 8] = [
     Phase::Ended,
 ];
 
-/// Timers with which a relay, well or not, is over before anybody is bored.
+/// Timers that keep the demo short, also when the relay fails.
 pub(super) fn quicken(settings: &mut Settings) {
     settings.relay = RelaySettings {
         poll_interval: Duration::from_millis(500),
@@ -66,10 +64,7 @@ pub(super) fn quicken(settings: &mut Settings) {
     settings.server.shutdown_grace = Duration::from_millis(100);
 }
 
-/// Plays it.
-///
-/// # Errors
-/// What went otherwise than it should.
+/// Runs the demo. Fails if the relay does not take its ordinary course.
 pub(super) async fn run(
     http: Client,
     endpoint: &Endpoint,
@@ -87,11 +82,11 @@ pub(super) async fn run(
         vendors,
         timeline,
         relay: String::new(),
-        told: 0,
+        printed: 0,
     };
     let played = tokio::time::timeout(LONGEST, demo.play()).await;
     demo.timeline.close();
-    played.with_context(|| format!("the demo did not come to its end within {LONGEST:?}"))?
+    played.with_context(|| format!("the demo did not end within {LONGEST:?}"))?
 }
 
 struct Demo<'a> {
@@ -99,10 +94,10 @@ struct Demo<'a> {
     endpoint: &'a Endpoint,
     vendors: &'a SimulatedVendors,
     timeline: Timeline,
-    /// The relay's id.
+    /// Relay id.
     relay: String,
-    /// The last entry of its journal that was told.
-    told: i64,
+    /// Sequence number of the last printed journal entry.
+    printed: i64,
 }
 
 impl Demo<'_> {
@@ -136,7 +131,7 @@ impl Demo<'_> {
         self.conclude().await
     }
 
-    /// Follows the relay until it is in `wanted`; a relay that ends before is followed to its end, and that is an error.
+    /// Polls the relay until it is in `wanted`. Fails if it ends before.
     async fn until(&mut self, wanted: Phase) -> anyhow::Result<()> {
         loop {
             let relay = self.poll().await?;
@@ -156,7 +151,6 @@ impl Demo<'_> {
         }
     }
 
-    /// Leaves the scene as it is for a while.
     async fn rest(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + SCENE;
         while Instant::now() < until {
@@ -166,7 +160,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Looks at the relay, and tells what is new in its journal.
+    /// Polls the relay and prints new journal entries.
     async fn poll(&mut self) -> anyhow::Result<Value> {
         let relay = self
             .http
@@ -181,15 +175,15 @@ impl Demo<'_> {
                 .get("sequence")
                 .and_then(Value::as_i64)
                 .unwrap_or_default();
-            if sequence > self.told {
-                self.told = sequence;
+            if sequence > self.printed {
+                self.printed = sequence;
                 self.timeline.tell(event);
             }
         }
         Ok(relay)
     }
 
-    /// Whether all was as it should be, and what came of it.
+    /// Checks and prints the result.
     async fn conclude(&mut self) -> anyhow::Result<()> {
         let relay = self.poll().await?;
         let code = relay.pointer("/outcome/code").and_then(Value::as_str);
@@ -210,10 +204,10 @@ impl Demo<'_> {
             .iter()
             .find(|one| text(one, "state") == "ready")
         else {
-            bail!("no recording turned up");
+            bail!("no recording was found");
         };
         let Some(cost) = relay.get("cost").filter(|cost| !cost.is_null()) else {
-            bail!("no cost was written");
+            bail!("no cost was recorded");
         };
         let left = self.what_is_left().await;
         let hls = text(&relay, "hls_playback_url");
@@ -246,16 +240,16 @@ impl Demo<'_> {
         ]);
         match self.vendors.state().violations.first() {
             Some(violation) => bail!(
-                "a vendor would not have forgiven {}: {}",
+                "invalid vendor calls: {}: {}",
                 violation.kind,
                 violation.subject
             ),
             None if left.is_empty() => Ok(()),
-            None => bail!("the relay left something behind: {}", left.join(", ")),
+            None => bail!("objects remain at the vendors: {}", left.join(", ")),
         }
     }
 
-    /// What still costs money at the vendors, after the cleanup jobs had time to be paid.
+    /// Billable objects left at the vendors after the deadline for cleanup.
     async fn what_is_left(&self) -> Vec<String> {
         let until = Instant::now() + TIDY_WITHIN;
         loop {
@@ -276,20 +270,20 @@ impl Demo<'_> {
         format!("{}{path}", self.endpoint.url)
     }
 
-    /// The JSON of an answer that is not an error.
+    /// The JSON of a successful response.
     async fn ask(&self, request: RequestBuilder, what: &str) -> anyhow::Result<Value> {
         let answer = request
             .bearer_auth(self.endpoint.api_token.expose_secret())
             .send()
             .await
-            .with_context(|| format!("{what} was not answered"))?;
+            .with_context(|| format!("no response to {what}"))?;
         let status: StatusCode = answer.status();
         let body: Value = answer
             .json()
             .await
-            .with_context(|| format!("{what} was answered {status} without JSON"))?;
+            .with_context(|| format!("{what}: status {status}, no JSON"))?;
         if !status.is_success() {
-            bail!("{what} was answered {status}: {}", text(&body, "detail"));
+            bail!("{what}: status {status}: {}", text(&body, "detail"));
         }
         Ok(body)
     }
@@ -329,7 +323,7 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// Millionths of a dollar, exactly.
+/// Formats micro-dollars exactly.
 fn dollars(micros: u64) -> String {
     format!("${}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }

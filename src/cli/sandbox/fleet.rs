@@ -1,5 +1,4 @@
-//! `relaykeeper sandbox --demo-fleet N`: N channels that come and go, through the service's real API, so that the console
-//! has something to show. Most shows go well; some sellers leave, some never come, some egresses die.
+//! `relaykeeper sandbox --demo-fleet N`: shows on N channels through the API, some with failures, as data for the console.
 
 use std::time::Duration;
 
@@ -14,17 +13,15 @@ use tokio::time::sleep;
 
 use super::Endpoint;
 
-/// The first channel's id.
 const FIRST: u32 = 1000;
-/// The first seller's uid.
 const SELLERS: u32 = 50_000;
-/// The first shows begin within so long for each 100 channels.
+/// Time per 100 channels in which the first shows start.
 const RAMP: Duration = Duration::from_secs(30);
 
 /// How a show goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Show {
-    /// To its end.
+    /// No failure.
     Well,
     /// The seller is away for a while.
     Interrupted,
@@ -48,7 +45,7 @@ impl Show {
     }
 }
 
-/// Timers with which shows of a minute have everything in them, and budgets that fit so many.
+/// Timers for shows of about a minute, and rate budgets for this many.
 pub(super) fn quicken(settings: &mut Settings, channels: u32) {
     settings.relay.live_timeout = Duration::from_secs(25);
     settings.relay.reconnect_window = Duration::from_secs(15);
@@ -61,7 +58,7 @@ pub(super) fn quicken(settings: &mut Settings, channels: u32) {
     settings.agora.channel_requests_per_second = quotas.hosts_per_second;
 }
 
-/// What the simulated vendors allow: so many shows a minute are more than an ordinary account may have.
+/// Quotas above an ordinary account's, for this many starts per minute.
 pub(super) fn quotas(channels: u32) -> Quotas {
     let usual = Quotas::default();
     let tasks = usize::try_from(channels)
@@ -78,7 +75,7 @@ pub(super) fn quotas(channels: u32) -> Quotas {
     }
 }
 
-/// Keeps them coming and going, until it is dropped.
+/// Runs shows until dropped.
 pub(super) async fn run(
     http: &Client,
     endpoint: &Endpoint,
@@ -163,7 +160,7 @@ impl FleetChannel<'_> {
         self.http.post(self.url(&format!("/{call}")))
     }
 
-    /// What it was answered; none, and a line in the log, when it was an error.
+    /// The response; logs errors.
     async fn answer(&self, request: RequestBuilder) -> Option<Value> {
         let request = request.bearer_auth(self.endpoint.api_token.expose_secret());
         let answer = match request.send().await {

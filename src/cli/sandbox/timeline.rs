@@ -1,5 +1,4 @@
-//! What happens to the demo's relay, told as it happens: a line for each entry of its journal, and on a terminal a line
-//! that shows how far it is.
+//! Prints the demo's journal entries as they occur, with a progress bar on a terminal.
 
 use std::time::Duration;
 
@@ -8,10 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use relaykeeper::actors::view::in_words;
 use serde_json::Value;
 
-/// How many phases an ordinary relay enters.
 const STEPS: u64 = 8;
 
-/// The lines so far.
 pub(super) struct Timeline {
     began: Option<DateTime<Utc>>,
     phases: Vec<String>,
@@ -20,10 +17,9 @@ pub(super) struct Timeline {
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 impl Timeline {
-    /// Says what is about to be told.
     pub(super) fn begin(title: &str) -> Self {
         println!("{title}\n");
-        // On standard error; drawn on a terminal only.
+        // On standard error, terminals only.
         let progress = ProgressBar::new(STEPS);
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {bar:32} {pos}/{len} {msg}") {
             progress.set_style(style);
@@ -36,7 +32,7 @@ impl Timeline {
         }
     }
 
-    /// An entry of the journal.
+    /// Prints a journal entry.
     pub(super) fn tell(&mut self, event: &Value) {
         let at = event
             .get("at")
@@ -56,7 +52,7 @@ impl Timeline {
         self.line(at.unwrap_or_else(Utc::now), &phase, &words(event));
     }
 
-    /// Something the demo itself does.
+    /// Prints an action of the demo itself.
     pub(super) fn say(&self, what: &str) {
         self.line(Utc::now(), "", &format!("→ {what}"));
     }
@@ -68,17 +64,17 @@ impl Timeline {
             .suspend(|| println!("  {seconds:>3}.{tenths} s  {phase:<13}  {what}"));
     }
 
-    /// The phases in the order in which they were entered.
+    /// The phases in the order entered.
     pub(super) fn phases(&self) -> &[String] {
         &self.phases
     }
 
-    /// Takes the progress line away.
+    /// Removes the progress bar.
     pub(super) fn close(&self) {
         self.progress.finish_and_clear();
     }
 
-    /// What came of it.
+    /// Prints the results.
     pub(super) fn sum_up(&self, results: &[(&str, String)]) {
         println!();
         for (name, value) in results {
@@ -87,7 +83,7 @@ impl Timeline {
     }
 }
 
-/// An entry of the journal in plain words.
+/// A journal entry in words.
 fn words(event: &Value) -> String {
     let kind = event
         .get("event")

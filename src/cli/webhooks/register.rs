@@ -1,4 +1,4 @@
-//! `relaykeeper webhooks register`: sets up all of it, or leaves everything as it was. Can be repeated.
+//! `relaykeeper webhooks register`: sets up all webhooks or reverts. Can be repeated.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::secrets_file::SecretsFile;
 use super::{LiveDestination, WebhookUrls, live_destination, permit_request};
 
-/// What Cloudflare has before anything is changed.
+/// The webhooks before the command.
 struct PreviousWebhooks {
     stream: Option<StreamWebhook>,
     destination: Option<LiveDestination>,
@@ -20,7 +20,7 @@ struct PreviousWebhooks {
 }
 
 impl PreviousWebhooks {
-    /// The Stream webhook, where it goes to another address than ours.
+    /// The Stream webhook if it points elsewhere.
     fn other_stream(&self, urls: &WebhookUrls) -> Option<&StreamWebhook> {
         let mut stream = self.stream.iter();
         stream.find(|webhook| webhook.notification_url != urls.stream)
@@ -45,11 +45,11 @@ pub(super) async fn register(
         && !replace
     {
         bail!(
-            "the account's only Stream webhook goes to {}; --replace takes it over",
+            "the account's only Stream webhook points to {}; use --replace to change it",
             other.notification_url
         );
     }
-    // Before anything is changed: a secret that cannot be written would be lost.
+    // First: a secret that cannot be written would be lost.
     let mut file = SecretsFile::open(path)?;
     let known = file
         .secrets
@@ -79,8 +79,8 @@ pub(super) async fn register(
         file.restore()?;
         return Err(error);
     }
-    println!("Stream webhook: goes to {}", urls.stream);
-    println!("live notifications: go to {}", urls.live);
+    println!("Stream webhook: points to {}", urls.stream);
+    println!("live notifications: point to {}", urls.live);
     println!(
         "the secrets are in {}: put its lines into the environment of `serve` and restart it. Until then notifications are \
          refused, and relaykeeper polls as it does without them",
@@ -106,13 +106,13 @@ async fn set_up(
     file: &mut SecretsFile,
 ) -> anyhow::Result<()> {
     let name = format!("relaykeeper {}", settings.relay.deployment);
-    // One whose secret is lost is of no use to anything: it is made again.
+    // A destination whose secret is lost is recreated.
     let kept = before.destination.as_ref().filter(|_| known.is_some());
     file.secrets.live = Some(known.unwrap_or_else(new_secret));
     let destination = match kept {
         Some(kept) => kept.id.clone(),
         None => {
-            // Cloudflare does not show it again.
+            // Saved first: Cloudflare shows a secret only once.
             file.save()?;
             if let Some(lost) = &before.destination {
                 remove_destination(cloudflare, &lost.id).await?;
@@ -162,7 +162,7 @@ async fn make_destination(
         })
 }
 
-/// The secret of the Stream webhook that is set already, where it is known. Setting it once more might change it.
+/// The secret of the Stream webhook that is set already, if known. Setting it again might change it.
 fn stream_secret(
     before: &PreviousWebhooks,
     settings: &Settings,
@@ -179,7 +179,6 @@ fn stream_secret(
         .or_else(|| configured(&settings.cloudflare.stream_webhook_secret))
 }
 
-/// A secret that `serve` knows.
 fn configured(secret: &SecretString) -> Option<SecretString> {
     (!secret.expose_secret().is_empty()).then(|| secret.clone())
 }
@@ -188,19 +187,19 @@ fn new_secret() -> SecretString {
     hex::encode(rand::random::<[u8; 32]>()).into()
 }
 
-/// Leaves what Cloudflare has as it was. Reads it first: an answer about a change may have been lost.
+/// Reverts all changes. Reads the state first: the response to a change may have been lost.
 async fn take_back(
     cloudflare: &Cloudflare,
     urls: &WebhookUrls,
     before: &PreviousWebhooks,
 ) -> anyhow::Result<()> {
-    // Neither waits for the other to succeed.
+    // Each is reverted even if the other fails.
     let live = take_back_live(cloudflare, urls, before).await;
     let stream = take_back_stream(cloudflare, urls, before).await;
     live.and(stream)
 }
 
-/// Puts the Stream webhook back to where it went, if it has become ours.
+/// Restores the Stream webhook if it points to us now.
 async fn take_back_stream(
     cloudflare: &Cloudflare,
     urls: &WebhookUrls,
@@ -225,7 +224,7 @@ async fn take_back_stream(
     Ok(())
 }
 
-/// Removes the policies and the destination that were not there before.
+/// Removes policies and destinations created by this run.
 async fn take_back_live(
     cloudflare: &Cloudflare,
     urls: &WebhookUrls,

@@ -1,4 +1,4 @@
-//! The file that `webhooks register` writes the secrets to, as lines for the environment.
+//! The file to which `webhooks register` writes secrets, as environment variables.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -11,15 +11,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 const LIVE: &str = "CLOUDFLARE_LIVE_WEBHOOK_SECRET";
 const STREAM: &str = "CLOUDFLARE_STREAM_WEBHOOK_SECRET";
 
-/// The secrets, and the file they are kept in.
 pub(super) struct SecretsFile {
     path: PathBuf,
-    /// What the file held before this run.
+    /// Contents before this run.
     before: Option<Secrets>,
     pub(super) secrets: Secrets,
 }
 
-/// What the file holds.
 #[derive(Clone, Default)]
 pub(super) struct Secrets {
     pub(super) live: Option<SecretString>,
@@ -27,10 +25,7 @@ pub(super) struct Secrets {
 }
 
 impl SecretsFile {
-    /// Reads what an earlier run wrote, and makes sure that the file can be written.
-    ///
-    /// # Errors
-    /// When the file holds anything else, or its folder does not take it.
+    /// Reads an existing file and checks that it can be written. Rejects files with other contents.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         if path.is_dir() {
             bail!(
@@ -55,12 +50,12 @@ impl SecretsFile {
         Ok(file)
     }
 
-    /// Writes the secrets, whole or not at all, readable by the owner only.
+    /// Writes the secrets atomically, readable by the owner only.
     pub(super) fn save(&self) -> anyhow::Result<()> {
         self.put(&self.secrets)
     }
 
-    /// Leaves the file as it was before this run.
+    /// Restores the contents before this run.
     pub(super) fn restore(&self) -> anyhow::Result<()> {
         match &self.before {
             Some(before) if !before.is_empty() => self.put(before),
@@ -76,10 +71,10 @@ impl SecretsFile {
         self.without_draft(moved)
     }
 
-    /// Leaves no draft behind a failure.
+    /// Removes the draft after a failure.
     fn without_draft(&self, done: std::io::Result<()>) -> anyhow::Result<()> {
         if done.is_err() {
-            // The failure itself is what is reported.
+            // The original error is reported.
             let _ = std::fs::remove_file(self.draft());
         }
         done.with_context(|| self.refused())

@@ -1,4 +1,4 @@
-// Acts: asks first, shows that it is at it, and says what happened. Every request carries the session's token.
+// Actions: each opens a dialog to confirm, and shows progress and result. Requests carry the CSRF token.
 "use strict";
 
 const dialog = document.getElementById("ask");
@@ -11,13 +11,13 @@ async function post(url, body) {
     const answer = await fetch(url, { method: "POST", headers, body: body ? JSON.stringify(body) : undefined });
     return { ok: answer.ok, status: answer.status, body: await answer.json() };
   } catch {
-    return { ok: false, status: 0, body: { detail: "The service did not answer." } };
+    return { ok: false, status: 0, body: { detail: "The service did not respond." } };
   }
 }
 
 function why(answer) {
   const errors = (answer.body.errors ?? []).map((error) => `${error.pointer.slice(1)}: ${error.detail}`);
-  return [answer.body.detail ?? "It did not work.", ...errors].join(" ");
+  return [answer.body.detail ?? "The request failed.", ...errors].join(" ");
 }
 
 function element(name, text, attributes = {}) {
@@ -27,12 +27,12 @@ function element(name, text, attributes = {}) {
   return made;
 }
 
-function say(text, look) {
+function say(text, state) {
   part("said").textContent = text;
-  part("said").className = look ? `note ${look}` : "";
+  part("said").className = state ? `note ${state}` : "";
 }
 
-// Asks; `act` is called with the form's values each time the button is pressed, until it returns nothing more to ask.
+// Opens the dialog. The button calls `act` with the form's values; `act` returns the next step, or nothing when done.
 function ask({ title, text, button, fields = [], act }) {
   part("title").textContent = title;
   part("text").textContent = text;
@@ -52,7 +52,7 @@ function ask({ title, text, button, fields = [], act }) {
     const values = Object.fromEntries(new FormData(part("form")));
     part("yes").disabled = true;
     const next = await act(values);
-    look();
+    refresh();
     if (next) {
       part("yes").textContent = next.button;
       part("yes").disabled = false;
@@ -72,12 +72,12 @@ part("no").addEventListener("click", () => dialog.close());
 function stop(id, name) {
   ask({
     title: `Stop ${name}?`,
-    text: "Buyers will see the show end. The recording is kept as the start asked for. A relay that is stopped does not come back.",
-    button: "Stop it",
+    text: "The broadcast ends for buyers. The recording is kept as requested. A stopped relay cannot be resumed.",
+    button: "Stop",
     act: async () => {
       say("Stopping…", "");
       const answer = await post(`/admin/relays/${id}/stop`);
-      if (answer.ok) say(answer.status === 202 ? `${name} is being stopped.` : `${name} was not running any more.`, "good");
+      if (answer.ok) say(answer.status === 202 ? `${name} is stopping.` : `${name} was not running.`, "good");
       else say(why(answer), "bad");
     },
   });
@@ -85,13 +85,13 @@ function stop(id, name) {
 
 function redeliver(id, name) {
   ask({
-    title: `Deliver ${name} again?`,
-    text: "The marketplace gets the same message once more, with the same id, as soon as it is its turn in its channel.",
-    button: "Deliver it",
+    title: `Redeliver ${name}?`,
+    text: "Sends the same message with the same id again, in the order of its channel.",
+    button: "Redeliver",
     act: async () => {
-      say("Putting it in the queue…", "");
+      say("Queueing…", "");
       const answer = await post(`/v1/webhooks/deliveries/${id}/redeliver`);
-      if (answer.ok) say(`${name} waits for its turn.`, "good");
+      if (answer.ok) say(`${name} is queued.`, "good");
       else say(why(answer), "bad");
     },
   });
@@ -99,21 +99,21 @@ function redeliver(id, name) {
 
 function start() {
   const act = async (values) => {
-    say("Starting… the answer comes when Agora has accepted the recorder.", "");
+    say("Starting… waiting for Agora to accept the egress.", "");
     const { channel_id, channel_name, seller_uid } = values;
     const answer = await post(`/v1/channels/${Number(channel_id)}/start`, { channel_name, seller_uid: Number(seller_uid) });
     if (!answer.ok) {
       say(why(answer), "bad");
       return { button: "Try again", act };
     }
-    const words = { 200: "was running already", 201: "is on its way to live", 202: "is being started" };
-    say(`${channel_name} ${words[answer.status] ?? "was started"}.`, "good");
+    const words = { 200: "was already running", 201: "is starting", 202: "is starting" };
+    say(`${channel_name} ${words[answer.status] ?? "started"}.`, "good");
     part("found").replaceChildren(element("a", "Open the relay", { href: `/admin/relays/${answer.body.id}` }));
   };
   ask({
     title: "Start a channel",
-    text: "Puts the seller's Agora channel on air. It costs money at both vendors from the moment it starts.",
-    button: "Start it",
+    text: "Broadcasts the seller's Agora channel. Both vendors charge from the start.",
+    button: "Start",
     fields: [
       ["channel_id", "Channel id", { type: "number", min: 1, max: 9007199254740991, step: 1 }],
       ["channel_name", "Agora channel name", { maxlength: 64, autocomplete: "off" }],
@@ -125,9 +125,9 @@ function start() {
 
 function findings(sweep) {
   const table = document.createElement("table");
-  table.append(element("caption", `${sweep.findings.length} objects at the vendors bear a tag`));
+  table.append(element("caption", `${sweep.findings.length} tagged objects at the vendors`));
   const head = table.createTHead().insertRow();
-  for (const name of ["What", "Verdict", "Tag"]) head.append(element("th", name, { scope: "col" }));
+  for (const name of ["Object", "Verdict", "Tag"]) head.append(element("th", name, { scope: "col" }));
   const body = table.createTBody();
   const first = { orphan: 0, removed: 1 };
   const rank = (finding) => first[finding.verdict] ?? 2;
@@ -146,23 +146,23 @@ function sweep() {
     const answer = await post("/admin/sweep");
     if (!answer.ok) { say(why(answer), "bad"); return; }
     const removed = answer.body.findings.filter((finding) => finding.verdict === "removed").length;
-    say(`Done: ${removed} removed.`, "good");
+    say(`Removed ${removed}.`, "good");
     part("found").replaceChildren(findings(answer.body));
   };
   const act = async () => {
-    say("Looking at both vendors…", "");
+    say("Listing objects at both vendors…", "");
     const answer = await post("/admin/sweep?dry_run=true");
     if (!answer.ok) { say(why(answer), "bad"); return undefined; }
     const orphans = answer.body.findings.filter((finding) => finding.verdict === "orphan").length;
     part("found").replaceChildren(findings(answer.body));
-    if (orphans === 0) { say("Nothing is left over: nothing to remove.", "good"); return undefined; }
-    say(`${orphans} are nobody's, and would be removed.`, "unsure");
+    if (orphans === 0) { say("No orphans: nothing to remove.", "good"); return undefined; }
+    say(`${orphans} orphans would be removed.`, "unsure");
     return { button: `Remove ${orphans}`, act: remove };
   };
   ask({
     title: "Sweep",
-    text: "First a look, which removes nothing: what do the vendors hold that bears our tag and belongs to no relay?",
-    button: "Look",
+    text: "Lists objects at the vendors with our tag. Nothing is removed before you confirm.",
+    button: "List",
     act,
   });
 }
@@ -170,14 +170,14 @@ function sweep() {
 function play(player) {
   const said = player.querySelector("[role=status]");
   const embed = () => {
-    if (!player.dataset.player) { said.textContent = "This browser cannot play it."; return; }
+    if (!player.dataset.player) { said.textContent = "This browser cannot play the stream."; return; }
     player.replaceChildren(element("iframe", "", { src: player.dataset.player, title: "Cloudflare's player", allow: "autoplay; fullscreen", allowfullscreen: "" }));
   };
   const video = document.createElement("video");
   if (!video.canPlayType("application/vnd.apple.mpegurl")) { embed(); return; }
   for (const name of ["controls", "muted", "autoplay", "playsinline"]) video.setAttribute(name, "");
   video.muted = true;
-  // At the beginning of a broadcast there is too little for some players: a little later there is enough.
+  // Some players fail while the manifest is short: retry.
   let tries = 0;
   video.addEventListener("error", () => {
     tries += 1;

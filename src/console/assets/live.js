@@ -1,5 +1,5 @@
-// Keeps the page up to date: what the server would write now replaces every part that is marked data-live. An event of the
-// stream is the reason to look; without the stream the page looks every two seconds, and slowly besides it.
+// Refreshes the page: fetches it again and replaces every element with data-live. Events trigger a refresh; without the event
+// stream the page polls every two seconds.
 "use strict";
 
 const QUICK = 2000;
@@ -32,7 +32,7 @@ function tick() {
   }
 }
 
-// Puts the new content in; what was open stays open, what had the focus has it again, what plays goes on.
+// Replaces the content. Keeps open details, focus, scroll positions, and running players.
 function put(old, fresh) {
   if (old.innerHTML === fresh.innerHTML || old.querySelector("video, iframe")) return;
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
@@ -44,7 +44,7 @@ function put(old, fresh) {
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
-async function look() {
+async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
   try {
@@ -57,10 +57,10 @@ async function look() {
       if (fresh) put(old, fresh);
     }
     tick();
-    freshness.textContent = streaming ? "told of every change" : "looked up every two seconds";
+    freshness.textContent = streaming ? "live updates" : "updated every two seconds";
     freshness.className = "";
   } catch {
-    freshness.textContent = "no connection: what you see may be old";
+    freshness.textContent = "no connection: data may be stale";
     freshness.className = "state bad";
   } finally {
     busy = false;
@@ -73,10 +73,10 @@ function plan(wait) {
   clearTimeout(timer);
   const then = document.hidden ? HIDDEN : wait;
   due = Date.now() + then;
-  timer = setTimeout(look, then);
+  timer = setTimeout(refresh, then);
 }
 
-// Many events in a row lead to one look, and none puts it off.
+// Groups events into one refresh, and never delays it.
 function soon() {
   if (busy) again = true;
   else if (due > Date.now() + SETTLE) plan(SETTLE);
@@ -100,7 +100,7 @@ if (document.querySelector("[data-live]")) {
   plan(QUICK);
   listen();
   setInterval(tick, 1000);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 }
 
 const filters = document.getElementById("filters");

@@ -1,4 +1,4 @@
-//! The history of relays, summed by day; and as CSV, all of it numbers and words of ours.
+//! Totals per day, and their CSV. The CSV needs no escaping: it contains numbers and our own codes only.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,25 +8,23 @@ use chrono::NaiveDate;
 use crate::relay::OutcomeCode;
 use crate::store::{CostGroup, CostSum, PastRelay};
 
-/// The relays that were asked for on a UTC day, and what relays that ended on it cost.
+/// Relays requested on a UTC day, and the cost of relays that ended on it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct DayTotals {
     pub(super) date: NaiveDate,
-    /// They ended as somebody wanted.
     pub(super) ended_well: u64,
     pub(super) failed: u64,
-    /// Their end is not decided.
     pub(super) running: u64,
-    /// How many ended in which way.
+    /// Relays by outcome code.
     pub(super) reasons: BTreeMap<String, u64>,
-    /// Milliseconds from being asked for to live, in order.
+    /// Times to live in milliseconds, sorted.
     times: Vec<u64>,
-    /// Millionths of a dollar.
+    /// Micro-dollars.
     pub(super) cloudflare: u64,
     pub(super) agora: u64,
 }
 
-/// All days from `first` to `last`, those without a relay too.
+/// Totals of each day from `first` to `last`, including empty days.
 pub(super) fn daily_totals(
     first: NaiveDate,
     last: NaiveDate,
@@ -92,7 +90,7 @@ impl DayTotals {
             .extend(took.and_then(|ms| u64::try_from(ms).ok()));
     }
 
-    /// As it stands below a plot.
+    /// The label of the chart's axis.
     pub(super) fn label(&self) -> String {
         self.date.format("%b %-d").to_string()
     }
@@ -101,24 +99,24 @@ impl DayTotals {
         self.ended_well + self.failed + self.running + self.cloudflare + self.agora == 0
     }
 
-    /// The median time to live, in milliseconds.
+    /// Median time to live in milliseconds.
     pub(super) fn median(&self) -> Option<u64> {
         self.percentile(50)
     }
 
-    /// The time to live that 95 of 100 relays stayed within.
+    /// 95th percentile of the time to live.
     pub(super) fn p95(&self) -> Option<u64> {
         self.percentile(95)
     }
 
-    /// The smallest time that so many percent of all do not exceed.
+    /// Nearest-rank percentile.
     fn percentile(&self, percent: usize) -> Option<u64> {
         let rank = (self.times.len() * percent).div_ceil(100);
         self.times.get(rank.saturating_sub(1)).copied()
     }
 }
 
-/// Both vendors' cost, in millionths of a dollar.
+/// Cost at both vendors in micro-dollars.
 pub(super) fn total_cost(sum: &CostSum) -> u64 {
     micros(sum.cost_micros).saturating_add(micros(sum.agora_cost_micros))
 }
@@ -137,7 +135,7 @@ pub(super) fn days_csv(days: &[DayTotals]) -> String {
         let reasons: Vec<String> = reasons
             .map(|(code, count)| format!("{code}:{count}"))
             .collect();
-        // Writing to a text cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(
             text,
             "{},{},{},{},{},{},{},{},{}\r\n",

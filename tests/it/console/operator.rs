@@ -48,15 +48,15 @@ async fn a_relay_comes_is_opened_stopped_and_goes_without_reloading() {
     let browser = Browser::signed_in(&stage.service).await;
     browser.go("/admin/relays").await;
     browser.run("window.neverReloaded = true").await;
-    browser.wait_for_text("No relay in work fits.").await;
-    browser.wait_for_text("told of every change").await;
+    browser.wait_for_text("No matching relays.").await;
+    browser.wait_for_text("live updates").await;
     let relay = stage.service.go_live(42, &show("show68")).await;
     let live = Instant::now();
     browser.wait_for("tbody .phase-live").await;
-    let told = live.elapsed();
+    let shown = live.elapsed();
     assert!(
-        told < Duration::from_secs(4),
-        "told after {told:?}: looked up, not told"
+        shown < Duration::from_secs(4),
+        "shown after {shown:?}: polled, not pushed"
     );
     assert_eq!(
         browser.run("return window.neverReloaded").await,
@@ -82,10 +82,10 @@ async fn a_relay_comes_is_opened_stopped_and_goes_without_reloading() {
     let live = stage.service.get("/v1/channels/42").await;
     assert_eq!(live["relay"]["phase"], "live", "nothing is done unasked");
     browser.click("#ask-yes").await;
-    browser.wait_for_text("show68 is being stopped.").await;
+    browser.wait_for_text("show68 is stopping.").await;
     browser.click("#ask-no").await;
     browser
-        .wait_for_text("It ended well: The relay was stopped by request.")
+        .wait_for_text("Ended: The relay was stopped by request.")
         .await;
     stage.service.in_phase(&relay, "ended").await;
     browser.wait_for("#acts .phase-ended").await;
@@ -148,9 +148,7 @@ async fn a_message_is_delivered_again() {
     browser.wait_for_text("delivered").await;
     browser.click("[data-name='relay.live']").await;
     browser.click("#ask-yes").await;
-    browser
-        .wait_for_text("relay.live waits for its turn.")
-        .await;
+    browser.wait_for_text("relay.live is queued.").await;
     let all = marketplace.when("it again", |all| told(all) == 2).await;
     let twice: Vec<&Message> = all
         .iter()
@@ -186,7 +184,7 @@ async fn a_channel_is_started_and_orphans_are_swept_by_hand() {
         .run("document.querySelector('input[name=channel_name]').value = 'a<b>&c'")
         .await;
     browser.click("#ask-yes").await;
-    browser.wait_for_text("a<b>&c is on its way to live.").await;
+    browser.wait_for_text("a<b>&c is starting.").await;
     browser.click("#ask-found a").await;
     browser.wait_for(".timeline").await;
     assert!(browser.text("h1").await.starts_with("a<b>&c"));

@@ -1,4 +1,4 @@
-//! What is looked at and changed while the live input is there.
+//! Reads and changes of the live input.
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
@@ -162,7 +162,7 @@ impl CloudflareProbe {
     }
 }
 
-/// A list of videos must hold such ones only.
+/// A list that must contain only matching videos.
 fn judge_list(
     findings: &mut ProbeFindings,
     name: &'static str,
