@@ -54,7 +54,7 @@ pub(super) fn of(schema: &str) -> Option<Value> {
             "last_error": null, "node": "relaykeeper-1",
         }], "total": 1, "next_cursor": null}),
         "Sweep" => json!({"dry_run": true, "findings": [{
-            "kind": "live_input", "id": INPUT, "tag": "shop_0a1b2c3d_0192f0c4000070008000000000000001_1",
+            "kind": "live_input", "id": INPUT, "mark": "shop_0a1b2c3d_0192f0c4000070008000000000000001_1",
             "created": "2026-11-22T10:08:10Z", "verdict": "owned",
         }], "may_be_cut": false}),
         "PageTokenRequest" => json!({"query": "channel=show68&relay=…", "uid": null}),

@@ -133,7 +133,7 @@ function findings(sweep) {
   const rank = (finding) => first[finding.verdict] ?? 2;
   for (const finding of [...sweep.findings].sort((a, b) => rank(a) - rank(b)).slice(0, 100)) {
     const row = body.insertRow();
-    for (const text of [finding.kind.replaceAll("_", " "), finding.verdict, finding.tag]) row.insertCell().textContent = text;
+    for (const text of [finding.kind.replaceAll("_", " "), finding.verdict, finding.mark]) row.insertCell().textContent = text;
   }
   const scroll = element("div", "", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Findings" });
   scroll.append(table);
