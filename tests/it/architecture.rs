@@ -3,6 +3,7 @@
 
 mod imports;
 mod source;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

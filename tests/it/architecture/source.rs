@@ -15,6 +15,10 @@ pub(super) struct Source {
     pub(super) paths: Vec<Vec<String>>,
     /// Of these, the ones that it re-exports.
     pub(super) exports: Vec<Vec<String>>,
+    /// Every name in it.
+    pub(super) names: Vec<String>,
+    /// Its types that other files can use.
+    pub(super) types: Vec<String>,
     /// Modules that only tests have.
     test_modules: Vec<String>,
 }
@@ -73,7 +77,17 @@ impl Source {
                 at += 7 + self.skip_item(&rest[7..]);
                 continue;
             }
+            if is_name(token) {
+                self.names.push(token.clone());
+            }
             match token.as_str() {
+                "struct" | "enum" | "trait" | "type" => {
+                    let before = tokens[..at].last().map(String::as_str);
+                    if matches!(before, Some("pub" | ")")) {
+                        self.types.extend(rest.get(1).cloned());
+                    }
+                    at += 1;
+                }
                 "use" => {
                     let end = rest.iter().position(|token| token == ";").unwrap();
                     let mut paths = Vec::new();
