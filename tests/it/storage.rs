@@ -92,7 +92,7 @@ async fn a_locked_database_holds_a_stop_back_and_it_is_made_when_the_lock_is_gon
         service.start_channel(2, &show("show2")).await
     });
     let detail = stop.1["detail"].as_str().unwrap();
-    assert!(detail.contains("may still be carried out"), "{detail}");
+    assert!(detail.contains("may still take effect"), "{detail}");
     for (status, problem) in [&stop, &start] {
         assert_eq!(
             (*status, &problem["code"]),
