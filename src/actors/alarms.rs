@@ -1,5 +1,5 @@
-//! What needs a person: a row each, raised while its cause stands, gone when it does. Each node raises and clears what it
-//! sees itself; the leader what all nodes share, and it clears what a node that is gone had raised.
+//! Alarms: one row for each condition that needs an operator, deleted when the condition ends. Each node raises and clears
+//! its own; the leader those that all nodes share, and it clears the alarms of nodes that left.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,44 +12,41 @@ use super::janitor::{FindingVerdict, Sweep};
 use super::shared::Shared;
 use crate::store::{AlarmKey, AlarmRow, StoreError};
 
-/// Between two looks at the causes.
-const POLL_EVERY: Duration = Duration::from_secs(5);
-/// A cleanup job older than this wants a person.
-const OVERDUE: TimeDelta = TimeDelta::days(1);
-/// A budget blocked for longer than this wants one too.
-const BLOCKED: Duration = Duration::from_secs(5);
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+const CLEANUP_OVERDUE_AFTER: TimeDelta = TimeDelta::days(1);
+const PAUSE_ALARM_AFTER: Duration = Duration::from_secs(5);
 
-/// What alarms are about: the closed list.
+/// The closed list of alarms.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::VariantNames,
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum AlarmCode {
-    /// A cleanup job has not been paid for a day.
+    /// A cleanup job is a day old.
     CleanupOverdue,
-    /// Objects bear marks of another deployment or database.
+    /// Objects have tags of another deployment or database.
     ForeignTags,
-    /// Something published into an ingest whose relay is over.
+    /// An encoder publishes into an ingest whose relay is over.
     Stray,
-    /// Cloudflare did not take settings over as sent.
+    /// Cloudflare did not store an ingest's settings as sent.
     EchoDiffers,
-    /// A list may be cut, and what is behind its end is not seen.
+    /// A vendor's list may be cut.
     ListCut,
     /// A vendor refuses our credentials.
     CredentialsRefused,
-    /// A vendor blocks us.
+    /// A vendor asked us to pause.
     BudgetBlocked,
-    /// The customer host's `/lifecycle` does not answer as it is documented.
+    /// `/lifecycle` answers otherwise than documented.
     LifecycleUndocumented,
-    /// The configured customer host is not the one that Cloudflare's answers name.
+    /// The customer host differs from Cloudflare's answers.
     CustomerHostDiffers,
-    /// The wall clock was set, or the machine slept.
+    /// The wall clock was set, or the machine was suspended.
     ClockStepped,
-    /// The marketplace's endpoint did not take a message for as long as it was tried.
+    /// The marketplace accepted no message for 3 days.
     WebhookEndpoint,
 }
 
-/// What the janitor last saw.
+/// What alarms need of the janitor's last pass.
 #[derive(Debug, Default)]
 pub(super) struct LastSweep(Mutex<SweepSummary>);
 
@@ -61,7 +58,6 @@ struct SweepSummary {
 }
 
 impl LastSweep {
-    /// The janitor has been round.
     pub(super) fn record(&self, sweep: &Sweep) {
         let summary = SweepSummary {
             foreign: sweep.count(FindingVerdict::Foreign),
@@ -76,37 +72,36 @@ impl LastSweep {
     }
 }
 
-/// Alarms by code and subject, and what each says.
+/// Details by code and subject.
 type Causes = BTreeMap<(AlarmCode, String), String>;
 
-/// The node of an alarm whose cause all nodes share.
+/// The `node` of alarms that all nodes share.
 const ALL: &str = "";
 
-/// Keeps the rows of causes that all nodes share in step with them, forever.
+/// Updates the alarms that all nodes share; runs on the leader.
 pub(super) async fn watch_forever(shared: Arc<Shared>) {
     loop {
         let watched = async {
             reconcile(&shared, ALL, &causes_of_all(&shared).await?).await?;
-            clear_what_gone_nodes_raised(&shared).await
+            clear_alarms_of_gone_nodes(&shared).await
         };
         if let Err(error) = watched.await {
-            tracing::debug!(%error, "alarms were not brought up to date");
+            tracing::debug!(%error, "failed to update alarms");
         }
-        tokio::time::sleep(POLL_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
     }
 }
 
-/// The same for what this node sees.
 pub(super) async fn watch_own_forever(shared: Arc<Shared>) {
     loop {
         if let Err(error) = reconcile(&shared, &shared.node, &own_causes(&shared)).await {
-            tracing::debug!(%error, "this node's alarms were not brought up to date");
+            tracing::debug!(%error, "failed to update this node's alarms");
         }
-        tokio::time::sleep(POLL_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
     }
 }
 
-/// Raises and clears the alarms of one node.
+/// Makes the stored alarms of a node match `causes`.
 async fn reconcile(shared: &Shared, node: &str, causes: &Causes) -> Result<(), StoreError> {
     let now = shared.clock.now();
     let mut raised = shared.store.alarms().await?;
@@ -140,13 +135,13 @@ async fn clear(shared: &Shared, alarm: &AlarmRow) -> Result<(), StoreError> {
         code = alarm.code,
         subject = alarm.subject,
         node = alarm.node,
-        "an alarm is over"
+        "alarm cleared"
     );
     shared.store.clear_alarm(alarm.into()).await
 }
 
-async fn clear_what_gone_nodes_raised(shared: &Shared) -> Result<(), StoreError> {
-    // A process that has its database to itself is no row of `nodes`.
+async fn clear_alarms_of_gone_nodes(shared: &Shared) -> Result<(), StoreError> {
+    // Without a fleet the table `nodes` is empty.
     let nodes = match shared.store.is_shared() {
         true => shared.store.fleet().await?.nodes,
         false => Vec::new(),
@@ -162,59 +157,54 @@ async fn clear_what_gone_nodes_raised(shared: &Shared) -> Result<(), StoreError>
     Ok(())
 }
 
-/// What the database and the janitor tell, to whichever node asks.
 async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
     let mut causes = Causes::new();
     let now = shared.clock.now();
     for count in shared.store.cleanup_job_counts().await? {
-        if now - count.oldest > OVERDUE {
+        if now - count.oldest > CLEANUP_OVERDUE_AFTER {
             let detail = format!("{} open, the oldest since {}.", count.open, count.oldest);
             causes.insert((AlarmCode::CleanupOverdue, count.kind), detail);
         }
     }
     for ingest in shared.store.cleanup_targets(STRAYS).await? {
-        let detail =
-            "Something published into this ingest after its relay was over; it is being disabled.";
+        let detail = "An encoder publishes into this ingest although its relay is over. A cleanup job disables it.";
         causes.insert((AlarmCode::Stray, ingest), detail.into());
     }
     if shared.delivers()
         && let Some((since, waiting)) = shared.store.endpoint_disabled().await?
     {
         let detail = format!(
-            "The marketplace's endpoint did not take a message for 3 days, and counts as disabled since {since}: one message \
-             is tried every hour, {waiting} wait. The first that is taken, or asked for again by hand, ends this."
+            "The marketplace's endpoint accepted no message for 3 days and counts as disabled since {since}. One message is \
+             tried every hour; {waiting} wait. The first accepted message, or a redelivery by hand, ends this."
         );
         causes.insert((AlarmCode::WebhookEndpoint, String::new()), detail);
     }
     let summary = shared.last_sweep.get();
     if summary.foreign > 0 {
         let detail = format!(
-            "{} objects bear marks of another deployment or database.",
+            "{} objects bear tags of another deployment or database.",
             summary.foreign
         );
         causes.insert((AlarmCode::ForeignTags, String::new()), detail);
     }
     if summary.may_be_cut {
-        let detail =
-            "Cloudflare's list of ingests may be cut: what is behind its end is not swept.";
+        let detail = "Cloudflare's list of ingests may be cut: the janitor does not see the rest.";
         causes.insert((AlarmCode::ListCut, "live_inputs".into()), detail.into());
     }
     if summary.converters_may_be_cut {
-        let detail =
-            "Agora's list of converters has entries that cannot be read: those are not swept.";
+        let detail = "Agora's list of converters has unreadable entries: the janitor skips them.";
         causes.insert((AlarmCode::ListCut, "converters".into()), detail.into());
     }
     Ok(causes)
 }
 
-/// What this node has seen of its relays and of the vendors.
 fn own_causes(shared: &Shared) -> Causes {
     let mut causes = Causes::new();
     for relay in shared.directory.all() {
         let fields = &relay.durable.ingest.echo_differs;
         if !fields.is_empty() {
             let detail = format!(
-                "Cloudflare did not take over, though told twice: {}.",
+                "Cloudflare did not store these settings, although sent twice: {}.",
                 fields.join(", ")
             );
             causes.insert(
@@ -229,7 +219,7 @@ fn own_causes(shared: &Shared) -> Causes {
     if let Some(step) = shared.clock.step() {
         let detail = format!(
             "The wall clock of this node stepped by {} s within the last hour. Relays in progress keep their own time; \
-             signatures, tokens and new relays follow it. Check NTP; a machine that was suspended steps as well.",
+             signatures, tokens and new relays follow the wall clock. Check NTP, and whether the machine was suspended.",
             step.by.num_seconds()
         );
         causes.insert((AlarmCode::ClockStepped, shared.node.clone()), detail);
@@ -237,7 +227,7 @@ fn own_causes(shared: &Shared) -> Causes {
     let (cloudflare, agora) = (&shared.vendors.cloudflare, &shared.vendors.agora);
     if let Some(what) = cloudflare.customer().contradiction() {
         let detail = format!(
-            "{what}. Buyers are sent there, and no relay goes live: correct CLOUDFLARE_STREAM_CUSTOMER_BASE_URL, or leave it out."
+            "{what}. Buyers are sent to it, and no relay goes live: correct or unset CLOUDFLARE_STREAM_CUSTOMER_BASE_URL."
         );
         causes.insert((AlarmCode::CustomerHostDiffers, String::new()), detail);
     }
@@ -253,18 +243,18 @@ fn own_causes(shared: &Shared) -> Causes {
             last.error.to_string(),
         );
     }
-    if let Some(said) = shared.vendors.lifecycle.complaint() {
+    if let Some(complaint) = shared.vendors.lifecycle.complaint() {
         let detail = format!(
-            "/lifecycle does not answer as documented ({said}): whether relays are live comes from GET live_inputs/{{uid}}, as often \
-             as half the API's budget allows, which is rarer. It is tried again now and then."
+            "/lifecycle does not answer as documented ({complaint}). Feeds are polled with GET live_inputs/{{uid}} instead, less \
+             often, within half of the API's budget. /lifecycle is tried again regularly."
         );
         causes.insert((AlarmCode::LifecycleUndocumented, String::new()), detail);
     }
     let ours = [cloudflare.budget(), cloudflare.customer().budget()];
     for budget in ours.into_iter().chain(agora.budgets()) {
-        if let Some(pause) = budget.paused_for.filter(|pause| *pause > BLOCKED) {
+        if let Some(pause) = budget.paused_for.filter(|pause| *pause > PAUSE_ALARM_AFTER) {
             let detail = format!(
-                "Nobody calls for another {} s: the vendor said so.",
+                "The vendor asked for a pause: no calls for another {} s.",
                 pause.as_secs()
             );
             causes.insert((AlarmCode::BudgetBlocked, budget.name.to_owned()), detail);
@@ -273,5 +263,5 @@ fn own_causes(shared: &Shared) -> Causes {
     causes
 }
 
-/// The kind of cleanup job a stray leaves.
+/// The kind of cleanup job that disables a stray.
 pub(super) const STRAYS: &str = "disable_stray";

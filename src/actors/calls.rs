@@ -1,5 +1,5 @@
-//! From a relay's calls to the vendors' APIs, and from their answers to what the life cycle understands. Secrets stop
-//! here: an ingest's keys live in memory only, and are read again when they are not known.
+//! Translates a relay's calls into vendor requests, and the vendors' answers into the relay's. Secrets stop here: an ingest's
+//! stream key stays in memory and is read from the platform again after a restart.
 
 mod egress;
 mod ingest;
@@ -30,33 +30,30 @@ use crate::vendors::lease::Lease;
 use crate::vendors::{Done, VendorError};
 use lifecycle::LifecycleTrust;
 
-/// How long a call whose end nobody waits for may wait for its permit.
+/// The longest wait for a permit.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The vendors, and what calls to them need besides.
+/// The vendors' clients and what they share.
 #[derive(Debug)]
 pub struct VendorClients {
     /// Cloudflare Stream.
     pub cloudflare: Cloudflare,
     /// Agora.
     pub agora: Agora,
-    /// Links to the recorder's page; none when it has no address (Media Push needs none).
+    /// Links to the recorder's page; `None` without `server.public_url`.
     pub links: Option<Links>,
-    /// The look for recordings that all relays share.
     pub(super) recordings: RecordingsPoller,
-    /// What is thought of the customer host's word on feeds.
     pub(super) lifecycle: LifecycleTrust,
-    /// Whether this process may call them.
     pub(super) lease: Lease,
     settings: Arc<Settings>,
     runtime: tokio::runtime::Handle,
 }
 
 impl VendorClients {
-    /// Clients of both vendors, which call while `lease` allows it, on `runtime`. Nothing is called yet.
+    /// The clients call only while `lease` is held. Calls run on `runtime`.
     ///
     /// # Errors
-    /// When the settings make no client.
+    /// Invalid settings.
     pub fn new(
         settings: Arc<Settings>,
         runtime: tokio::runtime::Handle,
@@ -82,23 +79,21 @@ impl VendorClients {
         })
     }
 
-    /// All budgets of theirs.
     pub(super) fn governors(&self) -> impl Iterator<Item = &Governor> {
         let cloudflare = self.cloudflare.governors();
         cloudflare.into_iter().chain(self.agora.governors())
     }
 }
 
-/// Makes the calls of one incarnation of one relay's actor.
+/// Makes the vendor calls of one relay actor.
 #[derive(Clone)]
 pub(super) struct VendorCalls {
     vendors: Arc<VendorClients>,
-    /// Where the relay's egress publishes, key included.
+    /// The ingest's URL with the stream key.
     publish_url: Arc<Mutex<Option<SecretString>>>,
-    /// The calls in flight: a successor looks only when they have come home. Once it is closed no more are made.
+    /// Closed when no more calls may be made. A restarted actor waits until it is empty.
     in_flight: TaskTracker,
-    /// Cuts those that are.
-    cut: CancellationToken,
+    cancel: CancellationToken,
 }
 
 impl VendorCalls {
@@ -107,28 +102,26 @@ impl VendorCalls {
             vendors,
             publish_url: Arc::default(),
             in_flight: TaskTracker::new(),
-            cut: CancellationToken::new(),
+            cancel: CancellationToken::new(),
         }
     }
 
-    /// The calls in flight.
     pub(super) fn in_flight(&self) -> &TaskTracker {
         &self.in_flight
     }
 
-    /// Whether no more calls are made: the actor is over, or its relay another process's.
+    /// Whether the actor has stopped, or another node owns the relay.
     pub(super) fn is_closed(&self) -> bool {
         self.in_flight.is_closed()
     }
 
-    /// Makes no more calls, and gives up those that are under way: what came of them is for whoever has the relay then to
-    /// find out.
+    /// Refuses further calls and cancels those in flight. Their outcome is unknown; the next owner must look it up.
     pub(super) fn abandon(&self) {
         self.in_flight.close();
-        self.cut.cancel();
+        self.cancel.cancel();
     }
 
-    /// Makes no more calls, and lets those under way come home; what has not by `limit` is given up.
+    /// Refuses further calls, waits up to `limit` for those in flight, then cancels them.
     pub(super) async fn wind_up(&self, limit: Duration) {
         self.in_flight.close();
         let _ = tokio::time::timeout(limit, self.in_flight.wait()).await;
@@ -136,7 +129,7 @@ impl VendorCalls {
         self.in_flight.wait().await;
     }
 
-    /// Makes a call, and tells what came of it, once, whatever happens; unless no more calls are made.
+    /// Calls `done` exactly once, even after a panic, unless closed or cancelled.
     pub(super) fn call(
         &self,
         durable: Arc<Durable>,
@@ -147,7 +140,7 @@ impl VendorCalls {
             return;
         }
         let calls = self.clone();
-        let cut = self.cut.clone();
+        let cancel = self.cancel.clone();
         let runtime = self.vendors.runtime.clone();
         let work = self.in_flight.track_future(async move {
             let name = call.to_string();
@@ -164,14 +157,14 @@ impl VendorCalls {
                     call = name,
                     class = %failure.class,
                     error = failure.message,
-                    "a call failed"
+                    "vendor call failed"
                 );
             }
             #[cfg(feature = "sandbox")]
             crash::point(CrashPoint::After(operation));
             done(result);
         });
-        let work = async move { cut.run_until_cancelled(work).await };
+        let work = async move { cancel.run_until_cancelled(work).await };
         runtime.spawn(work.in_current_span());
     }
 
@@ -216,7 +209,6 @@ impl VendorCalls {
         *self.publish_url.lock() = Some(url);
     }
 
-    /// Where the egress publishes: kept from the answer that told it, or read again.
     async fn publish_url(
         &self,
         ingest: &str,
@@ -241,13 +233,12 @@ impl VendorCalls {
     }
 }
 
-/// Asks for a permit, to be had within a minute.
 pub(super) fn permit_request(priority: Priority) -> governor::PermitRequest {
     governor::PermitRequest::within(priority, PATIENCE)
 }
 
-/// A call that brings a relay up: its permit is of use only as long as the relay may be provisioned. The look for such a
-/// call's lost answer while the relay is taken down is part of taking it down.
+/// A start's permit is useless after the provisioning timeout. While the relay is stopping, a start's call only looks up a
+/// lost answer, with the priority of a stop.
 fn start_permit_request(durable: &Durable) -> governor::PermitRequest {
     match durable.phase {
         Phase::Stopping => permit_request(Priority::Stop),
@@ -263,7 +254,6 @@ fn start_permit_request(durable: &Durable) -> governor::PermitRequest {
     }
 }
 
-/// A vendor's failure, as the life cycle sees it.
 pub(super) fn failure(error: VendorError) -> Failure {
     Failure {
         vendor: error.vendor.to_string(),
@@ -278,7 +268,7 @@ pub(super) fn failure(error: VendorError) -> Failure {
     }
 }
 
-/// An answer that lacks what it must have: what was asked for may have been done.
+/// A required part is missing: the call may have been carried out.
 fn unexpected(call: &str, message: &str) -> Failure {
     Failure {
         vendor: "cloudflare".into(),
@@ -291,7 +281,7 @@ fn unexpected(call: &str, message: &str) -> Failure {
     }
 }
 
-/// A call that panicked: our own fault, and what it did is unknown.
+/// A call that panicked: its effect is unknown.
 fn fault(call: &str) -> Failure {
     Failure {
         vendor: "relaykeeper".into(),
@@ -299,7 +289,6 @@ fn fault(call: &str) -> Failure {
     }
 }
 
-/// A recording, as the life cycle sees it.
 pub(super) fn recording(recording: cloudflare::Video) -> Recording {
     let state = match recording.state {
         cloudflare::VideoState::Ready => RecordingState::Ready,

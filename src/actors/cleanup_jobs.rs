@@ -1,4 +1,4 @@
-//! What finished relays still owe the vendors, paid until the vendor says that it is done, or its own limit has passed.
+//! Runs the cleanup jobs of finished relays until the vendor confirms them, or the vendor's own limit has passed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,30 +21,24 @@ use crate::vendors::agora::media_push::DeleteAnswer;
 use crate::vendors::cloudflare::Cloudflare;
 use crate::vendors::governor::Priority;
 
-/// So many cleanup jobs are paid at once.
-const AT_ONCE: usize = 8;
-/// So many are read at once.
+const MAX_CONCURRENT: usize = 8;
 const BATCH: u64 = 200;
-/// Between two looks for cleanup jobs that are due.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-/// The longest wait between two tries.
-const AT_MOST: TimeDelta = TimeDelta::seconds(60);
+/// The longest wait, unless the vendor asks for more.
+const MAX_WAIT: TimeDelta = TimeDelta::seconds(60);
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(1),
     cap: Duration::from_secs(60),
 };
-/// A recording that did not turn up is looked for a last time so long after the cleanup job began.
+/// The age of a job at which it polls for recordings a last time.
 const LAST_POLL: TimeDelta = TimeDelta::hours(24);
 
-/// What a try at a cleanup job came to.
 enum CleanupResult {
-    /// Nothing is owed any more.
     Done,
-    /// Not yet; not before this.
+    /// When to try again, and why.
     RetryAt(DateTime<Utc>, String),
 }
 
-/// Pays what is due, forever.
 pub(super) async fn run_forever(shared: Arc<Shared>) {
     loop {
         let now = shared.clock.due();
@@ -53,12 +47,12 @@ pub(super) async fn run_forever(shared: Arc<Shared>) {
             .open_cleanup_jobs(now, BATCH)
             .await
             .unwrap_or_else(|error| {
-                tracing::warn!(%error, "cleanup jobs were not read");
+                tracing::warn!(%error, "failed to read cleanup jobs");
                 Vec::new()
             });
         let full = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
         stream::iter(due)
-            .for_each_concurrent(AT_ONCE, |open| {
+            .for_each_concurrent(MAX_CONCURRENT, |open| {
                 let (relay_id, channel_id) =
                     (open.cleanup_job.relay_id, open.cleanup_job.channel_id);
                 let span = tracing::error_span!("relay", %relay_id, channel_id);
@@ -71,7 +65,6 @@ pub(super) async fn run_forever(shared: Arc<Shared>) {
     }
 }
 
-/// Tries one cleanup job, and writes down what came of it.
 pub(super) async fn run_one(shared: &Shared, open: OpenCleanupJob) {
     let now = shared.clock.due();
     let cleanup_job = &open.cleanup_job;
@@ -79,7 +72,6 @@ pub(super) async fn run_one(shared: &Shared, open: OpenCleanupJob) {
     #[cfg(feature = "sandbox")]
     crash::point(CrashPoint::Before(CrashOperation::RunCleanup));
     let result = match serde_json::from_value::<Cleanup>(cleanup_job.data.clone()) {
-        // The vendor's own limit has settled it.
         Ok(_) if is_over(&open, passed) => CleanupResult::Done,
         Ok(cleanup) => match attempt(shared, &open, &cleanup, passed, now).await {
             Ok(result) => result,
@@ -87,7 +79,7 @@ pub(super) async fn run_one(shared: &Shared, open: OpenCleanupJob) {
                 CleanupResult::RetryAt(next_try(open.attempts, &failure, now), failure.message)
             }
         },
-        Err(error) => CleanupResult::RetryAt(now + AT_MOST, format!("it cannot be read: {error}")),
+        Err(error) => CleanupResult::RetryAt(now + MAX_WAIT, format!("unreadable job: {error}")),
     };
     #[cfg(feature = "sandbox")]
     crash::point(CrashPoint::After(CrashOperation::RunCleanup));
@@ -96,7 +88,7 @@ pub(super) async fn run_one(shared: &Shared, open: OpenCleanupJob) {
             tracing::info!(
                 kind = cleanup_job.kind,
                 target = cleanup_job.target,
-                "a cleanup job is settled"
+                "cleanup job done"
             );
             metrics::CLEANUP_JOBS_SETTLED.add(1, [&cleanup_job.kind]);
             shared.store.settle_cleanup_job(cleanup_job.id).await
@@ -106,7 +98,7 @@ pub(super) async fn run_one(shared: &Shared, open: OpenCleanupJob) {
                 kind = cleanup_job.kind,
                 target = cleanup_job.target,
                 reason,
-                "a cleanup job stays"
+                "cleanup job postponed"
             );
             shared
                 .store
@@ -115,18 +107,18 @@ pub(super) async fn run_one(shared: &Shared, open: OpenCleanupJob) {
         }
     };
     if let Err(error) = written {
-        // Tried again: every payment may be made twice.
-        tracing::warn!(%error, "what came of a cleanup job was not written down");
+        // Every cleanup may be repeated.
+        tracing::warn!(%error, "failed to store the result of a cleanup job");
     }
 }
 
-/// Doubles the wait from a second to a minute; waits longer where the vendor asks for it, 5 minutes at most.
+/// The vendor may ask for a longer wait, up to 5 minutes.
 fn next_try(attempts: i32, failure: &Failure, now: DateTime<Utc>) -> DateTime<Utc> {
     let asked = failure.asked_wait().unwrap_or_default();
     now + BACKOFF.after(attempts.unsigned_abs()).max(asked)
 }
 
-/// Whether the vendor's own limit has passed. A cleanup job is tried once before: the clock may have been wrong.
+/// Whether the vendor's own limit has passed. Every job is tried once first: the clock may have been wrong.
 fn is_over(open: &OpenCleanupJob, passed: TimeDelta) -> bool {
     let cleanup_job = &open.cleanup_job;
     let limit = cleanup_job.expires_at.map(|at| at - cleanup_job.created_at);
@@ -160,7 +152,7 @@ async fn attempt(
                 match agora.cloud_recording().stop(permit, &egress).await {
                     Ok(RecordingStopAnswer::Stopped) => return Ok(CleanupResult::Done),
                     Ok(RecordingStopAnswer::NotFound { .. }) => {}
-                    // 1003: the session is another resource's.
+                    // 1003: the session belongs to another resource.
                     Err(error) if error.class == Class::Rejected && !other_resources.is_empty() => {
                     }
                     Err(error) => return Err(failure(error)),
@@ -168,14 +160,14 @@ async fn attempt(
             }
             Ok(poll_again(open, not_found_backoff(shared), now))
         }
-        // Its sid comes with a notification, or it ends by itself; until then there is nothing to call.
+        // Until a notification names the sid there is nothing to call. The egress ends by itself.
         Cleanup::UnknownEgress { .. } => {
             let at = open
                 .cleanup_job
                 .expires_at
                 .unwrap_or(now + TimeDelta::days(1));
-            let at = at.max(now + AT_MOST);
-            Ok(CleanupResult::RetryAt(at, "its sid is not known".into()))
+            let at = at.max(now + MAX_WAIT);
+            Ok(CleanupResult::RetryAt(at, "the sid is unknown".into()))
         }
         Cleanup::DeleteConverter {
             converter_id,
@@ -205,12 +197,12 @@ async fn attempt(
                     if has_ended_idle(passed, idle_timeout) {
                         tracing::warn!(
                             name,
-                            "a converter was never seen in lists that may be cut: it is taken to have ended when idle"
+                            "converter not in any list, and the lists may be cut; assuming that it ended when idle"
                         );
                         return Ok(CleanupResult::Done);
                     }
                     Ok(CleanupResult::RetryAt(
-                        now + AT_MOST,
+                        now + MAX_WAIT,
                         "the list may be cut".into(),
                     ))
                 }
@@ -262,38 +254,37 @@ async fn attempt(
             if settled || passed >= LAST_POLL {
                 return Ok(CleanupResult::Done);
             }
-            let last = last.max(now + AT_MOST);
-            Ok(CleanupResult::RetryAt(last, "it has not turned up".into()))
+            let last = last.max(now + MAX_WAIT);
+            Ok(CleanupResult::RetryAt(
+                last,
+                "no recording found yet".into(),
+            ))
         }
     }
 }
 
-/// Whether a converter that nobody has seen since has ended by itself: Agora ends one that is idle.
+/// Agora ends idle converters; allows one hour more than the timeout.
 fn has_ended_idle(passed: TimeDelta, idle_timeout: Duration) -> bool {
     let limit = TimeDelta::from_std(idle_timeout).map(|idle| idle + TimeDelta::hours(1));
     limit.is_ok_and(|limit| limit <= passed)
 }
 
-/// How long an Agora task that answers 404 may be moving: the sum of the back-off's waits.
+/// How long Agora may answer 404 for a task that is moving.
 fn not_found_backoff(shared: &Shared) -> TimeDelta {
     let waits = shared.settings.agora.not_found_backoff.iter();
     TimeDelta::from_std(waits.sum()).unwrap_or(TimeDelta::MAX / 2)
 }
 
-/// A 404 is believed after three more tries, made a quarter of the back-off, the whole and twice the whole after the cleanup job began:
-/// 30, 120 and 240 s by default (`agora.md §8.1, §8.2`). Each try counts for the time it was planned for, so a change of the clock
-/// leaves none out.
+/// Accepts a 404 after three more tries, by default 30, 120 and 240 s after the job was created (`agora.md §8.1, §8.2`). Counts a
+/// try at its planned time, so that a clock change skips none.
 fn poll_again(open: &OpenCleanupJob, backoff: TimeDelta, now: DateTime<Utc>) -> CleanupResult {
     let tried = open.cleanup_job.next_attempt_at - open.cleanup_job.created_at;
     let all = [backoff / 4, backoff, backoff * 2];
     let later = all.into_iter().find(|wait| *wait > tried);
     later.map_or(CleanupResult::Done, |wait| {
-        // No wait is longer than the last: the clock may have been set before this try was put down.
+        // Bounded: the clock may have been set before this try was planned.
         let wait = (wait - tried).min(backoff);
-        CleanupResult::RetryAt(
-            now + wait,
-            "it was not there; it is looked for again".into(),
-        )
+        CleanupResult::RetryAt(now + wait, "not found; checking again".into())
     })
 }
 
@@ -315,7 +306,7 @@ async fn find_ingest(
     else {
         if list.may_be_cut {
             return Ok(CleanupResult::RetryAt(
-                now + AT_MOST,
+                now + MAX_WAIT,
                 "the list may be cut".into(),
             ));
         }
@@ -328,7 +319,6 @@ async fn find_ingest(
     Ok(CleanupResult::Done)
 }
 
-/// Recordings that turned up late are told to the relay: it has ended, but its book is not closed to them.
 async fn record_late_recordings(
     shared: &Shared,
     open: &OpenCleanupJob,
@@ -349,7 +339,7 @@ async fn record_late_recordings(
         .relay(relay_id)
         .await
         .map_err(|error| broken(error.to_string()))?;
-    // Still in work: it looks for itself.
+    // It polls for itself.
     let Some(stored) = stored.filter(|stored| stored.row.ended_at.is_some()) else {
         return Ok(());
     };
@@ -372,7 +362,7 @@ async fn record_late_recordings(
     );
     match shared.store.save(save).await {
         Ok(Saved::Saved) => Ok(()),
-        Ok(Saved::Fenced) => Err(broken("the relay has changed meanwhile".into())),
+        Ok(Saved::Fenced) => Err(broken("the relay changed meanwhile".into())),
         Err(StoreError::Unavailable(error)) => Err(broken(error)),
         Err(error) => Err(broken(error.to_string())),
     }
@@ -385,7 +375,7 @@ mod tests {
     use super::*;
     use crate::store::NewCleanupJob;
 
-    /// A cleanup job that was taken on now and is tried after so many seconds, as planned.
+    /// The next try is `planned` seconds after creation.
     fn stop(planned: i64, attempts: i32) -> OpenCleanupJob {
         let created_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         OpenCleanupJob {
@@ -414,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_404_is_believed_after_every_poll_whatever_the_clock_was_set_to() {
+    fn a_404_is_accepted_after_every_planned_try_whatever_the_clock_was_set_to() {
         let wait = |planned, late| {
             let open = stop(planned, 0);
             let now = open.cleanup_job.next_attempt_at + late;

@@ -1,8 +1,5 @@
-//! What time it is.
-//!
-//! What others read (signatures, tokens, times of new relays) is told by the wall clock of that moment. A relay's own
-//! times are told by a [`Clock`] of its own, which goes on steadily when the wall clock is set: no deadline passes because
-//! of that. What is scheduled goes by [`ProcessClock::due`], which never goes back.
+//! Signatures, tokens and new relays use the wall clock. A relay in work has a steady [`Clock`], so that setting the wall clock
+//! ends no deadline. Scheduled work uses [`ProcessClock::due`], which never goes back.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,16 +9,13 @@ use parking_lot::Mutex;
 
 use crate::relay::Durable;
 
-/// Between two comparisons of the clocks.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
-/// The clocks part by more than this when the wall clock was set or the machine slept.
+/// A larger difference is a step.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(3);
-/// So many steps of the wall clock are remembered.
-const STEPS: usize = 64;
-/// How long a step is worth an alarm.
-const NEWS: Duration = Duration::from_secs(3600);
+const STEPS_KEPT: usize = 64;
+const STEP_ALARM_FOR: Duration = Duration::from_secs(3600);
 
-/// A steady clock: the wall clock as it was once, moved on by the monotonic one.
+/// The wall clock at one moment, advanced by the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     wall: DateTime<Utc>,
@@ -36,8 +30,7 @@ impl Clock {
         }
     }
 
-    /// The clock of a relay that this process begins to drive. It is never behind what is stored: a wall clock that is
-    /// wrong must not put its deadlines off.
+    /// Starts no earlier than the relay's stored times: a slow wall clock must not delay its deadlines.
     pub(crate) fn of(relay: &Durable) -> Self {
         let newest = [relay.seller_away_since, relay.feed_patience_from];
         let newest = newest.into_iter().flatten().max();
@@ -53,7 +46,7 @@ impl Clock {
         }
     }
 
-    /// Now, to the millisecond.
+    /// The time, to the millisecond.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.at(Instant::now())
@@ -69,20 +62,17 @@ impl Clock {
     }
 }
 
-/// The wall clock, to the millisecond.
 fn wall_now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(3)
 }
 
-/// A step of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClockStep {
-    /// By how much: positive when it was set forward.
+    /// Positive when the clock was set forward.
     pub(super) by: TimeDelta,
     seen: Instant,
 }
 
-/// The time of a process.
 #[derive(Debug)]
 pub(super) struct ProcessClock {
     steady: Clock,
@@ -91,12 +81,12 @@ pub(super) struct ProcessClock {
 
 #[derive(Debug)]
 struct StepDetector {
-    /// Both clocks as they were at the last comparison.
+    /// Both clocks at the last comparison.
     compared: Clock,
     step: Option<ClockStep>,
-    /// The steps seen, and what the wall clock would show had it not stepped.
+    /// The wall time before each step, and its size.
     steps: VecDeque<(DateTime<Utc>, TimeDelta)>,
-    /// How far the wall clock was ahead of the steady one at most.
+    /// The wall clock's largest lead over the steady clock.
     ahead: TimeDelta,
 }
 
@@ -112,18 +102,16 @@ impl ProcessClock {
         }
     }
 
-    /// The wall clock of this moment, to the millisecond.
     pub(super) fn now(&self) -> DateTime<Utc> {
         wall_now()
     }
 
-    /// The time up to which scheduled work is due: a wall clock that is set back delays nothing.
+    /// The time for scheduled work: setting the wall clock back delays nothing.
     pub(super) fn due(&self) -> DateTime<Utc> {
         self.detector.lock().due(self.steady.now(), wall_now())
     }
 
-    /// How much time has passed since a moment told by the wall clock. What the wall clock was set forward since then
-    /// has not passed.
+    /// The time since `moment`, without what the wall clock was set forward.
     pub(super) fn passed_since(&self, moment: DateTime<Utc>) -> TimeDelta {
         let now = wall_now();
         self.compare(now);
@@ -135,20 +123,19 @@ impl ProcessClock {
         if let Some(step) = step {
             tracing::warn!(
                 by_seconds = step.by.num_seconds(),
-                "the wall clock stepped: relays in progress keep their own time, everything else follows it"
+                "wall clock stepped; relays in progress keep their own time"
             );
         }
     }
 
-    /// The last step of the wall clock, while it is news.
+    /// The last step, if it is less than an hour old.
     pub(super) fn step(&self) -> Option<ClockStep> {
         self.detector
             .lock()
             .step
-            .filter(|step| step.seen.elapsed() < NEWS)
+            .filter(|step| step.seen.elapsed() < STEP_ALARM_FOR)
     }
 
-    /// Compares the wall clock with the monotonic one, forever.
     pub(super) async fn watch_forever(&self) {
         loop {
             self.compare(wall_now());
@@ -167,7 +154,6 @@ impl StepDetector {
         }
     }
 
-    /// The steady clock, moved on by what the wall clock was ahead of it at most: it never goes back.
     fn due(&mut self, steady: DateTime<Utc>, wall: DateTime<Utc>) -> DateTime<Utc> {
         self.ahead = self.ahead.max(wall - steady);
         steady + self.ahead
@@ -179,7 +165,6 @@ impl StepDetector {
         wall - moment - set.max(TimeDelta::zero())
     }
 
-    /// The step since the last comparison, if there was one. The next comparison starts from here.
     fn compare(&mut self, wall: DateTime<Utc>, now: Instant) -> Option<ClockStep> {
         let expected = self.compared.at(now);
         let by = wall - expected;
@@ -188,7 +173,7 @@ impl StepDetector {
             return None;
         }
         self.steps.push_back((expected, by));
-        if self.steps.len() > STEPS {
+        if self.steps.len() > STEPS_KEPT {
             self.steps.pop_front();
         }
         self.step = Some(ClockStep { by, seen: now });
@@ -216,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relays_clock_is_never_behind_what_is_stored_of_it() {
+    fn a_relays_clock_is_never_behind_its_stored_times() {
         let since = Instant::now();
         let three_hours_slow = Clock {
             wall: noon() - TimeDelta::hours(3),
@@ -229,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_more_than_three_seconds_is_told_once_and_followed() {
+    fn a_step_of_more_than_three_seconds_is_reported_once_and_followed() {
         let since = Instant::now();
         let mut detector = StepDetector::from(Clock {
             wall: noon(),
@@ -253,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_follows_a_wall_clock_set_forward_and_not_one_set_back() {
+    fn due_follows_a_wall_clock_set_forward_and_not_one_set_back() {
         let ahead = |by: TimeDelta| {
             let steady = Clock {
                 wall: wall_now() + by,
@@ -262,13 +247,13 @@ mod tests {
             let clock = ProcessClock::from(steady);
             clock.due() - clock.now()
         };
-        // The wall clock was set back by an hour, and forward by one.
+        // Set back by an hour, and forward by one.
         assert!(ahead(TimeDelta::hours(1)) > TimeDelta::minutes(59));
         assert!(ahead(-TimeDelta::hours(1)).abs() < TimeDelta::seconds(1));
     }
 
     #[test]
-    fn what_is_due_never_goes_back_when_the_clock_is_set_forward_and_then_back() {
+    fn due_never_goes_back_when_the_clock_is_set_forward_and_then_back() {
         let mut detector = StepDetector::from(Clock {
             wall: noon(),
             since: Instant::now(),
@@ -280,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_clock_was_set_forward_has_not_passed() {
+    fn a_step_forward_does_not_count_as_passed_time() {
         let since = Instant::now();
         let mut detector = StepDetector::from(Clock {
             wall: noon(),
@@ -295,7 +280,7 @@ mod tests {
         assert_eq!(
             detector.passed(minutes(190), minutes(191)),
             TimeDelta::minutes(1),
-            "it was told after the step"
+            "a moment after the step"
         );
         detector.compare(minutes(12), since + Duration::from_secs(720));
         assert_eq!(

@@ -1,9 +1,8 @@
-//! Where a test kills the process: before and after everything that must not be torn from what belongs to it.
+//! Crash points for tests: before and after every operation with a lasting effect.
 //!
-//! With [`AT`] in the environment each point that is reached is told on standard error, `crash point before_save:3` for the
-//! third save about to be made. At the point that [`AT`] names, `crash here before_save:3` is told instead, and the thread
-//! that reached it goes no further: whoever reads that kills the process. Only SIGKILL from outside is as sudden as a machine
-//! that loses power, and the point is exact, because nothing behind it is done. Without the variable nothing is told.
+//! With [`AT`] set, each point passed is printed to standard error, as `crash point before_save:3` for the third save. At the
+//! point that [`AT`] names the thread prints `crash here before_save:3` and parks; the test kills the process, since only
+//! SIGKILL is as sudden as a power loss.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,14 +14,14 @@ use strum::IntoEnumIterator;
 
 use crate::relay::Call;
 
-/// The environment variable: a point and which time it is reached, as `after_start_egress:1`; empty: only tell.
+/// A point and its count, such as `after_start_egress:1`; empty to print only.
 pub const AT: &str = "RELAYKEEPER_CRASH_AT";
-/// What a line begins with that tells of a point that was reached.
+/// Begins the line of a passed point.
 pub const REACHED: &str = "crash point ";
-/// What the last line begins with: the process is to be killed.
+/// Begins the line at which the process waits to be killed.
 pub const HERE: &str = "crash here ";
 
-/// What the process may be killed before or after.
+/// An operation with a crash point before and after it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::EnumIter, strum::EnumString,
 )]
@@ -30,11 +29,11 @@ pub const HERE: &str = "crash here ";
 pub enum CrashOperation {
     /// A new relay is stored.
     StoreRelay,
-    /// A step of a relay is stored.
+    /// A step is stored.
     Save,
-    /// A cleanup job is tried; after: before it is stored what came of it.
+    /// A cleanup job is tried; its result is stored later.
     RunCleanup,
-    /// [`Call::CreateIngest`], its answer not yet told to the relay when it is over; and so on below.
+    /// [`Call::CreateIngest`], without its answer.
     CreateIngest,
     /// [`Call::FindIngest`].
     FindIngest,
@@ -65,7 +64,6 @@ pub enum CrashOperation {
 }
 
 impl CrashOperation {
-    /// The operation a vendor call is.
     pub(super) fn of(call: &Call) -> Self {
         match call {
             Call::CreateIngest { .. } => Self::CreateIngest,
@@ -85,7 +83,7 @@ impl CrashOperation {
         }
     }
 
-    /// Whether the clock repeats it, as often as there is time for: how many times it happens says nothing.
+    /// Whether a timer repeats it: its count says nothing.
     #[must_use]
     pub fn is_a_poll(self) -> bool {
         matches!(
@@ -99,23 +97,23 @@ impl CrashOperation {
     }
 }
 
-/// A place where the process may be killed.
+/// Where the process may be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CrashPoint {
-    /// Nothing of it is done.
+    /// Before the operation.
     Before(CrashOperation),
-    /// It is done, and nothing has come of it yet.
+    /// After the operation, before its result is used.
     After(CrashOperation),
 }
 
 impl CrashPoint {
-    /// Every one there is.
+    /// Every crash point.
     pub fn all() -> impl Iterator<Item = Self> {
         CrashOperation::iter()
             .flat_map(|operation| [Self::Before(operation), Self::After(operation)])
     }
 
-    /// What it is before or after.
+    /// The operation.
     #[must_use]
     pub fn operation(self) -> CrashOperation {
         match self {
@@ -149,7 +147,6 @@ impl FromStr for CrashPoint {
     }
 }
 
-/// The point at which to stop and how often each was reached; none: this is no such test.
 static PLAN: LazyLock<Option<CrashPlan>> = LazyLock::new(|| {
     let at = std::env::var(AT).ok()?;
     Some(CrashPlan {
@@ -163,7 +160,7 @@ struct CrashPlan {
     reached: Mutex<HashMap<CrashPoint, u32>>,
 }
 
-/// The process is at this point.
+/// Marks a crash point.
 pub(super) fn point(point: CrashPoint) {
     let Some(plan) = &*PLAN else { return };
     let times = {

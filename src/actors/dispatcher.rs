@@ -1,9 +1,5 @@
-//! The dispatcher: messages of the outbox, signed and posted to the marketplace's endpoint, at least once.
-//!
-//! In each channel a message waits for the one before it, until that one was taken or given up; channels do not wait for
-//! each other. What is to be delivered is written with the message itself and struck off after the answer, so a process
-//! that dies in between has the next one deliver it, maybe a second time: with the same id and body. Reads the database,
-//! nudged by its commits; keeps nothing of its own but who is under way.
+//! Signs the outbox's messages and posts them to the marketplace's endpoint, at least once, in order for each channel. After a
+//! crash the next process may send a message again, with the same id and body.
 
 mod address;
 mod backoff;
@@ -22,27 +18,27 @@ use super::shared::Shared;
 use crate::store::{Attempt, AttemptResult, DueDelivery, StoreError, until_done};
 use crate::telemetry::metrics;
 
-/// So many messages are under way at once, each of another channel.
-const AT_ONCE: usize = 32;
-/// Between two looks for what is due.
+/// Each delivery is of another channel.
+const MAX_IN_FLIGHT: usize = 32;
+/// A commit wakes the dispatcher earlier.
 const POLL_EVERY: Duration = Duration::from_millis(500);
-/// While the endpoint counts as disabled, one message is tried so often.
+/// The interval of tries while the endpoint counts as disabled.
 const PROBE_EVERY: Duration = Duration::from_secs(3600);
 
-/// Delivers what is due, forever; returns at once when there is no endpoint.
+/// Delivers due messages; returns at once without an endpoint.
 pub(super) async fn deliver_forever(shared: Arc<Shared>) {
     let endpoint = match Endpoint::of(&shared.settings.webhooks) {
         Ok(Some(endpoint)) => Arc::new(endpoint),
         Ok(None) => return,
         Err(error) => {
-            tracing::error!(%error, "nothing is delivered to the marketplace");
+            tracing::error!(%error, "cannot deliver messages to the marketplace");
             return;
         }
     };
     Dispatcher {
         shared,
         endpoint,
-        under_way: JoinSet::new(),
+        in_flight: JoinSet::new(),
         channels: HashMap::new(),
         probed_at: None,
     }
@@ -53,39 +49,39 @@ pub(super) async fn deliver_forever(shared: Arc<Shared>) {
 struct Dispatcher {
     shared: Arc<Shared>,
     endpoint: Arc<Endpoint>,
-    /// Ended with this.
-    under_way: JoinSet<()>,
+    /// Aborted on drop.
+    in_flight: JoinSet<()>,
     channels: HashMap<Id, i64>,
     probed_at: Option<Instant>,
 }
 
 impl Dispatcher {
     async fn run(mut self) {
-        let mut nudges = self.shared.store.outbox_changes();
+        let mut commits = self.shared.store.outbox_changes();
         loop {
             match self.due().await {
                 Ok(due) => due.into_iter().for_each(|message| self.send(message)),
-                Err(error) => tracing::debug!(%error, "what is to be delivered was not read"),
+                Err(error) => tracing::debug!(%error, "failed to read due messages"),
             }
             tokio::select! {
-                Some(done) = self.under_way.join_next_with_id() => {
+                Some(done) = self.in_flight.join_next_with_id() => {
                     let id = match done {
                         Ok((id, ())) => id,
                         Err(error) => {
-                            tracing::error!(%error, "a delivery broke off; it is tried again");
+                            tracing::error!(%error, "delivery task failed; retrying");
                             error.id()
                         }
                     };
                     self.channels.remove(&id);
                 }
-                Ok(()) = nudges.changed() => {}
+                Ok(()) = commits.changed() => {}
                 () = tokio::time::sleep(POLL_EVERY) => {}
             }
         }
     }
 
     async fn due(&mut self) -> Result<Vec<DueDelivery>, StoreError> {
-        let mut free = AT_ONCE - self.channels.len().min(AT_ONCE);
+        let mut free = MAX_IN_FLIGHT - self.channels.len().min(MAX_IN_FLIGHT);
         let disabled = self.shared.store.endpoint_disabled().await?.is_some();
         if disabled {
             let probed_lately = self.probed_at.is_some_and(|at| at.elapsed() < PROBE_EVERY);
@@ -107,17 +103,17 @@ impl Dispatcher {
     fn send(&mut self, message: DueDelivery) {
         let (shared, endpoint) = (self.shared.clone(), self.endpoint.clone());
         let channel_id = message.channel_id;
-        let task = self.under_way.spawn(async move {
+        let task = self.in_flight.spawn(async move {
             deliver(&shared, &endpoint, message).await;
         });
         self.channels.insert(task.id(), channel_id);
     }
 }
 
-/// What came of each attempt that is counted.
+/// Values of the metric's label `result`.
 pub const DELIVERY_RESULTS: [&str; 3] = ["delivered", "failed", "given_up"];
 
-fn counted(result: &AttemptResult) -> &'static str {
+fn label(result: &AttemptResult) -> &'static str {
     let [delivered, failed, given_up] = DELIVERY_RESULTS;
     match result {
         AttemptResult::Delivered => delivered,
@@ -126,7 +122,6 @@ fn counted(result: &AttemptResult) -> &'static str {
     }
 }
 
-/// One attempt, and what came of it written down.
 async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
     let DueDelivery {
         id,
@@ -143,14 +138,14 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
     metrics::DELIVERY_DURATION.observe(begun.elapsed().as_secs_f64(), []);
     let at = shared.clock.now();
     let (response_status, result) = match answer {
-        Ok(answered) if answered.was_taken() => (Some(answered.status), AttemptResult::Delivered),
-        untaken => {
-            let (status, error) = match untaken {
-                Ok(answered) => (
-                    Some(answered.status),
-                    format!("it answered {}", answered.status),
+        Ok(response) if response.is_accepted() => (Some(response.status), AttemptResult::Delivered),
+        refused => {
+            let (status, error) = match refused {
+                Ok(response) => (
+                    Some(response.status),
+                    format!("it answered {}", response.status),
                 ),
-                Err(untaken) => (None, untaken.to_string()),
+                Err(error) => (None, error.to_string()),
             };
             let result = match backoff::next_attempt(attempts, shared.clock.due(), give_up_at) {
                 Some(at) => AttemptResult::Again { at, error },
@@ -159,17 +154,17 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
             (status, result)
         }
     };
-    metrics::DELIVERIES.add(1, [counted(&result)]);
+    metrics::DELIVERIES.add(1, [label(&result)]);
     match &result {
         AttemptResult::Delivered => {
-            tracing::debug!(id, channel_id, attempts, "a message was taken")
+            tracing::debug!(id, channel_id, attempts, "message delivered")
         }
         AttemptResult::Again { error, .. } if attempts == 0 => {
             tracing::warn!(
                 id,
                 channel_id,
                 error,
-                "the marketplace did not take a message; it is tried again"
+                "message not accepted by the marketplace; retrying"
             );
         }
         AttemptResult::Again { error, .. } => {
@@ -178,7 +173,7 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
                 channel_id,
                 attempts,
                 error,
-                "the marketplace did not take a message; it is tried again"
+                "message not accepted by the marketplace; retrying"
             );
         }
         AttemptResult::GivenUp { error } => {
@@ -187,7 +182,7 @@ async fn deliver(shared: &Shared, endpoint: &Endpoint, message: DueDelivery) {
                 channel_id,
                 attempts,
                 error,
-                "a message to the marketplace is given up"
+                "message to the marketplace given up"
             );
         }
     }

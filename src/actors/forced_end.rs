@@ -1,4 +1,4 @@
-//! The end of a relay that cannot be driven: by plain SQL, with one cleanup job for every vendor id in its columns.
+//! Ends a relay that cannot be driven, with one cleanup job for each vendor id in its columns.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -11,14 +11,13 @@ use crate::store::{
     ForcedEnd, JournalEntry, NewCleanupJob, OutboxEntry, RelayRow, StoredRelay, until_answered,
 };
 
-/// Ends it; tried until the database has taken it.
 pub(super) async fn end(shared: &Shared, stored: &StoredRelay, reason: &str) {
     let end = forced_end(shared, stored, reason);
     let ended = until_answered("end a relay by force", || {
         shared.store.end_by_force(end.clone())
     });
     if let Err(error) = ended.await {
-        tracing::error!(relay_id = %stored.row.id, channel_id = stored.row.channel_id, %error, "a relay that cannot be driven cannot be ended either");
+        tracing::error!(relay_id = %stored.row.id, channel_id = stored.row.channel_id, %error, "failed to end a relay by force");
     }
 }
 
@@ -33,12 +32,12 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
             ..records::cleanup_job(&cleanup, row.id, row.channel_id, now)
         });
     let cost = cost(shared, row, now);
-    // A state that can be read is told with its outcome; one that cannot stays as it is, for whoever wants to know why.
     let announced = ["relay.failed", "relay.ended"]
         .iter()
         .skip(usize::from(row.outcome.is_some()));
+    // An unreadable state is kept for diagnosis.
     let durable = records::durable(stored).ok().map(|mut durable| {
-        // The store numbers what is told now; a late recording is numbered after it.
+        // A late recording's message is numbered after these.
         durable.announced += u32::try_from(announced.len()).unwrap_or_default();
         let detail = Detail {
             egress: Some(reason.to_owned()),
@@ -87,7 +86,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
     }
 }
 
-/// When the vendor's own limit ends what cannot be called off: an egress whose session is not known.
+/// When the vendor's limit ends an egress with an unknown sid, which no call can stop.
 fn expires(
     cleanup: &Cleanup,
     max_recording_hours: u32,
@@ -97,7 +96,7 @@ fn expires(
     matches!(cleanup, Cleanup::UnknownEgress { .. }).then(|| now + hours)
 }
 
-/// What it cost, as far as its columns tell: the time it was live, as observed.
+/// The cost of the observed time live.
 fn cost(shared: &Shared, row: &RelayRow, now: DateTime<Utc>) -> Option<Cost> {
     let until = row.stopped_at.unwrap_or(now);
     let seconds = |from: DateTime<Utc>| u64::try_from((until - from).num_seconds()).unwrap_or(0);
@@ -111,7 +110,6 @@ fn cost(shared: &Shared, row: &RelayRow, now: DateTime<Utc>) -> Option<Cost> {
     Some(Cost::new(live, Source::Observed, egress, prices))
 }
 
-/// One cleanup job for every vendor id in a relay's columns.
 fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
     let row = &stored.row;
     let mut cleanups = Vec::new();

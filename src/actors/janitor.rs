@@ -1,5 +1,5 @@
-//! The janitor lists what the vendors hold, and removes what is ours and nobody's: objects with our own tag that no
-//! unfinished relay owns and no cleanup job names. Marks of others are counted and left alone.
+//! Deletes orphans: vendors' objects with our tag that no unfinished relay owns and no cleanup job names. Foreign tags are only
+//! counted. Purges expired rows too.
 
 use std::sync::Arc;
 
@@ -16,26 +16,24 @@ use crate::vendors::governor::Priority;
 use crate::vendors::lease::Lease;
 use crate::vendors::{Class, VendorError};
 
-/// Idempotency keys are kept so long.
-const KEYS: TimeDelta = TimeDelta::hours(24);
-/// The outbox is kept so long.
-const OUTBOX: TimeDelta = TimeDelta::days(7);
+const IDEMPOTENCY_KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
+const OUTBOX_KEPT: TimeDelta = TimeDelta::days(7);
 
-/// Why a pass did not get through.
+/// Why a pass failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// A list, or a deletion.
+    /// A list or a deletion failed.
     #[error(transparent)]
     Vendor(#[from] VendorError),
-    /// What the database knows of an object's relay.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Whose objects are ours is not known yet.
+    /// Our tag is not known yet.
     #[error("the database was not read yet")]
     Starting,
 }
 
-/// What kind of object it is.
+/// The kind of object.
 #[derive(
     Debug,
     Clone,
@@ -57,61 +55,61 @@ pub enum FindingKind {
     Converter,
 }
 
-/// What is to become of an object.
+/// What the janitor decided about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum FindingVerdict {
-    /// Its mark is another deployment's or another database's: left alone.
+    /// The tag of another deployment or database.
     Foreign,
-    /// Too young to be called an orphan, or of unknown age.
+    /// Younger than `janitor.grace`, or of unknown age.
     Young,
     /// An unfinished relay owns it.
     Owned,
     /// A cleanup job names it.
     #[serde(rename = "owed")]
     Cleanup,
-    /// Its relay's policy keeps it.
+    /// Its relay's settings keep it.
     Retained,
-    /// Nobody's: it would be removed.
+    /// An orphan that was not deleted.
     Orphan,
-    /// Nobody's: it was removed.
+    /// A deleted orphan.
     Removed,
 }
 
-/// An object at a vendor that bears a tag.
+/// A tagged object at a vendor.
 #[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct Finding {
-    /// What kind of object.
+    /// The kind of object.
     pub kind: FindingKind,
     /// The vendor's id.
     pub id: String,
     /// Its resource tag.
     #[serde(rename = "mark")]
     pub tag: String,
-    /// When it was created, by the vendor's clock.
+    /// The time of creation, by the vendor's clock.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub created: Option<DateTime<Utc>>,
-    /// What is to become of it.
+    /// What the janitor decided.
     pub verdict: FindingVerdict,
 }
 
-/// What a pass found.
+/// The result of a pass.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Sweep {
-    /// Everything that bears a tag.
+    /// All tagged objects.
     pub findings: Vec<Finding>,
-    /// The list of ingests may be cut: what is behind its end was not seen.
+    /// The list of ingests may be cut.
     pub may_be_cut: bool,
     /// The list of converters may be cut.
     pub converters_may_be_cut: bool,
-    /// The first deletion that failed. The pass goes on with the other objects.
+    /// The first failed deletion; the pass goes on after it.
     #[serde(skip)]
     failed: Option<VendorError>,
 }
 
 impl Sweep {
-    /// How many findings came to this verdict.
+    /// The number of findings with this verdict.
     #[must_use]
     pub fn count(&self, verdict: FindingVerdict) -> usize {
         self.findings
@@ -120,7 +118,6 @@ impl Sweep {
             .count()
     }
 
-    /// What becomes of an orphan whose deletion was tried.
     fn verdict(&mut self, kind: FindingKind, deleted: Result<(), VendorError>) -> FindingVerdict {
         match deleted {
             Ok(()) => {
@@ -128,7 +125,7 @@ impl Sweep {
                 FindingVerdict::Removed
             }
             Err(error) => {
-                tracing::warn!(%error, %kind, "an orphan was not deleted");
+                tracing::warn!(%error, %kind, "failed to delete an orphan");
                 self.failed.get_or_insert(error);
                 FindingVerdict::Orphan
             }
@@ -136,22 +133,21 @@ impl Sweep {
     }
 }
 
-/// Sweeps at the start and then at every interval, forever.
 pub(super) async fn sweep_forever(shared: Arc<Shared>) {
     loop {
         match sweep(&shared, None, false).await {
             Ok(sweep) => {
                 tracing::info!(
-                    marked = sweep.findings.len(),
+                    tagged = sweep.findings.len(),
                     removed = sweep.count(FindingVerdict::Removed),
                     foreign = sweep.count(FindingVerdict::Foreign),
-                    "the janitor has been round"
+                    "janitor pass done"
                 );
                 shared.last_sweep.record(&sweep);
                 metrics::JANITOR_PASSES.add(1, ["done"]);
             }
             Err(error) => {
-                tracing::warn!(%error, "the janitor did not get round");
+                tracing::warn!(%error, "janitor pass failed");
                 metrics::JANITOR_PASSES.add(1, ["failed"]);
             }
         }
@@ -160,7 +156,6 @@ pub(super) async fn sweep_forever(shared: Arc<Shared>) {
     }
 }
 
-/// What was kept long enough goes, piece by piece.
 async fn purge_all(shared: &Shared) {
     let now = shared.clock.now();
     let journal =
@@ -169,23 +164,22 @@ async fn purge_all(shared: &Shared) {
         journal_before: now
             .checked_sub_signed(journal)
             .unwrap_or(DateTime::UNIX_EPOCH),
-        idempotency_before: now - KEYS,
-        outbox_before: now - OUTBOX,
+        idempotency_before: now - IDEMPOTENCY_KEYS_KEPT,
+        outbox_before: now - OUTBOX_KEPT,
     };
     loop {
         match shared.store.purge(purge).await {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "what was kept long enough was not purged");
+                tracing::warn!(%error, "failed to purge expired rows");
                 return;
             }
         }
     }
 }
 
-/// One pass over what the vendors hold. `database`: whose marks are ours for once, an operator's way to clean up after a
-/// database that is gone.
+/// Makes one pass. `database` names a lost database whose tags are swept instead of our own.
 pub(super) async fn sweep(
     shared: &Shared,
     database: Option<&str>,
@@ -197,7 +191,7 @@ pub(super) async fn sweep(
     }
     let mut sweep = Sweep::default();
     let of_ingests = sweep_ingests(shared, &owner, dry_run, &mut sweep).await;
-    // Without Media Push the project may not have it enabled: asking would look like refused credentials.
+    // A project without Media Push refuses the call, which would look like invalid credentials.
     if shared.settings.agora.backend == AgoraBackend::MediaPush {
         sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
     }
@@ -238,7 +232,7 @@ async fn sweep_ingests(
         .await?;
         if verdict == FindingVerdict::Orphan && !dry_run {
             count(&metrics::ORPHANS_FOUND, FindingKind::Ingest);
-            tracing::warn!(ingest = input.uid, %tag, "an orphan: an ingest nobody owns is deleted");
+            tracing::warn!(ingest = input.uid, %tag, "orphan: deleting an unowned ingest");
             let deleted = cloudflare
                 .delete_live_input(permit_request(Priority::Janitor), &input.uid)
                 .await;
@@ -269,7 +263,7 @@ async fn sweep_converters(
 ) -> Result<(), SweepError> {
     let media_push = shared.vendors.agora.media_push();
     let list = match media_push.list(permit_request(Priority::Janitor)).await {
-        // Media Push is not enabled for this project (403), or not known to it (404): then it holds nothing of ours.
+        // Not enabled for this project (403 or 404).
         Err(error) if is_not_enabled(&error) => return Ok(()),
         list => list?,
     };
@@ -294,7 +288,7 @@ async fn sweep_converters(
         .await?;
         if verdict == FindingVerdict::Orphan && !dry_run {
             count(&metrics::ORPHANS_FOUND, FindingKind::Converter);
-            tracing::warn!(converter = converter.id, %tag, "an orphan: a converter nobody owns is deleted");
+            tracing::warn!(converter = converter.id, %tag, "orphan: deleting an unowned converter");
             let region = region_of(shared, &tag).await?;
             let deleted = media_push
                 .delete(permit_request(Priority::Janitor), &region, &converter.id)
@@ -317,7 +311,6 @@ fn count(metric: &Metric, kind: FindingKind) {
     metric.add(1, [&kind.to_string()]);
 }
 
-/// Whose an object is.
 async fn judge(
     shared: &Shared,
     owner: &Namespace,
@@ -334,15 +327,14 @@ async fn judge(
         return Ok(FindingVerdict::Young);
     }
     if shared.owner().as_ref() != Some(owner) {
-        // The marks of a database that is gone: nobody knows more of them.
+        // A lost database can say no more about its tag.
         return Ok(FindingVerdict::Orphan);
     }
     if shared.directory.get(tag.relay).is_some() {
         return Ok(FindingVerdict::Owned);
     }
     let Some(stored) = shared.store.relay(tag.relay).await? else {
-        // Our own database, and it does not know the relay: it was restored from a backup, or another one's marks are
-        // cleaned up by hand.
+        // The database was restored from a backup.
         return Ok(FindingVerdict::Orphan);
     };
     if stored.row.ended_at.is_none() {
@@ -366,17 +358,16 @@ async fn judge(
     })
 }
 
-/// Where a relay's converters run.
 async fn region_of(shared: &Shared, tag: &ResourceTag) -> Result<String, SweepError> {
     let stored = shared.store.relay(tag.relay).await?;
     let region = stored.and_then(|stored| stored.row.region);
     Ok(region.unwrap_or_else(|| shared.settings.agora.media_push.region.clone()))
 }
 
-/// One pass without a service: by the database alone, so an unfinished relay's objects are safe whoever drives it.
+/// Makes one pass without a service. Ownership comes from the database, so unfinished relays are safe.
 ///
 /// # Errors
-/// When the database or a vendor does not answer.
+/// The database or a vendor failed.
 pub async fn sweep_once(
     settings: Settings,
     database: Option<&str>,

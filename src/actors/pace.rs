@@ -1,6 +1,5 @@
-//! How often relays may look at their feeds, their hosts and their egresses, from how many they are and what the vendors'
-//! budgets allow. A relay waits for its next poll, not for the permit of one it has begun: thousands that queue would cost
-//! memory, and would learn late what those behind them cannot wait for.
+//! Computes how often relays may poll, from their number and the vendors' budgets. A relay waits before it polls, not for a
+//! permit: queued polls would cost memory and delay urgent ones.
 
 use std::time::Duration;
 
@@ -10,17 +9,15 @@ use super::directory::RelaySnapshot;
 use super::shared::Shared;
 use crate::relay::{Backend, Intervals, Pace, Phase};
 
-/// The part of a quota that serves nothing but looks which relays use: the rest keeps their wait for a permit short, and
-/// is used by reads and by the last looks before a deadline.
+/// The polls' part of a quota that serves only reads. The rest keeps waits for permits short.
 const OF_POLLS: f64 = 0.8;
-/// The part of a quota that carries starts and stops as well which looks may use.
+/// The polls' part of a quota that serves starts and stops too.
 const OF_WORK: f64 = 0.5;
-/// A look at a feed that is not yet there asks for the manifest too.
+/// Calls per feed poll: the manifest is probed too.
 const CALLS_UNTIL_LIVE: f64 = 2.0;
-/// The least part of what looks may use that is left to relays that are live and well.
+/// The least part of the polls' rate for live relays.
 const LIVE_AT_LEAST: f64 = 0.25;
 
-/// What a relay looks at, as far as it counts for a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PollKinds {
     is_live: bool,
@@ -29,7 +26,7 @@ struct PollKinds {
 }
 
 impl PollKinds {
-    /// None: it does not look at all.
+    /// `None`: the relay polls nothing.
     fn of(snapshot: &RelaySnapshot) -> Option<Self> {
         let durable = &snapshot.durable;
         durable.phase.is_watched().then(|| Self {
@@ -40,11 +37,10 @@ impl PollKinds {
     }
 }
 
-/// So many relays look at something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Pollers {
     live: u32,
-    /// Until live, and while interrupted.
+    /// Not yet live, or interrupted.
     urgent: u32,
 }
 
@@ -58,8 +54,8 @@ impl Pollers {
         *number = number.saturating_add_signed(i32::from(by));
     }
 
-    /// The shortest intervals, live and urgent, at which all their calls fit into `rate` a second, if each of the urgent wants
-    /// to look every `poll` and makes `calls` then. They come first, as long as the others are not forgotten.
+    /// The shortest intervals in seconds, live and urgent, at which all calls fit into `rate` a second. Urgent relays make `calls`
+    /// calls every `poll` and come first; live relays poll every `check`.
     fn intervals(self, rate: f64, poll: Duration, calls: f64, check: Duration) -> (f64, f64) {
         let wanted = |count: u32, interval: Duration| f64::from(count) / interval.as_secs_f64();
         let urgent = wanted(self.urgent, poll) * calls;
@@ -73,7 +69,6 @@ impl Pollers {
     }
 }
 
-/// How many relays look at what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct CountsByTarget {
     feeds: Pollers,
@@ -82,12 +77,11 @@ struct CountsByTarget {
     converters: Pollers,
 }
 
-/// The relays in work, as far as they look at anything. Kept by the Directory.
+/// The number of relays that poll each kind of target; updated by the directory.
 #[derive(Debug, Default)]
 pub(super) struct PollerCounts(Mutex<CountsByTarget>);
 
 impl PollerCounts {
-    /// A relay is now as `now` says, and was as `before` said.
     pub(super) fn changed(&self, before: Option<&RelaySnapshot>, now: Option<&RelaySnapshot>) {
         let (before, now) = (before.and_then(PollKinds::of), now.and_then(PollKinds::of));
         if before == now {
@@ -113,7 +107,6 @@ impl PollerCounts {
     }
 }
 
-/// What a relay of this backend may do now.
 pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
     let counts = shared.directory.poller_counts().counts();
     let nodes = f64::from(shared.fleet.size());
@@ -152,7 +145,7 @@ pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
 }
 
 fn intervals(feed: f64, hosts: f64, egress: f64) -> Intervals {
-    // A day is as good as never.
+    // Never; a larger number could overflow.
     let seconds =
         |seconds: f64| Duration::try_from_secs_f64(seconds.min(86_400.0)).unwrap_or(Duration::ZERO);
     Intervals {
@@ -170,7 +163,7 @@ mod tests {
     const POLL: Duration = Duration::from_secs(5);
     const CHECK: Duration = Duration::from_secs(30);
 
-    /// The calls a second that the pollers make at its intervals, or at those it wants if they are longer.
+    /// At these intervals, or at the pollers' own if longer.
     fn calls(pollers: Pollers, rate: f64) -> f64 {
         let (live, urgent) = pollers.intervals(rate, POLL, CALLS_UNTIL_LIVE, CHECK);
         f64::from(pollers.live) / live.max(CHECK.as_secs_f64())
@@ -178,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_poll_the_budget_is_kept_and_nobody_is_forgotten() {
+    fn any_number_of_pollers_keeps_the_budget_and_every_relay_polls() {
         for live in [0, 1, 20, 1000, 4000, 10_000, 100_000] {
             for urgent in [0, 1, 20, 300, 1000, 10_000] {
                 let pollers = Pollers { live, urgent };
@@ -193,21 +186,21 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_to_be_live_comes_first() {
+    fn relays_that_are_not_yet_live_poll_first() {
         let pollers = Pollers {
             live: 10_000,
             urgent: 100,
         };
         let (live, urgent) = pollers.intervals(160.0, POLL, CALLS_UNTIL_LIVE, CHECK);
-        assert!(urgent <= 5.0, "every 5 s, as they want: {urgent}");
+        assert!(urgent <= 5.0, "their own interval: {urgent}");
         assert!(
             (83.0..84.0).contains(&live),
-            "of the 120 that are left: {live}"
+            "120 calls a second are left: {live}"
         );
     }
 
     #[test]
-    fn a_few_poll_as_often_as_their_settings_say() {
+    fn a_few_relays_poll_at_the_intervals_of_their_settings() {
         let pollers = Pollers {
             live: 100,
             urgent: 10,

@@ -1,9 +1,9 @@
-//! One vendor's quota, several nodes: who may use how much of it. Pure but for `update`.
+//! Divides each vendor's quota among the nodes. Pure, except for `update`.
 //!
-//! The shares of all nodes, those of nodes just gone included, never add up to more than the quota. A node with more than its
-//! part uses less first, and writes it down once what it has used fits; one with less takes what that sets free. A node that
-//! is gone keeps its share until its last calls have arrived: who takes it over then, of a quota whose window is long, has the
-//! vendor tell what is left before it uses more.
+//! The shares of all nodes, including nodes that just left, never add up to more than the quota. A node above its part first
+//! uses less, and lowers its stored share once its use fits; a node below its part takes what became free. The share of a node
+//! that left stays reserved until its last calls have arrived. For a quota with a long window, the node that takes it
+//! over first reads from the vendor what is left.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,46 +13,39 @@ use chrono::{DateTime, Utc};
 use super::shared::Shared;
 use crate::store::{Fleet, ShareChange, Shares, StoreError};
 
-/// A node that is gone has its share until the calls it made have arrived and left a window of a second. Where the window is
-/// longer, the vendor tells what is left of it.
+/// A node's last calls arrive and leave a window of one second. For longer windows the vendor reports what is left.
 const UNTIL_CALLS_ARE_OLD: Duration = Duration::from_secs(3);
-/// Two calls may go together, so that less than two is of no use, and shares of one could add up to more than the quota.
+/// The smallest useful share: two calls may be sent together.
 const LEAST: u32 = 2;
-/// How long a turn is, in seconds, at a quota that is too small for all nodes at once: handing it over takes two.
+/// The length of a turn in seconds; a hand-over takes two.
 const TURN: i64 = 6;
-/// Pauses that differ by less are the same.
-const SAME: Duration = Duration::from_secs(1);
+const PAUSE_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// What one node knows of one budget.
 #[derive(Debug, Clone)]
 struct BudgetUse {
     name: &'static str,
-    /// The most calls of all nodes in any window.
+    /// The most calls of all nodes in a window.
     quota: u32,
-    /// Those of this node that count now.
+    /// This node's calls in the window.
     used: u32,
-    /// How much longer nobody may call, as this node was told by the vendor.
+    /// The rest of the vendor's pause.
     pause: Option<Duration>,
 }
 
-/// What is to be done about one budget.
 #[derive(Debug, Default, PartialEq)]
 struct SharePlan {
-    /// The most this node may use from now on, at once; what is to be held of it needs no more than this.
+    /// Applies at once. The stored share stays larger until earlier calls left the window.
     share: u32,
-    /// Whether it should have something, and nothing is free.
+    /// The node is due a share, but none is free.
     is_waiting: bool,
-    /// What is to be written.
     changes: Vec<ShareChange>,
 }
 
-/// A node's place among all.
 #[derive(Debug, Clone, Copy)]
 struct NodeRank {
     nodes: u32,
-    /// How many joined before it.
+    /// Nodes that joined earlier.
     rank: u32,
-    /// Which turn it is, where not all can have a share at once.
     turn: u32,
 }
 
@@ -67,7 +60,7 @@ impl NodeRank {
         }
     }
 
-    /// Its part of a quota. One that is too small for all is had by some at a time, in turns.
+    /// Nodes take turns where the quota is too small for all.
     fn part(self, quota: u32) -> u32 {
         let least = LEAST.min(quota).max(1);
         if quota / self.nodes >= least {
@@ -83,8 +76,7 @@ impl NodeRank {
     }
 }
 
-/// What the node of this epoch does about a budget.
-fn plan(own: &BudgetUse, epoch: i64, place: NodeRank, shares: &Shares) -> SharePlan {
+fn plan(own: &BudgetUse, epoch: i64, node: NodeRank, shares: &Shares) -> SharePlan {
     let mut changes = Vec::new();
     let mut others = 0u32;
     let mut held = 0;
@@ -108,14 +100,14 @@ fn plan(own: &BudgetUse, epoch: i64, place: NodeRank, shares: &Shares) -> ShareP
         }
         others = others.saturating_add(share.permits);
     }
-    let part = place.part(own.quota);
+    let part = node.part(own.quota);
     let free = own.quota.saturating_sub(others);
     let share = match part.min(free) {
-        // What cannot be of use is left to those who can add something to it.
+        // Too small to use: left to other nodes.
         little if little < LEAST.min(own.quota) => 0,
         share => share,
     };
-    // What was used under the larger share counts until it has left the window.
+    // Calls made under the larger share count until they left the window.
     let hold = match share < held {
         true => share.max(own.used.min(held)),
         false => share,
@@ -128,7 +120,7 @@ fn plan(own: &BudgetUse, epoch: i64, place: NodeRank, shares: &Shares) -> ShareP
     }
     if let Some(pause) = own.pause {
         let known = shares.pauses.get(own.name).copied().unwrap_or_default();
-        if pause > known + SAME {
+        if pause > known + PAUSE_TOLERANCE {
             changes.push(ShareChange::Pause {
                 budget: own.name.to_owned(),
                 pause,
@@ -142,25 +134,22 @@ fn plan(own: &BudgetUse, epoch: i64, place: NodeRank, shares: &Shares) -> ShareP
     }
 }
 
-/// Takes this node's share of every budget, and gives up what is more than it.
-///
-/// # Errors
-/// When the database does not answer. Nothing more is used then than before.
+/// Updates this node's shares. On an error no share has grown.
 pub(super) async fn update(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result<(), StoreError> {
-    let place = NodeRank::of(fleet, epoch, Utc::now());
-    let all = || -> Vec<BudgetUse> { shared.vendors.governors().map(own).collect() };
+    let node = NodeRank::of(fleet, epoch, Utc::now());
+    let all = || -> Vec<BudgetUse> { shared.vendors.governors().map(budget_use).collect() };
     let own = all();
     let shares = shared.store.shares().await?;
     let plans: Vec<_> = own
         .iter()
-        .map(|own| plan(own, epoch, place, &shares))
+        .map(|own| plan(own, epoch, node, &shares))
         .collect();
     for (governor, (own, plan)) in shared.vendors.governors().zip(own.iter().zip(&plans)) {
         let known = shares.pauses.get(own.name).copied().unwrap_or_default();
-        if known > own.pause.unwrap_or_default() + SAME {
+        if known > own.pause.unwrap_or_default() + PAUSE_TOLERANCE {
             governor.pause(known);
         }
-        // Less is used at once; more only when it is written.
+        // A larger share applies only after it is stored.
         let held = |share: &crate::store::Share| share.budget == own.name && share.epoch == epoch;
         let held = shares.all.iter().find(|share| held(share));
         governor.set_share(plan.share.min(held.map_or(0, |share| share.permits)));
@@ -172,10 +161,10 @@ pub(super) async fn update(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result
     let done = shared
         .store
         .change_shares(epoch, |shares| {
-            // What was used up to now counts; what comes from now on comes under the share that was just set.
+            // Read again: calls went on, within the shares just set.
             decided = all()
                 .iter()
-                .map(|own| plan(own, epoch, place, shares))
+                .map(|own| plan(own, epoch, node, shares))
                 .collect();
             decided
                 .iter()
@@ -192,7 +181,7 @@ pub(super) async fn update(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result
     Ok(())
 }
 
-fn own(governor: &crate::vendors::governor::Governor) -> BudgetUse {
+fn budget_use(governor: &crate::vendors::governor::Governor) -> BudgetUse {
     let snapshot = governor.snapshot();
     BudgetUse {
         name: governor.name(),
@@ -202,7 +191,6 @@ fn own(governor: &crate::vendors::governor::Governor) -> BudgetUse {
     }
 }
 
-/// A node without a share of some budget is of little use.
 fn log_missing_shares(own: &[BudgetUse], plans: &[SharePlan]) {
     let without: BTreeSet<_> = own
         .iter()
@@ -213,7 +201,7 @@ fn log_missing_shares(own: &[BudgetUse], plans: &[SharePlan]) {
     if !without.is_empty() {
         tracing::info!(
             budgets = ?without,
-            "no share of these budgets yet: a node that has more than its part has used it, or one that is gone keeps it for a moment"
+            "waiting for a share of these budgets: other nodes, or nodes that left, still hold them"
         );
     }
 }
@@ -285,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_too_much_uses_less_first_and_gives_it_up_when_its_use_fits() {
+    fn a_node_above_its_part_uses_less_first_and_lowers_its_share_when_its_use_fits() {
         let before = plan(&own(960, 900), 1, one_of(2), &shares(&[(1, 960)]));
         assert_eq!((before.share, before.changes), (480, vec![hold(900)]));
         let after = plan(&own(960, 300), 1, one_of(2), &shares(&[(1, 900), (2, 60)]));
@@ -295,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_of_one_that_is_gone_is_free_only_when_its_calls_are_old() {
+    fn the_share_of_a_node_that_left_is_free_only_when_its_calls_are_old() {
         let mut shares = shares(&[(1, 480), (2, 480)]);
         shares.all[1].orphaned = true;
         let gone = plan(&own(960, 0), 1, one_of(1), &shares);
@@ -318,7 +306,6 @@ mod tests {
 
     #[test]
     fn the_shares_of_a_fleet_never_add_up_to_more_than_the_quota() {
-        // Nodes join, use all they may, and go, in every order a simple generator comes to.
         let mut seed = 7u64;
         let mut draw = |below: u64| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -374,18 +361,18 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_that_is_too_small_for_all_is_had_in_turns() {
+    fn nodes_take_turns_at_a_quota_that_is_too_small_for_all() {
         for (quota, nodes) in [(1, 3), (2, 2), (2, 5), (5, 4), (7, 4)] {
             let mut had = vec![0; nodes];
             for turn in 0..u32::try_from(nodes).unwrap() * 10 {
                 let mut sum = 0;
                 for (rank, had) in (0..).zip(&mut had) {
-                    let place = NodeRank {
+                    let node = NodeRank {
                         rank,
                         turn,
                         ..one_of(nodes)
                     };
-                    let part = place.part(quota);
+                    let part = node.part(quota);
                     assert!(part == 0 || part >= quota.min(LEAST));
                     sum += part;
                     *had += part;
@@ -401,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_told_to_the_others_once() {
+    fn a_pause_is_shared_with_the_other_nodes_once() {
         let mut own = own(960, 0);
         own.pause = Some(Duration::from_secs(30));
         let mut known = shares(&[(1, 960)]);

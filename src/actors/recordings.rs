@@ -1,6 +1,5 @@
-//! One look for the recordings of all relays that wait for theirs: a list of what is ready costs one call, however many
-//! relays it serves. A list holds a thousand: it is read on as long as that is cheaper than to ask for each relay that may be
-//! behind its end.
+//! Polls recordings for all finalizing relays at once: one list call serves any number of them. A page holds 1,000; another is
+//! read while that is cheaper than one call for each relay that may be beyond the list's end.
 
 mod list;
 #[cfg(test)]
@@ -22,25 +21,22 @@ use crate::vendors::cloudflare::{Cloudflare, Video, VideoState};
 use crate::vendors::governor::{PermitRequest, Priority};
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// Cloudflare's clock and ours may differ by so much.
+/// The largest expected difference between Cloudflare's clock and ours.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// What the poll is called among processes.
 const POLL: &str = "recordings";
-/// The calls of one look at the most: of one process, where several share what the list brought.
+/// The most calls of one poll, for each node.
 const CALLS: usize = 10;
-/// Of these, the most that read the list; the others ask for relays that may be behind its end.
+/// The most of these calls that read the list; the rest ask for single relays.
 const PAGES: usize = 5;
-/// So many relays are asked for rather than the list read on.
+/// Up to this many relays beyond the end are asked for singly.
 const FEW: usize = 3;
-/// A process that does not come back with what it found within this is passed over.
+/// How long a node waits for the node that polls.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks whether another process has found something.
-const POLL_AGAIN: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 type PollResult = Result<Vec<Video>, VendorError>;
 
-/// Who waits for a poll.
 #[derive(Debug)]
 struct RecordingsRequest {
     ingest: String,
@@ -49,7 +45,8 @@ struct RecordingsRequest {
 }
 
 impl RecordingsRequest {
-    fn is_behind(&self, list: &RecordingsList) -> bool {
+    /// Whether recordings may lie beyond the list's end.
+    fn is_beyond(&self, list: &RecordingsList) -> bool {
         list.may_lack(&self.ingest, self.since)
     }
 }
@@ -61,15 +58,15 @@ struct RequestQueue {
     last: Option<Instant>,
 }
 
-/// Takes requests for a poll, and answers them all with the next one.
+/// Answers all waiting requests with one poll.
 #[derive(Debug, Clone)]
 pub(super) struct RecordingsPoller {
     cloudflare: Cloudflare,
     interval: Duration,
     runtime: tokio::runtime::Handle,
     queue: Arc<Mutex<RequestQueue>>,
-    /// Where several processes share one poll, and what this one calls itself there.
-    others: Arc<OnceLock<(Store, i64)>>,
+    /// The fleet's store, and this node's id in it.
+    shared: Arc<OnceLock<(Store, i64)>>,
 }
 
 impl RecordingsPoller {
@@ -83,17 +80,16 @@ impl RecordingsPoller {
             interval,
             runtime,
             queue: Arc::default(),
-            others: Arc::default(),
+            shared: Arc::default(),
         }
     }
 
-    /// From now on one process looks for all that share this database.
     pub(super) fn share(&self, store: Store) {
-        // Set once, when the service is put together.
-        let _ = self.others.set((store, rand::random()));
+        // Called once.
+        let _ = self.shared.set((store, rand::random()));
     }
 
-    /// The recordings of an ingest that are ready, as of the next poll: at most one in every interval.
+    /// Ready recordings from the next poll, at most one per interval. `since`: when the relay was requested.
     pub(super) async fn poll(&self, ingest: &str, since: DateTime<Utc>) -> PollResult {
         let (answer, found) = oneshot::channel();
         let start = {
@@ -117,7 +113,7 @@ impl RecordingsPoller {
         }
         found
             .await
-            .unwrap_or_else(|_| Err(unanswered("the shared poll was given up".into())))
+            .unwrap_or_else(|_| Err(unanswered("the poll task ended".into())))
     }
 
     async fn serve(&self) {
@@ -135,33 +131,31 @@ impl RecordingsPoller {
             Ok(list) => list,
             Err(error) => {
                 for RecordingsRequest { answer, .. } in waiting {
-                    // Who asked may have gone.
                     let _ = answer.send(Err(error.clone()));
                 }
                 return;
             }
         };
-        let (mut behind, mut there): (Vec<_>, Vec<_>) = waiting
+        let (mut beyond, mut complete): (Vec<_>, Vec<_>) = waiting
             .into_iter()
-            .partition(|waiting| waiting.is_behind(&list));
-        // Another look, other relays; who has none at all first.
-        behind.shuffle(&mut rand::rng());
-        behind.sort_by_key(|waiting| !list.of(&waiting.ingest).is_empty());
-        let asked = CALLS.saturating_sub(calls).min(behind.len());
-        if asked < behind.len() {
+            .partition(|waiting| waiting.is_beyond(&list));
+        // Relays without any recording first; else random, so that the next poll asks for others.
+        beyond.shuffle(&mut rand::rng());
+        beyond.sort_by_key(|waiting| !list.of(&waiting.ingest).is_empty());
+        let asked = CALLS.saturating_sub(calls).min(beyond.len());
+        if asked < beyond.len() {
             tracing::warn!(
-                relays = behind.len() - asked,
-                "more recordings than one poll finds: some relays wait for another"
+                relays = beyond.len() - asked,
+                "too many recordings for one poll; some relays wait for the next"
             );
         }
-        there.extend(behind.drain(asked..));
-        for RecordingsRequest { ingest, answer, .. } in there {
+        complete.extend(beyond.drain(asked..));
+        for RecordingsRequest { ingest, answer, .. } in complete {
             let _ = answer.send(Ok(list.of(&ingest).to_vec()));
         }
-        join_all(behind.into_iter().map(|waiting| self.ask(waiting))).await;
+        join_all(beyond.into_iter().map(|waiting| self.ask(waiting))).await;
     }
 
-    /// Asks for one relay's recordings.
     async fn ask(&self, waiting: RecordingsRequest) {
         let permit = PermitRequest::within(Priority::Finalize, PATIENCE);
         let found = self
@@ -176,15 +170,14 @@ impl RecordingsPoller {
 }
 
 impl RecordingsPoller {
-    /// Recordings that are ready and were made since then, as of this moment or, where others look as well, the last interval:
-    /// as far as they are looked for in the list.
+    /// Lists ready recordings; a fleet's result may be one interval old.
     async fn found(
         &self,
         since: DateTime<Utc>,
         waiting: &[RecordingsRequest],
         calls: &mut usize,
     ) -> Result<RecordingsList, VendorError> {
-        let Some((store, own)) = self.others.get() else {
+        let Some((store, own)) = self.shared.get() else {
             return self.list(since, waiting, calls).await;
         };
         let poll = SharedPoll {
@@ -199,7 +192,7 @@ impl RecordingsPoller {
             match store.shared_poll(*own, &poll).await {
                 Ok(PollTurn::Found(found)) => {
                     let mut list = read(&found)?;
-                    // Who looked may have had nobody behind its end.
+                    // The other node had other relays beyond the end.
                     self.read_on(&mut list, since, waiting, calls).await;
                     return Ok(list);
                 }
@@ -208,11 +201,11 @@ impl RecordingsPoller {
                     self.share_result(store, *own, since, &found).await;
                     return found;
                 }
-                Ok(PollTurn::NotYet) => tokio::time::sleep(POLL_AGAIN.min(self.interval)).await,
+                Ok(PollTurn::NotYet) => tokio::time::sleep(CHECK_EVERY.min(self.interval)).await,
                 Err(error) => return Err(unanswered(error.to_string())),
             }
         }
-        Err(unanswered("the other process's look was not made".into()))
+        Err(unanswered("another node's poll has no result".into()))
     }
 
     async fn share_result(
@@ -227,8 +220,8 @@ impl RecordingsPoller {
             Ok(Err(_)) | Err(_) => store.abandon_shared_poll(own, POLL).await,
         };
         if let Err(error) = shared {
-            // The others pass it over.
-            tracing::debug!(%error, "what a poll found was not put down for all");
+            // Other nodes poll themselves after their patience.
+            tracing::debug!(%error, "failed to share a poll's result");
         }
     }
 
@@ -244,7 +237,6 @@ impl RecordingsPoller {
         Ok(list)
     }
 
-    /// Reads a list on as long as that is cheaper than to ask for each relay that may be behind its end.
     async fn read_on(
         &self,
         list: &mut RecordingsList,
@@ -253,21 +245,21 @@ impl RecordingsPoller {
         calls: &mut usize,
     ) {
         let many =
-            |list: &RecordingsList| waiting.iter().filter(|one| one.is_behind(list)).count() > FEW;
+            |list: &RecordingsList| waiting.iter().filter(|one| one.is_beyond(list)).count() > FEW;
         while *calls < PAGES && many(list) {
             match self.page(list, since, calls).await {
                 Ok(true) => {}
                 Ok(false) => break,
-                // What was read before it is as good as it was.
+                // The earlier pages remain valid.
                 Err(error) => {
-                    tracing::debug!(%error, "the list of recordings was not read on");
+                    tracing::debug!(%error, "failed to read another page of recordings");
                     break;
                 }
             }
         }
     }
 
-    /// Reads the list's next page; whether it brought anything.
+    /// Returns whether the page had anything new.
     async fn page(
         &self,
         list: &mut RecordingsList,
@@ -279,7 +271,7 @@ impl RecordingsPoller {
         let page = self
             .cloudflare
             .ready_live_recordings(permit, since, list.ends);
-        Ok(list.go_on(page.await?))
+        Ok(list.add(page.await?))
     }
 }
 
@@ -287,7 +279,7 @@ fn read(found: &str) -> Result<RecordingsList, VendorError> {
     serde_json::from_str(found).map_err(|error| unanswered(error.to_string()))
 }
 
-/// The look was given up before it was made.
+/// No call was sent.
 fn unanswered(message: String) -> VendorError {
     VendorError {
         vendor: Vendor::Cloudflare,

@@ -1,28 +1,26 @@
-//! What is counted of relays' lives: once it is stored.
+//! Updates relay metrics after a step is stored.
 
 use chrono::{DateTime, Utc};
 
 use crate::relay::{Durable, Ignored, Step};
 use crate::telemetry::metrics;
 
-/// A relay was begun by this step.
 pub(super) fn relay_started(step: &Step) {
     metrics::STARTS.add(1, []);
     count_journal_entries(step);
 }
 
-/// An event meant nothing.
 pub(super) fn event_ignored(reason: Ignored) {
     metrics::EVENTS_IGNORED.add(1, [&reason.to_string()]);
 }
 
-/// A step that a relay took from `before` was stored. A step may pass through several phases: each is counted.
+/// A step may pass through several phases; each is counted.
 pub(super) fn step_stored(before: &Durable, step: &Step, now: DateTime<Utc>) {
     count_journal_entries(step);
     let mut relay = before.clone();
     let mut from = before.phase;
     for fact in &step.facts {
-        // It was applied before, so it can be again.
+        // Cannot fail: the relay has applied it.
         if relay.apply(fact, now).is_err() {
             return;
         }

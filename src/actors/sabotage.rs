@@ -1,5 +1,4 @@
-//! Deaths on purpose, for tests of what outlives them. Compiled with the `sandbox` feature only, and does nothing until a
-//! test calls [`sabotage`]; no setting and no request leads here.
+//! Makes actors fail on purpose, for tests of their supervision. Does nothing until a test calls [`sabotage`].
 
 use std::collections::HashMap;
 
@@ -11,47 +10,46 @@ use crate::relay::{Event, Spec};
 /// What happens to a relay's actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SabotageAction {
-    /// Its handler panics.
+    /// The handler panics.
     Panic,
-    /// The thread it lives on ends, and with it every actor there.
+    /// The thread ends, with every actor on it.
     EndThread,
 }
 
-/// What an actor was about to do.
+/// When the action happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SabotageMoment {
-    /// To hear of anything at all, its own recovery among it.
+    /// Before any event, including its recovery.
     Anything,
-    /// To hear the answer to a call.
+    /// Before the answer to a call.
     Answer,
-    /// To hear that somebody wants it stopped.
+    /// Before a request to stop.
     Stop,
-    /// To act on what it has just stored.
+    /// After a step is stored, before its calls.
     Acting,
 }
 
-/// A plan: it is carried out whenever an actor it is about comes to its moment.
+/// Which actors fail, when and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SabotagePlan {
-    /// Relays of channels whose names begin so.
+    /// Prefix of the channels' names.
     pub channels: String,
-    /// When.
+    /// When it happens.
     pub moment: SabotageMoment,
-    /// What.
+    /// What happens.
     pub action: SabotageAction,
-    /// How often for each relay; none: every time.
+    /// How often for each relay; `None`: always.
     pub times: Option<u32>,
 }
 
 static PLANS: Mutex<Vec<(SabotagePlan, HashMap<Uuid, u32>)>> = Mutex::new(Vec::new());
 
-/// Adds a plan, for every service of this process.
+/// Adds a plan for every service in this process.
 pub fn sabotage(plan: SabotagePlan) {
     let mut plans = PLANS.lock();
     plans.push((plan, HashMap::new()));
 }
 
-/// The moment an event is.
 pub(super) fn before_event(spec: &Spec, event: &Event) {
     trigger(spec, SabotageMoment::Anything);
     match event {
@@ -67,8 +65,7 @@ pub(super) fn before_event(spec: &Spec, event: &Event) {
     }
 }
 
-/// Carries out what is planned for this moment.
-#[allow(clippy::panic, reason = "that is what it is for")]
+#[allow(clippy::panic, reason = "the panic is the purpose")]
 pub(super) fn trigger(spec: &Spec, moment: SabotageMoment) {
     match due(spec, moment) {
         None => {}

@@ -1,5 +1,5 @@
-//! What a vendor's notification spoke of and no relay in work drives. A notification is never trusted alone: an ingest
-//! is looked at first, and only what bears our own tag is touched.
+//! Handles notifications about objects that no relay in work uses. A notification is not trusted: the ingest is probed first, and
+//! only objects with our tag are changed.
 
 mod reads;
 
@@ -17,22 +17,19 @@ use crate::store::{SLOT_PHASES, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
-/// Why a stray could not be dealt with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StrayError {
-    /// It could not be looked at.
     #[error(transparent)]
     Vendor(#[from] VendorError),
-    /// What the database knows of it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A Cloudflare uid has 32 characters; a longer one is not remembered.
+/// Longer uids are ignored; Cloudflare's have 32 characters.
 const LONGEST_UID: usize = 64;
 
-/// An encoder has connected to an ingest whose relay is stopping, over or unknown. Mostly it is somebody else's ingest:
-/// each is read rarely, and behind every call of a relay.
+/// An encoder connected to an ingest whose relay is stopping, over or unknown. Most are not ours: reads are rare and have the
+/// lowest priority.
 pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Result<(), StrayError> {
     let (reads, cloudflare) = (&shared.stray_reads, &shared.vendors.cloudflare);
     let Some(owner) = shared.owner() else {
@@ -46,13 +43,13 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
         .iter()
         .any(|phase| SLOT_PHASES.contains(&phase.as_str()))
     {
-        // Another node's, which was told.
+        // The relay of another node, which has the notification too.
         return Ok(());
     }
     if phases.is_empty() && !reads.take_unknown(cloudflare.budget().quota, Instant::now()) {
         tracing::debug!(
             ingest,
-            "an encoder connected to an unknown ingest; too many of those were read of late"
+            "ignoring an encoder at an unknown ingest; too many of those were read recently"
         );
         return Ok(());
     }
@@ -87,10 +84,10 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
         return Ok(());
     };
     if SLOT_PHASES.contains(&stored.row.phase.as_str()) {
-        // Its actor is just being made, or is another process's.
+        // Its actor is starting, or on another node.
         return Ok(());
     }
-    tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.row.channel_id, "a stray: something publishes into an ingest whose relay is over");
+    tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.row.channel_id, "stray: an encoder publishes into an ingest whose relay is over");
     defer(
         shared,
         tag.relay,
@@ -100,7 +97,7 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
     .await
 }
 
-/// An egress of ours that no relay in work watches.
+/// An egress of ours that no relay in work uses: the cleanup job that waits for its sid can stop it.
 pub(super) async fn egress(
     shared: &Arc<Shared>,
     tag: ResourceTag,
@@ -124,7 +121,6 @@ pub(super) async fn egress(
             uid,
         }) = serde_json::from_value(open.cleanup_job.data.clone())
     {
-        // What was waited for: with its session's name it can be stopped.
         defer(
             shared,
             tag.relay,

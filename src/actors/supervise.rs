@@ -1,5 +1,4 @@
-//! Children whose death is heard of. actix's own `Supervisor` does not restart an actor that panics; so an actor is run
-//! as a task of its own whose end, whatever it was, is told to its parent.
+//! Runs an actor and always reports its end. actix's own `Supervisor` does not restart an actor that panics.
 
 use std::sync::Arc;
 
@@ -10,25 +9,21 @@ use parking_lot::Mutex;
 
 use crate::telemetry::panic_text;
 
-/// How a child came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ExitCause {
-    /// Its work is done.
     Finished,
-    /// It gave up, and said why.
+    /// The actor stopped itself for this reason.
     Failed(String),
-    /// It panicked.
     Panicked(String),
-    /// Its thread has gone.
+    /// The thread ended.
     Cancelled,
 }
 
-/// Where a child leaves a word before it gives up.
+/// Why an actor stops itself; set before it does.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FailureReason(Arc<Mutex<Option<String>>>);
 
 impl FailureReason {
-    /// Leaves it.
     pub(super) fn set(&self, reason: String) {
         *self.0.lock() = Some(reason);
     }
@@ -38,27 +33,26 @@ impl FailureReason {
     }
 }
 
-/// Tells the parent once, also when the child's thread goes and nothing runs any more.
+/// Reports once, even when the thread drops the task.
 struct ExitNotice<F: FnOnce(ExitCause)>(Option<F>);
 
 impl<F: FnOnce(ExitCause)> ExitNotice<F> {
-    fn give(mut self, cause: ExitCause) {
-        if let Some(tell) = self.0.take() {
-            tell(cause);
+    fn report(mut self, cause: ExitCause) {
+        if let Some(on_exit) = self.0.take() {
+            on_exit(cause);
         }
     }
 }
 
 impl<F: FnOnce(ExitCause)> Drop for ExitNotice<F> {
     fn drop(&mut self) {
-        if let Some(tell) = self.0.take() {
-            tell(ExitCause::Cancelled);
+        if let Some(on_exit) = self.0.take() {
+            on_exit(ExitCause::Cancelled);
         }
     }
 }
 
-/// Runs the actor that `build` makes on a thread. `on_exit` is called exactly once, when it has come to its end: also
-/// when `build` panics, or the thread is gone.
+/// Runs an actor on a thread. Calls `on_exit` exactly once, even when `build` panics or the thread has ended.
 pub(super) fn start<A>(
     arbiter: &ArbiterHandle,
     build: impl FnOnce() -> A + Send + 'static,
@@ -71,11 +65,11 @@ where
     let (sender, receiver) = channel::channel(16);
     let notice = ExitNotice(Some(on_exit));
     arbiter.spawn_fn(move || {
-        let life = actix_rt::spawn(async move {
+        let task = actix_rt::spawn(async move {
             Context::with_receiver(receiver).into_future(build()).await;
         });
         actix_rt::spawn(async move {
-            let cause = match life.await {
+            let cause = match task.await {
                 Ok(()) => failure_reason
                     .take()
                     .map_or(ExitCause::Finished, ExitCause::Failed),
@@ -84,7 +78,7 @@ where
                 }
                 Err(_) => ExitCause::Cancelled,
             };
-            notice.give(cause);
+            notice.report(cause);
         });
     });
     Addr::new(sender)

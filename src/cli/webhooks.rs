@@ -80,8 +80,8 @@ async fn send_test(settings: &Settings) -> anyhow::Result<ExitCode> {
     });
     match endpoint.send(&id, body.to_string(), now).await {
         Ok(answered) => {
-            let was_taken = answered.was_taken();
-            let word = if was_taken {
+            let accepted = answered.is_accepted();
+            let word = if accepted {
                 "accepted"
             } else {
                 "NOT accepted"
@@ -90,7 +90,7 @@ async fn send_test(settings: &Settings) -> anyhow::Result<ExitCode> {
             if !answered.excerpt.trim().is_empty() {
                 println!("{}", answered.excerpt.trim());
             }
-            Ok(if was_taken {
+            Ok(if accepted {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE

@@ -1,4 +1,4 @@
-//! Calls on the egress, whichever of Agora's products it is.
+//! Calls on the egress: Cloud Recording or Media Push.
 
 use secrecy::ExposeSecret;
 
@@ -14,7 +14,7 @@ use crate::vendors::agora::media_push::{
 use crate::vendors::agora::page::{PageClaims, Ready};
 use crate::vendors::governor::Priority;
 
-/// `readyTimeout` at its most: two misses end the task, and a seller has two minutes to come (`agora.md §3.7`).
+/// The maximum: Agora ends the task after two misses, so a seller has two minutes (`agora.md §3.7`).
 const READY_TIMEOUT_SECONDS: u32 = 60;
 
 impl VendorCalls {
@@ -27,7 +27,7 @@ impl VendorCalls {
             } => *max_recording_hours,
             Backend::MediaPush { .. } => 0,
         };
-        // `maxRecordingHour` ends within the resource's life (`agora.md §2.2, §3.8`).
+        // The resource must outlive `maxRecordingHour` (`agora.md §2.2, §3.8`).
         let made = self
             .vendors
             .agora
@@ -102,8 +102,7 @@ impl VendorCalls {
         })
     }
 
-    /// Creates the converter, or finds the one of its name: ours if it carries this channel to this ingest; else it
-    /// is deleted, so that the next try can take its name.
+    /// Adopts a converter of the same name if it pushes this channel to this ingest; otherwise deletes it to free the name.
     pub(super) async fn create_converter(
         &self,
         durable: &Durable,
@@ -147,8 +146,8 @@ impl VendorCalls {
             }
         };
         let Some(taken) = taken else {
-            return Err(in_the_way(
-                "a converter of this name is there, and cannot be found",
+            return Err(name_taken(
+                "a converter with this name exists but cannot be found",
             ));
         };
         let same_target = taken
@@ -168,8 +167,8 @@ impl VendorCalls {
             .delete(permit, region, &taken.id)
             .await
             .map_err(failure)?;
-        Err(in_the_way(
-            "a converter of this name pushed elsewhere, and was deleted",
+        Err(name_taken(
+            "a converter with this name pushed elsewhere; it was deleted",
         ))
     }
 
@@ -281,7 +280,7 @@ impl From<CloudTask> for RecordingTask {
     }
 }
 
-/// A task is judged by its output: one whose push is dead goes on with status 5.
+/// A task whose push failed keeps status 5, so its output decides.
 fn reading(status: &RecordingTaskStatus) -> EgressReading {
     if status.recorder_exited {
         return EgressReading::Exited;
@@ -295,7 +294,7 @@ fn reading(status: &RecordingTaskStatus) -> EgressReading {
     }
 }
 
-/// The egress's identity at Agora: never the same for two attempts, never another one for the same.
+/// Unique to the attempt, and the same in all its calls.
 fn identity(durable: &Durable, attempt: u32) -> Result<(String, u32), Failure> {
     let uid = durable
         .egress_uid(attempt)
@@ -303,7 +302,6 @@ fn identity(durable: &Durable, attempt: u32) -> Result<(String, u32), Failure> {
     Ok((durable.spec.tag(attempt).to_string(), uid))
 }
 
-/// A call that does not fit the relay's backend: a fault of our own.
 fn misfit(call: &str) -> Failure {
     Failure {
         vendor: "agora".into(),
@@ -316,8 +314,8 @@ fn misfit(call: &str) -> Failure {
     }
 }
 
-/// Something bears the name we want; it may be gone at the next try.
-fn in_the_way(message: &str) -> Failure {
+/// The name may be free at the next try.
+fn name_taken(message: &str) -> Failure {
     Failure {
         class: Class::Unavailable,
         message: message.into(),

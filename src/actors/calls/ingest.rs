@@ -31,7 +31,7 @@ impl VendorCalls {
             tracing::error!(
                 ingest = ingest.uid,
                 fields = ?echo_differs,
-                "Cloudflare did not take over settings of an ingest, though told twice"
+                "Cloudflare did not store an ingest's settings, although sent twice"
             );
         }
         let Some(target) = &ingest.rtmps else {
@@ -39,7 +39,7 @@ impl VendorCalls {
         };
         self.keep_publish_url(target.publish_url());
         let Some(playback) = ingest.playback else {
-            // Nobody could be told where to watch; asking again does not help, the setting does.
+            // Buyers could not watch; only the setting helps.
             return Err(Failure {
                 class: Class::Rejected,
                 ..unexpected(
@@ -56,7 +56,7 @@ impl VendorCalls {
         })
     }
 
-    /// An ingest whose creation was asked for more than 6 hours ago: its key is forgotten, its tag is not.
+    /// Needed once Cloudflare has forgotten the idempotency key, after 6 hours.
     pub(super) async fn find_ingest(
         &self,
         durable: &Durable,

@@ -1,17 +1,16 @@
-//! Whether `/lifecycle` can be believed. It is documented, but not versioned, and costs no budget of the API's: should it
-//! ever answer otherwise than documented, the API is asked instead, within its budget, and a person is told.
+//! Decides whether `/lifecycle` is trusted. It costs no API budget but is not versioned: after undocumented answers feeds are
+//! polled through the API, and an alarm is raised.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// So many odd answers in a row, whichever relay asked, and the API is asked whether it is the host's fault.
+/// Consecutive odd answers, over all relays, before the API is asked who is right.
 const ODD: u32 = 3;
-/// After so many of the intervals at which relays look it is tried again, while it is not believed.
+/// The interval between tries while not trusted, in poll intervals.
 const TRY_AGAIN: u32 = 12;
 
-/// Who is asked whether an ingest streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FeedSource {
     /// `/lifecycle` of the customer host.
@@ -20,26 +19,21 @@ pub(super) enum FeedSource {
     Api,
 }
 
-/// What is known of `/lifecycle`, by all relays together.
 #[derive(Debug)]
 pub(in crate::actors) struct LifecycleTrust {
     state: Mutex<TrustState>,
-    /// How often it is tried again while it is not believed.
     try_again: Duration,
 }
 
 #[derive(Debug, Default)]
 struct TrustState {
-    /// Odd answers since the last documented one.
     odd: u32,
-    /// When it was last tried, while it is not believed.
+    /// The time of the last try; `Some` while not trusted.
     distrusted: Option<Instant>,
-    /// What it last said, in words.
     complaint: String,
 }
 
 impl LifecycleTrust {
-    /// It is believed. `poll_interval` is how often relays look.
     pub(super) fn new(poll_interval: Duration) -> Self {
         Self {
             state: Mutex::default(),
@@ -47,18 +41,16 @@ impl LifecycleTrust {
         }
     }
 
-    /// Whether it answers as documented, as far as is known.
     pub(in crate::actors) fn is_trusted(&self) -> bool {
         self.state.lock().distrusted.is_none()
     }
 
-    /// What it said when it was last odd, while it is not believed.
+    /// The last odd answer, while `/lifecycle` is not trusted.
     pub(in crate::actors) fn complaint(&self) -> Option<String> {
         let state = self.state.lock();
         state.distrusted.map(|_| state.complaint.clone())
     }
 
-    /// Who is to be asked now.
     pub(super) fn source(&self, now: Instant) -> FeedSource {
         let mut state = self.state.lock();
         match state.distrusted {
@@ -72,31 +64,30 @@ impl LifecycleTrust {
         }
     }
 
-    /// It answered as documented.
     pub(super) fn documented(&self) {
         *self.state.lock() = TrustState::default();
     }
 
-    /// It answered otherwise, or says that there is no such ingest.
+    /// The answer is undocumented, or says that the ingest does not exist.
     pub(super) fn odd(&self, complaint: &str) {
         let mut state = self.state.lock();
         state.odd = state.odd.saturating_add(1);
         complaint.clone_into(&mut state.complaint);
     }
 
-    /// The API knows the ingest: so it was the host.
+    /// The API knows the ingest: the odd answers were the host's fault.
     pub(super) fn api_knows(&self, now: Instant) {
         let mut state = self.state.lock();
         if state.odd >= ODD && state.distrusted.is_none() {
             state.distrusted = Some(now);
             tracing::error!(
                 complaint = state.complaint,
-                "/lifecycle does not answer as documented; the API is asked instead, as often as its budget allows"
+                "/lifecycle does not answer as documented; polling feeds through the API within its budget"
             );
         }
     }
 
-    /// The API does not know it either: the host was right to be odd.
+    /// The API does not know the ingest either: the host was right.
     pub(super) fn api_does_not_know(&self) {
         self.state.lock().odd = 0;
     }
@@ -111,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_believed_after_three_odd_answers_if_the_api_knows_better() {
+    fn it_is_not_trusted_after_three_odd_answers_if_the_api_knows_the_ingest() {
         let (trust, now) = trust();
         for _ in 0..2 {
             trust.odd("HTML");
@@ -126,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_tried_again_now_and_then_and_believed_once_it_answers() {
+    fn it_is_tried_again_regularly_and_trusted_once_it_answers() {
         let (trust, now) = trust();
         for _ in 0..3 {
             trust.odd("HTML");
@@ -134,7 +125,7 @@ mod tests {
         trust.api_knows(now);
         let later = now + Duration::from_secs(60);
         assert_eq!(trust.source(later), FeedSource::Lifecycle);
-        assert_eq!(trust.source(later), FeedSource::Api, "one of all tries");
+        assert_eq!(trust.source(later), FeedSource::Api, "one poll tries it");
         trust.documented();
         assert!(trust.is_trusted());
         assert_eq!(trust.source(later), FeedSource::Lifecycle);

@@ -1,4 +1,4 @@
-//! Looks: at the feed, at the seller, for recordings.
+//! Polls of the feed, the channel's hosts and the recordings.
 
 use tokio::time::Instant;
 
@@ -11,21 +11,20 @@ use crate::vendors::cloudflare::{FeedState, Lifecycle, Manifest};
 use crate::vendors::governor::{self, Priority};
 
 impl VendorCalls {
-    /// Asks the public host, which no API budget counts; the API only while that host cannot be believed.
+    /// Polls the customer host, which costs no API budget; the API only while the host is not trusted.
     pub(super) async fn poll_feed(
         &self,
         durable: &Durable,
         ingest: &str,
         (probe_manifest, manifest_first): (bool, bool),
     ) -> Result<Answer, Failure> {
-        // Until a buyer can press play somebody waits for it.
         let permit = permit_request(match durable.live_at {
             None => Priority::Start,
             Some(_) => Priority::Recover,
         });
         let customer = self.vendors.cloudflare.customer();
         if customer.base_url().is_none() {
-            // After a restart nothing is learnt yet; what was learnt at the start stands in the relay.
+            // After a restart only the relay's URL names the host.
             if let Some(url) = &durable.ingest.hls_url {
                 customer.learn(url);
             }
@@ -55,7 +54,7 @@ impl VendorCalls {
         }))
     }
 
-    /// Whether the ingest streams, from whoever can be believed. `None`: the API says that there is no such ingest.
+    /// `None`: the API does not know the ingest.
     async fn lifecycle(
         &self,
         permit: governor::PermitRequest,
@@ -63,21 +62,21 @@ impl VendorCalls {
     ) -> Result<Option<Lifecycle>, Failure> {
         let (cloudflare, trust) = (&self.vendors.cloudflare, &self.vendors.lifecycle);
         if trust.source(Instant::now()) == FeedSource::Lifecycle {
-            let said = cloudflare.customer().lifecycle(permit, ingest).await;
-            match &said {
+            let answer = cloudflare.customer().lifecycle(permit, ingest).await;
+            match &answer {
                 Ok(_) => trust.documented(),
                 Err(error) if matches!(error.class, Class::Unexpected | Class::NotFound) => {
                     trust.odd(&error.message);
                 }
                 Err(_) => {}
             }
-            match said {
-                // What the host answers where there is no ingest is not documented: the API tells.
+            match answer {
+                // Not documented for an unknown ingest: ask the API.
                 Err(error) if error.class == Class::NotFound => {}
-                said => return said.map(Some).map_err(failure),
+                answer => return answer.map(Some).map_err(failure),
             }
         }
-        // Starts come before looks in the API's budget.
+        // A poll must not delay starts in the API's budget.
         let permit = super::permit_request(Priority::Recover);
         let state = match cloudflare.get_live_input(permit, ingest).await {
             Err(error) if error.class == Class::NotFound => {
@@ -88,7 +87,7 @@ impl VendorCalls {
         };
         trust.api_knows(Instant::now());
         if let FeedState::Unknown(word) = state {
-            let message = format!("a state nobody documented: {word}");
+            let message = format!("undocumented state: {word}");
             return Err(unexpected("live_inputs.get", &message));
         }
         Ok(Some(Lifecycle {
@@ -110,7 +109,7 @@ impl VendorCalls {
             Hosts::Uids(uids) => uids.contains(&spec.seller_uid),
             Hosts::Partly(uids) if uids.contains(&spec.seller_uid) => true,
             Hosts::Partly(_) => {
-                let message = "entries of a shape nobody documented may name the seller";
+                let message = "the seller may be among entries of an undocumented form";
                 return Err(Failure {
                     vendor: "agora".into(),
                     ..unexpected("channel.hosts", message)
@@ -120,7 +119,6 @@ impl VendorCalls {
         Ok(Answer::Hosts { present })
     }
 
-    /// Looks for recordings: in the list all relays share, or, where that is not enough, in the ingest's own.
     pub(super) async fn poll_recordings(
         &self,
         durable: &Durable,

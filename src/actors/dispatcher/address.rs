@@ -1,5 +1,5 @@
-//! Which addresses the marketplace's endpoint may have: this service must not be made to call what only its own network
-//! reaches. Looked at when a connection is made, on what the name leads to then.
+//! Restricts the endpoint to public addresses, so that no setting makes this service call hosts of its own network. Checked at
+//! each connection, on the resolved addresses.
 
 use std::net::SocketAddr;
 
@@ -7,12 +7,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::config::is_public;
 
-/// A name leads to no public address.
 #[derive(Debug, thiserror::Error)]
 #[error("it has only private addresses, and webhooks.allow_private is off")]
 pub(super) struct NoPublicAddress;
 
-/// Finds a name's public addresses, and no others.
 #[derive(Debug)]
 pub(super) struct PublicResolver;
 

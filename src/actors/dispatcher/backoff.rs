@@ -1,4 +1,4 @@
-//! When a message that was not taken is tried again.
+//! The back-off between two attempts at a message.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ const BACKOFF: Backoff = Backoff {
     cap: Duration::from_secs(3600),
 };
 
-/// After `attempts` earlier ones and one more at `now`: 1, 2, 4, 8 s later, doubling to an hour, the last time at
-/// `give_up_at`; none when that has passed.
+/// Returns when to try again after `attempts` earlier tries and one at `now`: 1, 2, 4 … s later, up to an hour, the last time at
+/// `give_up_at`.
 pub(super) fn next_attempt(
     attempts: i32,
     now: DateTime<Utc>,

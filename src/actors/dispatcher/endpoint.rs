@@ -1,4 +1,4 @@
-//! The marketplace's endpoint: how a message is signed and posted (Standard WebhooksSettings).
+//! Signs a message and posts it to the marketplace's endpoint (Standard Webhooks).
 
 use std::time::Duration;
 
@@ -13,57 +13,56 @@ use url::{Host, Url};
 use super::address::{NoPublicAddress, PublicResolver};
 use crate::config::{WebhooksSettings, is_public};
 
-/// The most of an answer that is read, in bytes: it is for people.
-const EXCERPT: usize = 500;
+const EXCERPT_BYTES: usize = 500;
 
-/// Why nothing can be delivered.
+/// The endpoint's settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// The settings were not checked.
-    #[error("webhooks.endpoint is no URL, or webhooks.secrets holds no secret that can sign")]
+    /// They were not validated.
+    #[error("webhooks.endpoint is not a URL, or webhooks.secrets has no usable secret")]
     Settings,
-    /// No client can be made.
-    #[error("no HTTP client can be made: {0}")]
+    /// The HTTP client cannot be built.
+    #[error("cannot build the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
 }
 
-/// A message was not taken, and there was no answer either.
+/// No response came.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// The endpoint is an address it may not be.
+    /// The endpoint's address is private.
     #[error(transparent)]
     Private(#[from] PrivateAddressError),
-    /// No answer in time.
+    /// No response in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// It cannot be reached, or broke off.
+    /// The connection failed.
     #[error("{0}")]
-    Broken(String),
+    Connection(String),
 }
 
-/// The endpoint's own address is private.
+/// The endpoint's URL names a private address.
 #[derive(Debug, thiserror::Error)]
 #[error("webhooks.endpoint is a private address, and webhooks.allow_private is off")]
 pub struct PrivateAddressError;
 
-/// What the endpoint answered.
+/// The endpoint's response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The beginning of the body.
+    /// The first bytes of the body.
     pub excerpt: String,
 }
 
 impl EndpointResponse {
-    /// Whether the message was taken: any 2xx. A redirect is not followed.
+    /// Whether the status is 2xx; redirects are not followed.
     #[must_use]
-    pub fn was_taken(&self) -> bool {
+    pub fn is_accepted(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-/// Where messages go.
+/// The marketplace's endpoint.
 pub struct Endpoint {
     client: reqwest::Client,
     url: Url,
@@ -80,10 +79,10 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint of the settings; none when none is set.
+    /// Returns `None` when no endpoint is set.
     ///
     /// # Errors
-    /// When settings that were not validated cannot be used, or no TLS provider is installed.
+    /// The settings were not validated, or no TLS provider is installed.
     pub fn of(settings: &WebhooksSettings) -> Result<Option<Self>, EndpointError> {
         if settings.endpoint.is_empty() {
             return Ok(None);
@@ -107,10 +106,10 @@ impl Endpoint {
         }))
     }
 
-    /// Posts a message once, signed for `now`.
+    /// Signs a message for `now` and posts it once.
     ///
     /// # Errors
-    /// When there is no answer; a refusal is one.
+    /// No response came; a refusal is a response.
     pub async fn send(
         &self,
         id: &str,
@@ -131,25 +130,25 @@ impl Endpoint {
         let exchange = async {
             let mut response = request.send().await?;
             let mut excerpt = Vec::new();
-            while excerpt.len() < EXCERPT
+            while excerpt.len() < EXCERPT_BYTES
                 && let Some(chunk) = response.chunk().await?
             {
                 excerpt.extend_from_slice(&chunk);
             }
-            excerpt.truncate(EXCERPT);
+            excerpt.truncate(EXCERPT_BYTES);
             Ok::<_, reqwest::Error>(EndpointResponse {
                 status: response.status().as_u16(),
                 excerpt: String::from_utf8_lossy(&excerpt).into_owned(),
             })
         };
         match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(Ok(answered)) => Ok(answered),
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(broken(error)),
             Err(_) => Err(DeliveryError::Timeout(self.timeout)),
         }
     }
 
-    /// A literal address is asked of no resolver.
+    /// A literal address passes no resolver.
     fn check_address(&self) -> Result<(), PrivateAddressError> {
         let literal = match self.url.host() {
             Some(Host::Ipv4(v4)) => Some(v4.into()),
@@ -164,21 +163,21 @@ impl Endpoint {
     }
 }
 
-/// `webhook-signature`. Fails for no key and no text: then the message goes unsigned, and its receiver refuses it.
+/// The signature; empty for an unusable key: the receiver refuses it.
 fn sign(key: &[u8], id: &str, timestamp: i64, body: &str) -> String {
     let webhook = Webhook::from_bytes(key.to_vec());
     let signature = webhook.and_then(|webhook| webhook.sign(id, timestamp, body.as_bytes()));
     signature.unwrap_or_default()
 }
 
-/// The URL is left out: it may hold a secret.
+/// Omits the URL, which may hold a secret.
 fn broken(error: reqwest::Error) -> DeliveryError {
     let error = anyhow::Error::new(error.without_url());
     let text = match error.chain().find(|cause| cause.is::<NoPublicAddress>()) {
         Some(private) => private.to_string(),
         None => format!("{error:#}"),
     };
-    DeliveryError::Broken(text.chars().take(300).collect())
+    DeliveryError::Connection(text.chars().take(300).collect())
 }
 
 #[cfg(test)]
@@ -188,9 +187,9 @@ mod tests {
 
     use super::*;
 
-    /// The example of the Standard WebhooksSettings reference libraries.
+    /// The example of the Standard Webhooks reference libraries.
     #[test]
-    fn a_message_is_signed_as_standard_webhooks_wants_it() {
+    fn a_message_is_signed_as_standard_webhooks_asks() {
         let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signature = sign(
             &key,

@@ -1,4 +1,4 @@
-//! What one poll costs, and whom it finds, at the HTTP line.
+//! The calls of a poll and the recordings that it finds, against a simulated Cloudflare.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::*;
 use crate::config;
 use crate::vendors::lease::Lease;
 
-/// A full page of others' recordings, the oldest made this minute of an hour.
+/// The oldest made at this minute.
 fn page_of_others(minute: usize) -> Vec<Value> {
     let others = (0..1000).map(|number| video(&format!("other-{minute}-{number}"), minute + 1));
     others
@@ -39,7 +39,6 @@ async fn answers(server: &MockServer, before: Option<&str>, videos: Vec<Value>) 
     .await;
 }
 
-/// Each relay has a recording, when it is asked for.
 async fn answers_each(server: &MockServer) {
     Mock::given(method("GET"))
         .and(query_param_is_missing("status"))
@@ -62,7 +61,7 @@ fn poller(server: &MockServer) -> RecordingsPoller {
         customer_base_url: server.uri(),
         ..config::CloudflareSettings::default()
     };
-    // What makes an HTTP client wants one, though nothing here speaks TLS.
+    // The client needs one even without TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cloudflare = Cloudflare::new(
         &settings,
@@ -73,7 +72,7 @@ fn poller(server: &MockServer) -> RecordingsPoller {
     RecordingsPoller::new(cloudflare.unwrap(), Duration::from_millis(1), here)
 }
 
-/// How many of these relays' recordings one poll finds; all were started this minute.
+/// How many relays, started at this minute, one poll finds.
 async fn found(poller: &RecordingsPoller, relays: std::ops::Range<usize>, minute: u32) -> usize {
     let since = chrono::NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
     let since = since.and_hms_opt(12, minute, 0).unwrap().and_utc();
@@ -98,7 +97,7 @@ async fn lists_and_asks(server: &MockServer) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn a_full_list_is_read_on_while_many_may_be_behind_its_end() {
+async fn further_pages_are_read_while_many_relays_may_be_beyond_the_end() {
     let server = MockServer::start().await;
     answers(&server, None, page_of_others(40)).await;
     let mut next = page_of_others(30);
@@ -110,7 +109,7 @@ async fn a_full_list_is_read_on_while_many_may_be_behind_its_end() {
 }
 
 #[tokio::test]
-async fn few_that_may_be_behind_the_end_are_asked_for_and_those_that_cannot_be_are_not() {
+async fn a_few_relays_beyond_the_end_are_asked_for_singly_and_no_others() {
     let server = MockServer::start().await;
     answers(&server, None, page_of_others(40)).await;
     answers_each(&server).await;
@@ -125,7 +124,7 @@ async fn few_that_may_be_behind_the_end_are_asked_for_and_those_that_cannot_be_a
 async fn one_poll_takes_ten_calls_at_most_and_the_next_polls_find_the_rest() {
     let server = MockServer::start().await;
     answers(&server, None, page_of_others(40)).await;
-    // The same once more: nothing older is ever told.
+    // Cloudflare answers nothing older.
     answers(&server, Some("2026-11-22T12:40:00Z"), page_of_others(40)).await;
     answers_each(&server).await;
     let poller = poller(&server);
@@ -136,7 +135,7 @@ async fn one_poll_takes_ten_calls_at_most_and_the_next_polls_find_the_rest() {
 }
 
 #[tokio::test]
-async fn a_list_without_end_leaves_calls_to_ask_for_relays() {
+async fn an_endless_list_leaves_calls_for_single_relays() {
     let server = MockServer::start().await;
     answers(&server, None, page_of_others(50)).await;
     for minute in [49, 48, 47, 46, 45, 44, 43] {

@@ -1,5 +1,5 @@
-//! Which ingests that a notification names are read, and how often. Anyone with an ingest in the account causes such
-//! notifications, as fast as an encoder reconnects: without a limit they would spend the budget of our own calls.
+//! Limits reads of ingests named in notifications. Any ingest of the account causes them, as fast as its encoder reconnects: they
+//! must not use up the budget of relays.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,31 +7,29 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// After a read, the same ingest is not read for this long.
+/// The interval between two reads of one ingest.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// An ingest that is not ours stays so.
+/// The same for an ingest that is not ours.
 const NOT_OURS_FOR: Duration = Duration::from_secs(3600);
-/// The most ingests that are remembered.
+/// The most ingests remembered.
 const MOST: usize = 10_000;
-/// Reads of ingests that the database does not know take at most one in this many of the budget's calls.
+/// One in this many calls may read an unknown ingest.
 const PART: u32 = 40;
-/// The budget's window.
+/// The window of the budget.
 const WINDOW: Duration = Duration::from_secs(300);
 
-/// What was read of late.
 #[derive(Debug, Default)]
 pub(in crate::actors) struct StrayReads(Mutex<ReadLimits>);
 
 #[derive(Debug, Default)]
 struct ReadLimits {
-    /// When each ingest may be read again.
     not_before: HashMap<String, Instant>,
-    /// When the reads of unknown ingests so far are used up, at the rate allowed.
+    /// When past reads of unknown ingests stop counting.
     used_up_at: Option<Instant>,
 }
 
 impl StrayReads {
-    /// Whether this ingest may be read now; if so, it counts as read.
+    /// Returns whether the ingest may be read now, and counts the read.
     pub(super) fn begin(&self, ingest: &str, now: Instant) -> bool {
         let mut limits = self.0.lock();
         let known = limits.not_before.get(ingest);
@@ -42,7 +40,7 @@ impl StrayReads {
         true
     }
 
-    /// Takes a call for an ingest that the database does not know, of a budget of `quota` calls in each window.
+    /// Likewise for an ingest that the database does not know. `quota`: calls per window.
     pub(super) fn take_unknown(&self, quota: u32, now: Instant) -> bool {
         let most = (quota / PART).max(1);
         let each = WINDOW / most;
@@ -55,7 +53,6 @@ impl StrayReads {
         true
     }
 
-    /// This ingest is not ours.
     pub(super) fn not_ours(&self, ingest: &str, now: Instant) {
         let mut limits = self.0.lock();
         limits.put(ingest, now + NOT_OURS_FOR, now);
@@ -68,7 +65,7 @@ impl ReadLimits {
             self.not_before.retain(|_, at| now < *at);
         }
         if self.not_before.len() >= MOST {
-            // The limit on unknown ones holds all the same.
+            // The limit on unknown ingests remains.
             self.not_before.clear();
         }
         self.not_before.insert(ingest.to_owned(), not_before);
