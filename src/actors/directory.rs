@@ -1,4 +1,4 @@
-//! What everybody reads: one immutable snapshot per relay in work, published by its actor. No mailbox, no database.
+//! One immutable snapshot per active relay, published by its actor and read from any thread.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,31 +12,30 @@ use super::clock::Clock;
 use super::pace::PollerCounts;
 use crate::relay::{Durable, Presence, Relay};
 
-/// A relay in work, as its actor last knew it.
+/// An active relay, as its actor last published it.
 #[derive(Debug, Clone)]
 pub struct RelaySnapshot {
-    /// The clock of its own times.
+    /// The relay's own clock.
     pub clock: Clock,
-    /// What is known of it for good, and is stored.
+    /// The stored state.
     pub durable: Arc<Durable>,
-    /// What is known of the seller.
+    /// The seller's presence.
     pub presence: Presence,
-    /// Whether the recorder's page tells it, so that the channel's hosts need not be asked.
+    /// Whether the recorder page reports presence, so that no poll is needed.
     pub page_is_fresh: bool,
-    /// When its actor last heard something.
+    /// When the actor last got an event.
     pub last_event_at: DateTime<Utc>,
-    /// When it wakes by itself.
+    /// When the actor's timer fires next.
     pub next_wake_at: Option<DateTime<Utc>>,
-    /// The last failure of one of its calls, or what its actor died of.
+    /// The last failed call, or why the previous actor died.
     pub last_error: Option<String>,
-    /// How often its actor was restarted.
+    /// The number of restarts of the actor.
     pub restarts: u32,
-    /// Whether its egress is down for good, or was never started.
+    /// Whether the egress ended for good or never started.
     pub egress_is_down: bool,
 }
 
 impl RelaySnapshot {
-    /// A relay whose actor has heard nothing yet.
     pub(super) fn before_its_actor(relay: &Relay, now: DateTime<Utc>) -> Self {
         Self {
             clock: Clock::of(relay.durable()),
@@ -52,34 +51,34 @@ impl RelaySnapshot {
     }
 }
 
-/// The snapshots of all relays in work.
+/// The snapshots of all active relays.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
-    inner: Arc<RwLock<Inner>>,
+    indexes: Arc<RwLock<Indexes>>,
     poller_counts: Arc<PollerCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Indexes {
     relays: HashMap<Uuid, watch::Sender<Arc<RelaySnapshot>>>,
     channels: HashMap<i64, Vec<Uuid>>,
 }
 
 impl Directory {
-    /// The relay's snapshot, while it is in work.
+    /// A relay's snapshot, while it is active here.
     #[must_use]
     pub fn get(&self, relay_id: Uuid) -> Option<Arc<RelaySnapshot>> {
-        self.inner
+        self.indexes
             .read()
             .relays
             .get(&relay_id)
             .map(|relay| relay.borrow().clone())
     }
 
-    /// All snapshots, in no order.
+    /// All snapshots, unordered.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<RelaySnapshot>> {
-        self.inner
+        self.indexes
             .read()
             .relays
             .values()
@@ -87,40 +86,39 @@ impl Directory {
             .collect()
     }
 
-    /// How many relays are in work.
+    /// The number of active relays.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner.read().relays.len()
+        self.indexes.read().relays.len()
     }
 
-    /// Whether no relay is in work.
+    /// Whether no relay is active.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The channel's relays in work, newest first: at most one of them holds the channel's slot.
+    /// The channel's active relays, newest first. At most one holds the slot.
     #[must_use]
     pub fn of_channel(&self, channel_id: i64) -> Vec<Arc<RelaySnapshot>> {
-        let inner = self.inner.read();
-        let ids = inner.channels.get(&channel_id).into_iter().flatten();
-        let relays = ids.filter_map(|id| inner.relays.get(id));
+        let indexes = self.indexes.read();
+        let ids = indexes.channels.get(&channel_id).into_iter().flatten();
+        let relays = ids.filter_map(|id| indexes.relays.get(id));
         let mut relays: Vec<_> = relays.map(|relay| relay.borrow().clone()).collect();
         relays.sort_by_key(|relay| std::cmp::Reverse(relay.durable.spec.requested_at));
         relays
     }
 
-    /// Follows a relay: every snapshot from now on, until it is no longer in work.
+    /// Watches a relay's snapshots until the relay is removed.
     #[must_use]
     pub fn follow(&self, relay_id: Uuid) -> Option<watch::Receiver<Arc<RelaySnapshot>>> {
-        self.inner
+        self.indexes
             .read()
             .relays
             .get(&relay_id)
             .map(watch::Sender::subscribe)
     }
 
-    /// Publishes a snapshot: who stored the relay or loaded it does, and from then on its actor.
     pub(super) fn publish(&self, snapshot: RelaySnapshot) {
         let snapshot = Arc::new(snapshot);
         let (id, channel_id) = (
@@ -128,18 +126,18 @@ impl Directory {
             snapshot.durable.spec.channel_id,
         );
         {
-            let inner = self.inner.read();
-            if let Some(relay) = inner.relays.get(&id) {
+            let indexes = self.indexes.read();
+            if let Some(relay) = indexes.relays.get(&id) {
                 return self.replace(relay, snapshot);
             }
         }
-        let mut inner = self.inner.write();
-        if let Some(relay) = inner.relays.get(&id) {
+        let mut indexes = self.indexes.write();
+        if let Some(relay) = indexes.relays.get(&id) {
             return self.replace(relay, snapshot);
         }
         self.poller_counts.changed(None, Some(&snapshot));
-        inner.relays.insert(id, watch::Sender::new(snapshot));
-        inner.channels.entry(channel_id).or_default().push(id);
+        indexes.relays.insert(id, watch::Sender::new(snapshot));
+        indexes.channels.entry(channel_id).or_default().push(id);
     }
 
     fn replace(&self, relay: &watch::Sender<Arc<RelaySnapshot>>, snapshot: Arc<RelaySnapshot>) {
@@ -147,24 +145,23 @@ impl Directory {
         self.poller_counts.changed(Some(&before), Some(&snapshot));
     }
 
-    /// How many relays look at what.
+    /// The number of relays per kind of poll.
     pub(super) fn poller_counts(&self) -> &PollerCounts {
         &self.poller_counts
     }
 
-    /// The relay is no longer in work.
     pub(super) fn remove(&self, relay_id: Uuid) {
-        let mut inner = self.inner.write();
-        let Some(relay) = inner.relays.remove(&relay_id) else {
+        let mut indexes = self.indexes.write();
+        let Some(relay) = indexes.relays.remove(&relay_id) else {
             return;
         };
         let last = relay.borrow().clone();
         self.poller_counts.changed(Some(&last), None);
         let channel_id = last.durable.spec.channel_id;
-        if let Some(ids) = inner.channels.get_mut(&channel_id) {
+        if let Some(ids) = indexes.channels.get_mut(&channel_id) {
             ids.retain(|id| *id != relay_id);
             if ids.is_empty() {
-                inner.channels.remove(&channel_id);
+                indexes.channels.remove(&channel_id);
             }
         }
     }

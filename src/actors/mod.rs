@@ -1,7 +1,6 @@
-//! The actors: a registry, one supervised actor per relay in work, the janitor; and the directory others read.
+//! Runs relays: the registry, one supervised actor per relay, the janitor, and the directory of snapshots.
 //!
-//! A relay's actor is a thin shell: it takes an event, has the life cycle handle it, stores what that changed, and only
-//! then makes the calls it asked for. Nothing is decided here.
+//! An actor passes each event to the core, stores the change, and then makes the calls.
 
 mod alarms;
 mod calls;

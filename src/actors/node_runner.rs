@@ -1,5 +1,4 @@
-//! The time in which this process acts on its database: on SQLite from taking the file's lock to its end, on PostgreSQL as
-//! a node among others, as long as its lease is renewed.
+//! Decides when this process may run relays: on SQLite with the file's lock, on PostgreSQL with a valid lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,28 +13,25 @@ use super::shared::{Readiness, Shared};
 use crate::relay::Namespace;
 use crate::store::{DatabaseLock, StoreError};
 
-/// Between two tries at the lock, or at a database that does not answer.
-const RERETRY_EVERY: Duration = Duration::from_millis(500);
+const RETRY_EVERY: Duration = Duration::from_millis(500);
 
-/// Between two questions whether the database takes writes: it may fall ill while nobody has anything to save.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 
-/// Another process acts on this process's SQLite file.
+/// Another process took over this process's SQLite file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("another process took the database over: the lock beside its file was lost")]
+#[error("another process took over the database: the lock beside its file was lost")]
 pub struct TakenOver;
 
-/// Takes the database over when it may, drives what is this process's to drive, and lets go of it.
+/// Acquires the database, runs relays, and releases the database.
 #[derive(Debug)]
 pub struct NodeRunner {
     shared: Arc<Shared>,
-    /// Whether the schema was brought up to date. Once is enough: a later version may have gone beyond what this one knows, and
-    /// it goes on until it is replaced.
+    /// Migrates only once: a later version may migrate further while this one runs.
     migrated: OnceCell<()>,
 }
 
 impl NodeRunner {
-    /// Starts the registry. Needs an actix system; relays are spread over `threads` threads.
+    /// Starts the registry, with actors on `threads` threads. Needs an actix system.
     #[must_use]
     pub fn new(shared: Arc<Shared>, threads: usize) -> Self {
         let registry = Registry::start(shared.clone(), threads);
@@ -44,10 +40,10 @@ impl NodeRunner {
         Self { shared, migrated }
     }
 
-    /// Acts whenever it may, until `end` returns.
+    /// Runs relays whenever it may, until `end` returns.
     ///
     /// # Errors
-    /// [`TakenOver`]: before `end` returned.
+    /// [`TakenOver`], when another process took the database before `end` returned.
     pub async fn run_until(self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
         let mut watch = JoinSet::new();
         watch.spawn(watch_database(self.shared.clone()));
@@ -58,7 +54,7 @@ impl NodeRunner {
             }
             false => self.run_alone(end).await,
         };
-        // While the database is still open.
+        // Before the database is closed.
         watch.shutdown().await;
         held
     }
@@ -76,24 +72,22 @@ impl NodeRunner {
             () = self.wait_until_taken_over() => Err(TakenOver),
         };
         if held.is_err() {
-            self.set_waiting_for("Another process took the database over; this one ends.");
+            self.set_waiting_for("Another process took over the database; this one exits.");
             self.shared.set_readiness(Readiness::Starting);
         }
-        // While the lock is still held.
+        // Before the lock is released.
         work.shutdown().await;
         held
     }
 
-    /// Returns when another process has drawn an epoch: the lock was lost, for example because its file was removed. Nothing
-    /// that this process saves counts any more.
+    /// Returns when another process took an epoch: the lock was lost, e.g. its file was removed. All saves are fenced then.
     async fn wait_until_taken_over(&self) {
         loop {
             tokio::time::sleep(CHECK_EVERY).await;
             match self.shared.store.instance().await {
                 Ok(instance) if instance.epoch != self.shared.epoch() => return,
                 Ok(_) => {}
-                // That the database does not answer is noted elsewhere.
-                Err(error) => tracing::debug!(%error, "the epoch was not read"),
+                Err(error) => tracing::debug!(%error, "cannot read the epoch"),
             }
         }
     }
@@ -111,9 +105,11 @@ impl NodeRunner {
             };
             tracing::error!(
                 %lost,
-                "this process is no node any more: it drops its relays, and joins anew"
+                "lost the lease; dropping relays and rejoining"
             );
-            self.set_waiting_for("This process lost its lease on its relays, and joins anew.");
+            self.set_waiting_for(
+                "This process lost its lease on its relays and rejoins the fleet.",
+            );
             if self.shared.readiness() == Readiness::Ready {
                 self.shared.set_readiness(Readiness::Starting);
             }
@@ -121,7 +117,6 @@ impl NodeRunner {
         }
     }
 
-    /// Waits until this process is a node, with what it is to drive in its actors' hands.
     async fn join(&self) -> NodeSession {
         loop {
             let joined = match self.prepare().await {
@@ -135,28 +130,26 @@ impl NodeRunner {
                 }
                 Err(error) => {
                     self.shared.note_database(false);
-                    tracing::warn!(%error, "this process did not become a node; tried again");
-                    tokio::time::sleep(RERETRY_EVERY).await;
+                    tracing::warn!(%error, "cannot join the fleet; retrying");
+                    tokio::time::sleep(RETRY_EVERY).await;
                 }
             }
         }
     }
 
-    /// Waits until the database is free and was taken over.
     async fn take_database(&self) -> DatabaseLock {
         loop {
             let lock = self.acquire_lock().await;
             match self.take_over().await {
                 Ok(()) => return lock,
                 Err(error) => {
-                    tracing::warn!(%error, "the database was not taken over; tried again");
-                    tokio::time::sleep(RERETRY_EVERY).await;
+                    tracing::warn!(%error, "cannot take over the database; retrying");
+                    tokio::time::sleep(RETRY_EVERY).await;
                 }
             }
         }
     }
 
-    /// Waits for the lock.
     async fn acquire_lock(&self) -> DatabaseLock {
         let mut logged = false;
         loop {
@@ -168,7 +161,7 @@ impl NodeRunner {
                         let pid = held.pid;
                         tracing::warn!(
                             pid,
-                            "another process holds the database: this one serves reads, and waits"
+                            "another process holds the database; serving reads and waiting"
                         );
                     }
                     self.set_waiting_for(&match held.pid {
@@ -178,14 +171,14 @@ impl NodeRunner {
                 }
                 Err(error) => {
                     self.shared.note_database(false);
-                    tracing::warn!(%error, "the database lock was not tried");
+                    tracing::warn!(%error, "cannot try the database lock");
                 }
             }
-            tokio::time::sleep(RERETRY_EVERY).await;
+            tokio::time::sleep(RETRY_EVERY).await;
         }
     }
 
-    /// Fences whoever had the database before, and has every unfinished relay go on.
+    /// Fences the previous process, and adopts every unfinished relay.
     async fn take_over(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
         self.set_waiting_for("Unfinished relays are being loaded.");
@@ -196,7 +189,7 @@ impl NodeRunner {
         shared.store.each_unfinished(loaded).await?;
         let unfinished = relays.len();
         if let Some(registry) = shared.registry() {
-            // Answered when every one of them has its actor.
+            // Answered once every relay has its actor.
             let _ = registry.send(Adopt { relays }).await;
         }
         self.set_ready();
@@ -204,7 +197,6 @@ impl NodeRunner {
         Ok(())
     }
 
-    /// Brings the schema up to date, and reads whose database it is.
     async fn prepare(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
         self.migrated
@@ -230,21 +222,21 @@ impl NodeRunner {
         self.shared.fleet.set_waiting_for(Some(reason.to_owned()));
     }
 
-    /// What is shared with the actors.
+    /// The state shared with the actors.
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }
 
-/// Keeps what is known of the database true, also when nobody writes.
+/// Checks the database regularly, also while nothing is written.
 async fn watch_database(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
         if shared.readiness() == Readiness::Starting {
             continue;
         }
-        // What did not take the last write is believed when it takes one.
+        // After a failed write only a successful write counts.
         let answers = if shared.database_answers() {
             shared.store.ping_writer().await
         } else {

@@ -1,4 +1,4 @@
-//! From a step of the life cycle to the rows that are stored with it, in one transaction.
+//! Translates a step of the core to the rows that one transaction stores.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -13,26 +13,26 @@ use crate::store::{
     StoredRelay,
 };
 
-/// The kind of the journal's last entry of a relay that could not be driven: no fact, but a word on its end.
+/// The kind of the last journal entry of a relay ended by force. It is not a fact.
 pub(super) const ENDED_BY_FORCE: &str = "ended_by_force";
 
-/// The form the durable state is stored in.
+/// The format version of the stored state.
 const STATE_VERSION: i32 = 1;
 
 /// A stored state that cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the stored state of relay {relay_id} cannot be read: {reason}")]
 pub struct Unreadable {
-    /// Which relay.
+    /// The relay's id.
     pub relay_id: Uuid,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// The durable state of a stored relay.
+/// Reads the durable state of a stored relay.
 ///
 /// # Errors
-/// [`Unreadable`] when it is of a later version, or none at all.
+/// [`Unreadable`] if it has another version or is invalid.
 pub fn durable(stored: &StoredRelay) -> Result<Durable, Unreadable> {
     let unreadable = |reason: String| Unreadable {
         relay_id: stored.row.id,
@@ -47,7 +47,7 @@ pub fn durable(stored: &StoredRelay) -> Result<Durable, Unreadable> {
     serde_json::from_value(stored.row.state.clone()).map_err(|error| unreadable(error.to_string()))
 }
 
-/// What to store of a step that came at `now` by the relay's own clock, and at `wall` for others.
+/// The save for a step, made at `now` by the relay's own clock and at `wall` by the wall clock.
 pub(super) fn save(
     durable: &Durable,
     step: &Step,
@@ -72,7 +72,6 @@ pub(super) fn save(
     }
 }
 
-/// The relay's own row.
 pub(super) fn row(durable: &Durable) -> RelayRow {
     let spec = &durable.spec;
     let egress = durable.egress.as_ref();
@@ -114,7 +113,6 @@ pub(super) fn row(durable: &Durable) -> RelayRow {
     }
 }
 
-/// What `channels` shows.
 pub(super) fn projection(durable: &Durable) -> Projection {
     let row = row_ids(durable);
     Projection {
@@ -140,7 +138,7 @@ fn row_ids(durable: &Durable) -> (Option<String>, Option<String>, Option<i64>) {
     (egress.resource_id.clone(), egress.sid.clone(), uid)
 }
 
-/// One entry a fact; what the step led to stands with the last.
+/// One journal entry per fact. The step's actions are attached to the last one.
 pub(super) fn journal(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<JournalEntry> {
     let last = step.facts.len().saturating_sub(1);
     let entry = |(place, fact): (usize, &Fact)| JournalEntry {
@@ -157,7 +155,6 @@ pub(super) fn journal(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec
     step.facts.iter().enumerate().map(entry).collect()
 }
 
-/// What the marketplace is told.
 pub(super) fn outbox(
     durable: &Durable,
     step: &Step,
@@ -165,11 +162,11 @@ pub(super) fn outbox(
     wall: DateTime<Utc>,
 ) -> Vec<OutboxEntry> {
     let announced = step.announcements.iter();
-    let entry = |(sequence, told): &(u32, crate::relay::Announcement)| OutboxEntry {
+    let entry = |(sequence, announcement): &(u32, crate::relay::Announcement)| OutboxEntry {
         sequence: Some(i64::from(*sequence)),
-        kind: told.to_string(),
+        kind: announcement.to_string(),
         body: json!({
-            "type": told.to_string(),
+            "type": announcement.to_string(),
             "timestamp": WireTime(wall),
             "data": { "sequence": sequence, "relay": relay_json(durable, None, now) },
         }),
@@ -178,7 +175,7 @@ pub(super) fn outbox(
     announced.map(entry).collect()
 }
 
-/// Cleanup jobs outlive their relay's clock, so their times are told by the wall clock.
+/// A step's cleanup job. It outlives the relay's clock, so its times use the wall clock.
 fn new_cleanup_job(
     durable: &Durable,
     cleanup_job: &CleanupJob,
@@ -194,9 +191,8 @@ fn new_cleanup_job(
     }
 }
 
-/// A cleanup job that is due at once and never expires.
 pub(super) fn cleanup_job(
-    owed: &Cleanup,
+    cleanup: &Cleanup,
     relay_id: Uuid,
     channel_id: i64,
     at: DateTime<Utc>,
@@ -205,9 +201,9 @@ pub(super) fn cleanup_job(
         id: Uuid::now_v7(),
         relay_id,
         channel_id,
-        kind: owed.to_string(),
-        target: owed.target().to_owned(),
-        data: serde_json::to_value(owed).unwrap_or_default(),
+        kind: cleanup.to_string(),
+        target: cleanup.target().to_owned(),
+        data: serde_json::to_value(cleanup).unwrap_or_default(),
         created_at: at,
         next_attempt_at: at,
         expires_at: None,
@@ -245,7 +241,6 @@ fn recordings(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<Recordi
         .collect()
 }
 
-/// Milliseconds as seconds.
 #[allow(
     clippy::cast_precision_loss,
     reason = "a recording is at most 7 days: 2^30 ms"
@@ -264,7 +259,6 @@ fn cost(durable: &Durable, step: &Step) -> Option<LedgerRow> {
     Some(ledger(&row(durable), cost, ended_at))
 }
 
-/// A relay's row in the ledger.
 pub(super) fn ledger(row: &RelayRow, cost: relay::Cost, created_at: DateTime<Utc>) -> LedgerRow {
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     LedgerRow {
@@ -288,7 +282,7 @@ mod tests {
     use crate::actors::view::fixture::{at, live};
 
     #[test]
-    fn a_cleanup_jobs_times_are_told_by_the_wall_clock_however_far_the_relays_own_is_from_it() {
+    fn a_cleanup_jobs_times_use_the_wall_clock_however_far_the_relays_own_clock_differs() {
         let now = at("10:00:00.000");
         let cleanup_job = CleanupJob {
             cleanup: Cleanup::DeleteRecording { uid: "uid".into() },

@@ -1,5 +1,4 @@
-//! The registry: one child per relay in work. It hears of every death, lets the dead actor's calls come home, loads the
-//! relay from the store and starts it again; who dies too often is ended by plain SQL.
+//! Supervises one actor per active relay, and restarts actors that die.
 
 mod hand_over;
 mod messages;
@@ -27,25 +26,22 @@ use super::shared::Shared;
 use super::supervise::{self, ExitCause, FailureReason};
 use crate::relay::{Event, Relay};
 
-/// How often it is checked that every child's thread still lives.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// One relay in work.
 struct Child {
     channel_id: i64,
-    /// The epoch under which this process has it.
+    /// The epoch under which this process owns it.
     epoch: i64,
-    /// Which of all the actors there were it has: a notice of one that is gone is not taken for this one's.
+    /// Tells this actor's exit from an earlier actor's.
     generation: u64,
     actor: Option<Addr<RelayActor>>,
     calls: VendorCalls,
     deaths: VecDeque<Instant>,
     restarts: u32,
-    /// What it was told while no actor was there to hear it.
+    /// Events that arrived while it had no actor.
     waiting: Vec<Deliver>,
 }
 
-/// With what an actor is made.
 struct SpawnArgs {
     relay: Box<Relay>,
     revision: i64,
@@ -54,7 +50,6 @@ struct SpawnArgs {
     parent: Span,
 }
 
-/// The registry of relays in work.
 pub(super) struct Registry {
     shared: Arc<Shared>,
     arbiters: Vec<Arbiter>,
@@ -62,7 +57,6 @@ pub(super) struct Registry {
     last_generation: u64,
 }
 
-/// A child has come to its end.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct ChildExit {
@@ -83,13 +77,13 @@ impl Registry {
         .start()
     }
 
-    /// The thread a relay lives on: always the same, or the one that took the place of a dead one.
+    /// The relay's thread. A dead thread is replaced.
     fn arbiter(&mut self, relay_id: Uuid) -> Option<ArbiterHandle> {
         let threads = u128::try_from(self.arbiters.len()).unwrap_or(1).max(1);
         let place = usize::try_from(relay_id.as_u128() % threads).unwrap_or(0);
         let arbiter = self.arbiters.get_mut(place)?;
         if !arbiter.alive() {
-            tracing::error!("a thread of relays has gone; another takes its place");
+            tracing::error!("an actor thread died; starting another");
             *arbiter = Arbiter::new();
         }
         Some(arbiter.handle())
@@ -105,12 +99,12 @@ impl Registry {
     ) {
         let relay_id = relay.durable().spec.relay_id;
         let channel_id = relay.durable().spec.channel_id;
-        let waits = relay.durable().spec.egress_not_before.is_some();
+        let has_predecessor = relay.durable().spec.egress_not_before.is_some();
         if self.children.contains_key(&relay_id) {
             return;
         }
         if epoch != self.shared.epoch() {
-            // It was this process's, under a lease that is lost.
+            // Stored under a lease that is lost by now.
             self.shared.directory.remove(relay_id);
             return;
         }
@@ -133,7 +127,7 @@ impl Registry {
         };
         self.spawn(&mut child, args, ctx);
         self.children.insert(relay_id, child);
-        if waits {
+        if has_predecessor {
             self.notify_if_down(channel_id);
         }
     }
@@ -154,7 +148,7 @@ impl Registry {
         child.generation = self.last_generation;
         let (registry, generation) = (ctx.address(), child.generation);
         let failure_reason = FailureReason::default();
-        // An actor that is started again keeps its relay's clock.
+        // A restarted actor keeps its relay's clock.
         let known = self.shared.directory.get(relay_id);
         let clock = known.map_or_else(|| Clock::of(relay.durable()), |known| known.clock);
         let args = ActorArgs {
@@ -182,22 +176,22 @@ impl Registry {
                 });
             },
         );
-        for tell in child.waiting.drain(..) {
-            actor.do_send(tell);
+        for message in child.waiting.drain(..) {
+            actor.do_send(message);
         }
         child.actor = Some(actor);
     }
 
-    /// If nothing of the channel's relays before stands in the way, its newest one is told so.
+    /// If no predecessor on the channel still has an egress, notifies the channel's relays.
     fn notify_if_down(&self, channel_id: i64) {
         if self.shared.store.is_shared() {
             return peer_messages::notify_if_down(&self.shared, channel_id);
         }
         let relays = self.shared.directory.of_channel(channel_id);
-        let in_the_way = relays
+        let blocked = relays
             .iter()
             .any(|relay| !relay.durable.phase.holds_slot() && !relay.egress_is_down);
-        if in_the_way {
+        if blocked {
             return;
         }
         for relay in relays {
@@ -208,7 +202,7 @@ impl Registry {
         }
     }
 
-    /// Whether the relay has this actor, or had it last.
+    /// Whether this generation is the relay's latest actor.
     fn is_at(&self, relay_id: Uuid, generation: u64) -> bool {
         self.children
             .get(&relay_id)
@@ -229,7 +223,7 @@ impl Actor for Registry {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(4096);
-        // A thread that is gone cannot tell that its actors are.
+        // A dead thread cannot report the exit of its actors.
         ctx.run_interval(CHECK_EVERY, |registry, ctx| {
             let gone = |child: &Child| child.actor.as_ref().is_some_and(|actor| !actor.connected());
             let gone: Vec<_> = registry
@@ -282,8 +276,8 @@ impl Handler<Adopt> for Registry {
                     revision,
                     epoch,
                 } => {
-                    // Known before anybody outside is let in: a page the Directory does not know is told to leave, and a
-                    // feed is a stray.
+                    // Before requests are served: otherwise a page would be told to leave, and a feed taken for a
+                    // stray.
                     let snapshot = RelaySnapshot::before_its_actor(&relay, now);
                     self.shared.directory.publish(snapshot);
                     relays.push((epoch, (relay, revision)));
@@ -307,8 +301,8 @@ impl Handler<DeliverTo> for Registry {
             return;
         };
         match &child.actor {
-            Some(actor) if actor.connected() => actor.do_send(message.tell),
-            Some(_) | None => child.waiting.push(message.tell),
+            Some(actor) if actor.connected() => actor.do_send(message.message),
+            Some(_) | None => child.waiting.push(message.message),
         }
     }
 }
@@ -327,7 +321,7 @@ impl Handler<ChildExit> for Registry {
     fn handle(&mut self, exit: ChildExit, ctx: &mut Self::Context) {
         if !self.is_at(exit.relay_id, exit.generation) {
             if !self.children.contains_key(&exit.relay_id) {
-                // It may have published once more as it went.
+                // The actor may have published once more while it stopped.
                 self.shared.directory.remove(exit.relay_id);
             }
             return;
@@ -338,7 +332,7 @@ impl Handler<ChildExit> for Registry {
             ExitCause::Panicked(text) => {
                 self.restart(exit.relay_id, format!("panicked: {text}"), ctx)
             }
-            ExitCause::Cancelled => self.restart(exit.relay_id, "its thread has gone".into(), ctx),
+            ExitCause::Cancelled => self.restart(exit.relay_id, "its thread died".into(), ctx),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The actor of one relay: a thin shell around its life cycle. Persist first, act second.
+//! The actor of one relay: passes events to the core, stores the result, then makes the calls.
 
 use std::sync::Arc;
 
@@ -22,32 +22,27 @@ use super::shared::{SaveError, Shared};
 use super::supervise::FailureReason;
 use crate::relay::{Action, Durable, Event, Jitter, Phase, Relay, Step};
 
-/// How an actor begins.
 pub(super) enum StartMode {
-    /// Its first step is stored; these are its actions.
+    /// The first step is stored; these are its actions.
     Fresh(Vec<Action>),
-    /// It was loaded from the store.
     Recovered,
 }
 
-/// What an actor is made of.
 pub(super) struct ActorArgs {
     pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
     pub(super) relay: Box<Relay>,
     pub(super) revision: i64,
-    /// The epoch under which this process has the relay.
     pub(super) epoch: i64,
     pub(super) restarts: u32,
     pub(super) calls: VendorCalls,
     pub(super) failure_reason: FailureReason,
     pub(super) last_error: Option<String>,
     pub(super) mode: StartMode,
-    /// What it was made for: the request that started the relay, if one did.
+    /// The start request's span, if any.
     pub(super) parent: Span,
 }
 
-/// The actor of one relay.
 pub(super) struct RelayActor {
     clock: Clock,
     shared: Arc<Shared>,
@@ -57,7 +52,6 @@ pub(super) struct RelayActor {
     restarts: u32,
     calls: VendorCalls,
     failure_reason: FailureReason,
-    /// Why the actor before this one ended.
     crash: Option<String>,
     last_event_at: DateTime<Utc>,
     mode: Option<StartMode>,
@@ -66,14 +60,13 @@ pub(super) struct RelayActor {
     reported_down: bool,
 }
 
-/// Something for a relay to hear. `stored` is answered once what came of it is stored.
+/// An event for a relay. `stored` receives the state once the result is stored.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Deliver {
     pub(super) event: Event,
     pub(super) stored: Option<oneshot::Sender<Arc<Durable>>>,
-    /// What it is said for: a request's span. What comes of it is told and traced under that; the hands of a clock have
-    /// none.
+    /// The request's span: parent of the spans and logs that follow. Timer events have none.
     pub(super) parent: Span,
 }
 
@@ -87,7 +80,7 @@ impl From<Event> for Deliver {
     }
 }
 
-/// The actor shall go without another word: its relay is another process's.
+/// Stops the actor without further writes.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Stop;
@@ -126,27 +119,24 @@ impl RelayActor {
         }
     }
 
-    /// What this relay does about something is told and traced under its cause. At ERROR, so that no filter takes the
-    /// relay's name from the lines it lets through.
+    /// The span of one event. At ERROR, so that no log filter drops the relay's id.
     fn span(&self, parent: &Span) -> Span {
         let spec = &self.relay.durable().spec;
         tracing::error_span!(parent: parent.id(), "relay", relay_id = %spec.relay_id, channel_id = spec.channel_id)
     }
 
-    /// Takes an event in: what it changes for good is stored before anything is done about it. Nothing else is heard
-    /// until then.
-    fn take(&mut self, tell: Deliver, ctx: &mut Context<Self>) {
+    /// Stores the change, then acts on it. No other event is handled meanwhile.
+    fn handle_event(&mut self, message: Deliver, ctx: &mut Context<Self>) {
         #[cfg(feature = "sandbox")]
-        super::sabotage::before_event(&self.relay.durable().spec, &tell.event);
+        super::sabotage::before_event(&self.relay.durable().spec, &message.event);
         if self.calls.is_closed() {
-            // The relay is another process's, or about to be.
             return ctx.notify(Stop);
         }
         let Deliver {
             event,
-            stored: told,
+            stored: reply,
             parent,
-        } = tell;
+        } = message;
         let span = self.span(&parent);
         let _in_span = span.clone().entered();
         let now = self.clock.now();
@@ -163,7 +153,7 @@ impl RelayActor {
             relay_metrics::event_ignored(reason);
         }
         if !step.must_be_stored() {
-            return self.act(step, told, parent, ctx);
+            return self.act(step, reply, parent, ctx);
         }
         let wall = self.shared.clock.now();
         let durable = self.relay.durable();
@@ -195,7 +185,7 @@ impl RelayActor {
                         Ok(()) if actor.calls.is_closed() => ctx.notify(Stop),
                         Ok(()) => {
                             relay_metrics::step_stored(&before, &step, now);
-                            actor.act(step, told, parent, ctx);
+                            actor.act(step, reply, parent, ctx);
                         }
                         Err(SaveError::Fenced) => ctx.notify(Stop),
                         Err(SaveError::Refused(reason)) => actor.fail(reason, ctx),
@@ -204,7 +194,6 @@ impl RelayActor {
         );
     }
 
-    /// What was stored is carried out.
     fn act(
         &mut self,
         step: Step,
@@ -226,7 +215,6 @@ impl RelayActor {
         }
         self.perform(step.actions, &parent, ctx);
         if let Some(stored) = stored {
-            // Who asked may have gone.
             let _ = stored.send(self.relay.durable().clone());
         }
         if !self.reported_down && self.relay.egress_is_down() {
@@ -287,7 +275,6 @@ impl RelayActor {
         });
     }
 
-    /// Sets the clock for the next wake.
     fn arm(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
@@ -295,7 +282,7 @@ impl RelayActor {
         let now = self.clock.now();
         if let Some(at) = self.relay.wake_at(now) {
             let wait = (at - now).to_std().unwrap_or_default();
-            // The clock counts milliseconds: one more, and the wake is never a moment early.
+            // The clock counts milliseconds: one more, so that the timer never fires early.
             let wait = wait + std::time::Duration::from_millis(1);
             self.timer = Some(ctx.notify_later(Deliver::from(Event::Tick), wait));
         }
@@ -320,9 +307,9 @@ impl Actor for RelayActor {
                 self.arm(ctx);
             }
             Some(StartMode::Recovered) | None => {
-                // Before anything else is heard: what was in flight is in doubt.
+                // Before any other event: in-flight calls of the previous process are in doubt.
                 let jitter = Jitter::new(rand::random());
-                self.take(Deliver::from(Event::Recovered { jitter }), ctx);
+                self.handle_event(Deliver::from(Event::Recovered { jitter }), ctx);
             }
         }
     }
@@ -331,8 +318,8 @@ impl Actor for RelayActor {
 impl Handler<Deliver> for RelayActor {
     type Result = ();
 
-    fn handle(&mut self, tell: Deliver, ctx: &mut Self::Context) {
-        self.take(tell, ctx);
+    fn handle(&mut self, message: Deliver, ctx: &mut Self::Context) {
+        self.handle_event(message, ctx);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A relay's journal, folded through the life cycle again: what is stored must be what happened.
+//! Replays a relay's journal through the core, and compares the result with the stored state.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,35 +8,31 @@ use super::records;
 use crate::relay::{Durable, Fact, Phase};
 use crate::store::{PageRequest, Store, StoreError};
 
-/// Entries read at once.
 const PAGE: u32 = 500;
 
-/// One entry of a journal, as the fold saw it.
+/// One replayed journal entry.
 #[derive(Debug, Clone)]
 pub struct Replayed {
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
-    /// What: the fact's name.
+    /// The fact's name.
     pub kind: String,
-    /// The phase after it.
+    /// The phase after the entry.
     pub phase: Phase,
-    /// The calls that were asked for with it.
+    /// The calls requested with the entry.
     pub actions: Vec<String>,
 }
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// Entry by entry, as far as they could be folded.
+    /// The entries, up to the first that cannot be replayed.
     pub entries: Vec<Replayed>,
-    /// What is wrong; nothing when the fold is what is stored.
+    /// How the result differs from the stored state.
     pub difference: Option<String>,
 }
 
-/// Replays a relay's journal; none when there is no such relay.
-///
-/// # Errors
-/// When the database does not answer.
+/// Replays a relay's journal. `None`: there is no such relay.
 pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, StoreError> {
     let Some(stored) = store.relay(relay_id).await? else {
         return Ok(None);
@@ -65,7 +61,7 @@ pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, Sto
             if entry.kind == records::ENDED_BY_FORCE {
                 return failed(
                     entries,
-                    "it was ended by force, which no fact describes".into(),
+                    "the relay was ended by force, which no fact describes".into(),
                 );
             }
             let fact: Fact = match serde_json::from_value(entry.data) {
@@ -79,7 +75,7 @@ pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, Sto
                 (None, _) => {
                     return failed(
                         entries,
-                        "it does not begin with a request: its beginning is purged".into(),
+                        "the journal does not start with a request: its start was purged".into(),
                     );
                 }
                 (Some(durable), fact) => {
@@ -105,7 +101,7 @@ pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, Sto
         }
     }
     let difference = match (fold, records::durable(&stored)) {
-        (None, _) => Some("its journal is empty".into()),
+        (None, _) => Some("the journal is empty".into()),
         (_, Err(unreadable)) => Some(unreadable.to_string()),
         (Some(fold), Ok(durable)) => difference(&fold, &durable),
     };
@@ -115,7 +111,7 @@ pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, Sto
     }))
 }
 
-/// The names of the calls among a journal entry's actions.
+/// The names of the calls in a journal entry's actions.
 #[must_use]
 pub fn calls_of(actions: &Value) -> Vec<String> {
     let name = |action: &Value| {
@@ -132,7 +128,6 @@ pub fn calls_of(actions: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The members in which two states differ.
 fn difference(fold: &Durable, stored: &Durable) -> Option<String> {
     if fold == stored {
         return None;

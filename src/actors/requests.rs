@@ -1,4 +1,4 @@
-//! What is asked of the actors, and what they answer.
+//! Requests to the relay service, and its answers.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use uuid::Uuid;
 use crate::relay::{Durable, ResourceTag};
 use crate::store::StoreError;
 
-/// What makes a repeated request the same one.
+/// Identifies repetitions of a request.
 #[derive(Debug, Clone)]
 pub struct RequestKey {
-    /// The `Idempotency-Key`.
+    /// The `Idempotency-Key` header.
     pub key: String,
-    /// A hash of what was asked for.
+    /// A hash of the request's body.
     pub request_hash: String,
 }
 
-/// A start, already validated.
+/// A validated start.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
     /// The marketplace's channel: 1 to 2^53 - 1.
@@ -27,127 +27,127 @@ pub struct StartRequest {
     pub seller_uid: u32,
     /// Whether recordings are kept.
     pub enable_recording: bool,
-    /// The longest the relay may be live; none: the setting.
+    /// The longest live time. `None`: the setting's.
     pub max_duration: Option<Duration>,
-    /// Cloudflare's `deleteRecordingAfterDays`; outer none: the setting; inner none: never.
+    /// Cloudflare's `deleteRecordingAfterDays`. `None`: the setting's; `Some(None)`: never.
     pub delete_recording_after_days: Option<Option<u16>>,
     /// The request's idempotency key.
     pub request_key: Option<RequestKey>,
-    /// How long to wait for the egress to accept.
+    /// The longest wait for the egress to accept.
     pub wait: Duration,
 }
 
-/// What became of a start.
+/// The answer to a start.
 #[derive(Debug, Clone)]
 pub enum StartAnswer {
-    /// The egress has accepted.
+    /// The egress accepted.
     Started(Durable),
-    /// The wait ran out first; it goes on.
+    /// The wait ended first; the start continues.
     Pending(Durable),
-    /// The channel had a relay already; or this key did; or the relay was stopped while the start waited.
+    /// The channel or key had a relay, or the relay was stopped meanwhile.
     Existing(Durable),
 }
 
-/// Why there is no relay to answer with.
+/// Why a start failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StartError {
-    /// The channel's relay has another name or seller.
+    /// The channel's relay has another channel name or seller.
     #[error("the channel has a relay with another channel_name or seller_uid")]
     Conflict(Box<Durable>),
-    /// The relay failed while the start waited; its outcome says why. It has cleaned up, or is doing so.
+    /// The relay failed while the start waited; its outcome says why.
     #[error("the relay failed")]
     Failed(Box<Durable>),
-    /// The key was used for another request.
+    /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for another request")]
     KeyMismatch,
     /// As many egresses run as the settings allow.
     #[error("{setting} allows {limit} egresses at once, and as many run")]
     Quota {
-        /// The setting.
+        /// The setting's name.
         setting: &'static str,
-        /// What it says.
+        /// The setting's value.
         limit: u32,
     },
-    /// Not ready: the database is not ours yet.
+    /// This process does not own the database yet.
     #[error("starting")]
     Starting,
-    /// Going down.
+    /// This process shuts down.
     #[error("shutting down")]
     ShuttingDown,
-    /// The database did not take it: nothing was begun.
+    /// The database took nothing.
     #[error("the database is not available: {0}")]
     Database(String),
-    /// The database did not answer in time: what it has taken is carried out.
+    /// The database did not answer in time. A stored relay runs.
     #[error("the database has not confirmed it: {0}")]
     Unconfirmed(String),
-    /// A fault of our own.
+    /// An internal error.
     #[error("{0}")]
     Internal(String),
 }
 
-/// A stop.
+/// A validated stop.
 #[derive(Debug, Clone)]
 pub struct StopRequest {
-    /// The channel; none: by relay alone (an operator's stop).
+    /// The channel. `None`: an operator stops a relay by id.
     pub channel_id: Option<i64>,
-    /// Only this relay, if given.
+    /// Stops only this relay, if given.
     pub relay_id: Option<Uuid>,
     /// The request's idempotency key.
     pub request_key: Option<RequestKey>,
 }
 
-/// What became of a stop.
+/// The answer to a stop.
 #[derive(Debug, Clone)]
 pub enum StopAnswer {
-    /// It is stored, and going on.
+    /// The stop is stored and under way.
     Accepted(Durable),
-    /// Nothing was running: the channel's last relay, or the one that was named.
+    /// Nothing was running. Holds the named or the channel's last relay.
     NotRunning(Durable),
 }
 
-/// Why nothing could be stopped.
+/// Why a stop failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StopError {
-    /// A channel never seen, an unknown relay, or another channel's.
+    /// An unknown channel or relay, or another channel's relay.
     #[error("not found")]
     NotFound,
-    /// The key was used for another request.
+    /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for another request")]
     KeyMismatch,
-    /// Not ready: the database is not ours yet.
+    /// This process does not own the database yet.
     #[error("starting")]
     Starting,
-    /// The database did not take it: nothing is stopped.
+    /// The database took nothing.
     #[error("the database is not available: {0}")]
     Database(String),
-    /// The database did not answer in time: the stop may be stored, now or later, and is then carried out.
+    /// The database did not answer in time. A stored stop is carried out.
     #[error("the database has not confirmed it: {0}")]
     Unconfirmed(String),
-    /// A fault of our own.
+    /// An internal error.
     #[error("{0}")]
     Internal(String),
 }
 
-/// Something a verified notification spoke of that no relay in work drives.
+/// A verified notification about an object that no active relay uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StrayActivity {
-    /// Cloudflare: an encoder has connected to an ingest that is unknown, or whose relay is stopping or over.
+    /// An encoder connected to an ingest without an active relay.
     FeedConnected {
-        /// The ingest.
+        /// The ingest's id.
         ingest: String,
     },
-    /// Agora: an egress bears a tag, and no relay in work watches it.
+    /// An egress runs without an active relay.
     Egress {
-        /// Its label: the tag may be another deployment's or another database's.
+        /// Its tag, possibly of another deployment or database.
         tag: ResourceTag,
-        /// Its session: what a cleanup job without one waits for.
+        /// Its session, which a cleanup job may lack.
         sid: String,
-        /// Whether the notification says that it is over.
+        /// Whether the notification reports its end.
         is_over: bool,
     },
 }
 
-/// An error of a read, before anything was written.
+/// For errors of reads before any write.
 impl From<StoreError> for StopError {
     fn from(error: StoreError) -> Self {
         match error {

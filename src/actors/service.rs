@@ -1,4 +1,4 @@
-//! The door to the actors: what the API asks of them.
+//! The relay service: start, stop, find and sweep, for the API.
 
 mod keys;
 mod remote;
@@ -23,35 +23,34 @@ use crate::store::StoreError;
 
 pub use remote::PageStatus;
 
-/// What is said while this process has lost the database, and nobody answers there.
-const AWAY: &str = "nobody answers";
+const NO_ANSWER: &str = "no answer";
 
-/// The actors' door. Cheap to clone; works from any thread.
+/// Starts, stops and finds relays. Cheap to clone; works from any thread.
 #[derive(Debug, Clone)]
 pub struct RelayService {
     shared: Arc<Shared>,
 }
 
 impl RelayService {
-    /// The door to the actors that share this.
+    /// Makes a service over the actors with this shared state.
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
 
-    /// What is in work.
+    /// The active relays' snapshots.
     #[must_use]
     pub fn directory(&self) -> &Directory {
         &self.shared.directory
     }
 
-    /// What the actors share.
+    /// The state shared with the actors.
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    /// The channel's newest relay in work: the one that holds its slot, if one does.
+    /// The channel's active relay: the slot holder, or else the newest.
     #[must_use]
     pub fn channel(&self, channel_id: i64) -> Option<Arc<RelaySnapshot>> {
         let relays = self.shared.directory.of_channel(channel_id);
@@ -62,34 +61,31 @@ impl RelayService {
             .cloned()
     }
 
-    /// Whether starts and stops are taken.
+    /// Whether starts and stops are accepted.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness()
     }
 
-    /// Going down: no new starts; stops are still stored.
+    /// Refuses new starts from now on; stops are still accepted.
     pub fn drain(&self) {
         self.shared.set_readiness(Readiness::Draining);
     }
 
-    /// Whether starts are taken, the database answers and vendors may be called.
+    /// Whether starts are accepted, the database answers and vendors may be called.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let database = self.shared.database_answers();
         self.shared.readiness() == Readiness::Ready && database && self.lease_holds()
     }
 
-    /// Whether the marketplace has an endpoint that is told.
+    /// Whether a webhook endpoint of the marketplace is configured.
     #[must_use]
     pub fn delivers(&self) -> bool {
         self.shared.delivers()
     }
 
-    /// A relay as it is now: in work, or stored.
-    ///
-    /// # Errors
-    /// When the database does not answer, or what it holds cannot be read.
+    /// A relay's current state, from its snapshot or the database.
     pub async fn find(&self, relay_id: Uuid) -> Result<Option<Durable>, StoreError> {
         if let Some(relay) = self.shared.directory.get(relay_id) {
             return Ok(Some((*relay.durable).clone()));
@@ -102,28 +98,26 @@ impl RelayService {
             .transpose()
     }
 
-    /// The recorder's page reported: a page that is to stay.
+    /// Passes a recorder page's report to its relay.
     pub async fn page_report(&self, relay_id: Uuid, attempt: u32, report: PageReport) {
         if self.shared.directory.get(relay_id).is_none() {
             return self.forward_page_report(relay_id, attempt, report).await;
         }
-        let tell = Deliver::from(Event::Page { attempt, report });
-        self.shared.send_to_registry(DeliverTo { relay_id, tell });
+        let message = Deliver::from(Event::Page { attempt, report });
+        self.shared
+            .send_to_registry(DeliverTo { relay_id, message });
     }
 
-    /// One pass of the janitor over what the vendors hold; with `dry_run` nothing is removed.
-    ///
-    /// # Errors
-    /// When a list or a deletion fails, or the database does not answer.
+    /// Runs the janitor once. With `dry_run` nothing is removed.
     pub async fn sweep(&self, dry_run: bool) -> Result<Sweep, SweepError> {
         janitor::sweep(&self.shared, None, dry_run).await
     }
 
-    /// A vendor's verified notification spoke of something no relay in work drives.
+    /// Handles stray activity from a verified notification, in the background.
     pub fn stray(&self, stray: StrayActivity) {
         let shared = self.shared.clone();
         self.shared.runtime.spawn(async move {
-            let dealt_with = match stray {
+            let handled = match stray {
                 StrayActivity::FeedConnected { ingest } => {
                     strays::feed_connected(&shared, ingest).await
                 }
@@ -131,20 +125,20 @@ impl RelayService {
                     strays::egress(&shared, tag, sid, is_over).await
                 }
             };
-            if let Err(error) = dealt_with {
-                // The janitor is the net.
-                tracing::warn!(%error, "a stray was not dealt with");
+            if let Err(error) = handled {
+                tracing::warn!(%error, "stray activity not handled");
             }
         });
     }
 
-    /// A vendor's verified notification about a relay in work.
+    /// Passes a hint from a verified notification to its relay.
     pub fn hint(&self, relay_id: Uuid, hint: Hint) {
-        let tell = Deliver {
+        let message = Deliver {
             event: Event::Hint(hint),
             stored: None,
             parent: Span::current(),
         };
-        self.shared.send_to_registry(DeliverTo { relay_id, tell });
+        self.shared
+            .send_to_registry(DeliverTo { relay_id, message });
     }
 }

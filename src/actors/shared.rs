@@ -1,4 +1,4 @@
-//! What every actor has at hand.
+//! The state that all actors and tasks of this process share.
 
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -19,27 +19,24 @@ use crate::config::Settings;
 use crate::relay::Namespace;
 use crate::store::{Save, Saved, Store, StoreError, until_answered};
 
-/// Why a save will never succeed.
 #[derive(Debug)]
 pub(super) enum SaveError {
-    /// The relay is another process's.
     Fenced,
-    /// The database refuses it.
     Refused(String),
 }
 
-/// Whether starts and stops are taken.
+/// Whether starts and stops are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
-    /// The database is not ours, or what is in it not loaded yet.
+    /// This process does not own the database, or has not loaded its relays.
     Starting,
-    /// Starts and stops are taken.
+    /// Starts and stops are accepted.
     Ready,
-    /// Going down: no new starts.
+    /// The process shuts down: no new starts.
     Draining,
 }
 
-/// What every actor has at hand.
+/// The state that all actors and tasks of this process share.
 pub struct Shared {
     pub(super) clock: ProcessClock,
     pub(super) store: Store,
@@ -56,13 +53,12 @@ pub struct Shared {
     pub(super) last_sweep: LastSweep,
     pub(super) stray_reads: StrayReads,
     pub(super) fleet: FleetStatus,
-    /// What this process is called.
+    /// This process's name.
     pub(super) node: String,
-    /// Reads a vendor's notification that another node passed on.
+    /// Handles vendor notifications that other nodes forward.
     notice_reader: OnceLock<NoticeReader>,
 }
 
-/// Takes an endpoint's name, and what is read of the body that came there.
 type NoticeReader = Box<dyn Fn(&str, &serde_json::Value) + Send + Sync>;
 
 impl std::fmt::Debug for Shared {
@@ -75,7 +71,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Nothing is called, nothing is read.
+    /// Calls no vendor and reads nothing.
     #[must_use]
     pub fn new(
         settings: Arc<Settings>,
@@ -107,18 +103,17 @@ impl Shared {
         })
     }
 
-    /// What this process is called: its machine's name, and its number there.
+    /// This process's name.
     #[must_use]
     pub fn node(&self) -> &str {
         &self.node
     }
 
-    /// Who understands vendors' notifications that another node passes on: told the endpoint's name, and what is read of the body.
+    /// Sets the handler of vendor notifications that other nodes forward.
     pub fn on_notice(
         &self,
         notice_reader: impl Fn(&str, &serde_json::Value) + Send + Sync + 'static,
     ) {
-        // Set once, when the service is put together.
         let _ = self.notice_reader.set(Box::new(notice_reader));
     }
 
@@ -134,35 +129,35 @@ impl Shared {
         &self.settings
     }
 
-    /// Whether the marketplace has an endpoint that is told.
+    /// Whether a webhook endpoint of the marketplace is configured.
     pub(super) fn delivers(&self) -> bool {
         !self.settings.webhooks.endpoint.is_empty()
     }
 
-    /// The vendors.
+    /// The vendors' clients.
     #[must_use]
     pub fn vendors(&self) -> &Arc<VendorClients> {
         &self.vendors
     }
 
-    /// The wall clock of this moment.
+    /// The current wall-clock time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    /// Notices when the wall clock is set, forever.
+    /// Detects changes of the wall clock, forever.
     pub async fn watch_clock(&self) {
         self.clock.watch_forever().await;
     }
 
-    /// Whose vendor objects are ours; none before the database was read.
+    /// The namespace of our tags. `None` until the database was read.
     pub(super) fn owner(&self) -> Option<Namespace> {
         self.owner.get().cloned()
     }
 
     pub(super) fn set_owner(&self, owner: Namespace) {
-        // Drawn once for a database: a second time it is the same.
+        // A second call sets the same value: it is fixed per database.
         let _ = self.owner.set(owner);
     }
 
@@ -174,7 +169,7 @@ impl Shared {
         self.epoch.store(epoch, Ordering::Release);
     }
 
-    /// Whether starts and stops are taken.
+    /// Whether starts and stops are accepted.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         match self.readiness.load(Ordering::Acquire) {
@@ -193,7 +188,7 @@ impl Shared {
         self.readiness.store(number, Ordering::Release);
     }
 
-    /// Whether the last write reached the database.
+    /// Whether the last write or check reached the database.
     #[must_use]
     pub fn database_answers(&self) -> bool {
         self.database_answers.load(Ordering::Acquire) == 1
@@ -212,7 +207,7 @@ impl Shared {
         self.registry.read().clone()
     }
 
-    /// Tells the registry something; it is lost only when there is none any more.
+    /// Sends the registry a message. It is lost only if there is no registry.
     pub(super) fn send_to_registry<M>(&self, message: M)
     where
         M: Message + Send + 'static,
@@ -224,18 +219,16 @@ impl Shared {
         }
     }
 
-    /// There is a new cleanup job.
+    /// Wakes the cleanup task: a cleanup job is due.
     pub(super) fn cleanup_changed(&self) {
         self.cleanup_jobs.notify_one();
     }
 
-    /// Returns when there is a new cleanup job.
     pub(super) async fn new_cleanup_job(&self) {
         self.cleanup_jobs.notified().await;
     }
 
-    /// Saves until the database has taken it: nothing is done whose intent is not stored, and nothing is given up because
-    /// the database was away.
+    /// Saves, retrying until the database answers, so that an outage ends no relay.
     pub(super) async fn save(&self, save: Save) -> Result<(), SaveError> {
         let saved = until_answered("save a relay", || async {
             let saved = self.store.save(save.clone()).await;
@@ -255,7 +248,7 @@ impl Shared {
     }
 }
 
-/// This process's name: the machine's, and its number there.
+/// This process's name: host name and process id.
 fn node() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}/{}", host.trim(), std::process::id())

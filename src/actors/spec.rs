@@ -1,4 +1,4 @@
-//! From a start and the settings to what a relay is asked to do, fixed for its life.
+//! Builds a relay's spec from the start request and the settings. It stays fixed for the relay's life.
 
 use std::time::Duration;
 
@@ -9,13 +9,12 @@ use super::requests::StartRequest;
 use crate::config::{AgoraBackend, LiveInputRetention, Settings};
 use crate::relay::{Backend, Namespace, Prices, Spec, Timing};
 
-/// Up to this `live_timeout` the page says that it is ready at the seller's first frame: two misses of `readyTimeout`
-/// (60 s at most) end the task, so a seller who may come later must not be waited for (`agora.md §3.7`).
+/// The longest `live_timeout` for which the page reports ready only at the seller's first frame: two missed
+/// `readyTimeout`s (at most 60 s each) end the task (`agora.md §3.7`).
 const READY_AT_FIRST_FRAME: Duration = Duration::from_secs(120);
-/// What an egress may run on beyond the relay's own limits.
+/// How long an egress may outlive the relay's own limits.
 const RECORDING_MARGIN: Duration = Duration::from_secs(600);
 
-/// What the relay is asked to do.
 pub(super) fn spec(
     settings: &Settings,
     namespace: Namespace,
@@ -85,7 +84,7 @@ pub(super) fn spec(
     }
 }
 
-/// The page the cloud browser opens.
+/// The URL of the recorder page, which Agora's cloud browser opens.
 fn page_url(settings: &Settings) -> String {
     match settings.agora.cloud_recording.page_url.as_str() {
         "" => format!(

@@ -1,4 +1,4 @@
-//! A relay as the marketplace sees it: in answers, in the outbox, in the event stream.
+//! A relay's JSON on the wire: in API answers, the outbox and the event stream.
 
 pub(crate) mod describe;
 
@@ -15,7 +15,7 @@ use crate::relay::{
     Source,
 };
 
-/// A time as it goes over the wire: RFC 3339, UTC with `Z`, milliseconds.
+/// A time on the wire: RFC 3339, UTC with `Z`, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WireTime(pub DateTime<Utc>);
 
@@ -41,7 +41,7 @@ impl Serialize for WireTime {
     }
 }
 
-/// A relay in the marketplace's words, its fields in the order of the wire contract.
+/// A relay. The fields are in the order of the wire contract.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Relay)]
 pub struct RelayView {
@@ -49,49 +49,49 @@ pub struct RelayView {
     pub id: Uuid,
     /// The marketplace's channel.
     pub channel_id: i64,
-    /// Agora's name of it.
+    /// Agora's name of the channel.
     pub channel_name: String,
-    /// The seller's uid in it.
+    /// The seller's uid in the channel.
     pub seller_uid: u32,
-    /// Where the relay is in its life; a word that is no [`Phase`] of today is shown as it is stored.
+    /// The phase. A value unknown to this version's [`Phase`] is shown as stored.
     #[schema(schema_with = describe::phase)]
     pub phase: String,
-    /// The phase in fewer words: starting, active, stopped, failed.
+    /// A summary of the phase: starting, active, stopped or failed.
     #[schema(schema_with = describe::relay_status)]
     pub relay_status: RelayStatus,
-    /// Live or interrupted.
+    /// Whether the relay is live or interrupted.
     pub is_active: bool,
-    /// A buyer can press play.
+    /// Whether buyers can watch now.
     pub is_live: bool,
-    /// Where buyers watch, over HLS.
+    /// The HLS manifest for buyers.
     pub hls_playback_url: Option<String>,
-    /// The same over DASH.
+    /// The DASH manifest for buyers.
     pub dash_playback_url: Option<String>,
-    /// The ingest's uid.
+    /// The ingest's id.
     pub stream_key_id: Option<String>,
     /// The egress.
     pub agora: EgressView,
-    /// What Cloudflare keeps of it.
+    /// The recordings that Cloudflare keeps.
     pub recordings: Vec<RecordingView>,
-    /// The main recording, over HLS.
+    /// The HLS manifest of the main recording.
     pub recording_url: Option<String>,
-    /// How long it was live, interruptions included.
+    /// Seconds of live time, interruptions included.
     pub live_seconds: u64,
-    /// How many watch, when that was asked.
+    /// The number of viewers, if requested and known.
     pub viewer_count: Option<u64>,
-    /// How it ended.
+    /// How the relay ended.
     pub outcome: Option<OutcomeView>,
-    /// What it cost, once it has ended.
+    /// The cost, once the relay has ended.
     pub cost: Option<CostView>,
     /// When the start was accepted.
     pub requested_at: WireTime,
     /// When the egress accepted.
     pub started_at: Option<WireTime>,
-    /// When a buyer could first press play.
+    /// When buyers could first watch.
     pub live_at: Option<WireTime>,
     /// When its end was decided.
     pub stopped_at: Option<WireTime>,
-    /// When everything was accounted for.
+    /// When its recordings and cost were settled.
     pub ended_at: Option<WireTime>,
 }
 
@@ -102,15 +102,15 @@ pub struct EgressView {
     /// `cloud_recording` or `media_push`.
     #[schema(schema_with = describe::backend)]
     pub backend: String,
-    /// Cloud Recording: the resource it runs on.
+    /// Cloud Recording: the resource id.
     pub resource_id: Option<String>,
-    /// Cloud Recording: its session.
+    /// Cloud Recording: the session id.
     pub sid: Option<String>,
-    /// Cloud Recording: its uid.
+    /// Cloud Recording: the uid in the channel.
     pub recording_uid: Option<u32>,
-    /// Media Push: its id.
+    /// Media Push: the converter id.
     pub converter_id: Option<String>,
-    /// How many have taken another's place.
+    /// The number of replacements of the egress.
     pub replacements: u32,
 }
 
@@ -123,45 +123,45 @@ pub struct RecordingView {
     /// processing, ready, failed, deleted.
     #[schema(schema_with = describe::recording_state)]
     pub state: String,
-    /// Where it is watched over HLS.
+    /// The HLS manifest.
     pub hls_url: Option<String>,
-    /// The same over DASH.
+    /// The DASH manifest.
     pub dash_url: Option<String>,
-    /// A picture of it.
+    /// A still picture.
     pub thumbnail_url: Option<String>,
-    /// Its length, rounded up.
+    /// The length in seconds, rounded up.
     pub duration_seconds: Option<u64>,
 }
 
-/// The end of a relay.
+/// How a relay ended.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Outcome)]
 pub struct OutcomeView {
-    /// For machines: a closed list.
+    /// The outcome's code, from a closed list.
     #[schema(schema_with = describe::outcome_code)]
     pub code: String,
-    /// For people.
+    /// The outcome as a sentence.
     pub message: &'static str,
-    /// What is known about the reason.
+    /// Details of the reason.
     #[schema(schema_with = describe::detail)]
     pub detail: Detail,
 }
 
-/// What a relay cost: Cloudflare's part by the minute stored, Agora's by the minute its egresses ran.
+/// A relay's cost, at Cloudflare by the stored minute, at Agora by the egress minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Cost)]
 pub struct CostView {
-    /// Seconds, rounded up.
+    /// The billed duration in seconds, rounded up.
     pub duration_seconds: u64,
-    /// Whole minutes of that, rounded up.
+    /// The same in minutes, rounded up.
     pub minutes: u64,
-    /// What Cloudflare stores it for, in US cents, rounded up.
+    /// Cloudflare's cost in US cents, rounded up.
     pub cost_cents: u64,
-    /// The same in millionths of a US dollar, exact.
+    /// Cloudflare's exact cost in millionths of a US dollar.
     pub cost_micros: u64,
-    /// What Agora's egresses cost, in millionths of a US dollar.
+    /// Agora's cost in millionths of a US dollar.
     pub agora_cost_micros: u64,
-    /// Where the duration comes from: the recordings, or, where a recording or its length is unknown and this is more, the time it was live as observed.
+    /// The source of the duration: the recordings, or the observed live time if that is longer and a recording or its length is unknown.
     #[schema(schema_with = describe::cost_source)]
     pub source: Source,
 }
@@ -180,7 +180,7 @@ impl From<Cost> for CostView {
 }
 
 impl RelayView {
-    /// What `durable` looks like at `now`, with the number of viewers if that is known.
+    /// The view of `durable` at `now`.
     #[must_use]
     pub fn of(durable: &Durable, viewers: Option<u64>, now: DateTime<Utc>) -> Self {
         let spec = &durable.spec;
@@ -259,7 +259,7 @@ impl OutcomeView {
     }
 }
 
-/// An entry of a journal in plain words: its fact's, or its name's where nobody can read it.
+/// A journal entry as a sentence. An unreadable fact is shown by its name.
 #[must_use]
 pub fn in_words(kind: &str, data: &Value) -> String {
     match Fact::deserialize(data) {
@@ -268,7 +268,7 @@ pub fn in_words(kind: &str, data: &Value) -> String {
     }
 }
 
-/// [`RelayView::of`] as JSON: what an outbox row holds of a relay.
+/// [`RelayView::of`] as JSON, as stored in the outbox.
 #[must_use]
 pub fn relay_json(durable: &Durable, viewers: Option<u64>, now: DateTime<Utc>) -> Value {
     serde_json::to_value(RelayView::of(durable, viewers, now)).unwrap_or_default()

@@ -1,11 +1,11 @@
-//! How many files and sockets this process may have open, and how many of them callers get.
+//! The limit of open files and sockets, and the part of it for incoming connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is kept for vendors, the database and the log.
+/// Descriptors reserved for vendor calls, the database and the log.
 const RESERVE: u64 = 256;
 
-/// Raises the limit of open files as far as the system lets this process, and returns it; `None`: there is none.
+/// Raises the limit of open files as far as allowed, and returns it. `None`: unlimited.
 pub fn raise() -> Option<u64> {
     let now = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -18,7 +18,7 @@ pub fn raise() -> Option<u64> {
     }
 }
 
-/// The connections callers may have at once when `wanted` are set.
+/// The number of incoming connections to allow, when the settings say `wanted`.
 #[must_use]
 pub fn connections(wanted: u32, limit: Option<u64>) -> u32 {
     let left = limit.map(|limit| limit - RESERVE.min(limit / 2));

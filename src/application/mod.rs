@@ -1,4 +1,4 @@
-//! The service, put together: store, vendors, actors, HTTP; built, and run until it is told to stop.
+//! Builds the service from store, vendors, actors and HTTP server, and runs it until it is stopped.
 
 pub mod descriptors;
 mod outside;
@@ -20,24 +20,23 @@ use crate::telemetry::metrics;
 use crate::vendors::lease::Lease;
 use tls::Certificate;
 
-/// How long a process that goes down is still reachable, so that load balancers see that it is not ready, and stops
-/// that are on their way arrive.
+/// How long a stopping process stays reachable, for load balancers and late stops.
 const DRAIN_DELAY: Duration = Duration::from_secs(1);
 
-/// How long a node has for leaving its fleet: calls under way come home first.
+/// Time limit for leaving the fleet, which waits for in-flight calls.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long stopping every relay may take: a relay is down within 30 s, or what is left of it is a cleanup job.
+/// Time limit for stopping every relay. Each is down within 30 s, or leaves cleanup jobs.
 pub const STOP_ALL_WITHIN: Duration = Duration::from_secs(120);
 
-/// The service, listening but not yet answering.
+/// The service, bound to its port but not serving yet.
 pub struct Application {
     settings: Arc<Settings>,
     listener: TcpListener,
     store: Store,
     shared: Arc<Shared>,
     certificate: Option<Arc<Certificate>>,
-    /// Whether every relay is stopped at the end, and what cuts that short.
+    /// If set, every relay is stopped at the end; the future cuts that short.
     stop_all_until: Option<BoxFuture<'static, ()>>,
 }
 
@@ -51,23 +50,16 @@ impl std::fmt::Debug for Application {
     }
 }
 
-/// Runs a service on threads of its own: the HTTP workers' and the actors' are actix's, all else runs on `tokio`'s.
-///
-/// # Errors
-/// What the service fails with, and when the threads cannot be made.
+/// Runs a service on a new runtime: HTTP workers and actors on actix threads, all else on tokio's.
 pub fn run<F: Future<Output = anyhow::Result<T>>, T>(service: F) -> anyhow::Result<T> {
     run_on(&RuntimeSettings::default(), service)
 }
 
-/// The same with as many threads as the settings say.
-///
-/// # Errors
-/// As [`run`].
+/// [`run`] with the settings' numbers of threads.
 pub fn run_on<F: Future<Output = anyhow::Result<T>>, T>(
     threads: &RuntimeSettings,
     service: F,
 ) -> anyhow::Result<T> {
-    // A second call finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -80,7 +72,7 @@ pub fn run_on<F: Future<Output = anyhow::Result<T>>, T>(
     system.block_on(service)
 }
 
-/// Listens. `::` is every address of both families, or IPv4's on a machine without IPv6.
+/// Binds the port. `::` means all addresses of both families, or of IPv4 on a machine without IPv6.
 fn listen(bind: &str, port: u16) -> std::io::Result<TcpListener> {
     if bind != "::" {
         return TcpListener::bind((bind, port));
@@ -104,10 +96,7 @@ fn listen(bind: &str, port: u16) -> std::io::Result<TcpListener> {
 }
 
 impl Application {
-    /// Opens the database, binds the port and makes the vendors' clients. Nothing is called yet.
-    ///
-    /// # Errors
-    /// When one of them fails; the message says which.
+    /// Binds the port, opens the database and creates the vendors' clients. Calls no vendor.
     pub async fn build(mut settings: Settings) -> anyhow::Result<Self> {
         let (bind, port) = (settings.server.bind.as_str(), settings.server.port);
         let listener =
@@ -117,10 +106,7 @@ impl Application {
         Self::on(listener, settings).await
     }
 
-    /// The same on a socket that is bound already.
-    ///
-    /// # Errors
-    /// As [`Application::build`].
+    /// [`Application::build`] on a bound socket.
     pub async fn on(listener: TcpListener, mut settings: Settings) -> anyhow::Result<Self> {
         metrics::install();
         let wanted = settings.server.max_connections;
@@ -134,7 +120,7 @@ impl Application {
         let store = Store::connect(&settings.database)
             .await
             .context("the database cannot be opened")?;
-        // On a database of its own a process that acts holds its lock.
+        // On SQLite the file's lock replaces the lease.
         let lease = match store.is_shared() {
             true => Lease::not_yet(),
             false => Lease::for_good(),
@@ -155,8 +141,7 @@ impl Application {
         })
     }
 
-    /// When told to stop, it stops every relay first, and waits until they are down: up to [`STOP_ALL_WITHIN`], or until
-    /// `hurry` returns. The opposite of a deploy.
+    /// Stops every relay before exiting, until they are down, [`STOP_ALL_WITHIN`] passes or `hurry` returns.
     #[must_use]
     pub fn stopping_all_on_exit(
         mut self,
@@ -166,19 +151,16 @@ impl Application {
         self
     }
 
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// When the operating system does not say.
+    /// The address it listens on.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` returns; then takes no new starts, lets what is in flight finish, and returns. Egresses keep
-    /// running: the next process adopts them; unless it was told [to stop them](Application::stopping_all_on_exit).
+    /// Serves until `stop` returns, then drains. Egresses keep running for the next process, unless
+    /// [`Application::stopping_all_on_exit`] is set.
     ///
     /// # Errors
-    /// When the server cannot be started, or fails; on SQLite, when another process took the database over.
+    /// If the server fails or, on SQLite, another process took over the database.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let service = RelayService::new(self.shared.clone());
         let threads = &self.settings.runtime;
@@ -226,22 +208,22 @@ impl Application {
         service.drain();
         api.drain();
         if let Some(Err(taken_over)) = &taken_over {
-            tracing::error!(%taken_over, "going down: this process may not act any more");
+            tracing::error!(%taken_over, "shutting down: another process owns the database");
         } else if let Some(hurry) = self.stop_all_until {
-            tracing::info!("going down: every relay is stopped first");
+            tracing::info!("shutting down: stopping every relay first");
             let all_down = tokio::select! {
                 all_down = service.stop_all(STOP_ALL_WITHIN) => all_down,
                 () = hurry => false,
             };
             if !all_down {
-                tracing::error!("not every relay is down; the next process goes on with them");
+                tracing::error!("not every relay is down; the next process continues them");
             }
         } else {
-            tracing::info!("going down: egresses keep running, the next process adopts them");
+            tracing::info!("shutting down: egresses keep running for the next process");
         }
         tokio::time::sleep(DRAIN_DELAY.min(grace)).await;
         api.close_event_streams();
-        // Without a new connection, and for no longer than the grace.
+        // Refuses connections.
         let _ = tokio::time::timeout(grace, handle.stop(true)).await;
         node_runner_ends.cancel();
         if taken_over.is_none() {
@@ -255,7 +237,7 @@ impl Application {
             renewal.abort();
         }
         let _ = tokio::time::timeout(grace, self.store.close()).await;
-        tracing::info!("down");
+        tracing::info!("shut down");
         Ok(taken_over.transpose().map(|_| ())?)
     }
 }

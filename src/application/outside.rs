@@ -1,4 +1,4 @@
-//! What the API is told of the world behind the actors: how the vendors are, how many watch, and who hears of stray activity.
+//! Connects the API to what lies behind the actors: vendor health, viewer counts, handling of stray activity.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,9 @@ use crate::api::{Dependencies, VendorWatch, Viewers};
 use crate::console;
 use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
 
-/// How long a probe may wait for its permit. All of them are asked for from outside, so every call of a relay comes before them.
+/// How long a probe may wait for its permit. Relays' calls have priority over probes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// All of it, from what the actors share.
 pub(super) fn outside(shared: &Arc<Shared>, service: &RelayService) -> Dependencies {
     let clock = shared.clone();
     let service = service.clone();
@@ -31,7 +30,7 @@ pub(super) fn outside(shared: &Arc<Shared>, service: &RelayService) -> Dependenc
     }
 }
 
-/// A notification that is older than the relay's end is no stray: it is late.
+/// Handles stray activity, unless the notification is older than the relay's end: then it is only late.
 fn on_stray(service: &RelayService, stray: webhooks::StrayNotice) {
     match stray {
         webhooks::StrayNotice::FeedConnected {
@@ -62,13 +61,13 @@ fn permit_request(priority: Priority) -> PermitRequest {
 fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
     let vendors = shared.vendors();
     let (success, error) = (vendors.clone(), vendors.clone());
-    let (refused, ask) = (vendors.clone(), vendors.clone());
+    let (refused, probe) = (vendors.clone(), vendors.clone());
     VendorWatch::new(
         move || success.cloudflare.last_success(),
         move || error.cloudflare.last_error(),
         move || refused.cloudflare.refusal().is_some(),
         move || {
-            let vendors = ask.clone();
+            let vendors = probe.clone();
             Box::pin(async move {
                 vendors
                     .cloudflare
@@ -83,13 +82,13 @@ fn cloudflare(shared: &Arc<Shared>) -> VendorWatch {
 fn agora(shared: &Arc<Shared>) -> VendorWatch {
     let vendors = shared.vendors();
     let (success, error) = (vendors.clone(), vendors.clone());
-    let (refused, ask) = (vendors.clone(), vendors.clone());
+    let (refused, probe) = (vendors.clone(), vendors.clone());
     VendorWatch::new(
         move || success.agora.last_success(),
         move || error.agora.last_error(),
         move || refused.agora.refusal().is_some(),
         move || {
-            let vendors = ask.clone();
+            let vendors = probe.clone();
             Box::pin(async move {
                 vendors
                     .agora
@@ -119,7 +118,7 @@ fn viewers(shared: &Arc<Shared>) -> Viewers {
             vendors
                 .cloudflare
                 .customer()
-                // After the polls at relays.
+                // Below the priority of relays' polls.
                 .views(permit_request(Priority::Janitor), &ingest)
                 .await
                 .ok()

@@ -1,5 +1,4 @@
-//! TLS of our own, with a certificate that is read again when its files change or on SIGHUP: what renews certificates
-//! writes files, and a restart would hang up on everybody.
+//! Serves TLS. Reloads the certificate when its files change or on SIGHUP: a restart would close all connections.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,10 +14,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Between two looks at the files.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 
-/// The certificate that is shown to whoever connects.
 #[derive(Debug)]
 pub(super) struct Certificate {
     chain: PathBuf,
@@ -26,11 +23,9 @@ pub(super) struct Certificate {
     current: RwLock<Arc<CertifiedKey>>,
 }
 
-/// When the two files were last written.
-type Written = [Option<SystemTime>; 2];
+type ModifiedAt = [Option<SystemTime>; 2];
 
 impl Certificate {
-    /// Reads it: a chain and its key, in PEM.
     pub(super) fn read(chain: &Path, key: &Path) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             current: RwLock::new(Arc::new(load(chain, key)?)),
@@ -39,7 +34,6 @@ impl Certificate {
         }))
     }
 
-    /// What serves with it.
     pub(super) fn server(self: &Arc<Self>) -> anyhow::Result<ServerConfig> {
         let provider = Arc::new(ring::default_provider());
         let versions =
@@ -49,22 +43,21 @@ impl Certificate {
             .with_cert_resolver(self.clone()))
     }
 
-    /// Reads it again whenever its files have changed, or on SIGHUP, forever. One that cannot be used leaves the last one in
-    /// place.
+    /// Reloads the certificate whenever its files change or on SIGHUP, forever. An invalid one is ignored.
     pub(super) async fn renew_forever(self: Arc<Self>) {
         let mut hang_up = signal(SignalKind::hangup()).ok();
-        let mut seen = self.written();
+        let mut seen = self.modified_at();
         loop {
-            let told = async {
+            let signal = async {
                 match &mut hang_up {
                     Some(hang_up) => hang_up.recv().await,
                     None => std::future::pending().await,
                 }
             };
-            let is_told = tokio::time::timeout(POLL_EVERY, told).await.is_ok();
-            let written = self.written();
-            if is_told || written != seen {
-                seen = written;
+            let hung_up = tokio::time::timeout(POLL_EVERY, signal).await.is_ok();
+            let modified_at = self.modified_at();
+            if hung_up || modified_at != seen {
+                seen = modified_at;
                 self.renew();
             }
         }
@@ -74,17 +67,17 @@ impl Certificate {
         match load(&self.chain, &self.key) {
             Ok(fresh) => {
                 *self.current.write() = Arc::new(fresh);
-                tracing::info!("the TLS certificate was read again");
+                tracing::info!("reloaded the TLS certificate");
             }
-            // Two files are seldom written at once: the second one's change is another poll.
+            // The two files rarely change at once: a later poll sees the second change.
             Err(error) => tracing::warn!(
                 error = format!("{error:#}"),
-                "the new TLS certificate cannot be used; the last one stays"
+                "cannot use the new TLS certificate; keeping the current one"
             ),
         }
     }
 
-    fn written(&self) -> Written {
+    fn modified_at(&self) -> ModifiedAt {
         [&self.chain, &self.key].map(|file| {
             std::fs::metadata(file)
                 .and_then(|about| about.modified())

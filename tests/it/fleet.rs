@@ -156,7 +156,7 @@ async fn frozen(fleet: &mut Nodes) {
     node.signal("CONT");
     fleet
         .until("awake", async || {
-            node.log().contains("this process is no node any more")
+            node.log().contains("lost the lease; dropping relays")
         })
         .await;
     fleet.until_spread(fleet.all.len()).await;

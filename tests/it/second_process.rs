@@ -180,7 +180,7 @@ async fn a_process_whose_database_was_taken_over_is_not_ready_and_ends() {
     let status = first.ends().await;
     assert!(!status.success(), "{status}");
     let log = first.log();
-    assert!(log.contains("took the database over"), "{log}");
+    assert!(log.contains("took over the database"), "{log}");
     let relay = second.service.in_phase(&relay, "live").await;
     assert_eq!(relay["agora"]["replacements"], 0);
     second.service.come_down(42).await;

@@ -1,4 +1,4 @@
-//! Who takes how many relays: pure.
+//! Decides how many relays a node claims or releases. No I/O.
 
 use std::time::Duration;
 
@@ -6,40 +6,32 @@ use tokio::time::Instant;
 
 use crate::store::Fleet;
 
-/// The most relays claimed in one round.
 pub(super) const CLAIM: u64 = 1000;
-/// The most relays released in one round: each is loaded and looked after anew, so they go a few at a time.
+/// The most relays released in one round: the new owner must load and poll each.
 const RELEASE: u64 = 50;
-/// A node gives relays up when it has so many more than its share, in hundredths of the share …
+/// A node releases its excess once this is above this percentage of its share …
 const TOO_MANY_PERCENT: u64 = 20;
-/// … and so many besides; then until it has its share.
+/// … plus this number of relays.
 const TOO_MANY: u64 = 5;
 
-/// What has been free for so long is left for nobody: whoever should have taken it is cut off, and nobody knows it yet.
+/// After this long any node may claim unowned relays: the expected claimer is probably partitioned.
 const LEFT: Duration = Duration::from_secs(3);
 
-/// What a node does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BalanceStep {
-    /// It has what it should.
     Nothing,
-    /// It claims at most so many of the free.
     Claim(u64),
-    /// It gives at most so many up.
     Release(u64),
 }
 
-/// What a node remembers between two rounds.
 #[derive(Debug, Default)]
 pub(super) struct Balance {
-    /// Since when there have been free relays at every poll.
+    /// Since when every round has seen unowned relays.
     free_since: Option<Instant>,
-    /// Whether it is giving up what it has too many of.
     giving: bool,
 }
 
 impl Balance {
-    /// What this node does, now that the fleet is so.
     pub(super) fn next(&mut self, fleet: &Fleet, epoch: i64, now: Instant) -> BalanceStep {
         let staying = fleet.nodes.iter().filter(|node| !node.leaving);
         let count = u64::try_from(staying.clone().count()).unwrap_or(u64::MAX);
@@ -107,9 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_free_for_long_is_taken_by_whoever_sees_it() {
+    fn relays_unowned_for_long_are_claimed_even_above_the_share() {
         let mut balance = Balance::default();
-        // The other one should take them, and does not.
+        // The other node should claim them and does not.
         let fleet = fleet(&[60, 10], 40);
         let now = Instant::now();
         assert_eq!(balance.next(&fleet, 1, now), BalanceStep::Nothing);
@@ -122,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_joins_is_given_its_share_a_few_at_a_time_until_all_have_theirs() {
+    fn a_joining_node_gets_its_share_in_small_groups() {
         let mut relays = [300u64, 0];
         let mut giving = Balance::default();
         let mut taking = Balance::default();
@@ -146,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_little_unevenness_moves_nothing() {
+    fn a_small_imbalance_moves_no_relay() {
         for relays in [[3, 0], [110, 90], [8, 1]] {
             for epoch in [1, 2] {
                 assert_eq!(
@@ -158,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_leaves_takes_nothing_and_counts_for_nothing() {
+    fn a_leaving_node_claims_nothing_and_has_no_share() {
         let mut leaving = fleet(&[10, 10, 10], 6);
         leaving.nodes[2].leaving = true;
         let next = |epoch| Balance::default().next(&leaving, epoch, Instant::now());

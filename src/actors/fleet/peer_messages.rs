@@ -1,4 +1,4 @@
-//! What nodes write to each other. A letter saves time, and may be lost with its reader: nothing depends on it.
+//! Messages between nodes. They save time and may be lost: nothing depends on them.
 
 use std::sync::Arc;
 
@@ -13,34 +13,33 @@ use crate::actors::shared::Shared;
 use crate::relay::{Event, PageReport, Phase};
 use crate::store::StoreError;
 
-/// A letter from one node to another.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::actors) enum PeerMessage {
-    /// The recorder's page of a relay of yours reported here.
+    /// The sender received a page report for the recipient's relay.
     PageReport {
         relay_id: Uuid,
         attempt: u32,
         report: PageReport,
     },
-    /// Nothing stands in the way of your relay's egress any more.
+    /// The predecessors of the recipient's relay are down.
     PredecessorDown { relay_id: Uuid },
-    /// A vendor's notification, verified here, that speaks of no relay of mine.
+    /// A verified vendor notification that concerns no relay of the sender.
     Notice { endpoint: String, notice: Value },
 }
 
-/// Sends a letter; one that cannot be sent is lost.
+/// Sends a message. A failure only drops it.
 pub(in crate::actors) async fn send(shared: &Shared, recipient: i64, peer_message: &PeerMessage) {
     let sent = match serde_json::to_string(peer_message) {
         Ok(body) => shared.store.send_peer_message(recipient, body).await,
         Err(error) => Err(StoreError::Corrupt(error.to_string())),
     };
     if let Err(error) = sent {
-        tracing::debug!(%error, recipient, "a letter was not sent");
+        tracing::debug!(%error, recipient, "peer message not sent");
     }
 }
 
-/// Acts on a letter. One of a later version is passed over.
+/// Handles a message. An unknown one, of a later version, is ignored.
 pub(super) fn read(shared: &Arc<Shared>, peer_message: &str) {
     let (relay_id, event) = match serde_json::from_str(peer_message) {
         Ok(PeerMessage::PageReport {
@@ -53,43 +52,42 @@ pub(super) fn read(shared: &Arc<Shared>, peer_message: &str) {
             return shared.read_forwarded_notice(&endpoint, &notice);
         }
         Err(error) => {
-            tracing::debug!(%error, "a letter was not understood");
+            tracing::debug!(%error, "unknown peer message");
             return;
         }
     };
-    let tell = Deliver::from(event);
-    shared.send_to_registry(DeliverTo { relay_id, tell });
+    let message = Deliver::from(event);
+    shared.send_to_registry(DeliverTo { relay_id, message });
 }
 
-/// Tells the relay that holds a channel's slot, wherever it is, if nothing of the channel's relays before stands in its way.
-/// What another node's relay has come to is known as it is stored.
+/// Notifies the channel's relays, on any node, if no predecessor still has an egress. Remote ones count as stored.
 pub(in crate::actors) fn notify_if_down(shared: &Arc<Shared>, channel_id: i64) {
-    let told = shared.clone();
-    let tell = async move {
-        let relays = match told.store.unfinished_of_channel(channel_id).await {
+    let task_shared = shared.clone();
+    let notify = async move {
+        let relays = match task_shared.store.unfinished_of_channel(channel_id).await {
             Ok(relays) => relays,
             Err(error) => {
-                // The wait for the predecessor has an end of its own.
-                tracing::debug!(%error, "it was not looked up what stands in an egress's way");
+                // The wait for a predecessor has a time limit.
+                tracing::debug!(%error, "cannot read the channel's relays");
                 return;
             }
         };
-        let in_the_way = relays.iter().any(|stored| {
-            let here = told.directory.get(stored.row.id);
+        let blocked = relays.iter().any(|stored| {
+            let here = task_shared.directory.get(stored.row.id);
             let is_down = here.is_some_and(|relay| relay.egress_is_down);
             stored.row.phase == Phase::Stopping.to_string() && !is_down
         });
-        if in_the_way {
+        if blocked {
             return;
         }
         for stored in relays {
             let relay_id = stored.row.id;
-            if told.directory.get(relay_id).is_some() {
-                let tell = Deliver::from(Event::PredecessorDown);
-                told.send_to_registry(DeliverTo { relay_id, tell });
+            if task_shared.directory.get(relay_id).is_some() {
+                let message = Deliver::from(Event::PredecessorDown);
+                task_shared.send_to_registry(DeliverTo { relay_id, message });
             } else {
                 send(
-                    &told,
+                    &task_shared,
                     stored.epoch,
                     &PeerMessage::PredecessorDown { relay_id },
                 )
@@ -97,11 +95,10 @@ pub(in crate::actors) fn notify_if_down(shared: &Arc<Shared>, channel_id: i64) {
             }
         }
     };
-    shared.runtime.spawn(tell.in_current_span());
+    shared.runtime.spawn(notify.in_current_span());
 }
 
-/// Hands a vendor's notification to all other nodes.
-pub(in crate::actors) async fn pass_on(shared: &Shared, endpoint: &str, notice: Value) {
+pub(in crate::actors) async fn broadcast_notice(shared: &Shared, endpoint: &str, notice: Value) {
     let own = shared.epoch();
     let endpoint = endpoint.to_owned();
     let peer_message = PeerMessage::Notice { endpoint, notice };

@@ -1,4 +1,4 @@
-//! The lease, renewed until it is lost.
+//! Renews the node's lease.
 
 use std::sync::Arc;
 
@@ -8,17 +8,15 @@ use super::ROUND;
 use crate::actors::shared::Shared;
 use crate::vendors::lease::LeaseInstant;
 
-/// Why a node is none any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub(in crate::actors) enum LeaseLost {
-    /// Another node found its lease over.
+    /// Another node removed this one, because its lease had expired.
     Removed,
-    /// The lease ended without a renewal.
+    /// No renewal succeeded in time.
     Expired,
 }
 
-/// Renews the lease until it is lost.
 pub(super) async fn renew_forever(
     shared: Arc<Shared>,
     epoch: i64,
@@ -34,10 +32,10 @@ pub(super) async fn renew_forever(
         if sent.at() >= expires {
             return LeaseLost::Expired;
         }
-        // One that hangs is not waited for longer than until the next would be due.
-        let patience = expires.min(sent.at() + every);
+        // A hanging renewal is cancelled when the next one is due.
+        let deadline = expires.min(sent.at() + every);
         let renewal = shared.store.renew(epoch, lease);
-        match tokio::time::timeout_at(patience, renewal).await {
+        match tokio::time::timeout_at(deadline, renewal).await {
             Ok(Ok(true)) => {
                 shared.vendors.lease.renewed(sent, lease);
                 renewed = sent.at();
@@ -52,8 +50,8 @@ pub(super) async fn renew_forever(
                         "no answer in time".to_owned()
                     }
                 };
-                let silent = renewed.elapsed().as_secs();
-                tracing::warn!(reason, silent, "the lease was not renewed; tried again");
+                let seconds = renewed.elapsed().as_secs();
+                tracing::warn!(reason, seconds, "lease not renewed; retrying");
                 shared.note_database(false);
                 next = Instant::now() + ROUND.min(every);
             }

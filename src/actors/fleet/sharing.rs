@@ -1,4 +1,4 @@
-//! What this node drives of all there is: claimed, released to others, and compared with what the database says.
+//! Claims and releases relays, and reconciles this node's actors with the database.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,20 +8,18 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::balance::{self, BalanceStep};
-use super::{NodeSession, POLL_HOME};
+use super::{NodeSession, POLLS_END_WITHIN};
 use crate::actors::registry::{Adopt, Evict, HandOff, ListRelays};
 use crate::store::{Fleet, StoreError, StoredRelay, until_done};
 use crate::telemetry::metrics;
 
-/// Between two comparisons of what this node has with what the database says it has.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 
 impl NodeSession {
-    /// Takes its share of what is free, and gives up what is more than its share.
     pub(super) async fn balance(&mut self, fleet: Fleet) -> Result<Fleet, StoreError> {
         let mut taken = Vec::new();
         let fleet = self.take_share(fleet, &mut taken).await;
-        // All at once: those that act do not hold up those that are still to be claimed.
+        // After the last claim: starting actors must not delay further claims.
         self.adopt(taken).await;
         fleet
     }
@@ -45,7 +43,6 @@ impl NodeSession {
                     if claimed < balance::CLAIM {
                         return Ok(fleet);
                     }
-                    // There may be more than are claimed at once.
                     fleet = self.shared.store.fleet().await?;
                 }
             }
@@ -60,7 +57,7 @@ impl NodeSession {
         metrics::RELAYS_CLAIMED.add(u64::try_from(relays.len()).unwrap_or(u64::MAX), []);
         if let Some(registry) = self.shared.registry() {
             let relays = relays.into_iter().map(Into::into).collect();
-            // Answered when every one of them has its actor.
+            // Answered once every relay has its actor.
             let _ = registry.send(Adopt { relays }).await;
         }
     }
@@ -76,18 +73,22 @@ impl NodeSession {
             return;
         }
         let (store, epoch) = (self.shared.store.clone(), self.epoch);
-        // Nobody waits for it: stops come in.
+        // In the background: this node keeps handling stop requests.
         self.releases.spawn(async move {
-            join_all(gone.iter().map(|(_, calls)| calls.wind_up(POLL_HOME))).await;
+            join_all(
+                gone.iter()
+                    .map(|(_, calls)| calls.wind_up(POLLS_END_WITHIN)),
+            )
+            .await;
             let relays: Vec<Uuid> = gone.into_iter().map(|(relay_id, _)| relay_id).collect();
-            // Until it is answered: one that is executed late must not find its relay taken up again.
+            // Retried until answered: a late release must not free a relay that was claimed again.
             until_done("release relays", || store.release(epoch, &relays)).await;
             tracing::info!(relays = relays.len(), "released to other nodes");
         });
     }
 
-    /// A relay that bears this node's epoch and has no actor here is taken up: the answer to a claim or a release was lost. One
-    /// that has an actor here and bears another's is let go of.
+    /// Adopts relays with this node's epoch but no actor here (the answer to a claim or release was lost), and evicts the
+    /// actors of other nodes' relays.
     pub(super) async fn reconcile(&mut self) -> Result<(), StoreError> {
         if self.reconciled_at.elapsed() < RECONCILE_EVERY || !self.releases.is_empty() {
             return Ok(());
@@ -98,25 +99,25 @@ impl NodeSession {
         };
         let here = registry.send(ListRelays).await.unwrap_or_default();
         let here: HashSet<Uuid> = here.into_iter().collect();
-        // Looked up after the call: what was here then is stored.
+        // Read after the listing: every listed relay is stored by now.
         let stored = self.shared.store.driven_by(self.epoch).await?;
         let stored: HashSet<Uuid> = stored.into_iter().collect();
         for relay_id in here.difference(&stored).copied() {
             let relay = self.shared.store.relay(relay_id).await?;
-            // One that has ended goes by itself.
+            // The actor of an ended relay stops by itself.
             let unfinished = |relay: &StoredRelay| relay.row.ended_at.is_none();
             if relay.is_none_or(|relay| unfinished(&relay) && relay.epoch != self.epoch) {
-                tracing::warn!(%relay_id, "another node's; let go of");
+                tracing::warn!(%relay_id, "relay belongs to another node; evicted");
                 registry.do_send(Evict(relay_id));
             }
         }
         for relay_id in stored.difference(&here).copied() {
-            // A start that is just being answered is not in the registry yet: then its actor is there before this one.
+            // A start in progress may not have reached the registry yet; its message arrives there before this one.
             let stored = self.shared.store.relay(relay_id).await?;
             let ours =
                 |relay: &StoredRelay| relay.epoch == self.epoch && relay.row.ended_at.is_none();
             if let Some(stored) = stored.filter(ours) {
-                tracing::debug!(%relay_id, "without an actor; taken up");
+                tracing::debug!(%relay_id, "relay had no actor; adopted");
                 let relays = vec![stored.into()];
                 let _ = registry.send(Adopt { relays }).await;
             }

@@ -4,7 +4,6 @@ use parking_lot::Mutex;
 
 use crate::store::Fleet;
 
-/// The fleet as last read, and why this process is not a node yet.
 #[derive(Debug, Default)]
 pub(in crate::actors) struct FleetStatus {
     fleet: Mutex<Fleet>,
@@ -12,12 +11,10 @@ pub(in crate::actors) struct FleetStatus {
 }
 
 impl FleetStatus {
-    /// Stores the fleet as just read.
     pub(super) fn set(&self, fleet: Fleet) {
         *self.fleet.lock() = fleet;
     }
 
-    /// Forgets the fleet: this process is no longer a node.
     pub(super) fn clear(&self) {
         *self.fleet.lock() = Fleet::default();
     }
@@ -27,12 +24,10 @@ impl FleetStatus {
         *self.waiting_for.lock() = reason;
     }
 
-    /// What this process waits for.
     pub(in crate::actors) fn waiting_for(&self) -> Option<String> {
         self.waiting_for.lock().clone()
     }
 
-    /// The epochs of all nodes.
     pub(in crate::actors) fn epochs(&self) -> Vec<i64> {
         let fleet = self.fleet.lock();
         fleet.nodes.iter().map(|node| node.epoch).collect()
@@ -45,7 +40,6 @@ impl FleetStatus {
             .max(1)
     }
 
-    /// The name of the node with this epoch.
     pub(in crate::actors) fn name_of(&self, epoch: i64) -> Option<String> {
         let fleet = self.fleet.lock();
         let node = fleet.nodes.iter().find(|node| node.epoch == epoch)?;

@@ -1,4 +1,4 @@
-//! Relays that go to another process: their actors leave without a word.
+//! Relays that move to another process: their actors stop without further writes.
 
 use actix::{Handler, MessageResult};
 use uuid::Uuid;
@@ -10,10 +10,10 @@ use crate::actors::relay_actor::Stop;
 use crate::relay::Phase;
 
 impl Registry {
-    /// A relay goes to another process. Its calls may still be under way.
+    /// Stops a relay's actor here. Returns the calls, which may still have calls in flight.
     fn evict(&mut self, relay_id: Uuid) -> Option<VendorCalls> {
         let child = self.children.remove(&relay_id)?;
-        // No call is made from here on, whatever its actor is about.
+        // Prevents further calls, even if the actor is in the middle of a step.
         child.calls.in_flight().close();
         self.shared.directory.remove(relay_id);
         if let Some(actor) = child.actor {

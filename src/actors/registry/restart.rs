@@ -1,4 +1,4 @@
-//! A child that died is loaded and started again; one that dies too often is ended by plain SQL.
+//! Restarts relays whose actor died, and ends those whose actor dies too often.
 
 use std::time::{Duration, Instant};
 
@@ -16,17 +16,16 @@ use crate::relay::{Backoff, Durable, OutcomeCode, Relay};
 use crate::store::{StoredRelay, until_done};
 use crate::telemetry::metrics;
 
-/// So many deaths within [`DEATHS_WITHIN`], and the relay is ended without being asked.
+/// After more deaths than this within [`DEATHS_WITHIN`], the relay is ended by force.
 const DEATHS: usize = 5;
 const DEATHS_WITHIN: Duration = Duration::from_secs(60);
-/// The waits before a restart.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(50),
     cap: Duration::from_secs(5),
 };
 
 impl Registry {
-    /// A child died otherwise than by finishing: its calls come home, then it is loaded and started again.
+    /// Handles an actor's death: waits for its calls, then reloads and restarts the relay.
     pub(super) fn restart(&mut self, relay_id: Uuid, reason: String, ctx: &mut Context<Self>) {
         let Some(child) = self.children.get_mut(&relay_id) else {
             return;
@@ -44,7 +43,7 @@ impl Registry {
         }
         let deaths = child.deaths.len();
         metrics::RESTARTS.add(1, []);
-        tracing::error!(%relay_id, channel_id = child.channel_id, reason, deaths, "a relay's actor died");
+        tracing::error!(%relay_id, channel_id = child.channel_id, reason, deaths, "relay actor died");
         let wait = BACKOFF.after(u32::try_from(deaths.saturating_sub(1)).unwrap_or(u32::MAX));
         let in_flight = child.calls.in_flight().clone();
         let shared = self.shared.clone();
@@ -61,7 +60,7 @@ impl Registry {
         ctx.spawn(
             load.into_actor(self)
                 .map(move |loaded, registry, ctx| match loaded {
-                    // It went to another process meanwhile, and may even have come back.
+                    // The relay moved to another process meanwhile, and may have come back.
                     _ if !registry.is_at(relay_id, generation) => {}
                     None => registry.forget(relay_id),
                     Some((stored, _)) if stored.epoch != epoch => registry.forget(relay_id),
@@ -110,7 +109,7 @@ impl Registry {
         if stored.row.outcome.is_none() {
             metrics::OUTCOMES.add(1, [&OutcomeCode::Internal.to_string()]);
         }
-        tracing::error!(%relay_id, channel_id = stored.row.channel_id, reason, "a relay cannot be driven; it is ended, and what it holds becomes cleanup jobs");
+        tracing::error!(%relay_id, channel_id = stored.row.channel_id, reason, "relay cannot be run; ending it and creating cleanup jobs");
         let shared = self.shared.clone();
         let end = async move { forced_end::end(&shared, &stored, &reason).await };
         ctx.spawn(end.into_actor(self).map(move |(), registry, _| {
@@ -120,13 +119,13 @@ impl Registry {
     }
 }
 
-/// A relay and its state as stored, if it is there. Tried until the database answers.
+/// Loads a relay, retrying until the database answers.
 async fn load(
     shared: &Shared,
     relay_id: Uuid,
 ) -> Option<(StoredRelay, Result<Durable, Unreadable>)> {
     let stored = until_done("load a relay", || async {
-        // The dead actor's last save may still be queued: loaded before it lands, the relay would be fenced by it.
+        // The dead actor's last save may still be queued: landing after this read, it would fence the new actor.
         shared.store.ping_writer().await?;
         shared.store.relay(relay_id).await
     })

@@ -1,5 +1,4 @@
-//! Idempotency keys: what a repeated request is answered from. It comes from what is stored, so that a restart or another
-//! node answers the same.
+//! Idempotency keys. The database answers repeated requests, so any node gives the same answer.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -9,18 +8,16 @@ use crate::actors::requests::{RequestKey, StopError};
 use crate::relay::Durable;
 use crate::store::{IdempotencyRecord, StoreError};
 
-/// What a key stands for.
 pub(super) enum KeyStatus {
-    /// The key was not used, or its start never reached a vendor.
+    /// The key is unused, or its start never reached a vendor.
     Free,
-    /// The same request came before: the relay it made or met, as it is now.
+    /// The same request came before. Holds the current state of its relay.
     Used(Box<Durable>),
-    /// The key came with another request.
     Mismatch,
 }
 
 impl RelayService {
-    /// Looks a start's key up. A request without a key has a free one.
+    /// Looks up a start's key. A request without a key is `Free`.
     pub(super) async fn key(
         &self,
         request_key: Option<&RequestKey>,
@@ -34,8 +31,7 @@ impl RelayService {
         }
     }
 
-    /// The relay that a stop with this key came to, if there was one: that stop is not carried out again, even when the
-    /// relay is not kept any more.
+    /// The relay of an earlier stop with this key. `NotFound` if it was purged: the stop is not repeated.
     pub(super) async fn stop_key(
         &self,
         request_key: &RequestKey,
@@ -51,7 +47,7 @@ impl RelayService {
         durable.map(Some).ok_or(StopError::NotFound)
     }
 
-    /// What a stored key stands for. Frees the key of a start that reached no vendor.
+    /// The status of a stored key. Frees the key of a start that reached no vendor.
     pub(super) async fn recorded(
         &self,
         request_key: &RequestKey,
@@ -76,13 +72,12 @@ fn is_untried(durable: &Durable) -> bool {
     outcome.is_some_and(|outcome| outcome.detail.untried)
 }
 
-/// Whether the relay's start failed: it ended in failure before its egress accepted.
+/// Whether the relay failed before its egress accepted.
 pub(super) fn start_failed(durable: &Durable) -> bool {
     let outcome = durable.outcome.as_ref();
     outcome.is_some_and(|outcome| !outcome.code.ended_well()) && durable.started_at.is_none()
 }
 
-/// What a key is remembered by.
 pub(super) fn record(
     request_key: &RequestKey,
     relay_id: Uuid,

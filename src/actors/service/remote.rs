@@ -1,4 +1,4 @@
-//! Relays that another process drives: known from the database, told by way of it.
+//! Relays that another process runs: read from the database, and reached through it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,25 +15,22 @@ use crate::actors::requests::{StopAnswer, StopError};
 use crate::relay::{Durable, PageReport, Relay};
 use crate::store::{StoreError, StoredRelay};
 
-/// Whoever drives a relay acts on a stop within a second; then its wish is answered as stored, and nothing more.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
-/// Between two looks whether it did.
+/// The owner usually acts within a second; after this the stop is answered as pending.
+const OWNER_ACTS_WITHIN: Duration = Duration::from_secs(2);
 const POLL_EVERY: Duration = Duration::from_millis(25);
-/// What a relay's node is called when it has none, as it is just changing hands.
-const NOBODY: &str = "none";
+const NO_NODE: &str = "none";
 
-/// What a link to the recorder's page leads to.
+/// Whether a recorder page is still its relay's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageStatus {
-    /// Its egress is the relay's.
+    /// The relay uses the page's egress.
     Current,
-    /// Its relay is in work, its egress is not the relay's any more.
+    /// The relay is active but no longer uses the page's egress.
     Superseded,
-    /// Its relay is over.
+    /// The relay is over.
     Over,
 }
 
-/// The page_status of a recorder's page.
 fn page_status(durable: &Durable, attempt: u32) -> PageStatus {
     let egress = durable.egress.as_ref();
     let superseded = egress.is_some_and(|egress| {
@@ -47,27 +44,27 @@ fn page_status(durable: &Durable, attempt: u32) -> PageStatus {
 }
 
 impl RelayService {
-    /// Stores the wish to stop a relay, and tells whoever drives it. Waits a little until that was heard.
+    /// Stores a stop request and waits briefly for the relay's owner.
     pub(super) async fn stop_remote(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
         let (store, now) = (&self.shared.store, self.shared.clock.now());
-        let asked = store
+        let accepted = store
             .request_stop(relay_id, now)
             .await
             .map_err(unconfirmed)?;
-        if asked {
-            let heard = async {
+        if accepted {
+            let stopped = async {
                 while self.stored(relay_id).await?.phase.holds_slot() {
                     tokio::time::sleep(POLL_EVERY).await;
                 }
                 Ok::<_, StopError>(())
             };
-            // Whoever has it next finds the wish.
-            tokio::time::timeout(HEARD_WITHIN, heard)
+            // The request is stored: any later owner finds it.
+            tokio::time::timeout(OWNER_ACTS_WITHIN, stopped)
                 .await
                 .unwrap_or(Ok(()))?;
         }
         let durable = self.stored(relay_id).await?;
-        Ok(match asked {
+        Ok(match accepted {
             true => StopAnswer::Accepted(durable),
             false => StopAnswer::NotRunning(durable),
         })
@@ -79,11 +76,7 @@ impl RelayService {
         records::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
     }
 
-    /// What a link to the recorder's page leads to; none: nobody knows before the database was read, and a page that left
-    /// could not be called back.
-    ///
-    /// # Errors
-    /// When the database does not answer.
+    /// A page's status. `None` until relays are loaded, so that no page is sent away by mistake.
     pub async fn page_status(
         &self,
         relay_id: Uuid,
@@ -108,7 +101,6 @@ impl RelayService {
         Ok(Some(page_status))
     }
 
-    /// Tells whoever drives a relay what its recorder's page said here.
     pub(super) async fn forward_page_report(
         &self,
         relay_id: Uuid,
@@ -129,17 +121,14 @@ impl RelayService {
         }
     }
 
-    /// Hands a verified notification that means nothing here to the other processes.
+    /// Sends a verified notification that concerns no local relay to the other nodes.
     pub async fn pass_on(&self, endpoint: &str, notice: Value) {
         if self.shared.store.is_shared() {
-            peer_messages::pass_on(&self.shared, endpoint, notice).await;
+            peer_messages::broadcast_notice(&self.shared, endpoint, notice).await;
         }
     }
 
-    /// All relays in work, and what drives each: this process's as they are now, the others' as they are stored.
-    ///
-    /// # Errors
-    /// When the database does not answer.
+    /// All active relays with their node's name; remote ones as stored.
     pub async fn all(&self) -> Result<Vec<(Arc<RelaySnapshot>, String)>, StoreError> {
         let shared = &self.shared;
         let here = shared.directory.all().into_iter();
@@ -154,25 +143,25 @@ impl RelayService {
         Ok(all)
     }
 
-    /// A relay of another process's, as it is stored; none when it cannot be read.
+    /// A remote relay's stored snapshot. `None` if unreadable.
     fn snapshot(&self, stored: &StoredRelay) -> Option<(Arc<RelaySnapshot>, String)> {
         let durable = records::durable(stored).ok()?;
-        let heard = durable.phase_since;
+        let last_event_at = durable.phase_since;
         let relay = Relay::load(durable, 1);
         let name = self.shared.fleet.name_of(stored.epoch);
         Some((
-            Arc::new(RelaySnapshot::before_its_actor(&relay, heard)),
-            name.unwrap_or_else(|| NOBODY.to_owned()),
+            Arc::new(RelaySnapshot::before_its_actor(&relay, last_event_at)),
+            name.unwrap_or_else(|| NO_NODE.to_owned()),
         ))
     }
 
-    /// Why starts are not taken, for people.
+    /// Why starts are not accepted, as a sentence.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         self.shared.fleet.waiting_for()
     }
 
-    /// Whether the vendors may be called: the lease on what this process drives holds.
+    /// Whether this process's lease allows vendor calls.
     #[must_use]
     pub fn lease_holds(&self) -> bool {
         self.shared.vendors.lease.holds()

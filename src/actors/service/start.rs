@@ -1,4 +1,4 @@
-//! Putting a channel on air: stored, begun, and waited for.
+//! Starts relays: stores the relay, spawns its actor, waits for the egress.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::keys::{KeyStatus, record, start_failed};
-use super::{AWAY, RelayService};
+use super::{NO_ANSWER, RelayService};
 #[cfg(feature = "sandbox")]
 use crate::actors::crash::{self, CrashOperation, CrashPoint};
 use crate::actors::directory::RelaySnapshot;
@@ -21,30 +21,24 @@ use crate::config::AgoraBackend;
 use crate::relay::{Durable, Phase, Relay};
 use crate::store::{Created, NewRelay, StoreError, StoredRelay, until_done};
 
-/// What is said when a channel is not free in time.
-const STOPS: &str =
-    "the channel's last relay is to stop, and nobody has acted on it yet; ask again";
-/// What is said while this process may call nobody.
-const SILENT: &str = "this process's lease was not renewed";
-/// How long a start waits for whoever drives the channel's relay to act on a stop that was asked for before.
+const STOP_PENDING: &str = "the channel's last relay is still stopping; try again";
+const LEASE_EXPIRED: &str = "this process's lease was not renewed";
+/// How long a start waits for a pending stop.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
-/// How long a new relay's egress waits for that of the channel's last relay.
+/// How long a new egress waits for its predecessor.
 const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
 
 impl RelayService {
-    /// Puts a channel on air.
-    ///
-    /// # Errors
-    /// See [`StartError`].
+    /// Starts a relay on a channel.
     pub async fn start(&self, request: StartRequest) -> Result<StartAnswer, StartError> {
         match self.shared.readiness() {
             Readiness::Starting if !self.shared.database_answers() => {
-                return Err(StartError::Database(AWAY.to_owned()));
+                return Err(StartError::Database(NO_ANSWER.to_owned()));
             }
             Readiness::Starting => return Err(StartError::Starting),
             Readiness::Draining => return Err(StartError::ShuttingDown),
             Readiness::Ready if !self.lease_holds() => {
-                return Err(StartError::Database(SILENT.to_owned()));
+                return Err(StartError::Database(LEASE_EXPIRED.to_owned()));
             }
             Readiness::Ready => {}
         }
@@ -55,13 +49,13 @@ impl RelayService {
         if let Some(holder) = self
             .channel(request.channel_id)
             .filter(|relay| relay.durable.phase.holds_slot())
-            && !self.is_to_stop(holder.durable.spec.relay_id).await?
+            && !self.stop_is_pending(holder.durable.spec.relay_id).await?
         {
             return self.existing(&request, (*holder.durable).clone()).await;
         }
         self.within_quota().await?;
         let wait = request.wait;
-        // Goes on when the caller hangs up: a relay that is stored must begin.
+        // Continues if the caller disconnects: a stored relay must get its actor.
         let service = self.clone();
         let created = self
             .shared
@@ -76,8 +70,7 @@ impl RelayService {
         }
     }
 
-    /// Refuses a start above the concurrency the vendor grants, where that is known: Agora would refuse it as well, but
-    /// only after an ingest was made.
+    /// Enforces the configured limit. Agora would too, but only after the ingest was created.
     async fn within_quota(&self) -> Result<(), StartError> {
         let agora = &self.shared.settings.agora;
         let (setting, limit) = match agora.backend {
@@ -96,8 +89,7 @@ impl RelayService {
         Ok(())
     }
 
-    /// How many egresses run, of all processes. Two starts at once in two processes do not see each other; then it is Agora
-    /// that refuses.
+    /// Counts the egresses of all nodes. Of two simultaneous starts Agora may have to refuse one.
     async fn egresses(&self) -> Result<u64, StartError> {
         let store = &self.shared.store;
         if store.is_shared() {
@@ -108,7 +100,6 @@ impl RelayService {
         Ok(u64::try_from(running.count()).unwrap_or(u64::MAX))
     }
 
-    /// A channel's relays that other processes drive.
     async fn remote(&self, channel_id: i64) -> Result<Vec<StoredRelay>, StartError> {
         let shared = &self.shared;
         if !shared.store.is_shared() {
@@ -120,7 +111,7 @@ impl RelayService {
         Ok(remote)
     }
 
-    /// Until when the egress of a channel's new relay waits for those of the relays before.
+    /// Until when a new egress must wait for its predecessors.
     fn not_before(
         &self,
         channel_id: i64,
@@ -128,8 +119,8 @@ impl RelayService {
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
         let here = self.shared.directory.of_channel(channel_id);
-        let in_the_way = here.iter().filter(|relay| !relay.egress_is_down);
-        let here = in_the_way.map(|relay| relay.durable.stopped_at);
+        let blocked = here.iter().filter(|relay| !relay.egress_is_down);
+        let here = blocked.map(|relay| relay.durable.stopped_at);
         let stopping = Phase::Stopping.to_string();
         let remote = remote
             .iter()
@@ -141,45 +132,44 @@ impl RelayService {
             .max()
     }
 
-    /// Stores a new relay, and has its actor begin. Meets one that somebody asked to stop, and nobody has acted on it: waits.
+    /// Stores the relay and spawns its actor. Waits while the slot holder has a pending stop.
     async fn create(&self, request: StartRequest) -> Result<Creation, StartError> {
-        let patience = tokio::time::Instant::now() + STOP_WITHIN;
+        let deadline = tokio::time::Instant::now() + STOP_WITHIN;
         loop {
-            let Some(begun) = self.try_create(&request).await? else {
+            let Some(creation) = self.try_create(&request).await? else {
                 continue;
             };
-            if let Creation::Existing(answer) = &begun
+            if let Creation::Existing(answer) = &creation
                 && let StartAnswer::Existing(durable) = &**answer
                 && durable.phase.holds_slot()
-                && self.is_to_stop(durable.spec.relay_id).await?
+                && self.stop_is_pending(durable.spec.relay_id).await?
             {
-                if tokio::time::Instant::now() > patience {
-                    return Err(StartError::Database(STOPS.to_owned()));
+                if tokio::time::Instant::now() > deadline {
+                    return Err(StartError::Database(STOP_PENDING.to_owned()));
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
-            return Ok(begun);
+            return Ok(creation);
         }
     }
 
-    /// Whether somebody asked another process to stop a relay.
-    async fn is_to_stop(&self, relay_id: Uuid) -> Result<bool, StartError> {
+    async fn stop_is_pending(&self, relay_id: Uuid) -> Result<bool, StartError> {
         let store = &self.shared.store;
         if !store.is_shared() {
             return Ok(false);
         }
-        let asked = store.stop_is_requested(relay_id).await;
-        asked.map_err(start_error)
+        let pending = store.stop_is_requested(relay_id).await;
+        pending.map_err(start_error)
     }
 
-    /// `None`: the request's key was freed just now, and the start may be tried again.
+    /// One attempt. `None`: the key was just freed; try again.
     async fn try_create(&self, request: &StartRequest) -> Result<Option<Creation>, StartError> {
         let shared = &self.shared;
         let namespace = shared.owner().ok_or(StartError::Starting)?;
         let now = shared.clock.now();
         let remote = self.remote(request.channel_id).await?;
-        // The store would find out as well, but a start that meets a relay there makes the writes of others run twice.
+        // A conflict in the insert would repeat the whole batch of writes.
         if let Some(holder) = remote.iter().find(|stored| stored.holds_slot()) {
             let durable = read(holder)?;
             return self
@@ -215,7 +205,7 @@ impl RelayService {
                 shared.note_database(true);
                 let revision = i64::try_from(step.facts.len()).unwrap_or(i64::MAX);
                 relay_metrics::relay_started(&step);
-                tracing::info!(%relay_id, channel_id = request.channel_id, "a relay begins");
+                tracing::info!(%relay_id, channel_id = request.channel_id, "relay started");
                 let snapshot = RelaySnapshot::before_its_actor(&relay, now);
                 shared.directory.publish(snapshot);
                 shared.send_to_registry(Spawn {
@@ -250,7 +240,7 @@ impl RelayService {
         }
     }
 
-    /// The answer to a create was lost: if it was committed, the relay is there and must be driven.
+    /// After a lost answer to a create: adopts the relay if it was committed.
     fn adopt_later(&self, relay_id: Uuid, channel_id: i64, epoch: i64) {
         let shared = self.shared.clone();
         let poll = async move {
@@ -266,7 +256,6 @@ impl RelayService {
         self.shared.runtime.spawn(poll.instrument(span));
     }
 
-    /// The channel has a relay: that one, or a conflict.
     async fn existing(
         &self,
         request: &StartRequest,
@@ -287,7 +276,7 @@ impl RelayService {
         Ok(StartAnswer::Existing(durable))
     }
 
-    /// Waits until the egress has accepted, the relay has failed, or the wait is over.
+    /// Waits for the egress to accept or the relay to fail.
     async fn wait_for_egress(
         &self,
         relay_id: Uuid,
@@ -311,7 +300,7 @@ impl RelayService {
         let durable = match durable {
             None => return Ok(StartAnswer::Pending((*relay.borrow().durable).clone())),
             Some(Ok(durable)) => durable,
-            // It ended between two looks; its last word stands.
+            // The relay ended between two reads; its last snapshot counts.
             Some(Err(_)) => relay.borrow().durable.clone(),
         };
         let durable = (*durable).clone();
@@ -332,7 +321,7 @@ impl RelayService {
 }
 
 impl RelayService {
-    /// The relay went to another process before anything was decided.
+    /// Answers for a relay that moved to another process meanwhile.
     async fn moved_away(&self, relay_id: Uuid) -> Result<StartAnswer, StartError> {
         match self.find(relay_id).await.map_err(start_error)? {
             Some(durable) => Ok(StartAnswer::Pending(durable)),
@@ -341,23 +330,18 @@ impl RelayService {
     }
 }
 
-/// How a start began.
 enum Creation {
-    /// A new relay.
     New(Uuid),
-    /// There was one.
     Existing(Box<StartAnswer>),
 }
 
 impl Creation {
-    /// Always there: for a start that may not be tried again.
     fn existing(answer: StartAnswer) -> Option<Self> {
         Some(Self::Existing(Box::new(answer)))
     }
 }
 
-/// The first answer to a request whose key was used before, as far as it does not change: a start that failed is refused as
-/// it was. `None` when the key is free.
+/// The answer to a repeated request; a failed start fails again. `None`: the key is free.
 fn repeated(key: KeyStatus) -> Result<Option<StartAnswer>, StartError> {
     match key {
         KeyStatus::Free => Ok(None),

@@ -1,4 +1,4 @@
-//! Taking a channel down: the wish is stored before it is answered.
+//! Stops relays: a stop is stored before it is answered.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use super::keys::record;
-use super::{AWAY, RelayService};
+use super::{NO_ANSWER, RelayService};
 use crate::actors::records;
 use crate::actors::registry::DeliverTo;
 use crate::actors::relay_actor::Deliver;
@@ -16,22 +16,17 @@ use crate::actors::shared::Readiness;
 use crate::relay::{Durable, Event, Phase};
 use crate::store::StoreError;
 
-/// How long a stop waits to hear that its wish is stored.
 const STORED_WITHIN: Duration = Duration::from_secs(5);
-/// Between two rounds of stopping everything.
 const STOP_AGAIN: Duration = Duration::from_millis(500);
 
 impl RelayService {
-    /// Takes a channel down. Returns once the wish is stored.
-    ///
-    /// # Errors
-    /// See [`StopError`].
+    /// Stops a channel's relay. Returns once the stop is stored.
     pub async fn stop(&self, request: StopRequest) -> Result<StopAnswer, StopError> {
         if self.shared.readiness() == Readiness::Starting {
             return Err(if self.shared.database_answers() {
                 StopError::Starting
             } else {
-                StopError::Database(AWAY.to_owned())
+                StopError::Database(NO_ANSWER.to_owned())
             });
         }
         if let Some(request_key) = &request.request_key
@@ -88,7 +83,7 @@ impl RelayService {
         }
     }
 
-    /// Stops a relay as it is stored: it is over, or another process's, or its actor is just being made.
+    /// Stops a relay without a snapshot here: over, remote, or about to start.
     async fn stop_stored(&self, durable: Durable) -> Result<StopAnswer, StopError> {
         let relay_id = durable.spec.relay_id;
         match durable.phase.holds_slot() {
@@ -100,15 +95,16 @@ impl RelayService {
 
     async fn stop_running(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
         let (stored, is_stored) = oneshot::channel();
-        let tell = Deliver {
+        let message = Deliver {
             event: Event::Stop,
             stored: Some(stored),
             parent: Span::current(),
         };
-        self.shared.send_to_registry(DeliverTo { relay_id, tell });
+        self.shared
+            .send_to_registry(DeliverTo { relay_id, message });
         match tokio::time::timeout(STORED_WITHIN, is_stored).await {
             Ok(Ok(durable)) => Ok(StopAnswer::Accepted((*durable).clone())),
-            // Its actor went while the wish waited: either it has ended, or another actor will hear it.
+            // The actor ended first: the relay is over, or moved.
             Ok(Err(_)) if self.shared.store.is_shared() => self.stop_remote(relay_id).await,
             Ok(Err(_)) => match self.find(relay_id).await? {
                 Some(durable) if !durable.phase.holds_slot() => Ok(StopAnswer::NotRunning(durable)),
@@ -135,8 +131,7 @@ impl RelayService {
             .transpose()
     }
 
-    /// Stops every relay, and returns when all their egresses are down and their ingests let nobody in; what of it
-    /// a vendor did not answer is a cleanup job by then. False: `limit` was over first.
+    /// Stops every relay and waits until all are down. Returns false if `limit` passes first.
     pub async fn stop_all(&self, limit: Duration) -> bool {
         let all_down = async {
             loop {
@@ -148,14 +143,15 @@ impl RelayService {
                 {
                     return;
                 }
-                // Again and again: a start that was under way may come late, and hearing it twice changes nothing.
+                // Repeated: a start in progress may add a relay.
                 for relay in relays
                     .iter()
                     .filter(|relay| relay.durable.phase.holds_slot())
                 {
-                    let (relay_id, tell) =
+                    let (relay_id, message) =
                         (relay.durable.spec.relay_id, Deliver::from(Event::Stop));
-                    self.shared.send_to_registry(DeliverTo { relay_id, tell });
+                    self.shared
+                        .send_to_registry(DeliverTo { relay_id, message });
                 }
                 tokio::time::sleep(STOP_AGAIN).await;
             }
@@ -164,7 +160,7 @@ impl RelayService {
     }
 }
 
-/// Of a write, or of what follows one: the stop may be stored.
+/// After a write the stop may be stored.
 pub(super) fn unconfirmed(error: StoreError) -> StopError {
     let error = StopError::from(error);
     if let StopError::Database(reason) = error {

@@ -1,11 +1,11 @@
-//! The closed lists of words in a relay, as the OpenAPI document shows them: they are those of the life cycle itself.
+//! Schemas of a relay's closed lists for the OpenAPI document, derived from the core's enums.
 
 use strum::IntoEnumIterator;
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
 use crate::relay::{OutcomeCode, Phase, RecordingState, RelayStatus, Source};
 
-/// One of these.
+/// A string that is one of `words`.
 pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object {
     let words = words.into_iter().map(|word| word.to_string());
     ObjectBuilder::new()
@@ -14,7 +14,7 @@ pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object 
         .build()
 }
 
-/// One of these, or null.
+/// The same, or null.
 pub(crate) fn nullable(mut words: Object) -> Object {
     words.schema_type = SchemaType::Array(vec![Type::String, Type::Null]);
     if let Some(words) = &mut words.enum_values {
@@ -29,19 +29,19 @@ fn with_description(mut words: Object, description: &str) -> Object {
 }
 
 pub(crate) fn phase() -> Object {
-    with_description(one_of(Phase::iter()), "Where the relay is in its life.")
+    with_description(one_of(Phase::iter()), "The relay's phase.")
 }
 
 pub(crate) fn relay_status() -> Object {
     with_description(
         one_of(RelayStatus::iter()),
-        "The phase in fewer words; from `stopping` on, how it ended.",
+        "A summary of the phase; from `stopping` on, how the relay ended.",
     )
 }
 
 pub(super) fn backend() -> Object {
     let words = ["cloud_recording", "media_push"];
-    with_description(one_of(words), "Which of Agora's products carries it.")
+    with_description(one_of(words), "The Agora product that runs the egress.")
 }
 
 pub(super) fn recording_state() -> Object {
@@ -49,45 +49,47 @@ pub(super) fn recording_state() -> Object {
 }
 
 pub(super) fn outcome_code() -> Object {
-    with_description(one_of(OutcomeCode::iter()), "For machines: a closed list.")
+    with_description(
+        one_of(OutcomeCode::iter()),
+        "The outcome's code, from a closed list.",
+    )
 }
 
 pub(super) fn cost_source() -> Object {
     with_description(
         one_of(Source::iter()),
-        "Where the duration comes from: the recordings, or, where a recording or its length is unknown and this is more, the time it was live as observed.",
+        "The source of the duration: the recordings, or the observed live time if that is longer and a recording or its length is unknown.",
     )
 }
 
-/// What was last seen, as far as it helps to explain the end.
 pub(super) fn detail() -> Object {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let failure = ObjectBuilder::new()
-        .description(Some("The vendor's failure, with its own words."))
+        .description(Some("The vendor's failure, with its message."))
         .additional_properties(Some(AdditionalProperties::FreeForm(true)));
     ObjectBuilder::new()
         .description(Some(
-            "What is known about the reason; empty when there is nothing to explain.",
+            "Details of the reason; empty if there are none.",
         ))
         .property("failure", failure)
         .property(
             "seller",
-            text().description(Some("What was seen of the seller last.")),
+            text().description(Some("The seller's last known presence.")),
         )
         .property(
             "recorder",
-            text().description(Some("What was seen of the egress last.")),
+            text().description(Some("The egress's last known state.")),
         )
         .property(
             "feed",
-            text().description(Some("What was seen of the feed last.")),
+            text().description(Some("The feed's last known state.")),
         )
         .property(
             "untried",
             ObjectBuilder::new()
                 .schema_type(Type::Boolean)
                 .description(Some(
-                    "True: no vendor was asked to make anything, and the start's idempotency key is free again.",
+                    "True if no vendor was asked to create anything; the start's idempotency key is free again.",
                 )),
         )
         .build()

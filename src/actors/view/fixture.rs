@@ -1,4 +1,4 @@
-//! A relay for unit tests.
+//! Relays for unit tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use crate::relay::{
 
 pub(crate) const LIVE_INPUT: &str = "0123456789abcdef0123456789abcdef";
 
-/// A time of the fixture's day.
 pub(crate) fn at(time: &str) -> DateTime<Utc> {
     format!("2026-11-22T{time}Z").parse().unwrap()
 }
@@ -56,7 +55,6 @@ fn spec(backend: Backend) -> Spec {
     }
 }
 
-/// A relay that was just asked for.
 pub(crate) fn requested() -> Durable {
     Durable::new(spec(Backend::CloudRecording {
         recording_uid_base: 900_000_000,
@@ -66,7 +64,6 @@ pub(crate) fn requested() -> Durable {
     }))
 }
 
-/// One that is live.
 pub(crate) fn live() -> Durable {
     let mut relay = on_air(requested());
     relay.egress = Some(Egress {
@@ -77,7 +74,6 @@ pub(crate) fn live() -> Durable {
     relay
 }
 
-/// One that is live with the other backend.
 pub(crate) fn live_by_media_push() -> Durable {
     let region = "na".into();
     let mut relay = on_air(Durable::new(spec(Backend::MediaPush { region })));
@@ -115,7 +111,6 @@ fn on_air(mut relay: Durable) -> Durable {
     relay
 }
 
-/// A relay as its actor publishes it.
 pub(crate) fn snapshot(durable: Durable) -> Arc<RelaySnapshot> {
     Arc::new(RelaySnapshot {
         clock: Clock::of(&durable),

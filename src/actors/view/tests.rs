@@ -107,7 +107,7 @@ fn recording(uid: &str, state: RecordingState, duration_ms: Option<u64>) -> Reco
 }
 
 #[test]
-fn a_relay_that_was_just_asked_for_has_nothing_yet() {
+fn a_relay_that_was_just_requested_has_no_urls_and_no_outcome() {
     let view = relay_json(&requested(), None, at("10:00:00.000"));
     assert_eq!(view["phase"], "provisioning");
     assert_eq!(view["relay_status"], "starting");

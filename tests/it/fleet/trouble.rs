@@ -37,7 +37,7 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
         // Longer than the lease: no node is left and no call is made.
         fleet
             .until("dropped", async || {
-                let lost = |log: String| log.contains("this process is no node any more");
+                let lost = |log: String| log.contains("lost the lease; dropping relays");
                 fleet.all.iter().all(|node| lost(node.log()))
             })
             .await;
@@ -80,7 +80,7 @@ async fn nodes_that_do_not_hear_each_other_poll_and_say_so() {
         }
         fleet
             .until("it says so", async || {
-                let says_so = |log: String| log.contains("this node hears nothing of the others");
+                let says_so = |log: String| log.contains("LISTEN does not work");
                 fleet.all.iter().all(|node| says_so(node.log()))
             })
             .await;
