@@ -81,11 +81,7 @@ async fn send_test(settings: &Settings) -> anyhow::Result<ExitCode> {
     match endpoint.send(&id, body.to_string(), now).await {
         Ok(answered) => {
             let accepted = answered.is_accepted();
-            let word = if accepted {
-                "accepted"
-            } else {
-                "NOT accepted"
-            };
+            let word = if accepted { "accepted" } else { "NOT accepted" };
             println!("{id}: {word}, the endpoint responded {}", answered.status);
             if !answered.excerpt.trim().is_empty() {
                 println!("{}", answered.excerpt.trim());
