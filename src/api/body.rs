@@ -25,10 +25,11 @@ impl JsonBody {
     /// The same; an empty body or `null` counts as an empty object.
     pub(super) fn read_optional(body: &[u8]) -> Result<Self, Problem> {
         let is_empty = without_bom(body).trim_ascii().is_empty();
-        match if is_empty { Value::Null } else { json(body)? } {
-            Value::Null => Ok(Self(Map::new())),
-            body => Self::of(body),
+        let body = if is_empty { Value::Null } else { json(body)? };
+        if body.is_null() {
+            return Ok(Self(Map::new()));
         }
+        Self::of(body)
     }
 
     fn of(body: Value) -> Result<Self, Problem> {
@@ -74,7 +75,7 @@ impl JsonBody {
             let checked = match self.0.get_mut(name) {
                 Some(value) => rules
                     .map(|(_, rule)| rule(value))
-                    .collect::<Result<(), String>>()
+                    .try_for_each(|checked| checked)
                     .and_then(|()| check(field, value)),
                 None if schema.required.contains(name) => Err("is required".to_owned()),
                 None => Ok(()),

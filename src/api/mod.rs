@@ -233,8 +233,8 @@ fn routes(config: &mut ServiceConfig, routed: &Routed, pages: &Pages) {
         .default_service(web::to(not_found));
 }
 
-/// 404. If the path has extra slashes, the detail names the right one. Not a redirect: clients that follow one may turn
-/// POST into GET, or drop the body or the token.
+/// Answers 404. If the path has extra slashes, the detail names the right one. Not a redirect: clients that follow one may turn a
+/// POST into a GET, or drop the body or the token.
 async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let parts = request.match_info().as_str().split('/');
     let path: String = parts

@@ -28,7 +28,7 @@ pub(super) use clock::stamp;
 pub(super) use converters::{BRIEF, ConverterEvent, Converters, SimConverter};
 pub(super) use credentials::{Credentials, Dice};
 pub(super) use ingest::RTMPS_URL;
-pub(super) use live_inputs::{RecordingSettings, SimLiveInput, SimVideo, SimVideoState};
+pub(super) use live_inputs::{SimLiveInput, SimRecordingSettings, SimVideo, SimVideoState};
 pub(super) use tasks::{PushState, Resource, SimTask, TaskPhase, Tasks};
 pub(super) use videos::{duration_seconds_of, video_name, video_object, video_state};
 pub(super) use webhooks::{
@@ -37,7 +37,7 @@ pub(super) use webhooks::{
 
 use clock::SimClock;
 use live_inputs::DueEvents;
-use quota::{BlockingWindow, SlidingWindow};
+use quota::{BlockingWindow, QuotaWindow};
 use sellers::Sellers;
 
 const REMEMBERED: usize = 200_000;
@@ -117,9 +117,9 @@ pub(super) struct WorldState {
     pub(super) converters: Converters,
     pub(super) sellers: Sellers,
     pub(super) cloudflare_quota: BlockingWindow,
-    pub(super) recording_quota: SlidingWindow,
-    pub(super) push_quota: SlidingWindow,
-    pub(super) hosts_quota: SlidingWindow,
+    pub(super) recording_quota: QuotaWindow,
+    pub(super) push_quota: QuotaWindow,
+    pub(super) hosts_quota: QuotaWindow,
     pub(super) violations: VecDeque<Violation>,
     pub(super) calls: VecDeque<CallRecord>,
     pub(super) notices: Vec<OutgoingWebhook>,
@@ -152,9 +152,9 @@ impl WorldState {
             converters: Converters::default(),
             sellers: Sellers::new(options.sellers_present, options.seller_uid),
             cloudflare_quota: BlockingWindow::default(),
-            recording_quota: SlidingWindow::default(),
-            push_quota: SlidingWindow::default(),
-            hosts_quota: SlidingWindow::default(),
+            recording_quota: QuotaWindow::default(),
+            push_quota: QuotaWindow::default(),
+            hosts_quota: QuotaWindow::default(),
             violations: VecDeque::new(),
             calls: VecDeque::new(),
             notices: Vec::new(),
@@ -191,7 +191,7 @@ impl WorldState {
             ),
         ] {
             if before != after {
-                *window = SlidingWindow::default();
+                *window = QuotaWindow::default();
             }
         }
     }

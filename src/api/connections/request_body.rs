@@ -25,7 +25,7 @@ const ALWAYS_READ: usize = 8 * 1024;
 /// until the response is sent. While the clone keeps unread data, the server library closes the connection after the
 /// response and announces it. Without the clone it would drain a chunked body without a time limit.
 #[derive(Clone)]
-pub(super) struct RequestBody(Rc<RefCell<BodyState>>);
+pub(super) struct CountedBody(Rc<RefCell<BodyState>>);
 
 struct BodyState {
     payload: Payload,
@@ -41,7 +41,7 @@ struct BodyState {
     is_whole: bool,
 }
 
-impl RequestBody {
+impl CountedBody {
     pub(super) fn new(
         payload: Payload,
         active: Rc<RefCell<ActiveRequest>>,
@@ -82,7 +82,7 @@ impl RequestBody {
     }
 }
 
-impl Stream for RequestBody {
+impl Stream for CountedBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -14,7 +14,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage as _};
 
 use super::ClientConnection;
-use super::request_body::RequestBody;
+use super::request_body::CountedBody;
 use super::state::{ActiveRequest, Stage};
 use crate::api::Api;
 use crate::api::problem::Problem;
@@ -38,7 +38,7 @@ pub(in crate::api) async fn track_request(
     let mut body = has_body.then(|| {
         let peer = request.peer_addr().map(|peer| peer.ip());
         let caller = api.proxies.caller(peer, request.headers());
-        RequestBody::new(payload, active.clone(), &api.connections, caller)
+        CountedBody::new(payload, active.clone(), &api.connections, caller)
     });
     if let Some(body) = &body {
         request.set_payload(Payload::Stream {
@@ -69,12 +69,12 @@ pub(in crate::api) struct TrackedBody {
     body: BoxBody,
     rest: Bytes,
     _turn: Rc<RefCell<ActiveRequest>>,
-    /// See [`RequestBody`].
-    _unread: Option<RequestBody>,
+    /// See [`CountedBody`].
+    _unread: Option<CountedBody>,
 }
 
 impl TrackedBody {
-    fn new(body: BoxBody, active: Rc<RefCell<ActiveRequest>>, unread: Option<RequestBody>) -> Self {
+    fn new(body: BoxBody, active: Rc<RefCell<ActiveRequest>>, unread: Option<CountedBody>) -> Self {
         let stage = match body.size() {
             BodySize::Stream => Stage::Streaming,
             BodySize::None | BodySize::Sized(_) => Stage::Sending,

@@ -14,7 +14,7 @@ use crate::store::{CostGroup, CostSum, GroupBy};
 /// Sums of the cost ledger.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct CostPage {
-    costs: Vec<CostView>,
+    costs: Vec<CostSumView>,
     /// Always null: there is one page.
     next_cursor: Option<String>,
 }
@@ -22,7 +22,7 @@ pub(in crate::api) struct CostPage {
 /// The cost of one channel's, or one day's, relays.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CostRow)]
-pub(in crate::api) struct CostView {
+pub(in crate::api) struct CostSumView {
     /// With `group_by=channel`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -104,12 +104,12 @@ fn in_supported_years(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
     (1..=9999).contains(&time.year()).then_some(time)
 }
 
-fn row(sum: &CostSum) -> CostView {
+fn row(sum: &CostSum) -> CostSumView {
     let (channel_id, day) = match sum.group {
         CostGroup::Channel(id) => (Some(id), None),
         CostGroup::Day(day) => (None, Some(day.format("%Y-%m-%d").to_string())),
     };
-    CostView {
+    CostSumView {
         channel_id,
         day,
         relays: sum.relays,

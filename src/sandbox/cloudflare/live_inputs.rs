@@ -6,7 +6,9 @@ use chrono::Utc;
 use serde_json::{Map, Value, json};
 
 use super::super::http::{CallContext, SimResponse};
-use super::super::world::{RTMPS_URL, RecordingSettings, SimLiveInput, World, WorldState, stamp};
+use super::super::world::{
+    RTMPS_URL, SimLiveInput, SimRecordingSettings, World, WorldState, stamp,
+};
 use super::{bad_request, error, not_found, ok};
 
 const KEY_LIFETIME: Duration = Duration::from_secs(6 * 3600);
@@ -18,7 +20,7 @@ struct LiveInputSettings {
     enabled: Option<bool>,
     prefer_low_latency: Option<bool>,
     delete_recording_after_days: Option<Option<u64>>,
-    recording: Option<RecordingSettings>,
+    recording: Option<SimRecordingSettings>,
 }
 
 pub(in crate::sandbox) fn blank(state: &mut WorldState) -> SimLiveInput {
@@ -32,7 +34,7 @@ pub(in crate::sandbox) fn blank(state: &mut WorldState) -> SimLiveInput {
         enabled: true,
         prefer_low_latency: None,
         delete_recording_after_days: None,
-        recording: RecordingSettings::default(),
+        recording: SimRecordingSettings::default(),
         stream_key: format!("{}k{uid}", state.dice.hex(32)),
         playback_key: format!("{}k{uid}", state.dice.hex(32)),
         publish_secret: format!("{}k{uid}", state.dice.hex(32)),
@@ -267,7 +269,7 @@ fn wanted(cx: &CallContext<'_>) -> Result<LiveInputSettings, SimResponse> {
 }
 
 /// Parses `recording`, which replaces the old one: whether Cloudflare merges is unknown, and this is stricter.
-fn recording(body: &Map<String, Value>) -> Result<RecordingSettings, SimResponse> {
+fn recording(body: &Map<String, Value>) -> Result<SimRecordingSettings, SimResponse> {
     let mode = match body.get("mode") {
         None => "off".to_owned(),
         Some(mode) => match mode.as_str() {
@@ -297,7 +299,7 @@ fn recording(body: &Map<String, Value>) -> Result<RecordingSettings, SimResponse
                 })?)
             }
         };
-    Ok(RecordingSettings {
+    Ok(SimRecordingSettings {
         mode,
         timeout_seconds,
         require_signed_urls: boolean(body, "requireSignedURLs")?.unwrap_or(false),

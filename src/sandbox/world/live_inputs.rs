@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 #[derive(Debug, Clone)]
-pub(in crate::sandbox) struct RecordingSettings {
+pub(in crate::sandbox) struct SimRecordingSettings {
     pub(in crate::sandbox) mode: String,
     pub(in crate::sandbox) timeout_seconds: Option<u64>,
     pub(in crate::sandbox) require_signed_urls: bool,
@@ -16,7 +16,7 @@ pub(in crate::sandbox) struct RecordingSettings {
     pub(in crate::sandbox) hide_live_viewer_count: bool,
 }
 
-impl Default for RecordingSettings {
+impl Default for SimRecordingSettings {
     fn default() -> Self {
         Self {
             mode: "off".to_owned(),
@@ -43,7 +43,7 @@ pub(in crate::sandbox) struct SimLiveInput {
     pub(in crate::sandbox) enabled: bool,
     pub(in crate::sandbox) prefer_low_latency: Option<bool>,
     pub(in crate::sandbox) delete_recording_after_days: Option<u64>,
-    pub(in crate::sandbox) recording: RecordingSettings,
+    pub(in crate::sandbox) recording: SimRecordingSettings,
     pub(in crate::sandbox) stream_key: String,
     pub(in crate::sandbox) playback_key: String,
     pub(in crate::sandbox) publish_secret: String,

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 #[derive(Debug, Default)]
-pub(in crate::sandbox) struct SlidingWindow(VecDeque<Duration>);
+pub(in crate::sandbox) struct QuotaWindow(VecDeque<Duration>);
 
-impl SlidingWindow {
+impl QuotaWindow {
     fn expire(&mut self, now: Duration, span: Duration) {
         while self.0.front().is_some_and(|first| *first + span <= now) {
             self.0.pop_front();
@@ -43,7 +43,7 @@ impl SlidingWindow {
 /// Cloudflare's limit: exceeding it blocks every call for a whole window (`cloudflare-stream.md §1.4`).
 #[derive(Debug, Default)]
 pub(in crate::sandbox) struct BlockingWindow {
-    window: SlidingWindow,
+    window: QuotaWindow,
     blocked_until: Option<Duration>,
 }
 

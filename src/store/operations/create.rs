@@ -5,8 +5,8 @@ use std::slice;
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
+use super::announce::add_outbox;
 use super::bulk::insert_relays;
-use super::outbox::add_outbox;
 use super::parts::{append_journal, recall, remember};
 use crate::store::entities::{id::Id, node, relay};
 use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};

@@ -5,7 +5,7 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::outbox::add_outbox;
+use super::announce::add_outbox;
 use super::parts::{add_cleanup_jobs, add_cost, append_journal, first};
 use crate::store::entities::{id::Id, relay};
 use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};

@@ -5,7 +5,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
-use super::bulk::pieces;
+use super::many_rows::pieces;
 use crate::store::entities::{cleanup_job, cost, idempotency_key, recording, relay_event};
 use crate::store::writer::{Operation, OperationError, Tx};
 use crate::store::{IdempotencyRecord, JournalEntry, LedgerRow, NewCleanupJob};

@@ -9,7 +9,7 @@ use sea_orm::sea_query::{
 };
 use sea_orm::{ConnectionTrait, StatementBuilder, Value};
 
-use super::bulk::{given, pieces, update_from};
+use super::many_rows::{given, pieces, update_from};
 use crate::store::StoreError;
 use crate::store::writer::{OperationError, ProjectedRow, Tx};
 

@@ -2,8 +2,8 @@
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
+use super::announce::add_outbox;
 use super::bulk::update_relays;
-use super::outbox::add_outbox;
 use super::parts::{add_cleanup_jobs, add_cost, append_journal, put_recordings};
 use crate::store::entities::{id::Id, relay, relay_event};
 use crate::store::writer::{Operation, OperationError, ProjectedRow, RelayUpdate, Tx};
