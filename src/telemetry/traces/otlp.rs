@@ -17,8 +17,6 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use super::TRACEPARENT;
-
 const PATIENCE: Duration = Duration::from_secs(10);
 const PATH: &str = "/v1/traces";
 const OURS: &str = "off,relaykeeper=trace";
@@ -75,6 +73,8 @@ impl Exporter {
         }
     }
 }
+
+const TRACEPARENT: &str = "traceparent";
 
 /// Makes `span` a child of the trace in `parent`, a `traceparent`.
 pub(super) fn adopt(span: &Span, parent: &str) {
