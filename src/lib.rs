@@ -2,7 +2,8 @@
 //! stops them, accounts for their cost, and leaves no paid vendor resource behind.
 //!
 //! # Modules
-//! A module may import those further down, as the table in `ARCHITECTURE.md` says; `tests/it/architecture.rs` checks it.
+//! A module imports only modules further down, and of those only what the table in `ARCHITECTURE.md` allows;
+//! `tests/it/architecture.rs` checks the table.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -10,14 +11,14 @@
 //! | [`console`] | The operators' pages below `/admin`: the fleet now, each relay, the history. |
 //! | [`api`] | HTTP: routes, authentication, limits, errors, the OpenAPI document, the event stream, the vendors' webhooks, the page that the egress records. |
 //! | [`actors`] | Runs relays: one actor each, a registry that restarts them, the calls to vendors, cleanup jobs, the janitor, deliveries, ownership in a fleet. |
-//! | [`relay`] | The life of a relay as a pure state machine: an event and the time go in, facts and calls come out. No I/O, no clock, no async. |
 //! | [`vendors`] | The HTTP clients of Agora and Cloudflare, the governors of their rate limits, and the lease that guards each call. |
 //! | [`store`] | The database, SQLite or PostgreSQL, and all SQL. The schema is in the crate `migration`. |
+//! | [`relay`] | The life of a relay as a pure state machine: an event and the time go in, facts, calls and messages to the marketplace come out. No I/O, no clock, no async. |
 //! | [`telemetry`] | Logs, traces, and the table of metrics. |
 //! | [`config`] | The settings: read, checked, and explained where they are wrong. |
-//! | `sandbox` | Both vendors, simulated over HTTP. It imports no other module, so that it is a second reading of the vendors' documents. |
+//! | `sandbox` | Both vendors, simulated over HTTP; only with the feature `sandbox`, which is on by default. It imports no other module, so that it is a second reading of the vendors' documents. |
 //!
-//! The binary (`src/cli`) is one file per command on top of all of them.
+//! The binary (`src/main.rs`, `src/cli`) has one file or folder per command, on top of all of them.
 //!
 //! # Where to begin reading
 //! 1. `relay/phase.rs`: the phases and the table of transitions.

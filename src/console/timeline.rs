@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vendors_notification_is_a_webhook_on_the_picture() {
+    fn a_vendors_notification_is_a_webhook_on_the_timeline() {
         let notified = json!({"fact": "notified", "hint": {"event": "seller_left"}});
         let journal = [
             entry(1, 0, "live", json!({})),
@@ -225,7 +225,7 @@ mod tests {
             .events
             .iter()
             .find(|event| event.row == TimelineRow::Messages);
-        assert!(event.unwrap().title.contains("the seller has left"));
+        assert!(event.unwrap().title.contains("the seller left"));
     }
 
     #[test]
