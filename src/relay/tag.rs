@@ -15,8 +15,8 @@ pub struct Namespace {
     pub database: String,
 }
 
-/// `{deployment}_{database}_{relay}_{attempt}`: at most 64 of `[a-z0-9_-]`, the limit of a converter's name (`agora.md
-/// §4.2`).
+/// `{deployment}_{database}_{relay}_{attempt}`: at most 64 of `[a-z0-9_-]`, the limit of a converter's name
+/// (`agora.md §4.2`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ResourceTag {
     /// Deployment and database.
