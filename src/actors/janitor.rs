@@ -50,6 +50,7 @@ pub enum SweepError {
 pub enum FindingKind {
     /// A Cloudflare ingest.
     #[serde(rename = "live_input")]
+    #[strum(serialize = "live_input")]
     Ingest,
     /// An Agora Media Push converter.
     Converter,
@@ -68,6 +69,7 @@ pub enum FindingVerdict {
     Owned,
     /// A cleanup job names it.
     #[serde(rename = "owed")]
+    #[strum(serialize = "owed")]
     Cleanup,
     /// Its relay's settings keep it.
     Retained,

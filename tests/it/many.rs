@@ -32,7 +32,7 @@ fn copy(of: &StoredRelay, number: u32, epoch: i64) -> NewRelay {
     spec["relay_id"] = json!(row.id);
     spec["channel_id"] = json!(row.channel_id);
     spec["channel_name"] = json!(row.channel_name);
-    row.state["live_input"]["uid"] = json!(input);
+    row.state["ingest"]["uid"] = json!(input);
     // It went live long ago: its time limit passed while no process ran.
     row.state["live_at"] = json!("2020-01-01T00:00:00Z");
     NewRelay {

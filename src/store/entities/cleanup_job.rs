@@ -58,7 +58,7 @@ impl TryFrom<Model> for OpenCleanupJob {
                 channel_id: model.channel_id,
                 kind: model.kind,
                 target: model.target,
-                data: from_text(&model.data, "cleanup jobs.data")?,
+                data: from_text(&model.data, "cleanup_jobs.data")?,
                 created_at: model.created_at,
                 next_attempt_at: model.next_attempt_at,
                 expires_at: model.expires_at,

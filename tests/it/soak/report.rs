@@ -323,7 +323,7 @@ mod tests {
             |run| run.left.live_inputs.push("an input".into()),
             |run| run.left.egresses.push("an egress".into()),
             |run| run.left.cut_off.push("an egress without a row".into()),
-            |run| run.cleanup.open.push("delete_video a video".into()),
+            |run| run.cleanup.open.push("delete_recording a recording".into()),
             |run| run.ledger.wrong.push("a relay has no row".into()),
             |run| run.processes.crashed.push("process 2".into()),
             |run| {
