@@ -238,7 +238,7 @@ async fn with_few_files_idle_callers_do_not_stop_a_start_and_the_log_says_so() {
     service.come_down(42).await;
     drop(idle);
     let log = running.program.log();
-    assert!(log.contains("the limit of open files is too low"), "{log}");
+    assert!(log.contains("open file limit too low"), "{log}");
     assert!(!log.contains("Too many open files"), "{log}");
 }
 
