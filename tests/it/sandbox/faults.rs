@@ -148,9 +148,9 @@ fn a_fault_is_written_as_text_for_every_call() {
         ),
         ("customer.views=melt", "`melt` is not a kind"),
         ("customer.views", "CALL=KIND"),
-        ("customer.views=hang,times=x", "no whole number"),
-        ("customer.views=page:99", "no HTTP status"),
-        ("customer.views=code:400", "no whole number"),
+        ("customer.views=hang,times=x", "is not a whole number"),
+        ("customer.views=page:99", "is not an HTTP status"),
+        ("customer.views=code:400", "is not a whole number"),
     ] {
         let error = text.parse::<VendorFault>().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
