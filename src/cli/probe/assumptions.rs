@@ -40,7 +40,7 @@ pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
     ),
     (
         "cf-manifest",
-        "the manifest of a live input without a broadcast is none",
+        "a live input without a broadcast has no manifest",
     ),
     (
         "cf-rotate",
