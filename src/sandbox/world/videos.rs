@@ -77,7 +77,11 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &SimVideo) -> Value
     body
 }
 
+/// The shortest recording: one frame. None is empty (`cloudflare-stream.md §4.3`).
+const FRAME_MILLIS: u32 = 33;
+
 /// A video's length in seconds, rounded to milliseconds so that every poll reports the same number.
 pub(in crate::sandbox) fn duration_seconds_of(length: Duration) -> f64 {
-    f64::from(u32::try_from(length.as_millis()).unwrap_or(u32::MAX)) / 1000.0
+    let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
+    f64::from(millis.max(FRAME_MILLIS)) / 1000.0
 }
