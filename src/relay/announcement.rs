@@ -1,5 +1,3 @@
-//! The messages that a relay sends to the marketplace.
-
 use serde::{Deserialize, Serialize};
 
 /// A message to the marketplace.

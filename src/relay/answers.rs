@@ -19,7 +19,7 @@ use super::phase::{IllegalTransition, Phase};
 use super::step::{Ignored, Step};
 use super::volatile::Lane;
 
-/// After credentials were refused.
+/// Minimum wait after refused credentials.
 const MIN_REFUSED_WAIT: Duration = Duration::from_secs(1);
 
 /// When to retry with a new name: at once, then with a growing wait.
@@ -36,7 +36,6 @@ fn retry_renamed(
 }
 
 impl Relay {
-    /// `None` if the call is no longer in flight.
     fn take_in_flight(&mut self, action: ActionId) -> Option<(Lane, Call)> {
         Lane::iter().find_map(|lane| {
             let in_flight = &mut self.volatile.lane_mut(lane).in_flight;
@@ -138,8 +137,8 @@ impl Relay {
         }
     }
 
-    /// Lets deadlines fire again. A watched relay needs an answer about the feed or the seller, with no poll in flight:
-    /// the feed's comes first and cannot tell that the seller is back.
+    /// Lets deadlines fire again. A watched relay needs an answer about feed or seller, and no poll in flight: the
+    /// feed's comes first and cannot tell that the seller is back.
     fn release_hold(&mut self, lane: Lane) {
         let seen =
             matches!(lane, Lane::FeedPoll | Lane::HostsPoll) || !self.durable.phase.is_watched();
@@ -202,8 +201,8 @@ impl Relay {
         poll.min(Duration::from_secs(1))
     }
 
-    /// Whether a failed call is retried. Vendors sometimes refuse valid credentials, so that ends only a relay in
-    /// `provisioning`, after two refusals in a row. Otherwise a deadline decides.
+    /// Whether a failed call is retried. Vendors sometimes refuse valid credentials: two refusals in a row end a relay
+    /// in `provisioning`; later, a deadline decides.
     fn will_retry(&mut self, lane: Lane, call: &Call, class: Class) -> bool {
         if self.durable.phase.is_watched() && self.serves_a_replacement(call) {
             return true;

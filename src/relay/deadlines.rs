@@ -12,33 +12,24 @@ use super::state::{EgressStage, RecordingState};
 use super::step::Step;
 use super::{Presence, Relay};
 
-/// What is still open then becomes a cleanup job.
+/// After `stopping` took this long, what is still open becomes a cleanup job.
 const STOPPING_PATIENCE: TimeDelta = TimeDelta::seconds(30);
 /// How long the last poll before `live_timeout` may take.
 const LAST_POLL: TimeDelta = TimeDelta::seconds(5);
-/// How often an egress is replaced.
 pub(super) const MAX_REPLACEMENTS: u32 = 2;
-/// When a missing recording is searched for again.
+/// Until a missing recording is searched for again.
 const LATE_RECORDING: TimeDelta = TimeDelta::hours(1);
-/// When that search expires.
+/// Until that search is given up.
 const LATE_RECORDING_LIMIT: TimeDelta = TimeDelta::hours(25);
 
-/// What should have happened before a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deadline {
-    /// The egress is accepted.
     Provisioning,
-    /// The relay is live.
     Live,
-    /// The relay has ended.
     MaxDuration,
-    /// The seller is back.
     SellerAway,
-    /// The feed is back.
     FeedGone,
-    /// Egress and ingest are down.
     Stopping,
-    /// The recordings are found.
     Recordings,
 }
 
@@ -101,7 +92,6 @@ impl Relay {
         }
     }
 
-    /// Acts on the earliest deadline, unless deadlines wait for a poll.
     pub(super) fn act_on_deadlines(
         &mut self,
         step: &mut Step,
@@ -135,7 +125,7 @@ impl Relay {
         }
     }
 
-    /// Polls once more, so that the outcome has evidence, then ends the relay.
+    /// Polls once more for the outcome's evidence, then ends the relay.
     fn live_timeout(
         &mut self,
         step: &mut Step,
@@ -197,7 +187,6 @@ impl Relay {
         self.end(step, outcome, now)
     }
 
-    /// The last readings.
     pub(super) fn observations(&self, now: DateTime<Utc>) -> Detail {
         let egress = match self.volatile.last_egress {
             Some(EgressReading::Publishing) => Some("publishing"),

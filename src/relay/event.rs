@@ -1,5 +1,3 @@
-//! The inputs of a relay.
-
 use serde::{Deserialize, Serialize};
 
 use super::action::ActionId;

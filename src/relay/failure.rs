@@ -65,7 +65,7 @@ pub struct Failure {
     pub retry_after_ms: Option<u64>,
 }
 
-/// A journal may hold any number.
+/// A stored failure may ask for any wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 impl Failure {
@@ -76,14 +76,14 @@ impl Failure {
         Some(asked.min(LONGEST_WAIT))
     }
 
-    /// Whether the call never left: no permit before the deadline.
+    /// Whether the call was not sent: our governor gave no permit in time.
     #[must_use]
     pub fn is_own_budget(&self) -> bool {
         self.class == Class::RateLimited && self.status.is_none()
     }
 }
 
-/// 0 to 999 thousandths, which spread retries and polls. Drawn outside, so that the core is deterministic.
+/// 0 to 999 thousandths, to spread retries and polls. Drawn outside, so that the core is deterministic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jitter(u16);
 

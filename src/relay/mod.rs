@@ -1,14 +1,11 @@
 //! The life cycle of a relay, as a pure state machine: no clock, no network, no database, no secrets.
 //!
-//! Start with [`Phase`] and [`TRANSITIONS`]. [`Durable`] is the state that survives a crash: the sum of the [`Fact`]s
-//! in the journal. [`Relay::handle`] takes an [`Event`] and returns a [`Step`]: facts to store first, then [`Action`]s
-//! to carry out. Their results come back as events.
-//!
-//! The planner derives the next calls from the state, so a first attempt, a retry and a recovery follow the same rules.
-//! Readings are volatile: a poll that changes nothing durable writes nothing.
+//! [`Relay::handle`] takes an [`Event`] and returns a [`Step`]: facts to store first, then [`Action`]s to carry out,
+//! whose results come back as events. The [`Durable`] state is the sum of the facts. Readings are volatile: a poll that
+//! changes nothing durable writes nothing.
 //!
 //! A failed call may still have been carried out: it is *in doubt* until a repeat is answered. Every call that must not
-//! happen twice can be repeated safely: it bears the same key, the same resource and body, or the same name.
+//! happen twice can be repeated: it bears the same key, the same resource and body, or the same name.
 
 mod action;
 mod announcement;
@@ -62,7 +59,7 @@ const LATE_WAKE: TimeDelta = TimeDelta::seconds(30);
 /// How long deadlines wait for a poll after a recovery or a late wake-up.
 const DEADLINE_HOLD: TimeDelta = TimeDelta::seconds(15);
 
-/// One relay: its durable state and its volatile state.
+/// A relay's durable and volatile state.
 #[derive(Debug, Clone)]
 pub struct Relay {
     durable: Arc<Durable>,
@@ -71,9 +68,6 @@ pub struct Relay {
 
 impl Relay {
     /// Creates a relay. Its first step stores the request.
-    ///
-    /// # Errors
-    /// See [`Relay::handle`].
     pub fn request(spec: Spec, incarnation: u32) -> Result<(Self, Step), IllegalTransition> {
         let now = spec.requested_at;
         let mut relay = Self::load(Durable::new(spec), incarnation);
@@ -214,7 +208,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Whether no vendor was asked to create anything. A call in flight may have reached its vendor.
+    /// Whether no vendor was asked to create anything. A call in flight may have reached one.
     fn is_untried(&self) -> bool {
         let volatile = &self.volatile;
         self.durable.phase == Phase::Provisioning

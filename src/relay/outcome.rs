@@ -1,11 +1,9 @@
-//! Why a relay ended.
-
 use serde::{Deserialize, Serialize};
 
 use super::failure::{Class, Failure};
 use super::phase::Phase;
 
-/// Why a relay ended: a closed list.
+/// Why a relay ended.
 #[derive(
     Debug,
     Clone,

@@ -14,7 +14,7 @@ const EAGER_INTERVAL: Duration = Duration::from_millis(500);
 const AFTER_ACCEPTANCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(30)];
 
 impl Relay {
-    /// Sets the minimum poll intervals. A poll that is due already stays so.
+    /// Sets the minimum poll intervals. A due poll stays due.
     pub fn set_pace(&mut self, pace: Pace) {
         self.volatile.pace = pace;
     }
@@ -60,8 +60,8 @@ impl Relay {
         regular.max(self.floor().egress)
     }
 
-    /// Brings a poll forward. Hints may come in any number, so their polls keep a distance; for recordings a full
-    /// interval, as each poll spends the API's rate budget.
+    /// Brings a poll forward. As hints may come in any number, their polls keep a distance: for recordings a full
+    /// interval, because each spends the API's rate budget.
     pub(super) fn poll_on_hint(&mut self, lane: Lane, now: DateTime<Utc>) {
         let (floor, poll) = (self.floor(), self.durable.spec.timing.poll_interval);
         let eager = EAGER_INTERVAL.min(poll / 5);
@@ -103,8 +103,8 @@ impl Relay {
         early.map_or(regular, |early| early.max(self.floor().egress).min(regular))
     }
 
-    /// After an answer, moves the next poll by up to a quarter of its interval, so that live relays that started
-    /// together drift apart. A poll brought forward stays so.
+    /// Moves the next poll by up to a quarter of its interval, so that live relays that started together drift apart. A
+    /// poll that was brought forward stays so.
     pub(super) fn spread_next(&mut self, lane: Lane, now: DateTime<Utc>) {
         if self.durable.phase != Phase::Live {
             return;
@@ -133,7 +133,7 @@ impl Relay {
         self.volatile.hosts_poll.due = Some(spread(hosts));
     }
 
-    /// Spreads the first polls after a recovery, perhaps of thousands of relays, over an interval in which all fit. One
+    /// Spreads the first polls after a recovery of perhaps thousands of relays over an interval in which all fit. A relay
     /// close to a deadline polls earlier.
     pub(super) fn spread_recovered(&mut self, now: DateTime<Utc>) {
         let jitter = self.volatile.jitter;

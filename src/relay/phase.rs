@@ -81,9 +81,6 @@ pub struct IllegalTransition {
 
 impl Phase {
     /// The next phase.
-    ///
-    /// # Errors
-    /// [`IllegalTransition`] if the table has no such row.
     pub fn after(self, by: Move) -> Result<Phase, IllegalTransition> {
         TRANSITIONS
             .iter()
@@ -92,7 +89,7 @@ impl Phase {
             .ok_or(IllegalTransition { from: self, by })
     }
 
-    /// Whether the relay holds its channel's slot: the channel's next relay cannot start.
+    /// Whether the relay holds its channel's slot, so that the next cannot start.
     #[must_use]
     pub fn holds_slot(self) -> bool {
         match self {

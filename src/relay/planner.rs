@@ -1,4 +1,5 @@
-//! The planner: derives the next call of each lane from the state alone.
+//! The planner: derives the next call of each lane from the state alone, so a first attempt, a retry and a recovery
+//! follow the same rules.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,7 +14,7 @@ use super::volatile::Lane;
 const RESOURCE_FRESH: TimeDelta = TimeDelta::milliseconds(1500);
 /// A resource lives 5 minutes (`agora.md §2.3`), less a margin.
 const RESOURCE_LIFE: TimeDelta = TimeDelta::seconds(270);
-/// After this many failures, a start gets a new resource.
+/// Failed starts until the next gets a new resource.
 const STARTS_PER_RESOURCE: u32 = 3;
 /// `Idempotency-Key` expires 6 h after creation (`cloudflare-stream.md §2.3`).
 const IDEMPOTENCY_KEY_LIFE: TimeDelta = TimeDelta::hours(6);
@@ -168,7 +169,7 @@ impl Relay {
         Some((call, wait))
     }
 
-    /// Repeats a start in doubt. The repeat finds out what happened.
+    /// Repeats a start in doubt, to find out what happened.
     fn repeat_start(&self, egress: &Egress, now: DateTime<Utc>) -> Option<Call> {
         let attempt = egress.attempt;
         let ingest = self.durable.ingest.uid.clone()?;
@@ -178,8 +179,7 @@ impl Relay {
         let alive = egress
             .acquired_at
             .is_some_and(|at| now - at <= RESOURCE_LIFE);
-        // While stopping, or with a known session, the repeat only finds the egress's resource. A new resource would
-        // hide it.
+        // While stopping, or with a known session, the repeat looks for the egress's resource: a new one would hide it.
         let same_resource = self.durable.phase == Phase::Stopping
             || egress.sid.is_some()
             || self.volatile.egress.failures < STARTS_PER_RESOURCE;

@@ -1,4 +1,4 @@
-//! Whether the seller is in the channel. The feed cannot tell: the egress pushes a page or a canvas in either case.
+//! Presence of the seller. The feed cannot tell it: the egress pushes a page or a canvas in either case.
 
 use std::time::Duration;
 
@@ -19,7 +19,6 @@ pub enum Presence {
 /// How long a page's report is valid. Its heartbeat is 30 s.
 const PAGE_FRESH: Duration = Duration::from_secs(45);
 
-/// The last report of each source.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PresenceReports {
     page: Option<(DateTime<Utc>, bool)>,
@@ -29,7 +28,6 @@ pub(super) struct PresenceReports {
 }
 
 impl PresenceReports {
-    /// A reading of the hosts is valid for more than three of the longest poll intervals.
     pub(super) fn new(longest_interval: Duration) -> Self {
         Self {
             hosts_fresh: longest_interval * 3 + Duration::from_secs(10),
@@ -67,7 +65,7 @@ impl PresenceReports {
         self.page.map(|(at, _)| at + PAGE_FRESH)
     }
 
-    /// The best source with a valid report decides.
+    /// The page's report decides while it is valid, then the hosts'.
     pub(super) fn now(&self, now: DateTime<Utc>) -> Presence {
         let fresh = |word: Option<(DateTime<Utc>, bool)>, holds: Duration| {
             word.filter(|(at, _)| {

@@ -21,7 +21,7 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<(), IllegalTransition> {
         let learnt = self.durable.open_egress().filter(|egress| {
-            // With several possible resources, only the answer to a start tells which one it runs on.
+            // With several possible resources, only the answer to a start tells which it runs on.
             egress.stage == EgressStage::Starting
                 && egress.earlier_resources.is_empty()
                 && self.volatile.egress.in_flight.is_none()
@@ -107,7 +107,6 @@ impl Relay {
         Ok(())
     }
 
-    /// `None` if the relay never went live and left no recording.
     fn cost(&self, now: DateTime<Utc>) -> Option<Cost> {
         let durable = &self.durable;
         if durable.live_at.is_none() && durable.recordings.is_empty() {
@@ -129,7 +128,6 @@ impl Relay {
         ))
     }
 
-    /// After the timeout of `stopping`.
     pub(super) fn defer_what_is_open(
         &mut self,
         step: &mut Step,
@@ -151,7 +149,6 @@ impl Relay {
         }
     }
 
-    /// Turns the open egress into cleanup jobs.
     pub(super) fn defer_egress(
         &mut self,
         step: &mut Step,
@@ -164,8 +161,7 @@ impl Relay {
         Ok(())
     }
 
-    /// The egress's cleanup jobs and their expiry. If its session is a guess, a second job covers another egress of the
-    /// same name.
+    /// Cleanup jobs and their expiry. If the session is a guess, a second job covers another egress of the same name.
     pub(super) fn egress_cleanup_jobs(&self) -> Vec<(Cleanup, Option<DateTime<Utc>>)> {
         let egress = self.durable.egress.as_ref();
         let Some((cleanup, expires)) =
@@ -226,8 +222,7 @@ impl Relay {
         }
     }
 
-    /// When to check again after a 404: Agora may be moving the egress (`agora.md §8.1`). A quarter of the back-off, 30
-    /// s by default.
+    /// When to check again after a 404, as Agora may be moving the egress (`agora.md §8.1`): 30 s by default.
     pub(super) fn recheck_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let waits = &self.durable.spec.timing.not_found_backoff;
         now + waits.iter().sum::<Duration>() / 4

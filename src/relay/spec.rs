@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::cost::Prices;
 use super::tag::{Namespace, ResourceTag};
 
-/// Durations as whole milliseconds.
 mod millis {
     use std::time::Duration;
 
@@ -31,7 +30,6 @@ mod millis {
     }
 }
 
-/// Lists of durations as whole milliseconds.
 mod millis_list {
     use std::time::Duration;
 

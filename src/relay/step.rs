@@ -1,5 +1,3 @@
-//! The result of an event.
-
 use super::action::Action;
 use super::announcement::Announcement;
 use super::cleanup_job::CleanupJob;

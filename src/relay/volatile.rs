@@ -74,7 +74,7 @@ pub(super) struct FeedWatch {
     pub(super) bad_since: Option<DateTime<Utc>>,
     /// From a hint: one bad reading is enough.
     pub(super) reported_gone: bool,
-    /// From a hint, with the platform's reason: one bad reading is enough.
+    /// The same, with the platform's reason.
     pub(super) reported_error: Option<String>,
     /// After a hint about a connect, the end of short poll intervals.
     pub(super) eager_until: Option<DateTime<Utc>>,
@@ -104,7 +104,7 @@ pub(super) struct Volatile {
     pub(super) recordings_poll: LaneState,
     /// The resource for the next egress, and when it was acquired.
     pub(super) acquired: Option<(String, DateTime<Utc>)>,
-    /// The resource was acquired before the ingest was ready. The next one waits for it.
+    /// The resource was acquired before the ingest was ready; the next waits for it.
     pub(super) acquired_early: bool,
     /// The next start needs a new resource.
     pub(super) reacquire: bool,
@@ -112,13 +112,10 @@ pub(super) struct Volatile {
     pub(super) resources_refused: u32,
     /// Consecutive idempotency keys of a deleted ingest.
     pub(super) keys_refused: u32,
-    /// The creation may have been carried out.
     pub(super) ingest_in_doubt: bool,
-    /// The start may have been carried out.
     pub(super) egress_in_doubt: bool,
     /// The repeat of a start in doubt was refused.
     pub(super) start_poll_refused: bool,
-    /// The egress of the channel's previous relay is down.
     pub(super) predecessor_down: bool,
     /// A vendor may have created something. An acquired resource does not count: it expires.
     pub(super) reached_vendor: bool,
@@ -143,7 +140,6 @@ pub(super) struct Volatile {
     pub(super) pace: Pace,
     /// Spreads the next polls; replaced by each answer.
     pub(super) jitter: Jitter,
-    /// How long the last poll before `live_timeout` is waited for.
     pub(super) last_poll_until: Option<DateTime<Utc>>,
 }
 

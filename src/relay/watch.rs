@@ -136,7 +136,7 @@ impl Relay {
         since + self.durable.spec.timing.poll_interval * 4 / 5 <= now
     }
 
-    /// A gap of three intervals starts a new row: failed polls are no readings.
+    /// The first of consecutive readings. A gap of three intervals starts anew: failed polls are no readings.
     fn first_of_row(&self, first: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
         let timing = &self.durable.spec.timing;
         let silence = timing.poll_interval.max(timing.live_check_interval) * 3;
@@ -251,7 +251,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Goes live if buyers can watch: the feed streams, the manifest exists, and the seller is not known to be away.
+    /// Goes live if the feed streams, the manifest exists, and the seller is not known to be away.
     pub(super) fn go_live_if_watchable(
         &mut self,
         step: &mut Step,
@@ -378,7 +378,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Whether this is the label of the open egress, whose session is unknown.
+    /// Whether this is the label of the open egress, and its session is unknown.
     fn lacks_sid_of(&self, cname: &str) -> bool {
         let nameless = |egress: &&Egress| {
             egress.sid.is_none() && self.durable.spec.tag(egress.attempt).to_string() == cname

@@ -47,8 +47,8 @@ impl Relay {
                     && failure.class == Class::Rejected
                     && matches!(call, Call::StartEgress { .. });
                 if is_poll && !std::mem::replace(&mut self.volatile.start_poll_refused, true) {
-                    // The resource is used up, and its egress may be gone: a start on another resource tells. A second
-                    // refusal ends the relay.
+                    // The resource is used up, and its egress may be gone: a start on another resource tells. Another refusal
+                    // ends the relay.
                     self.volatile.reacquire = true;
                     return Ok(());
                 }
@@ -119,7 +119,6 @@ impl Relay {
         Ok(())
     }
 
-    /// Schedules the first polls.
     pub(in crate::relay) fn accepted(
         &mut self,
         step: &mut Step,

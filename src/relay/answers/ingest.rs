@@ -13,7 +13,7 @@ use crate::relay::phase::{IllegalTransition, Phase};
 use crate::relay::state::IngestStage;
 use crate::relay::step::Step;
 
-/// Then the deletion becomes a cleanup job.
+/// The deletion then becomes a cleanup job.
 const MAX_DELETE_TRIES: u32 = 3;
 
 impl Relay {

@@ -79,7 +79,6 @@ impl Relay {
         Ok(())
     }
 
-    /// Recordings found after the search was over.
     pub(in crate::relay) fn late_recordings(
         &mut self,
         step: &mut Step,
