@@ -1,5 +1,5 @@
-//! Alarms: one row for each condition that needs an operator, deleted when the condition ends. Each node raises and clears
-//! its own; the leader those that all nodes share, and it clears the alarms of nodes that left.
+//! Alarms: one row for each condition that needs an operator, deleted when the condition ends. Each node raises its own; the leader
+//! raises those that all nodes share, and clears those of nodes that left.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +46,6 @@ pub enum AlarmCode {
     WebhookEndpoint,
 }
 
-/// What alarms need of the janitor's last pass.
 #[derive(Debug, Default)]
 pub(super) struct LastSweep(Mutex<SweepSummary>);
 
@@ -78,7 +77,6 @@ type Causes = BTreeMap<(AlarmCode, String), String>;
 /// The `node` of alarms that all nodes share.
 const ALL: &str = "";
 
-/// Updates the alarms that all nodes share; runs on the leader.
 pub(super) async fn watch_forever(shared: Arc<Shared>) {
     loop {
         let watched = async {

@@ -1,5 +1,5 @@
-//! Translates a relay's calls into vendor requests, and the vendors' answers into the relay's. Secrets stop here: an ingest's
-//! stream key stays in memory and is read from the platform again after a restart.
+//! Translates a relay's calls into vendor requests, and the answers back. Secrets stop here: the stream key is kept in memory
+//! only, and read from the platform again after a restart.
 
 mod egress;
 mod ingest;
@@ -50,10 +50,7 @@ pub struct VendorClients {
 }
 
 impl VendorClients {
-    /// The clients call only while `lease` is held. Calls run on `runtime`.
-    ///
-    /// # Errors
-    /// Invalid settings.
+    /// Fails on invalid settings. The clients call only while `lease` is held; relays' calls run on `runtime`.
     pub fn new(
         settings: Arc<Settings>,
         runtime: tokio::runtime::Handle,
@@ -110,18 +107,17 @@ impl VendorCalls {
         &self.in_flight
     }
 
-    /// Whether the actor has stopped, or another node owns the relay.
     pub(super) fn is_closed(&self) -> bool {
         self.in_flight.is_closed()
     }
 
-    /// Refuses further calls and cancels those in flight. Their outcome is unknown; the next owner must look it up.
+    /// Refuses further calls and cancels those in flight. The next owner looks up their outcome.
     pub(super) fn abandon(&self) {
         self.in_flight.close();
         self.cancel.cancel();
     }
 
-    /// Refuses further calls, waits up to `limit` for those in flight, then cancels them.
+    /// Refuses further calls, and cancels those still in flight after `limit`.
     pub(super) async fn wind_up(&self, limit: Duration) {
         self.in_flight.close();
         let _ = tokio::time::timeout(limit, self.in_flight.wait()).await;
@@ -237,8 +233,7 @@ pub(super) fn permit_request(priority: Priority) -> governor::PermitRequest {
     governor::PermitRequest::within(priority, PATIENCE)
 }
 
-/// A start's permit is useless after the provisioning timeout. While the relay is stopping, a start's call only looks up a
-/// lost answer, with the priority of a stop.
+/// A permit is useless after the provisioning timeout. While the relay is stopping, the call only looks up a lost answer.
 fn start_permit_request(durable: &Durable) -> governor::PermitRequest {
     match durable.phase {
         Phase::Stopping => permit_request(Priority::Stop),
@@ -281,7 +276,6 @@ fn unexpected(call: &str, message: &str) -> Failure {
     }
 }
 
-/// A call that panicked: its effect is unknown.
 fn fault(call: &str) -> Failure {
     Failure {
         vendor: "relaykeeper".into(),

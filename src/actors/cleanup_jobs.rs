@@ -339,7 +339,7 @@ async fn record_late_recordings(
         .relay(relay_id)
         .await
         .map_err(|error| broken(error.to_string()))?;
-    // It polls for itself.
+    // An unfinished relay polls for itself.
     let Some(stored) = stored.filter(|stored| stored.row.ended_at.is_some()) else {
         return Ok(());
     };

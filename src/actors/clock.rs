@@ -106,7 +106,7 @@ impl ProcessClock {
         wall_now()
     }
 
-    /// The time for scheduled work: setting the wall clock back delays nothing.
+    /// Setting the wall clock back delays nothing.
     pub(super) fn due(&self) -> DateTime<Utc> {
         self.detector.lock().due(self.steady.now(), wall_now())
     }
@@ -128,7 +128,6 @@ impl ProcessClock {
         }
     }
 
-    /// The last step, if it is less than an hour old.
     pub(super) fn step(&self) -> Option<ClockStep> {
         self.detector
             .lock()

@@ -160,7 +160,6 @@ struct CrashPlan {
     reached: Mutex<HashMap<CrashPoint, u32>>,
 }
 
-/// Marks a crash point.
 pub(super) fn point(point: CrashPoint) {
     let Some(plan) = &*PLAN else { return };
     let times = {

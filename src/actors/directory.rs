@@ -145,7 +145,6 @@ impl Directory {
         self.poller_counts.changed(Some(&before), Some(&snapshot));
     }
 
-    /// The number of relays per kind of poll.
     pub(super) fn poller_counts(&self) -> &PollerCounts {
         &self.poller_counts
     }

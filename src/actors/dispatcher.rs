@@ -1,5 +1,5 @@
-//! Signs the outbox's messages and posts them to the marketplace's endpoint, at least once, in order for each channel. After a
-//! crash the next process may send a message again, with the same id and body.
+//! Posts the outbox's messages to the marketplace's endpoint: at least once, in order for each channel. A repeated message has
+//! the same id and body.
 
 mod address;
 mod backoff;
@@ -25,7 +25,6 @@ const POLL_EVERY: Duration = Duration::from_millis(500);
 /// The interval of tries while the endpoint counts as disabled.
 const PROBE_EVERY: Duration = Duration::from_secs(3600);
 
-/// Delivers due messages; returns at once without an endpoint.
 pub(super) async fn deliver_forever(shared: Arc<Shared>) {
     let endpoint = match Endpoint::of(&shared.settings.webhooks) {
         Ok(Some(endpoint)) => Arc::new(endpoint),

@@ -1,7 +1,4 @@
 //! This process as a node of a fleet on one PostgreSQL. Each round reads the fleet's state anew; NOTIFY only saves time.
-//!
-//! The lease that guards vendor calls (`vendors::lease`) counts from when a renewal was sent, by this process's clock: it
-//! expires here first, then in the database.
 
 mod balance;
 pub(super) mod peer_messages;
@@ -56,13 +53,11 @@ pub(super) struct NodeSession {
     listening_since: Instant,
     /// When the unanswered ping to itself was sent.
     pinged: Option<Instant>,
-    /// Whether NOTIFY reaches this node.
     listen_works: bool,
     reconciled_at: Instant,
 }
 
 impl NodeSession {
-    /// Joins the fleet and claims this node's share.
     pub(super) async fn join(shared: Arc<Shared>) -> Result<Self, StoreError> {
         let lease = shared.settings.fleet.lease;
         let sent = LeaseInstant::now();
@@ -226,7 +221,6 @@ impl NodeSession {
         Ok(())
     }
 
-    /// Becomes the leader if there is none; stops leading if another node does.
     async fn take_leadership(&mut self, fleet: &Fleet) -> Result<(), StoreError> {
         let has_one = fleet.nodes.iter().any(|node| node.epoch == fleet.leader);
         let seen = fleet.leader;
@@ -270,7 +264,6 @@ impl NodeSession {
     }
 }
 
-/// Cancels work that hangs, and replaces the connections.
 async fn in_time(
     store: &Store,
     work: impl Future<Output = Result<(), StoreError>>,

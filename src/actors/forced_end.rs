@@ -96,7 +96,6 @@ fn expires(
     matches!(cleanup, Cleanup::UnknownEgress { .. }).then(|| now + hours)
 }
 
-/// The cost of the observed time live.
 fn cost(shared: &Shared, row: &RelayRow, now: DateTime<Utc>) -> Option<Cost> {
     let until = row.stopped_at.unwrap_or(now);
     let seconds = |from: DateTime<Utc>| u64::try_from((until - from).num_seconds()).unwrap_or(0);

@@ -1,5 +1,4 @@
-//! Deletes orphans: vendors' objects with our tag that no unfinished relay owns and no cleanup job names. Foreign tags are only
-//! counted. Purges expired rows too.
+//! Deletes orphans: vendors' objects with our tag that no unfinished relay owns and no cleanup job names. Purges expired rows too.
 
 use std::sync::Arc;
 
@@ -181,7 +180,7 @@ async fn purge_all(shared: &Shared) {
     }
 }
 
-/// Makes one pass. `database` names a lost database whose tags are swept instead of our own.
+/// `database`: a lost database whose tags are swept instead of our own.
 pub(super) async fn sweep(
     shared: &Shared,
     database: Option<&str>,
@@ -265,7 +264,6 @@ async fn sweep_converters(
 ) -> Result<(), SweepError> {
     let media_push = shared.vendors.agora.media_push();
     let list = match media_push.list(permit_request(Priority::Janitor)).await {
-        // Not enabled for this project (403 or 404).
         Err(error) if is_not_enabled(&error) => return Ok(()),
         list => list?,
     };
@@ -329,7 +327,7 @@ async fn judge(
         return Ok(FindingVerdict::Young);
     }
     if shared.owner().as_ref() != Some(owner) {
-        // A lost database can say no more about its tag.
+        // The owner is a lost database: nothing more is known.
         return Ok(FindingVerdict::Orphan);
     }
     if shared.directory.get(tag.relay).is_some() {
@@ -366,10 +364,7 @@ async fn region_of(shared: &Shared, tag: &ResourceTag) -> Result<String, SweepEr
     Ok(region.unwrap_or_else(|| shared.settings.agora.media_push.region.clone()))
 }
 
-/// Makes one pass without a service. Ownership comes from the database, so unfinished relays are safe.
-///
-/// # Errors
-/// The database or a vendor failed.
+/// Makes one pass without a service. The database knows the owners, so unfinished relays are safe.
 pub async fn sweep_once(
     settings: Settings,
     database: Option<&str>,

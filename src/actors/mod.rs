@@ -1,6 +1,4 @@
-//! Runs relays: the registry, one supervised actor per relay, the janitor, and the directory of snapshots.
-//!
-//! An actor passes each event to the core, stores the change, and then makes the calls.
+//! Runs relays. An actor passes each event to the core, stores the change, and only then makes the calls.
 
 mod alarms;
 mod calls;

@@ -40,10 +40,7 @@ impl NodeRunner {
         Self { shared, migrated }
     }
 
-    /// Runs relays whenever it may, until `end` returns.
-    ///
-    /// # Errors
-    /// [`TakenOver`], when another process took the database before `end` returned.
+    /// Runs relays whenever it may, until `end` returns or another process took over the database.
     pub async fn run_until(self, end: impl Future<Output = ()>) -> Result<(), TakenOver> {
         let mut watch = JoinSet::new();
         watch.spawn(watch_database(self.shared.clone()));
@@ -80,7 +77,7 @@ impl NodeRunner {
         held
     }
 
-    /// Returns when another process took an epoch: the lock was lost, e.g. its file was removed. All saves are fenced then.
+    /// Returns when another process took an epoch: the lock was lost, e.g. its file was removed. Saves are fenced then.
     async fn wait_until_taken_over(&self) {
         loop {
             tokio::time::sleep(CHECK_EVERY).await;
@@ -189,7 +186,6 @@ impl NodeRunner {
         shared.store.each_unfinished(loaded).await?;
         let unfinished = relays.len();
         if let Some(registry) = shared.registry() {
-            // Answered once every relay has its actor.
             let _ = registry.send(Adopt { relays }).await;
         }
         self.set_ready();
@@ -229,7 +225,7 @@ impl NodeRunner {
     }
 }
 
-/// Checks the database regularly, also while nothing is written.
+/// Checks the database also while nothing is written.
 async fn watch_database(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(CHECK_EVERY).await;

@@ -26,7 +26,6 @@ struct PollKinds {
 }
 
 impl PollKinds {
-    /// `None`: the relay polls nothing.
     fn of(snapshot: &RelaySnapshot) -> Option<Self> {
         let durable = &snapshot.durable;
         durable.phase.is_watched().then(|| Self {
@@ -77,7 +76,7 @@ struct CountsByTarget {
     converters: Pollers,
 }
 
-/// The number of relays that poll each kind of target; updated by the directory.
+/// Updated by the directory.
 #[derive(Debug, Default)]
 pub(super) struct PollerCounts(Mutex<CountsByTarget>);
 
@@ -145,7 +144,7 @@ pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
 }
 
 fn intervals(feed: f64, hosts: f64, egress: f64) -> Intervals {
-    // Never; a larger number could overflow.
+    // A day means never; a larger number could overflow.
     let seconds =
         |seconds: f64| Duration::try_from_secs_f64(seconds.min(86_400.0)).unwrap_or(Duration::ZERO);
     Intervals {
@@ -163,7 +162,7 @@ mod tests {
     const POLL: Duration = Duration::from_secs(5);
     const CHECK: Duration = Duration::from_secs(30);
 
-    /// At these intervals, or at the pollers' own if longer.
+    /// Calls a second at these intervals, or at the pollers' own if longer.
     fn calls(pollers: Pollers, rate: f64) -> f64 {
         let (live, urgent) = pollers.intervals(rate, POLL, CALLS_UNTIL_LIVE, CHECK);
         f64::from(pollers.live) / live.max(CHECK.as_secs_f64())

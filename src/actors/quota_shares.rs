@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use super::shared::Shared;
 use crate::store::{Fleet, ShareChange, Shares, StoreError};
 
-/// A node's last calls arrive and leave a window of one second. For longer windows the vendor reports what is left.
+/// By then the last calls of a node that left are outside a window of one second.
 const UNTIL_CALLS_ARE_OLD: Duration = Duration::from_secs(3);
 /// The smallest useful share: two calls may be sent together.
 const LEAST: u32 = 2;
@@ -34,7 +34,7 @@ struct BudgetUse {
 
 #[derive(Debug, Default, PartialEq)]
 struct SharePlan {
-    /// Applies at once. The stored share stays larger until earlier calls left the window.
+    /// Applies at once; the stored share may stay larger.
     share: u32,
     /// The node is due a share, but none is free.
     is_waiting: bool,
@@ -134,7 +134,7 @@ fn plan(own: &BudgetUse, epoch: i64, node: NodeRank, shares: &Shares) -> SharePl
     }
 }
 
-/// Updates this node's shares. On an error no share has grown.
+/// On an error no share has grown.
 pub(super) async fn update(shared: &Shared, fleet: &Fleet, epoch: i64) -> Result<(), StoreError> {
     let node = NodeRank::of(fleet, epoch, Utc::now());
     let all = || -> Vec<BudgetUse> { shared.vendors.governors().map(budget_use).collect() };

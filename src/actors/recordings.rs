@@ -45,7 +45,6 @@ struct RecordingsRequest {
 }
 
 impl RecordingsRequest {
-    /// Whether recordings may lie beyond the list's end.
     fn is_beyond(&self, list: &RecordingsList) -> bool {
         list.may_lack(&self.ingest, self.since)
     }
@@ -58,7 +57,6 @@ struct RequestQueue {
     last: Option<Instant>,
 }
 
-/// Answers all waiting requests with one poll.
 #[derive(Debug, Clone)]
 pub(super) struct RecordingsPoller {
     cloudflare: Cloudflare,
@@ -170,7 +168,7 @@ impl RecordingsPoller {
 }
 
 impl RecordingsPoller {
-    /// Lists ready recordings; a fleet's result may be one interval old.
+    /// A fleet's result may be one interval old.
     async fn found(
         &self,
         since: DateTime<Utc>,
@@ -259,7 +257,6 @@ impl RecordingsPoller {
         }
     }
 
-    /// Returns whether the page had anything new.
     async fn page(
         &self,
         list: &mut RecordingsList,

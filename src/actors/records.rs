@@ -16,7 +16,6 @@ use crate::store::{
 /// The kind of the last journal entry of a relay ended by force. It is not a fact.
 pub(super) const ENDED_BY_FORCE: &str = "ended_by_force";
 
-/// The format version of the stored state.
 const STATE_VERSION: i32 = 1;
 
 /// A stored state that cannot be read.
@@ -29,10 +28,7 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-/// Reads the durable state of a stored relay.
-///
-/// # Errors
-/// [`Unreadable`] if it has another version or is invalid.
+/// The durable state of a stored relay, unless it has another version or is invalid.
 pub fn durable(stored: &StoredRelay) -> Result<Durable, Unreadable> {
     let unreadable = |reason: String| Unreadable {
         relay_id: stored.row.id,
@@ -47,7 +43,7 @@ pub fn durable(stored: &StoredRelay) -> Result<Durable, Unreadable> {
     serde_json::from_value(stored.row.state.clone()).map_err(|error| unreadable(error.to_string()))
 }
 
-/// The save for a step, made at `now` by the relay's own clock and at `wall` by the wall clock.
+/// `now` is the time by the relay's own clock, `wall` by the wall clock.
 pub(super) fn save(
     durable: &Durable,
     step: &Step,
@@ -138,7 +134,7 @@ fn row_ids(durable: &Durable) -> (Option<String>, Option<String>, Option<i64>) {
     (egress.resource_id.clone(), egress.sid.clone(), uid)
 }
 
-/// One journal entry per fact. The step's actions are attached to the last one.
+/// The last fact's entry has the step's actions.
 pub(super) fn journal(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<JournalEntry> {
     let last = step.facts.len().saturating_sub(1);
     let entry = |(place, fact): (usize, &Fact)| JournalEntry {
@@ -175,7 +171,7 @@ pub(super) fn outbox(
     announced.map(entry).collect()
 }
 
-/// A step's cleanup job. It outlives the relay's clock, so its times use the wall clock.
+/// The job outlives the relay's clock, so its times use the wall clock.
 fn new_cleanup_job(
     durable: &Durable,
     cleanup_job: &CleanupJob,

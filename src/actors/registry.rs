@@ -30,7 +30,6 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 
 struct Child {
     channel_id: i64,
-    /// The epoch under which this process owns it.
     epoch: i64,
     /// Tells this actor's exit from an earlier actor's.
     generation: u64,
@@ -77,7 +76,6 @@ impl Registry {
         .start()
     }
 
-    /// The relay's thread. A dead thread is replaced.
     fn arbiter(&mut self, relay_id: Uuid) -> Option<ArbiterHandle> {
         let threads = u128::try_from(self.arbiters.len()).unwrap_or(1).max(1);
         let place = usize::try_from(relay_id.as_u128() % threads).unwrap_or(0);
@@ -182,7 +180,7 @@ impl Registry {
         child.actor = Some(actor);
     }
 
-    /// If no predecessor on the channel still has an egress, notifies the channel's relays.
+    /// Notifies the channel's relays, unless a predecessor still has an egress.
     fn notify_if_down(&self, channel_id: i64) {
         if self.shared.store.is_shared() {
             return peer_messages::notify_if_down(&self.shared, channel_id);
@@ -202,7 +200,6 @@ impl Registry {
         }
     }
 
-    /// Whether this generation is the relay's latest actor.
     fn is_at(&self, relay_id: Uuid, generation: u64) -> bool {
         self.children
             .get(&relay_id)
@@ -276,8 +273,7 @@ impl Handler<Adopt> for Registry {
                     revision,
                     epoch,
                 } => {
-                    // Before requests are served: otherwise a page would be told to leave, and a feed taken for a
-                    // stray.
+                    // Published before requests are served: else a page would be sent away, and a feed taken for a stray.
                     let snapshot = RelaySnapshot::before_its_actor(&relay, now);
                     self.shared.directory.publish(snapshot);
                     relays.push((epoch, (relay, revision)));

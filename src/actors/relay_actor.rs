@@ -1,4 +1,4 @@
-//! The actor of one relay: passes events to the core, stores the result, then makes the calls.
+//! The actor of one relay.
 
 use std::sync::Arc;
 
@@ -60,13 +60,13 @@ pub(super) struct RelayActor {
     reported_down: bool,
 }
 
-/// An event for a relay. `stored` receives the state once the result is stored.
+/// An event for a relay. `stored` receives the state once the step is stored.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Deliver {
     pub(super) event: Event,
     pub(super) stored: Option<oneshot::Sender<Arc<Durable>>>,
-    /// The request's span: parent of the spans and logs that follow. Timer events have none.
+    /// The span of the request that caused the event.
     pub(super) parent: Span,
 }
 
@@ -119,7 +119,7 @@ impl RelayActor {
         }
     }
 
-    /// The span of one event. At ERROR, so that no log filter drops the relay's id.
+    /// At ERROR, so that no log filter drops the relay's id.
     fn span(&self, parent: &Span) -> Span {
         let spec = &self.relay.durable().spec;
         tracing::error_span!(parent: parent.id(), "relay", relay_id = %spec.relay_id, channel_id = spec.channel_id)

@@ -32,7 +32,7 @@ pub struct Replay {
     pub difference: Option<String>,
 }
 
-/// Replays a relay's journal. `None`: there is no such relay.
+/// `None`: there is no such relay.
 pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, StoreError> {
     let Some(stored) = store.relay(relay_id).await? else {
         return Ok(None);

@@ -31,7 +31,7 @@ pub struct StartRequest {
     pub max_duration: Option<Duration>,
     /// Cloudflare's `deleteRecordingAfterDays`. `None`: the setting's; `Some(None)`: never.
     pub delete_recording_after_days: Option<Option<u16>>,
-    /// The request's idempotency key.
+    /// Its idempotency key.
     pub request_key: Option<RequestKey>,
     /// The longest wait for the egress to accept.
     pub wait: Duration,
@@ -54,7 +54,7 @@ pub enum StartError {
     /// The channel's relay has another channel name or seller.
     #[error("the channel has a relay with another channel_name or seller_uid")]
     Conflict(Box<Durable>),
-    /// The relay failed while the start waited; its outcome says why.
+    /// Its outcome says why.
     #[error("the relay failed")]
     Failed(Box<Durable>),
     /// The idempotency key belongs to another request.
@@ -74,10 +74,10 @@ pub enum StartError {
     /// This process shuts down.
     #[error("shutting down")]
     ShuttingDown,
-    /// The database took nothing.
+    /// Nothing was stored.
     #[error("the database is not available: {0}")]
     Database(String),
-    /// The database did not answer in time. A stored relay runs.
+    /// The relay may be stored; then it runs.
     #[error("the database has not confirmed it: {0}")]
     Unconfirmed(String),
     /// An internal error.
@@ -92,7 +92,7 @@ pub struct StopRequest {
     pub channel_id: Option<i64>,
     /// Stops only this relay, if given.
     pub relay_id: Option<Uuid>,
-    /// The request's idempotency key.
+    /// Its idempotency key.
     pub request_key: Option<RequestKey>,
 }
 
@@ -114,13 +114,13 @@ pub enum StopError {
     /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for another request")]
     KeyMismatch,
-    /// This process does not own the database yet.
+    /// As [`StartError::Starting`].
     #[error("starting")]
     Starting,
-    /// The database took nothing.
+    /// Nothing was stored.
     #[error("the database is not available: {0}")]
     Database(String),
-    /// The database did not answer in time. A stored stop is carried out.
+    /// The stop may be stored; then it is carried out.
     #[error("the database has not confirmed it: {0}")]
     Unconfirmed(String),
     /// An internal error.

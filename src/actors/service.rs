@@ -1,4 +1,4 @@
-//! The relay service: start, stop, find and sweep, for the API.
+//! What the API calls: start, stop, find and sweep.
 
 mod keys;
 mod remote;
@@ -25,14 +25,14 @@ pub use remote::PageStatus;
 
 const NO_ANSWER: &str = "no answer";
 
-/// Starts, stops and finds relays. Cheap to clone; works from any thread.
+/// Starts, stops and finds relays. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RelayService {
     shared: Arc<Shared>,
 }
 
 impl RelayService {
-    /// Makes a service over the actors with this shared state.
+    /// A service over the actors that share this state.
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
@@ -67,7 +67,7 @@ impl RelayService {
         self.shared.readiness()
     }
 
-    /// Refuses new starts from now on; stops are still accepted.
+    /// Refuses starts from now on, but no stops.
     pub fn drain(&self) {
         self.shared.set_readiness(Readiness::Draining);
     }
@@ -79,7 +79,7 @@ impl RelayService {
         self.shared.readiness() == Readiness::Ready && database && self.lease_holds()
     }
 
-    /// Whether a webhook endpoint of the marketplace is configured.
+    /// Whether a webhook endpoint is configured.
     #[must_use]
     pub fn delivers(&self) -> bool {
         self.shared.delivers()
@@ -113,7 +113,7 @@ impl RelayService {
         janitor::sweep(&self.shared, None, dry_run).await
     }
 
-    /// Handles stray activity from a verified notification, in the background.
+    /// Handles stray activity in the background.
     pub fn stray(&self, stray: StrayActivity) {
         let shared = self.shared.clone();
         self.shared.runtime.spawn(async move {
@@ -131,7 +131,7 @@ impl RelayService {
         });
     }
 
-    /// Passes a hint from a verified notification to its relay.
+    /// Passes a hint to its relay, if that runs here.
     pub fn hint(&self, relay_id: Uuid, hint: Hint) {
         let message = Deliver {
             event: Event::Hint(hint),

@@ -30,13 +30,13 @@ pub(super) enum SaveError {
 pub enum Readiness {
     /// This process does not own the database, or has not loaded its relays.
     Starting,
-    /// Starts and stops are accepted.
+    /// Both are accepted.
     Ready,
-    /// The process shuts down: no new starts.
+    /// Only stops are: the process shuts down.
     Draining,
 }
 
-/// The state that all actors and tasks of this process share.
+/// The shared state.
 pub struct Shared {
     pub(super) clock: ProcessClock,
     pub(super) store: Store,
@@ -53,9 +53,7 @@ pub struct Shared {
     pub(super) last_sweep: LastSweep,
     pub(super) stray_reads: StrayReads,
     pub(super) fleet: FleetStatus,
-    /// This process's name.
     pub(super) node: String,
-    /// Handles vendor notifications that other nodes forward.
     notice_reader: OnceLock<NoticeReader>,
 }
 
@@ -103,7 +101,7 @@ impl Shared {
         })
     }
 
-    /// This process's name.
+    /// This process's name: host name and process id.
     #[must_use]
     pub fn node(&self) -> &str {
         &self.node
@@ -129,7 +127,6 @@ impl Shared {
         &self.settings
     }
 
-    /// Whether a webhook endpoint of the marketplace is configured.
     pub(super) fn delivers(&self) -> bool {
         !self.settings.webhooks.endpoint.is_empty()
     }
@@ -140,7 +137,7 @@ impl Shared {
         &self.vendors
     }
 
-    /// The current wall-clock time.
+    /// The wall-clock time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
@@ -207,7 +204,6 @@ impl Shared {
         self.registry.read().clone()
     }
 
-    /// Sends the registry a message. It is lost only if there is no registry.
     pub(super) fn send_to_registry<M>(&self, message: M)
     where
         M: Message + Send + 'static,
@@ -219,7 +215,6 @@ impl Shared {
         }
     }
 
-    /// Wakes the cleanup task: a cleanup job is due.
     pub(super) fn cleanup_changed(&self) {
         self.cleanup_jobs.notify_one();
     }
@@ -228,7 +223,7 @@ impl Shared {
         self.cleanup_jobs.notified().await;
     }
 
-    /// Saves, retrying until the database answers, so that an outage ends no relay.
+    /// Retries until the database answers: an outage ends no relay.
     pub(super) async fn save(&self, save: Save) -> Result<(), SaveError> {
         let saved = until_answered("save a relay", || async {
             let saved = self.store.save(save.clone()).await;
@@ -248,7 +243,6 @@ impl Shared {
     }
 }
 
-/// This process's name: host name and process id.
 fn node() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}/{}", host.trim(), std::process::id())

@@ -1,4 +1,4 @@
-//! Builds a relay's spec from the start request and the settings. It stays fixed for the relay's life.
+//! Builds a relay's spec from the start request and the settings.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::requests::StartRequest;
 use crate::config::{AgoraBackend, LiveInputRetention, Settings};
 use crate::relay::{Backend, Namespace, Prices, Spec, Timing};
 
-/// The longest `live_timeout` for which the page reports ready only at the seller's first frame: two missed
-/// `readyTimeout`s (at most 60 s each) end the task (`agora.md §3.7`).
+/// With a longer `live_timeout` the page reports ready on joining: two missed `readyTimeout`s of 60 s end the task
+/// (`agora.md §3.7`).
 const READY_AT_FIRST_FRAME: Duration = Duration::from_secs(120);
 /// How long an egress may outlive the relay's own limits.
 const RECORDING_MARGIN: Duration = Duration::from_secs(600);
@@ -84,7 +84,6 @@ pub(super) fn spec(
     }
 }
 
-/// The URL of the recorder page, which Agora's cloud browser opens.
 fn page_url(settings: &Settings) -> String {
     match settings.agora.cloud_recording.page_url.as_str() {
         "" => format!(

@@ -1,5 +1,5 @@
-//! Handles notifications about objects that no relay in work uses. A notification is not trusted: the ingest is probed first, and
-//! only objects with our tag are changed.
+//! Handles notifications about objects that no relay in work uses. They are not trusted: an ingest is probed first, and only
+//! objects with our tag are changed.
 
 mod reads;
 
@@ -28,8 +28,7 @@ pub(super) enum StrayError {
 /// Longer uids are ignored; Cloudflare's have 32 characters.
 const LONGEST_UID: usize = 64;
 
-/// An encoder connected to an ingest whose relay is stopping, over or unknown. Most are not ours: reads are rare and have the
-/// lowest priority.
+/// Most ingests are not ours: reads are rare and have the lowest priority.
 pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Result<(), StrayError> {
     let (reads, cloudflare) = (&shared.stray_reads, &shared.vendors.cloudflare);
     let Some(owner) = shared.owner() else {
@@ -43,7 +42,7 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
         .iter()
         .any(|phase| SLOT_PHASES.contains(&phase.as_str()))
     {
-        // The relay of another node, which has the notification too.
+        // Another node's relay; that node gets the notification too.
         return Ok(());
     }
     if phases.is_empty() && !reads.take_unknown(cloudflare.budget().quota, Instant::now()) {
@@ -97,7 +96,7 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
     .await
 }
 
-/// An egress of ours that no relay in work uses: the cleanup job that waits for its sid can stop it.
+/// The notification names the sid for which a cleanup job may wait: it can stop the egress now.
 pub(super) async fn egress(
     shared: &Arc<Shared>,
     tag: ResourceTag,

@@ -19,7 +19,7 @@ pub(super) enum ExitCause {
     Cancelled,
 }
 
-/// Why an actor stops itself; set before it does.
+/// Set before an actor stops itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FailureReason(Arc<Mutex<Option<String>>>);
 
@@ -33,7 +33,7 @@ impl FailureReason {
     }
 }
 
-/// Reports once, even when the thread drops the task.
+/// Reports even when the thread drops the task.
 struct ExitNotice<F: FnOnce(ExitCause)>(Option<F>);
 
 impl<F: FnOnce(ExitCause)> ExitNotice<F> {
@@ -52,7 +52,7 @@ impl<F: FnOnce(ExitCause)> Drop for ExitNotice<F> {
     }
 }
 
-/// Runs an actor on a thread. Calls `on_exit` exactly once, even when `build` panics or the thread has ended.
+/// Calls `on_exit` exactly once, even when `build` panics or the thread has ended.
 pub(super) fn start<A>(
     arbiter: &ArbiterHandle,
     build: impl FnOnce() -> A + Send + 'static,

@@ -45,7 +45,6 @@ impl LifecycleTrust {
         self.state.lock().distrusted.is_none()
     }
 
-    /// The last odd answer, while `/lifecycle` is not trusted.
     pub(in crate::actors) fn complaint(&self) -> Option<String> {
         let state = self.state.lock();
         state.distrusted.map(|_| state.complaint.clone())

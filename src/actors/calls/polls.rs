@@ -11,7 +11,6 @@ use crate::vendors::cloudflare::{FeedState, Lifecycle, Manifest};
 use crate::vendors::governor::{self, Priority};
 
 impl VendorCalls {
-    /// Polls the customer host, which costs no API budget; the API only while the host is not trusted.
     pub(super) async fn poll_feed(
         &self,
         durable: &Durable,
@@ -71,7 +70,7 @@ impl VendorCalls {
                 Err(_) => {}
             }
             match answer {
-                // Not documented for an unknown ingest: ask the API.
+                // Undocumented for an unknown ingest: ask the API.
                 Err(error) if error.class == Class::NotFound => {}
                 answer => return answer.map(Some).map_err(failure),
             }

@@ -11,8 +11,7 @@ const BACKOFF: Backoff = Backoff {
     cap: Duration::from_secs(3600),
 };
 
-/// Returns when to try again after `attempts` earlier tries and one at `now`: 1, 2, 4 … s later, up to an hour, the last time at
-/// `give_up_at`.
+/// When to try again: 1, 2, 4 … s after the try at `now`, at most an hour, the last time at `give_up_at`.
 pub(super) fn next_attempt(
     attempts: i32,
     now: DateTime<Utc>,

@@ -79,10 +79,7 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Returns `None` when no endpoint is set.
-    ///
-    /// # Errors
-    /// The settings were not validated, or no TLS provider is installed.
+    /// `None` when no endpoint is set. Fails on invalid settings, or without a TLS provider.
     pub fn of(settings: &WebhooksSettings) -> Result<Option<Self>, EndpointError> {
         if settings.endpoint.is_empty() {
             return Ok(None);
@@ -106,10 +103,7 @@ impl Endpoint {
         }))
     }
 
-    /// Signs a message for `now` and posts it once.
-    ///
-    /// # Errors
-    /// No response came; a refusal is a response.
+    /// Signs a message for `now` and posts it once. A refusal is a response, no error.
     pub async fn send(
         &self,
         id: &str,
@@ -163,7 +157,7 @@ impl Endpoint {
     }
 }
 
-/// The signature; empty for an unusable key: the receiver refuses it.
+/// Empty for an unusable key: the receiver refuses it.
 fn sign(key: &[u8], id: &str, timestamp: i64, body: &str) -> String {
     let webhook = Webhook::from_bytes(key.to_vec());
     let signature = webhook.and_then(|webhook| webhook.sign(id, timestamp, body.as_bytes()));

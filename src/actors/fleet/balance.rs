@@ -9,9 +9,8 @@ use crate::store::Fleet;
 pub(super) const CLAIM: u64 = 1000;
 /// The most relays released in one round: the new owner must load and poll each.
 const RELEASE: u64 = 50;
-/// A node releases its excess once this is above this percentage of its share …
+/// A node releases its excess once this is above this percentage of its share, and [`TOO_MANY`] relays more.
 const TOO_MANY_PERCENT: u64 = 20;
-/// … plus this number of relays.
 const TOO_MANY: u64 = 5;
 
 /// After this long any node may claim unowned relays: the expected claimer is probably partitioned.

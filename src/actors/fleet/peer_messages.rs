@@ -16,19 +16,22 @@ use crate::store::StoreError;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::actors) enum PeerMessage {
-    /// The sender received a page report for the recipient's relay.
+    /// For a relay of the recipient.
     PageReport {
         relay_id: Uuid,
         attempt: u32,
         report: PageReport,
     },
-    /// The predecessors of the recipient's relay are down.
-    PredecessorDown { relay_id: Uuid },
+    PredecessorDown {
+        relay_id: Uuid,
+    },
     /// A verified vendor notification that concerns no relay of the sender.
-    Notice { endpoint: String, notice: Value },
+    Notice {
+        endpoint: String,
+        notice: Value,
+    },
 }
 
-/// Sends a message. A failure only drops it.
 pub(in crate::actors) async fn send(shared: &Shared, recipient: i64, peer_message: &PeerMessage) {
     let sent = match serde_json::to_string(peer_message) {
         Ok(body) => shared.store.send_peer_message(recipient, body).await,
@@ -39,7 +42,7 @@ pub(in crate::actors) async fn send(shared: &Shared, recipient: i64, peer_messag
     }
 }
 
-/// Handles a message. An unknown one, of a later version, is ignored.
+/// Ignores unknown messages, of a later version.
 pub(super) fn read(shared: &Arc<Shared>, peer_message: &str) {
     let (relay_id, event) = match serde_json::from_str(peer_message) {
         Ok(PeerMessage::PageReport {
@@ -60,7 +63,7 @@ pub(super) fn read(shared: &Arc<Shared>, peer_message: &str) {
     shared.send_to_registry(DeliverTo { relay_id, message });
 }
 
-/// Notifies the channel's relays, on any node, if no predecessor still has an egress. Remote ones count as stored.
+/// For the relays of all nodes. Remote ones count as stored.
 pub(in crate::actors) fn notify_if_down(shared: &Arc<Shared>, channel_id: i64) {
     let task_shared = shared.clone();
     let notify = async move {

@@ -57,7 +57,6 @@ impl NodeSession {
         metrics::RELAYS_CLAIMED.add(u64::try_from(relays.len()).unwrap_or(u64::MAX), []);
         if let Some(registry) = self.shared.registry() {
             let relays = relays.into_iter().map(Into::into).collect();
-            // Answered once every relay has its actor.
             let _ = registry.send(Adopt { relays }).await;
         }
     }
@@ -87,8 +86,8 @@ impl NodeSession {
         });
     }
 
-    /// Adopts relays with this node's epoch but no actor here (the answer to a claim or release was lost), and evicts the
-    /// actors of other nodes' relays.
+    /// Adopts relays with this node's epoch but no actor (the answer to a claim or release was lost), and evicts other nodes'
+    /// relays.
     pub(super) async fn reconcile(&mut self) -> Result<(), StoreError> {
         if self.reconciled_at.elapsed() < RECONCILE_EVERY || !self.releases.is_empty() {
             return Ok(());

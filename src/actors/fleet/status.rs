@@ -1,4 +1,4 @@
-//! What this process last read about its fleet, for the API, the console and the budgets.
+//! What this process last read about its fleet.
 
 use parking_lot::Mutex;
 
@@ -19,7 +19,6 @@ impl FleetStatus {
         *self.fleet.lock() = Fleet::default();
     }
 
-    /// Sets what this process waits for. `None`: it does not wait.
     pub(in crate::actors) fn set_waiting_for(&self, reason: Option<String>) {
         *self.waiting_for.lock() = reason;
     }
@@ -33,7 +32,6 @@ impl FleetStatus {
         fleet.nodes.iter().map(|node| node.epoch).collect()
     }
 
-    /// The number of nodes, this one included.
     pub(in crate::actors) fn size(&self) -> u32 {
         u32::try_from(self.fleet.lock().nodes.len())
             .unwrap_or(u32::MAX)

@@ -21,14 +21,14 @@ impl RecordingsList {
         self.videos.get(ingest).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether an ingest whose relay was requested at `asked_for` may have recordings, or more of them, beyond the end.
+    /// Whether the ingest may have more recordings beyond the end. `asked_for`: when its relay was requested.
     pub(super) fn may_lack(&self, ingest: &str, asked_for: DateTime<Utc>) -> bool {
         let has_some = !self.of(ingest).is_empty();
         let slack = if has_some { TimeDelta::zero() } else { SKEW };
         self.ends.is_some_and(|ends| asked_for - slack <= ends)
     }
 
-    /// Adds a page. Returns whether it had anything new.
+    /// Returns whether the page had anything new.
     pub(super) fn add(&mut self, page: VideoPage) -> bool {
         self.ends = page.goes_on_before;
         let mut is_new = false;

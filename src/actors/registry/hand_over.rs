@@ -10,10 +10,10 @@ use crate::actors::relay_actor::Stop;
 use crate::relay::Phase;
 
 impl Registry {
-    /// Stops a relay's actor here. Returns the calls, which may still have calls in flight.
+    /// Calls may still be in flight.
     fn evict(&mut self, relay_id: Uuid) -> Option<VendorCalls> {
         let child = self.children.remove(&relay_id)?;
-        // Prevents further calls, even if the actor is in the middle of a step.
+        // Prevents further calls, even in the middle of a step.
         child.calls.in_flight().close();
         self.shared.directory.remove(relay_id);
         if let Some(actor) = child.actor {

@@ -20,7 +20,7 @@ pub(in crate::actors) struct Spawn {
     pub(in crate::actors) parent: Span,
 }
 
-/// Starts actors for unfinished relays that this process now owns.
+/// Starts actors for unfinished relays that this process now owns. Answered once every relay has its actor.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct Adopt {
@@ -79,13 +79,12 @@ pub(in crate::actors) struct EgressDown {
     pub(in crate::actors) channel_id: i64,
 }
 
-/// Stops every actor without further writes. Returns their calls, which may be in flight.
+/// Stops every actor without further writes. Calls may still be in flight.
 #[derive(Message)]
 #[rtype(result = "Vec<VendorCalls>")]
 pub(in crate::actors) struct DropAll;
 
-/// Stops the actors of at most this many live relays, those without calls in flight first. Returns them with their
-/// callers.
+/// Stops the actors of at most this many live relays, first of those without calls in flight.
 #[derive(Message)]
 #[rtype(result = "Vec<(Uuid, VendorCalls)>")]
 pub(in crate::actors) struct HandOff(pub(in crate::actors) usize);
@@ -95,7 +94,6 @@ pub(in crate::actors) struct HandOff(pub(in crate::actors) usize);
 #[rtype(result = "()")]
 pub(in crate::actors) struct Evict(pub(in crate::actors) Uuid);
 
-/// Returns the ids of all relays with an actor here.
 #[derive(Message)]
 #[rtype(result = "Vec<Uuid>")]
 pub(in crate::actors) struct ListRelays;

@@ -25,7 +25,7 @@ const BACKOFF: Backoff = Backoff {
 };
 
 impl Registry {
-    /// Handles an actor's death: waits for its calls, then reloads and restarts the relay.
+    /// Waits for the dead actor's calls, then reloads and restarts the relay.
     pub(super) fn restart(&mut self, relay_id: Uuid, reason: String, ctx: &mut Context<Self>) {
         let Some(child) = self.children.get_mut(&relay_id) else {
             return;
@@ -119,7 +119,6 @@ impl Registry {
     }
 }
 
-/// Loads a relay, retrying until the database answers.
 async fn load(
     shared: &Shared,
     relay_id: Uuid,

@@ -1,4 +1,4 @@
-//! Idempotency keys. The database answers repeated requests, so any node gives the same answer.
+//! Idempotency keys. They are in the database, so any node gives the same answer.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -11,13 +11,12 @@ use crate::store::{IdempotencyRecord, StoreError};
 pub(super) enum KeyStatus {
     /// The key is unused, or its start never reached a vendor.
     Free,
-    /// The same request came before. Holds the current state of its relay.
+    /// The same request came before. Holds its relay's current state.
     Used(Box<Durable>),
     Mismatch,
 }
 
 impl RelayService {
-    /// Looks up a start's key. A request without a key is `Free`.
     pub(super) async fn key(
         &self,
         request_key: Option<&RequestKey>,
@@ -47,7 +46,7 @@ impl RelayService {
         durable.map(Some).ok_or(StopError::NotFound)
     }
 
-    /// The status of a stored key. Frees the key of a start that reached no vendor.
+    /// Frees the key of a start that reached no vendor.
     pub(super) async fn recorded(
         &self,
         request_key: &RequestKey,
@@ -72,7 +71,6 @@ fn is_untried(durable: &Durable) -> bool {
     outcome.is_some_and(|outcome| outcome.detail.untried)
 }
 
-/// Whether the relay failed before its egress accepted.
 pub(super) fn start_failed(durable: &Durable) -> bool {
     let outcome = durable.outcome.as_ref();
     outcome.is_some_and(|outcome| !outcome.code.ended_well()) && durable.started_at.is_none()

@@ -1,4 +1,4 @@
-//! Relays that another process runs: read from the database, and reached through it.
+//! Relays of other processes, read and reached through the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const OWNER_ACTS_WITHIN: Duration = Duration::from_secs(2);
 const POLL_EVERY: Duration = Duration::from_millis(25);
 const NO_NODE: &str = "none";
 
-/// Whether a recorder page is still its relay's.
+/// Whether a relay still uses a recorder page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageStatus {
     /// The relay uses the page's egress.
@@ -76,7 +76,7 @@ impl RelayService {
         records::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
     }
 
-    /// A page's status. `None` until relays are loaded, so that no page is sent away by mistake.
+    /// `None` until relays are loaded, so that no page is sent away by mistake.
     pub async fn page_status(
         &self,
         relay_id: Uuid,
@@ -143,7 +143,6 @@ impl RelayService {
         Ok(all)
     }
 
-    /// A remote relay's stored snapshot. `None` if unreadable.
     fn snapshot(&self, stored: &StoredRelay) -> Option<(Arc<RelaySnapshot>, String)> {
         let durable = records::durable(stored).ok()?;
         let last_event_at = durable.phase_since;

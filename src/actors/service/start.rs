@@ -25,7 +25,7 @@ const STOP_PENDING: &str = "the channel's last relay is still stopping; try agai
 const LEASE_EXPIRED: &str = "this process's lease was not renewed";
 /// How long a start waits for a pending stop.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
-/// How long a new egress waits for its predecessor.
+/// The longest wait of a new egress after its predecessor's stop.
 const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
 
 impl RelayService {
@@ -70,7 +70,7 @@ impl RelayService {
         }
     }
 
-    /// Enforces the configured limit. Agora would too, but only after the ingest was created.
+    /// Agora would refuse too, but only after the ingest was created.
     async fn within_quota(&self) -> Result<(), StartError> {
         let agora = &self.shared.settings.agora;
         let (setting, limit) = match agora.backend {
@@ -89,7 +89,7 @@ impl RelayService {
         Ok(())
     }
 
-    /// Counts the egresses of all nodes. Of two simultaneous starts Agora may have to refuse one.
+    /// On all nodes. Of two simultaneous starts Agora may have to refuse one.
     async fn egresses(&self) -> Result<u64, StartError> {
         let store = &self.shared.store;
         if store.is_shared() {
@@ -111,7 +111,6 @@ impl RelayService {
         Ok(remote)
     }
 
-    /// Until when a new egress must wait for its predecessors.
     fn not_before(
         &self,
         channel_id: i64,
@@ -132,7 +131,7 @@ impl RelayService {
             .max()
     }
 
-    /// Stores the relay and spawns its actor. Waits while the slot holder has a pending stop.
+    /// Waits while the slot holder has a pending stop.
     async fn create(&self, request: StartRequest) -> Result<Creation, StartError> {
         let deadline = tokio::time::Instant::now() + STOP_WITHIN;
         loop {
@@ -163,7 +162,7 @@ impl RelayService {
         pending.map_err(start_error)
     }
 
-    /// One attempt. `None`: the key was just freed; try again.
+    /// `None`: the key was just freed; try again.
     async fn try_create(&self, request: &StartRequest) -> Result<Option<Creation>, StartError> {
         let shared = &self.shared;
         let namespace = shared.owner().ok_or(StartError::Starting)?;
@@ -240,7 +239,7 @@ impl RelayService {
         }
     }
 
-    /// After a lost answer to a create: adopts the relay if it was committed.
+    /// Adopts the relay if it was committed although the answer was lost.
     fn adopt_later(&self, relay_id: Uuid, channel_id: i64, epoch: i64) {
         let shared = self.shared.clone();
         let poll = async move {
@@ -276,7 +275,6 @@ impl RelayService {
         Ok(StartAnswer::Existing(durable))
     }
 
-    /// Waits for the egress to accept or the relay to fail.
     async fn wait_for_egress(
         &self,
         relay_id: Uuid,
@@ -321,7 +319,6 @@ impl RelayService {
 }
 
 impl RelayService {
-    /// Answers for a relay that moved to another process meanwhile.
     async fn moved_away(&self, relay_id: Uuid) -> Result<StartAnswer, StartError> {
         match self.find(relay_id).await.map_err(start_error)? {
             Some(durable) => Ok(StartAnswer::Pending(durable)),
@@ -341,7 +338,6 @@ impl Creation {
     }
 }
 
-/// The answer to a repeated request; a failed start fails again. `None`: the key is free.
 fn repeated(key: KeyStatus) -> Result<Option<StartAnswer>, StartError> {
     match key {
         KeyStatus::Free => Ok(None),

@@ -1,4 +1,4 @@
-//! Stops relays: a stop is stored before it is answered.
+//! Stops relays.
 
 use std::time::Duration;
 

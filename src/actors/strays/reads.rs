@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// The interval between two reads of one ingest.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// The same for an ingest that is not ours.
+/// The same if the ingest is not ours.
 const NOT_OURS_FOR: Duration = Duration::from_secs(3600);
 /// The most ingests remembered.
 const MOST: usize = 10_000;
@@ -29,7 +29,7 @@ struct ReadLimits {
 }
 
 impl StrayReads {
-    /// Returns whether the ingest may be read now, and counts the read.
+    /// Whether the ingest may be read now. Counts the read.
     pub(super) fn begin(&self, ingest: &str, now: Instant) -> bool {
         let mut limits = self.0.lock();
         let known = limits.not_before.get(ingest);
@@ -40,7 +40,7 @@ impl StrayReads {
         true
     }
 
-    /// Likewise for an ingest that the database does not know. `quota`: calls per window.
+    /// The same for an ingest that the database does not know. `quota`: calls per window.
     pub(super) fn take_unknown(&self, quota: u32, now: Instant) -> bool {
         let most = (quota / PART).max(1);
         let each = WINDOW / most;

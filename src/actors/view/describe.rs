@@ -5,7 +5,6 @@ use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Schem
 
 use crate::relay::{OutcomeCode, Phase, RecordingState, RelayStatus, Source};
 
-/// A string that is one of `words`.
 pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object {
     let words = words.into_iter().map(|word| word.to_string());
     ObjectBuilder::new()
@@ -14,7 +13,6 @@ pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object 
         .build()
 }
 
-/// The same, or null.
 pub(crate) fn nullable(mut words: Object) -> Object {
     words.schema_type = SchemaType::Array(vec![Type::String, Type::Null]);
     if let Some(words) = &mut words.enum_values {
