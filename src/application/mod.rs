@@ -157,10 +157,7 @@ impl Application {
     }
 
     /// Serves until `stop` returns, then drains. Egresses keep running for the next process, unless
-    /// [`Application::stopping_all_on_exit`] is set.
-    ///
-    /// # Errors
-    /// If the server fails or, on SQLite, another process took over the database.
+    /// [`Application::stopping_all_on_exit`] is set. Fails if the server does or, on SQLite, another process took the database.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let service = RelayService::new(self.shared.clone());
         let threads = &self.settings.runtime;

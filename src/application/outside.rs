@@ -1,4 +1,4 @@
-//! Connects the API to what lies behind the actors: vendor health, viewer counts, handling of stray activity.
+//! Gives the API vendor health, viewer counts and the handling of stray activity.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::api::{Dependencies, VendorWatch, Viewers};
 use crate::console;
 use crate::vendors::governor::{BudgetSnapshot, PermitRequest, Priority};
 
-/// How long a probe may wait for its permit. Relays' calls have priority over probes.
+/// How long a probe may wait for its permit: relays' calls come first.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn outside(shared: &Arc<Shared>, service: &RelayService) -> Dependencies {
@@ -118,7 +118,6 @@ fn viewers(shared: &Arc<Shared>) -> Viewers {
             vendors
                 .cloudflare
                 .customer()
-                // Below the priority of relays' polls.
                 .views(permit_request(Priority::Janitor), &ingest)
                 .await
                 .ok()

@@ -43,7 +43,7 @@ impl Certificate {
             .with_cert_resolver(self.clone()))
     }
 
-    /// Reloads the certificate whenever its files change or on SIGHUP, forever. An invalid one is ignored.
+    /// An invalid certificate is ignored.
     pub(super) async fn renew_forever(self: Arc<Self>) {
         let mut hang_up = signal(SignalKind::hangup()).ok();
         let mut seen = self.modified_at();

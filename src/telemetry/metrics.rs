@@ -1,8 +1,6 @@
-//! The process's metrics, in Prometheus' conventions: base units, `_total` for counters, labels with a closed list of
-//! values only. [`ALL`] lists them, as does `docs/metrics.md`.
+//! Metrics in Prometheus' conventions: base units, `_total` for counters, labels with closed lists of values.
 //!
-//! Gauges of the current state (relays, budgets, cleanup jobs, alarms) are set inside [`render`], so that services that
-//! share a process do not mix theirs.
+//! Gauges of the current state are set inside [`render`], so that services that share a process do not mix theirs.
 
 mod list;
 
@@ -46,7 +44,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// Increments by `by`, with label values in the order of `labels`.
+    /// Label values come in the order of `labels`.
     pub(crate) fn add<const N: usize>(&self, by: u64, labels: [&str; N]) {
         metrics::counter!(self.name, self.labelled(labels)).increment(by);
     }
@@ -73,7 +71,7 @@ impl Metric {
             MetricKind::Gauge => metrics::describe_gauge!(self.name, self.help),
             MetricKind::Histogram => metrics::describe_histogram!(self.name, self.help),
         }
-        // Creates the metric before its first event, so that it is not missing.
+        // Otherwise it is missing until its first event.
         if self.labels.is_empty() {
             match self.kind {
                 MetricKind::Counter => self.add(0, []),

@@ -1,7 +1,7 @@
-//! Traces: a request, the relay's work and the vendor calls that follow form one trace. With the feature `otlp` and
-//! `telemetry.otlp_endpoint` they are exported to a collector; otherwise only the caller's trace id is logged.
+//! A request, the relay's work and the vendor calls that follow form one trace. With the feature `otlp` and
+//! `telemetry.otlp_endpoint` traces are exported; otherwise only the caller's trace id is logged.
 //!
-//! `traceparent` (W3C Trace Context) is accepted from callers. It is sent to vendors only while traces are exported.
+//! `traceparent` (W3C Trace Context) is accepted from callers, and sent to vendors only while traces are exported.
 
 #[cfg(feature = "otlp")]
 mod otlp;

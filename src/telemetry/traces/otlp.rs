@@ -76,7 +76,7 @@ impl Exporter {
 
 const TRACEPARENT: &str = "traceparent";
 
-/// Makes `span` a child of the trace in `parent`, a `traceparent`.
+/// `parent` is a `traceparent`.
 pub(super) fn adopt(span: &Span, parent: &str) {
     let carrier = HashMap::from([(TRACEPARENT.to_owned(), parent.to_owned())]);
     // Fails if nothing is exported.
