@@ -60,7 +60,7 @@ fn build(settings: &config::AgoraSettings) -> Agora {
     Agora::new(settings, &vendors(), &Lease::for_good()).unwrap()
 }
 
-/// Short enough to wait for, long enough for a busy machine to answer.
+/// Long enough for a busy machine to answer.
 fn vendors() -> config::VendorsSettings {
     config::VendorsSettings {
         read_timeout: Duration::from_secs(5),
@@ -116,7 +116,6 @@ fn converter() -> NewConverter {
     }
 }
 
-/// A server that gives one answer to all calls.
 async fn always(status: u16, body: Value) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any())
@@ -126,18 +125,17 @@ async fn always(status: u16, body: Value) -> MockServer {
     server
 }
 
-/// An address without a listener: no call can arrive.
+/// No call can arrive there.
 async fn unused_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// A server that reads a call and hangs up: the call may have taken effect.
+/// Reads a call and hangs up: the call may have taken effect.
 async fn hangs_up() -> String {
     hangs_up_counting(Arc::default()).await
 }
 
-/// Like [`hangs_up`], and counts the calls.
 async fn hangs_up_counting(calls: Arc<AtomicUsize>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

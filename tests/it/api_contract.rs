@@ -1,8 +1,6 @@
-//! The wire contract, on the real server, as far as it holds without a relay: who may call, what is refused and how, what
-//! the vendors' webhooks and the recorder's page are answered.
+//! The API's contract as far as it holds without a relay: access, refusals, reads, webhooks and the recorder's page.
 //!
-//! The process under test does not act (it is one that waits for its database), so that what was found valid is answered
-//! 503 `starting`.
+//! The process under test waits for its database and does not act: it answers 503 `starting` to a valid request.
 
 mod access;
 mod page;

@@ -1,5 +1,5 @@
-//! The walls of the crate: a room imports only the rooms that ARCHITECTURE.md says, and files do not import each other in a
-//! circle.
+//! A room imports only the rooms that ARCHITECTURE.md allows, files do not import each other in a circle, and names use the
+//! glossary.
 
 mod imports;
 mod source;
@@ -11,9 +11,8 @@ use std::path::Path;
 use imports::Imports;
 use source::Source;
 
-/// Circles that are not mended yet.
 const KNOWN_CIRCLES: [&[&str]; 1] = [
-    // `Shared` knows the registry, the alarms and the fleet, which all know `Shared`: it is to be cut up.
+    // `Shared` holds the registry, the alarms and the fleet, which all use `Shared`: to be split.
     &[
         "actors/alarms.rs",
         "actors/directory.rs",
@@ -52,7 +51,7 @@ fn files_do_not_import_each_other_in_a_circle() {
     }
 }
 
-/// The table of rooms in ARCHITECTURE.md: a room, what it does, what it imports.
+/// The table of ARCHITECTURE.md: a room, what it does, what it imports.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
     let text = std::fs::read_to_string(file).unwrap();
@@ -65,7 +64,6 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
     rows.collect()
 }
 
-/// A crate of these files.
 fn imports(files: &[(&str, &str)]) -> Imports {
     let files = files.iter().map(|(name, text)| Source::new(name, text));
     Imports::of(&files.collect::<Vec<_>>())

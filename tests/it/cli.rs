@@ -1,5 +1,3 @@
-//! The command line, as somebody types it: the program itself is run.
-
 mod database_url;
 #[cfg(feature = "sandbox")]
 mod setting_up;
@@ -8,7 +6,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// The program in an empty folder, with nothing in its environment.
+/// An empty folder to run the program in, with an empty environment.
 struct Place(TempDir);
 
 impl Place {
@@ -34,7 +32,6 @@ impl Place {
     }
 }
 
-/// What a command said, and whether it was content.
 #[derive(Debug)]
 struct Told {
     code: i32,
@@ -52,7 +49,7 @@ impl Told {
     }
 }
 
-/// What `serve` needs on the default backend.
+/// The settings that `serve` needs on the default backend.
 const NEEDED: [&str; 11] = [
     "auth.api_tokens",
     "auth.admin_tokens",
@@ -260,7 +257,7 @@ mod sandbox {
         }
     }
 
-    /// A sandbox that runs until this is dropped, and what it printed at first.
+    /// Killed when dropped.
     struct Running {
         child: Child,
         printed: Vec<String>,
@@ -289,7 +286,7 @@ mod sandbox {
             Self { child, printed }
         }
 
-        /// The line that begins so, without its beginning.
+        /// The rest of the line that begins with `name`.
         fn line(&self, name: &str) -> &str {
             let line = self
                 .printed
@@ -299,7 +296,7 @@ mod sandbox {
                 .trim()
         }
 
-        /// Does what a printed `curl` line says, as a shell would have it done.
+        /// Makes the request of a printed `curl` line.
         async fn curl(&self, which: usize) -> (u16, Value) {
             let line = self
                 .printed
@@ -347,7 +344,7 @@ mod sandbox {
         }
     }
 
-    /// The words of a line with simple quotes.
+    /// Splits a shell line with single quotes.
     fn words(line: &str) -> Vec<String> {
         let parts = line.trim().split('\'').enumerate();
         parts
@@ -391,7 +388,7 @@ mod sandbox {
         assert_eq!(relay["outcome"]["code"], "stopped_by_request", "{relay}");
         assert_eq!(relay["recordings"][0]["state"], "ready", "{relay}");
 
-        // SIGTERM, by the shell's own hand: the standard library knows only SIGKILL.
+        // The standard library sends only SIGKILL.
         let pid = sandbox.child.id().to_string();
         assert!(
             Command::new("/bin/sh")
@@ -435,7 +432,6 @@ mod sandbox {
         assert!(!sandbox.line("address").ends_with(&format!(":{port}")));
     }
 
-    /// The environment of a deployment on the simulated vendors.
     pub(super) fn environment(vendors: &SimulatedVendors) -> Vec<(&'static str, String)> {
         let mut environment = vendors.environment();
         environment.extend([

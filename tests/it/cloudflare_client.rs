@@ -1,4 +1,4 @@
-//! What the Cloudflare client sends, byte for byte, and how it reads every documented oddity.
+//! What the Cloudflare client sends, and how it reads every documented answer.
 
 mod budget;
 mod create;

@@ -1,4 +1,4 @@
-//! The operator's commands, as they are typed: replay, sweep, webhooks.
+//! The operator's commands: replay, sweep, webhooks, check.
 #![cfg(feature = "sandbox")]
 
 mod clock;
@@ -16,7 +16,7 @@ use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// Runs the binary with these settings in its environment, and nothing else.
+/// Runs the binary with only these settings in its environment.
 async fn relaykeeper(
     vendors: &SimulatedVendors,
     database: &TestDatabase,
@@ -27,7 +27,6 @@ async fn relaykeeper(
     run(command, vendors, database, arguments, more).await
 }
 
-/// The same where files take no bytes.
 async fn relaykeeper_on_a_full_disk(
     vendors: &SimulatedVendors,
     database: &TestDatabase,
@@ -57,7 +56,7 @@ async fn run(
         .env("RELAYKEEPER__RELAY__DEPLOYMENT", "tests")
         .env("RELAYKEEPER__JANITOR__GRACE", "1ms")
         .envs(vendors.environment())
-        // `webhooks register` finds these out.
+        // `webhooks register` learns these.
         .env_remove("CLOUDFLARE_LIVE_WEBHOOK_SECRET")
         .env_remove("CLOUDFLARE_STREAM_WEBHOOK_SECRET")
         .env("RUST_LOG", "warn")
@@ -123,7 +122,6 @@ async fn a_journal_adds_up_to_what_is_stored_and_a_state_that_was_tampered_with_
     );
 }
 
-/// An ingest with this tag that no relay made.
 async fn make_ingest(vendors: &SimulatedVendors, name: &str, tag: &str) {
     let path = format!(
         "{}/accounts/{}/stream/live_inputs",
@@ -262,7 +260,6 @@ async fn an_orphan_is_swept_and_what_is_anothers_is_left_alone() {
     );
 }
 
-/// A service as it is before its webhooks are set up: no secret of theirs is configured.
 async fn without_webhook_secrets() -> Stage {
     Stage::with(AgoraBackend::CloudRecording, options(), |settings| {
         settings.cloudflare.live_webhook_secret = "".into();
@@ -307,7 +304,7 @@ async fn webhooks_are_registered_on_a_running_service_and_their_secrets_go_to_a_
     let status = relaykeeper(&vendors, &database, &["webhooks", "status"], &public).await;
     assert!(status.status.success(), "{}", out(&status));
 
-    // Once more: nothing changes.
+    // A second run changes nothing.
     let again = relaykeeper(&vendors, &database, &register, &public).await;
     assert!(again.status.success(), "{}", out(&again));
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), written);
@@ -319,7 +316,7 @@ async fn webhooks_are_registered_on_a_running_service_and_their_secrets_go_to_a_
         assert_eq!(calls(&vendors, call).len(), 1, "{call}");
     }
 
-    // The service is restarted with the lines of the file: what was registered is believed.
+    // Restarted with the file's secrets, the service accepts what was registered.
     service.shut_down();
     let mut settings = settings(&vendors, AgoraBackend::CloudRecording, &database.url);
     settings.cloudflare.live_webhook_secret = live.clone().into();
@@ -362,7 +359,7 @@ async fn check_finds_a_customer_host_that_contradicts_cloudflares_own_answers() 
         said.starts_with("WRONG") && said.contains("account id"),
         "{said}"
     );
-    // From now on there is a video, whose URLs name the host.
+    // From now on there is a video; its URLs name the host.
     stage.service.go_live(7, &show("show7")).await;
     stage.service.come_down(7).await;
     for wrong in [&account, "https://customer-another.cloudflarestream.com"] {
@@ -425,7 +422,7 @@ async fn check_finds_a_damaged_database_and_one_that_others_may_read() {
     let said = check().await;
     assert!(said.contains("chmod 600"), "{said}");
 
-    // All but the first page, which says what the file is.
+    // Only the last page: the first one identifies the file.
     let mut bytes = std::fs::read(file).unwrap();
     let last = bytes.len() - 4096;
     bytes[last..].fill(0xff);

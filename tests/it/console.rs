@@ -1,6 +1,6 @@
-//! The operator's console in a real browser: what it shows, what it does, and that everybody can use it.
+//! The operator's console in a real browser.
 //!
-//! Needs Debian's chromium and chromium-driver, and axe-core under `target/axe`: `./scripts/test` brings both.
+//! Needs Debian's chromium and chromium-driver, and axe-core under `target/axe`; `./scripts/test` installs them.
 #![cfg(feature = "sandbox")]
 
 mod browser;

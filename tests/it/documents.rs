@@ -1,5 +1,4 @@
-//! Documents and the references to them: a citation of a fact about a vendor names a section of its page in
-//! `docs/vendors`, a named document and a link exist, and every fact has a grade and a source.
+//! Citations, names of documents and links resolve; every fact about a vendor has a grade and a source.
 
 mod checks;
 
@@ -44,7 +43,6 @@ fn every_fact_has_a_grade_and_a_source() {
     assert_none(&wrong);
 }
 
-/// Runs the checks on planted mistakes.
 #[test]
 fn mistakes_are_found_with_their_line() {
     let file = |path: &str, text: &str| File {

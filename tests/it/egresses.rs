@@ -1,4 +1,4 @@
-//! Egresses that die, come back, are lost, or run without a known session.
+//! Egresses that die, come back, or have no known sid.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};
@@ -11,14 +11,13 @@ use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault}
 use rstest::rstest;
 use serde_json::Value;
 
-/// The number of cleanup jobs for egresses without a known sid.
+/// Counts the cleanup jobs of egresses without a known sid.
 const UNKNOWN: &str = "SELECT COUNT(*) FROM cleanup_jobs WHERE kind = 'unknown_egress'";
 
 async fn publisher(vendors: &SimulatedVendors) -> String {
     another_publisher(vendors, &[]).await
 }
 
-/// The publishing egress, other than these.
 async fn another_publisher(vendors: &SimulatedVendors, gone: &[String]) -> String {
     vendors_when(vendors, "an egress that publishes", |vendors| {
         let egresses = vendors.state().egresses;
@@ -132,7 +131,7 @@ async fn an_egress_that_comes_back_from_a_fail_over_is_not_replaced(
     }
     let (vendors, service) = (&stage.vendors, &stage.service);
     let before = service.go_live(42, &show("show68")).await;
-    // Two wall-clock seconds.
+    // Two seconds of wall-clock time.
     let away = Duration::from_secs(40);
     assert!(vendors.kill(&publisher(vendors).await, Some(away)));
     service.in_phase(&before, "interrupted").await;
@@ -146,7 +145,7 @@ async fn an_egress_that_comes_back_from_a_fail_over_is_not_replaced(
     assert_eq!(violations(vendors), [""; 0]);
 }
 
-/// It comes back after it was replaced: its stream key is no longer valid.
+/// Its stream key is invalid by then.
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
@@ -214,7 +213,7 @@ async fn a_relay_that_loses_one_egress_after_another_gives_up(#[case] backend: A
     assert_eq!(relay["cost"]["source"], "recording", "it was live");
 }
 
-/// If the feed stops while the egress answers, it may come back within `feed_timeout`.
+/// While the egress answers, its feed may pause for `feed_timeout`.
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
@@ -236,7 +235,7 @@ async fn a_feed_that_comes_back_by_itself_needs_no_other_egress(#[case] backend:
     assert!(nothing_is_left(vendors));
 }
 
-/// The start was executed, its answer lost: only a notification gives the sid.
+/// A start whose answer was lost: only a notification tells the sid.
 async fn nameless(webhooks: bool) -> (Stage, Value) {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
     if webhooks {
@@ -283,7 +282,6 @@ async fn an_egress_without_a_known_sid_is_cut_off_asked_to_leave_and_cleaned_up_
     assert_eq!(stage.count(UNKNOWN).await, 1);
 }
 
-/// Delayed notifications arrive: the cleanup job finishes.
 #[tokio::test]
 async fn a_notification_that_comes_late_settles_the_cleanup_job() {
     let (stage, _) = nameless(false).await;
@@ -291,14 +289,14 @@ async fn a_notification_that_comes_late_settles_the_cleanup_job() {
     service.come_down(42).await;
     assert_eq!(alive(vendors).len(), 1);
     stage.webhooks_on();
-    // Agora notifies of a fail-over.
+    // Agora notifies of the fail-over.
     let id = alive(vendors)[0].id.clone();
     assert!(vendors.kill(&id, Some(Duration::from_secs(1))));
     vendors_when(vendors, "stopped", |vendors| {
         nothing_is_left(vendors).then_some(())
     })
     .await;
-    // A stop during the fail-over is answered 404 and checked again later: that cleanup job may stay.
+    // A stop during the fail-over is answered 404: its cleanup job stays and polls again later.
     let deadline = Instant::now() + PATIENCE;
     while stage.count(UNKNOWN).await > 0 {
         assert!(Instant::now() < deadline, "its name was never learnt");
@@ -316,7 +314,7 @@ async fn a_relay_whose_ingest_somebody_deleted_ends_and_nothing_is_left(
     let stage = Stage::new(backend).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let relay = service.go_live(42, &show("deleted")).await;
-    // Agora no longer has its egress either.
+    // Agora's egress is gone too.
     for call in [VendorCall::Query, VendorCall::ConverterGet] {
         let kind = FaultKind::NotFoundFor(Duration::from_secs(600));
         vendors.fault(VendorFault::forever(call, kind));

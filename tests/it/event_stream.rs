@@ -1,4 +1,4 @@
-//! `GET /v1/events`: every change reaches every listener, and a slow listener delays no other.
+//! `GET /v1/events`.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ async fn who_comes_back_goes_on_after_the_last_event_it_saw_and_the_header_wins(
     );
     let mut later = come_back(service, "?last_event_id=3", 447).await;
     assert_eq!(ids(later.take(3).await), [448, 449, 450]);
-    // Without an id the stream begins now, and says where that is.
+    // Without an id the stream begins now, and tells the id.
     let mut now = listen(service, "").await;
     now.stands().await;
     assert_eq!(now.last_event_id, Some(450));
@@ -164,7 +164,7 @@ async fn resuming_before_the_oldest_kept_event_reports_the_gap_and_continues_wit
         .execute("DELETE FROM outbox WHERE id <= 6")
         .await;
     let service = &stage.service;
-    // The last seen event is no longer kept, but all later ones are.
+    // Event 6 is no longer kept, but all later ones are.
     let mut whole = come_back(service, "", 6).await;
     assert_eq!(whole.next().await.unwrap().id, 7);
     let mut late = come_back(service, "", 5).await;
@@ -173,13 +173,12 @@ async fn resuming_before_the_oldest_kept_event_reports_the_gap_and_continues_wit
     assert_eq!(missed.body()["data"]["last_event_id"], 5);
     assert_eq!(missed.body()["data"]["continues_after"], 6);
     assert_eq!(late.next().await.unwrap().id, 7);
-    // An id of another database.
+    // An id that this database has not assigned.
     let mut stranger = come_back(service, "", 11).await;
     let missed = stranger.next().await.unwrap();
     assert_eq!((missed.id, missed.kind.as_str()), (10, "events.missed"));
     messages::write(&store, 2, 1, Utc::now()).await;
     assert_eq!(stranger.next().await.unwrap().id, 11);
-    // Deletes all kept events.
     stage
         .database
         .raw()
@@ -232,20 +231,20 @@ async fn a_listener_that_does_not_read_is_disconnected_and_delays_no_other() {
     slow.write_all(request.as_bytes()).await.unwrap();
     let mut good = listen(&stage.service, "").await;
     good.stands().await;
-    // After this event the listener has caught up.
+    // After this event both listeners have caught up.
     messages::write(&store, 1, 1, Utc::now()).await;
     good.take(1).await;
     let mut got = Vec::new();
     while !String::from_utf8_lossy(&got).contains("id: 1\nevent") {
         assert!(slow.read_buf(&mut got).await.unwrap() > 0);
     }
-    // More than the connection's buffers and the allowed lag together.
+    // More than the connection's buffers and the allowed lag hold.
     const EVENTS: i64 = 12_000;
     for channel in 2..(2 + EVENTS / 2000) {
         messages::write(&store, channel, 2000, Utc::now()).await;
         assert_eq!(good.take(2000).await.len(), 2000);
     }
-    // The slow listener reads on: buffered events arrive, then the stream ends.
+    // Buffered events arrive, then the stream ends.
     let reading = slow.read_to_end(&mut got);
     tokio::time::timeout(Duration::from_secs(20), reading)
         .await

@@ -1,8 +1,7 @@
-//! Every vendor call fails in every way, once and permanently: the relay goes live or ends with the right outcome, and nothing
-//! is left behind.
+//! Every vendor call fails in every way, once and for good.
 //!
-//! Calls of both backends alternate between them, and permanent failures use three of ten ways per call.
-//! `RELAYKEEPER_TEST_FAULTS=all` runs everything; `RELAYKEEPER_TEST_FAULT=agora` only cases whose description contains that.
+//! `RELAYKEEPER_TEST_FAULTS=all`: also what is left out to save time. `RELAYKEEPER_TEST_FAULT=agora`: only cases whose description
+//! contains that.
 #![cfg(feature = "sandbox")]
 
 mod gate;
@@ -42,7 +41,7 @@ fn a_call_that_goes_wrong_once_keeps_no_channel_off_air(#[case] wrong: Wrong) {
 
 #[test]
 fn a_call_that_goes_wrong_for_good_ends_a_relay_in_time_and_leaves_nothing() {
-    // Most cases wait half a minute for the teardown timeout.
+    // Most cases wait half a minute.
     at_once(32, representative(), forever);
 }
 

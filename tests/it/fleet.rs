@@ -1,5 +1,4 @@
-//! Several nodes on one PostgreSQL: each relay has one owner whatever happens to nodes, and its egress and ingest are not
-//! disturbed.
+//! Several nodes on one PostgreSQL: each relay has one owner and stays on air, whatever happens to nodes.
 #![cfg(feature = "sandbox")]
 
 mod check;
@@ -22,7 +21,6 @@ use reqwest::Method;
 
 /// Default of `RELAYKEEPER_FLEET_RELAYS`, the number of relays.
 const RELAYS: i64 = 300;
-/// The lease of the big fleet.
 const LEASE: Duration = Duration::from_secs(8);
 
 fn relays() -> i64 {
@@ -30,7 +28,7 @@ fn relays() -> i64 {
     relays.map_or(RELAYS, |relays| relays.parse().expect("a number"))
 }
 
-/// Vendors in real time, because of their rate limits, with quotas for all relays.
+/// Real time, because of the vendors' rate limits, with quotas for all relays.
 fn in_real_time() -> Options {
     Options {
         speed: 1.0,
@@ -111,7 +109,6 @@ async fn relays_outlive_their_nodes_whatever_becomes_of_them() {
     .await;
 }
 
-/// A node dies; the others own its relays within its lease.
 async fn killed(fleet: &mut Nodes) {
     let mut node = fleet.all.remove(0);
     node.kill();
@@ -121,7 +118,7 @@ async fn killed(fleet: &mut Nodes) {
     assert!(took < LEASE + Duration::from_secs(4), "{took:?}");
 }
 
-/// A rolling deployment: each node gets SIGTERM and is replaced.
+/// A rolling deployment.
 async fn rolled(fleet: &mut Nodes) {
     for _ in 0..fleet.all.len() {
         fleet.add().await;
@@ -142,7 +139,7 @@ async fn rolled(fleet: &mut Nodes) {
     fleet.until_spread(fleet.all.len()).await;
 }
 
-/// A node that is frozen longer than its lease rejoins when it wakes.
+/// A node is stopped for longer than its lease.
 async fn frozen(fleet: &mut Nodes) {
     let node = &fleet.all[0];
     node.signal("STOP");
@@ -163,7 +160,7 @@ async fn frozen(fleet: &mut Nodes) {
     node.service.wait_until_ready().await;
 }
 
-/// A node that loses only the database stops acting before its lease ends, reports it, and comes back.
+/// A node loses the database.
 async fn cut_off(fleet: &mut Nodes) {
     let database: url::Url = fleet.database.url.parse().unwrap();
     let target = (database.host_str().unwrap(), database.port().unwrap());
@@ -210,7 +207,6 @@ async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stoppe
             let created = started.iter().filter(|(status, _)| *status == 201);
             assert!(created.count() <= 1, "{started:#?}");
             assert_eq!(fleet.vendors.state().live_inputs.len(), round);
-            // Both nodes report the same.
             for node in &fleet.all {
                 node.service.in_phase(&started[0].1, "live").await;
             }
@@ -233,7 +229,7 @@ async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stoppe
     .await;
 }
 
-/// Migrating down names the nodes that use the schema.
+/// `migrate down` is refused and names the nodes.
 fn schema_is_not_taken_down_under(fleet: &Nodes) {
     let mut down = std::process::Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
     down.args(["migrate", "down"])
@@ -248,7 +244,7 @@ fn schema_is_not_taken_down_under(fleet: &Nodes) {
     }
 }
 
-/// Behind one public address any node may answer: here always the node that does not own the relay.
+/// The public address leads to the node that does not own the relay.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn what_the_vendors_tell_one_node_is_heard_by_the_one_that_has_the_relay() {
@@ -268,13 +264,13 @@ async fn what_the_vendors_tell_one_node_is_heard_by_the_one_that_has_the_relay()
         };
         let listen = other.service.request(Method::GET, "/v1/events");
         let mut listener = Listener::of(listen.send().await.unwrap());
-        // The page's link and requests go to the other node.
+        // The recorder's page calls the other node.
         let relay = owner.service.go_live(7, &show("show7")).await;
         fleet.vendors.set_seller("show7", Some(12345), false);
         owner.service.in_phase(&relay, "interrupted").await;
         fleet.vendors.set_seller("show7", Some(12345), true);
         owner.service.in_phase(&relay, "live").await;
-        // A notification that the relay used is in its journal.
+        // The journal names the notifications that the relay used.
         let notified = "SELECT count(*) FROM relay_events WHERE kind = 'notified'";
         let heard = async || fleet.raw.number(notified).await > 0;
         fleet.until("heard of", heard).await;

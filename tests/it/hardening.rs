@@ -1,4 +1,4 @@
-//! Limits and protections against excessive, slow, foreign and TLS callers.
+//! Rate limits, timeouts, CORS, headers and TLS.
 #![cfg(feature = "sandbox")]
 
 mod connections;
@@ -47,7 +47,6 @@ async fn a_token_that_calls_too_often_waits_and_no_other_does() {
         let probe = Answer::to(stage.service.request(Method::GET, "/livez")).await;
         assert_eq!((probe.status, probe.header("ratelimit")), (200, ""));
     }
-    // Writes count as reads do.
     while read().await.status != 429 {}
     let start = stage
         .service
@@ -92,7 +91,7 @@ async fn requests_without_a_valid_token_are_limited_by_address_and_others_are_no
     assert!(known.header("ratelimit").starts_with("\"token\""));
 }
 
-/// Sends the request's target unchanged and returns the status.
+/// The status. An HTTP client would normalize the path.
 async fn status_of(stage: &Stage, line: &str, headers: &str) -> String {
     let head = format!("{line} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{headers}\r\n");
     let answer = unfinished(stage, &head).await;
@@ -143,7 +142,7 @@ async fn wrong_tokens_from_everywhere_keep_no_operator_out() {
         let post = post.header("x-forwarded-for", from);
         Answer::to(post.body(format!("token={token}")))
     };
-    // An IPv6 /64 counts as one address.
+    // A /64 of IPv6 counts as one address.
     for host in 0..10 {
         let wrong = sign_in("wrong", format!("2001:db8::{host}")).await;
         assert_eq!(wrong.status, 401);
@@ -248,7 +247,7 @@ async fn http_1_0_callers_get_no_chunks() {
     assert!(rest.starts_with("retry: "), "{answer}");
 }
 
-/// Sends a request in pieces, never finishes it, and returns the response.
+/// Sends this and nothing more, and reads until the connection is closed.
 async fn unfinished(stage: &Stage, head: &str) -> String {
     let address = stage.service.url.strip_prefix("http://").unwrap();
     let mut connection = TcpStream::connect(address).await.unwrap();
@@ -273,7 +272,7 @@ async fn a_request_that_does_not_arrive_in_time_is_hung_up_on() {
         "POST /v1/channels/42/start HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {token}\r\n\
          content-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"channel"
     );
-    // The framework's own timeout may fire first; then the response is not a problem.
+    // The framework's own timeout may come first; its response is not a problem document.
     let body = unfinished(&stage, &body).await;
     let refused = body.starts_with("HTTP/1.1 408") || body.contains("did not arrive in time");
     assert!(refused, "{body}");
@@ -303,7 +302,6 @@ async fn other_origins_are_let_in_only_if_the_settings_name_them() {
         let request = reqwest::Client::new().request(Method::OPTIONS, url);
         let request = request.header("origin", origin);
         let request = request.header("access-control-request-method", "POST");
-        // A preflight of a page with tracing headers.
         Answer::to(request.header(
             "access-control-request-headers",
             "authorization,baggage,idempotency-key,sentry-trace,traceparent,tracestate",
@@ -348,7 +346,6 @@ async fn every_response_has_security_headers() {
     }
 }
 
-/// Writes a new certificate for this machine, and returns it as a root to trust.
 fn write_certificate(folder: &Path) -> Certificate {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let fresh = rcgen::generate_simple_self_signed(names).unwrap();
@@ -357,7 +354,7 @@ fn write_certificate(folder: &Path) -> Certificate {
     Certificate::from_pem(fresh.cert.pem().as_bytes()).unwrap()
 }
 
-/// Reads `/livez` and trusts only this root; `None` if the connection fails.
+/// Reads `/livez`; `None` if the connection fails.
 async fn over_tls(service: &Service, root: &Certificate) -> Option<reqwest::Response> {
     let url = service.url.replace("http://", "https://");
     let client = reqwest::Client::builder()

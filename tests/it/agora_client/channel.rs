@@ -1,5 +1,3 @@
-//! Reading a channel's broadcasters.
-
 use super::*;
 
 #[rstest]

@@ -1,5 +1,3 @@
-//! Cloud Recording: the body of a start, and what answers and states mean.
-
 use super::*;
 
 #[tokio::test]
@@ -169,7 +167,7 @@ async fn each_refusal_of_a_start_says_what_can_be_done(
     );
 }
 
-/// A proxy answered, or Agora in an undocumented way: neither proves that the call took effect.
+/// A proxy's answer, or an undocumented one of Agora's, does not prove that the call took effect.
 #[rstest]
 #[case::a_page("text/html", "<html>welcome</html>")]
 #[case::a_page_said_to_be_json("application/json", "<!doctype html><title>One moment</title>")]
@@ -207,7 +205,7 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
         recording.stop(permit(), &task()).await.unwrap_err(),
         push.create(permit(), &converter()).await.unwrap_err(),
     ];
-    // Documented without a body: any but a web page is accepted.
+    // `delete` is documented without a body: only a web page is refused.
     let deleted = push.delete(permit(), "na", "c").await;
     if body.starts_with('<') {
         errors.push(deleted.unwrap_err());

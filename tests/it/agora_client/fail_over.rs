@@ -1,4 +1,4 @@
-//! Domains: which calls are retried where, and which are left to the caller.
+//! Which calls are retried at the next domain.
 
 use super::*;
 
@@ -21,7 +21,7 @@ async fn a_read_goes_on_to_the_next_domain_which_is_then_asked_first() {
     }
 }
 
-/// Like a gateway that echoes the request.
+/// A gateway may echo the request.
 #[tokio::test]
 async fn an_echoed_authorization_is_redacted() {
     let server = MockServer::start().await;

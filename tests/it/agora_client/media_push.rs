@@ -1,5 +1,3 @@
-//! Media Push: creating, reading, listing and deleting converters.
-
 use super::*;
 
 #[tokio::test]
@@ -130,7 +128,7 @@ async fn a_converter_is_read_wrapped_or_bare(#[case] wrapped: bool) {
         "name": "tag", "transcodeOptions": { "rtcChannel": "show68" },
         "rtmpUrl": format!("rtmps://live.cloudflare.com:443/live/{KEY}"),
         "idleTimeout": "240", "createTs": "1591786766", "updateTs": 1591786766, "state": "running" });
-    // The bare examples have no id.
+    // Agora's bare examples have no id.
     let body = if wrapped {
         converter["id"] = "4C01".into();
         json!({ "converter": converter })
@@ -188,7 +186,7 @@ async fn an_answer_that_shows_nothing_of_a_converter_is_none(#[case] body: Value
     assert_eq!(got.unwrap_err().class, Class::Unexpected);
 }
 
-/// The schema of a GET has neither `id` nor `state`; the list has both.
+/// A GET's schema has neither `id` nor `state`; the list has both.
 #[rstest]
 #[case::wrapped(json!({ "converter": { "name": "tag", "rawOptions": { "rtcChannel": "show68" },
     "rtmpUrl": "rtmps://x/y", "idleTimeout": 240 } }), "/channels/show68/rtmp-converters")]

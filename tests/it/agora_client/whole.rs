@@ -49,7 +49,7 @@ async fn the_last_outcome_is_known_for_the_health_page() {
     let last = agora.last_error().unwrap();
     assert_eq!(last.error.class, Class::Unauthorized);
 
-    // A proxy's answer does not show whether the credentials are valid.
+    // A proxy's answers prove no credentials.
     for (status, body) in [
         (404, json!({ "error": "blocked" })),
         (200, json!({ "ok": true })),
@@ -65,7 +65,7 @@ async fn the_last_outcome_is_known_for_the_health_page() {
     let refusal = agora.refusal().unwrap();
     assert_eq!(refusal.error.class, Class::Unauthorized);
 
-    // A 404 for one object proves reachability and credentials.
+    // Agora's 404 for one object does.
     Mock::given(any())
         .respond_with(ResponseTemplate::new(404).set_body_json(json!({ "reason": "gone" })))
         .mount(&server)

@@ -1,4 +1,4 @@
-//! Authentication, methods, and the headers of every response.
+//! Authentication, methods and headers.
 
 use reqwest::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 
@@ -224,7 +224,7 @@ async fn sign_in(service: &Service) -> String {
     header(&signed_in, "set-cookie").to_owned()
 }
 
-/// The cookie opens the console; its value under the plain HTTP name does not.
+/// The cookie opens the console; its value under the name used without HTTPS does not.
 async fn assert_only_cookie_read(service: &Service, cookie: &str, value: &str) {
     for (cookie, status) in [
         (cookie.to_owned(), 200),

@@ -105,7 +105,7 @@ async fn what_the_page_does_not_send_is_refused_without_being_quoted() {
     }
 }
 
-/// It would hide all later reports.
+/// A report with a lower number than an earlier one is ignored.
 #[tokio::test]
 async fn a_report_that_is_numbered_far_ahead_of_now_is_refused() {
     let service = service_with(with_a_page).await;

@@ -1,4 +1,4 @@
-//! Reads: of missing and stored objects, and with invalid parameters.
+//! Reads of missing and stored objects, and with invalid parameters.
 
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,5 +1,3 @@
-//! The server under test, and how to call it.
-
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +23,6 @@ pub(crate) struct Service {
     _directory: tempfile::TempDir,
 }
 
-/// A service with tokens, and the settings that `more` changes.
 pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let directory = tempfile::tempdir().unwrap();
@@ -88,7 +85,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
     }
 }
 
-/// The service of a process that never holds the database.
+/// A process that never holds the database.
 fn idle(settings: &Settings, store: &Store) -> RelayService {
     let runtime = tokio::runtime::Handle::current();
     let settings = Arc::new(settings.clone());
@@ -121,7 +118,6 @@ impl Service {
     }
 }
 
-/// Checks that the response is a problem with this status and code.
 pub(crate) async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
     let answer = request.send().await.unwrap();
     let url = answer.url().clone();

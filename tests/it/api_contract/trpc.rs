@@ -1,4 +1,4 @@
-//! `/trpc` as a stock client uses it: single queries, batches, JSON lines, and their errors.
+//! `/trpc` as a stock client uses it.
 
 use reqwest::Response;
 use serde_json::{Value, json};

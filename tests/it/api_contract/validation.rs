@@ -1,4 +1,4 @@
-//! Invalid requests, and the places their problems name. Valid ones are answered `starting` here.
+//! Invalid requests, and the fields that their problems point at.
 
 use rstest::rstest;
 use serde_json::{Value, json};

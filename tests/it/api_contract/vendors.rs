@@ -1,17 +1,16 @@
-//! Verification of vendors' webhooks. A process that does not drive relays answers verified ones with `starting`, so that
-//! the vendor repeats them.
+//! Verification of vendors' webhooks. The answer `starting` makes the vendor repeat a verified one.
 
 use relaykeeper::config::Settings;
 use serde_json::{Value, json};
 
 use super::service::{problem, service, service_with};
 
-/// The vector of `agora.md §6.3`.
+/// From `agora.md §6.3`.
 const AGORA_BODY: &str = r#"{"eventMs":1560408533119,"eventType":10,"noticeId":"4eb720f0-8da7-11e9-a43e-53f411c2761f","notifyMs":1560408533119,"payload":{"a":"1","b":2},"productId":1}"#;
 const AGORA_SIGNATURE: &str = "6d3320c60b11101395b7fc8f9068748808a0aa1bfa064438e39d1bc2c7d74d99";
 const AGORA_SHA1: &str = "033c62f40f687675f17f0f41f91a40c71c0f134c";
 
-/// The vector of `cloudflare-stream.md §5.2`: valid, but years old.
+/// From `cloudflare-stream.md §5.2`: valid, but years old.
 const STREAM_SECRET: &str = "0123456789abcdef0123456789abcdef";
 const STREAM_BODY: &str =
     r#"{"uid":"0123456789abcdef0123456789abcdef","readyToStream":true,"status":{"state":"ready"}}"#;

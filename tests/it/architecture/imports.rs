@@ -1,5 +1,3 @@
-//! Which file imports which.
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -7,12 +5,10 @@ use super::source::Source;
 
 type Module = Vec<String>;
 
-/// The files of a crate, and for each the files it imports. That a file uses modules below its own is no import: a parent
-/// puts its children together.
+/// The files that each file of a crate imports, without the modules below its own.
 #[derive(Debug)]
 pub(super) struct Imports(BTreeMap<String, BTreeSet<String>>);
 
-/// Finds the file that defines what a path names.
 struct Files<'a> {
     by_module: BTreeMap<&'a [String], &'a Source>,
 }
@@ -40,7 +36,7 @@ impl Imports {
         )
     }
 
-    /// For each room the other rooms it imports.
+    /// The other rooms that each room imports.
     pub(super) fn between_rooms(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut rooms = BTreeMap::<String, BTreeSet<String>>::new();
         for (file, imports) in &self.0 {
@@ -57,7 +53,7 @@ impl Imports {
         rooms
     }
 
-    /// The sets of files that import each other, directly or through others of the set.
+    /// The sets of files that import each other, directly or indirectly.
     pub(super) fn circles(&self) -> Vec<BTreeSet<&str>> {
         let reached: BTreeMap<&str, BTreeSet<&str>> = self
             .0
@@ -86,7 +82,6 @@ impl Imports {
         reached
     }
 
-    /// The imports among these files.
     pub(super) fn inside(&self, files: &BTreeSet<&str>) -> String {
         let mut text = String::new();
         for file in files {
@@ -101,7 +96,7 @@ impl Imports {
     }
 }
 
-/// The first part of a file's path. The binary has one room, `cli`.
+/// The binary is part of the room `cli`.
 fn room(file: &str) -> &str {
     let room = file.split('/').next().unwrap_or(file);
     match room.trim_end_matches(".rs") {
@@ -110,7 +105,7 @@ fn room(file: &str) -> &str {
     }
 }
 
-/// A path from the crate's root; none of another crate's.
+/// The path from the crate's root; `None` for another crate's.
 fn absolute(file: &Source, path: &[String]) -> Option<Module> {
     let (first, rest) = path.split_first()?;
     let ups = path.iter().take_while(|part| *part == "super").count();
@@ -126,7 +121,7 @@ fn absolute(file: &Source, path: &[String]) -> Option<Module> {
 }
 
 impl<'a> Files<'a> {
-    /// The file that defines what this path names, through re-exports.
+    /// The file that defines what a path names, followed through re-exports.
     fn defines(&self, path: &[String], depth: usize) -> Option<&'a Source> {
         let (module, file) = (0..=path.len()).rev().find_map(|length| {
             let file = self.by_module.get(&path[..length])?;

@@ -1,30 +1,28 @@
-//! A source file, as far as its imports need it: a scan of its tokens, without comments, literals and tests.
+//! Scans a source file's tokens for paths and names. Skips comments, literals and tests.
 
 use std::iter::Peekable;
 use std::path::Path;
 use std::str::Chars;
 
-/// The paths a file mentions.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    /// Below `src`.
+    /// The path below `src`.
     pub(super) name: String,
-    /// What it is in the module tree; the library's root is empty.
+    /// The module path; empty for the library's root.
     pub(super) module: Vec<String>,
-    /// Every path in a `use`, and every other that begins with `crate`, `super` or `self`.
+    /// Paths in a `use`, and others that begin with `crate`, `super`, `self` or `relaykeeper`.
     pub(super) paths: Vec<Vec<String>>,
-    /// Of these, the ones that it re-exports.
+    /// The paths of `pub use`.
     pub(super) exports: Vec<Vec<String>>,
-    /// Every name in it.
     pub(super) names: Vec<String>,
-    /// Its types that other files can use.
+    /// Types that are not private.
     pub(super) types: Vec<String>,
-    /// Modules that only tests have.
+    /// Modules under `cfg(test)` that are files.
     test_modules: Vec<String>,
 }
 
 impl Source {
-    /// All files of `src`, without those of tests.
+    /// The files of `src`, except tests.
     pub(super) fn of_crate() -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut files = Vec::new();
@@ -118,7 +116,7 @@ impl Source {
         }
     }
 
-    /// How many tokens the item has that only tests have.
+    /// The number of tokens of an item under `cfg(test)`.
     fn skip_item(&mut self, tokens: &[String]) -> usize {
         if let Some(module) = tokens.iter().position(|token| token == "mod")
             && tokens.get(module + 2).is_some_and(|end| end == ";")
@@ -154,7 +152,6 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// The paths of a use tree.
 fn tree(tokens: &[String], prefix: &[String], paths: &mut Vec<Vec<String>>) {
     let mut path = prefix.to_vec();
     let mut at = 0;
@@ -188,7 +185,7 @@ fn tree(tokens: &[String], prefix: &[String], paths: &mut Vec<Vec<String>>) {
     paths.push(path);
 }
 
-/// Names and punctuation; `::` is one token. Comments and literals are left out.
+/// Names and punctuation; `::` is one token.
 fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = text.chars().peekable();
@@ -257,7 +254,7 @@ fn skip_raw_string(rest: &mut Peekable<Chars<'_>>) {
     }
 }
 
-/// A character's literal; of a lifetime only the quote.
+/// Skips a character literal; of a lifetime only the quote.
 fn skip_character(rest: &mut Peekable<Chars<'_>>) {
     let mut ahead = rest.clone();
     let first = ahead.next();

@@ -1,10 +1,10 @@
-//! One word for one thing: the glossary of CONTRIBUTING.md holds in the names of the code.
+//! Names follow the glossary of CONTRIBUTING.md.
 
 use std::collections::BTreeMap;
 
 use super::source::Source;
 
-/// Words that the glossary replaces, each with the files in which it stays: as a vendor's own term, or as the wire's.
+/// Words that the glossary replaces, each with the places where it stays as a vendor's term or the wire's.
 const REPLACED: [(&str, &[&str]); 14] = [
     (
         "recorder",
@@ -32,10 +32,9 @@ const REPLACED: [(&str, &[&str]); 14] = [
     ("looks", &[]),
 ];
 
-/// Public types of one name that are one idea.
+/// sea-orm gives these names to every table's types.
 const ONE_IDEA: [&str; 2] = ["Model", "Relation"];
 
-/// The words of a name, in lower case.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;

@@ -1,4 +1,4 @@
-//! What the program does with `DATABASE_URL`, as people write it.
+//! `DATABASE_URL` in the forms that people write.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use rstest::rstest;
 
 use super::*;
 
-/// A command that opens the database, logging all there is to log.
+/// Runs a command that opens the database, with all log levels.
 fn opened(place: &Place, url: &str, more: &[(&str, &str)]) -> Told {
     let mut command = place.command(&["migrate", "status"]);
     command
@@ -79,7 +79,7 @@ fn the_server_a_database_url_names_is_connected_to_and_no_part_of_a_secret_is_lo
     let port = listener.local_addr().unwrap().port().to_string();
     let rest = rest.replace("HOST", host).replace("PORT", &port);
     listener.set_nonblocking(true).unwrap();
-    // Hangs up on whoever calls within ten seconds.
+    // Hangs up on the first caller within ten seconds.
     let called = std::thread::spawn(move || {
         (0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
@@ -95,7 +95,7 @@ fn the_server_a_database_url_names_is_connected_to_and_no_part_of_a_secret_is_lo
 #[test]
 fn a_password_file_that_cannot_be_read_is_not_logged() {
     let place = Place::new();
-    // Lines that end too early: the driver repeats such ones.
+    // The driver quotes lines that end too early.
     place.write("pgpass", "canary\n*:*:canary\n");
     let file = place.0.path().join("pgpass");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -1,4 +1,4 @@
-//! What is told about settings that poll right and do not work.
+//! Settings that look right and do not work.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -59,7 +59,7 @@ fn quotation_tags_of_an_env_file_are_noticed(#[case] name: &str, #[case] value: 
     assert!(!told.err.contains("canary"), "{told:?}");
 }
 
-/// Answers each call with 502 and returns its first line, until none has come for a second and the program is done.
+/// Answers every call with 502 while `done` runs. Returns the calls' first lines.
 fn lines_of(listener: TcpListener, done: &dyn Fn() -> Told) -> (Told, Vec<String>) {
     listener.set_nonblocking(true).unwrap();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();

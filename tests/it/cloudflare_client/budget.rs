@@ -1,4 +1,4 @@
-//! The budget over HTTP: headers count, refusals pause.
+//! The rate budget follows the answers' headers.
 
 use std::time::Duration;
 

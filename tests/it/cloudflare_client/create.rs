@@ -1,4 +1,4 @@
-//! Creating a live input: the request, the echo, and what follows when it differs.
+//! Creating a live input, and what follows if Cloudflare's echo differs from the request.
 
 use relaykeeper::vendors::{Class, Done};
 use secrecy::ExposeSecret;

@@ -1,4 +1,4 @@
-//! The public host: which one is trusted, what is sent to it, and how its answers are read.
+//! The customer host: which one is trusted, and how its answers are read.
 
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use wiremock::{MockServer, ResponseTemplate};
 
 use super::support::*;
 
-/// A client configured with this server as the customer host.
 async fn playing(path: &str, answer: ResponseTemplate) -> (MockServer, Cloudflare) {
     let server = answering("GET", &format!("/{UID}/{path}"), answer).await;
     let mut settings = settings(&server);

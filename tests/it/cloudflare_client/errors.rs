@@ -12,7 +12,7 @@ use wiremock::ResponseTemplate;
 
 use super::support::*;
 
-/// How a write and a read classify the same answer.
+/// The errors of a write and of a read with the same answer.
 async fn outcomes(answer: ResponseTemplate) -> (VendorError, VendorError) {
     let at = stream(&format!("/live_inputs/{UID}"));
     let server = answering("PUT", &at, answer.clone()).await;
@@ -57,7 +57,7 @@ async fn each_refusal_has_its_class() {
     }
 }
 
-/// The envelope of a refusal whose reason may be in the messages.
+/// A refusal whose reason may be in `messages`.
 fn limited(status: u16, code: i64, error: &str, told: &str) -> ResponseTemplate {
     ResponseTemplate::new(status)
         .insert_header("retry-after", "600")
@@ -324,7 +324,7 @@ async fn an_answer_of_another_neither_limits_nor_ends_a_refusal_of_the_credentia
     let server = answering("PUT", &at, denied).await;
     let missing = ResponseTemplate::new(404).set_body_string(FOREIGN[1]);
     on(&server, "GET", &at, missing).await;
-    // An empty body counts as the API's, but proves no credentials.
+    // An empty body counts as the API's, but does not prove that credentials are valid.
     on(&server, "DELETE", &at, ResponseTemplate::new(404)).await;
     let rotate = format!("{at}/rotate_keys");
     on(&server, "POST", &rotate, refused(404, 10003, "Not Found")).await;

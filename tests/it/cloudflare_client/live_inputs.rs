@@ -1,5 +1,3 @@
-//! Reading, listing, disabling, giving new keys, deleting.
-
 use relaykeeper::vendors::cloudflare::FeedState;
 use relaykeeper::vendors::{Class, Done};
 use secrecy::ExposeSecret;

@@ -1,5 +1,3 @@
-//! A mock of Cloudflare, and its answers.
-
 use std::time::Duration;
 
 use relaykeeper::config;
@@ -42,7 +40,6 @@ pub(crate) fn client(server: &MockServer) -> Cloudflare {
     client_of(&settings(server))
 }
 
-/// A request that waits for a few seconds.
 pub(crate) fn permit() -> PermitRequest {
     PermitRequest {
         priority: Priority::Start,
@@ -59,12 +56,11 @@ pub(crate) fn new_live_input() -> NewLiveInput {
     }
 }
 
-/// The path of a call on our account.
 pub(crate) fn stream(rest: &str) -> String {
     format!("/client/v4/accounts/{ACCOUNT}/stream{rest}")
 }
 
-/// A live input as Cloudflare answers, secrets and all, with settings as [`new_live_input`] asks.
+/// Cloudflare's answer to [`new_live_input`], with secrets.
 pub(crate) fn live_input() -> Value {
     json!({
         "uid": UID,
@@ -89,7 +85,6 @@ pub(crate) fn live_input() -> Value {
     })
 }
 
-/// A video of the live input as Cloudflare lists it.
 pub(crate) fn video(uid: &str, input: &str, state: &str) -> Value {
     json!({
         "uid": uid, "liveInput": input,
@@ -116,20 +111,17 @@ pub(crate) fn without(mut value: Value, key: &str) -> Value {
     value
 }
 
-/// The envelope of a success.
 pub(crate) fn ok(result: Value) -> ResponseTemplate {
     ResponseTemplate::new(200)
         .set_body_json(json!({ "result": result, "success": true, "errors": [], "messages": [] }))
 }
 
-/// The envelope of a failure.
 pub(crate) fn refused(status: u16, code: i64, message: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(json!({
         "result": null, "success": false, "errors": [ { "code": code, "message": message } ], "messages": [],
     }))
 }
 
-/// A server that answers one call.
 pub(crate) async fn answering(verb: &str, at: &str, answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     on(&server, verb, at, answer).await;
@@ -144,7 +136,7 @@ pub(crate) async fn on(server: &MockServer, verb: &str, at: &str, answer: Respon
         .await;
 }
 
-/// The calls in order, as `METHOD path?query`.
+/// The calls as `METHOD path?query`.
 pub(crate) async fn calls(server: &MockServer) -> Vec<String> {
     let requests = server.received_requests().await.unwrap();
     requests
@@ -173,7 +165,6 @@ pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
         .map(|value| value.to_str().unwrap())
 }
 
-/// Fails if a text contains a secret that the server sent or received.
 pub(crate) fn assert_no_secret(text: &str) {
     for secret in [TOKEN, KEY, PUBLISH_SECRET] {
         assert!(!text.contains(secret), "{text}");

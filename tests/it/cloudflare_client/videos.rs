@@ -1,4 +1,4 @@
-//! Finding, checking and deleting recordings; the account's calls.
+//! Videos, and the account's own calls.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The wall clock of the running program is set, by hours, while relays are on air. A library that is loaded first adds an
-//! offset to it; the monotonic clock is left alone.
+//! The wall clock is set by hours while relays are on air: a preloaded library adds an offset to it, not to the monotonic
+//! clock.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ fn library(folder: &Path) -> String {
     library.to_str().expect("a path").to_owned()
 }
 
-/// Waits for the alarm about a step of about so many seconds.
+/// Waits for the alarm about a step of about `seconds`.
 async fn told_of(service: &Service, seconds: i64) {
     let deadline = Instant::now() + PATIENCE;
     loop {

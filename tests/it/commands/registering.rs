@@ -1,4 +1,4 @@
-//! `webhooks register`: what it takes over, puts back, and does where a secret is not known.
+//! `webhooks register`: existing webhooks, failed runs, unknown secrets.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,6 @@ use super::*;
 
 const OTHER: &str = "https://other.example.com/stream";
 
-/// A running service, and the file that the secrets go to.
 struct Registering {
     stage: Stage,
     folder: tempfile::TempDir,
@@ -41,7 +40,6 @@ impl Registering {
         self.run_into(&self.file(), more).await
     }
 
-    /// The same on a disk that takes no bytes.
     async fn run_without_room(&self) -> Output {
         let file = self.file();
         let file = file.to_str().expect("a path");
@@ -67,7 +65,7 @@ impl Registering {
         [("RELAYKEEPER__SERVER__PUBLIC_URL", url)]
     }
 
-    /// Calls Cloudflare as its dashboard does.
+    /// Calls Cloudflare's API as its dashboard does.
     async fn cloudflare(&self, method: Method, path: &str, body: Value) -> Value {
         let vendors = &self.stage.vendors;
         let (base, account) = (vendors.cloudflare_api_base_url(), vendors.account_id());
@@ -89,7 +87,6 @@ impl Registering {
     }
 }
 
-/// The account's destinations and policies.
 async fn alerting(vendors: &SimulatedVendors) -> [Value; 2] {
     let (base, account) = (vendors.cloudflare_api_base_url(), vendors.account_id());
     let list = async |what: &str| {
@@ -120,7 +117,7 @@ async fn webhooks_that_cannot_be_registered_leave_nothing_behind_and_the_next_ru
         assert_eq!(left.count(), 0);
     };
 
-    // Nobody answers there: Cloudflare refuses the destination.
+    // Cloudflare refuses a destination that does not answer.
     let nowhere = [("RELAYKEEPER__SERVER__PUBLIC_URL", "http://127.0.0.1:9")];
     let output = relaykeeper(&vendors, &database, &register, &nowhere).await;
     assert!(!output.status.success());

@@ -1,4 +1,4 @@
-//! Chromium, driven over the WebDriver protocol. The crates for that bring code under the MPL, and it is not much.
+//! Drives Chromium over the WebDriver protocol; the crates for that bring code under the MPL.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::service::{ADMIN_TOKEN, PATIENCE, Service};
 
-/// A browser with nothing in it; gone when dropped.
+/// A browser with an empty profile; closed when dropped.
 pub(crate) struct Browser {
     driver: Child,
     http: reqwest::Client,
@@ -21,9 +21,8 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Opens one for this service.
     pub(crate) async fn open(service: &Service) -> Self {
-        // Two drivers that start at once may choose the same port: one of them is gone at once.
+        // Of two drivers that start at once and choose the same port, one exits.
         let started = (0..5).find_map(|_| start_driver());
         let (driver, port) = started.expect("a chromedriver that says its port");
         let profile = tempfile::tempdir().unwrap();
@@ -38,7 +37,7 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--hide-scrollbars",
-            // No page needs another host, and none shall wait for one.
+            // No page may wait for another host.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ];
         let mut flags = flags.map(str::to_owned).to_vec();
@@ -62,7 +61,6 @@ impl Browser {
         browser
     }
 
-    /// The same, signed in.
     pub(crate) async fn signed_in(service: &Service) -> Self {
         let browser = Self::open(service).await;
         browser.sign_in(ADMIN_TOKEN).await;
@@ -70,39 +68,36 @@ impl Browser {
         browser
     }
 
-    /// Sends the sign-in form.
     pub(crate) async fn sign_in(&self, token: &str) {
         self.go("/admin/sign-in").await;
         self.fill("#token", token).await;
         self.click("form button").await;
     }
 
-    /// Goes to a page of the service.
     pub(crate) async fn go(&self, path: &str) {
         let url = format!("{}{path}", self.base);
         self.ask("/url", json!({"url": url})).await;
     }
 
-    /// The path it is at.
     pub(crate) async fn path(&self) -> String {
         let path = self.run("return location.pathname").await;
         path.as_str().unwrap().to_owned()
     }
 
-    /// What a script in the page returns.
+    /// Runs a script in the page and returns its value.
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.ask("/execute/sync", json!({"script": script, "args": []}))
             .await
     }
 
-    /// What a script's promise comes to.
+    /// Runs an async function in the page and returns its value.
     pub(crate) async fn run_async(&self, script: &str) -> Value {
         let script = format!("const done = arguments[0]; ({script})().then(done);");
         self.ask("/execute/async", json!({"script": script, "args": []}))
             .await
     }
 
-    /// Waits until an expression in the page is true.
+    /// Waits until a JavaScript expression is true.
     pub(crate) async fn wait(&self, expression: &str) {
         let script = format!("return Boolean({expression})");
         let deadline = Instant::now() + PATIENCE;
@@ -115,13 +110,11 @@ impl Browser {
         }
     }
 
-    /// Waits until there is such an element.
     pub(crate) async fn wait_for(&self, css: &str) {
         self.wait(&format!("document.querySelector({})", json!(css)))
             .await;
     }
 
-    /// Waits until this can be read on the page.
     pub(crate) async fn wait_for_text(&self, text: &str) {
         self.wait(&format!(
             "document.body.innerText.includes({})",
@@ -130,20 +123,17 @@ impl Browser {
         .await;
     }
 
-    /// What can be read in an element.
     pub(crate) async fn text(&self, css: &str) -> String {
         let script = format!("return document.querySelector({}).innerText", json!(css));
         self.run(&script).await.as_str().unwrap().to_owned()
     }
 
-    /// Clicks as a person does: where the element is.
     pub(crate) async fn click(&self, css: &str) {
         let element = self.element(css).await;
         self.ask(&format!("/element/{element}/click"), json!({}))
             .await;
     }
 
-    /// Types into a field.
     pub(crate) async fn fill(&self, css: &str, text: &str) {
         let element = self.element(css).await;
         self.ask(&format!("/element/{element}/value"), json!({"text": text}))
@@ -158,7 +148,6 @@ impl Browser {
         id.as_str().unwrap().to_owned()
     }
 
-    /// The window's size.
     pub(crate) async fn size(&self, width: u32, height: u32) {
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
@@ -167,7 +156,6 @@ impl Browser {
         .await;
     }
 
-    /// Whether the person prefers dark pages.
     pub(crate) async fn dark(&self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
         self.devtools(
@@ -177,7 +165,7 @@ impl Browser {
         .await;
     }
 
-    /// Runs a script in each page from now on, before the page's own.
+    /// Runs a script in each later page, before the page's own.
     pub(crate) async fn before_each_page(&self, script: &str) {
         let command = "Page.addScriptToEvaluateOnNewDocument";
         self.devtools(command, json!({"source": script})).await;
@@ -191,7 +179,7 @@ impl Browser {
         .await;
     }
 
-    /// Writes what is seen to `target/screenshots`, the whole page or the window.
+    /// Writes the window, or the whole page, to `target/screenshots`.
     pub(crate) async fn screenshot(&self, name: &str, whole: bool) {
         let picture = json!({"captureBeyondViewport": whole});
         let picture = json!({"cmd": "Page.captureScreenshot", "params": picture});
@@ -202,7 +190,7 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
     }
 
-    /// What the console has said since the last time: errors, and what the page's policy refused.
+    /// New warnings and errors of the browser's console.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.ask("/se/log", json!({"type": "browser"})).await;
         let said = log.as_array().unwrap().iter();
@@ -221,7 +209,7 @@ impl Browser {
     }
 }
 
-/// A driver and its port; none when it did not start.
+/// A driver and its port; `None` if it did not start.
 fn start_driver() -> Option<(Child, u16)> {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
@@ -239,14 +227,14 @@ fn start_driver() -> Option<(Child, u16)> {
         let _ = driver.wait();
         return None;
     };
-    // What it says later is read too, or else it would stand still, or end.
+    // Reads on: the driver would block on a full pipe, or end with a closed one.
     std::thread::spawn(move || lines.for_each(drop));
     Some((driver, port))
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends the browser when it is asked to go, and not when it is killed.
+        // A killed driver leaves its browser running.
         let session = self.session.clone();
         let asked = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -262,7 +250,6 @@ impl Drop for Browser {
     }
 }
 
-/// Where what is built goes.
 pub(crate) fn target() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target")
 }

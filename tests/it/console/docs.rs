@@ -1,5 +1,3 @@
-//! The page of the API's documentation in a real browser.
-
 use relaykeeper::config::AgoraBackend;
 use serde_json::{Value, json};
 
@@ -7,7 +5,7 @@ use super::browser::Browser;
 use super::everybody::{AXE, axe};
 use crate::support::service::Stage;
 
-/// `all(document)` is every element of the page: the explorer draws below shadow roots, which hide their text. `shown` is all of it.
+/// `all(document)`: every element, including those below shadow roots, where the explorer draws. `shown`: their text.
 const BEGIN: &str = "const all = (root) => [...root.querySelectorAll('*')] \
       .flatMap((one) => one.shadowRoot ? [one, ...all(one.shadowRoot)] : [one]); \
     const shown = all(document).map((one) => one.shadowRoot?.textContent ?? '').join(' ');";

@@ -1,5 +1,4 @@
-//! Every page, in light and dark, on a desk and on a phone: no barrier, no complaint of the browser, nothing too wide.
-//! What is seen is written to `target/screenshots`.
+//! Accessibility of every page, and screenshots in `target/screenshots`.
 
 use std::time::Duration;
 
@@ -13,12 +12,11 @@ use super::past::two_weeks;
 use crate::support::database::TestDatabase;
 use crate::support::service::{Service, options, settings, show};
 
-/// What axe finds that keeps somebody out.
+/// Returns axe's serious and critical findings.
 pub(crate) const AXE: &str = "async () => { const found = await axe.run(document, { resultTypes: ['violations'] }); \
     return found.violations.filter((one) => ['serious', 'critical'].includes(one.impact)) \
     .map((one) => `${one.id}: ${one.nodes.map((node) => node.html + ' ' + node.failureSummary).join('; ')}`); }";
 
-/// axe-core itself.
 pub(crate) fn axe() -> String {
     let axe = target().join("axe/package/axe.min.js");
     std::fs::read_to_string(axe).expect("axe-core: ./scripts/test brings it")
@@ -82,7 +80,7 @@ async fn every_page_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_on_
     }
 }
 
-/// Some shows that are live, one of which the seller has left, and one that failed; the ids of the first and the last.
+/// Returns the ids of a live relay and of a failed one.
 async fn shows(service: &Service, vendors: &SimulatedVendors) -> (String, String) {
     let garden = service.go_live(41, &show("garden")).await;
     service.go_live(42, &show("sneakers-friday")).await;

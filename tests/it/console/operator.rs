@@ -1,5 +1,3 @@
-//! What an operator does: sign in, watch, open, stop.
-
 use std::time::{Duration, Instant};
 
 use relaykeeper::config::AgoraBackend;
@@ -107,7 +105,7 @@ async fn a_relay_comes_is_opened_stopped_and_goes_without_reloading() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium: ./scripts/test runs it"]
 async fn what_buyers_see_plays_in_the_page() {
-    // At the pace of a real broadcast: a player cannot follow a faster one.
+    // A player cannot follow a broadcast that is faster than real time.
     let options = Options {
         speed: 1.0,
         push_after: Duration::from_millis(300),
@@ -174,7 +172,7 @@ async fn a_channel_is_started_and_orphans_are_swept_by_hand() {
     browser.fill("input[name=seller_uid]", "12345").await;
     browser.click("#ask-yes").await;
     browser.wait_for_text("channel_name: 1 to 64 ASCII").await;
-    // A refused start is an answer the browser tells of, and nothing else is.
+    // The browser logs the refused start, and nothing else.
     let refused = browser.complaints().await;
     assert!(
         refused.iter().all(|line| line.contains("422")),
@@ -223,7 +221,7 @@ async fn a_session_changes_nothing_without_its_token_against_forgery() {
     let get = |path: &str| http.get(url(path)).header("Cookie", cookie);
     for path in ["/admin", "/admin/actors", "/v1/health"] {
         assert_eq!(get(path).send().await.unwrap().status(), 200, "{path}");
-        // A proxy that signs people in adds a token of its own.
+        // A proxy with its own sign-in adds a token.
         let proxied = get(path).bearer_auth("of-another-service");
         let proxied = proxied.header("Accept", "text/html");
         assert_eq!(proxied.send().await.unwrap().status(), 200, "{path}");

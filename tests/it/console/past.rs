@@ -1,5 +1,4 @@
-//! Relays in the store that the process under test did not bring there: those of the last two weeks, and thousands that are
-//! live.
+//! Seeds the store with two weeks of ended relays, or with thousands of live ones.
 
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use relaykeeper::store::{
 use serde_json::json;
 use uuid::Uuid;
 
-/// A relay of this channel, as it is when it was asked for.
 fn requested(channel_id: i64, database: &str, requested_at: DateTime<Utc>) -> Durable {
     let hour = Duration::from_secs(3600);
     Durable::new(Spec {
@@ -109,7 +107,6 @@ async fn create(store: &Store, epoch: i64, relay: &Durable) {
     assert_eq!(created.await.unwrap(), Created::Created);
 }
 
-/// Two weeks of shows, a few more each day, of which some failed.
 pub(crate) async fn two_weeks(store: &Store, today: DateTime<Utc>) {
     let epoch = store.take_epoch().await.unwrap();
     let shows = (1..14_i64).flat_map(|ago| (0..30 - ago).map(move |number| (ago, number)));
@@ -160,7 +157,7 @@ async fn ended(store: &Store, epoch: i64, today: DateTime<Utc>, ago: i64, number
     assert_eq!(saved.await.unwrap(), Saved::Saved);
 }
 
-/// So many relays that are live, in this process's own database.
+/// `count` live relays, tagged with this database's id.
 pub(crate) async fn live_ones(store: &Store, count: i64, now: DateTime<Utc>) {
     let instance = store.instance().await.unwrap();
     let epoch = store.take_epoch().await.unwrap();

@@ -1,4 +1,4 @@
-//! The recorder's page in a real browser, with an Agora that does not answer.
+//! The recorder's page in a real browser, while Agora does not answer.
 
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::vendors::agora::page::{Links, PageClaims, Ready};
@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use super::browser::Browser;
 use crate::support::service::{Answer, PATIENCE, Stage, settings, show};
 
-/// A Web SDK whose first two joins neither come true nor fail, and whose clients cannot leave meanwhile. The page's clock runs
-/// twenty times as fast.
+/// A Web SDK whose first two joins, and the leaves meanwhile, never settle. Timers run twenty times as fast.
 const SILENT_AGORA: &str = r#"
 (() => {
   const later = window.setTimeout;
@@ -35,7 +34,6 @@ const SILENT_AGORA: &str = r#"
 })();
 "#;
 
-/// The page's link of a channel's first egress.
 fn link(stage: &Stage, relay: &Value) -> String {
     let mut settings = settings(&stage.vendors, AgoraBackend::CloudRecording, "");
     settings.server.public_url.clone_from(&stage.service.url);
@@ -51,8 +49,8 @@ fn link(stage: &Stage, relay: &Value) -> String {
     link.unwrap().to_owned()
 }
 
-/// Waits until the operator sees this of the relay: in its journal, and as its actor's last error. The page reports it again and
-/// again; the next report of the simulated egress's own page clears the error.
+/// Waits until the trouble is in the relay's journal, and then in its actor's last error. The page repeats its report; a report
+/// of the simulated egress's page clears the error.
 async fn operator_sees(stage: &Stage, relay: &Value, trouble: &str, words: &str) {
     let service = &stage.service;
     let journal = format!(
@@ -89,7 +87,7 @@ async fn a_join_that_agora_never_answers_is_reported_and_made_again_with_another
     let browser = Browser::open(&stage.service).await;
     browser.before_each_page(SILENT_AGORA).await;
     browser.go(&link(&stage, &relay)).await;
-    // The third join succeeds, and the error is cleared.
+    // The third join succeeds.
     operator_sees(&stage, &relay, "timeout", "does not answer").await;
     browser.wait("window.joins?.length === 3").await;
     let joins = browser.run("return window.joins").await;

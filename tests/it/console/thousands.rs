@@ -1,5 +1,3 @@
-//! Thousands of relays in the table.
-
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -13,7 +11,7 @@ use crate::support::database::TestDatabase;
 use crate::support::service::{Service, options, settings};
 
 const RELAYS: i64 = 2000;
-/// A page of the table is there within so long, on a slow machine and in a debug build.
+/// A page of the table takes at most this long on a slow machine in a debug build.
 const SOON: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +23,7 @@ async fn two_thousand_relays_leave_the_table_responsive() {
     live_ones(&store, RELAYS, Utc::now()).await;
     store.close().await;
     let mut settings = settings(&vendors, AgoraBackend::MediaPush, &database.url);
-    // The vendors do not know these relays, and are not asked: a poll without a permit is no reading.
+    // The simulated vendors do not know these relays: polls get no permit, so that none ends a relay.
     settings.vendors.read_timeout = Duration::from_millis(50);
     settings.cloudflare.customer_requests_per_second = 1;
     settings.agora.media_push.requests_per_second = 1;
@@ -54,7 +52,7 @@ async fn two_thousand_relays_leave_the_table_responsive() {
     browser
         .wait("document.querySelector('.phase-live .figure').innerText === '2000'")
         .await;
-    // The page that is kept up to date stays so: the longest time in which it cannot answer to a key.
+    // The longest time in which the page, which receives live updates, does not react.
     browser.go("/admin/relays").await;
     let blocked = browser
         .run_async(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Searched folders, besides the top-level documents.
+/// What is searched, besides the top-level documents.
 const SEARCHED: [&str; 9] = [
     "benches",
     "config.toml",
@@ -25,7 +25,7 @@ const SKIPPED: [&str; 5] = [
     "tests/it/documents.rs",
 ];
 const PAGES: &str = "docs/vendors";
-/// The grades of evidence, as `docs/vendors/README.md` explains them.
+/// The grades of `docs/vendors/README.md`.
 const GRADES: [&str; 7] = [
     "documented",
     "schema",
@@ -41,7 +41,7 @@ fn root() -> &'static Path {
 }
 
 pub(super) struct File {
-    /// Its path from the root.
+    /// From the root.
     pub(super) path: String,
     pub(super) text: String,
 }
@@ -59,23 +59,20 @@ impl File {
         self.path.ends_with(".md")
     }
 
-    /// Whether it is a page of vendor facts.
     pub(super) fn is_page(&self) -> bool {
         let name = self.path.strip_prefix(PAGES);
         name.is_some_and(|name| self.is_document() && name != "/README.md")
     }
 
-    /// Its name in citations.
     fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap()
     }
 
-    /// Its lines, numbered from 1.
     fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         (1..).zip(self.text.lines())
     }
 
-    /// The lines outside of code blocks.
+    /// The lines outside code blocks.
     fn prose(&self) -> impl Iterator<Item = (usize, &str)> {
         let mut in_code = false;
         self.lines().filter(move |(_, line)| {
@@ -135,7 +132,7 @@ pub(super) fn files() -> Vec<File> {
     found
 }
 
-/// The sections of each page of facts: `4` and `4.2`.
+/// The sections of each page of facts, such as `4` and `4.2`.
 pub(super) type Sections = BTreeMap<String, BTreeSet<String>>;
 
 pub(super) fn sections(files: &[File]) -> Sections {
@@ -160,8 +157,7 @@ fn heading(line: &str) -> Option<&str> {
     (text.len() < line.len()).then(|| text.strip_prefix(' ').unwrap_or(text))
 }
 
-/// Checks a file's citations. A citation is `page.md §1.2` or `page.md §1.2, §3` on one line; on a page of facts, `§1.2` alone cites
-/// that page. `RFC 9110 §15` is ignored.
+/// Checks citations: `page.md §1.2` or `page.md §1.2, §3` on one line, or `§1.2` for the same page. Ignores `RFC 9110 §15`.
 pub(super) fn citations(file: &File, sections: &Sections) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, line) in file.lines() {
@@ -220,7 +216,7 @@ fn is_path(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_-./".contains(c)
 }
 
-/// Checks that named documents and sources exist. A name is a path from the root, the file, the pages of facts or `src`.
+/// Checks that named files exist. A name is a path from the root, the file, `docs/vendors` or `src`.
 pub(super) fn names(file: &File) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, line) in file.lines() {
@@ -317,7 +313,6 @@ pub(super) fn links(file: &File) -> Vec<String> {
     wrong
 }
 
-/// The line with inline code blanked.
 fn without_code(line: &str) -> String {
     let parts = line.split('`').enumerate();
     parts

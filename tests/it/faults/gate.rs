@@ -1,4 +1,4 @@
-//! A stable port that forwards to a changing one, and can refuse connections.
+//! A port that forwards to another one, or refuses connections.
 
 use std::io::copy;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The port and its listener.
 pub struct Gate {
     port: u16,
     passage: Arc<Passage>,
@@ -21,7 +20,6 @@ struct Passage {
 }
 
 impl Gate {
-    /// Forwards to this URL's address.
     pub fn to(url: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut gate = Self {
@@ -38,7 +36,7 @@ impl Gate {
         gate
     }
 
-    /// The same path, through the gate.
+    /// This URL with the gate's port.
     pub fn url(&self, url: &str) -> String {
         let mut url = url::Url::parse(url).unwrap();
         url.set_port(Some(self.port)).unwrap();

@@ -1,5 +1,3 @@
-//! Plays relays during faults and checks their end.
-
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
@@ -17,7 +15,6 @@ use crate::support::service::{Service, nothing_is_left, options, settings, show}
 
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// Runs all cases, `threads` at once, each on its own vendors and service. Reports every failure.
 pub fn at_once(threads: usize, cases: Vec<Case>, body: impl AsyncFn(Case) + Sync) {
     let only = std::env::var("RELAYKEEPER_TEST_FAULT").unwrap_or_default();
     let cases = cases
@@ -50,13 +47,12 @@ pub fn at_once(threads: usize, cases: Vec<Case>, body: impl AsyncFn(Case) + Sync
     assert!(failed.is_empty(), "{} failed: {failed:#?}", failed.len());
 }
 
-/// A service with its own vendors and one relay.
 struct World {
     vendors: SimulatedVendors,
     settings: Settings,
     database: TestDatabase,
     service: Service,
-    /// The stable address of the recorder page.
+    /// The recorder's page has one address across restarts.
     page: Gate,
 }
 
@@ -69,7 +65,7 @@ impl World {
         backend: AgoraBackend,
         change: impl FnOnce(&SimulatedVendors, &mut Settings),
     ) -> Self {
-        // Promptness on a busy machine is not tested here.
+        // A busy machine may be slow here.
         let patient = Options {
             start_within: PATIENCE,
             ..options()
@@ -98,7 +94,6 @@ impl World {
         }
     }
 
-    /// Enables Agora's notifications.
     fn notify(&self) {
         self.vendors.set_webhooks(WebhookUrls {
             agora: Some(format!("{}/webhooks/agora", self.service.url)),
@@ -118,7 +113,6 @@ impl World {
         self.service.get("/v1/channels/42").await["relay"].clone()
     }
 
-    /// Waits until the channel's relay satisfies `wanted`.
     async fn when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -144,7 +138,7 @@ impl World {
         .await
     }
 
-    /// Applies the case's events to a live relay. Returns the relay, which is live or ending.
+    /// Returns the relay, which is live or ending.
     async fn happens(&mut self, life: Life) -> Value {
         match life {
             Life::Plain | Life::Unrecorded => self.relay().await,
@@ -157,7 +151,6 @@ impl World {
             Life::Meddled => {
                 self.restart().await;
                 self.enable(false).await;
-                // Long enough that a busy machine notices the gap.
                 self.when("aware that the feed is gone", |relay| {
                     relay["phase"] != "live"
                 })
@@ -178,7 +171,7 @@ impl World {
         self.service.wait_until_ready().await;
     }
 
-    /// Changes the live input at Cloudflare as another client would.
+    /// Enables or disables the live input as another client of Cloudflare.
     async fn enable(&self, enabled: bool) {
         let input = self.relay().await["stream_key_id"]
             .as_str()
@@ -198,7 +191,6 @@ impl World {
         assert_eq!(answer.status(), 200);
     }
 
-    /// Stops the relay unless it ended by itself.
     async fn stop(&self) {
         let (status, body) = self.service.stop_channel(42).await;
         assert!(status == 202 || status == 200, "{status} {body:#}");
@@ -208,13 +200,13 @@ impl World {
         self.when("ended", |relay| relay["phase"] == "ended").await
     }
 
-    /// Nothing of ours costs money, and only cleanup jobs that check again later are open.
+    /// Waits until nothing is left at the vendors and only cleanup jobs that wait for their time are open.
     async fn nothing_is_left(&self) {
         let raw = self.database.raw().await;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            // An egress whose start was not answered has no session to stop: its job stays until its time limit.
-            // Checks after a 404, searches for missing objects and for late recordings wait until they are due.
+            // These jobs wait: for the time limit of an egress without a sid, for the check after a 404, for the search for
+            // objects and for late recordings.
             let cleanup_jobs = raw
                 .texts(
                     "SELECT kind || ' ' || target || ' ' || COALESCE(last_error, '') FROM cleanup_jobs \
@@ -238,10 +230,9 @@ impl World {
         }
     }
 
-    /// Invariants at the end of every case.
     async fn check(&self, case: Case, relay: &Value) {
         let mut state = self.vendors.state();
-        // A repeated creation finds a converter by its name.
+        // After a lost answer the repeated creation finds the converter by its name.
         let is_poll = case.call == VendorCall::ConverterCreate && case.wrong.is_done();
         state
             .violations
@@ -290,12 +281,12 @@ fn journal(state: &WorldSnapshot) -> String {
     state.calls.iter().skip(skip).map(line).collect()
 }
 
-/// Whether only a notification gives the session of an egress whose start was not answered.
+/// Whether only a notification tells the egress's sid.
 fn needs_notices(case: Case) -> bool {
     case.call == VendorCall::Start && case.wrong.is_done()
 }
 
-/// The call fails once, the first time.
+/// The call fails the first time.
 pub async fn once(case: Case) {
     let mut world = World::new(case.backend).await;
     if needs_notices(case) {
@@ -314,7 +305,6 @@ pub async fn once(case: Case) {
             relay["phase"] == "live"
         })
         .await;
-    // Makes sure that rare calls happen before the relay ends.
     world.made(case).await;
     let relay = world.happens(case.life).await;
     assert_eq!(
@@ -331,7 +321,7 @@ pub async fn once(case: Case) {
 }
 
 impl World {
-    /// Waits for calls that a timer or an API read causes.
+    /// Waits for the case's call, if a timer or a read of the API causes it.
     async fn made(&self, case: Case) {
         let by_a_clock = [
             VendorCall::Query,
@@ -350,14 +340,14 @@ impl World {
     }
 }
 
-/// The effect of a call that always fails.
+/// What a call that always fails does to its relay.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// The relay cannot go live; it ends with this outcome.
+    /// The relay ends with this outcome before it is live.
     NeverUp(&'static str),
     /// It goes live and ends when it is stopped.
     Lives,
-    /// It goes live, then the case's events end it with this outcome.
+    /// It goes live, then the scenario ends it with this outcome.
     Lost(&'static str),
 }
 
@@ -382,7 +372,7 @@ fn fate(case: Case) -> Fate {
     }
 }
 
-/// The call always fails until the relay ended; then the vendor recovers.
+/// The call fails until the relay has ended.
 pub async fn forever(case: Case) {
     let mut world = World::new(case.backend).await;
     if needs_notices(case) {
@@ -446,11 +436,9 @@ pub async fn forever(case: Case) {
 pub enum Host {
     Cloudflare,
     Customer,
-    /// Both of Agora's hosts.
     Agora,
 }
 
-/// A service that connects to this host through gates.
 async fn behind_gates(host: Host, backend: AgoraBackend) -> (World, Vec<Gate>) {
     let mut gates = Vec::new();
     let mut gate = |url: String| {
@@ -475,7 +463,7 @@ async fn behind_gates(host: Host, backend: AgoraBackend) -> (World, Vec<Gate>) {
     (world, gates)
 }
 
-/// The host refuses connections during the start and during the stop.
+/// The host refuses connections for a second at the start and at the stop.
 pub async fn refused_for_a_while(host: Host, backend: AgoraBackend) {
     let (world, mut gates) = behind_gates(host, backend).await;
     for stops in [false, true] {

@@ -1,5 +1,3 @@
-//! The cases: which call fails how, in which scenario, and the expected outcome.
-
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{FaultKind, VendorCall, VendorFault};
 use strum::IntoEnumIterator;
@@ -16,15 +14,12 @@ pub enum Life {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// On both backends.
     Both(Life),
-    /// On this backend only.
     On(AgoraBackend, Life),
-    /// Never, for this reason.
+    /// With the reason.
     Never(&'static str),
 }
 
-/// Classifies every call; a new one does not compile until it is classified.
 pub fn usage(call: VendorCall) -> Use {
     use AgoraBackend::{CloudRecording, MediaPush};
     match call {
@@ -70,7 +65,6 @@ pub fn usage(call: VendorCall) -> Use {
     }
 }
 
-/// Whether the call changes something at a vendor.
 fn changes(call: VendorCall) -> bool {
     [
         VendorCall::LiveInputCreate,
@@ -99,7 +93,7 @@ pub enum Wrong {
     NotJson,
     /// 200 with an HTML page, not executed.
     Page,
-    /// 403 with an HTML page, as a bot challenge.
+    /// A bot challenge: 403 with an HTML page, not executed.
     Blocked,
     /// The vendor's 403, which also occurs with valid credentials.
     Refused,
@@ -126,12 +120,12 @@ impl Wrong {
         matches!(self, Self::CutAfter | Self::NotJson)
     }
 
-    /// Whether it only matters for calls that change something: reads handle it like [`Self::NotJson`].
+    /// Whether it is tried only with calls that change something: reads treat it like [`Self::NotJson`].
     fn is_for_changes(self) -> bool {
         matches!(self, Self::Page | Self::Blocked | Self::Refused)
     }
 
-    /// Whether the customer host's answer is undocumented, so that the service stops trusting it.
+    /// Whether the customer host's answer is undocumented, so that the service polls the API instead.
     pub fn is_odd_of_the_customer_host(self) -> bool {
         matches!(
             self,
@@ -139,7 +133,7 @@ impl Wrong {
         )
     }
 
-    /// The outcome of a relay that cannot go live because of it, and the problem code of its start.
+    /// The outcome of a relay that does not go live because of it, and the problem code of its start.
     pub fn outcome(self, call: VendorCall) -> (&'static str, &'static str) {
         match self {
             Self::TooMany => ("vendor_rate_limited", "vendor-rate-limited"),
@@ -160,7 +154,6 @@ impl Wrong {
     }
 }
 
-/// One call that fails in one way.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     pub call: VendorCall,
@@ -185,7 +178,7 @@ impl std::fmt::Display for Case {
     }
 }
 
-/// Every call, failing in this way. Calls of both backends alternate; `RELAYKEEPER_TEST_FAULTS=all` runs them on both.
+/// Every call, failing in this way. Calls that both backends make are tried on one of them in turn.
 pub fn cases(wrong: Wrong) -> Vec<Case> {
     let backends = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
     let turn = Wrong::iter().position(|other| other == wrong).unwrap();
@@ -211,7 +204,7 @@ pub fn cases(wrong: Wrong) -> Vec<Case> {
     cases
 }
 
-/// Every call in three ways, such that each way meets calls of each kind; `RELAYKEEPER_TEST_FAULTS=all`: in every way.
+/// Every call in three ways or so, and each way with calls of every kind.
 pub fn representative() -> Vec<Case> {
     let mut chosen = Vec::new();
     for (turn, wrong) in Wrong::iter().enumerate() {

@@ -1,16 +1,14 @@
-//! Invariants of a fleet.
-
 use std::collections::BTreeMap;
 
 use relaykeeper::sandbox::{VendorCall, WorldSnapshot};
 
 use super::nodes::Nodes;
 
-/// Violations that a recovery's search for a lost answer causes.
+/// After a lost answer the next owner repeats the creation, which finds the converter by its name.
 const POLLS: [&str; 1] = ["name_conflict"];
 
-/// Each relay had one ingest, one egress and one cost row; its journal and messages are in order without a gap; no vendor limit
-/// was exceeded, and nothing is left at the vendors.
+/// Each relay had one ingest, one egress and one cost row; its journal and messages are complete and in order; no vendor's
+/// limit was exceeded; nothing is left.
 pub async fn check(nodes: &Nodes, relays: usize) {
     let state = nodes.vendors.state();
     let violations: Vec<_> = state
@@ -39,7 +37,7 @@ pub async fn check(nodes: &Nodes, relays: usize) {
     messages(nodes).await;
 }
 
-/// One list of recordings per interval, however many nodes wait for recordings.
+/// All nodes together list recordings once per interval.
 fn one_list_for_all(state: &WorldSnapshot) {
     let lists = state.calls.iter();
     let lists = lists.filter(|call| call.call == VendorCall::VideoList.name());
@@ -58,8 +56,7 @@ fn one_list_for_all(state: &WorldSnapshot) {
     );
 }
 
-/// A relay's journal has no gap, its phases never go back, and its length equals the row's. Each entry was written by the owner
-/// with a fenced save.
+/// Each journal is as long as its row says, has no gap, is in order of time, and names the node of each entry.
 async fn journals(nodes: &Nodes) {
     let gaps = "SELECT count(*) FROM (SELECT e.relay_id FROM relay_events e JOIN relays r ON r.id = e.relay_id \
         GROUP BY e.relay_id, r.revision HAVING count(*) <> max(e.seq) OR min(e.seq) <> 1 OR max(e.seq) <> r.revision) x";
@@ -67,7 +64,6 @@ async fn journals(nodes: &Nodes) {
     let back = "SELECT count(*) FROM relay_events a JOIN relay_events b ON a.relay_id = b.relay_id AND b.seq = a.seq + 1 \
         WHERE b.at < a.at - interval '1 second'";
     assert_eq!(nodes.raw.number(back).await, 0, "time went back");
-    // An epoch's entries are contiguous, unless the relay came back to the node.
     let nobody = "SELECT count(*) FROM relay_events WHERE epoch IS NULL OR epoch = 0";
     assert_eq!(nodes.raw.number(nobody).await, 0, "somebody wrote each");
 }

@@ -1,5 +1,3 @@
-//! A fleet of processes on one database.
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -16,7 +14,7 @@ use crate::support::service::{Answer, PATIENCE, show};
 
 const AT_ONCE: usize = 16;
 
-/// Runs a test on its own database and drops it.
+/// Runs a test on its own database, which is dropped also if the test panics.
 pub async fn on_postgres(test: impl AsyncFnOnce(TestDatabase)) {
     let database = TestDatabase::postgres().await;
     let ran = std::panic::AssertUnwindSafe(test(database.clone()))
@@ -28,14 +26,13 @@ pub async fn on_postgres(test: impl AsyncFnOnce(TestDatabase)) {
     }
 }
 
-/// The processes of a fleet on one PostgreSQL.
 pub struct Nodes {
     pub vendors: SimulatedVendors,
     pub database: TestDatabase,
     pub raw: Raw,
     pub all: Vec<Program>,
     pub backend: AgoraBackend,
-    /// More settings of each node.
+    /// Settings of the nodes to come.
     pub settings: Vec<(&'static str, String)>,
 }
 
@@ -66,7 +63,6 @@ impl Nodes {
         self.add_at(&url).await;
     }
 
-    /// Adds a node with this database URL.
     pub async fn add_at(&mut self, url: &str) {
         let settings: Vec<_> = self
             .settings
@@ -78,7 +74,6 @@ impl Nodes {
         self.all.push(node);
     }
 
-    /// Starts channels on the nodes in turn, and waits until all are live.
     pub async fn go_live(&self, channels: std::ops::Range<i64>) {
         stream::iter(channels.clone())
             .map(|channel| self.start_at(usize::try_from(channel).unwrap(), channel))
@@ -101,7 +96,7 @@ impl Nodes {
         assert!(status == 201 || status == 202, "{status} {relay:#}");
     }
 
-    /// Makes new sessions read-only, or writable again; closes open ones.
+    /// Makes the database read-only, or writable again, and closes open sessions.
     pub async fn read_only(&self, only: bool) {
         let name = self.raw.texts("SELECT current_database()").await;
         let name = name[0].as_deref().unwrap();
@@ -112,13 +107,12 @@ impl Nodes {
         self.raw.execute(cut).await;
     }
 
-    /// The number of relays that satisfy an SQL condition.
     pub async fn number(&self, of_which: &str) -> i64 {
         let count = format!("SELECT count(*) FROM relays WHERE {of_which}");
         self.raw.number(&count).await
     }
 
-    /// Waits until `done`. Returns how long it took.
+    /// Returns how long it took.
     pub async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
         let began = Instant::now();
         while !is_so().await {
@@ -152,7 +146,7 @@ impl Nodes {
         lines.join("\n")
     }
 
-    /// Unfinished relays by the epoch of their living owner; 0: unowned.
+    /// The number of unfinished relays by their living owner's epoch; 0 for the unowned ones.
     pub async fn driven(&self) -> BTreeMap<i64, i64> {
         let mut driven = BTreeMap::new();
         let epochs = "SELECT epoch || ':' || (SELECT count(*) FROM relays r WHERE r.epoch = n.epoch \
@@ -168,7 +162,7 @@ impl Nodes {
         driven
     }
 
-    /// Waits until this many nodes share all relays evenly. Returns how long it took.
+    /// Waits until this many nodes own about as many relays each.
     pub async fn until_spread(&self, nodes: usize) -> Duration {
         self.until("spread", async || {
             let mut driven = self.driven().await;
@@ -181,13 +175,11 @@ impl Nodes {
         .await
     }
 
-    /// Waits until living nodes own all relays. Returns how long it took.
     pub async fn until_driven(&self) -> Duration {
         self.until("driven", async || self.driven().await.get(&0) == Some(&0))
             .await
     }
 
-    /// Every node lists the actors of the whole fleet.
     pub async fn tell_the_same(&self, relays: i64) {
         for node in &self.all {
             let asked = node
@@ -205,7 +197,7 @@ impl Nodes {
         }
     }
 
-    /// Stops channels, each on a node that probably does not own its relay. Returns the sorted latencies.
+    /// Stops channels, each on another node than started it. Returns the sorted latencies.
     pub async fn stop(&self, channels: std::ops::Range<i64>) -> Vec<Duration> {
         let mut took: Vec<Duration> = stream::iter(channels)
             .map(|channel| self.stop_at(usize::try_from(channel).unwrap() + 1, channel))

@@ -1,4 +1,4 @@
-//! PostgreSQL fails over, is behind a pooler, or grants only reads.
+//! PostgreSQL that fails over or is behind a pooler, and alarms of several nodes.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::support::service::{Answer, calls, nothing_is_left, options, vendors_w
 
 const RELAYS: i64 = 6;
 
-/// A failover: connections are cut and new ones are read-only for longer than the lease.
+/// As in a failover.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_then_all_goes_on() {
@@ -34,7 +34,7 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
         fleet
             .until("nobody ready", async || ready().await == 0)
             .await;
-        // Longer than the lease: no node is left and no call is made.
+        // No node has a lease now, and none calls a vendor.
         fleet
             .until("dropped", async || {
                 let lost = |log: String| log.contains("lost the lease; dropping relays");
@@ -63,7 +63,7 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
     .await;
 }
 
-/// A pooler in transaction mode drops NOTIFY; the proxy does the same here.
+/// A pooler in transaction mode drops NOTIFY, as the proxy does here.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn nodes_that_do_not_hear_each_other_poll_and_say_so() {
@@ -101,7 +101,7 @@ async fn nodes_that_do_not_hear_each_other_poll_and_say_so() {
     .await;
 }
 
-/// The leader's credentials are valid, so it cannot see the cause of the other node's alarm.
+/// The leader's own credentials are valid.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_gone() {
@@ -122,10 +122,10 @@ async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_go
             DateTime::parse_from_rfc3339(alarm[field].as_str().unwrap()).unwrap()
         };
         for node in &fleet.all {
-            // During two rounds of the leader, which must not clear it.
+            // The leader does not clear it in two rounds.
             fleet
                 .until("an alarm that stands", async || {
-                    // The other node calls Cloudflare for this read.
+                    // Makes the other node call Cloudflare.
                     fleet.all[1].service.get("/v1/health").await;
                     refused(node).await.is_some_and(|alarm| {
                         assert_eq!(alarm["subject"], "cloudflare");
@@ -142,7 +142,7 @@ async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_go
     .await;
 }
 
-/// Stops everything, and checks that nothing is left and nothing was done twice.
+/// Stops all relays, and checks that nothing is left and nothing was created twice.
 async fn over(fleet: &Nodes) {
     for channel in 1..=RELAYS {
         fleet.all[0].service.stop_channel(channel).await;

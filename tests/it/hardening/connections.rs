@@ -1,5 +1,3 @@
-//! How long a connection may stay, and which is closed at a limit.
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -15,9 +13,8 @@ use super::{stage, write_certificate};
 use crate::support::database::TestDatabase;
 use crate::support::service::{API_TOKEN, Answer, Service, options, settings};
 
-/// The request timeout in these tests.
 const ARRIVES_WITHIN: Duration = Duration::from_millis(500);
-/// The timeout, the library's second of lingering, and the delays of a busy machine.
+/// The timeout, actix's second of lingering, and a busy machine's delays.
 const CLOSED_WITHIN: Duration = Duration::from_secs(10);
 
 fn connect(service: &str) -> TcpStream {
@@ -27,11 +24,10 @@ fn connect(service: &str) -> TcpStream {
     stream
 }
 
-/// Reads until the service closes the connection.
 fn read_to_end(stream: &mut impl Read) -> std::io::Result<String> {
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
-        // A reset ends the connection too, and TLS may end without a close notification.
+        // A reset closes the connection too, and TLS may end without `close_notify`.
         Err(error)
             if !matches!(
                 error.kind(),
@@ -44,14 +40,14 @@ fn read_to_end(stream: &mut impl Read) -> std::io::Result<String> {
     }
 }
 
-/// Sends a head whose body never comes, and returns the response once the connection is closed.
+/// Sends only a head, and returns the response once the connection is closed.
 fn without_its_body(stream: &mut (impl Read + Write), head: &str) -> String {
     stream.write_all(head.as_bytes()).unwrap();
     stream.flush().unwrap();
     read_to_end(stream).unwrap_or_else(|error| panic!("never closed: {head}: {error}"))
 }
 
-/// Requests that announce a body: every method, on routes that read one or not, with and without a token.
+/// Heads that announce a body.
 fn heads() -> Vec<String> {
     let token = format!("authorization: Bearer {API_TOKEN}\r\n");
     let mut heads = Vec::new();
@@ -119,7 +115,7 @@ async fn over_tls_it_is_closed_as_well_and_so_is_one_that_never_begins() {
     let database = TestDatabase::sqlite();
     let mut settings = settings(&vendors, AgoraBackend::CloudRecording, &database.url);
     settings.server.shutdown_grace = Duration::from_millis(200);
-    // Time for a TLS handshake on a busy machine.
+    // Enough for a TLS handshake on a busy machine.
     settings.server.request_timeout = Duration::from_secs(2);
     settings.server.tls_certificate = folder.path().join("chain.pem");
     settings.server.tls_key = folder.path().join("key.pem");
@@ -142,7 +138,6 @@ async fn over_tls_it_is_closed_as_well_and_so_is_one_that_never_begins() {
     read_to_end(&mut silent).expect("who never begins is hung up on");
 }
 
-/// Reads a response up to the end of its head.
 fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -188,13 +183,13 @@ async fn a_body_that_comes_with_its_request_keeps_the_connection_even_if_unread(
 async fn an_idle_connection_of_the_same_address_gives_way_to_a_new_one() {
     let stage = stage(|settings| settings.server.connections_per_address = 5).await;
     let mut idle: Vec<TcpStream> = (0..20).map(|_| connect(&stage.service.url)).collect();
-    // A new connection: the one of the readiness check was closed too.
+    // On a new connection: the readiness check's is closed too.
     let read = reqwest::Client::new().get(format!("{}/v1/relays", stage.service.url));
     let read = Answer::to(read.bearer_auth(API_TOKEN)).await;
     assert_eq!(read.status, 200);
     let mut closed = 0;
     for stream in idle.iter_mut().take(10) {
-        // Well below the 10 s of the first request.
+        // Well below the 10 s in which a first request must come.
         stream
             .set_read_timeout(Some(Duration::from_secs(5)))
             .unwrap();
@@ -212,7 +207,7 @@ async fn who_shows_no_token_is_refused_before_its_body_is_read() {
         let mut stream = connect(&stage.service.url);
         let head = format!("POST {path} HTTP/1.1\r\nhost: here\r\ncontent-length: 60000\r\n\r\n{{");
         stream.write_all(head.as_bytes()).unwrap();
-        // Well below the 10 s of the body.
+        // Well below the 10 s in which the body must come.
         stream
             .set_read_timeout(Some(Duration::from_secs(5)))
             .unwrap();
@@ -235,7 +230,7 @@ async fn a_head_that_does_not_end_closes_the_connection_long_before_its_time() {
         stream
     };
     let mut stranger = open();
-    // The connection may be closed before everything is written.
+    // It may be closed before everything is written.
     let _ = stranger.write_all(padded(60_000, "").as_bytes());
     let rest = read_to_end(&mut stranger).expect("it is closed");
     assert_eq!(rest, "");

@@ -1,6 +1,6 @@
-//! Memory, log lines and open files that unauthenticated callers can cause.
+//! What unauthenticated callers can use up: memory, the log and open files.
 //!
-//! `RELAYKEEPER_TEST_CALLERS=…` sets the number of callers; `--nocapture` shows the memory.
+//! `RELAYKEEPER_TEST_CALLERS` sets the number of callers; `--nocapture` shows the memory.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +15,6 @@ use crate::support::database::TestDatabase;
 use crate::support::program::Program;
 use crate::support::service::{API_TOKEN, Answer, Service, options, show};
 
-/// The real program with its own database and vendors, ready.
 struct Running {
     program: Program,
     _vendors: SimulatedVendors,
@@ -44,7 +43,7 @@ impl Running {
         self.connect_as(0)
     }
 
-    /// The same from one of several addresses, 500 callers each.
+    /// From one of several addresses, with 500 callers each.
     fn connect_as(&self, caller: usize) -> TcpStream {
         let address = self.program.service.url.strip_prefix("http://").unwrap();
         let address: SocketAddr = address.parse().unwrap();
@@ -57,7 +56,7 @@ impl Running {
         socket.into()
     }
 
-    /// The program's resident memory, in KiB.
+    /// Resident memory in KiB.
     fn memory(&self) -> i64 {
         let status = format!("/proc/{}/status", self.program.id());
         let status = std::fs::read_to_string(status).unwrap();
@@ -70,7 +69,7 @@ impl Running {
             .unwrap()
     }
 
-    /// The growth while `load` is held.
+    /// The growth of memory in KiB while the load is held.
     async fn growth<T>(&self, load: impl FnOnce() -> T) -> i64 {
         let before = self.memory();
         let load = load();
@@ -89,7 +88,7 @@ impl Running {
     }
 }
 
-/// The number of callers and the memory limit in KiB, scaled from the usual number.
+/// The number of callers, and the limit in KiB scaled to it.
 fn callers(usual: usize, most: i64) -> (usize, i64) {
     let callers = std::env::var("RELAYKEEPER_TEST_CALLERS").ok();
     let callers = callers.map_or(usual, |callers| callers.parse().unwrap());
@@ -99,7 +98,7 @@ fn callers(usual: usize, most: i64) -> (usize, i64) {
 
 #[tokio::test]
 async fn callers_that_do_not_read_large_answers_cost_little_memory() {
-    // A response for each would be 100 MB.
+    // A response for each takes 100 MB.
     let (callers, most) = callers(200, 40_000);
     let running = running(None, &[]).await;
     let url = format!("{}/openapi.json", running.program.service.url);
@@ -137,7 +136,7 @@ async fn callers_that_do_not_read_large_answers_cost_little_memory() {
 
 #[tokio::test]
 async fn halves_of_bodies_cost_little_memory_and_a_start_is_carried_out_meanwhile() {
-    // Mostly the connections themselves; with all bodies it would be more than 50 MB.
+    // Mostly for connections; all bodies would add up to more than 50 MB.
     let (number, most) = callers(500, 38_000);
     let sign_in = |service: &Service| {
         let post = reqwest::Client::new().post(format!("{}/admin/sign-in", service.url));
@@ -229,7 +228,7 @@ async fn with_few_files_idle_callers_do_not_stop_a_start_and_the_log_says_so() {
     let running = running(Some(256), &[]).await;
     let idle: Vec<TcpStream> = (0..300).map(|_| running.connect()).collect();
     let service = &running.program.service;
-    // A new connection: the one of the readiness check was closed.
+    // On a new connection: the readiness check's was closed.
     let start = reqwest::Client::new().post(format!("{}/v1/channels/42/start", service.url));
     let start = start.bearer_auth(API_TOKEN).json(&show("few"));
     let started = Answer::to(start.timeout(Duration::from_secs(20))).await;

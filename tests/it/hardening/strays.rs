@@ -1,4 +1,4 @@
-//! Notifications about other users' objects in the vendors' accounts must not exhaust the rate budget.
+//! Notifications about ingests of others in the account must not use up the rate budget.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::service::{
 /// Deliveries in flight.
 const AT_ONCE: usize = 20;
 
-/// The encoders of these ingests reconnect one by one, as fast as the notifications are answered.
+/// Encoders reconnect to these ingests, as fast as the notifications are answered.
 async fn reconnect(vendors: &SimulatedVendors, inputs: impl IntoIterator<Item = String>) {
     let inputs: Vec<String> = inputs.into_iter().collect();
     for some in inputs.chunks(AT_ONCE) {
@@ -26,7 +26,7 @@ async fn reconnect(vendors: &SimulatedVendors, inputs: impl IntoIterator<Item = 
     }
 }
 
-/// The budget is 80 calls in five minutes, of which 16 are reserved for stops.
+/// The budget is 80 calls in five minutes, 16 of them reserved for stops.
 #[tokio::test]
 async fn other_peoples_encoders_do_not_spend_the_budget_of_starts_and_stops() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
@@ -75,7 +75,7 @@ async fn other_peoples_encoders_do_not_spend_the_budget_of_starts_and_stops() {
     assert_eq!(violations(vendors), [""; 0]);
 }
 
-/// An own ingest whose relay is stopping is polled anyway, once.
+/// The ingest of a stopping relay is polled anyway, once.
 #[tokio::test]
 async fn an_encoder_at_an_ingest_of_ours_is_polled_at_once_however_often_it_reconnects() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
@@ -95,7 +95,7 @@ async fn an_encoder_at_an_ingest_of_ours_is_polled_at_once_however_often_it_reco
     assert!(nothing_is_left(vendors), "{:#?}", vendors.state());
 }
 
-/// While a vendor fails every call, health reads cause one call in ten seconds.
+/// Health reads cause one call in ten seconds while a vendor refuses all.
 #[tokio::test]
 async fn reading_the_health_causes_few_vendor_calls() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
