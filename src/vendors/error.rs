@@ -19,7 +19,7 @@ pub enum Vendor {
 pub enum Done {
     /// The call had no effect.
     No,
-    /// The call may have taken effect: check before repeating a call that must not happen twice.
+    /// It may have taken effect: find out before repeating it.
     Unknown,
 }
 
@@ -27,7 +27,7 @@ pub enum Done {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{vendor} {call}: {class}{}: {message}", status.map(|s| format!(" ({s})")).unwrap_or_default())]
 pub struct VendorError {
-    /// The vendor that was called.
+    /// The vendor.
     pub vendor: Vendor,
     /// The call, in the vendor's words: `live_inputs.create`.
     pub call: &'static str,
@@ -35,9 +35,9 @@ pub struct VendorError {
     pub class: Class,
     /// Whether the call may have taken effect.
     pub done: Done,
-    /// The HTTP status, if there was an answer.
+    /// The status of the answer, if any.
     pub status: Option<u16>,
-    /// The vendor's own code in the body.
+    /// The vendor's code in the body.
     pub code: Option<i64>,
     /// The vendor's or the transport's text, redacted, at most 300 characters.
     pub message: String,

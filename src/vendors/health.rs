@@ -1,20 +1,19 @@
-//! The last success and the last failures of the calls to one vendor, for `/v1/health` and the alarms.
+//! The last success and failures of calls to one vendor, for `/v1/health` and the alarms.
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
 use super::{Class, VendorError};
 
-/// A failed call and when it failed.
+/// A failed call.
 #[derive(Debug, Clone)]
 pub struct LastError {
-    /// When the call failed.
+    /// When it failed.
     pub at: DateTime<Utc>,
-    /// The failure.
+    /// Its error.
     pub error: VendorError,
 }
 
-/// What the last calls to a vendor show about its reachability and our credentials.
 #[derive(Debug, Default)]
 pub(super) struct CallHealth(Mutex<LastCalls>);
 
@@ -50,7 +49,7 @@ impl CallHealth {
         self.0.lock().error.clone()
     }
 
-    /// The last refusal of the credentials, until a call succeeds. Failures of other kinds do not clear it.
+    /// The last refusal of the credentials since the last success. Other failures do not clear it.
     pub(super) fn refusal(&self) -> Option<LastError> {
         let last = self.0.lock();
         let refusal = last.refusal.as_ref()?;

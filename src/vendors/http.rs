@@ -10,21 +10,18 @@ use super::proxy::Proxy;
 use super::{Class, Done, Vendor, VendorError};
 use crate::telemetry::{metrics, traced};
 
-/// The most bytes of a body that are read.
 const BODY_LIMIT: usize = 8 << 20;
 const HTML: &[u8] = b"text/html";
 
-/// The shortest wait a vendor can ask for.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest wait a vendor can ask for: the time for which Cloudflare blocks an account
-/// (`cloudflare-stream.md §1.4`). A longer one is an error, and must not stop all calls for hours.
+/// As long as Cloudflare blocks an account (`cloudflare-stream.md §1.4`). A vendor that asks for more is wrong, and
+/// must not stop all calls for hours.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// A number from here on is a date (2001 or later), not a wait.
 const SECONDS_SINCE_1970: f64 = 1e9;
 
-/// An HTTP answer of any status.
 pub(crate) struct RawResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
@@ -66,8 +63,7 @@ impl std::fmt::Debug for RawResponse {
     }
 }
 
-/// An HTTP client that uses the environment's [`Proxy`], follows no redirects (they would leak credentials) and keeps
-/// up to `idle` connections per host.
+/// Follows no redirects, which would leak credentials. Keeps up to `idle` connections per host.
 pub(crate) fn client(user_agent: &str, idle: u32) -> reqwest::Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .user_agent(user_agent)
@@ -85,10 +81,8 @@ pub(crate) fn client(user_agent: &str, idle: u32) -> reqwest::Result<reqwest::Cl
     .build()
 }
 
-/// Sends a request and reads the answer within `timeout` and the lease.
-///
-/// # Errors
-/// [`Done::No`] if no connection was made or the lease allows no call; otherwise [`Done::Unknown`].
+/// Reads the answer within `timeout` and the lease. An error has [`Done::No`] if no connection was made or the lease
+/// allows no call, else [`Done::Unknown`].
 pub(crate) async fn send(
     vendor: Vendor,
     call: &'static str,
@@ -111,14 +105,12 @@ pub(crate) async fn send(
     answer
 }
 
-/// Counts a call by its failure class; `None` counts a success. The caller of [`send`] counts the answers: the status
-/// alone does not show success.
+/// `failure`: `None` for a success. The callers of [`send`] count its answers: a status alone does not show success.
 pub(crate) fn count(vendor: Vendor, call: &str, failure: Option<Class>) {
     let class = failure.map_or_else(|| "ok".to_owned(), |class| class.to_string());
     metrics::VENDOR_CALLS.add(1, [&vendor.to_string(), call, &class]);
 }
 
-/// The error of a call that was not made because another process may own the relays.
 pub(crate) fn without_lease(vendor: Vendor, call: &'static str) -> VendorError {
     let message = "the lease of this process was not renewed in time".to_owned();
     failure(vendor, call, Class::Unavailable, Done::No, message)
@@ -174,8 +166,8 @@ async fn exchange(
     }
 }
 
-/// Like `tokio::time::timeout`, but checks the deadline before it polls the future: a process that was frozen past
-/// the deadline must not continue the call.
+/// Unlike `tokio::time::timeout`, checks the deadline first: a process that was frozen past it must not continue the
+/// call.
 async fn within<F: Future>(deadline: &CallDeadline, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     let timely = std::future::poll_fn(|cx| match deadline.has_passed() {
@@ -195,8 +187,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     requested_wait(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
-/// The wait that a header asks for: seconds, an HTTP date, or a Unix time. It is clamped to
-/// [`MIN_WAIT`]..[`MAX_WAIT`]; `None` if the text is none of these.
+/// Reads seconds, an HTTP date or a Unix time, and clamps the wait to [`MIN_WAIT`]..[`MAX_WAIT`].
 pub(crate) fn requested_wait(text: &str) -> Option<Duration> {
     let until = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
     let text = text.trim();
@@ -213,7 +204,7 @@ pub(crate) fn requested_wait(text: &str) -> Option<Duration> {
     Some(wait.clamp(MIN_WAIT, MAX_WAIT))
 }
 
-/// A transport failure. Omits the URL: it may contain a secret.
+/// Omits the URL: it may contain a secret.
 fn broken(vendor: Vendor, call: &'static str, error: reqwest::Error) -> VendorError {
     let (class, done) = if error.is_connect() || error.is_builder() {
         (Class::Unavailable, Done::No)

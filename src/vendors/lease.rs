@@ -1,8 +1,7 @@
-//! Whether this process may call the vendors: only while it surely owns its relays.
+//! Lets calls to the vendors begin only while this process surely owns its relays.
 //!
-//! A lease counts from when its renewal was sent, by this process's clocks, so that it expires here before it expires
-//! in the database. No call begins after half of the lease. A call in flight is cut before the lease ends; its
-//! outcome is unknown, and the relay's next owner finds it out.
+//! A lease counts from when its renewal was sent, so it expires here before it expires in the database. No call begins
+//! after half of it. A call in flight is cut before it ends, with an unknown outcome.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// A call is cut this long before the lease ends: its request may still be in transit, and clocks drift.
 const MARGIN: Duration = Duration::from_secs(5);
-/// For a short lease the margin is this fraction of it.
+/// The margin of a short lease is its length divided by this.
 const MARGIN_PART: u32 = 9;
 
 /// A point in time by the monotonic and the wall clock: one of them may stop while a machine sleeps.
@@ -44,7 +43,7 @@ impl LeaseInstant {
 pub(super) struct CallDeadline {
     length: Duration,
     until: Instant,
-    /// When the lease began, and how long after that, by either clock, the call is cut.
+    /// When the lease began, and at which age, by either clock, the call is cut.
     cut_after: Option<(LeaseInstant, Duration)>,
 }
 
@@ -88,7 +87,7 @@ pub struct Lease {
 
 #[derive(Debug, Clone, Copy)]
 enum LeaseState {
-    /// No other process can take over this process's relays.
+    /// No other process can take over the relays.
     Forever,
     For(Term),
     NotHeld,
@@ -101,7 +100,7 @@ struct Term {
 }
 
 impl Term {
-    /// The deadline of a call that begins now; `None` when the lease is too old.
+    /// `None` when the lease is too old for a call.
     fn allows(&self, timeout: Duration) -> Option<CallDeadline> {
         let passed = self.sent.passed();
         let end = self.length - MARGIN.min(self.length / MARGIN_PART);
@@ -134,7 +133,6 @@ impl Lease {
             .send_replace(LeaseState::For(Term { sent, length }));
     }
 
-    /// Ends the lease: no more calls begin.
     pub(crate) fn revoke(&self) {
         self.state.send_replace(LeaseState::NotHeld);
     }
@@ -149,8 +147,8 @@ impl Lease {
         }
     }
 
-    /// Waits until a call may begin; `false` when it may not before `until`. Call it before acquiring a permit, so
-    /// that the permit is used at once.
+    /// Waits until a call may begin; `false` if that is not before `until`. Await it before taking a permit, so that
+    /// the permit is used at once.
     pub(super) async fn ready(&self, until: Instant) -> bool {
         let mut state = self.state.subscribe();
         loop {
@@ -166,7 +164,7 @@ impl Lease {
         }
     }
 
-    /// The deadline of a call that begins now and takes at most `timeout`; `None` when it may not begin.
+    /// The deadline of a call that begins now; `None` if it may not begin.
     pub(super) fn begin(&self, timeout: Duration) -> Option<CallDeadline> {
         match *self.state.borrow() {
             LeaseState::Forever => Some(CallDeadline::without_lease(timeout)),

@@ -1,5 +1,5 @@
-//! The proxy for vendor calls: `HTTPS_PROXY`, with the exceptions of `NO_PROXY`. The database and the marketplace's
-//! endpoint are in our own network and do not use it.
+//! The proxy of vendor calls, from `HTTPS_PROXY` and `NO_PROXY`. Calls to the database and the marketplace do not use
+//! it.
 
 use url::Url;
 
@@ -16,7 +16,7 @@ pub struct Proxy {
     exceptions: String,
 }
 
-/// Shows scheme, host and port only: the URL may contain a user name and a password.
+/// Omits the user name and the password.
 impl std::fmt::Display for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(

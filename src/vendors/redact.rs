@@ -2,11 +2,11 @@
 
 const REDACTED: &str = "[redacted]";
 
-/// Shorter "secrets" are ignored: replacing an empty or one-letter string would garble the text.
+/// Shorter secrets are not replaced: that would garble the text.
 const MIN_SECRET_LENGTH: usize = 4;
 
-/// Removes the given secrets, everything after the host of an `rtmp(s)://` URL (which ends in a stream key), and the
-/// query of any other URL (the recorder page's query is a credential).
+/// Removes the secrets, all after the host of an `rtmp(s)://` URL (it ends in a stream key), and the query of any other
+/// URL (the recorder page's is a credential).
 pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     let mut text = text.replace("\\/", "/");
     for secret in secrets {
@@ -49,7 +49,7 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     out
 }
 
-/// The secret part of an RTMP URL: its last segment, the stream key.
+/// The last segment of an RTMP URL: its stream key.
 pub(crate) fn secret_part(rtmp_url: &str) -> &str {
     rtmp_url
         .split_once("://")

@@ -8,17 +8,15 @@ use crate::vendors::number::whole;
 use crate::vendors::redact::redact;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// The most characters of Agora's text that an error keeps.
 const MAX_MESSAGE: usize = 300;
 
-/// An answer of any status. Not printable: its body may echo a stream key.
+/// Not printable: the body may echo a stream key.
 pub(super) struct Reply {
     pub(super) call: &'static str,
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    /// The body; null if it is not JSON.
+    /// Null if the body is not JSON.
     pub(super) json: Value,
-    /// The body is a web page, so the API did not write it.
     is_page: bool,
     is_empty: bool,
     /// A fallback domain answered, or an earlier attempt may have arrived: a 404 then proves even less.
@@ -29,7 +27,6 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Reads a body; `secrets` are the request's.
     pub(super) fn new(
         call: &'static str,
         answer: crate::vendors::http::RawResponse,
@@ -77,10 +74,7 @@ impl Reply {
         (200..300).contains(&self.status) && self.status != 206 && !self.is_page
     }
 
-    /// Reads the documented body of a 2xx answer.
-    ///
-    /// # Errors
-    /// The refusal; [`Done::Unknown`] if `read` finds no documented body.
+    /// Reads the body of a 2xx answer; [`Done::Unknown`] if `read` finds no documented one.
     pub(super) fn documented<T>(
         &self,
         missing: &str,
@@ -125,7 +119,6 @@ impl Reply {
         self.error(class, done, self.words.clone())
     }
 
-    /// The error of an undocumented answer: whether the call took effect is unknown.
     pub(super) fn unexpected(&self, what: &str) -> VendorError {
         self.error(Class::Unexpected, Done::Unknown, what.to_owned())
     }
@@ -181,7 +174,7 @@ fn too_many(words: &str) -> Class {
     }
 }
 
-/// The text of an error body in any of its three shapes (`agora.md §1.3`), or a short text body itself.
+/// The text of an error body in any of its shapes (`agora.md §1.3`), or a short text body itself.
 fn words(json: &Value, body: &[u8]) -> String {
     let texts: Vec<&str> = ["reason", "message", "msg"]
         .iter()
@@ -208,7 +201,7 @@ pub(super) fn text(value: Option<&Value>) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A list; null counts as empty.
+/// Null counts as empty.
 pub(super) fn list(value: &Value) -> Option<&[Value]> {
     if value.is_null() {
         return Some(&[]);

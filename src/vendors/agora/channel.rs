@@ -12,7 +12,7 @@ use crate::vendors::VendorError;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::number::whole;
 
-/// The Channel Management API, with its own budget. Clones share it.
+/// The Channel Management API. Clones share its budget.
 #[derive(Debug, Clone)]
 pub struct Channels {
     client: ProductClient,
@@ -39,8 +39,7 @@ impl Channels {
         }
     }
 
-    /// Reads the broadcasters of `channel`. Entries that are not uids are skipped; an answer without a list is an
-    /// error.
+    /// Reads the broadcasters of `channel`.
     pub async fn hosts(&self, permit: PermitRequest, channel: &str) -> Result<Hosts, VendorError> {
         let path = format!("{}/{}/hosts_only", self.base, encode(channel));
         let request = Request::read("channel.hosts", path);

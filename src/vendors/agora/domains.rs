@@ -11,7 +11,7 @@ use super::AgoraSetupError;
 /// How long calls prefer a domain that answered instead of the first.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// The base URLs, and which one works while the first does not.
+/// `moved`: the preferred domain, and until when.
 #[derive(Debug)]
 pub(super) struct Domains {
     urls: Vec<String>,
@@ -42,7 +42,7 @@ impl Domains {
         })
     }
 
-    /// The URLs in the order to try them, each with its index in the settings.
+    /// The URLs in the order to try them, each with its place in the settings.
     pub(super) fn order(&self, now: Instant) -> Vec<(usize, &str)> {
         let first = self.first(now);
         let (before, from) = self.urls.split_at(first.min(self.urls.len()));
@@ -50,7 +50,6 @@ impl Domains {
         numbered.map(|(n, url)| (n, url.as_str())).collect()
     }
 
-    /// Prefers the domain at `place` from now on.
     pub(super) fn prefer(&self, place: usize, now: Instant) {
         let moved = (place != 0).then(|| (place, now + REMEMBERED));
         *self.moved.lock() = moved;

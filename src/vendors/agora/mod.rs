@@ -1,13 +1,7 @@
 //! Agora's REST APIs that push a channel to an RTMPS URL, and what the recorder page needs.
 //!
-//! - [`cloud_recording`]: a task in web mode, whose cloud browser opens our [`page`] (`agora.md §3`);
-//! - [`media_push`]: a converter, found again by its name (`agora.md §4`);
-//! - [`channel`]: the broadcasters of a channel (`agora.md §5`);
-//! - [`token`]: the token with which the page joins (`agora.md §9`).
-//!
-//! Three surprises: a 404 may come from a fail-over at Agora, so it is an answer, not an error; an egress's status
-//! says nothing about its feed; after a refused connection a call goes to another domain, after a timeout only if it
-//! may happen twice.
+//! A 404 may come from a fail-over at Agora, so it is an answer, not an error. An egress's status says nothing about
+//! its feed.
 
 mod answer;
 pub mod channel;
@@ -56,11 +50,7 @@ pub enum AgoraSetupError {
 }
 
 impl Agora {
-    /// A client for the account in `settings`, which calls only while `lease` allows it. Each product has a governor
-    /// of its own: its rate, capped at 10 % of its concurrency if that is known (`agora.md §2.7, §4.10`).
-    ///
-    /// # Errors
-    /// A base URL is invalid, or no TLS provider is installed. Empty credentials fail at the first call.
+    /// A client that calls only while `lease` allows it. Empty credentials fail at the first call.
     pub fn new(
         settings: &config::AgoraSettings,
         vendors: &config::VendorsSettings,
@@ -113,12 +103,12 @@ impl Agora {
         self.governors.each_ref()
     }
 
-    /// Calls per second of all processes: Cloud Recording, Media Push, channels.
+    /// [`Governor::rate`] of Cloud Recording, Media Push, channels.
     pub(crate) fn rates(&self) -> [f64; 3] {
         self.governors.each_ref().map(Governor::rate)
     }
 
-    /// The state of the products' budgets.
+    /// The products' budgets.
     #[must_use]
     pub fn budgets(&self) -> Vec<BudgetSnapshot> {
         self.governors.iter().map(Governor::snapshot).collect()
@@ -136,16 +126,15 @@ impl Agora {
         self.transport.health().last_error()
     }
 
-    /// The last refusal of the credentials, until a call succeeds.
+    /// The last refusal of the credentials since the last success.
     #[must_use]
     pub fn refusal(&self) -> Option<LastError> {
         self.transport.health().refusal()
     }
 }
 
-/// A product's permits per second: its rate, capped at 10 % of its concurrency while tasks run
-/// (`agora.md §2.7, §4.10`), but at least 2: acquire takes the start's permit too, and a stop must not wait behind
-/// polls. If Agora allows less, its own refusals pause the product.
+/// A product's permits per second: its rate, capped at 10 % of its concurrency (`agora.md §2.7, §4.10`), but at least
+/// 2: acquire takes the start's permit too, and a stop must not wait behind polls.
 fn budget(requests_per_second: u32, max_concurrent: u32) -> u32 {
     let tenth = match max_concurrent {
         0 => u32::MAX,

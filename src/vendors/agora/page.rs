@@ -1,7 +1,7 @@
 //! The link to the recorder page, which Agora's cloud browser opens in web mode (`agora.md §3.9`).
 //!
-//! A link is signed, deterministic, and holds no token: the page fetches one with the signature. So the query is a
-//! credential and must not be logged.
+//! It is signed and holds no token: the page fetches one with the signature. So the query is a credential and must not
+//! be logged.
 
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use subtle::ConstantTimeEq as _;
@@ -16,11 +16,10 @@ use crate::config;
 /// Binds the key to this use.
 const CONTEXT: &[u8] = b"relaykeeper recorder page link v1";
 
-/// The longest query that is verified.
 const MAX_QUERY: usize = 4096;
 
-/// The page's policy: its script from here, the Web SDK from Agora's CDN, its one style by hash, connections to
-/// Agora's edges on any port (`agora.md §3.10`). The SDK starts workers from blobs.
+/// Allows the page's script, the Web SDK from Agora's CDN, the one style by hash, and Agora's edges on any port
+/// (`agora.md §3.10`). The SDK starts workers from blobs.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     script-src 'self' https://download.agora.io; \
     style-src 'sha256-miJqV0wCvH1yyauLaD8+rqLrv85Qo24YH0E8aUFzmEI='; \
@@ -113,7 +112,7 @@ impl Links {
         })
     }
 
-    /// The link of one egress: the same for the same arguments and settings.
+    /// A link, the same for the same arguments and settings.
     #[must_use]
     pub fn link(&self, claims: &PageClaims, ready: Ready) -> SecretString {
         let mut query = match self.page.query() {
@@ -134,7 +133,7 @@ impl Links {
         String::from(link).into()
     }
 
-    /// The content of a link's query (without the `?`), if its signature is valid.
+    /// The content of a query (without the `?`) with a valid signature.
     #[must_use]
     pub fn verify(&self, query: &str) -> Option<PageClaims> {
         if query.len() > MAX_QUERY {
@@ -256,7 +255,6 @@ mod tests {
         assert!(format!("{:?}", links("")).contains("REDACTED"));
     }
 
-    /// Hashes the page's style as a browser does.
     #[test]
     fn the_policy_lets_the_pages_style_and_sdk_through() {
         use base64::Engine as _;

@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 pub(super) fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    // RFC 2104: shorter keys are padded with zeros, longer ones hashed. Done here, so that nothing can fail.
+    // RFC 2104 pads shorter keys and hashes longer ones. Done here, nothing can fail.
     let mut block = [0_u8; 64];
     let hashed: [u8; 32];
     let short = if key.len() > block.len() {

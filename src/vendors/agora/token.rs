@@ -43,7 +43,7 @@ pub struct Subscriber<'a> {
 pub struct TooLong;
 
 impl Subscriber<'_> {
-    /// The signed token: one uid may join one channel. It grants no right to publish, which Agora enforces only with
+    /// The signed token: one uid may join one channel. It grants no right to publish, but Agora enforces that only with
     /// co-host authentication on.
     pub fn token(&self, app_certificate: &SecretString) -> Result<SecretString, TooLong> {
         let body = self.body()?;
@@ -59,7 +59,6 @@ impl Subscriber<'_> {
         Ok(format!("{VERSION}{}", STANDARD.encode(packed)).into())
     }
 
-    /// The signed bytes; numbers are little-endian.
     fn body(&self) -> Result<Vec<u8>, TooLong> {
         let life = self.expires_in_seconds.min(MAX_LIFE_SECONDS).to_le_bytes();
         let uid = match self.uid {
@@ -171,7 +170,6 @@ mod tests {
         assert!(subscriber.token(&CERTIFICATE.into()).is_err());
     }
 
-    /// Reads what [`text`] writes.
     fn take<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
         let (length, after) = rest.split_at(2);
         let (bytes, after) = after.split_at(u16::from_le_bytes(length.try_into().unwrap()).into());
@@ -213,7 +211,7 @@ mod tests {
             prop_assert_eq!(take_u32(&mut rest), issued_at);
             prop_assert_eq!(take_u32(&mut rest), life);
             prop_assert_eq!(take_u32(&mut rest), salt);
-            // One service of type 1 with one privilege, 1, as long-lived as the token.
+            // One service of type 1 with one privilege, 1.
             prop_assert_eq!(&rest[..8], &[1, 0, 1, 0, 1, 0, 1, 0]);
             rest = &rest[8..];
             prop_assert_eq!(take_u32(&mut rest), life);

@@ -45,9 +45,9 @@ pub(super) struct Request<'a> {
     pub(super) path: String,
     pub(super) body: Option<String>,
     pub(super) repeat: Repeat,
-    /// Whether to send an `X-Request-ID` (Media Push).
+    /// Send an `X-Request-ID` (Media Push).
     pub(super) request_id: bool,
-    /// The request's secrets, removed from errors.
+    /// Removed from errors.
     pub(super) secrets: Vec<&'a str>,
 }
 
@@ -85,12 +85,11 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The HTTP client, credentials and domains, shared by all products.
 #[derive(Debug)]
 pub(super) struct Transport {
     client: reqwest::Client,
     authorization: HeaderValue,
-    /// Secrets removed from all errors.
+    /// Removed from all errors.
     secrets: Vec<SecretString>,
     domains: Domains,
     read_timeout: Duration,
@@ -139,7 +138,6 @@ impl Transport {
         &self.health
     }
 
-    /// Tries one domain.
     async fn attempt(
         &self,
         base: &str,
@@ -178,7 +176,6 @@ impl Transport {
     }
 }
 
-/// The client of one product: the transport and the product's budget.
 #[derive(Debug, Clone)]
 pub(super) struct ProductClient {
     transport: Arc<Transport>,
@@ -200,10 +197,7 @@ impl ProductClient {
         }
     }
 
-    /// Makes a call. Each attempt takes a permit.
-    ///
-    /// # Errors
-    /// No permit in time, or no answer from any domain.
+    /// Each attempt takes a permit.
     pub(super) async fn exchange(
         &self,
         permit_request: PermitRequest,
@@ -213,7 +207,7 @@ impl ProductClient {
         self.exchange_with(permit, permit_request, request).await
     }
 
-    /// Like [`Self::exchange`], with a permit for the first attempt.
+    /// `permit` is for the first attempt.
     pub(super) async fn exchange_with(
         &self,
         permit: Permit,
@@ -289,7 +283,7 @@ impl ProductClient {
         Err(failure)
     }
 
-    /// Like [`Reply::documented`], and records the result: only a documented body proves that Agora was reached and
+    /// Calls [`Reply::documented`] and records the result: only a documented body proves that Agora was reached and
     /// took the credentials.
     pub(super) fn documented<T>(
         &self,
@@ -317,7 +311,6 @@ impl ProductClient {
         }
     }
 
-    /// Records a refusal, and pauses the product after "too many requests".
     fn record_answer(
         &self,
         answer: http::RawResponse,

@@ -49,11 +49,8 @@ struct WireUsage {
 }
 
 impl Cloudflare {
-    /// Verifies the token. An account's own token (`cfat_…`) is verified at the account; others at the user, then at
-    /// the account, since the wrong endpoint calls a valid token invalid.
-    ///
-    /// # Errors
-    /// [`Class::Unauthorized`] if the token is refused.
+    /// Verifies the token: an account's own (`cfat_…`) at the account, others at the user, then at the account, since
+    /// the wrong endpoint calls a valid token invalid.
     pub async fn verify_token(&self, permit: PermitRequest) -> Result<TokenState, VendorError> {
         if self.api.token().starts_with("cfat_") {
             return self.verify(permit, self.account_tokens()).await;

@@ -1,4 +1,4 @@
-//! One call to Cloudflare's API: permit, request, answer, and what the answer says about the quota.
+//! One call to Cloudflare's API, with its credentials and permit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,6 @@ use crate::vendors::{Class, Done, Vendor, VendorError};
 /// The pause after a 429 that names no wait.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The HTTP client, credentials and budget of all calls.
 #[derive(Debug, Clone)]
 pub(super) struct ApiClient {
     client: reqwest::Client,
@@ -178,7 +177,7 @@ impl ApiClient {
         &self.health
     }
 
-    /// Makes a call. Returns a 2xx without recording or counting it.
+    /// Neither records nor counts a 2xx.
     async fn exchange(
         &self,
         permit: PermitRequest,
@@ -267,8 +266,7 @@ impl ApiClient {
         self.note(result.as_ref().map(|_| ()), is_own(&answer.body));
     }
 
-    /// The call's URL. Rejects an empty or malformed id: it would change which endpoint is called (`DELETE
-    /// …/live_inputs/`).
+    /// Rejects an empty or malformed id: it would change which endpoint is called (`DELETE …/live_inputs/`).
     fn url(&self, call: &ApiCall<'_>) -> Result<Url, VendorError> {
         let rejected = |message: &str| {
             failure(
@@ -293,8 +291,8 @@ impl ApiClient {
         Ok(url)
     }
 
-    /// Records the result of a call. A refusal about an object (not found, conflict) also proves credentials and
-    /// reachability if the API wrote it (`is_own`).
+    /// A refusal about an object (not found, conflict) proves credentials and reachability if the API wrote it
+    /// (`is_own`).
     fn note(&self, outcome: Result<(), &VendorError>, is_own: bool) {
         match outcome {
             Ok(()) => self.health.succeeded(),
@@ -314,7 +312,6 @@ impl ApiClient {
     }
 }
 
-/// Whether a text can be a vendor's id or a path segment.
 pub(super) fn is_id(text: &str) -> bool {
     !text.is_empty()
         && text

@@ -142,7 +142,7 @@ impl CustomerHost {
     /// Whether a broadcast of this live input is running, and its video (`cloudflare-stream.md §3.4`).
     ///
     /// # Errors
-    /// [`Class::Unexpected`] for an undocumented answer; [`Class::Unavailable`] also while the host is unknown.
+    /// [`Class::Unavailable`] also while the host is unknown.
     pub async fn lifecycle(
         &self,
         permit: PermitRequest,

@@ -24,11 +24,7 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The `result` of a 2xx answer.
-    ///
-    /// # Errors
-    /// The envelope reports a failure; [`Class::Unexpected`] if there is no such `result`: the call may have taken
-    /// effect.
+    /// The `result` of a 2xx answer, unless the envelope reports a failure.
     pub(super) fn result<T: DeserializeOwned>(
         self,
         answer: &RawResponse,
@@ -48,7 +44,6 @@ impl Context<'_> {
             .map_err(|_| self.unexpected(answer, "a result of another shape than documented"))
     }
 
-    /// Checks a 2xx answer without a documented body: fails on a web page or an envelope of a failure.
     pub(super) fn accepted(self, answer: &RawResponse) -> Result<(), VendorError> {
         let body = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
         let failed = body.get("success").and_then(Value::as_bool) == Some(false);
@@ -58,7 +53,6 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// The error of an undocumented answer to a call that may have taken effect.
     pub(super) fn unexpected(self, answer: &RawResponse, what: &str) -> VendorError {
         self.error(answer, Class::Unexpected, Done::Unknown, None, what)
     }
@@ -189,7 +183,7 @@ fn entry(error: &Value) -> EnvelopeMessage {
     }
 }
 
-/// A description of a refusal without `errors`: edge pages, `error code: 1010`, an empty body.
+/// Describes a refusal without `errors`: an edge page, `error code: 1010`, an empty body.
 fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..body.len().min(4 * EXCERPT)).unwrap_or(body));
     let text = text.trim();

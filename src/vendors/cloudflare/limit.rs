@@ -18,18 +18,13 @@ pub(super) struct EnvelopeMessage {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
-    /// Stored minutes.
     Storage,
-    /// The number of live inputs.
     LiveInputs,
-    /// No subscription to the product.
     NotEnabled,
-    /// Another limit.
     Other,
 }
 
 impl Limit {
-    /// The limit that a refusal of the API names, by code or by words.
     pub(super) fn of(status: u16, entries: &[EnvelopeMessage]) -> Option<Self> {
         if matches!(status, 404 | 408 | 409) {
             return None;
@@ -80,7 +75,6 @@ impl Limit {
         }
     }
 
-    /// The limit, and what an operator can do about it.
     pub(super) fn remedy(self) -> &'static str {
         match self {
             Self::Storage => {

@@ -28,7 +28,6 @@ pub struct NewLiveInput {
 }
 
 impl NewLiveInput {
-    /// The body of the POST that creates it.
     pub(super) fn create_body(&self) -> Value {
         let mut body = json!({
             "meta": { "name": self.name, "relaykeeper": self.tag },
@@ -46,7 +45,7 @@ impl NewLiveInput {
         body
     }
 
-    /// The body of the PUT that corrects it: null removes a retention, an absent field does not.
+    /// Null removes a retention; an absent field does not.
     pub(super) fn update_body(&self) -> Value {
         let mut body = self.create_body();
         if let Some(object) = body.as_object_mut() {
@@ -84,7 +83,7 @@ impl NewLiveInput {
         .collect()
     }
 
-    /// Whether the answer has another mode: then nothing could be watched.
+    /// In another mode nothing can be watched.
     pub(super) fn mode_differs(&self, echo: &LiveInput) -> bool {
         echo.recording.mode.as_deref() != Some(MODE)
     }
@@ -218,7 +217,6 @@ pub(super) struct WireLiveInput {
 }
 
 impl WireLiveInput {
-    /// Why this is not the live input `uid`, or not a live input.
     pub(super) fn flaw(&self, uid: Option<&str>) -> Option<&'static str> {
         match uid {
             _ if !is_id(&self.uid) => Some("a live input without an id"),

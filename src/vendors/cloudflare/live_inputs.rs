@@ -19,7 +19,7 @@ const LIST_CAP: usize = 1000;
 pub struct CreatedLiveInput {
     /// The live input.
     pub live_input: LiveInput,
-    /// The settings that Cloudflare ignored twice: `deleteRecordingAfterDays`. It raises an alarm.
+    /// The settings that Cloudflare ignored twice; they raise an alarm.
     pub echo_differs: Vec<String>,
 }
 
@@ -28,18 +28,17 @@ pub struct CreatedLiveInput {
 pub struct LiveInputList {
     /// Those in the answer.
     pub live_inputs: Vec<LiveInputSummary>,
-    /// Whether there may be more than the answer holds.
+    /// Whether there may be more.
     pub may_be_cut: bool,
 }
 
 impl Cloudflare {
-    /// Creates a live input, or finds the one with the same tag from the last 6 hours. Sends settings that come back
-    /// different once more.
+    /// Creates a live input, or finds the one with the same tag from the last 6 hours. Corrects settings that
+    /// Cloudflare ignored, once.
     ///
     /// # Errors
     /// [`Class::Conflict`] if the tag's live input was deleted. [`Class::Rejected`] if Cloudflare does not record
-    /// automatically, so that nothing could be watched: the live input is deleted again ([`Done::Unknown`] if that
-    /// failed).
+    /// automatically, so that nothing can be watched: then it is deleted again ([`Done::Unknown`] if that fails).
     pub async fn create_live_input(
         &self,
         permit: PermitRequest,
@@ -138,9 +137,6 @@ impl Cloudflare {
     }
 
     /// Disables a live input, which ends a running broadcast (`cloudflare-stream.md §2.7`).
-    ///
-    /// # Errors
-    /// [`Class::Unexpected`] if the answer shows another live input, or this one still enabled.
     pub async fn disable_live_input(
         &self,
         permit: PermitRequest,
@@ -191,7 +187,7 @@ impl Cloudflare {
         self.delete(permit, call).await
     }
 
-    /// Makes a call that deletes an object. Succeeds if the object is already gone.
+    /// Succeeds if the object is already gone.
     pub(super) async fn delete(
         &self,
         permit: PermitRequest,
@@ -203,7 +199,6 @@ impl Cloudflare {
         }
     }
 
-    /// Makes a call whose answer is a live input, that of `uid` if given.
     async fn live_input(
         &self,
         permit: PermitRequest,
@@ -215,7 +210,6 @@ impl Cloudflare {
         Ok(self.read_live_input(wire))
     }
 
-    /// Reads a live input and remembers its customer host.
     fn read_live_input(&self, wire: WireLiveInput) -> LiveInput {
         if let Some(base) = wire.customer_base_url() {
             self.customer.remember(&base);

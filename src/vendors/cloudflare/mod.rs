@@ -1,7 +1,7 @@
-//! Cloudflare Stream: live inputs and videos over the API, and broadcasts on the public customer host.
+//! Cloudflare Stream: live inputs and videos over the API, broadcasts on the public customer host.
 //!
-//! Facts are from `cloudflare-stream.md`. Where its sources disagree, every shape seen on the wire is read; unknown
-//! states and fields never fail a decoder.
+//! Where the sources of `cloudflare-stream.md` disagree, every shape seen on the wire is read; unknown states and
+//! fields never fail a decoder.
 
 mod account;
 mod api;
@@ -61,7 +61,7 @@ pub enum CloudflareSetupError {
     Client(#[from] reqwest::Error),
 }
 
-/// A client of one Cloudflare account. Clones share its budget, connections and learned customer host.
+/// A client of one account. Clones share its budgets and learned customer host.
 #[derive(Debug, Clone)]
 pub struct Cloudflare {
     api: ApiClient,
@@ -69,10 +69,7 @@ pub struct Cloudflare {
 }
 
 impl Cloudflare {
-    /// A client for the account in `settings`, which calls only while `lease` allows it.
-    ///
-    /// # Errors
-    /// A URL or the token is invalid, or no TLS provider is installed.
+    /// A client that calls only while `lease` allows it.
     pub fn new(
         settings: &config::CloudflareSettings,
         vendors: &config::VendorsSettings,
@@ -94,7 +91,7 @@ impl Cloudflare {
         [self.api.governor(), self.customer.governor()]
     }
 
-    /// Calls per second of all processes: the API, the customer host.
+    /// [`Governor::rate`] of the API, the customer host.
     pub(crate) fn rates(&self) -> [f64; 2] {
         self.governors().map(Governor::rate)
     }
@@ -117,7 +114,7 @@ impl Cloudflare {
         self.api.health().last_error()
     }
 
-    /// The last refusal of the credentials, until a call succeeds.
+    /// The last refusal of the credentials since the last success.
     #[must_use]
     pub fn refusal(&self) -> Option<LastError> {
         self.api.health().refusal()

@@ -17,7 +17,7 @@ pub struct PlaybackUrls {
     pub dash_url: String,
 }
 
-/// `playback` in an answer; absent from older APIs.
+/// Absent from older APIs.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct WirePlayback {
     #[serde(default, deserialize_with = "lenient")]
@@ -26,7 +26,7 @@ pub(super) struct WirePlayback {
     pub(super) dash: Option<String>,
 }
 
-/// `webRTCPlayback` in an answer. Its URL is a viewer's credential: only the host is used.
+/// Its URL is a viewer's credential: only the host is used.
 #[derive(Debug, Deserialize)]
 pub(super) struct WireUrl {
     #[serde(default)]
@@ -57,12 +57,10 @@ pub(super) fn manifest(base: &str, uid: &str, file: &str) -> String {
     format!("{base}/{uid}/manifest/{file}")
 }
 
-/// A thumbnail by the template (`cloudflare-stream.md §3.1`).
 pub(super) fn thumbnail(base: &str, uid: &str) -> String {
     format!("{base}/{uid}/thumbnails/thumbnail.jpg")
 }
 
-/// The URL, if it is on the customer host.
 pub(super) fn on(base: &str, text: Option<&str>) -> Option<String> {
     let path = text?.strip_prefix(base)?;
     path.starts_with('/').then(|| format!("{base}{path}"))

@@ -11,7 +11,6 @@ use crate::vendors::http::requested_wait;
 /// The window of the API's budget.
 pub(super) const WINDOW: Duration = Duration::from_secs(300);
 
-/// What an answer says about the quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct RateLimitHeaders {
     /// What is left of the quota for [`WINDOW`].
@@ -38,7 +37,7 @@ impl Item {
     }
 }
 
-/// Reads both headers. Ignores an item for another window unless it is exhausted.
+/// Ignores an item for another window unless it is exhausted.
 pub(super) fn read(headers: &HeaderMap) -> RateLimitHeaders {
     let policies = items(headers, "ratelimit-policy");
     let mut limits = RateLimitHeaders::default();

@@ -25,10 +25,10 @@ pub enum FeedState {
     Unknown(String),
 }
 
-/// The status of the feed.
+/// The feed's status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedStatus {
-    /// Whether an encoder is connected.
+    /// The state.
     pub state: FeedState,
     /// Free text.
     pub reason: Option<String>,
@@ -55,7 +55,6 @@ struct Current {
 }
 
 impl FeedStatus {
-    /// Reads any shape; none is an error.
     pub(super) fn read(status: Option<Value>) -> Self {
         match status {
             Some(Value::String(word)) => Self {
@@ -93,7 +92,7 @@ impl FeedStatus {
     }
 }
 
-/// The words seen on the wire, and those of the SDK's enum.
+/// Words seen on the wire, and the SDK's.
 fn state(word: &str) -> FeedState {
     match word {
         "connected" | "reconnected" => FeedState::Connected,

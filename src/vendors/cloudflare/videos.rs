@@ -12,7 +12,6 @@ use crate::vendors::governor::PermitRequest;
 use crate::vendors::http::failure;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// The most videos in a list.
 const LIST_LIMIT: usize = 1000;
 
 /// A page of the list of all live inputs' videos.

@@ -12,19 +12,18 @@ use super::wire::{lenient, readable};
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::{Class, VendorError};
 
-/// The alert type of live inputs.
 const LIVE_ALERT: &str = "stream_live_notifications";
 
 /// The account's one Stream video webhook (`cloudflare-stream.md §5.1`).
 #[derive(Debug, Clone)]
 pub struct StreamWebhook {
-    /// Its target.
+    /// The target.
     pub notification_url: String,
     /// The signing secret, present when it is set.
     pub secret: Option<SecretString>,
 }
 
-/// The webhook on the wire: its URL has either name, or both.
+/// The URL has either name, or both.
 #[derive(Debug, Deserialize)]
 struct WireWebhook {
     #[serde(default, rename = "notificationUrl", deserialize_with = "lenient")]
@@ -71,7 +70,6 @@ pub struct NotificationPolicy {
     /// The alert type.
     #[serde(default)]
     pub alert_type: String,
-    /// The destinations.
     #[serde(default)]
     mechanisms: Mechanisms,
 }
@@ -95,7 +93,7 @@ impl NotificationPolicy {
         webhooks.any(|webhook| webhook.get("id").and_then(Value::as_str) == Some(destination))
     }
 
-    /// Whether it sends live inputs' events to this destination.
+    /// Whether it sends live inputs' events there.
     #[must_use]
     pub fn tells_of_live_inputs(&self, destination: &str) -> bool {
         self.alert_type == LIVE_ALERT && self.enabled != Some(false) && self.uses(destination)
@@ -132,7 +130,7 @@ impl Cloudflare {
         Ok(self.api.result_if(permit, call, flaw).await?.into())
     }
 
-    /// Deletes the account's one Stream video webhook. Succeeds if it is already gone.
+    /// Deletes the webhook, if it exists.
     pub async fn delete_stream_webhook(&self, permit: PermitRequest) -> Result<(), VendorError> {
         let call = ApiCall::new("stream.webhook.delete", Method::DELETE, self.webhook());
         self.delete(permit, call).await
@@ -206,7 +204,7 @@ impl Cloudflare {
         Ok(created.id)
     }
 
-    /// Deletes a destination. Succeeds if it is already gone.
+    /// Deletes a destination, if it exists.
     pub async fn delete_notification_destination(
         &self,
         permit: PermitRequest,
@@ -217,7 +215,7 @@ impl Cloudflare {
         self.delete(permit, call).await
     }
 
-    /// Deletes a policy. Succeeds if it is already gone.
+    /// Deletes a policy, if it exists.
     pub async fn delete_notification_policy(
         &self,
         permit: PermitRequest,

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::vendors::number::whole;
 
-/// A field of the expected shape, else `None`.
 pub(super) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -16,13 +15,13 @@ where
     Ok(serde_json::from_value(value).ok())
 }
 
-/// A whole number from 0, also written as 30.0, else `None`.
+/// A whole number from 0, also written as 30.0.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(whole(&value).and_then(|number| u64::try_from(number).ok()))
 }
 
-/// An RFC 3339 time with any number of fractional digits (`cloudflare-stream.md §2.4`), else `None`.
+/// An RFC 3339 time with any number of fractional digits (`cloudflare-stream.md §2.4`).
 pub(super) fn time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {

@@ -1,5 +1,4 @@
-//! The window and the queue of one quota: grants permits, queues requests, denies those that cannot be served in
-//! time. Pure: `now` is an argument.
+//! The window and the queue of one quota. Pure: `now` is an argument.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,15 +18,13 @@ pub(super) struct Limiter {
     window: SlidingWindow,
     queue: WaitQueue,
     last_id: WaiterId,
-    /// Permits granted to waiters that have not collected them yet.
+    /// Served waiters that have not collected their permits yet.
     granted: HashMap<WaiterId, Waiter>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// The permits are granted.
     Granted,
-    /// The request is queued.
     Waiting(WaiterId),
 }
 
@@ -41,10 +38,7 @@ impl Limiter {
         }
     }
 
-    /// Requests permits.
-    ///
-    /// # Errors
-    /// The permits cannot be had before `request.until`.
+    /// Denies permits that cannot be had before `request.until`.
     pub(super) fn request(
         &mut self,
         request: PermitRequest,
@@ -72,7 +66,7 @@ impl Limiter {
         Ok(Admission::Waiting(id))
     }
 
-    /// Grants what can be granted now, and returns the waiters that were served.
+    /// Returns the waiters that were served.
     pub(super) fn serve(&mut self, now: Instant) -> Vec<WaiterId> {
         let mut served = Vec::new();
         while let Some((waiter, reserved)) = self.candidate(now) {
@@ -96,7 +90,6 @@ impl Limiter {
         self.granted.remove(&id)
     }
 
-    /// Removes a waiter and returns its granted permits to the window.
     pub(super) fn withdraw(&mut self, priority: Priority, id: WaiterId) {
         if let Some(waiter) = self.granted.remove(&id) {
             self.window.give_back(pool(waiter.priority), waiter.permits);
@@ -122,7 +115,6 @@ impl Limiter {
         self.window.earliest(pool, permits, now)
     }
 
-    /// Records an answered call. Returns whether more permits may be granted than before.
     pub(super) fn answered(
         &mut self,
         priority: Priority,
@@ -135,7 +127,7 @@ impl Limiter {
         self.window.observe(sent, now, report)
     }
 
-    /// Records a call without an answer: it may have arrived.
+    /// A call without an answer may have arrived.
     pub(super) fn lost(&mut self, priority: Priority, permits: u32, now: Instant) {
         self.window.done(pool(priority), permits, now);
     }
@@ -168,8 +160,7 @@ impl Limiter {
         self.queue.len()
     }
 
-    /// This process's share, the calls of all that count now, the permits left to this process, and the rest of a
-    /// pause.
+    /// This process's share, the calls of all that count now, the permits left to this process, the rest of a pause.
     pub(super) fn usage(&mut self, now: Instant) -> (u32, u32, u32, Option<Duration>) {
         let used = self.window.used(now);
         let left = self.window.left(now);
@@ -185,7 +176,7 @@ impl Limiter {
         }
     }
 
-    /// The earliest time at which a waiter at the end of its class can be served.
+    /// When a waiter at the end of its class can be served.
     fn earliest(&mut self, waiter: Waiter, now: Instant) -> Instant {
         let pool = pool(waiter.priority);
         let own = waiter.permits.min(self.window.capacity(pool));

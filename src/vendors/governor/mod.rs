@@ -1,9 +1,7 @@
 //! Governors: permits to call a vendor within its quota.
 //!
-//! [`Governor::sliding_window`] is Cloudflare's exact window, whose earlier use a new process does not know;
-//! [`Governor::per_second`] serves the others. A fifth of each budget is reserved for [`Priority::Stop`], except of
-//! hosts that are only polled. The rest is shared by weight (stop 8, start 4, recover 2, finalize 2, janitor 1; plus
-//! one per minute waited, up to 4). A request that cannot be served in time is denied at once.
+//! A fifth of each budget is reserved for [`Priority::Stop`], except of hosts that are only polled; priorities share
+//! the rest by weight (`queue.rs`). A request that cannot be served in time is denied at once.
 
 mod limiter;
 mod queue;
@@ -25,11 +23,11 @@ use crate::telemetry::metrics;
 
 pub use window::QuotaReport;
 
-/// What a call is for: the order of service when permits are scarce.
+/// What a call is for. Decides who is served when permits are scarce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::EnumIter)]
 #[strum(serialize_all = "snake_case")]
 pub enum Priority {
-    /// Takes down what costs money. A fifth of the budget is reserved for it.
+    /// Takes down what costs money.
     Stop,
     /// Puts a channel on air.
     Start,
@@ -46,7 +44,7 @@ pub enum Priority {
 pub struct PermitRequest {
     /// What the call is for.
     pub priority: Priority,
-    /// When the permit becomes useless.
+    /// The deadline of the permit.
     pub until: Instant,
 }
 
@@ -61,10 +59,10 @@ impl PermitRequest {
     }
 }
 
-/// No permit in time.
+/// No permit is available in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denied {
-    /// When a permit may be available.
+    /// The wait until a permit may be available.
     pub retry_after: Duration,
 }
 
@@ -75,9 +73,9 @@ pub struct BudgetSnapshot {
     pub name: &'static str,
     /// The most calls of this process in a window.
     pub quota: u32,
-    /// The calls that count now: ours, and others' as the vendor reports them.
+    /// The calls of all users that count now.
     pub used: u32,
-    /// The calls that may be made at once; 0 while paused.
+    /// The calls that may be made now; 0 during a pause.
     pub left: u32,
     /// The number of waiting requests.
     pub waiting: usize,
@@ -92,7 +90,6 @@ pub struct Governor {
     state: Arc<Mutex<GovernorState>>,
 }
 
-/// The limiter, and how to wake the waiters.
 #[derive(Debug)]
 struct GovernorState {
     limiter: Limiter,
@@ -111,15 +108,15 @@ impl Governor {
         Self::new(name, window)
     }
 
-    /// Like [`Self::per_second`], without a reserve for stops: for hosts that are only polled.
+    /// Like [`Self::per_second`], without a reserve for stops.
     #[must_use]
     pub fn polls_per_second(name: &'static str, permits: u32) -> Self {
         let window = SlidingWindow::new(permits, Duration::from_secs(1), 1.0, true);
         Self::new(name, window.without_stops())
     }
 
-    /// Grants `share` (above 0, at most 1) of a vendor's `quota` per `window`. Earlier use is unknown: one call goes
-    /// alone, and its answer's [`QuotaReport`] shows what is left.
+    /// Grants `share` (above 0, at most 1) of `quota` per `window`. Earlier use is unknown, so the first call goes
+    /// alone: its answer's [`QuotaReport`] shows what is left.
     #[must_use]
     pub fn sliding_window(name: &'static str, quota: u32, window: Duration, share: f64) -> Self {
         Self::new(name, SlidingWindow::new(quota, window, share, false))
@@ -142,17 +139,17 @@ impl Governor {
         self.take(request, permits).await
     }
 
-    /// Waits for a permit for one call.
+    /// Waits for one permit.
     pub async fn permit(&self, request: PermitRequest) -> Result<Permit, Denied> {
         self.take(request, 1).await
     }
 
-    /// Grants nothing for as long as the vendor asks, at most 5 minutes.
+    /// Grants nothing for `pause`, at most 5 minutes.
     pub fn pause(&self, pause: Duration) {
         self.lock().limiter.pause(Instant::now(), pause);
     }
 
-    /// Limits this process to a share of a quota that nodes divide. Calls already made count against it.
+    /// Calls already made count against the share.
     pub(crate) fn set_share(&self, permits: u32) {
         let mut state = self.lock();
         state.limiter.set_own(permits);
@@ -285,7 +282,7 @@ impl Governor {
 }
 
 impl GovernorState {
-    /// Serves waiters, and wakes the served, the new heads, and all heads if `wake_heads`.
+    /// Serves and wakes waiters, and wakes the new heads, or all heads if `wake_heads`.
     fn dispatch(&mut self, now: Instant, wake_heads: bool) {
         for id in self.limiter.serve(now) {
             self.notify(id);
@@ -317,7 +314,7 @@ struct PendingPermit {
 }
 
 impl PendingPermit {
-    /// `None` once the permits are granted, else when to poll again. Only the heads watch the clock.
+    /// `None` once the permits are granted, else when to poll again.
     fn poll(&self) -> Result<Option<Instant>, Denied> {
         let now = Instant::now();
         let mut state = self.governor.lock();
@@ -369,7 +366,7 @@ impl Permit {
         }
     }
 
-    /// Records that the call was answered, with any status. `report`: what the answer says about the quota.
+    /// Records an answer of any status, and what it says about the quota.
     pub fn answered(mut self, report: Option<QuotaReport>) {
         self.answered = true;
         let now = Instant::now();

@@ -1,8 +1,7 @@
-//! The order of service when permits are scarce: shares by weight, with ageing.
+//! Stride scheduling with ageing.
 //!
-//! Each priority is a class with a first-in first-out queue. Classes share by stride scheduling: each service
-//! advances a class's pass by 1/weight, and the lowest pass is next. No class can starve another, and unused shares
-//! go to the others.
+//! Each priority is a first-in first-out class. Each service advances its pass by 1/weight, and the lowest pass is
+//! next: no class starves, and others use what one leaves.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,10 +18,10 @@ const STRIDE: u64 = 1 << 20;
 /// A class gains one weight per this much waiting of its head, up to [`MAX_AGED_WEIGHT`].
 const AGEING: Duration = Duration::from_secs(60);
 
-/// The most weight that ageing gives: that of a start.
+/// Ageing gives at most the weight of a start.
 const MAX_AGED_WEIGHT: u32 = 4;
 
-/// Identifies a waiter; a lower id was queued earlier.
+/// A lower id was queued earlier.
 pub(super) type WaiterId = u64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +125,7 @@ fn index(priority: Priority) -> usize {
     }
 }
 
-/// The weight of a class with this waiter at its head.
+/// The weight of the class that has this waiter at its head.
 fn weight(waiter: Waiter, now: Instant) -> u32 {
     let weight = match waiter.priority {
         // Beyond their reserve, stops still save money.
@@ -153,7 +152,6 @@ mod tests {
         }
     }
 
-    /// The priorities of the next `turns` services.
     fn served(queue: &mut WaitQueue, turns: usize, now: Instant) -> Vec<Priority> {
         let mut order = Vec::new();
         for _ in 0..turns {

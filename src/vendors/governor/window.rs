@@ -1,8 +1,7 @@
-//! An exact sliding window over a quota, without a clock of its own.
+//! An exact sliding window over a quota. Pure: `now` is an argument.
 //!
 //! A call counts from its permit until a full window after its answer. The vendor counts it somewhere between, so no
-//! window at the vendor exceeds the limit, whatever the latency. (A token bucket with a burst lets twice its quota
-//! through one window.)
+//! window at the vendor exceeds the limit. (A token bucket with a burst lets twice its quota through one window.)
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,10 +13,9 @@ use crate::vendors::http::MAX_WAIT;
 /// How long uses are kept after they left the window: longer than a call may be in flight.
 const KEEP_EXPIRED: Duration = Duration::from_secs(60);
 
-/// What a use counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pool {
-    /// Calls that stop relays: a fifth of the budget is reserved for them.
+    /// Calls that stop relays.
     Stop,
     /// All other calls of this process.
     Rest,
@@ -101,7 +99,7 @@ pub(super) struct SlidingWindow {
 }
 
 impl SlidingWindow {
-    /// A window of `share` of `quota` per `length`. `known`: no other process uses the quota.
+    /// `known`: no other process uses the quota.
     pub(super) fn new(quota: u32, length: Duration, share: f64, known: bool) -> Self {
         let allowed = part(quota, share);
         Self {
@@ -126,7 +124,6 @@ impl SlidingWindow {
         self
     }
 
-    /// Uses per second of all processes, in the long run.
     pub(super) fn rate(&self) -> f64 {
         f64::from(self.allowed) / self.length.as_secs_f64()
     }
@@ -155,8 +152,8 @@ impl SlidingWindow {
         self.counted().own()
     }
 
-    /// Limits this process to `own` uses per window. If the share grows, others may have used the difference: where
-    /// the vendor reports what is left, one call goes alone to find out.
+    /// If the share grows, others may have used the difference: where the vendor reports what is left, one call goes
+    /// alone to find out.
     pub(super) fn set_own(&mut self, own: u32) {
         let before = self.own.replace(own);
         if self.reports_quota && before.is_some_and(|before| own > before) {
@@ -170,7 +167,6 @@ impl SlidingWindow {
             .filter(|pause| !pause.is_zero())
     }
 
-    /// Grants nothing for `pause`, at most [`MAX_WAIT`].
     pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
         let until = now + pause.min(MAX_WAIT);
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
@@ -187,7 +183,6 @@ impl SlidingWindow {
         capacity > 0 && self.free(pool, self.counted()) >= count.min(capacity)
     }
 
-    /// Whether `count` more stops fit the reserve.
     pub(super) fn fits_reserve(&mut self, count: u32, now: Instant) -> bool {
         self.advance(now);
         let reserved = self.reserved();
@@ -205,7 +200,7 @@ impl SlidingWindow {
         self.in_flight.take(pool, count);
     }
 
-    /// Records ended calls: they count for a window from now.
+    /// Ended calls count for a window from now.
     pub(super) fn done(&mut self, pool: Pool, count: u32, now: Instant) {
         self.advance(now);
         self.in_flight.take(pool, count);
@@ -223,8 +218,7 @@ impl SlidingWindow {
         }
     }
 
-    /// Records an answer. A report counts only if it leaves less than we know of. Returns whether more permits may be
-    /// granted than before.
+    /// A report counts only if it leaves less than we know of. Returns whether more permits may be granted than before.
     pub(super) fn observe(
         &mut self,
         sent: Instant,
@@ -256,8 +250,8 @@ impl SlidingWindow {
         before.0 != self.known || before.1 < self.allowed
     }
 
-    /// When `count` permits can have been granted, without other requests. `None`: unknown until an answer arrives or
-    /// a share is assigned.
+    /// When `count` permits can be granted, without other requests. `None`: unknown until an answer arrives or a share
+    /// is assigned.
     pub(super) fn earliest(&mut self, pool: Pool, count: u32, now: Instant) -> Option<Instant> {
         self.advance(now);
         let start = self.paused_until.map_or(now, |until| until.max(now));

@@ -14,7 +14,7 @@ const AUDIO_PROFILE: u32 = 1;
 /// `agora.md §2.8`: the joined length of `fileNamePrefix`.
 const PREFIX_LENGTH: usize = 128;
 
-/// The first part of the path of uploads.
+/// The first folder of uploads.
 const PREFIX: &str = "relaykeeper";
 
 #[derive(Serialize)]

@@ -33,14 +33,14 @@ pub struct CloudRecording {
     prepaid: Prepaid,
 }
 
-/// A start. Repeating it must send the same bytes: that is how a lost answer is found.
+/// A start. A repeat must send the same bytes.
 #[derive(Debug, Clone)]
 pub struct RecordingStartRequest {
     /// From [`CloudRecording::acquire`]: valid for 5 minutes and one egress, best used within 2 s.
     pub resource_id: String,
-    /// The egress's name, our tag. With `uid` it identifies the egress.
+    /// The egress's name: our tag.
     pub cname: String,
-    /// The egress's uid, 1 to 2^32 - 1.
+    /// With `cname` it identifies the egress; 1 to 2^32 - 1.
     pub uid: u32,
     /// The page to open; its query is a credential.
     pub page_url: SecretString,
@@ -132,9 +132,9 @@ impl CloudRecording {
         }
     }
 
-    /// Acquires a resource id for (`cname`, `uid`): the free right to start one egress (`agora.md §2.2`). Takes two
-    /// permits, its own and that of the start within 2 s. `resource_expired_hours` (1 to 720) counts from the start;
-    /// afterwards the egress cannot be queried or stopped, so it must be at least `max_recording_hours`.
+    /// Acquires a resource id: the free right to start one egress (`agora.md §2.2`). Takes two permits, its own and the
+    /// start's. `resource_expired_hours` (1 to 720) counts from the start; afterwards the egress cannot be queried or
+    /// stopped, so it must be at least `max_recording_hours`.
     ///
     /// # Errors
     /// [`Class::Quota`](crate::vendors::Class::Quota) at the account's limit of egresses. After any error, acquire
@@ -171,8 +171,7 @@ impl CloudRecording {
     /// Starts an egress (`agora.md §3.1`) with the permit that [`Self::acquire`] took.
     ///
     /// # Errors
-    /// [`Done::Unknown`](crate::vendors::Done::Unknown) after 62, 65, a 5xx, a timeout or a cut: repeat the same
-    /// request.
+    /// After [`Done::Unknown`](crate::vendors::Done::Unknown), repeat the same request.
     pub async fn start(
         &self,
         permit_request: PermitRequest,
@@ -260,7 +259,7 @@ impl CloudRecording {
     /// Stops an egress without waiting for its uploads (`agora.md §2.6`).
     ///
     /// # Errors
-    /// [`Done::Unknown`](crate::vendors::Done::Unknown) after 206/65 and 504/62: stop again.
+    /// After [`Done::Unknown`](crate::vendors::Done::Unknown), stop again.
     pub async fn stop(
         &self,
         permit_request: PermitRequest,
@@ -295,13 +294,12 @@ impl CloudRecording {
     }
 }
 
-/// Whether the API answered 404, and if so, whether after a fail-over.
+/// `failed_over` of a 404.
 fn not_found(reply: &Reply) -> Option<bool> {
     reply.is_not_found().then_some(reply.failed_over)
 }
 
-/// Whether a body is a documented answer to update or stop: it names the session or its services, and has no error
-/// code.
+/// Accepts a documented answer to update or stop: it names the session or its services, and has no error code.
 fn session(body: &Value) -> Option<()> {
     let names = |key| answer::text(body.get(key)).is_some();
     let shown = names("sid") || names("resourceId") || body.get("serverResponse")?.is_object();

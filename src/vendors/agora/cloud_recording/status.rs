@@ -34,7 +34,7 @@ pub enum OutputStatus {
 }
 
 impl RecordingTaskStatus {
-    /// Reads a query's body. Services are found by name: their order is not promised.
+    /// Finds services by name: their order is not promised.
     pub(super) fn read(body: &Value) -> Option<Self> {
         let response = body.get("serverResponse")?.as_object()?;
         let service_status = response.get("status").and_then(whole);

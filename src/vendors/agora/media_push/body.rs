@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::NewConverter;
 use crate::config::{self, MediaPushMode};
 
-/// Audio, in kbit/s.
+/// In kbit/s.
 const AUDIO_BITRATE: u32 = 128;
 
 /// The least audio and video together that Cloudflare accepts, in kbit/s.
@@ -136,8 +136,8 @@ fn audio(seller_uid: u32) -> AudioProfile {
     }
 }
 
-/// The whole seller on a black canvas. Clamps settings to what Cloudflare accepts: key frames 2 to 10 s apart, 2
-/// Mbit/s with the audio.
+/// The whole seller on a black canvas, clamped to what Cloudflare accepts: key frames 2 to 10 s apart, 2 Mbit/s with
+/// the audio.
 fn video(seller_uid: u32, video: &config::MediaPushVideoSettings) -> VideoProfile {
     let (width, height) = (video.width, video.height);
     let frame_rate = video.frame_rate.clamp(1, 30);

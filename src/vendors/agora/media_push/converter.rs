@@ -54,7 +54,7 @@ impl ConverterState {
 }
 
 impl Converter {
-    /// Whether this is its id, in either case.
+    /// Compares ids in either case.
     #[must_use]
     pub fn is(&self, id: &str) -> bool {
         self.id.eq_ignore_ascii_case(id)
@@ -120,8 +120,6 @@ pub(super) struct ConverterPage {
 }
 
 impl ConverterPage {
-    /// Reads a page. A member without an id is skipped and sets `may_be_cut`, so that no existing converter is taken
-    /// for absent.
     pub(super) fn read(body: &Value) -> Option<Self> {
         if body.get("success").and_then(Value::as_bool) == Some(false) {
             return None;

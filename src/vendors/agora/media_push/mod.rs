@@ -22,7 +22,7 @@ use crate::vendors::redact::secret_part;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
 use converter::ConverterPage;
 
-/// The most pages of a list (of 500 converters each).
+/// Of 500 converters each.
 const MAX_PAGES: usize = 100;
 
 /// The API of one App ID. Clones share its budget.
@@ -44,7 +44,7 @@ pub struct NewConverter {
     pub seller_uid: u32,
     /// The publish URL, with the stream key; at most 1,024 characters.
     pub rtmp_url: SecretString,
-    /// How long after the seller left it destroys itself; Agora clamps it to 5 s to 24 h.
+    /// The converter ends this long after the seller left; Agora clamps it to 5 s to 24 h.
     pub idle_timeout: Duration,
     /// `cn`, `ap`, `na` or `eu`; later calls must use the same (`agora.md §4.1`).
     pub region: String,
@@ -103,7 +103,7 @@ impl MediaPush {
     /// Creates a converter.
     ///
     /// # Errors
-    /// [`Done::Unknown`] after a timeout, a cut or a 5xx: look up its name.
+    /// After [`Done::Unknown`], find out by its name.
     pub async fn create(
         &self,
         permit: PermitRequest,
@@ -135,8 +135,7 @@ impl MediaPush {
         })
     }
 
-    /// Reads a converter and its state, in the region of its creation. If the answer has no state, it is taken from
-    /// the channel's list, with another permit.
+    /// Like [`Self::get`], but takes a missing state from the channel's list, with another permit.
     pub async fn poll(
         &self,
         permit: PermitRequest,
@@ -204,10 +203,10 @@ impl MediaPush {
             .await
     }
 
-    /// Checks the credentials. 200, 403 (Media Push is not enabled) and 404 prove them.
+    /// Checks the credentials: 200, 403 (Media Push is not enabled) and 404 prove them.
     ///
     /// # Errors
-    /// [`Class::Unauthorized`] with status 401 if they are refused; other classes if Agora did not say.
+    /// [`Class::Unauthorized`] with 401 if they are refused; others prove nothing.
     pub async fn check_credentials(&self, permit: PermitRequest) -> Result<(), VendorError> {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         let request = read("rtmp_converters.list", path);
