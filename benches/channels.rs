@@ -2,22 +2,21 @@
 //!
 //! ```sh
 //! cargo bench --bench channels
-//! RELAYKEEPER_CHANNELS=200 cargo bench --bench channels        # a short run of a minute; writes no files
-//! RELAYKEEPER_PARTS=reads,plain cargo bench --bench channels   # only some of held, added, watched, reads, plain,
-//!                                                              # sustained, lives
+//! RELAYKEEPER_CHANNELS=200 cargo bench --bench channels        # a minute; writes no files
+//! RELAYKEEPER_PARTS=reads,plain cargo bench --bench channels   # of held, added, watched, reads, plain, sustained, lives
 //! ```
 //!
-//! Prints a table and writes `benches/results/<date>.json`; the part `held` also draws `docs/performance.svg`. Parts that do not
-//! run keep their results in that day's file.
+//! Prints a table and writes `benches/results/<date>.json`, where other parts of the day are kept; `held` also draws
+//! `docs/performance.svg`.
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `RELAYKEEPER_CHANNELS` | 10000 | concurrent relays; fewer shorten everything |
+//! | `RELAYKEEPER_CHANNELS` | 10000 | concurrent relays; fewer make a short run |
 //! | `RELAYKEEPER_HOLD_SECONDS` | 600 | how long they are held |
-//! | `RELAYKEEPER_STEPS` | 100,1000,2500,5000 | smaller numbers of relays to measure first |
-//! | `RELAYKEEPER_TEST_POSTGRES` | none | URL of a maintenance database, to run `lives` on PostgreSQL too |
+//! | `RELAYKEEPER_STEPS` | 100,1000,2500,5000 | numbers of relays to measure before |
+//! | `RELAYKEEPER_TEST_POSTGRES` | none | URL of a maintenance database: runs `lives` on PostgreSQL too |
 //!
-//! The service and the simulated vendors run as separate processes; the service's cost is read from `/proc`.
+//! The service and the simulated vendors are separate processes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -75,16 +74,15 @@ use size::Size;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        // This binary, run again as a child process.
+        // A child process.
         Some("vendors") => vendors::serve(),
         Some("constant") => constant::serve(),
         _ if arguments.iter().any(|argument| argument == "--bench") => measure(),
-        // `cargo test --benches` ends up here.
+        // `cargo test --benches`.
         _ => println!("nothing measured: run with cargo bench"),
     }
 }
 
-/// Runs the selected parts one after the other.
 fn measure() {
     let size = Size::from_env();
     let mut results = Results::new(&size);

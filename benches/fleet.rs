@@ -1,10 +1,10 @@
-//! Measures nodes that share one PostgreSQL: time to go live, database load, failover (`docs/performance.md`, "Several nodes").
+//! Measures nodes that share one PostgreSQL (`docs/performance.md`, "Several nodes").
 //!
 //! ```sh
 //! RELAYKEEPER_TEST_POSTGRES=postgres://postgres@127.0.0.1/postgres cargo bench --bench fleet
 //! ```
 //!
-//! `RELAYKEEPER_FLEET_RELAYS` sets the number of relays (1000). Nodes, vendors and database share one machine.
+//! `RELAYKEEPER_FLEET_RELAYS` sets the number of relays (1000).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,13 +26,12 @@ use std::time::{Duration, Instant};
 use nodes::{Nodes, on_postgres};
 use relaykeeper::sandbox::{Options, Quotas, SimulatedVendors};
 
-/// How long the idle fleet is measured.
 const QUIET: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() {
     if std::env::var_os(support::postgres::URL).is_none() {
-        // `cargo test --benches` ends up here.
+        // `cargo test --benches`.
         println!(
             "{} names no server: nothing is measured",
             support::postgres::URL
@@ -66,7 +65,6 @@ async fn main() {
     }
 }
 
-/// Real time, raised quotas.
 fn options() -> Options {
     Options {
         speed: 1.0,
@@ -82,7 +80,6 @@ fn options() -> Options {
     }
 }
 
-/// The delivered settings with raised quotas.
 fn settings() -> Vec<(&'static str, String)> {
     let settings = [
         ("RELAYKEEPER__FLEET__LEASE", "45s"),
@@ -110,7 +107,7 @@ fn settings() -> Vec<(&'static str, String)> {
         .into()
 }
 
-/// Commits per second, rows read per second, and the first node's share of one core while nothing changes.
+/// Commits per second, rows read per second, and the first node's share of one core.
 async fn quiet(fleet: &Nodes) -> (f64, f64, f64) {
     let figures = async || {
         let commits = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
@@ -130,7 +127,7 @@ async fn quiet(fleet: &Nodes) -> (f64, f64, f64) {
     (rate(before.0, after.0), rate(before.1, after.1), cpu)
 }
 
-/// Time from a node's death until other nodes own all its relays. A lone node gets a successor at once.
+/// The time from a node's death until others own its relays. A lone node gets a successor at once.
 async fn failover(fleet: &mut Nodes) -> Duration {
     let mut node = fleet.all.remove(0);
     let epoch = format!("SELECT epoch FROM nodes WHERE name LIKE '%/{}'", node.id());
@@ -148,7 +145,7 @@ async fn failover(fleet: &mut Nodes) -> Duration {
     began.elapsed()
 }
 
-/// CPU time of a process (`/proc/<pid>/stat`, hundredths of a second).
+/// CPU time from `/proc/<pid>/stat`, which counts hundredths of a second.
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
     let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
@@ -160,7 +157,7 @@ fn cpu_seconds(pid: u32) -> f64 {
     f64::from(ticks) / 100.0
 }
 
-/// Resident memory in MiB (`/proc/<pid>/status`).
+/// Resident memory in MiB.
 fn memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));

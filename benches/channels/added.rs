@@ -1,8 +1,7 @@
-//! The time this program adds to a start when a hundred channels start at once.
+//! The time that the service adds to a start when a hundred channels start at once.
 //!
-//! Cloud Recording with latencies of 400 ms (live input), 300 ms (`acquire`) and 500 ms (`start`) has a critical path of 900 ms. The
-//! added time is from the request to the simulator's answer of `start`, less 900 ms. It includes the store's commits and the
-//! simulator's timers; [`direct`](crate::direct) measures the part that is not the service's.
+//! The vendors' critical path is 900 ms: 400 ms (live input) beside 300 ms (`acquire`), then 500 ms (`start`). The added time is
+//! from the request to the simulator's answer of `start`, less 900 ms; [`direct`](crate::direct) measures the simulator's part.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +20,8 @@ use crate::vendors::{VendorsConfig, VendorsProcess};
 const CREATE: u64 = 400;
 const ACQUIRE: u64 = 300;
 const START: u64 = 500;
-/// Concurrent starts.
 const AT_ONCE: usize = 100;
-/// For comparison, starts that hardly wait for each other.
+/// For comparison: few enough to hardly wait for each other.
 const FEW: usize = 10;
 
 pub async fn measure(size: &Size) -> Part {
@@ -39,7 +37,7 @@ pub async fn measure(size: &Size) -> Part {
     settings.push(("AGORA_BACKEND", "cloud_recording".to_owned()));
     let mut service = Service::spawn(&vendors.at, &database.url, &settings);
     service.ready().await;
-    // Warm-up, not counted.
+    // Not counted.
     service.start(1, None).await;
     let mut began = 1;
     let mut samples = Vec::new();
@@ -85,7 +83,7 @@ pub async fn measure(size: &Size) -> Part {
     part
 }
 
-/// Starts `at_once` channels after the `began` earlier ones, and waits until all are live.
+/// Starts `at_once` channels, and waits until all are live. `began` is the number of earlier ones.
 async fn round(service: &Service, began: usize, at_once: usize) -> Vec<Started> {
     connect(service, at_once).await;
     let starts = (began..began + at_once).map(|number| service.start(1000 + number, None));
@@ -99,7 +97,7 @@ fn percentiles(sorted: &[f64]) -> String {
     format!("p50 {:.0} ms, p99 {:.0} ms", of(50.0), of(99.0))
 }
 
-/// Opens the client's connections before the round.
+/// Opens the client's connections, so that no start waits for one.
 async fn connect(service: &Service, at_once: usize) {
     let reads = (0..at_once).map(|_| service.request(Method::GET, "/v1/channels/1").send());
     for answer in join_all(reads).await {
@@ -107,7 +105,6 @@ async fn connect(service: &Service, at_once: usize) {
     }
 }
 
-/// The time from the request to the vendor's answer beyond the critical path, in milliseconds.
 pub fn excess_ms(
     resource: &str,
     asked: DateTime<Utc>,
@@ -117,7 +114,6 @@ pub fn excess_ms(
     Some((*answered - asked).as_seconds_f64() * 1000.0 - critical_path_ms())
 }
 
-/// The vendors' critical path in milliseconds.
 fn critical_path_ms() -> f64 {
     (CREATE.max(ACQUIRE) + START) as f64
 }

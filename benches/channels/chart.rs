@@ -1,4 +1,4 @@
-//! Draws an SVG chart: memory, vendor calls and read latency by number of channels.
+//! Draws `docs/performance.svg`.
 
 use std::fmt::Write as _;
 
@@ -6,17 +6,16 @@ use serde_json::Value;
 
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 220.0;
-/// Margins of a panel.
 const LEFT: f64 = 56.0;
 const TOP: f64 = 56.0;
 const BELOW: f64 = 84.0;
 const COLOURS: [&str; 4] = ["#0b6bcb", "#c2410c", "#15803d", "#7c3aed"];
 
-/// A line: its name and the JSON pointer of its value in a step.
 struct Line {
     name: &'static str,
+    /// The JSON pointer of the value in a step.
     at: &'static str,
-    /// Factor of the values.
+    /// The factor of the values.
     by: f64,
 }
 
@@ -136,7 +135,7 @@ fn most(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, f64::max).max(f64::MIN_POSITIVE)
 }
 
-/// Rounds up to a number with one significant digit, for an axis.
+/// Rounds up to one significant digit.
 fn nice(value: f64) -> f64 {
     let digit = 10f64.powf(value.log10().floor());
     let steps = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0];

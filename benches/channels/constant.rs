@@ -1,5 +1,5 @@
-//! The baseline of the reads: an actix-web handler that returns constant JSON, in its own process, optionally with middleware
-//! like the service's: request id, headers, token check, span and log line. Without rate limit, CORS and error handling.
+//! The baseline of the reads: an actix-web process that returns constant JSON, optionally with the service's middleware except
+//! rate limit, CORS and error handling.
 
 use std::io::BufRead as _;
 
@@ -16,7 +16,7 @@ use tracing_actix_web::TracingLogger;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Serves until standard input closes. Its first lines: the address, whether to use middleware, the body.
+/// Ends with its standard input, whose first lines are the address, whether to use middleware, and the body.
 pub fn serve() {
     let mut lines = std::io::stdin().lock().lines().map_while(Result::ok);
     let mut line = || lines.next().expect("a line");

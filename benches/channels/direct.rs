@@ -1,5 +1,4 @@
-//! The vendors' critical path on this machine: the vendor clients call the simulator directly (create and acquire, then start),
-//! without service and database. What exceeds the nominal path is the simulator's timers and the load on two cores.
+//! The vendors' critical path on this machine: the vendor clients call the simulator without service and database.
 
 use std::time::Duration;
 
@@ -15,13 +14,12 @@ use relaykeeper::vendors::lease::Lease;
 use crate::added::excess_ms;
 use crate::vendors::{Addresses, VendorsProcess};
 
-/// A rate limit that is never reached.
 const NEVER: u32 = 1_000_000;
 
-/// Runs rounds of concurrent starts. Returns the time of each beyond the critical path, in milliseconds.
+/// Returns each start's time beyond the critical path, in milliseconds.
 pub async fn starts(vendors: &mut VendorsProcess, rounds: usize, at_once: usize) -> Vec<f64> {
     let (cloudflare, agora) = clients(&vendors.at);
-    // Warm-up: the governor learns its budget. Not counted.
+    // Not counted: the governor learns its budget.
     start(&cloudflare, &agora, 0).await;
     let mut added = Vec::new();
     for round in 0..rounds {
@@ -40,7 +38,7 @@ pub async fn starts(vendors: &mut VendorsProcess, rounds: usize, at_once: usize)
     added
 }
 
-/// Starts once. Returns the resource id.
+/// Returns the resource id.
 async fn start(cloudflare: &Cloudflare, agora: &Agora, number: usize) -> String {
     let tag = format!("direct_00000000_{number:032x}_1");
     let uid = 1 + number as u32;

@@ -1,7 +1,6 @@
-//! Concurrent relays: their cost at several numbers, recovery after a SIGKILL, and a long hold at the default quotas.
+//! Concurrent relays: their cost at several numbers, recovery after a SIGKILL, and a long hold at the documented quotas.
 //!
-//! Uses Media Push: Cloud Recording's page would add load of the simulator. The simulated vendors enforce their documented
-//! quotas during measurements.
+//! Media Push: the simulator would have to play Cloud Recording's pages.
 
 use std::time::{Duration, Instant};
 
@@ -18,12 +17,11 @@ use crate::size::Size;
 use crate::support::database::TestDatabase;
 use crate::vendors::{Limits, Summary, VendorsConfig, VendorsProcess};
 
-/// Timed reads per measurement, and their concurrency.
+/// Timed reads per measurement.
 const READS: usize = 200;
 const READS_AT_ONCE: usize = 8;
-/// The required hold.
+/// The hold that the table requires.
 const TARGET: Duration = Duration::from_secs(600);
-/// Sampling interval of the hold.
 const SAMPLE: Duration = Duration::from_secs(10);
 
 pub async fn measure(size: &Size) -> Part {
@@ -52,7 +50,7 @@ pub async fn measure(size: &Size) -> Part {
     part
 }
 
-/// Brings `relays` on air at raised limits, restarts the service with delivered settings and measures it.
+/// Brings `relays` on air at raised limits, then measures a service with delivered settings.
 async fn step(
     size: &Size,
     vendors: &mut VendorsProcess,
@@ -77,7 +75,7 @@ async fn step(
     let mut service = Service::spawn(&vendors.at, &database.url, &Vec::new());
     service.ready().await;
     service.until_live(relays).await;
-    // By then each relay has polled once: 80 % of the customer host's default 200 requests per second.
+    // Each relay polls once, at less than 80 % of the customer host's default 200 requests per second.
     let once = Duration::from_secs_f64(relays as f64 / 140.0);
     tokio::time::sleep(once + size.or(Duration::from_secs(10), Duration::from_secs(5))).await;
     let (since, used, vendors_used) = (
@@ -89,7 +87,7 @@ async fn step(
     let (cpu, vendors_cpu) = (used.percent(), vendors_used.percent());
     let seconds = (Utc::now() - since).as_seconds_f64();
     let called = vendors.since(since);
-    // A channel's first read in 30 s asks the customer host for the viewer count; later reads use the cache.
+    // A channel's first read in 30 s fetches the number of viewers; later ones use the cache.
     let first = reads(&service, relays).await;
     let reads = reads(&service, relays).await;
     let resident = resident_kib(service.id());
@@ -117,7 +115,7 @@ async fn step(
     (figures, service)
 }
 
-/// Sorted latencies of channel reads in milliseconds.
+/// Returns sorted latencies in milliseconds.
 async fn reads(service: &Service, relays: usize) -> Vec<f64> {
     let took = stream::iter(0..READS)
         .map(async |read| {
@@ -160,7 +158,7 @@ fn memory(part: &mut Part, steps: &[Value]) {
     part.row(row.against("≤ 10 KiB", steady <= 10.0).note(note));
 }
 
-/// Measures how long a new process takes after a SIGKILL until all relays have actors.
+/// The time after a SIGKILL until a new process has all actors.
 async fn killed(
     part: &mut Part,
     vendors: &VendorsProcess,
@@ -179,7 +177,6 @@ async fn killed(
     service
 }
 
-/// Measures a long hold in which nothing changes.
 async fn hold(
     part: &mut Part,
     vendors: &mut VendorsProcess,
@@ -264,7 +261,7 @@ fn calls(part: &mut Part, called: &Summary, seconds: f64) {
     )));
 }
 
-/// Polls that were dropped because no permit would have come in time.
+/// Polls dropped for want of a permit in time.
 fn denied(part: &mut Part, before: &Metrics, after: &Metrics, seconds: f64) {
     const DENIED: &str = "relaykeeper_governor_denied_total";
     let rate = |name: &str| (after.sum(name) - before.sum(name)) / seconds;

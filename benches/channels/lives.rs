@@ -1,7 +1,7 @@
-//! Complete relays per second, from start to cleanup, without rate limits: what CPU and database allow.
+//! Relays per second, from start to cleanup, without rate limits.
 //!
-//! All channels start at once and stop as soon as they are live. Media Push; the vendors answer within 5 ms. One listener of
-//! `GET /v1/events` watches them, so that the service handles nothing but starts and stops.
+//! All channels start at once and stop as soon as they are live, on Media Push; the vendors answer within 5 ms. One event stream
+//! watches them, so that the service handles only starts and stops.
 
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,12 @@ use crate::support;
 use crate::support::database::TestDatabase;
 use crate::vendors::{VendorsConfig, VendorsProcess};
 
-/// Concurrent requests.
+/// Requests at once.
 const REQUESTS: usize = 64;
 
 pub async fn measure(size: &Size) -> Part {
     let mut part = Part::default();
-    // 100, 1,000 and 5,000; fewer in a short run.
+    // 100, 1,000 and 5,000 in a full run.
     let numbers = [100, 10, 2].map(|part| (size.channels / part).max(20));
     let mut samples = Vec::new();
     let mut databases = vec![("SQLite", TestDatabase::sqlite())];
@@ -56,8 +56,7 @@ fn settings() -> Settings {
             ("RELAYKEEPER__RELAY__POLL_INTERVAL", "500ms"),
             ("RELAYKEEPER__CLOUDFLARE__RECORDINGS_INTERVAL", "500ms"),
             ("RELAYKEEPER__SERVER__SHUTDOWN_GRACE", "1s"),
-            // Polls share the machine with the measured starts and stops: without a limit, 5,000 starting relays poll
-            // 30,000 times per second.
+            // Without a limit 5,000 starting relays poll 30,000 times per second.
             (
                 "RELAYKEEPER__CLOUDFLARE__CUSTOMER_REQUESTS_PER_SECOND",
                 "500",
@@ -69,7 +68,6 @@ fn settings() -> Settings {
     settings
 }
 
-/// Runs `relays` at once on a fresh service and fresh vendors.
 async fn lives(database: &TestDatabase, relays: usize) -> Value {
     let mut vendors = VendorsProcess::open(&VendorsConfig::default());
     let mut service = Service::spawn(&vendors.at, &database.url, &settings());
@@ -124,7 +122,7 @@ async fn lives(database: &TestDatabase, relays: usize) -> Value {
     seen
 }
 
-/// The event stream; it reconnects when it ends.
+/// Reconnects when the stream ends.
 struct Events {
     stream: Response,
     text: String,
@@ -140,7 +138,7 @@ impl Events {
         }
     }
 
-    /// The next event's kind and channel.
+    /// Returns kind and channel.
     async fn next(&mut self, service: &Service) -> (String, usize) {
         loop {
             if let Some(end) = self.text.find("\n\n") {

@@ -1,5 +1,3 @@
-//! The machine that runs the benchmark.
-
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -15,7 +13,6 @@ pub fn describe() -> Value {
     })
 }
 
-/// The description as one line.
 pub fn line(machine: &Value) -> String {
     let text = |key: &str| machine[key].as_str().unwrap_or("unknown").to_owned();
     format!(

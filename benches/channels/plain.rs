@@ -1,6 +1,6 @@
-//! A naive program for comparison: one task per channel gets its live input from Cloudflare's API every five seconds.
+//! A naive program for comparison: one task per channel gets its live input every five seconds.
 //!
-//! The documented 1,200 calls in five minutes allow 20 channels × 60. It runs at 30 times the wall clock, for 1.1 windows.
+//! The documented 1,200 calls in five minutes allow 20 channels × 60. Runs at 30 times the wall clock, for 1.1 windows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +14,10 @@ use crate::size::Size;
 use crate::vendors::{Addresses, Limits, VendorsConfig, VendorsProcess};
 
 const SPEED: f64 = 30.0;
-/// Poll interval and Cloudflare's window, simulated time.
+/// In simulated time, like `WINDOW`.
 const POLL: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(300);
-/// Numbers of channels to try.
+/// Numbers of channels.
 const TRIED: [usize; 4] = [10, 19, 20, 21];
 
 pub async fn measure(size: &Size) -> Part {
@@ -57,7 +57,7 @@ fn line(one: &Value) -> String {
     }
 }
 
-/// Polls `channels` live inputs. Returns the number of successful calls, and the simulated seconds until one was refused.
+/// Returns the number of successful calls, and the simulated seconds until one was refused.
 async fn attempt(channels: usize) -> (u64, Option<f64>) {
     let mut vendors = VendorsProcess::open(&VendorsConfig {
         speed: SPEED,
@@ -69,14 +69,13 @@ async fn attempt(channels: usize) -> (u64, Option<f64>) {
     for _ in 0..channels {
         inputs.push(ingest(&client, &vendors.at).await);
     }
-    // The creations leave the window.
+    // The creations count no longer.
     tokio::time::sleep(real(WINDOW + POLL)).await;
     vendors.set_limits(Limits::Documented);
     let calls = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     let mut all = tokio::task::JoinSet::new();
     for (number, input) in inputs.into_iter().enumerate() {
-        // Spreads the polls over the interval.
         let first = began + real(POLL).mul_f64(number as f64 / channels as f64);
         all.spawn(poll(
             client.clone(),
@@ -95,7 +94,6 @@ async fn attempt(channels: usize) -> (u64, Option<f64>) {
     (calls.load(Ordering::Relaxed), blocked)
 }
 
-/// Polls until a call is refused.
 async fn poll(client: Client, at: Addresses, input: String, first: Instant, calls: Arc<AtomicU64>) {
     let mut turn = tokio::time::interval_at(first.into(), real(POLL));
     loop {

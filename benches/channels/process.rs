@@ -1,9 +1,7 @@
-//! CPU time and memory of a process, and its end.
-
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// CPU time in seconds (`/proc/<pid>/stat`, whole hundredths).
+/// CPU time from `/proc/<pid>/stat`, which counts hundredths of a second.
 pub fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
     let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
@@ -15,7 +13,7 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     ticks as f64 / 100.0
 }
 
-/// Resident memory in KiB (`/proc/<pid>/status`).
+/// Resident memory.
 pub fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -23,7 +21,7 @@ pub fn resident_kib(pid: u32) -> u64 {
     kib.expect("a figure").parse().expect("a number")
 }
 
-/// Measures a process's CPU time from its creation on.
+/// Measures CPU time since `by`.
 pub struct CpuMeter {
     pid: u32,
     since: Instant,
@@ -44,13 +42,12 @@ impl CpuMeter {
         self.seconds() / self.since.elapsed().as_secs_f64() * 100.0
     }
 
-    /// CPU time in seconds.
     pub fn seconds(&self) -> f64 {
         cpu_seconds(self.pid) - self.cpu
     }
 }
 
-/// Sends SIGTERM and waits. Returns how long the process took.
+/// Sends SIGTERM. Returns how long the process took.
 pub fn terminate(child: &mut Child) -> Duration {
     let began = Instant::now();
     let status = Command::new("kill")
@@ -61,7 +58,6 @@ pub fn terminate(child: &mut Child) -> Duration {
     began.elapsed()
 }
 
-/// Sends SIGKILL and waits.
 pub fn kill(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();

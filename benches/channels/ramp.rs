@@ -1,7 +1,7 @@
-//! Brings many relays on air quickly, then sets them to the delivered settings.
+//! Brings many relays on air quickly.
 //!
-//! A relay keeps its poll intervals. At raised limits the polls of live relays would use up the CPU while others start. So relays
-//! start with long intervals, and before a measurement the stored intervals are changed to the delivered ones.
+//! At raised limits the polls of live relays would use up the CPU while others start, and a relay keeps its intervals. So relays
+//! start with long ones, which are changed in the store before a measurement.
 
 use std::ops::Range;
 
@@ -11,15 +11,13 @@ use crate::results::sorted;
 use crate::service::{Service, Settings, raised};
 use crate::support::database::TestDatabase;
 
-/// Concurrent starts.
 const AT_ONCE: usize = 32;
-/// Poll interval of a live relay during the ramp, in milliseconds.
+/// In milliseconds.
 const SELDOM: u32 = 3_600_000;
 
 /// The intervals of `config.toml` in milliseconds: until live, while live, converter.
 const DELIVERED: [u32; 3] = [5_000, 30_000, 15_000];
 
-/// Settings of the ramp.
 pub fn settings() -> Settings {
     let mut settings = raised();
     settings.extend(
@@ -34,7 +32,7 @@ pub fn settings() -> Settings {
     settings
 }
 
-/// Starts these channels and waits until `live` are on air. Returns the sorted latencies of the starts in milliseconds.
+/// Returns the starts' sorted latencies in milliseconds, once `live` relays are on air.
 pub async fn go_live(service: &Service, channels: Range<usize>, live: usize) -> Vec<f64> {
     let took = stream::iter(channels)
         .map(async |channel| service.start(channel, None).await.took.as_secs_f64() * 1000.0)
@@ -45,12 +43,12 @@ pub async fn go_live(service: &Service, channels: Range<usize>, live: usize) -> 
     sorted(took)
 }
 
-/// Stores long poll intervals. No service may be running.
+/// No service may be running.
 pub async fn poll_seldom(database: &TestDatabase) {
     set(database, [500, SELDOM, SELDOM]).await;
 }
 
-/// Stores the delivered poll intervals. No service may be running.
+/// No service may be running.
 pub async fn poll_as_delivered(database: &TestDatabase) {
     set(database, DELIVERED).await;
 }

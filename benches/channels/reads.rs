@@ -1,7 +1,7 @@
-//! Requests per second of `GET /v1/channels/{id}`, compared with a constant handler ([`crate::constant`]).
+//! Requests per second of `GET /v1/channels/{id}`, compared with a [constant handler](crate::constant).
 //!
-//! The client is a closed loop on 64 connections and two threads. It shares two cores with the server, so the server's CPU time
-//! per request is reported too. It checks only the status line and the length.
+//! The client is a closed loop on 64 connections and two threads, and shares two cores with the server; so the server's CPU time
+//! per request is reported too.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -21,10 +21,9 @@ use crate::support::database::TestDatabase;
 use crate::vendors::{VendorsConfig, VendorsProcess};
 
 const CONNECTIONS: usize = 64;
-/// Live channels to read in turn.
+/// Read in turn.
 const CHANNELS: usize = 100;
 
-/// A server's performance under load.
 struct Load {
     per_second: f64,
     cpu_micros: f64,
@@ -66,7 +65,7 @@ pub async fn measure(size: &Size) -> Part {
     let with_middleware = constant(&body, true, for_each).await;
     let bare = constant(&body, false, for_each).await;
     let again = load(&service.url, service.id(), for_each).await;
-    // The better of two runs, before and after the others: the machine may have been busy.
+    // The better of the runs before and after the others: the machine may have been busy.
     let ours = if again.per_second > ours.per_second {
         again
     } else {
@@ -93,7 +92,6 @@ pub async fn measure(size: &Size) -> Part {
     part
 }
 
-/// Loads the constant handler.
 async fn constant(body: &str, with_middleware: bool, for_each: Duration) -> Load {
     let address = format!("127.0.0.1:{}", free_port());
     let folder = tempfile::tempdir().expect("a folder");
@@ -115,10 +113,9 @@ async fn constant(body: &str, with_middleware: bool, for_each: Duration) -> Load
     load
 }
 
-/// Loads a server.
 async fn load(url: &str, pid: u32, for_each: Duration) -> Load {
     let address = url.trim_start_matches("http://").to_owned();
-    // Warm-up, not counted.
+    // Not counted.
     let _ = run(&address, Duration::from_secs(1)).await;
     let (began, used) = (Instant::now(), CpuMeter::by(pid));
     let took = run(&address, for_each).await;
@@ -133,7 +130,7 @@ async fn load(url: &str, pid: u32, for_each: Duration) -> Load {
     }
 }
 
-/// Sends requests on all connections for this long. Returns latencies in milliseconds.
+/// Returns latencies in milliseconds.
 async fn run(address: &str, for_each: Duration) -> Vec<f64> {
     let mut connections = tokio::task::JoinSet::new();
     let until = Instant::now() + for_each;
@@ -170,7 +167,7 @@ fn request(channel: usize) -> String {
     )
 }
 
-/// Reads one answer; it must be 200.
+/// Reads one answer. Checks only its status line.
 async fn answered(stream: &mut TcpStream, buffer: &mut [u8]) {
     const LENGTH: &str = "content-length: ";
     let mut filled = 0;

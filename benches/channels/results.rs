@@ -1,5 +1,3 @@
-//! The table and the file of results.
-
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -9,13 +7,12 @@ use crate::chart;
 use crate::machine;
 use crate::size::Size;
 
-/// A row of the table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     figure: String,
     target: String,
     measured: String,
-    /// Whether the target is met; `None` without a target.
+    /// `None` without a target.
     met: Option<bool>,
     note: String,
 }
@@ -31,7 +28,6 @@ impl Row {
         }
     }
 
-    /// Adds a target and whether it is met.
     pub fn against(mut self, target: impl Into<String>, met: bool) -> Self {
         self.target = target.into();
         self.met = Some(met);
@@ -56,11 +52,10 @@ impl Row {
     }
 }
 
-/// The results of a part.
 #[derive(Debug, Default, Serialize)]
 pub struct Part {
     rows: Vec<Row>,
-    /// The raw samples.
+    /// Raw samples.
     pub samples: Value,
 }
 
@@ -98,7 +93,6 @@ impl Results {
         self.write();
     }
 
-    /// Prints the table.
     pub fn finish(&self) {
         println!("\n{}\n", self.machine());
         println!("| figure | target | measured | met | |\n|---|---|---|---|---|");
@@ -107,7 +101,7 @@ impl Results {
         }
     }
 
-    /// Writes the day's file and keeps other parts in it.
+    /// Keeps the other parts of the day's file.
     fn write(&self) {
         let Some(root) = &self.folder else {
             return;
@@ -133,7 +127,6 @@ impl Results {
     }
 }
 
-/// A percentile of sorted values.
 pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let at = (last as f64 * percent / 100.0).ceil() as usize;

@@ -14,15 +14,15 @@ use crate::vendors::Addresses;
 
 const API_TOKEN: &str = "api-token-of-the-benchmark";
 const ADMIN_TOKEN: &str = "admin-token-of-the-benchmark";
-/// Limit of every wait.
+/// The limit of every wait.
 const TIMEOUT: Duration = Duration::from_secs(900);
-/// Interval of readiness probes: shorter than what is measured.
+/// Shorter than what is measured.
 const POLL: Duration = Duration::from_millis(5);
 
-/// Settings as environment variables.
+/// Environment variables.
 pub type Settings = Vec<(&'static str, String)>;
 
-/// A running service; killed when dropped.
+/// Killed when dropped.
 pub struct Service {
     pub url: String,
     child: Child,
@@ -31,7 +31,6 @@ pub struct Service {
     folder: tempfile::TempDir,
 }
 
-/// An accepted start.
 #[derive(Debug, Clone)]
 pub struct Started {
     pub asked: DateTime<Utc>,
@@ -40,7 +39,7 @@ pub struct Started {
 }
 
 impl Service {
-    /// Starts it with these vendors and this database; Media Push unless `more` changes that.
+    /// On Media Push, unless `more` changes that.
     pub fn spawn(vendors: &Addresses, database_url: &str, more: &Settings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
@@ -74,12 +73,11 @@ impl Service {
         self.child.id()
     }
 
-    /// Time since the process started.
     pub fn age(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Waits until it is ready. Returns its age.
+    /// Returns the process's age when it is ready.
     pub async fn ready(&mut self) -> Duration {
         loop {
             let asked = self.http.get(format!("{}/readyz", self.url)).send().await;
@@ -93,7 +91,7 @@ impl Service {
         }
     }
 
-    /// Waits until this many relays have actors. Returns its age.
+    /// Returns the process's age when this many relays have actors.
     pub async fn all_back(&self, relays: usize) -> Duration {
         loop {
             let asked = self.as_admin(Method::GET, "/admin/actors?limit=1");
@@ -108,7 +106,6 @@ impl Service {
         }
     }
 
-    /// The end of its log.
     pub fn log(&self) -> String {
         let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
         let from = log.len().saturating_sub(4000);
@@ -165,7 +162,6 @@ impl Service {
         metrics.sum("relaykeeper_relays{phase=\"live\"}") as usize
     }
 
-    /// Waits until this many relays are live.
     pub async fn until_live(&self, relays: usize) {
         let began = Instant::now();
         loop {
@@ -182,7 +178,6 @@ impl Service {
         }
     }
 
-    /// Sends SIGTERM and waits. Returns how long it took.
     pub fn terminate(mut self) -> Duration {
         process::terminate(&mut self.child)
     }
@@ -198,7 +193,6 @@ impl Drop for Service {
     }
 }
 
-/// The text of `/metrics`.
 pub struct Metrics(String);
 
 impl Metrics {
@@ -211,7 +205,6 @@ impl Metrics {
     }
 }
 
-/// The environment of a delivered service.
 fn delivered(database_url: &str, url: &str) -> [(&'static str, String); 7] {
     [
         ("DATABASE_URL", database_url),
@@ -249,12 +242,10 @@ pub fn raised() -> Settings {
     .to_vec()
 }
 
-/// The request header of an authorized client.
 pub fn authorization() -> String {
     format!("Authorization: Bearer {API_TOKEN}")
 }
 
-/// A free port.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()

@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-/// Relays of a full run.
 const WHOLE: usize = 10_000;
 
 #[derive(Debug, Clone)]
 pub struct Size {
-    /// Concurrent relays.
     pub channels: usize,
-    /// How long they are held.
     pub hold: Duration,
-    /// The selected parts; empty: all.
+    /// Empty: all.
     parts: Vec<String>,
 }
 
@@ -36,7 +33,6 @@ impl Size {
         }
     }
 
-    /// Whether this is a full run.
     pub fn is_whole(&self) -> bool {
         self.channels >= WHOLE
     }
@@ -45,7 +41,7 @@ impl Size {
         self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
     }
 
-    /// The numbers of relays to measure; the last is `channels`.
+    /// The numbers of relays; the last is `channels`.
     pub fn steps(&self) -> Vec<usize> {
         if let Ok(text) = std::env::var("RELAYKEEPER_STEPS") {
             let text = text.split(',').map(|step| step.trim().parse());
@@ -58,7 +54,7 @@ impl Size {
         let parts = [100, 10, 4, 2, 1];
         let mut steps: Vec<usize> = parts.iter().map(|part| self.channels / part).collect();
         if self.is_whole() {
-            // Memory per relay is computed from 1,000 to the last.
+            // Memory per relay is computed between 1,000 and the last number.
             steps.push(1000);
         }
         steps.retain(|step| *step > 0);

@@ -1,7 +1,7 @@
 //! How many live channels Cloudflare's default quota sustains while shows end and begin: computed, and for half-hour shows also
 //! simulated with the real governor in virtual time.
 //!
-//! A relay needs three calls (create, disable, delete); all relays share one list of recordings every 20 s.
+//! A relay makes three calls (create, disable, delete); all share one list of recordings every 20 s.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,15 +16,14 @@ use crate::results::{Part, Row, percentile, sorted};
 const QUOTA: u32 = 1200;
 const WINDOW: Duration = Duration::from_secs(300);
 const SHARE: f64 = 0.8;
-/// Share reserved for stops. A relay whose egress answered its stop uses none of it.
+/// Reserved for stops; unused by a relay whose egress answered its stop.
 const KEPT: f64 = 0.2;
 const CALLS: f64 = 3.0;
 const LIST_EVERY: Duration = Duration::from_secs(20);
 const SHOWS: [(&str, u64); 3] = [("30 min", 1800), ("1 h", 3600), ("2 h", 7200)];
-/// Length of the simulation.
 const DAY: Duration = Duration::from_secs(6 * 3600);
 
-/// Relays per second with this part of our share.
+/// Relays per second with this part of the share.
 fn per_second(part: f64) -> f64 {
     let permits = f64::from(QUOTA) * SHARE * part / WINDOW.as_secs_f64();
     (permits - 1.0 / LIST_EVERY.as_secs_f64()) / CALLS
@@ -84,7 +83,7 @@ struct Counts {
 
 type SharedCounts = Rc<RefCell<Counts>>;
 
-/// Starts channels at a rate, each live for `show`, in virtual time.
+/// Starts `rate` channels per second.
 async fn simulate(rate: f64, show: Duration) -> Value {
     let governor = Governor::sliding_window("cloudflare", QUOTA, WINDOW, SHARE);
     let counts = SharedCounts::default();
@@ -108,7 +107,6 @@ async fn simulate(rate: f64, show: Duration) -> Value {
     })
 }
 
-/// One relay: create, a show, disable, the recordings, delete.
 async fn relay(governor: Governor, counts: SharedCounts, show: Duration) {
     counts.borrow_mut().asked += 1;
     let asked = Instant::now();
@@ -123,7 +121,6 @@ async fn relay(governor: Governor, counts: SharedCounts, show: Duration) {
     }
     tokio::time::sleep(show).await;
     counts.borrow_mut().live -= 1;
-    // Retried until done, as the life cycle does.
     while !call(
         &governor,
         &counts,
@@ -147,7 +144,6 @@ async fn relay(governor: Governor, counts: SharedCounts, show: Duration) {
     }
 }
 
-/// Lists recordings for all relays.
 async fn lists(governor: Governor, counts: SharedCounts) {
     loop {
         call(
@@ -161,7 +157,7 @@ async fn lists(governor: Governor, counts: SharedCounts) {
     }
 }
 
-/// A call that takes 300 ms. Returns whether it got a permit in time.
+/// Returns whether the call got a permit in time.
 async fn call(
     governor: &Governor,
     counts: &SharedCounts,
@@ -178,7 +174,7 @@ async fn call(
     true
 }
 
-/// The maximum number of calls in any window.
+/// The most calls in any window.
 fn most(calls: &[Instant]) -> usize {
     let mut first = 0;
     let counts = calls.iter().enumerate().map(|(last, at)| {

@@ -1,5 +1,5 @@
-//! The simulated vendors in their own process, so that their cost is not counted. It is this binary, controlled by lines of JSON.
-//! It aggregates the calls itself: there are hundreds of thousands.
+//! The simulated vendors in a process of their own, so that their cost is not counted: this binary, controlled by lines of
+//! JSON. It adds up the calls itself: there are hundreds of thousands.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -13,16 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::process;
 use crate::support::service::webhooks;
 
-/// The vendors' limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limits {
-    /// As documented, except for the number of concurrent egresses.
+    /// Except for the number of egresses at once.
     Documented,
-    /// Never reached.
     Raised,
 }
 
-/// Options of the vendors, in simulated milliseconds.
+/// In simulated milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VendorsConfig {
     pub speed: f64,
@@ -31,14 +29,14 @@ pub struct VendorsConfig {
     pub acquire_ms: u64,
     pub start_ms: u64,
     pub other_ms: u64,
-    /// From an egress's start to its push, and from there to playable.
+    /// From the egress's start to its push.
     pub push_ms: u64,
+    /// From the push to playable.
     pub playable_ms: u64,
     pub ready_ms: u64,
 }
 
 impl Default for VendorsConfig {
-    /// Fast and unlimited.
     fn default() -> Self {
         Self {
             speed: 1.0,
@@ -54,7 +52,6 @@ impl Default for VendorsConfig {
     }
 }
 
-/// The vendors' addresses and credentials.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Addresses {
     pub cloudflare: String,
@@ -65,7 +62,7 @@ pub struct Addresses {
     pub app_id: String,
     pub customer_id: String,
     pub customer_secret: String,
-    /// The settings of a service that uses them.
+    /// Settings of a service that uses them.
     pub environment: BTreeMap<String, String>,
 }
 
@@ -78,22 +75,20 @@ enum VendorsRequest {
     Webhooks { service: String },
 }
 
-/// Aggregated calls.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Summary {
-    /// Calls by name: all, and those refused with 429.
+    /// By name: all, and those refused with 429.
     pub calls: BTreeMap<String, (u64, u64)>,
-    /// Violations by kind.
+    /// By kind.
     pub violations: BTreeMap<String, u64>,
-    /// Live inputs that exist.
     pub live_inputs: usize,
-    /// Running egresses, and those that push.
     pub egresses: usize,
+    /// Egresses that push.
     pub publishing: usize,
 }
 
 impl Summary {
-    /// Calls whose name begins with `prefix`.
+    /// The number of calls whose name begins with `prefix`.
     pub fn of(&self, prefix: &str) -> u64 {
         let of = self
             .calls
@@ -106,7 +101,6 @@ impl Summary {
         self.calls.values().map(|(_, refused)| refused).sum()
     }
 
-    /// Adds a later summary.
     pub fn add(&mut self, later: Self) {
         for (name, (all, refused)) in later.calls {
             let sum = self.calls.entry(name).or_default();
@@ -121,7 +115,7 @@ impl Summary {
     }
 }
 
-/// The vendors' process; killed when dropped.
+/// Killed when dropped.
 pub struct VendorsProcess {
     pub at: Addresses,
     child: Child,
@@ -160,7 +154,7 @@ impl VendorsProcess {
         self.request(&VendorsRequest::Summary { since })
     }
 
-    /// When each Cloud Recording start was answered, by resource id.
+    /// When each Cloud Recording `start` was answered, by resource id.
     pub fn starts(&mut self) -> BTreeMap<String, DateTime<Utc>> {
         self.request(&VendorsRequest::Starts)
     }
@@ -192,7 +186,7 @@ impl Drop for VendorsProcess {
     }
 }
 
-/// The child process: serves until standard input closes.
+/// The child process: ends with its standard input.
 pub fn serve() {
     let mut lines = std::io::stdin().lock().lines().map_while(Result::ok);
     let config: VendorsConfig = serde_json::from_str(&lines.next().expect("a line")).expect("JSON");

@@ -1,7 +1,7 @@
 //! The delay from playable to `live`, with and without the vendors' notifications.
 //!
 //! Fifty channels start at once on Media Push, limited only by the customer host's default 200 requests per second. A converter
-//! connects 2 s after its creation (notification `connected`) and is playable 4.23 s later. Both times come from one clock.
+//! connects 2 s after its creation, is notified then, and is playable 4.23 s later. Both times come from one clock.
 
 use std::time::Duration;
 
@@ -16,9 +16,8 @@ use crate::size::Size;
 use crate::support::database::TestDatabase;
 use crate::vendors::{VendorsConfig, VendorsProcess};
 
-/// Concurrent starts.
 const AT_ONCE: usize = 50;
-/// The delivered `poll_interval`.
+/// The delivered interval.
 const POLL: Duration = Duration::from_secs(5);
 
 pub async fn measure(size: &Size) -> Part {
@@ -42,7 +41,7 @@ pub async fn measure(size: &Size) -> Part {
     part
 }
 
-/// Sorted delays from playable to live in seconds.
+/// Returns sorted delays in seconds.
 async fn live_after(rounds: usize, notifications: bool) -> Vec<f64> {
     let mut vendors = VendorsProcess::open(&VendorsConfig {
         push_ms: 2000,
