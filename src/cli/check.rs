@@ -181,7 +181,7 @@ async fn cloudflare(settings: &Settings, report: &mut CheckReport) -> anyhow::Re
             ),
         ),
     }
-    // If this fails, only the settings are checked.
+    // Without an answer, only the settings are checked.
     let _ = cloudflare.learn_customer_host(permit_request()).await;
     if let Some(what) = cloudflare.customer().contradiction() {
         report.bad(
@@ -268,7 +268,6 @@ fn permit_request() -> PermitRequest {
     }
 }
 
-/// The error with a suggestion.
 fn explain(error: &VendorError, remedy: &str) -> String {
     match error.class {
         Class::Unavailable | Class::Timeout => {

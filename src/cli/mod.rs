@@ -45,19 +45,19 @@ struct Cli {
 enum CliCommand {
     /// Serve the API and drive relays until SIGTERM or SIGINT.
     ///
-    /// Migrates the database, and resumes unfinished relays. Egresses keep running while the service is down; the next process
-    /// adopts them. On SQLite a second process only serves reads, and takes over when the first one exits.
+    /// Migrates the database and resumes unfinished relays. On exit egresses keep running; the next process adopts them. On SQLite
+    /// a second process only serves reads, and takes over when the first one exits.
     Serve(serve::ServeArgs),
     /// Apply or revert database migrations, or show their state.
     Migrate(migrate::MigrateArgs),
     /// Check the settings, the database and both vendors' credentials.
     ///
-    /// Prints what is missing and where to get it. Makes no vendor call that costs money. Exit code 1: something is wrong.
+    /// Prints what is missing and where to get it. Costs nothing. Exit code 1: something is wrong.
     Check,
     /// Test assumptions about the real vendors, free of charge (docs/vendors/README.md lists them).
     ///
-    /// Creates one ingest (with Media Push also one converter for an empty channel), reads, changes and deletes it, and requests
-    /// objects that do not exist. Exit code 1: an assumption differs, or an object could not be deleted.
+    /// Creates, reads, changes and deletes one ingest (with Media Push also a converter for an empty channel), and requests objects
+    /// that do not exist. Exit code 1: an assumption differs, or an object could not be deleted.
     Probe(probe::ProbeArgs),
     /// Replay a relay's journal and compare the result with the stored state.
     ///
@@ -65,8 +65,8 @@ enum CliCommand {
     Replay(replay::ReplayArgs),
     /// Remove orphans from both vendors once, and list every object with a resource tag.
     ///
-    /// The service does the same every `janitor.interval`. Objects are kept if they are younger than `janitor.grace`, belong to
-    /// an unfinished relay or a cleanup job, or are kept by policy. Objects of other deployments or databases are only listed.
+    /// The service does the same every `janitor.interval`. Keeps objects that are younger than `janitor.grace`, belong to an
+    /// unfinished relay or a cleanup job, or are kept by policy. Objects of other deployments or databases are only listed.
     Sweep(sweep::SweepArgs),
     /// Set up or show Cloudflare's webhooks, or send a test message to the marketplace.
     Webhooks(webhooks::WebhooksArgs),
@@ -74,8 +74,7 @@ enum CliCommand {
     Openapi,
     /// Run the service with simulated vendors: no account, no credentials, no cost.
     ///
-    /// Prints its address, its tokens and some commands to try, and runs until Ctrl-C. With --demo: runs one relay from start to
-    /// end.
+    /// Prints its address, its tokens and commands to try, and runs until Ctrl-C. With --demo: runs one relay from start to end.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::SandboxArgs),
 }
@@ -85,7 +84,7 @@ impl CliCommand {
     fn usual_logs(&self) -> &'static str {
         match self {
             Self::Serve(_) => telemetry::DEFAULT_FILTER,
-            // Logs would clutter the output of these commands.
+            // Logs would clutter their output.
             Self::Migrate(_)
             | Self::Check
             | Self::Openapi
@@ -99,7 +98,6 @@ impl CliCommand {
     }
 }
 
-/// Parses the command line and runs the command.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let settings = load(&cli);
@@ -134,7 +132,7 @@ pub(crate) fn run() -> ExitCode {
     done.unwrap_or_else(|error| failed(&error))
 }
 
-/// Prints what `GET /openapi.json` serves. Needs no settings.
+/// Needs no settings.
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 fn openapi() -> ExitCode {
     print!("{}", relaykeeper::api::openapi::text());

@@ -1,7 +1,5 @@
-//! `relaykeeper sandbox`: the unchanged service with simulated vendors.
-//!
-//! The vendors may run faster than the wall clock, the service does not: durations it sends them (`timeoutSeconds`,
-//! `idleTimeout`, …) are wall-clock seconds.
+//! `relaykeeper sandbox`: the unchanged service with simulated vendors. They may run faster than the wall clock; durations that the
+//! service sends them (`timeoutSeconds`, `idleTimeout`, …) are wall-clock seconds.
 
 mod demo;
 mod fleet;
@@ -24,11 +22,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use strum::IntoEnumIterator as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The sandbox's database. Each run starts a new one: the vendors' state is not kept.
 const DATABASE: &str = "relaykeeper-sandbox.db";
-/// Speed of the vendors in the demo.
 const DEMO_SPEED: f64 = 4.0;
-/// Deadline for readiness.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
@@ -80,7 +75,6 @@ enum SandboxBackend {
     MediaPush,
 }
 
-/// The service's address and tokens.
 struct Endpoint {
     url: String,
     api_token: SecretString,
@@ -139,7 +133,6 @@ pub(super) fn run(args: &SandboxArgs, loaded: Settings) -> anyhow::Result<ExitCo
     })
 }
 
-/// Runs the demo or waits for Ctrl-C.
 async fn work(
     args: &SandboxArgs,
     endpoint: &Endpoint,
@@ -164,7 +157,7 @@ async fn work(
     }
 }
 
-/// Before that, starts are answered with `starting`.
+/// Before that, the service refuses starts with `starting`.
 async fn wait_until_ready(http: &reqwest::Client, endpoint: &Endpoint) -> anyhow::Result<()> {
     let asked = async {
         loop {
@@ -225,7 +218,6 @@ fn backend_name(backend: AgoraBackend) -> &'static str {
     }
 }
 
-/// The requested port, or else the usual or a free one.
 #[allow(clippy::print_stderr, reason = "the command line's own words")]
 fn listen(asked: Option<u16>, usual: u16) -> anyhow::Result<TcpListener> {
     let port = asked.unwrap_or(usual);
@@ -347,7 +339,7 @@ fn settings(
     }
 }
 
-/// Deletes the database of an earlier run: it refers to vendors that are gone.
+/// Deletes the database of an earlier run, whose vendors are gone.
 async fn begin_anew(database: &DatabaseSettings) -> anyhow::Result<()> {
     let Ok(_lock) = DatabaseLock::try_acquire(database)? else {
         bail!("another sandbox uses this folder: stop it, or use another folder");

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 pub(super) struct ServeArgs {
     /// On SIGTERM or SIGINT stop all relays, and exit when no egress runs and no ingest accepts a stream.
     ///
-    /// Waits at most two minutes, or until a second signal. The next process on the same database finishes the rest, as well as
-    /// recordings and deletions. Default: relays keep running and the next process adopts them.
+    /// Waits at most two minutes, or until a second signal. The next process on the same database finishes the rest, recordings
+    /// and deletions too. Default: relays keep running and the next process adopts them.
     #[arg(long)]
     stop_all_on_exit: bool,
 }
@@ -59,11 +59,10 @@ pub(super) fn run(settings: Settings, serve: &ServeArgs) -> anyhow::Result<ExitC
     })
 }
 
-/// Counts termination signals.
 fn signals() -> std::io::Result<watch::Receiver<u32>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A listener keeps SIGHUP from ending the process. The TLS module reloads certificates on it.
+    // Without a listener SIGHUP would end the process. The TLS module reloads certificates on it.
     let _hang_up = signal(SignalKind::hangup())?;
     let (count, counted) = watch::channel(0);
     tokio::spawn(async move {
@@ -78,10 +77,9 @@ fn signals() -> std::io::Result<watch::Receiver<u32>> {
     Ok(counted)
 }
 
-/// Waits for this many signals.
 async fn heard(mut signals: watch::Receiver<u32>, times: u32) {
     if signals.wait_for(|count| *count >= times).await.is_err() {
-        // The counting task is gone, so no signal arrives.
+        // The counting task is gone.
         std::future::pending::<()>().await;
     }
 }

@@ -17,7 +17,6 @@ pub(super) struct SweepArgs {
     database: Option<String>,
 }
 
-/// Parses the database id of a resource tag.
 fn database_id(text: &str) -> Result<String, String> {
     let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
     if text.len() == 8 && text.bytes().all(hex) {

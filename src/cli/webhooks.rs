@@ -158,7 +158,6 @@ async fn status(cloudflare: &Cloudflare, urls: &WebhookUrls) -> anyhow::Result<E
     })
 }
 
-/// Our destination of live notifications.
 struct LiveDestination {
     id: String,
     /// Whether a policy sends live input events to it.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// Egress uids are `recording_uid_base` plus less than this.
+/// Egress uids are `recording_uid_base` plus less than this number.
 const RECORDING_UID_ROOM: u32 = 1_000_000;
 
 /// `[agora.cloud_recording]`.

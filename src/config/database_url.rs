@@ -20,9 +20,8 @@ const SSLMODES: [&str; 6] = [
     "verify-ca",
     "verify-full",
 ];
-/// A parsed `database.url`.
+
 pub(crate) struct DatabaseUrl {
-    /// The kind of database.
     pub(crate) kind: DatabaseKind,
     /// The URL for the driver, with known parameters only.
     pub(crate) text: SecretString,
@@ -32,7 +31,6 @@ pub(crate) struct DatabaseUrl {
     pub(crate) doubts: Vec<String>,
 }
 
-/// The kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DatabaseKind {
     File,
@@ -41,7 +39,6 @@ pub(crate) enum DatabaseKind {
 }
 
 impl DatabaseUrl {
-    /// Parses a URL.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if let Some(rest) = text.strip_prefix("sqlite:") {
@@ -63,7 +60,7 @@ impl DatabaseUrl {
 fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-    // The driver passes it decoded to SQLite.
+    // SQLite gets the decoded name.
     let decoded = percent_encoding::percent_decode_str(file)
         .decode_utf8()
         .map_err(|_| "names a file that is not UTF-8 when it is percent-decoded".to_owned())?;
@@ -80,7 +77,7 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
     let mut file = file;
     if decoded == ":memory:" {
         kind = DatabaseKind::Memory;
-        // The driver recognizes it only without percent-encoding.
+        // The driver recognizes the name only without percent-encoding.
         file = ":memory:";
     }
     let (mut is_opened, mut is_made) = (false, false);
@@ -150,7 +147,7 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
         ];
         TAKEN.contains(&key) || own.contains(&key) || key.starts_with("options[")
     };
-    // The password contains a character that ended it early, so the `@` comes later.
+    // A reserved character ended the password early: the `@` is in a later part.
     let is_stray =
         |(key, value): &(String, String)| !known(key) && (key.contains('@') || value.contains('@'));
     let parts = [
@@ -172,7 +169,7 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
     if !has_host && !pairs.iter().any(names_host) {
         return Err(NO_HOST.to_owned());
     }
-    // A `&` in a password given as parameter starts another parameter: do not repeat names.
+    // A `&` in a `password` parameter starts another one, whose name is part of the password.
     let nameable = !pairs.iter().any(|(key, _)| key.contains("password"));
     let mut doubts = Vec::new();
     let mut kept = Vec::new();
@@ -218,7 +215,7 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
             },
         }
     }
-    // The driver would resolve a bracketed address as a name.
+    // The driver would resolve a bracketed address as a host name.
     if let Some(host) = url.host_str().filter(|host| host.starts_with('[')) {
         kept.insert(0, ("host".to_owned(), without_brackets(host).to_owned()));
     }

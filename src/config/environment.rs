@@ -1,9 +1,8 @@
 //! Maps environment variables to keys.
 
-/// Prefix of long names: `RELAYKEEPER__RELAY__POLL_INTERVAL`.
 pub(super) const PREFIX: &str = "RELAYKEEPER__";
 
-/// Short names and their keys (`config.toml`).
+/// Short names and their keys, as in `config.toml`.
 pub(super) const CUSTOMARY: [(&str, &str); 17] = [
     ("PORT", "server.port"),
     ("DATABASE_URL", "database.url"),
@@ -33,7 +32,7 @@ pub(super) const CUSTOMARY: [(&str, &str); 17] = [
     ("AGORA_WEBHOOK_SECRET", "agora.webhook_secrets"),
 ];
 
-/// The short name of `key`, or else its long form.
+/// The short name of `key`, or else the long one.
 pub(super) fn variable(key: &str) -> String {
     CUSTOMARY
         .iter()

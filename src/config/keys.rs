@@ -16,7 +16,6 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Reads the shipped `config.toml`.
     pub(super) fn shipped() -> Self {
         let mut keys = Self::default();
         keys.learn("", Toml::from_str::<Dict>(SHIPPED).unwrap_or_default());
@@ -43,7 +42,7 @@ impl Keys {
         self.sections.contains(key)
     }
 
-    /// Parses `text` as the type of `key`. Text that does not parse stays text; deserialization rejects it.
+    /// Parses `text` as the type of `key`. Text that does not parse stays text, which deserialization rejects.
     pub(super) fn value_from_text(&self, key: &str, text: &str) -> Value {
         match self.leaves.get(key) {
             Some(Value::Bool(..)) => text.trim().parse::<bool>().ok().map(Value::from),
@@ -62,7 +61,7 @@ impl Keys {
         .unwrap_or_else(|| Value::from(text))
     }
 
-    /// The best suggestion for an unknown key: the same name in another section, or else the smallest edit distance.
+    /// A suggestion for an unknown key: the same name in another section, or else the smallest edit distance.
     pub(super) fn nearest(&self, wrong: &str, wants_section: bool) -> Option<&str> {
         let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
         let candidates: Vec<&String> = if wants_section {
@@ -77,7 +76,6 @@ impl Keys {
     }
 }
 
-/// Joins `section` and `name`.
 pub(super) fn join(section: &str, name: &str) -> String {
     if section.is_empty() {
         name.to_owned()

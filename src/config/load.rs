@@ -15,19 +15,12 @@ use super::environment::{CUSTOMARY, PREFIX, long_form};
 use super::keys::{Keys, join};
 use super::problem::{Origin, SettingsError, SettingsProblem};
 
-/// Read if present and no file is named.
+/// The file if none is named; it may be missing.
 const FILE: &str = "config.toml";
 
 impl Settings {
     /// Loads the file `path` (default: `./config.toml`, if present) and applies `env`, usually
-    /// [`environment`](super::environment).
-    ///
-    /// The long form of a variable (`RELAYKEEPER__SERVER__PORT`) overrides its short name (`PORT`). Lists are comma-separated.
-    /// `PORT` also defaults `server.bind` to `::`. An `agora.api_base_url` other than Agora's own defaults
-    /// `agora.fallback_base_urls` to empty, so that credentials go nowhere else.
-    ///
-    /// # Errors
-    /// Reports all invalid and unknown keys at once.
+    /// [`environment`](super::environment). `config.toml` states the rules. Fails with all invalid and unknown keys at once.
     pub fn load(
         path: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
@@ -44,7 +37,6 @@ impl Settings {
     }
 }
 
-/// The value in effect of each key, and the problems so far.
 struct Draft {
     keys: Keys,
     values: BTreeMap<String, (Value, Origin)>,
@@ -144,7 +136,7 @@ impl Draft {
         self.values.insert(key.to_owned(), (value, origin));
     }
 
-    /// Sets defaults that depend on other keys.
+    /// With another API than Agora's own, the fallbacks default to empty, so that credentials go nowhere else.
     fn dependent_defaults(&mut self) {
         const FALLBACKS: &str = "agora.fallback_base_urls";
         if self.values.contains_key(FALLBACKS) {
@@ -159,7 +151,7 @@ impl Draft {
     }
 
     fn finish(mut self) -> Result<Settings, SettingsError> {
-        // Deserializes each key alone, so that all errors are reported at once.
+        // Each key alone: serde would report the first error only.
         let mut good = Dict::new();
         for (key, (value, origin)) in &self.values {
             let alone = nest(key, value.clone());
@@ -203,7 +195,6 @@ impl Draft {
     }
 }
 
-/// The message for an unknown key.
 fn unknown(nearest: Option<&str>) -> String {
     nearest.map_or_else(
         || "is not a setting".to_owned(),
@@ -211,7 +202,6 @@ fn unknown(nearest: Option<&str>) -> String {
     )
 }
 
-/// Inserts `value` at `key`, creating sections.
 fn put(dict: &mut Dict, key: &str, value: Value) {
     match key.split_once('.') {
         None => {
@@ -228,7 +218,7 @@ fn put(dict: &mut Dict, key: &str, value: Value) {
     }
 }
 
-/// The message for a value of the wrong type. Omits the value, which may be a secret.
+/// The message for a wrong type. Omits the value, which may be a secret.
 fn expectation(kind: &Kind, value: &Value) -> String {
     let expected = if let Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) = kind {
         match expected.as_str() {
@@ -268,7 +258,7 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
         if here == key {
             return Some(number);
         }
-        // A key of an inline table or a nested header is reported at its closest parent.
+        // Fallback for a key of an inline table or nested header: its closest parent.
         if key
             .strip_prefix(here.as_str())
             .is_some_and(|rest| rest.starts_with('.'))
@@ -295,7 +285,6 @@ fn is_agoras_own(base: &str) -> bool {
     })
 }
 
-/// Deserializes a list of humantime strings.
 pub(super) fn durations<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<Duration>, D::Error> {
@@ -306,13 +295,11 @@ pub(super) fn durations<'de, D: Deserializer<'de>>(
         .collect())
 }
 
-/// Deserializes a base URL and strips the trailing slash.
 pub(super) fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let url = String::deserialize(deserializer)?;
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// Deserializes a list of base URLs.
 pub(super) fn base_urls<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<String>, D::Error> {

@@ -33,7 +33,7 @@ impl FromStr for Network {
         if length > longest {
             return Err(NotANetwork);
         }
-        // IPv4-mapped IPv6 becomes IPv4, the form in which callers are compared.
+        // IPv4-mapped IPv6 becomes IPv4, as callers' addresses do.
         match address.to_canonical() {
             canonical @ IpAddr::V4(_) if address.is_ipv6() && length >= 96 => Ok(Self {
                 address: canonical,

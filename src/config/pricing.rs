@@ -23,17 +23,17 @@ impl Default for PricingSettings {
     }
 }
 
-/// Upper limit, in US dollars per 1,000 minutes.
+/// In US dollars per 1,000 minutes.
 const HIGHEST: f64 = 1_000_000.0;
 
 impl PricingSettings {
-    /// Storage price in exact micro-dollars per 1,000 minutes.
+    /// Storage price in micro-dollars per 1,000 minutes.
     #[must_use]
     pub fn cloudflare_stored_micros(&self) -> u64 {
         micros(self.cloudflare_stored).unwrap_or_default()
     }
 
-    /// Egress price in exact micro-dollars per 1,000 minutes.
+    /// Egress price in micro-dollars per 1,000 minutes.
     #[must_use]
     pub fn agora_micros(&self) -> u64 {
         micros(self.agora).unwrap_or_default()
@@ -54,8 +54,8 @@ impl PricingSettings {
     }
 }
 
-/// Converts a price to micro-dollars through its decimal digits, without binary rounding. `None`: negative, too high,
-/// or more than six decimals.
+/// Converts dollars to micro-dollars by their decimal digits, without binary rounding. `None`: out of range, or more than six
+/// decimals.
 fn micros(price: f64) -> Option<u64> {
     if !(0.0..=HIGHEST).contains(&price) {
         return None;

@@ -15,9 +15,9 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A file, and the line if known.
+    /// Path, and line if known.
     File(PathBuf, Option<usize>),
-    /// An environment variable.
+    /// Variable.
     Environment(String),
 }
 
@@ -102,7 +102,7 @@ pub enum SettingsError {
     /// Keys that are unknown, of the wrong type, out of range or contradictory.
     #[error("{} wrong with the settings:{}", if problems.len() == 1 { "one thing is" } else { "some things are" }, lines(problems))]
     Refused {
-        /// All problems, in key order.
+        /// All problems.
         problems: Vec<SettingsProblem>,
     },
 }
@@ -114,7 +114,6 @@ fn lines(problems: &[SettingsProblem]) -> String {
         .collect()
 }
 
-/// Collects all problems, to report them at once.
 #[derive(Debug, Default)]
 pub(super) struct SettingsReport {
     pub(super) problems: Vec<SettingsProblem>,
@@ -129,7 +128,6 @@ impl SettingsReport {
         });
     }
 
-    /// Requires `value` to be in `range`.
     pub(super) fn within(&mut self, key: &str, value: u32, range: RangeInclusive<u32>, unit: &str) {
         if !range.contains(&value) {
             let (least, most) = range.into_inner();
@@ -142,7 +140,7 @@ impl SettingsReport {
         }
     }
 
-    /// Requires sides of `least` to 1920 pixels and at most the area of 1920 × 1080.
+    /// Agora's limits: sides of `least` to 1920 pixels, and at most the area of 1920 × 1080.
     pub(super) fn resolution(&mut self, section: &str, width: u32, height: u32, least: u32) {
         self.within(&format!("{section}.width"), width, least..=1920, " pixels");
         self.within(
@@ -159,7 +157,6 @@ impl SettingsReport {
         }
     }
 
-    /// Requires a positive duration.
     pub(super) fn positive(&mut self, key: &str, value: Duration) {
         if value.is_zero() {
             self.note(key, "must be longer than zero");
@@ -167,7 +164,7 @@ impl SettingsReport {
         self.bounded(key, value);
     }
 
-    /// Allows zero, with an upper limit.
+    /// Allows zero.
     pub(super) fn bounded(&mut self, key: &str, value: Duration) {
         if value > LONGEST {
             self.note(key, "must not be longer than 100 years");

@@ -32,7 +32,7 @@ impl Settings {
     }
 }
 
-/// Name suffixes that public resolvers do not know: reserved (RFC 2606, 6761, 6762, 8375) or customary.
+/// Suffixes that public resolvers do not know: reserved (RFC 2606, 6761, 6762, 8375) or customary.
 const LOCAL_ENDS: [&str; 13] = [
     ".corp",
     ".example",
@@ -49,13 +49,11 @@ const LOCAL_ENDS: [&str; 13] = [
     ".test",
 ];
 
-/// Whether a host name, with or without a trailing dot, is private.
 fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     !name.contains('.') || LOCAL_ENDS.iter().any(|end| name.ends_with(end))
 }
 
-/// Whether the address is publicly routable.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),

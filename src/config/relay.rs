@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// What happens to the live input after its relay ended.
+/// What becomes of the live input when its relay has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LiveInputRetention {
@@ -48,7 +48,7 @@ pub struct RelaySettings {
     pub recording_timeout: Duration,
     /// Default of Cloudflare's `deleteRecordingAfterDays` (30 to 1096).
     pub delete_recording_after_days: u16,
-    /// What becomes of the live input when its relay has ended.
+    /// After the relay's end.
     pub live_input_retention: LiveInputRetention,
     /// How long a start waits for the egress before it answers 202.
     #[serde(with = "humantime_serde")]

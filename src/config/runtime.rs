@@ -20,7 +20,7 @@ pub struct RuntimeSettings {
 }
 
 impl RuntimeSettings {
-    /// The thread count that a setting means.
+    /// Resolves 0 to one thread per processor.
     pub(crate) fn threads(setting: u32) -> usize {
         match setting {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

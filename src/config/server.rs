@@ -10,7 +10,7 @@ use super::database_url::{DatabaseKind, DatabaseUrl};
 use super::network::Network;
 use super::problem::SettingsReport;
 
-/// Shorter tokens are warned about.
+/// Shorter tokens are refused. In characters.
 const SHORT_TOKEN: usize = 16;
 
 /// `[server]`.
@@ -94,7 +94,7 @@ impl Default for DatabaseSettings {
 pub struct AuthSettings {
     /// Tokens for `/v1` and `/trpc`.
     pub api_tokens: Vec<SecretString>,
-    /// Tokens for those and `/admin`.
+    /// Tokens for these and `/admin`.
     pub admin_tokens: Vec<SecretString>,
 }
 

@@ -7,14 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::problem::{MissingSetting, SettingsError, SettingsProblem, SettingsReport};
 use super::{AgoraBackend, Settings};
 
-/// Margin by which a converter must outlive the waits it serves.
+/// By this much a converter must outlive the relay's waits.
 const IDLE_MARGIN: Duration = Duration::from_secs(30);
 
 impl Settings {
-    /// Rejects values out of range and contradictions. [`Settings::load`] calls it.
-    ///
-    /// # Errors
-    /// [`SettingsError::Refused`] with all problems.
+    /// Rejects values out of range and contradictions, all at once. [`Settings::load`] calls it.
     pub fn validate(&self) -> Result<(), SettingsError> {
         let mut report = SettingsReport::default();
         self.server.check(&mut report);
@@ -76,7 +73,7 @@ impl Settings {
         report.problems
     }
 
-    /// The recording hours that a relay of `relay.max_duration` requests.
+    /// The `maxRecordingHour` of a relay of `relay.max_duration`.
     fn recording_hours(&self) -> u64 {
         self.relay
             .max_duration
@@ -86,7 +83,7 @@ impl Settings {
             .div_ceil(3600)
     }
 
-    /// The unset settings that `serve` needs for the real vendors on the configured backend.
+    /// The unset settings without which `serve` does not start.
     #[must_use]
     pub fn missing_for_serve(&self) -> Vec<MissingSetting> {
         let unset = |secret: &SecretString| secret.expose_secret().is_empty();

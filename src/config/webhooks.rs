@@ -36,7 +36,7 @@ impl Default for WebhooksSettings {
 }
 
 impl WebhooksSettings {
-    /// The key of the first secret, if there is a valid one.
+    /// The first secret's key, if the secret is valid.
     #[must_use]
     pub fn signing_key(&self) -> Option<SecretSlice<u8>> {
         key(self.secrets.first()?).map(Into::into)

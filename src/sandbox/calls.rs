@@ -1,8 +1,8 @@
-//! The names of the calls, for faults and for the log.
+//! The names of the calls.
 
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-/// A call that the simulated vendors answer. Its text is the name used in faults and in [`CallRecord`](super::CallRecord).
+/// A call to the simulated vendors. Its text is its name in faults and in [`CallRecord`](super::CallRecord).
 #[derive(
     Clone,
     Copy,
@@ -97,7 +97,7 @@ pub enum VendorCall {
     Hosts,
 }
 
-/// The product whose quota and error format apply to a call.
+/// Whose quota and error format apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Product {
     Cloudflare,
@@ -108,7 +108,7 @@ pub(super) enum Product {
 }
 
 impl VendorCall {
-    /// The name used in faults.
+    /// The text.
     pub fn name(self) -> &'static str {
         self.into()
     }

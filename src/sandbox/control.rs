@@ -1,4 +1,4 @@
-//! Control of the simulated vendors by tests: over HTTP (routes: see [`sandbox`](super)) and from Rust without a runtime.
+//! Control by tests, over HTTP (routes: see [`sandbox`](super)) and from Rust.
 
 use std::time::Duration;
 
@@ -52,7 +52,6 @@ impl World {
         });
     }
 
-    /// See [`SimulatedVendors::kill`](super::SimulatedVendors::kill).
     pub(super) fn kill(&self, id: &str, back_after: Option<Duration>) -> bool {
         self.with(|state, now| {
             if let Some(task) = state.tasks.get_mut(id) {
@@ -119,9 +118,9 @@ impl World {
 
 #[derive(Clone, Copy)]
 pub(super) enum HostChange {
-    /// It joins and leaves.
+    /// Joins and leaves.
     Joining,
-    /// Switches between broadcaster and audience while it stays in the channel.
+    /// Switches between broadcaster and audience.
     Role,
 }
 
@@ -141,7 +140,7 @@ impl HostChange {
     }
 }
 
-/// Sends Agora's RTC notification. A role switch carries no `platform`.
+/// A role switch carries no `platform`.
 fn notify_presence(state: &mut WorldState, channel: &str, uid: u32, event: u16) {
     let sequence = state.sellers.next_sequence(channel);
     let mut payload = json!({"channelName": channel, "uid": uid, "clientSeq": sequence, "ts": chrono::Utc::now().timestamp()});

@@ -11,9 +11,9 @@ use super::calls::VendorCall;
 use super::http::{CallContext, SimRequest, SimResponse};
 use super::world::{SimLiveInput, SimVideo, SimVideoState};
 
-/// Length of a segment in seconds.
+/// In seconds.
 const SEGMENT: u64 = 2;
-/// Viewer count of a playable live input.
+/// Of a playable live input.
 const VIEWERS: u64 = 7;
 
 pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {
@@ -92,7 +92,7 @@ fn lifecycle(
     }
 }
 
-/// Whether the `User-Agent` is a browser's. Cloudflare refuses others before it looks at the path.
+/// Cloudflare refuses other user agents before it examines the path.
 fn is_browser(ask: &SimRequest) -> bool {
     ask.header("user-agent")
         .is_some_and(|agent| agent.starts_with("Mozilla/"))
@@ -163,7 +163,7 @@ fn segment(file: &str) -> Option<u64> {
         .ok()
 }
 
-/// A rendition: the newest five segments of a broadcast, or all segments of a recording. It does not advance while the feed is lost.
+/// The newest five segments of a broadcast, or all of a recording.
 fn playlist(shown: Duration, over: bool) -> String {
     let end = shown.as_secs() / SEGMENT + 1;
     let first = if over { 0 } else { end.saturating_sub(5) };

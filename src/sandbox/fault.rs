@@ -1,4 +1,4 @@
-//! Faults: failures that tests inject into a vendor's calls.
+//! Failures that tests inject into calls.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -30,8 +30,6 @@ pub enum FaultKind {
     NotFoundFor(Duration),
 }
 
-/// A fault of one call.
-///
 /// As text: `CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS]`. `KIND` is one of `refuse`, `cut-after`, `hang`, `not-json`,
 /// `page` (= `page:200`), `page:403`, `code:400:65`, `not-found-for:30s`, `status:503`, `status-after:503`, `503` (= `status:503`).
 ///
@@ -42,7 +40,7 @@ pub enum FaultKind {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VendorFault {
-    /// The call that fails.
+    /// What fails.
     pub call: VendorCall,
     /// How it fails.
     pub kind: FaultKind,
@@ -53,7 +51,7 @@ pub struct VendorFault {
 }
 
 impl VendorFault {
-    /// A fault of the next such call only.
+    /// The next such call fails.
     pub fn once(call: VendorCall, kind: FaultKind) -> Self {
         Self {
             call,
@@ -63,7 +61,7 @@ impl VendorFault {
         }
     }
 
-    /// A fault of every such call until it is cleared.
+    /// Every such call fails until the faults are cleared.
     pub fn forever(call: VendorCall, kind: FaultKind) -> Self {
         Self {
             call,
@@ -74,7 +72,7 @@ impl VendorFault {
     }
 }
 
-/// Why a text is not a valid fault.
+/// The text is not a fault; the message says why.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct FaultError(String);
@@ -191,7 +189,7 @@ impl Faults {
         self.waiting.clear();
     }
 
-    /// How this call fails, if it does. Counts it.
+    /// How this call fails, if it does; counts the fault.
     pub(super) fn take(&mut self, call: VendorCall, now: Duration) -> Option<FaultKind> {
         self.waiting.retain(|waiting| {
             waiting.until.is_none_or(|until| now < until) && waiting.fault.times != Some(0)

@@ -1,4 +1,4 @@
-//! Requests and responses as the vendors' handlers see them.
+//! Requests and responses.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::world::{World, WorldState};
 
-/// The connection of a request, kept so that a fault can close it.
+/// Kept so that a fault can close the connection.
 pub(super) struct ClientSocket(pub(super) TcpStream);
 
 pub(super) struct SimRequest {
@@ -58,7 +58,7 @@ impl SimRequest {
         self.path.iter().map(String::as_str).collect()
     }
 
-    /// A segment of the path, or "".
+    /// "" if there are fewer segments.
     pub(super) fn part(&self, index: usize) -> &str {
         self.path.get(index).map_or("", String::as_str)
     }

@@ -1,7 +1,7 @@
-//! Simulated Agora and Cloudflare over HTTP on loopback: strict as their documents say, and able to fail on request.
+//! Agora and Cloudflare, simulated over HTTP on loopback: strict as their documents say, and able to fail on request.
 //!
-//! An independent reading of `cloudflare-stream.md` and `agora.md`: it shares no code with the clients in `vendors`. Where the
-//! documents are silent, the stricter reading is taken and listed below.
+//! An independent reading of `cloudflare-stream.md` and `agora.md`, which shares no code with the clients in `vendors`. Where the
+//! documents are silent, it takes the stricter reading.
 //!
 //! ```no_run
 //! use relaykeeper::sandbox::{Options, SimulatedVendors};
@@ -11,67 +11,61 @@
 //! ```
 //!
 //! # Time
-//! The simulated clock is the monotonic clock times [`Options::speed`]. Durations in [`Options`], in quotas and in control calls
-//! are simulated, except:
-//! - time stamps (`created`, `notifyMs`, a token's expiry …) are wall-clock time;
-//! - durations in requests (`timeoutSeconds`, `idleTimeout`, `readyTimeout`, `maxRecordingHour`) and a video's `duration` follow
-//!   [`Options::wire_speed`];
-//! - `Retry-After`, `Ratelimit` and `Ratelimit-Policy` are wall-clock seconds, because clients sleep by them;
-//! - [`Options::start_within`] (from `acquire` to `start`) and the 10 s for a page's answer are wall-clock time.
+//! The simulated clock is the monotonic clock times [`Options::speed`]. Durations in [`Options`], quotas and control calls are
+//! simulated. Others are not:
+//! - Time stamps (`created`, `notifyMs`, a token's expiry), [`Options::start_within`] and the 10 s for a page's answer are
+//!   wall-clock time, as are `Retry-After`, `Ratelimit` and `Ratelimit-Policy`, because clients sleep by them.
+//! - Durations in requests (`timeoutSeconds`, `idleTimeout`, `readyTimeout`, `maxRecordingHour`) and a video's `duration` follow
+//!   [`Options::wire_speed`].
 //!
 //! # What happens without a call
-//! An egress connects in process to the simulated ingest at its `rtmpUrl`: `rtmps://live.cloudflare.com:443/live/` and the current
-//! stream key of an enabled live input; anything else is refused. The live input is playable [`Options::playable_after`] later. When
-//! the encoder disconnects, the manifest stays 200 without new segments for `timeoutSeconds`, then the broadcast ends. Disabling or
-//! deleting the live input ends it at once; rotating keys disconnects the encoder. The video is ready
-//! [`Options::recording_ready_after`] after the end. A second encoder on one live input is accepted and recorded as the violation
-//! `double_publish`.
+//! An egress connects, within the process, to the simulated ingest at its `rtmpUrl`: `rtmps://live.cloudflare.com:443/live/` and the
+//! current stream key of an enabled live input; anything else is refused. The live input is playable [`Options::playable_after`]
+//! later. When the encoder disconnects, the manifest stays 200 without new segments for `timeoutSeconds`, then the broadcast ends.
+//! Disabling or deleting the live input ends it at once; rotating keys disconnects the encoder. The video is ready
+//! [`Options::recording_ready_after`] after the end. A second encoder is accepted, with the violation `double_publish`.
 //!
 //! A Cloud Recording task opens its page (`GET`; any status but 200 ends the task with code 5) and acts as the page's script:
 //! - `POST {origin}/recorder/token` `{"query":"<the page's query>"}` → `{"app_id","channel","uid","token"}`, retried every 2 s until
-//!   2xx. The token is verified; an invalid one is the violation `token_refused` and the page never becomes ready. `seller_uid` in
-//!   the answer sets the uid of a seller that no control call has named.
-//! - It calls `notifyReady()` when a seller is in the channel; from then on the page is recorded and pushed, whoever leaves. With
+//!   2xx. With an invalid token (violation `token_refused`) the page never becomes ready. `seller_uid` in the answer sets the uid
+//!   of a seller that no control call has named.
+//! - It calls `notifyReady()` when a seller is in the channel; from then on the page is recorded and pushed, even if all leave. With
 //!   `readyTimeout` 0 it is ready as soon as it is open.
-//! - `POST {origin}/recorder/presence` `{"query","present":bool,"seq":n}` on each change and every 30 s; `seq` starts at 1 on each
-//!   load.
+//! - `POST {origin}/recorder/presence` `{"query","present":bool,"seq":n}` on each change and every [`Options::heartbeat`]; `seq`
+//!   starts at 1 on each load.
 //! - On `"leave": true` in either answer the page leaves the channel and sends nothing more; its content is still pushed.
 //!
-//! A Media Push converter connects 2 s after its creation and is `running`, or `failed` if it is refused or disconnected. It is
-//! destroyed after `idleTimeout` without any of its sellers. A raw converter pushes only while its seller is present.
+//! A Media Push converter connects [`Options::converter_push_after`] its creation and is `running`, or `failed` if it is refused or
+//! disconnected. It is destroyed after `idleTimeout` without any of its sellers. A raw one pushes only while its seller is present.
 //!
 //! # Readings where the documents are silent
-//! - `/lifecycle` says `live: false` and no video as soon as the encoder is gone ([`Options::lifecycle_holds`]: the opposite).
-//! - `PUT` with a partial `recording` resets its other keys; a repeated `Idempotency-Key` returns the live input in its current state.
+//! - `/lifecycle` says `live: false` and no video as soon as the encoder is gone, unless [`Options::lifecycle_holds`].
+//! - `PUT` with a partial `recording` resets its other keys; a repeated `Idempotency-Key` returns the live input's current state.
 //! - Token errors: wrong 403/10000 (verify routes 401/1000), missing 401/10000, malformed 400/6003. Wrong account: 404/7003.
 //! - The manifest of a signed live input is 401, hidden views are 403; `/lifecycle` of a video uid says `isInput: false`.
 //! - A refused push stays `disconnected` until it is updated; a converter stays `failed`.
 //! - `start` with a used resource id: 400/2 (201/7 while the task runs); expired 400/433; unknown 400/1001; later than 2 s after
 //!   `acquire` 400/2 and a violation ([`StartRule`]).
-//! - `stop` before anything was recorded: 206/435, and the task is stopped. Again within 30 s: 400/49, later 404.
+//! - `stop` before anything was recorded: 206/435, and the task stops. Again within 30 s: 400/49, later 404.
 //! - `query` status: 2 until the page is open, 3 until it is ready, 4 until the push is due, then 5.
-//!
-//! # Faults
-//! See [`VendorFault`] and [`VendorCall`]. `Status` on a Cloud Recording call carries the documented code (206: 65, 500 and 504:
-//! 62, 404: 404).
 //!
 //! # Control
 //! At [`SimulatedVendors::control_url`], without authentication. JSON in; `{"ok":true}` or 400 `{"ok":false,"error":"…"}` out.
-//! [`SimulatedVendors`] has the same as methods that need no runtime.
+//! [`SimulatedVendors`] has the same as methods.
 //!
 //! | call | body |
 //! |---|---|
 //! | `GET /control/state` | returns a [`WorldSnapshot`] |
-//! | `POST /control/sellers` | `{"channel":"show","uid":7,"present":false}`; without `uid`: every seller not named by an earlier call; `"by":"role"`: a role switch instead of a join or leave |
-//! | `POST /control/faults` | `{"fault":"agora.cloud_recording.start=cut-after,times=1"}` |
-//! | `DELETE /control/faults` | removes all faults |
+//! | `POST /control/sellers` | `{"channel":"show","uid":7,"present":false}`; without `uid`: all sellers; `"by":"role"`: a role switch, not a join or leave |
+//! | `POST /control/faults` | `{"fault":"agora.cloud_recording.start=cut-after,times=1"}`; see [`VendorFault`] |
+//! | `DELETE /control/faults` | |
 //! | `PUT /control/webhooks` | `{"cloudflare_live":url,"cloudflare_stream":url,"agora":url,"duplicates":bool,"reordered":bool}`; missing means off |
 //! | `PUT /control/quotas` | any field of [`Quotas`] (`cloudflare_window_seconds` for the window) with a number; a changed one starts a new window and lifts a block |
-//! | `POST /control/egresses/{sid or converter id}/kill` | `{"back_after_seconds":60}`; null or missing: it never comes back |
+//! | `POST /control/egresses/{sid or converter id}/kill` | `{"back_after_seconds":60}`; null or missing: never |
 //! | `POST /control/egresses/{sid or converter id}/drop` | `{"seconds":20}`: it stops pushing for this long |
-//! | `POST /control/live_inputs` | creates a live input that is not ours; returns its `uid` |
-//! | `POST /control/live_inputs/{uid}/reconnect` | sends the notifications of an encoder that connects and disconnects |
-//! | `POST /control/videos/{uid}/length` | `{"known":false}`: duration -1 although the video is ready |
+//! | `POST /control/live_inputs` | creates a live input without a tag; returns its `uid` |
+//! | `POST /control/live_inputs/{uid}/reconnect` | notifies of an encoder that connects and disconnects |
+//! | `POST /control/videos/{uid}/length` | `{"known":false}`: a ready video reports duration -1 |
 
 mod agora;
 mod calls;

@@ -15,14 +15,12 @@ pub enum StartRule {
     Refuse,
 }
 
-/// The vendors' limits. Windows are simulated time.
-///
-/// They may change while the vendors run. A changed rate limit starts a new window and lifts a block.
+/// The vendors' limits. A changed rate limit starts a new window and lifts a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quotas {
-    /// Cloudflare API calls in any window of `cloudflare_window` (`cloudflare-stream.md §1.4`).
+    /// Cloudflare API calls per window (`cloudflare-stream.md §1.4`).
     pub cloudflare_requests: u32,
-    /// Cloudflare's window, and how long exceeding the limit blocks every call.
+    /// The sliding window, and how long exceeding the limit blocks every call.
     pub cloudflare_window: Duration,
     /// Cloud Recording calls per second (`agora.md §2.7`).
     pub cloud_recording_per_second: u32,
@@ -30,11 +28,11 @@ pub struct Quotas {
     pub media_push_per_second: u32,
     /// Queries of a channel's hosts per second (`agora.md §5.2`).
     pub hosts_per_second: u32,
-    /// Concurrent Cloud Recording tasks; above it `acquire` answers 400/406.
+    /// Concurrent Cloud Recording tasks; above: `acquire` answers 400/406.
     pub max_egresses: usize,
-    /// Concurrent Media Push converters; above it `create` answers 429.
+    /// Concurrent Media Push converters; above: `create` answers 429.
     pub max_converters: usize,
-    /// Of these, converters above 1280×720 (`agora.md §4.10`: none outside China).
+    /// Converters above 1280×720 among them (`agora.md §4.10`: none outside China).
     pub max_full_hd_converters: usize,
 }
 
@@ -53,52 +51,52 @@ impl Default for Quotas {
     }
 }
 
-/// Where the vendors' webhooks go. Without a URL none are sent.
+/// Where the vendors send webhooks; `None`: nowhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebhookUrls {
-    /// Cloudflare's live notifications, besides those of the alerting API.
+    /// Live notifications, besides those of the alerting API.
     pub cloudflare_live: Option<String>,
-    /// Cloudflare's Stream webhook, as set by `PUT …/stream/webhook`.
+    /// The Stream webhook; `PUT …/stream/webhook` sets it too.
     pub cloudflare_stream: Option<String>,
-    /// Agora's notifications, all products.
+    /// Notifications of all Agora products.
     pub agora: Option<String>,
-    /// Deliver twice.
+    /// Whether each is delivered twice.
     pub duplicates: bool,
-    /// Delay each delivery by up to 5 simulated seconds.
+    /// Whether each is delayed by up to 5 simulated seconds.
     pub reordered: bool,
 }
 
-/// Which answers about the Stream webhook contain its secret: all in the documentation's examples, none in the schema.
+/// Which answers about the Stream webhook contain its secret: in the documentation's examples all, in the schema none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamSecret {
     /// All.
     Shown,
-    /// The one to GET.
+    /// That of GET.
     OnlyRead,
     /// None.
     Hidden,
 }
 
-/// Options at the start. Durations are simulated time unless they say otherwise.
+/// Durations are simulated time unless they say otherwise.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How much faster than the wall clock the simulated clock runs.
+    /// Of the simulated clock, relative to the wall clock.
     pub speed: f64,
-    /// The same for durations in requests and a video's `duration`; `None`: same as `speed`.
+    /// Of durations in requests and a video's `duration`; `None`: `speed`.
     pub wire_speed: Option<f64>,
-    /// Port of Cloudflare's API; 0: any free port. The second Agora address and the control address always use free ports.
+    /// 0: any free port.
     pub cloudflare_port: u16,
-    /// Port of the customer host.
+    /// 0: any free port.
     pub customer_port: u16,
-    /// Port of Agora's primary address.
+    /// Of the primary address; 0: any free port.
     pub agora_port: u16,
     /// Faults to start with.
     pub faults: Vec<VendorFault>,
-    /// Whether a seller that no control call has named is present.
+    /// Whether sellers that no control call has named are present.
     pub sellers_present: bool,
     /// The uid of such a seller, unless a converter or a page gave another.
     pub seller_uid: u32,
-    /// The vendors' limits.
+    /// The limits to start with.
     pub quotas: Quotas,
     /// Latency of creating a live input.
     pub create_latency: Duration,
@@ -108,43 +106,43 @@ pub struct Options {
     pub start_latency: Duration,
     /// Latency of every other call.
     pub latency: Duration,
-    /// Seed of ids and credentials; `None`: random.
+    /// Of ids and credentials; `None`: random.
     pub seed: Option<u64>,
     /// From an encoder's connection to playable (`cloudflare-stream.md §3.7`).
     pub playable_after: Duration,
     /// From the end of a broadcast to a `ready` video (`cloudflare-stream.md §4.5`).
     pub recording_ready_after: Duration,
-    /// `timeoutSeconds` if it is null (unverified at the vendor: `cloudflare-stream.md §2.6`).
+    /// What a null `timeoutSeconds` means (unverified at the vendor: `cloudflare-stream.md §2.6`).
     pub default_timeout: Duration,
     /// Whether `/lifecycle` says `live` while a lost feed is held (unverified at the vendor).
     pub lifecycle_holds: bool,
-    /// The customer host's URL in answers; `None`: the simulated one.
+    /// A URL; `None`: the simulated host's.
     pub customer_host_in_answers: Option<String>,
-    /// Which answers about the Stream webhook contain its secret.
+    /// When the Stream webhook's secret is shown.
     pub stream_secret: StreamSecret,
-    /// Whether a live input has `playback` (`cloudflare-stream.md §3.2`: now yes, before no).
+    /// Of a live input (`cloudflare-stream.md §3.2`: now yes, before no).
     pub playback_in_answers: bool,
-    /// Whether a live input that never had an encoder has `status: null` (else no such key).
+    /// Whether a live input that never had an encoder has `status: null`, or no such key.
     pub status_null: bool,
     /// Whether a live input's `status` is a string, as in the official types, or an object.
     pub status_as_text: bool,
-    /// Whether the Cloudflare token is account-owned (then only `/accounts/{a}/tokens/verify` accepts it).
+    /// Whether only `/accounts/{a}/tokens/verify` accepts the Cloudflare token, or only `/user/tokens/verify`.
     pub account_owned_token: bool,
-    /// Whether the Agora app has a certificate and so verifies tokens.
+    /// Whether the Agora app has a certificate, and so verifies tokens.
     pub certificate: bool,
     /// What happens on a late `start`.
     pub start_rule: StartRule,
-    /// Limit from `acquire` to `start`, in *wall-clock* time.
+    /// From `acquire` to `start`, in *wall-clock* time.
     pub start_within: Duration,
-    /// Lifetime of a resource id.
+    /// From `acquire` until the resource id expires.
     pub resource_lifetime: Duration,
     /// From the start of a task to its first push.
     pub push_after: Duration,
     /// From the creation of a converter to its first push.
     pub converter_push_after: Duration,
-    /// How often the page reports the seller's presence.
+    /// Between two reports of presence by the page.
     pub heartbeat: Duration,
-    /// Whether the app may use Media Push (else 403).
+    /// Else Media Push answers 403.
     pub media_push_enabled: bool,
     /// Whether `GET` answers a converter as `{"converter":{…}}`, or unwrapped.
     pub converter_wrapped: bool,
@@ -154,7 +152,7 @@ pub struct Options {
     pub converter_page_size: usize,
     /// Whether lists also contain malformed entries.
     pub odd_entries: bool,
-    /// The vendors' webhooks.
+    /// Where webhooks go at the start.
     pub webhooks: WebhookUrls,
 }
 

@@ -1,4 +1,4 @@
-//! Receives HTTP calls, applies faults and latency, and lets the vendor's handler answer.
+//! Receives calls, and applies faults and latency.
 
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::http::{CallContext, ClientSocket, SimRequest, SimResponse};
 use super::world::World;
 use super::{agora, cloudflare, control, customer};
 
-/// Answers every request. The local port tells which vendor is called.
+/// The local port tells which vendor is called.
 pub(super) async fn serve(
     request: HttpRequest,
     body: Bytes,
@@ -57,7 +57,7 @@ pub(super) async fn serve(
     }
 }
 
-/// The answer, or `None` to close the connection.
+/// `None`: close the connection.
 async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<SimResponse> {
     let fault = world.with(|state, now| state.faults.take(call, now));
     match &fault {
@@ -86,7 +86,7 @@ async fn answer(world: &World, call: VendorCall, ask: &SimRequest) -> Option<Sim
         Some(FaultKind::StatusAfter(_) | FaultKind::CutAfter | FaultKind::NotJson) | None => {}
     }
     let options = &world.options;
-    // Half of the latency is the request's, half the answer's.
+    // Half of it before the call takes effect, half after.
     let takes = if call == VendorCall::LiveInputCreate {
         options.create_latency
     } else if call == VendorCall::Acquire {
@@ -141,7 +141,6 @@ fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimResponse {
     }
 }
 
-/// An HTML page instead of the API's answer.
 fn page(status: u16) -> SimResponse {
     SimResponse::text(
         status,

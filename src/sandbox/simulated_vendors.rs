@@ -1,4 +1,4 @@
-//! Starts and stops the simulated vendors; the Rust interface to them.
+//! The Rust interface to the simulated vendors.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -21,10 +21,10 @@ use super::snapshot::WorldSnapshot;
 use super::world::{Addresses, BackgroundJob, Credentials, Dice, World, deliver};
 use super::{egress, server};
 
-/// Time limit of the cloud browser's requests and of webhooks, wall clock.
+/// Of the cloud browser's requests and of webhooks, wall clock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const MAX_BODY: usize = 1024 * 1024;
-/// How often due changes happen without a call, wall clock.
+/// Between two checks for due changes without a call, wall clock.
 const TICK: Duration = Duration::from_millis(20);
 
 /// The running vendors; dropping it stops them. Its methods need no runtime.
@@ -44,12 +44,9 @@ impl std::fmt::Debug for SimulatedVendors {
 }
 
 impl SimulatedVendors {
-    /// Starts the vendors on loopback, on their own thread and actix system.
-    ///
-    /// # Errors
-    /// If a port cannot be bound or the thread cannot be started.
+    /// Starts the vendors on loopback, in a thread of their own.
     pub fn start(options: Options) -> io::Result<Self> {
-        // Fails if one is installed, which is as good.
+        // Fails if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
         let listeners = [
@@ -97,27 +94,27 @@ impl SimulatedVendors {
         })
     }
 
-    /// Cloudflare's API, ending in `/client/v4`.
+    /// Ends in `/client/v4`.
     pub fn cloudflare_api_base_url(&self) -> String {
         self.world.cloudflare_url()
     }
 
-    /// The customer host: lifecycle, views, manifests, thumbnails.
+    /// Serves lifecycle, views, manifests and thumbnails.
     pub fn customer_base_url(&self) -> String {
         self.world.customer_url()
     }
 
-    /// Agora's API.
+    /// Agora's primary address.
     pub fn agora_base_url(&self) -> String {
         Addresses::url(self.world.addresses.agora)
     }
 
-    /// Agora's API at its fallback address.
+    /// Agora's second address.
     pub fn agora_fallback_base_url(&self) -> String {
         Addresses::url(self.world.addresses.agora_fallback)
     }
 
-    /// The control routes' address.
+    /// The address of the control routes.
     pub fn control_url(&self) -> String {
         Addresses::url(self.world.addresses.control)
     }
@@ -137,37 +134,37 @@ impl SimulatedVendors {
         &self.world.keys.app_id
     }
 
-    /// The key that signs the Agora app's tokens.
+    /// Signs the app's tokens.
     pub fn agora_app_certificate(&self) -> &str {
         &self.world.keys.app_certificate
     }
 
-    /// The customer id of Agora's REST API.
+    /// For Agora's REST API.
     pub fn agora_customer_id(&self) -> &str {
         &self.world.keys.customer_id
     }
 
-    /// The customer secret of Agora's REST API.
+    /// For Agora's REST API, too.
     pub fn agora_customer_secret(&self) -> &str {
         &self.world.keys.customer_secret
     }
 
-    /// The `cf-webhook-auth` value sent to [`WebhookUrls::cloudflare_live`].
+    /// The `cf-webhook-auth` of messages to [`WebhookUrls::cloudflare_live`].
     pub fn live_webhook_secret(&self) -> &str {
         &self.world.keys.live_webhook_secret
     }
 
-    /// The key that signs the Stream webhook.
+    /// Signs the Stream webhook.
     pub fn stream_webhook_secret(&self) -> &str {
         &self.world.keys.stream_webhook_secret
     }
 
-    /// The key that signs Agora's notifications.
+    /// Signs Agora's notifications.
     pub fn agora_webhook_secret(&self) -> &str {
         &self.world.keys.agora_webhook_secret
     }
 
-    /// Environment variables that point a service to these vendors.
+    /// Variables that point a service to these vendors.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         [
             ("CLOUDFLARE_STREAM_ACCOUNT_ID", self.account_id()),
@@ -209,7 +206,7 @@ impl SimulatedVendors {
         .to_vec()
     }
 
-    /// Every key and secret issued so far.
+    /// Every secret issued so far.
     pub fn issued_secrets(&self) -> Vec<String> {
         self.world.with(|state, _| state.secrets.clone())
     }
@@ -219,12 +216,12 @@ impl SimulatedVendors {
         self.world.snapshot()
     }
 
-    /// The current state with only the calls and violations since then: copying all of them delays answers.
+    /// With only the calls and violations since then: copying all of them delays answers.
     pub fn state_since(&self, since: DateTime<Utc>) -> WorldSnapshot {
         self.world.snapshot_since(since)
     }
 
-    /// A seller joins or leaves a channel. Without a uid: all sellers that no earlier call named.
+    /// A seller joins or leaves a channel; without a uid: all sellers.
     pub fn set_seller(&self, channel: &str, uid: Option<u32>, present: bool) {
         self.world
             .set_seller(channel, uid, present, HostChange::Joining);
@@ -246,17 +243,17 @@ impl SimulatedVendors {
         self.world.with(|state, _| state.faults.clear());
     }
 
-    /// Sets where and how webhooks are delivered.
+    /// Replaces [`Options::webhooks`].
     pub fn set_webhooks(&self, urls: WebhookUrls) {
         self.world.with(|state, _| state.webhooks = urls);
     }
 
-    /// Changes the limits; see [`Quotas`].
+    /// Replaces [`Options::quotas`].
     pub fn set_quotas(&self, quotas: Quotas) {
         self.world.with(|state, _| state.set_quotas(quotas));
     }
 
-    /// Creates a live input that carries no resource tag; returns its uid.
+    /// Creates a live input without a tag; returns its uid.
     pub fn foreign_live_input(&self) -> String {
         self.world.foreign_live_input()
     }
@@ -266,18 +263,18 @@ impl SimulatedVendors {
         self.world.reconnect(live_input);
     }
 
-    /// Kills an egress (sid or converter id) without a notification: calls answer 404. It fails over after `back_after` (simulated),
+    /// Kills an egress (sid or converter id) without a notification: calls answer 404. It comes back after `back_after` (simulated),
     /// if given. False if the id is unknown.
     pub fn kill(&self, egress: &str, back_after: Option<Duration>) -> bool {
         self.world.kill(egress, back_after)
     }
 
-    /// Hides or shows the duration of a ready video (-1 if hidden). False if the uid is unknown.
+    /// Whether a ready video reports the duration -1. False if the uid is unknown.
     pub fn hide_length(&self, video: &str, hidden: bool) -> bool {
         self.world.hide_length(video, hidden)
     }
 
-    /// Pauses an egress's push for a simulated duration. False if the id is unknown.
+    /// Pauses an egress's push, in simulated time. False if the id is unknown.
     pub fn drop_feed(&self, egress: &str, pause: Duration) -> bool {
         self.world.drop_feed(egress, pause)
     }

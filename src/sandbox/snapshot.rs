@@ -1,4 +1,4 @@
-//! The vendors' state for tests: `GET /control/state` and [`SimulatedVendors::state`](super::SimulatedVendors::state).
+//! The vendors' state for tests.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use super::world::{
     CallRecord, TaskPhase, Violation, WorldState, duration_seconds_of, video_state,
 };
 
-/// The vendors' state at one moment. Contains no secret.
+/// The vendors' state at one moment, without secrets. Lists have the oldest first and include what is deleted or ended.
 #[derive(Clone, Debug, Serialize)]
 pub struct WorldSnapshot {
     /// Simulated seconds since the start.
     pub simulated_seconds: f64,
-    /// Live inputs, including deleted ones, oldest first.
+    /// Live inputs.
     pub live_inputs: Vec<LiveInputSnapshot>,
-    /// Cloud Recording tasks and Media Push converters, including ended ones.
+    /// Cloud Recording tasks, then Media Push converters, each by id.
     pub egresses: Vec<EgressSnapshot>,
-    /// Videos, including deleted ones, oldest first.
+    /// Videos.
     pub videos: Vec<VideoSnapshot>,
-    /// Violated vendor rules, oldest first.
+    /// Violated vendor rules.
     pub violations: Vec<Violation>,
-    /// Received calls, oldest first.
+    /// Received calls.
     pub calls: Vec<CallRecord>,
-    /// How many calls failed because of a fault.
+    /// Calls that failed because of a fault.
     pub faults: u64,
-    /// How many webhook messages were answered 2xx.
+    /// Webhook messages that were answered 2xx.
     pub delivered: u64,
 }
 
@@ -43,7 +43,7 @@ pub struct LiveInputSnapshot {
     pub enabled: bool,
     /// Whether it is deleted.
     pub deleted: bool,
-    /// Wall-clock time of its creation.
+    /// Wall clock.
     pub created: DateTime<Utc>,
     /// `recording.mode`.
     pub recording_mode: String,
@@ -53,7 +53,7 @@ pub struct LiveInputSnapshot {
     pub encoders: Vec<String>,
     /// Whether viewers see a moving picture.
     pub playable: bool,
-    /// Since when, in simulated seconds.
+    /// Since then, in simulated seconds.
     pub playable_since_seconds: Option<f64>,
     /// The video of the current broadcast.
     pub video_uid: Option<String>,
@@ -99,13 +99,12 @@ pub struct VideoSnapshot {
     pub live_input: String,
     /// `live-inprogress`, `inprogress` or `ready`.
     pub state: &'static str,
-    /// Length in [`wire_speed`](super::Options::wire_speed) seconds.
+    /// In seconds of [`wire_speed`](super::Options::wire_speed).
     pub duration_seconds: f64,
     /// Whether it is deleted.
     pub deleted: bool,
 }
 
-/// Takes a snapshot; calls and violations only since `since`.
 pub(super) fn of(
     state: &WorldState,
     to_wire: impl Fn(Duration) -> Duration,
@@ -196,7 +195,7 @@ pub(super) fn of(
     }
 }
 
-/// The newest items that match, oldest first.
+/// The newest items, as long as they match; oldest first.
 fn newest<T: Clone>(all: &VecDeque<T>, wanted: impl Fn(&T) -> bool) -> Vec<T> {
     let mut newest: Vec<T> = all
         .iter()

@@ -1,4 +1,4 @@
-//! The state of both vendors behind one lock, with a record of calls and violations. Each product's part is a module below.
+//! The state of both vendors, behind one lock.
 
 mod clock;
 mod converters;
@@ -42,7 +42,7 @@ use sellers::Sellers;
 
 const REMEMBERED: usize = 200_000;
 
-/// A violated vendor rule.
+/// A vendor's rule that a client broke.
 #[derive(Clone, Debug, Serialize)]
 pub struct Violation {
     /// Wall-clock time.
@@ -50,20 +50,20 @@ pub struct Violation {
     /// `double_publish`, `quota_passed`, `start_too_late`, `egresses_passed`, `converters_passed`, `token_refused`,
     /// `resource_reused`, `task_conflict` or `name_conflict`.
     pub kind: &'static str,
-    /// An id or the name of a call, never a secret.
+    /// An id or a call's name.
     pub subject: String,
 }
 
 /// A received call.
 #[derive(Clone, Debug, Serialize)]
 pub struct CallRecord {
-    /// Wall-clock time of the answer.
+    /// Wall-clock time, of the answer.
     pub at: DateTime<Utc>,
-    /// Its name (see [`VendorCall`]); `unknown` if no route matched.
+    /// [`VendorCall::name`], or `unknown` if no route matched.
     pub call: &'static str,
     /// `POST /v1/apps/…`, without the query.
     pub line: String,
-    /// The status; `None` if a fault prevented an answer.
+    /// Of the answer; `None` if a fault prevented one.
     pub status: Option<u16>,
 }
 
@@ -164,7 +164,6 @@ impl WorldState {
         }
     }
 
-    /// Changes the limits. A changed rate limit starts a new window.
     pub(super) fn set_quotas(&mut self, new: Quotas) {
         let old = std::mem::replace(&mut self.quotas, new);
         let new = &self.quotas;
@@ -251,7 +250,7 @@ impl World {
         }
     }
 
-    /// Runs `work` on the current state, after the changes that are due.
+    /// Runs `work` after the changes that are due.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut WorldState, Duration) -> T) -> T {
         let mut state = self.state.lock();
         let now = self.clock.now();
@@ -264,7 +263,6 @@ impl World {
         result
     }
 
-    /// Malformed list entries, if [`Options::odd_entries`] asks for them.
     pub(super) fn odd_entries(&self) -> Vec<Value> {
         if !self.options.odd_entries {
             return Vec::new();
@@ -283,7 +281,6 @@ impl World {
         format!("{}/client/v4", Addresses::url(self.addresses.cloudflare))
     }
 
-    /// The customer host in answers.
     pub(super) fn named_customer_url(&self) -> String {
         let named = self.options.customer_host_in_answers.clone();
         named.unwrap_or_else(|| self.customer_url())

@@ -1,4 +1,4 @@
-//! Agora: credentials, channel hosts, and the configured product, without a broadcast (`agora.md §1, §2, §4, §5`).
+//! Agora: credentials, channel hosts, and the configured product (`agora.md §1, §2, §4, §5`).
 
 use relaykeeper::config::{AgoraBackend, Settings};
 use reqwest::Method;
@@ -253,8 +253,8 @@ impl AgoraProbe {
         }
     }
 
-    /// Deletes the converter if one may exist; returns it on failure. An unknown id is found by creating it again under the
-    /// same name: 409 with the id.
+    /// Deletes the converter if one may exist; returns it on failure. Creating it again under the same name reveals an unknown id:
+    /// 409 with the id.
     pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
         let id = match self.converter.take() {
             None => return Vec::new(),

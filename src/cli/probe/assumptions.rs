@@ -97,12 +97,9 @@ pub(super) const ASSUMPTIONS: &[(&str, &str)] = &[
     ("mp-delete", "it is deleted with any 2xx, and is 404 then"),
 ];
 
-/// A result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProbeVerdict {
-    /// Confirmed.
     Holds,
-    /// Refuted.
     Differs,
     /// The responses do not decide it.
     Unclear,
@@ -112,7 +109,6 @@ pub(super) enum ProbeVerdict {
 pub(super) struct ProbeFindings(BTreeMap<&'static str, (ProbeVerdict, String)>);
 
 impl ProbeFindings {
-    /// Records whether it holds, and what was seen.
     pub(super) fn judge(&mut self, name: &'static str, so: bool, saw: impl Into<String>) {
         let verdict = if so {
             ProbeVerdict::Holds
@@ -122,7 +118,6 @@ impl ProbeFindings {
         self.0.insert(name, (verdict, saw.into()));
     }
 
-    /// Records that nothing was learned.
     pub(super) fn unclear(&mut self, name: &'static str, why: impl Into<String>) {
         self.0.insert(name, (ProbeVerdict::Unclear, why.into()));
     }
@@ -132,7 +127,6 @@ impl ProbeFindings {
         self.0.values().filter(differ).count()
     }
 
-    /// The report of all assumptions, with totals.
     pub(super) fn table(&self) -> String {
         let untried = (ProbeVerdict::Unclear, "not tried".to_owned());
         let mut table = String::new();

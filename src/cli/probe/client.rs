@@ -1,4 +1,4 @@
-//! The probe's HTTP client, which records all exchanges.
+//! The probe's HTTP client; records all exchanges.
 
 use std::time::Duration;
 
@@ -27,14 +27,13 @@ const HEADERS: [&str; 7] = [
     "x-resource-id",
 ];
 
-/// Authentication.
 #[derive(Debug, Clone)]
 pub(super) enum ProbeAuth {
-    /// The public customer host.
+    /// For the public customer host.
     None,
-    /// Cloudflare API token.
+    /// Cloudflare's API token.
     Bearer(String),
-    /// Agora customer id and secret.
+    /// Agora's customer id and secret.
     Basic(String, String),
 }
 
@@ -49,7 +48,7 @@ pub(super) struct ProbeRequest {
 }
 
 impl ProbeRequest {
-    /// `name` names the call and its fixture.
+    /// `name`: of the call and its fixture.
     pub(super) fn new(name: &'static str, method: Method, url: String, auth: &ProbeAuth) -> Self {
         Self {
             name,
@@ -85,7 +84,6 @@ impl ProbeResponse {
         (200..300).contains(&self.status)
     }
 
-    /// The string at a JSON pointer.
     pub(super) fn text(&self, pointer: &str) -> Option<&str> {
         self.body.pointer(pointer)?.as_str()
     }
@@ -94,7 +92,6 @@ impl ProbeResponse {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Status and the vendor's error code, for the report.
     pub(super) fn said(&self) -> String {
         let code = ["/errors/0/code", "/code"]
             .iter()
@@ -106,7 +103,6 @@ impl ProbeResponse {
     }
 }
 
-/// Sends requests and records exchanges.
 pub(super) struct ProbeClient {
     client: reqwest::Client,
     timeout: Duration,
@@ -116,7 +112,7 @@ pub(super) struct ProbeClient {
 }
 
 impl ProbeClient {
-    /// `tag` identifies our own objects.
+    /// `tag`: of our own objects; list items without it are not recorded.
     pub(super) fn new(settings: &Settings, tag: &str) -> anyhow::Result<Self> {
         let builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
@@ -147,7 +143,7 @@ impl ProbeClient {
         })
     }
 
-    /// Sends a request. The error omits the URL.
+    /// The error omits the URL.
     pub(super) async fn ask(&mut self, ask: ProbeRequest) -> Result<ProbeResponse, String> {
         let mut request = self
             .client
@@ -210,7 +206,6 @@ impl ProbeClient {
         self.tape.push((ask.name, exchange));
     }
 
-    /// All exchanges in order, redacted.
     pub(super) fn tape(&self) -> impl Iterator<Item = (&'static str, Value)> {
         self.tape
             .iter()

@@ -21,7 +21,7 @@ pub(super) struct CloudflareProbe {
     auth: ProbeAuth,
     bad_auth: ProbeAuth,
     tag: String,
-    /// Set while a create call may have succeeded without a response.
+    /// A create call may have succeeded without a response.
     asked_for: bool,
     made: Vec<String>,
 }
@@ -44,7 +44,6 @@ impl CloudflareProbe {
         }
     }
 
-    /// Stops early without a token or a live input.
     pub(super) async fn walk(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
         if !self.credentials(client, findings).await {
             return;
@@ -178,7 +177,7 @@ impl CloudflareProbe {
         Some((uid, created))
     }
 
-    /// Checks the playback host, which is the customer host unless the settings set one.
+    /// The playback host becomes the customer host unless the settings name one.
     fn playback(&mut self, findings: &mut ProbeFindings, created: &ProbeResponse) {
         let hls = created.text("/result/playback/hls");
         let host = hls.and_then(|hls| url::Url::parse(hls).ok());
@@ -241,7 +240,7 @@ impl CloudflareProbe {
         }
     }
 
-    /// Deletes the created objects; returns those that remain.
+    /// Returns the objects that remain.
     pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
         if self.asked_for
             && let Ok(answer) = client
@@ -281,7 +280,7 @@ impl CloudflareProbe {
         ProbeRequest::new(name, Method::DELETE, self.live_input(uid), &self.auth)
     }
 
-    /// The body that a relay would send.
+    /// As a relay would send it.
     fn wanted(&self) -> Value {
         json!({
             "meta": { "name": "relaykeeper probe", "relaykeeper": self.tag },
@@ -295,7 +294,6 @@ fn uid_of(answer: &ProbeResponse) -> Option<String> {
     answer.text("/result/uid").map(str::to_owned)
 }
 
-/// The settings that differ in the response.
 fn differences(wanted: &Value, got: Option<&Value>) -> Vec<String> {
     [
         "/recording/mode",
@@ -316,7 +314,6 @@ fn told(differing: &[String]) -> String {
     }
 }
 
-/// An invalid token of the same format.
 fn spoilt(token: &str) -> String {
     let flipped = |c: char| if c.is_ascii_digit() { '0' } else { 'x' };
     token.chars().map(flipped).collect()

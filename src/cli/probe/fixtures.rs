@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::Value;
 
-/// Writes one file per exchange, `03-live_inputs.create.json`. Returns their number.
+/// Names them like `03-live_inputs.create.json`. Returns their number.
 pub(super) fn write(
     folder: &Path,
     tape: impl Iterator<Item = (&'static str, Value)>,

@@ -1,7 +1,7 @@
 //! `relaykeeper probe`: tests the assumptions listed in `docs/vendors/README.md` at the real vendors.
 //!
-//! Uses its own HTTP client: the vendor clients parse leniently, and this must see exact responses. Broadcasts nothing and
-//! deletes what it creates, also after Ctrl-C.
+//! Has its own HTTP client, because the vendor clients parse leniently. Broadcasts nothing, and deletes what it creates, also after
+//! Ctrl-C.
 
 mod agora;
 mod assumptions;
@@ -63,7 +63,7 @@ pub(super) fn run(settings: Settings, args: &ProbeArgs) -> anyhow::Result<ExitCo
     })
 }
 
-/// Probes the vendors that have credentials. Returns objects that could not be deleted.
+/// Probes the vendors that have credentials. Returns the objects that it could not delete.
 async fn probe(
     settings: &Settings,
     tag: &str,
@@ -107,7 +107,7 @@ async fn interruptible(walk: impl Future<Output = ()>) -> anyhow::Result<()> {
     }
 }
 
-/// A tag with a random database id: no service treats these objects as its orphans, and `sweep --database` finds them.
+/// The random database id keeps services from taking the objects for their orphans; `sweep --database` finds them.
 fn tag(settings: &Settings) -> ResourceTag {
     ResourceTag {
         namespace: Namespace {

@@ -18,14 +18,14 @@ const SECRET_URLS: [&str; 2] = ["webRTC", "webRTCPlayback"];
 /// Shorter values are not searched for: they would match unrelated text.
 const SHORTEST: usize = 4;
 
-/// Known secrets; learns more from each response.
+/// Learns secrets from each response.
 #[derive(Debug)]
 pub(super) struct Redactor {
     known: Vec<(String, &'static str)>,
 }
 
 impl Redactor {
-    /// Texts to replace, with their replacements.
+    /// `known`: secrets with their replacements.
     pub(super) fn new<'a>(known: impl IntoIterator<Item = (&'a str, &'static str)>) -> Self {
         let known = known.into_iter();
         let known = known.map(|(text, instead)| (text.to_owned(), instead));
@@ -34,7 +34,7 @@ impl Redactor {
         }
     }
 
-    /// Remembers credentials in a response: later ones may repeat them.
+    /// Later responses may repeat a credential in other places.
     pub(super) fn learn(&mut self, body: &Value) {
         match body {
             Value::Object(object) => {
@@ -86,7 +86,7 @@ impl Redactor {
     }
 }
 
-/// Removes list items of others from a body and returns their number.
+/// Removes list items without our tag; returns their number.
 pub(super) fn leave_others_out(body: &mut Value, tag: &str) -> usize {
     let lists = ["/result", "/result/liveInputs", "/data/members"];
     let mut left_out = 0;

@@ -1,4 +1,4 @@
-//! `relaykeeper sandbox --demo`: one relay from start to end, through the API.
+//! `relaykeeper sandbox --demo`.
 
 use std::time::Duration;
 
@@ -19,14 +19,13 @@ const CHANNEL_NAME: &str = "show68";
 const SELLER: u32 = 12345;
 
 const POLL_EVERY: Duration = Duration::from_millis(100);
-/// Pause between scenes.
+/// Between two actions.
 const SCENE: Duration = Duration::from_secs(2);
-/// Deadline of the demo; it usually takes a third of it.
+/// Of the whole demo, which usually takes a third of it.
 const LONGEST: Duration = Duration::from_secs(55);
-/// Deadline for cleanup after the relay's end.
+/// For cleanup after the relay's end.
 const TIDY_WITHIN: Duration = Duration::from_secs(3);
 
-/// The phases of an ordinary relay.
 const PHASES: [Phase; 8] = [
     Phase::Provisioning,
     Phase::AwaitingLive,
@@ -64,7 +63,7 @@ pub(super) fn quicken(settings: &mut Settings) {
     settings.server.shutdown_grace = Duration::from_millis(100);
 }
 
-/// Runs the demo. Fails if the relay does not take its ordinary course.
+/// Fails if the relay does not take its ordinary course.
 pub(super) async fn run(
     http: Client,
     endpoint: &Endpoint,
@@ -94,7 +93,6 @@ struct Demo<'a> {
     endpoint: &'a Endpoint,
     vendors: &'a SimulatedVendors,
     timeline: Timeline,
-    /// Relay id.
     relay: String,
     /// Sequence number of the last printed journal entry.
     printed: i64,
@@ -131,7 +129,6 @@ impl Demo<'_> {
         self.conclude().await
     }
 
-    /// Polls the relay until it is in `wanted`. Fails if it ends before.
     async fn until(&mut self, wanted: Phase) -> anyhow::Result<()> {
         loop {
             let relay = self.poll().await?;
@@ -160,7 +157,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Polls the relay and prints new journal entries.
+    /// Also prints new journal entries.
     async fn poll(&mut self) -> anyhow::Result<Value> {
         let relay = self
             .http
@@ -183,7 +180,6 @@ impl Demo<'_> {
         Ok(relay)
     }
 
-    /// Checks and prints the result.
     async fn conclude(&mut self) -> anyhow::Result<()> {
         let relay = self.poll().await?;
         let code = relay.pointer("/outcome/code").and_then(Value::as_str);
@@ -249,7 +245,7 @@ impl Demo<'_> {
         }
     }
 
-    /// Billable objects left at the vendors after the deadline for cleanup.
+    /// Billable objects that the vendors still have after [`TIDY_WITHIN`].
     async fn what_is_left(&self) -> Vec<String> {
         let until = Instant::now() + TIDY_WITHIN;
         loop {
@@ -270,7 +266,6 @@ impl Demo<'_> {
         format!("{}{path}", self.endpoint.url)
     }
 
-    /// The JSON of a successful response.
     async fn ask(&self, request: RequestBuilder, what: &str) -> anyhow::Result<Value> {
         let answer = request
             .bearer_auth(self.endpoint.api_token.expose_secret())
@@ -323,7 +318,6 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// Formats micro-dollars exactly.
 fn dollars(micros: u64) -> String {
     format!("${}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }

@@ -1,4 +1,4 @@
-//! `relaykeeper sandbox --demo-fleet N`: shows on N channels through the API, some with failures, as data for the console.
+//! `relaykeeper sandbox --demo-fleet N`: shows on N channels, some with failures, as data for the console.
 
 use std::time::Duration;
 
@@ -18,18 +18,14 @@ const SELLERS: u32 = 50_000;
 /// Time per 100 channels in which the first shows start.
 const RAMP: Duration = Duration::from_secs(30);
 
-/// How a show goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Show {
-    /// No failure.
     Well,
-    /// The seller is away for a while.
+    /// The seller comes back.
     Interrupted,
     /// The seller leaves for good.
     Left,
-    /// The seller never comes.
     NoSeller,
-    /// The egress dies and is replaced.
     EgressDies,
 }
 
@@ -45,7 +41,7 @@ impl Show {
     }
 }
 
-/// Timers for shows of about a minute, and rate budgets for this many.
+/// Sets timers for shows of about a minute, and rate budgets for this many channels.
 pub(super) fn quicken(settings: &mut Settings, channels: u32) {
     settings.relay.live_timeout = Duration::from_secs(25);
     settings.relay.reconnect_window = Duration::from_secs(15);
@@ -75,7 +71,6 @@ pub(super) fn quotas(channels: u32) -> Quotas {
     }
 }
 
-/// Runs shows until dropped.
 pub(super) async fn run(
     http: &Client,
     endpoint: &Endpoint,
@@ -160,7 +155,6 @@ impl FleetChannel<'_> {
         self.http.post(self.url(&format!("/{call}")))
     }
 
-    /// The response; logs errors.
     async fn answer(&self, request: RequestBuilder) -> Option<Value> {
         let request = request.bearer_auth(self.endpoint.api_token.expose_secret());
         let answer = match request.send().await {

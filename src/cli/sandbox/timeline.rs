@@ -19,7 +19,7 @@ pub(super) struct Timeline {
 impl Timeline {
     pub(super) fn begin(title: &str) -> Self {
         println!("{title}\n");
-        // On standard error, terminals only.
+        // Drawn on standard error, on terminals only.
         let progress = ProgressBar::new(STEPS);
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {bar:32} {pos}/{len} {msg}") {
             progress.set_style(style);
@@ -32,7 +32,6 @@ impl Timeline {
         }
     }
 
-    /// Prints a journal entry.
     pub(super) fn tell(&mut self, event: &Value) {
         let at = event
             .get("at")
@@ -52,7 +51,7 @@ impl Timeline {
         self.line(at.unwrap_or_else(Utc::now), &phase, &words(event));
     }
 
-    /// Prints an action of the demo itself.
+    /// For actions of the demo itself.
     pub(super) fn say(&self, what: &str) {
         self.line(Utc::now(), "", &format!("→ {what}"));
     }
@@ -64,17 +63,14 @@ impl Timeline {
             .suspend(|| println!("  {seconds:>3}.{tenths} s  {phase:<13}  {what}"));
     }
 
-    /// The phases in the order entered.
     pub(super) fn phases(&self) -> &[String] {
         &self.phases
     }
 
-    /// Removes the progress bar.
     pub(super) fn close(&self) {
         self.progress.finish_and_clear();
     }
 
-    /// Prints the results.
     pub(super) fn sum_up(&self, results: &[(&str, String)]) {
         println!();
         for (name, value) in results {
@@ -83,7 +79,6 @@ impl Timeline {
     }
 }
 
-/// A journal entry in words.
 fn words(event: &Value) -> String {
     let kind = event
         .get("event")

@@ -1,4 +1,4 @@
-//! `relaykeeper webhooks register`: sets up all webhooks or reverts. Can be repeated.
+//! `relaykeeper webhooks register`: sets up all webhooks, or reverts its changes. Can be repeated.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,11 +11,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::secrets_file::SecretsFile;
 use super::{LiveDestination, WebhookUrls, live_destination, permit_request};
 
-/// The webhooks before the command.
 struct PreviousWebhooks {
     stream: Option<StreamWebhook>,
     destination: Option<LiveDestination>,
-    /// Ids.
     policies: Vec<String>,
 }
 
@@ -49,7 +47,7 @@ pub(super) async fn register(
             other.notification_url
         );
     }
-    // First: a secret that cannot be written would be lost.
+    // Before any change: a secret that cannot be written would be lost.
     let mut file = SecretsFile::open(path)?;
     let known = file
         .secrets
@@ -112,7 +110,7 @@ async fn set_up(
     let destination = match kept {
         Some(kept) => kept.id.clone(),
         None => {
-            // Saved first: Cloudflare shows a secret only once.
+            // Cloudflare does not show the secret again.
             file.save()?;
             if let Some(lost) = &before.destination {
                 remove_destination(cloudflare, &lost.id).await?;
@@ -162,7 +160,7 @@ async fn make_destination(
         })
 }
 
-/// The secret of the Stream webhook that is set already, if known. Setting it again might change it.
+/// The secret, if known, of a Stream webhook that already points to us. Setting the webhook again might change it.
 fn stream_secret(
     before: &PreviousWebhooks,
     settings: &Settings,
@@ -187,19 +185,17 @@ fn new_secret() -> SecretString {
     hex::encode(rand::random::<[u8; 32]>()).into()
 }
 
-/// Reverts all changes. Reads the state first: the response to a change may have been lost.
+/// Reverts all changes, by the current state: the response to a change may have been lost.
 async fn take_back(
     cloudflare: &Cloudflare,
     urls: &WebhookUrls,
     before: &PreviousWebhooks,
 ) -> anyhow::Result<()> {
-    // Each is reverted even if the other fails.
     let live = take_back_live(cloudflare, urls, before).await;
     let stream = take_back_stream(cloudflare, urls, before).await;
     live.and(stream)
 }
 
-/// Restores the Stream webhook if it points to us now.
 async fn take_back_stream(
     cloudflare: &Cloudflare,
     urls: &WebhookUrls,
@@ -224,7 +220,6 @@ async fn take_back_stream(
     Ok(())
 }
 
-/// Removes policies and destinations created by this run.
 async fn take_back_live(
     cloudflare: &Cloudflare,
     urls: &WebhookUrls,
@@ -247,7 +242,6 @@ async fn take_back_live(
     Ok(())
 }
 
-/// Removes a destination and the policies that use it.
 async fn remove_destination(cloudflare: &Cloudflare, id: &str) -> anyhow::Result<()> {
     for policy in cloudflare.notification_policies(permit_request()).await? {
         if policy.uses(id) {

@@ -13,7 +13,6 @@ const STREAM: &str = "CLOUDFLARE_STREAM_WEBHOOK_SECRET";
 
 pub(super) struct SecretsFile {
     path: PathBuf,
-    /// Contents before this run.
     before: Option<Secrets>,
     pub(super) secrets: Secrets,
 }
@@ -25,7 +24,7 @@ pub(super) struct Secrets {
 }
 
 impl SecretsFile {
-    /// Reads an existing file and checks that it can be written. Rejects files with other contents.
+    /// Also checks that the file can be written. Rejects one with other contents.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         if path.is_dir() {
             bail!(
@@ -50,12 +49,10 @@ impl SecretsFile {
         Ok(file)
     }
 
-    /// Writes the secrets atomically, readable by the owner only.
     pub(super) fn save(&self) -> anyhow::Result<()> {
         self.put(&self.secrets)
     }
 
-    /// Restores the contents before this run.
     pub(super) fn restore(&self) -> anyhow::Result<()> {
         match &self.before {
             Some(before) if !before.is_empty() => self.put(before),
@@ -71,7 +68,6 @@ impl SecretsFile {
         self.without_draft(moved)
     }
 
-    /// Removes the draft after a failure.
     fn without_draft(&self, done: std::io::Result<()>) -> anyhow::Result<()> {
         if done.is_err() {
             // The original error is reported.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A whole number in a range; `Ok(None)` if missing.
+/// `Ok(None)`: missing.
 pub(super) fn number(body: &Value, name: &str, from: u64, to: u64) -> Result<Option<u64>, String> {
     match body.get(name) {
         None => Ok(None),
@@ -34,7 +34,6 @@ pub(super) fn boolean(body: &Value, name: &str) -> Result<Option<bool>, String> 
     }
 }
 
-/// One of the known strings, or missing.
 pub(super) fn choice(body: &Value, name: &str, known: &[&str]) -> Result<(), String> {
     match body.get(name) {
         None => Ok(()),
@@ -62,7 +61,7 @@ pub(super) fn is_rtmp(url: &str) -> bool {
     url.starts_with("rtmp://") || url.starts_with("rtmps://")
 }
 
-/// A valid channel name: 1 to 64 bytes of 89 characters.
+/// 1 to 64 bytes of 89 characters.
 pub(super) fn is_channel(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name

@@ -7,7 +7,7 @@ use super::check;
 pub(super) struct ConverterRequest {
     pub(super) name: String,
     pub(super) channel: String,
-    /// Its sellers; empty: all in the channel.
+    /// Sellers; empty: all in the channel.
     pub(super) uids: Vec<u32>,
     pub(super) raw: bool,
     pub(super) full_hd: bool,
@@ -32,7 +32,7 @@ pub(super) fn read(body: &Value) -> Result<ConverterRequest, String> {
         return Err("Invalid parameter: name".to_owned());
     }
     let rtmp_url = rtmp_url(converter)?;
-    // The vendor ignores unknown properties; a misspelt one is a client's error.
+    // The vendor ignores unknown properties; this misspelt one is a client's error.
     if converter.get("idleTimeOut").is_some() {
         return Err("Invalid parameter: idleTimeout".to_owned());
     }
@@ -139,7 +139,7 @@ fn read_audio(audio: &Value) -> Result<Vec<u32>, String> {
     Ok(uids)
 }
 
-/// The sellers in the layout, and whether the canvas is larger than 1280×720.
+/// The layout's sellers, and whether the canvas is larger than 1280×720.
 pub(super) fn read_video(video: &Value) -> Result<(Vec<u32>, bool), String> {
     check::required_number(video, "bitrate", 1, 10_000).map_err(invalid)?;
     check::number(video, "frameRate", 1, 30).map_err(invalid)?;

@@ -9,7 +9,7 @@ use super::super::http::{CallContext, SimResponse};
 use super::super::world::{BRIEF, BackgroundJob, ConverterEvent, SimConverter};
 use super::{converter_body, destroyed, message, no_permission};
 
-/// Fields that an update may change (`agora.md §4.9`).
+/// See `agora.md §4.9`.
 const UPDATABLE: [&str; 7] = [
     "rtmpUrl",
     "transcodeOptions.videoOptions.canvas",
@@ -91,7 +91,6 @@ pub(super) fn create(cx: &mut CallContext<'_>) -> SimResponse {
     SimResponse::json(200, &answer).with("X-Resource-ID", id)
 }
 
-/// The call's `X-Request-ID`, or a new one as the vendor makes.
 fn request_id(cx: &mut CallContext<'_>) -> String {
     match cx.ask.header("x-request-id") {
         Some(id) => id.to_owned(),
@@ -99,7 +98,7 @@ fn request_id(cx: &mut CallContext<'_>) -> String {
     }
 }
 
-/// The converter of the path, if it exists in the path's region.
+/// The path's converter, if it is in the path's region.
 fn found<'a>(cx: &'a CallContext<'_>) -> Option<&'a SimConverter> {
     cx.state
         .converters

@@ -18,7 +18,7 @@ pub(super) use token::verify as verify_token;
 use super::calls::{Product, VendorCall};
 use super::http::{CallContext, SimRequest, SimResponse};
 
-/// Path prefixes of Cloud Recording's cross-region acceleration.
+/// Optional path prefixes of Cloud Recording.
 const RECORDING_REGIONS: [&str; 4] = ["cn", "eu", "ap", "us"];
 const PUSH_REGIONS: [&str; 4] = ["cn", "ap", "na", "eu"];
 
@@ -175,7 +175,6 @@ pub(super) fn dispatch(call: VendorCall, cx: &mut CallContext<'_>) -> SimRespons
     }
 }
 
-/// Basic authentication; the path's app must be the account's.
 fn authenticate(cx: &CallContext<'_>) -> Option<SimResponse> {
     let keys = &cx.world.keys;
     let wanted = STANDARD.encode(format!("{}:{}", keys.customer_id, keys.customer_secret));
@@ -223,11 +222,11 @@ fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
     Some(SimResponse::json(429, &json!({"message": text})))
 }
 
-/// The broadcasters in a channel (`agora.md §5.1`).
+/// See `agora.md §5.1`.
 fn hosts(cx: &CallContext<'_>) -> SimResponse {
     let channel = cx.ask.part(5);
     let mut hosts = cx.world.odd_entries();
-    // A client may take an object for a seller, so that no seller could be absent.
+    // A client that takes an object for a seller would never see a seller absent.
     hosts.retain(|entry| !entry.is_object());
     hosts.extend(cx.state.sellers.hosts(channel).into_iter().map(Value::from));
     let mut tasks = cx.state.tasks.values();
@@ -250,7 +249,7 @@ pub(super) fn no_route() -> SimResponse {
     )
 }
 
-/// Cloud Recording's error.
+/// An error of Cloud Recording.
 pub(super) fn refused(status: u16, code: u32, reason: &str) -> SimResponse {
     SimResponse::json(status, &json!({"code": code, "reason": reason}))
 }
@@ -262,7 +261,7 @@ fn no_permission() -> SimResponse {
     )
 }
 
-/// Media Push's error.
+/// An error of Media Push.
 fn message(status: u16, text: &str) -> SimResponse {
     SimResponse::json(status, &json!({"message": text}))
 }

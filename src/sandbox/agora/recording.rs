@@ -9,9 +9,9 @@ use super::super::http::{CallContext, SimResponse};
 use super::super::world::{PushState, Resource, SimTask, TaskPhase};
 use super::{body, check, refused};
 
-/// For this long after a stop, another stop answers 400/49; later 404.
+/// After a stop another one answers 400/49 for this long, later 404.
 const STOPPED_REMEMBERED: Duration = Duration::from_secs(30);
-/// Longest `cname` of web mode in bytes: the stricter of two documents (the other says 1,024).
+/// In bytes, in web mode: the stricter of two documents (the other says 1,024).
 const MAX_CNAME: usize = 128;
 /// Extra latency of a synchronous stop.
 const UPLOADS: Duration = Duration::from_secs(3);
@@ -75,7 +75,7 @@ pub(super) fn identity(body: &Value) -> Result<(String, String), SimResponse> {
     Ok((cname.to_owned(), uid.to_owned()))
 }
 
-/// The path's task: resource id and sid must match, the mode must be web.
+/// The path's sid.
 fn sid(cx: &CallContext<'_>) -> Result<String, SimResponse> {
     let at = usize::from(cx.ask.part(0) != "v1");
     let (resource, sid, mode) = (
@@ -149,7 +149,7 @@ fn of(task: &SimTask, response: Option<Value>) -> Value {
     body
 }
 
-/// The `clientRequest` of a body whose cname and uid match the task.
+/// The body's `clientRequest`, if cname and uid are the task's.
 fn matching(cx: &CallContext<'_>, sid: &str) -> Result<Value, SimResponse> {
     let body = body(cx)?;
     let (cname, uid) = identity(&body)?;

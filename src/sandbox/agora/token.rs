@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Privilege: join a channel.
+/// Privilege to join a channel.
 const JOIN: u16 = 1;
 /// Service type of channel tokens.
 const RTC: u16 = 1;
@@ -52,7 +52,7 @@ fn hmac(key: &[u8], message: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(mac.finalize().into_bytes().to_vec())
 }
 
-/// Checks that `token` lets `uid` join `channel` at `now` (seconds since 1970).
+/// `now`: in seconds since 1970.
 pub(in crate::sandbox) fn verify(
     token: &str,
     app_id: &str,

@@ -13,7 +13,7 @@ use super::{bad_request, error, not_found, ok};
 
 const KEY_LIFETIME: Duration = Duration::from_secs(6 * 3600);
 
-/// The settings in a body; `None`: missing.
+/// `None`: missing in the body.
 #[derive(Default)]
 struct LiveInputSettings {
     meta: Option<Value>,
@@ -211,7 +211,7 @@ fn apply(input: &mut SimLiveInput, wanted: LiveInputSettings) {
     }
 }
 
-/// Parses a body. Unknown fields are ignored, including a nested `deleteRecordingAfterDays`; known ones must have their type.
+/// Ignores unknown fields, such as a nested `deleteRecordingAfterDays`.
 fn wanted(cx: &CallContext<'_>) -> Result<LiveInputSettings, SimResponse> {
     if cx.ask.body.is_empty() {
         return Ok(LiveInputSettings::default());
@@ -268,7 +268,7 @@ fn wanted(cx: &CallContext<'_>) -> Result<LiveInputSettings, SimResponse> {
     })
 }
 
-/// Parses `recording`, which replaces the old one: whether Cloudflare merges is unknown, and this is stricter.
+/// Replaces the old `recording`: whether Cloudflare merges is unknown, and this is stricter.
 fn recording(body: &Map<String, Value>) -> Result<SimRecordingSettings, SimResponse> {
     let mode = match body.get("mode") {
         None => "off".to_owned(),
@@ -318,7 +318,7 @@ fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, SimRes
     }
 }
 
-/// The live input with credentials and status, as create, get, update and rotate_keys return it.
+/// With credentials and status, as all calls but `list` return it.
 fn full(world: &World, input: &SimLiveInput) -> Value {
     let customer = world.named_customer_url();
     let uid = &input.uid;

@@ -68,8 +68,7 @@ pub(super) fn create_destination(cx: &mut CallContext<'_>) -> SimResponse {
     ok(&json!({"id": id}))
 }
 
-/// Sends the test message to the destination in `created`. Cloudflare refuses one that does not answer 2xx
-/// (`cloudflare-stream.md §5.4`).
+/// Cloudflare refuses a destination that does not answer the test message with 2xx (`cloudflare-stream.md §5.4`).
 pub(in crate::sandbox) async fn test_destination(world: &World, made: SimResponse) -> SimResponse {
     let body: Value = serde_json::from_slice(&made.body).unwrap_or_default();
     let Some(id) = body.pointer("/result/id").and_then(Value::as_str) else {

@@ -55,7 +55,7 @@ pub(super) fn delete(cx: &mut CallContext<'_>) -> SimResponse {
     SimResponse::empty(200)
 }
 
-/// Supports the documented filters; ignores others.
+/// Ignores undocumented filters.
 pub(super) fn list(cx: &mut CallContext<'_>) -> SimResponse {
     let ask = cx.ask;
     let limit = match ask.query("limit").map(str::parse::<usize>) {

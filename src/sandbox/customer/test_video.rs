@@ -4,12 +4,12 @@
 pub(super) const INIT: &[u8] = include_bytes!("init.mp4");
 pub(super) const STILL: &[u8] = include_bytes!("thumbnail.jpg");
 const SEGMENT: &[u8] = include_bytes!("segment.m4s");
-/// Duration of a segment in timescale units.
+/// In timescale units.
 const LASTS: u64 = 30_000;
-/// Offset from the name of the `tfdt` box to the decode time: name, version and flags.
+/// From the `tfdt` box's name to the decode time: name, version and flags.
 const TO_TIME: usize = 8;
 
-/// The `number`-th segment: the same content with its own decode time.
+/// The same content, with the decode time of segment `number`.
 pub(super) fn segment(number: u64) -> Vec<u8> {
     let mut segment = SEGMENT.to_vec();
     let time = segment.windows(4).position(|name| name == b"tfdt");

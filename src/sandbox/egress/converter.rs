@@ -6,10 +6,9 @@ use std::time::Duration;
 use super::super::world::{World, WorldState};
 use super::{NextStep, wait};
 
-/// Longest wait of a converter with nothing due.
+/// Longest wait with nothing due.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// Runs a converter until it is destroyed.
 pub(in crate::sandbox) async fn run(world: Arc<World>, id: String) {
     let Some(mut woken) = world.with(|state, _| {
         state
@@ -68,7 +67,7 @@ fn step(state: &mut WorldState, world: &World, now: Duration, id: &str) -> NextS
         converter.wake.clone(),
     );
     let drop_until = converter.drop_until.filter(|until| *until > now);
-    // Without its seller a raw converter has nothing to push; a transcoded one pushes its canvas.
+    // Without its seller a raw converter pushes nothing; a transcoded one pushes its canvas.
     let silent = (converter.raw && !present) || drop_until.is_some();
     let (failed, push_at) = (converter.state == "failed", converter.push_at);
     match connection {

@@ -1,4 +1,4 @@
-//! Runs the egresses: what Agora does without calls once it accepted a task or a converter.
+//! What Agora does without calls once it has accepted a task or a converter.
 
 mod converter;
 mod page;
@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use super::world::World;
 
 enum NextStep {
-    /// Waits until this time or until it is woken.
+    /// Or until it is woken.
     Until(Duration),
     Over,
-    /// It was killed and comes back at this time.
+    /// Killed; comes back at this time.
     FailOver(Duration),
 }
 
@@ -25,7 +25,7 @@ async fn wait(world: &World, until: Duration, woken: &mut watch::Receiver<u64>) 
     let pause = world.clock.real(until.saturating_sub(world.clock.now()));
     tokio::select! {
         () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => {}
-        // The sender lives in the state as long as the sandbox runs.
+        // The sender lives as long as the sandbox.
         _ = woken.changed() => {}
     }
 }

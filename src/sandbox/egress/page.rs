@@ -1,4 +1,4 @@
-//! The cloud browser: really opens the recorder's page, and does what the page's script would do.
+//! The cloud browser: opens the recorder's page over HTTP, and does what the page's script would do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::super::world::{TaskPhase, World};
 use super::wait;
 
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36";
-/// How soon the script retries a failed call.
+/// The script's pause before it repeats a failed call.
 const AGAIN: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -115,7 +115,7 @@ impl Script<'_> {
                         .is_some_and(|task| task.phase == TaskPhase::Running)
                 }) {
                     if early.is_ok() {
-                        // It left before it was ready: the browser keeps waiting.
+                        // The page left before it was ready: the browser keeps waiting.
                         world
                             .clock
                             .sleep(deadline.saturating_sub(world.clock.now()))
@@ -131,7 +131,6 @@ impl Script<'_> {
         }
     }
 
-    /// Joins and reports presence until it must leave.
     async fn attend(&mut self) {
         let Some(channel) = self.join().await else {
             return;
@@ -165,7 +164,7 @@ impl Script<'_> {
         }
     }
 
-    /// Gets a token and joins. `None`: it must leave, or the token is refused.
+    /// The joined channel. `None`: the page must leave, or its token is invalid.
     async fn join(&self) -> Option<String> {
         loop {
             let Some(answer) = self
@@ -229,7 +228,7 @@ impl Script<'_> {
         self.url.query().unwrap_or_default()
     }
 
-    /// `window.navigator.notifyReady()`: the browser starts recording.
+    /// `window.navigator.notifyReady()`.
     fn notify_ready(&self) {
         self.world.with(|state, _| {
             let Some(task) = state
@@ -251,7 +250,7 @@ impl Script<'_> {
         });
     }
 
-    /// Posts to the page's origin. `None` unless it is answered 2xx with JSON or an empty body (`{}`).
+    /// Posts to the page's origin. `None`: the answer is not 2xx with JSON or an empty body.
     async fn post(&self, path: &str, body: Value) -> Option<Value> {
         let mut url = self.url.clone();
         url.set_path(path);

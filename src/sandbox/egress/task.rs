@@ -1,4 +1,4 @@
-//! Runs a Cloud Recording task: its page and its push.
+//! Runs a Cloud Recording task.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde_json::json;
 use super::super::world::{PushState, TaskPhase, World, WorldState};
 use super::{NextStep, page, wait};
 
-/// Longest wait of a task with nothing due.
+/// Longest wait with nothing due.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// Runs a task until it ends, across fail-overs.
+/// Runs until the task ends, across fail-overs.
 pub(in crate::sandbox) async fn run(world: Arc<World>, sid: String) {
     while let NextStep::FailOver(at) = on_one_machine(&world, &sid).await {
         world
@@ -25,7 +25,7 @@ pub(in crate::sandbox) async fn run(world: Arc<World>, sid: String) {
     }
 }
 
-/// Restarts the task after a fail-over, under a random uid (`agora.md §8.1`).
+/// After a fail-over a task has a random uid (`agora.md §8.1`).
 fn revive(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> bool {
     let uid = (state.dice.below(1_000_000_000) + 1_000_000_000).to_string();
     let Some(task) = state
@@ -62,7 +62,7 @@ async fn on_one_machine(world: &Arc<World>, sid: &str) -> NextStep {
             }
         }
     };
-    // A page that cannot be opened ends the task, which the push notices.
+    // A page that cannot be opened ends the task, and so the push.
     let page = async {
         page::show(world, sid).await;
         std::future::pending::<NextStep>().await
@@ -73,7 +73,7 @@ async fn on_one_machine(world: &Arc<World>, sid: &str) -> NextStep {
     }
 }
 
-/// Does what is due for the push.
+/// Does what is due.
 fn step(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> NextStep {
     let Some(task) = state.tasks.get_mut(sid) else {
         return NextStep::Over;

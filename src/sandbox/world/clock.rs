@@ -36,17 +36,17 @@ impl SimClock {
         simulated.div_f64(self.speed)
     }
 
-    /// The simulated duration of the seconds in a request.
+    /// From the seconds in a request.
     pub(in crate::sandbox) fn of_wire(&self, seconds: u64) -> Duration {
         Duration::from_secs(seconds).mul_f64(self.speed / self.wire_speed)
     }
 
-    /// A simulated duration as answers report it.
+    /// As answers report it.
     pub(in crate::sandbox) fn to_wire(&self, simulated: Duration) -> Duration {
         simulated.mul_f64(self.wire_speed / self.speed)
     }
 
-    /// Whole wall-clock seconds, rounded up, at least 1: for headers that clients sleep by.
+    /// Wall-clock seconds, rounded up, at least 1: clients sleep by them.
     pub(in crate::sandbox) fn header_seconds(&self, simulated: Duration) -> u64 {
         let real = self.real(simulated);
         (real.as_secs() + u64::from(real.subsec_nanos() > 0)).max(1)

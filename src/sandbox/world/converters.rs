@@ -1,4 +1,4 @@
-//! Media Push converters: their state, their notifications and how they end (`agora.md §4.7, §4.8`).
+//! Media Push converters: state, notifications, end (`agora.md §4.7, §4.8`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -23,13 +23,13 @@ pub(in crate::sandbox) struct SimConverter {
     pub(in crate::sandbox) created: i64,
     pub(in crate::sandbox) updated: i64,
     pub(in crate::sandbox) push_at: Duration,
-    /// Since when none of its sellers is present.
+    /// Since then none of its sellers is present.
     pub(in crate::sandbox) idle_since: Option<Duration>,
     /// `connecting`, `running`, `failed`
     pub(in crate::sandbox) state: &'static str,
     pub(in crate::sandbox) connection: Option<u64>,
     pub(in crate::sandbox) destroyed: bool,
-    /// Set during a fail-over: calls do not find it until then.
+    /// The end of a fail-over, during which calls do not find it.
     pub(in crate::sandbox) away_until: Option<Duration>,
     pub(in crate::sandbox) drop_until: Option<Duration>,
     pub(in crate::sandbox) sequence: Option<i64>,
@@ -62,7 +62,7 @@ impl SimConverter {
         json!({"name": self.name, "rtmpUrl": self.rtmp_url, "idleTimeout": self.idle_timeout, options: self.options})
     }
 
-    /// The answer to a GET: no id; `idleTimeout` is a string; state and times only in one example.
+    /// Of GET: no id, and `idleTimeout` is a string. State and times are in one example only.
     pub(in crate::sandbox) fn answer(&self, with_state: bool) -> Value {
         let mut body = self.settings();
         if let Some(body) = body.as_object_mut() {
@@ -88,16 +88,20 @@ impl SimConverter {
     }
 }
 
-/// A notification of Media Push (`agora.md §6.6`).
+/// Events 1 to 4 (`agora.md §6.6`).
 pub(in crate::sandbox) enum ConverterEvent<'a> {
-    /// 1; `request` is the call's `X-Request-ID`.
-    Created { request: &'a str },
-    /// 2; `fields` as in the call.
-    Updated { request: &'a str, fields: &'a str },
-    /// 3.
+    /// `request`: the call's `X-Request-ID`.
+    Created {
+        request: &'a str,
+    },
+    Updated {
+        request: &'a str,
+        fields: &'a str,
+    },
     StateChanged,
-    /// 4.
-    Destroyed { reason: &'a str },
+    Destroyed {
+        reason: &'a str,
+    },
 }
 
 pub(in crate::sandbox) const BRIEF: &str = "id,createTs,updateTs,state";
@@ -114,11 +118,11 @@ fn put(body: &mut Value, path: &str, value: Value) {
     }
 }
 
-/// All converters, with an index for the checks of a creation.
+/// Converters, with an index for the checks of a creation.
 #[derive(Default)]
 pub(in crate::sandbox) struct Converters {
     all: BTreeMap<String, SimConverter>,
-    /// Of the converters that exist: ids by name, the count, and the count above 1280×720.
+    /// These three count no destroyed converter. Ids by name.
     named: HashMap<String, String>,
     count: usize,
     full_hd: usize,
@@ -133,12 +137,11 @@ impl Converters {
         self.all.get_mut(id)
     }
 
-    /// All converters, including destroyed ones.
+    /// Includes destroyed ones.
     pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &SimConverter> {
         self.all.values()
     }
 
-    /// The id of the existing converter with this name.
     pub(in crate::sandbox) fn named(&self, name: &str) -> Option<&str> {
         self.named.get(name).map(String::as_str)
     }
@@ -161,7 +164,6 @@ impl Converters {
         self.all.insert(converter.id.clone(), converter);
     }
 
-    /// Destroys an existing converter.
     pub(in crate::sandbox) fn destroy(&mut self, id: &str) -> Option<&mut SimConverter> {
         let converter = self.all.get_mut(id).filter(|one| !one.destroyed)?;
         converter.destroyed = true;

@@ -34,7 +34,6 @@ impl Dice {
     }
 }
 
-/// The credentials that callers need, and the secrets that webhooks are signed with.
 pub(in crate::sandbox) struct Credentials {
     pub(in crate::sandbox) account_id: String,
     pub(in crate::sandbox) cloudflare_token: String,

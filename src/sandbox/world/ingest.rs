@@ -1,5 +1,4 @@
-//! How a broadcast proceeds at Cloudflare: encoders connect and disconnect, the hold after a lost feed, videos
-//! (`cloudflare-stream.md §2.6, §4.5`).
+//! How a broadcast proceeds at Cloudflare (`cloudflare-stream.md §2.6, §4.5`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,11 +10,11 @@ use super::live_inputs::{EncoderConnection, SimVideo, SimVideoState};
 use super::webhooks;
 use super::{World, WorldState};
 
-/// The ingest URL of every live input.
+/// Of every live input.
 pub(in crate::sandbox) const RTMPS_URL: &str = "rtmps://live.cloudflare.com:443/live/";
 
 impl WorldState {
-    /// Connects an encoder. `Err` is the reason of a refusal, without the key.
+    /// Connects an encoder. `Err`: why not, without the key.
     pub(in crate::sandbox) fn connect(
         &mut self,
         world: &World,
@@ -98,7 +97,7 @@ impl WorldState {
         }
     }
 
-    /// Disconnects all encoders of a live input; the feed counts as lost.
+    /// Disconnects all encoders.
     pub(in crate::sandbox) fn kick(
         &mut self,
         world: &World,
@@ -156,7 +155,6 @@ impl WorldState {
         webhooks::notify_live_input(self, uid, "live_input.disconnected");
     }
 
-    /// Ends the broadcast at once; its video is processed.
     pub(in crate::sandbox) fn end_broadcast(&mut self, world: &World, now: Duration, uid: &str) {
         let Some(input) = self.live_inputs.get_mut(uid) else {
             return;
@@ -172,7 +170,7 @@ impl WorldState {
         }
     }
 
-    /// Applies the changes due until now, each at its own time.
+    /// Applies each change that is due, as of its own time.
     pub(in crate::sandbox) fn settle(&mut self, world: &World, now: Duration) {
         while let Some((at, uid)) = take_due(&mut self.due.losses, now) {
             let input = self.live_inputs.get(&uid);

@@ -50,11 +50,11 @@ pub(in crate::sandbox) struct SimLiveInput {
     pub(in crate::sandbox) keys_rotated_at: Option<DateTime<Utc>>,
     pub(in crate::sandbox) deleted: bool,
     pub(in crate::sandbox) connections: Vec<EncoderConnection>,
-    /// When the connected encoder's stream is playable.
+    /// From then on the connected encoder's stream is playable.
     pub(in crate::sandbox) playable_at: Duration,
-    /// The video of the current broadcast.
+    /// Of the current broadcast.
     pub(in crate::sandbox) video: Option<String>,
-    /// Set while the feed is lost: when the broadcast ends unless an encoder connects.
+    /// While the feed is lost: then the broadcast ends, unless an encoder connects.
     pub(in crate::sandbox) hold_until: Option<Duration>,
     /// How long the broadcast was playable, up to the last lost feed.
     pub(in crate::sandbox) shown: Duration,
@@ -87,7 +87,7 @@ pub(in crate::sandbox) struct SimVideo {
     pub(in crate::sandbox) modified: DateTime<Utc>,
     pub(in crate::sandbox) state: SimVideoState,
     pub(in crate::sandbox) length: Duration,
-    /// Answers omit the length although the video is ready.
+    /// Answers report -1 although the video is ready.
     pub(in crate::sandbox) length_hidden: bool,
     pub(in crate::sandbox) require_signed_urls: bool,
     pub(in crate::sandbox) retention_days: Option<u64>,
@@ -95,17 +95,17 @@ pub(in crate::sandbox) struct SimVideo {
     pub(in crate::sandbox) deleted: bool,
 }
 
-/// Future changes by time: a call handles only what is due.
+/// Future changes, by time.
 #[derive(Debug, Default)]
 pub(in crate::sandbox) struct DueEvents {
-    /// Live inputs; the feed may be back.
+    /// Live inputs, whose feed may be back by then.
     pub(super) losses: BTreeSet<(Duration, String)>,
-    /// Videos; they may be deleted.
+    /// Videos, which may be deleted by then.
     pub(super) videos: BTreeSet<(Duration, String)>,
 }
 
 impl SimLiveInput {
-    /// Whether viewers see a moving picture.
+    /// Viewers see a moving picture.
     pub(in crate::sandbox) fn playable(&self, now: Duration) -> bool {
         self.recording.mode == "automatic"
             && self.video.is_some()
@@ -113,13 +113,12 @@ impl SimLiveInput {
             && self.playable_at <= now
     }
 
-    /// Whether the manifest is 200: playable, or held after a lost feed.
+    /// Playable, or held after a lost feed.
     pub(in crate::sandbox) fn has_manifest(&self, now: Duration) -> bool {
         self.playable(now)
             || (self.recording.mode == "automatic" && self.video.is_some() && !self.shown.is_zero())
     }
 
-    /// How long the broadcast has been playable.
     pub(in crate::sandbox) fn shown(&self, now: Duration) -> Duration {
         if self.playable(now) {
             self.shown + now.saturating_sub(self.playable_at)

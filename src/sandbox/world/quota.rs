@@ -13,7 +13,7 @@ impl QuotaWindow {
         }
     }
 
-    /// Counts a call. False if the limit is already reached.
+    /// Counts a call, unless the limit is reached.
     pub(in crate::sandbox) fn admit(&mut self, now: Duration, span: Duration, limit: u32) -> bool {
         self.expire(now, span);
         if u32::try_from(self.0.len()).unwrap_or(u32::MAX) >= limit {
@@ -23,7 +23,7 @@ impl QuotaWindow {
         true
     }
 
-    /// Remaining calls, and the time until the oldest counted one leaves the window.
+    /// Remaining calls, and when the oldest counted one leaves the window.
     pub(in crate::sandbox) fn left(
         &mut self,
         now: Duration,
@@ -48,7 +48,7 @@ pub(in crate::sandbox) struct BlockingWindow {
 }
 
 impl BlockingWindow {
-    /// Counts a call. `Err`: how much longer calls are blocked, and whether this call exceeded the limit.
+    /// `Err`: how much longer calls are blocked, and whether this one exceeded the limit.
     pub(in crate::sandbox) fn admit(
         &mut self,
         now: Duration,

@@ -13,9 +13,9 @@ pub(in crate::sandbox) struct Sellers {
 struct ChannelHosts {
     /// Sellers named by a control call, and whether they are present.
     by_uid: BTreeMap<u32, bool>,
-    /// Presence of all others, if a control call set it.
+    /// Presence of the others, if a control call set it.
     rest: Option<bool>,
-    /// Uids given by a converter or a page.
+    /// Uids that a converter or a page gave.
     named: BTreeSet<u32>,
     sequence: u64,
 }
@@ -29,7 +29,7 @@ impl Sellers {
         }
     }
 
-    /// Sets the presence of a seller, or without a uid of all. True if the hosts changed.
+    /// Without a uid: for all sellers. True if the hosts changed.
     pub(in crate::sandbox) fn set(
         &mut self,
         channel: &str,
@@ -86,7 +86,7 @@ impl Sellers {
         hosts.into_iter().collect()
     }
 
-    /// Whether one of these sellers is in the channel. Empty: any seller.
+    /// Whether one of these is in the channel; empty: any seller.
     pub(in crate::sandbox) fn any(&self, channel: &str, uids: &[u32]) -> bool {
         let hosts = self.hosts(channel);
         if uids.is_empty() {

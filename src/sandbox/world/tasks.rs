@@ -1,4 +1,4 @@
-//! Cloud Recording tasks: their state, their notifications and how they end.
+//! Cloud Recording tasks: state, notifications, end.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(in crate::sandbox) struct Resource {
     pub(in crate::sandbox) uid: String,
     pub(in crate::sandbox) scene: u64,
     pub(in crate::sandbox) acquired: Duration,
-    /// When acquire answered, wall clock.
+    /// When `acquire` answered, wall clock.
     pub(in crate::sandbox) acquired_at: Instant,
     pub(in crate::sandbox) sid: Option<String>,
 }
@@ -23,10 +23,10 @@ pub(in crate::sandbox) struct Resource {
 #[serde(rename_all = "snake_case")]
 pub(in crate::sandbox) enum TaskPhase {
     Starting,
-    /// Loaded but not ready.
+    /// The page is loaded but not ready.
     Waiting,
     Running,
-    /// Killed, and back later; calls answer 404 meanwhile.
+    /// Killed, and comes back later; calls answer 404 meanwhile.
     FailingOver,
     Ended,
 }
@@ -56,7 +56,7 @@ pub(in crate::sandbox) struct SimTask {
     pub(in crate::sandbox) cname: String,
     /// Changes in a fail-over.
     pub(in crate::sandbox) uid: String,
-    /// The uid of the start; query, update and stop keep using it.
+    /// Of the start; query, update and stop keep using it.
     pub(in crate::sandbox) first_uid: String,
     pub(in crate::sandbox) page_url: String,
     pub(in crate::sandbox) ready_timeout: Option<Duration>,
@@ -69,10 +69,10 @@ pub(in crate::sandbox) struct SimTask {
     pub(in crate::sandbox) output: PushState,
     pub(in crate::sandbox) connection: Option<u64>,
     pub(in crate::sandbox) onhold: bool,
-    /// The page's channel.
+    /// The channel that the page has joined.
     pub(in crate::sandbox) joined: Option<String>,
     pub(in crate::sandbox) stopped_at: Option<Duration>,
-    /// A pending kill; the inner value is when it comes back, if it does.
+    /// A pending kill, and after which time the task comes back, if it does.
     pub(in crate::sandbox) crash: Option<Option<Duration>>,
     pub(in crate::sandbox) drop_until: Option<Duration>,
     pub(in crate::sandbox) page_loads: u32,
@@ -81,7 +81,6 @@ pub(in crate::sandbox) struct SimTask {
 }
 
 impl SimTask {
-    /// Whether calls find it.
     pub(in crate::sandbox) fn reachable(&self) -> bool {
         !matches!(self.phase, TaskPhase::Ended | TaskPhase::FailingOver)
     }
@@ -91,11 +90,11 @@ impl SimTask {
     }
 }
 
-/// All tasks, with an index for the checks of acquire and start.
+/// Tasks, with an index for the checks of acquire and start.
 #[derive(Default)]
 pub(in crate::sandbox) struct Tasks {
     all: BTreeMap<String, SimTask>,
-    /// `cname` and first `uid` of running tasks: unique.
+    /// `cname` and first uid of each, which are unique.
     unfinished: HashSet<(String, String)>,
 }
 
@@ -108,7 +107,7 @@ impl Tasks {
         self.all.get_mut(sid)
     }
 
-    /// All tasks, including ended ones.
+    /// Includes ended ones.
     pub(in crate::sandbox) fn values(&self) -> impl Iterator<Item = &SimTask> {
         self.all.values()
     }
@@ -117,7 +116,6 @@ impl Tasks {
         self.unfinished.len()
     }
 
-    /// Whether a running task has this `cname` and first `uid`.
     pub(in crate::sandbox) fn conflicts(&self, cname: &str, uid: &str) -> bool {
         self.unfinished
             .contains(&(cname.to_owned(), uid.to_owned()))
@@ -129,7 +127,6 @@ impl Tasks {
         self.all.insert(task.sid.clone(), task);
     }
 
-    /// Ends a task that has not ended.
     pub(in crate::sandbox) fn end(&mut self, sid: &str) -> Option<&mut SimTask> {
         let task = self
             .all
@@ -165,7 +162,7 @@ impl WorldState {
         self.agora_notice(3, event, payload);
     }
 
-    /// Sets the state of the push and sends event 100 if it changed.
+    /// Sends event 100 if the state of the push changes.
     pub(in crate::sandbox) fn set_output(&mut self, sid: &str, output: PushState) {
         let Some(task) = self.tasks.get_mut(sid) else {
             return;
@@ -183,7 +180,7 @@ impl WorldState {
         );
     }
 
-    /// Ends a task with the `code` of event 71.
+    /// `code`: of event 71.
     pub(in crate::sandbox) fn end_task(
         &mut self,
         world: &World,

@@ -1,4 +1,4 @@
-//! How the API and the webhook describe a video (`cloudflare-stream.md §4`).
+//! A video as calls and the webhook represent it (`cloudflare-stream.md §4`).
 
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use super::World;
 use super::clock::stamp;
 use super::live_inputs::{SimVideo, SimVideoState};
 
-/// Bytes of a simulated second of video.
 const BYTES_PER_SECOND: u64 = 375_000;
 
 pub(in crate::sandbox) fn video_state(video: &SimVideo) -> &'static str {
@@ -28,7 +27,7 @@ pub(in crate::sandbox) fn video_name(video: &SimVideo) -> String {
     format!("{input} {}", video.created.format("%d %b %y %H:%M UTC"))
 }
 
-/// A video as calls and the webhook represent it. -1: not known yet.
+/// -1: not known yet.
 pub(in crate::sandbox) fn video_object(world: &World, video: &SimVideo) -> Value {
     let base = format!("{}/{}", world.named_customer_url(), video.uid);
     let ready = video.state == SimVideoState::Ready;
@@ -80,7 +79,7 @@ pub(in crate::sandbox) fn video_object(world: &World, video: &SimVideo) -> Value
 /// The shortest recording: one frame. None is empty (`cloudflare-stream.md §4.3`).
 const FRAME_MILLIS: u32 = 33;
 
-/// A video's length in seconds, rounded to milliseconds so that every poll reports the same number.
+/// Rounded to milliseconds, so that every poll reports the same number.
 pub(in crate::sandbox) fn duration_seconds_of(length: Duration) -> f64 {
     let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
     f64::from(millis.max(FRAME_MILLIS)) / 1000.0

@@ -1,4 +1,4 @@
-//! The vendors' webhooks: queued at once, delivered at least once, in any order (`cloudflare-stream.md §5`, `agora.md §6`).
+//! The vendors' webhooks: delivered at least once, in any order (`cloudflare-stream.md §5`, `agora.md §6`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(in crate::sandbox) struct AlertDestination {
 pub(in crate::sandbox) struct AlertPolicy {
     pub(in crate::sandbox) id: String,
     pub(in crate::sandbox) enabled: bool,
-    /// Live inputs it applies to; empty: all.
+    /// Live inputs; empty: all.
     pub(in crate::sandbox) input_ids: Vec<String>,
     pub(in crate::sandbox) destinations: Vec<String>,
     pub(in crate::sandbox) body: Value,
@@ -41,7 +41,7 @@ pub(in crate::sandbox) struct OutgoingWebhook {
 
 #[derive(Clone)]
 enum Signer {
-    /// `cf-webhook-auth` with this secret; `None`: the run's own; empty: no header.
+    /// `cf-webhook-auth`. `None`: the credentials' secret; empty: no header.
     Verbatim(Option<String>),
     Stream,
     Agora,
@@ -71,7 +71,7 @@ impl WorldState {
         });
     }
 
-    /// Queues a notification of Agora. `product`: 1 RTC, 3 Cloud Recording, 5 Media Push.
+    /// `product`: 1 RTC, 3 Cloud Recording, 5 Media Push.
     pub(in crate::sandbox) fn agora_notice(&mut self, product: u8, event: u16, payload: Value) {
         let Some(url) = self.webhooks.agora.clone() else {
             return;
@@ -88,7 +88,7 @@ impl WorldState {
     }
 }
 
-/// Sends the test message of a new alerting destination. Returns whether it was answered 2xx.
+/// Sends the test message of a new alerting destination.
 pub(in crate::sandbox) async fn is_taken_as_test(
     world: &World,
     url: String,
@@ -105,7 +105,7 @@ pub(in crate::sandbox) async fn is_taken_as_test(
     is_taken(world, &notice).await
 }
 
-/// Queues `live_input.connected`, `.disconnected` or `.errored` for the webhook and matching policies.
+/// `event`: `live_input.connected`, `.disconnected` or `.errored`.
 pub(in crate::sandbox) fn notify_live_input(state: &mut WorldState, uid: &str, event: &str) {
     let body = json!({
         "name": "Live Webhook",
@@ -137,7 +137,7 @@ pub(in crate::sandbox) fn notify_live_input(state: &mut WorldState, uid: &str, e
         .map(|destination| (destination.url.clone(), destination.secret.clone()))
         .collect();
     for (url, secret) in targets {
-        // Empty: no secret. `None` would send the run's own.
+        // `None` would send the credentials' secret.
         state.send(
             url,
             Signer::Verbatim(Some(secret.unwrap_or_default())),
@@ -146,7 +146,6 @@ pub(in crate::sandbox) fn notify_live_input(state: &mut WorldState, uid: &str, e
     }
 }
 
-/// Queues the Stream webhook of a ready video.
 pub(in crate::sandbox) fn notify_video(state: &mut WorldState, world: &World, uid: &str) {
     let Some(url) = state.webhooks.cloudflare_stream.clone() else {
         return;
@@ -160,7 +159,7 @@ pub(in crate::sandbox) fn notify_video(state: &mut WorldState, world: &World, ui
     }
 }
 
-/// Delivers a message until it is answered 2xx, with three retries.
+/// Retries three times until the answer is 2xx.
 pub(in crate::sandbox) async fn deliver(world: Arc<World>, notice: OutgoingWebhook) {
     world.clock.sleep(notice.delay).await;
     for _ in 0..notice.copies {

@@ -162,7 +162,6 @@ impl CloudflareProbe {
     }
 }
 
-/// A list that must contain only matching videos.
 fn judge_list(
     findings: &mut ProbeFindings,
     name: &'static str,
