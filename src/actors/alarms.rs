@@ -99,7 +99,6 @@ pub(super) async fn watch_own_forever(shared: Arc<Shared>) {
     }
 }
 
-/// Makes the stored alarms of a node match `causes`.
 async fn reconcile(shared: &Shared, node: &str, causes: &Causes) -> Result<(), StoreError> {
     let now = shared.clock.now();
     let mut raised = shared.store.alarms().await?;

@@ -124,7 +124,6 @@ impl NodeSession {
         self.stop_all_work(Duration::ZERO).await;
     }
 
-    /// Waits for in-flight calls, then frees all relays at once.
     pub(super) async fn leave(mut self) {
         if let Err(error) = self.shared.store.announce_leaving(self.epoch).await {
             tracing::warn!(%error, "cannot announce that this node leaves");

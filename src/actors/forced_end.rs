@@ -86,7 +86,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
     }
 }
 
-/// When the vendor's limit ends an egress with an unknown sid, which no call can stop.
+/// When the vendor ends an egress whose sid is unknown: no call can stop it.
 fn expires(
     cleanup: &Cleanup,
     max_recording_hours: u32,

@@ -175,7 +175,7 @@ impl NodeRunner {
         }
     }
 
-    /// Fences the previous process, and adopts every unfinished relay.
+    /// Fences the previous process.
     async fn take_over(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
         self.set_waiting_for("Unfinished relays are being loaded.");

@@ -53,8 +53,8 @@ impl Pollers {
         *number = number.saturating_add_signed(i32::from(by));
     }
 
-    /// The shortest intervals in seconds, live and urgent, at which all calls fit into `rate` a second. Urgent relays make `calls`
-    /// calls every `poll` and come first; live relays poll every `check`.
+    /// The shortest intervals in seconds, live and urgent, with which all calls fit into `rate` a second. Urgent relays come first,
+    /// with `calls` calls every `poll`; live relays poll every `check`.
     fn intervals(self, rate: f64, poll: Duration, calls: f64, check: Duration) -> (f64, f64) {
         let wanted = |count: u32, interval: Duration| f64::from(count) / interval.as_secs_f64();
         let urgent = wanted(self.urgent, poll) * calls;

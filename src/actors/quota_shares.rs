@@ -1,9 +1,9 @@
 //! Divides each vendor's quota among the nodes. Pure, except for `update`.
 //!
-//! The shares of all nodes, including nodes that just left, never add up to more than the quota. A node above its part first
-//! uses less, and lowers its stored share once its use fits; a node below its part takes what became free. The share of a node
-//! that left stays reserved until its last calls have arrived. For a quota with a long window, the node that takes it
-//! over first reads from the vendor what is left.
+//! The shares of all nodes never add up to more than the quota, even while a node joins or leaves. A node above its part first
+//! uses less, and lowers its stored share once its use fits; a node below its part takes what is free. The share of a node
+//! that left stays reserved until its last calls have arrived. For a quota with a long window, the node that takes it over
+//! first reads from the vendor what is left.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

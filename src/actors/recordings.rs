@@ -87,7 +87,7 @@ impl RecordingsPoller {
         let _ = self.shared.set((store, rand::random()));
     }
 
-    /// Ready recordings from the next poll, at most one per interval. `since`: when the relay was requested.
+    /// Ready recordings from the next poll. `since`: when the relay was requested.
     pub(super) async fn poll(&self, ingest: &str, since: DateTime<Utc>) -> PollResult {
         let (answer, found) = oneshot::channel();
         let start = {

@@ -37,7 +37,6 @@ struct Child {
     calls: VendorCalls,
     deaths: VecDeque<Instant>,
     restarts: u32,
-    /// Events that arrived while it had no actor.
     waiting: Vec<Deliver>,
 }
 

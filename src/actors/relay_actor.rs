@@ -39,7 +39,6 @@ pub(super) struct ActorArgs {
     pub(super) failure_reason: FailureReason,
     pub(super) last_error: Option<String>,
     pub(super) mode: StartMode,
-    /// The start request's span, if any.
     pub(super) parent: Span,
 }
 
@@ -125,7 +124,7 @@ impl RelayActor {
         tracing::error_span!(parent: parent.id(), "relay", relay_id = %spec.relay_id, channel_id = spec.channel_id)
     }
 
-    /// Stores the change, then acts on it. No other event is handled meanwhile.
+    /// No other event is handled until the change is stored.
     fn handle_event(&mut self, message: Deliver, ctx: &mut Context<Self>) {
         #[cfg(feature = "sandbox")]
         super::sabotage::before_event(&self.relay.durable().spec, &message.event);

@@ -36,7 +36,7 @@ pub enum Readiness {
     Draining,
 }
 
-/// The shared state.
+/// This process's shared state.
 pub struct Shared {
     pub(super) clock: ProcessClock,
     pub(super) store: Store,

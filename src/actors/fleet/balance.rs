@@ -9,7 +9,7 @@ use crate::store::Fleet;
 pub(super) const CLAIM: u64 = 1000;
 /// The most relays released in one round: the new owner must load and poll each.
 const RELEASE: u64 = 50;
-/// A node releases its excess once this is above this percentage of its share, and [`TOO_MANY`] relays more.
+/// A node releases its excess once that is above this percentage of its share plus [`TOO_MANY`].
 const TOO_MANY_PERCENT: u64 = 20;
 const TOO_MANY: u64 = 5;
 

@@ -86,8 +86,7 @@ impl NodeSession {
         });
     }
 
-    /// Adopts relays with this node's epoch but no actor (the answer to a claim or release was lost), and evicts other nodes'
-    /// relays.
+    /// Adopts relays with this node's epoch but no actor (a lost answer to a claim or release), and evicts other nodes' relays.
     pub(super) async fn reconcile(&mut self) -> Result<(), StoreError> {
         if self.reconciled_at.elapsed() < RECONCILE_EVERY || !self.releases.is_empty() {
             return Ok(());

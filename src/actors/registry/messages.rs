@@ -72,7 +72,7 @@ pub(in crate::actors) struct DeliverTo {
     pub(in crate::actors) message: Deliver,
 }
 
-/// An egress of the channel is down: the channel's next relay may start its own.
+/// The channel's next relay may start its egress.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct EgressDown {
@@ -89,7 +89,7 @@ pub(in crate::actors) struct DropAll;
 #[rtype(result = "Vec<(Uuid, VendorCalls)>")]
 pub(in crate::actors) struct HandOff(pub(in crate::actors) usize);
 
-/// Stops the actor of a relay that another process owns.
+/// Stops the actor of another process's relay.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct Evict(pub(in crate::actors) Uuid);

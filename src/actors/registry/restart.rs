@@ -25,7 +25,6 @@ const BACKOFF: Backoff = Backoff {
 };
 
 impl Registry {
-    /// Waits for the dead actor's calls, then reloads and restarts the relay.
     pub(super) fn restart(&mut self, relay_id: Uuid, reason: String, ctx: &mut Context<Self>) {
         let Some(child) = self.children.get_mut(&relay_id) else {
             return;

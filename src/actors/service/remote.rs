@@ -15,7 +15,7 @@ use crate::actors::requests::{StopAnswer, StopError};
 use crate::relay::{Durable, PageReport, Relay};
 use crate::store::{StoreError, StoredRelay};
 
-/// The owner usually acts within a second; after this the stop is answered as pending.
+/// After this a stop is answered as pending. Owners usually act within a second.
 const OWNER_ACTS_WITHIN: Duration = Duration::from_secs(2);
 const POLL_EVERY: Duration = Duration::from_millis(25);
 const NO_NODE: &str = "none";
@@ -44,7 +44,6 @@ fn page_status(durable: &Durable, attempt: u32) -> PageStatus {
 }
 
 impl RelayService {
-    /// Stores a stop request and waits briefly for the relay's owner.
     pub(super) async fn stop_remote(&self, relay_id: Uuid) -> Result<StopAnswer, StopError> {
         let (store, now) = (&self.shared.store, self.shared.clock.now());
         let accepted = store

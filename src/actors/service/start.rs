@@ -298,7 +298,7 @@ impl RelayService {
         let durable = match durable {
             None => return Ok(StartAnswer::Pending((*relay.borrow().durable).clone())),
             Some(Ok(durable)) => durable,
-            // The relay ended between two reads; its last snapshot counts.
+            // The relay ended between two reads.
             Some(Err(_)) => relay.borrow().durable.clone(),
         };
         let durable = (*durable).clone();

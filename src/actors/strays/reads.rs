@@ -11,11 +11,9 @@ use tokio::time::Instant;
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// The same if the ingest is not ours.
 const NOT_OURS_FOR: Duration = Duration::from_secs(3600);
-/// The most ingests remembered.
 const MOST: usize = 10_000;
 /// One in this many calls may read an unknown ingest.
 const PART: u32 = 40;
-/// The window of the budget.
 const WINDOW: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
