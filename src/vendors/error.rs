@@ -29,7 +29,7 @@ pub enum Done {
 pub struct VendorError {
     /// The vendor.
     pub vendor: Vendor,
-    /// The call, in the vendor's words: `live_inputs.create`.
+    /// For instance `live_inputs.create`.
     pub call: &'static str,
     /// The kind of failure.
     pub class: Class,

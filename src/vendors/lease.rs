@@ -100,7 +100,6 @@ struct Term {
 }
 
 impl Term {
-    /// `None` when the lease is too old for a call.
     fn allows(&self, timeout: Duration) -> Option<CallDeadline> {
         let passed = self.sent.passed();
         let end = self.length - MARGIN.min(self.length / MARGIN_PART);

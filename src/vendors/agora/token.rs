@@ -132,8 +132,7 @@ mod tests {
         .token(&CERTIFICATE.into())
         .unwrap();
         let ours = unpack(token.expose_secret());
-        // The vector of `agora.md §9.2`, from Agora's Python and Rust builders: the deflate streams differ, the
-        // content does not.
+        // `agora.md §9.2`: Agora's Python and Rust builders deflate the same content differently.
         for theirs in [
             "007eJxTYBBbsMMnKq7p9Hf/HcIX5kce9b518kCiQgSr5Zrp4X1Tu6UUGCzNDZwdjU1TUs0Mkk1MzExMk5ISUy0SjQxNDcwMk4yN3b8IMEQwMTAwMoAwBIL4CgzmKeZGxmamqUmWFsYmFqbGluapxqnGaZYpJmYGSSkpiVwMRhYWRsYmhkbmxgDCaiTj",
             "007eJwBigB1/yAAFqC4TFpegsv3T7gT0J9ZxUvaycBhIFgFOayXV46VixogADk3MENBMzVkZTYwYzQ0NjQ1YmJhZThhMjE1MDYxYjMzR/QQAFgCAAABAAAAAQABAAEAAQBYAgAAIAA3ZDcyMzY1ZWI5ODM0ODUzOTdlM2UzZjlkNDYwYmRkYQoAMjg4MjM0MTI3M8JqJOM=",

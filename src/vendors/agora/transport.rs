@@ -45,7 +45,6 @@ pub(super) struct Request<'a> {
     pub(super) path: String,
     pub(super) body: Option<String>,
     pub(super) repeat: Repeat,
-    /// Send an `X-Request-ID` (Media Push).
     pub(super) request_id: bool,
     /// Removed from errors.
     pub(super) secrets: Vec<&'a str>,

@@ -132,7 +132,7 @@ impl ApiClient {
         self.result_if(permit, call, |_| None).await
     }
 
-    /// Like [`Self::result`]. `flaw` says why a `result` does not prove that the call took effect.
+    /// `flaw` says why a `result` does not prove that the call took effect.
     pub(super) async fn result_if<T: DeserializeOwned>(
         &self,
         permit: PermitRequest,

@@ -1,5 +1,5 @@
-//! The public host that serves an account's broadcasts, `customer-<code>.cloudflarestream.com`: whether one is live
-//! or playable, and how many watch (`cloudflare-stream.md §3`). Needs no token and no API budget.
+//! The public host of an account's broadcasts, `customer-<code>.cloudflarestream.com` (`cloudflare-stream.md §3`). It
+//! needs no token and no API budget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,8 +110,7 @@ impl CustomerHost {
         self.configured.clone().or_else(learned)
     }
 
-    /// Why the configured host cannot be the account's. Hosts that are not Cloudflare's (a proxy, a simulated vendor)
-    /// are accepted.
+    /// Why the configured host, if it is Cloudflare's, cannot be the account's.
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {
         let configured = customer_host(self.configured.as_deref()?)?;
@@ -129,8 +128,7 @@ impl CustomerHost {
         }
     }
 
-    /// Learns the host from a playback URL or a stored base URL. Returns whether the URL is on a customer host;
-    /// others are ignored.
+    /// Learns the customer host from a URL on it; `false` for other URLs.
     pub fn learn(&self, url: &str) -> bool {
         let Some(base) = customer_host(url) else {
             return false;
@@ -277,7 +275,7 @@ fn undocumented(status: u16) -> Class {
     }
 }
 
-/// The JSON of a 200. No credentials were sent, so 401 and 403 are as undocumented as an empty answer.
+/// No credentials are sent, so 401 and 403 are as undocumented as an empty answer.
 fn json<T: serde::de::DeserializeOwned>(
     name: &'static str,
     answer: &RawResponse,

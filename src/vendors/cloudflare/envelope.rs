@@ -10,9 +10,8 @@ use crate::vendors::number::whole;
 use crate::vendors::redact::redact;
 use crate::vendors::{Class, Done, Vendor, VendorError};
 
-/// The longest excerpt of a body that is not JSON.
 const EXCERPT: usize = 80;
-/// The longest vendor text, so that `cf-ray` fits behind it.
+/// Leaves room for `cf-ray`.
 const TEXT: usize = 240;
 
 /// The call that an answer belongs to.

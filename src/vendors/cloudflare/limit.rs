@@ -8,8 +8,8 @@ const NOT_ENABLED: &[i64] = &[10002];
 /// error.
 const NOT_ALLOWED: &[i64] = &[10005];
 
-/// An entry of `errors` or `messages`. In a success, messages are not errors (a token's verification has a message
-/// 10000); in a refusal they may hold the reason.
+/// An entry of `errors` or `messages`. In a success, messages are not errors: a token's verification has a message
+/// 10000.
 #[derive(Debug, Clone)]
 pub(super) struct EnvelopeMessage {
     pub(super) code: Option<i64>,

@@ -1,4 +1,4 @@
-//! The live input: what we request, what is returned, and how they differ (`cloudflare-stream.md §2`).
+//! The live input: what we request, and what is returned (`cloudflare-stream.md §2`).
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,8 +20,8 @@ pub struct NewLiveInput {
     pub tag: String,
     /// `meta.name`, shown in the dashboard.
     pub name: String,
-    /// `recording.timeoutSeconds`, 1 to 86,400: how long the feed may be gone before its video is closed. The meaning
-    /// of 0 is not documented.
+    /// `recording.timeoutSeconds`, 1 to 86,400 (0 is not documented): the video is closed when the feed is gone this
+    /// long.
     pub timeout_seconds: u32,
     /// `deleteRecordingAfterDays`: 30 to 1,096, or never.
     pub delete_recording_after_days: Option<u16>,

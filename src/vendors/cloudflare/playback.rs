@@ -7,8 +7,7 @@ use url::{Host, Url};
 use super::api::is_id;
 use super::wire::lenient;
 
-/// The playback URLs of a video, or of a live input's current broadcast. A live input has them before any broadcast:
-/// they do not show that it is live.
+/// The playback URLs of a video, or of a live input, which has them before any broadcast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaybackUrls {
     /// The HLS manifest.
@@ -40,8 +39,7 @@ impl WireUrl {
 }
 
 impl PlaybackUrls {
-    /// The URLs on the customer host `base`: the answer's own if they are on it, else the template. URLs on other
-    /// hosts are ignored, since buyers are sent there.
+    /// URLs on other hosts than `base` are ignored: buyers are sent there.
     pub(super) fn read(wire: Option<&WirePlayback>, base: Option<&str>, uid: &str) -> Option<Self> {
         let base = base?;
         let hls = wire.and_then(|wire| on(base, wire.hls.as_deref()));
@@ -66,8 +64,7 @@ pub(super) fn on(base: &str, text: Option<&str>) -> Option<String> {
     path.starts_with('/').then(|| format!("{base}{path}"))
 }
 
-/// The customer host in a URL, if it is `https://customer-<code>.cloudflarestream.com` on the default port and
-/// without credentials. Other hosts are never trusted.
+/// Trusts only `https://customer-<code>.cloudflarestream.com`, on the default port and without credentials.
 pub(super) fn customer_host(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let plain = url.scheme() == "https"

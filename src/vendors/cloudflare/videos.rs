@@ -19,16 +19,13 @@ const LIST_LIMIT: usize = 1000;
 pub struct VideoPage {
     /// The videos in the answer.
     pub videos: Vec<Video>,
-    /// If older videos may be missing: the creation time of the oldest in the answer, else the end of the requested
-    /// range.
+    /// If older videos may be missing: the time before which they are listed.
     pub goes_on_before: Option<DateTime<Utc>>,
 }
 
 impl Cloudflare {
-    /// The videos of a live input, in no reliable order. A deleted live input is said to list none.
-    ///
-    /// # Errors
-    /// [`Class::NotFound`] if the live input is gone.
+    /// The videos of a live input, in no reliable order. After its deletion: [`Class::NotFound`], or none
+    /// (`cloudflare-stream.md §4.1`).
     pub async fn videos_of(
         &self,
         permit: PermitRequest,
@@ -53,8 +50,8 @@ impl Cloudflare {
         Ok(of_input(videos, uid))
     }
 
-    /// Lists all ready recordings of broadcasts created after a time, newest first (`cloudflare-stream.md §4.2`): one
-    /// poll for all relays. A full list continues before its oldest video.
+    /// Lists the ready recordings created after a time, newest first (`cloudflare-stream.md §4.2`): one poll for all
+    /// relays.
     pub async fn ready_live_recordings(
         &self,
         permit: PermitRequest,

@@ -38,7 +38,6 @@ impl Limiter {
         }
     }
 
-    /// Denies permits that cannot be had before `request.until`.
     pub(super) fn request(
         &mut self,
         request: PermitRequest,
@@ -66,7 +65,6 @@ impl Limiter {
         Ok(Admission::Waiting(id))
     }
 
-    /// Returns the waiters that were served.
     pub(super) fn serve(&mut self, now: Instant) -> Vec<WaiterId> {
         let mut served = Vec::new();
         while let Some((waiter, reserved)) = self.candidate(now) {

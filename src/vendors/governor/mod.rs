@@ -96,7 +96,6 @@ struct GovernorState {
     waiters: HashMap<WaiterId, Arc<Notify>>,
     /// The waiters at the head of their class, which watch the clock.
     heads: Vec<WaiterId>,
-    /// Whether all requests are denied.
     closed: bool,
 }
 

@@ -80,20 +80,16 @@ pub(super) struct SlidingWindow {
     quota: u32,
     share: f64,
     allowed: u32,
-    /// Whether a fifth is reserved for stops.
     reserves: bool,
     /// The most uses of this process in a window, if it shares the quota.
     own: Option<u32>,
     /// Whether the use by others and by earlier processes is known.
     known: bool,
-    /// Whether the vendor reports what is left.
     reports_quota: bool,
     /// Uses by the time they count from, oldest first.
     log: VecDeque<Use>,
-    /// Uses that left the window within [`KEEP_EXPIRED`].
     left: VecDeque<Use>,
     logged: Tally,
-    /// Permits whose calls are in flight.
     in_flight: Tally,
     paused_until: Option<Instant>,
 }
@@ -200,7 +196,6 @@ impl SlidingWindow {
         self.in_flight.take(pool, count);
     }
 
-    /// Ended calls count for a window from now.
     pub(super) fn done(&mut self, pool: Pool, count: u32, now: Instant) {
         self.advance(now);
         self.in_flight.take(pool, count);
@@ -307,7 +302,6 @@ impl SlidingWindow {
         }
     }
 
-    /// The reserve within a share: at least a fifth, rounded up, if the share is above 1.
     fn reserved_of_share(&self, own: u32) -> u32 {
         match own {
             0 | 1 => 0,
@@ -353,7 +347,6 @@ impl SlidingWindow {
     }
 }
 
-/// The whole permits in `share` of `quota`, at least one.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -137,8 +137,8 @@ impl CloudRecording {
     /// stopped, so it must be at least `max_recording_hours`.
     ///
     /// # Errors
-    /// [`Class::Quota`](crate::vendors::Class::Quota) at the account's limit of egresses. After any error, acquire
-    /// again.
+    /// [`Class::Quota`](crate::vendors::Class::Quota) at the account's limit of egresses. Acquire again after any
+    /// error.
     pub async fn acquire(
         &self,
         permit_request: PermitRequest,
@@ -169,9 +169,6 @@ impl CloudRecording {
     }
 
     /// Starts an egress (`agora.md §3.1`) with the permit that [`Self::acquire`] took.
-    ///
-    /// # Errors
-    /// After [`Done::Unknown`](crate::vendors::Done::Unknown), repeat the same request.
     pub async fn start(
         &self,
         permit_request: PermitRequest,
@@ -256,10 +253,7 @@ impl CloudRecording {
         Ok(RecordingUpdateAnswer::Updated)
     }
 
-    /// Stops an egress without waiting for its uploads (`agora.md §2.6`).
-    ///
-    /// # Errors
-    /// After [`Done::Unknown`](crate::vendors::Done::Unknown), stop again.
+    /// Stops an egress without waiting for its uploads (`agora.md §2.6`). Stop again after an error.
     pub async fn stop(
         &self,
         permit_request: PermitRequest,

@@ -5,8 +5,7 @@ use serde_json::Value;
 use super::super::answer::text;
 use crate::vendors::number::whole;
 
-/// The state of an egress. Only `output` shows whether it pushes: a task with a dead push keeps status 5
-/// (`agora.md §3.5`).
+/// Only `output` shows whether the egress pushes: a task with a dead push keeps status 5 (`agora.md §3.5`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingTaskStatus {
     /// `serverResponse.status`: 4 and 5 are started, 7 stopped, 8 exited, 20 exited abnormally (`agora.md §2.5`).

@@ -60,8 +60,8 @@ impl Converter {
         self.id.eq_ignore_ascii_case(id)
     }
 
-    /// Reads the answer to a create, or to a get of `asked_for`. Documents show it bare or wrapped in `converter`; a
-    /// get's has no id and mostly no state (`agora.md §4.5`).
+    /// Reads the answer to a create or a get, bare or wrapped in `converter`. A get's has no id and mostly no state
+    /// (`agora.md §4.5`).
     pub(super) fn read(body: &Value, asked_for: Option<&str>) -> Option<Self> {
         let converter = body.get("converter").unwrap_or(body);
         let shown = ["name", "rtmpUrl", "state"];
@@ -74,7 +74,7 @@ impl Converter {
         Some(Self::fields(converter, id, "name", "createTs", channel))
     }
 
-    /// Reads a list's member, whose fields have other names.
+    /// A list's fields have other names.
     fn member(member: &Value) -> Option<Self> {
         let channel = text(member.get("rtcChannel"));
         let id = text(member.get("converterId"))?;

@@ -101,9 +101,6 @@ impl MediaPush {
     }
 
     /// Creates a converter.
-    ///
-    /// # Errors
-    /// After [`Done::Unknown`], find out by its name.
     pub async fn create(
         &self,
         permit: PermitRequest,
@@ -221,7 +218,7 @@ impl MediaPush {
         result
     }
 
-    /// Destroys a converter, in the region of its creation. After an error, delete again.
+    /// Destroys a converter, in the region of its creation. Delete again after an error.
     pub async fn delete(
         &self,
         permit: PermitRequest,

@@ -183,8 +183,6 @@ fn is_stop(priority: Priority) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Whatever is requested, cancelled and delayed, no window at the vendor exceeds the limit, and only stops use
-    /// the reserve.
     #[test]
     fn no_window_of_the_vendors_ever_holds_more_than_allowed(
         quota in 3u32..20,
@@ -244,7 +242,6 @@ proptest! {
         }
     }
 
-    /// A waiter that waits long enough is served, by the times that `wake_at` returns.
     #[test]
     fn every_waiter_is_served(
         quota in 1u32..6,

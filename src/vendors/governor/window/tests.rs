@@ -11,7 +11,6 @@ fn hundred() -> SlidingWindow {
     SlidingWindow::new(100, LENGTH, 1.0, true)
 }
 
-/// Makes calls that are answered at once.
 fn spend(window: &mut SlidingWindow, pool: Pool, count: u32, now: Instant) {
     window.take(pool, count);
     window.done(pool, count, now);
