@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn no_retry_after_asks_for_less_than_a_second_or_more_than_five_minutes() {
+    fn a_retry_after_is_clamped_to_between_a_second_and_five_minutes() {
         let over = (chrono::Utc::now() - chrono::TimeDelta::days(9)).timestamp();
         for past in [
             "0",

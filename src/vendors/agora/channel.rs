@@ -66,20 +66,20 @@ fn hosts(body: &Value) -> Option<Hosts> {
         .find(|list| !list.is_null())
         .or_else(|| lists().next())?;
     let mut uids = Vec::new();
-    let mut is_whole = true;
+    let mut is_complete = true;
     for entry in list(entries)? {
         let entry = entry.get("uid").unwrap_or(entry);
         match entry {
             // A non-empty object or list of an unknown shape may name a user.
-            Value::Object(fields) => is_whole &= fields.is_empty(),
-            Value::Array(items) => is_whole &= items.is_empty(),
+            Value::Object(fields) => is_complete &= fields.is_empty(),
+            Value::Array(items) => is_complete &= items.is_empty(),
             // A value that is not a uid cannot be the seller.
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
                 uids.extend(whole(entry).and_then(|uid| u32::try_from(uid).ok()));
             }
         }
     }
-    Some(match is_whole {
+    Some(match is_complete {
         true => Hosts::Uids(uids),
         false => Hosts::Partly(uids),
     })

@@ -11,11 +11,11 @@ use super::AgoraSetupError;
 /// How long calls prefer a domain that answered instead of the first.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// `moved`: the preferred domain, and until when.
 #[derive(Debug)]
 pub(super) struct Domains {
     urls: Vec<String>,
-    moved: Mutex<Option<(usize, Instant)>>,
+    /// A place in `urls`, and until when it is tried first.
+    preferred: Mutex<Option<(usize, Instant)>>,
 }
 
 impl Domains {
@@ -38,7 +38,7 @@ impl Domains {
         }
         Ok(Self {
             urls: checked,
-            moved: Mutex::new(None),
+            preferred: Mutex::new(None),
         })
     }
 
@@ -51,8 +51,8 @@ impl Domains {
     }
 
     pub(super) fn prefer(&self, place: usize, now: Instant) {
-        let moved = (place != 0).then(|| (place, now + REMEMBERED));
-        *self.moved.lock() = moved;
+        let preferred = (place != 0).then(|| (place, now + REMEMBERED));
+        *self.preferred.lock() = preferred;
     }
 
     pub(super) fn after(&self, place: usize) -> usize {
@@ -64,11 +64,11 @@ impl Domains {
     }
 
     fn first(&self, now: Instant) -> usize {
-        let mut moved = self.moved.lock();
-        match *moved {
+        let mut preferred = self.preferred.lock();
+        match *preferred {
             Some((place, until)) if now < until => place,
             _ => {
-                *moved = None;
+                *preferred = None;
                 0
             }
         }

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_that_of_agoras_own_builders() {
+    fn the_token_has_the_content_of_agoras_own_builders() {
         let token = Subscriber {
             app_id: APP_ID,
             channel: CHANNEL,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn its_steps_are_those_of_the_document() {
+    fn the_signing_keys_are_those_of_the_document() {
         let issued = mac(&1_111_111_u32.to_le_bytes(), CERTIFICATE.as_bytes());
         assert_eq!(
             hex::encode(issued),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_no_format_can_hold_is_refused() {
+    fn a_channel_name_too_long_for_the_format_is_refused() {
         let long = "a".repeat(70_000);
         let subscriber = Subscriber {
             app_id: APP_ID,
@@ -184,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_token_says_what_was_asked_and_is_signed_by_the_certificate(
+        fn a_token_holds_what_was_asked_for_and_is_signed_by_the_certificate(
             channel in "[ -~]{1,64}",
             uid in 1_u32..,
             issued_at: u32,

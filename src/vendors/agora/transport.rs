@@ -333,11 +333,11 @@ impl ProductClient {
         let is_failure = reply.status != 206 || reply.is_backend_timeout();
         let failure = is_failure.then_some(refused.class);
         http::count(Vendor::Agora, request.call, failure);
-        let says_no = matches!(
+        let refuses_one_request = matches!(
             refused.class,
             Class::Rejected | Class::NotFound | Class::Conflict
         );
-        if says_no || reply.status == 206 {
+        if refuses_one_request || reply.status == 206 {
             if reply.is_own() {
                 self.transport.health.succeeded();
             }

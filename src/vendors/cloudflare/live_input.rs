@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_input_of_which_only_the_id_is_known_is_one() {
+    fn a_live_input_needs_only_an_id() {
         let wire: WireLiveInput = serde_json::from_value(json!({ "uid": "u" })).unwrap();
         let input = wire.read(None);
         assert!(input.rtmps.is_none() && input.playback.is_none());

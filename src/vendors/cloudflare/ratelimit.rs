@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_another_window_is_not_taken_for_ours() {
+    fn an_item_of_another_window_is_ignored_unless_it_is_exhausted() {
         let policy = "\"burst\";q=100;w=60, \"default\";q=1200;w=300";
         let limit = "\"burst\";r=0;t=12, \"default\";r=800;t=30";
         let limits = read(&headers(limit, Some(policy)));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_quota_stops_calls_for_five_minutes_at_most() {
+    fn an_exhausted_quota_stops_calls_for_five_minutes_at_most() {
         for (reset, seconds) in [("1790000000000", 300), ("86400", 300), ("0", 1), ("-5", 1)] {
             let limits = read(&headers(&format!("\"default\";r=0;t={reset}"), None));
             assert_eq!(
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_of_another_form_says_nothing() {
+    fn a_header_of_another_form_is_ignored() {
         for odd in [
             "",
             "50",

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_stand_for_unknown_are_not_taken_for_numbers() {
+    fn numbers_that_mean_unknown_read_as_none() {
         let video = read(json!({ "uid": "v", "duration": -1, "size": -1 }));
         assert_eq!((video.duration, video.size), (None, None));
         let video = read(json!({ "uid": "v", "duration": 7272, "size": 0 }));

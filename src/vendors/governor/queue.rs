@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn one_priority_is_served_in_the_order_of_asking() {
+    fn one_priority_is_served_first_in_first_out() {
         let now = Instant::now();
         let mut queue = WaitQueue::default();
         for id in [3, 5, 9] {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_of_minutes_weighs_as_much_as_a_start() {
+    fn after_minutes_of_waiting_a_class_weighs_as_much_as_a_start() {
         let now = Instant::now();
         let later = now + 3 * AGEING;
         let mut queue = WaitQueue::default();

@@ -14,7 +14,7 @@ fn seconds(seconds: u64) -> Duration {
 const START: Priority = Priority::Start;
 
 #[tokio::test(start_paused = true)]
-async fn a_per_second_governor_never_gives_more_in_any_second() {
+async fn a_per_second_governor_grants_no_more_than_its_quota_in_any_second() {
     let governor = Governor::per_second("test", 10);
     let begin = Instant::now();
     let mut given = Vec::new();
@@ -75,7 +75,7 @@ async fn a_request_whose_deadline_passes_in_the_queue_is_denied_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_waiter_gives_its_place_back() {
+async fn a_dropped_waiter_leaves_the_queue() {
     let governor = Governor::per_second("test", 1);
     governor
         .permits(within(START, seconds(0)), 1)

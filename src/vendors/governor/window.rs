@@ -88,7 +88,7 @@ pub(super) struct SlidingWindow {
     reports_quota: bool,
     /// Uses by the time they count from, oldest first.
     log: VecDeque<Use>,
-    left: VecDeque<Use>,
+    expired: VecDeque<Use>,
     logged: Tally,
     in_flight: Tally,
     paused_until: Option<Instant>,
@@ -108,7 +108,7 @@ impl SlidingWindow {
             known,
             reports_quota: !known,
             log: VecDeque::new(),
-            left: VecDeque::new(),
+            expired: VecDeque::new(),
             logged: Tally::default(),
             in_flight: Tally::default(),
             paused_until: None,
@@ -229,7 +229,7 @@ impl SlidingWindow {
             let used_at_vendor = quota.saturating_sub(report.remaining);
             // The vendor's count may include uses that left our window since `sent`.
             let expired = self
-                .left
+                .expired
                 .iter()
                 .filter(|used| used.at + self.length > sent)
                 .fold(0u32, |sum, used| sum.saturating_add(used.count));
@@ -336,13 +336,13 @@ impl SlidingWindow {
                 break;
             }
             self.logged.take(used.pool, used.count);
-            self.left.push_back(used);
+            self.expired.push_back(used);
         }
-        while let Some(used) = self.left.front() {
+        while let Some(used) = self.expired.front() {
             if used.at + self.length + KEEP_EXPIRED > now {
                 break;
             }
-            self.left.pop_front();
+            self.expired.pop_front();
         }
     }
 }

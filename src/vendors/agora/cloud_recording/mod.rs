@@ -4,7 +4,7 @@
 //! start again finds the task (`agora.md §8.4`).
 
 mod body;
-mod prepaid;
+mod start_permits;
 mod status;
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use prepaid::Prepaid;
+use start_permits::StartPermits;
 pub use status::{OutputStatus, RecordingTaskStatus};
 
 use super::answer::{self, Reply};
@@ -30,7 +30,7 @@ pub struct CloudRecording {
     client: ProductClient,
     base: Arc<str>,
     settings: Arc<config::CloudRecordingSettings>,
-    prepaid: Prepaid,
+    start_permits: StartPermits,
 }
 
 /// A start. A repeat must send the same bytes.
@@ -128,7 +128,7 @@ impl CloudRecording {
             client,
             base: format!("/v1/apps/{app_id}/cloud_recording").into(),
             settings: Arc::new(settings.cloud_recording.clone()),
-            prepaid: Prepaid::default(),
+            start_permits: StartPermits::default(),
         }
     }
 
@@ -154,7 +154,7 @@ impl CloudRecording {
             Vec::new(),
         )?;
         let mut permit = self.client.permits(permit_request, 2, request.call).await?;
-        let of_start = permit.split();
+        let start_permit = permit.split();
         let reply = self
             .client
             .exchange_with(permit, permit_request, &request)
@@ -164,7 +164,7 @@ impl CloudRecording {
             "an acquire was answered without a resourceId",
             |body| answer::text(body.get("resourceId")),
         )?;
-        self.prepaid.keep(&resource_id, of_start);
+        self.start_permits.keep(&resource_id, start_permit);
         Ok(resource_id)
     }
 
@@ -188,7 +188,7 @@ impl CloudRecording {
                 query(start.page_url.expose_secret()),
             ],
         )?;
-        let permit = match self.prepaid.take(&start.resource_id) {
+        let permit = match self.start_permits.take(&start.resource_id) {
             Some(permit) => permit,
             None => self.client.permits(permit_request, 1, request.call).await?,
         };

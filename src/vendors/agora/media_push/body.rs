@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cloudflare_would_refuse_is_brought_into_its_limits() {
+    fn settings_that_cloudflare_would_refuse_are_clamped() {
         let small = config::MediaPushVideoSettings {
             width: 640,
             height: 360,

@@ -65,8 +65,8 @@ impl Converter {
     pub(super) fn read(body: &Value, asked_for: Option<&str>) -> Option<Self> {
         let converter = body.get("converter").unwrap_or(body);
         let shown = ["name", "rtmpUrl", "state"];
-        let is_one = shown.iter().any(|key| text(converter.get(key)).is_some());
-        let known = asked_for.filter(|_| is_one);
+        let is_converter = shown.iter().any(|key| text(converter.get(key)).is_some());
+        let known = asked_for.filter(|_| is_converter);
         let id = text(converter.get("id")).or_else(|| known.map(str::to_owned))?;
         let channel = ["transcodeOptions", "rawOptions"]
             .iter()

@@ -208,9 +208,9 @@ impl MediaPush {
         let path = format!("/v1/projects/{}/rtmp-converters", self.app_id);
         let request = read("rtmp_converters.list", path);
         let reply = self.client.exchange(permit, &request).await?;
-        let is_believed =
+        let proves_credentials =
             reply.is_success() || (matches!(reply.status, 403 | 404) && reply.is_own());
-        let result = match is_believed {
+        let result = match proves_credentials {
             true => Ok(()),
             false => Err(reply.refused()),
         };

@@ -153,14 +153,14 @@ fn a_withdrawn_waiter_returns_its_permits() {
 
 #[derive(Debug, Clone)]
 enum Event {
-    Time(u64),
-    Ask(Priority, u32, u64),
+    Advance(u64),
+    Request(Priority, u32, u64),
     /// A call is answered, having arrived at this percentage of its flight.
-    Home(prop::sample::Index, u64),
-    Gone(prop::sample::Index),
+    Answer(prop::sample::Index, u64),
+    Withdraw(prop::sample::Index),
 }
 
-fn events() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = Event> {
     let priority = prop_oneof![
         Just(Priority::Stop),
         Just(Priority::Start),
@@ -169,10 +169,10 @@ fn events() -> impl Strategy<Value = Event> {
         Just(Priority::Janitor),
     ];
     prop_oneof![
-        3 => (0u64..400).prop_map(Event::Time),
-        4 => (priority, 1u32..=2, 0u64..5000).prop_map(|(p, n, until)| Event::Ask(p, n, until)),
-        3 => (any::<prop::sample::Index>(), 0u64..=100).prop_map(|(i, at)| Event::Home(i, at)),
-        1 => any::<prop::sample::Index>().prop_map(Event::Gone),
+        3 => (0u64..400).prop_map(Event::Advance),
+        4 => (priority, 1u32..=2, 0u64..5000).prop_map(|(p, n, until)| Event::Request(p, n, until)),
+        3 => (any::<prop::sample::Index>(), 0u64..=100).prop_map(|(i, at)| Event::Answer(i, at)),
+        1 => any::<prop::sample::Index>().prop_map(Event::Withdraw),
     ]
 }
 
@@ -184,9 +184,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn no_window_of_the_vendors_ever_holds_more_than_allowed(
+    fn no_window_at_the_vendor_exceeds_the_limit_and_only_stops_use_the_reserve(
         quota in 3u32..20,
-        story in prop::collection::vec(events(), 1..300),
+        events in prop::collection::vec(event(), 1..300),
     ) {
         let length = Duration::from_secs(1);
         let mut limiter = limiter(quota, length);
@@ -194,10 +194,10 @@ proptest! {
         let mut waiting: Vec<Waiter> = Vec::new();
         let mut in_flight: Vec<(Priority, u32, Instant)> = Vec::new();
         let mut arrived: Vec<(Instant, u32, bool)> = Vec::new();
-        for event in story {
+        for event in events {
             match event {
-                Event::Time(millis) => now += Duration::from_millis(millis),
-                Event::Ask(priority, permits, patience) => {
+                Event::Advance(millis) => now += Duration::from_millis(millis),
+                Event::Request(priority, permits, patience) => {
                     let until = now + Duration::from_millis(patience);
                     match limiter.request(request(priority, until), permits, now) {
                         Ok(Admission::Granted) => in_flight.push((priority, permits, now)),
@@ -207,13 +207,13 @@ proptest! {
                         Err(denied) => prop_assert!(now + denied.retry_after > until || patience == 0),
                     }
                 }
-                Event::Home(index, part) => if !in_flight.is_empty() {
+                Event::Answer(index, part) => if !in_flight.is_empty() {
                     let (priority, permits, sent) = in_flight.swap_remove(index.index(in_flight.len()));
                     let at = sent + (now - sent) * u32::try_from(part).unwrap() / 100;
                     arrived.push((at, permits, is_stop(priority)));
                     limiter.answered(priority, permits, sent, now, None);
                 },
-                Event::Gone(index) => if !waiting.is_empty() {
+                Event::Withdraw(index) => if !waiting.is_empty() {
                     let waiter = waiting.swap_remove(index.index(waiting.len()));
                     limiter.withdraw(waiter.priority, waiter.id);
                 },

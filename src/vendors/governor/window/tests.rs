@@ -24,7 +24,7 @@ fn report(remaining: u32) -> Option<QuotaReport> {
 }
 
 #[test]
-fn a_share_is_rounded_down_and_never_nothing() {
+fn a_share_is_rounded_down_but_is_at_least_one() {
     assert_eq!(part(1200, 0.8), 960);
     assert_eq!(part(100, 0.29), 29);
     assert_eq!(part(10, 0.55), 5);
@@ -47,7 +47,7 @@ fn a_fifth_is_kept_for_stops() {
 }
 
 #[test]
-fn stops_beyond_their_fifth_are_paid_from_the_rest() {
+fn stops_beyond_their_fifth_use_the_rest() {
     let now = Instant::now();
     let mut window = hundred();
     spend(&mut window, Pool::Stop, 20, now);
@@ -71,7 +71,7 @@ fn a_call_counts_until_a_whole_window_after_its_answer() {
 }
 
 #[test]
-fn a_permit_given_back_was_never_used() {
+fn a_returned_permit_counts_no_longer() {
     let now = Instant::now();
     let mut window = hundred();
     window.take(Pool::Rest, 80);
@@ -81,7 +81,7 @@ fn a_permit_given_back_was_never_used() {
 }
 
 #[test]
-fn more_than_a_pool_holds_counts_in_the_windows_that_follow() {
+fn a_request_above_the_capacity_counts_in_the_following_windows_too() {
     let now = Instant::now();
     let mut window = SlidingWindow::new(1, seconds(1), 1.0, true);
     assert!(window.fits(Pool::Rest, 2, now));
@@ -106,7 +106,7 @@ fn no_permit_is_granted_during_a_pause_and_a_shorter_one_does_not_end_it() {
 }
 
 #[test]
-fn the_earliest_time_is_that_of_the_use_that_must_leave_first() {
+fn the_earliest_time_is_when_enough_uses_have_left_the_window() {
     let now = Instant::now();
     let mut window = hundred();
     spend(&mut window, Pool::Rest, 50, now);
@@ -126,7 +126,7 @@ fn the_earliest_time_is_that_of_the_use_that_must_leave_first() {
 }
 
 #[test]
-fn a_new_process_lets_one_call_go_alone_until_its_answer_tells_what_was_used() {
+fn a_new_process_makes_one_call_alone_until_its_answer_tells_what_was_used() {
     let now = Instant::now();
     let mut window = SlidingWindow::new(1200, LENGTH, 0.8, false);
     assert!(window.fits(Pool::Rest, 1, now));
@@ -143,7 +143,7 @@ fn a_new_process_lets_one_call_go_alone_until_its_answer_tells_what_was_used() {
 }
 
 #[test]
-fn the_first_call_was_lost_so_the_next_goes_alone_too() {
+fn after_a_lost_first_call_the_next_goes_alone_too() {
     let now = Instant::now();
     let mut window = SlidingWindow::new(1200, LENGTH, 0.8, false);
     window.take(Pool::Rest, 1);
@@ -164,7 +164,7 @@ fn an_answer_without_the_header_frees_the_whole_budget() {
 }
 
 #[test]
-fn the_header_wins_when_it_is_lower_and_only_then() {
+fn a_report_counts_only_if_it_leaves_less_than_we_know_of() {
     let now = Instant::now();
     let mut window = hundred();
     spend(&mut window, Pool::Rest, 40, now);
@@ -175,7 +175,7 @@ fn the_header_wins_when_it_is_lower_and_only_then() {
 }
 
 #[test]
-fn calls_that_left_the_window_while_an_answer_was_on_its_way_are_not_taken_for_anothers() {
+fn calls_that_left_the_window_before_an_answer_arrived_are_not_counted_as_others() {
     let start = Instant::now();
     let mut window = hundred();
     spend(&mut window, Pool::Rest, 40, start);
@@ -206,7 +206,7 @@ fn a_quota_the_vendor_names_lowers_ours_but_does_not_raise_it() {
 }
 
 #[test]
-fn a_vendor_that_has_more_left_than_our_quota_says_nothing_was_used() {
+fn more_left_than_our_quota_means_that_nothing_was_used() {
     let now = Instant::now();
     let mut window = hundred();
     window.observe(now, now, report(4000));
@@ -214,7 +214,7 @@ fn a_vendor_that_has_more_left_than_our_quota_says_nothing_was_used() {
 }
 
 #[test]
-fn a_share_bounds_what_is_used_here_and_keeps_a_fifth_of_itself_for_stops() {
+fn a_share_limits_this_process_and_reserves_a_fifth_of_itself_for_stops() {
     let now = Instant::now();
     let mut window = SlidingWindow::new(100, LENGTH, 1.0, true);
     window.set_own(10);
@@ -231,7 +231,7 @@ fn a_share_bounds_what_is_used_here_and_keeps_a_fifth_of_itself_for_stops() {
 }
 
 #[test]
-fn what_others_use_is_not_taken_from_a_share_but_from_all() {
+fn use_by_others_counts_against_the_quota_and_not_against_a_share() {
     let now = Instant::now();
     let mut window = SlidingWindow::new(100, LENGTH, 1.0, true);
     window.set_own(50);
@@ -276,7 +276,7 @@ fn a_share_that_grew_is_used_once_the_vendor_has_reported_what_is_left() {
 }
 
 #[test]
-fn without_a_share_nothing_is_served_and_no_time_is_named() {
+fn with_a_share_of_zero_nothing_is_served_and_no_time_is_named() {
     let now = Instant::now();
     let mut window = SlidingWindow::new(100, LENGTH, 1.0, true);
     window.set_own(0);

@@ -12,15 +12,15 @@ use crate::vendors::governor::Permit;
 const KEPT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Prepaid(Arc<Mutex<HashMap<String, Permit>>>);
+pub(super) struct StartPermits(Arc<Mutex<HashMap<String, Permit>>>);
 
-impl Prepaid {
+impl StartPermits {
     pub(super) fn keep(&self, resource_id: &str, permit: Permit) {
         self.0.lock().insert(resource_id.to_owned(), permit);
-        let (prepaid, resource_id) = (self.clone(), resource_id.to_owned());
+        let (permits, resource_id) = (self.clone(), resource_id.to_owned());
         tokio::spawn(async move {
             tokio::time::sleep(KEPT).await;
-            prepaid.take(&resource_id);
+            permits.take(&resource_id);
         });
     }
 
