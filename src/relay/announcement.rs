@@ -4,32 +4,29 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
 )]
+#[allow(missing_docs, reason = "the phases document the rest")]
 pub enum Announcement {
     /// The channel's slot is taken.
     #[strum(serialize = "relay.starting")]
     Starting,
-    /// Buyers can watch.
     #[strum(serialize = "relay.live")]
     Live,
-    /// The feed is gone or the seller is away.
     #[strum(serialize = "relay.interrupted")]
     Interrupted,
-    /// Feed and seller are back.
     #[strum(serialize = "relay.resumed")]
     Resumed,
-    /// Ended as intended.
+    /// The relay is ending as intended.
     #[strum(serialize = "relay.stopped")]
     Stopped,
-    /// Failed.
+    /// The relay is ending because something failed.
     #[strum(serialize = "relay.failed")]
     Failed,
     /// A recording can be played.
     #[strum(serialize = "recording.ready")]
     RecordingReady,
-    /// No recording was found.
     #[strum(serialize = "recording.missing")]
     RecordingMissing,
-    /// Finished.
+    /// Nothing is left to do.
     #[strum(serialize = "relay.ended")]
     Ended,
 }

@@ -17,75 +17,54 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "the names suffice")]
 pub enum Cleanup {
     /// Stop this egress. A 404 is checked again: Agora may be moving the task (`agora.md §8.1`).
     StopEgress {
-        /// Its resource.
         resource_id: String,
         /// Resources it may run on instead: a start on each is in doubt.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         other_resources: Vec<String>,
-        /// Its session.
         sid: String,
-        /// Its label.
         cname: String,
-        /// Its uid.
         uid: u32,
     },
     /// Stop an egress of unknown session, once a notification names it. It ends at `maxRecordingHour` anyway.
     UnknownEgress {
-        /// Its last resource.
         resource_id: String,
-        /// Resources it may run on instead: a start on each is in doubt.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         other_resources: Vec<String>,
-        /// Its label.
         cname: String,
-        /// Its uid.
         uid: u32,
     },
-    /// Delete this converter.
     DeleteConverter {
-        /// Its id.
         converter_id: String,
-        /// Its region.
         region: String,
     },
     /// Find a converter by its tag and delete it.
     FindConverter {
-        /// Its tag.
         name: String,
-        /// Its region.
         region: String,
     },
     /// Find an ingest by its tag and delete it.
     FindIngest {
-        /// Its tag.
         tag: String,
     },
-    /// Disable this ingest.
     DisableIngest {
-        /// Its uid.
         uid: String,
     },
     /// Disable this ingest, which something published into after its relay ended.
     DisableStray {
-        /// Its uid.
         uid: String,
     },
-    /// Delete this ingest.
     DeleteIngest {
-        /// Its uid.
         uid: String,
     },
-    /// Delete this recording.
     DeleteRecording {
-        /// Its uid.
         uid: String,
     },
     /// Search again for recordings.
     FindRecordings {
-        /// Their ingest.
         ingest: String,
     },
 }

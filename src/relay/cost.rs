@@ -35,6 +35,7 @@ pub enum Source {
 
 /// A row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Cost {
     /// Rounded up.
     pub duration_seconds: u64,
@@ -46,7 +47,6 @@ pub struct Cost {
     pub cost_micros: u64,
     /// Egress in millionths of a dollar.
     pub agora_cost_micros: u64,
-    /// Source of the duration.
     pub source: Source,
 }
 

@@ -19,44 +19,35 @@ use super::state::{
 #[serde(tag = "fact", rename_all = "snake_case")]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "the names suffice")]
 pub enum Fact {
     /// Always the first fact, and only the first.
     Requested {
-        /// Its rules.
         spec: Box<Spec>,
     },
     /// A creation is issued.
     IngestRequested {
-        /// Part of its tag.
         attempt: u32,
     },
-    /// The ingest exists.
     IngestReady {
-        /// The platform's uid.
         uid: String,
-        /// HLS playback URL.
         hls_url: String,
-        /// DASH playback URL.
         dash_url: String,
-        /// Settings that the platform changed.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         echo_differs: Vec<String>,
     },
     /// A start is issued.
     EgressStarting {
-        /// Counts the egresses, from 1.
         attempt: u32,
-        /// Cloud Recording: its resource.
+        /// Cloud Recording only.
         resource_id: Option<String>,
-        /// Cloud Recording: when that was acquired.
+        /// Cloud Recording only.
         acquired_at: Option<DateTime<Utc>>,
     },
-    /// The same egress (same cname and uid) is started on a new resource: this finds out about a start in doubt after
-    /// the old resource expired.
+    /// The egress, under the same cname and uid, is started on a new resource. That settles a start in doubt whose
+    /// resource expired.
     EgressReacquired {
-        /// The new resource.
         resource_id: String,
-        /// When it was acquired.
         acquired_at: DateTime<Utc>,
         /// Whether the start on the previous resource is in doubt.
         #[serde(default)]
@@ -66,24 +57,21 @@ pub enum Fact {
     EgressElsewhere,
     /// The egress runs.
     EgressAccepted {
-        /// Cloud Recording: its session, if named.
+        /// Cloud Recording only, if named.
         sid: Option<String>,
-        /// Media Push: its id.
+        /// Media Push only.
         converter_id: Option<String>,
     },
     /// A notification named the session of an egress whose start got no answer.
     EgressDiscovered {
-        /// Its session.
         sid: String,
     },
     /// A hint led to a poll. Changes no state.
     Notified {
-        /// The hint.
         hint: Hint,
     },
     /// The egress is stopped so that another can replace it.
     EgressRetiring,
-    /// The egress is gone.
     EgressGone {
         /// How that is known.
         proof: String,
@@ -94,54 +82,40 @@ pub enum Fact {
     KeysRotated,
     /// Buyers can watch.
     Live,
-    /// A recording was first seen.
     RecordingSeen {
-        /// Its uid.
         uid: String,
     },
-    /// The feed is gone.
     FeedLost {
         /// The first bad reading.
         since: DateTime<Utc>,
     },
-    /// The feed is back.
     FeedRestored,
-    /// The seller is away.
     SellerAway {
-        /// The first such reading.
+        /// The first `Absent` reading.
         since: DateTime<Utc>,
     },
-    /// The seller is back.
     SellerBack,
     /// The outcome is decided.
     Ending {
-        /// The outcome.
         outcome: Box<Outcome>,
     },
-    /// The ingest is disabled.
     IngestDisabled,
-    /// The ingest is gone.
     IngestGone,
-    /// The relay goes on without an answer.
+    /// The relay goes on and leaves this to a cleanup job.
     CleanupAdded {
-        /// What is left to do.
         cleanup_job: Box<CleanupJob>,
     },
-    /// Egress and ingest are down, or left to cleanup jobs.
     TakenDown,
     /// The first answer to a poll for recordings.
     RecordingsAnswered,
     /// A recording was found or changed.
     Recording {
-        /// Its new state.
         recording: Box<Recording>,
     },
-    /// The search for recordings is over.
     RecordingsSettled {
         /// Whether a recording was expected and not found.
         missing: bool,
     },
-    /// The relay is finished.
     Ended {
         /// `None` if it never went live and left no recording.
         cost: Option<Cost>,
@@ -150,9 +124,6 @@ pub enum Fact {
 
 impl Durable {
     /// Applies a fact and returns the message it causes.
-    ///
-    /// # Errors
-    /// [`IllegalTransition`] if the fact cannot follow on this state: a bug in the core.
     pub fn apply(
         &mut self,
         fact: &Fact,
@@ -315,7 +286,7 @@ impl Durable {
             Fact::TakenDown => self.phase = self.phase.after(Move::TakenDown)?,
             Fact::RecordingsAnswered => self.recordings_answered_at = Some(at),
             Fact::Recording { recording } => {
-                // Otherwise it is deleted, and not announced.
+                // Without `enable_recording` it is deleted, and not announced.
                 let ready = recording.state == RecordingState::Ready && self.spec.enable_recording;
                 match self
                     .recordings
@@ -354,9 +325,6 @@ impl Durable {
     }
 
     /// Replays a journal. `None` if it does not begin with [`Fact::Requested`].
-    ///
-    /// # Errors
-    /// [`IllegalTransition`] if a fact cannot follow on those before it.
     pub fn replay<'a>(
         journal: impl IntoIterator<Item = (DateTime<Utc>, &'a Fact)>,
     ) -> Result<Option<Self>, IllegalTransition> {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "the names suffice")]
 pub enum Class {
-    /// Credentials refused.
     Unauthorized,
     /// Invalid: a repeat will be refused too.
     Rejected,
@@ -25,7 +25,6 @@ pub enum Class {
     Quota,
     /// Unreachable, or 5xx.
     Unavailable,
-    /// No answer in time.
     Timeout,
     /// The answer contradicts the vendor's documents.
     Unexpected,
@@ -46,21 +45,20 @@ impl Class {
 
 /// A failed vendor call. Contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Failure {
     /// `cloudflare` or `agora`.
     pub vendor: String,
     /// The vendor's name of the call.
     pub call: String,
-    /// Its class.
     pub class: Class,
     /// Whether the call may have been carried out.
     pub maybe_done: bool,
-    /// The HTTP status, if there was an answer.
+    /// If there was an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The vendor's message, with secrets removed.
     pub message: String,
-    /// How long the vendor asks to wait, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
@@ -103,10 +101,9 @@ impl Jitter {
 
 /// Waits that double from `first` to `cap`.
 #[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Backoff {
-    /// The wait after the first failure.
     pub first: Duration,
-    /// The longest wait.
     pub cap: Duration,
 }
 

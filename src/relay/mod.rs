@@ -332,7 +332,7 @@ impl Relay {
             }
             Call::PollHosts => self.volatile.hosts_poll.due = Some(now + self.hosts_interval()),
             Call::PollEgress(_) => {
-                self.volatile.egress_poll.due = Some(now + self.next_egress_poll())
+                self.volatile.egress_poll.due = Some(now + self.next_egress_interval())
             }
             Call::PollRecordings { .. } => {
                 self.volatile.recordings_poll.due =
@@ -347,10 +347,10 @@ impl Relay {
             | Call::DisableIngest { .. }
             | Call::DeleteIngest { .. } => {}
         }
-        self.volatile.numbers += 1;
+        self.volatile.last_number += 1;
         let id = ActionId {
             incarnation: self.volatile.incarnation,
-            number: self.volatile.numbers,
+            number: self.volatile.last_number,
         };
         self.volatile.lane_mut(lane).in_flight = Some((id, call.clone()));
         step.actions.push(Action { id, call });

@@ -19,42 +19,28 @@ use super::phase::Phase;
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "`sentence` documents the variants")]
 pub enum OutcomeCode {
-    /// Stopped by request after it was live.
     StoppedByRequest,
-    /// Stopped by request before it was live.
     Cancelled,
-    /// The seller was away for longer than the reconnect window.
     SellerLeft,
-    /// It reached the maximum duration.
     MaxDuration,
-    /// Not watchable before the live timeout.
     LiveTimeout,
-    /// The egress was lost and could not be replaced.
     #[serde(rename = "recorder_lost")]
     #[strum(serialize = "recorder_lost")]
     EgressLost,
-    /// The ingest does not exist any more.
     #[serde(rename = "live_input_gone")]
     #[strum(serialize = "live_input_gone")]
     IngestGone,
-    /// The platform refused the feed.
     #[serde(rename = "live_input_errored")]
     #[strum(serialize = "live_input_errored")]
     IngestErrored,
-    /// A vendor refused a request as invalid.
     VendorRejected,
-    /// A vendor refused the credentials.
     VendorUnauthorized,
-    /// A vendor's quota was used up.
     VendorQuota,
-    /// The rate budget was exhausted.
     VendorRateLimited,
-    /// A vendor was unreachable or failed.
     VendorUnavailable,
-    /// The egress was not accepted in time.
     ProvisioningTimeout,
-    /// A bug in relaykeeper.
     Internal,
 }
 
@@ -145,14 +131,13 @@ pub struct Outcome {
 
 /// The last readings before the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Detail {
     /// The last failed call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// The seller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seller: Option<String>,
-    /// The egress.
     #[serde(default, rename = "recorder", skip_serializing_if = "Option::is_none")]
     pub egress: Option<String>,
     /// The feed, or the platform's message about it.
@@ -193,7 +178,6 @@ impl Outcome {
         }
     }
 
-    /// The same evidence under another code.
     #[must_use]
     pub(super) fn with_code(self, code: OutcomeCode) -> Self {
         Self { code, ..self }

@@ -96,7 +96,7 @@ impl Relay {
         }
     }
 
-    pub(super) fn next_egress_poll(&mut self) -> Duration {
+    pub(super) fn next_egress_interval(&mut self) -> Duration {
         let early = AFTER_ACCEPTANCE.get(self.volatile.egress_polls).copied();
         self.volatile.egress_polls = self.volatile.egress_polls.saturating_add(1);
         let regular = self.egress_interval();
@@ -133,7 +133,7 @@ impl Relay {
         self.volatile.hosts_poll.due = Some(spread(hosts));
     }
 
-    /// Spreads the first polls after a recovery of perhaps thousands of relays over an interval in which all fit. A relay
+    /// Spreads the first polls after a recovery, perhaps of thousands of relays, over an interval in which all fit. One
     /// close to a deadline polls earlier.
     pub(super) fn spread_recovered(&mut self, now: DateTime<Utc>) {
         let jitter = self.volatile.jitter;

@@ -38,14 +38,12 @@ pub enum Phase {
 /// What moves a relay from one phase to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "the phases document the rest")]
 pub enum Move {
     /// The first egress was accepted.
     Accepted,
-    /// Buyers can watch.
     Playable,
-    /// The feed is gone or the seller is away.
     Interrupted,
-    /// Feed and seller are back.
     Resumed,
     /// The outcome was decided.
     Ending,
@@ -72,10 +70,9 @@ pub const TRANSITIONS: &[(Phase, Move, Phase)] = &[
 /// A transition that is not in [`TRANSITIONS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no transition from {from} by {by}")]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct IllegalTransition {
-    /// The phase before.
     pub from: Phase,
-    /// What happened.
     pub by: Move,
 }
 

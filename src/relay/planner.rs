@@ -31,10 +31,10 @@ impl Relay {
         let (call, not_before) = match lane {
             Lane::Ingest => self.next_ingest_call(now),
             Lane::Egress => self.next_egress_call(now),
-            Lane::FeedPoll => self.next_feed_call(now),
-            Lane::EgressPoll => self.next_health_call(),
-            Lane::HostsPoll => self.next_hosts_call(),
-            Lane::RecordingsPoll => self.next_recordings_call(),
+            Lane::FeedPoll => self.next_feed_poll(now),
+            Lane::EgressPoll => self.next_egress_poll(),
+            Lane::HostsPoll => self.next_hosts_poll(),
+            Lane::RecordingsPoll => self.next_recordings_poll(),
         }?;
         Some(NextCall {
             call,
@@ -194,14 +194,14 @@ impl Relay {
         }
     }
 
-    fn next_feed_call(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
+    fn next_feed_poll(&self, now: DateTime<Utc>) -> Option<(Call, Option<DateTime<Utc>>)> {
         let ingest = &self.durable.ingest;
         let ingest = ingest
             .uid
             .clone()
             .filter(|_| self.durable.phase.is_watched())?;
         let probe_manifest = self.durable.phase != Phase::Live;
-        // A manifest stays, frozen, when its feed is gone: it tells something only before the first picture.
+        // A manifest stays when its feed is gone: it tells something only before the relay was live.
         let manifest_first = self.durable.phase == Phase::AwaitingLive
             && self.is_eager(now)
             && self.volatile.last_poll_until.is_none();
@@ -215,7 +215,7 @@ impl Relay {
         ))
     }
 
-    fn next_health_call(&self) -> Option<(Call, Option<DateTime<Utc>>)> {
+    fn next_egress_poll(&self) -> Option<(Call, Option<DateTime<Utc>>)> {
         let running = self
             .durable
             .egress
@@ -227,7 +227,7 @@ impl Relay {
         Some((Call::PollEgress(egress), None))
     }
 
-    fn next_hosts_call(&self) -> Option<(Call, Option<DateTime<Utc>>)> {
+    fn next_hosts_poll(&self) -> Option<(Call, Option<DateTime<Utc>>)> {
         let watched = self.durable.phase.is_watched();
         watched.then(|| {
             (
@@ -237,7 +237,7 @@ impl Relay {
         })
     }
 
-    fn next_recordings_call(&self) -> Option<(Call, Option<DateTime<Utc>>)> {
+    fn next_recordings_poll(&self) -> Option<(Call, Option<DateTime<Utc>>)> {
         let durable = &self.durable;
         let wanted = durable.phase == Phase::Finalizing && !durable.recordings_settled;
         let ingest = durable.ingest.uid.clone().filter(|_| wanted)?;

@@ -7,10 +7,9 @@ use chrono::{DateTime, Utc};
 /// Whether the seller is in the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "the names suffice")]
 pub enum Presence {
-    /// In the channel.
     Present,
-    /// Not in the channel.
     Absent,
     /// No valid report: the feed alone decides.
     Unknown,
@@ -67,9 +66,9 @@ impl PresenceReports {
 
     /// The page's report decides while it is valid, then the hosts'.
     pub(super) fn now(&self, now: DateTime<Utc>) -> Presence {
-        let fresh = |word: Option<(DateTime<Utc>, bool)>, holds: Duration| {
-            word.filter(|(at, _)| {
-                now - *at < chrono::TimeDelta::from_std(holds).unwrap_or_default()
+        let fresh = |report: Option<(DateTime<Utc>, bool)>, valid_for: Duration| {
+            report.filter(|(at, _)| {
+                now - *at < chrono::TimeDelta::from_std(valid_for).unwrap_or_default()
             })
         };
         match fresh(self.page, PAGE_FRESH).or_else(|| fresh(self.hosts, self.hosts_fresh)) {

@@ -59,6 +59,7 @@ mod millis_list {
 /// What pushes the channel to the ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "backend", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names suffice")]
 pub enum Backend {
     /// A Cloud Recording task in web mode (`agora.md §3`).
     CloudRecording {
@@ -72,10 +73,7 @@ pub enum Backend {
         ready_at_first_frame: bool,
     },
     /// A Media Push converter (`agora.md §4`).
-    MediaPush {
-        /// Its region.
-        region: String,
-    },
+    MediaPush { region: String },
 }
 
 /// Timeouts and poll intervals.
@@ -118,10 +116,9 @@ pub struct Timing {
 
 /// The rules of a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Spec {
-    /// The relay's id.
     pub relay_id: Uuid,
-    /// Its namespace at the vendors.
     pub namespace: Namespace,
     /// The marketplace's channel.
     pub channel_id: i64,
@@ -135,14 +132,10 @@ pub struct Spec {
     pub delete_recording_after_days: Option<u16>,
     /// Whether the disabled ingest is kept.
     pub keep_ingest: bool,
-    /// What pushes the channel to the ingest.
     #[serde(flatten)]
     pub backend: Backend,
-    /// Timeouts and poll intervals.
     pub timing: Timing,
-    /// For the cost.
     pub prices: Prices,
-    /// When the start was accepted.
     pub requested_at: DateTime<Utc>,
     /// The first egress waits until then, or for the egress of the previous relay to be down.
     pub egress_not_before: Option<DateTime<Utc>>,

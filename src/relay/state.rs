@@ -26,18 +26,15 @@ pub enum IngestStage {
 
 /// The platform's ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Ingest {
-    /// Its progress.
     pub stage: IngestStage,
     /// Counts the creations, from 1.
     pub attempt: u32,
     /// When it was first requested.
     pub requested_at: Option<DateTime<Utc>>,
-    /// The platform's uid.
     pub uid: Option<String>,
-    /// HLS playback URL.
     pub hls_url: Option<String>,
-    /// DASH playback URL.
     pub dash_url: Option<String>,
     /// Settings that the platform changed. Raises an alarm.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -75,10 +72,10 @@ impl EgressStage {
 
 /// The Agora task that pushes the channel to the ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Egress {
     /// Counts the relay's egresses, from 1.
     pub attempt: u32,
-    /// Its progress.
     pub stage: EgressStage,
     /// Cloud Recording: its last resource.
     pub resource_id: Option<String>,
@@ -92,9 +89,8 @@ pub struct Egress {
     /// A notification named the session while several resources were possible: it may be an earlier start's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sid_is_guess: bool,
-    /// Media Push: the converter's id.
+    /// Media Push only.
     pub converter_id: Option<String>,
-    /// When its start was accepted.
     pub accepted_at: Option<DateTime<Utc>>,
 }
 
@@ -113,10 +109,9 @@ pub struct Egress {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "the names suffice")]
 pub enum RecordingState {
-    /// In progress.
     Processing,
-    /// Playable.
     Ready,
     /// The platform failed to make it.
     Failed,
@@ -126,18 +121,14 @@ pub enum RecordingState {
 
 /// A recording of this relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Recording {
-    /// The platform's uid.
     pub uid: String,
-    /// Its state.
     pub state: RecordingState,
-    /// Its duration in milliseconds, if known.
+    /// If known.
     pub duration_ms: Option<u64>,
-    /// HLS playback URL.
     pub hls_url: Option<String>,
-    /// DASH playback URL.
     pub dash_url: Option<String>,
-    /// Thumbnail URL.
     pub thumbnail_url: Option<String>,
 }
 
@@ -155,14 +146,11 @@ impl Recording {
 
 /// The state of a relay that survives a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Durable {
-    /// Its rules.
     pub spec: Spec,
-    /// Its phase.
     pub phase: Phase,
-    /// When the phase began.
     pub phase_since: DateTime<Utc>,
-    /// The ingest.
     pub ingest: Ingest,
     /// The last egress.
     pub egress: Option<Egress>,
@@ -182,19 +170,15 @@ pub struct Durable {
     pub seller_away_since: Option<DateTime<Utc>>,
     /// Whether there may be more recordings than were seen.
     pub was_interrupted: bool,
-    /// How it ended.
     pub outcome: Option<Outcome>,
     /// When the outcome was decided.
     pub stopped_at: Option<DateTime<Utc>>,
-    /// Its recordings.
     pub recordings: Vec<Recording>,
     /// When a poll for recordings was first answered.
     pub recordings_answered_at: Option<DateTime<Utc>>,
     /// Whether the search for recordings is over.
     pub recordings_settled: bool,
-    /// Its cost.
     pub cost: Option<Cost>,
-    /// When it was finished.
     pub ended_at: Option<DateTime<Utc>>,
     /// Number of messages to the marketplace.
     pub announced: u32,

@@ -5,6 +5,7 @@ use super::fact::Fact;
 
 /// The result of an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Step {
     /// To be stored first. Empty: the durable state is unchanged.
     pub facts: Vec<Fact>,
@@ -12,7 +13,6 @@ pub struct Step {
     pub announcements: Vec<(u32, Announcement)>,
     /// To be carried out then.
     pub actions: Vec<Action>,
-    /// Why the event had no effect.
     pub ignored: Option<Ignored>,
 }
 

@@ -18,10 +18,9 @@ pub struct Namespace {
 /// `{deployment}_{database}_{relay}_{attempt}`: at most 64 of `[a-z0-9_-]`, the limit of a converter's name
 /// (`agora.md §4.2`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct ResourceTag {
-    /// Deployment and database.
     pub namespace: Namespace,
-    /// The relay's id.
     pub relay: Uuid,
     /// Counts the relay's objects of this type, from 1.
     pub attempt: u32,

@@ -7,6 +7,7 @@ mod ending;
 mod failing;
 mod live;
 mod pace;
+mod recordings;
 mod recovery;
 mod replacing;
 mod starting;

@@ -35,12 +35,10 @@ impl LaneState {
 
 /// Minimum poll intervals of one relay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Intervals {
-    /// Polls of the feed.
     pub feed: Duration,
-    /// Polls of the hosts.
     pub hosts: Duration,
-    /// Polls of the egress.
     pub egress: Duration,
 }
 
@@ -95,7 +93,7 @@ pub(super) struct SellerWatch {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Volatile {
     pub(super) incarnation: u32,
-    pub(super) numbers: u32,
+    pub(super) last_number: u32,
     pub(super) ingest: LaneState,
     pub(super) egress: LaneState,
     pub(super) feed_poll: LaneState,
@@ -115,7 +113,7 @@ pub(super) struct Volatile {
     pub(super) ingest_in_doubt: bool,
     pub(super) egress_in_doubt: bool,
     /// The repeat of a start in doubt was refused.
-    pub(super) start_poll_refused: bool,
+    pub(super) start_repeat_refused: bool,
     pub(super) predecessor_down: bool,
     /// A vendor may have created something. An acquired resource does not count: it expires.
     pub(super) reached_vendor: bool,

@@ -95,11 +95,11 @@ impl Relay {
             step.ignored = Some(Ignored::Inapplicable);
             return Ok(());
         }
-        let since = self.first_of_row(self.volatile.feed.missing_since, now);
+        let since = self.start_of_streak(self.volatile.feed.missing_since, now);
         self.volatile.feed.missing_since = Some(since);
         self.volatile.feed.good = false;
         self.volatile.feed.last = Some("the platform does not know the ingest");
-        if !self.is_second(since, now) {
+        if !self.is_confirmed(since, now) {
             self.volatile
                 .feed_poll
                 .bring_forward(now + self.durable.spec.timing.poll_interval);
@@ -115,9 +115,9 @@ impl Relay {
 
     /// The second bad reading in a row, or the first after a hint, interrupts the relay.
     fn bad_feed(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
-        let since = self.first_of_row(self.volatile.feed.bad_since, now);
+        let since = self.start_of_streak(self.volatile.feed.bad_since, now);
         self.volatile.feed.bad_since = Some(since);
-        if !self.is_second(since, now) && !self.volatile.feed.reported_gone {
+        if !self.is_confirmed(since, now) && !self.volatile.feed.reported_gone {
             self.volatile
                 .feed_poll
                 .bring_forward(now + self.durable.spec.timing.poll_interval);
@@ -132,12 +132,12 @@ impl Relay {
     }
 
     /// Whether a `poll_interval` has passed, with a tolerance for timers.
-    fn is_second(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    fn is_confirmed(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         since + self.durable.spec.timing.poll_interval * 4 / 5 <= now
     }
 
     /// The first of consecutive readings. A gap of three intervals starts anew: failed polls are no readings.
-    fn first_of_row(&self, first: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    fn start_of_streak(&self, first: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
         let timing = &self.durable.spec.timing;
         let silence = timing.poll_interval.max(timing.live_check_interval) * 3;
         first.filter(|first| *first + silence > now).unwrap_or(now)
@@ -238,9 +238,9 @@ impl Relay {
             Presence::Absent
                 if self.durable.phase.is_active() && self.durable.seller_away_since.is_none() =>
             {
-                let since = self.first_of_row(self.volatile.seller.away_since, now);
+                let since = self.start_of_streak(self.volatile.seller.away_since, now);
                 self.volatile.seller.away_since = Some(since);
-                if self.is_second(since, now) || self.volatile.seller.reported_left {
+                if self.is_confirmed(since, now) || self.volatile.seller.reported_left {
                     self.volatile.seller.reported_left = false;
                     self.record(step, Fact::SellerAway { since }, now)?;
                 }

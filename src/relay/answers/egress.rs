@@ -43,12 +43,12 @@ impl Relay {
                 if retry {
                     return Ok(());
                 }
-                let is_poll = self.volatile.egress_in_doubt
+                let is_repeat = self.volatile.egress_in_doubt
                     && failure.class == Class::Rejected
                     && matches!(call, Call::StartEgress { .. });
-                if is_poll && !std::mem::replace(&mut self.volatile.start_poll_refused, true) {
-                    // The resource is used up, and its egress may be gone: a start on another resource tells. Another refusal
-                    // ends the relay.
+                if is_repeat && !std::mem::replace(&mut self.volatile.start_repeat_refused, true) {
+                    // The resource is used up, and its egress may be gone: a start on another resource tells. A second
+                    // refusal ends the relay.
                     self.volatile.reacquire = true;
                     return Ok(());
                 }
@@ -134,7 +134,7 @@ impl Relay {
         volatile.egress.reset();
         volatile.egress_in_doubt = false;
         volatile.feed.good = false;
-        volatile.start_poll_refused = false;
+        volatile.start_repeat_refused = false;
         volatile.resources_refused = 0;
         volatile.not_found_count = 0;
         volatile.updates = 0;

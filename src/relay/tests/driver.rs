@@ -229,7 +229,7 @@ impl Life {
                 None => self.fail(open, Class::Timeout, false),
             };
         }
-        panic!("it looks without end");
+        panic!("it polls without end");
     }
 
     /// Lets time pass: ticks at each wake-up and answers the polls.

@@ -1,19 +1,17 @@
-//! Taking down, recordings, cost.
-
-use chrono::TimeDelta;
+//! Stops, and taking egress and ingest down.
 
 use super::driver::*;
 use crate::relay::*;
 
-fn stopped(spec: Spec) -> Life {
+pub(super) fn stopped(spec: Spec) -> Life {
     let mut life = Life::live(spec);
     life.wait(60);
     life.handle(Event::Stop);
     life
 }
 
-/// Taken down, with a poll for recordings open.
-fn finalizing(spec: Spec) -> Life {
+/// Egress and ingest are down, and a poll for recordings is open.
+pub(super) fn finalizing(spec: Spec) -> Life {
     let mut life = stopped(spec);
     life.answer("stop_egress", Answer::Stopped);
     life.answer("disable_ingest", Answer::Disabled);
@@ -22,7 +20,7 @@ fn finalizing(spec: Spec) -> Life {
 }
 
 #[test]
-fn a_stop_is_honoured_in_every_phase_and_a_second_one_means_nothing() {
+fn a_stop_ends_a_relay_in_every_phase_and_a_second_stop_is_ignored() {
     type Before = fn(Spec) -> Life;
     let phases: [(Before, OutcomeCode); 5] = [
         (Life::begin, OutcomeCode::Cancelled),
@@ -47,7 +45,7 @@ fn a_stop_is_honoured_in_every_phase_and_a_second_one_means_nothing() {
 }
 
 #[test]
-fn the_egress_is_stopped_first_and_the_ingest_disabled_then() {
+fn the_egress_is_stopped_before_the_ingest_is_disabled() {
     on_both(|spec| {
         let mut life = stopped(spec);
         assert_eq!(life.called.last(), Some(&"stop_egress"));
@@ -73,7 +71,7 @@ fn a_stop_without_an_answer_does_not_keep_the_ingest_open() {
 }
 
 #[test]
-fn what_is_not_down_within_half_a_minute_becomes_a_cleanup_job_and_the_relay_goes_on() {
+fn what_is_not_down_after_30_s_becomes_a_cleanup_job_and_the_relay_goes_on() {
     on_both(|spec| {
         let mut life = stopped(spec);
         let from = life.now;
@@ -123,253 +121,6 @@ fn an_egress_that_is_not_found_when_it_is_stopped_is_polled_for_again_by_a_clean
 }
 
 #[test]
-fn one_recording_is_found_announced_and_charged() {
-    on_both(|spec| {
-        let mut life = finalizing(spec);
-        life.answer(
-            "poll_recordings",
-            Answer::Recordings(vec![recording("video", RecordingState::Processing, 0)]),
-        );
-        assert_eq!(life.phase(), Phase::Finalizing, "it is still being made");
-        life.wait(20);
-        life.answer(
-            "poll_recordings",
-            Answer::Recordings(vec![recording("video", RecordingState::Ready, 1830)]),
-        );
-        life.answer("delete_ingest", Answer::Deleted);
-        assert_eq!(life.phase(), Phase::Ended);
-        let cost = life.relay.durable().cost.unwrap();
-        assert_eq!(
-            (
-                cost.source,
-                cost.duration_seconds,
-                cost.minutes,
-                cost.cost_cents
-            ),
-            (Source::Recording, 1830, 31, 16)
-        );
-        use Announcement::*;
-        assert_eq!(
-            life.announced,
-            [Starting, Live, Stopped, RecordingReady, Ended]
-        );
-        assert!(life.relay.wake_at(life.now).is_none());
-    });
-}
-
-#[test]
-fn several_recordings_after_an_interruption_are_summed_and_the_longest_is_shown() {
-    let mut life = Life::without_feed(push());
-    life.feed = Some(true);
-    life.wait(10);
-    life.handle(Event::Stop);
-    life.answer("stop_egress", Answer::Stopped);
-    life.answer("disable_ingest", Answer::Disabled);
-    let poll = life.waiting("poll_recordings");
-    assert!(
-        matches!(poll, Some(Call::PollRecordings { thorough: true, .. })),
-        "there may be more than were seen"
-    );
-    let recordings = vec![
-        recording("video", RecordingState::Ready, 40),
-        recording("other", RecordingState::Ready, 50),
-    ];
-    life.answer("poll_recordings", Answer::Recordings(recordings));
-    life.answer("delete_ingest", Answer::Deleted);
-    let durable = life.relay.durable();
-    assert_eq!(durable.main_recording().unwrap().uid, "other");
-    assert_eq!(durable.cost.unwrap().duration_seconds, 90);
-}
-
-/// A ready recording of unknown duration.
-fn of_unknown_length(uid: &str) -> Recording {
-    Recording {
-        duration_ms: None,
-        ..recording(uid, RecordingState::Ready, 0)
-    }
-}
-
-#[test]
-fn a_ready_recording_of_unknown_length_is_waited_for_and_announced_once() {
-    on_both(|spec| {
-        let mut life = finalizing(spec);
-        let known = recording("video", RecordingState::Ready, 10);
-        life.answer(
-            "poll_recordings",
-            Answer::Recordings(vec![known.clone(), of_unknown_length("other")]),
-        );
-        assert_eq!(life.phase(), Phase::Finalizing, "its length is not known");
-        life.wait(20);
-        let both = vec![known, recording("other", RecordingState::Ready, 1820)];
-        life.answer("poll_recordings", Answer::Recordings(both));
-        life.answer("delete_ingest", Answer::Deleted);
-        let cost = life.relay.durable().cost.unwrap();
-        assert_eq!(
-            (cost.source, cost.duration_seconds),
-            (Source::Recording, 1830)
-        );
-        use Announcement::*;
-        let expected = [
-            Starting,
-            Live,
-            Stopped,
-            RecordingReady,
-            RecordingReady,
-            Ended,
-        ];
-        assert_eq!(life.announced, expected);
-    });
-}
-
-#[test]
-fn at_the_deadline_a_recording_of_unknown_length_counts_as_observed_if_that_is_more() {
-    for (known, open, source) in [
-        (10, of_unknown_length("other"), Source::Observed),
-        (
-            10,
-            recording("other", RecordingState::Processing, 0),
-            Source::Observed,
-        ),
-        (90, of_unknown_length("other"), Source::Recording),
-        (
-            10,
-            recording("other", RecordingState::Failed, 0),
-            Source::Recording,
-        ),
-    ] {
-        on_both(|spec| {
-            let mut life = finalizing(spec);
-            let recordings = [
-                recording("video", RecordingState::Ready, known),
-                open.clone(),
-            ];
-            while life.waiting("delete_ingest").is_none() {
-                if life.waiting("poll_recordings").is_some() {
-                    life.answer("poll_recordings", Answer::Recordings(recordings.to_vec()));
-                }
-                life.wait(1);
-            }
-            life.answer("delete_ingest", Answer::Deleted);
-            let durable = life.relay.durable();
-            let observed = durable.live_seconds(life.now);
-            assert!((60..90).contains(&observed), "{observed}");
-            let cost = durable.cost.unwrap();
-            let expected = match source {
-                Source::Observed => observed,
-                Source::Recording => known,
-            };
-            assert_eq!((cost.source, cost.duration_seconds), (source, expected));
-            assert!(!life.announced.contains(&Announcement::RecordingMissing));
-        });
-    }
-}
-
-#[test]
-fn a_missing_recording_is_announced_as_missing_searched_for_later_and_the_cost_is_what_was_observed()
- {
-    on_both(|spec| {
-        let mut life = finalizing(spec);
-        let mut polls = 0;
-        while life.waiting("delete_ingest").is_none() {
-            if life.waiting("poll_recordings").is_some() {
-                life.answer("poll_recordings", Answer::Recordings(Vec::new()));
-                polls += 1;
-            }
-            life.wait(1);
-        }
-        assert!(polls > 10);
-        assert!(matches!(
-            life.cleanup_jobs()[..],
-            [Cleanup::FindRecordings { .. }]
-        ));
-        life.answer("delete_ingest", Answer::Deleted);
-        assert_eq!(
-            life.announced[3..],
-            [Announcement::RecordingMissing, Announcement::Ended]
-        );
-        assert_eq!(life.relay.durable().cost.unwrap().source, Source::Observed);
-
-        let cost = life.relay.durable().cost;
-        let late = vec![recording("video", RecordingState::Ready, 60)];
-        let step = life.handle(Event::LateRecordings(late.clone()));
-        assert_eq!(life.announced.last(), Some(&Announcement::RecordingReady));
-        assert!(step.actions.is_empty());
-        assert_eq!(life.relay.durable().cost, cost, "the row is written once");
-        assert!(
-            life.handle(Event::LateRecordings(late)).facts.is_empty(),
-            "told once"
-        );
-    });
-}
-
-#[test]
-fn recording_timeout_counts_from_the_first_answered_poll() {
-    let mut life = finalizing(push());
-    for _ in 0..300 {
-        if life.waiting("poll_recordings").is_some() {
-            life.fail("poll_recordings", Class::Unavailable, false);
-        }
-        life.wait(1);
-    }
-    life.wait(20);
-    life.answer("poll_recordings", Answer::Recordings(Vec::new()));
-    let first = life.now;
-    while life.waiting("delete_ingest").is_none() {
-        if life.waiting("poll_recordings").is_some() {
-            life.answer("poll_recordings", Answer::Recordings(Vec::new()));
-        }
-        life.wait(1);
-    }
-    assert!(
-        (600..=602).contains(&life.since(first).num_seconds()),
-        "{}",
-        life.since(first)
-    );
-}
-
-#[test]
-fn a_relay_that_was_never_live_polls_once_and_raises_no_alarm() {
-    on_both(|spec| {
-        let mut life = Life::awaiting(spec);
-        life.handle(Event::Stop);
-        life.take_down(&[]);
-        assert_eq!(life.phase(), Phase::Ended);
-        let polls = life
-            .called
-            .iter()
-            .filter(|c| **c == "poll_recordings")
-            .count();
-        assert_eq!(polls, 1);
-        use Announcement::*;
-        assert_eq!(life.announced, [Starting, Stopped, Ended]);
-        assert_eq!(life.relay.durable().cost, None);
-    });
-}
-
-#[test]
-fn unwanted_recordings_become_cleanup_jobs_and_are_not_announced() {
-    on_both(|mut spec| {
-        spec.enable_recording = false;
-        let mut life = stopped(spec);
-        let recordings = [
-            recording("video", RecordingState::Ready, 40),
-            recording("other", RecordingState::Processing, 0),
-        ];
-        life.take_down(&recordings);
-        let mut cleanup: Vec<String> = life
-            .cleanup_jobs()
-            .iter()
-            .map(|d| d.target().to_owned())
-            .collect();
-        cleanup.sort();
-        assert_eq!(cleanup, ["other", "video"]);
-        assert!(!life.announced.contains(&Announcement::RecordingReady));
-        assert!(!life.announced.contains(&Announcement::RecordingMissing));
-        assert_eq!(life.relay.durable().cost.unwrap().source, Source::Observed);
-    });
-}
-
-#[test]
 fn an_ingest_that_is_to_be_kept_is_disabled_and_not_deleted() {
     on_both(|mut spec| {
         spec.keep_ingest = true;
@@ -400,31 +151,6 @@ fn an_ingest_that_cannot_be_deleted_becomes_a_cleanup_job() {
 }
 
 #[test]
-fn a_notification_hastens_the_poll_recordings() {
-    let mut life = finalizing(push());
-    life.answer("poll_recordings", Answer::Recordings(Vec::new()));
-    life.now += secs(1);
-    life.handle(Event::Hint(Hint::RecordingDone));
-    assert!(life.waiting("poll_recordings").is_some());
-}
-
-#[test]
-fn notifications_without_end_hasten_a_poll_recordings_once_in_a_poll_interval() {
-    let mut life = finalizing(push());
-    let mut polls = 0;
-    for _ in 0..300 {
-        if life.waiting("poll_recordings").is_some() {
-            life.answer("poll_recordings", Answer::Recordings(Vec::new()));
-            polls += 1;
-        }
-        life.handle(Event::Hint(Hint::RecordingDone));
-        life.now += TimeDelta::milliseconds(100);
-        life.handle(Event::Tick);
-    }
-    assert!((6..=7).contains(&polls), "{polls} in half a minute");
-}
-
-#[test]
 fn an_egress_is_charged_from_acceptance_to_its_end() {
     let mut life = Life::live(web());
     let accepted = life.relay.durable().started_at.unwrap();
@@ -436,7 +162,7 @@ fn an_egress_is_charged_from_acceptance_to_its_end() {
 }
 
 #[test]
-fn a_stop_that_is_refused_for_its_credentials_is_retried_and_a_cleanup_job_only_after_30_s() {
+fn a_stop_with_refused_credentials_is_retried_for_30_s_before_it_becomes_a_cleanup_job() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.handle(Event::Stop);

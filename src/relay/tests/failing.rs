@@ -4,7 +4,7 @@ use super::driver::*;
 use crate::relay::*;
 
 #[test]
-fn a_refusal_no_repeat_can_mend_ends_it_with_its_own_code_and_leaves_nothing() {
+fn a_permanent_refusal_ends_a_start_with_its_own_code_and_leaves_nothing() {
     let cases = [
         (Class::Rejected, OutcomeCode::VendorRejected),
         (Class::Quota, OutcomeCode::VendorQuota),
@@ -70,7 +70,7 @@ fn credentials_refused_twice_in_a_row_end_a_start_within_two_seconds() {
 }
 
 #[test]
-fn one_passing_refusal_of_good_credentials_ends_no_start() {
+fn one_refusal_of_valid_credentials_ends_no_start() {
     on_both(|spec| {
         let mut life = Life::begin(spec);
         life.fail("create_ingest", Class::Unauthorized, false);
@@ -106,7 +106,7 @@ fn refusals_of_credentials_with_another_failure_in_between_are_not_two_in_a_row(
 }
 
 #[test]
-fn no_wait_a_vendor_asks_for_is_longer_than_five_minutes() {
+fn a_wait_that_a_vendor_asks_for_is_cut_to_five_minutes() {
     for asked in [300_001, 1_800_000_000_000, u64::MAX] {
         let mut spec = push();
         spec.timing.provisioning_timeout = secs(3600);
@@ -126,7 +126,7 @@ fn no_wait_a_vendor_asks_for_is_longer_than_five_minutes() {
 }
 
 #[test]
-fn failures_that_may_pass_end_it_only_at_the_deadline_and_say_which() {
+fn transient_failures_end_a_start_only_at_the_deadline_with_their_own_code() {
     let cases = [
         (Class::Unavailable, OutcomeCode::VendorUnavailable),
         (Class::RateLimited, OutcomeCode::VendorRateLimited),
@@ -147,8 +147,7 @@ fn failures_that_may_pass_end_it_only_at_the_deadline_and_say_which() {
 }
 
 #[test]
-fn a_start_that_only_our_own_budget_refused_is_untried_and_one_that_a_vendor_may_have_heard_is_not()
-{
+fn a_start_is_untried_if_only_our_own_budget_refused_it_but_not_if_a_vendor_may_know_it() {
     on_both(|spec| {
         let untried = |class, crashes: bool| {
             let mut life = Life::begin(spec.clone());

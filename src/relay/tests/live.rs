@@ -119,7 +119,7 @@ fn a_seller_who_leaves_for_good_ends_it_after_the_window() {
 }
 
 #[test]
-fn one_reading_interrupts_nothing_and_an_error_is_no_reading() {
+fn one_bad_reading_interrupts_nothing_and_a_failed_poll_is_no_reading() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.feed = Some(false);
@@ -143,7 +143,7 @@ fn one_reading_interrupts_nothing_and_an_error_is_no_reading() {
 }
 
 #[test]
-fn a_bad_reading_long_after_another_is_a_first_one_again() {
+fn a_bad_reading_long_after_another_counts_as_the_first() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         for what in ["the first", "one after half an hour without readings"] {
@@ -191,7 +191,7 @@ fn a_notification_and_one_reading_are_enough() {
 }
 
 #[test]
-fn a_notification_that_led_to_a_poll_is_kept_and_by_itself_changes_nothing() {
+fn a_notification_that_led_to_a_poll_is_journaled_and_by_itself_changes_nothing() {
     let mut life = Life::live(push());
     let before = life.relay.durable().clone();
     let step = life.handle(Event::Hint(Hint::SellerLeft));
@@ -200,7 +200,7 @@ fn a_notification_that_led_to_a_poll_is_kept_and_by_itself_changes_nothing() {
     assert_eq!(*life.relay.durable(), before);
     let step = life.handle(Event::Hint(Hint::RecordingDone));
     assert_eq!(step.ignored, Some(Ignored::Inapplicable));
-    assert_eq!(step.facts, [], "what is of no use is not kept");
+    assert_eq!(step.facts, [], "an inapplicable hint is not journaled");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_feed_that_cloudflare_refuses_ends_the_relay_with_cloudflares_message() {
 }
 
 #[test]
-fn the_page_is_believed_before_the_hosts_and_only_in_its_own_order() {
+fn the_pages_reports_override_the_hosts_and_are_taken_in_order_only() {
     let mut life = Life::live(web());
     let page = |attempt, seq, present| Event::Page {
         attempt,
@@ -243,10 +243,13 @@ fn the_page_is_believed_before_the_hosts_and_only_in_its_own_order() {
     let before = life.polls.iter().filter(|l| **l == "poll_hosts").count();
     life.wait(30);
     let after = life.polls.iter().filter(|l| **l == "poll_hosts").count();
-    assert_eq!(before, after, "while the page speaks nobody asks the hosts");
+    assert_eq!(
+        before, after,
+        "the hosts are not polled while the page reports"
+    );
     assert_eq!(life.phase(), Phase::Live);
     let step = life.handle(page(1, 4, false));
-    assert_eq!(step.ignored, Some(Ignored::Duplicate), "an older word");
+    assert_eq!(step.ignored, Some(Ignored::Duplicate), "an older report");
     let step = life.handle(page(2, 9, false));
     assert_eq!(
         step.ignored,
@@ -255,7 +258,7 @@ fn the_page_is_believed_before_the_hosts_and_only_in_its_own_order() {
     );
     assert_eq!(life.relay.presence(life.now), Presence::Present);
     life.handle(page(1, 6, false));
-    assert_eq!(life.phase(), Phase::Live, "one word");
+    assert_eq!(life.phase(), Phase::Live, "one report");
     life.now += secs(5);
     life.handle(page(1, 7, false));
     assert_eq!(life.phase(), Phase::Interrupted);
@@ -318,7 +321,7 @@ fn a_page_that_cannot_join_is_journaled_once_a_minute() {
 }
 
 #[test]
-fn when_a_page_falls_silent_the_hosts_are_polled() {
+fn the_hosts_are_polled_when_the_page_stops_reporting() {
     let mut life = Life::live(web());
     life.handle(Event::Page {
         attempt: 1,
@@ -336,7 +339,7 @@ fn when_a_page_falls_silent_the_hosts_are_polled() {
 }
 
 #[test]
-fn the_longest_a_relay_may_be_live_counts_through_interruptions() {
+fn max_duration_includes_interruptions() {
     on_both(|mut spec| {
         spec.timing.max_duration = secs(300);
         let mut life = Life::live(spec);

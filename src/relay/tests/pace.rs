@@ -41,7 +41,7 @@ fn a_live_relay_polls_no_more_often_than_its_part_of_the_budgets_allows() {
 }
 
 #[test]
-fn an_interrupted_relay_does_not_wait_with_those_that_are_well() {
+fn an_interrupted_relay_polls_at_the_urgent_pace() {
     let mut life = Life::live(push());
     life.relay.set_pace(Pace {
         live: floor(50),
@@ -58,7 +58,7 @@ fn an_interrupted_relay_does_not_wait_with_those_that_are_well() {
 
 /// An encoder, a seller or an egress that comes and goes causes any number of hints.
 #[test]
-fn notifications_without_end_hasten_a_poll_once_in_half_a_second() {
+fn repeated_notifications_bring_a_poll_forward_once_per_half_second() {
     let hints = [
         (Hint::FeedConnected, "poll_feed"),
         (Hint::FeedDisconnected, "poll_feed"),
@@ -82,7 +82,7 @@ fn notifications_without_end_hasten_a_poll_once_in_half_a_second() {
 }
 
 #[test]
-fn many_that_wait_to_be_live_share_what_there_is() {
+fn a_relay_that_is_not_live_yet_keeps_the_minimum_interval() {
     let mut life = Life::awaiting(push());
     life.relay.set_pace(Pace {
         live: Intervals::default(),
@@ -105,7 +105,7 @@ fn first_poll(draw: u16, pace: Pace) -> DateTime<Utc> {
 }
 
 #[test]
-fn recovered_relays_poll_spread_over_as_long_as_all_of_them_take() {
+fn the_first_polls_after_a_recovery_are_spread_over_the_minimum_interval() {
     let pace = Pace {
         live: floor(100),
         urgent: Intervals::default(),
@@ -116,11 +116,11 @@ fn recovered_relays_poll_spread_over_as_long_as_all_of_them_take() {
     assert_eq!((half - begin).num_seconds(), 49);
     assert!((last - begin).num_seconds() >= 99);
     let few = first_poll(998, Pace::default());
-    assert!((few - begin).num_seconds() < 5, "a few look at once");
+    assert!((few - begin).num_seconds() < 5, "a few poll at once");
 }
 
 #[test]
-fn one_about_to_be_ended_by_a_deadline_polls_before() {
+fn a_recovered_relay_close_to_a_deadline_polls_before_it() {
     let mut spec = push();
     spec.timing.max_duration = secs(50);
     let mut life = Life::live(spec);
@@ -157,7 +157,7 @@ fn after_a_notification_the_manifest_alone_is_polled_every_half_second() {
     life.handle(Event::Hint(Hint::FeedConnected));
     for _ in 0..6 {
         let Some(Call::PollFeed { manifest_first, .. }) = life.waiting("poll_feed") else {
-            panic!("no look at the feed");
+            panic!("no poll of the feed");
         };
         assert!(manifest_first);
         life.answer("poll_feed", Answer::NotYetPlayable);

@@ -4,7 +4,7 @@ use super::driver::*;
 use crate::relay::*;
 
 #[test]
-fn a_live_relay_is_recovered_without_a_call_to_an_api_that_counts() {
+fn a_live_relay_is_recovered_without_a_call_that_costs_api_budget() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.crash(20);
@@ -22,7 +22,7 @@ fn a_live_relay_is_recovered_without_a_call_to_an_api_that_counts() {
 }
 
 #[test]
-fn an_open_intent_is_looked_up_by_the_same_call() {
+fn an_open_intent_is_settled_by_repeating_its_call() {
     on_both(|spec| {
         let mut life = Life::begin(spec.clone());
         life.crash(5);
@@ -41,7 +41,7 @@ fn an_open_intent_is_looked_up_by_the_same_call() {
 }
 
 #[test]
-fn an_intent_left_open_by_a_crash_is_not_taken_for_never_carried_out_when_a_stop_comes() {
+fn a_stop_after_a_crash_takes_down_what_an_open_intent_may_have_started() {
     on_both(|spec| {
         let mut life = Life::starting(spec);
         life.crash(5);
@@ -63,7 +63,7 @@ fn a_deadline_that_passed_while_the_process_was_dead_waits_for_a_poll() {
         assert_eq!(
             life.phase(),
             Phase::Interrupted,
-            "nothing is decided unseen"
+            "nothing is decided without a poll"
         );
         life.wait(6);
         assert_eq!(life.phase(), Phase::Live, "the seller is back");
@@ -113,7 +113,7 @@ fn deadlines_wait_for_a_poll_for_fifteen_seconds_at_most() {
 }
 
 #[test]
-fn a_wake_far_too_late_is_treated_like_a_recovery() {
+fn a_late_wake_up_is_treated_like_a_recovery() {
     let mut life = Life::live(push());
     life.seller = Some(false);
     life.wait(50);
@@ -155,7 +155,7 @@ fn a_relay_goes_on_from_every_phase_to_its_end() {
 }
 
 #[test]
-fn a_replacement_goes_on_behind_new_keys_after_a_crash() {
+fn a_replacement_resumes_after_a_crash_and_rotates_the_keys_first() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         life.egress = Some(EgressReading::Exited);
@@ -169,7 +169,7 @@ fn a_replacement_goes_on_behind_new_keys_after_a_crash() {
 }
 
 #[test]
-fn an_answer_to_another_lifes_call_is_stale() {
+fn an_answer_to_a_call_from_before_a_crash_is_stale() {
     let mut life = Life::begin(push());
     let call = life.open[0].clone();
     life.crash(5);
@@ -184,7 +184,7 @@ fn an_answer_to_another_lifes_call_is_stale() {
 }
 
 #[test]
-fn a_poll_for_a_start_that_is_refused_once_is_taken_to_another_resource_and_not_a_third_time() {
+fn a_start_in_doubt_whose_repeat_is_refused_is_tried_on_one_more_resource() {
     let mut life = Life::starting(web());
     life.crash(1);
     life.fail("start_egress", Class::Rejected, false);

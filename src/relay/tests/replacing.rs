@@ -10,7 +10,7 @@ fn replace(life: &mut Life, id: &str) {
 }
 
 #[test]
-fn losing_the_feed_asks_the_egress_at_once() {
+fn the_egress_is_polled_at_once_when_the_feed_is_lost() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.wait(60);
@@ -24,8 +24,7 @@ fn losing_the_feed_asks_the_egress_at_once() {
 }
 
 #[test]
-fn an_egress_that_answers_while_the_feed_stays_away_is_replaced_after_feed_timeout_behind_new_keys()
-{
+fn an_egress_without_a_feed_is_replaced_after_feed_timeout_with_new_keys() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         let gone = life.relay.durable().feed_gone_since.unwrap();
@@ -54,7 +53,7 @@ fn an_egress_that_answers_while_the_feed_stays_away_is_replaced_after_feed_timeo
 }
 
 #[test]
-fn an_egress_agora_does_not_know_is_replaced_only_when_the_whole_back_off_is_used_up() {
+fn an_egress_that_is_not_found_is_replaced_only_after_the_whole_back_off() {
     on_both(|spec| {
         let mut life = Life::live(spec);
         life.egress = Some(EgressReading::NotFound);
@@ -147,7 +146,7 @@ fn an_egress_that_has_failed_is_stopped_before_another_starts() {
 }
 
 #[test]
-fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
+fn refused_credentials_end_a_relay_on_air_only_at_a_deadline() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         life.egress = Some(EgressReading::Failed);
@@ -197,7 +196,7 @@ fn refused_credentials_end_no_relay_on_air_before_a_deadline_does() {
 }
 
 #[test]
-fn a_quota_that_is_used_up_ends_no_relay_on_air_before_a_deadline_does() {
+fn an_exhausted_quota_ends_a_relay_on_air_only_at_a_deadline() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         life.egress = Some(EgressReading::Failed);
@@ -221,7 +220,7 @@ fn a_quota_that_is_used_up_ends_no_relay_on_air_before_a_deadline_does() {
 }
 
 #[test]
-fn two_are_replaced_and_the_third_loss_is_the_end() {
+fn two_egresses_are_replaced_and_the_third_loss_ends_the_relay() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         for id in ["second", "third"] {
@@ -242,7 +241,7 @@ fn two_are_replaced_and_the_third_loss_is_the_end() {
 }
 
 #[test]
-fn feed_timeout_starts_anew_when_a_replacement_is_accepted() {
+fn feed_timeout_restarts_when_a_replacement_is_accepted() {
     let mut life = Life::without_feed(push());
     life.egress = Some(EgressReading::Exited);
     life.wait(100);
@@ -256,7 +255,7 @@ fn feed_timeout_starts_anew_when_a_replacement_is_accepted() {
 }
 
 #[test]
-fn a_late_reading_of_the_first_egress_is_not_taken_for_the_seconds() {
+fn a_late_reading_of_a_replaced_egress_is_ignored() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         while life.waiting("poll_egress").is_none() {
@@ -287,7 +286,7 @@ fn a_late_reading_of_the_first_egress_is_not_taken_for_the_seconds() {
 }
 
 #[test]
-fn an_ingest_that_is_gone_when_its_keys_are_to_be_rotated_is_the_end() {
+fn an_ingest_that_is_gone_when_its_keys_are_rotated_ends_the_relay() {
     on_both(|spec| {
         let mut life = Life::without_feed(spec);
         life.egress = Some(EgressReading::Exited);
@@ -300,7 +299,7 @@ fn an_ingest_that_is_gone_when_its_keys_are_to_be_rotated_is_the_end() {
 }
 
 #[test]
-fn an_ingest_found_gone_after_a_stop_changes_the_outcome_no_more() {
+fn an_ingest_found_gone_after_a_stop_does_not_change_the_outcome() {
     for failed in [false, true] {
         let mut life = Life::without_feed(push());
         life.egress = Some(EgressReading::Exited);
@@ -317,7 +316,7 @@ fn an_ingest_found_gone_after_a_stop_changes_the_outcome_no_more() {
 }
 
 #[test]
-fn an_egress_with_a_cut_output_gets_its_target_again_but_not_for_ever() {
+fn an_egress_with_a_cut_output_gets_its_target_again_a_limited_number_of_times() {
     let mut life = Life::live(web());
     life.egress = Some(EgressReading::Disconnected);
     for _ in 0..6 {
@@ -335,7 +334,7 @@ fn an_egress_with_a_cut_output_gets_its_target_again_but_not_for_ever() {
 }
 
 #[test]
-fn the_last_egress_given_up_unproved_has_its_ingest_disabled_urgently() {
+fn an_egress_that_may_still_run_has_its_ingest_disabled_urgently() {
     let mut life = Life::without_feed(push());
     for id in ["second", "third"] {
         life.egress = Some(EgressReading::Exited);
@@ -361,7 +360,7 @@ fn replacing(spec: Spec) -> Life {
 }
 
 #[test]
-fn a_call_refused_as_wrong_does_not_end_a_relay_on_air_at_once() {
+fn a_rejected_call_does_not_end_a_relay_on_air_at_once() {
     on_both(|spec| {
         let start: &[&str] = match spec.backend {
             Backend::CloudRecording { .. } => &["acquire", "start_egress"],
@@ -387,7 +386,7 @@ fn a_call_refused_as_wrong_does_not_end_a_relay_on_air_at_once() {
 }
 
 #[test]
-fn a_call_that_stays_refused_as_wrong_ends_a_relay_on_air_when_the_feeds_patience_is_over() {
+fn a_call_that_is_always_rejected_ends_a_relay_on_air_at_feed_timeout() {
     on_both(|spec| {
         let mut life = replacing(spec);
         let from = life.relay.durable().feed_patience_from.unwrap();

@@ -13,7 +13,7 @@ fn the_ingest_and_the_resource_are_requested_side_by_side_and_the_intent_is_stor
 }
 
 #[test]
-fn the_egress_starts_when_both_are_there_on_the_resource_that_was_acquired() {
+fn the_egress_starts_on_its_resource_when_the_ingest_is_ready() {
     let life = Life::starting(web());
     let call = life.waiting("start_egress").unwrap();
     let expected = Call::StartEgress {
@@ -42,7 +42,7 @@ fn a_resource_acquired_long_before_the_ingest_is_dropped_and_acquired_anew() {
 }
 
 #[test]
-fn an_egress_waits_for_its_predecessor_but_not_for_ever() {
+fn an_egress_waits_a_limited_time_for_its_predecessor() {
     on_both(|mut spec| {
         spec.egress_not_before = Some(spec.requested_at + secs(10));
         let mut life = Life::begin(spec.clone());
@@ -94,7 +94,7 @@ fn a_start_whose_answer_was_lost_is_settled_by_the_same_start() {
 }
 
 #[test]
-fn a_resource_that_is_refused_is_replaced_at_once_and_the_next_ones_ever_later() {
+fn a_refused_resource_is_replaced_at_once_and_further_ones_with_growing_waits() {
     let mut life = Life::starting(web());
     let begun = life.now;
     life.answer("start_egress", Answer::ResourceExpired);
@@ -116,7 +116,7 @@ fn a_resource_that_is_refused_is_replaced_at_once_and_the_next_ones_ever_later()
 }
 
 #[test]
-fn a_key_whose_ingest_is_gone_is_replaced_at_once_and_the_next_ones_ever_later() {
+fn a_key_whose_ingest_is_gone_is_replaced_at_once_and_further_ones_with_growing_waits() {
     let mut spec = push();
     spec.timing.provisioning_timeout = secs(3600);
     let mut life = Life::begin(spec);
@@ -139,7 +139,7 @@ fn a_key_whose_ingest_is_gone_is_replaced_at_once_and_the_next_ones_ever_later()
 }
 
 #[test]
-fn a_start_refused_for_certain_is_made_anew_under_the_same_name() {
+fn a_start_that_was_certainly_refused_is_repeated_under_the_same_name() {
     on_both(|spec| {
         let mut life = Life::starting(spec);
         life.fail(life.start_call(), Class::Unavailable, false);
@@ -278,7 +278,7 @@ fn after_six_hours_an_ingest_is_searched_by_its_tag_and_only_then_created_anew()
 }
 
 #[test]
-fn a_stop_before_anything_is_there_cancels_and_leaves_nothing() {
+fn a_stop_before_anything_exists_cancels_and_leaves_nothing() {
     on_both(|spec| {
         let mut life = Life::begin(spec);
         life.handle(Event::Stop);
@@ -312,13 +312,13 @@ fn a_stop_while_the_start_is_under_way_stops_what_it_started() {
         life.accept("found");
         assert!(
             life.waiting("stop_egress").is_some(),
-            "looked up, and stopped"
+            "repeated, and stopped"
         );
     });
 }
 
 #[test]
-fn a_session_that_may_be_an_earlier_starts_is_not_the_only_cleanup_job() {
+fn a_session_that_may_be_an_earlier_starts_leaves_a_second_cleanup_job() {
     let mut spec = web();
     spec.timing.provisioning_timeout = secs(600);
     let mut life = Life::starting(spec);
@@ -381,7 +381,7 @@ fn the_cleanup_job_of_a_session_whose_resource_is_in_doubt_names_every_possible_
     assert_eq!(
         life.phase(),
         Phase::Provisioning,
-        "where it runs, only a start can tell"
+        "only a start can tell where it runs"
     );
     life.handle(Event::Stop);
     for _ in 0..32 {
