@@ -1,6 +1,4 @@
 //! Tests of the core without I/O: simulated relays, properties, and an exhaustive search of the ownership protocol.
-//!
-//! A package of its own, `relaykeeper-relay-tests`: it compiles the core alone, and for speed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -3,36 +3,32 @@
 //!
 //! # What is modelled
 //!
-//! Processes join with fresh epochs, renew their leases, remove nodes whose lease expired, claim free relays, call the
-//! vendor, save, release, take up relays they miss, and leave. The answer to a renewal may take any time or never come.
-//! A lost request is one that was not sent.
+//! Processes join with fresh epochs, renew their leases, remove nodes whose lease expired, claim unowned relays, call
+//! the vendor, save, release, take up relays they missed, and leave. The answer to a renewal may take any time or never
+//! come; a lost request equals one that was not sent. A process may pause or die between any two steps; its clock runs.
 //!
-//! A process may pause or die between any two steps; its clock runs on.
+//! Time is counted in ticks, and a state holds only remaining and elapsed ticks: states recur, and the search ends
+//! without a horizon. The database's clock is the measure; a process's clock is as slow as `DRIFT` allows.
 //!
-//! Time is counted in ticks, and a state holds only what is left or has passed of it. So states recur, and the search
-//! ends without a horizon. The database's clock is the measure; a process's clock is as slow as it may be from each
-//! lease's start.
-//!
-//! A call begins in the first half of the lease. It is sent at any time until the margin before the lease's end, as it
-//! may wait for a connection or a permit. It takes effect in that tick or up to `LATE` ticks later. The end follows
-//! from the last renewal that the process knows of. The service's calls end no later: they keep the end they began
-//! with.
+//! A call begins in the first half of the lease. It may wait for a connection or a permit, but is sent before the
+//! margin at the lease's end, and takes effect within `LATE` ticks. The lease's end follows from the last renewal that
+//! the process knows of. The service's calls are stricter: they keep the end they began with.
 //!
 //! # What is assumed
 //!
-//! * At most `LATE` passes between a process's last read of its clock and the request's effect at the vendor. That
-//!   includes the network and a pause between the read and the write to the socket, which no code can exclude. The margin
-//!   must be longer than the pauses to survive; [`Guard::PollsAsItSends`] shows what a longer one does.
+//! * At most `LATE` passes from a process's last read of its clock to the request's effect at the vendor, with the
+//!   network and a pause before the write to the socket, which no code can exclude. The margin must be longer than the
+//!   pauses to survive; [`Guard::ReadsClockAsItSends`] shows what a longer pause does.
 //! * A process's clock runs while the process is paused, and falls behind the database's by at most `DRIFT` in one
-//!   lease. A virtual machine that is suspended with its clock breaks this; [`Guard::ClockRuns`] shows what happens then.
-//! * The database's clock does not jump forward, not even when another server takes over.
+//!   lease. A virtual machine that is suspended with its clock breaks this; [`Guard::ClockRuns`] shows how.
+//! * The database's clock never jumps forward, even when another server takes over.
 //!
 //! # What is left out
 //!
-//! * With three processes, requests reach the database at once; with two, they may take any time.
-//!   `RELAYKEEPER_WHOLE_MODEL` tries that with three: 36 million states, five minutes in release mode. Each process has
-//!   at most one slow renewal, and the fleet at most one slow save or release. A renewal that is no longer waited for
-//!   only lengthens the database's lease.
+//! * With three processes, requests reach the database at once, unless `RELAYKEEPER_WHOLE_MODEL` is set: 36 million
+//!   states, five minutes in release mode.
+//! * Each process has at most one slow renewal, and the fleet at most one slow save or release. A renewal that is no
+//!   longer waited for only lengthens the database's lease.
 //! * A process has one call at a time. Calls share nothing but their lease.
 //! * Revisions, which order the saves of one owner. A removed node may save until its relay is claimed; the claim reads
 //!   the row.
@@ -78,17 +74,17 @@ fn three_processes_never_act_on_one_relay_at_once() {
 }
 
 #[test]
-fn nor_do_two_whose_renewals_take_their_time() {
+fn two_processes_with_slow_renewals_never_act_on_one_relay_at_once() {
     holds(2, Slow::Renewals, 200_000);
 }
 
 #[test]
-fn nor_do_two_whose_saves_and_releases_take_their_time() {
+fn two_processes_with_slow_saves_and_releases_never_act_on_one_relay_at_once() {
     holds(2, Slow::Statements, 200_000);
 }
 
-/// Whether two processes break a property without one of the guards. A step names a process by its position before the
-/// step.
+/// Whether two processes break a property without one of the guards. Steps name processes by their positions before
+/// the step.
 fn breaks(guard: Guard, slow: Slow, property: &'static str) -> bool {
     let model = Protocol {
         processes: 2,
@@ -106,7 +102,7 @@ fn breaks(guard: Guard, slow: Slow, property: &'static str) -> bool {
 }
 
 #[test]
-fn without_any_one_of_its_guards_it_breaks() {
+fn the_protocol_breaks_without_any_one_of_its_guards() {
     for (guard, slow, property) in [
         (Guard::Fence, Slow::Nothing, FENCED),
         (Guard::Fence, Slow::Statements, FENCED),
@@ -114,13 +110,13 @@ fn without_any_one_of_its_guards_it_breaks() {
         (Guard::WholeMargin, Slow::Nothing, ALONE),
         (Guard::CountsFromSending, Slow::Nothing, ALONE),
         (Guard::CutByLease, Slow::Nothing, ALONE),
-        (Guard::PollsAsItSends, Slow::Nothing, ALONE),
+        (Guard::ReadsClockAsItSends, Slow::Nothing, ALONE),
         (Guard::ClockRuns, Slow::Nothing, ALONE),
-        (Guard::BuriesOnlyTheDead, Slow::Nothing, ALONE),
+        (Guard::RemovesOnlyExpired, Slow::Nothing, ALONE),
         (Guard::RenewalNeedsRow, Slow::Nothing, ALONE),
-        (Guard::Abandons, Slow::Nothing, ALONE),
-        (Guard::CallsComeHome, Slow::Nothing, ALONE),
-        (Guard::HeedsReleases, Slow::Statements, ALONE),
+        (Guard::DropsRelays, Slow::Nothing, ALONE),
+        (Guard::EndsCallsFirst, Slow::Nothing, ALONE),
+        (Guard::WaitsForReleases, Slow::Statements, ALONE),
     ] {
         assert!(breaks(guard, slow, property), "{guard:?} is not needed");
     }

@@ -59,7 +59,6 @@ fn spec(web: bool, recording: bool, keep: bool) -> Spec {
     }
 }
 
-/// A relay, its journal, and its open calls.
 struct Life {
     relay: Relay,
     now: DateTime<Utc>,

@@ -1,15 +1,15 @@
-//! What must always hold, and what must happen at some time.
+//! What must always hold, and what must happen in some state.
 
 use stateright::Property;
 
 use super::protocol::{FULL, HALF, Protocol, Step, within};
 use super::state::{Process, RELAYS, Renewal, Standing, State};
 
-pub const ALONE: &str = "no call takes effect on a relay that is another's";
-pub const FENCED: &str = "no save is accepted on a relay that is another's";
-const OWNED_AGAIN: &str = "every relay can be owned again when all others are silent";
-const TAKEN_OVER: &str = "a new owner acts while the old one takes the relay for its own";
-const FOUND_BURIED: &str = "a process finds that its node was buried";
+pub const ALONE: &str = "no call takes effect on a relay that another process owns";
+pub const FENCED: &str = "no save is accepted on a relay that another process owns";
+const OWNED_AGAIN: &str = "any process can own every relay once all leases expired";
+const TAKEN_OVER: &str = "a new owner acts while the old one still drives the relay";
+const FOUND_REMOVED: &str = "a process finds that its node was removed";
 const UNANSWERED: &str = "a node acts though the answer to its last renewal was lost";
 
 pub fn properties() -> Vec<Property<Protocol>> {
@@ -18,7 +18,7 @@ pub fn properties() -> Vec<Property<Protocol>> {
         Property::always(FENCED, |_, state: &State| !state.overwritten),
         Property::always(OWNED_AGAIN, can_be_owned_again),
         Property::sometimes(TAKEN_OVER, |_, state| taken_over(state)),
-        Property::sometimes(FOUND_BURIED, |_, state| found_buried(state)),
+        Property::sometimes(FOUND_REMOVED, |_, state| found_removed(state)),
         Property::sometimes(UNANSWERED, |_, state| acts_unanswered(state)),
     ]
 }
@@ -30,14 +30,13 @@ fn alone(state: &State) -> bool {
     })
 }
 
-/// Once every lease has expired, any process can claim all relays.
 fn can_be_owned_again(model: &Protocol, state: &State) -> bool {
     let mut silent = state.clone();
     for _ in 0..FULL {
         model.tick(&mut silent, None);
     }
     for at in 0..model.processes {
-        try_step(model, &mut silent, at, Step::Bury);
+        try_step(model, &mut silent, at, Step::RemoveNode);
     }
     (0..model.processes).all(|at| can_own_everything(model, silent.clone(), at))
 }
@@ -67,9 +66,9 @@ fn taken_over(state: &State) -> bool {
     })
 }
 
-fn found_buried(state: &State) -> bool {
-    let buried = |it: &Process| it.standing == Standing::Buried;
-    state.processes.iter().any(buried)
+fn found_removed(state: &State) -> bool {
+    let removed = |it: &Process| it.standing == Standing::Removed;
+    state.processes.iter().any(removed)
 }
 
 /// The database has a later renewal than the process knows of, and no answer is on its way.

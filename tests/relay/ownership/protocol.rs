@@ -7,13 +7,13 @@ use super::state::{Call, Late, Process, RELAYS, Renewal, Standing, State};
 
 /// The database's lease, in ticks.
 const LEASE: u8 = 5;
-/// The latest time to begin a call, from the sending of the last known renewal.
+/// The latest age of the last known renewal at which a call begins.
 pub const HALF: u8 = LEASE / 2;
-/// From the last read of the clock to a request's effect at the vendor.
+/// Ticks from the last read of the clock to a request's effect at the vendor.
 const LATE: u8 = 1;
-/// How far a process's clock may fall behind the database's in one lease.
+/// Ticks that a process's clock may fall behind the database's in one lease.
 const DRIFT: u8 = 1;
-/// Nothing is sent this long before the lease's end.
+/// Nothing is sent in these last ticks of a lease.
 const MARGIN: u8 = LATE + DRIFT;
 /// A row's ticks after a renewal; at 0 its lease has expired.
 pub const FULL: u8 = LEASE + 1;
@@ -21,9 +21,8 @@ pub const FULL: u8 = LEASE + 1;
 /// What keeps the protocol safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// A save is refused unless the relay bears its epoch.
+    /// A save is refused unless the relay bears the process's epoch.
     Fence,
-    /// Nothing is sent in the margin before the lease's end.
     Margin,
     /// The margin is not a tick shorter.
     WholeMargin,
@@ -32,22 +31,22 @@ pub enum Guard {
     /// A call that takes too long is cut.
     CutByLease,
     /// No pause comes between reading the clock and sending.
-    PollsAsItSends,
+    ReadsClockAsItSends,
     /// A process's clock runs while the process is paused.
     ClockRuns,
     /// A node is removed only when its lease has expired.
-    BuriesOnlyTheDead,
+    RemovesOnlyExpired,
     /// A renewal of a removed node does nothing.
     RenewalNeedsRow,
-    /// A process that joins again has dropped the relays of its last epoch.
-    Abandons,
+    /// A process that joins again no longer drives the relays of its last epoch.
+    DropsRelays,
     /// A process ends its calls before it leaves or releases.
-    CallsComeHome,
+    EndsCallsFirst,
     /// A relay is not taken up again while its release may still be executed.
-    HeedsReleases,
+    WaitsForReleases,
 }
 
-/// What may take any time on its way to the database. All else arrives at once.
+/// What may take any time to reach the database. All else arrives at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slow {
     Nothing,
@@ -56,7 +55,6 @@ pub enum Slow {
     Statements,
 }
 
-/// The model: a number of processes, with all guards or without one.
 #[derive(Clone, Copy, Debug)]
 pub struct Protocol {
     pub processes: usize,
@@ -77,14 +75,14 @@ pub enum Step {
     Join,
     SendRenewal,
     ExecuteRenewal,
-    HearRenewal,
+    ReceiveAnswer,
     LoseRenewal,
-    Bury,
+    RemoveNode,
     Leave,
     Begin(usize),
-    Poll,
+    ReadClock,
     Send,
-    ComeHome,
+    EndCall,
     Claim(usize),
     TakeUp(usize),
     Save(usize),
@@ -99,13 +97,13 @@ fn steps() -> Vec<Step> {
         Join,
         SendRenewal,
         ExecuteRenewal,
-        HearRenewal,
+        ReceiveAnswer,
         LoseRenewal,
-        Bury,
+        RemoveNode,
         Leave,
-        Poll,
+        ReadClock,
         Send,
-        ComeHome,
+        EndCall,
         ExecuteLate,
         LoseLate,
     ];
@@ -116,13 +114,12 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// When a step may happen.
 impl Protocol {
     fn has(&self, guard: Guard) -> bool {
         self.without != Some(guard)
     }
 
-    /// The latest time to send, from the last known renewal.
+    /// The latest age at which a call is sent.
     fn cut(&self) -> u8 {
         if !self.has(Guard::Margin) {
             return LEASE;
@@ -130,7 +127,7 @@ impl Protocol {
         LEASE - MARGIN + u8::from(!self.has(Guard::WholeMargin))
     }
 
-    /// The age at which a process may do nothing. Higher ages are equivalent.
+    /// From this age on, a process may do nothing; older ones are equivalent.
     fn over(&self) -> u8 {
         self.cut() + DRIFT + 1
     }
@@ -138,55 +135,54 @@ impl Protocol {
     pub fn enabled(&self, state: &State, at: usize, step: Step) -> bool {
         let it = &state.processes[at];
         let node = it.standing == Standing::Node;
-        let home = |relay| it.call.relay() != Some(relay) || !self.has(Guard::CallsComeHome);
-        let prompt = || state.processes.iter().all(|it| it.late == Late::None);
+        let call_ended = |relay| it.call.relay() != Some(relay) || !self.has(Guard::EndsCallsFirst);
+        let nothing_late = || state.processes.iter().all(|it| it.late == Late::None);
         match step {
             Step::Join => !node,
             Step::SendRenewal => node && it.renewal == Renewal::None,
             Step::ExecuteRenewal => matches!(it.renewal, Renewal::Asked(_)),
-            Step::HearRenewal => matches!(it.renewal, Renewal::Answered(_)),
+            Step::ReceiveAnswer => matches!(it.renewal, Renewal::Answered(_)),
             Step::LoseRenewal => it.renewal != Renewal::None,
-            Step::Bury => self.may_be_buried(it),
-            Step::Leave => node && (0..RELAYS).all(home),
+            Step::RemoveNode => self.may_be_removed(it),
+            Step::Leave => node && (0..RELAYS).all(call_ended),
             Step::Begin(relay) => it.drives[relay] && it.call == Call::None && within(it, HALF),
-            Step::Poll | Step::Send => self.may_send(it, step),
-            Step::ComeHome => it.call != Call::None,
+            Step::ReadClock | Step::Send => self.may_send(it, step),
+            Step::EndCall => it.call != Call::None,
             Step::Claim(relay) => node && it.row.is_some() && state.owner(relay).is_none(),
             Step::TakeUp(relay) => node && self.may_take_up(it, relay),
-            Step::Save(relay) => it.drives[relay] && prompt(),
-            Step::Release(relay) => it.drives[relay] && home(relay) && prompt(),
+            Step::Save(relay) => it.drives[relay] && nothing_late(),
+            Step::Release(relay) => it.drives[relay] && call_ended(relay) && nothing_late(),
             Step::ExecuteLate | Step::LoseLate => it.late != Late::None,
         }
     }
 
-    fn may_be_buried(&self, it: &Process) -> bool {
-        let dead = |left| left == 0 || !self.has(Guard::BuriesOnlyTheDead);
+    fn may_be_removed(&self, it: &Process) -> bool {
+        let dead = |left| left == 0 || !self.has(Guard::RemovesOnlyExpired);
         it.row.is_some_and(dead)
     }
 
     fn may_send(&self, it: &Process, step: Step) -> bool {
         let in_time = within(it, self.cut()) || !self.has(Guard::CutByLease);
         match it.call {
-            Call::Begun(_) if self.has(Guard::PollsAsItSends) => step == Step::Send && in_time,
-            Call::Begun(_) => step == Step::Poll && in_time,
-            Call::Polled(_) => step == Step::Send,
+            Call::Begun(_) if self.has(Guard::ReadsClockAsItSends) => step == Step::Send && in_time,
+            Call::Begun(_) => step == Step::ReadClock && in_time,
+            Call::ClockRead(_) => step == Step::Send,
             Call::None | Call::Sent(..) => false,
         }
     }
 
-    /// The process reads which relays bear its epoch, and misses one: an answer of the database was lost.
+    /// A process takes up a relay that bears its epoch and that it does not drive: an answer of the database was lost.
     fn may_take_up(&self, it: &Process, relay: usize) -> bool {
-        let released = it.late == Late::Release { relay } && self.has(Guard::HeedsReleases);
+        let released = it.late == Late::Release { relay } && self.has(Guard::WaitsForReleases);
         it.bears[relay] && !it.drives[relay] && !released
     }
 }
 
-/// Whether less time has passed by the process's clock, which may be slow.
+/// Whether the age is within the limit by the process's clock, which may be slow.
 pub fn within(it: &Process, limit: u8) -> bool {
     it.age.saturating_sub(DRIFT) <= limit
 }
 
-/// What a step does.
 impl Protocol {
     pub fn step(&self, state: &mut State, at: usize, step: Step) {
         if let Step::Claim(relay) = step {
@@ -204,20 +200,20 @@ impl Protocol {
                 }
             }
             Step::ExecuteRenewal => self.execute_renewal(it),
-            Step::HearRenewal => self.hear_renewal(it),
+            Step::ReceiveAnswer => self.receive_answer(it),
             Step::LoseRenewal => it.renewal = Renewal::None,
-            Step::Bury => it.row = None,
+            Step::RemoveNode => it.row = None,
             Step::Leave => {
                 it.row = None;
-                self.abandon(it, Standing::Away);
+                self.drop_out(it, Standing::Away);
             }
             Step::Begin(relay) => it.call = Call::Begun(relay),
-            Step::Poll => it.call = it.call.relay().map_or(Call::None, Call::Polled),
+            Step::ReadClock => it.call = it.call.relay().map_or(Call::None, Call::ClockRead),
             Step::Send => {
                 let sent = |relay| Call::Sent(relay, LATE + 1);
                 it.call = it.call.relay().map_or(Call::None, sent);
             }
-            Step::ComeHome => it.call = Call::None,
+            Step::EndCall => it.call = Call::None,
             Step::Claim(relay) => (it.bears[relay], it.drives[relay]) = (true, true),
             Step::TakeUp(relay) => it.drives[relay] = true,
             Step::Save(relay) => self.send_statement(state, at, Late::Save { relay, past: false }),
@@ -235,13 +231,13 @@ impl Protocol {
             return;
         };
         if it.row.is_none() && self.has(Guard::RenewalNeedsRow) {
-            return self.abandon(it, Standing::Buried);
+            return self.drop_out(it, Standing::Removed);
         }
         it.row = Some(FULL);
         it.renewal = Renewal::Answered(age);
     }
 
-    fn hear_renewal(&self, it: &mut Process) {
+    fn receive_answer(&self, it: &mut Process) {
         if let Renewal::Answered(age) = it.renewal {
             let counts = self.has(Guard::CountsFromSending);
             it.age = if counts { age } else { 0 };
@@ -249,12 +245,12 @@ impl Protocol {
         }
     }
 
-    /// What was sent stays on its way.
-    fn abandon(&self, it: &mut Process, standing: Standing) {
+    /// Requests that were sent stay on their way.
+    fn drop_out(&self, it: &mut Process, standing: Standing) {
         it.standing = standing;
         it.age = self.over();
         it.renewal = Renewal::None;
-        if self.has(Guard::Abandons) {
+        if self.has(Guard::DropsRelays) {
             it.drives = [false; RELAYS];
         }
         if it.call.acts_on().is_none() {
@@ -278,7 +274,7 @@ impl Protocol {
         }
     }
 
-    /// Notes a save that is accepted although another process or epoch has the relay.
+    /// Notes an accepted save of a process that does not own the relay.
     fn save(&self, state: &mut State, at: usize, relay: usize, past: bool) {
         let bearer = state.processes.iter().position(|it| it.bears[relay]);
         let owns = bearer == Some(at) && !past;
@@ -309,8 +305,8 @@ impl Protocol {
         }
     }
 
-    /// Forgets an age that makes no difference: while no call is begun, past the age at which one may begin.
-    fn blur(&self, it: &mut Process) {
+    /// Forgets ages that make no difference: past the age at which a call begins, while none is begun.
+    fn forget_age(&self, it: &mut Process) {
         let old = |age: u8| age > HALF + DRIFT && !matches!(it.call, Call::Begun(_));
         if let Renewal::Answered(age) = it.renewal
             && old(age)
@@ -365,7 +361,10 @@ impl Model for Protocol {
             Action::Tick(still) => self.tick(&mut state, still),
             Action::Step(at, step) => self.step(&mut state, at, step),
         }
-        state.processes.iter_mut().for_each(|it| self.blur(it));
+        state
+            .processes
+            .iter_mut()
+            .for_each(|it| self.forget_age(it));
         Some(state.representative())
     }
 

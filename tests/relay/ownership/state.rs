@@ -1,15 +1,14 @@
 //! The state: processes, their rows in the database, and messages on their way.
 
-/// Number of relays.
 pub const RELAYS: usize = 2;
 
-/// What a process believes to be.
+/// What a process knows of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// It never joined, or it left.
     Away,
     /// It learned that its node was removed.
-    Buried,
+    Removed,
     /// It has an epoch. Its row may be gone.
     Node,
 }
@@ -24,15 +23,14 @@ pub enum Renewal {
     Answered(u8),
 }
 
-/// The vendor call of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     None,
     /// Begun, but not sent.
     Begun(usize),
-    /// The clock was read, and sending comes next. Only where the two are apart.
-    Polled(usize),
-    /// Sent; it takes effect in this tick or in this many more, less one.
+    /// The clock was read, and sending comes next: only without `ReadsClockAsItSends`.
+    ClockRead(usize),
+    /// Sent, with the ticks in which it may take effect, this one included.
     Sent(usize, u8),
 }
 
@@ -51,24 +49,22 @@ pub enum Late {
     },
 }
 
-/// A process and its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process {
     pub standing: Standing,
-    /// In the database: the ticks until its lease expires, if its epoch has a row.
+    /// In the database: the ticks until the lease expires, if the epoch has a row.
     pub row: Option<u8>,
-    /// In the database: the relays that bear its epoch.
+    /// In the database: relays that bear its epoch.
     pub bears: [bool; RELAYS],
-    /// In the process: the relays it drives.
+    /// In the process: relays it drives.
     pub drives: [bool; RELAYS],
-    /// In the process: the ticks since the last known renewal was sent.
+    /// In the process: ticks since the last known renewal was sent.
     pub age: u8,
     pub renewal: Renewal,
     pub call: Call,
     pub late: Late,
 }
 
-/// The whole fleet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct State {
     pub processes: Vec<Process>,
@@ -77,11 +73,10 @@ pub struct State {
 }
 
 impl Call {
-    /// Its relay.
     pub fn relay(self) -> Option<usize> {
         match self {
             Call::None => None,
-            Call::Begun(relay) | Call::Polled(relay) | Call::Sent(relay, _) => Some(relay),
+            Call::Begun(relay) | Call::ClockRead(relay) | Call::Sent(relay, _) => Some(relay),
         }
     }
 
@@ -89,7 +84,7 @@ impl Call {
     pub fn acts_on(self) -> Option<usize> {
         match self {
             Call::Sent(relay, _) => Some(relay),
-            Call::None | Call::Begun(_) | Call::Polled(_) => None,
+            Call::None | Call::Begun(_) | Call::ClockRead(_) => None,
         }
     }
 
@@ -97,7 +92,7 @@ impl Call {
         match self {
             Call::None => Call::None,
             Call::Begun(relay) => Call::Begun(RELAYS - 1 - relay),
-            Call::Polled(relay) => Call::Polled(RELAYS - 1 - relay),
+            Call::ClockRead(relay) => Call::ClockRead(RELAYS - 1 - relay),
             Call::Sent(relay, left) => Call::Sent(RELAYS - 1 - relay, left),
         }
     }
@@ -119,7 +114,6 @@ impl Late {
 }
 
 impl Process {
-    /// A process that never joined.
     pub fn away(age: u8) -> Self {
         Self {
             standing: Standing::Away,
@@ -142,7 +136,7 @@ impl Process {
 }
 
 impl State {
-    /// The owner of a relay by the database. A relay whose epoch has no row has none.
+    /// The relay's owner by the database, which needs a row.
     pub fn owner(&self, relay: usize) -> Option<usize> {
         let owns = |it: &Process| it.bears[relay] && it.row.is_some();
         self.processes.iter().position(owns)

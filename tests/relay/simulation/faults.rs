@@ -10,7 +10,6 @@ use super::dice::Dice;
 use super::queue::Fate;
 use super::vendors::{Ms, VendorFaults};
 
-/// The start of the simulation.
 pub const START: Ms = 1_700_000_000_000;
 
 /// Probabilities of faults, per mille.

@@ -4,7 +4,6 @@ use relaykeeper::relay::{Answer, Call, Failure};
 
 use super::vendors::{Ms, Vendors};
 
-/// A bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
     /// The core as it is.

@@ -37,7 +37,6 @@ pub struct Report {
     pub interrupted: bool,
 }
 
-/// A rule was broken.
 #[derive(Debug)]
 pub struct Broken {
     pub seed: u64,

@@ -102,7 +102,7 @@ impl Vendors {
         matches!(self.spec.backend, Backend::CloudRecording { .. })
     }
 
-    /// Carries out a call. `key` is the ingest's key as the caller knows it.
+    /// `key` is the ingest's key as the caller knows it.
     pub fn perform(&mut self, call: &Call, key: u32, now: Ms) -> Result<Answer, Failure> {
         let answer = match call {
             Call::CreateIngest { attempt } => self.create_input(*attempt, "", now),
@@ -288,7 +288,6 @@ impl Vendors {
         Ok(Answer::EgressRunning { sid: Some(sid) })
     }
 
-    /// Starts an egress.
     pub fn run(
         &mut self,
         attempt: u32,

@@ -54,7 +54,6 @@ impl Run {
         }
     }
 
-    /// Tries the jobs that are due.
     pub(super) fn run_cleanup_jobs(&mut self) -> Result<(), String> {
         if self.relay.is_none() {
             return Ok(());

@@ -25,7 +25,6 @@ impl Run {
         self.take(step)
     }
 
-    /// Stores, then acts; the process may crash at any point.
     pub(super) fn take(&mut self, mut step: Step) -> Result<(), String> {
         let changed = !step.facts.is_empty();
         if self.trace.is_some() && (changed || !step.actions.is_empty()) {

@@ -8,7 +8,6 @@ impl Run {
         &self.tags[usize::try_from(attempt).unwrap()]
     }
 
-    /// Checks the rules that hold after every step.
     pub(super) fn check_rules(&mut self) -> Result<(), String> {
         for input in &self.vendors.inputs {
             let publishers = self
@@ -101,7 +100,6 @@ impl Run {
         Ok(())
     }
 
-    /// Checks the rules that hold at the end.
     pub(super) fn check_end(&mut self) -> Result<(), String> {
         self.check_rules()?;
         let journal = self.journal.iter().map(|(at, fact)| (*at, fact));
@@ -131,7 +129,6 @@ impl Run {
         Ok(())
     }
 
-    /// Checks the order of the announcements.
     fn check_announcements(&self) -> Result<(), String> {
         use Announcement as A;
         let mut last = None;
