@@ -28,13 +28,11 @@ pub enum Guard {
     WholeMargin,
     /// A lease counts from the sending of its renewal, not from the answer.
     CountsFromSending,
-    /// A call that takes too long is cut.
+    /// A call that was not sent in time is cut.
     CutByLease,
     /// No pause comes between reading the clock and sending.
     ReadsClockAsItSends,
-    /// A process's clock runs while the process is paused.
     ClockRuns,
-    /// A node is removed only when its lease has expired.
     RemovesOnlyExpired,
     /// A renewal of a removed node does nothing.
     RenewalNeedsRow,
@@ -66,7 +64,6 @@ pub struct Protocol {
 pub enum Action {
     /// Time passes. One process's clock may stand still, if allowed.
     Tick(Option<usize>),
-    /// A step of one process.
     Step(usize, Step),
 }
 
@@ -171,7 +168,7 @@ impl Protocol {
         }
     }
 
-    /// A process takes up a relay that bears its epoch and that it does not drive: an answer of the database was lost.
+    /// A process takes up a relay that it owns and does not drive: an answer of the database was lost.
     fn may_take_up(&self, it: &Process, relay: usize) -> bool {
         let released = it.late == Late::Release { relay } && self.has(Guard::WaitsForReleases);
         it.bears[relay] && !it.drives[relay] && !released
@@ -274,7 +271,7 @@ impl Protocol {
         }
     }
 
-    /// Notes an accepted save of a process that does not own the relay.
+    /// Notes an accepted save that is not the owner's.
     fn save(&self, state: &mut State, at: usize, relay: usize, past: bool) {
         let bearer = state.processes.iter().position(|it| it.bears[relay]);
         let owns = bearer == Some(at) && !past;

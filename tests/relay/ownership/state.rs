@@ -26,7 +26,6 @@ pub enum Renewal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     None,
-    /// Begun, but not sent.
     Begun(usize),
     /// The clock was read, and sending comes next: only without `ReadsClockAsItSends`.
     ClockRead(usize),
