@@ -147,7 +147,7 @@ impl VendorCalls {
             let made = std::panic::AssertUnwindSafe(calls.make(&durable, call))
                 .catch_unwind()
                 .await;
-            let result = made.unwrap_or_else(|_| Err(fault(&name)));
+            let result = made.unwrap_or_else(|_| Err(panicked(&name)));
             if let Err(failure) = &result {
                 tracing::debug!(
                     call = name,
@@ -276,7 +276,7 @@ fn unexpected(call: &str, message: &str) -> Failure {
     }
 }
 
-fn fault(call: &str) -> Failure {
+fn panicked(call: &str) -> Failure {
     Failure {
         vendor: "relaykeeper".into(),
         ..unexpected(call, "the call panicked")

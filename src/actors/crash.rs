@@ -21,7 +21,8 @@ pub const REACHED: &str = "crash point ";
 /// Begins the line at which the process waits to be killed.
 pub const HERE: &str = "crash here ";
 
-/// An operation with a crash point before and after it.
+/// An operation with a crash point before and after it. One without a doc is the [`Call`] of that name.
+#[allow(missing_docs, reason = "they are named like the calls")]
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::EnumIter, strum::EnumString,
 )]
@@ -33,33 +34,19 @@ pub enum CrashOperation {
     Save,
     /// A cleanup job is tried; its result is stored later.
     RunCleanup,
-    /// [`Call::CreateIngest`], without its answer.
     CreateIngest,
-    /// [`Call::FindIngest`].
     FindIngest,
-    /// [`Call::Acquire`].
     Acquire,
-    /// [`Call::StartEgress`].
     StartEgress,
-    /// [`Call::CreateConverter`].
     CreateConverter,
-    /// [`Call::RotateKeys`].
     RotateKeys,
-    /// [`Call::PollFeed`].
     PollFeed,
-    /// [`Call::PollEgress`].
     PollEgress,
-    /// [`Call::PollHosts`].
     PollHosts,
-    /// [`Call::UpdateEgress`].
     UpdateEgress,
-    /// [`Call::StopEgress`].
     StopEgress,
-    /// [`Call::DisableIngest`].
     DisableIngest,
-    /// [`Call::PollRecordings`].
     PollRecordings,
-    /// [`Call::DeleteIngest`].
     DeleteIngest,
 }
 
@@ -83,7 +70,7 @@ impl CrashOperation {
         }
     }
 
-    /// Whether a timer repeats it: its count says nothing.
+    /// Whether a timer repeats it, so that its count says nothing.
     #[must_use]
     pub fn is_a_poll(self) -> bool {
         matches!(
@@ -183,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_point_is_named_as_it_is_read() {
+    fn every_point_is_read_from_its_name() {
         for point in CrashPoint::all() {
             assert_eq!(point.to_string().parse(), Ok(point));
         }

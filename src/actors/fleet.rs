@@ -26,15 +26,15 @@ pub(super) use renewal::LeaseLost;
 use renewal::renew_forever;
 
 const ROUND: Duration = Duration::from_secs(1);
-/// Poll interval while LISTEN does not work.
+/// While LISTEN does not work.
 const POLL_EVERY: Duration = Duration::from_millis(250);
 /// A ping unanswered for this long means that LISTEN does not work.
 const DEAF_AFTER: Duration = Duration::from_secs(2);
-/// Reconnect interval of the listener while LISTEN does not work.
+/// While LISTEN does not work.
 const LISTEN_AGAIN: Duration = Duration::from_secs(30);
-/// Wait for in-flight calls on leaving.
+/// On leaving.
 const CALLS_END_WITHIN: Duration = Duration::from_secs(5);
-/// The same on a hand-off: the relays are live, their calls are polls.
+/// On a hand-off: the relays are live, their calls are polls.
 const POLLS_END_WITHIN: Duration = Duration::from_secs(1);
 /// A round that takes longer hangs: PostgreSQL's statement timeout is shorter.
 const HANGS_AFTER: Duration = Duration::from_secs(20);

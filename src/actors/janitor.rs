@@ -191,12 +191,12 @@ pub(super) async fn sweep(
         owner.database = database.to_owned();
     }
     let mut sweep = Sweep::default();
-    let of_ingests = sweep_ingests(shared, &owner, dry_run, &mut sweep).await;
+    let ingests_swept = sweep_ingests(shared, &owner, dry_run, &mut sweep).await;
     // A project without Media Push refuses the call, which would look like invalid credentials.
     if shared.settings.agora.backend == AgoraBackend::MediaPush {
         sweep_converters(shared, &owner, dry_run, &mut sweep).await?;
     }
-    of_ingests?;
+    ingests_swept?;
     match sweep.failed.take() {
         Some(error) => Err(error.into()),
         None => Ok(sweep),

@@ -9,10 +9,10 @@ use super::directory::RelaySnapshot;
 use super::shared::Shared;
 use crate::relay::{Backend, Intervals, Pace, Phase};
 
-/// The polls' part of a quota that serves only reads. The rest keeps waits for permits short.
-const OF_POLLS: f64 = 0.8;
-/// The polls' part of a quota that serves starts and stops too.
-const OF_WORK: f64 = 0.5;
+/// For polls. The rest keeps waits for permits short.
+const PART_OF_READ_QUOTA: f64 = 0.8;
+/// For polls, of a quota that serves starts and stops too.
+const PART_OF_MIXED_QUOTA: f64 = 0.5;
 /// Calls per feed poll: the manifest is probed too.
 const CALLS_UNTIL_LIVE: f64 = 2.0;
 /// The least part of the polls' rate for live relays.
@@ -112,8 +112,8 @@ pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
     let [api, customer] = shared.vendors.cloudflare.rates();
     let [recording, push, channel] = shared.vendors.agora.rates();
     let feeds = match shared.vendors.lifecycle.is_trusted() {
-        true => customer * OF_POLLS,
-        false => api * OF_WORK,
+        true => customer * PART_OF_READ_QUOTA,
+        false => api * PART_OF_MIXED_QUOTA,
     };
     let settings = &shared.settings;
     let (poll, check) = (
@@ -135,8 +135,8 @@ pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
         .intervals(feeds / nodes, poll, CALLS_UNTIL_LIVE, check);
     let hosts = counts
         .hosts
-        .intervals(channel * OF_POLLS / nodes, poll, 1.0, check);
-    let egress = pollers.intervals(rate * OF_WORK / nodes, poll * 3, 1.0, query);
+        .intervals(channel * PART_OF_READ_QUOTA / nodes, poll, 1.0, check);
+    let egress = pollers.intervals(rate * PART_OF_MIXED_QUOTA / nodes, poll * 3, 1.0, query);
     Pace {
         live: intervals(feed.0, hosts.0, egress.0),
         urgent: intervals(feed.1, hosts.1, egress.1),

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_alone_has_all_of_it() {
+    fn a_node_alone_has_the_whole_quota() {
         let plan = plan(&own(960, 0), 1, one_of(1), &shares(&[]));
         assert_eq!((plan.share, plan.changes), (960, vec![hold(960)]));
     }

@@ -25,10 +25,10 @@ use crate::vendors::{Class, Done, Vendor, VendorError};
 const SKEW: TimeDelta = TimeDelta::minutes(5);
 
 const POLL: &str = "recordings";
-/// The most calls of one poll, for each node.
-const CALLS: usize = 10;
+/// Of one poll, for each node.
+const MOST_CALLS: usize = 10;
 /// The most of these calls that read the list; the rest ask for single relays.
-const PAGES: usize = 5;
+const MOST_PAGES: usize = 5;
 /// Up to this many relays beyond the end are asked for singly.
 const FEW: usize = 3;
 /// How long a node waits for the node that polls.
@@ -125,7 +125,7 @@ impl RecordingsPoller {
             return;
         };
         let mut calls = 0;
-        let list = match self.found(oldest - SKEW, &waiting, &mut calls).await {
+        let list = match self.ready_list(oldest - SKEW, &waiting, &mut calls).await {
             Ok(list) => list,
             Err(error) => {
                 for RecordingsRequest { answer, .. } in waiting {
@@ -137,10 +137,10 @@ impl RecordingsPoller {
         let (mut beyond, mut complete): (Vec<_>, Vec<_>) = waiting
             .into_iter()
             .partition(|waiting| waiting.is_beyond(&list));
-        // Relays without any recording first; else random, so that the next poll asks for others.
+        // Relays without any recording first, else random: the next poll asks for others.
         beyond.shuffle(&mut rand::rng());
         beyond.sort_by_key(|waiting| !list.of(&waiting.ingest).is_empty());
-        let asked = CALLS.saturating_sub(calls).min(beyond.len());
+        let asked = MOST_CALLS.saturating_sub(calls).min(beyond.len());
         if asked < beyond.len() {
             tracing::warn!(
                 relays = beyond.len() - asked,
@@ -169,14 +169,14 @@ impl RecordingsPoller {
 
 impl RecordingsPoller {
     /// A fleet's result may be one interval old.
-    async fn found(
+    async fn ready_list(
         &self,
         since: DateTime<Utc>,
         waiting: &[RecordingsRequest],
         calls: &mut usize,
     ) -> Result<RecordingsList, VendorError> {
         let Some((store, own)) = self.shared.get() else {
-            return self.list(since, waiting, calls).await;
+            return self.read_list(since, waiting, calls).await;
         };
         let poll = SharedPoll {
             name: POLL,
@@ -189,13 +189,14 @@ impl RecordingsPoller {
         while Instant::now() < give_up {
             match store.shared_poll(*own, &poll).await {
                 Ok(PollTurn::Found(found)) => {
-                    let mut list = read(&found)?;
+                    let mut list = parse(&found)?;
                     // The other node had other relays beyond the end.
-                    self.read_on(&mut list, since, waiting, calls).await;
+                    self.read_further_pages(&mut list, since, waiting, calls)
+                        .await;
                     return Ok(list);
                 }
                 Ok(PollTurn::Yours) => {
-                    let found = self.list(since, waiting, calls).await;
+                    let found = self.read_list(since, waiting, calls).await;
                     self.share_result(store, *own, since, &found).await;
                     return found;
                 }
@@ -218,24 +219,25 @@ impl RecordingsPoller {
             Ok(Err(_)) | Err(_) => store.abandon_shared_poll(own, POLL).await,
         };
         if let Err(error) = shared {
-            // Other nodes poll themselves after their patience.
+            // Other nodes poll for themselves after `PATIENCE`.
             tracing::debug!(%error, "failed to share a poll's result");
         }
     }
 
-    async fn list(
+    async fn read_list(
         &self,
         since: DateTime<Utc>,
         waiting: &[RecordingsRequest],
         calls: &mut usize,
     ) -> Result<RecordingsList, VendorError> {
         let mut list = RecordingsList::default();
-        self.page(&mut list, since, calls).await?;
-        self.read_on(&mut list, since, waiting, calls).await;
+        self.read_page(&mut list, since, calls).await?;
+        self.read_further_pages(&mut list, since, waiting, calls)
+            .await;
         Ok(list)
     }
 
-    async fn read_on(
+    async fn read_further_pages(
         &self,
         list: &mut RecordingsList,
         since: DateTime<Utc>,
@@ -244,8 +246,8 @@ impl RecordingsPoller {
     ) {
         let many =
             |list: &RecordingsList| waiting.iter().filter(|one| one.is_beyond(list)).count() > FEW;
-        while *calls < PAGES && many(list) {
-            match self.page(list, since, calls).await {
+        while *calls < MOST_PAGES && many(list) {
+            match self.read_page(list, since, calls).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 // The earlier pages remain valid.
@@ -257,7 +259,7 @@ impl RecordingsPoller {
         }
     }
 
-    async fn page(
+    async fn read_page(
         &self,
         list: &mut RecordingsList,
         since: DateTime<Utc>,
@@ -272,7 +274,7 @@ impl RecordingsPoller {
     }
 }
 
-fn read(found: &str) -> Result<RecordingsList, VendorError> {
+fn parse(found: &str) -> Result<RecordingsList, VendorError> {
     serde_json::from_str(found).map_err(|error| unanswered(error.to_string()))
 }
 

@@ -13,7 +13,7 @@ use crate::store::{
     StoredRelay,
 };
 
-/// The kind of the last entry after a forced end. It is not a fact.
+/// The kind of a forced end's journal entry, which is no fact.
 pub(super) const ENDED_BY_FORCE: &str = "ended_by_force";
 
 const STATE_VERSION: i32 = 1;

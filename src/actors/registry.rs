@@ -179,7 +179,6 @@ impl Registry {
         child.actor = Some(actor);
     }
 
-    /// Notifies the channel's relays, unless a predecessor still has an egress.
     fn notify_if_down(&self, channel_id: i64) {
         if self.shared.store.is_shared() {
             return peer_messages::notify_if_down(&self.shared, channel_id);
@@ -199,7 +198,7 @@ impl Registry {
         }
     }
 
-    fn is_at(&self, relay_id: Uuid, generation: u64) -> bool {
+    fn is_latest(&self, relay_id: Uuid, generation: u64) -> bool {
         self.children
             .get(&relay_id)
             .is_some_and(|child| child.generation == generation)
@@ -314,7 +313,7 @@ impl Handler<ChildExit> for Registry {
     type Result = ();
 
     fn handle(&mut self, exit: ChildExit, ctx: &mut Self::Context) {
-        if !self.is_at(exit.relay_id, exit.generation) {
+        if !self.is_latest(exit.relay_id, exit.generation) {
             if !self.children.contains_key(&exit.relay_id) {
                 // The actor may have published once more while it stopped.
                 self.shared.directory.remove(exit.relay_id);

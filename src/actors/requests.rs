@@ -49,29 +49,21 @@ pub enum StartAnswer {
 }
 
 /// Why a start failed.
+#[allow(missing_docs, reason = "each error's text is its documentation")]
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StartError {
-    /// The channel's relay has another channel name or seller.
     #[error("the channel has a relay with another channel_name or seller_uid")]
     Conflict(Box<Durable>),
     /// Its outcome says why.
     #[error("the relay failed")]
     Failed(Box<Durable>),
-    /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for another request")]
     KeyMismatch,
-    /// As many egresses run as the settings allow.
     #[error("{setting} allows {limit} egresses at once, and as many run")]
-    Quota {
-        /// The setting's name.
-        setting: &'static str,
-        /// The setting's value.
-        limit: u32,
-    },
+    Quota { setting: &'static str, limit: u32 },
     /// This process does not own the database yet.
     #[error("starting")]
     Starting,
-    /// This process shuts down.
     #[error("shutting down")]
     ShuttingDown,
     /// Nothing was stored.
@@ -80,7 +72,6 @@ pub enum StartError {
     /// The relay may be stored; then it runs.
     #[error("the database has not confirmed it: {0}")]
     Unconfirmed(String),
-    /// An internal error.
     #[error("{0}")]
     Internal(String),
 }
@@ -106,15 +97,14 @@ pub enum StopAnswer {
 }
 
 /// Why a stop failed.
+#[allow(missing_docs, reason = "each error's text is its documentation")]
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StopError {
     /// An unknown channel or relay, or another channel's relay.
     #[error("not found")]
     NotFound,
-    /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for another request")]
     KeyMismatch,
-    /// As [`StartError::Starting`].
     #[error("starting")]
     Starting,
     /// Nothing was stored.
@@ -123,7 +113,6 @@ pub enum StopError {
     /// The stop may be stored; then it is carried out.
     #[error("the database has not confirmed it: {0}")]
     Unconfirmed(String),
-    /// An internal error.
     #[error("{0}")]
     Internal(String),
 }

@@ -154,7 +154,7 @@ impl Shared {
     }
 
     pub(super) fn set_owner(&self, owner: Namespace) {
-        // A second call sets the same value: it is fixed per database.
+        // A second call sets the same value.
         let _ = self.owner.set(owner);
     }
 

@@ -87,7 +87,7 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
         return Ok(());
     }
     tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.row.channel_id, "stray: an encoder publishes into an ingest whose relay is over");
-    defer(
+    add_cleanup_job(
         shared,
         tag.relay,
         stored.row.channel_id,
@@ -120,7 +120,7 @@ pub(super) async fn egress(
             uid,
         }) = serde_json::from_value(open.cleanup_job.data.clone())
     {
-        defer(
+        add_cleanup_job(
             shared,
             tag.relay,
             open.cleanup_job.channel_id,
@@ -138,7 +138,7 @@ pub(super) async fn egress(
     Ok(())
 }
 
-async fn defer(
+async fn add_cleanup_job(
     shared: &Arc<Shared>,
     relay_id: Uuid,
     channel_id: i64,

@@ -53,10 +53,10 @@ pub struct RelayView {
     pub channel_name: String,
     /// The seller's uid in the channel.
     pub seller_uid: u32,
-    /// The phase. A value unknown to this version's [`Phase`] is shown as stored.
+    /// The phase, as stored: a later version's may be unknown here.
     #[schema(schema_with = describe::phase)]
     pub phase: String,
-    /// A summary of the phase: starting, active, stopped or failed.
+    /// A summary of the phase.
     #[schema(schema_with = describe::relay_status)]
     pub relay_status: RelayStatus,
     /// Whether the relay is live or interrupted.
@@ -137,7 +137,7 @@ pub struct RecordingView {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Outcome)]
 pub struct OutcomeView {
-    /// The outcome's code, from a closed list.
+    /// The outcome's code.
     #[schema(schema_with = describe::outcome_code)]
     pub code: String,
     /// The outcome as a sentence.
@@ -161,7 +161,7 @@ pub struct CostView {
     pub cost_micros: u64,
     /// Agora's cost in millionths of a US dollar.
     pub agora_cost_micros: u64,
-    /// The source of the duration: the recordings, or the observed live time if that is longer and a recording or its length is unknown.
+    /// The source of the duration.
     #[schema(schema_with = describe::cost_source)]
     pub source: Source,
 }

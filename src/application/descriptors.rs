@@ -1,4 +1,4 @@
-//! The limit of open files and sockets, and the part of it for incoming connections.
+//! The limit of open files and sockets.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -18,7 +18,7 @@ pub fn raise() -> Option<u64> {
     }
 }
 
-/// The number of incoming connections to allow, when the settings say `wanted`.
+/// The incoming connections to allow. `wanted`: the setting.
 #[must_use]
 pub fn connections(wanted: u32, limit: Option<u64>) -> u32 {
     let left = limit.map(|limit| limit - RESERVE.min(limit / 2));

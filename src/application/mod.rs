@@ -36,7 +36,6 @@ pub struct Application {
     store: Store,
     shared: Arc<Shared>,
     certificate: Option<Arc<Certificate>>,
-    /// If set, every relay is stopped at the end; the future cuts that short.
     stop_all_until: Option<BoxFuture<'static, ()>>,
 }
 
@@ -50,7 +49,7 @@ impl std::fmt::Debug for Application {
     }
 }
 
-/// Runs a service on a new runtime: HTTP workers and actors on actix threads, all else on tokio's.
+/// Runs a service on a new runtime: HTTP workers and actors on actix threads, the rest on tokio's.
 pub fn run<F: Future<Output = anyhow::Result<T>>, T>(service: F) -> anyhow::Result<T> {
     run_on(&RuntimeSettings::default(), service)
 }

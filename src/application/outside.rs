@@ -30,7 +30,7 @@ pub(super) fn outside(shared: &Arc<Shared>, service: &RelayService) -> Dependenc
     }
 }
 
-/// Handles stray activity, unless the notification is older than the relay's end: then it is only late.
+/// A notification older than the relay's end is only late.
 fn on_stray(service: &RelayService, stray: webhooks::StrayNotice) {
     match stray {
         webhooks::StrayNotice::FeedConnected {

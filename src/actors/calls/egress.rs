@@ -54,7 +54,7 @@ impl VendorCalls {
             ..
         } = &durable.spec.backend
         else {
-            return Err(misfit("cloud_recording.start"));
+            return Err(wrong_backend("cloud_recording.start"));
         };
         let links = self
             .vendors
@@ -64,7 +64,7 @@ impl VendorCalls {
         let Some(links) = links else {
             return Err(Failure {
                 message: "the recorder's page has no address: set server.public_url".into(),
-                ..misfit("cloud_recording.start")
+                ..wrong_backend("cloud_recording.start")
             });
         };
         let claims = PageClaims {
@@ -110,7 +110,7 @@ impl VendorCalls {
         ingest: &str,
     ) -> Result<Answer, Failure> {
         let Backend::MediaPush { region } = &durable.spec.backend else {
-            return Err(misfit("rtmp_converters.create"));
+            return Err(wrong_backend("rtmp_converters.create"));
         };
         let permit = start_permit_request(durable);
         let rtmp_url = self.publish_url(ingest, permit).await?;
@@ -298,11 +298,11 @@ fn reading(status: &RecordingTaskStatus) -> EgressReading {
 fn identity(durable: &Durable, attempt: u32) -> Result<(String, u32), Failure> {
     let uid = durable
         .egress_uid(attempt)
-        .ok_or_else(|| misfit("cloud_recording.acquire"))?;
+        .ok_or_else(|| wrong_backend("cloud_recording.acquire"))?;
     Ok((durable.spec.tag(attempt).to_string(), uid))
 }
 
-fn misfit(call: &str) -> Failure {
+fn wrong_backend(call: &str) -> Failure {
     Failure {
         vendor: "agora".into(),
         call: call.into(),
@@ -320,6 +320,6 @@ fn name_taken(message: &str) -> Failure {
         class: Class::Unavailable,
         message: message.into(),
         maybe_done: true,
-        ..misfit("rtmp_converters.create")
+        ..wrong_backend("rtmp_converters.create")
     }
 }

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ingest_that_is_gone_says_nothing_of_the_host() {
+    fn an_ingest_that_is_gone_does_not_make_the_host_untrusted() {
         let (trust, now) = trust();
         for _ in 0..3 {
             trust.odd("no such object");

@@ -16,26 +16,23 @@ use crate::config::{WebhooksSettings, is_public};
 const EXCERPT_BYTES: usize = 500;
 
 /// The endpoint's settings cannot be used.
+#[allow(missing_docs, reason = "each error's text is its documentation")]
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// They were not validated.
     #[error("webhooks.endpoint is not a URL, or webhooks.secrets has no usable secret")]
     Settings,
-    /// The HTTP client cannot be built.
     #[error("cannot build the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
 }
 
 /// No response came.
+#[allow(missing_docs, reason = "each error's text is its documentation")]
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// The endpoint's address is private.
     #[error(transparent)]
     Private(#[from] PrivateAddressError),
-    /// No response in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// The connection failed.
     #[error("{0}")]
     Connection(String),
 }

@@ -6,15 +6,15 @@ use tokio::time::Instant;
 
 use crate::store::Fleet;
 
-pub(super) const CLAIM: u64 = 1000;
-/// The most relays released in one round: the new owner must load and poll each.
-const RELEASE: u64 = 50;
-/// A node releases its excess once that is above this percentage of its share plus [`TOO_MANY`].
-const TOO_MANY_PERCENT: u64 = 20;
-const TOO_MANY: u64 = 5;
+pub(super) const MOST_CLAIMED: u64 = 1000;
+/// In one round: the new owner must load and poll each relay.
+const MOST_RELEASED: u64 = 50;
+/// A node releases its excess once that is above this percentage of its share plus [`SLACK`].
+const SLACK_PERCENT: u64 = 20;
+const SLACK: u64 = 5;
 
-/// After this long any node may claim unowned relays: the expected claimer is probably partitioned.
-const LEFT: Duration = Duration::from_secs(3);
+/// The node that should claim unowned relays is probably partitioned by then.
+const ANY_NODE_CLAIMS_AFTER: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BalanceStep {
@@ -27,7 +27,7 @@ pub(super) enum BalanceStep {
 pub(super) struct Balance {
     /// Since when every round has seen unowned relays.
     free_since: Option<Instant>,
-    giving: bool,
+    releasing: bool,
 }
 
 impl Balance {
@@ -41,22 +41,22 @@ impl Balance {
         let total = driven.saturating_add(fleet.free);
         let share = total.div_ceil(count.max(1));
         if fleet.free > 0 {
-            self.giving = false;
+            self.releasing = false;
             let since = *self.free_since.get_or_insert(now);
             let most = match share.saturating_sub(own.relays) {
-                0 if now.duration_since(since) >= LEFT => fleet.free,
+                0 if now.duration_since(since) >= ANY_NODE_CLAIMS_AFTER => fleet.free,
                 room => room.min(fleet.free),
             };
-            return match most.min(CLAIM) {
+            return match most.min(MOST_CLAIMED) {
                 0 => BalanceStep::Nothing,
                 most => BalanceStep::Claim(most),
             };
         }
         self.free_since = None;
-        let too_many = share + share * TOO_MANY_PERCENT / 100 + TOO_MANY;
-        self.giving = own.relays > share && (self.giving || own.relays > too_many);
-        if self.giving {
-            BalanceStep::Release((own.relays - share).min(RELEASE))
+        let threshold = share + share * SLACK_PERCENT / 100 + SLACK;
+        self.releasing = own.relays > share && (self.releasing || own.relays > threshold);
+        if self.releasing {
+            BalanceStep::Release((own.relays - share).min(MOST_RELEASED))
         } else {
             BalanceStep::Nothing
         }
@@ -109,25 +109,28 @@ mod tests {
             balance.next(&fleet, 1, a_moment_later),
             BalanceStep::Nothing
         );
-        assert_eq!(balance.next(&fleet, 1, now + LEFT), BalanceStep::Claim(40));
+        assert_eq!(
+            balance.next(&fleet, 1, now + ANY_NODE_CLAIMS_AFTER),
+            BalanceStep::Claim(40)
+        );
     }
 
     #[test]
     fn a_joining_node_gets_its_share_in_small_groups() {
         let mut relays = [300u64, 0];
-        let mut giving = Balance::default();
+        let mut releasing = Balance::default();
         let mut taking = Balance::default();
         let now = Instant::now();
         for _ in 0..20 {
-            if let BalanceStep::Release(most) = giving.next(&fleet(&relays, 0), 1, now) {
-                assert!(most <= RELEASE);
+            if let BalanceStep::Release(most) = releasing.next(&fleet(&relays, 0), 1, now) {
+                assert!(most <= MOST_RELEASED);
                 relays[0] -= most;
                 assert_eq!(
                     taking.next(&fleet(&relays, most), 2, now),
                     BalanceStep::Claim(most)
                 );
                 assert_eq!(
-                    giving.next(&fleet(&relays, most), 1, now),
+                    releasing.next(&fleet(&relays, most), 1, now),
                     BalanceStep::Nothing
                 );
                 relays[1] += most;

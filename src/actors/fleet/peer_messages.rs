@@ -42,7 +42,7 @@ pub(in crate::actors) async fn send(shared: &Shared, recipient: i64, peer_messag
     }
 }
 
-/// Ignores unknown messages, of a later version.
+/// Ignores messages that only a later version knows.
 pub(super) fn read(shared: &Arc<Shared>, peer_message: &str) {
     let (relay_id, event) = match serde_json::from_str(peer_message) {
         Ok(PeerMessage::PageReport {

@@ -40,7 +40,7 @@ impl NodeSession {
                     let before = taken.len();
                     taken.extend(self.shared.store.claim(self.epoch, most).await?);
                     let claimed = u64::try_from(taken.len() - before).unwrap_or(u64::MAX);
-                    if claimed < balance::CLAIM {
+                    if claimed < balance::MOST_CLAIMED {
                         return Ok(fleet);
                     }
                     fleet = self.shared.store.fleet().await?;
@@ -67,19 +67,23 @@ impl NodeSession {
             return;
         };
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let gone = registry.send(HandOff(most)).await.unwrap_or_default();
-        if gone.is_empty() {
+        let handed_off = registry.send(HandOff(most)).await.unwrap_or_default();
+        if handed_off.is_empty() {
             return;
         }
         let (store, epoch) = (self.shared.store.clone(), self.epoch);
         // In the background: this node keeps handling stop requests.
         self.releases.spawn(async move {
             join_all(
-                gone.iter()
+                handed_off
+                    .iter()
                     .map(|(_, calls)| calls.wind_up(POLLS_END_WITHIN)),
             )
             .await;
-            let relays: Vec<Uuid> = gone.into_iter().map(|(relay_id, _)| relay_id).collect();
+            let relays: Vec<Uuid> = handed_off
+                .into_iter()
+                .map(|(relay_id, _)| relay_id)
+                .collect();
             // Retried until answered: a late release must not free a relay that was claimed again.
             until_done("release relays", || store.release(epoch, &relays)).await;
             tracing::info!(relays = relays.len(), "released to other nodes");

@@ -44,8 +44,8 @@ impl Handler<HandOff> for Registry {
         let mut live: Vec<(bool, Uuid)> = self.children.iter().filter_map(live).collect();
         live.sort_unstable();
         live.truncate(most);
-        let gone = |(_, relay_id)| Some((relay_id, self.evict(relay_id)?));
-        MessageResult(live.into_iter().filter_map(gone).collect())
+        let evicted = |(_, relay_id)| Some((relay_id, self.evict(relay_id)?));
+        MessageResult(live.into_iter().filter_map(evicted).collect())
     }
 }
 

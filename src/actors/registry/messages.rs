@@ -79,7 +79,7 @@ pub(in crate::actors) struct EgressDown {
     pub(in crate::actors) channel_id: i64,
 }
 
-/// Stops every actor without further writes. Calls may still be in flight.
+/// Stops every actor. Calls may still be in flight.
 #[derive(Message)]
 #[rtype(result = "Vec<VendorCalls>")]
 pub(in crate::actors) struct DropAll;

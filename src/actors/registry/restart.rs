@@ -60,7 +60,7 @@ impl Registry {
             load.into_actor(self)
                 .map(move |loaded, registry, ctx| match loaded {
                     // The relay moved to another process meanwhile, and may have come back.
-                    _ if !registry.is_at(relay_id, generation) => {}
+                    _ if !registry.is_latest(relay_id, generation) => {}
                     None => registry.forget(relay_id),
                     Some((stored, _)) if stored.epoch != epoch => registry.forget(relay_id),
                     Some((stored, Err(unreadable))) => {

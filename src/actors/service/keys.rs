@@ -30,7 +30,7 @@ impl RelayService {
         }
     }
 
-    /// The relay of an earlier stop with this key. `NotFound` if it was purged: the stop is not repeated.
+    /// `NotFound` if the earlier stop's relay was purged: the stop is not repeated.
     pub(super) async fn stop_key(
         &self,
         request_key: &RequestKey,

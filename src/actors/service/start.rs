@@ -23,10 +23,9 @@ use crate::store::{Created, NewRelay, StoreError, StoredRelay, until_done};
 
 const STOP_PENDING: &str = "the channel's last relay is still stopping; try again";
 const LEASE_EXPIRED: &str = "this process's lease was not renewed";
-/// How long a start waits for a pending stop.
-const STOP_WITHIN: Duration = Duration::from_secs(3);
+const PENDING_STOP_WAIT: Duration = Duration::from_secs(3);
 /// The longest wait of a new egress after its predecessor's stop.
-const PREDECESSOR: TimeDelta = TimeDelta::seconds(10);
+const PREDECESSOR_WAIT: TimeDelta = TimeDelta::seconds(10);
 
 impl RelayService {
     /// Starts a relay on a channel.
@@ -111,7 +110,7 @@ impl RelayService {
         Ok(remote)
     }
 
-    fn not_before(
+    fn egress_not_before(
         &self,
         channel_id: i64,
         remote: &[StoredRelay],
@@ -126,14 +125,14 @@ impl RelayService {
             .filter(|stored| stored.row.phase == stopping)
             .map(|stored| stored.row.stopped_at);
         here.chain(remote)
-            .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR)
+            .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR_WAIT)
             .filter(|at| *at > now)
             .max()
     }
 
     /// Waits while the slot holder has a pending stop.
     async fn create(&self, request: StartRequest) -> Result<Creation, StartError> {
-        let deadline = tokio::time::Instant::now() + STOP_WITHIN;
+        let deadline = tokio::time::Instant::now() + PENDING_STOP_WAIT;
         loop {
             let Some(creation) = self.try_create(&request).await? else {
                 continue;
@@ -176,8 +175,8 @@ impl RelayService {
                 .await
                 .map(Creation::existing);
         }
-        let not_before = self.not_before(request.channel_id, &remote, now);
-        let spec = spec(&shared.settings, namespace, request, now, not_before);
+        let egress_not_before = self.egress_not_before(request.channel_id, &remote, now);
+        let spec = spec(&shared.settings, namespace, request, now, egress_not_before);
         let relay_id = spec.relay_id;
         let (relay, step) =
             Relay::request(spec, 1).map_err(|error| StartError::Internal(error.to_string()))?;

@@ -1,5 +1,5 @@
-//! Limits reads of ingests named in notifications. Any ingest of the account causes them, as fast as its encoder reconnects: they
-//! must not use up the budget of relays.
+//! Limits reads of ingests named in notifications. Any ingest of the account causes them, whenever its encoder reconnects: they
+//! must not use up the relays' budget.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// The same if the ingest is not ours.
 const NOT_OURS_FOR: Duration = Duration::from_secs(3600);
-const MOST: usize = 10_000;
+const MOST_REMEMBERED: usize = 10_000;
 /// One in this many calls may read an unknown ingest.
 const PART: u32 = 40;
 const WINDOW: Duration = Duration::from_secs(300);
@@ -59,10 +59,10 @@ impl StrayReads {
 
 impl ReadLimits {
     fn put(&mut self, ingest: &str, not_before: Instant, now: Instant) {
-        if self.not_before.len() >= MOST {
+        if self.not_before.len() >= MOST_REMEMBERED {
             self.not_before.retain(|_, at| now < *at);
         }
-        if self.not_before.len() >= MOST {
+        if self.not_before.len() >= MOST_REMEMBERED {
             // The limit on unknown ingests remains.
             self.not_before.clear();
         }
@@ -97,11 +97,11 @@ mod tests {
     }
 
     #[test]
-    fn ingests_without_end_do_not_fill_the_memory() {
+    fn a_limited_number_of_ingests_is_remembered() {
         let (reads, now) = (StrayReads::default(), Instant::now());
-        for number in 0..=2 * MOST {
+        for number in 0..=2 * MOST_REMEMBERED {
             reads.not_ours(&number.to_string(), now);
         }
-        assert!(reads.0.lock().not_before.len() <= MOST);
+        assert!(reads.0.lock().not_before.len() <= MOST_REMEMBERED);
     }
 }

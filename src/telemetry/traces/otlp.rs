@@ -22,12 +22,11 @@ const PATH: &str = "/v1/traces";
 const OURS: &str = "off,relaykeeper=trace";
 
 /// The exporter could not be built.
+#[allow(missing_docs, reason = "each error's text is its documentation")]
 #[derive(Debug, thiserror::Error)]
 pub enum ExporterError {
-    /// The HTTP client.
     #[error("the HTTP client for traces could not be made")]
     Client(#[from] reqwest::Error),
-    /// The exporter.
     #[error("the exporter of traces could not be made")]
     Exporter(#[from] ExporterBuildError),
 }
