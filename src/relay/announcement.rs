@@ -26,7 +26,6 @@ pub enum Announcement {
     RecordingReady,
     #[strum(serialize = "recording.missing")]
     RecordingMissing,
-    /// Nothing is left to do.
     #[strum(serialize = "relay.ended")]
     Ended,
 }

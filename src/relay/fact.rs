@@ -25,7 +25,7 @@ pub enum Fact {
     Requested {
         spec: Box<Spec>,
     },
-    /// A creation is issued.
+    /// The intent to create the ingest: stored before the call is made.
     IngestRequested {
         attempt: u32,
     },
@@ -36,7 +36,7 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         echo_differs: Vec<String>,
     },
-    /// A start is issued.
+    /// The intent to start an egress: stored before the call is made.
     EgressStarting {
         attempt: u32,
         /// Cloud Recording only.
@@ -55,7 +55,6 @@ pub enum Fact {
     },
     /// The egress runs on an earlier resource, which its session belongs to (`agora.md §7.1`, 1003).
     EgressElsewhere,
-    /// The egress runs.
     EgressAccepted {
         /// Cloud Recording only, if named.
         sid: Option<String>,
@@ -78,9 +77,7 @@ pub enum Fact {
     },
     /// Another egress will replace the one that is gone.
     EgressReplacing,
-    /// Earlier egresses cannot publish any more.
     KeysRotated,
-    /// Buyers can watch.
     Live,
     RecordingSeen {
         uid: String,
@@ -95,7 +92,6 @@ pub enum Fact {
         since: DateTime<Utc>,
     },
     SellerBack,
-    /// The outcome is decided.
     Ending {
         outcome: Box<Outcome>,
     },

@@ -15,7 +15,7 @@ pub enum Class {
     Unauthorized,
     /// Invalid: a repeat will be refused too.
     Rejected,
-    /// The object does not exist. At Agora: or is moving.
+    /// The object does not exist. At Agora, it may be moving.
     NotFound,
     /// A name is taken, or a recording is in progress.
     Conflict,

@@ -1,4 +1,4 @@
-//! Presence of the seller. The feed cannot tell it: the egress pushes a page or a canvas in either case.
+//! The seller's presence. The feed cannot tell it: the egress pushes a page or a canvas in either case.
 
 use std::time::Duration;
 

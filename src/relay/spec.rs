@@ -126,7 +126,6 @@ pub struct Spec {
     pub channel_name: String,
     /// The seller's uid in that channel (`agora.md §5.3`).
     pub seller_uid: u32,
-    /// Whether recordings are kept.
     pub enable_recording: bool,
     /// Cloudflare's `deleteRecordingAfterDays`. `None`: kept until deleted.
     pub delete_recording_after_days: Option<u16>,

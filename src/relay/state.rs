@@ -31,7 +31,7 @@ pub struct Ingest {
     pub stage: IngestStage,
     /// Counts the creations, from 1.
     pub attempt: u32,
-    /// When it was first requested.
+    /// When this attempt was requested.
     pub requested_at: Option<DateTime<Utc>>,
     pub uid: Option<String>,
     pub hls_url: Option<String>,
@@ -174,7 +174,6 @@ pub struct Durable {
     /// When the outcome was decided.
     pub stopped_at: Option<DateTime<Utc>>,
     pub recordings: Vec<Recording>,
-    /// When a poll for recordings was first answered.
     pub recordings_answered_at: Option<DateTime<Utc>>,
     /// Whether the search for recordings is over.
     pub recordings_settled: bool,

@@ -196,7 +196,7 @@ impl Relay {
         self.go_live_if_watchable(step, now)
     }
 
-    /// Operators see it in the journal and as the last error.
+    /// Shows it to operators in the journal and as the last error.
     fn page_cannot_join(
         &mut self,
         step: &mut Step,
