@@ -219,7 +219,7 @@ impl Relay {
         self.durable.phase != Phase::Provisioning || before != Some(name)
     }
 
-    /// Whether a call is for a replacement egress. Its refusal does not end a relay on air; a deadline does. A start in
+    /// Whether a call is for a replacement egress: its refusal does not end a relay on air; a deadline does. A start in
     /// doubt is handled on its own.
     fn serves_a_replacement(&self, call: &Call) -> bool {
         match call {

@@ -1,4 +1,4 @@
-//! Sentences that describe facts and hints to operators.
+//! Sentences about facts and hints, for operators.
 
 use super::event::Hint;
 use super::fact::Fact;

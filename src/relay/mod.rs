@@ -256,7 +256,7 @@ impl Relay {
         }
     }
 
-    /// Acts on deadlines, settles what it can, and issues the calls that are due, until no fact is added.
+    /// Repeats until no fact is added: each may change what is due.
     fn plan(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
         loop {
             let facts = step.facts.len();
@@ -276,7 +276,6 @@ impl Relay {
         }
     }
 
-    /// Issues a call, and records the intent of one that must not happen twice.
     fn issue(
         &mut self,
         step: &mut Step,

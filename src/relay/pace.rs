@@ -50,7 +50,6 @@ impl Relay {
         self.poll_interval().max(self.floor().hosts)
     }
 
-    /// Shorter while the feed is gone.
     fn egress_interval(&self) -> Duration {
         let timing = &self.durable.spec.timing;
         let regular = match self.durable.feed_gone_since {
@@ -82,7 +81,7 @@ impl Relay {
         state.bring_forward(at);
     }
 
-    /// The relay's own interval.
+    /// The spec's interval, without the minimum.
     fn poll_interval(&self) -> Duration {
         let timing = &self.durable.spec.timing;
         match self.durable.phase {

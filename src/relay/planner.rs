@@ -22,7 +22,6 @@ const IDEMPOTENCY_KEY_LIFE: TimeDelta = TimeDelta::hours(6);
 const STOP_FIRST: TimeDelta = TimeDelta::seconds(5);
 
 impl Relay {
-    /// The next call of a lane. `None` if there is nothing to do, or a call is in flight.
     pub(super) fn next_call(&self, lane: Lane, now: DateTime<Utc>) -> Option<NextCall> {
         let state = self.volatile.lane(lane);
         if state.in_flight.is_some() {

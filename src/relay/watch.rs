@@ -85,7 +85,6 @@ impl Relay {
         self.go_live_if_watchable(step, now)
     }
 
-    /// The platform does not know the ingest. The second such answer in a row ends the relay.
     pub(super) fn ingest_missing(
         &mut self,
         step: &mut Step,
@@ -113,7 +112,6 @@ impl Relay {
         self.end(step, outcome, now)
     }
 
-    /// The second bad reading in a row, or the first after a hint, interrupts the relay.
     fn bad_feed(&mut self, step: &mut Step, now: DateTime<Utc>) -> Result<(), IllegalTransition> {
         let since = self.start_of_streak(self.volatile.feed.bad_since, now);
         self.volatile.feed.bad_since = Some(since);
@@ -196,7 +194,6 @@ impl Relay {
         self.go_live_if_watchable(step, now)
     }
 
-    /// Shows it to operators in the journal and as the last error.
     fn page_cannot_join(
         &mut self,
         step: &mut Step,

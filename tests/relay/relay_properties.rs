@@ -163,7 +163,7 @@ impl Life {
         Jitter::new(how)
     }
 
-    /// Answers a call as expected, or oddly.
+    /// Answers a call with an expected or an odd answer.
     fn answer(&mut self, at: usize, how: u16) {
         let Action { id, call } = self.open.remove(at);
         let odd = how % 7;

@@ -70,7 +70,6 @@ pub(super) fn push() -> Spec {
     })
 }
 
-/// Runs a test once for each backend.
 pub(super) fn on_both(promise: impl Fn(Spec)) {
     promise(web());
     promise(push());
@@ -103,7 +102,6 @@ pub(super) fn name(call: &Call) -> &'static str {
     call.into()
 }
 
-/// Whether a call polls feed, egress or seller.
 fn is_reading(call: &Call) -> bool {
     matches!(
         call,
@@ -175,7 +173,6 @@ impl Life {
         step
     }
 
-    /// The open call of this name.
     pub(super) fn waiting(&self, name: &str) -> Option<&Call> {
         let found = self.open.iter().find(|a| self::name(&a.call) == name);
         found.map(|action| &action.call)
@@ -207,7 +204,6 @@ impl Life {
         })
     }
 
-    /// Answers the open polls.
     pub(super) fn poll(&mut self) {
         for _ in 0..20 {
             let polls = ["poll_feed", "poll_hosts", "poll_egress"];
@@ -276,7 +272,6 @@ impl Life {
         )
     }
 
-    /// The call that starts an egress.
     pub(super) fn start_call(&self) -> &'static str {
         if self.is_web() {
             "start_egress"

@@ -65,7 +65,7 @@ pub struct VendorFaults {
 /// Something that a notification may report.
 #[derive(Debug, Clone)]
 pub enum News {
-    /// Now, or at a time.
+    /// To be reported now or at this time.
     At(Ms, Hint),
     /// Refresh at this time.
     Edge(Ms),
