@@ -1,7 +1,7 @@
 //! Lets calls to the vendors begin only while this process surely owns its relays.
 //!
 //! A lease counts from when its renewal was sent, so it expires here before it expires in the database. No call begins
-//! after half of it. A call in flight is cut before it ends, with an unknown outcome.
+//! after half of it. A call in flight is cut before the lease ends: its outcome is unknown.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -56,7 +56,6 @@ impl CallDeadline {
         }
     }
 
-    /// `passed`: the lease's age; `limit`: the age at which the call is cut.
     fn under(lease: LeaseInstant, passed: Duration, limit: Duration) -> Self {
         Self {
             cut_after: Some((lease, limit)),

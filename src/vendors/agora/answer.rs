@@ -23,7 +23,7 @@ pub(super) struct Reply {
     pub(super) failed_over: bool,
     pub(super) changes: bool,
     /// Agora's text, redacted.
-    pub(super) words: String,
+    pub(super) message: String,
 }
 
 impl Reply {
@@ -35,7 +35,7 @@ impl Reply {
         secrets: &[&str],
     ) -> Self {
         let json = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-        let words = redact(&words(&json, &answer.body), secrets);
+        let message = redact(&message_of(&json, &answer.body), secrets);
         Self {
             call,
             status: answer.status,
@@ -45,7 +45,7 @@ impl Reply {
             json,
             failed_over,
             changes,
-            words: words.chars().take(MAX_MESSAGE).collect(),
+            message: message.chars().take(MAX_MESSAGE).collect(),
         }
     }
 
@@ -88,7 +88,7 @@ impl Reply {
 
     /// A 404 of the API, not of the gateway for a wrong path (`agora.md §7.1`) or of a proxy.
     pub(super) fn is_not_found(&self) -> bool {
-        let no_route = self.words.to_ascii_lowercase().contains("no route");
+        let no_route = self.message.to_ascii_lowercase().contains("no route");
         self.status == 404 && !self.is_foreign() && !no_route && !self.is_backend_timeout()
     }
 
@@ -98,8 +98,7 @@ impl Reply {
         matches!(self.code(), Some(62 | 65)) && self.call != "cloud_recording.acquire"
     }
 
-    /// Whether a 401 or 403 refuses the credentials (`agora.md §7.3`): a `reason`, or a `message` such as "Invalid
-    /// authentication credentials". Pages, empty bodies and other JSON (`{"message": "Forbidden"}`) do not.
+    /// Whether a 401 or 403 refuses the credentials (`agora.md §7.3`). A proxy's `{"message": "Forbidden"}` does not.
     fn refuses_credentials(&self) -> bool {
         let message = self.json.get("message").and_then(Value::as_str);
         let message = message.unwrap_or_default().to_ascii_lowercase();
@@ -116,7 +115,7 @@ impl Reply {
 
     pub(super) fn refused(&self) -> VendorError {
         let (class, done) = classify(self);
-        self.error(class, done, self.words.clone())
+        self.error(class, done, self.message.clone())
     }
 
     pub(super) fn unexpected(&self, what: &str) -> VendorError {
@@ -139,7 +138,7 @@ impl Reply {
 
 /// Class and outcome of a refusal (`agora.md §7`).
 fn classify(reply: &Reply) -> (Class, Done) {
-    let words = reply.words.to_ascii_lowercase();
+    let message = reply.message.to_ascii_lowercase();
     match (reply.status, reply.code()) {
         // A proxy answered: whether it forwarded the call is unknown.
         (..=498, _) if reply.is_foreign() && !matches!(reply.status, 401 | 403 | 408 | 429) => {
@@ -151,9 +150,9 @@ fn classify(reply: &Reply) -> (Class, Done) {
         (401 | 403, _) => (Class::Unavailable, Done::Unknown),
         (404, _) if !reply.is_not_found() => (Class::Rejected, Done::No),
         (404, _) => (Class::NotFound, Done::Unknown),
-        (429, _) if reply.is_own() => (too_many(&words), Done::No),
+        (429, _) if reply.is_own() => (too_many(&message), Done::No),
         // Cloud Recording answers 400 above 10 % of the concurrency (`agora.md §2.7`).
-        (400, _) if words.contains("rate limit") || words.contains("qps") => {
+        (400, _) if message.contains("rate limit") || message.contains("qps") => {
             (Class::RateLimited, Done::No)
         }
         (400, Some(406)) => (Class::Quota, Done::No),
@@ -164,10 +163,10 @@ fn classify(reply: &Reply) -> (Class, Done) {
 }
 
 /// 429 has three causes (`agora.md §7.4`) that only the text distinguishes.
-fn too_many(words: &str) -> Class {
-    if words.contains("quota") {
+fn too_many(message: &str) -> Class {
+    if message.contains("quota") {
         Class::Quota
-    } else if words.contains("no available resource") {
+    } else if message.contains("no available resource") {
         Class::Unavailable
     } else {
         Class::RateLimited
@@ -175,7 +174,7 @@ fn too_many(words: &str) -> Class {
 }
 
 /// The text of an error body in any of its shapes (`agora.md §1.3`), or a short text body itself.
-fn words(json: &Value, body: &[u8]) -> String {
+fn message_of(json: &Value, body: &[u8]) -> String {
     let texts: Vec<&str> = ["reason", "message", "msg"]
         .iter()
         .filter_map(|key| json.get(key)?.as_str())

@@ -12,7 +12,7 @@ use crate::vendors::VendorError;
 use crate::vendors::governor::PermitRequest;
 use crate::vendors::number::whole;
 
-/// The Channel Management API. Clones share its budget.
+/// The Channel Management API.
 #[derive(Debug, Clone)]
 pub struct Channels {
     client: ProductClient,

@@ -18,8 +18,7 @@ const CONTEXT: &[u8] = b"relaykeeper recorder page link v1";
 
 const MAX_QUERY: usize = 4096;
 
-/// Allows the page's script, the Web SDK from Agora's CDN, the one style by hash, and Agora's edges on any port
-/// (`agora.md §3.10`). The SDK starts workers from blobs.
+/// The page's policy. The SDK connects to Agora on any port (`agora.md §3.10`) and starts workers from blobs.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     script-src 'self' https://download.agora.io; \
     style-src 'sha256-miJqV0wCvH1yyauLaD8+rqLrv85Qo24YH0E8aUFzmEI='; \
@@ -66,7 +65,7 @@ pub enum LinkError {
         "the recorder's page has no address: set agora.cloud_recording.page_url or server.public_url"
     )]
     Address,
-    /// No secret to sign with.
+    /// There is no secret to sign with.
     #[error(
         "links to the recorder's page need agora.app_certificate or agora.customer_secret to sign with"
     )]

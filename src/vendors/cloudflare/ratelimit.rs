@@ -1,5 +1,4 @@
-//! Reads the `Ratelimit` and `Ratelimit-Policy` headers (`cloudflare-stream.md §1.4`): `"default";r=50;t=30` and
-//! `"default";q=1200;w=300`.
+//! Reads the `Ratelimit` and `Ratelimit-Policy` headers (`cloudflare-stream.md §1.4`).
 
 use std::time::Duration;
 

@@ -114,7 +114,7 @@ impl Cloudflare {
         }
     }
 
-    /// Sets the account's one Stream video webhook, replacing any other. The answer has its secret.
+    /// Sets the webhook, replacing any other. The answer has its secret.
     pub async fn set_stream_webhook(
         &self,
         permit: PermitRequest,

@@ -111,14 +111,14 @@ impl Governor {
     #[must_use]
     pub fn polls_per_second(name: &'static str, permits: u32) -> Self {
         let window = SlidingWindow::new(permits, Duration::from_secs(1), 1.0, true);
-        Self::new(name, window.without_stops())
+        Self::new(name, window.without_reserve())
     }
 
-    /// Grants `share` (above 0, at most 1) of `quota` per `window`. Earlier use is unknown, so the first call goes
+    /// Grants `fraction` (above 0, at most 1) of `quota` per `window`. Earlier use is unknown, so the first call goes
     /// alone: its answer's [`QuotaReport`] shows what is left.
     #[must_use]
-    pub fn sliding_window(name: &'static str, quota: u32, window: Duration, share: f64) -> Self {
-        Self::new(name, SlidingWindow::new(quota, window, share, false))
+    pub fn sliding_window(name: &'static str, quota: u32, window: Duration, fraction: f64) -> Self {
+        Self::new(name, SlidingWindow::new(quota, window, fraction, false))
     }
 
     fn new(name: &'static str, window: SlidingWindow) -> Self {

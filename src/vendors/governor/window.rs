@@ -78,7 +78,7 @@ impl Tally {
 pub(super) struct SlidingWindow {
     length: Duration,
     quota: u32,
-    share: f64,
+    fraction: f64,
     allowed: u32,
     reserves: bool,
     /// The most uses of this process in a window, if it shares the quota.
@@ -96,12 +96,12 @@ pub(super) struct SlidingWindow {
 
 impl SlidingWindow {
     /// `known`: no other process uses the quota.
-    pub(super) fn new(quota: u32, length: Duration, share: f64, known: bool) -> Self {
-        let allowed = part(quota, share);
+    pub(super) fn new(quota: u32, length: Duration, fraction: f64, known: bool) -> Self {
+        let allowed = part(quota, fraction);
         Self {
             length,
             quota,
-            share,
+            fraction,
             allowed,
             reserves: true,
             own: None,
@@ -115,7 +115,7 @@ impl SlidingWindow {
         }
     }
 
-    pub(super) fn without_stops(mut self) -> Self {
+    pub(super) fn without_reserve(mut self) -> Self {
         self.reserves = false;
         self
     }
@@ -225,7 +225,7 @@ impl SlidingWindow {
         self.known = true;
         if let Some(report) = report {
             let quota = report.quota.unwrap_or(self.quota);
-            self.allowed = part(quota.min(self.quota), self.share);
+            self.allowed = part(quota.min(self.quota), self.fraction);
             let used_at_vendor = quota.saturating_sub(report.remaining);
             // The vendor's count may include uses that left our window since `sent`.
             let expired = self
@@ -352,9 +352,9 @@ impl SlidingWindow {
     clippy::cast_sign_loss,
     reason = "there is no other way from a float to an integer; the value is between 0 and quota"
 )]
-fn part(quota: u32, share: f64) -> u32 {
+fn part(quota: u32, fraction: f64) -> u32 {
     // 0.29 of 100 is 28.999999999999996 in binary.
-    let part = f64::from(quota) * share.clamp(0.0, 1.0) + 1e-6;
+    let part = f64::from(quota) * fraction.clamp(0.0, 1.0) + 1e-6;
     (part as u32).min(quota).max(1)
 }
 

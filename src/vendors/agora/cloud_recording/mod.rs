@@ -24,7 +24,7 @@ use crate::vendors::governor::PermitRequest;
 use crate::vendors::number::whole;
 use crate::vendors::redact::secret_part;
 
-/// The API of one App ID. Clones share its budget.
+/// The API of one App ID.
 #[derive(Debug, Clone)]
 pub struct CloudRecording {
     client: ProductClient,

@@ -8,7 +8,7 @@ use crate::vendors::number::whole;
 /// Only `output` shows whether the egress pushes: a task with a dead push keeps status 5 (`agora.md §3.5`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingTaskStatus {
-    /// `serverResponse.status`: 4 and 5 are started, 7 stopped, 8 exited, 20 exited abnormally (`agora.md §2.5`).
+    /// `serverResponse.status` (`agora.md §2.5`).
     pub service_status: Option<i64>,
     /// The page's recorder or the whole task ended, although queries still find it.
     pub recorder_exited: bool,

@@ -22,10 +22,10 @@ use crate::vendors::redact::secret_part;
 use crate::vendors::{Class, Done, Vendor, VendorError, http};
 use converter::ConverterPage;
 
-/// Of 500 converters each.
+/// A page lists 500 converters.
 const MAX_PAGES: usize = 100;
 
-/// The API of one App ID. Clones share its budget.
+/// The API of one App ID.
 #[derive(Debug, Clone)]
 pub struct MediaPush {
     client: ProductClient,
