@@ -1,6 +1,6 @@
 //! Old journals stay readable: each journal in `tests/fixtures/journals` replays to the state stored with it.
 //!
-//! They come from soak runs. To add journals, for example with a new fact, run `./scripts/soak`, and then
+//! They come from soak runs. To add some, for example with a new fact, run `./scripts/soak`, and then
 //!
 //! ```sh
 //! RELAYKEEPER_JOURNALS_FROM=sqlite://target/soak/service.db cargo test --test it journals::kinds
@@ -19,7 +19,6 @@ use relaykeeper::actors::replay;
 use relaykeeper::relay::Fact;
 use relaykeeper::store::{PageRequest, RelayFilter};
 
-/// Facts of earlier versions.
 fn facts() -> BTreeSet<String> {
     let journals = all().into_iter().flat_map(|(_, kept)| kept.journal);
     journals.map(|entry| entry.kind).collect()
@@ -114,7 +113,6 @@ fn a_fact_is_written_as_it_was_read() {
     assert!(facts().len() > 20, "{:?}", facts());
 }
 
-/// Writes missing journals if the environment names a database.
 #[tokio::test]
 async fn kinds_of_lives_that_are_not_kept_yet_are_added_when_a_database_is_named() {
     let Ok(url) = std::env::var("RELAYKEEPER_JOURNALS_FROM") else {

@@ -26,7 +26,7 @@ const WHOLE_LIFE: [&str; 6] = [
     "ended",
 ];
 
-/// A relay without faults, on every backend, every database, with and without notifications.
+/// A relay without faults.
 async fn plain_life(stage: &Stage) {
     let (vendors, service) = (&stage.vendors, &stage.service);
     let (status, relay) = service.start_channel(42, &show("show68")).await;
@@ -128,7 +128,7 @@ async fn webhooks_that_come_twice_and_out_of_order_change_nothing(#[case] backen
     plain_life(&stage).await;
 }
 
-/// Each call takes a second: less than that between their answers means that they ran concurrently.
+/// Each call takes a second: answers less than a second apart mean that the calls ran concurrently.
 #[tokio::test]
 async fn the_ingest_and_the_resource_are_asked_for_side_by_side() {
     let options = Options {
@@ -252,7 +252,6 @@ async fn a_channel_has_one_relay_after_another_and_its_row_shows_the_newest(
     assert_eq!(stage.count("SELECT COUNT(*) FROM stream_costs").await, 2);
 }
 
-/// The marketplace's row of a channel.
 async fn channel_row(stage: &Stage, id: i64) -> Value {
     let raw = stage.database.raw().await;
     let mut row = serde_json::Map::new();

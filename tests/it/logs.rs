@@ -1,5 +1,5 @@
-//! The program's log: every line about a relay names the relay and its channel; a request and its vendor calls share a
-//! trace; a life without trouble logs no ERROR.
+//! The log: a line about a relay names it and its channel; a request and its vendor calls share a trace; a relay without faults
+//! logs no ERROR.
 #![cfg(feature = "sandbox")]
 
 use crate::support::database::TestDatabase;
@@ -19,7 +19,7 @@ const ABOUT_RELAYS: [&str; 4] = [
 ];
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// A field of the line or of an enclosing span.
+/// Of the line, or of an enclosing span.
 fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
     let spans = line["spans"].as_array().into_iter().flatten();
     line.get(name)

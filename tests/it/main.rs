@@ -1,6 +1,4 @@
-//! What the whole program promises: the service over HTTP, its database, its commands, its clients of the vendors.
-//!
-//! One binary, for each one links the whole service anew. What needs only the core is in `tests/relay`.
+//! Tests of the whole program: one binary, because each links the whole service. Tests of the core alone are in `tests/relay`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

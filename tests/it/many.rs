@@ -15,12 +15,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 const RELAYS: u32 = 5000;
-/// Limit from the start of the service until each relay has its actor (issue 3).
+/// From the start of the service until each relay has its actor.
 const WITHIN: Duration = Duration::from_secs(5);
 
 on_both_databases!(five_thousand_unfinished_relays_have_their_actors_within_five_seconds);
 
-/// Copies a relay to another channel.
 fn copy(of: &StoredRelay, number: u32, epoch: i64) -> NewRelay {
     let mut row = of.row.clone();
     row.id = Uuid::now_v7();
@@ -81,7 +80,7 @@ async fn five_thousand_unfinished_relays_have_their_actors_within_five_seconds(
     let stored = store.relay(id).await.unwrap().unwrap();
     seed(&store, &stored).await;
     if !database.is_sqlite() {
-        // The seeding process stops, so they are unowned.
+        // Once the seeding node has left, its relays are unowned.
         store
             .leave(store.instance().await.unwrap().epoch)
             .await
@@ -112,7 +111,7 @@ async fn five_thousand_unfinished_relays_have_their_actors_within_five_seconds(
     let answered = asked.elapsed();
     println!("another channel's start was answered after {answered:.2?}");
     assert_eq!(status, 201, "{other:#}");
-    // Each is past its max_duration, and no poll was answered.
+    // Each is past its max_duration.
     let phases = first
         .as_array()
         .unwrap()

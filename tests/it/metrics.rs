@@ -115,7 +115,6 @@ async fn a_relays_life_shows_in_its_figures_and_every_documented_one_is_rendered
         0.0
     );
 
-    // Status 200 with an undocumented body.
     for call in [VendorCall::LiveInputCreate, VendorCall::Acquire] {
         stage.vendors.fault(VendorFault {
             call,

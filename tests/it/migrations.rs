@@ -14,7 +14,7 @@ on_both_databases!(
     two_processes_that_migrate_at_once_both_succeed,
 );
 
-/// Our columns of `channels`, in the order of their names.
+/// Our columns of `channels`, sorted.
 const OURS: [&str; 10] = [
     "agora_recording_uid",
     "agora_resource_id",
@@ -28,7 +28,7 @@ const OURS: [&str; 10] = [
     "stream_recording_url",
 ];
 
-/// A marketplace's own table: NOT NULL columns, some named like ours, rows, an index, a reference.
+/// A marketplace's own tables; two columns have names of ours.
 const THEIRS: &str = "
     CREATE TABLE sellers (id integer PRIMARY KEY, name varchar(20) NOT NULL);
     CREATE TABLE channels (
@@ -47,7 +47,7 @@ const THEIRS: &str = "
         (8, 2, 'Shoes', 'shoes', NULL, 120.00);
 ";
 
-/// The definition and the rows of the tables that are not ours.
+/// Definitions and rows of the marketplace's tables.
 async fn snapshot(raw: &Raw, database: &TestDatabase) -> Vec<Option<String>> {
     let questions: &[&str] = if database.is_sqlite() {
         &[
@@ -85,7 +85,6 @@ async fn tables(raw: &Raw, database: &TestDatabase) -> Vec<String> {
     raw.texts(question).await.into_iter().flatten().collect()
 }
 
-/// The whole schema: every table, column and index.
 async fn schema(raw: &Raw, database: &TestDatabase) -> Vec<Option<String>> {
     let queries: &[&str] = if database.is_sqlite() {
         &["SELECT name || coalesce(sql, '-') FROM sqlite_schema ORDER BY 1"]
@@ -193,7 +192,7 @@ async fn a_channels_table_of_ours_comes_and_goes_as_a_whole(database: TestDataba
     assert_eq!(columns(&raw, &database, "channels").await, expected);
     assert!(has_index(&raw, &database).await);
     raw.execute("INSERT INTO channels (id) VALUES (42)").await;
-    // The last migration, which created it.
+    // The last migration created it.
     store.migrate_down(Some(1)).await.unwrap();
     let left = tables(&raw, &database).await;
     assert!(!left.contains(&"channels".to_owned()), "{left:?}");
@@ -212,7 +211,7 @@ async fn a_foreign_channels_table_gets_what_it_lacks_and_gives_it_back(database:
             assert!(there.contains(&column.to_owned()), "{column}");
         }
         assert!(has_index(&raw, &database).await);
-        // Two of the ten were there before us.
+        // Two of our ten columns were there before; the index was not.
         let recorded = raw.number("SELECT count(*) FROM channels_additions").await;
         assert_eq!(recorded, 8 + 1);
         assert_eq!(

@@ -12,7 +12,6 @@ use relaykeeper::sandbox::{FaultKind, Options, VendorCall, VendorFault};
 use rstest::rstest;
 use serde_json::Value;
 
-/// Plays a relay with these faults.
 async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &[&str]) -> Stage {
     let stage = Stage::with(backend, options, |settings| {
         settings.relay.live_timeout = Duration::from_secs(40);
@@ -43,9 +42,8 @@ async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &
         url.starts_with(&vendors.customer_base_url()) && url.contains(&state.live_inputs[0].uid),
         "{url}"
     );
-    // Long enough for a few polls while live.
     let polls = calls(vendors, VendorCall::Lifecycle).len();
-    vendors_when(vendors, "looked at while live", |vendors| {
+    vendors_when(vendors, "polled while live", |vendors| {
         (calls(vendors, VendorCall::Lifecycle).len() >= polls + 3).then_some(())
     })
     .await;
@@ -248,7 +246,7 @@ async fn an_app_without_a_certificate_needs_no_tokens(#[case] backend: AgoraBack
     settled(&stage).await;
 }
 
-/// A retry at Agora's other host repeats a call of unknown outcome.
+/// The retry may repeat a call that was done: violations are not checked.
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording, "agora.cloud_recording.acquire=refuse")]
 #[case::media_push(AgoraBackend::MediaPush, "agora.media_push.create=refuse")]
@@ -258,7 +256,7 @@ async fn agora_is_reached_under_its_other_name(#[case] backend: AgoraBackend, #[
     settled(&stage).await;
 }
 
-/// Two ready recordings, the second with duration -1: its cost is not booked as zero.
+/// Two ready recordings; the second has the duration -1.
 #[rstest]
 #[case::for_good(false)]
 #[case::at_first(true)]
@@ -294,7 +292,7 @@ async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_n
     service.stop_channel(42).await;
     if is_notified_in_time {
         service.in_phase(&relay, "finalizing").await;
-        vendors_when(vendors, "looked for while both are ready", |vendors| {
+        vendors_when(vendors, "listed while both are ready", |vendors| {
             let state = vendors.state();
             let ready = state.videos.iter().all(|video| video.state == "ready");
             (ready && calls(vendors, VendorCall::LiveInputVideos).len() > 3).then_some(())
@@ -317,7 +315,6 @@ async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_n
     assert!(recordings.iter().all(|one| one["state"] == "ready"));
 }
 
-/// An account limit is reported as such, with advice, and does not delay the stop of another relay.
 #[rstest]
 #[case::storage("429:10011", "Storage capacity exceeded", "buy more")]
 #[case::not_enabled("403:10005", "Cloudflare Stream not enabled", "subscribe to it")]
@@ -374,7 +371,7 @@ async fn alarms(stage: &Stage) -> Vec<String> {
         .collect()
 }
 
-/// A customer host with changed answers: the API is polled within its budget, with an alarm, until the host is as before.
+/// An alarm stands until the customer host answers as documented again.
 #[tokio::test]
 async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
@@ -396,9 +393,9 @@ async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
     ));
     let relay = service.go_live(42, &show("show68")).await;
     until(true).await;
-    // A lost feed is still noticed while live.
+    // Polls of the API still notice a lost feed.
     let gets = calls(vendors, VendorCall::LiveInputGet).len();
-    vendors_when(vendors, "looked at through the API", |vendors| {
+    vendors_when(vendors, "polled through the API", |vendors| {
         (calls(vendors, VendorCall::LiveInputGet).len() >= gets + 3).then_some(())
     })
     .await;
@@ -406,7 +403,7 @@ async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
     until(false).await;
     let gets = calls(vendors, VendorCall::LiveInputGet).len();
     let polls = calls(vendors, VendorCall::Lifecycle).len();
-    vendors_when(vendors, "looked at as before", |vendors| {
+    vendors_when(vendors, "polled as before", |vendors| {
         (calls(vendors, VendorCall::Lifecycle).len() >= polls + 3).then_some(())
     })
     .await;

@@ -37,7 +37,7 @@ fn plan(channels: &str, moment: SabotageMoment, action: SabotageAction, times: O
     });
 }
 
-/// Quotas for a thousand relays, and polls that leave some CPU.
+/// Has quota for a thousand relays; polls rarely, to spare the CPU.
 async fn roomy() -> Stage {
     let options = Options {
         quotas: Quotas {
@@ -213,7 +213,6 @@ async fn relays_on_a_thread_that_dies_go_on_on_another() {
     assert!(state.violations.is_empty(), "{:#?}", state.violations);
 }
 
-/// The open cleanup jobs with their targets.
 async fn cleanup_jobs(database: &TestDatabase) -> Vec<String> {
     let raw = database.raw().await;
     let cleanup_jobs = raw
@@ -222,7 +221,7 @@ async fn cleanup_jobs(database: &TestDatabase) -> Vec<String> {
     cleanup_jobs.into_iter().flatten().collect()
 }
 
-/// The cleanup jobs of all that a relay has at the vendors.
+/// The cleanup jobs of everything that a relay has at the vendors.
 fn holdings(relay: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let agora = &relay["agora"];
@@ -239,7 +238,6 @@ fn holdings(relay: &Value) -> Vec<String> {
     all
 }
 
-/// Makes every removal fail.
 fn hold_everything(stage: &Stage) {
     for call in [
         VendorCall::Stop,
@@ -280,7 +278,6 @@ async fn cleanup_jobs_are_paid(stage: &Stage, relay: &Value) {
     }
 }
 
-/// The end is announced once.
 async fn announced_the_end(stage: &Stage, relay: &Value) {
     let raw = stage.database.raw().await;
     let id = relay["id"].as_str().unwrap().replace('-', "");

@@ -1,4 +1,4 @@
-//! `relaykeeper probe`, as it is typed, on simulated vendors: what it finds, what it leaves behind.
+//! `relaykeeper probe` on simulated vendors: its verdicts, and what it leaves behind.
 #![cfg(feature = "sandbox")]
 
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ fn out(output: &Output) -> String {
     )
 }
 
-/// Both vendors, with nobody in any channel.
+/// No seller is in any channel.
 fn vendors() -> SimulatedVendors {
     let options = Options {
         sellers_present: false,
@@ -40,7 +40,7 @@ fn vendors() -> SimulatedVendors {
     SimulatedVendors::start(options).expect("vendors")
 }
 
-/// The table's words for these assumptions.
+/// From the printed table.
 fn verdict(output: &Output, name: &str) -> String {
     let text = out(output);
     let row = text
@@ -134,7 +134,7 @@ async fn a_live_input_or_converter_whose_answer_was_lost_is_deleted_too() {
         after,
         ..VendorFault::once(call, FaultKind::CutAfter)
     };
-    // The first create is the one that must be refused.
+    // The probe's first create must be refused.
     vendors.fault(lost(VendorCall::LiveInputCreate, 1));
     vendors.fault(lost(VendorCall::ConverterCreate, 0));
     let output = probe(&vendors, "media_push", fixtures.path()).await;

@@ -1,8 +1,7 @@
-//! The service survives a SIGKILL at any point: it loses nothing and leaves nothing behind. The binary is killed at every
-//! [`CrashPoint`] that a relay reaches, each time it is reached. `RELAYKEEPER_CRASH_MATRIX=full`: every test kills at every point.
+//! The service survives a SIGKILL. Runs without a crash find every [`CrashPoint`] that a relay reaches; each case kills the program
+//! at one of them. `RELAYKEEPER_CRASH_MATRIX=full`: every test kills at every point.
 //!
-//! The relay starts, goes live, its egress dies and is replaced, it stops and ends, and its cleanup jobs finish. A run without a
-//! crash finds the points; each is then a case.
+//! The relay goes live, its egress dies and is replaced, it is stopped, and its cleanup jobs finish.
 //!
 //! [`CrashPoint`]: relaykeeper::actors::crash::CrashPoint
 #![cfg(feature = "sandbox")]
@@ -24,7 +23,7 @@ async fn killed_at_any_point_a_relay_goes_on_and_leaves_nothing_behind() {
     killed_at_each(scene, points, 1).await;
 }
 
-/// In other setups, the test below kills at the same points, and then once more.
+/// The next test kills at the other points.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_a_poll_it_goes_on_with_media_push_too() {
     let scene = Scene::sqlite(MediaPush);

@@ -1,5 +1,4 @@
-//! Two processes on one SQLite file: one acts; the other serves reads and takes over when the first ends. (On PostgreSQL all
-//! act: `fleet.rs`.)
+//! Two processes on one SQLite file: one acts; the other serves reads and takes over when the first ends.
 #![cfg(feature = "sandbox")]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,16 +14,13 @@ use relaykeeper::sandbox::{SimulatedVendors, VendorCall};
 use reqwest::Method;
 use serde_json::json;
 
-/// How the first process ends.
 #[derive(Clone, Copy)]
-enum Goes {
-    /// As in a crash.
+enum End {
     Killed,
-    /// As in a deployment.
-    Told,
+    Terminated,
 }
 
-async fn takes_over(database: TestDatabase, backend: AgoraBackend, goes: Goes) {
+async fn takes_over(database: TestDatabase, backend: AgoraBackend, end: End) {
     let vendors = SimulatedVendors::start(options()).unwrap();
     let mut first = Program::serve(&vendors, backend, &database.url, &[]);
     first.wait_until_ready().await;
@@ -39,13 +35,13 @@ async fn takes_over(database: TestDatabase, backend: AgoraBackend, goes: Goes) {
     assert!(detail.contains(&waits_for), "{asked:#?}");
     assert!(second.log().contains(&first.id().to_string()));
 
-    match goes {
-        Goes::Killed => first.kill(),
-        Goes::Told => first.terminate(),
+    match end {
+        End::Killed => first.kill(),
+        End::Terminated => first.terminate(),
     }
     second.wait_until_ready().await;
     let polled = calls(&vendors, VendorCall::Lifecycle).len();
-    vendors_when(&vendors, "looked after by the second", |vendors| {
+    vendors_when(&vendors, "polled by the second", |vendors| {
         (calls(vendors, VendorCall::Lifecycle).len() >= polled + 3).then_some(())
     })
     .await;
@@ -106,7 +102,6 @@ async fn waits_and_reads(vendors: &SimulatedVendors, second: &mut Program, path:
     assert_eq!(vendors.state().live_inputs.len(), 1);
 }
 
-/// Waits until it answers.
 async fn alive(program: &mut Program) {
     let deadline = std::time::Instant::now() + crate::support::service::PATIENCE;
     loop {
@@ -123,22 +118,22 @@ async fn alive(program: &mut Program) {
 #[tokio::test]
 async fn a_second_process_reads_and_waits_and_takes_over_after_a_crash() {
     let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::CloudRecording);
-    takes_over(database, backend, Goes::Killed).await;
+    takes_over(database, backend, End::Killed).await;
 }
 
 #[tokio::test]
 async fn a_second_process_takes_a_converter_over_after_a_crash() {
     let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::MediaPush);
-    takes_over(database, backend, Goes::Killed).await;
+    takes_over(database, backend, End::Killed).await;
 }
 
 #[tokio::test]
 async fn a_second_process_takes_over_when_the_first_is_asked_to_go() {
     let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::MediaPush);
-    takes_over(database, backend, Goes::Told).await;
+    takes_over(database, backend, End::Terminated).await;
 }
 
-/// The files of a database, including its lock.
+/// Including its lock.
 fn files(database: &TestDatabase) -> Vec<std::path::PathBuf> {
     let file = database.url.trim_start_matches("sqlite://");
     let file = Path::new(file.split('?').next().unwrap());

@@ -47,7 +47,6 @@ fn secrets(vendors: &SimulatedVendors) -> Vec<String> {
     secrets
 }
 
-/// Plays one channel.
 async fn life(service: &Service, vendors: &SimulatedVendors, channel: i64, fault: Option<&str>) {
     if let Some(fault) = fault {
         vendors.fault(fault.parse::<VendorFault>().unwrap());
@@ -106,7 +105,7 @@ async fn answers(service: &Service) -> String {
     texts
 }
 
-/// The context of the first secret in a text.
+/// The first secret, with its context.
 fn leak(bytes: &[u8], secrets: &[String]) -> Option<String> {
     secrets.iter().find_map(|secret| {
         let at = bytes
@@ -207,7 +206,7 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
     stored(folder.path(), &id, &secrets);
 }
 
-/// All bytes of the database's files, including deleted rows.
+/// Searches all bytes of the database's files, including deleted rows.
 fn stored(folder: &Path, id: &str, secrets: &[String]) {
     let mut all = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {

@@ -144,7 +144,6 @@ async fn a_seller_who_returns_within_the_window_keeps_the_same_recording(
     assert!(nothing_is_left(vendors));
 }
 
-/// Malformed entries in the list of hosts do not hide the seller.
 #[tokio::test]
 async fn hosts_that_cannot_be_read_do_not_hide_whether_the_seller_is_there() {
     let options = Options {
@@ -159,7 +158,7 @@ async fn hosts_that_cannot_be_read_do_not_hide_whether_the_seller_is_there() {
     vendors.set_seller("show68", SELLER, false);
     let (status, relay) = service.start_channel(42, &show("show68")).await;
     assert_eq!(status, 201, "{relay:#}");
-    vendors_when(vendors, "its canvas shown, and looked at", |vendors| {
+    vendors_when(vendors, "its canvas shown, and the hosts polled", |vendors| {
         let shown = vendors.state().live_inputs[0].playable;
         (shown && calls(vendors, VendorCall::Hosts).len() > 5).then_some(())
     })

@@ -1,4 +1,4 @@
-//! The settings: what holds when nothing is set, what wins, and what is refused in which words.
+//! Defaults, precedence, and refusals with their words.
 
 use std::io::Write;
 use std::path::Path;
@@ -508,7 +508,7 @@ fn a_value_that_cannot_work_is_refused(
     let problems = problems("", &[(name, value)]);
     let told = problems[0].to_string();
     assert!(problems.len() == 1 && told.contains(words), "{problems:?}");
-    // What isn't set is told by its key alone.
+    // A setting that is not set is named by its key alone.
     assert!(
         told.contains(name) || problems[0].origin.is_none(),
         "{told}"
@@ -717,7 +717,7 @@ fn no_secret_is_printed_with_the_settings() {
 
 #[test]
 fn no_value_is_printed_with_a_refusal() {
-    // Whatever is wrong with it: a value in the wrong place may be a secret.
+    // A value in the wrong place may be a secret.
     for key in SECRETS {
         let env = format!("RELAYKEEPER__{key}");
         let told = load("", &[(&env, "canary \n://")]).map_or_else(

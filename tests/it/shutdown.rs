@@ -122,7 +122,7 @@ async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: A
     let second = Process::serve(&vendors, backend, &database.url, port, &[]).await;
     let seen = vendors.state().calls.len();
     second.in_phase(1, "live").await;
-    crate::support::service::vendors_when(&vendors, "looked at a few times", |vendors| {
+    crate::support::service::vendors_when(&vendors, "polled a few times", |vendors| {
         (vendors.state().calls.len() > seen + 10).then_some(())
     })
     .await;
@@ -166,7 +166,6 @@ async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
         "{:#?}",
         state.live_inputs
     );
-    // The next process does the rest.
     let second = Process::serve(&vendors, backend, &database.url, port, &[]).await;
     for channel in [1, 2, 3] {
         let relay = second.in_phase(channel, "ended").await;
@@ -197,9 +196,8 @@ async fn a_second_signal_cuts_the_stopping_of_everything_short() {
     first.terminate();
     let (status, took) = first.ended().await;
     assert_eq!(status.code(), Some(0));
-    // It would have waited half a minute, the relay's teardown timeout.
+    // The relay's teardown timeout is half a minute.
     assert!(took < Duration::from_secs(15), "{took:?}");
-    // The next process continues.
     vendors.clear_faults();
     let second = Process::serve(&vendors, MediaPush, &database.url, port, &[]).await;
     let relay = second.in_phase(1, "ended").await;

@@ -1,10 +1,7 @@
-//! The soak: many channels on simulated vendors while calls, vendors, egresses, sellers and the service itself fail; in the
-//! end nothing may be left at the vendors and every relay must be accounted for.
+//! The soak: many channels on simulated vendors while calls, vendors, egresses, sellers and the service itself fail; in the end
+//! nothing may be left at the vendors and every relay must be accounted for.
 //!
-//! The service is the real program, in a process of its own. The vendors live in this process, so they outlive it. Their clock
-//! runs `--speed` times as fast as ours; the service's timers are shortened accordingly ([`service`]).
-//!
-//! The test is a short run. `RELAYKEEPER_SOAK` has the options of another one ([`Options`]), and `./scripts/soak` sets it.
+//! The vendors live in this process and outlive the service's. The test is a short run; `./scripts/soak` sets the [`Options`] of another.
 #![cfg(feature = "sandbox")]
 
 mod cleanup;
@@ -37,11 +34,9 @@ use report::{Left, Report, Run};
 use service::{ProcessFaults, Service};
 use vendor_faults::VendorFaults;
 
-/// Has the options of a run other than the short one.
 const OPTIONS: &str = "RELAYKEEPER_SOAK";
-/// The quota of egresses of each of Agora's products: more than a run needs.
+/// Of each of Agora's products: more than a run needs.
 const EGRESSES: usize = 10_000;
-/// Between two reads whether everything has ended.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
 /// How long a run is, and how many shows it has.
@@ -60,9 +55,8 @@ struct Options {
     /// The seed of the schedule and the faults. The default is random; the report has it.
     #[arg(long)]
     seed: Option<u64>,
-    /// How long, by the wall clock, the service has after the last show until nothing is left at the vendors and nothing is to
-    /// be cleaned up. It looks for an Agora task that answered 404 for twice
-    /// `agora.not_found_backoff`: four minutes at speed 1.
+    /// How long the service has after the last show, by the wall clock, to remove everything at the vendors. It polls an Agora
+    /// task that answered 404 for twice `agora.not_found_backoff`: four minutes at speed 1.
     #[arg(long, default_value = "6m", value_parser = humantime::parse_duration)]
     settle: Duration,
     /// Write the report to this file: as JSON if it ends in .json, else as Markdown.
@@ -79,7 +73,6 @@ fn within(text: &str, at_least: f64) -> Result<f64, String> {
     number.ok_or_else(|| format!("must be a number from {at_least} to 1000"))
 }
 
-/// Reads `options` as a command line.
 fn options(options: &str) -> Options {
     Options::parse_from(std::iter::once("soak").chain(options.split_whitespace()))
 }
@@ -133,7 +126,6 @@ fn write(report: &Report, file: &Path) -> anyhow::Result<()> {
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// A whole run, on a runtime of its own.
 fn soak(options: &Options) -> Report {
     let seed = options.seed.unwrap_or_else(rand::random);
     application::run(run(options, seed)).unwrap_or_else(|error| panic!("seed {seed}: {error:#}"))
@@ -146,7 +138,7 @@ async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
         speed: options.speed,
         wire_speed: Some(1.0),
         seed: Some(seed),
-        // How prompt a busy machine is is not tested here.
+        // A busy machine starts late.
         start_within: Duration::from_secs(60),
         quotas: Quotas {
             max_egresses: EGRESSES,
@@ -211,8 +203,7 @@ async fn run(options: &Options, seed: u64) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// Waits until every relay has ended, nothing is left at the vendors and nothing is to be cleaned up. Returns how long that
-/// took, or `None` when the limit passed first.
+/// Waits until every relay has ended and nothing is left to remove; `None` if the limit passed first.
 async fn settle(
     client: &Client,
     store: &Store,

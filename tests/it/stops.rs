@@ -29,7 +29,6 @@ fn start_call(backend: AgoraBackend) -> VendorCall {
     }
 }
 
-/// Starts without waiting.
 async fn ask(stage: &Stage) -> Value {
     let answer = stage
         .service
@@ -39,7 +38,7 @@ async fn ask(stage: &Stage) -> Value {
     answer.body
 }
 
-/// Stops; asserts that the relay ends as cancelled and leaves nothing.
+/// Stops; the relay ends as cancelled and leaves nothing.
 async fn cancels(stage: &Stage, relay: &Value) {
     let service = &stage.service;
     let (status, _) = service.stop_channel(42).await;

@@ -90,7 +90,7 @@ fn new(row: RelayRow, epoch: i64) -> NewRelay {
     }
 }
 
-/// The next state of a relay, derived from `expected_revision`.
+/// The state after `expected_revision`.
 fn next(row: RelayRow, expected_revision: i64, epoch: i64) -> Save {
     Save {
         row,
@@ -152,7 +152,6 @@ fn page(limit: u32, cursor: Option<String>) -> PageRequest {
     PageRequest { limit, cursor }
 }
 
-/// Creates a relay in any phase.
 async fn made(store: &Store, row: RelayRow, epoch: i64) -> RelayRow {
     assert_eq!(
         store.create(new(row.clone(), epoch)).await,

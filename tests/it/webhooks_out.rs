@@ -21,7 +21,6 @@ use serde_json::{Value, json};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD_SECRET: &str = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZCBvbGQgb2xkIG9s";
 
-/// A service with this marketplace's webhook.
 async fn telling(marketplace: &Marketplace) -> Stage {
     stage(&marketplace.url(), |_| {}).await
 }
@@ -44,7 +43,6 @@ fn verifies(message: &Message, secret: &str) -> bool {
         .is_ok()
 }
 
-/// Waits until the listed deliveries satisfy `wanted`.
 async fn deliveries_when(
     service: &Service,
     query: &str,
@@ -65,7 +63,6 @@ async fn deliveries_when(
     }
 }
 
-/// The metric of delivery attempts with this result.
 async fn counted(service: &Service, result: &str) -> u32 {
     let scraped = reqwest::get(format!("{}/metrics", service.url)).await;
     let text = scraped.unwrap().text().await.unwrap();

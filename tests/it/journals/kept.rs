@@ -25,7 +25,6 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/journals")
 }
 
-/// All kept journals by name.
 pub fn all() -> Vec<(String, Kept)> {
     let files = std::fs::read_dir(folder()).unwrap();
     let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
@@ -38,7 +37,6 @@ pub fn all() -> Vec<(String, Kept)> {
     files.into_iter().map(read).collect()
 }
 
-/// Its kind: backend, outcome and events.
 pub fn kind_of(kept: &Kept) -> String {
     let happened = |kind: &str| kept.journal.iter().any(|entry| entry.kind == kind);
     let mut words = vec![kept.backend.clone()];
@@ -112,7 +110,6 @@ impl Kept {
         }
     }
 
-    /// Reads a relay from a database.
     pub async fn of(store: &Store, relay: StoredRelay) -> Self {
         let mut journal = Vec::new();
         let mut cursor = None;
@@ -137,7 +134,6 @@ impl Kept {
         }
     }
 
-    /// Inserts it into a database.
     pub async fn store(&self, store: &Store) -> Uuid {
         let at = self.journal.first().unwrap().at;
         let row = RelayRow {

@@ -13,7 +13,7 @@ use super::tap::{Exchange, Tap};
 use crate::support::database::TestDatabase;
 use crate::support::service::{Service, options, settings, show, vendors_when};
 
-/// The exchanges between service and vendors, including notifications, of one relay with a replaced egress.
+/// The exchanges of one relay, whose egress is replaced.
 struct Life {
     agora: Vec<Exchange>,
     cloudflare: Vec<Exchange>,
@@ -111,7 +111,6 @@ async fn every_call_answer_and_notification_of_a_life_is_as_the_vendors_document
     }
 }
 
-/// The vendors' examples of notifications.
 struct Notices {
     agora: Value,
     cloudflare: Value,
@@ -127,7 +126,7 @@ impl Notices {
         }
     }
 
-    /// Its name: `product/event` for Agora.
+    /// `product/event` for Agora.
     fn name(&self, notice: &Exchange) -> String {
         let body = notice.sent().unwrap();
         match notice.path.rsplit('/').next().unwrap() {
@@ -136,7 +135,6 @@ impl Notices {
         }
     }
 
-    /// Its schema violations.
     fn held(&self, notice: &Exchange) -> Vec<String> {
         let body = notice.sent().unwrap();
         let mut found = match self.name(notice).as_str() {
@@ -184,7 +182,7 @@ impl Notices {
             payload["details"] = example["details"].clone();
             payload
         });
-        // Only string accounts have one; a converter's options are in the schema of its answers.
+        // `account` belongs to string accounts; a converter's options are in the schema of its answers.
         let mut schema = like(&whole, &["account"], &["transcodeOptions", "rawOptions"]);
         if let Some(service) = example.get("serviceType") {
             schema["properties"]["payload"]["properties"]["serviceType"]["const"] = service.clone();

@@ -1,6 +1,5 @@
-//! Validation against the vendors' schemas (`tests/fixtures/vendors`).
-//!
-//! Schemas are made strict: rules from prose are added, and unknown members are errors.
+//! Validation against the vendors' schemas (`tests/fixtures/vendors`), made strict: rules from prose are added, and unknown members
+//! are errors.
 
 use std::path::Path;
 
@@ -49,7 +48,7 @@ fn read(names: &[&'static str]) -> Vec<Document> {
 fn correct(name: &str, root: &mut Value) {
     let schemas = &mut root["components"]["schemas"];
     match name {
-        // It requires the page's members of the push too; no example has them.
+        // The schema requires the page's members of the push too; no example has them.
         "agora-cloud-recording.en.json" => {
             let param = schemas["serviceParam"].as_object_mut().expect("a schema");
             param.remove("required").expect("the defect is still there");
@@ -69,7 +68,7 @@ fn correct(name: &str, root: &mut Value) {
             for times in ["create-ts", "update-ts"] {
                 schemas[times]["type"] = json!(["string", "number"]);
             }
-            // Of the English reference.
+            // From the English reference.
             let list = &mut root["components"]["responses"]["success-list"]["content"];
             let member =
                 "/application~1json/schema/properties/data/properties/members/items/properties";
@@ -103,7 +102,7 @@ fn in_prose(schema: &mut Value) {
 }
 
 impl Document {
-    /// Finds the operation of a method and path, with the path parameters' values.
+    /// The operation, and the values of the path's parameters.
     fn operation(&self, method: &str, path: &str) -> Option<(&Value, Vec<(String, String)>)> {
         let parts: Vec<&str> = path.split('/').collect();
         let paths = self.root["paths"].as_object().expect("paths");
@@ -141,7 +140,6 @@ impl Document {
         }
     }
 
-    /// A value's violations of a named schema.
     pub fn faults_of(&self, name: &str, value: &Value) -> Vec<String> {
         self.faults(
             &json!({"$ref": format!("#/components/schemas/{name}")}),
@@ -149,7 +147,6 @@ impl Document {
         )
     }
 
-    /// A value's violations of a schema of this document.
     fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
         let mut components = self.root["components"].clone();
         for kind in ["schemas", "responses"] {
@@ -213,7 +210,7 @@ pub fn faults(schema: &Value, value: &Value) -> Vec<String> {
     }
 }
 
-/// An exchange's violations of every document that describes its call.
+/// Of every document that describes the call.
 pub fn held(documents: &[Document], exchange: &Exchange) -> Vec<String> {
     let line = format!("{} {}?{}", exchange.method, exchange.path, exchange.query);
     let mut found = Vec::new();

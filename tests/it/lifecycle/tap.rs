@@ -47,7 +47,7 @@ fn json(body: &Bytes) -> Option<Value> {
     (!body.is_empty()).then(|| serde_json::from_slice(body).expect("JSON"))
 }
 
-/// A proxy of one server; stops when dropped.
+/// Stops when dropped.
 pub struct Tap {
     url: String,
     exchanges: Arc<Mutex<Vec<Exchange>>>,
@@ -61,7 +61,7 @@ struct Wire {
 }
 
 impl Tap {
-    /// Forwards to `target`, a URL without a path.
+    /// `target`: a URL without a path.
     pub fn on(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));

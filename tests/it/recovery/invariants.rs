@@ -10,8 +10,8 @@ use crate::support::database::Raw;
 /// finds a task, and 400/53 finds one on an older resource (`ARCHITECTURE.md`, decision 3).
 const POLLS: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
 
-/// No ingest, egress or cleanup job is left. Exception: an egress without a known session keeps its cleanup job until a
-/// notification names it or its time limit passes; it publishes nowhere.
+/// No ingest, egress or cleanup job is left, but an egress without a known session: it publishes nowhere, and keeps its cleanup job
+/// until a notification names it or its time limit passes.
 pub(crate) async fn nothing_is_left(state: &WorldSnapshot, raw: &Raw) -> Result<(), String> {
     let inputs: Vec<_> = state
         .live_inputs
@@ -39,8 +39,7 @@ pub(crate) async fn nothing_is_left(state: &WorldSnapshot, raw: &Raw) -> Result<
     Ok(())
 }
 
-/// One relay started, went live, had its egress replaced at most `most_replacements` times, and stopped: on one ingest, with
-/// no uncounted egress.
+/// One relay went live and was stopped, on one ingest, with every egress accounted for.
 pub(crate) async fn check(
     state: &WorldSnapshot,
     raw: &Raw,

@@ -46,7 +46,7 @@ impl Scene {
         }
     }
 
-    /// The next process knows that the previous one is dead, and need not wait for its lease.
+    /// Removes dead processes from `nodes`: the next one need not wait for their leases.
     async fn bury(self, database: &TestDatabase) -> std::convert::Infallible {
         if !self.postgres {
             return std::future::pending().await;
@@ -61,7 +61,7 @@ impl Scene {
         }
     }
 
-    /// Plays a case; each process is killed at the next of `points`. Returns its processes, or what was wrong.
+    /// Kills each process at the next of `points`. Returns the processes, or what was wrong.
     pub(crate) async fn play(self, points: Vec<String>) -> Result<Vec<Life>, String> {
         let database = if self.postgres {
             TestDatabase::postgres().await
@@ -90,8 +90,8 @@ impl Scene {
     }
 }
 
-/// An egress whose session was answered to a process that died before storing it has no known session unless a notification
-/// gives it. It cannot be queried, and no second egress may start beside it.
+/// The process died after it was told the egress's session, before it saved it: without a notification the egress cannot be
+/// queried, and no second one may start beside it.
 pub(crate) fn was_lost(relay: &Value) -> bool {
     let (agora, outcome) = (&relay["agora"], &relay["outcome"]["code"]);
     (outcome == "recorder_lost" || outcome == "live_timeout")
@@ -127,7 +127,7 @@ impl Stage {
                 reordered: false,
             });
         }
-        // An egress ends if its page is not served because the process is dead.
+        // While no process serves the page, an egress may end.
         let most_replacements = match scene.backend {
             AgoraBackend::CloudRecording => 2,
             AgoraBackend::MediaPush => 1,
@@ -205,8 +205,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until nothing is left and no cleanup job is open. The later checks of a task that answered 404, after 30 s, 2 and 4
-    /// minutes (`agora.md §8.1, §8.2`), are made due now.
+    /// Waits until nothing is left. Makes the later polls of a task that answered 404 (after 30 s, 2 and 4 minutes,
+    /// `agora.md §8.1, §8.2`) due now.
     async fn rest(&self, raw: &Raw) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -227,7 +227,7 @@ impl Stage {
         }
     }
 
-    /// Starts or stops the channel, retried under one idempotency key. Returns the relay.
+    /// `what`: `start` or `stop`, repeated under one idempotency key.
     async fn command(&self, what: &str, body: Option<Value>) -> Result<Value, String> {
         let path = format!("/v1/channels/{CHANNEL}/{what}");
         let deadline = Instant::now() + PATIENCE;
@@ -264,7 +264,6 @@ impl Stage {
         }
     }
 
-    /// Waits until the relay satisfies `wanted`.
     async fn relay_when(
         &self,
         id: &str,

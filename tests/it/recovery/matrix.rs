@@ -14,7 +14,6 @@ use super::life::Scene;
 const AT_ONCE: usize = 8;
 /// Cases per point around a poll: polls repeat as long as there is time.
 const POLLS: u32 = 2;
-/// `full`: each test uses every point.
 const MATRIX: &str = "RELAYKEEPER_CRASH_MATRIX";
 
 /// A point and its occurrence, as `before_save:3`.
@@ -26,8 +25,7 @@ fn read(reached: &str) -> (CrashPoint, u32) {
     )
 }
 
-/// Not reached without a crash: a live input is searched for in the list only hours later; an egress is updated only if its push
-/// hangs.
+/// A live input is searched for in the list only hours later; an egress is updated only if its push hangs.
 fn never_reached(backend: AgoraBackend) -> Vec<CrashOperation> {
     let mut never = vec![CrashOperation::FindIngest, CrashOperation::UpdateEgress];
     never.extend(match backend {
@@ -40,7 +38,7 @@ fn never_reached(backend: AgoraBackend) -> Vec<CrashOperation> {
 /// Runs without a crash that find the points.
 const PLAIN_LIVES: usize = 4;
 
-/// Every point that all runs without a crash reach: the number of the last saves depends on which message comes first.
+/// The points that all these runs reach: the number of the last saves depends on which message comes first.
 pub(crate) async fn every_point(scene: Scene) -> Vec<String> {
     let lives = (0..PLAIN_LIVES).map(|_| points_of_a_life(scene));
     let mut lives = futures_util::future::join_all(lives).await.into_iter();
@@ -50,7 +48,6 @@ pub(crate) async fn every_point(scene: Scene) -> Vec<String> {
     first.into_iter().filter(common).collect()
 }
 
-/// Every point that one run without a crash reaches.
 async fn points_of_a_life(scene: Scene) -> Vec<String> {
     let lives = scene
         .play(Vec::new())
@@ -87,7 +84,6 @@ pub(crate) fn only(points: Vec<String>, these: fn(CrashOperation) -> bool) -> Ve
     points.into_iter().filter(wanted).collect()
 }
 
-/// Runs a case for each point, killed there `kills` times.
 pub(crate) async fn killed_at_each(scene: Scene, points: Vec<String>, kills: usize) {
     let began = Instant::now();
     let cases = points.into_iter().map(|first| async move {

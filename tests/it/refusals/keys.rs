@@ -14,7 +14,7 @@ use crate::support::service::{Answer, Service, calls, options, settings, show, v
 
 const KEY: [(&str, &str); 1] = [("Idempotency-Key", "order-1")];
 
-/// Status and problem, without the request id.
+/// Without the request id, which differs.
 fn refusal(answer: &Answer) -> (u16, Value) {
     let mut body = answer.body.clone();
     body["request_id"].take();

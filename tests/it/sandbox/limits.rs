@@ -110,7 +110,7 @@ async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_no
             "{pointer}"
         );
     }
-    // Misspelt properties.
+    // Unknown properties.
     for (pointer, key, value) in [
         ("/converter", "idleTimeOut", json!(20)),
         (

@@ -129,7 +129,7 @@ impl Sandbox {
         send(self.recording(Method::GET, &format!("{}/query", task.path))).await
     }
 
-    /// The push service in an answer.
+    /// The status of the push.
     pub(crate) async fn output(&self, task: &Task) -> String {
         let (_, body) = self.query(task).await;
         let services = body["serverResponse"]["extensionServiceState"]

@@ -11,13 +11,11 @@ use serde_json::Value;
 use crate::support::program::{self, Program, environment};
 use crate::support::service::{PATIENCE, show};
 
-/// A running `relaykeeper serve`; killed when dropped.
 pub struct Process {
     program: Program,
 }
 
 impl Process {
-    /// Starts `relaykeeper serve` with these arguments and waits until it is ready.
     pub async fn serve(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
@@ -44,7 +42,7 @@ impl Process {
         answer.ok().map(|answer| answer.status())
     }
 
-    /// Starts a channel; its request waits this many seconds for the egress.
+    /// `wait`: how many seconds the request waits for the egress.
     pub async fn start(&self, channel: i64, wait: u32) -> (StatusCode, Value) {
         let answer = self
             .request(Method::POST, &format!("/v1/channels/{channel}/start"))
@@ -87,7 +85,6 @@ impl Process {
         self.program.signal("TERM");
     }
 
-    /// Waits for the exit. Returns the status and how long it took.
     pub async fn ended(&mut self) -> (ExitStatus, Duration) {
         let begun = Instant::now();
         let status = self.program.ends().await;

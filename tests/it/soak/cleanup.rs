@@ -8,12 +8,11 @@ use serde::Serialize;
 /// More jobs than a run leaves.
 const ALL: u64 = 100_000;
 
-/// The open cleanup jobs.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Cleanup {
     /// Kind and target of jobs whose target still exists.
     pub(super) open: Vec<String>,
-    /// Jobs whose target is gone: after a 404 the service checks again later.
+    /// Jobs whose target is gone: after a 404 the service polls again later.
     pub(super) second_polls: u64,
     /// Recordings that were not found: the service polls again after an hour and after a day.
     pub(super) late_recordings: u64,
@@ -22,7 +21,7 @@ pub(super) struct Cleanup {
 }
 
 impl Cleanup {
-    /// Reads all open jobs, due or not.
+    /// Due or not.
     pub(super) async fn read(store: &Store, vendors: &WorldSnapshot) -> Result<Self, StoreError> {
         let mut cleanup = Self::default();
         let due = Utc::now() + TimeDelta::days(365);

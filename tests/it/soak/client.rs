@@ -1,17 +1,16 @@
-//! The service's HTTP client. A service that is down is expected: the call returns `None` and the caller repeats it.
+//! Calls the service. While it is down, a call returns `None`, and the caller repeats it.
 
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-/// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Calls the service with an admin token, which every route accepts.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     url: String,
+    /// An admin's: every route accepts it.
     token: String,
     http: reqwest::Client,
 }
@@ -36,7 +35,6 @@ impl Client {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// The status and the JSON body of the answer.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -66,7 +64,6 @@ impl Client {
         (status == StatusCode::OK).then_some(relay)
     }
 
-    /// How many relays have an actor.
     pub(super) async fn actors(&self) -> Option<u64> {
         let path = "/admin/actors?limit=1";
         let (_, actors) = self.call(Method::GET, path, None, None).await?;

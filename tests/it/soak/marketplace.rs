@@ -11,18 +11,14 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::schedule::{Channel, SHORTEST_LIMIT, Scenario, Show};
 
-/// Between two tries of a start or a stop.
 const RETRY_EVERY: Duration = Duration::from_millis(200);
-/// How long a start or a stop is retried.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Everyone outside of the service.
 pub(super) struct Marketplace<'a> {
     client: Client,
     vendors: &'a SimulatedVendors,
 }
 
-/// A channel's name and its seller.
 fn name(channel: u64) -> String {
     format!("show-{channel}")
 }
@@ -36,7 +32,7 @@ impl<'a> Marketplace<'a> {
         Self { client, vendors }
     }
 
-    /// Plays all channels side by side. Returns the ids of the relays that were started.
+    /// Plays all channels concurrently. Returns the ids of their relays.
     pub(super) async fn play(&self, channels: Vec<Channel>, began: Instant) -> Vec<String> {
         let channels = channels.into_iter().map(|channel| async move {
             let mut started = Vec::new();
@@ -49,7 +45,7 @@ impl<'a> Marketplace<'a> {
         join_all(channels).await.into_iter().flatten().collect()
     }
 
-    /// Plays one show. Returns the id of its relay, unless the start was never accepted.
+    /// The id of the show's relay, unless its start was never accepted.
     async fn show(&self, channel: u64, show: &Show, began: Instant) -> Option<String> {
         let seller_is = |present| {
             self.vendors
@@ -108,7 +104,7 @@ impl<'a> Marketplace<'a> {
             .await;
     }
 
-    /// Repeats the request under one key until it is answered with a relay.
+    /// Repeats the request under one key.
     async fn until_accepted(&self, path: &str, key: &str, body: &Value) -> Option<Value> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -126,7 +122,7 @@ impl<'a> Marketplace<'a> {
         None
     }
 
-    /// The relays as they are now, without those that cannot be read.
+    /// Without those that cannot be read.
     pub(super) async fn relays(&self, ids: &[String]) -> Vec<Value> {
         let mut relays = Vec::new();
         for id in ids {

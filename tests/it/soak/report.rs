@@ -15,7 +15,6 @@ use super::service::Processes;
 /// Violations that a repeated call causes after its answer was lost (`ARCHITECTURE.md`, decision 3).
 const ALLOWED: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
 
-/// The options of the run, and how long it took.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Run {
     pub(super) relays: u32,
@@ -23,7 +22,7 @@ pub(super) struct Run {
     pub(super) speed: f64,
     pub(super) seed: u64,
     pub(super) took: Duration,
-    /// The time from the last show until nothing was left; `None`: something was left in the end.
+    /// Since the last show; `None`: something was left in the end.
     pub(super) settled_after: Option<Duration>,
 }
 
@@ -37,7 +36,6 @@ pub(super) struct Left {
     pub(super) cut_off: Vec<String>,
 }
 
-/// The cost ledger, compared with the vendor's recordings.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Ledger {
     /// Relays that went live or have a recording.
@@ -46,9 +44,9 @@ pub(super) struct Ledger {
     pub(super) rows: usize,
     /// Rows that agree with the vendor's recordings to the second.
     pub(super) exact: usize,
-    /// Rows computed from the time a relay was live: no recording was found.
+    /// Rows computed from the time live: no recording was found.
     pub(super) by_time: usize,
-    /// Relays whose row is missing, unexpected, or differs from the vendor's recordings.
+    /// Relays with a missing, unexpected or differing row.
     pub(super) wrong: Vec<String>,
     /// Seconds in the rows computed from recordings.
     pub(super) seconds: u64,
@@ -137,7 +135,6 @@ impl Report {
         self.ledger.add(id, went_live, &recorded, cost);
     }
 
-    /// The promises that do not hold.
     pub(super) fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let mut must = |holds: bool, what: &str, which: &[String]| {
@@ -164,13 +161,13 @@ impl Report {
             "open cleanups:",
             &self.cleanup.open,
         );
-        // Those that cannot be stopped have a row.
+        // One that cannot be stopped has a cleanup job.
         let unknown = self.left.cut_off.iter();
         let unknown: Vec<String> = unknown
             .filter(|name| !self.cleanup.unknown_sessions.contains(name))
             .cloned()
             .collect();
-        must(unknown.is_empty(), "egresses without a row:", &unknown);
+        must(unknown.is_empty(), "egresses without a cleanup job:", &unknown);
         must(
             self.ledger.wrong.is_empty(),
             "the ledger is wrong:",
@@ -214,7 +211,7 @@ impl Left {
     }
 }
 
-/// A recording's length as the vendor's API reports it.
+/// As the vendor's API reports it.
 fn milliseconds(seconds: f64) -> Duration {
     Duration::from_secs_f64((seconds * 1000.0).round() / 1000.0)
 }
@@ -286,7 +283,6 @@ mod tests {
         assert!(ledger(false, &[], Value::Null).wrong.is_empty());
     }
 
-    /// A run in which every promise holds.
     fn good() -> Report {
         Report {
             run: Run {
@@ -322,7 +318,7 @@ mod tests {
             |run| run.unfinished.push("a relay".into()),
             |run| run.left.live_inputs.push("an input".into()),
             |run| run.left.egresses.push("an egress".into()),
-            |run| run.left.cut_off.push("an egress without a row".into()),
+            |run| run.left.cut_off.push("an egress without a cleanup job".into()),
             |run| run.cleanup.open.push("delete_recording a recording".into()),
             |run| run.ledger.wrong.push("a relay has no row".into()),
             |run| run.processes.crashed.push("process 2".into()),

@@ -5,19 +5,17 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// The shortest time between two shows of a channel, by the wall clock: in less, hardly a show would go live.
+/// By the wall clock. In less, hardly a show would go live.
 const SHORTEST_SLOT: Duration = Duration::from_secs(90);
 /// The shortest limit a start may ask for (`max_duration_seconds`).
 pub(super) const SHORTEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// How a show goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scenario {
     /// Live, then stopped.
     Plain,
     /// The seller is away for a moment.
     Interrupted,
-    /// Started without a recording.
     Unrecorded,
     /// The seller leaves for good.
     Left,
@@ -38,7 +36,6 @@ pub(super) struct Show {
     pub(super) ends: Duration,
 }
 
-/// One channel and its shows, one after another.
 #[derive(Debug, Clone)]
 pub(super) struct Channel {
     pub(super) id: u64,

@@ -1,4 +1,4 @@
-//! The service as a process of its own, and its process faults: it is killed, terminated and started again.
+//! The service in its own process, which is killed, terminated and restarted at random.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,9 +15,8 @@ use super::memory;
 use crate::support::program::{self, Program};
 use crate::support::service::ADMIN_TOKEN;
 
-/// The service's database, in the run's folder.
 pub(super) const DATABASE: &str = "service.db";
-/// The log of all its processes.
+/// Of all processes.
 pub(super) const LOG: &str = "service.log";
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -26,25 +25,21 @@ const POLL_EVERY: Duration = Duration::from_millis(50);
 /// The part of the run that has process faults; the last process runs for the rest.
 const UNTIL: f64 = 0.85;
 
-/// What happened to the service's processes.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub(super) struct Processes {
     pub(super) started: u32,
-    /// Ended by SIGKILL.
     pub(super) killed: u32,
-    /// Ended by SIGTERM.
     pub(super) terminated: u32,
     /// Ended by themselves, or not as they were told to.
     pub(super) crashed: Vec<String>,
-    /// Memory of the first process when it was ready, in KiB.
+    /// In KiB, of the first process when it was ready.
     pub(super) rss_at_start: Option<u64>,
-    /// Memory at the end of the last process, in KiB.
+    /// In KiB, of the last process at its end.
     pub(super) rss_at_end: Option<u64>,
-    /// The peak of all processes, in KiB.
+    /// In KiB, the peak of all processes.
     pub(super) rss_peak: Option<u64>,
 }
 
-/// `relaykeeper serve` on the simulated vendors.
 pub(super) struct Service<'a> {
     vendors: &'a SimulatedVendors,
     folder: PathBuf,
@@ -92,7 +87,6 @@ impl<'a> Service<'a> {
         &self.client
     }
 
-    /// Starts a process, and waits until it is ready.
     pub(super) async fn start(&mut self) -> anyhow::Result<()> {
         let environment =
             program::environment(self.vendors, self.backend, &self.database_url, self.port);
@@ -151,7 +145,7 @@ impl<'a> Service<'a> {
         self.kill();
     }
 
-    /// How the process ended, when it has ended by itself.
+    /// How the process ended, if by itself.
     fn crash(&mut self) -> Option<String> {
         let status = self.program.as_mut()?.exit_status()?;
         self.program = None;
@@ -170,7 +164,6 @@ impl<'a> Service<'a> {
         self.processes.rss_peak = self.processes.rss_peak.max(peak);
     }
 
-    /// What happened to its processes so far.
     pub(super) fn processes(&mut self) -> Processes {
         self.crash();
         if self.program.is_some() {
@@ -179,7 +172,6 @@ impl<'a> Service<'a> {
         self.processes.clone()
     }
 
-    /// The ERROR lines of its log.
     pub(super) fn errors(&self) -> Vec<String> {
         let log = std::fs::read(self.folder.join(LOG)).unwrap_or_default();
         String::from_utf8_lossy(&log)
@@ -190,7 +182,6 @@ impl<'a> Service<'a> {
     }
 }
 
-/// Kills, terminates and restarts the service at random.
 pub(super) struct ProcessFaults(StdRng);
 
 impl ProcessFaults {
@@ -198,8 +189,8 @@ impl ProcessFaults {
         Self(StdRng::seed_from_u64(rng.random()))
     }
 
-    /// Runs until the run is nearly over. The first fault is a kill, so that even a short run has one; later three of four are.
-    /// Each new process has a backend drawn at random; relays that run keep theirs.
+    /// The first fault is a kill, so that even a short run has one. Each new process has a random backend; running relays keep
+    /// theirs.
     pub(super) async fn run(
         mut self,
         service: &mut Service<'_>,

@@ -14,7 +14,6 @@ const EVERY: std::ops::Range<f64> = 0.3..2.0;
 /// The part of the run that has faults; then relays may end undisturbed.
 const UNTIL: f64 = 0.95;
 
-/// Injects faults at random.
 pub(super) struct VendorFaults<'a> {
     vendors: &'a SimulatedVendors,
     speed: f64,
@@ -30,7 +29,6 @@ impl<'a> VendorFaults<'a> {
         }
     }
 
-    /// Runs until the run is nearly over.
     pub(super) async fn run(mut self, duration: Duration) {
         let over = Instant::now() + duration.mul_f64(UNTIL);
         loop {
@@ -48,7 +46,6 @@ impl<'a> VendorFaults<'a> {
         }
     }
 
-    /// Makes one kind of call fail, up to three times.
     fn fail_a_call(&mut self) {
         let calls: Vec<VendorCall> = VendorCall::iter().filter(|call| is_made(*call)).collect();
         let Some(call) = calls.get(self.rng.random_range(0..calls.len())).copied() else {
@@ -89,7 +86,7 @@ impl<'a> VendorFaults<'a> {
         }
     }
 
-    /// Makes every call of one vendor fail for a while.
+    /// Every call of one vendor fails for a while.
     async fn outage(&mut self) {
         let vendor = if self.rng.random_bool(0.5) {
             "cloudflare."
@@ -105,7 +102,6 @@ impl<'a> VendorFaults<'a> {
         self.vendors.clear_faults();
     }
 
-    /// An egress that publishes now.
     fn an_egress(&mut self) -> Option<String> {
         let mut publishing = self.vendors.state().egresses;
         publishing.retain(|egress| egress.publishing);
@@ -113,14 +109,14 @@ impl<'a> VendorFaults<'a> {
         publishing.into_iter().nth(place).map(|egress| egress.id)
     }
 
-    /// A random time on the vendors' clock, at least a second by the wall clock, so that the service can notice it.
+    /// On the vendors' clock; at least a second by the wall clock, so that the service can notice it.
     fn simulated(&mut self, seconds: std::ops::Range<u64>) -> Duration {
         let span = Duration::from_secs(self.rng.random_range(seconds));
         span.max(Duration::from_secs_f64(self.speed))
     }
 }
 
-/// Whether a service that drives relays makes this call: a fault of any other call would never apply.
+/// Whether a running service makes this call.
 fn is_made(call: VendorCall) -> bool {
     let name = call.name();
     !["token.verify", "webhook", "alerting", "storage_usage"]

@@ -12,7 +12,6 @@ use crate::support::database::TestDatabase;
 use crate::support::program::Program;
 use crate::support::service::{nothing_is_left, options, show};
 
-/// Sets the program's file size limit.
 fn limit(program: &Program, bytes: &str) {
     let set = Command::new("prlimit")
         .args(["--pid", &program.id().to_string()])

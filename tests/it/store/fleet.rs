@@ -19,7 +19,6 @@ async fn joined(store: &Store) -> i64 {
     store.join("here/1", LEASE).await.unwrap()
 }
 
-/// This many relays of a node.
 async fn driven(store: &Store, epoch: i64, channels: std::ops::Range<i64>) -> Vec<RelayRow> {
     let mut rows = Vec::new();
     for channel in channels {
@@ -49,8 +48,8 @@ async fn what_a_node_had_is_free_when_its_lease_is_over_and_is_claimed_once() {
         assert!(one.renew(dead, OVER).await.unwrap());
         let fleet = other.fleet().await.unwrap();
         assert_eq!((counts(&fleet), fleet.free), (vec![(a, 0), (b, 0)], 20));
-        assert!(!one.renew(dead, LEASE).await.unwrap(), "it is buried");
-        // Both nodes claim all: each relay gets exactly one owner.
+        assert!(!one.renew(dead, LEASE).await.unwrap(), "it is removed");
+        // Both claim all: each relay gets one owner.
         let (of_a, of_b) = tokio::join!(one.claim(a, 20), other.claim(b, 20));
         let (of_a, of_b) = (of_a.unwrap(), of_b.unwrap());
         let ids: std::collections::BTreeSet<_> =

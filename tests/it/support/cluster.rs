@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A server with its own folder and port; removed when dropped.
+/// Stopped and removed when dropped.
 #[derive(Debug)]
 pub struct Cluster {
     programs: PathBuf,
@@ -12,7 +12,7 @@ pub struct Cluster {
     port: u16,
 }
 
-/// PostgreSQL refuses to run as root, so root runs it as another user.
+/// PostgreSQL refuses to run as root.
 const USER: &str = "postgres";
 
 impl Cluster {
@@ -57,7 +57,7 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Stops it: `fast` closes connections, `immediate` acts as a crash.
+    /// `fast` closes connections; `immediate` acts as a crash.
     pub fn stop(&mut self, mode: &str) {
         self.run("pg_ctl", &["-m", mode, "-w", "-t", "30", "stop"]);
     }
@@ -113,7 +113,7 @@ fn is_root() -> bool {
     id.stdout == b"0\n"
 }
 
-/// The newest of Debian's versions, or the folder of `initdb` on the PATH.
+/// The folder of `initdb` on the PATH, else Debian's newest version.
 fn programs() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).filter(|folder| folder.join("initdb").exists());

@@ -10,7 +10,6 @@ use sea_orm::{
 
 use super::postgres::Postgres;
 
-/// A database for a single test.
 #[derive(Debug, Clone)]
 pub struct TestDatabase {
     pub url: String,
@@ -57,12 +56,11 @@ impl TestDatabase {
         }
     }
 
-    /// A store without migrations.
+    /// Without migrations.
     pub async fn open(&self) -> Store {
         Store::connect(&self.settings()).await.expect("a store")
     }
 
-    /// A store with the current schema.
     pub async fn store(&self) -> Store {
         let store = self.open().await;
         store.migrate().await.expect("the schema goes up");
@@ -108,7 +106,7 @@ impl Raw {
     }
 }
 
-/// Runs a test body on a database that is always removed.
+/// Removes the database even if the body panics.
 pub async fn on<F>(database: TestDatabase, body: impl FnOnce(TestDatabase) -> F)
 where
     F: Future<Output = ()> + Send + 'static,

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A received event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub id: i64,
@@ -20,7 +19,6 @@ impl Event {
     }
 }
 
-/// Reads a stream event by event.
 pub struct Listener {
     answer: reqwest::Response,
     buffer: String,
@@ -29,7 +27,6 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Checks the answer's head.
     #[track_caller]
     pub fn of(answer: reqwest::Response) -> Self {
         assert_eq!(answer.status(), 200);
@@ -41,7 +38,7 @@ impl Listener {
         }
     }
 
-    /// The next event; `None` at the end of the stream.
+    /// `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((frame, rest)) = self.buffer.split_once("\n\n") {

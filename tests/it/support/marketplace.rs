@@ -10,7 +10,6 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A received message and its answer.
 #[derive(Debug, Clone)]
 pub struct Message {
     pub headers: HeaderMap,
@@ -26,7 +25,6 @@ impl Message {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    /// Its sequence number within the channel.
     pub fn sequence(&self) -> i64 {
         let sequence = self.json()["data"]["sequence"].as_i64();
         sequence.expect("a sequence")
@@ -82,14 +80,12 @@ impl Marketplace {
         self.inner.lock().expect("no panic").messages.clone()
     }
 
-    /// The accepted messages of a channel in order of receipt.
     pub fn taken(&self, channel: i64) -> Vec<Message> {
         let mut messages = self.messages();
         messages.retain(|message| message.answered == 200 && message.channel() == channel);
         messages
     }
 
-    /// Waits until the messages satisfy `wanted`.
     pub async fn when(&self, what: &str, wanted: impl Fn(&[Message]) -> bool) -> Vec<Message> {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -1,12 +1,10 @@
-//! PostgreSQL for tests: each creates and drops its own database on the server of `RELAYKEEPER_TEST_POSTGRES` (the URL of a
-//! maintenance database, with the right to CREATE DATABASE).
+//! PostgreSQL for tests: each creates and drops its own database.
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 
-/// Names the server's URL.
+/// The variable with the URL of a maintenance database; its user may CREATE DATABASE.
 pub const URL: &str = "RELAYKEEPER_TEST_POSTGRES";
 
-/// A database for a single test.
 #[derive(Debug, Clone)]
 pub struct Postgres {
     maintenance: String,
@@ -29,7 +27,6 @@ impl Postgres {
         url.into()
     }
 
-    /// Drops it, even with open connections.
     pub async fn remove(self) {
         self.maintain(&format!("DROP DATABASE {} WITH (FORCE)", self.name))
             .await;

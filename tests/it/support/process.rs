@@ -17,17 +17,15 @@ use super::program::{environment, serve};
 /// One process of the service.
 #[derive(Debug, Clone, Default)]
 pub struct Life {
-    /// The crash point that killed it, if any.
+    /// A crash point, as `before_save:3`.
     pub killed_at: Option<String>,
-    /// The crash points it reached, as `before_save:3`.
     pub reached: Vec<String>,
     pub log: Vec<String>,
 }
 
-/// `relaykeeper serve` under a supervisor that restarts it whenever it dies.
 #[derive(Debug)]
 pub struct RestartingService {
-    /// Its URL, the same for all processes.
+    /// The same for all processes.
     pub url: String,
     closing: Arc<AtomicBool>,
     child: Arc<Mutex<Option<Child>>>,
@@ -36,7 +34,7 @@ pub struct RestartingService {
 }
 
 impl RestartingService {
-    /// Starts it. The first process is killed at the first point (`before_save:3`), the second at the second, and so on.
+    /// Kills the first process at the first of `points`, the second at the second, and so on.
     pub fn open(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
@@ -111,7 +109,7 @@ impl RestartingService {
         self.lives.lock().unwrap().clone()
     }
 
-    /// The log of all processes without request lines.
+    /// Without the lines of requests.
     pub fn log(&self) -> String {
         let lives = self.lives();
         let logs = lives.iter().enumerate().map(|(number, life)| {
@@ -159,7 +157,6 @@ fn a_port() -> u16 {
     }
 }
 
-/// Short timers, also after a restart.
 const TIMERS: [(&str, &str); 15] = [
     ("RUST_LOG", "info,relaykeeper=debug,sqlx=warn"),
     ("RELAYKEEPER__FLEET__LEASE", "6s"),

@@ -13,7 +13,6 @@ use super::service::{ADMIN_TOKEN, API_TOKEN, Service};
 pub const STORAGE_ACCESS_KEY: &str = "storage-access-key-of-the-tests";
 pub const STORAGE_SECRET_KEY: &str = "storage-secret-key-of-the-tests";
 
-/// Short timers for tests.
 const TIMERS: [(&str, &str); 14] = [
     ("RELAYKEEPER__SERVER__SHUTDOWN_GRACE", "3s"),
     ("RELAYKEEPER__FLEET__LEASE", "6s"),
@@ -34,7 +33,6 @@ const TIMERS: [(&str, &str); 14] = [
     ("RUST_BACKTRACE", "0"),
 ];
 
-/// The environment of every service in a child process.
 pub fn environment(
     vendors: &SimulatedVendors,
     backend: AgoraBackend,
@@ -70,14 +68,13 @@ pub fn environment(
     environment
 }
 
-/// `relaykeeper serve` with only this environment.
 pub fn serve(environment: Vec<(&'static str, String)>) -> Command {
     let mut serve = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));
     serve.arg("serve").env_clear().envs(environment);
     serve
 }
 
-/// A running program; killed when dropped.
+/// Killed when dropped.
 pub struct Program {
     pub service: Service,
     child: Child,
@@ -86,7 +83,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `relaykeeper serve` with more environment variables.
+    /// `more`: environment variables.
     pub fn serve(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
@@ -98,7 +95,7 @@ impl Program {
         Self::spawn(serve, vendors, backend, database_url, more)
     }
 
-    /// The same with SIGXFSZ ignored: a write beyond the file size limit fails instead of killing the process.
+    /// Ignores SIGXFSZ: a write beyond the file size limit fails instead of killing the process.
     pub fn serve_unlimited(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
@@ -111,7 +108,7 @@ impl Program {
         Self::spawn(shell, vendors, backend, database_url, &[])
     }
 
-    /// The same with a hard limit of open files; the soft limit is half of it.
+    /// `files`: the hard limit of open files; the soft limit is half of it.
     pub fn serve_with_files(
         files: u32,
         vendors: &SimulatedVendors,
@@ -154,17 +151,16 @@ impl Program {
         Self::start_elsewhere(command, port)
     }
 
-    /// Starts a command that serves on this port, in its own folder.
+    /// Runs the command in a folder without a config.toml.
     pub fn start_elsewhere(mut command: Command, port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        // Without a config.toml.
         command.current_dir(folder.path());
         let mut program = Self::start(command, port, folder.path().join("log"));
         program._folder = Some(folder);
         program
     }
 
-    /// Starts a command that serves on this port. Its log is appended to this file.
+    /// `port`: where the command serves. Its log is appended to this file.
     pub fn start(mut command: Command, port: u16, log: PathBuf) -> Self {
         let append = OpenOptions::new().create(true).append(true).open(&log);
         let child = command
@@ -213,7 +209,6 @@ impl Program {
         self.exit_status().is_none()
     }
 
-    /// Waits until it exits.
     pub async fn ends(&mut self) -> ExitStatus {
         let deadline = std::time::Instant::now() + super::service::PATIENCE;
         loop {
@@ -225,13 +220,12 @@ impl Program {
         }
     }
 
-    /// Sends SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Sends a signal, such as `STOP` or `CONT`.
+    /// Such as `STOP` or `CONT`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([&format!("-{name}"), &self.child.id().to_string()])
@@ -239,7 +233,7 @@ impl Program {
         assert!(status.is_ok_and(|status| status.success()), "it is there");
     }
 
-    /// Sends SIGTERM and waits until it exits.
+    /// Waits until it exits.
     pub fn terminate(&mut self) {
         self.signal("TERM");
         let status = self.child.wait().expect("an exit code");

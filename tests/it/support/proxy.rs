@@ -7,7 +7,6 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Forwards all bytes until it is cut.
 pub struct Proxy {
     port: u16,
     passes: Arc<watch::Sender<bool>>,
@@ -15,12 +14,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port and forwards to `target`.
     pub async fn to(target: (&str, u16)) -> Self {
         Self::with(target, false).await
     }
 
-    /// The same for PostgreSQL, without the notifications of NOTIFY.
+    /// For PostgreSQL: drops the notifications of NOTIFY.
     pub async fn deaf_to(target: (&str, u16)) -> Self {
         Self::with(target, true).await
     }
@@ -36,7 +34,6 @@ impl Proxy {
                 let Ok(server) = TcpStream::connect(&target).await else {
                     continue;
                 };
-                // Small pieces are forwarded at once.
                 client.set_nodelay(true).expect("a socket");
                 server.set_nodelay(true).expect("a socket");
                 let (from_client, to_client) = client.into_split();
@@ -56,12 +53,11 @@ impl Proxy {
         self.port
     }
 
-    /// Stops forwarding; connections stay open.
     pub fn cut(&self) {
         self.passes.send_replace(false);
     }
 
-    /// Resumes forwarding, including what waited.
+    /// Also forwards what waited.
     pub fn mend(&self) {
         self.passes.send_replace(true);
     }
@@ -85,8 +81,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::
     }
 }
 
-/// Forwards PostgreSQL's answers without notifications. A message is a type byte and a length; the answer to the TLS request is
-/// a single byte.
+/// A message of PostgreSQL is a type byte (`A`: a notification), a length and a body; the answer to the TLS request is one byte.
 async fn pass_but_notices(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let mut first = true;
     loop {

@@ -1,4 +1,4 @@
-//! The whole service, in process, on simulated vendors and over real HTTP.
+//! The service in this process, on simulated vendors, over real HTTP.
 
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -32,7 +32,6 @@ pub fn options() -> Options {
     }
 }
 
-/// Settings for these vendors, with short timers.
 pub fn settings(vendors: &SimulatedVendors, backend: AgoraBackend, database_url: &str) -> Settings {
     let mut settings = Settings::default();
     settings.database.url = database_url.into();
@@ -84,7 +83,7 @@ pub fn settings(vendors: &SimulatedVendors, backend: AgoraBackend, database_url:
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
-    /// Its body; null if it is not JSON.
+    /// Null if it is not JSON.
     pub body: Value,
 }
 
@@ -107,7 +106,6 @@ impl Answer {
         value.map_or("", |value| value.to_str().expect("plain text"))
     }
 
-    /// Asserts that it is this problem (problem+json).
     #[track_caller]
     pub fn is_problem(&self, status: u16, code: &str) {
         assert_eq!(
@@ -122,7 +120,7 @@ impl Answer {
     }
 }
 
-/// A running service; stopped when dropped.
+/// Stopped when dropped.
 pub struct Service {
     pub url: String,
     http: reqwest::Client,
@@ -131,7 +129,6 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it and waits until it is ready.
     pub async fn start(settings: Settings) -> Self {
         let service = Self::start_unready(settings);
         service.wait_until_ready().await;
@@ -179,7 +176,6 @@ impl Service {
         }
     }
 
-    /// Waits until `/readyz` answers 200.
     pub async fn wait_until_ready(&self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -259,7 +255,6 @@ impl Service {
         (answer.status(), answer.json().await.expect("JSON"))
     }
 
-    /// Posts to a channel's `start` or `stop` with more headers.
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         let mut request = self.request(Method::POST, path).json(body);
         for (name, value) in headers {
@@ -280,7 +275,6 @@ impl Service {
         self.in_phase(&relay, "ended").await
     }
 
-    /// Waits until the relay satisfies `wanted`.
     pub async fn relay_when(
         &self,
         relay: &Value,
@@ -327,11 +321,9 @@ impl Drop for Service {
     }
 }
 
-/// The service with its own simulated vendors and database.
 pub struct Stage {
     pub vendors: SimulatedVendors,
     pub service: Service,
-    /// The database, deleted with this value.
     pub database: TestDatabase,
 }
 
@@ -348,7 +340,6 @@ impl Stage {
         let vendors = SimulatedVendors::start(options).expect("vendors");
         let database = TestDatabase::sqlite();
         let mut settings = settings(&vendors, backend, &database.url);
-        // No notifications during teardown.
         settings.server.shutdown_grace = Duration::from_millis(200);
         change(&mut settings);
         let service = Service::start(settings).await;
@@ -361,7 +352,6 @@ impl Stage {
 }
 
 impl Stage {
-    /// Sends the vendors' webhooks to the service.
     pub fn webhooks_on(&self) {
         self.vendors.set_webhooks(webhooks(&self.service.url));
     }
@@ -371,7 +361,6 @@ impl Stage {
     }
 }
 
-/// All webhooks, sent to this service.
 pub fn webhooks(service_url: &str) -> WebhookUrls {
     let at = |path: &str| Some(format!("{service_url}/webhooks/{path}"));
     WebhookUrls {
@@ -382,7 +371,7 @@ pub fn webhooks(service_url: &str) -> WebhookUrls {
     }
 }
 
-/// The calls of one kind, oldest first.
+/// Oldest first.
 pub fn calls(vendors: &SimulatedVendors, call: VendorCall) -> Vec<CallRecord> {
     let mut calls = vendors.state().calls;
     calls.retain(|record| record.call == call.name());
@@ -404,7 +393,6 @@ pub fn show(channel_name: &str) -> Value {
     json!({ "channel_name": channel_name, "seller_uid": 12345 })
 }
 
-/// Waits until `poll` finds something in the vendors' state.
 pub async fn vendors_when<T>(
     vendors: &SimulatedVendors,
     what: &str,
@@ -424,7 +412,6 @@ pub async fn vendors_when<T>(
     }
 }
 
-/// Whether no ingest and no egress is left.
 pub fn nothing_is_left(vendors: &SimulatedVendors) -> bool {
     let state = vendors.state();
     state.live_inputs.iter().all(|input| input.deleted)

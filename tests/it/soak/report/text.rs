@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::Report;
 
 impl Report {
-    /// As Markdown.
     pub(in crate::soak) fn markdown(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
