@@ -25,7 +25,7 @@ fn facts() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_kept_journal_still_adds_up_to_the_state_stored_with_it() {
+async fn every_kept_journal_replays_to_the_state_stored_with_it() {
     let database = TestDatabase::sqlite();
     let store = database.store().await;
     for (name, kept) in all() {
@@ -38,7 +38,7 @@ async fn every_kept_journal_still_adds_up_to_the_state_stored_with_it() {
 }
 
 #[tokio::test]
-async fn the_command_replays_all_that_is_kept_and_exits_1_for_the_one_that_was_ended_by_force() {
+async fn replay_all_exits_1_if_a_relay_was_ended_by_force() {
     let database = TestDatabase::sqlite();
     let store = database.store().await;
     let replay_all = || {
@@ -73,7 +73,7 @@ async fn the_command_replays_all_that_is_kept_and_exits_1_for_the_one_that_was_e
 }
 
 #[test]
-fn lives_of_both_backends_that_went_well_and_badly_are_kept() {
+fn journals_of_good_and_bad_relays_on_both_backends_are_kept() {
     let kinds: Vec<String> = all().into_iter().map(|(name, _)| name).collect();
     for backend in ["cloud_recording", "media_push"] {
         for life in [
@@ -114,7 +114,7 @@ fn a_fact_is_written_as_it_was_read() {
 }
 
 #[tokio::test]
-async fn kinds_of_lives_that_are_not_kept_yet_are_added_when_a_database_is_named() {
+async fn kinds_of_journals_that_are_missing_are_added_from_a_named_database() {
     let Ok(url) = std::env::var("RELAYKEEPER_JOURNALS_FROM") else {
         return;
     };

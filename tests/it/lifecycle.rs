@@ -26,8 +26,7 @@ const WHOLE_LIFE: [&str; 6] = [
     "ended",
 ];
 
-/// A relay without faults.
-async fn plain_life(stage: &Stage) {
+async fn relay_without_faults(stage: &Stage) {
     let (vendors, service) = (&stage.vendors, &stage.service);
     let (status, relay) = service.start_channel(42, &show("show68")).await;
     assert_eq!(status, 201, "{relay:#}");
@@ -70,7 +69,7 @@ async fn plain_life(stage: &Stage) {
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
 async fn a_channel_goes_live_and_comes_down(#[case] backend: AgoraBackend) {
-    plain_life(&Stage::new(backend).await).await;
+    relay_without_faults(&Stage::new(backend).await).await;
 }
 
 #[rstest]
@@ -83,7 +82,7 @@ async fn a_channel_goes_live_and_comes_down_on_postgresql(#[case] backend: Agora
     crate::support::database::on(database, async move |database: TestDatabase| {
         let vendors = SimulatedVendors::start(options()).unwrap();
         let service = Service::start(settings(&vendors, backend, &database.url)).await;
-        plain_life(&Stage {
+        relay_without_faults(&Stage {
             vendors,
             service,
             database,
@@ -97,7 +96,7 @@ async fn a_channel_goes_live_and_comes_down_on_postgresql(#[case] backend: Agora
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn with_webhooks_live_comes_long_before_the_next_poll(#[case] backend: AgoraBackend) {
+async fn with_webhooks_a_relay_is_live_before_its_next_poll(#[case] backend: AgoraBackend) {
     let poll = Duration::from_secs(40);
     let stage = Stage::with(backend, options(), |settings| {
         settings.relay.poll_interval = poll;
@@ -125,12 +124,12 @@ async fn webhooks_that_come_twice_and_out_of_order_change_nothing(#[case] backen
     urls.duplicates = true;
     urls.reordered = true;
     stage.vendors.set_webhooks(urls);
-    plain_life(&stage).await;
+    relay_without_faults(&stage).await;
 }
 
 /// Each call takes a second: answers less than a second apart mean that the calls ran concurrently.
 #[tokio::test]
-async fn the_ingest_and_the_resource_are_asked_for_side_by_side() {
+async fn the_ingest_and_the_resource_are_requested_concurrently() {
     let options = Options {
         create_latency: Duration::from_secs(20),
         acquire_latency: Duration::from_secs(20),
@@ -158,9 +157,7 @@ async fn the_ingest_and_the_resource_are_asked_for_side_by_side() {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_plain_life_costs_three_calls_of_cloudflares_budget_and_a_shared_list(
-    #[case] backend: AgoraBackend,
-) {
+async fn a_relay_costs_three_calls_to_cloudflare_and_a_shared_list(#[case] backend: AgoraBackend) {
     const SHOWS: i64 = 5;
     let every = Duration::from_secs(1);
     let stage = Stage::with(backend, options(), |settings| {
@@ -276,7 +273,10 @@ async fn channel_row(stage: &Stage, id: i64) -> Value {
 #[case::cloud_recording(AgoraBackend::CloudRecording, 14_000)]
 #[case::media_push(AgoraBackend::MediaPush, 7_990)]
 #[tokio::test]
-async fn the_ledger_has_one_exact_row(#[case] backend: AgoraBackend, #[case] agora_minute: u64) {
+async fn the_cost_ledger_has_one_exact_row(
+    #[case] backend: AgoraBackend,
+    #[case] agora_minute: u64,
+) {
     // 30 s of video per second.
     let options = Options {
         wire_speed: Some(30.0),
@@ -325,7 +325,7 @@ async fn the_ledger_has_one_exact_row(#[case] backend: AgoraBackend, #[case] ago
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_recording_nobody_wanted_is_deleted(#[case] backend: AgoraBackend) {
+async fn a_recording_that_the_start_disabled_is_deleted(#[case] backend: AgoraBackend) {
     let stage = Stage::new(backend).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let mut body = show("show68");
@@ -338,12 +338,7 @@ async fn a_recording_nobody_wanted_is_deleted(#[case] backend: AgoraBackend) {
         (videos.len() == 1 && videos[0].deleted).then_some(())
     })
     .await;
-    let paid = async || stage.count("SELECT COUNT(*) FROM cleanup_jobs").await == 0;
-    let deadline = Instant::now() + crate::support::service::PATIENCE;
-    while !paid().await {
-        assert!(Instant::now() < deadline, "the cleanup job is never paid");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    stage.settles().await;
     let channel = service.get("/v1/channels/42").await;
     assert_eq!(channel["relay"]["recording_url"], Value::Null);
     assert_eq!(channel["last_recording"], Value::Null);
@@ -353,11 +348,10 @@ async fn a_recording_nobody_wanted_is_deleted(#[case] backend: AgoraBackend) {
             .await,
         0
     );
-    assert!(nothing_is_left(vendors));
 }
 
 #[tokio::test]
-async fn an_ingest_that_is_to_be_kept_is_disabled_and_no_janitor_takes_it() {
+async fn a_retained_ingest_is_disabled_and_the_janitor_keeps_it() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
         settings.relay.live_input_retention = LiveInputRetention::Keep;
         settings.janitor.interval = Duration::from_millis(300);
@@ -380,7 +374,7 @@ async fn an_ingest_that_is_to_be_kept_is_disabled_and_no_janitor_takes_it() {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_relay_ends_when_it_was_live_for_as_long_as_it_may(#[case] backend: AgoraBackend) {
+async fn a_relay_ends_at_its_maximum_duration(#[case] backend: AgoraBackend) {
     let stage = Stage::with(backend, options(), |settings| {
         settings.relay.max_duration = Duration::from_secs(2);
     })
@@ -395,7 +389,7 @@ async fn a_relay_ends_when_it_was_live_for_as_long_as_it_may(#[case] backend: Ag
 }
 
 #[tokio::test]
-async fn many_channels_are_on_air_side_by_side() {
+async fn many_channels_are_live_at_once() {
     for backend in BACKENDS {
         let stage = Stage::new(backend).await;
         let service = &stage.service;

@@ -14,7 +14,7 @@ use serde_json::Value;
 const ABOUT_RELAYS: [&str; 4] = [
     "relaykeeper::actors::relay_actor",
     "relaykeeper::actors::calls",
-    "relaykeeper::actors::cleanup jobs",
+    "relaykeeper::actors::cleanup_jobs",
     "relaykeeper::actors::forced_end",
 ];
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -26,7 +26,7 @@ fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
         .or_else(|| spans.rev().find_map(|span| span.get(name)))
 }
 
-async fn a_life(more: &[(&str, &str)]) -> (String, Vec<Value>) {
+async fn log_of_a_relay(more: &[(&str, &str)]) -> (String, Vec<Value>) {
     let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let backend = AgoraBackend::CloudRecording;
@@ -50,8 +50,8 @@ async fn a_life(more: &[(&str, &str)]) -> (String, Vec<Value>) {
 }
 
 #[tokio::test]
-async fn every_line_about_a_relay_names_it_and_its_channel_and_the_request_it_is_due_to() {
-    let (id, lines) = a_life(&[
+async fn every_line_about_a_relay_names_it_its_channel_and_the_request_that_caused_it() {
+    let (id, lines) = log_of_a_relay(&[
         ("RUST_LOG", "debug"),
         ("RELAYKEEPER__TELEMETRY__LOG_FORMAT", "json"),
     ])

@@ -44,7 +44,7 @@ fn named(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_document_says_of_each_figure_what_the_program_says() {
+fn the_document_describes_each_metric_as_the_program_does() {
     let mut documented = documented();
     for metric in ALL {
         let labels: Vec<_> = metric
@@ -70,7 +70,7 @@ fn the_document_says_of_each_figure_what_the_program_says() {
 }
 
 #[test]
-fn dashboard_and_alert_rules_use_figures_that_exist() {
+fn the_dashboard_and_the_alert_rules_use_existing_metrics() {
     let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
     assert!(dashboard["panels"].as_array().unwrap().len() > 8);
     let known = documented();
@@ -105,7 +105,7 @@ async fn scrape(stage: &Stage) -> BTreeMap<String, f64> {
 
 /// Needs a process of its own, since metrics are global.
 #[tokio::test]
-async fn a_relays_life_shows_in_its_figures_and_every_documented_one_is_rendered() {
+async fn a_relay_changes_the_metrics_and_every_documented_one_is_rendered() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
     let before = scrape(&stage).await;
     assert_eq!(before["relaykeeper_ready"], 1.0);

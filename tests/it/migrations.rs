@@ -6,10 +6,10 @@ use crate::support::database::{Raw, TestDatabase};
 on_both_databases!(
     the_schema_goes_up_down_and_up_again,
     migrating_twice_changes_nothing,
-    a_channels_table_of_ours_comes_and_goes_as_a_whole,
-    a_foreign_channels_table_gets_what_it_lacks_and_gives_it_back,
+    a_channels_table_that_the_migration_created_is_dropped_again,
+    a_foreign_channels_table_gets_missing_columns_and_loses_them_again,
     a_foreign_column_and_index_of_our_names_stay_when_the_schema_goes_down,
-    a_table_name_that_is_taken_leaves_no_trace_of_the_attempt,
+    a_migration_that_meets_a_taken_table_name_changes_nothing,
     another_services_migrations_are_not_mistaken_for_ours,
     two_processes_that_migrate_at_once_both_succeed,
 );
@@ -183,7 +183,7 @@ async fn migrating_twice_changes_nothing(database: TestDatabase) {
     assert_eq!(store.instance().await.unwrap(), drawn);
 }
 
-async fn a_channels_table_of_ours_comes_and_goes_as_a_whole(database: TestDatabase) {
+async fn a_channels_table_that_the_migration_created_is_dropped_again(database: TestDatabase) {
     let store = database.store().await;
     let raw = database.raw().await;
     let mut expected = OURS.to_vec();
@@ -199,7 +199,9 @@ async fn a_channels_table_of_ours_comes_and_goes_as_a_whole(database: TestDataba
     assert!(left.contains(&"relays".to_owned()), "{left:?}");
 }
 
-async fn a_foreign_channels_table_gets_what_it_lacks_and_gives_it_back(database: TestDatabase) {
+async fn a_foreign_channels_table_gets_missing_columns_and_loses_them_again(
+    database: TestDatabase,
+) {
     let raw = database.raw().await;
     raw.execute(THEIRS).await;
     let before = snapshot(&raw, &database).await;
@@ -258,7 +260,7 @@ async fn a_foreign_column_and_index_of_our_names_stay_when_the_schema_goes_down(
     );
 }
 
-async fn a_table_name_that_is_taken_leaves_no_trace_of_the_attempt(database: TestDatabase) {
+async fn a_migration_that_meets_a_taken_table_name_changes_nothing(database: TestDatabase) {
     let raw = database.raw().await;
     raw.execute("CREATE TABLE outbox (theirs integer)").await;
     let store = database.open().await;
@@ -290,7 +292,7 @@ async fn two_processes_that_migrate_at_once_both_succeed(database: TestDatabase)
 
 /// STRICT tables of SQLite accept five types only.
 #[tokio::test]
-async fn a_strict_table_of_sqlite_gets_columns_it_can_take() {
+async fn a_strict_table_of_sqlite_gets_columns_of_accepted_types() {
     let database = TestDatabase::sqlite();
     let raw = database.raw().await;
     raw.execute("CREATE TABLE Channels (id INTEGER PRIMARY KEY, Title TEXT NOT NULL) STRICT")

@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::service::{
-    PATIENCE, Stage, alive, calls, nothing_is_left, options, show, vendors_when, violations,
+    BACKENDS, PATIENCE, Stage, alive, calls, options, show, until_nothing_is_left, vendors_when,
+    violations,
 };
 use futures_util::future::join_all;
 use relaykeeper::config::AgoraBackend;
@@ -54,19 +55,6 @@ async fn life(backend: AgoraBackend, options: Options, webhooks: bool, faults: &
     stage
 }
 
-/// Nothing is left at the vendors, and no cleanup job is open.
-async fn settled(stage: &Stage) {
-    vendors_when(&stage.vendors, "nothing left", |vendors| {
-        nothing_is_left(vendors).then_some(())
-    })
-    .await;
-    let deadline = Instant::now() + PATIENCE;
-    while stage.count("SELECT COUNT(*) FROM cleanup_jobs").await > 0 {
-        assert!(Instant::now() < deadline, "a cleanup job is never paid");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[rstest]
 #[case::the_answer_to_create_is_lost("cloudflare.live_inputs.create=cut-after")]
 #[case::create_fails_and_was_done("cloudflare.live_inputs.create=status-after:500")]
@@ -90,10 +78,10 @@ async fn settled(stage: &Stage) {
 #[case::the_list_of_videos_fails("cloudflare.videos.list=500,times=2")]
 #[case::the_list_of_videos_is_a_page("cloudflare.videos.list=not-json,times=2")]
 #[tokio::test]
-async fn of_cloudflare(#[case] fault: &str) {
-    let lives = crate::support::service::BACKENDS.map(async |backend| {
+async fn a_relay_survives_an_odd_answer_of_cloudflare(#[case] fault: &str) {
+    let lives = BACKENDS.map(async |backend| {
         let stage = life(backend, options(), false, &[fault]).await;
-        settled(&stage).await;
+        stage.settles().await;
         assert_eq!(violations(&stage.vendors), [""; 0]);
     });
     join_all(lives).await;
@@ -116,9 +104,9 @@ async fn of_cloudflare(#[case] fault: &str) {
 #[case::stop_answers_a_page("agora.cloud_recording.stop=not-json")]
 #[case::stop_hangs("agora.cloud_recording.stop=hang")]
 #[tokio::test]
-async fn of_cloud_recording(#[case] fault: &str) {
+async fn a_relay_survives_an_odd_answer_of_cloud_recording(#[case] fault: &str) {
     let stage = life(AgoraBackend::CloudRecording, options(), false, &[fault]).await;
-    settled(&stage).await;
+    stage.settles().await;
     assert_eq!(violations(&stage.vendors), [""; 0]);
 }
 
@@ -132,9 +120,9 @@ async fn of_cloud_recording(#[case] fault: &str) {
 #[case::a_page("agora.cloud_recording.start=not-json")]
 #[case::hung("agora.cloud_recording.start=hang")]
 #[tokio::test]
-async fn a_start_of_unknown_outcome_is_asked_about_by_the_same_start(#[case] fault: &str) {
+async fn a_start_of_unknown_outcome_is_repeated_on_the_same_resource(#[case] fault: &str) {
     let stage = life(AgoraBackend::CloudRecording, options(), true, &[fault]).await;
-    settled(&stage).await;
+    stage.settles().await;
     assert_eq!(
         violations(&stage.vendors),
         [""; 0],
@@ -143,7 +131,7 @@ async fn a_start_of_unknown_outcome_is_asked_about_by_the_same_start(#[case] fau
 }
 
 #[tokio::test]
-async fn a_task_that_runs_on_an_earlier_resource_is_met_as_a_conflict_and_kept() {
+async fn a_task_on_an_earlier_resource_is_found_by_a_conflict() {
     // The first start is executed but never answered until its resource is given up.
     let faults = [
         "agora.cloud_recording.start=cut-after",
@@ -161,7 +149,7 @@ async fn a_task_that_runs_on_an_earlier_resource_is_met_as_a_conflict_and_kept()
 }
 
 #[tokio::test]
-async fn a_stop_before_anything_was_recorded_is_a_stop() {
+async fn a_stop_before_anything_was_recorded_counts_as_done() {
     let stage = Stage::with(AgoraBackend::CloudRecording, options(), |settings| {
         settings.relay.live_timeout = Duration::from_secs(40);
     })
@@ -176,7 +164,7 @@ async fn a_stop_before_anything_was_recorded_is_a_stop() {
     let stops = calls(vendors, VendorCall::Stop);
     assert_eq!(stops.len(), 1, "{stops:#?}");
     assert_eq!(stops[0].status, Some(206), "206/435");
-    settled(&stage).await;
+    stage.settles().await;
 }
 
 #[rstest]
@@ -192,18 +180,18 @@ async fn a_stop_before_anything_was_recorded_is_a_stop() {
 #[case::delete_is_cut("agora.media_push.delete=cut-after", &[])]
 #[case::delete_hangs("agora.media_push.delete=hang", &[])]
 #[tokio::test]
-async fn of_media_push(#[case] fault: &str, #[case] expected: &[&str]) {
+async fn a_relay_survives_an_odd_answer_of_media_push(
+    #[case] fault: &str,
+    #[case] expected: &[&str],
+) {
     // As in the schema of a GET: without id and state.
     let options = Options {
         converter_state_in_answers: false,
         ..options()
     };
     let stage = life(AgoraBackend::MediaPush, options, false, &[fault]).await;
-    // After a 404 the service checks again later: a cleanup job may stay, a converter may not.
-    vendors_when(&stage.vendors, "nothing left", |vendors| {
-        nothing_is_left(vendors).then_some(())
-    })
-    .await;
+    // After a 404 the service polls again later: a cleanup job may stay, a converter may not.
+    until_nothing_is_left(&stage.vendors).await;
     assert_eq!(violations(&stage.vendors), expected);
 }
 
@@ -216,13 +204,13 @@ async fn of_media_push(#[case] fault: &str, #[case] expected: &[&str]) {
 #[case::lifecycle_holds_a_lost_feed(Options { lifecycle_holds: true, ..options() })]
 #[case::the_token_is_the_accounts(Options { account_owned_token: true, ..options() })]
 #[tokio::test]
-async fn of_the_shapes_that_are_documented_twice(
+async fn a_relay_survives_each_documented_shape_of_an_answer(
     #[case] options: Options,
     #[values(AgoraBackend::CloudRecording, AgoraBackend::MediaPush)] backend: AgoraBackend,
     #[values(false, true)] webhooks: bool,
 ) {
     let stage = life(backend, options, webhooks, &[]).await;
-    settled(&stage).await;
+    stage.settles().await;
     assert_eq!(violations(&stage.vendors), [""; 0]);
     let health = stage.service.get("/v1/health").await;
     assert_eq!(health["healthy"], Value::Bool(true), "{health:#}");
@@ -243,17 +231,19 @@ async fn an_app_without_a_certificate_needs_no_tokens(#[case] backend: AgoraBack
     .await;
     stage.service.go_live(42, &show("show68")).await;
     stage.service.come_down(42).await;
-    settled(&stage).await;
+    stage.settles().await;
 }
 
-/// The retry may repeat a call that was done: violations are not checked.
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording, "agora.cloud_recording.acquire=refuse")]
 #[case::media_push(AgoraBackend::MediaPush, "agora.media_push.create=refuse")]
 #[tokio::test]
-async fn agora_is_reached_under_its_other_name(#[case] backend: AgoraBackend, #[case] fault: &str) {
+async fn a_call_that_agora_refuses_is_repeated_at_its_other_host(
+    #[case] backend: AgoraBackend,
+    #[case] fault: &str,
+) {
     let stage = life(backend, options(), false, &[fault]).await;
-    settled(&stage).await;
+    stage.settles().await;
 }
 
 /// Two ready recordings; the second has the duration -1.
@@ -261,7 +251,7 @@ async fn agora_is_reached_under_its_other_name(#[case] backend: AgoraBackend, #[
 #[case::for_good(false)]
 #[case::at_first(true)]
 #[tokio::test]
-async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_nothing(
+async fn a_ready_recording_of_unknown_length_is_awaited_and_never_costs_zero(
     #[case] is_notified_in_time: bool,
 ) {
     // `timeoutSeconds` is below a second, so that a short feed loss begins another video.
@@ -319,7 +309,7 @@ async fn a_ready_recording_of_unknown_length_is_waited_for_and_never_booked_as_n
 #[case::storage("429:10011", "Storage capacity exceeded", "buy more")]
 #[case::not_enabled("403:10005", "Cloudflare Stream not enabled", "subscribe to it")]
 #[tokio::test]
-async fn a_limit_of_the_cloudflare_account_is_a_quota_and_holds_back_no_stop(
+async fn a_limit_of_the_cloudflare_account_is_a_quota_and_delays_no_stop(
     #[case] answer: &str,
     #[case] words: &str,
     #[case] remedy: &str,
@@ -342,11 +332,11 @@ async fn a_limit_of_the_cloudflare_account_is_a_quota_and_holds_back_no_stop(
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(25), "a pause is 30 s: {took:?}");
     assert_eq!(alarms(&stage).await, [""; 0]);
-    settled(&stage).await;
+    stage.settles().await;
 }
 
 #[tokio::test]
-async fn a_customer_host_that_holds_the_account_id_raises_an_alarm() {
+async fn a_customer_host_that_contains_the_account_id_raises_an_alarm() {
     let stage = Stage::with(AgoraBackend::MediaPush, Options::default(), |settings| {
         let account = &settings.cloudflare.account_id;
         let host = format!("https://customer-{account}.cloudflarestream.com");
@@ -373,7 +363,7 @@ async fn alarms(stage: &Stage) -> Vec<String> {
 
 /// An alarm stands until the customer host answers as documented again.
 #[tokio::test]
-async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
+async fn polls_of_the_api_replace_an_undocumented_lifecycle() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let until = |raised: bool| {
@@ -410,6 +400,6 @@ async fn a_lifecycle_that_is_no_longer_as_documented_is_replaced_by_the_api() {
     assert_eq!(calls(vendors, VendorCall::LiveInputGet).len(), gets);
     assert_eq!(service.phases(&relay).await.last().unwrap(), "live");
     service.come_down(42).await;
-    settled(&stage).await;
+    stage.settles().await;
     assert_eq!(violations(vendors), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! Actors that panic and states that cannot be read: other relays are not affected, and nothing is left at the vendors.
+//! Actors that panic and unreadable states: other relays are not affected, and nothing is left at the vendors.
 #![cfg(feature = "sandbox")]
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use crate::support::service::{
 use futures_util::{StreamExt, stream};
 use relaykeeper::actors::sabotage::{SabotageAction, SabotageMoment, SabotagePlan, sabotage};
 use relaykeeper::config::{AgoraBackend, Settings};
-use relaykeeper::sandbox::{FaultKind, Options, Quotas, VendorCall, VendorFault};
+use relaykeeper::sandbox::{FaultKind, Options, Quotas, SimulatedVendors, VendorCall, VendorFault};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(200);
 
 /// Silences intended panics.
-fn hush() {
+fn silence_sabotage() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if panic.payload().downcast_ref::<&str>() != Some(&"sabotage") {
@@ -38,7 +38,7 @@ fn plan(channels: &str, moment: SabotageMoment, action: SabotageAction, times: O
 }
 
 /// Has quota for a thousand relays; polls rarely, to spare the CPU.
-async fn roomy() -> Stage {
+async fn large_stage() -> Stage {
     let options = Options {
         quotas: Quotas {
             cloudflare_requests: 1_000_000,
@@ -130,9 +130,9 @@ async fn all_live(service: &Service, count: usize) -> HashMap<String, Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_thousand_relays_two_hundred_panic_and_come_back_and_the_others_do_not_notice() {
-    hush();
-    let stage = roomy().await;
+async fn of_a_thousand_relays_two_hundred_panic_and_restart_without_affecting_the_others() {
+    silence_sabotage();
+    let stage = large_stage().await;
     plan(
         "answer-",
         SabotageMoment::Answer,
@@ -180,8 +180,8 @@ async fn of_a_thousand_relays_two_hundred_panic_and_come_back_and_the_others_do_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn relays_on_a_thread_that_dies_go_on_on_another() {
-    let stage = roomy().await;
+async fn relays_of_a_dead_thread_continue_on_another() {
+    let stage = large_stage().await;
     plan(
         "thread-",
         SabotageMoment::Answer,
@@ -238,19 +238,17 @@ fn holdings(relay: &Value) -> Vec<String> {
     all
 }
 
-fn hold_everything(stage: &Stage) {
+fn fail_every_removal(vendors: &SimulatedVendors) {
     for call in [
         VendorCall::Stop,
         VendorCall::ConverterDelete,
         VendorCall::LiveInputDelete,
     ] {
-        stage
-            .vendors
-            .fault(VendorFault::forever(call, FaultKind::Status(503, None)));
+        vendors.fault(VendorFault::forever(call, FaultKind::Status(503, None)));
     }
 }
 
-async fn cleanup_jobs_are_paid(stage: &Stage, relay: &Value) {
+async fn cleanup_jobs_are_settled(stage: &Stage, relay: &Value) {
     stage.vendors.clear_faults();
     vendors_when(&stage.vendors, "free of the relay", |vendors| {
         let state = vendors.state();
@@ -297,16 +295,16 @@ async fn announced_the_end(stage: &Stage, relay: &Value) {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_that_dies_six_times_in_a_minute_is_ended_and_what_it_holds_becomes_cleanup_jobs(
+async fn a_relay_that_panics_six_times_in_a_minute_is_ended_by_force_with_cleanup_jobs(
     #[case] backend: AgoraBackend,
 ) {
-    hush();
+    silence_sabotage();
     let stage = Stage::new(backend).await;
     let (_, relay) = stage.service.start_channel(1, &show("hopeless")).await;
     let relay = stage.service.in_phase(&relay, "live").await;
     let (_, calm) = stage.service.start_channel(2, &show("calm")).await;
     let calm = stage.service.in_phase(&calm, "live").await;
-    hold_everything(&stage);
+    fail_every_removal(&stage.vendors);
     plan(
         "hopeless",
         SabotageMoment::Anything,
@@ -318,10 +316,9 @@ async fn a_relay_that_dies_six_times_in_a_minute_is_ended_and_what_it_holds_beco
     assert_eq!(ended["relay_status"], "failed");
     assert_eq!(cleanup_jobs(&stage.database).await, holdings(&relay));
     announced_the_end(&stage, &relay).await;
-    // Other relays are unaffected, and the channel is free.
     let actors = actors(&stage.service).await;
     assert_eq!((&actors["calm"]["restarts"], actors.len()), (&json!(0), 1));
-    cleanup_jobs_are_paid(&stage, &relay).await;
+    cleanup_jobs_are_settled(&stage, &relay).await;
     let (status, again) = stage.service.start_channel(1, &show("hopeful")).await;
     assert_eq!(status, 201, "{again:#}");
     for (channel, relay) in [(1, &again), (2, &calm)] {
@@ -341,7 +338,7 @@ async fn a_relay_that_dies_six_times_in_a_minute_is_ended_and_what_it_holds_beco
 #[case::another_shape("state = '{\"phase\":\"live\"}'")]
 #[case::of_a_later_program("state_version = 99")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_whose_state_cannot_be_read_is_ended_at_the_start_and_what_it_holds_becomes_cleanup_jobs(
+async fn a_relay_with_an_unreadable_state_is_ended_by_force_with_cleanup_jobs(
     #[values(AgoraBackend::CloudRecording, AgoraBackend::MediaPush)] backend: AgoraBackend,
     #[case] damage: &str,
 ) {
@@ -359,13 +356,7 @@ async fn a_relay_whose_state_cannot_be_read_is_ended_at_the_start_and_what_it_ho
     let raw = database.raw().await;
     raw.execute(&format!("UPDATE relays SET {damage} WHERE channel_id = 1"))
         .await;
-    for call in [
-        VendorCall::Stop,
-        VendorCall::ConverterDelete,
-        VendorCall::LiveInputDelete,
-    ] {
-        vendors.fault(VendorFault::forever(call, FaultKind::Status(503, None)));
-    }
+    fail_every_removal(&vendors);
     let service = Service::start(settings(&vendors, backend, &database.url)).await;
     let stage = Stage {
         vendors,
@@ -384,7 +375,7 @@ async fn a_relay_whose_state_cannot_be_read_is_ended_at_the_start_and_what_it_ho
     assert_eq!(ended, [Some("ended failed internal".to_owned())]);
     let actors = actors(&stage.service).await;
     assert_eq!(actors.keys().collect::<Vec<_>>(), ["calm"]);
-    cleanup_jobs_are_paid(&stage, &relay).await;
+    cleanup_jobs_are_settled(&stage, &relay).await;
     let (status, again) = stage.service.start_channel(1, &show("again")).await;
     assert_eq!(status, 201, "{again:#}");
     stage.service.in_phase(&again, "live").await;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
 
+use crate::support::service::nothing_is_left;
 use relaykeeper::sandbox::{FaultKind, Options, SimulatedVendors, VendorCall, VendorFault};
 
 async fn probe(vendors: &SimulatedVendors, backend: &str, fixtures: &Path) -> Output {
@@ -50,20 +51,6 @@ fn verdict(output: &Output, name: &str) -> String {
     row.split_whitespace().next().expect("a verdict").to_owned()
 }
 
-fn nothing_is_left(vendors: &SimulatedVendors) {
-    let state = vendors.state();
-    assert!(
-        state.live_inputs.iter().all(|input| input.deleted),
-        "{:?}",
-        state.live_inputs
-    );
-    assert!(
-        !state.egresses.iter().any(|egress| egress.is_alive()),
-        "{:?}",
-        state.egresses
-    );
-}
-
 #[tokio::test]
 async fn on_vendors_that_follow_the_documents_nothing_differs_and_nothing_is_left() {
     let vendors = vendors();
@@ -84,7 +71,7 @@ async fn on_vendors_that_follow_the_documents_nothing_differs_and_nothing_is_lef
         for name in rows.filter(tried).collect::<BTreeSet<_>>() {
             assert_eq!(verdict(&output, name), "holds", "{name}: {}", out(&output));
         }
-        nothing_is_left(&vendors);
+        assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());
 
         let mut written = String::new();
         for file in std::fs::read_dir(fixtures.path()).expect("the folder") {
@@ -105,7 +92,7 @@ async fn on_vendors_that_follow_the_documents_nothing_differs_and_nothing_is_lef
 }
 
 #[tokio::test]
-async fn what_differs_is_told_and_is_cleaned_up_all_the_same() {
+async fn differences_are_reported_and_everything_is_cleaned_up() {
     let vendors = vendors();
     let fixtures = tempfile::tempdir().expect("a folder");
     vendors.fault(VendorFault::once(
@@ -123,7 +110,7 @@ async fn what_differs_is_told_and_is_cleaned_up_all_the_same() {
     assert_eq!(verdict(&output, "cf-videos"), "DIFFERS");
     assert_eq!(verdict(&output, "ag-hosts"), "unclear");
     assert_eq!(verdict(&output, "cf-delete"), "holds");
-    nothing_is_left(&vendors);
+    assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());
 }
 
 #[tokio::test]
@@ -142,7 +129,7 @@ async fn a_live_input_or_converter_whose_answer_was_lost_is_deleted_too() {
     assert_eq!(verdict(&output, "cf-create"), "unclear");
     assert_eq!(verdict(&output, "mp-create"), "unclear");
     assert!(!vendors.state().live_inputs.is_empty(), "it was made");
-    nothing_is_left(&vendors);
+    assert!(nothing_is_left(&vendors), "{:#?}", vendors.state());
 }
 
 #[tokio::test]
@@ -161,7 +148,7 @@ async fn what_cannot_be_deleted_is_named() {
 }
 
 #[tokio::test]
-async fn the_document_names_what_is_tried() {
+async fn the_document_lists_every_probed_assumption() {
     let vendors = vendors();
     let fixtures = tempfile::tempdir().expect("a folder");
     let output = probe(&vendors, "cloud_recording", fixtures.path()).await;

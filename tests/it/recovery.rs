@@ -17,7 +17,7 @@ use relaykeeper::config::AgoraBackend::{CloudRecording, MediaPush};
 use rstest::rstest;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_point_a_relay_goes_on_and_leaves_nothing_behind() {
+async fn a_relay_survives_a_kill_at_any_point_and_leaves_nothing_behind() {
     let scene = Scene::sqlite(CloudRecording);
     let points = every_point(scene).await;
     killed_at_each(scene, points, 1).await;
@@ -25,7 +25,7 @@ async fn killed_at_any_point_a_relay_goes_on_and_leaves_nothing_behind() {
 
 /// The next test kills at the other points.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_a_poll_it_goes_on_with_media_push_too() {
+async fn a_relay_of_media_push_survives_a_kill_at_a_poll() {
     let scene = Scene::sqlite(MediaPush);
     let points = only(every_point(scene).await, CrashOperation::is_a_poll);
     killed_at_each(scene, points, 1).await;
@@ -36,7 +36,7 @@ async fn killed_at_a_poll_it_goes_on_with_media_push_too() {
 #[case::cloud_recording(Scene::sqlite(CloudRecording).with_webhooks())]
 #[case::media_push(Scene::sqlite(MediaPush))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_the_same_point_again_it_goes_on_all_the_same(#[case] scene: Scene) {
+async fn a_relay_survives_two_kills_at_the_same_point(#[case] scene: Scene) {
     let points = only(every_point(scene).await, |operation| !operation.is_a_poll());
     killed_at_each(scene, points, 2).await;
 }
@@ -47,7 +47,7 @@ async fn killed_at_the_same_point_again_it_goes_on_all_the_same(#[case] scene: S
 #[case::media_push(Scene::postgres(MediaPush))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn so_it_is_on_postgresql(#[case] scene: Scene) {
+async fn a_relay_on_postgresql_survives_a_kill_around_a_save(#[case] scene: Scene) {
     let stored = |operation| {
         matches!(
             operation,

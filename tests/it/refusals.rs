@@ -5,7 +5,9 @@ mod keys;
 
 use std::time::{Duration, Instant};
 
-use crate::support::service::{Answer, Stage, calls, nothing_is_left, options, show, vendors_when};
+use crate::support::service::{
+    Answer, BACKENDS, Stage, calls, nothing_is_left, options, show, until_nothing_is_left,
+};
 use relaykeeper::config::{AgoraBackend, Settings};
 use relaykeeper::sandbox::{FaultKind, Options, Quotas, VendorCall, VendorFault};
 use reqwest::Method;
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 
 const START: &str = "/v1/channels/42/start";
 
-/// Starts a relay; asserts the refusal and that nothing is left.
+/// Starts a relay; the start is refused, and nothing is left.
 async fn is_refused(stage: &Stage, status: u16, code: &str) -> Answer {
     let (vendors, service) = (&stage.vendors, &stage.service);
     let answer = service.post(START, &[], &show("show68")).await;
@@ -24,11 +26,16 @@ async fn is_refused(stage: &Stage, status: u16, code: &str) -> Answer {
     assert_eq!(relay["relay_status"], "failed");
     assert_eq!(relay["outcome"]["code"], code.replace('-', "_"));
     assert_eq!(relay["cost"], Value::Null);
-    vendors_when(vendors, "nothing left", |vendors| {
-        nothing_is_left(vendors).then_some(())
-    })
-    .await;
+    until_nothing_is_left(vendors).await;
     answer
+}
+
+/// The vendor recovers: nothing is left at it.
+async fn recovers(stage: &Stage, refused: &Answer) {
+    stage.vendors.clear_faults();
+    let relay = json!({ "id": refused.body["relay_id"] });
+    stage.service.in_phase(&relay, "ended").await;
+    until_nothing_is_left(&stage.vendors).await;
 }
 
 async fn stage(backend: AgoraBackend, change: impl FnOnce(&mut Settings)) -> Stage {
@@ -40,11 +47,29 @@ async fn stage(backend: AgoraBackend, change: impl FnOnce(&mut Settings)) -> Sta
     .await
 }
 
-fn start_call(backend: AgoraBackend) -> VendorCall {
+fn start_call(backend: AgoraBackend, at_agora: bool) -> VendorCall {
     match backend {
+        _ if !at_agora => VendorCall::LiveInputCreate,
         AgoraBackend::CloudRecording => VendorCall::Acquire,
         AgoraBackend::MediaPush => VendorCall::ConverterCreate,
     }
+}
+
+const WRONG: &str = "a-wrong-credential";
+
+/// Long before the provisioning timeout.
+async fn is_reported_at_once(stage: &Stage, vendor: &str) {
+    let asked = Instant::now();
+    let answer = is_refused(stage, 502, "vendor-unauthorized").await;
+    assert!(asked.elapsed() < Duration::from_secs(60));
+    let body = answer.body.to_string();
+    assert!(body.contains(vendor) && !body.contains(WRONG), "{body}");
+    assert!(stage.vendors.state().egresses.is_empty());
+}
+
+fn wait_for_long(settings: &mut Settings) {
+    settings.relay.provisioning_timeout = Duration::from_secs(600);
+    settings.relay.start_wait = Duration::from_secs(60);
 }
 
 #[rstest]
@@ -53,18 +78,12 @@ fn start_call(backend: AgoraBackend) -> VendorCall {
 #[tokio::test]
 async fn a_token_cloudflare_does_not_know_is_reported_at_once(#[case] backend: AgoraBackend) {
     let stage = Stage::with(backend, options(), |settings| {
-        settings.cloudflare.api_token = "a-wrong-token".into();
-        settings.relay.provisioning_timeout = Duration::from_secs(600);
-        settings.relay.start_wait = Duration::from_secs(60);
+        settings.cloudflare.api_token = WRONG.into();
+        wait_for_long(settings);
     })
     .await;
-    let asked = Instant::now();
-    let answer = is_refused(&stage, 502, "vendor-unauthorized").await;
-    assert!(asked.elapsed() < Duration::from_secs(60));
-    assert!(answer.body.to_string().contains("cloudflare"));
-    assert!(!answer.body.to_string().contains("a-wrong-token"));
+    is_reported_at_once(&stage, "cloudflare").await;
     assert!(stage.vendors.state().live_inputs.is_empty());
-    assert!(stage.vendors.state().egresses.is_empty());
 }
 
 #[rstest]
@@ -73,26 +92,18 @@ async fn a_token_cloudflare_does_not_know_is_reported_at_once(#[case] backend: A
 #[tokio::test]
 async fn a_secret_agora_does_not_know_is_reported_at_once(#[case] backend: AgoraBackend) {
     let stage = Stage::with(backend, options(), |settings| {
-        settings.agora.customer_secret = "a-wrong-secret".into();
-        settings.relay.provisioning_timeout = Duration::from_secs(600);
-        settings.relay.start_wait = Duration::from_secs(60);
+        settings.agora.customer_secret = WRONG.into();
+        wait_for_long(settings);
     })
     .await;
-    let asked = Instant::now();
-    let answer = is_refused(&stage, 502, "vendor-unauthorized").await;
-    assert!(asked.elapsed() < Duration::from_secs(60));
-    assert!(answer.body.to_string().contains("agora"));
-    assert!(!answer.body.to_string().contains("a-wrong-secret"));
-    assert!(stage.vendors.state().egresses.is_empty());
+    is_reported_at_once(&stage, "agora").await;
 }
 
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn one_passing_refusal_and_pages_that_are_not_the_apis_end_no_start(
-    #[case] backend: AgoraBackend,
-) {
+async fn a_single_refusal_or_a_foreign_page_ends_no_start(#[case] backend: AgoraBackend) {
     let stage = Stage::new(backend).await;
     let egress = match backend {
         AgoraBackend::CloudRecording => [VendorCall::Acquire, VendorCall::Start],
@@ -128,7 +139,7 @@ async fn one_passing_refusal_and_pages_that_are_not_the_apis_end_no_start(
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_quota_that_is_used_up_is_named(#[case] backend: AgoraBackend) {
+async fn an_exhausted_quota_is_reported(#[case] backend: AgoraBackend) {
     let options = Options {
         quotas: Quotas {
             max_egresses: 0,
@@ -151,16 +162,12 @@ async fn a_quota_that_is_used_up_is_named(#[case] backend: AgoraBackend) {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_rate_limit_that_does_not_lift_in_time_is_reported_with_when_to_come_back(
+async fn a_lasting_rate_limit_is_reported_with_retry_after(
     #[case] backend: AgoraBackend,
     #[values(false, true)] at_agora: bool,
 ) {
     let stage = stage(backend, |_| {}).await;
-    let call = if at_agora {
-        start_call(backend)
-    } else {
-        VendorCall::LiveInputCreate
-    };
+    let call = start_call(backend, at_agora);
     stage
         .vendors
         .fault(VendorFault::forever(call, FaultKind::Status(429, Some(1))));
@@ -173,16 +180,12 @@ async fn a_rate_limit_that_does_not_lift_in_time_is_reported_with_when_to_come_b
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_rate_limit_that_lifts_in_time_only_costs_time(
+async fn a_rate_limit_that_lifts_in_time_only_delays_the_start(
     #[case] backend: AgoraBackend,
     #[values(false, true)] at_agora: bool,
 ) {
     let stage = Stage::new(backend).await;
-    let call = if at_agora {
-        start_call(backend)
-    } else {
-        VendorCall::LiveInputCreate
-    };
+    let call = start_call(backend, at_agora);
     stage
         .vendors
         .fault(VendorFault::once(call, FaultKind::Status(429, Some(1))));
@@ -202,24 +205,13 @@ async fn a_vendor_that_is_down_is_reported_and_everything_is_cleaned_up(
     #[values(FaultKind::Refuse, FaultKind::Status(503, None))] kind: FaultKind,
 ) {
     let stage = stage(backend, |_| {}).await;
-    let call = if at_agora {
-        start_call(backend)
-    } else {
-        VendorCall::LiveInputCreate
-    };
+    let call = start_call(backend, at_agora);
     stage.vendors.fault(VendorFault::forever(call, kind));
     let service = &stage.service;
     let answer = service.post(START, &[], &show("show68")).await;
     answer.is_problem(503, "vendor-unavailable");
     assert!(!answer.header("retry-after").is_empty());
-    // After the vendor recovers, nothing is left at it.
-    stage.vendors.clear_faults();
-    let relay = json!({ "id": answer.body["relay_id"] });
-    service.in_phase(&relay, "ended").await;
-    vendors_when(&stage.vendors, "nothing left", |vendors| {
-        nothing_is_left(vendors).then_some(())
-    })
-    .await;
+    recovers(&stage, &answer).await;
 }
 
 #[rstest]
@@ -231,23 +223,17 @@ async fn a_vendor_that_never_answers_is_reported_as_a_timeout(#[case] backend: A
         settings.vendors.write_timeout = Duration::from_millis(500);
     })
     .await;
-    let hangs = VendorFault::forever(start_call(backend), FaultKind::Hang);
+    let hangs = VendorFault::forever(start_call(backend, true), FaultKind::Hang);
     stage.vendors.fault(hangs);
     let service = &stage.service;
     let answer = service.post(START, &[], &show("show68")).await;
     answer.is_problem(504, "vendor-timeout");
     assert!(!answer.header("retry-after").is_empty());
-    stage.vendors.clear_faults();
-    let relay = json!({ "id": answer.body["relay_id"] });
-    service.in_phase(&relay, "ended").await;
-    vendors_when(&stage.vendors, "nothing left", |vendors| {
-        nothing_is_left(vendors).then_some(())
-    })
-    .await;
+    recovers(&stage, &answer).await;
 }
 
 #[tokio::test]
-async fn a_second_start_with_another_name_or_seller_is_a_conflict_with_the_relay_there_is() {
+async fn a_second_start_with_another_name_or_seller_is_a_conflict_that_names_the_relay() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
     let service = &stage.service;
     let relay = service.go_live(42, &show("show68")).await;
@@ -267,8 +253,8 @@ async fn a_second_start_with_another_name_or_seller_is_a_conflict_with_the_relay
     assert_eq!(stage.count("SELECT COUNT(*) FROM relays").await, 1);
 }
 
-/// Invalid bodies with the location of the error.
-fn bad_bodies() -> Vec<(Value, &'static str)> {
+/// With the JSON pointer of the error.
+fn invalid_bodies() -> Vec<(Value, &'static str)> {
     let with = |name: &str, value: Value| {
         let mut body = show("show68");
         body[name] = value;
@@ -331,10 +317,10 @@ fn bad_bodies() -> Vec<(Value, &'static str)> {
 }
 
 #[tokio::test]
-async fn bad_input_of_every_kind_is_reported_by_its_place_calls_no_vendor_and_stores_nothing() {
+async fn invalid_input_is_reported_by_its_place_calls_no_vendor_and_stores_nothing() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
-    for (body, pointer) in bad_bodies() {
+    for (body, pointer) in invalid_bodies() {
         let answer = service.post(START, &[], &body).await;
         answer.is_problem(422, "invalid-request");
         let errors = answer.body["errors"].as_array().unwrap();
@@ -426,9 +412,9 @@ async fn bad_input_of_every_kind_is_reported_by_its_place_calls_no_vendor_and_st
 }
 
 #[tokio::test]
-async fn every_character_agora_allows_in_a_name_goes_on_air() {
+async fn a_name_of_every_character_that_agora_allows_goes_live() {
     let name = "a Z0!#$%&()+-:;<=.>?@[]^_{}|~,";
-    for backend in crate::support::service::BACKENDS {
+    for backend in BACKENDS {
         let stage = Stage::new(backend).await;
         let service = &stage.service;
         let relay = service.go_live(42, &show(name)).await;

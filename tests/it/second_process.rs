@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::database::TestDatabase;
 use crate::support::program::Program;
 use crate::support::service::{
-    Answer, calls, nothing_is_left, options, show, vendors_when, violations,
+    Answer, calls, options, show, until_nothing_is_left, vendors_when, violations,
 };
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{SimulatedVendors, VendorCall};
@@ -58,10 +58,7 @@ async fn takes_over(database: TestDatabase, backend: AgoraBackend, end: End) {
     let relay = second.service.come_down(42).await;
     assert_eq!(relay["outcome"]["code"], "stopped_by_request");
     assert_eq!(relay["recordings"].as_array().map(Vec::len), Some(1));
-    vendors_when(&vendors, "nothing left", |vendors| {
-        nothing_is_left(vendors).then_some(())
-    })
-    .await;
+    until_nothing_is_left(&vendors).await;
     assert_eq!(violations(&vendors), [""; 0]);
 }
 
@@ -116,7 +113,7 @@ async fn alive(program: &mut Program) {
 }
 
 #[tokio::test]
-async fn a_second_process_reads_and_waits_and_takes_over_after_a_crash() {
+async fn a_second_process_serves_reads_and_takes_over_after_a_crash() {
     let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::CloudRecording);
     takes_over(database, backend, End::Killed).await;
 }
@@ -128,7 +125,7 @@ async fn a_second_process_takes_a_converter_over_after_a_crash() {
 }
 
 #[tokio::test]
-async fn a_second_process_takes_over_when_the_first_is_asked_to_go() {
+async fn a_second_process_takes_over_when_the_first_is_terminated() {
     let (database, backend) = (TestDatabase::sqlite(), AgoraBackend::MediaPush);
     takes_over(database, backend, End::Terminated).await;
 }
@@ -183,7 +180,7 @@ async fn a_process_whose_database_was_taken_over_is_not_ready_and_ends() {
 }
 
 #[tokio::test]
-async fn a_database_in_memory_is_not_served_from() {
+async fn serve_refuses_a_database_in_memory() {
     let vendors = SimulatedVendors::start(options()).unwrap();
     for url in ["sqlite::memory:", "sqlite://x.db?mode=memory"] {
         let mut program = Program::serve(&vendors, AgoraBackend::MediaPush, url, &[]);

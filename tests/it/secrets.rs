@@ -47,7 +47,7 @@ fn secrets(vendors: &SimulatedVendors) -> Vec<String> {
     secrets
 }
 
-async fn life(service: &Service, vendors: &SimulatedVendors, channel: i64, fault: Option<&str>) {
+async fn play(service: &Service, vendors: &SimulatedVendors, channel: i64, fault: Option<&str>) {
     if let Some(fault) = fault {
         vendors.fault(fault.parse::<VendorFault>().unwrap());
     }
@@ -141,7 +141,7 @@ fn leak(bytes: &[u8], secrets: &[String]) -> Option<String> {
     ]
 )]
 #[tokio::test]
-async fn no_secret_stands_anywhere_after_lives_good_and_bad(
+async fn no_secret_leaks_from_good_and_bad_relays(
     #[case] backend: AgoraBackend,
     #[case] faults: &[&str],
 ) {
@@ -153,7 +153,7 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
     vendors.set_webhooks(webhooks(&program.service.url));
     let service = &program.service;
 
-    life(service, &vendors, 1, None).await;
+    play(service, &vendors, 1, None).await;
     let cloudflare = [
         "cloudflare.live_inputs.create=cut-after",
         "cloudflare.live_inputs.create=400",
@@ -164,7 +164,7 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
     let mut channel = 1;
     for fault in cloudflare.iter().chain(faults) {
         channel += 1;
-        life(service, &vendors, channel, Some(fault)).await;
+        play(service, &vendors, channel, Some(fault)).await;
     }
 
     // Its egress is replaced, which rotates keys; it is still live during the reads.
@@ -201,13 +201,13 @@ async fn no_secret_stands_anywhere_after_lives_good_and_bad(
     assert!(log.contains("TRACE") && log.contains("phase"), "it logs");
     assert_eq!(leak(log.as_bytes(), &secrets), None, "in the log");
     let id = replaced["id"].as_str().unwrap().to_owned();
-    stored(folder.path(), &id, &secrets);
+    no_secret_is_stored(folder.path(), &id, &secrets);
     program.kill();
-    stored(folder.path(), &id, &secrets);
+    no_secret_is_stored(folder.path(), &id, &secrets);
 }
 
 /// Searches all bytes of the database's files, including deleted rows.
-fn stored(folder: &Path, id: &str, secrets: &[String]) {
+fn no_secret_is_stored(folder: &Path, id: &str, secrets: &[String]) {
     let mut all = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {
         all.extend(std::fs::read(file.unwrap().path()).unwrap());
@@ -218,7 +218,7 @@ fn stored(folder: &Path, id: &str, secrets: &[String]) {
 }
 
 #[tokio::test]
-async fn the_search_itself_finds_what_it_looks_for() {
+async fn the_search_finds_a_secret() {
     let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let mut program = Program::serve(&vendors, AgoraBackend::MediaPush, &database.url, &[]);

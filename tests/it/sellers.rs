@@ -25,7 +25,7 @@ async fn stage(backend: AgoraBackend, webhooks: bool, change: impl FnOnce(&mut S
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_show_whose_seller_never_comes_is_taken_down_and_says_so(
+async fn a_relay_whose_seller_never_comes_ends_and_says_so(
     #[case] backend: AgoraBackend,
     #[values(false, true)] webhooks: bool,
 ) {
@@ -73,7 +73,7 @@ async fn a_feed_without_its_seller_is_not_live() {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_seller_who_leaves_for_good_ends_the_show_though_the_feed_goes_on(
+async fn a_seller_who_leaves_for_good_ends_the_relay_though_the_feed_continues(
     #[case] backend: AgoraBackend,
     #[values(false, true)] webhooks: bool,
 ) {
@@ -145,7 +145,7 @@ async fn a_seller_who_returns_within_the_window_keeps_the_same_recording(
 }
 
 #[tokio::test]
-async fn hosts_that_cannot_be_read_do_not_hide_whether_the_seller_is_there() {
+async fn malformed_hosts_do_not_hide_the_sellers_presence() {
     let options = Options {
         odd_entries: true,
         ..options()
@@ -158,10 +158,14 @@ async fn hosts_that_cannot_be_read_do_not_hide_whether_the_seller_is_there() {
     vendors.set_seller("show68", SELLER, false);
     let (status, relay) = service.start_channel(42, &show("show68")).await;
     assert_eq!(status, 201, "{relay:#}");
-    vendors_when(vendors, "its canvas shown, and the hosts polled", |vendors| {
-        let shown = vendors.state().live_inputs[0].playable;
-        (shown && calls(vendors, VendorCall::Hosts).len() > 5).then_some(())
-    })
+    vendors_when(
+        vendors,
+        "its canvas shown, and the hosts polled",
+        |vendors| {
+            let shown = vendors.state().live_inputs[0].playable;
+            (shown && calls(vendors, VendorCall::Hosts).len() > 5).then_some(())
+        },
+    )
     .await;
     assert_eq!(
         service.phases(&relay).await.last().unwrap(),
@@ -177,7 +181,7 @@ async fn hosts_that_cannot_be_read_do_not_hide_whether_the_seller_is_there() {
 }
 
 #[tokio::test]
-async fn somebody_else_in_the_channel_is_not_the_seller() {
+async fn another_host_in_the_channel_is_not_the_seller() {
     let stage = stage(AgoraBackend::MediaPush, false, |_| {}).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let relay = service.go_live(42, &show("show68")).await;

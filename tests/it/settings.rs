@@ -47,7 +47,7 @@ fn exposed(secrets: &[SecretString]) -> Vec<&str> {
 }
 
 #[test]
-fn the_shipped_file_says_what_holds_without_it() {
+fn the_shipped_file_holds_the_defaults() {
     let read = Settings::load(Some(shipped()), std::iter::empty()).unwrap();
     let default = Settings::default();
     assert_eq!(format!("{read:#?}"), format!("{default:#?}"));
@@ -277,7 +277,7 @@ fn an_empty_number_or_duration_is_refused_by_its_variable(#[case] name: &str, #[
 }
 
 #[test]
-fn the_fallback_hosts_are_agoras_and_go_with_agoras_host_only() {
+fn the_default_fallback_hosts_apply_only_to_agoras_own_host() {
     let own = "http://127.0.0.1:9";
     assert!(
         from_env(&[("AGORA_API_BASE_URL", own)])
@@ -334,7 +334,7 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_refused_by_its_line_which_is_not_shown() {
+fn invalid_toml_is_refused_by_its_line_number_without_its_text() {
     let error = load("[cloudflare]\napi_token = \"hush-hush\n", &[]).unwrap_err();
     assert!(
         matches!(error, SettingsError::Syntax { line: Some(2), .. }),
@@ -344,7 +344,7 @@ fn a_file_that_is_no_toml_is_refused_by_its_line_which_is_not_shown() {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_each_with_its_place() {
+fn all_problems_are_reported_at_once_each_with_its_place() {
     let file = "[relay]\ndeployment = \"Not_Good\"\nmax_duration = 5\n[server]\nport = 70000\n";
     let env = [
         ("RELAYKEEPER__AGORA__MEDIA_PUSH__REGION", "us"),
@@ -530,7 +530,7 @@ fn a_feed_timeout_goes_to_cloudflare_in_whole_seconds_rounded_up(
 }
 
 #[test]
-fn a_converter_must_outlive_the_waits_it_serves_when_it_is_the_backend() {
+fn the_idle_timeout_of_a_converter_must_exceed_the_waits_on_media_push() {
     let short = [("RELAYKEEPER__AGORA__MEDIA_PUSH__IDLE_TIMEOUT", "149s")];
     assert!(load("", &short).is_ok(), "not this backend");
     let file = "[agora]\nbackend = \"media_push\"\n";
@@ -633,7 +633,7 @@ fn media_push_needs_neither_a_page_nor_a_bucket() {
 }
 
 #[test]
-fn a_page_of_ones_own_makes_the_public_url_dispensable() {
+fn a_page_url_makes_the_public_url_optional() {
     let settings = from_env(&[(
         "RELAYKEEPER__AGORA__CLOUD_RECORDING__PAGE_URL",
         "https://example.com/page?a=b",
@@ -647,7 +647,7 @@ fn a_page_of_ones_own_makes_the_public_url_dispensable() {
 }
 
 #[test]
-fn what_looks_wrong_but_may_be_meant_is_only_warned_about() {
+fn suspicious_values_are_only_warned_about() {
     let settings = from_env(&[
         ("AGORA_APP_ID", "short"),
         ("AGORA_APP_CERTIFICATE", "short"),

@@ -7,29 +7,18 @@ use std::time::Duration;
 
 use crate::support::database::TestDatabase;
 use crate::support::program::free_port;
-use crate::support::service::{nothing_is_left, options};
+use crate::support::service::{changes, nothing_is_left, options, vendors_when};
 use process::Process;
 use relaykeeper::config::AgoraBackend::{self, CloudRecording, MediaPush};
 use relaykeeper::sandbox::{FaultKind, SimulatedVendors, VendorCall, VendorFault};
 use reqwest::StatusCode;
 use rstest::rstest;
 
-/// Calls that change something at a vendor.
-fn changes(vendors: &SimulatedVendors) -> Vec<&'static str> {
-    let changes = [
-        "create", "update", "delete", "rotate", "acquire", ".start", ".stop",
-    ];
-    let calls = vendors.state().calls.into_iter().map(|record| record.call);
-    calls
-        .filter(|call| changes.iter().any(|change| call.contains(change)))
-        .collect()
-}
-
 #[rstest]
 #[case::cloud_recording(CloudRecording)]
 #[case::media_push(MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_asked_to_go_leaves_egresses_running_and_the_next_one_adopts_them(
+async fn a_terminated_process_leaves_egresses_running_and_the_next_one_adopts_them(
     #[case] backend: AgoraBackend,
 ) {
     let vendors = SimulatedVendors::start(options()).unwrap();
@@ -122,7 +111,7 @@ async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: A
     let second = Process::serve(&vendors, backend, &database.url, port, &[]).await;
     let seen = vendors.state().calls.len();
     second.in_phase(1, "live").await;
-    crate::support::service::vendors_when(&vendors, "polled a few times", |vendors| {
+    vendors_when(&vendors, "polled a few times", |vendors| {
         (vendors.state().calls.len() > seen + 10).then_some(())
     })
     .await;
@@ -134,7 +123,7 @@ async fn adopting_a_live_relay_changes_nothing_at_the_vendors(#[case] backend: A
 #[case::cloud_recording(CloudRecording)]
 #[case::media_push(MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
+async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_exits(
     #[case] backend: AgoraBackend,
 ) {
     let vendors = SimulatedVendors::start(options()).unwrap();
@@ -179,7 +168,7 @@ async fn with_stop_all_on_exit_every_relay_is_down_before_the_process_goes(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_cuts_the_stopping_of_everything_short() {
+async fn a_second_signal_cuts_stop_all_on_exit_short() {
     let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let port = free_port();

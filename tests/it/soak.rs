@@ -1,7 +1,4 @@
-//! The soak: many channels on simulated vendors while calls, vendors, egresses, sellers and the service itself fail; in the end
-//! nothing may be left at the vendors and every relay must be accounted for.
-//!
-//! The vendors live in this process and outlive the service's. The test is a short run; `./scripts/soak` sets the [`Options`] of another.
+//! The soak (`docs/soak.md`). The vendors live in this process and outlive the service's.
 #![cfg(feature = "sandbox")]
 
 mod cleanup;
@@ -39,30 +36,30 @@ const OPTIONS: &str = "RELAYKEEPER_SOAK";
 const EGRESSES: usize = 10_000;
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a run is, and how many shows it has.
+/// Starts shows on simulated vendors while vendors, sellers and the service fail.
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 struct Options {
-    /// The number of relays started in all, one after another on each of several channels.
+    /// How many relays are started, on several channels.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     relays: u32,
-    /// The length of the run on the vendors' clock, in hours (0.01 to 1000).
+    /// Hours of the run on the vendors' clock (0.01 to 1000).
     #[arg(long, default_value_t = 24.0, value_parser = |text: &str| within(text, 0.01))]
     hours: f64,
-    /// How many times as fast as the wall clock the vendors run (1 to 1000), and the service's timers as far as the machine allows.
+    /// How many times as fast as the wall clock the vendors run (1 to 1000); the service's timers follow as far as the machine allows.
     #[arg(long, default_value_t = 100.0, value_parser = |text: &str| within(text, 1.0))]
     speed: f64,
-    /// The seed of the schedule and the faults. The default is random; the report has it.
+    /// Seed of the schedule and the faults. The default is random.
     #[arg(long)]
     seed: Option<u64>,
-    /// How long the service has after the last show, by the wall clock, to remove everything at the vendors. It polls an Agora
-    /// task that answered 404 for twice `agora.not_found_backoff`: four minutes at speed 1.
+    /// How long the service has after the last show to remove everything at the vendors, by the wall clock. It polls an Agora
+    /// task that answered 404 for up to four minutes at speed 1.
     #[arg(long, default_value = "6m", value_parser = humantime::parse_duration)]
     settle: Duration,
-    /// Write the report to this file: as JSON if it ends in .json, else as Markdown.
+    /// File of the report: JSON if it ends in .json, else Markdown.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// The folder for the service's database and log; those of an earlier run are deleted.
+    /// Folder of the service's database and log; those of an earlier run are deleted.
     #[arg(long, default_value = "target/soak")]
     folder: PathBuf,
 }
@@ -225,7 +222,7 @@ async fn settle(
     }
 }
 
-/// Deletes the files of an earlier run: its vendors are gone.
+/// The vendors of an earlier run are gone.
 fn empty_folder(folder: &Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;

@@ -1,11 +1,9 @@
 //! A stop works at any time; concurrent starts and stops leave at most one relay.
 #![cfg(feature = "sandbox")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::service::{
-    PATIENCE, Stage, alive, calls, nothing_is_left, options, show, vendors_when, violations,
-};
+use crate::support::service::{Stage, alive, calls, options, show, vendors_when, violations};
 use futures_util::future::join_all;
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{FaultKind, Options, SimulatedVendors, VendorCall, VendorFault};
@@ -29,7 +27,7 @@ fn start_call(backend: AgoraBackend) -> VendorCall {
     }
 }
 
-async fn ask(stage: &Stage) -> Value {
+async fn start_without_waiting(stage: &Stage) -> Value {
     let answer = stage
         .service
         .post(START, &[("Prefer", "wait=0")], &show("show68"))
@@ -50,17 +48,8 @@ async fn cancels(stage: &Stage, relay: &Value) {
     assert_eq!(stage.count("SELECT COUNT(*) FROM stream_costs").await, 0);
 }
 
-/// Nothing is left at the vendors, and no cleanup job is open.
 async fn settled(stage: &Stage) {
-    let deadline = Instant::now() + PATIENCE;
-    while stage.count("SELECT COUNT(*) FROM cleanup_jobs").await > 0 {
-        assert!(Instant::now() < deadline, "a cleanup job is never paid");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    vendors_when(&stage.vendors, "nothing left", |vendors| {
-        nothing_is_left(vendors).then_some(())
-    })
-    .await;
+    stage.settles().await;
     assert_eq!(violations(&stage.vendors), [""; 0]);
 }
 
@@ -68,26 +57,26 @@ async fn settled(stage: &Stage) {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn while_the_ingest_is_being_created(#[case] backend: AgoraBackend) {
+async fn a_stop_while_the_ingest_is_created_cancels_the_relay(#[case] backend: AgoraBackend) {
     let options = Options {
         create_latency: Duration::from_secs(30),
         ..options()
     };
     let stage = Stage::with(backend, options, |_| {}).await;
-    let relay = ask(&stage).await;
+    let relay = start_without_waiting(&stage).await;
     assert_eq!(calls(&stage.vendors, VendorCall::LiveInputCreate).len(), 0);
     cancels(&stage, &relay).await;
     assert!(stage.vendors.state().egresses.is_empty(), "no egress began");
 }
 
 #[tokio::test]
-async fn while_the_resource_is_being_acquired() {
+async fn a_stop_while_the_resource_is_acquired_cancels_the_relay() {
     let options = Options {
         acquire_latency: Duration::from_secs(30),
         ..options()
     };
     let stage = Stage::with(AgoraBackend::CloudRecording, options, |_| {}).await;
-    let relay = ask(&stage).await;
+    let relay = start_without_waiting(&stage).await;
     vendors_when(&stage.vendors, "an ingest", |vendors| {
         (calls(vendors, VendorCall::LiveInputCreate).len() == 1).then_some(())
     })
@@ -101,7 +90,7 @@ async fn while_the_resource_is_being_acquired() {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn while_the_egress_is_being_started(#[case] backend: AgoraBackend) {
+async fn a_stop_while_the_egress_is_started_cancels_the_relay(#[case] backend: AgoraBackend) {
     let options = Options {
         // 1.5 s for the request, 1.5 s for the answer.
         start_latency: Duration::from_secs(60),
@@ -113,7 +102,7 @@ async fn while_the_egress_is_being_started(#[case] backend: AgoraBackend) {
         settings.vendors.write_timeout = Duration::from_secs(20);
     })
     .await;
-    let relay = ask(&stage).await;
+    let relay = start_without_waiting(&stage).await;
     vendors_when(&stage.vendors, "an egress", |vendors| {
         (alive(vendors).len() == 1).then_some(())
     })
@@ -127,7 +116,7 @@ async fn while_the_egress_is_being_started(#[case] backend: AgoraBackend) {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn while_it_waits_for_the_picture(#[case] backend: AgoraBackend) {
+async fn a_stop_before_the_feed_arrives_cancels_the_relay(#[case] backend: AgoraBackend) {
     let options = Options {
         push_after: Duration::from_secs(1200),
         converter_push_after: Duration::from_secs(1200),
@@ -147,7 +136,7 @@ async fn while_it_waits_for_the_picture(#[case] backend: AgoraBackend) {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn while_it_is_interrupted(#[case] backend: AgoraBackend) {
+async fn a_stop_while_interrupted_ends_the_relay(#[case] backend: AgoraBackend) {
     let stage = Stage::with(backend, options(), |settings| {
         settings.relay.reconnect_window = Duration::from_secs(60);
     })
@@ -165,7 +154,7 @@ async fn while_it_is_interrupted(#[case] backend: AgoraBackend) {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn from_stopping_on_a_stop_changes_nothing_more(#[case] backend: AgoraBackend) {
+async fn a_repeated_stop_changes_nothing(#[case] backend: AgoraBackend) {
     let options = Options {
         recording_ready_after: Duration::from_secs(80),
         ..options()
@@ -203,7 +192,7 @@ async fn from_stopping_on_a_stop_changes_nothing_more(#[case] backend: AgoraBack
 }
 
 #[tokio::test]
-async fn a_channel_that_was_never_seen_has_nothing_to_stop() {
+async fn a_stop_of_an_unknown_channel_is_not_found() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
     let answer = stage.service.post(STOP, &[], &json!({})).await;
     answer.is_problem(404, "not-found");
@@ -222,7 +211,7 @@ async fn a_start_right_after_a_stop_has_its_ingest_at_once_and_its_egress_after_
     // The second attempt of its stop is answered three seconds later.
     vendors.fault(VendorFault::once(stop_call(backend), FaultKind::Hang));
     assert_eq!(service.stop_channel(42).await.0, 202);
-    let second = ask(&stage).await;
+    let second = start_without_waiting(&stage).await;
     assert_ne!(first["id"], second["id"]);
     vendors_when(vendors, "a second ingest", |vendors| {
         (vendors.state().live_inputs.len() == 2).then_some(())
@@ -254,7 +243,7 @@ async fn a_start_right_after_a_stop_has_its_ingest_at_once_and_its_egress_after_
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn starts_at_once_give_one_relay_and_one_ingest(#[case] backend: AgoraBackend) {
+async fn concurrent_starts_give_one_relay_and_one_ingest(#[case] backend: AgoraBackend) {
     let stage = Stage::new(backend).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let body = show("show68");
@@ -273,7 +262,7 @@ async fn starts_at_once_give_one_relay_and_one_ingest(#[case] backend: AgoraBack
 }
 
 #[tokio::test]
-async fn a_late_duplicate_of_an_old_stop_never_kills_the_next_show() {
+async fn a_late_duplicate_of_an_old_stop_never_stops_the_next_relay() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
     let service = &stage.service;
     let first = service.go_live(42, &show("show68")).await;
@@ -322,7 +311,7 @@ async fn a_repeated_key_starts_nothing_new_even_when_its_relay_has_ended() {
 }
 
 #[tokio::test]
-async fn a_repeated_stop_with_its_key_never_stops_the_next_show() {
+async fn a_repeated_stop_with_its_key_never_stops_the_next_relay() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
     let service = &stage.service;
     let first = service.go_live(42, &show("show68")).await;
@@ -351,7 +340,7 @@ async fn a_repeated_stop_with_its_key_never_stops_the_next_show() {
 )]
 #[case::whose_relay_is_gone("DELETE FROM relays", 404)]
 #[tokio::test]
-async fn a_repeated_stop_never_stops_the_next_show(#[case] sql: &str, #[case] status: u16) {
+async fn a_repeated_stop_never_stops_the_next_relay(#[case] sql: &str, #[case] status: u16) {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
     let service = &stage.service;
     service.go_live(42, &show("show68")).await;
@@ -369,7 +358,7 @@ async fn a_repeated_stop_never_stops_the_next_show(#[case] sql: &str, #[case] st
 }
 
 #[tokio::test]
-async fn a_start_that_may_not_wait_is_answered_at_once() {
+async fn a_start_with_wait_0_is_answered_at_once() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
     let service = &stage.service;
     let answer = service

@@ -7,7 +7,9 @@ mod restart;
 use std::time::{Duration, Instant};
 
 use crate::support::database::Raw;
-use crate::support::service::{Service, Stage, nothing_is_left, options, show, vendors_when};
+use crate::support::service::{
+    Service, Stage, changes, nothing_is_left, options, show, vendors_when,
+};
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{Options, SimulatedVendors};
 use reqwest::{Method, StatusCode};
@@ -63,24 +65,11 @@ async fn notify_at(service: &Service, vendors: &SimulatedVendors) -> StatusCode 
     answer.status()
 }
 
-/// Calls that change something at a vendor.
-fn changes(vendors: &SimulatedVendors) -> Vec<&'static str> {
-    let changes = [
-        "create", "update", "delete", "rotate", "acquire", ".start", ".stop",
-    ];
-    let calls = vendors.state().calls.into_iter().map(|record| record.call);
-    calls
-        .filter(|call| changes.iter().any(|change| call.contains(change)))
-        .collect()
-}
-
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_locked_database_holds_a_stop_back_and_it_is_made_when_the_lock_is_gone(
-    #[case] backend: AgoraBackend,
-) {
+async fn a_locked_database_delays_a_stop_until_the_lock_is_released(#[case] backend: AgoraBackend) {
     let stage = Stage::new(backend).await;
     let service = &stage.service;
     let (_, relay) = service.start_channel(1, &show("show1")).await;
@@ -133,8 +122,8 @@ async fn a_locked_database_holds_a_stop_back_and_it_is_made_when_the_lock_is_gon
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_whose_next_step_cannot_be_stored_waits_with_it(#[case] backend: AgoraBackend) {
-    // Creating the ingest takes long enough to take the database away.
+async fn a_start_waits_while_its_next_step_cannot_be_stored(#[case] backend: AgoraBackend) {
+    // Long enough to lock the database meanwhile.
     let options = Options {
         create_latency: Duration::from_secs(60),
         ..options()
@@ -175,7 +164,7 @@ async fn a_start_whose_next_step_cannot_be_stored_waits_with_it(#[case] backend:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_falls_ill_in_a_quiet_hour_is_noticed_and_so_is_its_recovery() {
+async fn a_database_outage_is_noticed_without_requests_and_so_is_its_end() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
     let other = lock(&stage).await;
     until_unready(&stage.service).await;

@@ -141,7 +141,7 @@ async fn a_relays_whole_life_is_announced_in_order_signed_with_the_first_secret(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_not_taken_comes_again_the_same_and_only_its_channel_waits() {
+async fn a_refused_message_is_repeated_unchanged_and_only_its_channel_waits() {
     let marketplace = Marketplace::start().await;
     let mut left = 2;
     marketplace.answers(move |message| {
@@ -191,7 +191,7 @@ async fn a_message_not_taken_comes_again_the_same_and_only_its_channel_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_answer_in_time_and_a_redirect_are_no_delivery() {
+async fn a_timeout_and_a_redirect_are_failed_attempts() {
     let marketplace = Marketplace::start().await;
     marketplace.answers(|message| match message.channel() {
         1 => (200, Duration::from_secs(30)),
@@ -216,7 +216,7 @@ async fn no_answer_in_time_and_a_redirect_are_no_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_not_taken_for_three_days_is_given_up_and_the_endpoint_counts_as_disabled() {
+async fn a_message_refused_for_three_days_is_given_up_and_disables_the_endpoint() {
     let marketplace = Marketplace::start().await;
     marketplace.answers_with(503);
     let stage = telling(&marketplace).await;
@@ -261,7 +261,7 @@ async fn a_message_not_taken_for_three_days_is_given_up_and_the_endpoint_counts_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_message_that_is_kept_can_be_asked_for_again() {
+async fn any_stored_message_can_be_redelivered() {
     let marketplace = Marketplace::start().await;
     let stage = telling(&marketplace).await;
     let service = &stage.service;
@@ -309,7 +309,7 @@ async fn any_message_that_is_kept_can_be_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_to_be_before_there_was_an_endpoint_is_not_delivered_but_may_be_asked_for() {
+async fn a_message_older_than_the_endpoint_is_delivered_only_on_request() {
     let marketplace = Marketplace::start().await;
     let Stage {
         vendors,
@@ -383,7 +383,7 @@ async fn a_process_killed_between_a_change_and_its_delivery_loses_no_message() {
         assert!(relay["id"].is_string(), "{relay:#}");
         let before = marketplace.messages().len();
         program.kill();
-        // Its message was received but not marked as sent; from now on answers come at once.
+        // The marketplace has the message, but it is not marked as delivered. From now on answers come at once.
         marketplace.answers_with(200);
         program = serve();
         program.wait_until_ready().await;
@@ -422,7 +422,7 @@ fn is_end(message: &Message) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn send_test_says_what_came_back() {
+async fn send_test_prints_the_answer() {
     let marketplace = Marketplace::start().await;
     let run = async |more: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_relaykeeper"));

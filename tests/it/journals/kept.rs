@@ -10,6 +10,8 @@ use relaykeeper::store::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::messages::ended;
+
 pub struct Kept {
     pub relay_id: Uuid,
     pub backend: String,
@@ -137,28 +139,12 @@ impl Kept {
     pub async fn store(&self, store: &Store) -> Uuid {
         let at = self.journal.first().unwrap().at;
         let row = RelayRow {
-            id: self.relay_id,
-            channel_id: 1,
-            channel_name: "kept".into(),
-            seller_uid: 1,
-            phase: "ended".into(),
-            relay_status: "stopped".into(),
             backend: self.backend.clone(),
-            region: None,
-            ingest_id: None,
-            agora_resource_id: None,
-            agora_recording_cname: None,
-            agora_recording_uid: None,
-            agora_sid: None,
-            agora_converter_id: None,
             outcome: self.outcome.clone(),
-            requested_at: at,
-            started_at: None,
-            live_at: None,
             stopped_at: None,
-            ended_at: Some(at),
             state: self.state.clone(),
             state_version: self.state_version,
+            ..ended(self.relay_id, 1, at)
         };
         let new = NewRelay {
             row,

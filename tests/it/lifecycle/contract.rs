@@ -8,7 +8,7 @@ use relaykeeper::sandbox::{Options, SimulatedVendors, WebhookUrls};
 use rstest::rstest;
 use serde_json::Value;
 
-use super::schemas::{Document, agora, cloudflare, faults, fixture, held, like};
+use super::schemas::{Document, agora, cloudflare, faults, fixture, like, violations};
 use super::tap::{Exchange, Tap};
 use crate::support::database::TestDatabase;
 use crate::support::service::{Service, options, settings, show, vendors_when};
@@ -75,7 +75,7 @@ impl Life {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn every_call_answer_and_notification_of_a_life_is_as_the_vendors_documents_say(
+async fn every_call_answer_and_notification_of_a_relay_matches_the_vendors_documents(
     #[case] backend: AgoraBackend,
 ) {
     let options = Options {
@@ -89,7 +89,7 @@ async fn every_call_answer_and_notification_of_a_life_is_as_the_vendors_document
         found.extend(
             exchanges
                 .iter()
-                .flat_map(|exchange| held(&documents, exchange)),
+                .flat_map(|exchange| violations(&documents, exchange)),
         );
     }
     let examples = Notices::new();
@@ -98,7 +98,11 @@ async fn every_call_answer_and_notification_of_a_life_is_as_the_vendors_document
         .iter()
         .map(|notice| examples.name(notice))
         .collect();
-    found.extend(life.notices.iter().flat_map(|notice| examples.held(notice)));
+    found.extend(
+        life.notices
+            .iter()
+            .flat_map(|notice| examples.violations(notice)),
+    );
     assert!(found.is_empty(), "{}", found.join("\n\n"));
     let expected: &[&str] = match backend {
         AgoraBackend::CloudRecording => &[
@@ -135,7 +139,7 @@ impl Notices {
         }
     }
 
-    fn held(&self, notice: &Exchange) -> Vec<String> {
+    fn violations(&self, notice: &Exchange) -> Vec<String> {
         let body = notice.sent().unwrap();
         let mut found = match self.name(notice).as_str() {
             "live" => faults(

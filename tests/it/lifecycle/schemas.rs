@@ -211,7 +211,7 @@ pub fn faults(schema: &Value, value: &Value) -> Vec<String> {
 }
 
 /// Of every document that describes the call.
-pub fn held(documents: &[Document], exchange: &Exchange) -> Vec<String> {
+pub fn violations(documents: &[Document], exchange: &Exchange) -> Vec<String> {
     let line = format!("{} {}?{}", exchange.method, exchange.path, exchange.query);
     let mut found = Vec::new();
     let mut known = false;

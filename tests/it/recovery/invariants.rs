@@ -5,10 +5,7 @@ use serde_json::Value;
 
 use super::life::was_lost;
 use crate::support::database::Raw;
-
-/// Violations that the search for a lost answer causes: 409 finds a converter by its name, a repeated start on its resource
-/// finds a task, and 400/53 finds one on an older resource (`ARCHITECTURE.md`, decision 3).
-const POLLS: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
+use crate::support::service::AFTER_A_LOST_ANSWER;
 
 /// No ingest, egress or cleanup job is left, but an egress without a known session: it publishes nowhere, and keeps its cleanup job
 /// until a notification names it or its time limit passes.
@@ -50,7 +47,7 @@ pub(crate) async fn check(
     let violations: Vec<_> = state
         .violations
         .iter()
-        .filter(|violation| !(crashes > 0 && POLLS.contains(&violation.kind)))
+        .filter(|violation| !(crashes > 0 && AFTER_A_LOST_ANSWER.contains(&violation.kind)))
         .collect();
     if !violations.is_empty() {
         return Err(format!("violations {violations:?}"));

@@ -1,4 +1,4 @@
-//! Plays one relay from start to cleanup as the marketplace does, while the process is killed.
+//! Plays one relay from start to cleanup while the process is killed.
 
 use std::time::{Duration, Instant};
 
@@ -47,16 +47,16 @@ impl Scene {
     }
 
     /// Removes dead processes from `nodes`: the next one need not wait for their leases.
-    async fn bury(self, database: &TestDatabase) -> std::convert::Infallible {
+    async fn remove_dead_nodes(self, database: &TestDatabase) -> std::convert::Infallible {
         if !self.postgres {
             return std::future::pending().await;
         }
         let raw = database.raw().await;
-        let bury = "DO $$ BEGIN IF to_regclass('nodes') IS NOT NULL THEN \
+        let delete = "DO $$ BEGIN IF to_regclass('nodes') IS NOT NULL THEN \
             DELETE FROM nodes WHERE epoch < (SELECT max(epoch) FROM nodes); \
             DELETE FROM quota_shares WHERE epoch NOT IN (SELECT epoch FROM nodes); END IF; END $$";
         loop {
-            raw.execute(bury).await;
+            raw.execute(delete).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -71,7 +71,7 @@ impl Scene {
         let stage = Stage::new(self, &database, &points);
         let lived = tokio::select! {
             lived = stage.live() => lived,
-            never = self.bury(&database) => match never {},
+            never = self.remove_dead_nodes(&database) => match never {},
         };
         let lives = stage.service.lives();
         let result = lived.map_err(|wrong| {
@@ -175,7 +175,7 @@ impl Stage {
         checked
     }
 
-    /// Kills the egress at the vendor; another replaces it on the same ingest.
+    /// Another egress replaces it on the same ingest.
     async fn egress_dies(&self, id: &str, relay: &Value) -> Result<(), String> {
         let watched_at = |relay: &Value| {
             (

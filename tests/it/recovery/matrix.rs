@@ -35,7 +35,7 @@ fn never_reached(backend: AgoraBackend) -> Vec<CrashOperation> {
     never
 }
 
-/// Runs without a crash that find the points.
+/// Runs without a crash.
 const PLAIN_LIVES: usize = 4;
 
 /// The points that all these runs reach: the number of the last saves depends on which message comes first.

@@ -21,7 +21,7 @@ fn refusal(answer: &Answer) -> (u16, Value) {
     (answer.status, body)
 }
 
-async fn a_start_that_failed_is_refused_alike_each_time_after_a_restart_and_on_another_node(
+async fn a_repeated_failed_start_gets_the_same_refusal_after_a_restart_and_on_another_node(
     database: TestDatabase,
 ) {
     let vendors = SimulatedVendors::start(options()).unwrap();
@@ -50,14 +50,14 @@ async fn a_start_that_failed_is_refused_alike_each_time_after_a_restart_and_on_a
 }
 
 on_both_databases!(
-    a_start_that_failed_is_refused_alike_each_time_after_a_restart_and_on_another_node
+    a_repeated_failed_start_gets_the_same_refusal_after_a_restart_and_on_another_node
 );
 
 #[rstest]
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn the_key_of_a_start_that_our_own_budget_had_no_room_for_is_free_again(
+async fn the_key_of_a_start_that_the_rate_budget_refused_is_released(
     #[case] backend: AgoraBackend,
 ) {
     let stage = stage(backend, |_| {}).await;
@@ -83,7 +83,7 @@ async fn the_key_of_a_start_that_our_own_budget_had_no_room_for_is_free_again(
 }
 
 #[tokio::test]
-async fn the_key_of_a_start_that_met_a_conflict_is_free_again() {
+async fn the_key_of_a_start_that_met_a_conflict_is_released() {
     let stage = stage(AgoraBackend::MediaPush, |_| {}).await;
     let service = &stage.service;
     service.go_live(42, &show("show68")).await;
@@ -95,7 +95,7 @@ async fn the_key_of_a_start_that_met_a_conflict_is_free_again() {
 }
 
 #[tokio::test]
-async fn a_start_that_succeeded_answers_its_relay_again_even_when_that_failed_later() {
+async fn a_repeated_successful_start_returns_its_relay_even_if_that_failed_later() {
     let stage = stage(AgoraBackend::MediaPush, |settings| {
         settings.relay.live_timeout = Duration::from_millis(500);
     })

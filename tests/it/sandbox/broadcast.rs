@@ -32,10 +32,7 @@ async fn a_web_egress_brings_a_channel_on_air_and_leaves_a_recording() {
     })
     .await;
     assert_eq!(sandbox.manifest(&uid).await.0, 204);
-    until("playable", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    sandbox.until_live(&uid).await;
     assert_eq!(sandbox.output(&task).await, "publishing");
     assert_eq!(sandbox.query(&task).await.1["serverResponse"]["status"], 5);
     let video = sandbox.lifecycle(&uid).await["videoUID"]
@@ -103,7 +100,7 @@ async fn a_web_egress_brings_a_channel_on_air_and_leaves_a_recording() {
 }
 
 #[tokio::test]
-async fn a_converter_brings_a_channel_on_air_and_goes_when_its_seller_stays_away() {
+async fn a_converter_brings_a_channel_on_air_and_ends_when_its_seller_stays_away() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
     let created = sandbox
@@ -140,10 +137,7 @@ async fn a_converter_brings_a_channel_on_air_and_goes_when_its_seller_stays_away
         404,
         "another region knows nothing of it"
     );
-    until("playable", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    sandbox.until_live(&uid).await;
     let (_, list) = send(sandbox.push(Method::GET, "", "/channels/show68/rtmp-converters")).await;
     assert_eq!(
         (
@@ -182,7 +176,7 @@ async fn a_converter_brings_a_channel_on_air_and_goes_when_its_seller_stays_away
 }
 
 #[tokio::test]
-async fn only_the_current_key_of_an_enabled_input_is_let_in() {
+async fn only_the_current_key_of_an_enabled_live_input_is_accepted() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
     let (disabled, disabled_rtmp) = sandbox.live_input().await;
@@ -204,12 +198,7 @@ async fn only_the_current_key_of_an_enabled_input_is_let_in() {
         ("disabled", disabled_rtmp),
         ("elsewhere", "rtmps://elsewhere/live/x".to_owned()),
     ] {
-        let (status, created) = send(
-            sandbox
-                .push(Method::POST, "/na", "/rtmp-converters")
-                .json(&converter(name, &url)),
-        )
-        .await;
+        let (status, created) = sandbox.create_converter(name, &url).await;
         assert_eq!(status, 200);
         let one = format!(
             "/rtmp-converters/{}",
@@ -222,28 +211,15 @@ async fn only_the_current_key_of_an_enabled_input_is_let_in() {
     }
     let key = rotated["result"]["rtmps"]["streamKey"].as_str().unwrap();
     let url = format!("rtmps://live.cloudflare.com:443/live/{key}");
-    send(
-        sandbox
-            .push(Method::POST, "/na", "/rtmp-converters")
-            .json(&converter("right", &url)),
-    )
-    .await;
-    until("the right key", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    sandbox.create_converter("right", &url).await;
+    sandbox.until_live(&uid).await;
 }
 
 #[tokio::test]
 async fn a_short_gap_keeps_the_recording_and_a_long_one_makes_another() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
-    let (_, created) = send(
-        sandbox
-            .push(Method::POST, "/na", "/rtmp-converters")
-            .json(&converter("live", &rtmp)),
-    )
-    .await;
+    let (_, created) = sandbox.create_converter("live", &rtmp).await;
     let id = created["converter"]["id"].as_str().unwrap();
     let live = || async { sandbox.lifecycle(&uid).await["live"] == true };
     until("live", live).await;
@@ -262,16 +238,8 @@ async fn a_short_gap_keeps_the_recording_and_a_long_one_makes_another() {
 async fn disabling_ends_a_broadcast_at_once_and_deleting_keeps_its_recording() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
-    send(
-        sandbox
-            .push(Method::POST, "/na", "/rtmp-converters")
-            .json(&converter("live", &rtmp)),
-    )
-    .await;
-    until("live", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    sandbox.create_converter("live", &rtmp).await;
+    sandbox.until_live(&uid).await;
     send(
         sandbox
             .cloudflare(Method::PUT, &format!("/live_inputs/{uid}"))
@@ -293,16 +261,11 @@ async fn disabling_ends_a_broadcast_at_once_and_deleting_keeps_its_recording() {
 }
 
 #[tokio::test]
-async fn two_encoders_in_one_input_do_not_go_unnoticed() {
+async fn two_encoders_on_one_live_input_are_a_violation() {
     let sandbox = Sandbox::start(fast());
     let (_, rtmp) = sandbox.live_input().await;
     for name in ["one", "two"] {
-        send(
-            sandbox
-                .push(Method::POST, "/na", "/rtmp-converters")
-                .json(&converter(name, &rtmp)),
-        )
-        .await;
+        sandbox.create_converter(name, &rtmp).await;
     }
     until("noticed", || async {
         sandbox.violations() == ["double_publish"]
@@ -311,7 +274,7 @@ async fn two_encoders_in_one_input_do_not_go_unnoticed() {
 }
 
 #[tokio::test]
-async fn a_manifest_is_not_shown_to_what_is_no_browser() {
+async fn a_manifest_is_refused_to_other_clients_than_browsers() {
     let sandbox = Sandbox::start(fast());
     let (uid, _) = sandbox.live_input().await;
     let url = format!(

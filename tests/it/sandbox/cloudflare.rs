@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::support::*;
 
 #[tokio::test]
-async fn a_live_input_is_complete_by_itself_and_without_credentials_in_a_list() {
+async fn a_live_input_is_complete_when_read_alone_and_has_no_credentials_in_a_list() {
     let sandbox = Sandbox::start(fast());
     let (uid, rtmp) = sandbox.live_input().await;
     assert!(rtmp.starts_with("rtmps://live.cloudflare.com:443/live/") && rtmp.ends_with(&uid));
@@ -34,7 +34,7 @@ async fn a_live_input_is_complete_by_itself_and_without_credentials_in_a_list() 
 }
 
 #[tokio::test]
-async fn settings_are_dropped_or_refused_as_cloudflare_does_it() {
+async fn invalid_settings_are_dropped_or_refused_as_by_cloudflare() {
     let sandbox = Sandbox::start(fast());
     let create = |body: Value| send(sandbox.cloudflare(Method::POST, "/live_inputs").json(&body));
     let (status, body) = create(json!({"deleteRecordingAfterDays": 7})).await;
@@ -193,7 +193,7 @@ async fn past_the_quota_everything_is_blocked_and_the_headers_say_for_how_long()
 }
 
 #[tokio::test]
-async fn the_one_stream_webhook_is_not_there_until_it_is_set() {
+async fn the_stream_webhook_is_not_found_until_it_is_set() {
     let sandbox = Sandbox::start(fast());
     let (status, body) = send(sandbox.cloudflare(Method::GET, "/webhook")).await;
     assert_eq!((status, &body["errors"][0]["code"]), (404, &json!(10003)));

@@ -10,7 +10,7 @@ use wiremock::MockServer;
 use super::support::*;
 
 #[tokio::test]
-async fn a_start_is_refused_for_every_field_that_is_wrong() {
+async fn a_start_with_any_invalid_field_is_refused() {
     let sandbox = Sandbox::start(fast());
     let good = start_body("relay", "http://127.0.0.1:9/recorder", "rtmps://x/y", 0);
     let web = "/clientRequest/extensionServiceConfig/extensionServices/0";
@@ -48,15 +48,7 @@ async fn a_start_is_refused_for_every_field_that_is_wrong() {
         let mut body = good.clone();
         *body.pointer_mut(&pointer).unwrap() = value.clone();
         let resource = sandbox.acquire("relay").await;
-        let (status, answer) = send(
-            sandbox
-                .recording(
-                    Method::POST,
-                    &format!("resourceid/{resource}/mode/web/start"),
-                )
-                .json(&body),
-        )
-        .await;
+        let (status, answer) = sandbox.start_on(&resource, &body).await;
         assert_eq!(status, 400, "{pointer} = {value}: {answer}");
         assert!(answer["code"].is_number() && answer["reason"].is_string());
     }
@@ -73,30 +65,21 @@ async fn a_resource_id_is_good_for_one_start_and_a_cname_and_uid_for_one_task() 
         "rtmps://x/y",
         0,
     );
-    let start = |resource: String| {
-        send(
-            sandbox
-                .recording(
-                    Method::POST,
-                    &format!("resourceid/{resource}/mode/web/start"),
-                )
-                .json(&body),
-        )
-    };
+    let start = async |resource: &str| sandbox.start_on(resource, &body).await;
     let resource = sandbox.acquire("relay").await;
     let second = sandbox.acquire("relay").await;
-    assert_eq!(start(resource.clone()).await.0, 200);
-    let (status, again) = start(resource).await;
+    assert_eq!(start(&resource).await.0, 200);
+    let (status, again) = start(&resource).await;
     assert_eq!((status, &again["code"]), (201, &json!(7)));
     assert!(again.get("sid").is_none());
-    let (status, conflict) = start(second).await;
+    let (status, conflict) = start(&second).await;
     assert_eq!((status, &conflict["code"]), (400, &json!(53)));
-    let (status, unknown) = start("nothing".to_owned()).await;
+    let (status, unknown) = start("nothing").await;
     assert_eq!((status, &unknown["code"]), (400, &json!(1001)));
 }
 
 #[tokio::test]
-async fn a_start_later_than_promised_is_refused_and_so_is_an_expired_resource() {
+async fn a_late_start_and_an_expired_resource_are_refused() {
     let body = start_body("relay", "http://127.0.0.1:9/recorder", "rtmps://x/y", 0);
     for (options, code, kinds) in [
         (
@@ -119,22 +102,14 @@ async fn a_start_later_than_promised_is_refused_and_so_is_an_expired_resource() 
         let sandbox = Sandbox::start(options);
         let resource = sandbox.acquire("relay").await;
         tokio::time::sleep(Duration::from_millis(10)).await;
-        let (status, late) = send(
-            sandbox
-                .recording(
-                    Method::POST,
-                    &format!("resourceid/{resource}/mode/web/start"),
-                )
-                .json(&body),
-        )
-        .await;
+        let (status, late) = sandbox.start_on(&resource, &body).await;
         assert_eq!((status, &late["code"]), (400, &json!(code)));
         assert_eq!(sandbox.violations(), kinds);
     }
 }
 
 #[tokio::test]
-async fn a_page_that_is_not_answered_ends_the_task() {
+async fn a_page_that_cannot_be_loaded_ends_the_task() {
     let sandbox = Sandbox::start(uncertified());
     let page = MockServer::start().await;
     for url in [
@@ -142,7 +117,7 @@ async fn a_page_that_is_not_answered_ends_the_task() {
         "http://127.0.0.1:9/recorder".to_owned(),
     ] {
         let task = sandbox.start_task("relay", &url, "rtmps://x/y", 0).await;
-        until("ended", || async { sandbox.query(&task).await.0 == 404 }).await;
+        sandbox.until_ended(&task).await;
     }
     let opened = page.received_requests().await.unwrap();
     assert!(
@@ -160,15 +135,8 @@ async fn a_page_whose_seller_never_comes_is_reloaded_once_and_then_the_task_ends
         ..uncertified()
     });
     let page = page(&sandbox.vendors, false).await;
-    let task = sandbox
-        .start_task(
-            "relay",
-            &format!("{}/recorder?a=b", page.uri()),
-            "rtmps://x/y",
-            20,
-        )
-        .await;
-    until("ended", || async { sandbox.query(&task).await.0 == 404 }).await;
+    let task = sandbox.start_page(&page, "rtmps://x/y", 20).await;
+    sandbox.until_ended(&task).await;
     assert_eq!(sandbox.vendors.state().egresses[0].page_loads, 2);
     assert_eq!(
         posts(&page, "/recorder/presence").await[0]["present"],
@@ -181,13 +149,8 @@ async fn presence_is_reported_on_change_and_the_feed_goes_on_without_the_seller(
     let sandbox = Sandbox::start(uncertified());
     let page = page(&sandbox.vendors, false).await;
     let (uid, rtmp) = sandbox.live_input().await;
-    let task = sandbox
-        .start_task("relay", &format!("{}/recorder?a=b", page.uri()), &rtmp, 20)
-        .await;
-    until("live", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    let task = sandbox.start_page(&page, &rtmp, 20).await;
+    sandbox.until_live(&uid).await;
     sandbox.vendors.set_seller("show68", Some(12345), false);
     until("reported", || async {
         posts(&page, "/recorder/presence").await.last().unwrap()["present"] == false
@@ -199,17 +162,8 @@ async fn presence_is_reported_on_change_and_the_feed_goes_on_without_the_seller(
         posts(&page, "/recorder/presence").await.len() > count
     })
     .await;
-    let hosts = format!(
-        "{}/dev/v1/channel/user/{}/show68/hosts_only",
-        sandbox.vendors.agora_fallback_base_url(),
-        sandbox.vendors.agora_app_id()
-    );
-    let poll = || {
-        send(sandbox.http.get(&hosts).basic_auth(
-            sandbox.vendors.agora_customer_id(),
-            Some(sandbox.vendors.agora_customer_secret()),
-        ))
-    };
+    let fallback = sandbox.vendors.agora_fallback_base_url();
+    let poll = || send(sandbox.hosts(&fallback, "show68"));
     assert_eq!(
         poll().await.1,
         json!({"success": true, "data": {"channel_exist": true, "mode": 2, "broadcasters": []}})
@@ -219,17 +173,10 @@ async fn presence_is_reported_on_change_and_the_feed_goes_on_without_the_seller(
 }
 
 #[tokio::test]
-async fn a_page_that_must_leave_falls_silent() {
+async fn a_page_that_is_told_to_leave_reports_no_more() {
     let sandbox = Sandbox::start(uncertified());
     let page = page(&sandbox.vendors, true).await;
-    let task = sandbox
-        .start_task(
-            "relay",
-            &format!("{}/recorder?a=b", page.uri()),
-            "rtmps://x/y",
-            0,
-        )
-        .await;
+    let task = sandbox.start_page(&page, "rtmps://x/y", 0).await;
     until("refused by the ingest", || async {
         sandbox.output(&task).await == "disconnected"
     })
@@ -245,84 +192,55 @@ async fn a_page_that_must_leave_falls_silent() {
 }
 
 #[tokio::test]
-async fn a_bad_token_cannot_join_so_its_page_is_never_ready() {
+async fn a_page_with_an_invalid_token_is_never_ready() {
     let sandbox = Sandbox::start(fast());
     let page = page(&sandbox.vendors, false).await;
-    let task = sandbox
-        .start_task(
-            "relay",
-            &format!("{}/recorder?a=b", page.uri()),
-            "rtmps://x/y",
-            20,
-        )
-        .await;
-    until("ended", || async { sandbox.query(&task).await.0 == 404 }).await;
+    let task = sandbox.start_page(&page, "rtmps://x/y", 20).await;
+    sandbox.until_ended(&task).await;
     assert_eq!(sandbox.violations(), ["token_refused", "token_refused"]);
 }
 
 #[tokio::test]
-async fn a_task_that_dies_is_unknown_until_it_is_back_under_another_uid() {
+async fn a_task_that_dies_is_not_found_until_it_is_back_under_another_uid() {
     let sandbox = Sandbox::start(uncertified());
     let page = page(&sandbox.vendors, false).await;
     let (uid, rtmp) = sandbox.live_input().await;
-    let task = sandbox
-        .start_task("relay", &format!("{}/recorder?a=b", page.uri()), &rtmp, 0)
-        .await;
-    until("live", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    let task = sandbox.start_page(&page, &rtmp, 0).await;
+    sandbox.until_live(&uid).await;
     assert!(
         sandbox
             .vendors
             .kill(&task.sid, Some(Duration::from_secs(60)))
     );
-    until("gone", || async { sandbox.query(&task).await.0 == 404 }).await;
+    sandbox.until_ended(&task).await;
     assert_eq!(sandbox.stop(&task).await.0, 404);
     until("back", || async { sandbox.query(&task).await.0 == 200 }).await;
     assert_ne!(
         sandbox.vendors.state().egresses[0].uid.as_deref(),
         Some("900000001")
     );
-    until("live again", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    sandbox.until_live(&uid).await;
     assert_eq!(sandbox.stop(&task).await.0, 200);
 }
 
 #[tokio::test]
-async fn a_stop_before_anything_was_recorded_says_so() {
+async fn a_stop_before_anything_was_recorded_answers_206() {
     let sandbox = Sandbox::start(Options {
         sellers_present: false,
         ..uncertified()
     });
     let page = page(&sandbox.vendors, false).await;
-    let task = sandbox
-        .start_task(
-            "relay",
-            &format!("{}/recorder?a=b", page.uri()),
-            "rtmps://x/y",
-            60,
-        )
-        .await;
+    let task = sandbox.start_page(&page, "rtmps://x/y", 60).await;
     let (status, body) = sandbox.stop(&task).await;
     assert_eq!((status, &body["code"]), (206, &json!(435)));
 }
 
 #[tokio::test]
-async fn a_push_can_be_given_another_address() {
+async fn a_push_can_be_updated_to_another_address() {
     let sandbox = Sandbox::start(uncertified());
     let page = page(&sandbox.vendors, false).await;
     let (uid, rtmp) = sandbox.live_input().await;
-    let task = sandbox
-        .start_task(
-            "relay",
-            &format!("{}/recorder?a=b", page.uri()),
-            "rtmps://x/y",
-            0,
-        )
-        .await;
+    let task = sandbox.start_page(&page, "rtmps://x/y", 0).await;
     until("refused", || async {
         sandbox.output(&task).await == "disconnected"
     })
@@ -338,14 +256,11 @@ async fn a_push_can_be_given_another_address() {
         .0,
         200
     );
-    until("live", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    sandbox.until_live(&uid).await;
 }
 
 #[tokio::test]
-async fn a_task_nobody_stops_ends_after_its_hours() {
+async fn a_task_that_is_never_stopped_ends_after_its_maximum_hours() {
     // An hour in a request is 5 simulated seconds.
     let options = Options {
         wire_speed: Some(36_000.0),
@@ -353,9 +268,8 @@ async fn a_task_nobody_stops_ends_after_its_hours() {
     };
     let sandbox = Sandbox::start(options);
     let page = page(&sandbox.vendors, false).await;
-    let url = format!("{}/recorder?a=b", page.uri());
-    let task = sandbox.start_task("relay", &url, "rtmps://x/y", 0).await;
-    until("ended", || async { sandbox.query(&task).await.0 == 404 }).await;
+    let task = sandbox.start_page(&page, "rtmps://x/y", 0).await;
+    sandbox.until_ended(&task).await;
     assert_eq!(sandbox.stop(&task).await.0, 404);
 }
 
@@ -364,12 +278,8 @@ async fn a_dead_application_does_not_end_a_task_that_is_pushing() {
     let sandbox = Sandbox::start(uncertified());
     let page = page(&sandbox.vendors, false).await;
     let (uid, rtmp) = sandbox.live_input().await;
-    let url = format!("{}/recorder?a=b", page.uri());
-    let task = sandbox.start_task("relay", &url, &rtmp, 20).await;
-    until("live", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    let task = sandbox.start_page(&page, &rtmp, 20).await;
+    sandbox.until_live(&uid).await;
     drop(page);
     sandbox.vendors.set_seller("show68", None, false);
     tokio::time::sleep(Duration::from_millis(200)).await;

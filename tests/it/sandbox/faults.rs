@@ -203,16 +203,7 @@ async fn everything_can_be_controlled_over_http() {
             .0,
         200
     );
-    assert_eq!(
-        send(
-            sandbox
-                .push(Method::POST, "/na", "/rtmp-converters")
-                .json(&converter("n", "rtmps://x/y"))
-        )
-        .await
-        .0,
-        429
-    );
+    assert_eq!(sandbox.create_converter("n", "rtmps://x/y").await.0, 429);
     assert_eq!(
         send(control(Method::POST, "egresses/none/kill")).await.0,
         400

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::support::*;
 
 #[tokio::test]
-async fn agora_refuses_bad_credentials_and_routes_that_are_none() {
+async fn agora_refuses_invalid_credentials_and_unknown_routes() {
     let sandbox = Sandbox::start(fast());
     let url = format!(
         "{}/v1/apps/{}/cloud_recording/acquire",
@@ -50,25 +50,10 @@ async fn quotas_answer_as_agora_does() {
     let body = json!({"cname": "c", "uid": "1", "clientRequest": {"scene": 1}});
     let (status, full) = send(sandbox.recording(Method::POST, "acquire").json(&body)).await;
     assert_eq!((status, &full["code"]), (400, &json!(406)));
-    let create = |name: &str| {
-        send(
-            sandbox
-                .push(Method::POST, "/na", "/rtmp-converters")
-                .json(&converter(name, "rtmps://x/y")),
-        )
-    };
+    let create = async |name: &str| sandbox.create_converter(name, "rtmps://x/y").await;
     assert_eq!((create("a").await.0, create("b").await.0), (200, 429));
-    let hosts = format!(
-        "{}/dev/v1/channel/user/{}/c/hosts_only",
-        sandbox.vendors.agora_base_url(),
-        sandbox.vendors.agora_app_id()
-    );
-    let poll = || {
-        send(sandbox.http.get(&hosts).basic_auth(
-            sandbox.vendors.agora_customer_id(),
-            Some(sandbox.vendors.agora_customer_secret()),
-        ))
-    };
+    let base_url = sandbox.vendors.agora_base_url();
+    let poll = || send(sandbox.hosts(&base_url, "c"));
     assert_eq!((poll().await.0, poll().await.0), (200, 429));
     assert_eq!(
         sandbox.violations(),
@@ -77,7 +62,7 @@ async fn quotas_answer_as_agora_does() {
 }
 
 #[tokio::test]
-async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_not_enabled() {
+async fn a_converter_with_any_invalid_field_is_refused_and_so_is_an_app_without_media_push() {
     let sandbox = Sandbox::start(fast());
     let options = "/converter/transcodeOptions";
     for (pointer, value) in [
@@ -140,12 +125,7 @@ async fn a_converter_is_refused_for_every_field_that_is_wrong_and_where_it_is_no
         media_push_enabled: false,
         ..fast()
     });
-    let (status, body) = send(
-        sandbox
-            .push(Method::POST, "/na", "/rtmp-converters")
-            .json(&converter("n", "rtmps://x/y")),
-    )
-    .await;
+    let (status, body) = sandbox.create_converter("n", "rtmps://x/y").await;
     assert_eq!(status, 403);
     assert!(body["reason"].is_string());
 }
@@ -161,7 +141,7 @@ async fn a_cname_has_128_bytes_at_most() {
 }
 
 #[tokio::test]
-async fn a_converter_that_is_not_there_is_said_in_reason_to_a_get_and_in_message_to_others() {
+async fn a_missing_converter_is_told_in_reason_to_a_get_and_in_message_to_other_methods() {
     let sandbox = Sandbox::start(fast());
     for (method, member) in [(Method::GET, "reason"), (Method::DELETE, "message")] {
         let request = sandbox.push(method, "/na", "/rtmp-converters/none");
@@ -190,12 +170,7 @@ async fn a_list_of_converters_comes_in_pages() {
         ..fast()
     });
     for name in ["a", "b", "c"] {
-        send(
-            sandbox
-                .push(Method::POST, "/na", "/rtmp-converters")
-                .json(&converter(name, "rtmps://x/y")),
-        )
-        .await;
+        sandbox.create_converter(name, "rtmps://x/y").await;
     }
     let (_, first) = send(sandbox.push(Method::GET, "", "/rtmp-converters")).await;
     assert_eq!(
@@ -245,14 +220,11 @@ async fn an_update_of_a_converter_needs_a_mask_and_a_growing_sequence() {
     );
     assert_eq!(patch("?sequence=1", body.clone()).await.0, 200);
     assert_eq!(patch("?sequence=1", body).await.0, 400);
-    until("live", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    sandbox.until_live(&uid).await;
 }
 
 #[tokio::test]
-async fn a_quota_that_is_changed_counts_from_then_on_and_no_other_does() {
+async fn a_changed_quota_counts_anew_and_no_other_does() {
     let quotas = Quotas {
         cloudflare_requests: 2,
         ..Quotas::default()
@@ -290,13 +262,7 @@ async fn a_converters_name_and_place_are_free_when_it_is_destroyed() {
         ..Quotas::default()
     };
     let sandbox = Sandbox::start(Options { quotas, ..fast() });
-    let create = |name: &str| {
-        send(
-            sandbox
-                .push(Method::POST, "/na", "/rtmp-converters")
-                .json(&converter(name, "rtmps://x/y")),
-        )
-    };
+    let create = async |name: &str| sandbox.create_converter(name, "rtmps://x/y").await;
     let id = |created: &Value| created["converter"]["id"].as_str().unwrap().to_owned();
     let (_, first) = create("a").await;
     assert_eq!((create("a").await.0, create("b").await.0), (409, 200));

@@ -53,10 +53,7 @@ impl Sandbox {
             self.vendors.agora_base_url(),
             self.vendors.agora_app_id()
         );
-        self.http.request(method, url).basic_auth(
-            self.vendors.agora_customer_id(),
-            Some(self.vendors.agora_customer_secret()),
-        )
+        self.agora(method, url)
     }
 
     pub(crate) fn push(&self, method: Method, before: &str, path: &str) -> RequestBuilder {
@@ -65,10 +62,25 @@ impl Sandbox {
             self.vendors.agora_base_url(),
             self.vendors.agora_app_id()
         );
+        self.agora(method, url)
+    }
+
+    pub(crate) fn hosts(&self, base_url: &str, channel: &str) -> RequestBuilder {
+        let app = self.vendors.agora_app_id();
+        let url = format!("{base_url}/dev/v1/channel/user/{app}/{channel}/hosts_only");
+        self.agora(Method::GET, url)
+    }
+
+    fn agora(&self, method: Method, url: String) -> RequestBuilder {
         self.http.request(method, url).basic_auth(
             self.vendors.agora_customer_id(),
             Some(self.vendors.agora_customer_secret()),
         )
+    }
+
+    pub(crate) async fn create_converter(&self, name: &str, rtmp: &str) -> (u16, Value) {
+        let create = self.push(Method::POST, "/na", "/rtmp-converters");
+        send(create.json(&converter(name, rtmp))).await
     }
 
     pub(crate) fn customer(&self, path: &str) -> RequestBuilder {
@@ -99,6 +111,11 @@ impl Sandbox {
         body["resourceId"].as_str().unwrap().to_owned()
     }
 
+    pub(crate) async fn start_on(&self, resource: &str, body: &Value) -> (u16, Value) {
+        let path = format!("resourceid/{resource}/mode/web/start");
+        send(self.recording(Method::POST, &path).json(body)).await
+    }
+
     pub(crate) async fn start_task(
         &self,
         cname: &str,
@@ -108,14 +125,7 @@ impl Sandbox {
     ) -> Task {
         let resource = self.acquire(cname).await;
         let body = start_body(cname, page, rtmp, ready_timeout);
-        let (status, body) = send(
-            self.recording(
-                Method::POST,
-                &format!("resourceid/{resource}/mode/web/start"),
-            )
-            .json(&body),
-        )
-        .await;
+        let (status, body) = self.start_on(&resource, &body).await;
         assert_eq!(status, 200, "{body}");
         let sid = body["sid"].as_str().unwrap().to_owned();
         Task {
@@ -123,6 +133,20 @@ impl Sandbox {
             cname: cname.to_owned(),
             sid,
         }
+    }
+
+    pub(crate) async fn start_page(
+        &self,
+        page: &MockServer,
+        rtmp: &str,
+        ready_timeout: u64,
+    ) -> Task {
+        let url = format!("{}/recorder?a=b", page.uri());
+        self.start_task("relay", &url, rtmp, ready_timeout).await
+    }
+
+    pub(crate) async fn until_ended(&self, task: &Task) {
+        until("ended", || async { self.query(task).await.0 == 404 }).await;
     }
 
     pub(crate) async fn query(&self, task: &Task) -> (u16, Value) {
@@ -160,6 +184,13 @@ impl Sandbox {
 
     pub(crate) async fn lifecycle(&self, uid: &str) -> Value {
         send(self.customer(&format!("/{uid}/lifecycle"))).await.1
+    }
+
+    pub(crate) async fn until_live(&self, uid: &str) {
+        until("live", || async {
+            self.lifecycle(uid).await["live"] == true
+        })
+        .await;
     }
 
     pub(crate) async fn manifest(&self, uid: &str) -> (u16, String) {

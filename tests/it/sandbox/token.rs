@@ -64,14 +64,7 @@ async fn a_page_joins_with_a_token_of_its_app_channel_and_uid_and_with_no_other(
         );
         let token = token(app, certificate, channel, uid);
         let page = page_with_token(&sandbox.vendors, false, &token).await;
-        let task = sandbox
-            .start_task(
-                "relay",
-                &format!("{}/recorder?a=b", page.uri()),
-                "rtmps://x/y",
-                20,
-            )
-            .await;
+        let task = sandbox.start_page(&page, "rtmps://x/y", 20).await;
         if joins {
             until("ready", || async {
                 sandbox.query(&task).await.1["serverResponse"]["status"] == 5

@@ -9,7 +9,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::support::*;
 
 #[tokio::test]
-async fn webhooks_come_signed_and_twice_if_so_wanted() {
+async fn webhooks_are_signed_and_sent_twice_if_asked() {
     let receiver = MockServer::start().await;
     Mock::given(method("POST"))
         .respond_with(ResponseTemplate::new(200))
@@ -25,16 +25,8 @@ async fn webhooks_come_signed_and_twice_if_so_wanted() {
     };
     let sandbox = Sandbox::start(Options { webhooks, ..fast() });
     let (uid, rtmp) = sandbox.live_input().await;
-    send(
-        sandbox
-            .push(Method::POST, "/na", "/rtmp-converters")
-            .json(&converter("n", &rtmp)),
-    )
-    .await;
-    until("live", || async {
-        sandbox.lifecycle(&uid).await["live"] == true
-    })
-    .await;
+    sandbox.create_converter("n", &rtmp).await;
+    sandbox.until_live(&uid).await;
     sandbox.vendors.set_seller("show68", Some(7), false);
     send(sandbox.cloudflare(Method::DELETE, &format!("/live_inputs/{uid}"))).await;
     let came = |path: &'static str| {
@@ -98,7 +90,7 @@ async fn webhooks_come_signed_and_twice_if_so_wanted() {
 }
 
 #[test]
-fn it_runs_without_a_runtime_and_stops_when_it_is_dropped() {
+fn the_vendors_run_without_a_runtime_and_stop_when_dropped() {
     let vendors = SimulatedVendors::start(Options::default()).unwrap();
     let address = vendors.control_url().replace("http://", "");
     assert!(std::net::TcpStream::connect(&address).is_ok());
@@ -155,12 +147,7 @@ async fn live_notifications_go_to_the_destinations_of_policies() {
         200
     );
     let (uid, rtmp) = sandbox.live_input().await;
-    send(
-        sandbox
-            .push(Method::POST, "/na", "/rtmp-converters")
-            .json(&converter("n", &rtmp)),
-    )
-    .await;
+    sandbox.create_converter("n", &rtmp).await;
     until("the test message and the event", || async {
         receiver.received_requests().await.unwrap().len() == 2
     })

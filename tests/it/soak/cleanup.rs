@@ -14,9 +14,9 @@ pub(super) struct Cleanup {
     pub(super) open: Vec<String>,
     /// Jobs whose target is gone: after a 404 the service polls again later.
     pub(super) second_polls: u64,
-    /// Recordings that were not found: the service polls again after an hour and after a day.
+    /// Recordings not found: the service polls again after an hour and a day.
     pub(super) late_recordings: u64,
-    /// Names of egresses without a known session: they end by themselves.
+    /// Egresses without a known session: they end by themselves.
     pub(super) unknown_sessions: Vec<String>,
 }
 

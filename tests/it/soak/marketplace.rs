@@ -1,4 +1,4 @@
-//! The marketplace and its sellers: starts each show, plays it, stops it.
+//! The marketplace and its sellers.
 
 use std::time::Duration;
 

@@ -11,9 +11,7 @@ use serde_json::Value;
 
 use super::cleanup::Cleanup;
 use super::service::Processes;
-
-/// Violations that a repeated call causes after its answer was lost (`ARCHITECTURE.md`, decision 3).
-const ALLOWED: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
+use crate::support::service::AFTER_A_LOST_ANSWER;
 
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Run {
@@ -32,7 +30,7 @@ pub(super) struct Left {
     pub(super) live_inputs: Vec<String>,
     /// Egresses that publish, or could.
     pub(super) egresses: Vec<String>,
-    /// Names of egresses that cannot reach Cloudflare: they end by themselves.
+    /// Egresses that cannot reach Cloudflare: they end by themselves.
     pub(super) cut_off: Vec<String>,
 }
 
@@ -40,9 +38,8 @@ pub(super) struct Left {
 pub(super) struct Ledger {
     /// Relays that went live or have a recording.
     pub(super) relays: usize,
-    /// Relays with a cost row.
     pub(super) rows: usize,
-    /// Rows that agree with the vendor's recordings to the second.
+    /// Rows equal to the vendor's recordings, to the second.
     pub(super) exact: usize,
     /// Rows computed from the time live: no recording was found.
     pub(super) by_time: usize,
@@ -50,16 +47,15 @@ pub(super) struct Ledger {
     pub(super) wrong: Vec<String>,
     /// Seconds in the rows computed from recordings.
     pub(super) seconds: u64,
-    /// The length of the vendor's recordings of the same relays.
+    /// Of the vendor's recordings of the same relays.
     pub(super) recorded: Duration,
 }
 
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Report {
     pub(super) run: Run,
-    /// Starts that were accepted.
     pub(super) started: usize,
-    /// Relays the service knows at the end.
+    /// In the service at the end.
     pub(super) known: usize,
     pub(super) outcomes: BTreeMap<String, u32>,
     pub(super) unfinished: Vec<String>,
@@ -167,7 +163,11 @@ impl Report {
             .filter(|name| !self.cleanup.unknown_sessions.contains(name))
             .cloned()
             .collect();
-        must(unknown.is_empty(), "egresses without a cleanup job:", &unknown);
+        must(
+            unknown.is_empty(),
+            "egresses without a cleanup job:",
+            &unknown,
+        );
         must(
             self.ledger.wrong.is_empty(),
             "the ledger is wrong:",
@@ -181,7 +181,7 @@ impl Report {
         let forbidden: Vec<String> = self
             .violations
             .iter()
-            .filter(|(kind, _)| !ALLOWED.contains(&kind.as_str()))
+            .filter(|(kind, _)| !AFTER_A_LOST_ANSWER.contains(&kind.as_str()))
             .map(|(kind, times)| format!("{kind} × {times}"))
             .collect();
         must(forbidden.is_empty(), "violations at a vendor:", &forbidden);
@@ -318,7 +318,11 @@ mod tests {
             |run| run.unfinished.push("a relay".into()),
             |run| run.left.live_inputs.push("an input".into()),
             |run| run.left.egresses.push("an egress".into()),
-            |run| run.left.cut_off.push("an egress without a cleanup job".into()),
+            |run| {
+                run.left
+                    .cut_off
+                    .push("an egress without a cleanup job".into())
+            },
             |run| run.cleanup.open.push("delete_recording a recording".into()),
             |run| run.ledger.wrong.push("a relay has no row".into()),
             |run| run.processes.crashed.push("process 2".into()),

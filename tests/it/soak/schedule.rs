@@ -1,4 +1,4 @@
-//! The schedule: which channel has a show when, and how each show goes.
+//! Which channel has a show when, and how it goes.
 
 use std::time::Duration;
 

@@ -16,13 +16,12 @@ use crate::support::program::{self, Program};
 use crate::support::service::ADMIN_TOKEN;
 
 pub(super) const DATABASE: &str = "service.db";
-/// Of all processes.
 pub(super) const LOG: &str = "service.log";
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const EXIT_WITHIN: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(50);
-/// The part of the run that has process faults; the last process runs for the rest.
+/// The part of the run with process faults; the last process runs for the rest.
 const UNTIL: f64 = 0.85;
 
 #[derive(Debug, Clone, Default, serde::Serialize)]

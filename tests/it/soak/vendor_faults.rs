@@ -1,5 +1,4 @@
-//! Faults of the vendors: a call that fails, an outage of one vendor, egresses that die, come back elsewhere or lose their
-//! feed.
+//! Random faults of the vendors.
 
 use std::time::Duration;
 
@@ -86,7 +85,6 @@ impl<'a> VendorFaults<'a> {
         }
     }
 
-    /// Every call of one vendor fails for a while.
     async fn outage(&mut self) {
         let vendor = if self.rng.random_bool(0.5) {
             "cloudflare."

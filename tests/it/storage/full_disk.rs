@@ -7,10 +7,10 @@ use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::SimulatedVendors;
 use reqwest::StatusCode;
 
-use super::{changes, notify_at, readyz, until_unready};
+use super::{notify_at, readyz, until_unready};
 use crate::support::database::TestDatabase;
 use crate::support::program::Program;
-use crate::support::service::{nothing_is_left, options, show};
+use crate::support::service::{changes, nothing_is_left, options, show};
 
 fn limit(program: &Program, bytes: &str) {
     let set = Command::new("prlimit")
@@ -21,7 +21,7 @@ fn limit(program: &Program, bytes: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_a_full_disk_nothing_is_done_and_when_there_is_room_again_all_goes_on() {
+async fn a_full_disk_pauses_the_service_until_there_is_room_again() {
     let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let mut program = Program::serve_unlimited(&vendors, AgoraBackend::MediaPush, &database.url);

@@ -8,18 +8,20 @@ use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::Value;
 
-use super::{changes, notify_at, until_unready};
+use super::{notify_at, until_unready};
 use crate::support::cluster::Cluster;
-use crate::support::service::{Service, nothing_is_left, options, settings, show, vendors_when};
+use crate::support::service::{
+    Service, changes, nothing_is_left, options, settings, show, vendors_when,
+};
 
 #[rstest]
 #[case::as_a_crash("immediate")]
 #[case::as_an_administrator("fast")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[case] mode: &str) {
+async fn a_restart_of_postgresql_pauses_the_service_until_it_is_back(#[case] mode: &str) {
     let mut cluster = Cluster::start();
-    // Creating the second ingest takes long enough to take the database away.
+    // Long enough to stop the database meanwhile.
     let vendors = SimulatedVendors::start(Options {
         create_latency: Duration::from_secs(30),
         ..options()
@@ -62,7 +64,7 @@ async fn a_postgresql_that_restarts_holds_everything_up_and_then_all_goes_on(#[c
 
     cluster.start_again();
     service.wait_until_ready().await;
-    // Channel 2's egress can be stored now. Channel 1's stop was not stored in time for its answer; it may be by now.
+    // Channel 1's stop was refused, but may have been stored since.
     service.in_phase(&begun, "live").await;
     for (channel, relay) in [(1, &live), (2, &begun)] {
         let (status, stopped) = service.stop_channel(channel).await;

@@ -4,7 +4,7 @@ use super::*;
 use crate::on_both_databases;
 
 on_both_databases!(
-    the_newest_relay_has_the_channels_row_and_an_older_one_only_adds_its_recording,
+    the_newest_relay_owns_the_channels_row_and_an_older_one_only_adds_its_recording,
     a_foreign_channels_table_is_only_updated_whatever_its_types,
     a_channels_table_that_refuses_does_not_stop_the_relay,
     a_slot_that_changes_hands_within_a_commit_leaves_the_newer_relay_shown,
@@ -14,7 +14,7 @@ on_both_databases!(
 const SHOWN: &str = "SELECT concat_ws('|', id, relay_id, relay_status, coalesce(hls_playback_url, '-'), \
     coalesce(stream_recording_url, '-'), agora_recording_uid) FROM channels ORDER BY id";
 
-async fn the_newest_relay_has_the_channels_row_and_an_older_one_only_adds_its_recording(
+async fn the_newest_relay_owns_the_channels_row_and_an_older_one_only_adds_its_recording(
     database: TestDatabase,
 ) {
     let store = database.store().await;
@@ -124,7 +124,7 @@ async fn a_channels_table_that_refuses_does_not_stop_the_relay(database: TestDat
 }
 
 #[tokio::test]
-async fn ids_in_sqlite_are_text_anyone_can_read() {
+async fn ids_in_sqlite_are_readable_text() {
     let database = TestDatabase::sqlite();
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();

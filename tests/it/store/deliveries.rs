@@ -6,13 +6,13 @@ use super::*;
 use crate::on_both_databases;
 
 on_both_databases!(
-    of_each_channel_the_first_that_waits_is_due,
-    a_message_given_up_disables_the_endpoint_until_one_is_taken_or_asked_for_again,
-    what_was_not_to_be_delivered_may_be_asked_for,
-    deliveries_are_listed_newest_first_and_go_with_their_messages,
+    the_first_pending_delivery_of_each_channel_is_due,
+    a_given_up_message_disables_the_endpoint_until_one_is_delivered_or_redelivered,
+    a_message_older_than_the_endpoint_can_be_redelivered,
+    deliveries_are_listed_newest_first_and_purged_with_their_messages,
 );
 
-/// A store with two pending messages in each of these channels.
+/// Two in each channel.
 async fn with_messages(database: &TestDatabase, channels: &[i64]) -> Store {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
@@ -56,7 +56,7 @@ fn given_up() -> AttemptResult {
     }
 }
 
-async fn of_each_channel_the_first_that_waits_is_due(database: TestDatabase) {
+async fn the_first_pending_delivery_of_each_channel_is_due(database: TestDatabase) {
     let store = with_messages(&database, &[7, 8]).await;
     assert_eq!(
         due(&store, 1, &[], 10).await,
@@ -78,7 +78,7 @@ async fn of_each_channel_the_first_that_waits_is_due(database: TestDatabase) {
     assert_eq!(last[0].body, r#"{"channel_id":1}"#);
 }
 
-async fn a_message_given_up_disables_the_endpoint_until_one_is_taken_or_asked_for_again(
+async fn a_given_up_message_disables_the_endpoint_until_one_is_delivered_or_redelivered(
     database: TestDatabase,
 ) {
     let store = with_messages(&database, &[7, 8]).await;
@@ -102,7 +102,7 @@ async fn a_message_given_up_disables_the_endpoint_until_one_is_taken_or_asked_fo
     assert_eq!(store.endpoint_disabled().await, Ok(None));
 }
 
-async fn what_was_not_to_be_delivered_may_be_asked_for(database: TestDatabase) {
+async fn a_message_older_than_the_endpoint_can_be_redelivered(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     made(&store, row(1), epoch).await;
@@ -117,7 +117,7 @@ async fn what_was_not_to_be_delivered_may_be_asked_for(database: TestDatabase) {
     assert_eq!(store.redeliver(3, at(100)).await, Ok(false));
 }
 
-async fn deliveries_are_listed_newest_first_and_go_with_their_messages(database: TestDatabase) {
+async fn deliveries_are_listed_newest_first_and_purged_with_their_messages(database: TestDatabase) {
     let store = with_messages(&database, &[7, 8]).await;
     attempt(&store, 1, AttemptResult::Delivered).await;
     let list = async |channel_id, status, limit, cursor| {

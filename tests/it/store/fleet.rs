@@ -34,7 +34,7 @@ fn counts(fleet: &Fleet) -> Vec<(i64, u64)> {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn what_a_node_had_is_free_when_its_lease_is_over_and_is_claimed_once() {
+async fn the_relays_of_an_expired_lease_are_unowned_and_claimed_once() {
     on_postgres(async |database: TestDatabase| {
         let (one, other) = (database.store().await, database.store().await);
         let dead = joined(&one).await;
@@ -61,7 +61,7 @@ async fn what_a_node_had_is_free_when_its_lease_is_over_and_is_claimed_once() {
         let mut released: Vec<_> = of_b.iter().map(|relay| relay.row.id).collect();
         released.sort();
         assert_eq!(stored, released);
-        // Repeated, because the two meet at a different moment each time.
+        // The two meet at a different moment each time.
         let (mut of_a, mut of_b) = (of_a, of_b);
         for _ in 0..30 {
             for (epoch, relays) in [(a, of_a), (b, of_b)] {
@@ -79,7 +79,7 @@ async fn what_a_node_had_is_free_when_its_lease_is_over_and_is_claimed_once() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn who_is_no_node_creates_saves_and_claims_nothing() {
+async fn a_removed_node_creates_saves_and_claims_nothing() {
     on_postgres(async |database: TestDatabase| {
         let store = database.store().await;
         let old = joined(&store).await;
@@ -104,7 +104,7 @@ async fn who_is_no_node_creates_saves_and_claims_nothing() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn a_node_that_goes_leaves_everything_free_and_one_gives_up_only_its_own() {
+async fn a_leaving_node_frees_all_its_relays_and_a_release_frees_only_its_own() {
     on_postgres(async |database: TestDatabase| {
         let store = database.store().await;
         let (a, b) = (joined(&store).await, joined(&store).await);
@@ -125,7 +125,7 @@ async fn a_node_that_goes_leaves_everything_free_and_one_gives_up_only_its_own()
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn one_node_does_what_is_done_once_for_all() {
+async fn one_node_is_the_leader() {
     on_postgres(async |database: TestDatabase| {
         let (one, other) = (database.store().await, database.store().await);
         let (a, b) = (joined(&one).await, joined(&other).await);
@@ -169,7 +169,7 @@ async fn a_stop_is_kept_for_the_owner_and_signalled_at_once() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn peer_messages_are_read_once_in_order_and_those_to_the_dead_are_thrown_away() {
+async fn peer_messages_are_read_once_in_order_and_those_to_removed_nodes_are_dropped() {
     on_postgres(async |database: TestDatabase| {
         let store = database.store().await;
         let (a, b) = (joined(&store).await, joined(&store).await);
@@ -190,7 +190,7 @@ async fn peer_messages_are_read_once_in_order_and_those_to_the_dead_are_thrown_a
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn one_poll_is_made_for_all_and_one_that_does_not_come_back_is_passed_over() {
+async fn one_node_polls_for_all_and_an_unfinished_poll_is_taken_over() {
     on_postgres(async |database: TestDatabase| {
         let (one, other) = (database.store().await, database.store().await);
         let mut poll = SharedPoll {
@@ -233,7 +233,7 @@ async fn one_poll_is_made_for_all_and_one_that_does_not_come_back_is_passed_over
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn shares_are_changed_one_after_the_other_and_only_by_nodes() {
+async fn quota_shares_are_changed_one_at_a_time_and_only_by_nodes() {
     on_postgres(async |database: TestDatabase| {
         let (one, other) = (database.store().await, database.store().await);
         let (a, b) = (joined(&one).await, joined(&other).await);

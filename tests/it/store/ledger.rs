@@ -4,12 +4,12 @@ use super::*;
 use crate::on_both_databases;
 
 on_both_databases!(
-    a_relay_costs_once,
+    a_relay_has_one_cost_row,
     costs_are_summed_by_channel_and_by_utc_day,
-    a_cleanup_job_is_owed_once_put_off_and_settled,
+    a_cleanup_job_is_stored_once_postponed_and_settled,
 );
 
-async fn a_relay_costs_once(database: TestDatabase) {
+async fn a_relay_has_one_cost_row(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let relay = made(&store, row(1), epoch).await;
@@ -74,7 +74,7 @@ async fn costs_are_summed_by_channel_and_by_utc_day(database: TestDatabase) {
     assert_eq!(store.costs(to, from, GroupBy::Day).await, Ok(vec![]));
 }
 
-async fn a_cleanup_job_is_owed_once_put_off_and_settled(database: TestDatabase) {
+async fn a_cleanup_job_is_stored_once_postponed_and_settled(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let relay = made(&store, row(1), epoch).await;

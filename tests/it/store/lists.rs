@@ -7,7 +7,7 @@ on_both_databases!(
     pages_show_every_relay_once_newest_first,
     lists_can_be_of_one_channel_or_one_phase,
     a_journal_is_read_in_order_page_by_page,
-    a_cursor_nobody_gave_is_an_error,
+    an_invalid_cursor_is_an_error,
     the_last_recording_of_a_channel_is_the_newest_that_is_ready,
     five_thousand_unfinished_relays_are_read_at_once,
 );
@@ -18,7 +18,7 @@ async fn pages_show_every_relay_once_newest_first(database: TestDatabase) {
     let mut expected = Vec::new();
     for n in 0..23 {
         let mut relay = row(n);
-        // Several at the same time, with and without fractions of a second.
+        // Some at the same time, some with fractions of a second.
         relay.requested_at = at(n / 3) + TimeDelta::microseconds((n % 2) * 876_544);
         expected.push(made(&store, relay, epoch).await);
     }
@@ -88,7 +88,7 @@ async fn a_journal_is_read_in_order_page_by_page(database: TestDatabase) {
     assert_eq!(kinds, expected);
 }
 
-async fn a_cursor_nobody_gave_is_an_error(database: TestDatabase) {
+async fn an_invalid_cursor_is_an_error(database: TestDatabase) {
     let store = database.store().await;
     let bad = page(5, Some("x' OR 1=1".into()));
     let relays = store.relays(&RelayFilter::default(), &bad).await;
@@ -113,7 +113,7 @@ async fn the_last_recording_of_a_channel_is_the_newest_that_is_ready(database: T
     store.save(save).await.unwrap();
     assert_eq!(store.last_ready_recording(1).await, Ok(Some(newer)));
     assert_eq!(store.last_ready_recording(2).await, Ok(None));
-    // Saved again, it is the same recording in another state.
+    // The same recording in another state.
     let ready = RecordingRow {
         state: "ready".into(),
         ready_at: Some(at(60)),

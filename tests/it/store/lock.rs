@@ -12,7 +12,7 @@ fn take(database: &TestDatabase) -> Result<DatabaseLock, HeldBy> {
 }
 
 #[tokio::test]
-async fn a_lock_has_one_holder_and_is_free_when_it_is_given_back() {
+async fn a_lock_has_one_holder_and_is_free_when_dropped() {
     let database = TestDatabase::sqlite();
     let held = take(&database).unwrap();
     let me = Some(std::process::id());
@@ -47,7 +47,6 @@ async fn a_lock_held_by_another_process_names_it_and_ends_with_it() {
     take(&database).unwrap();
 }
 
-/// Not a test: the other process of the test above.
 #[tokio::test]
 #[ignore = "the second process of another test, which starts it"]
 async fn the_other_process() {

@@ -6,9 +6,9 @@ use super::*;
 use crate::on_both_databases;
 
 on_both_databases!(
-    numbers_have_no_gaps_also_when_some_writes_fail,
-    a_reader_by_numbers_misses_nothing_two_processes_write,
-    a_number_is_never_given_out_twice,
+    numbers_have_no_gaps_even_if_writes_fail,
+    a_reader_misses_no_message_of_two_writing_processes,
+    a_number_is_never_reused,
     a_message_without_a_sequence_gets_the_next,
 );
 
@@ -17,7 +17,7 @@ async fn message_ids(store: &Store) -> Vec<i64> {
     messages.iter().map(|message| message.id).collect()
 }
 
-async fn numbers_have_no_gaps_also_when_some_writes_fail(database: TestDatabase) {
+async fn numbers_have_no_gaps_even_if_writes_fail(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let writes = (0..100).map(|channel| {
@@ -34,7 +34,7 @@ async fn numbers_have_no_gaps_also_when_some_writes_fail(database: TestDatabase)
     assert_eq!(store.last_outbox_id().await, Ok(66));
 }
 
-async fn a_reader_by_numbers_misses_nothing_two_processes_write(database: TestDatabase) {
+async fn a_reader_misses_no_message_of_two_writing_processes(database: TestDatabase) {
     // Both have the same epoch: late recordings and the like are not fenced by it.
     let stores = [database.store().await, database.open().await];
     let epoch = stores[0].take_epoch().await.unwrap();
@@ -69,7 +69,7 @@ async fn a_reader_by_numbers_misses_nothing_two_processes_write(database: TestDa
         .expect("all of them");
 }
 
-async fn a_number_is_never_given_out_twice(database: TestDatabase) {
+async fn a_number_is_never_reused(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     made(&store, row(1), epoch).await;

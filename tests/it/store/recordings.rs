@@ -5,8 +5,8 @@ use crate::on_both_databases;
 
 on_both_databases!(
     a_recording_shows_when_its_commit_is_answered,
-    reads_that_were_under_way_bring_nothing_old_back,
-    what_another_process_wrote_shows_soon,
+    concurrent_reads_never_bring_back_an_older_recording,
+    a_recording_of_another_process_shows_soon,
 );
 
 async fn a_recording_shows_when_its_commit_is_answered(database: TestDatabase) {
@@ -31,7 +31,7 @@ async fn a_recording_shows_when_its_commit_is_answered(database: TestDatabase) {
     assert_eq!(store.last_ready_recording(2).await, Ok(None));
 }
 
-async fn reads_that_were_under_way_bring_nothing_old_back(database: TestDatabase) {
+async fn concurrent_reads_never_bring_back_an_older_recording(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let relay = made(&store, row(1), epoch).await;
@@ -61,7 +61,7 @@ async fn reads_that_were_under_way_bring_nothing_old_back(database: TestDatabase
     }
 }
 
-async fn what_another_process_wrote_shows_soon(database: TestDatabase) {
+async fn a_recording_of_another_process_shows_soon(database: TestDatabase) {
     let waits = database.store().await;
     let acts = database.open().await;
     let epoch = acts.take_epoch().await.unwrap();

@@ -5,14 +5,14 @@ use crate::on_both_databases;
 
 on_both_databases!(
     what_is_saved_is_what_is_read,
-    of_many_that_wait_only_the_bad_one_fails,
+    of_a_batch_only_the_invalid_save_fails,
     a_save_whose_answer_was_lost_may_be_repeated,
-    a_save_said_twice_at_once_is_saved_once,
+    a_save_sent_twice_in_one_batch_is_stored_once,
     a_save_from_an_old_state_is_fenced,
-    of_many_that_wait_only_what_is_not_as_expected_is_not_written,
-    who_lost_the_database_writes_nothing_more,
+    of_a_batch_only_the_conflicting_writes_are_skipped,
+    a_fenced_process_writes_nothing,
     a_broken_connection_fails_the_batch_and_the_next_one_succeeds,
-    a_closed_store_finishes_what_was_asked_and_refuses_the_rest,
+    a_closed_store_finishes_pending_writes_and_refuses_new_ones,
 );
 
 async fn what_is_saved_is_what_is_read(database: TestDatabase) {
@@ -59,7 +59,7 @@ async fn what_is_saved_is_what_is_read(database: TestDatabase) {
     assert_eq!(store.relay(Uuid::now_v7()).await, Ok(None));
 }
 
-async fn of_many_that_wait_only_the_bad_one_fails(database: TestDatabase) {
+async fn of_a_batch_only_the_invalid_save_fails(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let rows: Vec<_> = (0..300).map(row).collect();
@@ -90,8 +90,8 @@ async fn of_many_that_wait_only_the_bad_one_fails(database: TestDatabase) {
     assert_eq!(raw.number("SELECT count(*) FROM relay_events").await, 599);
 }
 
-/// In one commit: the second save finds the first one's journal, which is written with the batch.
-async fn a_save_said_twice_at_once_is_saved_once(database: TestDatabase) {
+/// In one commit, the second save finds the first one's journal.
+async fn a_save_sent_twice_in_one_batch_is_stored_once(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let relays = join_all((0..8).map(|number| made(&store, row(number), epoch))).await;
@@ -154,7 +154,7 @@ async fn a_save_from_an_old_state_is_fenced(database: TestDatabase) {
 }
 
 /// In one commit: starts with a held slot or a used key, and saves from old states, among valid ones.
-async fn of_many_that_wait_only_what_is_not_as_expected_is_not_written(database: TestDatabase) {
+async fn of_a_batch_only_the_conflicting_writes_are_skipped(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let relays = join_all((0..20).map(|number| made(&store, row(number), epoch))).await;
@@ -204,7 +204,7 @@ async fn of_many_that_wait_only_what_is_not_as_expected_is_not_written(database:
     );
 }
 
-async fn who_lost_the_database_writes_nothing_more(database: TestDatabase) {
+async fn a_fenced_process_writes_nothing(database: TestDatabase) {
     let (old, new_owner) = (database.store().await, database.store().await);
     let first = old.take_epoch().await.unwrap();
     let relay = made(&old, row(1), first).await;
@@ -258,13 +258,12 @@ async fn a_broken_connection_fails_the_batch_and_the_next_one_succeeds(database:
         let stored = store.relay(row.id).await.unwrap().unwrap();
         assert_eq!(stored.revision == 2, *answer == Ok(Saved::Saved));
     }
-    // The writer recovers by itself.
     for row in rows {
         assert_eq!(store.save(next(row, 1, epoch)).await, Ok(Saved::Saved));
     }
 }
 
-/// Breaks the connection once the writer waits. On SQLite the writer gives up by itself after five seconds.
+/// Once the writer waits. On SQLite it gives up by itself after five seconds.
 async fn break_the_writers_connection(database: &TestDatabase) {
     if database.is_sqlite() {
         return;
@@ -279,7 +278,7 @@ async fn break_the_writers_connection(database: &TestDatabase) {
         .await;
 }
 
-async fn a_closed_store_finishes_what_was_asked_and_refuses_the_rest(database: TestDatabase) {
+async fn a_closed_store_finishes_pending_writes_and_refuses_new_ones(database: TestDatabase) {
     let store = database.store().await;
     let epoch = store.take_epoch().await.unwrap();
     let creates = join_all((0..50).map(|channel| store.create(new(row(channel), epoch))));
@@ -295,7 +294,7 @@ async fn a_closed_store_finishes_what_was_asked_and_refuses_the_rest(database: T
 
 /// The sandbox and unit tests need no file.
 #[tokio::test]
-async fn a_database_in_memory_is_whole_as_long_as_its_store() {
+async fn a_database_in_memory_lives_as_long_as_its_store() {
     let settings = relaykeeper::config::DatabaseSettings {
         url: "sqlite::memory:".into(),
         ..Default::default()

@@ -6,9 +6,9 @@ use crate::on_both_databases;
 on_both_databases!(
     the_database_id_is_drawn_once,
     an_alarm_stands_until_it_is_cleared,
-    a_relay_nobody_can_read_is_still_listed_and_ended,
-    messages_are_numbered_in_each_relay,
-    what_was_kept_long_enough_goes,
+    an_unreadable_relay_is_listed_and_can_be_ended,
+    messages_are_numbered_per_relay,
+    a_purge_removes_what_is_older_than_its_limits,
 );
 
 async fn the_database_id_is_drawn_once(database: TestDatabase) {
@@ -63,7 +63,7 @@ async fn an_alarm_stands_until_it_is_cleared(database: TestDatabase) {
     assert_eq!(details, ["all", "another's"]);
 }
 
-async fn a_relay_nobody_can_read_is_still_listed_and_ended(database: TestDatabase) {
+async fn an_unreadable_relay_is_listed_and_can_be_ended(database: TestDatabase) {
     let store = database.store().await;
     let raw = database.raw().await;
     let epoch = store.take_epoch().await.unwrap();
@@ -99,7 +99,7 @@ async fn a_relay_nobody_can_read_is_still_listed_and_ended(database: TestDatabas
     assert_eq!(store.save(next(relay, 1, epoch)).await, Ok(Saved::Fenced));
 }
 
-async fn messages_are_numbered_in_each_relay(database: TestDatabase) {
+async fn messages_are_numbered_per_relay(database: TestDatabase) {
     let store = database.store().await;
     let raw = database.raw().await;
     let epoch = store.take_epoch().await.unwrap();
@@ -124,7 +124,7 @@ async fn messages_are_numbered_in_each_relay(database: TestDatabase) {
     );
 }
 
-async fn what_was_kept_long_enough_goes(database: TestDatabase) {
+async fn a_purge_removes_what_is_older_than_its_limits(database: TestDatabase) {
     let store = database.store().await;
     let raw = database.raw().await;
     let epoch = store.take_epoch().await.unwrap();
@@ -161,7 +161,7 @@ async fn what_was_kept_long_enough_goes(database: TestDatabase) {
 }
 
 #[tokio::test]
-async fn no_error_tells_the_password() {
+async fn no_error_contains_the_password() {
     for url in [
         "postgres://service:hunter2@127.0.0.1:1/x",
         "postgres://service:hunter2@127.0.0.1:port/x",

@@ -7,7 +7,7 @@ use relaykeeper::store::{
 use serde_json::json;
 use uuid::Uuid;
 
-/// Writes an ended relay with `count` messages in one transaction. Returns its id.
+/// An ended relay with `count` messages, in one transaction. Returns its id.
 pub async fn write(store: &Store, channel_id: i64, count: i64, at: DateTime<Utc>) -> Uuid {
     let id = Uuid::now_v7();
     let message = |sequence: i64| OutboxEntry {
@@ -21,30 +21,7 @@ pub async fn write(store: &Store, channel_id: i64, count: i64, at: DateTime<Utc>
         created_at: at,
     };
     let relay = NewRelay {
-        row: RelayRow {
-            id,
-            channel_id,
-            channel_name: format!("show{channel_id}"),
-            seller_uid: 1,
-            phase: "ended".into(),
-            relay_status: "stopped".into(),
-            backend: "cloud_recording".into(),
-            region: None,
-            ingest_id: None,
-            agora_resource_id: None,
-            agora_recording_cname: None,
-            agora_recording_uid: None,
-            agora_sid: None,
-            agora_converter_id: None,
-            outcome: Some("stopped_by_request".into()),
-            requested_at: at,
-            started_at: None,
-            live_at: None,
-            stopped_at: Some(at),
-            ended_at: Some(at),
-            state: json!({}),
-            state_version: 1,
-        },
+        row: ended(id, channel_id, at),
         epoch: store.instance().await.expect("a database").epoch,
         journal: vec![JournalEntry {
             at,
@@ -60,4 +37,32 @@ pub async fn write(store: &Store, channel_id: i64, count: i64, at: DateTime<Utc>
     let created = store.create(relay).await.expect("it is written");
     assert_eq!(created, Created::Created);
     id
+}
+
+/// The row of an ended relay that reached no vendor.
+pub fn ended(id: Uuid, channel_id: i64, at: DateTime<Utc>) -> RelayRow {
+    RelayRow {
+        id,
+        channel_id,
+        channel_name: format!("show{channel_id}"),
+        seller_uid: 1,
+        phase: "ended".into(),
+        relay_status: "stopped".into(),
+        backend: "cloud_recording".into(),
+        region: None,
+        ingest_id: None,
+        agora_resource_id: None,
+        agora_recording_cname: None,
+        agora_recording_uid: None,
+        agora_sid: None,
+        agora_converter_id: None,
+        outcome: Some("stopped_by_request".into()),
+        requested_at: at,
+        started_at: None,
+        live_at: None,
+        stopped_at: Some(at),
+        ended_at: Some(at),
+        state: json!({}),
+        state_version: 1,
+    }
 }

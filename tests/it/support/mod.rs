@@ -1,4 +1,4 @@
-//! Shared by tests and benchmarks.
+//! Also for benchmarks.
 #![allow(
     dead_code,
     reason = "a benchmark, or a build without the sandbox, needs some of it"

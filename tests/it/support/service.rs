@@ -23,6 +23,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const BACKENDS: [AgoraBackend; 2] = [AgoraBackend::CloudRecording, AgoraBackend::MediaPush];
 
+/// Violations that the search for a lost answer causes: 409 finds a converter by its name, a repeated start on its resource finds
+/// a task, and 400/53 finds one on an older resource (`ARCHITECTURE.md`, decision 3).
+pub const AFTER_A_LOST_ANSWER: [&str; 3] = ["name_conflict", "resource_reused", "task_conflict"];
+
 /// Vendors at 20 times the wall clock, except for durations in requests.
 pub fn options() -> Options {
     Options {
@@ -359,6 +363,16 @@ impl Stage {
     pub async fn count(&self, sql: &str) -> i64 {
         self.database.raw().await.number(sql).await
     }
+
+    /// Waits until nothing is left at the vendors and no cleanup job is open.
+    pub async fn settles(&self) {
+        until_nothing_is_left(&self.vendors).await;
+        let deadline = Instant::now() + PATIENCE;
+        while self.count("SELECT COUNT(*) FROM cleanup_jobs").await > 0 {
+            assert!(Instant::now() < deadline, "a cleanup job stays open");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 pub fn webhooks(service_url: &str) -> WebhookUrls {
@@ -376,6 +390,17 @@ pub fn calls(vendors: &SimulatedVendors, call: VendorCall) -> Vec<CallRecord> {
     let mut calls = vendors.state().calls;
     calls.retain(|record| record.call == call.name());
     calls
+}
+
+/// Calls that change something at a vendor.
+pub fn changes(vendors: &SimulatedVendors) -> Vec<&'static str> {
+    let changes = [
+        "create", "update", "delete", "rotate", "acquire", ".start", ".stop",
+    ];
+    let calls = vendors.state().calls.into_iter().map(|record| record.call);
+    calls
+        .filter(|call| changes.iter().any(|change| call.contains(change)))
+        .collect()
 }
 
 pub fn violations(vendors: &SimulatedVendors) -> Vec<&'static str> {
@@ -416,4 +441,11 @@ pub fn nothing_is_left(vendors: &SimulatedVendors) -> bool {
     let state = vendors.state();
     state.live_inputs.iter().all(|input| input.deleted)
         && !state.egresses.iter().any(|egress| egress.is_alive())
+}
+
+pub async fn until_nothing_is_left(vendors: &SimulatedVendors) {
+    vendors_when(vendors, "nothing left", |vendors| {
+        nothing_is_left(vendors).then_some(())
+    })
+    .await;
 }

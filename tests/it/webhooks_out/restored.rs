@@ -10,7 +10,7 @@ use crate::support::service::{self, Service, Stage, show};
 
 /// A restored database reissues sequence numbers and continues the same relays.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restored_database_repeats_no_id_of_another_message() {
+async fn a_restored_database_reuses_no_webhook_id_for_another_message() {
     let marketplace = Marketplace::start().await;
     let stage = telling(&marketplace).await;
     stage.service.go_live(42, &show("show68")).await;
