@@ -19,7 +19,7 @@ struct CheckReport {
     bad: usize,
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 impl CheckReport {
     fn good(&self, what: &str, detail: &str) {
         println!("ok       {what}: {detail}");

@@ -28,7 +28,7 @@ enum MigrateCommand {
     Status,
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn run(settings: Settings, migrate: &MigrateArgs) -> anyhow::Result<ExitCode> {
     let direction = migrate.direction;
     application::run(async move {

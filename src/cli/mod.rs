@@ -101,12 +101,12 @@ impl CliCommand {
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let settings = load(&cli);
-    let told = settings.as_ref().map(|settings| &settings.telemetry);
+    let configured = settings.as_ref().map(|settings| &settings.telemetry);
     let format = cli
         .log_format
-        .or(told.ok().map(|told| told.log_format))
+        .or(configured.ok().map(|configured| configured.log_format))
         .unwrap_or_default();
-    let collector = told.map_or("", |told| &told.otlp_endpoint);
+    let collector = configured.map_or("", |configured| &configured.otlp_endpoint);
     let _telemetry = match telemetry::init_or(format, cli.command.usual_logs(), collector) {
         Ok(telemetry) => telemetry,
         Err(error) => return failed(&anyhow::Error::new(error)),
@@ -133,7 +133,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// Needs no settings.
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 fn openapi() -> ExitCode {
     print!("{}", relaykeeper::api::openapi::text());
     ExitCode::SUCCESS
@@ -146,7 +146,7 @@ fn load(cli: &Cli) -> anyhow::Result<Settings> {
     )?)
 }
 
-#[allow(clippy::print_stderr, reason = "the command line's own words")]
+#[allow(clippy::print_stderr, reason = "the command's messages")]
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("relaykeeper: {error:#}");
     ExitCode::FAILURE

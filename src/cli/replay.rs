@@ -38,7 +38,7 @@ pub(super) fn run(settings: Settings, which: &ReplayArgs) -> anyhow::Result<Exit
     })
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 async fn one(store: &Store, relay_id: Uuid) -> anyhow::Result<usize> {
     let Some(Replay {
         entries,
@@ -68,7 +68,7 @@ async fn one(store: &Store, relay_id: Uuid) -> anyhow::Result<usize> {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 async fn all(store: &Store) -> anyhow::Result<usize> {
     let style = ProgressStyle::with_template("{spinner} {pos} relays replayed ({per_sec})")?;
     let progress = ProgressBar::new_spinner().with_style(style);

@@ -173,7 +173,7 @@ async fn wait_until_ready(http: &reqwest::Client, endpoint: &Endpoint) -> anyhow
         .context("the service did not become ready")
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 fn introduce(
     args: &SandboxArgs,
     endpoint: &Endpoint,
@@ -218,7 +218,7 @@ fn backend_name(backend: AgoraBackend) -> &'static str {
     }
 }
 
-#[allow(clippy::print_stderr, reason = "the command line's own words")]
+#[allow(clippy::print_stderr, reason = "the command's messages")]
 fn listen(asked: Option<u16>, usual: u16) -> anyhow::Result<TcpListener> {
     let port = asked.unwrap_or(usual);
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {

@@ -51,10 +51,10 @@ pub(super) fn run(settings: Settings, serve: &ServeArgs) -> anyhow::Result<ExitC
         let signals = signals()?;
         let mut application = Application::build(settings).await?;
         if stops_all {
-            application = application.stopping_all_on_exit(heard(signals.clone(), 2));
+            application = application.stopping_all_on_exit(received(signals.clone(), 2));
         }
         tracing::info!(address = %application.address()?, "listening");
-        application.run_until(heard(signals, 1)).await?;
+        application.run_until(received(signals, 1)).await?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -77,7 +77,7 @@ fn signals() -> std::io::Result<watch::Receiver<u32>> {
     Ok(counted)
 }
 
-async fn heard(mut signals: watch::Receiver<u32>, times: u32) {
+async fn received(mut signals: watch::Receiver<u32>, times: u32) {
     if signals.wait_for(|count| *count >= times).await.is_err() {
         // The counting task is gone.
         std::future::pending::<()>().await;

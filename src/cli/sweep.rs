@@ -26,7 +26,7 @@ fn database_id(text: &str) -> Result<String, String> {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn run(settings: Settings, args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let (dry_run, database) = (args.dry_run, args.database.clone());
     application::run(async move {

@@ -66,7 +66,7 @@ pub(super) fn run(settings: Settings, webhooks: &WebhooksArgs) -> anyhow::Result
     })
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 async fn send_test(settings: &Settings) -> anyhow::Result<ExitCode> {
     let Some(endpoint) = Endpoint::of(&settings.webhooks)? else {
         bail!("webhooks.endpoint is not set");
@@ -124,7 +124,7 @@ fn permit_request() -> PermitRequest {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 async fn status(cloudflare: &Cloudflare, urls: &WebhookUrls) -> anyhow::Result<ExitCode> {
     let mut complete = true;
     match cloudflare.stream_webhook(permit_request()).await? {

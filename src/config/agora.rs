@@ -12,32 +12,24 @@ use super::{CloudRecordingSettings, MediaPushSettings};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgoraSettings {
-    /// The project's App ID.
     pub app_id: String,
-    /// The project's primary certificate. Empty: the project has none.
     pub app_certificate: SecretString,
-    /// REST API customer id.
+    /// For the REST API.
     pub customer_id: String,
-    /// REST API customer secret.
     pub customer_secret: SecretString,
-    /// Base URL of the API.
     #[serde(deserialize_with = "super::load::base_url")]
     pub api_base_url: String,
-    /// Fallback base URLs, tried in order. Default: empty when `api_base_url` is not Agora's own.
+    /// Tried in order.
     #[serde(deserialize_with = "super::load::base_urls")]
     pub fallback_base_urls: Vec<String>,
-    /// The egress product.
     pub backend: AgoraBackend,
-    /// Keys that verify notifications, one per product. Empty: the endpoint is off.
+    /// Empty: the endpoint is off.
     pub webhook_secrets: Vec<SecretString>,
-    /// Waits between retries of a 404, which means *unknown* until they are used up (`agora.md §8.3`).
+    /// A 404 means *unknown* until these waits are used up (`agora.md §8.3`).
     #[serde(deserialize_with = "super::load::durations")]
     pub not_found_backoff: Vec<Duration>,
-    /// Rate of channel polls, per second.
     pub channel_requests_per_second: u32,
-    /// `[agora.cloud_recording]`.
     pub cloud_recording: CloudRecordingSettings,
-    /// `[agora.media_push]`.
     pub media_push: MediaPushSettings,
 }
 
@@ -66,7 +58,6 @@ impl Default for AgoraSettings {
 pub enum AgoraBackend {
     /// A web-mode Cloud Recording task that records and pushes our page.
     CloudRecording,
-    /// A Media Push converter.
     MediaPush,
 }
 
@@ -106,7 +97,7 @@ impl AgoraSettings {
         self.media_push.check(report);
     }
 
-    pub(super) fn doubts(&self, report: &mut SettingsReport) {
+    pub(super) fn warn(&self, report: &mut SettingsReport) {
         let odd = |text: &str| {
             !text.is_empty() && (text.len() != 32 || !text.chars().all(|c| c.is_ascii_hexdigit()))
         };
@@ -123,7 +114,7 @@ impl AgoraSettings {
             );
         }
         if self.backend == AgoraBackend::CloudRecording {
-            self.cloud_recording.doubts(report);
+            self.cloud_recording.warn(report);
         }
     }
 }

@@ -15,22 +15,16 @@ const RECORDING_UID_ROOM: u32 = 1_000_000;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CloudRecordingSettings {
-    /// The product's quota per App ID, per second.
+    /// The product's quota per App ID.
     pub requests_per_second: u32,
-    /// Maximum concurrent egresses; 0: unknown. Starts above it are refused, and the rate is at most 10 % of it.
     pub max_concurrent: u32,
-    /// The page that Agora's cloud browser opens. Empty: ours, under `server.public_url`.
     pub page_url: String,
-    /// Interval of queries, besides those 5, 15 and 45 s after the start.
     #[serde(with = "humantime_serde")]
     pub query_interval: Duration,
-    /// Upper limit of `maxRecordingHour`.
     pub max_recording_hours: u32,
-    /// Resolution and bit rate.
     pub video: CloudRecordingVideoSettings,
     /// Where Agora uploads its own copy, which web mode always makes.
     pub storage: StorageSettings,
-    /// First of the million uids used by egresses. Sellers and viewers must not use them.
     pub recording_uid_base: u32,
 }
 
@@ -53,13 +47,9 @@ impl Default for CloudRecordingSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CloudRecordingVideoSettings {
-    /// In pixels.
     pub width: u32,
-    /// In pixels.
     pub height: u32,
-    /// Frames per second.
     pub frame_rate: u32,
-    /// In kbit/s.
     pub bitrate_kbps: u32,
 }
 
@@ -78,15 +68,10 @@ impl Default for CloudRecordingVideoSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageSettings {
-    /// Agora's number for the storage vendor (1 is Amazon S3).
     pub vendor: u32,
-    /// Agora's number for the region.
     pub region: u32,
-    /// The bucket. Give it a 1-day lifecycle rule.
     pub bucket: String,
-    /// Access key.
     pub access_key: SecretString,
-    /// Secret key.
     pub secret_key: SecretString,
 }
 
@@ -163,16 +148,16 @@ impl CloudRecordingSettings {
         );
     }
 
-    pub(super) fn doubts(&self, report: &mut SettingsReport) {
+    pub(super) fn warn(&self, report: &mut SettingsReport) {
         match self.storage.vendor {
             1 | 2 | 3 | 5 | 6 | 7 | 8 => {}
             11 => report.note(
                 "agora.cloud_recording.storage.vendor",
-                "11 (any S3-compatible one) needs an endpoint, which there is no setting for",
+                "11 (any S3-compatible storage) needs an endpoint, for which there is no setting",
             ),
             _ => report.note(
                 "agora.cloud_recording.storage.vendor",
-                "is none of Agora's numbers",
+                "is not one of Agora's numbers",
             ),
         }
     }

@@ -11,28 +11,19 @@ use super::problem::SettingsReport;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CloudflareSettings {
-    /// The account id.
     pub account_id: String,
-    /// An API token with Stream:Edit.
     pub api_token: SecretString,
-    /// Base URL of the API.
     #[serde(deserialize_with = "super::load::base_url")]
     pub api_base_url: String,
-    /// `https://customer-<code>.cloudflarestream.com`. Empty: read from API responses.
     #[serde(deserialize_with = "super::load::base_url")]
     pub customer_base_url: String,
-    /// The account's quota.
     pub requests_per_5_minutes: u32,
-    /// The share of the quota this deployment may use, in (0, 1].
     pub budget_share: f64,
-    /// Requests per second to the customer host.
+    /// To the customer host.
     pub customer_requests_per_second: u32,
-    /// Interval of bulk polls for finished recordings.
     #[serde(with = "humantime_serde")]
     pub recordings_interval: Duration,
-    /// Verifies live notifications. Empty: the endpoint is off.
     pub live_webhook_secret: SecretString,
-    /// Verifies the Stream video webhook. Empty: the endpoint is off.
     pub stream_webhook_secret: SecretString,
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct DatabaseUrl {
     /// Whether a missing SQLite file is created.
     pub(crate) may_be_made: bool,
     /// Warnings about ignored parameters.
-    pub(crate) doubts: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,7 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
         kind,
         text: text.into(),
         may_be_made: is_made || !is_opened,
-        doubts: Vec::new(),
+        warnings: Vec::new(),
     })
 }
 
@@ -171,7 +171,7 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
     }
     // A `&` in a `password` parameter starts another one, whose name is part of the password.
     let nameable = !pairs.iter().any(|(key, _)| key.contains("password"));
-    let mut doubts = Vec::new();
+    let mut warnings = Vec::new();
     let mut kept = Vec::new();
     for (key, value) in pairs {
         match key.as_str() {
@@ -202,14 +202,14 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
             taken if TAKEN.contains(&taken) || taken.starts_with("options[") => {
                 kept.push((key, value));
             }
-            "sslpassword" => doubts
-                .push("sslpassword is left aside: name an sslkey that is not encrypted".to_owned()),
+            "sslpassword" => warnings
+                .push("sslpassword is ignored: name an sslkey that is not encrypted".to_owned()),
             "ssl" => {
                 return Err("ssl is not a parameter here: write sslmode=require".to_owned());
             }
             other => match ignored(other) {
-                Some(name) => doubts.push(format!(
-                    "the parameter {name} is left aside; take it out of the URL"
+                Some(name) => warnings.push(format!(
+                    "the parameter {name} is ignored; take it out of the URL"
                 )),
                 None => return Err(unknown(other, nameable)),
             },
@@ -227,7 +227,7 @@ fn postgres(text: &str) -> Result<DatabaseUrl, String> {
         kind: DatabaseKind::Postgres,
         text: String::from(url).into(),
         may_be_made: false,
-        doubts,
+        warnings,
     })
 }
 
@@ -300,7 +300,10 @@ mod tests {
         "postgres://u:p@/d?host=/cloudsql/x",
         "postgres://u:p@localhost/d?host=%2Fcloudsql%2Fx"
     )]
-    fn a_url_is_passed_on_with_what_its_driver_knows(#[case] text: &str, #[case] passed: &str) {
+    fn the_driver_gets_the_url_with_the_parameters_it_supports(
+        #[case] text: &str,
+        #[case] passed: &str,
+    ) {
         let url = DatabaseUrl::parse(text).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(url.text.expose_secret(), passed);
     }
@@ -343,7 +346,7 @@ mod tests {
     #[case("postgres://u:canary@/d", "names no host")]
     #[case("postgres://u:canary@/d?host=&sslmode=require", "names no host")]
     #[case("postgres://u:canary@:5432/d", "names no host")]
-    fn what_is_wrong_is_named_with_its_remedy_and_no_value_is_repeated(
+    fn an_error_names_fault_and_remedy_and_repeats_no_value(
         #[case] text: &str,
         #[case] said: &str,
     ) {
@@ -357,7 +360,7 @@ mod tests {
     #[case("sqlite://%3amemory:?mode=rwc")]
     #[case("sqlite://a.db?m%6fde=mem%6fry")]
     #[case("sqlite://a.db?mode=memory&mode=rwc")]
-    fn a_database_in_memory_is_one_however_it_is_written(#[case] text: &str) {
+    fn a_database_in_memory_is_recognized_in_every_notation(#[case] text: &str) {
         let url = DatabaseUrl::parse(text).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(url.kind, DatabaseKind::Memory);
     }
@@ -386,29 +389,29 @@ mod tests {
     #[case("passfile")]
     #[case("search_path")]
     #[case("TimeZone")]
-    fn a_parameter_of_another_client_stops_no_upgrade(#[case] name: &str) {
+    fn a_parameter_of_another_client_is_ignored_with_a_warning(#[case] name: &str) {
         let text = format!("postgres://u:p@h/d?{name}=canary");
         let url = DatabaseUrl::parse(&text).unwrap_or_else(|error| panic!("{error}"));
-        let doubts = url.doubts.join("\n").to_lowercase();
+        let warnings = url.warnings.join("\n").to_lowercase();
         assert!(
-            doubts.contains(&name.to_lowercase()) && !doubts.contains("canary"),
-            "{doubts}"
+            warnings.contains(&name.to_lowercase()) && !warnings.contains("canary"),
+            "{warnings}"
         );
         let inside = format!("postgres://u:canary?{name}=canary@h/d");
         assert!(error(&inside).contains("%3F"));
     }
 
     #[test]
-    fn what_other_clients_know_is_left_aside_and_said_without_its_value() {
+    fn a_warning_about_an_ignored_parameter_omits_its_value() {
         let text = "postgres://u:p@h/d?sslpassword=canary&channel_binding=require";
         let url = DatabaseUrl::parse(text).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(url.text.expose_secret(), "postgres://u:p@h/d");
-        let doubts = url.doubts.join("\n");
+        let warnings = url.warnings.join("\n");
         assert!(
-            doubts.contains("sslpassword")
-                && doubts.contains("channel_binding")
-                && !doubts.contains("canary"),
-            "{doubts}"
+            warnings.contains("sslpassword")
+                && warnings.contains("channel_binding")
+                && !warnings.contains("canary"),
+            "{warnings}"
         );
     }
 }

@@ -3,7 +3,7 @@
 pub(super) const PREFIX: &str = "RELAYKEEPER__";
 
 /// Short names and their keys, as in `config.toml`.
-pub(super) const CUSTOMARY: [(&str, &str); 17] = [
+pub(super) const SHORT_NAMES: [(&str, &str); 17] = [
     ("PORT", "server.port"),
     ("DATABASE_URL", "database.url"),
     ("RELAYKEEPER_API_TOKENS", "auth.api_tokens"),
@@ -34,14 +34,14 @@ pub(super) const CUSTOMARY: [(&str, &str); 17] = [
 
 /// The short name of `key`, or else the long one.
 pub(super) fn variable(key: &str) -> String {
-    CUSTOMARY
+    SHORT_NAMES
         .iter()
-        .find(|(_, customary)| *customary == key)
-        .map_or_else(|| long_form(key), |(name, _)| (*name).to_owned())
+        .find(|(_, short)| *short == key)
+        .map_or_else(|| long_name(key), |(name, _)| (*name).to_owned())
 }
 
 /// `relay.poll_interval` as `RELAYKEEPER__RELAY__POLL_INTERVAL`.
-pub(super) fn long_form(key: &str) -> String {
+pub(super) fn long_name(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
 }
 

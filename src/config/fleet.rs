@@ -6,17 +6,16 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// Minimum lease: a shorter one expires while a database is merely slow.
-const SHORTEST: Duration = Duration::from_secs(4);
+/// A shorter lease expires while a database is merely slow.
+const MIN_LEASE: Duration = Duration::from_secs(4);
 
-/// `[fleet]`. Unused on SQLite, which serves one process.
+/// `[fleet]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FleetSettings {
-    /// How long a silent process keeps its relays. It stops acting after half of it.
+    /// A process stops acting when half of it is over without a renewal.
     #[serde(with = "humantime_serde")]
     pub lease: Duration,
-    /// Interval of lease renewals.
     #[serde(with = "humantime_serde")]
     pub renewal: Duration,
 }
@@ -33,7 +32,7 @@ impl Default for FleetSettings {
 impl FleetSettings {
     pub(super) fn check(&self, report: &mut SettingsReport) {
         report.positive("fleet.renewal", self.renewal);
-        if self.lease < SHORTEST {
+        if self.lease < MIN_LEASE {
             report.note("fleet.lease", "must be at least 4s");
         }
         // Two renewals may fail before half the lease is over.

@@ -11,7 +11,7 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Deserializer};
 
 use super::Settings;
-use super::environment::{CUSTOMARY, PREFIX, long_form};
+use super::environment::{PREFIX, SHORT_NAMES, long_name};
 use super::keys::{Keys, join};
 use super::problem::{Origin, SettingsError, SettingsProblem};
 
@@ -95,7 +95,7 @@ impl Draft {
     }
 
     fn read_environment(&mut self, env: BTreeMap<String, String>) {
-        for (name, key) in CUSTOMARY {
+        for (name, key) in SHORT_NAMES {
             if let Some(text) = env.get(name) {
                 self.take_text(key, name, text);
             }
@@ -105,14 +105,14 @@ impl Draft {
                 continue;
             };
             let key = rest.replace("__", ".").to_lowercase();
-            if self.keys.is_leaf(&key) && long_form(&key) == *name {
+            if self.keys.is_leaf(&key) && long_name(&key) == *name {
                 self.take_text(&key, name, text);
                 continue;
             }
             let message = if self.keys.is_section(&key) {
                 "is a section: name one of its keys".to_owned()
             } else {
-                unknown(self.keys.nearest(&key, false).map(long_form).as_deref())
+                unknown(self.keys.nearest(&key, false).map(long_name).as_deref())
             };
             self.refuse(&key, Origin::Environment(name.clone()), message);
         }

@@ -10,21 +10,18 @@ use super::problem::SettingsReport;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaPushSettings {
-    /// The product's quota, per second.
+    /// The product's quota.
     pub requests_per_second: u32,
-    /// Maximum concurrent converters; 0: unknown. Starts above it are refused, and the rate is at most 10 % of it.
     pub max_concurrent: u32,
-    /// `cn`, `ap`, `na` or `eu`.
     pub region: String,
-    /// A converter in an empty channel destroys itself after this.
+    /// After this a converter in an empty channel destroys itself.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Interval of converter polls.
+    /// Between polls of a converter.
     #[serde(with = "humantime_serde")]
     pub query_interval: Duration,
-    /// Whether Agora transcodes.
     pub mode: MediaPushMode,
-    /// Resolution and bit rate when transcoding.
+    /// For `transcoded`.
     pub video: MediaPushVideoSettings,
 }
 
@@ -42,7 +39,7 @@ impl Default for MediaPushSettings {
     }
 }
 
-/// Whether Agora transcodes the stream.
+/// Whether Agora transcodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaPushMode {
@@ -56,15 +53,11 @@ pub enum MediaPushMode {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaPushVideoSettings {
-    /// In pixels.
     pub width: u32,
-    /// In pixels.
     pub height: u32,
-    /// Frames per second.
     pub frame_rate: u32,
-    /// Key frame interval: 2 to 10 s (Cloudflare's limits).
     pub gop_seconds: u32,
-    /// In kbit/s, at least 2,000 with the audio (Cloudflare's limit).
+    /// With the audio.
     pub bitrate_kbps: u32,
 }
 

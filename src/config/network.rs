@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// An IP address range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -11,9 +10,8 @@ pub struct Network {
     length: u8,
 }
 
-/// The text is not an IP address range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no IP address, and no range such as 10.0.0.0/8")]
+#[error("neither an IP address nor a range such as 10.0.0.0/8")]
 pub struct NotANetwork;
 
 impl FromStr for Network {
@@ -45,7 +43,7 @@ impl FromStr for Network {
 }
 
 impl Network {
-    /// Whether `address` is in the range. IPv4-mapped IPv6 counts as IPv4.
+    /// IPv4-mapped IPv6 counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let same = |ours: u128, theirs: u128, width: u32| {
@@ -88,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn text_that_is_not_a_range_is_rejected() {
         for bad in [
             "",
             "proxy",

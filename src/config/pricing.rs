@@ -8,9 +8,7 @@ use super::problem::SettingsReport;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PricingSettings {
-    /// Minutes stored at Cloudflare.
     pub cloudflare_stored: f64,
-    /// Egress minutes.
     pub agora: f64,
 }
 
@@ -23,17 +21,16 @@ impl Default for PricingSettings {
     }
 }
 
-/// In US dollars per 1,000 minutes.
-const HIGHEST: f64 = 1_000_000.0;
+const MAX_PRICE: f64 = 1_000_000.0;
 
 impl PricingSettings {
-    /// Storage price in micro-dollars per 1,000 minutes.
+    /// Micro-dollars per 1,000 minutes.
     #[must_use]
     pub fn cloudflare_stored_micros(&self) -> u64 {
         micros(self.cloudflare_stored).unwrap_or_default()
     }
 
-    /// Egress price in micro-dollars per 1,000 minutes.
+    /// Micro-dollars per 1,000 minutes.
     #[must_use]
     pub fn agora_micros(&self) -> u64 {
         micros(self.agora).unwrap_or_default()
@@ -57,7 +54,7 @@ impl PricingSettings {
 /// Converts dollars to micro-dollars by their decimal digits, without binary rounding. `None`: out of range, or more than six
 /// decimals.
 fn micros(price: f64) -> Option<u64> {
-    if !(0.0..=HIGHEST).contains(&price) {
+    if !(0.0..=MAX_PRICE).contains(&price) {
         return None;
     }
     let text = format!("{price:.6}");

@@ -9,15 +9,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::environment::variable;
 
-/// Upper limit of durations: far below the overflow of calendars.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// Far below the overflow of calendars.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// The origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Path, and line if known.
+    /// The line, if known.
     File(PathBuf, Option<usize>),
-    /// Variable.
     Environment(String),
 }
 
@@ -31,14 +29,13 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A problem with one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsProblem {
-    /// The key: `relay.poll_interval`.
+    /// `relay.poll_interval`.
     pub key: String,
-    /// Where it was set, unless it is a default.
+    /// `None`: a default.
     pub origin: Option<Origin>,
-    /// The message. Never contains a secret.
+    /// Never contains a secret.
     pub message: String,
 }
 
@@ -51,12 +48,11 @@ impl fmt::Display for SettingsProblem {
     }
 }
 
-/// A missing setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingSetting {
-    /// The key: `cloudflare.api_token`.
+    /// `cloudflare.api_token`.
     pub key: &'static str,
-    /// Its variable: `CLOUDFLARE_STREAM_API_TOKEN`.
+    /// `CLOUDFLARE_STREAM_API_TOKEN`.
     pub env: String,
     /// What it is for and where to get it.
     pub how: &'static str,
@@ -78,33 +74,24 @@ impl fmt::Display for MissingSetting {
     }
 }
 
-/// An error that prevents loading.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The file is unreadable.
     #[error("the settings file {} cannot be read: {source}", path.display())]
     Unreadable {
-        /// The path.
         path: PathBuf,
-        /// The I/O error.
         source: std::io::Error,
     },
-    /// The file is not TOML. The line itself is omitted: it may contain a secret.
+    /// Omits the line itself, which may contain a secret.
     #[error("the settings file {}{} is not TOML: {message}", path.display(), line.map(|line| format!(", line {line},")).unwrap_or_default())]
     Syntax {
-        /// The path.
         path: PathBuf,
-        /// The line, counted from 1.
+        /// Counted from 1.
         line: Option<usize>,
-        /// The parser's message.
         message: String,
     },
     /// Keys that are unknown, of the wrong type, out of range or contradictory.
     #[error("{} wrong with the settings:{}", if problems.len() == 1 { "one thing is" } else { "some things are" }, lines(problems))]
-    Refused {
-        /// All problems.
-        problems: Vec<SettingsProblem>,
-    },
+    Refused { problems: Vec<SettingsProblem> },
 }
 
 fn lines(problems: &[SettingsProblem]) -> String {
@@ -166,7 +153,7 @@ impl SettingsReport {
 
     /// Allows zero.
     pub(super) fn bounded(&mut self, key: &str, value: Duration) {
-        if value > LONGEST {
+        if value > MAX_DURATION {
             self.note(key, "must not be longer than 100 years");
         }
     }

@@ -20,37 +20,27 @@ pub enum LiveInputRetention {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RelaySettings {
-    /// The deployment's name in resource tags: `[a-z0-9-]{1,16}`.
     pub deployment: String,
-    /// Poll interval before live and while interrupted.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
-    /// Deadline from accepted start to accepted egress.
     #[serde(with = "humantime_serde")]
     pub provisioning_timeout: Duration,
-    /// Deadline from accepted egress to live.
     #[serde(with = "humantime_serde")]
     pub live_timeout: Duration,
-    /// Poll interval while live.
     #[serde(with = "humantime_serde")]
     pub live_check_interval: Duration,
-    /// How long the seller may be absent.
     #[serde(with = "humantime_serde")]
     pub reconnect_window: Duration,
-    /// How long the feed may be absent; sent to Cloudflare as `recording.timeoutSeconds`.
     #[serde(with = "humantime_serde")]
     pub feed_timeout: Duration,
-    /// Maximum live time, interruptions included, unless the start sets another.
+    /// A start may set another.
     #[serde(with = "humantime_serde")]
     pub max_duration: Duration,
-    /// Deadline for recordings, from the first answered poll.
     #[serde(with = "humantime_serde")]
     pub recording_timeout: Duration,
-    /// Default of Cloudflare's `deleteRecordingAfterDays` (30 to 1096).
+    /// Cloudflare's `deleteRecordingAfterDays`; a start may set another.
     pub delete_recording_after_days: u16,
-    /// After the relay's end.
     pub live_input_retention: LiveInputRetention,
-    /// How long a start waits for the egress before it answers 202.
     #[serde(with = "humantime_serde")]
     pub start_wait: Duration,
 }
@@ -78,10 +68,8 @@ impl Default for RelaySettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JanitorSettings {
-    /// Interval of passes.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
-    /// Minimum age of an orphan.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
 }

@@ -4,18 +4,15 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// Upper limit against typing errors.
-const MOST: u32 = 1024;
+/// Catches typing errors.
+const MAX_THREADS: u32 = 1024;
 
-/// `[runtime]`: threads. 0 means one per processor.
+/// `[runtime]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuntimeSettings {
-    /// Threads that serve HTTP.
     pub http_workers: u32,
-    /// Threads that run relay actors.
     pub arbiters: u32,
-    /// Threads for vendor and database calls.
     pub tokio_workers: u32,
 }
 
@@ -34,7 +31,7 @@ impl RuntimeSettings {
             ("runtime.arbiters", self.arbiters),
             ("runtime.tokio_workers", self.tokio_workers),
         ] {
-            report.within(key, threads, 0..=MOST, " threads");
+            report.within(key, threads, 0..=MAX_THREADS, " threads");
         }
     }
 }

@@ -10,39 +10,29 @@ use super::database_url::{DatabaseKind, DatabaseUrl};
 use super::network::Network;
 use super::problem::SettingsReport;
 
-/// Shorter tokens are refused. In characters.
-const SHORT_TOKEN: usize = 16;
+const MIN_TOKEN_CHARACTERS: usize = 16;
 
 /// `[server]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
-    /// Listen address.
     pub bind: String,
-    /// Listen port; 0: any free port.
+    /// 0: any free port.
     pub port: u16,
-    /// The URL at which vendors reach this service. Empty: unreachable.
+    /// Empty: vendors cannot reach this service.
     #[serde(deserialize_with = "super::load::base_url")]
     pub public_url: String,
-    /// Time for in-flight requests to finish after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
-    /// Deadline for a request's headers, and again for its body.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
-    /// Requests per second per token; 0: unlimited.
     pub requests_per_second: u32,
-    /// Maximum concurrent connections.
     pub max_connections: u32,
-    /// Maximum concurrent connections per address without a valid token. An IPv6 /64 counts as one address.
     pub connections_per_address: u32,
-    /// Origins allowed by CORS: `https://shop.example`.
     pub cors_origins: Vec<String>,
-    /// Addresses or ranges of proxies whose `X-Forwarded-For` and `Forwarded` are trusted: `10.0.0.0/8`.
+    /// Their `Forwarded` is trusted, too.
     pub trusted_proxies: Vec<String>,
-    /// PEM certificate chain; enables TLS. Empty: plain HTTP.
     pub tls_certificate: PathBuf,
-    /// PEM private key.
     pub tls_key: PathBuf,
 }
 
@@ -69,12 +59,9 @@ impl Default for ServerSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseSettings {
-    /// `sqlite://…` or `postgres://…`. May contain a password.
     pub url: SecretString,
-    /// How long journals are kept after the relay's end.
     #[serde(with = "humantime_serde")]
     pub journal_retention: Duration,
-    /// Maximum read connections. One more connection writes.
     pub read_connections: u32,
 }
 
@@ -136,7 +123,9 @@ impl ServerSettings {
             if url.is_none_or(|url| url.origin().ascii_serialization() != *origin) {
                 report.note(
                     "server.cors_origins",
-                    format!("holds {origin:?}, which is no origin such as https://shop.example"),
+                    format!(
+                        "holds {origin:?}, which is not an origin such as https://shop.example"
+                    ),
                 );
             }
         }
@@ -151,7 +140,7 @@ impl ServerSettings {
         if self.tls_certificate.as_os_str().is_empty() != self.tls_key.as_os_str().is_empty() {
             report.note(
                 "server.tls_certificate",
-                "and server.tls_key are set together, or not at all",
+                "must be set together with server.tls_key",
             );
         }
     }
@@ -186,10 +175,10 @@ impl DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    pub(super) fn doubts(&self, report: &mut SettingsReport) {
+    pub(super) fn warn(&self, report: &mut SettingsReport) {
         let url = DatabaseUrl::parse(self.url.expose_secret());
-        for doubt in url.into_iter().flat_map(|url| url.doubts) {
-            report.note("database.url", doubt);
+        for warning in url.into_iter().flat_map(|url| url.warnings) {
+            report.note("database.url", warning);
         }
     }
 }
@@ -202,11 +191,12 @@ impl AuthSettings {
             ("auth.api_tokens", &self.api_tokens),
             ("auth.admin_tokens", &self.admin_tokens),
         ] {
-            let is_short = |token: &SecretString| trimmed(token).chars().count() < SHORT_TOKEN;
+            let is_short =
+                |token: &SecretString| trimmed(token).chars().count() < MIN_TOKEN_CHARACTERS;
             if tokens.iter().any(is_short) {
                 report.note(
                     key,
-                    format!("holds a token of less than {SHORT_TOKEN} characters, which may be guessed: make one with `openssl rand -hex 32`"),
+                    format!("holds a token of less than {MIN_TOKEN_CHARACTERS} characters, which may be guessed: make one with `openssl rand -hex 32`"),
                 );
             }
         }

@@ -4,7 +4,6 @@ use serde::Deserialize;
 
 use super::problem::SettingsReport;
 
-/// The format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -19,9 +18,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// Overridden by `--log-format`.
     pub log_format: LogFormat,
-    /// OTLP/HTTP collector of traces: `http://localhost:4318`. Empty: no traces.
+    /// Empty: no traces.
     pub otlp_endpoint: String,
 }
 
@@ -32,7 +30,7 @@ impl TelemetrySettings {
         }
     }
 
-    pub(super) fn doubts(&self, report: &mut SettingsReport) {
+    pub(super) fn warn(&self, report: &mut SettingsReport) {
         if !self.otlp_endpoint.is_empty() && !cfg!(feature = "otlp") {
             report.note(
                 "telemetry.otlp_endpoint",

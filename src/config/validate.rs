@@ -56,10 +56,10 @@ impl Settings {
     #[must_use]
     pub fn warnings(&self) -> Vec<SettingsProblem> {
         let mut report = SettingsReport::default();
-        self.database.doubts(&mut report);
-        self.agora.doubts(&mut report);
-        self.webhooks.doubts(&mut report);
-        self.telemetry.doubts(&mut report);
+        self.database.warn(&mut report);
+        self.agora.warn(&mut report);
+        self.webhooks.warn(&mut report);
+        self.telemetry.warn(&mut report);
         if self.agora.backend == AgoraBackend::CloudRecording {
             let hours = self.recording_hours();
             let most = self.agora.cloud_recording.max_recording_hours;

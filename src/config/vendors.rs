@@ -10,13 +10,10 @@ use super::problem::SettingsReport;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VendorsSettings {
-    /// Timeout of reads.
     #[serde(with = "humantime_serde")]
     pub read_timeout: Duration,
-    /// Timeout of writes.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
-    /// Maximum idle connections per host.
     pub idle_connections: u32,
 }
 

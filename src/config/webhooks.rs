@@ -13,13 +13,10 @@ use super::problem::SettingsReport;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhooksSettings {
-    /// The marketplace's endpoint. Empty: none. Not logged: its path may be secret.
+    /// Not logged: its path may be secret.
     pub endpoint: String,
-    /// `whsec_…`; the first one signs.
     pub secrets: Vec<SecretString>,
-    /// Allow a private or loopback address.
     pub allow_private: bool,
-    /// Response timeout.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
 }
@@ -54,7 +51,7 @@ impl WebhooksSettings {
             if self.secrets.iter().any(|secret| key(secret).is_none()) {
                 report.note(
                     "webhooks.secrets",
-                    "holds one that is not whsec_ and a key in base64 behind it",
+                    "holds one that is not whsec_ followed by a key in base64",
                 );
             }
         }
@@ -62,7 +59,7 @@ impl WebhooksSettings {
         report.positive("webhooks.timeout", self.timeout);
     }
 
-    pub(super) fn doubts(&self, report: &mut SettingsReport) {
+    pub(super) fn warn(&self, report: &mut SettingsReport) {
         for secret in &self.secrets {
             let Some(key) = secret.expose_secret().strip_prefix("whsec_") else {
                 report.note(

@@ -77,7 +77,7 @@ impl World {
     pub(super) fn foreign_live_input(&self) -> String {
         self.with(|state, _| {
             let mut input = blank(state);
-            input.meta = json!({"name": "somebody else's"});
+            input.meta = json!({"name": "foreign"});
             let uid = input.uid.clone();
             state.live_inputs.insert(uid.clone(), input);
             uid

@@ -11,8 +11,7 @@ use super::calls::VendorCall;
 use super::http::{CallContext, SimRequest, SimResponse};
 use super::world::{SimLiveInput, SimVideo, SimVideoState};
 
-/// In seconds.
-const SEGMENT: u64 = 2;
+const SEGMENT_SECONDS: u64 = 2;
 /// Of a playable live input.
 const VIEWERS: u64 = 7;
 
@@ -165,13 +164,13 @@ fn segment(file: &str) -> Option<u64> {
 
 /// The newest five segments of a broadcast, or all of a recording.
 fn playlist(shown: Duration, over: bool) -> String {
-    let end = shown.as_secs() / SEGMENT + 1;
+    let end = shown.as_secs() / SEGMENT_SECONDS + 1;
     let first = if over { 0 } else { end.saturating_sub(5) };
     let mut text = format!(
-        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT}\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-MAP:URI=\"init.mp4\"\n"
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-MAP:URI=\"init.mp4\"\n"
     );
     for segment in first..end {
-        let _ = writeln!(text, "#EXTINF:{SEGMENT}.000,\nseg_{segment}.m4s");
+        let _ = writeln!(text, "#EXTINF:{SEGMENT_SECONDS}.000,\nseg_{segment}.m4s");
     }
     if over {
         text.push_str("#EXT-X-ENDLIST\n");

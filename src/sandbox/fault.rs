@@ -40,7 +40,7 @@ pub enum FaultKind {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VendorFault {
-    /// What fails.
+    /// Which call fails.
     pub call: VendorCall,
     /// How it fails.
     pub kind: FaultKind,

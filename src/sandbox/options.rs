@@ -1,4 +1,5 @@
 //! Options of the simulated vendors. The defaults are the documented behaviour.
+#![allow(missing_docs, reason = "a comment says only what the name does not")]
 
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use super::fault::VendorFault;
 /// What happens when `start` comes too late after `acquire` (`agora.md §2.3`: within 2 s).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartRule {
-    /// Nothing.
     Ignore,
     /// The start succeeds, with the violation `start_too_late`.
     Record,
@@ -58,7 +58,7 @@ pub struct WebhookUrls {
     pub cloudflare_live: Option<String>,
     /// The Stream webhook; `PUT …/stream/webhook` sets it too.
     pub cloudflare_stream: Option<String>,
-    /// Notifications of all Agora products.
+    /// All products' notifications.
     pub agora: Option<String>,
     /// Whether each is delivered twice.
     pub duplicates: bool,
@@ -69,11 +69,9 @@ pub struct WebhookUrls {
 /// Which answers about the Stream webhook contain its secret: in the documentation's examples all, in the schema none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamSecret {
-    /// All.
     Shown,
     /// That of GET.
     OnlyRead,
-    /// None.
     Hidden,
 }
 
@@ -90,21 +88,18 @@ pub struct Options {
     pub customer_port: u16,
     /// Of the primary address; 0: any free port.
     pub agora_port: u16,
-    /// Faults to start with.
     pub faults: Vec<VendorFault>,
     /// Whether sellers that no control call has named are present.
     pub sellers_present: bool,
     /// The uid of such a seller, unless a converter or a page gave another.
     pub seller_uid: u32,
-    /// The limits to start with.
     pub quotas: Quotas,
-    /// Latency of creating a live input.
+    /// Of creating a live input.
     pub create_latency: Duration,
-    /// Latency of `acquire`.
     pub acquire_latency: Duration,
-    /// Latency of Cloud Recording's `start` and Media Push's `create`.
+    /// Of Cloud Recording's `start` and Media Push's `create`.
     pub start_latency: Duration,
-    /// Latency of every other call.
+    /// Of every other call.
     pub latency: Duration,
     /// Of ids and credentials; `None`: random.
     pub seed: Option<u64>,
@@ -118,7 +113,6 @@ pub struct Options {
     pub lifecycle_holds: bool,
     /// A URL; `None`: the simulated host's.
     pub customer_host_in_answers: Option<String>,
-    /// When the Stream webhook's secret is shown.
     pub stream_secret: StreamSecret,
     /// Of a live input (`cloudflare-stream.md §3.2`: now yes, before no).
     pub playback_in_answers: bool,
@@ -130,7 +124,6 @@ pub struct Options {
     pub account_owned_token: bool,
     /// Whether the Agora app has a certificate, and so verifies tokens.
     pub certificate: bool,
-    /// What happens on a late `start`.
     pub start_rule: StartRule,
     /// From `acquire` to `start`, in *wall-clock* time.
     pub start_within: Duration,
@@ -148,11 +141,9 @@ pub struct Options {
     pub converter_wrapped: bool,
     /// Whether a converter's `GET` has `state`, `createTs` and `updateTs` (in one of three examples, not in the schema).
     pub converter_state_in_answers: bool,
-    /// Converters per page of a list.
     pub converter_page_size: usize,
     /// Whether lists also contain malformed entries.
     pub odd_entries: bool,
-    /// Where webhooks go at the start.
     pub webhooks: WebhookUrls,
 }
 

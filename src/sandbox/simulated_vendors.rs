@@ -43,6 +43,7 @@ impl std::fmt::Debug for SimulatedVendors {
     }
 }
 
+#[allow(missing_docs, reason = "a comment says only what the name does not")]
 impl SimulatedVendors {
     /// Starts the vendors on loopback, in a thread of their own.
     pub fn start(options: Options) -> io::Result<Self> {
@@ -99,52 +100,42 @@ impl SimulatedVendors {
         self.world.cloudflare_url()
     }
 
-    /// Serves lifecycle, views, manifests and thumbnails.
     pub fn customer_base_url(&self) -> String {
         self.world.customer_url()
     }
 
-    /// Agora's primary address.
     pub fn agora_base_url(&self) -> String {
         Addresses::url(self.world.addresses.agora)
     }
 
-    /// Agora's second address.
     pub fn agora_fallback_base_url(&self) -> String {
         Addresses::url(self.world.addresses.agora_fallback)
     }
 
-    /// The address of the control routes.
     pub fn control_url(&self) -> String {
         Addresses::url(self.world.addresses.control)
     }
 
-    /// Cloudflare's account id.
     pub fn account_id(&self) -> &str {
         &self.world.keys.account_id
     }
 
-    /// A valid Cloudflare API token.
     pub fn cloudflare_api_token(&self) -> &str {
         &self.world.keys.cloudflare_token
     }
 
-    /// Agora's app id.
     pub fn agora_app_id(&self) -> &str {
         &self.world.keys.app_id
     }
 
-    /// Signs the app's tokens.
     pub fn agora_app_certificate(&self) -> &str {
         &self.world.keys.app_certificate
     }
 
-    /// For Agora's REST API.
     pub fn agora_customer_id(&self) -> &str {
         &self.world.keys.customer_id
     }
 
-    /// For Agora's REST API, too.
     pub fn agora_customer_secret(&self) -> &str {
         &self.world.keys.customer_secret
     }
@@ -154,12 +145,10 @@ impl SimulatedVendors {
         &self.world.keys.live_webhook_secret
     }
 
-    /// Signs the Stream webhook.
     pub fn stream_webhook_secret(&self) -> &str {
         &self.world.keys.stream_webhook_secret
     }
 
-    /// Signs Agora's notifications.
     pub fn agora_webhook_secret(&self) -> &str {
         &self.world.keys.agora_webhook_secret
     }
@@ -211,7 +200,6 @@ impl SimulatedVendors {
         self.world.with(|state, _| state.secrets.clone())
     }
 
-    /// The current state.
     pub fn state(&self) -> WorldSnapshot {
         self.world.snapshot()
     }
@@ -233,7 +221,6 @@ impl SimulatedVendors {
             .set_seller(channel, Some(uid), on_stage, HostChange::Role);
     }
 
-    /// Adds a fault.
     pub fn fault(&self, fault: VendorFault) {
         self.world.with(|state, _| state.faults.add(fault));
     }

@@ -1,4 +1,5 @@
 //! The vendors' state for tests.
+#![allow(missing_docs, reason = "a comment says only what the name does not")]
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,15 +17,11 @@ use super::world::{
 pub struct WorldSnapshot {
     /// Simulated seconds since the start.
     pub simulated_seconds: f64,
-    /// Live inputs.
     pub live_inputs: Vec<LiveInputSnapshot>,
     /// Cloud Recording tasks, then Media Push converters, each by id.
     pub egresses: Vec<EgressSnapshot>,
-    /// Videos.
     pub videos: Vec<VideoSnapshot>,
-    /// Violated vendor rules.
     pub violations: Vec<Violation>,
-    /// Received calls.
     pub calls: Vec<CallRecord>,
     /// Calls that failed because of a fault.
     pub faults: u64,
@@ -32,76 +29,63 @@ pub struct WorldSnapshot {
     pub delivered: u64,
 }
 
-/// A live input.
 #[derive(Clone, Debug, Serialize)]
 pub struct LiveInputSnapshot {
-    /// Its uid.
     pub uid: String,
-    /// Its `meta`.
     pub meta: Value,
-    /// Whether it accepts encoders.
     pub enabled: bool,
-    /// Whether it is deleted.
     pub deleted: bool,
     /// Wall clock.
     pub created: DateTime<Utc>,
-    /// `recording.mode`.
     pub recording_mode: String,
-    /// `recording.timeoutSeconds`.
     pub timeout_seconds: Option<u64>,
-    /// The egresses (sid or converter id) that are connected.
+    /// Connected egresses, by sid or converter id.
     pub encoders: Vec<String>,
-    /// Whether viewers see a moving picture.
+    /// Viewers see a moving picture.
     pub playable: bool,
     /// Since then, in simulated seconds.
     pub playable_since_seconds: Option<f64>,
-    /// The video of the current broadcast.
+    /// Of the current broadcast.
     pub video_uid: Option<String>,
 }
 
-/// A Cloud Recording task or a Media Push converter.
 #[derive(Clone, Debug, Serialize)]
 pub struct EgressSnapshot {
     /// `cloud_recording` or `media_push`.
     pub product: &'static str,
-    /// The task's sid or the converter's id.
+    /// A task's sid or a converter's id.
     pub id: String,
-    /// The task's cname or the converter's name.
+    /// A task's cname or a converter's name.
     pub name: String,
-    /// The task's uid; random after a fail-over.
+    /// A task's; random after a fail-over.
     pub uid: Option<String>,
-    /// The task's resource id.
+    /// A task's.
     pub resource_id: Option<String>,
-    /// The channel of the converter or of the task's page.
+    /// Of the converter or of the task's page.
     pub channel: Option<String>,
     /// Task: `starting`, `waiting`, `running`, `failing_over`, `ended`. Converter: `connecting`, `running`, `failed`,
     /// `failing_over`, `ended`.
     pub state: String,
-    /// Whether it is connected to a live input.
+    /// Connected to a live input.
     pub publishing: bool,
-    /// How often the task's page was loaded.
     pub page_loads: u32,
 }
 
 impl EgressSnapshot {
-    /// Whether it costs money, or will after its fail-over.
+    /// It costs money, or will after its fail-over.
     pub fn is_alive(&self) -> bool {
         self.state != "ended"
     }
 }
 
-/// A video.
 #[derive(Clone, Debug, Serialize)]
 pub struct VideoSnapshot {
-    /// Its uid.
     pub uid: String,
-    /// Its live input.
     pub live_input: String,
     /// `live-inprogress`, `inprogress` or `ready`.
     pub state: &'static str,
     /// In seconds of [`wire_speed`](super::Options::wire_speed).
     pub duration_seconds: f64,
-    /// Whether it is deleted.
     pub deleted: bool,
 }
 

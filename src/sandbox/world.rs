@@ -32,7 +32,8 @@ pub(super) use live_inputs::{SimLiveInput, SimRecordingSettings, SimVideo, SimVi
 pub(super) use tasks::{PushState, Resource, SimTask, TaskPhase, Tasks};
 pub(super) use videos::{duration_seconds_of, video_name, video_object, video_state};
 pub(super) use webhooks::{
-    AlertDestination, AlertPolicy, OutgoingWebhook, deliver, is_taken_as_test, notify_live_input,
+    AlertDestination, AlertPolicy, OutgoingWebhook, deliver, notify_live_input,
+    test_message_is_delivered,
 };
 
 use clock::SimClock;
@@ -40,7 +41,7 @@ use live_inputs::DueEvents;
 use quota::{BlockingWindow, QuotaWindow};
 use sellers::Sellers;
 
-const REMEMBERED: usize = 200_000;
+const MAX_RECORDS: usize = 200_000;
 
 /// A vendor's rule that a client broke.
 #[derive(Clone, Debug, Serialize)]
@@ -197,7 +198,7 @@ impl WorldState {
 
     pub(super) fn violation(&mut self, kind: &'static str, subject: impl Into<String>) {
         let subject = subject.into();
-        tracing::debug!(kind, subject, "sandbox: a rule of the vendor was broken");
+        tracing::debug!(kind, subject, "sandbox: a vendor's rule was violated");
         remember(
             &mut self.violations,
             Violation {
@@ -223,7 +224,7 @@ impl WorldState {
 }
 
 fn remember<T>(queue: &mut VecDeque<T>, item: T) {
-    if queue.len() == REMEMBERED {
+    if queue.len() == MAX_RECORDS {
         queue.pop_front();
     }
     queue.push_back(item);

@@ -9,8 +9,7 @@ use uuid::Uuid;
 use super::assumptions::ProbeFindings;
 use super::client::{ProbeAuth, ProbeClient, ProbeRequest, ProbeResponse};
 
-/// An empty channel.
-const CHANNEL: &str = "relaykeeper-probe";
+const EMPTY_CHANNEL: &str = "relaykeeper-probe";
 
 pub(super) struct AgoraProbe {
     base: String,
@@ -63,7 +62,9 @@ impl AgoraProbe {
             &self.bad_auth,
         );
         match client.ask(list).await {
-            Ok(answer) => findings.judge("ag-bad-credentials", answer.status == 401, answer.said()),
+            Ok(answer) => {
+                findings.judge("ag-bad-credentials", answer.status == 401, answer.summary())
+            }
             Err(why) => findings.unclear("ag-bad-credentials", why),
         }
         match client
@@ -73,7 +74,7 @@ impl AgoraProbe {
             Ok(answer) => {
                 // 403 and 404: authenticated, but Media Push is not enabled.
                 let taken = matches!(answer.status, 200 | 403 | 404);
-                findings.judge("ag-credentials", taken, answer.said());
+                findings.judge("ag-credentials", taken, answer.summary());
                 taken
             }
             Err(why) => {
@@ -85,7 +86,7 @@ impl AgoraProbe {
 
     async fn hosts(&self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
         let url = format!(
-            "{}/dev/v1/channel/user/{}/{CHANNEL}/hosts_only",
+            "{}/dev/v1/channel/user/{}/{EMPTY_CHANNEL}/hosts_only",
             self.base, self.app_id
         );
         match client.ask(self.get("channel.hosts", url)).await {
@@ -93,7 +94,7 @@ impl AgoraProbe {
                 let exists = answer.body.pointer("/data/channel_exist");
                 let saw = format!(
                     "{}, channel_exist: {}",
-                    answer.said(),
+                    answer.summary(),
                     exists.unwrap_or(&Value::Null)
                 );
                 findings.judge("ag-hosts", exists == Some(&Value::Bool(false)), saw);
@@ -117,7 +118,7 @@ impl AgoraProbe {
             match client.ask(ask).await {
                 Ok(answer) => {
                     resource = answer.text("/resourceId").map(str::to_owned);
-                    said.push(answer.said());
+                    said.push(answer.summary());
                 }
                 Err(why) => return findings.unclear("cr-acquire", why),
             }
@@ -157,12 +158,12 @@ impl AgoraProbe {
                 let (id, state) = (text("id"), text("state"));
                 let saw = format!(
                     "{}, state {}",
-                    answer.said(),
-                    state.as_deref().unwrap_or("not told")
+                    answer.summary(),
+                    state.as_deref().unwrap_or("missing")
                 );
                 findings.judge(
                     "mp-create",
-                    answer.done() && id.is_some() && state.is_some(),
+                    answer.is_success() && id.is_some() && state.is_some(),
                     saw,
                 );
                 id
@@ -183,8 +184,8 @@ impl AgoraProbe {
                 let same = named.is_some_and(|named| named.eq_ignore_ascii_case(&id));
                 let saw = format!(
                     "{}, X-Resource-ID {}",
-                    answer.said(),
-                    named.unwrap_or("not told")
+                    answer.summary(),
+                    named.unwrap_or("missing")
                 );
                 findings.judge("mp-name", answer.status == 409 && same, saw);
             }
@@ -203,7 +204,7 @@ impl AgoraProbe {
                 let shows = converter.get("rtmpUrl").is_some();
                 let saw = format!(
                     "{}, {}, rtmpUrl shown: {shows}, {}",
-                    answer.said(),
+                    answer.summary(),
                     if wrapped.is_some() {
                         "wrapped"
                     } else {
@@ -233,7 +234,7 @@ impl AgoraProbe {
                 findings.judge(
                     "mp-list",
                     listed,
-                    format!("{}, listed: {listed}", answer.said()),
+                    format!("{}, listed: {listed}", answer.summary()),
                 );
             }
             Err(why) => findings.unclear("mp-list", why),
@@ -246,8 +247,8 @@ impl AgoraProbe {
             .await;
         match (deleted, read) {
             (Ok(deleted), Ok(read)) => {
-                let saw = format!("{}, then {}", deleted.said(), read.said());
-                findings.judge("mp-delete", deleted.done() && read.status == 404, saw);
+                let saw = format!("{}, then {}", deleted.summary(), read.summary());
+                findings.judge("mp-delete", deleted.is_success() && read.status == 404, saw);
             }
             (Err(why), _) | (_, Err(why)) => findings.unclear("mp-delete", why),
         }
@@ -274,7 +275,7 @@ impl AgoraProbe {
             Some(id) => client
                 .ask(self.delete_request("converters.clean_up", id))
                 .await
-                .is_ok_and(|answer| answer.done() || answer.status == 404),
+                .is_ok_and(|answer| answer.is_success() || answer.status == 404),
             None => false,
         };
         match gone {
@@ -315,7 +316,7 @@ impl AgoraProbe {
         ProbeRequest::new(name, Method::POST, self.regional(), &self.auth).body(json!({
             "converter": {
                 "name": self.tag,
-                "rawOptions": { "rtcChannel": CHANNEL, "rtcStreamUid": 1 },
+                "rawOptions": { "rtcChannel": EMPTY_CHANNEL, "rtcStreamUid": 1 },
                 "rtmpUrl": "rtmps://live.cloudflare.com:443/live/relaykeeper-probe",
                 "idleTimeout": self.idle_seconds,
             },
@@ -333,7 +334,7 @@ fn judge_gone(
         Ok(answer) => {
             let code = answer.body.get("code").and_then(Value::as_i64);
             let gone = answer.status == 404 || (answer.status == 400 && code == Some(1003));
-            findings.judge(name, gone, answer.said());
+            findings.judge(name, gone, answer.summary());
         }
         Err(why) => findings.unclear(name, why),
     }

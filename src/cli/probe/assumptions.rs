@@ -109,8 +109,8 @@ pub(super) enum ProbeVerdict {
 pub(super) struct ProbeFindings(BTreeMap<&'static str, (ProbeVerdict, String)>);
 
 impl ProbeFindings {
-    pub(super) fn judge(&mut self, name: &'static str, so: bool, saw: impl Into<String>) {
-        let verdict = if so {
+    pub(super) fn judge(&mut self, name: &'static str, holds: bool, saw: impl Into<String>) {
+        let verdict = if holds {
             ProbeVerdict::Holds
         } else {
             ProbeVerdict::Differs
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_tried_is_told_as_unclear() {
+    fn untested_assumptions_are_reported_as_unclear() {
         let mut findings = ProbeFindings::default();
         findings.judge("cf-token", true, "active");
         findings.judge("cf-echo", false, "mode: off");

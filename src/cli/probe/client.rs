@@ -80,7 +80,7 @@ pub(super) struct ProbeResponse {
 }
 
 impl ProbeResponse {
-    pub(super) fn done(&self) -> bool {
+    pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
@@ -92,7 +92,7 @@ impl ProbeResponse {
         self.headers.get(name)?.to_str().ok()
     }
 
-    pub(super) fn said(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let code = ["/errors/0/code", "/code"]
             .iter()
             .find_map(|pointer| self.body.pointer(pointer));
@@ -160,13 +160,13 @@ impl ProbeClient {
         if let Some(body) = &ask.body {
             request = request.json(body);
         }
-        let told = |error: reqwest::Error| {
+        let failure = |error: reqwest::Error| {
             let error = anyhow::Error::new(error.without_url());
             format!("no answer: {error:#}")
         };
-        let response = request.send().await.map_err(told)?;
+        let response = request.send().await.map_err(failure)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.map_err(told)?;
+        let text = response.text().await.map_err(failure)?;
         let body = match text.as_str() {
             "" => Value::Null,
             json => serde_json::from_str(json).unwrap_or(Value::String(text)),

@@ -21,8 +21,7 @@ pub(super) struct CloudflareProbe {
     auth: ProbeAuth,
     bad_auth: ProbeAuth,
     tag: String,
-    /// A create call may have succeeded without a response.
-    asked_for: bool,
+    unanswered_create: bool,
     made: Vec<String>,
 }
 
@@ -37,9 +36,9 @@ impl CloudflareProbe {
             base,
             customer: Some(customer.to_owned()).filter(|customer| !customer.is_empty()),
             auth: ProbeAuth::Bearer(token.to_owned()),
-            bad_auth: ProbeAuth::Bearer(spoilt(token)),
+            bad_auth: ProbeAuth::Bearer(invalid_token(token)),
             tag: tag.to_owned(),
-            asked_for: false,
+            unanswered_create: false,
             made: Vec::new(),
         }
     }
@@ -64,7 +63,7 @@ impl CloudflareProbe {
         match client.ask(bad).await {
             Ok(answer) => {
                 let refused = matches!(answer.status, 401 | 403);
-                findings.judge("cf-bad-token", refused, answer.said());
+                findings.judge("cf-bad-token", refused, answer.summary());
             }
             Err(why) => findings.unclear("cf-bad-token", why),
         }
@@ -77,7 +76,7 @@ impl CloudflareProbe {
                     findings.judge("cf-token", true, "active");
                     return true;
                 }
-                Ok(answer) => why = answer.said(),
+                Ok(answer) => why = answer.summary(),
                 Err(error) => why = error,
             }
         }
@@ -86,14 +85,14 @@ impl CloudflareProbe {
     }
 
     async fn refusals(&mut self, client: &mut ProbeClient, findings: &mut ProbeFindings) {
-        let nobody = self.live_input(&Uuid::new_v4().simple().to_string());
+        let unknown = self.live_input(&Uuid::new_v4().simple().to_string());
         match client
-            .ask(self.get("live_inputs.get.unknown", nobody))
+            .ask(self.get("live_inputs.get.unknown", unknown))
             .await
         {
             Ok(answer) => {
-                let told = answer.status == 404 && answer.body.pointer("/errors/0").is_some();
-                findings.judge("cf-not-found", told, answer.said());
+                let explained = answer.status == 404 && answer.body.pointer("/errors/0").is_some();
+                findings.judge("cf-not-found", explained, answer.summary());
             }
             Err(why) => findings.unclear("cf-not-found", why),
         }
@@ -112,7 +111,7 @@ impl CloudflareProbe {
                     .pointer("/errors/0/code")
                     .and_then(Value::as_i64);
                 let refused = answer.status == 400 && code == Some(BAD_RETENTION);
-                findings.judge("cf-retention", refused, answer.said());
+                findings.judge("cf-retention", refused, answer.summary());
             }
             Err(why) => findings.unclear("cf-retention", why),
         }
@@ -123,7 +122,7 @@ impl CloudflareProbe {
         client: &mut ProbeClient,
         findings: &mut ProbeFindings,
     ) -> Option<(String, ProbeResponse)> {
-        self.asked_for = true;
+        self.unanswered_create = true;
         let created = match client.ask(self.create_request("live_inputs.create")).await {
             Ok(created) => created,
             Err(why) => {
@@ -133,13 +132,13 @@ impl CloudflareProbe {
         };
         let uid = uid_of(&created);
         let keyed = created.text("/result/rtmps/streamKey").is_some();
-        let good = created.done() && uid.is_some() && keyed;
-        findings.judge("cf-create", good, created.said());
-        let uid = uid.filter(|_| created.done())?;
+        let good = created.is_success() && uid.is_some() && keyed;
+        findings.judge("cf-create", good, created.summary());
+        let uid = uid.filter(|_| created.is_success())?;
         self.made.push(uid.clone());
-        self.asked_for = false;
+        self.unanswered_create = false;
         let differing = differences(&self.wanted(), created.body.get("result"));
-        findings.judge("cf-echo", differing.is_empty(), told(&differing));
+        findings.judge("cf-echo", differing.is_empty(), listed(&differing));
         let meta = created.text("/result/meta/relaykeeper");
         findings.judge(
             "cf-meta",
@@ -152,7 +151,7 @@ impl CloudflareProbe {
             created.header("ratelimit-policy"),
         ) {
             (Some(limit), policy) => {
-                let saw = format!("{limit}; policy {}", policy.unwrap_or("not told"));
+                let saw = format!("{limit}; policy {}", policy.unwrap_or("missing"));
                 findings.judge("cf-ratelimit", limit.contains(";r="), saw);
             }
             (None, _) => findings.judge("cf-ratelimit", false, "no Ratelimit header"),
@@ -167,7 +166,7 @@ impl CloudflareProbe {
                 self.made.extend(second.filter(|_| !same));
                 let saw = format!(
                     "{}, {} live input",
-                    again.said(),
+                    again.summary(),
                     if same { "the same" } else { "another" }
                 );
                 findings.judge("cf-key-replay", same, saw);
@@ -200,14 +199,14 @@ impl CloudflareProbe {
             .ask(self.delete_request("live_inputs.delete", uid))
             .await
         {
-            Ok(answer) => findings.judge("cf-delete", answer.done(), answer.said()),
+            Ok(answer) => findings.judge("cf-delete", answer.is_success(), answer.summary()),
             Err(why) => return findings.unclear("cf-delete", why),
         }
         match client
             .ask(self.delete_request("live_inputs.delete.again", uid))
             .await
         {
-            Ok(answer) => findings.judge("cf-delete-again", answer.status == 404, answer.said()),
+            Ok(answer) => findings.judge("cf-delete-again", answer.status == 404, answer.summary()),
             Err(why) => findings.unclear("cf-delete-again", why),
         }
         let videos = format!("{}/videos", self.live_input(uid));
@@ -220,7 +219,7 @@ impl CloudflareProbe {
                 findings.judge(
                     "cf-deleted-videos",
                     answer.status == 404 || none,
-                    answer.said(),
+                    answer.summary(),
                 );
             }
             Err(why) => findings.unclear("cf-deleted-videos", why),
@@ -231,10 +230,10 @@ impl CloudflareProbe {
         {
             Ok(answer) => {
                 self.made.extend(uid_of(&answer));
-                findings.judge("cf-key-deleted", answer.status == 409, answer.said());
+                findings.judge("cf-key-deleted", answer.status == 409, answer.summary());
             }
             Err(why) => {
-                self.asked_for = true;
+                self.unanswered_create = true;
                 findings.unclear("cf-key-deleted", why);
             }
         }
@@ -242,7 +241,7 @@ impl CloudflareProbe {
 
     /// Returns the objects that remain.
     pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
-        if self.asked_for
+        if self.unanswered_create
             && let Ok(answer) = client
                 .ask(self.create_request("live_inputs.create.look"))
                 .await
@@ -254,7 +253,7 @@ impl CloudflareProbe {
             let gone = client
                 .ask(self.delete_request("live_inputs.clean_up", &uid))
                 .await;
-            if !gone.is_ok_and(|answer| answer.done() || answer.status == 404) {
+            if !gone.is_ok_and(|answer| answer.is_success() || answer.status == 404) {
                 left.push(format!("live input {uid}"));
             }
         }
@@ -307,14 +306,14 @@ fn differences(wanted: &Value, got: Option<&Value>) -> Vec<String> {
     .collect()
 }
 
-fn told(differing: &[String]) -> String {
+fn listed(differing: &[String]) -> String {
     match differing {
         [] => "as sent".to_owned(),
         some => format!("other than sent: {}", some.join(", ")),
     }
 }
 
-fn spoilt(token: &str) -> String {
+fn invalid_token(token: &str) -> String {
     let flipped = |c: char| if c.is_ascii_digit() { '0' } else { 'x' };
     token.chars().map(flipped).collect()
 }

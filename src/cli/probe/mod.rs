@@ -30,7 +30,7 @@ pub(super) struct ProbeArgs {
     fixtures: Option<PathBuf>,
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn run(settings: Settings, args: &ProbeArgs) -> anyhow::Result<ExitCode> {
     let folder = args.fixtures.clone();
     application::run(async move {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-const GONE: &str = "[redacted]";
+const REDACTED: &str = "[redacted]";
 /// Keys whose value is a credential (`cloudflare-stream.md §2.4`, `agora.md §4.5`).
 const SECRET_KEYS: [&str; 7] = [
     "streamKey",
@@ -15,8 +15,8 @@ const SECRET_KEYS: [&str; 7] = [
 ];
 /// Keys of objects whose `url` contains a credential.
 const SECRET_URLS: [&str; 2] = ["webRTC", "webRTCPlayback"];
-/// Shorter values are not searched for: they would match unrelated text.
-const SHORTEST: usize = 4;
+/// Shorter values would match unrelated text.
+const MIN_LENGTH: usize = 4;
 
 /// Learns secrets from each response.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Redactor {
         let known = known.into_iter();
         let known = known.map(|(text, instead)| (text.to_owned(), instead));
         Self {
-            known: known.filter(|(text, _)| text.len() >= SHORTEST).collect(),
+            known: known.filter(|(text, _)| text.len() >= MIN_LENGTH).collect(),
         }
     }
 
@@ -41,8 +41,8 @@ impl Redactor {
                 for (key, value) in object {
                     match value.as_str() {
                         Some(text) if SECRET_KEYS.contains(&key.as_str()) => {
-                            if text.len() >= SHORTEST {
-                                self.known.push((text.to_owned(), GONE));
+                            if text.len() >= MIN_LENGTH {
+                                self.known.push((text.to_owned(), REDACTED));
                             }
                         }
                         Some(_) | None => self.learn(value),
@@ -69,7 +69,7 @@ impl Redactor {
             let secret = (key_of_secret && value.is_string())
                 || (SECRET_URLS.contains(&key.as_str()) && value.is_object());
             let value = if secret {
-                GONE.into()
+                REDACTED.into()
             } else {
                 self.redacted(value)
             };
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_is_gone_wherever_it_stands() {
+    fn credentials_are_redacted_everywhere() {
         let mut redactor = Redactor::new([("tok-12345", "<api-token>"), ("", "<nothing>")]);
         redactor.learn(&json!({ "result": { "rtmps": { "streamKey": "k3y-of-the-input" } } }));
         let exchange = json!({
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_only_our_own_is_kept() {
+    fn only_our_own_list_items_are_kept() {
         let mut body =
             json!({ "result": [ { "meta": { "relaykeeper": "m_1" } }, { "meta": {} } ] });
         assert_eq!(leave_others_out(&mut body, "m_1"), 1);

@@ -19,12 +19,12 @@ const CHANNEL_NAME: &str = "show68";
 const SELLER: u32 = 12345;
 
 const POLL_EVERY: Duration = Duration::from_millis(100);
-/// Between two actions.
-const SCENE: Duration = Duration::from_secs(2);
+/// Between two actions of the demo.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Of the whole demo, which usually takes a third of it.
-const LONGEST: Duration = Duration::from_secs(55);
+const DEADLINE: Duration = Duration::from_secs(55);
 /// For cleanup after the relay's end.
-const TIDY_WITHIN: Duration = Duration::from_secs(3);
+const CLEANUP_WITHIN: Duration = Duration::from_secs(3);
 
 const PHASES: [Phase; 8] = [
     Phase::Provisioning,
@@ -83,9 +83,9 @@ pub(super) async fn run(
         relay: String::new(),
         printed: 0,
     };
-    let played = tokio::time::timeout(LONGEST, demo.play()).await;
+    let played = tokio::time::timeout(DEADLINE, demo.play()).await;
     demo.timeline.close();
-    played.with_context(|| format!("the demo did not end within {LONGEST:?}"))?
+    played.with_context(|| format!("the demo did not end within {DEADLINE:?}"))?
 }
 
 struct Demo<'a> {
@@ -132,9 +132,7 @@ impl Demo<'_> {
     async fn until(&mut self, wanted: Phase) -> anyhow::Result<()> {
         loop {
             let relay = self.poll().await?;
-            let phase: Phase = text(&relay, "phase")
-                .parse()
-                .context("a phase nobody knows")?;
+            let phase: Phase = text(&relay, "phase").parse().context("an unknown phase")?;
             if phase == wanted {
                 return Ok(());
             }
@@ -149,7 +147,7 @@ impl Demo<'_> {
     }
 
     async fn rest(&mut self) -> anyhow::Result<()> {
-        let until = Instant::now() + SCENE;
+        let until = Instant::now() + PAUSE;
         while Instant::now() < until {
             self.poll().await?;
             tokio::time::sleep(POLL_EVERY).await;
@@ -162,11 +160,11 @@ impl Demo<'_> {
         let relay = self
             .http
             .get(self.url(&format!("/v1/relays/{}", self.relay)));
-        let relay = self.ask(relay, "a look at the relay").await?;
+        let relay = self.ask(relay, "a poll of the relay").await?;
         let journal = self
             .http
             .get(self.url(&format!("/v1/relays/{}/events", self.relay)));
-        let journal = self.ask(journal, "a look at its journal").await?;
+        let journal = self.ask(journal, "a poll of its journal").await?;
         for event in list(&journal, "events") {
             let sequence = event
                 .get("sequence")
@@ -185,14 +183,14 @@ impl Demo<'_> {
         let code = relay.pointer("/outcome/code").and_then(Value::as_str);
         if code != Some("stopped_by_request") {
             bail!(
-                "the relay ended otherwise than by the stop: {}",
+                "something other than the stop ended the relay: {}",
                 how_it_ended(&relay)
             );
         }
         let phases = self.timeline.phases();
         if phases != PHASES.map(|phase| phase.to_string()) {
             bail!(
-                "the relay went another way than it should: {}",
+                "the relay went through unexpected phases: {}",
                 phases.join(", ")
             );
         }
@@ -245,9 +243,9 @@ impl Demo<'_> {
         }
     }
 
-    /// Billable objects that the vendors still have after [`TIDY_WITHIN`].
+    /// Billable objects that the vendors still have after the deadline for cleanup.
     async fn what_is_left(&self) -> Vec<String> {
-        let until = Instant::now() + TIDY_WITHIN;
+        let until = Instant::now() + CLEANUP_WITHIN;
         loop {
             let state = self.vendors.state();
             let inputs = state.live_inputs.iter().filter(|input| !input.deleted);

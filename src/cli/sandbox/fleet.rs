@@ -13,8 +13,8 @@ use tokio::time::sleep;
 
 use super::Endpoint;
 
-const FIRST: u32 = 1000;
-const SELLERS: u32 = 50_000;
+const FIRST_CHANNEL: u32 = 1000;
+const FIRST_SELLER: u32 = 50_000;
 /// Time per 100 channels in which the first shows start.
 const RAMP: Duration = Duration::from_secs(30);
 
@@ -82,9 +82,9 @@ pub(super) async fn run(
         http,
         endpoint,
         vendors,
-        id: FIRST + number,
-        name: format!("show{}", FIRST + number),
-        seller: SELLERS + number,
+        id: FIRST_CHANNEL + number,
+        name: format!("show{}", FIRST_CHANNEL + number),
+        seller: FIRST_SELLER + number,
     };
     let all = (0..channels).map(|number| channel(number).come_and_go(ramp));
     join_all(all).await;

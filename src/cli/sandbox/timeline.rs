@@ -15,7 +15,7 @@ pub(super) struct Timeline {
     progress: ProgressBar,
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 impl Timeline {
     pub(super) fn begin(title: &str) -> Self {
         println!("{title}\n");

@@ -25,7 +25,7 @@ impl PreviousWebhooks {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to the command")]
+#[allow(clippy::print_stdout, reason = "the command's output")]
 pub(super) async fn register(
     cloudflare: &Cloudflare,
     settings: &Settings,
@@ -58,7 +58,7 @@ pub(super) async fn register(
         bail!(
             "there is a destination of live notifications for {} already, and its secret is neither in {} nor in \
              CLOUDFLARE_LIVE_WEBHOOK_SECRET. Cloudflare does not show it again: set it, or run this command with --replace, \
-             which deletes the destination and makes it again with a new secret",
+             which deletes the destination and creates another one with a new secret",
             urls.live,
             path.display()
         );
@@ -153,7 +153,7 @@ async fn make_destination(
         .await
         .with_context(|| {
             format!(
-                "the destination of live notifications was not made. Cloudflare calls {} while it makes it, and wants 2xx: \
+                "the destination of live notifications was not created: Cloudflare first calls {}, which must answer 2xx. \
                  `relaykeeper serve` must be running, and server.public_url must lead to it from the internet",
                 urls.live
             )

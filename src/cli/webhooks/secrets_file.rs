@@ -112,7 +112,7 @@ impl Secrets {
                 Some((LIVE, value)) => secrets.live = Some(value.into()),
                 Some((STREAM, value)) => secrets.stream = Some(value.into()),
                 _ => bail!(
-                    "{} holds something else than the secrets of an earlier run; name another file with --secrets-file",
+                    "{} contains more than the secrets of an earlier run; name another file with --secrets-file",
                     path.display()
                 ),
             }

@@ -13,8 +13,8 @@ use super::{body, check, refused};
 const STOPPED_REMEMBERED: Duration = Duration::from_secs(30);
 /// In bytes, in web mode: the stricter of two documents (the other says 1,024).
 const MAX_CNAME: usize = 128;
-/// Extra latency of a synchronous stop.
-const UPLOADS: Duration = Duration::from_secs(3);
+/// Of the upload, in addition to the usual latency.
+const SYNCHRONOUS_STOP_LATENCY: Duration = Duration::from_secs(3);
 
 pub(super) fn acquire(cx: &mut CallContext<'_>) -> SimResponse {
     let body = match body(cx) {
@@ -262,7 +262,7 @@ pub(super) fn stop(cx: &mut CallContext<'_>) -> SimResponse {
         return refused(206, 435, "no recorded data");
     }
     if wait {
-        answer.delay = UPLOADS;
+        answer.delay = SYNCHRONOUS_STOP_LATENCY;
     }
     answer
 }

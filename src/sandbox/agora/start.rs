@@ -28,7 +28,7 @@ pub(super) fn start(cx: &mut CallContext<'_>) -> SimResponse {
         Ok(body) => body,
         Err(answer) => return answer,
     };
-    if let Some(refusal) = usable(cx, &resource_id, &mode, &body) {
+    if let Some(refusal) = refuse_resource(cx, &resource_id, &mode, &body) {
         return refusal;
     }
     let wanted = match read(&body) {
@@ -82,8 +82,7 @@ pub(super) fn start(cx: &mut CallContext<'_>) -> SimResponse {
     )
 }
 
-/// The refusal, if the resource id cannot be used.
-fn usable(
+fn refuse_resource(
     cx: &mut CallContext<'_>,
     resource_id: &str,
     mode: &str,

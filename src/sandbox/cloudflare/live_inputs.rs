@@ -131,7 +131,7 @@ pub(super) fn update(cx: &mut CallContext<'_>) -> SimResponse {
     apply(input, wanted);
     input.modified = Utc::now();
     if !input.enabled {
-        cx.state.kick(cx.world, cx.now, &uid, "disabled");
+        cx.state.disconnect_all(cx.world, cx.now, &uid, "disabled");
         cx.state.end_broadcast(cx.world, cx.now, &uid);
     }
     get(cx)
@@ -142,7 +142,7 @@ pub(super) fn delete(cx: &mut CallContext<'_>) -> SimResponse {
         return not_found();
     }
     let uid = cx.ask.part(6).to_owned();
-    cx.state.kick(cx.world, cx.now, &uid, "deleted");
+    cx.state.disconnect_all(cx.world, cx.now, &uid, "deleted");
     cx.state.end_broadcast(cx.world, cx.now, &uid);
     if let Some(input) = cx.state.live_inputs.get_mut(&uid) {
         input.deleted = true;
@@ -155,7 +155,8 @@ pub(super) fn rotate_keys(cx: &mut CallContext<'_>) -> SimResponse {
         return not_found();
     }
     let uid = cx.ask.part(6).to_owned();
-    cx.state.kick(cx.world, cx.now, &uid, "keys_rotated");
+    cx.state
+        .disconnect_all(cx.world, cx.now, &uid, "keys_rotated");
     let (stream, playback, publish) = (
         cx.state.dice.hex(32),
         cx.state.dice.hex(32),

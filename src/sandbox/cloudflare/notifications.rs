@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::http::{CallContext, SimResponse};
 use super::super::options::StreamSecret;
-use super::super::world::{AlertDestination, AlertPolicy, World, is_taken_as_test, stamp};
+use super::super::world::{AlertDestination, AlertPolicy, World, stamp, test_message_is_delivered};
 use super::{bad_request, error, not_found, ok};
 
 pub(super) fn put_webhook(cx: &mut CallContext<'_>) -> SimResponse {
@@ -81,7 +81,7 @@ pub(in crate::sandbox) async fn test_destination(world: &World, made: SimRespons
     let Some((url, secret)) = one else {
         return made;
     };
-    if is_taken_as_test(world, url, secret).await {
+    if test_message_is_delivered(world, url, secret).await {
         return made;
     }
     world.with(|state, _| state.destinations.retain(|one| one.id != id));

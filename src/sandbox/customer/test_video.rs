@@ -4,8 +4,8 @@
 pub(super) const INIT: &[u8] = include_bytes!("init.mp4");
 pub(super) const STILL: &[u8] = include_bytes!("thumbnail.jpg");
 const SEGMENT: &[u8] = include_bytes!("segment.m4s");
-/// In timescale units.
-const LASTS: u64 = 30_000;
+/// Of a segment, in the track's timescale.
+const SEGMENT_UNITS: u64 = 30_000;
 /// From the `tfdt` box's name to the decode time: name, version and flags.
 const TO_TIME: usize = 8;
 
@@ -15,7 +15,7 @@ pub(super) fn segment(number: u64) -> Vec<u8> {
     let time = segment.windows(4).position(|name| name == b"tfdt");
     let place = time.and_then(|at| segment.get_mut(at + TO_TIME..at + TO_TIME + 8));
     if let Some(place) = place {
-        place.copy_from_slice(&number.saturating_mul(LASTS).to_be_bytes());
+        place.copy_from_slice(&number.saturating_mul(SEGMENT_UNITS).to_be_bytes());
     }
     segment
 }
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_differ_in_their_time_alone() {
+    fn segments_differ_only_in_their_decode_time() {
         let differ = |number| {
             let (first, other) = (segment(0), segment(number));
             let differ: Vec<usize> = (0..first.len())

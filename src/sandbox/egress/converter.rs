@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::super::world::{World, WorldState};
 use super::{NextStep, wait};
 
-/// Longest wait with nothing due.
-const IDLE: Duration = Duration::from_secs(600);
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 pub(in crate::sandbox) async fn run(world: Arc<World>, id: String) {
     let Some(mut woken) = world.with(|state, _| {
@@ -60,7 +59,7 @@ fn step(state: &mut WorldState, world: &World, now: Duration, id: &str) -> NextS
         state.destroy_converter(world, now, id, "Idle Timeout");
         return NextStep::Over;
     }
-    let later = idle_until.unwrap_or(now + IDLE);
+    let later = idle_until.unwrap_or(now + MAX_WAIT);
     let (connection, url, wake) = (
         converter.connection,
         converter.rtmp_url.clone(),

@@ -13,9 +13,8 @@ use super::super::world::{TaskPhase, World};
 use super::wait;
 
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36";
-/// The script's pause before it repeats a failed call.
-const AGAIN: Duration = Duration::from_secs(2);
-const IDLE: Duration = Duration::from_secs(600);
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 enum PageExit {
     NotReady,
@@ -95,7 +94,7 @@ impl Script<'_> {
             self.notify_ready();
         }
         // The script sets no limit for `notifyReady()`; the browser does.
-        let script = self.attend();
+        let script = self.report_presence();
         match deadline {
             None => {
                 script.await;
@@ -131,7 +130,7 @@ impl Script<'_> {
         }
     }
 
-    async fn attend(&mut self) {
+    async fn report_presence(&mut self) {
         let Some(channel) = self.join().await else {
             return;
         };
@@ -149,7 +148,7 @@ impl Script<'_> {
                 let body = json!({"query": self.query(), "present": present, "seq": self.sequence});
                 let answer = self.post("/recorder/presence", body).await;
                 if answer.is_none() {
-                    heartbeat = now + AGAIN;
+                    heartbeat = now + RETRY_AFTER;
                 }
                 if answer.is_some_and(|answer| leaves(&answer)) {
                     self.world.with(|state, _| {
@@ -160,7 +159,7 @@ impl Script<'_> {
                     return;
                 }
             }
-            wait(self.world, heartbeat.min(now + IDLE), &mut self.woken).await;
+            wait(self.world, heartbeat.min(now + MAX_WAIT), &mut self.woken).await;
         }
     }
 
@@ -171,7 +170,7 @@ impl Script<'_> {
                 .post("/recorder/token", json!({"query": self.query()}))
                 .await
             else {
-                self.world.clock.sleep(AGAIN).await;
+                self.world.clock.sleep(RETRY_AFTER).await;
                 continue;
             };
             if leaves(&answer) {
@@ -183,7 +182,7 @@ impl Script<'_> {
             };
             let (app, channel, uid, token) =
                 (text("app_id"), text("channel"), text("uid"), text("token"));
-            let verdict = self.verdict(&app, &channel, &uid, &token);
+            let verdict = self.check_token(&app, &channel, &uid, &token);
             self.world.with(|state, _| match verdict {
                 Ok(()) => {
                     if let Some(seller) = answer
@@ -203,7 +202,7 @@ impl Script<'_> {
         }
     }
 
-    fn verdict(
+    fn check_token(
         &self,
         app: &str,
         channel: &str,

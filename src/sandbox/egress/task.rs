@@ -8,12 +8,11 @@ use serde_json::json;
 use super::super::world::{PushState, TaskPhase, World, WorldState};
 use super::{NextStep, page, wait};
 
-/// Longest wait with nothing due.
-const IDLE: Duration = Duration::from_secs(600);
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// Runs until the task ends, across fail-overs.
 pub(in crate::sandbox) async fn run(world: Arc<World>, sid: String) {
-    while let NextStep::FailOver(at) = on_one_machine(&world, &sid).await {
+    while let NextStep::FailOver(at) = run_until_fail_over(&world, &sid).await {
         world
             .clock
             .sleep(at.saturating_sub(world.clock.now()))
@@ -48,7 +47,7 @@ fn revive(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> bo
     true
 }
 
-async fn on_one_machine(world: &Arc<World>, sid: &str) -> NextStep {
+async fn run_until_fail_over(world: &Arc<World>, sid: &str) -> NextStep {
     let Some(mut woken) =
         world.with(|state, _| state.tasks.get(sid).map(|task| task.wake.subscribe()))
     else {
@@ -99,7 +98,7 @@ fn step(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> Next
     }
     let ends_at = task.ends_at;
     let Some(url) = task.rtmp_url.clone() else {
-        return NextStep::Until(ends_at.min(now + IDLE));
+        return NextStep::Until(ends_at.min(now + MAX_WAIT));
     };
     let (connection, onhold, ready, push_at, output) = (
         task.connection,
@@ -131,13 +130,13 @@ fn step(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> Next
                 },
             );
         }
-        return NextStep::Until(drop_until.unwrap_or(now + IDLE).min(ends_at));
+        return NextStep::Until(drop_until.unwrap_or(now + MAX_WAIT).min(ends_at));
     }
     if output == PushState::Onhold {
         state.set_output(sid, PushState::Connecting);
     }
     if attached || output == PushState::Disconnected || !ready {
-        return NextStep::Until(ends_at.min(now + IDLE));
+        return NextStep::Until(ends_at.min(now + MAX_WAIT));
     }
     if now < push_at {
         return NextStep::Until(push_at);
@@ -154,7 +153,7 @@ fn step(state: &mut WorldState, world: &World, now: Duration, sid: &str) -> Next
             state.set_output(sid, PushState::Disconnected);
         }
     }
-    NextStep::Until(ends_at.min(now + IDLE))
+    NextStep::Until(ends_at.min(now + MAX_WAIT))
 }
 
 fn detach(state: &mut WorldState, sid: &str) {

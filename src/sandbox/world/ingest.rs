@@ -97,8 +97,7 @@ impl WorldState {
         }
     }
 
-    /// Disconnects all encoders.
-    pub(in crate::sandbox) fn kick(
+    pub(in crate::sandbox) fn disconnect_all(
         &mut self,
         world: &World,
         now: Duration,

@@ -89,7 +89,7 @@ impl WorldState {
 }
 
 /// Sends the test message of a new alerting destination.
-pub(in crate::sandbox) async fn is_taken_as_test(
+pub(in crate::sandbox) async fn test_message_is_delivered(
     world: &World,
     url: String,
     secret: Option<String>,
@@ -102,7 +102,7 @@ pub(in crate::sandbox) async fn is_taken_as_test(
         copies: 1,
         delay: Duration::ZERO,
     };
-    is_taken(world, &notice).await
+    is_delivered(world, &notice).await
 }
 
 /// `event`: `live_input.connected`, `.disconnected` or `.errored`.
@@ -164,7 +164,7 @@ pub(in crate::sandbox) async fn deliver(world: Arc<World>, notice: OutgoingWebho
     world.clock.sleep(notice.delay).await;
     for _ in 0..notice.copies {
         for pause in [1, 3, 6, 0] {
-            if is_taken(&world, &notice).await {
+            if is_delivered(&world, &notice).await {
                 world.with(|state, _| state.delivered += 1);
                 break;
             }
@@ -173,7 +173,7 @@ pub(in crate::sandbox) async fn deliver(world: Arc<World>, notice: OutgoingWebho
     }
 }
 
-async fn is_taken(world: &World, notice: &OutgoingWebhook) -> bool {
+async fn is_delivered(world: &World, notice: &OutgoingWebhook) -> bool {
     let mut request = world
         .http
         .post(&notice.url)

@@ -62,7 +62,7 @@ impl CloudflareProbe {
         {
             Ok(answer) => {
                 let live = answer.body.get("live").and_then(Value::as_bool);
-                findings.judge("cf-lifecycle", live == Some(false), answer.said());
+                findings.judge("cf-lifecycle", live == Some(false), answer.summary());
             }
             Err(why) => findings.unclear("cf-lifecycle", why),
         }
@@ -82,7 +82,7 @@ impl CloudflareProbe {
             Ok(answer) => {
                 let body = answer.body.as_str().unwrap_or_default();
                 let playable = answer.status == 200 && body.starts_with("#EXTM3U");
-                findings.judge("cf-manifest", !playable, answer.said());
+                findings.judge("cf-manifest", !playable, answer.summary());
             }
             Err(why) => findings.unclear("cf-manifest", why),
         }
@@ -108,7 +108,7 @@ impl CloudflareProbe {
                 );
                 let saw = format!(
                     "{}; new key: {new}, same uid: {uid}, same playback: {hls}",
-                    answer.said()
+                    answer.summary()
                 );
                 findings.judge("cf-rotate", new && uid && hls, saw);
             }
@@ -123,7 +123,10 @@ impl CloudflareProbe {
                 let off = read.body.pointer("/result/enabled") == Some(&Value::Bool(false));
                 let kept = read.body.pointer("/result/recording/mode")
                     == created.body.pointer("/result/recording/mode");
-                let saw = format!("{}; disabled: {off}, recording kept: {kept}", answer.said());
+                let saw = format!(
+                    "{}; disabled: {off}, recording kept: {kept}",
+                    answer.summary()
+                );
                 findings.judge("cf-disable", off && kept, saw);
             }
             (Err(why), _) | (_, Err(why)) => findings.unclear("cf-disable", why),
@@ -178,6 +181,6 @@ fn judge_list(
             let saw = format!("{} videos, {others} others among them", videos.len());
             findings.judge(name, others == 0, saw);
         }
-        None => findings.judge(name, false, format!("{}, no list", answer.said())),
+        None => findings.judge(name, false, format!("{}, no list", answer.summary())),
     }
 }
