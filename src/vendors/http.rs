@@ -15,8 +15,7 @@ const HTML: &[u8] = b"text/html";
 
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// As long as Cloudflare blocks an account (`cloudflare-stream.md §1.4`). A vendor that asks for more is wrong, and
-/// must not stop all calls for hours.
+/// As long as Cloudflare blocks an account (`cloudflare-stream.md §1.4`). No vendor may stop all calls for hours.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// A number from here on is a date (2001 or later), not a wait.
@@ -33,7 +32,7 @@ impl RawResponse {
         self.body.trim_ascii().is_empty()
     }
 
-    /// Whether the body is a web page, written by a proxy, a bot challenge or a captive portal.
+    /// Whether a proxy, a bot challenge or a captive portal wrote the body.
     pub(crate) fn is_page(&self) -> bool {
         let body = self.body.trim_ascii_start();
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);

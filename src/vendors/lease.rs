@@ -14,7 +14,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// The margin of a short lease is its length divided by this.
 const MARGIN_PART: u32 = 9;
 
-/// A point in time by the monotonic and the wall clock: one of them may stop while a machine sleeps.
+/// Two clocks: one of them may stop while the machine sleeps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LeaseInstant {
     at: Instant,

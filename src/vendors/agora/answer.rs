@@ -173,7 +173,7 @@ fn too_many(message: &str) -> Class {
     }
 }
 
-/// The text of an error body in any of its shapes (`agora.md §1.3`), or a short text body itself.
+/// The text of an error body of any shape (`agora.md §1.3`), or a short text body.
 fn message_of(json: &Value, body: &[u8]) -> String {
     let texts: Vec<&str> = ["reason", "message", "msg"]
         .iter()

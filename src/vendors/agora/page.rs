@@ -81,7 +81,7 @@ pub struct Links {
 
 impl Links {
     /// Links to the configured page, else to `/recorder` under `public_url`. The key derives from the app
-    /// certificate, or from the customer secret if there is no certificate; changing it invalidates all links.
+    /// certificate, else from the customer secret; changing it invalidates all links.
     pub fn new(settings: &config::AgoraSettings, public_url: &str) -> Result<Self, LinkError> {
         let address = match settings.cloud_recording.page_url.trim() {
             "" => format!("{}/recorder", public_url.trim().trim_end_matches('/')),

@@ -282,8 +282,7 @@ impl ProductClient {
         Err(failure)
     }
 
-    /// Calls [`Reply::documented`] and records the result: only a documented body proves that Agora was reached and
-    /// took the credentials.
+    /// Like [`Reply::documented`], but recorded: only a documented body proves reachability and credentials.
     pub(super) fn documented<T>(
         &self,
         reply: &Reply,

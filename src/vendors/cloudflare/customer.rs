@@ -138,9 +138,6 @@ impl CustomerHost {
     }
 
     /// Whether a broadcast of this live input is running, and its video (`cloudflare-stream.md §3.4`).
-    ///
-    /// # Errors
-    /// [`Class::Unavailable`] also while the host is unknown.
     pub async fn lifecycle(
         &self,
         permit: PermitRequest,

@@ -144,8 +144,7 @@ pub(super) fn is_own(body: &[u8]) -> bool {
     success == Some(false)
 }
 
-/// Whether a proxy wrote the answer. An empty body counts as the API's, except with 413: our bodies are never too
-/// large.
+/// An empty body counts as the API's own, except with 413: our bodies are never too large.
 fn is_foreign(answer: &RawResponse) -> bool {
     !is_own(&answer.body) && (!answer.is_empty() || answer.status == 413)
 }

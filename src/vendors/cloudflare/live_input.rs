@@ -119,7 +119,7 @@ pub struct RecordingSettings {
     pub require_signed_urls: Option<bool>,
 }
 
-/// A live input as created, read, updated or given new keys. All fields but the id may be missing.
+/// A live input. All fields but the id may be missing.
 #[derive(Debug, Clone)]
 pub struct LiveInput {
     /// The id.

@@ -1,5 +1,5 @@
-//! Sets up Cloudflare's two kinds of webhooks (`cloudflare-stream.md §5`): the account's one Stream video webhook,
-//! and live notifications, which a policy sends to a destination.
+//! Cloudflare's two kinds of webhooks (`cloudflare-stream.md §5`): the Stream video webhook, and live notifications,
+//! which a policy sends to a destination.
 
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};

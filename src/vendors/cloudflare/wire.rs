@@ -37,7 +37,7 @@ pub(super) fn readable<T: DeserializeOwned>(items: Vec<Value>) -> Vec<T> {
     items.into_iter().filter_map(read).collect()
 }
 
-/// A list: a bare array, or an object with the array under `key` and a `total` (`cloudflare-stream.md §2.10`).
+/// A bare array, or an object with the array under `key` and a `total` (`cloudflare-stream.md §2.10`).
 pub(super) struct Items {
     pub(super) items: Vec<Value>,
     pub(super) total: Option<u64>,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::vendors::http::MAX_WAIT;
 
-/// How long uses are kept after they left the window: longer than a call may be in flight.
+/// Longer than a call may be in flight.
 const KEEP_EXPIRED: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +168,8 @@ impl SlidingWindow {
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
     }
 
-    /// Whether `count` permits may be granted now. A request above the pool's capacity is granted when the pool is
-    /// full; [`Self::done`] spreads it over the following windows.
+    /// A request above the pool's capacity fits when the whole capacity is free; [`Self::done`] spreads it over the
+    /// following windows.
     pub(super) fn fits(&mut self, pool: Pool, count: u32, now: Instant) -> bool {
         self.advance(now);
         if self.paused_for(now).is_some() || self.awaits_first_answer() {
