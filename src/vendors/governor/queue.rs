@@ -1,7 +1,7 @@
 //! Stride scheduling with ageing.
 //!
 //! Each priority is a first-in first-out class. Each service advances its pass by 1/weight, and the lowest pass is
-//! next: no class starves, and others use what one leaves.
+//! next: no class starves, and unused shares go to the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
