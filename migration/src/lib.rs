@@ -1,8 +1,7 @@
-//! relaykeeper's schema, as migrations that go up and down on SQLite and PostgreSQL alike.
+//! relaykeeper's schema, as migrations that go up and down on SQLite and PostgreSQL.
 //!
 //! The database may be shared with the marketplace: applied migrations are recorded in `relaykeeper_migrations`, because
-//! another SeaORM service may own `seaql_migrations`, and of an existing `channels` table only our own additions are ever
-//! changed (see [`m20261128_000002_channels`]).
+//! another SeaORM service may own `seaql_migrations`.
 
 pub mod m20261128_000001_own_tables;
 pub mod m20261128_000002_channels;

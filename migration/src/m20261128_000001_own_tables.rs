@@ -1,6 +1,4 @@
-//! relaykeeper's own tables.
-//!
-//! An existing table of one of these names belongs to another program: the migration then fails and changes nothing.
+//! relaykeeper's own tables. If a table of one of these names exists, the migration fails and changes nothing.
 
 mod indexes;
 
@@ -76,7 +74,7 @@ fn tables() -> [TableCreateStatement; 17] {
     ]
 }
 
-/// One row: which database this is, the last fencing token given out, and the leader's.
+/// One row. `epoch`: the last fencing token drawn; `leader`: the leader's.
 fn instance() -> TableCreateStatement {
     Table::create()
         .table("instance")
@@ -88,7 +86,7 @@ fn instance() -> TableCreateStatement {
         .take()
 }
 
-/// `epoch`: the fencing token of the node that owns the relay. `state`: JSON, in the form `state_version`.
+/// `epoch`: the owner's fencing token. `state`: JSON of format `state_version`.
 fn relays() -> TableCreateStatement {
     Table::create()
         .table("relays")
@@ -198,7 +196,7 @@ fn outbox() -> TableCreateStatement {
         .take()
 }
 
-/// One row. Its writer holds its lock until it commits, so that `outbox.id` grows in the order of commits.
+/// One row, locked by its writer until the commit, so that `outbox.id` grows in the order of commits.
 fn outbox_head() -> TableCreateStatement {
     Table::create()
         .table("outbox_head")
@@ -244,7 +242,7 @@ fn ended_sessions() -> TableCreateStatement {
         .take()
 }
 
-/// `node`: the node that sees the cause, so that no other node clears the alarm.
+/// `node`: the node that sees the cause; no other node clears the alarm.
 fn alarms() -> TableCreateStatement {
     Table::create()
         .table("alarms")
@@ -258,7 +256,7 @@ fn alarms() -> TableCreateStatement {
         .take()
 }
 
-/// The running processes. A row counts until `lease_until`, by the database's clock.
+/// A row is valid until `lease_until`, by the database's clock.
 fn nodes() -> TableCreateStatement {
     Table::create()
         .table("nodes")
@@ -270,7 +268,7 @@ fn nodes() -> TableCreateStatement {
         .take()
 }
 
-/// Messages between nodes: the recipient deletes them as it reads them.
+/// Messages between nodes, deleted by the recipient as it reads them.
 fn peer_messages() -> TableCreateStatement {
     Table::create()
         .table("peer_messages")
@@ -280,7 +278,6 @@ fn peer_messages() -> TableCreateStatement {
         .take()
 }
 
-/// Vendor quotas, each with the end of its pause.
 fn quotas() -> TableCreateStatement {
     Table::create()
         .table("quotas")
@@ -289,7 +286,7 @@ fn quotas() -> TableCreateStatement {
         .take()
 }
 
-/// Each node's share of a quota. The share of a node that left expires when its calls have left the quota's window.
+/// The share of a gone node expires when the node's calls have left the quota's window.
 fn quota_shares() -> TableCreateStatement {
     Table::create()
         .table("quota_shares")
@@ -301,7 +298,7 @@ fn quota_shares() -> TableCreateStatement {
         .take()
 }
 
-/// Polls that one node makes for all: which node makes it, since when, and the last result.
+/// Polls that one node makes for all.
 fn shared_polls() -> TableCreateStatement {
     Table::create()
         .table("shared_polls")

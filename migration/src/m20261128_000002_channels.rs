@@ -1,8 +1,8 @@
 //! Our columns of the `channels` table, and their index.
 //!
-//! Without a `channels` table, `up` creates one. An existing one is the marketplace's: `up` adds only the columns that it
-//! lacks (nullable, without a default, so that no row is rewritten) and lists them in `channels_additions`. `down` drops
-//! what that table lists, and `channels` itself only if `up` created it.
+//! Without a `channels` table, `up` creates one. An existing one is the marketplace's: `up` adds only what it lacks
+//! (columns are nullable, without a default, so that no row is rewritten) and lists the additions in
+//! `channels_additions`. `down` drops only what is listed.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend, sea_orm::Statement};
 
@@ -21,7 +21,6 @@ const ADDITIONS: &str = "channels_additions";
 const INDEX: &str = "idx_channels_stream_key_id";
 const INDEXED: &str = "stream_key_id";
 
-/// The type of a column, whatever the database calls it.
 #[derive(Clone, Copy)]
 enum ColumnKind {
     Text,
@@ -44,7 +43,7 @@ const COLUMNS: [(&str, ColumnKind); 10] = [
     ("relay_id", ColumnKind::Uuid),
 ];
 
-/// A column's definition. SQLite gets TEXT and INTEGER only, which STRICT tables accept as well.
+/// SQLite gets only TEXT and INTEGER, which STRICT tables accept too.
 fn column(backend: DbBackend, name: &'static str, kind: ColumnKind) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     let sqlite = backend == DbBackend::Sqlite;
@@ -101,7 +100,6 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Creates a `channels` table of our own.
 async fn create(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
     let mut table = Table::create();
@@ -118,7 +116,6 @@ async fn create(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     record(manager, "table", CHANNELS).await
 }
 
-/// Adds to the marketplace's `channels` what it lacks, and records each addition.
 async fn add_missing(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
     let existing = names(manager, Named::Columns).await?;
@@ -147,7 +144,7 @@ async fn add_missing(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Drops what `up` added and still exists: the index first, as SQLite does not drop an indexed column.
+/// Drops additions that still exist. The index comes first: SQLite does not drop an indexed column.
 async fn remove_additions(
     manager: &SchemaManager<'_>,
     added: Vec<(String, String)>,
@@ -210,7 +207,6 @@ async fn additions(manager: &SchemaManager<'_>) -> Result<Vec<(String, String)>,
         .collect()
 }
 
-/// What [`names`] lists of `channels`.
 #[derive(Clone, Copy)]
 enum Named {
     Tables,
@@ -218,7 +214,7 @@ enum Named {
     Indexes,
 }
 
-/// Names in the schema. SQLite's names ignore case, hence `lower`; PostgreSQL finds `channels` by its search path.
+/// SQLite ignores the case of names, hence `lower`; PostgreSQL finds `channels` by its search path.
 async fn names(manager: &SchemaManager<'_>, named: Named) -> Result<Vec<String>, DbErr> {
     let backend = manager.get_database_backend();
     let sqlite = backend == DbBackend::Sqlite;

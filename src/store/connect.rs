@@ -1,8 +1,7 @@
-//! Opens the database.
+//! Opens the database: one connection for writes and a pool for reads.
 //!
-//! SQLite: WAL, `synchronous=FULL` (intents, costs and the outbox survive a power loss), one connection for writes and
-//! a read-only pool; in memory, one connection for both. PostgreSQL: the same, with time limits on everything, so that
-//! a server that hangs counts as unavailable.
+//! SQLite uses WAL with `synchronous=FULL`: intents, costs and the outbox survive a power loss. PostgreSQL has time
+//! limits on everything: a server that hangs counts as unavailable.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,41 +19,35 @@ use crate::config::{DatabaseKind, DatabaseSettings, DatabaseUrl};
 
 /// Longest wait for a connection, for its first answer, and for a lock of SQLite.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// Connections for the fleet's statements, which must not wait behind the writer.
+/// Connections for the fleet's statements, which must not wait for the writer.
 const FLEET: u32 = 2;
 /// Connections for lease renewals, which must not wait at all.
 const RENEWALS: u32 = 1;
-/// PostgreSQL's limits in milliseconds: a statement, a lock, an idle transaction.
+/// PostgreSQL's time limits, in milliseconds.
 const LIMITS: [(&str, &str); 3] = [
     ("statement_timeout", "10000"),
     ("lock_timeout", "5000"),
     ("idle_in_transaction_session_timeout", "5000"),
 ];
 
-/// Connections by purpose.
+/// All connections but the writer's. On SQLite the three are one pool.
 #[derive(Debug, Clone)]
 pub(super) struct Pools {
-    /// For reads.
     pub(super) reader: DatabaseConnection,
-    /// For the fleet's statements.
     pub(super) fleet: DatabaseConnection,
-    /// For lease renewals.
     pub(super) renewals: DatabaseConnection,
 }
 
 /// Where the database is, and how it is opened.
 #[derive(Clone)]
 pub(super) enum Target {
-    /// A file.
     File(SqliteConnectOptions),
     /// SQLite in memory: exists as long as its one connection.
     Memory(SqliteConnectOptions),
-    /// PostgreSQL.
     Postgres(Box<PgConnectOptions>),
 }
 
 impl Target {
-    /// Reads `database.url`.
     pub(super) fn of(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         let url = DatabaseUrl::parse(settings.url.expose_secret()).map_err(StoreError::BadUrl)?;
         let text = url.text.expose_secret();
@@ -96,7 +89,6 @@ impl Target {
         Ok(())
     }
 
-    /// The file, if there is one.
     pub(super) fn file(&self) -> Option<PathBuf> {
         match self {
             Self::File(options) => Some(options.get_filename().to_path_buf()),
@@ -104,7 +96,7 @@ impl Target {
         }
     }
 
-    /// One connection for writes, opened at first use and again after it broke.
+    /// One connection for writes, opened when it is first used and when it broke.
     pub(super) fn writer(&self) -> DatabaseConnection {
         match self {
             Self::File(options) | Self::Memory(options) => {
@@ -127,7 +119,6 @@ impl Target {
         }
     }
 
-    /// All connections but the writer's.
     pub(super) fn pools(&self, writer: &DatabaseConnection, readers: u32) -> Pools {
         let reader = self.reader(writer, readers);
         let pool = |most| match self {
@@ -146,7 +137,6 @@ impl Target {
         }
     }
 
-    /// Connections for reads, beside `writer`.
     fn reader(&self, writer: &DatabaseConnection, readers: u32) -> DatabaseConnection {
         match self {
             Self::Memory(_) => writer.clone(),
@@ -181,7 +171,6 @@ fn sqlite(text: &str) -> Result<SqliteConnectOptions, StoreError> {
         .disable_statement_logging())
 }
 
-/// Fails as unavailable if PostgreSQL does not answer in time.
 pub(super) async fn timely<T>(
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, StoreError> {

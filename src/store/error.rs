@@ -1,21 +1,17 @@
-//! Errors of the store, classified by what the caller can do.
-
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// An error of the store. Its text contains no password and no row contents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The database is unreachable, full, locked or shutting down: a retry may work. The outcome of a write is unknown.
+    /// Unreachable, full, locked or shutting down: a retry may work. The outcome of a write is unknown.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// The database rejected this statement; nothing of the request was written.
-    #[error("the database refused it: {0}")]
+    /// The database rejected a statement; nothing was written.
+    #[error("the database rejected the statement: {0}")]
     Refused(String),
-    /// A stored value cannot be read.
     #[error("what is stored cannot be read: {0}")]
     Corrupt(String),
-    /// The cursor is invalid.
-    #[error("this cursor is not one of ours")]
+    #[error("invalid cursor")]
     BadCursor,
     /// `database.url` is invalid or cannot be opened.
     #[error("database.url (DATABASE_URL) {0}")]
@@ -82,26 +78,21 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// How to treat the database's own error.
 enum DatabaseErrorKind {
-    /// A retry may work.
     Transient,
-    /// The database is damaged.
     Damaged,
-    /// A retry fails the same way.
     Permanent,
 }
 
-/// SQLSTATE classes worth a retry: connection, resources, operator intervention (time limits, shutdown), system,
-/// rollback (deadlocks), locks.
-const PASSING: [&str; 6] = ["08", "53", "57", "58", "40", "55"];
+/// SQLSTATE classes: connection, resources, operator intervention (time limits, shutdown), system, rollback
+/// (deadlocks), locks.
+const TRANSIENT: [&str; 6] = ["08", "53", "57", "58", "40", "55"];
 const READ_ONLY: &str = "25006";
-/// PostgreSQL: corruption.
 const DAMAGED: &str = "XX";
 
-/// SQLite: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
-const SQLITE_PASSING: [u32; 7] = [5, 6, 7, 8, 10, 13, 14];
-/// SQLite: CORRUPT, NOTADB.
+/// BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
+const SQLITE_TRANSIENT: [u32; 7] = [5, 6, 7, 8, 10, 13, 14];
+/// CORRUPT, NOTADB.
 const SQLITE_DAMAGED: [u32; 2] = [11, 26];
 
 impl DatabaseErrorKind {
@@ -113,7 +104,7 @@ impl DatabaseErrorKind {
         {
             // An extended code holds the primary one in its low byte.
             let primary = code.parse::<u32>().unwrap_or_default() & 0xff;
-            return if SQLITE_PASSING.contains(&primary) {
+            return if SQLITE_TRANSIENT.contains(&primary) {
                 Self::Transient
             } else if SQLITE_DAMAGED.contains(&primary) {
                 Self::Damaged
@@ -122,7 +113,7 @@ impl DatabaseErrorKind {
             };
         }
         let class = code.get(..2).unwrap_or_default();
-        if PASSING.contains(&class) || code == READ_ONLY {
+        if TRANSIENT.contains(&class) || code == READ_ONLY {
             Self::Transient
         } else if class == DAMAGED {
             Self::Damaged

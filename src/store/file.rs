@@ -8,13 +8,11 @@ use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
 use super::{Store, StoreError};
 
-/// Read and write for the owner only: the file holds vendor ids and all relays.
 const OWNER_ONLY: u32 = 0o600;
-/// Permissions of group and others.
 const OTHERS: u32 = 0o077;
 
 impl Store {
-    /// Runs SQLite's quick check and returns its complaints. Empty on PostgreSQL.
+    /// What SQLite's quick check complains about. Empty on PostgreSQL.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if the file is not a database.
@@ -41,8 +39,7 @@ impl Store {
     }
 }
 
-/// Creates a missing file for its owner only; SQLite copies the permissions to the files beside it. Errors are left to
-/// SQLite, which reports them.
+/// Creates a missing file; SQLite copies its permissions to the files beside it. SQLite will report the error, if any.
 pub(super) fn create_private(file: &Path) {
     let created = File::options()
         .write(true)
@@ -54,7 +51,7 @@ pub(super) fn create_private(file: &Path) {
     }
 }
 
-/// Removes the access of group and others from a file that this user owns.
+/// Removes other users' access to a file, if this user owns it.
 pub(super) fn make_private(file: &Path) {
     let Ok(found) = file.metadata() else { return };
     let is_own = found.uid() == rustix::process::geteuid().as_raw();

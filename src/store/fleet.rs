@@ -1,11 +1,11 @@
 //! Several processes on one PostgreSQL: the nodes, their leases, and the relays that each owns.
 //!
-//! A **node** is a row of `nodes` whose lease, by the database's clock, has not expired. Its epoch (the fencing token)
-//! identifies it. A relay whose epoch matches no live node is unowned; the first node to claim it wins. A node's row is
-//! deleted when it leaves, or by another node when its lease has expired. That deletion and a renewal lock the same
-//! row: a renewed node is not removed, and a removed node learns of it at its next renewal.
+//! A **node** is a row of `nodes`, identified by its epoch (the fencing token). A relay whose epoch matches no node is
+//! unowned; the first node to claim it wins. The row is deleted when the node leaves, or by another node when its lease
+//! has expired, by the database's clock. That deletion and a renewal lock the row: a renewed node is not removed, and a
+//! removed node learns of it at its next renewal.
 //!
-//! On SQLite the one process that holds the file's lock is the only node, and its lease does not expire.
+//! On SQLite the process that holds the file's lock is the only node, and its lease does not expire.
 
 mod listen;
 mod peer_messages;
@@ -35,33 +35,27 @@ use super::sql::OwnSql;
 use super::writer::{Operation, OperationError, Tx};
 use super::{SLOT_PHASES, Store, StoreError, StoredRelay};
 
-/// A live node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its fencing token.
     pub epoch: i64,
     /// Host name and process id.
     pub name: String,
-    /// When it joined.
     pub joined_at: DateTime<Utc>,
-    /// Whether it is shutting down: it takes no more relays.
+    /// Whether it is shutting down and takes no more relays.
     pub leaving: bool,
     /// Unfinished relays that it owns.
     pub relays: u64,
 }
 
-/// The fleet, as read once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fleet {
-    /// Live nodes, in the order in which they joined.
+    /// In the order in which they joined.
     pub nodes: Vec<Node>,
     /// Unowned unfinished relays.
     pub free: u64,
-    /// The leader's epoch.
     pub leader: i64,
 }
 
-/// Joins the fleet under a new epoch.
 struct Join {
     name: String,
     lease: Duration,
@@ -87,7 +81,6 @@ impl Operation for Join {
     }
 }
 
-/// Renews a node's lease, counted from now by the database's clock.
 fn renewal(epoch: i64, lease: Duration) -> Statement {
     statement(
         "UPDATE nodes SET lease_until = clock_timestamp() + $2 * interval '1 second' WHERE epoch = $1",
@@ -121,7 +114,7 @@ struct ExpiredNodeRow {
 }
 
 impl Store {
-    /// Whether several processes may use this database at once.
+    /// Whether several processes may use this database: PostgreSQL.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         matches!(self.inner.target, Target::Postgres(_))
@@ -181,7 +174,7 @@ impl Store {
         })
     }
 
-    /// The names of the live nodes on PostgreSQL. Empty on SQLite, where the file's lock tells.
+    /// The names of the live nodes. Empty on SQLite, where the [`DatabaseLock`](super::DatabaseLock) tells.
     pub async fn acting(&self) -> Result<Vec<String>, StoreError> {
         let nodes_exist =
             || statement("SELECT 1 AS one WHERE to_regclass('nodes') IS NOT NULL", []);
@@ -195,7 +188,7 @@ impl Store {
         Ok(nodes.into_iter().map(|node| node.name).collect())
     }
 
-    /// Claims up to `limit` unowned relays. After an error [`Store::driven_by`] tells which were claimed.
+    /// Claims up to `limit` unowned relays. After an error, [`Store::driven_by`] tells which were claimed.
     pub async fn claim(&self, epoch: i64, limit: u64) -> Result<Vec<StoredRelay>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let claim = statement(sql::CLAIM, [epoch.into(), limit.into()]);
@@ -205,7 +198,6 @@ impl Store {
         Ok(claimed.into_iter().map(Into::into).collect())
     }
 
-    /// The unfinished relays that a node owns.
     pub async fn driven_by(&self, epoch: i64) -> Result<Vec<Uuid>, StoreError> {
         use sea_orm::QuerySelect;
         let ids = relay::Entity::find()
@@ -219,7 +211,7 @@ impl Store {
         Ok(ids.into_iter().map(|id| id.0).collect())
     }
 
-    /// Makes relays of this node unowned. The caller has no calls in flight for them.
+    /// Makes relays of this node unowned. Their vendor calls must have ended.
     pub async fn release(&self, epoch: i64, relays: &[Uuid]) -> Result<(), StoreError> {
         relay::Entity::update_many()
             .col_expr(relay::Column::Epoch, Expr::val(0i64))
@@ -231,7 +223,6 @@ impl Store {
         self.notify(None, FleetSignal::Free).await
     }
 
-    /// Announces that a node is shutting down, so that it takes no more relays.
     pub async fn announce_leaving(&self, epoch: i64) -> Result<(), StoreError> {
         node::Entity::update_many()
             .col_expr(node::Column::Leaving, Expr::val(true))
@@ -241,7 +232,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a node; its relays become unowned. The caller has no calls in flight for them.
+    /// Removes a node; its relays become unowned. Their vendor calls must have ended.
     pub async fn leave(&self, epoch: i64) -> Result<(), StoreError> {
         let sql = self.fleet_sql();
         node::Entity::delete_by_id(epoch).exec(&sql).await?;
@@ -250,7 +241,7 @@ impl Store {
         self.notify(None, FleetSignal::Free).await
     }
 
-    /// Makes this node the leader if `seen`, the last known leader, is no longer live. Returns whether it did.
+    /// Makes this node the leader if the last, `seen`, is no longer live. Returns whether it did.
     pub async fn succeed_leader(&self, epoch: i64, seen: i64) -> Result<bool, StoreError> {
         let became = self
             .fleet_sql()
@@ -259,8 +250,8 @@ impl Store {
         Ok(became.rows_affected() > 0)
     }
 
-    /// Requests a stop from the relay's owner, present or next. Returns false if the relay no longer holds its
-    /// channel's slot.
+    /// Requests a stop from the relay's present or next owner. Returns false if the relay does not hold its channel's
+    /// slot.
     pub async fn request_stop(
         &self,
         relay_id: Uuid,
@@ -283,7 +274,6 @@ impl Store {
         Ok(true)
     }
 
-    /// A node's relays with a requested stop.
     pub async fn stops_requested(&self, epoch: i64) -> Result<Vec<Uuid>, StoreError> {
         use relay::Column as C;
         use sea_orm::QuerySelect;
@@ -300,7 +290,6 @@ impl Store {
         Ok(ids.into_iter().map(|id| id.0).collect())
     }
 
-    /// Whether a stop was requested.
     pub async fn stop_is_requested(&self, relay_id: Uuid) -> Result<bool, StoreError> {
         let row = relay::Entity::find_by_id(Id(relay_id))
             .one(&self.read())
@@ -308,7 +297,6 @@ impl Store {
         Ok(row.is_some_and(|row| row.stop_requested_at.is_some()))
     }
 
-    /// Connections for the fleet's statements, which do not wait behind the writer's batches.
     fn fleet_sql(&self) -> OwnSql {
         OwnSql(self.pools().fleet)
     }

@@ -1,8 +1,7 @@
-//! A cache of channels' last recordings: every read of a channel shows one, and they change once per broadcast.
+//! A cache of channels' last recordings, which every read of a channel shows and every relay changes once.
 //!
-//! An entry is never older than the last commit of this process's writer, which removes it. A read that was under way
-//! at that commit may have seen the old state: its ticket is then no longer valid. Commits of other processes are not
-//! seen here, so entries expire unless this process is alone on the database.
+//! A commit of this process removes the entry, and with it the ticket of a read in flight, which may have seen the old
+//! state. Commits of other processes are not seen, so entries expire unless this process is alone on the database.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,13 +13,11 @@ use super::RecordingRow;
 
 /// How long an entry is valid while other processes may write.
 const VALID_FOR: Duration = Duration::from_secs(1);
-/// Most entries; then all are dropped. An entry takes about 60 bytes, 660 with a recording.
+/// A full cache is emptied. An entry takes about 60 bytes, 660 with a recording.
 const MAX_CHANNELS: usize = 16_384;
 
-/// A channel's last recording, if it has one.
 type Last = Option<Arc<RecordingRow>>;
 
-/// The cache.
 #[derive(Debug, Default)]
 pub(super) struct LastRecordings {
     inner: Mutex<Cache>,
@@ -30,40 +27,35 @@ pub(super) struct LastRecordings {
 struct Cache {
     channels: HashMap<i64, Kept>,
     last_ticket: u64,
-    /// No other process writes to the database.
     alone: bool,
 }
 
 #[derive(Debug)]
 enum Kept {
-    /// The value, and when the read began.
+    /// With the time at which the read began.
     Known(Last, Instant),
-    /// Being read by the holders of this ticket.
-    Asked(ReadTicket),
+    Reading(ReadTicket),
 }
 
-/// The result of a look-up.
 #[derive(Debug, PartialEq)]
 pub(super) enum Lookup {
-    /// The value.
     Hit(Last),
-    /// Not cached: read the database, and pass the result to [`LastRecordings::learn`] with this ticket.
+    /// Read the database, and pass the result to [`LastRecordings::learn`] with this ticket.
     Miss(ReadTicket),
 }
 
-/// Admits a read result, unless the channel was written to since.
+/// Lets a read result into the cache, unless the channel was written to meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReadTicket(u64);
 
 impl LastRecordings {
-    /// Looks a channel's last recording up.
     pub(super) fn look_up(&self, channel_id: i64, now: Instant) -> Lookup {
         let mut inner = self.lock();
         match inner.channels.get(&channel_id) {
             Some(Kept::Known(last, at)) if inner.alone || now < *at + VALID_FOR => {
                 return Lookup::Hit(last.clone());
             }
-            Some(Kept::Asked(ticket)) => return Lookup::Miss(*ticket),
+            Some(Kept::Reading(ticket)) => return Lookup::Miss(*ticket),
             Some(Kept::Known(..)) | None => {}
         }
         if inner.channels.len() >= MAX_CHANNELS {
@@ -71,26 +63,26 @@ impl LastRecordings {
         }
         inner.last_ticket += 1;
         let ticket = ReadTicket(inner.last_ticket);
-        inner.channels.insert(channel_id, Kept::Asked(ticket));
+        inner.channels.insert(channel_id, Kept::Reading(ticket));
         Lookup::Miss(ticket)
     }
 
-    /// Stores what the holder of the ticket read, from a read that began at `asked_at`.
+    /// Stores the result of a read that began at `asked_at`.
     pub(super) fn learn(&self, channel_id: i64, ticket: ReadTicket, last: Last, asked_at: Instant) {
         let mut inner = self.lock();
         if let Some(kept) = inner.channels.get_mut(&channel_id)
-            && matches!(kept, Kept::Asked(asked) if *asked == ticket)
+            && matches!(kept, Kept::Reading(reading) if *reading == ticket)
         {
             *kept = Kept::Known(last, asked_at);
         }
     }
 
-    /// Removes a channel: one of its recordings was, or may have been, committed.
+    /// Removes a channel: a recording of it was committed, or may have been.
     pub(super) fn forget(&self, channel_id: i64) {
         self.lock().channels.remove(&channel_id);
     }
 
-    /// From now on no other process writes to this database. Drops all entries.
+    /// From now on no other process writes to the database.
     pub(super) fn alone(&self) {
         let mut inner = self.lock();
         inner.alone = true;
@@ -151,7 +143,6 @@ mod tests {
         last.forget(1);
         last.learn(1, before, None, now);
         let after = ticket(&last, 1, now);
-        // Another reader now waits too: the old result is still rejected.
         last.learn(1, before, None, now);
         last.learn(1, after, recording("new"), now);
         last.learn(1, before, None, now);

@@ -1,5 +1,5 @@
 //! One process at a time uses a SQLite file: it holds an exclusive lock on `<file>.lock`, which the kernel releases
-//! when the process ends. On PostgreSQL several nodes share the database: see [`Store::join`](super::Store::join).
+//! when the process ends.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -14,14 +14,13 @@ use crate::config::DatabaseSettings;
 /// The lock; dropping it releases it.
 #[derive(Debug)]
 pub struct DatabaseLock {
-    /// Holds the lock while open. `None` in memory and on PostgreSQL, which need no lock.
+    /// `None` in memory and on PostgreSQL, which need no lock.
     _open: Option<File>,
 }
 
 /// Another process holds the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldBy {
-    /// Its process id, if known.
     pub pid: Option<u32>,
 }
 
@@ -46,7 +45,7 @@ fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
         .write(true)
         .create(true)
         .truncate(false)
-        // A process that can open the file can lock it.
+        // Another user who can open the file could lock it.
         .mode(0o600)
         .open(beside(&database, ".lock"))?;
     match file.try_lock() {
@@ -55,8 +54,8 @@ fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
             write!(file, "{}", std::process::id())?;
             file.flush()?;
             file.rewind()?;
-            for end in ["", "-wal", "-shm", ".lock"] {
-                make_private(&beside(&database, end));
+            for suffix in ["", "-wal", "-shm", ".lock"] {
+                make_private(&beside(&database, suffix));
             }
             Ok(Ok(DatabaseLock { _open: Some(file) }))
         }
@@ -70,7 +69,7 @@ fn lock_file(database: &Path) -> std::io::Result<Result<DatabaseLock, HeldBy>> {
     }
 }
 
-/// One path for all names of the file.
+/// Resolves links: the file has one lock, whatever its name.
 fn real_path(database: &Path) -> std::io::Result<PathBuf> {
     match database.canonicalize() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -86,9 +85,8 @@ fn real_path(database: &Path) -> std::io::Result<PathBuf> {
     }
 }
 
-/// The name of a file beside the database: its own with a suffix.
-fn beside(database: &Path, end: &str) -> PathBuf {
+fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
-    path.push(end);
+    path.push(suffix);
     path.into()
 }

@@ -1,5 +1,3 @@
-//! Applies and reverts the migrations.
-
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
@@ -8,22 +6,19 @@ use sea_orm::{
 
 use super::{Store, StoreError, connect::Target};
 
-/// Serialises the migrations of several processes.
-const SERIALISE: &str = "SELECT pg_advisory_xact_lock(8097873492)";
+/// Makes other processes' migrations wait.
+const LOCK_MIGRATIONS: &str = "SELECT pg_advisory_xact_lock(8097873492)";
 /// An index on a large table takes long.
-const UNHURRIED: &str = "SET LOCAL statement_timeout = 0";
+const NO_TIME_LIMIT: &str = "SET LOCAL statement_timeout = 0";
 
-/// One migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationStatus {
-    /// Its name.
     pub name: String,
-    /// Whether it was applied.
     pub applied: bool,
 }
 
 impl Store {
-    /// Applies all missing migrations, or none.
+    /// Applies all missing migrations, or on an error none.
     ///
     /// # Errors
     /// [`StoreError::Refused`] if one of our table names is taken.
@@ -34,7 +29,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Reverts the last `steps` migrations (`None`: all) and deletes their data; all of them or none.
+    /// Reverts the last `steps` migrations (`None`: all) and deletes their data, or on an error none.
     pub async fn migrate_down(&self, steps: Option<u32>) -> Result<(), StoreError> {
         let connection = self.migrating();
         let transaction = begin(&connection).await?;
@@ -55,7 +50,7 @@ impl Store {
             .collect())
     }
 
-    /// A connection for schema changes: a new one, except in memory, where there is only one.
+    /// A new connection, except in memory, where there is only one.
     fn migrating(&self) -> DatabaseConnection {
         match self.inner.target {
             Target::Memory(_) => self.pools().reader,
@@ -72,8 +67,8 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, S
         })
         .await?;
     if transaction.get_database_backend() == DbBackend::Postgres {
-        transaction.execute_unprepared(UNHURRIED).await?;
-        transaction.execute_unprepared(SERIALISE).await?;
+        transaction.execute_unprepared(NO_TIME_LIMIT).await?;
+        transaction.execute_unprepared(LOCK_MIGRATIONS).await?;
     }
     Ok(transaction)
 }

@@ -1,12 +1,16 @@
-//! The database: the only room that knows SQL, on SQLite and PostgreSQL alike.
+//! The database, SQLite or PostgreSQL: the only room that knows SQL.
 //!
-//! A [`Store`] is a cheap handle. Reads use a pool. Writes go to one task, the writer, which commits all waiting
-//! operations in one transaction and answers after the commit. *Write first, act second* relies on that answer: `Ok`
-//! means that the write is on disk; after [`StoreError::Unavailable`] the outcome is unknown, and repeating the same
-//! request is safe.
+//! Reads use a pool. Writes go to one task, the writer, which commits all waiting operations in one transaction and
+//! answers after the commit. After `Ok` a write is on disk; after [`StoreError::Unavailable`] its outcome is unknown,
+//! and repeating the same request is safe.
 //!
 //! Every [`Save`] carries the fencing token (epoch) of its process. On SQLite the holder of the [`DatabaseLock`] owns
 //! all relays ([`Store::take_epoch`]); on PostgreSQL each relay belongs to one of several nodes ([`Store::join`]).
+
+#![allow(
+    missing_docs,
+    reason = "a column or a call that its name explains needs no doc"
+)]
 
 mod connect;
 mod entities;
@@ -63,7 +67,7 @@ use crate::config::DatabaseSettings;
 /// The phases in which a relay holds its channel's slot.
 pub const SLOT_PHASES: [&str; 4] = ["provisioning", "awaiting_live", "live", "interrupted"];
 
-/// The database.
+/// A handle to the database, cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<StoreInner>,
@@ -71,10 +75,8 @@ pub struct Store {
 
 struct StoreInner {
     target: Target,
-    /// Most connections for reads.
     readers: u32,
     writer: Writer,
-    /// Replaced by [`Store::reconnect`].
     pools: RwLock<Pools>,
     last_recordings: Arc<LastRecordings>,
 }
@@ -86,11 +88,11 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the database, creates its file unless the URL says `mode=rw`, and starts the writer on the current
-    /// runtime. Does not change the schema: see [`Store::migrate`].
+    /// Opens the database, creates its file unless the URL says `mode=rw`, and starts the writer. [`Store::migrate`]
+    /// creates the tables.
     ///
     /// # Errors
-    /// [`StoreError::BadUrl`]; [`StoreError::Unavailable`] without an answer within five seconds.
+    /// [`StoreError::BadUrl`]; [`StoreError::Unavailable`] after five seconds without an answer.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         let target = Target::of(settings)?;
         target.check_folder()?;
@@ -116,10 +118,9 @@ impl Store {
         })
     }
 
-    /// Finishes queued writes and closes every connection. Later requests fail as [`StoreError::Unavailable`].
+    /// Finishes queued writes and closes all connections. Later calls fail as [`StoreError::Unavailable`].
     pub async fn close(&self) {
         self.inner.writer.close().await;
-        // An error while closing changes nothing.
         let pools = self.pools();
         for pool in [pools.reader, pools.fleet, pools.renewals] {
             let _ = pool.close_by_ref().await;
@@ -130,8 +131,8 @@ impl Store {
         self.inner.pools.read().clone()
     }
 
-    /// Replaces the PostgreSQL pools: after a silent host failure the old connections may hang. The writer replaces its
-    /// own.
+    /// Replaces the PostgreSQL pools: after a silent host failure their connections may hang. The writer replaces its
+    /// own connection.
     pub fn reconnect(&self) {
         if let Target::Postgres(_) = self.inner.target {
             let mut pools = self.inner.pools.write();
@@ -139,26 +140,21 @@ impl Store {
         }
     }
 
-    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.pools().reader.ping().await?)
     }
 
-    /// Waits for the writes queued before, and checks that the database accepts a commit.
+    /// Waits for the writes queued before, and checks that a commit succeeds.
     pub async fn ping_writer(&self) -> Result<(), StoreError> {
         self.inner.writer.run(PingWriter).await
     }
 
-    /// Checks that the database accepts writes, by writing: a full disk accepts an empty commit.
+    /// Checks that a write succeeds: a full disk accepts an empty commit.
     pub async fn try_write(&self) -> Result<(), StoreError> {
         self.inner.writer.run(TryWrite).await
     }
 
     /// The identity of this database, created by the first call.
-    ///
-    /// # Errors
-    /// As every write: [`StoreError::Unavailable`] (the outcome is unknown), [`StoreError::Refused`] (nothing was
-    /// written).
     pub async fn instance(&self) -> Result<Instance, StoreError> {
         use sea_orm::EntityTrait;
         let known = entities::instance::Entity::find_by_id(1)
@@ -170,8 +166,8 @@ impl Store {
         }
     }
 
-    /// Takes a SQLite database over: this process becomes the only node, under a new epoch, and owns all unfinished
-    /// relays. Saves under older epochs are fenced.
+    /// Makes this process the only node of a SQLite database, under a new epoch, and the owner of all unfinished relays.
+    /// Saves under older epochs are fenced.
     pub async fn take_epoch(&self) -> Result<i64, StoreError> {
         let epoch = self.inner.writer.run(TakeEpoch).await?;
         if !self.is_shared() {
@@ -185,17 +181,17 @@ impl Store {
         self.inner.writer.run(relay).await
     }
 
-    /// Stores a relay's next state with all that follows from it.
+    /// Stores a relay's next state and what follows from it.
     pub async fn save(&self, save: Save) -> Result<Saved, StoreError> {
         self.inner.writer.run(save).await
     }
 
-    /// Ends a relay that cannot end itself. Does nothing if it has ended.
+    /// Ends a relay without its actor. Does nothing if it has ended.
     pub async fn end_by_force(&self, end: ForcedEnd) -> Result<Saved, StoreError> {
         self.inner.writer.run(end).await
     }
 
-    /// Adds cleanup jobs. A job of the same kind and target is added once.
+    /// A job of the same kind and target is added once.
     pub async fn add_cleanup_jobs(
         &self,
         cleanup_jobs: Vec<NewCleanupJob>,
@@ -203,12 +199,12 @@ impl Store {
         self.inner.writer.run(AddCleanupJobs(cleanup_jobs)).await
     }
 
-    /// Deletes a cleanup job: it is done, or the vendor's own limit has made it unnecessary.
+    /// Deletes a job that is done or no longer needed.
     pub async fn settle_cleanup_job(&self, id: Uuid) -> Result<(), StoreError> {
         self.inner.writer.run(SettleCleanupJob(id)).await
     }
 
-    /// Counts a failed attempt of a cleanup job and schedules the next.
+    /// Counts a failed attempt and schedules the next.
     pub async fn postpone_cleanup_job(
         &self,
         id: Uuid,
@@ -223,7 +219,7 @@ impl Store {
         self.inner.writer.run(postpone).await
     }
 
-    /// Stores which relay a key was used for. Returns the first use of the key.
+    /// Stores which relay a key was used for. Returns the key's first use.
     pub async fn remember_idempotency(
         &self,
         record: IdempotencyRecord,
@@ -248,28 +244,25 @@ impl Store {
         self.inner.writer.run(alarm).await
     }
 
-    /// Clears an alarm.
     pub async fn clear_alarm(&self, key: AlarmKey) -> Result<(), StoreError> {
         self.inner.writer.run(ClearAlarm(key)).await
     }
 
-    /// Turns delivery of new messages on or off. Turning it off also re-enables a disabled endpoint.
+    /// Turns delivery of new messages on or off. Turning it off also enables a disabled endpoint.
     pub async fn deliver_messages(&self, delivers: bool) -> Result<(), StoreError> {
         self.inner.writer.run(SetDelivers(delivers)).await
     }
 
-    /// Stores the result of an attempt to deliver a message.
     pub async fn record_attempt(&self, attempt: Attempt) -> Result<(), StoreError> {
         self.inner.writer.run(attempt).await
     }
 
-    /// Delivers a message again, in its channel's order, and enables the endpoint. Returns false if the message is no
-    /// longer kept.
+    /// Schedules a message to be delivered again, and enables the endpoint. Returns false if the message was purged.
     pub async fn redeliver(&self, id: i64, at: DateTime<Utc>) -> Result<bool, StoreError> {
         self.inner.writer.run(Redeliver { id, at }).await
     }
 
-    /// Deletes a bounded number of rows whose retention has passed, and returns the count. Repeat until it is 0.
+    /// Deletes some rows whose retention has passed, and returns the count. Repeat until it is 0.
     pub async fn purge(&self, purge: Purge) -> Result<u64, StoreError> {
         self.inner.writer.run(purge).await
     }

@@ -1,5 +1,4 @@
-//! Pagination by cursor. A cursor names the last row of a page, so rows written meanwhile neither shift nor repeat
-//! others.
+//! Pagination by cursor. A cursor names a page's last row, so rows written meanwhile neither shift nor repeat others.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,26 +7,23 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
     /// Most rows of the page, at least 1.
     pub limit: u32,
-    /// The `next_cursor` of the page before; `None` for the first page.
+    /// The `next_cursor` of the previous page; `None` for the first.
     pub cursor: Option<String>,
 }
 
-/// One page of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T> {
-    /// The rows.
     pub items: Vec<T>,
-    /// The cursor of the next page; `None` on the last.
+    /// `None` on the last page.
     pub next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page from up to `limit + 1` rows: an extra row means that there is another page.
+    /// Makes a page of up to `limit + 1` rows: the extra row means that there is another page.
     pub(super) fn of(mut rows: Vec<T>, limit: u64, cursor: impl Fn(&T) -> String) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
@@ -40,17 +36,15 @@ impl<T> Page<T> {
 }
 
 impl PageRequest {
-    /// Most rows of the page.
     pub(super) fn limit(&self) -> u64 {
         self.limit.max(1).into()
     }
 
-    /// Where the page starts in a list by time and id.
     pub(super) fn after_time(&self) -> Result<Option<TimeCursor>, StoreError> {
         self.cursor.as_deref().map(TimeCursor::read).transpose()
     }
 
-    /// Where the page starts in a list by number; 0 for the first page.
+    /// 0 for the first page.
     pub(super) fn after_number(&self) -> Result<i64, StoreError> {
         let Some(cursor) = &self.cursor else {
             return Ok(0);
@@ -59,7 +53,6 @@ impl PageRequest {
     }
 }
 
-/// A position in a list by time and id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TimeCursor {
     pub(super) time: DateTime<Utc>,
@@ -67,7 +60,6 @@ pub(super) struct TimeCursor {
 }
 
 impl TimeCursor {
-    /// Encodes the cursor.
     pub(super) fn write(self) -> String {
         let mut bytes = [0; 24];
         let (time, id) = bytes.split_at_mut(8);
@@ -89,7 +81,6 @@ impl TimeCursor {
     }
 }
 
-/// Encodes a number as a cursor.
 pub(super) fn number(number: i64) -> String {
     URL_SAFE_NO_PAD.encode(number.to_be_bytes())
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::StoreError;
 
-/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Repeats a call until it succeeds. `what` names it in the log.

@@ -8,16 +8,13 @@ use super::entities::ended_session::{ActiveModel, Column, Entity, Model};
 use super::writer::{Operation, OperationError, Tx};
 use super::{Store, StoreError};
 
-/// A signed-out session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedSession {
-    /// A digest of its cookie.
+    /// Hexadecimal digest of its cookie.
     pub session: String,
-    /// When it would have expired.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Stores one and deletes expired ones.
 struct EndSession {
     ended: EndedSession,
     now: DateTime<Utc>,
@@ -45,7 +42,7 @@ impl Operation for EndSession {
 }
 
 impl Store {
-    /// Stores that a session was signed out.
+    /// Stores that a session was signed out, and deletes expired ones.
     pub async fn end_session(
         &self,
         ended: EndedSession,
@@ -54,7 +51,7 @@ impl Store {
         self.inner.writer.run(EndSession { ended, now }).await
     }
 
-    /// Signed-out sessions that would not have expired yet.
+    /// Signed-out sessions that would otherwise still be valid.
     pub async fn ended_sessions(
         &self,
         now: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! Wraps every connection, so that both databases store the same values.
+//! Wraps connections, so that both databases store the same values.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::prelude::async_trait::async_trait;
@@ -13,7 +13,7 @@ use sea_orm::{
 pub(super) struct Sql<'a, C>(pub(super) &'a C);
 
 impl<C: ConnectionTrait> Sql<'_, C> {
-    fn same(&self, mut statement: Statement) -> Statement {
+    fn adapt(&self, mut statement: Statement) -> Statement {
         let sqlite = self.get_database_backend() == DbBackend::Sqlite;
         for value in statement.values.iter_mut().flat_map(|values| &mut values.0) {
             if let Value::ChronoDateTimeUtc(Some(time)) = value {
@@ -26,7 +26,6 @@ impl<C: ConnectionTrait> Sql<'_, C> {
     }
 }
 
-/// Truncates a time to what both databases keep.
 pub(super) fn to_the_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
     time.trunc_subsecs(6)
 }
@@ -38,7 +37,7 @@ impl<C: ConnectionTrait> ConnectionTrait for Sql<'_, C> {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.0.execute_raw(self.same(statement)).await
+        self.0.execute_raw(self.adapt(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -46,11 +45,11 @@ impl<C: ConnectionTrait> ConnectionTrait for Sql<'_, C> {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.0.query_one_raw(self.same(statement)).await
+        self.0.query_one_raw(self.adapt(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.0.query_all_raw(self.same(statement)).await
+        self.0.query_all_raw(self.adapt(statement)).await
     }
 }
 

@@ -1,9 +1,8 @@
 //! The writer: one task and one connection that commit all waiting writes together.
 //!
 //! While one batch commits, the next gathers: under load many writes share an fsync, and a lone write does not wait.
-//! Within a batch each operation fails alone (see [`batch`]). Answers are sent after the commit. If the commit fails,
-//! every operation of the batch answers [`StoreError::Unavailable`]: the outcome is unknown, and repeating it is safe
-//! (see [`Save`](super::Save)).
+//! Within a batch each operation fails alone (see [`batch`]). If the commit fails, every operation of the batch answers
+//! [`StoreError::Unavailable`].
 
 mod batch;
 mod batched_rows;
@@ -27,28 +26,25 @@ use batch::transact;
 pub(super) use batched_rows::{NewMessage, ProjectedRow, RelayUpdate};
 pub(super) use tx::Tx;
 
-/// Most operations per commit.
 const LARGE_BATCH: usize = 256;
-/// Most operations per commit while commits are fast and few operations wait, so that the first need not wait for the
-/// hundredth.
+/// In a small batch no operation waits long for the others.
 const SMALL_BATCH: usize = 16;
 /// With more waiting operations than this, batches are large.
 const LONG_QUEUE: usize = 128;
-/// A slower commit makes the next batches large.
+/// After a slower commit, batches are large.
 const SLOW_COMMIT: Duration = Duration::from_millis(4);
-/// Length of the queue; further callers wait for room.
+/// Further callers wait for room.
 const QUEUE_LENGTH: usize = 1024;
-/// Time limit of a batch: longer than the database's own limits.
+/// Longer than the database's own time limits.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(20);
 /// A slower batch is logged.
 const SLOW_BATCH: Duration = Duration::from_secs(1);
 
 /// A write: all of it or nothing.
 pub(super) trait Operation: Send + Sync + 'static {
-    /// What it returns.
     type Output: Send + 'static;
 
-    /// Whether it may write to the outbox. The batch then locks the outbox's head first: two processes that took it
+    /// Whether it may write to the outbox. The batch then locks the outbox's head first: two processes that locked it
     /// after other rows could deadlock.
     fn writes_outbox(&self) -> bool {
         false
@@ -59,24 +55,21 @@ pub(super) trait Operation: Send + Sync + 'static {
         &[]
     }
 
-    /// Whether its rows can be batched with other operations'. It must not read rows that may still be buffered: relays
-    /// and their keys, journals, the outbox, `channels`. Buffered rows are written before any operation that is not
-    /// batchable.
+    /// Whether it may run while other operations' rows are buffered: it must then not read relays, their keys,
+    /// journals, the outbox or `channels`. Otherwise the buffered rows are written before it runs.
     fn is_batchable(&self) -> bool {
         false
     }
 
-    /// Runs it. On an error its writes are rolled back.
+    /// On an error, its writes are rolled back.
     fn run(&self, tx: &Tx<'_>)
     -> impl Future<Output = Result<Self::Output, OperationError>> + Send;
 }
 
-/// Why an operation failed.
 #[derive(Debug)]
 pub(super) enum OperationError {
-    /// The operation failed.
     Whole(StoreError),
-    /// The `channels` table rejected the projection; the rest is fine.
+    /// Only the `channels` table rejected its row.
     Projection(StoreError),
 }
 
@@ -86,7 +79,6 @@ impl<E: Into<StoreError>> From<E> for OperationError {
     }
 }
 
-/// Sends operations to the writer's task.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn AnyOperation>>,
@@ -96,7 +88,6 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the task on the current runtime.
     pub(super) fn start(
         target: Target,
         connection: DatabaseConnection,
@@ -128,17 +119,15 @@ impl Writer {
         }
     }
 
-    /// Changes after a commit that wrote to the outbox.
     pub(super) fn outbox_changes(&self) -> watch::Receiver<()> {
         self.outbox_changed.subscribe()
     }
 
-    /// Signals that another process has written to the outbox.
+    /// Called when another process has written to the outbox.
     pub(super) fn outbox_was_written(&self) {
         self.outbox_changed.send_replace(());
     }
 
-    /// Runs an operation; returns after its commit.
     pub(super) async fn run<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(QueuedOperation {
@@ -151,34 +140,27 @@ impl Writer {
         answer.await.map_err(|_| gone())?
     }
 
-    /// Finishes the queue and closes the connection.
     pub(super) async fn close(&self) {
         self.closing.cancel();
         self.closed.cancelled().await;
     }
 }
 
-/// A queued operation of any type.
+/// An [`Operation`] of any type.
 trait AnyOperation: Send {
-    /// See [`Operation::writes_outbox`].
     fn writes_outbox(&self) -> bool;
-    /// See [`Operation::recordings`].
     fn recordings(&self) -> &[RecordingRow];
-    /// See [`Operation::is_batchable`].
     fn is_batchable(&self) -> bool;
-    /// Runs it.
     fn run<'a>(&'a mut self, tx: &'a Tx<'a>) -> BoxFuture<'a, Ran>;
-    /// Handles the failure of the rows that it left to be written.
+    /// Called if its buffered rows cannot be written.
     fn fail(&mut self, failure: OperationError) -> Ran;
-    /// Sends the answer, after the commit or its failure.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// How an operation ended.
 enum Ran {
     Ok,
     Failed,
-    /// Only the projection was rejected: the operation can run again without it.
+    /// The operation can run again without its projection, which was rejected.
     Projection(StoreError),
 }
 
@@ -233,7 +215,6 @@ impl<O: Operation> AnyOperation for QueuedOperation<O> {
             Ok(()) => self.result.unwrap_or_else(unfinished),
             Err(error) => Err(error),
         };
-        // The caller may be gone.
         let _ = self.reply.send(answer);
     }
 }
@@ -264,11 +245,9 @@ impl WriterTask {
                 }
             }
         }
-        // An error while closing changes nothing.
         let _ = self.connection.close().await;
     }
 
-    /// Most operations of the next commit.
     fn most(&self) -> usize {
         if self.commits_are_slow || self.requests.len() > LONG_QUEUE {
             LARGE_BATCH
@@ -305,7 +284,7 @@ impl WriterTask {
         if begun.elapsed() > SLOW_BATCH {
             tracing::warn!(seconds, requests = batch.len(), "the database is slow");
         }
-        // Before the answers, and also when the outcome of the commit is unknown.
+        // Before the answers: their receivers read. Also if the outcome of the commit is unknown.
         for recording in batch.iter().flat_map(|job| job.recordings()) {
             self.last_recordings.forget(recording.channel_id);
         }
@@ -317,7 +296,7 @@ impl WriterTask {
         }
     }
 
-    /// Replaces the connection after a failed commit; but an in-memory database exists only in its connection.
+    /// Replaces the connection; but an in-memory database exists only in its connection.
     fn renew(&mut self) {
         if !matches!(self.target, Target::Memory(_)) {
             self.connection = self.target.writer();

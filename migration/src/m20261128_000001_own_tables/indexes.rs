@@ -1,15 +1,12 @@
-//! Indexes, each for the query or the rule named above it.
-
 use sea_orm_migration::prelude::*;
 
-/// The phases in which a relay holds its channel's slot.
 const SLOT_PHASES: [&str; 4] = ["provisioning", "awaiting_live", "live", "interrupted"];
 
 pub(super) fn indexes() -> Vec<IndexCreateStatement> {
     let unfinished = || Expr::col("ended_at").is_null();
     let pending = || Expr::col("status").eq("pending");
     vec![
-        // At most one relay holds a channel's slot: two simultaneous starts create one relay.
+        // Two simultaneous starts create one relay.
         index("relays_one_slot_per_channel", "relays", &["channel_id"])
             .unique()
             .and_where(Expr::col("phase").is_in(SLOT_PHASES))
@@ -30,7 +27,7 @@ pub(super) fn indexes() -> Vec<IndexCreateStatement> {
             "relays",
             &["phase", "requested_at", "id"],
         ),
-        // The journal's retention. Partial: otherwise SQLite uses it to find the relays that have not ended, and sorts them.
+        // The journal's retention. Partial: otherwise SQLite uses it for unfinished relays, and then sorts them.
         index("relays_ended", "relays", &["ended_at"])
             .and_where(Expr::col("ended_at").is_not_null())
             .take(),

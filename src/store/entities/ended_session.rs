@@ -1,11 +1,10 @@
-//! `ended_sessions`: signed-out console sessions, until they would have expired.
+//! `ended_sessions`: signed-out console sessions.
 
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "ended_sessions")]
 pub struct Model {
-    /// Hexadecimal digest of the cookie.
     #[sea_orm(primary_key, auto_increment = false)]
     pub session: String,
     pub expires_at: DateTimeUtc,

@@ -1,11 +1,10 @@
-//! A UUID column: `uuid` in PostgreSQL, hyphenated text in SQLite, where SeaORM would use an unreadable blob.
-//! [`Sql`](crate::store::sql::Sql) writes it; this type reads both.
+//! A UUID column: `uuid` in PostgreSQL, text in SQLite, where SeaORM would use a blob.
+//! [`Sql`](crate::store::sql::Sql) writes it.
 
 use sea_orm::sea_query::{ArrayType, ColumnType, Nullable, ValueType, ValueTypeErr};
 use sea_orm::{ColIdx, DbErr, QueryResult, TryFromU64, TryGetError, TryGetable, Value};
 use uuid::Uuid;
 
-/// A UUID in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Id(pub Uuid);
 

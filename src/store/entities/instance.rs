@@ -1,4 +1,4 @@
-//! `instance`: one row with the identity of the database, the last epoch drawn, and the leader.
+//! `instance`: one row. `epoch` is the last one drawn, `leader` the leader's.
 
 use sea_orm::entity::prelude::*;
 
@@ -12,7 +12,6 @@ pub struct Model {
     pub database_id: String,
     pub epoch: i64,
     pub created_at: DateTimeUtc,
-    /// The leader's epoch.
     pub leader: i64,
 }
 

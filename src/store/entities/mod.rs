@@ -1,8 +1,8 @@
-//! SeaORM entities, one table per file. They stay in this room; [`rows`](super::rows) leaves it.
+//! SeaORM entities, one table per file. Other rooms see [`rows`](super::rows).
 
 #![expect(
     unreachable_pub,
-    reason = "SeaORM's derive makes public items; the room's door keeps them in"
+    reason = "SeaORM's derive makes public items; the module is private"
 )]
 
 pub mod alarm;
@@ -22,7 +22,7 @@ pub mod webhook_delivery;
 
 use super::StoreError;
 
-/// JSON is stored as text, so that both databases return what was written.
+/// JSON is stored as text: PostgreSQL's `jsonb` would not return what was written.
 fn from_text(text: &str, what: &'static str) -> Result<serde_json::Value, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
 }

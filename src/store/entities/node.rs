@@ -1,5 +1,4 @@
-//! `nodes`: the processes of the fleet. A row is deleted when its lease expires; relays with its epoch are then
-//! unowned.
+//! `nodes`: the processes of the fleet.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `outbox`: messages to the marketplace, ordered by `id`; `sequence` counts within each relay.
+//! `outbox`: messages to the marketplace.
 
 use sea_orm::entity::prelude::*;
 

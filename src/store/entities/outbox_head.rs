@@ -1,5 +1,5 @@
-//! `outbox_head`: one row. `last_id` is the last number drawn, and its drawer locks the row until the commit.
-//! `delivers`: new messages are delivered. `disabled_since`: when the endpoint was disabled; it is then tried rarely.
+//! `outbox_head`: one row. `last_id` is the outbox's last number. `disabled_since`: when the webhook endpoint was
+//! disabled; it is then tried rarely.
 
 use sea_orm::entity::prelude::*;
 

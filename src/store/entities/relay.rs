@@ -33,7 +33,7 @@ pub struct Model {
     pub state_version: i32,
     pub epoch: i64,
     pub revision: i64,
-    /// Not written by the owner, but by any node that requests a stop.
+    /// Written by any node that requests a stop, never by the owner.
     pub stop_requested_at: Option<DateTimeUtc>,
 }
 
@@ -43,7 +43,6 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// The row to write.
     pub fn new(row: &RelayRow, epoch: i64, revision: i64) -> Self {
         Self {
             id: row.id.into(),

@@ -1,5 +1,4 @@
-//! `relay_events`: the journal. `seq` counts from 1 within each relay; the last is the relay's `revision`. `epoch` is
-//! the node that wrote it.
+//! `relay_events`: the journal. The last `seq` of a relay is its `revision`. `epoch` is the node that wrote the entry.
 
 use sea_orm::entity::prelude::*;
 use uuid::Uuid;
@@ -29,7 +28,6 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// The row to write.
     pub fn new(relay_id: Uuid, epoch: i64, seq: i64, entry: &JournalEntry) -> Self {
         Self {
             relay_id: relay_id.into(),

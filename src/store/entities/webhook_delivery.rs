@@ -1,4 +1,4 @@
-//! `webhook_deliveries`: the delivery of a message, by its number; inserted with the message if there is an endpoint.
+//! `webhook_deliveries`: one per message, if there was an endpoint when the message was written.
 
 use sea_orm::entity::prelude::*;
 

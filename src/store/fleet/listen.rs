@@ -1,7 +1,7 @@
 //! Signals between nodes by PostgreSQL's NOTIFY.
 //!
-//! They only save time: everything they announce is in a table that nodes also poll. Behind a connection pooler in
-//! transaction mode LISTEN receives nothing; a node notices because its own pings do not arrive.
+//! They only save time: nodes also poll the tables. Behind a connection pooler in transaction mode LISTEN receives
+//! nothing; a node notices that its own pings do not arrive.
 
 use std::time::Duration;
 
@@ -15,14 +15,12 @@ use crate::store::connect::Target;
 use crate::store::writer::{OperationError, Tx};
 use crate::store::{Store, StoreError};
 
-/// The NOTIFY channel; each database has its own.
+/// PostgreSQL keeps the channels of its databases apart.
 pub(super) const CHANNEL: &str = "relaykeeper";
-/// Pause before listening again after an error.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Buffered signals; further ones are dropped and left to the next poll.
+/// Further signals are dropped: polls replace them.
 const BUFFER: usize = 256;
 
-/// A signal to one node or to all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum FleetSignal {
@@ -32,7 +30,6 @@ pub enum FleetSignal {
     Stop,
     /// Peer messages wait for it.
     PeerMessages,
-    /// The outbox was written.
     Outbox,
     /// The node's own ping.
     Ping,
@@ -48,7 +45,6 @@ pub struct FleetListener {
 }
 
 impl FleetListener {
-    /// The next signal to this node or to all.
     pub async fn next(&mut self) -> FleetSignal {
         match self.received.recv().await {
             Some(signal) => signal,
@@ -65,7 +61,7 @@ impl Drop for FleetListener {
 }
 
 impl Store {
-    /// Listens for signals to this node and to all. On SQLite there are none.
+    /// Listens for signals to this node. On SQLite there are none.
     #[must_use]
     pub fn listen(&self, epoch: i64) -> FleetListener {
         let (signals, received) = mpsc::channel(BUFFER);
@@ -105,7 +101,7 @@ impl Store {
         FleetListener { received, task }
     }
 
-    /// Sends a signal to one node, or to all.
+    /// Sends a signal to a node, or without a recipient to all.
     pub async fn notify(
         &self,
         recipient: Option<i64>,
@@ -120,7 +116,7 @@ impl Store {
     }
 }
 
-/// Notifies the nodes of new outbox rows, on commit.
+/// PostgreSQL sends it when the transaction commits.
 pub(in crate::store) async fn notify_outbox(tx: &Tx<'_>) -> Result<(), OperationError> {
     if tx.sql.get_database_backend() == DbBackend::Postgres {
         let notice = statement(
@@ -132,13 +128,13 @@ pub(in crate::store) async fn notify_outbox(tx: &Tx<'_>) -> Result<(), Operation
     Ok(())
 }
 
-/// `<epoch or *> <signal>`.
+/// `EPOCH SIGNAL`, or `* SIGNAL` for all nodes.
 pub(super) fn payload(recipient: Option<i64>, what: FleetSignal) -> String {
     let recipient = recipient.map_or("*".to_owned(), |epoch| epoch.to_string());
     format!("{recipient} {what}")
 }
 
-/// The signal in a payload, if it is for this node. Unknown signals, of later versions, are ignored.
+/// Ignores signals to other nodes, and those of later versions.
 fn read(payload: &str, epoch: i64) -> Option<FleetSignal> {
     let (recipient, what) = payload.split_once(' ')?;
     let ours = recipient == "*" || recipient.parse() == Ok(epoch);

@@ -1,4 +1,4 @@
-//! Messages between nodes, one row each, deleted when read. They may be lost with their reader: only hints and
+//! Messages between nodes. A row is deleted when it is read, so a message may be lost with its reader: only hints and
 //! questions go this way.
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
@@ -13,7 +13,6 @@ struct MessageRow {
 }
 
 impl Store {
-    /// Sends a message to a node.
     pub async fn send_peer_message(&self, recipient: i64, body: String) -> Result<(), StoreError> {
         let signal = payload(Some(recipient), FleetSignal::PeerMessages);
         let send = [recipient.into(), body.into(), CHANNEL.into(), signal.into()];
@@ -23,7 +22,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes all messages to a node, oldest first. An error may lose them.
+    /// Takes a node's messages, oldest first. An error may lose them.
     pub async fn take_peer_messages(&self, epoch: i64) -> Result<Vec<String>, StoreError> {
         let taken = MessageRow::find_by_statement(statement(sql::TAKE_MESSAGES, [epoch.into()]))
             .all(&self.fleet_sql())

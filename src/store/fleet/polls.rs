@@ -1,5 +1,5 @@
-//! A poll of a vendor that one node makes for all: a node that needs it makes it if it is due, and otherwise gets the
-//! last result.
+//! Polls of a vendor that one node makes for all: a node that needs a result makes the poll if it is due, and otherwise
+//! gets the last result.
 
 use std::time::Duration;
 
@@ -9,29 +9,27 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use super::{sql, statement};
 use crate::store::{Store, StoreError};
 
-/// A poll that one node makes for all.
 #[derive(Debug, Clone)]
 pub struct SharedPoll {
-    /// Its name.
     pub name: &'static str,
     /// The result must reach back to this.
     pub since: DateTime<Utc>,
     /// Least time between two polls.
     pub interval: Duration,
-    /// After this a poll without a result is given to another node.
+    /// After this, a poll without a result is given to another node.
     pub patience: Duration,
-    /// How long ago the caller asked: older results are too old.
+    /// Results older than this are too old.
     pub asked: Duration,
 }
 
-/// What the caller of a shared poll does next.
+/// The answer to a node that needs a [`SharedPoll`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PollTurn {
-    /// Use this result of the last poll.
+    /// The last poll's result.
     Found(String),
-    /// Make the poll.
+    /// The node makes the poll.
     Yours,
-    /// Wait: a poll is under way, or the last one was a moment ago.
+    /// The node asks again: a poll is under way, or the last one too recent.
     NotYet,
 }
 
@@ -67,7 +65,7 @@ impl Store {
         })
     }
 
-    /// Stores a poll's result, unless the poll was given to another node meanwhile.
+    /// Stores a poll's result, unless another node has the poll by now.
     pub async fn finish_shared_poll(
         &self,
         epoch: i64,
@@ -82,7 +80,7 @@ impl Store {
         Ok(())
     }
 
-    /// Records that a poll failed: the next may be made when the interval is over.
+    /// Records that a poll failed: the next is due after the interval.
     pub async fn abandon_shared_poll(
         &self,
         epoch: i64,

@@ -1,5 +1,5 @@
-//! Each node's share of a vendor's quota. The share of a node that is gone stays reserved until that node's calls have
-//! left the quota's window.
+//! Each node's share of a vendor's quota. A gone node's share stays reserved until its calls have left the quota's
+//! window.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,63 +10,43 @@ use super::{sql, statement};
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
 
-/// One node's share of one quota.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Share {
-    /// The quota's name.
     pub budget: String,
-    /// The node's epoch.
     pub epoch: i64,
     /// Calls per window.
     pub permits: u32,
     /// Whether the node is gone.
     pub orphaned: bool,
-    /// When the share of a gone node becomes free, once that is decided.
+    /// In how long the share becomes free, once [`ShareChange::Expire`] has set it.
     pub expires_in: Option<Duration>,
 }
 
-/// All shares, and the pauses of quotas.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shares {
-    /// The shares.
     pub all: Vec<Share>,
-    /// By quota: how much longer no node may use it.
+    /// By quota, how much longer no node may use it.
     pub pauses: HashMap<String, Duration>,
 }
 
-/// A change to a share or a quota.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ShareChange {
-    /// This node holds a share of this size.
+    /// This node holds a share.
     Hold {
-        /// The quota.
         budget: String,
         /// Calls per window.
         permits: u32,
     },
-    /// A node is gone: its share becomes free later.
+    /// A gone node's share becomes free later.
     Expire {
-        /// The quota.
         budget: String,
-        /// The node's epoch.
         epoch: i64,
-        /// In how long.
         after: Duration,
     },
-    /// A share is free now.
-    Forget {
-        /// The quota.
-        budget: String,
-        /// The node's epoch.
-        epoch: i64,
-    },
-    /// The vendor rejected calls for exceeding its quota.
-    Pause {
-        /// The quota.
-        budget: String,
-        /// For how long no node may use it.
-        pause: Duration,
-    },
+    /// An expired share becomes free.
+    Forget { budget: String, epoch: i64 },
+    /// The vendor rejected calls: no node may use the quota meanwhile.
+    Pause { budget: String, pause: Duration },
 }
 
 #[derive(FromQueryResult)]
@@ -85,13 +65,12 @@ struct PauseRow {
 }
 
 impl Store {
-    /// All shares and pauses.
     pub async fn shares(&self) -> Result<Shares, StoreError> {
         read(&self.fleet_sql()).await
     }
 
-    /// Applies the changes that `decide` derives from the current shares, under a lock. Returns false if this node was
-    /// removed and so could not hold its share. After an error the outcome is unknown.
+    /// Applies the changes that `decide` derives from the current shares, under a lock. Returns false if this node, as
+    /// it was removed, got no share. After an error the outcome is unknown.
     pub async fn change_shares(
         &self,
         epoch: i64,

@@ -1,7 +1,6 @@
-//! The PostgreSQL statements of the fleet. SeaORM cannot express `SKIP LOCKED … RETURNING`, claims by CTE, or
-//! `clock_timestamp()`, the one clock that all nodes share.
+//! The PostgreSQL statements of the fleet that SeaORM cannot express. All nodes share one clock, `clock_timestamp()`.
 
-/// Removes nodes whose lease expired. `SKIP LOCKED`: a locked row is being renewed.
+/// `SKIP LOCKED`: a locked row is being renewed.
 pub(super) const DELETE_EXPIRED_NODES: &str = "DELETE FROM nodes WHERE epoch IN \
     (SELECT epoch FROM nodes WHERE lease_until < clock_timestamp() FOR UPDATE SKIP LOCKED) RETURNING epoch, name";
 pub(super) const DELETE_UNDELIVERABLE_MESSAGES: &str =
@@ -9,21 +8,19 @@ pub(super) const DELETE_UNDELIVERABLE_MESSAGES: &str =
 pub(super) const NODES: &str = "SELECT epoch, name, joined_at, leaving, \
     (SELECT count(*) FROM relays WHERE relays.epoch = nodes.epoch AND ended_at IS NULL) AS relays \
     FROM nodes WHERE lease_until >= clock_timestamp() ORDER BY epoch";
-/// The leader, and the number of unfinished relays without a live node.
 pub(super) const COUNT_UNOWNED: &str = "SELECT leader, (SELECT count(*) FROM relays WHERE ended_at IS NULL \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = relays.epoch)) AS free FROM instance WHERE id = 1";
-/// PostgreSQL rechecks a row that another node claimed meanwhile by its own columns only: hence the comparison of
-/// epochs. `+ 0` keeps the planner off the index by epoch, where a dead node's epoch matches thousands of rows.
+/// If another node claimed a row meanwhile, PostgreSQL rechecks the conditions on its own columns only: hence the
+/// comparison of epochs. `+ 0` keeps the planner off the index by epoch, where a gone node has thousands of rows.
 pub(super) const CLAIM: &str = "WITH free AS MATERIALIZED (SELECT id, epoch FROM relays WHERE ended_at IS NULL \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = relays.epoch)), \
     taken AS (SELECT relays.id FROM relays JOIN free ON relays.id = free.id AND relays.epoch + 0 = free.epoch \
     WHERE relays.ended_at IS NULL ORDER BY relays.id LIMIT $2 FOR UPDATE OF relays SKIP LOCKED) \
     UPDATE relays SET epoch = $1 WHERE id IN (SELECT id FROM taken) \
     AND EXISTS (SELECT FROM nodes WHERE epoch = $1) RETURNING *";
-/// As with a claim, the second of two nodes finds another leader than it expected.
+/// Of two nodes that try at once, the second finds another leader than `$2`.
 pub(super) const REPLACE_LEADER: &str = "UPDATE instance SET leader = $1 WHERE id = 1 AND leader = $2 \
     AND NOT EXISTS (SELECT FROM nodes WHERE nodes.epoch = $2)";
-/// Inserts and notifies in one statement.
 pub(super) const SEND_MESSAGE: &str = "WITH sent AS (INSERT INTO peer_messages (recipient, body) VALUES ($1, $2) RETURNING id) \
     SELECT pg_notify($3, $4) FROM sent";
 pub(super) const TAKE_MESSAGES: &str = "WITH taken AS (DELETE FROM peer_messages WHERE recipient = $1 RETURNING id, body) \
@@ -48,7 +45,7 @@ pub(super) const CREATE_SHARES_LOCK: &str =
     "INSERT INTO quotas (name) VALUES ('') ON CONFLICT (name) DO NOTHING";
 /// The row with the empty name is the lock for changes to any share.
 pub(super) const LOCK_SHARES: &str = "SELECT name FROM quotas WHERE name = '' FOR UPDATE";
-/// `FOR SHARE` keeps the node's row until the commit: a node that was removed gets no share.
+/// `FOR SHARE` keeps the node from being removed until the commit.
 pub(super) const HOLD_SHARE: &str = "INSERT INTO quota_shares (name, epoch, permits) \
     SELECT $1, epoch, $3 FROM nodes WHERE epoch = $2 FOR SHARE \
     ON CONFLICT (name, epoch) DO UPDATE SET permits = excluded.permits";

@@ -10,7 +10,6 @@ use crate::store::entities::{alarm, idempotency_key};
 use crate::store::writer::{Operation, OperationError, Tx};
 use crate::store::{AlarmKey, IdempotencyRecord, StoreError};
 
-/// Raises an alarm, or updates a raised one.
 pub(crate) struct RaiseAlarm {
     pub(crate) key: AlarmKey,
     pub(crate) detail: String,
@@ -47,7 +46,6 @@ impl Operation for RaiseAlarm {
     }
 }
 
-/// Clears an alarm.
 pub(crate) struct ClearAlarm(pub(crate) AlarmKey);
 
 impl Operation for ClearAlarm {
@@ -66,7 +64,6 @@ impl Operation for ClearAlarm {
     }
 }
 
-/// Stores which relay a key was used for.
 pub(crate) struct Remember(pub(crate) IdempotencyRecord);
 
 impl Operation for Remember {
@@ -81,7 +78,6 @@ impl Operation for Remember {
     }
 }
 
-/// Deletes a key, unless it was used again since it was read.
 pub(crate) struct Forget(pub(crate) IdempotencyRecord);
 
 impl Operation for Forget {

@@ -1,5 +1,3 @@
-//! Buffers messages to the marketplace with the change they tell of.
-
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::Value;
@@ -10,7 +8,7 @@ use crate::store::OutboxEntry;
 use crate::store::entities::{id::Id, outbox};
 use crate::store::writer::{NewMessage, OperationError, Tx};
 
-/// Buffers messages, in order.
+/// Buffers messages to the marketplace, in order.
 pub(crate) async fn add_outbox(
     tx: &Tx<'_>,
     relay_id: Uuid,

@@ -11,8 +11,8 @@ use crate::store::StoreError;
 use crate::store::entities::{relay, relay_event};
 use crate::store::writer::{OperationError, RelayUpdate, Tx};
 
-/// Writes all buffered rows or fails. Changed relays come first: one of them may free the slot of a new relay. New
-/// relays take their channels' rows before the relays that had them show their recordings.
+/// Writes all buffered rows or fails. Changed relays come before new ones: they may free slots. New relays' projections
+/// come before others': a new relay replaces an older one, which then may still add its recording.
 pub(crate) async fn flush(tx: &Tx<'_>) -> Result<(), OperationError> {
     let rows = std::mem::take(&mut *tx.batched_rows());
     all_of(update_relays(tx, &rows.changed).await?, rows.changed.len())?;
@@ -42,7 +42,7 @@ fn all_of(written: u64, rows: usize) -> Result<(), StoreError> {
     }
 }
 
-/// Inserts relays and returns the row count. Skips a relay whose id exists or whose channel's slot is held.
+/// Inserts relays and returns the row count. Skips relays that exist, or whose channel's slot is held.
 pub(crate) async fn insert_relays(
     tx: &Tx<'_>,
     relays: &[relay::Model],

@@ -1,5 +1,3 @@
-//! Cleanup jobs: added, postponed, settled.
-
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -10,7 +8,6 @@ use crate::store::NewCleanupJob;
 use crate::store::entities::{cleanup_job, id::Id};
 use crate::store::writer::{Operation, OperationError, Tx};
 
-/// Adds cleanup jobs.
 pub(crate) struct AddCleanupJobs(pub(crate) Vec<NewCleanupJob>);
 
 impl Operation for AddCleanupJobs {
@@ -21,7 +18,6 @@ impl Operation for AddCleanupJobs {
     }
 }
 
-/// Deletes a cleanup job.
 pub(crate) struct SettleCleanupJob(pub(crate) Uuid);
 
 impl Operation for SettleCleanupJob {
@@ -35,7 +31,6 @@ impl Operation for SettleCleanupJob {
     }
 }
 
-/// Postpones a cleanup job after a failed attempt.
 pub(crate) struct PostponeCleanupJob {
     pub(crate) id: Uuid,
     pub(crate) next_attempt_at: DateTime<Utc>,

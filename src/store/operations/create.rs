@@ -1,5 +1,3 @@
-//! Creates a relay if its channel's slot is free.
-
 use std::slice;
 
 use sea_orm::sea_query::LockType;
@@ -15,33 +13,26 @@ use crate::store::{
     StoredRelay,
 };
 
-/// A relay to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRelay {
-    /// The relay, in a phase that holds its channel's slot.
+    /// In a phase that holds its channel's slot.
     pub row: RelayRow,
-    /// This process's epoch.
     pub epoch: i64,
-    /// Its journal so far.
     pub journal: Vec<JournalEntry>,
-    /// Messages to the marketplace.
     pub outbox: Vec<OutboxEntry>,
-    /// What `channels` shows from now on, in place of the channel's last relay.
     pub projection: Projection,
-    /// The idempotency key of the start.
     pub idempotency: Option<IdempotencyRecord>,
 }
 
-/// The result of a [`NewRelay`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
-    /// The relay is stored, now or by an earlier try of the same request.
+    /// Stored, now or by an earlier try of the same request.
     Created,
     /// This relay holds the slot. Nothing was written.
     SlotTaken(Box<StoredRelay>),
     /// The key was used before. Nothing was written.
     Replayed(IdempotencyRecord),
-    /// This process is no longer a live node. Nothing was written.
+    /// This process is no live node. Nothing was written.
     Fenced,
 }
 
@@ -64,12 +55,12 @@ impl Operation for NewRelay {
         let revision = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
         let row = relay::Model::new(&self.row, self.epoch, revision);
         if tx.together {
-            // A conflict shows when the rows are written.
+            // A conflict is found when the rows are written, and fails the batch.
             let mut rows = tx.batched_rows();
             rows.keys.extend(self.idempotency.clone());
             rows.created.push(row);
-        } else if let Some(met) = self.insert(tx, row).await? {
-            return Ok(met);
+        } else if let Some(conflict) = self.insert(tx, row).await? {
+            return Ok(conflict);
         }
         append_journal(tx, id, self.epoch, 0, &self.journal);
         add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
@@ -83,7 +74,7 @@ impl Operation for NewRelay {
 }
 
 impl NewRelay {
-    /// Inserts the relay, or returns the conflict.
+    /// Returns the conflict, if any.
     async fn insert(
         &self,
         tx: &Tx<'_>,
@@ -97,13 +88,13 @@ impl NewRelay {
             };
         }
         if insert_relays(tx, &[row]).await? == 0 {
-            return self.met(tx).await.map(Some);
+            return self.conflict(tx).await.map(Some);
         }
         Ok(None)
     }
 
-    /// The conflict: this relay itself, after a create whose answer was lost, or the slot's holder.
-    async fn met(&self, tx: &Tx<'_>) -> Result<Created, OperationError> {
+    /// Why the relay was not inserted: it exists, because an earlier answer was lost, or the slot is taken.
+    async fn conflict(&self, tx: &Tx<'_>) -> Result<Created, OperationError> {
         let itself = relay::Entity::find_by_id(Id(self.row.id))
             .one(&tx.sql)
             .await?;
@@ -116,7 +107,7 @@ impl NewRelay {
             .one(&tx.sql)
             .await?;
         let Some(holder) = holder else {
-            return Err(StoreError::Unavailable("the slot is just changing hands".into()).into());
+            return Err(StoreError::Unavailable("the slot has just become free".into()).into());
         };
         if let Some(record) = &self.idempotency {
             forget(tx, &record.key).await?;
@@ -125,7 +116,7 @@ impl NewRelay {
     }
 }
 
-/// Whether this is a live node's epoch. Its row stays locked until the transaction ends.
+/// Whether this is a live node's epoch. Locks the node's row until the transaction ends.
 async fn is_node(tx: &Tx<'_>, epoch: i64) -> Result<bool, OperationError> {
     if tx.batched_rows().node == Some(epoch) {
         return Ok(true);

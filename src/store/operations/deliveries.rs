@@ -1,5 +1,3 @@
-//! Deliveries of messages to the marketplace.
-
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,10 +9,9 @@ use crate::store::entities::{outbox, outbox_head, webhook_delivery};
 use crate::store::fleet::notify_outbox;
 use crate::store::writer::{Operation, OperationError, Tx};
 
-/// How long a message is retried, from its creation or its last redelivery.
+/// From a message's creation or its last redelivery.
 const RETRY_FOR: TimeDelta = TimeDelta::days(3);
 
-/// A delivery before its first attempt.
 pub(crate) fn new_delivery(id: i64, channel_id: i64, at: DateTime<Utc>) -> webhook_delivery::Model {
     webhook_delivery::Model {
         outbox_id: id,
@@ -30,7 +27,6 @@ pub(crate) fn new_delivery(id: i64, channel_id: i64, at: DateTime<Utc>) -> webho
     }
 }
 
-/// Turns delivery of new messages on or off.
 pub(crate) struct SetDelivers(pub(crate) bool);
 
 impl Operation for SetDelivers {
@@ -52,36 +48,22 @@ impl Operation for SetDelivers {
     }
 }
 
-/// An attempt to deliver a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// The message's number.
     pub id: i64,
-    /// When it was made.
     pub at: DateTime<Utc>,
-    /// The HTTP status of the response.
     pub response_status: Option<u16>,
-    /// Its result.
     pub result: AttemptResult,
 }
 
-/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptResult {
-    /// Delivered. The endpoint is enabled.
+    /// Delivered: the endpoint is enabled.
     Delivered,
-    /// Failed, to be retried.
-    Again {
-        /// When to retry.
-        at: DateTime<Utc>,
-        /// The error.
-        error: String,
-    },
+    /// Failed: retried at this time.
+    Again { at: DateTime<Utc>, error: String },
     /// Failed for good: the endpoint is disabled.
-    GivenUp {
-        /// The error.
-        error: String,
-    },
+    GivenUp { error: String },
 }
 
 impl Operation for Attempt {
@@ -118,14 +100,13 @@ impl Operation for Attempt {
     }
 }
 
-/// Delivers a message again, whatever its status.
 pub(crate) struct Redeliver {
     pub(crate) id: i64,
     pub(crate) at: DateTime<Utc>,
 }
 
 impl Operation for Redeliver {
-    /// Whether the message is still kept.
+    /// Whether the message is kept.
     type Output = bool;
 
     fn writes_outbox(&self) -> bool {
@@ -153,7 +134,7 @@ impl Operation for Redeliver {
     }
 }
 
-/// Writes the row only if it changes: new outbox messages wait for its lock.
+/// Writes the row only if it changes: its lock makes new messages wait.
 async fn enable(tx: &Tx<'_>) -> Result<(), OperationError> {
     outbox_head::Entity::update_many()
         .col_expr(

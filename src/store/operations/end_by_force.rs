@@ -1,4 +1,4 @@
-//! Ends a relay that cannot be driven any more (five crashes, an unreadable state), without its actor.
+//! Ends a relay without its actor, which has crashed too often or cannot read the relay's state.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
@@ -6,33 +6,25 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::announce::add_outbox;
-use super::parts::{add_cleanup_jobs, add_cost, append_journal, first};
+use super::parts::{add_cleanup_jobs, add_cost, append_journal};
 use crate::store::entities::{id::Id, relay};
 use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};
 use crate::store::{JournalEntry, LedgerRow, NewCleanupJob, OutboxEntry, Projection, Saved};
 
-/// The end of a relay that cannot end itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForcedEnd {
-    /// The relay.
     pub relay_id: Uuid,
-    /// This process's epoch.
     pub epoch: i64,
-    /// When it ended.
     pub at: DateTime<Utc>,
     /// The outcome's code, unless the relay has one.
     pub outcome: String,
-    /// Its new state; `None` keeps the present one for diagnosis.
+    /// Its new state; `None` keeps the old one for diagnosis.
     pub state: Option<Value>,
-    /// Its last journal entry.
     pub entry: JournalEntry,
     /// One cleanup job per vendor id in its columns.
     pub cleanup_jobs: Vec<NewCleanupJob>,
-    /// Its cost; ignored if the ledger has one.
     pub cost: Option<LedgerRow>,
-    /// Messages to the marketplace.
     pub outbox: Vec<OutboxEntry>,
-    /// What `channels` shows.
     pub projection: Option<Projection>,
 }
 
@@ -66,7 +58,7 @@ impl Operation for ForcedEnd {
             "failed".clone_into(&mut row.relay_status);
             row.outcome = Some(self.outcome.clone());
         }
-        row.stopped_at = Some(first(row.stopped_at, self.at));
+        row.stopped_at = row.stopped_at.or(Some(self.at));
         row.ended_at = Some(self.at);
         row.revision = revision + 1;
         if let Some(state) = &self.state {

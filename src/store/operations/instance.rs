@@ -1,5 +1,3 @@
-//! The identity of the database, and the epochs that fence saves.
-
 use chrono::{TimeDelta, Utc};
 use rand::RngExt;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -9,7 +7,6 @@ use crate::store::entities::{alarm, instance, node, relay};
 use crate::store::writer::{Operation, OperationError, Tx};
 use crate::store::{Instance, StoreError};
 
-/// The lease of the only process on a SQLite file.
 const UNLIMITED_LEASE: TimeDelta = TimeDelta::days(36_500);
 
 /// Reads the instance row, and creates it first if it is missing.
@@ -39,7 +36,7 @@ impl Operation for DrawInstance {
     }
 }
 
-/// Writes nothing: an empty commit in its turn.
+/// Writes nothing.
 pub(crate) struct PingWriter;
 
 impl Operation for PingWriter {
@@ -50,7 +47,7 @@ impl Operation for PingWriter {
     }
 }
 
-/// Writes a row and deletes it in the same transaction: a full disk rejects that, but accepts an empty commit.
+/// Writes a row and deletes it again.
 pub(crate) struct TryWrite;
 
 impl Operation for TryWrite {
@@ -75,10 +72,8 @@ impl Operation for TryWrite {
     }
 }
 
-/// Takes a SQLite database over: saves under older epochs are fenced.
 pub(crate) struct TakeEpoch;
 
-/// Draws a new epoch.
 pub(crate) struct DrawEpoch;
 
 impl Operation for DrawEpoch {
@@ -112,7 +107,7 @@ impl Operation for TakeEpoch {
     }
 }
 
-/// Makes this epoch the only node and the leader.
+/// Makes this epoch the leader and only node.
 async fn alone(tx: &Tx<'_>, epoch: i64) -> Result<(), OperationError> {
     node::Entity::delete_many().exec(&tx.sql).await?;
     let only = node::Model {

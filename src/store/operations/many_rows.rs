@@ -1,15 +1,12 @@
-//! Statements with many rows.
-
 use sea_orm::Value;
 use sea_orm::sea_query::{CommonTableExpression, Expr, IntoIden, Query, UpdateStatement, Values};
 
-/// Most rows per statement: databases limit the number of values.
+/// Most rows per statement: databases limit its number of values.
 const ROWS: usize = 64;
 
-/// The name of the rows in [`update_from`].
 const GIVEN: &str = "given";
 
-/// Splits rows into pieces with lengths of powers of two: few different statements, each of which stays prepared.
+/// Splits rows into pieces with lengths of powers of two: there are few different statements, and all stay prepared.
 pub(crate) fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let length = 1 << rows.len().min(ROWS).checked_ilog2()?;
@@ -19,7 +16,7 @@ pub(crate) fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// An update with values from rows, at least one: `WITH given (…) AS (VALUES (…), …) UPDATE … FROM given`.
+/// `WITH given (…) AS (VALUES (…), …) UPDATE … FROM given`, for at least one row.
 pub(crate) fn update_from<C: IntoIden>(
     columns: impl IntoIterator<Item = C>,
     rows: impl IntoIterator<Item = Vec<Value>>,
@@ -32,7 +29,6 @@ pub(crate) fn update_from<C: IntoIden>(
     Query::update().with_cte(rows).from(GIVEN).to_owned()
 }
 
-/// A column of those rows.
 pub(crate) fn given(column: impl IntoIden) -> Expr {
     Expr::col((GIVEN, column))
 }

@@ -1,8 +1,8 @@
-//! Writes messages to the outbox, with numbers that no reader can miss.
+//! Writes messages to the outbox.
 //!
-//! A number is drawn by incrementing the one row of `outbox_head` in the transaction that writes the message. Its lock
-//! is held until the commit, by any process: also by a fenced one, and by a commit that its client gave up on. So
-//! numbers become visible in order and without gaps, and "greater than the last one read" finds every new message.
+//! A message gets its number by incrementing the one row of `outbox_head` in its own transaction. Every process, even a
+//! fenced one or one that gave up on its commit, holds that row's lock until the commit. So numbers become visible in
+//! order and without gaps, and "greater than the last one read" finds every new message.
 
 use std::sync::atomic::Ordering;
 
@@ -17,7 +17,6 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel, QuerySelect,
 };
 
-/// Numbers messages and writes them.
 pub(crate) async fn write_messages(
     tx: &Tx<'_>,
     messages: Vec<NewMessage>,
@@ -61,7 +60,7 @@ pub(crate) async fn lock_head(transaction: &DatabaseTransaction) -> Result<(), S
     Ok(())
 }
 
-/// Draws `count` numbers: returns the first, and whether messages are to be delivered.
+/// Draws `count` numbers. Returns the first, and whether messages are delivered.
 async fn draw(tx: &Tx<'_>, count: usize) -> Result<(i64, bool), OperationError> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let heads = outbox_head::Entity::update_many()

@@ -1,6 +1,5 @@
-//! Writes that several operations share: journal, cleanup jobs, recordings, costs, idempotency keys.
+//! Writes that several operations share.
 
-use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{EntityTrait, IntoActiveModel};
 use uuid::Uuid;
@@ -10,7 +9,7 @@ use crate::store::entities::{cleanup_job, cost, idempotency_key, recording, rela
 use crate::store::writer::{Operation, OperationError, Tx};
 use crate::store::{IdempotencyRecord, JournalEntry, LedgerRow, NewCleanupJob};
 
-/// Buffers journal entries after entry number `last`, as written by the node of this epoch.
+/// Buffers journal entries, to follow entry number `last`.
 pub(crate) fn append_journal(
     tx: &Tx<'_>,
     relay_id: Uuid,
@@ -24,16 +23,15 @@ pub(crate) fn append_journal(
     tx.batched_rows().journal.extend(rows);
 }
 
-/// Most cleanup jobs per statement: databases limit the number of values.
+/// Databases limit a statement's number of values.
 const CLEANUP_JOBS_AT_ONCE: usize = 500;
 
-/// Adds cleanup jobs; a job of the same kind and target is added once.
 pub(crate) async fn add_cleanup_jobs(
     tx: &Tx<'_>,
     cleanup_jobs: &[NewCleanupJob],
 ) -> Result<(), OperationError> {
-    for some in cleanup_jobs.chunks(CLEANUP_JOBS_AT_ONCE) {
-        let rows = some
+    for chunk in cleanup_jobs.chunks(CLEANUP_JOBS_AT_ONCE) {
+        let rows = chunk
             .iter()
             .map(|cleanup_job| cleanup_job::Model::from(cleanup_job).into_active_model());
         cleanup_job::Entity::insert_many(rows)
@@ -48,8 +46,8 @@ pub(crate) async fn add_cleanup_jobs(
     Ok(())
 }
 
-/// Writes an operation's recordings. Nothing else writes recordings: the writer drops cached last recordings by
-/// [`Operation::recordings`].
+/// Only this writes recordings: the writer removes those of [`Operation::recordings`] from the cache of last
+/// recordings.
 pub(crate) async fn put_recordings(
     tx: &Tx<'_>,
     operation: &impl Operation,
@@ -80,7 +78,7 @@ pub(crate) async fn put_recordings(
     Ok(())
 }
 
-/// Adds a cost to the ledger, unless its relay has one.
+/// A relay's second cost is ignored.
 pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &LedgerRow) -> Result<(), OperationError> {
     cost::Entity::insert(cost::ActiveModel::from(cost))
         .on_conflict(
@@ -93,7 +91,7 @@ pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &LedgerRow) -> Result<(), Operat
     Ok(())
 }
 
-/// Stores idempotency keys and returns the row count. The first use of a key wins.
+/// Stores idempotency keys and returns the row count. A key's first use is kept.
 pub(crate) async fn remember(
     tx: &Tx<'_>,
     keys: &[IdempotencyRecord],
@@ -114,7 +112,6 @@ pub(crate) async fn remember(
     Ok(remembered)
 }
 
-/// The first use of a key.
 pub(crate) async fn recall(
     tx: &Tx<'_>,
     key: &str,
@@ -123,9 +120,4 @@ pub(crate) async fn recall(
         .one(&tx.sql)
         .await?;
     Ok(found.map(Into::into))
-}
-
-/// The time already set, else `time`.
-pub(crate) fn first(stands: Option<DateTime<Utc>>, time: DateTime<Utc>) -> DateTime<Utc> {
-    stands.unwrap_or(time)
 }

@@ -1,8 +1,8 @@
-//! Writes the projection to `channels`. A row shows one relay, `relay_id`: the newest. An older relay may only add its
-//! recording if the newer one has none.
+//! Writes the projection to `channels`. A row shows its channel's newest relay, `relay_id`. An older relay may only add
+//! its recording, if the newest has none.
 //!
-//! In a table of the marketplace no row is inserted, and columns may have other types than ours: values are sent as
-//! text, 64-bit integer, UUID and timestamp with time zone, which PostgreSQL casts on assignment.
+//! If the table is the marketplace's, no row is inserted, and columns may have other types than ours: PostgreSQL casts
+//! the values on assignment.
 
 use sea_orm::sea_query::{
     Expr, ExprTrait, InsertStatement, OnConflict, Query, SimpleExpr, UpdateStatement,
@@ -51,7 +51,7 @@ impl ProjectedRow {
     }
 }
 
-/// Writes new relays to their channels' rows.
+/// Writes new relays.
 pub(crate) async fn take_rows(tx: &Tx<'_>, relays: &[ProjectedRow]) -> Result<(), OperationError> {
     if relays.is_empty() || !tx.project {
         return Ok(());
@@ -67,7 +67,7 @@ pub(crate) async fn take_rows(tx: &Tx<'_>, relays: &[ProjectedRow]) -> Result<()
     Ok(())
 }
 
-/// Writes relays to the rows that show them; to others only the recording, if none is shown.
+/// Writes relays to the rows that show them; to other rows only a recording, if none is shown.
 pub(crate) async fn refresh_rows(
     tx: &Tx<'_>,
     relays: &[ProjectedRow],
@@ -77,13 +77,13 @@ pub(crate) async fn refresh_rows(
     }
     for piece in pieces(relays) {
         let mine = update(piece)
-            .and_where(text(Expr::col((CHANNELS, RELAY))).eq(text(given(RELAY))))
+            .and_where(as_text(Expr::col((CHANNELS, RELAY))).eq(as_text(given(RELAY))))
             .to_owned();
         let refreshed = execute(tx, &mine).await?;
         if refreshed == piece.len() as u64 {
             continue;
         }
-        // Rows that were updated show a recording by now, if there is one.
+        // The update has written the recordings of the relays that are shown: for them this does nothing.
         for relay in piece {
             if let Some(url) = &relay.projection.stream_recording_url {
                 show_recording(tx, relay.channel_id, url).await?;
@@ -93,7 +93,6 @@ pub(crate) async fn refresh_rows(
     Ok(())
 }
 
-/// Writes a recording if none is shown.
 async fn show_recording(tx: &Tx<'_>, channel_id: i64, url: &str) -> Result<(), OperationError> {
     if !tx.project {
         return Ok(());
@@ -140,12 +139,11 @@ fn update(relays: &[ProjectedRow]) -> UpdateStatement {
     .to_owned()
 }
 
-/// A relay's id as text, whatever the column's type.
-fn text(relay: Expr) -> SimpleExpr {
+/// The marketplace's column may have another type.
+fn as_text(relay: Expr) -> SimpleExpr {
     relay.cast_as("text")
 }
 
-/// Whether our migration created the table.
 async fn ours(tx: &Tx<'_>) -> Result<bool, StoreError> {
     if let Some(known) = tx.batched_rows().channels_are_ours {
         return Ok(known);

@@ -1,4 +1,4 @@
-//! Deletes what has passed its retention, a bounded number of rows at a time, so that no save waits long.
+//! Deletes rows whose retention has passed, a few at a time, so that no save waits long.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
@@ -7,12 +7,12 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Qu
 use crate::store::entities::{idempotency_key, outbox, relay, relay_event, webhook_delivery};
 use crate::store::writer::{Operation, OperationError, Tx};
 
-/// Relays per run whose journals are deleted.
+/// Journals deleted per run.
 const RELAYS: u64 = 50;
-/// Rows per run of each other table.
+/// Rows deleted per run of each other table.
 const ROWS: u64 = 1000;
 
-/// What to delete. Relays, recordings and the ledger stay.
+/// What to delete. Relays, recordings and the ledger are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purge {
     /// Journals of relays that ended before this.

@@ -1,5 +1,3 @@
-//! Stores a relay's next state, its journal and what follows from them, in one transaction.
-
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::announce::add_outbox;
@@ -11,34 +9,27 @@ use crate::store::{
     JournalEntry, LedgerRow, NewCleanupJob, OutboxEntry, Projection, RecordingRow, RelayRow,
 };
 
-/// A relay's next state. It is stored only if the row has this epoch and `expected_revision`. Repeating a save is safe:
-/// after [`StoreError::Unavailable`](crate::store::StoreError) a repeat finds out whether the first was committed.
+/// A relay's next state, stored only if the row has this epoch and `expected_revision`. A repeated save finds out
+/// whether the first was committed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Save {
-    /// All columns.
     pub row: RelayRow,
     /// The revision that this state was derived from.
     pub expected_revision: i64,
-    /// This process's epoch.
     pub epoch: i64,
     /// New journal entries; each increments the revision.
     pub journal: Vec<JournalEntry>,
-    /// New cleanup jobs; a job of the same kind and target is added once.
     pub cleanup_jobs: Vec<NewCleanupJob>,
-    /// Recordings, as they are now.
+    /// New and changed recordings.
     pub recordings: Vec<RecordingRow>,
-    /// Its cost; ignored if the ledger has one.
     pub cost: Option<LedgerRow>,
-    /// Messages to the marketplace.
     pub outbox: Vec<OutboxEntry>,
     /// What `channels` shows, if that changed.
     pub projection: Option<Projection>,
 }
 
-/// The result of a [`Save`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
-    /// The save is stored.
     Saved,
     /// Another node owns the relay, or its revision differs. Nothing was written.
     Fenced,
@@ -66,7 +57,7 @@ impl Operation for Save {
             expected_revision: self.expected_revision,
         };
         if tx.together {
-            // A conflict shows when the rows are written.
+            // A conflict is found when the rows are written, and fails the batch.
             tx.batched_rows().changed.push(change);
         } else if update_relays(tx, &[change]).await? == 0 {
             return Ok(if self.was_saved(tx).await? {
@@ -99,7 +90,6 @@ impl Save {
         self.expected_revision.saturating_add(entries)
     }
 
-    /// Whether this save was committed before: same owner, same revision, and the journal ends with the same entries.
     async fn was_saved(&self, tx: &Tx<'_>) -> Result<bool, OperationError> {
         use relay_event::Column as C;
         let Some(stored) = relay::Entity::find_by_id(Id(self.row.id))

@@ -1,5 +1,3 @@
-//! Open cleanup jobs and alarms.
-
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -9,7 +7,7 @@ use crate::store::entities::{alarm, cleanup_job, id::Id};
 use crate::store::{AlarmRow, CleanupCount, OpenCleanupJob, Store, StoreError};
 
 impl Store {
-    /// Cleanup jobs due at `due_before`, the longest due first.
+    /// Cleanup jobs due at `due_before`, first those due longest.
     pub async fn open_cleanup_jobs(
         &self,
         due_before: DateTime<Utc>,
@@ -40,7 +38,6 @@ impl Store {
             .collect()
     }
 
-    /// The targets, vendor ids, of all cleanup jobs of a kind.
     pub async fn cleanup_targets(&self, kind: &str) -> Result<Vec<String>, StoreError> {
         let rows = cleanup_job::Entity::find()
             .select_only()
@@ -53,7 +50,6 @@ impl Store {
         Ok(rows)
     }
 
-    /// Counts of cleanup jobs by kind.
     pub async fn cleanup_job_counts(&self) -> Result<Vec<CleanupCount>, StoreError> {
         let rows = cleanup_job::Entity::find()
             .select_only()

@@ -1,5 +1,3 @@
-//! Deliveries of messages to the marketplace.
-
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -15,15 +13,13 @@ use crate::store::{Delivery, DeliveryStatus, DueDelivery, Page, PageRequest, Sto
 /// Filter of a list; `None` matches all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeliveryFilter {
-    /// One channel.
     pub channel_id: Option<i64>,
-    /// One status.
     pub status: Option<DeliveryStatus>,
 }
 
 impl Store {
-    /// Due deliveries, oldest first: of each channel only the first pending one, because later ones wait for it; none
-    /// of channels in `busy`.
+    /// Due deliveries, oldest first: of each channel only its first pending one, for which the others wait, and none of
+    /// `busy` channels.
     pub async fn due_deliveries(
         &self,
         now: DateTime<Utc>,
@@ -49,7 +45,7 @@ impl Store {
             .await?;
         let mut messages = self.messages(&rows).await?;
         let due = |row: webhook_delivery::Model| {
-            // Purged meanwhile.
+            // `None`: purged meanwhile.
             let message = messages.remove(&row.outbox_id)?;
             Some(DueDelivery {
                 id: row.outbox_id,
@@ -64,9 +60,6 @@ impl Store {
     }
 
     /// Deliveries, newest message first.
-    ///
-    /// # Errors
-    /// Also [`StoreError::BadCursor`].
     pub async fn deliveries(
         &self,
         filter: DeliveryFilter,
@@ -86,7 +79,7 @@ impl Store {
             select = select.filter(C::OutboxId.lt(page.after_number()?));
         }
         let rows = select.all(&self.read()).await?;
-        let deliveries = self.whole(rows).await?;
+        let deliveries = self.with_messages(rows).await?;
         Ok(Page::of(deliveries, page.limit(), |one| number(one.id)))
     }
 
@@ -110,15 +103,14 @@ impl Store {
             .order_by_asc(webhook_delivery::Column::OutboxId)
             .all(&self.read())
             .await?;
-        self.whole(rows).await
+        self.with_messages(rows).await
     }
 
-    /// One delivery.
     pub async fn delivery(&self, id: i64) -> Result<Option<Delivery>, StoreError> {
         let row = webhook_delivery::Entity::find_by_id(id)
             .one(&self.read())
             .await?;
-        let mut deliveries = self.whole(row.into_iter().collect()).await?;
+        let mut deliveries = self.with_messages(row.into_iter().collect()).await?;
         Ok(deliveries.pop())
     }
 
@@ -135,7 +127,6 @@ impl Store {
         Ok(Some((since, waiting)))
     }
 
-    /// The messages of deliveries, by number.
     async fn messages(
         &self,
         rows: &[webhook_delivery::Model],
@@ -148,7 +139,10 @@ impl Store {
         Ok(messages.into_iter().map(|one| (one.id, one)).collect())
     }
 
-    async fn whole(&self, rows: Vec<webhook_delivery::Model>) -> Result<Vec<Delivery>, StoreError> {
+    async fn with_messages(
+        &self,
+        rows: Vec<webhook_delivery::Model>,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let mut messages = self.messages(&rows).await?;
         let corrupt = || StoreError::Corrupt("webhook_deliveries".to_owned());
         let mut deliveries = Vec::new();

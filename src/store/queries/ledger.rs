@@ -1,4 +1,4 @@
-//! The cost ledger. The database sums, in integers.
+//! The cost ledger.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
@@ -20,7 +20,7 @@ struct Sum {
 }
 
 impl Store {
-    /// The cost of relays that ended from `from` until before `to`, by channel or UTC day, in that order.
+    /// The cost of relays that ended from `from` until before `to`, ordered by group.
     pub async fn costs(
         &self,
         from: DateTime<Utc>,
@@ -31,7 +31,7 @@ impl Store {
         let key = match group_by {
             GroupBy::Channel => Expr::col(C::ChannelId),
             GroupBy::Day if self.backend() == DbBackend::Sqlite => {
-                // Times are UTC text there, the day first.
+                // SQLite's times are UTC text that begins with the date.
                 Expr::cust("substr(created_at, 1, 10)")
             }
             GroupBy::Day => Expr::cust("to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')"),
@@ -52,12 +52,12 @@ impl Store {
             .all(&self.read())
             .await?
             .into_iter()
-            .map(|sum| sum.of(group_by))
+            .map(|sum| sum.into_cost(group_by))
             .collect()
     }
 }
 
-/// PostgreSQL sums 64-bit integers to `numeric`.
+/// PostgreSQL's sum of 64-bit integers is `numeric`.
 fn total(column: cost::Column) -> SimpleExpr {
     integer(Expr::col(column).sum())
 }
@@ -67,7 +67,7 @@ fn integer(expression: SimpleExpr) -> SimpleExpr {
 }
 
 impl Sum {
-    fn of(self, group_by: GroupBy) -> Result<CostSum, StoreError> {
+    fn into_cost(self, group_by: GroupBy) -> Result<CostSum, StoreError> {
         let group = match group_by {
             GroupBy::Channel => self.group.parse().ok().map(CostGroup::Channel),
             GroupBy::Day => self.group.parse::<NaiveDate>().ok().map(CostGroup::Day),

@@ -1,4 +1,4 @@
-//! Reads. They bypass the writer and see what was committed.
+//! Reads. They bypass the writer.
 
 mod cleanup_jobs;
 mod deliveries;

@@ -1,5 +1,3 @@
-//! The outbox, in the order of its numbers, which is that of commits.
-
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio::sync::watch;
 
@@ -7,8 +5,7 @@ use crate::store::entities::{outbox, outbox_head};
 use crate::store::{OutboxMessage, Store, StoreError};
 
 impl Store {
-    /// Up to `limit` messages after number `after`, oldest first, of one channel or all. Reading on from the last
-    /// number misses no message.
+    /// Up to `limit` messages after number `after`, oldest first. Reading on from the last number misses no message.
     pub async fn outbox_after(
         &self,
         after: i64,
@@ -26,13 +23,12 @@ impl Store {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// The number of the newest message, kept or not; 0 if there was none.
+    /// The number of the newest message, purged or not; 0 if there was none.
     pub async fn last_outbox_id(&self) -> Result<i64, StoreError> {
         let head = outbox_head::Entity::find_by_id(1).one(&self.read()).await?;
         Ok(head.map_or(0, |head| head.last_id))
     }
 
-    /// The number of the oldest kept message.
     pub async fn oldest_outbox_id(&self) -> Result<Option<i64>, StoreError> {
         let oldest = outbox::Entity::find()
             .order_by_asc(outbox::Column::Id)
@@ -41,8 +37,8 @@ impl Store {
         Ok(oldest.map(|oldest| oldest.id))
     }
 
-    /// Changes after a commit of this process that wrote to the outbox or its deliveries, and on signals of other
-    /// nodes. Those may be lost: listeners also poll.
+    /// Changes after each commit of this process that wrote to the outbox or its deliveries, and on other nodes'
+    /// signals, which may be lost: receivers must also poll.
     #[must_use]
     pub fn outbox_changes(&self) -> watch::Receiver<()> {
         self.inner.writer.outbox_changes()

@@ -1,5 +1,3 @@
-//! Recordings.
-
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,8 +21,8 @@ impl Store {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// A channel's newest playable recording, of any relay. Cached until this process writes one; for a second where
-    /// other processes may.
+    /// A channel's newest playable recording. Cached until this process writes one; if other processes may, for one
+    /// second.
     pub async fn last_ready_recording(
         &self,
         channel_id: i64,

@@ -1,5 +1,3 @@
-//! Relays and their journals.
-
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -14,7 +12,7 @@ use crate::store::{
     StoredRelay,
 };
 
-/// In this phase a relay has no egress and waits for its recordings.
+/// In this phase a relay has no egress.
 const FINALIZING: &str = "finalizing";
 /// Unfinished relays per read.
 const READ_AT_ONCE: u64 = 1000;
@@ -22,23 +20,16 @@ const READ_AT_ONCE: u64 = 1000;
 /// Filter of a list; `None` matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RelayFilter {
-    /// One channel.
     pub channel_id: Option<i64>,
-    /// One phase.
     pub phase: Option<String>,
 }
 
 impl Store {
-    /// One relay.
-    ///
-    /// # Errors
-    /// As every read: [`StoreError::Unavailable`], and [`StoreError::Corrupt`] for an unreadable row.
     pub async fn relay(&self, id: Uuid) -> Result<Option<StoredRelay>, StoreError> {
         let found = relay::Entity::find_by_id(Id(id)).one(&self.read()).await?;
         Ok(found.map(Into::into))
     }
 
-    /// The relay that holds a channel's slot.
     pub async fn slot_holder(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
         let found = relay::Entity::find()
             .filter(relay::Column::ChannelId.eq(channel_id))
@@ -48,7 +39,6 @@ impl Store {
         Ok(found.map(Into::into))
     }
 
-    /// A channel's unfinished relays, of any node.
     pub async fn unfinished_of_channel(
         &self,
         channel_id: i64,
@@ -61,7 +51,7 @@ impl Store {
         Ok(found.into_iter().map(Into::into).collect())
     }
 
-    /// The phases of unfinished relays with this ingest, of any node.
+    /// The phases of the unfinished relays with this ingest.
     pub async fn phases_with_ingest(&self, uid: &str) -> Result<Vec<String>, StoreError> {
         Ok(relay::Entity::find()
             .select_only()
@@ -82,7 +72,6 @@ impl Store {
             .await?)
     }
 
-    /// A channel's newest relay.
     pub async fn newest_relay(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
         let found = newest_first(relay::Entity::find())
             .filter(relay::Column::ChannelId.eq(channel_id))
@@ -92,9 +81,6 @@ impl Store {
     }
 
     /// Relays, newest first.
-    ///
-    /// # Errors
-    /// Also [`StoreError::BadCursor`].
     pub async fn relays(
         &self,
         filter: &RelayFilter,
@@ -124,21 +110,20 @@ impl Store {
         }))
     }
 
-    /// All unfinished relays, by id. An unreadable state becomes `Null`, so that one relay does not keep the others
-    /// from recovery.
+    /// All unfinished relays, by id. An unreadable state becomes `Null`: it must not keep other relays from recovery.
     pub async fn unfinished(&self) -> Result<Vec<StoredRelay>, StoreError> {
         let mut relays = Vec::new();
         self.each_unfinished(|relay| relays.push(relay)).await?;
         Ok(relays)
     }
 
-    /// Calls `tell` with each unfinished relay, for callers that keep less than the large state. After an error some
-    /// calls were made.
+    /// Calls `tell` with each unfinished relay, for callers that do not keep its large state. After an error, some calls
+    /// were made.
     pub async fn each_unfinished(&self, tell: impl FnMut(StoredRelay)) -> Result<(), StoreError> {
         self.for_each_unfinished(None, tell).await
     }
 
-    /// The unfinished relays without those of one epoch.
+    /// The unfinished relays that another epoch owns, or none.
     pub async fn unfinished_but_of(&self, epoch: i64) -> Result<Vec<StoredRelay>, StoreError> {
         let mut relays = Vec::new();
         self.for_each_unfinished(Some(epoch), |relay| relays.push(relay))
@@ -176,9 +161,6 @@ impl Store {
     }
 
     /// A relay's journal, oldest first.
-    ///
-    /// # Errors
-    /// Also [`StoreError::BadCursor`].
     pub async fn journal(
         &self,
         relay_id: Uuid,
@@ -219,12 +201,12 @@ impl Store {
             .into_tuple::<(DateTime<Utc>, Option<DateTime<Utc>>, Option<String>)>()
             .all(&self.read())
             .await?;
-        let life = |(requested_at, live_at, outcome)| PastRelay {
+        let past = |(requested_at, live_at, outcome)| PastRelay {
             requested_at,
             live_at,
             outcome,
         };
-        Ok(rows.into_iter().map(life).collect())
+        Ok(rows.into_iter().map(past).collect())
     }
 
     /// The first use of an idempotency key, while it is kept.

@@ -1,8 +1,8 @@
 //! Runs a batch in one transaction.
 //!
-//! First all operations run without savepoints, and the rows they leave are [written](flush) in a few statements. If
-//! anything fails, the transaction is rolled back and each operation runs in its own savepoint, so that it fails alone.
-//! That is rare; savepoints and single-row statements are most of the cost of a write.
+//! First all operations run together, without savepoints, and the rows they buffer are [written](flush) in a few
+//! statements: savepoints and single-row statements are most of a write's cost. If anything fails, which is rare, the
+//! transaction is rolled back and each operation runs in a savepoint, so that it fails alone.
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::store::StoreError;
 use crate::store::operations::bulk::flush;
 use crate::store::operations::outbox::lock_head;
 
-/// Runs and commits a batch; returns the commit's duration. An error fails the whole batch.
+/// Runs and commits a batch. Returns the commit's duration; an error fails the whole batch.
 pub(super) async fn transact(
     connection: &DatabaseConnection,
     batch: &mut [Box<dyn AnyOperation>],
@@ -53,7 +53,7 @@ async fn begin(
     Ok(transaction)
 }
 
-/// Runs all operations. Returns false if any of them, or a row they left, failed.
+/// Returns false if an operation or a buffered row failed.
 async fn together(
     transaction: &DatabaseTransaction,
     batch: &mut [Box<dyn AnyOperation>],
@@ -71,7 +71,7 @@ async fn together(
     flush(&tx).await.is_ok()
 }
 
-/// Runs one operation in a savepoint. An error fails the whole batch: the transaction is lost.
+/// An error fails the whole batch: the transaction is lost.
 async fn alone(
     transaction: &DatabaseTransaction,
     job: &mut dyn AnyOperation,
@@ -95,7 +95,7 @@ async fn alone(
             .execute_unprepared("RELEASE SAVEPOINT request")
             .await?;
         if let Ran::Projection(error) = ran {
-            // A table of the marketplace must not stop a relay.
+            // The marketplace's table must not stop a relay.
             tracing::error!(%error, "the channels table refuses what relaykeeper writes; the relay goes on without");
             tx = Tx::without_projection(transaction, outbox_written);
         } else {

@@ -1,29 +1,25 @@
-//! Rows that the operations of a transaction leave for [`flush`](crate::store::operations::bulk::flush). No operation
-//! reads them before.
+//! Rows that operations buffer until [`flush`](crate::store::operations::bulk::flush) writes them.
 
 use uuid::Uuid;
 
 use crate::store::entities::{outbox, relay, relay_event};
 use crate::store::{IdempotencyRecord, Projection};
 
-/// Rows to write, and what the transaction has read and no other changes.
+/// Rows to write, and two facts that the transaction has read and nothing changes meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct BatchedRows {
     /// New relays.
     pub(crate) created: Vec<relay::Model>,
-    /// Idempotency keys of their starts, all new.
+    /// The idempotency keys of their starts.
     pub(crate) keys: Vec<IdempotencyRecord>,
-    /// Changed relays.
     pub(crate) changed: Vec<RelayUpdate>,
-    /// Journal entries.
     pub(crate) journal: Vec<relay_event::Model>,
     /// Projections of new relays.
     pub(crate) taken: Vec<ProjectedRow>,
     /// Projections of other relays.
     pub(crate) refreshed: Vec<ProjectedRow>,
-    /// Messages, in order.
     pub(crate) outbox: Vec<NewMessage>,
-    /// An epoch that was found to be a live node's.
+    /// The epoch of a node that is live.
     pub(crate) node: Option<i64>,
     /// Whether our migration created `channels`.
     pub(crate) channels_are_ours: Option<bool>,

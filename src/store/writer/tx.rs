@@ -1,5 +1,3 @@
-//! The transaction that operations run in.
-
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -10,20 +8,17 @@ use crate::store::sql::Sql;
 
 /// The transaction that an operation runs in.
 pub(in crate::store) struct Tx<'a> {
-    /// Executes statements.
     pub(in crate::store) sql: Sql<'a, DatabaseTransaction>,
-    /// Whether operations run as a batch: rows may be buffered, and an unexpected row fails the whole batch, after
-    /// which each operation runs alone.
+    /// Whether operations run as a batch: a conflict may then show only when rows are written, and fails the batch.
     pub(in crate::store) together: bool,
     /// Whether `channels` is written.
     pub(in crate::store) project: bool,
-    /// Set when the outbox or its deliveries were written: listeners are notified after the commit.
+    /// Set if the outbox or its deliveries were written: listeners are notified after the commit.
     pub(in crate::store) outbox_written: &'a AtomicBool,
     batched_rows: Mutex<BatchedRows>,
 }
 
 impl<'a> Tx<'a> {
-    /// For a batch.
     pub(super) fn together(
         transaction: &'a DatabaseTransaction,
         outbox_written: &'a AtomicBool,
@@ -37,7 +32,6 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// For one operation.
     pub(super) fn alone(
         transaction: &'a DatabaseTransaction,
         outbox_written: &'a AtomicBool,
@@ -48,7 +42,6 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// For one operation that leaves `channels` as it is.
     pub(super) fn without_projection(
         transaction: &'a DatabaseTransaction,
         outbox_written: &'a AtomicBool,
@@ -59,7 +52,6 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// The buffered rows.
     pub(in crate::store) fn batched_rows(&self) -> MutexGuard<'_, BatchedRows> {
         self.batched_rows.lock()
     }
