@@ -1,7 +1,7 @@
 //! A cache of channels' last recordings, which every read of a channel shows and every relay changes once.
 //!
-//! A commit of this process removes the entry, and with it the ticket of a read in flight, which may have seen the old
-//! state. Commits of other processes are not seen, so entries expire unless this process is alone on the database.
+//! A commit of this process removes an entry. A read in flight may have seen the old state, so its ticket becomes
+//! invalid. Commits of other processes are not noticed, so entries expire unless this process is alone on the database.
 
 use std::collections::HashMap;
 use std::sync::Arc;

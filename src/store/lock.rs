@@ -26,9 +26,6 @@ pub struct HeldBy {
 
 impl DatabaseLock {
     /// Takes the lock if it is free; never waits.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if the lock file cannot be opened; [`StoreError::BadUrl`].
     pub fn try_acquire(settings: &DatabaseSettings) -> Result<Result<Self, HeldBy>, StoreError> {
         match Target::of(settings)?.file() {
             Some(file) => lock_file(&file)

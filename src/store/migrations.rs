@@ -19,9 +19,6 @@ pub struct MigrationStatus {
 
 impl Store {
     /// Applies all missing migrations, or on an error none.
-    ///
-    /// # Errors
-    /// [`StoreError::Refused`] if one of our table names is taken.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let connection = self.migrating();
         let transaction = begin(&connection).await?;

@@ -118,7 +118,7 @@ impl Store {
         })
     }
 
-    /// Finishes queued writes and closes all connections. Later calls fail as [`StoreError::Unavailable`].
+    /// Finishes queued writes. Later calls fail as [`StoreError::Unavailable`].
     pub async fn close(&self) {
         self.inner.writer.close().await;
         let pools = self.pools();
@@ -248,7 +248,7 @@ impl Store {
         self.inner.writer.run(ClearAlarm(key)).await
     }
 
-    /// Turns delivery of new messages on or off. Turning it off also enables a disabled endpoint.
+    /// Turns delivery of new messages on or off; off also enables a disabled endpoint.
     pub async fn deliver_messages(&self, delivers: bool) -> Result<(), StoreError> {
         self.inner.writer.run(SetDelivers(delivers)).await
     }

@@ -11,7 +11,7 @@ use super::SLOT_PHASES;
 /// The identity of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Eight lower-case hexadecimal digits, drawn once: the second part of the resource tag.
+    /// Eight lower-case hexadecimal digits: the second part of the resource tag.
     pub database_id: String,
     /// The last fencing token drawn; 0 before the first.
     pub epoch: i64,

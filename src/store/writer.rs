@@ -1,8 +1,7 @@
 //! The writer: one task and one connection that commit all waiting writes together.
 //!
 //! While one batch commits, the next gathers: under load many writes share an fsync, and a lone write does not wait.
-//! Within a batch each operation fails alone (see [`batch`]). If the commit fails, every operation of the batch answers
-//! [`StoreError::Unavailable`].
+//! Within a batch each operation fails alone (see [`batch`]).
 
 mod batch;
 mod batched_rows;

@@ -15,7 +15,7 @@ use crate::store::connect::Target;
 use crate::store::writer::{OperationError, Tx};
 use crate::store::{Store, StoreError};
 
-/// PostgreSQL keeps the channels of its databases apart.
+/// Each database has its own channel of this name.
 pub(super) const CHANNEL: &str = "relaykeeper";
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Further signals are dropped: polls replace them.

@@ -29,7 +29,7 @@ pub enum PollTurn {
     Found(String),
     /// The node makes the poll.
     Yours,
-    /// The node asks again: a poll is under way, or the last one too recent.
+    /// The node asks again later: a poll is under way, or the last one is too recent.
     NotYet,
 }
 

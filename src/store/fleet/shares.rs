@@ -69,8 +69,8 @@ impl Store {
         read(&self.fleet_sql()).await
     }
 
-    /// Applies the changes that `decide` derives from the current shares, under a lock. Returns false if this node, as
-    /// it was removed, got no share. After an error the outcome is unknown.
+    /// Applies the changes that `decide` derives from the current shares, under a lock. Returns false if this node got
+    /// no share because it was removed. After an error the outcome is unknown.
     pub async fn change_shares(
         &self,
         epoch: i64,

@@ -11,8 +11,8 @@ use crate::store::StoreError;
 use crate::store::entities::{relay, relay_event};
 use crate::store::writer::{OperationError, RelayUpdate, Tx};
 
-/// Writes all buffered rows or fails. Changed relays come before new ones: they may free slots. New relays' projections
-/// come before others': a new relay replaces an older one, which then may still add its recording.
+/// Writes all buffered rows or fails. Changed relays come before new ones: they may free slots. New relays take over
+/// their channels' rows first; the relays shown there before may then still add their recordings.
 pub(crate) async fn flush(tx: &Tx<'_>) -> Result<(), OperationError> {
     let rows = std::mem::take(&mut *tx.batched_rows());
     all_of(update_relays(tx, &rows.changed).await?, rows.changed.len())?;

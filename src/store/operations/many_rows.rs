@@ -6,7 +6,7 @@ const ROWS: usize = 64;
 
 const GIVEN: &str = "given";
 
-/// Splits rows into pieces with lengths of powers of two: there are few different statements, and all stay prepared.
+/// Splits rows into pieces whose lengths are powers of two: the few different statements stay prepared.
 pub(crate) fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let length = 1 << rows.len().min(ROWS).checked_ilog2()?;

@@ -181,7 +181,7 @@ impl Store {
         Ok(Page::of(entries, page.limit(), |entry| number(entry.seq)))
     }
 
-    /// Up to `most` relays requested from `from` until before `to`, newest first.
+    /// Relays requested from `from` until before `to`, newest first.
     pub async fn past_relays(
         &self,
         from: DateTime<Utc>,
