@@ -19,7 +19,6 @@ pub struct CloudflareSettings {
     pub customer_base_url: String,
     pub requests_per_5_minutes: u32,
     pub budget_share: f64,
-    /// To the customer host.
     pub customer_requests_per_second: u32,
     #[serde(with = "humantime_serde")]
     pub recordings_interval: Duration,

@@ -10,14 +10,11 @@ use super::problem::SettingsReport;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaPushSettings {
-    /// The product's quota.
     pub requests_per_second: u32,
     pub max_concurrent: u32,
     pub region: String,
-    /// After this a converter in an empty channel destroys itself.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Between polls of a converter.
     #[serde(with = "humantime_serde")]
     pub query_interval: Duration,
     pub mode: MediaPushMode,

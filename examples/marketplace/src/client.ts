@@ -1,4 +1,4 @@
-// A client generated from docs/openapi.json: paths, bodies and answers are checked by the compiler.
+// A client generated from docs/openapi.json: the compiler checks paths, bodies and answers.
 import createClient from "openapi-fetch";
 import type { components, paths } from "./api.js";
 

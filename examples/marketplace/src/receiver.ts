@@ -1,4 +1,4 @@
-// Receives relaykeeper's webhooks: what is not signed with the secret is refused before it is read.
+// Receives relaykeeper's webhooks; rejects those that are not signed with the secret.
 import { createServer, type Server } from "node:http";
 import { text } from "node:stream/consumers";
 import { Webhook } from "standardwebhooks";

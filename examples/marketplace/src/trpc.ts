@@ -1,4 +1,4 @@
-// Typed calls of relaykeeper's tRPC queries: `relaykeeper(url, token).streaming.getStreamStatus.query({ channelId: 42 })`.
+// relaykeeper's tRPC queries, typed: `relaykeeper(url, token).streaming.getStreamStatus.query({ channelId: 42 })`.
 import { createTRPCClient, httpBatchStreamLink } from "@trpc/client";
 import type { TRPCBuiltRouter, TRPCDefaultErrorShape, TRPCQueryProcedure } from "@trpc/server";
 

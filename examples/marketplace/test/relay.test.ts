@@ -1,4 +1,4 @@
-// A show from its start to its end, by the generated client.
+// A show from start to end with the generated client.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
@@ -41,7 +41,7 @@ test("a channel is put on air, watched, taken down and accounted for", async () 
   assert(ended.cost && ended.cost.cost_cents >= 1);
 });
 
-test("what is wrong with a request is told by its code and its place", async () => {
+test("an invalid request is answered with a code and the place of the error", async () => {
   const refused = await client.POST("/v1/channels/{channel_id}/start", { params: { path }, body: { ...body, seller_uid: 0 } });
   assert.equal(refused.error?.code, "invalid-request");
   assert.deepEqual(refused.error?.errors?.map((one) => one.pointer), ["/seller_uid"]);

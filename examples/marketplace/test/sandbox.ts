@@ -1,4 +1,4 @@
-// Where the sandbox is, as whoever started it says.
+// The sandbox's address and secrets, from the environment.
 function setting(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: scripts/contract starts a sandbox and sets it`);

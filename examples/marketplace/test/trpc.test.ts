@@ -1,4 +1,4 @@
-// The real @trpc/client, each of its links, against a running sandbox.
+// @trpc/client with each of its links, against a running sandbox.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createTRPCClient, httpBatchLink, httpBatchStreamLink, httpLink, TRPCClientError } from "@trpc/client";
@@ -16,7 +16,7 @@ const links: Record<string, (token: string) => TRPCLink<RelaykeeperRouter>> = {
 for (const [name, link] of Object.entries(links)) {
   const client = (token: string) => createTRPCClient<RelaykeeperRouter>({ links: [link(token)] });
 
-  test(`${name}: queries that are asked together are each answered`, async () => {
+  test(`${name}: each query of a batch is answered`, async () => {
     const { streaming } = client(API_TOKEN);
     const [health, status, url] = await Promise.allSettled([
       streaming.healthCheck.query(),
@@ -31,7 +31,7 @@ for (const [name, link] of Object.entries(links)) {
     assert.equal(failed.data?.path, "streaming.getPlaybackUrl");
   });
 
-  test(`${name}: an input that is wrong is told`, async () => {
+  test(`${name}: an invalid input is reported with its path`, async () => {
     const asked = client(API_TOKEN).streaming.getStreamStatus.query({ channelId: 0 });
     const [status] = await Promise.allSettled([asked]);
     const failed = refusal(status);

@@ -1,4 +1,4 @@
-// A real verifier of Standard Webhooks, behind a receiver that fails twice.
+// A Standard Webhooks verifier, in a receiver that fails twice.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { ADDRESS, API_TOKEN, RECEIVER_PORT, WEBHOOK_SECRET } from "./sandbox.js"
 const client = relaykeeper(ADDRESS, API_TOKEN);
 const path = { channel_id: 5151 };
 
-test("a message that is answered 500 twice comes again, the same, and the others wait for it", async () => {
+test("a message that is answered 500 twice is sent again unchanged, and the others wait for it", async () => {
   const tries: { id: string; message: Message }[] = [];
   const taken: Message[] = [];
   const server = receiver(WEBHOOK_SECRET, (message, id) => {
@@ -48,7 +48,7 @@ test("a message that is answered 500 twice comes again, the same, and the others
   }
 });
 
-test("what is not signed is refused", async () => {
+test("an invalid signature is rejected", async () => {
   const server = receiver(WEBHOOK_SECRET, () => assert.fail("it was taken"));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
