@@ -79,7 +79,7 @@ fn signals() -> std::io::Result<watch::Receiver<u32>> {
 
 async fn received(mut signals: watch::Receiver<u32>, times: u32) {
     if signals.wait_for(|count| *count >= times).await.is_err() {
-        // The counting task is gone.
+        // The counting task is gone: no signal arrives.
         std::future::pending::<()>().await;
     }
 }

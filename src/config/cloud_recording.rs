@@ -15,7 +15,7 @@ const RECORDING_UID_ROOM: u32 = 1_000_000;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CloudRecordingSettings {
-    /// Per App ID.
+    /// Agora counts per App ID.
     pub requests_per_second: u32,
     pub max_concurrent: u32,
     pub page_url: String,

@@ -18,7 +18,7 @@ pub struct MediaPushSettings {
     #[serde(with = "humantime_serde")]
     pub query_interval: Duration,
     pub mode: MediaPushMode,
-    /// For `transcoded`.
+    /// Used when Agora transcodes.
     pub video: MediaPushVideoSettings,
 }
 
@@ -54,7 +54,7 @@ pub struct MediaPushVideoSettings {
     pub height: u32,
     pub frame_rate: u32,
     pub gop_seconds: u32,
-    /// With the audio.
+    /// Includes the audio.
     pub bitrate_kbps: u32,
 }
 

@@ -2,7 +2,7 @@
 
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-/// A call to the simulated vendors. Its text is its name in faults and in [`CallRecord`](super::CallRecord).
+/// A call to the simulated vendors; its text names it in faults and in [`CallRecord`](super::CallRecord).
 #[derive(
     Clone,
     Copy,
@@ -108,7 +108,7 @@ pub(super) enum Product {
 }
 
 impl VendorCall {
-    /// The text.
+    /// The variant's text.
     pub fn name(self) -> &'static str {
         self.into()
     }

@@ -118,9 +118,9 @@ impl World {
 
 #[derive(Clone, Copy)]
 pub(super) enum HostChange {
-    /// Joins and leaves.
+    /// A seller joins or leaves.
     Joining,
-    /// Switches between broadcaster and audience.
+    /// A seller switches between broadcaster and audience.
     Role,
 }
 
@@ -140,7 +140,7 @@ impl HostChange {
     }
 }
 
-/// A role switch carries no `platform`.
+/// Agora sends no `platform` for a role switch.
 fn notify_presence(state: &mut WorldState, channel: &str, uid: u32, event: u16) {
     let sequence = state.sellers.next_sequence(channel);
     let mut payload = json!({"channelName": channel, "uid": uid, "clientSeq": sequence, "ts": chrono::Utc::now().timestamp()});

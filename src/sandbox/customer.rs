@@ -12,7 +12,7 @@ use super::http::{CallContext, SimRequest, SimResponse};
 use super::world::{SimLiveInput, SimVideo, SimVideoState};
 
 const SEGMENT_SECONDS: u64 = 2;
-/// Of a playable live input.
+/// The viewer count of a playable live input.
 const VIEWERS: u64 = 7;
 
 pub(super) fn route(ask: &SimRequest) -> Option<VendorCall> {

@@ -58,7 +58,7 @@ pub struct WebhookUrls {
     pub cloudflare_live: Option<String>,
     /// The Stream webhook; `PUT …/stream/webhook` sets it too.
     pub cloudflare_stream: Option<String>,
-    /// All products' notifications.
+    /// Notifications of all products.
     pub agora: Option<String>,
     /// Whether each is delivered twice.
     pub duplicates: bool,
@@ -70,7 +70,7 @@ pub struct WebhookUrls {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamSecret {
     Shown,
-    /// That of GET.
+    /// In the answer to GET.
     OnlyRead,
     Hidden,
 }
@@ -78,15 +78,15 @@ pub enum StreamSecret {
 /// Durations are simulated time unless they say otherwise.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Of the simulated clock, relative to the wall clock.
+    /// How much faster than the wall clock the simulated clock runs.
     pub speed: f64,
-    /// Of durations in requests and a video's `duration`; `None`: `speed`.
+    /// The same for durations in requests and a video's `duration`; `None`: `speed`.
     pub wire_speed: Option<f64>,
     /// 0: any free port.
     pub cloudflare_port: u16,
     /// 0: any free port.
     pub customer_port: u16,
-    /// Of the primary address; 0: any free port.
+    /// For the primary address; 0: any free port.
     pub agora_port: u16,
     pub faults: Vec<VendorFault>,
     /// Whether sellers that no control call has named are present.
@@ -94,14 +94,14 @@ pub struct Options {
     /// The uid of such a seller, unless a converter or a page gave another.
     pub seller_uid: u32,
     pub quotas: Quotas,
-    /// Of creating a live input.
+    /// For creating a live input.
     pub create_latency: Duration,
     pub acquire_latency: Duration,
-    /// Of Cloud Recording's `start` and Media Push's `create`.
+    /// For Cloud Recording's `start` and Media Push's `create`.
     pub start_latency: Duration,
-    /// Of every other call.
+    /// For every other call.
     pub latency: Duration,
-    /// Of ids and credentials; `None`: random.
+    /// For ids and credentials; `None`: random.
     pub seed: Option<u64>,
     /// From an encoder's connection to playable (`cloudflare-stream.md §3.7`).
     pub playable_after: Duration,
@@ -114,7 +114,7 @@ pub struct Options {
     /// A URL; `None`: the simulated host's.
     pub customer_host_in_answers: Option<String>,
     pub stream_secret: StreamSecret,
-    /// Of a live input (`cloudflare-stream.md §3.2`: now yes, before no).
+    /// Whether a live input has `playback` (`cloudflare-stream.md §3.2`: now yes, before no).
     pub playback_in_answers: bool,
     /// Whether a live input that never had an encoder has `status: null`, or no such key.
     pub status_null: bool,
@@ -135,7 +135,7 @@ pub struct Options {
     pub converter_push_after: Duration,
     /// Between two reports of presence by the page.
     pub heartbeat: Duration,
-    /// Else Media Push answers 403.
+    /// If not, Media Push answers 403.
     pub media_push_enabled: bool,
     /// Whether `GET` answers a converter as `{"converter":{…}}`, or unwrapped.
     pub converter_wrapped: bool,

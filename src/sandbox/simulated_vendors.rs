@@ -21,10 +21,10 @@ use super::snapshot::WorldSnapshot;
 use super::world::{Addresses, BackgroundJob, Credentials, Dice, World, deliver};
 use super::{egress, server};
 
-/// Of the cloud browser's requests and of webhooks, wall clock.
+/// For the cloud browser's requests and for webhooks, wall clock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const MAX_BODY: usize = 1024 * 1024;
-/// Between two checks for due changes without a call, wall clock.
+/// How often due changes happen without a call, wall clock.
 const TICK: Duration = Duration::from_millis(20);
 
 /// The running vendors; dropping it stops them. Its methods need no runtime.
@@ -95,7 +95,7 @@ impl SimulatedVendors {
         })
     }
 
-    /// Ends in `/client/v4`.
+    /// The URL ends in `/client/v4`.
     pub fn cloudflare_api_base_url(&self) -> String {
         self.world.cloudflare_url()
     }
@@ -204,7 +204,7 @@ impl SimulatedVendors {
         self.world.snapshot()
     }
 
-    /// With only the calls and violations since then: copying all of them delays answers.
+    /// The state with only the calls and violations since then: copying all of them delays answers.
     pub fn state_since(&self, since: DateTime<Utc>) -> WorldSnapshot {
         self.world.snapshot_since(since)
     }
@@ -256,7 +256,7 @@ impl SimulatedVendors {
         self.world.kill(egress, back_after)
     }
 
-    /// Whether a ready video reports the duration -1. False if the uid is unknown.
+    /// Makes a ready video report the duration -1, or its own again. False if the uid is unknown.
     pub fn hide_length(&self, video: &str, hidden: bool) -> bool {
         self.world.hide_length(video, hidden)
     }

@@ -41,7 +41,7 @@ pub struct LiveInputSnapshot {
     pub timeout_seconds: Option<u64>,
     /// Connected egresses, by sid or converter id.
     pub encoders: Vec<String>,
-    /// Viewers see a moving picture.
+    /// Whether viewers see a moving picture.
     pub playable: bool,
     /// Since then, in simulated seconds.
     pub playable_since_seconds: Option<f64>,
@@ -57,22 +57,21 @@ pub struct EgressSnapshot {
     pub id: String,
     /// A task's cname or a converter's name.
     pub name: String,
-    /// A task's; random after a fail-over.
+    /// A task's uid, which is random after a fail-over.
     pub uid: Option<String>,
-    /// A task's.
     pub resource_id: Option<String>,
-    /// Of the converter or of the task's page.
+    /// The channel of the converter, or of the task's page.
     pub channel: Option<String>,
     /// Task: `starting`, `waiting`, `running`, `failing_over`, `ended`. Converter: `connecting`, `running`, `failed`,
     /// `failing_over`, `ended`.
     pub state: String,
-    /// Connected to a live input.
+    /// Whether it is connected to a live input.
     pub publishing: bool,
     pub page_loads: u32,
 }
 
 impl EgressSnapshot {
-    /// It costs money, or will after its fail-over.
+    /// Whether it costs money, or will after its fail-over.
     pub fn is_alive(&self) -> bool {
         self.state != "ended"
     }

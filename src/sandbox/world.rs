@@ -58,13 +58,13 @@ pub struct Violation {
 /// A received call.
 #[derive(Clone, Debug, Serialize)]
 pub struct CallRecord {
-    /// Wall-clock time, of the answer.
+    /// Wall-clock time of the answer.
     pub at: DateTime<Utc>,
     /// [`VendorCall::name`], or `unknown` if no route matched.
     pub call: &'static str,
     /// `POST /v1/apps/…`, without the query.
     pub line: String,
-    /// Of the answer; `None` if a fault prevented one.
+    /// `None` if a fault prevented an answer.
     pub status: Option<u16>,
 }
 

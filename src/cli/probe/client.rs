@@ -48,7 +48,7 @@ pub(super) struct ProbeRequest {
 }
 
 impl ProbeRequest {
-    /// `name`: of the call and its fixture.
+    /// `name` is the call's and its fixture's.
     pub(super) fn new(name: &'static str, method: Method, url: String, auth: &ProbeAuth) -> Self {
         Self {
             name,
@@ -112,7 +112,7 @@ pub(super) struct ProbeClient {
 }
 
 impl ProbeClient {
-    /// `tag`: of our own objects; list items without it are not recorded.
+    /// Does not record list items without `tag`: they are others'.
     pub(super) fn new(settings: &Settings, tag: &str) -> anyhow::Result<Self> {
         let builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)

@@ -239,7 +239,7 @@ impl CloudflareProbe {
         }
     }
 
-    /// Returns the objects that remain.
+    /// Deletes the created objects; returns those that remain.
     pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
         if self.unanswered_create
             && let Ok(answer) = client
@@ -279,7 +279,7 @@ impl CloudflareProbe {
         ProbeRequest::new(name, Method::DELETE, self.live_input(uid), &self.auth)
     }
 
-    /// As a relay would send it.
+    /// The body that a relay would send.
     fn wanted(&self) -> Value {
         json!({
             "meta": { "name": "relaykeeper probe", "relaykeeper": self.tag },

@@ -1,11 +1,11 @@
-//! Writes exchanges as files for `tests/fixtures/`.
+//! Files for `tests/fixtures/`.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
-/// Names them like `03-live_inputs.create.json`. Returns their number.
+/// Writes one file per exchange, such as `03-live_inputs.create.json`. Returns their number.
 pub(super) fn write(
     folder: &Path,
     tape: impl Iterator<Item = (&'static str, Value)>,

@@ -25,7 +25,7 @@ pub(super) struct Redactor {
 }
 
 impl Redactor {
-    /// `known`: secrets with their replacements.
+    /// Takes secrets with their replacements.
     pub(super) fn new<'a>(known: impl IntoIterator<Item = (&'a str, &'static str)>) -> Self {
         let known = known.into_iter();
         let known = known.map(|(text, instead)| (text.to_owned(), instead));

@@ -21,7 +21,7 @@ const SELLER: u32 = 12345;
 const POLL_EVERY: Duration = Duration::from_millis(100);
 /// Between two actions of the demo.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Of the whole demo, which usually takes a third of it.
+/// For the whole demo, which usually takes a third of it.
 const DEADLINE: Duration = Duration::from_secs(55);
 /// For cleanup after the relay's end.
 const CLEANUP_WITHIN: Duration = Duration::from_secs(3);
@@ -155,7 +155,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Also prints new journal entries.
+    /// Polls the relay, and prints its new journal entries.
     async fn poll(&mut self) -> anyhow::Result<Value> {
         let relay = self
             .http

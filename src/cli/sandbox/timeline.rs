@@ -51,7 +51,7 @@ impl Timeline {
         self.line(at.unwrap_or_else(Utc::now), &phase, &words(event));
     }
 
-    /// For actions of the demo itself.
+    /// Prints an action of the demo itself.
     pub(super) fn say(&self, what: &str) {
         self.line(Utc::now(), "", &format!("→ {what}"));
     }

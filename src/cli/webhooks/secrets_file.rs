@@ -24,7 +24,7 @@ pub(super) struct Secrets {
 }
 
 impl SecretsFile {
-    /// Also checks that the file can be written. Rejects one with other contents.
+    /// Reads an existing file, and checks that it can be written. Rejects a file with other contents.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         if path.is_dir() {
             bail!(

@@ -9,7 +9,7 @@ use super::super::http::{CallContext, SimResponse};
 use super::super::world::{BRIEF, BackgroundJob, ConverterEvent, SimConverter};
 use super::{converter_body, destroyed, message, no_permission};
 
-/// See `agora.md §4.9`.
+/// Listed in `agora.md §4.9`.
 const UPDATABLE: [&str; 7] = [
     "rtmpUrl",
     "transcodeOptions.videoOptions.canvas",

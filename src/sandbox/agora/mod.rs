@@ -222,7 +222,7 @@ fn count(call: VendorCall, cx: &mut CallContext<'_>) -> Option<SimResponse> {
     Some(SimResponse::json(429, &json!({"message": text})))
 }
 
-/// See `agora.md §5.1`.
+/// Answers as in `agora.md §5.1`.
 fn hosts(cx: &CallContext<'_>) -> SimResponse {
     let channel = cx.ask.part(5);
     let mut hosts = cx.world.odd_entries();

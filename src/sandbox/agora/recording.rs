@@ -13,7 +13,7 @@ use super::{body, check, refused};
 const STOPPED_REMEMBERED: Duration = Duration::from_secs(30);
 /// In bytes, in web mode: the stricter of two documents (the other says 1,024).
 const MAX_CNAME: usize = 128;
-/// Of the upload, in addition to the usual latency.
+/// A synchronous stop waits for the upload.
 const SYNCHRONOUS_STOP_LATENCY: Duration = Duration::from_secs(3);
 
 pub(super) fn acquire(cx: &mut CallContext<'_>) -> SimResponse {
@@ -75,7 +75,7 @@ pub(super) fn identity(body: &Value) -> Result<(String, String), SimResponse> {
     Ok((cname.to_owned(), uid.to_owned()))
 }
 
-/// The path's sid.
+/// The path's sid. Checks that its resource id, sid and mode belong together.
 fn sid(cx: &CallContext<'_>) -> Result<String, SimResponse> {
     let at = usize::from(cx.ask.part(0) != "v1");
     let (resource, sid, mode) = (

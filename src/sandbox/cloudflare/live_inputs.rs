@@ -13,7 +13,7 @@ use super::{bad_request, error, not_found, ok};
 
 const KEY_LIFETIME: Duration = Duration::from_secs(6 * 3600);
 
-/// `None`: missing in the body.
+/// The settings in a body; `None`: missing.
 #[derive(Default)]
 struct LiveInputSettings {
     meta: Option<Value>,
@@ -269,7 +269,7 @@ fn wanted(cx: &CallContext<'_>) -> Result<LiveInputSettings, SimResponse> {
     })
 }
 
-/// Replaces the old `recording`: whether Cloudflare merges is unknown, and this is stricter.
+/// Parses `recording`, which replaces the old one: whether Cloudflare merges them is unknown, and this is stricter.
 fn recording(body: &Map<String, Value>) -> Result<SimRecordingSettings, SimResponse> {
     let mode = match body.get("mode") {
         None => "off".to_owned(),
@@ -319,7 +319,7 @@ fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, SimRes
     }
 }
 
-/// With credentials and status, as all calls but `list` return it.
+/// The live input with credentials and status, as all calls but `list` return it.
 fn full(world: &World, input: &SimLiveInput) -> Value {
     let customer = world.named_customer_url();
     let uid = &input.uid;

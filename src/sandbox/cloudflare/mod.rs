@@ -226,7 +226,7 @@ pub(super) fn no_route() -> SimResponse {
     error(404, 7000, "No route for that URI")
 }
 
-/// The text is the one seen with that code.
+/// Uses the text that Cloudflare sends with that code.
 pub(super) fn coded(status: u16, code: u32) -> SimResponse {
     let text = match code {
         10000 => "Authentication error",

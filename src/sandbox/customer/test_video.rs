@@ -4,7 +4,7 @@
 pub(super) const INIT: &[u8] = include_bytes!("init.mp4");
 pub(super) const STILL: &[u8] = include_bytes!("thumbnail.jpg");
 const SEGMENT: &[u8] = include_bytes!("segment.m4s");
-/// Of a segment, in the track's timescale.
+/// A segment's duration in the track's timescale.
 const SEGMENT_UNITS: u64 = 30_000;
 /// From the `tfdt` box's name to the decode time: name, version and flags.
 const TO_TIME: usize = 8;

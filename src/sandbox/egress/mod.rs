@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use super::world::World;
 
 enum NextStep {
-    /// Or until it is woken.
+    /// Wait until this time, or until woken.
     Until(Duration),
     Over,
-    /// Killed; comes back at this time.
+    /// The egress was killed, and comes back at this time.
     FailOver(Duration),
 }
 

@@ -36,12 +36,12 @@ impl SimClock {
         simulated.div_f64(self.speed)
     }
 
-    /// From the seconds in a request.
+    /// The simulated duration of seconds in a request.
     pub(in crate::sandbox) fn of_wire(&self, seconds: u64) -> Duration {
         Duration::from_secs(seconds).mul_f64(self.speed / self.wire_speed)
     }
 
-    /// As answers report it.
+    /// A simulated duration as answers report it.
     pub(in crate::sandbox) fn to_wire(&self, simulated: Duration) -> Duration {
         simulated.mul_f64(self.wire_speed / self.speed)
     }

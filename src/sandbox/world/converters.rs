@@ -62,7 +62,7 @@ impl SimConverter {
         json!({"name": self.name, "rtmpUrl": self.rtmp_url, "idleTimeout": self.idle_timeout, options: self.options})
     }
 
-    /// Of GET: no id, and `idleTimeout` is a string. State and times are in one example only.
+    /// GET returns no id, and `idleTimeout` as a string; state and times are in one example only.
     pub(in crate::sandbox) fn answer(&self, with_state: bool) -> Value {
         let mut body = self.settings();
         if let Some(body) = body.as_object_mut() {
@@ -122,7 +122,7 @@ fn put(body: &mut Value, path: &str, value: Value) {
 #[derive(Default)]
 pub(in crate::sandbox) struct Converters {
     all: BTreeMap<String, SimConverter>,
-    /// These three count no destroyed converter. Ids by name.
+    /// Ids by name, without destroyed converters, as in the counts.
     named: HashMap<String, String>,
     count: usize,
     full_hd: usize,

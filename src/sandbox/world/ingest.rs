@@ -10,11 +10,11 @@ use super::live_inputs::{EncoderConnection, SimVideo, SimVideoState};
 use super::webhooks;
 use super::{World, WorldState};
 
-/// Of every live input.
+/// The same for all live inputs.
 pub(in crate::sandbox) const RTMPS_URL: &str = "rtmps://live.cloudflare.com:443/live/";
 
 impl WorldState {
-    /// Connects an encoder. `Err`: why not, without the key.
+    /// Connects an encoder, or returns why it is refused, without the key.
     pub(in crate::sandbox) fn connect(
         &mut self,
         world: &World,

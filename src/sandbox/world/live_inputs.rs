@@ -54,7 +54,7 @@ pub(in crate::sandbox) struct SimLiveInput {
     pub(in crate::sandbox) playable_at: Duration,
     /// Of the current broadcast.
     pub(in crate::sandbox) video: Option<String>,
-    /// While the feed is lost: then the broadcast ends, unless an encoder connects.
+    /// While the feed is lost: when the broadcast ends, unless an encoder connects.
     pub(in crate::sandbox) hold_until: Option<Duration>,
     /// How long the broadcast was playable, up to the last lost feed.
     pub(in crate::sandbox) shown: Duration,
@@ -105,7 +105,7 @@ pub(in crate::sandbox) struct DueEvents {
 }
 
 impl SimLiveInput {
-    /// Viewers see a moving picture.
+    /// Whether viewers see a moving picture.
     pub(in crate::sandbox) fn playable(&self, now: Duration) -> bool {
         self.recording.mode == "automatic"
             && self.video.is_some()
@@ -113,7 +113,7 @@ impl SimLiveInput {
             && self.playable_at <= now
     }
 
-    /// Playable, or held after a lost feed.
+    /// Whether the live input is playable, or held after a lost feed.
     pub(in crate::sandbox) fn has_manifest(&self, now: Duration) -> bool {
         self.playable(now)
             || (self.recording.mode == "automatic" && self.video.is_some() && !self.shown.is_zero())

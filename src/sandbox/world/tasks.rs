@@ -56,7 +56,7 @@ pub(in crate::sandbox) struct SimTask {
     pub(in crate::sandbox) cname: String,
     /// Changes in a fail-over.
     pub(in crate::sandbox) uid: String,
-    /// Of the start; query, update and stop keep using it.
+    /// The uid of the start, which query, update and stop keep using.
     pub(in crate::sandbox) first_uid: String,
     pub(in crate::sandbox) page_url: String,
     pub(in crate::sandbox) ready_timeout: Option<Duration>,
@@ -180,7 +180,7 @@ impl WorldState {
         );
     }
 
-    /// `code`: of event 71.
+    /// Ends a task with this `code` of event 71.
     pub(in crate::sandbox) fn end_task(
         &mut self,
         world: &World,

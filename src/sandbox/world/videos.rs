@@ -27,7 +27,7 @@ pub(in crate::sandbox) fn video_name(video: &SimVideo) -> String {
     format!("{input} {}", video.created.format("%d %b %y %H:%M UTC"))
 }
 
-/// -1: not known yet.
+/// In it -1 means: not known yet.
 pub(in crate::sandbox) fn video_object(world: &World, video: &SimVideo) -> Value {
     let base = format!("{}/{}", world.named_customer_url(), video.uid);
     let ready = video.state == SimVideoState::Ready;
