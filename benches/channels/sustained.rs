@@ -21,7 +21,7 @@ const KEPT: f64 = 0.2;
 const CALLS: f64 = 3.0;
 const LIST_EVERY: Duration = Duration::from_secs(20);
 const SHOWS: [(&str, u64); 3] = [("30 min", 1800), ("1 h", 3600), ("2 h", 7200)];
-const DAY: Duration = Duration::from_secs(6 * 3600);
+const SIMULATED: Duration = Duration::from_secs(6 * 3600);
 
 /// Relays per second with this part of the share.
 fn per_second(part: f64) -> f64 {
@@ -90,7 +90,7 @@ async fn simulate(rate: f64, show: Duration) -> Value {
     let began = Instant::now();
     tokio::task::spawn_local(lists(governor.clone(), Rc::clone(&counts)));
     let mut turn = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
-    while began.elapsed() < DAY {
+    while began.elapsed() < SIMULATED {
         turn.tick().await;
         tokio::task::spawn_local(relay(governor.clone(), Rc::clone(&counts), show));
     }

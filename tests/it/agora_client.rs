@@ -117,12 +117,31 @@ fn converter() -> NewConverter {
 }
 
 async fn always(status: u16, body: Value) -> MockServer {
+    answering(ResponseTemplate::new(status).set_body_json(body)).await
+}
+
+/// Gives this answer to every call.
+async fn answering(answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(status).set_body_json(body))
-        .mount(&server)
-        .await;
+    Mock::given(any()).respond_with(answer).mount(&server).await;
     server
+}
+
+async fn start_egress(agora: &Agora) -> Result<RecordingStartAnswer, VendorError> {
+    let start = start_request();
+    agora.cloud_recording().start(permit(), &start).await
+}
+
+async fn query_egress(agora: &Agora) -> Result<RecordingQueryAnswer, VendorError> {
+    agora.cloud_recording().query(permit(), &task()).await
+}
+
+async fn stop_egress(agora: &Agora) -> Result<RecordingStopAnswer, VendorError> {
+    agora.cloud_recording().stop(permit(), &task()).await
+}
+
+async fn create_converter(agora: &Agora) -> Result<CreateAnswer, VendorError> {
+    agora.media_push().create(permit(), &converter()).await
 }
 
 /// No call can arrive there.

@@ -65,7 +65,7 @@ const NEEDED: [&str; 11] = [
 ];
 
 #[test]
-fn help_says_what_to_try_first_and_what_there_is() {
+fn help_names_the_commands_and_where_settings_come_from() {
     let told = Place::new().run(&["--help"]);
     assert_eq!(told.code, 0, "{told:?}");
     for part in [
@@ -240,7 +240,7 @@ mod sandbox {
     #[case("nonsense", "CALL=KIND")]
     #[case("agora.nonsense=503", "`agora.nonsense` is not a call")]
     #[case("agora.channel.hosts=nonsense", "`nonsense` is not a kind of fault")]
-    fn a_fault_nobody_understands_is_answered_with_the_calls_and_the_ways(
+    fn an_unknown_fault_is_refused_with_the_calls_and_kinds_there_are(
         #[case] fault: &str,
         #[case] said: &str,
     ) {
@@ -415,7 +415,7 @@ mod sandbox {
     }
 
     #[test]
-    fn a_port_that_is_taken_is_told_when_it_was_asked_for_and_another_is_taken_when_not() {
+    fn a_taken_port_is_an_error_when_asked_for_and_else_another_is_used() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port().to_string();
         let told = Place::new().run(&["sandbox", "--port", &port]);
@@ -455,7 +455,7 @@ mod sandbox {
     #[rstest]
     #[case("cloud_recording", "Agora Cloud Recording")]
     #[case("media_push", "Agora Media Push")]
-    fn check_is_content_with_credentials_that_both_vendors_take(
+    fn check_succeeds_with_credentials_that_both_vendors_accept(
         #[case] backend: &str,
         #[case] product: &str,
     ) {

@@ -173,7 +173,7 @@ async fn an_orphan_that_cannot_be_deleted_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn an_orphan_is_swept_and_what_is_anothers_is_left_alone() {
+async fn an_orphan_is_swept_and_a_foreign_object_is_left_alone() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
     let (_, relay) = stage.service.start_channel(7, &show("swept")).await;
     let relay = stage.service.in_phase(&relay, "live").await;
@@ -376,8 +376,7 @@ async fn check_finds_a_customer_host_that_contradicts_cloudflares_own_answers() 
 }
 
 #[tokio::test]
-async fn a_vendors_test_of_the_address_is_answered_200_before_its_secret_is_known_and_nothing_else_is()
- {
+async fn a_vendors_test_message_is_answered_200_before_its_secret_is_known_and_nothing_else_is() {
     let stage = without_webhook_secrets().await;
     let test =
         json!({"text": "Hello World! This is a test message sent from https://cloudflare.com."});

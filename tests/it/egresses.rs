@@ -69,7 +69,7 @@ async fn an_egress_that_dies_is_replaced_behind_the_same_url(
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn refusals_and_pages_end_no_show_whose_egress_is_replaced_and_keep_no_stop_back(
+async fn refusals_and_html_pages_end_no_relay_whose_egress_is_replaced_and_delay_no_stop(
     #[case] backend: AgoraBackend,
     #[values(FaultKind::Page(403), FaultKind::Status(403, None))] kind: FaultKind,
 ) {
@@ -283,7 +283,7 @@ async fn an_egress_without_a_known_sid_is_cut_off_asked_to_leave_and_cleaned_up_
 }
 
 #[tokio::test]
-async fn a_notification_that_comes_late_settles_the_cleanup_job() {
+async fn a_late_notification_completes_the_cleanup_job() {
     let (stage, _) = nameless(false).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     service.come_down(42).await;
@@ -308,9 +308,7 @@ async fn a_notification_that_comes_late_settles_the_cleanup_job() {
 #[case::cloud_recording(AgoraBackend::CloudRecording)]
 #[case::media_push(AgoraBackend::MediaPush)]
 #[tokio::test]
-async fn a_relay_whose_ingest_somebody_deleted_ends_and_nothing_is_left(
-    #[case] backend: AgoraBackend,
-) {
+async fn a_relay_whose_ingest_was_deleted_ends_and_nothing_is_left(#[case] backend: AgoraBackend) {
     let stage = Stage::new(backend).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
     let relay = service.go_live(42, &show("deleted")).await;

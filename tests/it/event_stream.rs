@@ -79,7 +79,7 @@ async fn a_listener_hears_a_relays_whole_life_in_its_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_back_goes_on_after_the_last_event_it_saw_and_the_header_wins() {
+async fn a_listener_resumes_after_its_last_event_and_the_header_wins() {
     let stage = stage().await;
     let store = stage.database.open().await;
     messages::write(&store, 1, 450, Utc::now()).await;

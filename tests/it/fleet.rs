@@ -71,7 +71,7 @@ fn settings() -> Vec<(&'static str, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn relays_outlive_their_nodes_whatever_becomes_of_them() {
+async fn relays_stay_on_air_when_nodes_are_killed_replaced_frozen_or_cut_off() {
     on_postgres(async |database| {
         let vendors = SimulatedVendors::start(in_real_time()).unwrap();
         let mut fleet = Nodes::start(vendors, database, 3, settings()).await;
@@ -194,7 +194,7 @@ async fn cut_off(fleet: &mut Nodes) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn a_channel_has_one_relay_through_whichever_node_it_is_started_and_stopped() {
+async fn a_channel_has_one_relay_whichever_node_it_is_started_and_stopped_at() {
     on_postgres(async |database| {
         let vendors = SimulatedVendors::start(options()).unwrap();
         let fleet = Nodes::start(vendors, database, 2, Vec::new()).await;
@@ -247,7 +247,7 @@ fn schema_is_not_taken_down_under(fleet: &Nodes) {
 /// The public address leads to the node that does not own the relay.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn what_the_vendors_tell_one_node_is_heard_by_the_one_that_has_the_relay() {
+async fn what_vendors_tell_one_node_reaches_the_owner_of_the_relay() {
     on_postgres(async |database| {
         let vendors = SimulatedVendors::start(options()).unwrap();
         let mut fleet = Nodes::start(vendors, database, 0, Vec::new()).await;

@@ -8,6 +8,7 @@ mod strays;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support::console;
 use crate::support::database::TestDatabase;
 use crate::support::service::{Answer, PATIENCE, Service, Stage, options, settings, show};
 use relaykeeper::application::Application;
@@ -133,10 +134,7 @@ async fn wrong_tokens_from_everywhere_keep_no_operator_out() {
         settings.server.trusted_proxies = vec!["127.0.0.0/8".to_owned()];
     })
     .await;
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let client = console::client();
     let sign_in = |token: &str, from: String| {
         let post = client.post(format!("{}/admin/sign-in", stage.service.url));
         let post = post.header("x-forwarded-for", from);
@@ -178,12 +176,9 @@ async fn a_forwarded_address_is_believed_from_configured_proxies_only() {
 }
 
 #[tokio::test]
-async fn a_session_is_not_held_up_by_strangers_at_its_address() {
+async fn a_session_is_not_limited_by_strangers_at_its_address() {
     let stage = stage(|settings| settings.server.requests_per_second = 1000).await;
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let client = console::client();
     let sign_in = || {
         let post = client.post(format!("{}/admin/sign-in", stage.service.url));
         Answer::to(post.body(format!("token={}", crate::support::service::ADMIN_TOKEN)))
@@ -279,7 +274,7 @@ async fn a_request_that_does_not_arrive_in_time_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn other_origins_are_let_in_only_if_the_settings_name_them() {
+async fn other_origins_are_allowed_only_if_the_settings_name_them() {
     let closed = stage(|_| {}).await;
     let from = |stage: &Stage, origin: &'static str| {
         let request = stage.service.request(Method::GET, "/v1/relays");

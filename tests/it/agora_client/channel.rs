@@ -53,7 +53,7 @@ async fn an_answer_without_hosts_does_not_show_an_absent_seller(#[case] body: Va
 #[case::above("..")]
 #[case::nothing("")]
 #[tokio::test]
-async fn a_name_that_would_change_the_endpoint_is_not_sent(#[case] name: &str) {
+async fn a_channel_name_that_would_change_the_endpoint_is_not_sent(#[case] name: &str) {
     let server = MockServer::start().await;
     let hosts = agora(&server).channel().hosts(permit(), name).await;
     assert_eq!(hosts.unwrap_err().class, Class::Rejected);

@@ -32,15 +32,11 @@ async fn acquire_asks_for_a_web_page_egress_with_basic_credentials() {
 }
 
 #[tokio::test]
-async fn a_start_says_what_the_documents_want_and_repeats_it_byte_for_byte() {
+async fn a_start_has_the_documented_body_and_a_repeated_one_the_same_bytes() {
     let server = always(200, json!({ "resourceId": "res/1", "sid": "38f8" })).await;
     let agora = agora(&server);
     for _ in 0..2 {
-        let answer = agora
-            .cloud_recording()
-            .start(permit(), &start_request())
-            .await
-            .unwrap();
+        let answer = start_egress(&agora).await.unwrap();
         assert_eq!(answer, RecordingStartAnswer::Started { sid: "38f8".into() });
     }
     let requests = server.received_requests().await.unwrap();
@@ -69,7 +65,7 @@ async fn a_start_says_what_the_documents_want_and_repeats_it_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_start_keeps_to_the_ceiling_of_hours_and_leaves_readiness_out_when_it_is_not_awaited() {
+async fn a_start_caps_the_recording_hours_and_omits_a_ready_timeout_of_zero() {
     let server = always(200, json!({ "sid": "38f8" })).await;
     let start = RecordingStartRequest {
         max_recording_hours: 900,
@@ -110,11 +106,7 @@ async fn each_answer_to_a_start_is_distinguished(
     #[case] expected: RecordingStartAnswer,
 ) {
     let server = always(status, body).await;
-    let answer = agora(&server)
-        .cloud_recording()
-        .start(permit(), &start_request())
-        .await
-        .unwrap();
+    let answer = start_egress(&agora(&server)).await.unwrap();
     assert_eq!(answer, expected);
 }
 
@@ -140,18 +132,14 @@ async fn each_answer_to_a_start_is_distinguished(
 #[case::a_foreign_gateway(403, json!({ "message": "Forbidden" }), Class::Unavailable, Done::Unknown)]
 #[case::wrong_path(404, json!({ "message": "no Route matched with those values" }), Class::Rejected, Done::No)]
 #[tokio::test]
-async fn each_refusal_of_a_start_says_what_can_be_done(
+async fn each_refusal_of_a_start_has_its_class(
     #[case] status: u16,
     #[case] body: Value,
     #[case] class: Class,
     #[case] done: Done,
 ) {
     let server = always(status, body.clone()).await;
-    let error = agora(&server)
-        .cloud_recording()
-        .start(permit(), &start_request())
-        .await
-        .unwrap_err();
+    let error = start_egress(&agora(&server)).await.unwrap_err();
     assert_eq!(class_of(&error), (class, done), "{error}");
     assert_eq!(error.status, Some(status));
     let code = body["code"].as_str().and_then(|code| code.parse().ok());
@@ -187,9 +175,7 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
     #[case] body: &str,
     #[values(200, 201, 202)] status: u16,
 ) {
-    let server = MockServer::start().await;
-    let answer = ResponseTemplate::new(status).set_body_raw(body, kind);
-    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let server = answering(ResponseTemplate::new(status).set_body_raw(body, kind)).await;
     let agora = agora(&server);
     let (recording, push) = (agora.cloud_recording(), agora.media_push());
     let mut errors = vec![
@@ -230,13 +216,11 @@ async fn a_2xx_that_is_not_the_documented_answer_leaves_every_changing_call_unkn
 #[case::cut(r#"{"code":404,"reason":"failed to"#)]
 #[case::text("quota exceeded, blocked")]
 #[tokio::test]
-async fn an_answer_of_another_says_nothing_of_an_egress_or_a_converter(
+async fn an_answer_that_agora_did_not_write_proves_nothing_about_an_egress(
     #[case] body: &str,
     #[values(400, 404, 405, 409, 410, 451)] status: u16,
 ) {
-    let server = MockServer::start().await;
-    let answer = ResponseTemplate::new(status).set_body_string(body);
-    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let server = answering(ResponseTemplate::new(status).set_body_string(body)).await;
     let agora = agora(&server);
     let (recording, push) = (agora.cloud_recording(), agora.media_push());
     for error in [
@@ -267,13 +251,8 @@ async fn an_answer_of_another_says_nothing_of_an_egress_or_a_converter(
 }
 
 #[tokio::test]
-async fn a_missing_list_without_agoras_words_is_no_empty_list() {
-    let server = MockServer::start().await;
-    let missing = ResponseTemplate::new(404);
-    Mock::given(any())
-        .respond_with(missing)
-        .mount(&server)
-        .await;
+async fn a_404_without_agoras_body_is_no_empty_list() {
+    let server = answering(ResponseTemplate::new(404)).await;
     let agora = agora(&server);
     let error = agora.media_push().list(permit()).await.unwrap_err();
     assert_eq!(error.class, Class::Unexpected);
@@ -281,20 +260,15 @@ async fn a_missing_list_without_agoras_words_is_no_empty_list() {
 }
 
 #[tokio::test]
-async fn the_429_of_another_is_about_the_rate_whatever_its_words() {
-    let server = MockServer::start().await;
-    let answer = ResponseTemplate::new(429).set_body_string("quota exceeded");
-    Mock::given(any()).respond_with(answer).mount(&server).await;
-    let created = agora(&server)
-        .media_push()
-        .create(permit(), &converter())
-        .await;
+async fn a_429_that_agora_did_not_write_is_a_rate_limit_whatever_its_text() {
+    let server = answering(ResponseTemplate::new(429).set_body_string("quota exceeded")).await;
+    let created = create_converter(&agora(&server)).await;
     let error = created.unwrap_err();
     assert_eq!(class_of(&error), (Class::RateLimited, Done::No));
 }
 
 #[tokio::test]
-async fn a_page_refuses_nothing_and_says_nothing_of_an_object() {
+async fn an_html_page_refuses_no_credentials_and_proves_nothing_about_an_object() {
     for (status, class) in [
         (401, Class::Unavailable),
         (403, Class::Unavailable),
@@ -302,9 +276,9 @@ async fn a_page_refuses_nothing_and_says_nothing_of_an_object() {
         (404, Class::Unexpected),
         (409, Class::Unexpected),
     ] {
-        let server = MockServer::start().await;
-        let page = ResponseTemplate::new(status).set_body_string("<html>One moment</html>");
-        Mock::given(any()).respond_with(page).mount(&server).await;
+        let server =
+            answering(ResponseTemplate::new(status).set_body_string("<html>One moment</html>"))
+                .await;
         let agora = agora(&server);
         let (recording, push) = (agora.cloud_recording(), agora.media_push());
         for error in [
@@ -323,35 +297,24 @@ async fn a_page_refuses_nothing_and_says_nothing_of_an_object() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_how_long_to_wait() {
-    let server = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(429).insert_header("Retry-After", "7"))
-        .mount(&server)
-        .await;
-    let error = agora(&server)
-        .cloud_recording()
-        .query(permit(), &task())
-        .await
-        .unwrap_err();
+async fn the_retry_after_of_a_refusal_is_read() {
+    let server = answering(ResponseTemplate::new(429).insert_header("Retry-After", "7")).await;
+    let error = query_egress(&agora(&server)).await.unwrap_err();
     assert_eq!(error.class, Class::RateLimited);
     assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
 }
 
 #[tokio::test]
-async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
+async fn an_excessive_wait_pauses_calls_for_five_minutes_at_most() {
     for absurd in [
         "4294967295",
         "18446744073709551615",
         "Fri, 31 Dec 9999 23:59:59 GMT",
     ] {
-        let server = MockServer::start().await;
-        Mock::given(any())
-            .respond_with(ResponseTemplate::new(429).insert_header("Retry-After", absurd))
-            .mount(&server)
-            .await;
+        let server =
+            answering(ResponseTemplate::new(429).insert_header("Retry-After", absurd)).await;
         let agora = agora(&server);
-        let asked = agora.cloud_recording().query(permit(), &task()).await;
+        let asked = query_egress(&agora).await;
         let most = Duration::from_secs(300);
         assert_eq!(asked.unwrap_err().retry_after, Some(most), "{absurd}");
         let budgets = agora.budgets();
@@ -402,11 +365,7 @@ async fn an_egress_is_judged_by_its_output(
         .respond_with(ResponseTemplate::new(200).set_body_json(status_body(status, services)))
         .mount(&server)
         .await;
-    let answer = agora(&server)
-        .cloud_recording()
-        .query(permit(), &task())
-        .await
-        .unwrap();
+    let answer = query_egress(&agora(&server)).await.unwrap();
     let expected = RecordingTaskStatus {
         service_status,
         recorder_exited,
@@ -471,7 +430,7 @@ async fn an_update_names_the_new_output() {
 #[case::nothing_recorded(206, json!({ "code": 435, "reason": "no recorded data" }))]
 #[case::was_stopping(400, json!({ "code": 49, "reason": "invalid operation" }))]
 #[tokio::test]
-async fn a_stop_does_not_wait_for_uploads_and_knows_what_counts_as_stopped(
+async fn a_stop_does_not_wait_for_uploads_and_accepts_each_answer_that_means_stopped(
     #[case] status: u16,
     #[case] body: Value,
 ) {
@@ -486,11 +445,7 @@ async fn a_stop_does_not_wait_for_uploads_and_knows_what_counts_as_stopped(
         .respond_with(ResponseTemplate::new(status).set_body_json(body))
         .mount(&server)
         .await;
-    let answer = agora(&server)
-        .cloud_recording()
-        .stop(permit(), &task())
-        .await
-        .unwrap();
+    let answer = stop_egress(&agora(&server)).await.unwrap();
     assert_eq!(answer, RecordingStopAnswer::Stopped);
 }
 
@@ -502,17 +457,13 @@ async fn a_stop_does_not_wait_for_uploads_and_knows_what_counts_as_stopped(
 #[case(504, json!({ "code": 62 }), Class::Timeout, Done::Unknown)]
 #[case(400, json!({ "code": 2 }), Class::Rejected, Done::No)]
 #[tokio::test]
-async fn a_stop_that_was_left_open_is_not_taken_for_done(
+async fn a_stop_that_agora_does_not_confirm_is_an_error(
     #[case] status: u16,
     #[case] body: Value,
     #[case] class: Class,
     #[case] done: Done,
 ) {
     let server = always(status, body).await;
-    let error = agora(&server)
-        .cloud_recording()
-        .stop(permit(), &task())
-        .await
-        .unwrap_err();
+    let error = stop_egress(&agora(&server)).await.unwrap_err();
     assert_eq!(class_of(&error), (class, done));
 }

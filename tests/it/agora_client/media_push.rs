@@ -27,11 +27,7 @@ async fn a_transcoded_converter_is_sized_for_cloudflare_and_each_call_has_an_id_
         .await;
     let agora = agora(&server);
     for _ in 0..2 {
-        let answer = agora
-            .media_push()
-            .create(permit(), &converter())
-            .await
-            .unwrap();
+        let answer = create_converter(&agora).await.unwrap();
         let expected = CreateAnswer::Created {
             converter_id: "4c01".into(),
             state: ConverterState::Connecting,
@@ -61,18 +57,14 @@ async fn a_raw_converter_carries_the_sellers_stream_as_it_is() {
     .await;
     let mut settings = settings(&server.uri(), &[]);
     settings.media_push.mode = config::MediaPushMode::Raw;
-    build(&settings)
-        .media_push()
-        .create(permit(), &converter())
-        .await
-        .unwrap();
+    create_converter(&build(&settings)).await.unwrap();
 }
 
 #[rstest]
 #[case(Some("889B"), Some("889B"))]
 #[case(None, None)]
 #[tokio::test]
-async fn a_name_that_is_taken_brings_the_id_of_its_converter(
+async fn a_name_conflict_tells_the_id_of_the_converter(
     #[case] sent: Option<&str>,
     #[case] expected: Option<&str>,
 ) {
@@ -83,11 +75,7 @@ async fn a_name_that_is_taken_brings_the_id_of_its_converter(
         answer = answer.insert_header("X-Resource-ID", id);
     }
     Mock::given(any()).respond_with(answer).mount(&server).await;
-    let answer = agora(&server)
-        .media_push()
-        .create(permit(), &converter())
-        .await
-        .unwrap();
+    let answer = create_converter(&agora(&server)).await.unwrap();
     let converter_id = expected.map(Into::into);
     assert_eq!(answer, CreateAnswer::NameTaken { converter_id });
 }
@@ -102,18 +90,14 @@ async fn a_name_that_is_taken_brings_the_id_of_its_converter(
 #[case::failed(501, json!({ "message": "not implemented" }), Class::Unavailable, Done::Unknown)]
 #[case::gateway(504, json!({ "message": "Gateway timeout" }), Class::Timeout, Done::Unknown)]
 #[tokio::test]
-async fn each_refusal_of_a_converter_says_what_can_be_done_in_agoras_words(
+async fn each_refusal_of_a_converter_has_its_class_and_agoras_words(
     #[case] status: u16,
     #[case] body: Value,
     #[case] class: Class,
     #[case] done: Done,
 ) {
     let server = always(status, body.clone()).await;
-    let error = agora(&server)
-        .media_push()
-        .create(permit(), &converter())
-        .await
-        .unwrap_err();
+    let error = create_converter(&agora(&server)).await.unwrap_err();
     assert_eq!(class_of(&error), (class, done));
     let words = body["reason"].as_str().or(body["message"].as_str());
     assert_eq!(error.message, words.unwrap());
@@ -162,7 +146,7 @@ async fn a_converter_is_read_wrapped_or_bare(#[case] wrapped: bool) {
 }
 
 #[tokio::test]
-async fn a_converter_in_a_state_we_do_not_know_is_still_a_converter() {
+async fn a_converter_in_an_unknown_state_is_read() {
     let server = always(
         200,
         json!({ "converter": { "id": "c", "state": "resting" } }),
@@ -180,7 +164,7 @@ async fn a_converter_in_a_state_we_do_not_know_is_still_a_converter() {
 #[case(json!({ "converter": {} }))]
 #[case(json!({ "name": "", "rtmpUrl": null, "state": 1 }))]
 #[tokio::test]
-async fn an_answer_that_shows_nothing_of_a_converter_is_none(#[case] body: Value) {
+async fn an_answer_without_a_converter_is_an_error(#[case] body: Value) {
     let server = always(200, body).await;
     let got = agora(&server).media_push().get(permit(), "na", "c").await;
     assert_eq!(got.unwrap_err().class, Class::Unexpected);
@@ -271,7 +255,7 @@ async fn a_converter_that_is_not_found_is_an_answer_and_no_error() {
 }
 
 #[tokio::test]
-async fn a_delete_is_done_with_any_success() {
+async fn a_delete_is_done_with_any_2xx() {
     let server = MockServer::start().await;
     Mock::given(method("DELETE"))
         .and(path("/eu/v1/projects/app/rtmp-converters/c"))
@@ -339,7 +323,7 @@ async fn a_list_is_read_to_its_last_page(#[case] next: Value, #[case] end: Value
 }
 
 #[tokio::test]
-async fn an_empty_list_is_a_list() {
+async fn an_empty_list_is_read() {
     for body in [
         json!({ "success": true, "data": { "total_count": 0, "cursor": 0, "members": [] } }),
         json!({ "success": true, "data": { "total_count": 0, "cursor": null, "members": null } }),
@@ -365,7 +349,7 @@ async fn a_member_that_cannot_be_read_hides_no_other_and_the_list_counts_as_cut(
 #[case::no_members(json!({ "success": true, "data": {} }))]
 #[case::endless(json!({ "success": true, "data": { "cursor": 7, "members": [] } }))]
 #[tokio::test]
-async fn a_list_that_cannot_be_read_whole_is_no_list(#[case] body: Value) {
+async fn a_list_that_cannot_be_read_to_its_end_is_an_error(#[case] body: Value) {
     let server = always(200, body).await;
     let error = agora(&server)
         .media_push()
@@ -382,7 +366,10 @@ async fn a_list_that_cannot_be_read_whole_is_no_list(#[case] body: Value) {
 #[case(401, false)]
 #[case(500, false)]
 #[tokio::test]
-async fn credentials_are_good_unless_agora_refutes_them(#[case] status: u16, #[case] good: bool) {
+async fn a_403_and_a_404_prove_credentials_and_a_401_and_a_500_do_not(
+    #[case] status: u16,
+    #[case] good: bool,
+) {
     let server = always(status, json!({ "message": "m" })).await;
     let agora = agora(&server);
     let checked = agora.media_push().check_credentials(permit()).await;

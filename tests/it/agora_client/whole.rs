@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn no_secret_comes_back_in_an_error_or_is_printed() {
+async fn no_secret_is_printed_or_quoted_in_an_error() {
     let echo = format!(
         "bad: rtmps://live.cloudflare.com:443/live/{KEY} ({KEY}) keys access-k3y storage-s3cret of customer-s3cret, \
          page https://r.example/recorder?channel=show&sig=51gnature"
@@ -31,7 +31,7 @@ async fn no_secret_comes_back_in_an_error_or_is_printed() {
 }
 
 #[tokio::test]
-async fn the_last_outcome_is_known_for_the_health_page() {
+async fn the_last_success_error_and_refusal_are_kept_for_health() {
     let server = MockServer::start().await;
     let agora = agora(&server);
     assert!(agora.last_success().is_none() && agora.last_error().is_none());

@@ -3,6 +3,7 @@
 use reqwest::header::{ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::service::{ADMIN, API, Service, header, problem, service, service_with};
+use crate::support::console::csrf_token;
 
 const V1: &str = "/v1/relays";
 
@@ -63,7 +64,7 @@ async fn each_token_reaches_as_far_as_its_scope() {
 }
 
 #[tokio::test]
-async fn a_browser_without_a_token_is_led_to_where_it_can_sign_in() {
+async fn a_browser_without_a_token_is_redirected_to_the_sign_in() {
     let service = service().await;
     let browse = |path| {
         service
@@ -254,7 +255,7 @@ async fn behind_an_https_public_url_the_session_is_a_secure_cookie_of_this_host_
 }
 
 #[tokio::test]
-async fn over_our_own_tls_the_cookie_is_one_of_https_and_no_other_is_read() {
+async fn over_the_services_own_tls_only_the_secure_cookie_is_read() {
     let service = service_with(|settings| {
         settings.server.tls_certificate = "chain.pem".into();
     })
@@ -278,8 +279,7 @@ async fn a_sign_out_ends_every_session_of_the_request_and_clears_both_cookies() 
     let both = format!("relaykeeper_session={first}; __Host-relaykeeper_session={second}");
     let page = service.anonymous("GET", "/admin").header("Cookie", &both);
     let page = page.send().await.unwrap().text().await.unwrap();
-    let csrf = page.split("name=\"csrf\" content=\"").nth(1).unwrap();
-    let csrf = csrf.split('"').next().unwrap();
+    let csrf = csrf_token(&page);
     let out = service.anonymous("POST", "/admin/sign-out");
     let out = out.header("Cookie", &both).body(format!("csrf={csrf}"));
     let out = out.send().await.unwrap();

@@ -57,7 +57,7 @@ async fn a_link_that_was_not_signed_here_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_process_that_does_not_act_sends_no_egress_away() {
+async fn a_process_that_does_not_act_answers_the_recorders_page_503() {
     let service = service_with(with_a_page).await;
     let query = query();
     problem(
@@ -83,7 +83,7 @@ async fn a_process_that_does_not_act_sends_no_egress_away() {
 }
 
 #[tokio::test]
-async fn what_the_page_does_not_send_is_refused_without_being_quoted() {
+async fn a_body_that_the_page_does_not_send_is_refused_and_not_quoted() {
     let service = service_with(with_a_page).await;
     for path in ["/recorder/token", "/recorder/presence"] {
         for body in [
@@ -107,7 +107,7 @@ async fn what_the_page_does_not_send_is_refused_without_being_quoted() {
 
 /// A report with a lower number than an earlier one is ignored.
 #[tokio::test]
-async fn a_report_that_is_numbered_far_ahead_of_now_is_refused() {
+async fn a_report_whose_number_is_far_ahead_of_the_clock_is_refused() {
     let service = service_with(with_a_page).await;
     let now = u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap();
     let report = |seq: u64| {
@@ -124,7 +124,7 @@ async fn a_report_that_is_numbered_far_ahead_of_now_is_refused() {
 }
 
 #[tokio::test]
-async fn a_page_says_whether_the_seller_is_there_or_why_it_does_not_know() {
+async fn a_report_has_either_the_presence_or_the_reason_why_it_is_unknown() {
     let service = service_with(with_a_page).await;
     let report = |fields: serde_json::Value| {
         let mut body = json!({"query": query(), "seq": 1});
@@ -146,7 +146,7 @@ async fn a_page_says_whether_the_seller_is_there_or_why_it_does_not_know() {
 }
 
 #[tokio::test]
-async fn a_service_that_can_sign_no_link_has_no_page() {
+async fn a_service_that_cannot_sign_links_has_no_page() {
     let service = service().await;
     problem(
         service.anonymous("GET", "/recorder?sig=x"),
@@ -164,7 +164,7 @@ async fn a_service_that_can_sign_no_link_has_no_page() {
 }
 
 #[tokio::test]
-async fn the_pages_script_is_served_and_not_kept() {
+async fn the_pages_script_is_served_and_not_cached() {
     let service = service_with(with_a_page).await;
     let answer = service
         .anonymous("GET", "/recorder/page.js")

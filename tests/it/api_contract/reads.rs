@@ -7,7 +7,7 @@ use super::seed::{self, LAST, NEXT};
 use super::service::{Service, pointers, problem, service};
 
 #[tokio::test]
-async fn what_was_never_there_is_not_found_and_its_lists_are_empty() {
+async fn an_unknown_channel_or_relay_is_not_found_and_its_lists_are_empty() {
     let service = service().await;
     problem(service.request("GET", "/v1/channels/42"), 404, "not-found").await;
     problem(
@@ -68,7 +68,7 @@ async fn what_was_never_there_is_not_found_and_its_lists_are_empty() {
 #[case("/v1/costs?from=2026-11-02&to=2026-11-01T00:00:00Z", "/to")]
 #[case("/v1/costs?group_by=week", "/group_by")]
 #[tokio::test]
-async fn a_parameter_that_makes_no_sense_is_pointed_at(#[case] path: &str, #[case] pointer: &str) {
+async fn an_invalid_parameter_is_pointed_at(#[case] path: &str, #[case] pointer: &str) {
     let service = service().await;
     let refused = problem(service.request("GET", path), 400, "invalid-request").await;
     assert_eq!(pointers(&refused), [pointer]);
@@ -254,7 +254,7 @@ async fn costs_are_summed_by_channel_or_by_day() {
 }
 
 #[tokio::test]
-async fn a_process_that_does_not_act_knows_what_is_on_air() {
+async fn a_process_that_does_not_act_tells_what_is_on_air() {
     let service = service().await;
     seed::two_relays(&service.store).await;
     seed::next_is_live(&service.store).await;

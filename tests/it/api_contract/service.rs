@@ -12,6 +12,8 @@ use relaykeeper::vendors::lease::Lease;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
+use crate::support::console;
+
 pub(crate) const API: &str = "api-token";
 pub(crate) const ADMIN: &str = "admin-token";
 
@@ -71,11 +73,7 @@ pub(crate) async fn service_with(more: impl FnOnce(&mut Settings)) -> Service {
         });
         server.unwrap();
     });
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .unwrap();
+    let client = console::client();
     Service {
         api,
         store,

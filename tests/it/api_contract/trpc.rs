@@ -47,7 +47,7 @@ fn plain(envelope: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_channel_that_was_never_seen_has_no_url_and_a_plain_status() {
+async fn a_channel_that_was_never_seen_has_no_url_and_an_empty_status() {
     let service = service().await;
     let input = json!({"channelId": 42});
     let (status, answer) = one(&service, URL, Some(input.clone())).await;
@@ -98,7 +98,7 @@ async fn health_takes_no_input() {
 }
 
 #[tokio::test]
-async fn a_batch_is_answered_in_its_order_and_by_207_when_it_went_well_in_part() {
+async fn a_batch_is_answered_in_order_and_with_207_if_a_part_fails() {
     let service = service().await;
     let calls = format!("{STATUS},{HEALTH}");
     let (status, answers) = batch(&service, &calls, json!({"0": {"channelId": 1}})).await;
@@ -126,7 +126,7 @@ async fn a_batch_is_answered_in_its_order_and_by_207_when_it_went_well_in_part()
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused_in_trpcs_envelope() {
+async fn an_invalid_query_is_refused_in_trpcs_envelope() {
     let service = service().await;
     for (call, input, expected) in [
         (

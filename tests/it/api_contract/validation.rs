@@ -60,7 +60,7 @@ async fn a_valid_start_reaches_the_actors(#[case] more: Value) {
 #[case("delete_recording_after_days", json!("30"))]
 #[case("channel_names", json!("typo"))]
 #[tokio::test]
-async fn a_field_that_is_wrong_is_pointed_at(#[case] field: &str, #[case] value: Value) {
+async fn an_invalid_field_is_pointed_at(#[case] field: &str, #[case] value: Value) {
     let service = service().await;
     let text = body(|body| body[field] = value);
     let refused = problem(service.start(text), 422, "invalid-request").await;
@@ -131,7 +131,7 @@ async fn a_body_that_is_no_json_object_is_refused() {
 )]
 #[case("/admin/sweep?dry_run=true", 503, "starting")]
 #[tokio::test]
-async fn a_body_that_is_null_is_left_out(
+async fn a_null_body_counts_as_no_body(
     #[case] path: &str,
     #[case] status: u16,
     #[case] code: &str,
@@ -198,7 +198,7 @@ async fn a_body_of_more_than_64_kib_is_too_large() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_say_how_long_it_is_is_cut_off_too() {
+async fn a_chunked_body_has_the_same_limit() {
     let service = service().await;
     let address = service.base.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -240,7 +240,7 @@ async fn a_channel_id_is_an_integer_up_to_2_to_the_53(#[case] id: &str) {
 }
 
 #[tokio::test]
-async fn a_stop_may_say_nothing_or_which_relay() {
+async fn a_stop_may_name_a_relay() {
     let service = service().await;
     let stop = |text: &str| {
         service
@@ -302,7 +302,7 @@ async fn an_operators_stop_names_a_relay() {
 }
 
 #[tokio::test]
-async fn a_sweep_is_only_polled_at_or_in_earnest_never_half_said() {
+async fn a_sweep_with_an_invalid_dry_run_is_refused() {
     let service = service().await;
     for half in ["dry_run=", "dry_run", "dry_run=1", "dry_run=True"] {
         let path = format!("/admin/sweep?{half}");

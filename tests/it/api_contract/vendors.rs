@@ -40,7 +40,7 @@ async fn a_webhook_without_a_secret_is_switched_off() {
 }
 
 #[tokio::test]
-async fn agora_is_believed_by_the_hmac_of_the_body_with_any_secret() {
+async fn a_notification_of_agora_is_verified_with_any_of_the_secrets() {
     let service = service_with(secrets).await;
     let notify = |signature: &str, body: &str| {
         let request = service
@@ -70,7 +70,7 @@ async fn agora_is_believed_by_the_hmac_of_the_body_with_any_secret() {
 }
 
 #[tokio::test]
-async fn cloudflares_live_notifications_are_believed_by_their_secret() {
+async fn a_live_notification_of_cloudflare_is_verified_by_its_secret() {
     let service = service_with(secrets).await;
     let notify = |secret: &str, body: &Value| {
         let request = service
@@ -95,7 +95,7 @@ async fn cloudflares_live_notifications_are_believed_by_their_secret() {
 }
 
 #[tokio::test]
-async fn cloudflares_video_webhook_is_believed_for_five_minutes() {
+async fn a_signature_of_cloudflares_video_webhook_is_valid_for_five_minutes() {
     let service = service_with(secrets).await;
     let notify = |signature: &str, body: &str| {
         let request = service

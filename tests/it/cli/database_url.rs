@@ -106,7 +106,7 @@ fn a_password_file_that_cannot_be_read_is_not_logged() {
 }
 
 #[test]
-fn a_database_of_an_earlier_version_that_others_can_read_becomes_its_owners_alone() {
+fn a_database_of_an_earlier_version_that_others_can_read_becomes_private() {
     let place = Place::new();
     let told = opened(&place, "sqlite://old.db", &[]);
     assert_eq!(told.code, 0, "{told:?}");
@@ -131,7 +131,7 @@ fn a_database_of_an_earlier_version_that_others_can_read_becomes_its_owners_alon
 #[case("sqlite:file:x%3Fmode=memory")]
 #[case("sqlite:///x?vfs=memdb")]
 #[case("sqlite:")]
-fn a_database_in_memory_is_found_however_it_is_written(#[case] url: &str) {
+fn a_database_in_memory_is_refused_however_its_url_is_written(#[case] url: &str) {
     let place = Place::new();
     let mut command = place.command(&["check"]);
     command.env("DATABASE_URL", url);

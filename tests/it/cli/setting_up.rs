@@ -50,7 +50,7 @@ fn a_public_url_may_be_any_https_host_and_holds_no_path() {
 #[case("RELAYKEEPER_API_TOKENS", "'canary'")]
 #[case("AGORA_WEBHOOK_SECRET", "canary,\"canary\"")]
 #[case(PUBLIC_URL, "'https://relays.example.com'")]
-fn quotation_tags_of_an_env_file_are_noticed(#[case] name: &str, #[case] value: &str) {
+fn quotation_marks_around_a_value_are_an_error(#[case] name: &str, #[case] value: &str) {
     let told = checked(&[(name, value)]);
     assert!(
         told.code == 1 && told.err.contains("quotation marks") && told.err.contains(name),
@@ -127,7 +127,7 @@ fn vendors_are_called_through_the_proxy_of_the_environment(
 }
 
 #[test]
-fn with_port_it_listens_to_both_families() {
+fn with_port_set_the_service_listens_on_ipv4_and_ipv6() {
     let vendors = SimulatedVendors::start(Options::default()).unwrap();
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()

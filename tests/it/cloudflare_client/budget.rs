@@ -22,10 +22,10 @@ async fn what_an_earlier_process_used_is_counted_from_the_first_answer() {
     let server = answering("DELETE", &at(), by_header("\"default\";r=300;t=30")).await;
     let client = client(&server);
     assert_eq!(client.budget().quota, 960);
-    client.delete_live_input(permit(), UID).await.unwrap();
+    delete(&client).await.unwrap();
     assert_eq!(client.budget().used, 900);
     assert_eq!(client.budget().left, 60);
-    let error = client.delete_live_input(permit(), UID).await.unwrap_err();
+    let error = delete(&client).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::RateLimited, Done::No));
     assert!(error.retry_after.unwrap() > Duration::from_secs(290));
     let stop = PermitRequest {
@@ -45,7 +45,7 @@ async fn the_header_counts_on_refusals_too() {
     let answer = refused(403, 10000, "no").insert_header("ratelimit", "\"default\";r=700;t=30");
     let server = answering("DELETE", &at(), answer).await;
     let client = client(&server);
-    client.delete_live_input(permit(), UID).await.unwrap_err();
+    delete(&client).await.unwrap_err();
     assert_eq!(client.budget().used, 500);
 }
 
@@ -53,7 +53,7 @@ async fn the_header_counts_on_refusals_too() {
 async fn without_the_header_the_whole_budget_is_free() {
     let server = answering("DELETE", &at(), ResponseTemplate::new(200)).await;
     let client = client(&server);
-    client.delete_live_input(permit(), UID).await.unwrap();
+    delete(&client).await.unwrap();
     assert_eq!(client.budget().left, 959);
 }
 
@@ -64,7 +64,7 @@ async fn the_first_call_goes_alone() {
     let client = client(&server);
     let calls = (0..10).map(|_| {
         let client = client.clone();
-        tokio::spawn(async move { client.delete_live_input(permit(), UID).await })
+        tokio::spawn(async move { delete(&client).await })
     });
     let calls: Vec<_> = calls.collect();
     let begin = Instant::now();
@@ -83,7 +83,7 @@ async fn after_a_429_no_call_is_made_until_the_pause_ends() {
     let answer = refused(429, 10429, "Too many requests").insert_header("retry-after", "120");
     let server = answering("DELETE", &at(), answer).await;
     let client = client(&server);
-    let error = client.delete_live_input(permit(), UID).await.unwrap_err();
+    let error = delete(&client).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::RateLimited, Done::No));
     assert_eq!(error.retry_after, Some(Duration::from_secs(120)));
     let stop = PermitRequest {
@@ -100,7 +100,7 @@ async fn after_a_429_no_call_is_made_until_the_pause_ends() {
 }
 
 #[tokio::test]
-async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
+async fn an_excessive_wait_pauses_calls_for_five_minutes_at_most() {
     let most = Duration::from_secs(300);
     for (status, header, value) in [
         (429, "retry-after", "4294967295"),
@@ -111,7 +111,7 @@ async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
         let answer = ResponseTemplate::new(status).insert_header(header, value);
         let server = answering("DELETE", &at(), answer).await;
         let client = client(&server);
-        let told = client.delete_live_input(permit(), UID).await;
+        let told = delete(&client).await;
         if let Err(error) = told {
             assert_eq!(error.retry_after, Some(most), "{value}");
         }
@@ -121,12 +121,9 @@ async fn an_absurd_wait_stops_calls_for_five_minutes_at_most() {
 }
 
 #[tokio::test]
-async fn a_429_without_retry_after_is_waited_out_by_its_reset() {
+async fn a_429_without_retry_after_is_waited_out_until_its_ratelimit_resets() {
     let answer = ResponseTemplate::new(429).insert_header("ratelimit", "\"default\";r=0;t=77");
     let server = answering("DELETE", &at(), answer).await;
-    let error = client(&server)
-        .delete_live_input(permit(), UID)
-        .await
-        .unwrap_err();
+    let error = delete(&client(&server)).await.unwrap_err();
     assert_eq!(error.retry_after, Some(Duration::from_secs(77)));
 }

@@ -16,10 +16,7 @@ fn input() -> String {
 #[tokio::test]
 async fn a_live_input_is_created_with_the_tag_as_key_and_every_setting_explicit() {
     let server = answering("POST", &stream(INPUTS), ok(live_input())).await;
-    let created = client(&server)
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap();
+    let created = create(&client(&server)).await.unwrap();
 
     assert_eq!(calls(&server).await, ["POST /stream/live_inputs"]);
     let request = &requests(&server).await[0];
@@ -79,14 +76,11 @@ async fn recordings_that_are_kept_for_ever_have_no_retention_in_the_request() {
 }
 
 #[tokio::test]
-async fn a_setting_that_was_ignored_is_sent_once_more_whole() {
+async fn all_settings_are_sent_once_more_when_one_was_ignored() {
     let silent = with(live_input(), "/recording/timeoutSeconds", Value::Null);
     let server = answering("POST", &stream(INPUTS), ok(silent)).await;
     on(&server, "PUT", &stream(&input()), ok(live_input())).await;
-    let created = client(&server)
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap();
+    let created = create(&client(&server)).await.unwrap();
 
     assert!(created.echo_differs.is_empty());
     assert_eq!(
@@ -125,15 +119,12 @@ async fn a_retention_that_was_not_requested_is_removed_with_an_explicit_null() {
 }
 
 #[tokio::test]
-async fn settings_that_are_still_other_than_asked_are_named_and_the_live_input_is_used() {
+async fn settings_that_stay_different_are_reported_and_the_live_input_is_used() {
     let differs = with(live_input(), "/deleteRecordingAfterDays", json!(60));
     let differs = with(differs, "/recording/requireSignedURLs", json!(true));
     let server = answering("POST", &stream(INPUTS), ok(differs.clone())).await;
     on(&server, "PUT", &stream(&input()), ok(differs)).await;
-    let created = client(&server)
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap();
+    let created = create(&client(&server)).await.unwrap();
     assert_eq!(
         created.echo_differs,
         ["recording.requireSignedURLs", "deleteRecordingAfterDays"]
@@ -142,14 +133,11 @@ async fn settings_that_are_still_other_than_asked_are_named_and_the_live_input_i
 }
 
 #[tokio::test]
-async fn a_number_in_an_echo_is_the_same_number_however_it_is_written() {
+async fn a_number_in_an_echo_may_have_a_fraction_of_zero() {
     let echo = with(live_input(), "/deleteRecordingAfterDays", json!(30.0));
     let echo = with(echo, "/recording/timeoutSeconds", json!(180.0));
     let server = answering("POST", &stream(INPUTS), ok(echo)).await;
-    let created = client(&server)
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap();
+    let created = create(&client(&server)).await.unwrap();
     assert_eq!(created.echo_differs, [""; 0]);
     assert_eq!(calls(&server).await.len(), 1, "nothing is corrected");
 }
@@ -165,10 +153,7 @@ async fn a_correction_that_fails_leaves_the_live_input_usable_and_reports_the_di
         ResponseTemplate::new(503),
     )
     .await;
-    let created = client(&server)
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap();
+    let created = create(&client(&server)).await.unwrap();
     assert_eq!(created.echo_differs, ["deleteRecordingAfterDays"]);
 }
 
@@ -184,10 +169,7 @@ async fn a_live_input_that_will_not_record_is_rejected_and_deleted_again() {
         ResponseTemplate::new(200),
     )
     .await;
-    let error = client(&server)
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap_err();
+    let error = create(&client(&server)).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Rejected, Done::No));
     assert_eq!(error.call, "live_inputs.create");
     assert_eq!(
@@ -201,7 +183,7 @@ async fn a_live_input_that_will_not_record_is_rejected_and_deleted_again() {
 }
 
 #[tokio::test]
-async fn a_mode_that_could_not_be_corrected_leaves_the_outcome_unknown() {
+async fn a_recording_mode_that_could_not_be_corrected_leaves_the_outcome_unknown() {
     let off = without(live_input(), "recording");
     let server = answering("POST", &stream(INPUTS), ok(off)).await;
     on(
@@ -211,10 +193,7 @@ async fn a_mode_that_could_not_be_corrected_leaves_the_outcome_unknown() {
         refused(403, 10000, "Authentication error"),
     )
     .await;
-    let error = client(&server)
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap_err();
+    let error = create(&client(&server)).await.unwrap_err();
     assert_eq!(
         (error.class, error.done),
         (Class::Unauthorized, Done::Unknown)
@@ -222,21 +201,18 @@ async fn a_mode_that_could_not_be_corrected_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test]
-async fn the_key_of_a_deleted_live_input_is_a_conflict() {
+async fn the_idempotency_key_of_a_deleted_live_input_is_a_conflict() {
     let answer = ResponseTemplate::new(409).set_body_json(json!({
         "result": null, "success": false, "errors": [ { "message": "Conflict" } ], "messages": null,
     }));
     let server = answering("POST", &stream(INPUTS), answer).await;
-    let error = client(&server)
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap_err();
+    let error = create(&client(&server)).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Conflict, Done::No));
     assert_eq!((error.status, error.code), (Some(409), None));
 }
 
 #[tokio::test]
-async fn a_2xx_without_a_live_input_may_have_made_one() {
+async fn a_2xx_without_a_live_input_may_have_created_one() {
     for body in [
         "",
         "<html>ok</html>",
@@ -247,10 +223,7 @@ async fn a_2xx_without_a_live_input_may_have_made_one() {
     ] {
         let answer = ResponseTemplate::new(201).set_body_string(body);
         let server = answering("POST", &stream(INPUTS), answer).await;
-        let error = client(&server)
-            .create_live_input(permit(), &new_live_input())
-            .await
-            .unwrap_err();
+        let error = create(&client(&server)).await.unwrap_err();
         assert_eq!(
             (error.class, error.done, error.status),
             (Class::Unexpected, Done::Unknown, Some(201)),
@@ -264,10 +237,7 @@ async fn playback_urls_are_built_when_an_older_api_sends_none() {
     let old = without(live_input(), "playback");
     let server = answering("POST", &stream(INPUTS), ok(old)).await;
     let client = client(&server);
-    let created = client
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap();
+    let created = create(&client).await.unwrap();
     let playback = created.live_input.playback.unwrap();
     assert_eq!(
         playback.hls_url,
@@ -281,17 +251,14 @@ async fn playback_urls_are_built_when_an_older_api_sends_none() {
 }
 
 #[tokio::test]
-async fn the_operators_customer_host_is_where_buyers_are_sent_whatever_an_answer_names() {
+async fn playback_urls_have_the_configured_customer_host_whatever_an_answer_names() {
     let old = without(live_input(), "playback");
     let server = answering("POST", &stream(INPUTS), ok(old)).await;
     on(&server, "GET", &stream(&input()), ok(live_input())).await;
     let mut settings = settings(&server);
     settings.customer_base_url = "http://media.internal:8081/cdn/".into();
     let client = client_of(&settings);
-    let created = client
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap();
+    let created = create(&client).await.unwrap();
     assert_eq!(
         created.live_input.playback.unwrap().hls_url,
         format!("http://media.internal:8081/cdn/{UID}/manifest/video.m3u8")
@@ -307,10 +274,7 @@ async fn the_operators_customer_host_is_where_buyers_are_sent_whatever_an_answer
 async fn no_secret_is_in_what_can_be_printed() {
     let server = answering("POST", &stream(INPUTS), ok(live_input())).await;
     let client = client(&server);
-    let created = client
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap();
+    let created = create(&client).await.unwrap();
     assert_no_secret(&format!("{created:?} {client:?}"));
     assert_no_secret(&format!(
         "{:?}",
@@ -324,10 +288,7 @@ async fn no_secret_is_in_the_error_of_an_answer_that_was_not_understood() {
     let cut = live_input().to_string().split_at(400).0.to_owned();
     for answer in [ok(broken), ResponseTemplate::new(200).set_body_string(cut)] {
         let server = answering("POST", &stream(INPUTS), answer).await;
-        let error = client(&server)
-            .create_live_input(permit(), &new_live_input())
-            .await
-            .unwrap_err();
+        let error = create(&client(&server)).await.unwrap_err();
         assert_eq!(error.class, Class::Unexpected);
         assert_no_secret(&format!("{error} {error:?}"));
     }

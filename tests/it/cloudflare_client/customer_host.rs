@@ -53,7 +53,7 @@ async fn lifecycle_tells_whether_a_broadcast_is_going_on_and_its_video() {
 }
 
 #[tokio::test]
-async fn a_lifecycle_of_another_shape_is_no_reading() {
+async fn a_lifecycle_of_another_shape_is_an_error() {
     for (answer, class) in [
         (lifecycle(json!({ "isInput": true })), Class::Unexpected),
         (lifecycle(json!({ "live": "yes" })), Class::Unexpected),
@@ -134,7 +134,7 @@ async fn a_429_of_the_host_silences_the_host_and_not_the_api() {
 }
 
 #[tokio::test]
-async fn an_unknown_host_is_no_reading_and_is_learnt_from_what_is_kept_of_a_relay() {
+async fn an_unknown_host_is_an_error_until_a_stored_playback_url_names_it() {
     let server = MockServer::start().await;
     let client = client(&server);
     let error = client
@@ -163,7 +163,7 @@ async fn an_unknown_host_is_no_reading_and_is_learnt_from_what_is_kept_of_a_rela
 }
 
 #[tokio::test]
-async fn an_answer_cannot_lead_the_client_to_a_host_that_is_none_of_cloudflares() {
+async fn an_answer_cannot_lead_the_client_to_a_foreign_host() {
     let evil = json!({ "hls": "https://evil.example/x/manifest/video.m3u8", "dash": null });
     let odd = with(live_input(), "/playback", evil);
     let odd = with(
@@ -179,7 +179,7 @@ async fn an_answer_cannot_lead_the_client_to_a_host_that_is_none_of_cloudflares(
 }
 
 #[tokio::test]
-async fn the_operators_host_is_believed_whatever_it_is_and_stays() {
+async fn the_configured_host_stays_whatever_an_answer_names() {
     let server = answering(
         "GET",
         &stream(&format!("/live_inputs/{UID}")),

@@ -68,7 +68,7 @@ fn limited(status: u16, code: i64, error: &str, told: &str) -> ResponseTemplate 
 }
 
 #[tokio::test]
-async fn a_limit_of_the_account_is_a_quota_with_words_for_the_operator() {
+async fn a_limit_of_the_account_is_a_quota_with_advice_for_the_operator() {
     const STORAGE: &str = "delete recordings or buy more";
     const INPUTS: &str = "delete some or ask Cloudflare for more";
     const NOT_ENABLED: &str = "subscribe to it";
@@ -136,7 +136,7 @@ async fn a_limit_of_the_account_is_a_quota_with_words_for_the_operator() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_speaks_of_no_limit_of_the_account_is_no_quota() {
+async fn a_refusal_that_names_no_limit_of_the_account_is_no_quota() {
     for (status, code, error, class) in [
         (
             429,
@@ -196,17 +196,14 @@ async fn a_quota_holds_back_no_other_call_of_the_account() {
     )
     .await;
     let client = client(&server);
-    let error = client
-        .create_live_input(permit(), &new_live_input())
-        .await
-        .unwrap_err();
+    let error = create(&client).await.unwrap_err();
     assert_eq!(error.class, Class::Quota);
-    client.delete_live_input(permit(), UID).await.unwrap();
+    delete(&client).await.unwrap();
     assert!(client.last_success().is_some() && client.last_error().is_none());
 }
 
 #[tokio::test]
-async fn after_a_failure_of_the_vendors_a_write_may_be_done_and_a_read_changed_nothing() {
+async fn after_a_5xx_a_write_may_be_done_and_a_read_changed_nothing() {
     for status in [500, 502, 503, 520, 524] {
         let (write, read) = outcomes(ResponseTemplate::new(status).set_body_string("<html>")).await;
         assert_eq!(
@@ -277,7 +274,7 @@ const FOREIGN: [&str; 8] = [
 ];
 
 #[tokio::test]
-async fn an_answer_of_another_says_nothing_of_an_object_or_a_limit() {
+async fn an_answer_that_cloudflare_did_not_write_proves_nothing_about_an_object_or_a_limit() {
     let at = stream(&format!("/live_inputs/{UID}"));
     for status in [400, 404, 409, 413, 451] {
         for body in FOREIGN {
@@ -297,12 +294,9 @@ async fn an_answer_of_another_says_nothing_of_an_object_or_a_limit() {
             let client = client(&server);
             for error in [
                 client.disable_live_input(permit(), UID).await.unwrap_err(),
-                client.delete_live_input(permit(), UID).await.unwrap_err(),
+                delete(&client).await.unwrap_err(),
                 client.rotate_keys(permit(), UID).await.unwrap_err(),
-                client
-                    .create_live_input(permit(), &new_live_input())
-                    .await
-                    .unwrap_err(),
+                create(&client).await.unwrap_err(),
             ] {
                 assert_eq!(
                     (error.class, error.done),
@@ -318,7 +312,7 @@ async fn an_answer_of_another_says_nothing_of_an_object_or_a_limit() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_neither_limits_nor_ends_a_refusal_of_the_credentials() {
+async fn an_answer_that_cloudflare_did_not_write_ends_no_refusal_of_the_credentials() {
     let at = stream(&format!("/live_inputs/{UID}"));
     let denied = refused(403, 10000, "Authentication error");
     let server = answering("PUT", &at, denied).await;
@@ -332,7 +326,7 @@ async fn an_answer_of_another_neither_limits_nor_ends_a_refusal_of_the_credentia
     assert!(client.refusal().is_none());
     client.disable_live_input(permit(), UID).await.unwrap_err();
     client.get_live_input(permit(), UID).await.unwrap_err();
-    client.delete_live_input(permit(), UID).await.unwrap();
+    delete(&client).await.unwrap();
     assert_eq!(client.refusal().unwrap().error.class, Class::Unauthorized);
     client.rotate_keys(permit(), UID).await.unwrap_err();
     assert!(client.refusal().is_none(), "the API's own 404 ends it");
@@ -378,16 +372,13 @@ async fn a_long_message_is_cut() {
 }
 
 #[tokio::test]
-async fn no_connection_means_not_done_and_no_answer_means_perhaps() {
+async fn a_call_without_a_connection_is_not_done_and_one_without_an_answer_may_be() {
     let server = wiremock::MockServer::start().await;
     let mut settings = settings(&server);
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
     settings.api_base_url = format!("http://{}/client/v4", nobody.local_addr().unwrap());
     drop(nobody);
-    let error = client_of(&settings)
-        .delete_live_input(permit(), UID)
-        .await
-        .unwrap_err();
+    let error = delete(&client_of(&settings)).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Unavailable, Done::No));
 
     let at = stream(&format!("/live_inputs/{UID}"));
@@ -401,7 +392,7 @@ async fn no_connection_means_not_done_and_no_answer_means_perhaps() {
     };
     let settings = super::support::settings(&server);
     let client = Cloudflare::new(&settings, &vendors, &Lease::for_good()).unwrap();
-    let error = client.delete_live_input(permit(), UID).await.unwrap_err();
+    let error = delete(&client).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Timeout, Done::Unknown));
     let error = client.get_live_input(permit(), UID).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Timeout, Done::No));
@@ -409,7 +400,7 @@ async fn no_connection_means_not_done_and_no_answer_means_perhaps() {
 }
 
 #[tokio::test]
-async fn the_last_real_outcomes_are_kept_for_health() {
+async fn the_last_success_and_error_are_kept_for_health() {
     let at = stream(&format!("/live_inputs/{UID}"));
     let server = answering("GET", &at, refused(404, 10003, "Not Found")).await;
     on(
@@ -424,7 +415,7 @@ async fn the_last_real_outcomes_are_kept_for_health() {
     let _ = client.get_live_input(permit(), UID).await;
     let before = client.last_success().expect("a 404 proves the credentials");
     assert!(client.last_error().is_none());
-    let _ = client.delete_live_input(permit(), UID).await;
+    let _ = delete(&client).await;
     let error = client.last_error().unwrap();
     assert_eq!(error.error.class, Class::Unauthorized);
     assert!(error.error.message.contains("Authentication error"));
@@ -434,7 +425,7 @@ async fn the_last_real_outcomes_are_kept_for_health() {
 }
 
 #[tokio::test]
-async fn settings_that_make_no_client_are_named() {
+async fn invalid_settings_are_named() {
     let server = wiremock::MockServer::start().await;
     let good = settings(&server);
     let vendors = config::VendorsSettings::default();

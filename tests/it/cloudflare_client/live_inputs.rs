@@ -121,7 +121,7 @@ async fn a_list_as_long_as_a_page_may_be_cut_and_so_may_one_with_unreadable_item
 }
 
 #[tokio::test]
-async fn a_list_that_is_none_is_never_taken_for_an_empty_one() {
+async fn an_answer_without_a_list_is_never_taken_for_an_empty_one() {
     for result in [
         Value::Null,
         json!({}),
@@ -216,7 +216,7 @@ async fn a_web_page_deletes_nothing_whatever_its_status() {
         let server = answering("DELETE", &input(), page(status)).await;
         on(&server, "DELETE", &stream("/v1"), page(status)).await;
         let client = client(&server);
-        let input = client.delete_live_input(permit(), UID).await.unwrap_err();
+        let input = delete(&client).await.unwrap_err();
         let video = client.delete_video(permit(), "v1").await.unwrap_err();
         for error in [input, video] {
             assert_eq!(
@@ -232,7 +232,7 @@ async fn a_web_page_deletes_nothing_whatever_its_status() {
 async fn a_deletion_whose_envelope_says_that_it_failed_is_not_done() {
     let server = answering("DELETE", &input(), refused(200, 4242, "not now")).await;
     let client = client(&server);
-    let error = client.delete_live_input(permit(), UID).await.unwrap_err();
+    let error = delete(&client).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Rejected, Done::Unknown));
     assert_eq!(error.message, "not now");
 }
@@ -261,10 +261,7 @@ async fn deleting_is_done_by_any_2xx_and_when_there_is_nothing_left_to_delete() 
         ResponseTemplate::new(404),
     ] {
         let server = answering("DELETE", &input(), answer).await;
-        client(&server)
-            .delete_live_input(permit(), UID)
-            .await
-            .unwrap();
+        delete(&client(&server)).await.unwrap();
         assert_eq!(
             calls(&server).await,
             [format!("DELETE /stream/live_inputs/{UID}")]
@@ -273,18 +270,15 @@ async fn deleting_is_done_by_any_2xx_and_when_there_is_nothing_left_to_delete() 
 }
 
 #[tokio::test]
-async fn a_wrong_account_is_not_a_live_input_that_is_gone() {
+async fn a_404_for_the_account_is_not_a_live_input_that_is_gone() {
     let answer = refused(404, 7003, "Could not route to /accounts/x/stream");
     let server = answering("DELETE", &input(), answer).await;
-    let error = client(&server)
-        .delete_live_input(permit(), UID)
-        .await
-        .unwrap_err();
+    let error = delete(&client(&server)).await.unwrap_err();
     assert_eq!(error.class, Class::Rejected);
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_never_becomes_a_call_on_the_collection() {
+async fn an_invalid_id_never_becomes_a_call_on_the_collection() {
     let server = answering(
         "DELETE",
         &stream("/live_inputs/"),

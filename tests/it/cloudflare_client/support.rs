@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use relaykeeper::config;
-use relaykeeper::vendors::cloudflare::{Cloudflare, NewLiveInput};
+use relaykeeper::vendors::VendorError;
+use relaykeeper::vendors::cloudflare::{Cloudflare, CreatedLiveInput, NewLiveInput};
 use relaykeeper::vendors::governor::{PermitRequest, Priority};
 use relaykeeper::vendors::lease::Lease;
 use serde_json::{Value, json};
@@ -54,6 +55,15 @@ pub(crate) fn new_live_input() -> NewLiveInput {
         timeout_seconds: 180,
         delete_recording_after_days: Some(30),
     }
+}
+
+pub(crate) async fn create(client: &Cloudflare) -> Result<CreatedLiveInput, VendorError> {
+    let new = new_live_input();
+    client.create_live_input(permit(), &new).await
+}
+
+pub(crate) async fn delete(client: &Cloudflare) -> Result<(), VendorError> {
+    client.delete_live_input(permit(), UID).await
 }
 
 pub(crate) fn stream(rest: &str) -> String {

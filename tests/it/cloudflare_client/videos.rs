@@ -55,7 +55,7 @@ async fn the_videos_of_a_deleted_live_input_are_found_by_the_documented_filter()
 }
 
 #[tokio::test]
-async fn one_poll_finds_all_ready_recordings() {
+async fn one_list_has_all_ready_recordings() {
     let list = json!([
         video("done", UID, "ready"),
         video("other", "another", "ready"),
@@ -78,7 +78,7 @@ async fn one_poll_finds_all_ready_recordings() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_full_goes_on_before_its_oldest_video() {
+async fn a_full_list_goes_on_before_its_oldest_video() {
     let oldest = "2026-11-22T01:02:03.000456Z";
     let full: Vec<Value> = (0..1000)
         .map(|number: usize| {
@@ -167,7 +167,7 @@ fn by_account() -> String {
 }
 
 #[tokio::test]
-async fn a_good_token_is_good_though_a_message_has_an_errors_number() {
+async fn a_valid_token_is_active_though_a_message_has_an_errors_code() {
     let answer = ResponseTemplate::new(200).set_body_json(json!({
         "result": { "id": "x", "status": "active" }, "success": true, "errors": [],
         "messages": [ { "code": 10000, "message": "This API Token is valid and active", "type": null } ],
@@ -189,7 +189,7 @@ async fn an_accounts_own_token_is_verified_by_the_account() {
 }
 
 #[tokio::test]
-async fn a_token_the_users_place_calls_invalid_may_be_the_accounts() {
+async fn a_token_that_the_users_endpoint_calls_invalid_may_be_the_accounts() {
     let server = answering("GET", BY_USER, refused(401, 1000, "Invalid API Token")).await;
     on(
         &server,

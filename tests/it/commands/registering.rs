@@ -161,7 +161,7 @@ async fn webhooks_that_cannot_be_registered_leave_nothing_behind_and_the_next_ru
 }
 
 #[tokio::test]
-async fn a_stream_webhook_that_was_taken_over_goes_back_when_the_run_fails() {
+async fn a_stream_webhook_that_was_replaced_is_restored_when_the_run_fails() {
     let at = Registering::new(StreamSecret::Shown).await;
     let set = json!({ "notificationUrl": OTHER });
     at.cloudflare(Method::PUT, "stream/webhook", set).await;
@@ -181,7 +181,7 @@ async fn a_stream_webhook_that_was_taken_over_goes_back_when_the_run_fails() {
 }
 
 #[tokio::test]
-async fn a_policy_made_for_a_destination_that_was_there_is_taken_back_when_the_run_fails() {
+async fn a_policy_for_an_existing_destination_is_removed_when_the_run_fails() {
     let at = Registering::new(StreamSecret::Shown).await;
     let output = at.run(&[]).await;
     assert!(output.status.success(), "{}", out(&output));
@@ -205,7 +205,7 @@ async fn a_policy_made_for_a_destination_that_was_there_is_taken_back_when_the_r
 }
 
 #[tokio::test]
-async fn a_stream_secret_that_the_answer_does_not_show_is_read_or_its_lack_is_said() {
+async fn a_stream_secret_that_the_answer_lacks_is_read_or_reported_missing() {
     let at = Registering::new(StreamSecret::OnlyRead).await;
     let output = at.run(&[]).await;
     assert!(output.status.success(), "{}", out(&output));
@@ -232,7 +232,7 @@ async fn a_stream_secret_that_the_answer_does_not_show_is_read_or_its_lack_is_sa
 }
 
 #[tokio::test]
-async fn a_destination_whose_secret_is_lost_is_named_and_made_again_when_asked_to() {
+async fn a_destination_whose_secret_is_lost_is_reported_and_replaced_on_request() {
     let at = Registering::new(StreamSecret::Shown).await;
     let output = at.run(&[]).await;
     assert!(output.status.success(), "{}", out(&output));

@@ -24,7 +24,7 @@ pub(crate) fn axe() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium and axe-core: ./scripts/test runs it"]
-async fn every_page_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_on_a_phone() {
+async fn every_page_is_accessible_in_light_and_dark_on_a_desktop_and_a_phone() {
     let axe = axe();
     let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
@@ -63,15 +63,15 @@ async fn every_page_can_be_used_by_everybody_in_light_and_dark_on_a_desk_and_on_
                 .size(width, if width == 390 { 844 } else { 900 })
                 .await;
             browser.dark(dark).await;
-            let poll = format!("{name}-{}-{width}", if dark { "dark" } else { "light" });
+            let view = format!("{name}-{}-{width}", if dark { "dark" } else { "light" });
             let wide = browser
                 .run("return document.documentElement.scrollWidth")
                 .await;
-            assert!(wide.as_u64() <= Some(width.into()), "{poll} is {wide} wide");
+            assert!(wide.as_u64() <= Some(width.into()), "{view} is {wide} wide");
             browser.run(&format!("if (!window.axe) {{ {axe} }}")).await;
             let barriers = browser.run_async(AXE).await;
-            assert_eq!(barriers, json!([]), "{poll}");
-            browser.screenshot(&poll, false).await;
+            assert_eq!(barriers, json!([]), "{view}");
+            browser.screenshot(&view, false).await;
         }
         browser.size(1280, 900).await;
         browser.dark(false).await;

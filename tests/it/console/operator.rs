@@ -5,6 +5,7 @@ use relaykeeper::sandbox::{Options, SimulatedVendors};
 use serde_json::json;
 
 use super::browser::Browser;
+use crate::support::console;
 use crate::support::database::TestDatabase;
 use crate::support::marketplace::{Marketplace, Message};
 use crate::support::service::{
@@ -41,7 +42,7 @@ async fn a_wrong_token_opens_nothing_and_signing_out_closes_everything() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium: ./scripts/test runs it"]
-async fn a_relay_comes_is_opened_stopped_and_goes_without_reloading() {
+async fn a_relay_appears_is_opened_and_stopped_without_reloading() {
     let stage = Stage::new(AgoraBackend::CloudRecording).await;
     let browser = Browser::signed_in(&stage.service).await;
     browser.go("/admin/relays").await;
@@ -195,13 +196,9 @@ async fn a_channel_is_started_and_orphans_are_swept_by_hand() {
 }
 
 #[tokio::test]
-async fn a_session_changes_nothing_without_its_token_against_forgery() {
+async fn a_session_changes_nothing_without_its_csrf_token() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let http = console::client();
     let url = |path: &str| format!("{}{path}", stage.service.url);
     let signed_in = http
         .post(url("/admin/sign-in"))
@@ -230,8 +227,7 @@ async fn a_session_changes_nothing_without_its_token_against_forgery() {
     let policy = page.headers()["content-security-policy"].to_str().unwrap();
     assert!(!policy.contains("unsafe-inline"), "{policy}");
     let page = page.text().await.unwrap();
-    let csrf = page.split("name=\"csrf\" content=\"").nth(1).unwrap();
-    let csrf = csrf.split('"').next().unwrap();
+    let csrf = console::csrf_token(&page);
     for path in [
         "/admin/sweep?dry_run=true",
         "/v1/channels/42/stop",
@@ -252,13 +248,9 @@ async fn a_session_changes_nothing_without_its_token_against_forgery() {
 }
 
 #[tokio::test]
-async fn who_guesses_tokens_has_to_wait_and_who_knows_one_has_not() {
+async fn wrong_tokens_are_rate_limited_and_a_valid_one_is_not() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let http = console::client();
     let guess = |token: &str| {
         let guess = http.post(format!("{}/admin/sign-in", stage.service.url));
         guess.body(format!("token={token}")).send()
@@ -282,11 +274,7 @@ async fn a_sign_out_holds_over_a_restart_and_another_session_goes_on() {
     let vendors = SimulatedVendors::start(options()).unwrap();
     let database = TestDatabase::sqlite();
     let start = || Service::start(settings(&vendors, AgoraBackend::MediaPush, &database.url));
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let http = console::client();
     let service = start().await;
     let url = |service: &Service, path: &str| format!("{}{path}", service.url);
     let sign_in = async || {
@@ -299,8 +287,7 @@ async fn a_sign_out_holds_over_a_restart_and_another_session_goes_on() {
     let (mine, other) = (sign_in().await, sign_in().await);
     let page = http.get(url(&service, "/admin")).header("Cookie", &mine);
     let page = page.send().await.unwrap().text().await.unwrap();
-    let csrf = page.split("name=\"csrf\" content=\"").nth(1).unwrap();
-    let csrf = csrf.split('"').next().unwrap();
+    let csrf = console::csrf_token(&page);
     let out = http
         .post(url(&service, "/admin/sign-out"))
         .header("Cookie", &mine);

@@ -1,110 +1,16 @@
 //! Seeds the store with two weeks of ended relays, or with thousands of live ones.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
-use relaykeeper::relay::{
-    Backend, Durable, Egress, EgressStage, IngestStage, Namespace, Outcome, OutcomeCode, Phase,
-    Prices, Spec, Timing,
-};
-use relaykeeper::store::{
-    Created, JournalEntry, LedgerRow, NewRelay, Projection, RelayRow, Save, Saved, Store,
-};
-use serde_json::json;
+use relaykeeper::relay::{Durable, Egress, EgressStage, IngestStage, Outcome, OutcomeCode, Phase};
+use relaykeeper::store::{LedgerRow, Store};
 use uuid::Uuid;
 
+use crate::support::stored;
+
 fn requested(channel_id: i64, database: &str, requested_at: DateTime<Utc>) -> Durable {
-    let hour = Duration::from_secs(3600);
-    Durable::new(Spec {
-        relay_id: Uuid::now_v7(),
-        namespace: Namespace {
-            deployment: "tests".into(),
-            database: database.into(),
-        },
-        channel_id,
-        channel_name: format!("show{channel_id}"),
-        seller_uid: 12345,
-        enable_recording: true,
-        delete_recording_after_days: Some(30),
-        keep_ingest: false,
-        backend: Backend::MediaPush {
-            region: "na".into(),
-        },
-        timing: Timing {
-            poll_interval: hour,
-            provisioning_timeout: hour,
-            live_timeout: hour,
-            live_check_interval: hour,
-            reconnect_window: hour,
-            feed_timeout: hour,
-            max_duration: 24 * hour,
-            recording_timeout: hour,
-            recordings_interval: hour,
-            query_interval: hour,
-            not_found_backoff: vec![hour],
-        },
-        prices: Prices {
-            stored: 5_000_000,
-            egress: 14_000_000,
-        },
-        requested_at,
-        egress_not_before: None,
-    })
-}
-
-fn row(relay: &Durable) -> RelayRow {
-    let spec = &relay.spec;
-    RelayRow {
-        id: spec.relay_id,
-        channel_id: spec.channel_id,
-        channel_name: spec.channel_name.clone(),
-        seller_uid: spec.seller_uid.into(),
-        phase: relay.phase.to_string(),
-        relay_status: "any".into(),
-        backend: "media_push".into(),
-        region: Some("na".into()),
-        ingest_id: relay.ingest.uid.clone(),
-        agora_resource_id: None,
-        agora_recording_cname: None,
-        agora_recording_uid: None,
-        agora_sid: None,
-        agora_converter_id: None,
-        outcome: relay.outcome.as_ref().map(|end| end.code.to_string()),
-        requested_at: spec.requested_at,
-        started_at: relay.started_at,
-        live_at: relay.live_at,
-        stopped_at: relay.stopped_at,
-        ended_at: relay.ended_at,
-        state: serde_json::to_value(relay).unwrap(),
-        state_version: 1,
-    }
-}
-
-fn entry(at: DateTime<Utc>, kind: &str, phase: Phase) -> JournalEntry {
-    JournalEntry {
-        at,
-        kind: kind.to_owned(),
-        phase: phase.to_string(),
-        data: json!({"fact": kind}),
-        actions: json!([]),
-    }
-}
-
-async fn create(store: &Store, epoch: i64, relay: &Durable) {
-    let created = store.create(NewRelay {
-        row: row(relay),
-        epoch,
-        journal: vec![entry(relay.spec.requested_at, "requested", relay.phase)],
-        outbox: Vec::new(),
-        projection: Projection {
-            channel_name: relay.spec.channel_name.clone(),
-            relay_status: "any".into(),
-            ..Projection::default()
-        },
-        idempotency: None,
-    });
-    assert_eq!(created.await.unwrap(), Created::Created);
+    let name = format!("show{channel_id}");
+    stored::requested(Uuid::now_v7(), channel_id, &name, database, requested_at)
 }
 
 pub(crate) async fn two_weeks(store: &Store, today: DateTime<Utc>) {
@@ -132,15 +38,9 @@ async fn ended(store: &Store, epoch: i64, today: DateTime<Utc>, ago: i64, number
     relay.ended_at = Some(begin + TimeDelta::minutes(40));
     relay.stopped_at = relay.ended_at;
     let at = relay.ended_at.unwrap();
-    create(store, epoch, &relay).await;
-    let saved = store.save(Save {
-        row: row(&relay),
-        expected_revision: 1,
-        epoch,
-        journal: vec![entry(at, "ended", Phase::Ended)],
-        cleanup_jobs: Vec::new(),
-        recordings: Vec::new(),
-        cost: Some(LedgerRow {
+    stored::create(store, epoch, &relay).await;
+    stored::save(store, epoch, &relay, (at, "ended"), |save| {
+        save.cost = Some(LedgerRow {
             relay_id: relay.spec.relay_id,
             channel_id: relay.spec.channel_id,
             stream_key_id: None,
@@ -150,11 +50,9 @@ async fn ended(store: &Store, epoch: i64, today: DateTime<Utc>, ago: i64, number
             agora_cost_micros: 560_000,
             source: "recording".into(),
             created_at: at,
-        }),
-        outbox: Vec::new(),
-        projection: None,
-    });
-    assert_eq!(saved.await.unwrap(), Saved::Saved);
+        });
+    })
+    .await;
 }
 
 /// `count` live relays, tagged with this database's id.
@@ -186,6 +84,6 @@ pub(crate) async fn live_ones(store: &Store, count: i64, now: DateTime<Utc>) {
     };
     let relays: Vec<Durable> = (0..count).map(one).collect();
     for some in relays.chunks(200) {
-        join_all(some.iter().map(|relay| create(store, epoch, relay))).await;
+        join_all(some.iter().map(|relay| stored::create(store, epoch, relay))).await;
     }
 }

@@ -233,10 +233,10 @@ impl World {
     async fn check(&self, case: Case, relay: &Value) {
         let mut state = self.vendors.state();
         // After a lost answer the repeated creation finds the converter by its name.
-        let is_poll = case.call == VendorCall::ConverterCreate && case.wrong.is_done();
+        let is_repeated = case.call == VendorCall::ConverterCreate && case.wrong.is_done();
         state
             .violations
-            .retain(|violation| !(is_poll && violation.kind == "name_conflict"));
+            .retain(|violation| !(is_repeated && violation.kind == "name_conflict"));
         assert!(
             state.violations.is_empty(),
             "{:#?}\n{}",

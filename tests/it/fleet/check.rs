@@ -5,7 +5,7 @@ use relaykeeper::sandbox::{VendorCall, WorldSnapshot};
 use super::nodes::Nodes;
 
 /// After a lost answer the next owner repeats the creation, which finds the converter by its name.
-const POLLS: [&str; 1] = ["name_conflict"];
+const EXPECTED: [&str; 1] = ["name_conflict"];
 
 /// Each relay had one ingest, one egress and one cost row; its journal and messages are complete and in order; no vendor's
 /// limit was exceeded; nothing is left.
@@ -14,7 +14,7 @@ pub async fn check(nodes: &Nodes, relays: usize) {
     let violations: Vec<_> = state
         .violations
         .iter()
-        .filter(|violation| !POLLS.contains(&violation.kind))
+        .filter(|violation| !EXPECTED.contains(&violation.kind))
         .collect();
     assert!(violations.is_empty(), "{violations:#?}");
     assert_eq!(state.live_inputs.len(), relays, "an ingest each");

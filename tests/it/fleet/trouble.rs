@@ -17,7 +17,7 @@ const RELAYS: i64 = 6;
 /// As in a failover.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_then_all_goes_on() {
+async fn a_read_only_database_stops_all_nodes_until_it_is_writable_again() {
     on_postgres(async |database| {
         let vendors = SimulatedVendors::start(options()).unwrap();
         let fleet = Nodes::start(vendors, database, 2, Vec::new()).await;
@@ -66,7 +66,7 @@ async fn a_database_that_is_read_only_for_a_while_stops_everybody_in_time_and_th
 /// A pooler in transaction mode drops NOTIFY, as the proxy does here.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
-async fn nodes_that_do_not_hear_each_other_poll_and_say_so() {
+async fn nodes_that_get_no_notifications_of_postgresql_poll_and_say_so() {
     on_postgres(async |database| {
         let vendors = SimulatedVendors::start(options()).unwrap();
         let server: url::Url = database.url.parse().unwrap();

@@ -107,7 +107,7 @@ async fn a_connection_whose_body_never_comes_is_answered_and_closed_whatever_the
 }
 
 #[tokio::test]
-async fn over_tls_it_is_closed_as_well_and_so_is_one_that_never_begins() {
+async fn over_tls_a_connection_is_closed_in_time_even_if_it_never_begins() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     write_certificate(folder.path());
@@ -201,7 +201,7 @@ async fn an_idle_connection_of_the_same_address_gives_way_to_a_new_one() {
 }
 
 #[tokio::test]
-async fn who_shows_no_token_is_refused_before_its_body_is_read() {
+async fn a_request_without_a_token_is_refused_before_its_body_is_read() {
     let stage = stage(|_| {}).await;
     for path in ["/v1/channels/42/start", "/admin/sweep"] {
         let mut stream = connect(&stage.service.url);

@@ -135,7 +135,7 @@ async fn callers_that_do_not_read_large_answers_cost_little_memory() {
 }
 
 #[tokio::test]
-async fn halves_of_bodies_cost_little_memory_and_a_start_is_carried_out_meanwhile() {
+async fn unfinished_bodies_cost_little_memory_and_a_start_succeeds_meanwhile() {
     // Mostly for connections; all bodies would add up to more than 50 MB.
     let (number, most) = callers(500, 38_000);
     let sign_in = |service: &Service| {
@@ -171,7 +171,7 @@ async fn halves_of_bodies_cost_little_memory_and_a_start_is_carried_out_meanwhil
 }
 
 #[tokio::test]
-async fn what_a_caller_makes_up_does_not_fill_the_log() {
+async fn long_and_strange_requests_do_not_fill_the_log() {
     let running = running(None, &[("RELAYKEEPER__TELEMETRY__LOG_FORMAT", "json")]).await;
     let before = running.program.log().len();
     let long = "X".repeat(30_000);

@@ -28,7 +28,7 @@ async fn reconnect(vendors: &SimulatedVendors, inputs: impl IntoIterator<Item = 
 
 /// The budget is 80 calls in five minutes, 16 of them reserved for stops.
 #[tokio::test]
-async fn other_peoples_encoders_do_not_spend_the_budget_of_starts_and_stops() {
+async fn encoders_at_foreign_ingests_do_not_spend_the_budget_of_starts_and_stops() {
     let stage = Stage::with(AgoraBackend::MediaPush, options(), |settings| {
         settings.cloudflare.requests_per_5_minutes = 100;
         settings.cloudflare.recordings_interval = Duration::from_secs(2);

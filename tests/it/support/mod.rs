@@ -5,6 +5,7 @@
 )]
 
 pub mod cluster;
+pub mod console;
 pub mod database;
 pub mod listener;
 pub mod marketplace;
@@ -17,3 +18,4 @@ pub mod program;
 pub mod proxy;
 #[cfg(feature = "sandbox")]
 pub mod service;
+pub mod stored;
