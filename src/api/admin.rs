@@ -1,4 +1,4 @@
-//! `/admin`: the operators' JSON endpoints. The pages for people are in [`crate::console`].
+//! `/admin`: the operators' JSON endpoints. Their pages are in [`crate::console`].
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -22,7 +22,6 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
         .writes("/sweep", sweep);
 }
 
-/// A page of actors, the oldest relay first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ActorPage {
     actors: Vec<Actor>,
@@ -42,17 +41,15 @@ pub(super) struct Actor {
     phase: String,
     /// When the phase began.
     since: WireTime,
-    /// Restarts of the actor after a crash.
+    /// Restarts after a crash.
     restarts: u32,
     last_event_at: WireTime,
-    /// When the actor polls next, unless an event comes first.
+    /// When the actor wakes, unless an event comes first.
     next_wake_at: Option<WireTime>,
     last_error: Option<String>,
-    /// The node that runs the actor.
     node: String,
 }
 
-/// The result of one janitor pass.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Sweep)]
 pub(super) struct SweepReport {
@@ -65,8 +62,8 @@ pub(super) struct SweepReport {
 
 /// List actors
 ///
-/// Actors on all nodes, oldest relay first. For another node's relays the stored state is shown, without restarts, last
-/// event and last error: only their own node knows those.
+/// Actors on all nodes, oldest relay first. Those of other nodes are shown as stored, without restarts, last event and last
+/// error.
 #[utoipa::path(
     get, path = "/admin/actors", tag = "operators", operation_id = "listActors",
     params(PageQuery),
@@ -154,7 +151,7 @@ pub(super) async fn sweep(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::read(request.query_string(), &["dry_run"])?;
-    // An empty `dry_run=` is refused: it is more likely a half-written dry run than a real sweep.
+    // An empty `dry_run=` is more likely a half-written dry run than a real sweep.
     let dry_run = match query.get_or_empty("dry_run") {
         None | Some("false") => false,
         Some("true") => true,

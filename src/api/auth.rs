@@ -1,4 +1,4 @@
-//! Authentication: bearer tokens with two scopes. A console session stands for an admin token.
+//! Authentication. A console session stands for its admin token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) enum Scope {
 
 pub(super) type Digest = [u8; 32];
 
-/// The configured tokens as digests, so that they cannot be printed or compared byte by byte.
+/// Digests of the configured tokens: they cannot be printed, or compared byte by byte.
 #[derive(Clone)]
 pub(super) struct Tokens {
     known: Vec<(Digest, Scope)>,
@@ -62,7 +62,7 @@ impl Tokens {
         Self { known }
     }
 
-    /// The scope of `token`. Compares with every token in constant time.
+    /// Compares with every token, in constant time.
     #[must_use]
     pub(super) fn scope(&self, token: &[u8]) -> Option<Scope> {
         let given = digest(token);
@@ -112,7 +112,7 @@ pub(super) async fn any_token(
     }
 }
 
-/// Allows requests with an admin token. Redirects a browser without one to the sign-in page.
+/// Redirects a browser without an admin token to the sign-in page.
 pub(super) async fn admin_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -132,8 +132,7 @@ pub(super) async fn admin_token(
     }
 }
 
-/// Allows loopback peers, and anyone with an admin token. A proxy on this machine is a loopback peer too: the headers it
-/// adds give it away, and then the token is needed.
+/// Allows callers on this machine, and anyone with an admin token.
 pub(super) async fn metrics_reader(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -171,8 +170,7 @@ const FORWARDING: [&str; 20] = [
     "x-remote-",
 ];
 
-/// Whether the caller is on this machine and asks for a loopback host. A local proxy would name another host, or add a
-/// header.
+/// Whether a loopback peer asks for a loopback host. A proxy on this machine names another host, or adds a header.
 fn is_local(request: &ServiceRequest) -> bool {
     let forwarded = request.headers().keys().any(|name| {
         let mut prefixes = FORWARDING.iter();
@@ -207,7 +205,7 @@ fn admit_request(request: &ServiceRequest, needed: Scope) -> Result<(), Problem>
         return Err(Problem::internal());
     };
     let headers = request.headers();
-    // A foreign bearer token may come from a proxy that signs people in, so it does not invalidate a session.
+    // An unknown bearer token may be that of a proxy that signs people in: it does not invalidate a session.
     admit(api, headers, needed).or_else(|problem| match api.session(headers) {
         Some(session) => admit_session(&session, request),
         None => Err(problem),
@@ -224,7 +222,7 @@ pub(super) fn note_token(request: &HttpRequest) {
     request.extensions_mut().insert(Authenticated);
 }
 
-/// Unsafe methods need the `X-CSRF-Token` header besides the cookie, which a browser sends from any page.
+/// Unsafe methods also need `X-CSRF-Token`: a browser sends the cookie from any page.
 fn admit_session(session: &Session, request: &ServiceRequest) -> Result<(), Problem> {
     let proof = request.headers().get(CSRF);
     let proved = proof.is_some_and(|proof| session.csrf_matches(proof.as_bytes()));
@@ -235,8 +233,6 @@ fn admit_session(session: &Session, request: &ServiceRequest) -> Result<(), Prob
     Err(Problem::new(Code::Forbidden, detail))
 }
 
-/// # Errors
-/// 401 without a valid token, 403 if its scope is too small.
 pub(super) fn admit(api: &Api, headers: &HeaderMap, needed: Scope) -> Result<(), Problem> {
     let Some(token) = bearer(headers) else {
         return Err(Problem::unauthorized(

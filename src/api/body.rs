@@ -1,4 +1,4 @@
-//! JSON bodies, checked against the schemas of the OpenAPI document. An error names every mistake by its JSON pointer.
+//! JSON bodies, checked against the schemas of the OpenAPI document. An error lists every mistake.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -9,20 +9,18 @@ use utoipa::openapi::schema::Schema;
 use super::input::{LARGEST_ID, json, uuid, whole, without_bom};
 use super::problem::{FieldError, Problem};
 
-/// A check that a schema cannot state, and the field's name.
+/// A field's name, and a check that its schema cannot state.
 pub(super) type Rule<'a> = (&'a str, &'a dyn Fn(&Value) -> Result<(), String>);
 
 #[derive(Debug)]
 pub(super) struct JsonBody(Map<String, Value>);
 
 impl JsonBody {
-    /// # Errors
-    /// 400 if the body is not JSON, 422 if it is not an object.
     pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
         Self::of(json(body)?)
     }
 
-    /// The same; an empty body or `null` counts as an empty object.
+    /// An empty body or `null` counts as an empty object.
     pub(super) fn read_optional(body: &[u8]) -> Result<Self, Problem> {
         let is_empty = without_bom(body).trim_ascii().is_empty();
         let body = if is_empty { Value::Null } else { json(body)? };
@@ -42,7 +40,7 @@ impl JsonBody {
         Ok(Self(fields))
     }
 
-    /// The body independent of field order and spacing. Omits nulls, unless the field is in `nullable`.
+    /// A text that field order and spacing do not change. Omits nulls, except those of `nullable` fields.
     pub(super) fn canonical(&self, nullable: &[&str]) -> String {
         let mut given = self.0.clone();
         given.retain(|name, value| !value.is_null() || nullable.contains(&&**name));
@@ -51,17 +49,14 @@ impl JsonBody {
         text
     }
 
-    /// Lower-cases a UUID.
+    /// For UUIDs.
     pub(super) fn ignore_case(&mut self, name: &str) {
         if let Some(Value::String(text)) = self.0.get_mut(name) {
             text.make_ascii_lowercase();
         }
     }
 
-    /// Checks the fields by their rules and by the schema of `T`, then reads a `T`.
-    ///
-    /// # Errors
-    /// 422 with all mistakes in the schema's order; unknown fields come last.
+    /// Lists mistakes in the schema's order, unknown fields last.
     pub(super) fn check<T>(mut self, rules: &[Rule<'_>]) -> Result<T, Problem>
     where
         T: PartialSchema + DeserializeOwned,
@@ -105,7 +100,7 @@ fn wrong(name: &str, detail: String) -> FieldError {
     }
 }
 
-/// Checks type and bounds, and turns `42.0` into 42. The field's rule checks length and pattern.
+/// Checks type and bounds, and turns `42.0` into 42. A field's rule checks length and pattern.
 fn check(schema: &RefOr<Schema>, value: &mut Value) -> Result<(), String> {
     let schema = serde_json::to_value(schema).map_err(|error| error.to_string())?;
     let kinds = schema.get("type");
@@ -150,7 +145,6 @@ fn check(schema: &RefOr<Schema>, value: &mut Value) -> Result<(), String> {
     })
 }
 
-/// Sorts the fields.
 fn write_canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(fields) => {
@@ -226,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_request_in_another_order_and_spacing_is_the_same() {
+    fn field_order_and_spacing_do_not_change_the_canonical_text() {
         let canonical = |text: &[u8]| JsonBody::read(text).unwrap().canonical(&["n"]);
         let one = canonical(br#"{"b":[1,{"z":"\u0041","y":null}],"a":1.50}"#);
         let other = b"\xef\xbb\xbf{ \"a\" : 1.5,\n\"c\":null,\"b\":[1,{\"y\":null,\"z\":\"A\"}]}";
@@ -240,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn null_leaves_out_a_body_and_a_field_that_may_be_left_out() {
+    fn null_stands_for_an_absent_body_or_optional_field() {
         #[derive(Deserialize, ToSchema)]
         struct Optional {
             a: Option<bool>,

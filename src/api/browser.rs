@@ -1,5 +1,3 @@
-//! Browsers: the session cookie that stands for an admin token, and the sign-in path.
-
 use std::time::Duration;
 
 use actix_web::http::header::{COOKIE, HeaderMap, HeaderName};
@@ -8,21 +6,20 @@ use super::Api;
 use super::session::{self, Session};
 use crate::store::StoreError;
 
-/// Where a browser without a token is redirected.
 pub(crate) const SIGN_IN: &str = "/admin/sign-in";
 const SIGN_OUT: &str = "/admin/sign-out";
 pub(super) const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 
-/// Interval between reads of other nodes' sign-outs.
+/// Interval of reads of other nodes' sign-outs.
 const SIGN_OUTS_EVERY: Duration = Duration::from_secs(5);
 const SIGN_OUTS_AGAIN: Duration = Duration::from_millis(200);
 
-/// Whether this path below `/admin` is open to callers without a token.
+/// Whether this path below `/admin` needs no token.
 pub(super) fn is_open(path: &str) -> bool {
     path == SIGN_IN || path.starts_with("/admin/assets/")
 }
 
-/// Forms whose handlers check the CSRF token in the form.
+/// The handler checks the token in the form: a form cannot send `X-CSRF-Token`.
 pub(super) fn checks_csrf_itself(path: &str) -> bool {
     path == SIGN_OUT
 }
@@ -83,7 +80,7 @@ impl Api {
             .map(|(_, value)| value)
     }
 
-    /// If the service is reached over HTTPS only, the plain HTTP cookie does not count.
+    /// The plain HTTP cookie does not count if the service is reached over HTTPS only.
     fn is_session_cookie(&self, name: &str) -> bool {
         name == session::SECURE_COOKIE || (name == session::COOKIE && !self.is_https)
     }

@@ -1,5 +1,3 @@
-//! Rejects request bodies with a content coding.
-
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -10,7 +8,7 @@ use super::problem::Problem;
 use super::routes::route_path;
 use super::trpc;
 
-/// Codings that change a body. Other values (`utf-8`, `identity`) are ignored.
+/// Codings that change a body. Others (`utf-8`, `identity`) are ignored.
 const CODINGS: [&str; 7] = [
     "gzip",
     "x-gzip",
@@ -21,7 +19,7 @@ const CODINGS: [&str; 7] = [
     "x-compress",
 ];
 
-/// 415 (RFC 9110 §15.5.16).
+/// Answers 415 (RFC 9110 §15.5.16) to a body with a content coding.
 pub(super) async fn refuse(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -1,8 +1,8 @@
 //! Limits the number of client connections and how long each may stay.
 //!
-//! The server library does not limit the heads of later requests on a connection, a peer that does not read its response,
-//! or a body that no handler reads. So each connection always has a deadline here, except while a handler works or an
-//! event stream runs. The wrapped socket ([`GuardedSocket`]) closes the connection at its deadline.
+//! The server library sets no time limit on the heads of later requests on a connection, on a peer that does not read its
+//! response, or on a body that no handler reads. So each connection has a deadline here, except while a handler works or
+//! an event stream runs; [`GuardedSocket`] enforces it.
 
 mod body_quota;
 mod guarded;
@@ -41,7 +41,6 @@ pub(super) struct ConnectionLimits {
     pub(super) per_address: usize,
     /// For a request's head, and again for its body.
     pub(super) request_timeout: Duration,
-    /// For idle time between requests.
     pub(super) keep_alive: Duration,
 }
 
@@ -59,7 +58,6 @@ impl ConnectionLimits {
 
 pub(super) struct Connections {
     limits: ConnectionLimits,
-    /// One proxy connection carries many callers' requests.
     proxies: Proxies,
     table: Mutex<Table>,
     body_quota: BodyQuota,
@@ -87,10 +85,7 @@ impl Connections {
         self.limits
     }
 
-    /// Admits a connection. At a limit, closes the one that has been idle longest.
-    ///
-    /// # Errors
-    /// If the peer has disconnected, or at a limit no other connection is idle.
+    /// Admits a connection. At a limit it replaces idle ones; if none is idle, it is refused.
     pub(super) fn admit(
         self: &Arc<Self>,
         stream: TcpStream,
@@ -149,7 +144,6 @@ impl Connections {
 }
 
 impl Table {
-    /// Closes idle connections for new ones.
     fn make_room(&mut self, idle: Vec<Arc<ClientConnection>>, limit: &str) -> io::Result<()> {
         let now = Instant::now();
         if self.warned_at.is_none_or(|at| now - at >= WARN_EVERY) {
@@ -183,8 +177,7 @@ impl Table {
     }
 }
 
-/// The connections to close first: at most `most` unauthenticated ones, longest idle first. If there are none, one
-/// authenticated connection.
+/// At most `most` unauthenticated connections. If there are none, one authenticated connection.
 fn longest_idle<'a>(
     all: impl Iterator<Item = &'a Arc<ClientConnection>>,
     most: usize,
@@ -198,7 +191,6 @@ fn longest_idle<'a>(
     idle.map(Arc::clone).collect()
 }
 
-/// A connection's entry in the table, removed on drop.
 pub(super) struct ConnectionGuard {
     connections: Arc<Connections>,
     connection: Arc<ClientConnection>,
@@ -234,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_idle_connection_of_the_address_gives_way_and_one_at_work_never_does() {
+    fn the_longest_idle_connection_of_the_address_is_closed_and_a_busy_one_never() {
         let connections = connections(10, 2);
         let other = from(&connections, "192.0.2.9:1").unwrap();
         let first = from(&connections, "192.0.2.1:1").unwrap();
@@ -252,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn at_a_high_limit_several_give_way_at_once_but_never_several_that_showed_a_token() {
+    fn at_a_high_limit_several_connections_are_closed_at_once_but_authenticated_ones_singly() {
         let connections = connections(128, 128);
         let all: Vec<_> = (0..128)
             .map(|host| from(&connections, &format!("192.0.2.{host}:1")).unwrap())
@@ -274,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_showed_a_token_gives_way_last() {
+    fn an_authenticated_connection_is_closed_last() {
         let connections = connections(2, 2);
         let known = from(&connections, "192.0.2.1:1").unwrap();
         known.set_known();
@@ -285,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_showed_a_token_do_not_count_against_their_address() {
+    fn authenticated_connections_do_not_count_against_their_address() {
         let connections = connections(10, 2);
         let known: Vec<_> = (1..4)
             .map(|port| from(&connections, &format!("192.0.2.1:{port}")).unwrap())
@@ -298,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_on_a_proxys_connection_proves_its_own_request_only() {
+    fn a_token_authenticates_only_one_request_on_a_proxys_connection() {
         let connections = connections(10, 2);
         let shared = from(&connections, "10.0.0.1:1").unwrap();
         let own = from(&connections, "192.0.2.1:1").unwrap();

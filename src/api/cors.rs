@@ -1,14 +1,12 @@
-//! CORS: only the origins in the settings may call the API from a browser.
-
 use actix_cors::Cors;
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, LOCATION, RETRY_AFTER};
 
-/// Cache time of a preflight response, in seconds.
+/// In seconds.
 const MAX_AGE: usize = 3600;
 
-/// No cookies: callers send a bearer token. All request headers are allowed, since tracing libraries add their own
-/// (`baggage`, `sentry-trace`).
+/// Allows browsers of these origins, with a bearer token instead of cookies. All request headers are allowed, since tracing
+/// libraries add their own (`baggage`, `sentry-trace`).
 pub(super) fn of(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST])

@@ -1,8 +1,5 @@
-//! The event stream: one task reads the outbox and broadcasts new events to all listeners.
-//!
-//! The task wakes at the store's commits, and polls too, so that a standby process also serves the stream. Outbox ids
-//! become visible in order ([`Store::outbox_after`]): a listener that subscribes first and then reads older events misses
-//! nothing, and drops duplicates by id. A listener that lags too far is disconnected and resumes from the last id it saw.
+//! The event stream: one task reads the outbox and broadcasts new events to all listeners. Outbox ids become visible in
+//! order ([`Store::outbox_after`]), so a listener can drop duplicates by id.
 
 use std::time::Duration;
 
@@ -16,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actors::view::WireTime;
 use crate::store::{OutboxMessage, Store, StoreError};
 
-/// Poll interval without commits in this process.
+/// For a standby process, which sees no commits of its own.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 const MAX_LAG: usize = 4096;
 const PAGE: u64 = 200;
@@ -27,7 +24,7 @@ const RETRY_AFTER_MS: u32 = 1000;
 pub(super) struct EventStream {
     store: Store,
     events: broadcast::Sender<StreamEvent>,
-    /// Whether the task knows its position. From then on listeners miss no event.
+    /// Whether the task knows its position: from then on it broadcasts every event.
     started: watch::Sender<bool>,
     closing: CancellationToken,
 }
@@ -79,7 +76,6 @@ impl EventStream {
         let mut last = None;
         loop {
             if let Err(error) = self.publish_new(&mut last).await {
-                // Retried after the next wake-up.
                 tracing::debug!(%error, "reading the outbox failed");
             }
             tokio::select! {
@@ -112,7 +108,7 @@ impl EventStream {
         }
     }
 
-    /// The events after id `after` (default: from now on), of one channel or of all.
+    /// The events after the id `after`, by default new ones only.
     pub(super) async fn listen(
         &self,
         after: Option<i64>,
@@ -122,7 +118,7 @@ impl EventStream {
         let newest = self.store.last_outbox_id().await?;
         let after = after.unwrap_or(newest);
         let oldest = self.store.oldest_outbox_id().await?.unwrap_or(newest + 1);
-        // The id alone is no event, but a client that reconnects before its first event resumes from here.
+        // A client that reconnects before its first event resumes from this id.
         let mut opening = format!("retry: {RETRY_AFTER_MS}\nid: {after}\n\n");
         let mut position = after;
         if after > newest || after + 1 < oldest {
@@ -143,8 +139,7 @@ impl EventStream {
     }
 }
 
-/// Tells a listener that events after its id are no longer kept (or that the id was never used), so that it reloads its
-/// relays.
+/// Tells a listener that events after its id are no longer kept, or that the id was never used.
 fn missed(position: i64, after: i64, now: WireTime) -> String {
     let data = json!({
         "type": "events.missed",
@@ -167,13 +162,14 @@ pub(super) struct EventListener {
     /// The last id sent or skipped.
     after: i64,
     opening: Option<Bytes>,
-    /// The source of new events; `None` while older ones are being read.
+    /// `None` while older events are read.
     live: Option<broadcast::Receiver<StreamEvent>>,
     heartbeat_at: Instant,
 }
 
 impl EventListener {
-    /// The response body. Ends at shutdown, when the listener lags, or if the database fails during catch-up.
+    /// Ends at shutdown, when the listener lags, or if the database fails during catch-up. The client resumes from the last
+    /// id that it saw.
     pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, StoreError>> + 'static {
         futures_util::stream::unfold(self, |mut listener| async move {
             let closing = listener.closing.clone();
@@ -219,10 +215,10 @@ impl EventListener {
         }
     }
 
-    /// A page of older events. With the last page the listener is subscribed to new ones.
+    /// Reads a page of older events. With the last page it subscribes to new ones.
     async fn catch_up(&mut self) -> Option<Bytes> {
         self.started.wait_for(|started| *started).await.ok()?;
-        // Subscribes before it reads: an event committed in between comes twice rather than never.
+        // Before the read: an event committed in between comes twice rather than never.
         let live = self.events.subscribe();
         let page = self
             .store

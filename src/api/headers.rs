@@ -15,8 +15,6 @@ pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("prefe
 /// In seconds.
 const LONGEST_WAIT: u64 = 25;
 
-/// # Errors
-/// 400 unless the key is 1 to 255 visible ASCII characters, given once.
 pub(super) fn request_key(
     request: &HttpRequest,
     path: &str,
@@ -48,7 +46,7 @@ pub(super) fn request_key(
     }))
 }
 
-/// `Prefer: wait=N` (RFC 7240), in seconds, capped at 25. Unreadable values are ignored, as the RFC demands.
+/// `Prefer: wait=N` (RFC 7240, which demands that unreadable values are ignored).
 pub(super) fn wait(request: &HttpRequest) -> Option<u64> {
     request
         .headers()

@@ -40,11 +40,9 @@ pub(super) fn probes(routes: &mut Routes<'_>) {
     routes.reads("/livez", livez).reads("/readyz", readyz);
 }
 
-/// A probe's response.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Probe)]
 pub(super) struct ProbeAnswer {
-    /// `ok` or `ready`.
     status: &'static str,
 }
 
@@ -99,8 +97,8 @@ pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, Problem>
 
 /// Get the service's health
 ///
-/// Derived from the last real calls. A vendor is probed only if no call to it succeeded within the last minute. Always
-/// answers 200: read `healthy`.
+/// Derived from the last real calls; a vendor without a success within the last minute is probed. Always answers 200: read
+/// `healthy`.
 #[utoipa::path(
     get, path = "/v1/health", tag = "health", operation_id = "getHealth",
     responses((status = 200, body = HealthReport, description = "The state, healthy or not.")),
@@ -109,7 +107,6 @@ pub(super) async fn health(api: web::Data<Api>) -> HttpResponse {
     HttpResponse::Ok().json(api.health_report().await)
 }
 
-/// The health of the service.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(crate) struct HealthReport {
@@ -125,7 +122,6 @@ pub(crate) struct HealthReport {
     pub(crate) alarms: Option<Vec<AlarmView>>,
 }
 
-/// The state of the database.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DatabaseState {
     /// Whether it answers reads and takes writes.
@@ -138,7 +134,6 @@ pub(crate) struct DatabaseState {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Budget)]
 pub(crate) struct BudgetView {
-    /// The budget's name.
     pub(crate) name: &'static str,
     /// The most calls per window.
     pub(crate) quota: u32,
@@ -146,18 +141,16 @@ pub(crate) struct BudgetView {
     pub(crate) left: u32,
     /// Calls waiting for a permit.
     pub(crate) waiting: usize,
-    /// How long the vendor has blocked calls for.
+    /// Seconds until calls resume; null unless the vendor paused them.
     pub(crate) paused_for_seconds: Option<u64>,
 }
 
-/// Open cleanup jobs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CleanupJobs {
     pub(crate) open: i64,
     pub(crate) kinds: Vec<CleanupKind>,
 }
 
-/// Open cleanup jobs of one kind.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CleanupKind {
     pub(crate) kind: String,
@@ -220,7 +213,6 @@ fn alarm(alarm: &AlarmRow) -> AlarmView {
 }
 
 impl Api {
-    /// Checks the database, and probes each vendor without a recent successful call.
     pub(crate) async fn health_report(&self) -> HealthReport {
         let now = self.now();
         let (cloudflare, agora, database, counts, alarms) = futures_util::join!(
@@ -246,7 +238,7 @@ impl Api {
     }
 
     pub(super) async fn database_answers(&self) -> Result<(), Problem> {
-        // The database may be readable and still take no writes.
+        // A database may be readable and take no writes.
         if !self.service.shared().database_answers() {
             return Err(Problem::new(
                 Code::Database,

@@ -1,4 +1,4 @@
-//! Strict parsing of paths, queries and values: unknown parameters are refused, and each mistake is named by its place.
+//! Strict parsing of paths, queries and values.
 
 use serde_json::{Number, Value};
 use url::form_urlencoded;
@@ -31,10 +31,7 @@ pub(super) fn uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
 
-/// Parses JSON, without a byte order mark (RFC 8259 §8.1).
-///
-/// # Errors
-/// 400 if it is not JSON, or contains a duplicate key.
+/// Ignores a byte order mark (RFC 8259 §8.1).
 pub(super) fn json(body: &[u8]) -> Result<Value, Problem> {
     strict_json::read(without_bom(body)).map_err(|error| {
         Problem::body(match error.is_data() {
@@ -48,7 +45,7 @@ pub(super) fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// The number if it is whole, also when written as 42.0. Saturates at 64 bits.
+/// The number if it is whole, also as `42.0`. Saturates at 64 bits.
 pub(super) fn whole(number: &Number) -> Option<i64> {
     if let Some(whole) = number.as_i64() {
         return Some(whole);
@@ -105,10 +102,7 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// Parses a query with these known names. An empty value counts as absent, except for `limit`.
-    ///
-    /// # Errors
-    /// 400 for unknown and repeated names.
+    /// Refuses unknown and repeated names.
     pub(crate) fn read(query: &str, known: &[&str]) -> Result<Self, Problem> {
         let mut given: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -126,6 +120,7 @@ impl Query {
         Ok(Self { given })
     }
 
+    /// An empty value counts as absent.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.get_or_empty(name).filter(|value| !value.is_empty())
     }
@@ -135,8 +130,7 @@ impl Query {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// # Errors
-    /// 400 for a limit that is out of range or empty: the schema allows integers only.
+    /// Refuses an empty `limit`: its schema allows integers only.
     pub(super) fn page(&self) -> Result<PageRequest, Problem> {
         let limit = match self.get_or_empty("limit") {
             None => Some(USUAL_LIMIT),

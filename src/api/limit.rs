@@ -1,5 +1,5 @@
-//! Request rate limits, per valid token, and per address for all other requests. Responses carry the state in `RateLimit`
-//! and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
+//! Request rate limits per valid token, and per address for all other requests. Responses carry them in `RateLimit` and
+//! `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
 
 mod bucket;
 
@@ -25,7 +25,7 @@ use bucket::{Buckets, Level};
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Paths that take tokens or send large responses. Probes and vendors' webhooks are not limited.
+/// Paths that take tokens or send large responses.
 const LIMITED: [&str; 6] = [
     "/v1",
     "/trpc",
@@ -35,22 +35,19 @@ const LIMITED: [&str; 6] = [
     "/openapi.json",
 ];
 
-/// Requests per second and address without a valid token: too few to guess a token, enough for a caller with a typing
-/// error.
+/// Per address: too few to guess a token, enough for a caller with a typing error.
 const UNKNOWN_PER_SECOND: u32 = 100;
-/// The burst size of the same.
+/// Their burst.
 const UNKNOWN_AT_ONCE: u32 = 1000;
 
-/// The rate limiters.
 pub(super) struct Limits {
-    /// Keyed by the digest of a token or of a session's CSRF token.
+    /// By the digest of a token or of a session's CSRF token.
     known: Buckets<Digest>,
-    /// Keyed by address, for requests without a valid token.
     unknown: Buckets<IpAddr>,
 }
 
 impl Limits {
-    /// Allows `per_second` requests per token; 0 disables all limits.
+    /// 0 disables all limits.
     pub(super) fn new(per_second: u32) -> Option<Self> {
         (per_second > 0).then(|| Self {
             known: Buckets::new("token", per_second, per_second),
@@ -71,7 +68,6 @@ impl Limits {
     }
 }
 
-/// Rejects requests over the limit, and adds the rate limit headers.
 pub(super) async fn limit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -130,7 +126,7 @@ pub(super) async fn limit(
     Ok(response)
 }
 
-/// Whether requests to this decoded path are counted.
+/// `path` is percent-decoded.
 pub(super) fn is_limited(path: &str) -> bool {
     LIMITED.iter().any(|scope| {
         let rest = path.strip_prefix(scope);
@@ -138,7 +134,7 @@ pub(super) fn is_limited(path: &str) -> bool {
     })
 }
 
-/// A sign-in carries its token in the body and has its own limit, so that others at the same address cannot block it.
+/// A sign-in has its own limit: its token is in the body, and others at the same address must not block it.
 fn is_counted(request: &ServiceRequest) -> bool {
     let path = route_path(request);
     is_limited(path) && !(path == SIGN_IN && request.method() == Method::POST)
@@ -153,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_tokens_are_shown_and_answers_are_large_there_is_a_limit() {
+    fn paths_with_tokens_or_large_responses_are_limited() {
         for path in [
             "/v1",
             "/v1/relays",

@@ -16,7 +16,6 @@ use crate::store::{AlarmRow, CleanupCount};
 use crate::telemetry::metrics::{self, Metric};
 use crate::vendors::governor::Priority;
 
-/// Timeout of the database queries of a scrape.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -52,7 +51,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     HttpResponse::Ok().content_type(TEXT).body(text)
 }
 
-/// Creates all counters at 0: otherwise a rate would miss the first increment.
+/// A counter that begins at 1 has no rate for its first increment.
 fn initialize_counters(api: &Api) {
     for (from, _, to) in TRANSITIONS {
         metrics::TRANSITIONS.add(0, [&from.to_string(), &to.to_string()]);
@@ -84,8 +83,8 @@ fn initialize_counters(api: &Api) {
 }
 
 fn set_relays(api: &Api) {
-    let in_work = api.service.directory().all();
-    let phases = tally(in_work.iter().map(|relay| relay.durable.phase));
+    let active = api.service.directory().all();
+    let phases = tally(active.iter().map(|relay| relay.durable.phase));
     for phase in Phase::iter().filter(|phase| *phase != Phase::Ended) {
         let relays = phases.get(&phase).copied().unwrap_or(0);
         metrics::RELAYS.set(f64::from(relays), [&phase.to_string()]);
@@ -122,7 +121,6 @@ fn set_alarms(alarms: &[AlarmRow]) {
     set_all(&metrics::ALARMS, AlarmCode::VARIANTS, &codes);
 }
 
-/// Sets the gauge for every value of a closed list, absent ones to 0.
 fn set_all(metric: &Metric, values: &[&str], counts: &HashMap<&str, u32>) {
     for value in values {
         let count = counts.get(value).copied().unwrap_or(0);

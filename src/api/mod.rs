@@ -1,8 +1,4 @@
-//! The HTTP API: thin handlers that parse requests, call the relay service or the store, and render the result.
-//!
-//! Reads use the directory or the store, never an actor's mailbox. Errors are RFC 9457 problems with a closed list of
-//! codes ([`problem::Code`]), including the framework's own; `/trpc` uses tRPC's envelope. `/v1`, `/trpc` and `/admin`
-//! need a bearer token, vendors' webhooks a signature, the recorder's page a signed link.
+//! The HTTP API. Reads use the directory or the store, never an actor's mailbox.
 
 mod admin;
 mod auth;
@@ -92,7 +88,7 @@ pub struct Dependencies {
     pub pages: Pages,
 }
 
-/// The state shared by all handlers on all server threads.
+/// The handlers' shared state.
 pub struct Api {
     pub(crate) service: RelayService,
     pub(crate) store: Store,
@@ -103,7 +99,7 @@ pub struct Api {
     connections: Arc<Connections>,
     pub(crate) proxies: Proxies,
     pub(crate) sessions: Sessions,
-    /// Whether browsers use HTTPS, according to the settings.
+    /// By the settings alone.
     pub(crate) is_https: bool,
     pages: Pages,
     start_wait: Duration,
@@ -173,7 +169,7 @@ impl Api {
         self.event_stream.publish_forever().await;
     }
 
-    /// Ends every event stream. Clients reconnect, possibly to another node, and resume.
+    /// Clients reconnect, maybe to another node, and resume.
     pub fn close_event_streams(&self) {
         self.event_stream.close();
     }
@@ -192,7 +188,7 @@ impl Api {
     }
 }
 
-/// Registers all routes. Middleware is in [`server()`].
+/// Registers all routes, without middleware.
 pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
     config
         .app_data(Data::from(Arc::clone(api)))
@@ -200,7 +196,6 @@ pub fn configure(config: &mut ServiceConfig, api: &Arc<Api>) {
     routes(config, &Routed::default(), &api.pages);
 }
 
-/// Registers all routes and records them in `routed`. A test compares them with [`openapi::Document`].
 fn routes(config: &mut ServiceConfig, routed: &Routed, pages: &Pages) {
     health::probes(&mut Routes::below("", config, routed));
     Routes::below("", config, routed).service(
@@ -233,8 +228,8 @@ fn routes(config: &mut ServiceConfig, routed: &Routed, pages: &Pages) {
         .default_service(web::to(not_found));
 }
 
-/// Answers 404. If the path has extra slashes, the detail names the right one. Not a redirect: clients that follow one may turn a
-/// POST into a GET, or drop the body or the token.
+/// If the path has extra slashes, the detail names the right one. A redirect would be wrong: some clients turn a POST into
+/// a GET, or drop the body or the token.
 async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let parts = request.match_info().as_str().split('/');
     let path: String = parts

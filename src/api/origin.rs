@@ -1,23 +1,19 @@
-//! The client address of a request, for limits and failed authentication.
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use actix_web::http::header::{FORWARDED, HeaderMap, X_FORWARDED_FOR};
 
 use crate::config::Network;
 
-/// The proxies whose forwarding headers are believed.
 #[derive(Clone, Default)]
 pub(crate) struct Proxies(Vec<Network>);
 
 impl Proxies {
-    /// Parses `server.trusted_proxies`, which were validated with the settings.
+    /// `trusted` was validated with the settings.
     pub(super) fn new(trusted: &[String]) -> Self {
         Self(trusted.iter().filter_map(|one| one.parse().ok()).collect())
     }
 
-    /// The client's address: the peer, or the last forwarded address that is not a trusted proxy. IPv6 addresses are cut
-    /// to their /64, since one client has all of it.
+    /// The client's network: that of the peer, or of the last forwarded address that is not a trusted proxy.
     pub(crate) fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
         network(self.source(peer, headers))
     }
@@ -32,11 +28,11 @@ impl Proxies {
         let mut origin = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
             peer.to_canonical()
         });
-        let mut named = named(headers).into_iter().rev();
+        let mut named = forwarded(headers).into_iter().rev();
         while self.is_trusted(origin)
             && let Some(before) = named.next()
         {
-            // The proxy hides the client: the proxy's own address counts.
+            // A proxy that hides the client counts itself.
             let Some(before) = address(&before) else {
                 break;
             };
@@ -50,9 +46,9 @@ impl Proxies {
     }
 }
 
-/// The forwarded addresses, nearest last, from `X-Forwarded-For` or `Forwarded` (RFC 7239). If both are present with
-/// different ends, the client forged one of them, and neither counts.
-fn named(headers: &HeaderMap) -> Vec<String> {
+/// The addresses in `X-Forwarded-For` or `Forwarded` (RFC 7239), nearest last. If the two have different ends, the client
+/// forged one of them, and neither counts.
+fn forwarded(headers: &HeaderMap) -> Vec<String> {
     let lists = |name| {
         let values = headers.get_all(name);
         let texts = values.filter_map(|value| value.to_str().ok());
@@ -77,7 +73,6 @@ fn named(headers: &HeaderMap) -> Vec<String> {
     }
 }
 
-/// Parses an address with or without a port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let text = bare.map_or(text, |(address, _)| address);
@@ -92,7 +87,7 @@ fn address(text: &str) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
-/// The address, for IPv6 cut to its /64.
+/// Cuts an IPv6 address to its /64: one client has all of it.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

@@ -1,5 +1,3 @@
-//! What a channel plays now.
-
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Object;
@@ -11,7 +9,6 @@ use super::relays::recording_view;
 use crate::actors::view::describe;
 use crate::relay::RelayStatus;
 
-/// What a channel plays.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Playback)]
 pub(super) struct PlaybackView {
@@ -20,7 +17,7 @@ pub(super) struct PlaybackView {
     dash_url: Option<String>,
     /// Whether a buyer can play the broadcast now.
     is_live: bool,
-    /// `live`: the relay's broadcast, on air or about to be; `recording`: the last recording.
+    /// `live`: a broadcast, on air or about to be; `recording`: the last recording.
     #[schema(schema_with = source)]
     source: &'static str,
     relay_id: Uuid,
@@ -42,7 +39,6 @@ fn status() -> Object {
 }
 
 impl Api {
-    /// The broadcast of the relay that holds the channel's slot, else the last recording.
     pub(super) async fn playback(&self, channel_id: i64) -> Result<Option<PlaybackView>, Problem> {
         let on_air = self.on_air(channel_id).await?;
         let broadcast = on_air.and_then(|relay| {

@@ -18,7 +18,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Compresses `text`, whose media type is `kind`.
+    /// `kind` is the media type.
     pub(super) fn new(kind: &'static str, text: &'static str) -> Self {
         let plain = Bytes::from_static(text.as_bytes());
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -31,12 +31,10 @@ impl Prepared {
         }
     }
 
-    /// The response, compressed if the client accepts gzip.
     pub(super) fn answer(&self, request: &HttpRequest) -> HttpResponse {
         self.answer_with(request, HttpResponse::Ok())
     }
 
-    /// The same, added to a response with headers.
     pub(super) fn answer_with(
         &self,
         request: &HttpRequest,
@@ -54,7 +52,7 @@ impl Prepared {
     }
 }
 
-/// Whether `Accept-Encoding` (RFC 9110 §12.5.3) lists gzip with a weight above 0.
+/// RFC 9110 §12.5.3. A weight of 0 means "not gzip".
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let given = headers.get_all(ACCEPT_ENCODING);
     given

@@ -1,4 +1,4 @@
-//! Errors as RFC 9457 problems, with a closed list of codes ([`Code`]) that clients branch on.
+//! Errors as RFC 9457 problems. Clients branch on the closed list of codes ([`Code`]).
 
 mod code;
 
@@ -30,14 +30,12 @@ pub struct FieldError {
     pub detail: String,
 }
 
-/// The most mistakes that one problem lists.
 const MOST_ERRORS: usize = 50;
-/// The longest quotation of a caller's text, in characters.
+/// Of a caller's text, in characters.
 const LONGEST_ECHO: usize = 300;
-/// The longest detail, which may quote a vendor, in characters.
+/// In characters. A detail may quote a vendor.
 const LONGEST_DETAIL: usize = 2000;
 
-/// Cuts a foreign text to `longest` characters.
 fn echo(text: &str, longest: usize) -> String {
     let mut echo: String = text.chars().take(longest).collect();
     if echo.len() < text.len() {
@@ -144,7 +142,6 @@ impl Problem {
         }])
     }
 
-    /// 415 `invalid-request`: the body has a content coding.
     #[must_use]
     pub(super) fn coded(coding: &str) -> Self {
         let detail =
@@ -154,7 +151,6 @@ impl Problem {
         problem
     }
 
-    /// 405 with the allowed methods.
     #[must_use]
     pub(super) fn method_not_allowed(allow: impl Into<String>) -> Self {
         let allow = allow.into();
@@ -163,7 +159,6 @@ impl Problem {
         problem
     }
 
-    /// 401 with a `WWW-Authenticate` challenge.
     #[must_use]
     pub(super) fn unauthorized(detail: &str, challenge: &'static str) -> Self {
         let mut problem = Self::new(Code::Unauthorized, detail);
@@ -179,7 +174,6 @@ impl Problem {
         &self.0.detail
     }
 
-    /// The `WWW-Authenticate` challenge.
     pub(super) fn challenge(&self) -> Option<&'static str> {
         self.0.challenge
     }
@@ -214,14 +208,12 @@ impl Problem {
         problem
     }
 
-    /// Sets `Retry-After`.
     #[must_use]
     pub(super) fn retry_in(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
         self
     }
 
-    /// Adds the relay concerned.
     #[must_use]
     pub(super) fn about(mut self, relay_id: Uuid, relay: Option<RelayView>) -> Self {
         self.0.relay_id = Some(relay_id);
@@ -229,7 +221,6 @@ impl Problem {
         self
     }
 
-    /// Adds the request's path and id.
     #[must_use]
     pub(super) fn answering(mut self, instance: &str, request_id: &str) -> Self {
         self.0.instance = Some(echo(instance, LONGEST_ECHO));
@@ -237,7 +228,7 @@ impl Problem {
         self
     }
 
-    /// The problem behind an error of a handler or of the framework.
+    /// `error` is a handler's or the framework's.
     pub(super) fn of(error: &actix_web::Error) -> Self {
         if let Some(problem) = error.as_error::<Self>() {
             return problem.clone();
@@ -256,7 +247,7 @@ impl Problem {
         Self::of_status(error.as_response_error().status_code(), None)
     }
 
-    /// The problem for a bare status of the framework.
+    /// For a response of the framework without a body.
     pub(super) fn of_status(status: StatusCode, allow: Option<String>) -> Self {
         let code = Code::of_status(status);
         match (code, allow) {
@@ -280,17 +271,14 @@ pub(super) struct ProblemBody<'a> {
     code: &'static str,
     /// The code's title, the same for every occurrence.
     title: &'static str,
-    /// The HTTP status.
     status: u16,
     /// What went wrong in this case.
     detail: &'a str,
-    /// The request's path.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
     /// The request's id in the log and in `X-Request-Id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    /// The relay concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     relay_id: Option<Uuid>,
     /// All mistakes in the request.

@@ -1,5 +1,4 @@
-//! The recorder's page and the endpoints its script calls. The query of its link is a credential: it is never logged or
-//! returned.
+//! The recorder's page and its endpoints. The query of its link is a credential: it is never logged or returned.
 
 use std::ops::RangeInclusive;
 
@@ -28,12 +27,11 @@ const SCRIPT: &str = include_str!("recorder/page.js");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 const TOKEN_LIFE_SECONDS: u32 = 600;
-/// The page's uids start here, far above the egresses' uids and the usual range of users' uids.
+/// The page's uids are far above the egresses' uids and the usual ones of users.
 const FIRST_UID: u32 = 3_000_000_000;
-/// A seller must not use these uids.
 pub(super) const PAGE_UIDS: RangeInclusive<u32> = FIRST_UID..=u32::MAX;
-/// The page numbers its reports by its clock, in milliseconds. A number from a clock that is further ahead than this
-/// would make later reports look old.
+/// The page numbers its reports by its clock. A number from a clock that is further ahead would make later reports look
+/// old.
 const SEQ_AHEAD_MS: u64 = 5 * 60 * 1000;
 
 pub(super) struct RecorderPage {
@@ -43,7 +41,7 @@ pub(super) struct RecorderPage {
 }
 
 impl RecorderPage {
-    /// `None` without a signing key or a public address: then no links exist either.
+    /// `None` without a signing key or a public address.
     pub(super) fn new(settings: &Settings) -> Option<Self> {
         let links = Links::new(&settings.agora, &settings.server.public_url).ok()?;
         Some(Self {
@@ -59,7 +57,7 @@ impl RecorderPage {
     }
 }
 
-/// The page's requests are short, and carry no token.
+/// For requests without a token.
 const BODY_LIMIT: usize = 8 * 1024;
 
 pub(super) fn routes(routes: &mut Routes<'_>) {
@@ -129,7 +127,7 @@ pub(super) async fn script() -> HttpResponse {
         .body(SCRIPT)
 }
 
-/// A request for a token. Contains the page's uid if it already has one.
+/// A request for a token, with the page's uid if it has one.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PageTokenRequest)]
@@ -141,7 +139,6 @@ pub(super) struct TokenRequest {
     uid: Option<u32>,
 }
 
-/// Reports whether the seller is present, or why the page cannot tell.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PresenceReport {
@@ -149,9 +146,8 @@ pub(super) struct PresenceReport {
     query: String,
     /// Whether the seller is present; left out with `cannot_join`.
     present: Option<bool>,
-    /// Why the page is not in the channel.
     cannot_join: Option<JoinTrouble>,
-    /// The report's number, increasing: at most five minutes ahead of this service's clock, in milliseconds.
+    /// Increases with each report: the page's clock in milliseconds, at most five minutes ahead of this service's.
     #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 9007199254740991_i64)]
     seq: u64,
@@ -179,7 +175,7 @@ impl From<JoinTrouble> for PageTrouble {
     }
 }
 
-/// A number or null; a whole number may be written with a point.
+/// A number, also as `42.0`, or null.
 fn whole_number<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     let given = Value::deserialize(from)?;
     let number = match &given {
@@ -191,14 +187,12 @@ fn whole_number<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Resu
     T::deserialize(number.unwrap_or(given)).map_err(serde::de::Error::custom)
 }
 
-/// Whether the page must leave the channel.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Leave)]
 pub(super) struct LeaveAnswer {
     leave: bool,
 }
 
-/// What the page needs to join the channel.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Ticket)]
 pub(super) struct JoinTicket<'a> {
@@ -211,25 +205,22 @@ pub(super) struct JoinTicket<'a> {
     expires_in_seconds: u32,
 }
 
-/// The response to a token request.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum TicketOrLeave<'a> {
-    /// The page may join.
     Ticket(JoinTicket<'a>),
-    /// The page must leave.
     Leave(LeaveAnswer),
 }
 
-/// The parser's error is left out: it could quote the query.
+/// Hides the parser's error: it could quote the query.
 fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|_| Problem::body("not a request of the recorder's page"))
 }
 
 /// Get a token for the page
 ///
-/// Answers what the page needs to join the channel as audience, or that it must leave: its relay has ended, or another
-/// egress took over.
+/// Answers what the page needs to join the channel as audience; or `leave`, if its relay has ended or another egress took
+/// over.
 #[utoipa::path(
     post, path = "/recorder/token", tag = "recorder", operation_id = "recorderToken",
     request_body = TokenRequest,
@@ -270,7 +261,7 @@ pub(super) async fn token(body: web::Bytes, api: web::Data<Api>) -> Result<HttpR
     Ok(HttpResponse::Ok().json(TicketOrLeave::Ticket(ticket)))
 }
 
-/// Whether the page may use this uid. Joining with the seller's uid would disconnect the seller.
+/// Joining with the seller's uid would disconnect the seller.
 fn may_join(uid: u32, claims: &PageClaims) -> bool {
     uid >= FIRST_UID && uid != claims.seller_uid
 }
@@ -286,7 +277,7 @@ fn fresh_uid(claims: &PageClaims) -> u32 {
 
 /// Report the seller's presence
 ///
-/// Or that the page cannot join the channel, which operators see in the relay's journal and in the list of actors.
+/// A page that cannot join the channel reports why. Operators see it in the relay's journal and the list of actors.
 #[utoipa::path(
     post, path = "/recorder/presence", tag = "recorder", operation_id = "recorderPresence",
     request_body = PresenceReport,

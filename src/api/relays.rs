@@ -17,7 +17,7 @@ impl Api {
         RelayView::of(durable, self.viewers.known(durable), self.time_of(durable))
     }
 
-    /// Also refreshes the viewer count for the next read.
+    /// Refreshes the viewer count for the next read.
     fn view_with_viewers(&self, durable: &Durable) -> RelayView {
         let viewers = self.viewers.of(durable);
         RelayView::of(durable, viewers, self.time_of(durable))
@@ -39,16 +39,16 @@ impl Api {
         }
     }
 
-    /// The channel's newest relay. A relay in the directory that holds the slot is the newest, so no database read is
-    /// needed. A relay that no longer holds it may have a successor that has already ended.
+    /// A relay in the directory that holds the channel's slot is the newest. One that does not may have a successor, which may
+    /// have ended and left the directory.
     pub(super) async fn newest_relay(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
-        let in_work = self.service.channel(channel_id);
-        if let Some(holder) = in_work.as_ref().filter(|relay| holds_slot(relay)) {
+        let in_directory = self.service.channel(channel_id);
+        if let Some(holder) = in_directory.as_ref().filter(|relay| holds_slot(relay)) {
             return Ok(Some(self.view_with_viewers(&holder.durable)));
         }
         let stored = match self.store.newest_relay(channel_id).await {
             Ok(stored) => stored,
-            Err(_) if in_work.is_some() => None,
+            Err(_) if in_directory.is_some() => None,
             Err(error) => return Err(error.into()),
         };
         let is_newer = |snapshot: &Arc<RelaySnapshot>| match &stored {
@@ -58,7 +58,7 @@ impl Api {
             }
             None => true,
         };
-        if let Some(snapshot) = in_work.filter(is_newer) {
+        if let Some(snapshot) = in_directory.filter(is_newer) {
             return Ok(Some(self.view_with_viewers(&snapshot.durable)));
         }
         match stored {
@@ -67,11 +67,10 @@ impl Api {
         }
     }
 
-    /// The relay that holds the channel's slot. A single process finds it in its directory; a node in a fleet also needs
-    /// the store.
+    /// The relay that holds the channel's slot. A single process has it in its directory; another node's is in the store.
     pub(super) async fn on_air(&self, channel_id: i64) -> Result<Option<RelayView>, Problem> {
-        let in_work = self.service.channel(channel_id);
-        if let Some(holder) = in_work.filter(holds_slot) {
+        let in_directory = self.service.channel(channel_id);
+        if let Some(holder) = in_directory.filter(holds_slot) {
             return Ok(Some(self.view(&holder.durable)));
         }
         if self.service.readiness() == Readiness::Ready && !self.store.is_shared() {
@@ -95,7 +94,6 @@ impl Api {
         }
     }
 
-    /// Adds recordings that arrived after the relay's end.
     async fn with_late_recordings(&self, stored: &StoredRelay) -> Result<RelayView, Problem> {
         let mut view = stored_view(stored, self.now());
         add_recordings(&mut view, &self.store.recordings_of(stored.row.id).await?);
@@ -107,8 +105,7 @@ fn holds_slot(relay: &Arc<RelaySnapshot>) -> bool {
     relay.durable.phase.holds_slot()
 }
 
-/// Renders a stored relay. A relay that was ended by force was ended in its columns only: they override its state, and
-/// replace an unreadable one.
+/// A relay that was ended by force was ended in its columns only: they override its state, and replace an unreadable one.
 pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView {
     let row = &stored.row;
     let mut view = match actors::durable(stored) {
@@ -137,7 +134,6 @@ pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView
     view
 }
 
-/// For a relay whose state is unreadable.
 fn from_columns(stored: &StoredRelay) -> RelayView {
     let row = &stored.row;
     RelayView {
@@ -273,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_and_what_is_in_work_read_the_same() {
+    fn a_stored_relay_reads_like_an_active_one() {
         let live = live();
         let now = at("10:20:00.000");
         assert_eq!(

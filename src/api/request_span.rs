@@ -1,5 +1,3 @@
-//! The tracing span of a request, its log line and its metrics.
-
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
@@ -16,26 +14,22 @@ use crate::telemetry::{adopt, metrics};
 const TRACEPARENT: &str = "traceparent";
 /// Too frequent for INFO.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
-/// Limit of INFO lines per second for responses that anyone can cause: errors and unauthenticated requests. Further ones
-/// are logged at DEBUG; all are counted.
+/// INFO lines for responses that anyone can cause: errors and unauthenticated requests. Further ones are DEBUG.
 const LOGGED_PER_SECOND: u32 = 50;
 
-/// The root span for [`tracing_actix_web::TracingLogger`], with method, route pattern and request id. At its end one line
-/// logs the status and the latency. The crate's own builder would log the query.
+/// The span of a request, its log line and its metrics. The builder of [`tracing_actix_web`] would log the query.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestSpan;
 
 static UNAUTHENTICATED: LogBudget = LogBudget::new();
 
-/// Request extension.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Authenticated;
 
-/// Request extension.
 #[derive(Clone, Copy)]
 struct Arrived(Instant);
 
-/// A route's name in logs and metrics: its pattern (`/v1/relays/{relay_id}`), never the path.
+/// For logs and metrics, which never have the path.
 fn route(pattern: Option<String>) -> String {
     pattern.unwrap_or_else(|| "unmatched".to_owned())
 }
@@ -49,7 +43,7 @@ fn count(request: &HttpRequest, status: StatusCode, arrived: Option<Arrived>) {
     }
 }
 
-/// The sanitized id from the request's header, else the one of the span's crate.
+/// The id in the header, which [`super::response::request_id`] checked, else the library's.
 fn request_id(request: &ServiceRequest) -> Option<String> {
     let header = request.headers().get("x-request-id");
     let header = header.and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -63,7 +57,7 @@ impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = request_id(request);
         request.extensions_mut().insert(Arrived(Instant::now()));
-        // At ERROR level, so that no filter drops the request's fields from the lines it lets through.
+        // At ERROR level: a filter that drops the span drops its fields from all lines.
         let span = error_span!(
             "request",
             method = method(request.method()),
@@ -120,7 +114,7 @@ impl RootSpanBuilder for RequestSpan {
     }
 }
 
-/// The method from a closed list, since callers can invent methods.
+/// `other` for methods that callers invent.
 fn method(method: &Method) -> &'static str {
     const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let known = METHODS.into_iter().find(|known| *known == method.as_str());
@@ -218,7 +212,7 @@ mod tests {
     #[case("/livez", 200, "")]
     #[case("/livez", 503, "")]
     #[actix_web::test]
-    async fn the_level_says_whether_someone_must_act(
+    async fn the_log_level_follows_from_route_and_status(
         #[case] uri: &str,
         #[case] status: u16,
         #[case] level: &str,
@@ -235,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_answers_of_a_second_are_logged() {
+    fn fifty_unauthenticated_responses_a_second_are_logged() {
         let budget = LogBudget::new();
         let now = Instant::now();
         let logged = (0..1000).filter(|_| budget.is_logged(now)).count();

@@ -1,5 +1,3 @@
-//! Middleware for every response: request id, problems, security headers.
-
 use std::panic::AssertUnwindSafe;
 
 use actix_web::Error;
@@ -19,8 +17,7 @@ use uuid::Uuid;
 use super::problem::{Problem, X_REQUEST_ID};
 use crate::telemetry::panic_text;
 
-/// Sets the request id: the caller's if well-formed, else a new one. It replaces the request's header, so that the log
-/// and the response agree.
+/// Keeps the caller's request id if it is well-formed, else sets a new one in the request and the response.
 pub(super) async fn request_id(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -79,7 +76,7 @@ pub(super) async fn problem_responses(
     Ok(response)
 }
 
-/// HTTP/1.0 has no chunked coding: a body of unknown length ends with the connection (RFC 9112 §6.1).
+/// HTTP/1.0 has no chunked coding (RFC 9112 §6.1).
 fn end_with_the_connection(response: &mut ServiceResponse<BoxBody>) {
     let unsized_body = matches!(response.response().body().size(), BodySize::Stream);
     if unsized_body && response.request().version() < Version::HTTP_11 {
@@ -89,7 +86,6 @@ fn end_with_the_connection(response: &mut ServiceResponse<BoxBody>) {
     }
 }
 
-/// Headers that an error response keeps.
 const KEPT_HEADERS: [HeaderName; 6] = [
     ACCEPT_ENCODING,
     ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -125,7 +121,7 @@ pub(super) fn strict_transport() -> DefaultHeaders {
     DefaultHeaders::new().add((STRICT_TRANSPORT_SECURITY, "max-age=31536000"))
 }
 
-/// The problem for an error response; `None` if the handler wrote a body itself.
+/// `None` if the response is no error, or has a body.
 fn problem_of(response: &ServiceResponse) -> Option<Problem> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {

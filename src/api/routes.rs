@@ -19,7 +19,6 @@ pub(super) struct Routes<'a> {
 }
 
 impl<'a> Routes<'a> {
-    /// `config` configures the scope `prefix`, which may be empty.
     pub(super) fn below(
         prefix: &'static str,
         config: &'a mut ServiceConfig,
@@ -32,7 +31,6 @@ impl<'a> Routes<'a> {
         }
     }
 
-    /// A GET and HEAD resource.
     pub(super) fn reads<H, Args>(&mut self, path: &str, handler: H) -> &mut Self
     where
         H: Handler<Args>,
@@ -69,7 +67,6 @@ impl<'a> Routes<'a> {
         self.service(&[("post", path)], resource)
     }
 
-    /// Registers any other service.
     pub(super) fn service(
         &mut self,
         routes: &[(&str, &str)],
@@ -84,7 +81,7 @@ impl<'a> Routes<'a> {
     }
 }
 
-/// The same, not registered yet, so that the caller can wrap it.
+/// A resource for GET and HEAD.
 pub(crate) fn reading<H, Args>(path: &str, handler: H) -> Resource
 where
     H: Handler<Args>,
@@ -97,7 +94,7 @@ where
         .default_service(web::to(|| refuse("GET, HEAD")))
 }
 
-/// The path as the router sees it, percent-decoded (`/%761/relays` is `/v1/relays`). Decisions by path must use this one.
+/// The percent-decoded path (`/%761/relays` is `/v1/relays`). Decisions by path must use it, as the router does.
 pub(super) fn route_path(request: &ServiceRequest) -> &str {
     request.match_info().as_str()
 }

@@ -1,4 +1,4 @@
-//! The HTTP/1 server. Each accepted socket is guarded, wrapped in TLS if configured, and handed to actix.
+//! The HTTP/1 server.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -30,13 +30,13 @@ use super::{Api, KEEP_ALIVE, coding, configure, cors, limit, response};
 const LINGER: Duration = Duration::from_secs(1);
 /// Once this many bytes wait for a peer, no more of the response is produced: see [`track_request`].
 const WRITE_BUFFER: usize = 16 * 1024;
-/// Connections accepted above the limit, which then replace idle ones.
+/// Connections accepted above the limit, to replace idle ones.
 const OVER_LIMIT: usize = 32;
 
 type Socket = GuardedSocket<TcpStream>;
 
-/// Builds the server on `listener`; await it to run it. It handles no signals: the caller calls [`Api::drain`] and stops
-/// it through its handle. Requests in flight then have `shutdown_grace` to finish.
+/// Builds the server; await it to run it. It handles no signals: the caller calls [`Api::drain`] and stops it through its
+/// handle. Requests in flight then have `shutdown_grace` to finish.
 pub fn server(
     listener: TcpListener,
     api: Arc<Api>,
@@ -101,12 +101,11 @@ fn guard(
     fn_service(move |stream| ready(connections.admit(stream).map_err(DispatchError::Io)))
 }
 
-/// `of` returns the connection's socket.
 fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     api: &Arc<Api>,
     going_down: &GracefulShutdownSignal,
     over_tls: bool,
-    of: fn(&T) -> &Socket,
+    socket_of: fn(&T) -> &Socket,
 ) -> impl ServiceFactory<
     (T, Protocol, Option<SocketAddr>),
     Config = (),
@@ -138,7 +137,7 @@ fn http<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .client_disconnect_timeout(LINGER)
         .h1_write_buffer_size(WRITE_BUFFER)
         .on_connect_ext(move |stream, data| {
-            data.insert(Arc::clone(of(stream).connection()));
+            data.insert(Arc::clone(socket_of(stream).connection()));
         })
         .finish(map_config(app, |()| AppConfig::default()))
 }

@@ -1,7 +1,5 @@
-//! Console sessions: a cookie signed with a key derived from the admin token.
-//!
-//! So a session survives a restart and ends with its token. A sign-out is stored until the cookie's expiry; every node
-//! reads the stored sign-outs every few seconds.
+//! Console sessions: a cookie signed with a key derived from the admin token survives a restart and ends with the token.
+//! Sign-outs are stored until the cookie expires; every node reads them every few seconds.
 
 use std::collections::HashMap;
 
@@ -17,7 +15,7 @@ use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 use crate::store::EndedSession;
 
 pub(crate) const COOKIE: &str = "relaykeeper_session";
-/// The cookie's name over HTTPS. Browsers accept the prefix only with `Secure`, for this host and every path.
+/// Over HTTPS. Browsers accept the prefix only with `Secure`, for this host and every path.
 pub(crate) const SECURE_COOKIE: &str = "__Host-relaykeeper_session";
 pub(crate) const LIFETIME: TimeDelta = TimeDelta::hours(12);
 
@@ -33,14 +31,14 @@ pub(crate) struct Session {
 
 pub(crate) struct Sessions {
     keys: Vec<SessionKey>,
-    /// This process has seen its own sign-outs from then on.
+    /// The process's start. It knows older sign-outs once `is_read`.
     since: DateTime<Utc>,
     ended: Mutex<SignedOut>,
 }
 
 #[derive(Default)]
 struct SignedOut {
-    /// Cookie digests and their expiry.
+    /// Expiry by the cookie's digest.
     sessions: HashMap<String, DateTime<Utc>>,
     unsaved: Vec<EndedSession>,
     /// Whether the stored sign-outs were read.
@@ -74,7 +72,7 @@ impl Sessions {
         Some(format!("{expires}.{nonce}.{proof}"))
     }
 
-    /// The session of a cookie's value. One older than this process is invalid until the stored sign-outs are read.
+    /// A session that is older than this process is invalid until the stored sign-outs are read.
     pub(crate) fn find(&self, value: &str, now: DateTime<Utc>) -> Option<Session> {
         let mut parts = value.splitn(3, '.');
         let (expires, nonce, proof) = (parts.next()?, parts.next()?, parts.next()?);
@@ -104,7 +102,7 @@ impl Sessions {
         (is_older && !ended.is_read) || ended.sessions.contains_key(&digest(value))
     }
 
-    /// The sign-out must then be stored: see [`Sessions::unsaved`].
+    /// The caller then stores [`Sessions::unsaved`].
     pub(crate) fn end(&self, session: &Session) {
         let ended = EndedSession {
             session: digest(&session.value),
@@ -138,7 +136,7 @@ impl Session {
     }
 }
 
-/// HMAC-SHA256; the parts must not contain line breaks.
+/// The parts must not contain line breaks.
 fn sign(key: &[u8], parts: &[&str]) -> SessionKey {
     // Cannot fail: HMAC takes keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
@@ -180,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_admin_token_opens_one() {
+    fn only_an_admin_token_opens_a_session() {
         for wrong in ["", "on", "one ", "three"] {
             let opened = sessions(&["one", " "]).open(wrong, now());
             assert_eq!(opened.is_some(), wrong == "one ", "{wrong}");
@@ -194,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_cannot_be_made_up_or_prolonged() {
+    fn a_session_cannot_be_forged_or_extended() {
         let sessions = sessions(&["one"]);
         let value = sessions.open("one", now()).unwrap();
         let (expires, rest) = value.split_once('.').unwrap();
@@ -233,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn each_session_has_its_own_token_against_forgery() {
+    fn each_session_has_its_own_csrf_token() {
         let sessions = sessions(&["one"]);
         let session = || {
             let value = sessions.open("one", now()).unwrap();

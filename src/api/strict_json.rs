@@ -5,8 +5,6 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// # Errors
-/// If the text is not JSON, or an object has a duplicate key.
 pub(super) fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice(text).map(|Strict(value)| value)
 }
@@ -68,7 +66,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut read = Map::new();
         while let Some(key) = fields.next_key::<String>()? {
             if read.contains_key(&key) {
-                // The key is not quoted: it may be long, or a secret.
+                // Without the key: it may be long, or a secret.
                 return Err(A::Error::custom("a key is given twice"));
             }
             let Strict(value) = fields.next_value()?;
@@ -95,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_read_as_it_always_was() {
+    fn other_texts_are_read_as_serde_json_reads_them() {
         for text in [
             r#"{"a":{"a":1},"b":[{"a":1},{"a":2}]}"#,
             r#"[1,-2,18446744073709551615,1.5,1e300,"x",true,null]"#,

@@ -1,7 +1,7 @@
 //! `/trpc`: three queries in tRPC 11's HTTP protocol, for a stock `@trpc/client` without a transformer (`docs/trpc.md`).
 //!
-//! A batch is answered as an array, or with `trpc-accept: application/jsonl` as JSON lines, each call as soon as it is
-//! done. All errors, also those of authentication, use tRPC's envelope.
+//! A batch is answered as an array, or with `trpc-accept: application/jsonl` as JSON lines, each call when it is done. All
+//! errors, also of authentication, use tRPC's envelope.
 
 mod call;
 mod envelope;
@@ -24,7 +24,7 @@ const TRPC_ACCEPT: HeaderName = HeaderName::from_static("trpc-accept");
 const JSON_LINES: &str = "application/jsonl";
 const CONCURRENT_CALLS: usize = 8;
 
-/// Not in the OpenAPI document: tRPC clients do not use one.
+/// Not in the OpenAPI document.
 pub(super) fn routes(routes: &mut Routes<'_>) {
     let all = web::resource("/trpc/{calls:.*}").default_service(web::to(trpc));
     routes.service(&[], all);
@@ -100,7 +100,7 @@ pub(super) fn refusal(problem: &Problem) -> HttpResponse {
     whole(&CallAnswer::refusal(&TrpcError::from(problem)))
 }
 
-/// A client that expects JSON lines reads an error as a single object.
+/// A client that expects JSON lines reads an error as one object.
 fn unauthorized(batch: &CallBatch, streams: bool, problem: &Problem) -> HttpResponse {
     let all = batch.all(|_| TrpcError::from(problem));
     let mut answer = match all.first().filter(|_| streams) {

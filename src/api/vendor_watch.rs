@@ -1,5 +1,3 @@
-//! The state of a vendor, from the last real calls; probes it if there was no recent success.
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +12,9 @@ use utoipa::openapi::schema::Object;
 use crate::actors::view::{WireTime, describe};
 use crate::vendors::{Class, LastError, VendorError};
 
-/// A success older than this proves nothing: the vendor is probed.
+/// After an older success the vendor is probed.
 const FRESH: TimeDelta = TimeDelta::seconds(60);
-/// After a failed probe its result is reused for this long, so that readers cause few calls.
+/// A failed probe's result is reused, so that readers cause few calls.
 const RETRY_AFTER: TimeDelta = TimeDelta::seconds(10);
 const VENDOR_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -131,10 +129,9 @@ impl VendorWatch {
     }
 }
 
-/// The state of a vendor.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct VendorState {
-    /// Whether it is reachable and accepts the credentials.
+    /// Reachable, and it accepts the credentials.
     pub(crate) healthy: bool,
     /// Null if unknown.
     pub(crate) reachable: Option<bool>,
@@ -144,7 +141,6 @@ pub(crate) struct VendorState {
     pub(crate) last_error: Option<ErrorView>,
 }
 
-/// A call that failed.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = VendorFailure)]
 pub(crate) struct ErrorView {
@@ -253,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_not_the_vendors_says_nothing_of_the_credentials() {
+    async fn an_unexpected_answer_leaves_the_credentials_unknown() {
         let now = Utc::now();
         let (odd, _) = watch(None, None, Err(error(Class::Unexpected)));
         let state = odd.state(now).await;
@@ -264,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_stands_whatever_else_goes_wrong_after_it() {
+    async fn later_failures_do_not_hide_rejected_credentials() {
         let now = Utc::now();
         for class in [
             Class::Timeout,

@@ -1,4 +1,4 @@
-//! Viewer counts. Fetched in the background, only for relays that were read recently, at most every 30 seconds
+//! Viewer counts, fetched in the background for relays that are read, at most every 30 seconds
 //! (`cloudflare-stream.md §3.5`).
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use crate::relay::Durable;
 
 const REFRESH_AFTER: Duration = Duration::from_secs(30);
-/// Older counts are not shown. Long enough for a client that reads once a minute.
+/// Long enough for a client that reads once a minute.
 const MAX_AGE: Duration = Duration::from_secs(120);
 const TIMEOUT: Duration = Duration::from_secs(10);
 const CAPACITY: usize = 10_000;
@@ -67,7 +67,7 @@ impl Viewers {
         let known = numbers.get(uid).copied();
         let answer = known.and_then(|known| known.answer);
         if known.is_none_or(|known| now.duration_since(known.fetched_at) >= REFRESH_AFTER) {
-            // Concurrent reads do not fetch again.
+            // Before the fetch ends: concurrent reads do not fetch again.
             let fetched_at = now;
             numbers.insert(uid.to_owned(), ViewerCount { fetched_at, answer });
             tokio::spawn(self.clone().fetch(ask(uid.to_owned()), uid.to_owned()));
@@ -75,7 +75,7 @@ impl Viewers {
         answer.and_then(|answer| if_fresh(answer, now))
     }
 
-    /// The same without a fetch.
+    /// Without a fetch.
     pub(crate) fn known(&self, durable: &Durable) -> Option<u64> {
         let known = *self.known.lock().get(ingest(durable)?)?;
         if_fresh(known.answer?, Instant::now())
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_number_is_asked_once_in_30_seconds_and_only_of_a_relay_that_is_on_air() {
+    async fn viewer_counts_are_fetched_every_30_seconds_for_relays_on_air() {
         let fetches = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&fetches);
         let viewers = Viewers::new(Arc::new(move |_| {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_number_that_is_old_is_not_shown() {
+    async fn an_old_viewer_count_is_not_shown() {
         let viewers = Viewers::new(Arc::new(|_| Box::pin(async { Some(113) })));
         let relay = fixture::live();
         assert_eq!(viewers.of(&relay), None);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_host_that_hangs_is_asked_again_after_a_while() {
+    async fn a_fetch_that_hangs_is_repeated_later() {
         let fetches = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&fetches);
         let viewers = Viewers::new(Arc::new(move |_| {

@@ -1,5 +1,3 @@
-//! The console's stylesheet and scripts, embedded in the binary.
-
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
@@ -18,7 +16,7 @@ pub(super) async fn asset(name: web::Path<String>) -> Result<HttpResponse, Probl
         "icon.svg" => ("image/svg+xml", include_str!("assets/icon.svg")),
         _ => return Err(Problem::not_found("No such file.")),
     };
-    // Short: after an update, pages must not run old scripts for long.
+    // Short: updated pages must not run old scripts for long.
     Ok(HttpResponse::Ok()
         .content_type(kind)
         .insert_header((CACHE_CONTROL, "max-age=60"))

@@ -1,4 +1,4 @@
-//! Limits sign-in attempts: counts wrong tokens per address and in total.
+//! Limits wrong tokens at sign-in.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,11 +7,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Window of the counts.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Limit per address.
 const LIMIT_PER_ADDRESS: u32 = 10;
-/// Total limit, so that spoofed addresses do not help; more would flood the log.
+/// Against many addresses, and a flood of log lines.
 const LIMIT_TOTAL: u32 = 200;
 
 #[derive(Debug)]
@@ -33,7 +31,7 @@ impl SignInAttempts {
         }))
     }
 
-    /// Counts a wrong token. Returns how long to wait if a limit is reached; then it is not counted, which bounds memory.
+    /// Counts a wrong token. Returns how long to wait if a limit is reached; then nothing is counted, which bounds memory.
     pub(super) fn failed(&self, origin: IpAddr, now: Instant) -> Option<Duration> {
         let mut window = self.window(now);
         let here = window.by_address.get(&origin).copied().unwrap_or_default();
@@ -67,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn after_ten_wrong_tokens_one_place_has_to_wait_and_others_do_not() {
+    fn after_ten_wrong_tokens_only_that_address_has_to_wait() {
         let attempts = SignInAttempts::new();
         let now = Instant::now();
         for _ in 0..LIMIT_PER_ADDRESS {
@@ -79,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_tokens_from_everywhere_have_to_wait_and_are_not_kept() {
+    fn wrong_tokens_from_many_addresses_share_a_limit_and_bounded_memory() {
         let attempts = SignInAttempts::new();
         let now = Instant::now();
         for number in 0..LIMIT_TOTAL {

@@ -1,8 +1,7 @@
-//! Chart geometry: percent horizontally, so that charts scale and text does not; pixels vertically.
+//! Chart geometry: percent horizontally, so that charts scale and text does not; pixels vertically, from the top.
 
 use std::fmt;
 
-/// Chart height in pixels.
 pub(super) const HEIGHT: u64 = 160;
 const MAX_LABELS: usize = 7;
 
@@ -15,7 +14,6 @@ impl Percent {
         Self(part.saturating_mul(10_000) / whole.max(1)).min(Self(10_000))
     }
 
-    /// The distance to `end`.
     pub(super) fn to(self, end: Self) -> Self {
         Self(end.0.saturating_sub(self.0))
     }
@@ -31,15 +29,14 @@ impl fmt::Display for Percent {
     }
 }
 
-/// A horizontal line.
 pub(super) struct GridLine {
     pub(super) y: u64,
     pub(super) label: String,
 }
 
-/// A column to draw: class, title and value of each part, from the bottom up.
 pub(super) struct BarStack {
     pub(super) label: String,
+    /// Class, title and value, from the bottom up.
     pub(super) parts: Vec<(&'static str, String, u64)>,
 }
 
@@ -64,7 +61,6 @@ pub(super) struct BarChart {
     pub(super) grid: Vec<GridLine>,
 }
 
-/// Stacked bars; `format` labels values.
 pub(super) fn bar_chart(stacks: Vec<BarStack>, format: impl Fn(u64) -> String) -> BarChart {
     let height = |stack: &BarStack| stack.parts.iter().map(|part| part.2).sum::<u64>();
     let top = round_up(stacks.iter().map(height).max().unwrap_or_default());
@@ -120,7 +116,7 @@ pub(super) struct LineChart {
     pub(super) labels: Vec<(Percent, String)>,
 }
 
-/// Lines over common labels. `None` is a gap that the line bridges.
+/// Each row is a line: its class, its name and its values. `None` is a gap that the line bridges.
 pub(super) fn line_chart(
     labels: &[String],
     rows: &[(&'static str, &'static str, Vec<Option<u64>>)],
@@ -192,7 +188,7 @@ fn label(text: String, index: usize, count: usize) -> String {
     }
 }
 
-/// Rounds up to 2, 4, 10, 20, 40, 100, …, so that the half is round too.
+/// 2, 4, 10, 20, 40, 100, …: the half is round too.
 fn round_up(value: u64) -> u64 {
     let mut step = 1_u64;
     loop {
@@ -218,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heaps_parts_lie_on_one_another_and_fill_their_share_of_the_height() {
+    fn a_bars_parts_are_stacked_and_fill_their_share_of_the_height() {
         let bars = bar_chart(vec![stack(&[5, 5]), stack(&[0, 1])], |n| n.to_string());
         let parts = |index: usize| -> Vec<(u64, u64)> {
             let column = &bars.columns[index];
@@ -230,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_part_of_a_large_heap_can_still_be_seen() {
+    fn a_small_part_of_a_high_bar_is_visible() {
         let bars = bar_chart(vec![stack(&[100_000, 1])], |n| n.to_string());
         assert!(bars.columns[0].parts.iter().all(|part| part.height >= 1));
     }
@@ -251,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn places_stay_within_the_plot() {
+    fn charts_of_nothing_and_of_huge_values_stay_within_bounds() {
         assert_eq!(Percent::of(5, 0).to_string(), "100.00%");
         assert_eq!(Percent::of(1, 3).to_string(), "33.33%");
         assert_eq!(bar_chart(Vec::new(), |n| n.to_string()).columns.len(), 0);

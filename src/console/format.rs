@@ -1,5 +1,3 @@
-//! Formats times, durations, amounts and names for people.
-
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -14,7 +12,7 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
-/// A duration in milliseconds, with tenths below a minute.
+/// With tenths below a minute.
 pub(super) fn short_duration(ms: u64) -> String {
     if ms < 60_000 {
         format!("{}.{} s", ms / 1000, ms % 1000 / 100)
@@ -23,18 +21,16 @@ pub(super) fn short_duration(ms: u64) -> String {
     }
 }
 
-/// UTC, to the second.
 pub(super) fn timestamp(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// Time of day, to the tenth of a second.
 pub(super) fn time_of_day(at: DateTime<Utc>) -> String {
     let tenths = at.timestamp_subsec_millis() / 100;
     format!("{}.{tenths}", at.format("%H:%M:%S"))
 }
 
-/// Micro-dollars, exact, with at least two decimals.
+/// Exact, with at least two decimals.
 pub(super) fn dollars(micros: u64) -> String {
     let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
     let rest = format!("{rest:06}");
@@ -42,7 +38,6 @@ pub(super) fn dollars(micros: u64) -> String {
     format!("${whole}.{}", rest.get(..kept).unwrap_or_default())
 }
 
-/// A machine name as words.
 pub(super) fn readable(name: &str) -> String {
     name.replace(['_', '-'], " ")
 }
@@ -58,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_told_in_two_units_at_most() {
+    fn durations_have_two_units_at_most() {
         let texts = [0, 59, 60, 3599, 3600, 86_399, 90_000].map(duration);
         assert_eq!(
             texts,

@@ -15,11 +15,8 @@ use crate::api::problem::Problem;
 use crate::store::{CostGroup, CostSum, GroupBy};
 use daily_totals::{DayTotals, daily_totals};
 
-/// Relays read at most.
 const MAX_RELAYS: u64 = 200_000;
-/// Selectable ranges.
 const RANGE_DAYS: [u64; 4] = [7, 14, 30, 90];
-/// Channels shown: those with the highest cost.
 const MAX_CHANNELS: usize = 12;
 
 #[derive(Template)]
@@ -59,7 +56,6 @@ struct ChannelCostLine {
     cost: String,
 }
 
-/// The data of the range.
 struct HistoryData {
     range: u64,
     days: Vec<DayTotals>,
@@ -77,7 +73,6 @@ pub(super) async fn page(
     page_or(&console, &api, request.headers(), made)
 }
 
-/// CSV with one row per day.
 pub(super) async fn days_csv(
     request: HttpRequest,
     api: web::Data<Api>,
@@ -89,7 +84,6 @@ pub(super) async fn days_csv(
     ))
 }
 
-/// CSV with one row per channel.
 pub(super) async fn channels_csv(
     request: HttpRequest,
     api: web::Data<Api>,

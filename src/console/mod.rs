@@ -1,5 +1,5 @@
-//! The operator console below `/admin`: server-rendered pages, with a script that refreshes them and confirms actions.
-//! Pages need an admin token or its session (`api::session`). Actions use the ordinary routes, `/v1` and `/admin`.
+//! The operators' console below `/admin`: pages that scripts refresh. They need an admin token or its session
+//! (`api::session`). Their buttons call the ordinary routes, `/v1` and `/admin`.
 
 mod advice;
 mod assets;
@@ -36,7 +36,6 @@ const STREAM_HOSTS: &str = "https://*.cloudflarestream.com https://*.videodelive
 
 struct Console {
     attempts: SignInAttempts,
-    /// The `Content-Security-Policy` of every page.
     policy: String,
 }
 
@@ -50,7 +49,7 @@ pub fn pages(settings: &Settings) -> Pages {
     Arc::new(move |config| routes(config, &console))
 }
 
-/// The content security policy: only this origin, and Cloudflare for images and video.
+/// The `Content-Security-Policy`: this origin, and Cloudflare for images and video.
 fn policy(customer_base_url: &str) -> String {
     let customer = Url::parse(customer_base_url).ok();
     let customer = customer.map(|url| url.origin().ascii_serialization());
@@ -62,10 +61,10 @@ fn policy(customer_base_url: &str) -> String {
     )
 }
 
-/// Limit of the sign-in body in bytes: it is read before authentication.
+/// In bytes. The body is read before authentication.
 const SIGN_IN_LIMIT: usize = 8 * 1024;
 
-/// The routes inside `/admin`. They are not in the OpenAPI document.
+/// Not in the OpenAPI document.
 fn routes(config: &mut ServiceConfig, console: &Arc<Console>) {
     let read = || guard::Any(guard::Get()).or(guard::Head());
     config
@@ -91,7 +90,6 @@ fn routes(config: &mut ServiceConfig, console: &Arc<Console>) {
         .service(reading("/assets/{name}", assets::asset));
 }
 
-/// What the base template needs.
 struct PageFrame {
     /// The current entry of the navigation.
     here: &'static str,
@@ -123,7 +121,6 @@ struct ErrorPage {
     detail: String,
 }
 
-/// Renders a page with its security headers.
 fn page(console: &Console, status: StatusCode, template: &impl Template) -> HttpResponse {
     match template.render() {
         Ok(text) => HttpResponse::build(status)
@@ -139,7 +136,6 @@ fn page(console: &Console, status: StatusCode, template: &impl Template) -> Http
     }
 }
 
-/// Renders the page or an error page.
 fn page_or<T: Template>(
     console: &Console,
     api: &Api,
@@ -165,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_lets_nothing_in_that_stands_in_the_page_itself() {
+    fn the_policy_allows_nothing_inline() {
         for host in ["", "https://customer-x.cloudflarestream.com/"] {
             let policy = policy(host);
             assert!(!policy.contains("unsafe"), "{policy}");

@@ -1,11 +1,9 @@
-//! The first page: alarms, relays by phase, vendor health, rate budgets.
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use strum::IntoEnumIterator as _;
 
 use super::relay_table::TableRow;
-use super::relays::relays_in_work;
+use super::relays::active_relays;
 use super::{Console, PageFrame, format, frame, page_or};
 use crate::api::Api;
 use crate::api::health::{self, HealthReport};
@@ -77,7 +75,7 @@ pub(super) async fn page(
 }
 
 async fn now(api: &Api, frame: PageFrame) -> Result<NowPage, Problem> {
-    let (report, rows) = futures_util::join!(api.health_report(), relays_in_work(api));
+    let (report, rows) = futures_util::join!(api.health_report(), active_relays(api));
     // The rest of the page is useful without a database.
     let rows = rows.unwrap_or_default();
     let troubled = |row: &&TableRow| row.last_error.is_some() || row.restarts > 0;
@@ -107,8 +105,8 @@ fn counts(rows: &[TableRow]) -> Vec<PhaseTile> {
             phase,
         }
     };
-    let in_work = Phase::iter().filter(|phase| *phase != Phase::Ended);
-    in_work.map(count).collect()
+    let active = Phase::iter().filter(|phase| *phase != Phase::Ended);
+    active.map(count).collect()
 }
 
 fn vendor(name: &'static str, state: VendorState) -> VendorCard {
@@ -130,7 +128,7 @@ fn vendor(name: &'static str, state: VendorState) -> VendorCard {
     }
 }
 
-/// The state changes above 60 % and 80 %: a fifth is reserved for stops, so starts wait beyond that.
+/// The state changes above 60 % and 80 %: the last fifth is reserved for stops.
 fn budget(budget: &health::BudgetView) -> BudgetGauge {
     let part = |percent: u64| {
         u32::try_from(u64::from(budget.quota) * percent / 100).unwrap_or(budget.quota)
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gauge_turns_before_it_hurts() {
+    fn a_gauge_changes_its_state_above_60_and_80_percent() {
         let states = [(576, None), (577, None), (769, None), (0, Some(9))];
         let states = states.map(|(used, paused)| state(used, paused));
         assert_eq!(states, ["good", "unsure", "bad", "bad"]);

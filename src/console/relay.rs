@@ -1,5 +1,3 @@
-//! The page of one relay.
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use uuid::Uuid;
@@ -14,9 +12,7 @@ use crate::api::problem::Problem;
 use crate::relay::{Detail, OutcomeCode, Phase};
 use crate::store::{Delivery, PageRequest, StoredEntry};
 
-/// Journal entries shown at most.
 const MAX_JOURNAL_ENTRIES: usize = 2000;
-/// Deliveries shown at most.
 const MAX_DELIVERIES: u64 = 200;
 const JOURNAL_PAGE_SIZE: u32 = 500;
 
@@ -30,7 +26,6 @@ struct RelayPage {
     phase: String,
     phase_name: String,
     may_stop: bool,
-    /// The relay has ended.
     over: bool,
     viewers: Option<u64>,
     facts: Vec<(&'static str, String)>,
@@ -152,7 +147,7 @@ async fn journal(api: &Api, id: Uuid) -> Result<(Vec<StoredEntry>, bool), Proble
     }
 }
 
-/// The URL of Cloudflare's player for a manifest URL (`…/<uid>/manifest/video.m3u8`).
+/// Cloudflare's player for a manifest.
 fn player(hls_url: &str) -> Option<String> {
     let video = hls_url.strip_suffix("/manifest/video.m3u8")?;
     Some(format!("{video}/iframe"))

@@ -1,4 +1,4 @@
-//! The table of active relays. The server filters, sorts and pages it, so that a browser never loads thousands of rows.
+//! The table of active relays: filtered, sorted and paged here, so that a browser never loads thousands of rows.
 
 use std::cmp::Ordering;
 
@@ -12,10 +12,8 @@ use crate::api::input::Query;
 use crate::relay::Phase;
 use crate::store::StoredRelay;
 
-/// Rows per page.
 pub(super) const PAGE_SIZE: usize = 50;
 
-/// An active relay.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TableRow {
     pub(super) id: Uuid,
@@ -30,7 +28,7 @@ pub(super) struct TableRow {
 }
 
 impl TableRow {
-    /// A relay driven by this process.
+    /// A relay that this process drives.
     pub(super) fn driven(snapshot: &RelaySnapshot, viewers: Option<u64>) -> Self {
         let durable = &snapshot.durable;
         Self {
@@ -46,7 +44,7 @@ impl TableRow {
         }
     }
 
-    /// A relay driven by another process, as stored.
+    /// A relay that another process drives.
     pub(super) fn stored(stored: &StoredRelay) -> Self {
         let row = &stored.row;
         let since = row
@@ -97,7 +95,6 @@ pub(super) enum SortColumn {
     Restarts,
 }
 
-/// The query of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TableQuery {
     pub(super) search: String,
@@ -109,10 +106,9 @@ pub(super) struct TableQuery {
 }
 
 impl TableQuery {
-    /// The names of the query parameters.
     pub(super) const NAMES: [&'static str; 6] = ["q", "phase", "failing", "sort", "down", "page"];
 
-    /// Parses a query. Ignores invalid values.
+    /// Ignores invalid values.
     pub(super) fn read(query: &Query) -> Self {
         let sort = query.get("sort").and_then(|sort| sort.parse().ok());
         Self {
@@ -129,12 +125,11 @@ impl TableQuery {
         }
     }
 
-    /// The same query for another page.
     pub(super) fn on_page(&self, page: usize) -> String {
         self.query(self.sort, self.descending, page)
     }
 
-    /// The query that sorts by a column; reverses the order if it is the current one.
+    /// Reverses the order of the current column.
     pub(super) fn sorted_by(&self, sort: SortColumn) -> String {
         let descending = self.sort == sort && !self.descending;
         self.query(sort, descending, 1)

@@ -1,5 +1,3 @@
-//! The page with the table of active relays.
-
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -68,7 +66,7 @@ pub(super) async fn page(
 
 async fn table(request: &HttpRequest, api: &Api) -> Result<RelaysPage, Problem> {
     let query = TableQuery::read(&Query::read(request.query_string(), &TableQuery::NAMES)?);
-    let (rows, total, page) = query.apply(relays_in_work(api).await?);
+    let (rows, total, page) = query.apply(active_relays(api).await?);
     ask_for_viewers(api, &rows);
     let now = api.now();
     let first = (page - 1) * PAGE_SIZE;
@@ -90,8 +88,8 @@ async fn table(request: &HttpRequest, api: &Api) -> Result<RelaysPage, Problem> 
     })
 }
 
-/// All active relays. A node that does not act reads them from the store.
-pub(super) async fn relays_in_work(api: &Api) -> Result<Vec<TableRow>, StoreError> {
+/// A standby node reads them from the store.
+pub(super) async fn active_relays(api: &Api) -> Result<Vec<TableRow>, StoreError> {
     if api.drives_relays() {
         let all = api.service.all().await?;
         let row = |(relay, _): &(Arc<RelaySnapshot>, String)| {
@@ -103,7 +101,7 @@ pub(super) async fn relays_in_work(api: &Api) -> Result<Vec<TableRow>, StoreErro
     Ok(unfinished.iter().map(TableRow::stored).collect())
 }
 
-/// Starts background queries of viewer counts for the next refresh.
+/// Fetches viewer counts for the next refresh.
 fn ask_for_viewers(api: &Api, rows: &[TableRow]) {
     for row in rows {
         if let Some(relay) = api.service.directory().get(row.id) {
@@ -113,12 +111,12 @@ fn ask_for_viewers(api: &Api, rows: &[TableRow]) {
 }
 
 fn phases(chosen: Option<Phase>) -> Vec<(String, String, bool)> {
-    let in_work = Phase::iter().filter(|phase| *phase != Phase::Ended);
+    let active = Phase::iter().filter(|phase| *phase != Phase::Ended);
     let option = |phase: Phase| {
         let name = phase.to_string();
         (name.clone(), format::readable(&name), chosen == Some(phase))
     };
-    in_work.map(option).collect()
+    active.map(option).collect()
 }
 
 fn columns(query: &TableQuery) -> Vec<ColumnHeading> {

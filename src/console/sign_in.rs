@@ -25,19 +25,17 @@ fn form(console: &Console, status: StatusCode, refused: Option<&'static str>) ->
     super::page(console, status, &SignInPage { refused })
 }
 
-/// The sign-in form. Redirects to the console if a session exists.
 pub(super) async fn page(
     request: HttpRequest,
     api: web::Data<Api>,
     console: web::Data<Console>,
 ) -> HttpResponse {
     match api.session(request.headers()) {
-        Some(_) => see("/admin"),
+        Some(_) => redirect("/admin"),
         None => form(&console, StatusCode::OK, None),
     }
 }
 
-/// Opens a session for an admin token.
 pub(super) async fn sign_in(
     request: HttpRequest,
     body: web::Bytes,
@@ -51,13 +49,13 @@ pub(super) async fn sign_in(
         return refuse(&console, origin);
     };
     tracing::info!(%origin, "operator signed in");
-    let mut answer = see("/admin");
+    let mut answer = redirect("/admin");
     let age = LIFETIME.num_seconds();
     set_cookie(&mut answer, is_https(&api, &request), &value, age);
     answer
 }
 
-/// Rejects a wrong token. Limits never delay a correct one.
+/// Limits never delay a correct token.
 fn refuse(console: &Console, origin: IpAddr) -> HttpResponse {
     let Some(wait) = console.attempts.failed(origin, Instant::now()) else {
         tracing::warn!(%origin, "sign-in with an invalid token");
@@ -71,7 +69,7 @@ fn refuse(console: &Console, origin: IpAddr) -> HttpResponse {
     answer
 }
 
-/// Ends the sessions of all cookies in the request. The form carries the CSRF token.
+/// Ends the sessions of all cookies in the request.
 pub(super) async fn sign_out(
     request: HttpRequest,
     body: web::Bytes,
@@ -92,7 +90,7 @@ pub(super) async fn sign_out(
             tracing::warn!(%error, "cannot store a sign-out; it applies to this process, and is retried");
         }
     }
-    let mut answer = see(SIGN_IN);
+    let mut answer = redirect(SIGN_IN);
     let secure = is_https(&api, &request);
     for secure in [secure, !secure] {
         set_cookie(&mut answer, secure, "", 0);
@@ -100,7 +98,7 @@ pub(super) async fn sign_out(
     Ok(answer)
 }
 
-fn see(place: &'static str) -> HttpResponse {
+fn redirect(place: &'static str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((LOCATION, place))
         .finish()
@@ -113,7 +111,7 @@ fn field(body: &[u8], name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Whether the browser uses HTTPS, by the settings or the proxy's header.
+/// By the settings, or by the proxy's header.
 fn is_https(api: &Api, request: &HttpRequest) -> bool {
     api.is_https || request.connection_info().scheme() == "https"
 }

@@ -1,5 +1,3 @@
-//! The timeline of a relay: its phases from left to right, and the events between.
-
 use chrono::{DateTime, Utc};
 
 use super::chart::Percent;
@@ -11,14 +9,12 @@ const TICKS: u64 = 4;
 /// Phases narrower than this percentage have no label.
 const MIN_LABEL_PERCENT: u64 = 9;
 
-/// The row of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TimelineRow {
-    /// Vendor calls.
     Calls,
     /// Webhooks from vendors and to the marketplace.
     Messages,
-    /// Losses, retries and failures.
+    /// Losses, retries, failures.
     Trouble,
 }
 
@@ -49,10 +45,8 @@ impl TimelineRow {
     }
 }
 
-/// A phase.
 pub(super) struct PhaseSpan {
     pub(super) phase: String,
-    /// The phase in words.
     pub(super) name: String,
     pub(super) x: Percent,
     pub(super) width: Percent,
@@ -60,7 +54,6 @@ pub(super) struct PhaseSpan {
     pub(super) shows_label: bool,
 }
 
-/// An event.
 pub(super) struct TimelineEvent {
     pub(super) x: Percent,
     pub(super) row: TimelineRow,
@@ -73,7 +66,6 @@ pub(super) struct RelayTimeline {
     pub(super) ticks: Vec<(Percent, String)>,
 }
 
-/// Builds the timeline of a journal up to `until`.
 pub(super) fn timeline(journal: &[StoredEntry], until: DateTime<Utc>) -> Option<RelayTimeline> {
     let first = journal.first()?.entry.at;
     let last = journal.last()?.entry.at;
@@ -184,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_fill_the_picture_from_the_first_entry_to_now() {
+    fn phases_fill_the_timeline_from_the_first_entry_to_now() {
         let journal = [
             entry(1, 0, "provisioning", json!({})),
             entry(2, 10, "awaiting_live", json!({})),

@@ -5,10 +5,9 @@ use std::net::IpAddr;
 
 use parking_lot::Mutex;
 
-/// For unauthenticated callers. Vendors' notifications are short and arrive whole.
+/// Of unauthenticated callers.
 const MAX_OF_UNKNOWN: usize = 2 * 1024 * 1024;
 const MAX_OF_ADDRESS: usize = 256 * 1024;
-/// For authenticated callers.
 const MAX_OF_KNOWN: usize = 16 * 1024 * 1024;
 
 #[derive(Debug, Default)]
@@ -22,14 +21,12 @@ struct BodyBytes {
 }
 
 impl BodyQuota {
-    /// False over the limit.
     pub(super) fn take_known(&self, bytes: usize) -> bool {
         let mut held = self.0.lock();
         held.of_known += bytes;
         held.of_known <= MAX_OF_KNOWN
     }
 
-    /// False over the limit or the address's share.
     pub(super) fn take_unknown(&self, caller: Option<IpAddr>, bytes: usize) -> bool {
         let mut held = self.0.lock();
         held.of_unknown += bytes;
@@ -42,7 +39,7 @@ impl BodyQuota {
         is_within && *share <= MAX_OF_ADDRESS
     }
 
-    /// Releases counted bytes, refused ones too.
+    /// Also for refused bytes: they were counted.
     pub(super) fn give_back(&self, caller: Option<IpAddr>, unknown: usize, known: usize) {
         if unknown + known == 0 {
             return;

@@ -1,4 +1,4 @@
-//! A socket that fails at its connection's deadline, and reads no further request while the peer reads nothing.
+//! A socket that fails at its connection's deadline, and reads no request while the peer reads no response.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::{ClientConnection, ConnectionGuard};
 
-/// Bytes read before the server library gets to parse them: it keeps reading while there is data, and keeps the buffer.
+/// Bytes read before the server library must parse them: it would read on while there is data, and keep the buffer.
 const READ_AT_ONCE: usize = 8 * 1024;
 
 pub(in crate::api) struct GuardedSocket<S> {
@@ -45,7 +45,7 @@ impl<S> GuardedSocket<S> {
     }
 
     /// Also schedules a wake-up for the deadline.
-    fn in_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    fn check_deadline(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
             let Some(deadline) = self.guard.connection.deadline(cx.waker()) else {
                 return Ok(());
@@ -75,7 +75,7 @@ impl<S> GuardedSocket<S> {
         match written {
             Poll::Pending => {
                 self.is_full = true;
-                self.in_time(cx)?;
+                self.check_deadline(cx)?;
             }
             Poll::Ready(Ok(_)) => {
                 self.guard.connection.wrote_bytes();
@@ -96,7 +96,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedSocket<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.in_time(cx)?;
+        self.check_deadline(cx)?;
         if self.is_full {
             return Poll::Pending;
         }
@@ -145,7 +145,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedSocket<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The library flushes at the end of each turn, when the deadline may have changed.
-        self.in_time(cx)?;
+        self.check_deadline(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -178,7 +178,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(50);
 
     #[tokio::test]
-    async fn while_the_peer_takes_nothing_no_further_request_is_read() {
+    async fn no_request_is_read_while_the_peer_reads_nothing() {
         let minute = Duration::from_secs(60);
         let limits = ConnectionLimits {
             total: 9,

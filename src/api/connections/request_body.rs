@@ -1,4 +1,4 @@
-//! A request body with a time limit, counted against the [`BodyQuota`](super::body_quota::BodyQuota).
+//! A request body with a time limit and a quota.
 
 use std::cell::RefCell;
 use std::io;
@@ -18,12 +18,12 @@ use super::state::{ActiveRequest, Stage};
 use super::{ClientConnection, Connections};
 use crate::api::BODY_LIMIT;
 
-/// The first bytes of each body are not counted: sign-ins and vendors' notifications are no longer.
+/// Bytes of each body that do not count: enough for sign-ins and vendors' notifications.
 const ALWAYS_READ: usize = 8 * 1024;
 
-/// A request body, shared by its clones: the handler reads one, and [`track_request`](super::track_request) keeps another
-/// until the response is sent. While the clone keeps unread data, the server library closes the connection after the
-/// response and announces it. Without the clone it would drain a chunked body without a time limit.
+/// The handler reads one clone, [`track_request`](super::track_request) keeps another until the response is sent. If a
+/// clone still has unread data then, the server library announces that it closes the connection. Without the clone it
+/// would drain a chunked body without a time limit.
 #[derive(Clone)]
 pub(super) struct CountedBody(Rc<RefCell<BodyState>>);
 
@@ -33,10 +33,10 @@ struct BodyState {
     connections: Arc<Connections>,
     connection: Arc<ClientConnection>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// The address whose share the body counts against. `None`: a trusted proxy that names no client.
+    /// `None`: a trusted proxy that names no client.
     caller: Option<IpAddr>,
     read: usize,
-    /// Before and after authentication.
+    /// Bytes that arrived before and after authentication.
     counted: [usize; 2],
     is_whole: bool,
 }
@@ -62,7 +62,7 @@ impl CountedBody {
         })))
     }
 
-    /// Drops what has arrived. True if the body was complete.
+    /// Drops what has arrived. Returns whether the body is complete.
     pub(super) async fn drain(&mut self) -> bool {
         let mut dropped = 0;
         // The library hands over buffered data in two turns.

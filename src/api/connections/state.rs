@@ -1,5 +1,3 @@
-//! The state of a connection, and its deadline.
-
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Waker;
@@ -9,37 +7,36 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::{ConnectionLimits, STALLED_AFTER};
 
-/// Added to the server library's own limits, so that it can respond before the socket closes.
+/// Lets the server library respond at its own limit, before the socket closes.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// The longest request head, in bytes. The server library's own limit is 128 KiB.
+/// In bytes. The server library's own limit is 128 KiB.
 const HEAD_LIMIT: usize = 32 * 1024;
-/// The same on an authenticated connection: a batch of queries has a long URL.
+/// For authenticated callers: a batch of queries has a long URL.
 const HEAD_LIMIT_OF_KNOWN: usize = 96 * 1024;
 
 pub(in crate::api) struct ClientConnection {
     id: u64,
     address: IpAddr,
     limits: ConnectionLimits,
-    /// A proxy's connection carries many callers' requests: a token authenticates only its own request.
+    /// A proxy's connection carries many callers' requests: a token authenticates only one request.
     is_shared: bool,
     state: Mutex<ConnectionState>,
 }
 
 struct ConnectionState {
     handling: u32,
-    /// Those of them whose body is still arriving.
+    /// Of `handling`: those whose body is incomplete.
     arriving: u32,
     sending: u32,
-    /// Responses without an end, such as the event stream.
+    /// Endless responses.
     streaming: u32,
     since: Instant,
-    /// A part of the next request has arrived.
+    /// Whether a part of the next request has arrived.
     received: bool,
     served: bool,
-    /// Bytes read that the server library has not parsed.
     unparsed: usize,
-    /// The connection closes after its response; further input is dropped.
+    /// The server library closes after the response, and drops further input.
     closing: bool,
     known: bool,
     ended: bool,
@@ -96,8 +93,7 @@ impl ClientConnection {
         self.state().known
     }
 
-    /// The rank among the connections to close for a new one, lowest first. `None` while a handler works or an event
-    /// stream runs.
+    /// The rank among the connections to close for a new one, lowest first. `None` if this one must not be closed.
     pub(super) fn idle(&self) -> Option<(bool, Instant)> {
         let state = self.state();
         let at_work = state.handling > state.arriving || state.streaming > 0;
@@ -135,7 +131,7 @@ impl ClientConnection {
         !state.is_idle() || state.closing || state.unparsed <= limit
     }
 
-    /// The server library took a part of a body: the bytes read so far are not a head.
+    /// Called when the server library takes a part of a body: the bytes read before are not a head.
     pub(super) fn parsed(&self) {
         self.state().unparsed = 0;
     }
@@ -211,7 +207,6 @@ pub(super) enum Stage {
     Streaming,
 }
 
-/// A request, until its response is sent.
 pub(super) struct ActiveRequest {
     connection: Arc<ClientConnection>,
     stage: Stage,

@@ -1,5 +1,3 @@
-//! Tracks each request from its arrival to the end of its response.
-
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,10 +17,10 @@ use super::state::{ActiveRequest, Stage};
 use crate::api::Api;
 use crate::api::problem::Problem;
 
-/// Bytes handed to the connection at once, so that a slow reader does not make the server buffer more.
+/// Bytes handed to the connection at once: a slow reader must not make the server buffer more.
 const CHUNK: usize = 16 * 1024;
 
-/// Middleware: records the connection's state, limits the time of the body, and sends the response in chunks.
+/// Records the connection's state, limits the time of the body, and sends the response in chunks.
 pub(in crate::api) async fn track_request(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

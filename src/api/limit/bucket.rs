@@ -1,5 +1,4 @@
-//! Token buckets, one per caller, stored as the time at which each would be full (GCRA): one timestamp per caller, and
-//! full buckets need not be stored.
+//! Token buckets, stored as the time at which each is full (GCRA): a full bucket need not be stored.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_gives_what_is_in_it_and_then_what_flows_in() {
+    fn a_bucket_allows_its_quota_and_then_its_rate() {
         let buckets = Buckets::new("token", 10, 3);
         let now = Instant::now();
         let left: Vec<_> = (0..3)
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_that_came_once_are_forgotten() {
+    fn full_buckets_are_removed() {
         let buckets = Buckets::new("address", 10, 1);
         let now = Instant::now();
         for caller in 0..REMOVE_FULL_ABOVE {

@@ -1,4 +1,4 @@
-//! Adds to every operation what follows from its path and inputs: security, problems, common headers, examples.
+//! Adds to every operation what follows from its path and inputs.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +18,8 @@ use super::examples;
 use crate::api::limit::is_limited;
 use crate::api::problem::Code;
 
-/// Lists an operation's problems.
 const PROBLEMS: &str = "x-problems";
-/// Schemas with optional fields. In all others every field is required.
+/// In all other schemas every field is required.
 const OPTIONAL_FIELD_SCHEMAS: [&str; 7] = [
     "Start",
     "Stop",
@@ -130,7 +129,6 @@ fn secure(path: &str, operation: &mut Operation) {
     }
 }
 
-/// An optional body may also be null.
 fn mark_optional_bodies(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else {
         return;
@@ -144,7 +142,7 @@ fn mark_optional_bodies(operation: &mut Operation) {
     }
 }
 
-/// Bounds are stated in the schema, so `int32` and the like are redundant.
+/// The bounds say more than `int32`.
 fn drop_integer_formats(object: &mut Object) {
     let is_integer = |kind: &Type| *kind == Type::Integer;
     let integer = match &object.schema_type {

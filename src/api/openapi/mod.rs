@@ -1,9 +1,9 @@
 //! The OpenAPI 3.1 document, generated from the handlers.
 //!
-//! A handler's `#[utoipa::path]` describes it: the doc comment is the summary and the description. Its problems are
-//! listed by code in `extensions(("x-problems" = json!([…])))`. `document_defaults` turns these into responses and adds
-//! what follows from the request; `examples` has an example of each schema. New handlers are also added to `Document`.
-//! `UPDATE_OPENAPI=1 cargo test --lib openapi` rewrites `docs/openapi.json`.
+//! A handler's doc comment is its summary and description. It lists its problems by code in
+//! `extensions(("x-problems" = json!([…])))`; `document_defaults` turns them into responses. A new handler is also added to
+//! `Document`, a new schema's example to `examples`. `UPDATE_OPENAPI=1 cargo test --lib openapi` rewrites
+//! `docs/openapi.json`.
 
 mod document_defaults;
 mod examples;
@@ -88,7 +88,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
     text + "\n"
 });
 
-/// The document as JSON, indented.
+/// The document as indented JSON.
 #[must_use]
 pub fn text() -> &'static str {
     &TEXT

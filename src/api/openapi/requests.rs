@@ -1,6 +1,5 @@
 //! Request parameters and bodies as the OpenAPI document shows them. [`crate::api::body`] checks bodies against these
-//! schemas. [`crate::api::input`] and [`crate::api::headers`] parse the rest; the schemathesis run in `scripts/contract`
-//! compares them.
+//! schemas; schemathesis (`scripts/contract`) tests that the parameters' parsers agree with them.
 #![allow(dead_code, reason = "described only")]
 
 use serde::{Deserialize, Deserializer};
@@ -24,7 +23,6 @@ pub(in crate::api) struct ChannelPath {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::api) struct RelayPath {
-    /// The relay's id.
     #[param(example = "0192f0c4-0000-7000-8000-000000000001")]
     relay_id: Uuid,
 }
@@ -32,17 +30,16 @@ pub(in crate::api) struct RelayPath {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct PageQuery {
-    /// The page size, by default 50.
+    /// By default 50.
     #[param(minimum = 1, maximum = 200, example = 20)]
     limit: Option<u32>,
-    /// The `next_cursor` of the previous page. An empty value means the first page.
+    /// The `next_cursor` of the previous page; empty for the first.
     cursor: Option<String>,
 }
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct RelayQuery {
-    /// Only relays in this phase.
     #[param(schema_with = phases)]
     phase: Option<String>,
 }
@@ -50,10 +47,9 @@ pub(in crate::api) struct RelayQuery {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct EventQuery {
-    /// Only events of this channel.
     #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
     channel_id: Option<i64>,
-    /// Resume after this event, if the `Last-Event-ID` header is absent.
+    /// Resume after this event. `Last-Event-ID` takes precedence: an `EventSource` that reconnects repeats its first query.
     #[param(minimum = 0)]
     last_event_id: Option<i64>,
 }
@@ -61,7 +57,7 @@ pub(in crate::api) struct EventQuery {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct LastEventId {
-    /// Resume after this event. Without it and `last_event_id` the stream begins with the next event.
+    /// Resume after this event; by default begin with the next one.
     #[param(rename = "Last-Event-ID", minimum = 0)]
     id: Option<i64>,
 }
@@ -69,10 +65,8 @@ pub(in crate::api) struct LastEventId {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct DeliveryQuery {
-    /// Only deliveries with this status.
     #[param(schema_with = standings)]
     status: Option<String>,
-    /// Only deliveries of this channel.
     #[param(minimum = 1, maximum = 9007199254740991_i64, example = 42)]
     channel_id: Option<i64>,
 }
@@ -80,7 +74,7 @@ pub(in crate::api) struct DeliveryQuery {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(in crate::api) struct DeliveryPath {
-    /// The delivery's number, equal to the event's `id` in the event stream.
+    /// The delivery's `id`.
     #[param(minimum = 0, maximum = 9007199254740991_i64, example = 7)]
     id: i64,
 }
@@ -88,18 +82,18 @@ pub(in crate::api) struct DeliveryPath {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct CostQuery {
-    /// The inclusive beginning: an RFC 3339 time, or a date for its start in UTC. By default the beginning of the ledger.
+    /// Inclusive: an RFC 3339 time, or a date for its start in UTC. By default the beginning of the ledger.
     #[param(example = "2026-11-01")]
     from: Option<String>,
-    /// The exclusive end: an RFC 3339 time, or a date for its end in UTC. By default now.
+    /// Exclusive: an RFC 3339 time, or a date for its end in UTC. By default now.
     #[param(example = "2026-11-30")]
     to: Option<String>,
-    /// The grouping, by default `channel`.
+    /// By default `channel`.
     #[param(schema_with = groups)]
     group_by: Option<String>,
 }
 
-/// Also allows an empty value, which counts as absent.
+/// An empty value counts as absent.
 fn or_empty(mut words: Object) -> Object {
     if let Some(words) = &mut words.enum_values {
         words.push("".into());
@@ -136,13 +130,11 @@ pub(in crate::api) struct SweepQuery {
 pub(in crate::api) struct PageLink {
     /// Agora's name of the channel.
     channel: String,
-    /// The relay's id.
     relay: String,
-    /// The seller's uid.
     seller: String,
     /// The number of the relay's egress.
     attempt: String,
-    /// When the page reports to Agora that it is ready.
+    /// When the page tells Agora that it is ready.
     ready: String,
     /// The signature over the other parameters.
     sig: String,
@@ -151,9 +143,8 @@ pub(in crate::api) struct PageLink {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::api) struct IdempotencyKey {
-    /// Valid for 24 hours. A repeat with the same body answers 200 with the relay's current state, or the same error if
-    /// the start failed. A repeat with another body answers 422. A request that was refused before any vendor was called
-    /// leaves its key unused.
+    /// Kept for 24 hours. A repeat with the same body answers 200 with the relay's current state, or the same error if the
+    /// start failed; with another body, 422. A request that was refused before any vendor was called leaves its key unused.
     #[param(
         rename = "Idempotency-Key",
         min_length = 1,
@@ -172,7 +163,6 @@ pub(in crate::api) struct Prefer {
     prefer: Option<String>,
 }
 
-/// The options of a start.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Start)]
@@ -184,7 +174,7 @@ pub(in crate::api) struct StartBody {
     /// recorder's page.
     #[schema(minimum = 1, maximum = 2999999999_i64)]
     pub(in crate::api) seller_uid: u32,
-    /// Whether to keep the recordings, by default true. Cloudflare always records, since it plays only what it records:
+    /// Whether to keep the recordings, by default true. Cloudflare records in any case, since it plays only what it records;
     /// with false the recordings are deleted after the relay.
     pub(in crate::api) enable_recording: Option<bool>,
     /// The longest time live, by default `relay.max_duration` of the settings.
@@ -201,7 +191,6 @@ fn given<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<u16>>, D::
     Deserialize::deserialize(field).map(Some)
 }
 
-/// The options of a stop.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Stop)]

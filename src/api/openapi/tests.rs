@@ -76,7 +76,7 @@ fn each_operation_has_a_name_a_tag_and_says_how_it_can_fail() {
 }
 
 #[test]
-fn a_problem_that_is_no_code_cannot_hide() {
+fn listed_problems_become_responses() {
     let source = Document::openapi();
     let text = serde_json::to_string(&source).unwrap();
     assert!(!text.contains("x-problems"));

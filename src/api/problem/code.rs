@@ -1,5 +1,3 @@
-//! The closed list of error codes, with their titles, statuses and `Retry-After`.
-
 use actix_web::http::StatusCode;
 
 use crate::relay::OutcomeCode;
@@ -115,7 +113,7 @@ impl Code {
         }
     }
 
-    /// The code for a status of the framework.
+    /// For a status that the framework chose.
     pub(in crate::api) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthorized,
@@ -128,7 +126,7 @@ impl Code {
         }
     }
 
-    /// The code of a start whose relay ended with this outcome before the response.
+    /// For a start whose relay ended before the response.
     pub(super) fn of_outcome(outcome: OutcomeCode) -> Self {
         match outcome {
             OutcomeCode::VendorUnauthorized => Self::VendorUnauthorized,

@@ -1,5 +1,3 @@
-//! Parses the calls in a request to `/trpc/…`.
-
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -36,10 +34,6 @@ pub(super) struct CallBatch {
 }
 
 impl CallBatch {
-    /// Parses the path behind `/trpc/`.
-    ///
-    /// # Errors
-    /// If `batch` is neither absent nor 1, or there are too many calls.
     pub(super) fn read(path: &str, query: &str) -> Result<Self, TrpcError> {
         let is_batch = match parameter(query, "batch").as_deref() {
             None | Some("") => false,
@@ -66,7 +60,7 @@ impl CallBatch {
         })
     }
 
-    /// Parses the inputs in the query. Only done after authentication.
+    /// Done only after authentication.
     pub(super) fn read_inputs(&mut self, query: &str) {
         let given = parameter(query, "input").filter(|input| !input.is_empty());
         let input = given.map(|input| strict_json::read(input.as_bytes()));

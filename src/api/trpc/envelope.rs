@@ -1,7 +1,4 @@
-//! tRPC 11's envelope: results and errors as JSON, batches as arrays or JSON lines, and the overall status.
-//!
-//! An error has a JSON-RPC code (-32000 minus the last digits of the status, or one of JSON-RPC's own) and tRPC's name
-//! for it.
+//! tRPC 11's envelope. An error's code is -32000 minus the last digits of the status, or one of JSON-RPC's own.
 
 use actix_web::ResponseError as _;
 use actix_web::http::StatusCode;
@@ -79,7 +76,6 @@ impl TrpcError {
         Self::not_found(format!("No procedure found on path \"{path}\""))
     }
 
-    /// The procedure is a query, and the method is not GET or HEAD.
     pub(super) fn method_not_supported(method: &str, path: &str) -> Self {
         let message = format!("Unsupported {method}-request to query procedure at path \"{path}\"");
         Self::new(TrpcErrorKind::MethodNotSupported, message)
@@ -168,7 +164,7 @@ impl CallAnswer {
     }
 }
 
-/// The common status of the answers, or 207 if they differ.
+/// 207 if the answers differ.
 pub(super) fn status<'a>(answers: impl IntoIterator<Item = &'a CallAnswer>) -> StatusCode {
     let mut all = answers.into_iter().map(|answer| answer.status);
     let first = all.next().unwrap_or(StatusCode::OK);
@@ -184,15 +180,13 @@ pub(super) fn array(answers: &[CallAnswer]) -> String {
     json!(all).to_string()
 }
 
-/// The first JSON line: an object with a placeholder for each call.
-///
-/// A value is written `[[value], …pending values…]`; `[null, 0, n]` means that the value follows in chunk n.
+/// The first JSON line. A value is written `[[value], …pending values…]`; `[null, 0, n]` means that it follows in chunk n.
 pub(super) fn head(calls: usize) -> String {
     let head = (0..calls).map(|place| (place.to_string(), json!([[0], [null, 0, place]])));
     line(&Value::Object(head.collect()))
 }
 
-/// A later line: the answer of one call. An error is a value too.
+/// A later line: the result or the error of one call.
 pub(super) fn chunk(place: usize, answer: &CallAnswer) -> String {
     line(&json!([place, 0, [[answer.envelope]]]))
 }
@@ -223,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_went_well_in_part_is_207() {
+    fn a_batch_of_different_statuses_is_207() {
         assert_eq!(status([&there(), &there()]), 200);
         assert_eq!(status([&missing(), &missing()]), 404);
         assert_eq!(status([&there(), &missing()]), 207);
     }
 
     #[test]
-    fn json_lines_promise_each_call_and_then_keep_the_promise() {
+    fn json_lines_have_a_placeholder_and_a_chunk_for_each_call() {
         assert_eq!(head(2), "{\"0\":[[0],[null,0,0]],\"1\":[[0],[null,0,1]]}\n");
         assert_eq!(
             chunk(1, &there()),
@@ -239,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_let_in_reads_so_in_trpcs_words() {
+    fn an_unauthorized_caller_gets_trpcs_error() {
         for (code, number, name) in [
             (Code::Unauthorized, -32001, "UNAUTHORIZED"),
             (Code::Forbidden, -32003, "FORBIDDEN"),

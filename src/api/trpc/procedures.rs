@@ -1,5 +1,3 @@
-//! The three queries.
-
 use serde_json::{Value, json};
 
 use super::call::{Procedure, ProcedureCall};
@@ -28,7 +26,7 @@ async fn playback_url(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     }
 }
 
-/// `durationSeconds` is of the newest relay: its recorded time if known, else its time live.
+/// `durationSeconds` is the newest relay's recorded time if known, else its time live.
 async fn stream_status(api: &Api, channel_id: i64) -> Result<Value, TrpcError> {
     let relay = api.newest_relay(channel_id).await.map_err(trpc_error)?;
     let recording = api.store.last_ready_recording(channel_id).await;

@@ -1,5 +1,3 @@
-//! `/v1/channels/{channel_id}`: a channel, its playback and its relays.
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,12 +12,10 @@ use crate::api::problem::{Code, Problem};
 use crate::api::relays::recording_view;
 use crate::store::RelayFilter;
 
-/// A channel.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Channel)]
 pub(in crate::api) struct ChannelView {
     channel_id: i64,
-    /// The newest relay.
     relay: RelayView,
     /// The newest ready recording of any relay.
     last_recording: Option<RecordingView>,
@@ -54,7 +50,7 @@ pub(in crate::api) async fn channel(
 
 /// Get what a channel plays
 ///
-/// The broadcast of the relay that holds the channel's slot, on air or about to be (`source` is `live`); else the last
+/// The broadcast of the relay that holds the channel's slot (`source` is `live`), on air or about to be; else the last
 /// recording.
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}/playback", tag = "channels", operation_id = "getPlayback",

@@ -1,5 +1,3 @@
-//! `GET /v1/costs`: sums of the cost ledger.
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use serde::Serialize;
@@ -11,7 +9,6 @@ use crate::api::openapi::requests::CostQuery;
 use crate::api::problem::Problem;
 use crate::store::{CostGroup, CostSum, GroupBy};
 
-/// Sums of the cost ledger.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct CostPage {
     costs: Vec<CostSumView>,
@@ -19,7 +16,7 @@ pub(in crate::api) struct CostPage {
     next_cursor: Option<String>,
 }
 
-/// The cost of one channel's, or one day's, relays.
+/// The cost of a channel's or a day's relays.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CostRow)]
 pub(in crate::api) struct CostSumView {
@@ -31,9 +28,7 @@ pub(in crate::api) struct CostSumView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = Date)]
     day: Option<String>,
-    /// The number of relays.
     relays: i64,
-    /// The relays' total duration.
     duration_seconds: i64,
     /// Cloudflare's part in US cents, rounded up per relay.
     cost_cents: i64,
@@ -45,8 +40,7 @@ pub(in crate::api) struct CostSumView {
 
 /// Get costs
 ///
-/// Sums over the relays that ended from `from` (inclusive) to `to` (exclusive). A date stands for its whole UTC day: its
-/// start as `from`, its end as `to`.
+/// Sums over the relays that ended between `from` and `to`.
 #[utoipa::path(
     get, path = "/v1/costs", tag = "costs", operation_id = "getCosts",
     params(CostQuery),
@@ -82,7 +76,7 @@ pub(in crate::api) async fn costs(
     }))
 }
 
-/// Parses an RFC 3339 time, or a date as the start of the day `days` later. Accepts a space for an unescaped `+`.
+/// An RFC 3339 time, or a date as the start of the day `days` later. A space counts as an unescaped `+`.
 fn moment(name: &str, text: &str, days: u64) -> Result<DateTime<Utc>, Problem> {
     let wrong = || {
         Problem::parameter(
@@ -98,7 +92,6 @@ fn moment(name: &str, text: &str, days: u64) -> Result<DateTime<Utc>, Problem> {
     in_supported_years(time.to_utc()).ok_or_else(wrong)
 }
 
-/// Restricts the year to what every database supports.
 fn in_supported_years(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
     use chrono::Datelike as _;
     (1..=9999).contains(&time.year()).then_some(time)

@@ -1,5 +1,3 @@
-//! `/v1/webhooks/deliveries`: the state of messages to the marketplace, and redelivery.
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use strum::IntoEnumIterator as _;
@@ -14,7 +12,6 @@ use crate::api::openapi::requests::{self, DeliveryPath, DeliveryQuery, EmptyBody
 use crate::api::problem::{Code, Problem};
 use crate::store::{Delivery, DeliveryFilter, DeliveryStatus};
 
-/// A page of deliveries.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct DeliveryPage {
     deliveries: Vec<DeliveryView>,
@@ -22,7 +19,6 @@ pub(in crate::api) struct DeliveryPage {
     next_cursor: Option<String>,
 }
 
-/// A delivery to the marketplace.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Delivery)]
 pub(in crate::api) struct DeliveryView {
@@ -30,7 +26,6 @@ pub(in crate::api) struct DeliveryView {
     id: i64,
     /// The message's `webhook-id`, unique across all databases.
     webhook_id: Uuid,
-    /// The message's type.
     #[serde(rename = "type")]
     kind: String,
     relay_id: Uuid,
@@ -42,13 +37,12 @@ pub(in crate::api) struct DeliveryView {
     /// Attempts since the last redelivery request.
     attempts: i32,
     created_at: WireTime,
-    /// When the next attempt is due. It may also wait for an earlier message of its channel.
+    /// The next attempt may also wait for an earlier message of the channel.
     next_attempt_at: Option<WireTime>,
     last_attempt_at: Option<WireTime>,
     delivered_at: Option<WireTime>,
     /// The endpoint's last HTTP status.
     response_status: Option<u16>,
-    /// Why the last attempt failed.
     last_error: Option<String>,
 }
 
@@ -109,7 +103,7 @@ fn status(text: &str) -> Result<DeliveryStatus, Problem> {
 
 /// Deliver a message again
 ///
-/// Queues the message again, whatever its status, also one from before the endpoint was configured.
+/// Queues a message of any status, also one from before the endpoint was configured.
 #[utoipa::path(
     post, path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "events", operation_id = "redeliver",
     params(DeliveryPath), request_body = Option<EmptyBody>,

@@ -1,5 +1,3 @@
-//! `GET /v1/events`: every change of every relay as server-sent events.
-
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -17,11 +15,8 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// Stream every change of every relay
 ///
-/// Server-sent events: `event` is the type (`relay.live`, …), `data` the body of the corresponding webhook, `id` the
-/// event's number for resuming. A comment keeps a quiet stream alive. `events.missed` says that the requested events are
-/// no longer kept.
-///
-/// `Last-Event-ID` overrides the query: an `EventSource` that reconnects repeats its first query.
+/// Server-sent events: `event` is the type (`relay.live`, …), `data` the body of the webhook, `id` the event's number for
+/// resuming. Comments keep a quiet stream alive. `events.missed` says that requested events are no longer kept.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", operation_id = "streamEvents",
     params(EventQuery, LastEventId),

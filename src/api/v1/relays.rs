@@ -1,5 +1,3 @@
-//! `/v1/relays`: all relays, and one relay with its journal and recordings.
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +12,6 @@ use crate::api::problem::Problem;
 use crate::relay::Phase;
 use crate::store::{RelayFilter, StoredEntry};
 
-/// A page of relays, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RelayPage)]
 pub(in crate::api) struct RelayListView {
@@ -23,7 +20,6 @@ pub(in crate::api) struct RelayListView {
     next_cursor: Option<String>,
 }
 
-/// A page of a relay's journal, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct EventPage {
     events: Vec<JournalEvent>,
@@ -43,13 +39,11 @@ pub(in crate::api) struct JournalEvent {
     /// The phase after the fact.
     #[schema(schema_with = describe::phase)]
     phase: String,
-    /// The fact's data.
     data: Value,
     /// The vendor calls that followed.
     actions: Value,
 }
 
-/// A relay's recordings.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct RecordingPage {
     recordings: Vec<RecordingView>,
@@ -85,7 +79,7 @@ fn phase(text: &str) -> Result<Phase, Problem> {
     })
 }
 
-/// Skips relays that have left the requested phase since they were stored.
+/// Skips relays that have left the phase since they were stored.
 pub(super) async fn page_of(
     api: &Api,
     filter: &RelayFilter,

@@ -1,5 +1,3 @@
-//! `POST /v1/channels/{channel_id}/start`.
-
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -24,14 +22,14 @@ const DELETE_AFTER: &str = "delete_recording_after_days";
 
 /// Put a channel on air
 ///
-/// Takes the channel's slot, creates an ingest, and asks Agora to push the channel to it. Answers once the egress has
-/// accepted and the HLS URL is known, at the latest after `Prefer: wait` seconds (default 10). Buyers can press play once
+/// Takes the channel's slot, creates an ingest, and asks Agora to push the channel to it. Answers once Agora has accepted
+/// the egress and the HLS URL is known, at the latest after `Prefer: wait` seconds (default 10). Buyers can press play once
 /// the relay is `live`.
 #[utoipa::path(
     post, path = "/v1/channels/{channel_id}/start", tag = "channels", operation_id = "startRelay",
     params(ChannelPath, IdempotencyKey, Prefer), request_body = StartBody,
     responses(
-        (status = 201, body = RelayView, description = "The egress has accepted.", headers(
+        (status = 201, body = RelayView, description = "Agora has accepted the egress.", headers(
             ("Location" = String, description = "The relay."),
             ("Preference-Applied" = Option<String>, description = "`wait=N`, if the request had a `Prefer: wait`."))),
         (status = 202, body = RelayView, description = "The wait ended first, or the service is shutting down. The start continues.", headers(
@@ -163,7 +161,7 @@ pub(super) fn database(reason: &str) -> Problem {
     )
 }
 
-/// A pending or unconfirmed write: it takes effect once the database has it.
+/// The write takes effect once the database has it.
 pub(super) fn unconfirmed(reason: &str) -> Problem {
     tracing::warn!(reason, "the database did not confirm a request in time");
     Problem::new(
@@ -185,7 +183,7 @@ mod tests {
     use crate::api::recorder::PAGE_UIDS;
 
     #[test]
-    fn a_sellers_uid_ends_where_the_pages_begin() {
+    fn sellers_uids_end_where_the_pages_uids_begin() {
         let schema = serde_json::to_value(StartBody::schema()).unwrap();
         let most = schema["properties"]["seller_uid"]["maximum"].as_u64();
         assert_eq!(most, Some(u64::from(*PAGE_UIDS.start()) - 1));

@@ -1,5 +1,3 @@
-//! `POST /v1/channels/{channel_id}/stop`.
-
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::start::{database, internal, key_mismatch, starting, unconfirmed};

@@ -1,5 +1,3 @@
-//! Agora's notifications (`agora.md §6`).
-
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -46,7 +44,7 @@ pub(in crate::api) async fn notify(
     .await
 }
 
-/// The test event of Agora's console has its own channel name (`agora.md §6.8`).
+/// `agora.md §6.8`.
 fn is_console_test(notice: &Value) -> bool {
     const CHANNEL: &str = "test_webhook";
     number(notice, "/productId").is_some()
@@ -61,7 +59,7 @@ pub(super) fn effects(
 ) -> Vec<NoticeEffect> {
     let event = number(notice, "/eventType");
     match (number(notice, "/productId"), event) {
-        // 103: a broadcaster joined; 111: a user became broadcaster. 104 and 112 are the opposites.
+        // A broadcaster joined (103), a user became broadcaster (111); 104 and 112 are the opposites.
         (Some(1), Some(103 | 111)) => seller(notice, relays, order, Hint::SellerJoined),
         (Some(1), Some(104 | 112)) => seller(notice, relays, order, Hint::SellerLeft),
         (Some(3), Some(event)) => EgressEvent::of(event)
@@ -73,7 +71,7 @@ pub(super) fn effects(
     }
 }
 
-/// Ignores an event older than one already received.
+/// Ignores an event that is older than the last one received.
 fn seller(
     notice: &Value,
     relays: &[Arc<RelaySnapshot>],
@@ -102,7 +100,6 @@ fn seller(
     theirs.into_iter().map(hinted).collect()
 }
 
-/// A hint while the relay watches the egress, else stray activity.
 fn egress(
     notice: &Value,
     relays: &[Arc<RelaySnapshot>],
@@ -135,7 +132,7 @@ fn egress(
     })
 }
 
-/// A converter's name is sent only with its creation and its end; other events have only its id.
+/// Only the events of a converter's creation and end have its name; all have its id.
 fn converter(notice: &Value, relays: &[Arc<RelaySnapshot>]) -> Option<NoticeEffect> {
     let id = text(notice, "/payload/converter/id");
     let by_name = text(notice, "/payload/converter/name")
@@ -190,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_seller_of_a_relay_that_is_on_air_comes_and_goes() {
+    fn only_the_seller_of_a_live_relay_leads_to_a_hint() {
         let live = fixture::live();
         let id = live.spec.relay_id;
         let relays = [fixture::snapshot(live.clone())];

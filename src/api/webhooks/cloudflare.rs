@@ -1,5 +1,3 @@
-//! Cloudflare's two notification systems (`cloudflare-stream.md §5`).
-
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -44,8 +42,7 @@ pub(in crate::api) async fn live(
         return unverified(&body, secret.is_some(), is_destination_test);
     }
     let notice = json_of(&body)?;
-    // The notification has no id (`cloudflare-stream.md §5.5, §5.7`): input, event and time identify it. A test message
-    // is identified by its body.
+    // The notification has no id (`cloudflare-stream.md §5.5, §5.7`).
     let of = |name| text(&notice, name);
     let (input, event, at) = (
         of("/data/input_id"),
@@ -60,7 +57,7 @@ pub(in crate::api) async fn live(
     .await
 }
 
-/// Cloudflare sends a test message when a destination is created: a text without a live input.
+/// Cloudflare sends a test message when a destination is created.
 fn is_destination_test(notice: &Value) -> bool {
     text(notice, "/text").starts_with("Hello World! This is a test message")
         && notice.get("data").is_none()
@@ -240,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_test_message_of_a_new_destination_means_nothing() {
+    fn the_test_message_of_a_new_destination_has_no_effect() {
         let hello = json!({"text": "Hello World! This is a test message sent from Cloudflare."});
         assert_eq!(live_effects(&hello, &relays(Phase::Live)), []);
     }

@@ -1,5 +1,3 @@
-//! De-duplicates notices for a day, and orders each seller's joins and leaves. Both memories are bounded.
-
 use std::time::{Duration, Instant};
 
 use hashlink::LruCache;
@@ -7,7 +5,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
-/// Of each memory.
+/// Of each cache.
 const CAPACITY: usize = 100_000;
 
 type NoticeKey = [u8; 32];
@@ -31,7 +29,7 @@ impl SeenNotices {
         self.0.lock().contains_key(key)
     }
 
-    /// Only call it for a handled notice: an unhandled one must work when it is repeated.
+    /// For handled notices only: an unhandled one must work when it is repeated.
     pub(super) fn remember(&self, key: NoticeKey, now: Instant) {
         let mut known = self.0.lock();
         let is_old = |at: &Instant| now.duration_since(*at) >= RETENTION;
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_user_did_before_is_no_news_after_what_they_did_later() {
+    fn an_earlier_event_of_a_user_is_ignored_after_a_later_one() {
         let order = SequenceOrder::new();
         assert!(order.is_news("show", 7, 2));
         assert!(!order.is_news("show", 7, 1));

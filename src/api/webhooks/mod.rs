@@ -1,5 +1,5 @@
-//! Vendors' webhooks. A notification is a hint: it makes a relay poll, is never trusted alone, and never needed. Unknown
-//! events and relays are answered 200, or the vendor would repeat them.
+//! Vendors' webhooks. A notification makes a relay poll, is never trusted alone, and never needed. Unknown events and
+//! relays are answered 200, or the vendor would repeat them.
 
 pub(super) mod agora;
 pub(super) mod cloudflare;
@@ -63,7 +63,7 @@ pub(super) fn routes(routes: &mut Routes<'_>) {
         .writes("/webhooks/agora", agora::notify);
 }
 
-/// The notification was received, whether it has an effect or not.
+/// The notification was received. It may have no effect.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Received {
     received: bool,
@@ -75,11 +75,8 @@ enum NoticeEffect {
     Stray(StrayNotice),
 }
 
-/// Handles a verified notification with this id. One without an effect on this node's relays is passed on to the other
-/// nodes.
-///
-/// # Errors
-/// 503 while it cannot be handled: the vendor repeats it.
+/// Handles a verified notification, or passes it on to the other nodes if it concerns no relay of this one. Answers 503
+/// while it can do neither: then the vendor repeats it.
 async fn accept(
     api: &Api,
     endpoint: &str,
@@ -170,11 +167,8 @@ fn read_of(value: &Value, pointer: &str) -> Option<Value> {
 /// In bytes.
 const TEST_MESSAGE: usize = 4096;
 
-/// Answers a notification without a valid signature. Vendors test an address while it is set up, possibly before the
-/// secret is configured here: a test message is answered 200 without an effect.
-///
-/// # Errors
-/// 401, or 404 if no secret is configured.
+/// Answers a notification without a valid signature. Vendors test an address while it is set up, maybe before its secret is
+/// configured here: a test message is answered 200.
 fn unverified(
     body: &[u8],
     has_secret: bool,
@@ -206,7 +200,7 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Parses a verified notification. The last of duplicate keys wins: the vendor would repeat what is refused.
+/// The last of duplicate keys wins: the vendor would repeat what is refused.
 fn json_of(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(without_bom(body)).map_err(|_| Problem::body("not JSON"))
 }
@@ -219,7 +213,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Also if written as a string.
+/// May be written as a string.
 fn number(value: &Value, pointer: &str) -> Option<i64> {
     match value.pointer(pointer)? {
         Value::Number(number) => number.as_i64(),
@@ -235,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_key_that_a_vendor_gives_twice_the_last_value_counts() {
+    fn the_last_of_duplicate_keys_in_a_notification_counts() {
         let notice = json_of(b"\xef\xbb\xbf{\"a\":1,\"a\":2}").unwrap();
         assert_eq!(notice, json!({"a": 2}));
         assert!(json_of(b"{").is_err());

@@ -1,4 +1,4 @@
-//! Verifies notifications, over the raw body and in constant time.
+//! Verifies notifications in constant time, over the raw body.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -58,7 +58,7 @@ fn same(expected: &str, given: &str) -> Choice {
     Choice::from(u8::from(!expected.is_empty())) & expected.as_bytes().ct_eq(given.as_bytes())
 }
 
-/// Lower-case hexadecimal. Empty for an invalid key length, which HMAC does not have.
+/// Cannot fail: HMAC takes keys of any length.
 fn hmac_hex(secret: &SecretString, parts: &[&[u8]]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {
         return String::new();

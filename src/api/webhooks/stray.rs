@@ -1,5 +1,3 @@
-//! Stray activity that vendors report.
-
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 

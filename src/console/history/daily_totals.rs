@@ -1,4 +1,4 @@
-//! Totals per day, and their CSV. The CSV needs no escaping: it contains numbers and our own codes only.
+//! Totals per day, and their CSV, which needs no escaping: it has only numbers and our own codes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ pub(super) struct DayTotals {
     pub(super) ended_well: u64,
     pub(super) failed: u64,
     pub(super) running: u64,
-    /// Relays by outcome code.
+    /// Counts by outcome code.
     pub(super) reasons: BTreeMap<String, u64>,
     /// Times to live in milliseconds, sorted.
     times: Vec<u64>,
@@ -24,7 +24,7 @@ pub(super) struct DayTotals {
     pub(super) agora: u64,
 }
 
-/// Totals of each day from `first` to `last`, including empty days.
+/// One for each day from `first` to `last`.
 pub(super) fn daily_totals(
     first: NaiveDate,
     last: NaiveDate,
@@ -90,7 +90,6 @@ impl DayTotals {
             .extend(took.and_then(|ms| u64::try_from(ms).ok()));
     }
 
-    /// The label of the chart's axis.
     pub(super) fn label(&self) -> String {
         self.date.format("%b %-d").to_string()
     }
@@ -99,24 +98,22 @@ impl DayTotals {
         self.ended_well + self.failed + self.running + self.cloudflare + self.agora == 0
     }
 
-    /// Median time to live in milliseconds.
     pub(super) fn median(&self) -> Option<u64> {
         self.percentile(50)
     }
 
-    /// 95th percentile of the time to live.
     pub(super) fn p95(&self) -> Option<u64> {
         self.percentile(95)
     }
 
-    /// Nearest-rank percentile.
+    /// By nearest rank, in milliseconds.
     fn percentile(&self, percent: usize) -> Option<u64> {
         let rank = (self.times.len() * percent).div_ceil(100);
         self.times.get(rank.saturating_sub(1)).copied()
     }
 }
 
-/// Cost at both vendors in micro-dollars.
+/// In micro-dollars.
 pub(super) fn total_cost(sum: &CostSum) -> u64 {
     micros(sum.cost_micros).saturating_add(micros(sum.agora_cost_micros))
 }
@@ -189,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_counts_on_the_day_it_was_asked_for_and_days_without_one_are_there() {
+    fn a_relay_counts_on_the_day_of_its_request_and_empty_days_are_listed() {
         let days = totals_of(&[
             life(22, None, None),
             life(20, None, Some("seller_left")),
