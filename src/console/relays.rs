@@ -123,7 +123,7 @@ fn columns(query: &TableQuery) -> Vec<ColumnHeading> {
     let all = [
         ("Channel", "", SortColumn::Channel),
         ("Phase", "", SortColumn::Phase),
-        ("Duration", "number", SortColumn::Since),
+        ("In phase", "number", SortColumn::Since),
         ("Viewers", "number wide", SortColumn::Viewers),
         ("Next wake", "number wide", SortColumn::Wake),
         ("Restarts", "number wide", SortColumn::Restarts),
