@@ -171,7 +171,6 @@ fn write_canonical(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        // 42 and 42.0 are the same number.
         Value::Number(number) => match whole(number) {
             Some(whole) if whole.unsigned_abs() <= LARGEST_ID.unsigned_abs() => {
                 out.push_str(&whole.to_string());

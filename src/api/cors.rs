@@ -5,8 +5,7 @@ use actix_web::http::header::{HeaderName, LOCATION, RETRY_AFTER};
 /// In seconds.
 const MAX_AGE: usize = 3600;
 
-/// Allows browsers of these origins, with a bearer token instead of cookies. All request headers are allowed, since tracing
-/// libraries add their own (`baggage`, `sentry-trace`).
+/// No cookies: callers send a bearer token. All request headers, since tracing libraries add theirs (`baggage`).
 pub(super) fn of(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST])

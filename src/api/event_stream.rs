@@ -168,8 +168,7 @@ pub(super) struct EventListener {
 }
 
 impl EventListener {
-    /// Ends at shutdown, when the listener lags, or if the database fails during catch-up. The client resumes from the last
-    /// id that it saw.
+    /// Ends at shutdown, when the listener lags, or if the database fails during catch-up. Clients resume.
     pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, StoreError>> + 'static {
         futures_util::stream::unfold(self, |mut listener| async move {
             let closing = listener.closing.clone();
@@ -215,7 +214,7 @@ impl EventListener {
         }
     }
 
-    /// Reads a page of older events. With the last page it subscribes to new ones.
+    /// With the last page of older events it subscribes to new ones.
     async fn catch_up(&mut self) -> Option<Bytes> {
         self.started.wait_for(|started| *started).await.ok()?;
         // Before the read: an event committed in between comes twice rather than never.

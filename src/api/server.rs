@@ -26,7 +26,7 @@ use super::connections::{Connections, GuardedSocket, track_request};
 use super::request_span::RequestSpan;
 use super::{Api, KEEP_ALIVE, coding, configure, cors, limit, response};
 
-/// How long a connection is still read after a response to an incomplete request: a TCP reset would destroy the response.
+/// After a response to an incomplete request the connection is still read: a TCP reset would destroy the response.
 const LINGER: Duration = Duration::from_secs(1);
 /// Once this many bytes wait for a peer, no more of the response is produced: see [`track_request`].
 const WRITE_BUFFER: usize = 16 * 1024;

@@ -1,5 +1,5 @@
-//! Request parameters and bodies as the OpenAPI document shows them. [`crate::api::body`] checks bodies against these
-//! schemas; schemathesis (`scripts/contract`) tests that the parameters' parsers agree with them.
+//! Request parameters and bodies as the OpenAPI document shows them. [`crate::api::body`] checks bodies against their
+//! schemas; schemathesis (`scripts/contract`) compares parameters with their parsers.
 #![allow(dead_code, reason = "described only")]
 
 use serde::{Deserialize, Deserializer};

@@ -15,7 +15,7 @@ pub(super) fn is_secret(given: &[u8], secret: &SecretString) -> bool {
     known.ct_eq(&digest(given)).into()
 }
 
-/// `Webhook-Signature: time=…,sig1=…`: an HMAC-SHA256 over time, dot and body (`cloudflare-stream.md §5.2`).
+/// `Webhook-Signature: time=…,sig1=…` (`cloudflare-stream.md §5.2`).
 pub(super) fn is_signed_by_cloudflare(
     header: &str,
     body: &[u8],
@@ -43,7 +43,7 @@ pub(super) fn is_signed_by_cloudflare(
     fresh && bool::from(same(&expected, signature))
 }
 
-/// `Agora-Signature-V2`: an HMAC-SHA256 over the body with one of the products' secrets (`agora.md §6.3`).
+/// `Agora-Signature-V2`, made with one of the products' secrets (`agora.md §6.3`).
 pub(super) fn is_signed_by_agora(header: &str, body: &[u8], secrets: &[SecretString]) -> bool {
     let one = |secret| same(&hmac_hex(secret, &[body]), header);
     secrets

@@ -4,8 +4,8 @@ use uuid::Uuid;
 use crate::api::Api;
 use crate::relay::ResourceTag;
 
-/// Activity in a verified notification that no active relay accounts for. The receiver must check before it acts: the
-/// object may not be ours, and the notification may be late.
+/// Activity that no active relay accounts for. Check before acting: the object may not be ours, and the notification may
+/// be late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StrayNotice {
     /// Cloudflare: an encoder connected to an ingest that is unknown, or whose relay is stopping or has ended.
@@ -17,8 +17,7 @@ pub enum StrayNotice {
         /// The time of the connection, by Cloudflare's clock. Before the relay's `stopped_at` it is not stray.
         at: Option<DateTime<Utc>>,
     },
-    /// Agora: an egress with a resource tag that no active relay watches. The tag may belong to another deployment or
-    /// database.
+    /// Agora: an egress that no active relay watches. Its tag may be of another deployment or database.
     Egress {
         /// Its resource tag.
         tag: ResourceTag,
