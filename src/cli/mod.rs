@@ -48,7 +48,7 @@ enum CliCommand {
     /// Migrates the database and resumes unfinished relays. On exit egresses keep running; the next process adopts them. On SQLite
     /// a second process only serves reads, and takes over when the first one exits.
     Serve(serve::ServeArgs),
-    /// Apply or revert database migrations, or show their state.
+    /// Apply, revert or show database migrations.
     Migrate(migrate::MigrateArgs),
     /// Check the settings, the database and both vendors' credentials.
     ///
@@ -56,8 +56,8 @@ enum CliCommand {
     Check,
     /// Test assumptions about the real vendors, free of charge (docs/vendors/README.md lists them).
     ///
-    /// Creates, reads, changes and deletes one ingest (with Media Push also a converter for an empty channel), and requests objects
-    /// that do not exist. Exit code 1: an assumption differs, or an object could not be deleted.
+    /// Creates and deletes one ingest (with Media Push also a converter for an empty channel), and requests objects that do not
+    /// exist. Exit code 1: an assumption differs, or an object could not be deleted.
     Probe(probe::ProbeArgs),
     /// Replay a relay's journal and compare the result with the stored state.
     ///
@@ -66,7 +66,7 @@ enum CliCommand {
     /// Remove orphans from both vendors once, and list every object with a resource tag.
     ///
     /// The service does the same every `janitor.interval`. Keeps objects that are younger than `janitor.grace`, belong to an
-    /// unfinished relay or a cleanup job, or are kept by policy. Objects of other deployments or databases are only listed.
+    /// unfinished relay or a cleanup job, or are kept by policy. Only lists objects of other deployments or databases.
     Sweep(sweep::SweepArgs),
     /// Set up or show Cloudflare's webhooks, or send a test message to the marketplace.
     Webhooks(webhooks::WebhooksArgs),

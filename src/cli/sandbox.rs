@@ -34,13 +34,13 @@ pub(super) struct SandboxArgs {
     /// Run shows on this many channels (1 to 5000), so that the console has data.
     #[arg(long, value_name = "CHANNELS", conflicts_with = "demo", value_parser = clap::value_parser!(u32).range(1..=5000))]
     demo_fleet: Option<u32>,
-    /// Port on 127.0.0.1. Default: server.port (8080), or a free port if it is taken.
+    /// Port on 127.0.0.1. Default: server.port, or a free port if it is taken.
     #[arg(long)]
     port: Option<u16>,
-    /// Speed of the simulated vendors (default 1; 4 in the demo). The service's own timers are not affected.
+    /// Speed of the simulated vendors (default 1; 4 in the demo), not of the service's own timers.
     #[arg(long, value_parser = speed)]
     speed: Option<f64>,
-    /// Egress product. Default: agora.backend (cloud_recording).
+    /// Egress product. Default: agora.backend.
     #[arg(long, value_enum)]
     backend: Option<SandboxBackend>,
     /// Make a vendor call fail; can be repeated. --help lists calls and faults.

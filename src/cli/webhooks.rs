@@ -27,9 +27,9 @@ pub(super) struct WebhooksArgs {
 enum WebhooksCommand {
     /// Make Cloudflare call this service at server.public_url: live notifications and the Stream video webhook.
     ///
-    /// `serve` must be running and reachable there: Cloudflare tests the URL first. The API token needs Notifications:Edit
-    /// besides Stream:Edit. Secrets are written to a file that only its owner can read. A failed run reverts its changes; a
-    /// repeated run keeps what is set up.
+    /// `serve` must be running and reachable there: Cloudflare tests the URL first. The API token needs Notifications:Edit besides
+    /// Stream:Edit. Writes the secrets to a file that only its owner can read. A failed run reverts its changes; a repeated run
+    /// keeps what is set up.
     Register {
         /// Replace the account's only Stream webhook if it points elsewhere, and recreate our live notification destination if its
         /// secret is lost.

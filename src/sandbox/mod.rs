@@ -12,18 +12,16 @@
 //!
 //! # Time
 //! The simulated clock is the monotonic clock times [`Options::speed`]. Durations in [`Options`], quotas and control calls are
-//! simulated. Others are not:
-//! - Time stamps (`created`, `notifyMs`, a token's expiry), [`Options::start_within`] and the 10 s for a page's answer are
-//!   wall-clock time, as are `Retry-After`, `Ratelimit` and `Ratelimit-Policy`, because clients sleep by them.
-//! - Durations in requests (`timeoutSeconds`, `idleTimeout`, `readyTimeout`, `maxRecordingHour`) and a video's `duration` follow
-//!   [`Options::wire_speed`].
+//! simulated; those in requests (`timeoutSeconds`, `idleTimeout`, `readyTimeout`, `maxRecordingHour`) and a video's `duration`
+//! follow [`Options::wire_speed`]. Time stamps (`created`, `notifyMs`, a token's expiry), rate-limit headers and the 10 s for a
+//! page's answer are wall-clock time.
 //!
 //! # What happens without a call
-//! An egress connects, within the process, to the simulated ingest at its `rtmpUrl`: `rtmps://live.cloudflare.com:443/live/` and the
-//! current stream key of an enabled live input; anything else is refused. The live input is playable [`Options::playable_after`]
-//! later. When the encoder disconnects, the manifest stays 200 without new segments for `timeoutSeconds`, then the broadcast ends.
-//! Disabling or deleting the live input ends it at once; rotating keys disconnects the encoder. The video is ready
-//! [`Options::recording_ready_after`] after the end. A second encoder is accepted, with the violation `double_publish`.
+//! An egress connects, within the process, to the ingest at its `rtmpUrl`: `rtmps://live.cloudflare.com:443/live/` and the current
+//! stream key of an enabled live input. The live input is playable [`Options::playable_after`] later. When the encoder disconnects,
+//! the manifest stays 200 without new segments for `timeoutSeconds`, then the broadcast ends. Disabling or deleting the live input
+//! ends it at once; rotating keys disconnects the encoder. The video is ready [`Options::recording_ready_after`] after the end. A
+//! second encoder is accepted, with the violation `double_publish`.
 //!
 //! A Cloud Recording task opens its page (`GET`; any status but 200 ends the task with code 5) and acts as the page's script:
 //! - `POST {origin}/recorder/token` `{"query":"<the page's query>"}` → `{"app_id","channel","uid","token"}`, retried every 2 s until
@@ -51,21 +49,20 @@
 //!
 //! # Control
 //! At [`SimulatedVendors::control_url`], without authentication. JSON in; `{"ok":true}` or 400 `{"ok":false,"error":"…"}` out.
-//! [`SimulatedVendors`] has the same as methods.
 //!
 //! | call | body |
 //! |---|---|
-//! | `GET /control/state` | returns a [`WorldSnapshot`] |
+//! | `GET /control/state` | none; returns a [`WorldSnapshot`] |
 //! | `POST /control/sellers` | `{"channel":"show","uid":7,"present":false}`; without `uid`: all sellers; `"by":"role"`: a role switch, not a join or leave |
 //! | `POST /control/faults` | `{"fault":"agora.cloud_recording.start=cut-after,times=1"}`; see [`VendorFault`] |
-//! | `DELETE /control/faults` | |
+//! | `DELETE /control/faults` | none |
 //! | `PUT /control/webhooks` | `{"cloudflare_live":url,"cloudflare_stream":url,"agora":url,"duplicates":bool,"reordered":bool}`; missing means off |
-//! | `PUT /control/quotas` | any field of [`Quotas`] (`cloudflare_window_seconds` for the window) with a number; a changed one starts a new window and lifts a block |
-//! | `POST /control/egresses/{sid or converter id}/kill` | `{"back_after_seconds":60}`; null or missing: never |
-//! | `POST /control/egresses/{sid or converter id}/drop` | `{"seconds":20}`: it stops pushing for this long |
-//! | `POST /control/live_inputs` | creates a live input without a tag; returns its `uid` |
-//! | `POST /control/live_inputs/{uid}/reconnect` | notifies of an encoder that connects and disconnects |
-//! | `POST /control/videos/{uid}/length` | `{"known":false}`: a ready video reports duration -1 |
+//! | `PUT /control/quotas` | any fields of [`Quotas`], with a number (`cloudflare_window_seconds` for the window) |
+//! | `POST /control/egresses/{sid or converter id}/kill` | `{"back_after_seconds":60}`: [`SimulatedVendors::kill`] |
+//! | `POST /control/egresses/{sid or converter id}/drop` | `{"seconds":20}`: [`SimulatedVendors::drop_feed`] |
+//! | `POST /control/live_inputs` | none: [`SimulatedVendors::foreign_live_input`] |
+//! | `POST /control/live_inputs/{uid}/reconnect` | none: [`SimulatedVendors::reconnect`] |
+//! | `POST /control/videos/{uid}/length` | `{"known":false}`: [`SimulatedVendors::hide_length`] |
 
 mod agora;
 mod calls;

@@ -245,7 +245,7 @@ impl SimulatedVendors {
         self.world.foreign_live_input()
     }
 
-    /// Notifies of an encoder that connects and disconnects.
+    /// Notifies of an encoder that connects and disconnects, although none does.
     pub fn reconnect(&self, live_input: &str) {
         self.world.reconnect(live_input);
     }

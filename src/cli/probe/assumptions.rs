@@ -1,5 +1,3 @@
-//! The assumptions and their results.
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
