@@ -13,10 +13,8 @@
 //! |---|---|---|
 //! | `RELAYKEEPER_CHANNELS` | 10000 | concurrent relays; fewer make a short run |
 //! | `RELAYKEEPER_HOLD_SECONDS` | 600 | how long they are held |
-//! | `RELAYKEEPER_STEPS` | 100,1000,2500,5000 | numbers of relays to measure before |
+//! | `RELAYKEEPER_STEPS` | 100,1000,2500,5000 | smaller numbers of relays, measured first |
 //! | `RELAYKEEPER_TEST_POSTGRES` | none | URL of a maintenance database: runs `lives` on PostgreSQL too |
-//!
-//! The service and the simulated vendors are separate processes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -83,7 +83,7 @@ pub async fn measure(size: &Size) -> Part {
     part
 }
 
-/// Starts `at_once` channels, and waits until all are live. `began` is the number of earlier ones.
+/// `began` is the number of channels that were started before.
 async fn round(service: &Service, began: usize, at_once: usize) -> Vec<Started> {
     connect(service, at_once).await;
     let starts = (began..began + at_once).map(|number| service.start(1000 + number, None));

@@ -75,7 +75,7 @@ async fn step(
     let mut service = Service::spawn(&vendors.at, &database.url, &Vec::new());
     service.ready().await;
     service.until_live(relays).await;
-    // Each relay polls once, at less than 80 % of the customer host's default 200 requests per second.
+    // Until each relay has polled once, at 80 % of the customer host's default 200 requests per second.
     let once = Duration::from_secs_f64(relays as f64 / 140.0);
     tokio::time::sleep(once + size.or(Duration::from_secs(10), Duration::from_secs(5))).await;
     let (since, used, vendors_used) = (
@@ -158,7 +158,7 @@ fn memory(part: &mut Part, steps: &[Value]) {
     part.row(row.against("≤ 10 KiB", steady <= 10.0).note(note));
 }
 
-/// The time after a SIGKILL until a new process has all actors.
+/// Measures how long after a SIGKILL a new process has all actors.
 async fn killed(
     part: &mut Part,
     vendors: &VendorsProcess,

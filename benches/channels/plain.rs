@@ -14,7 +14,7 @@ use crate::size::Size;
 use crate::vendors::{Addresses, Limits, VendorsConfig, VendorsProcess};
 
 const SPEED: f64 = 30.0;
-/// In simulated time, like `WINDOW`.
+/// In simulated time, as is `WINDOW`.
 const POLL: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(300);
 /// Numbers of channels.
@@ -69,7 +69,7 @@ async fn attempt(channels: usize) -> (u64, Option<f64>) {
     for _ in 0..channels {
         inputs.push(ingest(&client, &vendors.at).await);
     }
-    // The creations count no longer.
+    // Until the creations have left the window.
     tokio::time::sleep(real(WINDOW + POLL)).await;
     vendors.set_limits(Limits::Documented);
     let calls = Arc::new(AtomicU64::new(0));

@@ -21,7 +21,7 @@ pub fn resident_kib(pid: u32) -> u64 {
     kib.expect("a figure").parse().expect("a number")
 }
 
-/// Measures CPU time since `by`.
+/// Measures CPU time since its creation.
 pub struct CpuMeter {
     pid: u32,
     since: Instant,

@@ -55,7 +55,6 @@ impl Row {
 #[derive(Debug, Default, Serialize)]
 pub struct Part {
     rows: Vec<Row>,
-    /// Raw samples.
     pub samples: Value,
 }
 

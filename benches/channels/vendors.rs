@@ -15,7 +15,7 @@ use crate::support::service::webhooks;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limits {
-    /// Except for the number of egresses at once.
+    /// As documented, except for the number of egresses.
     Documented,
     Raised,
 }

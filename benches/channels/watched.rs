@@ -1,7 +1,7 @@
 //! The delay from playable to `live`, with and without the vendors' notifications.
 //!
 //! Fifty channels start at once on Media Push, limited only by the customer host's default 200 requests per second. A converter
-//! connects 2 s after its creation, is notified then, and is playable 4.23 s later. Both times come from one clock.
+//! connects 2 s after its creation (notification `connected`) and is playable 4.23 s later. Both times come from one clock.
 
 use std::time::Duration;
 

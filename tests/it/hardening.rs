@@ -92,7 +92,7 @@ async fn requests_without_a_valid_token_are_limited_by_address_and_others_are_no
     assert!(known.header("ratelimit").starts_with("\"token\""));
 }
 
-/// The status. An HTTP client would normalize the path.
+/// Returns the status. An HTTP client would normalize the path.
 async fn status_of(stage: &Stage, line: &str, headers: &str) -> String {
     let head = format!("{line} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{headers}\r\n");
     let answer = unfinished(stage, &head).await;

@@ -101,7 +101,7 @@ async fn nodes_that_get_no_notifications_of_postgresql_poll_and_say_so() {
     .await;
 }
 
-/// The leader's own credentials are valid.
+/// The leader's own credentials are valid: it does not see the cause.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: ./scripts/test runs it"]
 async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_gone() {
