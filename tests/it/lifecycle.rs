@@ -127,7 +127,7 @@ async fn webhooks_that_come_twice_and_out_of_order_change_nothing(#[case] backen
     relay_without_faults(&stage).await;
 }
 
-/// Each call takes a second: answers less than a second apart mean that the calls ran concurrently.
+/// Each call takes a second.
 #[tokio::test]
 async fn the_ingest_and_the_resource_are_requested_concurrently() {
     let options = Options {
@@ -141,7 +141,7 @@ async fn the_ingest_and_the_resource_are_requested_concurrently() {
     assert_eq!(
         (status.as_u16(), &relay["phase"]),
         (201, &json!("awaiting_live")),
-        "the answer comes when the egress has accepted, not when there is a picture"
+        "the answer comes when the egress has accepted, not when the feed arrives"
     );
     let one = |call| {
         let all = calls(&stage.vendors, call);

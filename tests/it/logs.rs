@@ -1,5 +1,4 @@
-//! The log: a line about a relay names it and its channel; a request and its vendor calls share a trace; a relay without faults
-//! logs no ERROR.
+//! The program's log.
 #![cfg(feature = "sandbox")]
 
 use crate::support::database::TestDatabase;

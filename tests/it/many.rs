@@ -1,4 +1,4 @@
-//! A process that starts with five thousand unfinished relays spawns their actors quickly and delays no other request.
+//! A start with five thousand unfinished relays.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};

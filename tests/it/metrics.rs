@@ -1,5 +1,4 @@
-//! `docs/metrics.md`, the dashboard, the alert rules and `/metrics` list the same metrics, and a relay's life changes
-//! them.
+//! `docs/metrics.md`, the dashboard, the alert rules and `/metrics` have the same metrics.
 #![cfg(feature = "sandbox")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +28,7 @@ fn documented() -> BTreeMap<&'static str, (&'static str, &'static str, &'static 
     rows.collect()
 }
 
-/// The metric names in a text, without the suffixes of histogram series.
+/// Without the suffixes of histogram series.
 fn named(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours =

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::service::{
-    BACKENDS, PATIENCE, Stage, alive, calls, options, show, until_nothing_is_left, vendors_when,
+    BACKENDS, Stage, alive, calls, options, show, until, until_nothing_is_left, vendors_when,
     violations,
 };
 use futures_util::future::join_all;
@@ -343,14 +343,8 @@ async fn a_customer_host_that_contains_the_account_id_raises_an_alarm() {
         settings.cloudflare.customer_base_url = host;
     })
     .await;
-    let deadline = Instant::now() + PATIENCE;
-    while !alarms(&stage)
-        .await
-        .contains(&"customer-host-differs".to_owned())
-    {
-        assert!(Instant::now() < deadline, "no alarm");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let code = "customer-host-differs".to_owned();
+    until("raised", async || alarms(&stage).await.contains(&code)).await;
 }
 
 async fn alarms(stage: &Stage) -> Vec<String> {
@@ -366,23 +360,13 @@ async fn alarms(stage: &Stage) -> Vec<String> {
 async fn polls_of_the_api_replace_an_undocumented_lifecycle() {
     let stage = Stage::new(AgoraBackend::MediaPush).await;
     let (vendors, service) = (&stage.vendors, &stage.service);
-    let until = |raised: bool| {
-        let stage = &stage;
-        async move {
-            let deadline = Instant::now() + PATIENCE;
-            let code = "lifecycle-undocumented".to_owned();
-            while alarms(stage).await.contains(&code) != raised {
-                assert!(Instant::now() < deadline, "raised: never {raised}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    };
+    let code = "lifecycle-undocumented".to_owned();
     vendors.fault(VendorFault::forever(
         VendorCall::Lifecycle,
         FaultKind::NotJson,
     ));
     let relay = service.go_live(42, &show("show68")).await;
-    until(true).await;
+    until("raised", async || alarms(&stage).await.contains(&code)).await;
     // Polls of the API still notice a lost feed.
     let gets = calls(vendors, VendorCall::LiveInputGet).len();
     vendors_when(vendors, "polled through the API", |vendors| {
@@ -390,7 +374,7 @@ async fn polls_of_the_api_replace_an_undocumented_lifecycle() {
     })
     .await;
     vendors.clear_faults();
-    until(false).await;
+    until("cleared", async || !alarms(&stage).await.contains(&code)).await;
     let gets = calls(vendors, VendorCall::LiveInputGet).len();
     let polls = calls(vendors, VendorCall::Lifecycle).len();
     vendors_when(vendors, "polled as before", |vendors| {

@@ -1,4 +1,4 @@
-//! Actors that panic and unreadable states: other relays are not affected, and nothing is left at the vendors.
+//! Actors that panic, and states that cannot be read.
 #![cfg(feature = "sandbox")]
 
 use std::collections::HashMap;

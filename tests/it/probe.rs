@@ -1,4 +1,4 @@
-//! `relaykeeper probe` on simulated vendors: its verdicts, and what it leaves behind.
+//! `relaykeeper probe` on simulated vendors.
 #![cfg(feature = "sandbox")]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Starts that fail: a clear answer, everything cleaned up, no needless calls.
+//! Starts that fail.
 #![cfg(feature = "sandbox")]
 
 mod keys;

@@ -1,4 +1,4 @@
-//! The simulated vendors behave as documented: answers, refusals, time, limits, faults.
+//! The simulated vendors behave as documented.
 #![cfg(feature = "sandbox")]
 
 mod broadcast;

@@ -1,4 +1,4 @@
-//! No secret appears in logs, answers, states, journals or the outbox, whatever happens to relays.
+//! No secret appears in logs, answers or the database.
 #![cfg(feature = "sandbox")]
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A database outage: no action without its stored intent, clients get clear answers, and the service recovers by itself.
+//! A database outage: no action without its stored intent.
 #![cfg(feature = "sandbox")]
 
 mod full_disk;
@@ -8,16 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::support::database::Raw;
 use crate::support::service::{
-    Service, Stage, changes, nothing_is_left, options, show, vendors_when,
+    PATIENCE, Service, Stage, changes, nothing_is_left, options, show, until, vendors_when,
 };
 use relaykeeper::config::AgoraBackend;
 use relaykeeper::sandbox::{Options, SimulatedVendors};
 use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::Value;
-
-/// SQLite waits 5 s for a lock; queued writes wait too.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Another program locks the database: reads work, writes do not.
 async fn lock(stage: &Stage) -> Raw {
@@ -42,11 +39,7 @@ async fn readyz(service: &Service) -> (StatusCode, Value) {
 }
 
 async fn until_unready(service: &Service) {
-    let deadline = Instant::now() + PATIENCE;
-    while readyz(service).await.0 != 503 {
-        assert!(Instant::now() < deadline, "always ready");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("unready", async || readyz(service).await.0 == 503).await;
 }
 
 /// A signed notification of Cloudflare.
@@ -151,7 +144,7 @@ async fn a_start_waits_while_its_next_step_cannot_be_stored(#[case] backend: Ago
     until_unready(service).await;
     assert!(
         stage.vendors.state().egresses.is_empty(),
-        "an egress whose ingest nobody has stored"
+        "an egress started before its ingest was stored"
     );
     other.execute("ROLLBACK").await;
     let relay = service.in_phase(&relay, "live").await;

@@ -1,4 +1,4 @@
-//! Messages to the marketplace are signed and delivered at least once, in order per channel, whatever its receiver does.
+//! Messages to the marketplace: signed, delivered at least once, in order per channel.
 #![cfg(feature = "sandbox")]
 
 mod restored;
@@ -11,7 +11,7 @@ use crate::support::database::TestDatabase;
 use crate::support::marketplace::{Marketplace, Message};
 use crate::support::messages;
 use crate::support::program::Program;
-use crate::support::service::{Answer, Service, Stage, options, show};
+use crate::support::service::{Answer, PATIENCE, Service, Stage, options, settings, show, until};
 use chrono::{TimeDelta, Utc};
 use relaykeeper::config::{AgoraBackend, Settings};
 use relaykeeper::sandbox::SimulatedVendors;
@@ -49,7 +49,7 @@ async fn deliveries_when(
     what: &str,
     wanted: impl Fn(&[Value]) -> bool,
 ) -> Vec<Value> {
-    let deadline = Instant::now() + crate::support::service::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let page = service
             .get(&format!("/v1/webhooks/deliveries{query}"))
@@ -234,11 +234,7 @@ async fn a_message_refused_for_three_days_is_given_up_and_disables_the_endpoint(
     messages::write(&store, 3, 2, Utc::now()).await;
     let tried = marketplace.when("a try", |all| all.len() >= 2).await;
     assert_eq!((tried[1].channel(), tried[1].sequence()), (2, 1));
-    let deadline = Instant::now() + crate::support::service::PATIENCE;
-    while alarms(service).await.is_empty() {
-        assert!(Instant::now() < deadline, "never an alarm");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("an alarm", async || !alarms(service).await.is_empty()).await;
     assert_eq!(marketplace.messages().len(), 2, "one try for all that wait");
     // An operator redelivers the lost message; the waiting ones follow.
     marketplace.answers_with(200);
@@ -254,10 +250,7 @@ async fn a_message_refused_for_three_days_is_given_up_and_disables_the_endpoint(
         taken.iter().map(Message::sequence).collect()
     };
     assert_eq!((places(2), places(3)), (vec![1, 2], vec![1, 2]));
-    while !alarms(service).await.is_empty() {
-        assert!(Instant::now() < deadline, "the alarm stays");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("without alarms", async || alarms(service).await.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,8 +313,7 @@ async fn a_message_older_than_the_endpoint_is_delivered_only_on_request() {
     messages::write(&store, 1, 1, Utc::now()).await;
     redeliver(&service, "1").await.is_problem(409, "conflict");
     service.shut_down();
-    let mut settings =
-        crate::support::service::settings(&vendors, AgoraBackend::CloudRecording, &database.url);
+    let mut settings = settings(&vendors, AgoraBackend::CloudRecording, &database.url);
     settings.webhooks.endpoint = marketplace.url();
     settings.webhooks.secrets = vec![SECRET.into()];
     settings.webhooks.allow_private = true;

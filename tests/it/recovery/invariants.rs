@@ -7,7 +7,7 @@ use super::life::was_lost;
 use crate::support::database::Raw;
 use crate::support::service::AFTER_A_LOST_ANSWER;
 
-/// No ingest, egress or cleanup job is left, but an egress without a known session: it publishes nowhere, and keeps its cleanup job
+/// No ingest, egress or cleanup job is left, except an egress without a known session: it publishes nowhere, and keeps its cleanup job
 /// until a notification names it or its time limit passes.
 pub(crate) async fn nothing_is_left(state: &WorldSnapshot, raw: &Raw) -> Result<(), String> {
     let inputs: Vec<_> = state

@@ -12,7 +12,7 @@ use crate::support::database::{Raw, TestDatabase};
 use crate::support::process::{Life, RestartingService};
 use crate::support::service::{API_TOKEN, options, show};
 
-/// Limit of every wait, including restarts on a loaded machine.
+/// Includes restarts on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 const CHANNEL: i64 = 42;
 
@@ -46,7 +46,7 @@ impl Scene {
         }
     }
 
-    /// Removes dead processes from `nodes`: the next one need not wait for their leases.
+    /// The next process need not wait for their leases.
     async fn remove_dead_nodes(self, database: &TestDatabase) -> std::convert::Infallible {
         if !self.postgres {
             return std::future::pending().await;
@@ -90,8 +90,8 @@ impl Scene {
     }
 }
 
-/// The process died after it was told the egress's session, before it saved it: without a notification the egress cannot be
-/// queried, and no second one may start beside it.
+/// Whether the process died between the answer with the egress's session and its save: without a notification the egress cannot
+/// be queried, and no second one may start beside it.
 pub(crate) fn was_lost(relay: &Value) -> bool {
     let (agora, outcome) = (&relay["agora"], &relay["outcome"]["code"]);
     (outcome == "recorder_lost" || outcome == "live_timeout")

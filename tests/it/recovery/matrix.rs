@@ -77,7 +77,7 @@ async fn points_of_a_life(scene: Scene) -> Vec<String> {
         .collect()
 }
 
-/// The points before and after these actions; all points for the full matrix.
+/// The points around these operations; all points for the full matrix.
 pub(crate) fn only(points: Vec<String>, these: fn(CrashOperation) -> bool) -> Vec<String> {
     let full = std::env::var(MATRIX).is_ok_and(|matrix| matrix == "full");
     let wanted = |point: &String| full || these(read(point).0.operation());

@@ -1,4 +1,4 @@
-//! The simulated Cloudflare API: live inputs, keys, refusals, limits.
+//! The simulated Cloudflare API.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Cloud Recording: required fields of a start, tasks and their pages.
+//! Cloud Recording tasks and their pages.
 
 use std::time::Duration;
 

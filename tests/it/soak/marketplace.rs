@@ -104,7 +104,6 @@ impl<'a> Marketplace<'a> {
             .await;
     }
 
-    /// Repeats the request under one key.
     async fn until_accepted(&self, path: &str, key: &str, body: &Value) -> Option<Value> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {

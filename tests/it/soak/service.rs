@@ -120,7 +120,6 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// SIGTERM, and SIGKILL when it does not exit in time.
     pub(super) async fn terminate(&mut self) {
         self.measure_memory();
         let Some(program) = self.program.as_mut() else {
@@ -144,7 +143,6 @@ impl<'a> Service<'a> {
         self.kill();
     }
 
-    /// How the process ended, if by itself.
     fn crash(&mut self) -> Option<String> {
         let status = self.program.as_mut()?.exit_status()?;
         self.program = None;

@@ -122,7 +122,6 @@ fn is_made(call: VendorCall) -> bool {
         .any(|setup| name.contains(setup))
 }
 
-/// Whether the call names an egress that may be moving.
 fn asks_for_an_egress(call: VendorCall) -> bool {
     [
         VendorCall::Query,

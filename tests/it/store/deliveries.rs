@@ -1,4 +1,4 @@
-//! Deliveries to the marketplace: which is due, and its result.
+//! Deliveries to the marketplace.
 
 use relaykeeper::store::{Attempt, AttemptResult, DeliveryFilter, DeliveryStatus};
 

@@ -1,4 +1,4 @@
-//! Several nodes on one PostgreSQL: leases, claims, signals, shared polls and quota shares.
+//! Several nodes on one PostgreSQL.
 
 use relaykeeper::store::{Fleet, FleetSignal, PollTurn, ShareChange, SharedPoll};
 

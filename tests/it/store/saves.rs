@@ -148,7 +148,7 @@ async fn a_save_from_an_old_state_is_fenced(database: TestDatabase) {
     assert_eq!(
         store.save(next(row(1), 0, epoch)).await,
         Ok(Saved::Fenced),
-        "a relay nobody created"
+        "a relay that was never created"
     );
     assert_eq!(store.relay(relay.id).await.unwrap().unwrap().revision, 2);
 }

@@ -14,7 +14,6 @@ use relaykeeper::sandbox::SimulatedVendors;
 
 use super::program::{environment, serve};
 
-/// One process of the service.
 #[derive(Debug, Clone, Default)]
 pub struct Life {
     /// A crash point, as `before_save:3`.

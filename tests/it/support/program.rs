@@ -225,7 +225,6 @@ impl Program {
         let _ = self.child.wait();
     }
 
-    /// Such as `STOP` or `CONT`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([&format!("-{name}"), &self.child.id().to_string()])

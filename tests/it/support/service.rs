@@ -367,11 +367,10 @@ impl Stage {
     /// Waits until nothing is left at the vendors and no cleanup job is open.
     pub async fn settles(&self) {
         until_nothing_is_left(&self.vendors).await;
-        let deadline = Instant::now() + PATIENCE;
-        while self.count("SELECT COUNT(*) FROM cleanup_jobs").await > 0 {
-            assert!(Instant::now() < deadline, "a cleanup job stays open");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("without cleanup jobs", async || {
+            self.count("SELECT COUNT(*) FROM cleanup_jobs").await == 0
+        })
+        .await;
     }
 }
 
@@ -448,4 +447,12 @@ pub async fn until_nothing_is_left(vendors: &SimulatedVendors) {
         nothing_is_left(vendors).then_some(())
     })
     .await;
+}
+
+pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "never {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

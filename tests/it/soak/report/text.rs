@@ -94,7 +94,7 @@ impl Report {
         )?;
         writeln!(
             text,
-            "| recordings not found, looked for again after 1 h and 24 h | {} |",
+            "| recordings not found, polled again after 1 h and 24 h | {} |",
             cleanup.late_recordings
         )?;
         writeln!(text, "| relays that need a cost row | {} |", ledger.relays)?;
