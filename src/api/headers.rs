@@ -1,5 +1,3 @@
-//! The `Idempotency-Key` and `Prefer` headers.
-
 use std::time::Duration;
 
 use actix_web::HttpRequest;

@@ -58,7 +58,6 @@ pub(super) fn whole(number: &Number) -> Option<i64> {
     Some(format!("{float:.0}").parse().unwrap_or(beyond))
 }
 
-/// Allowed besides ASCII letters and digits.
 const PUNCTUATION: &str = " !#$%&()+-:;<=.>?@[]^_{}|~,";
 const LONGEST_NAME: usize = 64;
 

@@ -1,5 +1,3 @@
-//! `GET /metrics`: Prometheus' text format.
-
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;

@@ -113,7 +113,6 @@ impl Code {
         }
     }
 
-    /// For a status that the framework chose.
     pub(in crate::api) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthorized,

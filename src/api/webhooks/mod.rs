@@ -75,8 +75,8 @@ enum NoticeEffect {
     Stray(StrayNotice),
 }
 
-/// Handles a verified notification, or passes it on to the other nodes if it concerns no relay of this one. Answers 503
-/// while it can do neither: then the vendor repeats it.
+/// Passes the notification on to the other nodes if it concerns no relay of this one. Answers 503 while it cannot: the
+/// vendor repeats it.
 async fn accept(
     api: &Api,
     endpoint: &str,
@@ -146,7 +146,7 @@ const READ_FIELDS: [&str; 14] = [
     "/liveInput",
 ];
 
-/// Reduces a notification to [`READ_FIELDS`]: some contain a stream key, which must not be stored.
+/// Some notifications contain a stream key, which must not be stored.
 fn stripped(notice: &Value) -> Value {
     read_of(notice, "").unwrap_or_default()
 }
@@ -167,8 +167,7 @@ fn read_of(value: &Value, pointer: &str) -> Option<Value> {
 /// In bytes.
 const TEST_MESSAGE: usize = 4096;
 
-/// Answers a notification without a valid signature. Vendors test an address while it is set up, maybe before its secret is
-/// configured here: a test message is answered 200.
+/// Answers 200 to a vendor's test message, which may come before the secret is configured here.
 fn unverified(
     body: &[u8],
     has_secret: bool,
