@@ -10,7 +10,7 @@ use relaykeeper::store::{DatabaseLock, Store};
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
     #[command(subcommand)]
-    direction: MigrateCommand,
+    command: MigrateCommand,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -30,10 +30,10 @@ enum MigrateCommand {
 
 #[allow(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn run(settings: Settings, migrate: &MigrateArgs) -> anyhow::Result<ExitCode> {
-    let direction = migrate.direction;
+    let command = migrate.command;
     application::run(async move {
         let store = Store::connect(&settings.database).await?;
-        let _lock = match direction {
+        let _lock = match command {
             MigrateCommand::Status => None,
             MigrateCommand::Up | MigrateCommand::Down { .. } => {
                 let Ok(lock) = DatabaseLock::try_acquire(&settings.database)? else {
@@ -42,7 +42,7 @@ pub(super) fn run(settings: Settings, migrate: &MigrateArgs) -> anyhow::Result<E
                 Some(lock)
             }
         };
-        match direction {
+        match command {
             MigrateCommand::Up => store.migrate().await?,
             MigrateCommand::Down { steps } => {
                 let acting = store.acting().await?;

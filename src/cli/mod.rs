@@ -119,10 +119,10 @@ pub(crate) fn run() -> ExitCode {
         CliCommand::Check => settings.and_then(check::run),
         CliCommand::Openapi => Ok(openapi()),
         CliCommand::Probe(ref args) => settings.and_then(|settings| probe::run(settings, args)),
-        CliCommand::Replay(ref which) => settings.and_then(|settings| replay::run(settings, which)),
+        CliCommand::Replay(ref args) => settings.and_then(|settings| replay::run(settings, args)),
         CliCommand::Sweep(ref args) => settings.and_then(|settings| sweep::run(settings, args)),
-        CliCommand::Webhooks(ref which) => {
-            settings.and_then(|settings| webhooks::run(settings, which))
+        CliCommand::Webhooks(ref args) => {
+            settings.and_then(|settings| webhooks::run(settings, args))
         }
         #[cfg(feature = "sandbox")]
         CliCommand::Sandbox(ref sandbox) => {

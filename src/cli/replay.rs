@@ -21,8 +21,8 @@ pub(super) struct ReplayArgs {
     all: bool,
 }
 
-pub(super) fn run(settings: Settings, which: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let relay_id = which.relay_id;
+pub(super) fn run(settings: Settings, args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let relay_id = args.relay_id;
     application::run(async move {
         let store = Store::connect(&settings.database).await?;
         let differ = match relay_id {

@@ -93,17 +93,17 @@ impl Settings {
             (
                 auth.api_tokens.is_empty(),
                 "auth.api_tokens",
-                "the token the marketplace calls /v1 with: make one up, for example with `openssl rand -hex 32`",
+                "the token that the marketplace calls /v1 with: create one, for example with `openssl rand -hex 32`",
             ),
             (
                 auth.admin_tokens.is_empty(),
                 "auth.admin_tokens",
-                "the token operators call /admin with: make up another one",
+                "the token that operators call /admin with: create another one",
             ),
             (
                 cloudflare.account_id.is_empty(),
                 "cloudflare.account_id",
-                "the account Stream runs on: on the account's overview page in the Cloudflare dashboard",
+                "the account that uses Stream: Cloudflare dashboard, the account's overview page",
             ),
             (
                 unset(&cloudflare.api_token),

@@ -30,8 +30,7 @@ pub enum FaultKind {
     NotFoundFor(Duration),
 }
 
-/// As text: `CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS]`. `KIND` is one of `refuse`, `cut-after`, `hang`, `not-json`,
-/// `page` (= `page:200`), `page:403`, `code:400:65`, `not-found-for:30s`, `status:503`, `status-after:503`, `503` (= `status:503`).
+/// As text: `CALL=KIND[,times=N|forever][,after=N][,retry-after=SECONDS]`; `relaykeeper sandbox --help` lists the kinds.
 ///
 /// ```
 /// use relaykeeper::sandbox::{FaultKind, VendorCall, VendorFault};

@@ -261,7 +261,7 @@ impl AgoraProbe {
             None => return Vec::new(),
             Some(Some(id)) => Some(id),
             Some(None) => match client
-                .ask(self.create_request("converters.create.look"))
+                .ask(self.create_request("converters.create.lookup"))
                 .await
             {
                 Ok(answer) => {

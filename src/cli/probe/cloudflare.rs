@@ -243,7 +243,7 @@ impl CloudflareProbe {
     pub(super) async fn clean_up(&mut self, client: &mut ProbeClient) -> Vec<String> {
         if self.unanswered_create
             && let Ok(answer) = client
-                .ask(self.create_request("live_inputs.create.look"))
+                .ask(self.create_request("live_inputs.create.lookup"))
                 .await
         {
             self.made.extend(uid_of(&answer));
