@@ -33,7 +33,7 @@
 //!   starts at 1 on each load.
 //! - On `"leave": true` in either answer the page leaves the channel and sends nothing more; its content is still pushed.
 //!
-//! A Media Push converter connects [`Options::converter_push_after`] its creation and is `running`, or `failed` if it is refused or
+//! A Media Push converter connects [`Options::converter_push_after`] after its creation and is `running`, or `failed` if refused or
 //! disconnected. It is destroyed after `idleTimeout` without any of its sellers. A raw one pushes only while its seller is present.
 //!
 //! # Readings where the documents are silent

@@ -35,7 +35,7 @@ pub struct LiveInputSnapshot {
     pub meta: Value,
     pub enabled: bool,
     pub deleted: bool,
-    /// Wall clock.
+    /// In wall-clock time.
     pub created: DateTime<Utc>,
     pub recording_mode: String,
     pub timeout_seconds: Option<u64>,
@@ -43,7 +43,7 @@ pub struct LiveInputSnapshot {
     pub encoders: Vec<String>,
     /// Whether viewers see a moving picture.
     pub playable: bool,
-    /// Since then, in simulated seconds.
+    /// In simulated seconds.
     pub playable_since_seconds: Option<f64>,
     /// Of the current broadcast.
     pub video_uid: Option<String>,

@@ -61,7 +61,7 @@ pub(super) fn is_rtmp(url: &str) -> bool {
     url.starts_with("rtmp://") || url.starts_with("rtmps://")
 }
 
-/// 1 to 64 bytes of 89 characters.
+/// 1 to 64 bytes out of 89 characters.
 pub(super) fn is_channel(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name

@@ -9,7 +9,7 @@ const SEGMENT_UNITS: u64 = 30_000;
 /// From the `tfdt` box's name to the decode time: name, version and flags.
 const TO_TIME: usize = 8;
 
-/// The same content, with the decode time of segment `number`.
+/// All segments have the same content, and their own decode time.
 pub(super) fn segment(number: u64) -> Vec<u8> {
     let mut segment = SEGMENT.to_vec();
     let time = segment.windows(4).position(|name| name == b"tfdt");

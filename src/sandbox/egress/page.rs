@@ -227,7 +227,7 @@ impl Script<'_> {
         self.url.query().unwrap_or_default()
     }
 
-    /// `window.navigator.notifyReady()`.
+    /// `window.navigator.notifyReady()` starts the recording.
     fn notify_ready(&self) {
         self.world.with(|state, _| {
             let Some(task) = state

@@ -52,7 +52,7 @@ pub(in crate::sandbox) struct SimLiveInput {
     pub(in crate::sandbox) connections: Vec<EncoderConnection>,
     /// From then on the connected encoder's stream is playable.
     pub(in crate::sandbox) playable_at: Duration,
-    /// Of the current broadcast.
+    /// The current broadcast's video.
     pub(in crate::sandbox) video: Option<String>,
     /// While the feed is lost: when the broadcast ends, unless an encoder connects.
     pub(in crate::sandbox) hold_until: Option<Duration>,
