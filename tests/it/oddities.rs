@@ -1,4 +1,4 @@
-//! Unusual but documented answers of the vendors: still one ingest and one egress, and nothing left at the end.
+//! Unusual but documented answers of the vendors.
 #![cfg(feature = "sandbox")]
 
 use std::time::{Duration, Instant};

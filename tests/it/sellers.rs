@@ -51,7 +51,7 @@ async fn a_relay_whose_seller_never_comes_ends_and_says_so(
     assert_eq!(stage.count("SELECT COUNT(*) FROM stream_costs").await, 0);
 }
 
-/// A transcoded converter pushes its canvas without a seller: there is a feed but no show.
+/// A transcoded converter pushes its canvas even without a seller.
 #[tokio::test]
 async fn a_feed_without_its_seller_is_not_live() {
     let stage = stage(AgoraBackend::MediaPush, false, |settings| {

@@ -35,7 +35,7 @@ fn problems(file: &str, env: &[(&str, &str)]) -> Vec<SettingsProblem> {
     }
 }
 
-/// The only problem, as it is printed, without the place.
+/// The only problem, without its place.
 fn refusal(file: &str, env: &[(&str, &str)]) -> String {
     let problems = problems(file, env);
     assert_eq!(problems.len(), 1, "{problems:?}");

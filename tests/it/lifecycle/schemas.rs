@@ -314,7 +314,7 @@ fn answer(document: &Document, operation: &Value, exchange: &Exchange) -> Vec<St
     }
 }
 
-/// Derives a schema from an example: same members and types; `may_miss` are optional, `open` may hold anything.
+/// A schema of the example's members and types; `may_miss` are optional, `open` may hold anything.
 pub fn like(example: &Value, may_miss: &[&str], open: &[&str]) -> Value {
     match example {
         Value::Object(members) => {

@@ -61,7 +61,7 @@ impl Scene {
         }
     }
 
-    /// Kills each process at the next of `points`. Returns the processes, or what was wrong.
+    /// Returns the processes, or what was wrong.
     pub(crate) async fn play(self, points: Vec<String>) -> Result<Vec<Life>, String> {
         let database = if self.postgres {
             TestDatabase::postgres().await

@@ -267,7 +267,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut poll: impl F
     }
 }
 
-/// Serves a recorder page with its token and presence routes. Without a certificate any token is valid.
+/// A recorder page. Without a certificate any token is valid.
 pub(crate) async fn page(vendors: &SimulatedVendors, leave: bool) -> MockServer {
     page_with_token(vendors, leave, "007").await
 }

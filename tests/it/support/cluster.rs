@@ -1,4 +1,4 @@
-//! A PostgreSQL server for a single test, which may stop and start it.
+//! A PostgreSQL server that a test may stop and start.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

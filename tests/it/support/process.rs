@@ -33,7 +33,7 @@ pub struct RestartingService {
 }
 
 impl RestartingService {
-    /// Kills the first process at the first of `points`, the second at the second, and so on.
+    /// Kills each process at the next of `points`.
     pub fn open(
         vendors: &SimulatedVendors,
         backend: AgoraBackend,
