@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use nodes::{Nodes, on_postgres};
 use relaykeeper::sandbox::{Options, Quotas, SimulatedVendors};
+use support::usage::{cpu_seconds, resident_kib};
 
 const QUIET: Duration = Duration::from_secs(30);
 
@@ -53,7 +54,7 @@ async fn main() {
             let live = began.elapsed().as_secs_f64();
             fleet.until_spread(count).await;
             let (commits, rows, cpu) = quiet(&fleet).await;
-            let memory = memory(fleet.all[0].id());
+            let memory = resident_kib(fleet.all[0].id()) / 1024;
             let failover = failover(&mut fleet).await;
             println!(
                 "| {count} | {relays} | {live:.0} s | {commits:.0} | {rows:.0} | {:.0} % | {memory} MiB | {:.1} s |",
@@ -143,24 +144,4 @@ async fn failover(fleet: &mut Nodes) -> Duration {
         .await;
     fleet.until_driven().await;
     began.elapsed()
-}
-
-/// CPU time from `/proc/<pid>/stat`, which counts hundredths of a second.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
-    let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
-    let ticks: u32 = fields
-        .skip(11)
-        .take(2)
-        .map(|ticks| ticks.parse::<u32>().expect("a number"))
-        .sum();
-    f64::from(ticks) / 100.0
-}
-
-/// Resident memory in MiB.
-fn memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    kib.expect("a figure").parse::<u64>().expect("a number") / 1024
 }

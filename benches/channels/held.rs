@@ -9,12 +9,13 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::process::{CpuMeter, cpu_seconds, resident_kib};
+use crate::process::CpuMeter;
 use crate::ramp;
 use crate::results::{Part, Row, percentile, sorted};
 use crate::service::{Metrics, Service};
 use crate::size::Size;
 use crate::support::database::TestDatabase;
+use crate::support::usage::{cpu_seconds, resident_kib};
 use crate::vendors::{Limits, Summary, VendorsConfig, VendorsProcess};
 
 /// Timed reads per measurement.

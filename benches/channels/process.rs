@@ -1,25 +1,7 @@
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// CPU time from `/proc/<pid>/stat`, which counts hundredths of a second.
-pub fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
-    let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
-    let ticks: u64 = fields
-        .skip(11)
-        .take(2)
-        .map(|ticks| ticks.parse::<u64>().expect("a number"))
-        .sum();
-    ticks as f64 / 100.0
-}
-
-/// Resident memory.
-pub fn resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    kib.expect("a figure").parse().expect("a number")
-}
+use crate::support::usage::cpu_seconds;
 
 /// Measures CPU time since its creation.
 pub struct CpuMeter {

@@ -3,9 +3,9 @@
 //! Needs Debian's chromium and chromium-driver, and axe-core under `target/axe`; `./scripts/test` installs them.
 #![cfg(feature = "sandbox")]
 
+mod accessibility;
 mod browser;
 mod docs;
-mod everybody;
 mod operator;
 mod past;
 mod recorder_page;

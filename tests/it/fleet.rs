@@ -91,7 +91,7 @@ async fn relays_stay_on_air_when_nodes_are_killed_replaced_frozen_or_cut_off() {
         frozen(&mut fleet).await;
         cut_off(&mut fleet).await;
 
-        fleet.tell_the_same(relays).await;
+        fleet.assert_all_list_the_fleet(relays).await;
         let took = fleet.stop(1..relays + 1).await;
         let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
         let (half, most, worst) = (at(50), at(99), took[took.len() - 1]);

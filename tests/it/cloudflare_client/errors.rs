@@ -375,9 +375,9 @@ async fn a_long_message_is_cut() {
 async fn a_call_without_a_connection_is_not_done_and_one_without_an_answer_may_be() {
     let server = wiremock::MockServer::start().await;
     let mut settings = settings(&server);
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    settings.api_base_url = format!("http://{}/client/v4", nobody.local_addr().unwrap());
-    drop(nobody);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    settings.api_base_url = format!("http://{}/client/v4", closed.local_addr().unwrap());
+    drop(closed);
     let error = delete(&client_of(&settings)).await.unwrap_err();
     assert_eq!((error.class, error.done), (Class::Unavailable, Done::No));
 

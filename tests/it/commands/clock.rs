@@ -43,8 +43,8 @@ fn library(folder: &Path) -> String {
     library.to_str().expect("a path").to_owned()
 }
 
-/// Waits for the alarm about a step of about `seconds`.
-async fn told_of(service: &Service, seconds: i64) {
+/// About a step of about `seconds`.
+async fn wait_for_alarm(service: &Service, seconds: i64) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let health = service.get("/v1/health").await;
@@ -89,7 +89,7 @@ async fn a_clock_that_is_set_by_hours_is_followed_and_ends_no_relay() {
     );
 
     set(0);
-    told_of(service, 4 * 3600).await;
+    wait_for_alarm(service, 4 * 3600).await;
     let second = service.go_live(2, &show("show2")).await;
     assert!(
         since(&second["requested_at"]) < TimeDelta::minutes(5),
@@ -100,7 +100,7 @@ async fn a_clock_that_is_set_by_hours_is_followed_and_ends_no_relay() {
     assert_eq!(first["outcome"], Value::Null, "max_duration is two hours");
 
     set(-4 * 3600);
-    told_of(service, -4 * 3600).await;
+    wait_for_alarm(service, -4 * 3600).await;
     for relay in [&first, &second] {
         let relay = service.in_phase(relay, "live").await;
         assert!(relay["live_seconds"].as_u64() < Some(300), "{relay:#}");

@@ -1,8 +1,8 @@
 use relaykeeper::config::AgoraBackend;
 use serde_json::{Value, json};
 
+use super::accessibility::{AXE, axe};
 use super::browser::Browser;
-use super::everybody::{AXE, axe};
 use crate::support::service::Stage;
 
 /// `all(document)`: every element, including those below shadow roots, where the explorer draws. `shown`: their text.

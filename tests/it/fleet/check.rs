@@ -64,8 +64,8 @@ async fn journals(nodes: &Nodes) {
     let back = "SELECT count(*) FROM relay_events a JOIN relay_events b ON a.relay_id = b.relay_id AND b.seq = a.seq + 1 \
         WHERE b.at < a.at - interval '1 second'";
     assert_eq!(nodes.raw.number(back).await, 0, "time went back");
-    let nobody = "SELECT count(*) FROM relay_events WHERE epoch IS NULL OR epoch = 0";
-    assert_eq!(nodes.raw.number(nobody).await, 0, "somebody wrote each");
+    let unowned = "SELECT count(*) FROM relay_events WHERE epoch IS NULL OR epoch = 0";
+    assert_eq!(nodes.raw.number(unowned).await, 0, "each has its writer");
 }
 
 async fn messages(nodes: &Nodes) {

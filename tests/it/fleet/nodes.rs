@@ -180,7 +180,7 @@ impl Nodes {
             .await
     }
 
-    pub async fn tell_the_same(&self, relays: i64) {
+    pub async fn assert_all_list_the_fleet(&self, relays: i64) {
         for node in &self.all {
             let asked = node
                 .service
@@ -213,7 +213,7 @@ impl Nodes {
         let node = &self.all[turn % self.all.len()];
         let (status, relay): (_, Value) = node.service.stop_channel(channel).await;
         assert_eq!(status, 202, "{relay:#}");
-        assert_ne!(relay["phase"], "live", "nobody has heard it: {relay:#}");
+        assert_ne!(relay["phase"], "live", "not stopping: {relay:#}");
         asked.elapsed()
     }
 }

@@ -32,7 +32,7 @@ async fn a_read_only_database_stops_all_nodes_until_it_is_writable_again() {
             ready
         };
         fleet
-            .until("nobody ready", async || ready().await == 0)
+            .until("no node ready", async || ready().await == 0)
             .await;
         // No node has a lease now, and none calls a vendor.
         fleet
@@ -58,7 +58,7 @@ async fn a_read_only_database_stops_all_nodes_until_it_is_writable_again() {
         }
         fleet.until_driven().await;
         assert_eq!(fleet.number("phase = 'live'").await, RELAYS);
-        over(&fleet).await;
+        stop_all(&fleet).await;
     })
     .await;
 }
@@ -96,7 +96,7 @@ async fn nodes_that_get_no_notifications_of_postgresql_poll_and_say_so() {
             })
             .await;
         println!("all over {:.1?} later", asked.elapsed());
-        over(&fleet).await;
+        stop_all(&fleet).await;
     })
     .await;
 }
@@ -143,7 +143,7 @@ async fn an_alarm_of_one_node_is_shown_by_all_until_its_cause_or_that_node_is_go
 }
 
 /// Stops all relays, and checks that nothing is left and nothing was created twice.
-async fn over(fleet: &Nodes) {
+async fn stop_all(fleet: &Nodes) {
     for channel in 1..=RELAYS {
         fleet.all[0].service.stop_channel(channel).await;
     }

@@ -14,6 +14,7 @@ use socket2::{Domain, Socket, Type};
 use crate::support::database::TestDatabase;
 use crate::support::program::Program;
 use crate::support::service::{API_TOKEN, Answer, Service, options, show};
+use crate::support::usage::resident_kib;
 
 struct Running {
     program: Program,
@@ -56,31 +57,22 @@ impl Running {
         socket.into()
     }
 
-    /// Resident memory in KiB.
-    fn memory(&self) -> i64 {
-        let status = format!("/proc/{}/status", self.program.id());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS"));
-        line.unwrap()
-            .split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap()
+    fn resident_kib(&self) -> i64 {
+        i64::try_from(resident_kib(self.program.id())).unwrap()
     }
 
     /// The growth of memory in KiB while the load is held.
     async fn growth<T>(&self, load: impl FnOnce() -> T) -> i64 {
-        let before = self.memory();
+        let before = self.resident_kib();
         let load = load();
         let mut most = 0;
         let until = Instant::now() + Duration::from_secs(3);
         while Instant::now() < until {
-            most = most.max(self.memory() - before);
+            most = most.max(self.resident_kib() - before);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         drop(load);
-        let now = self.memory() - before;
+        let now = self.resident_kib() - before;
         println!(
             "{before} KiB before, {most} KiB more with the callers, {now} KiB more just after them"
         );

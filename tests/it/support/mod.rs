@@ -19,3 +19,4 @@ pub mod proxy;
 #[cfg(feature = "sandbox")]
 pub mod service;
 pub mod stored;
+pub mod usage;
