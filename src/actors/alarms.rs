@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::janitor::{FindingVerdict, Sweep};
 use super::shared::Shared;
+use crate::relay::CleanupKind;
 use crate::store::{AlarmKey, AlarmRow, StoreError};
 
 const CHECK_EVERY: Duration = Duration::from_secs(5);
@@ -160,10 +161,11 @@ async fn causes_of_all(shared: &Shared) -> Result<Causes, StoreError> {
     for count in shared.store.cleanup_job_counts().await? {
         if now - count.oldest > CLEANUP_OVERDUE_AFTER {
             let detail = format!("{} open, the oldest since {}.", count.open, count.oldest);
-            causes.insert((AlarmCode::CleanupOverdue, count.kind), detail);
+            causes.insert((AlarmCode::CleanupOverdue, count.kind.to_string()), detail);
         }
     }
-    for ingest in shared.store.cleanup_targets(STRAYS).await? {
+    let strays = CleanupKind::DisableStray;
+    for ingest in shared.store.cleanup_targets(strays).await? {
         let detail = "An encoder publishes into this ingest although its relay is over. A cleanup job disables it.";
         causes.insert((AlarmCode::Stray, ingest), detail.into());
     }
@@ -259,6 +261,3 @@ fn own_causes(shared: &Shared) -> Causes {
     }
     causes
 }
-
-/// The kind of cleanup job that disables a stray.
-pub(super) const STRAYS: &str = "disable_stray";

@@ -73,16 +73,16 @@ async fn run_one(shared: &Shared, open: OpenCleanupJob) {
     let written = match result {
         CleanupResult::Done => {
             tracing::info!(
-                kind = cleanup_job.kind,
+                kind = %cleanup_job.kind,
                 target = cleanup_job.target,
                 "cleanup job done"
             );
-            metrics::CLEANUP_JOBS_SETTLED.add(1, [&cleanup_job.kind]);
+            metrics::CLEANUP_JOBS_SETTLED.add(1, [cleanup_job.kind.as_str()]);
             shared.store.settle_cleanup_job(cleanup_job.id).await
         }
         CleanupResult::RetryAt(at, reason) => {
             tracing::debug!(
-                kind = cleanup_job.kind,
+                kind = %cleanup_job.kind,
                 target = cleanup_job.target,
                 reason,
                 "cleanup job postponed"
@@ -117,7 +117,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::relay::Class;
+    use crate::relay::{Class, CleanupKind};
     use crate::store::NewCleanupJob;
 
     /// The next try is `planned` seconds after creation.
@@ -130,7 +130,7 @@ mod tests {
                 id: Uuid::nil(),
                 relay_id: Uuid::nil(),
                 channel_id: 42,
-                kind: "stop_egress".into(),
+                kind: CleanupKind::StopEgress.into(),
                 target: "sid".into(),
                 data: serde_json::Value::Null,
                 created_at,

@@ -6,7 +6,9 @@ use serde_json::json;
 use super::records;
 use super::shared::Shared;
 use super::view::{WireTime, relay_json};
-use crate::relay::{Cleanup, Cost, Detail, Outcome, OutcomeCode, Prices, Source};
+use crate::relay::{
+    Announcement, Cleanup, Cost, Detail, Outcome, OutcomeCode, Phase, Prices, Source,
+};
 use crate::store::{
     ForcedEnd, JournalEntry, NewCleanupJob, OutboxEntry, RelayRow, StoredRelay, until_answered,
 };
@@ -32,8 +34,8 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
             ..records::cleanup_job(&cleanup, row.id, row.channel_id, now)
         });
     let cost = cost(shared, row, now);
-    let announced = ["relay.failed", "relay.ended"]
-        .iter()
+    let announced = [Announcement::Failed, Announcement::Ended]
+        .into_iter()
         .skip(usize::from(row.outcome.is_some()));
     // An unreadable state is kept for diagnosis.
     let durable = records::durable(stored).ok().map(|mut durable| {
@@ -48,7 +50,7 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
             detail,
         });
         durable.stopped_at.get_or_insert(now);
-        durable.phase = crate::relay::Phase::Ended;
+        durable.phase = Phase::Ended;
         durable.phase_since = now;
         durable.ended_at = Some(now);
         durable.cost = durable.cost.or(cost);
@@ -56,9 +58,9 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
     });
     let outbox = announced.map(|kind| OutboxEntry {
         sequence: None,
-        kind: (*kind).to_owned(),
+        kind,
         body: json!({
-            "type": kind,
+            "type": kind.to_string(),
             "timestamp": WireTime(now),
             "data": { "relay": durable.as_ref().map(|durable| relay_json(durable, None, now)) },
         }),
@@ -68,14 +70,14 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         relay_id: row.id,
         epoch: stored.epoch,
         at: now,
-        outcome: OutcomeCode::Internal.to_string(),
+        outcome: OutcomeCode::Internal,
         state: durable
             .as_ref()
             .and_then(|durable| serde_json::to_value(durable).ok()),
         entry: JournalEntry {
             at: now,
             kind: records::ENDED_BY_FORCE.into(),
-            phase: "ended".into(),
+            phase: Phase::Ended.into(),
             data: json!({ "reason": reason }),
             actions: json!([]),
         },

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::view::{WireTime, relay_json};
 use crate::relay::{
-    self, Backend, Cleanup, CleanupJob, Durable, Fact, Recording, RecordingState, Step,
+    self, Announcement, Backend, BackendKind, Cleanup, CleanupJob, Durable, Fact, Recording,
+    RecordingState, Step,
 };
 use crate::store::{
     JournalEntry, LedgerRow, NewCleanupJob, OutboxEntry, Projection, RecordingRow, RelayRow, Save,
@@ -71,21 +72,21 @@ pub(super) fn save(
 pub(super) fn row(durable: &Durable) -> RelayRow {
     let spec = &durable.spec;
     let egress = durable.egress.as_ref();
-    let (backend, region, cname) = match &spec.backend {
+    let (region, cname) = match &spec.backend {
         Backend::CloudRecording { .. } => {
             let cname = egress.map(|egress| spec.tag(egress.attempt).to_string());
-            ("cloud_recording", None, cname)
+            (None, cname)
         }
-        Backend::MediaPush { region } => ("media_push", Some(region.clone()), None),
+        Backend::MediaPush { region } => (Some(region.clone()), None),
     };
     RelayRow {
         id: spec.relay_id,
         channel_id: spec.channel_id,
         channel_name: spec.channel_name.clone(),
         seller_uid: i64::from(spec.seller_uid),
-        phase: durable.phase.to_string(),
-        relay_status: durable.relay_status().to_string(),
-        backend: backend.to_owned(),
+        phase: durable.phase.into(),
+        relay_status: durable.relay_status().into(),
+        backend: BackendKind::from(&spec.backend).into(),
         region,
         ingest_id: durable.ingest.uid.clone(),
         agora_resource_id: egress.and_then(|egress| egress.resource_id.clone()),
@@ -95,10 +96,7 @@ pub(super) fn row(durable: &Durable) -> RelayRow {
             .map(i64::from),
         agora_sid: egress.and_then(|egress| egress.sid.clone()),
         agora_converter_id: egress.and_then(|egress| egress.converter_id.clone()),
-        outcome: durable
-            .outcome
-            .as_ref()
-            .map(|outcome| outcome.code.to_string()),
+        outcome: durable.outcome.as_ref().map(|outcome| outcome.code.into()),
         requested_at: spec.requested_at,
         started_at: durable.started_at,
         live_at: durable.live_at,
@@ -121,7 +119,7 @@ pub(super) fn projection(durable: &Durable) -> Projection {
         agora_resource_id: row.0,
         agora_sid: row.1,
         agora_recording_uid: row.2,
-        relay_status: durable.relay_status().to_string(),
+        relay_status: durable.relay_status(),
         relay_started_at: durable.started_at,
     }
 }
@@ -140,7 +138,7 @@ pub(super) fn journal(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec
     let entry = |(place, fact): (usize, &Fact)| JournalEntry {
         at: now,
         kind: <&'static str>::from(fact).to_owned(),
-        phase: durable.phase.to_string(),
+        phase: durable.phase.into(),
         data: serde_json::to_value(fact).unwrap_or(Value::Null),
         actions: if place == last {
             serde_json::to_value(&step.actions).unwrap_or(Value::Null)
@@ -158,9 +156,9 @@ pub(super) fn outbox(
     wall: DateTime<Utc>,
 ) -> Vec<OutboxEntry> {
     let announced = step.announcements.iter();
-    let entry = |(sequence, announcement): &(u32, crate::relay::Announcement)| OutboxEntry {
+    let entry = |(sequence, announcement): &(u32, Announcement)| OutboxEntry {
         sequence: Some(i64::from(*sequence)),
-        kind: announcement.to_string(),
+        kind: *announcement,
         body: json!({
             "type": announcement.to_string(),
             "timestamp": WireTime(wall),
@@ -197,7 +195,7 @@ pub(super) fn cleanup_job(
         id: Uuid::now_v7(),
         relay_id,
         channel_id,
-        kind: cleanup.to_string(),
+        kind: cleanup.kind().into(),
         target: cleanup.target().to_owned(),
         data: serde_json::to_value(cleanup).unwrap_or_default(),
         created_at: at,
@@ -221,7 +219,7 @@ fn recordings(durable: &Durable, step: &Step, now: DateTime<Utc>) -> Vec<Recordi
         id: recording.uid.clone(),
         relay_id: durable.spec.relay_id,
         channel_id: durable.spec.channel_id,
-        state: recording.state.to_string(),
+        state: recording.state.into(),
         duration_seconds: recording.duration_ms.map(seconds),
         hls_url: recording.hls_url.clone(),
         dash_url: recording.dash_url.clone(),
@@ -265,7 +263,7 @@ pub(super) fn ledger(row: &RelayRow, cost: relay::Cost, created_at: DateTime<Utc
         cost_cents: whole(cost.cost_cents),
         cost_micros: whole(cost.cost_micros),
         agora_cost_micros: whole(cost.agora_cost_micros),
-        source: cost.source.to_string(),
+        source: cost.source.into(),
         created_at,
     }
 }

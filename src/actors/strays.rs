@@ -12,8 +12,8 @@ pub(super) use self::reads::StrayReads;
 use super::calls::permit_request;
 use super::records;
 use super::shared::Shared;
-use crate::relay::{Cleanup, ResourceTag};
-use crate::store::{SLOT_PHASES, StoreError};
+use crate::relay::{Cleanup, CleanupKind, Phase, ResourceTag};
+use crate::store::{Named, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
@@ -38,10 +38,8 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
         return Ok(());
     }
     let phases = shared.store.phases_with_ingest(&ingest).await?;
-    if phases
-        .iter()
-        .any(|phase| SLOT_PHASES.contains(&phase.as_str()))
-    {
+    let holds_slot = |phase: &Named<Phase>| phase.known().is_some_and(Phase::holds_slot);
+    if phases.iter().any(holds_slot) {
         // Another node's relay; that node gets the notification too.
         return Ok(());
     }
@@ -82,7 +80,7 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
     let Some(stored) = shared.store.relay(tag.relay).await? else {
         return Ok(());
     };
-    if SLOT_PHASES.contains(&stored.row.phase.as_str()) {
+    if stored.holds_slot() {
         // Its actor is starting, or on another node.
         return Ok(());
     }
@@ -108,9 +106,10 @@ pub(super) async fn egress(
     }
     let cname = tag.to_string();
     let cleanup_jobs = shared.store.cleanup_jobs_of(tag.relay).await?;
-    let waiting = cleanup_jobs
-        .iter()
-        .find(|open| open.cleanup_job.kind == "unknown_egress" && open.cleanup_job.target == cname);
+    let waiting = cleanup_jobs.iter().find(|open| {
+        let cleanup_job = &open.cleanup_job;
+        cleanup_job.kind == CleanupKind::UnknownEgress && cleanup_job.target == cname
+    });
     let Some(open) = waiting else { return Ok(()) };
     if !is_over
         && let Ok(Cleanup::UnknownEgress {

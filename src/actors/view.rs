@@ -11,9 +11,10 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, 
 use uuid::Uuid;
 
 use crate::relay::{
-    Backend, Cost, Detail, Durable, Fact, Outcome, Phase, Recording, RecordingState, RelayStatus,
-    Source,
+    BackendKind, Cost, Detail, Durable, Fact, Outcome, OutcomeCode, Phase, Recording,
+    RecordingState, RelayStatus, Source,
 };
+use crate::store::Named;
 
 /// A time on the wire: RFC 3339, UTC with `Z`, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub struct RelayView {
     pub seller_uid: u32,
     /// The phase, as stored: a later version's may be unknown here.
     #[schema(schema_with = describe::phase)]
-    pub phase: String,
+    pub phase: Named<Phase>,
     /// A summary of the phase.
     #[schema(schema_with = describe::relay_status)]
     pub relay_status: RelayStatus,
@@ -96,12 +97,12 @@ pub struct RelayView {
 }
 
 /// The egress of a relay.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Egress)]
 pub struct EgressView {
     /// `cloud_recording` or `media_push`.
     #[schema(schema_with = describe::backend)]
-    pub backend: String,
+    pub backend: Named<BackendKind>,
     /// Cloud Recording: the resource id.
     pub resource_id: Option<String>,
     /// Cloud Recording: the session id.
@@ -122,7 +123,7 @@ pub struct RecordingView {
     pub id: String,
     /// processing, ready, failed, deleted.
     #[schema(schema_with = describe::recording_state)]
-    pub state: String,
+    pub state: Named<RecordingState>,
     /// The HLS manifest.
     pub hls_url: Option<String>,
     /// The DASH manifest.
@@ -139,7 +140,7 @@ pub struct RecordingView {
 pub struct OutcomeView {
     /// The outcome's code.
     #[schema(schema_with = describe::outcome_code)]
-    pub code: String,
+    pub code: Named<OutcomeCode>,
     /// The outcome as a sentence.
     pub message: &'static str,
     /// Details of the reason.
@@ -191,7 +192,7 @@ impl RelayView {
             channel_id: spec.channel_id,
             channel_name: spec.channel_name.clone(),
             seller_uid: spec.seller_uid,
-            phase: phase.to_string(),
+            phase: phase.into(),
             relay_status: durable.relay_status(),
             is_active: phase.is_active(),
             is_live: phase == Phase::Live,
@@ -220,11 +221,7 @@ impl EgressView {
     fn of(durable: &Durable) -> Self {
         let egress = durable.egress.as_ref();
         Self {
-            backend: match durable.spec.backend {
-                Backend::CloudRecording { .. } => "cloud_recording",
-                Backend::MediaPush { .. } => "media_push",
-            }
-            .to_owned(),
+            backend: BackendKind::from(&durable.spec.backend).into(),
             resource_id: egress.and_then(|egress| egress.resource_id.clone()),
             sid: egress.and_then(|egress| egress.sid.clone()),
             recording_uid: egress.and_then(|egress| durable.egress_uid(egress.attempt)),
@@ -240,7 +237,7 @@ impl RecordingView {
         let url = |url: &Option<String>| url.clone().filter(|_| there);
         Self {
             id: recording.uid.clone(),
-            state: recording.state.to_string(),
+            state: recording.state.into(),
             hls_url: url(&recording.hls_url),
             dash_url: url(&recording.dash_url),
             thumbnail_url: url(&recording.thumbnail_url),
@@ -252,7 +249,7 @@ impl RecordingView {
 impl OutcomeView {
     fn of(outcome: &Outcome) -> Self {
         Self {
-            code: outcome.code.to_string(),
+            code: outcome.code.into(),
             message: outcome.code.sentence(),
             detail: outcome.detail.clone(),
         }

@@ -148,11 +148,12 @@ pub(crate) struct BudgetView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CleanupJobs {
     pub(crate) open: i64,
-    pub(crate) kinds: Vec<CleanupKind>,
+    pub(crate) kinds: Vec<CleanupKindView>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CleanupKind {
+#[schema(as = CleanupKind)]
+pub(crate) struct CleanupKindView {
     pub(crate) kind: String,
     pub(crate) open: i64,
     pub(crate) oldest_at: WireTime,
@@ -190,8 +191,8 @@ fn budget(budget: &BudgetSnapshot) -> BudgetView {
 }
 
 fn cleanup_jobs(counts: &[CleanupCount]) -> CleanupJobs {
-    let kind = |count: &CleanupCount| CleanupKind {
-        kind: count.kind.clone(),
+    let kind = |count: &CleanupCount| CleanupKindView {
+        kind: count.kind.to_string(),
         open: count.open,
         oldest_at: WireTime(count.oldest),
     };

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::Api;
 use crate::actors::{AlarmCode, DELIVERY_RESULTS, FindingKind};
-use crate::relay::{Cleanup, Ignored, OutcomeCode, Phase, TRANSITIONS};
+use crate::relay::{CleanupKind, Ignored, OutcomeCode, Phase, TRANSITIONS};
 use crate::store::{AlarmRow, CleanupCount};
 use crate::telemetry::metrics::{self, Metric};
 use crate::vendors::governor::Priority;
@@ -60,7 +60,7 @@ fn initialize_counters(api: &Api) {
     for reason in Ignored::VARIANTS {
         metrics::EVENTS_IGNORED.add(0, [reason]);
     }
-    for kind in Cleanup::VARIANTS {
+    for kind in CleanupKind::VARIANTS {
         metrics::CLEANUP_JOBS_SETTLED.add(0, [kind]);
     }
     for kind in FindingKind::VARIANTS {
@@ -105,7 +105,11 @@ fn set_cleanup_jobs(cleanup_jobs: &[CleanupCount], now: DateTime<Utc>) {
         let open = u32::try_from(cleanup_job.open).unwrap_or(u32::MAX);
         (cleanup_job.kind.as_str(), open)
     });
-    set_all(&metrics::CLEANUP_JOBS, Cleanup::VARIANTS, &open.collect());
+    set_all(
+        &metrics::CLEANUP_JOBS,
+        CleanupKind::VARIANTS,
+        &open.collect(),
+    );
     let ages = cleanup_jobs
         .iter()
         .map(|cleanup_job| now - cleanup_job.oldest);

@@ -9,8 +9,8 @@ use super::Api;
 use super::problem::Problem;
 use crate::actors::view::{EgressView, OutcomeView, RecordingView, RelayView, WireTime};
 use crate::actors::{self, Readiness, RelaySnapshot};
-use crate::relay::{Detail, Durable, OutcomeCode, Phase, RelayStatus};
-use crate::store::{self, READY, StoredRelay};
+use crate::relay::{Detail, Durable, OutcomeCode, Phase, RecordingState, RelayStatus};
+use crate::store::{self, Named, StoredRelay};
 
 impl Api {
     pub(super) fn view(&self, durable: &Durable) -> RelayView {
@@ -115,8 +115,8 @@ pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView
     if view.phase == row.phase {
         return view;
     }
-    let phase: Option<Phase> = row.phase.parse().ok();
-    let code: Option<OutcomeCode> = row.outcome.as_deref().and_then(|code| code.parse().ok());
+    let phase = row.phase.known();
+    let code = row.outcome.as_ref().and_then(Named::known);
     view.phase.clone_from(&row.phase);
     view.relay_status = phase.map_or(RelayStatus::Failed, |phase| RelayStatus::of(phase, code));
     view.is_active = phase.is_some_and(Phase::is_active);
@@ -125,8 +125,8 @@ pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView
     view.ended_at = row.ended_at.map(WireTime);
     view.live_seconds = live_seconds(row, now);
     if view.outcome.is_none() {
-        view.outcome = row.outcome.clone().map(|code_text| OutcomeView {
-            code: code_text,
+        view.outcome = row.outcome.clone().map(|named| OutcomeView {
+            code: named,
             message: code.map_or("The relay ended.", OutcomeCode::sentence),
             detail: Detail::default(),
         });
@@ -141,7 +141,7 @@ fn from_columns(stored: &StoredRelay) -> RelayView {
         channel_id: row.channel_id,
         channel_name: row.channel_name.clone(),
         seller_uid: u32::try_from(row.seller_uid).unwrap_or_default(),
-        phase: String::new(),
+        phase: "".into(),
         relay_status: RelayStatus::Failed,
         is_active: false,
         is_live: false,
@@ -205,7 +205,9 @@ pub(super) fn add_recordings(view: &mut RelayView, rows: &[store::RecordingRow])
     for row in rows {
         let known = view.recordings.iter_mut().find(|known| known.id == row.id);
         match known {
-            Some(known) if row.state == READY && known.state != READY => {
+            Some(known)
+                if row.state == RecordingState::Ready && known.state != RecordingState::Ready =>
+            {
                 *known = recording_view(row)
             }
             Some(_) => {}
@@ -215,7 +217,7 @@ pub(super) fn add_recordings(view: &mut RelayView, rows: &[store::RecordingRow])
     let ready = view
         .recordings
         .iter()
-        .filter(|recording| recording.state == READY);
+        .filter(|recording| recording.state == RecordingState::Ready);
     let main = ready.max_by_key(|recording| recording.duration_seconds);
     view.recording_url = main.and_then(|recording| recording.hls_url.clone());
 }
@@ -235,7 +237,7 @@ mod tests {
                 channel_id: 42,
                 channel_name: "show68".into(),
                 seller_uid: 12345,
-                phase: durable.phase.to_string(),
+                phase: durable.phase.into(),
                 relay_status: "active".into(),
                 backend: "cloud_recording".into(),
                 region: None,

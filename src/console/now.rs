@@ -97,13 +97,10 @@ async fn now(api: &Api, frame: PageFrame) -> Result<NowPage, Problem> {
 }
 
 fn counts(rows: &[TableRow]) -> Vec<PhaseTile> {
-    let count = |phase: Phase| {
-        let phase = phase.to_string();
-        PhaseTile {
-            name: format::readable(&phase),
-            count: rows.iter().filter(|row| row.phase == phase).count(),
-            phase,
-        }
+    let count = |phase: Phase| PhaseTile {
+        name: format::readable(phase.into()),
+        count: rows.iter().filter(|row| row.phase == phase).count(),
+        phase: phase.to_string(),
     };
     let active = Phase::iter().filter(|phase| *phase != Phase::Ended);
     active.map(count).collect()

@@ -104,7 +104,7 @@ async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<RelayPage, 
     let (journal, cut) = journal(api, id).await?;
     let deliveries = api.store.deliveries_of(id, MAX_DELIVERIES).await?;
     let until = view.ended_at.map_or_else(|| api.now(), |at| at.0);
-    let phase: Option<Phase> = view.phase.parse().ok();
+    let phase = view.phase.known();
     let live = phase.is_some_and(Phase::is_active);
     let hls_url = view.hls_playback_url.clone().filter(|_| live);
     Ok(RelayPage {
@@ -126,7 +126,7 @@ async fn relay(request: &HttpRequest, id: &str, api: &Api) -> Result<RelayPage, 
         deliveries: deliveries.iter().map(delivery_line).collect(),
         journal: journal.iter().map(journal_line).collect(),
         cut,
-        phase: view.phase,
+        phase: view.phase.to_string(),
     })
 }
 
@@ -197,10 +197,10 @@ fn shorten(id: &str) -> String {
 }
 
 fn outcome(view: &OutcomeView) -> OutcomeSection {
-    let code: Option<OutcomeCode> = view.code.parse().ok();
+    let code = view.code.known();
     OutcomeSection {
         ended_well: code.is_some_and(OutcomeCode::ended_well),
-        code: view.code.clone(),
+        code: view.code.to_string(),
         message: view.message.to_owned(),
         advice: code.map(advice),
         detail: detail(&view.detail),
@@ -232,7 +232,7 @@ fn detail(detail: &Detail) -> Vec<(&'static str, String)> {
 fn recordings(view: &RelayView) -> Vec<RecordingLine> {
     let recording = |video: &crate::actors::view::RecordingView| RecordingLine {
         uid: video.id.clone(),
-        state: video.state.clone(),
+        state: video.state.to_string(),
         lasted: video
             .duration_seconds
             .map(format::duration)
@@ -262,7 +262,7 @@ fn delivery_line(delivery: &Delivery) -> DeliveryLine {
     let answered = delivery.response_status.map(|status| status.to_string());
     DeliveryLine {
         id: delivery.id,
-        kind: delivery.kind.clone(),
+        kind: delivery.kind.to_string(),
         status: delivery.status.to_string(),
         attempts: delivery.attempts,
         clock: format::time_of_day(delivery.created_at),
@@ -279,7 +279,7 @@ fn journal_line(stored: &StoredEntry) -> JournalLine {
         at: format::timestamp(entry.at),
         clock: format::time_of_day(entry.at),
         phase_name: format::readable(&entry.phase),
-        phase: entry.phase.clone(),
+        phase: entry.phase.to_string(),
         words: in_words(&entry.kind, &entry.data),
         calls: format::call_names(&entry.actions).join(", "),
         raw: serde_json::to_string_pretty(&raw).unwrap_or_default(),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::actors::RelaySnapshot;
 use crate::api::input::Query;
 use crate::relay::Phase;
-use crate::store::StoredRelay;
+use crate::store::{Named, StoredRelay};
 
 pub(super) const PAGE_SIZE: usize = 50;
 
@@ -19,7 +19,7 @@ pub(super) struct TableRow {
     pub(super) id: Uuid,
     pub(super) channel_id: i64,
     pub(super) channel_name: String,
-    pub(super) phase: String,
+    pub(super) phase: Named<Phase>,
     pub(super) since: DateTime<Utc>,
     pub(super) viewers: Option<u64>,
     pub(super) next_wake_at: Option<DateTime<Utc>>,
@@ -35,7 +35,7 @@ impl TableRow {
             id: durable.spec.relay_id,
             channel_id: durable.spec.channel_id,
             channel_name: durable.spec.channel_name.clone(),
-            phase: durable.phase.to_string(),
+            phase: durable.phase.into(),
             since: durable.phase_since,
             viewers,
             next_wake_at: snapshot.next_wake_at,
@@ -79,7 +79,7 @@ impl TableRow {
     fn phase_rank(&self) -> usize {
         use strum::IntoEnumIterator as _;
         Phase::iter()
-            .position(|phase| phase.to_string() == self.phase)
+            .position(|phase| self.phase == phase)
             .unwrap_or(usize::MAX)
     }
 }
@@ -159,9 +159,8 @@ impl TableQuery {
     /// The rows of the page, the total number of rows, and the page number.
     pub(super) fn apply(&self, mut rows: Vec<TableRow>) -> (Vec<TableRow>, usize, usize) {
         let search = self.search.to_lowercase();
-        let phase = self.phase.map(|phase| phase.to_string());
         rows.retain(|row| {
-            phase.as_ref().is_none_or(|phase| row.phase == *phase)
+            self.phase.is_none_or(|phase| row.phase == phase)
                 && (!self.failing || row.last_error.is_some() || row.restarts > 0)
                 && (search.is_empty() || row.matches(&search))
         });

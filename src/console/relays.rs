@@ -145,14 +145,14 @@ fn relay_line(row: TableRow, now: DateTime<Utc>) -> RelayLine {
     let seconds = |from: DateTime<Utc>, to: DateTime<Utc>| {
         u64::try_from((to - from).num_seconds()).unwrap_or(0)
     };
-    let phase: Option<Phase> = row.phase.parse().ok();
+    let phase = row.phase.known();
     RelayLine {
         id: row.id.to_string(),
         channel_id: row.channel_id,
         channel_name: row.channel_name,
         phase_name: format::readable(&row.phase),
         may_stop: phase.is_some_and(Phase::holds_slot),
-        phase: row.phase,
+        phase: row.phase.to_string(),
         since_ms: row.since.timestamp_millis(),
         lasted: format::duration(seconds(row.since, now)),
         viewers: row.viewers.map_or_else(|| "–".into(), |n| n.to_string()),

@@ -2,8 +2,8 @@ use chrono::{DateTime, Utc};
 
 use super::chart::Percent;
 use super::format;
-use crate::relay::{Durable, Fact};
-use crate::store::StoredEntry;
+use crate::relay::{Durable, Fact, Phase};
+use crate::store::{Named, StoredEntry};
 
 const TICKS: u64 = 4;
 /// Phases narrower than this percentage have no label.
@@ -71,27 +71,31 @@ pub(super) fn timeline(journal: &[StoredEntry], until: DateTime<Utc>) -> Option<
     let last = journal.last()?.entry.at;
     let whole = millis(first, until.max(last)).max(1000);
     let at = |time| Percent::of(millis(first, time), whole);
-    let mut phases: Vec<(&str, DateTime<Utc>)> = Vec::new();
+    let mut phases: Vec<(&Named<Phase>, DateTime<Utc>)> = Vec::new();
     for stored in journal {
-        let phase = stored.entry.phase.as_str();
+        let phase = &stored.entry.phase;
         if phases.last().is_none_or(|(last, _)| *last != phase) {
             phases.push((phase, stored.entry.at));
         }
     }
     let ends = phases.iter().skip(1).map(|(_, begun)| *begun);
     let ends = ends.chain([until.max(last)]);
-    let spans = phases.iter().zip(ends).map(|((phase, begun), end)| {
+    let spans = phases
+        .iter()
+        .zip(ends)
+        .filter(|((phase, _), _)| **phase != Phase::Ended);
+    let spans = spans.map(|((phase, begun), end)| {
         let (x, width) = (at(*begun), at(*begun).to(at(end)));
         PhaseSpan {
             name: format::readable(phase),
-            phase: (*phase).to_owned(),
+            phase: phase.to_string(),
             x,
             width,
             lasted: format::short_duration(millis(*begun, end)),
             shows_label: width.is_at_least(MIN_LABEL_PERCENT),
         }
     });
-    let spans = spans.filter(|span| span.phase != "ended").collect();
+    let spans = spans.collect();
     let ticks = (0..=TICKS).map(|tick| {
         let after = format::short_duration(whole * tick / TICKS);
         (Percent::of(tick, TICKS), after)

@@ -2,7 +2,17 @@ use serde::{Deserialize, Serialize};
 
 /// A message to the marketplace.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
+    strum::IntoStaticStr,
 )]
 #[allow(missing_docs, reason = "the phases document the rest")]
 pub enum Announcement {

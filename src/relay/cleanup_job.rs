@@ -4,19 +4,21 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// What a cleanup job does.
-#[derive(
-    Debug,
-    Clone,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::IntoStaticStr,
-    strum::VariantNames,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::EnumDiscriminants)]
+#[strum_discriminants(
+    name(CleanupKind),
+    doc = "The kind of a cleanup job.",
+    derive(
+        Hash,
+        strum::Display,
+        strum::EnumString,
+        strum::IntoStaticStr,
+        strum::VariantNames
+    ),
+    strum(serialize_all = "snake_case"),
+    allow(missing_docs, reason = "the names suffice")
 )]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "the names suffice")]
 pub enum Cleanup {
     /// Stop this egress. A 404 is checked again: Agora may be moving the task (`agora.md §8.1`).
@@ -70,6 +72,12 @@ pub enum Cleanup {
 }
 
 impl Cleanup {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> CleanupKind {
+        self.into()
+    }
+
     /// The vendor's id of the object. With the kind, it identifies the cleanup job.
     #[must_use]
     pub fn target(&self) -> &str {

@@ -31,7 +31,7 @@ impl Fact {
             Self::IngestDisabled => "the ingest is disabled",
             Self::IngestGone => "the ingest is gone",
             Self::CleanupAdded { cleanup_job } => {
-                let cleanup = cleanup_job.cleanup.to_string().replace('_', " ");
+                let cleanup = cleanup_job.cleanup.kind().to_string().replace('_', " ");
                 return format!("cleanup job added: {cleanup}");
             }
             Self::TakenDown => "egress and ingest are down",

@@ -32,7 +32,7 @@ mod watch;
 
 pub use action::{Action, ActionId, Call, CloudTask, EgressRef};
 pub use announcement::Announcement;
-pub use cleanup_job::{Cleanup, CleanupJob};
+pub use cleanup_job::{Cleanup, CleanupJob, CleanupKind};
 pub use cost::{Cost, Prices, Source};
 pub use event::{Answer, EgressReading, Event, FeedReading, Hint, PageReport, PageTrouble};
 pub use fact::Fact;
@@ -40,7 +40,7 @@ pub use failure::{Backoff, Class, Failure, Jitter};
 pub use outcome::{Detail, Outcome, OutcomeCode, RelayStatus};
 pub use phase::{IllegalTransition, Move, Phase, TRANSITIONS};
 pub use presence::Presence;
-pub use spec::{Backend, Spec, Timing};
+pub use spec::{Backend, BackendKind, Spec, Timing};
 pub use state::{Durable, Egress, EgressStage, Ingest, IngestStage, Recording, RecordingState};
 pub use step::{Ignored, Step};
 pub use tag::{InvalidTag, Namespace, ResourceTag};

@@ -57,7 +57,19 @@ mod millis_list {
 }
 
 /// What pushes the channel to the ingest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::EnumDiscriminants)]
+#[strum_discriminants(
+    name(BackendKind),
+    doc = "The Agora product that runs the egress.",
+    derive(
+        strum::Display,
+        strum::EnumIter,
+        strum::EnumString,
+        strum::IntoStaticStr
+    ),
+    strum(serialize_all = "snake_case"),
+    allow(missing_docs, reason = "the names suffice")
+)]
 #[serde(tag = "backend", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names suffice")]
 pub enum Backend {

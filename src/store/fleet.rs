@@ -33,7 +33,7 @@ use super::entities::{id::Id, node, relay};
 use super::operations::instance::DrawEpoch;
 use super::sql::OwnSql;
 use super::writer::{Operation, OperationError, Tx};
-use super::{SLOT_PHASES, Store, StoreError, StoredRelay};
+use super::{Store, StoreError, StoredRelay};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -264,7 +264,7 @@ impl Store {
                 Expr::col(C::StopRequestedAt).if_null(at),
             )
             .filter(C::Id.eq(Id(relay_id)))
-            .filter(C::Phase.is_in(SLOT_PHASES))
+            .filter(relay::holds_slot())
             .exec_with_returning(&self.fleet_sql())
             .await?;
         let Some(relay) = asked.first() else {
@@ -283,7 +283,7 @@ impl Store {
             .filter(C::Epoch.eq(epoch))
             .filter(C::EndedAt.is_null())
             .filter(C::StopRequestedAt.is_not_null())
-            .filter(C::Phase.is_in(SLOT_PHASES))
+            .filter(relay::holds_slot())
             .into_tuple::<Id>()
             .all(&self.fleet_sql())
             .await?;

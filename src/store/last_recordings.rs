@@ -104,7 +104,7 @@ mod tests {
             id: id.into(),
             relay_id: uuid::Uuid::nil(),
             channel_id: 1,
-            state: super::super::READY.into(),
+            state: crate::relay::RecordingState::Ready.into(),
             duration_seconds: None,
             hls_url: None,
             dash_url: None,

@@ -20,6 +20,7 @@ mod fleet;
 mod last_recordings;
 mod lock;
 mod migrations;
+mod named;
 mod operations;
 mod page;
 mod queries;
@@ -42,6 +43,7 @@ pub use fleet::{
 };
 pub use lock::{DatabaseLock, HeldBy};
 pub use migrations::MigrationStatus;
+pub use named::{ClosedList, Named};
 pub use operations::create::{Created, NewRelay};
 pub use operations::deliveries::{Attempt, AttemptResult};
 pub use operations::end_by_force::ForcedEnd;
@@ -63,9 +65,6 @@ use sql::OwnSql;
 use writer::Writer;
 
 use crate::config::DatabaseSettings;
-
-/// The phases in which a relay holds its channel's slot.
-pub const SLOT_PHASES: [&str; 4] = ["provisioning", "awaiting_live", "live", "interrupted"];
 
 /// A handle to the database, cheap to clone.
 #[derive(Clone)]

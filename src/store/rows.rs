@@ -1,12 +1,14 @@
-//! The rows, as plain structs without secrets. Phases, outcomes and kinds are text here; the core gives them meaning.
-//! Times are UTC, to the microsecond.
+//! The rows, as plain structs without secrets. Times are UTC, to the microsecond.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::SLOT_PHASES;
+use super::{ClosedList, Named};
+use crate::relay::{
+    Announcement, BackendKind, CleanupKind, OutcomeCode, Phase, RecordingState, RelayStatus, Source,
+};
 
 /// The identity of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +27,9 @@ pub struct RelayRow {
     /// Agora's channel name.
     pub channel_name: String,
     pub seller_uid: i64,
-    pub phase: String,
-    /// The phase, in the marketplace's words.
-    pub relay_status: String,
-    /// The kind of egress.
-    pub backend: String,
+    pub phase: Named<Phase>,
+    pub relay_status: Named<RelayStatus>,
+    pub backend: Named<BackendKind>,
     pub region: Option<String>,
     pub ingest_id: Option<String>,
     pub agora_resource_id: Option<String>,
@@ -39,8 +39,8 @@ pub struct RelayRow {
     pub agora_recording_uid: Option<i64>,
     pub agora_sid: Option<String>,
     pub agora_converter_id: Option<String>,
-    /// The outcome's code, from `stopping` on.
-    pub outcome: Option<String>,
+    /// From `stopping` on.
+    pub outcome: Option<Named<OutcomeCode>>,
     /// When the start was accepted.
     pub requested_at: DateTime<Utc>,
     /// When Agora accepted the egress.
@@ -68,7 +68,7 @@ pub struct StoredRelay {
 impl StoredRelay {
     #[must_use]
     pub fn holds_slot(&self) -> bool {
-        SLOT_PHASES.contains(&self.row.phase.as_str())
+        self.row.phase.known().is_some_and(Phase::holds_slot)
     }
 }
 
@@ -77,7 +77,7 @@ impl StoredRelay {
 pub struct PastRelay {
     pub requested_at: DateTime<Utc>,
     pub live_at: Option<DateTime<Utc>>,
-    pub outcome: Option<String>,
+    pub outcome: Option<Named<OutcomeCode>>,
 }
 
 /// An event of a relay and the actions that followed.
@@ -86,7 +86,7 @@ pub struct JournalEntry {
     pub at: DateTime<Utc>,
     pub kind: String,
     /// The phase after it.
-    pub phase: String,
+    pub phase: Named<Phase>,
     pub data: Value,
     pub actions: Value,
 }
@@ -105,8 +105,7 @@ pub struct RecordingRow {
     pub id: String,
     pub relay_id: Uuid,
     pub channel_id: i64,
-    /// [`READY`], or another of the core's words.
-    pub state: String,
+    pub state: Named<RecordingState>,
     pub duration_seconds: Option<f64>,
     pub hls_url: Option<String>,
     pub dash_url: Option<String>,
@@ -115,9 +114,6 @@ pub struct RecordingRow {
     pub created_at: DateTime<Utc>,
     pub ready_at: Option<DateTime<Utc>>,
 }
-
-/// The state of a playable recording.
-pub const READY: &str = "ready";
 
 /// A relay's row of the cost ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,8 +131,8 @@ pub struct LedgerRow {
     pub cost_micros: i64,
     /// Agora's part, millionths of a US dollar.
     pub agora_cost_micros: i64,
-    /// Where the seconds come from: `recording` or `observed`.
-    pub source: String,
+    /// Where the seconds come from.
+    pub source: Named<Source>,
     /// When the relay ended.
     pub created_at: DateTime<Utc>,
 }
@@ -171,8 +167,7 @@ pub struct NewCleanupJob {
     pub id: Uuid,
     pub relay_id: Uuid,
     pub channel_id: i64,
-    /// In the core's words.
-    pub kind: String,
+    pub kind: Named<CleanupKind>,
     /// The vendor's id of the object. One job exists per `kind` and `target`.
     pub target: String,
     /// What else the job needs.
@@ -194,7 +189,7 @@ pub struct OpenCleanupJob {
 /// The open cleanup jobs of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CleanupCount {
-    pub kind: String,
+    pub kind: Named<CleanupKind>,
     pub open: i64,
     /// When the oldest was added.
     pub oldest: DateTime<Utc>,
@@ -205,8 +200,7 @@ pub struct CleanupCount {
 pub struct OutboxEntry {
     /// Its number within the relay, from 1. `None`: the next; the store then writes it to `data.sequence` of the body.
     pub sequence: Option<i64>,
-    /// The message's type, such as `relay.live`.
-    pub kind: String,
+    pub kind: Announcement,
     pub body: Value,
     pub created_at: DateTime<Utc>,
 }
@@ -217,7 +211,7 @@ pub struct OutboxMessage {
     /// Its number: without gaps, in the order of commits.
     pub id: i64,
     pub channel_id: i64,
-    pub kind: String,
+    pub kind: Named<Announcement>,
     /// JSON on one line, always the same bytes.
     pub body: String,
 }
@@ -231,6 +225,7 @@ pub struct OutboxMessage {
     strum::Display,
     strum::EnumString,
     strum::EnumIter,
+    strum::IntoStaticStr,
     serde::Serialize,
 )]
 #[serde(rename_all = "snake_case")]
@@ -243,13 +238,15 @@ pub enum DeliveryStatus {
     Failed,
 }
 
+impl ClosedList for DeliveryStatus {}
+
 /// The delivery of a message to the marketplace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// The message's number.
     pub id: i64,
     pub webhook_id: Uuid,
-    pub kind: String,
+    pub kind: Named<Announcement>,
     pub relay_id: Uuid,
     pub channel_id: i64,
     pub sequence: i64,
@@ -313,8 +310,7 @@ pub struct Projection {
     pub agora_resource_id: Option<String>,
     pub agora_sid: Option<String>,
     pub agora_recording_uid: Option<i64>,
-    /// `starting`, `active`, `stopped` or `failed`.
-    pub relay_status: String,
+    pub relay_status: RelayStatus,
     pub relay_started_at: Option<DateTime<Utc>>,
 }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::support::database::TestDatabase;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::future::join_all;
+use relaykeeper::relay::{OutcomeCode, Phase, RelayStatus};
 use relaykeeper::store::{
     AlarmKey, CostGroup, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
     IdempotencyRecord, JournalEntry, LedgerRow, NewCleanupJob, NewRelay, OutboxEntry, PageRequest,
@@ -69,7 +70,7 @@ fn entry(kind: &str) -> JournalEntry {
 fn message(sequence: Option<i64>, kind: &str) -> OutboxEntry {
     OutboxEntry {
         sequence,
-        kind: kind.into(),
+        kind: kind.parse().unwrap(),
         body: json!({ "channel_id": 1 }),
         created_at: at(2),
     }
@@ -79,7 +80,7 @@ fn new(row: RelayRow, epoch: i64) -> NewRelay {
     NewRelay {
         projection: Projection {
             channel_name: row.channel_name.clone(),
-            relay_status: row.relay_status.clone(),
+            relay_status: row.relay_status.known().unwrap(),
             ..Projection::default()
         },
         row,
@@ -178,7 +179,7 @@ fn shown(status: &str) -> Projection {
         agora_resource_id: Some("resource".into()),
         agora_sid: Some("sid".into()),
         agora_recording_uid: Some(900_000_001),
-        relay_status: status.into(),
+        relay_status: status.parse().unwrap(),
         relay_started_at: Some(at(3)),
     }
 }
@@ -188,7 +189,7 @@ fn forced(relay: &RelayRow, epoch: i64) -> ForcedEnd {
         relay_id: relay.id,
         epoch,
         at: at(100),
-        outcome: "internal".into(),
+        outcome: OutcomeCode::Internal,
         state: None,
         entry: entry("ended_by_force"),
         cleanup_jobs: vec![cleanup_job(relay, "delete_ingest", "input")],

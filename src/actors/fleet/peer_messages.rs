@@ -78,7 +78,7 @@ pub(in crate::actors) fn notify_if_down(shared: &Arc<Shared>, channel_id: i64) {
         let blocked = relays.iter().any(|stored| {
             let here = task_shared.directory.get(stored.row.id);
             let is_down = here.is_some_and(|relay| relay.egress_is_down);
-            stored.row.phase == Phase::Stopping.to_string() && !is_down
+            stored.row.phase == Phase::Stopping && !is_down
         });
         if blocked {
             return;

@@ -119,10 +119,9 @@ impl RelayService {
         let here = self.shared.directory.of_channel(channel_id);
         let blocked = here.iter().filter(|relay| !relay.egress_is_down);
         let here = blocked.map(|relay| relay.durable.stopped_at);
-        let stopping = Phase::Stopping.to_string();
         let remote = remote
             .iter()
-            .filter(|stored| stored.row.phase == stopping)
+            .filter(|stored| stored.row.phase == Phase::Stopping)
             .map(|stored| stored.row.stopped_at);
         here.chain(remote)
             .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR_WAIT)

@@ -3,7 +3,7 @@
 use strum::IntoEnumIterator;
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
-use crate::relay::{OutcomeCode, Phase, RecordingState, RelayStatus, Source};
+use crate::relay::{BackendKind, OutcomeCode, Phase, RecordingState, RelayStatus, Source};
 
 pub(crate) fn one_of<W: ToString>(words: impl IntoIterator<Item = W>) -> Object {
     let words = words.into_iter().map(|word| word.to_string());
@@ -38,8 +38,10 @@ pub(crate) fn relay_status() -> Object {
 }
 
 pub(super) fn backend() -> Object {
-    let words = ["cloud_recording", "media_push"];
-    with_description(one_of(words), "The Agora product that runs the egress.")
+    with_description(
+        one_of(BackendKind::iter()),
+        "The Agora product that runs the egress.",
+    )
 }
 
 pub(super) fn recording_state() -> Object {

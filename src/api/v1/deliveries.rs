@@ -51,7 +51,7 @@ impl From<Delivery> for DeliveryView {
         Self {
             id: delivery.id,
             webhook_id: delivery.webhook_id,
-            kind: delivery.kind,
+            kind: delivery.kind.to_string(),
             relay_id: delivery.relay_id,
             channel_id: delivery.channel_id,
             sequence: delivery.sequence,

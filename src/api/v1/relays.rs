@@ -67,7 +67,7 @@ pub(in crate::api) async fn relays(
     let phase = query.get("phase").map(phase).transpose()?;
     let filter = RelayFilter {
         channel_id: None,
-        phase: phase.map(|phase| phase.to_string()),
+        phase,
     };
     page_of(&api, &filter, &query).await
 }
@@ -86,12 +86,7 @@ pub(super) async fn page_of(
     query: &Query,
 ) -> Result<HttpResponse, Problem> {
     let page = api.store.relays(filter, &query.page()?).await?;
-    let fits = |relay: &RelayView| {
-        filter
-            .phase
-            .as_ref()
-            .is_none_or(|phase| relay.phase == *phase)
-    };
+    let fits = |relay: &RelayView| filter.phase.is_none_or(|phase| relay.phase == phase);
     let relays: Vec<RelayView> = page
         .items
         .iter()
@@ -161,7 +156,7 @@ fn event(stored: &StoredEntry) -> JournalEvent {
         sequence: stored.seq,
         at: WireTime(entry.at),
         event: entry.kind.clone(),
-        phase: entry.phase.clone(),
+        phase: entry.phase.to_string(),
         data: entry.data.clone(),
         actions: entry.actions.clone(),
     }

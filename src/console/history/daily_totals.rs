@@ -74,13 +74,12 @@ impl DayTotals {
         match &life.outcome {
             None => self.running += 1,
             Some(code) => {
-                let known: Option<OutcomeCode> = code.parse().ok();
-                if known.is_some_and(OutcomeCode::ended_well) {
+                if code.known().is_some_and(OutcomeCode::ended_well) {
                     self.ended_well += 1;
                 } else {
                     self.failed += 1;
                 }
-                *self.reasons.entry(code.clone()).or_default() += 1;
+                *self.reasons.entry(code.to_string()).or_default() += 1;
             }
         }
         let took = life
@@ -176,7 +175,7 @@ mod tests {
         PastRelay {
             requested_at,
             live_at: to_live_ms.map(|ms| requested_at + TimeDelta::milliseconds(ms)),
-            outcome: outcome.map(str::to_owned),
+            outcome: outcome.map(Into::into),
         }
     }
 

@@ -3,7 +3,8 @@
 use sea_orm::entity::prelude::*;
 
 use super::{from_text, id::Id};
-use crate::store::{NewCleanupJob, OpenCleanupJob, StoreError};
+use crate::relay::CleanupKind;
+use crate::store::{Named, NewCleanupJob, OpenCleanupJob, StoreError};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "cleanup_jobs")]
@@ -12,7 +13,7 @@ pub struct Model {
     pub id: Id,
     pub relay_id: Id,
     pub channel_id: i64,
-    pub kind: String,
+    pub kind: Named<CleanupKind>,
     pub target: String,
     pub data: String,
     pub created_at: DateTimeUtc,

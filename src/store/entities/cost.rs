@@ -3,7 +3,8 @@
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
 
 use super::id::Id;
-use crate::store::LedgerRow;
+use crate::relay::Source;
+use crate::store::{LedgerRow, Named};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "stream_costs")]
@@ -17,7 +18,7 @@ pub struct Model {
     pub cost_cents: i64,
     pub cost_micros: i64,
     pub agora_cost_micros: i64,
-    pub source: String,
+    pub source: Named<Source>,
     pub created_at: DateTimeUtc,
 }
 

@@ -3,7 +3,8 @@
 use sea_orm::entity::prelude::*;
 
 use super::id::Id;
-use crate::store::OutboxMessage;
+use crate::relay::Announcement;
+use crate::store::{Named, OutboxMessage};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox")]
@@ -14,7 +15,7 @@ pub struct Model {
     pub channel_id: i64,
     pub sequence: i64,
     #[sea_orm(column_name = "type")]
-    pub kind: String,
+    pub kind: Named<Announcement>,
     pub body: String,
     pub created_at: DateTimeUtc,
 }

@@ -3,7 +3,8 @@
 use sea_orm::entity::prelude::*;
 
 use super::id::Id;
-use crate::store::RecordingRow;
+use crate::relay::RecordingState;
+use crate::store::{Named, RecordingRow};
 
 #[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "recordings")]
@@ -12,7 +13,7 @@ pub struct Model {
     pub id: String,
     pub relay_id: Id,
     pub channel_id: i64,
-    pub state: String,
+    pub state: Named<RecordingState>,
     pub duration_seconds: Option<f64>,
     pub hls_url: Option<String>,
     pub dash_url: Option<String>,

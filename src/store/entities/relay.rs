@@ -1,9 +1,12 @@
 //! `relays`: one row per broadcast. `state` is authoritative; the columns are for queries and cleanup.
 
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::SimpleExpr;
+use strum::IntoEnumIterator as _;
 
 use super::id::Id;
-use crate::store::{RelayRow, StoredRelay};
+use crate::relay::{BackendKind, OutcomeCode, Phase, RelayStatus};
+use crate::store::{Named, RelayRow, StoredRelay};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "relays")]
@@ -13,9 +16,9 @@ pub struct Model {
     pub channel_id: i64,
     pub channel_name: String,
     pub seller_uid: i64,
-    pub phase: String,
-    pub relay_status: String,
-    pub backend: String,
+    pub phase: Named<Phase>,
+    pub relay_status: Named<RelayStatus>,
+    pub backend: Named<BackendKind>,
     pub region: Option<String>,
     pub ingest_id: Option<String>,
     pub agora_resource_id: Option<String>,
@@ -23,7 +26,7 @@ pub struct Model {
     pub agora_recording_uid: Option<i64>,
     pub agora_sid: Option<String>,
     pub agora_converter_id: Option<String>,
-    pub outcome: Option<String>,
+    pub outcome: Option<Named<OutcomeCode>>,
     pub requested_at: DateTimeUtc,
     pub started_at: Option<DateTimeUtc>,
     pub live_at: Option<DateTimeUtc>,
@@ -41,6 +44,12 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Whether the relay holds its channel's slot.
+pub fn holds_slot() -> SimpleExpr {
+    let phases = Phase::iter().filter(|phase| phase.holds_slot());
+    Column::Phase.is_in(phases.map(Named::Known))
+}
 
 impl Model {
     pub fn new(row: &RelayRow, epoch: i64, revision: i64) -> Self {

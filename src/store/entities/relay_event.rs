@@ -4,8 +4,9 @@ use sea_orm::entity::prelude::*;
 use uuid::Uuid;
 
 use super::{from_text, id::Id};
+use crate::relay::Phase;
 use crate::store::sql::to_the_microsecond;
-use crate::store::{JournalEntry, StoreError, StoredEntry};
+use crate::store::{JournalEntry, Named, StoreError, StoredEntry};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "relay_events")]
@@ -16,7 +17,7 @@ pub struct Model {
     pub seq: i64,
     pub at: DateTimeUtc,
     pub kind: String,
-    pub phase: String,
+    pub phase: Named<Phase>,
     pub data: String,
     pub actions: String,
     pub epoch: Option<i64>,

@@ -2,13 +2,15 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::store::{DeliveryStatus, Named};
+
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "webhook_deliveries")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub outbox_id: i64,
     pub channel_id: i64,
-    pub status: String,
+    pub status: Named<DeliveryStatus>,
     pub attempts: i32,
     pub next_attempt_at: DateTimeUtc,
     pub give_up_at: DateTimeUtc,

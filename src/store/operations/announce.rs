@@ -20,7 +20,7 @@ pub(crate) async fn add_outbox(
             relay_id,
             channel_id,
             sequence: 0,
-            kind: entry.kind.clone(),
+            kind: entry.kind.into(),
             body: String::new(),
             created_at: entry.created_at,
         };

@@ -9,8 +9,7 @@ use super::parts::{append_journal, recall, remember};
 use crate::store::entities::{id::Id, node, relay};
 use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};
 use crate::store::{
-    IdempotencyRecord, JournalEntry, OutboxEntry, Projection, RelayRow, SLOT_PHASES, StoreError,
-    StoredRelay,
+    IdempotencyRecord, JournalEntry, OutboxEntry, Projection, RelayRow, StoreError, StoredRelay,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +102,7 @@ impl NewRelay {
         }
         let holder = relay::Entity::find()
             .filter(relay::Column::ChannelId.eq(self.row.channel_id))
-            .filter(relay::Column::Phase.is_in(SLOT_PHASES))
+            .filter(relay::holds_slot())
             .one(&tx.sql)
             .await?;
         let Some(holder) = holder else {

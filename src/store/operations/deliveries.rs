@@ -4,10 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
-use crate::store::DeliveryStatus;
 use crate::store::entities::{outbox, outbox_head, webhook_delivery};
 use crate::store::fleet::notify_outbox;
 use crate::store::writer::{Operation, OperationError, Tx};
+use crate::store::{DeliveryStatus, Named};
 
 /// From a message's creation or its last redelivery.
 const RETRY_FOR: TimeDelta = TimeDelta::days(3);
@@ -16,7 +16,7 @@ pub(crate) fn new_delivery(id: i64, channel_id: i64, at: DateTime<Utc>) -> webho
     webhook_delivery::Model {
         outbox_id: id,
         channel_id,
-        status: DeliveryStatus::Pending.to_string(),
+        status: DeliveryStatus::Pending.into(),
         attempts: 0,
         next_attempt_at: at,
         give_up_at: at + RETRY_FOR,
@@ -79,7 +79,7 @@ impl Operation for Attempt {
             AttemptResult::GivenUp { error } => (DeliveryStatus::Failed, Some(error), None, None),
         };
         let mut update = webhook_delivery::Entity::update_many()
-            .col_expr(C::Status, Expr::val(status.to_string()))
+            .col_expr(C::Status, Expr::val(Named::from(status)))
             .col_expr(C::Attempts, Expr::col(C::Attempts).add(1))
             .col_expr(C::LastAttemptAt, Expr::val(self.at))
             .col_expr(C::DeliveredAt, Expr::val(delivered_at))

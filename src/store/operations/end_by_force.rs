@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::announce::add_outbox;
 use super::parts::{add_cleanup_jobs, add_cost, append_journal};
+use crate::relay::{OutcomeCode, Phase, RelayStatus};
 use crate::store::entities::{id::Id, relay};
 use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};
 use crate::store::{JournalEntry, LedgerRow, NewCleanupJob, OutboxEntry, Projection, Saved};
@@ -16,8 +17,8 @@ pub struct ForcedEnd {
     pub relay_id: Uuid,
     pub epoch: i64,
     pub at: DateTime<Utc>,
-    /// The outcome's code, unless the relay has one.
-    pub outcome: String,
+    /// Unless the relay has one.
+    pub outcome: OutcomeCode,
     /// Its new state; `None` keeps the old one for diagnosis.
     pub state: Option<Value>,
     pub entry: JournalEntry,
@@ -53,10 +54,10 @@ impl Operation for ForcedEnd {
             revision,
             std::slice::from_ref(&self.entry),
         );
-        "ended".clone_into(&mut row.phase);
+        row.phase = Phase::Ended.into();
         if row.outcome.is_none() {
-            "failed".clone_into(&mut row.relay_status);
-            row.outcome = Some(self.outcome.clone());
+            row.relay_status = RelayStatus::of(Phase::Ended, Some(self.outcome)).into();
+            row.outcome = Some(self.outcome.into());
         }
         row.stopped_at = row.stopped_at.or(Some(self.at));
         row.ended_at = Some(self.at);

@@ -45,7 +45,7 @@ impl ProjectedRow {
             p.agora_resource_id.into(),
             p.agora_sid.into(),
             p.agora_recording_uid.into(),
-            p.relay_status.into(),
+            <&str>::from(p.relay_status).into(),
             p.relay_started_at.into(),
         ]
     }

@@ -3,8 +3,9 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
+use crate::relay::CleanupKind;
 use crate::store::entities::{alarm, cleanup_job, id::Id};
-use crate::store::{AlarmRow, CleanupCount, OpenCleanupJob, Store, StoreError};
+use crate::store::{AlarmRow, CleanupCount, Named, OpenCleanupJob, Store, StoreError};
 
 impl Store {
     /// Cleanup jobs due at `due_before`, first those due longest.
@@ -38,11 +39,11 @@ impl Store {
             .collect()
     }
 
-    pub async fn cleanup_targets(&self, kind: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn cleanup_targets(&self, kind: CleanupKind) -> Result<Vec<String>, StoreError> {
         let rows = cleanup_job::Entity::find()
             .select_only()
             .column(cleanup_job::Column::Target)
-            .filter(cleanup_job::Column::Kind.eq(kind))
+            .filter(cleanup_job::Column::Kind.eq(Named::from(kind)))
             .order_by_asc(cleanup_job::Column::Target)
             .into_tuple::<String>()
             .all(&self.read())
@@ -58,7 +59,7 @@ impl Store {
             .expr(Expr::col(cleanup_job::Column::CreatedAt).min())
             .group_by(cleanup_job::Column::Kind)
             .order_by_asc(cleanup_job::Column::Kind)
-            .into_tuple::<(String, i64, DateTime<Utc>)>()
+            .into_tuple()
             .all(&self.read())
             .await?;
         Ok(rows

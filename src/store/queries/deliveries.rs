@@ -8,7 +8,9 @@ use uuid::Uuid;
 use crate::store::entities::{id::Id, outbox, outbox_head, webhook_delivery};
 use crate::store::page::number;
 use crate::store::rows::webhook_id;
-use crate::store::{Delivery, DeliveryStatus, DueDelivery, Page, PageRequest, Store, StoreError};
+use crate::store::{
+    Delivery, DeliveryStatus, DueDelivery, Named, Page, PageRequest, Store, StoreError,
+};
 
 /// Filter of a list; `None` matches all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,7 +29,7 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<DueDelivery>, StoreError> {
         use webhook_delivery::Column as C;
-        let pending = DeliveryStatus::Pending.to_string();
+        let pending = Named::from(DeliveryStatus::Pending);
         let firsts = Query::select()
             .expr(Expr::col(C::OutboxId).min())
             .from(webhook_delivery::Entity)
@@ -73,7 +75,7 @@ impl Store {
             select = select.filter(C::ChannelId.eq(channel_id));
         }
         if let Some(status) = filter.status {
-            select = select.filter(C::Status.eq(status.to_string()));
+            select = select.filter(C::Status.eq(Named::from(status)));
         }
         if page.cursor.is_some() {
             select = select.filter(C::OutboxId.lt(page.after_number()?));
@@ -121,7 +123,7 @@ impl Store {
             return Ok(None);
         };
         let waiting = webhook_delivery::Entity::find()
-            .filter(webhook_delivery::Column::Status.eq(DeliveryStatus::Pending.to_string()))
+            .filter(webhook_delivery::Column::Status.eq(Named::from(DeliveryStatus::Pending)))
             .count(&self.read())
             .await?;
         Ok(Some((since, waiting)))
@@ -150,7 +152,7 @@ impl Store {
             let Some(message) = messages.remove(&row.outbox_id) else {
                 continue;
             };
-            let status: DeliveryStatus = row.status.parse().map_err(|_| corrupt())?;
+            let status = row.status.known().ok_or_else(corrupt)?;
             deliveries.push(Delivery {
                 id: row.outbox_id,
                 webhook_id: webhook_id(&message.body),

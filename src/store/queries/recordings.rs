@@ -4,9 +4,10 @@ use std::time::Instant;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
+use crate::relay::RecordingState;
 use crate::store::entities::{id::Id, recording};
 use crate::store::last_recordings::Lookup;
-use crate::store::{READY, RecordingRow, Store, StoreError};
+use crate::store::{Named, RecordingRow, Store, StoreError};
 
 impl Store {
     /// A relay's recordings, oldest first.
@@ -35,7 +36,7 @@ impl Store {
         };
         let row = recording::Entity::find()
             .filter(C::ChannelId.eq(channel_id))
-            .filter(C::State.eq(READY))
+            .filter(C::State.eq(Named::from(RecordingState::Ready)))
             .filter(C::ReadyAt.is_not_null())
             .order_by_desc(C::ReadyAt)
             .order_by_desc(C::Id)

@@ -5,15 +5,14 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::relay::Phase;
 use crate::store::entities::{id::Id, idempotency_key, relay, relay_event};
 use crate::store::page::{TimeCursor, number};
 use crate::store::{
-    IdempotencyRecord, Page, PageRequest, PastRelay, SLOT_PHASES, Store, StoreError, StoredEntry,
+    IdempotencyRecord, Named, Page, PageRequest, PastRelay, Store, StoreError, StoredEntry,
     StoredRelay,
 };
 
-/// In this phase a relay has no egress.
-const FINALIZING: &str = "finalizing";
 /// Unfinished relays per read.
 const READ_AT_ONCE: u64 = 1000;
 
@@ -21,7 +20,7 @@ const READ_AT_ONCE: u64 = 1000;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RelayFilter {
     pub channel_id: Option<i64>,
-    pub phase: Option<String>,
+    pub phase: Option<Phase>,
 }
 
 impl Store {
@@ -33,7 +32,7 @@ impl Store {
     pub async fn slot_holder(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
         let found = relay::Entity::find()
             .filter(relay::Column::ChannelId.eq(channel_id))
-            .filter(relay::Column::Phase.is_in(SLOT_PHASES))
+            .filter(relay::holds_slot())
             .one(&self.read())
             .await?;
         Ok(found.map(Into::into))
@@ -52,7 +51,7 @@ impl Store {
     }
 
     /// The phases of the unfinished relays with this ingest.
-    pub async fn phases_with_ingest(&self, uid: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn phases_with_ingest(&self, uid: &str) -> Result<Vec<Named<Phase>>, StoreError> {
         Ok(relay::Entity::find()
             .select_only()
             .column(relay::Column::Phase)
@@ -63,11 +62,11 @@ impl Store {
             .await?)
     }
 
-    /// The number of relays that have, or may have, an egress.
+    /// The number of relays that have, or may have, an egress: until `finalizing`.
     pub async fn egresses(&self) -> Result<u64, StoreError> {
         Ok(relay::Entity::find()
             .filter(relay::Column::EndedAt.is_null())
-            .filter(relay::Column::Phase.ne(FINALIZING))
+            .filter(relay::Column::Phase.ne(Named::from(Phase::Finalizing)))
             .count(&self.read())
             .await?)
     }
@@ -91,8 +90,8 @@ impl Store {
         if let Some(channel_id) = filter.channel_id {
             select = select.filter(C::ChannelId.eq(channel_id));
         }
-        if let Some(phase) = &filter.phase {
-            select = select.filter(C::Phase.eq(phase));
+        if let Some(phase) = filter.phase {
+            select = select.filter(C::Phase.eq(Named::from(phase)));
         }
         if let Some(after) = page.after_time()? {
             let older = Condition::any().add(C::RequestedAt.lt(after.time)).add(
@@ -198,7 +197,7 @@ impl Store {
             .filter(C::RequestedAt.lt(to))
             .order_by_desc(C::RequestedAt)
             .limit(most)
-            .into_tuple::<(DateTime<Utc>, Option<DateTime<Utc>>, Option<String>)>()
+            .into_tuple()
             .all(&self.read())
             .await?;
         let past = |(requested_at, live_at, outcome)| PastRelay {

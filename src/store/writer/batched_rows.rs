@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
+use crate::relay::Announcement;
 use crate::store::entities::{outbox, relay, relay_event};
-use crate::store::{IdempotencyRecord, Projection};
+use crate::store::{IdempotencyRecord, Named, Projection};
 
 /// Rows to write, and two facts that the transaction has read and nothing changes meanwhile.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ pub(crate) struct NewMessage {
     pub(crate) relay_id: Uuid,
     pub(crate) channel_id: i64,
     pub(crate) sequence: i64,
-    pub(crate) kind: String,
+    pub(crate) kind: Named<Announcement>,
     pub(crate) body: String,
     pub(crate) created_at: chrono::DateTime<chrono::Utc>,
 }

@@ -92,7 +92,7 @@ impl Kept {
         let entry = |entry: &Value| JournalEntry {
             at: text(&entry["at"]).parse::<DateTime<Utc>>().unwrap(),
             kind: text(&entry["kind"]),
-            phase: text(&entry["phase"]),
+            phase: text(&entry["phase"]).as_str().into(),
             data: entry["data"].clone(),
             actions: entry["actions"].clone(),
         };
@@ -127,8 +127,8 @@ impl Kept {
         let replayed = replay(store, relay.row.id).await.unwrap().unwrap();
         Self {
             relay_id: relay.row.id,
-            backend: relay.row.backend,
-            outcome: relay.row.outcome,
+            backend: relay.row.backend.to_string(),
+            outcome: relay.row.outcome.map(|code| code.to_string()),
             state_version: relay.row.state_version,
             state: relay.row.state,
             difference: replayed.difference,
@@ -139,8 +139,8 @@ impl Kept {
     pub async fn store(&self, store: &Store) -> Uuid {
         let at = self.journal.first().unwrap().at;
         let row = RelayRow {
-            backend: self.backend.clone(),
-            outcome: self.outcome.clone(),
+            backend: self.backend.as_str().into(),
+            outcome: self.outcome.as_deref().map(Into::into),
             stopped_at: None,
             state: self.state.clone(),
             state_version: self.state_version,

@@ -89,7 +89,7 @@ async fn a_foreign_channels_table_is_only_updated_whatever_its_types(database: T
     );
     let mut save = next(relay.clone(), 2, epoch);
     save.projection = Some(Projection {
-        relay_status: "stopped".into(),
+        relay_status: RelayStatus::Stopped,
         ..Projection::default()
     });
     store.save(save).await.unwrap();

@@ -53,7 +53,7 @@ async fn lists_can_be_of_one_channel_or_one_phase(database: TestDatabase) {
         made(&store, relay, epoch).await;
     }
     let count = async |channel_id, phase: Option<&str>| {
-        let phase = phase.map(str::to_owned);
+        let phase = phase.map(|phase| phase.parse().unwrap());
         let filter = RelayFilter { channel_id, phase };
         store.relays(&filter, &page(3, None)).await.unwrap()
     };

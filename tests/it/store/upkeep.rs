@@ -80,9 +80,9 @@ async fn an_unreadable_relay_is_listed_and_can_be_ended(database: TestDatabase) 
     assert_eq!(store.end_by_force(end.clone()).await, Ok(Saved::Saved));
     assert_eq!(store.end_by_force(end).await, Ok(Saved::Saved));
     let ended = store.relay(relay.id).await.unwrap().unwrap();
-    assert_eq!(ended.row.phase, "ended");
-    assert_eq!(ended.row.relay_status, "failed");
-    assert_eq!(ended.row.outcome.as_deref(), Some("internal"));
+    assert_eq!(ended.row.phase, Phase::Ended);
+    assert_eq!(ended.row.relay_status, RelayStatus::Failed);
+    assert_eq!(ended.row.outcome, Some(OutcomeCode::Internal.into()));
     assert_eq!(ended.row.stopped_at, Some(at(100)));
     assert_eq!(ended.row.ended_at, Some(at(100)));
     assert_eq!(ended.revision, 2);

@@ -1,6 +1,7 @@
 //! Writes messages of relays without an actor, as another process would.
 
 use chrono::{DateTime, Utc};
+use relaykeeper::relay::Announcement;
 use relaykeeper::store::{
     Created, JournalEntry, NewRelay, OutboxEntry, Projection, RelayRow, Store,
 };
@@ -12,7 +13,7 @@ pub async fn write(store: &Store, channel_id: i64, count: i64, at: DateTime<Utc>
     let id = Uuid::now_v7();
     let message = |sequence: i64| OutboxEntry {
         sequence: Some(sequence),
-        kind: "relay.live".into(),
+        kind: Announcement::Live,
         body: json!({
             "type": "relay.live",
             "timestamp": at,

@@ -63,8 +63,8 @@ fn row(relay: &Durable) -> RelayRow {
         channel_id: spec.channel_id,
         channel_name: spec.channel_name.clone(),
         seller_uid: spec.seller_uid.into(),
-        phase: relay.phase.to_string(),
-        relay_status: relay.relay_status().to_string(),
+        phase: relay.phase.into(),
+        relay_status: relay.relay_status().into(),
         backend: "media_push".into(),
         region: Some("na".into()),
         ingest_id: relay.ingest.uid.clone(),
@@ -73,7 +73,7 @@ fn row(relay: &Durable) -> RelayRow {
         agora_recording_uid: None,
         agora_sid: None,
         agora_converter_id: None,
-        outcome: relay.outcome.as_ref().map(|end| end.code.to_string()),
+        outcome: relay.outcome.as_ref().map(|end| end.code.into()),
         requested_at: spec.requested_at,
         started_at: relay.started_at,
         live_at: relay.live_at,
@@ -88,7 +88,7 @@ fn entry(at: DateTime<Utc>, kind: &str, phase: Phase) -> JournalEntry {
     JournalEntry {
         at,
         kind: kind.to_owned(),
-        phase: phase.to_string(),
+        phase: phase.into(),
         data: json!({"fact": kind}),
         actions: json!([]),
     }
@@ -102,7 +102,7 @@ pub async fn create(store: &Store, epoch: i64, relay: &Durable) {
         outbox: Vec::new(),
         projection: Projection {
             channel_name: relay.spec.channel_name.clone(),
-            relay_status: relay.relay_status().to_string(),
+            relay_status: relay.relay_status(),
             ..Projection::default()
         },
         idempotency: None,

@@ -247,6 +247,6 @@ impl Run {
 }
 
 fn same(one: &Cleanup, other: &Cleanup) -> bool {
-    let kind = |cleanup: &Cleanup| -> &'static str { cleanup.into() };
+    let kind = |cleanup: &Cleanup| -> &'static str { cleanup.kind().into() };
     kind(one) == kind(other) && one.target() == other.target()
 }
