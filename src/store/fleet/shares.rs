@@ -85,6 +85,7 @@ impl Store {
         let changes = decide(&read(&sql).await?);
         let mut all_done = true;
         for change in changes {
+            let holds = matches!(change, ShareChange::Hold { .. });
             let (sql_text, values) = match change {
                 ShareChange::Hold { budget, permits } => {
                     let permits = i32::try_from(permits).unwrap_or(i32::MAX);
@@ -110,7 +111,7 @@ impl Store {
                 ),
             };
             let done = sql.execute_raw(statement(sql_text, values)).await?;
-            all_done &= sql_text != sql::HOLD_SHARE || done.rows_affected() > 0;
+            all_done &= !holds || done.rows_affected() > 0;
         }
         transaction.commit().await?;
         Ok(all_done)

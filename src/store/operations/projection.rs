@@ -94,9 +94,6 @@ pub(crate) async fn refresh_rows(
 }
 
 async fn show_recording(tx: &Tx<'_>, channel_id: i64, url: &str) -> Result<(), OperationError> {
-    if !tx.project {
-        return Ok(());
-    }
     let statement = Query::update()
         .table(CHANNELS)
         .value(RECORDING, url)
