@@ -14,8 +14,8 @@ use self::attempt::{CleanupResult, MAX_WAIT, attempt};
 #[cfg(feature = "sandbox")]
 use super::crash::{self, CrashOperation, CrashPoint};
 use super::shared::Shared;
-use crate::relay::{Backoff, Cleanup, Failure};
-use crate::store::OpenCleanupJob;
+use crate::relay::{Backoff, Failure};
+use crate::store::CleanupJobRow;
 use crate::telemetry::metrics;
 
 const MAX_CONCURRENT: usize = 8;
@@ -40,8 +40,7 @@ pub(super) async fn run_forever(shared: Arc<Shared>) {
         let full = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
         stream::iter(due)
             .for_each_concurrent(MAX_CONCURRENT, |open| {
-                let (relay_id, channel_id) =
-                    (open.cleanup_job.relay_id, open.cleanup_job.channel_id);
+                let (relay_id, channel_id) = (open.relay_id, open.channel_id);
                 let span = tracing::error_span!("relay", %relay_id, channel_id);
                 run_one(&shared, open).instrument(span)
             })
@@ -52,13 +51,12 @@ pub(super) async fn run_forever(shared: Arc<Shared>) {
     }
 }
 
-async fn run_one(shared: &Shared, open: OpenCleanupJob) {
+async fn run_one(shared: &Shared, open: CleanupJobRow) {
     let now = shared.clock.due();
-    let cleanup_job = &open.cleanup_job;
-    let passed = shared.clock.passed_since(cleanup_job.created_at);
+    let passed = shared.clock.passed_since(open.created_at);
     #[cfg(feature = "sandbox")]
     crash::point(CrashPoint::Before(CrashOperation::RunCleanup));
-    let result = match serde_json::from_value::<Cleanup>(cleanup_job.data.clone()) {
+    let result = match open.cleanup() {
         Ok(_) if is_over(&open, passed) => CleanupResult::Done,
         Ok(cleanup) => match attempt(shared, &open, &cleanup, passed, now).await {
             Ok(result) => result,
@@ -73,23 +71,23 @@ async fn run_one(shared: &Shared, open: OpenCleanupJob) {
     let written = match result {
         CleanupResult::Done => {
             tracing::info!(
-                kind = %cleanup_job.kind,
-                target = cleanup_job.target,
+                kind = %open.kind,
+                target = open.target,
                 "cleanup job done"
             );
-            metrics::CLEANUP_JOBS_SETTLED.add(1, [cleanup_job.kind.as_str()]);
-            shared.store.settle_cleanup_job(cleanup_job.id).await
+            metrics::CLEANUP_JOBS_SETTLED.add(1, [open.kind.as_str()]);
+            shared.store.settle_cleanup_job(*open.id).await
         }
         CleanupResult::RetryAt(at, reason) => {
             tracing::debug!(
-                kind = %cleanup_job.kind,
-                target = cleanup_job.target,
+                kind = %open.kind,
+                target = open.target,
                 reason,
                 "cleanup job postponed"
             );
             shared
                 .store
-                .postpone_cleanup_job(cleanup_job.id, at, reason)
+                .postpone_cleanup_job(*open.id, at, reason)
                 .await
         }
     };
@@ -106,9 +104,8 @@ fn next_try(attempts: i32, failure: &Failure, now: DateTime<Utc>) -> DateTime<Ut
 }
 
 /// Whether the vendor's own limit has passed. Every job is tried once first: the clock may have been wrong.
-fn is_over(open: &OpenCleanupJob, passed: TimeDelta) -> bool {
-    let cleanup_job = &open.cleanup_job;
-    let limit = cleanup_job.expires_at.map(|at| at - cleanup_job.created_at);
+fn is_over(open: &CleanupJobRow, passed: TimeDelta) -> bool {
+    let limit = open.expires_at.map(|at| at - open.created_at);
     open.attempts > 0 && limit.is_some_and(|limit| limit <= passed)
 }
 
@@ -118,25 +115,22 @@ mod tests {
 
     use super::*;
     use crate::relay::{Class, CleanupKind};
-    use crate::store::NewCleanupJob;
 
     /// The next try is `planned` seconds after creation.
-    pub(super) fn stop(planned: i64, attempts: i32) -> OpenCleanupJob {
+    pub(super) fn stop(planned: i64, attempts: i32) -> CleanupJobRow {
         let created_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        OpenCleanupJob {
+        CleanupJobRow {
+            id: Uuid::nil().into(),
+            relay_id: Uuid::nil().into(),
+            channel_id: 42,
+            kind: CleanupKind::StopEgress.into(),
+            target: "sid".into(),
+            data: serde_json::Value::Null.into(),
+            created_at,
+            next_attempt_at: created_at + TimeDelta::seconds(planned),
+            expires_at: Some(created_at + TimeDelta::hours(3)),
             attempts,
             last_error: None,
-            cleanup_job: NewCleanupJob {
-                id: Uuid::nil(),
-                relay_id: Uuid::nil(),
-                channel_id: 42,
-                kind: CleanupKind::StopEgress.into(),
-                target: "sid".into(),
-                data: serde_json::Value::Null,
-                created_at,
-                next_attempt_at: created_at + TimeDelta::seconds(planned),
-                expires_at: Some(created_at + TimeDelta::hours(3)),
-            },
         }
     }
 

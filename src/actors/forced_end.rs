@@ -10,7 +10,8 @@ use crate::relay::{
     Announcement, Cleanup, Cost, Detail, Outcome, OutcomeCode, Phase, Prices, Source,
 };
 use crate::store::{
-    ForcedEnd, JournalEntry, NewCleanupJob, OutboxEntry, RelayRow, StoredRelay, until_answered,
+    CleanupJobRow, ForcedEnd, JournalEntry, JsonText, LedgerRow, OutboxEntry, Projection,
+    StoredRelay, until_answered,
 };
 
 pub(super) async fn end(shared: &Shared, stored: &StoredRelay, reason: &str) {
@@ -19,26 +20,25 @@ pub(super) async fn end(shared: &Shared, stored: &StoredRelay, reason: &str) {
         shared.store.end_by_force(end.clone())
     });
     if let Err(error) = ended.await {
-        tracing::error!(relay_id = %stored.row.id, channel_id = stored.row.channel_id, %error, "failed to end a relay by force");
+        tracing::error!(relay_id = %stored.id, channel_id = stored.channel_id, %error, "failed to end a relay by force");
     }
 }
 
 fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd {
     let now = shared.clock.now();
-    let row = &stored.row;
     let max_recording_hours = shared.settings.agora.cloud_recording.max_recording_hours;
     let cleanup_jobs = cleanups_of(stored)
         .into_iter()
-        .map(|cleanup| NewCleanupJob {
+        .map(|cleanup| CleanupJobRow {
             expires_at: expires(&cleanup, max_recording_hours, now),
-            ..records::cleanup_job(&cleanup, row.id, row.channel_id, now)
+            ..CleanupJobRow::of(&cleanup, *stored.id, stored.channel_id, now)
         });
-    let cost = cost(shared, row, now);
+    let cost = cost(shared, stored, now);
     let announced = [Announcement::Failed, Announcement::Ended]
         .into_iter()
-        .skip(usize::from(row.outcome.is_some()));
+        .skip(usize::from(stored.outcome.is_some()));
     // An unreadable state is kept for diagnosis.
-    let durable = records::durable(stored).ok().map(|mut durable| {
+    let durable = stored.durable().ok().map(|mut durable| {
         // A late recording's message is numbered after these.
         durable.announced += u32::try_from(announced.len()).unwrap_or_default();
         let detail = Detail {
@@ -67,13 +67,11 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
         created_at: now,
     });
     ForcedEnd {
-        relay_id: row.id,
+        relay_id: *stored.id,
         epoch: stored.epoch,
         at: now,
         outcome: OutcomeCode::Internal,
-        state: durable
-            .as_ref()
-            .and_then(|durable| serde_json::to_value(durable).ok()),
+        state: durable.as_ref().map(JsonText::of),
         entry: JournalEntry {
             at: now,
             kind: records::ENDED_BY_FORCE.into(),
@@ -82,9 +80,9 @@ fn forced_end(shared: &Shared, stored: &StoredRelay, reason: &str) -> ForcedEnd 
             actions: json!([]),
         },
         cleanup_jobs: cleanup_jobs.collect(),
-        cost: cost.map(|cost| records::ledger(row, cost, now)),
+        cost: cost.map(|cost| LedgerRow::of(stored, cost, now)),
         outbox: outbox.collect(),
-        projection: durable.as_ref().map(records::projection),
+        projection: durable.as_ref().map(Projection::of),
     }
 }
 
@@ -98,7 +96,7 @@ fn expires(
     matches!(cleanup, Cleanup::UnknownEgress { .. }).then(|| now + hours)
 }
 
-fn cost(shared: &Shared, row: &RelayRow, now: DateTime<Utc>) -> Option<Cost> {
+fn cost(shared: &Shared, row: &StoredRelay, now: DateTime<Utc>) -> Option<Cost> {
     let until = row.stopped_at.unwrap_or(now);
     let seconds = |from: DateTime<Utc>| u64::try_from((until - from).num_seconds()).unwrap_or(0);
     let pricing = &shared.settings.pricing;
@@ -112,16 +110,15 @@ fn cost(shared: &Shared, row: &RelayRow, now: DateTime<Utc>) -> Option<Cost> {
 }
 
 fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
-    let row = &stored.row;
     let mut cleanups = Vec::new();
     if let (Some(resource_id), Some(cname), Some(uid)) = (
-        &row.agora_resource_id,
-        &row.agora_recording_cname,
-        row.agora_recording_uid,
+        &stored.agora_resource_id,
+        &stored.agora_recording_cname,
+        stored.agora_recording_uid,
     ) {
         let (resource_id, cname) = (resource_id.clone(), cname.clone());
         let uid = u32::try_from(uid).unwrap_or(0);
-        cleanups.push(match row.agora_sid.clone() {
+        cleanups.push(match stored.agora_sid.clone() {
             Some(sid) => Cleanup::StopEgress {
                 resource_id,
                 other_resources: Vec::new(),
@@ -137,14 +134,15 @@ fn cleanups_of(stored: &StoredRelay) -> Vec<Cleanup> {
             },
         });
     }
-    if let (Some(converter_id), Some(region)) = (row.agora_converter_id.clone(), row.region.clone())
+    if let (Some(converter_id), Some(region)) =
+        (stored.agora_converter_id.clone(), stored.region.clone())
     {
         cleanups.push(Cleanup::DeleteConverter {
             converter_id,
             region,
         });
     }
-    if let Some(uid) = row.ingest_id.clone() {
+    if let Some(uid) = stored.ingest_id.clone() {
         cleanups.push(Cleanup::DeleteIngest { uid });
     }
     cleanups

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::calls::{VendorClients, permit_request};
-use super::records;
 use super::shared::Shared;
 use crate::config::{AgoraBackend, Settings};
 use crate::relay::{Namespace, ResourceTag};
@@ -337,18 +336,15 @@ async fn judge(
         // The database was restored from a backup.
         return Ok(FindingVerdict::Orphan);
     };
-    if stored.row.ended_at.is_none() {
+    if stored.ended_at.is_none() {
         return Ok(FindingVerdict::Owned);
     }
     let cleanup_jobs = shared.store.cleanup_jobs_of(tag.relay).await?;
-    if cleanup_jobs
-        .iter()
-        .any(|open| open.cleanup_job.target == id)
-    {
+    if cleanup_jobs.iter().any(|open| open.target == id) {
         return Ok(FindingVerdict::Cleanup);
     }
     let kept = kind == FindingKind::Ingest
-        && records::durable(&stored).is_ok_and(|durable| {
+        && stored.durable().is_ok_and(|durable| {
             durable.spec.keep_ingest && durable.ingest.uid.as_deref() == Some(id)
         });
     Ok(if kept {
@@ -360,7 +356,7 @@ async fn judge(
 
 async fn region_of(shared: &Shared, tag: &ResourceTag) -> Result<String, SweepError> {
     let stored = shared.store.relay(tag.relay).await?;
-    let region = stored.and_then(|stored| stored.row.region);
+    let region = stored.and_then(|stored| stored.region);
     Ok(region.unwrap_or_else(|| shared.settings.agora.media_push.region.clone()))
 }
 

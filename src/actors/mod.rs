@@ -39,7 +39,6 @@ pub use dispatcher::{
 };
 pub use janitor::{Finding, FindingKind, FindingVerdict, Sweep, SweepError, sweep_once};
 pub use node_runner::{NodeRunner, TakenOver};
-pub use records::{Unreadable, durable};
 pub use replay::{Replay, Replayed, calls_of, replay};
 pub use requests::{
     RequestKey, StartAnswer, StartError, StartRequest, StopAnswer, StopError, StopRequest,

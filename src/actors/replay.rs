@@ -100,7 +100,7 @@ pub async fn replay(store: &Store, relay_id: Uuid) -> Result<Option<Replay>, Sto
             break;
         }
     }
-    let difference = match (fold, records::durable(&stored)) {
+    let difference = match (fold, stored.durable()) {
         (None, _) => Some("the journal is empty".into()),
         (_, Err(unreadable)) => Some(unreadable.to_string()),
         (Some(fold), Ok(durable)) => difference(&fold, &durable),

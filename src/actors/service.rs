@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use super::directory::{Directory, RelaySnapshot};
 use super::janitor::{self, Sweep, SweepError};
-use super::records;
 use super::registry::DeliverTo;
 use super::relay_actor::Deliver;
 use super::requests::StrayActivity;
@@ -93,7 +92,9 @@ impl RelayService {
         let stored = self.shared.store.relay(relay_id).await?;
         stored
             .map(|stored| {
-                records::durable(&stored).map_err(|error| StoreError::Corrupt(error.to_string()))
+                stored
+                    .durable()
+                    .map_err(|error| StoreError::Corrupt(error.to_string()))
             })
             .transpose()
     }

@@ -10,10 +10,9 @@ use uuid::Uuid;
 
 pub(super) use self::reads::StrayReads;
 use super::calls::permit_request;
-use super::records;
 use super::shared::Shared;
 use crate::relay::{Cleanup, CleanupKind, Phase, ResourceTag};
-use crate::store::{Named, StoreError};
+use crate::store::{CleanupJobRow, Named, StoreError};
 use crate::vendors::governor::Priority;
 use crate::vendors::{Class, VendorError};
 
@@ -84,11 +83,11 @@ pub(super) async fn feed_connected(shared: &Arc<Shared>, ingest: String) -> Resu
         // Its actor is starting, or on another node.
         return Ok(());
     }
-    tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.row.channel_id, "stray: an encoder publishes into an ingest whose relay is over");
+    tracing::error!(ingest, relay_id = %tag.relay, channel_id = stored.channel_id, "stray: an encoder publishes into an ingest whose relay is over");
     add_cleanup_job(
         shared,
         tag.relay,
-        stored.row.channel_id,
+        stored.channel_id,
         Cleanup::DisableStray { uid: ingest },
     )
     .await
@@ -106,10 +105,9 @@ pub(super) async fn egress(
     }
     let cname = tag.to_string();
     let cleanup_jobs = shared.store.cleanup_jobs_of(tag.relay).await?;
-    let waiting = cleanup_jobs.iter().find(|open| {
-        let cleanup_job = &open.cleanup_job;
-        cleanup_job.kind == CleanupKind::UnknownEgress && cleanup_job.target == cname
-    });
+    let waiting = cleanup_jobs
+        .iter()
+        .find(|open| open.kind == CleanupKind::UnknownEgress && open.target == cname);
     let Some(open) = waiting else { return Ok(()) };
     if !is_over
         && let Ok(Cleanup::UnknownEgress {
@@ -117,12 +115,12 @@ pub(super) async fn egress(
             other_resources,
             cname,
             uid,
-        }) = serde_json::from_value(open.cleanup_job.data.clone())
+        }) = open.cleanup()
     {
         add_cleanup_job(
             shared,
             tag.relay,
-            open.cleanup_job.channel_id,
+            open.channel_id,
             Cleanup::StopEgress {
                 resource_id,
                 other_resources,
@@ -133,7 +131,7 @@ pub(super) async fn egress(
         )
         .await?;
     }
-    shared.store.settle_cleanup_job(open.cleanup_job.id).await?;
+    shared.store.settle_cleanup_job(*open.id).await?;
     Ok(())
 }
 
@@ -143,7 +141,7 @@ async fn add_cleanup_job(
     channel_id: i64,
     cleanup: Cleanup,
 ) -> Result<(), StrayError> {
-    let cleanup_job = records::cleanup_job(&cleanup, relay_id, channel_id, shared.clock.now());
+    let cleanup_job = CleanupJobRow::of(&cleanup, relay_id, channel_id, shared.clock.now());
     shared.store.add_cleanup_jobs(vec![cleanup_job]).await?;
     shared.cleanup_changed();
     Ok(())

@@ -43,6 +43,7 @@ impl From<OutboxMessage> for StreamEvent {
             channel_id,
             kind,
             body,
+            ..
         } = message;
         Self {
             id,

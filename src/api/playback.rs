@@ -67,7 +67,7 @@ impl Api {
                 dash_url: view.dash_url,
                 is_live: false,
                 source: "recording",
-                relay_id: recording.relay_id,
+                relay_id: *recording.relay_id,
                 relay_status: None,
                 video_uid: Some(view.id),
                 thumbnail_url: view.thumbnail_url,

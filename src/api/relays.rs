@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Api;
 use super::problem::Problem;
 use crate::actors::view::{EgressView, OutcomeView, RecordingView, RelayView, WireTime};
-use crate::actors::{self, Readiness, RelaySnapshot};
+use crate::actors::{Readiness, RelaySnapshot};
 use crate::relay::{Detail, Durable, OutcomeCode, Phase, RecordingState, RelayStatus};
 use crate::store::{self, Named, StoredRelay};
 
@@ -54,7 +54,7 @@ impl Api {
         let is_newer = |snapshot: &Arc<RelaySnapshot>| match &stored {
             Some(stored) => {
                 let spec = &snapshot.durable.spec;
-                spec.relay_id == stored.row.id || spec.requested_at > stored.row.requested_at
+                spec.relay_id == *stored.id || spec.requested_at > stored.requested_at
             }
             None => true,
         };
@@ -81,14 +81,14 @@ impl Api {
     }
 
     pub(super) fn row(&self, stored: &StoredRelay) -> RelayView {
-        match self.service.directory().get(stored.row.id) {
+        match self.service.directory().get(*stored.id) {
             Some(snapshot) => self.view(&snapshot.durable),
             None => stored_view(stored, self.now()),
         }
     }
 
     async fn relay_or(&self, stored: StoredRelay) -> Result<RelayView, Problem> {
-        match self.service.directory().get(stored.row.id) {
+        match self.service.directory().get(*stored.id) {
             Some(snapshot) => Ok(self.view_with_viewers(&snapshot.durable)),
             None => self.with_late_recordings(&stored).await,
         }
@@ -96,7 +96,7 @@ impl Api {
 
     async fn with_late_recordings(&self, stored: &StoredRelay) -> Result<RelayView, Problem> {
         let mut view = stored_view(stored, self.now());
-        add_recordings(&mut view, &self.store.recordings_of(stored.row.id).await?);
+        add_recordings(&mut view, &self.store.recordings_of(*stored.id).await?);
         Ok(view)
     }
 }
@@ -107,25 +107,24 @@ fn holds_slot(relay: &Arc<RelaySnapshot>) -> bool {
 
 /// A relay that was ended by force was ended in its columns only: they override its state, and replace an unreadable one.
 pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView {
-    let row = &stored.row;
-    let mut view = match actors::durable(stored) {
+    let mut view = match stored.durable() {
         Ok(durable) => RelayView::of(&durable, None, now),
         Err(_) => from_columns(stored),
     };
-    if view.phase == row.phase {
+    if view.phase == stored.phase {
         return view;
     }
-    let phase = row.phase.known();
-    let code = row.outcome.as_ref().and_then(Named::known);
-    view.phase.clone_from(&row.phase);
+    let phase = stored.phase.known();
+    let code = stored.outcome.as_ref().and_then(Named::known);
+    view.phase.clone_from(&stored.phase);
     view.relay_status = phase.map_or(RelayStatus::Failed, |phase| RelayStatus::of(phase, code));
     view.is_active = phase.is_some_and(Phase::is_active);
     view.is_live = phase == Some(Phase::Live);
-    view.stopped_at = row.stopped_at.map(WireTime);
-    view.ended_at = row.ended_at.map(WireTime);
-    view.live_seconds = live_seconds(row, now);
+    view.stopped_at = stored.stopped_at.map(WireTime);
+    view.ended_at = stored.ended_at.map(WireTime);
+    view.live_seconds = live_seconds(stored, now);
     if view.outcome.is_none() {
-        view.outcome = row.outcome.clone().map(|named| OutcomeView {
+        view.outcome = stored.outcome.clone().map(|named| OutcomeView {
             code: named,
             message: code.map_or("The relay ended.", OutcomeCode::sentence),
             detail: Detail::default(),
@@ -135,27 +134,26 @@ pub(super) fn stored_view(stored: &StoredRelay, now: DateTime<Utc>) -> RelayView
 }
 
 fn from_columns(stored: &StoredRelay) -> RelayView {
-    let row = &stored.row;
     RelayView {
-        id: row.id,
-        channel_id: row.channel_id,
-        channel_name: row.channel_name.clone(),
-        seller_uid: u32::try_from(row.seller_uid).unwrap_or_default(),
+        id: *stored.id,
+        channel_id: stored.channel_id,
+        channel_name: stored.channel_name.clone(),
+        seller_uid: u32::try_from(stored.seller_uid).unwrap_or_default(),
         phase: "".into(),
         relay_status: RelayStatus::Failed,
         is_active: false,
         is_live: false,
         hls_playback_url: None,
         dash_playback_url: None,
-        stream_key_id: row.ingest_id.clone(),
+        stream_key_id: stored.ingest_id.clone(),
         agora: EgressView {
-            backend: row.backend.clone(),
-            resource_id: row.agora_resource_id.clone(),
-            sid: row.agora_sid.clone(),
-            recording_uid: row
+            backend: stored.backend.clone(),
+            resource_id: stored.agora_resource_id.clone(),
+            sid: stored.agora_sid.clone(),
+            recording_uid: stored
                 .agora_recording_uid
                 .and_then(|uid| u32::try_from(uid).ok()),
-            converter_id: row.agora_converter_id.clone(),
+            converter_id: stored.agora_converter_id.clone(),
             replacements: 0,
         },
         recordings: Vec::new(),
@@ -164,15 +162,15 @@ fn from_columns(stored: &StoredRelay) -> RelayView {
         viewer_count: None,
         outcome: None,
         cost: None,
-        requested_at: WireTime(row.requested_at),
-        started_at: row.started_at.map(WireTime),
-        live_at: row.live_at.map(WireTime),
+        requested_at: WireTime(stored.requested_at),
+        started_at: stored.started_at.map(WireTime),
+        live_at: stored.live_at.map(WireTime),
         stopped_at: None,
         ended_at: None,
     }
 }
 
-fn live_seconds(row: &store::RelayRow, now: DateTime<Utc>) -> u64 {
+fn live_seconds(row: &StoredRelay, now: DateTime<Utc>) -> u64 {
     let until = row.stopped_at.unwrap_or(now);
     let live = row.live_at.map(|from| (until - from).num_seconds());
     live.and_then(|seconds| u64::try_from(seconds).ok())
@@ -227,46 +225,18 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::actors::view::fixture::{at, live};
-    use crate::store::RelayRow;
+    use crate::actors::view::fixture::{LIVE_INPUT, at, live};
 
     fn stored(durable: &Durable) -> StoredRelay {
-        StoredRelay {
-            row: RelayRow {
-                id: durable.spec.relay_id,
-                channel_id: 42,
-                channel_name: "show68".into(),
-                seller_uid: 12345,
-                phase: durable.phase.into(),
-                relay_status: "active".into(),
-                backend: "cloud_recording".into(),
-                region: None,
-                ingest_id: Some("input".into()),
-                agora_resource_id: None,
-                agora_recording_cname: None,
-                agora_recording_uid: Some(900_000_001),
-                agora_sid: Some("session".into()),
-                agora_converter_id: None,
-                outcome: None,
-                requested_at: durable.spec.requested_at,
-                started_at: durable.started_at,
-                live_at: durable.live_at,
-                stopped_at: None,
-                ended_at: None,
-                state: serde_json::to_value(durable).unwrap(),
-                state_version: 1,
-            },
-            epoch: 1,
-            revision: 1,
-        }
+        StoredRelay::of(durable, 1, 1)
     }
 
     fn ended_by_force(mut stored: StoredRelay) -> StoredRelay {
-        stored.row.phase = "ended".into();
-        stored.row.relay_status = "failed".into();
-        stored.row.outcome = Some("internal".into());
-        stored.row.stopped_at = Some(at("10:10:10.500"));
-        stored.row.ended_at = Some(at("10:10:10.500"));
+        stored.phase = "ended".into();
+        stored.relay_status = "failed".into();
+        stored.outcome = Some("internal".into());
+        stored.stopped_at = Some(at("10:10:10.500"));
+        stored.ended_at = Some(at("10:10:10.500"));
         stored
     }
 
@@ -297,11 +267,11 @@ mod tests {
     fn an_unreadable_state_is_replaced_by_the_columns() {
         for state in [Value::Null, json!({"phase": "dreaming"})] {
             let mut stored = ended_by_force(stored(&live()));
-            stored.row.state = state;
+            stored.state = state.into();
             let view = serde_json::to_value(stored_view(&stored, at("11:00:00.000"))).unwrap();
             assert_eq!(view["phase"], "ended");
             assert_eq!(view["channel_name"], "show68");
-            assert_eq!(view["stream_key_id"], "input");
+            assert_eq!(view["stream_key_id"], LIVE_INPUT);
             assert_eq!(view["outcome"]["code"], "internal");
         }
     }
@@ -310,7 +280,7 @@ mod tests {
     fn a_recording_that_came_late_is_shown_and_is_the_main_one_when_it_is_the_longest() {
         let late = store::RecordingRow {
             id: "late".into(),
-            relay_id: live().spec.relay_id,
+            relay_id: live().spec.relay_id.into(),
             channel_id: 42,
             state: "ready".into(),
             duration_seconds: Some(12.25),

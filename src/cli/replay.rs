@@ -79,7 +79,7 @@ async fn all(store: &Store) -> anyhow::Result<usize> {
             .relays(&RelayFilter::default(), &PageRequest { limit: 200, cursor })
             .await?;
         for stored in page.items {
-            let relay_id = stored.row.id;
+            let relay_id = *stored.id;
             seen += 1;
             progress.inc(1);
             if let Some(Replay {

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use strum::{EnumString, IntoStaticStr};
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
@@ -46,19 +47,16 @@ impl TableRow {
 
     /// A relay that another process drives.
     pub(super) fn stored(stored: &StoredRelay) -> Self {
-        let row = &stored.row;
-        let since = row
-            .state
-            .get("phase_since")
-            .and_then(|since| since.as_str());
+        let state: Value = stored.state.read().unwrap_or_default();
+        let since = state.get("phase_since").and_then(Value::as_str);
         Self {
-            id: row.id,
-            channel_id: row.channel_id,
-            channel_name: row.channel_name.clone(),
-            phase: row.phase.clone(),
+            id: *stored.id,
+            channel_id: stored.channel_id,
+            channel_name: stored.channel_name.clone(),
+            phase: stored.phase.clone(),
             since: since
                 .and_then(|since| since.parse().ok())
-                .unwrap_or(row.requested_at),
+                .unwrap_or(stored.requested_at),
             viewers: None,
             next_wake_at: None,
             restarts: 0,

@@ -29,11 +29,12 @@ pub use polls::{PollTurn, SharedPoll};
 pub use shares::{Share, ShareChange, Shares};
 
 use super::connect::Target;
-use super::entities::{id::Id, node, relay};
+use super::entities::{node, relay};
 use super::operations::instance::DrawEpoch;
 use super::sql::OwnSql;
 use super::writer::{Operation, OperationError, Tx};
 use super::{Store, StoreError, StoredRelay};
+use crate::store::Id;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -192,10 +193,8 @@ impl Store {
     pub async fn claim(&self, epoch: i64, limit: u64) -> Result<Vec<StoredRelay>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let claim = statement(sql::CLAIM, [epoch.into(), limit.into()]);
-        let claimed = relay::Model::find_by_statement(claim)
-            .all(&self.fleet_sql())
-            .await?;
-        Ok(claimed.into_iter().map(Into::into).collect())
+        let claimed = StoredRelay::find_by_statement(claim);
+        Ok(claimed.all(&self.fleet_sql()).await?)
     }
 
     pub async fn driven_by(&self, epoch: i64) -> Result<Vec<Uuid>, StoreError> {

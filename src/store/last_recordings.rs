@@ -102,7 +102,7 @@ mod tests {
         let at = chrono::DateTime::UNIX_EPOCH;
         Some(Arc::new(RecordingRow {
             id: id.into(),
-            relay_id: uuid::Uuid::nil(),
+            relay_id: uuid::Uuid::nil().into(),
             channel_id: 1,
             state: crate::relay::RecordingState::Ready.into(),
             duration_seconds: None,

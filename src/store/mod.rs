@@ -12,6 +12,7 @@
     reason = "a column or a call that its name explains needs no doc"
 )]
 
+mod columns;
 mod connect;
 mod entities;
 mod error;
@@ -20,7 +21,6 @@ mod fleet;
 mod last_recordings;
 mod lock;
 mod migrations;
-mod named;
 mod operations;
 mod page;
 mod queries;
@@ -37,13 +37,21 @@ use parking_lot::RwLock;
 use sea_orm::DbBackend;
 use uuid::Uuid;
 
+pub use columns::{ClosedList, Id, JsonText, Named};
+pub use entities::alarm::Model as AlarmRow;
+pub use entities::cleanup_job::Model as CleanupJobRow;
+pub use entities::cost::Model as LedgerRow;
+pub use entities::idempotency_key::Model as IdempotencyRecord;
+pub use entities::instance::Model as Instance;
+pub use entities::outbox::Model as OutboxMessage;
+pub use entities::recording::Model as RecordingRow;
+pub use entities::relay::{Model as StoredRelay, Unreadable};
 pub use error::StoreError;
 pub use fleet::{
     Fleet, FleetListener, FleetSignal, Node, PollTurn, Share, ShareChange, SharedPoll, Shares,
 };
 pub use lock::{DatabaseLock, HeldBy};
 pub use migrations::MigrationStatus;
-pub use named::{ClosedList, Named};
 pub use operations::create::{Created, NewRelay};
 pub use operations::deliveries::{Attempt, AttemptResult};
 pub use operations::end_by_force::ForcedEnd;
@@ -160,7 +168,7 @@ impl Store {
             .one(&self.read())
             .await?;
         match known {
-            Some(known) => Ok(known.into()),
+            Some(known) => Ok(known),
             None => self.inner.writer.run(DrawInstance).await,
         }
     }
@@ -193,7 +201,7 @@ impl Store {
     /// A job of the same kind and target is added once.
     pub async fn add_cleanup_jobs(
         &self,
-        cleanup_jobs: Vec<NewCleanupJob>,
+        cleanup_jobs: Vec<CleanupJobRow>,
     ) -> Result<(), StoreError> {
         self.inner.writer.run(AddCleanupJobs(cleanup_jobs)).await
     }

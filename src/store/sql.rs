@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 /// A connection or transaction that truncates times to microseconds, as PostgreSQL does, and writes UUIDs as text on
-/// SQLite (see [`Id`](super::entities::id::Id)).
+/// SQLite (see [`Id`](super::Id)).
 #[derive(Debug)]
 pub(super) struct Sql<'a, C>(pub(super) &'a C);
 

@@ -22,7 +22,7 @@ use super::{RecordingRow, StoreError, connect::Target};
 use crate::telemetry::metrics;
 
 use batch::transact;
-pub(super) use batched_rows::{NewMessage, ProjectedRow, RelayUpdate};
+pub(super) use batched_rows::{ProjectedRow, RelayUpdate};
 pub(super) use tx::Tx;
 
 const LARGE_BATCH: usize = 256;

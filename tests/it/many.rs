@@ -21,22 +21,25 @@ const WITHIN: Duration = Duration::from_secs(5);
 on_both_databases!(five_thousand_unfinished_relays_have_their_actors_within_five_seconds);
 
 fn copy(of: &StoredRelay, number: u32, epoch: i64) -> NewRelay {
-    let mut row = of.row.clone();
-    row.id = Uuid::now_v7();
+    let mut row = of.clone();
+    row.id = Uuid::now_v7().into();
+    row.epoch = epoch;
+    row.revision = 0;
+    let mut state: Value = row.state.read().unwrap();
     row.channel_id = 100_000 + i64::from(number);
     row.channel_name = format!("copy{number}");
     let input = format!("{number:032x}");
     row.ingest_id = Some(input.clone());
-    let spec = &mut row.state["spec"];
-    spec["relay_id"] = json!(row.id);
+    let spec = &mut state["spec"];
+    spec["relay_id"] = json!(*row.id);
     spec["channel_id"] = json!(row.channel_id);
     spec["channel_name"] = json!(row.channel_name);
-    row.state["ingest"]["uid"] = json!(input);
+    state["ingest"]["uid"] = json!(input);
     // It went live long ago: its time limit passed while no process ran.
-    row.state["live_at"] = json!("2020-01-01T00:00:00Z");
+    state["live_at"] = json!("2020-01-01T00:00:00Z");
+    row.state = state.into();
     NewRelay {
         row,
-        epoch,
         journal: Vec::new(),
         outbox: Vec::new(),
         projection: Projection::default(),

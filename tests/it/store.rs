@@ -19,9 +19,9 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::future::join_all;
 use relaykeeper::relay::{OutcomeCode, Phase, RelayStatus};
 use relaykeeper::store::{
-    AlarmKey, CostGroup, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
-    IdempotencyRecord, JournalEntry, LedgerRow, NewCleanupJob, NewRelay, OutboxEntry, PageRequest,
-    Projection, Purge, RecordingRow, RelayFilter, RelayRow, Save, Saved, Store, StoreError,
+    AlarmKey, CleanupJobRow, CostGroup, CostSum, Created, DatabaseLock, ForcedEnd, GroupBy, HeldBy,
+    Id, IdempotencyRecord, JournalEntry, LedgerRow, Named, NewRelay, OutboxEntry, PageRequest,
+    Projection, Purge, RecordingRow, RelayFilter, Save, Saved, Store, StoreError, StoredRelay,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -30,9 +30,9 @@ fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000 + seconds, 123_456_000).unwrap()
 }
 
-fn row(channel_id: i64) -> RelayRow {
-    RelayRow {
-        id: Uuid::now_v7(),
+fn row(channel_id: i64) -> StoredRelay {
+    StoredRelay {
+        id: Uuid::now_v7().into(),
         channel_id,
         channel_name: format!("show{channel_id}"),
         seller_uid: 4_294_967_295,
@@ -52,8 +52,11 @@ fn row(channel_id: i64) -> RelayRow {
         live_at: None,
         stopped_at: None,
         ended_at: None,
-        state: json!({ "phase": "provisioning" }),
+        state: json!({ "phase": "provisioning" }).into(),
         state_version: 1,
+        epoch: 0,
+        revision: 0,
+        stop_requested_at: None,
     }
 }
 
@@ -76,15 +79,14 @@ fn message(sequence: Option<i64>, kind: &str) -> OutboxEntry {
     }
 }
 
-fn new(row: RelayRow, epoch: i64) -> NewRelay {
+fn new(row: StoredRelay, epoch: i64) -> NewRelay {
     NewRelay {
         projection: Projection {
             channel_name: row.channel_name.clone(),
             relay_status: row.relay_status.known().unwrap(),
             ..Projection::default()
         },
-        row,
-        epoch,
+        row: StoredRelay { epoch, ..row },
         journal: vec![entry("start")],
         outbox: vec![message(Some(1), "relay.starting")],
         idempotency: None,
@@ -92,11 +94,13 @@ fn new(row: RelayRow, epoch: i64) -> NewRelay {
 }
 
 /// The state after `expected_revision`.
-fn next(row: RelayRow, expected_revision: i64, epoch: i64) -> Save {
+fn next(row: StoredRelay, expected_revision: i64, epoch: i64) -> Save {
     Save {
-        row,
-        expected_revision,
-        epoch,
+        row: StoredRelay {
+            epoch,
+            revision: expected_revision,
+            ..row
+        },
         journal: vec![entry("moved_on")],
         cleanup_jobs: vec![],
         recordings: vec![],
@@ -106,21 +110,23 @@ fn next(row: RelayRow, expected_revision: i64, epoch: i64) -> Save {
     }
 }
 
-fn cleanup_job(relay: &RelayRow, kind: &str, target: &str) -> NewCleanupJob {
-    NewCleanupJob {
-        id: Uuid::now_v7(),
+fn cleanup_job(relay: &StoredRelay, kind: &str, target: &str) -> CleanupJobRow {
+    CleanupJobRow {
+        id: Uuid::now_v7().into(),
         relay_id: relay.id,
         channel_id: relay.channel_id,
         kind: kind.into(),
         target: target.into(),
-        data: json!({ "region": "na" }),
+        data: json!({ "region": "na" }).into(),
         created_at: at(10),
         next_attempt_at: at(20),
         expires_at: Some(at(1000)),
+        attempts: 0,
+        last_error: None,
     }
 }
 
-fn recording(relay: &RelayRow, id: &str, state: &str) -> RecordingRow {
+fn recording(relay: &StoredRelay, id: &str, state: &str) -> RecordingRow {
     RecordingRow {
         id: id.into(),
         relay_id: relay.id,
@@ -135,7 +141,7 @@ fn recording(relay: &RelayRow, id: &str, state: &str) -> RecordingRow {
     }
 }
 
-fn cost(relay: &RelayRow, created_at: DateTime<Utc>) -> LedgerRow {
+fn cost(relay: &StoredRelay, created_at: DateTime<Utc>) -> LedgerRow {
     LedgerRow {
         relay_id: relay.id,
         channel_id: relay.channel_id,
@@ -153,19 +159,23 @@ fn page(limit: u32, cursor: Option<String>) -> PageRequest {
     PageRequest { limit, cursor }
 }
 
-async fn made(store: &Store, row: RelayRow, epoch: i64) -> RelayRow {
+async fn made(store: &Store, row: StoredRelay, epoch: i64) -> StoredRelay {
     assert_eq!(
         store.create(new(row.clone(), epoch)).await,
         Ok(Created::Created)
     );
-    row
+    StoredRelay {
+        epoch,
+        revision: 1,
+        ..row
+    }
 }
 
-fn key(key: &str, hash: &str, relay_id: Uuid) -> IdempotencyRecord {
+fn key(key: &str, hash: &str, relay_id: impl Into<Id>) -> IdempotencyRecord {
     IdempotencyRecord {
         key: key.into(),
         request_hash: hash.into(),
-        relay_id,
+        relay_id: relay_id.into(),
         created_at: at(0),
     }
 }
@@ -184,9 +194,9 @@ fn shown(status: &str) -> Projection {
     }
 }
 
-fn forced(relay: &RelayRow, epoch: i64) -> ForcedEnd {
+fn forced(relay: &StoredRelay, epoch: i64) -> ForcedEnd {
     ForcedEnd {
-        relay_id: relay.id,
+        relay_id: *relay.id,
         epoch,
         at: at(100),
         outcome: OutcomeCode::Internal,

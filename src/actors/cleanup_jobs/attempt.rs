@@ -8,7 +8,7 @@ use crate::actors::calls::{failure, permit_request, recording};
 use crate::actors::records;
 use crate::actors::shared::Shared;
 use crate::relay::{Class, Cleanup, Event, Failure, Recording, Relay};
-use crate::store::{OpenCleanupJob, Saved, StoreError};
+use crate::store::{CleanupJobRow, Saved, StoreError};
 use crate::vendors::agora::cloud_recording::{RecordingStopAnswer, RecordingTask};
 use crate::vendors::agora::media_push::DeleteAnswer;
 use crate::vendors::cloudflare::Cloudflare;
@@ -27,7 +27,7 @@ pub(super) enum CleanupResult {
 
 pub(super) async fn attempt(
     shared: &Shared,
-    open: &OpenCleanupJob,
+    open: &CleanupJobRow,
     cleanup: &Cleanup,
     passed: TimeDelta,
     now: DateTime<Utc>,
@@ -62,10 +62,7 @@ pub(super) async fn attempt(
         }
         // Until a notification names the sid there is nothing to call. The egress ends by itself.
         Cleanup::UnknownEgress { .. } => {
-            let at = open
-                .cleanup_job
-                .expires_at
-                .unwrap_or(now + TimeDelta::days(1));
+            let at = open.expires_at.unwrap_or(now + TimeDelta::days(1));
             let at = at.max(now + MAX_WAIT);
             Ok(CleanupResult::RetryAt(at, "the sid is unknown".into()))
         }
@@ -150,7 +147,7 @@ pub(super) async fn attempt(
             let recordings: Vec<Recording> = recordings.into_iter().map(recording).collect();
             let settled = !recordings.is_empty() && !recordings.iter().any(Recording::is_open);
             record_late_recordings(shared, open, recordings).await?;
-            let last = open.cleanup_job.created_at + LAST_POLL;
+            let last = open.created_at + LAST_POLL;
             if settled || passed >= LAST_POLL {
                 return Ok(CleanupResult::Done);
             }
@@ -177,8 +174,8 @@ fn not_found_backoff(shared: &Shared) -> TimeDelta {
 
 /// Accepts a 404 after three more tries, by default 30, 120 and 240 s after the job was created (`agora.md §8.1, §8.2`). Counts a
 /// try at its planned time, so that a clock change skips none.
-fn poll_again(open: &OpenCleanupJob, backoff: TimeDelta, now: DateTime<Utc>) -> CleanupResult {
-    let tried = open.cleanup_job.next_attempt_at - open.cleanup_job.created_at;
+fn poll_again(open: &CleanupJobRow, backoff: TimeDelta, now: DateTime<Utc>) -> CleanupResult {
+    let tried = open.next_attempt_at - open.created_at;
     let all = [backoff / 4, backoff, backoff * 2];
     let later = all.into_iter().find(|wait| *wait > tried);
     later.map_or(CleanupResult::Done, |wait| {
@@ -190,7 +187,7 @@ fn poll_again(open: &OpenCleanupJob, backoff: TimeDelta, now: DateTime<Utc>) -> 
 
 async fn find_ingest(
     cloudflare: &Cloudflare,
-    open: &OpenCleanupJob,
+    open: &CleanupJobRow,
     tag: &str,
     backoff: TimeDelta,
     now: DateTime<Utc>,
@@ -221,10 +218,10 @@ async fn find_ingest(
 
 async fn record_late_recordings(
     shared: &Shared,
-    open: &OpenCleanupJob,
+    open: &CleanupJobRow,
     recordings: Vec<Recording>,
 ) -> Result<(), Failure> {
-    let relay_id = open.cleanup_job.relay_id;
+    let relay_id = *open.relay_id;
     let broken = |message: String| Failure {
         vendor: "relaykeeper".into(),
         call: "late_recordings".into(),
@@ -240,10 +237,12 @@ async fn record_late_recordings(
         .await
         .map_err(|error| broken(error.to_string()))?;
     // An unfinished relay polls for itself.
-    let Some(stored) = stored.filter(|stored| stored.row.ended_at.is_some()) else {
+    let Some(stored) = stored.filter(|stored| stored.ended_at.is_some()) else {
         return Ok(());
     };
-    let durable = records::durable(&stored).map_err(|error| broken(error.to_string()))?;
+    let durable = stored
+        .durable()
+        .map_err(|error| broken(error.to_string()))?;
     let now = shared.clock.now();
     let mut relay = Relay::load(durable, 1);
     let step = relay
@@ -277,7 +276,7 @@ mod tests {
     fn a_404_is_accepted_after_every_planned_try_whatever_the_clock_was_set_to() {
         let wait = |planned, late| {
             let open = stop(planned, 0);
-            let now = open.cleanup_job.next_attempt_at + late;
+            let now = open.next_attempt_at + late;
             match poll_again(&open, TimeDelta::seconds(120), now) {
                 CleanupResult::RetryAt(at, _) => Some((at - now).num_seconds()),
                 CleanupResult::Done => None,

@@ -76,15 +76,15 @@ pub(in crate::actors) fn notify_if_down(shared: &Arc<Shared>, channel_id: i64) {
             }
         };
         let blocked = relays.iter().any(|stored| {
-            let here = task_shared.directory.get(stored.row.id);
+            let here = task_shared.directory.get(*stored.id);
             let is_down = here.is_some_and(|relay| relay.egress_is_down);
-            stored.row.phase == Phase::Stopping && !is_down
+            stored.phase == Phase::Stopping && !is_down
         });
         if blocked {
             return;
         }
         for stored in relays {
-            let relay_id = stored.row.id;
+            let relay_id = *stored.id;
             if task_shared.directory.get(relay_id).is_some() {
                 let message = Deliver::from(Event::PredecessorDown);
                 task_shared.send_to_registry(DeliverTo { relay_id, message });

@@ -107,7 +107,7 @@ impl NodeSession {
         for relay_id in here.difference(&stored).copied() {
             let relay = self.shared.store.relay(relay_id).await?;
             // The actor of an ended relay stops by itself.
-            let unfinished = |relay: &StoredRelay| relay.row.ended_at.is_none();
+            let unfinished = |relay: &StoredRelay| relay.ended_at.is_none();
             if relay.is_none_or(|relay| unfinished(&relay) && relay.epoch != self.epoch) {
                 tracing::warn!(%relay_id, "relay belongs to another node; evicted");
                 registry.do_send(Evict(relay_id));
@@ -116,8 +116,7 @@ impl NodeSession {
         for relay_id in stored.difference(&here).copied() {
             // A start in progress may not have reached the registry yet; its message arrives there before this one.
             let stored = self.shared.store.relay(relay_id).await?;
-            let ours =
-                |relay: &StoredRelay| relay.epoch == self.epoch && relay.row.ended_at.is_none();
+            let ours = |relay: &StoredRelay| relay.epoch == self.epoch && relay.ended_at.is_none();
             if let Some(stored) = stored.filter(ours) {
                 tracing::debug!(%relay_id, "relay had no actor; adopted");
                 let relays = vec![stored.into()];

@@ -5,7 +5,6 @@ use tracing::Span;
 use uuid::Uuid;
 
 use crate::actors::calls::VendorCalls;
-use crate::actors::records;
 use crate::actors::relay_actor::Deliver;
 use crate::relay::{Action, Relay};
 use crate::store::StoredRelay;
@@ -41,7 +40,7 @@ pub(in crate::actors) enum LoadedRelay {
 
 impl From<StoredRelay> for LoadedRelay {
     fn from(stored: StoredRelay) -> Self {
-        match records::durable(&stored) {
+        match stored.durable() {
             // Call numbers may repeat the previous process's: its answers are lost with it.
             Ok(durable) => Self::Relay {
                 relay: Box::new(Relay::load(durable, 1)),
@@ -60,7 +59,7 @@ impl LoadedRelay {
     pub(super) fn relay_id(&self) -> Uuid {
         match self {
             Self::Relay { relay, .. } => relay.durable().spec.relay_id,
-            Self::Unreadable { stored, .. } => stored.row.id,
+            Self::Unreadable { stored, .. } => *stored.id,
         }
     }
 }

@@ -9,11 +9,10 @@ use uuid::Uuid;
 use super::{Registry, SpawnArgs};
 use crate::actors::calls::VendorCalls;
 use crate::actors::forced_end;
-use crate::actors::records::{self, Unreadable};
 use crate::actors::relay_actor::StartMode;
 use crate::actors::shared::Shared;
 use crate::relay::{Backoff, Durable, OutcomeCode, Relay};
-use crate::store::{StoredRelay, until_done};
+use crate::store::{StoredRelay, Unreadable, until_done};
 use crate::telemetry::metrics;
 
 /// After more deaths than this within [`DEATHS_WITHIN`], the relay is ended by force.
@@ -79,7 +78,7 @@ impl Registry {
         reason: String,
         ctx: &mut Context<Self>,
     ) {
-        let relay_id = stored.row.id;
+        let relay_id = *stored.id;
         let Some(mut child) = self.children.remove(&relay_id) else {
             return;
         };
@@ -103,12 +102,12 @@ impl Registry {
         reason: String,
         ctx: &mut Context<Self>,
     ) {
-        let relay_id = stored.row.id;
+        let relay_id = *stored.id;
         metrics::FORCED_ENDS.add(1, []);
-        if stored.row.outcome.is_none() {
+        if stored.outcome.is_none() {
             metrics::OUTCOMES.add(1, [&OutcomeCode::Internal.to_string()]);
         }
-        tracing::error!(%relay_id, channel_id = stored.row.channel_id, reason, "relay cannot be run; ending it and creating cleanup jobs");
+        tracing::error!(%relay_id, channel_id = stored.channel_id, reason, "relay cannot be run; ending it and creating cleanup jobs");
         let shared = self.shared.clone();
         let end = async move { forced_end::end(&shared, &stored, &reason).await };
         ctx.spawn(end.into_actor(self).map(move |(), registry, _| {
@@ -128,6 +127,6 @@ async fn load(
         shared.store.relay(relay_id).await
     })
     .await?;
-    let durable = records::durable(&stored);
+    let durable = stored.durable();
     Some((stored, durable))
 }

@@ -42,7 +42,7 @@ impl RelayService {
         if record.request_hash != request_key.request_hash {
             return Err(StopError::KeyMismatch);
         }
-        let durable = self.find(record.relay_id).await?;
+        let durable = self.find(*record.relay_id).await?;
         durable.map(Some).ok_or(StopError::NotFound)
     }
 
@@ -53,7 +53,7 @@ impl RelayService {
         record: IdempotencyRecord,
     ) -> Result<KeyStatus, StoreError> {
         let same = record.request_hash == request_key.request_hash;
-        match self.find(record.relay_id).await? {
+        match self.find(*record.relay_id).await? {
             Some(durable) if !is_untried(&durable) => Ok(match same {
                 true => KeyStatus::Used(Box::new(durable)),
                 false => KeyStatus::Mismatch,
@@ -84,7 +84,7 @@ pub(super) fn record(
     IdempotencyRecord {
         key: request_key.key.clone(),
         request_hash: request_key.request_hash.clone(),
-        relay_id,
+        relay_id: relay_id.into(),
         created_at: now,
     }
 }

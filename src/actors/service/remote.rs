@@ -10,7 +10,6 @@ use super::RelayService;
 use super::stop::unconfirmed;
 use crate::actors::directory::RelaySnapshot;
 use crate::actors::fleet::peer_messages::{self, PeerMessage};
-use crate::actors::records;
 use crate::actors::requests::{StopAnswer, StopError};
 use crate::relay::{Durable, PageReport, Relay};
 use crate::store::{StoreError, StoredRelay};
@@ -72,7 +71,9 @@ impl RelayService {
     async fn stored(&self, relay_id: Uuid) -> Result<Durable, StopError> {
         let stored = self.shared.store.relay(relay_id).await;
         let stored = stored.map_err(unconfirmed)?.ok_or(StopError::NotFound)?;
-        records::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
+        stored
+            .durable()
+            .map_err(|error| StopError::Internal(error.to_string()))
     }
 
     /// `None` until relays are loaded, so that no page is sent away by mistake.
@@ -91,12 +92,11 @@ impl RelayService {
             true => self.shared.store.relay(relay_id).await?,
             false => None,
         };
-        let unfinished = stored.filter(|stored| stored.row.ended_at.is_none());
-        let page_status =
-            unfinished.map_or(PageStatus::Over, |stored| match records::durable(&stored) {
-                Ok(durable) => page_status(&durable, attempt),
-                Err(_) => PageStatus::Over,
-            });
+        let unfinished = stored.filter(|stored| stored.ended_at.is_none());
+        let page_status = unfinished.map_or(PageStatus::Over, |stored| match stored.durable() {
+            Ok(durable) => page_status(&durable, attempt),
+            Err(_) => PageStatus::Over,
+        });
         Ok(Some(page_status))
     }
 
@@ -136,14 +136,14 @@ impl RelayService {
             let unfinished = shared.store.unfinished_but_of(shared.epoch()).await?;
             let remote = unfinished
                 .iter()
-                .filter(|stored| shared.directory.get(stored.row.id).is_none());
+                .filter(|stored| shared.directory.get(*stored.id).is_none());
             all.extend(remote.filter_map(|stored| self.snapshot(stored)));
         }
         Ok(all)
     }
 
     fn snapshot(&self, stored: &StoredRelay) -> Option<(Arc<RelaySnapshot>, String)> {
-        let durable = records::durable(stored).ok()?;
+        let durable = stored.durable().ok()?;
         let last_event_at = durable.phase_since;
         let relay = Relay::load(durable, 1);
         let name = self.shared.fleet.name_of(stored.epoch);

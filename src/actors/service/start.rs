@@ -19,7 +19,7 @@ use crate::actors::shared::Readiness;
 use crate::actors::spec::spec;
 use crate::config::AgoraBackend;
 use crate::relay::{Durable, Phase, Relay};
-use crate::store::{Created, NewRelay, StoreError, StoredRelay, until_done};
+use crate::store::{Created, NewRelay, Projection, StoreError, StoredRelay, until_done};
 
 const STOP_PENDING: &str = "the channel's last relay is still stopping; try again";
 const LEASE_EXPIRED: &str = "this process's lease was not renewed";
@@ -106,7 +106,7 @@ impl RelayService {
         }
         let all = shared.store.unfinished_of_channel(channel_id).await;
         let mut remote = all.map_err(start_error)?;
-        remote.retain(|stored| shared.directory.get(stored.row.id).is_none());
+        remote.retain(|stored| shared.directory.get(*stored.id).is_none());
         Ok(remote)
     }
 
@@ -121,8 +121,8 @@ impl RelayService {
         let here = blocked.map(|relay| relay.durable.stopped_at);
         let remote = remote
             .iter()
-            .filter(|stored| stored.row.phase == Phase::Stopping)
-            .map(|stored| stored.row.stopped_at);
+            .filter(|stored| stored.phase == Phase::Stopping)
+            .map(|stored| stored.stopped_at);
         here.chain(remote)
             .map(|stopped_at| stopped_at.unwrap_or(now) + PREDECESSOR_WAIT)
             .filter(|at| *at > now)
@@ -182,11 +182,10 @@ impl RelayService {
         let durable = relay.durable();
         let epoch = shared.epoch();
         let new = NewRelay {
-            row: records::row(durable),
-            epoch,
+            row: StoredRelay::of(durable, epoch, 0),
             journal: records::journal(durable, &step, now),
             outbox: records::outbox(durable, &step, now, now),
-            projection: records::projection(durable),
+            projection: Projection::of(durable),
             idempotency: request
                 .request_key
                 .as_ref()
@@ -346,7 +345,9 @@ fn repeated(key: KeyStatus) -> Result<Option<StartAnswer>, StartError> {
 }
 
 fn read(stored: &StoredRelay) -> Result<Durable, StartError> {
-    records::durable(stored).map_err(|error| StartError::Internal(error.to_string()))
+    stored
+        .durable()
+        .map_err(|error| StartError::Internal(error.to_string()))
 }
 
 fn start_error(error: StoreError) -> StartError {

@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::keys::record;
 use super::{NO_ANSWER, RelayService};
-use crate::actors::records;
 use crate::actors::registry::DeliverTo;
 use crate::actors::relay_actor::Deliver;
 use crate::actors::requests::{StopAnswer, StopError, StopRequest};
@@ -126,7 +125,9 @@ impl RelayService {
         let stored = store.newest_relay(channel_id).await?;
         stored
             .map(|stored| {
-                records::durable(&stored).map_err(|error| StopError::Internal(error.to_string()))
+                stored
+                    .durable()
+                    .map_err(|error| StopError::Internal(error.to_string()))
             })
             .transpose()
     }

@@ -2,8 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::store::AlarmRow;
-
+/// An alarm: the fields of its [`AlarmKey`](crate::store::AlarmKey), and details.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "alarms")]
 pub struct Model {
@@ -13,8 +12,10 @@ pub struct Model {
     pub subject: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub node: String,
+    /// A sentence for the operator.
     pub detail: String,
     pub since: DateTimeUtc,
+    /// When the cause was last seen.
     pub last_seen_at: DateTimeUtc,
 }
 
@@ -22,16 +23,3 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
-
-impl From<Model> for AlarmRow {
-    fn from(model: Model) -> Self {
-        Self {
-            code: model.code,
-            subject: model.subject,
-            node: model.node,
-            detail: model.detail,
-            since: model.since,
-            last_seen_at: model.last_seen_at,
-        }
-    }
-}

@@ -1,11 +1,12 @@
 //! `cleanup_jobs`: what a finished relay still has to remove at a vendor.
 
+use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use super::{from_text, id::Id};
-use crate::relay::CleanupKind;
-use crate::store::{Named, NewCleanupJob, OpenCleanupJob, StoreError};
+use crate::relay::{Cleanup, CleanupKind};
+use crate::store::{Id, JsonText, Named};
 
+/// A cleanup job. One exists per `kind` and `target`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "cleanup_jobs")]
 pub struct Model {
@@ -14,11 +15,15 @@ pub struct Model {
     pub relay_id: Id,
     pub channel_id: i64,
     pub kind: Named<CleanupKind>,
+    /// The vendor's id of the object.
     pub target: String,
-    pub data: String,
+    /// See [`Model::cleanup`].
+    pub data: JsonText,
     pub created_at: DateTimeUtc,
     pub next_attempt_at: DateTimeUtc,
+    /// When the vendor's own limit makes it unnecessary.
     pub expires_at: Option<DateTimeUtc>,
+    /// Failed attempts.
     pub attempts: i32,
     pub last_error: Option<String>,
 }
@@ -28,42 +33,27 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl From<&NewCleanupJob> for Model {
-    fn from(cleanup_job: &NewCleanupJob) -> Self {
+impl Model {
+    /// A new job, due at once.
+    #[must_use]
+    pub fn of(cleanup: &Cleanup, relay_id: Uuid, channel_id: i64, at: DateTime<Utc>) -> Self {
         Self {
-            id: cleanup_job.id.into(),
-            relay_id: cleanup_job.relay_id.into(),
-            channel_id: cleanup_job.channel_id,
-            kind: cleanup_job.kind.clone(),
-            target: cleanup_job.target.clone(),
-            data: cleanup_job.data.to_string(),
-            created_at: cleanup_job.created_at,
-            next_attempt_at: cleanup_job.next_attempt_at,
-            expires_at: cleanup_job.expires_at,
+            id: Uuid::now_v7().into(),
+            relay_id: relay_id.into(),
+            channel_id,
+            kind: cleanup.kind().into(),
+            target: cleanup.target().to_owned(),
+            data: JsonText::of(cleanup),
+            created_at: at,
+            next_attempt_at: at,
+            expires_at: None,
             attempts: 0,
             last_error: None,
         }
     }
-}
 
-impl TryFrom<Model> for OpenCleanupJob {
-    type Error = StoreError;
-
-    fn try_from(model: Model) -> Result<Self, StoreError> {
-        Ok(Self {
-            attempts: model.attempts,
-            last_error: model.last_error,
-            cleanup_job: NewCleanupJob {
-                id: model.id.0,
-                relay_id: model.relay_id.0,
-                channel_id: model.channel_id,
-                kind: model.kind,
-                target: model.target,
-                data: from_text(&model.data, "cleanup_jobs.data")?,
-                created_at: model.created_at,
-                next_attempt_at: model.next_attempt_at,
-                expires_at: model.expires_at,
-            },
-        })
+    /// What to do, unless this version cannot read it.
+    pub fn cleanup(&self) -> serde_json::Result<Cleanup> {
+        self.data.read()
     }
 }

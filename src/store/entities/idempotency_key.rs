@@ -2,9 +2,9 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::id::Id;
-use crate::store::IdempotencyRecord;
+use crate::store::Id;
 
+/// The relay that a request with an `Idempotency-Key` created or found.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "idempotency_keys")]
 pub struct Model {
@@ -12,6 +12,7 @@ pub struct Model {
     pub key: String,
     pub request_hash: String,
     pub relay_id: Id,
+    /// When the key was first used.
     pub created_at: DateTimeUtc,
 }
 
@@ -19,25 +20,3 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
-
-impl From<&IdempotencyRecord> for Model {
-    fn from(record: &IdempotencyRecord) -> Self {
-        Self {
-            key: record.key.clone(),
-            request_hash: record.request_hash.clone(),
-            relay_id: record.relay_id.into(),
-            created_at: record.created_at,
-        }
-    }
-}
-
-impl From<Model> for IdempotencyRecord {
-    fn from(model: Model) -> Self {
-        Self {
-            key: model.key,
-            request_hash: model.request_hash,
-            relay_id: model.relay_id.0,
-            created_at: model.created_at,
-        }
-    }
-}

@@ -1,17 +1,19 @@
-//! `instance`: one row. `epoch` is the last one drawn, `leader` the leader's.
+//! `instance`: one row.
 
 use sea_orm::entity::prelude::*;
 
-use crate::store::Instance;
-
+/// The identity of the database.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "instance")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
+    /// Eight lower-case hexadecimal digits: the second part of the resource tag.
     pub database_id: String,
+    /// The last fencing token drawn; 0 before the first.
     pub epoch: i64,
     pub created_at: DateTimeUtc,
+    /// The leader's epoch.
     pub leader: i64,
 }
 
@@ -19,12 +21,3 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
-
-impl From<Model> for Instance {
-    fn from(model: Model) -> Self {
-        Self {
-            database_id: model.database_id,
-            epoch: model.epoch,
-        }
-    }
-}

@@ -1,4 +1,4 @@
-//! SeaORM entities, one table per file. Other rooms see [`rows`](super::rows).
+//! SeaORM entities, one table per file. The models are the rows that other rooms read and write.
 
 #![expect(
     unreachable_pub,
@@ -9,7 +9,6 @@ pub mod alarm;
 pub mod cleanup_job;
 pub mod cost;
 pub mod ended_session;
-pub mod id;
 pub mod idempotency_key;
 pub mod instance;
 pub mod node;

@@ -1,14 +1,16 @@
 //! `recordings`: videos on demand that the platform keeps.
 
+use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use super::id::Id;
-use crate::relay::RecordingState;
-use crate::store::{Named, RecordingRow};
+use crate::relay::{Durable, Recording, RecordingState};
+use crate::store::{Id, Named};
 
+/// A video on demand that the platform keeps of a relay.
 #[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "recordings")]
 pub struct Model {
+    /// The platform's id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
     pub relay_id: Id,
@@ -18,6 +20,7 @@ pub struct Model {
     pub hls_url: Option<String>,
     pub dash_url: Option<String>,
     pub thumbnail_url: Option<String>,
+    /// When it was first seen.
     pub created_at: DateTimeUtc,
     pub ready_at: Option<DateTimeUtc>,
 }
@@ -27,36 +30,29 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl From<&RecordingRow> for Model {
-    fn from(recording: &RecordingRow) -> Self {
+impl Model {
+    /// The row of a relay's recording that is first seen, or ready, at `now`.
+    #[must_use]
+    pub fn of(recording: &Recording, durable: &Durable, now: DateTime<Utc>) -> Self {
         Self {
-            id: recording.id.clone(),
-            relay_id: recording.relay_id.into(),
-            channel_id: recording.channel_id,
-            state: recording.state.clone(),
-            duration_seconds: recording.duration_seconds,
+            id: recording.uid.clone(),
+            relay_id: durable.spec.relay_id.into(),
+            channel_id: durable.spec.channel_id,
+            state: recording.state.into(),
+            duration_seconds: recording.duration_ms.map(seconds),
             hls_url: recording.hls_url.clone(),
             dash_url: recording.dash_url.clone(),
             thumbnail_url: recording.thumbnail_url.clone(),
-            created_at: recording.created_at,
-            ready_at: recording.ready_at,
+            created_at: now,
+            ready_at: (recording.state == RecordingState::Ready).then_some(now),
         }
     }
 }
 
-impl From<Model> for RecordingRow {
-    fn from(model: Model) -> Self {
-        Self {
-            id: model.id,
-            relay_id: model.relay_id.0,
-            channel_id: model.channel_id,
-            state: model.state,
-            duration_seconds: model.duration_seconds,
-            hls_url: model.hls_url,
-            dash_url: model.dash_url,
-            thumbnail_url: model.thumbnail_url,
-            created_at: model.created_at,
-            ready_at: model.ready_at,
-        }
-    }
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a recording is at most 7 days: 2^30 ms"
+)]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
 }

@@ -4,16 +4,20 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::SimpleExpr;
 use strum::IntoEnumIterator as _;
 
-use super::id::Id;
-use crate::relay::{BackendKind, OutcomeCode, Phase, RelayStatus};
-use crate::store::{Named, RelayRow, StoredRelay};
+use crate::relay::{Backend, BackendKind, Durable, OutcomeCode, Phase, RelayStatus};
+use crate::store::{Id, JsonText, Named};
 
+/// The version of the state's format that is written.
+const STATE_VERSION: i32 = 1;
+
+/// A relay.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "relays")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
     pub channel_id: i64,
+    /// Agora's channel name.
     pub channel_name: String,
     pub seller_uid: i64,
     pub phase: Named<Phase>,
@@ -22,19 +26,30 @@ pub struct Model {
     pub region: Option<String>,
     pub ingest_id: Option<String>,
     pub agora_resource_id: Option<String>,
+    /// The egress's `cname`: the resource tag.
     pub agora_recording_cname: Option<String>,
+    /// The egress's uid.
     pub agora_recording_uid: Option<i64>,
     pub agora_sid: Option<String>,
     pub agora_converter_id: Option<String>,
+    /// From `stopping` on.
     pub outcome: Option<Named<OutcomeCode>>,
+    /// When the start was accepted.
     pub requested_at: DateTimeUtc,
+    /// When Agora accepted the egress.
     pub started_at: Option<DateTimeUtc>,
+    /// When the stream was first playable.
     pub live_at: Option<DateTimeUtc>,
+    /// When `stopping` began.
     pub stopped_at: Option<DateTimeUtc>,
     pub ended_at: Option<DateTimeUtc>,
-    pub state: String,
+    /// See [`Model::durable`].
+    pub state: JsonText,
+    /// The version of the state's format.
     pub state_version: i32,
+    /// Its owner's epoch.
     pub epoch: i64,
+    /// Number of its journal entries.
     pub revision: i64,
     /// Written by any node that requests a stop, never by the owner.
     pub stop_requested_at: Option<DateTimeUtc>,
@@ -51,69 +66,89 @@ pub fn holds_slot() -> SimpleExpr {
     Column::Phase.is_in(phases.map(Named::Known))
 }
 
+/// A stored state that cannot be read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the stored state of relay {relay_id} cannot be read: {reason}")]
+pub struct Unreadable {
+    /// The relay's id.
+    pub relay_id: Uuid,
+    /// The reason.
+    pub reason: String,
+}
+
 impl Model {
-    pub fn new(row: &RelayRow, epoch: i64, revision: i64) -> Self {
+    /// The row of this state.
+    #[must_use]
+    pub fn of(durable: &Durable, epoch: i64, revision: i64) -> Self {
+        let spec = &durable.spec;
+        let egress = durable.egress.as_ref();
+        let (region, cname) = match &spec.backend {
+            Backend::CloudRecording { .. } => {
+                let cname = egress.map(|egress| spec.tag(egress.attempt).to_string());
+                (None, cname)
+            }
+            Backend::MediaPush { region } => (Some(region.clone()), None),
+        };
         Self {
-            id: row.id.into(),
-            channel_id: row.channel_id,
-            channel_name: row.channel_name.clone(),
-            seller_uid: row.seller_uid,
-            phase: row.phase.clone(),
-            relay_status: row.relay_status.clone(),
-            backend: row.backend.clone(),
-            region: row.region.clone(),
-            ingest_id: row.ingest_id.clone(),
-            agora_resource_id: row.agora_resource_id.clone(),
-            agora_recording_cname: row.agora_recording_cname.clone(),
-            agora_recording_uid: row.agora_recording_uid,
-            agora_sid: row.agora_sid.clone(),
-            agora_converter_id: row.agora_converter_id.clone(),
-            outcome: row.outcome.clone(),
-            requested_at: row.requested_at,
-            started_at: row.started_at,
-            live_at: row.live_at,
-            stopped_at: row.stopped_at,
-            ended_at: row.ended_at,
-            state: row.state.to_string(),
-            state_version: row.state_version,
+            id: spec.relay_id.into(),
+            channel_id: spec.channel_id,
+            channel_name: spec.channel_name.clone(),
+            seller_uid: spec.seller_uid.into(),
+            phase: durable.phase.into(),
+            relay_status: durable.relay_status().into(),
+            backend: BackendKind::from(&spec.backend).into(),
+            region,
+            ingest_id: durable.ingest.uid.clone(),
+            agora_resource_id: egress.and_then(|egress| egress.resource_id.clone()),
+            agora_recording_cname: cname,
+            agora_recording_uid: egress
+                .and_then(|egress| durable.egress_uid(egress.attempt))
+                .map(i64::from),
+            agora_sid: egress.and_then(|egress| egress.sid.clone()),
+            agora_converter_id: egress.and_then(|egress| egress.converter_id.clone()),
+            outcome: durable.outcome.as_ref().map(|outcome| outcome.code.into()),
+            requested_at: spec.requested_at,
+            started_at: durable.started_at,
+            live_at: durable.live_at,
+            stopped_at: durable.stopped_at,
+            ended_at: durable.ended_at,
+            state: JsonText::of(durable),
+            state_version: STATE_VERSION,
             epoch,
             revision,
             stop_requested_at: None,
         }
     }
-}
 
-impl From<Model> for StoredRelay {
-    fn from(model: Model) -> Self {
-        // An unreadable state must not hide the columns: they name what cleanup has to remove.
-        let state = serde_json::from_str(&model.state).unwrap_or_default();
+    /// The durable state, unless it has another version or is invalid.
+    pub fn durable(&self) -> Result<Durable, Unreadable> {
+        let unreadable = |reason: String| Unreadable {
+            relay_id: *self.id,
+            reason,
+        };
+        if self.state_version != STATE_VERSION {
+            return Err(unreadable(format!(
+                "it has version {}, this program reads {STATE_VERSION}",
+                self.state_version
+            )));
+        }
+        self.state
+            .read()
+            .map_err(|error| unreadable(error.to_string()))
+    }
+
+    /// Whether it holds its channel's slot.
+    #[must_use]
+    pub fn holds_slot(&self) -> bool {
+        self.phase.known().is_some_and(Phase::holds_slot)
+    }
+
+    /// The row after these journal entries.
+    pub(crate) fn after(&self, entries: &[crate::store::JournalEntry]) -> Self {
+        let entries = i64::try_from(entries.len()).unwrap_or(i64::MAX);
         Self {
-            epoch: model.epoch,
-            revision: model.revision,
-            row: RelayRow {
-                id: model.id.0,
-                channel_id: model.channel_id,
-                channel_name: model.channel_name,
-                seller_uid: model.seller_uid,
-                phase: model.phase,
-                relay_status: model.relay_status,
-                backend: model.backend,
-                region: model.region,
-                ingest_id: model.ingest_id,
-                agora_resource_id: model.agora_resource_id,
-                agora_recording_cname: model.agora_recording_cname,
-                agora_recording_uid: model.agora_recording_uid,
-                agora_sid: model.agora_sid,
-                agora_converter_id: model.agora_converter_id,
-                outcome: model.outcome,
-                requested_at: model.requested_at,
-                started_at: model.started_at,
-                live_at: model.live_at,
-                stopped_at: model.stopped_at,
-                ended_at: model.ended_at,
-                state,
-                state_version: model.state_version,
-            },
+            revision: self.revision.saturating_add(entries),
+            ..self.clone()
         }
     }
 }

@@ -1,12 +1,12 @@
 //! `relay_events`: the journal. The last `seq` of a relay is its `revision`. `epoch` is the node that wrote the entry.
 
 use sea_orm::entity::prelude::*;
-use uuid::Uuid;
 
-use super::{from_text, id::Id};
+use super::from_text;
 use crate::relay::Phase;
+use crate::store::Id;
 use crate::store::sql::to_the_microsecond;
-use crate::store::{JournalEntry, Named, StoreError, StoredEntry};
+use crate::store::{JournalEntry, Named, StoreError, StoredEntry, StoredRelay};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "relay_events")]
@@ -29,16 +29,16 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    pub fn new(relay_id: Uuid, epoch: i64, seq: i64, entry: &JournalEntry) -> Self {
+    pub fn new(relay: &StoredRelay, seq: i64, entry: &JournalEntry) -> Self {
         Self {
-            relay_id: relay_id.into(),
+            relay_id: relay.id,
             seq,
             at: to_the_microsecond(entry.at),
             kind: entry.kind.clone(),
             phase: entry.phase.clone(),
             data: entry.data.to_string(),
             actions: entry.actions.to_string(),
-            epoch: Some(epoch),
+            epoch: Some(relay.epoch),
         }
     }
 }

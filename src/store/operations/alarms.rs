@@ -5,7 +5,6 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use super::parts::{recall, remember};
-use crate::store::entities::id::Id;
 use crate::store::entities::{alarm, idempotency_key};
 use crate::store::writer::{Operation, OperationError, Tx};
 use crate::store::{AlarmKey, IdempotencyRecord, StoreError};
@@ -85,7 +84,7 @@ impl Operation for Forget {
 
     async fn run(&self, tx: &Tx<'_>) -> Result<(), OperationError> {
         idempotency_key::Entity::delete_by_id(self.0.key.clone())
-            .filter(idempotency_key::Column::RelayId.eq(Id(self.0.relay_id)))
+            .filter(idempotency_key::Column::RelayId.eq(self.0.relay_id))
             .exec(&tx.sql)
             .await?;
         Ok(())

@@ -4,9 +4,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::bulk::flush;
-use crate::store::OutboxEntry;
-use crate::store::entities::{id::Id, outbox};
-use crate::store::writer::{NewMessage, OperationError, Tx};
+use crate::store::Id;
+use crate::store::entities::outbox;
+use crate::store::writer::{OperationError, Tx};
+use crate::store::{OutboxEntry, OutboxMessage};
 
 /// Buffers messages to the marketplace, in order.
 pub(crate) async fn add_outbox(
@@ -16,8 +17,9 @@ pub(crate) async fn add_outbox(
     entries: &[OutboxEntry],
 ) -> Result<(), OperationError> {
     for entry in entries {
-        let mut message = NewMessage {
-            relay_id,
+        let mut message = OutboxMessage {
+            id: 0,
+            relay_id: relay_id.into(),
             channel_id,
             sequence: 0,
             kind: entry.kind.into(),

@@ -4,11 +4,12 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::parts::add_cleanup_jobs;
-use crate::store::NewCleanupJob;
-use crate::store::entities::{cleanup_job, id::Id};
+use crate::store::CleanupJobRow;
+use crate::store::Id;
+use crate::store::entities::cleanup_job;
 use crate::store::writer::{Operation, OperationError, Tx};
 
-pub(crate) struct AddCleanupJobs(pub(crate) Vec<NewCleanupJob>);
+pub(crate) struct AddCleanupJobs(pub(crate) Vec<CleanupJobRow>);
 
 impl Operation for AddCleanupJobs {
     type Output = ();

@@ -6,17 +6,16 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use super::announce::add_outbox;
 use super::bulk::insert_relays;
 use super::parts::{append_journal, recall, remember};
-use crate::store::entities::{id::Id, node, relay};
+use crate::store::entities::{node, relay};
 use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};
 use crate::store::{
-    IdempotencyRecord, JournalEntry, OutboxEntry, Projection, RelayRow, StoreError, StoredRelay,
+    IdempotencyRecord, JournalEntry, OutboxEntry, Projection, StoreError, StoredRelay,
 };
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRelay {
-    /// In a phase that holds its channel's slot.
-    pub row: RelayRow,
-    pub epoch: i64,
+    /// In a phase that holds its channel's slot. Each journal entry increments `revision`.
+    pub row: StoredRelay,
     pub journal: Vec<JournalEntry>,
     pub outbox: Vec<OutboxEntry>,
     pub projection: Projection,
@@ -47,12 +46,11 @@ impl Operation for NewRelay {
     }
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Created, OperationError> {
-        if !is_node(tx, self.epoch).await? {
+        if !is_node(tx, self.row.epoch).await? {
             return Ok(Created::Fenced);
         }
         let id = self.row.id;
-        let revision = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
-        let row = relay::Model::new(&self.row, self.epoch, revision);
+        let row = self.row.after(&self.journal);
         if tx.together {
             // A conflict is found when the rows are written, and fails the batch.
             let mut rows = tx.batched_rows();
@@ -61,11 +59,11 @@ impl Operation for NewRelay {
         } else if let Some(conflict) = self.insert(tx, row).await? {
             return Ok(conflict);
         }
-        append_journal(tx, id, self.epoch, 0, &self.journal);
-        add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
+        append_journal(tx, &self.row, &self.journal);
+        add_outbox(tx, *id, self.row.channel_id, &self.outbox).await?;
         tx.batched_rows().taken.push(ProjectedRow {
             channel_id: self.row.channel_id,
-            relay_id: id,
+            relay_id: *id,
             projection: self.projection.clone(),
         });
         Ok(Created::Created)
@@ -94,9 +92,7 @@ impl NewRelay {
 
     /// Why the relay was not inserted: it exists, because an earlier answer was lost, or the slot is taken.
     async fn conflict(&self, tx: &Tx<'_>) -> Result<Created, OperationError> {
-        let itself = relay::Entity::find_by_id(Id(self.row.id))
-            .one(&tx.sql)
-            .await?;
+        let itself = relay::Entity::find_by_id(self.row.id).one(&tx.sql).await?;
         if itself.is_some() {
             return Ok(Created::Created);
         }
@@ -111,7 +107,7 @@ impl NewRelay {
         if let Some(record) = &self.idempotency {
             forget(tx, &record.key).await?;
         }
-        Ok(Created::SlotTaken(Box::new(holder.into())))
+        Ok(Created::SlotTaken(Box::new(holder)))
     }
 }
 

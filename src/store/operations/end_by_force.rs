@@ -2,15 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::announce::add_outbox;
 use super::parts::{add_cleanup_jobs, add_cost, append_journal};
 use crate::relay::{OutcomeCode, Phase, RelayStatus};
-use crate::store::entities::{id::Id, relay};
+use crate::store::Id;
+use crate::store::entities::relay;
 use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};
-use crate::store::{JournalEntry, LedgerRow, NewCleanupJob, OutboxEntry, Projection, Saved};
+use crate::store::{
+    CleanupJobRow, JournalEntry, JsonText, LedgerRow, OutboxEntry, Projection, Saved,
+};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForcedEnd {
@@ -20,10 +22,10 @@ pub struct ForcedEnd {
     /// Unless the relay has one.
     pub outcome: OutcomeCode,
     /// Its new state; `None` keeps the old one for diagnosis.
-    pub state: Option<Value>,
+    pub state: Option<JsonText>,
     pub entry: JournalEntry,
     /// One cleanup job per vendor id in its columns.
-    pub cleanup_jobs: Vec<NewCleanupJob>,
+    pub cleanup_jobs: Vec<CleanupJobRow>,
     pub cost: Option<LedgerRow>,
     pub outbox: Vec<OutboxEntry>,
     pub projection: Option<Projection>,
@@ -46,14 +48,7 @@ impl Operation for ForcedEnd {
         if row.ended_at.is_some() {
             return Ok(Saved::Saved);
         }
-        let (revision, channel_id) = (row.revision, row.channel_id);
-        append_journal(
-            tx,
-            self.relay_id,
-            self.epoch,
-            revision,
-            std::slice::from_ref(&self.entry),
-        );
+        append_journal(tx, &row, std::slice::from_ref(&self.entry));
         row.phase = Phase::Ended.into();
         if row.outcome.is_none() {
             row.relay_status = RelayStatus::of(Phase::Ended, Some(self.outcome)).into();
@@ -61,10 +56,11 @@ impl Operation for ForcedEnd {
         }
         row.stopped_at = row.stopped_at.or(Some(self.at));
         row.ended_at = Some(self.at);
-        row.revision = revision + 1;
+        row.revision += 1;
         if let Some(state) = &self.state {
-            row.state = state.to_string();
+            row.state = state.clone();
         }
+        let channel_id = row.channel_id;
         relay::Entity::update(row.into_active_model().reset_all())
             .exec_without_returning(&tx.sql)
             .await?;

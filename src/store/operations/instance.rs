@@ -32,7 +32,7 @@ impl Operation for DrawInstance {
             .exec_without_returning(&tx.sql)
             .await?;
         let row = instance::Entity::find_by_id(1).one(&tx.sql).await?;
-        Ok(row.ok_or_else(missing)?.into())
+        Ok(row.ok_or_else(missing)?)
     }
 }
 

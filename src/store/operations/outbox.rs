@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering;
 
 use super::deliveries::new_delivery;
 use super::many_rows::pieces;
-use crate::store::StoreError;
 use crate::store::entities::{outbox, outbox_head, webhook_delivery};
 use crate::store::fleet::notify_outbox;
-use crate::store::writer::{NewMessage, OperationError, Tx};
+use crate::store::writer::{OperationError, Tx};
+use crate::store::{OutboxMessage, StoreError};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel, QuerySelect,
@@ -19,17 +19,16 @@ use sea_orm::{
 
 pub(crate) async fn write_messages(
     tx: &Tx<'_>,
-    messages: Vec<NewMessage>,
+    mut messages: Vec<OutboxMessage>,
 ) -> Result<(), OperationError> {
     if messages.is_empty() {
         return Ok(());
     }
     let (first, delivers) = draw(tx, messages.len()).await?;
-    let rows: Vec<_> = (first..)
-        .zip(messages)
-        .map(|(id, message)| message.numbered(id))
-        .collect();
-    for piece in pieces(&rows) {
+    for (id, message) in (first..).zip(&mut messages) {
+        message.id = id;
+    }
+    for piece in pieces(&messages) {
         let rows = piece.iter().cloned();
         outbox::Entity::insert_many(rows.map(IntoActiveModel::into_active_model))
             .exec_without_returning(&tx.sql)

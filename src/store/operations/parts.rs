@@ -2,25 +2,26 @@
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{EntityTrait, IntoActiveModel};
-use uuid::Uuid;
 
 use super::many_rows::pieces;
 use crate::store::entities::{cleanup_job, cost, idempotency_key, recording, relay_event};
 use crate::store::writer::{Operation, OperationError, Tx};
-use crate::store::{IdempotencyRecord, JournalEntry, LedgerRow, NewCleanupJob};
+use crate::store::{CleanupJobRow, IdempotencyRecord, JournalEntry, LedgerRow, StoredRelay};
 
-/// Buffers journal entries, to follow entry number `last`.
-pub(crate) fn append_journal(
-    tx: &Tx<'_>,
-    relay_id: Uuid,
-    epoch: i64,
-    last: i64,
-    entries: &[JournalEntry],
-) {
-    let rows = (last + 1..)
-        .zip(entries)
-        .map(|(seq, entry)| relay_event::Model::new(relay_id, epoch, seq, entry));
+/// Buffers a relay's next journal entries.
+pub(crate) fn append_journal(tx: &Tx<'_>, relay: &StoredRelay, entries: &[JournalEntry]) {
+    let rows = journal_rows(relay, entries);
     tx.batched_rows().journal.extend(rows);
+}
+
+/// The rows of the entries that follow the relay's revision.
+pub(crate) fn journal_rows(
+    relay: &StoredRelay,
+    entries: &[JournalEntry],
+) -> impl Iterator<Item = relay_event::Model> {
+    (relay.revision + 1..)
+        .zip(entries)
+        .map(|(seq, entry)| relay_event::Model::new(relay, seq, entry))
 }
 
 /// Databases limit a statement's number of values.
@@ -28,12 +29,12 @@ const CLEANUP_JOBS_AT_ONCE: usize = 500;
 
 pub(crate) async fn add_cleanup_jobs(
     tx: &Tx<'_>,
-    cleanup_jobs: &[NewCleanupJob],
+    cleanup_jobs: &[CleanupJobRow],
 ) -> Result<(), OperationError> {
     for chunk in cleanup_jobs.chunks(CLEANUP_JOBS_AT_ONCE) {
         let rows = chunk
             .iter()
-            .map(|cleanup_job| cleanup_job::Model::from(cleanup_job).into_active_model());
+            .map(|cleanup_job| cleanup_job.clone().into_active_model());
         cleanup_job::Entity::insert_many(rows)
             .on_conflict(
                 OnConflict::columns([cleanup_job::Column::Kind, cleanup_job::Column::Target])
@@ -59,7 +60,7 @@ pub(crate) async fn put_recordings(
     }
     let rows = recordings
         .iter()
-        .map(|recording| recording::Model::from(recording).into_active_model());
+        .map(|recording| recording.clone().into_active_model());
     recording::Entity::insert_many(rows)
         .on_conflict(
             OnConflict::column(C::Id)
@@ -80,7 +81,7 @@ pub(crate) async fn put_recordings(
 
 /// A relay's second cost is ignored.
 pub(crate) async fn add_cost(tx: &Tx<'_>, cost: &LedgerRow) -> Result<(), OperationError> {
-    cost::Entity::insert(cost::ActiveModel::from(cost))
+    cost::Entity::insert(cost.clone().into_active_model())
         .on_conflict(
             OnConflict::column(cost::Column::RelayId)
                 .do_nothing()
@@ -98,7 +99,7 @@ pub(crate) async fn remember(
 ) -> Result<u64, OperationError> {
     let mut remembered = 0;
     for piece in pieces(keys) {
-        let rows = piece.iter().map(idempotency_key::Model::from);
+        let rows = piece.iter().cloned();
         remembered +=
             idempotency_key::Entity::insert_many(rows.map(IntoActiveModel::into_active_model))
                 .on_conflict(
@@ -116,8 +117,6 @@ pub(crate) async fn recall(
     tx: &Tx<'_>,
     key: &str,
 ) -> Result<Option<IdempotencyRecord>, OperationError> {
-    let found = idempotency_key::Entity::find_by_id(key.to_owned())
-        .one(&tx.sql)
-        .await?;
-    Ok(found.map(Into::into))
+    let found = idempotency_key::Entity::find_by_id(key.to_owned());
+    Ok(found.one(&tx.sql).await?)
 }

@@ -2,24 +2,21 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::announce::add_outbox;
 use super::bulk::update_relays;
-use super::parts::{add_cleanup_jobs, add_cost, append_journal, put_recordings};
-use crate::store::entities::{id::Id, relay, relay_event};
+use super::parts::{add_cleanup_jobs, add_cost, append_journal, journal_rows, put_recordings};
+use crate::store::entities::{relay, relay_event};
 use crate::store::writer::{Operation, OperationError, ProjectedRow, RelayUpdate, Tx};
 use crate::store::{
-    JournalEntry, LedgerRow, NewCleanupJob, OutboxEntry, Projection, RecordingRow, RelayRow,
+    CleanupJobRow, JournalEntry, LedgerRow, OutboxEntry, Projection, RecordingRow, StoredRelay,
 };
 
-/// A relay's next state, stored only if the row has this epoch and `expected_revision`. A repeated save finds out
-/// whether the first was committed.
+/// A relay's next state. A repeated save finds out whether the first was committed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Save {
-    pub row: RelayRow,
-    /// The revision that this state was derived from.
-    pub expected_revision: i64,
-    pub epoch: i64,
+    /// Stored only if the stored row has its `epoch` and `revision`: those that this state was derived from.
+    pub row: StoredRelay,
     /// New journal entries; each increments the revision.
     pub journal: Vec<JournalEntry>,
-    pub cleanup_jobs: Vec<NewCleanupJob>,
+    pub cleanup_jobs: Vec<CleanupJobRow>,
     /// New and changed recordings.
     pub recordings: Vec<RecordingRow>,
     pub cost: Option<LedgerRow>,
@@ -53,8 +50,8 @@ impl Operation for Save {
     async fn run(&self, tx: &Tx<'_>) -> Result<Saved, OperationError> {
         let id = self.row.id;
         let change = RelayUpdate {
-            row: relay::Model::new(&self.row, self.epoch, self.revision()),
-            expected_revision: self.expected_revision,
+            row: self.row.after(&self.journal),
+            expected_revision: self.row.revision,
         };
         if tx.together {
             // A conflict is found when the rows are written, and fails the batch.
@@ -66,17 +63,17 @@ impl Operation for Save {
                 Saved::Fenced
             });
         }
-        append_journal(tx, id, self.epoch, self.expected_revision, &self.journal);
+        append_journal(tx, &self.row, &self.journal);
         add_cleanup_jobs(tx, &self.cleanup_jobs).await?;
         put_recordings(tx, self).await?;
         if let Some(cost) = &self.cost {
             add_cost(tx, cost).await?;
         }
-        add_outbox(tx, id, self.row.channel_id, &self.outbox).await?;
+        add_outbox(tx, *id, self.row.channel_id, &self.outbox).await?;
         if let Some(projection) = &self.projection {
             tx.batched_rows().refreshed.push(ProjectedRow {
                 channel_id: self.row.channel_id,
-                relay_id: id,
+                relay_id: *id,
                 projection: projection.clone(),
             });
         }
@@ -85,31 +82,21 @@ impl Operation for Save {
 }
 
 impl Save {
-    fn revision(&self) -> i64 {
-        let entries = i64::try_from(self.journal.len()).unwrap_or(i64::MAX);
-        self.expected_revision.saturating_add(entries)
-    }
-
     async fn was_saved(&self, tx: &Tx<'_>) -> Result<bool, OperationError> {
         use relay_event::Column as C;
-        let Some(stored) = relay::Entity::find_by_id(Id(self.row.id))
-            .one(&tx.sql)
-            .await?
-        else {
+        let Some(stored) = relay::Entity::find_by_id(self.row.id).one(&tx.sql).await? else {
             return Ok(false);
         };
-        if stored.epoch != self.epoch || stored.revision != self.revision() {
+        let mine = self.row.after(&self.journal);
+        if (stored.epoch, stored.revision) != (mine.epoch, mine.revision) {
             return Ok(false);
         }
         let tail = relay_event::Entity::find()
-            .filter(C::RelayId.eq(Id(self.row.id)))
-            .filter(C::Seq.gt(self.expected_revision))
+            .filter(C::RelayId.eq(self.row.id))
+            .filter(C::Seq.gt(self.row.revision))
             .order_by_asc(C::Seq)
             .all(&tx.sql)
             .await?;
-        let mine = (self.expected_revision + 1..)
-            .zip(&self.journal)
-            .map(|(seq, entry)| relay_event::Model::new(self.row.id, self.epoch, seq, entry));
-        Ok(tail.into_iter().eq(mine))
+        Ok(tail.into_iter().eq(journal_rows(&self.row, &self.journal)))
     }
 }

@@ -4,8 +4,9 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::relay::CleanupKind;
-use crate::store::entities::{alarm, cleanup_job, id::Id};
-use crate::store::{AlarmRow, CleanupCount, Named, OpenCleanupJob, Store, StoreError};
+use crate::store::Id;
+use crate::store::entities::{alarm, cleanup_job};
+use crate::store::{AlarmRow, CleanupCount, CleanupJobRow, Named, Store, StoreError};
 
 impl Store {
     /// Cleanup jobs due at `due_before`, first those due longest.
@@ -13,30 +14,24 @@ impl Store {
         &self,
         due_before: DateTime<Utc>,
         limit: u64,
-    ) -> Result<Vec<OpenCleanupJob>, StoreError> {
-        cleanup_job::Entity::find()
+    ) -> Result<Vec<CleanupJobRow>, StoreError> {
+        Ok(cleanup_job::Entity::find()
             .filter(cleanup_job::Column::NextAttemptAt.lte(due_before))
             .order_by_asc(cleanup_job::Column::NextAttemptAt)
             .order_by_asc(cleanup_job::Column::Id)
             .limit(limit)
             .all(&self.read())
-            .await?
-            .into_iter()
-            .map(TryInto::try_into)
-            .collect()
+            .await?)
     }
 
     /// A relay's cleanup jobs, oldest first.
-    pub async fn cleanup_jobs_of(&self, relay_id: Uuid) -> Result<Vec<OpenCleanupJob>, StoreError> {
-        cleanup_job::Entity::find()
+    pub async fn cleanup_jobs_of(&self, relay_id: Uuid) -> Result<Vec<CleanupJobRow>, StoreError> {
+        Ok(cleanup_job::Entity::find()
             .filter(cleanup_job::Column::RelayId.eq(Id(relay_id)))
             .order_by_asc(cleanup_job::Column::CreatedAt)
             .order_by_asc(cleanup_job::Column::Id)
             .all(&self.read())
-            .await?
-            .into_iter()
-            .map(TryInto::try_into)
-            .collect()
+            .await?)
     }
 
     pub async fn cleanup_targets(&self, kind: CleanupKind) -> Result<Vec<String>, StoreError> {
@@ -70,13 +65,12 @@ impl Store {
 
     /// All alarms, oldest first.
     pub async fn alarms(&self) -> Result<Vec<AlarmRow>, StoreError> {
-        let rows = alarm::Entity::find()
+        Ok(alarm::Entity::find()
             .order_by_asc(alarm::Column::Since)
             .order_by_asc(alarm::Column::Code)
             .order_by_asc(alarm::Column::Subject)
             .order_by_asc(alarm::Column::Node)
             .all(&self.read())
-            .await?;
-        Ok(rows.into_iter().map(Into::into).collect())
+            .await?)
     }
 }

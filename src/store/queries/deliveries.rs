@@ -5,7 +5,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use crate::store::entities::{id::Id, outbox, outbox_head, webhook_delivery};
+use crate::store::Id;
+use crate::store::entities::{outbox, outbox_head, webhook_delivery};
 use crate::store::page::number;
 use crate::store::rows::webhook_id;
 use crate::store::{
@@ -157,7 +158,7 @@ impl Store {
                 id: row.outbox_id,
                 webhook_id: webhook_id(&message.body),
                 kind: message.kind,
-                relay_id: message.relay_id.0,
+                relay_id: *message.relay_id,
                 channel_id: row.channel_id,
                 sequence: message.sequence,
                 status,

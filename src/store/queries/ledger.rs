@@ -39,7 +39,7 @@ impl Store {
         cost::Entity::find()
             .select_only()
             .expr_as(key.clone().cast_as("text"), "group")
-            .expr_as(integer(Expr::col(C::Id).count()), "relays")
+            .expr_as(integer(Expr::col(C::RelayId).count()), "relays")
             .expr_as(total(C::DurationSeconds), "duration_seconds")
             .expr_as(total(C::CostCents), "cost_cents")
             .expr_as(total(C::CostMicros), "cost_micros")

@@ -19,8 +19,7 @@ impl Store {
         if let Some(channel_id) = channel_id {
             select = select.filter(outbox::Column::ChannelId.eq(channel_id));
         }
-        let rows = select.all(&self.read()).await?;
-        Ok(rows.into_iter().map(Into::into).collect())
+        Ok(select.all(&self.read()).await?)
     }
 
     /// The number of the newest message, purged or not; 0 if there was none.

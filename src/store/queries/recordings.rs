@@ -5,7 +5,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use crate::relay::RecordingState;
-use crate::store::entities::{id::Id, recording};
+use crate::store::Id;
+use crate::store::entities::recording;
 use crate::store::last_recordings::Lookup;
 use crate::store::{Named, RecordingRow, Store, StoreError};
 
@@ -13,13 +14,12 @@ impl Store {
     /// A relay's recordings, oldest first.
     pub async fn recordings_of(&self, relay_id: Uuid) -> Result<Vec<RecordingRow>, StoreError> {
         use recording::Column as C;
-        let rows = recording::Entity::find()
+        Ok(recording::Entity::find()
             .filter(C::RelayId.eq(Id(relay_id)))
             .order_by_asc(C::CreatedAt)
             .order_by_asc(C::Id)
             .all(&self.read())
-            .await?;
-        Ok(rows.into_iter().map(Into::into).collect())
+            .await?)
     }
 
     /// A channel's newest playable recording. Cached until this process writes one; if other processes may, for one
@@ -42,7 +42,7 @@ impl Store {
             .order_by_desc(C::Id)
             .one(&self.read())
             .await?;
-        let last: Option<Arc<RecordingRow>> = row.map(|row| Arc::new(row.into()));
+        let last: Option<Arc<RecordingRow>> = row.map(Arc::new);
         known.learn(channel_id, ticket, last.clone(), asked_at);
         Ok(last.map(Arc::unwrap_or_clone))
     }

@@ -6,7 +6,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::relay::Phase;
-use crate::store::entities::{id::Id, idempotency_key, relay, relay_event};
+use crate::store::Id;
+use crate::store::entities::{idempotency_key, relay, relay_event};
 use crate::store::page::{TimeCursor, number};
 use crate::store::{
     IdempotencyRecord, Named, Page, PageRequest, PastRelay, Store, StoreError, StoredEntry,
@@ -26,7 +27,7 @@ pub struct RelayFilter {
 impl Store {
     pub async fn relay(&self, id: Uuid) -> Result<Option<StoredRelay>, StoreError> {
         let found = relay::Entity::find_by_id(Id(id)).one(&self.read()).await?;
-        Ok(found.map(Into::into))
+        Ok(found)
     }
 
     pub async fn slot_holder(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
@@ -35,7 +36,7 @@ impl Store {
             .filter(relay::holds_slot())
             .one(&self.read())
             .await?;
-        Ok(found.map(Into::into))
+        Ok(found)
     }
 
     pub async fn unfinished_of_channel(
@@ -47,7 +48,7 @@ impl Store {
             .filter(relay::Column::EndedAt.is_null())
             .all(&self.read())
             .await?;
-        Ok(found.into_iter().map(Into::into).collect())
+        Ok(found)
     }
 
     /// The phases of the unfinished relays with this ingest.
@@ -76,7 +77,7 @@ impl Store {
             .filter(relay::Column::ChannelId.eq(channel_id))
             .one(&self.read())
             .await?;
-        Ok(found.map(Into::into))
+        Ok(found)
     }
 
     /// Relays, newest first.
@@ -102,14 +103,13 @@ impl Store {
             select = select.filter(older);
         }
         let rows = select.all(&self.read()).await?;
-        let relays = rows.into_iter().map(Into::into).collect();
-        Ok(Page::of(relays, page.limit(), |relay: &StoredRelay| {
-            let (time, id) = (relay.row.requested_at, relay.row.id);
+        Ok(Page::of(rows, page.limit(), |relay: &StoredRelay| {
+            let (time, id) = (relay.requested_at, *relay.id);
             TimeCursor { time, id }.write()
         }))
     }
 
-    /// All unfinished relays, by id. An unreadable state becomes `Null`: it must not keep other relays from recovery.
+    /// All unfinished relays, by id. An unreadable state does not keep other relays from recovery.
     pub async fn unfinished(&self) -> Result<Vec<StoredRelay>, StoreError> {
         let mut relays = Vec::new();
         self.each_unfinished(|relay| relays.push(relay)).await?;
@@ -145,12 +145,12 @@ impl Store {
                 select = select.filter(relay::Column::Epoch.ne(epoch));
             }
             if let Some(after) = after {
-                select = select.filter(relay::Column::Id.gt(Id(after)));
+                select = select.filter(relay::Column::Id.gt(after));
             }
             let rows = select.all(&self.read()).await?;
             let last = u64::try_from(rows.len()).unwrap_or(u64::MAX) < READ_AT_ONCE;
-            for stored in rows.into_iter().map(StoredRelay::from) {
-                after = Some(stored.row.id);
+            for stored in rows {
+                after = Some(stored.id);
                 tell(stored);
             }
             if last {
@@ -213,7 +213,7 @@ impl Store {
         let found = idempotency_key::Entity::find_by_id(key.to_owned())
             .one(&self.read())
             .await?;
-        Ok(found.map(Into::into))
+        Ok(found)
     }
 }
 

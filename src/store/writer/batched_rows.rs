@@ -2,9 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::relay::Announcement;
-use crate::store::entities::{outbox, relay, relay_event};
-use crate::store::{IdempotencyRecord, Named, Projection};
+use crate::store::entities::{relay, relay_event};
+use crate::store::{IdempotencyRecord, OutboxMessage, Projection};
 
 /// Rows to write, and two facts that the transaction has read and nothing changes meanwhile.
 #[derive(Debug, Default)]
@@ -19,36 +18,12 @@ pub(crate) struct BatchedRows {
     pub(crate) taken: Vec<ProjectedRow>,
     /// Projections of other relays.
     pub(crate) refreshed: Vec<ProjectedRow>,
-    pub(crate) outbox: Vec<NewMessage>,
+    /// Messages whose `id` is not drawn yet.
+    pub(crate) outbox: Vec<OutboxMessage>,
     /// The epoch of a node that is live.
     pub(crate) node: Option<i64>,
     /// Whether our migration created `channels`.
     pub(crate) channels_are_ours: Option<bool>,
-}
-
-/// A message without a number.
-#[derive(Debug)]
-pub(crate) struct NewMessage {
-    pub(crate) relay_id: Uuid,
-    pub(crate) channel_id: i64,
-    pub(crate) sequence: i64,
-    pub(crate) kind: Named<Announcement>,
-    pub(crate) body: String,
-    pub(crate) created_at: chrono::DateTime<chrono::Utc>,
-}
-
-impl NewMessage {
-    pub(crate) fn numbered(self, id: i64) -> outbox::Model {
-        outbox::Model {
-            id,
-            relay_id: self.relay_id.into(),
-            channel_id: self.channel_id,
-            sequence: self.sequence,
-            kind: self.kind,
-            body: self.body,
-            created_at: self.created_at,
-        }
-    }
 }
 
 /// A relay's next row, which replaces the one with `expected_revision`.

@@ -31,7 +31,7 @@ pub(crate) async fn two_relays(store: &Store) {
     stored::save(store, epoch, &last, (end, "ended"), |save| {
         save.recordings.push(RecordingRow {
             id: "late".into(),
-            relay_id: id,
+            relay_id: id.into(),
             channel_id: 42,
             state: "ready".into(),
             duration_seconds: Some(1829.5),
@@ -42,7 +42,7 @@ pub(crate) async fn two_relays(store: &Store) {
             ready_at: Some(end),
         });
         save.cost = Some(LedgerRow {
-            relay_id: id,
+            relay_id: id.into(),
             channel_id: 42,
             stream_key_id: None,
             duration_seconds: 1830,

@@ -41,7 +41,7 @@ async fn ended(store: &Store, epoch: i64, today: DateTime<Utc>, ago: i64, number
     stored::create(store, epoch, &relay).await;
     stored::save(store, epoch, &relay, (at, "ended"), |save| {
         save.cost = Some(LedgerRow {
-            relay_id: relay.spec.relay_id,
+            relay_id: relay.spec.relay_id.into(),
             channel_id: relay.spec.channel_id,
             stream_key_id: None,
             duration_seconds: 2400,

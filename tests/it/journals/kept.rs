@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use relaykeeper::actors::replay;
 use relaykeeper::store::{
-    Created, JournalEntry, NewRelay, PageRequest, Projection, RelayRow, Store, StoredRelay,
+    Created, JournalEntry, NewRelay, PageRequest, Projection, Store, StoredRelay,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -117,20 +117,20 @@ impl Kept {
         let mut cursor = None;
         loop {
             let page = PageRequest { limit: 200, cursor };
-            let page = store.journal(relay.row.id, &page).await.unwrap();
+            let page = store.journal(*relay.id, &page).await.unwrap();
             journal.extend(page.items.into_iter().map(|stored| stored.entry));
             cursor = page.next_cursor;
             if cursor.is_none() {
                 break;
             }
         }
-        let replayed = replay(store, relay.row.id).await.unwrap().unwrap();
+        let replayed = replay(store, *relay.id).await.unwrap().unwrap();
         Self {
-            relay_id: relay.row.id,
-            backend: relay.row.backend.to_string(),
-            outcome: relay.row.outcome.map(|code| code.to_string()),
-            state_version: relay.row.state_version,
-            state: relay.row.state,
+            relay_id: *relay.id,
+            backend: relay.backend.to_string(),
+            outcome: relay.outcome.map(|code| code.to_string()),
+            state_version: relay.state_version,
+            state: relay.state.read().unwrap(),
             difference: replayed.difference,
             journal,
         }
@@ -138,17 +138,17 @@ impl Kept {
 
     pub async fn store(&self, store: &Store) -> Uuid {
         let at = self.journal.first().unwrap().at;
-        let row = RelayRow {
+        let row = StoredRelay {
             backend: self.backend.as_str().into(),
             outcome: self.outcome.as_deref().map(Into::into),
             stopped_at: None,
-            state: self.state.clone(),
+            state: self.state.clone().into(),
             state_version: self.state_version,
+            epoch: store.take_epoch().await.unwrap(),
             ..ended(self.relay_id, 1, at)
         };
         let new = NewRelay {
             row,
-            epoch: store.take_epoch().await.unwrap(),
             journal: self.journal.clone(),
             outbox: Vec::new(),
             projection: Projection::default(),

@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use relaykeeper::sandbox::WorldSnapshot;
-use relaykeeper::store::{OpenCleanupJob, Store, StoreError};
+use relaykeeper::store::{CleanupJobRow, Store, StoreError};
 use serde::Serialize;
 
 /// More jobs than a run leaves.
@@ -31,11 +31,8 @@ impl Cleanup {
         Ok(cleanup)
     }
 
-    fn add(&mut self, row: &OpenCleanupJob, vendors: &WorldSnapshot) {
-        let (kind, target) = (
-            row.cleanup_job.kind.as_str(),
-            row.cleanup_job.target.as_str(),
-        );
+    fn add(&mut self, row: &CleanupJobRow, vendors: &WorldSnapshot) {
+        let (kind, target) = (row.kind.as_str(), row.target.as_str());
         let exists = |target: &str| {
             let mut egresses = vendors.egresses.iter().filter(|one| one.is_alive());
             egresses.any(|one| one.id == target || one.name == target)

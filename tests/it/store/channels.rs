@@ -39,7 +39,7 @@ async fn the_newest_relay_owns_the_channels_row_and_an_older_one_only_adds_its_r
     late.projection = Some(shown("failed"));
     store.save(late.clone()).await.unwrap();
     row_shows(format!("1|{}|starting|-|-", second.id)).await;
-    late.expected_revision = 3;
+    late.row.revision = 3;
     late.projection = Some(Projection {
         stream_recording_url: Some("first".into()),
         ..shown("stopped")
@@ -53,7 +53,7 @@ async fn the_newest_relay_owns_the_channels_row_and_an_older_one_only_adds_its_r
         ..shown("active")
     });
     store.save(newer).await.unwrap();
-    late.expected_revision = 4;
+    late.row.revision = 4;
     store.save(late).await.unwrap();
     row_shows(format!("1|{}|active|{hls}|second|900000001", second.id)).await;
 }
@@ -114,7 +114,7 @@ async fn a_channels_table_that_refuses_does_not_stop_the_relay(database: TestDat
     save.projection = Some(shown("active"));
     save.cleanup_jobs.push(cleanup_job(&relay, "stop", "sid"));
     assert_eq!(store.save(save).await, Ok(Saved::Saved));
-    assert_eq!(store.cleanup_jobs_of(relay.id).await.unwrap().len(), 1);
+    assert_eq!(store.cleanup_jobs_of(*relay.id).await.unwrap().len(), 1);
     assert_eq!(
         raw.texts("SELECT relay_status FROM channels").await,
         [Some("off".to_owned())]

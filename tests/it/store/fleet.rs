@@ -19,7 +19,7 @@ async fn joined(store: &Store) -> i64 {
     store.join("here/1", LEASE).await.unwrap()
 }
 
-async fn driven(store: &Store, epoch: i64, channels: std::ops::Range<i64>) -> Vec<RelayRow> {
+async fn driven(store: &Store, epoch: i64, channels: std::ops::Range<i64>) -> Vec<StoredRelay> {
     let mut rows = Vec::new();
     for channel in channels {
         rows.push(made(store, row(channel), epoch).await);
@@ -53,19 +53,19 @@ async fn the_relays_of_an_expired_lease_are_unowned_and_claimed_once() {
         let (of_a, of_b) = tokio::join!(one.claim(a, 20), other.claim(b, 20));
         let (of_a, of_b) = (of_a.unwrap(), of_b.unwrap());
         let ids: std::collections::BTreeSet<_> =
-            of_a.iter().chain(&of_b).map(|relay| relay.row.id).collect();
+            of_a.iter().chain(&of_b).map(|relay| *relay.id).collect();
         assert_eq!((of_a.len() + of_b.len(), ids.len()), (20, 20));
         assert!(of_a.iter().all(|relay| relay.epoch == a));
         let mut stored = one.driven_by(b).await.unwrap();
         stored.sort();
-        let mut released: Vec<_> = of_b.iter().map(|relay| relay.row.id).collect();
+        let mut released: Vec<_> = of_b.iter().map(|relay| *relay.id).collect();
         released.sort();
         assert_eq!(stored, released);
         // The two meet at a different moment each time.
         let (mut of_a, mut of_b) = (of_a, of_b);
         for _ in 0..30 {
             for (epoch, relays) in [(a, of_a), (b, of_b)] {
-                let ids: Vec<_> = relays.iter().map(|relay| relay.row.id).collect();
+                let ids: Vec<_> = relays.iter().map(|relay| *relay.id).collect();
                 one.release(epoch, &ids).await.unwrap();
             }
             let claims = tokio::join!(one.claim(a, 20), other.claim(b, 20));
@@ -108,8 +108,16 @@ async fn a_leaving_node_frees_all_its_relays_and_a_release_frees_only_its_own() 
     on_postgres(async |database: TestDatabase| {
         let store = database.store().await;
         let (a, b) = (joined(&store).await, joined(&store).await);
-        let of_a: Vec<_> = driven(&store, a, 1..5).await.iter().map(|r| r.id).collect();
-        let of_b: Vec<_> = driven(&store, b, 5..7).await.iter().map(|r| r.id).collect();
+        let of_a: Vec<_> = driven(&store, a, 1..5)
+            .await
+            .iter()
+            .map(|r| *r.id)
+            .collect();
+        let of_b: Vec<_> = driven(&store, b, 5..7)
+            .await
+            .iter()
+            .map(|r| *r.id)
+            .collect();
         let both: Vec<_> = of_a[..2].iter().chain(&of_b).copied().collect();
         store.release(a, &both).await.unwrap();
         let fleet = store.fleet().await.unwrap();
@@ -148,21 +156,21 @@ async fn a_stop_is_kept_for_the_owner_and_signalled_at_once() {
         let rows = driven(&one, a, 1..3).await;
         let mut hears = one.listen(a);
         assert_eq!(hears.next().await, FleetSignal::Resubscribed);
-        assert!(other.request_stop(rows[0].id, at(50)).await.unwrap());
+        assert!(other.request_stop(*rows[0].id, at(50)).await.unwrap());
         assert_eq!(hears.next().await, FleetSignal::Stop);
-        assert_eq!(one.stops_requested(a).await.unwrap(), [rows[0].id]);
-        assert!(one.stop_is_requested(rows[0].id).await.unwrap());
-        assert!(!one.stop_is_requested(rows[1].id).await.unwrap());
+        assert_eq!(one.stops_requested(a).await.unwrap(), [*rows[0].id]);
+        assert!(one.stop_is_requested(*rows[0].id).await.unwrap());
+        assert!(!one.stop_is_requested(*rows[1].id).await.unwrap());
         // No node received the signal: the next owner finds the stop.
         one.leave(a).await.unwrap();
         other.claim(b, 9).await.unwrap();
-        assert_eq!(other.stops_requested(b).await.unwrap(), [rows[0].id]);
+        assert_eq!(other.stops_requested(b).await.unwrap(), [*rows[0].id]);
         // The owner acts on it and saves a phase that holds no slot.
         let mut row = rows[0].clone();
         row.phase = "stopping".into();
         assert_eq!(other.save(next(row, 1, b)).await, Ok(Saved::Saved));
         assert_eq!(other.stops_requested(b).await.unwrap().len(), 0);
-        assert!(!other.request_stop(rows[0].id, at(60)).await.unwrap());
+        assert!(!other.request_stop(*rows[0].id, at(60)).await.unwrap());
     })
     .await;
 }

@@ -105,17 +105,17 @@ async fn a_cleanup_job_is_stored_once_postponed_and_settled(database: TestDataba
 
     for n in 0..2 {
         store
-            .postpone_cleanup_job(stop.id, at(60 + n), "503 from the vendor".into())
+            .postpone_cleanup_job(*stop.id, at(60 + n), "503 from the vendor".into())
             .await
             .unwrap();
     }
     assert_eq!(store.open_cleanup_jobs(at(20), 10).await.unwrap().len(), 2);
     let cleanup_jobs = store.open_cleanup_jobs(at(61), 10).await.unwrap();
     let postponed = &cleanup_jobs[2];
-    assert_eq!((postponed.cleanup_job.id, postponed.attempts), (stop.id, 2));
+    assert_eq!((postponed.id, postponed.attempts), (stop.id, 2));
     assert_eq!(postponed.last_error.as_deref(), Some("503 from the vendor"));
 
-    store.settle_cleanup_job(stop.id).await.unwrap();
-    store.settle_cleanup_job(stop.id).await.unwrap();
-    assert_eq!(store.cleanup_jobs_of(relay.id).await.unwrap().len(), 2);
+    store.settle_cleanup_job(*stop.id).await.unwrap();
+    store.settle_cleanup_job(*stop.id).await.unwrap();
+    assert_eq!(store.cleanup_jobs_of(*relay.id).await.unwrap().len(), 2);
 }

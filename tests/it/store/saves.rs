@@ -33,7 +33,7 @@ async fn what_is_saved_is_what_is_read(database: TestDatabase) {
     relay.live_at = Some(at(2));
     relay.stopped_at = Some(at(3));
     relay.ended_at = Some(at(4));
-    relay.state = json!({ "b": 1, "a": [1.5, null, "ü"] });
+    relay.state = json!({ "b": 1, "a": [1.5, null, "ü"] }).into();
     relay.state_version = 7;
     let mut save = next(relay.clone(), 1, epoch);
     save.journal.push(entry("ended"));
@@ -43,18 +43,18 @@ async fn what_is_saved_is_what_is_read(database: TestDatabase) {
     save.cost = Some(cost(&relay, at(4)));
     assert_eq!(store.save(save.clone()).await, Ok(Saved::Saved));
 
-    let stored = store.relay(relay.id).await.unwrap().unwrap();
-    assert_eq!(stored.row, relay);
-    assert_eq!((stored.epoch, stored.revision), (epoch, 3));
+    let stored = store.relay(*relay.id).await.unwrap().unwrap();
+    relay.revision = 3;
+    assert_eq!(stored, relay);
     assert_eq!(store.newest_relay(relay.channel_id).await, Ok(Some(stored)));
-    assert_eq!(store.recordings_of(relay.id).await, Ok(save.recordings));
+    assert_eq!(store.recordings_of(*relay.id).await, Ok(save.recordings));
     let cost = save.cost.unwrap();
     let micros = database.raw().await;
     let micros = micros.number("SELECT cost_micros FROM stream_costs").await;
     assert_eq!(micros, cost.cost_micros);
-    let cleanup_jobs = store.cleanup_jobs_of(relay.id).await.unwrap();
-    assert_eq!(cleanup_jobs[0].cleanup_job, save.cleanup_jobs[0]);
-    let journal = store.journal(relay.id, &page(10, None)).await.unwrap();
+    let cleanup_jobs = store.cleanup_jobs_of(*relay.id).await.unwrap();
+    assert_eq!(cleanup_jobs[0], save.cleanup_jobs[0]);
+    let journal = store.journal(*relay.id, &page(10, None)).await.unwrap();
     assert_eq!(journal.items[1].entry, save.journal[0]);
     assert_eq!(store.relay(Uuid::now_v7()).await, Ok(None));
 }
@@ -74,16 +74,16 @@ async fn of_a_batch_only_the_invalid_save_fails(database: TestDatabase) {
     });
     let answers = join_all(saves).await;
     for (row, answer) in rows.iter().zip(answers) {
-        let stored = store.relay(row.id).await.unwrap().unwrap();
+        let stored = store.relay(*row.id).await.unwrap().unwrap();
         if row.channel_id == 137 {
             assert!(matches!(answer, Err(StoreError::Refused(_))), "{answer:?}");
             assert_eq!(
-                (stored.row.phase.as_str(), stored.revision),
+                (stored.phase.as_str(), stored.revision),
                 ("provisioning", 1)
             );
         } else {
             assert_eq!(answer, Ok(Saved::Saved));
-            assert_eq!((stored.row.phase.as_str(), stored.revision), ("live", 2));
+            assert_eq!((stored.phase.as_str(), stored.revision), ("live", 2));
         }
     }
     let raw = database.raw().await;
@@ -120,9 +120,9 @@ async fn a_save_whose_answer_was_lost_may_be_repeated(database: TestDatabase) {
     for _ in 0..3 {
         assert_eq!(store.save(save.clone()).await, Ok(Saved::Saved));
     }
-    let stored = store.relay(relay.id).await.unwrap().unwrap();
+    let stored = store.relay(*relay.id).await.unwrap().unwrap();
     assert_eq!(stored.revision, 2);
-    assert_eq!(store.cleanup_jobs_of(relay.id).await.unwrap().len(), 1);
+    assert_eq!(store.cleanup_jobs_of(*relay.id).await.unwrap().len(), 1);
     let raw = database.raw().await;
     assert_eq!(raw.number("SELECT count(*) FROM relay_events").await, 2);
     assert_eq!(raw.number("SELECT count(*) FROM outbox").await, 2);
@@ -150,7 +150,7 @@ async fn a_save_from_an_old_state_is_fenced(database: TestDatabase) {
         Ok(Saved::Fenced),
         "a relay that was never created"
     );
-    assert_eq!(store.relay(relay.id).await.unwrap().unwrap().revision, 2);
+    assert_eq!(store.relay(*relay.id).await.unwrap().unwrap().revision, 2);
 }
 
 /// In one commit: starts with a held slot or a used key, and saves from old states, among valid ones.
@@ -185,7 +185,7 @@ async fn of_a_batch_only_the_conflicting_writes_are_skipped(database: TestDataba
     }
     for (number, answer) in created.into_iter().enumerate() {
         match (number, answer.unwrap()) {
-            (3, Created::SlotTaken(holder)) => assert_eq!(holder.row.id, relays[3].id),
+            (3, Created::SlotTaken(holder)) => assert_eq!(holder.id, relays[3].id),
             (4, Created::Replayed(known)) => assert_eq!(known, used),
             (_, answer) => assert_eq!(answer, Created::Created, "{number}"),
         }
@@ -229,7 +229,7 @@ async fn a_fenced_process_writes_nothing(database: TestDatabase) {
         new_owner.save(next(relay, 1, second)).await,
         Ok(Saved::Saved)
     );
-    let ended = old.relay(ended.id).await.unwrap().unwrap();
+    let ended = old.relay(*ended.id).await.unwrap().unwrap();
     assert_eq!(ended.epoch, first, "what has ended has no owner to lose");
     assert_eq!(old.instance().await.unwrap().epoch, second);
 }
@@ -255,7 +255,7 @@ async fn a_broken_connection_fails_the_batch_and_the_next_one_succeeds(database:
         .filter(|answer| matches!(answer, Err(StoreError::Unavailable(_))));
     assert!(lost.count() > 1, "{answers:?}");
     for (row, answer) in rows.iter().zip(&answers) {
-        let stored = store.relay(row.id).await.unwrap().unwrap();
+        let stored = store.relay(*row.id).await.unwrap().unwrap();
         assert_eq!(stored.revision == 2, *answer == Ok(Saved::Saved));
     }
     for row in rows {

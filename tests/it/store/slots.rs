@@ -48,7 +48,7 @@ async fn the_slot_is_free_once_its_holder_is_stopping(database: TestDatabase) {
     assert_eq!(store.slot_holder(1).await, Ok(None));
     assert_eq!(store.create(second.clone()).await, Ok(Created::Created));
     let holder = store.slot_holder(1).await.unwrap().unwrap();
-    assert_eq!(holder.row.id, second.row.id);
+    assert_eq!(holder.id, second.row.id);
 }
 
 async fn a_create_whose_answer_was_lost_is_not_made_twice(database: TestDatabase) {
@@ -58,7 +58,7 @@ async fn a_create_whose_answer_was_lost_is_not_made_twice(database: TestDatabase
     assert_eq!(store.create(relay.clone()).await, Ok(Created::Created));
     assert_eq!(store.create(relay.clone()).await, Ok(Created::Created));
     relay.row.channel_id = 2;
-    relay.row.id = Uuid::now_v7();
+    relay.row.id = Uuid::now_v7().into();
     relay.idempotency = Some(key("k", "hash", relay.row.id));
     assert_eq!(store.create(relay.clone()).await, Ok(Created::Created));
     assert_eq!(store.create(relay).await, Ok(Created::Created));

@@ -69,24 +69,30 @@ async fn an_unreadable_relay_is_listed_and_can_be_ended(database: TestDatabase) 
     let epoch = store.take_epoch().await.unwrap();
     let relay = made(&store, row(1), epoch).await;
     made(&store, row(2), epoch).await;
-    raw.execute("UPDATE relays SET state = '{ torn' WHERE channel_id = 1")
-        .await;
+    raw.execute(
+        "UPDATE relays SET state = '{ torn', backend = 'carrier_pigeon' WHERE channel_id = 1",
+    )
+    .await;
     let unfinished = store.unfinished().await.unwrap();
     assert_eq!(unfinished.len(), 2);
-    assert_eq!(unfinished[0].row.state, serde_json::Value::Null);
-    assert_eq!(unfinished[0].row.channel_id, 1);
+    assert!(unfinished[0].durable().is_err());
+    assert_eq!(
+        unfinished[0].backend,
+        Named::Unknown("carrier_pigeon".into())
+    );
+    assert_eq!(unfinished[0].channel_id, 1);
 
     let end = forced(&relay, epoch);
     assert_eq!(store.end_by_force(end.clone()).await, Ok(Saved::Saved));
     assert_eq!(store.end_by_force(end).await, Ok(Saved::Saved));
-    let ended = store.relay(relay.id).await.unwrap().unwrap();
-    assert_eq!(ended.row.phase, Phase::Ended);
-    assert_eq!(ended.row.relay_status, RelayStatus::Failed);
-    assert_eq!(ended.row.outcome, Some(OutcomeCode::Internal.into()));
-    assert_eq!(ended.row.stopped_at, Some(at(100)));
-    assert_eq!(ended.row.ended_at, Some(at(100)));
+    let ended = store.relay(*relay.id).await.unwrap().unwrap();
+    assert_eq!(ended.phase, Phase::Ended);
+    assert_eq!(ended.relay_status, RelayStatus::Failed);
+    assert_eq!(ended.outcome, Some(OutcomeCode::Internal.into()));
+    assert_eq!(ended.stopped_at, Some(at(100)));
+    assert_eq!(ended.ended_at, Some(at(100)));
     assert_eq!(ended.revision, 2);
-    assert_eq!(store.cleanup_jobs_of(relay.id).await.unwrap().len(), 1);
+    assert_eq!(store.cleanup_jobs_of(*relay.id).await.unwrap().len(), 1);
     assert_eq!(store.unfinished().await.unwrap().len(), 1);
     assert_eq!(
         raw.texts(
@@ -147,9 +153,9 @@ async fn a_purge_removes_what_is_older_than_its_limits(database: TestDatabase) {
     };
     assert_eq!(store.purge(purge).await, Ok(2));
     assert_eq!(store.purge(purge).await, Ok(0));
-    assert!(store.relay(old.id).await.unwrap().is_some());
+    assert!(store.relay(*old.id).await.unwrap().is_some());
     let journal = async |id| store.journal(id, &page(9, None)).await.unwrap().items.len();
-    assert_eq!((journal(old.id).await, journal(running.id).await), (0, 1));
+    assert_eq!((journal(*old.id).await, journal(*running.id).await), (0, 1));
     assert_eq!(store.idempotency("old").await, Ok(None));
     assert!(store.idempotency("new").await.unwrap().is_some());
     assert_eq!(raw.number("SELECT count(*) FROM outbox").await, 2);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::Announcement;
 use relaykeeper::store::{
-    Created, JournalEntry, NewRelay, OutboxEntry, Projection, RelayRow, Store,
+    Created, JournalEntry, NewRelay, OutboxEntry, Projection, Store, StoredRelay,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -22,8 +22,10 @@ pub async fn write(store: &Store, channel_id: i64, count: i64, at: DateTime<Utc>
         created_at: at,
     };
     let relay = NewRelay {
-        row: ended(id, channel_id, at),
-        epoch: store.instance().await.expect("a database").epoch,
+        row: StoredRelay {
+            epoch: store.instance().await.expect("a database").epoch,
+            ..ended(id, channel_id, at)
+        },
         journal: vec![JournalEntry {
             at,
             kind: "requested".into(),
@@ -41,9 +43,9 @@ pub async fn write(store: &Store, channel_id: i64, count: i64, at: DateTime<Utc>
 }
 
 /// The row of an ended relay that reached no vendor.
-pub fn ended(id: Uuid, channel_id: i64, at: DateTime<Utc>) -> RelayRow {
-    RelayRow {
-        id,
+pub fn ended(id: Uuid, channel_id: i64, at: DateTime<Utc>) -> StoredRelay {
+    StoredRelay {
+        id: id.into(),
         channel_id,
         channel_name: format!("show{channel_id}"),
         seller_uid: 1,
@@ -63,7 +65,10 @@ pub fn ended(id: Uuid, channel_id: i64, at: DateTime<Utc>) -> RelayRow {
         live_at: None,
         stopped_at: Some(at),
         ended_at: Some(at),
-        state: json!({}),
+        state: json!({}).into(),
         state_version: 1,
+        epoch: 0,
+        revision: 0,
+        stop_requested_at: None,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use relaykeeper::relay::{Backend, Durable, Namespace, Phase, Prices, Spec, Timing};
 use relaykeeper::store::{
-    Created, JournalEntry, NewRelay, Projection, RelayRow, Save, Saved, Store,
+    Created, JournalEntry, NewRelay, Projection, Save, Saved, Store, StoredRelay,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -56,34 +56,6 @@ pub fn requested(
     })
 }
 
-fn row(relay: &Durable) -> RelayRow {
-    let spec = &relay.spec;
-    RelayRow {
-        id: spec.relay_id,
-        channel_id: spec.channel_id,
-        channel_name: spec.channel_name.clone(),
-        seller_uid: spec.seller_uid.into(),
-        phase: relay.phase.into(),
-        relay_status: relay.relay_status().into(),
-        backend: "media_push".into(),
-        region: Some("na".into()),
-        ingest_id: relay.ingest.uid.clone(),
-        agora_resource_id: None,
-        agora_recording_cname: None,
-        agora_recording_uid: None,
-        agora_sid: None,
-        agora_converter_id: None,
-        outcome: relay.outcome.as_ref().map(|end| end.code.into()),
-        requested_at: spec.requested_at,
-        started_at: relay.started_at,
-        live_at: relay.live_at,
-        stopped_at: relay.stopped_at,
-        ended_at: relay.ended_at,
-        state: serde_json::to_value(relay).unwrap(),
-        state_version: 1,
-    }
-}
-
 fn entry(at: DateTime<Utc>, kind: &str, phase: Phase) -> JournalEntry {
     JournalEntry {
         at,
@@ -96,15 +68,10 @@ fn entry(at: DateTime<Utc>, kind: &str, phase: Phase) -> JournalEntry {
 
 pub async fn create(store: &Store, epoch: i64, relay: &Durable) {
     let created = store.create(NewRelay {
-        row: row(relay),
-        epoch,
+        row: StoredRelay::of(relay, epoch, 0),
         journal: vec![entry(relay.spec.requested_at, "requested", relay.phase)],
         outbox: Vec::new(),
-        projection: Projection {
-            channel_name: relay.spec.channel_name.clone(),
-            relay_status: relay.relay_status(),
-            ..Projection::default()
-        },
+        projection: Projection::of(relay),
         idempotency: None,
     });
     assert_eq!(created.await.unwrap(), Created::Created);
@@ -119,9 +86,7 @@ pub async fn save(
     more: impl FnOnce(&mut Save),
 ) {
     let mut save = Save {
-        row: row(relay),
-        expected_revision: 1,
-        epoch,
+        row: StoredRelay::of(relay, epoch, 1),
         journal: vec![entry(at, kind, relay.phase)],
         cleanup_jobs: Vec::new(),
         recordings: Vec::new(),
