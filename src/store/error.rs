@@ -9,8 +9,10 @@ pub enum StoreError {
     /// The database rejected a statement; nothing was written.
     #[error("the database rejected the statement: {0}")]
     Refused(String),
+    /// Something stored is damaged or of another version.
     #[error("what is stored cannot be read: {0}")]
     Corrupt(String),
+    /// The cursor of a page is not one of ours.
     #[error("invalid cursor")]
     BadCursor,
     /// `database.url` is invalid or cannot be opened.

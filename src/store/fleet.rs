@@ -33,14 +33,16 @@ use super::entities::{node, relay};
 use super::operations::instance::DrawEpoch;
 use super::sql::OwnSql;
 use super::writer::{Operation, OperationError, Tx};
-use super::{Store, StoreError, StoredRelay};
-use crate::store::Id;
+use super::{Id, Store, StoreError, StoredRelay};
 
+/// A live node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
+    /// Its fencing token.
     pub epoch: i64,
     /// Host name and process id.
     pub name: String,
+    /// When it joined.
     pub joined_at: DateTime<Utc>,
     /// Whether it is shutting down and takes no more relays.
     pub leaving: bool,
@@ -48,12 +50,14 @@ pub struct Node {
     pub relays: u64,
 }
 
+/// The live nodes and what none of them owns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fleet {
     /// In the order in which they joined.
     pub nodes: Vec<Node>,
     /// Unowned unfinished relays.
     pub free: u64,
+    /// The leader's epoch.
     pub leader: i64,
 }
 
@@ -197,6 +201,7 @@ impl Store {
         Ok(claimed.all(&self.fleet_sql()).await?)
     }
 
+    /// The unfinished relays that a node owns.
     pub async fn driven_by(&self, epoch: i64) -> Result<Vec<Uuid>, StoreError> {
         use sea_orm::QuerySelect;
         let ids = relay::Entity::find()
@@ -222,6 +227,7 @@ impl Store {
         self.notify(None, FleetSignal::Free).await
     }
 
+    /// Records that a node is shutting down and takes no more relays.
     pub async fn announce_leaving(&self, epoch: i64) -> Result<(), StoreError> {
         node::Entity::update_many()
             .col_expr(node::Column::Leaving, Expr::val(true))
@@ -273,6 +279,7 @@ impl Store {
         Ok(true)
     }
 
+    /// A node's relays that have a stop requested and still hold their slots.
     pub async fn stops_requested(&self, epoch: i64) -> Result<Vec<Uuid>, StoreError> {
         use relay::Column as C;
         use sea_orm::QuerySelect;
@@ -289,6 +296,7 @@ impl Store {
         Ok(ids.into_iter().map(|id| id.0).collect())
     }
 
+    /// Whether a stop of this relay was requested.
     pub async fn stop_is_requested(&self, relay_id: Uuid) -> Result<bool, StoreError> {
         let row = relay::Entity::find_by_id(Id(relay_id))
             .one(&self.read())

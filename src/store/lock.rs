@@ -21,6 +21,7 @@ pub struct DatabaseLock {
 /// Another process holds the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldBy {
+    /// Its process id, if it could be read.
     pub pid: Option<u32>,
 }
 

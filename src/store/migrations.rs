@@ -11,7 +11,9 @@ const LOCK_MIGRATIONS: &str = "SELECT pg_advisory_xact_lock(8097873492)";
 /// An index on a large table takes long.
 const NO_TIME_LIMIT: &str = "SET LOCAL statement_timeout = 0";
 
+/// Whether a migration was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct MigrationStatus {
     pub name: String,
     pub applied: bool,

@@ -7,13 +7,9 @@
 //! Every [`Save`] carries the fencing token (epoch) of its process. On SQLite the holder of the [`DatabaseLock`] owns
 //! all relays ([`Store::take_epoch`]); on PostgreSQL each relay belongs to one of several nodes ([`Store::join`]).
 
-#![allow(
-    missing_docs,
-    reason = "a column or a call that its name explains needs no doc"
-)]
-
 mod columns;
 mod connect;
+#[allow(missing_docs, reason = "the columns' names suffice")]
 mod entities;
 mod error;
 mod file;
@@ -25,6 +21,7 @@ mod operations;
 mod page;
 mod queries;
 mod retry;
+#[allow(missing_docs, reason = "the names suffice")]
 mod rows;
 mod sessions;
 mod sql;
@@ -41,6 +38,7 @@ pub use columns::{ClosedList, Id, JsonText, Named};
 pub use entities::alarm::Model as AlarmRow;
 pub use entities::cleanup_job::Model as CleanupJobRow;
 pub use entities::cost::Model as LedgerRow;
+pub use entities::ended_session::Model as EndedSession;
 pub use entities::idempotency_key::Model as IdempotencyRecord;
 pub use entities::instance::Model as Instance;
 pub use entities::outbox::Model as OutboxMessage;
@@ -61,7 +59,6 @@ pub use page::{Page, PageRequest};
 pub use queries::{DeliveryFilter, RelayFilter};
 pub use retry::{until_answered, until_done};
 pub use rows::*;
-pub use sessions::EndedSession;
 
 use connect::{Pools, Target};
 use last_recordings::LastRecordings;
@@ -147,6 +144,7 @@ impl Store {
         }
     }
 
+    /// Reads from the database.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.pools().reader.ping().await?)
     }
@@ -251,6 +249,7 @@ impl Store {
         self.inner.writer.run(alarm).await
     }
 
+    /// Clears an alarm, if it is raised.
     pub async fn clear_alarm(&self, key: AlarmKey) -> Result<(), StoreError> {
         self.inner.writer.run(ClearAlarm(key)).await
     }
@@ -260,6 +259,7 @@ impl Store {
         self.inner.writer.run(SetDelivers(delivers)).await
     }
 
+    /// Stores the result of an attempt to deliver a message.
     pub async fn record_attempt(&self, attempt: Attempt) -> Result<(), StoreError> {
         self.inner.writer.run(attempt).await
     }

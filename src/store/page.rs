@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 
+/// Which page to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
     /// Most rows of the page, at least 1.
@@ -15,8 +16,10 @@ pub struct PageRequest {
     pub cursor: Option<String>,
 }
 
+/// A page of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T> {
+    /// In the order of the list.
     pub items: Vec<T>,
     /// `None` on the last page.
     pub next_cursor: Option<String>,

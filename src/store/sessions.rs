@@ -4,16 +4,9 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
 
-use super::entities::ended_session::{ActiveModel, Column, Entity, Model};
+use super::entities::ended_session::{Column, Entity};
 use super::writer::{Operation, OperationError, Tx};
-use super::{Store, StoreError};
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndedSession {
-    /// Hexadecimal digest of its cookie.
-    pub session: String,
-    pub expires_at: DateTime<Utc>,
-}
+use super::{EndedSession, Store, StoreError};
 
 struct EndSession {
     ended: EndedSession,
@@ -28,12 +21,7 @@ impl Operation for EndSession {
             .filter(Column::ExpiresAt.lte(self.now))
             .exec(&tx.sql)
             .await?;
-        let row: ActiveModel = Model {
-            session: self.ended.session.clone(),
-            expires_at: self.ended.expires_at,
-        }
-        .into_active_model();
-        Entity::insert(row)
+        Entity::insert(self.ended.clone().into_active_model())
             .on_conflict(OnConflict::column(Column::Session).do_nothing().to_owned())
             .exec_without_returning(&tx.sql)
             .await?;
@@ -56,14 +44,9 @@ impl Store {
         &self,
         now: DateTime<Utc>,
     ) -> Result<Vec<EndedSession>, StoreError> {
-        let rows = Entity::find()
+        Ok(Entity::find()
             .filter(Column::ExpiresAt.gt(now))
             .all(&self.read())
-            .await?;
-        let ended = rows.into_iter().map(|row| EndedSession {
-            session: row.session,
-            expires_at: row.expires_at,
-        });
-        Ok(ended.collect())
+            .await?)
     }
 }

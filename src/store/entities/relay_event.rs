@@ -4,9 +4,8 @@ use sea_orm::entity::prelude::*;
 
 use super::from_text;
 use crate::relay::Phase;
-use crate::store::Id;
 use crate::store::sql::to_the_microsecond;
-use crate::store::{JournalEntry, Named, StoreError, StoredEntry, StoredRelay};
+use crate::store::{Id, JournalEntry, Named, StoreError, StoredEntry, StoredRelay};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "relay_events")]

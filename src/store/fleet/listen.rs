@@ -21,6 +21,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Further signals are dropped: polls replace them.
 const BUFFER: usize = 256;
 
+/// What a node is told by NOTIFY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum FleetSignal {
@@ -30,6 +31,7 @@ pub enum FleetSignal {
     Stop,
     /// Peer messages wait for it.
     PeerMessages,
+    /// The outbox or its deliveries were written.
     Outbox,
     /// The node's own ping.
     Ping,
@@ -45,6 +47,7 @@ pub struct FleetListener {
 }
 
 impl FleetListener {
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> FleetSignal {
         match self.received.recv().await {
             Some(signal) => signal,

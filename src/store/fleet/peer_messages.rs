@@ -13,6 +13,7 @@ struct MessageRow {
 }
 
 impl Store {
+    /// Stores a message and signals its recipient.
     pub async fn send_peer_message(&self, recipient: i64, body: String) -> Result<(), StoreError> {
         let signal = payload(Some(recipient), FleetSignal::PeerMessages);
         let send = [recipient.into(), body.into(), CHANNEL.into(), signal.into()];

@@ -9,8 +9,10 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use super::{sql, statement};
 use crate::store::{Store, StoreError};
 
+/// A poll whose result all nodes share.
 #[derive(Debug, Clone)]
 pub struct SharedPoll {
+    /// Identifies it.
     pub name: &'static str,
     /// The result must reach back to this.
     pub since: DateTime<Utc>,

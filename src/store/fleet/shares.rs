@@ -10,9 +10,12 @@ use super::{sql, statement};
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
 
+/// A node's share of a quota.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Share {
+    /// The quota's name.
     pub budget: String,
+    /// The node's epoch.
     pub epoch: i64,
     /// Calls per window.
     pub permits: u32,
@@ -22,14 +25,18 @@ pub struct Share {
     pub expires_in: Option<Duration>,
 }
 
+/// The shares of all quotas.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shares {
+    /// By quota and epoch.
     pub all: Vec<Share>,
     /// By quota, how much longer no node may use it.
     pub pauses: HashMap<String, Duration>,
 }
 
+/// A change of a share or a quota; `budget` is the quota's name.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the fields' names suffice")]
 pub enum ShareChange {
     /// This node holds a share.
     Hold {
@@ -65,6 +72,7 @@ struct PauseRow {
 }
 
 impl Store {
+    /// The current shares and pauses.
     pub async fn shares(&self) -> Result<Shares, StoreError> {
         read(&self.fleet_sql()).await
     }

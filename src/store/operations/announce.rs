@@ -4,10 +4,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::bulk::flush;
-use crate::store::Id;
 use crate::store::entities::outbox;
 use crate::store::writer::{OperationError, Tx};
-use crate::store::{OutboxEntry, OutboxMessage};
+use crate::store::{Id, OutboxEntry, OutboxMessage};
 
 /// Buffers messages to the marketplace, in order.
 pub(crate) async fn add_outbox(

@@ -4,10 +4,9 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::parts::add_cleanup_jobs;
-use crate::store::CleanupJobRow;
-use crate::store::Id;
 use crate::store::entities::cleanup_job;
 use crate::store::writer::{Operation, OperationError, Tx};
+use crate::store::{CleanupJobRow, Id};
 
 pub(crate) struct AddCleanupJobs(pub(crate) Vec<CleanupJobRow>);
 

@@ -12,7 +12,9 @@ use crate::store::{
     IdempotencyRecord, JournalEntry, OutboxEntry, Projection, StoreError, StoredRelay,
 };
 
+/// A relay to create, with what its first step brings.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct NewRelay {
     /// In a phase that holds its channel's slot. Each journal entry increments `revision`.
     pub row: StoredRelay,
@@ -22,6 +24,7 @@ pub struct NewRelay {
     pub idempotency: Option<IdempotencyRecord>,
 }
 
+/// The result of [`Store::create`](crate::store::Store::create).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
     /// Stored, now or by an earlier try of the same request.

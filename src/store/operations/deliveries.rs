@@ -48,15 +48,20 @@ impl Operation for SetDelivers {
     }
 }
 
+/// An attempt to deliver a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Attempt {
+    /// The message's number.
     pub id: i64,
     pub at: DateTime<Utc>,
     pub response_status: Option<u16>,
     pub result: AttemptResult,
 }
 
+/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub enum AttemptResult {
     /// Delivered: the endpoint is enabled.
     Delivered,

@@ -7,14 +7,15 @@ use uuid::Uuid;
 use super::announce::add_outbox;
 use super::parts::{add_cleanup_jobs, add_cost, append_journal};
 use crate::relay::{OutcomeCode, Phase, RelayStatus};
-use crate::store::Id;
 use crate::store::entities::relay;
 use crate::store::writer::{Operation, OperationError, ProjectedRow, Tx};
 use crate::store::{
-    CleanupJobRow, JournalEntry, JsonText, LedgerRow, OutboxEntry, Projection, Saved,
+    CleanupJobRow, Id, JournalEntry, JsonText, LedgerRow, OutboxEntry, Projection, Saved,
 };
 
+/// The end of a relay, stored only if the relay has this epoch.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct ForcedEnd {
     pub relay_id: Uuid,
     pub epoch: i64,

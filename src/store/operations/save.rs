@@ -11,6 +11,7 @@ use crate::store::{
 
 /// A relay's next state. A repeated save finds out whether the first was committed.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct Save {
     /// Stored only if the stored row has its `epoch` and `revision`: those that this state was derived from.
     pub row: StoredRelay,
@@ -25,8 +26,10 @@ pub struct Save {
     pub projection: Option<Projection>,
 }
 
+/// The result of a save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
+    /// Stored, now or by an earlier try.
     Saved,
     /// Another node owns the relay, or its revision differs. Nothing was written.
     Fenced,

@@ -4,9 +4,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::relay::CleanupKind;
-use crate::store::Id;
 use crate::store::entities::{alarm, cleanup_job};
-use crate::store::{AlarmRow, CleanupCount, CleanupJobRow, Named, Store, StoreError};
+use crate::store::{AlarmRow, CleanupCount, CleanupJobRow, Id, Named, Store, StoreError};
 
 impl Store {
     /// Cleanup jobs due at `due_before`, first those due longest.
@@ -34,6 +33,7 @@ impl Store {
             .await?)
     }
 
+    /// The targets of the open cleanup jobs of a kind, in order.
     pub async fn cleanup_targets(&self, kind: CleanupKind) -> Result<Vec<String>, StoreError> {
         let rows = cleanup_job::Entity::find()
             .select_only()
@@ -46,6 +46,7 @@ impl Store {
         Ok(rows)
     }
 
+    /// The open cleanup jobs by kind.
     pub async fn cleanup_job_counts(&self) -> Result<Vec<CleanupCount>, StoreError> {
         let rows = cleanup_job::Entity::find()
             .select_only()

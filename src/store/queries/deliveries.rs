@@ -5,16 +5,16 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use crate::store::Id;
 use crate::store::entities::{outbox, outbox_head, webhook_delivery};
 use crate::store::page::number;
 use crate::store::rows::webhook_id;
 use crate::store::{
-    Delivery, DeliveryStatus, DueDelivery, Named, Page, PageRequest, Store, StoreError,
+    Delivery, DeliveryStatus, DueDelivery, Id, Named, Page, PageRequest, Store, StoreError,
 };
 
 /// Filter of a list; `None` matches all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct DeliveryFilter {
     pub channel_id: Option<i64>,
     pub status: Option<DeliveryStatus>,
@@ -109,6 +109,7 @@ impl Store {
         self.with_messages(rows).await
     }
 
+    /// The delivery of a message, if there is one.
     pub async fn delivery(&self, id: i64) -> Result<Option<Delivery>, StoreError> {
         let row = webhook_delivery::Entity::find_by_id(id)
             .one(&self.read())

@@ -28,6 +28,7 @@ impl Store {
         Ok(head.map_or(0, |head| head.last_id))
     }
 
+    /// The number of the oldest message that is kept.
     pub async fn oldest_outbox_id(&self) -> Result<Option<i64>, StoreError> {
         let oldest = outbox::Entity::find()
             .order_by_asc(outbox::Column::Id)

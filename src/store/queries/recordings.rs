@@ -5,10 +5,9 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use crate::relay::RecordingState;
-use crate::store::Id;
 use crate::store::entities::recording;
 use crate::store::last_recordings::Lookup;
-use crate::store::{Named, RecordingRow, Store, StoreError};
+use crate::store::{Id, Named, RecordingRow, Store, StoreError};
 
 impl Store {
     /// A relay's recordings, oldest first.

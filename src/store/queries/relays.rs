@@ -6,11 +6,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::relay::Phase;
-use crate::store::Id;
 use crate::store::entities::{idempotency_key, relay, relay_event};
 use crate::store::page::{TimeCursor, number};
 use crate::store::{
-    IdempotencyRecord, Named, Page, PageRequest, PastRelay, Store, StoreError, StoredEntry,
+    Id, IdempotencyRecord, Named, Page, PageRequest, PastRelay, Store, StoreError, StoredEntry,
     StoredRelay,
 };
 
@@ -19,17 +18,20 @@ const READ_AT_ONCE: u64 = 1000;
 
 /// Filter of a list; `None` matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct RelayFilter {
     pub channel_id: Option<i64>,
     pub phase: Option<Phase>,
 }
 
 impl Store {
+    /// A relay by its id.
     pub async fn relay(&self, id: Uuid) -> Result<Option<StoredRelay>, StoreError> {
         let found = relay::Entity::find_by_id(Id(id)).one(&self.read()).await?;
         Ok(found)
     }
 
+    /// The relay that holds a channel's slot.
     pub async fn slot_holder(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
         let found = relay::Entity::find()
             .filter(relay::Column::ChannelId.eq(channel_id))
@@ -39,6 +41,7 @@ impl Store {
         Ok(found)
     }
 
+    /// A channel's unfinished relays.
     pub async fn unfinished_of_channel(
         &self,
         channel_id: i64,
@@ -72,6 +75,7 @@ impl Store {
             .await?)
     }
 
+    /// A channel's last requested relay.
     pub async fn newest_relay(&self, channel_id: i64) -> Result<Option<StoredRelay>, StoreError> {
         let found = newest_first(relay::Entity::find())
             .filter(relay::Column::ChannelId.eq(channel_id))
