@@ -1,5 +1,7 @@
 //! One immutable snapshot per active relay, published by its actor and read from any thread.
 
+mod poller_counts;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,8 +10,10 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub(super) use self::poller_counts::{CountsByTarget, Pollers};
+
+use self::poller_counts::PollerCounts;
 use super::clock::Clock;
-use super::pace::PollerCounts;
 use crate::relay::{Durable, Presence, Relay};
 
 /// An active relay, as its actor last published it.
@@ -145,8 +149,8 @@ impl Directory {
         self.poller_counts.changed(Some(&before), Some(&snapshot));
     }
 
-    pub(super) fn poller_counts(&self) -> &PollerCounts {
-        &self.poller_counts
+    pub(super) fn poller_counts(&self) -> CountsByTarget {
+        self.poller_counts.get()
     }
 
     pub(super) fn remove(&self, relay_id: Uuid) {

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
-use super::directory::RelaySnapshot;
-use super::shared::Shared;
-use crate::relay::{Backend, Intervals, Pace, Phase};
+use super::calls::VendorClients;
+use super::directory::{CountsByTarget, Pollers};
+use crate::config::Settings;
+use crate::relay::{Backend, Intervals, Pace};
 
 /// For polls. The rest keeps waits for permits short.
 const PART_OF_READ_QUOTA: f64 = 0.8;
@@ -18,41 +17,7 @@ const CALLS_UNTIL_LIVE: f64 = 2.0;
 /// The least part of the polls' rate for live relays.
 const LIVE_AT_LEAST: f64 = 0.25;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct PollKinds {
-    is_live: bool,
-    asks_hosts: bool,
-    is_media_push: bool,
-}
-
-impl PollKinds {
-    fn of(snapshot: &RelaySnapshot) -> Option<Self> {
-        let durable = &snapshot.durable;
-        durable.phase.is_watched().then(|| Self {
-            is_live: durable.phase == Phase::Live,
-            asks_hosts: !snapshot.page_is_fresh,
-            is_media_push: matches!(durable.spec.backend, Backend::MediaPush { .. }),
-        })
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Pollers {
-    live: u32,
-    /// Not yet live, or interrupted.
-    urgent: u32,
-}
-
 impl Pollers {
-    fn count(&mut self, is_live: bool, by: i8) {
-        let number = if is_live {
-            &mut self.live
-        } else {
-            &mut self.urgent
-        };
-        *number = number.saturating_add_signed(i32::from(by));
-    }
-
     /// The shortest intervals in seconds, live and urgent, with which all calls fit into `rate` a second. Urgent relays come first,
     /// with `calls` calls every `poll`; live relays poll every `check`.
     fn intervals(self, rate: f64, poll: Duration, calls: f64, check: Duration) -> (f64, f64) {
@@ -68,54 +33,20 @@ impl Pollers {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct CountsByTarget {
-    feeds: Pollers,
-    hosts: Pollers,
-    egresses: Pollers,
-    converters: Pollers,
-}
-
-/// Updated by the directory.
-#[derive(Debug, Default)]
-pub(super) struct PollerCounts(Mutex<CountsByTarget>);
-
-impl PollerCounts {
-    pub(super) fn changed(&self, before: Option<&RelaySnapshot>, now: Option<&RelaySnapshot>) {
-        let (before, now) = (before.and_then(PollKinds::of), now.and_then(PollKinds::of));
-        if before == now {
-            return;
-        }
-        let mut counts = self.0.lock();
-        for (polls, by) in [(before, -1), (now, 1)] {
-            let Some(polls) = polls else { continue };
-            counts.feeds.count(polls.is_live, by);
-            if polls.asks_hosts {
-                counts.hosts.count(polls.is_live, by);
-            }
-            let egresses = match polls.is_media_push {
-                true => &mut counts.converters,
-                false => &mut counts.egresses,
-            };
-            egresses.count(polls.is_live, by);
-        }
-    }
-
-    fn counts(&self) -> CountsByTarget {
-        *self.0.lock()
-    }
-}
-
-pub(super) fn pace(shared: &Shared, backend: &Backend) -> Pace {
-    let counts = shared.directory.poller_counts().counts();
-    let nodes = f64::from(shared.fleet.size());
-    let [api, customer] = shared.vendors.cloudflare.rates();
-    let [recording, push, channel] = shared.vendors.agora.rates();
-    let feeds = match shared.vendors.lifecycle.is_trusted() {
+pub(super) fn pace(
+    counts: CountsByTarget,
+    nodes: u32,
+    vendors: &VendorClients,
+    settings: &Settings,
+    backend: &Backend,
+) -> Pace {
+    let nodes = f64::from(nodes);
+    let [api, customer] = vendors.cloudflare.rates();
+    let [recording, push, channel] = vendors.agora.rates();
+    let feeds = match vendors.lifecycle.is_trusted() {
         true => customer * PART_OF_READ_QUOTA,
         false => api * PART_OF_MIXED_QUOTA,
     };
-    let settings = &shared.settings;
     let (poll, check) = (
         settings.relay.poll_interval,
         settings.relay.live_check_interval,
@@ -157,7 +88,6 @@ fn intervals(feed: f64, hosts: f64, egress: f64) -> Intervals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actors::view::fixture::{live, snapshot};
 
     const POLL: Duration = Duration::from_secs(5);
     const CHECK: Duration = Duration::from_secs(30);
@@ -206,25 +136,5 @@ mod tests {
         };
         let (live, urgent) = pollers.intervals(160.0, POLL, CALLS_UNTIL_LIVE, CHECK);
         assert!(live < 1.0 && urgent < 1.0);
-    }
-
-    #[test]
-    fn a_relay_counts_from_when_it_is_watched_until_it_is_not() {
-        let poller_counts = PollerCounts::default();
-        let on_air = snapshot(live());
-        let mut stopping = live();
-        stopping.phase = Phase::Stopping;
-        let stopping = snapshot(stopping);
-        let mut interrupted = live();
-        interrupted.phase = Phase::Interrupted;
-        let interrupted = snapshot(interrupted);
-        poller_counts.changed(None, Some(&on_air));
-        assert_eq!(poller_counts.counts().feeds, Pollers { live: 1, urgent: 0 });
-        assert_eq!(poller_counts.counts().egresses.live, 1, "Cloud Recording");
-        poller_counts.changed(Some(&on_air), Some(&interrupted));
-        assert_eq!(poller_counts.counts().feeds, Pollers { live: 0, urgent: 1 });
-        poller_counts.changed(Some(&interrupted), Some(&stopping));
-        poller_counts.changed(Some(&stopping), None);
-        assert_eq!(poller_counts.counts(), CountsByTarget::default());
     }
 }

@@ -141,8 +141,14 @@ impl RelayActor {
         let now = self.clock.now();
         self.last_event_at = now;
         let before = self.relay.durable().clone();
-        self.relay
-            .set_pace(pace::pace(&self.shared, &before.spec.backend));
+        let pace = pace::pace(
+            self.shared.directory.poller_counts(),
+            self.shared.fleet.size(),
+            &self.shared.vendors,
+            &self.shared.settings,
+            &before.spec.backend,
+        );
+        self.relay.set_pace(pace);
         let step = match self.relay.handle(event, now) {
             Ok(step) => step,
             Err(error) => return self.fail(error.to_string(), ctx),

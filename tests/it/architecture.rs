@@ -15,10 +15,8 @@ const KNOWN_CIRCLES: [&[&str]; 1] = [
     // `Shared` holds the registry, the alarms and the fleet, which all use `Shared`: to be split.
     &[
         "actors/alarms.rs",
-        "actors/directory.rs",
         "actors/fleet/peer_messages.rs",
         "actors/janitor.rs",
-        "actors/pace.rs",
         "actors/registry.rs",
         "actors/registry/messages.rs",
         "actors/relay_actor.rs",

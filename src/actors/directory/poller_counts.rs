@@ -1,0 +1,105 @@
+//! Counts the relays that poll, by what they poll.
+
+use parking_lot::Mutex;
+
+use super::RelaySnapshot;
+use crate::relay::{Backend, Phase};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PollKinds {
+    is_live: bool,
+    asks_hosts: bool,
+    is_media_push: bool,
+}
+
+impl PollKinds {
+    fn of(snapshot: &RelaySnapshot) -> Option<Self> {
+        let durable = &snapshot.durable;
+        durable.phase.is_watched().then(|| Self {
+            is_live: durable.phase == Phase::Live,
+            asks_hosts: !snapshot.page_is_fresh,
+            is_media_push: matches!(durable.spec.backend, Backend::MediaPush { .. }),
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::actors) struct Pollers {
+    pub(in crate::actors) live: u32,
+    /// Not yet live, or interrupted.
+    pub(in crate::actors) urgent: u32,
+}
+
+impl Pollers {
+    fn count(&mut self, is_live: bool, by: i8) {
+        let number = if is_live {
+            &mut self.live
+        } else {
+            &mut self.urgent
+        };
+        *number = number.saturating_add_signed(i32::from(by));
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::actors) struct CountsByTarget {
+    pub(in crate::actors) feeds: Pollers,
+    pub(in crate::actors) hosts: Pollers,
+    pub(in crate::actors) egresses: Pollers,
+    pub(in crate::actors) converters: Pollers,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PollerCounts(Mutex<CountsByTarget>);
+
+impl PollerCounts {
+    pub(super) fn changed(&self, before: Option<&RelaySnapshot>, now: Option<&RelaySnapshot>) {
+        let (before, now) = (before.and_then(PollKinds::of), now.and_then(PollKinds::of));
+        if before == now {
+            return;
+        }
+        let mut counts = self.0.lock();
+        for (polls, by) in [(before, -1), (now, 1)] {
+            let Some(polls) = polls else { continue };
+            counts.feeds.count(polls.is_live, by);
+            if polls.asks_hosts {
+                counts.hosts.count(polls.is_live, by);
+            }
+            let egresses = match polls.is_media_push {
+                true => &mut counts.converters,
+                false => &mut counts.egresses,
+            };
+            egresses.count(polls.is_live, by);
+        }
+    }
+
+    pub(super) fn get(&self) -> CountsByTarget {
+        *self.0.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::view::fixture::{live, snapshot};
+
+    #[test]
+    fn a_relay_counts_from_when_it_is_watched_until_it_is_not() {
+        let poller_counts = PollerCounts::default();
+        let on_air = snapshot(live());
+        let mut stopping = live();
+        stopping.phase = Phase::Stopping;
+        let stopping = snapshot(stopping);
+        let mut interrupted = live();
+        interrupted.phase = Phase::Interrupted;
+        let interrupted = snapshot(interrupted);
+        poller_counts.changed(None, Some(&on_air));
+        assert_eq!(poller_counts.get().feeds, Pollers { live: 1, urgent: 0 });
+        assert_eq!(poller_counts.get().egresses.live, 1, "Cloud Recording");
+        poller_counts.changed(Some(&on_air), Some(&interrupted));
+        assert_eq!(poller_counts.get().feeds, Pollers { live: 0, urgent: 1 });
+        poller_counts.changed(Some(&interrupted), Some(&stopping));
+        poller_counts.changed(Some(&stopping), None);
+        assert_eq!(poller_counts.get(), CountsByTarget::default());
+    }
+}
